@@ -1,0 +1,1 @@
+//! heist against its rivals, in one run.
