@@ -1,6 +1,12 @@
 //! A work-stealing async runtime for latency-sensitive servers.
+#![allow(dead_code, unused_imports)] // while the house is being built
 
+mod context;
+mod list;
+mod reactor;
 mod sync;
+mod timer;
+mod wakes;
 
 #[cfg(test)]
 #[path = "../loom-tests/mod.rs"]

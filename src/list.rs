@@ -1,0 +1,186 @@
+//! An intrusive doubly linked list: nodes bring their own links, so that linking never allocates.
+//!
+//! The list works on raw pointers end to end and never makes a reference to a node, so a node's owner may hold shared
+//! references to it while it is linked. Whoever owns the list provides the exclusion, usually a lock around it.
+
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+/// What a node brings along: its two neighbours.
+#[derive(Debug)]
+pub(crate) struct Links<T> {
+    prev: Option<NonNull<T>>,
+    next: Option<NonNull<T>>,
+}
+
+impl<T> Links<T> {
+    pub(crate) const fn new() -> Self {
+        Links { prev: None, next: None }
+    }
+}
+
+/// A type that can be linked into a [`List`].
+///
+/// # Safety
+///
+/// `links` must return a pointer to the same [`Links`] for the same node each time, valid for as long as the node is, and
+/// nothing but the list may touch what it points to while the node is linked.
+pub(crate) unsafe trait Linked: Sized {
+    /// # Safety
+    ///
+    /// `node` must point to a live node.
+    unsafe fn links(node: NonNull<Self>) -> NonNull<Links<Self>>;
+}
+
+/// A list of nodes that belong to somebody else.
+#[derive(Debug)]
+pub(crate) struct List<T> {
+    head: Option<NonNull<T>>,
+    tail: Option<NonNull<T>>,
+    marker: PhantomData<*const T>,
+}
+
+// SAFETY: the list is two pointers; whoever dereferences them does so through the unsafe methods below, whose contracts ask
+// for exclusion.
+unsafe impl<T> Send for List<T> {}
+// SAFETY: a shared list can only be asked whether it is empty.
+unsafe impl<T> Sync for List<T> {}
+
+impl<T: Linked> List<T> {
+    pub(crate) const fn new() -> Self {
+        List { head: None, tail: None, marker: PhantomData }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.head.is_none()
+    }
+
+    /// The first node, still linked.
+    pub(crate) fn front(&self) -> Option<NonNull<T>> {
+        self.head
+    }
+
+    /// Links `node` behind the last one.
+    ///
+    /// # Safety
+    ///
+    /// `node` is live, is in no list, and stays live until it is taken out.
+    pub(crate) unsafe fn push_back(&mut self, node: NonNull<T>) {
+        let prev = self.tail.replace(node);
+        // SAFETY: the node is live and unlinked, so its links are ours.
+        unsafe { Self::set(node, Links { prev, next: None }) };
+        match prev {
+            // SAFETY: a linked node is live, by the contract under which it came in.
+            Some(prev) => unsafe { (*T::links(prev).as_ptr()).next = Some(node) },
+            None => self.head = Some(node),
+        }
+    }
+
+    /// Takes the first node out.
+    pub(crate) fn pop_front(&mut self) -> Option<NonNull<T>> {
+        let node = self.head?;
+        // SAFETY: the node is linked in this list.
+        unsafe { self.remove(node) };
+        Some(node)
+    }
+
+    /// Takes `node` out.
+    ///
+    /// # Safety
+    ///
+    /// `node` is linked in this list.
+    pub(crate) unsafe fn remove(&mut self, node: NonNull<T>) {
+        // SAFETY: a linked node is live, and its links are the list's.
+        let Links { prev, next } = unsafe { std::ptr::replace(T::links(node).as_ptr(), Links::new()) };
+        match prev {
+            // SAFETY: a neighbour is linked, so it is live.
+            Some(prev) => unsafe { (*T::links(prev).as_ptr()).next = next },
+            None => self.head = next,
+        }
+        match next {
+            // SAFETY: as above.
+            Some(next) => unsafe { (*T::links(next).as_ptr()).prev = prev },
+            None => self.tail = prev,
+        }
+    }
+
+    /// The node behind `node`.
+    ///
+    /// # Safety
+    ///
+    /// `node` is linked in this list.
+    pub(crate) unsafe fn next(&self, node: NonNull<T>) -> Option<NonNull<T>> {
+        // SAFETY: a linked node is live, and its links are the list's.
+        unsafe { (*T::links(node).as_ptr()).next }
+    }
+
+    /// Takes every node out at once and leaves an empty list.
+    pub(crate) fn take(&mut self) -> List<T> {
+        std::mem::replace(self, List::new())
+    }
+
+    /// # Safety
+    ///
+    /// `node` is live and its links belong to the caller.
+    unsafe fn set(node: NonNull<T>, links: Links<T>) {
+        // SAFETY: handed on from the caller.
+        unsafe { *T::links(node).as_ptr() = links };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Node {
+        name: u32,
+        links: Links<Node>,
+    }
+
+    // SAFETY: the links lie in the node, and only the list touches them.
+    unsafe impl Linked for Node {
+        unsafe fn links(node: NonNull<Self>) -> NonNull<Links<Self>> {
+            // SAFETY: the caller vouches for the node.
+            unsafe { NonNull::new_unchecked(&raw mut (*node.as_ptr()).links) }
+        }
+    }
+
+    fn nodes(count: u32) -> Vec<NonNull<Node>> {
+        let new = |name| NonNull::from(Box::leak(Box::new(Node { name, links: Links::new() })));
+        (0..count).map(new).collect()
+    }
+
+    fn names(list: &mut List<Node>) -> Vec<u32> {
+        // SAFETY: a popped node belongs to the test, which made it from a box.
+        std::iter::from_fn(|| list.pop_front().map(|node| unsafe { Box::from_raw(node.as_ptr()) }.name)).collect()
+    }
+
+    #[test]
+    fn nodes_leave_in_the_order_they_came() {
+        let mut list = List::new();
+        for node in nodes(3) {
+            // SAFETY: a fresh node.
+            unsafe { list.push_back(node) };
+        }
+        assert_eq!(names(&mut list), [0, 1, 2]);
+        assert!(list.is_empty());
+    }
+
+    #[test]
+    fn any_node_can_be_taken_out() {
+        for out in 0..4 {
+            let mut list = List::new();
+            let all = nodes(4);
+            for &node in &all {
+                // SAFETY: a fresh node.
+                unsafe { list.push_back(node) };
+            }
+            // SAFETY: it is linked in this list.
+            unsafe { list.remove(all[out]) };
+            // SAFETY: it is linked nowhere now.
+            drop(unsafe { Box::from_raw(all[out].as_ptr()) });
+            let rest: Vec<u32> = (0..4).filter(|name| *name != out as u32).collect();
+            assert_eq!(names(&mut list), rest);
+        }
+    }
+}

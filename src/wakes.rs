@@ -1,0 +1,52 @@
+//! Wakers collected under a lock, to be called outside of it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Waker;
+
+/// A batch of wakers that are owed a wake.
+///
+/// Whoever holds one of the runtime's locks puts wakers in here; they are woken once the lock is released, so that no user
+/// code ever runs under a lock of ours. A waker that panics does not keep the rest of the batch from being woken.
+#[derive(Debug, Default)]
+pub(crate) struct Wakes {
+    wakers: Vec<Waker>,
+}
+
+impl Wakes {
+    pub(crate) const fn new() -> Self {
+        Wakes { wakers: Vec::new() }
+    }
+
+    pub(crate) fn push(&mut self, waker: Waker) {
+        self.wakers.push(waker);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.wakers.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wakers.is_empty()
+    }
+
+    /// Wakes everybody, in the order in which they came; the batch is empty afterwards and keeps its memory.
+    pub(crate) fn wake_all(&mut self) {
+        for waker in self.wakers.drain(..) {
+            wake_contained(waker);
+        }
+    }
+}
+
+impl Drop for Wakes {
+    /// Nobody's wake is lost, whichever way the batch goes.
+    fn drop(&mut self) {
+        self.wake_all();
+    }
+}
+
+/// Calls a waker whose panic must not reach the runtime.
+pub(crate) fn wake_contained(waker: Waker) {
+    if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+        tracing::error!(target: "heist::task", "a waker panicked; the runtime goes on");
+    }
+}
