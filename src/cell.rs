@@ -1,0 +1,54 @@
+#![doc = include_str!("../docs/task.md")]
+
+mod error;
+mod header;
+mod id;
+mod join;
+mod poll;
+mod runnable;
+mod set;
+mod state;
+mod waker;
+
+pub use error::JoinError;
+pub(crate) use error::cancelled;
+pub(crate) use header::Header;
+pub use id::Id;
+pub use join::{AbortHandle, JoinHandle};
+pub(crate) use runnable::{Ran, Runnable};
+pub(crate) use set::LiveSet;
+pub(crate) use state::State;
+
+use std::future::Future;
+use std::panic::Location;
+
+/// Futures larger than this are boxed, so that neither the cell nor the stack that builds it grows with them.
+const BOXED_ABOVE: usize = 16 * 1024;
+
+/// Where a task goes when it is woken, and where it is filed. The upward call of the lowest floor: a seat implements it.
+///
+/// # Safety
+///
+/// The implementor stays where it is, and alive, as long as a task that was polled with it as its home has not ended.
+pub(crate) unsafe trait Schedule: 'static {
+    /// Queues a task that has been woken. Called from any thread, by a waker: it neither blocks for long nor runs user code.
+    fn schedule(&self, runnable: Runnable);
+
+    /// The live list of this home.
+    fn live(&self) -> &LiveSet;
+}
+
+/// Makes a task of `future`, and answers the right to poll it and the right to its output.
+///
+/// `S` is the kind of home that it will be polled in.
+pub(crate) fn spawn<F, S>(future: F, location: &'static Location<'static>) -> (Runnable, JoinHandle<F::Output>)
+where
+    F: Future,
+    S: Schedule,
+{
+    if size_of::<F>() > BOXED_ABOVE {
+        runnable::allocate::<_, S>(Box::pin(future), location)
+    } else {
+        runnable::allocate::<_, S>(future, location)
+    }
+}

@@ -1,0 +1,127 @@
+//! How a task can fail.
+
+use std::any::Any;
+use std::{fmt, io};
+
+use super::Id;
+
+/// A task ended without an output: it was cancelled, or it panicked.
+///
+/// One pointer wide, so that the place of a small output does not grow by it.
+pub struct JoinError(Box<Failure>);
+
+struct Failure {
+    id: Id,
+    cause: Cause,
+}
+
+enum Cause {
+    Cancelled,
+    Panicked(Box<dyn Any + Send + 'static>),
+}
+
+/// The error of a task that was cancelled.
+pub(crate) fn cancelled(id: Id) -> JoinError {
+    JoinError(Box::new(Failure { id, cause: Cause::Cancelled }))
+}
+
+/// The error of a task that panicked.
+pub(super) fn panicked(id: Id, payload: Box<dyn Any + Send + 'static>) -> JoinError {
+    JoinError(Box::new(Failure { id, cause: Cause::Panicked(payload) }))
+}
+
+impl JoinError {
+    /// Whether the task was cancelled: aborted, or dropped at shutdown.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self.0.cause, Cause::Cancelled)
+    }
+
+    /// Whether the task panicked.
+    ///
+    /// ```
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let error = heist::spawn(async { panic!("boom") }).await.unwrap_err();
+    /// assert!(error.is_panic());
+    /// # });
+    /// ```
+    pub fn is_panic(&self) -> bool {
+        !self.is_cancelled()
+    }
+
+    /// The payload of the panic, as [`std::panic::resume_unwind`] takes it.
+    ///
+    /// # Panics
+    ///
+    /// If the task did not panic; see [`JoinError::is_panic`].
+    #[track_caller]
+    pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
+        match self.try_into_panic() {
+            Ok(payload) => payload,
+            Err(error) => panic!("into_panic was called on an error that is not a panic ({error}): ask is_panic first"),
+        }
+    }
+
+    /// The payload of the panic.
+    ///
+    /// # Errors
+    ///
+    /// The error itself, if the task did not panic.
+    pub fn try_into_panic(self) -> Result<Box<dyn Any + Send + 'static>, JoinError> {
+        let Failure { id, cause } = *self.0;
+        match cause {
+            Cause::Panicked(payload) => Ok(payload),
+            Cause::Cancelled => Err(cancelled(id)),
+        }
+    }
+
+    /// The id of the task that failed.
+    pub fn id(&self) -> Id {
+        self.0.id
+    }
+
+    /// What the panic said, if it was text.
+    fn message(&self) -> Option<&str> {
+        match &self.0.cause {
+            Cause::Cancelled => None,
+            Cause::Panicked(payload) => payload
+                .downcast_ref::<&'static str>()
+                .copied()
+                .or_else(|| payload.downcast_ref::<String>().map(String::as_str)),
+        }
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.0.cause, self.message()) {
+            (Cause::Cancelled, _) => write!(f, "task {} was cancelled", self.id()),
+            (Cause::Panicked(_), Some(message)) => write!(f, "task {} panicked with message {message:?}", self.id()),
+            (Cause::Panicked(_), None) => write!(f, "task {} panicked", self.id()),
+        }
+    }
+}
+
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.0.cause, self.message()) {
+            (Cause::Cancelled, _) => write!(f, "JoinError::Cancelled({:?})", self.id()),
+            (Cause::Panicked(_), message) => write!(f, "JoinError::Panic({:?}, {message:?})", self.id()),
+        }
+    }
+}
+
+// A payload is `Send` but not `Sync`. A shared error gives out nothing of it but text that is never written.
+// SAFETY: `&JoinError` reaches the payload only through `message`, which downcasts to `&'static str` or `String`, both `Sync`.
+unsafe impl Sync for JoinError {}
+
+impl std::panic::UnwindSafe for JoinError {}
+impl std::panic::RefUnwindSafe for JoinError {}
+
+impl std::error::Error for JoinError {}
+
+impl From<JoinError> for io::Error {
+    fn from(error: JoinError) -> io::Error {
+        let text = if error.is_cancelled() { "task was cancelled" } else { "task panicked" };
+        io::Error::other(text)
+    }
+}

@@ -1,0 +1,132 @@
+//! The part of a task that does not depend on its future.
+
+use std::panic::Location;
+use std::ptr::NonNull;
+use std::task::Waker;
+
+use super::state::State;
+use super::{Id, Ran};
+use crate::list::{Linked, Links};
+use crate::sync::UnsafeCell;
+use crate::sync::atomic::AtomicPtr;
+
+/// The first 80 bytes of a task: what a queue or a waker touches first, what is cold last.
+#[repr(C)]
+pub(crate) struct Header {
+    pub(super) state: State,
+    pub(super) vtable: &'static Vtable,
+    /// The next task of a queue.
+    ///
+    /// Invariant: belongs to whoever holds the `Runnable`.
+    pub(super) queue_next: UnsafeCell<Option<NonNull<Header>>>,
+    /// The home: the `S: Schedule` of the seat where the task was first polled.
+    ///
+    /// Invariant: written before the first poll, by the holder of the `Runnable`; constant after it; points to a live `S`
+    /// until the task has ended.
+    pub(super) home: AtomicPtr<()>,
+    /// Invariant: belongs to the home's live list.
+    links: UnsafeCell<Links<Header>>,
+    /// Invariant: belongs to whom JOIN_WAKER says.
+    pub(super) joiner: UnsafeCell<Option<Waker>>,
+    pub(super) id: Id,
+    pub(super) location: &'static Location<'static>,
+}
+
+/// What depends on the future's type.
+pub(super) struct Vtable {
+    /// Polls the future, or drops it if the task is cancelled. Arguments: the cell, the home.
+    ///
+    /// # Safety
+    ///
+    /// The caller gives up a `Runnable` of the cell.
+    pub(super) poll: unsafe fn(NonNull<Header>, *mut ()) -> Ran,
+    /// Drops the future and ends the task as cancelled.
+    ///
+    /// # Safety
+    ///
+    /// The caller gives up a `Runnable` of the cell.
+    pub(super) cancel: unsafe fn(NonNull<Header>),
+    /// Hands a `Runnable` to the home.
+    ///
+    /// # Safety
+    ///
+    /// The caller gives up a `Runnable` of the cell, which has been polled before.
+    pub(super) schedule: unsafe fn(NonNull<Header>),
+    /// Moves the output to the place the last argument points to.
+    ///
+    /// # Safety
+    ///
+    /// The task is complete, the caller is its `JoinHandle` and has not taken the output before; the place is one for a
+    /// `Result<Output, JoinError>`.
+    pub(super) take_output: unsafe fn(NonNull<Header>, *mut ()),
+    /// Frees the cell, in which neither future nor output is left.
+    ///
+    /// # Safety
+    ///
+    /// Nobody holds a reference.
+    pub(super) free: unsafe fn(NonNull<Header>),
+}
+
+impl Header {
+    pub(super) fn new(vtable: &'static Vtable, location: &'static Location<'static>) -> Self {
+        Header {
+            state: State::new(),
+            vtable,
+            queue_next: UnsafeCell::new(None),
+            home: AtomicPtr::new(std::ptr::null_mut()),
+            links: UnsafeCell::new(Links::new()),
+            joiner: UnsafeCell::new(None),
+            id: Id::next(),
+            location,
+        }
+    }
+
+    /// The task's id.
+    pub(crate) fn id(&self) -> Id {
+        self.id
+    }
+
+    /// Where the task was spawned.
+    pub(crate) fn location(&self) -> &'static Location<'static> {
+        self.location
+    }
+
+    /// Its state, for a dump.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Hands a `Runnable` that a wake has made to the home.
+    ///
+    /// # Safety
+    ///
+    /// The caller gives up a `Runnable` of the cell.
+    pub(super) unsafe fn schedule(header: NonNull<Header>) {
+        // SAFETY: a `Runnable` keeps the cell alive.
+        let vtable = unsafe { header.as_ref() }.vtable;
+        // SAFETY: the caller gives up a `Runnable`; only a task that has been polled can have been idle.
+        unsafe { (vtable.schedule)(header) };
+    }
+
+    /// Frees the cell.
+    ///
+    /// # Safety
+    ///
+    /// Nobody holds a reference.
+    pub(super) unsafe fn free(header: NonNull<Header>) {
+        // SAFETY: the cell is not freed yet.
+        let vtable = unsafe { header.as_ref() }.vtable;
+        // SAFETY: handed on from the caller.
+        unsafe { (vtable.free)(header) };
+    }
+}
+
+// SAFETY: the links lie in the header and belong to the live list.
+unsafe impl Linked for Header {
+    unsafe fn links(node: NonNull<Self>) -> NonNull<Links<Self>> {
+        // SAFETY: the caller vouches for the node.
+        let header = unsafe { node.as_ref() };
+        // The list provides the exclusion; the pointer is only passed on.
+        header.links.with_mut(|links| NonNull::new(links).expect("a field's address"))
+    }
+}

@@ -1,0 +1,242 @@
+//! What is done to a task's future and output: poll, drop, store, take, free.
+
+use std::any::Any;
+use std::future::Future;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{Context, Poll};
+
+use super::error::{cancelled, panicked};
+use super::state::{Complete, Start, Suspend};
+use super::{Header, JoinError, Ran, Runnable, Schedule, waker};
+use crate::sync::UnsafeCell;
+use crate::sync::atomic::Ordering;
+use crate::wakes::wake_contained;
+
+/// The one allocation.
+#[repr(C)]
+pub(super) struct Cell<F: Future> {
+    pub(super) header: Header,
+    /// Invariant: holds the future until the task's end, and belongs to the holder of the `Runnable`; then holds what was
+    /// stored, and belongs to the handle from COMPLETE on.
+    pub(super) storage: UnsafeCell<Storage<F>>,
+}
+
+/// Future and output share their place.
+pub(super) union Storage<F: Future> {
+    pub(super) future: ManuallyDrop<F>,
+    output: ManuallyDrop<Result<F::Output, JoinError>>,
+}
+
+/// # Safety
+///
+/// `header` is that of a live `Cell<F>`.
+unsafe fn cell<'a, F: Future>(header: NonNull<Header>) -> &'a Cell<F> {
+    // SAFETY: the header is the cell's first field, and the pointer carries the provenance of the whole cell.
+    unsafe { header.cast::<Cell<F>>().as_ref() }
+}
+
+/// See [`Vtable::poll`](super::header::Vtable).
+pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>, home: *mut ()) -> Ran {
+    // SAFETY: the `Runnable` keeps the cell alive, and this function stands in the vtable of a `Cell<F>`.
+    let cell = unsafe { cell::<F>(header) };
+    let filed = match cell.header.state.start() {
+        Start::Poll { filed } => filed,
+        Start::Cancel { filed } => {
+            // SAFETY: we are the poller.
+            unsafe { drop_future_and_end::<F, S>(header, filed) };
+            return Ran::Ended;
+        }
+    };
+    if !filed {
+        // Ordering: Relaxed — wakers read it, and each of them comes from this poll or a later one.
+        cell.header.home.store(home, Ordering::Relaxed);
+    }
+    // SAFETY: RUNNING keeps the cell alive throughout the poll.
+    let waker = unsafe { waker::borrowed(header) };
+    let mut cx = Context::from_waker(&waker);
+    let polled = cell.storage.with_mut(|storage| {
+        catch_unwind(AssertUnwindSafe(|| {
+            // SAFETY: by the invariant of `storage` it holds the future, and it is ours.
+            let future = unsafe { &mut *(*storage).future };
+            // SAFETY: the cell does not move until the future is dropped.
+            unsafe { Pin::new_unchecked(future) }.poll(&mut cx)
+        }))
+    });
+    match polled {
+        // SAFETY: we are the poller.
+        Ok(Poll::Pending) => return unsafe { suspend::<S>(header, filed) },
+        // SAFETY: as above; the future is finished.
+        Ok(Poll::Ready(output)) => unsafe { end::<F, S>(header, filed, Ok(output)) },
+        // SAFETY: as above.
+        Err(payload) => unsafe { end::<F, S>(header, filed, Err(panicked(cell.header.id, payload))) },
+    }
+    Ran::Ended
+}
+
+/// See [`Vtable::cancel`](super::header::Vtable).
+pub(super) unsafe fn cancel<F: Future, S: Schedule>(header: NonNull<Header>) {
+    // SAFETY: the `Runnable` keeps the cell alive, and this function stands in the vtable of a `Cell<F>`.
+    let (Start::Poll { filed } | Start::Cancel { filed }) = unsafe { cell::<F>(header) }.header.state.start();
+    // SAFETY: we are the poller.
+    unsafe { drop_future_and_end::<F, S>(header, filed) };
+}
+
+/// See [`Vtable::schedule`](super::header::Vtable).
+pub(super) unsafe fn schedule<S: Schedule>(header: NonNull<Header>) {
+    // SAFETY: the caller gives up a `Runnable`.
+    let runnable = unsafe { Runnable::from_raw(header) };
+    // SAFETY: the task has been polled, so it has a home, which lives until the task ends, and it cannot end while we hold
+    // its `Runnable`; this function stands in the vtable of a task with homes of type `S`.
+    let home = unsafe { home::<S>(header) };
+    home.schedule(runnable);
+}
+
+/// # Safety
+///
+/// The task has been polled with a home of type `S` and has not ended.
+unsafe fn home<'a, S: Schedule>(header: NonNull<Header>) -> &'a S {
+    // SAFETY: a task that has not ended is alive.
+    let header = unsafe { header.as_ref() };
+    // Ordering: Relaxed — see the store.
+    let home = header.home.load(Ordering::Relaxed).cast::<S>();
+    // SAFETY: by the invariant of `home` and the contract of `Schedule`.
+    unsafe { &*home }
+}
+
+/// The future is pending.
+///
+/// # Safety
+///
+/// The caller is the poller, of a task whose homes are of type `S`.
+unsafe fn suspend<S: Schedule>(header: NonNull<Header>, filed: bool) -> Ran {
+    if !filed {
+        // SAFETY: we are polling it, so it has a home and has not ended.
+        let live = unsafe { home::<S>(header) }.live();
+        // SAFETY: we are the poller, and it was not filed before.
+        unsafe { live.file(header) };
+    }
+    // SAFETY: RUNNING keeps the cell alive until the transition.
+    match unsafe { header.as_ref() }.state.suspend(!filed) {
+        Suspend::Idle => Ran::Suspended,
+        // SAFETY: the transition left the `Runnable` with us.
+        Suspend::Again => Ran::Again(unsafe { Runnable::from_raw(header) }),
+    }
+}
+
+/// The task is cancelled.
+///
+/// # Safety
+///
+/// The caller is the poller of a `Cell<F>` whose homes are of type `S`.
+unsafe fn drop_future_and_end<F: Future, S: Schedule>(header: NonNull<Header>, filed: bool) {
+    // SAFETY: RUNNING keeps the cell alive.
+    let id = unsafe { header.as_ref() }.id;
+    // SAFETY: handed on from the caller.
+    unsafe { end::<F, S>(header, filed, Err(cancelled(id))) };
+}
+
+/// Drops the future, stores the output for whoever wants it, and ends the task.
+///
+/// # Safety
+///
+/// The caller is the poller of a `Cell<F>` whose homes are of type `S`. It does not touch the task afterwards.
+unsafe fn end<F: Future, S: Schedule>(header: NonNull<Header>, filed: bool, output: Result<F::Output, JoinError>) {
+    // SAFETY: RUNNING keeps the cell alive until `complete`.
+    let cell = unsafe { cell::<F>(header) };
+    let dropped = contained(|| {
+        // SAFETY: by the invariant of `storage` it holds the future, and it is ours; nobody looks at it again.
+        cell.storage.with_mut(|storage| unsafe { ManuallyDrop::drop(&mut (*storage).future) });
+    });
+    // A cancelled task whose destructor panics has panicked; one that had an output keeps it.
+    let output = match (output, dropped) {
+        (Err(error), Some(payload)) if error.is_cancelled() => Err(panicked(cell.header.id, payload)),
+        (output, _) => output,
+    };
+    if filed {
+        // SAFETY: a filed task has been polled and this one has not ended.
+        let live = unsafe { home::<S>(header) }.live();
+        // SAFETY: we are the poller, and the task was filed there.
+        unsafe { live.unfile(header) };
+    }
+    let mut stored = cell.header.state.wants_output();
+    if stored {
+        let output = ManuallyDrop::new(output);
+        // SAFETY: the place is free and still ours.
+        cell.storage.with_mut(|storage| unsafe { (*storage).output = output });
+    } else {
+        contained(move || drop(output));
+    }
+    // SAFETY: handed on from the caller; the future is gone.
+    unsafe { complete::<F>(header, &mut stored) };
+}
+
+/// # Safety
+///
+/// The caller is the poller of a `Cell<F>` without a future; `stored` says whether it holds an output.
+unsafe fn complete<F: Future>(header: NonNull<Header>, stored: &mut bool) {
+    // SAFETY: RUNNING keeps the cell alive until a transition gives it up.
+    let cell = unsafe { cell::<F>(header) };
+    loop {
+        match cell.header.state.complete(*stored) {
+            Complete::Leave => return,
+            Complete::DropOutput => {
+                // SAFETY: an output is stored and the handle is gone, so it is ours.
+                contained(|| drop(unsafe { take::<F>(cell) }));
+                *stored = false;
+            }
+            Complete::WakeJoiner => {
+                // SAFETY: whoever sets COMPLETE and sees JOIN_WAKER owns the slot.
+                if let Some(joiner) = cell.header.joiner.with_mut(|slot| unsafe { (*slot).take() }) {
+                    wake_contained(joiner);
+                }
+                if cell.header.state.finish() {
+                    // SAFETY: nobody holds a reference any more.
+                    unsafe { Header::free(header) };
+                }
+                return;
+            }
+            Complete::Free => {
+                // SAFETY: nobody holds a reference.
+                unsafe { Header::free(header) };
+                return;
+            }
+        }
+    }
+}
+
+/// # Safety
+///
+/// `cell` holds an output, which belongs to the caller and is not taken again.
+unsafe fn take<F: Future>(cell: &Cell<F>) -> Result<F::Output, JoinError> {
+    cell.storage.with_mut(|storage| {
+        // SAFETY: handed on from the caller.
+        let output = unsafe { &mut (*storage).output };
+        // SAFETY: as above.
+        unsafe { ManuallyDrop::take(output) }
+    })
+}
+
+/// See [`Vtable::take_output`](super::header::Vtable).
+pub(super) unsafe fn take_output<F: Future>(header: NonNull<Header>, place: *mut ()) {
+    // SAFETY: the handle keeps the cell alive, and this function stands in the vtable of a `Cell<F>`.
+    let cell = unsafe { cell::<F>(header) };
+    // SAFETY: the task is complete and the handle wanted its output.
+    let output = unsafe { take::<F>(cell) };
+    // SAFETY: the caller vouches for the place.
+    unsafe { place.cast::<Result<F::Output, JoinError>>().write(output) };
+}
+
+/// See [`Vtable::free`](super::header::Vtable).
+pub(super) unsafe fn free<F: Future>(header: NonNull<Header>) {
+    // SAFETY: the cell came from a box of this type, and nobody else can reach it. Its storage is a union: nothing in it is
+    // dropped again.
+    drop(unsafe { Box::from_raw(header.cast::<Cell<F>>().as_ptr()) });
+}
+
+/// Runs user code whose panic must not reach the runtime; answers the payload.
+fn contained(f: impl FnOnce()) -> Option<Box<dyn Any + Send>> {
+    catch_unwind(AssertUnwindSafe(f)).err()
+}

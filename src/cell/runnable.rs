@@ -1,0 +1,126 @@
+//! The right to poll a task.
+
+use std::fmt;
+use std::future::Future;
+use std::mem::{ManuallyDrop, forget};
+use std::panic::Location;
+use std::ptr::NonNull;
+
+use super::header::Vtable;
+use super::poll::{self, Cell};
+use super::{Header, JoinHandle, Schedule};
+use crate::sync::UnsafeCell;
+
+/// The single right to poll a task. Queues hold these.
+///
+/// Dropping one drops the future, and the task ends as cancelled: a task is never lost silently.
+pub(crate) struct Runnable(NonNull<Header>);
+
+// SAFETY: a runnable gives access to the future only to its one holder, and futures are spawned under a `Send` bound
+// (`LocalRuntime` keeps its own off other threads).
+unsafe impl Send for Runnable {}
+
+/// What became of a task that was run.
+#[derive(Debug)]
+pub(crate) enum Ran {
+    /// It waits for a wake.
+    Suspended,
+    /// It was woken while it ran: the caller queues it again.
+    Again(Runnable),
+    /// It ended: its future has been dropped.
+    Ended,
+}
+
+impl Runnable {
+    /// Polls the future once, or drops it if the task is cancelled. `home` becomes the task's home at its first poll.
+    #[inline]
+    pub(crate) fn run<S: Schedule>(self, home: &S) -> Ran {
+        let header = self.into_raw();
+        // SAFETY: a `Runnable` keeps the cell alive.
+        let poll = unsafe { header.as_ref() }.vtable.poll;
+        // SAFETY: we give up our `Runnable`; `spawn` was told the same `S`.
+        unsafe { poll(header, (&raw const *home).cast_mut().cast()) }
+    }
+
+    /// The task's header.
+    pub(crate) fn header(&self) -> &Header {
+        // SAFETY: a `Runnable` keeps the cell alive.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// Gives the right away as a pointer.
+    #[inline]
+    pub(crate) fn into_raw(self) -> NonNull<Header> {
+        let header = self.0;
+        forget(self);
+        header
+    }
+
+    /// Takes the right back.
+    ///
+    /// # Safety
+    ///
+    /// The pointer came from `into_raw`, or from a transition that made a `Runnable`, and is used for this once.
+    #[inline]
+    pub(crate) unsafe fn from_raw(header: NonNull<Header>) -> Runnable {
+        Runnable(header)
+    }
+
+    /// The runnable queued behind this one. The link belongs to whoever holds the runnable.
+    pub(crate) fn queue_next(&self) -> Option<NonNull<Header>> {
+        // SAFETY: by the field's invariant the link is ours.
+        self.header().queue_next.with(|next| unsafe { *next })
+    }
+
+    /// Queues `next` behind this one.
+    pub(crate) fn set_queue_next(&self, next: Option<NonNull<Header>>) {
+        // SAFETY: by the field's invariant the link is ours.
+        self.header().queue_next.with_mut(|link| unsafe { *link = next });
+    }
+}
+
+impl Drop for Runnable {
+    #[cold]
+    fn drop(&mut self) {
+        // SAFETY: a `Runnable` keeps the cell alive.
+        let cancel = unsafe { self.0.as_ref() }.vtable.cancel;
+        // SAFETY: we give up our `Runnable`.
+        unsafe { cancel(self.0) };
+    }
+}
+
+impl fmt::Debug for Runnable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runnable").field("id", &self.header().id).field("state", &self.header().state).finish()
+    }
+}
+
+/// One static table per future and home type.
+struct Table<F, S>(std::marker::PhantomData<(F, S)>);
+
+impl<F: Future, S: Schedule> Table<F, S> {
+    const VTABLE: Vtable = Vtable {
+        poll: poll::poll::<F, S>,
+        cancel: poll::cancel::<F, S>,
+        schedule: poll::schedule::<S>,
+        take_output: poll::take_output::<F>,
+        free: poll::free::<F>,
+    };
+}
+
+/// Makes the one allocation.
+#[inline]
+pub(super) fn allocate<F, S>(future: F, location: &'static Location<'static>) -> (Runnable, JoinHandle<F::Output>)
+where
+    F: Future,
+    S: Schedule,
+{
+    let cell = Box::new(Cell {
+        header: Header::new(&Table::<F, S>::VTABLE, location),
+        storage: UnsafeCell::new(poll::Storage { future: ManuallyDrop::new(future) }),
+    });
+    // The pointer keeps the provenance of the whole cell.
+    let header = NonNull::from(Box::leak(cell)).cast();
+    // SAFETY: a task is born with one `Runnable` and one handle.
+    unsafe { (Runnable::from_raw(header), JoinHandle::from_raw(header)) }
+}

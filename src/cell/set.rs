@@ -1,0 +1,97 @@
+//! The live list: the suspended tasks of one seat.
+
+use std::fmt;
+use std::ptr::NonNull;
+
+use super::{Header, Id, Runnable};
+use crate::list::List;
+use crate::sync::Mutex;
+use std::panic::Location;
+
+/// The tasks that were first polled in one seat, have suspended at least once, and have not ended.
+///
+/// A task is filed by its poller when it first suspends, and unfiled by its poller before it completes, both under the lock; so
+/// a linked task is alive. No user code runs under the lock.
+pub(crate) struct LiveSet {
+    list: Mutex<List<Header>>,
+}
+
+/// What a walk says of one task.
+#[derive(Debug, Clone)]
+pub(crate) struct Sighting {
+    pub(crate) id: Id,
+    pub(crate) location: &'static Location<'static>,
+    pub(crate) phase: &'static str,
+}
+
+impl LiveSet {
+    pub(crate) fn new() -> Self {
+        LiveSet { list: Mutex::new(List::new()) }
+    }
+
+    /// Files a task.
+    ///
+    /// # Safety
+    ///
+    /// The caller is polling the task and has not filed it before.
+    pub(super) unsafe fn file(&self, task: NonNull<Header>) {
+        let mut list = self.list.lock();
+        // SAFETY: the poller keeps the task alive now, and unfiles it before it ends.
+        unsafe { list.push_back(task) };
+    }
+
+    /// Takes a task out.
+    ///
+    /// # Safety
+    ///
+    /// The caller is polling the task, which was filed here.
+    pub(super) unsafe fn unfile(&self, task: NonNull<Header>) {
+        let mut list = self.list.lock();
+        // SAFETY: the task was filed here and only its poller takes it out.
+        unsafe { list.remove(task) };
+    }
+
+    /// Asks every filed task to end, and answers those that have to be queued for it.
+    pub(crate) fn cancel_all(&self) -> Vec<Runnable> {
+        self.walk(|task| Header::cancel(task)).into_iter().flatten().collect()
+    }
+
+    /// What is filed now.
+    pub(crate) fn sightings(&self) -> Vec<Sighting> {
+        self.walk(|task| {
+            // SAFETY: a linked task is alive.
+            let header = unsafe { task.as_ref() };
+            Sighting { id: header.id(), location: header.location(), phase: header.state().load().phase() }
+        })
+    }
+
+    fn walk<T>(&self, see: impl Fn(NonNull<Header>) -> T) -> Vec<T> {
+        let list = self.list.lock();
+        let mut seen = Vec::new();
+        let mut next = list.front();
+        while let Some(task) = next {
+            seen.push(see(task));
+            // SAFETY: the task is linked in this list, which is locked.
+            next = unsafe { list.next(task) };
+        }
+        seen
+    }
+}
+
+impl fmt::Debug for LiveSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LiveSet").finish_non_exhaustive()
+    }
+}
+
+impl Header {
+    /// Asks a task to end. Answers its `Runnable` if it was idle.
+    fn cancel(task: NonNull<Header>) -> Option<Runnable> {
+        // SAFETY: the caller sees the task under the lock of the list that it is linked in, so it is alive.
+        match unsafe { task.as_ref() }.state.cancel() {
+            // SAFETY: the transition made a `Runnable` and gave it to us.
+            super::state::Wake::Schedule => Some(unsafe { Runnable::from_raw(task) }),
+            super::state::Wake::Nothing | super::state::Wake::Free => None,
+        }
+    }
+}

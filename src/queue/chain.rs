@@ -1,0 +1,90 @@
+//! Runnables linked into one piece, to change queues under a single lock.
+
+use std::ptr::NonNull;
+
+use crate::cell::{Header, Runnable};
+
+/// A FIFO of runnables, linked through their headers. Dropping it cancels what is left in it.
+#[derive(Debug, Default)]
+pub(crate) struct Chain {
+    /// First and last.
+    ///
+    /// Invariant: the chain owns the `Runnable` of every task from the first to the last, and the last has no next.
+    ends: Option<(NonNull<Header>, NonNull<Header>)>,
+    len: usize,
+}
+
+// SAFETY: a chain is a number of runnables, which are `Send`.
+unsafe impl Send for Chain {}
+
+impl Chain {
+    pub(crate) const fn new() -> Self {
+        Chain { ends: None, len: 0 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(crate) fn push(&mut self, runnable: Runnable) {
+        runnable.set_queue_next(None);
+        let task = runnable.into_raw();
+        self.append(Chain { ends: Some((task, task)), len: 1 });
+    }
+
+    /// Puts all of `other` behind what is here.
+    pub(crate) fn append(&mut self, mut other: Chain) {
+        let Some((first, last)) = other.ends.take() else { return };
+        self.ends = match self.ends {
+            None => Some((first, last)),
+            Some((head, tail)) => {
+                link(tail, Some(first));
+                Some((head, last))
+            }
+        };
+        self.len += std::mem::take(&mut other.len);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Runnable> {
+        let (first, last) = self.ends?;
+        // SAFETY: by the invariant, the chain owns this runnable; it is taken out below.
+        let runnable = unsafe { Runnable::from_raw(first) };
+        self.ends = runnable.queue_next().map(|next| (next, last));
+        runnable.set_queue_next(None);
+        self.len -= 1;
+        Some(runnable)
+    }
+
+    /// Takes the first `count`, or all if there are fewer.
+    pub(crate) fn split(&mut self, count: usize) -> Chain {
+        if count >= self.len {
+            return std::mem::take(self);
+        }
+        let mut front = Chain::new();
+        for _ in 0..count {
+            if let Some(runnable) = self.pop() {
+                front.push(runnable);
+            }
+        }
+        front
+    }
+}
+
+fn link(task: NonNull<Header>, next: Option<NonNull<Header>>) {
+    // SAFETY: the caller, a chain, owns the runnable; it is given back at once.
+    let runnable = unsafe { Runnable::from_raw(task) };
+    runnable.set_queue_next(next);
+    let _ = runnable.into_raw();
+}
+
+impl Drop for Chain {
+    fn drop(&mut self) {
+        while let Some(runnable) = self.pop() {
+            drop(runnable);
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! A worker's bounded queue, seen from its two ends.
+
+use std::cell::Cell;
+use std::fmt;
+use std::ptr::{NonNull, null_mut};
+
+use super::Chain;
+use crate::cell::{Header, Runnable};
+use crate::sync::Arc;
+use crate::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use crate::sync::hint::spin_loop;
+
+/// How many runnables a ring holds: enough for what one request causes, little enough that a burst is shared soon.
+#[cfg(not(any(all(test, heist_loom), heist_narrow)))]
+pub(crate) const CAPACITY: usize = 256;
+/// Small, so that a model meets the edges.
+#[cfg(any(all(test, heist_loom), heist_narrow))]
+pub(crate) const CAPACITY: usize = 4;
+
+const SIZE: u32 = CAPACITY as u32;
+
+/// Where the cursors start: they wrap soon after, in every run.
+const START: u32 = u32::MAX - 2;
+
+/// The memory of the queue. See [the queues' page](super) for the protocol.
+#[repr(align(128))]
+pub(crate) struct Ring {
+    /// The next to be taken: advanced by CAS, by the owner and by thieves.
+    head: AtomicU32,
+    /// Behind the last: stored by the owner only, never moved back.
+    tail: AtomicU32,
+    /// Invariant: a slot between head and tail holds a `Runnable`, which belongs to whoever advances head past it.
+    slots: [AtomicPtr<Header>; CAPACITY],
+}
+
+/// The end at which the seat's worker pushes and pops.
+pub(crate) struct Owner {
+    ring: Arc<Ring>,
+    /// The owner's copy of the tail.
+    tail: Cell<u32>,
+}
+
+/// The end at which everybody else takes.
+#[derive(Clone)]
+pub(crate) struct Thief {
+    ring: Arc<Ring>,
+}
+
+impl Ring {
+    /// A new ring, from its two ends.
+    pub(crate) fn ends() -> (Owner, Thief) {
+        let ring = Arc::new(Ring {
+            head: AtomicU32::new(START),
+            tail: AtomicU32::new(START),
+            slots: std::array::from_fn(|_| AtomicPtr::new(null_mut())),
+        });
+        (Owner { ring: Arc::clone(&ring), tail: Cell::new(START) }, Thief { ring })
+    }
+
+    fn slot(&self, cursor: u32) -> &AtomicPtr<Header> {
+        &self.slots[cursor as usize % CAPACITY]
+    }
+
+    /// The pointer at `cursor`; a `Runnable` only if head can be advanced past it.
+    fn read(&self, cursor: u32) -> *mut Header {
+        // Ordering: Relaxed — published by the tail (to a thief) or written by the reader itself (the owner).
+        self.slot(cursor).load(Ordering::Relaxed)
+    }
+
+    fn write(&self, cursor: u32, task: *mut Header) {
+        // Ordering: Relaxed — published by the store of the tail that follows.
+        self.slot(cursor).store(task, Ordering::Relaxed);
+    }
+}
+
+/// What has been claimed by advancing head is the claimer's.
+///
+/// # Safety
+///
+/// `task` was read from a slot that the caller has claimed, and is used for this once.
+unsafe fn own(task: *mut Header) -> Runnable {
+    debug_assert!(!task.is_null(), "a claimed slot holds a task");
+    // SAFETY: a claimed slot holds a task.
+    let task = unsafe { NonNull::new_unchecked(task) };
+    // SAFETY: by the invariant of `slots`, the claimer owns the `Runnable`.
+    unsafe { Runnable::from_raw(task) }
+}
+
+impl Owner {
+    /// How many runnables wait here; a thief may take some of them meanwhile.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        // Ordering: Relaxed — a hint.
+        self.tail.get().wrapping_sub(self.ring.head.load(Ordering::Relaxed)) as usize
+    }
+
+    /// How many more fit.
+    fn room(&self) -> usize {
+        CAPACITY - self.len()
+    }
+
+    /// Queues `runnable` behind the others.
+    ///
+    /// # Errors
+    ///
+    /// Gives it back if the ring is full.
+    #[inline]
+    pub(crate) fn push(&self, runnable: Runnable) -> Result<(), Runnable> {
+        // Ordering: Acquire — pairs with the Release of a thief's CAS: it has read the slots that we are about to overwrite.
+        let head = self.ring.head.load(Ordering::Acquire);
+        let tail = self.tail.get();
+        if tail.wrapping_sub(head) >= SIZE {
+            return Err(runnable);
+        }
+        self.ring.write(tail, runnable.into_raw().as_ptr());
+        self.advance(1);
+        Ok(())
+    }
+
+    /// Takes the oldest.
+    #[inline]
+    pub(crate) fn pop(&self) -> Option<Runnable> {
+        // Ordering: Relaxed — the slots were written by this thread; the CAS decides.
+        let mut head = self.ring.head.load(Ordering::Relaxed);
+        while head != self.tail.get() {
+            let task = self.ring.read(head);
+            let next = head.wrapping_add(1);
+            // Ordering: Relaxed — nothing is published by taking; as a read-modify-write it continues the release sequence of
+            // the thieves' claims, which `push` acquires.
+            match self.ring.head.compare_exchange_weak(head, next, Ordering::Relaxed, Ordering::Relaxed) {
+                // SAFETY: the slot has just been claimed.
+                Ok(_) => return Some(unsafe { own(task) }),
+                Err(now) => head = now,
+            }
+        }
+        None
+    }
+
+    /// Queues `runnable` in a ring that was found full: the newest half and it come out as one chain for the global queue.
+    ///
+    /// The chain is empty if a thief has made room meanwhile.
+    #[cold]
+    pub(crate) fn overflow(&self, runnable: Runnable) -> Chain {
+        let mut chain = Chain::new();
+        let tail = self.tail.get();
+        let full = tail.wrapping_sub(SIZE);
+        // Ordering: Relaxed — as in `pop`.
+        if self.ring.head.compare_exchange(full, tail, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            if let Err(runnable) = self.push(runnable) {
+                chain.push(runnable);
+            }
+            return chain;
+        }
+        for offset in SIZE / 2..SIZE {
+            // SAFETY: all of the ring has just been claimed.
+            chain.push(unsafe { own(self.ring.read(full.wrapping_add(offset))) });
+        }
+        chain.push(runnable);
+        // A full ring's oldest slot is the one that its tail points to: the oldest half is in its new place already.
+        self.advance(SIZE / 2);
+        chain
+    }
+
+    /// Publishes `count` slots that have been written behind the tail.
+    fn advance(&self, count: u32) {
+        let tail = self.tail.get().wrapping_add(count);
+        self.tail.set(tail);
+        // Ordering: Release — publishes the slots, and the tasks in them; pairs with the Acquire of a thief's load.
+        self.ring.tail.store(tail, Ordering::Release);
+    }
+}
+
+impl Thief {
+    /// How many runnables wait there.
+    pub(crate) fn len(&self) -> usize {
+        // Ordering: Relaxed — a hint, or read after a read-modify-write of the idle word that the pusher's store precedes.
+        let head = self.ring.head.load(Ordering::Relaxed);
+        let len = self.ring.tail.load(Ordering::Relaxed).wrapping_sub(head);
+        // The owner may have moved on between the two loads.
+        if len > SIZE { 0 } else { len as usize }
+    }
+
+    /// Takes the older half, if there are at least `least`: answers the oldest and puts the rest into `into`.
+    pub(crate) fn steal(&self, into: &Owner, least: usize) -> Option<Runnable> {
+        let room = into.room() as u32;
+        loop {
+            // Ordering: Acquire — the load of tail must not come before it, else `head` could be ahead.
+            let head = self.ring.head.load(Ordering::Acquire);
+            // Ordering: Acquire — pairs with the Release in `advance`: the slots, and the tasks in them, can be read.
+            let len = self.ring.tail.load(Ordering::Acquire).wrapping_sub(head);
+            if len > SIZE {
+                spin_loop();
+                continue;
+            }
+            let half = (len - len / 2).min(room + 1);
+            if half == 0 || (len as usize) < least {
+                return None;
+            }
+            let first = self.ring.read(head);
+            for offset in 1..half {
+                let task = self.ring.read(head.wrapping_add(offset));
+                into.ring.write(into.tail.get().wrapping_add(offset - 1), task);
+            }
+            let next = head.wrapping_add(half);
+            // Ordering: Release — our reads come before the owner's next writes; pairs with the Acquire in `push`.
+            if self.ring.head.compare_exchange(head, next, Ordering::Release, Ordering::Relaxed).is_ok() {
+                if half > 1 {
+                    into.advance(half - 1);
+                }
+                // SAFETY: the slot has just been claimed.
+                return Some(unsafe { own(first) });
+            }
+        }
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        // Ordering: Relaxed — nobody else is left, and the last reference's drop has ordered what they did.
+        let (mut head, tail) = (self.head.load(Ordering::Relaxed), self.tail.load(Ordering::Relaxed));
+        while head != tail {
+            // SAFETY: nobody else is left to claim it.
+            drop(unsafe { own(self.read(head)) });
+            head = head.wrapping_add(1);
+        }
+    }
+}
+
+impl fmt::Debug for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Owner").field("len", &self.len()).finish()
+    }
+}
+
+impl fmt::Debug for Thief {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Thief").field("len", &self.len()).finish()
+    }
+}
