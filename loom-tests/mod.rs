@@ -6,3 +6,6 @@
 // Its tests have to fail, and only loom makes them.
 #[cfg(heist_loom)]
 mod canary;
+
+mod blocking;
+mod readiness;

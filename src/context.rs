@@ -1,13 +1,167 @@
-//! What the current thread is to the runtime. (Stub.)
+//! What the current thread is to the runtime: a worker in its seat, a thread inside of a runtime, or a stranger.
 
+use std::cell::{Cell, RefCell};
+use std::ptr;
+
+use crate::cell::{Header, Id};
+use crate::local::Local;
+use crate::pool::{Pool, Seat};
+use crate::reactor::Reactor;
 use crate::sync::Arc;
+use crate::timer::TimerWheel;
 
-/// The reactor of the runtime that this thread is inside of.
-pub(crate) fn reactor() -> Arc<crate::reactor::Reactor> {
-    panic!("there is no heist runtime here")
+/// A worker in its seat, as the code sees it that the worker's task calls.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seated<'a> {
+    pub(crate) pool: &'a Arc<Pool>,
+    pub(crate) seat: &'a Seat,
+    pub(crate) local: &'a Local,
 }
 
-/// The wheel on which this thread files its timers.
-pub(crate) fn wheel() -> Arc<crate::timer::TimerWheel> {
-    panic!("there is no heist runtime here")
+std::thread_local! {
+    /// The worker that runs on this thread; points into the frame of [`sit`].
+    static SEATED: Cell<*const Seated<'static>> = const { Cell::new(ptr::null()) };
+    /// This thread must not block: it polls futures.
+    static POLLING: Cell<bool> = const { Cell::new(false) };
+    /// The id of the task that is being polled here.
+    static TASK: Cell<Option<Id>> = const { Cell::new(None) };
+    /// The runtimes that this thread has entered, the innermost last.
+    static ENTERED: RefCell<Entered> = const { RefCell::new(Entered { stack: Vec::new(), next: 0 }) };
+}
+
+struct Entered {
+    stack: Vec<(u64, Arc<Pool>)>,
+    next: u64,
+}
+
+/// Restores a thread-local cell, also when the frame unwinds.
+struct Restore<T: Copy + 'static>(&'static std::thread::LocalKey<Cell<T>>, T);
+
+impl<T: Copy> Drop for Restore<T> {
+    fn drop(&mut self) {
+        self.0.set(self.1);
+    }
+}
+
+fn replace<T: Copy>(key: &'static std::thread::LocalKey<Cell<T>>, value: T) -> Restore<T> {
+    Restore(key, key.replace(value))
+}
+
+/// Runs `f` with this thread sitting in a seat.
+pub(crate) fn sit<R>(seated: Seated<'_>, f: impl FnOnce() -> R) -> R {
+    // The pointer is taken away again before `seated` goes, however `f` ends.
+    let _restore = replace(&SEATED, (&raw const seated).cast());
+    f()
+}
+
+/// Calls `f` with the worker that this thread is, if it is one.
+#[inline]
+pub(crate) fn seated<R>(f: impl FnOnce(Option<&Seated<'_>>) -> R) -> R {
+    let seated = SEATED.get();
+    // SAFETY: `sit` has put the pointer there and takes it away before what it points to goes; `f` gets it no longer than for
+    // its own run, which ends before `sit`'s does.
+    f(unsafe { seated.as_ref() })
+}
+
+/// Marks this thread as polling futures, for as long as the answer lives.
+pub(crate) fn polling() -> impl Drop {
+    replace(&POLLING, true)
+}
+
+/// Allows this thread to block again, for as long as the answer lives.
+pub(crate) fn not_polling() -> impl Drop {
+    replace(&POLLING, false)
+}
+
+/// Whether this thread is polling a future.
+pub(crate) fn is_polling() -> bool {
+    POLLING.get()
+}
+
+/// Names the task that is about to be polled, and answers the one that was.
+#[inline]
+pub(crate) fn set_task(id: Option<Id>) -> Option<Id> {
+    TASK.replace(id)
+}
+
+/// The id of the task that is being polled on this thread.
+pub(crate) fn task_id() -> Option<Id> {
+    TASK.get()
+}
+
+/// A stay inside of a runtime. Leaving takes out this stay, whatever has been entered since.
+#[derive(Debug)]
+pub(crate) struct Stay {
+    number: u64,
+}
+
+/// Enters a runtime.
+pub(crate) fn enter(pool: Arc<Pool>) -> Stay {
+    ENTERED.with_borrow_mut(|entered| {
+        let number = entered.next;
+        entered.next += 1;
+        entered.stack.push((number, pool));
+        Stay { number }
+    })
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        // After the thread's locals are gone there is nothing to leave. The pool goes outside of the borrow.
+        let left = ENTERED.try_with(|entered| {
+            let mut entered = entered.borrow_mut();
+            let at = entered.stack.iter().rposition(|(number, _)| *number == self.number)?;
+            Some(entered.stack.remove(at))
+        });
+        drop(left);
+    }
+}
+
+/// The runtime that this thread is inside of: the one it entered last, else the one it works for.
+pub(crate) fn pool() -> Option<Arc<Pool>> {
+    let entered = ENTERED.try_with(|entered| Some(Arc::clone(&entered.borrow().stack.last()?.1)));
+    entered.ok().flatten().or_else(|| seated(|seated| seated.map(|seated| Arc::clone(seated.pool))))
+}
+
+/// What to say to a thread that is in no runtime.
+pub(crate) const NO_RUNTIME: &str = "there is no heist runtime here: call this from a task, inside `Runtime::block_on`, or \
+                                     while the guard of `Runtime::enter` or `Handle::enter` lives";
+
+/// The reactor of the runtime that this thread is inside of.
+///
+/// # Panics
+///
+/// If there is no runtime, or it has no I/O.
+#[track_caller]
+pub(crate) fn reactor() -> Arc<Reactor> {
+    let pool = pool().expect(NO_RUNTIME);
+    assert!(
+        pool.settings.io,
+        "this runtime was built without I/O: call `enable_io` or `enable_all` on its `runtime::Builder`"
+    );
+    Arc::clone(&pool.reactor)
+}
+
+/// The wheel on which this thread files its timers: its seat's, or the street's.
+///
+/// # Panics
+///
+/// If there is no runtime, or it has no timers.
+#[track_caller]
+pub(crate) fn wheel() -> Arc<TimerWheel> {
+    let own = seated(|seated| {
+        let seated = seated?;
+        seated.pool.settings.time.then(|| Arc::clone(&seated.seat.wheel))
+    });
+    own.unwrap_or_else(street)
+}
+
+#[track_caller]
+fn street() -> Arc<TimerWheel> {
+    let pool = pool().expect(NO_RUNTIME);
+    assert!(
+        pool.settings.time,
+        "this runtime was built without timers: call `enable_time` or `enable_all` on its `runtime::Builder`"
+    );
+    Arc::clone(&pool.street)
 }

@@ -16,6 +16,16 @@ mod model;
 #[cfg(all(test, heist_loom))]
 pub(crate) use model::*;
 
+#[cfg(all(target_os = "linux", not(all(test, heist_loom))))]
+mod futex;
+#[cfg(all(target_os = "linux", not(all(test, heist_loom))))]
+pub(crate) use futex::WaitWord;
+
+#[cfg(any(not(target_os = "linux"), all(test, heist_loom)))]
+mod condvar;
+#[cfg(any(not(target_os = "linux"), all(test, heist_loom)))]
+pub(crate) use condvar::WaitWord;
+
 pub(crate) use crossbeam_utils::CachePadded;
 
 /// Process-wide words that no model looks at: plain std atomics under either engine, so that they can be statics.

@@ -1,4 +1,228 @@
-//! Stub.
-/// Stub.
-#[derive(Debug)]
-pub(crate) struct TimerWheel;
+#![doc = include_str!("../docs/timers.md")]
+
+mod node;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use node::{State, Timer};
+
+use std::fmt;
+use std::task::Waker;
+
+use crate::clock::Clock;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Arc, Mutex, MutexGuard};
+use crate::wakes::Wakes;
+use crate::wheel::{self, Step, Wheel};
+use node::Node;
+
+/// How many pegs are looked at under one hold of the lock.
+const BATCH: usize = 64;
+
+/// `kept_until` while the keeper is awake, or a wake is on its way to it: nothing is due before it.
+const AWAKE: u64 = 0;
+
+/// How a wheel reaches the thread that sleeps until its next timer.
+pub(crate) trait Keeper: Send + Sync {
+    /// Ends the keeper's present sleep, or its next one if it is not asleep yet.
+    fn wake(&self);
+}
+
+/// The timers of one seat, or of the street: a wheel, its lock, and what its keeper sleeps to.
+pub(crate) struct TimerWheel {
+    clock: Clock,
+    keeper: Arc<dyn Keeper>,
+    /// When to turn the wheel next; `u64::MAX` if there is no need. May be too early, since a cancel leaves it as it is.
+    /// Written under the lock. Relaxed everywhere: it only says that a look is due, and whoever goes to sleep asks the wheel.
+    next_due: AtomicU64,
+    held: Mutex<Held>,
+}
+
+struct Held {
+    wheel: Wheel,
+    /// The time to which the keeper sleeps.
+    kept_until: u64,
+    closed: bool,
+}
+
+impl TimerWheel {
+    pub(crate) fn new(clock: Clock, keeper: Arc<dyn Keeper>) -> Self {
+        let held = Held { wheel: Wheel::new(clock.now()), kept_until: AWAKE, closed: false };
+        TimerWheel { clock, keeper, next_due: AtomicU64::new(u64::MAX), held: Mutex::new(held) }
+    }
+
+    /// The clock on which this wheel's times are counted.
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// When to call [`turn`](Self::turn) next, without a lock; `u64::MAX` if there is no need. For a thread that is awake:
+    /// whoever goes to sleep asks [`keep`](Self::keep).
+    #[inline]
+    pub(crate) fn next_due(&self) -> u64 {
+        self.next_due.load(Ordering::Relaxed)
+    }
+
+    /// Fires what is due at `now`. The wakers are in `wakes`, and the caller wakes them. Returns the next deadline.
+    pub(crate) fn turn(&self, now: u64, wakes: &mut Wakes) -> Option<u64> {
+        loop {
+            let mut held = self.held.lock();
+            let done = held.fire(now, wakes);
+            if done {
+                return self.note_next(&held);
+            }
+        }
+    }
+
+    /// Called by the keeper on its way to sleep: the deadline to which it may sleep, which is written down, so that an
+    /// earlier one wakes it. It has to sleep, or ask anew, before anything else eats the keeper's token.
+    #[must_use]
+    pub(crate) fn keep(&self) -> Option<u64> {
+        let mut held = self.held.lock();
+        let next = self.note_next(&held);
+        held.kept_until = next.unwrap_or(u64::MAX);
+        next
+    }
+
+    /// Called by the keeper when it is awake again.
+    pub(crate) fn resume(&self) {
+        self.held.lock().kept_until = AWAKE;
+    }
+
+    /// Refuses all arming from now on, and ends what is armed as closed. The caller wakes the wakers.
+    pub(crate) fn close(&self, wakes: &mut Wakes) {
+        self.held.lock().closed = true;
+        loop {
+            let mut held = self.held.lock();
+            let done = held.end(wakes);
+            if done {
+                self.note_next(&held);
+                return;
+            }
+        }
+    }
+
+    fn note_next(&self, held: &Held) -> Option<u64> {
+        let next = held.wheel.next_deadline();
+        self.next_due.store(next.unwrap_or(u64::MAX), Ordering::Relaxed);
+        next
+    }
+
+    /// Notes that a node with this deadline has come, releases the lock, and wakes the keeper if it would oversleep.
+    fn noted(&self, mut held: MutexGuard<'_, Held>, deadline: u64) {
+        let due = wheel::due_at(deadline);
+        if due < self.next_due.load(Ordering::Relaxed) {
+            self.next_due.store(due, Ordering::Relaxed);
+        }
+        let oversleeps = due < held.kept_until;
+        if oversleeps {
+            // One wake is enough: the keeper asks anew before it sleeps again.
+            held.kept_until = AWAKE;
+        }
+        drop(held);
+        if oversleeps {
+            self.keeper.wake();
+        }
+    }
+
+    /// Hangs an idle node up. `false` if the wheel is closed.
+    ///
+    /// # Safety
+    ///
+    /// `node` hangs nowhere; it stays where it is, and its owner keeps this wheel alive, until it is unfiled, or is seen as
+    /// fired or closed.
+    unsafe fn file(&self, node: &Node, deadline: u64) -> bool {
+        let mut held = self.held.lock();
+        if held.closed {
+            return false;
+        }
+        node.set(State::Armed);
+        // SAFETY: as the caller vouches.
+        unsafe { held.wheel.insert(node.peg(), deadline) };
+        self.noted(held, deadline);
+        true
+    }
+
+    /// Takes a node out. `None` if it has fired or been closed meanwhile, which its state then tells; else the waker.
+    ///
+    /// # Safety
+    ///
+    /// `node` was filed here.
+    unsafe fn unfile(&self, node: &Node) -> Option<Waker> {
+        let mut held = self.held.lock();
+        if !node.is_armed() {
+            return None;
+        }
+        // SAFETY: it is armed, so it hangs here.
+        unsafe { held.wheel.remove(node.peg()) };
+        // SAFETY: we hold the lock, and it hangs no longer.
+        let waker = unsafe { node.take_waker() };
+        node.set(State::Idle);
+        waker
+    }
+
+    /// Hangs a node elsewhere. `false` if it has fired or been closed meanwhile.
+    ///
+    /// # Safety
+    ///
+    /// `node` was filed here.
+    unsafe fn refile(&self, node: &Node, deadline: u64) -> bool {
+        let mut held = self.held.lock();
+        if !node.is_armed() {
+            return false;
+        }
+        // SAFETY: it is armed, so it hangs here.
+        unsafe { held.wheel.remove(node.peg()) };
+        // SAFETY: it hangs nowhere, and the promises made when it was filed still hold.
+        unsafe { held.wheel.insert(node.peg(), deadline) };
+        self.noted(held, deadline);
+        true
+    }
+
+    /// Gives a node another waker. Returns the one that is not needed: the old one, or `waker` itself if the node has fired
+    /// or been closed meanwhile.
+    ///
+    /// # Safety
+    ///
+    /// `node` was filed here.
+    unsafe fn exchange(&self, node: &Node, waker: Waker) -> Option<Waker> {
+        let _held = self.held.lock();
+        if !node.is_armed() {
+            return Some(waker);
+        }
+        // SAFETY: we hold the lock of the wheel on which it hangs.
+        unsafe { node.replace_waker(waker) }
+    }
+}
+
+impl Held {
+    /// Looks at one batch. Whether there is nothing more to do.
+    fn fire(&mut self, now: u64, wakes: &mut Wakes) -> bool {
+        for _ in 0..BATCH {
+            match self.wheel.step(now) {
+                // SAFETY: it is out of the wheel, and its owner has not been told.
+                Step::Due(peg) => unsafe { Node::release(peg, State::Fired, wakes) },
+                Step::Moved => {}
+                Step::Done => return true,
+            }
+        }
+        false
+    }
+
+    /// As `fire`, for a wheel that is closed.
+    fn end(&mut self, wakes: &mut Wakes) -> bool {
+        for _ in 0..BATCH {
+            let Some(peg) = self.wheel.pop_any() else { return true };
+            // SAFETY: it is out of the wheel, and its owner has not been told.
+            unsafe { Node::release(peg, State::Closed, wakes) };
+        }
+        false
+    }
+}
+
+impl fmt::Debug for TimerWheel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TimerWheel").field("next_due", &self.next_due()).finish_non_exhaustive()
+    }
+}

@@ -56,6 +56,11 @@ impl LiveSet {
         self.walk(|task| Header::cancel(task)).into_iter().flatten().collect()
     }
 
+    /// Whether every filed task has ended.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.lock().is_empty()
+    }
+
     /// What is filed now.
     pub(crate) fn sightings(&self) -> Vec<Sighting> {
         self.walk(|task| {

@@ -24,9 +24,9 @@ pub(crate) use std::sync::OnceLock;
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
-/// Taken out only while a condition variable holds it.
+/// Knows its mutex, and holds it except while a condition variable does.
 #[derive(Debug)]
-pub(crate) struct MutexGuard<'a, T>(Option<loom::sync::MutexGuard<'a, T>>);
+pub(crate) struct MutexGuard<'a, T>(&'a Mutex<T>, Option<loom::sync::MutexGuard<'a, T>>);
 
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
@@ -34,11 +34,11 @@ impl<T> Mutex<T> {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        MutexGuard(Some(self.0.lock().expect("loom mutex is poisoned")))
+        MutexGuard(self, Some(self.0.lock().expect("loom mutex is poisoned")))
     }
 
     pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        self.0.try_lock().ok().map(|guard| MutexGuard(Some(guard)))
+        self.0.try_lock().ok().map(|guard| MutexGuard(self, Some(guard)))
     }
 
     pub(crate) fn get_mut(&mut self) -> &mut T {
@@ -53,13 +53,13 @@ impl<T> Mutex<T> {
 impl<T> Deref for MutexGuard<'_, T> {
     type Target = T;
     fn deref(&self) -> &T {
-        self.0.as_ref().expect("guard is lent to a condition variable")
+        self.1.as_ref().expect("guard is lent to a condition variable")
     }
 }
 
 impl<T> DerefMut for MutexGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.0.as_mut().expect("guard is lent to a condition variable")
+        self.1.as_mut().expect("guard is lent to a condition variable")
     }
 }
 
@@ -83,14 +83,20 @@ impl Condvar {
     }
 
     pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
-        let held = guard.0.take().expect("guard is lent twice");
-        guard.0 = Some(self.0.wait(held).expect("loom mutex is poisoned"));
+        let held = guard.1.take().expect("guard is lent twice");
+        guard.1 = Some(self.0.wait(held).expect("loom mutex is poisoned"));
     }
 
-    /// loom has no time: a timed wait is a wait.
-    pub(crate) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, _deadline: Instant) -> WaitTimeoutResult {
-        self.wait(guard);
-        WaitTimeoutResult(false)
+    /// loom has no time. A deadline that is over lets go of the lock once and has timed out; any other never comes.
+    pub(crate) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Instant) -> WaitTimeoutResult {
+        let timed_out = deadline <= Instant::now();
+        if timed_out {
+            guard.1 = None;
+            guard.1 = guard.0.lock().1;
+        } else {
+            self.wait(guard);
+        }
+        WaitTimeoutResult(timed_out)
     }
 
     pub(crate) fn notify_one(&self) {

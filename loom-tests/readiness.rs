@@ -1,0 +1,234 @@
+//! A source: events against operations, waits, cancellations and the close. See docs/reactor.md.
+
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Wake, Waker};
+
+use crate::reactor::{Any, Direction, Interest, Readiness, Ready, Source, Sources, Waiting};
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Arc, model, thread};
+use crate::wakes::Wakes;
+
+/// A waker that counts.
+struct Bell(AtomicUsize);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+impl Bell {
+    fn new() -> Arc<Bell> {
+        Arc::new(Bell(AtomicUsize::new(0)))
+    }
+
+    fn rings(&self) -> usize {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+fn spawn(run: impl FnOnce() + Send + 'static) -> thread::JoinHandle<()> {
+    thread::Builder::new().spawn(run).expect("a thread")
+}
+
+fn poll<F: Future + ?Sized>(future: Pin<&mut F>, bell: &Arc<Bell>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(&Waker::from(Arc::clone(bell))))
+}
+
+/// What the kernel does: bytes come in, and then an event says so.
+fn receive(source: &Source, pipe: &AtomicUsize) {
+    pipe.fetch_add(1, Ordering::AcqRel);
+    let mut wakes = Wakes::new();
+    source.arrive(Ready::READABLE, &mut wakes);
+    wakes.wake_all();
+}
+
+/// What an operation does: takes a byte, or would block.
+fn read(pipe: &AtomicUsize) -> io::Result<Any<()>> {
+    match pipe.fetch_update(Ordering::AcqRel, Ordering::Acquire, |bytes| bytes.checked_sub(1)) {
+        Ok(_) => Ok(Any(())),
+        Err(_) => Err(io::ErrorKind::WouldBlock.into()),
+    }
+}
+
+fn source(presumed: Ready) -> Arc<Source> {
+    Sources::new().enrol(presumed).expect("it is open")
+}
+
+#[test]
+fn an_event_between_eagain_and_clear_is_kept() {
+    model(|| {
+        let (source, pipe) = (source(Ready::READABLE), Arc::new(AtomicUsize::new(0)));
+        let kernel = {
+            let (source, pipe) = (Arc::clone(&source), Arc::clone(&pipe));
+            spawn(move || receive(&source, &pipe))
+        };
+        let first = source.try_io(Interest::READABLE, || read(&pipe));
+        kernel.join().expect("the kernel");
+        // A byte that has not been read is a byte that the next read is let through to.
+        if first.is_err() {
+            assert!(source.try_io(Interest::READABLE, || read(&pipe)).is_ok());
+        }
+    });
+}
+
+#[test]
+fn two_events_of_which_one_is_read_in_between_are_kept() {
+    model(|| {
+        let (source, pipe) = (source(Ready::EMPTY), Arc::new(AtomicUsize::new(0)));
+        let kernel = {
+            let (source, pipe) = (Arc::clone(&source), Arc::clone(&pipe));
+            spawn(move || {
+                receive(&source, &pipe);
+                receive(&source, &pipe);
+            })
+        };
+        let mut bytes = 0;
+        for _ in 0..2 {
+            bytes += usize::from(source.try_io(Interest::READABLE, || read(&pipe)).is_ok());
+        }
+        kernel.join().expect("the kernel");
+        while bytes < 2 {
+            source.try_io(Interest::READABLE, || read(&pipe)).expect("a byte is left, and nobody else reads");
+            bytes += 1;
+        }
+    });
+}
+
+#[test]
+fn the_two_directions_are_independent() {
+    model(|| {
+        let word = Arc::new(Readiness::new(Ready::READABLE | Ready::WRITABLE));
+        let seen = word.load();
+        let writer = {
+            let word = Arc::clone(&word);
+            spawn(move || {
+                word.clear(Direction::Write.mask(), word.load());
+                word.arrive(Ready::WRITABLE);
+            })
+        };
+        word.clear(Direction::Read.mask(), seen);
+        writer.join().expect("the writer");
+        assert_eq!(word.load().ready(), Ready::WRITABLE);
+    });
+}
+
+#[test]
+fn who_waits_is_woken_by_the_event() {
+    model(|| {
+        let (source, bell) = (source(Ready::EMPTY), Bell::new());
+        let kernel = {
+            let source = Arc::clone(&source);
+            spawn(move || receive(&source, &AtomicUsize::new(0)))
+        };
+        let mut waiting = pin!(source.ready(Interest::READABLE));
+        let at_once = poll(waiting.as_mut(), &bell).is_ready();
+        kernel.join().expect("the kernel");
+        assert_eq!(at_once, bell.rings() == 0, "either it saw the event, or it was woken");
+        assert!(poll(waiting.as_mut(), &bell).is_ready());
+        assert_eq!(source.waiting(), 0);
+    });
+}
+
+#[test]
+fn who_waits_in_the_slot_is_woken_by_the_event() {
+    model(|| {
+        let (source, bell) = (source(Ready::EMPTY), Bell::new());
+        let kernel = {
+            let source = Arc::clone(&source);
+            spawn(move || receive(&source, &AtomicUsize::new(0)))
+        };
+        let waker = Waker::from(Arc::clone(&bell));
+        let at_once = source.poll_ready(Direction::Read, &mut Context::from_waker(&waker)).is_ready();
+        kernel.join().expect("the kernel");
+        assert_eq!(at_once, bell.rings() == 0, "either it saw the event, or it was woken");
+        assert_eq!(source.waiting(), 0);
+    });
+}
+
+#[test]
+fn the_latest_waker_is_the_one_that_is_woken() {
+    model(|| {
+        let (source, former, latest) = (source(Ready::EMPTY), Bell::new(), Bell::new());
+        let mut waiting: Pin<Box<Waiting<'_>>> = Box::pin(source.ready(Interest::READABLE));
+        assert!(poll(waiting.as_mut(), &former).is_pending());
+        let kernel = {
+            let source = Arc::clone(&source);
+            spawn(move || receive(&source, &AtomicUsize::new(0)))
+        };
+        let at_once = poll(waiting.as_mut(), &latest).is_ready();
+        kernel.join().expect("the kernel");
+        if !at_once {
+            assert_eq!((former.rings(), latest.rings()), (0, 1));
+        }
+        drop(waiting);
+        assert_eq!(source.waiting(), 0);
+    });
+}
+
+#[test]
+fn a_wait_that_is_cancelled_while_the_event_comes_leaves_nobody_behind() {
+    model(|| {
+        let (source, stays, goes) = (source(Ready::EMPTY), Bell::new(), Bell::new());
+        let mut staying = Box::pin(source.ready(Interest::READABLE));
+        let mut going = Box::pin(source.ready(Interest::READABLE));
+        assert!(poll(going.as_mut(), &goes).is_pending());
+        assert!(poll(staying.as_mut(), &stays).is_pending());
+        let kernel = {
+            let source = Arc::clone(&source);
+            spawn(move || receive(&source, &AtomicUsize::new(0)))
+        };
+        drop(going);
+        kernel.join().expect("the kernel");
+        assert_eq!(stays.rings(), 1);
+        assert!(goes.rings() <= 1);
+        assert_eq!(source.waiting(), 0);
+        assert_eq!(Arc::strong_count(&goes), 1, "its waker is gone");
+        drop(staying);
+    });
+}
+
+#[test]
+fn the_close_finds_whoever_enrols_or_turns_him_away() {
+    model(|| {
+        let (sources, bell) = (Arc::new(Sources::new()), Bell::new());
+        let closer = {
+            let sources = Arc::clone(&sources);
+            spawn(move || {
+                let mut wakes = Wakes::new();
+                sources.close(&mut wakes);
+                wakes.wake_all();
+            })
+        };
+        if let Ok(source) = sources.enrol(Ready::EMPTY) {
+            let waker = Waker::from(Arc::clone(&bell));
+            let cx = &mut Context::from_waker(&waker);
+            let at_once = source.poll_ready(Direction::Read, cx).is_ready();
+            closer.join().expect("the closer");
+            assert_eq!(at_once, bell.rings() == 0);
+            for _ in 0..2 {
+                assert!(matches!(source.poll_ready(Direction::Read, cx), Poll::Ready(Err(_))));
+            }
+        } else {
+            closer.join().expect("the closer");
+        }
+        assert!(sources.enrol(Ready::EMPTY).is_err());
+    });
+}
+
+#[test]
+fn clearing_does_not_undo_the_close() {
+    model(|| {
+        let source = source(Ready::READABLE);
+        let closer = {
+            let source = Arc::clone(&source);
+            spawn(move || source.close(&mut Wakes::new()))
+        };
+        let _ = source.try_io(Interest::READABLE, || Err::<Any<()>, _>(io::ErrorKind::WouldBlock.into()));
+        closer.join().expect("the closer");
+        let error = source.try_io(Interest::READABLE, || Ok(Any(()))).expect_err("it is closed").to_string();
+        assert!(error.contains("shut down"), "{error}");
+    });
+}

@@ -1,0 +1,390 @@
+//! Threads for work that blocks: the pool behind `spawn_blocking`.
+#![doc = include_str!("../docs/blocking.md")]
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+use std::{fmt, io, ptr};
+
+use slab::Slab;
+
+use crate::sync::{Arc, Condvar, Mutex, MutexGuard, thread, thread_local};
+
+/// Work that may block. It is consumed exactly once, by `run` or by `cancel`, and never under a lock of the pool.
+pub(crate) trait Job: Send {
+    /// Does the work and resolves whoever waits for it. A panic should be caught in here and reported there; one that gets
+    /// out is contained and logged.
+    fn run(self: Box<Self>);
+
+    /// Gives the work up undone and resolves whoever waits for it as cancelled.
+    fn cancel(self: Box<Self>);
+}
+
+/// User code that a thread calls when it starts or stops.
+pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
+
+/// How the pool gets a thread; the models and the tests have one that refuses.
+pub(crate) type Start = fn(thread::Builder, Box<dyn FnOnce() + Send>) -> io::Result<()>;
+
+/// What a pool is built with.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    /// How many threads take jobs at the same time; at least one.
+    pub(crate) max_threads: usize,
+    /// How long a thread without a job waits for one before it leaves.
+    pub(crate) keep_alive: Duration,
+    /// Names each new thread.
+    pub(crate) thread_name: Arc<dyn Fn() -> String + Send + Sync>,
+    /// In bytes; what the platform gives if unset.
+    pub(crate) stack_size: Option<usize>,
+    pub(crate) on_thread_start: Option<Hook>,
+    pub(crate) on_thread_stop: Option<Hook>,
+    pub(crate) start: Start,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            max_threads: 512,
+            keep_alive: Duration::from_secs(10),
+            thread_name: Arc::new(|| "heist-blocking".to_owned()),
+            stack_size: None,
+            on_thread_start: None,
+            on_thread_stop: None,
+            start: start_thread,
+        }
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("max_threads", &self.max_threads)
+            .field("keep_alive", &self.keep_alive)
+            .field("stack_size", &self.stack_size)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Asks the operating system for a thread.
+fn start_thread(builder: thread::Builder, main: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+    builder.spawn(main).map(drop)
+}
+
+/// A job that the pool did not take, given back so that the caller can cancel it.
+pub(crate) struct Refused {
+    pub(crate) job: Box<dyn Job>,
+    pub(crate) why: Refusal,
+}
+
+impl fmt::Debug for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refused").field("why", &self.why).finish_non_exhaustive()
+    }
+}
+
+/// Why a job was not taken.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// The pool takes no further jobs.
+    ShutDown,
+    /// The pool has no thread, and the operating system gives it none.
+    NoThread(io::Error),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::ShutDown => write!(f, "the runtime is shutting down and takes no further blocking work"),
+            Refusal::NoThread(error) => write!(
+                f,
+                "the blocking pool has no thread and could not start one ({error}); raise the limit on threads \
+                 (`ulimit -u`, the container's pids limit), or ask for less with `max_blocking_threads` and \
+                 `thread_stack_size`"
+            ),
+        }
+    }
+}
+
+/// How many there are of each, at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Threads that take jobs.
+    pub(crate) threads: usize,
+    /// Those of them that wait for one.
+    pub(crate) idle: usize,
+    /// Jobs that no thread has taken yet.
+    pub(crate) queued: usize,
+}
+
+/// A bounded set of threads that run jobs, grown when a job finds nobody waiting and shrunk when a thread waited in vain.
+pub(crate) struct BlockingPool {
+    settings: Settings,
+    roster: Mutex<Roster>,
+    /// Rung when the last thread is gone.
+    gone: Condvar,
+}
+
+/// Who is here and what is owed: all of the pool's state, under one lock.
+struct Roster {
+    /// Oldest first. While there is anything in it, nobody waits.
+    queue: VecDeque<Box<dyn Job>>,
+    /// One for each thread that takes jobs.
+    desks: Slab<Desk>,
+    /// The desks whose threads wait, the latest on top: it is warm, and those at the bottom get to leave.
+    waiting: Vec<usize>,
+    /// Threads that have given up their desk, but not yet run their last hook.
+    leaving: usize,
+    closed: bool,
+    /// The operating system refused the last thread; said once, until it gives one again.
+    short_handed: bool,
+}
+
+/// A thread's place in the pool.
+struct Desk {
+    /// A job given to this thread and to nobody else.
+    letter: Option<Box<dyn Job>>,
+    /// Rung when there is a letter, or when the pool closes.
+    bell: Arc<Condvar>,
+}
+
+thread_local! {
+    /// The pool that this thread serves.
+    #[allow(clippy::missing_const_for_thread_local, reason = "loom's macro takes no const block")]
+    static SERVES: Cell<*const BlockingPool> = Cell::new(ptr::null());
+}
+
+impl BlockingPool {
+    /// A pool without threads; they come with the jobs.
+    pub(crate) fn new(settings: Settings) -> Arc<BlockingPool> {
+        debug_assert!(settings.max_threads > 0, "a pool that may have no thread runs nothing");
+        let roster = Roster {
+            queue: VecDeque::new(),
+            desks: Slab::new(),
+            waiting: Vec::new(),
+            leaving: 0,
+            closed: false,
+            short_handed: false,
+        };
+        Arc::new(BlockingPool { settings, roster: Mutex::new(roster), gone: Condvar::new() })
+    }
+
+    /// Has `job` run by a thread that waits, by a new one, or, at the cap, by the first to come free.
+    ///
+    /// An accepted job is run, or cancelled by [`shutdown`](Self::shutdown). One that is refused comes back in the error:
+    /// the caller has to cancel it.
+    pub(crate) fn submit(self: &Arc<Self>, job: Box<dyn Job>) -> Result<(), Refused> {
+        let mut roster = self.roster.lock();
+        if self.wants_thread(&roster) {
+            drop(roster); // naming a thread is user code
+            let builder = self.thread_builder();
+            roster = self.roster.lock();
+            if self.wants_thread(&roster) {
+                return self.hire(roster, builder, job);
+            }
+        }
+        if roster.closed {
+            return Err(Refused { job, why: Refusal::ShutDown });
+        }
+        match roster.waiting.pop() {
+            Some(desk) => {
+                let bell = roster.leave_letter(desk, job);
+                drop(roster);
+                bell.notify_one();
+            }
+            None => roster.queue.push_back(job),
+        }
+        Ok(())
+    }
+
+    /// Takes no further jobs, cancels those that nobody has begun, and lets the threads go as they finish. Does not wait.
+    pub(crate) fn shutdown(&self) {
+        let mut roster = self.roster.lock();
+        roster.closed = true;
+        let given_up = std::mem::take(&mut roster.queue);
+        for &desk in &roster.waiting {
+            roster.desks[desk].bell.notify_one();
+        }
+        drop(roster);
+        for job in given_up {
+            contained("cancelling a blocking job", || job.cancel());
+        }
+    }
+
+    /// Waits until every thread has left, or until `deadline`; says whether all have.
+    ///
+    /// A thread of this very pool would wait for itself: it gets `false` at once.
+    pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
+        if SERVES.try_with(Cell::get).is_ok_and(|pool| ptr::eq(pool, self)) {
+            return false;
+        }
+        let mut roster = self.roster.lock();
+        while !roster.is_deserted() {
+            match deadline {
+                None => self.gone.wait(&mut roster),
+                Some(deadline) => {
+                    if self.gone.wait_until(&mut roster, deadline).timed_out() {
+                        return roster.is_deserted();
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let roster = self.roster.lock();
+        Counts { threads: roster.desks.len(), idle: roster.waiting.len(), queued: roster.queue.len() }
+    }
+
+    fn wants_thread(&self, roster: &Roster) -> bool {
+        !roster.closed && roster.waiting.is_empty() && roster.desks.len() < self.settings.max_threads
+    }
+
+    fn thread_builder(&self) -> thread::Builder {
+        let mut name = "heist-blocking".to_owned();
+        contained("naming a blocking thread", || name = (self.settings.thread_name)());
+        let builder = thread::Builder::new().name(name.replace('\0', "?")); // the platform takes no zero byte
+        match self.settings.stack_size {
+            Some(bytes) => builder.stack_size(bytes),
+            None => builder,
+        }
+    }
+
+    /// Gives the oldest job to a new thread, which is made under the lock: so no thread is ever counted that does not exist.
+    fn hire(
+        self: &Arc<Self>,
+        mut roster: MutexGuard<'_, Roster>,
+        builder: thread::Builder,
+        job: Box<dyn Job>,
+    ) -> Result<(), Refused> {
+        roster.queue.push_back(job);
+        let letter = roster.queue.pop_front();
+        let bell = Arc::new(Condvar::new());
+        let desk = roster.desks.insert(Desk { letter, bell: Arc::clone(&bell) });
+        let pool = Arc::clone(self);
+        let error = match (self.settings.start)(builder, Box::new(move || pool.serve(desk, &bell))) {
+            Ok(()) => {
+                roster.short_handed = false;
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        let letter = roster.desks.remove(desk).letter.expect("nobody was there to take the letter");
+        roster.queue.push_front(letter);
+        if roster.desks.is_empty() {
+            let job = roster.queue.pop_back().expect("the job is in the queue");
+            return Err(Refused { job, why: Refusal::NoThread(error) });
+        }
+        let news = !std::mem::replace(&mut roster.short_handed, true);
+        let threads = roster.desks.len();
+        drop(roster);
+        if news {
+            tracing::warn!(target: "heist::blocking", threads, %error, "no further thread for blocking work; jobs queue");
+        }
+        Ok(())
+    }
+
+    /// What a thread does from its first to its last line.
+    fn serve(self: Arc<Self>, desk: usize, bell: &Condvar) {
+        SERVES.with(|serves| serves.set(Arc::as_ptr(&self)));
+        self.call_hook(&self.settings.on_thread_start);
+        while let Some(job) = self.next(desk, bell) {
+            contained("a blocking job", || job.run());
+        }
+        self.call_hook(&self.settings.on_thread_stop);
+        let mut roster = self.roster.lock();
+        roster.leaving -= 1;
+        if roster.is_deserted() {
+            self.gone.notify_all();
+        }
+    }
+
+    /// The next job of the thread at `desk`, waited for as long as patience lasts; `None` means that the desk is given up.
+    fn next(&self, desk: usize, bell: &Condvar) -> Option<Box<dyn Job>> {
+        let mut roster = self.roster.lock();
+        if let Some(job) = roster.take_letter(desk).or_else(|| roster.queue.pop_front()) {
+            return Some(job);
+        }
+        if roster.closed {
+            roster.give_up(desk);
+            return None;
+        }
+        roster.waiting.push(desk);
+        let patience = Instant::now().checked_add(self.settings.keep_alive);
+        loop {
+            let timed_out = match patience {
+                Some(end) => bell.wait_until(&mut roster, end).timed_out(),
+                None => {
+                    bell.wait(&mut roster);
+                    false
+                }
+            };
+            // The letter first: how the wait ended says nothing about whether there is one.
+            if let Some(job) = roster.take_letter(desk) {
+                return Some(job);
+            }
+            if timed_out || roster.closed {
+                roster.give_up(desk);
+                return None;
+            }
+        }
+    }
+
+    fn call_hook(&self, hook: &Option<Hook>) {
+        if let Some(hook) = hook {
+            contained("a hook of a blocking thread", || hook());
+        }
+    }
+}
+
+impl fmt::Debug for BlockingPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlockingPool").field("counts", &self.counts()).finish_non_exhaustive()
+    }
+}
+
+impl Roster {
+    /// Gives `job` to the thread at `desk`, which its caller has just taken off `waiting`; returns the bell to ring.
+    fn leave_letter(&mut self, desk: usize, job: Box<dyn Job>) -> Arc<Condvar> {
+        let desk = &mut self.desks[desk];
+        debug_assert!(desk.letter.is_none(), "a thread with a letter does not wait");
+        desk.letter = Some(job);
+        Arc::clone(&desk.bell)
+    }
+
+    fn take_letter(&mut self, desk: usize) -> Option<Box<dyn Job>> {
+        self.desks[desk].letter.take()
+    }
+
+    /// The thread takes no further job: from here on it counts for nobody who looks for one.
+    fn give_up(&mut self, desk: usize) {
+        let desk_was = self.desks.remove(desk);
+        debug_assert!(desk_was.letter.is_none(), "a thread left with a job in hand");
+        if let Some(place) = self.waiting.iter().rposition(|&waiting| waiting == desk) {
+            self.waiting.remove(place);
+        }
+        self.leaving += 1;
+    }
+
+    fn is_deserted(&self) -> bool {
+        self.desks.is_empty() && self.leaving == 0
+    }
+}
+
+/// Calls user code whose panic must not end a thread of the pool.
+fn contained(what: &str, call: impl FnOnce()) {
+    let Err(payload) = catch_unwind(AssertUnwindSafe(call)) else { return };
+    // The payload's own drop and the subscriber are user code as well.
+    let aftermath = catch_unwind(AssertUnwindSafe(|| {
+        tracing::error!(target: "heist::blocking", "{what} panicked; the runtime goes on");
+        drop(payload);
+    }));
+    if let Err(second) = aftermath {
+        std::mem::forget(second);
+    }
+}
+
+#[cfg(test)]
+mod tests;

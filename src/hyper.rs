@@ -1,0 +1,89 @@
+//! What `hyper` asks of a runtime: an executor and a timer. The I/O traits are on [`crate::net::TcpStream`] itself.
+//!
+//! ```no_run
+//! use heist::hyper::HeistTimer;
+//! use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
+//!
+//! # async fn serve() -> std::io::Result<()> {
+//! let listener = heist::net::TcpListener::bind("127.0.0.1:8080").await?;
+//! loop {
+//!     let (stream, _) = listener.accept().await?;
+//!     let hello = service_fn(|_: Request<Incoming>| async {
+//!         Ok::<_, std::convert::Infallible>(Response::new(String::from("hello")))
+//!     });
+//!     heist::spawn(http1::Builder::new().timer(HeistTimer).serve_connection(stream, hello));
+//! }
+//! # }
+//! ```
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use hyper::rt::{Executor, Sleep, Timer};
+
+use crate::{task, time};
+
+/// Spawns hyper's tasks on the runtime that it is used in.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HeistExecutor;
+
+impl<F> Executor<F> for HeistExecutor
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, future: F) {
+        drop(task::spawn(future));
+    }
+}
+
+/// Gives hyper the timers of the runtime that it is used in.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HeistTimer;
+
+/// A timer of ours, as hyper wants it.
+struct HyperSleep(time::Sleep);
+
+impl HyperSleep {
+    fn sleep(self: Pin<&mut Self>) -> Pin<&mut time::Sleep> {
+        // SAFETY: the field is pinned with the whole: nothing moves it, and the whole has no drop and no other way in.
+        unsafe { self.map_unchecked_mut(|this| &mut this.0) }
+    }
+}
+
+impl fmt::Debug for HyperSleep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Future for HyperSleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.sleep().poll(cx)
+    }
+}
+
+impl Sleep for HyperSleep {}
+
+impl Timer for HeistTimer {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
+        Box::pin(HyperSleep(time::sleep(duration)))
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
+        Box::pin(HyperSleep(time::sleep_until(deadline.into())))
+    }
+
+    /// Moves the timer that is there instead of making a new one.
+    fn reset(&self, sleep: &mut Pin<Box<dyn Sleep>>, deadline: Instant) {
+        match sleep.as_mut().downcast_mut_pin::<HyperSleep>() {
+            Some(ours) => ours.sleep().reset(deadline.into()),
+            None => *sleep = self.sleep_until(deadline),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+#![doc = include_str!("../docs/idle.md")]
+
+use std::fmt;
+
+use crate::sync::CachePadded;
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// One searcher in the idle word: the low half.
+const SEARCHER: usize = 1;
+/// One sleeper: the high half.
+const SLEEPER: usize = 1 << 16;
+
+/// How many seats one word of the mask holds.
+const BITS: usize = 64;
+
+/// Who searches and who sleeps. See [the page](self).
+pub(crate) struct Idle {
+    counts: CachePadded<AtomicUsize>,
+    /// Invariant: a set bit is an announced sleeper whose wake-up nobody has granted.
+    mask: Box<[AtomicU64]>,
+}
+
+/// The counts at one moment.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counts(usize);
+
+/// What a worker finds that takes its announcement back.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Retract {
+    /// It is a plain worker again.
+    Alone,
+    /// Somebody had granted it a wake-up: it is a searcher.
+    Granted,
+}
+
+impl Idle {
+    /// For seats numbered below `seats`, all of whose workers are busy.
+    pub(crate) fn new(seats: usize) -> Self {
+        Idle {
+            counts: CachePadded::new(AtomicUsize::new(0)),
+            mask: (0..seats.div_ceil(BITS)).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    /// The counts, for deciding whether a wake-up pays; the decision may be outdated.
+    #[inline]
+    pub(crate) fn counts(&self) -> Counts {
+        // Ordering: Relaxed — a hint; see "who makes the handshake".
+        Counts(self.counts.load(Ordering::Relaxed))
+    }
+
+    /// Becomes a searcher, if fewer than half of `workers` are. Step down with [`Idle::found`] or [`Idle::announce`].
+    pub(crate) fn try_search(&self, workers: usize) -> bool {
+        let allowed = |now: usize| (2 * Counts(now).searchers() < workers).then_some(now + SEARCHER);
+        // Ordering: Relaxed — a searcher reads queues under their own orderings, and its leaving is what is ordered.
+        self.counts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, allowed).is_ok()
+    }
+
+    /// A searcher leaves with work. True if it was the last one: it has to look whether there is more.
+    #[must_use]
+    pub(crate) fn found(&self) -> bool {
+        // Ordering: Acquire — pairs with the Release in `handshake`: a submitter that counted on us has published its work.
+        let was = Counts(self.counts.fetch_sub(SEARCHER, Ordering::AcqRel));
+        debug_assert!(was.searchers() > 0, "a searcher left that had not come: {was:?}");
+        was.searchers() == 1
+    }
+
+    /// The worker of `seat` is going to sleep; the last look follows.
+    pub(crate) fn announce(&self, seat: usize, searching: bool) {
+        // Ordering: Relaxed — published by the next line.
+        self.word(seat).fetch_or(bit(seat), Ordering::Relaxed);
+        let change = SLEEPER - if searching { SEARCHER } else { 0 };
+        // Ordering: Release — publishes the bit; Acquire — pairs with the Release in `handshake`: work that was published
+        // before it is seen by the last look.
+        self.counts.fetch_add(change, Ordering::AcqRel);
+    }
+
+    /// The worker of `seat` is up: because of what its last look found, of an event, of a deadline, or of an unpark.
+    pub(crate) fn retract(&self, seat: usize) -> Retract {
+        // Ordering: Acquire — pairs with the Release in `claim`.
+        let was = self.word(seat).fetch_and(!bit(seat), Ordering::AcqRel);
+        if was & bit(seat) == 0 {
+            return Retract::Granted;
+        }
+        // Ordering: Acquire — as in `found`: a submitter that saw no bit leaves its work to us.
+        self.counts.fetch_sub(SLEEPER, Ordering::AcqRel);
+        Retract::Alone
+    }
+
+    /// Whether the worker of `seat` sleeps and has not been granted a wake-up.
+    pub(crate) fn is_announced(&self, seat: usize) -> bool {
+        // Ordering: Acquire — pairs with the Release in `claim`.
+        self.word(seat).load(Ordering::Acquire) & bit(seat) != 0
+    }
+
+    /// Grants a wake-up for work that has been published. Answers the seat to unpark.
+    #[must_use]
+    pub(crate) fn handshake(&self) -> Option<usize> {
+        // A read-modify-write of the same value: it takes its place in the order of all changes to the word.
+        // Ordering: Release — publishes the work to `announce`, `retract` and `found`; Acquire — pairs with the Release in
+        // `announce`: the bits of those who are counted can be seen.
+        let counts = Counts(self.counts.fetch_add(0, Ordering::AcqRel));
+        if counts.searchers() > 0 || counts.sleepers() == 0 {
+            return None;
+        }
+        self.claim()
+    }
+
+    /// Clears one bit, the lowest that is set. Seats fill from below, so the same workers stay warm.
+    fn claim(&self) -> Option<usize> {
+        for (index, word) in self.mask.iter().enumerate() {
+            // Ordering: Relaxed — the exchange below decides; who is counted can be seen already.
+            let mut now = word.load(Ordering::Relaxed);
+            while now != 0 {
+                let lowest = now & now.wrapping_neg();
+                // Ordering: Release, Acquire — pair with each other over `retract`.
+                let was = word.fetch_and(!lowest, Ordering::AcqRel);
+                if was & lowest != 0 {
+                    // Ordering: Release — the work that we were told of comes before the wake-up; Acquire — keeps the
+                    // submitters before us in order.
+                    self.counts.fetch_add(SEARCHER.wrapping_sub(SLEEPER), Ordering::AcqRel);
+                    return Some(index * BITS + lowest.trailing_zeros() as usize);
+                }
+                now = was & !lowest;
+            }
+        }
+        None
+    }
+
+    fn word(&self, seat: usize) -> &AtomicU64 {
+        &self.mask[seat / BITS]
+    }
+}
+
+fn bit(seat: usize) -> u64 {
+    1 << (seat % BITS)
+}
+
+impl Counts {
+    pub(crate) fn searchers(self) -> usize {
+        self.0 % SLEEPER
+    }
+
+    pub(crate) fn sleepers(self) -> usize {
+        self.0 / SLEEPER
+    }
+
+    /// Somebody sleeps, and nobody searches.
+    #[inline]
+    pub(crate) fn could_wake(self) -> bool {
+        self.0 >= SLEEPER && self.searchers() == 0
+    }
+}
+
+impl fmt::Debug for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Counts").field("searchers", &self.searchers()).field("sleepers", &self.sleepers()).finish()
+    }
+}
+
+impl fmt::Debug for Idle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.counts().fmt(f)
+    }
+}

@@ -1,0 +1,172 @@
+//! A socket that accepts connections.
+
+use std::io;
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+
+use super::addr::{ToSocketAddrs, addresses};
+use super::tcp_stream::TcpStream;
+use crate::context;
+use crate::reactor::{Any, Direction, Interest, Reactor, Ready, Registered};
+use crate::sync::Arc;
+
+/// A TCP socket that accepts connections.
+///
+/// # Examples
+///
+/// ```no_run
+/// use heist::net::TcpListener;
+///
+/// # async fn serve() -> std::io::Result<()> {
+/// let listener = TcpListener::bind("127.0.0.1:8080").await?;
+/// loop {
+///     let (mut stream, from) = listener.accept().await?;
+///     println!("{from} is here");
+///     heist::spawn(async move { stream.write_all(b"hello\n").await });
+/// }
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct TcpListener {
+    io: Registered<mio::net::TcpListener>,
+}
+
+impl TcpListener {
+    /// Listens on `addr`; of several addresses on the first that works. Port 0 means any free port.
+    ///
+    /// On unix `SO_REUSEADDR` is set, so that a server can be started again while old connections linger.
+    ///
+    /// # Errors
+    ///
+    /// The last address's error if none works.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime.
+    pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
+        let reactor = context::reactor();
+        let mut result = Err(io::ErrorKind::InvalidInput.into());
+        for addr in addresses(addr).await? {
+            result = TcpListener::bind_on(&reactor, addr);
+            if result.is_ok() {
+                break;
+            }
+        }
+        result
+    }
+
+    pub(super) fn bind_on(reactor: &Arc<Reactor>, addr: SocketAddr) -> io::Result<TcpListener> {
+        TcpListener::on(reactor, mio::net::TcpListener::bind(addr)?)
+    }
+
+    fn on(reactor: &Arc<Reactor>, listener: mio::net::TcpListener) -> io::Result<TcpListener> {
+        Ok(TcpListener { io: Registered::new(Arc::clone(reactor), listener, Ready::EMPTY)? })
+    }
+
+    /// Makes a listener of std's, which must have been set non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be registered.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime.
+    pub fn from_std(listener: std::net::TcpListener) -> io::Result<TcpListener> {
+        TcpListener::on(&context::reactor(), mio::net::TcpListener::from_std(listener))
+    }
+
+    /// Makes a listener of std's; it stays non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be deregistered.
+    pub fn into_std(self) -> io::Result<std::net::TcpListener> {
+        Ok(self.io.into_io()?.into())
+    }
+
+    /// Accepts a connection; answers with its stream and the peer's address.
+    ///
+    /// Any number of tasks may accept at once. An error such as "too many open files" does not end the listener; a server
+    /// that goes on should wait a little first, since the next call would probably fail in the same way.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, no connection has been accepted.
+    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let Any((stream, addr)) = self.io.source().io(Interest::READABLE, || self.io.io().accept().map(Any)).await?;
+        Ok((TcpStream::accepted(self.io.reactor(), stream)?, addr))
+    }
+
+    /// Polls for a connection. Only the latest caller's task is woken.
+    ///
+    /// # Errors
+    ///
+    /// As [`TcpListener::accept`].
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        let accepted = self.io.source().poll_io(Direction::Read, cx, || self.io.io().accept().map(Any));
+        accepted.map(|accepted| {
+            let Any((stream, addr)) = accepted?;
+            Ok((TcpStream::accepted(self.io.reactor(), stream)?, addr))
+        })
+    }
+
+    /// The address it listens on.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.io.io().local_addr()
+    }
+
+    /// The time to live of packets sent from it.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.io.io().ttl()
+    }
+
+    /// Sets the time to live of packets sent from it.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.io.io().set_ttl(ttl)
+    }
+}
+
+#[cfg(unix)]
+impl std::os::fd::AsFd for TcpListener {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.io.io().as_fd()
+    }
+}
+
+#[cfg(unix)]
+impl std::os::fd::AsRawFd for TcpListener {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        self.io.io().as_raw_fd()
+    }
+}
+
+#[cfg(windows)]
+impl std::os::windows::io::AsSocket for TcpListener {
+    fn as_socket(&self) -> std::os::windows::io::BorrowedSocket<'_> {
+        self.io.io().as_socket()
+    }
+}
+
+#[cfg(windows)]
+impl std::os::windows::io::AsRawSocket for TcpListener {
+    fn as_raw_socket(&self) -> std::os::windows::io::RawSocket {
+        self.io.io().as_raw_socket()
+    }
+}

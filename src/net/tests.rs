@@ -1,0 +1,466 @@
+//! Sockets on a reactor that the test's own thread turns.
+
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use super::*;
+use crate::reactor::{Interest, Reactor, Ready};
+use crate::sync::Arc;
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::wakes::Wakes;
+
+/// A reactor, and a waker that counts and interrupts it.
+struct Rig {
+    reactor: Arc<Reactor>,
+    bell: Arc<Bell>,
+}
+
+struct Bell {
+    rings: AtomicUsize,
+    reactor: Arc<Reactor>,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.rings.fetch_add(1, Ordering::AcqRel);
+        self.reactor.interrupt().unwrap();
+    }
+}
+
+impl Rig {
+    fn new() -> Rig {
+        let reactor = Arc::new(Reactor::new(64, 256).unwrap());
+        Rig { bell: Arc::new(Bell { rings: AtomicUsize::new(0), reactor: Arc::clone(&reactor) }), reactor }
+    }
+
+    fn waker(&self) -> Waker {
+        Arc::clone(&self.bell).into()
+    }
+
+    fn poll<F: Future + ?Sized>(&self, future: Pin<&mut F>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(&self.waker()))
+    }
+
+    /// Turns the reactor until the future is done.
+    fn run<F: Future>(&self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        loop {
+            if let Poll::Ready(output) = self.poll(future.as_mut()) {
+                return output;
+            }
+            let mut wakes = Wakes::new();
+            self.reactor.try_turn().unwrap().rest(None, &mut wakes).unwrap();
+            wakes.wake_all();
+        }
+    }
+
+    /// Brings every event that is due; answers how many.
+    fn settle(&self) -> usize {
+        let mut events = 0;
+        loop {
+            let mut wakes = Wakes::new();
+            let found = self.reactor.try_turn().unwrap().poll_busy(&mut wakes).unwrap();
+            if found == 0 {
+                return events;
+            }
+            events += found;
+        }
+    }
+
+    fn listener(&self) -> TcpListener {
+        TcpListener::bind_on(&self.reactor, (Ipv4Addr::LOCALHOST, 0).into()).unwrap()
+    }
+
+    /// The two ends of a connection: who connected, and who accepted.
+    fn pair(&self) -> (TcpStream, TcpStream) {
+        let listener = self.listener();
+        let address = listener.local_addr().unwrap();
+        let client = self.run(TcpStream::connect_on(&self.reactor, address)).unwrap();
+        let (server, from) = self.run(listener.accept()).unwrap();
+        assert_eq!(from, client.local_addr().unwrap());
+        (client, server)
+    }
+}
+
+/// Whether a read would be tried.
+fn seems_readable(stream: &TcpStream) -> bool {
+    stream.try_io(Interest::READABLE, || Ok(())).is_ok()
+}
+
+fn seems_writable(stream: &TcpStream) -> bool {
+    stream.try_io(Interest::WRITABLE, || Ok(())).is_ok()
+}
+
+#[test]
+fn bytes_go_there_and_back() {
+    let rig = Rig::new();
+    let (mut client, mut server) = rig.pair();
+    for size in [1, 100, 70_000] {
+        let sent: Vec<u8> = (0..size).map(|i| i as u8).collect();
+        rig.run(client.write_all(&sent[..size.min(1000)])).unwrap();
+        let mut got = vec![0; size.min(1000)];
+        assert_eq!(rig.run(server.read_exact(&mut got)).unwrap(), got.len());
+        assert_eq!(got, sent[..got.len()]);
+        rig.run(server.write_all(&got)).unwrap();
+        rig.run(client.read_exact(&mut got)).unwrap();
+        assert_eq!(got, sent[..got.len()]);
+    }
+}
+
+#[test]
+fn slices_are_filled_and_written_in_turn() {
+    let rig = Rig::new();
+    let (mut client, mut server) = rig.pair();
+    let many: Vec<IoSlice<'_>> = (0..100).map(|_| IoSlice::new(b"xy")).collect();
+    assert_eq!(rig.run(client.write_vectored(&[IoSlice::new(b"ab"), IoSlice::new(b"cde")])).unwrap(), 5);
+    assert_eq!(rig.run(client.write_vectored(&many)).unwrap(), 200);
+    assert!(seems_writable(&client));
+    let (mut one, mut two) = ([0; 3], [0; 2]);
+    let into = &mut [IoSliceMut::new(&mut one), IoSliceMut::new(&mut two)];
+    assert_eq!(rig.run(server.read_vectored(into)).unwrap(), 5);
+    assert_eq!((&one, &two), (b"abc", b"de"));
+    assert_eq!(server.try_read(&mut [0; 300]).unwrap(), 200);
+}
+
+#[test]
+fn an_accepted_stream_is_tried_before_any_event() {
+    let rig = Rig::new();
+    let listener = rig.listener();
+    let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    io::Write::write_all(&mut client, b"early").unwrap();
+    let (mut server, _) = rig.run(listener.accept()).unwrap();
+    let mut buf = [0; 8];
+    let read = rig.poll(pin!(server.read(&mut buf)));
+    assert!(matches!(read, Poll::Ready(Ok(5))));
+    assert!(matches!(rig.poll(pin!(server.write(b"reply"))), Poll::Ready(Ok(5))));
+}
+
+#[test]
+fn a_short_read_stands_for_would_block() {
+    let rig = Rig::new();
+    let (mut client, mut server) = rig.pair();
+    rig.run(client.write_all(b"abc")).unwrap();
+    rig.run(server.readable()).unwrap();
+    rig.settle();
+    let mut buf = [0; 8];
+    assert_eq!(rig.run(server.read(&mut buf)).unwrap(), 3);
+    assert_eq!(seems_readable(&server), !crate::reactor::SHORT_IS_DRAINED);
+    rig.run(client.write_all(b"defg")).unwrap();
+    assert_eq!(rig.run(server.read(&mut buf[..2])).unwrap(), 2);
+    assert!(seems_readable(&server), "a full read proves nothing");
+    assert_eq!(rig.run(server.peek(&mut buf)).unwrap(), 2);
+    assert!(seems_readable(&server), "a short peek has taken nothing");
+    assert_eq!(rig.run(server.read(&mut buf)).unwrap(), 2);
+}
+
+#[test]
+fn the_end_behind_a_short_read_is_read() {
+    let rig = Rig::new();
+    let (mut client, mut server) = rig.pair();
+    rig.run(client.write_all(b"abc")).unwrap();
+    drop(client);
+    // The event speaks of the data and of the end at once, and no other will come.
+    rig.run(server.ready(Interest::READABLE)).unwrap();
+    rig.settle();
+    let mut buf = [0; 8];
+    for expected in [3, 0, 0] {
+        assert!(matches!(rig.poll(pin!(server.read(&mut buf))), Poll::Ready(Ok(count)) if count == expected));
+    }
+    assert!(rig.run(server.ready(Interest::READABLE)).unwrap().is_read_closed());
+}
+
+#[test]
+fn a_half_closed_stream_still_carries_the_other_way_and_makes_no_noise() {
+    let rig = Rig::new();
+    let (mut client, mut server) = rig.pair();
+    rig.run(client.write_all(b"last words")).unwrap();
+    rig.run(client.shutdown()).unwrap();
+    let mut all = Vec::new();
+    assert_eq!(rig.run(server.read_to_end(&mut all)).unwrap(), 10);
+    assert_eq!(all, b"last words");
+    rig.settle();
+    // Fill the way back, so that whoever waits there has to wait.
+    let block = vec![7; 1 << 20];
+    let mut sent = 0;
+    while let Ok(count) = server.try_write(&block) {
+        sent += count;
+    }
+    let mut writer = Box::pin(server.writable());
+    assert!(rig.poll(writer.as_mut()).is_pending(), "RDHUP is not HUP");
+    rig.settle();
+    assert_eq!(rig.settle(), 0);
+    drop(writer);
+    let mut got = 0;
+    while got < sent {
+        got += rig.run(client.read(&mut vec![0; 1 << 20])).unwrap();
+    }
+    rig.run(server.writable()).unwrap();
+    assert_eq!(rig.run(client.write(b"x")).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+}
+
+#[test]
+fn a_writer_waits_for_room() {
+    let rig = Rig::new();
+    let (mut client, mut server) = rig.pair();
+    let block: Vec<u8> = (0..8 << 20).map(|i| i as u8).collect();
+    let mut read = Vec::new();
+    {
+        let mut writing = pin!(client.write_all(&block));
+        assert!(rig.poll(writing.as_mut()).is_pending());
+        let mut buf = vec![0; 1 << 16];
+        let mut done = false;
+        rig.run(poll_fn(|cx| {
+            if !done && writing.as_mut().poll(cx).is_ready() {
+                done = true;
+            }
+            loop {
+                match server.poll_read_slice(cx, &mut buf) {
+                    Poll::Ready(count) => read.extend_from_slice(&buf[..count.unwrap()]),
+                    Poll::Pending => break,
+                }
+            }
+            if done && read.len() == block.len() { Poll::Ready(()) } else { Poll::Pending }
+        }));
+    }
+    assert!(read == block);
+}
+
+#[test]
+fn a_reset_is_an_error_for_both_directions() {
+    let rig = Rig::new();
+    let (client, mut server) = rig.pair();
+    let mut buf = [0; 1];
+    assert!(rig.poll(pin!(server.read(&mut buf))).is_pending());
+    client.set_linger(Some(Duration::ZERO)).unwrap();
+    drop(client);
+    assert_eq!(rig.run(server.read(&mut buf)).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    let ready = rig.run(server.ready(Interest::READABLE | Interest::WRITABLE)).unwrap();
+    assert!(ready.is_read_closed() && ready.is_write_closed(), "{ready:?}");
+    assert_eq!(rig.run(server.write(b"x")).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    assert_eq!(rig.run(server.read(&mut buf)).unwrap(), 0);
+}
+
+#[test]
+fn a_refused_connection_is_an_error() {
+    let rig = Rig::new();
+    let nobody = rig.listener().local_addr().unwrap();
+    let error = rig.run(TcpStream::connect_on(&rig.reactor, nobody)).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[test]
+fn a_read_that_stops_before_urgent_data_loses_nothing() {
+    let rig = Rig::new();
+    let (mut client, mut server) = rig.pair();
+    rig.run(client.write_all(b"abc")).unwrap();
+    socket2::SockRef::from(client.mio()).send_out_of_band(b"!").unwrap();
+    rig.run(client.write_all(b"def")).unwrap();
+    assert!(rig.run(server.ready(Interest::PRIORITY)).unwrap().is_priority());
+    rig.settle();
+    // No event comes any more; the kernel stops at the urgent byte though there is more behind it.
+    let mut buf = [0; 16];
+    assert!(matches!(rig.poll(pin!(server.read(&mut buf))), Poll::Ready(Ok(3))));
+    assert!(matches!(rig.poll(pin!(server.read(&mut buf))), Poll::Ready(Ok(3))));
+    assert_eq!(&buf[..3], b"def");
+}
+
+#[test]
+fn every_task_that_waits_for_a_connection_is_woken_and_one_gets_it() {
+    let rig = Rig::new();
+    let listener = rig.listener();
+    let mut accepting: Vec<_> = (0..10).map(|_| Box::pin(listener.accept())).collect();
+    for accept in &mut accepting {
+        assert!(rig.poll(accept.as_mut()).is_pending());
+    }
+    let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    rig.run(poll_fn(|cx| listener.poll_accept(cx).map(drop)));
+    assert_eq!(rig.bell.rings.load(Ordering::Acquire), 11, "the ten, and who polled");
+    for accept in &mut accepting {
+        assert!(rig.poll(accept.as_mut()).is_pending());
+    }
+}
+
+#[test]
+fn ten_thousand_cancelled_reads_leave_nobody_behind() {
+    let rig = Rig::new();
+    let (_client, mut server) = rig.pair();
+    let mut buf = [0; 1];
+    assert_eq!(server.try_read(&mut buf).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    for _ in 0..10_000 {
+        assert!(rig.poll(pin!(server.read(&mut buf))).is_pending());
+        assert!(rig.poll(pin!(server.readable())).is_pending());
+        assert!(rig.poll(pin!(server.peek(&mut buf))).is_pending());
+    }
+    assert_eq!(server.source().waiting(), 1, "the slot of the reader keeps its last");
+}
+
+#[test]
+fn the_halves_of_a_borrowed_stream_work_at_the_same_time() {
+    let rig = Rig::new();
+    let (mut client, mut server) = rig.pair();
+    let (mut read, mut write) = client.split();
+    let mut buf = [0; 3];
+    {
+        let mut reading = pin!(read.read_exact(&mut buf));
+        assert!(rig.poll(reading.as_mut()).is_pending());
+        rig.run(write.write_all(b"ask")).unwrap();
+        let mut asked = [0; 3];
+        rig.run(server.read_exact(&mut asked)).unwrap();
+        rig.run(server.write_all(&asked)).unwrap();
+        rig.run(reading).unwrap();
+    }
+    assert_eq!(&buf, b"ask");
+    assert_eq!(read.peer_addr().unwrap(), write.as_ref().peer_addr().unwrap());
+}
+
+#[test]
+fn dropping_the_owned_write_half_ends_the_stream_for_the_peer() {
+    let rig = Rig::new();
+    let (client, mut server) = rig.pair();
+    let (mut read, write) = client.into_split();
+    drop(write);
+    assert_eq!(rig.run(server.read(&mut [0; 1])).unwrap(), 0);
+    rig.run(server.write_all(b"still")).unwrap();
+    assert_eq!(rig.run(read.read(&mut [0; 8])).unwrap(), 5);
+}
+
+#[test]
+fn halves_that_come_together_again_end_nothing() {
+    let rig = Rig::new();
+    let ((client, mut server), (other, _other_server)) = (rig.pair(), rig.pair());
+    let ((read, write), (other_read, other_write)) = (client.into_split(), other.into_split());
+    let ReuniteError(read, other_write) = read.reunite(other_write).unwrap_err();
+    let mut client = read.reunite(write).unwrap();
+    drop(other_write.reunite(other_read).unwrap());
+    rig.run(client.write_all(b"x")).unwrap();
+    assert_eq!(rig.run(server.read(&mut [0; 8])).unwrap(), 1);
+    assert!(rig.poll(pin!(server.read(&mut [0; 8]))).is_pending());
+    let (read, write) = client.into_split();
+    write.forget();
+    assert!(rig.poll(pin!(server.read(&mut [0; 8]))).is_pending());
+    drop(read);
+    assert_eq!(rig.run(server.read(&mut [0; 8])).unwrap(), 0);
+}
+
+#[test]
+fn after_the_reactor_is_closed_every_operation_fails_each_time() {
+    let rig = Rig::new();
+    let listener = rig.listener();
+    let (mut client, mut server) = rig.pair();
+    rig.run(client.write_all(b"data that is there")).unwrap();
+    rig.run(server.readable()).unwrap();
+    let mut wakes = Wakes::new();
+    rig.reactor.close(&mut wakes);
+    wakes.wake_all();
+    let mut buf = [0; 4];
+    for _ in 0..2 {
+        let errors: Vec<io::Error> = vec![
+            rig.run(server.read(&mut buf)).unwrap_err(),
+            rig.run(server.read_exact(&mut buf)).unwrap_err(),
+            rig.run(server.read_to_end(&mut Vec::new())).unwrap_err(),
+            rig.run(server.peek(&mut buf)).unwrap_err(),
+            rig.run(server.readable()).unwrap_err(),
+            rig.run(server.writable()).unwrap_err(),
+            rig.run(server.write(b"x")).unwrap_err(),
+            rig.run(server.write_all(b"x")).unwrap_err(),
+            server.try_read(&mut buf).unwrap_err(),
+            server.try_write(b"x").unwrap_err(),
+            rig.run(listener.accept()).unwrap_err(),
+            rig.run(TcpStream::connect_on(&rig.reactor, listener.local_addr().unwrap())).unwrap_err(),
+            TcpListener::bind_on(&rig.reactor, (Ipv4Addr::LOCALHOST, 0).into()).unwrap_err(),
+        ];
+        for (which, error) in errors.iter().enumerate() {
+            assert!(error.to_string().contains("has been shut down"), "{which}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_stream_goes_to_std_and_comes_back() {
+    let rig = Rig::new();
+    let (client, mut server) = rig.pair();
+    let before = rig.reactor.counts();
+    let client = client.into_std().unwrap();
+    assert_eq!(rig.reactor.counts().deregistered, before.deregistered + 1);
+    let mio = mio::net::TcpStream::from_std(client);
+    let mut client = TcpStream::on(&rig.reactor, mio, Ready::EMPTY).unwrap();
+    rig.run(client.write_all(b"back")).unwrap();
+    assert_eq!(rig.run(server.read(&mut [0; 8])).unwrap(), 4);
+}
+
+#[test]
+fn options_are_kept() {
+    let rig = Rig::new();
+    let (client, server) = rig.pair();
+    client.set_nodelay(true).unwrap();
+    client.set_ttl(42).unwrap();
+    client.set_linger(Some(Duration::from_secs(3))).unwrap();
+    assert!(client.nodelay().unwrap());
+    assert_eq!(client.ttl().unwrap(), 42);
+    assert_eq!(client.linger().unwrap(), Some(Duration::from_secs(3)));
+    client.set_linger(None).unwrap();
+    assert_eq!(client.linger().unwrap(), None);
+    assert!(client.take_error().unwrap().is_none());
+    assert_eq!(client.peer_addr().unwrap(), server.local_addr().unwrap());
+    let listener = rig.listener();
+    listener.set_ttl(43).unwrap();
+    assert_eq!(listener.ttl().unwrap(), 43);
+}
+
+#[test]
+fn a_name_is_resolved_on_another_thread() {
+    let rig = Rig::new();
+    let found: Vec<SocketAddr> = rig.run(lookup_host("localhost:80")).unwrap().collect();
+    assert!(found.iter().all(|address| address.ip().is_loopback() && address.port() == 80), "{found:?}");
+    assert!(!found.is_empty());
+}
+
+#[test]
+fn nonsense_is_an_error() {
+    let rig = Rig::new();
+    let none: &[SocketAddr] = &[];
+    assert_eq!(rig.run(lookup_host(none)).map(drop).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    assert_eq!(rig.run(lookup_host("nowhere")).map(drop).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+}
+
+#[test]
+fn an_operation_of_ones_own_is_tried_until_it_does_not_block() {
+    let rig = Rig::new();
+    let (mut client, server) = rig.pair();
+    let mut tries = 0;
+    let mut buf = [0; 4];
+    {
+        let mut reading = pin!(server.async_io(Interest::READABLE, || {
+            tries += 1;
+            io::Read::read(&mut server.mio(), &mut buf)
+        }));
+        assert!(rig.poll(reading.as_mut()).is_pending());
+        rig.run(client.write_all(b"own")).unwrap();
+        assert_eq!(rig.run(reading).unwrap(), 3);
+    }
+    assert!(tries >= 2, "once too early, once in time: {tries}");
+}
+
+#[test]
+fn the_types_are_what_others_need_them_to_be() {
+    fn is<T: Send + Sync + Unpin + std::fmt::Debug + 'static>() {}
+    fn sends<T: Send>(_: T) {}
+    is::<TcpListener>();
+    is::<TcpStream>();
+    is::<OwnedReadHalf>();
+    is::<OwnedWriteHalf>();
+    is::<ReuniteError>();
+    let rig = Rig::new();
+    let (mut client, _server) = rig.pair();
+    sends(client.readable());
+    sends(client.peek(&mut []));
+    sends(client.read(&mut []));
+    sends(client.write_all(&[]));
+    sends(rig.listener().accept());
+    sends(TcpStream::connect("localhost:80"));
+}

@@ -1,0 +1,150 @@
+//! Moving bytes through a stream: what [`TcpStream`] and its halves have in common.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
+use std::task::{Context, Poll};
+
+use socket2::SockRef;
+
+use super::tcp_stream::TcpStream;
+use crate::reactor::{Direction, Interest, Moved};
+
+/// The most that one call is sure to take if there is room: some kernels cut at 2 GiB, and short would not mean drained.
+const SURE_BYTES: usize = 1 << 30;
+
+/// The most slices that one call takes: std cuts at the kernel's limit, which is this or more.
+const SURE_SLICES: usize = 16;
+
+fn moved(of: usize) -> impl Fn(usize) -> Moved {
+    move |count| Moved { count, of: if of <= SURE_BYTES { of } else { 0 } }
+}
+
+fn moved_slices<S: std::ops::Deref<Target = [u8]>>(slices: &[S]) -> impl Fn(usize) -> Moved + use<S> {
+    let sure = slices.len() <= SURE_SLICES;
+    moved(if sure { slices.iter().map(|slice| slice.len()).fold(0, usize::saturating_add) } else { 0 })
+}
+
+/// The `poll_` and `try_` forms. Each direction has one place for a waiting task, and the latest one holds it.
+impl TcpStream {
+    /// Reads into memory that may be uninitialised; as many bytes as the answer says have been written to its front.
+    pub(super) fn poll_read_uninit(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut [MaybeUninit<u8>],
+    ) -> Poll<io::Result<usize>> {
+        if buf.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        let (stream, answer) = (self.mio(), moved(buf.len()));
+        let read = || stream.try_io(|| SockRef::from(stream).recv(buf)).map(&answer);
+        self.source().poll_io(Direction::Read, cx, read).map_ok(|moved| moved.count)
+    }
+
+    pub(super) fn poll_read_slice(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        if buf.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        let (mut stream, answer) = (self.mio(), moved(buf.len()));
+        self.source().poll_io(Direction::Read, cx, || stream.read(buf).map(&answer)).map_ok(|moved| moved.count)
+    }
+
+    pub(super) fn poll_read_slices(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if bufs.iter().all(|buf| buf.is_empty()) {
+            return Poll::Ready(Ok(0));
+        }
+        let (mut stream, answer) = (self.mio(), moved_slices(bufs));
+        let read = || stream.read_vectored(bufs).map(&answer);
+        self.source().poll_io(Direction::Read, cx, read).map_ok(|moved| moved.count)
+    }
+
+    pub(super) fn poll_write_slice(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let (mut stream, answer) = (self.mio(), moved(buf.len()));
+        self.source().poll_io(Direction::Write, cx, || stream.write(buf).map(&answer)).map_ok(|moved| moved.count)
+    }
+
+    pub(super) fn poll_write_slices(&self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let (mut stream, answer) = (self.mio(), moved_slices(bufs));
+        let write = || stream.write_vectored(bufs).map(&answer);
+        self.source().poll_io(Direction::Write, cx, write).map_ok(|moved| moved.count)
+    }
+
+    pub(super) fn try_read_slice(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let (mut stream, answer) = (self.mio(), moved(buf.len()));
+        self.source().try_io(Interest::READABLE, || stream.read(buf).map(answer)).map(|moved| moved.count)
+    }
+
+    pub(super) fn try_read_slices(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let (mut stream, answer) = (self.mio(), moved_slices(bufs));
+        let read = || stream.read_vectored(bufs).map(answer);
+        self.source().try_io(Interest::READABLE, read).map(|moved| moved.count)
+    }
+
+    pub(super) fn try_write_slice(&self, buf: &[u8]) -> io::Result<usize> {
+        let (mut stream, answer) = (self.mio(), moved(buf.len()));
+        self.source().try_io(Interest::WRITABLE, || stream.write(buf).map(answer)).map(|moved| moved.count)
+    }
+
+    pub(super) fn try_write_slices(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let (mut stream, answer) = (self.mio(), moved_slices(bufs));
+        let write = || stream.write_vectored(bufs).map(answer);
+        self.source().try_io(Interest::WRITABLE, write).map(|moved| moved.count)
+    }
+}
+
+pub(super) async fn read(stream: &TcpStream, buf: &mut [u8]) -> io::Result<usize> {
+    poll_fn(|cx| stream.poll_read_slice(cx, buf)).await
+}
+
+pub(super) async fn read_vectored(stream: &TcpStream, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+    poll_fn(|cx| stream.poll_read_slices(cx, bufs)).await
+}
+
+pub(super) async fn read_exact(stream: &TcpStream, buf: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buf.len() {
+        match read(stream, &mut buf[filled..]).await? {
+            0 => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the stream ended too early")),
+            count => filled += count,
+        }
+    }
+    Ok(filled)
+}
+
+pub(super) async fn read_to_end(stream: &TcpStream, buf: &mut Vec<u8>) -> io::Result<usize> {
+    /// The least room that a read is given.
+    const ROOM: usize = 512;
+    let before = buf.len();
+    loop {
+        if buf.capacity() - buf.len() < ROOM {
+            buf.reserve(ROOM);
+        }
+        match poll_fn(|cx| stream.poll_read_uninit(cx, buf.spare_capacity_mut())).await? {
+            0 => return Ok(buf.len() - before),
+            // SAFETY: so many bytes behind the length have been written.
+            count => unsafe { buf.set_len(buf.len() + count) },
+        }
+    }
+}
+
+pub(super) async fn write(stream: &TcpStream, buf: &[u8]) -> io::Result<usize> {
+    poll_fn(|cx| stream.poll_write_slice(cx, buf)).await
+}
+
+pub(super) async fn write_vectored(stream: &TcpStream, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    poll_fn(|cx| stream.poll_write_slices(cx, bufs)).await
+}
+
+pub(super) async fn write_all(stream: &TcpStream, mut buf: &[u8]) -> io::Result<()> {
+    while !buf.is_empty() {
+        match write(stream, buf).await? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            count => buf = &buf[count..],
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+#![doc = include_str!("../docs/park.md")]
+
+use std::fmt;
+use std::time::Instant;
+
+use crate::sync::WaitWord;
+use crate::sync::atomic::Ordering;
+
+const EMPTY: u32 = 0;
+const NOTIFIED: u32 = 1;
+const PARKED: u32 = 2;
+const DRIVING: u32 = 3;
+
+/// What a parked thread can drive while it sleeps. The reactor is one; the models have another.
+pub(crate) trait Drive {
+    /// Sleeps until an event, an interrupt, or the deadline.
+    fn rest(&mut self, deadline: Option<Instant>);
+}
+
+/// Where a thread sleeps. See [the page](self).
+pub(crate) struct Parker {
+    word: WaitWord,
+}
+
+/// What an unparker does next.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Unpark {
+    /// The sleeper has been woken, or was awake and will see it.
+    Done,
+    /// It sleeps in the reactor: interrupt that.
+    Interrupt,
+}
+
+impl Parker {
+    pub(crate) fn new() -> Self {
+        Parker { word: WaitWord::new(EMPTY) }
+    }
+
+    /// Sleeps until unparked, or until the deadline; may also return for no reason.
+    pub(crate) fn park(&self, deadline: Option<Instant>) {
+        if self.enter(PARKED) {
+            self.word.wait(PARKED, deadline);
+            self.wake_up();
+        }
+    }
+
+    /// Sleeps in `drive` until unparked, or as `drive` says. Does not sleep if an unpark has come already.
+    pub(crate) fn park_in(&self, drive: &mut impl Drive, deadline: Option<Instant>) {
+        if self.enter(DRIVING) {
+            drive.rest(deadline);
+            self.wake_up();
+        }
+    }
+
+    /// Announces the sleep. False if an unpark had come: it is taken.
+    fn enter(&self, how: u32) -> bool {
+        // Ordering: Release — what the owner announced comes before; Acquire — as in `wake_up`.
+        match self.word.atomic().compare_exchange(EMPTY, how, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => true,
+            Err(_) => {
+                self.wake_up();
+                false
+            }
+        }
+    }
+
+    fn wake_up(&self) {
+        // Ordering: Acquire — pairs with the Release in `unpark`: what the unparker wrote can be seen.
+        self.word.atomic().swap(EMPTY, Ordering::AcqRel);
+    }
+
+    /// Wakes the owner, or keeps it from its next sleep.
+    pub(crate) fn unpark(&self) -> Unpark {
+        // Ordering: Release — pairs with the Acquire in `wake_up`.
+        match self.word.atomic().swap(NOTIFIED, Ordering::AcqRel) {
+            PARKED => self.word.wake(),
+            DRIVING => return Unpark::Interrupt,
+            _ => {}
+        }
+        Unpark::Done
+    }
+}
+
+impl fmt::Debug for Parker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Ordering: Relaxed — for show.
+        let state = match self.word.atomic().load(Ordering::Relaxed) {
+            EMPTY => "empty",
+            NOTIFIED => "notified",
+            PARKED => "parked",
+            _ => "driving",
+        };
+        f.debug_tuple("Parker").field(&state).finish()
+    }
+}

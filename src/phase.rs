@@ -1,0 +1,44 @@
+//! Where a runtime stands in its life.
+
+use crate::sync::atomic::{AtomicU8, Ordering};
+
+/// The phases, in the order in which they follow each other; none is left backwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    /// Everybody may spawn.
+    Running = 0,
+    /// What lives may spawn; outsiders are refused.
+    Draining = 1,
+    /// Nobody may spawn; what lives is dropped.
+    Cancelling = 2,
+    /// Nothing lives, except polls that do not return.
+    Closed = 3,
+}
+
+/// A runtime's phase.
+#[derive(Debug)]
+pub(crate) struct PhaseWord(AtomicU8);
+
+impl PhaseWord {
+    pub(crate) fn new() -> Self {
+        PhaseWord(AtomicU8::new(Phase::Running as u8))
+    }
+
+    #[inline]
+    pub(crate) fn load(&self) -> Phase {
+        // Ordering: Acquire — pairs with the Release in `advance`: who sees a phase sees what came before it.
+        match self.0.load(Ordering::Acquire) {
+            0 => Phase::Running,
+            1 => Phase::Draining,
+            2 => Phase::Cancelling,
+            _ => Phase::Closed,
+        }
+    }
+
+    /// Goes on to `phase`. False if the runtime was there already, or further.
+    pub(crate) fn advance(&self, phase: Phase) -> bool {
+        // Ordering: Release — pairs with the Acquire in `load`.
+        self.0.fetch_max(phase as u8, Ordering::AcqRel) < phase as u8
+    }
+}

@@ -1,0 +1,288 @@
+//! All that the workers of a runtime share.
+
+mod seat;
+mod settings;
+
+use std::io;
+use std::time::Instant;
+
+use crate::blocking::BlockingPool;
+use crate::cell::Runnable;
+use crate::clock::Clock;
+use crate::idle::Idle;
+use crate::park::{Parker, Unpark};
+use crate::phase::{Phase, PhaseWord};
+use crate::queue::GlobalQueue;
+use crate::reactor::Reactor;
+use crate::stats::Counter;
+use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Arc, CachePadded, Condvar, Mutex};
+use crate::timer::{Keeper, TimerWheel};
+
+pub(crate) use seat::Seat;
+pub(crate) use settings::{Hook, NameFn, Settings};
+
+/// Events per look at the reactor of a busy worker: few, so that the ring is not flooded.
+const EVENTS_BUSY: usize = 64;
+/// Events per look of a resting one.
+const EVENTS_REST: usize = 256;
+
+/// The pool. Lives in an [`Arc`], and in no other place: [`Pool::keep`] counts on it.
+///
+/// It is kept by its runtime, by handles, by its worker threads, and by whoever is in the middle of a wake from outside. A task that
+/// has not ended points into it without keeping it; so the shutdown ends all tasks, or leaks the pool.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    pub(crate) seats: Box<[Seat]>,
+    pub(crate) idle: Idle,
+    pub(crate) global: GlobalQueue,
+    pub(crate) reactor: Arc<Reactor>,
+    /// The wheel of threads without a seat. Its keeper is whoever holds the reactor.
+    pub(crate) street: Arc<TimerWheel>,
+    pub(crate) clock: Clock,
+    pub(crate) phase: PhaseWord,
+    /// Advanced by the sentinel while anything runs; a changed tick makes a worker look around.
+    pub(crate) tick: CachePadded<AtomicU32>,
+    /// The sentinel sleeps: whoever has work for long wakes it.
+    pub(crate) sentinel_rests: AtomicBool,
+    pub(crate) sentinel: Parker,
+    pub(crate) blocking: Arc<BlockingPool>,
+    /// Worker threads that have not left.
+    pub(crate) attendance: Attendance,
+    /// Threads in `block_on` that would drive a current-thread runtime.
+    pub(crate) drivers: Drivers,
+    /// Tasks spawned, and ended, by threads without a seat.
+    pub(crate) outside: Outside,
+    pub(crate) settings: Settings,
+}
+
+/// What threads without a seat count.
+#[derive(Debug)]
+pub(crate) struct Outside {
+    pub(crate) spawned: AtomicU64,
+    pub(crate) ended: AtomicU64,
+}
+
+/// Which threads are still there, and who closes up behind the last of them.
+#[derive(Debug)]
+pub(crate) struct Attendance {
+    book: Mutex<Book>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Book {
+    present: usize,
+    /// The closer waits no longer: the last to leave closes up.
+    abandoned: bool,
+}
+
+impl Attendance {
+    fn new() -> Self {
+        Attendance { book: Mutex::new(Book { present: 0, abandoned: false }), changed: Condvar::new() }
+    }
+
+    pub(crate) fn enter(&self) {
+        self.book.lock().present += 1;
+    }
+
+    /// A thread leaves. True if it has to close up.
+    #[must_use]
+    pub(crate) fn leave(&self) -> bool {
+        let mut book = self.book.lock();
+        book.present -= 1;
+        self.changed.notify_all();
+        book.present == 0 && book.abandoned
+    }
+
+    /// Waits until nobody is there. False if the deadline came first: then the last to leave closes up.
+    #[must_use]
+    pub(crate) fn wait_until_empty(&self, deadline: Option<Instant>) -> bool {
+        let mut book = self.book.lock();
+        while book.present > 0 {
+            match deadline {
+                None => self.changed.wait(&mut book),
+                Some(deadline) if Instant::now() < deadline => {
+                    self.changed.wait_until(&mut book, deadline);
+                }
+                Some(_) => {
+                    book.abandoned = true;
+                    return false;
+                }
+            }
+        }
+        true
+    }
+}
+
+/// The threads that wait for the seat of a current-thread runtime to become free.
+#[derive(Debug, Default)]
+pub(crate) struct Drivers {
+    waiting: Mutex<Vec<Arc<Parker>>>,
+}
+
+impl Drivers {
+    /// Waits in line, until [`Drivers::pass_on`] calls.
+    pub(crate) fn queue(&self, driver: &Arc<Parker>) {
+        let mut waiting = self.waiting.lock();
+        if !waiting.iter().any(|other| Arc::ptr_eq(other, driver)) {
+            waiting.push(Arc::clone(driver));
+        }
+    }
+
+    /// Leaves the line.
+    pub(crate) fn leave(&self, driver: &Arc<Parker>) {
+        self.waiting.lock().retain(|other| !Arc::ptr_eq(other, driver));
+    }
+
+    /// The seat is free: calls the first in line.
+    pub(crate) fn pass_on(&self) {
+        let next = self.waiting.lock().first().cloned();
+        if let Some(next) = next {
+            // Nobody in line sleeps in the reactor.
+            let _ = next.unpark();
+        }
+    }
+}
+
+/// Wakes the worker of a seat when its wheel gets an earlier deadline than it sleeps to.
+#[derive(Debug)]
+struct SeatKeeper {
+    pool: crate::sync::Weak<Pool>,
+    seat: usize,
+}
+
+impl Keeper for SeatKeeper {
+    fn wake(&self) {
+        if let Some(pool) = self.pool.upgrade() {
+            pool.unpark(self.seat);
+        }
+    }
+}
+
+/// Wakes whoever holds the reactor, and with it the street wheel.
+#[derive(Debug)]
+struct StreetKeeper(Arc<Reactor>);
+
+impl Keeper for StreetKeeper {
+    fn wake(&self) {
+        interrupt(&self.0);
+    }
+}
+
+/// Ends the wait of whoever sleeps in the reactor.
+fn interrupt(reactor: &Reactor) {
+    if let Err(error) = reactor.interrupt() {
+        tracing::error!(target: "heist::worker", %error, "the reactor could not be interrupted");
+    }
+}
+
+impl Pool {
+    /// A pool whose seats are empty.
+    pub(crate) fn new(settings: Settings, blocking: Arc<BlockingPool>) -> io::Result<Arc<Pool>> {
+        let reactor = Arc::new(Reactor::new(EVENTS_BUSY, EVENTS_REST)?);
+        let clock = Clock::new();
+        let pool = Arc::new_cyclic(|weak| {
+            let seat = |index| {
+                let keeper = Arc::new(SeatKeeper { pool: weak.clone(), seat: index });
+                Seat::new(index, settings.seed, Arc::new(TimerWheel::new(clock, keeper)))
+            };
+            Pool {
+                seats: (0..settings.workers).map(seat).collect(),
+                idle: Idle::new(settings.workers),
+                global: GlobalQueue::new(),
+                street: Arc::new(TimerWheel::new(clock, Arc::new(StreetKeeper(Arc::clone(&reactor))))),
+                reactor,
+                clock,
+                phase: PhaseWord::new(),
+                tick: CachePadded::new(AtomicU32::new(0)),
+                sentinel_rests: AtomicBool::new(false),
+                sentinel: Parker::new(),
+                blocking,
+                attendance: Attendance::new(),
+                drivers: Drivers::default(),
+                outside: Outside { spawned: AtomicU64::new(0), ended: AtomicU64::new(0) },
+                settings,
+            }
+        });
+        for seat in &pool.seats {
+            seat.settle(Arc::as_ptr(&pool));
+        }
+        Ok(pool)
+    }
+
+    /// A reference that keeps the pool, from one that does not.
+    pub(crate) fn keep(&self) -> Arc<Pool> {
+        // SAFETY: a pool lives in an `Arc`, and the caller's borrow keeps that from going away now.
+        unsafe { Arc::increment_strong_count(self) };
+        // SAFETY: the count has just been raised on behalf of this one.
+        unsafe { Arc::from_raw(self) }
+    }
+
+    /// How many workers there are to share work among.
+    pub(crate) fn workers(&self) -> usize {
+        self.seats.len()
+    }
+
+    /// Queues a woken task from a thread without a seat.
+    ///
+    /// Once the task is queued it may end, and the runtime with it: the pool is kept until the wake-up has been granted.
+    #[cold]
+    pub(crate) fn push_outside(&self, runnable: Runnable) {
+        let pool = self.keep();
+        pool.global.push_woken(runnable);
+        pool.notify();
+    }
+
+    /// Work has been published: wakes somebody for it, unless somebody searches. The full handshake.
+    pub(crate) fn notify(&self) -> bool {
+        let Some(seat) = self.idle.handshake() else { return false };
+        self.unpark(seat);
+        true
+    }
+
+    /// Wakes the worker of `seat`, wherever it sleeps.
+    pub(crate) fn unpark(&self, seat: usize) {
+        if self.seats[seat].parker.unpark() == Unpark::Interrupt {
+            interrupt(&self.reactor);
+        }
+    }
+
+    /// Wakes every worker, to see that the phase has changed.
+    pub(crate) fn unpark_all(&self) {
+        for seat in &self.seats {
+            self.unpark(seat.index);
+        }
+        self.sentinel_wake();
+    }
+
+    /// Wakes the sentinel, if it sleeps.
+    pub(crate) fn sentinel_wake(&self) {
+        // Ordering: AcqRel — only one of those who see the flag unparks.
+        if self.sentinel_rests.swap(false, Ordering::AcqRel) {
+            let _ = self.sentinel.unpark();
+        }
+    }
+
+    /// Whether a worker may take new tasks to poll.
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        self.phase.load() < Phase::Cancelling
+    }
+
+    /// Whether there is work that a worker could take from others.
+    pub(crate) fn has_visible_work(&self, except: usize) -> bool {
+        self.global.len() > 0 || self.seats.iter().any(|seat| seat.index != except && seat.has_spare_work())
+    }
+
+    /// Tasks that have been spawned and have not ended. The ended are read first, so that none is counted as ended before it
+    /// has been counted as spawned.
+    pub(crate) fn alive(&self) -> u64 {
+        let sum = |counter: fn(&Seat) -> &Counter| self.seats.iter().map(|seat| counter(seat).get()).sum::<u64>();
+        // Ordering: Acquire — the loads below come later.
+        let ended = sum(|seat| &seat.stats.ended) + self.outside.ended.load(Ordering::Acquire);
+        // Ordering: Relaxed — a figure.
+        let spawned = sum(|seat| &seat.stats.spawned) + self.outside.spawned.load(Ordering::Relaxed);
+        spawned.saturating_sub(ended)
+    }
+}

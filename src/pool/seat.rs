@@ -1,0 +1,93 @@
+//! A numbered place in the pool, in which a worker sits.
+
+use crate::cell::LiveSet;
+use crate::local::Local;
+use crate::park::Parker;
+use crate::queue::{LifoSlot, Owner, Ring, Thief};
+use crate::stats::Stats;
+use crate::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use crate::sync::{Arc, CachePadded, Mutex};
+use crate::timer::TimerWheel;
+
+use super::Pool;
+
+/// What outlives the worker: the thief's end of the ring, LIFO slot, parker, wheel, live list, counters, and the lease.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    pub(crate) index: usize,
+    pub(crate) lifo: CachePadded<LifoSlot>,
+    pub(crate) thief: Thief,
+    pub(crate) parker: CachePadded<Parker>,
+    pub(crate) wheel: Arc<TimerWheel>,
+    pub(crate) live: CachePadded<LiveSet>,
+    pub(crate) stats: CachePadded<Stats>,
+    /// The sentinel has seen the same poll twice: what waits here may be taken, down to the last task.
+    stalled: AtomicBool,
+    /// Nobody sits here.
+    lease: Mutex<Option<Box<Local>>>,
+    /// The pool that the seat is part of.
+    ///
+    /// Invariant: set once, before any task is polled here; points to the pool that owns this seat.
+    pool: AtomicPtr<Pool>,
+}
+
+impl Seat {
+    pub(super) fn new(index: usize, seed: u64, wheel: Arc<TimerWheel>) -> Self {
+        let (ring, thief): (Owner, Thief) = Ring::ends();
+        Seat {
+            index,
+            lifo: CachePadded::new(LifoSlot::new()),
+            thief,
+            parker: CachePadded::new(Parker::new()),
+            wheel,
+            live: CachePadded::new(LiveSet::new()),
+            stats: CachePadded::new(Stats::new()),
+            stalled: AtomicBool::new(false),
+            lease: Mutex::new(Some(Box::new(Local::new(ring, seed.wrapping_add(index as u64 + 1))))),
+            pool: AtomicPtr::new(std::ptr::null_mut()),
+        }
+    }
+
+    /// Tells the seat where it stands.
+    pub(super) fn settle(&self, pool: *const Pool) {
+        // Ordering: Relaxed — the pool is shared afterwards.
+        self.pool.store(pool.cast_mut(), Ordering::Relaxed);
+    }
+
+    /// The pool that the seat is part of.
+    #[inline]
+    pub(crate) fn pool(&self) -> &Pool {
+        // Ordering: Relaxed — set before the pool was shared.
+        let pool = self.pool.load(Ordering::Relaxed);
+        // SAFETY: by the field's invariant; a seat is reached only through its pool, or by a task that keeps the pool alive.
+        unsafe { &*pool }
+    }
+
+    /// Takes the seat, if nobody sits in it.
+    pub(crate) fn take_lease(&self) -> Option<Box<Local>> {
+        self.lease.lock().take()
+    }
+
+    /// Gives the seat back.
+    pub(crate) fn return_lease(&self, local: Box<Local>) {
+        *self.lease.lock() = Some(local);
+    }
+
+    /// Whether the sentinel thinks that the seat's worker is stuck.
+    pub(crate) fn is_stalled(&self) -> bool {
+        // Ordering: Relaxed — a hint that lets a searcher take more; what it takes is ordered by the queues.
+        self.stalled.load(Ordering::Relaxed)
+    }
+
+    /// Said by the sentinel.
+    pub(crate) fn set_stalled(&self, stalled: bool) {
+        // Ordering: Relaxed — see `is_stalled`.
+        self.stalled.store(stalled, Ordering::Relaxed);
+    }
+
+    /// Whether a task waits here that others may take.
+    pub(crate) fn has_spare_work(&self) -> bool {
+        let least = if self.is_stalled() { 1 } else { 2 };
+        self.thief.len() >= least || (self.is_stalled() && !self.lifo.is_empty())
+    }
+}

@@ -1,0 +1,87 @@
+//! What a runtime was told at its making.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::sync::Arc;
+
+/// A function that a thread of ours calls.
+pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
+
+/// Makes thread names.
+pub(crate) type NameFn = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// All settings, with defaults. Policies are settings too, so that they can be compared in one run.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    /// Seats that are taken at the start.
+    pub(crate) workers: usize,
+    /// The one seat is driven by `block_on`.
+    pub(crate) current_thread: bool,
+    pub(crate) io: bool,
+    pub(crate) time: bool,
+    pub(crate) thread_name: NameFn,
+    pub(crate) stack_size: Option<usize>,
+    pub(crate) max_blocking_threads: usize,
+    pub(crate) keep_alive: Duration,
+    pub(crate) on_thread_start: Option<Hook>,
+    pub(crate) on_thread_stop: Option<Hook>,
+    pub(crate) on_thread_park: Option<Hook>,
+    pub(crate) on_thread_unpark: Option<Hook>,
+    /// At most so many polls pass between two looks at the reactor, the global queue and the timers.
+    pub(crate) event_interval: u32,
+    /// About so many nanoseconds pass between two such looks, if polls are long.
+    pub(crate) event_nanos: u64,
+    /// A second worker is woken if the backlog is expected to take longer than this.
+    pub(crate) wake_pays_after: u64,
+    /// How often the sentinel looks, in nanoseconds.
+    pub(crate) tick: Duration,
+    /// Whether there is a sentinel.
+    pub(crate) sentinel: bool,
+    /// Whether a woken task may take the LIFO slot.
+    pub(crate) lifo: bool,
+    /// How long `Drop` waits for polls that are under way.
+    pub(crate) shutdown_grace: Duration,
+    pub(crate) seed: u64,
+}
+
+impl Settings {
+    pub(crate) fn new(workers: usize) -> Self {
+        Settings {
+            workers,
+            current_thread: false,
+            io: false,
+            time: false,
+            thread_name: Arc::new(|| "heist-worker".to_owned()),
+            stack_size: None,
+            max_blocking_threads: 512,
+            keep_alive: Duration::from_secs(10),
+            on_thread_start: None,
+            on_thread_stop: None,
+            on_thread_park: None,
+            on_thread_unpark: None,
+            event_interval: 61,
+            event_nanos: 1_000_000,
+            wake_pays_after: 15_000,
+            tick: Duration::from_millis(2),
+            sentinel: true,
+            lifo: true,
+            shutdown_grace: Duration::from_secs(5),
+            seed: 0,
+        }
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("workers", &self.workers)
+            .field("current_thread", &self.current_thread)
+            .field("io", &self.io)
+            .field("time", &self.time)
+            .field("max_blocking_threads", &self.max_blocking_threads)
+            .field("keep_alive", &self.keep_alive)
+            .field("event_interval", &self.event_interval)
+            .finish_non_exhaustive()
+    }
+}

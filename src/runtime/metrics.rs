@@ -1,0 +1,114 @@
+//! Figures about a runtime.
+
+use std::fmt;
+
+use crate::pool::{Pool, Seat};
+use crate::sync::Arc;
+
+/// Figures about a runtime, read from counters that each worker keeps for itself.
+///
+/// ```
+/// let runtime = heist::runtime::Runtime::new().unwrap();
+/// assert_eq!(runtime.metrics().num_alive_tasks(), 0);
+/// ```
+#[derive(Clone)]
+pub struct RuntimeMetrics {
+    pool: Arc<Pool>,
+}
+
+impl RuntimeMetrics {
+    pub(super) fn new(pool: Arc<Pool>) -> Self {
+        RuntimeMetrics { pool }
+    }
+
+    /// Workers.
+    pub fn num_workers(&self) -> usize {
+        self.pool.workers()
+    }
+
+    /// Tasks that have been spawned and have not ended.
+    pub fn num_alive_tasks(&self) -> usize {
+        usize::try_from(self.pool.alive()).unwrap_or(usize::MAX)
+    }
+
+    /// Tasks in the global queue.
+    pub fn global_queue_depth(&self) -> usize {
+        self.pool.global.len()
+    }
+
+    /// Times that `worker` went to sleep.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such worker; this is so for the other figures of a worker, too.
+    #[track_caller]
+    pub fn worker_park_count(&self, worker: usize) -> u64 {
+        self.seat(worker).stats.parks.get()
+    }
+
+    /// Times that `worker` was woken and found nothing to do.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such worker.
+    #[track_caller]
+    pub fn worker_noop_count(&self, worker: usize) -> u64 {
+        self.seat(worker).stats.noops.get()
+    }
+
+    /// Times that `worker` took work from another.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such worker.
+    #[track_caller]
+    pub fn worker_steal_operations(&self, worker: usize) -> u64 {
+        self.seat(worker).stats.steals.get()
+    }
+
+    /// Polls by `worker`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such worker.
+    #[track_caller]
+    pub fn worker_poll_count(&self, worker: usize) -> u64 {
+        self.seat(worker).stats.polls.get()
+    }
+
+    /// Times that the ring of `worker` was full.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such worker.
+    #[track_caller]
+    pub fn worker_overflow_count(&self, worker: usize) -> u64 {
+        self.seat(worker).stats.overflows.get()
+    }
+
+    /// Tasks in the ring of `worker`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such worker.
+    #[track_caller]
+    pub fn worker_local_queue_depth(&self, worker: usize) -> usize {
+        self.seat(worker).thief.len()
+    }
+
+    #[track_caller]
+    fn seat(&self, worker: usize) -> &Seat {
+        let seats = &self.pool.seats;
+        seats.get(worker).unwrap_or_else(|| panic!("there is no worker {worker}: this runtime has {}", seats.len()))
+    }
+}
+
+impl fmt::Debug for RuntimeMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RuntimeMetrics")
+            .field("num_workers", &self.num_workers())
+            .field("num_alive_tasks", &self.num_alive_tasks())
+            .field("global_queue_depth", &self.global_queue_depth())
+            .finish()
+    }
+}

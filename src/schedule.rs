@@ -1,0 +1,142 @@
+//! Where a task goes: from a wake or a spawn to a queue, and to a wake-up if that pays.
+//!
+//! A thread that sits in a seat of the task's pool puts it into its own LIFO slot or ring; every other thread into the global queue.
+//! The wake-up rules are those of [the idle page](crate::idle).
+
+use std::future::Future;
+use std::panic::Location;
+
+use crate::cell::{self, JoinHandle, LiveSet, Runnable, Schedule};
+use crate::context::{self, Seated};
+use crate::pool::{Pool, Seat};
+use crate::sync::Arc;
+use crate::sync::atomic::Ordering;
+
+// SAFETY: a seat is part of its pool, and a pool does not go away while a task has not ended that was polled in one of its
+// seats: the shutdown ends them all, or leaks the pool.
+unsafe impl Schedule for Seat {
+    #[inline]
+    fn schedule(&self, runnable: Runnable) {
+        let pool = self.pool();
+        context::seated(|seated| match seated {
+            Some(seated) if is_in(seated, pool) => seated.push(runnable),
+            _ => pool.push_outside(runnable),
+        });
+    }
+
+    fn live(&self) -> &LiveSet {
+        &self.live
+    }
+}
+
+/// Spawns a task on `pool`. A pool that takes no more tasks drops the future, and the handle resolves as cancelled.
+pub(crate) fn spawn<F>(pool: &Arc<Pool>, future: F, location: &'static Location<'static>) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let (runnable, handle) = cell::spawn::<F, Seat>(future, location);
+    context::seated(|seated| match seated {
+        Some(seated) if is_in(seated, pool) => seated.push_new(runnable),
+        _ => push_new_outside(pool, runnable),
+    });
+    handle
+}
+
+/// Spawns a task on the pool of the seat that this thread sits in, if it sits in one.
+///
+/// # Errors
+///
+/// The future.
+#[inline]
+pub(crate) fn spawn_here<F>(future: F, location: &'static Location<'static>) -> Result<JoinHandle<F::Output>, F>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    context::seated(|seated| {
+        let Some(seated) = seated else { return Err(future) };
+        let (runnable, handle) = cell::spawn::<F, Seat>(future, location);
+        seated.push_new(runnable);
+        Ok(handle)
+    })
+}
+
+#[inline]
+fn is_in(seated: &Seated<'_>, pool: &Pool) -> bool {
+    std::ptr::eq(Arc::as_ptr(seated.pool), pool)
+}
+
+#[cold]
+fn push_new_outside(pool: &Arc<Pool>, runnable: Runnable) {
+    // Ordering: Relaxed — a figure; it is counted before it can end.
+    pool.outside.spawned.fetch_add(1, Ordering::Relaxed);
+    match pool.global.push_new(runnable) {
+        Ok(()) => {
+            pool.notify();
+        }
+        // The runtime takes no more tasks: dropping the runnable drops the future, and cancels the handle.
+        Err(refused) => {
+            // Ordering: Release — pairs with the Acquire in `Pool::alive`.
+            pool.outside.ended.fetch_add(1, Ordering::Release);
+            drop(refused);
+        }
+    }
+}
+
+impl Seated<'_> {
+    /// Queues a task that this thread has spawned.
+    #[inline]
+    fn push_new(&self, runnable: Runnable) {
+        self.seat.stats.spawned.add(1);
+        self.push(runnable);
+    }
+
+    /// Queues a task that this thread has woken or spawned: it runs next.
+    #[inline]
+    fn push(&self, runnable: Runnable) {
+        if self.local.batching.get() || !self.pool.settings.lifo || !self.local.lifo_is_on() {
+            return self.push_back(runnable);
+        }
+        if let Some(displaced) = self.seat.lifo.push(runnable) {
+            self.push_back(displaced);
+            self.wake_if_it_pays();
+        }
+    }
+
+    /// Queues a task behind all that this worker has. Wakes nobody.
+    #[inline]
+    pub(crate) fn push_back(&self, runnable: Runnable) {
+        if let Err(runnable) = self.local.ring.push(runnable) {
+            self.overflow(runnable);
+        }
+    }
+
+    /// The ring is full: half of it becomes work for everybody.
+    #[cold]
+    fn overflow(&self, runnable: Runnable) {
+        self.seat.stats.overflows.add(1);
+        let chain = self.local.ring.overflow(runnable);
+        if !chain.is_empty() {
+            self.pool.global.push_chain(chain);
+            self.notify();
+        }
+    }
+
+    /// Wakes another worker if the backlog is likely to take longer than its getting up.
+    #[inline]
+    pub(crate) fn wake_if_it_pays(&self) {
+        let backlog = self.local.ring.len();
+        if self.local.expect(backlog) >= self.pool.settings.wake_pays_after && self.pool.idle.counts().could_wake() {
+            self.notify();
+        }
+    }
+
+    /// The full handshake, counted.
+    #[cold]
+    pub(crate) fn notify(&self) {
+        if self.pool.notify() {
+            self.seat.stats.wakes.add(1);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+#![doc = include_str!("../docs/sentinel.md")]
+
+use std::time::Instant;
+
+use crate::pool::{Pool, Seat};
+use crate::sync::Arc;
+use crate::sync::atomic::Ordering;
+
+/// Looks that must find everybody asleep before the sentinel sleeps, too.
+const QUIET_LOOKS: u32 = 2;
+
+/// The sentinel's memory between two looks.
+#[derive(Debug)]
+pub(crate) struct Sentinel {
+    pool: Arc<Pool>,
+    /// Each seat's poll number at the last look.
+    polls: Vec<u64>,
+    quiet: u32,
+}
+
+impl Sentinel {
+    pub(crate) fn new(pool: Arc<Pool>) -> Self {
+        let polls = vec![u64::MAX; pool.seats.len()];
+        Sentinel { pool, polls, quiet: 0 }
+    }
+
+    /// Looks until the pool closes.
+    pub(crate) fn run(mut self) {
+        while self.pool.is_open() {
+            self.look();
+            if self.quiet < QUIET_LOOKS {
+                self.pool.sentinel.park(Some(Instant::now() + self.pool.settings.tick));
+            } else {
+                self.rest();
+            }
+        }
+    }
+
+    /// One look.
+    fn look(&mut self) {
+        // Ordering: Relaxed — see the load in `Worker::work`.
+        self.pool.tick.fetch_add(1, Ordering::Relaxed);
+        let mut awake = false;
+        let mut stranded = false;
+        for (seat, polls) in self.pool.seats.iter().zip(&mut self.polls) {
+            let asleep = self.pool.idle.is_announced(seat.index);
+            let now = seat.stats.polls.get();
+            let stalled = !asleep && now == std::mem::replace(polls, now);
+            seat.set_stalled(stalled);
+            awake |= !asleep;
+            stranded |= stalled && seat.has_spare_work();
+        }
+        if stranded {
+            self.pool.notify();
+        }
+        self.quiet = if awake { 0 } else { self.quiet + 1 };
+    }
+
+    /// Sleeps until a worker is busy.
+    fn rest(&mut self) {
+        // Ordering: Release — pairs with the swap in `Pool::sentinel_wake`.
+        self.pool.sentinel_rests.store(true, Ordering::Release);
+        if self.pool.is_open() && self.pool.seats.iter().all(|seat| self.sleeps(seat)) {
+            self.pool.sentinel.park(None);
+        }
+        // Ordering: Relaxed — ours; a waker that comes now unparks for nothing.
+        self.pool.sentinel_rests.store(false, Ordering::Relaxed);
+        self.quiet = 0;
+    }
+
+    fn sleeps(&self, seat: &Seat) -> bool {
+        self.pool.idle.is_announced(seat.index)
+    }
+}

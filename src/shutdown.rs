@@ -1,0 +1,94 @@
+#![doc = include_str!("../docs/shutdown.md")]
+
+use std::time::Instant;
+
+use crate::cell::Runnable;
+use crate::context::{self, Seated};
+use crate::local::Local;
+use crate::phase::Phase;
+use crate::pool::{Pool, Seat};
+use crate::sync::atomic::Ordering;
+use crate::sync::{Arc, thread};
+use crate::wakes::Wakes;
+
+/// Steps 1 and 2: nobody may spawn any more, and every worker hears of it. False if that had been done already.
+pub(crate) fn close(pool: &Arc<Pool>) -> bool {
+    let first = pool.phase.advance(Phase::Cancelling);
+    pool.global.close();
+    pool.blocking.shutdown();
+    // Ordering: Release — the phase comes before it; a worker that sees the tick looks at the phase.
+    pool.tick.fetch_add(1, Ordering::Release);
+    pool.unpark_all();
+    first
+}
+
+/// Steps 4 to 6. True if every task has ended and every thread has left before the deadline; else the last of them closes up.
+pub(crate) fn finish(pool: &Arc<Pool>, deadline: Option<Instant>) -> bool {
+    let left = pool.attendance.wait_until_empty(deadline);
+    if left {
+        clear(pool);
+    }
+    close_up(pool);
+    pool.blocking.wait(deadline) && left
+}
+
+/// What the last thread does that leaves after the closer has gone.
+pub(crate) fn finish_late(pool: &Arc<Pool>) {
+    clear(pool);
+    close_up(pool);
+}
+
+/// Step 5.
+fn close_up(pool: &Arc<Pool>) {
+    pool.phase.advance(Phase::Closed);
+    let mut wakes = Wakes::new();
+    pool.reactor.close(&mut wakes);
+    for seat in &pool.seats {
+        seat.wheel.close(&mut wakes);
+    }
+    pool.street.close(&mut wakes);
+    wakes.wake_all();
+}
+
+/// Clears the seats, in which nobody sits any more, until no task lives.
+fn clear(pool: &Arc<Pool>) {
+    loop {
+        for seat in &pool.seats {
+            if let Some(local) = seat.take_lease() {
+                clear_seat(pool, seat, &local);
+                seat.return_lease(local);
+            }
+        }
+        if pool.seats.iter().all(|seat| seat.live.is_empty()) {
+            return;
+        }
+        // A waker on another thread has a runnable in its hands, and is about to queue it.
+        thread::yield_now();
+    }
+}
+
+/// Drops every task that can be reached from a seat whose lease the caller holds.
+pub(crate) fn clear_seat(pool: &Arc<Pool>, seat: &Seat, local: &Local) {
+    context::sit(Seated { pool, seat, local }, || {
+        let _polling = context::polling();
+        let drop_task = |runnable: Runnable| {
+            drop(runnable);
+            seat.stats.ended.add(1);
+        };
+        loop {
+            let mut found = false;
+            while let Some(runnable) =
+                seat.lifo.pop().or_else(|| local.ring.pop()).or_else(|| pool.global.take(1).pop())
+            {
+                drop_task(runnable);
+                found = true;
+            }
+            let idle = seat.live.cancel_all();
+            found |= !idle.is_empty();
+            idle.into_iter().for_each(drop_task);
+            if !found {
+                return;
+            }
+        }
+    });
+}

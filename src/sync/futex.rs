@@ -1,0 +1,43 @@
+//! A word to sleep on: the Linux futex.
+#![allow(clippy::disallowed_types, reason = "this is the door")]
+
+use std::sync::atomic::AtomicU32;
+use std::time::Instant;
+
+/// A word on which its owner can wait.
+#[derive(Debug)]
+pub(crate) struct WaitWord(AtomicU32);
+
+impl WaitWord {
+    pub(crate) const fn new(value: u32) -> Self {
+        WaitWord(AtomicU32::new(value))
+    }
+
+    pub(crate) fn atomic(&self) -> &AtomicU32 {
+        &self.0
+    }
+
+    /// Sleeps while the word is `value`; returns on [`WaitWord::wake`], at the deadline, or for no reason.
+    pub(crate) fn wait(&self, value: u32, deadline: Option<Instant>) {
+        let left = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+            Some(left) if left.is_zero() => return,
+            left => left,
+        };
+        let timespec = left.map(|left| libc::timespec {
+            tv_sec: libc::time_t::try_from(left.as_secs()).unwrap_or(libc::time_t::MAX),
+            tv_nsec: left.subsec_nanos().into(),
+        });
+        let timeout = timespec.as_ref().map_or(std::ptr::null(), |timespec| timespec as *const _);
+        let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
+        // Every result is a reason to return: woken, the word had changed, a signal, time is up.
+        // SAFETY: the word and the timespec live through the call.
+        unsafe { libc::syscall(libc::SYS_futex, self.0.as_ptr(), operation, value, timeout) };
+    }
+
+    /// Wakes the owner if it waits.
+    pub(crate) fn wake(&self) {
+        let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
+        // SAFETY: the kernel only compares the address.
+        unsafe { libc::syscall(libc::SYS_futex, self.0.as_ptr(), operation, 1) };
+    }
+}

@@ -1,0 +1,114 @@
+//! Tasks: spawning them, awaiting their outputs, aborting them.
+
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::runtime::Handle;
+use crate::{context, schedule};
+
+pub use crate::cell::{AbortHandle, Id, JoinError, JoinHandle};
+
+/// Spawns a task on the runtime that this thread is inside of.
+///
+/// The task starts to run right away, also if the handle is never awaited. It may run on any worker thread, and move between them
+/// while it waits, but its future never moves in memory. Dropping the handle detaches the task. On a runtime that is
+/// shutting down the future is dropped, and the handle resolves as cancelled.
+///
+/// # Panics
+///
+/// If this thread is in no runtime.
+///
+/// ```
+/// # heist::runtime::Runtime::new().unwrap().block_on(async {
+/// let handle = heist::spawn(async { "done" });
+/// assert_eq!(handle.await.unwrap(), "done");
+/// # });
+/// ```
+#[track_caller]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let location = Location::caller();
+    match schedule::spawn_here(future, location) {
+        Ok(handle) => handle,
+        Err(future) => match context::pool() {
+            Some(pool) => schedule::spawn(&pool, future, location),
+            None => panic!("{}", context::NO_RUNTIME),
+        },
+    }
+}
+
+/// Runs a function that may block on a thread made for that, and answers its result.
+///
+/// The threads are few at first and at most [`max_blocking_threads`](crate::runtime::Builder::max_blocking_threads); further
+/// functions wait their turn. A function that has started cannot be aborted. If the runtime is shut down first, or no
+/// thread can be had, the handle resolves as cancelled.
+///
+/// # Panics
+///
+/// If this thread is in no runtime.
+///
+/// ```
+/// # heist::runtime::Runtime::new().unwrap().block_on(async {
+/// let text = heist::task::spawn_blocking(|| std::fs::read_to_string("Cargo.toml")).await.unwrap();
+/// assert!(text.is_ok());
+/// # });
+/// ```
+#[track_caller]
+pub fn spawn_blocking<F, R>(function: F) -> JoinHandle<R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    Handle::current().spawn_blocking(function)
+}
+
+/// Lets other tasks run before this one goes on.
+///
+/// The task goes behind those that are ready on its worker. Sockets and timers are looked at by time and by count, not at every yield.
+///
+/// # Cancel safety
+///
+/// Cancel safe.
+///
+/// ```
+/// # heist::runtime::Runtime::new().unwrap().block_on(async {
+/// heist::task::yield_now().await;
+/// # });
+/// ```
+pub async fn yield_now() {
+    struct YieldNow(bool);
+
+    impl Future for YieldNow {
+        type Output = ();
+
+        fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+            if std::mem::replace(&mut self.0, true) {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    }
+
+    YieldNow(false).await;
+}
+
+/// The id of the task that runs this.
+///
+/// # Panics
+///
+/// Outside of a task; see [`try_id`].
+#[track_caller]
+pub fn id() -> Id {
+    try_id().expect("there is no task here: `task::id` has to be called from inside a spawned task")
+}
+
+/// The id of the task that runs this, if one does.
+pub fn try_id() -> Option<Id> {
+    context::task_id()
+}

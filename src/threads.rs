@@ -1,0 +1,95 @@
+//! The worker threads: how they start, and what they do when they leave.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::context;
+use crate::pool::{Hook, Pool};
+use crate::sentinel::Sentinel;
+use crate::shutdown;
+use crate::sync::{Arc, thread};
+use crate::worker::Worker;
+
+/// The threads of a pool, to be joined by whoever closes it.
+#[derive(Debug, Default)]
+pub(crate) struct Threads(Vec<thread::JoinHandle<()>>);
+
+impl Threads {
+    /// Starts a worker for each seat, and the sentinel.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says if it refuses a thread; those that have been started leave again.
+    pub(crate) fn start(pool: &Arc<Pool>) -> io::Result<Threads> {
+        let mut threads = Threads::default();
+        for seat in 0..pool.seats.len() {
+            threads.start_one(pool, (pool.settings.thread_name)(), move |pool| sit(pool, seat))?;
+        }
+        if pool.settings.sentinel {
+            threads.start_one(pool, "heist-sentinel".to_owned(), |pool| Sentinel::new(Arc::clone(pool)).run())?;
+        }
+        Ok(threads)
+    }
+
+    fn start_one(
+        &mut self,
+        pool: &Arc<Pool>,
+        name: String,
+        main: impl FnOnce(&Arc<Pool>) + Send + 'static,
+    ) -> io::Result<()> {
+        let mut builder = thread::Builder::new().name(name);
+        if let Some(size) = pool.settings.stack_size {
+            builder = builder.stack_size(size);
+        }
+        pool.attendance.enter();
+        let present = Arc::clone(pool);
+        let started = builder.spawn(move || {
+            // A panic here is a bug of ours, or of a hook. A pool that has silently lost a worker would hang; it says so and ends.
+            if catch_unwind(AssertUnwindSafe(|| main(&present))).is_err() {
+                tracing::error!(target: "heist::worker", "a worker thread panicked outside of any task; aborting");
+                std::process::abort();
+            }
+            if present.attendance.leave() {
+                shutdown::finish_late(&present);
+            }
+        });
+        match started {
+            Ok(thread) => self.0.push(thread),
+            Err(error) => {
+                shutdown::close(pool);
+                if pool.attendance.leave() {
+                    shutdown::finish_late(pool);
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for threads that have left already to be gone.
+    pub(crate) fn join(self) {
+        for thread in self.0 {
+            // The thread catches its own panics.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The life of a worker thread.
+fn sit(pool: &Arc<Pool>, seat: usize) {
+    let seat = &pool.seats[seat];
+    call(&pool.settings.on_thread_start);
+    if let Some(local) = seat.take_lease() {
+        Worker::new(pool, seat, &local).run();
+        shutdown::clear_seat(pool, seat, &local);
+        seat.return_lease(local);
+    }
+    let _stay = context::enter(Arc::clone(pool));
+    call(&pool.settings.on_thread_stop);
+}
+
+fn call(hook: &Option<Hook>) {
+    if let Some(hook) = hook {
+        hook();
+    }
+}

@@ -1,0 +1,161 @@
+//! Ticks with a period.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use super::sleep::{Sleep, sleep_until};
+use crate::clock::{Instant, later};
+use crate::context;
+use crate::sync::Arc;
+use crate::time::Duration;
+use crate::timer::TimerWheel;
+
+/// A tick that comes later than this, or than half a period, counts as missed; less is taken for ordinary lateness, after which
+/// every behaviour keeps to the schedule.
+const TOLERANCE: Duration = Duration::from_millis(5);
+
+/// Ticks at once, and then every `period`.
+///
+/// # Panics
+///
+/// If `period` is zero.
+///
+/// # Examples
+///
+/// ```
+/// use heist::time::{Duration, interval};
+///
+/// # heist::runtime::Runtime::new().unwrap().block_on(async {
+/// let mut interval = interval(Duration::from_millis(1));
+/// let first = interval.tick().await;
+/// let second = interval.tick().await;
+/// assert_eq!(second - first, Duration::from_millis(1));
+/// # });
+/// ```
+#[track_caller]
+pub fn interval(period: Duration) -> Interval {
+    interval_at(Instant::now(), period)
+}
+
+/// Ticks at `start`, and then every `period`.
+///
+/// # Panics
+///
+/// If `period` is zero.
+#[track_caller]
+pub fn interval_at(start: Instant, period: Duration) -> Interval {
+    assert!(
+        !period.is_zero(),
+        "an interval's `period` must be longer than zero: give one of at least a nanosecond, or call `task::yield_now` in a loop \
+         to go on as soon as the others have had their turn"
+    );
+    Interval { delay: Box::pin(sleep_until(start)), period, behavior: MissedTickBehavior::default() }
+}
+
+/// What an [`Interval`] does when ticks were missed, because nobody asked for them or the machine was too busy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissedTickBehavior {
+    /// Ticks as fast as it is asked, until it has caught up with its schedule. No tick is lost.
+    #[default]
+    Burst,
+    /// Ticks at once, and from then on a period after that: the schedule moves.
+    Delay,
+    /// Ticks at once, and from then on when the schedule says: the missed ones are left out.
+    Skip,
+}
+
+impl MissedTickBehavior {
+    /// When to tick after the tick of `scheduled`, which was missed and is made up for `now`.
+    fn next(self, scheduled: Instant, now: Instant, period: Duration) -> Instant {
+        match self {
+            MissedTickBehavior::Burst => later(scheduled, period),
+            MissedTickBehavior::Delay => later(now, period),
+            MissedTickBehavior::Skip => {
+                let late = now.saturating_duration_since(scheduled);
+                later(now, period - remainder(late, period))
+            }
+        }
+    }
+}
+
+/// `late % period`.
+fn remainder(late: Duration, period: Duration) -> Duration {
+    let nanos = late.as_nanos() % period.as_nanos();
+    let second = Duration::from_secs(1).as_nanos();
+    // Less than `period`, so that its seconds fit where the period's do.
+    Duration::new((nanos / second) as u64, (nanos % second) as u32)
+}
+
+/// What [`interval`] and [`interval_at`] return: a clockwork that is asked for its ticks with [`tick`](Interval::tick).
+///
+/// The ticks keep to a schedule, however long the work between them takes, as long as that is shorter than the period. What
+/// happens otherwise is up to the [`MissedTickBehavior`].
+#[derive(Debug)]
+pub struct Interval {
+    delay: Pin<Box<Sleep>>,
+    period: Duration,
+    behavior: MissedTickBehavior,
+}
+
+impl Interval {
+    /// Waits for the next tick, and returns the time for which it was scheduled.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it completes, no tick has been used up.
+    pub async fn tick(&mut self) -> Instant {
+        poll_fn(|cx| self.poll_tick(cx)).await
+    }
+
+    /// Polls for the next tick; of several tasks that poll, the last one is woken.
+    pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
+        self.poll_on(cx, context::wheel)
+    }
+
+    /// Polls, and asks `find` for a wheel if one is needed.
+    pub(super) fn poll_on(&mut self, cx: &mut Context<'_>, find: impl FnOnce() -> Arc<TimerWheel>) -> Poll<Instant> {
+        ready!(self.delay.as_mut().poll_on(cx, find, true));
+        let scheduled = self.delay.deadline();
+        let now = Instant::now();
+        let missed = now.saturating_duration_since(scheduled) > TOLERANCE.min(self.period / 2);
+        let behavior = if missed { self.behavior } else { MissedTickBehavior::Burst };
+        self.delay.as_mut().reset(behavior.next(scheduled, now, self.period));
+        Poll::Ready(scheduled)
+    }
+
+    /// Starts anew: the next tick comes one period from now.
+    pub fn reset(&mut self) {
+        self.reset_after(self.period);
+    }
+
+    /// Starts anew: the next tick comes at once.
+    pub fn reset_immediately(&mut self) {
+        self.reset_at(Instant::now());
+    }
+
+    /// Starts anew: the next tick comes `after` from now.
+    pub fn reset_after(&mut self, after: Duration) {
+        self.reset_at(later(Instant::now(), after));
+    }
+
+    /// Starts anew: the next tick comes at `deadline`, or at once if that is past.
+    pub fn reset_at(&mut self, deadline: Instant) {
+        self.delay.as_mut().reset(deadline);
+    }
+
+    /// The time between two ticks.
+    pub fn period(&self) -> Duration {
+        self.period
+    }
+
+    /// What happens when ticks were missed.
+    pub fn missed_tick_behavior(&self) -> MissedTickBehavior {
+        self.behavior
+    }
+
+    /// Says what happens when ticks were missed; [`MissedTickBehavior::Burst`] if nothing is said.
+    pub fn set_missed_tick_behavior(&mut self, behavior: MissedTickBehavior) {
+        self.behavior = behavior;
+    }
+}

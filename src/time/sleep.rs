@@ -1,0 +1,145 @@
+//! A future that completes at its deadline.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::clock::{Instant, later};
+use crate::context;
+use crate::sync::Arc;
+use crate::time::Duration;
+use crate::timer::{State, Timer, TimerWheel};
+
+const GONE: &str = "a `heist::time` timer was polled although the runtime on which it waited has been shut down: it would never \
+    fire; keep the `Runtime` alive for as long as its timers are awaited, or `reset` the `Sleep` and poll it inside of another runtime";
+
+/// Waits until `duration` has passed since this call.
+///
+/// See [`Sleep`] for what the future promises.
+///
+/// # Examples
+///
+/// ```
+/// use heist::time::{Duration, Instant, sleep};
+///
+/// # heist::runtime::Runtime::new().unwrap().block_on(async {
+/// let start = Instant::now();
+/// sleep(Duration::from_millis(2)).await;
+/// assert!(start.elapsed() >= Duration::from_millis(2));
+/// # });
+/// ```
+pub fn sleep(duration: Duration) -> Sleep {
+    sleep_until(later(Instant::now(), duration))
+}
+
+/// Waits until `deadline` is reached. A deadline in the past is reached at once.
+///
+/// See [`Sleep`] for what the future promises.
+pub fn sleep_until(deadline: Instant) -> Sleep {
+    Sleep { deadline, timer: Timer::new() }
+}
+
+/// The future of [`sleep`] and [`sleep_until`].
+///
+/// It completes at its deadline or later, never earlier, and once it has completed every further poll completes too, until it is
+/// [`reset`](Sleep::reset). It is filed with the runtime when it is first polled and has to wait, and not before. The timer
+/// lies inside of the future, so that it has to be pinned; nothing is allocated.
+///
+/// # Panics
+///
+/// Polling panics outside of a runtime, and when the runtime on which it waits has been shut down.
+///
+/// # Cancel safety
+///
+/// Dropping a `Sleep` takes it off the runtime; nothing is left behind.
+///
+/// # Examples
+///
+/// One sleep, used again and again without an allocation:
+///
+/// ```
+/// use std::pin::pin;
+/// use heist::time::{Duration, Instant, sleep};
+///
+/// # heist::runtime::Runtime::new().unwrap().block_on(async {
+/// let mut sleep = pin!(sleep(Duration::from_millis(1)));
+/// for _ in 0..3 {
+///     sleep.as_mut().await;
+///     sleep.as_mut().reset(Instant::now() + Duration::from_millis(1));
+/// }
+/// # });
+/// ```
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled or awaited"]
+pub struct Sleep {
+    deadline: Instant,
+    timer: Timer,
+}
+
+impl Sleep {
+    /// When the future completes.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Whether a poll would complete now.
+    pub fn is_elapsed(&self) -> bool {
+        match self.timer.state() {
+            State::Idle => Instant::now() >= self.deadline,
+            State::Armed | State::Closed => false,
+            State::Fired => true,
+        }
+    }
+
+    /// Sets another deadline, earlier or later, whether or not the future has completed.
+    ///
+    /// A task that waits for the future need not poll it again: it is woken at the new deadline.
+    pub fn reset(self: Pin<&mut Self>, deadline: Instant) {
+        // SAFETY: the timer stays where it is.
+        let this = unsafe { self.get_unchecked_mut() };
+        this.deadline = deadline;
+        // SAFETY: it lies in a pinned sleep and is pinned with it.
+        unsafe { Pin::new_unchecked(&mut this.timer) }.reset(deadline);
+    }
+
+    /// Polls, and asks `find` for a wheel if one is needed. With `look` unset an unarmed sleep is filed without a look at the
+    /// time, by a caller who knows that the deadline lay ahead; should it have passed, the next turn of the wheel fires it.
+    pub(super) fn poll_on(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        find: impl FnOnce() -> Arc<TimerWheel>,
+        look: bool,
+    ) -> Poll<()> {
+        // SAFETY: the timer stays where it is.
+        let this = unsafe { self.get_unchecked_mut() };
+        let deadline = this.deadline;
+        // SAFETY: it lies in a pinned sleep and is pinned with it.
+        let mut timer = unsafe { Pin::new_unchecked(&mut this.timer) };
+        let state = match timer.state() {
+            State::Idle => {
+                let wheel = find();
+                if look && Instant::now() >= deadline {
+                    timer.as_mut().settle();
+                    State::Fired
+                } else {
+                    timer.as_mut().arm(wheel, deadline, cx.waker())
+                }
+            }
+            State::Armed => timer.as_mut().renew(cx.waker()),
+            ended => ended,
+        };
+        match state {
+            State::Idle | State::Armed => Poll::Pending,
+            State::Fired => Poll::Ready(()),
+            State::Closed => panic!("{GONE}"),
+        }
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_on(cx, context::wheel, true)
+    }
+}

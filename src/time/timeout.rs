@@ -1,0 +1,132 @@
+//! A future with a limited time.
+
+use std::error::Error;
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::sleep::{Sleep, sleep, sleep_until};
+use crate::clock::Instant;
+use crate::context;
+use crate::sync::Arc;
+use crate::time::Duration;
+use crate::timer::TimerWheel;
+
+/// Gives `future` until `duration` from now.
+///
+/// The future is polled first, each time: one that is ready is never told that it is late, and one that never suspends never
+/// touches a timer. See [`Timeout`].
+///
+/// # Errors
+///
+/// [`Elapsed`] if the time is up first; the future stays inside of the [`Timeout`] and is dropped with it.
+///
+/// # Examples
+///
+/// ```
+/// use heist::time::{Duration, timeout};
+///
+/// # heist::runtime::Runtime::new().unwrap().block_on(async {
+/// assert_eq!(timeout(Duration::from_secs(1), async { 7 }).await, Ok(7));
+///
+/// let never = std::future::pending::<()>();
+/// assert!(timeout(Duration::from_millis(1), never).await.is_err());
+/// # });
+/// ```
+pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoFuture> {
+    Timeout { value: future.into_future(), ahead: !duration.is_zero(), delay: sleep(duration) }
+}
+
+/// Gives `future` until `deadline`. As [`timeout`] otherwise.
+///
+/// # Errors
+///
+/// [`Elapsed`] if the deadline is reached first.
+pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
+    Timeout { value: future.into_future(), ahead: false, delay: sleep_until(deadline) }
+}
+
+/// The future of [`timeout`] and [`timeout_at`].
+///
+/// # Panics
+///
+/// Polling panics where polling a [`Sleep`] would, if the inner future suspends there.
+///
+/// # Cancel safety
+///
+/// Dropping it drops the inner future and leaves nothing behind.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled or awaited"]
+pub struct Timeout<T> {
+    value: T,
+    /// Whether the deadline lay ahead when this was made, so that the first poll need not look at the time again.
+    ahead: bool,
+    delay: Sleep,
+}
+
+impl<T> Timeout<T> {
+    /// The inner future.
+    pub fn get_ref(&self) -> &T {
+        &self.value
+    }
+
+    /// The inner future.
+    pub fn get_mut(&mut self) -> &mut T {
+        &mut self.value
+    }
+
+    /// The inner future, without its limit.
+    pub fn into_inner(self) -> T {
+        self.value
+    }
+}
+
+impl<T: Future> Timeout<T> {
+    /// Polls, and asks `find` for a wheel if one is needed.
+    pub(super) fn poll_on(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        find: impl FnOnce() -> Arc<TimerWheel>,
+    ) -> Poll<Result<T::Output, Elapsed>> {
+        // SAFETY: neither of the two is moved.
+        let this = unsafe { self.get_unchecked_mut() };
+        // SAFETY: it lies in a pinned timeout and is pinned with it.
+        let value = unsafe { Pin::new_unchecked(&mut this.value) };
+        if let Poll::Ready(value) = value.poll(cx) {
+            return Poll::Ready(Ok(value));
+        }
+        // SAFETY: as above.
+        let delay = unsafe { Pin::new_unchecked(&mut this.delay) };
+        delay.poll_on(cx, find, !this.ahead).map(|()| Err(Elapsed(())))
+    }
+}
+
+impl<T: Future> Future for Timeout<T> {
+    type Output = Result<T::Output, Elapsed>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.poll_on(cx, context::wheel)
+    }
+}
+
+/// The time was up before the future had completed.
+///
+/// Turns into an [`io::Error`] of the kind [`TimedOut`](io::ErrorKind::TimedOut).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elapsed(());
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("deadline has elapsed")
+    }
+}
+
+impl Error for Elapsed {}
+
+impl From<Elapsed> for io::Error {
+    fn from(elapsed: Elapsed) -> Self {
+        io::Error::new(io::ErrorKind::TimedOut, elapsed)
+    }
+}

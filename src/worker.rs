@@ -1,0 +1,381 @@
+//! A thread in a seat: the loop of next, poll, search, rest, leave.
+//!
+//! The worker is a step machine. [`Worker::step`] does one bounded thing and says what it was; [`Worker::run`] is `step` in a loop,
+//! with real parking. Announcing a sleep, the last look, and sleeping are separate steps.
+
+use std::cell::Cell;
+use std::time::Instant;
+
+use crate::cell::{Ran, Runnable};
+use crate::context::{self, Seated};
+use crate::idle::Retract;
+use crate::local::Local;
+use crate::park::Drive;
+use crate::pool::{Hook, Pool, Seat};
+use crate::queue::Chain;
+use crate::reactor::Turn;
+use crate::sync::Arc;
+use crate::sync::atomic::Ordering;
+use crate::wakes::Wakes;
+
+/// Tasks taken from the global queue at once, at most: half a ring.
+const SHARE: usize = crate::queue::CAPACITY / 2;
+
+/// A worker: a thread that holds the lease of a seat.
+#[derive(Debug)]
+pub(crate) struct Worker<'a> {
+    pool: &'a Arc<Pool>,
+    seat: &'a Seat,
+    local: &'a Local,
+    mode: Cell<Mode>,
+}
+
+/// What a worker is about to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Take what is there.
+    Working,
+    /// Look into the other seats; counted as a searcher.
+    Searching,
+    /// Take a last look; counted as a sleeper.
+    Announced,
+}
+
+/// What a step did.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Polled a task.
+    Polled,
+    /// Took tasks from another seat, or from the global queue, after a search.
+    Stole,
+    /// Ran out of work, and began to search.
+    Searched,
+    /// Found nothing, and announced a sleep.
+    Announced,
+    /// Took the last look: sleeps next, until this deadline of the pool's clock.
+    WouldRest,
+    /// Found something in the last look, or was woken.
+    Rose,
+    /// The pool takes no more work: the worker gets up.
+    Left,
+}
+
+impl<'a> Worker<'a> {
+    /// A worker for whoever holds `local`, the lease of `seat`.
+    pub(crate) fn new(pool: &'a Arc<Pool>, seat: &'a Seat, local: &'a Local) -> Self {
+        let worker = Worker { pool, seat, local, mode: Cell::new(Mode::Working) };
+        worker.begin_interval(pool.clock.now());
+        worker
+    }
+
+    fn seated(&self) -> Seated<'a> {
+        Seated { pool: self.pool, seat: self.seat, local: self.local }
+    }
+
+    /// Works until the pool closes.
+    pub(crate) fn run(&self) {
+        context::sit(self.seated(), || {
+            let _polling = context::polling();
+            loop {
+                match self.step() {
+                    Step::WouldRest => self.rest(),
+                    Step::Left => return,
+                    _ => {}
+                }
+            }
+        });
+    }
+
+    /// Does one bounded thing. The caller sits in the seat (see [`context::sit`]).
+    #[inline]
+    pub(crate) fn step(&self) -> Step {
+        match self.mode.get() {
+            Mode::Working => self.work(),
+            Mode::Searching => self.search(),
+            Mode::Announced => self.last_look(),
+        }
+    }
+
+    /// Sits down for the length of `f`.
+    pub(crate) fn sit<R>(&self, f: impl FnOnce() -> R) -> R {
+        context::sit(self.seated(), f)
+    }
+
+    #[inline]
+    fn work(&self) -> Step {
+        // Ordering: Relaxed — a tick carries nothing but its change; what it makes us look at has its own orderings.
+        let tick = self.pool.tick.load(Ordering::Relaxed);
+        if tick != self.local.tick.get() || self.local.is_due() {
+            self.local.tick.set(tick);
+            if !self.pool.is_open() {
+                return Step::Left;
+            }
+            self.checkpoint();
+        }
+        match self.next() {
+            Some(runnable) => {
+                self.poll(runnable);
+                Step::Polled
+            }
+            None => self.run_dry(),
+        }
+    }
+
+    /// The next task: LIFO slot, ring, global queue.
+    #[inline]
+    fn next(&self) -> Option<Runnable> {
+        if self.local.lifo_is_on() {
+            if let Some(runnable) = self.seat.lifo.pop() {
+                self.local.count_lifo();
+                return Some(runnable);
+            }
+        }
+        self.local.end_lifo();
+        self.local.ring.pop().or_else(|| self.seat.lifo.pop()).or_else(|| self.refill())
+    }
+
+    /// Takes a share of the global queue: answers the first, the rest goes into the ring.
+    fn refill(&self) -> Option<Runnable> {
+        let mut share = self.take_share();
+        let first = share.pop();
+        self.push_all(share);
+        first
+    }
+
+    fn take_share(&self) -> Chain {
+        let waiting = self.pool.global.len();
+        if waiting == 0 {
+            return Chain::new();
+        }
+        self.pool.global.take((waiting / self.pool.workers() + 1).min(SHARE))
+    }
+
+    fn push_all(&self, mut share: Chain) {
+        while let Some(runnable) = share.pop() {
+            self.seated().push_back(runnable);
+        }
+    }
+
+    #[inline]
+    fn poll(&self, runnable: Runnable) {
+        self.local.count_poll();
+        self.seat.stats.polls.add(1);
+        let outer = context::set_task(Some(runnable.header().id()));
+        match runnable.run(self.seat) {
+            Ran::Suspended => {}
+            // A yield: behind the others, and nobody is woken for it.
+            Ran::Again(runnable) => self.seated().push_back(runnable),
+            Ran::Ended => self.seat.stats.ended.add(1),
+        }
+        context::set_task(outer);
+    }
+
+    /// Looks at what the busy path does not: timers, reactor, global queue.
+    fn checkpoint(&self) {
+        let now = self.pool.clock.now();
+        self.begin_interval(now);
+        let mut wakes = self.local.borrow_wakes();
+        self.turn_wheels(now, &mut wakes);
+        if let Some(mut turn) = self.pool.reactor.try_turn() {
+            report(turn.poll_busy(&mut wakes));
+        }
+        self.hand_out(wakes);
+        self.push_all(self.take_share());
+        if self.local.ring.len() > 0 {
+            // Ordering: Relaxed — a hint; the wake-up itself is a read-modify-write.
+            if self.pool.sentinel_rests.load(Ordering::Relaxed) {
+                self.pool.sentinel_wake();
+            }
+            self.seated().wake_if_it_pays();
+        }
+    }
+
+    fn begin_interval(&self, now: u64) {
+        self.local.begin_interval(now, self.pool.settings.event_nanos, self.pool.settings.event_interval);
+    }
+
+    fn turn_wheels(&self, now: u64, wakes: &mut Wakes) {
+        for wheel in [&self.seat.wheel, &self.pool.street] {
+            if wheel.next_due() <= now {
+                wheel.turn(now, wakes);
+            }
+        }
+    }
+
+    /// Wakes a batch: into the ring, in order, and with one decision for all of it.
+    fn hand_out(&self, mut wakes: Wakes) {
+        if !wakes.is_empty() {
+            self.local.batching.set(true);
+            wakes.wake_all();
+            self.local.batching.set(false);
+            self.seated().wake_if_it_pays();
+        }
+        self.local.return_wakes(wakes);
+    }
+
+    #[cold]
+    fn run_dry(&self) -> Step {
+        if !self.pool.is_open() {
+            return Step::Left;
+        }
+        if self.pool.workers() > 1 && self.pool.idle.try_search(self.pool.workers()) {
+            self.mode.set(Mode::Searching);
+            return Step::Searched;
+        }
+        self.announce(false)
+    }
+
+    /// One pass over the other seats from a random start, and the global queue.
+    fn search(&self) -> Step {
+        if self.has_own_work() {
+            self.end_search();
+            return Step::Rose;
+        }
+        let Some(runnable) = self.steal().or_else(|| self.refill()) else {
+            return self.announce(true);
+        };
+        self.end_search();
+        self.poll(runnable);
+        Step::Stole
+    }
+
+    /// A searcher has found work. Whoever counted on the last one has published work that nobody else may be looking for.
+    fn end_search(&self) {
+        self.mode.set(Mode::Working);
+        if self.pool.idle.found() && self.pool.has_visible_work(self.seat.index) {
+            self.seated().notify();
+        }
+    }
+
+    fn has_own_work(&self) -> bool {
+        self.local.ring.len() > 0 || !self.seat.lifo.is_empty()
+    }
+
+    fn steal(&self) -> Option<Runnable> {
+        let seats = &self.pool.seats;
+        let start = self.local.rng.below(seats.len());
+        let victims = seats[start..].iter().chain(&seats[..start]);
+        let found = victims.filter(|victim| victim.index != self.seat.index).find_map(|victim| self.steal_from(victim));
+        if found.is_some() {
+            self.seat.stats.steals.add(1);
+        }
+        found
+    }
+
+    /// Half of a ring, but not somebody's only task; from a stalled seat whatever waits there.
+    fn steal_from(&self, victim: &Seat) -> Option<Runnable> {
+        let least = if victim.is_stalled() { 1 } else { 2 };
+        victim.thief.steal(&self.local.ring, least).or_else(|| {
+            let seen = victim.lifo.glimpse().filter(|_| victim.is_stalled())?;
+            victim.lifo.claim(seen)
+        })
+    }
+
+    fn announce(&self, searching: bool) -> Step {
+        // What the hook spawns is seen by the last look.
+        call(&self.pool.settings.on_thread_park);
+        self.pool.idle.announce(self.seat.index, searching);
+        self.mode.set(Mode::Announced);
+        Step::Announced
+    }
+
+    /// Looks at every kind of queue once more, after the announcement.
+    fn last_look(&self) -> Step {
+        let now = self.pool.clock.now();
+        let due = self.seat.wheel.next_due() <= now;
+        if due || self.has_own_work() || self.pool.has_visible_work(self.seat.index) || !self.pool.is_open() {
+            self.rise();
+            if due {
+                self.checkpoint();
+            }
+            return Step::Rose;
+        }
+        self.begin_interval(now);
+        Step::WouldRest
+    }
+
+    /// Takes the announcement back.
+    fn rise(&self) {
+        self.mode.set(match self.pool.idle.retract(self.seat.index) {
+            Retract::Alone => Mode::Working,
+            Retract::Granted => Mode::Searching,
+        });
+        call(&self.pool.settings.on_thread_unpark);
+    }
+
+    /// Gives up the search or the announcement, to leave the seat or to do something else.
+    pub(crate) fn stand_up(&self) {
+        if self.mode.get() == Mode::Announced {
+            self.rise();
+        }
+        if self.mode.get() == Mode::Searching {
+            self.end_search();
+        }
+    }
+
+    /// Sleeps: in the reactor if nobody else does, else on the parker.
+    pub(crate) fn rest(&self) {
+        self.seat.stats.parks.add(1);
+        let mut wakes = self.local.borrow_wakes();
+        match self.pool.reactor.try_turn() {
+            Some(turn) => self.rest_in_reactor(turn, &mut wakes),
+            None => self.seat.parker.park(self.instant(self.seat.wheel.keep())),
+        }
+        self.seat.wheel.resume();
+        self.rise();
+        let now = self.pool.clock.now();
+        self.begin_interval(now);
+        self.turn_wheels(now, &mut wakes);
+        self.hand_out(wakes);
+        if self.mode.get() == Mode::Working && !self.has_own_work() {
+            self.seat.stats.noops.add(1);
+        }
+    }
+
+    /// Sleeps in the reactor, as the keeper of the street wheel too.
+    fn rest_in_reactor(&self, turn: Turn<'_>, wakes: &mut Wakes) {
+        let until = earlier(self.seat.wheel.keep(), self.pool.street.keep());
+        let mut rest = RestIn { turn, wakes };
+        self.seat.parker.park_in(&mut rest, self.instant(until));
+        drop(rest);
+        self.pool.street.resume();
+    }
+
+    fn instant(&self, nanos: Option<u64>) -> Option<Instant> {
+        nanos.and_then(|nanos| self.pool.clock.instant(nanos))
+    }
+}
+
+/// The reactor, as a parker sees it.
+struct RestIn<'a> {
+    turn: Turn<'a>,
+    wakes: &'a mut Wakes,
+}
+
+impl Drive for RestIn<'_> {
+    fn rest(&mut self, deadline: Option<Instant>) {
+        report(self.turn.rest(deadline, self.wakes));
+    }
+}
+
+#[inline]
+fn call(hook: &Option<Hook>) {
+    if let Some(hook) = hook {
+        hook();
+    }
+}
+
+fn earlier(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// An error of the operating system's wait leaves the runtime without events: it is said, and tried again.
+fn report(turned: std::io::Result<usize>) {
+    if let Err(error) = turned {
+        tracing::error!(target: "heist::worker", %error, "the reactor could not be polled");
+    }
+}
