@@ -1,0 +1,81 @@
+//! Runs the comparison, prints it as it goes, and writes it down.
+
+use heist_benches::contenders::{self, Entry};
+use heist_benches::machine::Machine;
+use heist_benches::plan::{HELP, Plan, Wish};
+use heist_benches::rows::ROWS;
+use heist_benches::{driver, report};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let result = match Wish::parse(std::env::args().skip(1)) {
+        Ok(Wish::Compare(plan)) => compare(&plan),
+        Ok(Wish::MemoryOf(name, workers)) => memory_of(&name, workers),
+        Ok(Wish::List) => Ok(list()),
+        Ok(Wish::Help) => {
+            print!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(problem) => Err(problem),
+    };
+    result.unwrap_or_else(|problem| {
+        eprintln!("compare: {problem}");
+        ExitCode::from(2)
+    })
+}
+
+fn list() -> ExitCode {
+    for row in ROWS {
+        println!("{:<14} {}", row.id, row.title);
+    }
+    for entry in contenders::all() {
+        println!("{:<14} {}", entry.name, entry.note);
+    }
+    ExitCode::SUCCESS
+}
+
+fn entries(wanted: &[String]) -> Result<Vec<Entry>, String> {
+    let all = contenders::all();
+    if let Some(unknown) = wanted.iter().find(|name| all.iter().all(|entry| entry.name != **name)) {
+        return Err(format!("{unknown} is not a runtime known here (--list shows them)"));
+    }
+    Ok(all.into_iter().filter(|entry| wanted.is_empty() || wanted.iter().any(|name| name == entry.name)).collect())
+}
+
+fn compare(plan: &Plan) -> Result<ExitCode, String> {
+    let entries = entries(&plan.contenders)?;
+    let machine = Machine::here();
+    println!("{machine}\n");
+    let mut outcomes = Vec::new();
+    for row in &plan.rows {
+        let outcome = driver::compare(row, &entries, plan);
+        println!("{}", report::text::row(&outcome, plan.goals));
+        outcomes.push(outcome);
+    }
+    println!("{}", report::summary(&outcomes, &entries, plan.goals));
+    let written = |error: std::io::Error| format!("the results could not be written: {error}");
+    if let Some(path) = &plan.markdown {
+        let text = report::markdown::page(&outcomes, &entries, plan, &machine);
+        std::fs::write(path, text).map_err(written)?;
+    }
+    if let Some(dir) = &plan.svg {
+        std::fs::create_dir_all(dir).map_err(written)?;
+        for (name, plot) in report::plots(&outcomes, plan.goals) {
+            std::fs::write(dir.join(name), plot).map_err(written)?;
+        }
+    }
+    let (met, judged) = report::tally(&outcomes, plan.goals);
+    // A gate through which nothing went has not held.
+    let held = judged > 0 && met == judged;
+    Ok(if plan.gate && !held { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Prints the resident bytes per task, then the bytes that malloc has handed out per task.
+fn memory_of(name: &str, workers: usize) -> Result<ExitCode, String> {
+    let entry = entries(&[name.to_owned()])?.pop().ok_or("no such runtime")?;
+    let runtime = (entry.build)(workers);
+    let (resident, handed_out) = runtime.memory();
+    println!("{resident:.1} {handed_out:.1}");
+    // A million tasks have better things to do than to be dropped one by one.
+    std::process::exit(0);
+}

@@ -1,0 +1,64 @@
+//! What a runtime must be able to do to take part.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// A runtime with a number of worker threads. Dropping it stops the threads, where the runtime knows how to.
+///
+/// Functions without `&self` are called from inside a task of the runtime and find it the way its users do.
+pub trait Contender: Send + Sync + Sized + 'static {
+    const NAME: &'static str;
+
+    /// Awaits a task's output; panics if the task did. What dropping it does is the runtime's own business.
+    type Join<T: Send + 'static>: Future<Output = T> + Send + 'static;
+
+    fn build(workers: usize) -> Self;
+
+    /// Spawns from a thread that does not belong to the runtime.
+    fn spawn_outside<F>(&self, future: F) -> Self::Join<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static;
+
+    /// Spawns from inside a task.
+    fn spawn<F>(future: F) -> Self::Join<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static;
+
+    /// Lets the task run on without its handle.
+    fn detach<T: Send + 'static>(join: Self::Join<T>);
+
+    /// Has the task dropped at its next await, if the runtime is able to.
+    fn cancel<T: Send + 'static>(join: Self::Join<T>);
+
+    fn yield_now() -> impl Future<Output = ()> + Send;
+}
+
+/// Timers that a task which may move between the workers can hold.
+pub trait Timers: Contender {
+    fn sleep(duration: Duration) -> impl Future<Output = ()> + Send;
+
+    /// `None` if time ran out.
+    fn timeout<F: Future + Send>(limit: Duration, future: F) -> impl Future<Output = Option<F::Output>> + Send
+    where
+        F::Output: Send;
+}
+
+/// Sockets that a task which may move between the workers can hold. Every stream has `TCP_NODELAY` set.
+pub trait Sockets: Contender {
+    type Listener: Send + Sync + 'static;
+    type Stream: Send + 'static;
+    /// The stream as hyper wants it.
+    type Http: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static;
+
+    /// Binds a free port of the loopback address.
+    fn listen() -> impl Future<Output = io::Result<(Self::Listener, SocketAddr)>> + Send;
+    fn accept(listener: &Self::Listener) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+    fn connect(addr: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+    fn read(stream: &mut Self::Stream, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send;
+    fn write_all(stream: &mut Self::Stream, buf: &[u8]) -> impl Future<Output = io::Result<()>> + Send;
+    fn http(stream: Self::Stream) -> Self::Http;
+}

@@ -1,0 +1,120 @@
+//! What is asked of heist, row by row. A new goal is a new line.
+
+use crate::rows::{ROWS, Unit};
+
+/// Whom the goals are about, and whom they measure it by.
+pub const SUBJECT: &str = "heist";
+pub const REFERENCE: &str = "tokio";
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Goal {
+    /// heist / tokio is at most this: a time.
+    RatioAtMost(f64),
+    /// heist / tokio is at least this: a rate.
+    RatioAtLeast(f64),
+    /// The value itself is at most this.
+    ValueAtMost(f64),
+}
+
+impl Goal {
+    pub fn is_met(self, value: f64, ratio: Option<f64>) -> Option<bool> {
+        match self {
+            Goal::RatioAtMost(bound) => ratio.map(|ratio| ratio <= bound),
+            Goal::RatioAtLeast(bound) => ratio.map(|ratio| ratio >= bound),
+            Goal::ValueAtMost(bound) => Some(value <= bound),
+        }
+    }
+}
+
+impl std::fmt::Display for Goal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Goal::RatioAtMost(bound) => write!(f, "≤ {bound:.2}"),
+            Goal::RatioAtLeast(bound) => write!(f, "≥ {bound:.2}"),
+            Goal::ValueAtMost(bound) => write!(f, "≤ {bound} B"),
+        }
+    }
+}
+
+/// Which goals a run is judged by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Set {
+    /// No row slower than Tokio.
+    Level,
+    /// Far ahead of Tokio, and ahead of the best peer.
+    Ahead,
+}
+
+impl Set {
+    pub fn of(self, row: &str) -> Option<Goal> {
+        match self {
+            Set::Level => level(row),
+            Set::Ahead => AHEAD.iter().find(|(id, _)| *id == row).map(|(_, goal)| *goal),
+        }
+    }
+
+    /// Whether being behind any one of the others misses the goal too.
+    pub fn includes_peers(self) -> bool {
+        self == Set::Ahead
+    }
+}
+
+fn level(row: &str) -> Option<Goal> {
+    match ROWS.iter().find(|known| known.id == row)?.unit {
+        Unit::Bytes => Some(Goal::ValueAtMost(128.0)),
+        Unit::Rate => Some(Goal::RatioAtLeast(1.0)),
+        Unit::Micros | Unit::Latency(_) => Some(Goal::RatioAtMost(1.0)),
+    }
+}
+
+const AHEAD: &[(&str, Goal)] = &[
+    ("spawn-worker", Goal::RatioAtMost(0.12)),
+    ("spawn-outside", Goal::RatioAtMost(0.30)),
+    ("yield", Goal::RatioAtMost(0.35)),
+    ("ping-pong", Goal::RatioAtMost(0.40)),
+    ("chained", Goal::RatioAtMost(0.20)),
+    ("spawn-await", Goal::RatioAtMost(0.20)),
+    ("fan-out", Goal::RatioAtMost(0.22)),
+    ("channel", Goal::RatioAtMost(0.40)),
+    ("many-to-one", Goal::RatioAtMost(0.70)),
+    ("timeout", Goal::RatioAtMost(0.25)),
+    ("sleeps", Goal::RatioAtMost(0.40)),
+    ("echo-1", Goal::RatioAtMost(1.0)),
+    ("echo-64", Goal::RatioAtMost(1.0)),
+    ("hyper-1", Goal::RatioAtLeast(1.20)),
+    ("hyper-64", Goal::RatioAtLeast(1.15)),
+    ("hyper-512", Goal::RatioAtLeast(1.25)),
+    ("wake-busy", Goal::RatioAtMost(0.5)),
+    ("wake-idle", Goal::RatioAtMost(0.7)),
+    ("memory", Goal::ValueAtMost(96.0)),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_has_a_goal_in_both_sets() {
+        for row in ROWS {
+            assert!(Set::Level.of(row.id).is_some(), "{}", row.id);
+            assert!(Set::Ahead.of(row.id).is_some(), "{}", row.id);
+        }
+    }
+
+    #[test]
+    fn every_goal_has_a_row() {
+        for (id, _) in AHEAD {
+            assert!(crate::rows::find(id).is_some(), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_goal_on_the_bound_is_met_and_beyond_it_is_missed() {
+        assert_eq!(Goal::RatioAtMost(0.5).is_met(1.0, Some(0.5)), Some(true));
+        assert_eq!(Goal::RatioAtMost(0.5).is_met(1.0, Some(0.51)), Some(false));
+        assert_eq!(Goal::RatioAtLeast(1.2).is_met(1.0, Some(1.2)), Some(true));
+        assert_eq!(Goal::RatioAtLeast(1.2).is_met(1.0, Some(1.19)), Some(false));
+        assert_eq!(Goal::ValueAtMost(96.0).is_met(97.0, None), Some(false));
+        assert_eq!(Goal::RatioAtMost(0.5).is_met(1.0, None), None);
+    }
+}

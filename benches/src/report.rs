@@ -1,0 +1,134 @@
+//! What the results say, and where they are written.
+
+use crate::contenders::Entry;
+use crate::driver::Outcome;
+use crate::goals::{Goal, REFERENCE, SUBJECT, Set};
+use crate::rows::{Row, Unit};
+use crate::stats::Spread;
+
+pub mod bars;
+pub mod curves;
+pub mod markdown;
+pub mod text;
+
+/// A row judged.
+pub struct Verdict {
+    pub goal: Option<Goal>,
+    /// heist / tokio.
+    pub ratio: Option<Spread>,
+    /// heist / the best of the others, and who that is.
+    pub peer: Option<(&'static str, Spread)>,
+    /// `None` if there is nothing to judge.
+    pub met: Option<bool>,
+}
+
+impl Verdict {
+    pub fn on(outcome: &Outcome, set: Set) -> Verdict {
+        let goal = set.of(outcome.row.id);
+        let ratio = outcome.ratio(SUBJECT, REFERENCE);
+        let best = outcome.best_but(SUBJECT);
+        let peer = best.and_then(|best| Some((best, outcome.ratio(SUBJECT, best)?)));
+        let value = outcome.of(SUBJECT).and_then(|series| series.value());
+        let reached = goal.zip(value).and_then(|(goal, value)| goal.is_met(value.median, ratio.map(|r| r.median)));
+        let ahead = peer.is_none_or(|(_, ratio)| match outcome.row.unit {
+            // Judged by its bound alone: the smallest peer keeps no list of its tasks, and cannot stop.
+            Unit::Bytes => true,
+            Unit::Rate => ratio.median >= 1.0,
+            Unit::Micros | Unit::Latency(_) => ratio.median <= 1.0,
+        });
+        let met = reached.map(|reached| reached && (ahead || !set.includes_peers()));
+        Verdict { goal, ratio, peer, met }
+    }
+
+    pub fn word(&self) -> &'static str {
+        match self.met {
+            Some(true) => "met",
+            Some(false) => "missed",
+            None => "–",
+        }
+    }
+}
+
+/// How many goals are met, of how many that could be judged.
+pub fn tally(outcomes: &[Outcome], set: Set) -> (usize, usize) {
+    let judged: Vec<bool> = outcomes.iter().filter_map(|outcome| Verdict::on(outcome, set).met).collect();
+    (judged.iter().filter(|met| **met).count(), judged.len())
+}
+
+/// The closing line.
+pub fn summary(outcomes: &[Outcome], entries: &[Entry], set: Set) -> String {
+    if !entries.iter().any(|entry| entry.name == SUBJECT) {
+        return format!("{SUBJECT} did not take part: no goal judged.");
+    }
+    let (met, judged) = tally(outcomes, set);
+    let missed: Vec<&str> = outcomes
+        .iter()
+        .filter(|outcome| Verdict::on(outcome, set).met == Some(false))
+        .map(|outcome| outcome.row.id)
+        .collect();
+    let tail = if missed.is_empty() { String::new() } else { format!(" Missed: {}.", missed.join(", ")) };
+    format!("{met} of {judged} goals met.{tail}")
+}
+
+/// The plots, by file name.
+pub fn plots(outcomes: &[Outcome], set: Set) -> Vec<(String, String)> {
+    let mut plots = vec![(bars::FILE.to_owned(), bars::plot(outcomes, set))];
+    let with_curves = outcomes.iter().filter(|outcome| curves::has_any(outcome));
+    plots.extend(with_curves.map(|outcome| (curves::file(outcome), curves::plot(outcome))));
+    plots
+}
+
+/// A colour for each who takes part, good on white and on black.
+fn colour(name: &str) -> &'static str {
+    match name {
+        "heist" => "#d1495b",
+        "tokio" => "#7a7f87",
+        "smol" => "#2e86ab",
+        _ => "#c98b1b",
+    }
+}
+
+/// Text that may stand in XML.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// The value with the unit that suits it, and per operation where that means something.
+fn shown(row: &Row, value: f64) -> String {
+    match row.unit {
+        Unit::Micros if row.ops > 0 => format!("{} ({} ns/op)", grouped(value), grouped(value * 1e3 / row.ops as f64)),
+        Unit::Micros => grouped(value),
+        Unit::Rate => format!("{}/s", grouped(value)),
+        Unit::Latency(_) => format!("{value:.1} µs"),
+        Unit::Bytes => format!("{value:.0} B"),
+    }
+}
+
+fn spread(spread: Option<Spread>) -> String {
+    spread.map_or("–".to_owned(), |s| format!("{:.2} [{:.2}–{:.2}]", s.median, s.low, s.high))
+}
+
+/// `12,345`.
+fn grouped(value: f64) -> String {
+    let digits = format!("{:.0}", value.abs());
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    if value < 0.0 { format!("-{text}") } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_grouped() {
+        assert_eq!(grouped(999.4), "999");
+        assert_eq!(grouped(1_000.0), "1,000");
+        assert_eq!(grouped(1_234_567.0), "1,234,567");
+    }
+}

@@ -1,0 +1,131 @@
+//! The page for `docs/`.
+
+use super::{Verdict, bars, curves, shown, spread, summary};
+use crate::contenders::Entry;
+use crate::driver::Outcome;
+use crate::goals::{REFERENCE, SUBJECT, Set};
+use crate::machine::{Machine, version_of};
+use crate::plan::Plan;
+use crate::rows::{Unit, wrk_is_there};
+use crate::stats::Spread;
+use std::fmt::Write;
+
+const METHOD: &str = include_str!("../../method.md");
+
+pub fn page(outcomes: &[Outcome], entries: &[Entry], plan: &Plan, machine: &Machine) -> String {
+    let mut page = String::from("# Benchmarks\n\n");
+    page += "This page is written by `cargo run --release -p heist-benches --bin compare -- ";
+    page += "--md docs/benchmarks.md --svg docs`; do not edit it by hand.\n\n";
+    let _ = writeln!(page, "Measured on: **{machine}**.\n");
+    let _ = writeln!(page, "{}\n", how_much(plan));
+    let _ = writeln!(page, "**{}**\n", summary(outcomes, entries, plan.goals));
+    let _ = writeln!(page, "![ratios as bars]({})\n", bars::FILE);
+    page += "## Results\n\n";
+    results(&mut page, outcomes, entries, plan.goals);
+    losses(&mut page, outcomes);
+    switches(&mut page, outcomes, entries);
+    latencies(&mut page, outcomes);
+    page += "\n## Who takes part\n\n";
+    for entry in entries {
+        let versions = entry.packages.iter().filter_map(|name| Some(format!("{name} {}", version_of(name)?)));
+        let _ = writeln!(page, "- **{}**: {}; {}.", entry.name, versions.collect::<Vec<_>>().join(", "), entry.note);
+    }
+    page.push('\n');
+    page + METHOD
+}
+
+fn how_much(plan: &Plan) -> String {
+    let quick = if plan.quick { " A quick run: for a look, not for a quote." } else { "" };
+    format!(
+        "{} workers; {} rounds of {} passes ({} rounds of one long pass for the rows from hyper on).{quick}",
+        plan.workers,
+        plan.rounds,
+        plan.passes,
+        plan.rounds.div_ceil(2)
+    )
+}
+
+/// The heading and the ruler of a table with a column for each who takes part.
+fn heading(page: &mut String, first: &str, entries: &[Entry], last: &[&str]) {
+    let names = entries.iter().map(|entry| entry.name);
+    let cells: Vec<&str> = std::iter::once(first).chain(names).chain(last.iter().copied()).collect();
+    let _ = writeln!(page, "| {} |\n|---|{}", cells.join(" | "), "---:|".repeat(cells.len() - 1));
+}
+
+fn results(page: &mut String, outcomes: &[Outcome], entries: &[Entry], set: Set) {
+    page.push_str("Medians, in µs where no unit stands; in brackets after a ratio its quartiles.\n\n");
+    let of_reference = format!("{SUBJECT} / {REFERENCE}");
+    let of_peer = format!("{SUBJECT} / best other");
+    heading(page, "workload", entries, &[&of_reference, &of_peer, "goal", "verdict"]);
+    for outcome in outcomes {
+        let verdict = Verdict::on(outcome, set);
+        let cell = |name| outcome.of(name).and_then(|series| series.value());
+        let cells = entries
+            .iter()
+            .map(|entry| cell(entry.name).map_or("–".to_owned(), |value| shown(outcome.row, value.median)));
+        let peer = verdict.peer.map_or("–".to_owned(), |(name, ratio)| format!("{} {name}", spread(Some(ratio))));
+        let goal = verdict.goal.map_or("–".to_owned(), |goal| goal.to_string());
+        let _ = writeln!(
+            page,
+            "| {} | {} | {} | {peer} | {goal} | {} |",
+            outcome.row.title,
+            cells.collect::<Vec<_>>().join(" | "),
+            spread(verdict.ratio),
+            verdict.word()
+        );
+    }
+    if outcomes.iter().any(|outcome| outcome.row.unit == Unit::Rate) && !wrk_is_there() {
+        page.push_str("\nThe hyper rows were skipped: there is no `wrk` on this machine's path.\n");
+    }
+}
+
+/// Every row in which somebody else is better.
+fn losses(page: &mut String, outcomes: &[Outcome]) {
+    let mut lines = String::new();
+    for outcome in outcomes {
+        for (name, _) in outcome.series.iter().filter(|(name, _)| *name != SUBJECT) {
+            let Some(ratio) = outcome.ratio(SUBJECT, name) else { continue };
+            let behind = if outcome.row.unit.more_is_better() { ratio.median < 1.0 } else { ratio.median > 1.0 };
+            if behind {
+                let _ = writeln!(lines, "- {}: {} × {name}", outcome.row.title, spread(Some(ratio)));
+            }
+        }
+    }
+    if !lines.is_empty() {
+        let _ = write!(page, "\n### Where {SUBJECT} loses\n\n{lines}");
+    }
+}
+
+fn switches(page: &mut String, outcomes: &[Outcome], entries: &[Entry]) {
+    page.push_str("\n## Voluntary context switches per operation\n\n");
+    heading(page, "workload", entries, &[]);
+    for outcome in outcomes.iter().filter(|outcome| outcome.series.iter().any(|(_, s)| !s.switches.is_empty())) {
+        let cells = entries.iter().map(|entry| {
+            let spread = outcome.of(entry.name).and_then(|series| Spread::of(&series.switches));
+            spread.map_or("–".to_owned(), |spread| format!("{:.4}", spread.median))
+        });
+        let _ = writeln!(page, "| {} | {} |", outcome.row.title, cells.collect::<Vec<_>>().join(" | "));
+    }
+}
+
+fn latencies(page: &mut String, outcomes: &[Outcome]) {
+    let with_curves: Vec<&Outcome> = outcomes.iter().filter(|outcome| curves::has_any(outcome)).collect();
+    if with_curves.is_empty() {
+        return;
+    }
+    page.push_str("\n## Latency\n\nµs, of all rounds together.\n");
+    for outcome in with_curves {
+        let _ = write!(page, "\n![{}]({})\n\n", outcome.row.id, curves::file(outcome));
+        page.push_str("| | p50 | p90 | p99 | p99.9 | max | count | generator late, p99 | p99.9 |\n");
+        page.push_str("|---|---:|---:|---:|---:|---:|---:|---:|---:|\n");
+        for (name, series) in &outcome.series {
+            let (Some(latency), Some(lateness)) = (&series.latency, &series.lateness) else { continue };
+            let _ = write!(page, "| {name} |");
+            for quantile in [0.5, 0.9, 0.99, 0.999, 1.0] {
+                let _ = write!(page, " {:.1} |", latency.value_at_quantile(quantile) as f64 / 1e3);
+            }
+            let late = |quantile| lateness.value_at_quantile(quantile) as f64 / 1e3;
+            let _ = writeln!(page, " {} | {:.1} | {:.1} |", latency.len(), late(0.99), late(0.999));
+        }
+    }
+}

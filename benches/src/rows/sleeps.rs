@@ -1,0 +1,27 @@
+//! Timers that fire: each task sleeps once, and the longest sleep bounds the whole from below.
+
+use super::{Load, Sample};
+use crate::contender::Timers;
+use crate::meter::Finish;
+use std::time::Duration;
+
+pub const SLEEPS: u64 = 20_000;
+const LONGEST: u64 = 20;
+
+pub fn run<C: Timers>(runtime: &C, _: &Load) -> Option<Sample> {
+    let (finish, told) = Finish::of(SLEEPS);
+    C::detach(runtime.spawn_outside(async move {
+        finish.start();
+        for n in 0..SLEEPS {
+            let duration = Duration::from_millis(1 + n % LONGEST);
+            C::detach(C::spawn(async move {
+                C::sleep(duration).await;
+                finish.one_done();
+            }));
+        }
+    }));
+    let mut sample = Sample::micros(told.recv().ok()?, SLEEPS)?;
+    sample.value -= (LONGEST * 1_000) as f64;
+    assert!(sample.value > 0.0, "a sleep came early");
+    Some(sample)
+}
