@@ -68,10 +68,10 @@ impl<T: Linked> List<T> {
     pub(crate) unsafe fn push_back(&mut self, node: NonNull<T>) {
         let prev = self.tail.replace(node);
         // SAFETY: the node is live and unlinked, so its links are ours.
-        unsafe { Self::set(node, Links { prev, next: None }) };
+        *unsafe { Self::at(node) } = Links { prev, next: None };
         match prev {
             // SAFETY: a linked node is live, by the contract under which it came in.
-            Some(prev) => unsafe { (*T::links(prev).as_ptr()).next = Some(node) },
+            Some(prev) => unsafe { Self::at(prev) }.next = Some(node),
             None => self.head = Some(node),
         }
     }
@@ -91,15 +91,15 @@ impl<T: Linked> List<T> {
     /// `node` is linked in this list.
     pub(crate) unsafe fn remove(&mut self, node: NonNull<T>) {
         // SAFETY: a linked node is live, and its links are the list's.
-        let Links { prev, next } = unsafe { std::ptr::replace(T::links(node).as_ptr(), Links::new()) };
+        let Links { prev, next } = std::mem::replace(unsafe { Self::at(node) }, Links::new());
         match prev {
             // SAFETY: a neighbour is linked, so it is live.
-            Some(prev) => unsafe { (*T::links(prev).as_ptr()).next = next },
+            Some(prev) => unsafe { Self::at(prev) }.next = next,
             None => self.head = next,
         }
         match next {
             // SAFETY: as above.
-            Some(next) => unsafe { (*T::links(next).as_ptr()).prev = prev },
+            Some(next) => unsafe { Self::at(next) }.prev = prev,
             None => self.tail = prev,
         }
     }
@@ -111,7 +111,7 @@ impl<T: Linked> List<T> {
     /// `node` is linked in this list.
     pub(crate) unsafe fn next(&self, node: NonNull<T>) -> Option<NonNull<T>> {
         // SAFETY: a linked node is live, and its links are the list's.
-        unsafe { (*T::links(node).as_ptr()).next }
+        unsafe { Self::at(node) }.next
     }
 
     /// Takes every node out at once and leaves an empty list.
@@ -119,12 +119,16 @@ impl<T: Linked> List<T> {
         std::mem::replace(self, List::new())
     }
 
+    /// A node's links, for the length of one change.
+    ///
     /// # Safety
     ///
-    /// `node` is live and its links belong to the caller.
-    unsafe fn set(node: NonNull<T>, links: Links<T>) {
+    /// `node` is live, its links belong to the list, and no other reference to them exists.
+    unsafe fn at<'a>(node: NonNull<T>) -> &'a mut Links<T> {
+        // SAFETY: the node is live.
+        let mut links = unsafe { T::links(node) };
         // SAFETY: handed on from the caller.
-        unsafe { *T::links(node).as_ptr() = links };
+        unsafe { links.as_mut() }
     }
 }
 
@@ -141,7 +145,8 @@ mod tests {
     unsafe impl Linked for Node {
         unsafe fn links(node: NonNull<Self>) -> NonNull<Links<Self>> {
             // SAFETY: the caller vouches for the node.
-            unsafe { NonNull::new_unchecked(&raw mut (*node.as_ptr()).links) }
+            let links = unsafe { &raw mut (*node.as_ptr()).links };
+            NonNull::new(links).expect("a field's address")
         }
     }
 

@@ -1,7 +1,7 @@
 //! The only door to atomics, locks, threads, cells and thread-locals.
 //!
 //! Two engines stand behind it: the real one, and loom's for the models (`cfg(all(test, heist_loom))`). Everything else in
-//! the crate names `crate::sync`, so that what a model checks is what a server runs. Clippy's `disallowed_types` keeps it so.
+//! the crate names `crate::sync`, so that what a model checks is what a server runs. `tests/floors.rs` keeps it so.
 //!
 //! `parking_lot` locks come through here too: they do not poison, are one byte, and are built from source, so that a
 //! thread sanitizer sees them.
@@ -29,7 +29,6 @@ pub(crate) use condvar::WaitWord;
 pub(crate) use crossbeam_utils::CachePadded;
 
 /// Process-wide words that no model looks at: plain std atomics under either engine, so that they can be statics.
-#[allow(clippy::disallowed_types, reason = "this is the door")]
 pub(crate) mod statics {
     pub(crate) use std::sync::OnceLock;
     pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -38,7 +37,6 @@ pub(crate) mod statics {
 /// Reference counting of cold, shared owners (the pool, a wheel, a source): std's under either engine.
 ///
 /// Their counts are std's business; what the models check is what happens between the owners.
-#[allow(clippy::disallowed_types, reason = "this is the door")]
 mod counted {
     pub(crate) use std::sync::{Arc, Weak};
 }

@@ -24,11 +24,15 @@ pub(super) struct Cell<F: Future> {
     pub(super) storage: UnsafeCell<Storage<F>>,
 }
 
-/// Future and output share their place.
+/// Future and output share their place: a pointer to it is a pointer to either.
+#[repr(C)]
 pub(super) union Storage<F: Future> {
     pub(super) future: ManuallyDrop<F>,
-    output: ManuallyDrop<Result<F::Output, JoinError>>,
+    output: ManuallyDrop<Output<F>>,
 }
+
+/// What is stored at the end.
+type Output<F> = Result<<F as Future>::Output, JoinError>;
 
 /// # Safety
 ///
@@ -60,7 +64,7 @@ pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>, home:
     let polled = cell.storage.with_mut(|storage| {
         catch_unwind(AssertUnwindSafe(|| {
             // SAFETY: by the invariant of `storage` it holds the future, and it is ours.
-            let future = unsafe { &mut *(*storage).future };
+            let future = unsafe { &mut *storage.cast::<F>() };
             // SAFETY: the cell does not move until the future is dropped.
             unsafe { Pin::new_unchecked(future) }.poll(&mut cx)
         }))
@@ -143,12 +147,12 @@ unsafe fn drop_future_and_end<F: Future, S: Schedule>(header: NonNull<Header>, f
 /// # Safety
 ///
 /// The caller is the poller of a `Cell<F>` whose homes are of type `S`. It does not touch the task afterwards.
-unsafe fn end<F: Future, S: Schedule>(header: NonNull<Header>, filed: bool, output: Result<F::Output, JoinError>) {
+unsafe fn end<F: Future, S: Schedule>(header: NonNull<Header>, filed: bool, output: Output<F>) {
     // SAFETY: RUNNING keeps the cell alive until `complete`.
     let cell = unsafe { cell::<F>(header) };
     let dropped = contained(|| {
         // SAFETY: by the invariant of `storage` it holds the future, and it is ours; nobody looks at it again.
-        cell.storage.with_mut(|storage| unsafe { ManuallyDrop::drop(&mut (*storage).future) });
+        cell.storage.with_mut(|storage| unsafe { storage.cast::<F>().drop_in_place() });
     });
     // A cancelled task whose destructor panics has panicked; one that had an output keeps it.
     let output = match (output, dropped) {
@@ -163,9 +167,8 @@ unsafe fn end<F: Future, S: Schedule>(header: NonNull<Header>, filed: bool, outp
     }
     let mut stored = cell.header.state.wants_output();
     if stored {
-        let output = ManuallyDrop::new(output);
         // SAFETY: the place is free and still ours.
-        cell.storage.with_mut(|storage| unsafe { (*storage).output = output });
+        cell.storage.with_mut(|storage| unsafe { storage.cast::<Output<F>>().write(output) });
     } else {
         contained(move || drop(output));
     }
@@ -210,13 +213,9 @@ unsafe fn complete<F: Future>(header: NonNull<Header>, stored: &mut bool) {
 /// # Safety
 ///
 /// `cell` holds an output, which belongs to the caller and is not taken again.
-unsafe fn take<F: Future>(cell: &Cell<F>) -> Result<F::Output, JoinError> {
-    cell.storage.with_mut(|storage| {
-        // SAFETY: handed on from the caller.
-        let output = unsafe { &mut (*storage).output };
-        // SAFETY: as above.
-        unsafe { ManuallyDrop::take(output) }
-    })
+unsafe fn take<F: Future>(cell: &Cell<F>) -> Output<F> {
+    // SAFETY: handed on from the caller.
+    cell.storage.with_mut(|storage| unsafe { storage.cast::<Output<F>>().read() })
 }
 
 /// See [`Vtable::take_output`](super::header::Vtable).
@@ -226,7 +225,7 @@ pub(super) unsafe fn take_output<F: Future>(header: NonNull<Header>, place: *mut
     // SAFETY: the task is complete and the handle wanted its output.
     let output = unsafe { take::<F>(cell) };
     // SAFETY: the caller vouches for the place.
-    unsafe { place.cast::<Result<F::Output, JoinError>>().write(output) };
+    unsafe { place.cast::<Output<F>>().write(output) };
 }
 
 /// See [`Vtable::free`](super::header::Vtable).

@@ -121,6 +121,9 @@ where
     });
     // The pointer keeps the provenance of the whole cell.
     let header = NonNull::from(Box::leak(cell)).cast();
-    // SAFETY: a task is born with one `Runnable` and one handle.
-    unsafe { (Runnable::from_raw(header), JoinHandle::from_raw(header)) }
+    // SAFETY: a task is born with one `Runnable`...
+    let runnable = unsafe { Runnable::from_raw(header) };
+    // SAFETY: ...and with one handle to an output of its future's type.
+    let handle = unsafe { JoinHandle::from_raw(header) };
+    (runnable, handle)
 }

@@ -53,7 +53,7 @@ impl LiveSet {
 
     /// Asks every filed task to end, and answers those that have to be queued for it.
     pub(crate) fn cancel_all(&self) -> Vec<Runnable> {
-        self.walk(|task| Header::cancel(task)).into_iter().flatten().collect()
+        self.walk(Header::cancel).into_iter().flatten().collect()
     }
 
     /// Whether every filed task has ended.

@@ -1,5 +1,4 @@
 //! A word to sleep on, made of a lock and a condition variable: where there is no futex, and in the models.
-#![allow(clippy::disallowed_types, reason = "this is the door")]
 
 use std::time::Instant;
 

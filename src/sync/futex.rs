@@ -1,5 +1,4 @@
 //! A word to sleep on: the Linux futex.
-#![allow(clippy::disallowed_types, reason = "this is the door")]
 
 use std::sync::atomic::AtomicU32;
 use std::time::Instant;

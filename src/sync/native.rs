@@ -1,5 +1,4 @@
 //! The real engine: std's atomics, `parking_lot`'s locks.
-#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "this is the door")]
 
 pub(crate) mod atomic {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
