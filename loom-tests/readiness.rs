@@ -75,9 +75,9 @@ fn an_event_between_eagain_and_clear_is_kept() {
 }
 
 #[test]
-fn two_events_of_which_one_is_read_in_between_are_kept() {
+fn two_events_between_eagain_and_clear_are_kept() {
     model(|| {
-        let (source, pipe) = (source(Ready::EMPTY), Arc::new(AtomicUsize::new(0)));
+        let (source, pipe) = (source(Ready::READABLE), Arc::new(AtomicUsize::new(0)));
         let kernel = {
             let (source, pipe) = (Arc::clone(&source), Arc::clone(&pipe));
             spawn(move || {

@@ -41,6 +41,8 @@ mod tokio_io;
 
 #[cfg(all(test, not(heist_loom)))]
 mod tests;
+#[cfg(all(test, not(heist_loom)))]
+mod trait_tests;
 
 pub use addr::{ToSocketAddrs, lookup_host};
 pub use split::{ReadHalf, WriteHalf};

@@ -14,7 +14,7 @@ use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::wakes::Wakes;
 
 /// A reactor, and a waker that counts and interrupts it.
-struct Rig {
+pub(super) struct Rig {
     reactor: Arc<Reactor>,
     bell: Arc<Bell>,
 }
@@ -32,7 +32,7 @@ impl Wake for Bell {
 }
 
 impl Rig {
-    fn new() -> Rig {
+    pub(super) fn new() -> Rig {
         let reactor = Arc::new(Reactor::new(64, 256).unwrap());
         Rig { bell: Arc::new(Bell { rings: AtomicUsize::new(0), reactor: Arc::clone(&reactor) }), reactor }
     }
@@ -46,7 +46,7 @@ impl Rig {
     }
 
     /// Turns the reactor until the future is done.
-    fn run<F: Future>(&self, future: F) -> F::Output {
+    pub(super) fn run<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
         loop {
             if let Poll::Ready(output) = self.poll(future.as_mut()) {
@@ -76,7 +76,7 @@ impl Rig {
     }
 
     /// The two ends of a connection: who connected, and who accepted.
-    fn pair(&self) -> (TcpStream, TcpStream) {
+    pub(super) fn pair(&self) -> (TcpStream, TcpStream) {
         let listener = self.listener();
         let address = listener.local_addr().unwrap();
         let client = self.run(TcpStream::connect_on(&self.reactor, address)).unwrap();
