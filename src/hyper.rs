@@ -87,3 +87,54 @@ impl Timer for HeistTimer {
         }
     }
 }
+
+#[cfg(all(test, not(heist_loom)))]
+mod tests {
+    use super::*;
+    use crate::runtime::Runtime;
+
+    #[test]
+    fn what_is_executed_runs() {
+        let runtime = Runtime::new().unwrap();
+        runtime.block_on(async {
+            let (sender, receiver) = async_channel::bounded(1);
+            HeistExecutor.execute(async move { sender.send(7).await });
+            assert_eq!(receiver.recv().await, Ok(7));
+        });
+    }
+
+    #[test]
+    fn a_timer_that_is_reset_keeps_its_place_and_its_new_deadline() {
+        let runtime = Runtime::new().unwrap();
+        runtime.block_on(async {
+            let mut sleep = HeistTimer.sleep(Duration::from_secs(3600));
+            let place = (&raw const *sleep).cast::<()>();
+            let deadline = Instant::now() + Duration::from_millis(2);
+            HeistTimer.reset(&mut sleep, deadline);
+            assert_eq!((&raw const *sleep).cast::<()>(), place);
+            sleep.await;
+            assert!(Instant::now() >= deadline);
+            let deadline = Instant::now() + Duration::from_millis(1);
+            HeistTimer.sleep_until(deadline).await;
+            assert!(Instant::now() >= deadline);
+        });
+    }
+
+    #[test]
+    fn a_strangers_timer_is_replaced_on_reset() {
+        struct Strange;
+        impl Future for Strange {
+            type Output = ();
+            fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+                panic!("it was to be replaced")
+            }
+        }
+        impl Sleep for Strange {}
+        let runtime = Runtime::new().unwrap();
+        runtime.block_on(async {
+            let mut sleep: Pin<Box<dyn Sleep>> = Box::pin(Strange);
+            HeistTimer.reset(&mut sleep, Instant::now());
+            sleep.await;
+        });
+    }
+}

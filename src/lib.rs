@@ -5,6 +5,8 @@ mod blocking;
 mod cell;
 mod clock;
 mod context;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 mod idle;
 pub mod io;
 mod list;

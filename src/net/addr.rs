@@ -1,17 +1,15 @@
 //! Addresses, and the names that stand for them.
 
-use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::task::{Poll, Waker};
 
-use crate::sync::{Arc, Mutex, thread};
+use crate::task;
 
 /// Something that stands for socket addresses.
 ///
 /// It is implemented for the address types of std, for pairs of an address or a host name and a port, for strings such as
 /// `"127.0.0.1:80"` and `"localhost:80"`, and for slices of addresses. What parses as an address is taken as it is; names
-/// are resolved by the operating system, which may take a while and happens on another thread.
+/// are resolved by the operating system, which may take a while and happens on a thread of the blocking pool.
 ///
 /// The trait is sealed.
 pub trait ToSocketAddrs: sealed::Meaning {}
@@ -42,6 +40,10 @@ use sealed::{Meaning, Meant};
 ///
 /// If `host` makes no sense, or is a name that cannot be resolved.
 ///
+/// # Panics
+///
+/// Outside of a runtime, if there is a name to be resolved.
+///
 /// # Examples
 ///
 /// ```
@@ -70,46 +72,10 @@ pub(super) async fn addresses(host: impl ToSocketAddrs) -> io::Result<Vec<Socket
     Ok(addresses)
 }
 
-/// Asks the operating system for a name, on a thread of its own.
-// To be replaced by `crate::task::spawn_blocking` around `ask`.
+/// Asks the operating system for a name, on a thread that may block.
 async fn resolve(name: String, port: u16) -> io::Result<Vec<SocketAddr>> {
-    #[derive(Debug, Default)]
-    struct Answer {
-        answer: Option<io::Result<Vec<SocketAddr>>>,
-        waker: Option<Waker>,
-    }
-    let mailbox = Arc::new(Mutex::new(Answer::default()));
-    let sender = Arc::clone(&mailbox);
-    let run = move || {
-        let answer = ask(&name, port);
-        let mut mailbox = sender.lock();
-        mailbox.answer = Some(answer);
-        let waker = mailbox.waker.take();
-        drop(mailbox);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    };
-    thread::Builder::new().name("heist-resolve".into()).spawn(run)?;
-    poll_fn(|cx| {
-        let fresh = cx.waker().clone();
-        let mut mailbox = mailbox.lock();
-        match mailbox.answer.take() {
-            Some(answer) => Poll::Ready(answer),
-            None => {
-                let old = mailbox.waker.replace(fresh);
-                drop(mailbox);
-                drop(old);
-                Poll::Pending
-            }
-        }
-    })
-    .await
-}
-
-/// Blocks until the name is resolved.
-fn ask(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    std::net::ToSocketAddrs::to_socket_addrs(&(name, port)).map(Iterator::collect)
+    let ask = move || std::net::ToSocketAddrs::to_socket_addrs(&(name, port)).map(Iterator::collect);
+    task::spawn_blocking(ask).await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
 /// A name, or an address in writing.
