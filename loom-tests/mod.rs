@@ -9,3 +9,4 @@ mod canary;
 
 mod blocking;
 mod readiness;
+mod timers;

@@ -3,7 +3,7 @@
 mod node;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use node::{State, Timer};
 

@@ -1,1 +1,290 @@
+//! The futures polled by hand, on a wheel that is turned by hand.
 
+use std::future::{Future, pending, poll_fn, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+
+use super::*;
+use crate::sync::Arc;
+use crate::timer::TimerWheel;
+use crate::timer::tests::{Count, HOUR, at, turn, wheel};
+use crate::wakes::Wakes;
+
+fn poll_sleep(sleep: Pin<&mut Sleep>, wheel: &Arc<TimerWheel>, waker: &Waker) -> Poll<()> {
+    sleep.poll_on(&mut Context::from_waker(waker), || Arc::clone(wheel), true)
+}
+
+fn poll_timeout<F: Future>(
+    timeout: Pin<&mut Timeout<F>>,
+    wheel: &Arc<TimerWheel>,
+    waker: &Waker,
+) -> Poll<Result<F::Output, error::Elapsed>> {
+    timeout.poll_on(&mut Context::from_waker(waker), || Arc::clone(wheel))
+}
+
+fn poll_tick(interval: &mut Interval, wheel: &Arc<TimerWheel>, waker: &Waker) -> Poll<Instant> {
+    interval.poll_on(&mut Context::from_waker(waker), || Arc::clone(wheel))
+}
+
+/// For polls that must not need a wheel.
+fn no_wheel() -> Arc<TimerWheel> {
+    panic!("a wheel was asked for")
+}
+
+fn panic_text(f: impl FnOnce()) -> String {
+    let payload = catch_unwind(AssertUnwindSafe(f)).expect_err("it panics");
+    match payload.downcast::<String>() {
+        Ok(text) => *text,
+        Err(payload) => (*payload.downcast::<&str>().expect("a text")).to_owned(),
+    }
+}
+
+fn is_anywhere<T: Send + Sync + std::fmt::Debug + 'static>(_: &T) {}
+
+#[test]
+fn the_futures_can_go_anywhere() {
+    is_anywhere(&sleep(Duration::ZERO));
+    is_anywhere(&timeout(Duration::ZERO, ready(())));
+    is_anywhere(&interval(Duration::from_secs(1)));
+    fn unpin<T: Unpin>(_: &T) {}
+    unpin(&interval(Duration::from_secs(1)));
+}
+
+#[test]
+fn a_sleep_waits_for_its_deadline_and_stays_complete() {
+    let (wheel, _) = wheel();
+    let (count, waker) = Count::new();
+    let mut sleep = pin!(sleep_until(at(&wheel, HOUR)));
+    assert!(poll_sleep(sleep.as_mut(), &wheel, &waker).is_pending());
+    assert!(sleep.as_mut().poll_on(&mut Context::from_waker(&waker), no_wheel, true).is_pending());
+    assert!(!sleep.is_elapsed());
+    turn(&wheel, 2 * HOUR);
+    assert_eq!(count.get(), 1);
+    for _ in 0..2 {
+        assert!(sleep.is_elapsed());
+        assert!(sleep.as_mut().poll_on(&mut Context::from_waker(&waker), no_wheel, true).is_ready());
+    }
+    assert_eq!(sleep.deadline(), at(&wheel, HOUR));
+}
+
+#[test]
+fn no_time_and_past_time_complete_at_the_first_poll() {
+    let (wheel, _) = wheel();
+    let past = at(&wheel, 0);
+    for sleep in [sleep(Duration::ZERO), sleep_until(past)] {
+        assert!(sleep.is_elapsed());
+        assert!(poll_sleep(pin!(sleep), &wheel, Waker::noop()).is_ready());
+    }
+    assert_eq!(wheel.next_due(), u64::MAX, "nothing was armed");
+}
+
+#[test]
+fn all_the_time_in_the_world_is_not_too_long() {
+    let (wheel, _) = wheel();
+    let mut sleep = pin!(sleep(Duration::MAX));
+    assert!(poll_sleep(sleep.as_mut(), &wheel, Waker::noop()).is_pending());
+    assert_eq!(turn(&wheel, u64::MAX), None);
+    assert!(poll_sleep(sleep.as_mut(), &wheel, Waker::noop()).is_pending());
+    sleep.as_mut().reset(Instant::now());
+    turn(&wheel, HOUR);
+    assert!(poll_sleep(sleep.as_mut(), &wheel, Waker::noop()).is_ready());
+    let mut interval = interval(Duration::MAX);
+    assert!(poll_tick(&mut interval, &wheel, Waker::noop()).is_ready());
+    assert!(poll_tick(&mut interval, &wheel, Waker::noop()).is_pending());
+    interval.reset();
+    let mut timeout = pin!(timeout(Duration::MAX, pending::<()>()));
+    assert!(poll_timeout(timeout.as_mut(), &wheel, Waker::noop()).is_pending());
+}
+
+#[test]
+fn a_reset_sleep_wakes_its_task_without_another_poll() {
+    let (wheel, _) = wheel();
+    let (count, waker) = Count::new();
+    let mut sleep = pin!(sleep_until(at(&wheel, HOUR)));
+    assert!(poll_sleep(sleep.as_mut(), &wheel, &waker).is_pending());
+    sleep.as_mut().reset(at(&wheel, 3 * HOUR));
+    turn(&wheel, 2 * HOUR);
+    assert_eq!(count.get(), 0);
+    turn(&wheel, 4 * HOUR);
+    assert_eq!(count.get(), 1);
+    // After its completion it can be used again, on another wheel.
+    let (other, _) = self::wheel();
+    sleep.as_mut().reset(at(&other, HOUR));
+    assert!(!sleep.is_elapsed());
+    assert!(poll_sleep(sleep.as_mut(), &other, &waker).is_pending());
+    turn(&wheel, 9 * HOUR);
+    assert_eq!(count.get(), 1);
+    turn(&other, 9 * HOUR);
+    assert_eq!(count.get(), 2);
+}
+
+#[test]
+fn a_sleep_whose_runtime_is_gone_says_so() {
+    let (wheel, _) = wheel();
+    let (count, waker) = Count::new();
+    let mut sleep = pin!(sleep_until(at(&wheel, HOUR)));
+    assert!(poll_sleep(sleep.as_mut(), &wheel, &waker).is_pending());
+    wheel.close(&mut Wakes::new());
+    assert_eq!(count.get(), 1, "it is woken to learn of it");
+    for _ in 0..2 {
+        let text = panic_text(|| assert!(poll_sleep(sleep.as_mut(), &wheel, &waker).is_ready()));
+        assert!(text.contains("shut down") && text.contains("keep the `Runtime` alive"), "{text}");
+    }
+    let mut unfiled = pin!(sleep_until(at(&wheel, HOUR)));
+    assert!(panic_text(|| assert!(poll_sleep(unfiled.as_mut(), &wheel, &waker).is_ready())).contains("shut down"));
+    let (other, _) = self::wheel();
+    sleep.as_mut().reset(at(&other, HOUR));
+    assert!(poll_sleep(sleep.as_mut(), &other, &waker).is_pending());
+}
+
+#[test]
+fn a_timeout_touches_no_timer_unless_it_has_to_wait() {
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut quick = pin!(timeout(Duration::from_secs(1), ready(7)));
+    assert_eq!(quick.as_mut().poll_on(&mut cx, no_wheel), Poll::Ready(Ok(7)));
+    // Ready beats late.
+    let mut late = pin!(timeout(Duration::ZERO, ready(7)));
+    assert_eq!(late.as_mut().poll_on(&mut cx, no_wheel), Poll::Ready(Ok(7)));
+}
+
+#[test]
+fn a_timeout_of_no_time_is_up_at_the_first_poll() {
+    let (wheel, _) = wheel();
+    let past = at(&wheel, 0);
+    for timeout in [timeout(Duration::ZERO, pending::<()>()), timeout_at(past, pending())] {
+        assert!(matches!(poll_timeout(pin!(timeout), &wheel, Waker::noop()), Poll::Ready(Err(_))));
+    }
+}
+
+#[test]
+fn a_timeout_ends_a_future_that_wakes_itself_for_ever() {
+    let (wheel, _) = wheel();
+    let (count, waker) = Count::new();
+    let restless = poll_fn(|cx| {
+        cx.waker().wake_by_ref();
+        Poll::<()>::Pending
+    });
+    let mut timeout = pin!(timeout(Duration::from_secs(3600), restless));
+    for _ in 0..10 {
+        assert!(poll_timeout(timeout.as_mut(), &wheel, &waker).is_pending());
+    }
+    assert!(wheel.next_due() < 2 * HOUR);
+    turn(&wheel, 2 * HOUR);
+    assert!(matches!(poll_timeout(timeout.as_mut(), &wheel, &waker), Poll::Ready(Err(_))));
+    assert_eq!(count.get(), 10 + 1 + 1);
+}
+
+#[test]
+fn a_timeout_lends_and_returns_its_future() {
+    let mut timeout = timeout(Duration::from_secs(1), ready(7));
+    assert_eq!(timeout.get_ref().clone().into_inner(), 7);
+    *timeout.get_mut() = ready(8);
+    assert_eq!(timeout.into_inner().into_inner(), 8);
+}
+
+#[test]
+fn elapsed_is_an_error_like_others() {
+    let (wheel, _) = wheel();
+    let mut timeout = pin!(timeout(Duration::ZERO, pending::<()>()));
+    let Poll::Ready(Err(elapsed)) = poll_timeout(timeout.as_mut(), &wheel, Waker::noop()) else {
+        panic!("it is up");
+    };
+    assert_eq!(elapsed.to_string(), "deadline has elapsed");
+    assert_eq!(std::io::Error::from(elapsed).kind(), std::io::ErrorKind::TimedOut);
+}
+
+#[test]
+fn an_interval_of_no_time_names_the_remedy() {
+    for text in [
+        panic_text(|| drop(interval(Duration::ZERO))),
+        panic_text(|| drop(interval_at(Instant::now(), Duration::ZERO))),
+    ] {
+        assert!(text.contains("longer than zero") && text.contains("yield_now"), "{text}");
+    }
+}
+
+#[test]
+fn an_interval_keeps_its_schedule() {
+    let (wheel, _) = wheel();
+    let (count, waker) = Count::new();
+    let start = at(&wheel, HOUR);
+    let hour = Duration::from_secs(3600);
+    let mut interval = interval_at(start, hour);
+    for n in 1..4 {
+        assert!(poll_tick(&mut interval, &wheel, &waker).is_pending());
+        turn(&wheel, n * HOUR + HOUR / 2);
+        assert_eq!(count.get(), n as usize);
+        assert_eq!(poll_tick(&mut interval, &wheel, &waker), Poll::Ready(start + hour * (n as u32 - 1)));
+    }
+    assert_eq!(interval.period(), hour);
+}
+
+#[test]
+fn a_tick_that_nobody_waits_for_is_not_used_up() {
+    let (wheel, _) = wheel();
+    let mut interval = interval_at(at(&wheel, HOUR), Duration::from_secs(3600));
+    assert!(poll_tick(&mut interval, &wheel, Waker::noop()).is_pending());
+    {
+        let tick = pin!(interval.tick());
+        assert!(tick.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    turn(&wheel, 2 * HOUR);
+    assert_eq!(poll_tick(&mut interval, &wheel, Waker::noop()), Poll::Ready(at(&wheel, HOUR)));
+}
+
+/// An interval whose first tick was due two and a half periods ago, and its first three schedules.
+fn missed(behavior: MissedTickBehavior) -> (Vec<Duration>, Instant, Instant) {
+    let (wheel, _) = wheel();
+    let period = Duration::from_secs(100);
+    let start = Instant::now().checked_sub(period * 5 / 2).expect("an instant some minutes ago");
+    let mut interval = interval_at(start, period);
+    interval.set_missed_tick_behavior(behavior);
+    assert_eq!(interval.missed_tick_behavior(), behavior);
+    let mut ticks = Vec::new();
+    while let Poll::Ready(tick) = poll_tick(&mut interval, &wheel, Waker::noop()) {
+        ticks.push(tick - start);
+    }
+    (ticks, start, wheel.clock().instant(wheel.next_due()).expect("one is armed"))
+}
+
+#[test]
+fn missed_ticks_are_made_up_for_in_a_burst() {
+    let (ticks, start, next) = missed(MissedTickBehavior::Burst);
+    assert_eq!(ticks, [0, 100, 200].map(Duration::from_secs));
+    assert_eq!((next - start).as_secs(), 300);
+}
+
+#[test]
+fn missed_ticks_delay_the_schedule() {
+    let (ticks, start, next) = missed(MissedTickBehavior::Delay);
+    assert_eq!(ticks, [Duration::ZERO]);
+    assert!((next - start).as_secs() >= 350);
+}
+
+#[test]
+fn missed_ticks_are_skipped() {
+    let (ticks, start, next) = missed(MissedTickBehavior::Skip);
+    assert_eq!(ticks, [Duration::ZERO]);
+    assert_eq!((next - start).as_secs(), 300);
+}
+
+#[test]
+fn an_interval_can_start_anew() {
+    let (wheel, _) = wheel();
+    let (count, waker) = Count::new();
+    let mut interval = interval_at(at(&wheel, 5 * HOUR), Duration::from_secs(3600));
+    assert!(poll_tick(&mut interval, &wheel, &waker).is_pending());
+    interval.reset_immediately();
+    turn(&wheel, HOUR / 2);
+    assert_eq!(count.get(), 1, "who waits is woken");
+    assert!(poll_tick(&mut interval, &wheel, &waker).is_ready());
+    interval.reset_at(at(&wheel, 3 * HOUR));
+    assert!(poll_tick(&mut interval, &wheel, &waker).is_pending());
+    interval.reset();
+    turn(&wheel, 2 * HOUR);
+    assert_eq!(count.get(), 2);
+    assert!(poll_tick(&mut interval, &wheel, &waker).is_ready());
+    interval.reset_after(Duration::ZERO);
+    assert!(poll_tick(&mut interval, &wheel, &waker).is_ready());
+}

@@ -1,0 +1,265 @@
+//! Timers: see docs/timers.md.
+
+use std::pin::Pin;
+use std::task::{Wake, Waker};
+
+use crate::clock::Clock;
+use crate::sync::statics::{AtomicUsize, Ordering};
+use crate::sync::{Arc, Condvar, Mutex, model, thread};
+use crate::timer::{Keeper, State, Timer, TimerWheel};
+use crate::wakes::Wakes;
+
+const SOON: u64 = 1 << 40;
+const LATE: u64 = 1 << 50;
+
+/// Counts its wakes; no model looks at the count itself.
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Count {
+    fn new() -> (Arc<Count>, Waker) {
+        let count = Arc::new(Count::default());
+        (Arc::clone(&count), Waker::from(count))
+    }
+
+    fn get(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// A keeper's token, and its sleep without an end of its own: who is not woken sleeps for ever, which loom reports.
+struct Token {
+    set: Mutex<bool>,
+    rang: Condvar,
+}
+
+impl Token {
+    fn new() -> Arc<Token> {
+        Arc::new(Token { set: Mutex::new(false), rang: Condvar::new() })
+    }
+
+    fn park(&self) {
+        let mut set = self.set.lock();
+        while !*set {
+            self.rang.wait(&mut set);
+        }
+        *set = false;
+    }
+}
+
+impl Keeper for Token {
+    fn wake(&self) {
+        *self.set.lock() = true;
+        self.rang.notify_one();
+    }
+}
+
+fn wheel(keeper: Arc<Token>) -> Arc<TimerWheel> {
+    Arc::new(TimerWheel::new(Clock::new(), keeper))
+}
+
+fn arm(timer: Pin<&mut Timer>, wheel: &Arc<TimerWheel>, nanos: u64, waker: &Waker) -> State {
+    timer.arm(Arc::clone(wheel), wheel.clock().instant(nanos).expect("a nameable instant"), waker)
+}
+
+fn reset(timer: Pin<&mut Timer>, wheel: &TimerWheel, nanos: u64) {
+    timer.reset(wheel.clock().instant(nanos).expect("a nameable instant"));
+}
+
+/// Turns the wheel and wakes.
+fn turn(wheel: &TimerWheel, now: u64) {
+    wheel.turn(now, &mut Wakes::new());
+}
+
+fn aside(run: impl FnOnce() + Send + 'static) -> thread::JoinHandle<()> {
+    thread::Builder::new().spawn(run).expect("a thread")
+}
+
+#[test]
+fn a_cancelled_timer_is_touched_by_nobody_and_its_waker_is_gone() {
+    model(|| {
+        let wheel = wheel(Token::new());
+        let (count, waker) = Count::new();
+        let mut timer = Box::pin(Timer::new());
+        assert_eq!(arm(timer.as_mut(), &wheel, SOON, &waker), State::Armed);
+        let turner = {
+            let wheel = Arc::clone(&wheel);
+            aside(move || turn(&wheel, LATE))
+        };
+        // Its cells check that the drop has them to itself.
+        drop(timer);
+        turner.join().expect("the turner");
+        assert!(count.get() <= 1);
+        drop(waker);
+        assert_eq!(Arc::strong_count(&count), 1);
+        assert_eq!(wheel.keep(), None);
+    });
+}
+
+#[test]
+fn a_timer_seen_as_fired_is_its_owners_again() {
+    model(|| {
+        let wheel = wheel(Token::new());
+        let (count, waker) = Count::new();
+        let mut timer = Box::pin(Timer::new());
+        assert_eq!(arm(timer.as_mut(), &wheel, SOON, &waker), State::Armed);
+        let turner = {
+            let wheel = Arc::clone(&wheel);
+            aside(move || turn(&wheel, LATE))
+        };
+        // As an interval does it: looks, and goes on from there without a lock.
+        let fired = timer.state() == State::Fired;
+        if fired {
+            reset(timer.as_mut(), &wheel, SOON);
+            assert_eq!(timer.state(), State::Idle);
+            assert_eq!(arm(timer.as_mut(), &wheel, LATE * 2, &waker), State::Armed);
+        }
+        turner.join().expect("the turner");
+        assert_eq!(count.get(), 1);
+        let expected = if fired { State::Armed } else { State::Fired };
+        assert_eq!(timer.state(), expected);
+    });
+}
+
+#[test]
+fn a_reset_timer_wakes_at_either_deadline_exactly_once() {
+    model(|| {
+        let wheel = wheel(Token::new());
+        let (count, waker) = Count::new();
+        let mut timer = Box::pin(Timer::new());
+        assert_eq!(arm(timer.as_mut(), &wheel, SOON, &waker), State::Armed);
+        let turner = {
+            let wheel = Arc::clone(&wheel);
+            aside(move || turn(&wheel, SOON * 2))
+        };
+        reset(timer.as_mut(), &wheel, LATE);
+        turner.join().expect("the turner");
+        match timer.state() {
+            State::Idle => assert_eq!(count.get(), 1),
+            State::Armed => assert_eq!(count.get(), 0),
+            other => panic!("{other:?} after a reset"),
+        }
+        turn(&wheel, LATE * 2);
+        assert_eq!(count.get(), 1);
+    });
+}
+
+#[test]
+fn the_waker_of_the_last_pending_poll_is_woken() {
+    model(|| {
+        let wheel = wheel(Token::new());
+        let (_, first) = Count::new();
+        let (second, waker) = Count::new();
+        let mut timer = Box::pin(Timer::new());
+        assert_eq!(arm(timer.as_mut(), &wheel, SOON, &first), State::Armed);
+        let turner = {
+            let wheel = Arc::clone(&wheel);
+            aside(move || turn(&wheel, LATE))
+        };
+        let pending = timer.as_mut().renew(&waker) == State::Armed;
+        turner.join().expect("the turner");
+        // Who is told that it has fired may have been woken too.
+        assert!(!pending || second.get() == 1);
+        assert!(second.get() <= 1);
+        drop(waker);
+        assert_eq!(Arc::strong_count(&second), 1);
+    });
+}
+
+#[test]
+fn a_keeper_going_to_sleep_does_not_miss_an_earlier_timer() {
+    for armed_before in [false, true] {
+        model(move || {
+            let token = Token::new();
+            let wheel = wheel(Arc::clone(&token));
+            let mut late = Box::pin(Timer::new());
+            if armed_before {
+                assert_eq!(arm(late.as_mut(), &wheel, LATE, Waker::noop()), State::Armed);
+            }
+            let armer = {
+                let wheel = Arc::clone(&wheel);
+                aside(move || {
+                    let mut soon = Box::pin(Timer::new());
+                    assert_eq!(arm(soon.as_mut(), &wheel, SOON, Waker::noop()), State::Armed);
+                    // Whose task sleeps on: the keeper has to see it.
+                    std::mem::forget(soon);
+                })
+            };
+            // Here a sleep to LATE, or without a deadline, ends by a wake or never.
+            while wheel.keep().is_none_or(|until| until > SOON) {
+                token.park();
+                wheel.resume();
+            }
+            armer.join().expect("the armer");
+            turn(&wheel, SOON);
+            assert!(wheel.keep().is_none_or(|until| until == LATE));
+            late.as_mut().cancel();
+        });
+    }
+}
+
+#[test]
+fn a_timer_reset_to_an_earlier_time_ends_the_keepers_sleep() {
+    model(|| {
+        let token = Token::new();
+        let wheel = wheel(Arc::clone(&token));
+        let mut timer = Box::pin(Timer::new());
+        assert_eq!(arm(timer.as_mut(), &wheel, LATE, Waker::noop()), State::Armed);
+        let owner = {
+            let wheel = Arc::clone(&wheel);
+            aside(move || {
+                reset(timer.as_mut(), &wheel, SOON);
+                std::mem::forget(timer);
+            })
+        };
+        while wheel.keep().is_none_or(|until| until > SOON) {
+            token.park();
+            wheel.resume();
+        }
+        owner.join().expect("the owner");
+        turn(&wheel, SOON);
+    });
+}
+
+#[test]
+fn an_arm_that_meets_closing_is_refused_or_told() {
+    model(|| {
+        let wheel = wheel(Token::new());
+        let (count, waker) = Count::new();
+        let closer = {
+            let wheel = Arc::clone(&wheel);
+            aside(move || wheel.close(&mut Wakes::new()))
+        };
+        let mut timer = Box::pin(Timer::new());
+        let armed = arm(timer.as_mut(), &wheel, SOON, &waker) == State::Armed;
+        closer.join().expect("the closer");
+        assert_eq!(timer.state(), State::Closed);
+        assert_eq!(count.get(), usize::from(armed));
+        drop((timer, waker));
+        assert_eq!(Arc::strong_count(&count), 1);
+        assert_eq!(Arc::strong_count(&wheel), 1);
+    });
+}
+
+#[test]
+fn two_turners_fire_a_timer_once() {
+    model(|| {
+        let wheel = wheel(Token::new());
+        let (count, waker) = Count::new();
+        let mut timer = Box::pin(Timer::new());
+        assert_eq!(arm(timer.as_mut(), &wheel, SOON, &waker), State::Armed);
+        let turner = {
+            let wheel = Arc::clone(&wheel);
+            aside(move || turn(&wheel, LATE))
+        };
+        turn(&wheel, LATE);
+        turner.join().expect("the turner");
+        assert_eq!((timer.state(), count.get()), (State::Fired, 1));
+    });
+}
