@@ -52,6 +52,14 @@ unsafe impl Send for Node {}
 // SAFETY: through a shared reference its owner can only read the state.
 unsafe impl Sync for Node {}
 
+impl Drop for Node {
+    fn drop(&mut self) {
+        // Under loom this is also the proof that nobody touches a node that goes.
+        // SAFETY: the node is borrowed exclusively.
+        debug_assert!(self.waker.with_mut(|cell| unsafe { (*cell).is_none() }), "an armed timer was dropped");
+    }
+}
+
 impl Node {
     fn new() -> Self {
         Node { peg: Peg::new(), waker: UnsafeCell::new(None), state: AtomicU8::new(State::Idle as u8) }
