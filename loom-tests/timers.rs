@@ -205,6 +205,44 @@ fn a_keeper_going_to_sleep_does_not_miss_an_earlier_timer() {
 }
 
 #[test]
+fn a_keeper_that_leaves_does_not_undo_its_successors_note() {
+    model(|| {
+        let token = Token::new();
+        let wheel = wheel(Arc::clone(&token));
+        // Who sits here keeps the wheel.
+        let chair = Arc::new(Mutex::new(()));
+        let armer = {
+            let wheel = Arc::clone(&wheel);
+            aside(move || {
+                let mut soon = Box::pin(Timer::new());
+                assert_eq!(arm(soon.as_mut(), &wheel, SOON, Waker::noop()), State::Armed);
+                std::mem::forget(soon);
+            })
+        };
+        let successor = {
+            let (wheel, chair) = (Arc::clone(&wheel), Arc::clone(&chair));
+            aside(move || {
+                let _seated = chair.lock();
+                while wheel.keep().is_none_or(|until| until > SOON) {
+                    token.park();
+                    wheel.resume();
+                }
+            })
+        };
+        {
+            // Something else ends this one's sleep.
+            let seated = chair.lock();
+            let _ = wheel.keep();
+            wheel.resume();
+            drop(seated);
+        }
+        armer.join().expect("the armer");
+        successor.join().expect("the successor");
+        turn(&wheel, SOON);
+    });
+}
+
+#[test]
 fn a_timer_reset_to_an_earlier_time_ends_the_keepers_sleep() {
     model(|| {
         let token = Token::new();

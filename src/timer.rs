@@ -85,7 +85,8 @@ impl TimerWheel {
         next
     }
 
-    /// Called by the keeper when it is awake again.
+    /// Called by the keeper when it is awake again, and before anybody else can become the keeper: else this would undo the
+    /// successor's note, and an earlier timer would not wake it.
     pub(crate) fn resume(&self) {
         self.held.lock().kept_until = AWAKE;
     }
