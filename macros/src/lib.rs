@@ -1,1 +1,152 @@
-//! The attribute macros of the `heist` runtime.
+//! The attribute macros of the `heist` runtime: `#[heist::main]` and `#[heist::test]`.
+//!
+//! They work on tokens alone. The function becomes a plain one that holds the `async fn` as it was, builds a runtime, and blocks on
+//! it:
+//!
+//! ```text
+//! fn main() -> io::Result<()> {
+//!     async fn main() -> io::Result<()> { /* as it was */ }
+//!     heist::runtime::Builder::new_multi_thread().enable_all().build().expect("...").block_on(main())
+//! }
+//! ```
+//!
+//! So return types and `?` mean what they say, and errors point into the user's own text.
+
+mod arguments;
+mod function;
+
+use proc_macro::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenStream, TokenTree};
+
+use arguments::Arguments;
+use function::Function;
+
+/// Runs an `async fn` on a runtime of its own; usually `main`.
+///
+/// The runtime has all drivers on. When the function returns, the runtime is shut down as by dropping it.
+///
+/// # Arguments
+///
+/// - `flavor = "multi_thread"` (the default) or `flavor = "current_thread"`
+/// - `worker_threads = N`: how many workers, from one; with `multi_thread` only. Without it the builder's default holds.
+/// - `start_paused = true`: the clock stands still until it is advanced; with `current_thread` only
+/// - `crate = "path"`: where `heist` is found, if it was renamed or re-exported
+///
+/// # Examples
+///
+/// ```
+/// #[heist::main]
+/// async fn main() -> std::io::Result<()> {
+///     let listener = heist::net::TcpListener::bind("127.0.0.1:0").await?;
+///     println!("listening on {}", listener.local_addr()?);
+///     Ok(())
+/// }
+/// ```
+///
+/// ```
+/// #[heist::main(flavor = "current_thread")]
+/// async fn main() {
+///     assert_eq!(heist::spawn(async { 42 }).await.unwrap(), 42);
+/// }
+/// ```
+///
+/// # Panics
+///
+/// The function panics if the system refuses what the runtime needs (threads, an event queue).
+#[proc_macro_attribute]
+pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand(Role::Main, arguments, item)
+}
+
+/// Makes a test of an `async fn`, with a runtime of its own.
+///
+/// The arguments are those of [`main`](macro@main), but the flavor is `current_thread` unless the argument says otherwise. Other
+/// attributes of tests, such as `#[ignore]` and `#[should_panic]`, stay as they are.
+///
+/// # Examples
+///
+/// ```
+/// #[heist::test]
+/// async fn a_spawned_task_answers() {
+///     assert_eq!(heist::spawn(async { 42 }).await.unwrap(), 42);
+/// }
+///
+/// #[heist::test(flavor = "multi_thread", worker_threads = 2)]
+/// async fn so_it_does_on_two_workers() -> Result<(), heist::task::JoinError> {
+///     assert_eq!(heist::spawn(async { 42 }).await?, 42);
+///     Ok(())
+/// }
+/// ```
+///
+/// # Panics
+///
+/// The test panics if the system refuses what the runtime needs (threads, an event queue).
+#[proc_macro_attribute]
+pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand(Role::Test, arguments, item)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Main,
+    Test,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Role::Main => "#[heist::main]",
+            Role::Test => "#[heist::test]",
+        }
+    }
+}
+
+/// What is wrong, and the token that is to blame.
+struct Fault {
+    at: Span,
+    says: String,
+}
+
+impl Fault {
+    fn new(at: Span, says: impl Into<String>) -> Fault {
+        Fault { at, says: says.into() }
+    }
+
+    /// `::core::compile_error! { "..." }`, every token of it at the place that is to blame.
+    fn into_tokens(self) -> TokenStream {
+        let mut text = Literal::string(&self.says);
+        text.set_span(self.at);
+        let text = TokenStream::from(TokenTree::from(text));
+        let mut tokens: Vec<TokenTree> = Vec::new();
+        for word in ["core", "compile_error"] {
+            tokens.push(Punct::new(':', Spacing::Joint).into());
+            tokens.push(Punct::new(':', Spacing::Alone).into());
+            tokens.push(Ident::new(word, self.at).into());
+        }
+        tokens.push(Punct::new('!', Spacing::Alone).into());
+        tokens.push(Group::new(Delimiter::Brace, text).into());
+        for token in &mut tokens {
+            token.set_span(self.at);
+        }
+        tokens.into_iter().collect()
+    }
+}
+
+fn expand(role: Role, arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let function = match Function::read(role, item.clone()) {
+        Ok(function) => function,
+        Err(fault) => {
+            // The item as it is: so that nobody is told besides that there is no `main`.
+            let mut tokens = fault.into_tokens();
+            tokens.extend(item);
+            return tokens;
+        }
+    };
+    match Arguments::read(role, arguments) {
+        Ok(arguments) => function.with_runtime(role, &arguments),
+        Err(fault) => {
+            let mut tokens = fault.into_tokens();
+            tokens.extend(function.with_runtime(role, &Arguments::default_for(role)));
+            tokens
+        }
+    }
+}

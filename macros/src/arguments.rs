@@ -1,0 +1,150 @@
+//! What stands in the brackets of the attribute.
+
+use proc_macro::{Ident, Literal, Span, TokenStream, TokenTree};
+
+use crate::{Fault, Role};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flavor {
+    MultiThread,
+    CurrentThread,
+}
+
+pub(crate) struct Arguments {
+    pub(crate) flavor: Flavor,
+    pub(crate) worker_threads: Option<usize>,
+    pub(crate) start_paused: Option<bool>,
+    /// The path to `heist`, as text.
+    pub(crate) home: String,
+}
+
+impl Arguments {
+    pub(crate) fn default_for(role: Role) -> Arguments {
+        let flavor = match role {
+            Role::Main => Flavor::MultiThread,
+            Role::Test => Flavor::CurrentThread,
+        };
+        Arguments { flavor, worker_threads: None, start_paused: None, home: "::heist".to_owned() }
+    }
+
+    pub(crate) fn read(role: Role, tokens: TokenStream) -> Result<Arguments, Fault> {
+        let mut arguments = Arguments::default_for(role);
+        let (mut seen, mut workers_at, mut paused_at) = (Vec::new(), None, None);
+        let mut tokens = tokens.into_iter();
+        while let Some(token) = tokens.next() {
+            let TokenTree::Ident(name) = token else {
+                return Err(Fault::new(token.span(), "expected an argument of the form `name = value`"));
+            };
+            if seen.contains(&name.to_string()) {
+                return Err(Fault::new(name.span(), format!("`{name}` is given twice")));
+            }
+            seen.push(name.to_string());
+            match name.to_string().as_str() {
+                "flavor" => arguments.flavor = flavor(&value(&name, &mut tokens)?)?,
+                "worker_threads" => {
+                    let value = value(&name, &mut tokens)?;
+                    arguments.worker_threads = Some(count(&value)?);
+                    workers_at = Some(value.span());
+                }
+                "start_paused" => {
+                    let value = value(&name, &mut tokens)?;
+                    arguments.start_paused = Some(boolean(&value)?);
+                    paused_at = Some(value.span());
+                }
+                "crate" => arguments.home = path(&value(&name, &mut tokens)?)?,
+                _ => {
+                    let says = format!(
+                        "there is no argument `{name}`; there are `flavor`, `worker_threads`, `start_paused` and `crate`"
+                    );
+                    return Err(Fault::new(name.span(), says));
+                }
+            }
+            match tokens.next() {
+                None => break,
+                Some(TokenTree::Punct(comma)) if comma.as_char() == ',' => {}
+                Some(token) => return Err(Fault::new(token.span(), "expected a comma between two arguments")),
+            }
+        }
+        arguments.check(workers_at, paused_at)?;
+        Ok(arguments)
+    }
+
+    /// What does not go together.
+    fn check(&self, workers_at: Option<Span>, paused_at: Option<Span>) -> Result<(), Fault> {
+        match (self.flavor, workers_at, paused_at) {
+            (Flavor::CurrentThread, Some(at), _) => Err(Fault::new(
+                at,
+                "a current-thread runtime has no worker threads to count; add `flavor = \"multi_thread\"` or leave this out",
+            )),
+            (Flavor::MultiThread, _, Some(at)) if self.start_paused == Some(true) => Err(Fault::new(
+                at,
+                "only the clock of a current-thread runtime can be paused; add `flavor = \"current_thread\"`",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The `= value` behind a name.
+fn value(name: &Ident, tokens: &mut impl Iterator<Item = TokenTree>) -> Result<TokenTree, Fault> {
+    let missing = || Fault::new(name.span(), format!("`{name}` needs a value: `{name} = ...`"));
+    match tokens.next().ok_or_else(missing)? {
+        TokenTree::Punct(equals) if equals.as_char() == '=' => tokens.next().ok_or_else(missing).map(ungrouped),
+        other => Err(Fault::new(other.span(), format!("expected `=` behind `{name}`"))),
+    }
+}
+
+/// A value that came out of another macro lies in an invisible group.
+fn ungrouped(token: TokenTree) -> TokenTree {
+    match token {
+        TokenTree::Group(group) if group.delimiter() == proc_macro::Delimiter::None => {
+            let mut inside = group.stream().into_iter();
+            match (inside.next(), inside.next()) {
+                (Some(token), None) => ungrouped(token),
+                _ => TokenTree::Group(group),
+            }
+        }
+        token => token,
+    }
+}
+
+fn flavor(value: &TokenTree) -> Result<Flavor, Fault> {
+    match text(value).as_deref() {
+        Some("multi_thread") => Ok(Flavor::MultiThread),
+        Some("current_thread") => Ok(Flavor::CurrentThread),
+        _ => Err(Fault::new(value.span(), "`flavor` is \"multi_thread\" or \"current_thread\"")),
+    }
+}
+
+fn count(value: &TokenTree) -> Result<usize, Fault> {
+    let digits = value.to_string().replace('_', "");
+    match digits.strip_suffix("usize").unwrap_or(&digits).parse() {
+        Ok(0) => Err(Fault::new(value.span(), "a runtime needs at least one worker thread")),
+        Ok(count) => Ok(count),
+        Err(_) => Err(Fault::new(value.span(), "`worker_threads` is a whole number, such as 4")),
+    }
+}
+
+fn boolean(value: &TokenTree) -> Result<bool, Fault> {
+    value.to_string().parse().map_err(|_| Fault::new(value.span(), "`start_paused` is `true` or `false`"))
+}
+
+fn path(value: &TokenTree) -> Result<String, Fault> {
+    let is_path = |path: &String| {
+        let mut segments = path.strip_prefix("::").unwrap_or(path).split("::");
+        segments.all(|segment| {
+            let name = segment.strip_prefix("r#").unwrap_or(segment);
+            name.starts_with(|first: char| first == '_' || first.is_alphabetic())
+                && name.chars().all(|c| c == '_' || c.is_alphanumeric())
+        })
+    };
+    text(value)
+        .filter(is_path)
+        .ok_or_else(|| Fault::new(value.span(), "`crate` is a path in quotes, such as \"heist\" or \"crate::rt\""))
+}
+
+/// What stands between the quotes of a plain string literal.
+fn text(value: &TokenTree) -> Option<String> {
+    let TokenTree::Literal(literal) = value else { return None };
+    Some(Literal::to_string(literal).strip_prefix('"')?.strip_suffix('"')?.to_owned())
+}

@@ -1,0 +1,126 @@
+//! The function under the attribute.
+
+use proc_macro::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+
+use crate::arguments::{Arguments, Flavor};
+use crate::{Fault, Role};
+
+/// `#[attributes] pub async fn name() -> Output where ... { body }`, taken apart as far as it has to be.
+pub(crate) struct Function {
+    /// Attributes and visibility.
+    before: Vec<TokenTree>,
+    /// From `fn` up to the body.
+    signature: Vec<TokenTree>,
+    name: Ident,
+    body: Group,
+}
+
+impl Function {
+    pub(crate) fn read(role: Role, item: TokenStream) -> Result<Function, Fault> {
+        let mut tokens: Vec<TokenTree> = item.into_iter().collect();
+        let not_a_function = |at| Fault::new(at, format!("{} goes on an `async fn`", role.name()));
+        let at = tokens.first().map_or_else(Span::call_site, TokenTree::span);
+        let Some(body) = pop_body(&mut tokens) else {
+            return Err(not_a_function(at));
+        };
+        let fn_at = tokens.iter().position(|token| is_word(token, "fn")).ok_or_else(|| not_a_function(at))?;
+        let Some(TokenTree::Ident(name)) = tokens.get(fn_at + 1).cloned() else {
+            return Err(not_a_function(at));
+        };
+        let signature = tokens.split_off(fn_at);
+        let Some(async_at) = tokens.iter().position(|token| is_word(token, "async")) else {
+            let says = format!("{} goes on an `async fn`; put `async` before this `fn`", role.name());
+            return Err(Fault::new(signature[0].span(), says));
+        };
+        tokens.remove(async_at);
+        if let Some(qualifier) = tokens.get(async_at) {
+            return Err(Fault::new(qualifier.span(), format!("{} goes on a plain `async fn`", role.name())));
+        }
+        no_generics_and_no_parameters(role, &signature)?;
+        if role == Role::Test {
+            no_second_test(&tokens)?;
+        }
+        Ok(Function { before: tokens, signature, name, body })
+    }
+
+    /// The function as a plain one that builds a runtime and runs the async one on it.
+    pub(crate) fn with_runtime(&self, role: Role, arguments: &Arguments) -> TokenStream {
+        let mut inside: Vec<TokenTree> = vec![Ident::new("async", self.name.span()).into()];
+        inside.extend(self.signature.iter().cloned());
+        inside.push(self.body.clone().into());
+        inside.extend(parsed(&builder(arguments)));
+        let mut call: Vec<TokenTree> = vec![self.name.clone().into()];
+        call.push(Group::new(Delimiter::Parenthesis, TokenStream::new()).into());
+        inside.push(Group::new(Delimiter::Parenthesis, call.into_iter().collect()).into());
+        let mut body = Group::new(Delimiter::Brace, inside.into_iter().collect());
+        body.set_span(self.body.span());
+
+        let mut whole = TokenStream::new();
+        if role == Role::Test {
+            whole.extend(parsed("#[::core::prelude::v1::test]"));
+        }
+        whole.extend(self.before.iter().cloned());
+        whole.extend(self.signature.iter().cloned());
+        whole.extend([TokenTree::from(body)]);
+        whole
+    }
+}
+
+/// Everything up to the call of `block_on`, without its parentheses.
+fn builder(arguments: &Arguments) -> String {
+    let flavor = match arguments.flavor {
+        Flavor::MultiThread => "new_multi_thread",
+        Flavor::CurrentThread => "new_current_thread",
+    };
+    let workers = arguments.worker_threads.map_or(String::new(), |count| format!(".worker_threads({count}usize)"));
+    let paused = arguments.start_paused.map_or(String::new(), |paused| format!(".start_paused({paused})"));
+    format!(
+        "{}::runtime::Builder::{flavor}(){workers}{paused}.enable_all().build().expect(\"the runtime could not be built\").block_on",
+        arguments.home
+    )
+}
+
+fn parsed(text: &str) -> TokenStream {
+    text.parse().expect("sound tokens")
+}
+
+fn is_word(token: &TokenTree, word: &str) -> bool {
+    matches!(token, TokenTree::Ident(ident) if ident.to_string() == word)
+}
+
+/// `fn name ( )` and then whatever.
+fn no_generics_and_no_parameters(role: Role, signature: &[TokenTree]) -> Result<(), Fault> {
+    match signature.get(2) {
+        Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis && group.stream().is_empty() => {
+            Ok(())
+        }
+        Some(TokenTree::Group(group)) => {
+            Err(Fault::new(group.span(), format!("nobody calls this with arguments: {} takes none", role.name())))
+        }
+        Some(other) => Err(Fault::new(other.span(), format!("{} goes on a function without generics", role.name()))),
+        None => Err(Fault::new(Span::call_site(), format!("{} goes on an `async fn`", role.name()))),
+    }
+}
+
+/// With `#[test]` besides, the test would be run twice.
+fn no_second_test(before: &[TokenTree]) -> Result<(), Fault> {
+    let attributes = before.iter().filter_map(|token| match token {
+        TokenTree::Group(group) if group.delimiter() == Delimiter::Bracket => Some(group),
+        _ => None,
+    });
+    for attribute in attributes {
+        let mut words = attribute.stream().into_iter();
+        if words.next().is_some_and(|word| is_word(&word, "test")) && words.next().is_none() {
+            return Err(Fault::new(attribute.span(), "leave out `#[test]`: #[heist::test] stands for it"));
+        }
+    }
+    Ok(())
+}
+
+/// The body, if there is one at the end.
+fn pop_body(tokens: &mut Vec<TokenTree>) -> Option<Group> {
+    match tokens.pop()? {
+        TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => Some(group),
+        _ => None,
+    }
+}

@@ -1,0 +1,135 @@
+//! What the attributes expand to, seen through a builder that notes how it was called.
+
+use std::future::Future;
+
+/// Stands where `heist` would.
+mod note {
+    pub(crate) mod runtime {
+        use std::future::Future;
+        use std::pin::pin;
+        use std::task::{Context, Poll, Waker};
+
+        thread_local! {
+            static CALLS: std::cell::RefCell<Vec<String>> = const { std::cell::RefCell::new(Vec::new()) };
+        }
+
+        pub(crate) fn calls() -> String {
+            CALLS.with(|calls| calls.take().join(" "))
+        }
+
+        fn note(call: impl Into<String>) -> Builder {
+            CALLS.with(|calls| calls.borrow_mut().push(call.into()));
+            Builder
+        }
+
+        pub(crate) struct Builder;
+
+        impl Builder {
+            pub(crate) fn new_multi_thread() -> Builder {
+                note("multi_thread")
+            }
+            pub(crate) fn new_current_thread() -> Builder {
+                note("current_thread")
+            }
+            pub(crate) fn worker_threads(&mut self, count: usize) -> Builder {
+                note(format!("workers={count}"))
+            }
+            pub(crate) fn start_paused(&mut self, paused: bool) -> Builder {
+                note(format!("paused={paused}"))
+            }
+            pub(crate) fn enable_all(&mut self) -> Builder {
+                note("all")
+            }
+            pub(crate) fn build(&mut self) -> std::io::Result<Builder> {
+                Ok(note("build"))
+            }
+            pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
+                note("block_on");
+                match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(output) => output,
+                    Poll::Pending => unreachable!("nothing here waits"),
+                }
+            }
+        }
+    }
+}
+
+#[heist_macros::main(crate = "crate::note")]
+async fn plain() -> String {
+    note::runtime::calls()
+}
+
+#[test]
+fn main_is_multi_thread_unless_told_otherwise() {
+    assert_eq!(plain(), "multi_thread all build block_on");
+}
+
+#[heist_macros::main(flavor = "multi_thread", worker_threads = 1_6, crate = "note")]
+async fn sixteen() -> String {
+    note::runtime::calls()
+}
+
+#[test]
+fn workers_are_counted() {
+    assert_eq!(sixteen(), "multi_thread workers=16 all build block_on");
+}
+
+#[heist_macros::main(start_paused = true, flavor = "current_thread", crate = "self::note")]
+async fn paused() -> String {
+    note::runtime::calls()
+}
+
+#[test]
+fn the_clock_can_be_paused() {
+    assert_eq!(paused(), "current_thread paused=true all build block_on");
+}
+
+/// Returns early, by `?`, with a conversion of the error.
+#[heist_macros::main(crate = "crate::note")]
+async fn parse() -> Result<u32, Box<dyn std::error::Error>> {
+    let number: u32 = "x".parse()?;
+    Ok(number)
+}
+
+#[test]
+fn question_marks_and_return_types_keep_their_meaning() {
+    assert_eq!(parse().unwrap_err().to_string(), "invalid digit found in string");
+}
+
+#[heist_macros::main(crate = "crate::note")]
+async fn opaque() -> impl Iterator<Item = u32>
+where
+    u32: Copy,
+{
+    if std::env::args().count() == 0 {
+        return 0..0;
+    }
+    0..3
+}
+
+#[test]
+fn opaque_types_where_clauses_and_early_returns_keep_their_meaning() {
+    assert_eq!(opaque().sum::<u32>(), 3);
+}
+
+fn is_future<F: Future>(_: &F) {}
+
+#[heist_macros::test(crate = "crate::note")]
+async fn a_test_is_current_thread_unless_told_otherwise() {
+    let future = async {};
+    is_future(&future);
+    assert_eq!(note::runtime::calls(), "current_thread all build block_on");
+}
+
+#[heist_macros::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::note")]
+#[should_panic = "on purpose"]
+async fn other_attributes_of_a_test_stay() {
+    assert_eq!(note::runtime::calls(), "multi_thread workers=2 all build block_on");
+    panic!("on purpose");
+}
+
+#[heist_macros::test(crate = "crate::note")]
+async fn a_test_may_return_a_result() -> Result<(), std::num::ParseIntError> {
+    assert_eq!("7".parse::<u32>()?, 7);
+    Ok(())
+}
