@@ -1,8 +1,8 @@
 //! Waiting until a time, for at most a time, or again and again.
 //!
-//! - [`sleep`] and [`sleep_until`] wait.
-//! - [`timeout`] and [`timeout_at`] give another future a limited time.
-//! - [`interval`] and [`interval_at`] tick with a period.
+//! - [`sleep()`] and [`sleep_until`] wait.
+//! - [`timeout()`] and [`timeout_at`] give another future a limited time.
+//! - [`interval()`] and [`interval_at`] tick with a period.
 //!
 //! All of them are made anywhere and cost nothing until they are first polled and have to wait. That has to happen inside of a
 //! runtime: in a task, in `block_on`, or under the guard of `Handle::enter`.
