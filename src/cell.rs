@@ -11,13 +11,11 @@ mod state;
 mod waker;
 
 pub use error::JoinError;
-pub(crate) use error::cancelled;
 pub(crate) use header::Header;
 pub use id::Id;
 pub use join::{AbortHandle, JoinHandle};
 pub(crate) use runnable::{Ran, Runnable};
 pub(crate) use set::LiveSet;
-pub(crate) use state::State;
 
 use std::future::Future;
 use std::panic::Location;

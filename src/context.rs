@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::ptr;
 
-use crate::cell::{Header, Id};
+use crate::cell::Id;
 use crate::local::Local;
 use crate::pool::{Pool, Seat};
 use crate::reactor::Reactor;
@@ -66,11 +66,6 @@ pub(crate) fn seated<R>(f: impl FnOnce(Option<&Seated<'_>>) -> R) -> R {
 /// Marks this thread as polling futures, for as long as the answer lives.
 pub(crate) fn polling() -> impl Drop {
     replace(&POLLING, true)
-}
-
-/// Allows this thread to block again, for as long as the answer lives.
-pub(crate) fn not_polling() -> impl Drop {
-    replace(&POLLING, false)
 }
 
 /// Whether this thread is polling a future.

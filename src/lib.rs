@@ -1,5 +1,45 @@
-//! A work-stealing async runtime for latency-sensitive servers.
-#![allow(dead_code, unused_imports)] // while the house is being built
+//! A work-stealing async runtime for latency-sensitive servers: local by default, stolen only when late.
+//!
+//! Everything that a task touches (queue, timer, allocation, counters) belongs to the worker that runs it; everything can be taken
+//! over by another worker when it waits too long. Names and behaviour follow Tokio's documented API wherever the same thing
+//! exists, so moving over is mostly a change of import path.
+//!
+//! ```
+//! use heist::net::{TcpListener, TcpStream};
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let runtime = heist::runtime::Runtime::new()?;
+//! runtime.block_on(async {
+//!     let listener = TcpListener::bind("127.0.0.1:0").await?;
+//!     let address = listener.local_addr()?;
+//!     heist::spawn(async move {
+//!         let (mut stream, _) = listener.accept().await?;
+//!         stream.write_all(b"hello").await
+//!     });
+//!     let mut text = [0; 5];
+//!     let mut client = TcpStream::connect(address).await?;
+//!     client.read_exact(&mut text).await?;
+//!     assert_eq!(&text, b"hello");
+//!     Ok(())
+//! })
+//! # }
+//! ```
+//!
+//! # What is where
+//!
+//! * [`runtime`]: building a runtime, entering it, waiting on it, shutting it down.
+//! * [`task`]: spawning, joining, aborting; work that blocks.
+//! * [`net`], [`io`]: TCP, and readiness.
+//! * [`time`]: sleeps, timeouts, intervals.
+//!
+//! Channels and locks are deliberately absent: `async-channel`, `async-lock` and `tokio::sync` run on any runtime.
+//!
+//! # Features
+//!
+//! * `futures-io`: `futures_io::{AsyncRead, AsyncWrite}` on the socket types.
+//! * `tokio-io`: `tokio::io::{AsyncRead, AsyncWrite}` on the socket types, without a Tokio runtime.
+//! * `hyper`: `hyper::rt::{Read, Write, Executor, Timer, Sleep}`.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod blocking;
 mod cell;
@@ -32,8 +72,14 @@ mod wakes;
 mod wheel;
 mod worker;
 
+pub use heist_macros::{main, test};
 pub use task::spawn;
 
 #[cfg(test)]
 #[path = "../loom-tests/mod.rs"]
 mod loom_tests;
+
+/// The README's examples, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

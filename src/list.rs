@@ -77,6 +77,7 @@ impl<T: Linked> List<T> {
     }
 
     /// Takes the first node out.
+    #[cfg(test)]
     pub(crate) fn pop_front(&mut self) -> Option<NonNull<T>> {
         let node = self.head?;
         // SAFETY: the node is linked in this list.
@@ -112,11 +113,6 @@ impl<T: Linked> List<T> {
     pub(crate) unsafe fn next(&self, node: NonNull<T>) -> Option<NonNull<T>> {
         // SAFETY: a linked node is live, and its links are the list's.
         unsafe { Self::at(node) }.next
-    }
-
-    /// Takes every node out at once and leaves an empty list.
-    pub(crate) fn take(&mut self) -> List<T> {
-        std::mem::replace(self, List::new())
     }
 
     /// A node's links, for the length of one change.

@@ -15,12 +15,12 @@ use crate::phase::{Phase, PhaseWord};
 use crate::queue::GlobalQueue;
 use crate::reactor::Reactor;
 use crate::stats::Counter;
-use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Arc, CachePadded, Condvar, Mutex};
 use crate::timer::{Keeper, TimerWheel};
 
 pub(crate) use seat::Seat;
-pub(crate) use settings::{Hook, NameFn, Settings};
+pub(crate) use settings::{Hook, Settings};
 
 /// Events per look at the reactor of a busy worker: few, so that the ring is not flooded.
 const EVENTS_BUSY: usize = 64;

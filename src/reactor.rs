@@ -18,9 +18,13 @@ use std::time::Instant;
 use mio::{Events, Poll, Registry, Waker};
 
 pub use interest::{Interest, Ready};
-pub(crate) use readiness::{Direction, Readiness, Snapshot};
+pub(crate) use readiness::Direction;
+#[cfg(test)]
+pub(crate) use readiness::{Readiness, Snapshot};
 pub(crate) use registered::Registered;
-pub(crate) use source::{Any, Moved, SHORT_IS_DRAINED, Source, Waiting, Yield};
+pub(crate) use source::{Any, Moved, Source};
+#[cfg(test)]
+pub(crate) use source::{SHORT_IS_DRAINED, Waiting};
 pub(crate) use sources::{Sources, Tag};
 
 use crate::sync::atomic::{AtomicU64, Ordering};

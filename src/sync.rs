@@ -30,8 +30,9 @@ pub(crate) use crossbeam_utils::CachePadded;
 
 /// Process-wide words that no model looks at: plain std atomics under either engine, so that they can be statics.
 pub(crate) mod statics {
-    pub(crate) use std::sync::OnceLock;
-    pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+    #[cfg(test)]
+    pub(crate) use std::sync::atomic::AtomicUsize;
+    pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
 }
 
 /// Reference counting of cold, shared owners (the pool, a wheel, a source): std's under either engine.

@@ -21,6 +21,7 @@ impl Wakes {
         self.wakers.push(waker);
     }
 
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.wakers.len()
     }

@@ -338,8 +338,9 @@ impl<'a> Worker<'a> {
         let until = earlier(self.seat.wheel.keep(), self.pool.street.keep());
         let mut rest = RestIn { turn, wakes };
         self.seat.parker.park_in(&mut rest, self.instant(until));
-        drop(rest);
+        // Before the chair is free: a successor notes his own deadline there.
         self.pool.street.resume();
+        drop(rest);
     }
 
     fn instant(&self, nanos: Option<u64>) -> Option<Instant> {

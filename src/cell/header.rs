@@ -86,16 +86,6 @@ impl Header {
         self.id
     }
 
-    /// Where the task was spawned.
-    pub(crate) fn location(&self) -> &'static Location<'static> {
-        self.location
-    }
-
-    /// Its state, for a dump.
-    pub(crate) fn state(&self) -> &State {
-        &self.state
-    }
-
     /// Hands a `Runnable` that a wake has made to the home.
     ///
     /// # Safety

@@ -37,11 +37,6 @@ impl Id {
         });
         Id(NonZeroU64::new(next).expect("ids start at one"))
     }
-
-    /// The number itself.
-    pub(crate) fn get(self) -> u64 {
-        self.0.get()
-    }
 }
 
 #[cold]

@@ -30,7 +30,6 @@ use super::{Header, Id, JoinError};
 /// assert_eq!(handle.await.unwrap(), 42);
 /// # });
 /// ```
-#[must_use = "a task that nobody awaits runs detached; drop the handle to say so"]
 pub struct JoinHandle<T> {
     /// Taken once the output is.
     ///

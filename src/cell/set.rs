@@ -3,10 +3,9 @@
 use std::fmt;
 use std::ptr::NonNull;
 
-use super::{Header, Id, Runnable};
+use super::{Header, Runnable};
 use crate::list::List;
 use crate::sync::Mutex;
-use std::panic::Location;
 
 /// The tasks that were first polled in one seat, have suspended at least once, and have not ended.
 ///
@@ -14,14 +13,6 @@ use std::panic::Location;
 /// a linked task is alive. No user code runs under the lock.
 pub(crate) struct LiveSet {
     list: Mutex<List<Header>>,
-}
-
-/// What a walk says of one task.
-#[derive(Debug, Clone)]
-pub(crate) struct Sighting {
-    pub(crate) id: Id,
-    pub(crate) location: &'static Location<'static>,
-    pub(crate) phase: &'static str,
 }
 
 impl LiveSet {
@@ -59,15 +50,6 @@ impl LiveSet {
     /// Whether every filed task has ended.
     pub(crate) fn is_empty(&self) -> bool {
         self.list.lock().is_empty()
-    }
-
-    /// What is filed now.
-    pub(crate) fn sightings(&self) -> Vec<Sighting> {
-        self.walk(|task| {
-            // SAFETY: a linked task is alive.
-            let header = unsafe { task.as_ref() };
-            Sighting { id: header.id(), location: header.location(), phase: header.state().load().phase() }
-        })
     }
 
     fn walk<T>(&self, see: impl Fn(NonNull<Header>) -> T) -> Vec<T> {

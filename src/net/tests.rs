@@ -217,11 +217,8 @@ fn a_writer_waits_for_room() {
             if !done && writing.as_mut().poll(cx).is_ready() {
                 done = true;
             }
-            loop {
-                match server.poll_read_slice(cx, &mut buf) {
-                    Poll::Ready(count) => read.extend_from_slice(&buf[..count.unwrap()]),
-                    Poll::Pending => break,
-                }
+            while let Poll::Ready(count) = server.poll_read_slice(cx, &mut buf) {
+                read.extend_from_slice(&buf[..count.unwrap()]);
             }
             if done && read.len() == block.len() { Poll::Ready(()) } else { Poll::Pending }
         }));

@@ -6,7 +6,6 @@ use std::mem::MaybeUninit;
 use std::pin::Pin;
 
 use super::tests::Rig;
-use super::*;
 
 #[cfg(feature = "futures-io")]
 #[test]

@@ -116,6 +116,7 @@ impl Sources {
     }
 
     /// How many sources there are.
+    #[cfg(test)]
     pub(crate) fn count(&self) -> usize {
         self.0.lock().places.len()
     }

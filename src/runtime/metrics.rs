@@ -96,6 +96,21 @@ impl RuntimeMetrics {
         self.seat(worker).thief.len()
     }
 
+    /// Sockets registered with the reactor so far.
+    pub fn io_driver_fd_registered_count(&self) -> u64 {
+        self.pool.reactor.counts().registered
+    }
+
+    /// Sockets taken off the reactor so far.
+    pub fn io_driver_fd_deregistered_count(&self) -> u64 {
+        self.pool.reactor.counts().deregistered
+    }
+
+    /// Events that the reactor has brought to a socket so far.
+    pub fn io_driver_ready_count(&self) -> u64 {
+        self.pool.reactor.counts().events
+    }
+
     #[track_caller]
     fn seat(&self, worker: usize) -> &Seat {
         let seats = &self.pool.seats;

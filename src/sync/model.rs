@@ -17,7 +17,6 @@ pub(crate) mod hint {
 
 pub(crate) use loom::model;
 pub(crate) use loom::thread_local;
-pub(crate) use std::sync::OnceLock;
 
 /// loom's mutex behind `parking_lot`'s signatures.
 #[derive(Debug, Default)]
@@ -114,10 +113,6 @@ pub(crate) struct UnsafeCell<T>(loom::cell::UnsafeCell<T>);
 impl<T> UnsafeCell<T> {
     pub(crate) fn new(value: T) -> Self {
         UnsafeCell(loom::cell::UnsafeCell::new(value))
-    }
-
-    pub(crate) fn into_inner(self) -> T {
-        self.0.into_inner()
     }
 
     pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {

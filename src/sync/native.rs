@@ -13,7 +13,6 @@ pub(crate) mod hint {
 }
 
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
-pub(crate) use std::sync::OnceLock;
 pub(crate) use std::thread_local;
 
 /// A cell whose accesses the model checks; here it is std's.
@@ -24,10 +23,6 @@ pub(crate) struct UnsafeCell<T: ?Sized>(std::cell::UnsafeCell<T>);
 impl<T> UnsafeCell<T> {
     pub(crate) const fn new(value: T) -> Self {
         UnsafeCell(std::cell::UnsafeCell::new(value))
-    }
-
-    pub(crate) fn into_inner(self) -> T {
-        self.0.into_inner()
     }
 }
 
