@@ -13,6 +13,31 @@ const LIFO_RUN: u8 = 3;
 /// A worker starts with this guess of its mean poll, in nanoseconds.
 const FIRST_GUESS: u32 = 1_000;
 
+/// What it costs to move a task to another core, in nanoseconds: its header, its data and its memory are two or three cache
+/// lines. Moving shorter polls than this gains nothing.
+const MOVE: u32 = 200;
+
+/// What a worker has to do before its next poll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    Nothing,
+    /// Look at the global queue.
+    GlobalQueue,
+    /// Look at timers, reactor and global queue.
+    Checkpoint,
+}
+
+/// How often a busy worker looks around.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// A checkpoint after about so many nanoseconds...
+    pub(crate) nanos: u64,
+    /// ...and at most so many polls.
+    pub(crate) polls: u32,
+    /// A look at the global queue after at most so many polls.
+    pub(crate) global: u32,
+}
+
 /// The lease of a seat: whoever holds it is the seat's worker.
 ///
 /// It lies in the seat while nobody does, and is taken out as a whole. All of it is plain cells: the worker and the code that its
@@ -35,8 +60,14 @@ pub(crate) struct Local {
     checked: Cell<u64>,
     /// The mean poll of late, in nanoseconds.
     mean_poll: Cell<u32>,
-    /// After how many polls the next checkpoint is due.
-    due: Cell<u32>,
+    /// At which count of polls the next checkpoint is due.
+    next_checkpoint: Cell<u32>,
+    /// At which count of polls the next look at the global queue is due.
+    next_look: Cell<u32>,
+    /// The ring was deep at the last checkpoint.
+    deep: Cell<bool>,
+    /// The global queue has had its turn since a task came from the ring.
+    turned: Cell<bool>,
     /// Memory for collecting wakers, kept between uses.
     wakes: Cell<Wakes>,
 }
@@ -53,7 +84,10 @@ impl Local {
             polls: Cell::new(0),
             checked: Cell::new(0),
             mean_poll: Cell::new(FIRST_GUESS),
-            due: Cell::new(1),
+            next_checkpoint: Cell::new(1),
+            next_look: Cell::new(1),
+            deep: Cell::new(false),
+            turned: Cell::new(false),
             wakes: Cell::new(Wakes::new()),
         }
     }
@@ -81,10 +115,10 @@ impl Local {
         self.lifo_off.set(false);
     }
 
-    /// How long `backlog` polls are likely to take, in nanoseconds.
+    /// How much sooner `backlog` polls would be done, in nanoseconds, if another worker took over all of them.
     #[inline]
-    pub(crate) fn expect(&self, backlog: usize) -> u64 {
-        backlog as u64 * u64::from(self.mean_poll.get())
+    pub(crate) fn gain(&self, backlog: usize) -> u64 {
+        backlog as u64 * u64::from(self.mean_poll.get().saturating_sub(MOVE))
     }
 
     /// A task is about to be polled.
@@ -93,24 +127,49 @@ impl Local {
         self.polls.set(self.polls.get() + 1);
     }
 
-    /// Whether enough polls have passed since the last checkpoint.
+    /// What is due before the next poll.
     #[inline]
-    pub(crate) fn is_due(&self) -> bool {
-        self.polls.get() >= self.due.get()
+    pub(crate) fn due(&self) -> Due {
+        let polls = self.polls.get();
+        match polls {
+            _ if polls < self.next_look.get() => Due::Nothing,
+            _ if polls < self.next_checkpoint.get() => Due::GlobalQueue,
+            _ => Due::Checkpoint,
+        }
+    }
+
+    /// The global queue has been looked at; it is looked at again after `most` polls.
+    pub(crate) fn looked(&self, most: u32) {
+        self.next_look.set(self.polls.get().saturating_add(most).min(self.next_checkpoint.get()));
     }
 
     /// Begins a new interval at `now`: learns from the polls of the last one how long a poll takes, and puts the next checkpoint
-    /// after about `nanos`, but at most `most` polls.
-    pub(crate) fn begin_interval(&self, now: u64, nanos: u64, most: u32) {
+    /// after about `pace.nanos`, but at most `pace.polls`.
+    pub(crate) fn begin_interval(&self, now: u64, pace: Pace) {
         let (polls, passed) = (self.polls.replace(0), now.saturating_sub(self.checked.replace(now)));
         if polls > 0 {
-            let sample = (passed / u64::from(polls)).min(u64::from(u32::MAX));
-            // A quarter of the new to three of the old: a change of load shows after a few intervals, an outlier fades.
-            let mean = ((u64::from(self.mean_poll.get()) * 3 + sample) / 4).max(1);
-            self.mean_poll.set(mean as u32);
+            self.mean_poll.set(mean(self.mean_poll.get(), passed / u64::from(polls)));
         }
-        let polls = nanos / u64::from(self.mean_poll.get());
-        self.due.set(u32::try_from(polls).unwrap_or(u32::MAX).clamp(1, most));
+        let polls = u32::try_from(pace.nanos / u64::from(self.mean_poll.get())).unwrap_or(u32::MAX);
+        self.next_checkpoint.set(polls.clamp(1, pace.polls));
+        self.next_look.set(0);
+        self.looked(pace.global);
+    }
+
+    /// Whether the global queue may be served before the ring now; if so, it has had its turn.
+    pub(crate) fn take_turn(&self) -> bool {
+        !self.turned.replace(true)
+    }
+
+    /// A task comes from the ring: the global queue may be served first again.
+    #[inline]
+    pub(crate) fn give_turn(&self) {
+        self.turned.set(false);
+    }
+
+    /// Notes whether the ring is deep; true if it was at the last checkpoint already, and the worker has not rested since.
+    pub(crate) fn stays_deep(&self, deep: bool) -> bool {
+        self.deep.replace(deep) && deep
     }
 
     /// Lends the memory for collecting wakers.
@@ -128,4 +187,11 @@ impl fmt::Debug for Local {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Local").field("ring", &self.ring).field("mean_poll", &self.mean_poll).finish_non_exhaustive()
     }
+}
+
+/// The mean after one more sample: follows down at once by half, and up at most by doubling, so that a single long poll does not
+/// make all of them look long.
+fn mean(old: u32, sample: u64) -> u32 {
+    let sample = sample.min(u64::from(old) * 2) as u32;
+    (old / 2 + sample / 2).max(1)
 }

@@ -119,16 +119,18 @@ impl Seated<'_> {
         let chain = self.local.ring.overflow(runnable);
         if !chain.is_empty() {
             self.pool.global.push_chain(chain);
-            self.notify();
+            self.wake_if_it_pays();
         }
     }
 
-    /// Wakes another worker if the backlog is likely to take longer than its getting up.
+    /// Wakes another worker if it is likely to gain more than its getting up costs.
     #[inline]
     pub(crate) fn wake_if_it_pays(&self) {
-        let backlog = self.local.ring.len();
-        if self.local.expect(backlog) >= self.pool.settings.wake_pays_after && self.pool.idle.counts().could_wake() {
-            self.notify();
+        if self.pool.idle.counts().could_wake() {
+            let backlog = self.local.ring.len() + self.pool.global.len();
+            if self.local.gain(backlog) >= self.pool.settings.wake_pays_after {
+                self.notify();
+            }
         }
     }
 

@@ -48,7 +48,7 @@ impl Sentinel {
             let stalled = !asleep && now == std::mem::replace(polls, now);
             seat.set_stalled(stalled);
             awake |= !asleep;
-            stranded |= stalled && seat.has_spare_work();
+            stranded |= stalled && (seat.has_spare_work() || self.pool.global.len() > 0);
         }
         if stranded {
             self.pool.notify();

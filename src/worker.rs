@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::cell::{Ran, Runnable};
 use crate::context::{self, Seated};
 use crate::idle::Retract;
-use crate::local::Local;
+use crate::local::{Due, Local};
 use crate::park::Drive;
 use crate::pool::{Hook, Pool, Seat};
 use crate::queue::Chain;
@@ -20,6 +20,9 @@ use crate::wakes::Wakes;
 
 /// Tasks taken from the global queue at once, at most: half a ring.
 const SHARE: usize = crate::queue::CAPACITY / 2;
+
+/// A ring that holds so many at two checkpoints in a row is shared, however short its polls are.
+const DEEP: usize = crate::queue::CAPACITY / 4;
 
 /// A worker: a thread that holds the lease of a seat.
 #[derive(Debug)]
@@ -106,12 +109,16 @@ impl<'a> Worker<'a> {
     fn work(&self) -> Step {
         // Ordering: Relaxed — a tick carries nothing but its change; what it makes us look at has its own orderings.
         let tick = self.pool.tick.load(Ordering::Relaxed);
-        if tick != self.local.tick.get() || self.local.is_due() {
-            self.local.tick.set(tick);
+        let due = if tick == self.local.tick.get() { self.local.due() } else { Due::Checkpoint };
+        if due != Due::Nothing {
             if !self.pool.is_open() {
                 return Step::Left;
             }
-            self.checkpoint();
+            self.local.tick.set(tick);
+            if let Some(runnable) = self.look_around(due) {
+                self.poll(runnable);
+                return Step::Polled;
+            }
         }
         match self.next() {
             Some(runnable) => {
@@ -132,6 +139,7 @@ impl<'a> Worker<'a> {
             }
         }
         self.local.end_lifo();
+        self.local.give_turn();
         self.local.ring.pop().or_else(|| self.seat.lifo.pop()).or_else(|| self.refill())
     }
 
@@ -171,7 +179,22 @@ impl<'a> Worker<'a> {
         context::set_task(outer);
     }
 
-    /// Looks at what the busy path does not: timers, reactor, global queue.
+    /// Looks at what the busy path does not. Answers the first task of the global queue, which has waited longest; but not twice
+    /// in a row, else a full global queue would keep the ring from being polled where every poll is followed by a look.
+    #[cold]
+    fn look_around(&self, due: Due) -> Option<Runnable> {
+        if due == Due::Checkpoint {
+            self.checkpoint();
+        } else {
+            self.local.looked(self.pool.settings.pace.global);
+        }
+        let mut share = self.take_share();
+        let first = if self.local.take_turn() { share.pop() } else { None };
+        self.push_all(share);
+        first
+    }
+
+    /// Looks at timers and reactor, and whether help is wanted.
     fn checkpoint(&self) {
         let now = self.pool.clock.now();
         self.begin_interval(now);
@@ -181,18 +204,18 @@ impl<'a> Worker<'a> {
             report(turn.poll_busy(&mut wakes));
         }
         self.hand_out(wakes);
-        self.push_all(self.take_share());
-        if self.local.ring.len() > 0 {
-            // Ordering: Relaxed — a hint; the wake-up itself is a read-modify-write.
-            if self.pool.sentinel_rests.load(Ordering::Relaxed) {
-                self.pool.sentinel_wake();
-            }
-            self.seated().wake_if_it_pays();
+        let backlog = self.local.ring.len();
+        // Ordering: Relaxed — a hint; the wake-up itself is a read-modify-write.
+        if backlog > 0 && self.pool.sentinel_rests.load(Ordering::Relaxed) {
+            self.pool.sentinel_wake();
+        }
+        if self.local.stays_deep(backlog >= DEEP) && self.pool.idle.counts().could_wake() {
+            self.seated().notify();
         }
     }
 
     fn begin_interval(&self, now: u64) {
-        self.local.begin_interval(now, self.pool.settings.event_nanos, self.pool.settings.event_interval);
+        self.local.begin_interval(now, self.pool.settings.pace);
     }
 
     fn turn_wheels(&self, now: u64, wakes: &mut Wakes) {
@@ -240,11 +263,11 @@ impl<'a> Worker<'a> {
         Step::Stole
     }
 
-    /// A searcher has found work. Whoever counted on the last one has published work that nobody else may be looking for.
+    /// A searcher has found work. Whoever counted on the last one has left his work to us: it may be worth a second worker.
     fn end_search(&self) {
         self.mode.set(Mode::Working);
-        if self.pool.idle.found() && self.pool.has_visible_work(self.seat.index) {
-            self.seated().notify();
+        if self.pool.idle.found() {
+            self.seated().wake_if_it_pays();
         }
     }
 
@@ -292,6 +315,7 @@ impl<'a> Worker<'a> {
             return Step::Rose;
         }
         self.begin_interval(now);
+        let _ = self.local.stays_deep(false);
         Step::WouldRest
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::local::Pace;
 use crate::sync::Arc;
 
 /// A function that a thread of ours calls.
@@ -28,11 +29,9 @@ pub(crate) struct Settings {
     pub(crate) on_thread_stop: Option<Hook>,
     pub(crate) on_thread_park: Option<Hook>,
     pub(crate) on_thread_unpark: Option<Hook>,
-    /// At most so many polls pass between two looks at the reactor, the global queue and the timers.
-    pub(crate) event_interval: u32,
-    /// About so many nanoseconds pass between two such looks, if polls are long.
-    pub(crate) event_nanos: u64,
-    /// A second worker is woken if the backlog is expected to take longer than this.
+    /// How often a busy worker looks around.
+    pub(crate) pace: Pace,
+    /// Another worker is woken if the backlog is done sooner by more than this with it, in nanoseconds.
     pub(crate) wake_pays_after: u64,
     /// How often the sentinel looks, in nanoseconds.
     pub(crate) tick: Duration,
@@ -60,8 +59,7 @@ impl Settings {
             on_thread_stop: None,
             on_thread_park: None,
             on_thread_unpark: None,
-            event_interval: 61,
-            event_nanos: 1_000_000,
+            pace: Pace { nanos: 100_000, polls: 1024, global: 61 },
             wake_pays_after: 15_000,
             tick: Duration::from_millis(2),
             sentinel: true,
@@ -81,7 +79,7 @@ impl fmt::Debug for Settings {
             .field("time", &self.time)
             .field("max_blocking_threads", &self.max_blocking_threads)
             .field("keep_alive", &self.keep_alive)
-            .field("event_interval", &self.event_interval)
+            .field("pace", &self.pace)
             .finish_non_exhaustive()
     }
 }

@@ -117,8 +117,8 @@ impl Builder {
         self
     }
 
-    /// After how many polls, at most, a busy worker looks at sockets, timers and the global queue. The default is 61; if polls are
-    /// long, it looks sooner, about once a millisecond.
+    /// After how many polls, at most, a busy worker looks at sockets and timers. By default it looks about every 100 µs, by the
+    /// length of its recent polls, and at the latest after 1,024 of them.
     ///
     /// # Panics
     ///
@@ -126,12 +126,11 @@ impl Builder {
     #[track_caller]
     pub fn event_interval(&mut self, polls: u32) -> &mut Builder {
         assert!(polls > 0, "event_interval(0): a worker cannot look around more often than after each poll; use 1");
-        self.settings.event_interval = polls;
+        self.settings.pace.polls = polls;
         self
     }
 
-    /// After how many polls, at most, a busy worker looks at the global queue. It does so together with sockets and timers, so the
-    /// smaller of this and [`Builder::event_interval`] holds for all of them.
+    /// After how many polls, at most, a busy worker looks at the global queue. The default is 61.
     ///
     /// # Panics
     ///
@@ -142,7 +141,7 @@ impl Builder {
             polls > 0,
             "global_queue_interval(0): a worker cannot look around more often than after each poll; use 1"
         );
-        self.settings.event_interval = self.settings.event_interval.min(polls);
+        self.settings.pace.global = polls;
         self
     }
 
