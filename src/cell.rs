@@ -27,9 +27,13 @@ const BOXED_ABOVE: usize = 16 * 1024;
 ///
 /// # Safety
 ///
-/// The implementor stays where it is, and alive, as long as a task that was polled with it as its home has not ended.
+/// The implementor stays where it is, and alive, as long as a task that was polled with it as its home has not ended; and nobody
+/// forms a `&mut` to it meanwhile.
 pub(crate) unsafe trait Schedule: 'static {
     /// Queues a task that has been woken. Called from any thread, by a waker: it neither blocks for long nor runs user code.
+    ///
+    /// Publish, then touch: once the runnable is in a queue the task may end, and with it the last reason for `self` to be alive. An
+    /// implementation that goes on with `self` after that has to keep it by other means.
     fn schedule(&self, runnable: Runnable);
 
     /// The live list of this home.
@@ -41,7 +45,8 @@ pub(crate) unsafe trait Schedule: 'static {
 /// `S` is the kind of home that it will be polled in.
 pub(crate) fn spawn<F, S>(future: F, location: &'static Location<'static>) -> (Runnable, JoinHandle<F::Output>)
 where
-    F: Future,
+    F: Future + Send + 'static,
+    F::Output: Send,
     S: Schedule,
 {
     if size_of::<F>() > BOXED_ABOVE {

@@ -1,5 +1,7 @@
 //! Wakers collected under a lock, to be called outside of it.
 
+use std::any::Any;
+use std::mem::forget;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
@@ -47,7 +49,23 @@ impl Drop for Wakes {
 
 /// Calls a waker whose panic must not reach the runtime.
 pub(crate) fn wake_contained(waker: Waker) {
-    if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
-        tracing::error!(target: "heist::task", "a waker panicked; the runtime goes on");
+    contained("a waker", || waker.wake());
+}
+
+/// Calls user code whose panic must not reach the runtime.
+pub(crate) fn contained(what: &str, call: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
+        discard(what, payload);
     }
+}
+
+/// Says that `what` has panicked, and drops the payload.
+///
+/// The subscriber is user code as well, and so is the payload's destructor. What these panic with is not dropped: that could go on
+/// for ever.
+#[cold]
+pub(crate) fn discard(what: &str, payload: Box<dyn Any + Send>) {
+    let said = catch_unwind(|| tracing::error!(target: "heist::task", "{what} panicked; the runtime goes on"));
+    let dropped = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+    forget((said, dropped));
 }

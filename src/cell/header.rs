@@ -7,8 +7,8 @@ use std::task::Waker;
 use super::state::State;
 use super::{Id, Ran};
 use crate::list::{Linked, Links};
-use crate::sync::UnsafeCell;
 use crate::sync::atomic::AtomicPtr;
+use crate::sync::{Tracked, UnsafeCell};
 
 /// The first 80 bytes of a task: what a queue or a waker touches first, what is cold last.
 #[repr(C)]
@@ -30,6 +30,8 @@ pub(crate) struct Header {
     pub(super) joiner: UnsafeCell<Option<Waker>>,
     pub(super) id: Id,
     pub(super) location: &'static Location<'static>,
+    /// Tells the tests of a cell that is leaked, or freed twice.
+    tracked: Tracked,
 }
 
 /// What depends on the future's type.
@@ -78,6 +80,7 @@ impl Header {
             joiner: UnsafeCell::new(None),
             id: Id::next(),
             location,
+            tracked: Tracked::new(),
         }
     }
 

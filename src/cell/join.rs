@@ -4,13 +4,13 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
 
 use super::state::{Leave, Wake};
 use super::{Header, Id, JoinError};
+use crate::wakes::contained;
 
 /// The right to a task's output.
 ///
@@ -132,9 +132,13 @@ fn leave_waker(header: &Header, waker: &Waker) -> bool {
     let old = if kept {
         None
     } else {
+        // Taken out before the clone, which is user code: if it panics, nothing stays behind in a slot that nobody empties.
+        // SAFETY: as above.
+        let old = header.joiner.with_mut(|slot| unsafe { (*slot).take() });
         let waker = waker.clone();
         // SAFETY: as above.
-        header.joiner.with_mut(|slot| unsafe { (*slot).replace(waker) })
+        header.joiner.with_mut(|slot| unsafe { *slot = Some(waker) });
+        old
     };
     let registered = header.state.register();
     let refused = if registered {
@@ -186,7 +190,7 @@ impl<T> Drop for JoinHandle<T> {
                     // SAFETY: JOIN_WAKER is clear and the task has not ended: the slot is ours.
                     let waker = header.joiner.with_mut(|slot| unsafe { (*slot).take() });
                     // A waker's destructor is user code; its panic must not cost us the bit.
-                    contained(|| drop(waker));
+                    contained("the destructor of a joiner's waker", || drop(waker));
                 }
                 Leave::DropOutput => break,
             }
@@ -195,16 +199,9 @@ impl<T> Drop for JoinHandle<T> {
         // SAFETY: the task is complete and its output has not been taken, since the handle is still there.
         unsafe { (header.vtable.take_output)(task, output.as_mut_ptr().cast()) };
         // SAFETY: `take_output` has filled the place.
-        contained(|| unsafe { output.assume_init_drop() });
+        contained("the destructor of an output", || unsafe { output.assume_init_drop() });
         // SAFETY: JOIN_INTEREST is ours, and this gives it up.
         unsafe { leave_complete(task) };
-    }
-}
-
-/// Runs user code whose panic must not escape from a destructor.
-fn contained(f: impl FnOnce()) {
-    if catch_unwind(AssertUnwindSafe(f)).is_err() {
-        tracing::error!(target: "heist::task", "a destructor panicked in a dropped JoinHandle; the runtime goes on");
     }
 }
 

@@ -1,6 +1,5 @@
 //! What is done to a task's future and output: poll, drop, store, take, free.
 
-use std::any::Any;
 use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,7 +12,7 @@ use super::state::{Complete, Start, Suspend};
 use super::{Header, JoinError, Ran, Runnable, Schedule, waker};
 use crate::sync::UnsafeCell;
 use crate::sync::atomic::Ordering;
-use crate::wakes::wake_contained;
+use crate::wakes::{contained, discard, wake_contained};
 
 /// The one allocation.
 #[repr(C)]
@@ -150,14 +149,18 @@ unsafe fn drop_future_and_end<F: Future, S: Schedule>(header: NonNull<Header>, f
 unsafe fn end<F: Future, S: Schedule>(header: NonNull<Header>, filed: bool, output: Output<F>) {
     // SAFETY: RUNNING keeps the cell alive until `complete`.
     let cell = unsafe { cell::<F>(header) };
-    let dropped = contained(|| {
+    let dropped = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: by the invariant of `storage` it holds the future, and it is ours; nobody looks at it again.
         cell.storage.with_mut(|storage| unsafe { storage.cast::<F>().drop_in_place() });
-    });
-    // A cancelled task whose destructor panics has panicked; one that had an output keeps it.
+    }));
+    // A cancelled task whose destructor panics has panicked; one that had an output, or has panicked already, keeps it.
     let output = match (output, dropped) {
-        (Err(error), Some(payload)) if error.is_cancelled() => Err(panicked(cell.header.id, payload)),
-        (output, _) => output,
+        (Err(error), Err(payload)) if error.is_cancelled() => Err(panicked(cell.header.id, payload)),
+        (output, Err(payload)) => {
+            discard("the destructor of a task's future", payload);
+            output
+        }
+        (output, Ok(())) => output,
     };
     if filed {
         // SAFETY: a filed task has been polled and this one has not ended.
@@ -170,7 +173,7 @@ unsafe fn end<F: Future, S: Schedule>(header: NonNull<Header>, filed: bool, outp
         // SAFETY: the place is free and still ours.
         cell.storage.with_mut(|storage| unsafe { storage.cast::<Output<F>>().write(output) });
     } else {
-        contained(move || drop(output));
+        contained("the destructor of an output", move || drop(output));
     }
     // SAFETY: handed on from the caller; the future is gone.
     unsafe { complete::<F>(header, &mut stored) };
@@ -187,7 +190,7 @@ unsafe fn complete<F: Future>(header: NonNull<Header>, stored: &mut bool) {
             Complete::Leave => return,
             Complete::DropOutput => {
                 // SAFETY: an output is stored and the handle is gone, so it is ours.
-                contained(|| drop(unsafe { take::<F>(cell) }));
+                contained("the destructor of an output", || drop(unsafe { take::<F>(cell) }));
                 *stored = false;
             }
             Complete::WakeJoiner => {
@@ -233,9 +236,4 @@ pub(super) unsafe fn free<F: Future>(header: NonNull<Header>) {
     // SAFETY: the cell came from a box of this type, and nobody else can reach it. Its storage is a union: nothing in it is
     // dropped again.
     drop(unsafe { Box::from_raw(header.cast::<Cell<F>>().as_ptr()) });
-}
-
-/// Runs user code whose panic must not reach the runtime; answers the payload.
-fn contained(f: impl FnOnce()) -> Option<Box<dyn Any + Send>> {
-    catch_unwind(AssertUnwindSafe(f)).err()
 }

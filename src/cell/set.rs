@@ -43,6 +43,8 @@ impl LiveSet {
     }
 
     /// Asks every filed task to end, and answers those that have to be queued for it.
+    ///
+    /// A task in its first poll is not filed yet, and in no queue: whoever wants all of them comes when nobody polls with this home.
     pub(crate) fn cancel_all(&self) -> Vec<Runnable> {
         self.walk(Header::cancel).into_iter().flatten().collect()
     }

@@ -94,9 +94,10 @@ impl Owner {
         self.tail.get().wrapping_sub(self.ring.head.load(Ordering::Relaxed)) as usize
     }
 
-    /// How many more fit.
-    fn room(&self) -> usize {
-        CAPACITY - self.len()
+    /// How many more fit; their slots may be written.
+    fn room(&self) -> u32 {
+        // Ordering: Acquire — as in `push`.
+        SIZE - self.tail.get().wrapping_sub(self.ring.head.load(Ordering::Acquire))
     }
 
     /// Queues `runnable` behind the others.
@@ -173,16 +174,22 @@ impl Owner {
 impl Thief {
     /// How many runnables wait there.
     pub(crate) fn len(&self) -> usize {
-        // Ordering: Relaxed — a hint, or read after a read-modify-write of the idle word that the pusher's store precedes.
-        let head = self.ring.head.load(Ordering::Relaxed);
-        let len = self.ring.tail.load(Ordering::Relaxed).wrapping_sub(head);
-        // The owner may have moved on between the two loads.
-        if len > SIZE { 0 } else { len as usize }
+        loop {
+            // Ordering: Acquire — the load of tail must not come before it.
+            let head = self.ring.head.load(Ordering::Acquire);
+            // Ordering: Relaxed — a hint, or read after a read-modify-write of the idle word that the pusher's store precedes.
+            let len = self.ring.tail.load(Ordering::Relaxed).wrapping_sub(head);
+            // More than a ring: the owner has moved on between the two loads. It must not look empty to a last look.
+            if len <= SIZE {
+                return len as usize;
+            }
+            spin_loop();
+        }
     }
 
     /// Takes the older half, if there are at least `least`: answers the oldest and puts the rest into `into`.
     pub(crate) fn steal(&self, into: &Owner, least: usize) -> Option<Runnable> {
-        let room = into.room() as u32;
+        let room = into.room();
         loop {
             // Ordering: Acquire — the load of tail must not come before it, else `head` could be ahead.
             let head = self.ring.head.load(Ordering::Acquire);

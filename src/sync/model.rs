@@ -123,3 +123,13 @@ impl<T> UnsafeCell<T> {
         self.0.with_mut(f)
     }
 }
+
+/// Says that a piece of memory is alive: a model in which one is not dropped, or twice, fails.
+#[derive(Debug)]
+pub(crate) struct Tracked(loom::alloc::Track<()>);
+
+impl Tracked {
+    pub(crate) fn new() -> Self {
+        Tracked(loom::alloc::Track::new(()))
+    }
+}

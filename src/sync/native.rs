@@ -40,6 +40,52 @@ impl<T: ?Sized> UnsafeCell<T> {
     }
 }
 
+/// Says that a piece of memory is alive. Nothing in a server; a test counts them.
+#[cfg(not(test))]
+#[derive(Debug)]
+pub(crate) struct Tracked;
+
+#[cfg(not(test))]
+impl Tracked {
+    pub(crate) const fn new() -> Self {
+        Tracked
+    }
+}
+
+#[cfg(test)]
+pub(crate) use counted::Tracked;
+
+#[cfg(test)]
+mod counted {
+    use std::cell::Cell;
+
+    std::thread_local! {
+        static ALIVE: Cell<isize> = const { Cell::new(0) };
+    }
+
+    #[derive(Debug)]
+    pub(crate) struct Tracked(());
+
+    impl Tracked {
+        pub(crate) fn new() -> Self {
+            ALIVE.set(ALIVE.get() + 1);
+            Tracked(())
+        }
+
+        /// How many more were made than dropped on this thread.
+        pub(crate) fn alive() -> isize {
+            ALIVE.get()
+        }
+    }
+
+    impl Drop for Tracked {
+        fn drop(&mut self) {
+            // A thread that is ending counts no more.
+            let _ = ALIVE.try_with(|alive| alive.set(alive.get() - 1));
+        }
+    }
+}
+
 /// Runs a model once; the loom engine runs it under every interleaving.
 #[cfg(test)]
 pub(crate) fn model(f: impl Fn() + Sync + Send + 'static) {
