@@ -8,5 +8,9 @@
 mod canary;
 
 mod blocking;
+mod global;
 mod readiness;
+mod ring;
+mod support;
+mod task;
 mod timers;

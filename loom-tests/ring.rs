@@ -1,0 +1,200 @@
+//! A seat's ring and its LIFO slot: the owner against thieves. See `docs/queues.md`.
+//!
+//! In a model a ring holds four; its cursors start three short of their maximum, so they wrap in each of these.
+
+use super::support::{Haul, Ledger, parcels, start};
+use crate::queue::{CAPACITY, LifoSlot, Owner, Ring, Thief};
+use crate::sync::{Arc, model};
+
+/// Pushes what must fit.
+fn fill(owner: &Owner, parcels: impl IntoIterator<Item = crate::cell::Runnable>) {
+    parcels.into_iter().for_each(|parcel| owner.push(parcel).expect("the ring has room"));
+}
+
+fn pop_all(owner: &Owner, haul: &mut Haul) {
+    haul.extend(std::iter::from_fn(|| owner.pop()));
+}
+
+/// Steals once into a ring of its own, and empties that.
+fn steal_once(thief: &Thief) -> Haul {
+    let (mine, _) = Ring::ends();
+    let mut haul = Haul::new();
+    haul.extend(thief.steal(&mine, 1));
+    pop_all(&mine, &mut haul);
+    haul
+}
+
+/// push, pop × steal.
+#[test]
+fn a_task_is_popped_or_stolen_once() {
+    model(|| {
+        let mut all = parcels(3);
+        let ledger = Ledger::of(&all);
+        let (owner, thief) = Ring::ends();
+        let late = all.split_off(2);
+        fill(&owner, all);
+        let robber = start(move || steal_once(&thief));
+        let mut haul = Haul::new();
+        haul.extend(owner.pop());
+        fill(&owner, late);
+        pop_all(&owner, &mut haul);
+        haul.join(robber.join().expect("the thief"));
+        ledger.balances(haul);
+    });
+}
+
+/// A thief may use what it has stolen: the push publishes the task.
+#[test]
+fn a_push_publishes_the_task_to_a_thief() {
+    model(|| {
+        let (owner, thief) = Ring::ends();
+        let robber = start(move || steal_once(&thief));
+        let all = parcels(2);
+        let ledger = Ledger::of(&all);
+        fill(&owner, all);
+        let mut haul = robber.join().expect("the thief");
+        pop_all(&owner, &mut haul);
+        ledger.balances(haul);
+    });
+}
+
+/// steal × steal × pop.
+#[test]
+fn two_thieves_do_not_take_the_same_task() {
+    model(|| {
+        let all = parcels(4);
+        let ledger = Ledger::of(&all);
+        let (owner, thief) = Ring::ends();
+        fill(&owner, all);
+        let robbers = [thief.clone(), thief].map(|thief| start(move || steal_once(&thief)));
+        let mut haul = Haul::new();
+        haul.extend(owner.pop());
+        for robber in robbers {
+            haul.join(robber.join().expect("a thief"));
+        }
+        pop_all(&owner, &mut haul);
+        ledger.balances(haul);
+    });
+}
+
+/// pop, push round the ring × steal: the owner writes slots that the thief is reading.
+#[test]
+fn a_slot_that_is_written_again_is_not_stolen_twice() {
+    model(|| {
+        let mut all = parcels(CAPACITY + 2);
+        let ledger = Ledger::of(&all);
+        let (owner, thief) = Ring::ends();
+        let late = all.split_off(CAPACITY);
+        fill(&owner, all);
+        let robber = start(move || steal_once(&thief));
+        let mut haul = Haul::new();
+        for parcel in late {
+            haul.extend(owner.pop());
+            fill(&owner, [parcel]);
+        }
+        pop_all(&owner, &mut haul);
+        haul.join(robber.join().expect("the thief"));
+        ledger.balances(haul);
+    });
+}
+
+/// push into a full ring × steal.
+#[test]
+fn an_overflow_takes_all_or_nothing() {
+    model(|| {
+        let mut all = parcels(CAPACITY + 2);
+        let ledger = Ledger::of(&all);
+        let (owner, thief) = Ring::ends();
+        let late = all.split_off(CAPACITY);
+        fill(&owner, all);
+        let robber = start(move || steal_once(&thief));
+        let mut haul = Haul::new();
+        for parcel in late {
+            if let Err(parcel) = owner.push(parcel) {
+                let mut chain = owner.overflow(parcel);
+                haul.extend(std::iter::from_fn(|| chain.pop()));
+            }
+        }
+        pop_all(&owner, &mut haul);
+        haul.join(robber.join().expect("the thief"));
+        ledger.balances(haul);
+    });
+}
+
+/// A ← B ← C: the middle one steals into a full ring that is stolen from.
+#[test]
+fn a_thief_can_be_robbed_while_it_steals() {
+    model(|| {
+        let all = parcels(CAPACITY + 2);
+        let ledger = Ledger::of(&all);
+        let (a, from_a) = Ring::ends();
+        let (b, from_b) = Ring::ends();
+        let mut all = all.into_iter();
+        fill(&a, all.by_ref().take(2));
+        fill(&b, all);
+        let middle = start(move || {
+            let mut haul = Haul::new();
+            haul.extend(b.pop());
+            haul.extend(from_a.steal(&b, 1));
+            haul.extend(from_a.steal(&b, 1));
+            pop_all(&b, &mut haul);
+            haul
+        });
+        let last = start(move || steal_once(&from_b));
+        let mut haul = Haul::new();
+        haul.extend(a.pop());
+        haul.join(middle.join().expect("the middle one"));
+        haul.join(last.join().expect("the last one"));
+        pop_all(&a, &mut haul);
+        ledger.balances(haul);
+    });
+}
+
+/// LIFO slot: push, push, pop × glimpse, claim.
+#[test]
+fn a_slot_s_task_is_popped_or_claimed_once() {
+    model(|| {
+        let all = parcels(3);
+        let ledger = Ledger::of(&all);
+        let slot = Arc::new(LifoSlot::new());
+        let claimer = {
+            let slot = Arc::clone(&slot);
+            start(move || {
+                let mut haul = Haul::new();
+                haul.extend(slot.glimpse().and_then(|seen| slot.claim(seen)));
+                haul
+            })
+        };
+        let mut haul = Haul::new();
+        for parcel in all {
+            haul.extend(slot.push(parcel));
+        }
+        haul.extend(slot.pop());
+        haul.join(claimer.join().expect("the claimer"));
+        assert!(slot.is_empty());
+        ledger.balances(haul);
+    });
+}
+
+/// LIFO slot: two claimers have seen the same task.
+#[test]
+fn what_two_have_glimpsed_one_claims() {
+    model(|| {
+        let all = parcels(2);
+        let ledger = Ledger::of(&all);
+        let slot = Arc::new(LifoSlot::new());
+        let mut all = all.into_iter();
+        assert!(slot.push(all.next().expect("one of two")).is_none());
+        let claimers = [(); 2].map(|()| {
+            let slot = Arc::clone(&slot);
+            start(move || slot.glimpse().and_then(|seen| slot.claim(seen)))
+        });
+        let mut haul = Haul::new();
+        haul.extend(slot.push(all.next().expect("two of two")));
+        for claimer in claimers {
+            haul.extend(claimer.join().expect("a claimer"));
+        }
+        haul.extend(slot.pop());
+        ledger.balances(haul);
+    });
+}

@@ -1,0 +1,308 @@
+//! What the models of the cell and the queues stand on: a home without a worker, futures that count, a bell, a oneshot.
+//!
+//! Counts are kept in words that loom does not see: they order nothing.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll, Wake, Waker};
+
+use crate::cell::{self, Id, JoinError, JoinHandle, LiveSet, Ran, Runnable, Schedule};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::statics::AtomicUsize;
+use crate::sync::{Arc, Mutex, UnsafeCell, thread};
+
+/// A home with a queue that everybody may run.
+#[derive(Debug)]
+pub(super) struct Home {
+    queue: Mutex<VecDeque<Runnable>>,
+    live: LiveSet,
+}
+
+// SAFETY: every thread of a model holds the home in an `Arc`, which does not move it, until it is done with the tasks.
+unsafe impl Schedule for Home {
+    fn schedule(&self, runnable: Runnable) {
+        self.queue.lock().push_back(runnable);
+    }
+
+    fn live(&self) -> &LiveSet {
+        &self.live
+    }
+}
+
+impl Home {
+    pub(super) fn new() -> Arc<Home> {
+        Arc::new(Home { queue: Mutex::new(VecDeque::new()), live: LiveSet::new() })
+    }
+
+    #[track_caller]
+    pub(super) fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send,
+    {
+        let (runnable, handle) = cell::spawn::<F, Home>(future, Location::caller());
+        self.schedule(runnable);
+        handle
+    }
+
+    /// Runs what is queued until nothing is.
+    pub(super) fn run_all(&self) {
+        loop {
+            let next = self.queue.lock().pop_front();
+            let Some(runnable) = next else { return };
+            if let Ran::Again(runnable) = runnable.run(self) {
+                self.schedule(runnable);
+            }
+        }
+    }
+
+    /// Whether no task is queued, and none is filed.
+    pub(super) fn is_deserted(&self) -> bool {
+        self.queue.lock().is_empty() && self.live.is_empty()
+    }
+}
+
+/// What has happened to a task.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    polls: AtomicUsize,
+    futures: AtomicUsize,
+    outputs: AtomicUsize,
+}
+
+impl Counts {
+    pub(super) fn new() -> Arc<Counts> {
+        Arc::new(Counts::default())
+    }
+
+    pub(super) fn polls(&self) -> usize {
+        self.polls.load(Ordering::Relaxed)
+    }
+
+    /// Drops of the future.
+    pub(super) fn futures(&self) -> usize {
+        self.futures.load(Ordering::Relaxed)
+    }
+
+    /// Drops of the output.
+    pub(super) fn outputs(&self) -> usize {
+        self.outputs.load(Ordering::Relaxed)
+    }
+}
+
+/// A future that counts; `poll` is what it does.
+pub(super) struct Counted<P> {
+    pub(super) counts: Arc<Counts>,
+    pub(super) poll: P,
+}
+
+/// An output that counts.
+#[derive(Debug)]
+pub(super) struct Output(pub(super) Arc<Counts>);
+
+impl<P> Unpin for Counted<P> {}
+
+impl<P: FnMut(&Waker) -> bool> Future for Counted<P> {
+    type Output = Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Output> {
+        self.counts.polls.fetch_add(1, Ordering::Relaxed);
+        let ready = (self.poll)(cx.waker());
+        if ready { Poll::Ready(Output(Arc::clone(&self.counts))) } else { Poll::Pending }
+    }
+}
+
+impl<P> Drop for Counted<P> {
+    fn drop(&mut self) {
+        self.counts.futures.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.0.outputs.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A task that has been polled once, is idle, and can be woken by the answered waker. A later poll ends it if `ready`.
+#[track_caller]
+pub(super) fn idle_task(
+    home: &Home,
+    counts: &Arc<Counts>,
+    mut ready: impl FnMut() -> bool + Send + 'static,
+) -> (JoinHandle<Output>, Waker) {
+    let left = Arc::new(Mutex::new(None));
+    let place = Arc::clone(&left);
+    let mut first = true;
+    let poll = move |waker: &Waker| {
+        if std::mem::take(&mut first) {
+            *place.lock() = Some(waker.clone());
+            return false;
+        }
+        ready()
+    };
+    let handle = home.spawn(Counted { counts: Arc::clone(counts), poll });
+    home.run_all();
+    let waker = left.lock().take().expect("the first poll leaves a waker");
+    (handle, waker)
+}
+
+/// A joiner's waker that counts.
+#[derive(Debug, Default)]
+pub(super) struct Bell(AtomicUsize);
+
+impl Bell {
+    pub(super) fn new() -> Arc<Bell> {
+        Arc::new(Bell::default())
+    }
+
+    pub(super) fn rings(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn waker(self: &Arc<Self>) -> Waker {
+        Arc::clone(self).into()
+    }
+
+    /// Whether no waker of this bell is left anywhere.
+    pub(super) fn is_alone(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) == 1
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Polls a handle on behalf of `bell`.
+pub(super) fn poll_join<T>(handle: &mut JoinHandle<T>, bell: &Arc<Bell>) -> Poll<Result<T, JoinError>> {
+    Pin::new(handle).poll(&mut Context::from_waker(&bell.waker()))
+}
+
+/// One value, sent once. The value itself is a plain cell: loom sees whoever reads it too early.
+#[derive(Debug)]
+pub(super) struct Oneshot {
+    value: UnsafeCell<usize>,
+    sent: AtomicBool,
+    receiver: Mutex<Option<Waker>>,
+}
+
+// SAFETY: the value is written before `sent` is set, and read after it has been seen.
+unsafe impl Send for Oneshot {}
+// SAFETY: as above.
+unsafe impl Sync for Oneshot {}
+
+impl Oneshot {
+    pub(super) fn new() -> Arc<Oneshot> {
+        Arc::new(Oneshot { value: UnsafeCell::new(0), sent: AtomicBool::new(false), receiver: Mutex::new(None) })
+    }
+
+    pub(super) fn send(&self, value: usize) {
+        // SAFETY: nobody reads before `sent` is set, and nobody else writes.
+        self.value.with_mut(|place| unsafe { *place = value });
+        // Ordering: Release — publishes the value; pairs with the Acquire in `get`.
+        self.sent.store(true, Ordering::Release);
+        let receiver = self.receiver.lock().take();
+        if let Some(receiver) = receiver {
+            receiver.wake();
+        }
+    }
+
+    fn get(&self) -> Option<usize> {
+        // Ordering: Acquire — pairs with the Release in `send`.
+        // SAFETY: the value has been sent, and is not written again.
+        self.sent.load(Ordering::Acquire).then(|| self.value.with(|place| unsafe { *place }))
+    }
+}
+
+/// The receiving end of a oneshot.
+#[derive(Debug)]
+pub(super) struct Receive(pub(super) Arc<Oneshot>);
+
+impl Future for Receive {
+    type Output = usize;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<usize> {
+        if let Some(value) = self.0.get() {
+            return Poll::Ready(value);
+        }
+        let waker = cx.waker().clone();
+        let old = self.0.receiver.lock().replace(waker);
+        drop(old);
+        // What was sent before the waker was there.
+        self.0.get().map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+/// Starts a thread of a model.
+pub(super) fn start<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> thread::JoinHandle<T> {
+    thread::Builder::new().spawn(run).expect("a thread")
+}
+
+/// So many queued tasks that are never polled, for queues to pass on.
+pub(super) fn parcels(count: usize) -> Vec<Runnable> {
+    let parcel = || {
+        let (runnable, handle) = cell::spawn::<_, Home>(std::future::pending::<()>(), Location::caller());
+        drop(handle);
+        // The link belongs to whoever holds the runnable: with this write and the one of `Haul`, loom sees a second holder.
+        runnable.set_queue_next(None);
+        runnable
+    };
+    std::iter::repeat_with(parcel).take(count).collect()
+}
+
+/// What somebody has taken out of a queue.
+#[derive(Debug, Default)]
+pub(super) struct Haul(Vec<Runnable>);
+
+impl Haul {
+    pub(super) fn new() -> Haul {
+        Haul::default()
+    }
+
+    pub(super) fn take(&mut self, runnable: Runnable) {
+        runnable.set_queue_next(None);
+        self.0.push(runnable);
+    }
+
+    pub(super) fn join(&mut self, other: Haul) {
+        self.0.extend(other.0);
+    }
+}
+
+impl Extend<Runnable> for Haul {
+    fn extend<I: IntoIterator<Item = Runnable>>(&mut self, parcels: I) {
+        parcels.into_iter().for_each(|parcel| self.take(parcel));
+    }
+}
+
+/// The ledger: the ids of what was queued.
+pub(super) struct Ledger(Vec<Id>);
+
+impl Ledger {
+    pub(super) fn of(parcels: &[Runnable]) -> Ledger {
+        let mut ids: Vec<Id> = parcels.iter().map(|parcel| parcel.header().id()).collect();
+        ids.sort();
+        Ledger(ids)
+    }
+
+    /// Each was taken once, and nothing else was.
+    #[track_caller]
+    pub(super) fn balances(self, haul: Haul) {
+        let mut taken: Vec<Id> = haul.0.iter().map(|parcel| parcel.header().id()).collect();
+        taken.sort();
+        if taken != self.0 {
+            // One that was taken twice must not be dropped twice.
+            std::mem::forget(haul);
+            panic!("queued {:?}, taken {taken:?}", self.0);
+        }
+    }
+}
