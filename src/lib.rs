@@ -51,6 +51,7 @@ mod idle;
 pub mod io;
 mod list;
 mod local;
+mod memory;
 pub mod net;
 mod park;
 mod phase;

@@ -80,7 +80,7 @@ where
 /// heist::task::yield_now().await;
 /// # });
 /// ```
-pub async fn yield_now() {
+pub fn yield_now() -> impl Future<Output = ()> + Send + Sync {
     struct YieldNow(bool);
 
     impl Future for YieldNow {
@@ -95,7 +95,7 @@ pub async fn yield_now() {
         }
     }
 
-    YieldNow(false).await;
+    YieldNow(false)
 }
 
 /// The id of the task that runs this.

@@ -4,6 +4,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::context;
+use crate::memory::OpenShelves;
 use crate::pool::{Hook, Pool};
 use crate::sentinel::Sentinel;
 use crate::shutdown;
@@ -79,6 +80,7 @@ impl Threads {
 fn sit(pool: &Arc<Pool>, seat: usize) {
     let seat = &pool.seats[seat];
     call(&pool.settings.on_thread_start);
+    let _shelves = OpenShelves::open();
     if let Some(local) = seat.take_lease() {
         Worker::new(pool, seat, &local).run();
         shutdown::clear_seat(pool, seat, &local);

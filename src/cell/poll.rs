@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use super::error::{cancelled, panicked};
 use super::state::{Complete, Start, Suspend};
 use super::{Header, JoinError, Ran, Runnable, Schedule, waker};
+use crate::memory;
 use crate::sync::UnsafeCell;
 use crate::sync::atomic::Ordering;
 use crate::wakes::{contained, discard, wake_contained};
@@ -233,7 +234,9 @@ pub(super) unsafe fn take_output<F: Future>(header: NonNull<Header>, place: *mut
 
 /// See [`Vtable::free`](super::header::Vtable).
 pub(super) unsafe fn free<F: Future>(header: NonNull<Header>) {
-    // SAFETY: the cell came from a box of this type, and nobody else can reach it. Its storage is a union: nothing in it is
-    // dropped again.
-    drop(unsafe { Box::from_raw(header.cast::<Cell<F>>().as_ptr()) });
+    let cell = header.cast::<Cell<F>>();
+    // SAFETY: nobody else can reach the cell. Its storage is a union: nothing in it is dropped again.
+    unsafe { cell.drop_in_place() };
+    // SAFETY: the memory came from `allocate` for this type, and holds nothing any more.
+    unsafe { memory::release(cell) };
 }

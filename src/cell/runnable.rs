@@ -9,6 +9,7 @@ use std::ptr::NonNull;
 use super::header::Vtable;
 use super::poll::{self, Cell};
 use super::{Header, JoinHandle, Schedule};
+use crate::memory;
 use crate::sync::UnsafeCell;
 
 /// The single right to poll a task. Queues hold these.
@@ -115,12 +116,13 @@ where
     F: Future,
     S: Schedule,
 {
-    let cell = Box::new(Cell {
-        header: Header::new(&Table::<F, S>::VTABLE, location),
-        storage: UnsafeCell::new(poll::Storage { future: ManuallyDrop::new(future) }),
-    });
+    let place = memory::allocate::<Cell<F>>();
+    let header = Header::new(&Table::<F, S>::VTABLE, location);
+    let storage = UnsafeCell::new(poll::Storage { future: ManuallyDrop::new(future) });
+    // SAFETY: the place is fresh, and one for a cell.
+    unsafe { place.write(Cell { header, storage }) };
     // The pointer keeps the provenance of the whole cell.
-    let header = NonNull::from(Box::leak(cell)).cast();
+    let header = place.cast();
     // SAFETY: a task is born with one `Runnable`...
     let runnable = unsafe { Runnable::from_raw(header) };
     // SAFETY: ...and with one handle to an output of its future's type.

@@ -57,16 +57,19 @@ impl Ring {
         (Owner { ring: Arc::clone(&ring), tail: Cell::new(START) }, Thief { ring })
     }
 
+    #[inline]
     fn slot(&self, cursor: u32) -> &AtomicPtr<Header> {
         &self.slots[cursor as usize % CAPACITY]
     }
 
     /// The pointer at `cursor`; a `Runnable` only if head can be advanced past it.
+    #[inline]
     fn read(&self, cursor: u32) -> *mut Header {
         // Ordering: Relaxed — published by the tail (to a thief) or written by the reader itself (the owner).
         self.slot(cursor).load(Ordering::Relaxed)
     }
 
+    #[inline]
     fn write(&self, cursor: u32, task: *mut Header) {
         // Ordering: Relaxed — published by the store of the tail that follows.
         self.slot(cursor).store(task, Ordering::Relaxed);
@@ -163,6 +166,7 @@ impl Owner {
     }
 
     /// Publishes `count` slots that have been written behind the tail.
+    #[inline]
     fn advance(&self, count: u32) {
         let tail = self.tail.get().wrapping_add(count);
         self.tail.set(tail);

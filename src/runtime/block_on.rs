@@ -5,6 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Wake, Waker};
 
 use crate::context;
+use crate::memory::OpenShelves;
 use crate::park::Parker;
 use crate::pool::Pool;
 use crate::sync::Arc;
@@ -109,6 +110,7 @@ fn drive_seat<F: Future>(root: &Root, future: Pin<&mut F>, cx: &mut Context<'_>)
     let local = seat.take_lease()?;
     root.pool.drivers.leave(&root.parker);
     let driver = Driver { root, local: Some(local) };
+    let _shelves = OpenShelves::open();
     root.set_driving(true);
     let worker = Worker::new(&root.pool, seat, driver.local.as_deref().expect("the lease has just been taken"));
     worker.sit(|| drive_to_the_end(root, &worker, future, cx))
@@ -120,12 +122,14 @@ fn drive_to_the_end<F: Future>(
     mut future: Pin<&mut F>,
     cx: &mut Context<'_>,
 ) -> Option<F::Output> {
+    let _polling = context::polling();
     loop {
-        if let Some(output) = poll_root(root, future.as_mut(), cx) {
-            worker.stand_up();
-            return Some(output);
+        if root.has_wake() {
+            if let Some(output) = poll_root(root, future.as_mut(), cx) {
+                worker.stand_up();
+                return Some(output);
+            }
         }
-        let _polling = context::polling();
         match worker.step() {
             Step::WouldRest if !root.has_wake() => worker.rest(),
             Step::WouldRest => worker.stand_up(),

@@ -40,6 +40,12 @@ impl<T: ?Sized> UnsafeCell<T> {
     }
 }
 
+/// Runs a model once; the loom engine runs it under every interleaving.
+#[cfg(test)]
+pub(crate) fn model(f: impl Fn() + Sync + Send + 'static) {
+    f();
+}
+
 /// Says that a piece of memory is alive. Nothing in a server; a test counts them.
 #[cfg(not(test))]
 #[derive(Debug)]
@@ -84,10 +90,4 @@ mod counted {
             let _ = ALIVE.try_with(|alive| alive.set(alive.get() - 1));
         }
     }
-}
-
-/// Runs a model once; the loom engine runs it under every interleaving.
-#[cfg(test)]
-pub(crate) fn model(f: impl Fn() + Sync + Send + 'static) {
-    f();
 }
