@@ -30,7 +30,10 @@ const OPERATIONS: [Operation; 7] = [
 ];
 
 /// The smaller of the two runs.
-const TIMES: u64 = 2_000;
+const TIMES: u64 = 4_000;
+
+/// Tasks that fit into a ring together.
+const BATCH: u64 = 200;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -86,11 +89,13 @@ fn count(name: &str, times: u64) -> std::io::Result<u64> {
 
 fn spawn(runtime: &Runtime, times: u64) {
     runtime.block_on(async move {
-        for _ in 0..times {
-            drop(heist::spawn(async {}));
+        for _ in 0..times / BATCH {
+            for _ in 1..BATCH {
+                drop(heist::spawn(async {}));
+            }
+            // A ring is served in order: when this one has run, so have the others.
+            heist::spawn(async {}).await.expect("it does not panic");
         }
-        // The queues are served in order: when this one has run, so have the others.
-        heist::spawn(async {}).await.expect("it does not panic");
     });
 }
 
@@ -107,10 +112,12 @@ fn spawn_join(runtime: &Runtime, times: u64) {
 }
 
 fn spawn_outside(runtime: &Runtime, times: u64) {
-    for _ in 0..times {
-        drop(runtime.spawn(async {}));
+    for _ in 0..times / BATCH {
+        for _ in 1..BATCH {
+            drop(runtime.spawn(async {}));
+        }
+        runtime.block_on(runtime.spawn(async {})).expect("it does not panic");
     }
-    runtime.block_on(runtime.spawn(async {})).expect("it does not panic");
 }
 
 fn yields(runtime: &Runtime, times: u64) {
