@@ -11,6 +11,6 @@ mod blocking;
 mod global;
 mod readiness;
 mod ring;
-mod support;
+pub(crate) mod support;
 mod task;
 mod timers;

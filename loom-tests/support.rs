@@ -15,14 +15,16 @@ use crate::sync::{Arc, Mutex, UnsafeCell, thread};
 
 /// A home with a queue that everybody may run.
 #[derive(Debug)]
-pub(super) struct Home {
+pub(crate) struct Home {
     queue: Mutex<VecDeque<Runnable>>,
     live: LiveSet,
+    scheduled: AtomicUsize,
 }
 
 // SAFETY: every thread of a model holds the home in an `Arc`, which does not move it, until it is done with the tasks.
 unsafe impl Schedule for Home {
     fn schedule(&self, runnable: Runnable) {
+        self.scheduled.fetch_add(1, Ordering::Relaxed);
         self.queue.lock().push_back(runnable);
     }
 
@@ -32,75 +34,83 @@ unsafe impl Schedule for Home {
 }
 
 impl Home {
-    pub(super) fn new() -> Arc<Home> {
-        Arc::new(Home { queue: Mutex::new(VecDeque::new()), live: LiveSet::new() })
+    pub(crate) fn new() -> Arc<Home> {
+        Arc::new(Home { queue: Mutex::new(VecDeque::new()), live: LiveSet::new(), scheduled: AtomicUsize::new(0) })
     }
 
     #[track_caller]
-    pub(super) fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    pub(crate) fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send,
     {
         let (runnable, handle) = cell::spawn::<F, Home>(future, Location::caller());
-        self.schedule(runnable);
+        self.queue.lock().push_back(runnable);
         handle
     }
 
     /// Runs what is queued until nothing is.
-    pub(super) fn run_all(&self) {
-        loop {
-            let next = self.queue.lock().pop_front();
-            let Some(runnable) = next else { return };
+    pub(crate) fn run_all(&self) {
+        while let Some(runnable) = self.next() {
             if let Ran::Again(runnable) = runnable.run(self) {
-                self.schedule(runnable);
+                self.queue.lock().push_back(runnable);
             }
         }
     }
 
+    /// Takes the oldest out.
+    pub(crate) fn next(&self) -> Option<Runnable> {
+        self.queue.lock().pop_front()
+    }
+
+    /// How often a waker has queued a task here.
+    pub(crate) fn scheduled(&self) -> usize {
+        self.scheduled.load(Ordering::Relaxed)
+    }
+
     /// Whether no task is queued, and none is filed.
-    pub(super) fn is_deserted(&self) -> bool {
+    pub(crate) fn is_deserted(&self) -> bool {
         self.queue.lock().is_empty() && self.live.is_empty()
     }
 }
 
 /// What has happened to a task.
 #[derive(Debug, Default)]
-pub(super) struct Counts {
+pub(crate) struct Counts {
     polls: AtomicUsize,
     futures: AtomicUsize,
     outputs: AtomicUsize,
 }
 
 impl Counts {
-    pub(super) fn new() -> Arc<Counts> {
+    pub(crate) fn new() -> Arc<Counts> {
         Arc::new(Counts::default())
     }
 
-    pub(super) fn polls(&self) -> usize {
+    pub(crate) fn polls(&self) -> usize {
         self.polls.load(Ordering::Relaxed)
     }
 
     /// Drops of the future.
-    pub(super) fn futures(&self) -> usize {
+    pub(crate) fn futures(&self) -> usize {
         self.futures.load(Ordering::Relaxed)
     }
 
     /// Drops of the output.
-    pub(super) fn outputs(&self) -> usize {
+    pub(crate) fn outputs(&self) -> usize {
         self.outputs.load(Ordering::Relaxed)
     }
 }
 
 /// A future that counts; `poll` is what it does.
-pub(super) struct Counted<P> {
-    pub(super) counts: Arc<Counts>,
-    pub(super) poll: P,
+pub(crate) struct Counted<P> {
+    pub(crate) counts: Arc<Counts>,
+    pub(crate) poll: P,
 }
 
 /// An output that counts.
 #[derive(Debug)]
-pub(super) struct Output(pub(super) Arc<Counts>);
+pub(crate) struct Output(pub(crate) Arc<Counts>);
 
 impl<P> Unpin for Counted<P> {}
 
@@ -128,7 +138,7 @@ impl Drop for Output {
 
 /// A task that has been polled once, is idle, and can be woken by the answered waker. A later poll ends it if `ready`.
 #[track_caller]
-pub(super) fn idle_task(
+pub(crate) fn idle_task(
     home: &Home,
     counts: &Arc<Counts>,
     mut ready: impl FnMut() -> bool + Send + 'static,
@@ -151,23 +161,23 @@ pub(super) fn idle_task(
 
 /// A joiner's waker that counts.
 #[derive(Debug, Default)]
-pub(super) struct Bell(AtomicUsize);
+pub(crate) struct Bell(AtomicUsize);
 
 impl Bell {
-    pub(super) fn new() -> Arc<Bell> {
+    pub(crate) fn new() -> Arc<Bell> {
         Arc::new(Bell::default())
     }
 
-    pub(super) fn rings(&self) -> usize {
+    pub(crate) fn rings(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 
-    pub(super) fn waker(self: &Arc<Self>) -> Waker {
+    pub(crate) fn waker(self: &Arc<Self>) -> Waker {
         Arc::clone(self).into()
     }
 
     /// Whether no waker of this bell is left anywhere.
-    pub(super) fn is_alone(self: &Arc<Self>) -> bool {
+    pub(crate) fn is_alone(self: &Arc<Self>) -> bool {
         Arc::strong_count(self) == 1
     }
 }
@@ -183,13 +193,13 @@ impl Wake for Bell {
 }
 
 /// Polls a handle on behalf of `bell`.
-pub(super) fn poll_join<T>(handle: &mut JoinHandle<T>, bell: &Arc<Bell>) -> Poll<Result<T, JoinError>> {
+pub(crate) fn poll_join<T>(handle: &mut JoinHandle<T>, bell: &Arc<Bell>) -> Poll<Result<T, JoinError>> {
     Pin::new(handle).poll(&mut Context::from_waker(&bell.waker()))
 }
 
 /// One value, sent once. The value itself is a plain cell: loom sees whoever reads it too early.
 #[derive(Debug)]
-pub(super) struct Oneshot {
+pub(crate) struct Oneshot {
     value: UnsafeCell<usize>,
     sent: AtomicBool,
     receiver: Mutex<Option<Waker>>,
@@ -201,11 +211,11 @@ unsafe impl Send for Oneshot {}
 unsafe impl Sync for Oneshot {}
 
 impl Oneshot {
-    pub(super) fn new() -> Arc<Oneshot> {
+    pub(crate) fn new() -> Arc<Oneshot> {
         Arc::new(Oneshot { value: UnsafeCell::new(0), sent: AtomicBool::new(false), receiver: Mutex::new(None) })
     }
 
-    pub(super) fn send(&self, value: usize) {
+    pub(crate) fn send(&self, value: usize) {
         // SAFETY: nobody reads before `sent` is set, and nobody else writes.
         self.value.with_mut(|place| unsafe { *place = value });
         // Ordering: Release — publishes the value; pairs with the Acquire in `get`.
@@ -225,7 +235,7 @@ impl Oneshot {
 
 /// The receiving end of a oneshot.
 #[derive(Debug)]
-pub(super) struct Receive(pub(super) Arc<Oneshot>);
+pub(crate) struct Receive(pub(crate) Arc<Oneshot>);
 
 impl Future for Receive {
     type Output = usize;
@@ -243,12 +253,12 @@ impl Future for Receive {
 }
 
 /// Starts a thread of a model.
-pub(super) fn start<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> thread::JoinHandle<T> {
+pub(crate) fn start<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> thread::JoinHandle<T> {
     thread::Builder::new().spawn(run).expect("a thread")
 }
 
 /// So many queued tasks that are never polled, for queues to pass on.
-pub(super) fn parcels(count: usize) -> Vec<Runnable> {
+pub(crate) fn parcels(count: usize) -> Vec<Runnable> {
     let parcel = || {
         let (runnable, handle) = cell::spawn::<_, Home>(std::future::pending::<()>(), Location::caller());
         drop(handle);
@@ -261,19 +271,19 @@ pub(super) fn parcels(count: usize) -> Vec<Runnable> {
 
 /// What somebody has taken out of a queue.
 #[derive(Debug, Default)]
-pub(super) struct Haul(Vec<Runnable>);
+pub(crate) struct Haul(Vec<Runnable>);
 
 impl Haul {
-    pub(super) fn new() -> Haul {
+    pub(crate) fn new() -> Haul {
         Haul::default()
     }
 
-    pub(super) fn take(&mut self, runnable: Runnable) {
+    pub(crate) fn take(&mut self, runnable: Runnable) {
         runnable.set_queue_next(None);
         self.0.push(runnable);
     }
 
-    pub(super) fn join(&mut self, other: Haul) {
+    pub(crate) fn join(&mut self, other: Haul) {
         self.0.extend(other.0);
     }
 }
@@ -285,10 +295,10 @@ impl Extend<Runnable> for Haul {
 }
 
 /// The ledger: the ids of what was queued.
-pub(super) struct Ledger(Vec<Id>);
+pub(crate) struct Ledger(Vec<Id>);
 
 impl Ledger {
-    pub(super) fn of(parcels: &[Runnable]) -> Ledger {
+    pub(crate) fn of(parcels: &[Runnable]) -> Ledger {
         let mut ids: Vec<Id> = parcels.iter().map(|parcel| parcel.header().id()).collect();
         ids.sort();
         Ledger(ids)
@@ -296,7 +306,7 @@ impl Ledger {
 
     /// Each was taken once, and nothing else was.
     #[track_caller]
-    pub(super) fn balances(self, haul: Haul) {
+    pub(crate) fn balances(self, haul: Haul) {
         let mut taken: Vec<Id> = haul.0.iter().map(|parcel| parcel.header().id()).collect();
         taken.sort();
         if taken != self.0 {

@@ -17,6 +17,11 @@ pub use join::{AbortHandle, JoinHandle};
 pub(crate) use runnable::{Ran, Runnable};
 pub(crate) use set::LiveSet;
 
+#[cfg(all(test, not(heist_loom)))]
+mod panic_tests;
+#[cfg(all(test, not(heist_loom)))]
+mod tests;
+
 use std::future::Future;
 use std::panic::Location;
 

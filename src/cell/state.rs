@@ -275,7 +275,8 @@ impl Snapshot {
         self.0 & bits != 0
     }
 
-    fn refs(self) -> usize {
+    /// How many wakers and abort handles there are.
+    pub(crate) fn refs(self) -> usize {
         self.0 / REF
     }
 

@@ -1,0 +1,293 @@
+//! The queues on the real engine: against a plain model, at their edges, and under load.
+
+use std::collections::VecDeque;
+
+use super::*;
+use crate::cell::{Id, Runnable};
+use crate::loom_tests::support::{Haul, Ledger, parcels};
+use crate::sync::Arc;
+use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use crate::sync::thread;
+
+/// xorshift64: enough to choose among a few steps.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % sides
+    }
+}
+
+fn id(runnable: &Runnable) -> Id {
+    runnable.header().id()
+}
+
+fn ids(chain: Chain) -> Vec<Id> {
+    let mut chain = chain;
+    std::iter::from_fn(|| chain.pop()).map(|runnable| id(&runnable)).collect()
+}
+
+fn pop(owner: &Owner) -> Option<Id> {
+    owner.pop().map(|runnable| id(&runnable))
+}
+
+/// A full ring, and what is in it, oldest first.
+fn full() -> (Owner, Thief, Vec<Id>) {
+    let (owner, thief) = Ring::ends();
+    let all = parcels(CAPACITY);
+    let ids = all.iter().map(id).collect();
+    all.into_iter().for_each(|parcel| owner.push(parcel).expect("there is room"));
+    (owner, thief, ids)
+}
+
+/// One of each step against a `VecDeque`.
+struct Twins {
+    owner: Owner,
+    thief: Thief,
+    model: VecDeque<Id>,
+    global: Vec<Id>,
+}
+
+impl Twins {
+    fn push(&mut self) {
+        let parcel = parcels(1).pop().expect("one");
+        let new = id(&parcel);
+        let Err(parcel) = self.owner.push(parcel) else { return self.model.push_back(new) };
+        assert_eq!(self.model.len(), CAPACITY, "a ring that is not full refused a task");
+        let chain = self.owner.overflow(parcel);
+        let expected: Vec<Id> = self.model.drain(CAPACITY / 2..).chain([new]).collect();
+        assert_eq!(chain.len(), expected.len());
+        let sent = ids(chain);
+        assert_eq!(sent, expected);
+        self.global.extend(sent);
+    }
+
+    /// The older half of what is there, rounded up, and no more than fits.
+    fn steal(&mut self, room: usize, least: usize) {
+        let (mine, _) = Ring::ends();
+        let there = parcels(CAPACITY - room);
+        let before = there.len();
+        there.into_iter().for_each(|parcel| mine.push(parcel).expect("there is room"));
+        let first = self.thief.steal(&mine, least).map(|runnable| id(&runnable));
+        if self.model.is_empty() || self.model.len() < least {
+            assert_eq!((first, mine.len()), (None, before));
+            return;
+        }
+        let half = self.model.len().div_ceil(2).min(room + 1);
+        let expected: Vec<Id> = self.model.drain(..half).collect();
+        (0..before).for_each(|_| drop(mine.pop()));
+        let got: Vec<Id> = first.into_iter().chain(std::iter::from_fn(|| pop(&mine))).collect();
+        assert_eq!(got, expected);
+    }
+}
+
+#[test]
+fn a_ring_behaves_like_a_deque() {
+    for seed in 1..=20 {
+        let mut dice = Dice(seed * 0x9E37_79B9);
+        let (owner, thief) = Ring::ends();
+        let mut twins = Twins { owner, thief, model: VecDeque::new(), global: Vec::new() };
+        // Now pushes outweigh pops, now pops pushes: it meets both edges.
+        for round in 0..4_000 {
+            let pushes = if round / 1_000 % 2 == 0 { 7 } else { 2 };
+            match dice.below(10) {
+                step if step < pushes => twins.push(),
+                9 if dice.below(20) == 0 => twins.steal(dice.below(CAPACITY as u64 + 1) as usize, 1 + dice.below(3) as usize),
+                _ => assert_eq!(pop(&twins.owner), twins.model.pop_front()),
+            }
+            assert_eq!((twins.owner.len(), twins.thief.len()), (twins.model.len(), twins.model.len()));
+        }
+        assert!(!twins.global.is_empty(), "it never overflowed");
+    }
+}
+
+#[test]
+fn an_overflow_sends_the_newest_half_and_the_new_task_oldest_first() {
+    let (owner, _thief, all) = full();
+    let new = parcels(1).pop().expect("one");
+    let last = id(&new);
+    let new = owner.push(new).expect_err("it is full");
+    let sent = ids(owner.overflow(new));
+    assert_eq!(sent[..CAPACITY / 2], all[CAPACITY / 2..]);
+    assert_eq!(sent[CAPACITY / 2..], [last]);
+    assert_eq!(owner.len(), CAPACITY / 2);
+    let kept: Vec<Id> = std::iter::from_fn(|| pop(&owner)).collect();
+    assert_eq!(kept, all[..CAPACITY / 2]);
+}
+
+#[test]
+fn an_overflow_that_finds_room_sends_nothing() {
+    let (owner, thief, all) = full();
+    let (mine, _) = Ring::ends();
+    let new = owner.push(parcels(1).pop().expect("one")).expect_err("it is full");
+    let last = id(&new);
+    assert_eq!(thief.steal(&mine, 1).map(|first| id(&first)), Some(all[0]));
+    assert!(owner.overflow(new).is_empty());
+    let kept: Vec<Id> = std::iter::from_fn(|| pop(&owner)).collect();
+    assert_eq!(kept, [&all[CAPACITY / 2..], &[last]].concat());
+}
+
+#[test]
+fn a_thief_without_room_takes_one() {
+    let (_owner, thief, all) = full();
+    let (mine, _, own) = full();
+    assert_eq!(thief.steal(&mine, 1).map(|first| id(&first)), Some(all[0]));
+    assert_eq!((thief.len(), mine.len()), (CAPACITY - 1, CAPACITY));
+    assert_eq!(pop(&mine), Some(own[0]));
+}
+
+#[test]
+fn a_ring_that_goes_drops_what_is_in_it() {
+    let alive = crate::sync::Tracked::alive();
+    let (owner, thief, _) = full();
+    (0..3).for_each(|_| drop(owner.pop()));
+    drop(owner);
+    assert_eq!(crate::sync::Tracked::alive() - alive, CAPACITY as isize - 3);
+    drop(thief);
+    assert_eq!(crate::sync::Tracked::alive(), alive);
+}
+
+#[test]
+fn a_slot_keeps_the_last_and_answers_the_one_before() {
+    let slot = LifoSlot::new();
+    let mut all = parcels(2).into_iter();
+    let names: Vec<Id> = all.as_slice().iter().map(id).collect();
+    assert!(slot.is_empty() && slot.pop().is_none() && slot.glimpse().is_none());
+    assert!(slot.push(all.next().expect("one")).is_none());
+    let old = slot.glimpse().expect("it is there");
+    let displaced = slot.push(all.next().expect("two")).expect("the first");
+    assert_eq!(id(&displaced), names[0]);
+    assert!(slot.claim(old).is_none(), "what was glimpsed is gone");
+    let seen = slot.glimpse().expect("the second");
+    assert_eq!(slot.claim(seen).map(|claimed| id(&claimed)), Some(names[1]));
+    assert!(slot.is_empty() && slot.claim(seen).is_none());
+}
+
+#[test]
+fn a_global_queue_is_first_in_first_out_and_splits_where_it_is_told() {
+    let queue = GlobalQueue::new();
+    let all = parcels(6);
+    let names: Vec<Id> = all.iter().map(id).collect();
+    let mut all = all.into_iter();
+    assert!(queue.take(1).is_empty());
+    assert!(queue.push_new(all.next().expect("one")).is_ok());
+    queue.push_woken(all.next().expect("two"));
+    let mut chain = Chain::new();
+    all.by_ref().take(3).for_each(|parcel| chain.push(parcel));
+    queue.push_chain(chain);
+    queue.push_chain(Chain::new());
+    assert_eq!(queue.len(), 5);
+    assert_eq!(ids(queue.take(2)), names[..2]);
+    queue.close();
+    let refused = queue.push_new(all.next().expect("six")).expect_err("it is closed");
+    queue.push_woken(refused);
+    assert_eq!(ids(queue.take(usize::MAX)), names[2..]);
+    assert_eq!(queue.len(), 0);
+}
+
+/// How many tasks the stress passes on.
+const MANY: usize = 1_000_000;
+
+/// Passed on again and again: the stress needs the pointers, not new tasks.
+const PARCELS: usize = 2 * CAPACITY;
+
+/// Each parcel is in one place at a time; whoever takes it says so, and only then may it be pushed again.
+struct Post {
+    held: Vec<AtomicU8>,
+    first: u64,
+    taken: AtomicUsize,
+}
+
+impl Post {
+    /// Marks a parcel as taken out.
+    fn take(&self, runnable: &Runnable) {
+        let number = (id(runnable).get() - self.first) as usize;
+        // Ordering: AcqRel — each change of hands follows the one before.
+        let was = self.held[number].swap(1, Ordering::AcqRel);
+        assert_eq!(was, 0, "parcel {number} was taken twice");
+        self.taken.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Marks a parcel as queued.
+    fn send(&self, runnable: &Runnable) {
+        let number = (id(runnable).get() - self.first) as usize;
+        // Ordering: AcqRel — as above.
+        let was = self.held[number].swap(0, Ordering::AcqRel);
+        assert_eq!(was, 1, "parcel {number} was in two places");
+    }
+}
+
+#[test]
+fn a_million_tasks_pass_an_owner_and_two_thieves_once_each() {
+    let all = parcels(PARCELS);
+    let ledger = Ledger::of(&all);
+    let first = all.iter().map(|parcel| id(parcel).get()).min().expect("there are some");
+    let last = all.iter().map(|parcel| id(parcel).get()).max().expect("there are some");
+    let held = (first..=last).map(|_| AtomicU8::new(1)).collect();
+    let post = Arc::new(Post { held, first, taken: AtomicUsize::new(0) });
+    let (owner, thief) = Ring::ends();
+    // What the thieves have taken comes back to the owner through here.
+    let back = Arc::new(GlobalQueue::new());
+    let over = Arc::new(AtomicBool::new(false));
+    let thieves = [(); 2].map(|()| {
+        let (thief, back, over, post) = (thief.clone(), Arc::clone(&back), Arc::clone(&over), Arc::clone(&post));
+        let run = move || rob(&thief, &back, &over, &post);
+        thread::Builder::new().spawn(run).expect("a thread")
+    });
+
+    all.into_iter().for_each(|parcel| back.push_woken(parcel));
+    let mut own = 0;
+    while post.taken.load(Ordering::Relaxed) < MANY {
+        let mut chain = back.take(CAPACITY / 2);
+        if chain.is_empty() {
+            thread::yield_now();
+        }
+        while let Some(parcel) = chain.pop() {
+            post.send(&parcel);
+            if let Err(parcel) = owner.push(parcel) {
+                let mut spilled = owner.overflow(parcel);
+                while let Some(parcel) = spilled.pop() {
+                    post.take(&parcel);
+                    back.push_woken(parcel);
+                    own += 1;
+                }
+            }
+        }
+        for _ in 0..CAPACITY / 4 {
+            let Some(parcel) = owner.pop() else { break };
+            post.take(&parcel);
+            back.push_woken(parcel);
+            own += 1;
+        }
+    }
+    // Ordering: Release — nothing depends on it; the joins order the rest.
+    over.store(true, Ordering::Release);
+    let stolen: usize = thieves.into_iter().map(|thief| thief.join().expect("a thief")).sum();
+    let mut haul = Haul::new();
+    haul.extend(std::iter::from_fn(|| owner.pop()));
+    let mut rest = back.take(usize::MAX);
+    haul.extend(std::iter::from_fn(|| rest.pop()));
+    ledger.balances(haul);
+    assert_eq!(own + stolen, post.taken.load(Ordering::Relaxed));
+}
+
+/// A thief's life; answers how many it took.
+fn rob(thief: &Thief, back: &GlobalQueue, over: &AtomicBool, post: &Post) -> usize {
+    let (mine, _) = Ring::ends();
+    let mut stolen = 0;
+    while !over.load(Ordering::Acquire) {
+        let Some(first) = thief.steal(&mine, 1) else {
+            thread::yield_now();
+            continue;
+        };
+        for parcel in std::iter::once(first).chain(std::iter::from_fn(|| mine.pop())) {
+            post.take(&parcel);
+            back.push_woken(parcel);
+            stolen += 1;
+        }
+    }
+    stolen
+}
