@@ -92,7 +92,7 @@ fn a_ring_behaves_like_a_deque() {
         let mut twins = Twins { owner, thief, model: VecDeque::new(), global: Vec::new() };
         // Now pushes outweigh pops, now pops pushes: it meets both edges.
         for round in 0..4_000 {
-            let pushes = if round / 1_000 % 2 == 0 { 7 } else { 2 };
+            let pushes = if round / 1_000 % 2 == 0 { 9 } else { 2 };
             match dice.below(10) {
                 step if step < pushes => twins.push(),
                 9 if dice.below(20) == 0 => twins.steal(dice.below(CAPACITY as u64 + 1) as usize, 1 + dice.below(3) as usize),
