@@ -10,18 +10,21 @@ use crate::loom_tests::support::{Bell, Home, poll_join};
 use crate::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use crate::sync::{Arc, Tracked};
 
+/// A payload. It has no size: nothing is leaked when one is forgotten.
+struct Harmless;
+
 /// A payload whose own destructor panics.
 struct Grenade;
 
 impl Drop for Grenade {
     fn drop(&mut self) {
-        resume_unwind(Box::new("a payload's destructor"));
+        resume_unwind(Box::new(Harmless));
     }
 }
 
 /// Panics, without calling the hook.
 fn burst(grenade: bool) -> ! {
-    if grenade { resume_unwind(Box::new(Grenade)) } else { resume_unwind(Box::new("user code")) }
+    if grenade { resume_unwind(Box::new(Grenade)) } else { resume_unwind(Box::new(Harmless)) }
 }
 
 /// Where user code panics.
