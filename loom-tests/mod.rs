@@ -9,6 +9,8 @@ mod canary;
 
 mod blocking;
 mod global;
+mod idle;
+mod park;
 mod readiness;
 mod ring;
 pub(crate) mod support;

@@ -21,17 +21,20 @@ pub(crate) struct Idle {
 }
 
 /// The counts at one moment.
+///
+/// Whoever grants a wake-up clears the bit first and counts afterwards; the woken may be through with its search by then. So
+/// either count may be too low for a moment, even below zero. Never is a searcher counted that does not search.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Counts(usize);
 
-/// What a worker finds that takes its announcement back.
+/// What a worker is that has taken its announcement back.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Retract {
-    /// It is a plain worker again.
-    Alone,
-    /// Somebody had granted it a wake-up: it is a searcher.
-    Granted,
+    /// A plain worker.
+    Working,
+    /// A searcher: it wanted to be one, or somebody had granted it a wake-up.
+    Searching,
 }
 
 impl Idle {
@@ -52,7 +55,8 @@ impl Idle {
 
     /// Becomes a searcher, if fewer than half of `workers` are. Step down with [`Idle::found`] or [`Idle::announce`].
     pub(crate) fn try_search(&self, workers: usize) -> bool {
-        let allowed = |now: usize| (2 * Counts(now).searchers() < workers).then_some(now + SEARCHER);
+        let allowed =
+            |now: usize| (2 * Counts(now).searchers() < workers as isize).then_some(now.wrapping_add(SEARCHER));
         // Ordering: Relaxed — a searcher reads queues under their own orderings, and its leaving is what is ordered.
         self.counts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, allowed).is_ok()
     }
@@ -62,8 +66,8 @@ impl Idle {
     pub(crate) fn found(&self) -> bool {
         // Ordering: Acquire — pairs with the Release in `handshake`: a submitter that counted on us has published its work.
         let was = Counts(self.counts.fetch_sub(SEARCHER, Ordering::AcqRel));
-        debug_assert!(was.searchers() > 0, "a searcher left that had not come: {was:?}");
-        was.searchers() == 1
+        // Less than one if whoever woke us has not counted us yet.
+        was.searchers() <= 1
     }
 
     /// The worker of `seat` is going to sleep; the last look follows.
@@ -76,16 +80,20 @@ impl Idle {
         self.counts.fetch_add(change, Ordering::AcqRel);
     }
 
-    /// The worker of `seat` is up: because of what its last look found, of an event, of a deadline, or of an unpark.
-    pub(crate) fn retract(&self, seat: usize) -> Retract {
+    /// The worker of `seat` is up, because of what its last look found, an event, a deadline or an unpark; and it goes on as a
+    /// searcher if it likes.
+    pub(crate) fn retract(&self, seat: usize, searching: bool) -> Retract {
         // Ordering: Acquire — pairs with the Release in `claim`.
         let was = self.word(seat).fetch_and(!bit(seat), Ordering::AcqRel);
         if was & bit(seat) == 0 {
-            return Retract::Granted;
+            // Whoever has cleared it counts us as a searcher, or is about to.
+            return Retract::Searching;
         }
-        // Ordering: Acquire — as in `found`: a submitter that saw no bit leaves its work to us.
-        self.counts.fetch_sub(SLEEPER, Ordering::AcqRel);
-        Retract::Alone
+        let change = if searching { SEARCHER } else { 0 };
+        // Ordering: Acquire — as in `found`: a submitter that saw no bit leaves its work to us; Release — goes on with the
+        // sequence of the submitters before us.
+        self.counts.fetch_add(change.wrapping_sub(SLEEPER), Ordering::AcqRel);
+        if searching { Retract::Searching } else { Retract::Working }
     }
 
     /// Whether the worker of `seat` sleeps and has not been granted a wake-up.
@@ -101,10 +109,7 @@ impl Idle {
         // Ordering: Release — publishes the work to `announce`, `retract` and `found`; Acquire — pairs with the Release in
         // `announce`: the bits of those who are counted can be seen.
         let counts = Counts(self.counts.fetch_add(0, Ordering::AcqRel));
-        if counts.searchers() > 0 || counts.sleepers() == 0 {
-            return None;
-        }
-        self.claim()
+        if counts.could_wake() { self.claim() } else { None }
     }
 
     /// Clears one bit, the lowest that is set. Seats fill from below, so the same workers stay warm.
@@ -138,18 +143,28 @@ fn bit(seat: usize) -> u64 {
 }
 
 impl Counts {
-    pub(crate) fn searchers(self) -> usize {
-        self.0 % SLEEPER
+    pub(crate) fn searchers(self) -> isize {
+        // The low half, with its sign.
+        isize::from(self.0 as i16)
     }
 
-    pub(crate) fn sleepers(self) -> usize {
-        self.0 / SLEEPER
+    pub(crate) fn sleepers(self) -> isize {
+        (self.0 as isize).wrapping_sub(self.searchers()) / SLEEPER as isize
     }
 
     /// Somebody sleeps, and nobody searches.
     #[inline]
     pub(crate) fn could_wake(self) -> bool {
-        self.0 >= SLEEPER && self.searchers() == 0
+        self.searchers() <= 0 && self.sleepers() > 0
+    }
+}
+
+impl Drop for Idle {
+    /// With everybody gone nobody sleeps or searches: else a wake-up was granted, or a search ended, once too often or never.
+    fn drop(&mut self) {
+        if cfg!(debug_assertions) && !std::thread::panicking() {
+            assert!(self.counts().0 == 0, "the idle counts have drifted: {:?}", self.counts());
+        }
     }
 }
 

@@ -253,11 +253,21 @@ impl Pool {
         for seat in &self.seats {
             self.unpark(seat.index);
         }
-        self.sentinel_wake();
+        // Whatever its flag says: what it saw of the phase may be older.
+        let _ = self.sentinel.unpark();
     }
 
-    /// Wakes the sentinel, if it sleeps.
-    pub(crate) fn sentinel_wake(&self) {
+    /// Something waits behind a poll that may be long: the sentinel has to watch.
+    #[inline]
+    pub(crate) fn watch(&self) {
+        // Ordering: Relaxed — a hint; the wake-up itself is a read-modify-write.
+        if self.sentinel_rests.load(Ordering::Relaxed) {
+            self.sentinel_wake();
+        }
+    }
+
+    #[cold]
+    fn sentinel_wake(&self) {
         // Ordering: AcqRel — only one of those who see the flag unparks.
         if self.sentinel_rests.swap(false, Ordering::AcqRel) {
             let _ = self.sentinel.unpark();
@@ -270,9 +280,9 @@ impl Pool {
         self.phase.load() < Phase::Cancelling
     }
 
-    /// Whether there is work that a worker could take from others.
-    pub(crate) fn has_visible_work(&self, except: usize) -> bool {
-        self.global.len() > 0 || self.seats.iter().any(|seat| seat.index != except && seat.has_spare_work())
+    /// Whether a searcher from seat `except` could take something out of another seat.
+    pub(crate) fn has_spare_work(&self, except: usize) -> bool {
+        self.seats.iter().any(|seat| seat.index != except && seat.has_spare_work())
     }
 
     /// Tasks that have been spawned and have not ended. The ended are read first, so that none is counted as ended before it

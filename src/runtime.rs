@@ -5,6 +5,7 @@ mod blocking_task;
 mod builder;
 mod handle;
 mod metrics;
+pub(crate) mod root;
 
 use std::future::Future;
 use std::io;

@@ -95,13 +95,16 @@ impl Seated<'_> {
     /// Queues a task that this thread has woken or spawned: it runs next.
     #[inline]
     fn push(&self, runnable: Runnable) {
-        if self.local.batching.get() || !self.pool.settings.lifo || !self.local.lifo_is_on() {
+        if self.local.batching.get() {
             return self.push_back(runnable);
         }
-        if let Some(displaced) = self.seat.lifo.push(runnable) {
-            self.push_back(displaced);
+        let slot = self.pool.settings.lifo && self.local.lifo_is_on();
+        let behind = if slot { self.seat.lifo.push(runnable) } else { Some(runnable) };
+        if let Some(runnable) = behind {
+            self.push_back(runnable);
             self.wake_if_it_pays();
         }
+        self.pool.watch();
     }
 
     /// Queues a task behind all that this worker has. Wakes nobody.
@@ -119,6 +122,14 @@ impl Seated<'_> {
         let chain = self.local.ring.overflow(runnable);
         if !chain.is_empty() {
             self.pool.global.push_chain(chain);
+            self.wake_if_it_pays();
+        }
+    }
+
+    /// The worker is about to take a task: others may have to see to what waits behind it.
+    pub(crate) fn mind_backlog(&self) {
+        if self.local.ring.len() > 1 {
+            self.pool.watch();
             self.wake_if_it_pays();
         }
     }

@@ -205,10 +205,6 @@ impl<'a> Worker<'a> {
         }
         self.hand_out(wakes);
         let backlog = self.local.ring.len();
-        // Ordering: Relaxed — a hint; the wake-up itself is a read-modify-write.
-        if backlog > 0 && self.pool.sentinel_rests.load(Ordering::Relaxed) {
-            self.pool.sentinel_wake();
-        }
         if self.local.stays_deep(backlog >= DEEP) && self.pool.idle.counts().could_wake() {
             self.seated().notify();
         }
@@ -232,7 +228,7 @@ impl<'a> Worker<'a> {
             self.local.batching.set(true);
             wakes.wake_all();
             self.local.batching.set(false);
-            self.seated().wake_if_it_pays();
+            self.seated().mind_backlog();
         }
         self.local.return_wakes(wakes);
     }
@@ -259,6 +255,7 @@ impl<'a> Worker<'a> {
             return self.announce(true);
         };
         self.end_search();
+        self.seated().mind_backlog();
         self.poll(runnable);
         Step::Stole
     }
@@ -307,8 +304,9 @@ impl<'a> Worker<'a> {
     fn last_look(&self) -> Step {
         let now = self.pool.clock.now();
         let due = self.seat.wheel.next_due() <= now;
-        if due || self.has_own_work() || self.pool.has_visible_work(self.seat.index) || !self.pool.is_open() {
-            self.rise();
+        let others = self.may_take_from_others();
+        if due || others || self.has_own_work() || !self.pool.is_open() {
+            self.rise(others);
             if due {
                 self.checkpoint();
             }
@@ -319,11 +317,19 @@ impl<'a> Worker<'a> {
         Step::WouldRest
     }
 
-    /// Takes the announcement back.
-    fn rise(&self) {
-        self.mode.set(match self.pool.idle.retract(self.seat.index) {
-            Retract::Alone => Mode::Working,
-            Retract::Granted => Mode::Searching,
+    /// Whether others have work that a worker should get up for: in the global queue, which is everybody's; or in a seat, unless
+    /// somebody searches. Those who do look at the seats when they leave, so there is no need to wait for a turn to search.
+    fn may_take_from_others(&self) -> bool {
+        self.pool.global.len() > 0
+            || (self.pool.idle.counts().searchers() <= 0 && self.pool.has_spare_work(self.seat.index))
+    }
+
+    /// Takes the announcement back. Who gets up for what others have goes on as a searcher: only so is the wake-up passed on if
+    /// there is more than one can take.
+    fn rise(&self, searching: bool) {
+        self.mode.set(match self.pool.idle.retract(self.seat.index, searching) {
+            Retract::Working => Mode::Working,
+            Retract::Searching => Mode::Searching,
         });
         call(&self.pool.settings.on_thread_unpark);
     }
@@ -331,7 +337,7 @@ impl<'a> Worker<'a> {
     /// Gives up the search or the announcement, to leave the seat or to do something else.
     pub(crate) fn stand_up(&self) {
         if self.mode.get() == Mode::Announced {
-            self.rise();
+            self.rise(false);
         }
         if self.mode.get() == Mode::Searching {
             self.end_search();
@@ -347,7 +353,7 @@ impl<'a> Worker<'a> {
             None => self.seat.parker.park(self.instant(self.seat.wheel.keep())),
         }
         self.seat.wheel.resume();
-        self.rise();
+        self.rise(false);
         let now = self.pool.clock.now();
         self.begin_interval(now);
         self.turn_wheels(now, &mut wakes);
@@ -369,6 +375,13 @@ impl<'a> Worker<'a> {
 
     fn instant(&self, nanos: Option<u64>) -> Option<Instant> {
         nanos.and_then(|nanos| self.pool.clock.instant(nanos))
+    }
+}
+
+impl Drop for Worker<'_> {
+    /// However it leaves the seat, also unwinding: nobody stays counted who is not there.
+    fn drop(&mut self) {
+        self.stand_up();
     }
 }
 

@@ -37,6 +37,12 @@ impl Id {
         });
         Id(NonZeroU64::new(next).expect("ids start at one"))
     }
+
+    /// The number itself.
+    #[cfg(test)]
+    pub(crate) fn get(self) -> u64 {
+        self.0.get()
+    }
 }
 
 #[cold]

@@ -54,6 +54,13 @@ impl LiveSet {
         self.list.lock().is_empty()
     }
 
+    /// The phase of each filed task.
+    #[cfg(test)]
+    pub(super) fn phases(&self) -> Vec<&'static str> {
+        // SAFETY: a linked task is alive.
+        self.walk(|task| unsafe { task.as_ref() }.state.load().phase())
+    }
+
     fn walk<T>(&self, see: impl Fn(NonNull<Header>) -> T) -> Vec<T> {
         let list = self.list.lock();
         let mut seen = Vec::new();

@@ -85,13 +85,13 @@ fn a_task_that_is_ready_at_once_is_polled_once_and_never_filed() {
 fn woken_while_idle_it_is_queued_once() {
     let rig = Rig::new();
     let (handle, waker) = rig.idle();
-    assert_eq!(rig.home.live().sightings()[0].phase, "idle");
+    assert_eq!(rig.home.live().phases()[0], "idle");
     waker.wake_by_ref();
     waker.wake_by_ref();
     waker.clone().wake();
     waker.wake();
     assert_eq!(rig.home.scheduled(), 1);
-    assert_eq!(rig.home.live().sightings()[0].phase, "queued");
+    assert_eq!(rig.home.live().phases()[0], "queued");
     rig.home.run_all();
     assert_eq!(rig.counted(), [2, 1, 0]);
     assert!(handle.is_finished());
@@ -140,7 +140,7 @@ fn a_wake_by_value_becomes_the_runnable() {
     let abort = handle.abort_handle();
     let runnable = || {
         let runnable = rig.home.next().expect("it was woken");
-        (runnable.header().state().load().refs(), runnable)
+        (runnable.header().state.load().refs(), runnable)
     };
     waker.wake();
     let (refs, queued) = runnable();
@@ -208,7 +208,7 @@ fn a_live_list_is_cancelled_as_a_whole() {
     let (mut idle, _other) = rig.idle();
     let unfiled = rig.spawn(|_| true);
     waker.wake();
-    assert_eq!(rig.home.live().sightings().len(), 2);
+    assert_eq!(rig.home.live().phases().len(), 2);
     let runnables = rig.home.live().cancel_all();
     assert_eq!(runnables.len(), 1, "one is queued already");
     assert_eq!(rig.counted(), [2, 0, 0]);
@@ -276,7 +276,7 @@ fn an_idle_task_that_nobody_can_wake_stays_in_the_live_list() {
     let rig = Rig::new();
     let (handle, waker) = rig.idle();
     drop((handle, waker));
-    assert_eq!((rig.cells(), rig.home.live().sightings().len()), (1, 1));
+    assert_eq!((rig.cells(), rig.home.live().phases().len()), (1, 1));
     drop(rig.home.live().cancel_all());
     assert_eq!((rig.cells(), rig.counted()), (0, [1, 1, 0]));
 }
@@ -401,7 +401,7 @@ fn offsets<T: Unpin + Send + 'static>(body: T) -> Vec<usize> {
                 None
             }
         };
-        let filed = homes.iter().map(|home| home.live().sightings().len()).collect::<Vec<_>>();
+        let filed = homes.iter().map(|home| home.live().phases().len()).collect::<Vec<_>>();
         assert_eq!(filed, if next.is_some() { [1, 0, 0] } else { [0, 0, 0] }, "it stays in its first home's list");
     }
     assert!(poll_join(&mut handle, &Bell::new()).is_ready());

@@ -95,7 +95,9 @@ fn a_ring_behaves_like_a_deque() {
             let pushes = if round / 1_000 % 2 == 0 { 9 } else { 2 };
             match dice.below(10) {
                 step if step < pushes => twins.push(),
-                9 if dice.below(20) == 0 => twins.steal(dice.below(CAPACITY as u64 + 1) as usize, 1 + dice.below(3) as usize),
+                9 if dice.below(20) == 0 => {
+                    twins.steal(dice.below(CAPACITY as u64 + 1) as usize, 1 + dice.below(3) as usize)
+                }
                 _ => assert_eq!(pop(&twins.owner), twins.model.pop_front()),
             }
             assert_eq!((twins.owner.len(), twins.thief.len()), (twins.model.len(), twins.model.len()));
