@@ -236,9 +236,10 @@ fn a_root_is_woken_wherever_its_thread_sleeps() {
         root.word.get_up();
         // On its own parker until the last one.
         while !told {
-            root.own.park(None);
             if root.word.take_wake() {
                 told = root.told.load(Ordering::Relaxed);
+            } else {
+                root.own.park(None);
             }
         }
         waker.join().expect("the waker");
