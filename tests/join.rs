@@ -1,0 +1,420 @@
+//! What a `JoinHandle` and an `AbortHandle` can do.
+
+#[path = "support/kit.rs"]
+mod kit;
+
+use std::error::Error;
+use std::future::{pending, poll_fn};
+use std::panic::panic_any;
+use std::task::Poll;
+use std::thread;
+
+use heist::task::JoinError;
+use kit::{Count, Door, OnDrop, each, panic_text, poll_once, workers, yield_now};
+
+#[test]
+fn awaiting_gives_the_output() {
+    each(|runtime| {
+        let text = runtime.block_on(async {
+            let task = heist::spawn(async { String::from("done") });
+            task.await.unwrap()
+        });
+        assert_eq!(text, "done");
+    });
+}
+
+#[test]
+fn dropping_it_detaches_the_task_and_the_output_is_dropped_once() {
+    each(|runtime| {
+        let (outputs, (send, receive)) = (Count::new(), async_channel::unbounded());
+        let output = outputs.on_drop();
+        runtime.block_on(async {
+            let door = Door::new();
+            let opened = door.opened();
+            drop(heist::spawn(async move {
+                let _last = OnDrop::new(move || send.try_send(()).unwrap());
+                opened.await;
+                output
+            }));
+            yield_now().await;
+            door.open();
+            receive.recv().await.unwrap();
+        });
+        while outputs.get() == 0 {
+            runtime.block_on(yield_now());
+            thread::yield_now();
+        }
+        assert_eq!(outputs.get(), 1);
+    });
+}
+
+#[test]
+fn an_output_that_nobody_took_is_dropped_with_the_handle() {
+    each(|runtime| {
+        let outputs = Count::new();
+        let output = outputs.on_drop();
+        runtime.block_on(async {
+            let task = heist::spawn(async move { output });
+            while !task.is_finished() {
+                yield_now().await;
+            }
+            assert_eq!(outputs.get(), 0);
+            drop(task);
+            assert_eq!(outputs.get(), 1);
+        });
+    });
+}
+
+#[test]
+fn it_is_finished_once_the_future_is_dropped() {
+    each(|runtime| {
+        let (door, drops) = (Door::new(), Count::new());
+        let (opened, guard) = (door.opened(), drops.on_drop());
+        runtime.block_on(async {
+            let task = heist::spawn(async move {
+                let _guard = guard;
+                opened.await;
+            });
+            let abort = task.abort_handle();
+            yield_now().await;
+            assert!(!task.is_finished() && !abort.is_finished());
+            door.open();
+            while !task.is_finished() {
+                yield_now().await;
+            }
+            assert_eq!(drops.get(), 1, "the future goes before the task counts as finished");
+            assert!(abort.is_finished());
+            task.await.unwrap();
+        });
+    });
+}
+
+#[test]
+fn the_future_is_dropped_before_the_joiner_is_woken() {
+    each(|runtime| {
+        let drops = Count::new();
+        for _ in 0..100 {
+            let before = drops.get();
+            let guard = drops.on_drop();
+            runtime.block_on(async {
+                heist::spawn(async move {
+                    let _guard = guard;
+                    yield_now().await;
+                })
+                .await
+                .unwrap();
+            });
+            assert_eq!(drops.get(), before + 1);
+        }
+    });
+}
+
+#[test]
+fn aborting_a_queued_task_drops_it_unpolled() {
+    each(|runtime| {
+        let (polls, drops) = (Count::new(), Count::new());
+        let (counted, guard) = (polls.clone(), drops.on_drop());
+        runtime.block_on(async {
+            // All workers are kept busy until the task is aborted, so that it cannot have begun.
+            let busy = Door::new();
+            let mut blockers = Vec::new();
+            let mut begun = Vec::new();
+            if runtime.handle().runtime_flavor() == heist::runtime::RuntimeFlavor::MultiThread {
+                for _ in 0..runtime.metrics().num_workers() {
+                    let (busy, (send, receive)) = (busy.clone(), async_channel::bounded(1));
+                    blockers.push(heist::spawn(async move {
+                        send.try_send(()).unwrap();
+                        busy.wait();
+                    }));
+                    begun.push(receive);
+                    // One after the other, so that each finds a worker that sleeps or searches.
+                    begun.last().unwrap().recv().await.unwrap();
+                }
+            }
+            let task = heist::spawn(async move {
+                let _guard = guard;
+                counted.add();
+            });
+            task.abort();
+            assert_eq!(drops.get(), 0, "abort itself drops nothing");
+            busy.open();
+            assert!(task.await.unwrap_err().is_cancelled());
+            for blocker in blockers {
+                blocker.await.unwrap();
+            }
+        });
+        assert_eq!((polls.get(), drops.get()), (0, 1));
+    });
+}
+
+#[test]
+fn aborting_an_idle_task_drops_it_on_a_worker() {
+    each(|runtime| {
+        let (begun, drops) = (Door::new(), Count::new());
+        let (opens, guard) = (begun.clone(), drops.on_drop());
+        runtime.block_on(async {
+            let task = heist::spawn(async move {
+                let _guard = guard;
+                opens.open();
+                pending::<()>().await;
+            });
+            begun.opened().await;
+            task.abort();
+            let error = task.await.unwrap_err();
+            assert!(error.is_cancelled() && !error.is_panic());
+        });
+        assert_eq!(drops.get(), 1);
+    });
+}
+
+#[test]
+fn abort_never_drops_the_future_on_the_thread_that_calls_it() {
+    let runtime = workers(2);
+    for _ in 0..200 {
+        let (begun, (send, receive)) = (Door::new(), std::sync::mpsc::channel());
+        let opens = begun.clone();
+        let task = runtime.spawn(async move {
+            let _guard = OnDrop::new(move || send.send(thread::current().id()).unwrap());
+            opens.open();
+            pending::<()>().await;
+        });
+        begun.wait();
+        task.abort();
+        assert_ne!(receive.recv().unwrap(), thread::current().id());
+    }
+}
+
+#[test]
+fn aborting_a_running_task_lets_its_poll_end() {
+    for count in [1, 2, 4] {
+        let runtime = workers(count);
+        let (begun, go, drops, polls) = (Door::new(), Door::new(), Count::new(), Count::new());
+        let (opens, waits, guard, counted) = (begun.clone(), go.clone(), drops.on_drop(), polls.clone());
+        let task = runtime.spawn(async move {
+            let _guard = guard;
+            opens.open();
+            waits.wait();
+            counted.add();
+            pending::<()>().await;
+        });
+        begun.wait();
+        task.abort();
+        assert!(!task.is_finished());
+        assert_eq!(drops.get(), 0);
+        go.open();
+        assert!(runtime.block_on(task).unwrap_err().is_cancelled());
+        assert_eq!((polls.get(), drops.get()), (1, 1));
+    }
+}
+
+#[test]
+fn a_task_that_ends_in_the_poll_during_which_it_is_aborted_keeps_its_output() {
+    let runtime = workers(2);
+    let (begun, go) = (Door::new(), Door::new());
+    let (opens, waits) = (begun.clone(), go.clone());
+    let task = runtime.spawn(async move {
+        opens.open();
+        waits.wait();
+        5
+    });
+    begun.wait();
+    task.abort();
+    go.open();
+    assert_eq!(runtime.block_on(task).unwrap(), 5);
+}
+
+#[test]
+fn aborting_an_ended_task_does_nothing() {
+    each(|runtime| {
+        runtime.block_on(async {
+            let task = heist::spawn(async { 5 });
+            let abort = task.abort_handle();
+            while !task.is_finished() {
+                yield_now().await;
+            }
+            task.abort();
+            abort.abort();
+            assert_eq!(task.await.unwrap(), 5);
+            abort.abort();
+            assert!(abort.is_finished());
+        });
+    });
+}
+
+#[test]
+fn a_task_can_abort_itself_and_aborting_twice_is_aborting_once() {
+    each(|runtime| {
+        runtime.block_on(async {
+            let (send, receive) = async_channel::bounded::<heist::task::AbortHandle>(1);
+            let task = heist::spawn(async move {
+                let me = receive.recv().await.unwrap();
+                me.abort();
+                me.abort();
+                pending::<()>().await;
+            });
+            send.send(task.abort_handle()).await.unwrap();
+            assert!(task.await.unwrap_err().is_cancelled());
+        });
+    });
+}
+
+#[test]
+fn an_abort_handle_works_after_the_join_handle_is_gone_and_from_any_thread() {
+    each(|runtime| {
+        let drops = Count::new();
+        let guard = drops.on_drop();
+        runtime.block_on(async {
+            let (send, receive) = async_channel::bounded(1);
+            let last = OnDrop::new(move || {
+                drop(guard);
+                send.try_send(()).unwrap();
+            });
+            let task = heist::spawn(async move {
+                let _last = last;
+                pending::<()>().await;
+            });
+            let abort = task.abort_handle();
+            drop(task);
+            let copy = abort.clone();
+            assert_eq!(copy.id(), abort.id());
+            drop(abort);
+            thread::spawn(move || copy.abort()).join().unwrap();
+            receive.recv().await.unwrap();
+        });
+        assert_eq!(drops.get(), 1);
+    });
+}
+
+#[test]
+fn ids_are_unique_and_known_inside() {
+    each(|runtime| {
+        runtime.block_on(async {
+            assert_eq!(heist::task::try_id(), None);
+            let mut ids = Vec::new();
+            for _ in 0..100 {
+                let task = heist::spawn(async {
+                    let before = heist::task::id();
+                    yield_now().await;
+                    assert_eq!(heist::task::id(), before);
+                    before
+                });
+                let (id, abort_id) = (task.id(), task.abort_handle().id());
+                assert_eq!((id, abort_id), (task.await.unwrap(), id));
+                ids.push(id);
+            }
+            ids.sort_unstable();
+            ids.dedup();
+            assert_eq!(ids.len(), 100);
+        });
+    });
+}
+
+#[test]
+fn the_kinds_of_a_join_error_and_what_they_say() {
+    each(|runtime| {
+        runtime.block_on(async {
+            let cancelled = heist::spawn(pending::<()>());
+            let id = cancelled.id();
+            cancelled.abort();
+            let error = cancelled.await.unwrap_err();
+            assert!(error.is_cancelled() && !error.is_panic());
+            assert_eq!(error.id(), id);
+            assert_eq!(error.to_string(), format!("task {id} was cancelled"));
+            assert!(format!("{error:?}").contains("Cancelled"));
+            assert_eq!(std::io::Error::from(error).to_string(), "task was cancelled");
+
+            let text = failed(async { panic!("number {}", std::hint::black_box(7)) }).await;
+            assert!(text.is_panic() && !text.is_cancelled());
+            assert_eq!(text.to_string(), format!("task {} panicked with message \"number 7\"", text.id()));
+            assert_eq!(*text.into_panic().downcast::<String>().unwrap(), "number 7");
+
+            let literal = failed(async { panic!("literal") }).await;
+            let _: &dyn Error = &literal;
+            assert_eq!(*literal.into_panic().downcast::<&'static str>().unwrap(), "literal");
+
+            let value = failed(async { panic_any(41_u8) }).await;
+            assert_eq!(value.to_string(), format!("task {} panicked", value.id()));
+            assert_eq!(*value.try_into_panic().unwrap().downcast::<u8>().unwrap(), 41);
+        });
+    });
+}
+
+async fn failed(future: impl Future<Output = ()> + Send + 'static) -> JoinError {
+    heist::spawn(future).await.unwrap_err()
+}
+
+#[test]
+fn into_panic_of_a_cancelled_task_names_the_question_to_ask_first() {
+    each(|runtime| {
+        let error = runtime.block_on(async {
+            let task = heist::spawn(pending::<()>());
+            task.abort();
+            task.await.unwrap_err().try_into_panic().unwrap_err()
+        });
+        assert!(error.is_cancelled());
+        let text = panic_text(|| drop(error.into_panic()));
+        assert!(text.contains("is_panic"), "{text}");
+    });
+}
+
+#[test]
+fn a_handle_that_is_polled_after_it_was_ready_panics_clearly() {
+    each(|runtime| {
+        runtime.block_on(async {
+            let mut task = heist::spawn(async { 1 });
+            assert_eq!((&mut task).await.unwrap(), 1);
+            let text = panic_text(|| drop(poll_once(&mut task)));
+            assert!(text.contains("JoinHandle") && text.contains("after"), "{text}");
+            assert!(task.is_finished());
+            task.abort();
+        });
+    });
+}
+
+#[test]
+fn two_tasks_that_await_each_other_do_not_leak() {
+    each(|runtime| {
+        let drops = Count::new();
+        runtime.block_on(async {
+            let (to_a, for_a) = async_channel::bounded::<heist::task::JoinHandle<()>>(1);
+            let (to_b, for_b) = async_channel::bounded::<heist::task::JoinHandle<()>>(1);
+            let done = Door::new();
+            let wait_for_the_other = |mine: async_channel::Receiver<heist::task::JoinHandle<()>>| {
+                let (guard, done) = (drops.on_drop(), done.opened());
+                async move {
+                    let _guard = guard;
+                    let mut other = mine.recv().await.unwrap();
+                    // Leaves a waker in the other's cell.
+                    poll_fn(|cx| {
+                        assert!(std::pin::Pin::new(&mut other).poll(cx).is_pending());
+                        Poll::Ready(())
+                    })
+                    .await;
+                    done.await;
+                }
+            };
+            let (a, b) = (heist::spawn(wait_for_the_other(for_a)), heist::spawn(wait_for_the_other(for_b)));
+            let (abort_a, abort_b) = (a.abort_handle(), b.abort_handle());
+            to_a.send(b).await.unwrap();
+            to_b.send(a).await.unwrap();
+            done.open();
+            while !abort_a.is_finished() || !abort_b.is_finished() {
+                yield_now().await;
+            }
+        });
+        assert_eq!(drops.get(), 2);
+    });
+}
+
+#[test]
+fn a_handle_can_be_awaited_on_another_runtime_and_outside_of_any() {
+    each(|runtime| {
+        let other = workers(1);
+        let task = other.spawn(async {
+            yield_now().await;
+            3
+        });
+        assert_eq!(runtime.block_on(task).unwrap(), 3);
+        assert_eq!(futures::executor::block_on(other.spawn(async { 4 })).unwrap(), 4);
+    });
+}
