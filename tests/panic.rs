@@ -366,7 +366,7 @@ fn every_combination() {
     }
 
     /// Its guard goes with the future, not in its last poll: a panic there makes the compiler forget the output.
-    struct Guarded<G, F>(#[expect(dead_code, reason = "it is there to be dropped")] G, Pin<Box<F>>);
+    struct Guarded<G, F>(G, Pin<Box<F>>);
 
     impl<G: Unpin, F: Future> Future for Guarded<G, F> {
         type Output = F::Output;
