@@ -26,7 +26,7 @@ use std::future::Future;
 use std::panic::Location;
 
 /// Futures larger than this are boxed, so that neither the cell nor the stack that builds it grows with them.
-const BOXED_ABOVE: usize = 16 * 1024;
+pub(crate) const BOXED_ABOVE: usize = 16 * 1024;
 
 /// Where a task goes when it is woken, and where it is filed. The upward call of the lowest floor: a seat implements it.
 ///

@@ -29,9 +29,20 @@ std::thread_local! {
     static ENTERED: RefCell<Entered> = const { RefCell::new(Entered { stack: Vec::new(), next: 0 }) };
 }
 
+std::thread_local! {
+    /// The pool of the innermost stay, only to be compared; where it can be read in one instruction.
+    static INNERMOST: Cell<*const Pool> = const { Cell::new(ptr::null()) };
+}
+
 struct Entered {
     stack: Vec<(u64, Arc<Pool>)>,
     next: u64,
+}
+
+impl Entered {
+    fn show_innermost(&self) {
+        INNERMOST.set(self.stack.last().map_or(ptr::null(), |(_, pool)| Arc::as_ptr(pool)));
+    }
 }
 
 /// Restores a thread-local cell, also when the frame unwinds.
@@ -96,6 +107,7 @@ pub(crate) fn enter(pool: Arc<Pool>) -> Stay {
         let number = entered.next;
         entered.next += 1;
         entered.stack.push((number, pool));
+        entered.show_innermost();
         Stay { number }
     })
 }
@@ -106,10 +118,19 @@ impl Drop for Stay {
         let left = ENTERED.try_with(|entered| {
             let mut entered = entered.borrow_mut();
             let at = entered.stack.iter().rposition(|(number, _)| *number == self.number)?;
-            Some(entered.stack.remove(at))
+            let left = entered.stack.remove(at);
+            entered.show_innermost();
+            Some(left)
         });
         drop(left);
     }
+}
+
+/// Whether what this thread does now belongs to `pool`, for which it works: it has not entered another runtime since.
+#[inline]
+pub(crate) fn is_inside(pool: &Pool) -> bool {
+    let innermost = INNERMOST.get();
+    innermost.is_null() || ptr::eq(innermost, pool)
 }
 
 /// The runtime that this thread is inside of: the one it entered last, else the one it works for.
@@ -146,7 +167,7 @@ pub(crate) fn reactor() -> Arc<Reactor> {
 pub(crate) fn wheel() -> Arc<TimerWheel> {
     let own = seated(|seated| {
         let seated = seated?;
-        seated.pool.settings.time.then(|| Arc::clone(&seated.seat.wheel))
+        (seated.pool.settings.time && is_inside(seated.pool)).then(|| Arc::clone(&seated.seat.wheel))
     });
     own.unwrap_or_else(street)
 }

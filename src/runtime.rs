@@ -75,7 +75,9 @@ impl Runtime {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        schedule::spawn(self.handle.pool(), future, Location::caller())
+        let (runnable, handle) = schedule::make(future, Location::caller());
+        schedule::queue_on(self.handle.pool(), runnable);
+        handle
     }
 
     /// Runs a function that may block; see [`task::spawn_blocking`](crate::task::spawn_blocking).

@@ -29,36 +29,49 @@ unsafe impl Schedule for Seat {
     }
 }
 
-/// Spawns a task on `pool`. A pool that takes no more tasks drops the future, and the handle resolves as cancelled.
-pub(crate) fn spawn<F>(pool: &Arc<Pool>, future: F, location: &'static Location<'static>) -> JoinHandle<F::Output>
+/// Makes a task, for [`queue_on`] or [`queue_here`].
+///
+/// A large future is boxed here, before it has been passed on by value any further: each step of that is a copy on the stack.
+#[inline]
+pub(crate) fn make<F>(future: F, location: &'static Location<'static>) -> (Runnable, JoinHandle<F::Output>)
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let (runnable, handle) = cell::spawn::<F, Seat>(future, location);
+    if size_of::<F>() > cell::BOXED_ABOVE {
+        cell::spawn::<_, Seat>(Box::pin(future), location)
+    } else {
+        cell::spawn::<_, Seat>(future, location)
+    }
+}
+
+/// Queues a new task on `pool`. A pool that takes no more tasks drops the future, and the handle resolves as cancelled.
+pub(crate) fn queue_on(pool: &Arc<Pool>, runnable: Runnable) {
     context::seated(|seated| match seated {
         Some(seated) if is_in(seated, pool) => seated.push_new(runnable),
         _ => push_new_outside(pool, runnable),
     });
-    handle
 }
 
-/// Spawns a task on the pool of the seat that this thread sits in, if it sits in one.
+/// Queues a new task on the runtime that this thread is inside of.
 ///
 /// # Errors
 ///
-/// The future.
+/// The task, if there is none.
 #[inline]
-pub(crate) fn spawn_here<F>(future: F, location: &'static Location<'static>) -> Result<JoinHandle<F::Output>, F>
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    context::seated(|seated| {
-        let Some(seated) = seated else { return Err(future) };
-        let (runnable, handle) = cell::spawn::<F, Seat>(future, location);
-        seated.push_new(runnable);
-        Ok(handle)
+pub(crate) fn queue_here(runnable: Runnable) -> Result<(), Runnable> {
+    context::seated(|seated| match seated {
+        Some(seated) if context::is_inside(seated.pool) => {
+            seated.push_new(runnable);
+            Ok(())
+        }
+        _ => match context::pool() {
+            Some(pool) => {
+                queue_on(&pool, runnable);
+                Ok(())
+            }
+            None => Err(runnable),
+        },
     })
 }
 

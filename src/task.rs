@@ -32,13 +32,10 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let location = Location::caller();
-    match schedule::spawn_here(future, location) {
-        Ok(handle) => handle,
-        Err(future) => match context::pool() {
-            Some(pool) => schedule::spawn(&pool, future, location),
-            None => panic!("{}", context::NO_RUNTIME),
-        },
+    let (runnable, handle) = schedule::make(future, Location::caller());
+    match schedule::queue_here(runnable) {
+        Ok(()) => handle,
+        Err(_dropped) => panic!("{}", context::NO_RUNTIME),
     }
 }
 

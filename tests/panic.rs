@@ -386,18 +386,21 @@ fn every_combination() {
             })
         };
         let (make, dropped) = (made.clone(), outputs.clone());
-        let mut task = Some(heist::spawn(Guarded(future_guard, Box::pin(async move {
-            opens.open();
-            if suspends {
-                opened.await;
-            }
-            assert!(panics != In::Poll, "in the poll (planned)");
-            make.add();
-            OnDrop::new(move || {
-                dropped.add();
-                assert!(panics != In::Output, "in the output's destructor (planned)");
-            })
-        }))));
+        let mut task = Some(heist::spawn(Guarded(
+            future_guard,
+            Box::pin(async move {
+                opens.open();
+                if suspends {
+                    opened.await;
+                }
+                assert!(panics != In::Poll, "in the poll (planned)");
+                make.add();
+                OnDrop::new(move || {
+                    dropped.add();
+                    assert!(panics != In::Output, "in the output's destructor (planned)");
+                })
+            }),
+        )));
         let handle = task.as_ref().unwrap().abort_handle();
         let mut act = |now: When| {
             if abort == now {

@@ -212,8 +212,11 @@ fn a_future_of_a_quarter_mebibyte_on_a_stack_of_one() {
     let small_stack = thread::Builder::new().stack_size(1024 * 1024);
     let sums = small_stack.spawn(|| {
         let mut sums = Vec::new();
-        let runtime =
-            heist::runtime::Builder::new_multi_thread().worker_threads(1).thread_stack_size(1024 * 1024).build().unwrap();
+        let runtime = heist::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_stack_size(1024 * 1024)
+            .build()
+            .unwrap();
         sums.push(runtime.block_on(runtime.spawn(large::<SIZE>(1))).unwrap());
         sums.push(runtime.block_on(runtime.spawn(async { heist::spawn(large::<SIZE>(1)).await.unwrap() })).unwrap());
         let runtime = current_thread();
@@ -283,15 +286,19 @@ fn a_future_keeps_its_address_wherever_it_is_polled() {
     let stolen = || (0..4).map(|worker| runtime.metrics().worker_steal_operations(worker)).sum::<u64>();
     let mut moves = Vec::new();
     while stolen() < 10 {
-        moves.extend(runtime.block_on(runtime.spawn(async {
-            let immobile = || Immobile { left: 200, address: None, moves: 0, _pinned: PhantomPinned };
-            let handles: Vec<_> = (0..200).map(|_| heist::spawn(immobile())).collect();
-            let mut moves = Vec::new();
-            for handle in handles {
-                moves.push(handle.await.unwrap());
-            }
-            moves
-        })).unwrap());
+        moves.extend(
+            runtime
+                .block_on(runtime.spawn(async {
+                    let immobile = || Immobile { left: 200, address: None, moves: 0, _pinned: PhantomPinned };
+                    let handles: Vec<_> = (0..200).map(|_| heist::spawn(immobile())).collect();
+                    let mut moves = Vec::new();
+                    for handle in handles {
+                        moves.push(handle.await.unwrap());
+                    }
+                    moves
+                }))
+                .unwrap(),
+        );
     }
     assert!(moves.len() >= 200);
     assert_eq!(moves.iter().sum::<usize>(), 0);
@@ -301,23 +308,25 @@ fn a_future_keeps_its_address_wherever_it_is_polled() {
 fn a_task_may_run_anywhere_but_not_twice_at_once() {
     let runtime = workers(4);
     let state: &'static Mutex<usize> = Box::leak(Box::new(Mutex::new(0)));
-    runtime.block_on(runtime.spawn(async move {
-        let handles: Vec<_> = (0..100)
-            .map(|_| {
-                let mine = std::sync::Arc::new(Mutex::new(()));
-                heist::spawn(async move {
-                    for _ in 0..100 {
-                        let entered = mine.try_lock().expect("one poll at a time");
-                        *state.lock().unwrap() += 1;
-                        drop(entered);
-                        yield_now().await;
-                    }
+    runtime
+        .block_on(runtime.spawn(async move {
+            let handles: Vec<_> = (0..100)
+                .map(|_| {
+                    let mine = std::sync::Arc::new(Mutex::new(()));
+                    heist::spawn(async move {
+                        for _ in 0..100 {
+                            let entered = mine.try_lock().expect("one poll at a time");
+                            *state.lock().unwrap() += 1;
+                            drop(entered);
+                            yield_now().await;
+                        }
+                    })
                 })
-            })
-            .collect();
-        for handle in handles {
-            handle.await.unwrap();
-        }
-    })).unwrap();
+                .collect();
+            for handle in handles {
+                handle.await.unwrap();
+            }
+        }))
+        .unwrap();
     assert_eq!(*state.lock().unwrap(), 10_000);
 }

@@ -58,7 +58,9 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        schedule::spawn(&self.pool, future, Location::caller())
+        let (runnable, handle) = schedule::make(future, Location::caller());
+        schedule::queue_on(&self.pool, runnable);
+        handle
     }
 
     /// Runs a function that may block; see [`task::spawn_blocking`](crate::task::spawn_blocking).
