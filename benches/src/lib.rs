@@ -5,7 +5,7 @@
 
 // This package is a program that nobody depends on, and what it measures with are the primitives of std themselves.
 #![allow(missing_docs, missing_debug_implementations, unreachable_pub)]
-#![allow(clippy::disallowed_types, clippy::disallowed_methods, clippy::missing_panics_doc)]
+#![allow(clippy::missing_panics_doc)]
 
 pub mod contender;
 pub mod contenders;
