@@ -221,7 +221,7 @@ static FRAGILE: RawWakerVTable = RawWakerVTable::new(
         fragile.alive.fetch_add(1, Relaxed);
         RawWaker::new(data, &FRAGILE)
     },
-    |data| drop_fragile(data),
+    drop_fragile,
     |_| (),
     drop_fragile,
 );

@@ -1,4 +1,5 @@
 //! The cell alone, cut by circumstance: counts of polls, schedules, drops, and cells that are alive.
+#![allow(clippy::waker_clone_wake, reason = "a wake by value is what is tested")]
 
 use std::future::{Future, poll_fn, ready};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
