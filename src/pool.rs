@@ -43,8 +43,8 @@ pub(crate) struct Pool {
     pub(crate) phase: PhaseWord,
     /// Advanced by the sentinel while anything runs; a changed tick makes a worker look around.
     pub(crate) tick: CachePadded<AtomicU32>,
-    /// The sentinel sleeps: whoever has work for long wakes it.
-    pub(crate) sentinel_rests: AtomicBool,
+    /// The sentinel sleeps: whoever has more work than it can poll now wakes it.
+    pub(crate) sentinel_rests: CachePadded<AtomicBool>,
     pub(crate) sentinel: Parker,
     pub(crate) blocking: Arc<BlockingPool>,
     /// Worker threads that have not left.
@@ -196,7 +196,7 @@ impl Pool {
                 clock,
                 phase: PhaseWord::new(),
                 tick: CachePadded::new(AtomicU32::new(0)),
-                sentinel_rests: AtomicBool::new(false),
+                sentinel_rests: CachePadded::new(AtomicBool::new(false)),
                 sentinel: Parker::new(),
                 blocking,
                 attendance: Attendance::new(),

@@ -93,6 +93,11 @@ impl Reactor {
         self.chair.try_lock().map(|chair| Turn { reactor: self, chair })
     }
 
+    /// Whether somebody has the chair now. Does not take it: whoever wants to rest in it must not find it taken for nothing.
+    pub(crate) fn is_turned(&self) -> bool {
+        self.chair.is_locked()
+    }
+
     /// Makes whoever rests in the chair, or else the next who does, come back at once.
     ///
     /// Costs a system call each time, so it is for those who know that somebody rests. Who wants to be found by it takes the

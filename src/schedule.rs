@@ -115,7 +115,7 @@ impl Seated<'_> {
         let behind = if slot { self.seat.lifo.push(runnable) } else { Some(runnable) };
         if let Some(runnable) = behind {
             self.push_back(runnable);
-            self.wake_if_it_pays();
+            self.wake_if_it_pays(self.local.ring.len());
         }
         self.pool.watch();
     }
@@ -135,26 +135,29 @@ impl Seated<'_> {
         let chain = self.local.ring.overflow(runnable);
         if !chain.is_empty() {
             self.pool.global.push_chain(chain);
-            self.wake_if_it_pays();
+            self.wake_if_it_pays(self.local.ring.len());
         }
     }
 
-    /// The worker is about to take a task: others may have to see to what waits behind it.
-    pub(crate) fn mind_backlog(&self) {
-        if self.local.ring.len() > 1 {
+    /// The worker goes on to its next poll, and `behind` tasks of its ring wait behind that: others may have to see to them.
+    pub(crate) fn mind(&self, behind: usize) {
+        if behind > 0 {
             self.pool.watch();
-            self.wake_if_it_pays();
+            self.wake_if_it_pays(behind);
         }
     }
 
-    /// Wakes another worker if it is likely to gain more than its getting up costs.
+    /// Wakes another worker if it is likely to gain more than its getting up costs, by what waits `behind` the poll in the ring
+    /// and in the global queue; unless that is so little that nobody would take it away from us.
     #[inline]
-    pub(crate) fn wake_if_it_pays(&self) {
-        if self.pool.idle.counts().could_wake() {
-            let backlog = self.local.ring.len() + self.pool.global.len();
-            if self.local.gain(backlog) >= self.pool.settings.wake_pays_after {
-                self.notify();
-            }
+    fn wake_if_it_pays(&self, behind: usize) {
+        if !self.pool.idle.counts().could_wake() {
+            return;
+        }
+        let global = self.pool.global.len();
+        let takeable = if behind >= Seat::SPARE { behind + global } else { global };
+        if self.local.gain(takeable) >= self.pool.settings.wake_pays_after {
+            self.notify();
         }
     }
 

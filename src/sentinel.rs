@@ -42,13 +42,15 @@ impl Sentinel {
         self.pool.tick.fetch_add(1, Ordering::Relaxed);
         let mut awake = false;
         let mut stranded = false;
+        let deserted = !self.pool.reactor.is_turned();
         for (seat, polls) in self.pool.seats.iter().zip(&mut self.polls) {
             let asleep = self.pool.idle.is_announced(seat.index);
             let now = seat.stats.polls.get();
             let stalled = !asleep && now == std::mem::replace(polls, now);
             seat.set_stalled(stalled);
             awake |= !asleep;
-            stranded |= stalled && (seat.has_spare_work() || self.pool.global.len() > 0);
+            // Nobody turns the reactor: the stalled one was the last to do so, and a sleeper could.
+            stranded |= stalled && (deserted || seat.has_spare_work() || self.pool.global.len() > 0);
         }
         if stranded {
             self.pool.notify();

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
 
 use crate::context;
 use crate::memory::OpenShelves;
@@ -20,16 +21,30 @@ impl Threads {
     ///
     /// # Errors
     ///
-    /// What the operating system says if it refuses a thread; those that have been started leave again.
+    /// What the operating system says if it refuses a thread; those that had been started have left again.
     pub(crate) fn start(pool: &Arc<Pool>) -> io::Result<Threads> {
+        // Naming is user code, which may panic: all of it before there is a thread to be left behind.
+        let names: Vec<String> = pool.seats.iter().map(|_| (pool.settings.thread_name)()).collect();
         let mut threads = Threads::default();
-        for seat in 0..pool.seats.len() {
-            threads.start_one(pool, (pool.settings.thread_name)(), move |pool| sit(pool, seat))?;
+        let started = threads.start_all(pool, names);
+        if started.is_err() {
+            shutdown::close(pool);
+            let deadline = Instant::now().checked_add(pool.settings.shutdown_grace);
+            if shutdown::finish(pool, deadline) {
+                std::mem::take(&mut threads).join();
+            }
+        }
+        started.map(|()| threads)
+    }
+
+    fn start_all(&mut self, pool: &Arc<Pool>, names: Vec<String>) -> io::Result<()> {
+        for (seat, name) in names.into_iter().enumerate() {
+            self.start_one(pool, name, move |pool| sit(pool, seat))?;
         }
         if pool.settings.sentinel {
-            threads.start_one(pool, "heist-sentinel".to_owned(), |pool| Sentinel::new(Arc::clone(pool)).run())?;
+            self.start_one(pool, "heist-sentinel".to_owned(), |pool| Sentinel::new(Arc::clone(pool)).run())?;
         }
-        Ok(threads)
+        Ok(())
     }
 
     fn start_one(
@@ -38,7 +53,7 @@ impl Threads {
         name: String,
         main: impl FnOnce(&Arc<Pool>) + Send + 'static,
     ) -> io::Result<()> {
-        let mut builder = thread::Builder::new().name(name);
+        let mut builder = thread::Builder::new().name(name.replace('\0', "?")); // the platform takes no zero byte
         if let Some(size) = pool.settings.stack_size {
             builder = builder.stack_size(size);
         }
@@ -57,10 +72,8 @@ impl Threads {
         match started {
             Ok(thread) => self.0.push(thread),
             Err(error) => {
-                shutdown::close(pool);
-                if pool.attendance.leave() {
-                    shutdown::finish_late(pool);
-                }
+                // The closer is still here: nobody else has to close up.
+                let _ = pool.attendance.leave();
                 return Err(error);
             }
         }
@@ -79,6 +92,8 @@ impl Threads {
 /// The life of a worker thread.
 fn sit(pool: &Arc<Pool>, seat: usize) {
     let seat = &pool.seats[seat];
+    // For the hooks: at work the seat says where the thread is.
+    let _stay = context::enter(Arc::clone(pool));
     call(&pool.settings.on_thread_start);
     let _shelves = OpenShelves::open();
     if let Some(local) = seat.take_lease() {
@@ -86,7 +101,6 @@ fn sit(pool: &Arc<Pool>, seat: usize) {
         shutdown::clear_seat(pool, seat, &local);
         seat.return_lease(local);
     }
-    let _stay = context::enter(Arc::clone(pool));
     call(&pool.settings.on_thread_stop);
 }
 

@@ -228,7 +228,7 @@ impl<'a> Worker<'a> {
             self.local.batching.set(true);
             wakes.wake_all();
             self.local.batching.set(false);
-            self.seated().mind_backlog();
+            self.seated().mind(self.behind_the_next());
         }
         self.local.return_wakes(wakes);
     }
@@ -255,7 +255,7 @@ impl<'a> Worker<'a> {
             return self.announce(true);
         };
         self.end_search();
-        self.seated().mind_backlog();
+        self.seated().mind(self.local.ring.len());
         self.poll(runnable);
         Step::Stole
     }
@@ -264,8 +264,13 @@ impl<'a> Worker<'a> {
     fn end_search(&self) {
         self.mode.set(Mode::Working);
         if self.pool.idle.found() {
-            self.seated().wake_if_it_pays();
+            self.seated().mind(self.local.ring.len());
         }
+    }
+
+    /// How many tasks of the ring stay there when the next one has been taken.
+    fn behind_the_next(&self) -> usize {
+        self.local.ring.len().saturating_sub(1)
     }
 
     fn has_own_work(&self) -> bool {
@@ -285,8 +290,7 @@ impl<'a> Worker<'a> {
 
     /// Half of a ring, but not somebody's only task; from a stalled seat whatever waits there.
     fn steal_from(&self, victim: &Seat) -> Option<Runnable> {
-        let least = if victim.is_stalled() { 1 } else { 2 };
-        victim.thief.steal(&self.local.ring, least).or_else(|| {
+        victim.thief.steal(&self.local.ring, victim.least_spare()).or_else(|| {
             let seen = victim.lifo.glimpse().filter(|_| victim.is_stalled())?;
             victim.lifo.claim(seen)
         })
@@ -417,3 +421,6 @@ fn report(turned: std::io::Result<usize>) {
         tracing::error!(target: "heist::worker", %error, "the reactor could not be polled");
     }
 }
+
+#[cfg(all(test, not(heist_loom)))]
+mod tests;

@@ -85,9 +85,16 @@ impl Seat {
         self.stalled.store(stalled, Ordering::Relaxed);
     }
 
+    /// Nobody's only task is taken: it is likely to be polled by its own worker before another could. From here on some are.
+    pub(crate) const SPARE: usize = 2;
+
+    /// How many tasks have to wait in the ring for others to take some. From a stalled seat everything may be taken.
+    pub(crate) fn least_spare(&self) -> usize {
+        if self.is_stalled() { 1 } else { Self::SPARE }
+    }
+
     /// Whether a task waits here that others may take.
     pub(crate) fn has_spare_work(&self) -> bool {
-        let least = if self.is_stalled() { 1 } else { 2 };
-        self.thief.len() >= least || (self.is_stalled() && !self.lifo.is_empty())
+        self.thief.len() >= self.least_spare() || (self.is_stalled() && !self.lifo.is_empty())
     }
 }

@@ -181,6 +181,13 @@ impl Builder {
         self
     }
 
+    /// Whether there is a sentinel; for the tests that look for lost wake-ups, which it must not hide.
+    #[doc(hidden)]
+    pub fn sentinel(&mut self, on: bool) -> &mut Builder {
+        self.settings.sentinel = on;
+        self
+    }
+
     /// Builds the runtime and starts its threads.
     ///
     /// # Errors

@@ -1,0 +1,159 @@
+//! The step machine, without threads: what each step does when something comes at a bad moment.
+
+use super::{Mode, Step, Worker};
+use crate::blocking::{self, BlockingPool};
+use crate::cell::{self, Runnable};
+use crate::local::Local;
+use crate::phase::Phase;
+use crate::pool::{Pool, Seat, Settings};
+use crate::sync::Arc;
+
+fn pool(workers: usize) -> Arc<Pool> {
+    Pool::new(Settings::new(workers), BlockingPool::new(blocking::Settings::default())).expect("a reactor")
+}
+
+fn task() -> Runnable {
+    cell::spawn::<_, Seat>(async {}, std::panic::Location::caller()).0
+}
+
+/// Sits down in `seat` and runs `f`; what is left behind is dropped.
+fn seated(pool: &Arc<Pool>, seat: usize, f: impl FnOnce(&Worker<'_>, &Local)) {
+    let seat = &pool.seats[seat];
+    let local = seat.take_lease().expect("nobody sits there");
+    let worker = Worker::new(pool, seat, &local);
+    worker.sit(|| f(&worker, &local));
+    drop(worker);
+    crate::shutdown::clear_seat(pool, seat, &local);
+    seat.return_lease(local);
+}
+
+/// Puts `count` tasks into the ring of `seat`, in which nobody sits.
+fn fill(pool: &Arc<Pool>, seat: usize, count: usize) {
+    let seat = &pool.seats[seat];
+    let local = seat.take_lease().expect("nobody sits there");
+    for _ in 0..count {
+        assert!(local.ring.push(task()).is_ok());
+    }
+    seat.return_lease(local);
+}
+
+/// Steps until the worker has announced its sleep.
+fn announce(worker: &Worker<'_>) {
+    let mut steps = (0..100).map(|_| worker.step());
+    assert!(steps.any(|step| step == Step::Announced), "a worker without work did not announce its sleep");
+}
+
+/// Every kind of queue, and everything else that a worker gets up for, comes between the announcement and the last look.
+#[test]
+fn the_last_look_sees_every_kind_of_work() {
+    type Post = fn(&Arc<Pool>, &Local);
+    let posts: [(&str, Post); 7] = [
+        ("global queue", |pool, _| pool.global.push_woken(task())),
+        ("own ring", |_, local| assert!(local.ring.push(task()).is_ok())),
+        ("own slot", |pool, _| assert!(pool.seats[0].lifo.push(task()).is_none())),
+        ("another's ring", |pool, _| fill(pool, 1, 2)),
+        ("a stalled seat's only task", |pool, _| {
+            fill(pool, 1, 1);
+            pool.seats[1].set_stalled(true);
+        }),
+        ("a stalled seat's slot", |pool, _| {
+            assert!(pool.seats[1].lifo.push(task()).is_none());
+            pool.seats[1].set_stalled(true);
+        }),
+        ("the end", |pool, _| assert!(pool.phase.advance(Phase::Cancelling))),
+    ];
+    for (what, post) in posts {
+        let pool = pool(2);
+        seated(&pool, 0, |worker, local| {
+            announce(worker);
+            post(&pool, local);
+            assert_eq!(worker.step(), Step::Rose, "{what}");
+            let polls = pool.seats[0].stats.polls.get();
+            let next = worker.step();
+            if what == "the end" {
+                assert_eq!(next, Step::Left);
+            } else {
+                while pool.seats[0].stats.polls.get() == polls {
+                    assert_ne!(worker.step(), Step::WouldRest, "{what}: seen, and not taken");
+                }
+            }
+            assert_eq!(pool.idle.counts().sleepers(), 0, "{what}");
+        });
+        pool.seats[1].set_stalled(true);
+        seated(&pool, 1, |_, _| {});
+    }
+}
+
+/// Nothing to take: the only task in a ring, the slot of a seat that is not stalled.
+#[test]
+fn what_may_not_be_taken_wakes_nobody() {
+    let pool = pool(2);
+    fill(&pool, 1, 1);
+    assert!(pool.seats[1].lifo.push(task()).is_none());
+    seated(&pool, 0, |worker, _| {
+        announce(worker);
+        assert_eq!(worker.step(), Step::WouldRest);
+    });
+    seated(&pool, 1, |_, _| {});
+}
+
+/// Two of four workers search already. A third that sees work in a ring has to leave it to them, and sleeps: it does not go round
+/// and round.
+#[test]
+fn who_may_not_search_rests() {
+    let pool = pool(4);
+    assert!(pool.idle.try_search(4) && pool.idle.try_search(4));
+    fill(&pool, 1, 8);
+    seated(&pool, 0, |worker, _| {
+        assert_eq!(worker.step(), Step::Announced, "nobody else may search");
+        assert_eq!(worker.step(), Step::WouldRest);
+        // What is in the global queue it may take all the same.
+        pool.global.push_woken(task());
+        assert_eq!(worker.step(), Step::Rose);
+        assert_eq!(worker.step(), Step::Stole);
+        announce(worker);
+        fill(&pool, 1, 8);
+        assert_eq!(worker.step(), Step::WouldRest);
+        // The last searcher has gone: the work in the ring is this worker's business now.
+        let _ = (pool.idle.found(), pool.idle.found());
+        assert_eq!(worker.step(), Step::Rose);
+        assert_eq!(worker.step(), Step::Stole);
+    });
+    seated(&pool, 1, |_, _| {});
+}
+
+/// What a worker sees in its last look and does not take it passes on, as any searcher that leaves with work.
+#[test]
+fn who_gets_up_for_work_wakes_another_for_the_rest() {
+    let pool = pool(2);
+    pool.idle.announce(1, false);
+    seated(&pool, 0, |worker, _| {
+        announce(worker);
+        for _ in 0..8 {
+            pool.global.push_woken(task());
+        }
+        assert_eq!(worker.step(), Step::Rose);
+        assert!(pool.idle.is_announced(1));
+        assert_eq!(worker.step(), Step::Stole);
+        assert!(!pool.idle.is_announced(1), "the other has been woken for what is left");
+    });
+    let _ = pool.idle.retract(1, false);
+    let _ = pool.idle.found();
+}
+
+/// A worker that goes in the middle of a search or an announcement, as one that unwinds does, is not counted any more.
+#[test]
+fn nobody_stays_counted_who_has_left() {
+    let pool = pool(2);
+    for steps in 0..4 {
+        seated(&pool, 0, |worker, _| {
+            for _ in 0..steps {
+                let _ = worker.step();
+            }
+            assert_eq!(worker.mode.get() == Mode::Working, steps == 0);
+        });
+        let counts = pool.idle.counts();
+        assert_eq!((counts.searchers(), counts.sleepers()), (0, 0), "after {steps} steps");
+        assert!(!pool.idle.is_announced(0));
+    }
+}
