@@ -74,3 +74,29 @@ impl Sentinel {
         self.pool.idle.is_announced(seat.index)
     }
 }
+
+#[cfg(all(test, not(heist_loom)))]
+mod tests {
+    use super::Sentinel;
+    use crate::blocking::{self, BlockingPool};
+    use crate::pool::{Pool, Settings};
+    use crate::sync::Arc;
+
+    /// Seat 0 is stalled from the second look on, the worker of seat 1 sleeps on its parker. It is woken only if the reactor is free.
+    #[test]
+    fn a_stalled_worker_has_the_reactor_turned_by_another() {
+        let blocking = BlockingPool::new(blocking::Settings::default());
+        let pool = Pool::new(Settings::new(2), blocking).expect("a reactor");
+        pool.idle.announce(1, false);
+        let mut sentinel = Sentinel::new(Arc::clone(&pool));
+        sentinel.look();
+        let turn = pool.reactor.try_turn().expect("nobody else turns it");
+        sentinel.look();
+        sentinel.look();
+        assert!(pool.idle.is_announced(1));
+        drop(turn);
+        sentinel.look();
+        assert!(!pool.idle.is_announced(1));
+        let _ = (pool.idle.retract(1, false), pool.idle.found());
+    }
+}
