@@ -129,7 +129,8 @@ fn who_gets_up_for_work_wakes_another_for_the_rest() {
     pool.idle.announce(1, false);
     seated(&pool, 0, |worker, _| {
         announce(worker);
-        for _ in 0..8 {
+        // More than one worker should take, by the mean poll that it starts with.
+        for _ in 0..64 {
             pool.global.push_woken(task());
         }
         assert_eq!(worker.step(), Step::Rose);
