@@ -150,6 +150,26 @@ fn a_thief_can_be_robbed_while_it_steals() {
     });
 }
 
+/// shed, push round the ring × steal: what is kept moves to other slots, some of which the thief may be reading.
+#[test]
+fn a_shed_task_is_sent_away_or_kept_or_stolen_once() {
+    model(|| {
+        let mut all = parcels(CAPACITY + 1);
+        let ledger = Ledger::of(&all);
+        let (owner, thief) = Ring::ends();
+        let late = all.split_off(CAPACITY - 1);
+        fill(&owner, all);
+        let robber = start(move || steal_once(&thief));
+        let mut haul = Haul::new();
+        let mut chain = owner.shed(1);
+        haul.extend(std::iter::from_fn(|| chain.pop()));
+        fill(&owner, late);
+        pop_all(&owner, &mut haul);
+        haul.join(robber.join().expect("the thief"));
+        ledger.balances(haul);
+    });
+}
+
 /// LIFO slot: push, push, pop × glimpse, claim.
 #[test]
 fn a_slot_s_task_is_popped_or_claimed_once() {

@@ -54,8 +54,10 @@ pub(crate) struct Local {
     pub(crate) batching: Cell<bool>,
     /// The sentinel's tick at the last checkpoint.
     pub(crate) tick: Cell<u32>,
-    /// Polls since the last checkpoint.
+    /// Polls since the reactor was last looked at. A rest that does not look there does not end the count.
     polls: Cell<u32>,
+    /// How many of them have been learnt from.
+    learnt: Cell<u32>,
     /// When that was, in the pool's nanoseconds.
     checked: Cell<u64>,
     /// The mean poll of late, in nanoseconds.
@@ -82,6 +84,7 @@ impl Local {
             batching: Cell::new(false),
             tick: Cell::new(0),
             polls: Cell::new(0),
+            learnt: Cell::new(0),
             checked: Cell::new(0),
             mean_poll: Cell::new(FIRST_GUESS),
             next_checkpoint: Cell::new(1),
@@ -143,13 +146,31 @@ impl Local {
         self.next_look.set(self.polls.get().saturating_add(most).min(self.next_checkpoint.get()));
     }
 
-    /// Begins a new interval at `now`: learns from the polls of the last one how long a poll takes, and puts the next checkpoint
-    /// after about `pace.nanos`, but at most `pace.polls`.
-    pub(crate) fn begin_interval(&self, now: u64, pace: Pace) {
-        let (polls, passed) = (self.polls.replace(0), now.saturating_sub(self.checked.replace(now)));
+    /// Learns at `now` from the polls since the last time how long a poll takes. Done before a rest, too, which is no poll.
+    pub(crate) fn learn(&self, now: u64) {
+        let polls = self.polls.get() - self.learnt.replace(self.polls.get());
+        let passed = now.saturating_sub(self.checked.replace(now));
         if polls > 0 {
             self.mean_poll.set(mean(self.mean_poll.get(), passed / u64::from(polls)));
         }
+    }
+
+    /// The worker has rested until `now`, which tells nothing about polls.
+    pub(crate) fn rested(&self, now: u64) {
+        self.checked.set(now);
+    }
+
+    /// How long ago it last learnt, or rested.
+    pub(crate) fn since_learnt(&self, now: u64) -> u64 {
+        now.saturating_sub(self.checked.get())
+    }
+
+    /// Begins a new interval at `now`, when the reactor is looked at: puts the next checkpoint after about `pace.nanos`, but at most
+    /// `pace.polls`.
+    pub(crate) fn begin_interval(&self, now: u64, pace: Pace) {
+        self.learn(now);
+        self.polls.set(0);
+        self.learnt.set(0);
         let polls = u32::try_from(pace.nanos / u64::from(self.mean_poll.get())).unwrap_or(u32::MAX);
         self.next_checkpoint.set(polls.clamp(1, pace.polls));
         self.next_look.set(0);
@@ -193,5 +214,5 @@ impl fmt::Debug for Local {
 /// make all of them look long.
 fn mean(old: u32, sample: u64) -> u32 {
     let sample = sample.min(u64::from(old) * 2) as u32;
-    (old / 2 + sample / 2).max(1)
+    (old / 2 + sample.div_ceil(2)).max(1)
 }

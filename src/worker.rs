@@ -145,23 +145,26 @@ impl<'a> Worker<'a> {
 
     /// Takes a share of the global queue: answers the first, the rest goes into the ring.
     fn refill(&self) -> Option<Runnable> {
-        let mut share = self.take_share();
+        let mut share = self.take_share(SHARE);
         let first = share.pop();
         self.push_all(share);
         first
     }
 
-    fn take_share(&self) -> Chain {
+    fn take_share(&self, most: usize) -> Chain {
         let waiting = self.pool.global.len();
         if waiting == 0 {
             return Chain::new();
         }
-        self.pool.global.take((waiting / self.pool.workers() + 1).min(SHARE))
+        self.pool.global.take((waiting / self.pool.workers() + 1).min(most))
     }
 
     fn push_all(&self, mut share: Chain) {
-        while let Some(runnable) = share.pop() {
-            self.seated().push_back(runnable);
+        if !share.is_empty() {
+            while let Some(runnable) = share.pop() {
+                self.seated().push_back(runnable);
+            }
+            self.local.ring.pledge();
         }
     }
 
@@ -183,15 +186,44 @@ impl<'a> Worker<'a> {
     /// in a row, else a full global queue would keep the ring from being polled where every poll is followed by a look.
     #[cold]
     fn look_around(&self, due: Due) -> Option<Runnable> {
-        if due == Due::Checkpoint {
+        if due == Due::Checkpoint || self.is_late() {
             self.checkpoint();
         } else {
             self.local.looked(self.pool.settings.pace.global);
         }
-        let mut share = self.take_share();
-        let first = if self.local.take_turn() { share.pop() } else { None };
+        if self.pool.global.len() == 0 {
+            return None;
+        }
+        let direct = self.local.take_turn();
+        let mut share = self.take_share(self.room() + usize::from(direct));
+        let first = if direct { share.pop() } else { None };
+        self.make_room(share.len());
         self.push_all(share);
         first
+    }
+
+    /// Whether a checkpoint is due by time, because polls have become longer than they were. Where there are ticks, they say so.
+    fn is_late(&self) -> bool {
+        let pool = self.pool;
+        // Ordering: Relaxed — a hint.
+        let ticks = pool.settings.sentinel && !pool.sentinel_rests.load(Ordering::Relaxed);
+        !ticks && self.local.since_learnt(pool.clock.now()) >= pool.settings.pace.nanos
+    }
+
+    /// How many tasks of others may be put into the ring so that none of them can be sent away again before it was polled.
+    fn room(&self) -> usize {
+        SHARE.saturating_sub(self.local.ring.pledged())
+    }
+
+    /// Sends the newest of our own tasks to the end of the global queue, behind those that have waited there.
+    fn make_room(&self, coming: usize) {
+        if coming > 0 {
+            let chain = self.local.ring.shed(SHARE - coming);
+            if !chain.is_empty() {
+                self.pool.global.push_chain(chain);
+                self.seated().wake_if_it_pays();
+            }
+        }
     }
 
     /// Looks at timers and reactor, and whether help is wanted.
@@ -316,7 +348,7 @@ impl<'a> Worker<'a> {
             }
             return Step::Rose;
         }
-        self.begin_interval(now);
+        self.local.learn(now);
         let _ = self.local.stays_deep(false);
         Step::WouldRest
     }
@@ -338,6 +370,12 @@ impl<'a> Worker<'a> {
         call(&self.pool.settings.on_thread_unpark);
     }
 
+    /// Something that is no task has been polled in this seat, and counts like one: however often it is, it does not keep the worker
+    /// from looking around.
+    pub(crate) fn count_root(&self) {
+        self.local.count_poll();
+    }
+
     /// Gives up the search or the announcement, to leave the seat or to do something else.
     pub(crate) fn stand_up(&self) {
         if self.mode.get() == Mode::Announced {
@@ -352,14 +390,21 @@ impl<'a> Worker<'a> {
     pub(crate) fn rest(&self) {
         self.seat.stats.parks.add(1);
         let mut wakes = self.local.borrow_wakes();
-        match self.pool.reactor.try_turn() {
+        let looked = match self.pool.reactor.try_turn() {
             Some(turn) => self.rest_in_reactor(turn, &mut wakes),
-            None => self.seat.parker.park(self.instant(self.seat.wheel.keep())),
-        }
+            None => {
+                self.seat.parker.park(self.instant(self.seat.wheel.keep()));
+                false
+            }
+        };
         self.seat.wheel.resume();
         self.rise(false);
         let now = self.pool.clock.now();
-        self.begin_interval(now);
+        if looked {
+            self.begin_interval(now);
+        } else {
+            self.local.rested(now);
+        }
         self.turn_wheels(now, &mut wakes);
         self.hand_out(wakes);
         if self.mode.get() == Mode::Working && !self.has_own_work() {
@@ -367,14 +412,15 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Sleeps in the reactor, as the keeper of the street wheel too.
-    fn rest_in_reactor(&self, turn: Turn<'_>, wakes: &mut Wakes) {
+    /// Sleeps in the reactor, as the keeper of the street wheel too. False if an unpark had come before, so that the reactor was not
+    /// even looked at.
+    fn rest_in_reactor(&self, turn: Turn<'_>, wakes: &mut Wakes) -> bool {
         let until = earlier(self.seat.wheel.keep(), self.pool.street.keep());
-        let mut rest = RestIn { turn, wakes };
+        let mut rest = RestIn { turn, wakes, looked: false };
         self.seat.parker.park_in(&mut rest, self.instant(until));
         // Before the chair is free: a successor notes his own deadline there.
         self.pool.street.resume();
-        drop(rest);
+        rest.looked
     }
 
     fn instant(&self, nanos: Option<u64>) -> Option<Instant> {
@@ -393,10 +439,12 @@ impl Drop for Worker<'_> {
 struct RestIn<'a> {
     turn: Turn<'a>,
     wakes: &'a mut Wakes,
+    looked: bool,
 }
 
 impl Drive for RestIn<'_> {
     fn rest(&mut self, deadline: Option<Instant>) {
+        self.looked = true;
         report(self.turn.rest(deadline, self.wakes));
     }
 }

@@ -38,6 +38,10 @@ pub(crate) struct Owner {
     ring: Arc<Ring>,
     /// The owner's copy of the tail.
     tail: Cell<u32>,
+    /// What lies before this cursor has been taken from others, and stays here until it is polled.
+    ///
+    /// Invariant: there are at most half a ring of them, and they are the oldest.
+    pledge: Cell<u32>,
 }
 
 /// The end at which everybody else takes.
@@ -54,7 +58,7 @@ impl Ring {
             tail: AtomicU32::new(START),
             slots: std::array::from_fn(|_| AtomicPtr::new(null_mut())),
         });
-        (Owner { ring: Arc::clone(&ring), tail: Cell::new(START) }, Thief { ring })
+        (Owner { ring: Arc::clone(&ring), tail: Cell::new(START), pledge: Cell::new(START) }, Thief { ring })
     }
 
     #[inline]
@@ -162,6 +166,51 @@ impl Owner {
         chain.push(runnable);
         // A full ring's oldest slot is the one that its tail points to: the oldest half is in its new place already.
         self.advance(SIZE / 2);
+        self.pledge.set(self.pledge.get().wrapping_add(SIZE));
+        chain
+    }
+
+    /// All that is here now stays until it is polled. There must not be more than half a ring, and the pledged ones come first.
+    pub(crate) fn pledge(&self) {
+        self.pledge.set(self.tail.get());
+    }
+
+    /// How many pledged ones are left.
+    pub(crate) fn pledged(&self) -> usize {
+        // Ordering: Relaxed — a hint; thieves make it less only.
+        let left = self.pledge.get().wrapping_sub(self.ring.head.load(Ordering::Relaxed)) as usize;
+        // A pledge that is kept lies behind the head.
+        if left > CAPACITY { 0 } else { left }
+    }
+
+    /// Takes the newest out, all but `keep`, as one chain for the global queue.
+    #[cold]
+    pub(crate) fn shed(&self, keep: usize) -> Chain {
+        let mut chain = Chain::new();
+        let (tail, keep) = (self.tail.get(), keep as u32);
+        // Ordering: Relaxed — as in `pop`.
+        let mut head = self.ring.head.load(Ordering::Relaxed);
+        loop {
+            if tail.wrapping_sub(head) <= keep {
+                return chain;
+            }
+            // Ordering: Acquire — as in `push`: those who took before us have read the slots that we write to below.
+            match self.ring.head.compare_exchange(head, tail, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => break,
+                Err(now) => head = now,
+            }
+        }
+        let pledged = self.pledge.get().wrapping_sub(head);
+        for offset in keep..tail.wrapping_sub(head) {
+            // SAFETY: all of the ring has just been claimed.
+            chain.push(unsafe { own(self.ring.read(head.wrapping_add(offset))) });
+        }
+        for offset in 0..keep {
+            // The slot may be that of one that is kept; then it has been read already.
+            self.ring.write(tail.wrapping_add(offset), self.ring.read(head.wrapping_add(offset)));
+        }
+        self.advance(keep);
+        self.pledge.set(tail.wrapping_add(pledged));
         chain
     }
 
@@ -217,6 +266,7 @@ impl Thief {
             if self.ring.head.compare_exchange(head, next, Ordering::Release, Ordering::Relaxed).is_ok() {
                 if half > 1 {
                     into.advance(half - 1);
+                    into.pledge();
                 }
                 // SAFETY: the slot has just been claimed.
                 return Some(unsafe { own(first) });

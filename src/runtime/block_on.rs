@@ -101,6 +101,7 @@ fn drive_to_the_end<F: Future>(
             if let Some(output) = poll_root(root, future.as_mut(), cx) {
                 return Some(output);
             }
+            worker.count_root();
         }
         match worker.step() {
             Step::WouldRest if !root.word.has_wake() => worker.rest(),
