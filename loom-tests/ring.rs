@@ -121,21 +121,21 @@ fn an_overflow_takes_all_or_nothing() {
     });
 }
 
-/// A ← B ← C: the middle one steals into a full ring that is stolen from.
+/// A ← B ← C: the middle one steals into a full ring that is stolen from, and writes where the last one may still be reading.
 #[test]
 fn a_thief_can_be_robbed_while_it_steals() {
     model(|| {
-        let all = parcels(CAPACITY + 2);
+        let all = parcels(2 * CAPACITY);
         let ledger = Ledger::of(&all);
         let (a, from_a) = Ring::ends();
         let (b, from_b) = Ring::ends();
         let mut all = all.into_iter();
-        fill(&a, all.by_ref().take(2));
+        fill(&a, all.by_ref().take(CAPACITY));
         fill(&b, all);
         let middle = start(move || {
             let mut haul = Haul::new();
-            haul.extend(b.pop());
             haul.extend(from_a.steal(&b, 1));
+            haul.extend(b.pop());
             haul.extend(from_a.steal(&b, 1));
             pop_all(&b, &mut haul);
             haul
@@ -174,8 +174,6 @@ fn a_shed_task_is_sent_away_or_kept_or_stolen_once() {
 #[test]
 fn a_slot_s_task_is_popped_or_claimed_once() {
     model(|| {
-        let all = parcels(3);
-        let ledger = Ledger::of(&all);
         let slot = Arc::new(LifoSlot::new());
         let claimer = {
             let slot = Arc::clone(&slot);
@@ -185,6 +183,9 @@ fn a_slot_s_task_is_popped_or_claimed_once() {
                 haul
             })
         };
+        // Made after the claimer has started: only the push can publish them.
+        let all = parcels(3);
+        let ledger = Ledger::of(&all);
         let mut haul = Haul::new();
         for parcel in all {
             haul.extend(slot.push(parcel));

@@ -87,9 +87,10 @@ fn woken_while_idle_it_is_queued_once() {
     let rig = Rig::new();
     let (handle, waker) = rig.idle();
     assert_eq!(rig.home.live().phases()[0], "idle");
+    let other = waker.clone();
     waker.wake_by_ref();
     waker.wake_by_ref();
-    waker.clone().wake();
+    other.wake();
     waker.wake();
     assert_eq!(rig.home.scheduled(), 1);
     assert_eq!(rig.home.live().phases()[0], "queued");
@@ -104,8 +105,9 @@ fn woken_while_running_it_is_handed_back_once() {
     let rig = Rig::new();
     let mut left = 2;
     let handle = rig.spawn(move |waker| {
+        let other = waker.clone();
         waker.wake_by_ref();
-        waker.clone().wake();
+        other.wake();
         waker.wake_by_ref();
         left -= 1;
         left == 0
