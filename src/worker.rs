@@ -221,7 +221,7 @@ impl<'a> Worker<'a> {
             let chain = self.local.ring.shed(SHARE - coming);
             if !chain.is_empty() {
                 self.pool.global.push_chain(chain);
-                self.seated().wake_if_it_pays();
+                self.seated().mind(self.local.ring.len());
             }
         }
     }

@@ -53,14 +53,14 @@ async fn longest_wait(tasks: usize, polls: usize) -> usize {
 fn always_ready_tasks_take_turns() {
     for interval in [1, 2, 7, 61] {
         for tasks in [200, 257, 300, 1000] {
-            let runtime = Builder::new_current_thread()
-                .event_interval(interval)
-                .global_queue_interval(interval)
-                .build()
-                .unwrap();
+            let runtime =
+                Builder::new_current_thread().event_interval(interval).global_queue_interval(interval).build().unwrap();
             let longest = runtime.block_on(longest_wait(tasks, 40 * tasks));
             // A turn, and what the page allows for on top of it.
-            assert!(longest <= 2 * tasks + 512, "{tasks} tasks, interval {interval}: one has waited for {longest} polls");
+            assert!(
+                longest <= 2 * tasks + 512,
+                "{tasks} tasks, interval {interval}: one has waited for {longest} polls"
+            );
         }
     }
 }
