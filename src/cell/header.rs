@@ -19,10 +19,10 @@ pub(crate) struct Header {
     ///
     /// Invariant: belongs to whoever holds the `Runnable`.
     pub(super) queue_next: UnsafeCell<Option<NonNull<Header>>>,
-    /// The home: the `S: Schedule` of the seat where the task was first polled.
+    /// The home: the `S: Schedule` of the seat where the task is filed; before that, of the seat where it was polled last.
     ///
-    /// Invariant: written before the first poll, by the holder of the `Runnable`; constant after it; points to a live `S`
-    /// until the task has ended.
+    /// Invariant: written before each poll until the task is filed, by the holder of the `Runnable`; points to a live `S` until the
+    /// task has ended.
     pub(super) home: AtomicPtr<()>,
     /// Invariant: belongs to the home's live list.
     links: UnsafeCell<Links<Header>>,

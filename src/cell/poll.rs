@@ -55,7 +55,8 @@ pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>, home:
         }
     };
     if !filed {
-        // Ordering: Relaxed — wakers read it, and each of them comes from this poll or a later one.
+        // Ordering: Relaxed — wakers read it, and each of them comes from this poll or a later one. One that comes from an
+        // earlier poll may read either home: both queue tasks of the same pool.
         cell.header.home.store(home, Ordering::Relaxed);
     }
     // SAFETY: RUNNING keeps the cell alive throughout the poll.
@@ -116,14 +117,17 @@ unsafe fn home<'a, S: Schedule>(header: NonNull<Header>) -> &'a S {
 ///
 /// The caller is the poller, of a task whose homes are of type `S`.
 unsafe fn suspend<S: Schedule>(header: NonNull<Header>, filed: bool) -> Ran {
-    if !filed {
+    // SAFETY: RUNNING keeps the cell alive until the transition.
+    let state = unsafe { &(*header.as_ptr()).state };
+    // A task that has been woken already goes back into a queue, where a shutdown finds it.
+    let file = !filed && !state.is_woken();
+    if file {
         // SAFETY: we are polling it, so it has a home and has not ended.
         let live = unsafe { home::<S>(header) }.live();
         // SAFETY: we are the poller, and it was not filed before.
         unsafe { live.file(header) };
     }
-    // SAFETY: RUNNING keeps the cell alive until the transition.
-    match unsafe { header.as_ref() }.state.suspend(!filed) {
+    match state.suspend(file) {
         Suspend::Idle => Ran::Suspended,
         // SAFETY: the transition left the `Runnable` with us.
         Suspend::Again => Ran::Again(unsafe { Runnable::from_raw(header) }),

@@ -7,9 +7,9 @@ use super::{Header, Runnable};
 use crate::list::List;
 use crate::sync::Mutex;
 
-/// The tasks that were first polled in one seat, have suspended at least once, and have not ended.
+/// The tasks that first became idle in one seat, and have not ended.
 ///
-/// A task is filed by its poller when it first suspends, and unfiled by its poller before it completes, both under the lock; so
+/// A task is filed by its poller before it first becomes idle, and unfiled by its poller before it completes, both under the lock; so
 /// a linked task is alive. No user code runs under the lock.
 pub(crate) struct LiveSet {
     list: Mutex<List<Header>>,

@@ -16,7 +16,7 @@ const CANCELLED: usize = 1 << 3;
 const JOIN_INTEREST: usize = 1 << 4;
 /// The joiner's waker slot is filled. Set and cleared by the handle while COMPLETE is not set.
 const JOIN_WAKER: usize = 1 << 5;
-/// The task is in its home seat's live list. Set at the first `suspend`.
+/// The task is in its home seat's live list. Set by the first `suspend` that may leave it idle.
 const FILED: usize = 1 << 6;
 /// One waker or abort handle.
 const REF: usize = 1 << 7;
@@ -151,11 +151,17 @@ impl State {
         if was.is(CANCELLED) { Start::Cancel { filed } } else { Start::Poll { filed } }
     }
 
+    /// Whether the task that is being polled has been woken meanwhile. A yes is final: nobody but its poller takes that back.
+    pub(crate) fn is_woken(&self) -> bool {
+        // Ordering: Relaxed — `suspend` acquires what the waker wrote.
+        Snapshot(self.0.load(Ordering::Relaxed)).is(SCHEDULED)
+    }
+
     /// The future is pending: running → idle, or queued again if it was woken meanwhile.
     ///
-    /// `first` says that the task has just been filed.
-    pub(crate) fn suspend(&self, first: bool) -> Suspend {
-        let filing = if first { FILED } else { 0 };
+    /// `filing` says that the task has just been filed.
+    pub(crate) fn suspend(&self, filing: bool) -> Suspend {
+        let filing = if filing { FILED } else { 0 };
         // Ordering: Release — publishes the future's new state to the next `start`; Acquire — a wake that was seen here is
         // followed by a queueing on its behalf, which must come after it.
         let was = Snapshot(self.0.fetch_add(filing.wrapping_sub(RUNNING), Ordering::AcqRel));
