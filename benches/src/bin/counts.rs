@@ -20,13 +20,13 @@ struct Operation {
 }
 
 const OPERATIONS: [Operation; 7] = [
-    Operation { name: "spawn", run: spawn, limit: 420 },
-    Operation { name: "spawn-join", run: spawn_join, limit: 650 },
-    Operation { name: "spawn-outside", run: spawn_outside, limit: 600 },
-    Operation { name: "yield", run: yields, limit: 160 },
-    Operation { name: "wake", run: wake, limit: 360 },
-    Operation { name: "timeout", run: timeout, limit: 600 },
-    Operation { name: "sleep", run: sleep, limit: 1_000 },
+    Operation { name: "spawn", run: spawn, limit: 375 },
+    Operation { name: "spawn-join", run: spawn_join, limit: 745 },
+    Operation { name: "spawn-outside", run: spawn_outside, limit: 670 },
+    Operation { name: "yield", run: yields, limit: 225 },
+    Operation { name: "wake", run: wake, limit: 2_380 },
+    Operation { name: "timeout", run: timeout, limit: 790 },
+    Operation { name: "sleep", run: sleep, limit: 560 },
 ];
 
 /// The smaller of the two runs.
