@@ -139,9 +139,10 @@ impl Seated<'_> {
         }
     }
 
-    /// The worker goes on to its next poll, and `behind` tasks of its ring wait behind that: others may have to see to them.
+    /// The worker goes on to its next poll, and `behind` tasks of its ring wait behind that, and whatever has been left to it in the
+    /// global queue: others may have to see to them.
     pub(crate) fn mind(&self, behind: usize) {
-        if behind > 0 {
+        if behind > 0 || self.pool.global.len() > 0 {
             self.pool.watch();
             self.wake_if_it_pays(behind);
         }

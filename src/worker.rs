@@ -146,9 +146,10 @@ impl<'a> Worker<'a> {
     /// Takes a share of the global queue: answers the first, the rest goes into the ring.
     fn refill(&self) -> Option<Runnable> {
         let mut share = self.take_share(SHARE);
-        let first = share.pop();
+        let first = share.pop()?;
         self.push_all(share);
-        first
+        self.seated().mind(self.local.ring.len());
+        Some(first)
     }
 
     fn take_share(&self, most: usize) -> Chain {
@@ -199,6 +200,7 @@ impl<'a> Worker<'a> {
         let first = if direct { share.pop() } else { None };
         self.make_room(share.len());
         self.push_all(share);
+        self.seated().mind(if first.is_some() { self.local.ring.len() } else { self.behind_the_next() });
         first
     }
 
@@ -221,7 +223,6 @@ impl<'a> Worker<'a> {
             let chain = self.local.ring.shed(SHARE - coming);
             if !chain.is_empty() {
                 self.pool.global.push_chain(chain);
-                self.seated().mind(self.local.ring.len());
             }
         }
     }
@@ -292,7 +293,8 @@ impl<'a> Worker<'a> {
         Step::Stole
     }
 
-    /// A searcher has found work. Whoever counted on the last one has left his work to us: it may be worth a second worker.
+    /// A searcher has found work. Who counted on the last one has left his work to us: it may be worth a second worker, and if not
+    /// the sentinel has to see that it does not wait for long.
     fn end_search(&self) {
         self.mode.set(Mode::Working);
         if self.pool.idle.found() {
@@ -354,7 +356,8 @@ impl<'a> Worker<'a> {
     }
 
     /// Whether others have work that a worker should get up for: in the global queue, which is everybody's; or in a seat, unless
-    /// somebody searches. Those who do look at the seats when they leave, so there is no need to wait for a turn to search.
+    /// somebody searches. Then it is for the searcher to find, or for the seat's worker to call for help; whoever got up without
+    /// the right to search would only announce himself again, and so spin.
     fn may_take_from_others(&self) -> bool {
         self.pool.global.len() > 0
             || (self.pool.idle.counts().searchers() <= 0 && self.pool.has_spare_work(self.seat.index))

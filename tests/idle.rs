@@ -129,19 +129,22 @@ fn tasks_behind_one_that_blocks_are_taken_by_another_worker() {
     }
 }
 
-/// The same with tasks that came from outside, and of which the worker took more than one.
+/// The same with tasks that came from outside: those which the worker took with the first, and those which it left in the global
+/// queue while everybody counted on it.
 #[test]
-fn tasks_taken_together_with_one_that_blocks_are_taken_by_another_worker() {
-    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    for _ in 0..20 {
-        thread::sleep(Duration::from_millis(10));
-        let (done, all) = mpsc::channel();
-        let blocker = runtime.spawn(async move { all.iter().take(3).sum::<i32>() });
-        for number in 0..3 {
-            let done = done.clone();
-            drop(runtime.spawn(async move { done.send(number).unwrap() }));
+fn tasks_that_came_with_one_that_blocks_are_taken_by_another_worker() {
+    for (workers, others) in [(2, 3), (4, 1), (4, 3), (8, 2)] {
+        let runtime = Builder::new_multi_thread().worker_threads(workers).enable_all().build().unwrap();
+        for _ in 0..20 {
+            thread::sleep(Duration::from_millis(10));
+            let (done, all) = mpsc::channel();
+            let blocker = runtime.spawn(async move { all.iter().take(others).count() });
+            for _ in 0..others {
+                let done = done.clone();
+                drop(runtime.spawn(async move { done.send(()).unwrap() }));
+            }
+            assert_eq!(runtime.block_on(blocker).unwrap(), others);
         }
-        assert_eq!(runtime.block_on(blocker).unwrap(), 3);
     }
 }
 

@@ -7,6 +7,7 @@ use crate::local::Local;
 use crate::phase::Phase;
 use crate::pool::{Pool, Seat, Settings};
 use crate::sync::Arc;
+use crate::sync::atomic::Ordering;
 
 fn pool(workers: usize) -> Arc<Pool> {
     Pool::new(Settings::new(workers), BlockingPool::new(blocking::Settings::default())).expect("a reactor")
@@ -122,7 +123,7 @@ fn who_may_not_search_rests() {
     seated(&pool, 1, |_, _| {});
 }
 
-/// What a worker sees in its last look and does not take it passes on, as any searcher that leaves with work.
+/// A worker that sees work in its last look goes on as a searcher, and as any who leaves with work it wakes another if that pays.
 #[test]
 fn who_gets_up_for_work_wakes_another_for_the_rest() {
     let pool = pool(2);
@@ -140,6 +141,26 @@ fn who_gets_up_for_work_wakes_another_for_the_rest() {
     });
     let _ = pool.idle.retract(1, false);
     let _ = pool.idle.found();
+}
+
+/// Two tasks were left to a searcher, who takes one. Whether or not it wakes another for the second, somebody watches its poll.
+#[test]
+fn what_stays_behind_is_watched() {
+    type Begin = fn(&Worker<'_>);
+    let begins: [Begin; 2] = [announce, |worker| assert_eq!(worker.step(), Step::Searched)];
+    for begin in begins {
+        let pool = pool(4);
+        seated(&pool, 0, |worker, _| {
+            begin(worker);
+            pool.global.push_woken(task());
+            pool.global.push_woken(task());
+            // Ordering: Relaxed — one thread.
+            pool.sentinel_rests.store(true, Ordering::Relaxed);
+            while worker.step() != Step::Stole {}
+            assert_eq!(pool.global.len(), 1);
+            assert!(!pool.sentinel_rests.load(Ordering::Relaxed));
+        });
+    }
 }
 
 /// A worker that goes in the middle of a search or an announcement, as one that unwinds does, is not counted any more.
