@@ -1,0 +1,526 @@
+//! Wakers: when they are called, from where, and what they do.
+
+#[path = "support/kit.rs"]
+mod kit;
+
+use std::cell::RefCell;
+use std::future::{Future, pending, poll_fn};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+use std::thread;
+use std::time::Duration;
+
+use heist::net::{TcpListener, TcpStream};
+use heist::runtime::Handle;
+use heist::task::AbortHandle;
+use kit::{Count, Door, OnDrop, each, workers, yield_now};
+
+/// Hands out the waker of its first poll, and is ready when it is told so.
+struct Mailbox {
+    waker: Mutex<Option<Waker>>,
+    ready: AtomicBool,
+    polls: AtomicUsize,
+}
+
+impl Mailbox {
+    fn new() -> Arc<Mailbox> {
+        Arc::new(Mailbox { waker: Mutex::new(None), ready: AtomicBool::new(false), polls: AtomicUsize::new(0) })
+    }
+
+    async fn wait(self: Arc<Self>) {
+        poll_fn(|cx| {
+            self.polls.fetch_add(1, Ordering::SeqCst);
+            *self.waker.lock().unwrap() = Some(cx.waker().clone());
+            if self.ready.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    fn take(&self) -> Option<Waker> {
+        self.waker.lock().unwrap().take()
+    }
+
+    async fn waker(&self) -> Waker {
+        loop {
+            if let Some(waker) = self.take() {
+                return waker;
+            }
+            yield_now().await;
+        }
+    }
+}
+
+#[test]
+fn a_wake_while_running_is_one_more_poll() {
+    each(|runtime| {
+        let polls = Count::new();
+        let counted = polls.clone();
+        runtime.block_on(async {
+            heist::spawn(poll_fn(move |cx| {
+                if counted.add() == 10 {
+                    return Poll::Ready(());
+                }
+                // Any number of wakes during a poll make one poll.
+                for _ in 0..3 {
+                    cx.waker().wake_by_ref();
+                    cx.waker().clone().wake();
+                }
+                Poll::Pending
+            }))
+            .await
+            .unwrap();
+        });
+        assert_eq!(polls.get(), 10);
+    });
+}
+
+#[test]
+fn wakes_before_a_poll_are_merged_and_each_is_seen() {
+    each(|runtime| {
+        runtime.block_on(async {
+            let mailbox = Mailbox::new();
+            let task = heist::spawn(Arc::clone(&mailbox).wait());
+            let waker = mailbox.waker().await;
+            mailbox.ready.store(true, Ordering::SeqCst);
+            for _ in 0..100 {
+                waker.wake_by_ref();
+            }
+            task.await.unwrap();
+            let polls = mailbox.polls.load(Ordering::SeqCst);
+            assert!((2..102).contains(&polls), "{polls}");
+            // A waker of an ended task does nothing.
+            waker.wake_by_ref();
+            waker.clone().wake();
+            assert_eq!(mailbox.polls.load(Ordering::SeqCst), polls);
+        });
+    });
+}
+
+#[test]
+fn from_a_foreign_thread_again_and_again() {
+    each(|runtime| {
+        const ROUNDS: usize = 5_000;
+        let (to_thread, from_task) = std::sync::mpsc::channel::<Waker>();
+        let echo = thread::spawn(move || from_task.into_iter().map(|waker: Waker| waker.wake()).count());
+        let polls = runtime.block_on(async {
+            heist::spawn(async move {
+                let mut polls = 0;
+                poll_fn(|cx| {
+                    polls += 1;
+                    if polls > ROUNDS {
+                        return Poll::Ready(());
+                    }
+                    to_thread.send(cx.waker().clone()).unwrap();
+                    Poll::Pending
+                })
+                .await;
+                polls
+            })
+            .await
+            .unwrap()
+        });
+        assert_eq!((polls, echo.join().unwrap()), (ROUNDS + 1, ROUNDS));
+    });
+}
+
+#[test]
+fn what_a_waker_wrote_is_seen_by_the_poll() {
+    each(|runtime| {
+        // Not atomic: the wake has to publish it.
+        struct Data(std::cell::UnsafeCell<usize>);
+        // SAFETY: the waker writes before it wakes, and the task reads after it was woken.
+        unsafe impl Sync for Data {}
+        // SAFETY: as above.
+        unsafe impl Send for Data {}
+
+        for round in 1..500 {
+            let (data, woken) = (Arc::new(Data(0.into())), Arc::new(AtomicBool::new(false)));
+            let (write, flag) = (Arc::clone(&data), Arc::clone(&woken));
+            let seen = runtime.block_on(async {
+                heist::spawn(poll_fn(move |cx| {
+                    if flag.swap(true, Ordering::Relaxed) {
+                        // SAFETY: the second poll comes after the wake, which comes after the write.
+                        return Poll::Ready(unsafe { *data.0.get() });
+                    }
+                    let (write, waker) = (Arc::clone(&write), cx.waker().clone());
+                    thread::spawn(move || {
+                        // SAFETY: nobody reads before the wake.
+                        unsafe { *write.0.get() = round };
+                        waker.wake();
+                    });
+                    Poll::Pending
+                }))
+                .await
+                .unwrap()
+            });
+            assert_eq!(seen, round);
+        }
+    });
+}
+
+#[test]
+fn wakers_of_one_task_are_alike_and_of_two_are_not() {
+    each(|runtime| {
+        runtime.block_on(async {
+            let waker = || poll_fn(|cx| Poll::Ready(cx.waker().clone()));
+            let (first, again, other) = heist::spawn(async move {
+                let first = waker().await;
+                yield_now().await;
+                (first, waker().await, heist::spawn(waker()).await.unwrap())
+            })
+            .await
+            .unwrap();
+            assert!(first.will_wake(&again) && !first.will_wake(&other));
+        });
+    });
+}
+
+/// Each of a million tasks wakes the next: from its poll, and from its destructor.
+#[test]
+fn a_chain_of_a_million_wakes_needs_no_stack() {
+    const LINKS: usize = 1_000_000;
+
+    fn chain(runtime: &heist::runtime::Runtime) {
+        let (wakers, count) = (Arc::new(Mutex::new(Vec::with_capacity(LINKS))), Count::new());
+        let done = Door::new();
+        for index in 0..LINKS {
+            let (wakers, count, done) = (Arc::clone(&wakers), count.clone(), done.clone());
+            let mut first = true;
+            runtime.spawn(poll_fn(move |cx| {
+                // The last one begins the chain.
+                if std::mem::take(&mut first) && index + 1 < LINKS {
+                    wakers.lock().unwrap().push(cx.waker().clone());
+                    return Poll::Pending;
+                }
+                let next = wakers.lock().unwrap().pop();
+                match next {
+                    Some(next) => next.wake(),
+                    None => done.open(),
+                }
+                count.add();
+                Poll::Ready(())
+            }));
+        }
+        runtime.block_on(done.opened());
+        // The last of them may have found an empty list while an earlier one was still to register; the others are woken here.
+        while count.get() < LINKS {
+            let next = wakers.lock().unwrap().pop();
+            next.into_iter().for_each(Waker::wake);
+            runtime.block_on(yield_now());
+        }
+        assert_eq!(count.get(), LINKS);
+    }
+
+    let mut builder = heist::runtime::Builder::new_multi_thread();
+    chain(&builder.worker_threads(2).thread_stack_size(128 * 1024).build().unwrap());
+    let small = thread::Builder::new().stack_size(128 * 1024);
+    small.spawn(|| chain(&kit::current_thread())).unwrap().join().unwrap();
+}
+
+/// A million tasks, none of which can run, are woken from one thread: no queue is full.
+#[test]
+fn waking_never_blocks() {
+    const TASKS: usize = 100_000;
+    for count in [1, 2] {
+        let runtime = workers(count);
+        let wakers = Arc::new(Mutex::new(Vec::new()));
+        let ended = Count::new();
+        for _ in 0..TASKS {
+            let (wakers, ended, mut first) = (Arc::clone(&wakers), ended.clone(), true);
+            runtime.spawn(poll_fn(move |cx| {
+                if std::mem::take(&mut first) {
+                    wakers.lock().unwrap().push(cx.waker().clone());
+                    return Poll::Pending;
+                }
+                ended.add();
+                Poll::Ready(())
+            }));
+        }
+        while wakers.lock().unwrap().len() < TASKS {
+            thread::yield_now();
+        }
+        // All workers are kept from polling anything.
+        let go = Door::new();
+        let mut begun = Vec::new();
+        for _ in 0..count {
+            let (go, door) = (go.clone(), Door::new());
+            begun.push(door.clone());
+            runtime.spawn(async move {
+                door.open();
+                go.wait();
+            });
+        }
+        begun.iter().for_each(Door::wait);
+        wakers.lock().unwrap().drain(..).for_each(Waker::wake);
+        assert_eq!(ended.get(), 0);
+        go.open();
+        while ended.get() < TASKS {
+            thread::yield_now();
+        }
+        assert_eq!(ended.get(), TASKS);
+    }
+}
+
+/// Neither a wake nor an abort runs or drops anything of the user's: both are done under a lock that the task's destructor and poll take.
+#[test]
+fn waking_and_aborting_under_a_lock_that_the_task_needs() {
+    each(|runtime| {
+        let lock = Arc::new(Mutex::new(0));
+        runtime.block_on(async {
+            for _ in 0..100 {
+                let (mailbox, in_poll, in_drop) = (Mailbox::new(), Arc::clone(&lock), Arc::clone(&lock));
+                let wait = Arc::clone(&mailbox).wait();
+                let guard = OnDrop::new(move || *in_drop.lock().unwrap() += 1);
+                let task = heist::spawn(async move {
+                    let _guard = guard;
+                    wait.await;
+                    *in_poll.lock().unwrap() += 1;
+                });
+                let waker = mailbox.waker().await;
+                {
+                    let _held = lock.lock().unwrap();
+                    mailbox.ready.store(true, Ordering::SeqCst);
+                    waker.wake();
+                }
+                task.await.unwrap();
+
+                let in_drop = Arc::clone(&lock);
+                let guard = OnDrop::new(move || *in_drop.lock().unwrap() += 1);
+                let task = heist::spawn(async move {
+                    let _guard = guard;
+                    pending::<()>().await;
+                });
+                yield_now().await;
+                {
+                    let _held = lock.lock().unwrap();
+                    task.abort();
+                }
+                assert!(task.await.unwrap_err().is_cancelled());
+            }
+        });
+        assert_eq!(*lock.lock().unwrap(), 300);
+    });
+}
+
+#[test]
+fn the_last_waker_may_go_anywhere_and_at_any_time() {
+    each(|runtime| {
+        runtime.block_on(async {
+            for _ in 0..100 {
+                let mailbox = Mailbox::new();
+                let task = heist::spawn(Arc::clone(&mailbox).wait());
+                let waker = mailbox.waker().await;
+                let copies: Vec<_> = (0..4).map(|_| waker.clone()).collect();
+                mailbox.ready.store(true, Ordering::SeqCst);
+                let threads: Vec<_> = copies.into_iter().map(|waker| thread::spawn(move || waker.wake())).collect();
+                drop(waker);
+                task.await.unwrap();
+                drop(mailbox.take());
+                threads.into_iter().for_each(|thread| thread.join().unwrap());
+            }
+        });
+    });
+}
+
+#[test]
+fn from_a_destructor_of_a_thread_local() {
+    struct Wakes(Waker);
+
+    impl Drop for Wakes {
+        fn drop(&mut self) {
+            self.0.wake_by_ref();
+        }
+    }
+
+    thread_local! {
+        static LAST: RefCell<Option<Wakes>> = const { RefCell::new(None) };
+    }
+
+    each(|runtime| {
+        runtime.block_on(async {
+            let mailbox = Mailbox::new();
+            let task = heist::spawn(Arc::clone(&mailbox).wait());
+            let waker = mailbox.waker().await;
+            mailbox.ready.store(true, Ordering::SeqCst);
+            let handle = Handle::current();
+            thread::spawn(move || {
+                LAST.set(Some(Wakes(waker)));
+                let _guard = handle.enter();
+                drop(heist::spawn(async {}));
+            })
+            .join()
+            .unwrap();
+            task.await.unwrap();
+        });
+    });
+}
+
+/// Calls back into the runtime whenever it is cloned, woken or dropped.
+struct Evil {
+    handle: Handle,
+    victim: AbortHandle,
+    calls: Count,
+    spawned: Count,
+    woken: Count,
+}
+
+impl Evil {
+    fn act(&self) {
+        self.calls.add();
+        let spawned = self.spawned.clone();
+        drop(self.handle.spawn(async move {
+            spawned.add();
+            yield_now().await;
+        }));
+        self.victim.abort();
+        assert!(!self.victim.clone().is_finished() || self.victim.is_finished());
+        let _guard = self.handle.enter();
+        let mut sleep = Box::pin(heist::time::sleep(Duration::from_secs(3600)));
+        assert!(sleep.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        sleep.as_mut().reset(heist::time::Instant::now() + Duration::from_secs(1800));
+        drop(sleep);
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        drop(socket);
+    }
+
+    fn waker(self: Arc<Self>) -> Waker {
+        // SAFETY: the functions of the table keep the contract: the pointer is an `Arc`'s.
+        unsafe { Waker::from_raw(raw(self)) }
+    }
+}
+
+static EVIL: RawWakerVTable = RawWakerVTable::new(
+    |data| {
+        // SAFETY: the waker that is cloned holds a count of its own.
+        unsafe { Arc::increment_strong_count(data.cast::<Evil>()) };
+        // SAFETY: the count has just been raised.
+        let evil = unsafe { Arc::from_raw(data.cast::<Evil>()) };
+        evil.act();
+        raw(evil)
+    },
+    |data| {
+        // SAFETY: the waker that is consumed gives up its count.
+        let evil = unsafe { Arc::from_raw(data.cast::<Evil>()) };
+        evil.woken.add();
+        evil.act();
+    },
+    |data| {
+        // SAFETY: the waker holds a count.
+        let evil = unsafe { &*data.cast::<Evil>() };
+        evil.woken.add();
+        evil.act();
+    },
+    |data| {
+        // SAFETY: the waker that is dropped gives up its count.
+        let evil = unsafe { Arc::from_raw(data.cast::<Evil>()) };
+        evil.act();
+    },
+);
+
+fn raw(evil: Arc<Evil>) -> RawWaker {
+    RawWaker::new(Arc::into_raw(evil).cast(), &EVIL)
+}
+
+/// Polls `future` with an evil waker, twice, with another one in between; lets `ready` make it ready; and waits for the wake.
+async fn with_evil_wakers<F: Future + Unpin>(mut future: F, ready: impl AsyncFnOnce()) -> F::Output {
+    let victim = heist::spawn(pending::<()>());
+    let (calls, spawned, woken) = (Count::new(), Count::new(), Count::new());
+    let evil = || {
+        let (handle, victim) = (Handle::current(), victim.abort_handle());
+        Arc::new(Evil { handle, victim, calls: calls.clone(), spawned: spawned.clone(), woken: woken.clone() }).waker()
+    };
+    let (first, second) = (evil(), evil());
+    for waker in [&first, &second, &second, &first] {
+        assert!(Pin::new(&mut future).poll(&mut Context::from_waker(waker)).is_pending());
+    }
+    ready().await;
+    while woken.get() == 0 {
+        yield_now().await;
+    }
+    // It is awake and keeps no evil waker: the next poll is an ordinary one.
+    let output = future.await;
+    drop((first, second));
+    assert!(victim.await.unwrap_err().is_cancelled());
+    while spawned.get() < calls.get() {
+        yield_now().await;
+    }
+    assert!(calls.get() > 4);
+    output
+}
+
+#[test]
+fn evil_wakers_in_a_join_handle() {
+    each(|runtime| {
+        runtime.block_on(async {
+            let door = Door::new();
+            let opened = door.opened();
+            let task = heist::spawn(async move {
+                opened.await;
+                9
+            });
+            assert_eq!(with_evil_wakers(task, async || door.open()).await.unwrap(), 9);
+            // Left there by a handle that goes, and by one whose task is aborted.
+            for abort in [false, true] {
+                let victim = heist::spawn(pending::<()>());
+                let (calls, spawned, woken) = (Count::new(), Count::new(), Count::new());
+                let (handle, aborts) = (Handle::current(), victim.abort_handle());
+                let evil = Evil { handle, victim: aborts, calls, spawned, woken };
+                let waker = Arc::new(evil).waker();
+                let mut task = heist::spawn(pending::<()>());
+                assert!(Pin::new(&mut task).poll(&mut Context::from_waker(&waker)).is_pending());
+                let ends = task.abort_handle();
+                if abort {
+                    ends.abort();
+                }
+                drop(task);
+                ends.abort();
+                assert!(victim.await.unwrap_err().is_cancelled());
+            }
+        });
+    });
+}
+
+#[test]
+fn evil_wakers_in_a_sleep() {
+    each(|runtime| {
+        runtime.block_on(async {
+            let sleep = Box::pin(heist::time::sleep(Duration::from_millis(2)));
+            with_evil_wakers(sleep, async || {}).await;
+            // Dropped while it is armed.
+            let victim = heist::spawn(pending::<()>());
+            let (calls, spawned, woken) = (Count::new(), Count::new(), Count::new());
+            let (handle, aborts) = (Handle::current(), victim.abort_handle());
+            let evil = Evil { handle, victim: aborts, calls: calls.clone(), spawned, woken };
+            let waker = Arc::new(evil).waker();
+            let mut sleep = Box::pin(heist::time::sleep(Duration::from_secs(3600)));
+            assert!(sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            drop((sleep, waker));
+            assert_eq!(calls.get(), 3, "a clone, and two drops");
+            assert!(victim.await.unwrap_err().is_cancelled());
+        });
+    });
+}
+
+#[test]
+fn evil_wakers_in_a_socket() {
+    each(|runtime| {
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let accept = Box::pin(listener.accept());
+            let client = Mutex::new(None);
+            let (mut server, _) = with_evil_wakers(accept, async || {
+                *client.lock().unwrap() = Some(TcpStream::connect(address).await.unwrap());
+            })
+            .await
+            .unwrap();
+            let mut client = client.into_inner().unwrap().unwrap();
+            let mut byte = [0];
+            let read = Box::pin(server.read(&mut byte));
+            let n = with_evil_wakers(read, async || client.write_all(b"x").await.unwrap()).await.unwrap();
+            assert_eq!((n, byte), (1, *b"x"));
+        });
+    });
+}
