@@ -180,3 +180,29 @@ impl Wake for Flag {
 pub(crate) fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }
+
+/// Runs the test `name` in a process of its own, with a variable set or unset, where nobody else's threads and files are counted.
+pub(crate) fn alone(name: &str, variable: Option<(&str, &str)>, test: impl FnOnce()) {
+    const MARK: &str = "HEIST_TEST_ALONE";
+    if std::env::var(MARK).is_ok_and(|alone| alone == name) {
+        return test();
+    }
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args([name, "--exact", "--nocapture", "--test-threads", "1"]).env(MARK, name);
+    if let Some((variable, value)) = variable {
+        command.env(variable, value);
+    }
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "no test of this name ran");
+}
+
+/// What a handle resolves to, awaited outside of every runtime.
+pub(crate) fn join<T>(task: heist::task::JoinHandle<T>) -> Result<T, heist::task::JoinError> {
+    futures::executor::block_on(task)
+}

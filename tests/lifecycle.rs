@@ -1,0 +1,699 @@
+//! Beginnings and ends: of runtimes, of what lives on them, and of what outlives them.
+
+#[path = "support/kit.rs"]
+mod kit;
+
+use std::cell::RefCell;
+use std::future::{Future, pending, poll_fn};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::Duration;
+
+use heist::net::{TcpListener, TcpStream};
+use heist::runtime::{Builder, Handle, Runtime};
+use heist::task::JoinHandle;
+use kit::{Count, Door, OnDrop, alone, current_thread, each, each_owned, join, panic_text, workers, yield_now};
+
+/// What became of tasks: every one that was spawned has to be in one of the three other columns.
+#[derive(Clone, Default)]
+struct Ledger {
+    spawned: Count,
+    dropped: Count,
+    completed: Count,
+    cancelled: Count,
+    panicked: Count,
+}
+
+impl Ledger {
+    fn spawn<F>(&self, handle: &Handle, future: F) -> JoinHandle<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.spawned.add();
+        let guard = self.dropped.on_drop();
+        handle.spawn(async move {
+            let _guard = guard;
+            future.await;
+        })
+    }
+
+    fn settle(&self, task: JoinHandle<()>) {
+        match join(task) {
+            Ok(()) => self.completed.add(),
+            Err(error) if error.is_panic() => self.panicked.add(),
+            Err(_) => self.cancelled.add(),
+        };
+    }
+
+    #[track_caller]
+    fn balances(&self) {
+        let ended = self.completed.get() + self.cancelled.get() + self.panicked.get();
+        assert_eq!((self.spawned.get(), self.dropped.get()), (ended, ended));
+    }
+}
+
+#[test]
+fn dropping_it_with_tasks_in_every_state() {
+    each_owned(|runtime| {
+        let ledger = Ledger::default();
+        let handle = runtime.handle().clone();
+        let mut tasks = Vec::new();
+        let (begun, release) = (Door::new(), Door::new());
+        tasks.push(ledger.spawn(&handle, async {}));
+        tasks.push(ledger.spawn(&handle, async { panic!("planned") }));
+        for _ in 0..10 {
+            tasks.push(ledger.spawn(&handle, pending()));
+            tasks.push(ledger.spawn(&handle, async {
+                loop {
+                    yield_now().await;
+                }
+            }));
+            tasks.push(ledger.spawn(&handle, heist::time::sleep(Duration::from_secs(3600))));
+        }
+        let (opens, waits) = (begun.clone(), release.clone());
+        if handle.runtime_flavor() == heist::runtime::RuntimeFlavor::MultiThread {
+            tasks.push(ledger.spawn(&handle, async move {
+                opens.open();
+                waits.wait();
+            }));
+            begun.wait();
+        }
+        runtime.block_on(yield_now());
+        for _ in 0..10 {
+            tasks.push(ledger.spawn(&handle, async {}));
+        }
+        let opener = thread::spawn(move || release.open());
+        drop(runtime);
+        opener.join().unwrap();
+        tasks.into_iter().for_each(|task| ledger.settle(task));
+        ledger.balances();
+        assert!(ledger.cancelled.get() >= 30);
+    });
+}
+
+#[test]
+fn a_poll_that_is_under_way_is_waited_for() {
+    for count in [1, 2, 4] {
+        let runtime = workers(count);
+        let (begun, ended) = (Door::new(), Count::new());
+        let (opens, counts) = (begun.clone(), ended.clone());
+        let task = runtime.spawn(async move {
+            opens.open();
+            // Long enough for the drop to have begun, and not needed for the test to pass.
+            (0..1000).for_each(|_| thread::yield_now());
+            counts.add();
+        });
+        begun.wait();
+        drop(runtime);
+        assert_eq!(ended.get(), 1);
+        join(task).unwrap();
+    }
+}
+
+#[test]
+fn destructors_that_spawn_wake_abort_and_sleep_at_shutdown() {
+    each_owned(|runtime| {
+        let ledger = Ledger::default();
+        let handle = runtime.handle().clone();
+        let other = ledger.spawn(&handle, pending());
+        let (wakers, refused) = (Arc::new(Mutex::new(Vec::<Waker>::new())), Count::new());
+        let mut tasks = Vec::new();
+        for _ in 0..20 {
+            let (spawns, wakes, refused, abort) =
+                (handle.clone(), Arc::clone(&wakers), refused.clone(), other.abort_handle());
+            let guard = OnDrop::new(move || {
+                wakes.lock().unwrap().iter().for_each(Waker::wake_by_ref);
+                abort.abort();
+                let guard = refused.on_drop();
+                drop(spawns.spawn(async move {
+                    let _guard = guard;
+                    pending::<()>().await;
+                }));
+                drop(Box::pin(heist::time::sleep(Duration::from_secs(1))));
+            });
+            let wakers = Arc::clone(&wakers);
+            tasks.push(ledger.spawn(&handle, async move {
+                let _guard = guard;
+                poll_fn(move |cx| {
+                    wakers.lock().unwrap().push(cx.waker().clone());
+                    Poll::<()>::Pending
+                })
+                .await;
+            }));
+        }
+        runtime.block_on(async {
+            while wakers.lock().unwrap().len() < 20 {
+                yield_now().await;
+            }
+        });
+        drop(runtime);
+        tasks.into_iter().chain([other]).for_each(|task| ledger.settle(task));
+        ledger.balances();
+        assert_eq!(refused.get(), 20, "what they spawned has been dropped, too");
+    });
+}
+
+#[test]
+fn spawning_after_the_shutdown_resolves_as_cancelled() {
+    each_owned(|runtime| {
+        let handle = runtime.handle().clone();
+        drop(runtime);
+        let drops = Count::new();
+        for _ in 0..3 {
+            let guard = drops.on_drop();
+            let task = handle.spawn(async move { drop(guard) });
+            assert!(join(task).unwrap_err().is_cancelled());
+            let guard = drops.on_drop();
+            let job = handle.spawn_blocking(move || drop(guard));
+            assert!(join(job).unwrap_err().is_cancelled());
+        }
+        assert_eq!(drops.get(), 6);
+        // The handle is a handle still.
+        let _guard = handle.enter();
+        assert!(join(heist::spawn(async {})).unwrap_err().is_cancelled());
+        drop(_guard);
+        assert_eq!(handle.block_on(async { 5 }), 5);
+        assert_eq!(handle.metrics().num_alive_tasks(), 0);
+    });
+}
+
+#[test]
+fn spawn_storm_against_shutdown() {
+    for round in 0..200 {
+        let runtime = if round % 4 == 0 { current_thread() } else { workers(1 + round % 3) };
+        let (ledger, stop) = (Ledger::default(), Arc::new(AtomicBool::new(false)));
+        let start = Arc::new(Barrier::new(4));
+        let storms: Vec<_> = (0..3)
+            .map(|_| {
+                let (handle, ledger) = (runtime.handle().clone(), ledger.clone());
+                let (start, stop) = (Arc::clone(&start), Arc::clone(&stop));
+                thread::spawn(move || {
+                    start.wait();
+                    let mut tasks = Vec::new();
+                    while !stop.load(Ordering::SeqCst) || tasks.len() < 10 {
+                        let inner = ledger.clone();
+                        tasks.push(ledger.spawn(&handle, async move {
+                            yield_now().await;
+                            drop(inner);
+                        }));
+                        if tasks.len() >= 2_000 {
+                            break;
+                        }
+                    }
+                    tasks
+                })
+            })
+            .collect();
+        start.wait();
+        runtime.block_on(async {
+            for _ in 0..round {
+                yield_now().await;
+            }
+        });
+        drop(runtime);
+        stop.store(true, Ordering::SeqCst);
+        for storm in storms {
+            storm.join().unwrap().into_iter().for_each(|task| ledger.settle(task));
+        }
+        ledger.balances();
+        assert!(ledger.spawned.get() >= 30);
+    }
+}
+
+#[test]
+fn dropping_it_on_its_own_worker() {
+    for count in [1, 2, 4] {
+        let runtime = workers(count);
+        let ledger = Ledger::default();
+        let handle = runtime.handle().clone();
+        let others: Vec<_> = (0..10).map(|_| ledger.spawn(&handle, pending())).collect();
+        let task = ledger.spawn(&handle, async move {
+            yield_now().await;
+            drop(runtime);
+        });
+        ledger.settle(task);
+        assert_eq!(ledger.completed.get(), 1, "its own poll ends as it likes");
+        others.into_iter().for_each(|task| ledger.settle(task));
+        ledger.balances();
+    }
+}
+
+#[test]
+fn dropping_it_in_async_code_of_another() {
+    each(|outer| {
+        each_owned(|inner| {
+            let ledger = Ledger::default();
+            let tasks: Vec<_> = (0..10).map(|_| ledger.spawn(inner.handle(), pending())).collect();
+            outer.block_on(async move {
+                inner.spawn(async {});
+                drop(inner);
+            });
+            tasks.into_iter().for_each(|task| ledger.settle(task));
+            ledger.balances();
+        });
+        each_owned(|inner| {
+            let task = outer.spawn(async move {
+                let task = inner.spawn(pending::<()>());
+                drop(inner);
+                task.await.unwrap_err().is_cancelled()
+            });
+            assert!(outer.block_on(task).unwrap());
+        });
+    });
+}
+
+#[test]
+fn dropping_it_in_a_blocking_job_of_another_and_of_its_own() {
+    each(|outer| {
+        each_owned(|inner| {
+            let task = inner.spawn(pending::<()>());
+            outer.block_on(outer.spawn_blocking(move || drop(inner))).unwrap();
+            assert!(join(task).unwrap_err().is_cancelled());
+        });
+    });
+    each_owned(|runtime| {
+        let handle = runtime.handle().clone();
+        let task = runtime.spawn(pending::<()>());
+        join(handle.spawn_blocking(move || drop(runtime))).unwrap();
+        assert!(join(task).unwrap_err().is_cancelled());
+    });
+}
+
+#[test]
+fn shutdown_with_any_timeout() {
+    for timeout in [Duration::ZERO, Duration::from_nanos(1), Duration::from_secs(5), Duration::MAX] {
+        each_owned(|runtime| {
+            let ledger = Ledger::default();
+            let tasks: Vec<_> = (0..10).map(|_| ledger.spawn(runtime.handle(), pending())).collect();
+            runtime.block_on(yield_now());
+            runtime.shutdown_timeout(timeout);
+            tasks.into_iter().for_each(|task| ledger.settle(task));
+            ledger.balances();
+        });
+    }
+}
+
+#[test]
+fn a_timeout_of_zero_waits_for_no_blocking_job_and_an_endless_one_does() {
+    each_owned(|runtime| {
+        let (begun, release, ended) = (Door::new(), Door::new(), Count::new());
+        let (opens, waits, counts) = (begun.clone(), release.clone(), ended.clone());
+        let job = runtime.spawn_blocking(move || {
+            opens.open();
+            waits.wait();
+            counts.add();
+        });
+        begun.wait();
+        runtime.shutdown_timeout(Duration::ZERO);
+        assert_eq!(ended.get(), 0);
+        release.open();
+        join(job).unwrap();
+    });
+    each_owned(|runtime| {
+        let (begun, release, ended) = (Door::new(), Door::new(), Count::new());
+        let (opens, waits, counts) = (begun.clone(), release.clone(), ended.clone());
+        let job = runtime.spawn_blocking(move || {
+            opens.open();
+            waits.wait();
+            counts.add();
+        });
+        begun.wait();
+        let opener = thread::spawn(move || release.open());
+        runtime.shutdown_timeout(Duration::MAX);
+        assert_eq!(ended.get(), 1);
+        opener.join().unwrap();
+        join(job).unwrap();
+    });
+}
+
+#[test]
+fn a_poll_that_does_not_return_is_left_behind_and_ends_its_runtime_later() {
+    for count in [1, 2] {
+        let runtime = workers(count);
+        let ledger = Ledger::default();
+        let (begun, release) = (Door::new(), Door::new());
+        let (opens, waits) = (begun.clone(), release.clone());
+        let stuck = ledger.spawn(runtime.handle(), async move {
+            opens.open();
+            waits.wait();
+            pending::<()>().await;
+        });
+        begun.wait();
+        // Behind it, on the same worker or on another one.
+        let others: Vec<_> = (0..10).map(|_| ledger.spawn(runtime.handle(), pending())).collect();
+        runtime.shutdown_timeout(Duration::from_millis(1));
+        release.open();
+        others.into_iter().chain([stuck]).for_each(|task| ledger.settle(task));
+        ledger.balances();
+        assert_eq!(ledger.cancelled.get(), 11);
+    }
+}
+
+#[test]
+fn shutdown_in_the_background_inside_of_async_code() {
+    each(|outer| {
+        each_owned(|inner| {
+            let task = inner.spawn(pending::<()>());
+            outer.block_on(async move { inner.shutdown_background() });
+            assert!(join(task).unwrap_err().is_cancelled());
+        });
+    });
+}
+
+#[test]
+fn wakers_outlive_it() {
+    each_owned(|runtime| {
+        let kept = Arc::new(Mutex::new(Vec::<Waker>::new()));
+        let keeps = Arc::clone(&kept);
+        let task = runtime.spawn(poll_fn(move |cx| {
+            keeps.lock().unwrap().extend([cx.waker().clone(), cx.waker().clone(), cx.waker().clone()]);
+            Poll::<()>::Pending
+        }));
+        runtime.block_on(async {
+            while kept.lock().unwrap().is_empty() {
+                yield_now().await;
+            }
+        });
+        let handle = runtime.handle().clone();
+        drop(runtime);
+        drop(handle);
+        let mut wakers = std::mem::take(&mut *kept.lock().unwrap());
+        wakers[0].wake_by_ref();
+        wakers.push(wakers[0].clone());
+        assert!(wakers[0].will_wake(&wakers[3]));
+        wakers.pop().unwrap().wake();
+        drop(wakers);
+        assert!(join(task).unwrap_err().is_cancelled());
+    });
+}
+
+#[test]
+fn join_and_abort_handles_outlive_it() {
+    each_owned(|runtime| {
+        let task = runtime.spawn(pending::<()>());
+        let finished = runtime.spawn(async { 6 });
+        runtime.block_on(async {
+            while !finished.is_finished() {
+                yield_now().await;
+            }
+        });
+        let abort = task.abort_handle();
+        drop(runtime);
+        assert!(task.is_finished() && abort.is_finished());
+        abort.abort();
+        task.abort();
+        drop(task);
+        assert_eq!(join(finished).unwrap(), 6);
+        drop(abort);
+    });
+}
+
+#[test]
+fn sleeps_outlive_it_say_so_and_can_be_used_elsewhere() {
+    each_owned(|runtime| {
+        let mut sleep = Box::pin(heist::time::sleep(Duration::from_secs(3600)));
+        let poll = |sleep: &mut std::pin::Pin<Box<heist::time::Sleep>>| {
+            sleep.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        };
+        runtime.block_on(async { assert!(poll(&mut sleep).is_pending()) });
+        drop(runtime);
+        let other = current_thread();
+        other.block_on(async {
+            for _ in 0..2 {
+                let text = panic_text(|| drop(poll(&mut sleep)));
+                assert!(text.contains("shut down") && text.contains("reset"), "{text}");
+            }
+            sleep.as_mut().reset(heist::time::Instant::now() + Duration::from_millis(1));
+            sleep.as_mut().await;
+        });
+        drop(other);
+        // It has fired: that it was on a runtime is over.
+        assert!(poll(&mut sleep).is_ready());
+    });
+}
+
+#[test]
+fn sockets_outlive_it_and_give_an_error_each_time() {
+    each_owned(|runtime| {
+        let (listener, mut client, mut server) = runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let (client, server) = futures::join!(TcpStream::connect(address), listener.accept());
+            (listener, client.unwrap(), server.unwrap().0)
+        });
+        // One has an event, one has not; one is waited on while the runtime goes.
+        let waiting = thread::spawn(move || {
+            let mut byte = [0; 1];
+            let result = futures::executor::block_on(server.read(&mut byte));
+            (server, result)
+        });
+        let handle = runtime.handle().clone();
+        drop(runtime);
+        let (mut server, result) = waiting.join().unwrap();
+        assert!(result.is_err(), "{result:?}");
+        let other = current_thread();
+        other.block_on(async {
+            let mut bytes = [0; 8];
+            for _ in 0..3 {
+                for stream in [&mut client, &mut server] {
+                    assert!(stream.read(&mut bytes).await.is_err());
+                    assert!(stream.write(b"x").await.is_err());
+                    assert!(stream.readable().await.is_err());
+                    assert!(stream.writable().await.is_err());
+                    assert!(stream.peek(&mut bytes).await.is_err());
+                }
+                let error = listener.accept().await.unwrap_err();
+                assert!(error.to_string().contains("shut down"), "{error}");
+            }
+        });
+        // On the runtime that is gone there is no making of new ones.
+        let _guard = handle.enter();
+        let std_socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        std_socket.set_nonblocking(true).unwrap();
+        assert!(TcpListener::from_std(std_socket).is_err());
+    });
+}
+
+#[test]
+fn runtimes_inside_of_runtimes() {
+    each(|outer| {
+        // Made, driven on a thread of its own, and dropped.
+        let sum = outer.block_on(async {
+            heist::spawn(async {
+                let inner = workers(2);
+                let task = inner.spawn(async { heist::spawn(async { 20 }).await.unwrap() });
+                let sum = task.await.unwrap() + 1;
+                let driven = heist::task::spawn_blocking(move || inner.block_on(async { heist::spawn(async { 21 }).await.unwrap() }));
+                sum + driven.await.unwrap()
+            })
+            .await
+            .unwrap()
+        });
+        assert_eq!(sum, 42);
+    });
+}
+
+/// The runtime that is current runs the task; its threads have its name.
+fn current() -> String {
+    join(heist::spawn(async { thread::current().name().unwrap_or_default().to_owned() })).unwrap()
+}
+
+fn named(name: &str) -> Runtime {
+    Builder::new_multi_thread().worker_threads(1).thread_name(name).build().unwrap()
+}
+
+#[test]
+fn enter_guards_may_go_in_any_order() {
+    let (a, b, c) = (named("a"), named("b"), named("c"));
+    assert!(Handle::try_current().is_err());
+    let guard_a = a.enter();
+    assert_eq!(current(), "a");
+    let guard_b = b.enter();
+    let guard_c = c.enter();
+    assert_eq!(current(), "c");
+    drop(guard_b);
+    assert_eq!(current(), "c");
+    drop(guard_c);
+    assert_eq!(current(), "a");
+    let guard_b = b.handle().enter();
+    drop(guard_a);
+    assert_eq!(current(), "b");
+    drop(guard_b);
+    assert!(Handle::try_current().is_err());
+}
+
+#[test]
+fn a_guard_inside_of_a_task_lasts_as_long_as_it_lives() {
+    each(|runtime| {
+        let other = named("other");
+        let names = runtime.block_on(async {
+            let guard = other.enter();
+            let inside = heist::spawn(async { thread::current().name().unwrap_or_default().to_owned() }).await.unwrap();
+            drop(guard);
+            inside
+        });
+        assert_eq!(names, "other");
+    });
+}
+
+#[test]
+fn it_is_dropped_by_the_destructor_of_a_thread_local() {
+    thread_local! {
+        static KEPT: RefCell<Option<Runtime>> = const { RefCell::new(None) };
+    }
+
+    each_owned(|runtime| {
+        let drops = Count::new();
+        let guard = drops.on_drop();
+        let task = runtime.spawn(async move {
+            let _guard = guard;
+            pending::<()>().await;
+        });
+        thread::spawn(move || KEPT.set(Some(runtime))).join().unwrap();
+        assert!(join(task).unwrap_err().is_cancelled());
+        assert_eq!(drops.get(), 1);
+    });
+}
+
+#[test]
+fn handles_and_aborts_in_destructors_of_thread_locals() {
+    struct Last(Handle, Option<JoinHandle<()>>);
+
+    impl Drop for Last {
+        fn drop(&mut self) {
+            let task = self.1.take().unwrap();
+            task.abort();
+            let _ = task.is_finished();
+            let _ = self.0.metrics().num_alive_tasks();
+            drop(task);
+        }
+    }
+
+    thread_local! {
+        static KEPT: RefCell<Option<Last>> = const { RefCell::new(None) };
+    }
+
+    each(|runtime| {
+        let drops = Count::new();
+        let guard = drops.on_drop();
+        let task = runtime.spawn(async move {
+            let _guard = guard;
+            pending::<()>().await;
+        });
+        let handle = runtime.handle().clone();
+        thread::spawn(move || KEPT.set(Some(Last(handle, Some(task))))).join().unwrap();
+        runtime.block_on(async {
+            while drops.get() == 0 {
+                yield_now().await;
+            }
+        });
+    });
+}
+
+#[test]
+fn block_on_again_and_again_and_from_many_threads_at_once() {
+    each(|runtime| {
+        thread::scope(|scope| {
+            for n in 0..4 {
+                scope.spawn(move || {
+                    for round in 0..50 {
+                        let output = runtime.block_on(async move {
+                            let task = heist::spawn(async move {
+                                yield_now().await;
+                                round
+                            });
+                            yield_now().await;
+                            task.await.unwrap() * 10 + n
+                        });
+                        assert_eq!(output, round * 10 + n);
+                    }
+                });
+            }
+        });
+    });
+}
+
+/// A driver of a current-thread runtime that leaves hands the driving on, whoever else has been in line and has left.
+#[test]
+fn the_driving_is_handed_on() {
+    for _ in 0..200 {
+        let runtime = current_thread();
+        let (first, second) = (Door::new(), Door::new());
+        thread::scope(|scope| {
+            let runtime = &runtime;
+            let (door, other) = (first.clone(), second.clone());
+            scope.spawn(move || runtime.block_on(door.opened()));
+            scope.spawn(move || runtime.block_on(other.opened()));
+            scope.spawn(move || {
+                let task = runtime.spawn(async {
+                    yield_now().await;
+                    8
+                });
+                assert_eq!(runtime.block_on(task).unwrap(), 8);
+            });
+            second.open();
+            first.open();
+        });
+    }
+}
+
+fn entries(path: &str) -> usize {
+    std::fs::read_dir(path).unwrap().count()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_thousand_of_them_leave_no_thread_and_no_file_behind() {
+    alone("a_thousand_of_them_leave_no_thread_and_no_file_behind", None, || {
+        let use_it = |runtime: Runtime| {
+            runtime.block_on(async {
+                heist::spawn(heist::time::sleep(Duration::from_micros(1))).await.unwrap();
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                drop(heist::spawn(async move { listener.accept().await.map(drop) }));
+                drop(heist::spawn(pending::<()>()));
+            });
+            drop(runtime);
+        };
+        use_it(workers(2));
+        use_it(current_thread());
+        let files = entries("/proc/self/fd");
+        for round in 0..1000 {
+            use_it(if round % 2 == 0 { workers(2) } else { current_thread() });
+        }
+        assert_eq!(entries("/proc/self/fd"), files);
+        // A thread that has been joined may be listed for a moment longer: this one and the harness's stay.
+        let mut looks = 0;
+        while entries("/proc/self/task") > 2 {
+            looks += 1;
+            assert!(looks < 1_000_000, "{} threads are left", entries("/proc/self/task"));
+            thread::yield_now();
+        }
+    });
+}
+
+#[test]
+fn the_memory_of_ended_tasks_is_not_kept_by_a_runtime_that_lives_on() {
+    each(|runtime| {
+        let drops = Count::new();
+        for _ in 0..10 {
+            runtime.block_on(async {
+                for _ in 0..1000 {
+                    let guard = drops.on_drop();
+                    heist::spawn(async move {
+                        yield_now().await;
+                        drop(guard);
+                    })
+                    .await
+                    .unwrap();
+                }
+            });
+        }
+        assert_eq!(drops.get(), 10_000);
+        // The last one is counted by its worker, a moment after its handle has resolved.
+        while runtime.metrics().num_alive_tasks() > 0 {
+            runtime.block_on(yield_now());
+        }
+    });
+}
