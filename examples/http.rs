@@ -58,7 +58,8 @@ async fn serve(address: &str) -> io::Result<()> {
                 .serve_connection(stream, service_fn(hello));
             match connection.await {
                 Ok(()) => {}
-                Err(error) if error.is_incomplete_message() || error.is_timeout() => {} // hung up, or silent: no news
+                // Hung up, in the middle or at the end, or silent: no news.
+                Err(error) if error.is_incomplete_message() || error.is_timeout() || error.is_shutdown() => {}
                 Err(error) => eprintln!("{peer}: {error}"),
             }
         });

@@ -3,13 +3,13 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 use std::{fmt, io, ptr};
 
 use slab::Slab;
 
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard, thread, thread_local};
+use crate::wakes::contained;
 
 /// Work that may block. It is consumed exactly once, by `run` or by `cancel`, and never under a lock of the pool.
 pub(crate) trait Job: Send {
@@ -370,19 +370,6 @@ impl Roster {
 
     fn is_deserted(&self) -> bool {
         self.desks.is_empty() && self.leaving == 0
-    }
-}
-
-/// Calls user code whose panic must not end a thread of the pool.
-fn contained(what: &str, call: impl FnOnce()) {
-    let Err(payload) = catch_unwind(AssertUnwindSafe(call)) else { return };
-    // The payload's own drop and the subscriber are user code as well.
-    let aftermath = catch_unwind(AssertUnwindSafe(|| {
-        tracing::error!(target: "heist::blocking", "{what} panicked; the runtime goes on");
-        drop(payload);
-    }));
-    if let Err(second) = aftermath {
-        std::mem::forget(second);
     }
 }
 

@@ -422,7 +422,9 @@ fn sleeps_outlive_it_say_so_and_can_be_used_elsewhere() {
         let other = current_thread();
         other.block_on(async {
             for _ in 0..2 {
-                let text = panic_text(|| drop(poll(&mut sleep)));
+                let text = panic_text(|| {
+                    let _ = poll(&mut sleep);
+                });
                 assert!(text.contains("shut down") && text.contains("reset"), "{text}");
             }
             sleep.as_mut().reset(heist::time::Instant::now() + Duration::from_millis(1));
@@ -485,7 +487,9 @@ fn runtimes_inside_of_runtimes() {
                 let inner = workers(2);
                 let task = inner.spawn(async { heist::spawn(async { 20 }).await.unwrap() });
                 let sum = task.await.unwrap() + 1;
-                let driven = heist::task::spawn_blocking(move || inner.block_on(async { heist::spawn(async { 21 }).await.unwrap() }));
+                let driven = heist::task::spawn_blocking(move || {
+                    inner.block_on(async { heist::spawn(async { 21 }).await.unwrap() })
+                });
                 sum + driven.await.unwrap()
             })
             .await

@@ -1,4 +1,5 @@
 //! Wakers: when they are called, from where, and what they do.
+#![allow(clippy::waker_clone_wake, reason = "a wake by value is what is tested")]
 
 #[path = "support/kit.rs"]
 mod kit;
