@@ -63,6 +63,7 @@ pub mod runtime;
 mod schedule;
 mod sentinel;
 mod shutdown;
+mod spin;
 mod stats;
 mod sync;
 pub mod task;

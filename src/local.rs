@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::queue::Owner;
 use crate::rng::Rng;
+use crate::spin::Spin;
 use crate::wakes::Wakes;
 
 /// At most so many tasks in a row come from the LIFO slot: a request, its answer, and one more.
@@ -46,6 +47,8 @@ pub(crate) struct Local {
     /// The end of the seat's ring at which to push and pop.
     pub(crate) ring: Owner,
     pub(crate) rng: Rng,
+    /// How long to look for events before a rest.
+    pub(crate) spin: Spin,
     /// Tasks in a row that came from the LIFO slot.
     lifo_run: Cell<u8>,
     /// The slot is off until a task has come from elsewhere.
@@ -75,10 +78,11 @@ pub(crate) struct Local {
 }
 
 impl Local {
-    pub(crate) fn new(ring: Owner, seed: u64) -> Self {
+    pub(crate) fn new(ring: Owner, seed: u64, spin: Spin) -> Self {
         Local {
             ring,
             rng: Rng::new(seed),
+            spin,
             lifo_run: Cell::new(0),
             lifo_off: Cell::new(false),
             batching: Cell::new(false),

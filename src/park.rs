@@ -53,6 +53,12 @@ impl Parker {
         }
     }
 
+    /// Whether an unpark has come that the next park would take.
+    pub(crate) fn is_notified(&self) -> bool {
+        // Ordering: Relaxed — who acts on it parks next, and takes the unpark by a read-modify-write.
+        self.word.atomic().load(Ordering::Relaxed) == NOTIFIED
+    }
+
     /// Announces the sleep. False if an unpark had come: it is taken.
     fn enter(&self, how: u32) -> bool {
         // Ordering: Release — what the owner announced comes before; Acquire — as in `wake_up`.

@@ -185,7 +185,7 @@ impl Pool {
         let pool = Arc::new_cyclic(|weak| {
             let seat = |index| {
                 let keeper = Arc::new(SeatKeeper { pool: weak.clone(), seat: index });
-                Seat::new(index, settings.seed, Arc::new(TimerWheel::new(clock, keeper)))
+                Seat::new(index, &settings, Arc::new(TimerWheel::new(clock, keeper)))
             };
             Pool {
                 seats: (0..settings.workers).map(seat).collect(),

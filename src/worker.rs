@@ -14,8 +14,8 @@ use crate::park::Drive;
 use crate::pool::{Hook, Pool, Seat};
 use crate::queue::Chain;
 use crate::reactor::Turn;
-use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
+use crate::sync::{Arc, thread};
 use crate::wakes::Wakes;
 
 /// Tasks taken from the global queue at once, at most: half a ring.
@@ -23,6 +23,9 @@ const SHARE: usize = crate::queue::CAPACITY / 2;
 
 /// A ring that holds so many at two checkpoints in a row is shared, however short its polls are.
 const DEEP: usize = crate::queue::CAPACITY / 4;
+
+/// A spinning worker that has been off its processor for longer than this, in nanoseconds, goes to sleep: others need it more.
+const GIVE_WAY: u64 = 20_000;
 
 /// A worker: a thread that holds the lease of a seat.
 #[derive(Debug)]
@@ -393,6 +396,7 @@ impl<'a> Worker<'a> {
     pub(crate) fn rest(&self) {
         self.seat.stats.parks.add(1);
         let mut wakes = self.local.borrow_wakes();
+        let begun = self.pool.clock.now();
         let looked = match self.pool.reactor.try_turn() {
             Some(turn) => self.rest_in_reactor(turn, &mut wakes),
             None => {
@@ -404,6 +408,7 @@ impl<'a> Worker<'a> {
         self.rise(false);
         let now = self.pool.clock.now();
         if looked {
+            self.local.spin.learn(now - begun);
             self.begin_interval(now);
         } else {
             self.local.rested(now);
@@ -420,10 +425,39 @@ impl<'a> Worker<'a> {
     fn rest_in_reactor(&self, turn: Turn<'_>, wakes: &mut Wakes) -> bool {
         let until = earlier(self.seat.wheel.keep(), self.pool.street.keep());
         let mut rest = RestIn { turn, wakes, looked: false };
-        self.seat.parker.park_in(&mut rest, self.instant(until));
+        if !self.spin(&mut rest, until) {
+            self.seat.parker.park_in(&mut rest, self.instant(until));
+        }
         // Before the chair is free: a successor notes his own deadline there.
         self.pool.street.resume();
         rest.looked
+    }
+
+    /// Looks for events for a while, in place of sleeping. True if there were any.
+    ///
+    /// The worker has announced its sleep and taken the last look; to everybody else it sleeps already. Whoever wakes it finds its
+    /// parker awake, and need not ask the operating system.
+    fn spin(&self, rest: &mut RestIn<'_>, until: Option<u64>) -> bool {
+        let window = self.local.spin.window();
+        if window == 0 {
+            return false;
+        }
+        let mut now = self.pool.clock.now();
+        let end = (now + window).min(until.unwrap_or(u64::MAX));
+        while now < end && !self.seat.parker.is_notified() {
+            rest.looked = true;
+            match rest.turn.poll_busy(rest.wakes) {
+                Ok(0) => thread::yield_now(),
+                Ok(_) => return true,
+                Err(_) => return false,
+            }
+            let last = std::mem::replace(&mut now, self.pool.clock.now());
+            if now - last > GIVE_WAY {
+                self.local.spin.give_way();
+                return false;
+            }
+        }
+        false
     }
 
     fn instant(&self, nanos: Option<u64>) -> Option<Instant> {

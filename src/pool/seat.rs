@@ -4,12 +4,13 @@ use crate::cell::LiveSet;
 use crate::local::Local;
 use crate::park::Parker;
 use crate::queue::{LifoSlot, Owner, Ring, Thief};
+use crate::spin::Spin;
 use crate::stats::Stats;
 use crate::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use crate::sync::{Arc, CachePadded, Mutex};
 use crate::timer::TimerWheel;
 
-use super::Pool;
+use super::{Pool, Settings};
 
 /// What outlives the worker: the thief's end of the ring, LIFO slot, parker, wheel, live list, counters, and the lease.
 #[derive(Debug)]
@@ -32,8 +33,10 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    pub(super) fn new(index: usize, seed: u64, wheel: Arc<TimerWheel>) -> Self {
+    pub(super) fn new(index: usize, settings: &Settings, wheel: Arc<TimerWheel>) -> Self {
         let (ring, thief): (Owner, Thief) = Ring::ends();
+        let seed = settings.seed.wrapping_add(index as u64 + 1);
+        let local = Local::new(ring, seed, Spin::new(settings.spin));
         Seat {
             index,
             lifo: CachePadded::new(LifoSlot::new()),
@@ -43,7 +46,7 @@ impl Seat {
             live: CachePadded::new(LiveSet::new()),
             stats: CachePadded::new(Stats::new()),
             stalled: AtomicBool::new(false),
-            lease: Mutex::new(Some(Box::new(Local::new(ring, seed.wrapping_add(index as u64 + 1))))),
+            lease: Mutex::new(Some(Box::new(local))),
             pool: AtomicPtr::new(std::ptr::null_mut()),
         }
     }

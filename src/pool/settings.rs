@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) pace: Pace,
     /// Another worker is woken if the backlog is done sooner by more than this with it, in nanoseconds.
     pub(crate) wake_pays_after: u64,
+    /// How long, at most, a worker looks for events before it sleeps.
+    pub(crate) spin: Duration,
     /// How often the sentinel looks, in nanoseconds.
     pub(crate) tick: Duration,
     /// Whether there is a sentinel.
@@ -61,6 +63,7 @@ impl Settings {
             on_thread_unpark: None,
             pace: Pace { nanos: 100_000, polls: 1024, global: 61 },
             wake_pays_after: 15_000,
+            spin: Duration::from_micros(50),
             tick: Duration::from_millis(2),
             sentinel: true,
             lifo: true,

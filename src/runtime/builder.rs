@@ -168,6 +168,16 @@ impl Builder {
         self
     }
 
+    /// How long, at most, a worker that has run dry looks for events before it sleeps. The default is 50 µs; zero switches it off.
+    ///
+    /// A thread that has gone to sleep needs longer to get up than many a client needs for its next request. The time adapts: it
+    /// grows while sleeps would have been short, and shrinks to nothing while they are long, so an idle runtime does not spin. At
+    /// most one worker spins, the one that would sleep in the reactor, and it lets other threads of its processor go first.
+    pub fn spin_before_park(&mut self, most: Duration) -> &mut Builder {
+        self.settings.spin = most;
+        self
+    }
+
     /// How long dropping the runtime waits for polls and blocking jobs that are under way. The default is five seconds; what has
     /// not returned by then is detached, with a warning.
     pub fn shutdown_grace(&mut self, grace: Duration) -> &mut Builder {
