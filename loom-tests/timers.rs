@@ -51,6 +51,11 @@ impl Token {
         }
         *set = false;
     }
+
+    /// A look that does not sleep, and takes a wake that has come.
+    fn look(&self) {
+        *self.set.lock() = false;
+    }
 }
 
 impl Keeper for Token {
@@ -202,6 +207,33 @@ fn a_keeper_going_to_sleep_does_not_miss_an_earlier_timer() {
             late.as_mut().cancel();
         });
     }
+}
+
+/// A keeper that looks about before it sleeps swallows the wakes that come meanwhile: it has to note its deadline after that.
+#[test]
+fn a_timer_armed_while_the_keeper_looks_about_is_not_slept_past() {
+    model(|| {
+        let token = Token::new();
+        let wheel = wheel(Arc::clone(&token));
+        let armer = {
+            let wheel = Arc::clone(&wheel);
+            aside(move || {
+                let mut soon = Box::pin(Timer::new());
+                assert_eq!(arm(soon.as_mut(), &wheel, SOON, Waker::noop()), State::Armed);
+                std::mem::forget(soon);
+            })
+        };
+        loop {
+            token.look();
+            if wheel.keep().is_some() {
+                break;
+            }
+            token.park();
+            wheel.resume();
+        }
+        armer.join().expect("the armer");
+        turn(&wheel, SOON);
+    });
 }
 
 #[test]

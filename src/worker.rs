@@ -423,9 +423,9 @@ impl<'a> Worker<'a> {
     /// Sleeps in the reactor, as the keeper of the street wheel too. False if an unpark had come before, so that the reactor was not
     /// even looked at.
     fn rest_in_reactor(&self, turn: Turn<'_>, wakes: &mut Wakes) -> bool {
-        let until = earlier(self.seat.wheel.keep(), self.pool.street.keep());
         let mut rest = RestIn { turn, wakes, looked: false };
-        if !self.spin(&mut rest, until) {
+        if !self.spin(&mut rest) {
+            let until = self.keep();
             self.seat.parker.park_in(&mut rest, self.instant(until));
         }
         // Before the chair is free: a successor notes his own deadline there.
@@ -433,17 +433,24 @@ impl<'a> Worker<'a> {
         rest.looked
     }
 
+    /// Notes the deadlines of both wheels, and answers the earlier one.
+    fn keep(&self) -> Option<u64> {
+        earlier(self.seat.wheel.keep(), self.pool.street.keep())
+    }
+
     /// Looks for events for a while, in place of sleeping. True if there were any.
     ///
     /// The worker has announced its sleep and taken the last look; to everybody else it sleeps already. Whoever wakes it finds its
     /// parker awake, and need not ask the operating system.
-    fn spin(&self, rest: &mut RestIn<'_>, until: Option<u64>) -> bool {
+    ///
+    /// A look may swallow the interrupt that says that there is an earlier timer: the deadlines are noted after the last look.
+    fn spin(&self, rest: &mut RestIn<'_>) -> bool {
         let window = self.local.spin.window();
         if window == 0 {
             return false;
         }
         let mut now = self.pool.clock.now();
-        let end = (now + window).min(until.unwrap_or(u64::MAX));
+        let end = (now + window).min(self.seat.wheel.next_due()).min(self.pool.street.next_due());
         while now < end && !self.seat.parker.is_notified() {
             rest.looked = true;
             match rest.turn.poll_busy(rest.wakes) {
