@@ -2,6 +2,7 @@
 //!
 //! The worker is a step machine. [`Worker::step`] does one bounded thing and says what it was; [`Worker::run`] is `step` in a loop,
 //! with real parking. Announcing a sleep, the last look, and sleeping are separate steps.
+#![doc = include_str!("../docs/fairness.md")]
 
 use std::cell::Cell;
 use std::time::Instant;

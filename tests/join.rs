@@ -352,7 +352,7 @@ fn into_panic_of_a_cancelled_task_names_the_question_to_ask_first() {
             task.await.unwrap_err().try_into_panic().unwrap_err()
         });
         assert!(error.is_cancelled());
-        let text = panic_text(|| drop(error.into_panic()));
+        let text = panic_text(|| error.into_panic());
         assert!(text.contains("is_panic"), "{text}");
     });
 }
@@ -363,7 +363,7 @@ fn a_handle_that_is_polled_after_it_was_ready_panics_clearly() {
         runtime.block_on(async {
             let mut task = heist::spawn(async { 1 });
             assert_eq!((&mut task).await.unwrap(), 1);
-            let text = panic_text(|| drop(poll_once(&mut task)));
+            let text = panic_text(|| poll_once(&mut task));
             assert!(text.contains("JoinHandle") && text.contains("after"), "{text}");
             assert!(task.is_finished());
             task.abort();

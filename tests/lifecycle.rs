@@ -422,9 +422,7 @@ fn sleeps_outlive_it_say_so_and_can_be_used_elsewhere() {
         let other = current_thread();
         other.block_on(async {
             for _ in 0..2 {
-                let text = panic_text(|| {
-                    let _ = poll(&mut sleep);
-                });
+                let text = panic_text(|| poll(&mut sleep));
                 assert!(text.contains("shut down") && text.contains("reset"), "{text}");
             }
             sleep.as_mut().reset(heist::time::Instant::now() + Duration::from_millis(1));

@@ -90,7 +90,8 @@ fn wakes_before_a_poll_are_merged_and_each_is_seen() {
             }
             task.await.unwrap();
             let polls = mailbox.polls.load(Ordering::SeqCst);
-            assert!((2..102).contains(&polls), "{polls}");
+            // One if the first poll found it ready, two if all wakes were merged, and never one more than there were.
+            assert!((1..102).contains(&polls), "{polls}");
             // A waker of an ended task does nothing.
             waker.wake_by_ref();
             waker.clone().wake();

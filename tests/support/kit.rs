@@ -32,8 +32,8 @@ pub(crate) fn each(test: impl Fn(&Runtime)) {
 }
 
 /// What a panic says.
-pub(crate) fn panic_text(f: impl FnOnce()) -> String {
-    text(catch_unwind(AssertUnwindSafe(f)).expect_err("it should have panicked"))
+pub(crate) fn panic_text<R>(f: impl FnOnce() -> R) -> String {
+    text(catch_unwind(AssertUnwindSafe(|| drop(f()))).expect_err("it should have panicked"))
 }
 
 /// A payload's text.

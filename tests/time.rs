@@ -1,0 +1,359 @@
+//! Timers: never early, each exactly once, wherever they are armed, polled and dropped.
+
+#[path = "support/kit.rs"]
+mod kit;
+
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::Duration;
+
+use heist::time::{Instant, MissedTickBehavior, Sleep, interval, interval_at, sleep, sleep_until, timeout, timeout_at};
+use kit::{Count, Flag, current_thread, each, join, workers, yield_now};
+
+fn poll(sleep: &mut Pin<Box<Sleep>>, waker: &Waker) -> Poll<()> {
+    sleep.as_mut().poll(&mut Context::from_waker(waker))
+}
+
+#[test]
+fn never_early_in_a_root_in_a_task_and_on_a_foreign_thread() {
+    each(|runtime| {
+        for micros in [0, 1, 50, 100, 400, 900, 1_000, 1_001, 2_500, 10_000] {
+            let duration = Duration::from_micros(micros);
+            let measured = async move || {
+                let start = Instant::now();
+                sleep(duration).await;
+                start.elapsed()
+            };
+            assert!(runtime.block_on(measured()) >= duration);
+            assert!(runtime.block_on(runtime.spawn(async move { measured().await })).unwrap() >= duration);
+        }
+    });
+    // On a thread that has a handle only; the runtime's own threads fire the timer.
+    for count in [1, 2, 4] {
+        let runtime = workers(count);
+        let handle = runtime.handle().clone();
+        let slept = thread::spawn(move || {
+            let _guard = handle.enter();
+            let start = Instant::now();
+            futures::executor::block_on(sleep(Duration::from_millis(2)));
+            let first = start.elapsed();
+            handle.block_on(sleep(Duration::from_millis(2)));
+            (first, start.elapsed())
+        });
+        let (first, both) = slept.join().unwrap();
+        assert!(first >= Duration::from_millis(2) && both >= Duration::from_millis(4));
+    }
+}
+
+#[test]
+fn a_thousand_sleeps_below_a_millisecond_one_after_the_other() {
+    each(|runtime| {
+        let sleeps = async || {
+            for n in 0..1000 {
+                let start = Instant::now();
+                sleep(Duration::from_micros(n % 50)).await;
+                assert!(start.elapsed() >= Duration::from_micros(n % 50));
+            }
+        };
+        runtime.block_on(sleeps());
+        runtime.block_on(runtime.spawn(async move { sleeps().await })).unwrap();
+    });
+}
+
+#[test]
+fn ten_thousand_at_a_time_each_fires_once() {
+    each(|runtime| {
+        let fired = Count::new();
+        runtime.block_on(async {
+            let start = Instant::now();
+            let tasks: Vec<_> = (0..10_000_u64)
+                .map(|n| {
+                    let fired = fired.clone();
+                    heist::spawn(async move {
+                        // Scattered, and many alike.
+                        let at = start + Duration::from_micros(n * 7919 % 20_000);
+                        sleep_until(at).await;
+                        assert!(Instant::now() >= at);
+                        fired.add();
+                    })
+                })
+                .collect();
+            for task in tasks {
+                task.await.unwrap();
+            }
+        });
+        assert_eq!(fired.get(), 10_000);
+    });
+}
+
+#[test]
+fn sleeps_that_are_dropped_wake_nobody() {
+    each(|runtime| {
+        runtime.block_on(async {
+            let flag = Flag::new();
+            let waker = Waker::from(Arc::clone(&flag));
+            for n in 0..1000 {
+                let mut armed = Box::pin(sleep(Duration::from_millis(2) + Duration::from_micros(n)));
+                assert!(poll(&mut armed, &waker).is_pending());
+            }
+            sleep(Duration::from_millis(5)).await;
+            assert!(!flag.is_set());
+            drop(waker);
+            assert_eq!(Arc::strong_count(&flag), 1, "no waker is kept");
+        });
+    });
+}
+
+#[test]
+fn the_latest_waker_is_woken_and_no_earlier_one() {
+    each(|runtime| {
+        runtime.block_on(async {
+            let (first, second) = (Flag::new(), Flag::new());
+            let mut armed = Box::pin(sleep(Duration::from_millis(2)));
+            assert!(poll(&mut armed, &Arc::clone(&first).into()).is_pending());
+            assert!(poll(&mut armed, &Arc::clone(&second).into()).is_pending());
+            while !second.is_set() {
+                yield_now().await;
+            }
+            assert!(!first.is_set() && armed.is_elapsed());
+            assert!(poll(&mut armed, Waker::noop()).is_ready());
+            assert!(poll(&mut armed, Waker::noop()).is_ready(), "and for ever after");
+        });
+    });
+}
+
+#[test]
+fn reset_to_earlier_to_later_and_after_it_has_fired() {
+    each(|runtime| {
+        runtime.block_on(async {
+            let start = Instant::now();
+            // Later: the waiter is woken at the new deadline only.
+            let mut armed = Box::pin(sleep(Duration::from_millis(1)));
+            let flag = Flag::new();
+            assert!(poll(&mut armed, &Arc::clone(&flag).into()).is_pending());
+            armed.as_mut().reset(start + Duration::from_millis(8));
+            while !flag.is_set() {
+                yield_now().await;
+            }
+            assert!(start.elapsed() >= Duration::from_millis(8));
+            armed.as_mut().await;
+            // Earlier: it fires, though nobody has polled it since.
+            let flag = Flag::new();
+            armed.as_mut().reset(Instant::now() + Duration::from_secs(3600));
+            assert!(!armed.is_elapsed());
+            assert!(poll(&mut armed, &Arc::clone(&flag).into()).is_pending());
+            armed.as_mut().reset(Instant::now() + Duration::from_millis(1));
+            while !flag.is_set() {
+                yield_now().await;
+            }
+            // Again and again.
+            for _ in 0..20 {
+                let at = Instant::now() + Duration::from_micros(200);
+                armed.as_mut().reset(at);
+                assert_eq!(armed.deadline(), at);
+                armed.as_mut().await;
+                assert!(Instant::now() >= at);
+            }
+        });
+    });
+}
+
+#[test]
+fn an_earlier_deadline_wakes_a_sleeping_runtime() {
+    each(|runtime| {
+        for _ in 0..50 {
+            // The runtime sleeps to a far deadline when a near one is armed from outside.
+            let far = runtime.spawn(sleep(Duration::from_secs(3600)));
+            let handle = runtime.handle().clone();
+            let near = thread::spawn(move || handle.block_on(sleep(Duration::from_micros(300))));
+            let task = runtime.spawn(sleep(Duration::from_micros(300)));
+            runtime.block_on(task).unwrap();
+            // A current-thread runtime stands still between two calls.
+            runtime.block_on(async {
+                while !near.is_finished() {
+                    yield_now().await;
+                }
+            });
+            near.join().unwrap();
+            far.abort();
+            assert!(runtime.block_on(far).unwrap_err().is_cancelled());
+        }
+    });
+}
+
+#[test]
+fn a_timeout_over_what_is_always_ready_to_go_on_fires() {
+    each(|runtime| {
+        let forever = async || {
+            loop {
+                yield_now().await;
+            }
+        };
+        let limit = Duration::from_millis(3);
+        let start = Instant::now();
+        assert!(runtime.block_on(timeout::<_>(limit, async { forever().await })).is_err());
+        assert!(start.elapsed() >= limit);
+        let task = runtime.spawn(async move { timeout(limit, async { forever().await }).await.is_err() });
+        assert!(runtime.block_on(task).unwrap());
+        // With others about that never rest either.
+        let busy: Vec<_> = (0..10).map(|_| runtime.spawn(async move { forever().await })).collect();
+        let task = runtime.spawn(async move { timeout(limit, pending::<()>()).await.is_err() });
+        assert!(runtime.block_on(task).unwrap());
+        assert!(runtime.block_on(timeout(limit, pending::<()>())).is_err());
+        busy.iter().for_each(|task| task.abort());
+        for task in busy {
+            assert!(runtime.block_on(task).unwrap_err().is_cancelled());
+        }
+    });
+}
+
+#[test]
+fn a_timeout_gives_the_output_and_drops_what_is_late() {
+    each(|runtime| {
+        runtime.block_on(async {
+            let drops = Count::new();
+            assert_eq!(timeout(Duration::from_secs(3600), async { 5 }).await, Ok(5));
+            let (guard, start) = (drops.on_drop(), Instant::now());
+            let late = timeout_at(start + Duration::from_millis(1), async move {
+                let _guard = guard;
+                pending::<()>().await;
+            });
+            let error = late.await.unwrap_err();
+            assert_eq!((drops.get(), error.to_string().as_str()), (1, "deadline has elapsed"));
+            assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::TimedOut);
+            assert!(start.elapsed() >= Duration::from_millis(1));
+            let inner = timeout(Duration::from_secs(3600), sleep(Duration::from_millis(1)));
+            assert_eq!(timeout(Duration::from_secs(3600), inner).await, Ok(Ok(())));
+        });
+    });
+}
+
+#[test]
+fn ticks_keep_to_the_schedule() {
+    each(|runtime| {
+        runtime.block_on(async {
+            let period = Duration::from_millis(1);
+            let start = Instant::now() + Duration::from_millis(2);
+            let mut ticks = interval_at(start, period);
+            for n in 0..20 {
+                let scheduled = ticks.tick().await;
+                // Late or not: bursts make up for what was missed, and no tick is lost.
+                assert_eq!(scheduled, start + period * n);
+                assert!(Instant::now() >= scheduled);
+            }
+            let mut ticks = interval(period);
+            let first = ticks.tick().await;
+            assert!(first <= Instant::now());
+            assert_eq!((ticks.period(), ticks.missed_tick_behavior()), (period, MissedTickBehavior::Burst));
+        });
+    });
+}
+
+#[test]
+fn missed_ticks() {
+    let runtime = current_thread();
+    runtime.block_on(async {
+        let period = Duration::from_secs(3600);
+        let missed = Duration::from_secs(3600 * 5 / 2);
+        // As if nobody had asked for two and a half periods.
+        let Some(start) = Instant::now().checked_sub(missed) else { return };
+        let ticks = |behavior| {
+            let mut ticks = interval_at(start, period);
+            ticks.set_missed_tick_behavior(behavior);
+            ticks
+        };
+        let ready = async |ticks: &mut heist::time::Interval| timeout(Duration::ZERO, ticks.tick()).await.ok();
+
+        let mut burst = ticks(MissedTickBehavior::Burst);
+        for n in 0..3 {
+            assert_eq!(ready(&mut burst).await, Some(start + period * n));
+        }
+        assert_eq!(ready(&mut burst).await, None);
+
+        for behavior in [MissedTickBehavior::Delay, MissedTickBehavior::Skip] {
+            let mut ticks = ticks(behavior);
+            assert_eq!(ready(&mut ticks).await, Some(start));
+            assert_eq!(ready(&mut ticks).await, None, "{behavior:?}");
+            ticks.reset_immediately();
+            ticks.tick().await;
+            ticks.reset();
+            assert_eq!(ready(&mut ticks).await, None);
+        }
+    });
+}
+
+#[test]
+fn a_tick_that_is_given_up_is_not_used_up() {
+    each(|runtime| {
+        runtime.block_on(async {
+            let start = Instant::now();
+            let mut ticks = interval_at(start + Duration::from_millis(3), Duration::from_secs(3600));
+            while timeout(Duration::from_micros(100), ticks.tick()).await.is_err() {}
+            assert!(start.elapsed() >= Duration::from_millis(3));
+        });
+    });
+}
+
+/// Armed on one runtime, polled on another: it still belongs to the first, and wakes the second.
+#[test]
+fn sleeps_move_between_runtimes() {
+    each(|second| {
+        for count in [1, 2] {
+            let first = workers(count);
+            let at = Instant::now() + Duration::from_millis(3);
+            let armed = first.spawn(async move {
+                let mut armed = Box::pin(sleep_until(at));
+                assert!(poll(&mut armed, Waker::noop()).is_pending());
+                armed
+            });
+            let mut armed = join(armed).unwrap();
+            second.block_on(armed.as_mut());
+            assert!(Instant::now() >= at);
+            // Fired and reset, it is armed where it is polled next; the first runtime is not needed any more.
+            drop(first);
+            let again = Instant::now() + Duration::from_millis(1);
+            armed.as_mut().reset(again);
+            second.block_on(second.spawn(armed)).unwrap();
+            assert!(Instant::now() >= again);
+        }
+    });
+}
+
+#[test]
+fn armed_here_and_dropped_there() {
+    let runtime = workers(4);
+    runtime.block_on(async {
+        for _ in 0..100 {
+            let armed: Vec<_> = (0..20)
+                .map(|n| {
+                    let mut armed = Box::pin(sleep(Duration::from_micros(n * 20)));
+                    let _ = poll(&mut armed, Waker::noop());
+                    heist::spawn(async move {
+                        let _ = poll(&mut armed, Waker::noop());
+                        heist::spawn(async move { drop(armed) })
+                    })
+                })
+                .collect();
+            for task in armed {
+                task.await.unwrap().await.unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn a_deadline_that_has_passed_needs_no_wake() {
+    each(|runtime| {
+        runtime.block_on(async {
+            for _ in 0..100_000 {
+                sleep(Duration::ZERO).await;
+            }
+            let mut past = Box::pin(sleep_until(Instant::now()));
+            assert!(past.is_elapsed());
+            assert!(poll(&mut past, Waker::noop()).is_ready());
+        });
+    });
+}
