@@ -451,8 +451,9 @@ impl<'a> Worker<'a> {
             return false;
         }
         let mut now = self.pool.clock.now();
-        let end = (now + window).min(self.seat.wheel.next_due()).min(self.pool.street.next_due());
-        while now < end && !self.seat.parker.is_notified() {
+        let end = now + window;
+        // Nobody has to tell the keeper of a deadline while it is awake; so it looks for itself.
+        while now < end.min(self.first_due()) && !self.seat.parker.is_notified() {
             rest.looked = true;
             match rest.turn.poll_busy(rest.wakes) {
                 Ok(0) => thread::yield_now(),
@@ -466,6 +467,11 @@ impl<'a> Worker<'a> {
             }
         }
         false
+    }
+
+    /// When the first timer is due that this worker keeps, or earlier.
+    fn first_due(&self) -> u64 {
+        self.seat.wheel.next_due().min(self.pool.street.next_due())
     }
 
     fn instant(&self, nanos: Option<u64>) -> Option<Instant> {

@@ -357,3 +357,18 @@ fn a_deadline_that_has_passed_needs_no_wake() {
         });
     });
 }
+
+/// The timers of a thread without a seat are armed while a worker is about to rest, or rests, or looks for events.
+#[test]
+fn foreign_sleeps_one_after_the_other() {
+    for count in [1, 2] {
+        let runtime = workers(count);
+        let _guard = runtime.enter();
+        for n in 0..5_000 {
+            let duration = Duration::from_micros(n % 80);
+            let start = Instant::now();
+            futures::executor::block_on(sleep(duration));
+            assert!(start.elapsed() >= duration);
+        }
+    }
+}
