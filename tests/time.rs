@@ -307,9 +307,10 @@ fn sleeps_move_between_runtimes() {
             let armed = first.spawn(async move {
                 let mut armed = Box::pin(sleep_until(at));
                 assert!(poll(&mut armed, Waker::noop()).is_pending());
-                armed
+                // In a tuple: nobody forgets to await it.
+                (armed,)
             });
-            let mut armed = join(armed).unwrap();
+            let (mut armed,) = join(armed).unwrap();
             second.block_on(armed.as_mut());
             assert!(Instant::now() >= at);
             // Fired and reset, it is armed where it is polled next; the first runtime is not needed any more.
@@ -333,12 +334,12 @@ fn armed_here_and_dropped_there() {
                     let _ = poll(&mut armed, Waker::noop());
                     heist::spawn(async move {
                         let _ = poll(&mut armed, Waker::noop());
-                        heist::spawn(async move { drop(armed) })
+                        heist::spawn(async move { drop(armed) }).await.unwrap();
                     })
                 })
                 .collect();
             for task in armed {
-                task.await.unwrap().await.unwrap();
+                task.await.unwrap();
             }
         }
     });
