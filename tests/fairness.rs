@@ -99,9 +99,10 @@ fn a_root_that_yields_lets_timers_through() {
         let arm = armed.clone();
         let fired = thread::spawn(move || {
             let _guard = handle.enter();
-            let mut sleep = Box::pin(heist::time::sleep(Duration::from_millis(2)));
+            let mut sleep = Box::pin(heist::time::sleep(Duration::from_secs(3600)));
             let flag = kit::Flag::new();
             assert!(sleep.as_mut().poll(&mut Context::from_waker(&Waker::from(Arc::clone(&flag)))).is_pending());
+            sleep.as_mut().reset(heist::time::Instant::now() + Duration::from_millis(2));
             arm.open();
             (flag, sleep)
         });

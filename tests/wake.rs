@@ -425,8 +425,12 @@ fn raw(evil: Arc<Evil>) -> RawWaker {
     RawWaker::new(Arc::into_raw(evil).cast(), &EVIL)
 }
 
-/// Polls `future` with an evil waker, twice, with another one in between; lets `ready` make it ready; and waits for the wake.
-async fn with_evil_wakers<F: Future + Unpin>(mut future: F, ready: impl AsyncFnOnce()) -> F::Output {
+/// Polls `future` with an evil waker, twice, with another one in between; lets `change` and `ready` make it ready; and waits for
+/// the wake.
+async fn with_evil_wakers<F>(mut future: F, change: impl FnOnce(&mut F), ready: impl AsyncFnOnce()) -> F::Output
+where
+    F: Future + Unpin,
+{
     let victim = heist::spawn(pending::<()>());
     let (calls, spawned, woken) = (Count::new(), Count::new(), Count::new());
     let evil = || {
@@ -437,6 +441,7 @@ async fn with_evil_wakers<F: Future + Unpin>(mut future: F, ready: impl AsyncFnO
     for waker in [&first, &second, &second, &first] {
         assert!(Pin::new(&mut future).poll(&mut Context::from_waker(waker)).is_pending());
     }
+    change(&mut future);
     ready().await;
     while woken.get() == 0 {
         yield_now().await;
@@ -462,7 +467,7 @@ fn evil_wakers_in_a_join_handle() {
                 opened.await;
                 9
             });
-            assert_eq!(with_evil_wakers(task, async || door.open()).await.unwrap(), 9);
+            assert_eq!(with_evil_wakers(task, |_| {}, async || door.open()).await.unwrap(), 9);
             // Left there by a handle that goes, and by one whose task is aborted.
             for abort in [false, true] {
                 let victim = heist::spawn(pending::<()>());
@@ -488,8 +493,11 @@ fn evil_wakers_in_a_join_handle() {
 fn evil_wakers_in_a_sleep() {
     each(|runtime| {
         runtime.block_on(async {
-            let sleep = Box::pin(heist::time::sleep(Duration::from_millis(2)));
-            with_evil_wakers(sleep, async || {}).await;
+            let sleep = Box::pin(heist::time::sleep(Duration::from_secs(3600)));
+            let near = |sleep: &mut Pin<Box<heist::time::Sleep>>| {
+                sleep.as_mut().reset(heist::time::Instant::now() + Duration::from_millis(1));
+            };
+            with_evil_wakers(sleep, near, async || {}).await;
             // Dropped while it is armed.
             let victim = heist::spawn(pending::<()>());
             let (calls, spawned, woken) = (Count::new(), Count::new(), Count::new());
@@ -513,15 +521,19 @@ fn evil_wakers_in_a_socket() {
             let address = listener.local_addr().unwrap();
             let accept = Box::pin(listener.accept());
             let client = Mutex::new(None);
-            let (mut server, _) = with_evil_wakers(accept, async || {
-                *client.lock().unwrap() = Some(TcpStream::connect(address).await.unwrap());
-            })
+            let (mut server, _) = with_evil_wakers(
+                accept,
+                |_| {},
+                async || {
+                    *client.lock().unwrap() = Some(TcpStream::connect(address).await.unwrap());
+                },
+            )
             .await
             .unwrap();
             let mut client = client.into_inner().unwrap().unwrap();
             let mut byte = [0];
             let read = Box::pin(server.read(&mut byte));
-            let n = with_evil_wakers(read, async || client.write_all(b"x").await.unwrap()).await.unwrap();
+            let n = with_evil_wakers(read, |_| {}, async || client.write_all(b"x").await.unwrap()).await.unwrap();
             assert_eq!((n, byte), (1, *b"x"));
         });
     });
