@@ -3,6 +3,7 @@
 #[path = "support/kit.rs"]
 mod kit;
 
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-use heist::net::TcpListener;
+use heist::net::{TcpListener, TcpStream};
 use heist::runtime::{Builder, Handle, Runtime};
 use kit::{Count, current_thread, each, yield_now};
 
@@ -144,23 +145,47 @@ async fn always_ready(polls: Count) {
     }
 }
 
-static THREADS: AtomicUsize = AtomicUsize::new(0);
-static POLLS: [AtomicUsize; 64] = [const { AtomicUsize::new(0) }; 64];
+/// Counts turns: one is over when each worker has made `length` polls since the last one was. With one worker and a length of one
+/// these are polls. With two, on a machine with few processors, either may stand still with a victim in its hands, or with the
+/// reactor, while the other polls as much as it likes; a turn leaves that out.
+struct Turns {
+    length: usize,
+    state: Mutex<(usize, Vec<usize>)>,
+}
+
+impl Turns {
+    fn new(workers: usize, length: usize) -> Arc<Turns> {
+        Arc::new(Turns { length, state: Mutex::new((0, vec![0; workers])) })
+    }
+
+    fn now(&self) -> usize {
+        self.state.lock().unwrap().0
+    }
+
+    /// This thread is worker number `worker`.
+    fn enlist(self: &Arc<Self>, worker: usize) {
+        ME.set(Some((worker, Arc::clone(self))));
+    }
+}
 
 thread_local! {
-    static ME: usize = THREADS.fetch_add(1, Ordering::SeqCst);
+    static ME: RefCell<Option<(usize, Arc<Turns>)>> = const { RefCell::new(None) };
 }
 
-/// The polls of each thread so far.
-type Stamp = [usize; 64];
-
-fn stamp() -> Stamp {
-    std::array::from_fn(|thread| POLLS[thread].load(Ordering::SeqCst))
-}
-
-/// Counts a poll.
-fn polled() {
-    POLLS[ME.with(|me| *me)].fetch_add(1, Ordering::SeqCst);
+/// Counts a poll. Answers the turn in which it happened.
+fn polled() -> usize {
+    ME.with_borrow(|me| {
+        let (worker, turns) = me.as_ref().expect("polled on a worker");
+        let mut state = turns.state.lock().unwrap();
+        let (turn, polls) = &mut *state;
+        let now = *turn;
+        polls[*worker] += 1;
+        if polls.iter().all(|polls| *polls >= turns.length) {
+            *turn += 1;
+            polls.fill(0);
+        }
+        now
+    })
 }
 
 /// Two tasks that wake each other, for ever; on a worker they do it over the LIFO slot.
@@ -198,7 +223,7 @@ fn flood(handle: Handle, most: usize, stop: Arc<AtomicBool>) {
 /// A task that waits for a wake from outside, again and again, and says when it was polled.
 struct Woken {
     waker: Arc<Mutex<Option<Waker>>>,
-    polls: mpsc::Receiver<Stamp>,
+    polls: mpsc::Receiver<usize>,
 }
 
 impl Woken {
@@ -208,8 +233,7 @@ impl Woken {
         let slot = Arc::clone(&waker);
         drop(heist::spawn(poll_fn(move |cx| {
             *slot.lock().unwrap() = Some(cx.waker().clone());
-            polled();
-            if send.send(stamp()).is_ok() { Poll::Pending } else { Poll::Ready(()) }
+            if send.send(polled()).is_ok() { Poll::Pending } else { Poll::Ready(()) }
         })));
         Woken { waker, polls }
     }
@@ -218,41 +242,45 @@ impl Woken {
 /// What the judge asks of the runtime. Each answer says when the victim was polled.
 struct Judge {
     handle: Handle,
-    workers: Vec<usize>,
+    turns: Arc<Turns>,
     woken: Woken,
     socket: std::net::TcpStream,
-    read: mpsc::Receiver<Stamp>,
+    /// The victim's end of it, which the judge may look at.
+    end: std::net::TcpStream,
+    read: mpsc::Receiver<usize>,
 }
 
 impl Judge {
-    /// How many polls every worker has made between the two: on a machine with few processors one of them may stand still, with
-    /// the victim in its hands or with the reactor, while another polls a lot.
-    fn waited(&self, from: &Stamp, to: &Stamp) -> usize {
-        self.workers.iter().map(|worker| to[*worker].saturating_sub(from[*worker])).min().unwrap()
-    }
-
-    // The stamps are taken after the deed: a thread that is held up in between makes the wait look shorter, never longer.
+    // The turn is looked up after the deed: a thread that is held up in between makes the wait look shorter, never longer.
 
     fn wake(&self) -> usize {
         self.woken.waker.lock().unwrap().clone().unwrap().wake();
-        let stamp = stamp();
-        self.waited(&stamp, &self.woken.polls.recv().unwrap())
+        let from = self.turns.now();
+        self.woken.polls.recv().unwrap().saturating_sub(from)
     }
 
     fn spawn(&self) -> usize {
         let (send, receive) = mpsc::channel();
         drop(self.handle.spawn(async move {
-            polled();
-            send.send(stamp()).unwrap();
+            send.send(polled()).unwrap();
         }));
-        let stamp = stamp();
-        self.waited(&stamp, &receive.recv().unwrap())
+        let from = self.turns.now();
+        receive.recv().unwrap().saturating_sub(from)
     }
 
     fn write(&mut self) -> usize {
         self.socket.write_all(b"x").unwrap();
-        let stamp = stamp();
-        let waited = self.waited(&stamp, &self.read.recv().unwrap());
+        // The kernel may deliver it when it likes. Once it is there, or has been read already, the runtime has an event.
+        let (from, read) = loop {
+            let there = self.end.peek(&mut [0]).is_ok();
+            let from = self.turns.now();
+            match self.read.try_recv() {
+                Ok(read) => break (from, Some(read)),
+                Err(_) if there => break (from, None),
+                Err(_) => thread::yield_now(),
+            }
+        };
+        let waited = read.unwrap_or_else(|| self.read.recv().unwrap()).saturating_sub(from);
         self.socket.read_exact(&mut [0]).unwrap();
         waited
     }
@@ -262,25 +290,22 @@ impl Judge {
         let at = heist::time::Instant::now() + Duration::from_millis(1);
         drop(self.handle.spawn(async move {
             heist::time::sleep_until(at).await;
-            polled();
-            send.send(stamp()).unwrap();
+            send.send(polled()).unwrap();
         }));
         // A timer fires at the end of its tick of 2^15 nanoseconds.
         while heist::time::Instant::now() < at + Duration::from_nanos(1 << 15) {
             thread::yield_now();
         }
-        let stamp = stamp();
-        self.waited(&stamp, &receive.recv().unwrap())
+        let from = self.turns.now();
+        receive.recv().unwrap().saturating_sub(from)
     }
 }
 
 /// Echoes bytes, and says when it was polled for each.
-async fn echo(listener: TcpListener, read: mpsc::Sender<Stamp>) {
-    let (mut stream, _) = listener.accept().await.unwrap();
+async fn echo(mut stream: TcpStream, read: mpsc::Sender<usize>) {
     let mut byte = [0];
     while stream.read(&mut byte).await.is_ok_and(|n| n == 1) {
-        polled();
-        let _ = read.send(stamp());
+        let _ = read.send(polled());
         stream.write_all(&byte).await.unwrap();
     }
 }
@@ -292,17 +317,17 @@ const TASKS: usize = READY + 2 * PAIRS + FLOOD + 4;
 
 /// Ping-pong pairs, more ready tasks than a ring holds, and a full global queue, against one task that is woken, one that is
 /// spawned, one at a socket and one at a timer.
-fn adversaries(runtime: &Runtime, workers: Vec<usize>) {
-    let bound = queued(TASKS, workers.len());
+fn adversaries(runtime: &Runtime, turns: Arc<Turns>, bounds: [usize; 4]) {
     const ROUNDS: usize = 25;
     let stop = Arc::new(AtomicBool::new(false));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
     let socket = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (end, _) = listener.accept().unwrap();
+    end.set_nonblocking(true).unwrap();
     let (say_read, read) = mpsc::channel();
     let (handle, guard) = (runtime.handle().clone(), runtime.enter());
     let woken = Woken::spawn();
-    drop(heist::spawn(echo(TcpListener::from_std(listener).unwrap(), say_read)));
+    drop(heist::spawn(echo(TcpStream::from_std(end.try_clone().unwrap()).unwrap(), say_read)));
     let inner = Arc::clone(&stop);
     drop(heist::spawn(async move {
         (0..PAIRS).for_each(|_| ping_pong(&inner));
@@ -319,7 +344,7 @@ fn adversaries(runtime: &Runtime, workers: Vec<usize>) {
     drop(guard);
     let (flooded, flooder) = (handle.clone(), Arc::clone(&stop));
     let flooder = thread::spawn(move || flood(flooded, FLOOD, flooder));
-    let mut judge = Judge { handle, workers, woken, socket, read };
+    let mut judge = Judge { handle, turns, woken, socket, end, read };
     let (finished, done) = async_channel::bounded(1);
     let judge = thread::spawn(move || {
         // Its first poll.
@@ -335,24 +360,43 @@ fn adversaries(runtime: &Runtime, workers: Vec<usize>) {
     stop.store(true, Ordering::SeqCst);
     flooder.join().unwrap();
     judge.join().unwrap();
-    // One event and one timer are handed out at the first checkpoint.
-    let bounds = [bound, bound, CHECKPOINT + bound, CHECKPOINT + bound];
     eprintln!("woken, spawned, at a socket, at a timer: {longest:?} of {bounds:?}");
     assert!(longest.iter().zip(bounds).all(|(longest, bound)| *longest <= bound), "{longest:?} above {bounds:?}");
 }
 
-#[test]
-fn adversaries_on_a_current_thread_runtime() {
-    adversaries(&current_thread(), vec![ME.with(|me| *me)]);
+/// One event and one timer are handed out at the first checkpoint.
+fn in_polls(workers: usize) -> [usize; 4] {
+    let bound = queued(TASKS, workers);
+    [bound, bound, CHECKPOINT + bound, CHECKPOINT + bound]
 }
 
 #[test]
-fn adversaries_on_one_worker_and_on_two() {
-    for count in [1, 2] {
-        let (send, receive) = mpsc::channel();
-        let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(count).enable_all().on_thread_start(move || send.send(ME.with(|me| *me)).unwrap());
-        let runtime = builder.build().unwrap();
-        adversaries(&runtime, receive.iter().take(count).collect());
-    }
+fn adversaries_on_a_current_thread_runtime() {
+    let turns = Turns::new(1, 1);
+    turns.enlist(0);
+    adversaries(&current_thread(), turns, in_polls(1));
+}
+
+fn runtime(turns: &Arc<Turns>, workers: usize) -> Runtime {
+    let (next, turns) = (AtomicUsize::new(0), Arc::clone(turns));
+    let mut builder = Builder::new_multi_thread();
+    // The sentinel starts after the workers, and polls nothing.
+    let enlist = move || turns.enlist(next.fetch_add(1, Ordering::SeqCst));
+    builder.worker_threads(workers).enable_all().on_thread_start(enlist).build().unwrap()
+}
+
+#[test]
+fn adversaries_on_one_worker() {
+    let turns = Turns::new(1, 1);
+    adversaries(&runtime(&turns, 1), turns, in_polls(1));
+}
+
+/// A victim goes from hand to hand at most this often: wheel or reactor, ring, global queue, ring, and once a thief's ring.
+const HANDS: usize = 5;
+
+/// In each turn each worker makes as many polls as a victim waits in one pair of hands, at most.
+#[test]
+fn adversaries_on_two_workers() {
+    let turns = Turns::new(2, in_polls(2)[3]);
+    adversaries(&runtime(&turns, 2), turns, [2 * HANDS; 4]);
 }
