@@ -3,11 +3,15 @@
 use crate::contender::{Contender, Sockets, Timers};
 use crate::rows::{self, Load, Sample};
 
+mod floor;
 #[cfg(feature = "heist-adapter")]
 pub mod heist;
 pub mod nio;
 pub mod smol;
 pub mod tokio;
+
+/// What takes part without a runtime, to show what the machine leaves to one; nobody is measured by it.
+pub const FLOOR: &str = "floor";
 
 /// A row's workload, for one runtime.
 pub type Run<C> = fn(&C, &Load) -> Option<Sample>;
@@ -81,7 +85,14 @@ pub fn all() -> Vec<Entry> {
             build: with_tasks_only::<nio::Nio>,
         },
     ];
-    ours().into_iter().chain(rivals).collect()
+    let floor = Entry {
+        name: FLOOR,
+        packages: &["mio"],
+        note: "no runtime: bare threads, and for HTTP one thread in an epoll loop that answers without parsing; what the machine \
+               and its kernel leave to a runtime, beside which nobody is judged",
+        build: |workers| Box::new(floor::Floor::new(workers)),
+    };
+    ours().into_iter().chain(rivals).chain([floor]).collect()
 }
 
 #[cfg(feature = "heist-adapter")]

@@ -1,6 +1,6 @@
 //! The rounds: A B C, B C A, C A B …
 
-use crate::contenders::Entry;
+use crate::contenders::{Entry, FLOOR};
 use crate::plan::Plan;
 use crate::rows::{Load, Row, Sample};
 use crate::stats::{Spread, ratios};
@@ -16,6 +16,8 @@ pub struct Series {
     pub switches: Vec<f64>,
     /// Of all rounds, for a row of latencies.
     pub latency: Option<Histogram<u64>>,
+    /// Likewise, from the wake itself.
+    pub served: Option<Histogram<u64>>,
     /// Of the generator, likewise.
     pub lateness: Option<Histogram<u64>>,
 }
@@ -32,6 +34,7 @@ impl Series {
         self.switches.extend(middle.switches);
         for pass in &passes {
             merge(&mut self.latency, pass.histogram.as_ref());
+            merge(&mut self.served, pass.served.as_ref());
             merge(&mut self.lateness, pass.lateness.as_ref());
         }
     }
@@ -62,9 +65,9 @@ impl Outcome {
         ratios(&self.of(ours)?.values, &self.of(theirs)?.values)
     }
 
-    /// Who among all but `subject` has the best median.
+    /// Which runtime among all but `subject` has the best median.
     pub fn best_but(&self, subject: &str) -> Option<&'static str> {
-        let peers = self.series.iter().filter(|(name, _)| *name != subject);
+        let peers = self.series.iter().filter(|(name, _)| *name != subject && *name != FLOOR);
         let peers = peers.filter_map(|(name, series)| Some((*name, series.value()?.median)));
         let better = |a: &(&str, f64), b: &(&str, f64)| {
             let order = a.1.total_cmp(&b.1);

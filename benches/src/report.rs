@@ -1,6 +1,6 @@
 //! What the results say, and where they are written.
 
-use crate::contenders::Entry;
+use crate::contenders::{Entry, FLOOR};
 use crate::driver::Outcome;
 use crate::goals::{Goal, REFERENCE, SUBJECT, Set};
 use crate::rows::{Row, Unit};
@@ -84,6 +84,7 @@ fn colour(name: &str) -> &'static str {
         "heist" => "#d1495b",
         "tokio" => "#7a7f87",
         "smol" => "#2e86ab",
+        FLOOR => "#5f9e6e",
         _ => "#c98b1b",
     }
 }

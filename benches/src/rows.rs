@@ -9,7 +9,7 @@ mod chained;
 mod channels;
 mod echo;
 mod fan_out;
-mod hello;
+pub mod hello;
 pub use hello::wrk_is_there;
 pub mod memory;
 mod ping_pong;
@@ -68,6 +68,8 @@ pub struct Sample {
     pub switches: Option<f64>,
     /// In nanoseconds.
     pub histogram: Option<Histogram<u64>>,
+    /// Of the histogram, what passed after the wake itself, in nanoseconds.
+    pub served: Option<Histogram<u64>>,
     /// How late the generator itself was, in nanoseconds.
     pub lateness: Option<Histogram<u64>>,
 }
@@ -75,7 +77,11 @@ pub struct Sample {
 impl Sample {
     fn micros(reading: Reading, ops: u64) -> Option<Sample> {
         let value = reading.elapsed.as_secs_f64() * 1e6;
-        Some(Sample { value, switches: Some(reading.switches as f64 / ops as f64), histogram: None, lateness: None })
+        Some(Sample::plain(value, Some(reading.switches as f64 / ops as f64)))
+    }
+
+    fn plain(value: f64, switches: Option<f64>) -> Sample {
+        Sample { value, switches, histogram: None, served: None, lateness: None }
     }
 }
 

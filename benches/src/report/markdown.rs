@@ -1,8 +1,8 @@
 //! The page for `docs/`.
 
 use super::{Verdict, bars, curves, shown, spread, summary};
-use crate::contenders::Entry;
-use crate::driver::Outcome;
+use crate::contenders::{Entry, FLOOR};
+use crate::driver::{Outcome, Series};
 use crate::goals::{REFERENCE, SUBJECT, Set};
 use crate::machine::{Machine, version_of};
 use crate::plan::Plan;
@@ -83,7 +83,7 @@ fn results(page: &mut String, outcomes: &[Outcome], entries: &[Entry], set: Set)
 fn losses(page: &mut String, outcomes: &[Outcome]) {
     let mut lines = String::new();
     for outcome in outcomes {
-        for (name, _) in outcome.series.iter().filter(|(name, _)| *name != SUBJECT) {
+        for (name, _) in outcome.series.iter().filter(|(name, _)| *name != SUBJECT && *name != FLOOR) {
             let Some(ratio) = outcome.ratio(SUBJECT, name) else { continue };
             let behind = if outcome.row.unit.more_is_better() { ratio.median < 1.0 } else { ratio.median > 1.0 };
             if behind {
@@ -116,16 +116,23 @@ fn latencies(page: &mut String, outcomes: &[Outcome]) {
     page.push_str("\n## Latency\n\nµs, of all rounds together.\n");
     for outcome in with_curves {
         let _ = write!(page, "\n![{}]({})\n\n", outcome.row.id, curves::file(outcome));
-        page.push_str("| | p50 | p90 | p99 | p99.9 | max | count | generator late, p99 | p99.9 |\n");
-        page.push_str("|---|---:|---:|---:|---:|---:|---:|---:|---:|\n");
+        page.push_str("| | p50 | p90 | p99 | p99.9 | max | count | from the wake itself, p99 | p99.9 | generator late, p99 | p99.9 |\n");
+        page.push_str("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n");
         for (name, series) in &outcome.series {
-            let (Some(latency), Some(lateness)) = (&series.latency, &series.lateness) else { continue };
+            let Series { latency: Some(latency), served: Some(served), lateness: Some(lateness), .. } = series else {
+                continue;
+            };
             let _ = write!(page, "| {name} |");
             for quantile in [0.5, 0.9, 0.99, 0.999, 1.0] {
                 let _ = write!(page, " {:.1} |", latency.value_at_quantile(quantile) as f64 / 1e3);
             }
-            let late = |quantile| lateness.value_at_quantile(quantile) as f64 / 1e3;
-            let _ = writeln!(page, " {} | {:.1} | {:.1} |", latency.len(), late(0.99), late(0.999));
+            let _ = write!(page, " {} |", latency.len());
+            for beside in [served, lateness] {
+                for quantile in [0.99, 0.999] {
+                    let _ = write!(page, " {:.1} |", beside.value_at_quantile(quantile) as f64 / 1e3);
+                }
+            }
+            page.push('\n');
         }
     }
 }

@@ -48,13 +48,18 @@ fn run<C: Sockets>(runtime: &C, load: &Load, connections: u32) -> Option<Sample>
         }
     });
     let addr = addr_told.recv().ok()?;
+    let sample = loaded(addr, load, connections, C::NAME);
+    C::cancel(server);
+    Some(sample)
+}
+
+/// What `wrk` gets out of the server at this address.
+pub fn loaded(addr: SocketAddr, load: &Load, connections: u32, who: &str) -> Sample {
     let meter = Meter::start();
     let result = wrk(addr, connections, if load.quick { 1 } else { 3 });
     let reading = meter.read();
-    C::cancel(server);
-    let (requests, rate) = result.unwrap_or_else(|problem| panic!("{}: wrk: {problem}", C::NAME));
-    let switches = Some(reading.switches as f64 / requests);
-    Some(Sample { value: rate, switches, histogram: None, lateness: None })
+    let (requests, rate) = result.unwrap_or_else(|problem| panic!("{who}: wrk: {problem}"));
+    Sample::plain(rate, Some(reading.switches as f64 / requests))
 }
 
 async fn hello(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
