@@ -1,64 +1,164 @@
-//! The global queue: pushes, batches and the close. See `docs/queues.md`.
+//! The global queue and its lanes: pushes, batches, the close, and a last look. See `docs/queues.md`.
 
 use super::support::{Haul, Ledger, parcels, start};
-use crate::queue::{Chain, GlobalQueue};
+use crate::idle::{Idle, Retract};
+use crate::park::Parker;
+use crate::queue::{Chain, GlobalQueue, Rota};
+use crate::stripe::Stripe;
 use crate::sync::{Arc, model};
 
-fn take(queue: &GlobalQueue, count: usize, haul: &mut Haul) {
-    let mut chain = queue.take(count);
+fn take(queue: &GlobalQueue, rota: &Rota, count: usize, haul: &mut Haul) {
+    let mut chain = queue.take(rota, count);
     haul.extend(std::iter::from_fn(|| chain.pop()));
 }
 
-/// push_new × close: what is not refused is there when the closer clears up.
+/// push_new × push_new × close, into one lane or into two: what is not refused is there when the closer clears up.
 #[test]
 fn a_new_task_is_queued_before_the_close_or_refused() {
-    model(|| {
-        let all = parcels(2);
-        let ledger = Ledger::of(&all);
-        let queue = Arc::new(GlobalQueue::new());
-        let spawners: Vec<_> = all
-            .into_iter()
-            .map(|parcel| {
+    for lanes in [1, 2] {
+        model(move || {
+            let all = parcels(2);
+            let ledger = Ledger::of(&all);
+            let queue = Arc::new(GlobalQueue::new(lanes));
+            let spawners: Vec<_> = (0..)
+                .zip(all)
+                .map(|(number, parcel)| {
+                    let queue = Arc::clone(&queue);
+                    start(move || queue.lane(Stripe::of_seat(number)).push_new(parcel).err())
+                })
+                .collect();
+            let mut haul = Haul::new();
+            queue.close();
+            // As `clear_seat` does it.
+            let rota = Rota::new(1);
+            while queue.len() > 0 {
+                take(&queue, &rota, 1, &mut haul);
+            }
+            for spawner in spawners {
+                haul.extend(spawner.join().expect("a spawner"));
+            }
+            assert_eq!(queue.len(), 0, "a task was queued behind the closer's back");
+            ledger.balances(haul);
+        });
+    }
+}
+
+/// take × take × push of one, push of a chain; with one lane, and with two.
+#[test]
+fn a_batch_and_a_push_lose_nothing_and_double_nothing() {
+    for lanes in [1, 2] {
+        model(move || {
+            let mut all = parcels(4);
+            let ledger = Ledger::of(&all);
+            let queue = Arc::new(GlobalQueue::new(lanes));
+            let lane = |number| queue.lane(Stripe::of_seat(number));
+            lane(0).push_woken(all.pop().expect("one of four"));
+            let takers = [1, 2].map(|count| {
                 let queue = Arc::clone(&queue);
-                start(move || queue.push_new(parcel).err())
-            })
-            .collect();
-        let mut haul = Haul::new();
-        queue.close();
-        take(&queue, usize::MAX, &mut haul);
-        for spawner in spawners {
-            haul.extend(spawner.join().expect("a spawner"));
+                start(move || {
+                    let mut haul = Haul::new();
+                    take(&queue, &Rota::new(count), count, &mut haul);
+                    haul
+                })
+            });
+            lane(1).push_woken(all.pop().expect("two of four"));
+            let mut chain = Chain::new();
+            all.into_iter().for_each(|parcel| chain.push(parcel));
+            lane(0).push_chain(chain);
+            let mut haul = Haul::new();
+            for taker in takers {
+                haul.join(taker.join().expect("a taker"));
+            }
+            take(&queue, &Rota::new(0), usize::MAX, &mut haul);
+            ledger.balances(haul);
+        });
+    }
+}
+
+/// Workers, parkers and a queue in two lanes; a worker that finds nothing sleeps without a time limit.
+struct House {
+    idle: Idle,
+    parkers: Vec<Parker>,
+    queue: GlobalQueue,
+}
+
+impl House {
+    fn new(seats: usize) -> Arc<House> {
+        let parkers = (0..seats).map(|_| Parker::new()).collect();
+        Arc::new(House { idle: Idle::new(seats), parkers, queue: GlobalQueue::new(2) })
+    }
+
+    /// What a thread of this number without a seat does.
+    fn submit(&self, number: usize, parcel: crate::cell::Runnable) {
+        self.queue.lane(Stripe::of_seat(number)).push_woken(parcel);
+        if let Some(seat) = self.idle.handshake() {
+            let _ = self.parkers[seat].unpark();
         }
-        assert_eq!(queue.len(), 0, "a task was queued behind the closer's back");
-        ledger.balances(haul);
+    }
+
+    /// The loop of a worker until it has `count` pieces of work.
+    fn obtain(&self, seat: usize, count: usize) -> Haul {
+        let (mut haul, rota) = (Haul::new(), Rota::new(seat));
+        let mut got = 0;
+        let mut searching = self.idle.try_search(2 * self.parkers.len());
+        while got < count {
+            let before = self.queue.take(&rota, 1);
+            if !before.is_empty() {
+                got += before.len();
+                let mut before = before;
+                haul.extend(std::iter::from_fn(|| before.pop()));
+                continue;
+            }
+            self.idle.announce(seat, searching);
+            let sees_work = self.queue.len() > 0;
+            if !sees_work {
+                self.parkers[seat].park(None);
+            }
+            searching = self.idle.retract(seat, sees_work) == Retract::Searching;
+        }
+        if searching && self.idle.found() && self.queue.len() > 0 {
+            if let Some(seat) = self.idle.handshake() {
+                let _ = self.parkers[seat].unpark();
+            }
+        }
+        haul
+    }
+}
+
+/// announce, last look × push into the lane that is not the worker's.
+#[test]
+fn a_last_look_sees_what_is_pushed_into_any_lane() {
+    model(|| {
+        let all = parcels(1);
+        let ledger = Ledger::of(&all);
+        let house = House::new(1);
+        let worker = {
+            let house = Arc::clone(&house);
+            start(move || house.obtain(0, 1))
+        };
+        all.into_iter().for_each(|parcel| house.submit(1, parcel));
+        ledger.balances(worker.join().expect("the worker"));
     });
 }
 
-/// take × take × push of one, push of a chain.
+/// Two submitters, a lane each, and one worker: it gets both pieces.
 #[test]
-fn a_batch_and_a_push_lose_nothing_and_double_nothing() {
+fn two_lanes_keep_no_secret_from_one_worker() {
     model(|| {
-        let mut all = parcels(4);
+        let mut all = parcels(2);
         let ledger = Ledger::of(&all);
-        let queue = Arc::new(GlobalQueue::new());
-        queue.push_woken(all.pop().expect("one of four"));
-        let takers = [1, 2].map(|count| {
-            let queue = Arc::clone(&queue);
-            start(move || {
-                let mut haul = Haul::new();
-                take(&queue, count, &mut haul);
-                haul
-            })
-        });
-        queue.push_woken(all.pop().expect("two of four"));
-        let mut chain = Chain::new();
-        all.into_iter().for_each(|parcel| chain.push(parcel));
-        queue.push_chain(chain);
-        let mut haul = Haul::new();
-        for taker in takers {
-            haul.join(taker.join().expect("a taker"));
-        }
-        take(&queue, usize::MAX, &mut haul);
-        ledger.balances(haul);
+        let house = House::new(1);
+        let worker = {
+            let house = Arc::clone(&house);
+            start(move || house.obtain(0, 2))
+        };
+        let other = all.pop().expect("one of two");
+        let submitter = {
+            let house = Arc::clone(&house);
+            start(move || house.submit(1, other))
+        };
+        all.into_iter().for_each(|parcel| house.submit(0, parcel));
+        submitter.join().expect("the submitter");
+        ledger.balances(worker.join().expect("the worker"));
     });
 }

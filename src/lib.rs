@@ -65,6 +65,7 @@ mod sentinel;
 mod shutdown;
 mod spin;
 mod stats;
+mod stripe;
 mod sync;
 pub mod task;
 mod threads;

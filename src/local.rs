@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 
-use crate::queue::Owner;
+use crate::queue::{Owner, Rota};
 use crate::rng::Rng;
 use crate::spin::Spin;
 use crate::wakes::Wakes;
@@ -47,6 +47,10 @@ pub(crate) struct Local {
     /// The end of the seat's ring at which to push and pop.
     pub(crate) ring: Owner,
     pub(crate) rng: Rng,
+    /// Which lane of the global queue has its turn next.
+    pub(crate) rota: Rota,
+    /// Which shard of the reactor is looked at next.
+    pub(crate) shard: Cell<usize>,
     /// How long to look for events before a rest.
     pub(crate) spin: Spin,
     /// Tasks in a row that came from the LIFO slot.
@@ -78,10 +82,13 @@ pub(crate) struct Local {
 }
 
 impl Local {
-    pub(crate) fn new(ring: Owner, seed: u64, spin: Spin) -> Self {
+    /// Of the seat with this number.
+    pub(crate) fn new(seat: usize, ring: Owner, seed: u64, spin: Spin) -> Self {
         Local {
             ring,
             rng: Rng::new(seed),
+            rota: Rota::new(seat),
+            shard: Cell::new(seat),
             spin,
             lifo_run: Cell::new(0),
             lifo_off: Cell::new(false),

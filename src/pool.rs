@@ -190,7 +190,7 @@ impl Pool {
             Pool {
                 seats: (0..settings.workers).map(seat).collect(),
                 idle: Idle::new(settings.workers),
-                global: GlobalQueue::new(),
+                global: GlobalQueue::new(settings.lanes()),
                 street: Arc::new(TimerWheel::new(clock, Arc::new(StreetKeeper(Arc::clone(&reactor))))),
                 reactor,
                 clock,

@@ -78,7 +78,7 @@ pub(crate) fn clear_seat(pool: &Arc<Pool>, seat: &Seat, local: &Local) {
         loop {
             let mut found = false;
             while let Some(runnable) =
-                seat.lifo.pop().or_else(|| local.ring.pop()).or_else(|| pool.global.take(1).pop())
+                seat.lifo.pop().or_else(|| local.ring.pop()).or_else(|| pool.global.take(&local.rota, 1).pop())
             {
                 drop_task(runnable);
                 found = true;

@@ -15,6 +15,7 @@ use crate::park::Drive;
 use crate::pool::{Hook, Pool, Seat};
 use crate::queue::Chain;
 use crate::reactor::Turn;
+use crate::stripe::Stripe;
 use crate::sync::atomic::Ordering;
 use crate::sync::{Arc, thread};
 use crate::wakes::Wakes;
@@ -82,6 +83,7 @@ impl<'a> Worker<'a> {
 
     /// Works until the pool closes.
     pub(crate) fn run(&self) {
+        Stripe::of_seat(self.seat.index).settle();
         context::sit(self.seated(), || {
             let _polling = context::polling();
             loop {
@@ -161,7 +163,7 @@ impl<'a> Worker<'a> {
         if waiting == 0 {
             return Chain::new();
         }
-        self.pool.global.take((waiting / self.pool.workers() + 1).min(most))
+        self.pool.global.take(&self.local.rota, (waiting / self.pool.workers() + 1).min(most))
     }
 
     fn push_all(&self, mut share: Chain) {
@@ -275,11 +277,16 @@ impl<'a> Worker<'a> {
         if !self.pool.is_open() {
             return Step::Left;
         }
-        if self.pool.workers() > 1 && self.pool.idle.try_search(self.pool.workers()) {
+        if self.pool.workers() > 1 && self.may_search() {
             self.mode.set(Mode::Searching);
             return Step::Searched;
         }
         self.announce(false)
+    }
+
+    /// Half of the workers may search at a time, up to a fixed number of them.
+    fn may_search(&self) -> bool {
+        self.pool.idle.try_search(self.pool.workers().min(2 * self.pool.settings.searchers))
     }
 
     /// One pass over the other seats from a random start, and the global queue.

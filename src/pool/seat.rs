@@ -36,7 +36,7 @@ impl Seat {
     pub(super) fn new(index: usize, settings: &Settings, wheel: Arc<TimerWheel>) -> Self {
         let (ring, thief): (Owner, Thief) = Ring::ends();
         let seed = settings.seed.wrapping_add(index as u64 + 1);
-        let local = Local::new(ring, seed, Spin::new(settings.spin));
+        let local = Local::new(index, ring, seed, Spin::new(settings.spin));
         Seat {
             index,
             lifo: CachePadded::new(LifoSlot::new()),

@@ -12,6 +12,9 @@ pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
 /// Makes thread names.
 pub(crate) type NameFn = Arc<dyn Fn() -> String + Send + Sync>;
 
+/// So many workers share a lane, or a shard: with up to eight there is one of each, and everything is as if there were no more.
+const WORKERS_EACH: usize = 8;
+
 /// All settings, with defaults. Policies are settings too, so that they can be compared in one run.
 #[derive(Clone)]
 pub(crate) struct Settings {
@@ -33,6 +36,12 @@ pub(crate) struct Settings {
     pub(crate) pace: Pace,
     /// Another worker is woken if the backlog is done sooner by more than this with it, in nanoseconds.
     pub(crate) wake_pays_after: u64,
+    /// So many workers search at a time, at most, and never more than half of them.
+    pub(crate) searchers: usize,
+    /// Lanes of the global queue; by the number of workers, if not given.
+    pub(crate) lanes: Option<usize>,
+    /// Shards of the reactor; by the number of workers, if not given.
+    pub(crate) shards: Option<usize>,
     /// How long, at most, a worker looks for events before it sleeps.
     pub(crate) spin: Duration,
     /// How often the sentinel looks, in nanoseconds.
@@ -63,6 +72,9 @@ impl Settings {
             on_thread_unpark: None,
             pace: Pace { nanos: 100_000, polls: 1024, global: 61 },
             wake_pays_after: 15_000,
+            searchers: 4,
+            lanes: None,
+            shards: None,
             spin: Duration::from_micros(50),
             tick: Duration::from_millis(2),
             sentinel: true,
@@ -70,6 +82,16 @@ impl Settings {
             shutdown_grace: Duration::from_secs(5),
             seed: 0,
         }
+    }
+
+    /// How many lanes the global queue gets.
+    pub(crate) fn lanes(&self) -> usize {
+        self.lanes.unwrap_or(self.workers.div_ceil(WORKERS_EACH))
+    }
+
+    /// How many shards the reactor gets.
+    pub(crate) fn shards(&self) -> usize {
+        self.shards.unwrap_or(self.workers.div_ceil(WORKERS_EACH))
     }
 }
 

@@ -1,35 +1,47 @@
 //! The queue that all workers share.
 
-use super::Chain;
+use super::{Chain, Lane, Rota};
 use crate::cell::Runnable;
-use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::{CachePadded, Mutex};
+use crate::stripe::Stripe;
 
-/// A locked FIFO of runnables. See [the queues' page](super).
+/// A closable queue in lanes, each of them first-in-first-out. See [the queues' page](super).
 #[derive(Debug)]
 pub(crate) struct GlobalQueue {
-    line: Mutex<Line>,
-    /// The chain's length, written under the lock. A worker that reads zero need not take it.
-    len: CachePadded<AtomicUsize>,
-}
-
-#[derive(Debug)]
-struct Line {
-    chain: Chain,
-    closed: bool,
+    /// Invariant: at least one.
+    lanes: Box<[Lane]>,
 }
 
 impl GlobalQueue {
-    pub(crate) fn new() -> Self {
-        let line = Line { chain: Chain::new(), closed: false };
-        GlobalQueue { line: Mutex::new(line), len: CachePadded::new(AtomicUsize::new(0)) }
+    /// # Panics
+    ///
+    /// If there are no lanes.
+    pub(crate) fn new(lanes: usize) -> Self {
+        assert!(lanes > 0, "a queue needs at least one lane");
+        GlobalQueue { lanes: (0..lanes).map(|_| Lane::new()).collect() }
     }
 
-    /// How many runnables wait. Exact only for whoever has just pushed, or has made the last handshake of the idle protocol.
+    /// How many runnables wait, in all lanes. Exact only for whoever has just pushed, or has made the last handshake of the idle
+    /// protocol: no lane is hidden from anybody.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
-        // Ordering: Relaxed — whoever must not miss a push reads this after a read-modify-write of the idle word, which the
-        // pusher does after its store; else it is a hint.
-        self.len.load(Ordering::Relaxed)
+        match &*self.lanes {
+            [only] => only.len(),
+            lanes => lanes.iter().map(Lane::len).sum(),
+        }
+    }
+
+    /// The lane into which a thread of this number pushes.
+    pub(crate) fn lane(&self, stripe: Stripe) -> &Lane {
+        &self.lanes[stripe.among(self.lanes.len())]
+    }
+
+    /// The lane into which this thread pushes.
+    #[inline]
+    fn ours(&self) -> &Lane {
+        match &*self.lanes {
+            [only] => only,
+            _ => self.lane(Stripe::ours()),
+        }
     }
 
     /// Queues a new task.
@@ -38,48 +50,29 @@ impl GlobalQueue {
     ///
     /// The task, if the queue is closed.
     pub(crate) fn push_new(&self, runnable: Runnable) -> Result<(), Runnable> {
-        runnable.set_queue_next(None);
-        let mut line = self.line.lock();
-        if line.closed {
-            return Err(runnable);
-        }
-        line.chain.push(runnable);
-        self.publish(&line);
-        Ok(())
+        self.ours().push_new(runnable)
     }
 
     /// Queues a task that was woken. Never refused: a woken task is polled, or dropped by a worker.
     pub(crate) fn push_woken(&self, runnable: Runnable) {
-        let mut line = self.line.lock();
-        line.chain.push(runnable);
-        self.publish(&line);
+        self.ours().push_woken(runnable);
     }
 
     /// Queues a chain of tasks that were queued elsewhere.
     pub(crate) fn push_chain(&self, chain: Chain) {
-        let mut line = self.line.lock();
-        line.chain.append(chain);
-        self.publish(&line);
+        self.ours().push_chain(chain);
     }
 
-    /// Takes the first `count`, or all if there are fewer.
-    pub(crate) fn take(&self, count: usize) -> Chain {
-        if self.len() == 0 {
-            return Chain::new();
+    /// Takes `count`, or all if there are fewer; from the lanes whose turn it is by `rota`.
+    pub(crate) fn take(&self, rota: &Rota, count: usize) -> Chain {
+        match &*self.lanes {
+            [only] => only.take(count),
+            lanes => rota.take(lanes, count),
         }
-        let mut line = self.line.lock();
-        let front = line.chain.split(count);
-        self.publish(&line);
-        front
     }
 
-    /// Refuses new tasks from now on.
+    /// Refuses new tasks from now on, in every lane.
     pub(crate) fn close(&self) {
-        self.line.lock().closed = true;
-    }
-
-    fn publish(&self, line: &Line) {
-        // Ordering: Relaxed — see `len`; the runnables themselves are published by the lock.
-        self.len.store(line.chain.len(), Ordering::Relaxed);
+        self.lanes.iter().for_each(Lane::close);
     }
 }

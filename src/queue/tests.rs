@@ -10,10 +10,10 @@ use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use crate::sync::thread;
 
 /// xorshift64: enough to choose among a few steps.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn below(&mut self, sides: u64) -> u64 {
+    pub(super) fn below(&mut self, sides: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -21,11 +21,11 @@ impl Dice {
     }
 }
 
-fn id(runnable: &Runnable) -> Id {
+pub(super) fn id(runnable: &Runnable) -> Id {
     runnable.header().id()
 }
 
-fn ids(chain: Chain) -> Vec<Id> {
+pub(super) fn ids(chain: Chain) -> Vec<Id> {
     let mut chain = chain;
     std::iter::from_fn(|| chain.pop()).map(|runnable| id(&runnable)).collect()
 }
@@ -170,11 +170,11 @@ fn a_slot_keeps_the_last_and_answers_the_one_before() {
 
 #[test]
 fn a_global_queue_is_first_in_first_out_and_splits_where_it_is_told() {
-    let queue = GlobalQueue::new();
+    let (queue, rota) = (GlobalQueue::new(1), Rota::new(0));
     let all = parcels(6);
     let names: Vec<Id> = all.iter().map(id).collect();
     let mut all = all.into_iter();
-    assert!(queue.take(1).is_empty());
+    assert!(queue.take(&rota, 1).is_empty());
     assert!(queue.push_new(all.next().expect("one")).is_ok());
     queue.push_woken(all.next().expect("two"));
     let mut chain = Chain::new();
@@ -182,11 +182,11 @@ fn a_global_queue_is_first_in_first_out_and_splits_where_it_is_told() {
     queue.push_chain(chain);
     queue.push_chain(Chain::new());
     assert_eq!(queue.len(), 5);
-    assert_eq!(ids(queue.take(2)), names[..2]);
+    assert_eq!(ids(queue.take(&rota, 2)), names[..2]);
     queue.close();
     let refused = queue.push_new(all.next().expect("six")).expect_err("it is closed");
     queue.push_woken(refused);
-    assert_eq!(ids(queue.take(usize::MAX)), names[2..]);
+    assert_eq!(ids(queue.take(&rota, usize::MAX)), names[2..]);
     assert_eq!(queue.len(), 0);
 }
 
@@ -232,7 +232,7 @@ fn a_million_tasks_pass_an_owner_and_two_thieves_once_each() {
     let post = Arc::new(Post { held, first, taken: AtomicUsize::new(0) });
     let (owner, thief) = Ring::ends();
     // What the thieves have taken comes back to the owner through here.
-    let back = Arc::new(GlobalQueue::new());
+    let (back, rota) = (Arc::new(GlobalQueue::new(4)), Rota::new(0));
     let over = Arc::new(AtomicBool::new(false));
     let thieves = [(); 2].map(|()| {
         let (thief, back, over, post) = (thief.clone(), Arc::clone(&back), Arc::clone(&over), Arc::clone(&post));
@@ -243,7 +243,7 @@ fn a_million_tasks_pass_an_owner_and_two_thieves_once_each() {
     all.into_iter().for_each(|parcel| back.push_woken(parcel));
     let mut own = 0;
     while post.taken.load(Ordering::Relaxed) < MANY {
-        let mut chain = back.take(CAPACITY / 2);
+        let mut chain = back.take(&rota, CAPACITY / 2);
         if chain.is_empty() {
             thread::yield_now();
         }
@@ -270,7 +270,7 @@ fn a_million_tasks_pass_an_owner_and_two_thieves_once_each() {
     let stolen: usize = thieves.into_iter().map(|thief| thief.join().expect("a thief")).sum();
     let mut haul = Haul::new();
     haul.extend(std::iter::from_fn(|| owner.pop()));
-    let mut rest = back.take(usize::MAX);
+    let mut rest = back.take(&rota, usize::MAX);
     haul.extend(std::iter::from_fn(|| rest.pop()));
     ledger.balances(haul);
     assert_eq!(own + stolen, post.taken.load(Ordering::Relaxed));

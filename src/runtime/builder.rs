@@ -198,6 +198,32 @@ impl Builder {
         self
     }
 
+    /// How many lanes the global queue has; for the tests, on machines that would get one.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn queue_lanes(&mut self, lanes: usize) -> &mut Builder {
+        assert!(lanes > 0, "queue_lanes(0): the global queue needs at least one lane");
+        self.settings.lanes = Some(lanes);
+        self
+    }
+
+    /// How many shards the reactor has; for the tests, on machines that would get one. Only on Linux are there ever more than one.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn reactor_shards(&mut self, shards: usize) -> &mut Builder {
+        assert!(shards > 0, "reactor_shards(0): the reactor needs at least one shard");
+        self.settings.shards = Some(shards);
+        self
+    }
+
     /// Builds the runtime and starts its threads.
     ///
     /// # Errors

@@ -1,0 +1,107 @@
+//! The lanes of the global queue: none is hidden, none is passed over, none stays open.
+
+use std::collections::VecDeque;
+
+use super::tests::{Dice, id, ids};
+use super::*;
+use crate::cell::Id;
+use crate::loom_tests::support::parcels;
+use crate::stripe::Stripe;
+
+/// Pushes so many tasks into lane `lane`; answers their ids.
+fn push(queue: &GlobalQueue, lane: usize, count: usize) -> Vec<Id> {
+    let all = parcels(count);
+    let names = all.iter().map(id).collect();
+    all.into_iter().for_each(|parcel| queue.lane(Stripe::of_seat(lane)).push_woken(parcel));
+    names
+}
+
+#[test]
+fn what_lies_in_any_lane_is_found_from_anywhere() {
+    for lanes in 1..=9 {
+        let queue = GlobalQueue::new(lanes);
+        for start in 0..2 * lanes {
+            // Also by who has come to the middle of a lane.
+            for before in 0..3 {
+                for lane in 0..lanes {
+                    let rota = Rota::new(start);
+                    push(&queue, start, before);
+                    assert_eq!(queue.take(&rota, 1).len(), before.min(1));
+                    assert_eq!(queue.take(&Rota::new(start), before).len(), before.saturating_sub(1));
+                    let names = push(&queue, lane, 1);
+                    assert_eq!(queue.len(), 1);
+                    assert_eq!(ids(queue.take(&rota, 1)), names, "of {lanes} lanes, from {start}, in {lane}");
+                    assert_eq!(queue.len(), 0);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_lane_is_served_until_those_are_gone_who_waited_there() {
+    let (queue, rota) = (GlobalQueue::new(3), Rota::new(0));
+    let (first, other) = (push(&queue, 0, 5), push(&queue, 1, 2));
+    assert_eq!(ids(queue.take(&rota, 3)), first[..3]);
+    let late = push(&queue, 0, 2);
+    assert_eq!(ids(queue.take(&rota, 3)), [&first[3..], &other[..1]].concat());
+    assert_eq!(ids(queue.take(&rota, 9)), [&other[1..], &late[..]].concat());
+    assert!(queue.take(&rota, 1).is_empty());
+}
+
+#[test]
+fn a_lane_that_others_have_emptied_gives_way() {
+    let (queue, rota) = (GlobalQueue::new(2), Rota::new(0));
+    push(&queue, 0, 5);
+    assert_eq!(queue.take(&rota, 1).len(), 1);
+    assert_eq!(queue.take(&Rota::new(0), 4).len(), 4);
+    let (late, other) = (push(&queue, 0, 1), push(&queue, 1, 1));
+    assert_eq!(ids(queue.take(&rota, 1)), late, "it was in the middle of this one");
+    assert_eq!(ids(queue.take(&rota, 1)), other);
+}
+
+#[test]
+fn every_lane_is_closed() {
+    let queue = GlobalQueue::new(4);
+    queue.close();
+    for (lane, parcel) in parcels(4).into_iter().enumerate() {
+        let refused = queue.lane(Stripe::of_seat(lane)).push_new(parcel).expect_err("it is closed");
+        queue.lane(Stripe::of_seat(lane)).push_woken(refused);
+    }
+    assert_eq!(queue.len(), 4);
+    assert_eq!(queue.take(&Rota::new(1), usize::MAX).len(), 4);
+}
+
+/// Tasks come again as soon as they have been taken, into whichever lane an adversary likes. None waits for longer than
+/// `docs/fairness.md` allows: (L + 1) · N places.
+#[test]
+fn nobody_is_passed_over_for_longer_than_the_bound() {
+    const TASKS: usize = 64;
+    for lanes in [1, 2, 3, 8] {
+        let (queue, rota) = (GlobalQueue::new(lanes), Rota::new(0));
+        let mut dice = Dice(7 + lanes as u64);
+        let mut since: VecDeque<(Id, usize)> = parcels(TASKS)
+            .into_iter()
+            .enumerate()
+            .map(|(lane, parcel)| {
+                let name = id(&parcel);
+                queue.lane(Stripe::of_seat(lane)).push_woken(parcel);
+                (name, 0)
+            })
+            .collect();
+        let (mut taken, mut longest) = (0, 0);
+        while taken < 20_000 {
+            // Mostly in front of the one whose turn comes next; at times anywhere.
+            let ahead = dice.below(lanes as u64 + 1) as usize;
+            let mut chain = queue.take(&rota, 1 + dice.below(5) as usize);
+            while let Some(parcel) = chain.pop() {
+                taken += 1;
+                let entry = since.iter_mut().find(|entry| entry.0 == id(&parcel)).expect("one of ours");
+                longest = longest.max(taken - std::mem::replace(&mut entry.1, taken));
+                queue.lane(Stripe::of_seat(rota.next(lanes) + ahead)).push_woken(parcel);
+            }
+        }
+        assert!(longest <= (lanes + 1) * TASKS, "{longest} with {lanes} lanes");
+        assert_eq!(queue.len(), TASKS);
+    }
+}

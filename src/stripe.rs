@@ -1,0 +1,91 @@
+//! Which of several equal things a thread uses, so that not all threads use the same.
+
+use std::cell::Cell;
+
+use crate::sync::statics::{AtomicU64, Ordering};
+
+/// A thread's number, or one that it has drawn. Whoever has it uses the thing of that number among those that there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stripe(usize);
+
+/// The number of the next thread that asks for one.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+std::thread_local! {
+    /// This thread's number, if it has one.
+    static OURS: Cell<Option<Stripe>> = const { Cell::new(None) };
+    /// What it draws next.
+    static DRAWN: Cell<Option<Stripe>> = const { Cell::new(None) };
+}
+
+impl Stripe {
+    /// The number of whoever sits in a seat.
+    pub(crate) fn of_seat(index: usize) -> Stripe {
+        Stripe(index)
+    }
+
+    /// Makes it this thread's number.
+    pub(crate) fn settle(self) {
+        OURS.set(Some(self));
+        DRAWN.set(Some(self));
+    }
+
+    /// This thread's number: always the same.
+    pub(crate) fn ours() -> Stripe {
+        OURS.get().unwrap_or_else(|| {
+            // Ordering: Relaxed — it only has to be another one each time.
+            let stripe = Stripe(NEXT.fetch_add(1, Ordering::Relaxed) as usize);
+            OURS.set(Some(stripe));
+            stripe
+        })
+    }
+
+    /// Another number each time, one after the other; threads begin at different ones.
+    pub(crate) fn draw() -> Stripe {
+        let drawn = DRAWN.get().unwrap_or_else(Stripe::ours);
+        DRAWN.set(Some(Stripe(drawn.0.wrapping_add(1))));
+        drawn
+    }
+
+    /// Which of `count` things that is.
+    pub(crate) fn among(self, count: usize) -> usize {
+        self.0 % count
+    }
+}
+
+#[cfg(all(test, not(heist_loom)))]
+mod tests {
+    use super::Stripe;
+    use crate::sync::thread;
+
+    fn aside<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
+        thread::Builder::new().spawn(run).unwrap().join().unwrap()
+    }
+
+    #[test]
+    fn a_thread_keeps_its_number_and_another_has_another() {
+        let (first, again) = aside(|| (Stripe::ours(), Stripe::ours()));
+        assert_eq!(first, again);
+        assert_ne!(first, aside(Stripe::ours));
+    }
+
+    #[test]
+    fn who_sits_in_a_seat_has_its_number() {
+        let numbers = aside(|| {
+            let _ = Stripe::ours();
+            Stripe::of_seat(5).settle();
+            (Stripe::ours().among(4), [Stripe::draw(), Stripe::draw(), Stripe::draw()].map(|stripe| stripe.among(4)))
+        });
+        assert_eq!(numbers, (1, [1, 2, 3]));
+    }
+
+    #[test]
+    fn draws_go_evenly_over_what_there_is() {
+        let drawn = aside(|| {
+            let mut drawn = [0; 3];
+            (0..300).for_each(|_| drawn[Stripe::draw().among(3)] += 1);
+            drawn
+        });
+        assert_eq!(drawn, [100; 3]);
+    }
+}
