@@ -180,7 +180,7 @@ fn interrupt(reactor: &Reactor) {
 impl Pool {
     /// A pool whose seats are empty.
     pub(crate) fn new(settings: Settings, blocking: Arc<BlockingPool>) -> io::Result<Arc<Pool>> {
-        let reactor = Arc::new(Reactor::new(EVENTS_BUSY, EVENTS_REST)?);
+        let reactor = Arc::new(Reactor::new(settings.shards(), EVENTS_BUSY, EVENTS_REST)?);
         let clock = Clock::new();
         let pool = Arc::new_cyclic(|weak| {
             let seat = |index| {

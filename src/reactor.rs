@@ -4,18 +4,29 @@
 mod interest;
 mod readiness;
 mod registered;
+mod shard;
 mod source;
 mod sources;
 mod wait;
 mod waiter;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod watch;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[path = "reactor/watch_none.rs"]
+mod watch;
 
+#[cfg(all(test, not(heist_loom), target_os = "linux"))]
+mod shard_tests;
 #[cfg(all(test, not(heist_loom)))]
 mod tests;
 
+use std::cell::Cell;
 use std::io;
-use std::time::Instant;
+use std::iter::Sum;
+use std::ops::Add;
+use std::time::{Duration, Instant};
 
-use mio::{Events, Poll, Registry, Waker};
+use mio::Waker;
 
 pub use interest::{Interest, Ready};
 pub(crate) use readiness::Direction;
@@ -25,38 +36,31 @@ pub(crate) use registered::Registered;
 pub(crate) use source::{Any, Moved, Source};
 #[cfg(test)]
 pub(crate) use source::{SHORT_IS_DRAINED, Waiting};
-pub(crate) use sources::{Sources, Tag};
+#[cfg(test)]
+pub(crate) use sources::Sources;
+pub(crate) use sources::Tag;
 
-use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::{Arc, Mutex, MutexGuard};
+use shard::{Chair, Shard};
+use watch::Watch;
+
+use crate::stripe::Stripe;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Arc, CachePadded, Mutex, MutexGuard};
 use crate::wakes::Wakes;
 
-/// One poll of the operating system, its sources, and a chair for whoever turns it.
+/// What the kernel reports, in shards. Whoever sleeps does so in the chair of the first one, the lead, and hears of all.
 #[derive(Debug)]
 pub(crate) struct Reactor {
-    chair: Mutex<Chair>,
-    registry: Registry,
+    /// Invariant: at least one.
+    shards: Box<[CachePadded<Shard>]>,
+    /// Of the lead.
     waker: Waker,
-    sources: Sources,
-    tally: Tally,
-}
-
-/// What belongs to the one who turns.
-#[derive(Debug)]
-struct Chair {
-    poll: Poll,
-    /// For a look between two tasks: few, so that they fit where they are put.
-    busy: Events,
-    /// For a rest: many, for there is nothing else to do.
-    rest: Events,
-}
-
-/// Counts since the reactor was made.
-#[derive(Debug)]
-struct Tally {
-    registered: AtomicU64,
-    deregistered: AtomicU64,
-    events: AtomicU64,
+    /// All shards, watched by whoever sits in the lead's chair. Taken only by him.
+    watch: Mutex<Watch>,
+    /// Somebody sleeps, and will hear of whatever happens: nobody else need look.
+    slept_in: CachePadded<AtomicBool>,
+    /// Events of one rest, about: a shard that is ready when there are so many already is left for the next.
+    enough: usize,
 }
 
 /// What a reactor has counted.
@@ -70,35 +74,59 @@ pub(crate) struct ReactorCounts {
     pub(crate) events: u64,
 }
 
-/// What every resource is registered for, once and for all.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const EVERYTHING: mio::Interest = mio::Interest::READABLE.add(mio::Interest::WRITABLE).add(mio::Interest::PRIORITY);
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-const EVERYTHING: mio::Interest = mio::Interest::READABLE.add(mio::Interest::WRITABLE);
-
 impl Reactor {
-    /// A reactor that collects at most `capacity_busy` events at a look and `capacity_rest` after a rest.
-    pub(crate) fn new(capacity_busy: usize, capacity_rest: usize) -> io::Result<Reactor> {
-        let poll = Poll::new()?;
-        let registry = poll.registry().try_clone()?;
-        let waker = Waker::new(&registry, Tag::INTERRUPT.into())?;
-        let busy = Events::with_capacity(capacity_busy);
-        let rest = Events::with_capacity(capacity_rest);
-        let tally = Tally { registered: AtomicU64::new(0), deregistered: AtomicU64::new(0), events: AtomicU64::new(0) };
-        Ok(Reactor { chair: Mutex::new(Chair { poll, busy, rest }), registry, waker, sources: Sources::new(), tally })
+    /// A reactor with this many shards, or as many as the platform lets us watch at a time. From each it collects at most
+    /// `capacity_busy` events at a look and `capacity_rest` after a rest.
+    pub(crate) fn new(shards: usize, capacity_busy: usize, capacity_rest: usize) -> io::Result<Reactor> {
+        let shards = shards.clamp(1, Watch::MOST);
+        let new = |_| Shard::new(capacity_busy, capacity_rest).map(CachePadded::new);
+        let shards = (0..shards).map(new).collect::<io::Result<Box<[_]>>>()?;
+        let waker = Waker::new(&shards[0].registry, Tag::INTERRUPT.into())?;
+        let watch = Watch::new(shards.iter().map(|shard| &shard.registry));
+        Ok(Reactor {
+            shards,
+            waker,
+            watch: Mutex::new(watch),
+            slept_in: CachePadded::new(AtomicBool::new(false)),
+            enough: capacity_rest,
+        })
     }
 
-    /// Takes the chair, unless somebody has it.
+    fn lead(&self) -> &Shard {
+        &self.shards[0]
+    }
+
+    /// Takes the lead's chair, unless somebody has it.
     pub(crate) fn try_turn(&self) -> Option<Turn<'_>> {
-        self.chair.try_lock().map(|chair| Turn { reactor: self, chair })
+        self.lead().try_sit().map(|lead| Turn { reactor: self, lead })
     }
 
-    /// Whether somebody has the chair now. Does not take it: whoever wants to rest in it must not find it taken for nothing.
+    /// Whether somebody has the lead's chair now. Does not take it: whoever wants to rest in it must not find it taken for nothing.
     pub(crate) fn is_turned(&self) -> bool {
-        self.chair.is_locked()
+        self.lead().is_turned()
     }
 
-    /// Makes whoever rests in the chair, or else the next who does, come back at once.
+    /// A look between two tasks, by one of so many workers: at the shards whose turn it is by `next`, so many that the workers
+    /// together see them all. While somebody sleeps in the lead, he is told of everything, and nobody else looks.
+    pub(crate) fn look(&self, next: &Cell<usize>, workers: usize, wakes: &mut Wakes) -> io::Result<usize> {
+        match &*self.shards {
+            [only] => only.try_turn_busy(wakes),
+            // Ordering: Relaxed — a hint. Who looks though somebody has just gone to sleep takes at most what the sleeper is woken
+            // for; who does not look though the sleeper has just got up leaves it to him, and to the next checkpoint.
+            _ if self.slept_in.load(Ordering::Relaxed) => Ok(0),
+            shards => {
+                let mut found = 0;
+                for _ in 0..shards.len().div_ceil(workers) {
+                    let shard = &shards[next.get() % shards.len()];
+                    next.set(next.get().wrapping_add(1));
+                    found += shard.try_turn_busy(wakes)?;
+                }
+                Ok(found)
+            }
+        }
+    }
+
+    /// Makes whoever rests in the lead's chair, or else the next who does, come back at once.
     ///
     /// Costs a system call each time, so it is for those who know that somebody rests. Who wants to be found by it takes the
     /// chair first and announces himself then: whoever else turned in between could use the interrupt up.
@@ -106,7 +134,15 @@ impl Reactor {
         self.waker.wake()
     }
 
-    /// Registers `io` for both directions, edge-triggered, until [`Reactor::deregister`]. It is taken to be ready for
+    /// In which shard this thread registers next.
+    fn draw(&self) -> usize {
+        match self.shards.len() {
+            1 => 0,
+            shards => Stripe::draw().among(shards),
+        }
+    }
+
+    /// Registers `io` with `shard` for both directions, edge-triggered, until [`Reactor::deregister`]. It is taken to be ready for
     /// `presumed` until it proves not to be.
     ///
     /// A socket has to be connecting or listening already: the kernel reports an idle one as hung up.
@@ -114,98 +150,117 @@ impl Reactor {
     /// # Errors
     ///
     /// What the operating system says, or that the reactor is closed. Nothing stays registered then.
-    pub(crate) fn register(&self, io: &mut impl mio::event::Source, presumed: Ready) -> io::Result<Arc<Source>> {
-        let source = self.sources.enrol(presumed)?;
-        if let Err(error) = self.registry.register(io, source.tag.into(), EVERYTHING) {
-            self.sources.dismiss(&source);
-            return Err(error);
-        }
-        // Ordering: Relaxed, a count that nothing is inferred from. So are the other two.
-        self.tally.registered.fetch_add(1, Ordering::Relaxed);
-        Ok(source)
+    fn register(&self, shard: usize, io: &mut impl mio::event::Source, presumed: Ready) -> io::Result<Arc<Source>> {
+        self.shards[shard].register(io, presumed)
     }
 
     /// Undoes [`Reactor::register`]. The source gets no event any more, whatever the operating system says.
-    pub(crate) fn deregister(&self, io: &mut impl mio::event::Source, source: &Arc<Source>) -> io::Result<()> {
-        let result = self.registry.deregister(io);
-        self.sources.dismiss(source);
-        self.tally.deregistered.fetch_add(1, Ordering::Relaxed);
-        result
+    fn deregister(&self, shard: usize, io: &mut impl mio::event::Source, source: &Arc<Source>) -> io::Result<()> {
+        self.shards[shard].deregister(io, source)
     }
 
     /// Ends it: everybody who waits is woken, and every later operation and registration gives an error, each time.
     pub(crate) fn close(&self, wakes: &mut Wakes) {
-        self.sources.close(wakes);
+        self.shards.iter().for_each(|shard| shard.sources.close(wakes));
     }
 
     /// What has been counted so far.
     pub(crate) fn counts(&self) -> ReactorCounts {
-        ReactorCounts {
-            registered: self.tally.registered.load(Ordering::Relaxed),
-            deregistered: self.tally.deregistered.load(Ordering::Relaxed),
-            events: self.tally.events.load(Ordering::Relaxed),
-        }
+        self.shards.iter().map(|shard| shard.counts()).sum()
     }
 
-    /// Brings what was collected to the sources.
-    fn deliver(&self, events: &Events, wakes: &mut Wakes) -> usize {
-        if events.is_empty() {
-            return 0;
-        }
-        let found = self.sources.deliver(events.iter().map(|event| (event.token().into(), heard(event))), wakes);
-        self.tally.events.fetch_add(found as u64, Ordering::Relaxed);
-        found
+    /// How many sources there are.
+    #[cfg(test)]
+    pub(crate) fn sources(&self) -> usize {
+        self.shards.iter().map(|shard| shard.sources.count()).sum()
     }
 }
 
-/// The chair, taken. While somebody has it nobody is woken: drop it first, then wake.
+/// The lead's chair, taken. While somebody has it nobody is woken: drop it first, then wake.
 #[derive(Debug)]
 #[must_use = "the chair is held in order to turn the reactor"]
 pub(crate) struct Turn<'a> {
     reactor: &'a Reactor,
-    chair: MutexGuard<'a, Chair>,
+    lead: MutexGuard<'a, Chair>,
 }
 
 impl Turn<'_> {
-    /// Collects what has happened already, at most `capacity_busy` events. All readiness is stored when it returns, and
-    /// whoever waited for it is in `wakes`. Answers how many events found their source.
+    /// Collects what has happened already, at most `capacity_busy` events of each shard. All readiness is stored when it returns,
+    /// and whoever waited for it is in `wakes`. Answers how many events found their source.
     pub(crate) fn poll_busy(&mut self, wakes: &mut Wakes) -> io::Result<usize> {
-        let Chair { poll, busy, .. } = &mut *self.chair;
-        wait::without_waiting(poll, busy)?;
-        Ok(self.reactor.deliver(busy, wakes))
+        match &*self.reactor.shards {
+            [only] => only.turn_busy(&mut self.lead, wakes),
+            _ => self.watch_all(Some(Duration::ZERO), wakes),
+        }
     }
 
     /// Waits for events until `deadline`, or for ever; then does what [`Turn::poll_busy`] does, with at most `capacity_rest`
-    /// events. It may come back early with none: after an interrupt, after a signal, or for no reason.
+    /// events of each shard. It may come back early with none: after an interrupt, after a signal, or for no reason.
     pub(crate) fn rest(&mut self, deadline: Option<Instant>, wakes: &mut Wakes) -> io::Result<usize> {
-        let Chair { poll, rest, .. } = &mut *self.chair;
-        match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
-            None => wait::for_ever(poll, rest)?,
-            Some(left) if left.is_zero() => wait::without_waiting(poll, rest)?,
-            Some(left) => wait::at_most(poll, rest, left)?,
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        match &*self.reactor.shards {
+            [only] => only.turn_rest(&mut self.lead, left, wakes),
+            _ => self.watch_all(left, wakes),
         }
-        Ok(self.reactor.deliver(rest, wakes))
+    }
+
+    /// Waits so long until one of the shards has something to tell, and turns those that have.
+    fn watch_all(&mut self, timeout: Option<Duration>, wakes: &mut Wakes) -> io::Result<usize> {
+        let reactor = self.reactor;
+        let mut watch = reactor.watch.lock();
+        reactor.asleep(|| watch.wait(timeout))?;
+        let mut found = 0;
+        for step in 0..reactor.shards.len() {
+            let index = watch.in_turn(step);
+            if !watch.is_ready(index) {
+                continue;
+            }
+            if found >= reactor.enough {
+                // It stays ready, and is the first the next time.
+                watch.begin_at(index);
+                break;
+            }
+            found += self.turn_ready(index, wakes)?;
+        }
+        Ok(found)
+    }
+
+    fn turn_ready(&mut self, index: usize, wakes: &mut Wakes) -> io::Result<usize> {
+        let shard = &self.reactor.shards[index];
+        if index == 0 {
+            return shard.turn_rest(&mut self.lead, Some(Duration::ZERO), wakes);
+        }
+        // Whoever sits there is awake, and about to get up. Were he not waited for, the shard would be found ready again at once, for
+        // as long as he does not run.
+        shard.turn_rest(&mut shard.sit(), Some(Duration::ZERO), wakes)
     }
 }
 
-/// What an event says, in our terms.
-///
-/// An error makes both directions worth trying, for whichever operation comes first picks it up. It also makes mio call the
-/// writing side closed, which would be for good; so that is believed only when the reading side is closed as well, as it is
-/// after every real hang-up or reset.
-fn heard(event: &mio::event::Event) -> Ready {
-    let mut ready = Ready::EMPTY;
-    let mut note = |is: bool, what: Ready| {
-        if is {
-            ready |= what;
+impl Reactor {
+    /// Does `wait` while it is known that somebody sleeps here.
+    fn asleep<R>(&self, wait: impl FnOnce() -> R) -> R {
+        // Ordering: Relaxed — see `look`.
+        self.slept_in.store(true, Ordering::Relaxed);
+        let result = wait();
+        self.slept_in.store(false, Ordering::Relaxed);
+        result
+    }
+}
+
+impl Add for ReactorCounts {
+    type Output = ReactorCounts;
+
+    fn add(self, other: ReactorCounts) -> ReactorCounts {
+        ReactorCounts {
+            registered: self.registered + other.registered,
+            deregistered: self.deregistered + other.deregistered,
+            events: self.events + other.events,
         }
-    };
-    let (error, read_closed) = (event.is_error(), event.is_read_closed());
-    note(event.is_readable(), Ready::READABLE);
-    note(event.is_writable(), Ready::WRITABLE);
-    note(read_closed, Ready::READ_CLOSED);
-    note(event.is_write_closed() && (read_closed || !error), Ready::WRITE_CLOSED);
-    note(error, Ready::ERROR | Ready::READABLE | Ready::WRITABLE);
-    note(event.is_priority(), Ready::PRIORITY);
-    ready
+    }
+}
+
+impl Sum for ReactorCounts {
+    fn sum<I: Iterator<Item = ReactorCounts>>(counts: I) -> ReactorCounts {
+        counts.fold(ReactorCounts::default(), Add::add)
+    }
 }

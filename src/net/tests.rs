@@ -33,7 +33,7 @@ impl Wake for Bell {
 
 impl Rig {
     pub(super) fn new() -> Rig {
-        let reactor = Arc::new(Reactor::new(64, 256).unwrap());
+        let reactor = Arc::new(Reactor::new(1, 64, 256).unwrap());
         Rig { bell: Arc::new(Bell { rings: AtomicUsize::new(0), reactor: Arc::clone(&reactor) }), reactor }
     }
 

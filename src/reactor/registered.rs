@@ -13,14 +13,17 @@ pub(crate) struct Registered<E: mio::event::Source> {
     /// Present until the drop.
     io: Option<E>,
     source: Arc<Source>,
+    /// The reactor's shard with which it is registered.
+    shard: usize,
     reactor: Arc<Reactor>,
 }
 
 impl<E: mio::event::Source> Registered<E> {
     /// Registers `io`, which is taken to be ready for `presumed` until it proves not to be.
     pub(crate) fn new(reactor: Arc<Reactor>, mut io: E, presumed: Ready) -> io::Result<Registered<E>> {
-        let source = reactor.register(&mut io, presumed)?;
-        Ok(Registered { io: Some(io), source, reactor })
+        let shard = reactor.draw();
+        let source = reactor.register(shard, &mut io, presumed)?;
+        Ok(Registered { io: Some(io), source, shard, reactor })
     }
 
     pub(crate) fn io(&self) -> &E {
@@ -31,6 +34,12 @@ impl<E: mio::event::Source> Registered<E> {
         &self.source
     }
 
+    /// In which shard it is registered.
+    #[cfg(test)]
+    pub(super) fn shard(&self) -> usize {
+        self.shard
+    }
+
     pub(crate) fn reactor(&self) -> &Arc<Reactor> {
         &self.reactor
     }
@@ -38,7 +47,7 @@ impl<E: mio::event::Source> Registered<E> {
     /// Deregisters the resource and gives it back.
     pub(crate) fn into_io(mut self) -> io::Result<E> {
         let mut io = self.io.take().expect("only the drop takes the resource out");
-        self.reactor.deregister(&mut io, &self.source)?;
+        self.reactor.deregister(self.shard, &mut io, &self.source)?;
         Ok(io)
     }
 }
@@ -47,7 +56,7 @@ impl<E: mio::event::Source> Drop for Registered<E> {
     fn drop(&mut self) {
         if let Some(mut io) = self.io.take() {
             // The resource is closed next, which takes it out of the operating system's books in any case.
-            let _ = self.reactor.deregister(&mut io, &self.source);
+            let _ = self.reactor.deregister(self.shard, &mut io, &self.source);
         }
     }
 }

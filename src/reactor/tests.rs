@@ -14,7 +14,7 @@ use crate::sync::thread;
 
 /// A waker that counts.
 #[derive(Default)]
-struct Bell {
+pub(super) struct Bell {
     rings: AtomicUsize,
 }
 
@@ -25,17 +25,17 @@ impl Wake for Bell {
 }
 
 impl Bell {
-    fn rings(&self) -> usize {
+    pub(super) fn rings(&self) -> usize {
         self.rings.load(Ordering::Acquire)
     }
 }
 
 fn reactor() -> Arc<Reactor> {
-    Arc::new(Reactor::new(64, 256).unwrap())
+    Arc::new(Reactor::new(1, 64, 256).unwrap())
 }
 
 /// A registered stream and its peer, with the events of the registration already taken.
-fn pair(reactor: &Arc<Reactor>) -> (Registered<mio::net::TcpStream>, TcpStream) {
+pub(super) fn pair(reactor: &Arc<Reactor>) -> (Registered<mio::net::TcpStream>, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (ours, _) = listener.accept().unwrap();
@@ -45,7 +45,7 @@ fn pair(reactor: &Arc<Reactor>) -> (Registered<mio::net::TcpStream>, TcpStream) 
     (ours, peer)
 }
 
-fn turn_busy(reactor: &Reactor) -> usize {
+pub(super) fn turn_busy(reactor: &Reactor) -> usize {
     let mut wakes = Wakes::new();
     reactor.try_turn().unwrap().poll_busy(&mut wakes).unwrap()
 }
@@ -55,7 +55,7 @@ fn rest(reactor: &Reactor, deadline: Option<Instant>) -> usize {
     reactor.try_turn().unwrap().rest(deadline, &mut wakes).unwrap()
 }
 
-fn poll<F: Future + ?Sized>(future: Pin<&mut F>, bell: &Arc<Bell>) -> Poll<F::Output> {
+pub(super) fn poll<F: Future + ?Sized>(future: Pin<&mut F>, bell: &Arc<Bell>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(&Arc::clone(bell).into()))
 }
 
@@ -193,7 +193,7 @@ fn an_event_of_a_dropped_resource_finds_nobody() {
     drop(duplicate);
     drop(next);
     assert_eq!(reactor.counts(), ReactorCounts { registered: 2, deregistered: 2, events: 2 });
-    assert_eq!(reactor.sources.count(), 0);
+    assert_eq!(reactor.sources(), 0);
 }
 
 #[cfg(target_os = "linux")]
@@ -203,10 +203,10 @@ fn a_registration_that_fails_leaves_nothing() {
     let reactor = reactor();
     let file = std::fs::File::open("Cargo.toml").unwrap();
     for _ in 0..100 {
-        let error = reactor.register(&mut mio::unix::SourceFd(&file.as_raw_fd()), Ready::EMPTY).unwrap_err();
+        let error = reactor.register(0, &mut mio::unix::SourceFd(&file.as_raw_fd()), Ready::EMPTY).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
     }
-    assert_eq!(reactor.sources.count(), 0);
+    assert_eq!(reactor.sources(), 0);
     assert_eq!(reactor.counts(), ReactorCounts::default());
 }
 
@@ -293,11 +293,11 @@ fn after_the_close_every_operation_fails_each_time_and_who_waited_is_woken() {
         source.arrive(Ready::ALL, &mut Wakes::new());
         reactor.close(&mut Wakes::new());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        shut_down(reactor.register(&mut mio::net::TcpListener::from_std(listener), Ready::EMPTY).unwrap_err());
+        shut_down(reactor.register(0, &mut mio::net::TcpListener::from_std(listener), Ready::EMPTY).unwrap_err());
     }
     drop(reader);
     drop(ours);
-    assert_eq!(reactor.sources.count(), 0);
+    assert_eq!(reactor.sources(), 0);
 }
 
 /// A waker whose wake turns the reactor, and registers and drops a socket there.
