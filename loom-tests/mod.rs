@@ -13,6 +13,7 @@ mod idle;
 mod park;
 mod readiness;
 mod ring;
+mod shards;
 pub(crate) mod support;
 mod task;
 mod timers;

@@ -224,6 +224,12 @@ impl Pool {
         self.seats.len()
     }
 
+    /// How many of them are awake, about, the caller among them.
+    pub(crate) fn awake(&self) -> usize {
+        let asleep = usize::try_from(self.idle.counts().sleepers()).unwrap_or(0);
+        self.workers().saturating_sub(asleep).max(1)
+    }
+
     /// Queues a woken task from a thread without a seat.
     ///
     /// Once the task is queued it may end, and the runtime with it: the pool is kept until the wake-up has been granted.

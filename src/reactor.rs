@@ -1,6 +1,7 @@
 //! The reactor: what the kernel reports, brought to those who wait for it.
 #![doc = include_str!("../docs/reactor.md")]
 
+mod chairs;
 mod interest;
 mod readiness;
 mod registered;
@@ -40,25 +41,24 @@ pub(crate) use source::{SHORT_IS_DRAINED, Waiting};
 pub(crate) use sources::Sources;
 pub(crate) use sources::Tag;
 
+pub(crate) use chairs::Chairs;
 use shard::{Chair, Shard};
 use watch::Watch;
 
 use crate::stripe::Stripe;
-use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, CachePadded, Mutex, MutexGuard};
 use crate::wakes::Wakes;
 
 /// What the kernel reports, in shards. Whoever sleeps does so in the chair of the first one, the lead, and hears of all.
 #[derive(Debug)]
 pub(crate) struct Reactor {
-    /// Invariant: at least one.
+    /// Invariant: as many as there are chairs.
     shards: Box<[CachePadded<Shard>]>,
+    chairs: Chairs<Chair>,
     /// Of the lead.
     waker: Waker,
-    /// All shards, watched by whoever sits in the lead's chair. Taken only by him.
+    /// All shards, watched by whoever has the lead's chair. Nobody else takes it.
     watch: Mutex<Watch>,
-    /// Somebody sleeps, and will hear of whatever happens: nobody else need look.
-    slept_in: CachePadded<AtomicBool>,
     /// Events of one rest, about: a shard that is ready when there are so many already is left for the next.
     enough: usize,
 }
@@ -78,52 +78,30 @@ impl Reactor {
     /// A reactor with this many shards, or as many as the platform lets us watch at a time. From each it collects at most
     /// `capacity_busy` events at a look and `capacity_rest` after a rest.
     pub(crate) fn new(shards: usize, capacity_busy: usize, capacity_rest: usize) -> io::Result<Reactor> {
-        let shards = shards.clamp(1, Watch::MOST);
-        let new = |_| Shard::new(capacity_busy, capacity_rest).map(CachePadded::new);
-        let shards = (0..shards).map(new).collect::<io::Result<Box<[_]>>>()?;
+        let count = shards.clamp(1, Watch::MOST);
+        let new = |_| Shard::new(capacity_busy, capacity_rest);
+        let (shards, chairs): (Vec<_>, Vec<_>) =
+            (0..count).map(new).collect::<io::Result<Vec<(Shard, Chair)>>>()?.into_iter().unzip();
+        let shards: Box<[_]> = shards.into_iter().map(CachePadded::new).collect();
         let waker = Waker::new(&shards[0].registry, Tag::INTERRUPT.into())?;
-        let watch = Watch::new(shards.iter().map(|shard| &shard.registry));
-        Ok(Reactor {
-            shards,
-            waker,
-            watch: Mutex::new(watch),
-            slept_in: CachePadded::new(AtomicBool::new(false)),
-            enough: capacity_rest,
-        })
-    }
-
-    fn lead(&self) -> &Shard {
-        &self.shards[0]
+        let watch = Mutex::new(Watch::new(shards.iter().map(|shard| &shard.registry)));
+        Ok(Reactor { shards, chairs: Chairs::new(chairs.into_iter()), waker, watch, enough: capacity_rest })
     }
 
     /// Takes the lead's chair, unless somebody has it.
     pub(crate) fn try_turn(&self) -> Option<Turn<'_>> {
-        self.lead().try_sit().map(|lead| Turn { reactor: self, lead })
+        self.chairs.try_lead().map(|lead| Turn { reactor: self, lead })
     }
 
-    /// Whether somebody has the lead's chair now. Does not take it: whoever wants to rest in it must not find it taken for nothing.
+    /// Whether somebody has the lead's chair now.
     pub(crate) fn is_turned(&self) -> bool {
-        self.lead().is_turned()
+        self.chairs.is_lead_taken()
     }
 
-    /// A look between two tasks, by one of so many workers: at the shards whose turn it is by `next`, so many that the workers
-    /// together see them all. While somebody sleeps in the lead, he is told of everything, and nobody else looks.
-    pub(crate) fn look(&self, next: &Cell<usize>, workers: usize, wakes: &mut Wakes) -> io::Result<usize> {
-        match &*self.shards {
-            [only] => only.try_turn_busy(wakes),
-            // Ordering: Relaxed — a hint. Who looks though somebody has just gone to sleep takes at most what the sleeper is woken
-            // for; who does not look though the sleeper has just got up leaves it to him, and to the next checkpoint.
-            _ if self.slept_in.load(Ordering::Relaxed) => Ok(0),
-            shards => {
-                let mut found = 0;
-                for _ in 0..shards.len().div_ceil(workers) {
-                    let shard = &shards[next.get() % shards.len()];
-                    next.set(next.get().wrapping_add(1));
-                    found += shard.try_turn_busy(wakes)?;
-                }
-                Ok(found)
-            }
-        }
+    /// A look between two tasks, by one of so many workers that are awake, at the shards whose turn it is by `next`. While somebody
+    /// sleeps in the lead's chair he is told of everything, and nobody else looks.
+    pub(crate) fn look(&self, next: &Cell<usize>, awake: usize, wakes: &mut Wakes) -> io::Result<usize> {
+        self.chairs.look(next, awake, |shard, chair| self.shards[shard].turn_busy(chair, wakes))
     }
 
     /// Makes whoever rests in the lead's chair, or else the next who does, come back at once.
@@ -206,44 +184,16 @@ impl Turn<'_> {
 
     /// Waits so long until one of the shards has something to tell, and turns those that have.
     fn watch_all(&mut self, timeout: Option<Duration>, wakes: &mut Wakes) -> io::Result<usize> {
-        let reactor = self.reactor;
-        let mut watch = reactor.watch.lock();
-        reactor.asleep(|| watch.wait(timeout))?;
-        let mut found = 0;
-        for step in 0..reactor.shards.len() {
-            let index = watch.in_turn(step);
-            if !watch.is_ready(index) {
-                continue;
-            }
-            if found >= reactor.enough {
-                // It stays ready, and is the first the next time.
-                watch.begin_at(index);
-                break;
-            }
-            found += self.turn_ready(index, wakes)?;
+        let Reactor { shards, chairs, watch, enough, .. } = self.reactor;
+        let mut watch = watch.lock();
+        chairs.asleep(|| watch.wait(timeout))?;
+        let ready = (0..shards.len()).map(|step| watch.in_turn(step)).filter(|&shard| watch.is_ready(shard));
+        let turn = |shard: usize, chair: &mut Chair| shards[shard].turn_rest(chair, Some(Duration::ZERO), wakes);
+        let (found, left) = chairs.serve(&mut self.lead, ready, *enough, turn)?;
+        if let Some(shard) = left {
+            watch.begin_at(shard);
         }
         Ok(found)
-    }
-
-    fn turn_ready(&mut self, index: usize, wakes: &mut Wakes) -> io::Result<usize> {
-        let shard = &self.reactor.shards[index];
-        if index == 0 {
-            return shard.turn_rest(&mut self.lead, Some(Duration::ZERO), wakes);
-        }
-        // Whoever sits there is awake, and about to get up. Were he not waited for, the shard would be found ready again at once, for
-        // as long as he does not run.
-        shard.turn_rest(&mut shard.sit(), Some(Duration::ZERO), wakes)
-    }
-}
-
-impl Reactor {
-    /// Does `wait` while it is known that somebody sleeps here.
-    fn asleep<R>(&self, wait: impl FnOnce() -> R) -> R {
-        // Ordering: Relaxed — see `look`.
-        self.slept_in.store(true, Ordering::Relaxed);
-        let result = wait();
-        self.slept_in.store(false, Ordering::Relaxed);
-        result
     }
 }
 

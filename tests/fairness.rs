@@ -24,9 +24,11 @@ const LOOK: usize = 61;
 const CHECKPOINT: usize = 1024;
 
 /// After at most so many polls of its worker a task that has been queued is polled, among `tasks`.
-fn queued(tasks: usize, workers: usize) -> usize {
+fn queued(tasks: usize, workers: usize, lanes: usize) -> usize {
     let thinning = (workers as f64 * ((tasks + 1) as f64).ln()).ceil() as usize + 1;
-    ROUND * RING + 2 * LOOK + ROUND * (tasks + 1) + LOOK * thinning + ROUND * HALF
+    // With several lanes: what is left of one, the others, and its own.
+    let visits = if lanes == 1 { 1 } else { lanes + 1 };
+    ROUND * RING + 2 * LOOK + visits * (ROUND * (tasks + 1) + LOOK * thinning) + ROUND * HALF
 }
 
 /// Counts the polls of each of `tasks` that are always ready until all together have had `polls`; answers the longest time, in
@@ -58,15 +60,16 @@ async fn longest_wait(tasks: usize, polls: usize) -> usize {
 /// More tasks are always ready than the ring holds, so that the others wait in the global queue.
 #[test]
 fn always_ready_tasks_take_turns() {
-    for interval in [1, 2, 7, 61] {
+    for (interval, lanes) in [(1, 1), (2, 1), (7, 1), (61, 1), (1, 4), (61, 4)] {
         for tasks in [200, 257, 300, 1000] {
-            let runtime =
-                Builder::new_current_thread().event_interval(interval).global_queue_interval(interval).build().unwrap();
+            let mut builder = Builder::new_current_thread();
+            builder.event_interval(interval).global_queue_interval(interval).queue_lanes(lanes);
+            let runtime = builder.build().unwrap();
             let longest = runtime.block_on(longest_wait(tasks, 40 * tasks));
             // A turn, and what the page allows for on top of it.
             assert!(
                 longest <= 2 * tasks + 512,
-                "{tasks} tasks, interval {interval}: one has waited for {longest} polls"
+                "{tasks} tasks, interval {interval}, {lanes} lanes: one has waited for {longest} polls"
             );
         }
     }
@@ -364,31 +367,47 @@ fn adversaries(runtime: &Runtime, turns: Arc<Turns>, bounds: [usize; 4]) {
     assert!(longest.iter().zip(bounds).all(|(longest, bound)| *longest <= bound), "{longest:?} above {bounds:?}");
 }
 
-/// One event and one timer are handed out at the first checkpoint.
-fn in_polls(workers: usize) -> [usize; 4] {
-    let bound = queued(TASKS, workers);
-    [bound, bound, CHECKPOINT + bound, CHECKPOINT + bound]
+/// One event and one timer are handed out at the first checkpoint that comes to them.
+fn in_polls(workers: usize, lanes: usize, shards: usize) -> [usize; 4] {
+    let bound = queued(TASKS, workers, lanes);
+    [bound, bound, CHECKPOINT * shards.min(workers) + bound, CHECKPOINT + bound]
 }
 
 #[test]
 fn adversaries_on_a_current_thread_runtime() {
     let turns = Turns::new(1, 1);
     turns.enlist(0);
-    adversaries(&current_thread(), turns, in_polls(1));
+    adversaries(&current_thread(), turns, in_polls(1, 1, 1));
 }
 
-fn runtime(turns: &Arc<Turns>, workers: usize) -> Runtime {
+fn runtime(turns: &Arc<Turns>, workers: usize, lanes: usize, shards: usize) -> Runtime {
     let (next, turns) = (AtomicUsize::new(0), Arc::clone(turns));
     let mut builder = Builder::new_multi_thread();
     // The sentinel starts after the workers, and polls nothing.
     let enlist = move || turns.enlist(next.fetch_add(1, Ordering::SeqCst));
+    builder.queue_lanes(lanes).reactor_shards(shards);
     builder.worker_threads(workers).enable_all().on_thread_start(enlist).build().unwrap()
 }
 
 #[test]
 fn adversaries_on_one_worker() {
     let turns = Turns::new(1, 1);
-    adversaries(&runtime(&turns, 1), turns, in_polls(1));
+    adversaries(&runtime(&turns, 1, 1, 1), turns, in_polls(1, 1, 1));
+}
+
+/// One worker has all lanes and all shards to see to.
+#[test]
+fn adversaries_on_one_worker_with_several_lanes_and_shards() {
+    for lanes in [2, 4, 8] {
+        let turns = Turns::new(1, 1);
+        adversaries(&runtime(&turns, 1, lanes, 4), turns, in_polls(1, lanes, 4));
+    }
+}
+
+#[test]
+fn adversaries_on_two_workers_with_several_lanes_and_shards() {
+    let turns = Turns::new(2, in_polls(2, 4, 4)[2]);
+    adversaries(&runtime(&turns, 2, 4, 4), turns, [2 * HANDS; 4]);
 }
 
 /// A victim goes from hand to hand at most this often: wheel or reactor, ring, global queue, ring, and once a thief's ring.
@@ -397,6 +416,6 @@ const HANDS: usize = 5;
 /// In each turn each worker makes as many polls as a victim waits in one pair of hands, at most.
 #[test]
 fn adversaries_on_two_workers() {
-    let turns = Turns::new(2, in_polls(2)[3]);
-    adversaries(&runtime(&turns, 2), turns, [2 * HANDS; 4]);
+    let turns = Turns::new(2, in_polls(2, 1, 1)[3]);
+    adversaries(&runtime(&turns, 2, 1, 1), turns, [2 * HANDS; 4]);
 }

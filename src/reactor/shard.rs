@@ -1,4 +1,4 @@
-//! One part of the reactor: a poll of the operating system, its sources, and a chair for whoever turns it.
+//! One part of the reactor: a poll of the operating system and its sources.
 
 use std::io;
 use std::time::Duration;
@@ -9,20 +9,19 @@ use super::interest::Ready;
 use super::source::Source;
 use super::sources::Sources;
 use super::{ReactorCounts, wait};
+use crate::sync::Arc;
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::{Arc, Mutex, MutexGuard};
 use crate::wakes::Wakes;
 
 /// A poll and what is registered with it. A reactor has at least one; its first is the lead.
 #[derive(Debug)]
 pub(super) struct Shard {
-    chair: Mutex<Chair>,
     pub(super) registry: Registry,
     pub(super) sources: Sources,
     tally: Tally,
 }
 
-/// What belongs to the one who turns.
+/// What belongs to the one who turns a shard.
 #[derive(Debug)]
 pub(super) struct Chair {
     poll: Poll,
@@ -47,27 +46,14 @@ const EVERYTHING: mio::Interest = mio::Interest::READABLE.add(mio::Interest::WRI
 const EVERYTHING: mio::Interest = mio::Interest::READABLE.add(mio::Interest::WRITABLE);
 
 impl Shard {
-    pub(super) fn new(capacity_busy: usize, capacity_rest: usize) -> io::Result<Shard> {
+    /// With what belongs to its chair.
+    pub(super) fn new(capacity_busy: usize, capacity_rest: usize) -> io::Result<(Shard, Chair)> {
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
         let busy = Events::with_capacity(capacity_busy);
         let rest = Events::with_capacity(capacity_rest);
         let tally = Tally { registered: AtomicU64::new(0), deregistered: AtomicU64::new(0), events: AtomicU64::new(0) };
-        Ok(Shard { chair: Mutex::new(Chair { poll, busy, rest }), registry, sources: Sources::new(), tally })
-    }
-
-    /// Takes the chair, unless somebody has it.
-    pub(super) fn try_sit(&self) -> Option<MutexGuard<'_, Chair>> {
-        self.chair.try_lock()
-    }
-
-    /// Takes the chair, as soon as whoever has it is through. Not for the lead's, in which one sleeps.
-    pub(super) fn sit(&self) -> MutexGuard<'_, Chair> {
-        self.chair.lock()
-    }
-
-    pub(super) fn is_turned(&self) -> bool {
-        self.chair.is_locked()
+        Ok((Shard { registry, sources: Sources::new(), tally }, Chair { poll, busy, rest }))
     }
 
     /// Registers `io`; see [`super::Reactor::register`].
@@ -93,11 +79,6 @@ impl Shard {
     pub(super) fn turn_busy(&self, chair: &mut Chair, wakes: &mut Wakes) -> io::Result<usize> {
         wait::without_waiting(&mut chair.poll, &mut chair.busy)?;
         Ok(self.deliver(&chair.busy, wakes))
-    }
-
-    /// The same, unless somebody sits in the chair, who is at it.
-    pub(super) fn try_turn_busy(&self, wakes: &mut Wakes) -> io::Result<usize> {
-        self.try_sit().map_or(Ok(0), |mut chair| self.turn_busy(&mut chair, wakes))
     }
 
     /// Waits so long for events, or for ever; collects many, and brings them to their sources.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::tests::{Bell, pair, poll};
 use super::*;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::thread;
 
 type Ours = Registered<mio::net::TcpStream>;
@@ -74,8 +75,7 @@ fn an_event_that_comes_while_one_sleeps_ends_the_sleep() {
         let writer = {
             let reactor = Arc::clone(&reactor);
             let write = move || {
-                // Ordering: Relaxed — there is nothing else to see.
-                while !reactor.slept_in.load(Ordering::Relaxed) {
+                while !reactor.chairs.is_slept_in() {
                     thread::yield_now();
                 }
                 peer.write_all(b"x").unwrap();
@@ -186,29 +186,43 @@ fn nobody_looks_while_somebody_sleeps() {
     let mut all = streams(&reactor, 1);
     all.iter_mut().flatten().for_each(|(_, peer)| peer.write_all(b"x").unwrap());
     let next = Cell::new(0);
-    assert_eq!(reactor.asleep(|| look(&reactor, &next, 1)), 0);
+    assert_eq!(reactor.chairs.asleep(|| look(&reactor, &next, 1)), 0);
     assert_eq!(look(&reactor, &next, 1), 2, "and afterwards one does");
 }
 
 /// Somebody sits in the chair of a shard that is ready. Whoever has slept waits for him, and does not come back again and again.
 #[test]
 fn a_sleeper_waits_for_whoever_turns_the_shard_already() {
-    let reactor = reactor(2);
-    let mut all = streams(&reactor, 1);
-    all[1][0].1.write_all(b"x").unwrap();
-    let mut chair = reactor.shards[1].try_sit().unwrap();
-    let sleeper = {
-        let reactor = Arc::clone(&reactor);
-        thread::Builder::new().spawn(move || rest(&reactor, None)).unwrap()
+    let chairs = Arc::new(Chairs::new(0..2));
+    let go = Arc::new(AtomicBool::new(false));
+    let seated = Arc::new(AtomicBool::new(false));
+    let other = {
+        let (chairs, go, seated) = (Arc::clone(&chairs), Arc::clone(&go), Arc::clone(&seated));
+        let sit = move || {
+            let chair = chairs.try_sit(1).unwrap();
+            seated.store(true, Ordering::Release);
+            while !go.load(Ordering::Acquire) {
+                thread::yield_now();
+            }
+            // Long enough to be met.
+            (0..1_000).for_each(|_| thread::yield_now());
+            drop(chair);
+        };
+        thread::Builder::new().spawn(sit).unwrap()
     };
-    while !reactor.is_turned() {
+    while !seated.load(Ordering::Acquire) {
         thread::yield_now();
     }
-    let found = reactor.shards[1].turn_busy(&mut chair, &mut Wakes::new()).unwrap();
-    drop(chair);
-    // The sleeper may have been too late to see anything at all.
-    reactor.interrupt().unwrap();
-    assert_eq!((found, sleeper.join().unwrap()), (1, 0));
+    let mut turned = Vec::new();
+    let turn = |shard, _: &mut _| {
+        turned.push(shard);
+        go.store(true, Ordering::Release);
+        Ok(1)
+    };
+    let mut lead = chairs.try_lead().unwrap();
+    assert_eq!(chairs.serve(&mut lead, 0..2, 9, turn).unwrap(), (2, None));
+    assert_eq!(turned, [0, 1]);
+    other.join().unwrap();
 }
 
 #[test]

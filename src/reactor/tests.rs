@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::*;
 
-use crate::sync::atomic::AtomicUsize;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::thread;
 
 /// A waker that counts.
