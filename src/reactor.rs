@@ -100,8 +100,16 @@ impl Reactor {
 
     /// A look between two tasks, by one of so many workers that are awake, at the shards whose turn it is by `next`. While somebody
     /// sleeps in the lead's chair he is told of everything, and nobody else looks.
-    pub(crate) fn look(&self, next: &Cell<usize>, awake: usize, wakes: &mut Wakes) -> io::Result<usize> {
-        self.chairs.look(next, awake, |shard, chair| self.shards[shard].turn_busy(chair, wakes))
+    pub(crate) fn look(
+        &self,
+        next: &Cell<usize>,
+        awake: impl FnOnce() -> usize,
+        wakes: &mut Wakes,
+    ) -> io::Result<usize> {
+        match &*self.shards {
+            [only] => self.chairs.try_lead().map_or(Ok(0), |mut chair| only.turn_busy(&mut chair, wakes)),
+            shards => self.chairs.look(next, awake(), |shard, chair| shards[shard].turn_busy(chair, wakes)),
+        }
     }
 
     /// Makes whoever rests in the lead's chair, or else the next who does, come back at once.

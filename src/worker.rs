@@ -239,7 +239,7 @@ impl<'a> Worker<'a> {
         self.begin_interval(now);
         let mut wakes = self.local.borrow_wakes();
         self.turn_wheels(now, &mut wakes);
-        report(self.pool.reactor.look(&self.local.shard, self.pool.awake(), &mut wakes));
+        report(self.pool.reactor.look(&self.local.shard, || self.pool.awake(), &mut wakes));
         self.hand_out(wakes);
         let backlog = self.local.ring.len();
         if self.local.stays_deep(backlog >= DEEP) && self.pool.idle.counts().could_wake() {

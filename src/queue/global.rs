@@ -7,8 +7,9 @@ use crate::stripe::Stripe;
 /// A closable queue in lanes, each of them first-in-first-out. See [the queues' page](super).
 #[derive(Debug)]
 pub(crate) struct GlobalQueue {
-    /// Invariant: at least one.
-    lanes: Box<[Lane]>,
+    /// Apart from the others, because mostly there are none.
+    first: Lane,
+    others: Box<[Lane]>,
 }
 
 impl GlobalQueue {
@@ -17,31 +18,39 @@ impl GlobalQueue {
     /// If there are no lanes.
     pub(crate) fn new(lanes: usize) -> Self {
         assert!(lanes > 0, "a queue needs at least one lane");
-        GlobalQueue { lanes: (0..lanes).map(|_| Lane::new()).collect() }
+        GlobalQueue { first: Lane::new(), others: (1..lanes).map(|_| Lane::new()).collect() }
     }
 
     /// How many runnables wait, in all lanes. Exact only for whoever has just pushed, or has made the last handshake of the idle
     /// protocol: no lane is hidden from anybody.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        match &*self.lanes {
-            [only] => only.len(),
-            lanes => lanes.iter().map(Lane::len).sum(),
-        }
+        self.first.len() + self.others.iter().map(Lane::len).sum::<usize>()
+    }
+
+    /// How many lanes there are.
+    pub(super) fn lanes(&self) -> usize {
+        1 + self.others.len()
     }
 
     /// The lane into which a thread of this number pushes.
     pub(crate) fn lane(&self, stripe: Stripe) -> &Lane {
-        &self.lanes[stripe.among(self.lanes.len())]
+        self.nth(stripe.among(self.lanes()))
+    }
+
+    /// The lane of this number.
+    ///
+    /// # Panics
+    ///
+    /// If there are fewer.
+    pub(super) fn nth(&self, lane: usize) -> &Lane {
+        if lane == 0 { &self.first } else { &self.others[lane - 1] }
     }
 
     /// The lane into which this thread pushes.
     #[inline]
     fn ours(&self) -> &Lane {
-        match &*self.lanes {
-            [only] => only,
-            _ => self.lane(Stripe::ours()),
-        }
+        if self.others.is_empty() { &self.first } else { self.lane(Stripe::ours()) }
     }
 
     /// Queues a new task.
@@ -65,14 +74,12 @@ impl GlobalQueue {
 
     /// Takes `count`, or all if there are fewer; from the lanes whose turn it is by `rota`.
     pub(crate) fn take(&self, rota: &Rota, count: usize) -> Chain {
-        match &*self.lanes {
-            [only] => only.take(count),
-            lanes => rota.take(lanes, count),
-        }
+        if self.others.is_empty() { self.first.take(count) } else { rota.take(self, count) }
     }
 
     /// Refuses new tasks from now on, in every lane.
     pub(crate) fn close(&self) {
-        self.lanes.iter().for_each(Lane::close);
+        self.first.close();
+        self.others.iter().for_each(Lane::close);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::{Chain, Lane};
+use super::{Chain, GlobalQueue, Lane};
 
 /// Whose turn it is. The worker comes to one lane after the other; in each it takes as many tasks as wait there when it comes, and
 /// goes on. What is queued meanwhile has its turn the next time.
@@ -21,15 +21,16 @@ impl Rota {
     }
 
     /// Takes `count`, or all if there are fewer.
-    pub(super) fn take(&self, lanes: &[Lane], count: usize) -> Chain {
+    pub(super) fn take(&self, queue: &GlobalQueue, count: usize) -> Chain {
+        let lanes = queue.lanes();
         let mut taken = Chain::new();
         // One visit more than there are lanes: the first may be the end of one whose newcomers come last.
-        for _ in 0..=lanes.len() {
+        for _ in 0..=lanes {
             let wanted = count - taken.len();
             if wanted == 0 {
                 break;
             }
-            taken.append(self.visit(&lanes[self.at.get() % lanes.len()], wanted));
+            taken.append(self.visit(queue.nth(self.at.get() % lanes), wanted));
         }
         taken
     }

@@ -48,7 +48,7 @@ impl<C> Chairs<C> {
         let count = self.chairs.len();
         // Ordering: Relaxed — a hint. Who looks though somebody has just gone to sleep takes at most what the sleeper is woken
         // for; who does not look though the sleeper has just got up leaves it to him, and to the next look.
-        if count > 1 && self.slept_in.load(Ordering::Relaxed) {
+        if self.slept_in.load(Ordering::Relaxed) {
             return Ok(0);
         }
         let mut found = 0;

@@ -34,7 +34,7 @@ fn rest(reactor: &Reactor, deadline: Option<Instant>) -> usize {
 }
 
 fn look(reactor: &Reactor, next: &Cell<usize>, workers: usize) -> usize {
-    reactor.look(next, workers, &mut Wakes::new()).unwrap()
+    reactor.look(next, || workers, &mut Wakes::new()).unwrap()
 }
 
 fn is_ready(ours: &Ours) -> bool {
