@@ -133,6 +133,7 @@ impl TimerWheel {
     ///
     /// `node` hangs nowhere; it stays where it is, and its owner keeps this wheel alive, until it is unfiled, or is seen as
     /// fired or closed.
+    #[inline]
     unsafe fn file(&self, node: &Node, deadline: u64) -> bool {
         let mut held = self.held.lock();
         if held.closed {
@@ -150,6 +151,7 @@ impl TimerWheel {
     /// # Safety
     ///
     /// `node` was filed here.
+    #[inline]
     unsafe fn unfile(&self, node: &Node) -> Option<Waker> {
         let mut held = self.held.lock();
         if !node.is_armed() {
