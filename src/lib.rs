@@ -48,6 +48,9 @@ mod context;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 mod idle;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 pub mod io;
 mod list;
 mod local;

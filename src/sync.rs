@@ -1,29 +1,35 @@
 //! The only door to atomics, locks, threads, cells and thread-locals.
 //!
-//! Two engines stand behind it: the real one, and loom's for the models (`cfg(all(test, heist_loom))`). Everything else in
-//! the crate names `crate::sync`, so that what a model checks is what a server runs. `tests/floors.rs` keeps it so.
+//! Three engines stand behind it: the real one; loom's for the models (`cfg(all(test, heist_loom))`); and one that counts cache
+//! lines that change hands (`cfg(all(test, heist_count))`). Everything else in the crate names `crate::sync`, so that what a model
+//! checks is what a server runs. `tests/floors.rs` keeps it so.
 //!
 //! `parking_lot` locks come through here too: they do not poison, are one byte, and are built from source, so that a
 //! thread sanitizer sees them.
 
 #[cfg(not(all(test, heist_loom)))]
 mod native;
-#[cfg(not(all(test, heist_loom)))]
+#[cfg(not(all(test, any(heist_loom, heist_count))))]
 pub(crate) use native::*;
+
+#[cfg(all(test, heist_count, not(heist_loom)))]
+pub(crate) mod counting;
+#[cfg(all(test, heist_count, not(heist_loom)))]
+pub(crate) use counting::*;
 
 #[cfg(all(test, heist_loom))]
 mod model;
 #[cfg(all(test, heist_loom))]
 pub(crate) use model::*;
 
-#[cfg(all(target_os = "linux", not(all(test, heist_loom))))]
+#[cfg(all(target_os = "linux", not(all(test, any(heist_loom, heist_count)))))]
 mod futex;
-#[cfg(all(target_os = "linux", not(all(test, heist_loom))))]
+#[cfg(all(target_os = "linux", not(all(test, any(heist_loom, heist_count)))))]
 pub(crate) use futex::WaitWord;
 
-#[cfg(any(not(target_os = "linux"), all(test, heist_loom)))]
+#[cfg(any(not(target_os = "linux"), all(test, any(heist_loom, heist_count))))]
 mod condvar;
-#[cfg(any(not(target_os = "linux"), all(test, heist_loom)))]
+#[cfg(any(not(target_os = "linux"), all(test, any(heist_loom, heist_count))))]
 pub(crate) use condvar::WaitWord;
 
 pub(crate) use crossbeam_utils::CachePadded;

@@ -528,3 +528,6 @@ fn report(turned: std::io::Result<usize>) {
 
 #[cfg(all(test, not(heist_loom)))]
 mod tests;
+
+#[cfg(all(test, heist_count, not(heist_loom)))]
+mod shared_lines;

@@ -20,7 +20,7 @@ const FLOORS: [(&str, &[&str]); 7] = [
     ("F3 pool", &["pool"]),
     ("F4 traffic", &["context", "schedule", "worker", "sentinel"]),
     ("F5 cold", &["threads", "shutdown", "resize", "drain"]),
-    ("F6 street", &["runtime", "task", "time", "net", "io", "signal", "hyper", "lib"]),
+    ("F6 street", &["runtime", "task", "time", "net", "io", "signal", "hyper", "internals", "lib"]),
 ];
 
 /// A file longer than this holds more than one noun.

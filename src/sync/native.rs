@@ -1,5 +1,6 @@
 //! The real engine: std's atomics, `parking_lot`'s locks.
 
+#[cfg(not(all(test, heist_count)))]
 pub(crate) mod atomic {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 }

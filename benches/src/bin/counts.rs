@@ -7,7 +7,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::process::{Command, ExitCode};
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use heist::runtime::{Builder, Runtime};
@@ -19,12 +19,15 @@ struct Operation {
     limit: u64,
 }
 
-const OPERATIONS: [Operation; 7] = [
+const OPERATIONS: [Operation; 10] = [
     Operation { name: "spawn", run: spawn, limit: 375 },
     Operation { name: "spawn-join", run: spawn_join, limit: 745 },
     Operation { name: "spawn-outside", run: spawn_outside, limit: 670 },
     Operation { name: "yield", run: yields, limit: 225 },
     Operation { name: "wake", run: wake, limit: 2_380 },
+    Operation { name: "wake-by-ref", run: wake_by_ref, limit: 440 },
+    Operation { name: "wake-by-value", run: wake_by_value, limit: 455 },
+    Operation { name: "steal-eight", run: |_, times| heist::internals::steal(times), limit: 360 },
     Operation { name: "timeout", run: timeout, limit: 790 },
     Operation { name: "sleep", run: sleep, limit: 560 },
 ];
@@ -132,7 +135,43 @@ fn yields(runtime: &Runtime, times: u64) {
     });
 }
 
-/// Two tasks wake each other in turn.
+/// A task that is idle is woken and polled, in between two polls of the one that wakes it.
+fn wake_by_ref(runtime: &Runtime, times: u64) {
+    woken(runtime, times, Waker::wake_by_ref);
+}
+
+/// As whoever keeps a clone of the waker for a while does it.
+fn wake_by_value(runtime: &Runtime, times: u64) {
+    woken(runtime, times, |waker| {
+        let kept = waker.clone();
+        std::hint::black_box(kept).wake();
+    });
+}
+
+fn woken(runtime: &Runtime, times: u64, wake: fn(&Waker)) {
+    runtime.block_on(async move {
+        let (tell, told) = async_channel::bounded(1);
+        let mut polls = 0;
+        let woken = heist::spawn(poll_fn(move |cx| {
+            if polls == 0 {
+                tell.try_send(cx.waker().clone()).expect("there is room");
+            }
+            polls += 1;
+            if polls > times { Poll::Ready(polls) } else { Poll::Pending }
+        }));
+        let waker: Waker = told.recv().await.expect("it is told");
+        let waking = async move {
+            for _ in 0..times {
+                wake(&waker);
+                heist::task::yield_now().await;
+            }
+        };
+        heist::spawn(waking).await.expect("it does not panic");
+        assert_eq!(woken.await.expect("it does not panic"), times + 1);
+    });
+}
+
+/// Two tasks send each other messages in turn.
 fn wake(runtime: &Runtime, times: u64) {
     runtime.block_on(async move {
         let (there, heard) = async_channel::bounded::<()>(1);
