@@ -58,6 +58,7 @@ mod phase;
 mod pool;
 mod queue;
 mod reactor;
+mod resize;
 mod rng;
 pub mod runtime;
 mod schedule;

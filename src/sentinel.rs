@@ -20,7 +20,7 @@ pub(crate) struct Sentinel {
 
 impl Sentinel {
     pub(crate) fn new(pool: Arc<Pool>) -> Self {
-        let polls = vec![u64::MAX; pool.seats.len()];
+        let polls = vec![u64::MAX; pool.staff.most()];
         Sentinel { pool, polls, quiet: 0 }
     }
 
@@ -44,7 +44,7 @@ impl Sentinel {
         let mut stranded = false;
         let deserted = !self.pool.reactor.is_turned();
         for (seat, polls) in self.pool.seats.iter().zip(&mut self.polls) {
-            let asleep = self.pool.idle.is_announced(seat.index);
+            let asleep = sleeps(&self.pool, seat);
             let now = seat.stats.polls.get();
             let stalled = !asleep && now == std::mem::replace(polls, now);
             seat.set_stalled(stalled);
@@ -62,17 +62,18 @@ impl Sentinel {
     fn rest(&mut self) {
         // Ordering: Release — pairs with the swap in `Pool::sentinel_wake`.
         self.pool.sentinel_rests.store(true, Ordering::Release);
-        if self.pool.is_open() && self.pool.seats.iter().all(|seat| self.sleeps(seat)) {
+        if self.pool.is_open() && self.pool.seats.iter().all(|seat| sleeps(&self.pool, seat)) {
             self.pool.sentinel.park(None);
         }
         // Ordering: Relaxed — ours; a waker that comes now unparks for nothing.
         self.pool.sentinel_rests.store(false, Ordering::Relaxed);
         self.quiet = 0;
     }
+}
 
-    fn sleeps(&self, seat: &Seat) -> bool {
-        self.pool.idle.is_announced(seat.index)
-    }
+/// Whether the seat's worker sleeps, or there is none.
+fn sleeps(pool: &Pool, seat: &Seat) -> bool {
+    pool.idle.is_announced(seat.index) || !pool.staff.is_taken(seat.index)
 }
 
 #[cfg(all(test, not(heist_loom)))]
