@@ -27,10 +27,10 @@ use crate::timer::{Keeper, TimerWheel};
 
 pub(crate) use attendance::Attendance;
 #[cfg(test)]
-pub(crate) use custody::hand_over;
+pub(crate) use custody::{Heirs, bequeath};
 pub(crate) use seat::Seat;
 #[cfg(test)]
-pub(crate) use seat_word::SeatWord;
+pub(crate) use seat_word::{SeatWord, Want};
 pub(crate) use seats::Seats;
 pub(crate) use settings::{Hook, Settings};
 pub(crate) use staff::{Crew, Leave, Staff};

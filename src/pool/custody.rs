@@ -4,33 +4,60 @@ use super::{Pool, Seat};
 use crate::local::Local;
 use crate::queue::{Chain, LifoSlot, Owner};
 
-/// All that waits in a seat, the next to be polled first. Called by the seat's worker, which pushes nothing there afterwards.
-pub(crate) fn hand_over(lifo: &LifoSlot, ring: &Owner) -> Chain {
-    let mut chain = Chain::new();
+/// Those to whom a leaver leaves what it has; the models have others.
+pub(crate) trait Heirs {
+    /// Tasks, the next to be polled first.
+    fn take_tasks(&self, tasks: Chain);
+    /// The timers of the seat.
+    fn take_wheel(&self);
+    /// Whatever was left to the leaver: a wake-up granted to it, a search that somebody counted on, the reactor's chair. The full handshake of
+    /// the idle protocol.
+    fn notify(&self);
+}
+
+/// Empties a seat. Called by its worker, which is counted neither as a searcher nor as a sleeper, and pushes nothing there afterwards.
+pub(crate) fn bequeath(lifo: &LifoSlot, ring: &Owner, heirs: &impl Heirs) {
+    let mut tasks = Chain::new();
     if let Some(runnable) = lifo.pop() {
-        chain.push(runnable);
+        tasks.push(runnable);
     }
-    chain.append(ring.shed(0));
-    chain
+    tasks.append(ring.shed(0));
+    if !tasks.is_empty() {
+        heirs.take_tasks(tasks);
+    }
+    heirs.take_wheel();
+    // Also if nothing is left behind.
+    heirs.notify();
+}
+
+/// Everybody else in the pool.
+struct Others<'a> {
+    pool: &'a Pool,
+    seat: &'a Seat,
+}
+
+impl Heirs for Others<'_> {
+    fn take_tasks(&self, tasks: Chain) {
+        self.pool.global.push_chain(tasks);
+    }
+
+    fn take_wheel(&self) {
+        if self.pool.wards.admit(self.seat.index, &self.seat.wheel) {
+            super::interrupt(&self.pool.reactor);
+        }
+    }
+
+    fn notify(&self) {
+        self.pool.notify();
+    }
 }
 
 impl Pool {
-    /// Clears a seat for good or for the next worker: tasks go to the global queue, the wheel to whoever keeps the wards, and the lease
-    /// back into the seat. The caller is counted neither as a searcher nor as a sleeper, and polls no more.
-    ///
-    /// The handshake at the end is for whatever was left to this worker: what it hands over, a wake-up granted to it, the search that
-    /// somebody counted on, the reactor's chair.
+    /// Leaves a seat to the others, and the lease to the next worker. As [`bequeath`].
     #[cold]
     pub(crate) fn vacate(&self, seat: &Seat, local: Box<Local>) {
         self.staff.get_up(seat.index);
-        let chain = hand_over(&seat.lifo, &local.ring);
-        if !chain.is_empty() {
-            self.global.push_chain(chain);
-        }
-        if self.wards.admit(seat.index, &seat.wheel) {
-            super::interrupt(&self.reactor);
-        }
+        bequeath(&seat.lifo, &local.ring, &Others { pool: self, seat });
         seat.return_lease(local);
-        self.notify();
     }
 }
