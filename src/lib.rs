@@ -57,6 +57,7 @@ mod park;
 mod phase;
 mod pool;
 mod queue;
+mod quota;
 mod reactor;
 mod resize;
 mod rng;

@@ -32,7 +32,7 @@ pub(crate) use seat::Seat;
 #[cfg(test)]
 pub(crate) use seat_word::{SeatWord, Want};
 pub(crate) use seats::Seats;
-pub(crate) use settings::{Hook, Settings};
+pub(crate) use settings::{Follow, Hook, Settings};
 pub(crate) use staff::{Crew, Leave, Staff};
 pub(crate) use ticket::Ticket;
 pub use ticket::{ResizeError, Resized, ThreadSeat};

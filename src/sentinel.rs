@@ -1,5 +1,6 @@
 #![doc = include_str!("../docs/sentinel.md")]
 
+use std::fmt;
 use std::time::Instant;
 
 use crate::pool::{Pool, Seat};
@@ -9,19 +10,22 @@ use crate::sync::atomic::Ordering;
 /// Looks that must find everybody asleep before the sentinel sleeps, too.
 const QUIET_LOOKS: u32 = 2;
 
+/// What the sentinel does besides, at each look that finds a worker awake.
+pub(crate) type Chore = Box<dyn FnMut(&Arc<Pool>) + Send>;
+
 /// The sentinel's memory between two looks.
-#[derive(Debug)]
 pub(crate) struct Sentinel {
     pool: Arc<Pool>,
+    chore: Chore,
     /// Each seat's poll number at the last look.
     polls: Vec<u64>,
     quiet: u32,
 }
 
 impl Sentinel {
-    pub(crate) fn new(pool: Arc<Pool>) -> Self {
+    pub(crate) fn new(pool: Arc<Pool>, chore: Chore) -> Self {
         let polls = vec![u64::MAX; pool.staff.most()];
-        Sentinel { pool, polls, quiet: 0 }
+        Sentinel { pool, chore, polls, quiet: 0 }
     }
 
     /// Looks until the pool closes.
@@ -56,6 +60,9 @@ impl Sentinel {
             self.pool.notify();
         }
         self.quiet = if awake { 0 } else { self.quiet + 1 };
+        if awake {
+            (self.chore)(&self.pool);
+        }
     }
 
     /// Sleeps until a worker is busy.
@@ -68,6 +75,12 @@ impl Sentinel {
         // Ordering: Relaxed — ours; a waker that comes now unparks for nothing.
         self.pool.sentinel_rests.store(false, Ordering::Relaxed);
         self.quiet = 0;
+    }
+}
+
+impl fmt::Debug for Sentinel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sentinel").field("quiet", &self.quiet).finish_non_exhaustive()
     }
 }
 
@@ -89,7 +102,7 @@ mod tests {
         let blocking = BlockingPool::new(blocking::Settings::default());
         let pool = Pool::new(Settings::new(2), blocking).expect("a reactor");
         pool.idle.announce(1, false);
-        let mut sentinel = Sentinel::new(Arc::clone(&pool));
+        let mut sentinel = Sentinel::new(Arc::clone(&pool), Box::new(|_| {}));
         sentinel.look();
         let turn = pool.reactor.try_turn().expect("nobody else turns it");
         sentinel.look();

@@ -7,20 +7,20 @@ use std::time::Instant;
 use crate::context;
 use crate::memory::OpenShelves;
 use crate::pool::{Hook, Leave, Pool, ThreadSeat};
-use crate::sentinel::Sentinel;
+use crate::sentinel::{Chore, Sentinel};
 use crate::shutdown;
 use crate::sync::{Arc, thread};
 use crate::worker::Worker;
 
-/// Starts a worker for each seat, and the sentinel.
+/// Starts a worker for each seat, and the sentinel, which does `chore` besides.
 ///
 /// # Errors
 ///
 /// What the operating system says if it refuses a thread; those that had been started have left again.
-pub(crate) fn start(pool: &Arc<Pool>) -> io::Result<()> {
+pub(crate) fn start(pool: &Arc<Pool>, chore: Chore) -> io::Result<()> {
     // Naming is user code, which may panic: all of it before there is a thread to be left behind.
     let names: Vec<String> = (0..pool.settings.workers).map(|seat| name(pool, ThreadSeat::new(seat, 0))).collect();
-    let started = start_all(pool, names);
+    let started = start_all(pool, names, chore);
     if started.is_err() {
         shutdown::close(pool);
         let deadline = Instant::now().checked_add(pool.settings.shutdown_grace);
@@ -31,14 +31,14 @@ pub(crate) fn start(pool: &Arc<Pool>) -> io::Result<()> {
     started
 }
 
-fn start_all(pool: &Arc<Pool>, names: Vec<String>) -> io::Result<()> {
+fn start_all(pool: &Arc<Pool>, names: Vec<String>, chore: Chore) -> io::Result<()> {
     for (seat, name) in names.into_iter().enumerate() {
         pool.attendance.enter();
         start_worker(pool, seat, name).inspect_err(|_| stay_away(pool))?;
     }
     if pool.settings.sentinel {
         pool.attendance.enter();
-        let main = |pool: &Arc<Pool>| Sentinel::new(Arc::clone(pool)).run();
+        let main = |pool: &Arc<Pool>| Sentinel::new(Arc::clone(pool), chore).run();
         start_one(pool, "heist-sentinel".to_owned(), main).inspect_err(|_| stay_away(pool))?;
     }
     Ok(())

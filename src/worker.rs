@@ -242,6 +242,10 @@ impl<'a> Worker<'a> {
     fn checkpoint(&self) {
         let now = self.pool.clock.now();
         self.begin_interval(now);
+        if self.pool.settings.follow.is_some() {
+            // The sentinel has something to do whenever somebody is busy.
+            self.pool.watch();
+        }
         let mut wakes = self.local.borrow_wakes();
         self.turn_wheels(now, &mut wakes);
         if let Some(mut turn) = self.pool.reactor.try_turn() {

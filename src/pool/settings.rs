@@ -1,5 +1,6 @@
 //! What a runtime was told at its making.
 
+use std::path::PathBuf;
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -21,6 +22,13 @@ pub(crate) type ResizeHook = Arc<dyn Fn(Resized) + Send + Sync>;
 
 /// Refuses the thread for a seat as the operating system would.
 pub(crate) type RefuseFn = Arc<dyn Fn(usize) -> Option<io::Error> + Send + Sync>;
+
+/// Where to look for the CPU quota, and how often at most.
+#[derive(Debug, Clone)]
+pub(crate) struct Follow {
+    pub(crate) root: PathBuf,
+    pub(crate) every: Duration,
+}
 
 /// All settings, with defaults. Policies are settings too, so that they can be compared in one run.
 #[derive(Clone)]
@@ -44,6 +52,8 @@ pub(crate) struct Settings {
     pub(crate) on_thread_park: Option<Hook>,
     pub(crate) on_thread_unpark: Option<Hook>,
     pub(crate) after_resize: Option<ResizeHook>,
+    /// The number of workers follows the number of processors.
+    pub(crate) follow: Option<Follow>,
     /// For the tests of what happens when there are no threads.
     pub(crate) refuse_thread: Option<RefuseFn>,
     /// How often a busy worker looks around.
@@ -81,6 +91,7 @@ impl Settings {
             on_thread_park: None,
             on_thread_unpark: None,
             after_resize: None,
+            follow: None,
             refuse_thread: None,
             pace: Pace { nanos: 100_000, polls: 1024, global: 61 },
             wake_pays_after: 15_000,

@@ -121,6 +121,11 @@ impl Staff {
         self.taken.load(Ordering::Relaxed)
     }
 
+    /// How many are wanted.
+    pub(crate) fn size(&self) -> usize {
+        self.book.lock().size
+    }
+
     /// How many there may be.
     pub(crate) fn most(&self) -> usize {
         self.words.len()

@@ -1,11 +1,14 @@
 //! Settings, and the making of a runtime.
 
+use std::path::PathBuf;
 use std::time::Duration;
 use std::{env, fmt, io};
 
 use super::{Resized, Runtime, ThreadSeat};
 use crate::blocking::{self, BlockingPool};
-use crate::pool::{Pool, Settings};
+use crate::pool::{Follow, Pool, Settings};
+use crate::quota::{self, Follower};
+use crate::sentinel::Chore;
 use crate::sync::Arc;
 use crate::threads;
 
@@ -82,6 +85,26 @@ impl Builder {
     /// have left yet. It may resize.
     pub fn after_resize(&mut self, hook: impl Fn(Resized) + Send + Sync + 'static) -> &mut Builder {
         self.settings.after_resize = Some(Arc::new(hook));
+        self
+    }
+
+    /// Whether the number of workers follows the number of processors that this process may use: the whole processors of its control
+    /// group's CPU quota (cgroup v1 and v2, those above it included), at most as many as its affinity mask has, and at most
+    /// [`Builder::max_worker_threads`].
+    ///
+    /// While workers are busy the runtime looks every second, and resizes itself if there are more or fewer than it has workers; so a
+    /// [`Runtime::resize`] to another number does not last. An idle runtime does not look until it has something to do again. It
+    /// begins with [`Builder::worker_threads`]. Hooks and naming functions are called by a thread of the runtime's own then, which should
+    /// not be held up. No effect on a current-thread runtime. The default is `false`.
+    pub fn follow_cpu_quota(&mut self, follow: bool) -> &mut Builder {
+        self.settings.follow = follow.then(quota::follow);
+        self
+    }
+
+    /// The same with another root of the file system, and another pace; for the tests.
+    #[doc(hidden)]
+    pub fn follow_cpu_quota_in(&mut self, root: impl Into<PathBuf>, every: Duration) -> &mut Builder {
+        self.settings.follow = Some(Follow { root: root.into(), every });
         self
     }
 
@@ -281,9 +304,17 @@ impl Builder {
         });
         let pool = Pool::new(settings, blocking)?;
         if !current_thread {
-            threads::start(&pool)?;
+            threads::start(&pool, chore(&pool))?;
         }
         Ok(Runtime::from_pool(pool))
+    }
+}
+
+/// What the sentinel does besides.
+fn chore(pool: &Pool) -> Chore {
+    match pool.settings.follow.clone().map(Follower::new) {
+        Some(mut follower) => Box::new(move |pool| follower.look(pool)),
+        None => Box::new(|_| {}),
     }
 }
 
