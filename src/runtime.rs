@@ -130,7 +130,8 @@ impl Runtime {
     /// other, and the `from`, `to` and `version` of each [`Resized`] tell in which order. A resize that is followed by another one, which
     /// takes back workers that had been asked to leave, does not wait for these.
     ///
-    /// It may be called from anywhere, also from a task, whose worker may be among those that leave, and from hooks.
+    /// It may be called from anywhere, also from a task, whose worker may be among those that leave, and from hooks. New threads inherit what
+    /// the operating system lets them inherit, the affinity mask among it, from the thread that starts them.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();

@@ -115,8 +115,9 @@ impl<'a> Worker<'a> {
         let tick = self.pool.tick.load(Ordering::Relaxed);
         let due = if tick == self.local.tick.get() { self.local.due() } else { Due::Checkpoint };
         if due != Due::Nothing {
-            // Ordering: Acquire — pairs with the Release in `Crew::rouse` and `shutdown::close`: who sees the tick sees why it came.
-            let tick = self.pool.tick.load(Ordering::Acquire);
+            // Ordering: Acquire — pairs with the Release in `Crew::rouse` and `shutdown::close`: whoever has seen their tick above sees why
+            // it came. It is asked for here only, so that the poll path has no Acquire.
+            self.pool.tick.load(Ordering::Acquire);
             if self.has_to_leave() {
                 return Step::Left;
             }

@@ -791,6 +791,32 @@ fn tasks_at_home_in_vacant_seats_end_with_the_runtime() {
     until(|| dropped.get() == 4);
 }
 
+/// A thread that has left its seat runs the destructors of its thread-locals, which are user code, in no runtime.
+#[test]
+fn a_leaver_s_thread_locals_are_dropped_outside_of_the_runtime() {
+    thread_local! {
+        static LAST: std::cell::RefCell<Option<kit::OnDrop<Box<dyn FnOnce()>>>> = const { std::cell::RefCell::new(None) };
+    }
+    let runtime = workers(4);
+    let run = Count::new();
+    let tasks = one_each(&runtime, 4, |_| {
+        let (handle, run) = (runtime.handle().clone(), run.clone());
+        async move {
+            let last = Box::new(move || {
+                assert!(Handle::try_current().is_err());
+                drop(handle.resize(1));
+                handle.spawn(async move { run.add() });
+            });
+            LAST.set(Some(kit::OnDrop::new(last)));
+        }
+    });
+    tasks.into_iter().for_each(|task| runtime.block_on(task).unwrap());
+    runtime.resize(1).wait().unwrap();
+    until(|| run.get() == 3);
+    drop(runtime);
+    assert_eq!(run.get(), 3, "the last one is refused");
+}
+
 // ------------------------------------------------------------------------------------------------------- many steps
 
 /// Up and down, sixteen hundred times, or a hundred thousand if HEIST_STRESS is set: no thread, no file and no memory is left behind.

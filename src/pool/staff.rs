@@ -246,6 +246,8 @@ impl Staff {
             (None, Some((_, error))) => Err(ResizeError::Refused { asked: order.size, resized, error }),
             (None, None) if leavers.is_empty() => Ok(resized),
             (None, None) => {
+                // Whoever has dropped his `Resize` waits for nobody.
+                book.waiting.retain(|waiting| Arc::strong_count(&waiting.ticket) > 1);
                 book.waiting.push(Waiting { ticket: order.ticket, resized, leavers });
                 return (asked, Outcomes::default());
             }

@@ -141,7 +141,8 @@ impl Builder {
     /// Names each worker thread by a function of its seat and of the version of the worker set with which it comes. Other threads keep
     /// the name that [`Builder::thread_name`] or [`Builder::thread_name_fn`] gives.
     ///
-    /// If it panics while the runtime is being resized, the thread is called `heist-worker`.
+    /// If it panics while the runtime is being resized, the thread is called `heist-worker`. It must not wait for a resize: the next one begins
+    /// when it has returned.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread()
