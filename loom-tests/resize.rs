@@ -619,30 +619,29 @@ fn two_resizes_are_in_line() {
 /// resize × close: whoever waits for a worker that does not leave, or that leaves at this moment, has one answer.
 #[test]
 fn a_resize_that_waits_is_told_of_the_end() {
-    model(|| {
-        let staff = Arc::new(Staff::new(2, 2));
-        (0..2).for_each(|seat| staff.sit(seat));
-        let caller = Arc::clone(&staff);
-        let caller = start(move || {
-            let ticket = order(&caller, 1);
-            caller.carry_out(&Slow);
-            // The worker hears of it, and leaves.
-            let leaves = !caller.is_wanted(1);
-            if leaves {
-                caller.get_up(1);
-                let Leave::Gone(outcomes) = caller.leave(1) else { panic!("nobody wants it back") };
-                outcomes.write();
+    for leaves in [true, false] {
+        model(move || {
+            let staff = Arc::new(Staff::new(2, 2));
+            (0..2).for_each(|seat| staff.sit(seat));
+            let caller = Arc::clone(&staff);
+            let caller = start(move || {
+                let ticket = order(&caller, 1);
+                caller.carry_out(&Slow);
+                if leaves && !caller.is_wanted(1) {
+                    caller.get_up(1);
+                    let Leave::Gone(outcomes) = caller.leave(1) else { panic!("nobody wants it back") };
+                    outcomes.write();
+                }
+                ticket.wait()
+            });
+            staff.stop(Phase::Cancelling).write();
+            match caller.join().expect("the caller") {
+                Ok(resized) => assert!(leaves && (resized.from, resized.to) == (2, 1)),
+                Err(error) => assert!(matches!(error, ResizeError::ShutDown)),
             }
-            (leaves, ticket.wait())
+            let late = order(&staff, 2);
+            staff.carry_out(&Slow);
+            assert!(matches!(late.wait(), Err(ResizeError::ShutDown)));
         });
-        staff.stop(Phase::Cancelling).write();
-        match caller.join().expect("the caller") {
-            (true, Ok(resized)) => assert_eq!((resized.from, resized.to), (2, 1)),
-            (_, Err(ResizeError::ShutDown)) => {}
-            other => panic!("{other:?}"),
-        }
-        let late = order(&staff, 2);
-        staff.carry_out(&Slow);
-        assert!(matches!(late.wait(), Err(ResizeError::ShutDown)));
-    });
+    }
 }

@@ -335,7 +335,8 @@ fn timers_of_leavers_are_reset_and_cancelled() {
             let (armed, left) = (armed.clone(), left.clone());
             async move {
                 let mut far = pin!(sleep(Duration::from_secs(3600)));
-                std::future::poll_fn(|cx| Poll::Ready(assert!(far.as_mut().poll(cx).is_pending()))).await;
+                let first = std::future::poll_fn(|cx| Poll::Ready(far.as_mut().poll(cx))).await;
+                assert!(first.is_pending());
                 armed.add();
                 left.opened().await;
                 if nth % 2 == 0 {
@@ -794,8 +795,9 @@ fn tasks_at_home_in_vacant_seats_end_with_the_runtime() {
 /// A thread that has left its seat runs the destructors of its thread-locals, which are user code, in no runtime.
 #[test]
 fn a_leaver_s_thread_locals_are_dropped_outside_of_the_runtime() {
+    type Last = kit::OnDrop<Box<dyn FnOnce()>>;
     thread_local! {
-        static LAST: std::cell::RefCell<Option<kit::OnDrop<Box<dyn FnOnce()>>>> = const { std::cell::RefCell::new(None) };
+        static LAST: std::cell::RefCell<Option<Last>> = const { std::cell::RefCell::new(None) };
     }
     let runtime = workers(4);
     let run = Count::new();
