@@ -3,6 +3,7 @@
 //! Whole workers are too large for the engine. Leaving, claiming and custody are made of the same parts here as in a server: the seat
 //! word, the idle word, parkers, a ring, wheels, the book. Nobody sleeps with a time limit: what is lost is a deadlock.
 
+use std::cell::RefCell;
 use std::io;
 use std::time::Instant;
 
@@ -14,7 +15,7 @@ use crate::phase::Phase;
 use crate::pool::{Crew, Heirs, Leave, ResizeError, Resized, SeatWord, Staff, Ticket, Want, Wards, bequeath};
 use crate::queue::{Chain, GlobalQueue, LifoSlot, Ring};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use crate::sync::{Arc, Condvar, Mutex, UnsafeCell, model};
+use crate::sync::{Arc, Condvar, Mutex, UnsafeCell, model, thread};
 use crate::timer::{Keeper, State, Timer, TimerWheel};
 
 // ------------------------------------------------------------------------------------------------------ retire × others
@@ -608,10 +609,58 @@ fn two_resizes_are_in_line() {
                 assert_eq!(staff.is_taken(seat), seat < told[1].to);
                 assert_eq!(staff.is_wanted(seat), seat < told[1].to);
             }
-            let news = std::cell::RefCell::new(Vec::new());
+            let news = RefCell::new(Vec::new());
             staff.tell_news(|resized| news.borrow_mut().push(resized));
             let changes = told.iter().filter(|resized| resized.from != resized.to).copied();
             assert_eq!(news.into_inner(), changes.collect::<Vec<_>>());
+        });
+    }
+}
+
+/// Threads that leave in their own time once they are asked.
+struct Leisurely {
+    staff: Arc<Staff>,
+    leaving: RefCell<Vec<thread::JoinHandle<()>>>,
+}
+
+impl Crew for Leisurely {
+    fn expect_one(&self) {}
+
+    fn expect_one_less(&self) {
+        unreachable!("nobody is refused");
+    }
+
+    fn start(&self, seat: usize, _: u64) -> io::Result<()> {
+        self.staff.sit(seat);
+        Ok(())
+    }
+
+    fn rouse(&self, seats: &[usize]) {
+        for &seat in seats {
+            let staff = Arc::clone(&self.staff);
+            self.leaving.borrow_mut().push(start(move || Prompt(&staff).rouse(&[seat])));
+        }
+    }
+}
+
+/// shrink × leave, and shrink × grow × leave: who waits for the leaver is answered, whether it leaves or is wanted again.
+#[test]
+fn a_resize_is_answered_when_its_leaver_has_left_or_is_wanted_again() {
+    for grows in [false, true] {
+        model(move || {
+            let staff = Arc::new(Staff::new(2, 2));
+            (0..2).for_each(|seat| staff.sit(seat));
+            let crew = Leisurely { staff: Arc::clone(&staff), leaving: RefCell::default() };
+            let down = order(&staff, 1);
+            staff.carry_out(&crew);
+            if grows {
+                let up = order(&staff, 2);
+                staff.carry_out(&crew);
+                assert_eq!(up.wait().expect("nobody is refused").version, 2);
+            }
+            assert_eq!(down.wait().expect("nobody is refused").version, 1);
+            crew.leaving.into_inner().into_iter().for_each(|leaver| leaver.join().expect("the leaver"));
+            assert_eq!(staff.taken(), 1 + usize::from(grows));
         });
     }
 }
