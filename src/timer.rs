@@ -76,6 +76,7 @@ impl TimerWheel {
     }
 
     /// Whether no timer hangs here.
+    #[cold]
     pub(crate) fn is_empty(&self) -> bool {
         self.held.lock().wheel.is_empty()
     }

@@ -236,7 +236,7 @@ impl Wheel {
 
     /// Whether nothing hangs here, due or not.
     pub(crate) fn is_empty(&self) -> bool {
-        self.due.is_empty() && self.draining.is_none() && self.first().is_none()
+        self.due.is_empty() && self.occupied.iter().all(|map| *map == 0)
     }
 
     /// When to turn the wheel next: not later than the first peg is due. `None` if none ever is.
