@@ -55,11 +55,14 @@ impl Wards {
     }
 
     /// Called by the keeper on its way to sleep: the first deadline, noted in each wheel. Wheels that have become empty go.
+    #[inline]
     #[must_use]
     pub(crate) fn keep(&self) -> Option<u64> {
-        if self.is_empty() {
-            return None;
-        }
+        if self.is_empty() { None } else { self.keep_all() }
+    }
+
+    #[cold]
+    fn keep_all(&self) -> Option<u64> {
         let mut list = self.list.lock();
         list.retain(|ward| !ward.wheel.is_empty());
         self.publish(&list);
@@ -68,30 +71,45 @@ impl Wards {
 
     /// Called by the keeper when it is awake again, and before anybody else can become the keeper. A wheel that has been dismissed
     /// meanwhile is another's, and so is the note in it.
+    #[inline]
     pub(crate) fn resume(&self) {
         if !self.is_empty() {
-            self.list.lock().iter().for_each(|ward| ward.wheel.resume());
+            self.resume_all();
         }
     }
 
+    #[cold]
+    fn resume_all(&self) {
+        self.list.lock().iter().for_each(|ward| ward.wheel.resume());
+    }
+
     /// When the first timer is due, or earlier.
+    #[inline]
     pub(crate) fn next_due(&self) -> u64 {
-        if self.is_empty() {
-            return u64::MAX;
-        }
+        if self.is_empty() { u64::MAX } else { self.first_due() }
+    }
+
+    #[cold]
+    fn first_due(&self) -> u64 {
         self.list.lock().iter().map(|ward| ward.wheel.next_due()).min().unwrap_or(u64::MAX)
     }
 
     /// Fires what is due at `now`. The wakers are in `wakes`, and the caller wakes them.
+    #[inline]
     pub(crate) fn turn(&self, now: u64, wakes: &mut Wakes) {
-        if self.is_empty() {
-            return;
+        if !self.is_empty() {
+            self.turn_all(now, wakes);
         }
+    }
+
+    #[cold]
+    fn turn_all(&self, now: u64, wakes: &mut Wakes) {
         for ward in self.list.lock().iter().filter(|ward| ward.wheel.next_due() <= now) {
             ward.wheel.turn(now, wakes);
         }
     }
 
+    #[inline]
     fn is_empty(&self) -> bool {
         // Ordering: Acquire — pairs with the Release in `publish`. A keeper that a leaver's interrupt has called sees the leaver's
         // ward; one that reads an older number is interrupted.
