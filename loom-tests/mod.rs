@@ -12,6 +12,7 @@ mod global;
 mod idle;
 mod park;
 mod readiness;
+mod resize;
 mod ring;
 mod shards;
 pub(crate) mod support;

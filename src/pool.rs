@@ -1,10 +1,16 @@
 //! All that the workers of a runtime share.
 
+mod attendance;
+mod custody;
 mod seat;
+mod seat_word;
+mod seats;
 mod settings;
+mod staff;
+mod ticket;
+mod wards;
 
 use std::io;
-use std::time::Instant;
 
 use crate::blocking::BlockingPool;
 use crate::cell::Runnable;
@@ -16,11 +22,21 @@ use crate::queue::GlobalQueue;
 use crate::reactor::Reactor;
 use crate::stats::Counter;
 use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use crate::sync::{Arc, CachePadded, Condvar, Mutex};
+use crate::sync::{Arc, CachePadded, Mutex};
 use crate::timer::{Keeper, TimerWheel};
 
+pub(crate) use attendance::Attendance;
+#[cfg(test)]
+pub(crate) use custody::{Heirs, bequeath};
 pub(crate) use seat::Seat;
-pub(crate) use settings::{Hook, Settings};
+#[cfg(test)]
+pub(crate) use seat_word::{SeatWord, Want};
+pub(crate) use seats::Seats;
+pub(crate) use settings::{Follow, Hook, Settings};
+pub(crate) use staff::{Crew, Leave, Staff};
+pub(crate) use ticket::Ticket;
+pub use ticket::{ResizeError, Resized, ThreadSeat};
+pub(crate) use wards::Wards;
 
 /// Events per look at the reactor of a busy worker: few, so that the ring is not flooded.
 const EVENTS_BUSY: usize = 64;
@@ -33,12 +49,16 @@ const EVENTS_REST: usize = 256;
 /// has not ended points into it without keeping it; so the shutdown ends all tasks, or leaks the pool.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    pub(crate) seats: Box<[Seat]>,
+    pub(crate) seats: Seats,
+    /// Which of the seats are wanted, and taken.
+    pub(crate) staff: Staff,
     pub(crate) idle: Idle,
     pub(crate) global: GlobalQueue,
     pub(crate) reactor: Arc<Reactor>,
     /// The wheel of threads without a seat. Its keeper is whoever holds the reactor.
     pub(crate) street: Arc<TimerWheel>,
+    /// The wheels of vacant seats. Their keeper is the street's.
+    pub(crate) wards: Wards,
     pub(crate) clock: Clock,
     pub(crate) phase: PhaseWord,
     /// Advanced by the sentinel while anything runs; a changed tick makes a worker look around.
@@ -61,58 +81,6 @@ pub(crate) struct Pool {
 pub(crate) struct Outside {
     pub(crate) spawned: AtomicU64,
     pub(crate) ended: AtomicU64,
-}
-
-/// Which threads are still there, and who closes up behind the last of them.
-#[derive(Debug)]
-pub(crate) struct Attendance {
-    book: Mutex<Book>,
-    changed: Condvar,
-}
-
-#[derive(Debug)]
-struct Book {
-    present: usize,
-    /// The closer waits no longer: the last to leave closes up.
-    abandoned: bool,
-}
-
-impl Attendance {
-    fn new() -> Self {
-        Attendance { book: Mutex::new(Book { present: 0, abandoned: false }), changed: Condvar::new() }
-    }
-
-    pub(crate) fn enter(&self) {
-        self.book.lock().present += 1;
-    }
-
-    /// A thread leaves. True if it has to close up.
-    #[must_use]
-    pub(crate) fn leave(&self) -> bool {
-        let mut book = self.book.lock();
-        book.present -= 1;
-        self.changed.notify_all();
-        book.present == 0 && book.abandoned
-    }
-
-    /// Waits until nobody is there. False if the deadline came first: then the last to leave closes up.
-    #[must_use]
-    pub(crate) fn wait_until_empty(&self, deadline: Option<Instant>) -> bool {
-        let mut book = self.book.lock();
-        while book.present > 0 {
-            match deadline {
-                None => self.changed.wait(&mut book),
-                Some(deadline) if Instant::now() < deadline => {
-                    self.changed.wait_until(&mut book, deadline);
-                }
-                Some(_) => {
-                    book.abandoned = true;
-                    return false;
-                }
-            }
-        }
-        true
-    }
 }
 
 /// The threads that wait for the seat of a current-thread runtime to become free.
@@ -145,7 +113,7 @@ impl Drivers {
     }
 }
 
-/// Wakes the worker of a seat when its wheel gets an earlier deadline than it sleeps to.
+/// Wakes the worker of a seat when its wheel gets an earlier deadline than it sleeps to, or whoever keeps the wards.
 #[derive(Debug)]
 struct SeatKeeper {
     pool: crate::sync::Weak<Pool>,
@@ -156,6 +124,9 @@ impl Keeper for SeatKeeper {
     fn wake(&self) {
         if let Some(pool) = self.pool.upgrade() {
             pool.unpark(self.seat);
+            if pool.wards.has(self.seat) {
+                interrupt(&pool.reactor);
+            }
         }
     }
 }
@@ -182,33 +153,37 @@ impl Pool {
     pub(crate) fn new(settings: Settings, blocking: Arc<BlockingPool>) -> io::Result<Arc<Pool>> {
         let reactor = Arc::new(Reactor::new(settings.shards(), EVENTS_BUSY, EVENTS_REST)?);
         let clock = Clock::new();
-        let pool = Arc::new_cyclic(|weak| {
-            let seat = |index| {
-                let keeper = Arc::new(SeatKeeper { pool: weak.clone(), seat: index });
-                Seat::new(index, &settings, Arc::new(TimerWheel::new(clock, keeper)))
-            };
-            Pool {
-                seats: (0..settings.workers).map(seat).collect(),
-                idle: Idle::new(settings.workers),
-                global: GlobalQueue::new(settings.lanes()),
-                street: Arc::new(TimerWheel::new(clock, Arc::new(StreetKeeper(Arc::clone(&reactor))))),
-                reactor,
-                clock,
-                phase: PhaseWord::new(),
-                tick: CachePadded::new(AtomicU32::new(0)),
-                sentinel_rests: CachePadded::new(AtomicBool::new(false)),
-                sentinel: Parker::new(),
-                blocking,
-                attendance: Attendance::new(),
-                drivers: Drivers::default(),
-                outside: Outside { spawned: AtomicU64::new(0), ended: AtomicU64::new(0) },
-                settings,
-            }
+        let pool = Arc::new(Pool {
+            seats: Seats::new(settings.max_workers),
+            staff: Staff::new(settings.workers, settings.max_workers),
+            idle: Idle::new(settings.max_workers),
+            global: GlobalQueue::new(settings.lanes()),
+            street: Arc::new(TimerWheel::new(clock, Arc::new(StreetKeeper(Arc::clone(&reactor))))),
+            wards: Wards::new(),
+            reactor,
+            clock,
+            phase: PhaseWord::new(),
+            tick: CachePadded::new(AtomicU32::new(0)),
+            sentinel_rests: CachePadded::new(AtomicBool::new(false)),
+            sentinel: Parker::new(),
+            blocking,
+            attendance: Attendance::new(),
+            drivers: Drivers::default(),
+            outside: Outside { spawned: AtomicU64::new(0), ended: AtomicU64::new(0) },
+            settings,
         });
-        for seat in &pool.seats {
-            seat.settle(Arc::as_ptr(&pool));
-        }
+        pool.furnish(pool.settings.workers);
         Ok(pool)
+    }
+
+    /// Furnishes the seats below `count`. Called by one thread at a time.
+    pub(crate) fn furnish(self: &Arc<Pool>, count: usize) {
+        self.seats.furnish(count, |index| {
+            let keeper = Arc::new(SeatKeeper { pool: Arc::downgrade(self), seat: index });
+            let seat = Seat::new(index, &self.settings, Arc::new(TimerWheel::new(self.clock, keeper)));
+            seat.settle(Arc::as_ptr(self));
+            seat
+        });
     }
 
     /// A reference that keeps the pool, from one that does not.
@@ -219,9 +194,10 @@ impl Pool {
         unsafe { Arc::from_raw(self) }
     }
 
-    /// How many workers there are to share work among.
+    /// How many workers there are to share work among. Never zero.
+    #[inline]
     pub(crate) fn workers(&self) -> usize {
-        self.seats.len()
+        self.staff.taken()
     }
 
     /// How many of them are awake, about, the caller among them.
@@ -256,7 +232,7 @@ impl Pool {
 
     /// Wakes every worker, to see that the phase has changed.
     pub(crate) fn unpark_all(&self) {
-        for seat in &self.seats {
+        for seat in self.seats.iter() {
             self.unpark(seat.index);
         }
         // Whatever its flag says: what it saw of the phase may be older.

@@ -15,12 +15,14 @@ use std::time::{Duration, Instant};
 use crate::cell::JoinHandle;
 use crate::pool::Pool;
 use crate::sync::Arc;
-use crate::threads::Threads;
-use crate::{context, schedule, shutdown};
+use crate::{context, schedule, shutdown, threads};
 
 pub use builder::Builder;
 pub use handle::{EnterGuard, Handle, TryCurrentError};
 pub use metrics::RuntimeMetrics;
+
+pub use crate::pool::{ResizeError, Resized, ThreadSeat};
+pub use crate::resize::Resize;
 
 /// What kind of runtime it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +47,6 @@ pub enum RuntimeFlavor {
 #[derive(Debug)]
 pub struct Runtime {
     handle: Handle,
-    threads: Threads,
     finished: bool,
 }
 
@@ -59,8 +60,8 @@ impl Runtime {
         Builder::new_multi_thread().enable_all().build()
     }
 
-    fn from_parts(pool: Arc<Pool>, threads: Threads) -> Runtime {
-        Runtime { handle: Handle::new(pool), threads, finished: false }
+    fn from_pool(pool: Arc<Pool>) -> Runtime {
+        Runtime { handle: Handle::new(pool), finished: false }
     }
 
     /// A handle to spawn with from anywhere. It does not keep the runtime alive.
@@ -115,6 +116,48 @@ impl Runtime {
         self.handle.enter()
     }
 
+    /// How many workers there are now: seats that are taken, those included whose workers have been asked to leave and have not left yet,
+    /// or whose threads are being started. When the runtime has ended, as many as there were at the end.
+    pub fn worker_threads(&self) -> usize {
+        self.handle.worker_threads()
+    }
+
+    /// Sets the number of workers to `workers`, in place: sockets, timers, and tasks that run or wait stay where they are.
+    ///
+    /// It acts at once, whether or not the answer is awaited. Threads that come are started before it returns (unless another thread
+    /// is resizing now: then that one does it), and find the work that waits. Threads that go leave at their next task boundary, however
+    /// much there is to do: the `Resize` is done when they have left. Resizes from several threads take effect one after the
+    /// other, and the `from`, `to` and `version` of each [`Resized`] tell in which order. A resize that is followed by another one, which
+    /// takes back workers that had been asked to leave, does not wait for these.
+    ///
+    /// It may be called from anywhere, also from a task, whose worker may be among those that leave, and from hooks. New threads inherit what
+    /// the operating system lets them inherit, the affinity mask among it, from the thread that starts them.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    /// let resized = runtime.resize(4).wait().unwrap();
+    /// assert_eq!((resized.from, resized.to, resized.version), (1, 4, 1));
+    /// runtime.block_on(async {
+    ///     let resized = heist::runtime::Handle::current().resize(2).await.unwrap();
+    ///     assert_eq!((resized.from, resized.to, resized.version), (4, 2, 2));
+    /// });
+    /// assert_eq!(runtime.worker_threads(), 2);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The `Resize` answers a [`ResizeError`], each with a text that names the remedy: zero workers; more than
+    /// [`Builder::max_worker_threads`]; a current-thread runtime; a runtime that is being drained or shut down, which also ends the wait
+    /// for workers that have not left; or a thread that the operating system refuses. In the last case the error says how far it
+    /// got, and the runtime goes on with that many workers.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the `Resize` changes nothing.
+    pub fn resize(&self, workers: usize) -> Resize {
+        self.handle.resize(workers)
+    }
+
     /// Figures about the runtime.
     pub fn metrics(&self) -> RuntimeMetrics {
         self.handle.metrics()
@@ -141,9 +184,8 @@ impl Runtime {
         // A thread that polls a future may be the one that would be waited for.
         let grace = if context::is_polling() { Duration::ZERO } else { grace };
         let deadline = Instant::now().checked_add(grace);
-        let threads = std::mem::take(&mut self.threads);
         if shutdown::finish(pool, deadline) {
-            threads.join();
+            threads::join(pool);
         } else if !grace.is_zero() {
             tracing::warn!(
                 target: "heist::shutdown",

@@ -16,6 +16,7 @@ pub(crate) fn close(pool: &Arc<Pool>) -> bool {
     let first = pool.phase.advance(Phase::Cancelling);
     pool.global.close();
     pool.blocking.shutdown();
+    pool.staff.stop(Phase::Cancelling).write();
     // Ordering: Release — the phase comes before it; a worker that sees the tick looks at the phase.
     pool.tick.fetch_add(1, Ordering::Release);
     pool.unpark_all();
@@ -43,7 +44,7 @@ fn close_up(pool: &Arc<Pool>) {
     pool.phase.advance(Phase::Closed);
     let mut wakes = Wakes::new();
     pool.reactor.close(&mut wakes);
-    for seat in &pool.seats {
+    for seat in pool.seats.iter() {
         seat.wheel.close(&mut wakes);
     }
     pool.street.close(&mut wakes);
@@ -53,17 +54,23 @@ fn close_up(pool: &Arc<Pool>) {
 /// Clears the seats, in which nobody sits any more, until no task lives.
 fn clear(pool: &Arc<Pool>) {
     loop {
-        for seat in &pool.seats {
-            if let Some(local) = seat.take_lease() {
-                clear_seat(pool, seat, &local);
-                seat.return_lease(local);
-            }
-        }
+        clear_free(pool);
         if pool.seats.iter().all(|seat| seat.live.is_empty()) {
             return;
         }
         // A waker on another thread has a runnable in its hands, and is about to queue it.
         thread::yield_now();
+    }
+}
+
+/// Clears the seats that nobody sits in now. A worker that leaves does so too: tasks that are at home in a vacant seat have no worker of
+/// their own to do it.
+pub(crate) fn clear_free(pool: &Arc<Pool>) {
+    for seat in pool.seats.iter() {
+        if let Some(local) = seat.take_lease() {
+            clear_seat(pool, seat, &local);
+            seat.return_lease(local);
+        }
     }
 }
 

@@ -41,11 +41,11 @@ pub(crate) mod statics {
     pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
 }
 
-/// Reference counting of cold, shared owners (the pool, a wheel, a source): std's under either engine.
+/// Reference counting of cold, shared owners (the pool, a wheel, a source), and places that are filled once: std's under either engine.
 ///
 /// Their counts are std's business; what the models check is what happens between the owners.
 mod counted {
-    pub(crate) use std::sync::{Arc, Weak};
+    pub(crate) use std::sync::{Arc, OnceLock, Weak};
 }
 #[allow(unused_imports, reason = "not every engine needs both")]
-pub(crate) use counted::{Arc, Weak};
+pub(crate) use counted::{Arc, OnceLock, Weak};

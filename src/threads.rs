@@ -6,102 +6,131 @@ use std::time::Instant;
 
 use crate::context;
 use crate::memory::OpenShelves;
-use crate::pool::{Hook, Pool};
-use crate::sentinel::Sentinel;
+use crate::pool::{Hook, Leave, Pool, ThreadSeat};
+use crate::sentinel::{Chore, Sentinel};
 use crate::shutdown;
 use crate::sync::{Arc, thread};
 use crate::worker::Worker;
 
-/// The threads of a pool, to be joined by whoever closes it.
-#[derive(Debug, Default)]
-pub(crate) struct Threads(Vec<thread::JoinHandle<()>>);
-
-impl Threads {
-    /// Starts a worker for each seat, and the sentinel.
-    ///
-    /// # Errors
-    ///
-    /// What the operating system says if it refuses a thread; those that had been started have left again.
-    pub(crate) fn start(pool: &Arc<Pool>) -> io::Result<Threads> {
-        // Naming is user code, which may panic: all of it before there is a thread to be left behind.
-        let names: Vec<String> = pool.seats.iter().map(|_| (pool.settings.thread_name)()).collect();
-        let mut threads = Threads::default();
-        let started = threads.start_all(pool, names);
-        if started.is_err() {
-            shutdown::close(pool);
-            let deadline = Instant::now().checked_add(pool.settings.shutdown_grace);
-            if shutdown::finish(pool, deadline) {
-                std::mem::take(&mut threads).join();
-            }
+/// Starts a worker for each seat, and the sentinel, which does `chore` besides.
+///
+/// # Errors
+///
+/// What the operating system says if it refuses a thread; those that had been started have left again.
+pub(crate) fn start(pool: &Arc<Pool>, chore: Chore) -> io::Result<()> {
+    // Naming is user code, which may panic: all of it before there is a thread to be left behind.
+    let names: Vec<String> = (0..pool.settings.workers).map(|seat| name(pool, ThreadSeat::new(seat, 0))).collect();
+    let started = start_all(pool, names, chore);
+    if started.is_err() {
+        shutdown::close(pool);
+        let deadline = Instant::now().checked_add(pool.settings.shutdown_grace);
+        if shutdown::finish(pool, deadline) {
+            join(pool);
         }
-        started.map(|()| threads)
     }
+    started
+}
 
-    fn start_all(&mut self, pool: &Arc<Pool>, names: Vec<String>) -> io::Result<()> {
-        for (seat, name) in names.into_iter().enumerate() {
-            self.start_one(pool, name, move |pool| sit(pool, seat))?;
-        }
-        if pool.settings.sentinel {
-            self.start_one(pool, "heist-sentinel".to_owned(), |pool| Sentinel::new(Arc::clone(pool)).run())?;
-        }
-        Ok(())
-    }
-
-    fn start_one(
-        &mut self,
-        pool: &Arc<Pool>,
-        name: String,
-        main: impl FnOnce(&Arc<Pool>) + Send + 'static,
-    ) -> io::Result<()> {
-        let mut builder = thread::Builder::new().name(name.replace('\0', "?")); // the platform takes no zero byte
-        if let Some(size) = pool.settings.stack_size {
-            builder = builder.stack_size(size);
-        }
+fn start_all(pool: &Arc<Pool>, names: Vec<String>, chore: Chore) -> io::Result<()> {
+    for (seat, name) in names.into_iter().enumerate() {
         pool.attendance.enter();
-        let present = Arc::clone(pool);
-        let started = builder.spawn(move || {
-            // A panic here is a bug of ours, or of a hook. A pool that has silently lost a worker would hang; it says so and ends.
-            if catch_unwind(AssertUnwindSafe(|| main(&present))).is_err() {
-                tracing::error!(target: "heist::worker", "a worker thread panicked outside of any task; aborting");
-                std::process::abort();
-            }
-            if present.attendance.leave() {
-                shutdown::finish_late(&present);
-            }
-        });
-        match started {
-            Ok(thread) => self.0.push(thread),
-            Err(error) => {
-                // The closer is still here: nobody else has to close up.
-                let _ = pool.attendance.leave();
-                return Err(error);
-            }
-        }
-        Ok(())
+        start_worker(pool, seat, name).inspect_err(|_| stay_away(pool))?;
     }
+    if pool.settings.sentinel {
+        pool.attendance.enter();
+        let main = |pool: &Arc<Pool>| Sentinel::new(Arc::clone(pool), chore).run();
+        start_one(pool, "heist-sentinel".to_owned(), main).inspect_err(|_| stay_away(pool))?;
+    }
+    Ok(())
+}
 
-    /// Waits for threads that have left already to be gone.
-    pub(crate) fn join(self) {
-        for thread in self.0 {
-            // The thread catches its own panics.
-            let _ = thread.join();
+/// Starts the worker of one seat, which has been entered as present.
+pub(crate) fn start_worker(pool: &Arc<Pool>, seat: usize, name: String) -> io::Result<()> {
+    if let Some(error) = pool.settings.refuse_thread.as_ref().and_then(|refuse| refuse(seat)) {
+        return Err(error);
+    }
+    start_one(pool, name, move |pool| work(pool, seat))
+}
+
+/// What a worker's thread is called. User code.
+pub(crate) fn name(pool: &Pool, seat: ThreadSeat) -> String {
+    match &pool.settings.worker_name {
+        Some(name) => name(seat),
+        None => (pool.settings.thread_name)(),
+    }
+}
+
+fn start_one(pool: &Arc<Pool>, name: String, main: impl FnOnce(&Arc<Pool>) + Send + 'static) -> io::Result<()> {
+    let mut builder = thread::Builder::new().name(name.replace('\0', "?")); // the platform takes no zero byte
+    if let Some(size) = pool.settings.stack_size {
+        builder = builder.stack_size(size);
+    }
+    let present = Arc::clone(pool);
+    let thread = builder.spawn(move || {
+        // A panic here is a bug of ours, or of a hook. A pool that has silently lost a worker would hang; it says so and ends.
+        if catch_unwind(AssertUnwindSafe(|| main(&present))).is_err() {
+            tracing::error!(target: "heist::worker", "a worker thread panicked outside of any task; aborting");
+            std::process::abort();
         }
+        stay_away(&present);
+    })?;
+    pool.attendance.file(thread);
+    Ok(())
+}
+
+/// A thread that was present, or expected, is not.
+pub(crate) fn stay_away(pool: &Arc<Pool>) {
+    if pool.attendance.leave() {
+        shutdown::finish_late(pool);
+    }
+}
+
+/// Waits for threads that have left already to be gone.
+pub(crate) fn join(pool: &Pool) {
+    for thread in pool.attendance.take_threads() {
+        // The thread catches its own panics.
+        let _ = thread.join();
     }
 }
 
 /// The life of a worker thread.
-fn sit(pool: &Arc<Pool>, seat: usize) {
-    let seat = &pool.seats[seat];
+fn work(pool: &Arc<Pool>, seat: usize) {
     // For the hooks: at work the seat says where the thread is.
     let _stay = context::enter(Arc::clone(pool));
     call(&pool.settings.on_thread_start);
     let _shelves = OpenShelves::open();
-    if let Some(local) = seat.take_lease() {
-        Worker::new(pool, seat, &local).run();
-        shutdown::clear_seat(pool, seat, &local);
-        seat.return_lease(local);
-    }
+    while let Stay::Again = sit(pool, seat) {}
     call(&pool.settings.on_thread_stop);
+}
+
+/// What a thread does that has got up.
+enum Stay {
+    Again,
+    Gone,
+}
+
+/// A worker's time in its seat.
+fn sit(pool: &Arc<Pool>, number: usize) -> Stay {
+    let seat = &pool.seats[number];
+    // It is not there only if the pool is being closed, and the seat cleared.
+    let Some(local) = seat.take_lease() else { return Stay::Gone };
+    pool.wards.dismiss(number);
+    pool.staff.sit(number);
+    Worker::new(pool, seat, &local).run();
+    if pool.is_open() {
+        pool.vacate(seat, local);
+        return match pool.staff.leave(number) {
+            Leave::Again => Stay::Again,
+            Leave::Gone(outcomes) => {
+                outcomes.write();
+                Stay::Gone
+            }
+        };
+    }
+    shutdown::clear_seat(pool, seat, &local);
+    seat.return_lease(local);
+    shutdown::clear_free(pool);
+    Stay::Gone
 }
 
 fn call(hook: &Option<Hook>) {

@@ -75,6 +75,12 @@ impl TimerWheel {
         }
     }
 
+    /// Whether no timer hangs here.
+    #[cold]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.held.lock().wheel.is_empty()
+    }
+
     /// Called by the keeper on its way to sleep: the deadline to which it may sleep, which is written down, so that an
     /// earlier one wakes it. It has to sleep, or ask anew, before anything else eats the keeper's token.
     #[must_use]

@@ -234,6 +234,11 @@ impl Wheel {
         Some(peg)
     }
 
+    /// Whether nothing hangs here, due or not.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.due.is_empty() && self.occupied.iter().all(|map| *map == 0)
+    }
+
     /// When to turn the wheel next: not later than the first peg is due. `None` if none ever is.
     pub(crate) fn next_deadline(&self) -> Option<u64> {
         if self.draining.is_some() || !self.due.is_empty() {

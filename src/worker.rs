@@ -65,7 +65,7 @@ pub(crate) enum Step {
     WouldRest,
     /// Found something in the last look, or was woken.
     Rose,
-    /// The pool takes no more work: the worker gets up.
+    /// The pool takes no more work, or has fewer workers now: the worker gets up.
     Left,
 }
 
@@ -81,7 +81,7 @@ impl<'a> Worker<'a> {
         Seated { pool: self.pool, seat: self.seat, local: self.local }
     }
 
-    /// Works until the pool closes.
+    /// Works until the pool closes, or the seat is not wanted any more.
     pub(crate) fn run(&self) {
         Stripe::of_seat(self.seat.index).settle();
         context::sit(self.seated(), || {
@@ -117,7 +117,10 @@ impl<'a> Worker<'a> {
         let tick = self.pool.tick.load(Ordering::Relaxed);
         let due = if tick == self.local.tick.get() { self.local.due() } else { Due::Checkpoint };
         if due != Due::Nothing {
-            if !self.pool.is_open() {
+            // Ordering: Acquire — pairs with the Release in `Crew::rouse` and `shutdown::close`: whoever has seen their tick above sees why
+            // it came. It is asked for here only, so that the poll path has no Acquire.
+            self.pool.tick.load(Ordering::Acquire);
+            if self.has_to_leave() {
                 return Step::Left;
             }
             self.local.tick.set(tick);
@@ -133,6 +136,11 @@ impl<'a> Worker<'a> {
             }
             None => self.run_dry(),
         }
+    }
+
+    /// The pool takes no more work, or has fewer workers now.
+    fn has_to_leave(&self) -> bool {
+        !self.pool.is_open() || !self.pool.staff.is_wanted(self.seat.index)
     }
 
     /// The next task: LIFO slot, ring, global queue.
@@ -237,6 +245,10 @@ impl<'a> Worker<'a> {
     fn checkpoint(&self) {
         let now = self.pool.clock.now();
         self.begin_interval(now);
+        if self.pool.settings.follow.is_some() {
+            // The sentinel has something to do whenever somebody is busy.
+            self.pool.watch();
+        }
         let mut wakes = self.local.borrow_wakes();
         self.turn_wheels(now, &mut wakes);
         report(self.pool.reactor.look(&self.local.shard, || self.pool.awake(), &mut wakes));
@@ -257,6 +269,7 @@ impl<'a> Worker<'a> {
                 wheel.turn(now, wakes);
             }
         }
+        self.pool.wards.turn(now, wakes);
     }
 
     /// Wakes a batch: into the ring, in order, and with one decision for all of it.
@@ -272,7 +285,7 @@ impl<'a> Worker<'a> {
 
     #[cold]
     fn run_dry(&self) -> Step {
-        if !self.pool.is_open() {
+        if self.has_to_leave() {
             return Step::Left;
         }
         if self.pool.workers() > 1 && self.may_search() {
@@ -289,7 +302,8 @@ impl<'a> Worker<'a> {
 
     /// One pass over the other seats from a random start, and the global queue.
     fn search(&self) -> Step {
-        if self.has_own_work() {
+        // A search that was left to a worker who is to leave ends with the handshake that it makes on its way out.
+        if self.has_own_work() || self.has_to_leave() {
             self.end_search();
             return Step::Rose;
         }
@@ -321,10 +335,9 @@ impl<'a> Worker<'a> {
     }
 
     fn steal(&self) -> Option<Runnable> {
-        let seats = &self.pool.seats;
-        let start = self.local.rng.below(seats.len());
-        let victims = seats[start..].iter().chain(&seats[..start]);
-        let found = victims.filter(|victim| victim.index != self.seat.index).find_map(|victim| self.steal_from(victim));
+        let mut victims = self.pool.seats.around(|seats| self.local.rng.below(seats));
+        let found =
+            victims.find_map(|victim| if victim.index == self.seat.index { None } else { self.steal_from(victim) });
         if found.is_some() {
             self.seat.stats.steals.add(1);
         }
@@ -436,12 +449,13 @@ impl<'a> Worker<'a> {
         }
         // Before the chair is free: a successor notes his own deadline there.
         self.pool.street.resume();
+        self.pool.wards.resume();
         rest.looked
     }
 
-    /// Notes the deadlines of both wheels, and answers the earlier one.
+    /// Notes the deadlines of all wheels that are kept from the reactor, and answers the earliest one.
     fn keep(&self) -> Option<u64> {
-        earlier(self.seat.wheel.keep(), self.pool.street.keep())
+        earlier(earlier(self.seat.wheel.keep(), self.pool.street.keep()), self.pool.wards.keep())
     }
 
     /// Looks for events for a while, in place of sleeping. True if there were any.
@@ -476,7 +490,7 @@ impl<'a> Worker<'a> {
 
     /// When the first timer is due that this worker keeps, or earlier.
     fn first_due(&self) -> u64 {
-        self.seat.wheel.next_due().min(self.pool.street.next_due())
+        self.seat.wheel.next_due().min(self.pool.street.next_due()).min(self.pool.wards.next_due())
     }
 
     fn instant(&self, nanos: Option<u64>) -> Option<Instant> {

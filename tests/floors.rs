@@ -19,7 +19,7 @@ const FLOORS: [(&str, &[&str]); 7] = [
     ("F2 protocols", &["idle", "park", "local", "reactor", "timer", "blocking"]),
     ("F3 pool", &["pool"]),
     ("F4 traffic", &["context", "schedule", "worker", "sentinel"]),
-    ("F5 cold", &["threads", "shutdown", "resize", "drain"]),
+    ("F5 cold", &["threads", "shutdown", "resize", "drain", "quota"]),
     ("F6 street", &["runtime", "task", "time", "net", "io", "signal", "hyper", "internals", "lib"]),
 ];
 

@@ -1,8 +1,10 @@
 //! What a runtime was told at its making.
 
-use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
+use std::{fmt, io};
 
+use super::ticket::{Resized, ThreadSeat};
 use crate::local::Pace;
 use crate::sync::Arc;
 
@@ -15,16 +17,36 @@ pub(crate) type NameFn = Arc<dyn Fn() -> String + Send + Sync>;
 /// So many workers share a lane, or a shard: with up to eight there is one of each, and everything is as if there were no more.
 const WORKERS_EACH: usize = 8;
 
+/// Makes the names of workers.
+pub(crate) type WorkerNameFn = Arc<dyn Fn(ThreadSeat) -> String + Send + Sync>;
+
+/// Is told of changes of the number of workers.
+pub(crate) type ResizeHook = Arc<dyn Fn(Resized) + Send + Sync>;
+
+/// Refuses the thread for a seat as the operating system would.
+pub(crate) type RefuseFn = Arc<dyn Fn(usize) -> Option<io::Error> + Send + Sync>;
+
+/// Where to look for the CPU quota, and how often at most.
+#[derive(Debug, Clone)]
+pub(crate) struct Follow {
+    pub(crate) root: PathBuf,
+    pub(crate) every: Duration,
+}
+
 /// All settings, with defaults. Policies are settings too, so that they can be compared in one run.
 #[derive(Clone)]
 pub(crate) struct Settings {
     /// Seats that are taken at the start.
     pub(crate) workers: usize,
+    /// Seats that there can be.
+    pub(crate) max_workers: usize,
     /// The one seat is driven by `block_on`.
     pub(crate) current_thread: bool,
     pub(crate) io: bool,
     pub(crate) time: bool,
     pub(crate) thread_name: NameFn,
+    /// For workers, in place of that.
+    pub(crate) worker_name: Option<WorkerNameFn>,
     pub(crate) stack_size: Option<usize>,
     pub(crate) max_blocking_threads: usize,
     pub(crate) keep_alive: Duration,
@@ -32,6 +54,11 @@ pub(crate) struct Settings {
     pub(crate) on_thread_stop: Option<Hook>,
     pub(crate) on_thread_park: Option<Hook>,
     pub(crate) on_thread_unpark: Option<Hook>,
+    pub(crate) after_resize: Option<ResizeHook>,
+    /// The number of workers follows the number of processors.
+    pub(crate) follow: Option<Follow>,
+    /// For the tests of what happens when there are no threads.
+    pub(crate) refuse_thread: Option<RefuseFn>,
     /// How often a busy worker looks around.
     pub(crate) pace: Pace,
     /// Another worker is woken if the backlog is done sooner by more than this with it, in nanoseconds.
@@ -59,6 +86,7 @@ impl Settings {
     pub(crate) fn new(workers: usize) -> Self {
         Settings {
             workers,
+            max_workers: workers,
             current_thread: false,
             io: false,
             time: false,
@@ -66,10 +94,14 @@ impl Settings {
             stack_size: None,
             max_blocking_threads: 512,
             keep_alive: Duration::from_secs(10),
+            worker_name: None,
             on_thread_start: None,
             on_thread_stop: None,
             on_thread_park: None,
             on_thread_unpark: None,
+            after_resize: None,
+            follow: None,
+            refuse_thread: None,
             pace: Pace { nanos: 100_000, polls: 1024, global: 61 },
             wake_pays_after: 15_000,
             searchers: 4,
@@ -99,6 +131,7 @@ impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
             .field("workers", &self.workers)
+            .field("max_workers", &self.max_workers)
             .field("current_thread", &self.current_thread)
             .field("io", &self.io)
             .field("time", &self.time)

@@ -1,16 +1,22 @@
 //! Settings, and the making of a runtime.
 
+use std::path::PathBuf;
 use std::time::Duration;
 use std::{env, fmt, io};
 
-use super::Runtime;
+use super::{Resized, Runtime, ThreadSeat};
 use crate::blocking::{self, BlockingPool};
-use crate::pool::{Pool, Settings};
+use crate::pool::{Follow, Pool, Settings};
+use crate::quota::{self, Follower};
+use crate::sentinel::Chore;
 use crate::sync::Arc;
-use crate::threads::Threads;
+use crate::threads;
 
 /// Overrides the default number of worker threads.
 const WORKERS_VARIABLE: &str = "HEIST_WORKER_THREADS";
+
+/// So many workers can be counted as idle.
+const SEATS: usize = 1 << 14;
 
 /// Builds a [`Runtime`].
 ///
@@ -21,6 +27,7 @@ const WORKERS_VARIABLE: &str = "HEIST_WORKER_THREADS";
 #[derive(Clone)]
 pub struct Builder {
     workers: Option<usize>,
+    max_workers: Option<usize>,
     settings: Settings,
 }
 
@@ -28,7 +35,7 @@ impl Builder {
     /// For a runtime with worker threads: as many as the machine has processors that this process may use (its affinity mask
     /// and its cgroup's quota included), unless [`Builder::worker_threads`] or the variable `HEIST_WORKER_THREADS` says otherwise.
     pub fn new_multi_thread() -> Builder {
-        Builder { workers: None, settings: Settings::new(1) }
+        Builder { workers: None, max_workers: None, settings: Settings::new(1) }
     }
 
     /// For a runtime without threads of its own: its tasks run inside of [`Runtime::block_on`].
@@ -37,7 +44,7 @@ impl Builder {
         settings.current_thread = true;
         settings.sentinel = false;
         settings.lifo = false;
-        Builder { workers: Some(1), settings }
+        Builder { workers: Some(1), max_workers: Some(1), settings }
     }
 
     /// How many worker threads there are. No effect on a current-thread runtime.
@@ -54,6 +61,50 @@ impl Builder {
         if !self.settings.current_thread {
             self.workers = Some(workers);
         }
+        self
+    }
+
+    /// How many worker threads there may be after a [`Runtime::resize`]. The default is 64, or four times the number of processors, or
+    /// [`Builder::worker_threads`], whichever is most. A place that is not used costs next to nothing. No effect on a
+    /// current-thread runtime.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero. That it is not below `worker_threads`, nor above 16,384, is checked by [`Builder::build`].
+    #[track_caller]
+    pub fn max_worker_threads(&mut self, workers: usize) -> &mut Builder {
+        assert!(workers > 0, "max_worker_threads(0): a runtime needs at least one worker thread");
+        if !self.settings.current_thread {
+            self.max_workers = Some(workers);
+        }
+        self
+    }
+
+    /// Called after each change of the number of workers by [`Runtime::resize`], once for each version and in their order, by the
+    /// thread that has made the change (or by another one that is resizing), with no lock held. Workers that have to leave may not
+    /// have left yet. It may resize.
+    pub fn after_resize(&mut self, hook: impl Fn(Resized) + Send + Sync + 'static) -> &mut Builder {
+        self.settings.after_resize = Some(Arc::new(hook));
+        self
+    }
+
+    /// Whether the number of workers follows the number of processors that this process may use: the whole processors of its control
+    /// group's CPU quota (cgroup v1 and v2, those above it included), at most as many as its affinity mask has, and at most
+    /// [`Builder::max_worker_threads`].
+    ///
+    /// While workers are busy the runtime looks every second, and resizes itself if there are more or fewer than it has workers; so a
+    /// [`Runtime::resize`] to another number does not last. An idle runtime does not look until it has something to do again. It
+    /// begins with [`Builder::worker_threads`]. Hooks and naming functions are called by a thread of the runtime's own then, which should
+    /// not be held up. No effect on a current-thread runtime. The default is `false`.
+    pub fn follow_cpu_quota(&mut self, follow: bool) -> &mut Builder {
+        self.settings.follow = follow.then(quota::follow);
+        self
+    }
+
+    /// The same with another root of the file system, and another pace; for the tests.
+    #[doc(hidden)]
+    pub fn follow_cpu_quota_in(&mut self, root: impl Into<PathBuf>, every: Duration) -> &mut Builder {
+        self.settings.follow = Some(Follow { root: root.into(), every });
         self
     }
 
@@ -84,6 +135,25 @@ impl Builder {
     /// Names each thread by a function.
     pub fn thread_name_fn(&mut self, name: impl Fn() -> String + Send + Sync + 'static) -> &mut Builder {
         self.settings.thread_name = Arc::new(name);
+        self
+    }
+
+    /// Names each worker thread by a function of its seat and of the version of the worker set with which it comes. Other threads keep
+    /// the name that [`Builder::thread_name`] or [`Builder::thread_name_fn`] gives.
+    ///
+    /// If it panics while the runtime is being resized, the thread is called `heist-worker`. It must not wait for a resize: the next one begins
+    /// when it has returned.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_multi_thread()
+    ///     .worker_threads(2)
+    ///     .thread_name_with(|at| format!("worker-{}-{}", at.version, at.seat))
+    ///     .build()
+    ///     .unwrap();
+    /// # drop(runtime);
+    /// ```
+    pub fn thread_name_with(&mut self, name: impl Fn(ThreadSeat) -> String + Send + Sync + 'static) -> &mut Builder {
+        self.settings.worker_name = Some(Arc::new(name));
         self
     }
 
@@ -224,18 +294,31 @@ impl Builder {
         self
     }
 
+    /// Refuses the threads of workers in the operating system's place, where `refuse` answers an error for the seat; for the tests of
+    /// what happens then.
+    #[doc(hidden)]
+    pub fn refuse_worker(
+        &mut self,
+        refuse: impl Fn(usize) -> Option<io::Error> + Send + Sync + 'static,
+    ) -> &mut Builder {
+        self.settings.refuse_thread = Some(Arc::new(refuse));
+        self
+    }
+
     /// Builds the runtime and starts its threads.
     ///
     /// # Errors
     ///
-    /// What the operating system says if it refuses a thread or the reactor's file descriptors; and if
-    /// `HEIST_WORKER_THREADS` is set to something that is not a number above zero.
+    /// What the operating system says if it refuses a thread or the reactor's file descriptors; if
+    /// `HEIST_WORKER_THREADS` is set to something that is not a number above zero; and if there are more workers than
+    /// [`Builder::max_worker_threads`] allows, or than there can be.
     pub fn build(&mut self) -> io::Result<Runtime> {
         let mut settings = self.settings.clone();
         settings.workers = match self.workers {
             Some(workers) => workers,
             None => default_workers()?,
         };
+        settings.max_workers = most_workers(settings.workers, self.max_workers)?;
         let current_thread = settings.current_thread;
         let blocking = BlockingPool::new(blocking::Settings {
             max_threads: settings.max_blocking_threads,
@@ -247,8 +330,18 @@ impl Builder {
             ..blocking::Settings::default()
         });
         let pool = Pool::new(settings, blocking)?;
-        let threads = if current_thread { Threads::default() } else { Threads::start(&pool)? };
-        Ok(Runtime::from_parts(pool, threads))
+        if !current_thread {
+            threads::start(&pool, chore(&pool))?;
+        }
+        Ok(Runtime::from_pool(pool))
+    }
+}
+
+/// What the sentinel does besides.
+fn chore(pool: &Pool) -> Chore {
+    match pool.settings.follow.clone().map(Follower::new) {
+        Some(mut follower) => Box::new(move |pool| follower.look(pool)),
+        None => Box::new(|_| {}),
     }
 }
 
@@ -266,8 +359,33 @@ fn default_workers() -> io::Result<usize> {
     }
 }
 
+/// How many seats there have to be for `workers`, if the caller has said `most`, or nothing.
+fn most_workers(workers: usize, most: Option<usize>) -> io::Result<usize> {
+    let invalid = |text| Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    match most {
+        _ if workers.max(most.unwrap_or(0)) > SEATS => {
+            let workers = workers.max(most.unwrap_or(0));
+            invalid(format!(
+                "{workers} worker threads: a runtime has at most {SEATS}; ask for fewer, or build several runtimes"
+            ))
+        }
+        Some(most) if most < workers => invalid(format!(
+            "max_worker_threads({most}) is below the number of worker threads, {workers}: raise it, or lower `worker_threads`"
+        )),
+        Some(most) => Ok(most),
+        None => {
+            let processors = std::thread::available_parallelism().map_or(1, usize::from);
+            Ok(workers.max(processors.saturating_mul(4)).clamp(64, SEATS))
+        }
+    }
+}
+
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder").field("workers", &self.workers).field("settings", &self.settings).finish()
+        f.debug_struct("Builder")
+            .field("workers", &self.workers)
+            .field("max_workers", &self.max_workers)
+            .field("settings", &self.settings)
+            .finish()
     }
 }

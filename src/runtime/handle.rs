@@ -5,11 +5,11 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::panic::Location;
 
-use super::{RuntimeFlavor, RuntimeMetrics, block_on, blocking_task};
+use super::{Resize, RuntimeFlavor, RuntimeMetrics, block_on, blocking_task};
 use crate::cell::JoinHandle;
 use crate::pool::Pool;
 use crate::sync::Arc;
-use crate::{context, schedule};
+use crate::{context, resize, schedule};
 
 /// A handle to a runtime: spawn with it from any thread.
 ///
@@ -93,6 +93,16 @@ impl Handle {
     /// What kind of runtime it is.
     pub fn runtime_flavor(&self) -> RuntimeFlavor {
         if self.pool.settings.current_thread { RuntimeFlavor::CurrentThread } else { RuntimeFlavor::MultiThread }
+    }
+
+    /// How many workers there are now; see [`Runtime::worker_threads`](super::Runtime::worker_threads).
+    pub fn worker_threads(&self) -> usize {
+        self.pool.workers()
+    }
+
+    /// Sets the number of workers, live; see [`Runtime::resize`](super::Runtime::resize).
+    pub fn resize(&self, workers: usize) -> Resize {
+        resize::resize(&self.pool, workers)
     }
 
     /// Figures about the runtime.

@@ -21,7 +21,7 @@ impl RuntimeMetrics {
         RuntimeMetrics { pool }
     }
 
-    /// Workers.
+    /// Workers now; see [`Runtime::worker_threads`](super::Runtime::worker_threads).
     pub fn num_workers(&self) -> usize {
         self.pool.workers()
     }

@@ -7,6 +7,11 @@ pub(crate) mod atomic {
 
 pub(crate) mod thread {
     pub(crate) use std::thread::{Builder, JoinHandle, yield_now};
+
+    /// Whether the thread's function has returned.
+    pub(crate) fn is_finished<T>(thread: &JoinHandle<T>) -> bool {
+        thread.is_finished()
+    }
 }
 
 pub(crate) mod hint {

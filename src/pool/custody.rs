@@ -1,0 +1,63 @@
+//! What a worker leaves to the others when it leaves its seat.
+
+use super::{Pool, Seat};
+use crate::local::Local;
+use crate::queue::{Chain, LifoSlot, Owner};
+
+/// Those to whom a leaver leaves what it has; the models have others.
+pub(crate) trait Heirs {
+    /// Tasks, the next to be polled first.
+    fn take_tasks(&self, tasks: Chain);
+    /// The timers of the seat.
+    fn take_wheel(&self);
+    /// Whatever was left to the leaver: a wake-up granted to it, a search that somebody counted on, the reactor's chair. The full handshake of
+    /// the idle protocol.
+    fn notify(&self);
+}
+
+/// Empties a seat. Called by its worker, which is counted neither as a searcher nor as a sleeper, and pushes nothing there afterwards.
+pub(crate) fn bequeath(lifo: &LifoSlot, ring: &Owner, heirs: &impl Heirs) {
+    let mut tasks = Chain::new();
+    if let Some(runnable) = lifo.pop() {
+        tasks.push(runnable);
+    }
+    tasks.append(ring.shed(0));
+    if !tasks.is_empty() {
+        heirs.take_tasks(tasks);
+    }
+    heirs.take_wheel();
+    // Also if nothing is left behind.
+    heirs.notify();
+}
+
+/// Everybody else in the pool.
+struct Others<'a> {
+    pool: &'a Pool,
+    seat: &'a Seat,
+}
+
+impl Heirs for Others<'_> {
+    fn take_tasks(&self, tasks: Chain) {
+        self.pool.global.push_chain(tasks);
+    }
+
+    fn take_wheel(&self) {
+        if self.pool.wards.admit(self.seat.index, &self.seat.wheel) {
+            super::interrupt(&self.pool.reactor);
+        }
+    }
+
+    fn notify(&self) {
+        self.pool.notify();
+    }
+}
+
+impl Pool {
+    /// Leaves a seat to the others, and the lease to the next worker. As [`bequeath`].
+    #[cold]
+    pub(crate) fn vacate(&self, seat: &Seat, local: Box<Local>) {
+        self.staff.get_up(seat.index);
+        bequeath(&seat.lifo, &local.ring, &Others { pool: self, seat });
+        seat.return_lease(local);
+    }
+}

@@ -1,0 +1,300 @@
+//! The book of who is to work, and the orders that change it.
+
+use std::collections::VecDeque;
+use std::io;
+
+use super::seat_word::{SeatWord, Want};
+use super::ticket::{ResizeError, Resized, Ticket};
+use crate::phase::Phase;
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Arc, Mutex};
+use crate::wakes::contained;
+
+/// Which seats are wanted, which are taken, and who waits for a change. See [the page](crate::resize).
+#[derive(Debug)]
+pub(crate) struct Staff {
+    words: Box<[SeatWord]>,
+    /// How many seats are taken. Written under the lock.
+    taken: AtomicUsize,
+    book: Mutex<Book>,
+}
+
+#[derive(Debug)]
+struct Book {
+    /// The seats below it are wanted, and no others.
+    size: usize,
+    version: u64,
+    /// As far as it is known here. Only a running pool is resized.
+    phase: Phase,
+    orders: VecDeque<Order>,
+    /// Somebody carries out orders.
+    at_it: bool,
+    waiting: Vec<Waiting>,
+    /// Changes that the hook has not been told of.
+    news: VecDeque<Resized>,
+    /// Somebody tells them.
+    telling: bool,
+}
+
+/// To have `size` workers.
+#[derive(Debug)]
+struct Order {
+    size: usize,
+    ticket: Arc<Ticket>,
+}
+
+/// An order that has been carried out, and these seats have not been left yet.
+#[derive(Debug)]
+struct Waiting {
+    ticket: Arc<Ticket>,
+    resized: Resized,
+    leavers: Vec<usize>,
+}
+
+/// How the staff gets at threads; the models have one without any.
+pub(crate) trait Crew {
+    /// A thread will come: it counts as present. Called under the lock.
+    fn expect_one(&self);
+    /// An expected thread does not come.
+    fn expect_one_less(&self);
+    /// Starts the thread for `seat`, which comes with `version`.
+    fn start(&self, seat: usize, version: u64) -> io::Result<()>;
+    /// Lets the workers of these seats know that they are asked.
+    fn rouse(&self, seats: &[usize]);
+}
+
+/// Tickets to be written, once the lock is released.
+#[must_use = "somebody waits for it"]
+#[derive(Debug, Default)]
+pub(crate) struct Outcomes(Vec<(Arc<Ticket>, Result<Resized, ResizeError>)>);
+
+impl Outcomes {
+    pub(crate) fn write(self) {
+        for (ticket, outcome) in self.0 {
+            ticket.write(outcome);
+        }
+    }
+}
+
+/// What a worker does that wanted to leave.
+#[must_use]
+#[derive(Debug)]
+pub(crate) enum Leave {
+    /// It goes, and writes these.
+    Gone(Outcomes),
+    /// Its seat is wanted again: it sits down.
+    Again,
+}
+
+/// What an order asks for.
+struct Plan {
+    from: usize,
+    start: Vec<usize>,
+    asked: Vec<usize>,
+    version: u64,
+}
+
+impl Staff {
+    /// A book with `most` seats, of which the first `size` are taken already.
+    pub(crate) fn new(size: usize, most: usize) -> Self {
+        let words: Box<[SeatWord]> = (0..most).map(|_| SeatWord::new()).collect();
+        for word in &words[..size] {
+            let _ = word.want();
+        }
+        let book = Book {
+            size,
+            version: 0,
+            phase: Phase::Running,
+            orders: VecDeque::new(),
+            at_it: false,
+            waiting: Vec::new(),
+            news: VecDeque::new(),
+            telling: false,
+        };
+        Staff { words, taken: AtomicUsize::new(size), book: Mutex::new(book) }
+    }
+
+    /// How many seats are taken now. Never zero.
+    #[inline]
+    pub(crate) fn taken(&self) -> usize {
+        // Ordering: Relaxed — a figure.
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// How many are wanted.
+    pub(crate) fn size(&self) -> usize {
+        self.book.lock().size
+    }
+
+    /// How many there may be.
+    pub(crate) fn most(&self) -> usize {
+        self.words.len()
+    }
+
+    /// Whether the worker of `seat` may stay.
+    #[inline]
+    pub(crate) fn is_wanted(&self, seat: usize) -> bool {
+        self.words[seat].is_wanted()
+    }
+
+    /// Whether somebody works in `seat`, or is about to.
+    pub(crate) fn is_taken(&self, seat: usize) -> bool {
+        self.words[seat].is_taken()
+    }
+
+    /// Said by the thread of `seat` when it sits down...
+    pub(crate) fn sit(&self, seat: usize) {
+        self.words[seat].sit();
+    }
+
+    /// ...and when it gets up, before it hands over.
+    pub(crate) fn get_up(&self, seat: usize) {
+        self.words[seat].get_up();
+    }
+
+    /// The thread of `seat` has handed over, and would leave.
+    pub(crate) fn leave(&self, seat: usize) -> Leave {
+        let mut book = self.book.lock();
+        if !self.words[seat].leave() {
+            return Leave::Again;
+        }
+        self.count_off(1);
+        Leave::Gone(book.settle(seat))
+    }
+
+    /// Puts an order into the book; [`Staff::carry_out`] follows.
+    pub(crate) fn order(&self, size: usize, ticket: Arc<Ticket>) -> Outcomes {
+        let mut book = self.book.lock();
+        match ResizeError::in_phase(book.phase) {
+            Some(error) => Outcomes(vec![(ticket, Err(error))]),
+            None => {
+                book.orders.push_back(Order { size, ticket });
+                Outcomes::default()
+            }
+        }
+    }
+
+    /// Carries out orders until there are none, unless somebody is at it.
+    pub(crate) fn carry_out(&self, crew: &impl Crew) {
+        while let Some((order, plan, taken_back)) = self.begin(crew) {
+            taken_back.write();
+            crew.rouse(&plan.asked);
+            let refused = plan.start.iter().enumerate().find_map(|(nth, &seat)| {
+                let error = crew.start(seat, plan.version).err()?;
+                Some((nth, error))
+            });
+            let missing = refused.as_ref().map_or(0, |(nth, _)| plan.start.len() - nth);
+            let (asked, outcomes) = self.conclude(order, &plan, refused);
+            (0..missing).for_each(|_| crew.expect_one_less());
+            crew.rouse(&asked);
+            outcomes.write();
+        }
+    }
+
+    /// Takes the next order out and enters what it asks for.
+    fn begin(&self, crew: &impl Crew) -> Option<(Order, Plan, Outcomes)> {
+        let mut book = self.book.lock();
+        if book.at_it {
+            return None;
+        }
+        let order = book.orders.pop_front()?;
+        book.at_it = true;
+        let from = std::mem::replace(&mut book.size, order.size);
+        let asked: Vec<usize> = (order.size..from).collect();
+        asked.iter().for_each(|&seat| self.words[seat].ask());
+        let mut start = Vec::new();
+        let mut outcomes = Outcomes::default();
+        for seat in from..order.size {
+            match self.words[seat].want() {
+                Want::Start => {
+                    crew.expect_one();
+                    start.push(seat);
+                }
+                Want::TakenBack => outcomes.0.extend(book.settle(seat).0),
+            }
+        }
+        // Ordering: Relaxed — a figure, written under the lock.
+        self.taken.fetch_add(start.len(), Ordering::Relaxed);
+        let version = book.version + 1;
+        Some((order, Plan { from, start, asked, version }, outcomes))
+    }
+
+    /// Enters what came of it. Answers whom to rouse.
+    fn conclude(&self, order: Order, plan: &Plan, refused: Option<(usize, io::Error)>) -> (Vec<usize>, Outcomes) {
+        let mut book = self.book.lock();
+        book.at_it = false;
+        let mut asked = Vec::new();
+        if let Some((nth, _)) = refused {
+            let missing = &plan.start[nth..];
+            missing.iter().for_each(|&seat| self.words[seat].release());
+            self.count_off(missing.len());
+            // The workers are those of the lowest seats: who had been taken back above the gap is asked again.
+            asked.extend((missing[0]..order.size).filter(|seat| !missing.contains(seat)));
+            asked.iter().for_each(|&seat| self.words[seat].ask());
+            book.size = missing[0];
+        }
+        if book.size != plan.from {
+            book.version += 1;
+        }
+        let resized = Resized { from: plan.from, to: book.size, version: book.version };
+        if book.size != plan.from {
+            book.news.push_back(resized);
+        }
+        let leavers: Vec<usize> = (book.size..self.most()).filter(|&seat| self.is_taken(seat)).collect();
+        let outcome = match (ResizeError::in_phase(book.phase), refused) {
+            (Some(error), _) => Err(error),
+            (None, Some((_, error))) => Err(ResizeError::Refused { asked: order.size, resized, error }),
+            (None, None) if leavers.is_empty() => Ok(resized),
+            (None, None) => {
+                // Whoever has dropped his `Resize` waits for nobody.
+                book.waiting.retain(|waiting| Arc::strong_count(&waiting.ticket) > 1);
+                book.waiting.push(Waiting { ticket: order.ticket, resized, leavers });
+                return (asked, Outcomes::default());
+            }
+        };
+        (asked, Outcomes(vec![(order.ticket, outcome)]))
+    }
+
+    /// Tells `hook` of all changes, in order, unless somebody does. No lock is held meanwhile.
+    pub(crate) fn tell_news(&self, hook: impl Fn(Resized)) {
+        loop {
+            let mut book = self.book.lock();
+            if book.telling {
+                return;
+            }
+            let Some(resized) = book.news.pop_front() else { return };
+            book.telling = true;
+            drop(book);
+            contained("an after_resize hook", || hook(resized));
+            self.book.lock().telling = false;
+        }
+    }
+
+    /// The pool has come to `phase`, in which there are no more orders. Whoever waits is told why.
+    pub(crate) fn stop(&self, phase: Phase) -> Outcomes {
+        let mut book = self.book.lock();
+        book.phase = book.phase.max(phase);
+        let orders = std::mem::take(&mut book.orders).into_iter().map(|order| order.ticket);
+        let waiting = std::mem::take(&mut book.waiting).into_iter().map(|waiting| waiting.ticket);
+        let error = |ticket| Some((ticket, Err(ResizeError::in_phase(book.phase)?)));
+        Outcomes(orders.chain(waiting).filter_map(error).collect())
+    }
+
+    fn count_off(&self, workers: usize) {
+        // Ordering: Relaxed — a figure, written under the lock.
+        self.taken.fetch_sub(workers, Ordering::Relaxed);
+    }
+}
+
+impl Book {
+    /// Nobody waits any more for `seat` to be left. Answers those who waited for nothing else.
+    fn settle(&mut self, seat: usize) -> Outcomes {
+        for waiting in &mut self.waiting {
+            waiting.leavers.retain(|&leaver| leaver != seat);
+        }
+        let (done, waiting) = std::mem::take(&mut self.waiting).into_iter().partition(|one| one.leavers.is_empty());
+        self.waiting = waiting;
+        let done: Vec<Waiting> = done;
+        Outcomes(done.into_iter().map(|one| (one.ticket, Ok(one.resized))).collect())
+    }
+}

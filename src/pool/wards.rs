@@ -1,0 +1,123 @@
+//! The wheels of vacant seats.
+
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Arc, Mutex};
+use crate::timer::TimerWheel;
+use crate::wakes::Wakes;
+
+/// Wheels that have timers and whose seats nobody sits in. Their keeper is whoever sleeps in the reactor. See
+/// [the page](crate::resize).
+#[derive(Debug)]
+pub(crate) struct Wards {
+    /// How many there are: nearly always none, and then nobody takes the lock. Written under it.
+    count: AtomicUsize,
+    list: Mutex<Vec<Ward>>,
+}
+
+#[derive(Debug)]
+struct Ward {
+    seat: usize,
+    wheel: Arc<TimerWheel>,
+}
+
+impl Wards {
+    pub(crate) fn new() -> Self {
+        Wards { count: AtomicUsize::new(0), list: Mutex::new(Vec::new()) }
+    }
+
+    /// The worker of `seat`, its keeper so far, leaves. True if the new keeper has to hear of it: it may sleep.
+    ///
+    /// Nobody arms a timer on the wheel any more. So one that is empty stays so.
+    #[must_use]
+    pub(crate) fn admit(&self, seat: usize, wheel: &Arc<TimerWheel>) -> bool {
+        if wheel.is_empty() {
+            return false;
+        }
+        let mut list = self.list.lock();
+        list.push(Ward { seat, wheel: Arc::clone(wheel) });
+        self.publish(&list);
+        true
+    }
+
+    /// Somebody sits down in `seat`, and keeps its wheel from now on.
+    pub(crate) fn dismiss(&self, seat: usize) {
+        if self.is_empty() {
+            return;
+        }
+        let mut list = self.list.lock();
+        list.retain(|ward| ward.seat != seat);
+        self.publish(&list);
+    }
+
+    /// Whether the wheel of `seat` is a ward.
+    pub(crate) fn has(&self, seat: usize) -> bool {
+        !self.is_empty() && self.list.lock().iter().any(|ward| ward.seat == seat)
+    }
+
+    /// Called by the keeper on its way to sleep: the first deadline, noted in each wheel. Wheels that have become empty go.
+    #[inline]
+    #[must_use]
+    pub(crate) fn keep(&self) -> Option<u64> {
+        if self.is_empty() { None } else { self.keep_all() }
+    }
+
+    #[cold]
+    fn keep_all(&self) -> Option<u64> {
+        let mut list = self.list.lock();
+        list.retain(|ward| !ward.wheel.is_empty());
+        self.publish(&list);
+        list.iter().filter_map(|ward| ward.wheel.keep()).min()
+    }
+
+    /// Called by the keeper when it is awake again, and before anybody else can become the keeper. A wheel that has been dismissed
+    /// meanwhile is another's, and so is the note in it.
+    #[inline]
+    pub(crate) fn resume(&self) {
+        if !self.is_empty() {
+            self.resume_all();
+        }
+    }
+
+    #[cold]
+    fn resume_all(&self) {
+        self.list.lock().iter().for_each(|ward| ward.wheel.resume());
+    }
+
+    /// When the first timer is due, or earlier.
+    #[inline]
+    pub(crate) fn next_due(&self) -> u64 {
+        if self.is_empty() { u64::MAX } else { self.first_due() }
+    }
+
+    #[cold]
+    fn first_due(&self) -> u64 {
+        self.list.lock().iter().map(|ward| ward.wheel.next_due()).min().unwrap_or(u64::MAX)
+    }
+
+    /// Fires what is due at `now`. The wakers are in `wakes`, and the caller wakes them.
+    #[inline]
+    pub(crate) fn turn(&self, now: u64, wakes: &mut Wakes) {
+        if !self.is_empty() {
+            self.turn_all(now, wakes);
+        }
+    }
+
+    #[cold]
+    fn turn_all(&self, now: u64, wakes: &mut Wakes) {
+        for ward in self.list.lock().iter().filter(|ward| ward.wheel.next_due() <= now) {
+            ward.wheel.turn(now, wakes);
+        }
+    }
+
+    #[inline]
+    fn is_empty(&self) -> bool {
+        // Ordering: Acquire — pairs with the Release in `publish`. A keeper that a leaver's interrupt has called sees the leaver's
+        // ward; one that reads an older number is interrupted.
+        self.count.load(Ordering::Acquire) == 0
+    }
+
+    fn publish(&self, list: &[Ward]) {
+        // Ordering: Release — pairs with the Acquire in `is_empty`.
+        self.count.store(list.len(), Ordering::Release);
+    }
+}

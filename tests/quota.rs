@@ -1,0 +1,98 @@
+//! A runtime that follows the CPU quota. The control group is a folder of files.
+#![cfg(target_os = "linux")]
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::{env, fs, io, process, thread};
+
+use heist::runtime::{Builder, Runtime};
+use heist::time::Duration;
+
+struct Group(PathBuf);
+
+impl Group {
+    fn new(name: &str) -> Group {
+        let root = env::temp_dir().join(format!("heist-{name}-{}", process::id()));
+        fs::create_dir_all(root.join("proc/self")).unwrap();
+        fs::create_dir_all(root.join("cgroup/app")).unwrap();
+        fs::write(root.join("proc/self/cgroup"), "0::/app\n").unwrap();
+        fs::write(root.join("proc/self/mountinfo"), "31 24 0:27 / /cgroup rw - cgroup2 cgroup2 rw\n").unwrap();
+        Group(root)
+    }
+
+    /// Readers see the old text or the new one.
+    fn set(&self, text: &str) {
+        fs::write(self.0.join("next"), text).unwrap();
+        fs::rename(self.0.join("next"), self.0.join("cgroup/app/cpu.max")).unwrap();
+    }
+
+    fn builder(&self) -> Builder {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(1).follow_cpu_quota_in(&self.0, Duration::from_millis(5)).enable_all();
+        builder
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Keeps the runtime awake until it has so many workers.
+fn until(runtime: &Runtime, workers: usize) {
+    runtime
+        .block_on(runtime.spawn({
+            let handle = runtime.handle().clone();
+            async move {
+                while handle.worker_threads() != workers {
+                    heist::task::yield_now().await;
+                }
+            }
+        }))
+        .unwrap();
+}
+
+#[test]
+fn the_worker_set_follows_the_quota() {
+    let processors = thread::available_parallelism().unwrap().get();
+    let group = Group::new("follow");
+    let heard: Arc<Mutex<Vec<_>>> = Arc::default();
+    let hook = Arc::clone(&heard);
+    group.set("max 100000\n");
+    let runtime = group.builder().after_resize(move |resized| hook.lock().unwrap().push(resized.to)).build().unwrap();
+    let mut sizes = vec![1];
+    for (text, size) in
+        [("max 100000", processors), ("100000 100000", 1), ("9900000 100000", processors), ("10000 100000", 1)]
+    {
+        group.set(text);
+        until(&runtime, size);
+        sizes.push(size);
+    }
+    sizes.dedup();
+    let changes = sizes[1..].to_vec();
+    while heard.lock().unwrap().len() < changes.len() {
+        thread::yield_now();
+    }
+    assert_eq!(*heard.lock().unwrap(), changes);
+}
+
+/// What is set by hand does not last, and a refused thread is asked for again.
+#[test]
+fn it_keeps_following() {
+    let processors = thread::available_parallelism().unwrap().get();
+    let group = Group::new("keep");
+    group.set("max 100000");
+    let refusals = Mutex::new(3);
+    let refuse = move |seat: usize| {
+        let mut left = refusals.lock().unwrap();
+        (seat > 0 && *left > 0).then(|| {
+            *left -= 1;
+            io::Error::other("not now")
+        })
+    };
+    let runtime = group.builder().max_worker_threads(processors + 2).refuse_worker(refuse).build().unwrap();
+    until(&runtime, processors);
+    runtime.resize(processors + 2).wait().unwrap();
+    until(&runtime, processors);
+}
