@@ -15,5 +15,7 @@ pub mod machine;
 pub mod meter;
 pub mod plan;
 pub mod report;
+#[cfg(feature = "heist-adapter")]
+pub mod resizing;
 pub mod rows;
 pub mod stats;

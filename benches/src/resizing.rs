@@ -1,0 +1,63 @@
+//! What changing the number of workers costs, and what those notice of it who are served meanwhile.
+
+mod service;
+mod swap;
+mod traffic;
+
+pub use service::{Fixed, Resized, Service, Swapped};
+pub use traffic::{Load, Report, measure};
+
+use crate::stats::Spread;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Between which sizes it goes up and down.
+pub const SIZES: [usize; 2] = [2, 8];
+
+/// Times of one resize, in µs, up and down in turn, of a runtime with nothing to do.
+pub fn idle(times: usize) -> Spread {
+    let runtime = runtime(SIZES[0]);
+    // Seats are furnished, and the allocator has what threads need.
+    resizes(&runtime, 20);
+    Spread::of(&resizes(&runtime, times)).expect("at least one")
+}
+
+/// The same while 64 tasks are always ready, each for 20 µs at a time.
+pub fn saturated(times: usize) -> Spread {
+    let runtime = runtime(SIZES[0]);
+    let stop = Arc::new(AtomicBool::new(false));
+    for _ in 0..64 {
+        let stop = stop.clone();
+        runtime.spawn(async move {
+            while !stop.load(Ordering::Relaxed) {
+                let begun = Instant::now();
+                while begun.elapsed() < Duration::from_micros(20) {
+                    black_box(());
+                }
+                heist::task::yield_now().await;
+            }
+        });
+    }
+    resizes(&runtime, 20);
+    let spread = Spread::of(&resizes(&runtime, times)).expect("at least one");
+    stop.store(true, Ordering::Relaxed);
+    spread
+}
+
+fn resizes(runtime: &heist::runtime::Runtime, times: usize) -> Vec<f64> {
+    (0..times)
+        .map(|n| {
+            let begun = Instant::now();
+            let size = SIZES[(n + 1) % 2];
+            runtime.resize(size).wait().expect("the resize failed");
+            begun.elapsed().as_secs_f64() * 1e6
+        })
+        .collect()
+}
+
+fn runtime(workers: usize) -> heist::runtime::Runtime {
+    let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
+    runtime.expect("the runtime could not be built")
+}
