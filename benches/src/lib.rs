@@ -18,4 +18,5 @@ pub mod report;
 #[cfg(feature = "heist-adapter")]
 pub mod resizing;
 pub mod rows;
+pub mod stalls;
 pub mod stats;

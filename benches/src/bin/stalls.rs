@@ -1,0 +1,105 @@
+//! One stuck worker beside Tokio's: prints the page `docs/benchmarks-stalls.md`.
+
+use heist_benches::contender::{Contender, Sockets, Timers};
+use heist_benches::contenders::heist::Heist;
+use heist_benches::contenders::tokio::Tokio;
+use heist_benches::machine::Machine;
+use heist_benches::stalls::{self, Delays};
+
+const WORKERS: usize = 2;
+
+/// A row: what happens, how it is measured on each runtime, and what is asked of heist in ms.
+struct Row {
+    title: &'static str,
+    /// p99, if that is asked for, and the worst.
+    goal: (Option<f64>, f64),
+    run: fn(u32) -> [Delays; 2],
+}
+
+const ROWS: [Row; 4] = [
+    Row {
+        title: "a task is woken by one that then blocks for 300 ms",
+        goal: (None, 40.0),
+        run: |times| {
+            [
+                on(Heist::build, |r| stalls::woken_by_the_stuck(r, times)),
+                on(Tokio::build, |r| stalls::woken_by_the_stuck(r, times)),
+            ]
+        },
+    },
+    Row {
+        title: "20 ms timers while one that a timer has woken blocks for 400 ms",
+        goal: (Some(5.0), 40.0),
+        run: |times| both_timers(times),
+    },
+    Row {
+        title: "echo round trips from outside while one that has read a socket blocks for 500 ms",
+        goal: (Some(5.0), 40.0),
+        run: |times| both_sockets(times),
+    },
+    Row {
+        title: "a new task while all workers are stuck for 600 ms",
+        goal: (None, 60.0),
+        run: |times| {
+            [
+                on(Heist::build, |r| stalls::new_while_all_are_stuck(r, WORKERS, times)),
+                on(Tokio::build, |r| stalls::new_while_all_are_stuck(r, WORKERS, times)),
+            ]
+        },
+    },
+];
+
+fn on<C: Contender>(build: fn(usize) -> C, measure: impl FnOnce(&C) -> Delays) -> Delays {
+    measure(&build(WORKERS))
+}
+
+fn both_timers(times: u32) -> [Delays; 2] {
+    fn one<C: Timers>(times: u32) -> Delays {
+        stalls::timers_beside_the_stuck(&C::build(WORKERS), times)
+    }
+    [one::<Heist>(times), one::<Tokio>(times)]
+}
+
+fn both_sockets(times: u32) -> [Delays; 2] {
+    fn one<C: Sockets>(times: u32) -> Delays {
+        stalls::echo_beside_the_stuck(&C::build(WORKERS), times)
+    }
+    [one::<Heist>(times), one::<Tokio>(times)]
+}
+
+fn main() {
+    let times = std::env::args().nth(1).map_or(Some(10), |arg| arg.parse().ok().filter(|n| *n > 0));
+    let Some(times) = times else {
+        eprintln!("stalls: usage: stalls [TIMES], a number above zero (10 if it is not there)");
+        std::process::exit(2);
+    };
+    println!("# Benchmarks of stalls\n");
+    println!("Written by `cargo run --release -p heist-benches --bin stalls`.\n");
+    println!("Measured on: **{}**. {WORKERS} workers, each scenario {times} times.\n", Machine::here());
+    println!("| delays, ms | heist p50 | p99 | worst | tokio p50 | p99 | worst | goal | verdict |");
+    println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|");
+    let mut missed = 0;
+    for row in &ROWS {
+        let [heist, tokio] = (row.run)(times);
+        let met = row.goal.0.is_none_or(|p99| at(&heist, 0.99) <= p99) && at(&heist, 1.0) <= row.goal.1;
+        missed += usize::from(!met);
+        let goal = row.goal.0.map_or(String::new(), |p99| format!("p99 ≤ {p99}, "));
+        println!(
+            "| {} | {} | {} | {goal}worst ≤ {} | {} |",
+            row.title,
+            figures(&heist),
+            figures(&tokio),
+            row.goal.1,
+            if met { "met" } else { "missed" }
+        );
+    }
+    println!("\n{} of {} goals met.", ROWS.len() - missed, ROWS.len());
+}
+
+fn at(delays: &Delays, quantile: f64) -> f64 {
+    delays.value_at_quantile(quantile) as f64 / 1e6
+}
+
+fn figures(delays: &Delays) -> String {
+    [0.5, 0.99, 1.0].map(|quantile| format!("{:.2}", at(delays, quantile))).join(" | ")
+}
