@@ -35,6 +35,11 @@ pub trait Contender: Send + Sync + Sized + 'static {
     fn cancel<T: Send + 'static>(join: Self::Join<T>);
 
     fn yield_now() -> impl Future<Output = ()> + Send;
+
+    /// How often a worker's sleep has ended with nothing to do, if the runtime counts that.
+    fn useless_wakes(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Timers that a task which may move between the workers can hold.

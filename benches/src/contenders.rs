@@ -23,6 +23,11 @@ pub trait Ring {
 
     /// The memory row's measurement, in the process that was started for it.
     fn memory(&self) -> (f64, f64);
+
+    /// How often a worker's sleep has ended with nothing to do, if that is counted.
+    fn useless_wakes(&self) -> Option<u64> {
+        None
+    }
 }
 
 struct Built<C> {
@@ -38,6 +43,10 @@ impl<C: Contender> Ring for Built<C> {
 
     fn memory(&self) -> (f64, f64) {
         rows::memory::measure(&self.runtime)
+    }
+
+    fn useless_wakes(&self) -> Option<u64> {
+        self.runtime.useless_wakes()
     }
 }
 

@@ -1,5 +1,6 @@
 //! The rounds: A B C, B C A, C A B …
 
+use crate::calls::{self, PerOperation};
 use crate::contenders::{Entry, FLOOR};
 use crate::plan::Plan;
 use crate::rows::{Load, Row, Sample};
@@ -14,6 +15,8 @@ pub struct Series {
     pub values: Vec<f64>,
     /// Voluntary context switches per operation, round by round.
     pub switches: Vec<f64>,
+    /// System calls, counted in a pass of its own; or why they were not.
+    pub calls: Option<Result<PerOperation, String>>,
     /// Of all rounds, for a row of latencies.
     pub latency: Option<Histogram<u64>>,
     /// Likewise, from the wake itself.
@@ -96,6 +99,12 @@ pub fn compare(row: &'static Row, entries: &[Entry], plan: &Plan) -> Outcome {
                 Some(samples) => series[at].add(samples),
                 None => lacking[at] = true,
             }
+        }
+    }
+    for (entry, series) in entries.iter().zip(&mut series) {
+        if plan.calls && !series.switches.is_empty() {
+            progress(&format!("{}: system calls of {}", row.id, entry.name));
+            series.calls = calls::of(row, entry, plan).transpose();
         }
     }
     progress("");

@@ -7,6 +7,7 @@
 #![allow(missing_docs, missing_debug_implementations, unreachable_pub)]
 #![allow(clippy::missing_panics_doc)]
 
+pub mod calls;
 pub mod contender;
 pub mod contenders;
 pub mod driver;

@@ -1,5 +1,6 @@
-//! The clock, the counter of voluntary context switches, and how a workload says that it is done.
+//! The clock, the counters of voluntary context switches and of system calls, and how a workload says that it is done.
 
+use crate::calls::{self, Calls};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 pub struct Meter {
     at: Instant,
     switches: i64,
+    calls: Option<Calls>,
 }
 
 /// What the measured part took.
@@ -18,17 +20,21 @@ pub struct Reading {
     pub elapsed: Duration,
     /// Voluntary context switches of all threads of this process.
     pub switches: i64,
+    /// Its system calls, if they are counted.
+    pub calls: Option<Calls>,
 }
 
 impl Meter {
     pub fn start() -> Meter {
-        let switches = voluntary_switches();
-        Meter { at: Instant::now(), switches }
+        let (switches, calls) = (voluntary_switches(), calls::until_now());
+        Meter { at: Instant::now(), switches, calls }
     }
 
     pub fn read(&self) -> Reading {
         let elapsed = self.at.elapsed();
-        Reading { elapsed, switches: voluntary_switches() - self.switches }
+        let calls = self.calls.zip(calls::until_now());
+        let calls = calls.map(|(before, after)| std::array::from_fn(|kind| after[kind] - before[kind]));
+        Reading { elapsed, switches: voluntary_switches() - self.switches, calls }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::calls;
 use crate::goals::Set;
 use crate::rows::{self, ROWS, Row};
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ usage: cargo run --release -p heist-benches --bin compare -- [options]
   --rounds N          rounds (default 11; rows that take seconds have half as many)
   --passes N          timed passes per round, the median of which counts (default 3)
   --workers N         worker threads of each runtime (default 2)
+  --no-calls          do not count system calls, in processes of their own, after each row
   --quick             three rounds, short long rows: for a look, not for a quote
   --goals level|ahead no row slower than Tokio, or the far goals (default)
   --gate              exit with 1 if a goal is missed
@@ -30,6 +32,8 @@ pub struct Plan {
     pub passes: usize,
     pub workers: usize,
     pub quick: bool,
+    /// Whether system calls are counted.
+    pub calls: bool,
     pub goals: Set,
     pub gate: bool,
     pub markdown: Option<PathBuf>,
@@ -42,6 +46,8 @@ pub enum Wish {
     List,
     /// The memory row's child process: runtime and workers.
     MemoryOf(String, usize),
+    /// The counting child process: runtime, workers and row.
+    CallsOf(String, usize, &'static Row),
 }
 
 impl Wish {
@@ -55,6 +61,7 @@ impl Wish {
             passes: 3,
             workers: 2,
             quick: false,
+            calls: true,
             goals: Set::Ahead,
             gate: false,
             markdown: None,
@@ -66,11 +73,13 @@ impl Wish {
                 "-h" | "--help" => return Ok(Wish::Help),
                 "--list" => return Ok(Wish::List),
                 rows::memory::CHILD => return Ok(Wish::MemoryOf(value()?, number(&value()?)?)),
+                calls::CHILD => return Ok(Wish::CallsOf(value()?, number(&value()?)?, row(&value()?)?)),
                 "--rows" => plan.rows = value()?.split(',').map(row).collect::<Result<_, _>>()?,
                 "--contenders" => plan.contenders = value()?.split(',').map(str::to_owned).collect(),
                 "--rounds" => rounds = Some(number(&value()?)?),
                 "--passes" => plan.passes = number(&value()?)?,
                 "--workers" => plan.workers = number(&value()?)?,
+                "--no-calls" => plan.calls = false,
                 "--quick" => plan.quick = true,
                 "--gate" => plan.gate = true,
                 "--goals" => plan.goals = goals(&value()?)?,

@@ -1,5 +1,6 @@
 //! The rows of the comparison: what each measures, and its workload.
 
+use crate::calls::Calls;
 use crate::contender::{Contender, Sockets, Timers};
 use crate::contenders::Run;
 use crate::meter::Reading;
@@ -66,6 +67,8 @@ pub struct Sample {
     pub value: f64,
     /// Voluntary context switches per operation.
     pub switches: Option<f64>,
+    /// System calls, if they are counted, and among how many operations.
+    pub calls: Option<(Calls, f64)>,
     /// In nanoseconds.
     pub histogram: Option<Histogram<u64>>,
     /// Of the histogram, what passed after the wake itself, in nanoseconds.
@@ -77,11 +80,16 @@ pub struct Sample {
 impl Sample {
     fn micros(reading: Reading, ops: u64) -> Option<Sample> {
         let value = reading.elapsed.as_secs_f64() * 1e6;
-        Some(Sample::plain(value, Some(reading.switches as f64 / ops as f64)))
+        Some(Sample::counted(value, reading, ops as f64))
     }
 
-    fn plain(value: f64, switches: Option<f64>) -> Sample {
-        Sample { value, switches, histogram: None, served: None, lateness: None }
+    fn counted(value: f64, reading: Reading, ops: f64) -> Sample {
+        let (switches, calls) = (Some(reading.switches as f64 / ops), reading.calls.map(|calls| (calls, ops)));
+        Sample { switches, calls, ..Sample::plain(value) }
+    }
+
+    fn plain(value: f64) -> Sample {
+        Sample { value, switches: None, calls: None, histogram: None, served: None, lateness: None }
     }
 }
 

@@ -3,14 +3,15 @@
 use heist_benches::contenders::{self, Entry};
 use heist_benches::machine::Machine;
 use heist_benches::plan::{HELP, Plan, Wish};
-use heist_benches::rows::ROWS;
-use heist_benches::{driver, report};
+use heist_benches::rows::{ROWS, Row};
+use heist_benches::{calls, driver, report};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let result = match Wish::parse(std::env::args().skip(1)) {
         Ok(Wish::Compare(plan)) => compare(&plan),
         Ok(Wish::MemoryOf(name, workers)) => memory_of(&name, workers),
+        Ok(Wish::CallsOf(name, workers, row)) => calls_of(&name, workers, row),
         Ok(Wish::List) => Ok(list()),
         Ok(Wish::Help) => {
             print!("{HELP}");
@@ -68,6 +69,13 @@ fn compare(plan: &Plan) -> Result<ExitCode, String> {
     // A gate through which nothing went has not held.
     let held = judged > 0 && met == judged;
     Ok(if plan.gate && !held { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Prints the system calls per operation.
+fn calls_of(name: &str, workers: usize, row: &Row) -> Result<ExitCode, String> {
+    let entry = entries(&[name.to_owned()])?.pop().ok_or("no such runtime")?;
+    calls::count(&entry, workers, row)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints the resident bytes per task, then the bytes that malloc has handed out per task.

@@ -55,6 +55,11 @@ impl Contender for Heist {
     fn yield_now() -> impl Future<Output = ()> + Send {
         heist::task::yield_now()
     }
+
+    fn useless_wakes(&self) -> Option<u64> {
+        let metrics = self.0.metrics();
+        Some((0..metrics.num_workers()).map(|worker| metrics.worker_noop_count(worker)).sum())
+    }
 }
 
 impl Timers for Heist {

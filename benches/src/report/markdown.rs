@@ -1,6 +1,7 @@
 //! The page for `docs/`.
 
 use super::{Verdict, bars, curves, shown, spread, summary};
+use crate::calls;
 use crate::contenders::{Entry, FLOOR};
 use crate::driver::{Outcome, Series};
 use crate::goals::{REFERENCE, SUBJECT, Set};
@@ -24,6 +25,7 @@ pub fn page(outcomes: &[Outcome], entries: &[Entry], plan: &Plan, machine: &Mach
     results(&mut page, outcomes, entries, plan.goals);
     losses(&mut page, outcomes);
     switches(&mut page, outcomes, entries);
+    calls(&mut page, outcomes);
     latencies(&mut page, outcomes);
     page += "\n## Who takes part\n\n";
     for entry in entries {
@@ -105,6 +107,35 @@ fn switches(page: &mut String, outcomes: &[Outcome], entries: &[Entry]) {
             spread.map_or("–".to_owned(), |spread| format!("{:.4}", spread.median))
         });
         let _ = writeln!(page, "| {} | {} |", outcome.row.title, cells.collect::<Vec<_>>().join(" | "));
+    }
+}
+
+/// One line for each who took part in a row.
+fn calls(page: &mut String, outcomes: &[Outcome]) {
+    let counted = |outcome: &&Outcome| outcome.series.iter().any(|(_, series)| series.calls.is_some());
+    let outcomes: Vec<_> = outcomes.iter().filter(counted).collect();
+    if outcomes.is_empty() {
+        return;
+    }
+    page.push_str("\n## System calls per operation\n\n");
+    let _ = writeln!(page, "| workload | | {} | useless wake-ups |", calls::headings().join(" | "));
+    let _ = writeln!(page, "|---|---|{}", "---:|".repeat(calls::KINDS + 1));
+    let mut problem = None;
+    for outcome in outcomes {
+        for (name, series) in &outcome.series {
+            match &series.calls {
+                Some(Ok(counted)) => {
+                    let cells = counted.calls.map(|count| format!("{count:.4}")).join(" | ");
+                    let useless = counted.useless.map_or("–".to_owned(), |count| format!("{count:.4}"));
+                    let _ = writeln!(page, "| {} | {name} | {cells} | {useless} |", outcome.row.title);
+                }
+                Some(Err(why)) => problem = Some(why),
+                None => {}
+            }
+        }
+    }
+    if let Some(why) = problem {
+        let _ = writeln!(page, "\nWhat is missing could not be counted on this machine: {why}.");
     }
 }
 

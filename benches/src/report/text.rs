@@ -1,6 +1,7 @@
 //! For the terminal.
 
 use super::{Verdict, shown, spread};
+use crate::calls::{PerOperation, headings};
 use crate::driver::Outcome;
 use crate::goals::{REFERENCE, SUBJECT, Set};
 
@@ -21,6 +22,9 @@ pub fn row(outcome: &Outcome, set: Set) -> String {
         let line = format!("    {name:<6} {value} {ratio:<22}{switches}");
         text += line.trim_end();
         text.push('\n');
+        if let Some(counted) = &series.calls {
+            text += &format!("           {}\n", calls(counted));
+        }
     }
     if let (Some(goal), Some(met)) = (verdict.goal, verdict.met) {
         let peer = verdict.peer.map_or(String::new(), |(name, ratio)| format!(", {:.2} × {name}", ratio.median));
@@ -29,4 +33,16 @@ pub fn row(outcome: &Outcome, set: Set) -> String {
         text += &format!("    {SUBJECT}: {ratio:.2} × {REFERENCE}{peer}; goal {goal}: {word}\n");
     }
     text
+}
+
+/// Those kinds of system calls of which there were any.
+fn calls(counted: &Result<PerOperation, String>) -> String {
+    let counted = match counted {
+        Ok(counted) => counted,
+        Err(why) => return format!("system calls not counted: {why}"),
+    };
+    let kinds = headings().into_iter().zip(counted.calls).filter(|(_, count)| *count > 0.0);
+    let mut words: Vec<String> = kinds.map(|(heading, count)| format!("{heading} {count:.4}")).collect();
+    words.extend(counted.useless.map(|count| format!("useless wake-ups {count:.4}")));
+    format!("per op: {}", words.join("; "))
 }

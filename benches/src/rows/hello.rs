@@ -59,7 +59,7 @@ pub fn loaded(addr: SocketAddr, load: &Load, connections: u32, who: &str) -> Sam
     let result = wrk(addr, connections, if load.quick { 1 } else { 3 });
     let reading = meter.read();
     let (requests, rate) = result.unwrap_or_else(|problem| panic!("{who}: wrk: {problem}"));
-    Sample::plain(rate, Some(reading.switches as f64 / requests))
+    Sample::counted(rate, reading, requests)
 }
 
 async fn hello(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {

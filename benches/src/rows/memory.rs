@@ -25,7 +25,7 @@ pub fn in_a_child<C: Contender>(_: &C, load: &Load) -> Option<Sample> {
     let text = String::from_utf8_lossy(&output.stdout);
     let value = text.split_whitespace().next().and_then(|word| word.parse().ok());
     let value = value.unwrap_or_else(|| panic!("{}: {text} {}", C::NAME, String::from_utf8_lossy(&output.stderr)));
-    Some(Sample::plain(value, None))
+    Some(Sample::plain(value))
 }
 
 /// In the child: the growth of the resident set per task, and of what malloc has handed out.

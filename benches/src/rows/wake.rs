@@ -4,7 +4,7 @@
 
 use super::{Load, Sample, histogram};
 use crate::contender::Contender;
-use crate::meter::Meter;
+use crate::meter::{Meter, Reading};
 use hdrhistogram::Histogram;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -143,12 +143,13 @@ impl Seen {
     }
 
     fn sample(self, generated: Generated, quantile: f64) -> Sample {
+        let value = self.since_planned.value_at_quantile(quantile) as f64 / 1e3;
+        let wakes = generated.lateness.len() as f64;
         Sample {
-            value: self.since_planned.value_at_quantile(quantile) as f64 / 1e3,
-            switches: Some(generated.switches as f64 / generated.lateness.len() as f64),
             histogram: Some(self.since_planned),
             served: Some(self.since_made),
             lateness: Some(generated.lateness),
+            ..Sample::counted(value, generated.reading, wakes)
         }
     }
 }
@@ -156,7 +157,7 @@ impl Seen {
 /// What the generator has to say of itself.
 struct Generated {
     lateness: Histogram<u64>,
-    switches: i64,
+    reading: Reading,
 }
 
 /// Wakes once per interval by the plan.
@@ -176,7 +177,7 @@ fn generate(wake: impl Fn(Wake), wakes: u32, early: Duration) -> Generated {
         record(&mut lateness, made.saturating_duration_since(planned));
         wake(Wake { planned, made });
     }
-    Generated { lateness, switches: meter.read().switches }
+    Generated { lateness, reading: meter.read() }
 }
 
 fn record(histogram: &mut Histogram<u64>, duration: Duration) {
