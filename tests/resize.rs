@@ -451,6 +451,7 @@ fn a_hook_resizes_and_waits() {
     assert_eq!(parts(runtime.resize(4).wait().unwrap()), (1, 4, 1));
     assert_eq!(*heard.lock().unwrap(), [(1, 4, 1), (4, 2, 2)]);
     assert_eq!(runtime.worker_threads(), 2);
+    *place.lock().unwrap() = None;
 }
 
 #[test]
@@ -497,6 +498,7 @@ fn threads_are_named_by_seat_and_version() {
     let mut names: Vec<_> = named.into_iter().map(|task| runtime.block_on(task).unwrap().unwrap()).collect();
     names.sort();
     assert_eq!(names, ["heist-worker", "v0 s0", "v0 s1", "v1 s2", "v1 s3"]);
+    *place.lock().unwrap() = None;
 }
 
 #[test]

@@ -14,7 +14,8 @@ use crate::{context, resize, schedule};
 /// A handle to a runtime: spawn with it from any thread.
 ///
 /// Cheap to clone. It does not keep the runtime running: once the [`Runtime`](super::Runtime) is gone, what is spawned is dropped and its
-/// `JoinHandle` resolves as cancelled.
+/// `JoinHandle` resolves as cancelled. What it keeps is some memory of it; so a handle that a hook of the same runtime holds for ever is
+/// never freed: give the hook a place to find it in, and empty that in the end.
 #[derive(Clone)]
 pub struct Handle {
     pool: Arc<Pool>,
