@@ -8,6 +8,7 @@
 mod canary;
 
 mod blocking;
+mod drain;
 mod global;
 mod idle;
 mod park;

@@ -8,7 +8,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, Wake, Waker};
 
-use crate::cell::{self, Id, JoinError, JoinHandle, LiveSet, Ran, Runnable, Schedule};
+use crate::cell::{self, End, Id, JoinError, JoinHandle, LiveSet, Ran, Runnable, Schedule};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::statics::AtomicUsize;
 use crate::sync::{Arc, Mutex, UnsafeCell, thread};
@@ -31,6 +31,8 @@ unsafe impl Schedule for Home {
     fn live(&self) -> &LiveSet {
         &self.live
     }
+
+    fn settle(&self, _: End) {}
 }
 
 impl Home {

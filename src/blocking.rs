@@ -122,7 +122,7 @@ pub(crate) struct Counts {
 pub(crate) struct BlockingPool {
     settings: Settings,
     roster: Mutex<Roster>,
-    /// Rung when the last thread is gone.
+    /// Rung when a thread is gone.
     gone: Condvar,
 }
 
@@ -212,20 +212,26 @@ impl BlockingPool {
         }
     }
 
+    /// Cancels the jobs that nobody has begun; further ones are taken.
+    pub(crate) fn cancel_queued(&self) {
+        let given_up = std::mem::take(&mut self.roster.lock().queue);
+        for job in given_up {
+            contained("cancelling a blocking job", || job.cancel());
+        }
+    }
+
     /// Waits until every thread has left, or until `deadline`; says whether all have.
     ///
-    /// A thread of this very pool would wait for itself: it gets `false` at once.
+    /// A thread of this very pool does not wait for itself.
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
-        if SERVES.try_with(Cell::get).is_ok_and(|pool| ptr::eq(pool, self)) {
-            return false;
-        }
+        let waiter = usize::from(SERVES.try_with(Cell::get).is_ok_and(|pool| ptr::eq(pool, self)));
         let mut roster = self.roster.lock();
-        while !roster.is_deserted() {
+        while roster.threads() > waiter {
             match deadline {
                 None => self.gone.wait(&mut roster),
                 Some(deadline) => {
                     if self.gone.wait_until(&mut roster, deadline).timed_out() {
-                        return roster.is_deserted();
+                        return roster.threads() <= waiter;
                     }
                 }
             }
@@ -296,9 +302,7 @@ impl BlockingPool {
         self.call_hook(&self.settings.on_thread_stop);
         let mut roster = self.roster.lock();
         roster.leaving -= 1;
-        if roster.is_deserted() {
-            self.gone.notify_all();
-        }
+        self.gone.notify_all();
     }
 
     /// The next job of the thread at `desk`, waited for as long as patience lasts; `None` means that the desk is given up.
@@ -368,8 +372,8 @@ impl Roster {
         self.leaving += 1;
     }
 
-    fn is_deserted(&self) -> bool {
-        self.desks.is_empty() && self.leaving == 0
+    fn threads(&self) -> usize {
+        self.desks.len() + self.leaving
     }
 }
 

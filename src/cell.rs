@@ -1,5 +1,6 @@
 #![doc = include_str!("../docs/task.md")]
 
+mod end;
 mod error;
 mod header;
 mod id;
@@ -10,6 +11,7 @@ mod set;
 mod state;
 mod waker;
 
+pub(crate) use end::End;
 pub use error::JoinError;
 pub(crate) use header::Header;
 pub use id::Id;
@@ -43,6 +45,9 @@ pub(crate) unsafe trait Schedule: 'static {
 
     /// The live list of this home.
     fn live(&self) -> &LiveSet;
+
+    /// Counts a task that ends here. Called by its poller, before anybody can see the end.
+    fn settle(&self, end: End);
 }
 
 /// Makes a task of `future`, and answers the right to poll it and the right to its output.

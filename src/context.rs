@@ -1,9 +1,10 @@
 //! What the current thread is to the runtime: a worker in its seat, a thread inside of a runtime, or a stranger.
 
 use std::cell::{Cell, RefCell};
-use std::ptr;
+use std::ptr::{self, NonNull};
 
-use crate::cell::Id;
+use crate::cell::{AbortHandle, Header, Id};
+use crate::ledger::Who;
 use crate::local::Local;
 use crate::pool::{Pool, Seat};
 use crate::reactor::Reactor;
@@ -23,8 +24,14 @@ std::thread_local! {
     static SEATED: Cell<*const Seated<'static>> = const { Cell::new(ptr::null()) };
     /// This thread must not block: it polls futures.
     static POLLING: Cell<bool> = const { Cell::new(false) };
-    /// The id of the task that is being polled here.
-    static TASK: Cell<Option<Id>> = const { Cell::new(None) };
+    /// The task, or job, that is being polled here.
+    ///
+    /// Invariant: its cell lives as long as code runs that can ask for it: until the poll has returned.
+    static TASK: Cell<Option<NonNull<Header>>> = const { Cell::new(None) };
+    /// This thread drives a current-thread runtime: where it runs no task it polls the root, or calls wakers.
+    static DRIVES: Cell<bool> = const { Cell::new(false) };
+    /// The pool whose blocking job runs here, only to be compared.
+    static JOB: Cell<*const Pool> = const { Cell::new(ptr::null()) };
     /// The runtimes that this thread has entered, the innermost last.
     static ENTERED: RefCell<Entered> = const { RefCell::new(Entered { stack: Vec::new(), next: 0 }) };
 }
@@ -84,15 +91,57 @@ pub(crate) fn is_polling() -> bool {
     POLLING.get()
 }
 
-/// Names the task that is about to be polled, and answers the one that was.
+/// Names the task that is about to be polled, and answers the one that was. The caller names that again when the poll is over.
 #[inline]
-pub(crate) fn set_task(id: Option<Id>) -> Option<Id> {
-    TASK.replace(id)
+pub(crate) fn set_task(task: Option<NonNull<Header>>) -> Option<NonNull<Header>> {
+    TASK.replace(task)
 }
 
 /// The id of the task that is being polled on this thread.
 pub(crate) fn task_id() -> Option<Id> {
-    TASK.get()
+    // SAFETY: by the invariant of `TASK`.
+    TASK.try_with(|task| task.get().map(|task| unsafe { task.as_ref() }.id())).ok().flatten()
+}
+
+/// The task of `pool` that is being polled on this thread, or its job that runs here.
+pub(crate) fn task_of(pool: &Pool) -> Option<AbortHandle> {
+    // A job may drive another runtime: then the task is that one's.
+    let here = seated(|seated| match seated {
+        Some(seated) => ptr::eq(Arc::as_ptr(seated.pool), pool),
+        None => is_job_of(pool),
+    });
+    // SAFETY: by the invariant of `TASK`.
+    TASK.try_with(Cell::get).ok().flatten().filter(|_| here).map(|task| unsafe { AbortHandle::of(task) })
+}
+
+/// Marks this thread as driving a current-thread runtime, for as long as the answer lives.
+pub(crate) fn drives() -> impl Drop {
+    replace(&DRIVES, true)
+}
+
+/// Marks this thread as being in no task, for as long as the answer lives.
+pub(crate) fn no_task() -> impl Drop {
+    replace(&TASK, None)
+}
+
+/// Marks this thread as running a blocking job of `pool`, for as long as the answer lives.
+pub(crate) fn job(pool: &Pool) -> impl Drop {
+    replace(&JOB, ptr::from_ref(pool))
+}
+
+fn is_job_of(pool: &Pool) -> bool {
+    JOB.try_with(|job| ptr::eq(job.get(), pool)).unwrap_or(false)
+}
+
+/// What this thread is to `pool` when it spawns.
+pub(crate) fn who(pool: &Pool) -> Who {
+    let works = seated(|seated| {
+        seated.is_some_and(|seated| {
+            let root = DRIVES.get() && TASK.get().is_none() && !seated.local.batching.get();
+            ptr::eq(Arc::as_ptr(seated.pool), pool) && !root
+        })
+    });
+    if works || is_job_of(pool) { Who::Insider } else { Who::Outsider }
 }
 
 /// A stay inside of a runtime. Leaving takes out this stay, whatever has been entered since.

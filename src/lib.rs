@@ -45,6 +45,7 @@ mod blocking;
 mod cell;
 mod clock;
 mod context;
+mod drain;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 mod idle;
@@ -52,6 +53,7 @@ mod idle;
 #[doc(hidden)]
 pub mod internals;
 pub mod io;
+mod ledger;
 mod list;
 mod local;
 mod memory;

@@ -77,6 +77,8 @@ pub(crate) struct Local {
     deep: Cell<bool>,
     /// The global queue has had its turn since a task came from the ring.
     turned: Cell<bool>,
+    /// The worker has seen that the drain's deadline has come.
+    pub(crate) overdue: Cell<bool>,
     /// Memory for collecting wakers, kept between uses.
     wakes: Cell<Wakes>,
 }
@@ -102,6 +104,7 @@ impl Local {
             next_look: Cell::new(1),
             deep: Cell::new(false),
             turned: Cell::new(false),
+            overdue: Cell::new(false),
             wakes: Cell::new(Wakes::new()),
         }
     }

@@ -1,6 +1,7 @@
 //! All that the workers of a runtime share.
 
 mod attendance;
+mod census;
 mod custody;
 mod seat;
 mod seat_word;
@@ -16,12 +17,12 @@ use crate::blocking::BlockingPool;
 use crate::cell::Runnable;
 use crate::clock::Clock;
 use crate::idle::Idle;
+use crate::ledger::Ledger;
 use crate::park::{Parker, Unpark};
 use crate::phase::{Phase, PhaseWord};
 use crate::queue::GlobalQueue;
 use crate::reactor::Reactor;
-use crate::stats::Counter;
-use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::sync::{Arc, CachePadded, Mutex};
 use crate::timer::{Keeper, TimerWheel};
 
@@ -60,7 +61,7 @@ pub(crate) struct Pool {
     /// The wheels of vacant seats. Their keeper is the street's.
     pub(crate) wards: Wards,
     pub(crate) clock: Clock,
-    pub(crate) phase: PhaseWord,
+    pub(crate) phase: CachePadded<PhaseWord>,
     /// Advanced by the sentinel while anything runs; a changed tick makes a worker look around.
     pub(crate) tick: CachePadded<AtomicU32>,
     /// The sentinel sleeps: whoever has more work than it can poll now wakes it.
@@ -71,16 +72,9 @@ pub(crate) struct Pool {
     pub(crate) attendance: Attendance,
     /// Threads in `block_on` that would drive a current-thread runtime.
     pub(crate) drivers: Drivers,
-    /// Tasks spawned, and ended, by threads without a seat.
-    pub(crate) outside: Outside,
+    /// Who has come in and who has left, and the drain's report.
+    pub(crate) ledger: Ledger,
     pub(crate) settings: Settings,
-}
-
-/// What threads without a seat count.
-#[derive(Debug)]
-pub(crate) struct Outside {
-    pub(crate) spawned: AtomicU64,
-    pub(crate) ended: AtomicU64,
 }
 
 /// The threads that wait for the seat of a current-thread runtime to become free.
@@ -162,14 +156,14 @@ impl Pool {
             wards: Wards::new(),
             reactor,
             clock,
-            phase: PhaseWord::new(),
+            phase: CachePadded::new(PhaseWord::new()),
             tick: CachePadded::new(AtomicU32::new(0)),
             sentinel_rests: CachePadded::new(AtomicBool::new(false)),
             sentinel: Parker::new(),
             blocking,
             attendance: Attendance::new(),
             drivers: Drivers::default(),
-            outside: Outside { spawned: AtomicU64::new(0), ended: AtomicU64::new(0) },
+            ledger: Ledger::new(),
             settings,
         });
         pool.furnish(pool.settings.workers);
@@ -265,16 +259,5 @@ impl Pool {
     /// Whether a searcher from seat `except` could take something out of another seat.
     pub(crate) fn has_spare_work(&self, except: usize) -> bool {
         self.seats.iter().any(|seat| seat.index != except && seat.has_spare_work())
-    }
-
-    /// Tasks that have been spawned and have not ended. The ended are read first, so that none is counted as ended before it
-    /// has been counted as spawned.
-    pub(crate) fn alive(&self) -> u64 {
-        let sum = |counter: fn(&Seat) -> &Counter| self.seats.iter().map(|seat| counter(seat).get()).sum::<u64>();
-        // Ordering: Acquire — the loads below come later.
-        let ended = sum(|seat| &seat.stats.ended) + self.outside.ended.load(Ordering::Acquire);
-        // Ordering: Relaxed — a figure.
-        let spawned = sum(|seat| &seat.stats.spawned) + self.outside.spawned.load(Ordering::Relaxed);
-        spawned.saturating_sub(ended)
     }
 }

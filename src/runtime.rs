@@ -3,23 +3,29 @@
 mod block_on;
 mod blocking_task;
 mod builder;
+mod drain;
 mod handle;
 mod metrics;
 pub(crate) mod root;
+mod spawn_error;
 
 use std::future::Future;
 use std::io;
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
+use self::block_on::Keep;
 use crate::cell::JoinHandle;
 use crate::pool::Pool;
 use crate::sync::Arc;
 use crate::{context, schedule, shutdown, threads};
 
+pub use crate::ledger::{DrainReport, Straggler};
 pub use builder::Builder;
+pub use drain::{Drain, Draining};
 pub use handle::{EnterGuard, Handle, TryCurrentError};
 pub use metrics::RuntimeMetrics;
+pub use spawn_error::SpawnError;
 
 pub use crate::pool::{ResizeError, Resized, ThreadSeat};
 pub use crate::resize::Resize;
@@ -81,6 +87,20 @@ impl Runtime {
         handle
     }
 
+    /// Spawns a task if the runtime takes it; see [`Handle::try_spawn`].
+    ///
+    /// # Errors
+    ///
+    /// The future, if the runtime drains.
+    #[track_caller]
+    pub fn try_spawn<F>(&self, future: F) -> Result<JoinHandle<F::Output>, SpawnError<F>>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.handle.try_spawn(future)
+    }
+
     /// Runs a function that may block; see [`task::spawn_blocking`](crate::task::spawn_blocking).
     #[track_caller]
     pub fn spawn_blocking<F, R>(&self, function: F) -> JoinHandle<R>
@@ -102,7 +122,8 @@ impl Runtime {
     /// If this thread is polling a future already, and if `future` panics.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        block_on::block_on(self.handle.pool(), future, self.handle.pool().settings.current_thread)
+        let pool = self.handle.pool();
+        block_on::block_on(pool, future, if pool.settings.current_thread { Keep::Driving } else { Keep::Open })
     }
 
     /// Enters the runtime: while the guard lives, `spawn`, sockets and timers on this thread belong to it.
@@ -163,6 +184,25 @@ impl Runtime {
         self.handle.metrics()
     }
 
+    /// Drains the runtime; see [`Handle::drain`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let runtime = heist::runtime::Runtime::new().unwrap();
+    /// runtime.spawn(async { heist::task::yield_now().await });
+    /// let report = runtime.drain(Duration::from_secs(10)).wait();
+    /// assert!(report.stragglers.is_empty());
+    /// ```
+    pub fn drain(&self, deadline: Duration) -> Drain {
+        self.handle.drain(deadline)
+    }
+
+    /// Resolves when a drain or the shutdown begins; see [`Handle::draining`].
+    pub fn draining(&self) -> Draining {
+        self.handle.draining()
+    }
+
     /// Shuts the runtime down, and waits at most `timeout` for polls and blocking jobs that are under way.
     ///
     /// Any duration works; zero does not wait, and [`Duration::MAX`] waits for as long as it takes.
@@ -185,7 +225,8 @@ impl Runtime {
         let grace = if context::is_polling() { Duration::ZERO } else { grace };
         let deadline = Instant::now().checked_add(grace);
         if shutdown::finish(pool, deadline) {
-            threads::join(pool);
+            threads::join(pool, deadline);
+            pool.ledger.wait_for_timekeeper(deadline);
         } else if !grace.is_zero() {
             tracing::warn!(
                 target: "heist::shutdown",

@@ -6,11 +6,12 @@
 use std::future::Future;
 use std::panic::Location;
 
-use crate::cell::{self, JoinHandle, LiveSet, Runnable, Schedule};
+use crate::cell::{self, End, JoinHandle, LiveSet, Runnable, Schedule};
 use crate::context::{self, Seated};
+use crate::ledger::Who;
+use crate::phase::Phase;
 use crate::pool::{Pool, Seat};
 use crate::sync::Arc;
-use crate::sync::atomic::Ordering;
 
 // SAFETY: a seat is part of its pool, and a pool does not go away while a task has not ended that was polled in one of its
 // seats: the shutdown ends them all, or leaks the pool.
@@ -26,6 +27,14 @@ unsafe impl Schedule for Seat {
 
     fn live(&self) -> &LiveSet {
         &self.live
+    }
+
+    #[inline]
+    fn settle(&self, end: End) {
+        self.stats.count(end);
+        if end == End::Cancelled {
+            self.note_cancelled();
+        }
     }
 }
 
@@ -49,8 +58,35 @@ where
 pub(crate) fn queue_on(pool: &Arc<Pool>, runnable: Runnable) {
     context::seated(|seated| match seated {
         Some(seated) if is_in(seated, pool) => seated.push_new(runnable),
-        _ => push_new_outside(pool, runnable),
+        _ => queue_from_outside(pool, runnable),
     });
+}
+
+/// Counts in a task that is about to be made. A yes has to be followed by [`queue_admitted`].
+#[must_use]
+pub(crate) fn admit(pool: &Arc<Pool>) -> bool {
+    context::seated(|seated| match seated {
+        Some(seated) if is_in(seated, pool) && pool.phase.is_running() => {
+            seated.seat.stats.spawned.add(1);
+            true
+        }
+        _ => pass(pool),
+    })
+}
+
+/// Queues a task that has been counted in.
+pub(crate) fn queue_admitted(pool: &Arc<Pool>, runnable: Runnable) {
+    context::seated(|seated| match seated {
+        Some(seated) if is_in(seated, pool) => seated.push(runnable),
+        _ => push_from_outside(pool, runnable),
+    });
+}
+
+/// Passes the gate, if it is open to whoever this is.
+pub(crate) fn pass(pool: &Pool) -> bool {
+    // While it is open to everybody, nobody asks.
+    pool.ledger.gate.enter(Who::Outsider)
+        || (context::who(pool) == Who::Insider && pool.ledger.gate.enter(Who::Insider))
 }
 
 /// Queues a new task on the runtime that this thread is inside of.
@@ -81,26 +117,46 @@ fn is_in(seated: &Seated<'_>, pool: &Pool) -> bool {
 }
 
 #[cold]
-fn push_new_outside(pool: &Arc<Pool>, runnable: Runnable) {
-    // Ordering: Relaxed — a figure; it is counted before it can end.
-    pool.outside.spawned.fetch_add(1, Ordering::Relaxed);
+fn queue_from_outside(pool: &Arc<Pool>, runnable: Runnable) {
+    if pass(pool) { push_from_outside(pool, runnable) } else { refuse(pool, runnable) }
+}
+
+#[inline]
+fn push_from_outside(pool: &Arc<Pool>, runnable: Runnable) {
     match pool.global.push_new(runnable) {
         Ok(()) => {
             pool.notify();
         }
-        // The runtime takes no more tasks: dropping the runnable drops the future, and cancels the handle.
-        Err(refused) => {
-            // Ordering: Release — pairs with the Acquire in `Pool::alive`.
-            pool.outside.ended.fetch_add(1, Ordering::Release);
-            drop(refused);
-        }
+        // The runtime has begun to shut down in between.
+        Err(refused) => pool.end_stray(refused.cancel()),
     }
+}
+
+/// Dropping the runnable drops the future, and cancels the handle. It has not been counted in.
+#[cold]
+fn refuse(pool: &Pool, runnable: Runnable) {
+    pool.ledger.refusals.say(pool.clock.now(), runnable.header().location());
+    drop(runnable);
 }
 
 impl Seated<'_> {
     /// Queues a task that this thread has spawned.
     #[inline]
     fn push_new(&self, runnable: Runnable) {
+        if !self.pool.phase.is_running() {
+            return self.push_new_late(runnable);
+        }
+        self.seat.stats.spawned.add(1);
+        self.push(runnable);
+    }
+
+    /// The runtime drains, or is being shut down.
+    #[cold]
+    fn push_new_late(&self, runnable: Runnable) {
+        if self.pool.phase.load() < Phase::Cancelling {
+            return if pass(self.pool) { self.push(runnable) } else { refuse(self.pool, runnable) };
+        }
+        // A destructor spawns in a seat that is being cleared: not dropped here, on its stack, but with the others.
         self.seat.stats.spawned.add(1);
         self.push(runnable);
     }

@@ -11,32 +11,38 @@ use crate::sync::atomic::Ordering;
 use crate::sync::{Arc, thread};
 use crate::wakes::Wakes;
 
-/// Steps 1 and 2: nobody may spawn any more, and every worker hears of it. False if that had been done already.
-pub(crate) fn close(pool: &Arc<Pool>) -> bool {
-    let first = pool.phase.advance(Phase::Cancelling);
+/// Steps 1 and 2: nobody may spawn any more, and every worker hears of it.
+pub(crate) fn close(pool: &Arc<Pool>) {
+    pool.phase.advance(Phase::Cancelling);
+    pool.ledger.close();
     pool.global.close();
     pool.blocking.shutdown();
     pool.staff.stop(Phase::Cancelling).write();
     // Ordering: Release — the phase comes before it; a worker that sees the tick looks at the phase.
     pool.tick.fetch_add(1, Ordering::Release);
     pool.unpark_all();
-    first
+    pool.ledger.beginning.call();
 }
 
 /// Steps 4 to 6. True if every task has ended and every thread has left before the deadline; else the last of them closes up.
 pub(crate) fn finish(pool: &Arc<Pool>, deadline: Option<Instant>) -> bool {
     let left = pool.attendance.wait_until_empty(deadline);
-    if left {
-        clear(pool);
+    let cleared = left && clear(pool, deadline);
+    if left && !cleared {
+        clear_elsewhere(pool);
     }
     close_up(pool);
-    pool.blocking.wait(deadline) && left
+    if cleared {
+        pool.ledger.closed(&**pool);
+    }
+    pool.blocking.wait(deadline) && cleared
 }
 
 /// What the last thread does that leaves after the closer has gone.
 pub(crate) fn finish_late(pool: &Arc<Pool>) {
-    clear(pool);
+    clear(pool, None);
     close_up(pool);
+    pool.ledger.closed(&**pool);
 }
 
 /// Step 5.
@@ -49,14 +55,18 @@ fn close_up(pool: &Arc<Pool>) {
     }
     pool.street.close(&mut wakes);
     wakes.wake_all();
+    pool.ledger.closing.call();
 }
 
-/// Clears the seats, in which nobody sits any more, until no task lives.
-fn clear(pool: &Arc<Pool>) {
+/// Clears the seats, in which nobody sits any more, until no task lives; at most until the deadline, but once in any case.
+fn clear(pool: &Arc<Pool>, deadline: Option<Instant>) -> bool {
     loop {
         clear_free(pool);
         if pool.seats.iter().all(|seat| seat.live.is_empty()) {
-            return;
+            return true;
+        }
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return false;
         }
         // A waker on another thread has a runnable in its hands, and is about to queue it.
         thread::yield_now();
@@ -74,13 +84,24 @@ pub(crate) fn clear_free(pool: &Arc<Pool>) {
     }
 }
 
+/// A waker elsewhere has a runnable in its hands and does not come on, perhaps because its thread does not run: somebody else waits
+/// for it. It has to be waited for, since it will touch the pool.
+#[cold]
+fn clear_elsewhere(pool: &Arc<Pool>) {
+    let kept = Arc::clone(pool);
+    let started = thread::Builder::new().name("heist-closer".to_owned()).spawn(move || finish_late(&kept));
+    if let Err(error) = started {
+        tracing::error!(target: "heist::shutdown", %error, "no thread to wait for a late waker; the runtime's memory is leaked");
+        std::mem::forget(Arc::clone(pool));
+    }
+}
+
 /// Drops every task that can be reached from a seat whose lease the caller holds.
 pub(crate) fn clear_seat(pool: &Arc<Pool>, seat: &Seat, local: &Local) {
     context::sit(Seated { pool, seat, local }, || {
         let _polling = context::polling();
         let drop_task = |runnable: Runnable| {
-            drop(runnable);
-            seat.stats.ended.add(1);
+            seat.end_late(runnable);
         };
         loop {
             let mut found = false;

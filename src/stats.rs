@@ -18,6 +18,18 @@ impl Counter {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
     }
 
+    /// As [`Counter::add`]; what the writer has done before can be seen by whoever sees the count by [`Counter::read`].
+    #[inline]
+    pub(crate) fn publish(&self, amount: u64) {
+        // Ordering: Release — pairs with the Acquire in `read`.
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Release);
+    }
+
+    pub(crate) fn read(&self) -> u64 {
+        // Ordering: Acquire — pairs with the Release in `publish`.
+        self.0.load(Ordering::Acquire)
+    }
+
     #[inline]
     pub(crate) fn get(&self) -> u64 {
         // Ordering: Relaxed — a figure.
@@ -32,8 +44,14 @@ pub(crate) struct Stats {
     pub(crate) polls: Counter,
     /// Tasks spawned by the seat's worker.
     pub(crate) spawned: Counter,
-    /// Tasks ended by the seat's worker.
+    /// Tasks ended by the seat's worker; counted when nothing of the end is left to do.
     pub(crate) ended: Counter,
+    /// Tasks that it has ended with an output; this and the two below are counted before the end can be seen.
+    pub(crate) completed: Counter,
+    /// Tasks that it has ended by a panic.
+    pub(crate) panicked: Counter,
+    /// Tasks that it has cancelled.
+    pub(crate) cancelled: Counter,
     /// Times the worker went to sleep.
     pub(crate) parks: Counter,
     /// Sleeps that ended without anything to do.
@@ -53,6 +71,9 @@ impl Stats {
             polls: zero(),
             spawned: zero(),
             ended: zero(),
+            completed: zero(),
+            panicked: zero(),
+            cancelled: zero(),
             parks: zero(),
             noops: zero(),
             steals: zero(),

@@ -27,6 +27,9 @@ mod futex;
 #[cfg(all(target_os = "linux", not(all(test, any(heist_loom, heist_count)))))]
 pub(crate) use futex::WaitWord;
 
+#[cfg(all(target_os = "linux", target_env = "gnu", not(all(test, heist_loom))))]
+mod join;
+
 #[cfg(any(not(target_os = "linux"), all(test, any(heist_loom, heist_count))))]
 mod condvar;
 #[cfg(any(not(target_os = "linux"), all(test, any(heist_loom, heist_count))))]

@@ -25,7 +25,7 @@ pub(crate) fn start(pool: &Arc<Pool>, chore: Chore) -> io::Result<()> {
         shutdown::close(pool);
         let deadline = Instant::now().checked_add(pool.settings.shutdown_grace);
         if shutdown::finish(pool, deadline) {
-            join(pool);
+            join(pool, deadline);
         }
     }
     started
@@ -85,11 +85,11 @@ pub(crate) fn stay_away(pool: &Arc<Pool>) {
     }
 }
 
-/// Waits for threads that have left already to be gone.
-pub(crate) fn join(pool: &Pool) {
+/// Waits for threads that have left already to be gone, at most until `deadline`: what is left of them is the destruction of their
+/// thread-locals, which is user code.
+pub(crate) fn join(pool: &Pool, deadline: Option<Instant>) {
     for thread in pool.attendance.take_threads() {
-        // The thread catches its own panics.
-        let _ = thread.join();
+        thread::join_until(thread, deadline);
     }
 }
 

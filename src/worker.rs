@@ -4,6 +4,8 @@
 //! with real parking. Announcing a sleep, the last look, and sleeping are separate steps.
 #![doc = include_str!("../docs/fairness.md")]
 
+mod closing;
+
 use std::cell::Cell;
 use std::time::Instant;
 
@@ -117,9 +119,14 @@ impl<'a> Worker<'a> {
         let tick = self.pool.tick.load(Ordering::Relaxed);
         let due = if tick == self.local.tick.get() { self.local.due() } else { Due::Checkpoint };
         if due != Due::Nothing {
-            // Ordering: Acquire — pairs with the Release in `Crew::rouse` and `shutdown::close`: whoever has seen their tick above sees why
+            // Ordering: Acquire — pairs with the Release in `Crew::rouse`, `drain::tell` and `shutdown::close`: whoever has seen their tick above sees why
             // it came. It is asked for here only, so that the poll path has no Acquire.
             self.pool.tick.load(Ordering::Acquire);
+            if !self.pool.phase.is_running() {
+                if let Some(step) = self.heed(tick) {
+                    return step;
+                }
+            }
             if self.has_to_leave() {
                 return Step::Left;
             }
@@ -187,14 +194,16 @@ impl<'a> Worker<'a> {
     fn poll(&self, runnable: Runnable) {
         self.local.count_poll();
         self.seat.stats.polls.add(1);
-        let outer = context::set_task(Some(runnable.header().id()));
+        self.seat.polling.begin(runnable.header());
+        context::set_task(Some(runnable.header().into()));
         match runnable.run(self.seat) {
             Ran::Suspended => {}
             // A yield: behind the others, and nobody is woken for it.
             Ran::Again(runnable) => self.seated().push_back(runnable),
-            Ran::Ended => self.seat.stats.ended.add(1),
+            Ran::Ended => self.seat.stats.ended.publish(1),
         }
-        context::set_task(outer);
+        context::set_task(None);
+        self.seat.polling.end();
     }
 
     /// Looks at what the busy path does not. Answers the first task of the global queue, which has waited longest; but not twice
@@ -312,7 +321,7 @@ impl<'a> Worker<'a> {
         };
         self.end_search();
         self.seated().mind(self.local.ring.len());
-        self.poll(runnable);
+        self.poll_found(runnable);
         Step::Stole
     }
 
@@ -362,6 +371,8 @@ impl<'a> Worker<'a> {
 
     /// Looks at every kind of queue once more, after the announcement.
     fn last_look(&self) -> Step {
+        // First: a report wakes whoever waits for it, perhaps here.
+        self.settle_up();
         let now = self.pool.clock.now();
         let due = self.seat.wheel.next_due() <= now;
         let others = self.may_take_from_others();

@@ -276,12 +276,25 @@ fn with_one_thread_and_no_second_the_jobs_queue_and_a_later_thread_serves_the_ol
     assert_eq!(ledger.entries(), [5, 0, 0]);
 }
 
+/// The closer is one of the pool's own threads, as when a runtime is dropped in a job: it waits for the others, and not for itself.
 #[test]
-fn a_job_that_waits_for_its_own_pool_is_told_no() {
-    let (pool, ledger) = (pool(1, PATIENT), Arc::new(Ledger::default()));
+fn a_job_that_waits_for_its_own_pool_waits_for_the_others() {
+    let (pool, ledger) = (pool(2, PATIENT), Arc::new(Ledger::default()));
     let (answer, answered) = mpsc::channel();
+    let (hold, held) = mpsc::channel::<()>();
+    pool.submit(job(&ledger, move || assert!(held.recv().is_err()))).expect("an open pool");
     let own = Arc::clone(&pool);
-    pool.submit(job(&ledger, move || answer.send(own.wait(None)).expect("the test waits"))).expect("an open pool");
-    assert_eq!(answered.recv(), Ok(false));
-    close(&pool);
+    let waits = job(&ledger, move || {
+        own.shutdown();
+        assert!(!own.wait(Some(Instant::now())), "another job runs");
+        answer.send(()).expect("the test waits");
+        assert!(own.wait(None));
+        answer.send(()).expect("the test waits");
+    });
+    pool.submit(waits).expect("an open pool");
+    answered.recv().expect("the first wait is over");
+    drop(hold);
+    answered.recv().expect("the second wait is over");
+    assert!(pool.wait(None));
+    assert_eq!(ledger.entries(), [2, 0, 0]);
 }

@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 use std::task::Waker;
 
 use super::state::State;
-use super::{Id, Ran};
+use super::{End, Id, Ran};
 use crate::list::{Linked, Links};
 use crate::sync::atomic::AtomicPtr;
 use crate::sync::{Tracked, UnsafeCell};
@@ -47,7 +47,7 @@ pub(super) struct Vtable {
     /// # Safety
     ///
     /// The caller gives up a `Runnable` of the cell.
-    pub(super) cancel: unsafe fn(NonNull<Header>),
+    pub(super) cancel: unsafe fn(NonNull<Header>) -> End,
     /// Hands a `Runnable` to the home.
     ///
     /// # Safety
@@ -87,6 +87,11 @@ impl Header {
     /// The task's id.
     pub(crate) fn id(&self) -> Id {
         self.id
+    }
+
+    /// Where the task was spawned.
+    pub(crate) fn location(&self) -> &'static Location<'static> {
+        self.location
     }
 
     /// Hands a `Runnable` that a wake has made to the home.

@@ -38,8 +38,12 @@ impl Id {
         Id(NonZeroU64::new(next).expect("ids start at one"))
     }
 
+    /// The id of a number, if it is one.
+    pub(crate) fn from_number(number: u64) -> Option<Id> {
+        NonZeroU64::new(number).map(Id)
+    }
+
     /// The number itself.
-    #[cfg(test)]
     pub(crate) fn get(self) -> u64 {
         self.0.get()
     }

@@ -229,6 +229,18 @@ impl std::panic::UnwindSafe for AbortHandle {}
 impl std::panic::RefUnwindSafe for AbortHandle {}
 
 impl AbortHandle {
+    /// A handle for the task of a header.
+    ///
+    /// # Safety
+    ///
+    /// The cell is alive.
+    pub(crate) unsafe fn of(task: NonNull<Header>) -> AbortHandle {
+        // SAFETY: handed on from the caller.
+        let header = unsafe { task.as_ref() };
+        header.state.add_ref();
+        AbortHandle { task: Some(task), id: header.id }
+    }
+
     fn header(&self) -> Option<&Header> {
         // SAFETY: our REF keeps the cell alive.
         self.task.as_ref().map(|task| unsafe { task.as_ref() })

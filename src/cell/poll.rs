@@ -4,12 +4,12 @@ use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::ptr::NonNull;
+use std::ptr::{NonNull, null_mut};
 use std::task::{Context, Poll};
 
 use super::error::{cancelled, panicked};
 use super::state::{Complete, Start, Suspend};
-use super::{Header, JoinError, Ran, Runnable, Schedule, waker};
+use super::{End, Header, JoinError, Ran, Runnable, Schedule, waker};
 use crate::memory;
 use crate::sync::UnsafeCell;
 use crate::sync::atomic::Ordering;
@@ -50,7 +50,7 @@ pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>, home:
         Start::Poll { filed } => filed,
         Start::Cancel { filed } => {
             // SAFETY: we are the poller.
-            unsafe { drop_future_and_end::<F, S>(header, filed) };
+            let _ = unsafe { drop_future_and_end::<F, S>(header, filed, home) };
             return Ran::Ended;
         }
     };
@@ -70,23 +70,23 @@ pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>, home:
             unsafe { Pin::new_unchecked(future) }.poll(&mut cx)
         }))
     });
-    match polled {
+    let _ = match polled {
         // SAFETY: we are the poller.
         Ok(Poll::Pending) => return unsafe { suspend::<S>(header, filed) },
         // SAFETY: as above; the future is finished.
-        Ok(Poll::Ready(output)) => unsafe { end::<F, S>(header, filed, Ok(output)) },
+        Ok(Poll::Ready(output)) => unsafe { end::<F, S>(header, filed, home, Ok(output)) },
         // SAFETY: as above.
-        Err(payload) => unsafe { end::<F, S>(header, filed, Err(panicked(cell.header.id, payload))) },
-    }
+        Err(payload) => unsafe { end::<F, S>(header, filed, home, Err(panicked(cell.header.id, payload))) },
+    };
     Ran::Ended
 }
 
 /// See [`Vtable::cancel`](super::header::Vtable).
-pub(super) unsafe fn cancel<F: Future, S: Schedule>(header: NonNull<Header>) {
+pub(super) unsafe fn cancel<F: Future, S: Schedule>(header: NonNull<Header>) -> End {
     // SAFETY: the `Runnable` keeps the cell alive, and this function stands in the vtable of a `Cell<F>`.
     let (Start::Poll { filed } | Start::Cancel { filed }) = unsafe { cell::<F>(header) }.header.state.start();
     // SAFETY: we are the poller.
-    unsafe { drop_future_and_end::<F, S>(header, filed) };
+    unsafe { drop_future_and_end::<F, S>(header, filed, null_mut()) }
 }
 
 /// See [`Vtable::schedule`](super::header::Vtable).
@@ -138,20 +138,21 @@ unsafe fn suspend<S: Schedule>(header: NonNull<Header>, filed: bool) -> Ran {
 ///
 /// # Safety
 ///
-/// The caller is the poller of a `Cell<F>` whose homes are of type `S`.
-unsafe fn drop_future_and_end<F: Future, S: Schedule>(header: NonNull<Header>, filed: bool) {
+/// The caller is the poller of a `Cell<F>` whose homes are of type `S`; `counts` is null or a live one.
+unsafe fn drop_future_and_end<F: Future, S: Schedule>(header: NonNull<Header>, filed: bool, counts: *mut ()) -> End {
     // SAFETY: RUNNING keeps the cell alive.
     let id = unsafe { header.as_ref() }.id;
     // SAFETY: handed on from the caller.
-    unsafe { end::<F, S>(header, filed, Err(cancelled(id))) };
+    unsafe { end::<F, S>(header, filed, counts, Err(cancelled(id))) }
 }
 
-/// Drops the future, stores the output for whoever wants it, and ends the task.
+/// Drops the future, has `counts` count the end if it is not null, stores the output for whoever wants it, and ends the task.
 ///
 /// # Safety
 ///
-/// The caller is the poller of a `Cell<F>` whose homes are of type `S`. It does not touch the task afterwards.
-unsafe fn end<F: Future, S: Schedule>(header: NonNull<Header>, filed: bool, output: Output<F>) {
+/// The caller is the poller of a `Cell<F>` whose homes are of type `S`; `counts` is null or a live one. It does not touch the
+/// task afterwards.
+unsafe fn end<F: Future, S: Schedule>(header: NonNull<Header>, filed: bool, counts: *mut (), output: Output<F>) -> End {
     // SAFETY: RUNNING keeps the cell alive until `complete`.
     let cell = unsafe { cell::<F>(header) };
     let dropped = catch_unwind(AssertUnwindSafe(|| {
@@ -173,6 +174,11 @@ unsafe fn end<F: Future, S: Schedule>(header: NonNull<Header>, filed: bool, outp
         // SAFETY: we are the poller, and the task was filed there.
         unsafe { live.unfile(header) };
     }
+    let how = match &output {
+        Ok(_) => End::Completed,
+        Err(error) if error.is_panic() => End::Panicked,
+        Err(_) => End::Cancelled,
+    };
     let mut stored = cell.header.state.wants_output();
     if stored {
         // SAFETY: the place is free and still ours.
@@ -180,8 +186,13 @@ unsafe fn end<F: Future, S: Schedule>(header: NonNull<Header>, filed: bool, outp
     } else {
         contained("the destructor of an output", move || drop(output));
     }
+    // SAFETY: handed on from the caller.
+    if let Some(home) = unsafe { counts.cast::<S>().as_ref() } {
+        home.settle(how);
+    }
     // SAFETY: handed on from the caller; the future is gone.
     unsafe { complete::<F>(header, &mut stored) };
+    how
 }
 
 /// # Safety

@@ -8,9 +8,10 @@ use std::ptr::NonNull;
 
 use super::header::Vtable;
 use super::poll::{self, Cell};
-use super::{Header, JoinHandle, Schedule};
+use super::{End, Header, JoinHandle, Schedule};
 use crate::memory;
 use crate::sync::UnsafeCell;
+use crate::sync::atomic::Ordering;
 
 /// The single right to poll a task. Queues hold these.
 ///
@@ -41,6 +42,25 @@ impl Runnable {
         let poll = unsafe { header.as_ref() }.vtable.poll;
         // SAFETY: we give up our `Runnable`; `spawn` was told the same `S`.
         unsafe { poll(header, (&raw const *home).cast_mut().cast()) }
+    }
+
+    /// Drops the future, and ends the task as cancelled; or by a panic, if the destructor panics. The caller counts it.
+    #[cold]
+    pub(crate) fn cancel(self) -> End {
+        let header = self.into_raw();
+        // SAFETY: a `Runnable` keeps the cell alive.
+        let cancel = unsafe { header.as_ref() }.vtable.cancel;
+        // SAFETY: we give up our `Runnable`.
+        unsafe { cancel(header) }
+    }
+
+    /// Files a task that has not been queued yet, and stays filed in `home` until it ends.
+    pub(crate) fn file_in<S: Schedule>(&self, home: &S) {
+        // Ordering: Relaxed — whoever gets the `Runnable`, or finds the task in the list, sees it.
+        self.header().home.store((&raw const *home).cast_mut().cast(), Ordering::Relaxed);
+        self.header().state.file();
+        // SAFETY: we hold the `Runnable` of a task that has not been filed; its poller takes it out before it ends.
+        unsafe { home.live().file(self.0) };
     }
 
     /// The task's header.
@@ -86,7 +106,7 @@ impl Drop for Runnable {
         // SAFETY: a `Runnable` keeps the cell alive.
         let cancel = unsafe { self.0.as_ref() }.vtable.cancel;
         // SAFETY: we give up our `Runnable`.
-        unsafe { cancel(self.0) };
+        let _ = unsafe { cancel(self.0) };
     }
 }
 

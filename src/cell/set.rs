@@ -1,9 +1,10 @@
 //! The live list: the suspended tasks of one seat.
 
 use std::fmt;
+use std::panic::Location;
 use std::ptr::NonNull;
 
-use super::{Header, Runnable};
+use super::{Header, Id, Runnable};
 use crate::list::List;
 use crate::sync::Mutex;
 
@@ -46,7 +47,23 @@ impl LiveSet {
     ///
     /// A task in its first poll is not filed yet, and in no queue: whoever wants all of them comes when nobody polls with this home.
     pub(crate) fn cancel_all(&self) -> Vec<Runnable> {
-        self.walk(Header::cancel).into_iter().flatten().collect()
+        self.cancel_all_but(|_| false)
+    }
+
+    /// As [`LiveSet::cancel_all`], of those that `spared` does not speak for. It is asked under the lock.
+    pub(crate) fn cancel_all_but(&self, spared: impl Fn(Id) -> bool) -> Vec<Runnable> {
+        // SAFETY: a linked task is alive.
+        let id = |task: NonNull<Header>| unsafe { task.as_ref() }.id;
+        self.walk(|task| if spared(id(task)) { None } else { Header::cancel(task) }).into_iter().flatten().collect()
+    }
+
+    /// Who is filed, and where it was spawned.
+    pub(crate) fn all(&self) -> Vec<(Id, &'static Location<'static>)> {
+        self.walk(|task| {
+            // SAFETY: a linked task is alive.
+            let header = unsafe { task.as_ref() };
+            (header.id, header.location)
+        })
     }
 
     /// Whether every filed task has ended.

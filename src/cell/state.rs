@@ -141,6 +141,12 @@ impl State {
         })
     }
 
+    /// A task that has not been queued yet is filed.
+    pub(crate) fn file(&self) {
+        // Ordering: Relaxed — read by whoever gets the `Runnable`.
+        self.0.fetch_or(FILED, Ordering::Relaxed);
+    }
+
     /// The `Runnable` is used: queued → running.
     pub(crate) fn start(&self) -> Start {
         // Ordering: Acquire — pairs with the Release of every wake since the last poll (they form one release sequence) and

@@ -10,6 +10,7 @@ use crate::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use crate::sync::{Arc, CachePadded, Mutex};
 use crate::timer::TimerWheel;
 
+use super::census::Polling;
 use super::{Pool, Settings};
 
 /// What outlives the worker: the thief's end of the ring, LIFO slot, parker, wheel, live list, counters, and the lease.
@@ -22,6 +23,10 @@ pub(crate) struct Seat {
     pub(crate) wheel: Arc<TimerWheel>,
     pub(crate) live: CachePadded<LiveSet>,
     pub(crate) stats: CachePadded<Stats>,
+    /// The task that is being polled here.
+    pub(crate) polling: CachePadded<Polling>,
+    /// The worker knows that the runtime drains.
+    pub(super) heard: AtomicBool,
     /// The sentinel has seen the same poll twice: what waits here may be taken, down to the last task.
     stalled: AtomicBool,
     /// Nobody sits here.
@@ -45,6 +50,8 @@ impl Seat {
             wheel,
             live: CachePadded::new(LiveSet::new()),
             stats: CachePadded::new(Stats::new()),
+            polling: CachePadded::new(Polling::new()),
+            heard: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
             lease: Mutex::new(Some(Box::new(local))),
             pool: AtomicPtr::new(std::ptr::null_mut()),
@@ -74,6 +81,13 @@ impl Seat {
     /// Gives the seat back.
     pub(crate) fn return_lease(&self, local: Box<Local>) {
         *self.lease.lock() = Some(local);
+        // The last to end here need not have been polled to the worker's next rest.
+        self.pool().look_if_draining();
+    }
+
+    /// Whether nobody sits here.
+    pub(crate) fn is_vacant(&self) -> bool {
+        self.lease.lock().is_some()
     }
 
     /// Whether the sentinel thinks that the seat's worker is stuck.

@@ -72,7 +72,7 @@ impl ResizeError {
     pub(crate) fn in_phase(phase: Phase) -> Option<ResizeError> {
         match phase {
             Phase::Running => None,
-            Phase::Draining => Some(ResizeError::Draining),
+            Phase::Draining | Phase::Drained | Phase::Overdue => Some(ResizeError::Draining),
             Phase::Cancelling | Phase::Closed => Some(ResizeError::ShutDown),
         }
     }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Instant;
 
 use crate::context;
 use crate::memory::OpenShelves;
@@ -36,9 +37,20 @@ impl Wake for Root {
     }
 }
 
-/// Polls `future` until it is ready; `drive` says that this thread may run the runtime's tasks meanwhile.
+/// What is sure about the runtime while a `block_on` lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// It is not shut down, and this thread may run its tasks.
+    Driving,
+    /// It is not shut down, or the future is ready at the latest when it is.
+    Open,
+    /// Nothing.
+    Nothing,
+}
+
+/// Polls `future` until it is ready.
 #[track_caller]
-pub(super) fn block_on<F: Future>(pool: &Arc<Pool>, future: F, drive: bool) -> F::Output {
+pub(super) fn block_on<F: Future>(pool: &Arc<Pool>, future: F, keep: Keep) -> F::Output {
     assert!(
         !context::is_polling(),
         "block_on was called from inside of async code, where it would block the worker: `.await` the future, or call \
@@ -49,9 +61,12 @@ pub(super) fn block_on<F: Future>(pool: &Arc<Pool>, future: F, drive: bool) -> F
     let mut cx = Context::from_waker(&waker);
     let mut future = pin!(future);
     let _stay = context::enter(Arc::clone(pool));
-    let _line = drive.then(|| Line { root: &root });
+    // The root is not the job in which this may be called.
+    let _no_task = context::no_task();
+    let _line = (keep == Keep::Driving).then(|| Line { root: &root });
+    let mut end = End { pool, listens: None, deadline: None };
     loop {
-        if drive {
+        if keep == Keep::Driving {
             if let Some(output) = drive_seat(&root, future.as_mut(), &mut cx) {
                 return output;
             }
@@ -59,7 +74,41 @@ pub(super) fn block_on<F: Future>(pool: &Arc<Pool>, future: F, drive: bool) -> F
         if let Some(output) = poll_root(&root, future.as_mut(), &mut cx) {
             return output;
         }
-        root.parker.park(None);
+        root.parker.park(if keep == Keep::Nothing { end.limit(&waker) } else { None });
+        assert!(
+            !end.has_come() || root.word.has_wake(),
+            "the runtime was shut down while `Handle::block_on` waited, and nothing has woken its future since; keep the \
+             `Runtime` until `block_on` returns, or select on `Handle::draining`"
+        );
+    }
+}
+
+/// The end of a runtime that somebody waits in without keeping it.
+struct End<'a> {
+    pool: &'a Pool,
+    listens: Option<usize>,
+    deadline: Option<Instant>,
+}
+
+impl End<'_> {
+    /// How long to wait for a wake: the grace, once the runtime is closed; that of which the future knows has been told by then.
+    fn limit(&mut self, waker: &Waker) -> Option<Instant> {
+        let closing = &self.pool.ledger.closing;
+        let open = if self.listens.is_none() { closing.enrol(&mut self.listens, waker) } else { !closing.is_over() };
+        if !open && self.deadline.is_none() {
+            self.deadline = Instant::now().checked_add(self.pool.settings.shutdown_grace);
+        }
+        self.deadline
+    }
+
+    fn has_come(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+}
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.pool.ledger.closing.leave(&mut self.listens);
     }
 }
 
@@ -96,6 +145,7 @@ fn drive_to_the_end<F: Future>(
     cx: &mut Context<'_>,
 ) -> Option<F::Output> {
     let _polling = context::polling();
+    let _drives = context::drives();
     loop {
         if root.word.has_wake() {
             if let Some(output) = poll_root(root, future.as_mut(), cx) {

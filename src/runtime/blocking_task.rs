@@ -6,10 +6,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::blocking::{Job, Refusal};
-use crate::cell::{self, JoinHandle, LiveSet, Runnable, Schedule};
-use crate::context;
+use crate::cell::{self, JoinHandle, Runnable};
+use crate::ledger::Jobs;
+use crate::phase::Phase;
 use crate::pool::Pool;
 use crate::sync::Arc;
+use crate::sync::atomic::Ordering;
+use crate::{context, schedule};
 
 /// The future of a blocking job: ready at its first poll.
 struct Blocking<F>(Option<F>);
@@ -26,21 +29,6 @@ impl<F: FnOnce() -> R, R> Future for Blocking<F> {
     }
 }
 
-/// The home of jobs, which never suspend: nothing is ever scheduled or filed there.
-#[derive(Debug)]
-struct Nowhere;
-
-// SAFETY: it has no size and no state; any reference to it is good for ever.
-unsafe impl Schedule for Nowhere {
-    fn schedule(&self, _: Runnable) {
-        unreachable!("a blocking job is never idle, so it is never woken");
-    }
-
-    fn live(&self) -> &LiveSet {
-        unreachable!("a blocking job never suspends, so it is never filed");
-    }
-}
-
 /// A job on its way through the blocking pool.
 struct BlockingJob {
     runnable: Runnable,
@@ -49,16 +37,34 @@ struct BlockingJob {
 
 impl Job for BlockingJob {
     fn run(self: Box<Self>) {
+        // After the drain's deadline nothing begins any more.
+        if self.pool.phase.load() == Phase::Overdue {
+            return self.cancel();
+        }
         let BlockingJob { runnable, pool } = *self;
-        let _stay = context::enter(pool);
-        let outer = context::set_task(Some(runnable.header().id()));
-        let _ = runnable.run(&Nowhere);
-        context::set_task(outer);
+        {
+            let _stay = context::enter(Arc::clone(&pool));
+            let _job = context::job(&pool);
+            let outer = context::set_task(Some(runnable.header().into()));
+            let _ = runnable.run(&pool.ledger.jobs);
+            context::set_task(outer);
+        }
+        leave(&pool);
     }
 
     fn cancel(self: Box<Self>) {
-        // Dropping the runnable drops the function, and the handle resolves as cancelled.
-        drop(self.runnable);
+        let BlockingJob { runnable, pool } = *self;
+        // Dropping the future drops the function, and the handle resolves as cancelled.
+        let end = pool.cancel_late(runnable);
+        pool.ledger.jobs.tally.count(end);
+        leave(&pool);
+    }
+}
+
+/// A job has ended.
+fn leave(pool: &Pool) {
+    if pool.ledger.gate.leave() {
+        pool.look();
     }
 }
 
@@ -68,7 +74,15 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    let (runnable, handle) = cell::spawn::<_, Nowhere>(Blocking(Some(function)), location);
+    let (runnable, handle) = cell::spawn::<_, Jobs>(Blocking(Some(function)), location);
+    if !schedule::pass(pool) {
+        pool.ledger.refusals.say(pool.clock.now(), location);
+        drop(runnable);
+        return handle;
+    }
+    // Ordering: Release — pairs with the Acquire in `Pool::alive`: a job that is counted here is counted by the gate.
+    pool.ledger.jobs.entered.fetch_add(1, Ordering::Release);
+    runnable.file_in(&pool.ledger.jobs);
     let job = Box::new(BlockingJob { runnable, pool: Arc::clone(pool) });
     if let Err(refused) = pool.blocking.submit(job) {
         if let Refusal::NoThread(_) = refused.why {

@@ -4,12 +4,14 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::panic::Location;
+use std::time::Duration;
 
-use super::{Resize, RuntimeFlavor, RuntimeMetrics, block_on, blocking_task};
+use super::block_on::Keep;
+use super::{Drain, Draining, Resize, RuntimeFlavor, RuntimeMetrics, SpawnError, block_on, blocking_task};
 use crate::cell::JoinHandle;
 use crate::pool::Pool;
 use crate::sync::Arc;
-use crate::{context, resize, schedule};
+use crate::{context, drain, resize, schedule};
 
 /// A handle to a runtime: spawn with it from any thread.
 ///
@@ -64,6 +66,85 @@ impl Handle {
         handle
     }
 
+    /// Spawns a task if the runtime takes it.
+    ///
+    /// A runtime that drains takes tasks from its own tasks and blocking jobs only, until the deadline, and then from nobody; one that is
+    /// shut down takes none.
+    ///
+    /// # Errors
+    ///
+    /// The future, if the runtime does not take it.
+    ///
+    /// ```
+    /// # let runtime = heist::runtime::Runtime::new().unwrap();
+    /// # let handle = runtime.handle().clone();
+    /// assert!(handle.try_spawn(async {}).is_ok());
+    /// drop(runtime);
+    /// let future = handle.try_spawn(async { 5 }).unwrap_err().into_inner();
+    /// assert_eq!(handle.block_on(future), 5);
+    /// ```
+    #[track_caller]
+    pub fn try_spawn<F>(&self, future: F) -> Result<JoinHandle<F::Output>, SpawnError<F>>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        if !schedule::admit(&self.pool) {
+            return Err(SpawnError::new(future));
+        }
+        let (runnable, handle) = schedule::make(future, Location::caller());
+        schedule::queue_admitted(&self.pool, runnable);
+        Ok(handle)
+    }
+
+    /// Begins to drain the runtime: no task comes in from outside any more, and those that live have until `deadline` from now to end.
+    ///
+    /// It acts at once, whether or not the [`Drain`] is polled.
+    ///
+    /// * Everything that awaits [`Handle::draining`] is woken: an accept loop stops, a long task comes to its end.
+    /// * Spawns from outside, that is from threads that are not the runtime's and from the root future of a `block_on`, are refused:
+    ///   `spawn` answers a handle that resolves as cancelled (an error that names the place is logged, at most one a second), and
+    ///   [`try_spawn`](Handle::try_spawn) gives the future back. Tasks and blocking jobs that live may spawn; so may destructors, and
+    ///   wakers that a worker calls. What they spawn is counted, too.
+    /// * When nobody lives any more, or at the deadline, nobody may spawn. What lives at the deadline is cancelled, and its future dropped.
+    ///   For polls, jobs and destructors that do not return the report waits for
+    ///   [`Builder::shutdown_grace`](super::Builder::shutdown_grace) after the deadline, and no longer.
+    ///
+    /// When the report is there, the destructor of every task and job that it counts has run, and its handle is finished; except for what
+    /// does not return, which is named in [`DrainReport::stragglers`](super::DrainReport::stragglers). Outputs stay readable by
+    /// their handles. The runtime is not shut down: sockets and timers work, and whoever was excused (see [`Drain`]) goes on. Drop the
+    /// [`Runtime`](super::Runtime) to end it.
+    ///
+    /// A second drain joins the first, keeps its deadline, and answers the same report. A drain of a runtime that is shut down
+    /// meanwhile, or has been, ends with it. On a current-thread runtime tasks run only inside of `block_on`, or
+    /// [`Drain::wait`]; at the deadline they are dropped also if nobody is there.
+    ///
+    /// A task that waits for another one that waits for the drain is waited for: these three end at the deadline.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let runtime = heist::runtime::Runtime::new().unwrap();
+    /// let report = runtime.block_on(async {
+    ///     let late = heist::spawn(std::future::pending::<()>());
+    ///     let report = heist::runtime::Handle::current().drain(Duration::ZERO).await;
+    ///     assert!(late.await.unwrap_err().is_cancelled());
+    ///     report
+    /// });
+    /// assert_eq!((report.cancelled, report.stragglers.len()), (1, 1));
+    /// println!("{report}");
+    /// ```
+    pub fn drain(&self, deadline: Duration) -> Drain {
+        drain::begin(&self.pool, deadline);
+        Drain::new(&self.pool)
+    }
+
+    /// Resolves when a drain or the shutdown of the runtime begins, or if it has begun: what an accept loop selects on. It can be awaited
+    /// anywhere.
+    pub fn draining(&self) -> Draining {
+        Draining::new(&self.pool)
+    }
+
     /// Runs a function that may block; see [`task::spawn_blocking`](crate::task::spawn_blocking).
     #[track_caller]
     pub fn spawn_blocking<F, R>(&self, function: F) -> JoinHandle<R>
@@ -80,10 +161,11 @@ impl Handle {
     ///
     /// # Panics
     ///
-    /// If this thread is polling a future already, and if `future` panics.
+    /// If this thread is polling a future already, and if `future` panics. And if the runtime has been shut down, and `future` still
+    /// waits when [`Builder::shutdown_grace`](super::Builder::shutdown_grace) has passed since: what it waits for may never come. A future that does not need the runtime works on a closed one.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        block_on::block_on(&self.pool, future, false)
+        block_on::block_on(&self.pool, future, Keep::Nothing)
     }
 
     /// Enters the runtime; see [`Runtime::enter`](super::Runtime::enter).

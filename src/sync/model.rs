@@ -14,6 +14,11 @@ pub(crate) mod thread {
     pub(crate) fn is_finished<T>(_: &JoinHandle<T>) -> bool {
         false
     }
+
+    /// No model has a worker's thread to join.
+    pub(crate) fn join_until(thread: JoinHandle<()>, _: Option<std::time::Instant>) {
+        drop(thread);
+    }
 }
 
 pub(crate) mod hint {

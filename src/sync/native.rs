@@ -12,6 +12,18 @@ pub(crate) mod thread {
     pub(crate) fn is_finished<T>(thread: &JoinHandle<T>) -> bool {
         thread.is_finished()
     }
+
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    pub(crate) use super::super::join::join_until;
+
+    /// Waits for a thread to end if there is all the time; where a wait cannot be bounded, there is none.
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    pub(crate) fn join_until(thread: JoinHandle<()>, deadline: Option<std::time::Instant>) {
+        if deadline.is_none() {
+            // The thread catches its own panics.
+            let _ = thread.join();
+        }
+    }
 }
 
 pub(crate) mod hint {

@@ -1,0 +1,353 @@
+//! The books while a runtime drains: gate, excuses, and who notices that nobody is left. See `docs/drain.md`.
+
+use std::future::ready;
+
+use super::support::{Bell, Home, start};
+use crate::ledger::{Census, Ends, Ledger, Listeners, Who};
+use crate::park::Parker;
+use crate::phase::{Phase, PhaseWord};
+use crate::stats::Counter;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Arc, model};
+
+/// A runtime of which only the books are there.
+struct House {
+    ledger: Ledger,
+    phase: PhaseWord,
+    seats: Vec<Place>,
+}
+
+struct Place {
+    heard: AtomicBool,
+    spawned: Counter,
+    completed: Counter,
+    ended: Counter,
+    parker: Parker,
+}
+
+impl Census for House {
+    fn have_heard(&self) -> bool {
+        self.seats.iter().all(|seat| seat.heard.load(Ordering::Acquire))
+    }
+
+    fn ended(&self) -> u64 {
+        self.seats.iter().map(|seat| seat.ended.read()).sum()
+    }
+
+    fn started(&self) -> u64 {
+        self.seats.iter().map(|seat| seat.spawned.get()).sum()
+    }
+
+    fn ends(&self) -> Ends {
+        let completed = self.seats.iter().map(|seat| seat.completed.get()).sum();
+        self.ledger.strays.get() + Ends { completed, panicked: 0, cancelled: 0 }
+    }
+}
+
+impl House {
+    fn new(seats: usize) -> Arc<House> {
+        let place = || Place {
+            heard: AtomicBool::new(false),
+            spawned: Counter::new(),
+            completed: Counter::new(),
+            ended: Counter::new(),
+            parker: Parker::new(),
+        };
+        let seats = std::iter::repeat_with(place).take(seats).collect();
+        Arc::new(House { ledger: Ledger::new(), phase: PhaseWord::new(), seats })
+    }
+
+    /// What `drain` does, without a thread.
+    fn drain(&self) -> bool {
+        let first = self.ledger.begin(&self.phase, self, None);
+        for seat in &self.seats {
+            let _ = seat.parker.unpark();
+        }
+        self.look();
+        first
+    }
+
+    fn look(&self) {
+        self.ledger.look(&self.phase, self);
+    }
+
+    /// A worker counts a task in.
+    #[must_use]
+    fn spawn(&self, seat: usize) -> bool {
+        if self.phase.is_running() {
+            self.seats[seat].spawned.add(1);
+            return true;
+        }
+        self.ledger.gate.enter(Who::Insider)
+    }
+
+    /// A task lives that is not excused. Asks the phase: the book's lock would order what must not be ordered.
+    #[track_caller]
+    fn lives(&self) {
+        assert!(
+            self.phase.load() < Phase::Drained || self.phase.load() == Phase::Overdue,
+            "the report came while a task lived"
+        );
+    }
+
+    /// A worker counts a task out that has lived until now.
+    fn end(&self, seat: usize) {
+        self.lives();
+        self.seats[seat].completed.add(1);
+        self.seats[seat].ended.publish(1);
+    }
+
+    /// A worker before it sleeps.
+    fn settle_up(&self, seat: usize) {
+        if self.phase.load() != Phase::Running {
+            self.seats[seat].heard.store(true, Ordering::Release);
+            self.look();
+        }
+    }
+
+    #[track_caller]
+    fn completed(&self) -> u64 {
+        self.ledger.report().expect("everybody has left, and nobody has noticed").completed
+    }
+}
+
+/// drain × spawn × complete: a child is counted though its parent ends meanwhile, and the worker that goes to sleep is woken to look.
+#[test]
+fn the_report_waits_for_the_children_and_comes() {
+    model(|| {
+        let house = House::new(1);
+        house.seats[0].spawned.add(1);
+        let worker = {
+            let house = Arc::clone(&house);
+            start(move || {
+                assert!(house.spawn(0), "a live task may spawn");
+                house.end(0);
+                house.settle_up(0);
+                house.end(0);
+                house.settle_up(0);
+                house.seats[0].parker.park(None);
+                house.settle_up(0);
+            })
+        };
+        assert!(house.drain());
+        worker.join().expect("a worker");
+        assert!(house.completed() <= 2);
+    });
+}
+
+/// complete × complete: whoever looks last sees both.
+#[test]
+fn the_last_two_tasks_may_end_at_once() {
+    model(|| {
+        let house = House::new(2);
+        house.seats.iter().for_each(|seat| seat.spawned.add(1));
+        assert!(house.drain());
+        let worker = |seat| {
+            let house = Arc::clone(&house);
+            start(move || {
+                house.end(seat);
+                house.settle_up(seat);
+            })
+        };
+        let workers = [worker(0), worker(1)];
+        workers.into_iter().for_each(|worker| worker.join().expect("a worker"));
+        assert_eq!(house.completed(), 2);
+    });
+}
+
+/// A task hands its child to another worker and ends: the child's end is not seen without its beginning.
+#[test]
+fn a_child_that_ends_elsewhere_is_no_false_zero() {
+    model(|| {
+        let house = House::new(2);
+        house.seats[0].spawned.add(1);
+        house.seats.iter().for_each(|seat| seat.heard.store(true, Ordering::Release));
+        assert!(house.drain());
+        let worker = {
+            let house = Arc::clone(&house);
+            start(move || {
+                assert!(house.spawn(0), "a live task may spawn");
+                house.end(0);
+                house.end(0);
+                house.settle_up(0);
+            })
+        };
+        house.look();
+        house.look();
+        worker.join().expect("a worker");
+        assert_eq!(house.completed(), 2);
+    });
+}
+
+/// drain × enter × leave: an outsider is refused, or the report waits for its task, and comes.
+#[test]
+fn an_outsider_is_refused_or_waited_for() {
+    model(|| {
+        let house = House::new(0);
+        let outsider = {
+            let house = Arc::clone(&house);
+            start(move || {
+                if !house.ledger.gate.enter(Who::Outsider) {
+                    assert_ne!(house.phase.load(), Phase::Running, "refused without a reason");
+                    return false;
+                }
+                house.lives();
+                house.ledger.strays.count(crate::cell::End::Completed);
+                if house.ledger.gate.leave() {
+                    house.look();
+                }
+                true
+            })
+        };
+        assert!(house.drain());
+        let accepted = outsider.join().expect("an outsider");
+        assert!(house.completed() <= u64::from(accepted));
+        assert!(!house.ledger.gate.enter(Who::Insider), "nobody may enter after the report");
+    });
+}
+
+/// drain × drain: one begins, both find the gate closed, both get the same report.
+#[test]
+fn two_drains_are_one() {
+    model(|| {
+        let house = House::new(0);
+        let drain = |house: &House| {
+            let first = house.drain();
+            assert!(!house.ledger.gate.enter(Who::Outsider), "the drain has begun");
+            (first, house.ledger.report().expect("there is nobody").elapsed)
+        };
+        let other = {
+            let house = Arc::clone(&house);
+            start(move || drain(&house))
+        };
+        let (mine, other) = (drain(&house), other.join().expect("a drain"));
+        assert!(mine.0 != other.0 && mine.1 == other.1);
+    });
+}
+
+/// excuse × complete: an excused task that ends is not counted as excused and as ended.
+#[test]
+fn an_excused_task_that_ends_hides_nobody() {
+    model(|| {
+        let house = House::new(2);
+        house.seats.iter().for_each(|seat| seat.spawned.add(1));
+        assert!(house.drain());
+        house.seats.iter().for_each(|seat| seat.heard.store(true, Ordering::Release));
+        let home = Home::new();
+        let task = home.spawn(ready(()));
+        let excuse = house.ledger.excuse(task.abort_handle());
+        let worker = {
+            let (house, home) = (Arc::clone(&house), Arc::clone(&home));
+            start(move || {
+                home.run_all();
+                house.end(0);
+                house.settle_up(0);
+            })
+        };
+        house.look();
+        assert!(house.ledger.report().is_none(), "the other task lives");
+        worker.join().expect("a worker");
+        assert!(house.ledger.report().is_none(), "the other task lives");
+        house.end(1);
+        house.settle_up(1);
+        assert_eq!(house.completed(), 2);
+        let _ = house.ledger.accuse(excuse.expect("a place"));
+        drop(task);
+    });
+}
+
+/// drain × a spawn by a worker that runs no task: it may have seen the old phase.
+#[test]
+fn a_worker_that_has_not_heard_is_waited_for() {
+    model(|| {
+        let house = House::new(1);
+        let worker = {
+            let house = Arc::clone(&house);
+            start(move || {
+                let spawned = house.spawn(0);
+                house.settle_up(0);
+                if spawned {
+                    house.end(0);
+                }
+                house.settle_up(0);
+                house.seats[0].parker.park(None);
+                house.settle_up(0);
+                spawned
+            })
+        };
+        assert!(house.drain());
+        let spawned = worker.join().expect("a worker");
+        assert!(house.completed() <= u64::from(spawned));
+    });
+}
+
+/// seal × enter: who comes in after the count is refused, or the gate is not sealed.
+#[test]
+fn nobody_enters_between_the_count_and_the_seal() {
+    model(|| {
+        let house = House::new(1);
+        house.seats[0].heard.store(true, Ordering::Release);
+        assert!(house.ledger.begin(&house.phase, &*house, None));
+        let worker = {
+            let house = Arc::clone(&house);
+            start(move || {
+                let spawned = house.spawn(0);
+                if spawned {
+                    house.end(0);
+                }
+                house.settle_up(0);
+                u64::from(spawned)
+            })
+        };
+        house.look();
+        let spawned = worker.join().expect("a worker");
+        assert_eq!(house.completed(), spawned);
+    });
+}
+
+/// enrol × call: who waits is woken, or is told that it has happened.
+#[test]
+fn who_awaits_the_drain_is_woken_or_told() {
+    model(|| {
+        let listeners = Arc::new(Listeners::new());
+        let bell = Bell::new();
+        let caller = {
+            let listeners = Arc::clone(&listeners);
+            start(move || listeners.call())
+        };
+        let mut key = None;
+        let waits = listeners.enrol(&mut key, &bell.waker()) && listeners.enrol(&mut key, &bell.waker());
+        caller.join().expect("a caller");
+        assert!(!waits || bell.rings() == 1);
+        listeners.leave(&mut key);
+        assert!(bell.is_alone());
+    });
+}
+
+/// deadline × enter × complete: who came in before the gate was shut is waited for.
+#[test]
+fn the_deadline_shuts_the_gate_and_loses_nobody() {
+    model(|| {
+        let house = House::new(1);
+        house.seats[0].spawned.add(1);
+        assert!(house.drain());
+        let worker = {
+            let house = Arc::clone(&house);
+            start(move || {
+                let spawned = house.spawn(0);
+                house.end(0);
+                house.settle_up(0);
+                if spawned {
+                    house.end(0);
+                    house.settle_up(0);
+                }
+                1 + u64::from(spawned)
+            })
+        };
+        if house.ledger.expire(&house.phase) {
+            assert!(!house.ledger.gate.enter(Who::Insider));
+        }
+        let ended = worker.join().expect("a worker");
+        assert_eq!(house.completed(), ended);
+    });
+}

@@ -1,0 +1,336 @@
+//! The books of a runtime: who has come in, who has left, who is excused, and the report of a drain.
+//!
+//! The protocol is on [the drain's page](crate::drain).
+
+mod gate;
+mod listeners;
+mod refusals;
+mod report;
+mod tally;
+
+use std::time::Instant;
+
+use slab::Slab;
+
+use crate::cell::{AbortHandle, Id};
+use crate::phase::{Phase, PhaseWord};
+use crate::sync::{Condvar, Mutex};
+
+pub(crate) use gate::{Gate, Who};
+pub(crate) use listeners::Listeners;
+use refusals::Refusals;
+pub use report::{DrainReport, Straggler};
+pub(crate) use tally::{Ends, Jobs, Tally};
+
+/// The books. The counts of the seats are added by whoever looks: see [`Census`].
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    pub(crate) gate: Gate,
+    /// Tasks that have been ended by a thread without a seat.
+    pub(crate) strays: Tally,
+    pub(crate) jobs: Jobs,
+    pub(crate) refusals: Refusals,
+    /// Those who wait for a drain, or the shutdown, to begin.
+    pub(crate) beginning: Listeners,
+    /// Those who wait for the report.
+    pub(crate) reported: Listeners,
+    /// Those who wait in a `block_on` that does not keep the runtime, for its end.
+    pub(crate) closing: Listeners,
+    book: Mutex<Book>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Book {
+    /// The runtime is being shut down.
+    closing: bool,
+    /// The runtime has been shut down, and no task lives.
+    closed: bool,
+    drain: Option<Begun>,
+    timekeeper: Timekeeper,
+}
+
+/// The thread that keeps the deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Timekeeper {
+    Wanted,
+    There,
+    Gone,
+}
+
+/// A drain that has begun.
+#[derive(Debug)]
+struct Begun {
+    at: Instant,
+    deadline: Option<Instant>,
+    /// What had ended before.
+    base: Ends,
+    /// The deadline has come.
+    overdue: bool,
+    /// One for each `Drain` that a task has polled.
+    excused: Slab<AbortHandle>,
+    /// Who was excused when the report was made: they go on.
+    spared: Vec<Id>,
+    /// What has been cancelled since the deadline.
+    late: Vec<Straggler>,
+    report: Option<DrainReport>,
+}
+
+impl Begun {
+    fn is_excused(&self, id: Id) -> bool {
+        self.excused.iter().any(|(_, task)| task.id() == id)
+    }
+
+    /// The excused that live. A task that was seen alive here had not been counted out before.
+    fn excused(&self) -> Vec<Id> {
+        let alive = self.excused.iter().filter(|(_, task)| !task.is_finished());
+        let mut ids: Vec<Id> = alive.map(|(_, task)| task.id()).collect();
+        ids.sort();
+        ids.dedup();
+        ids
+    }
+}
+
+/// What the seats have counted.
+pub(crate) trait Census {
+    /// Every worker knows that the runtime drains: what it spawns from now on passes the gate.
+    fn have_heard(&self) -> bool;
+
+    /// Tasks that seats have counted out; read with Acquire, and before `started`.
+    fn ended(&self) -> u64;
+
+    /// Tasks that seats have counted in.
+    fn started(&self) -> u64;
+
+    /// How all tasks and jobs have ended.
+    fn ends(&self) -> Ends;
+}
+
+impl Ledger {
+    pub(crate) fn new() -> Self {
+        let book = Book { closing: false, closed: false, drain: None, timekeeper: Timekeeper::Wanted };
+        Ledger {
+            gate: Gate::new(),
+            strays: Tally::new(),
+            jobs: Jobs::new(),
+            refusals: Refusals::new(),
+            beginning: Listeners::new(),
+            reported: Listeners::new(),
+            closing: Listeners::new(),
+            book: Mutex::new(book),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Begins a drain. False if one has begun before.
+    #[must_use]
+    pub(crate) fn begin(&self, phase: &PhaseWord, census: &impl Census, deadline: Option<Instant>) -> bool {
+        let mut book = self.book.lock();
+        if book.drain.is_some() {
+            return false;
+        }
+        let base = census.ends();
+        // The phase first: whoever is refused sees it.
+        phase.advance(Phase::Draining);
+        self.gate.close();
+        let (excused, spared, late) = (Slab::new(), Vec::new(), Vec::new());
+        let at = Instant::now();
+        book.drain = Some(Begun { at, deadline, base, overdue: false, excused, spared, late, report: None });
+        let nobody_lives = book.closed;
+        drop(book);
+        if nobody_lives {
+            self.settle(census, Vec::new());
+        }
+        true
+    }
+
+    /// Whether a drain has begun and its report is not there yet.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.book.lock().pending().is_some()
+    }
+
+    pub(crate) fn report(&self) -> Option<DrainReport> {
+        self.book.lock().drain.as_ref()?.report.clone()
+    }
+
+    /// Whoever has ended a task calls this before it goes to sleep: was it the last one?
+    pub(crate) fn look(&self, phase: &PhaseWord, census: &impl Census) {
+        let mut book = self.book.lock();
+        let Some(drain) = book.pending() else { return };
+        if !census.have_heard() {
+            return;
+        }
+        // Who has ended, before who has started: each of the former is among the latter.
+        let ended = census.ended() + self.gate.left();
+        let excused = drain.excused().len() as u64;
+        let entered = self.gate.entered();
+        if ended + excused != census.started() + entered.count() {
+            return;
+        }
+        // Past the deadline nobody can come in any more.
+        if !drain.overdue && !self.gate.seal(entered) {
+            return;
+        }
+        phase.advance(Phase::Drained);
+        drain.make_report(census, Vec::new());
+        drop(book);
+        self.publish();
+    }
+
+    /// Makes the report, whoever still lives.
+    pub(crate) fn settle(&self, census: &impl Census, left: Vec<Straggler>) {
+        let mut book = self.book.lock();
+        let Some(drain) = book.pending() else { return };
+        self.gate.shut();
+        drain.make_report(census, left);
+        drop(book);
+        self.publish();
+    }
+
+    fn publish(&self) {
+        self.changed.notify_all();
+        self.reported.call();
+    }
+
+    /// The deadline has come: nobody may come in any more. False if the report is there.
+    #[must_use]
+    pub(crate) fn expire(&self, phase: &PhaseWord) -> bool {
+        let mut book = self.book.lock();
+        let Some(drain) = book.pending() else { return false };
+        drain.overdue = true;
+        self.gate.shut();
+        phase.advance(Phase::Overdue);
+        true
+    }
+
+    /// The runtime is being shut down: nobody may come in any more.
+    pub(crate) fn close(&self) {
+        self.book.lock().closing = true;
+        self.gate.shut();
+        self.changed.notify_all();
+    }
+
+    /// The runtime has been shut down, and no task lives: a drain that has not ended ends now.
+    pub(crate) fn closed(&self, census: &impl Census) {
+        self.book.lock().closed = true;
+        self.settle(census, Vec::new());
+    }
+
+    /// Excuses a task for as long as it holds the answered place. Nobody is excused after the deadline, or the report.
+    pub(crate) fn excuse(&self, task: AbortHandle) -> Option<usize> {
+        let mut book = self.book.lock();
+        let drain = book.pending().filter(|drain| !drain.overdue)?;
+        Some(drain.excused.insert(task))
+    }
+
+    /// Who holds the place `key`.
+    pub(crate) fn is_excused_as(&self, key: usize, id: Id) -> bool {
+        let book = self.book.lock();
+        book.drain.as_ref().and_then(|drain| drain.excused.get(key)).is_some_and(|task| task.id() == id)
+    }
+
+    /// Gives the place back. Answers the task if it has to be cancelled like the others now.
+    #[must_use]
+    pub(crate) fn accuse(&self, key: usize) -> Option<AbortHandle> {
+        let mut book = self.book.lock();
+        let drain = book.drain.as_mut()?;
+        let task = drain.excused.try_remove(key)?;
+        let cancel = drain.overdue && drain.report.is_none() && !drain.is_excused(task.id());
+        drop(book);
+        cancel.then_some(task)
+    }
+
+    /// Whether a task may go on after the deadline.
+    pub(crate) fn is_spared(&self, id: Id) -> bool {
+        let book = self.book.lock();
+        let Some(drain) = &book.drain else { return true };
+        match drain.report {
+            None => drain.is_excused(id),
+            Some(_) => drain.spared.contains(&id),
+        }
+    }
+
+    /// A task is cancelled because it is late.
+    pub(crate) fn note_late(&self, straggler: Straggler) {
+        if let Some(drain) = self.book.lock().pending() {
+            drain.late.push(straggler);
+        }
+    }
+
+    /// The caller is to keep the deadline, if it can; else it says so by [`Ledger::resign`].
+    #[must_use]
+    pub(crate) fn wants_timekeeper(&self) -> bool {
+        let mut book = self.book.lock();
+        let wanted = book.timekeeper == Timekeeper::Wanted && book.pending().is_some();
+        if wanted {
+            book.timekeeper = Timekeeper::There;
+        }
+        wanted
+    }
+
+    /// There is no thread to keep the deadline.
+    pub(crate) fn resign(&self) {
+        self.book.lock().timekeeper = Timekeeper::Wanted;
+    }
+
+    /// The timekeeper leaves.
+    pub(crate) fn timekeeper_goes(&self) {
+        self.book.lock().timekeeper = Timekeeper::Gone;
+        self.changed.notify_all();
+    }
+
+    /// Waits until no timekeeper is there, at most until `deadline`.
+    pub(crate) fn wait_for_timekeeper(&self, deadline: Option<Instant>) {
+        self.wait(deadline, |book| book.timekeeper != Timekeeper::There);
+    }
+
+    /// Waits for the report, for the drain's deadline, or for the shutdown. True if the deadline came.
+    #[must_use]
+    pub(crate) fn wait_for_deadline(&self) -> bool {
+        let deadline = self.book.lock().drain.as_ref().and_then(|drain| drain.deadline);
+        !self.wait(deadline, |book| book.closing || book.pending().is_none())
+    }
+
+    /// Waits for the report, at most until `deadline`.
+    pub(crate) fn wait_for_report(&self, deadline: Option<Instant>) {
+        self.wait(deadline, |book| book.pending().is_none());
+    }
+
+    /// True if it has happened, false if the deadline came first.
+    fn wait(&self, deadline: Option<Instant>, mut happened: impl FnMut(&mut Book) -> bool) -> bool {
+        let mut book = self.book.lock();
+        while !happened(&mut book) {
+            match deadline {
+                None => self.changed.wait(&mut book),
+                Some(deadline) if Instant::now() < deadline => {
+                    self.changed.wait_until(&mut book, deadline);
+                }
+                Some(_) => return false,
+            }
+        }
+        true
+    }
+}
+
+impl Book {
+    /// The drain that has begun and has not been reported.
+    fn pending(&mut self) -> Option<&mut Begun> {
+        self.drain.as_mut().filter(|drain| drain.report.is_none())
+    }
+}
+
+impl Begun {
+    fn make_report(&mut self, census: &impl Census, left: Vec<Straggler>) {
+        self.spared = self.excused();
+        let mut stragglers = std::mem::take(&mut self.late);
+        for straggler in left {
+            let known = stragglers.iter().any(|other| other.id == straggler.id) || self.spared.contains(&straggler.id);
+            if !known {
+                stragglers.push(straggler);
+            }
+        }
+        let Ends { completed, panicked, cancelled } = census.ends() - self.base;
+        let elapsed = self.at.elapsed();
+        self.report = Some(DrainReport { completed, panicked, cancelled, stragglers, elapsed });
+    }
+}

@@ -1,0 +1,71 @@
+//! Those who wait for something that happens once.
+
+use std::task::Waker;
+
+use slab::Slab;
+
+use crate::sync::Mutex;
+use crate::wakes::Wakes;
+
+/// Wakers to be woken when it happens; afterwards nobody is taken any more. No waker is cloned, woken or dropped under the lock.
+#[derive(Debug)]
+pub(crate) struct Listeners(Mutex<List>);
+
+#[derive(Debug)]
+struct List {
+    wakers: Slab<Waker>,
+    over: bool,
+}
+
+impl Listeners {
+    pub(crate) fn new() -> Self {
+        Listeners(Mutex::new(List { wakers: Slab::new(), over: false }))
+    }
+
+    /// Leaves a waker in the place `key`, which is made at the first call. False if it has happened.
+    pub(crate) fn enrol(&self, key: &mut Option<usize>, waker: &Waker) -> bool {
+        let waker = waker.clone();
+        let mut list = self.0.lock();
+        if list.over {
+            *key = None;
+            drop(list);
+            return false;
+        }
+        let old = match *key {
+            Some(key) => Some(std::mem::replace(&mut list.wakers[key], waker)),
+            None => {
+                *key = Some(list.wakers.insert(waker));
+                None
+            }
+        };
+        drop(list);
+        drop(old);
+        true
+    }
+
+    /// Gives the place back.
+    pub(crate) fn leave(&self, key: &mut Option<usize>) {
+        let Some(key) = key.take() else { return };
+        let mut list = self.0.lock();
+        // After it has happened the places are gone.
+        let waker = list.wakers.try_remove(key);
+        drop(list);
+        drop(waker);
+    }
+
+    /// Whether it has happened.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.lock().over
+    }
+
+    /// It happens: wakes everybody.
+    pub(crate) fn call(&self) {
+        let mut wakes = Wakes::new();
+        let mut list = self.0.lock();
+        list.over = true;
+        let wakers = std::mem::take(&mut list.wakers);
+        drop(list);
+        wakers.into_iter().for_each(|(_, waker)| wakes.push(waker));
+        wakes.wake_all();
+    }
+}

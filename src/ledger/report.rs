@@ -1,0 +1,65 @@
+//! What a drain has to report.
+
+use std::fmt;
+use std::panic::Location;
+use std::time::Duration;
+
+use crate::cell::Id;
+use crate::sync::Arc;
+
+/// What became of the tasks of a runtime that was drained. Answered by [`Drain`](crate::runtime::Drain).
+///
+/// The three counts are of tasks and blocking jobs that have ended since `drain` was called. What had to be cancelled at the deadline, or
+/// could not be cancelled because its poll does not return, is named in `stragglers`.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DrainReport {
+    /// Ended with an output.
+    pub completed: u64,
+    /// Ended by a panic.
+    pub panicked: u64,
+    /// Ended without an output: aborted, or cancelled at the deadline.
+    pub cancelled: u64,
+    /// What had not ended by itself at the deadline.
+    pub stragglers: Vec<Straggler>,
+    /// From the call of `drain` to the report.
+    pub elapsed: Duration,
+}
+
+/// A task or blocking job that had not ended by itself at the deadline of a drain.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Straggler {
+    /// The task's id.
+    pub id: Id,
+    /// The task's name, if it has one.
+    pub name: Option<Arc<str>>,
+    /// Where it was spawned.
+    pub location: &'static Location<'static>,
+}
+
+impl Straggler {
+    pub(crate) fn new(id: Id, location: &'static Location<'static>) -> Self {
+        Straggler { id, name: None, location }
+    }
+}
+
+impl fmt::Display for Straggler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "task {} \"{name}\" spawned at {}", self.id, self.location),
+            None => write!(f, "task {} spawned at {}", self.id, self.location),
+        }
+    }
+}
+
+impl fmt::Display for DrainReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let DrainReport { completed, panicked, cancelled, stragglers, elapsed } = self;
+        write!(f, "drained in {elapsed:?}: {completed} completed, {panicked} panicked, {cancelled} cancelled")?;
+        for (index, straggler) in stragglers.iter().enumerate() {
+            write!(f, "{}{straggler}", if index == 0 { "; late: " } else { ", " })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,105 @@
+//! How tasks have ended, counted by threads without a seat.
+
+use std::ops::{Add, Sub};
+
+use crate::cell::{End, LiveSet, Runnable, Schedule};
+use crate::sync::atomic::{AtomicU64, Ordering};
+
+/// How many have ended in each way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Ends {
+    pub(crate) completed: u64,
+    pub(crate) panicked: u64,
+    pub(crate) cancelled: u64,
+}
+
+impl Ends {
+    /// All of them.
+    pub(crate) fn sum(self) -> u64 {
+        self.completed + self.panicked + self.cancelled
+    }
+}
+
+impl Add for Ends {
+    type Output = Ends;
+
+    fn add(self, other: Ends) -> Ends {
+        Ends {
+            completed: self.completed + other.completed,
+            panicked: self.panicked + other.panicked,
+            cancelled: self.cancelled + other.cancelled,
+        }
+    }
+}
+
+impl Sub for Ends {
+    type Output = Ends;
+
+    fn sub(self, other: Ends) -> Ends {
+        Ends {
+            completed: self.completed.saturating_sub(other.completed),
+            panicked: self.panicked.saturating_sub(other.panicked),
+            cancelled: self.cancelled.saturating_sub(other.cancelled),
+        }
+    }
+}
+
+/// A count that any thread may advance.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    completed: AtomicU64,
+    panicked: AtomicU64,
+    cancelled: AtomicU64,
+}
+
+impl Tally {
+    pub(crate) fn new() -> Self {
+        Tally { completed: AtomicU64::new(0), panicked: AtomicU64::new(0), cancelled: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn count(&self, end: End) {
+        let counter = match end {
+            End::Completed => &self.completed,
+            End::Panicked => &self.panicked,
+            End::Cancelled => &self.cancelled,
+        };
+        // Ordering: Relaxed — published by what follows: the end of the task, or `Gate::leave`.
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> Ends {
+        // Ordering: Relaxed — see `count`.
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Ends { completed: get(&self.completed), panicked: get(&self.panicked), cancelled: get(&self.cancelled) }
+    }
+}
+
+/// The home of blocking jobs: all that live, queued and running.
+#[derive(Debug)]
+pub(crate) struct Jobs {
+    pub(crate) live: LiveSet,
+    pub(crate) tally: Tally,
+    /// Jobs that have come in by the gate.
+    pub(crate) entered: AtomicU64,
+}
+
+impl Jobs {
+    pub(crate) fn new() -> Self {
+        Jobs { live: LiveSet::new(), tally: Tally::new(), entered: AtomicU64::new(0) }
+    }
+}
+
+// SAFETY: it is part of a pool, and every job keeps its pool until it has ended.
+unsafe impl Schedule for Jobs {
+    fn schedule(&self, _: Runnable) {
+        unreachable!("a blocking job is never idle, so it is never queued by a wake");
+    }
+
+    fn live(&self) -> &LiveSet {
+        &self.live
+    }
+
+    fn settle(&self, end: End) {
+        self.tally.count(end);
+    }
+}

@@ -1,0 +1,157 @@
+//! Waiting for a drain to begin, and to end.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::block_on::{self, Keep};
+use crate::ledger::DrainReport;
+use crate::phase::Phase;
+use crate::pool::Pool;
+use crate::sync::Arc;
+use crate::{context, drain};
+
+/// A drain that is under way; answered by [`Runtime::drain`](super::Runtime::drain). Await it, or [`Drain::wait`] for it, to get the
+/// report; or drop it: the drain goes on.
+///
+/// A task that has polled it is excused: the drain does not wait for that task until it drops the `Drain`, and does not cancel it. The
+/// same goes for a blocking job that waits for it. Nobody is excused who polls it for the first time after the deadline.
+///
+/// # Cancel safety
+///
+/// Cancel safe: [`Handle::drain`](super::Handle::drain) joins the same drain again.
+#[must_use = "the drain goes on without it, but its report is lost"]
+pub struct Drain {
+    pool: Arc<Pool>,
+    listens: Option<usize>,
+    /// The place of the task that is excused because of this.
+    excuse: Option<usize>,
+    /// A thread waits for it: whoever is excused stays so.
+    waited_for: bool,
+}
+
+impl Drain {
+    pub(super) fn new(pool: &Arc<Pool>) -> Drain {
+        Drain { pool: Arc::clone(pool), listens: None, excuse: None, waited_for: false }
+    }
+
+    /// Waits for the report on this thread.
+    ///
+    /// On a current-thread runtime this drives the runtime, as [`Runtime::block_on`](super::Runtime::block_on) does, so that its tasks can
+    /// end; if another thread drives it already, this one waits in line.
+    ///
+    /// # Panics
+    ///
+    /// If this thread is polling a future: it would block the worker. `.await` it there.
+    #[track_caller]
+    pub fn wait(mut self) -> DrainReport {
+        assert!(
+            !context::is_polling(),
+            "Drain::wait was called from inside of async code, where it would block the worker: `.await` the drain instead"
+        );
+        self.enlist();
+        self.waited_for = true;
+        let pool = Arc::clone(&self.pool);
+        let keep = if pool.settings.current_thread { Keep::Driving } else { Keep::Open };
+        block_on::block_on(&pool, self, keep)
+    }
+
+    /// Excuses the task or job that waits here, and nobody else.
+    fn enlist(&mut self) {
+        let Some(task) = context::task_of(&self.pool) else { return self.accuse() };
+        if self.excuse.is_some_and(|key| self.pool.ledger.is_excused_as(key, task.id())) {
+            return;
+        }
+        self.accuse();
+        self.excuse = self.pool.ledger.excuse(task);
+        context::seated(|seated| {
+            if let Some(seated) = seated {
+                // Its worker need not be waited for, to hear of the drain at its next boundary: it hears of it here.
+                seated.seat.hear();
+            }
+        });
+    }
+
+    /// Whoever was excused is so no longer.
+    fn accuse(&mut self) {
+        let late = self.excuse.take().and_then(|key| self.pool.ledger.accuse(key));
+        if let Some(task) = late {
+            task.abort();
+        }
+    }
+}
+
+impl Future for Drain {
+    type Output = DrainReport;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<DrainReport> {
+        if !self.waited_for {
+            self.enlist();
+        }
+        drain::keep_deadline(&self.pool);
+        let this = &mut *self;
+        if this.pool.ledger.reported.enrol(&mut this.listens, cx.waker()) {
+            // Who is excused here may have been the last.
+            this.pool.look();
+        }
+        match this.pool.ledger.report() {
+            Some(report) => Poll::Ready(report),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Drain {
+    fn drop(&mut self) {
+        self.pool.ledger.reported.leave(&mut self.listens);
+        self.accuse();
+    }
+}
+
+impl fmt::Debug for Drain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Drain").field("phase", &self.pool.phase.load()).finish_non_exhaustive()
+    }
+}
+
+/// Resolves when a drain or the shutdown of a runtime begins; answered by [`Handle::draining`](super::Handle::draining).
+///
+/// # Cancel safety
+///
+/// Cancel safe.
+#[must_use = "it does nothing unless it is awaited"]
+pub struct Draining {
+    pool: Arc<Pool>,
+    listens: Option<usize>,
+}
+
+impl Draining {
+    pub(super) fn new(pool: &Arc<Pool>) -> Draining {
+        Draining { pool: Arc::clone(pool), listens: None }
+    }
+}
+
+impl Future for Draining {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.pool.phase.load() != Phase::Running {
+            return Poll::Ready(());
+        }
+        let this = &mut *self;
+        if this.pool.ledger.beginning.enrol(&mut this.listens, cx.waker()) { Poll::Pending } else { Poll::Ready(()) }
+    }
+}
+
+impl Drop for Draining {
+    fn drop(&mut self) {
+        self.pool.ledger.beginning.leave(&mut self.listens);
+    }
+}
+
+impl fmt::Debug for Draining {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Draining").field("phase", &self.pool.phase.load()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,33 @@
+//! Waiting for a thread to end, but not for ever.
+
+use std::os::unix::thread::JoinHandleExt;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::thread::JoinHandle;
+
+/// Waits for a thread to end, at most until `deadline`; then it is detached.
+pub(crate) fn join_until(thread: JoinHandle<()>, deadline: Option<Instant>) {
+    // The system takes the time of day. If that is set back meanwhile the wait grows by as much, once.
+    let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let until = left.and_then(|left| SystemTime::now().checked_add(left)?.duration_since(UNIX_EPOCH).ok());
+    let Some(until) = until else {
+        // The thread catches its own panics.
+        let _ = thread.join();
+        return;
+    };
+    let thread = thread.into_pthread_t();
+    let until = timespec(until);
+    // SAFETY: the thread has been neither joined nor detached, since its handle was there; no result is asked for.
+    let joined = unsafe { libc::pthread_timedjoin_np(thread, std::ptr::null_mut(), &until) } == 0;
+    if !joined {
+        // SAFETY: as above, and it has not been joined.
+        unsafe { libc::pthread_detach(thread) };
+    }
+}
+
+fn timespec(time: Duration) -> libc::timespec {
+    libc::timespec {
+        tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: time.subsec_nanos().into(),
+    }
+}

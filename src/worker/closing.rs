@@ -1,0 +1,85 @@
+//! What a worker does while its runtime drains.
+
+use super::{Step, Worker};
+use crate::cell::Runnable;
+use crate::local::Due;
+use crate::phase::Phase;
+
+impl Worker<'_> {
+    /// A look around in a phase other than Running. Answers what has been done instead of it, if anything.
+    #[cold]
+    pub(super) fn heed(&self, tick: u32) -> Option<Step> {
+        match self.pool.phase.load() {
+            Phase::Running => None,
+            Phase::Draining | Phase::Drained => {
+                self.hear();
+                None
+            }
+            Phase::Overdue => {
+                // Every step is one of these from now on: nothing is polled that has not been looked at.
+                self.local.tick.set(tick.wrapping_sub(1));
+                if self.hear_overdue() {
+                    self.cancel_own();
+                }
+                // Not before: nobody else goes through the list of a seat that is left.
+                Some(if self.has_to_leave() { Step::Left } else { self.work_overdue() })
+            }
+            Phase::Cancelling | Phase::Closed => Some(Step::Left),
+        }
+    }
+
+    /// Before the worker sleeps: it may have ended the last task.
+    #[cold]
+    pub(super) fn settle_up(&self) {
+        if self.pool.phase.load() != Phase::Running {
+            self.seat.hear();
+            self.pool.look();
+        }
+    }
+
+    fn hear(&self) {
+        if self.seat.hear() {
+            self.pool.look();
+        }
+    }
+
+    /// True at the first time after the deadline.
+    fn hear_overdue(&self) -> bool {
+        self.hear();
+        !self.local.overdue.replace(true)
+    }
+
+    /// Cancels what is filed here: also a task that was in its first poll when the deadline came, and has been filed since.
+    fn cancel_own(&self) {
+        let idle = self.seat.live.cancel_all_but(|id| self.pool.ledger.is_spared(id));
+        idle.into_iter().for_each(|runnable| self.seated().push_back(runnable));
+    }
+
+    fn work_overdue(&self) -> Step {
+        let due = self.local.due();
+        let found = if due == Due::Nothing { None } else { self.look_around(due) };
+        match found.or_else(|| self.next()) {
+            Some(runnable) => {
+                self.poll_if_spared(runnable);
+                Step::Polled
+            }
+            None => self.run_dry(),
+        }
+    }
+
+    /// Polls what a search has found; after the deadline, only if it is excused.
+    pub(super) fn poll_found(&self, runnable: Runnable) {
+        if self.pool.phase.load() == Phase::Overdue {
+            self.poll_if_spared(runnable);
+        } else {
+            self.poll(runnable);
+        }
+    }
+
+    fn poll_if_spared(&self, runnable: Runnable) {
+        if self.pool.ledger.is_spared(runnable.header().id()) {
+            return self.poll(runnable);
+        }
+        self.seat.end_late(runnable);
+    }
+}
