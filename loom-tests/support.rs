@@ -8,7 +8,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, Wake, Waker};
 
-use crate::cell::{self, End, Id, JoinError, JoinHandle, LiveSet, Ran, Runnable, Schedule};
+use crate::cell::{self, End, Header, Id, JoinError, JoinHandle, LiveSet, Ran, Runnable, Schedule};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::statics::AtomicUsize;
 use crate::sync::{Arc, Mutex, UnsafeCell, thread};
@@ -32,7 +32,7 @@ unsafe impl Schedule for Home {
         &self.live
     }
 
-    fn settle(&self, _: End) {}
+    fn settle(&self, _: &Header, _: End) {}
 }
 
 impl Home {

@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::panic::Location;
 
-use crate::cell::{self, End, JoinHandle, LiveSet, Runnable, Schedule};
+use crate::cell::{self, End, Header, JoinHandle, LiveSet, Runnable, Schedule};
 use crate::context::{self, Seated};
 use crate::ledger::Who;
 use crate::phase::Phase;
@@ -30,10 +30,15 @@ unsafe impl Schedule for Seat {
     }
 
     #[inline]
-    fn settle(&self, end: End) {
+    fn begin(&self, task: &Header) {
+        self.polling.begin(task);
+    }
+
+    #[inline]
+    fn settle(&self, task: &Header, end: End) {
         self.stats.count(end);
         if end == End::Cancelled {
-            self.note_cancelled();
+            self.note_cancelled(task);
         }
     }
 }

@@ -194,7 +194,6 @@ impl<'a> Worker<'a> {
     fn poll(&self, runnable: Runnable) {
         self.local.count_poll();
         self.seat.stats.polls.add(1);
-        self.seat.polling.begin(runnable.header());
         context::set_task(Some(runnable.header().into()));
         match runnable.run(self.seat) {
             Ran::Suspended => {}

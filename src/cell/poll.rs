@@ -58,6 +58,8 @@ pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>, home:
         // Ordering: Relaxed — wakers read it, and each of them comes from this poll or a later one. One that comes from an
         // earlier poll may read either home: both queue tasks of the same pool.
         cell.header.home.store(home, Ordering::Relaxed);
+        // SAFETY: the caller polls in this home, whose kind the vtable knows.
+        unsafe { &*home.cast::<S>() }.begin(&cell.header);
     }
     // SAFETY: RUNNING keeps the cell alive throughout the poll.
     let waker = unsafe { waker::borrowed(header) };
@@ -188,7 +190,7 @@ unsafe fn end<F: Future, S: Schedule>(header: NonNull<Header>, filed: bool, coun
     }
     // SAFETY: handed on from the caller.
     if let Some(home) = unsafe { counts.cast::<S>().as_ref() } {
-        home.settle(how);
+        home.settle(&cell.header, how);
     }
     // SAFETY: handed on from the caller; the future is gone.
     unsafe { complete::<F>(header, &mut stored) };

@@ -2,7 +2,7 @@
 
 use std::ops::{Add, Sub};
 
-use crate::cell::{End, LiveSet, Runnable, Schedule};
+use crate::cell::{End, Header, LiveSet, Runnable, Schedule};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// How many have ended in each way.
@@ -99,7 +99,7 @@ unsafe impl Schedule for Jobs {
         &self.live
     }
 
-    fn settle(&self, end: End) {
+    fn settle(&self, _: &Header, end: End) {
         self.tally.count(end);
     }
 }

@@ -9,7 +9,7 @@ use crate::phase::Phase;
 use crate::stats::{Counter, Stats};
 use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
-/// Which task a worker polls, as others see it.
+/// Which task a worker polls that is in no live list, as others see it.
 #[derive(Debug)]
 pub(crate) struct Polling {
     /// Zero between two polls.
@@ -38,7 +38,7 @@ impl Polling {
         self.id.store(0, Ordering::Relaxed);
     }
 
-    /// The task that is being polled, and where it was spawned.
+    /// That task, and where it was spawned.
     fn get(&self) -> Option<(Id, &'static Location<'static>)> {
         // Ordering: Acquire — pairs with the Release in `begin`.
         let id = self.id.load(Ordering::Acquire);
@@ -154,16 +154,13 @@ impl Seat {
         self.polling.end();
     }
 
-    /// The task that is being polled here has been cancelled: after the deadline it is late. It was asked to end while it was in a queue,
+    /// A task has been cancelled where it would have been polled: after the deadline it is late. It was asked to end while it was in a queue,
     /// or in a poll, and its worker has not looked at it as one that is overdue.
     #[cold]
-    pub(crate) fn note_cancelled(&self) {
+    pub(crate) fn note_cancelled(&self, task: &Header) {
         let pool = self.pool();
-        if pool.phase.load() < Phase::Overdue {
-            return;
-        }
-        if let Some((id, location)) = self.polling.get() {
-            pool.ledger.note_late(Straggler::new(id, location));
+        if pool.phase.load() >= Phase::Overdue {
+            pool.ledger.note_late(Straggler::new(task.id(), task.location()));
         }
     }
 

@@ -23,7 +23,7 @@ pub(crate) struct Seat {
     pub(crate) wheel: Arc<TimerWheel>,
     pub(crate) live: CachePadded<LiveSet>,
     pub(crate) stats: CachePadded<Stats>,
-    /// The task that is being polled here.
+    /// The task that is being polled here, if it is in no live list.
     pub(crate) polling: CachePadded<Polling>,
     /// The worker knows that the runtime drains.
     pub(super) heard: AtomicBool,
