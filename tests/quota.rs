@@ -83,15 +83,20 @@ fn it_keeps_following() {
     let processors = thread::available_parallelism().unwrap().get();
     let group = Group::new("keep");
     group.set("max 100000");
-    let refusals = Mutex::new(3);
+    let refusals = Arc::new(Mutex::new(3));
+    let left = Arc::clone(&refusals);
     let refuse = move |seat: usize| {
-        let mut left = refusals.lock().unwrap();
+        let mut left = left.lock().unwrap();
         (seat > 0 && *left > 0).then(|| {
             *left -= 1;
             io::Error::other("not now")
         })
     };
     let runtime = group.builder().max_worker_threads(processors + 2).refuse_worker(refuse).build().unwrap();
+    // A thread that is being started counts as a worker, also if it is refused in the end.
+    while *refusals.lock().unwrap() > 0 {
+        thread::yield_now();
+    }
     until(&runtime, processors);
     runtime.resize(processors + 2).wait().unwrap();
     until(&runtime, processors);
