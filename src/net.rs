@@ -1,4 +1,4 @@
-//! TCP sockets.
+//! Sockets: TCP, UDP, unix sockets, pipes.
 //!
 //! The socket types have inherent `async` methods, so that a plain program needs no trait import. With the features
 //! `futures-io`, `tokio-io` and `hyper` they also implement the I/O traits of those crates.
@@ -26,18 +26,34 @@
 //! ```
 
 mod addr;
-mod split;
-mod split_owned;
+pub(crate) mod blocking_mode;
+mod datagrams;
+mod halves;
+mod methods;
+mod options;
+mod tcp_halves;
 mod tcp_listener;
+mod tcp_socket;
 mod tcp_stream;
 mod transfer;
+mod udp;
+mod wired;
 
-#[cfg(feature = "futures-io")]
-mod futures_io;
-#[cfg(feature = "hyper")]
-mod hyper_io;
-#[cfg(feature = "tokio-io")]
-mod tokio_io;
+#[cfg(unix)]
+mod pipe;
+#[cfg(unix)]
+mod unix_addr;
+#[cfg(unix)]
+mod unix_datagram;
+#[cfg(unix)]
+mod unix_listener;
+#[cfg(unix)]
+mod unix_socket;
+#[cfg(unix)]
+mod unix_stream;
+
+#[cfg(any(feature = "futures-io", feature = "tokio-io", feature = "hyper"))]
+mod families;
 
 #[cfg(all(test, not(heist_loom)))]
 mod tests;
@@ -45,7 +61,32 @@ mod tests;
 mod trait_tests;
 
 pub use addr::{ToSocketAddrs, lookup_host};
-pub use split::{ReadHalf, WriteHalf};
-pub use split_owned::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use tcp_listener::TcpListener;
+pub use tcp_socket::TcpSocket;
 pub use tcp_stream::TcpStream;
+pub use udp::UdpSocket;
+#[cfg(unix)]
+pub use unix_datagram::UnixDatagram;
+#[cfg(unix)]
+pub use unix_listener::UnixListener;
+#[cfg(unix)]
+pub use unix_socket::UnixSocket;
+#[cfg(unix)]
+pub use unix_stream::UnixStream;
+
+/// The halves of a [`TcpStream`].
+pub mod tcp {
+    pub use super::tcp_halves::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
+}
+
+/// The halves of a [`UnixStream`], addresses, credentials, pipes.
+#[cfg(unix)]
+pub mod unix {
+    pub use super::unix_addr::{SocketAddr, UCred, gid_t, pid_t, uid_t};
+    pub use super::unix_stream::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
+
+    /// Pipes, with and without a name.
+    pub mod pipe {
+        pub use crate::net::pipe::{OpenOptions, Receiver, Sender, pipe};
+    }
+}

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 use super::addr::{ToSocketAddrs, addresses};
+use super::methods::{socket, std_forms};
 use super::tcp_stream::TcpStream;
 use crate::context;
 use crate::reactor::{Any, Direction, Interest, Reactor, Ready, Registered};
@@ -31,6 +32,9 @@ pub struct TcpListener {
     io: Registered<mio::net::TcpListener>,
 }
 
+socket!(TcpListener, mio::net::TcpListener);
+std_forms!(TcpListener, std::net::TcpListener, mio::net::TcpListener);
+
 impl TcpListener {
     /// Listens on `addr`; of several addresses on the first that works. Port 0 means any free port.
     ///
@@ -42,7 +46,7 @@ impl TcpListener {
     ///
     /// # Panics
     ///
-    /// Outside of a runtime.
+    /// Outside of a runtime, or if that has no I/O.
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
         let reactor = context::reactor();
         let mut result = Err(io::ErrorKind::InvalidInput.into());
@@ -56,33 +60,7 @@ impl TcpListener {
     }
 
     pub(super) fn bind_on(reactor: &Arc<Reactor>, addr: SocketAddr) -> io::Result<TcpListener> {
-        TcpListener::on(reactor, mio::net::TcpListener::bind(addr)?)
-    }
-
-    fn on(reactor: &Arc<Reactor>, listener: mio::net::TcpListener) -> io::Result<TcpListener> {
-        Ok(TcpListener { io: Registered::new(Arc::clone(reactor), listener, Ready::EMPTY)? })
-    }
-
-    /// Makes a listener of std's, which must have been set non-blocking.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be registered.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a runtime.
-    pub fn from_std(listener: std::net::TcpListener) -> io::Result<TcpListener> {
-        TcpListener::on(&context::reactor(), mio::net::TcpListener::from_std(listener))
-    }
-
-    /// Makes a listener of std's; it stays non-blocking.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be deregistered.
-    pub fn into_std(self) -> io::Result<std::net::TcpListener> {
-        Ok(self.io.into_io()?.into())
+        TcpListener::on(reactor, mio::net::TcpListener::bind(addr)?, Ready::EMPTY)
     }
 
     /// Accepts a connection; answers with its stream and the peer's address.
@@ -140,33 +118,5 @@ impl TcpListener {
     /// What the operating system says.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         self.io.io().set_ttl(ttl)
-    }
-}
-
-#[cfg(unix)]
-impl std::os::fd::AsFd for TcpListener {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.io.io().as_fd()
-    }
-}
-
-#[cfg(unix)]
-impl std::os::fd::AsRawFd for TcpListener {
-    fn as_raw_fd(&self) -> std::os::fd::RawFd {
-        self.io.io().as_raw_fd()
-    }
-}
-
-#[cfg(windows)]
-impl std::os::windows::io::AsSocket for TcpListener {
-    fn as_socket(&self) -> std::os::windows::io::BorrowedSocket<'_> {
-        self.io.io().as_socket()
-    }
-}
-
-#[cfg(windows)]
-impl std::os::windows::io::AsRawSocket for TcpListener {
-    fn as_raw_socket(&self) -> std::os::windows::io::RawSocket {
-        self.io.io().as_raw_socket()
     }
 }

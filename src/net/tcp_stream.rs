@@ -1,6 +1,6 @@
 //! A TCP connection.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -8,11 +8,10 @@ use std::time::Duration;
 use socket2::SockRef;
 
 use super::addr::{ToSocketAddrs, addresses};
-use super::split::{self, ReadHalf, WriteHalf};
-use super::split_owned::{self, OwnedReadHalf, OwnedWriteHalf};
-use super::transfer;
+use super::methods::{own_operations, readable, reads, ready, socket, std_forms, wired, writable, writes};
+use super::wired::{Closing, Wired};
 use crate::context;
-use crate::reactor::{Any, Direction, Interest, Reactor, Ready, Registered, Source};
+use crate::reactor::{Direction, Interest, Reactor, Ready, Registered};
 use crate::sync::Arc;
 
 /// A TCP connection.
@@ -25,21 +24,36 @@ use crate::sync::Arc;
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
 /// use heist::net::TcpStream;
 ///
-/// # async fn talk() -> std::io::Result<()> {
-/// let mut stream = TcpStream::connect("example.org:80").await?;
+/// # heist::runtime::Runtime::new()?.block_on(async {
+/// # let listener = heist::net::TcpListener::bind("127.0.0.1:0").await?;
+/// # let address = listener.local_addr()?;
+/// # heist::spawn(async move { listener.accept().await?.0.write_all(b"HTTP/1.0 200 OK").await });
+/// let mut stream = TcpStream::connect(address).await?;
 /// stream.write_all(b"HEAD / HTTP/1.0\r\n\r\n").await?;
-/// let mut answer = Vec::new();
-/// stream.read_to_end(&mut answer).await?;
-/// # Ok(())
-/// # }
+/// let mut answer = String::new();
+/// stream.read_to_string(&mut answer).await?;
+/// assert!(answer.starts_with("HTTP/1.0 200"));
+/// # Ok::<(), std::io::Error>(())
+/// # }).unwrap();
+/// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct TcpStream {
     io: Registered<mio::net::TcpStream>,
 }
+
+socket!(TcpStream, mio::net::TcpStream);
+wired!(TcpStream, mio::net::TcpStream, self => &self.io);
+std_forms!(TcpStream, std::net::TcpStream, mio::net::TcpStream);
+ready!(TcpStream);
+readable!(TcpStream, poll_read_ready);
+writable!(TcpStream, poll_write_ready);
+own_operations!(TcpStream);
+reads!(TcpStream);
+writes!(TcpStream);
 
 impl TcpStream {
     /// Connects to `addr`; of several addresses to the first that answers.
@@ -50,7 +64,11 @@ impl TcpStream {
     ///
     /// # Panics
     ///
-    /// Outside of a runtime.
+    /// Outside of a runtime, or if that has no I/O.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the attempt is given up, and the socket closed.
     pub async fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<TcpStream> {
         let reactor = context::reactor();
         let mut result = Err(io::ErrorKind::InvalidInput.into());
@@ -64,7 +82,12 @@ impl TcpStream {
     }
 
     pub(super) async fn connect_on(reactor: &Arc<Reactor>, addr: SocketAddr) -> io::Result<TcpStream> {
-        let stream = TcpStream::on(reactor, mio::net::TcpStream::connect(addr)?, Ready::EMPTY)?;
+        TcpStream::connecting(reactor, mio::net::TcpStream::connect(addr)?).await
+    }
+
+    /// A stream that has begun to connect.
+    pub(super) async fn connecting(reactor: &Arc<Reactor>, stream: mio::net::TcpStream) -> io::Result<TcpStream> {
+        let stream = TcpStream::on(reactor, stream, Ready::EMPTY)?;
         stream.writable().await?;
         match stream.take_error()? {
             Some(error) => Err(error),
@@ -77,162 +100,6 @@ impl TcpStream {
         TcpStream::on(reactor, stream, Ready::READABLE | Ready::WRITABLE)
     }
 
-    pub(super) fn on(reactor: &Arc<Reactor>, stream: mio::net::TcpStream, presumed: Ready) -> io::Result<TcpStream> {
-        Ok(TcpStream { io: Registered::new(Arc::clone(reactor), stream, presumed)? })
-    }
-
-    pub(super) fn mio(&self) -> &mio::net::TcpStream {
-        self.io.io()
-    }
-
-    pub(super) fn source(&self) -> &Source {
-        self.io.source()
-    }
-
-    /// Makes a stream of std's, which must have been set non-blocking.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be registered.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a runtime.
-    pub fn from_std(stream: std::net::TcpStream) -> io::Result<TcpStream> {
-        TcpStream::on(&context::reactor(), mio::net::TcpStream::from_std(stream), Ready::EMPTY)
-    }
-
-    /// Makes a stream of std's; it stays non-blocking.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be deregistered.
-    pub fn into_std(self) -> io::Result<std::net::TcpStream> {
-        Ok(self.io.into_io()?.into())
-    }
-
-    /// Splits it into a half that reads and one that writes, for use within one task.
-    pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
-        split::halves(self)
-    }
-
-    /// Splits it into a half that reads and one that writes, which can go to different tasks.
-    ///
-    /// Dropping the half that writes shuts the writing direction down.
-    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        split_owned::halves(self)
-    }
-
-    /// Reads what there is, waiting until there is something; answers how many bytes. None means the end (or that `buf` is
-    /// empty).
-    ///
-    /// # Errors
-    ///
-    /// What the operating system says.
-    ///
-    /// # Cancel safety
-    ///
-    /// If the future is dropped, nothing has been read.
-    pub async fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        transfer::read(self, buf).await
-    }
-
-    /// As [`read`](TcpStream::read), into several buffers in turn.
-    ///
-    /// # Errors
-    ///
-    /// What the operating system says.
-    ///
-    /// # Cancel safety
-    ///
-    /// If the future is dropped, nothing has been read.
-    pub async fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        transfer::read_vectored(self, bufs).await
-    }
-
-    /// Fills `buf`; answers its length.
-    ///
-    /// # Errors
-    ///
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends first, or what the operating system says.
-    ///
-    /// # Cancel safety
-    ///
-    /// If the future is dropped, some bytes may have been read, and it is not known how many.
-    pub async fn read_exact(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        transfer::read_exact(self, buf).await
-    }
-
-    /// Reads until the end and appends it to `buf`; answers how many bytes.
-    ///
-    /// # Errors
-    ///
-    /// What the operating system says. What had been read by then is in `buf`.
-    ///
-    /// # Cancel safety
-    ///
-    /// If the future is dropped, what has been read is in `buf`, and reading can go on.
-    pub async fn read_to_end(&mut self, buf: &mut Vec<u8>) -> io::Result<usize> {
-        transfer::read_to_end(self, buf).await
-    }
-
-    /// Writes as much as there is room for, waiting until there is some; answers how many bytes.
-    ///
-    /// # Errors
-    ///
-    /// What the operating system says.
-    ///
-    /// # Cancel safety
-    ///
-    /// If the future is dropped, nothing has been written.
-    pub async fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        transfer::write(self, buf).await
-    }
-
-    /// As [`write`](TcpStream::write), from several buffers in turn.
-    ///
-    /// # Errors
-    ///
-    /// What the operating system says.
-    ///
-    /// # Cancel safety
-    ///
-    /// If the future is dropped, nothing has been written.
-    pub async fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        transfer::write_vectored(self, bufs).await
-    }
-
-    /// Writes all of `buf`.
-    ///
-    /// # Errors
-    ///
-    /// What the operating system says.
-    ///
-    /// # Cancel safety
-    ///
-    /// If the future is dropped, some bytes may have been written, and it is not known how many.
-    pub async fn write_all(&mut self, buf: &[u8]) -> io::Result<()> {
-        transfer::write_all(self, buf).await
-    }
-
-    /// Does nothing: what is written goes to the operating system at once.
-    ///
-    /// # Errors
-    ///
-    /// None.
-    pub async fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    /// Shuts the writing direction down: the peer reads what is on its way, and then the end. Reading goes on.
-    ///
-    /// # Errors
-    ///
-    /// What the operating system says.
-    pub async fn shutdown(&mut self) -> io::Result<()> {
-        self.half_close()
-    }
-
     pub(super) fn half_close(&self) -> io::Result<()> {
         self.mio().shutdown(Shutdown::Write)
     }
@@ -241,131 +108,34 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// What the operating system says, or that the runtime has been shut down.
     ///
     /// # Cancel safety
     ///
     /// Nothing is lost if the future is dropped.
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let Any(count) = self.source().io(Interest::READABLE, || self.mio().peek(buf).map(Any)).await?;
-        Ok(count)
+        self.try_until_done(Interest::READABLE, || self.mio().peek(buf)).await
     }
 
     /// Polls for what [`peek`](TcpStream::peek) waits for. Only the latest caller's task is woken.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// As there.
     pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.source().poll_io(Direction::Read, cx, || self.mio().peek(buf).map(Any)).map_ok(|Any(count)| count)
+        self.poll_once(Direction::Read, cx, || self.mio().peek(buf))
     }
+}
 
-    /// Waits until the stream is ready for some of `interest`; answers for what. Any number of tasks may wait at once.
-    ///
-    /// # Errors
-    ///
-    /// If the runtime has been shut down.
-    ///
-    /// # Cancel safety
-    ///
-    /// Readiness is not lost if the future is dropped: it stays until an operation answers `WouldBlock`.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        Ok(self.source().ready(interest).await?.ready() & interest.mask())
+impl Closing for TcpStream {
+    fn close(&mut self) -> io::Result<()> {
+        self.half_close()
     }
+}
 
-    /// Waits until a read is worth trying. See [`ready`](TcpStream::ready).
-    ///
-    /// # Errors
-    ///
-    /// If the runtime has been shut down.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.ready(Interest::READABLE).await.map(drop)
-    }
-
-    /// Waits until a write is worth trying. See [`ready`](TcpStream::ready).
-    ///
-    /// # Errors
-    ///
-    /// If the runtime has been shut down.
-    pub async fn writable(&self) -> io::Result<()> {
-        self.ready(Interest::WRITABLE).await.map(drop)
-    }
-
-    /// Polls for a read being worth trying. Only the latest caller's task is woken.
-    ///
-    /// # Errors
-    ///
-    /// If the runtime has been shut down.
-    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.source().poll_ready(Direction::Read, cx).map_ok(drop)
-    }
-
-    /// Polls for a write being worth trying. Only the latest caller's task is woken.
-    ///
-    /// # Errors
-    ///
-    /// If the runtime has been shut down.
-    pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.source().poll_ready(Direction::Write, cx).map_ok(drop)
-    }
-
-    /// Reads what there is without waiting.
-    ///
-    /// # Errors
-    ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is nothing, or what the operating system says.
-    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.try_read_slice(buf)
-    }
-
-    /// As [`try_read`](TcpStream::try_read), into several buffers in turn.
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        self.try_read_slices(bufs)
-    }
-
-    /// Writes as much as there is room for without waiting.
-    ///
-    /// # Errors
-    ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room, or what the operating system says.
-    pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.try_write_slice(buf)
-    }
-
-    /// As [`try_write`](TcpStream::try_write), from several buffers in turn.
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.try_write_slices(bufs)
-    }
-
-    /// Does `f`, an operation on this socket, if the stream seems ready for some of `interest`.
-    ///
-    /// If `f` answers `WouldBlock`, the stream is no longer taken to be ready for `interest`. So `f` must answer that only
-    /// if the socket did; else a later wait may last for ever.
-    ///
-    /// # Errors
-    ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if it does not seem ready, or what `f` answers.
-    pub fn try_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-        self.source().try_io(interest, || self.mio().try_io(f).map(Any)).map(|Any(answer)| answer)
-    }
-
-    /// Does `f`, an operation on this socket, each time the stream seems ready for some of `interest`, until it no longer
-    /// answers `WouldBlock`. What [`try_io`](TcpStream::try_io) asks of `f` holds here too.
-    ///
-    /// # Errors
-    ///
-    /// What `f` answers, or that the runtime has been shut down.
-    pub async fn async_io<R>(&self, interest: Interest, mut f: impl FnMut() -> io::Result<R>) -> io::Result<R> {
-        let Any(answer) = self.source().io(interest, || self.mio().try_io(&mut f).map(Any)).await?;
-        Ok(answer)
+impl Closing for &TcpStream {
+    fn close(&mut self) -> io::Result<()> {
+        self.half_close()
     }
 }
 
@@ -417,32 +187,27 @@ impl TcpStream {
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
         SockRef::from(self.mio()).set_linger(linger)
     }
-}
 
-#[cfg(unix)]
-impl std::os::fd::AsFd for TcpStream {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.mio().as_fd()
+    /// Throws unsent data away and resets the connection when it is closed.
+    pub fn set_zero_linger(&self) -> io::Result<()> {
+        self.set_linger(Some(Duration::ZERO))
+    }
+
+    /// Whether acknowledgements are sent at once (`TCP_QUICKACK`).
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub fn quickack(&self) -> io::Result<bool> {
+        SockRef::from(self.mio()).tcp_quickack()
+    }
+
+    /// Sends acknowledgements at once (`TCP_QUICKACK`), or when they suit. The kernel may change it back by itself.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub fn set_quickack(&self, quickack: bool) -> io::Result<()> {
+        SockRef::from(self.mio()).set_tcp_quickack(quickack)
     }
 }
 
-#[cfg(unix)]
-impl std::os::fd::AsRawFd for TcpStream {
-    fn as_raw_fd(&self) -> std::os::fd::RawFd {
-        self.mio().as_raw_fd()
-    }
-}
-
-#[cfg(windows)]
-impl std::os::windows::io::AsSocket for TcpStream {
-    fn as_socket(&self) -> std::os::windows::io::BorrowedSocket<'_> {
-        self.mio().as_socket()
-    }
-}
-
-#[cfg(windows)]
-impl std::os::windows::io::AsRawSocket for TcpStream {
-    fn as_raw_socket(&self) -> std::os::windows::io::RawSocket {
-        self.mio().as_raw_socket()
+impl AsRef<TcpStream> for TcpStream {
+    fn as_ref(&self) -> &TcpStream {
+        self
     }
 }

@@ -7,6 +7,8 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use super::tcp::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
+use super::wired::Wired;
 use super::*;
 use crate::reactor::{Interest, Reactor, Ready};
 use crate::sync::Arc;
@@ -217,7 +219,7 @@ fn a_writer_waits_for_room() {
             if !done && writing.as_mut().poll(cx).is_ready() {
                 done = true;
             }
-            while let Poll::Ready(count) = server.poll_read_slice(cx, &mut buf) {
+            while let Poll::Ready(count) = server.registered().poll_read_slice(cx, &mut buf) {
                 read.extend_from_slice(&buf[..count.unwrap()]);
             }
             if done && read.len() == block.len() { Poll::Ready(()) } else { Poll::Pending }

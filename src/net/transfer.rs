@@ -1,14 +1,12 @@
-//! Moving bytes through a stream: what [`TcpStream`] and its halves have in common.
+//! Moving bytes through a stream: what every type has in common that reads or writes bytes.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::task::{Context, Poll};
 
-use socket2::SockRef;
-
-use super::tcp_stream::TcpStream;
-use crate::reactor::{Direction, Interest, Moved};
+use super::wired::{Inbound, Stream};
+use crate::reactor::{Direction, Interest, Moved, Registered};
 
 /// The most that one call is sure to take if there is room: some kernels cut at 2 GiB, and short would not mean drained.
 const SURE_BYTES: usize = 1 << 30;
@@ -16,17 +14,20 @@ const SURE_BYTES: usize = 1 << 30;
 /// The most slices that one call takes: std cuts at the kernel's limit, which is this or more.
 const SURE_SLICES: usize = 16;
 
-fn moved(of: usize) -> impl Fn(usize) -> Moved {
-    move |count| Moved { count, of: if of <= SURE_BYTES { of } else { 0 } }
+fn moved<E: Stream>(of: usize) -> impl Fn(usize) -> Moved + use<E> {
+    move |count| Moved { count, of: if E::SHORT_PROVES && of <= SURE_BYTES { of } else { 0 } }
 }
 
-fn moved_slices<S: std::ops::Deref<Target = [u8]>>(slices: &[S]) -> impl Fn(usize) -> Moved + use<S> {
+fn moved_slices<E: Stream, S: std::ops::Deref<Target = [u8]>>(slices: &[S]) -> impl Fn(usize) -> Moved + use<E, S> {
     let sure = slices.len() <= SURE_SLICES;
-    moved(if sure { slices.iter().map(|slice| slice.len()).fold(0, usize::saturating_add) } else { 0 })
+    moved::<E>(if sure { slices.iter().map(|slice| slice.len()).fold(0, usize::saturating_add) } else { 0 })
 }
 
-/// The `poll_` and `try_` forms. Each direction has one place for a waiting task, and the latest one holds it.
-impl TcpStream {
+/// The `poll_` and `try_` forms of reading. Each direction has one place for a waiting task, and the latest one holds it.
+impl<E: Inbound> Registered<E>
+where
+    for<'a> &'a E: Read,
+{
     /// Reads into memory that may be uninitialised; as many bytes as the answer says have been written to its front.
     pub(super) fn poll_read_uninit(
         &self,
@@ -36,17 +37,16 @@ impl TcpStream {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let (stream, answer) = (self.mio(), moved(buf.len()));
-        let read = || stream.try_io(|| SockRef::from(stream).recv(buf)).map(&answer);
-        self.source().poll_io(Direction::Read, cx, read).map_ok(|moved| moved.count)
+        let (io, answer) = (self.io(), moved::<E>(buf.len()));
+        self.source().poll_io(Direction::Read, cx, || io.fill(buf).map(&answer)).map_ok(|moved| moved.count)
     }
 
     pub(super) fn poll_read_slice(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let (mut stream, answer) = (self.mio(), moved(buf.len()));
-        self.source().poll_io(Direction::Read, cx, || stream.read(buf).map(&answer)).map_ok(|moved| moved.count)
+        let (mut io, answer) = (self.io(), moved::<E>(buf.len()));
+        self.source().poll_io(Direction::Read, cx, || io.read(buf).map(&answer)).map_ok(|moved| moved.count)
     }
 
     pub(super) fn poll_read_slices(
@@ -57,94 +57,108 @@ impl TcpStream {
         if bufs.iter().all(|buf| buf.is_empty()) {
             return Poll::Ready(Ok(0));
         }
-        let (mut stream, answer) = (self.mio(), moved_slices(bufs));
-        let read = || stream.read_vectored(bufs).map(&answer);
+        let (mut io, answer) = (self.io(), moved_slices::<E, _>(bufs));
+        let read = || io.read_vectored(bufs).map(&answer);
         self.source().poll_io(Direction::Read, cx, read).map_ok(|moved| moved.count)
     }
 
-    pub(super) fn poll_write_slice(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let (mut stream, answer) = (self.mio(), moved(buf.len()));
-        self.source().poll_io(Direction::Write, cx, || stream.write(buf).map(&answer)).map_ok(|moved| moved.count)
-    }
-
-    pub(super) fn poll_write_slices(&self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let (mut stream, answer) = (self.mio(), moved_slices(bufs));
-        let write = || stream.write_vectored(bufs).map(&answer);
-        self.source().poll_io(Direction::Write, cx, write).map_ok(|moved| moved.count)
-    }
-
     pub(super) fn try_read_slice(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let (mut stream, answer) = (self.mio(), moved(buf.len()));
-        self.source().try_io(Interest::READABLE, || stream.read(buf).map(answer)).map(|moved| moved.count)
+        let (mut io, answer) = (self.io(), moved::<E>(buf.len()));
+        self.source().try_io(Interest::READABLE, || io.read(buf).map(answer)).map(|moved| moved.count)
     }
 
     pub(super) fn try_read_slices(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let (mut stream, answer) = (self.mio(), moved_slices(bufs));
-        let read = || stream.read_vectored(bufs).map(answer);
-        self.source().try_io(Interest::READABLE, read).map(|moved| moved.count)
+        let (mut io, answer) = (self.io(), moved_slices::<E, _>(bufs));
+        self.source().try_io(Interest::READABLE, || io.read_vectored(bufs).map(answer)).map(|moved| moved.count)
+    }
+
+    pub(super) async fn read_slice(&self, buf: &mut [u8]) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_read_slice(cx, buf)).await
+    }
+
+    pub(super) async fn read_slices(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_read_slices(cx, bufs)).await
+    }
+
+    pub(super) async fn read_whole(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buf.len() {
+            match self.read_slice(&mut buf[filled..]).await? {
+                0 => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the stream ended too early")),
+                count => filled += count,
+            }
+        }
+        Ok(filled)
+    }
+
+    pub(super) async fn read_rest(&self, buf: &mut Vec<u8>) -> io::Result<usize> {
+        /// The least room that a read is given.
+        const ROOM: usize = 512;
+        let before = buf.len();
+        loop {
+            if buf.capacity() - buf.len() < ROOM {
+                buf.reserve(ROOM);
+            }
+            match poll_fn(|cx| self.poll_read_uninit(cx, buf.spare_capacity_mut())).await? {
+                0 => return Ok(buf.len() - before),
+                // SAFETY: so many bytes behind the length have been written.
+                count => unsafe { buf.set_len(buf.len() + count) },
+            }
+        }
+    }
+
+    pub(super) async fn read_text(&self, text: &mut String) -> io::Result<usize> {
+        let mut rest = Vec::new();
+        self.read_rest(&mut rest).await?;
+        match std::str::from_utf8(&rest) {
+            Ok(rest) => text.push_str(rest),
+            Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+        }
+        Ok(rest.len())
+    }
+}
+
+/// The same for writing.
+impl<E: Stream> Registered<E>
+where
+    for<'a> &'a E: Write,
+{
+    pub(super) fn poll_write_slice(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let (mut io, answer) = (self.io(), moved::<E>(buf.len()));
+        self.source().poll_io(Direction::Write, cx, || io.write(buf).map(&answer)).map_ok(|moved| moved.count)
+    }
+
+    pub(super) fn poll_write_slices(&self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let (mut io, answer) = (self.io(), moved_slices::<E, _>(bufs));
+        let write = || io.write_vectored(bufs).map(&answer);
+        self.source().poll_io(Direction::Write, cx, write).map_ok(|moved| moved.count)
     }
 
     pub(super) fn try_write_slice(&self, buf: &[u8]) -> io::Result<usize> {
-        let (mut stream, answer) = (self.mio(), moved(buf.len()));
-        self.source().try_io(Interest::WRITABLE, || stream.write(buf).map(answer)).map(|moved| moved.count)
+        let (mut io, answer) = (self.io(), moved::<E>(buf.len()));
+        self.source().try_io(Interest::WRITABLE, || io.write(buf).map(answer)).map(|moved| moved.count)
     }
 
     pub(super) fn try_write_slices(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let (mut stream, answer) = (self.mio(), moved_slices(bufs));
-        let write = || stream.write_vectored(bufs).map(answer);
-        self.source().try_io(Interest::WRITABLE, write).map(|moved| moved.count)
+        let (mut io, answer) = (self.io(), moved_slices::<E, _>(bufs));
+        self.source().try_io(Interest::WRITABLE, || io.write_vectored(bufs).map(answer)).map(|moved| moved.count)
     }
-}
 
-pub(super) async fn read(stream: &TcpStream, buf: &mut [u8]) -> io::Result<usize> {
-    poll_fn(|cx| stream.poll_read_slice(cx, buf)).await
-}
-
-pub(super) async fn read_vectored(stream: &TcpStream, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-    poll_fn(|cx| stream.poll_read_slices(cx, bufs)).await
-}
-
-pub(super) async fn read_exact(stream: &TcpStream, buf: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buf.len() {
-        match read(stream, &mut buf[filled..]).await? {
-            0 => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the stream ended too early")),
-            count => filled += count,
-        }
+    pub(super) async fn write_slice(&self, buf: &[u8]) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_write_slice(cx, buf)).await
     }
-    Ok(filled)
-}
 
-pub(super) async fn read_to_end(stream: &TcpStream, buf: &mut Vec<u8>) -> io::Result<usize> {
-    /// The least room that a read is given.
-    const ROOM: usize = 512;
-    let before = buf.len();
-    loop {
-        if buf.capacity() - buf.len() < ROOM {
-            buf.reserve(ROOM);
-        }
-        match poll_fn(|cx| stream.poll_read_uninit(cx, buf.spare_capacity_mut())).await? {
-            0 => return Ok(buf.len() - before),
-            // SAFETY: so many bytes behind the length have been written.
-            count => unsafe { buf.set_len(buf.len() + count) },
-        }
+    pub(super) async fn write_slices(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_write_slices(cx, bufs)).await
     }
-}
 
-pub(super) async fn write(stream: &TcpStream, buf: &[u8]) -> io::Result<usize> {
-    poll_fn(|cx| stream.poll_write_slice(cx, buf)).await
-}
-
-pub(super) async fn write_vectored(stream: &TcpStream, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-    poll_fn(|cx| stream.poll_write_slices(cx, bufs)).await
-}
-
-pub(super) async fn write_all(stream: &TcpStream, mut buf: &[u8]) -> io::Result<()> {
-    while !buf.is_empty() {
-        match write(stream, buf).await? {
-            0 => return Err(io::ErrorKind::WriteZero.into()),
-            count => buf = &buf[count..],
+    pub(super) async fn write_whole(&self, mut buf: &[u8]) -> io::Result<()> {
+        while !buf.is_empty() {
+            match self.write_slice(buf).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                count => buf = &buf[count..],
+            }
         }
+        Ok(())
     }
-    Ok(())
 }

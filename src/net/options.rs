@@ -1,0 +1,109 @@
+//! What several kinds of socket have by way of `socket2`.
+
+/// Options of IP packets. `$socket` leads to a `socket2::Socket` or a reference to one.
+macro_rules! packet_options {
+    ($type:ident, $self:ident => $socket:expr) => {
+        /// Options of the packets that it sends. Each gives the operating system's error if it refuses.
+        #[allow(clippy::missing_errors_doc, reason = "said once, above")]
+        impl $type {
+            /// The type of service of IPv4 packets (`IP_TOS`).
+            #[cfg(not(any(
+                target_os = "fuchsia",
+                target_os = "redox",
+                target_os = "solaris",
+                target_os = "illumos",
+                target_os = "haiku"
+            )))]
+            pub fn tos_v4(&$self) -> std::io::Result<u32> {
+                ($socket).tos_v4()
+            }
+
+            /// Sets the type of service of IPv4 packets (`IP_TOS`).
+            #[cfg(not(any(
+                target_os = "fuchsia",
+                target_os = "redox",
+                target_os = "solaris",
+                target_os = "illumos",
+                target_os = "haiku"
+            )))]
+            pub fn set_tos_v4(&$self, tos: u32) -> std::io::Result<()> {
+                ($socket).set_tos_v4(tos)
+            }
+
+            /// The traffic class of IPv6 packets (`IPV6_TCLASS`).
+            #[cfg(any(
+                target_os = "android",
+                target_os = "dragonfly",
+                target_os = "freebsd",
+                target_os = "linux",
+                target_os = "macos",
+                target_os = "netbsd",
+                target_os = "openbsd"
+            ))]
+            pub fn tclass_v6(&$self) -> std::io::Result<u32> {
+                ($socket).tclass_v6()
+            }
+
+            /// Sets the traffic class of IPv6 packets (`IPV6_TCLASS`).
+            #[cfg(any(
+                target_os = "android",
+                target_os = "dragonfly",
+                target_os = "freebsd",
+                target_os = "linux",
+                target_os = "macos",
+                target_os = "netbsd",
+                target_os = "openbsd"
+            ))]
+            pub fn set_tclass_v6(&$self, tclass: u32) -> std::io::Result<()> {
+                ($socket).set_tclass_v6(tclass)
+            }
+
+            /// The interface that it is bound to (`SO_BINDTODEVICE`), by name.
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            pub fn device(&$self) -> std::io::Result<Option<Vec<u8>>> {
+                ($socket).device()
+            }
+
+            /// Takes packets of this interface only (`SO_BINDTODEVICE`); of all with `None` or an empty name.
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            pub fn bind_device(&$self, interface: Option<&[u8]>) -> std::io::Result<()> {
+                ($socket).bind_device(interface)
+            }
+        }
+    };
+}
+pub(super) use packet_options;
+
+/// The descriptor of a type around a `socket` of `socket2`.
+#[cfg(unix)]
+macro_rules! raw_socket {
+    ($type:ident) => {
+        impl std::os::fd::AsFd for $type {
+            fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+                self.socket.as_fd()
+            }
+        }
+
+        impl std::os::fd::AsRawFd for $type {
+            fn as_raw_fd(&self) -> std::os::fd::RawFd {
+                self.socket.as_raw_fd()
+            }
+        }
+
+        impl std::os::fd::IntoRawFd for $type {
+            fn into_raw_fd(self) -> std::os::fd::RawFd {
+                self.socket.into_raw_fd()
+            }
+        }
+
+        impl std::os::fd::FromRawFd for $type {
+            /// The descriptor has to be a socket of this kind, and non-blocking.
+            unsafe fn from_raw_fd(fd: std::os::fd::RawFd) -> $type {
+                // SAFETY: the caller owns the descriptor and gives it away.
+                $type { socket: unsafe { socket2::Socket::from_raw_fd(fd) } }
+            }
+        }
+    };
+}
+#[cfg(unix)]
+pub(super) use raw_socket;

@@ -1,0 +1,192 @@
+//! A unix socket for messages.
+
+use std::io;
+use std::net::Shutdown;
+use std::path::Path;
+use std::task::{Context, Poll};
+
+use super::datagrams::datagrams;
+use super::methods::{own_operations, readable, ready, socket, std_forms, wired, writable};
+use super::unix_addr::SocketAddr;
+use super::wired::Wired;
+use crate::context;
+use crate::reactor::{Direction, Interest, Reactor, Ready, Registered};
+use crate::sync::Arc;
+
+/// A unix socket for messages.
+///
+/// [`bind`](UnixDatagram::bind) gives it a path to be reached at, [`unbound`](UnixDatagram::unbound) makes one that only
+/// sends, [`pair`](UnixDatagram::pair) two that are connected. Everything takes `&self`, so tasks share it in an `Arc`.
+///
+/// Unlike UDP, nothing is lost on the way: a send waits while the receiver's queue is full.
+///
+/// # Examples
+///
+/// ```
+/// use heist::net::UnixDatagram;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = std::env::temp_dir().join(format!("heist-datagram-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// # let path = folder.join("socket");
+/// heist::runtime::Runtime::new()?.block_on(async {
+///     let (server, client) = (UnixDatagram::bind(&path)?, UnixDatagram::unbound()?);
+///     client.send_to(b"hello", &path).await?;
+///     let mut buf = [0; 16];
+///     let (count, from) = server.recv_from(&mut buf).await?;
+///     assert_eq!(&buf[..count], b"hello");
+///     assert!(from.is_unnamed());
+///     # std::fs::remove_dir_all(&folder)?;
+///     Ok(())
+/// })
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct UnixDatagram {
+    io: Registered<mio::net::UnixDatagram>,
+}
+
+socket!(UnixDatagram, mio::net::UnixDatagram);
+wired!(UnixDatagram, mio::net::UnixDatagram, self => &self.io);
+std_forms!(UnixDatagram, std::os::unix::net::UnixDatagram, mio::net::UnixDatagram);
+ready!(UnixDatagram);
+readable!(UnixDatagram, poll_recv_ready);
+writable!(UnixDatagram, poll_send_ready);
+own_operations!(UnixDatagram);
+datagrams!(UnixDatagram, SocketAddr);
+
+/// The address as the user sees it.
+fn from((count, address): (usize, std::os::unix::net::SocketAddr)) -> (usize, SocketAddr) {
+    (count, SocketAddr(address))
+}
+
+impl UnixDatagram {
+    /// A socket that is reached at `path`, where no file may be yet. The file stays when the socket is dropped.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime, or if that has no I/O.
+    #[track_caller]
+    pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<UnixDatagram> {
+        UnixDatagram::fresh(&context::reactor(), mio::net::UnixDatagram::bind(path)?)
+    }
+
+    /// A socket without an address of its own: it sends, and receives from nobody but the peer it is connected to.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime, or if that has no I/O.
+    #[track_caller]
+    pub fn unbound() -> io::Result<UnixDatagram> {
+        UnixDatagram::fresh(&context::reactor(), mio::net::UnixDatagram::unbound()?)
+    }
+
+    /// Two sockets that are connected to each other.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime, or if that has no I/O.
+    #[track_caller]
+    pub fn pair() -> io::Result<(UnixDatagram, UnixDatagram)> {
+        UnixDatagram::pair_on(&context::reactor())
+    }
+
+    pub(super) fn pair_on(reactor: &Arc<Reactor>) -> io::Result<(UnixDatagram, UnixDatagram)> {
+        let (one, other) = mio::net::UnixDatagram::pair()?;
+        Ok((UnixDatagram::fresh(reactor, one)?, UnixDatagram::fresh(reactor, other)?))
+    }
+
+    /// A fresh socket has room to send.
+    pub(super) fn fresh(reactor: &Arc<Reactor>, socket: mio::net::UnixDatagram) -> io::Result<UnixDatagram> {
+        UnixDatagram::on(reactor, socket, Ready::WRITABLE)
+    }
+
+    /// Makes the socket at `path` the peer: [`send`](UnixDatagram::send) goes there, and only what comes from there is
+    /// received.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    pub fn connect<P: AsRef<Path>>(&self, path: P) -> io::Result<()> {
+        self.mio().connect(path)
+    }
+
+    /// Sends a message to the socket at `target`; answers how many bytes.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says, or that the runtime has been shut down.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, nothing has been sent.
+    pub async fn send_to<P: AsRef<Path>>(&self, buf: &[u8], target: P) -> io::Result<usize> {
+        self.try_until_done(Interest::WRITABLE, || self.mio().send_to(buf, target.as_ref())).await
+    }
+
+    /// Polls for what [`send_to`](UnixDatagram::send_to) waits for. Only the latest caller's task is woken.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn poll_send_to<P: AsRef<Path>>(&self, cx: &mut Context<'_>, buf: &[u8], target: P) -> Poll<io::Result<usize>> {
+        self.poll_once(Direction::Write, cx, || self.mio().send_to(buf, target.as_ref()))
+    }
+
+    /// As [`send_to`](UnixDatagram::send_to), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room, or as there.
+    pub fn try_send_to<P: AsRef<Path>>(&self, buf: &[u8], target: P) -> io::Result<usize> {
+        self.try_once(Interest::WRITABLE, || self.mio().send_to(buf, target.as_ref()))
+    }
+
+    /// The address it is reached at.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.mio().local_addr().map(SocketAddr)
+    }
+
+    /// The address it is connected to.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.mio().peer_addr().map(SocketAddr)
+    }
+
+    /// The error that is pending on the socket, which takes it away.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.mio().take_error()
+    }
+
+    /// Shuts one direction down, or both. Who waits for it is woken.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says, such as that it is not connected.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.mio().shutdown(how)
+    }
+}

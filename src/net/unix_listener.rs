@@ -1,0 +1,128 @@
+//! A unix socket that accepts connections.
+
+use std::io;
+use std::path::Path;
+use std::task::{Context, Poll};
+
+use super::methods::{socket, std_forms};
+use super::unix_addr::SocketAddr;
+use super::unix_stream::UnixStream;
+use crate::context;
+use crate::reactor::{Any, Direction, Interest, Reactor, Ready, Registered};
+use crate::sync::Arc;
+
+/// A unix socket that accepts connections.
+///
+/// The file at its path stays when it is dropped: remove it before binding again.
+///
+/// # Examples
+///
+/// ```
+/// use heist::net::{UnixListener, UnixStream};
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = std::env::temp_dir().join(format!("heist-listener-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// # let path = folder.join("socket");
+/// heist::runtime::Runtime::new()?.block_on(async {
+///     let listener = UnixListener::bind(&path)?;
+///     let client = UnixStream::connect(&path).await?;
+///     let (_server, from) = listener.accept().await?;
+///     assert!(from.is_unnamed());
+///     assert_eq!(client.peer_addr()?.as_pathname(), Some(&*path));
+///     # std::fs::remove_dir_all(&folder)?;
+///     Ok(())
+/// })
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct UnixListener {
+    io: Registered<mio::net::UnixListener>,
+}
+
+socket!(UnixListener, mio::net::UnixListener);
+std_forms!(UnixListener, std::os::unix::net::UnixListener, mio::net::UnixListener);
+
+impl UnixListener {
+    /// Listens at `path`, where no file may be yet.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime, or if that has no I/O.
+    #[track_caller]
+    pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<UnixListener> {
+        let reactor = context::reactor();
+        UnixListener::on(&reactor, mio::net::UnixListener::bind(path)?, Ready::EMPTY)
+    }
+
+    /// Listens at an address, which may be one of the abstract namespace.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime, or if that has no I/O.
+    #[track_caller]
+    pub fn bind_addr(address: &SocketAddr) -> io::Result<UnixListener> {
+        let reactor = context::reactor();
+        UnixListener::on(&reactor, mio::net::UnixListener::bind_addr(&address.0)?, Ready::EMPTY)
+    }
+
+    /// Accepts a connection; answers with its stream and the peer's address. Any number of tasks may accept at once.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says, or that the runtime has been shut down. An error such as "too many open files" does
+    /// not end the listener.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, no connection has been accepted.
+    pub async fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
+        let Any(accepted) = self.io.source().io(Interest::READABLE, || self.io.io().accept().map(Any)).await?;
+        taken_in(self.io.reactor(), accepted)
+    }
+
+    /// Polls for a connection. Only the latest caller's task is woken.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](UnixListener::accept).
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(UnixStream, SocketAddr)>> {
+        let accepted = self.io.source().poll_io(Direction::Read, cx, || self.io.io().accept().map(Any));
+        accepted.map(|accepted| taken_in(self.io.reactor(), accepted?.0))
+    }
+
+    /// The address it listens at.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.io.io().local_addr().map(SocketAddr)
+    }
+
+    /// The error that is pending on the socket, which takes it away.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.io.io().take_error()
+    }
+}
+
+/// A fresh connection is written to, or has been already, before anybody hears of it.
+fn taken_in(
+    reactor: &Arc<Reactor>,
+    (stream, from): (mio::net::UnixStream, std::os::unix::net::SocketAddr),
+) -> io::Result<(UnixStream, SocketAddr)> {
+    let stream = UnixStream::on(reactor, stream, Ready::READABLE | Ready::WRITABLE)?;
+    Ok((stream, SocketAddr(from)))
+}

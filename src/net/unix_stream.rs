@@ -1,0 +1,175 @@
+//! A connection between processes of one machine.
+
+use std::io;
+use std::net::Shutdown;
+use std::path::Path;
+
+use super::halves::halves;
+use super::methods::{own_operations, readable, reads, ready, socket, std_forms, wired, writable, writes};
+use super::unix_addr::{SocketAddr, UCred};
+use super::wired::{Closing, Wired};
+use crate::context;
+use crate::reactor::{Reactor, Ready, Registered};
+use crate::sync::Arc;
+
+/// A connection between processes of one machine, by way of a path.
+///
+/// It is used as a [`TcpStream`](crate::net::TcpStream) is. Dropping it closes the connection.
+///
+/// # Examples
+///
+/// ```
+/// use heist::net::{UnixListener, UnixStream};
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = std::env::temp_dir().join(format!("heist-stream-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// # let path = folder.join("socket");
+/// heist::runtime::Runtime::new()?.block_on(async {
+///     let listener = UnixListener::bind(&path)?;
+///     let mut client = UnixStream::connect(&path).await?;
+///     let (mut server, _) = listener.accept().await?;
+///     server.write_all(b"hello").await?;
+///     let mut greeting = [0; 5];
+///     client.read_exact(&mut greeting).await?;
+///     assert_eq!(&greeting, b"hello");
+///     assert_eq!(client.peer_cred()?.uid(), server.peer_cred()?.uid());
+///     # std::fs::remove_dir_all(&folder)?;
+///     Ok(())
+/// })
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct UnixStream {
+    io: Registered<mio::net::UnixStream>,
+}
+
+socket!(UnixStream, mio::net::UnixStream);
+wired!(UnixStream, mio::net::UnixStream, self => &self.io);
+std_forms!(UnixStream, std::os::unix::net::UnixStream, mio::net::UnixStream);
+ready!(UnixStream);
+readable!(UnixStream, poll_read_ready);
+writable!(UnixStream, poll_write_ready);
+own_operations!(UnixStream);
+reads!(UnixStream);
+writes!(UnixStream);
+halves!(UnixStream, SocketAddr, mio::net::UnixStream);
+
+impl UnixStream {
+    /// Connects to the socket at `path`.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says. If the listener's backlog is full, that is
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) on Linux: the kernel does not tell when there is room again, so wait a
+    /// little and try again.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime, or if that has no I/O.
+    pub async fn connect<P: AsRef<Path>>(path: P) -> io::Result<UnixStream> {
+        let reactor = context::reactor();
+        UnixStream::connecting(&reactor, mio::net::UnixStream::connect(path)?).await
+    }
+
+    /// Connects to an address, which may be one of the abstract namespace.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](UnixStream::connect).
+    ///
+    /// # Panics
+    ///
+    /// As [`connect`](UnixStream::connect).
+    pub async fn connect_addr(address: &SocketAddr) -> io::Result<UnixStream> {
+        let reactor = context::reactor();
+        UnixStream::connecting(&reactor, mio::net::UnixStream::connect_addr(&address.0)?).await
+    }
+
+    /// A stream that has begun to connect.
+    pub(super) async fn connecting(reactor: &Arc<Reactor>, stream: mio::net::UnixStream) -> io::Result<UnixStream> {
+        let stream = UnixStream::on(reactor, stream, Ready::EMPTY)?;
+        stream.writable().await?;
+        match stream.take_error()? {
+            Some(error) => Err(error),
+            None => Ok(stream),
+        }
+    }
+
+    /// Two streams that are connected to each other.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime, or if that has no I/O.
+    #[track_caller]
+    pub fn pair() -> io::Result<(UnixStream, UnixStream)> {
+        UnixStream::pair_on(&context::reactor())
+    }
+
+    pub(super) fn pair_on(reactor: &Arc<Reactor>) -> io::Result<(UnixStream, UnixStream)> {
+        let (one, other) = mio::net::UnixStream::pair()?;
+        Ok((UnixStream::on(reactor, one, Ready::WRITABLE)?, UnixStream::on(reactor, other, Ready::WRITABLE)?))
+    }
+
+    pub(super) fn half_close(&self) -> io::Result<()> {
+        self.mio().shutdown(Shutdown::Write)
+    }
+
+    /// This end's address.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.mio().local_addr().map(SocketAddr)
+    }
+
+    /// The other end's address.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.mio().peer_addr().map(SocketAddr)
+    }
+
+    /// Who is at the other end.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    pub fn peer_cred(&self) -> io::Result<UCred> {
+        UCred::of_peer(self.mio())
+    }
+
+    /// The error that is pending on the socket, which takes it away.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.mio().take_error()
+    }
+}
+
+impl Closing for UnixStream {
+    fn close(&mut self) -> io::Result<()> {
+        self.half_close()
+    }
+}
+
+impl Closing for &UnixStream {
+    fn close(&mut self) -> io::Result<()> {
+        self.half_close()
+    }
+}
+
+impl AsRef<UnixStream> for UnixStream {
+    fn as_ref(&self) -> &UnixStream {
+        self
+    }
+}
