@@ -16,6 +16,8 @@ mod readiness;
 mod resize;
 mod ring;
 mod shards;
+#[cfg(unix)]
+mod signals;
 pub(crate) mod support;
 mod task;
 mod timers;

@@ -1,6 +1,20 @@
-//! What I/O resources are waited for.
+//! Waiting for I/O resources.
 //!
 //! [`Interest`] says what a task wants to do, [`Ready`] what a resource is ready for. The socket types in [`crate::net`] take
-//! and give them.
+//! and give them. [`unix::AsyncFd`] does the same for any file descriptor.
 
 pub use crate::reactor::{Interest, Ready};
+
+#[cfg(unix)]
+mod async_fd;
+#[cfg(unix)]
+mod descriptor;
+#[cfg(unix)]
+mod ready_guard;
+
+/// Waiting for any file descriptor.
+#[cfg(unix)]
+pub mod unix {
+    pub use super::async_fd::{AsyncFd, AsyncFdRegisterError};
+    pub use super::ready_guard::{AsyncFdReadyGuard, AsyncFdReadyMutGuard, TryIoError};
+}

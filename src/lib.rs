@@ -29,7 +29,8 @@
 //!
 //! * [`runtime`]: building a runtime, entering it, waiting on it, shutting it down.
 //! * [`task`]: spawning, joining, aborting; work that blocks.
-//! * [`net`], [`io`]: TCP, and readiness.
+//! * [`net`], [`io`]: sockets, and readiness of any file descriptor.
+//! * `signal`: signals of the operating system, on unix.
 //! * [`time`]: sleeps, timeouts, intervals.
 //!
 //! Channels and locks are deliberately absent: `async-channel`, `async-lock` and `tokio::sync` run on any runtime.
@@ -70,6 +71,8 @@ pub mod runtime;
 mod schedule;
 mod sentinel;
 mod shutdown;
+#[cfg(unix)]
+pub mod signal;
 mod spin;
 mod stats;
 mod stripe;

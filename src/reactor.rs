@@ -30,9 +30,9 @@ use std::time::{Duration, Instant};
 use mio::Waker;
 
 pub use interest::{Interest, Ready};
-pub(crate) use readiness::Direction;
 #[cfg(test)]
-pub(crate) use readiness::{Readiness, Snapshot};
+pub(crate) use readiness::Readiness;
+pub(crate) use readiness::{Direction, Snapshot};
 pub(crate) use registered::Registered;
 pub(crate) use source::{Any, Moved, Source};
 #[cfg(test)]

@@ -37,8 +37,10 @@ pub(crate) use condvar::WaitWord;
 
 pub(crate) use crossbeam_utils::CachePadded;
 
-/// Process-wide words that no model looks at: plain std atomics under either engine, so that they can be statics.
+/// Process-wide words and locks that no model looks at: the real ones under either engine, so that they can be statics.
 pub(crate) mod statics {
+    #[cfg(unix)]
+    pub(crate) use parking_lot::Mutex;
     #[cfg(test)]
     pub(crate) use std::sync::atomic::AtomicUsize;
     pub(crate) use std::sync::atomic::{AtomicU64, Ordering};

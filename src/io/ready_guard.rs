@@ -1,0 +1,154 @@
+//! The right to take readiness back.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::os::fd::AsRawFd;
+
+use super::async_fd::AsyncFd;
+use crate::reactor::{Ready, Snapshot};
+
+/// A descriptor that was ready; through it the readiness is taken back.
+///
+/// Dropping it changes nothing.
+#[must_use = "readiness lasts until it is taken back"]
+pub struct AsyncFdReadyGuard<'a, T: AsRawFd> {
+    fd: &'a AsyncFd<T>,
+    seen: Seen,
+}
+
+/// A descriptor that was ready, held exclusively; through it the readiness is taken back.
+///
+/// Dropping it changes nothing.
+#[must_use = "readiness lasts until it is taken back"]
+pub struct AsyncFdReadyMutGuard<'a, T: AsRawFd> {
+    fd: &'a mut AsyncFd<T>,
+    seen: Seen,
+}
+
+/// The operation would block. The readiness has been taken back; wait again.
+#[derive(Debug)]
+pub struct TryIoError(());
+
+/// What was seen when the wait ended, and what of it was waited for.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    snapshot: Snapshot,
+    mask: Ready,
+}
+
+impl Seen {
+    fn ready(self) -> Ready {
+        self.snapshot.ready() & self.mask
+    }
+}
+
+macro_rules! guard {
+    ($guard:ident, $($borrow:tt)+) => {
+        impl<'a, T: AsRawFd> $guard<'a, T> {
+            pub(super) fn new(fd: &'a $($borrow)+, mask: Ready, snapshot: Snapshot) -> Self {
+                $guard { fd, seen: Seen { snapshot, mask } }
+            }
+
+            /// Takes back what it was ready for, unless it has been announced anew since. Only for one who has seen
+            /// [`WouldBlock`](io::ErrorKind::WouldBlock); what has ended stays ended.
+            pub fn clear_ready(&mut self) {
+                self.clear_ready_matching(Ready::ALL);
+            }
+
+            /// As [`clear_ready`](Self::clear_ready), of what is in `ready`.
+            pub fn clear_ready_matching(&mut self, ready: Ready) {
+                self.fd.source().clear(self.seen.ready() & ready, self.seen.snapshot);
+            }
+
+            /// Leaves it ready; the same as dropping the guard.
+            pub fn retain_ready(&mut self) {}
+
+            /// What it is ready for, of what was waited for.
+            pub fn ready(&self) -> Ready {
+                self.seen.ready()
+            }
+        }
+
+        impl<T: AsRawFd + fmt::Debug> fmt::Debug for $guard<'_, T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($guard)).field("fd", &self.fd).field("ready", &self.ready()).finish()
+            }
+        }
+    };
+}
+
+guard!(AsyncFdReadyGuard, AsyncFd<T>);
+guard!(AsyncFdReadyMutGuard, mut AsyncFd<T>);
+
+impl<'a, T: AsRawFd> AsyncFdReadyGuard<'a, T> {
+    /// Does `f`, an operation on the descriptor; if it answers `WouldBlock`, takes the readiness back.
+    ///
+    /// # Errors
+    ///
+    /// [`TryIoError`] if it would block: wait again. Any other answer of `f` is in the `Ok`.
+    pub fn try_io<R>(&mut self, f: impl FnOnce(&'a AsyncFd<T>) -> io::Result<R>) -> Result<io::Result<R>, TryIoError> {
+        match f(self.fd) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.clear_ready();
+                Err(TryIoError(()))
+            }
+            result => Ok(result),
+        }
+    }
+
+    /// The descriptor.
+    pub fn get_ref(&self) -> &'a AsyncFd<T> {
+        self.fd
+    }
+
+    /// The resource.
+    pub fn get_inner(&self) -> &'a T {
+        self.fd.get_ref()
+    }
+}
+
+impl<T: AsRawFd> AsyncFdReadyMutGuard<'_, T> {
+    /// Does `f`, an operation on the descriptor; if it answers `WouldBlock`, takes the readiness back.
+    ///
+    /// # Errors
+    ///
+    /// [`TryIoError`] if it would block: wait again. Any other answer of `f` is in the `Ok`.
+    pub fn try_io<R>(&mut self, f: impl FnOnce(&mut AsyncFd<T>) -> io::Result<R>) -> Result<io::Result<R>, TryIoError> {
+        match f(self.fd) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.clear_ready();
+                Err(TryIoError(()))
+            }
+            result => Ok(result),
+        }
+    }
+
+    /// The descriptor.
+    pub fn get_ref(&self) -> &AsyncFd<T> {
+        self.fd
+    }
+
+    /// The descriptor, exclusively.
+    pub fn get_mut(&mut self) -> &mut AsyncFd<T> {
+        self.fd
+    }
+
+    /// The resource.
+    pub fn get_inner(&self) -> &T {
+        self.fd.get_ref()
+    }
+
+    /// The resource, exclusively. Do not exchange it for another: its descriptor would not be registered.
+    pub fn get_inner_mut(&mut self) -> &mut T {
+        self.fd.get_mut()
+    }
+}
+
+impl fmt::Display for TryIoError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the operation would block")
+    }
+}
+
+impl Error for TryIoError {}

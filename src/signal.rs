@@ -1,0 +1,65 @@
+//! Signals of the operating system.
+//!
+//! ```no_run
+//! # async fn serve() {}
+//! # async fn run() -> std::io::Result<()> {
+//! let serving = heist::spawn(serve());
+//! heist::signal::ctrl_c().await?;
+//! println!("shutting down");
+//! serving.abort();
+//! # Ok(())
+//! # }
+//! ```
+#![doc = include_str!("../docs/signals.md")]
+
+mod bell;
+mod kind;
+mod listener;
+
+#[cfg(test)]
+pub(crate) use bell::changed;
+
+use std::io;
+
+/// Waits until the user presses ctrl-c: until the process is sent `SIGINT`.
+///
+/// From the first call on, the signal no longer ends the process, whether anybody waits for it or not.
+///
+/// # Errors
+///
+/// If the handler cannot be installed, or the runtime has been shut down.
+///
+/// # Panics
+///
+/// Outside of a runtime, or if that has no I/O.
+///
+/// # Cancel safety
+///
+/// If the future is dropped nothing is lost, but a later call waits for a later signal. For every signal since some moment, keep
+/// a [`unix::Signal`].
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// heist::runtime::Runtime::new()?.block_on(async {
+///     let (interrupted, ()) = futures::join!(heist::signal::ctrl_c(), async {
+///         // The user presses ctrl-c.
+///         # unsafe { libc::raise(libc::SIGINT) };
+///     });
+///     interrupted
+/// })
+/// # }
+/// ```
+pub async fn ctrl_c() -> io::Result<()> {
+    match listener::signal(kind::SignalKind::interrupt())?.recv().await {
+        Some(()) => Ok(()),
+        None => Err(io::Error::other("the runtime that waits for the signal has been shut down")),
+    }
+}
+
+/// Unix signals of every kind.
+pub mod unix {
+    pub use super::kind::SignalKind;
+    pub use super::listener::{Signal, signal};
+}

@@ -1,0 +1,97 @@
+//! Who waits for signals of one kind.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use super::bell::Bell;
+use super::kind::SignalKind;
+use crate::context;
+use crate::sync::Arc;
+
+/// Listens for signals of one kind; made by [`signal`].
+///
+/// Signals that come while nobody waits are kept, any number of them as one. Any number of listeners may listen for the same
+/// kind, in any number of runtimes, and each hears of each signal. A listener works as long as its runtime does, and while
+/// somebody drives that.
+///
+/// Dropping it does not bring the operating system's default back: see [`signal`].
+pub struct Signal {
+    bell: Arc<Bell>,
+    kind: SignalKind,
+    /// The count of the latest signal that was heard of.
+    seen: u64,
+    /// Present while somebody waits.
+    waiting: Option<Pin<Box<dyn Future<Output = Option<u64>> + Send + Sync>>>,
+}
+
+/// Listens for signals of `kind` from now on.
+///
+/// **From the first call on the signal loses its default effect for the whole process**, such as ending it, and does not get it
+/// back when the listener is dropped.
+///
+/// # Errors
+///
+/// For a kind that nobody can listen for (`SIGKILL`, `SIGSTOP`) or should (`SIGSEGV`, `SIGILL`, `SIGFPE`), and what the
+/// operating system says.
+///
+/// # Panics
+///
+/// Outside of a runtime, or if that has no I/O.
+///
+/// # Examples
+///
+/// Reading the configuration again at each `SIGHUP`:
+///
+/// ```
+/// use heist::signal::unix::{SignalKind, signal};
+///
+/// # fn main() -> std::io::Result<()> {
+/// heist::runtime::Runtime::new()?.block_on(async {
+///     let mut hangup = signal(SignalKind::hangup())?;
+///     # unsafe { libc::raise(libc::SIGHUP) };
+///     while let Some(()) = hangup.recv().await {
+///         println!("reading the configuration again");
+///         # break;
+///     }
+///     Ok(())
+/// })
+/// # }
+/// ```
+#[track_caller]
+pub fn signal(kind: SignalKind) -> io::Result<Signal> {
+    let bell = Bell::of(&context::reactor())?;
+    bell.hang(kind.as_raw_value())?;
+    let seen = bell.count(kind.as_raw_value());
+    Ok(Signal { bell, kind, seen, waiting: None })
+}
+
+impl Signal {
+    /// Waits for the next signal. `None` if the runtime has been shut down: there will be no more.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, no signal is lost.
+    pub async fn recv(&mut self) -> Option<()> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// Polls for the next signal. Only the latest caller's task is woken.
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<()>> {
+        let Signal { bell, kind, seen, waiting } = self;
+        let wait = waiting.get_or_insert_with(|| {
+            let (bell, signum, seen) = (Arc::clone(bell), kind.as_raw_value(), *seen);
+            Box::pin(async move { bell.changed(signum, seen).await })
+        });
+        let heard = ready!(wait.as_mut().poll(cx));
+        *waiting = None;
+        Poll::Ready(heard.map(|now| *seen = now))
+    }
+}
+
+impl std::fmt::Debug for Signal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Signal").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
