@@ -58,7 +58,7 @@ impl Bell {
         }
         let (outlet, inlet) = mio::unix::pipe::new()?;
         let bell = Arc::new(Bell {
-            rope: Arc::new(Rope { counts: [const { AtomicU64::new(0) }; KINDS], outlet }),
+            rope: Arc::new(Rope { counts: std::array::from_fn(|_| AtomicU64::new(0)), outlet }),
             inlet: Registered::new(Arc::clone(reactor), inlet, Ready::EMPTY)?,
             actions: Mutex::new(Vec::new()),
         });

@@ -1,0 +1,238 @@
+//! Any file descriptor: waiting, taking readiness back, interests, the way back.
+#![cfg(unix)]
+
+#[path = "support/kit.rs"]
+mod kit;
+#[path = "support/sockets.rs"]
+mod sockets;
+
+use std::future::poll_fn;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::UnixStream;
+use std::pin::pin;
+use std::sync::Arc;
+
+use heist::io::unix::AsyncFd;
+use heist::io::{Interest, Ready};
+use kit::{Count, current_thread, each, panic_text};
+use sockets::once;
+
+fn pair() -> (UnixStream, UnixStream) {
+    let (one, two) = UnixStream::pair().unwrap();
+    one.set_nonblocking(true).unwrap();
+    two.set_nonblocking(true).unwrap();
+    (one, two)
+}
+
+fn fill(mut socket: &UnixStream) {
+    while socket.write(&[0; 4096]).is_ok() {}
+}
+
+fn drain(mut socket: &UnixStream) {
+    while socket.read(&mut [0; 4096]).is_ok_and(|count| count > 0) {}
+}
+
+#[test]
+fn a_guard_of_an_operation_that_would_block_waits_again() {
+    each(|runtime| {
+        runtime.block_on(async {
+            let (reader, writer) = pair();
+            let reader = Arc::new(AsyncFd::new(reader).unwrap());
+            let task = heist::spawn({
+                let reader = Arc::clone(&reader);
+                async move {
+                    let (mut got, mut waits) = (0, 0);
+                    while got < 300 {
+                        let mut guard = reader.readable().await.unwrap();
+                        waits += 1;
+                        while let Ok(result) = guard.try_io(|reader| reader.get_ref().read(&mut [0; 7])) {
+                            got += result.unwrap();
+                        }
+                    }
+                    waits
+                }
+            });
+            for _ in 0..3 {
+                (&writer).write_all(&[0; 100]).unwrap();
+                heist::task::yield_now().await;
+            }
+            let waits = task.await.unwrap();
+            assert!((1..=10).contains(&waits), "{waits} waits for three writes");
+        });
+    });
+}
+
+#[test]
+fn readiness_lasts_until_it_is_taken_back() {
+    current_thread().block_on(async {
+        let (reader, writer) = pair();
+        let mut reader = AsyncFd::new(reader).unwrap();
+        (&writer).write_all(b"x").unwrap();
+        for _ in 0..2 {
+            let mut guard = reader.readable().await.unwrap();
+            assert_eq!(guard.ready(), Ready::READABLE);
+            guard.retain_ready();
+        }
+        drain(reader.get_ref());
+        let mut guard = reader.readable().await.unwrap();
+        guard.clear_ready_matching(Ready::WRITABLE);
+        guard.clear_ready_matching(Ready::READABLE);
+        assert!(once(pin!(reader.readable())).await.is_pending());
+        (&writer).write_all(b"y").unwrap();
+        let mut guard = reader.readable_mut().await.unwrap();
+        assert_eq!(guard.get_inner_mut().read(&mut [0; 8]).unwrap(), 1);
+        guard.clear_ready();
+        assert!(guard.get_mut().try_io_mut(Interest::READABLE, |socket| socket.read(&mut [0; 8])).is_err());
+    });
+}
+
+#[test]
+fn an_event_that_came_since_the_guard_is_not_taken_back_with_it() {
+    current_thread().block_on(async {
+        let (reader, writer) = pair();
+        let reader = AsyncFd::new(reader).unwrap();
+        (&writer).write_all(b"x").unwrap();
+        let mut stale = reader.readable().await.unwrap();
+        drain(reader.get_ref());
+        (&writer).write_all(b"y").unwrap();
+        // The second event is delivered before the guard of the first is used.
+        let (waker, bell) = pair();
+        let waker = AsyncFd::new(waker).unwrap();
+        (&bell).write_all(b"!").unwrap();
+        drop(waker.readable().await.unwrap());
+        stale.clear_ready();
+        reader.readable().await.unwrap().retain_ready();
+    });
+}
+
+#[test]
+fn any_number_of_tasks_wait_and_each_poll_form_has_its_slot() {
+    each(|runtime| {
+        runtime.block_on(async {
+            let (reader, writer) = pair();
+            let fd = Arc::new(AsyncFd::new(reader).unwrap());
+            let ready = Count::new();
+            let tasks: Vec<_> = (0..10)
+                .map(|n| {
+                    let (fd, ready) = (Arc::clone(&fd), ready.clone());
+                    heist::spawn(async move {
+                        if n == 0 {
+                            poll_fn(|cx| fd.poll_read_ready(cx).map_ok(drop)).await.unwrap();
+                        } else {
+                            drop(fd.readable().await.unwrap());
+                        }
+                        ready.add();
+                    })
+                })
+                .collect();
+            poll_fn(|cx| fd.poll_write_ready(cx).map_ok(drop)).await.unwrap();
+            (&writer).write_all(b"x").unwrap();
+            futures::future::join_all(tasks).await.into_iter().for_each(Result::unwrap);
+            assert_eq!(ready.get(), 10);
+        });
+    });
+}
+
+#[test]
+fn writers_wait_for_room() {
+    current_thread().block_on(async {
+        let (writer, reader) = pair();
+        let mut writer = AsyncFd::with_interest(writer, Interest::WRITABLE).unwrap();
+        let mut guard = writer.writable().await.unwrap();
+        fill(guard.get_inner());
+        guard.clear_ready();
+        {
+            let mut waiting = pin!(writer.async_io(Interest::WRITABLE, |mut socket| socket.write(b"x")));
+            assert!(once(waiting.as_mut()).await.is_pending());
+            drain(&reader);
+            assert_eq!(waiting.await.unwrap(), 1);
+        }
+        let mut guard = writer.writable_mut().await.unwrap();
+        assert!(guard.ready().is_writable() && guard.get_ref().get_ref().as_raw_fd() == guard.get_inner().as_raw_fd());
+        assert_eq!(guard.try_io(|fd| fd.get_mut().write(b"y")).unwrap().unwrap(), 1);
+        drop(guard);
+        assert_eq!(writer.async_io_mut(Interest::WRITABLE, |socket| socket.write(b"z")).await.unwrap(), 1);
+        assert!(
+            poll_fn(|cx| writer.poll_write_ready_mut(cx).map_ok(|guard| guard.ready().is_writable())).await.unwrap()
+        );
+    });
+}
+
+#[test]
+fn nothing_is_heard_of_what_was_not_asked_for() {
+    current_thread().block_on(async {
+        let (one, two) = pair();
+        let fd = AsyncFd::with_interest(one, Interest::READABLE).unwrap();
+        (&two).write_all(b"x").unwrap();
+        let guard = fd.ready(Interest::READABLE | Interest::WRITABLE).await.unwrap();
+        assert_eq!(guard.ready(), Ready::READABLE);
+        assert!(once(pin!(fd.writable())).await.is_pending());
+        let error = fd.try_io(Interest::WRITABLE, |_| Ok(())).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    });
+}
+
+#[test]
+fn what_is_taken_out_is_as_it_was_and_can_be_registered_again() {
+    current_thread().block_on(async {
+        let (one, two) = pair();
+        for _ in 0..3 {
+            let fd = AsyncFd::new(one.try_clone().unwrap()).unwrap();
+            assert_eq!(fd.as_fd().as_raw_fd(), fd.as_raw_fd());
+            (&two).write_all(b"x").unwrap();
+            drop(fd.readable().await.unwrap());
+            assert_eq!(fd.into_inner().read(&mut [0; 8]).unwrap(), 1);
+        }
+        // The very same descriptor: deregistered on the way out.
+        let fd = AsyncFd::new(one).unwrap();
+        let fd = AsyncFd::new(fd.into_inner()).unwrap();
+        (&two).write_all(b"x").unwrap();
+        drop(fd.readable().await.unwrap());
+    });
+}
+
+#[test]
+fn an_ordinary_file_is_refused_and_given_back() {
+    current_thread().block_on(async {
+        let file = || std::fs::File::open("Cargo.toml").unwrap();
+        assert_eq!(AsyncFd::new(file()).map(drop).unwrap_err().kind(), ErrorKind::PermissionDenied);
+        let error = AsyncFd::try_new(file()).map(drop).unwrap_err();
+        assert!(error.to_string().contains("could not be registered"), "{error}");
+        let (mut file, cause) = error.into_parts();
+        assert_eq!(cause.kind(), ErrorKind::PermissionDenied);
+        assert_eq!(file.read(&mut [0; 8]).unwrap(), 8);
+        // SAFETY: a descriptor of this test's own, which stays open.
+        let error = unsafe { AsyncFd::register_with_interest(file, Interest::READABLE) }.map(drop).unwrap_err();
+        let _: io::Error = error.into();
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_timer_of_the_operating_system_ticks() {
+    use std::os::fd::{FromRawFd, OwnedFd};
+    current_thread().block_on(async {
+        // SAFETY: no memory is passed.
+        let fd = unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_NONBLOCK | libc::TFD_CLOEXEC) };
+        assert!(fd >= 0);
+        let every = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+        let setting = libc::itimerspec { it_interval: every, it_value: every };
+        // SAFETY: the setting outlives the call.
+        assert_eq!(unsafe { libc::timerfd_settime(fd, 0, &raw const setting, std::ptr::null_mut()) }, 0);
+        // SAFETY: the descriptor is open and nobody else's.
+        let timer = AsyncFd::new(std::fs::File::from(unsafe { OwnedFd::from_raw_fd(fd) })).unwrap();
+        let mut ticks = 0;
+        while ticks < 5 {
+            let mut count = [0; 8];
+            timer.async_io(Interest::READABLE, |mut timer| timer.read(&mut count)).await.unwrap();
+            ticks += u64::from_ne_bytes(count);
+        }
+    });
+}
+
+#[test]
+fn outside_of_a_runtime_it_says_so() {
+    let text = panic_text(|| AsyncFd::new(pair().0));
+    assert!(text.contains("no heist runtime here"), "{text}");
+}
