@@ -2,6 +2,7 @@
 
 macro_rules! datagrams {
     ($socket:ident, $address:ty) => {
+        // `receive` and `receive_from` are the socket's own: one try.
         /// Messages. A send and a receive each move one whole message; what does not fit into the receiver's buffer is lost.
         /// Any number of tasks may send and receive at once.
         impl $socket {
@@ -51,7 +52,7 @@ macro_rules! datagrams {
             ///
             /// If the future is dropped, nothing has been received.
             pub async fn recv(&self, buf: &mut [u8]) -> std::io::Result<usize> {
-                self.try_until_done(crate::reactor::Interest::READABLE, || self.mio().recv(buf)).await
+                self.try_until_done(crate::reactor::Interest::READABLE, || self.receive(buf)).await
             }
 
             /// Polls for what [`recv`](Self::recv) waits for. Only the latest caller's task is woken.
@@ -64,7 +65,7 @@ macro_rules! datagrams {
                 cx: &mut std::task::Context<'_>,
                 buf: &mut [u8],
             ) -> std::task::Poll<std::io::Result<usize>> {
-                self.poll_once(crate::reactor::Direction::Read, cx, || self.mio().recv(buf))
+                self.poll_once(crate::reactor::Direction::Read, cx, || self.receive(buf))
             }
 
             /// As [`recv`](Self::recv), without waiting.
@@ -73,7 +74,7 @@ macro_rules! datagrams {
             ///
             /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) if there is no message, or as there.
             pub fn try_recv(&self, buf: &mut [u8]) -> std::io::Result<usize> {
-                self.try_once(crate::reactor::Interest::READABLE, || self.mio().recv(buf))
+                self.try_once(crate::reactor::Interest::READABLE, || self.receive(buf))
             }
 
             /// As [`recv`](Self::recv), and answers with the sender's address.
@@ -86,8 +87,8 @@ macro_rules! datagrams {
             ///
             /// If the future is dropped, nothing has been received.
             pub async fn recv_from(&self, buf: &mut [u8]) -> std::io::Result<(usize, $address)> {
-                let receive = || self.mio().recv_from(buf);
-                self.try_until_done(crate::reactor::Interest::READABLE, receive).await.map(from)
+                let receive = || self.receive_from(buf);
+                self.try_until_done(crate::reactor::Interest::READABLE, receive).await
             }
 
             /// Polls for what [`recv_from`](Self::recv_from) waits for. Only the latest caller's task is woken.
@@ -100,7 +101,7 @@ macro_rules! datagrams {
                 cx: &mut std::task::Context<'_>,
                 buf: &mut [u8],
             ) -> std::task::Poll<std::io::Result<(usize, $address)>> {
-                self.poll_once(crate::reactor::Direction::Read, cx, || self.mio().recv_from(buf)).map_ok(from)
+                self.poll_once(crate::reactor::Direction::Read, cx, || self.receive_from(buf))
             }
 
             /// As [`recv_from`](Self::recv_from), without waiting.
@@ -109,7 +110,7 @@ macro_rules! datagrams {
             ///
             /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) if there is no message, or as there.
             pub fn try_recv_from(&self, buf: &mut [u8]) -> std::io::Result<(usize, $address)> {
-                self.try_once(crate::reactor::Interest::READABLE, || self.mio().recv_from(buf)).map(from)
+                self.try_once(crate::reactor::Interest::READABLE, || self.receive_from(buf))
             }
         }
     };

@@ -1,6 +1,6 @@
 //! The public methods that several socket types share, each written once.
 
-/// A type around one wire: its making, its descriptor.
+/// A type that is one wire and nothing else: its making, its descriptor.
 macro_rules! socket {
     ($socket:ident, $wire:ty) => {
         impl $socket {
@@ -14,6 +14,14 @@ macro_rules! socket {
             }
         }
 
+        crate::net::methods::descriptor!($socket);
+    };
+}
+pub(super) use socket;
+
+/// The descriptor of a type around one wire.
+macro_rules! descriptor {
+    ($socket:ident) => {
         #[cfg(unix)]
         impl std::os::fd::AsFd for $socket {
             fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
@@ -43,7 +51,7 @@ macro_rules! socket {
         }
     };
 }
-pub(super) use socket;
+pub(super) use descriptor;
 
 /// That a type is around a wire: the expression leads there.
 macro_rules! wired {

@@ -56,12 +56,15 @@ own_operations!(UdpSocket);
 datagrams!(UdpSocket, SocketAddr);
 packet_options!(UdpSocket, self => SockRef::from(self.mio()));
 
-/// The address is as the user sees it.
-fn from(message: (usize, SocketAddr)) -> (usize, SocketAddr) {
-    message
-}
-
 impl UdpSocket {
+    fn receive(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.mio().recv(buf)
+    }
+
+    fn receive_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.mio().recv_from(buf)
+    }
+
     /// Binds a socket to `addr`; of several addresses to the first that works. Port 0 means any free port.
     ///
     /// # Errors

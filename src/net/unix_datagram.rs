@@ -6,12 +6,13 @@ use std::path::Path;
 use std::task::{Context, Poll};
 
 use super::datagrams::datagrams;
-use super::methods::{own_operations, readable, ready, socket, std_forms, wired, writable};
+use super::methods::{descriptor, own_operations, readable, ready, std_forms, wired, writable};
 use super::unix_addr::SocketAddr;
 use super::wired::Wired;
 use crate::context;
 use crate::reactor::{Direction, Interest, Reactor, Ready, Registered};
 use crate::sync::Arc;
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// A unix socket for messages.
 ///
@@ -44,9 +45,11 @@ use crate::sync::Arc;
 #[derive(Debug)]
 pub struct UnixDatagram {
     io: Registered<mio::net::UnixDatagram>,
+    /// Receiving has been shut down. Linux answers a non-blocking receive as if a message could still come.
+    is_deaf: AtomicBool,
 }
 
-socket!(UnixDatagram, mio::net::UnixDatagram);
+descriptor!(UnixDatagram);
 wired!(UnixDatagram, mio::net::UnixDatagram, self => &self.io);
 std_forms!(UnixDatagram, std::os::unix::net::UnixDatagram, mio::net::UnixDatagram);
 ready!(UnixDatagram);
@@ -55,12 +58,38 @@ writable!(UnixDatagram, poll_send_ready);
 own_operations!(UnixDatagram);
 datagrams!(UnixDatagram, SocketAddr);
 
-/// The address as the user sees it.
-fn from((count, address): (usize, std::os::unix::net::SocketAddr)) -> (usize, SocketAddr) {
-    (count, SocketAddr(address))
-}
-
 impl UnixDatagram {
+    pub(super) fn on(
+        reactor: &Arc<Reactor>,
+        socket: mio::net::UnixDatagram,
+        presumed: Ready,
+    ) -> io::Result<UnixDatagram> {
+        let io = Registered::new(Arc::clone(reactor), socket, presumed)?;
+        Ok(UnixDatagram { io, is_deaf: AtomicBool::new(false) })
+    }
+
+    fn receive(&self, buf: &mut [u8]) -> io::Result<usize> {
+        match self.mio().recv(buf) {
+            Err(error) if self.hears_no_more(&error) => Ok(0),
+            result => result,
+        }
+    }
+
+    fn receive_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        match self.mio().recv_from(buf) {
+            // From nobody, as a blocking receive says.
+            Err(error) if self.hears_no_more(&error) => {
+                Ok((0, SocketAddr(mio::net::UnixDatagram::unbound()?.local_addr()?)))
+            }
+            result => result.map(|(count, address)| (count, SocketAddr(address))),
+        }
+    }
+
+    fn hears_no_more(&self, error: &io::Error) -> bool {
+        // Ordering: Acquire, pairs with the Release in `shutdown`.
+        error.kind() == io::ErrorKind::WouldBlock && self.is_deaf.load(Ordering::Acquire)
+    }
+
     /// A socket that is reached at `path`, where no file may be yet. The file stays when the socket is dropped.
     ///
     /// # Errors
@@ -181,12 +210,18 @@ impl UnixDatagram {
         self.mio().take_error()
     }
 
-    /// Shuts one direction down, or both. Who waits for it is woken.
+    /// Shuts one direction down, or both. Who waits for a message is woken: when all that have come are received, a receive
+    /// answers with no bytes.
     ///
     /// # Errors
     ///
     /// What the operating system says, such as that it is not connected.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.mio().shutdown(how)
+        self.mio().shutdown(how)?;
+        if how != Shutdown::Write {
+            // Ordering: Release, pairs with the Acquire in `hears_no_more`. Who is woken before sees it at his next try.
+            self.is_deaf.store(true, Ordering::Release);
+        }
+        Ok(())
     }
 }
