@@ -19,7 +19,7 @@ use sockets::once;
 
 fn raise(kind: SignalKind) {
     // SAFETY: no memory is passed; to this process, in which the signal has a handler.
-    assert_eq!(unsafe { libc::kill(libc::getpid(), kind.as_raw_value()) }, 0);
+    assert_eq!(unsafe { libc::kill(std::process::id() as libc::pid_t, kind.as_raw_value()) }, 0);
 }
 
 async fn heard(signal: &mut Signal) -> bool {

@@ -73,9 +73,10 @@ fn the_peer_is_this_process() {
     current_thread().block_on(async {
         let (one, _two) = UnixStream::pair().unwrap();
         let peer = one.peer_cred().unwrap();
-        // SAFETY: these have no preconditions.
-        let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
-        assert_eq!((peer.uid(), peer.gid()), (uid, gid));
+        // SAFETY: it has no preconditions.
+        assert_eq!(peer.uid(), unsafe { libc::geteuid() });
+        // SAFETY: it has no preconditions.
+        assert_eq!(peer.gid(), unsafe { libc::getegid() });
         #[cfg(target_os = "linux")]
         assert_eq!(peer.pid(), Some(std::process::id() as i32));
     });
@@ -105,6 +106,12 @@ fn an_abstract_name_needs_no_file() {
         assert_eq!(listener.local_addr().unwrap().as_abstract_name(), Some(name.as_bytes()));
         let (client, accepted) = futures::join!(UnixStream::connect_addr(&address), listener.accept());
         assert_eq!(client.unwrap().peer_addr().unwrap().as_abstract_name(), Some(name.as_bytes()));
+        accepted.unwrap();
+        // The same by way of a path.
+        let path = format!("\0{name}");
+        assert_eq!(UnixListener::bind(&path).unwrap_err().kind(), ErrorKind::AddrInUse);
+        let (client, accepted) = futures::join!(UnixStream::connect(&path), listener.accept());
+        client.unwrap();
         accepted.unwrap();
     });
 }
@@ -136,8 +143,10 @@ fn send_with_descriptor(socket: i32, bytes: &[u8], passed: i32) {
     message.msg_control = control.as_mut_ptr().cast();
     // SAFETY: a computation.
     message.msg_controllen = unsafe { libc::CMSG_SPACE(4) } as _;
-    // SAFETY: the header names a control buffer that is large enough for one.
-    let header = unsafe { &mut *libc::CMSG_FIRSTHDR(&raw const message) };
+    // SAFETY: the message names a control buffer that is large enough for a header.
+    let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
+    // SAFETY: it lies in the control buffer, which nobody else uses.
+    let header = unsafe { &mut *header };
     header.cmsg_level = libc::SOL_SOCKET;
     header.cmsg_type = libc::SCM_RIGHTS;
     // SAFETY: a computation.

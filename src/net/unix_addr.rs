@@ -44,6 +44,25 @@ impl SocketAddr {
     }
 }
 
+/// The address that a path stands for. On Linux one that begins with a zero byte is a name in the abstract namespace.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn named_by(path: &Path) -> io::Result<std::os::unix::net::SocketAddr> {
+    #[cfg(target_os = "android")]
+    use std::os::android::net::SocketAddrExt;
+    #[cfg(target_os = "linux")]
+    use std::os::linux::net::SocketAddrExt;
+    match path.as_os_str().as_encoded_bytes() {
+        [0, name @ ..] => std::os::unix::net::SocketAddr::from_abstract_name(name),
+        _ => std::os::unix::net::SocketAddr::from_pathname(path),
+    }
+}
+
+/// The address that a path stands for.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn named_by(path: &Path) -> io::Result<std::os::unix::net::SocketAddr> {
+    std::os::unix::net::SocketAddr::from_pathname(path)
+}
+
 impl fmt::Debug for SocketAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

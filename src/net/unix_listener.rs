@@ -5,7 +5,7 @@ use std::path::Path;
 use std::task::{Context, Poll};
 
 use super::methods::{socket, std_forms};
-use super::unix_addr::SocketAddr;
+use super::unix_addr::{SocketAddr, named_by};
 use super::unix_stream::UnixStream;
 use crate::context;
 use crate::reactor::{Any, Direction, Interest, Reactor, Ready, Registered};
@@ -44,7 +44,8 @@ socket!(UnixListener, mio::net::UnixListener);
 std_forms!(UnixListener, std::os::unix::net::UnixListener, mio::net::UnixListener);
 
 impl UnixListener {
-    /// Listens at `path`, where no file may be yet.
+    /// Listens at `path`, where no file may be yet. On Linux a path that begins with a zero byte is a name in the abstract
+    /// namespace, which needs no file.
     ///
     /// # Errors
     ///
@@ -56,7 +57,7 @@ impl UnixListener {
     #[track_caller]
     pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<UnixListener> {
         let reactor = context::reactor();
-        UnixListener::on(&reactor, mio::net::UnixListener::bind(path)?, Ready::EMPTY)
+        UnixListener::on(&reactor, mio::net::UnixListener::bind_addr(&named_by(path.as_ref())?)?, Ready::EMPTY)
     }
 
     /// Listens at an address, which may be one of the abstract namespace.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::halves::halves;
 use super::methods::{own_operations, readable, reads, ready, socket, std_forms, wired, writable, writes};
-use super::unix_addr::{SocketAddr, UCred};
+use super::unix_addr::{SocketAddr, UCred, named_by};
 use super::wired::{Closing, Wired};
 use crate::context;
 use crate::reactor::{Reactor, Ready, Registered};
@@ -56,7 +56,7 @@ writes!(UnixStream);
 halves!(UnixStream, SocketAddr, mio::net::UnixStream);
 
 impl UnixStream {
-    /// Connects to the socket at `path`.
+    /// Connects to the socket at `path`. On Linux a path that begins with a zero byte is a name in the abstract namespace.
     ///
     /// # Errors
     ///
@@ -69,7 +69,7 @@ impl UnixStream {
     /// Outside of a runtime, or if that has no I/O.
     pub async fn connect<P: AsRef<Path>>(path: P) -> io::Result<UnixStream> {
         let reactor = context::reactor();
-        UnixStream::connecting(&reactor, mio::net::UnixStream::connect(path)?).await
+        UnixStream::connecting(&reactor, mio::net::UnixStream::connect_addr(&named_by(path.as_ref())?)?).await
     }
 
     /// Connects to an address, which may be one of the abstract namespace.
