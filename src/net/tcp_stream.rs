@@ -30,7 +30,11 @@ use crate::sync::Arc;
 /// # heist::runtime::Runtime::new()?.block_on(async {
 /// # let listener = heist::net::TcpListener::bind("127.0.0.1:0").await?;
 /// # let address = listener.local_addr()?;
-/// # heist::spawn(async move { listener.accept().await?.0.write_all(b"HTTP/1.0 200 OK").await });
+/// # heist::spawn(async move {
+/// #     let (mut server, _) = listener.accept().await?;
+/// #     server.read_exact(&mut [0; 19]).await?;
+/// #     server.write_all(b"HTTP/1.0 200 OK").await
+/// # });
 /// let mut stream = TcpStream::connect(address).await?;
 /// stream.write_all(b"HEAD / HTTP/1.0\r\n\r\n").await?;
 /// let mut answer = String::new();
