@@ -221,6 +221,9 @@ fn std_sockets_have_to_be_non_blocking() {
         for error in [TcpListener::from_std(listener).unwrap_err(), TcpStream::try_from(stream).unwrap_err()] {
             assert!(error.to_string().contains("set_nonblocking(true)"), "{error}");
         }
+        let raw = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        let error = TcpSocket::from_std_stream(raw.into()).connect(anywhere()).await.unwrap_err();
+        assert!(error.to_string().contains("set_nonblocking(true)"), "{error}");
         let listener = std::net::TcpListener::bind(anywhere()).unwrap();
         listener.set_nonblocking(true).unwrap();
         let listener = TcpListener::try_from(listener).unwrap();

@@ -325,6 +325,53 @@ fn a_sender_waits_while_the_receivers_queue_is_full_and_nothing_is_lost() {
     });
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_connected_sender_waits_behind_other_senders_messages() {
+    let folder = Folder::new("unix-queue");
+    current_thread().block_on(async {
+        let path = folder.path("receiver");
+        let receiver = UnixDatagram::bind(&path).unwrap();
+        let (one, two) = (UnixDatagram::unbound().unwrap(), UnixDatagram::unbound().unwrap());
+        let mut queued = 0;
+        while one.try_send_to(b"one", &path).is_ok() {
+            queued += 1;
+        }
+        two.connect(&path).unwrap();
+        let mut sending = pin!(two.send(b"from two"));
+        assert!(once(sending.as_mut()).await.is_pending());
+        let mut buf = [0; 16];
+        let receiving = async {
+            for _ in 0..queued {
+                assert_eq!(receiver.recv(&mut buf).await.unwrap(), 3);
+            }
+            receiver.recv(&mut buf).await.unwrap()
+        };
+        let (sent, received) = futures::join!(sending, receiving);
+        assert_eq!((sent.unwrap(), received), (8, 8));
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_backlog_is_said_at_once() {
+    let folder = Folder::new("unix-backlog");
+    current_thread().block_on(async {
+        let path = folder.path("socket");
+        let socket = UnixSocket::new_stream().unwrap();
+        socket.bind(&path).unwrap();
+        let _listener = socket.listen(1).unwrap();
+        let mut connected = Vec::new();
+        let error = loop {
+            match UnixStream::connect(&path).await {
+                Ok(stream) => connected.push(stream),
+                Err(error) => break error,
+            }
+        };
+        assert!(!connected.is_empty() && error.kind() == ErrorKind::WouldBlock, "{error}");
+    });
+}
+
 #[test]
 fn a_shut_down_wakes_who_waits_for_a_message() {
     current_thread().block_on(async {

@@ -72,6 +72,21 @@ pub(super) async fn addresses(host: impl ToSocketAddrs) -> io::Result<Vec<Socket
     Ok(addresses)
 }
 
+/// Tries what `host` stands for, address by address, until one works; else answers with the last one's error.
+pub(super) async fn first<T>(
+    host: impl ToSocketAddrs,
+    mut attempt: impl FnMut(SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    let mut result = Err(io::ErrorKind::InvalidInput.into());
+    for addr in addresses(host).await? {
+        result = attempt(addr);
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
+}
+
 /// Asks the operating system for a name, on a thread that may block.
 async fn resolve(name: String, port: u16) -> io::Result<Vec<SocketAddr>> {
     let ask = move || std::net::ToSocketAddrs::to_socket_addrs(&(name, port)).map(Iterator::collect);

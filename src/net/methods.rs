@@ -131,12 +131,13 @@ macro_rules! ready {
 }
 pub(super) use ready;
 
-/// Waiting until a read is worth trying; the `poll_` form has different names.
-macro_rules! readable {
-    ($socket:ty, $poll:ident) => {
-        /// Readiness to read.
+/// Waiting until an operation of one direction is worth trying.
+macro_rules! worth_trying {
+    ($socket:ty, $direction:ident, $interest:ident, $what:literal, $wait:ident, $poll:ident) => {
+        #[doc = concat!("Readiness for ", $what, ".")]
         impl $socket {
-            /// Waits until a read is worth trying; it may still answer `WouldBlock`. Any number of tasks may wait at once.
+            #[doc = concat!("Waits until ", $what, " is worth trying; it may still answer `WouldBlock`. Any number of tasks")]
+            /// may wait at once.
             ///
             /// # Errors
             ///
@@ -145,50 +146,35 @@ macro_rules! readable {
             /// # Cancel safety
             ///
             /// Readiness is not lost if the future is dropped: it stays until an operation answers `WouldBlock`.
-            pub async fn readable(&self) -> std::io::Result<()> {
-                self.source().ready(crate::reactor::Interest::READABLE).await.map(drop)
+            pub async fn $wait(&self) -> std::io::Result<()> {
+                self.source().ready(crate::reactor::Interest::$interest).await.map(drop)
             }
 
-            /// Polls for a read being worth trying. Only the latest caller's task is woken.
+            #[doc = concat!("Polls for ", $what, " being worth trying. Only the latest caller's task is woken.")]
             ///
             /// # Errors
             ///
             /// If the runtime has been shut down.
             pub fn $poll(&self, cx: &mut std::task::Context<'_>) -> std::task::Poll<std::io::Result<()>> {
-                self.source().poll_ready(crate::reactor::Direction::Read, cx).map_ok(drop)
+                self.source().poll_ready(crate::reactor::Direction::$direction, cx).map_ok(drop)
             }
         }
     };
 }
+pub(super) use worth_trying;
+
+/// The `poll_` form of streams and of messages have different names.
+macro_rules! readable {
+    ($socket:ty, $poll:ident) => {
+        crate::net::methods::worth_trying!($socket, Read, READABLE, "a read", readable, $poll);
+    };
+}
 pub(super) use readable;
 
-/// Waiting until a write is worth trying; the `poll_` form has different names.
+/// The same for the other direction.
 macro_rules! writable {
     ($socket:ty, $poll:ident) => {
-        /// Readiness to write.
-        impl $socket {
-            /// Waits until a write is worth trying; it may still answer `WouldBlock`. Any number of tasks may wait at once.
-            ///
-            /// # Errors
-            ///
-            /// If the runtime has been shut down.
-            ///
-            /// # Cancel safety
-            ///
-            /// Readiness is not lost if the future is dropped: it stays until an operation answers `WouldBlock`.
-            pub async fn writable(&self) -> std::io::Result<()> {
-                self.source().ready(crate::reactor::Interest::WRITABLE).await.map(drop)
-            }
-
-            /// Polls for a write being worth trying. Only the latest caller's task is woken.
-            ///
-            /// # Errors
-            ///
-            /// If the runtime has been shut down.
-            pub fn $poll(&self, cx: &mut std::task::Context<'_>) -> std::task::Poll<std::io::Result<()>> {
-                self.source().poll_ready(crate::reactor::Direction::Write, cx).map_ok(drop)
-            }
-        }
+        crate::net::methods::worth_trying!($socket, Write, WRITABLE, "a write", writable, $poll);
     };
 }
 pub(super) use writable;

@@ -3,69 +3,60 @@
 /// Options of IP packets. `$socket` leads to a `socket2::Socket` or a reference to one.
 macro_rules! packet_options {
     ($type:ident, $self:ident => $socket:expr) => {
-        /// Options of the packets that it sends. Each gives the operating system's error if it refuses.
+        /// The type of service. Each gives the operating system's error if it refuses.
+        #[cfg(not(any(
+            target_os = "fuchsia",
+            target_os = "redox",
+            target_os = "solaris",
+            target_os = "illumos",
+            target_os = "haiku"
+        )))]
         #[allow(clippy::missing_errors_doc, reason = "said once, above")]
         impl $type {
             /// The type of service of IPv4 packets (`IP_TOS`).
-            #[cfg(not(any(
-                target_os = "fuchsia",
-                target_os = "redox",
-                target_os = "solaris",
-                target_os = "illumos",
-                target_os = "haiku"
-            )))]
             pub fn tos_v4(&$self) -> std::io::Result<u32> {
                 ($socket).tos_v4()
             }
 
             /// Sets the type of service of IPv4 packets (`IP_TOS`).
-            #[cfg(not(any(
-                target_os = "fuchsia",
-                target_os = "redox",
-                target_os = "solaris",
-                target_os = "illumos",
-                target_os = "haiku"
-            )))]
             pub fn set_tos_v4(&$self, tos: u32) -> std::io::Result<()> {
                 ($socket).set_tos_v4(tos)
             }
+        }
 
+        /// The traffic class. Each gives the operating system's error if it refuses.
+        #[cfg(any(
+            target_os = "android",
+            target_os = "dragonfly",
+            target_os = "freebsd",
+            target_os = "linux",
+            target_os = "macos",
+            target_os = "netbsd",
+            target_os = "openbsd"
+        ))]
+        #[allow(clippy::missing_errors_doc, reason = "said once, above")]
+        impl $type {
             /// The traffic class of IPv6 packets (`IPV6_TCLASS`).
-            #[cfg(any(
-                target_os = "android",
-                target_os = "dragonfly",
-                target_os = "freebsd",
-                target_os = "linux",
-                target_os = "macos",
-                target_os = "netbsd",
-                target_os = "openbsd"
-            ))]
             pub fn tclass_v6(&$self) -> std::io::Result<u32> {
                 ($socket).tclass_v6()
             }
 
             /// Sets the traffic class of IPv6 packets (`IPV6_TCLASS`).
-            #[cfg(any(
-                target_os = "android",
-                target_os = "dragonfly",
-                target_os = "freebsd",
-                target_os = "linux",
-                target_os = "macos",
-                target_os = "netbsd",
-                target_os = "openbsd"
-            ))]
             pub fn set_tclass_v6(&$self, tclass: u32) -> std::io::Result<()> {
                 ($socket).set_tclass_v6(tclass)
             }
+        }
 
+        /// The interface. Each gives the operating system's error if it refuses.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        #[allow(clippy::missing_errors_doc, reason = "said once, above")]
+        impl $type {
             /// The interface that it is bound to (`SO_BINDTODEVICE`), by name.
-            #[cfg(any(target_os = "linux", target_os = "android"))]
             pub fn device(&$self) -> std::io::Result<Option<Vec<u8>>> {
                 ($socket).device()
             }
 
             /// Takes packets of this interface only (`SO_BINDTODEVICE`); of all with `None` or an empty name.
-            #[cfg(any(target_os = "linux", target_os = "android"))]
             pub fn bind_device(&$self, interface: Option<&[u8]>) -> std::io::Result<()> {
                 ($socket).bind_device(interface)
             }
@@ -73,6 +64,41 @@ macro_rules! packet_options {
     };
 }
 pub(super) use packet_options;
+
+/// What both kinds of connected IP sockets tell about themselves.
+macro_rules! ip_options {
+    ($type:ident) => {
+        /// Addresses, errors, the time to live. Each gives the operating system's error if it refuses.
+        #[allow(clippy::missing_errors_doc, reason = "said once, above")]
+        impl $type {
+            /// This end's address.
+            pub fn local_addr(&self) -> std::io::Result<std::net::SocketAddr> {
+                self.mio().local_addr()
+            }
+
+            /// The other end's address, if it is connected.
+            pub fn peer_addr(&self) -> std::io::Result<std::net::SocketAddr> {
+                self.mio().peer_addr()
+            }
+
+            /// The error that is pending on the socket, which takes it away.
+            pub fn take_error(&self) -> std::io::Result<Option<std::io::Error>> {
+                self.mio().take_error()
+            }
+
+            /// The time to live of packets sent from it.
+            pub fn ttl(&self) -> std::io::Result<u32> {
+                self.mio().ttl()
+            }
+
+            /// Sets the time to live of packets sent from it.
+            pub fn set_ttl(&self, ttl: u32) -> std::io::Result<()> {
+                self.mio().set_ttl(ttl)
+            }
+        }
+    };
+}
+pub(super) use ip_options;
 
 /// The descriptor of a type around a `socket` of `socket2`.
 #[cfg(unix)]

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
-use super::addr::{ToSocketAddrs, addresses};
+use super::addr::{ToSocketAddrs, first};
 use super::methods::{socket, std_forms};
 use super::tcp_stream::TcpStream;
 use crate::context;
@@ -49,14 +49,7 @@ impl TcpListener {
     /// Outside of a runtime, or if that has no I/O.
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
         let reactor = context::reactor();
-        let mut result = Err(io::ErrorKind::InvalidInput.into());
-        for addr in addresses(addr).await? {
-            result = TcpListener::bind_on(&reactor, addr);
-            if result.is_ok() {
-                break;
-            }
-        }
-        result
+        first(addr, |addr| TcpListener::bind_on(&reactor, addr)).await
     }
 
     pub(super) fn bind_on(reactor: &Arc<Reactor>, addr: SocketAddr) -> io::Result<TcpListener> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::blocking_mode;
 use super::tcp_listener::TcpListener;
 use super::tcp_stream::TcpStream;
 use crate::context;
@@ -81,7 +82,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// What the operating system says, or that the socket is in blocking mode.
     ///
     /// # Panics
     ///
@@ -92,6 +93,7 @@ impl TcpSocket {
     /// If the future is dropped, the attempt is given up, and the socket closed.
     pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
         let reactor = context::reactor();
+        blocking_mode::refuse(&self.socket)?;
         match self.socket.connect(&addr.into()) {
             Err(error) if !is_on_its_way(&error) => return Err(error),
             _ => {}
@@ -103,7 +105,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// What the operating system says, or that the socket is in blocking mode.
     ///
     /// # Panics
     ///
@@ -111,6 +113,7 @@ impl TcpSocket {
     #[track_caller]
     pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
         let reactor = context::reactor();
+        blocking_mode::refuse(&self.socket)?;
         self.socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
         TcpListener::on(&reactor, mio::net::TcpListener::from_std(self.socket.into()), Ready::EMPTY)
     }

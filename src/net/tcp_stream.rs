@@ -9,6 +9,7 @@ use socket2::SockRef;
 
 use super::addr::{ToSocketAddrs, addresses};
 use super::methods::{own_operations, readable, reads, ready, socket, std_forms, wired, writable, writes};
+use super::options::ip_options;
 use super::wired::{Closing, Wired};
 use crate::context;
 use crate::reactor::{Direction, Interest, Reactor, Ready, Registered};
@@ -58,6 +59,7 @@ writable!(TcpStream, poll_write_ready);
 own_operations!(TcpStream);
 reads!(TcpStream);
 writes!(TcpStream);
+ip_options!(TcpStream);
 
 impl TcpStream {
     /// Connects to `addr`; of several addresses to the first that answers.
@@ -146,21 +148,6 @@ impl Closing for &TcpStream {
 /// Options of the socket. Each gives the operating system's error if it refuses.
 #[allow(clippy::missing_errors_doc, reason = "said once, above")]
 impl TcpStream {
-    /// This end's address.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.mio().local_addr()
-    }
-
-    /// The other end's address.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.mio().peer_addr()
-    }
-
-    /// The error that is pending on the socket, which takes it away.
-    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.mio().take_error()
-    }
-
     /// Whether small writes are sent at once (`TCP_NODELAY`).
     pub fn nodelay(&self) -> io::Result<bool> {
         self.mio().nodelay()
@@ -169,16 +156,6 @@ impl TcpStream {
     /// Sends small writes at once (`TCP_NODELAY`), or collects them.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.mio().set_nodelay(nodelay)
-    }
-
-    /// The time to live of packets sent from it.
-    pub fn ttl(&self) -> io::Result<u32> {
-        self.mio().ttl()
-    }
-
-    /// Sets the time to live of packets sent from it.
-    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.mio().set_ttl(ttl)
     }
 
     /// How long closing waits for unsent data (`SO_LINGER`); `None` if it does not wait.

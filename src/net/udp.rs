@@ -6,10 +6,10 @@ use std::task::{Context, Poll};
 
 use socket2::SockRef;
 
-use super::addr::{ToSocketAddrs, addresses};
+use super::addr::{ToSocketAddrs, addresses, first};
 use super::datagrams::datagrams;
 use super::methods::{own_operations, readable, ready, socket, std_forms, wired, writable};
-use super::options::packet_options;
+use super::options::{ip_options, packet_options};
 use super::wired::Wired;
 use crate::context;
 use crate::reactor::{Direction, Interest, Reactor, Ready, Registered};
@@ -54,6 +54,7 @@ readable!(UdpSocket, poll_recv_ready);
 writable!(UdpSocket, poll_send_ready);
 own_operations!(UdpSocket);
 datagrams!(UdpSocket, SocketAddr);
+ip_options!(UdpSocket);
 packet_options!(UdpSocket, self => SockRef::from(self.mio()));
 
 impl UdpSocket {
@@ -76,14 +77,7 @@ impl UdpSocket {
     /// Outside of a runtime, or if that has no I/O.
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
         let reactor = context::reactor();
-        let mut result = Err(io::ErrorKind::InvalidInput.into());
-        for addr in addresses(addr).await? {
-            result = UdpSocket::bind_on(&reactor, addr);
-            if result.is_ok() {
-                break;
-            }
-        }
-        result
+        first(addr, |addr| UdpSocket::bind_on(&reactor, addr)).await
     }
 
     /// A fresh socket has room to send.
@@ -102,14 +96,7 @@ impl UdpSocket {
     ///
     /// Outside of a runtime, if there is a name to be resolved.
     pub async fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<()> {
-        let mut result = Err(io::ErrorKind::InvalidInput.into());
-        for addr in addresses(addr).await? {
-            result = self.mio().connect(addr);
-            if result.is_ok() {
-                break;
-            }
-        }
-        result
+        first(addr, |addr| self.mio().connect(addr)).await
     }
 
     /// Sends a message to `target`, of several addresses to the first; answers how many bytes.
@@ -206,21 +193,6 @@ impl UdpSocket {
 /// Options of the socket. Each gives the operating system's error if it refuses.
 #[allow(clippy::missing_errors_doc, reason = "said once, above")]
 impl UdpSocket {
-    /// The address it is bound to.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.mio().local_addr()
-    }
-
-    /// The address it is connected to.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.mio().peer_addr()
-    }
-
-    /// The error that is pending on the socket, which takes it away.
-    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.mio().take_error()
-    }
-
     /// Whether it may send to a broadcast address (`SO_BROADCAST`).
     pub fn broadcast(&self) -> io::Result<bool> {
         self.mio().broadcast()
@@ -229,16 +201,6 @@ impl UdpSocket {
     /// Lets it send to a broadcast address (`SO_BROADCAST`), or does not.
     pub fn set_broadcast(&self, on: bool) -> io::Result<()> {
         self.mio().set_broadcast(on)
-    }
-
-    /// The time to live of packets sent from it.
-    pub fn ttl(&self) -> io::Result<u32> {
-        self.mio().ttl()
-    }
-
-    /// Sets the time to live of packets sent from it.
-    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.mio().set_ttl(ttl)
     }
 
     /// Whether multicast packets come back to this machine (`IP_MULTICAST_LOOP`).

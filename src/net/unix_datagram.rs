@@ -19,7 +19,9 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 /// [`bind`](UnixDatagram::bind) gives it a path to be reached at, [`unbound`](UnixDatagram::unbound) makes one that only
 /// sends, [`pair`](UnixDatagram::pair) two that are connected. Everything takes `&self`, so tasks share it in an `Arc`.
 ///
-/// Unlike UDP, nothing is lost on the way: a send waits while the receiver's queue is full.
+/// Unlike UDP, nothing is lost on the way: a send waits while the receiver's queue is full. Linux tells a *connected* socket when
+/// there is room again; one that is not hears only of its own messages being received. So connect a socket that shares its
+/// receiver with others.
 ///
 /// # Examples
 ///

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use super::blocking_mode;
 use super::options::raw_socket;
 use super::unix_datagram::UnixDatagram;
 use super::unix_listener::UnixListener;
@@ -80,7 +81,7 @@ impl UnixSocket {
     ///
     /// # Errors
     ///
-    /// If it is a datagram socket, or what the operating system says.
+    /// If it is a datagram socket or in blocking mode, or what the operating system says.
     ///
     /// # Panics
     ///
@@ -97,7 +98,7 @@ impl UnixSocket {
     ///
     /// # Errors
     ///
-    /// If it is a datagram socket, or as [`UnixStream::connect`].
+    /// If it is a datagram socket or in blocking mode, or as [`UnixStream::connect`].
     ///
     /// # Panics
     ///
@@ -119,7 +120,7 @@ impl UnixSocket {
     ///
     /// # Errors
     ///
-    /// If it is a stream socket, or what the operating system says.
+    /// If it is a stream socket or in blocking mode, or what the operating system says.
     ///
     /// # Panics
     ///
@@ -132,6 +133,7 @@ impl UnixSocket {
     }
 
     fn expect_kind(&self, kind: Type, remedy: &'static str) -> io::Result<()> {
+        blocking_mode::refuse(&self.socket)?;
         if self.socket.r#type()? == kind {
             return Ok(());
         }
