@@ -93,10 +93,13 @@ fn it_keeps_following() {
         })
     };
     let runtime = group.builder().max_worker_threads(processors + 2).refuse_worker(refuse).build().unwrap();
-    // A thread that is being started counts as a worker, also if it is refused in the end.
-    while *refusals.lock().unwrap() > 0 {
-        thread::yield_now();
-    }
+    // A thread that is being started counts as a worker, also if it is refused in the end. It is asked for only while something runs.
+    let all_refused = async move {
+        while *refusals.lock().unwrap() > 0 {
+            heist::task::yield_now().await;
+        }
+    };
+    runtime.block_on(runtime.spawn(all_refused)).unwrap();
     until(&runtime, processors);
     runtime.resize(processors + 2).wait().unwrap();
     until(&runtime, processors);
