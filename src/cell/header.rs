@@ -70,6 +70,7 @@ pub(super) struct Vtable {
 }
 
 impl Header {
+    #[inline]
     pub(super) fn new(vtable: &'static Vtable, location: &'static Location<'static>) -> Self {
         Header {
             state: State::new(),
@@ -85,6 +86,7 @@ impl Header {
     }
 
     /// The task's id.
+    #[inline]
     pub(crate) fn id(&self) -> Id {
         self.id
     }
@@ -111,6 +113,7 @@ impl Header {
     /// # Safety
     ///
     /// Nobody holds a reference.
+    #[inline]
     pub(super) unsafe fn free(header: NonNull<Header>) {
         // SAFETY: the cell is not freed yet.
         let vtable = unsafe { header.as_ref() }.vtable;

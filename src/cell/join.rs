@@ -58,6 +58,7 @@ impl<T> JoinHandle<T> {
         JoinHandle { task: Some(task), id, output: PhantomData }
     }
 
+    #[inline]
     fn header(&self) -> Option<&Header> {
         // SAFETY: JOIN_INTEREST keeps the cell alive.
         self.task.as_ref().map(|task| unsafe { task.as_ref() })
@@ -154,6 +155,7 @@ fn leave_waker(header: &Header, waker: &Waker) -> bool {
 /// # Safety
 ///
 /// The caller holds the JOIN_INTEREST of an ended task without an output, and gives it up.
+#[inline]
 unsafe fn leave_complete(task: NonNull<Header>) {
     // SAFETY: JOIN_INTEREST keeps the cell alive until the transition.
     if unsafe { task.as_ref() }.state.leave_complete() {

@@ -64,6 +64,7 @@ impl Runnable {
     }
 
     /// The task's header.
+    #[inline]
     pub(crate) fn header(&self) -> &Header {
         // SAFETY: a `Runnable` keeps the cell alive.
         unsafe { self.0.as_ref() }

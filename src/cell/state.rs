@@ -104,12 +104,14 @@ impl State {
     }
 
     /// What the word says now; good for answering questions, not for acting on the answer.
+    #[inline]
     pub(crate) fn load(&self) -> Snapshot {
         // Ordering: Acquire — pairs with the Release in `complete`, so that a complete task's output can be read.
         Snapshot(self.0.load(Ordering::Acquire))
     }
 
     /// A waker is consumed. Its reference becomes the `Runnable`, or is dropped.
+    #[inline]
     pub(crate) fn wake_by_value(&self) -> Wake {
         self.update(|now| {
             if now.is_complete() {
@@ -123,6 +125,7 @@ impl State {
     }
 
     /// A waker wakes and stays.
+    #[inline]
     pub(crate) fn wake_by_ref(&self) -> Wake {
         // Ordering: Relaxed — a wake of an ended task reads nothing and owes nobody a poll.
         if Snapshot(self.0.load(Ordering::Relaxed)).is_complete() {
@@ -148,6 +151,7 @@ impl State {
     }
 
     /// The `Runnable` is used: queued → running.
+    #[inline]
     pub(crate) fn start(&self) -> Start {
         // Ordering: Acquire — pairs with the Release of every wake since the last poll (they form one release sequence) and
         // of the last poller's `suspend`; Release — keeps that sequence whole for the wakes that follow.
@@ -158,6 +162,7 @@ impl State {
     }
 
     /// Whether the task that is being polled has been woken meanwhile. A yes is final: nobody but its poller takes that back.
+    #[inline]
     pub(crate) fn is_woken(&self) -> bool {
         // Ordering: Relaxed — `suspend` acquires what the waker wrote.
         Snapshot(self.0.load(Ordering::Relaxed)).is(SCHEDULED)
@@ -166,6 +171,7 @@ impl State {
     /// The future is pending: running → idle, or queued again if it was woken meanwhile.
     ///
     /// `filing` says that the task has just been filed.
+    #[inline]
     pub(crate) fn suspend(&self, filing: bool) -> Suspend {
         let filing = if filing { FILED } else { 0 };
         // Ordering: Release — publishes the future's new state to the next `start`; Acquire — a wake that was seen here is
@@ -176,12 +182,14 @@ impl State {
     }
 
     /// Whether an output would be wanted now. A no is final.
+    #[inline]
     pub(crate) fn wants_output(&self) -> bool {
         // Ordering: Relaxed — the bit is only ever cleared, and `complete` looks again.
         Snapshot(self.0.load(Ordering::Relaxed)).is(JOIN_INTEREST)
     }
 
     /// The future is gone: running → ended. `stored` says that the output lies in the cell.
+    #[inline]
     pub(crate) fn complete(&self, stored: bool) -> Complete {
         // Ordering: Acquire — pairs with the Release of the last `drop_ref` and of the handle's `leave`: if nobody is left,
         // all they did came before the free. No read-modify-write is needed to learn it: there is nobody to race with.
@@ -204,6 +212,7 @@ impl State {
     }
 
     /// The joiner has been woken: ending → ended. True if the caller has to free the cell.
+    #[inline]
     #[must_use]
     pub(crate) fn finish(&self) -> bool {
         // Ordering: Release — what was read from the slot comes before the free; Acquire — if we free, everybody else's last
@@ -212,6 +221,7 @@ impl State {
     }
 
     /// One more waker or abort handle.
+    #[inline]
     pub(crate) fn add_ref(&self) {
         // Ordering: Relaxed — whoever clones holds a reference already, so the cell cannot go away meanwhile.
         if self.0.fetch_add(REF, Ordering::Relaxed) > MOST_REFS {
@@ -220,6 +230,7 @@ impl State {
     }
 
     /// One waker or abort handle less. True if the caller has to free the cell.
+    #[inline]
     #[must_use]
     pub(crate) fn drop_ref(&self) -> bool {
         // Ordering: Release — our last use comes before the free; Acquire — if we free, everybody else's does.
@@ -229,18 +240,21 @@ impl State {
     }
 
     /// The handle has filled the waker slot and gives it away. False if the task ended first: the slot stays the handle's.
+    #[inline]
     #[must_use]
     pub(crate) fn register(&self) -> bool {
         self.update(|now| if now.is_complete() { (now.0, false) } else { (now.0 | JOIN_WAKER, true) })
     }
 
     /// The handle wants the waker slot back. False if the task ended first: the slot is the poller's.
+    #[inline]
     #[must_use]
     pub(crate) fn unregister(&self) -> bool {
         self.update(|now| if now.is_complete() { (now.0, false) } else { (now.0 & !JOIN_WAKER, true) })
     }
 
     /// The handle is dropped.
+    #[inline]
     pub(crate) fn leave(&self) -> Leave {
         self.update(|now| match now {
             _ if now.is_complete() => (now.0, Leave::DropOutput),
@@ -250,6 +264,7 @@ impl State {
     }
 
     /// The handle of an ended task goes, after its output. True if the caller has to free the cell.
+    #[inline]
     #[must_use]
     pub(crate) fn leave_complete(&self) -> bool {
         // Ordering: Acquire — pairs with the Release of `finish` and `drop_ref`. If we are the only ones left, nobody can come:
@@ -283,31 +298,37 @@ impl State {
 }
 
 impl Snapshot {
+    #[inline]
     fn is(self, bits: usize) -> bool {
         self.0 & bits != 0
     }
 
     /// How many wakers and abort handles there are.
+    #[inline]
     pub(crate) fn refs(self) -> usize {
         self.0 / REF
     }
 
     /// No `Runnable` exists and the task has not ended.
+    #[inline]
     fn is_idle(self) -> bool {
         !self.is(SCHEDULED | RUNNING | COMPLETE)
     }
 
     /// The task has ended; its output, if it was wanted, can be read.
+    #[inline]
     pub(crate) fn is_complete(self) -> bool {
         self.is(COMPLETE)
     }
 
     /// The slot holds a waker of the joiner.
+    #[inline]
     pub(crate) fn has_join_waker(self) -> bool {
         self.is(JOIN_WAKER)
     }
 
     /// Nobody holds a reference of any kind.
+    #[inline]
     fn is_unreachable(self) -> bool {
         self.is(COMPLETE) && !self.is(RUNNING | JOIN_INTEREST) && self.refs() == 0
     }
