@@ -1,15 +1,24 @@
 //! The memory of tasks: a worker keeps what its tasks give back, for the tasks that it spawns next.
 //!
 //! A task lives shortly and has the size of many others, and general allocators hand out such pieces in tens of nanoseconds, more if
-//! the piece came from another thread. A thread that has opened its shelves keeps released pieces, by size, up to a limit in
-//! bytes; nothing is shared and nothing is atomic. Pieces come from the global allocator one by one, each with the layout of its
-//! class, so that any thread may give any piece back.
+//! the piece came from another thread. So a thread that has opened its shelves keeps released pieces, by size, in **magazines**: arrays of
+//! addresses, so that neither keeping a piece nor handing one out touches its memory. Per size it has two, the loaded one and a spare
+//! one. What is more goes, a full magazine at a time, to the **depot** of its runtime, where any of its workers finds it: tasks are
+//! often spawned on one worker and end on another, and a general allocator is at its slowest then. The depot is locked, once per
+//! magazine, and keeps pieces up to a limit in bytes; beyond it they go back to the global allocator, one by one.
 //!
-//! Threads that have not opened their shelves pass everything on to the global allocator.
+//! Pieces come from the global allocator one by one, each with the layout of its class, so that any thread may give any piece
+//! back. Threads that have not opened their shelves pass everything on to it.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::Cell;
-use std::ptr::{NonNull, null_mut};
+use std::ptr::{NonNull, null, null_mut};
+
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Arc, Mutex};
+
+mod magazine;
+use magazine::Magazine;
 
 /// Sizes are rounded up to a multiple of this, less what malloc keeps beside each piece: the smallest task is one 96-byte chunk.
 const STEP: usize = 32;
@@ -19,29 +28,29 @@ const HEAD: usize = 8;
 const CLASSES: usize = 32;
 /// What malloc aligns to by itself. More would make it slow, and is left to it.
 const ALIGN: usize = 8;
-/// How much a thread keeps, in bytes: a burst of some ten thousand small tasks.
+/// How much a depot keeps for each worker of its runtime, in bytes: a burst of some ten thousand small tasks.
 const MOST: usize = 2 << 20;
 
-/// A piece on a shelf; its first word points to the next.
-struct Piece {
-    next: *mut Piece,
+/// The pieces of one class that a thread keeps.
+struct Shelf {
+    /// Where pieces are put and taken.
+    ///
+    /// Invariant: null, or made by `Box::into_raw`, owned by this thread, and of this shelf's class; so is the spare one.
+    loaded: Cell<*mut Magazine>,
+    /// Takes its place when it is full, or empty: whoever goes to and fro about that point does not go to the depot each time.
+    spare: Cell<*mut Magazine>,
 }
 
 struct Shelves {
-    /// The pieces of each class, the latest first: it is the warmest.
-    ///
-    /// Invariant: each is unused, and was allocated with the layout of its class.
-    heads: [Cell<*mut Piece>; CLASSES + 1],
-    /// Bytes on the shelves.
-    kept: Cell<usize>,
-    /// How much may be kept now: zero while the shelves are closed.
-    most: Cell<usize>,
+    shelves: [Shelf; CLASSES + 1],
+    /// Invariant: null while the shelves are closed; else the depot that the outermost [`OpenShelves`] of this thread keeps.
+    depot: Cell<*const Depot>,
 }
 
 std::thread_local! {
     // Without a destructor: reading it is one instruction, and it can be reached to the very end of the thread.
     static SHELVES: Shelves = const {
-        Shelves { heads: [const { Cell::new(null_mut()) }; CLASSES + 1], kept: Cell::new(0), most: Cell::new(0) }
+        Shelves { shelves: [const { Shelf::empty() }; CLASSES + 1], depot: Cell::new(null()) }
     };
 }
 
@@ -49,7 +58,7 @@ std::thread_local! {
 #[inline]
 const fn class(layout: Layout) -> Option<usize> {
     let class = (layout.size() + HEAD).div_ceil(STEP);
-    if layout.align() <= ALIGN && class <= CLASSES && layout.size() >= size_of::<Piece>() { Some(class) } else { None }
+    if layout.align() <= ALIGN && class <= CLASSES && layout.size() > 0 { Some(class) } else { None }
 }
 
 /// The layout with which the pieces of a class are allocated.
@@ -66,15 +75,7 @@ const fn layout_of(class: usize) -> Layout {
 pub(crate) fn allocate<T>() -> NonNull<T> {
     let layout = Layout::new::<T>();
     let Some(class) = class(layout) else { return fresh(layout).cast() };
-    SHELVES.with(|shelves| match NonNull::new(shelves.heads[class].get()) {
-        Some(piece) => {
-            // SAFETY: by the invariant the piece is unused memory that starts with a link.
-            shelves.heads[class].set(unsafe { piece.as_ref() }.next);
-            shelves.kept.set(shelves.kept.get() - class * STEP);
-            piece.cast()
-        }
-        None => fresh(layout_of(class)).cast(),
-    })
+    SHELVES.with(|shelves| shelves.shelves[class].take().unwrap_or_else(|| shelves.restock(class))).cast()
 }
 
 /// Gives back the memory of a `T`.
@@ -89,17 +90,14 @@ pub(crate) unsafe fn release<T>(memory: NonNull<T>) {
         // SAFETY: handed on from the caller; without a class, the layout was the type's own.
         return unsafe { dealloc(memory.as_ptr().cast(), layout) };
     };
+    let piece = memory.cast();
     SHELVES.with(|shelves| {
-        let kept = shelves.kept.get() + class * STEP;
-        if kept > shelves.most.get() {
-            // SAFETY: handed on from the caller; it was allocated with the layout of its class.
-            return unsafe { dealloc(memory.as_ptr().cast(), layout_of(class)) };
+        // SAFETY: handed on from the caller; it was allocated with the layout of its class.
+        let kept = unsafe { shelves.shelves[class].put(piece) };
+        if !kept {
+            // SAFETY: as above.
+            unsafe { shelves.put_away(class, piece) };
         }
-        let piece = memory.cast::<Piece>();
-        // SAFETY: the memory is unused, and large and aligned enough for a link.
-        unsafe { piece.write(Piece { next: shelves.heads[class].get() }) };
-        shelves.heads[class].set(piece.as_ptr());
-        shelves.kept.set(kept);
     });
 }
 
@@ -112,109 +110,200 @@ fn fresh(layout: Layout) -> NonNull<u8> {
     NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout))
 }
 
-/// While it lives, this thread keeps released pieces; then it gives them all back.
-#[derive(Debug)]
-pub(crate) struct OpenShelves {
-    outermost: bool,
-}
+impl Shelf {
+    const fn empty() -> Shelf {
+        Shelf { loaded: Cell::new(null_mut()), spare: Cell::new(null_mut()) }
+    }
 
-impl OpenShelves {
-    pub(crate) fn open() -> Self {
-        OpenShelves { outermost: SHELVES.with(|shelves| shelves.most.replace(MOST)) == 0 }
+    /// A piece from the loaded magazine, if there is one.
+    #[inline]
+    fn take(&self) -> Option<NonNull<u8>> {
+        // SAFETY: by the invariant it is null or ours, and no other reference to it exists.
+        unsafe { self.loaded.get().as_mut() }?.pop()
+    }
+
+    /// Puts a piece into the loaded magazine, if there is room.
+    ///
+    /// # Safety
+    ///
+    /// If it is taken, the caller gives it up: unused memory that was allocated with the layout of this shelf's class.
+    #[inline]
+    unsafe fn put(&self, piece: NonNull<u8>) -> bool {
+        // SAFETY: as in `take`.
+        let Some(loaded) = (unsafe { self.loaded.get().as_mut() }) else { return false };
+        // SAFETY: handed on from the caller; a magazine on this shelf is of its class.
+        unsafe { loaded.push(piece) }
+    }
+
+    /// Loads another magazine, and answers the one that was.
+    fn load(&self, magazine: Box<Magazine>) -> Option<Box<Magazine>> {
+        // SAFETY: by the invariant it is null or ours, and it leaves the shelf.
+        unsafe { own(self.loaded.replace(Box::into_raw(magazine))) }
+    }
+
+    fn swap(&self) {
+        self.loaded.swap(&self.spare);
     }
 }
 
-impl Drop for OpenShelves {
-    fn drop(&mut self) {
-        if self.outermost {
-            SHELVES.with(Shelves::clear);
-        }
-    }
+/// # Safety
+///
+/// The pointer is null, or comes from `Box::into_raw` and is used for this once.
+unsafe fn own(magazine: *mut Magazine) -> Option<Box<Magazine>> {
+    // SAFETY: handed on from the caller.
+    NonNull::new(magazine).map(|magazine| unsafe { Box::from_raw(magazine.as_ptr()) })
 }
 
 impl Shelves {
+    /// The depot, while the shelves are open.
+    fn depot(&self) -> Option<&Depot> {
+        // SAFETY: by the invariant the depot is kept until the pointer is taken away, which happens on this thread, and not
+        // within any of the functions that use it.
+        unsafe { self.depot.get().as_ref() }
+    }
+
+    /// The loaded magazine is empty: a piece from elsewhere.
+    #[cold]
+    #[inline(never)]
+    fn restock(&self, class: usize) -> NonNull<u8> {
+        let shelf = &self.shelves[class];
+        let Some(depot) = self.depot() else { return fresh(layout_of(class)) };
+        shelf.swap();
+        if let Some(piece) = shelf.take() {
+            return piece;
+        }
+        let Some(full) = depot.fetch(class) else { return fresh(layout_of(class)) };
+        // What was loaded is empty.
+        drop(shelf.load(full));
+        shelf.take().unwrap_or_else(|| fresh(layout_of(class)))
+    }
+
+    /// The loaded magazine is full: the piece goes elsewhere.
+    ///
+    /// # Safety
+    ///
+    /// It was allocated with the layout of its class, and holds nothing any more.
+    #[cold]
+    #[inline(never)]
+    unsafe fn put_away(&self, class: usize, piece: NonNull<u8>) {
+        let shelf = &self.shelves[class];
+        let Some(depot) = self.depot() else {
+            // SAFETY: handed on from the caller.
+            return unsafe { dealloc(piece.as_ptr(), layout_of(class)) };
+        };
+        shelf.swap();
+        // SAFETY: handed on from the caller.
+        if unsafe { shelf.put(piece) } {
+            return;
+        }
+        let mut empty = Magazine::new(class);
+        // SAFETY: as above.
+        let kept = unsafe { empty.push(piece) };
+        debug_assert!(kept, "an empty magazine has room");
+        if let Some(full) = shelf.load(empty) {
+            depot.store(full);
+        }
+    }
+
     /// Closes the shelves and gives everything back.
     fn clear(&self) {
-        self.most.set(0);
-        self.kept.set(0);
-        for (class, head) in self.heads.iter().enumerate() {
-            let mut next = head.replace(null_mut());
-            while let Some(piece) = NonNull::new(next) {
-                // SAFETY: by the invariant it is unused and starts with a link.
-                next = unsafe { piece.as_ref() }.next;
-                // SAFETY: by the invariant it was allocated with this layout, and it is on no shelf any more.
-                unsafe { dealloc(piece.as_ptr().cast(), layout_of(class)) };
+        self.depot.set(null());
+        for shelf in &self.shelves {
+            for magazine in [&shelf.loaded, &shelf.spare] {
+                // SAFETY: by the invariant it is null or ours, and it leaves the shelf.
+                drop(unsafe { own(magazine.replace(null_mut())) });
             }
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What the workers of a runtime keep together: full magazines, by class.
+#[derive(Debug)]
+pub(crate) struct Depot {
+    racks: Box<[Rack]>,
+    /// Bytes on the racks.
+    kept: AtomicUsize,
+    /// How much may be kept.
+    most: usize,
+}
 
-    fn kept() -> usize {
-        SHELVES.with(|shelves| shelves.kept.get())
+#[derive(Debug)]
+struct Rack {
+    #[expect(clippy::vec_box, reason = "they change hands by their address, also under the lock")]
+    magazines: Mutex<Vec<Box<Magazine>>>,
+    /// How many there are, written under the lock: whoever reads zero need not take it.
+    len: AtomicUsize,
+}
+
+impl Depot {
+    /// For a runtime of so many workers.
+    pub(crate) fn new(workers: usize) -> Arc<Depot> {
+        let rack = |_| Rack { magazines: Mutex::new(Vec::new()), len: AtomicUsize::new(0) };
+        let racks = (0..=CLASSES).map(rack).collect();
+        Arc::new(Depot { racks, kept: AtomicUsize::new(0), most: workers.saturating_mul(MOST) })
     }
 
-    #[test]
-    fn a_released_piece_is_used_again_while_the_shelves_are_open() {
-        let shelves = OpenShelves::open();
-        let first = allocate::<[u64; 11]>();
-        // SAFETY: just allocated, and it holds nothing.
-        unsafe { release(first) };
-        assert_eq!(kept(), 96);
-        let second = allocate::<[u64; 11]>();
-        assert_eq!((first, kept()), (second, 0));
-        // SAFETY: as above.
-        unsafe { release(second) };
-        drop(shelves);
-        assert_eq!(kept(), 0);
-    }
-
-    #[test]
-    fn closed_shelves_keep_nothing() {
-        let piece = allocate::<[u64; 11]>();
-        // SAFETY: just allocated, and it holds nothing.
-        unsafe { release(piece) };
-        assert_eq!(kept(), 0);
-    }
-
-    #[test]
-    fn no_more_is_kept_than_the_limit() {
-        let _shelves = OpenShelves::open();
-        let pieces: Vec<_> = (0..MOST / 96 + 10).map(|_| allocate::<[u64; 11]>()).collect();
-        for piece in pieces {
-            // SAFETY: allocated above, and it holds nothing.
-            unsafe { release(piece) };
+    fn fetch(&self, class: usize) -> Option<Box<Magazine>> {
+        let rack = &self.racks[class];
+        // Ordering: Relaxed — a hint; what is in the magazine is published by the lock.
+        if rack.len.load(Ordering::Relaxed) == 0 {
+            return None;
         }
-        assert_eq!(kept(), MOST / 96 * 96);
+        let mut magazines = rack.magazines.lock();
+        let magazine = magazines.pop()?;
+        // Ordering: Relaxed — as above.
+        rack.len.store(magazines.len(), Ordering::Relaxed);
+        drop(magazines);
+        // Ordering: Relaxed — a figure.
+        self.kept.fetch_sub(magazine.bytes(), Ordering::Relaxed);
+        Some(magazine)
     }
 
-    #[test]
-    fn large_and_over_aligned_pieces_are_passed_on() {
-        #[repr(align(64))]
-        struct Aligned {
-            _bytes: [u8; 64],
+    fn store(&self, magazine: Box<Magazine>) {
+        let bytes = magazine.bytes();
+        // Ordering: Relaxed — a figure: it is raised before the magazine can be fetched.
+        if self.kept.fetch_add(bytes, Ordering::Relaxed) + bytes > self.most {
+            // Ordering: Relaxed — as above.
+            self.kept.fetch_sub(bytes, Ordering::Relaxed);
+            // Dropped outside of the lock, it gives its pieces back.
+            return;
         }
-        let _shelves = OpenShelves::open();
-        let (large, aligned) = (allocate::<[u64; 1024]>(), allocate::<Aligned>());
-        assert_eq!(aligned.as_ptr() as usize % 64, 0);
-        // SAFETY: just allocated, and it holds nothing.
-        unsafe { release(large) };
-        // SAFETY: as above.
-        unsafe { release(aligned) };
-        assert_eq!(kept(), 0);
-    }
-
-    #[test]
-    fn an_inner_opening_does_not_close_the_outer_one() {
-        let outer = OpenShelves::open();
-        drop(OpenShelves::open());
-        let piece = allocate::<[u64; 11]>();
-        // SAFETY: just allocated, and it holds nothing.
-        unsafe { release(piece) };
-        assert_eq!(kept(), 96);
-        drop(outer);
+        let rack = &self.racks[magazine.class()];
+        let mut magazines = rack.magazines.lock();
+        magazines.push(magazine);
+        // Ordering: Relaxed — as in `fetch`.
+        rack.len.store(magazines.len(), Ordering::Relaxed);
     }
 }
+
+/// While it lives, this thread keeps released pieces; then it gives them all back.
+#[derive(Debug)]
+pub(crate) struct OpenShelves {
+    /// The depot, for the outermost opening.
+    depot: Option<Arc<Depot>>,
+}
+
+impl OpenShelves {
+    /// Opens the shelves of this thread. If they are open already they stay as they are, with the depot that they have.
+    pub(crate) fn open(depot: &Arc<Depot>) -> Self {
+        SHELVES.with(|shelves| {
+            let outermost = shelves.depot.get().is_null();
+            let depot = outermost.then(|| Arc::clone(depot));
+            if let Some(depot) = &depot {
+                shelves.depot.set(Arc::as_ptr(depot));
+            }
+            OpenShelves { depot }
+        })
+    }
+}
+
+impl Drop for OpenShelves {
+    fn drop(&mut self) {
+        if self.depot.is_some() {
+            SHELVES.with(Shelves::clear);
+        }
+    }
+}
+
+#[cfg(all(test, not(heist_loom)))]
+mod tests;

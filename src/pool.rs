@@ -18,6 +18,7 @@ use crate::cell::Runnable;
 use crate::clock::Clock;
 use crate::idle::Idle;
 use crate::ledger::Ledger;
+use crate::memory::Depot;
 use crate::park::{Parker, Unpark};
 use crate::phase::{Phase, PhaseWord};
 use crate::queue::GlobalQueue;
@@ -68,6 +69,8 @@ pub(crate) struct Pool {
     pub(crate) sentinel_rests: CachePadded<AtomicBool>,
     pub(crate) sentinel: Parker,
     pub(crate) blocking: Arc<BlockingPool>,
+    /// Memory for tasks, kept by the workers together.
+    pub(crate) depot: Arc<Depot>,
     /// Worker threads that have not left.
     pub(crate) attendance: Attendance,
     /// Threads in `block_on` that would drive a current-thread runtime.
@@ -161,6 +164,7 @@ impl Pool {
             sentinel_rests: CachePadded::new(AtomicBool::new(false)),
             sentinel: Parker::new(),
             blocking,
+            depot: Depot::new(settings.workers),
             attendance: Attendance::new(),
             drivers: Drivers::default(),
             ledger: Ledger::new(),

@@ -98,7 +98,7 @@ fn work(pool: &Arc<Pool>, seat: usize) {
     // For the hooks: at work the seat says where the thread is.
     let _stay = context::enter(Arc::clone(pool));
     call(&pool.settings.on_thread_start);
-    let _shelves = OpenShelves::open();
+    let _shelves = OpenShelves::open(&pool.depot);
     while let Stay::Again = sit(pool, seat) {}
     call(&pool.settings.on_thread_stop);
 }

@@ -132,7 +132,7 @@ fn drive_seat<F: Future>(root: &Root, future: Pin<&mut F>, cx: &mut Context<'_>)
     let local = seat.take_lease()?;
     root.pool.drivers.leave(&root.parker);
     let driver = Driver { root, local: Some(local) };
-    let _shelves = OpenShelves::open();
+    let _shelves = OpenShelves::open(&root.pool.depot);
     root.word.sit_down();
     let worker = Worker::new(&root.pool, seat, driver.local.as_deref().expect("the lease has just been taken"));
     worker.sit(|| drive_to_the_end(root, &worker, future, cx))
