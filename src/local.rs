@@ -69,6 +69,10 @@ pub(crate) struct Local {
     checked: Cell<u64>,
     /// The mean poll of late, in nanoseconds.
     mean_poll: Cell<u32>,
+    /// The seat's count of ended tasks at the last checkpoint.
+    ended: Cell<u64>,
+    /// Polls per ended task in the last interval.
+    life: Cell<u32>,
     /// At which count of polls the next checkpoint is due.
     next_checkpoint: Cell<u32>,
     /// At which count of polls the next look at the global queue is due.
@@ -100,6 +104,8 @@ impl Local {
             learnt: Cell::new(0),
             checked: Cell::new(0),
             mean_poll: Cell::new(FIRST_GUESS),
+            ended: Cell::new(0),
+            life: Cell::new(1),
             next_checkpoint: Cell::new(1),
             next_look: Cell::new(1),
             deep: Cell::new(false),
@@ -136,6 +142,19 @@ impl Local {
     #[inline]
     pub(crate) fn gain(&self, backlog: usize) -> u64 {
         backlog as u64 * u64::from(self.mean_poll.get().saturating_sub(MOVE))
+    }
+
+    /// Whether tasks like those of late are polled for longer, until they end, than it costs to move them, if `helpers` take them over:
+    /// each is moved once, and polled until it ends.
+    pub(crate) fn outlive_a_move(&self, helpers: usize) -> bool {
+        u64::from(self.mean_poll.get()) * u64::from(self.life.get()) * helpers as u64 > u64::from(MOVE)
+    }
+
+    /// Learns how many polls a task takes until it ends, from the seat's count of `ended` tasks. Done before the polls are counted anew.
+    pub(crate) fn learn_life(&self, ended: u64) {
+        let ended = ended - self.ended.replace(ended);
+        let life = u64::from(self.polls.get()) / ended.max(1);
+        self.life.set(u32::try_from(life).unwrap_or(u32::MAX));
     }
 
     /// A task is about to be polled.

@@ -261,13 +261,20 @@ impl<'a> Worker<'a> {
         self.turn_wheels(now, &mut wakes);
         report(self.pool.reactor.look(&self.local.shard, || self.pool.awake(), &mut wakes));
         self.hand_out(wakes);
-        let backlog = self.local.ring.len();
-        if self.local.stays_deep(backlog >= DEEP) && self.pool.idle.counts().could_wake() {
+        self.share_the_deep();
+    }
+
+    /// A ring that stays deep is shared, however short its polls are, unless its tasks end so soon that they are not worth moving.
+    fn share_the_deep(&self) {
+        let idle = self.pool.idle.counts();
+        let deep = self.local.ring.len() >= DEEP && self.local.outlive_a_move(idle.sleepers().max(1) as usize);
+        if self.local.stays_deep(deep) && idle.could_wake() {
             self.seated().notify();
         }
     }
 
     fn begin_interval(&self, now: u64) {
+        self.local.learn_life(self.seat.stats.ended.get());
         self.local.begin_interval(now, self.pool.settings.pace);
     }
 
