@@ -97,7 +97,7 @@ pub fn all() -> Vec<Entry> {
     let floor = Entry {
         name: FLOOR,
         packages: &["mio"],
-        note: "no runtime: bare threads, and for HTTP one thread in an epoll loop that answers without parsing; what the machine \
+        note: "no runtime: bare threads, for the channel a loop that polls both ends, and for HTTP one thread in an epoll loop that answers without parsing; what the machine \
                and its kernel leave to a runtime, beside which nobody is judged",
         build: |workers| Box::new(floor::Floor::new(workers)),
     };

@@ -7,7 +7,7 @@ use crate::meter::Reading;
 use hdrhistogram::Histogram;
 
 mod chained;
-mod channels;
+pub mod channels;
 mod echo;
 mod fan_out;
 pub mod hello;

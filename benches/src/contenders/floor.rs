@@ -1,7 +1,7 @@
 //! What can be had without a runtime.
 
 use super::{FLOOR, Ring};
-use crate::rows::{Load, Sample, hello, wake};
+use crate::rows::{Load, Sample, channels, hello, wake};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use std::io::{ErrorKind, Read, Write};
@@ -23,6 +23,7 @@ impl Ring for Floor {
     fn run(&self, row: &str, load: &Load) -> Option<Sample> {
         let load = Load { workers: self.workers, ..load.clone() };
         match row {
+            "channel" => channels::there_and_back_alone(),
             "wake-busy" => wake::busy_threads(&load),
             "wake-idle" => wake::idle_thread(&load),
             "hyper-1" => http(&load, 1),

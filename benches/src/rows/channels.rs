@@ -2,8 +2,11 @@
 
 use super::{Load, Sample};
 use crate::contender::Contender;
-use crate::meter::Finish;
+use crate::meter::{Finish, Meter};
 use async_channel::bounded;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Waker};
 
 pub const ROUND_TRIPS: u64 = 20_000;
 pub const SENDERS: u64 = 8;
@@ -30,6 +33,32 @@ pub fn there_and_back<C: Contender>(runtime: &C, _: &Load) -> Option<Sample> {
         finish.one_done();
     }));
     Sample::micros(told.recv().ok()?, ROUND_TRIPS)
+}
+
+/// The same two futures, polled in turn by a loop that does nothing else, with a waker that does nothing: what the channel itself takes.
+pub fn there_and_back_alone() -> Option<Sample> {
+    let (there, arrived) = bounded::<u64>(16);
+    let (back, returned) = bounded::<u64>(16);
+    let mut partner = pin!(async move {
+        while let Ok(n) = arrived.recv().await {
+            if back.send(n).await.is_err() {
+                break;
+            }
+        }
+    });
+    let mut first = pin!(async move {
+        for n in 0..ROUND_TRIPS {
+            there.send(n).await.expect("the partner is gone");
+            assert_eq!(returned.recv().await, Ok(n));
+        }
+    });
+    let cx = &mut Context::from_waker(Waker::noop());
+    let meter = Meter::start();
+    while first.as_mut().poll(cx).is_pending() {
+        // It ends when the first has gone, and is not asked any more then.
+        let _ = partner.as_mut().poll(cx);
+    }
+    Sample::micros(meter.read(), ROUND_TRIPS)
 }
 
 /// Eight tasks send, one receives; the channel holds 128.
