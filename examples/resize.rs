@@ -51,7 +51,7 @@ fn run(alone: bool) -> io::Result<()> {
     }
     if alone {
         std::thread::sleep(Duration::from_millis(500));
-        Command::new("kill").args(["-TERM", &std::process::id().to_string()]).status()?;
+        Command::new("sh").args(["-c", &format!("kill -TERM {}", std::process::id())]).status()?;
     }
     println!("waiting for SIGTERM");
     server.block_on(terminate.recv());
