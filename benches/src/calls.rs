@@ -117,6 +117,9 @@ const INHERIT: u64 = 1 << 1;
 /// ...but not the processes.
 const INHERIT_THREAD: u64 = 1 << 35;
 
+/// Not for `wrk`, which makes room for as many descriptors as it has connections.
+const CLOSE_ON_EXEC: u64 = 1 << 3;
+
 fn counter(tracepoint: u64) -> Result<OwnedFd, String> {
     let attributes = Attributes {
         kind: TRACEPOINT,
@@ -128,7 +131,7 @@ fn counter(tracepoint: u64) -> Result<OwnedFd, String> {
     let (this_process, any_cpu, no_group) = (0, -1, -1);
     // SAFETY: the attributes are of the size that they say, and live through the call.
     let fd = unsafe {
-        libc::syscall(libc::SYS_perf_event_open, &raw const attributes, this_process, any_cpu, no_group, 0_u64)
+        libc::syscall(libc::SYS_perf_event_open, &raw const attributes, this_process, any_cpu, no_group, CLOSE_ON_EXEC)
     };
     if fd < 0 {
         return Err(format!("perf_event_open: {}", io::Error::last_os_error()));
@@ -147,7 +150,8 @@ pub fn of(row: &Row, entry: &Entry, plan: &Plan) -> Result<Option<PerOperation>,
     let output = Command::new(program).args([CHILD, entry.name, &plan.workers.to_string(), row.id]).output();
     let output = output.map_err(|error| error.to_string())?;
     if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
+        let text = String::from_utf8_lossy(&output.stderr);
+        return Err(text.trim().lines().take(2).collect::<Vec<_>>().join(" "));
     }
     Ok(parse(&String::from_utf8_lossy(&output.stdout)))
 }
