@@ -6,9 +6,8 @@ use crate::cell::Runnable;
 use crate::phase::Phase;
 use crate::pool::Pool;
 use crate::queue::{Owner, Ring, Rota};
-use crate::sync::atomic::Ordering;
 use crate::sync::{Arc, thread};
-use crate::{context, shutdown};
+use crate::{context, threads};
 
 /// Begins to drain a pool, unless that has been done.
 pub(crate) fn begin(pool: &Arc<Pool>, deadline: Duration) {
@@ -18,16 +17,9 @@ pub(crate) fn begin(pool: &Arc<Pool>, deadline: Duration) {
     }
     pool.staff.stop(Phase::Draining).write();
     keep_deadline(pool);
-    tell(pool);
+    pool.call_all();
     pool.ledger.beginning.call();
     pool.look();
-}
-
-/// Every worker hears of the new phase: at its next boundary, or by getting up.
-fn tell(pool: &Pool) {
-    // Ordering: Release — as in `shutdown::close`.
-    pool.tick.fetch_add(1, Ordering::Release);
-    pool.unpark_all();
 }
 
 /// Starts the thread that keeps the deadline, if there has to be one and there is none. If the system gives none, whoever waits tries
@@ -69,7 +61,7 @@ fn expire(pool: &Arc<Pool>) {
     if !pool.ledger.expire(&pool.phase) {
         return;
     }
-    tell(pool);
+    pool.call_all();
     // A destructor that does not return is waited for like a poll.
     pool.attendance.enter();
     if let Err(error) = start(pool, "heist-drain", sweep) {
@@ -86,9 +78,7 @@ fn sweep(pool: &Arc<Pool>) {
     pool.blocking.cancel_queued();
     let (hand, _) = Ring::ends();
     while pool.phase.load() == Phase::Overdue && pool.ledger.is_pending() && sweep_once(pool, &hand) {}
-    if pool.attendance.leave() {
-        shutdown::finish_late(pool);
-    }
+    threads::stay_away(pool);
 }
 
 /// True if a task was cancelled.

@@ -14,7 +14,7 @@ use slab::Slab;
 
 use crate::cell::{AbortHandle, Id};
 use crate::phase::{Phase, PhaseWord};
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex, wait_for};
 
 pub(crate) use gate::{Gate, Who};
 pub(crate) use listeners::Listeners;
@@ -297,18 +297,8 @@ impl Ledger {
     }
 
     /// True if it has happened, false if the deadline came first.
-    fn wait(&self, deadline: Option<Instant>, mut happened: impl FnMut(&mut Book) -> bool) -> bool {
-        let mut book = self.book.lock();
-        while !happened(&mut book) {
-            match deadline {
-                None => self.changed.wait(&mut book),
-                Some(deadline) if Instant::now() < deadline => {
-                    self.changed.wait_until(&mut book, deadline);
-                }
-                Some(_) => return false,
-            }
-        }
-        true
+    fn wait(&self, deadline: Option<Instant>, happened: impl FnMut(&mut Book) -> bool) -> bool {
+        wait_for(&self.changed, &mut self.book.lock(), deadline, happened)
     }
 }
 

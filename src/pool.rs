@@ -228,8 +228,10 @@ impl Pool {
         }
     }
 
-    /// Wakes every worker, to see that the phase has changed.
-    pub(crate) fn unpark_all(&self) {
+    /// Every worker hears of a new phase: at its next boundary, or by getting up.
+    pub(crate) fn call_all(&self) {
+        // Ordering: Release — the phase comes before it; a worker that sees the tick looks at the phase.
+        self.tick.fetch_add(1, Ordering::Release);
         for seat in self.seats.iter() {
             self.unpark(seat.index);
         }

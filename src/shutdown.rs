@@ -7,7 +7,6 @@ use crate::context::{self, Seated};
 use crate::local::Local;
 use crate::phase::Phase;
 use crate::pool::{Pool, Seat};
-use crate::sync::atomic::Ordering;
 use crate::sync::{Arc, thread};
 use crate::wakes::Wakes;
 
@@ -18,9 +17,7 @@ pub(crate) fn close(pool: &Arc<Pool>) {
     pool.global.close();
     pool.blocking.shutdown();
     pool.staff.stop(Phase::Cancelling).write();
-    // Ordering: Release — the phase comes before it; a worker that sees the tick looks at the phase.
-    pool.tick.fetch_add(1, Ordering::Release);
-    pool.unpark_all();
+    pool.call_all();
     pool.ledger.beginning.call();
 }
 

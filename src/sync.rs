@@ -7,6 +7,8 @@
 //! `parking_lot` locks come through here too: they do not poison, are one byte, and are built from source, so that a
 //! thread sanitizer sees them.
 
+use std::time::Instant;
+
 #[cfg(not(all(test, heist_loom)))]
 mod native;
 #[cfg(not(all(test, any(heist_loom, heist_count))))]
@@ -36,6 +38,25 @@ mod condvar;
 pub(crate) use condvar::WaitWord;
 
 pub(crate) use crossbeam_utils::CachePadded;
+
+/// Waits on `changed` until it has happened. False if the deadline came first.
+pub(crate) fn wait_for<T>(
+    changed: &Condvar,
+    guard: &mut MutexGuard<'_, T>,
+    deadline: Option<Instant>,
+    mut happened: impl FnMut(&mut T) -> bool,
+) -> bool {
+    while !happened(guard) {
+        match deadline {
+            None => changed.wait(guard),
+            Some(deadline) if Instant::now() < deadline => {
+                changed.wait_until(guard, deadline);
+            }
+            Some(_) => return false,
+        }
+    }
+    true
+}
 
 /// Process-wide words and locks that no model looks at: the real ones under either engine, so that they can be statics.
 pub(crate) mod statics {

@@ -119,8 +119,8 @@ impl<'a> Worker<'a> {
         let tick = self.pool.tick.load(Ordering::Relaxed);
         let due = if tick == self.local.tick.get() { self.local.due() } else { Due::Checkpoint };
         if due != Due::Nothing {
-            // Ordering: Acquire — pairs with the Release in `Crew::rouse`, `drain::tell` and `shutdown::close`: whoever has seen their tick above sees why
-            // it came. It is asked for here only, so that the poll path has no Acquire.
+            // Ordering: Acquire — pairs with the Release in `Crew::rouse` and `Pool::call_all`: whoever has seen their tick above sees
+            // why it came. It is asked for here only, so that the poll path has no Acquire.
             self.pool.tick.load(Ordering::Acquire);
             if !self.pool.phase.is_running() {
                 if let Some(step) = self.heed(tick) {

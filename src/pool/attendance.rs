@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::sync::{Condvar, Mutex, thread};
+use crate::sync::{Condvar, Mutex, thread, wait_for};
 
 /// Which threads are still there, and who closes up behind the last of them.
 #[derive(Debug)]
@@ -60,18 +60,8 @@ impl Attendance {
     #[must_use]
     pub(crate) fn wait_until_empty(&self, deadline: Option<Instant>) -> bool {
         let mut book = self.book.lock();
-        while book.present > 0 {
-            match deadline {
-                None => self.changed.wait(&mut book),
-                Some(deadline) if Instant::now() < deadline => {
-                    self.changed.wait_until(&mut book, deadline);
-                }
-                Some(_) => {
-                    book.abandoned = true;
-                    return false;
-                }
-            }
-        }
-        true
+        let empty = wait_for(&self.changed, &mut book, deadline, |book| book.present == 0);
+        book.abandoned |= !empty;
+        empty
     }
 }
