@@ -31,12 +31,24 @@ pub(crate) enum Due {
 /// How often a busy worker looks around.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
-    /// A checkpoint after about so many nanoseconds...
+    /// A checkpoint after about so many nanoseconds; [`Pace::COUNTED`] if it comes by the count of polls alone...
     pub(crate) nanos: u64,
     /// ...and at most so many polls.
     pub(crate) polls: u32,
-    /// A look at the global queue after at most so many polls.
+    /// A look at the global queue after so many polls...
     pub(crate) global: u32,
+    /// ...and never sooner. Else also at each checkpoint.
+    pub(crate) global_is_exact: bool,
+}
+
+impl Pace {
+    /// No time is so long that a checkpoint comes by it.
+    pub(crate) const COUNTED: u64 = u64::MAX;
+
+    /// Whether checkpoints come by time as well: when a poll was long, or the sentinel ticks.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.nanos != Self::COUNTED
+    }
 }
 
 /// The lease of a seat: whoever holds it is the seat's worker.
@@ -75,7 +87,9 @@ pub(crate) struct Local {
     life: Cell<u32>,
     /// At which count of polls the next checkpoint is due.
     next_checkpoint: Cell<u32>,
-    /// At which count of polls the next look at the global queue is due.
+    /// At which count of polls the next look at the global queue is due...
+    global_at: Cell<u32>,
+    /// ...and at which one either of them is.
     next_look: Cell<u32>,
     /// The ring was deep at the last checkpoint.
     deep: Cell<bool>,
@@ -107,6 +121,7 @@ impl Local {
             ended: Cell::new(0),
             life: Cell::new(1),
             next_checkpoint: Cell::new(1),
+            global_at: Cell::new(0),
             next_look: Cell::new(1),
             deep: Cell::new(false),
             turned: Cell::new(false),
@@ -174,9 +189,15 @@ impl Local {
         }
     }
 
-    /// The global queue has been looked at; it is looked at again after `most` polls.
-    pub(crate) fn looked(&self, most: u32) {
-        self.next_look.set(self.polls.get().saturating_add(most).min(self.next_checkpoint.get()));
+    /// Whether the global queue may be looked at now.
+    pub(crate) fn may_look(&self, pace: Pace) -> bool {
+        !pace.global_is_exact || self.polls.get() >= self.global_at.get()
+    }
+
+    /// The global queue has been looked at; it is looked at again after so many polls.
+    pub(crate) fn looked(&self, polls: u32) {
+        self.global_at.set(self.polls.get().saturating_add(polls));
+        self.next_look.set(self.global_at.get().min(self.next_checkpoint.get()));
     }
 
     /// Learns at `now` from the polls since the last time how long a poll takes. Done before a rest, too, which is no poll.
@@ -199,15 +220,15 @@ impl Local {
     }
 
     /// Begins a new interval at `now`, when the reactor is looked at: puts the next checkpoint after about `pace.nanos`, but at most
-    /// `pace.polls`.
+    /// `pace.polls`. A look at the global queue that has its own count keeps it.
     pub(crate) fn begin_interval(&self, now: u64, pace: Pace) {
         self.learn(now);
+        let left = self.global_at.get().saturating_sub(self.polls.get());
         self.polls.set(0);
         self.learnt.set(0);
         let polls = u32::try_from(pace.nanos / u64::from(self.mean_poll.get())).unwrap_or(u32::MAX);
         self.next_checkpoint.set(polls.clamp(1, pace.polls));
-        self.next_look.set(0);
-        self.looked(pace.global);
+        self.looked(if pace.global_is_exact { left } else { pace.global });
     }
 
     /// Whether the global queue may be served before the ring now; if so, it has had its turn.

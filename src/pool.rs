@@ -3,6 +3,7 @@
 mod attendance;
 mod census;
 mod custody;
+mod identity;
 mod seat;
 mod seat_word;
 mod seats;
@@ -30,6 +31,7 @@ use crate::timer::{Keeper, TimerWheel};
 pub(crate) use attendance::Attendance;
 #[cfg(test)]
 pub(crate) use custody::{Heirs, bequeath};
+pub use identity::Id;
 pub(crate) use seat::Seat;
 #[cfg(test)]
 pub(crate) use seat_word::{SeatWord, Want};
@@ -40,10 +42,8 @@ pub(crate) use ticket::Ticket;
 pub use ticket::{ResizeError, Resized, ThreadSeat};
 pub(crate) use wards::Wards;
 
-/// Events per look at the reactor of a busy worker: few, so that the ring is not flooded.
-const EVENTS_BUSY: usize = 64;
-/// Events per look of a resting one.
-const EVENTS_REST: usize = 256;
+/// Events per look, at most, whatever the settings say: memory for them is taken at once.
+const MOST_EVENTS: usize = 1 << 16;
 
 /// The pool. Lives in an [`Arc`], and in no other place: [`Pool::keep`] counts on it.
 ///
@@ -51,6 +51,7 @@ const EVENTS_REST: usize = 256;
 /// has not ended points into it without keeping it; so the shutdown ends all tasks, or leaks the pool.
 #[derive(Debug)]
 pub(crate) struct Pool {
+    pub(crate) id: Id,
     pub(crate) seats: Seats,
     /// Which of the seats are wanted, and taken.
     pub(crate) staff: Staff,
@@ -148,9 +149,14 @@ fn interrupt(reactor: &Reactor) {
 impl Pool {
     /// A pool whose seats are empty.
     pub(crate) fn new(settings: Settings, blocking: Arc<BlockingPool>) -> io::Result<Arc<Pool>> {
-        let reactor = Arc::new(Reactor::new(settings.shards(), EVENTS_BUSY, EVENTS_REST)?);
+        let reactor = Arc::new(Reactor::new(
+            settings.shards(),
+            settings.events_busy.min(MOST_EVENTS),
+            settings.events_rest.min(MOST_EVENTS),
+        )?);
         let clock = Clock::new();
         let pool = Arc::new(Pool {
+            id: Id::next(),
             seats: Seats::new(settings.max_workers),
             staff: Staff::new(settings.workers, settings.max_workers),
             idle: Idle::new(settings.max_workers),

@@ -27,10 +27,17 @@ pub use handle::{EnterGuard, Handle, TryCurrentError};
 pub use metrics::RuntimeMetrics;
 pub use spawn_error::SpawnError;
 
-pub use crate::pool::{ResizeError, Resized, ThreadSeat};
+pub use crate::pool::{Id, ResizeError, Resized, ThreadSeat};
 pub use crate::resize::Resize;
 
-/// What kind of runtime it is.
+/// What kind of runtime it is; answered by [`Handle::runtime_flavor`].
+///
+/// ```
+/// use heist::runtime::{Builder, RuntimeFlavor};
+///
+/// let runtime = Builder::new_current_thread().build().unwrap();
+/// assert_eq!(runtime.handle().runtime_flavor(), RuntimeFlavor::CurrentThread);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RuntimeFlavor {
@@ -38,6 +45,24 @@ pub enum RuntimeFlavor {
     CurrentThread,
     /// Worker threads that steal from each other.
     MultiThread,
+}
+
+/// The seat of the worker that runs this, as [`RuntimeMetrics`] counts them: from zero, below the number of workers.
+///
+/// None where no worker runs: in a blocking job, in a thread of somebody else's, and in the root future of a
+/// [`Runtime::block_on`] on a multi-threaded runtime. On a current-thread runtime it is zero for whoever drives the runtime, in
+/// its tasks as in its root future; a `block_on` that waits for another thread's has none.
+///
+/// A task may go on with another worker after an `.await`.
+///
+/// ```
+/// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+/// let index = runtime.block_on(async { heist::spawn(async { heist::runtime::worker_index() }).await.unwrap() });
+/// assert!(index.is_some_and(|index| index < 2));
+/// assert_eq!(heist::runtime::worker_index(), None);
+/// ```
+pub fn worker_index() -> Option<usize> {
+    context::seated(|seated| seated.map(|seated| seated.seat.index))
 }
 
 /// A runtime: worker threads, a reactor for sockets, and timers.

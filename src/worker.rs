@@ -117,7 +117,7 @@ impl<'a> Worker<'a> {
     fn work(&self) -> Step {
         // Ordering: Relaxed — a tick carries nothing but its change; what it makes us look at has its own orderings.
         let tick = self.pool.tick.load(Ordering::Relaxed);
-        let due = if tick == self.local.tick.get() { self.local.due() } else { Due::Checkpoint };
+        let mut due = if tick == self.local.tick.get() { self.local.due() } else { Due::Checkpoint };
         if due != Due::Nothing {
             // Ordering: Acquire — pairs with the Release in `Crew::rouse` and `Pool::call_all`: whoever has seen their tick above sees
             // why it came. It is asked for here only, so that the poll path has no Acquire.
@@ -130,7 +130,9 @@ impl<'a> Worker<'a> {
             if self.has_to_leave() {
                 return Step::Left;
             }
-            self.local.tick.set(tick);
+            if self.local.tick.replace(tick) != tick && !self.pool.settings.pace.is_timed() {
+                due = self.local.due();
+            }
             if let Some(runnable) = self.look_around(due) {
                 self.poll(runnable);
                 return Step::Polled;
@@ -209,11 +211,18 @@ impl<'a> Worker<'a> {
     /// in a row, else a full global queue would keep the ring from being polled where every poll is followed by a look.
     #[cold]
     fn look_around(&self, due: Due) -> Option<Runnable> {
+        if due == Due::Nothing {
+            return None;
+        }
+        let pace = self.pool.settings.pace;
+        let looks = self.local.may_look(pace);
         if due == Due::Checkpoint || self.is_late() {
             self.checkpoint();
-        } else {
-            self.local.looked(self.pool.settings.pace.global);
         }
+        if !looks {
+            return None;
+        }
+        self.local.looked(pace.global);
         if self.pool.global.len() == 0 {
             return None;
         }

@@ -14,6 +14,11 @@ pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
 /// Makes thread names.
 pub(crate) type NameFn = Arc<dyn Fn() -> String + Send + Sync>;
 
+/// Events per look at the reactor of a busy worker: few, so that the ring is not flooded.
+const EVENTS_BUSY: usize = 64;
+/// Events per look of a resting one.
+const EVENTS_REST: usize = 256;
+
 /// So many workers share a lane, or a shard: with up to eight there is one of each, and everything is as if there were no more.
 const WORKERS_EACH: usize = 8;
 
@@ -36,6 +41,8 @@ pub(crate) struct Follow {
 /// All settings, with defaults. Policies are settings too, so that they can be compared in one run.
 #[derive(Clone)]
 pub(crate) struct Settings {
+    /// What the runtime is called.
+    pub(crate) name: Option<String>,
     /// Seats that are taken at the start.
     pub(crate) workers: usize,
     /// Seats that there can be.
@@ -69,6 +76,10 @@ pub(crate) struct Settings {
     pub(crate) lanes: Option<usize>,
     /// Shards of the reactor; by the number of workers, if not given.
     pub(crate) shards: Option<usize>,
+    /// Events per look at a shard, at most, of a worker that has other work...
+    pub(crate) events_busy: usize,
+    /// ...and of one that rests.
+    pub(crate) events_rest: usize,
     /// How long, at most, a worker looks for events before it sleeps.
     pub(crate) spin: Duration,
     /// How often the sentinel looks, in nanoseconds.
@@ -85,6 +96,7 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn new(workers: usize) -> Self {
         Settings {
+            name: None,
             workers,
             max_workers: workers,
             current_thread: false,
@@ -102,11 +114,13 @@ impl Settings {
             after_resize: None,
             follow: None,
             refuse_thread: None,
-            pace: Pace { nanos: 100_000, polls: 1024, global: 61 },
+            pace: Pace { nanos: 100_000, polls: 1024, global: 61, global_is_exact: false },
             wake_pays_after: 15_000,
             searchers: 4,
             lanes: None,
             shards: None,
+            events_busy: EVENTS_BUSY,
+            events_rest: EVENTS_REST,
             spin: Duration::from_micros(50),
             tick: Duration::from_millis(2),
             sentinel: true,

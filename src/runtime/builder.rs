@@ -6,6 +6,7 @@ use std::{env, fmt, io};
 
 use super::{Resized, Runtime, ThreadSeat};
 use crate::blocking::{self, BlockingPool};
+use crate::local::Pace;
 use crate::pool::{Follow, Pool, Settings};
 use crate::quota::{self, Follower};
 use crate::sentinel::Chore;
@@ -44,6 +45,7 @@ impl Builder {
         settings.current_thread = true;
         settings.sentinel = false;
         settings.lifo = false;
+        settings.pace = Pace { global: 31, global_is_exact: true, ..settings.pace };
         Builder { workers: Some(1), max_workers: Some(1), settings }
     }
 
@@ -126,6 +128,18 @@ impl Builder {
         self
     }
 
+    /// Names the runtime, for [`Handle::name`](super::Handle::name); its threads are named by [`Builder::thread_name`]. By default it has no
+    /// name.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_multi_thread().name("control").build().unwrap();
+    /// assert_eq!(runtime.handle().name(), Some("control"));
+    /// ```
+    pub fn name(&mut self, name: impl Into<String>) -> &mut Builder {
+        self.settings.name = Some(name.into());
+        self
+    }
+
     /// Names the threads. The default is `heist-worker`.
     pub fn thread_name(&mut self, name: impl Into<String>) -> &mut Builder {
         let name = name.into();
@@ -187,8 +201,9 @@ impl Builder {
         self
     }
 
-    /// After how many polls, at most, a busy worker looks at sockets and timers. By default it looks about every 100 µs, by the
-    /// length of its recent polls, and at the latest after 1,024 of them.
+    /// After how many polls in a row a worker looks at sockets and timers: exactly so many, however long they take. Polls of a root
+    /// future that is driven here count, too. By default it looks about every 100 µs, by the length of its recent polls, and at the
+    /// latest after 1,024 of them. A worker that has nothing to do looks at once.
     ///
     /// # Panics
     ///
@@ -197,10 +212,14 @@ impl Builder {
     pub fn event_interval(&mut self, polls: u32) -> &mut Builder {
         assert!(polls > 0, "event_interval(0): a worker cannot look around more often than after each poll; use 1");
         self.settings.pace.polls = polls;
+        self.settings.pace.nanos = Pace::COUNTED;
         self
     }
 
-    /// After how many polls, at most, a busy worker looks at the global queue. The default is 61.
+    /// After how many polls in a row a worker looks at the global queue, where the tasks wait that were spawned or woken by other threads: it
+    /// polls the first of them, and takes its share of the others. Whoever says it gets exactly so many; only that the worker's own tasks
+    /// have a turn between any two looks that it polls from. The default is 31 on a current-thread runtime, exactly; else at most 61, and a
+    /// look whenever sockets and timers are looked at. A worker that has nothing of its own to do looks at once.
     ///
     /// # Panics
     ///
@@ -212,6 +231,35 @@ impl Builder {
             "global_queue_interval(0): a worker cannot look around more often than after each poll; use 1"
         );
         self.settings.pace.global = polls;
+        self.settings.pace.global_is_exact = true;
+        self
+    }
+
+    /// How many events a worker that has nothing else to do takes from the operating system at once, at most; and one that is busy, unless
+    /// [`Builder::max_io_events_per_busy_tick`] says otherwise. What is left over is taken at the next look. By default 256, and 64 where
+    /// the worker is busy; never more than 65,536. With more than eight workers there are several sets of sockets, and it goes for each.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    #[track_caller]
+    pub fn max_io_events_per_tick(&mut self, events: usize) -> &mut Builder {
+        assert!(events > 0, "max_io_events_per_tick(0): no socket would ever become ready; use at least 1");
+        self.settings.events_rest = events;
+        self.settings.events_busy = events;
+        self
+    }
+
+    /// How many events a busy worker takes from the operating system at once, at most: few, so that what it has to do does not wait behind
+    /// all of them. The default is 64, or what [`Builder::max_io_events_per_tick`] has said before.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    #[track_caller]
+    pub fn max_io_events_per_busy_tick(&mut self, events: usize) -> &mut Builder {
+        assert!(events > 0, "max_io_events_per_busy_tick(0): no socket would become ready under load; use at least 1");
+        self.settings.events_busy = events;
         self
     }
 

@@ -7,7 +7,7 @@ use std::panic::Location;
 use std::time::Duration;
 
 use super::block_on::Keep;
-use super::{Drain, Draining, Resize, RuntimeFlavor, RuntimeMetrics, SpawnError, block_on, blocking_task};
+use super::{Drain, Draining, Id, Resize, RuntimeFlavor, RuntimeMetrics, SpawnError, block_on, blocking_task};
 use crate::cell::JoinHandle;
 use crate::pool::Pool;
 use crate::sync::Arc;
@@ -173,6 +173,22 @@ impl Handle {
         EnterGuard { _stay: context::enter(Arc::clone(&self.pool)), runtime: PhantomData }
     }
 
+    /// The runtime's id.
+    ///
+    /// ```
+    /// let (a, b) = (heist::runtime::Runtime::new().unwrap(), heist::runtime::Runtime::new().unwrap());
+    /// assert_eq!(a.handle().id(), a.block_on(async { heist::runtime::Handle::current().id() }));
+    /// assert_ne!(a.handle().id(), b.handle().id());
+    /// ```
+    pub fn id(&self) -> Id {
+        self.pool.id
+    }
+
+    /// The name that [`Builder::name`](super::Builder::name) has given to the runtime, if it has.
+    pub fn name(&self) -> Option<&str> {
+        self.pool.settings.name.as_deref()
+    }
+
     /// What kind of runtime it is.
     pub fn runtime_flavor(&self) -> RuntimeFlavor {
         if self.pool.settings.current_thread { RuntimeFlavor::CurrentThread } else { RuntimeFlavor::MultiThread }
@@ -197,6 +213,8 @@ impl Handle {
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle")
+            .field("id", &self.id())
+            .field("name", &self.name())
             .field("flavor", &self.runtime_flavor())
             .field("phase", &self.pool.phase.load())
             .finish_non_exhaustive()

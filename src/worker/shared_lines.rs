@@ -84,7 +84,7 @@ impl Cast<'_> {
 /// Plays `count` workers.
 fn cast<R>(count: usize, f: impl FnOnce(&Cast<'_>) -> R) -> R {
     // By polls, not by the clock, which runs on while the others are played.
-    let pace = Pace { nanos: u64::MAX, polls: 1_024, global: 61 };
+    let pace = Pace { nanos: Pace::COUNTED, polls: 1_024, global: 61, global_is_exact: false };
     let settings = Settings { io: true, time: true, sentinel: false, pace, ..Settings::new(count) };
     let pool = Pool::new(settings, BlockingPool::new(blocking::Settings::default())).expect("a reactor");
     let locals: Vec<Box<Local>> = pool.seats.iter().map(|seat| seat.take_lease().expect("nobody sits there")).collect();
