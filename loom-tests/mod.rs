@@ -9,6 +9,7 @@ mod canary;
 
 mod blocking;
 mod drain;
+mod drivers;
 mod global;
 mod idle;
 mod park;

@@ -3,6 +3,7 @@
 mod attendance;
 mod census;
 mod custody;
+mod drivers;
 mod identity;
 mod seat;
 mod seat_word;
@@ -25,12 +26,13 @@ use crate::phase::{Phase, PhaseWord};
 use crate::queue::GlobalQueue;
 use crate::reactor::Reactor;
 use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use crate::sync::{Arc, CachePadded, Mutex};
+use crate::sync::{Arc, CachePadded};
 use crate::timer::{Keeper, TimerWheel};
 
 pub(crate) use attendance::Attendance;
 #[cfg(test)]
 pub(crate) use custody::{Heirs, bequeath};
+pub(crate) use drivers::Drivers;
 pub use identity::Id;
 pub(crate) use seat::Seat;
 #[cfg(test)]
@@ -79,36 +81,6 @@ pub(crate) struct Pool {
     /// Who has come in and who has left, and the drain's report.
     pub(crate) ledger: Ledger,
     pub(crate) settings: Settings,
-}
-
-/// The threads that wait for the seat of a current-thread runtime to become free.
-#[derive(Debug, Default)]
-pub(crate) struct Drivers {
-    waiting: Mutex<Vec<Arc<Parker>>>,
-}
-
-impl Drivers {
-    /// Waits in line, until [`Drivers::pass_on`] calls.
-    pub(crate) fn queue(&self, driver: &Arc<Parker>) {
-        let mut waiting = self.waiting.lock();
-        if !waiting.iter().any(|other| Arc::ptr_eq(other, driver)) {
-            waiting.push(Arc::clone(driver));
-        }
-    }
-
-    /// Leaves the line.
-    pub(crate) fn leave(&self, driver: &Arc<Parker>) {
-        self.waiting.lock().retain(|other| !Arc::ptr_eq(other, driver));
-    }
-
-    /// The seat is free: calls the first in line.
-    pub(crate) fn pass_on(&self) {
-        let next = self.waiting.lock().first().cloned();
-        if let Some(next) = next {
-            // Nobody in line sleeps in the reactor.
-            let _ = next.unpark();
-        }
-    }
 }
 
 /// Wakes the worker of a seat when its wheel gets an earlier deadline than it sleeps to, or whoever keeps the wards.

@@ -127,10 +127,7 @@ fn poll_root<F: Future>(root: &Root, future: Pin<&mut F>, cx: &mut Context<'_>) 
 /// Runs the current-thread runtime until the future is ready. Answers nothing if another thread sits in its seat; it will call.
 fn drive_seat<F: Future>(root: &Root, future: Pin<&mut F>, cx: &mut Context<'_>) -> Option<F::Output> {
     let seat = &root.pool.seats[0];
-    // In line first, then try: a driver that leaves in between sees us, or we see the free seat.
-    root.pool.drivers.queue(&root.parker);
-    let local = seat.take_lease()?;
-    root.pool.drivers.leave(&root.parker);
+    let local = root.pool.drivers.sit_or_queue(&root.parker, || seat.take_lease())?;
     let driver = Driver { root, local: Some(local) };
     let _shelves = OpenShelves::open(&root.pool.depot);
     root.word.sit_down();
@@ -171,8 +168,7 @@ struct Line<'a> {
 
 impl Drop for Line<'_> {
     fn drop(&mut self) {
-        self.root.pool.drivers.leave(&self.root.parker);
-        self.root.pool.drivers.pass_on();
+        self.root.pool.drivers.quit(&self.root.parker);
     }
 }
 
@@ -185,9 +181,10 @@ struct Driver<'a> {
 impl Drop for Driver<'_> {
     fn drop(&mut self) {
         self.root.word.get_up();
-        if let Some(local) = self.local.take() {
-            self.root.pool.seats[0].return_lease(local);
-        }
-        self.root.pool.drivers.pass_on();
+        let local = self.local.take();
+        self.root
+            .pool
+            .drivers
+            .get_up(|| local.into_iter().for_each(|local| self.root.pool.seats[0].return_lease(local)));
     }
 }
