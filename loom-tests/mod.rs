@@ -12,6 +12,7 @@ mod drain;
 mod drivers;
 mod global;
 mod idle;
+mod join_set;
 mod park;
 mod readiness;
 mod resize;

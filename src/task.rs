@@ -1,5 +1,8 @@
 //! Tasks: spawning them, awaiting their outputs, aborting them.
 
+mod ended;
+pub mod join_set;
+
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
@@ -9,6 +12,7 @@ use crate::runtime::Handle;
 use crate::{context, schedule};
 
 pub use crate::cell::{AbortHandle, Id, JoinError, JoinHandle};
+pub use join_set::JoinSet;
 
 /// Spawns a task on the runtime that this thread is inside of.
 ///

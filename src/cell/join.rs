@@ -101,6 +101,19 @@ impl<T> JoinHandle<T> {
         self.id
     }
 
+    /// Leaves `waker` for the task's end, which consumes it. False if the task has ended already.
+    pub(crate) fn watch(&mut self, waker: &Waker) -> bool {
+        self.header().is_some_and(|header| leave_waker(header, waker))
+    }
+
+    /// The output of a task that has ended.
+    pub(crate) fn take(&mut self) -> Result<T, JoinError> {
+        match self.poll_output(Waker::noop()) {
+            Poll::Ready(output) => output,
+            Poll::Pending => unreachable!("whoever takes an output has seen the task's end"),
+        }
+    }
+
     /// Takes the output if it is there; else leaves `waker` for the task's end.
     fn poll_output(&mut self, waker: &Waker) -> Poll<Result<T, JoinError>> {
         let task = self.task.expect("a JoinHandle was polled after it had been ready");

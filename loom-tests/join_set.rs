@@ -1,0 +1,85 @@
+//! The set of tasks: ends × the joiner who looks for the next. See `src/task/ended.rs`.
+
+use std::task::{Context, Poll};
+
+use super::support::{Bell, Counted, Counts, Home, Output, start};
+use crate::sync::{Arc, model};
+use crate::task::JoinSet;
+
+/// A set with members that end at their first poll.
+fn set(home: &Arc<Home>, members: usize) -> JoinSet<Output> {
+    let mut set = JoinSet::new();
+    for _ in 0..members {
+        set.insert(home.spawn(Counted { counts: Counts::new(), poll: |_: &_| true }));
+    }
+    set
+}
+
+fn poll(set: &mut JoinSet<Output>, bell: &Arc<Bell>) -> Poll<bool> {
+    set.poll_join_next(&mut Context::from_waker(&bell.waker()))
+        .map(|joined| joined.is_some_and(|output| output.is_ok()))
+}
+
+/// end × end × look: whoever finds nothing is woken by the next end, once.
+#[test]
+fn a_member_that_ends_is_joined_or_wakes_the_joiner() {
+    model(|| {
+        let (home, bell) = (Home::new(), Bell::new());
+        let mut set = set(&home, 2);
+        let workers = [(); 2].map(|()| {
+            let runnable = home.next().expect("a member");
+            let home = Arc::clone(&home);
+            start(move || drop(runnable.run(&*home)))
+        });
+        let mut joined = 0;
+        let mut waits = 0;
+        while joined < 2 && waits == bell.rings() {
+            match poll(&mut set, &bell) {
+                Poll::Ready(output) => joined += usize::from(output),
+                Poll::Pending => waits += 1,
+            }
+        }
+        for worker in workers {
+            worker.join().expect("a worker");
+        }
+        assert_eq!(bell.rings(), waits, "somebody waits in vain, or was woken twice");
+        while let Poll::Ready(true) = poll(&mut set, &bell) {
+            joined += 1;
+        }
+        assert_eq!((joined, set.len()), (2, 0));
+    });
+}
+
+/// insert × end: a member that has ended before it is in the set is joined, too.
+#[test]
+fn a_member_that_ends_while_it_comes_in_is_joined_once() {
+    model(|| {
+        let (home, bell, counts) = (Home::new(), Bell::new(), Counts::new());
+        let handle = home.spawn(Counted { counts: Arc::clone(&counts), poll: |_: &_| true });
+        let runnable = home.next().expect("the task");
+        let here = Arc::clone(&home);
+        let worker = start(move || drop(runnable.run(&*here)));
+        let mut set = JoinSet::new();
+        set.insert(handle);
+        worker.join().expect("the worker");
+        assert_eq!(poll(&mut set, &bell), Poll::Ready(true));
+        assert_eq!((set.len(), counts.outputs(), bell.rings()), (0, 1, 0));
+    });
+}
+
+/// drop of the set × end: the output and the ticket are dropped once, by one of the two.
+#[test]
+fn a_set_that_is_dropped_while_a_member_ends_leaves_nothing() {
+    model(|| {
+        let (home, bell, counts) = (Home::new(), Bell::new(), Counts::new());
+        let mut set = JoinSet::new();
+        set.insert(home.spawn(Counted { counts: Arc::clone(&counts), poll: |_: &_| true }));
+        assert!(poll(&mut set, &bell).is_pending());
+        let here = Arc::clone(&home);
+        let worker = start(move || here.run_all());
+        drop(set);
+        worker.join().expect("the worker");
+        assert_eq!(counts.futures(), 1);
+        assert!(home.is_deserted() && bell.is_alone());
+    });
+}
