@@ -1,57 +1,92 @@
-//! An echo server: whatever comes in goes back.
+//! A TCP server that sends back what it gets.
 //!
 //! ```text
 //! cargo run --release --example echo              # listens on 127.0.0.1:7007
 //! cargo run --release --example echo -- [::1]:0   # or where you say; port 0 takes a free one
 //! nc 127.0.0.1 7007                               # then type
+//! cargo run --release --example echo -- --alone   # a client of its own talks to it; then it ends
 //! ```
 
 use std::io;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use heist::net::{TcpListener, TcpStream};
 use heist::runtime::Runtime;
 
 fn main() -> ExitCode {
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7007".to_owned());
-    let served = Runtime::new().and_then(|runtime| runtime.block_on(serve(&address)));
-    match served {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (address, alone) = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => ("127.0.0.1:7007", false),
+        ["--alone"] => ("127.0.0.1:0", true),
+        [address] if !address.starts_with('-') => (address, false),
+        _ => {
+            eprintln!("usage: echo [ADDRESS:PORT | --alone]");
+            return ExitCode::from(2);
+        }
+    };
+    match Runtime::new().and_then(|runtime| runtime.block_on(serve(address, alone))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("echo: cannot serve on `{address}`: {error}");
-            eprintln!("usage: echo [ADDRESS:PORT]");
+            eprintln!("echo on `{address}`: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-async fn serve(address: &str) -> io::Result<()> {
+async fn serve(address: &str, alone: bool) -> io::Result<()> {
     let listener = TcpListener::bind(address).await?;
-    println!("listening on {}", listener.local_addr()?);
+    let address = listener.local_addr()?;
+    println!("listening on {address}");
+    let accepting = heist::spawn(accept(listener));
+    if alone {
+        return talk(TcpStream::connect(address).await?).await;
+    }
+    Ok(accepting.await?)
+}
+
+/// Each connection is a task of its own.
+async fn accept(listener: TcpListener) {
     loop {
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
+        match listener.accept().await {
+            Ok((stream, peer)) => drop(heist::spawn(async move {
+                if let Err(error) = echo(stream).await {
+                    eprintln!("{peer}: {error}");
+                }
+            })),
             Err(error) => {
                 eprintln!("accept: {error}"); // out of file descriptors, most likely: the next one may do better
-                heist::time::sleep(std::time::Duration::from_millis(50)).await;
-                continue;
+                heist::time::sleep(Duration::from_millis(50)).await;
             }
-        };
-        heist::spawn(async move {
-            if let Err(error) = echo(stream).await {
-                eprintln!("{peer}: {error}");
-            }
-        });
+        }
     }
 }
 
 async fn echo(mut stream: TcpStream) -> io::Result<()> {
     let mut buf = vec![0; 16 * 1024];
     loop {
-        let n = stream.read(&mut buf).await?;
-        if n == 0 {
-            return stream.shutdown().await;
+        match stream.read(&mut buf).await? {
+            0 => return stream.shutdown().await,
+            n => stream.write_all(&buf[..n]).await?,
         }
-        stream.write_all(&buf[..n]).await?;
     }
+}
+
+/// Writes a megabyte and reads it back, both at the same time: who only writes at first would fill all buffers and wait for ever.
+async fn talk(stream: TcpStream) -> io::Result<()> {
+    let sent: Vec<u8> = (0..1 << 20).map(|n| (n % 251) as u8).collect();
+    let (mut read, mut write) = stream.into_split();
+    let copy = sent.clone();
+    let writing = heist::spawn(async move {
+        write.write_all(&copy).await?;
+        write.shutdown().await
+    });
+    let mut got = Vec::new();
+    read.read_to_end(&mut got).await?;
+    writing.await??;
+    if got != sent {
+        return Err(io::Error::other("what came back is not what was sent"));
+    }
+    println!("{} bytes came back as they were sent", got.len());
+    Ok(())
 }

@@ -1,55 +1,76 @@
-//! An echo server that stops in good order: it takes no more connections, gives those that are open ten seconds, and says what became
-//! of them.
+//! An echo server that stops in good order on SIGTERM: it takes no more connections, lets each finish what it is at, and says what
+//! became of them.
 //!
 //! ```text
-//! cargo run --release --example graceful               # listens on 127.0.0.1:7007
+//! cargo run --release --example graceful               # listens on 127.0.0.1:7007; kill -TERM stops it
 //! cargo run --release --example graceful -- [::1]:0    # or where you say; port 0 takes a free one
+//! cargo run --release --example graceful -- --alone    # clients of its own, and its own SIGTERM
 //! ```
 //!
-//! It stops when its standard input ends: press ctrl-D. A service would do so on SIGTERM; whatever hears of that calls `drain` from where it
-//! is, as the thread here does.
+//! A supervisor that sends SIGTERM kills later, after 30 s say: the deadline here has to be shorter.
 
-use std::io::{self, Read};
+use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use futures::future::{Either, select};
 use heist::net::{TcpListener, TcpStream};
 use heist::runtime::{Draining, Handle, Runtime};
+use heist::signal::unix::{SignalKind, signal};
 
 /// How long open connections have.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// Clients of `--alone`.
+const CLIENTS: usize = 8;
 
 fn main() -> ExitCode {
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7007".to_owned());
-    match run(&address) {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (address, alone) = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => ("127.0.0.1:7007", false),
+        ["--alone"] => ("127.0.0.1:0", true),
+        [address] if !address.starts_with('-') => (address, false),
+        _ => {
+            eprintln!("usage: graceful [ADDRESS:PORT | --alone]");
+            return ExitCode::from(2);
+        }
+    };
+    match run(address, alone) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("graceful: cannot serve on `{address}`: {error}");
-            eprintln!("usage: graceful [ADDRESS:PORT]");
+            eprintln!("graceful on `{address}`: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(address: &str) -> io::Result<()> {
+fn run(address: &str, alone: bool) -> io::Result<()> {
     let runtime = Runtime::new()?;
+    // From here on SIGTERM no longer ends the process, whoever sends it and however early.
+    let mut terminate = runtime.block_on(async { signal(SignalKind::terminate()) })?;
     let listener = runtime.block_on(TcpListener::bind(address))?;
-    println!("listening on {}; end the input to stop", listener.local_addr()?);
+    let address = listener.local_addr()?;
+    println!("listening on {address}, until SIGTERM");
     // A task of its own: while the runtime drains, tasks may spawn, and the root of a `block_on` may not.
     drop(runtime.spawn(serve(listener)));
-    io::stdin().read_to_end(&mut Vec::new())?;
+    let clients = alone.then(|| std::thread::spawn(move || clients(address)));
+
+    runtime.block_on(terminate.recv());
     let report = runtime.drain(DEADLINE).wait();
     println!("{report}");
-    Ok(())
+    match clients {
+        Some(clients) => clients.join().expect("clients do not panic"),
+        None if report.stragglers.is_empty() => Ok(()),
+        None => Err(io::Error::other("some connections had to be cut")),
+    }
 }
 
 /// Accepts until the runtime drains.
 async fn serve(listener: TcpListener) {
-    let mut draining = pin!(Handle::current().draining());
+    let mut draining = Handle::current().draining();
     loop {
-        let accepted = match select(pin!(listener.accept()), draining.as_mut()).await {
+        let accepted = match select(pin!(listener.accept()), &mut draining).await {
             Either::Left((accepted, _)) => accepted,
             Either::Right(_) => return,
         };
@@ -60,14 +81,14 @@ async fn serve(listener: TcpListener) {
                 }
             })),
             Err(error) => {
-                eprintln!("accept: {error}"); // out of file descriptors, most likely: the next one may do better
+                eprintln!("accept: {error}"); // out of descriptors, most likely
                 heist::time::sleep(Duration::from_millis(50)).await;
             }
         }
     }
 }
 
-/// Gives back what comes in. When the runtime drains it says so to its peer by ending its side, and serves what is still under way.
+/// Gives back what comes in. When the runtime drains it says so to its peer by ending its side, and waits for it to hang up too.
 async fn echo(mut stream: TcpStream) -> io::Result<()> {
     let mut draining = Handle::current().draining();
     let mut buf = vec![0; 16 * 1024];
@@ -88,4 +109,27 @@ async fn read_or_stop(stream: &mut TcpStream, buf: &mut [u8], draining: &mut Dra
         Either::Left((read, _)) => Some(read),
         Either::Right(_) => None,
     }
+}
+
+/// Clients that talk, each on a connection of its own. When all have, SIGTERM comes; then each one reads that the server ends.
+fn clients(server: SocketAddr) -> io::Result<()> {
+    let runtime = Runtime::new()?;
+    let mut open = Vec::new();
+    for n in 0..CLIENTS {
+        open.push(runtime.block_on(async move {
+            let mut stream = TcpStream::connect(server).await?;
+            let (sent, mut got) = ([n as u8; 64], [0; 64]);
+            stream.write_all(&sent).await?;
+            stream.read_exact(&mut got).await?;
+            if got == sent { Ok(stream) } else { Err(io::Error::other("the answer is another one")) }
+        })?);
+    }
+    Command::new("kill").args(["-TERM", &std::process::id().to_string()]).status()?;
+    for mut stream in open {
+        if runtime.block_on(stream.read(&mut [0; 1]))? != 0 {
+            return Err(io::Error::other("an answer came to which there was no question"));
+        }
+    }
+    println!("{CLIENTS} clients were answered, and told that the server ends");
+    Ok(())
 }

@@ -1,0 +1,157 @@
+//! A chat room over TCP: what somebody writes, everybody else reads. Channels are those of async-channel.
+//!
+//! ```text
+//! cargo run --release --example chat               # listens on 127.0.0.1:7008
+//! nc 127.0.0.1 7008                                # twice or more: the first line is your name
+//! cargo run --release --example chat -- --alone    # three guests of its own; then it ends
+//! ```
+//!
+//! Each guest is two tasks: one reads the guest's lines, the other writes the lines of the others, which wait in a channel. The channel is
+//! bounded: whoever does not read what others write is put out, and costs the room no memory.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_channel::{Sender, bounded};
+use heist::net::tcp::OwnedReadHalf;
+use heist::net::{TcpListener, TcpStream};
+use heist::runtime::Runtime;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+
+type Reader = BufReader<OwnedReadHalf>;
+
+/// Lines that may wait for one guest.
+const BACKLOG: usize = 64;
+/// Bytes in a line.
+const LONGEST: u64 = 1024;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (address, alone) = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => ("127.0.0.1:7008", false),
+        ["--alone"] => ("127.0.0.1:0", true),
+        [address] if !address.starts_with('-') => (address, false),
+        _ => {
+            eprintln!("usage: chat [ADDRESS:PORT | --alone]");
+            return ExitCode::from(2);
+        }
+    };
+    match Runtime::new().and_then(|runtime| runtime.block_on(serve(address, alone))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("chat on `{address}`: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(address: &str, alone: bool) -> io::Result<()> {
+    let listener = TcpListener::bind(address).await?;
+    let address = listener.local_addr()?;
+    println!("the room is on {address}");
+    let open = heist::spawn(admit(listener));
+    if alone {
+        return evening(address).await;
+    }
+    Ok(open.await?)
+}
+
+async fn admit(listener: TcpListener) {
+    let room = Arc::new(Room::default());
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => drop(heist::spawn(guest(Arc::clone(&room), stream, peer))),
+            Err(error) => {
+                eprintln!("accept: {error}"); // out of file descriptors, most likely: the next one may do better
+                heist::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+/// Who is here. The lock is std's: it is held for a few instructions, and never across an `await`.
+#[derive(Default)]
+struct Room(Mutex<HashMap<SocketAddr, Sender<Arc<str>>>>);
+
+impl Room {
+    /// Tells everybody except `from`. Whose channel is full goes: dropping the sender ends the task that writes.
+    fn tell(&self, from: Option<SocketAddr>, line: String) {
+        let line: Arc<str> = line.into();
+        self.0.lock().unwrap().retain(|&guest, lines| from == Some(guest) || lines.try_send(Arc::clone(&line)).is_ok());
+    }
+}
+
+async fn guest(room: Arc<Room>, stream: TcpStream, peer: SocketAddr) {
+    let (read, mut write) = stream.into_split();
+    let (sender, lines) = bounded::<Arc<str>>(BACKLOG);
+    let writing = heist::spawn(async move {
+        while let Ok(line) = lines.recv().await {
+            if write.write_all(line.as_bytes()).await.is_err() {
+                break;
+            }
+        }
+    });
+    if let Err(error) = listen(&room, sender, BufReader::new(read), peer).await {
+        eprintln!("{peer}: {error}");
+    }
+    room.0.lock().unwrap().remove(&peer);
+    // What the others have said by now is still written, if the guest takes it within a second.
+    if heist::time::timeout(Duration::from_secs(1), writing).await.is_err() {
+        eprintln!("{peer} has gone without reading");
+    }
+}
+
+/// Lets the guest in, and passes on what it says until it hangs up.
+async fn listen(room: &Room, sender: Sender<Arc<str>>, mut read: Reader, peer: SocketAddr) -> io::Result<()> {
+    let Some(name) = line(&mut read).await? else { return Ok(()) };
+    room.0.lock().unwrap().insert(peer, sender);
+    room.tell(None, format!("* {name} is here\n"));
+    while let Some(text) = line(&mut read).await? {
+        room.tell(Some(peer), format!("{name}: {text}\n"));
+    }
+    room.tell(Some(peer), format!("* {name} has left\n"));
+    Ok(())
+}
+
+/// The next line; nothing at the end. A guest cannot make it longer than it may be.
+async fn line(read: &mut Reader) -> io::Result<Option<String>> {
+    let mut line = String::new();
+    match read.take(LONGEST).read_line(&mut line).await? {
+        0 => Ok(None),
+        _ if line.len() as u64 == LONGEST && !line.ends_with('\n') => Err(io::Error::other("the line is too long")),
+        _ => Ok(Some(line.trim_end().to_owned())),
+    }
+}
+
+/// Three guests meet, one speaks, and one leaves.
+async fn evening(address: SocketAddr) -> io::Result<()> {
+    let mut guests = Vec::new();
+    for name in ["ann", "ben", "cleo"] {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(format!("{name}\n").as_bytes()).await?;
+        guests.push(BufReader::new(stream));
+        hear(&mut guests, &format!("* {name} is here\n")).await?;
+    }
+    guests[0].get_mut().write_all(b"hello\n").await?;
+    hear(&mut guests[1..], "ann: hello\n").await?;
+    drop(guests.remove(0));
+    hear(&mut guests, "* ann has left\n").await?;
+    println!("three guests met, one spoke, and one left");
+    Ok(())
+}
+
+/// Each of the guests reads this line next.
+async fn hear(guests: &mut [BufReader<TcpStream>], expected: &str) -> io::Result<()> {
+    for guest in guests {
+        let mut line = String::new();
+        guest.read_line(&mut line).await?;
+        if line != expected {
+            return Err(io::Error::other(format!("`{line}` came, not `{expected}`")));
+        }
+    }
+    Ok(())
+}
