@@ -58,8 +58,7 @@ fn order_of_a_wake(runtime: &Runtime) -> Vec<&'static str> {
         let _ = (woken.await, ready.await);
     });
     runtime.block_on(task).unwrap();
-    let order = order.lock().unwrap().clone();
-    order
+    order.lock().unwrap().clone()
 }
 
 #[test]
@@ -86,8 +85,8 @@ fn tasks_are_polled_in_the_order_in_which_they_were_spawned() {
     }
     runtime.block_on(async {
         yield_now().await;
-        let last = (5..10).map(|n| heist::spawn(spawn(n))).last().unwrap();
-        last.await.unwrap();
+        let mut spawned: Vec<_> = (5..10).map(|n| heist::spawn(spawn(n))).collect();
+        spawned.pop().unwrap().await.unwrap();
     });
     assert_eq!(*order.lock().unwrap(), Vec::from_iter(0..10));
 }
