@@ -210,6 +210,8 @@ impl Pool {
     pub(crate) fn call_all(&self) {
         // Ordering: Release — the phase comes before it; a worker that sees the tick looks at the phase.
         self.tick.fetch_add(1, Ordering::Release);
+        // A seat that is being furnished now may be missed; its worker sits down later, and sees phase and tick.
+        self.staff.meet();
         for seat in self.seats.iter() {
             self.unpark(seat.index);
         }

@@ -5,10 +5,7 @@
 //! second and only while workers are busy: they wake it at their checkpoints. An idle runtime looks when it has something to do again.
 
 use std::fs;
-use std::future::Future;
 use std::path::{Component, Path, PathBuf};
-use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::pool::{Follow, Pool, ResizeError};
@@ -47,11 +44,11 @@ impl Follower {
     /// Says what has become of the last resize.
     fn report(&mut self) {
         let Some(resize) = &mut self.under_way else { return };
-        match Pin::new(resize).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Pending => return,
+        match resize.look() {
+            None => return,
             // At the end nobody follows any more.
-            Poll::Ready(Ok(_) | Err(ResizeError::Draining | ResizeError::ShutDown)) => {}
-            Poll::Ready(Err(error)) => {
+            Some(Ok(_) | Err(ResizeError::Draining | ResizeError::ShutDown)) => {}
+            Some(Err(error)) => {
                 tracing::warn!(target: "heist::resize", %error, "the worker set does not follow the CPU quota; trying again");
             }
         }

@@ -3,9 +3,9 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
-use crate::context;
+use crate::context::{self, Duty};
 use crate::pool::{Crew, Pool, ResizeError, Resized, ThreadSeat, Ticket};
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
@@ -30,7 +30,10 @@ impl Resize {
     ///
     /// # Panics
     ///
-    /// If this thread is polling a future: it might be the one that has to leave.
+    /// Where it might wait for itself: if this thread is polling a future, since it might be the one that has to leave; and in those functions
+    /// of the [`Builder`](crate::runtime::Builder) that a resize waits for. These are the ones that name threads, `on_thread_start` when a worker
+    /// calls it, and whatever is called by the thread that follows the CPU quota. Being polled there, by a `block_on`, panics too.
+    /// In an `on_thread_stop` hook one may wait; in an `after_resize` hook, wherever its caller might.
     #[track_caller]
     pub fn wait(self) -> Result<Resized, ResizeError> {
         assert!(
@@ -38,14 +41,38 @@ impl Resize {
             "Resize::wait was called from inside of async code, where it would block the worker: `.await` the `Resize`, or wait \
              inside of `spawn_blocking` or on a thread of its own"
         );
+        refuse_on_duty();
         self.ticket.wait()
     }
+
+    /// What came of it, if it is done. For a thread that does not wait.
+    pub(crate) fn look(&mut self) -> Option<Result<Resized, ResizeError>> {
+        match self.ticket.poll(&Context::from_waker(Waker::noop())) {
+            Poll::Ready(outcome) => Some(outcome),
+            Poll::Pending => None,
+        }
+    }
+}
+
+/// Panics where whoever waits for a resize might keep it from being done. Also if it is done: a mistake that shows only now and then is worse.
+#[track_caller]
+fn refuse_on_duty() {
+    let place = match context::duty() {
+        None | Some(Duty::Stopping) => return,
+        Some(Duty::Resizing) => {
+            "inside of a resize (in a function that names threads, or in a waker): it could not begin before that has returned"
+        }
+        Some(Duty::Starting) => "inside of an `on_thread_start` hook: this worker might be the one that has to leave",
+        Some(Duty::Watching) => "on the thread that follows the CPU quota: it would not watch the workers meanwhile",
+    };
+    panic!("a `Resize` was waited for {place}; drop it, which changes nothing, or wait for it on a thread of its own");
 }
 
 impl Future for Resize {
     type Output = Result<Resized, ResizeError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        refuse_on_duty();
         self.ticket.poll(cx)
     }
 }
@@ -63,15 +90,26 @@ pub(crate) fn resize(pool: &Arc<Pool>, workers: usize) -> Resize {
         Some(error) => ticket.write(Err(error)),
         None => {
             pool.staff.order(workers, Arc::clone(&ticket)).write();
-            pool.staff.carry_out(pool);
-            pool.staff.tell_news(|resized| {
-                if let Some(hook) = &pool.settings.after_resize {
-                    hook(resized);
-                }
-            });
+            if carry_out(pool) {
+                tell_news(pool);
+            }
         }
     }
     Resize { ticket }
+}
+
+/// False if somebody is at it already, perhaps this very thread. He tells the news, too, when he is done.
+fn carry_out(pool: &Arc<Pool>) -> bool {
+    let _duty = context::on_duty(Duty::Resizing);
+    pool.staff.carry_out(pool)
+}
+
+fn tell_news(pool: &Pool) {
+    pool.staff.tell_news(|resized| {
+        if let Some(hook) = &pool.settings.after_resize {
+            hook(resized);
+        }
+    });
 }
 
 /// Why there can't be so many workers.

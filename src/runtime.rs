@@ -246,8 +246,9 @@ impl Runtime {
         }
         let pool = self.handle.pool();
         shutdown::close(pool);
-        // A thread that polls a future may be the one that would be waited for.
-        let grace = if context::is_polling() { Duration::ZERO } else { grace };
+        // A thread that polls a future, or is in one of our hooks, may be the one that would be waited for.
+        let waits_for_itself = context::is_polling() || context::duty().is_some();
+        let grace = if waits_for_itself { Duration::ZERO } else { grace };
         let deadline = Instant::now().checked_add(grace);
         if shutdown::finish(pool, deadline) {
             threads::join(pool, deadline);

@@ -4,7 +4,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use crate::context;
+use crate::context::{self, Duty};
 use crate::memory::OpenShelves;
 use crate::pool::{Hook, Leave, Pool, ThreadSeat};
 use crate::sentinel::{Chore, Sentinel};
@@ -38,7 +38,10 @@ fn start_all(pool: &Arc<Pool>, names: Vec<String>, chore: Chore) -> io::Result<(
     }
     if pool.settings.sentinel {
         pool.attendance.enter();
-        let main = |pool: &Arc<Pool>| Sentinel::new(Arc::clone(pool), chore).run();
+        let main = |pool: &Arc<Pool>| {
+            let _duty = context::on_duty(Duty::Watching);
+            Sentinel::new(Arc::clone(pool), chore).run();
+        };
         start_one(pool, "heist-sentinel".to_owned(), main).inspect_err(|_| stay_away(pool))?;
     }
     Ok(())
@@ -66,15 +69,17 @@ fn start_one(pool: &Arc<Pool>, name: String, main: impl FnOnce(&Arc<Pool>) + Sen
         builder = builder.stack_size(size);
     }
     let present = Arc::clone(pool);
-    let thread = builder.spawn(move || {
+    let main = move || {
         // A panic here is a bug of ours, or of a hook. A pool that has silently lost a worker would hang; it says so and ends.
         if catch_unwind(AssertUnwindSafe(|| main(&present))).is_err() {
             tracing::error!(target: "heist::worker", "a worker thread panicked outside of any task; aborting");
             std::process::abort();
         }
         stay_away(&present);
-    })?;
-    pool.attendance.file(thread);
+    };
+    if pool.attendance.start(|| builder.spawn(main))? {
+        shutdown::finish_late(pool);
+    }
     Ok(())
 }
 
@@ -97,10 +102,10 @@ pub(crate) fn join(pool: &Pool, deadline: Option<Instant>) {
 fn work(pool: &Arc<Pool>, seat: usize) {
     // For the hooks: at work the seat says where the thread is.
     let _stay = context::enter(Arc::clone(pool));
-    call(&pool.settings.on_thread_start);
+    call(Duty::Starting, &pool.settings.on_thread_start);
     let _shelves = OpenShelves::open(&pool.depot);
     while let Stay::Again = sit(pool, seat) {}
-    call(&pool.settings.on_thread_stop);
+    call(Duty::Stopping, &pool.settings.on_thread_stop);
 }
 
 /// What a thread does that has got up.
@@ -133,8 +138,9 @@ fn sit(pool: &Arc<Pool>, number: usize) -> Stay {
     Stay::Gone
 }
 
-fn call(hook: &Option<Hook>) {
+fn call(duty: Duty, hook: &Option<Hook>) {
     if let Some(hook) = hook {
+        let _duty = context::on_duty(duty);
         hook();
     }
 }

@@ -1,6 +1,9 @@
 //! A runtime that follows the CPU quota. The control group is a folder of files.
 #![cfg(target_os = "linux")]
 
+#[path = "support/kit.rs"]
+mod kit;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::{env, fs, io, process, thread};
@@ -103,4 +106,31 @@ fn it_keeps_following() {
     until(&runtime, processors);
     runtime.resize(processors + 2).wait().unwrap();
     until(&runtime, processors);
+}
+
+/// The thread that follows has to watch the workers: it is not held up.
+#[test]
+fn a_hook_that_waits_on_the_thread_that_follows_panics() {
+    let group = Group::new("wait");
+    group.set("max 100000");
+    let texts = Arc::new(Mutex::new(Vec::new()));
+    let said = Arc::clone(&texts);
+    let place: Arc<Mutex<Option<heist::runtime::Handle>>> = Arc::default();
+    let handle = Arc::clone(&place);
+    let hook = move |_| {
+        let handle = handle.lock().unwrap().clone().unwrap();
+        let wait = kit::panic_text(|| handle.resize(1).wait());
+        let block_on = kit::panic_text(|| handle.block_on(handle.resize(1)));
+        said.lock().unwrap().extend([wait, block_on]);
+    };
+    let runtime = group.builder().max_worker_threads(3).worker_threads(3).after_resize(hook).build().unwrap();
+    *place.lock().unwrap() = Some(runtime.handle().clone());
+    group.set("100000 100000");
+    until(&runtime, 1);
+    while texts.lock().unwrap().len() < 2 {
+        thread::yield_now();
+    }
+    for text in &texts.lock().unwrap()[..2] {
+        assert!(text.contains("follows the CPU quota") && text.contains("on a thread of its own"), "{text}");
+    }
 }

@@ -437,24 +437,21 @@ fn tasks_resize_and_await_that_their_worker_leaves() {
 /// The hook's own resize is carried out at once, and heard of after this one.
 #[test]
 fn a_hook_resizes_and_waits() {
-    type Place = Arc<Mutex<Option<Handle>>>;
-    let (place, heard): (Place, Arc<Mutex<Vec<_>>>) = Default::default();
-    let (handle, hook) = (Arc::clone(&place), Arc::clone(&heard));
+    let (place, heard) = (Place::default(), Arc::new(Mutex::new(Vec::new())));
+    let (handle, hook) = (place.clone(), Arc::clone(&heard));
     let runtime = builder(1)
         .after_resize(move |resized| {
             hook.lock().unwrap().push(parts(resized));
             if resized.to > 2 {
-                let handle = handle.lock().unwrap().clone().unwrap();
-                assert_eq!(parts(handle.resize(2).wait().unwrap()), (4, 2, 2));
+                assert_eq!(parts(handle.get().unwrap().resize(2).wait().unwrap()), (4, 2, 2));
             }
         })
         .build()
         .unwrap();
-    *place.lock().unwrap() = Some(runtime.handle().clone());
+    place.set(&runtime);
     assert_eq!(parts(runtime.resize(4).wait().unwrap()), (1, 4, 1));
     assert_eq!(*heard.lock().unwrap(), [(1, 4, 1), (4, 2, 2)]);
     assert_eq!(runtime.worker_threads(), 2);
-    *place.lock().unwrap() = None;
 }
 
 #[test]
@@ -478,13 +475,12 @@ fn a_hook_that_panics_is_called_again() {
 /// The naming function is called while the threads are being started: what it asks for comes next.
 #[test]
 fn threads_are_named_by_seat_and_version() {
-    type Place = Arc<Mutex<Option<Handle>>>;
-    let place: Place = Arc::default();
-    let handle = Arc::clone(&place);
+    let place = Place::default();
+    let handle = place.clone();
     let runtime = builder(2)
         .thread_name_with(move |at| {
             if at.version == 1 {
-                drop(handle.lock().unwrap().as_ref().unwrap().resize(5));
+                drop(handle.get().unwrap().resize(5));
             }
             if at.version == 2 && at.seat == 4 {
                 panic!("a naming function's panic");
@@ -493,7 +489,7 @@ fn threads_are_named_by_seat_and_version() {
         })
         .build()
         .unwrap();
-    *place.lock().unwrap() = Some(runtime.handle().clone());
+    place.set(&runtime);
     assert_eq!(parts(runtime.resize(4).wait().unwrap()), (2, 4, 1));
     assert_eq!(runtime.worker_threads(), 5);
     let name = || thread::current().name().map(str::to_owned);
@@ -501,7 +497,177 @@ fn threads_are_named_by_seat_and_version() {
     let mut names: Vec<_> = named.into_iter().map(|task| runtime.block_on(task).unwrap().unwrap()).collect();
     names.sort();
     assert_eq!(names, ["heist-worker", "v0 s0", "v0 s1", "v1 s2", "v1 s3"]);
-    *place.lock().unwrap() = None;
+}
+
+/// What the hooks of a runtime know of it.
+#[derive(Clone, Default)]
+struct Place(Arc<Mutex<Option<Handle>>>);
+
+impl Place {
+    fn set(&self, runtime: &Runtime) {
+        *self.0.lock().unwrap() = Some(runtime.handle().clone());
+    }
+
+    /// Nothing while the runtime is being built.
+    fn get(&self) -> Option<Handle> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+/// Each way to wait for a resize on this thread; what the panics say.
+fn wait_in_each_way(handle: &Handle, size: usize) -> [String; 3] {
+    [
+        panic_text(|| handle.resize(size).wait()),
+        panic_text(|| handle.block_on(handle.resize(size))),
+        panic_text(|| futures::executor::block_on(handle.resize(size))),
+    ]
+}
+
+/// The next order begins when the function has returned: it would wait for itself, and no resize would be made any more.
+#[test]
+fn a_naming_function_that_waits_for_a_resize_panics() {
+    let (place, texts) = (Place::default(), Arc::new(Mutex::new(Vec::new())));
+    let (handle, said) = (place.clone(), Arc::clone(&texts));
+    let runtime = builder(1)
+        .thread_name_with(move |at| {
+            if at.version == 1 && at.seat == 1 {
+                said.lock().unwrap().extend(wait_in_each_way(&handle.get().unwrap(), 5));
+            }
+            format!("seat {}", at.seat)
+        })
+        .build()
+        .unwrap();
+    place.set(&runtime);
+    assert_eq!(parts(runtime.resize(3).wait().unwrap()), (1, 3, 1));
+    let texts = texts.lock().unwrap();
+    assert_eq!(texts.len(), 3);
+    texts.iter().for_each(|text| says(text, &["function that names threads", "drop it", "thread of its own"]));
+    // They have taken effect all the same, and the next one does.
+    assert_eq!(runtime.worker_threads(), 5);
+    all_at_once(&runtime, 5);
+    assert_eq!(parts(runtime.resize(2).wait().unwrap()), (5, 2, 3));
+}
+
+/// What it waits for may be that this very worker leaves.
+#[test]
+fn a_start_hook_that_waits_for_a_resize_panics() {
+    let (place, texts) = (Place::default(), Arc::new(Mutex::new(Vec::new())));
+    let (handle, said) = (place.clone(), Arc::clone(&texts));
+    let hook = move || {
+        if let Some(handle) = handle.get() {
+            let texts = wait_in_each_way(&handle, 1);
+            said.lock().unwrap().extend(texts);
+        }
+    };
+    let runtime = builder(1).on_thread_start(hook).build().unwrap();
+    all_at_once(&runtime, 1);
+    place.set(&runtime);
+    drop(runtime.resize(4));
+    until(|| texts.lock().unwrap().len() == 9);
+    texts.lock().unwrap().iter().for_each(|text| says(text, &["`on_thread_start` hook", "has to leave", "drop it"]));
+    until(|| runtime.worker_threads() == 1);
+    all_at_once(&runtime, 1);
+}
+
+/// Its worker has left its seat, and whatever seat it asks for, or asks others to leave, it is waited for by nobody.
+#[test]
+fn a_stop_hook_waits_for_a_resize() {
+    for size in [1, 2, 3] {
+        let (place, outcomes) = (Place::default(), Arc::new(Mutex::new(Vec::new())));
+        let (handle, said) = (place.clone(), Arc::clone(&outcomes));
+        let both_have_left = Door::new();
+        let left = both_have_left.clone();
+        let hook = move || {
+            let handle = handle.get().unwrap();
+            // Else the one would be taken back by the other.
+            left.wait();
+            said.lock().unwrap().push(handle.resize(size).wait());
+            said.lock().unwrap().push(handle.block_on(handle.resize(size)));
+        };
+        let runtime = builder(3).on_thread_stop(hook).build().unwrap();
+        place.set(&runtime);
+        all_at_once(&runtime, 3);
+        runtime.resize(1).wait().unwrap();
+        both_have_left.open();
+        until(|| outcomes.lock().unwrap().len() == 4);
+        assert!(outcomes.lock().unwrap().iter().all(|outcome| outcome.as_ref().is_ok_and(|done| done.to == size)));
+        assert_eq!(runtime.worker_threads(), size);
+        all_at_once(&runtime, size);
+        drop(runtime);
+        let outcomes = outcomes.lock().unwrap();
+        assert_eq!(outcomes.len(), 4 + 2 * size);
+        assert!(outcomes[4..].iter().all(|outcome| matches!(outcome, Err(ResizeError::ShutDown))));
+    }
+}
+
+/// A resize in the midst of another one leaves the news to that one.
+#[test]
+fn a_hook_is_not_called_while_a_thread_is_named() {
+    thread_local! {
+        static NAMES: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    }
+    let (place, heard) = (Place::default(), Arc::new(Mutex::new(Vec::new())));
+    let (handle, hook) = (place.clone(), Arc::clone(&heard));
+    let runtime = builder(1)
+        .thread_name_with(move |at| {
+            NAMES.set(true);
+            // The news of the version before have not been told.
+            if at.version == 1 || at.version == 2 {
+                drop(handle.get().unwrap().resize(at.version as usize + 2));
+            }
+            NAMES.set(false);
+            at.seat.to_string()
+        })
+        .after_resize(move |resized| hook.lock().unwrap().push((resized.version, NAMES.get())))
+        .build()
+        .unwrap();
+    place.set(&runtime);
+    runtime.resize(2).wait().unwrap();
+    assert_eq!(runtime.worker_threads(), 4);
+    assert_eq!(*heard.lock().unwrap(), [(1, false), (2, false), (3, false)]);
+}
+
+/// With all the time to wait: each of the threads would wait for itself.
+#[test]
+fn a_runtime_that_is_dropped_in_a_hook_does_not_wait() {
+    type Slot = Arc<Mutex<Option<Runtime>>>;
+    let take = |slot: &Slot, dropped: &Count| {
+        let runtime = slot.lock().unwrap().take();
+        if let Some(runtime) = runtime {
+            drop(runtime);
+            dropped.add();
+        }
+    };
+    for place in ["name", "start", "stop", "after"] {
+        let (slot, dropped) = (Slot::default(), Count::new());
+        let hook = |at: &'static str| {
+            let (slot, dropped) = (Arc::clone(&slot), dropped.clone());
+            move || {
+                if place == at {
+                    take(&slot, &dropped)
+                }
+            }
+        };
+        let (name, after) = (hook("name"), hook("after"));
+        let runtime = builder(2)
+            .shutdown_grace(Duration::MAX)
+            .thread_name_with(move |at| {
+                name();
+                at.seat.to_string()
+            })
+            .on_thread_start(hook("start"))
+            .on_thread_stop(hook("stop"))
+            .after_resize(move |_| after())
+            .build()
+            .unwrap();
+        all_at_once(&runtime, 2);
+        let handle = runtime.handle().clone();
+        *slot.lock().unwrap() = Some(runtime);
+        let outcome = handle.resize(if place == "stop" { 1 } else { 3 }).wait();
+        assert!(!matches!(&outcome, Ok(resized) if resized.version != 1), "{outcome:?}");
+        until(|| dropped.get() == 1);
+        assert!(matches!(handle.resize(1).wait(), Err(ResizeError::ShutDown)));
+    }
 }
 
 #[test]
@@ -765,6 +931,42 @@ fn a_storm_of_resizes_at_the_end() {
         drop(runtime);
         assert_eq!(dropped.get(), 100);
         threads.into_iter().for_each(|thread| thread.join().unwrap());
+    }
+}
+
+/// A thread that is being started when the runtime ends is waited for to its last destructor, like those that were there.
+#[test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn threads_that_come_at_the_end_are_gone_with_the_runtime() {
+    type Last = kit::OnDrop<Box<dyn FnOnce()>>;
+    thread_local! {
+        static LAST: std::cell::RefCell<Option<Last>> = const { std::cell::RefCell::new(None) };
+    }
+    for round in 0..300 {
+        let (started, gone) = (Count::new(), Count::new());
+        let (start, go) = (started.clone(), gone.clone());
+        let hook = move || {
+            start.add();
+            let go = go.clone();
+            let last = Box::new(move || {
+                (0..10).for_each(|_| thread::yield_now());
+                go.add();
+            });
+            LAST.set(Some(kit::OnDrop::new(last)));
+        };
+        let runtime = builder(1).on_thread_start(hook).build().unwrap();
+        let handle = runtime.handle().clone();
+        let begun = Door::new();
+        let begin = begun.clone();
+        let resizer = thread::spawn(move || {
+            begin.open();
+            drop(handle.resize(6));
+        });
+        begun.wait();
+        (0..round % 20).for_each(|_| thread::yield_now());
+        drop(runtime);
+        assert_eq!(gone.get(), started.get());
+        resizer.join().unwrap();
     }
 }
 

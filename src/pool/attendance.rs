@@ -1,5 +1,6 @@
 //! Which threads are there.
 
+use std::io;
 use std::time::Instant;
 
 use crate::sync::{Condvar, Mutex, thread, wait_for};
@@ -16,12 +17,12 @@ struct Book {
     present: usize,
     /// The closer waits no longer: the last to leave closes up.
     abandoned: bool,
-    /// To be joined by the closer; those that have ended are let go of before.
+    /// To be joined by the closer; those that are gone before are let go of.
     threads: Vec<thread::JoinHandle<()>>,
 }
 
 impl Attendance {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let book = Book { present: 0, abandoned: false, threads: Vec::new() };
         Attendance { book: Mutex::new(book), changed: Condvar::new() }
     }
@@ -30,16 +31,35 @@ impl Attendance {
         self.book.lock().present += 1;
     }
 
-    /// A thread has been started.
-    pub(crate) fn file(&self, started: thread::JoinHandle<()>) {
+    /// Starts a thread that has been entered, and files it. True if the caller has to close up.
+    ///
+    /// The caller counts as present meanwhile: a thread that leaves again at once does not let the closer take the threads before it is
+    /// filed.
+    ///
+    /// # Errors
+    ///
+    /// What `start` says; the thread is still entered then.
+    pub(crate) fn start(&self, start: impl FnOnce() -> io::Result<thread::JoinHandle<()>>) -> io::Result<bool> {
+        self.enter();
+        match start() {
+            Ok(started) => {
+                self.file(started);
+                Ok(self.leave())
+            }
+            Err(error) => {
+                // Not the last one: somebody is expected.
+                let _ = self.leave();
+                Err(error)
+            }
+        }
+    }
+
+    /// Keeps a thread, and lets go of those that are gone.
+    fn file(&self, started: thread::JoinHandle<()>) {
         let mut book = self.book.lock();
-        let (ended, threads) = std::mem::take(&mut book.threads).into_iter().partition(thread::is_finished);
-        book.threads = threads;
+        let threads = std::mem::take(&mut book.threads);
+        book.threads = threads.into_iter().filter_map(thread::join_if_gone).collect();
         book.threads.push(started);
-        drop(book);
-        // Not joined: a thread that has ended may still be in the destructors of its locals, which are user code.
-        let ended: Vec<_> = ended;
-        drop(ended);
     }
 
     /// Hands out all threads that may not have ended.

@@ -94,6 +94,15 @@ struct Plan {
     version: u64,
 }
 
+/// What there is to be carried out.
+enum Begin {
+    /// This, and those who are done with it already.
+    Order(Order, Plan, Outcomes),
+    Nothing,
+    /// Somebody is at it.
+    Elsewhere,
+}
+
 impl Staff {
     /// A book with `most` seats, of which the first `size` are taken already.
     pub(crate) fn new(size: usize, most: usize) -> Self {
@@ -143,8 +152,16 @@ impl Staff {
     }
 
     /// Said by the thread of `seat` when it sits down...
+    ///
+    /// Under the lock, as [`Staff::meet`]: either the caller sees the seat, or its thread sees why it would have been called.
     pub(crate) fn sit(&self, seat: usize) {
+        let _book = self.book.lock();
         self.words[seat].sit();
+    }
+
+    /// Said by whoever is about to call all seats, and has written down why: whoever sits down afterwards sees it.
+    pub(crate) fn meet(&self) {
+        drop(self.book.lock());
     }
 
     /// ...and when it gets up, before it hands over.
@@ -174,9 +191,14 @@ impl Staff {
         }
     }
 
-    /// Carries out orders until there are none, unless somebody is at it.
-    pub(crate) fn carry_out(&self, crew: &impl Crew) {
-        while let Some((order, plan, taken_back)) = self.begin(crew) {
+    /// Carries out orders until there are none. False if somebody is at it already: then he does.
+    pub(crate) fn carry_out(&self, crew: &impl Crew) -> bool {
+        loop {
+            let (order, plan, taken_back) = match self.begin(crew) {
+                Begin::Order(order, plan, taken_back) => (order, plan, taken_back),
+                Begin::Nothing => return true,
+                Begin::Elsewhere => return false,
+            };
             taken_back.write();
             crew.rouse(&plan.asked);
             let refused = plan.start.iter().enumerate().find_map(|(nth, &seat)| {
@@ -185,19 +207,20 @@ impl Staff {
             });
             let missing = refused.as_ref().map_or(0, |(nth, _)| plan.start.len() - nth);
             let (asked, outcomes) = self.conclude(order, &plan, refused);
-            (0..missing).for_each(|_| crew.expect_one_less());
             crew.rouse(&asked);
             outcomes.write();
+            // Last: if the pool is being closed, this may be where it is cleared.
+            (0..missing).for_each(|_| crew.expect_one_less());
         }
     }
 
     /// Takes the next order out and enters what it asks for.
-    fn begin(&self, crew: &impl Crew) -> Option<(Order, Plan, Outcomes)> {
+    fn begin(&self, crew: &impl Crew) -> Begin {
         let mut book = self.book.lock();
         if book.at_it {
-            return None;
+            return Begin::Elsewhere;
         }
-        let order = book.orders.pop_front()?;
+        let Some(order) = book.orders.pop_front() else { return Begin::Nothing };
         book.at_it = true;
         let from = std::mem::replace(&mut book.size, order.size);
         let asked: Vec<usize> = (order.size..from).collect();
@@ -216,7 +239,7 @@ impl Staff {
         // Ordering: Relaxed — a figure, written under the lock.
         self.taken.fetch_add(start.len(), Ordering::Relaxed);
         let version = book.version + 1;
-        Some((order, Plan { from, start, asked, version }, outcomes))
+        Begin::Order(order, Plan { from, start, asked, version }, outcomes)
     }
 
     /// Enters what came of it. Answers whom to rouse.

@@ -84,7 +84,8 @@ impl Builder {
 
     /// Called after each change of the number of workers by [`Runtime::resize`], once for each version and in their order, by the
     /// thread that has made the change (or by another one that is resizing), with no lock held. Workers that have to leave may not
-    /// have left yet. It may resize.
+    /// have left yet. It may resize, and wait for that where whoever resizes might (see [`Resize::wait`](crate::resize::Resize::wait)):
+    /// not in a task, nor under [`Builder::follow_cpu_quota`].
     pub fn after_resize(&mut self, hook: impl Fn(Resized) + Send + Sync + 'static) -> &mut Builder {
         self.settings.after_resize = Some(Arc::new(hook));
         self
@@ -155,8 +156,8 @@ impl Builder {
     /// Names each worker thread by a function of its seat and of the version of the worker set with which it comes. Other threads keep
     /// the name that [`Builder::thread_name`] or [`Builder::thread_name_fn`] gives.
     ///
-    /// If it panics while the runtime is being resized, the thread is called `heist-worker`. It must not wait for a resize: the next one begins
-    /// when it has returned.
+    /// If it panics while the runtime is being resized, the thread is called `heist-worker`. It may resize, but not wait for that, which
+    /// panics: the next resize begins when it has returned. Nor may it wait for anything else that waits for a resize.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread()
@@ -178,12 +179,15 @@ impl Builder {
     }
 
     /// Called by each thread of the runtime when it starts.
+    ///
+    /// It may resize the runtime; waiting for that panics on a worker's thread, which may be one that has to leave. If it panics on a
+    /// worker's thread, the process is aborted.
     pub fn on_thread_start(&mut self, hook: impl Fn() + Send + Sync + 'static) -> &mut Builder {
         self.settings.on_thread_start = Some(Arc::new(hook));
         self
     }
 
-    /// Called by each thread of the runtime before it ends.
+    /// Called by each thread of the runtime before it ends. If it panics on a worker's thread, the process is aborted.
     pub fn on_thread_stop(&mut self, hook: impl Fn() + Send + Sync + 'static) -> &mut Builder {
         self.settings.on_thread_stop = Some(Arc::new(hook));
         self

@@ -25,6 +25,18 @@ pub(crate) fn join_until(thread: JoinHandle<()>, deadline: Option<Instant>) {
     }
 }
 
+/// Joins a thread if it is gone, the destructors of its locals included; else gives it back.
+pub(crate) fn join_if_gone(thread: JoinHandle<()>) -> Option<JoinHandle<()>> {
+    // SAFETY: the thread has been neither joined nor detached, since its handle is there; no result is asked for.
+    let joined = unsafe { libc::pthread_tryjoin_np(thread.as_pthread_t(), std::ptr::null_mut()) } == 0;
+    if joined {
+        // It must not be detached any more.
+        let _ = thread.into_pthread_t();
+        return None;
+    }
+    Some(thread)
+}
+
 fn timespec(time: Duration) -> libc::timespec {
     libc::timespec {
         tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),

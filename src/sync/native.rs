@@ -8,13 +8,14 @@ pub(crate) mod atomic {
 pub(crate) mod thread {
     pub(crate) use std::thread::{Builder, JoinHandle, yield_now};
 
-    /// Whether the thread's function has returned.
-    pub(crate) fn is_finished<T>(thread: &JoinHandle<T>) -> bool {
-        thread.is_finished()
-    }
-
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    pub(crate) use super::super::join::join_until;
+    pub(crate) use super::super::join::{join_if_gone, join_until};
+
+    /// Lets go of a thread that has ended. What it does after that, in the destructors of its locals, can't be asked for here.
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    pub(crate) fn join_if_gone(thread: JoinHandle<()>) -> Option<JoinHandle<()>> {
+        (!thread.is_finished()).then_some(thread)
+    }
 
     /// Waits for a thread to end if there is all the time; where a wait cannot be bounded, there is none.
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
