@@ -11,16 +11,7 @@ use std::time::Duration;
 use heist::net::{TcpListener, TcpStream};
 use heist::runtime::{Builder, Handle, Runtime};
 use heist::time::{Instant, MissedTickBehavior, interval, interval_at, sleep, sleep_until, timeout, timeout_at};
-use kit::{alone, each, panic_text};
-
-/// The text has to contain all of it.
-#[track_caller]
-fn says(text: &str, parts: &[&str]) {
-    for part in parts {
-        assert!(text.contains(part), "{part:?} is missing in {text:?}");
-    }
-    assert!(!text.contains('\n'), "one message, on one line: {text:?}");
-}
+use kit::{alone, each, panic_text, says};
 
 #[test]
 fn numbers_of_the_builder_that_are_zero() {

@@ -44,6 +44,15 @@ pub(crate) fn text(payload: Box<dyn std::any::Any + Send>) -> String {
     }
 }
 
+/// The text is one line, and contains all of it.
+#[track_caller]
+pub(crate) fn says(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is missing in {text:?}");
+    }
+    assert!(!text.contains('\n'), "one message, on one line: {text:?}");
+}
+
 /// Suspends once, and is woken at once.
 pub(crate) async fn yield_now() {
     heist::task::yield_now().await;

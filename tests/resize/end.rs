@@ -1,0 +1,163 @@
+//! The runtime ends while it is resized.
+
+use std::thread;
+
+use heist::runtime::{Handle, ResizeError};
+use heist::time::{Duration, sleep};
+
+use super::kit::{self, Count, Door, yield_now};
+use super::{builder, one_each, until, workers};
+
+/// A worker that cannot leave is waited for until the runtime ends, and no longer.
+#[test]
+fn the_end_of_the_runtime_ends_the_wait() {
+    let runtime = workers(2);
+    let (go, begun) = (Door::new(), Count::new());
+    let _blocked = one_each(&runtime, 2, |_| {
+        let (go, begun) = (go.clone(), begun.clone());
+        async move {
+            begun.add();
+            go.wait();
+        }
+    });
+    until(|| begun.get() == 2);
+    let waiting = [runtime.resize(1), runtime.resize(1)].map(|resize| thread::spawn(move || resize.wait()));
+    let forgotten = runtime.resize(1);
+    runtime.shutdown_background();
+    for waiting in waiting {
+        assert!(matches!(waiting.join().unwrap(), Err(ResizeError::ShutDown)));
+    }
+    assert!(matches!(forgotten.wait(), Err(ResizeError::ShutDown)));
+    go.open();
+}
+
+/// Threads resize while the runtime ends. Nobody hangs, and every task ends.
+#[test]
+fn a_storm_of_resizes_at_the_end() {
+    for round in 0..60 {
+        let runtime = workers(4);
+        let dropped = Count::new();
+        for _ in 0..100 {
+            let count = dropped.on_drop();
+            runtime.spawn(async move {
+                let _count = count;
+                loop {
+                    sleep(Duration::from_micros(50)).await;
+                    yield_now().await;
+                }
+            });
+        }
+        let threads: Vec<_> = (0..2_usize)
+            .map(|thread| {
+                let handle = runtime.handle().clone();
+                thread::spawn(move || {
+                    for nth in 0.. {
+                        match handle.resize((nth * 5 + thread * 3) % 8 + 1).wait() {
+                            Ok(_) => {}
+                            Err(ResizeError::ShutDown) => return,
+                            Err(error) => panic!("{error}"),
+                        }
+                    }
+                })
+            })
+            .collect();
+        for _ in 0..round {
+            runtime.block_on(runtime.spawn(yield_now())).unwrap();
+        }
+        drop(runtime);
+        assert_eq!(dropped.get(), 100);
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    }
+}
+
+/// A thread that is being started when the runtime ends is waited for to its last destructor, like those that were there.
+#[test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn threads_that_come_at_the_end_are_gone_with_the_runtime() {
+    type Last = kit::OnDrop<Box<dyn FnOnce()>>;
+    thread_local! {
+        static LAST: std::cell::RefCell<Option<Last>> = const { std::cell::RefCell::new(None) };
+    }
+    for round in 0..300 {
+        let (started, gone) = (Count::new(), Count::new());
+        let (start, go) = (started.clone(), gone.clone());
+        let hook = move || {
+            start.add();
+            let go = go.clone();
+            let last = Box::new(move || {
+                (0..10).for_each(|_| thread::yield_now());
+                go.add();
+            });
+            LAST.set(Some(kit::OnDrop::new(last)));
+        };
+        let runtime = builder(1).on_thread_start(hook).build().unwrap();
+        let handle = runtime.handle().clone();
+        let begun = Door::new();
+        let begin = begun.clone();
+        let resizer = thread::spawn(move || {
+            begin.open();
+            drop(handle.resize(6));
+        });
+        begun.wait();
+        (0..round % 20).for_each(|_| thread::yield_now());
+        drop(runtime);
+        assert_eq!(gone.get(), started.get());
+        resizer.join().unwrap();
+    }
+}
+
+/// Tasks whose home seat is vacant end with the runtime, also if a poll elsewhere does not return.
+#[test]
+fn tasks_at_home_in_vacant_seats_end_with_the_runtime() {
+    let runtime = workers(4);
+    let (begun, dropped) = (Count::new(), Count::new());
+    let _sleepers = one_each(&runtime, 4, |_| {
+        let (begun, count) = (begun.clone(), dropped.on_drop());
+        async move {
+            let _count = count;
+            begun.add();
+            sleep(Duration::from_secs(3600)).await;
+        }
+    });
+    until(|| begun.get() == 4);
+    runtime.resize(2).wait().unwrap();
+    let (go, stuck) = (Door::new(), Count::new());
+    let block = (go.clone(), stuck.clone());
+    runtime.spawn(async move {
+        block.1.add();
+        block.0.wait();
+    });
+    until(|| stuck.get() == 1);
+    runtime.shutdown_background();
+    // Of the four homes one may be the stuck worker's.
+    until(|| dropped.get() >= 3);
+    go.open();
+    until(|| dropped.get() == 4);
+}
+
+/// A thread that has left its seat runs the destructors of its thread-locals, which are user code, in no runtime.
+#[test]
+fn a_leaver_s_thread_locals_are_dropped_outside_of_the_runtime() {
+    type Last = kit::OnDrop<Box<dyn FnOnce()>>;
+    thread_local! {
+        static LAST: std::cell::RefCell<Option<Last>> = const { std::cell::RefCell::new(None) };
+    }
+    let runtime = workers(4);
+    let run = Count::new();
+    let tasks = one_each(&runtime, 4, |_| {
+        let (handle, run) = (runtime.handle().clone(), run.clone());
+        async move {
+            let last = Box::new(move || {
+                assert!(Handle::try_current().is_err());
+                drop(handle.resize(1));
+                handle.spawn(async move { run.add() });
+            });
+            LAST.set(Some(kit::OnDrop::new(last)));
+        }
+    });
+    tasks.into_iter().for_each(|task| runtime.block_on(task).unwrap());
+    runtime.resize(1).wait().unwrap();
+    until(|| run.get() == 3);
+    drop(runtime);
+    assert_eq!(run.get(), 3, "the last one is refused");
+}

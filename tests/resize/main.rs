@@ -1,0 +1,68 @@
+//! Workers come and go while the runtime works. A lost task or wake-up is a hang: nothing here has a time limit, and the sentinel,
+//! which might hide one, is off.
+
+#[path = "../support/kit.rs"]
+mod kit;
+
+mod end;
+mod grow;
+mod hooks;
+mod orders;
+mod refusals;
+mod shrink;
+mod steps;
+mod timers;
+
+use std::future::Future;
+use std::sync::{Arc, Barrier};
+use std::thread;
+
+use heist::runtime::{Builder, Resized, Runtime};
+use kit::Count;
+
+pub(crate) fn builder(count: usize) -> Builder {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(count).max_worker_threads(16).sentinel(false).enable_all();
+    builder
+}
+
+pub(crate) fn workers(count: usize) -> Runtime {
+    builder(count).build().unwrap()
+}
+
+/// Spawns one task on each of `count` workers; each runs `task` once all of them have begun. One after the other: a task that has been
+/// taken together with another one, by a worker that is held up by that, would wait for the sentinel.
+pub(crate) fn one_each<F: Future<Output: Send> + Send + 'static>(
+    runtime: &Runtime,
+    count: usize,
+    task: impl Fn(usize) -> F,
+) -> Vec<heist::task::JoinHandle<F::Output>> {
+    let (barrier, begun) = (Arc::new(Barrier::new(count)), Count::new());
+    let spawn = |nth| {
+        let (barrier, begins, task) = (Arc::clone(&barrier), begun.clone(), task(nth));
+        let handle = runtime.spawn(async move {
+            begins.add();
+            barrier.wait();
+            task.await
+        });
+        until(|| begun.get() > nth);
+        handle
+    };
+    (0..count).map(spawn).collect()
+}
+
+/// So many polls that last until all of them have begun: they need as many workers.
+pub(crate) fn all_at_once(runtime: &Runtime, count: usize) {
+    one_each(runtime, count, |_| async {}).into_iter().for_each(|task| runtime.block_on(task).unwrap());
+}
+
+/// Waits until `is` holds.
+pub(crate) fn until(is: impl Fn() -> bool) {
+    while !is() {
+        thread::yield_now();
+    }
+}
+
+pub(crate) fn parts(resized: Resized) -> (usize, usize, u64) {
+    (resized.from, resized.to, resized.version)
+}

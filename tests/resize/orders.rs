@@ -1,0 +1,137 @@
+//! Who resizes, from where, and several at once.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
+use std::thread;
+
+use heist::runtime::{Handle, Resized};
+
+use super::kit::{Count, Door};
+use super::{all_at_once, builder, one_each, parts, until, workers};
+
+/// Every change follows the one before, whoever made it, and everybody learns of his own.
+#[test]
+fn two_threads_resize_at_once() {
+    let heard: Arc<Mutex<Vec<Resized>>> = Arc::default();
+    let hook = Arc::clone(&heard);
+    let runtime = builder(4).after_resize(move |resized| hook.lock().unwrap().push(resized)).build().unwrap();
+    let threads: Vec<_> = (0..2_usize)
+        .map(|thread| {
+            let handle = runtime.handle().clone();
+            let resize = move |nth: usize| {
+                let size = (nth * 7 + thread * 5) % 16 + 1;
+                let resized = handle.resize(size).wait().unwrap();
+                assert_eq!(resized.to, size);
+                resized
+            };
+            thread::spawn(move || (0..300).map(resize).collect::<Vec<_>>())
+        })
+        .collect();
+    let told: Vec<Resized> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+    // Whoever resized last may have left the last news to the other one: all have been told when both are back.
+    let heard = heard.lock().unwrap().clone();
+    let mut size = 4;
+    for (nth, resized) in heard.iter().enumerate() {
+        assert_eq!((resized.from, resized.version), (size, nth as u64 + 1), "{heard:?}");
+        assert_ne!(resized.to, size);
+        size = resized.to;
+    }
+    let changes: Vec<_> =
+        told.iter().filter(|resized| resized.from != resized.to).map(|resized| resized.version).collect();
+    assert_eq!(changes.len(), heard.len());
+    for resized in told {
+        match resized.version {
+            0 => assert_eq!((resized.from, resized.to), (4, 4)),
+            version if resized.from == resized.to => assert_eq!(heard[version as usize - 1].to, resized.to),
+            version => assert_eq!(heard[version as usize - 1], resized),
+        }
+    }
+    assert_eq!(runtime.resize(size).wait().unwrap().version, heard.len() as u64);
+    assert_eq!(runtime.worker_threads(), size);
+    all_at_once(&runtime, size);
+}
+
+/// Every worker's task asks for one worker, and awaits it: the one that stays, and those that leave under their tasks.
+#[test]
+fn tasks_resize_and_await_that_their_worker_leaves() {
+    for _ in 0..50 {
+        let runtime = workers(4);
+        let tasks = one_each(&runtime, 4, |_| async { Handle::current().resize(1).await.unwrap() });
+        let mut resized: Vec<_> = tasks.into_iter().map(|task| parts(runtime.block_on(task).unwrap())).collect();
+        resized.sort();
+        assert_eq!(resized, [(1, 1, 1), (1, 1, 1), (1, 1, 1), (4, 1, 1)]);
+        assert_eq!(runtime.worker_threads(), 1);
+    }
+}
+
+#[test]
+fn a_dropped_resize_takes_effect() {
+    let runtime = workers(1);
+    drop(runtime.resize(6));
+    all_at_once(&runtime, 6);
+    // Polled once, and dropped with a waker in it.
+    let go = Door::new();
+    let blocked = one_each(&runtime, 6, |_| {
+        let go = go.clone();
+        async move { go.wait() }
+    });
+    let count = Count::new();
+    let waker = Waker::from(Arc::new(CountingWaker(count.clone())));
+    let mut resize = Box::pin(runtime.resize(2));
+    assert!(resize.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(resize);
+    go.open();
+    blocked.into_iter().for_each(|task| runtime.block_on(task).unwrap());
+    until(|| runtime.worker_threads() == 2);
+    assert_eq!(count.get(), 0, "whoever has dropped it is not woken");
+    all_at_once(&runtime, 2);
+}
+
+struct CountingWaker(Count);
+
+impl std::task::Wake for CountingWaker {
+    fn wake(self: Arc<Self>) {
+        self.0.add();
+    }
+}
+
+/// Workers in a poll cannot leave. A later order takes them back, and nobody waits for them any more; or they leave in the end.
+#[test]
+fn those_that_have_not_left_are_taken_back() {
+    let runtime = builder(4).thread_name_with(|at| format!("v{}", at.version)).build().unwrap();
+    for back in [2, 4] {
+        runtime.resize(4).wait().unwrap();
+        let go = Door::new();
+        let begun = Count::new();
+        let blocked = one_each(&runtime, 4, |_| {
+            let (go, begun) = (go.clone(), begun.clone());
+            async move {
+                begun.add();
+                go.wait();
+            }
+        });
+        until(|| begun.get() == 4);
+        let mut down = Box::pin(runtime.resize(1));
+        let waker = Waker::noop();
+        assert!(down.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
+        assert_eq!(runtime.worker_threads(), 4, "nobody has left");
+        let mut up = Box::pin(runtime.resize(back));
+        let taken_back = back == 4;
+        assert_eq!(down.as_mut().poll(&mut Context::from_waker(waker)).is_ready(), taken_back);
+        assert_eq!(up.as_mut().poll(&mut Context::from_waker(waker)).is_ready(), taken_back);
+        go.open();
+        blocked.into_iter().for_each(|task| runtime.block_on(task).unwrap());
+        if !taken_back {
+            assert_eq!(parts(runtime.block_on(down).unwrap()), (4, 1, 1));
+            assert_eq!(parts(runtime.block_on(up).unwrap()), (1, 2, 2));
+        }
+        assert_eq!(runtime.worker_threads(), back);
+        all_at_once(&runtime, back);
+    }
+    // The threads of the seats that were never left are those that came with the runtime, or with the third version.
+    let names = one_each(&runtime, 4, |_| async { thread::current().name().map(str::to_owned).unwrap() });
+    let mut names: Vec<_> = names.into_iter().map(|task| runtime.block_on(task).unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["v0", "v0", "v3", "v3"]);
+}
