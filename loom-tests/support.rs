@@ -2,6 +2,8 @@
 //!
 //! Counts are kept in words that loom does not see: they order nothing.
 
+pub(crate) mod keeper;
+
 use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::Location;

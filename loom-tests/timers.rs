@@ -3,14 +3,13 @@
 use std::pin::Pin;
 use std::task::{Wake, Waker};
 
+use super::support::keeper::{LATE, SOON, Token, armer};
+use super::support::start;
 use crate::clock::Clock;
 use crate::sync::statics::{AtomicUsize, Ordering};
-use crate::sync::{Arc, Condvar, Mutex, model, thread};
-use crate::timer::{Keeper, State, Timer, TimerWheel};
+use crate::sync::{Arc, Mutex, model};
+use crate::timer::{State, Timer, TimerWheel};
 use crate::wakes::Wakes;
-
-const SOON: u64 = 1 << 40;
-const LATE: u64 = 1 << 50;
 
 /// Counts its wakes; no model looks at the count itself.
 #[derive(Default)]
@@ -33,38 +32,6 @@ impl Count {
     }
 }
 
-/// A keeper's token, and its sleep without an end of its own: who is not woken sleeps for ever, which loom reports.
-struct Token {
-    set: Mutex<bool>,
-    rang: Condvar,
-}
-
-impl Token {
-    fn new() -> Arc<Token> {
-        Arc::new(Token { set: Mutex::new(false), rang: Condvar::new() })
-    }
-
-    fn park(&self) {
-        let mut set = self.set.lock();
-        while !*set {
-            self.rang.wait(&mut set);
-        }
-        *set = false;
-    }
-
-    /// A look that does not sleep, and takes a wake that has come.
-    fn look(&self) {
-        *self.set.lock() = false;
-    }
-}
-
-impl Keeper for Token {
-    fn wake(&self) {
-        *self.set.lock() = true;
-        self.rang.notify_one();
-    }
-}
-
 fn wheel(keeper: Arc<Token>) -> Arc<TimerWheel> {
     Arc::new(TimerWheel::new(Clock::new(), keeper))
 }
@@ -82,10 +49,6 @@ fn turn(wheel: &TimerWheel, now: u64) {
     wheel.turn(now, &mut Wakes::new());
 }
 
-fn aside(run: impl FnOnce() + Send + 'static) -> thread::JoinHandle<()> {
-    thread::Builder::new().spawn(run).expect("a thread")
-}
-
 #[test]
 fn a_cancelled_timer_is_touched_by_nobody_and_its_waker_is_gone() {
     model(|| {
@@ -95,7 +58,7 @@ fn a_cancelled_timer_is_touched_by_nobody_and_its_waker_is_gone() {
         assert_eq!(arm(timer.as_mut(), &wheel, SOON, &waker), State::Armed);
         let turner = {
             let wheel = Arc::clone(&wheel);
-            aside(move || turn(&wheel, LATE))
+            start(move || turn(&wheel, LATE))
         };
         // Its cells check that the drop has them to itself.
         drop(timer);
@@ -116,7 +79,7 @@ fn a_timer_seen_as_fired_is_its_owners_again() {
         assert_eq!(arm(timer.as_mut(), &wheel, SOON, &waker), State::Armed);
         let turner = {
             let wheel = Arc::clone(&wheel);
-            aside(move || turn(&wheel, LATE))
+            start(move || turn(&wheel, LATE))
         };
         // As an interval does it: looks, and goes on from there without a lock.
         let fired = timer.state() == State::Fired;
@@ -141,7 +104,7 @@ fn a_reset_timer_wakes_at_either_deadline_exactly_once() {
         assert_eq!(arm(timer.as_mut(), &wheel, SOON, &waker), State::Armed);
         let turner = {
             let wheel = Arc::clone(&wheel);
-            aside(move || turn(&wheel, SOON * 2))
+            start(move || turn(&wheel, SOON * 2))
         };
         reset(timer.as_mut(), &wheel, LATE);
         turner.join().expect("the turner");
@@ -165,7 +128,7 @@ fn the_waker_of_the_last_pending_poll_is_woken() {
         assert_eq!(arm(timer.as_mut(), &wheel, SOON, &first), State::Armed);
         let turner = {
             let wheel = Arc::clone(&wheel);
-            aside(move || turn(&wheel, LATE))
+            start(move || turn(&wheel, LATE))
         };
         let pending = timer.as_mut().renew(&waker) == State::Armed;
         turner.join().expect("the turner");
@@ -187,15 +150,7 @@ fn a_keeper_going_to_sleep_does_not_miss_an_earlier_timer() {
             if armed_before {
                 assert_eq!(arm(late.as_mut(), &wheel, LATE, Waker::noop()), State::Armed);
             }
-            let armer = {
-                let wheel = Arc::clone(&wheel);
-                aside(move || {
-                    let mut soon = Box::pin(Timer::new());
-                    assert_eq!(arm(soon.as_mut(), &wheel, SOON, Waker::noop()), State::Armed);
-                    // Whose task sleeps on: the keeper has to see it.
-                    std::mem::forget(soon);
-                })
-            };
+            let armer = armer(&wheel);
             // Here a sleep to LATE, or without a deadline, ends by a wake or never.
             while wheel.keep().is_none_or(|until| until > SOON) {
                 token.park();
@@ -215,14 +170,7 @@ fn a_timer_armed_while_the_keeper_looks_about_is_not_slept_past() {
     model(|| {
         let token = Token::new();
         let wheel = wheel(Arc::clone(&token));
-        let armer = {
-            let wheel = Arc::clone(&wheel);
-            aside(move || {
-                let mut soon = Box::pin(Timer::new());
-                assert_eq!(arm(soon.as_mut(), &wheel, SOON, Waker::noop()), State::Armed);
-                std::mem::forget(soon);
-            })
-        };
+        let armer = armer(&wheel);
         loop {
             token.look();
             if wheel.keep().is_some() {
@@ -243,17 +191,10 @@ fn a_keeper_that_leaves_does_not_undo_its_successors_note() {
         let wheel = wheel(Arc::clone(&token));
         // Who sits here keeps the wheel.
         let chair = Arc::new(Mutex::new(()));
-        let armer = {
-            let wheel = Arc::clone(&wheel);
-            aside(move || {
-                let mut soon = Box::pin(Timer::new());
-                assert_eq!(arm(soon.as_mut(), &wheel, SOON, Waker::noop()), State::Armed);
-                std::mem::forget(soon);
-            })
-        };
+        let armer = armer(&wheel);
         let successor = {
             let (wheel, chair) = (Arc::clone(&wheel), Arc::clone(&chair));
-            aside(move || {
+            start(move || {
                 let _seated = chair.lock();
                 while wheel.keep().is_none_or(|until| until > SOON) {
                     token.park();
@@ -283,7 +224,7 @@ fn a_timer_reset_to_an_earlier_time_ends_the_keepers_sleep() {
         assert_eq!(arm(timer.as_mut(), &wheel, LATE, Waker::noop()), State::Armed);
         let owner = {
             let wheel = Arc::clone(&wheel);
-            aside(move || {
+            start(move || {
                 reset(timer.as_mut(), &wheel, SOON);
                 std::mem::forget(timer);
             })
@@ -304,7 +245,7 @@ fn an_arm_that_meets_closing_is_refused_or_told() {
         let (count, waker) = Count::new();
         let closer = {
             let wheel = Arc::clone(&wheel);
-            aside(move || wheel.close(&mut Wakes::new()))
+            start(move || wheel.close(&mut Wakes::new()))
         };
         let mut timer = Box::pin(Timer::new());
         let armed = arm(timer.as_mut(), &wheel, SOON, &waker) == State::Armed;
@@ -326,7 +267,7 @@ fn two_turners_fire_a_timer_once() {
         assert_eq!(arm(timer.as_mut(), &wheel, SOON, &waker), State::Armed);
         let turner = {
             let wheel = Arc::clone(&wheel);
-            aside(move || turn(&wheel, LATE))
+            start(move || turn(&wheel, LATE))
         };
         turn(&wheel, LATE);
         turner.join().expect("the turner");

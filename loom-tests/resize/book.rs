@@ -1,0 +1,164 @@
+//! Orders, and who waits for them.
+
+use std::cell::RefCell;
+use std::io;
+
+use super::super::support::start;
+use crate::phase::Phase;
+use crate::pool::{Crew, Leave, ResizeError, Resized, Staff, Ticket};
+use crate::sync::{Arc, model, thread};
+
+/// Threads that come at once, and leave as soon as they are asked.
+struct Prompt<'a>(&'a Staff);
+
+impl Crew for Prompt<'_> {
+    fn expect_one(&self) {}
+
+    fn expect_one_less(&self) {
+        unreachable!("nobody is refused");
+    }
+
+    fn start(&self, seat: usize, _: u64) -> io::Result<()> {
+        self.0.sit(seat);
+        Ok(())
+    }
+
+    fn rouse(&self, seats: &[usize]) {
+        for &seat in seats {
+            self.0.get_up(seat);
+            match self.0.leave(seat) {
+                Leave::Gone(outcomes) => outcomes.write(),
+                Leave::Again => self.0.sit(seat),
+            }
+        }
+    }
+}
+
+/// Threads that never leave.
+struct Slow;
+
+impl Crew for Slow {
+    fn expect_one(&self) {}
+    fn expect_one_less(&self) {}
+    fn start(&self, _: usize, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+    fn rouse(&self, _: &[usize]) {}
+}
+
+fn order(staff: &Staff, size: usize) -> Arc<Ticket> {
+    let ticket = Arc::new(Ticket::new());
+    staff.order(size, Arc::clone(&ticket)).write();
+    ticket
+}
+
+fn resize(staff: &Staff, size: usize) -> Resized {
+    let ticket = order(staff, size);
+    staff.carry_out(&Prompt(staff));
+    ticket.wait().expect("nobody is refused")
+}
+
+/// resize × resize: both are carried out, one after the other, and each is told what it did.
+#[test]
+fn two_resizes_are_in_line() {
+    for (one, other) in [(3, 1), (1, 1)] {
+        model(move || {
+            let staff = Arc::new(Staff::new(2, 3));
+            (0..2).for_each(|seat| staff.sit(seat));
+            let second = Arc::clone(&staff);
+            let second = start(move || resize(&second, other));
+            let mut told = [resize(&staff, one), second.join().expect("the other")];
+            told.sort_by_key(|resized| (resized.version, resized.from == resized.to));
+            assert_eq!((told[0].from, told[0].version), (2, 1));
+            assert_eq!(told[1].from, told[0].to);
+            assert_eq!(told[1].version, if told[1].from == told[1].to { 1 } else { 2 });
+            assert_eq!(staff.taken(), told[1].to);
+            for seat in 0..3 {
+                assert_eq!(staff.is_taken(seat), seat < told[1].to);
+                assert_eq!(staff.is_wanted(seat), seat < told[1].to);
+            }
+            let news = RefCell::new(Vec::new());
+            staff.tell_news(|resized| news.borrow_mut().push(resized));
+            let changes = told.iter().filter(|resized| resized.from != resized.to).copied();
+            assert_eq!(news.into_inner(), changes.collect::<Vec<_>>());
+        });
+    }
+}
+
+/// Threads that leave in their own time once they are asked.
+struct Leisurely {
+    staff: Arc<Staff>,
+    leaving: RefCell<Vec<thread::JoinHandle<()>>>,
+}
+
+impl Crew for Leisurely {
+    fn expect_one(&self) {}
+
+    fn expect_one_less(&self) {
+        unreachable!("nobody is refused");
+    }
+
+    fn start(&self, seat: usize, _: u64) -> io::Result<()> {
+        self.staff.sit(seat);
+        Ok(())
+    }
+
+    fn rouse(&self, seats: &[usize]) {
+        for &seat in seats {
+            let staff = Arc::clone(&self.staff);
+            self.leaving.borrow_mut().push(start(move || Prompt(&staff).rouse(&[seat])));
+        }
+    }
+}
+
+/// shrink × leave, and shrink × grow × leave: who waits for the leaver is answered, whether it leaves or is wanted again.
+#[test]
+fn a_resize_is_answered_when_its_leaver_has_left_or_is_wanted_again() {
+    for grows in [false, true] {
+        model(move || {
+            let staff = Arc::new(Staff::new(2, 2));
+            (0..2).for_each(|seat| staff.sit(seat));
+            let crew = Leisurely { staff: Arc::clone(&staff), leaving: RefCell::default() };
+            let down = order(&staff, 1);
+            staff.carry_out(&crew);
+            if grows {
+                let up = order(&staff, 2);
+                staff.carry_out(&crew);
+                assert_eq!(up.wait().expect("nobody is refused").version, 2);
+            }
+            assert_eq!(down.wait().expect("nobody is refused").version, 1);
+            crew.leaving.into_inner().into_iter().for_each(|leaver| leaver.join().expect("the leaver"));
+            assert_eq!(staff.taken(), 1 + usize::from(grows));
+        });
+    }
+}
+
+/// resize × close: whoever waits for a worker that does not leave, or that leaves at this moment, has one answer.
+#[test]
+fn a_resize_that_waits_is_told_of_the_end() {
+    for leaves in [true, false] {
+        model(move || {
+            let staff = Arc::new(Staff::new(2, 2));
+            (0..2).for_each(|seat| staff.sit(seat));
+            let caller = Arc::clone(&staff);
+            let caller = start(move || {
+                let ticket = order(&caller, 1);
+                caller.carry_out(&Slow);
+                if leaves && !caller.is_wanted(1) {
+                    caller.get_up(1);
+                    let Leave::Gone(outcomes) = caller.leave(1) else { panic!("nobody wants it back") };
+                    outcomes.write();
+                }
+                ticket.wait()
+            });
+            staff.stop(Phase::Cancelling).write();
+            match caller.join().expect("the caller") {
+                Ok(resized) => assert!(leaves && (resized.from, resized.to) == (2, 1)),
+                Err(error) => assert!(matches!(error, ResizeError::ShutDown)),
+            }
+            let late = order(&staff, 2);
+            staff.carry_out(&Slow);
+            assert!(matches!(late.wait(), Err(ResizeError::ShutDown)));
+        });
+    }
+}
