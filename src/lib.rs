@@ -101,3 +101,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/cookbook.md")]
 struct Cookbook;
+
+/// The code for those who move over, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/migrating-from-tokio.md")]
+struct Migrating;
