@@ -146,6 +146,11 @@ impl Local {
         }
     }
 
+    /// The slot is off until a task has come from elsewhere.
+    pub(crate) fn pause_lifo(&self) {
+        self.lifo_off.set(true);
+    }
+
     /// A task came from elsewhere.
     #[inline]
     pub(crate) fn end_lifo(&self) {

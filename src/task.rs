@@ -1,5 +1,6 @@
 //! Tasks: spawning them, awaiting their outputs, aborting them.
 
+pub mod coop;
 mod ended;
 pub mod join_set;
 
@@ -12,6 +13,7 @@ use crate::runtime::Handle;
 use crate::{context, schedule};
 
 pub use crate::cell::{AbortHandle, Id, JoinError, JoinHandle};
+pub use coop::{Unconstrained, consume_budget, unconstrained};
 pub use join_set::JoinSet;
 
 /// Spawns a task on the runtime that this thread is inside of.

@@ -9,6 +9,7 @@ mod closing;
 use std::cell::Cell;
 use std::time::Instant;
 
+use crate::budget;
 use crate::cell::{Ran, Runnable};
 use crate::context::{self, Seated};
 use crate::idle::Retract;
@@ -134,6 +135,7 @@ impl<'a> Worker<'a> {
                 due = self.local.due();
             }
             if let Some(runnable) = self.look_around(due) {
+                budget::refill();
                 self.poll(runnable);
                 return Step::Polled;
             }
@@ -163,6 +165,7 @@ impl<'a> Worker<'a> {
         }
         self.local.end_lifo();
         self.local.give_turn();
+        budget::refill();
         self.local.ring.pop().or_else(|| self.seat.lifo.pop()).or_else(|| self.refill())
     }
 
@@ -197,14 +200,25 @@ impl<'a> Worker<'a> {
         self.local.count_poll();
         self.seat.stats.polls.add(1);
         context::set_task(Some(runnable.header().into()));
-        match runnable.run(self.seat) {
+        budget::begin();
+        let ran = runnable.run(self.seat);
+        budget::end();
+        match ran {
             Ran::Suspended => {}
-            // A yield: behind the others, and nobody is woken for it.
-            Ran::Again(runnable) => self.seated().push_back(runnable),
+            Ran::Again(runnable) => self.put_behind(runnable),
             Ran::Ended => self.seat.stats.ended.publish(1),
         }
         context::set_task(None);
         self.seat.polling.end();
+    }
+
+    /// A yield: behind the others, and nobody is woken for it.
+    fn put_behind(&self, runnable: Runnable) {
+        if budget::was_spent() {
+            // What the LIFO slot holds has a share in that budget, and comes after the ring's next.
+            self.local.pause_lifo();
+        }
+        self.seated().push_back(runnable);
     }
 
     /// Looks at what the busy path does not. Answers the first task of the global queue, which has waited longest; but not twice

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::state::{Leave, Wake};
 use super::{Header, Id, JoinError};
+use crate::budget;
 use crate::wakes::contained;
 
 /// The right to a task's output.
@@ -189,7 +190,7 @@ impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.poll_output(cx.waker())
+        budget::metered(cx, |cx| self.poll_output(cx.waker()))
     }
 }
 

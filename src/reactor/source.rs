@@ -9,6 +9,7 @@ use super::interest::{Interest, Ready};
 use super::readiness::{Direction, Readiness, Snapshot};
 use super::sources::Tag;
 use super::waiter::{Waiter, Waiters};
+use crate::budget;
 use crate::sync::Mutex;
 use crate::wakes::Wakes;
 
@@ -63,8 +64,12 @@ impl Source {
     /// Waits in the direction's waker slot; the latest caller's waker is the one that counts.
     ///
     /// The snapshot is the ticket for [`Source::clear`].
-    #[inline]
     pub(crate) fn poll_ready(&self, direction: Direction, cx: &mut Context<'_>) -> Poll<io::Result<Snapshot>> {
+        budget::metered(cx, |cx| self.poll_seen(direction, cx))
+    }
+
+    #[inline]
+    fn poll_seen(&self, direction: Direction, cx: &mut Context<'_>) -> Poll<io::Result<Snapshot>> {
         match self.look(direction.mask()) {
             Some(seen) => Poll::Ready(seen),
             None => self.wait_in_slot(direction, cx.waker()),
@@ -136,17 +141,19 @@ impl Source {
         cx: &mut Context<'_>,
         mut operation: impl FnMut() -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        loop {
-            let seen = ready!(self.poll_ready(direction, cx))?;
-            match self.attempt(direction.mask(), seen, &mut operation) {
-                Attempt::Done(result) => return Poll::Ready(result),
-                Attempt::Again => {}
-                Attempt::Stuck => {
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
+        budget::metered(cx, |cx| {
+            loop {
+                let seen = ready!(self.poll_seen(direction, cx))?;
+                match self.attempt(direction.mask(), seen, &mut operation) {
+                    Attempt::Done(result) => return Poll::Ready(result),
+                    Attempt::Again => {}
+                    Attempt::Stuck => {
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
                 }
             }
-        }
+        })
     }
 
     /// Does `operation` as soon as it no longer blocks. Any number may wait at once.
@@ -250,6 +257,12 @@ impl Future for Waiting<'_> {
     type Output = io::Result<Snapshot>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        budget::metered(cx, |cx| self.poll_seen(cx))
+    }
+}
+
+impl Waiting<'_> {
+    fn poll_seen(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Snapshot>> {
         // SAFETY: nothing is moved out of it.
         let this = unsafe { self.get_unchecked_mut() };
         if let Some(seen) = this.source.look(this.waiter.mask()) {

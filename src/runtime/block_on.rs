@@ -5,12 +5,12 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
-use crate::context;
 use crate::memory::OpenShelves;
 use crate::park::Parker;
 use crate::pool::Pool;
 use crate::sync::Arc;
 use crate::worker::{Step, Worker};
+use crate::{budget, context};
 
 use super::root::{Bed, RootWord};
 
@@ -63,6 +63,8 @@ pub(super) fn block_on<F: Future>(pool: &Arc<Pool>, future: F, keep: Keep) -> F:
     let _stay = context::enter(Arc::clone(pool));
     // The root is not the job in which this may be called.
     let _no_task = context::no_task();
+    // Nor do its polls share the budget of whoever calls this.
+    let _unlimited = budget::unlimited();
     let _line = (keep == Keep::Driving).then(|| Line { root: &root });
     let mut end = End { pool, listens: None, deadline: None };
     loop {
@@ -118,6 +120,7 @@ fn poll_root<F: Future>(root: &Root, future: Pin<&mut F>, cx: &mut Context<'_>) 
         return None;
     }
     let _polling = context::polling();
+    let _limited = budget::limited();
     match future.poll(cx) {
         Poll::Ready(output) => Some(output),
         Poll::Pending => None,

@@ -7,8 +7,8 @@ use std::task::{Context, Poll, ready};
 
 use super::bell::Bell;
 use super::kind::SignalKind;
-use crate::context;
 use crate::sync::Arc;
+use crate::{budget, context};
 
 /// Listens for signals of one kind; made by [`signal`].
 ///
@@ -84,7 +84,7 @@ impl Signal {
             let (bell, signum, seen) = (Arc::clone(bell), kind.as_raw_value(), *seen);
             Box::pin(async move { bell.changed(signum, seen).await })
         });
-        let heard = ready!(wait.as_mut().poll(cx));
+        let heard = ready!(budget::metered(cx, |cx| wait.as_mut().poll(cx)));
         *waiting = None;
         Poll::Ready(heard.map(|now| *seen = now))
     }

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::resume_unwind;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use slab::Slab;
 
 use super::ended::Ended;
+use crate::budget;
 use crate::cell::{AbortHandle, Id, JoinError, JoinHandle};
 use crate::runtime::Handle;
 use crate::sync::Arc;
@@ -215,8 +216,8 @@ impl<T: 'static> JoinSet<T> {
         if self.is_empty() {
             return Poll::Ready(None);
         }
-        let key = ready!(self.ended.poll_take(cx.waker()));
-        Poll::Ready(Some(self.remove(key)))
+        let polled = budget::metered(cx, |cx| self.ended.poll_take(cx.waker()));
+        polled.map(|key| Some(self.remove(key)))
     }
 
     /// Waits for all tasks, and answers their outputs in the order in which the tasks have ended.

@@ -6,10 +6,10 @@ use std::task::{Context, Poll, ready};
 
 use super::sleep::{Sleep, sleep_until};
 use crate::clock::{Instant, later};
-use crate::context;
 use crate::sync::Arc;
 use crate::time::Duration;
 use crate::timer::TimerWheel;
+use crate::{budget, context};
 
 /// A tick that comes later than this, or than half a period, counts as missed; less is taken for ordinary lateness, after which
 /// every behaviour keeps to the schedule.
@@ -110,7 +110,7 @@ impl Interval {
 
     /// Polls for the next tick; of several tasks that poll, the last one is woken.
     pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
-        self.poll_on(cx, context::wheel)
+        budget::metered(cx, |cx| self.poll_on(cx, context::wheel))
     }
 
     /// Polls, and asks `find` for a wheel if one is needed.

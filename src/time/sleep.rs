@@ -5,10 +5,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::clock::{Instant, later};
-use crate::context;
 use crate::sync::Arc;
 use crate::time::Duration;
 use crate::timer::{State, Timer, TimerWheel};
+use crate::{budget, context};
 
 const GONE: &str = "a `heist::time` timer was polled although the runtime on which it waited has been shut down: it would never \
     fire; keep the `Runtime` alive for as long as its timers are awaited, or `reset` the `Sleep` and poll it inside of another runtime";
@@ -140,6 +140,6 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_on(cx, context::wheel, true)
+        budget::metered(cx, |cx| self.poll_on(cx, context::wheel, true))
     }
 }

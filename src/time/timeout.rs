@@ -9,10 +9,10 @@ use std::task::{Context, Poll};
 
 use super::sleep::{Sleep, sleep, sleep_until};
 use crate::clock::Instant;
-use crate::context;
 use crate::sync::Arc;
 use crate::time::Duration;
 use crate::timer::TimerWheel;
+use crate::{budget, context};
 
 /// Gives `future` until `duration` from now.
 ///
@@ -94,12 +94,15 @@ impl<T: Future> Timeout<T> {
         let this = unsafe { self.get_unchecked_mut() };
         // SAFETY: it lies in a pinned timeout and is pinned with it.
         let value = unsafe { Pin::new_unchecked(&mut this.value) };
+        let had_budget = budget::has_any();
         if let Poll::Ready(value) = value.poll(cx) {
             return Poll::Ready(Ok(value));
         }
         // SAFETY: as above.
         let delay = unsafe { Pin::new_unchecked(&mut this.delay) };
-        delay.poll_on(cx, find, !this.ahead).map(|()| Err(Elapsed(())))
+        let elapsed = |cx: &mut Context<'_>| delay.poll_on(cx, find, !this.ahead).map(|()| Err(Elapsed(())));
+        // A future that spends all there is, each time, does not keep its own limit from being noticed.
+        if had_budget && !budget::has_any() { elapsed(cx) } else { budget::metered(cx, elapsed) }
     }
 }
 

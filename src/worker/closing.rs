@@ -1,6 +1,7 @@
 //! What a worker does while its runtime drains.
 
 use super::{Step, Worker};
+use crate::budget;
 use crate::cell::Runnable;
 use crate::local::Due;
 use crate::phase::Phase;
@@ -58,6 +59,7 @@ impl Worker<'_> {
     fn work_overdue(&self) -> Step {
         let due = self.local.due();
         let found = if due == Due::Nothing { None } else { self.look_around(due) };
+        budget::refill();
         match found.or_else(|| self.next()) {
             Some(runnable) => {
                 self.poll_if_spared(runnable);
@@ -69,6 +71,7 @@ impl Worker<'_> {
 
     /// Polls what a search has found; after the deadline, only if it is excused.
     pub(super) fn poll_found(&self, runnable: Runnable) {
+        budget::refill();
         if self.pool.phase.load() == Phase::Overdue {
             self.poll_if_spared(runnable);
         } else {

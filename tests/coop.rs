@@ -1,0 +1,480 @@
+//! The budget of a poll, cut by what spends it and by who polls.
+
+#[path = "support/kit.rs"]
+mod kit;
+
+use std::future::{Future, pending, poll_fn, ready};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use heist::net::UdpSocket;
+use heist::runtime::Runtime;
+use heist::task::JoinSet;
+use heist::task::coop::{consume_budget, cooperative, has_budget_remaining, poll_proceed, unconstrained};
+use heist::time::{interval, sleep, timeout};
+use kit::{Count, Door, current_thread, each, workers, yield_now};
+
+/// How many units a poll has.
+const BUDGET: usize = 128;
+
+/// Counts the polls of a future.
+struct Counted<F> {
+    future: Pin<Box<F>>,
+    polls: Count,
+}
+
+impl<F: Future> Future for Counted<F> {
+    type Output = (usize, F::Output);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.polls.add();
+        let output = self.future.as_mut().poll(cx);
+        output.map(|output| (self.polls.get(), output))
+    }
+}
+
+/// How many polls `future` takes, as a task and as a root, if both are polled for nothing but a used up budget.
+#[track_caller]
+fn polls<F: Future<Output: Send> + Send + 'static>(runtime: &Runtime, make: impl Fn() -> F) -> [usize; 2] {
+    let counted = || Counted { future: Box::pin(make()), polls: Count::new() };
+    let task = runtime.block_on(async { heist::spawn(counted()).await.unwrap().0 });
+    [task, runtime.block_on(counted()).0]
+}
+
+async fn consume(units: usize) {
+    for _ in 0..units {
+        consume_budget().await;
+    }
+}
+
+#[test]
+fn a_poll_has_128_units() {
+    each(|runtime| {
+        assert_eq!(polls(runtime, || consume(BUDGET)), [1, 1]);
+        assert_eq!(polls(runtime, || consume(BUDGET + 1)), [2, 2]);
+        assert_eq!(polls(runtime, || consume(10 * BUDGET)), [10, 10]);
+    });
+}
+
+#[test]
+fn yielding_costs_nothing() {
+    each(|runtime| {
+        let yields = || async {
+            for _ in 0..3 {
+                consume(BUDGET - 1).await;
+                assert!(has_budget_remaining());
+                yield_now().await;
+            }
+        };
+        assert_eq!(polls(runtime, yields), [4, 4]);
+    });
+}
+
+#[test]
+fn sleeps_and_ticks_that_are_due_cost_a_unit_each() {
+    each(|runtime| {
+        let sleeps = || async {
+            for _ in 0..2 * BUDGET {
+                sleep(Duration::ZERO).await;
+            }
+        };
+        assert_eq!(polls(runtime, sleeps), [2, 2]);
+        let ticks = || async {
+            let mut interval = interval(Duration::from_nanos(1));
+            for _ in 0..2 * BUDGET {
+                interval.tick().await;
+            }
+        };
+        assert_eq!(polls(runtime, ticks), [2, 2]);
+    });
+}
+
+#[test]
+fn timeouts_that_are_due_cost_a_unit_each() {
+    each(|runtime| {
+        let timeouts = || async {
+            for _ in 0..2 * BUDGET {
+                timeout(Duration::ZERO, pending::<()>()).await.unwrap_err();
+            }
+        };
+        assert_eq!(polls(runtime, timeouts), [2, 2]);
+    });
+}
+
+#[test]
+fn a_future_that_spends_everything_does_not_outlive_its_timeout() {
+    each(|runtime| {
+        runtime.block_on(async {
+            let spends = async {
+                loop {
+                    consume_budget().await;
+                }
+            };
+            timeout(Duration::from_millis(1), spends).await.unwrap_err();
+        });
+    });
+}
+
+#[test]
+fn join_handles_and_join_sets_cost_a_unit_for_each_output() {
+    let runtime = current_thread();
+    let run = |runtime: &Runtime| {
+        let tasks: Vec<_> = (0..2 * BUDGET).map(|_| runtime.spawn(async {})).collect();
+        runtime.block_on(async {
+            while !tasks.iter().all(|task| task.is_finished()) {
+                yield_now().await;
+            }
+        });
+        tasks
+    };
+    let (tasks, others) = (run(&runtime), run(&runtime));
+    let join = |tasks: Vec<heist::task::JoinHandle<()>>| Counted {
+        future: Box::pin(async {
+            for task in tasks {
+                task.await.unwrap();
+            }
+        }),
+        polls: Count::new(),
+    };
+    assert_eq!(runtime.block_on(join(tasks)).0, 2);
+    assert_eq!(runtime.block_on(async { heist::spawn(join(others)).await.unwrap().0 }), 2);
+
+    let mut set = JoinSet::new();
+    let tasks: Vec<_> = (0..2 * BUDGET).map(|_| set.spawn_on(async {}, runtime.handle())).collect();
+    runtime.block_on(async {
+        while !tasks.iter().all(|task| task.is_finished()) {
+            yield_now().await;
+        }
+    });
+    let all = Counted { future: Box::pin(set.join_all()), polls: Count::new() };
+    let (polls, outputs) = runtime.block_on(all);
+    assert_eq!((polls, outputs.len()), (2, 2 * BUDGET));
+}
+
+#[test]
+fn a_socket_costs_a_unit_for_each_operation() {
+    each(|runtime| {
+        runtime.block_on(async {
+            let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let nobody = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let nobody_at = nobody.local_addr().unwrap();
+            let sends = async {
+                for _ in 0..2 * BUDGET {
+                    socket.send_to(b"x", nobody_at).await.unwrap();
+                }
+            };
+            assert_eq!(Counted { future: Box::pin(sends), polls: Count::new() }.await.0, 2);
+            let ready = async {
+                for _ in 0..2 * BUDGET {
+                    socket.writable().await.unwrap();
+                }
+            };
+            yield_now().await;
+            assert_eq!(Counted { future: Box::pin(ready), polls: Count::new() }.await.0, 2);
+            yield_now().await;
+            let polled = async {
+                for _ in 0..2 * BUDGET {
+                    poll_fn(|cx| socket.poll_send_ready(cx)).await.unwrap();
+                }
+            };
+            assert_eq!(Counted { future: Box::pin(polled), polls: Count::new() }.await.0, 2);
+        });
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn an_async_fd_costs_a_unit_for_each_readiness() {
+    use heist::io::unix::AsyncFd;
+
+    let runtime = current_thread();
+    runtime.block_on(async {
+        let (one, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        one.set_nonblocking(true).unwrap();
+        let fd = AsyncFd::new(one).unwrap();
+        fd.writable().await.unwrap().retain_ready();
+        yield_now().await;
+        let ready = async {
+            for _ in 0..2 * BUDGET {
+                fd.writable().await.unwrap().retain_ready();
+            }
+        };
+        assert_eq!(Counted { future: Box::pin(ready), polls: Count::new() }.await.0, 2);
+    });
+}
+
+#[test]
+fn what_is_not_ready_costs_nothing() {
+    let runtime = current_thread();
+    runtime.block_on(async {
+        let mut never = Box::pin(sleep(Duration::from_secs(3600)));
+        let mut task = heist::spawn(pending::<()>());
+        let mut set = JoinSet::new();
+        set.spawn(pending::<()>());
+        poll_fn(|cx| {
+            for _ in 0..2 * BUDGET {
+                assert!(never.as_mut().poll(cx).is_pending());
+                assert!(Pin::new(&mut task).poll(cx).is_pending());
+                assert!(set.poll_join_next(cx).is_pending());
+                assert!(pin!(cooperative(pending::<()>())).poll(cx).is_pending());
+                assert!(matches!(poll_proceed(cx), Poll::Ready(_)));
+            }
+            assert!(has_budget_remaining());
+            Poll::Ready(())
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_unit_is_given_back_unless_there_was_progress() {
+    current_thread().block_on(async {
+        poll_fn(|cx| {
+            for spent in 0..BUDGET {
+                for _ in 0..3 {
+                    let Poll::Ready(unit) = poll_proceed(cx) else { panic!("refused after {spent}") };
+                    drop(unit);
+                }
+                let Poll::Ready(unit) = poll_proceed(cx) else { panic!("refused after {spent}") };
+                unit.made_progress();
+            }
+            assert!(!has_budget_remaining());
+            assert!(poll_proceed(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+    });
+}
+
+/// Notes that it was called, and wakes nobody.
+#[derive(Default)]
+struct Rings(AtomicUsize);
+
+impl Wake for Rings {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn who_is_refused_is_woken() {
+    current_thread().block_on(async {
+        consume(BUDGET).await;
+        let rings = Arc::new(Rings::default());
+        let waker = Waker::from(Arc::clone(&rings));
+        let mut due = Box::pin(sleep(Duration::ZERO));
+        for asked in 1..=5 {
+            assert!(due.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            assert_eq!(rings.0.load(Ordering::SeqCst), asked);
+        }
+        yield_now().await;
+        assert!(due.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+    });
+}
+
+#[test]
+fn a_wrapped_future_costs_a_unit_and_an_unconstrained_one_none() {
+    each(|runtime| {
+        let wrapped = || async {
+            for _ in 0..2 * BUDGET {
+                cooperative(ready(())).await;
+            }
+        };
+        assert_eq!(polls(runtime, wrapped), [2, 2]);
+        let free = || unconstrained(consume(10 * BUDGET));
+        assert_eq!(polls(runtime, free), [1, 1]);
+        let partly = || async {
+            consume(BUDGET - 1).await;
+            unconstrained(consume(10 * BUDGET)).await;
+            assert!(has_budget_remaining());
+            consume(1).await;
+            assert!(!has_budget_remaining());
+        };
+        assert_eq!(polls(runtime, partly), [1, 1]);
+    });
+}
+
+#[test]
+fn an_unconstrained_future_that_panics_leaves_the_limit_in_place() {
+    current_thread().block_on(async {
+        consume(BUDGET).await;
+        let panics = unconstrained(async { panic!("boom") });
+        let mut panics = Box::pin(panics);
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _: Poll<()> = panics.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        }));
+        assert!(caught.is_err() && !has_budget_remaining());
+    });
+}
+
+#[test]
+fn tasks_that_run_one_after_the_other_share_a_budget() {
+    // The second task is woken by the first one: it comes from the LIFO slot, with what the first one has left.
+    let runtime = workers(1);
+    runtime.block_on(async {
+        heist::spawn(async {
+            let door = Door::new();
+            let opened = door.opened();
+            let second = heist::spawn(async move {
+                opened.await;
+                let mut units = 0;
+                while has_budget_remaining() {
+                    consume_budget().await;
+                    units += 1;
+                }
+                units
+            });
+            // Behind the second one, which waits at the door then.
+            yield_now().await;
+            yield_now().await;
+            consume(100).await;
+            door.open();
+            assert_eq!(second.await.unwrap(), BUDGET - 100);
+        })
+        .await
+        .unwrap();
+    });
+}
+
+#[test]
+fn nothing_is_limited_elsewhere() {
+    fn unlimited() {
+        futures::executor::block_on(async {
+            poll_fn(|cx| {
+                for _ in 0..10 * BUDGET {
+                    let Poll::Ready(unit) = poll_proceed(cx) else { panic!("refused") };
+                    unit.made_progress();
+                }
+                assert!(has_budget_remaining());
+                Poll::Ready(())
+            })
+            .await;
+        });
+    }
+    unlimited();
+    each(|runtime| {
+        let _guard = runtime.enter();
+        unlimited();
+        runtime.block_on(async { heist::task::spawn_blocking(unlimited).await.unwrap() });
+        // The thread has polled as a root, and as a driver.
+        unlimited();
+        runtime.block_on(consume(10));
+        unlimited();
+    });
+}
+
+#[test]
+fn hooks_between_polls_are_not_limited() {
+    let parked = Count::new();
+    let hook = parked.clone();
+    let runtime = heist::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .on_thread_park(move || {
+            futures::executor::block_on(consume(10 * BUDGET));
+            hook.add();
+        })
+        .build()
+        .unwrap();
+    runtime.block_on(async { heist::spawn(consume(BUDGET)).await.unwrap() });
+    while parked.get() < 2 {
+        runtime.block_on(async { heist::spawn(consume(BUDGET)).await.unwrap() });
+    }
+}
+
+#[test]
+fn an_executor_inside_of_a_poll_gets_on() {
+    current_thread().block_on(async {
+        consume(BUDGET).await;
+        // It never gives the runtime its turn: without a limit to the refusals it would spin for ever.
+        futures::executor::block_on(consume(10 * BUDGET));
+        yield_now().await;
+        // The next poll is limited again.
+        let mut consume = pin!(consume(BUDGET + 1));
+        assert!(consume.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    });
+}
+
+/// Runs tasks that find something in their channels whenever they look, beside one that counts its turns. Answers the most receives that
+/// lay between two of its turns.
+fn receives_between_turns<F: Future<Output = ()> + Send + 'static>(
+    runtime: &Runtime,
+    tasks: usize,
+    loops: impl Fn(Count) -> F,
+) -> usize {
+    const TURNS: usize = 200;
+    let receives = Count::new();
+    runtime.block_on(async {
+        let full: Vec<_> = (0..tasks).map(|_| heist::spawn(loops(receives.clone()))).collect();
+        let receives = receives.clone();
+        let other = heist::spawn(async move {
+            let (mut last, mut most) = (receives.get(), 0);
+            for _ in 0..TURNS {
+                yield_now().await;
+                most = most.max(receives.get() - last);
+                last = receives.get();
+            }
+            most
+        });
+        let most = other.await.unwrap();
+        full.into_iter().for_each(|task| task.abort());
+        most
+    })
+}
+
+#[test]
+fn an_always_full_channel_starves_nobody_if_it_is_wrapped() {
+    // On one thread: how many polls fit between two polls of a task is then a matter of the rules only.
+    for runtime in [current_thread(), workers(1)] {
+        let most = receives_between_turns(&runtime, 3, |receives| async move {
+            let (sender, receiver) = async_channel::unbounded();
+            sender.try_send(()).unwrap();
+            loop {
+                cooperative(receiver.recv()).await.unwrap();
+                sender.try_send(()).unwrap();
+                receives.add();
+            }
+        });
+        assert!((1..=3 * BUDGET).contains(&most), "async-channel: {most} receives between two turns");
+        let most = receives_between_turns(&runtime, 3, |receives| async move {
+            let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
+            sender.try_send(()).unwrap();
+            loop {
+                cooperative(receiver.recv()).await.unwrap();
+                sender.try_send(()).unwrap();
+                receives.add();
+            }
+        });
+        assert!((1..=3 * BUDGET).contains(&most), "tokio::sync::mpsc: {most} receives between two turns");
+        let most = receives_between_turns(&runtime, 3, |receives| async move {
+            let mutex = tokio::sync::Mutex::new(());
+            loop {
+                drop(cooperative(mutex.lock()).await);
+                receives.add();
+            }
+        });
+        assert!((1..=3 * BUDGET).contains(&most), "tokio::sync::Mutex: {most} locks between two turns");
+    }
+}
+
+#[test]
+fn without_a_wrapper_a_full_channel_is_one_long_poll() {
+    // What the page on fairness says of it: such a loop ends when the channel is empty, and not before.
+    let runtime = current_thread();
+    let (sender, receiver) = async_channel::unbounded();
+    for _ in 0..10_000 {
+        sender.try_send(()).unwrap();
+    }
+    drop(sender);
+    let drain = async move {
+        let mut count = 0;
+        while receiver.recv().await.is_ok() {
+            count += 1;
+        }
+        count
+    };
+    let counted = Counted { future: Box::pin(drain), polls: Count::new() };
+    assert_eq!(runtime.block_on(counted), (1, 10_000));
+}
