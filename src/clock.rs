@@ -3,10 +3,7 @@
 //! A `u64` of them lasts for 584 years. Every conversion saturates, so that no instant and no duration is too early, too late
 //! or too long; what lies beyond the end is never due.
 
-use std::time::Duration;
-
-/// The instants that the public interface speaks of. The one place to change when they become our own.
-pub use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Counts nanoseconds since its anchor; copies count alike.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +30,11 @@ impl Clock {
     /// `at` on this clock: zero if it lies before the anchor, `u64::MAX` if it lies beyond the end.
     pub(crate) fn deadline(&self, at: Instant) -> u64 {
         u64::try_from(at.saturating_duration_since(self.anchor).as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether `at` has come.
+    pub(crate) fn has_passed(&self, at: Instant) -> bool {
+        Instant::now() >= at
     }
 
     /// The instant at which this clock shows `nanos`, if the system can name it.

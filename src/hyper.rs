@@ -76,13 +76,13 @@ impl Timer for HeistTimer {
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        Box::pin(HyperSleep(time::sleep_until(deadline)))
+        Box::pin(HyperSleep(time::sleep_until(deadline.into())))
     }
 
     /// Moves the timer that is there instead of making a new one.
     fn reset(&self, sleep: &mut Pin<Box<dyn Sleep>>, deadline: Instant) {
         match sleep.as_mut().downcast_mut_pin::<HyperSleep>() {
-            Some(ours) => ours.sleep().reset(deadline),
+            Some(ours) => ours.sleep().reset(deadline.into()),
             None => *sleep = self.sleep_until(deadline),
         }
     }

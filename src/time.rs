@@ -15,6 +15,7 @@
 //! Any [`Duration`] and any [`Instant`] will do: what lies in the past is due at once, and what is too far away to be named, such
 //! as [`Duration::MAX`] from now, waits for more than a lifetime.
 
+mod instant;
 mod interval;
 mod sleep;
 mod timeout;
@@ -22,12 +23,11 @@ mod timeout;
 #[cfg(test)]
 mod tests;
 
+pub use instant::Instant;
 pub use interval::{Interval, MissedTickBehavior, interval, interval_at};
 pub use sleep::{Sleep, sleep, sleep_until};
 pub use timeout::{Timeout, timeout, timeout_at};
 
-#[doc(no_inline)]
-pub use crate::clock::Instant;
 #[doc(no_inline)]
 pub use std::time::Duration;
 

@@ -5,9 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::sleep::{Sleep, sleep_until};
-use crate::clock::{Instant, later};
 use crate::sync::Arc;
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 use crate::timer::TimerWheel;
 use crate::{budget, context};
 
@@ -69,11 +68,11 @@ impl MissedTickBehavior {
     /// When to tick after the tick of `scheduled`, which was missed and is made up for `now`.
     fn next(self, scheduled: Instant, now: Instant, period: Duration) -> Instant {
         match self {
-            MissedTickBehavior::Burst => later(scheduled, period),
-            MissedTickBehavior::Delay => later(now, period),
+            MissedTickBehavior::Burst => scheduled.later(period),
+            MissedTickBehavior::Delay => now.later(period),
             MissedTickBehavior::Skip => {
                 let late = now.saturating_duration_since(scheduled);
-                later(now, period - remainder(late, period))
+                now.later(period - remainder(late, period))
             }
         }
     }
@@ -136,7 +135,7 @@ impl Interval {
 
     /// Starts anew: the next tick comes `after` from now.
     pub fn reset_after(&mut self, after: Duration) {
-        self.reset_at(later(Instant::now(), after));
+        self.reset_at(Instant::now().later(after));
     }
 
     /// Starts anew: the next tick comes at `deadline`, or at once if that is past.

@@ -4,9 +4,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::clock::{Instant, later};
 use crate::sync::Arc;
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 use crate::timer::{State, Timer, TimerWheel};
 use crate::{budget, context};
 
@@ -29,7 +28,7 @@ const GONE: &str = "a `heist::time` timer was polled although the runtime on whi
 /// # });
 /// ```
 pub fn sleep(duration: Duration) -> Sleep {
-    sleep_until(later(Instant::now(), duration))
+    sleep_until(Instant::now().later(duration))
 }
 
 /// Waits until `deadline` is reached. A deadline in the past is reached at once.
@@ -99,7 +98,7 @@ impl Sleep {
         let this = unsafe { self.get_unchecked_mut() };
         this.deadline = deadline;
         // SAFETY: it lies in a pinned sleep and is pinned with it.
-        unsafe { Pin::new_unchecked(&mut this.timer) }.reset(deadline);
+        unsafe { Pin::new_unchecked(&mut this.timer) }.reset(deadline.into_std());
     }
 
     /// Polls, and asks `find` for a wheel if one is needed. With `look` unset an unarmed sleep is filed without a look at the
@@ -112,13 +111,13 @@ impl Sleep {
     ) -> Poll<()> {
         // SAFETY: the timer stays where it is.
         let this = unsafe { self.get_unchecked_mut() };
-        let deadline = this.deadline;
+        let deadline = this.deadline.into_std();
         // SAFETY: it lies in a pinned sleep and is pinned with it.
         let mut timer = unsafe { Pin::new_unchecked(&mut this.timer) };
         let state = match timer.state() {
             State::Idle => {
                 let wheel = find();
-                if look && Instant::now() >= deadline {
+                if look && wheel.clock().has_passed(deadline) {
                     timer.as_mut().settle();
                     State::Fired
                 } else {

@@ -8,9 +8,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::sleep::{Sleep, sleep, sleep_until};
-use crate::clock::Instant;
 use crate::sync::Arc;
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 use crate::timer::TimerWheel;
 use crate::{budget, context};
 

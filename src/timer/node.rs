@@ -4,9 +4,9 @@ use std::marker::PhantomPinned;
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::Waker;
+use std::time::Instant;
 
 use super::TimerWheel;
-use crate::clock::Instant;
 use crate::sync::atomic::{AtomicU8, Ordering};
 use crate::sync::{Arc, UnsafeCell};
 use crate::wakes::Wakes;

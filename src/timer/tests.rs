@@ -2,10 +2,9 @@
 
 use std::pin::{Pin, pin};
 use std::task::Wake;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
-use crate::clock::Instant;
 use crate::sync::statics::AtomicUsize;
 use crate::wheel::TICK;
 

@@ -1,0 +1,194 @@
+//! A moment in time.
+
+use std::ops::{Add, AddAssign, Sub, SubAssign};
+use std::{fmt, time};
+
+use super::Duration;
+use crate::clock;
+
+/// A moment on the clock by which this module measures: that of [`std::time::Instant`], to which it converts and from which it is
+/// made, at no cost.
+///
+/// It differs from the standard one in two ways. The difference of two instants is zero where it would be negative, never a panic. And
+/// under the feature `test-util`, [`now`](Instant::now) reads the clock of the runtime that it is called in, which may be paused.
+///
+/// # Panics
+///
+/// Adding or subtracting a [`Duration`] by an operator panics if the system cannot name the result; see
+/// [`checked_add`](Instant::checked_add). [`sleep`](super::sleep()) and [`timeout`](super::timeout()) take any duration.
+///
+/// # Examples
+///
+/// ```
+/// use heist::time::{Duration, Instant};
+///
+/// let earlier = Instant::now();
+/// let later = earlier + Duration::from_millis(5);
+/// assert_eq!(later - earlier, Duration::from_millis(5));
+/// assert_eq!(earlier - later, Duration::ZERO);
+/// assert_eq!(Instant::from_std(later.into_std()), later);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct Instant {
+    std: time::Instant,
+}
+
+impl Instant {
+    /// This moment.
+    pub fn now() -> Instant {
+        Instant { std: time::Instant::now() }
+    }
+
+    /// The same moment, as the standard library names it.
+    pub fn from_std(std: time::Instant) -> Instant {
+        Instant { std }
+    }
+
+    /// The same moment, as the standard library names it.
+    pub fn into_std(self) -> time::Instant {
+        self.std
+    }
+
+    /// How much later this is than `earlier`; zero if it is not later.
+    pub fn duration_since(&self, earlier: Instant) -> Duration {
+        self.std.saturating_duration_since(earlier.std)
+    }
+
+    /// How much later this is than `earlier`; `None` if it is earlier.
+    pub fn checked_duration_since(&self, earlier: Instant) -> Option<Duration> {
+        self.std.checked_duration_since(earlier.std)
+    }
+
+    /// How much later this is than `earlier`; zero if it is not later. The same as [`duration_since`](Instant::duration_since).
+    pub fn saturating_duration_since(&self, earlier: Instant) -> Duration {
+        self.std.saturating_duration_since(earlier.std)
+    }
+
+    /// How much time has passed since; zero if this lies ahead.
+    pub fn elapsed(&self) -> Duration {
+        Instant::now().duration_since(*self)
+    }
+
+    /// This moment and `duration`; `None` if the system cannot name it.
+    pub fn checked_add(&self, duration: Duration) -> Option<Instant> {
+        self.std.checked_add(duration).map(Instant::from_std)
+    }
+
+    /// This moment without `duration`; `None` if the system cannot name it.
+    pub fn checked_sub(&self, duration: Duration) -> Option<Instant> {
+        self.std.checked_sub(duration).map(Instant::from_std)
+    }
+
+    /// This moment and `duration`, or one more than a lifetime away if the system cannot name it.
+    pub(super) fn later(self, duration: Duration) -> Instant {
+        Instant::from_std(clock::later(self.std, duration))
+    }
+}
+
+impl From<time::Instant> for Instant {
+    fn from(std: time::Instant) -> Instant {
+        Instant::from_std(std)
+    }
+}
+
+impl From<Instant> for time::Instant {
+    fn from(instant: Instant) -> time::Instant {
+        instant.into_std()
+    }
+}
+
+impl Add<Duration> for Instant {
+    type Output = Instant;
+
+    fn add(self, duration: Duration) -> Instant {
+        Instant::from_std(self.std + duration)
+    }
+}
+
+impl AddAssign<Duration> for Instant {
+    fn add_assign(&mut self, duration: Duration) {
+        *self = *self + duration;
+    }
+}
+
+impl Sub for Instant {
+    type Output = Duration;
+
+    /// Zero if `earlier` is later.
+    fn sub(self, earlier: Instant) -> Duration {
+        self.duration_since(earlier)
+    }
+}
+
+impl Sub<Duration> for Instant {
+    type Output = Instant;
+
+    fn sub(self, duration: Duration) -> Instant {
+        Instant::from_std(self.std - duration)
+    }
+}
+
+impl SubAssign<Duration> for Instant {
+    fn sub_assign(&mut self, duration: Duration) {
+        *self = *self - duration;
+    }
+}
+
+impl fmt::Debug for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.std.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn an_instant_goes_to_std_and_back() {
+        let std = time::Instant::now();
+        let ours = Instant::from_std(std);
+        assert_eq!((ours.into_std(), Instant::from(std), time::Instant::from(ours)), (std, ours, std));
+        assert_eq!(format!("{ours:?}"), format!("{std:?}"));
+        assert_eq!(HashSet::from([ours, Instant::from_std(std)]).len(), 1);
+    }
+
+    #[test]
+    fn differences_do_not_go_below_zero() {
+        let second = Duration::from_secs(1);
+        let now = Instant::now();
+        let later = now + second;
+        assert!(later > now);
+        assert_eq!((later - now, now - later), (second, Duration::ZERO));
+        assert_eq!((later.duration_since(now), now.duration_since(later)), (second, Duration::ZERO));
+        assert_eq!(
+            (later.saturating_duration_since(now), now.saturating_duration_since(later)),
+            (second, Duration::ZERO)
+        );
+        assert_eq!((later.checked_duration_since(now), now.checked_duration_since(later)), (Some(second), None));
+        assert_eq!((Instant::now() + second * 3600).elapsed(), Duration::ZERO);
+    }
+
+    #[test]
+    fn durations_are_added_and_subtracted() {
+        let second = Duration::from_secs(1);
+        let now = Instant::now();
+        let mut moved = now;
+        moved += second;
+        assert_eq!((moved, now.checked_add(second)), (now + second, Some(now + second)));
+        moved -= second;
+        assert_eq!((moved, (now + second).checked_sub(second)), (now, Some(now)));
+        assert_eq!((now + second) - second, now);
+    }
+
+    #[test]
+    fn what_cannot_be_named_is_none_or_a_lifetime_away() {
+        let now = Instant::now();
+        assert_eq!((now.checked_add(Duration::MAX), now.checked_sub(Duration::MAX)), (None, None));
+        assert!(now.later(Duration::MAX) - now > Duration::from_secs(100 * 365 * 24 * 3600));
+        assert_eq!(now.later(Duration::from_nanos(1)) - now, Duration::from_nanos(1));
+    }
+}
