@@ -115,7 +115,7 @@ impl Settings {
             follow: None,
             refuse_thread: None,
             pace: Pace { nanos: 100_000, polls: 1024, global: 61, global_is_exact: false },
-            wake_pays_after: 15_000,
+            wake_pays_after: 50_000,
             searchers: 4,
             lanes: None,
             shards: None,
