@@ -5,6 +5,7 @@ use crate::budget;
 use crate::cell::Runnable;
 use crate::local::Due;
 use crate::phase::Phase;
+use crate::queue::Chain;
 
 impl Worker<'_> {
     /// A look around in a phase other than Running. Answers what has been done instead of it, if anything.
@@ -23,7 +24,11 @@ impl Worker<'_> {
                     self.cancel_own();
                 }
                 // Not before: nobody else goes through the list of a seat that is left.
-                Some(if self.has_to_leave() { Step::Left } else { self.work_overdue() })
+                if self.has_to_leave() {
+                    self.end_own();
+                    return Some(Step::Left);
+                }
+                Some(self.work_overdue())
             }
             Phase::Cancelling | Phase::Closed => Some(Step::Left),
         }
@@ -54,6 +59,22 @@ impl Worker<'_> {
     fn cancel_own(&self) {
         let idle = self.seat.live.cancel_all_but(|id| self.pool.ledger.is_spared(id));
         idle.into_iter().for_each(|runnable| self.seated().push_back(runnable));
+    }
+
+    /// Ends what is late of that which a leaver would leave to the others: they may all be stuck, and the sweeper gone.
+    fn end_own(&self) {
+        let mut spared = Chain::new();
+        while let Some(runnable) = self.seat.lifo.pop().or_else(|| self.local.ring.pop()) {
+            if self.pool.ledger.is_spared(runnable.header().id()) {
+                spared.push(runnable);
+            } else {
+                self.seat.end_late(runnable);
+            }
+        }
+        if !spared.is_empty() {
+            // The handshake comes on the way out.
+            self.pool.global.push_chain(spared);
+        }
     }
 
     fn work_overdue(&self) -> Step {

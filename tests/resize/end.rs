@@ -135,6 +135,46 @@ fn tasks_at_home_in_vacant_seats_end_with_the_runtime() {
     until(|| dropped.get() == 4);
 }
 
+/// The deadline comes while a leaver is in a first poll; when that returns the only other worker is stuck, and the drain's sweeper has gone.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_leaver_ends_what_is_late() {
+    let drainers = || {
+        let names = std::fs::read_dir("/proc/self/task").unwrap();
+        let names = names.filter_map(|thread| std::fs::read_to_string(thread.unwrap().path().join("comm")).ok());
+        names.filter(|name| name.trim() == "heist-drain").count()
+    };
+    kit::alone("end::a_leaver_ends_what_is_late", None, || {
+        let runtime =
+            builder(2).shutdown_grace(Duration::MAX).thread_name_with(|at| at.seat.to_string()).build().unwrap();
+        let (go, stuck, dropped) = (Door::new(), Door::new(), Count::new());
+        let tasks = one_each(&runtime, 2, |_| {
+            let (go, stuck, count) = (go.clone(), stuck.clone(), dropped.on_drop());
+            async move {
+                let _count = count;
+                if thread::current().name() == Some("0") {
+                    stuck.wait();
+                } else {
+                    go.wait();
+                }
+                std::future::pending::<()>().await;
+            }
+        });
+        let idle = dropped.on_drop();
+        runtime.spawn(async move { drop(idle) });
+        drop(runtime.resize(1));
+        let drain = runtime.drain(Duration::ZERO);
+        // What waits in the global queue is dropped by the sweeper, who has gone when only the timekeeper is left.
+        until(|| dropped.get() == 1 && drainers() == 1);
+        go.open();
+        until(|| dropped.get() == 2);
+        stuck.open();
+        let report = drain.wait();
+        assert_eq!((report.completed, report.cancelled, report.stragglers.len()), (0, 3, 3));
+        assert!(tasks.iter().all(|task| task.is_finished()));
+    });
+}
+
 /// A thread that has left its seat runs the destructors of its thread-locals, which are user code, in no runtime.
 #[test]
 fn a_leaver_s_thread_locals_are_dropped_outside_of_the_runtime() {
