@@ -8,7 +8,7 @@ use std::{fmt, io, ptr};
 
 use slab::Slab;
 
-use crate::sync::{Arc, Condvar, Mutex, MutexGuard, thread, thread_local};
+use crate::sync::{Arc, Condvar, Mutex, MutexGuard, thread, thread_local, wait_for};
 use crate::wakes::contained;
 
 /// Work that may block. It is consumed exactly once, by `run` or by `cancel`, and never under a lock of the pool.
@@ -226,17 +226,7 @@ impl BlockingPool {
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
         let waiter = usize::from(SERVES.try_with(Cell::get).is_ok_and(|pool| ptr::eq(pool, self)));
         let mut roster = self.roster.lock();
-        while roster.threads() > waiter {
-            match deadline {
-                None => self.gone.wait(&mut roster),
-                Some(deadline) => {
-                    if self.gone.wait_until(&mut roster, deadline).timed_out() {
-                        return roster.threads() <= waiter;
-                    }
-                }
-            }
-        }
-        true
+        wait_for(&self.gone, &mut roster, deadline, |roster| roster.threads() <= waiter)
     }
 
     pub(crate) fn counts(&self) -> Counts {
