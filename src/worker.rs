@@ -39,6 +39,8 @@ pub(crate) struct Worker<'a> {
     seat: &'a Seat,
     local: &'a Local,
     mode: Cell<Mode>,
+    /// When it took its last look.
+    looked: Cell<u64>,
 }
 
 /// What a worker is about to do.
@@ -75,8 +77,9 @@ pub(crate) enum Step {
 impl<'a> Worker<'a> {
     /// A worker for whoever holds `local`, the lease of `seat`.
     pub(crate) fn new(pool: &'a Arc<Pool>, seat: &'a Seat, local: &'a Local) -> Self {
-        let worker = Worker { pool, seat, local, mode: Cell::new(Mode::Working) };
-        worker.begin_interval(pool.clock.now());
+        let now = pool.clock.now();
+        let worker = Worker { pool, seat, local, mode: Cell::new(Mode::Working), looked: Cell::new(now) };
+        worker.begin_interval(now);
         worker
     }
 
@@ -171,10 +174,16 @@ impl<'a> Worker<'a> {
 
     /// Takes a share of the global queue: answers the first, the rest goes into the ring.
     fn refill(&self) -> Option<Runnable> {
+        let first = self.take_in()?;
+        self.seated().mind(self.local.ring.len());
+        Some(first)
+    }
+
+    /// The same, by one who looks after what is left when it is no searcher any more.
+    fn take_in(&self) -> Option<Runnable> {
         let mut share = self.take_share(SHARE);
         let first = share.pop()?;
         self.push_all(share);
-        self.seated().mind(self.local.ring.len());
         Some(first)
     }
 
@@ -345,10 +354,12 @@ impl<'a> Worker<'a> {
             self.end_search();
             return Step::Rose;
         }
-        let Some(runnable) = self.steal().or_else(|| self.refill()) else {
+        let Some(runnable) = self.steal().or_else(|| self.take_in()) else {
             return self.announce(true);
         };
-        self.end_search();
+        self.mode.set(Mode::Working);
+        // Whether or not it was the last one: it minds what it has left in any case.
+        let _ = self.pool.idle.found();
         self.seated().mind(self.local.ring.len());
         self.poll_found(runnable);
         Step::Stole
@@ -413,6 +424,7 @@ impl<'a> Worker<'a> {
             return Step::Rose;
         }
         self.local.learn(now);
+        self.looked.set(now);
         let _ = self.local.stays_deep(false);
         Step::WouldRest
     }
@@ -451,11 +463,10 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Sleeps: in the reactor if nobody else does, else on the parker.
+    /// Sleeps: in the reactor if nobody else does, else on the parker. Follows the last look at once.
     pub(crate) fn rest(&self) {
         self.seat.stats.parks.add(1);
         let mut wakes = self.local.borrow_wakes();
-        let begun = self.pool.clock.now();
         let looked = match self.pool.reactor.try_turn() {
             Some(turn) => self.rest_in_reactor(turn, &mut wakes),
             None => {
@@ -467,7 +478,7 @@ impl<'a> Worker<'a> {
         self.rise(false);
         let now = self.pool.clock.now();
         if looked {
-            self.local.spin.learn(now - begun);
+            self.local.spin.learn(now - self.looked.get());
             self.begin_interval(now);
         } else {
             self.local.rested(now);
