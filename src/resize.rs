@@ -54,7 +54,8 @@ impl Resize {
     }
 }
 
-/// Panics where whoever waits for a resize might keep it from being done. Also if it is done: a mistake that shows only now and then is worse.
+/// Panics where whoever waits for a resize might keep it from being done. As a rule also if it is done: a mistake that shows only now and then
+/// is worse.
 #[track_caller]
 fn refuse_on_duty() {
     let place = match context::duty() {
@@ -72,8 +73,12 @@ impl Future for Resize {
     type Output = Result<Resized, ResizeError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        refuse_on_duty();
-        self.ticket.poll(cx)
+        let outcome = self.ticket.poll(cx);
+        // A waker may poll at once, in the midst of the resize that has woken it; but not for one that comes later.
+        if outcome.is_pending() || context::duty() != Some(Duty::Resizing) {
+            refuse_on_duty();
+        }
+        outcome
     }
 }
 

@@ -47,7 +47,7 @@ fn start_all(pool: &Arc<Pool>, names: Vec<String>, chore: Chore) -> io::Result<(
     Ok(())
 }
 
-/// Starts the worker of one seat, which has been entered as present.
+/// Starts the worker of one seat, which has been entered as present; so has the caller, unless nobody can close the pool yet.
 pub(crate) fn start_worker(pool: &Arc<Pool>, seat: usize, name: String) -> io::Result<()> {
     if let Some(error) = pool.settings.refuse_thread.as_ref().and_then(|refuse| refuse(seat)) {
         return Err(error);
@@ -77,9 +77,7 @@ fn start_one(pool: &Arc<Pool>, name: String, main: impl FnOnce(&Arc<Pool>) + Sen
         }
         stay_away(&present);
     };
-    if pool.attendance.start(|| builder.spawn(main))? {
-        shutdown::finish_late(pool);
-    }
+    pool.attendance.file(builder.spawn(main)?);
     Ok(())
 }
 

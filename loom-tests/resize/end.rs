@@ -1,11 +1,13 @@
 //! Workers that come while the phase changes, or the pool closes.
 
+use std::io;
+
 use super::super::support::start;
 use crate::park::{Parker, Unpark};
 use crate::phase::{Phase, PhaseWord};
-use crate::pool::{Attendance, Staff};
+use crate::pool::{Attendance, Crew, Staff, Ticket};
 use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::{Arc, model, thread};
+use crate::sync::{Arc, model};
 
 /// grow × a call to all workers: the resizer furnishes a seat and starts its thread while somebody calls all whom he sees.
 #[test]
@@ -56,24 +58,45 @@ fn a_worker_that_comes_while_the_phase_changes_hears_of_it() {
     });
 }
 
-/// grow × close: the thread that is started finds the pool closed, and leaves.
+/// Threads that find the pool closed, and leave at once.
+struct Fleeting<'a>(&'a Arc<Attendance>);
+
+impl Crew for Fleeting<'_> {
+    fn expect_one(&self) {
+        self.0.enter();
+    }
+
+    fn expect_one_less(&self) {
+        assert!(!self.0.leave(), "the closer waits");
+    }
+
+    fn start(&self, _: usize, _: u64) -> io::Result<()> {
+        let present = Arc::clone(self.0);
+        self.0.file(start(move || Fleeting(&present).expect_one_less()));
+        Ok(())
+    }
+
+    fn rouse(&self, _: &[usize]) {}
+}
+
+/// grow × close: the closer joins the thread that is started, or it is not started.
 #[test]
 fn a_thread_that_leaves_at_once_is_known_to_the_closer() {
     model(|| {
-        let attendance = Arc::new(Attendance::new());
-        // Under the lock of the book: it is expected.
-        attendance.enter();
-        let starter = Arc::clone(&attendance);
-        let starter = start(move || {
-            let present = Arc::clone(&starter);
-            let main = move || assert!(!present.leave(), "the closer waits");
-            let closes = starter.start(|| thread::Builder::new().spawn(main)).expect("a thread");
-            assert!(!closes, "the closer waits");
-        });
+        let (staff, attendance) = (Arc::new(Staff::new(1, 2)), Arc::new(Attendance::new()));
+        let resizer = {
+            let (staff, attendance) = (Arc::clone(&staff), Arc::clone(&attendance));
+            start(move || {
+                staff.order(2, Arc::new(Ticket::new())).write();
+                assert!(staff.carry_out(&Fleeting(&attendance)));
+            })
+        };
+        staff.stop(Phase::Cancelling).write();
         assert!(attendance.wait_until_empty(None));
         let threads = attendance.take_threads();
-        assert_eq!(threads.len(), 1);
+        assert_eq!(threads.len(), staff.taken() - 1);
         threads.into_iter().for_each(|thread| thread.join().expect("the thread"));
-        starter.join().expect("the starter");
+        resizer.join().expect("the resizer");
+        assert!(attendance.take_threads().is_empty());
     });
 }

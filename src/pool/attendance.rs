@@ -1,6 +1,5 @@
 //! Which threads are there.
 
-use std::io;
 use std::time::Instant;
 
 use crate::sync::{Condvar, Mutex, thread, wait_for};
@@ -31,31 +30,9 @@ impl Attendance {
         self.book.lock().present += 1;
     }
 
-    /// Starts a thread that has been entered, and files it. True if the caller has to close up.
-    ///
-    /// The caller counts as present meanwhile: a thread that leaves again at once does not let the closer take the threads before it is
-    /// filed.
-    ///
-    /// # Errors
-    ///
-    /// What `start` says; the thread is still entered then.
-    pub(crate) fn start(&self, start: impl FnOnce() -> io::Result<thread::JoinHandle<()>>) -> io::Result<bool> {
-        self.enter();
-        match start() {
-            Ok(started) => {
-                self.file(started);
-                Ok(self.leave())
-            }
-            Err(error) => {
-                // Not the last one: somebody is expected.
-                let _ = self.leave();
-                Err(error)
-            }
-        }
-    }
-
-    /// Keeps a thread, and lets go of those that are gone.
-    fn file(&self, started: thread::JoinHandle<()>) {
+    /// Keeps a thread that has been started, and lets go of those that are gone. The caller counts as present: the thread itself may
+    /// have left again.
+    pub(crate) fn file(&self, started: thread::JoinHandle<()>) {
         let mut book = self.book.lock();
         let threads = std::mem::take(&mut book.threads);
         book.threads = threads.into_iter().filter_map(thread::join_if_gone).collect();

@@ -53,9 +53,9 @@ struct Waiting {
 
 /// How the staff gets at threads; the models have one without any.
 pub(crate) trait Crew {
-    /// A thread will come: it counts as present. Called under the lock.
+    /// A thread will come, or it is the one that carries out an order: it counts as present. Called under the lock.
     fn expect_one(&self);
-    /// An expected thread does not come.
+    /// An expected thread does not come, or has carried out the order.
     fn expect_one_less(&self);
     /// Starts the thread for `seat`, which comes with `version`.
     fn start(&self, seat: usize, version: u64) -> io::Result<()>;
@@ -209,8 +209,8 @@ impl Staff {
             let (asked, outcomes) = self.conclude(order, &plan, refused);
             crew.rouse(&asked);
             outcomes.write();
-            // Last: if the pool is being closed, this may be where it is cleared.
-            (0..missing).for_each(|_| crew.expect_one_less());
+            // Last: if the pool is being closed, this may be where it is cleared. And not before all threads have been filed.
+            (0..missing + 1).for_each(|_| crew.expect_one_less());
         }
     }
 
@@ -222,6 +222,7 @@ impl Staff {
         }
         let Some(order) = book.orders.pop_front() else { return Begin::Nothing };
         book.at_it = true;
+        crew.expect_one();
         let from = std::mem::replace(&mut book.size, order.size);
         let asked: Vec<usize> = (order.size..from).collect();
         asked.iter().for_each(|&seat| self.words[seat].ask());

@@ -1,11 +1,12 @@
 //! Who resizes, from where, and several at once.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use heist::runtime::{Handle, Resized};
+use heist::runtime::{Handle, Resize, Resized};
 
 use super::kit::{Count, Door};
 use super::{all_at_once, builder, one_each, parts, until, workers};
@@ -94,6 +95,46 @@ impl std::task::Wake for CountingWaker {
     fn wake(self: Arc<Self>) {
         self.0.add();
     }
+}
+
+/// Polls in its `wake`, which is called in the midst of the resize that takes the leavers back.
+struct Eager {
+    resize: Mutex<Pin<Box<Resize>>>,
+    outcome: Mutex<Option<Resized>>,
+}
+
+impl Eager {
+    fn poll(self: &Arc<Self>) {
+        let waker = Waker::from(Arc::clone(self));
+        let polled = self.resize.lock().unwrap().as_mut().poll(&mut Context::from_waker(&waker));
+        if let Poll::Ready(outcome) = polled {
+            *self.outcome.lock().unwrap() = Some(outcome.unwrap());
+        }
+    }
+}
+
+impl std::task::Wake for Eager {
+    fn wake(self: Arc<Self>) {
+        self.poll();
+    }
+}
+
+#[test]
+fn a_waker_polls_in_the_midst_of_a_resize() {
+    let runtime = workers(2);
+    let go = Door::new();
+    let blocked = one_each(&runtime, 2, |_| {
+        let go = go.clone();
+        async move { go.wait() }
+    });
+    let down = Mutex::new(Box::pin(runtime.resize(1)));
+    let eager = Arc::new(Eager { resize: down, outcome: Mutex::default() });
+    eager.poll();
+    assert!(eager.outcome.lock().unwrap().is_none());
+    assert_eq!(parts(runtime.resize(2).wait().unwrap()), (1, 2, 2));
+    assert_eq!(eager.outcome.lock().unwrap().map(parts), Some((2, 1, 1)));
+    go.open();
+    blocked.into_iter().for_each(|task| runtime.block_on(task).unwrap());
 }
 
 /// Workers in a poll cannot leave. A later order takes them back, and nobody waits for them any more; or they leave in the end.
