@@ -3,7 +3,7 @@
 use std::future::ready;
 
 use super::support::{Bell, Home, start};
-use crate::ledger::{Census, Ends, Ledger, Listeners, Who};
+use crate::ledger::{Census, Ends, Ledger, Listeners, Straggler, Who};
 use crate::park::Parker;
 use crate::phase::{Phase, PhaseWord};
 use crate::stats::Counter;
@@ -41,6 +41,10 @@ impl Census for House {
     fn ends(&self) -> Ends {
         let completed = self.seats.iter().map(|seat| seat.completed.get()).sum();
         self.ledger.strays.get() + Ends { completed, panicked: 0, cancelled: 0 }
+    }
+
+    fn left(&self) -> Vec<Straggler> {
+        Vec::new()
     }
 }
 
@@ -344,7 +348,7 @@ fn the_deadline_shuts_the_gate_and_loses_nobody() {
                 1 + u64::from(spawned)
             })
         };
-        if house.ledger.expire(&house.phase) {
+        if house.ledger.expire(&house.phase, || ()) {
             assert!(!house.ledger.gate.enter(Who::Insider));
         }
         let ended = worker.join().expect("a worker");

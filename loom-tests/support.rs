@@ -34,7 +34,7 @@ unsafe impl Schedule for Home {
         &self.live
     }
 
-    fn settle(&self, _: &Header, _: End) {}
+    fn settle(&self, _: &Header, _: End, _: bool) {}
 }
 
 impl Home {

@@ -212,12 +212,16 @@ impl BlockingPool {
         }
     }
 
-    /// Cancels the jobs that nobody has begun; further ones are taken.
+    /// Cancels the jobs that nobody has begun; further ones are taken. One at a time: what waits behind a destructor that does not return
+    /// is there for the others.
     pub(crate) fn cancel_queued(&self) {
-        let given_up = std::mem::take(&mut self.roster.lock().queue);
-        for job in given_up {
+        while let Some(job) = self.take_queued() {
             contained("cancelling a blocking job", || job.cancel());
         }
+    }
+
+    fn take_queued(&self) -> Option<Box<dyn Job>> {
+        self.roster.lock().queue.pop_front()
     }
 
     /// Waits until every thread has left, or until `deadline`; says whether all have.

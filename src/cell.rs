@@ -49,8 +49,9 @@ pub(crate) unsafe trait Schedule: 'static {
     /// A task is going to be polled here that is in no live list: nobody else could say what it is.
     fn begin(&self, _: &Header) {}
 
-    /// Counts a task that ends here. Called by its poller, before anybody can see the end.
-    fn settle(&self, task: &Header, end: End);
+    /// Counts a task that ends here. Called by its poller, before anybody can see the end. `unfinished` says that it was not polled any more, but
+    /// dropped.
+    fn settle(&self, task: &Header, end: End, unfinished: bool);
 }
 
 /// Makes a task of `future`, and answers the right to poll it and the right to its output.

@@ -32,8 +32,10 @@ std::thread_local! {
     static DUTY: Cell<Option<Duty>> = const { Cell::new(None) };
     /// This thread drives a current-thread runtime: where it runs no task it polls the root, or calls wakers.
     static DRIVES: Cell<bool> = const { Cell::new(false) };
-    /// The pool whose blocking job runs here, only to be compared.
-    static JOB: Cell<*const Pool> = const { Cell::new(ptr::null()) };
+    /// The blocking job that runs here, and its pool, which is only to be compared.
+    ///
+    /// Invariant: as for `TASK`, until the job has returned.
+    static JOB: Cell<Option<(*const Pool, NonNull<Header>)>> = const { Cell::new(None) };
     /// The runtimes that this thread has entered, the innermost last.
     static ENTERED: RefCell<Entered> = const { RefCell::new(Entered { stack: Vec::new(), next: 0 }) };
 }
@@ -128,15 +130,16 @@ pub(crate) fn task_id() -> Option<Id> {
     TASK.try_with(|task| task.get().map(|task| unsafe { task.as_ref() }.id())).ok().flatten()
 }
 
-/// The task of `pool` that is being polled on this thread, or its job that runs here.
+/// The task of `pool` that is being polled on this thread, or its job that runs here; also if what is polled is the root of a `block_on` in
+/// that job.
 pub(crate) fn task_of(pool: &Pool) -> Option<AbortHandle> {
+    let task = TASK.try_with(Cell::get).ok().flatten();
+    let job = job_of(pool);
     // A job may drive another runtime: then the task is that one's.
-    let here = seated(|seated| match seated {
-        Some(seated) => ptr::eq(Arc::as_ptr(seated.pool), pool),
-        None => is_job_of(pool),
-    });
-    // SAFETY: by the invariant of `TASK`.
-    TASK.try_with(Cell::get).ok().flatten().filter(|_| here).map(|task| unsafe { AbortHandle::of(task) })
+    let here = seated(|seated| seated.map_or(job.is_some(), |seated| ptr::eq(Arc::as_ptr(seated.pool), pool)));
+    let waits = if task.is_some() { task.filter(|_| here) } else { job };
+    // SAFETY: by the invariants of `TASK` and `JOB`.
+    waits.map(|task| unsafe { AbortHandle::of(task) })
 }
 
 /// Marks this thread as driving a current-thread runtime, for as long as the answer lives.
@@ -150,12 +153,13 @@ pub(crate) fn no_task() -> impl Drop {
 }
 
 /// Marks this thread as running a blocking job of `pool`, for as long as the answer lives.
-pub(crate) fn job(pool: &Pool) -> impl Drop {
-    replace(&JOB, ptr::from_ref(pool))
+pub(crate) fn job(pool: &Pool, job: &Header) -> impl Drop + use<> {
+    replace(&JOB, Some((ptr::from_ref(pool), job.into())))
 }
 
-fn is_job_of(pool: &Pool) -> bool {
-    JOB.try_with(|job| ptr::eq(job.get(), pool)).unwrap_or(false)
+fn job_of(pool: &Pool) -> Option<NonNull<Header>> {
+    let (of, job) = JOB.try_with(Cell::get).ok().flatten()?;
+    ptr::eq(of, pool).then_some(job)
 }
 
 /// What this thread is to `pool` when it spawns.
@@ -166,7 +170,7 @@ pub(crate) fn who(pool: &Pool) -> Who {
             ptr::eq(Arc::as_ptr(seated.pool), pool) && !root
         })
     });
-    if works || is_job_of(pool) { Who::Insider } else { Who::Outsider }
+    if works || job_of(pool).is_some() { Who::Insider } else { Who::Outsider }
 }
 
 /// A stay inside of a runtime. Leaving takes out this stay, whatever has been entered since.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::cell::Runnable;
 use crate::phase::Phase;
 use crate::pool::Pool;
-use crate::queue::{Owner, Ring, Rota};
+use crate::queue::{Chain, Ring, Rota};
 use crate::sync::{Arc, thread};
 use crate::{context, threads};
 
@@ -50,67 +50,85 @@ fn keep_time(pool: &Arc<Pool>) {
     }
     let grace = Instant::now().checked_add(pool.settings.shutdown_grace);
     pool.ledger.wait_for_report(grace);
-    if pool.ledger.is_pending() {
-        pool.ledger.settle(&**pool, pool.stragglers());
+    if pool.ledger.is_open_drain(|| pool.attendance.enter()) {
+        // What waits in rings and slots cannot be named there.
+        gather(pool);
+        threads::stay_away(pool);
     }
+    pool.ledger.settle(&**pool);
     pool.ledger.timekeeper_goes();
 }
 
 /// The deadline has come: whoever is not excused is cancelled.
 fn expire(pool: &Arc<Pool>) {
-    if !pool.ledger.expire(&pool.phase) {
+    // The sweeper is present from now on: a destructor that does not return is waited for like a poll.
+    if !pool.ledger.expire(&pool.phase, || pool.attendance.enter()) {
         return;
     }
     pool.call_all();
-    // A destructor that does not return is waited for like a poll.
-    pool.attendance.enter();
+    gather(pool);
     if let Err(error) = start(pool, "heist-drain", sweep) {
-        let _ = pool.attendance.leave();
-        tracing::error!(target: "heist::drain", %error, "no thread to cancel what waits behind a poll that does not return");
+        tracing::error!(
+            target: "heist::drain",
+            %error,
+            "no thread to cancel what is late: it is left to the workers, and is only named if none of them is free"
+        );
+        threads::stay_away(pool);
     }
     pool.look();
 }
 
-/// Cancels what can be reached without a seat, until there is nothing left: the workers may be stuck, or there may be none. A
-/// destructor that does not return keeps only this thread.
+/// Brings whatever is late, and can be reached without a seat, to where everybody reaches it. The caller is present.
+fn gather(pool: &Arc<Pool>) {
+    // The handshake: who queues something that is not seen below sees the phase.
+    pool.notify();
+    let spared = pool.ledger.spared();
+    let mut chain = Chain::new();
+    let (hand, _) = Ring::ends();
+    for seat in pool.seats.iter() {
+        // See `Seat::return_lease`.
+        let _ = seat.is_vacant();
+        let idle = seat.live.cancel_all_but(|id| spared.binary_search(&id).is_ok());
+        idle.into_iter().for_each(|runnable| chain.push(runnable));
+        while let Some(runnable) = seat.thief.steal(&hand, 1) {
+            chain.push(runnable);
+            chain.append(hand.shed(0));
+        }
+        if let Some(runnable) = seat.lifo.glimpse().and_then(|seen| seat.lifo.claim(seen)) {
+            chain.push(runnable);
+        }
+    }
+    if !chain.is_empty() {
+        pool.global.push_chain(chain);
+        pool.notify();
+    }
+}
+
+/// Cancels what is late, until the report is there: the workers may be stuck, or there may be none. A destructor that does not return keeps only
+/// this thread, and its own task.
 fn sweep(pool: &Arc<Pool>) {
     let _stay = context::enter(Arc::clone(pool));
-    pool.blocking.cancel_queued();
-    let (hand, _) = Ring::ends();
-    while pool.phase.load() == Phase::Overdue && pool.ledger.is_pending() && sweep_once(pool, &hand) {}
+    let rota = Rota::new(0);
+    let is_late = || pool.phase.load() == Phase::Overdue && pool.ledger.is_pending();
+    while is_late() && (sweep_once(pool, &rota) || pool.ledger.wait_for_call()) {}
     threads::stay_away(pool);
 }
 
 /// True if a task was cancelled.
-fn sweep_once(pool: &Arc<Pool>, hand: &Owner) -> bool {
+fn sweep_once(pool: &Arc<Pool>, rota: &Rota) -> bool {
+    pool.blocking.cancel_queued();
+    gather(pool);
     let mut found = false;
-    let mut spared = Vec::new();
-    let mut see = |runnable: Runnable| {
+    // As many as wait there now: those that are put back come again.
+    for _ in 0..pool.global.len() {
+        let Some(runnable) = pool.global.take(rota, 1).pop() else { break };
         if pool.ledger.is_spared(runnable.header().id()) {
-            spared.push(runnable);
-            return;
+            pool.global.push_woken(runnable);
+            pool.notify();
+        } else {
+            cancel(pool, runnable);
+            found = true;
         }
-        found = true;
-        cancel(pool, runnable);
-    };
-    for seat in pool.seats.iter() {
-        seat.live.cancel_all_but(|id| pool.ledger.is_spared(id)).into_iter().for_each(&mut see);
-        while let Some(runnable) = seat.thief.steal(hand, 1) {
-            see(runnable);
-            while let Some(runnable) = hand.pop() {
-                see(runnable);
-            }
-        }
-        if let Some(runnable) = seat.lifo.glimpse().and_then(|seen| seat.lifo.claim(seen)) {
-            see(runnable);
-        }
-    }
-    let mut global = pool.global.take(&Rota::new(0), usize::MAX);
-    while let Some(runnable) = global.pop() {
-        see(runnable);
-    }
-    for runnable in spared {
-        pool.push_outside(runnable);
     }
     found
 }
@@ -119,7 +137,9 @@ fn sweep_once(pool: &Arc<Pool>, hand: &Owner) -> bool {
 fn cancel(pool: &Arc<Pool>, runnable: Runnable) {
     let _polling = context::polling();
     let outer = context::set_task(Some(runnable.header().into()));
-    let end = pool.cancel_late(runnable);
+    pool.sweeping.begin(runnable.header());
+    pool.cancel_stray(runnable);
+    pool.sweeping.end();
     context::set_task(outer);
-    pool.end_stray(end);
+    pool.leave_stray();
 }

@@ -8,6 +8,7 @@ mod refusals;
 mod report;
 mod tally;
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use slab::Slab;
@@ -48,6 +49,8 @@ struct Book {
     closed: bool,
     drain: Option<Begun>,
     timekeeper: Timekeeper,
+    /// Something has been queued since the deadline that the sweeper may not have seen.
+    sweeper_called: bool,
 }
 
 /// The thread that keeps the deadline.
@@ -102,13 +105,17 @@ pub(crate) trait Census {
     /// Tasks that seats have counted in.
     fn started(&self) -> u64;
 
-    /// How all tasks and jobs have ended.
+    /// How all tasks and jobs have ended; read with Acquire, and before `left`.
     fn ends(&self) -> Ends;
+
+    /// All tasks and jobs that can be seen to live; one may be there twice.
+    fn left(&self) -> Vec<Straggler>;
 }
 
 impl Ledger {
     pub(crate) fn new() -> Self {
-        let book = Book { closing: false, closed: false, drain: None, timekeeper: Timekeeper::Wanted };
+        let book =
+            Book { closing: false, closed: false, drain: None, timekeeper: Timekeeper::Wanted, sweeper_called: false };
         Ledger {
             gate: Gate::new(),
             strays: Tally::new(),
@@ -139,7 +146,7 @@ impl Ledger {
         let nobody_lives = book.closed;
         drop(book);
         if nobody_lives {
-            self.settle(census, Vec::new());
+            self.settle(census);
         }
         true
     }
@@ -172,17 +179,17 @@ impl Ledger {
             return;
         }
         phase.advance(Phase::Drained);
-        drain.make_report(census, Vec::new());
+        drain.make_report(census, |_, _| (Vec::new(), 0));
         drop(book);
         self.publish();
     }
 
     /// Makes the report, whoever still lives.
-    pub(crate) fn settle(&self, census: &impl Census, left: Vec<Straggler>) {
+    pub(crate) fn settle(&self, census: &impl Census) {
         let mut book = self.book.lock();
         let Some(drain) = book.pending() else { return };
         self.gate.shut();
-        drain.make_report(census, left);
+        drain.make_report(census, |drain, ended| drain.who_is_left(census, &self.gate, ended));
         drop(book);
         self.publish();
     }
@@ -192,15 +199,50 @@ impl Ledger {
         self.reported.call();
     }
 
-    /// The deadline has come: nobody may come in any more. False if the report is there.
+    /// The deadline has come: nobody may come in any more, and the sweeper is `present`. False if the report is there, or the runtime is
+    /// being shut down: whoever closes up may have looked already who is present.
     #[must_use]
-    pub(crate) fn expire(&self, phase: &PhaseWord) -> bool {
+    pub(crate) fn expire(&self, phase: &PhaseWord, present: impl FnOnce()) -> bool {
         let mut book = self.book.lock();
-        let Some(drain) = book.pending() else { return false };
+        let closing = book.closing;
+        let Some(drain) = book.pending().filter(|_| !closing) else { return false };
         drain.overdue = true;
         self.gate.shut();
         phase.advance(Phase::Overdue);
+        present();
         true
+    }
+
+    /// Whether a drain is under way, and no shutdown has begun; then the caller is `present`.
+    #[must_use]
+    pub(crate) fn is_open_drain(&self, present: impl FnOnce()) -> bool {
+        let mut book = self.book.lock();
+        let open = !book.closing && book.pending().is_some();
+        if open {
+            present();
+        }
+        open
+    }
+
+    /// Something has been queued where the sweeper may have looked already; the task of this id, if it is one that may be excused.
+    #[cold]
+    pub(crate) fn call_sweeper(&self, id: Option<Id>) {
+        let mut book = self.book.lock();
+        let Some(drain) = book.pending() else { return };
+        if drain.overdue && !id.is_some_and(|id| drain.is_excused(id)) {
+            book.sweeper_called = true;
+            drop(book);
+            self.changed.notify_all();
+        }
+    }
+
+    /// The sweeper waits until it is called. False if it is not needed any more: the report is there, or the runtime is being shut down.
+    #[must_use]
+    pub(crate) fn wait_for_call(&self) -> bool {
+        let mut book = self.book.lock();
+        let over = |book: &mut Book| book.closing || book.pending().is_none();
+        wait_for(&self.changed, &mut book, None, |book| book.sweeper_called || over(book));
+        !over(&mut book) && std::mem::take(&mut book.sweeper_called)
     }
 
     /// The runtime is being shut down: nobody may come in any more.
@@ -213,7 +255,7 @@ impl Ledger {
     /// The runtime has been shut down, and no task lives: a drain that has not ended ends now.
     pub(crate) fn closed(&self, census: &impl Census) {
         self.book.lock().closed = true;
-        self.settle(census, Vec::new());
+        self.settle(census);
     }
 
     /// Excuses a task for as long as it holds the answered place. Nobody is excused after the deadline, or the report.
@@ -250,11 +292,25 @@ impl Ledger {
         }
     }
 
-    /// A task is cancelled because it is late.
-    pub(crate) fn note_late(&self, straggler: Straggler) {
-        if let Some(drain) = self.book.lock().pending() {
-            drain.late.push(straggler);
+    /// Those who may go on after the deadline, which has come. Nobody is excused any more; who is accused is told.
+    pub(crate) fn spared(&self) -> Vec<Id> {
+        let book = self.book.lock();
+        book.drain.as_ref().map_or_else(Vec::new, |drain| match drain.report {
+            None => drain.excused(),
+            Some(_) => drain.spared.clone(),
+        })
+    }
+
+    /// A task has been dropped unfinished, and `count` counts its end: by what the report says it is a straggler and has ended, or neither.
+    pub(crate) fn end_unfinished(&self, straggler: Straggler, count: impl FnOnce()) {
+        let mut book = self.book.lock();
+        let closing = book.closing;
+        if let Some(drain) = book.pending() {
+            if drain.overdue || closing {
+                drain.late.push(straggler);
+            }
         }
+        count();
     }
 
     /// The caller is to keep the deadline, if it can; else it says so by [`Ledger::resign`].
@@ -310,17 +366,28 @@ impl Book {
 }
 
 impl Begun {
-    fn make_report(&mut self, census: &impl Census, left: Vec<Straggler>) {
+    /// `left` answers who is left, and how many have no name, when so many have ended.
+    fn make_report(&mut self, census: &impl Census, left: impl FnOnce(&Begun, u64) -> (Vec<Straggler>, u64)) {
         self.spared = self.excused();
+        let ends = census.ends();
+        let (left, unnamed) = left(self, ends.sum());
         let mut stragglers = std::mem::take(&mut self.late);
-        for straggler in left {
-            let known = stragglers.iter().any(|other| other.id == straggler.id) || self.spared.contains(&straggler.id);
-            if !known {
-                stragglers.push(straggler);
-            }
-        }
-        let Ends { completed, panicked, cancelled } = census.ends() - self.base;
+        stragglers.extend(left);
+        let Ends { completed, panicked, cancelled } = ends - self.base;
         let elapsed = self.at.elapsed();
-        self.report = Some(DrainReport { completed, panicked, cancelled, stragglers, elapsed });
+        self.report = Some(DrainReport { completed, panicked, cancelled, stragglers, unnamed, elapsed });
+    }
+
+    /// Those who are left and not spared; and how many of those who have come in are neither among them nor among the ended.
+    fn who_is_left(&self, census: &impl Census, gate: &Gate, ended: u64) -> (Vec<Straggler>, u64) {
+        let mut left = census.left();
+        left.sort_by_key(|straggler| straggler.id);
+        left.dedup_by_key(|straggler| straggler.id);
+        // What has been dropped, and counted, may still look as if it were being dropped.
+        let late: BTreeSet<Id> = self.late.iter().map(|straggler| straggler.id).collect();
+        left.retain(|straggler| self.spared.binary_search(&straggler.id).is_err() && !late.contains(&straggler.id));
+        let known = ended + (self.spared.len() + left.len()) as u64;
+        let unnamed = (census.started() + gate.entered().count()).saturating_sub(known);
+        (left, unnamed)
     }
 }

@@ -30,6 +30,7 @@ use crate::sync::{Arc, CachePadded};
 use crate::timer::{Keeper, TimerWheel};
 
 pub(crate) use attendance::Attendance;
+use census::Polling;
 #[cfg(test)]
 pub(crate) use custody::{Heirs, bequeath};
 pub(crate) use drivers::Drivers;
@@ -80,6 +81,8 @@ pub(crate) struct Pool {
     pub(crate) drivers: Drivers,
     /// Who has come in and who has left, and the drain's report.
     pub(crate) ledger: Ledger,
+    /// The task that the sweeper drops, if it does.
+    pub(crate) sweeping: Polling,
     pub(crate) settings: Settings,
 }
 
@@ -146,6 +149,7 @@ impl Pool {
             attendance: Attendance::new(),
             drivers: Drivers::default(),
             ledger: Ledger::new(),
+            sweeping: Polling::new(),
             settings,
         });
         pool.furnish(pool.settings.workers);
@@ -188,8 +192,10 @@ impl Pool {
     #[cold]
     pub(crate) fn push_outside(&self, runnable: Runnable) {
         let pool = self.keep();
+        let id = runnable.header().id();
         pool.global.push_woken(runnable);
         pool.notify();
+        pool.mind_deadline(Some(id));
     }
 
     /// Work has been published: wakes somebody for it, unless somebody searches. The full handshake.

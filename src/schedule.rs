@@ -9,7 +9,6 @@ use std::panic::Location;
 use crate::cell::{self, End, Header, JoinHandle, LiveSet, Runnable, Schedule};
 use crate::context::{self, Seated};
 use crate::ledger::Who;
-use crate::phase::Phase;
 use crate::pool::{Pool, Seat};
 use crate::sync::Arc;
 
@@ -35,11 +34,12 @@ unsafe impl Schedule for Seat {
     }
 
     #[inline]
-    fn settle(&self, task: &Header, end: End) {
-        self.stats.count(end);
-        if end == End::Cancelled {
-            self.note_cancelled(task);
+    fn settle(&self, task: &Header, end: End, unfinished: bool) {
+        if unfinished {
+            return self.count_unfinished(task, end);
         }
+        self.polling.end();
+        self.stats.count(end);
     }
 }
 
@@ -82,7 +82,13 @@ pub(crate) fn admit(pool: &Arc<Pool>) -> bool {
 /// Queues a task that has been counted in.
 pub(crate) fn queue_admitted(pool: &Arc<Pool>, runnable: Runnable) {
     context::seated(|seated| match seated {
-        Some(seated) if is_in(seated, pool) => seated.push(runnable),
+        Some(seated) if is_in(seated, pool) => {
+            if pool.phase.is_running() {
+                seated.push(runnable)
+            } else {
+                seated.push_late(runnable)
+            }
+        }
         _ => push_from_outside(pool, runnable),
     });
 }
@@ -131,9 +137,13 @@ fn push_from_outside(pool: &Arc<Pool>, runnable: Runnable) {
     match pool.global.push_new(runnable) {
         Ok(()) => {
             pool.notify();
+            pool.mind_deadline(None);
         }
         // The runtime has begun to shut down in between.
-        Err(refused) => pool.end_stray(refused.cancel()),
+        Err(refused) => {
+            pool.cancel_stray(refused);
+            pool.leave_stray();
+        }
     }
 }
 
@@ -158,12 +168,17 @@ impl Seated<'_> {
     /// The runtime drains, or is being shut down.
     #[cold]
     fn push_new_late(&self, runnable: Runnable) {
-        if self.pool.phase.load() < Phase::Cancelling {
-            return if pass(self.pool) { self.push(runnable) } else { refuse(self.pool, runnable) };
-        }
-        // A destructor spawns in a seat that is being cleared: not dropped here, on its stack, but with the others.
-        self.seat.stats.spawned.add(1);
+        if pass(self.pool) { self.push_late(runnable) } else { refuse(self.pool, runnable) }
+    }
+
+    /// Queues a task that this thread has spawned and that has passed the gate.
+    #[cold]
+    fn push_late(&self, runnable: Runnable) {
         self.push(runnable);
+        // The deadline may have come in between, and this poll may not return.
+        if self.pool.ledger.gate.is_sealed() {
+            self.pool.ledger.call_sweeper(None);
+        }
     }
 
     /// Queues a task that this thread has woken or spawned: it runs next.

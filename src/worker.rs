@@ -127,7 +127,7 @@ impl<'a> Worker<'a> {
             // why it came. It is asked for here only, so that the poll path has no Acquire.
             self.pool.tick.load(Ordering::Acquire);
             if !self.pool.phase.is_running() {
-                if let Some(step) = self.heed(tick) {
+                if let Some(step) = self.heed(tick, due) {
                     return step;
                 }
             }
@@ -192,6 +192,8 @@ impl<'a> Worker<'a> {
         if waiting == 0 {
             return Chain::new();
         }
+        // After the drain's deadline one at a time: each may be the one whose destructor does not return.
+        let most = if self.local.overdue.get() { most.min(1) } else { most };
         self.pool.global.take(&self.local.rota, (waiting / self.pool.workers() + 1).min(most))
     }
 

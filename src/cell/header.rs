@@ -34,6 +34,9 @@ pub(crate) struct Header {
     tracked: Tracked,
 }
 
+/// Counts how a task ends, before anybody can see it. It runs no user code.
+pub(super) type Settle<'a> = dyn Fn(&Header, End) + 'a;
+
 /// What depends on the future's type.
 pub(super) struct Vtable {
     /// Polls the future, or drops it if the task is cancelled. Arguments: the cell, the home.
@@ -42,12 +45,12 @@ pub(super) struct Vtable {
     ///
     /// The caller gives up a `Runnable` of the cell.
     pub(super) poll: unsafe fn(NonNull<Header>, *mut ()) -> Ran,
-    /// Drops the future and ends the task as cancelled.
+    /// Drops the future and ends the task as cancelled. The last argument counts the end.
     ///
     /// # Safety
     ///
     /// The caller gives up a `Runnable` of the cell.
-    pub(super) cancel: unsafe fn(NonNull<Header>) -> End,
+    pub(super) cancel: unsafe fn(NonNull<Header>, &Settle<'_>),
     /// Hands a `Runnable` to the home.
     ///
     /// # Safety

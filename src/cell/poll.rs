@@ -4,10 +4,11 @@ use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::ptr::{NonNull, null_mut};
+use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
 use super::error::{cancelled, panicked};
+use super::header::Settle;
 use super::state::{Complete, Start, Suspend};
 use super::{End, Header, JoinError, Ran, Runnable, Schedule, waker};
 use crate::memory;
@@ -49,8 +50,10 @@ pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>, home:
     let filed = match cell.header.state.start() {
         Start::Poll { filed } => filed,
         Start::Cancel { filed } => {
+            // SAFETY: the caller polls in this home, whose kind the vtable knows.
+            let settle = |task: &Header, how| unsafe { &*home.cast::<S>() }.settle(task, how, true);
             // SAFETY: we are the poller.
-            let _ = unsafe { drop_future_and_end::<F, S>(header, filed, home) };
+            unsafe { drop_future_and_end::<F, S>(header, filed, &settle) };
             return Ran::Ended;
         }
     };
@@ -72,23 +75,25 @@ pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>, home:
             unsafe { Pin::new_unchecked(future) }.poll(&mut cx)
         }))
     });
-    let _ = match polled {
+    let output = match polled {
         // SAFETY: we are the poller.
         Ok(Poll::Pending) => return unsafe { suspend::<S>(header, filed) },
-        // SAFETY: as above; the future is finished.
-        Ok(Poll::Ready(output)) => unsafe { end::<F, S>(header, filed, home, Ok(output)) },
-        // SAFETY: as above.
-        Err(payload) => unsafe { end::<F, S>(header, filed, home, Err(panicked(cell.header.id, payload))) },
+        Ok(Poll::Ready(output)) => Ok(output),
+        Err(payload) => Err(panicked(cell.header.id, payload)),
     };
+    // SAFETY: as at `begin` above.
+    let settle = |task: &Header, how| unsafe { &*home.cast::<S>() }.settle(task, how, false);
+    // SAFETY: we are the poller, and the future is finished.
+    unsafe { end::<F, S>(header, filed, settle, output) };
     Ran::Ended
 }
 
 /// See [`Vtable::cancel`](super::header::Vtable).
-pub(super) unsafe fn cancel<F: Future, S: Schedule>(header: NonNull<Header>) -> End {
+pub(super) unsafe fn cancel<F: Future, S: Schedule>(header: NonNull<Header>, settle: &Settle<'_>) {
     // SAFETY: the `Runnable` keeps the cell alive, and this function stands in the vtable of a `Cell<F>`.
     let (Start::Poll { filed } | Start::Cancel { filed }) = unsafe { cell::<F>(header) }.header.state.start();
     // SAFETY: we are the poller.
-    unsafe { drop_future_and_end::<F, S>(header, filed, null_mut()) }
+    unsafe { drop_future_and_end::<F, S>(header, filed, settle) };
 }
 
 /// See [`Vtable::schedule`](super::header::Vtable).
@@ -140,21 +145,26 @@ unsafe fn suspend<S: Schedule>(header: NonNull<Header>, filed: bool) -> Ran {
 ///
 /// # Safety
 ///
-/// The caller is the poller of a `Cell<F>` whose homes are of type `S`; `counts` is null or a live one.
-unsafe fn drop_future_and_end<F: Future, S: Schedule>(header: NonNull<Header>, filed: bool, counts: *mut ()) -> End {
+/// The caller is the poller of a `Cell<F>` whose homes are of type `S`.
+unsafe fn drop_future_and_end<F: Future, S: Schedule>(header: NonNull<Header>, filed: bool, settle: &Settle<'_>) {
     // SAFETY: RUNNING keeps the cell alive.
     let id = unsafe { header.as_ref() }.id;
     // SAFETY: handed on from the caller.
-    unsafe { end::<F, S>(header, filed, counts, Err(cancelled(id))) }
+    unsafe { end::<F, S>(header, filed, settle, Err(cancelled(id))) };
 }
 
-/// Drops the future, has `counts` count the end if it is not null, stores the output for whoever wants it, and ends the task.
+/// Drops the future, stores the output for whoever wants it, has `settle` count the end, and ends the task.
 ///
 /// # Safety
 ///
-/// The caller is the poller of a `Cell<F>` whose homes are of type `S`; `counts` is null or a live one. It does not touch the
-/// task afterwards.
-unsafe fn end<F: Future, S: Schedule>(header: NonNull<Header>, filed: bool, counts: *mut (), output: Output<F>) -> End {
+/// The caller is the poller of a `Cell<F>` whose homes are of type `S`. It does not touch the task afterwards.
+#[inline]
+unsafe fn end<F: Future, S: Schedule>(
+    header: NonNull<Header>,
+    filed: bool,
+    settle: impl FnOnce(&Header, End),
+    output: Output<F>,
+) {
     // SAFETY: RUNNING keeps the cell alive until `complete`.
     let cell = unsafe { cell::<F>(header) };
     let dropped = catch_unwind(AssertUnwindSafe(|| {
@@ -188,13 +198,9 @@ unsafe fn end<F: Future, S: Schedule>(header: NonNull<Header>, filed: bool, coun
     } else {
         contained("the destructor of an output", move || drop(output));
     }
-    // SAFETY: handed on from the caller.
-    if let Some(home) = unsafe { counts.cast::<S>().as_ref() } {
-        home.settle(&cell.header, how);
-    }
+    settle(&cell.header, how);
     // SAFETY: handed on from the caller; the future is gone.
     unsafe { complete::<F>(header, &mut stored) };
-    how
 }
 
 /// # Safety

@@ -44,14 +44,15 @@ impl Runnable {
         unsafe { poll(header, (&raw const *home).cast_mut().cast()) }
     }
 
-    /// Drops the future, and ends the task as cancelled; or by a panic, if the destructor panics. The caller counts it.
+    /// Drops the future, and ends the task as cancelled; or by a panic, if the destructor panics. `settle` counts it, before anybody can see the
+    /// end.
     #[cold]
-    pub(crate) fn cancel(self) -> End {
+    pub(crate) fn cancel(self, settle: &dyn Fn(&Header, End)) {
         let header = self.into_raw();
         // SAFETY: a `Runnable` keeps the cell alive.
         let cancel = unsafe { header.as_ref() }.vtable.cancel;
         // SAFETY: we give up our `Runnable`.
-        unsafe { cancel(header) }
+        unsafe { cancel(header, settle) };
     }
 
     /// Files a task that has not been queued yet, and stays filed in `home` until it ends.
@@ -107,7 +108,7 @@ impl Drop for Runnable {
         // SAFETY: a `Runnable` keeps the cell alive.
         let cancel = unsafe { self.0.as_ref() }.vtable.cancel;
         // SAFETY: we give up our `Runnable`.
-        let _ = unsafe { cancel(self.0) };
+        unsafe { cancel(self.0, &|_, _| {}) };
     }
 }
 

@@ -83,6 +83,15 @@ impl Gate {
         self.entered.fetch_or(SEALED | CLOSED, Ordering::AcqRel);
     }
 
+    /// Whether nobody may come in any more. Asked by whoever has been let in and has queued his task: if he does not see the seal, then
+    /// who seals the gate sees the task.
+    #[must_use]
+    pub(crate) fn is_sealed(&self) -> bool {
+        // A read-modify-write of the same value: it takes its place in the order of all changes to the word.
+        // Ordering: Release — the task has been queued; Acquire — pairs with the Release in `shut`.
+        self.entered.fetch_or(0, Ordering::AcqRel) & SEALED != 0
+    }
+
     /// Who has come in.
     pub(crate) fn entered(&self) -> Entered {
         // Ordering: Acquire — pairs with the Release in `enter`.

@@ -22,6 +22,10 @@ pub struct DrainReport {
     pub cancelled: u64,
     /// What had not ended by itself at the deadline.
     pub stragglers: Vec<Straggler>,
+    /// How many more there are of these whose names nobody knows: a thread that had begun to spawn them, or had them in its hands on their
+    /// way from one queue to another, has stood still from before the deadline to the report; or they ended in that very moment. Zero but
+    /// for that.
+    pub unnamed: u64,
     /// From the call of `drain` to the report.
     pub elapsed: Duration,
 }
@@ -55,10 +59,13 @@ impl fmt::Display for Straggler {
 
 impl fmt::Display for DrainReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let DrainReport { completed, panicked, cancelled, stragglers, elapsed } = self;
+        let DrainReport { completed, panicked, cancelled, stragglers, unnamed, elapsed } = self;
         write!(f, "drained in {elapsed:?}: {completed} completed, {panicked} panicked, {cancelled} cancelled")?;
         for (index, straggler) in stragglers.iter().enumerate() {
             write!(f, "{}{straggler}", if index == 0 { "; late: " } else { ", " })?;
+        }
+        if *unnamed > 0 {
+            write!(f, "; and {unnamed} whose names are not known")?;
         }
         Ok(())
     }

@@ -99,7 +99,7 @@ unsafe impl Schedule for Jobs {
         &self.live
     }
 
-    fn settle(&self, _: &Header, end: End) {
+    fn settle(&self, _: &Header, end: End, _: bool) {
         self.tally.count(end);
     }
 }

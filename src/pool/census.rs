@@ -34,7 +34,7 @@ impl Polling {
     /// It is over.
     #[inline]
     pub(crate) fn end(&self) {
-        // Ordering: Relaxed — published by the next `begin`.
+        // Ordering: Relaxed — published by the next `begin`, or by the count of the task's end.
         self.id.store(0, Ordering::Relaxed);
     }
 
@@ -61,11 +61,12 @@ impl Stats {
             End::Panicked => &self.panicked,
             End::Cancelled => &self.cancelled,
         };
-        counter.add(1);
+        // So that who sees the end does not see the task in a poll any more.
+        counter.publish(1);
     }
 
     fn ends(&self) -> Ends {
-        Ends { completed: self.completed.get(), panicked: self.panicked.get(), cancelled: self.cancelled.get() }
+        Ends { completed: self.completed.read(), panicked: self.panicked.read(), cancelled: self.cancelled.read() }
     }
 }
 
@@ -84,6 +85,15 @@ impl Census for Pool {
 
     fn ends(&self) -> Ends {
         self.tasks_ended() + self.ledger.jobs.tally.get()
+    }
+
+    fn left(&self) -> Vec<Straggler> {
+        let filed = self.seats.iter().map(|seat| &*seat.live).chain([&self.ledger.jobs.live]);
+        let polled = self.seats.iter().map(|seat| &*seat.polling).chain([&self.sweeping]);
+        let seen = filed.flat_map(|live| live.all()).chain(polled.filter_map(Polling::get));
+        let mut left: Vec<_> = seen.map(|(id, location)| Straggler::new(id, location)).collect();
+        self.global.each(|task| left.push(Straggler::new(task.id(), task.location())));
+        left
     }
 }
 
@@ -120,27 +130,32 @@ impl Pool {
         }
     }
 
-    /// A task that was counted in by the gate has been ended by a thread without a seat.
-    pub(crate) fn end_stray(&self, end: End) {
-        self.ledger.strays.count(end);
+    /// Something has been queued from outside, and the handshake made since: whoever has gathered before may not have seen it. It is the task
+    /// of this id, if it is one that may be excused.
+    #[inline]
+    pub(crate) fn mind_deadline(&self, id: Option<Id>) {
+        if !self.phase.is_running() && self.phase.load() == Phase::Overdue {
+            self.ledger.call_sweeper(id);
+        }
+    }
+
+    /// Cancels a task on a thread without a seat, because the drain's deadline, or the shutdown, has come. [`Pool::leave_stray`] follows.
+    pub(crate) fn cancel_stray(&self, runnable: Runnable) {
+        self.cancel_late(runnable, &|end| self.ledger.strays.count(end));
+    }
+
+    /// A task, or job, that has been ended by a thread without a seat is counted out.
+    pub(crate) fn leave_stray(&self) {
         if self.ledger.gate.leave() {
             self.look();
         }
     }
 
-    /// Cancels a task because the drain's deadline, or the shutdown, has come. The caller, who sits in no seat, counts it.
-    pub(crate) fn cancel_late(&self, runnable: Runnable) -> End {
-        let header = runnable.header();
-        self.ledger.note_late(Straggler::new(header.id(), header.location()));
-        runnable.cancel()
-    }
-
-    /// All tasks and jobs that still can be seen and are not excused.
-    pub(crate) fn stragglers(&self) -> Vec<Straggler> {
-        let filed = self.seats.iter().map(|seat| &*seat.live).chain([&self.ledger.jobs.live]);
-        let polled = self.seats.iter().filter_map(|seat| seat.polling.get());
-        let all = filed.flat_map(|live| live.all()).chain(polled);
-        all.map(|(id, location)| Straggler::new(id, location)).collect()
+    /// Cancels a task because the drain's deadline, or the shutdown, has come; `count` counts its end.
+    pub(crate) fn cancel_late(&self, runnable: Runnable, count: &dyn Fn(End)) {
+        runnable.cancel(&|task, end| {
+            self.ledger.end_unfinished(Straggler::new(task.id(), task.location()), || count(end));
+        });
     }
 }
 
@@ -148,20 +163,20 @@ impl Seat {
     /// Cancels a task because the drain's deadline, or the shutdown, has come. The caller sits here.
     pub(crate) fn end_late(&self, runnable: Runnable) {
         self.polling.begin(runnable.header());
-        let end = self.pool().cancel_late(runnable);
-        self.stats.count(end);
+        self.pool().cancel_late(runnable, &|end| self.stats.count(end));
         self.stats.ended.publish(1);
         self.polling.end();
     }
 
-    /// A task has been cancelled where it would have been polled: after the deadline it is late. It was asked to end while it was in a queue,
+    /// A task has been dropped where it would have been polled: after the deadline it is late. It was asked to end while it was in a queue,
     /// or in a poll, and its worker has not looked at it as one that is overdue.
     #[cold]
-    pub(crate) fn note_cancelled(&self, task: &Header) {
+    pub(crate) fn count_unfinished(&self, task: &Header, end: End) {
         let pool = self.pool();
-        if pool.phase.load() >= Phase::Overdue {
-            pool.ledger.note_late(Straggler::new(task.id(), task.location()));
+        if pool.phase.load() < Phase::Overdue {
+            return self.stats.count(end);
         }
+        pool.ledger.end_unfinished(Straggler::new(task.id(), task.location()), || self.stats.count(end));
     }
 
     /// Whether the seat's worker knows that the runtime drains.

@@ -81,8 +81,10 @@ impl Seat {
     /// Gives the seat back.
     pub(crate) fn return_lease(&self, local: Box<Local>) {
         *self.lease.lock() = Some(local);
-        // The last to end here need not have been polled to the worker's next rest.
+        // The last to end here need not have been polled to the worker's next rest. What has been left here after the deadline may have nobody
+        // to take it; whoever gathers looks first whether the seat is vacant, under the same lock: he sees it, or we see the phase.
         self.pool().look_if_draining();
+        self.pool().mind_deadline(None);
     }
 
     /// Whether nobody sits here.

@@ -59,6 +59,18 @@ impl Chain {
         Some(runnable)
     }
 
+    /// Shows every task.
+    pub(crate) fn each(&self, mut see: impl FnMut(&Header)) {
+        let mut next = self.ends.map(|(first, _)| first);
+        while let Some(task) = next {
+            // SAFETY: by the invariant, the chain owns this runnable; it is given back at once.
+            let runnable = unsafe { Runnable::from_raw(task) };
+            see(runnable.header());
+            next = runnable.queue_next();
+            let _ = runnable.into_raw();
+        }
+    }
+
     /// Takes the first `count`, or all if there are fewer.
     pub(crate) fn split(&mut self, count: usize) -> Chain {
         if count >= self.len {

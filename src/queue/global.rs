@@ -1,7 +1,7 @@
 //! The queue that all workers share.
 
 use super::{Chain, Lane, Rota};
-use crate::cell::Runnable;
+use crate::cell::{Header, Runnable};
 use crate::stripe::Stripe;
 
 /// A closable queue in lanes, each of them first-in-first-out. See [the queues' page](super).
@@ -75,6 +75,12 @@ impl GlobalQueue {
     /// Takes `count`, or all if there are fewer; from the lanes whose turn it is by `rota`.
     pub(crate) fn take(&self, rota: &Rota, count: usize) -> Chain {
         if self.others.is_empty() { self.first.take(count) } else { rota.take(self, count) }
+    }
+
+    /// Shows every task that waits here. No user code runs in `see`.
+    pub(crate) fn each(&self, mut see: impl FnMut(&Header)) {
+        self.first.each(&mut see);
+        self.others.iter().for_each(|lane| lane.each(&mut see));
     }
 
     /// Refuses new tasks from now on, in every lane.

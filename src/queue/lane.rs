@@ -1,7 +1,7 @@
 //! One of the parts of the global queue.
 
 use super::Chain;
-use crate::cell::Runnable;
+use crate::cell::{Header, Runnable};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{CachePadded, Mutex};
 
@@ -73,6 +73,11 @@ impl Lane {
         let front = line.chain.split(count);
         self.publish(&line);
         front
+    }
+
+    /// Shows every task that waits here, under the lock: no user code runs in `see`.
+    pub(super) fn each(&self, see: impl FnMut(&Header)) {
+        self.line.lock().chain.each(see);
     }
 
     /// Refuses new tasks from now on.

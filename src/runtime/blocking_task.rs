@@ -44,27 +44,19 @@ impl Job for BlockingJob {
         let BlockingJob { runnable, pool } = *self;
         {
             let _stay = context::enter(Arc::clone(&pool));
-            let _job = context::job(&pool);
+            let _job = context::job(&pool, runnable.header());
             let outer = context::set_task(Some(runnable.header().into()));
             let _ = runnable.run(&pool.ledger.jobs);
             context::set_task(outer);
         }
-        leave(&pool);
+        pool.leave_stray();
     }
 
     fn cancel(self: Box<Self>) {
         let BlockingJob { runnable, pool } = *self;
         // Dropping the future drops the function, and the handle resolves as cancelled.
-        let end = pool.cancel_late(runnable);
-        pool.ledger.jobs.tally.count(end);
-        leave(&pool);
-    }
-}
-
-/// A job has ended.
-fn leave(pool: &Pool) {
-    if pool.ledger.gate.leave() {
-        pool.look();
+        pool.cancel_late(runnable, &|end| pool.ledger.jobs.tally.count(end));
+        pool.leave_stray();
     }
 }
 
@@ -90,5 +82,7 @@ where
         }
         refused.job.cancel();
     }
+    // The queue's lock lies in between: the sweeper has found the job, or its deadline is seen here.
+    pool.mind_deadline(None);
     handle
 }

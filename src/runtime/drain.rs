@@ -16,7 +16,7 @@ use crate::{context, drain};
 /// report; or drop it: the drain goes on.
 ///
 /// A task that has polled it is excused: the drain does not wait for that task until it drops the `Drain`, and does not cancel it. The
-/// same goes for a blocking job that waits for it. Nobody is excused who polls it for the first time after the deadline.
+/// same goes for a blocking job that waits for it, by [`Drain::wait`] or in a `block_on`. Nobody is excused who polls it for the first time after the deadline.
 ///
 /// # Cancel safety
 ///
@@ -27,13 +27,11 @@ pub struct Drain {
     listens: Option<usize>,
     /// The place of the task that is excused because of this.
     excuse: Option<usize>,
-    /// A thread waits for it: whoever is excused stays so.
-    waited_for: bool,
 }
 
 impl Drain {
     pub(super) fn new(pool: &Arc<Pool>) -> Drain {
-        Drain { pool: Arc::clone(pool), listens: None, excuse: None, waited_for: false }
+        Drain { pool: Arc::clone(pool), listens: None, excuse: None }
     }
 
     /// Waits for the report on this thread.
@@ -45,13 +43,11 @@ impl Drain {
     ///
     /// If this thread is polling a future: it would block the worker. `.await` it there.
     #[track_caller]
-    pub fn wait(mut self) -> DrainReport {
+    pub fn wait(self) -> DrainReport {
         assert!(
             !context::is_polling(),
             "Drain::wait was called from inside of async code, where it would block the worker: `.await` the drain instead"
         );
-        self.enlist();
-        self.waited_for = true;
         let pool = Arc::clone(&self.pool);
         let keep = if pool.settings.current_thread { Keep::Driving } else { Keep::Open };
         block_on::block_on(&pool, self, keep)
@@ -86,9 +82,7 @@ impl Future for Drain {
     type Output = DrainReport;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<DrainReport> {
-        if !self.waited_for {
-            self.enlist();
-        }
+        self.enlist();
         drain::keep_deadline(&self.pool);
         let this = &mut *self;
         if this.pool.ledger.reported.enrol(&mut this.listens, cx.waker()) {

@@ -10,13 +10,17 @@ use crate::queue::Chain;
 impl Worker<'_> {
     /// A look around in a phase other than Running. Answers what has been done instead of it, if anything.
     #[cold]
-    pub(super) fn heed(&self, tick: u32) -> Option<Step> {
+    pub(super) fn heed(&self, tick: u32, due: Due) -> Option<Step> {
         match self.pool.phase.load() {
             Phase::Running => None,
-            Phase::Draining | Phase::Drained => {
-                self.hear();
+            Phase::Draining => {
+                // Not at the news alone: an excused task may keep the worker from ever coming to rest.
+                if self.seat.hear() || due == Due::Checkpoint {
+                    self.pool.look();
+                }
                 None
             }
+            Phase::Drained => None,
             Phase::Overdue => {
                 // Every step is one of these from now on: nothing is polled that has not been looked at.
                 self.local.tick.set(tick.wrapping_sub(1));
@@ -43,22 +47,29 @@ impl Worker<'_> {
         }
     }
 
-    fn hear(&self) {
+    /// True at the first time after the deadline.
+    fn hear_overdue(&self) -> bool {
         if self.seat.hear() {
             self.pool.look();
         }
-    }
-
-    /// True at the first time after the deadline.
-    fn hear_overdue(&self) -> bool {
-        self.hear();
         !self.local.overdue.replace(true)
     }
 
-    /// Cancels what is filed here: also a task that was in its first poll when the deadline came, and has been filed since.
+    /// Asks to end what is filed here, also a task that was in its first poll when the deadline came, and has been filed since. It goes with all
+    /// that waits here to where everybody reaches it: what we take next may keep us for good.
     fn cancel_own(&self) {
-        let idle = self.seat.live.cancel_all_but(|id| self.pool.ledger.is_spared(id));
-        idle.into_iter().for_each(|runnable| self.seated().push_back(runnable));
+        let mut chain = Chain::new();
+        if let Some(runnable) = self.seat.lifo.pop() {
+            chain.push(runnable);
+        }
+        chain.append(self.local.ring.shed(0));
+        let spared = self.pool.ledger.spared();
+        let idle = self.seat.live.cancel_all_but(|id| spared.binary_search(&id).is_ok());
+        idle.into_iter().for_each(|runnable| chain.push(runnable));
+        if !chain.is_empty() {
+            self.pool.global.push_chain(chain);
+            self.seated().notify();
+        }
     }
 
     /// Ends what is late of that which a leaver would leave to the others: they may all be stuck, and the sweeper gone.
@@ -79,6 +90,9 @@ impl Worker<'_> {
 
     fn work_overdue(&self) -> Step {
         let due = self.local.due();
+        if due == Due::Checkpoint {
+            self.pool.look();
+        }
         let found = if due == Due::Nothing { None } else { self.look_around(due) };
         budget::refill();
         match found.or_else(|| self.next()) {
@@ -104,6 +118,7 @@ impl Worker<'_> {
         if self.pool.ledger.is_spared(runnable.header().id()) {
             return self.poll(runnable);
         }
+        self.local.count_poll();
         self.seat.end_late(runnable);
     }
 }
