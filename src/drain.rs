@@ -9,6 +9,9 @@ use crate::queue::{Chain, Ring, Rota};
 use crate::sync::{Arc, thread};
 use crate::{context, threads};
 
+/// In the place of a seat's number, when a test is asked whether it refuses a thread.
+const NO_SEAT: usize = usize::MAX;
+
 /// Begins to drain a pool, unless that has been done.
 pub(crate) fn begin(pool: &Arc<Pool>, deadline: Duration) {
     let deadline = Instant::now().checked_add(deadline);
@@ -39,6 +42,9 @@ pub(crate) fn keep_deadline(pool: &Arc<Pool>) {
 }
 
 fn start(pool: &Arc<Pool>, name: &str, main: fn(&Arc<Pool>)) -> std::io::Result<()> {
+    if let Some(error) = pool.settings.refuse_thread.as_ref().and_then(|refuse| refuse(NO_SEAT)) {
+        return Err(error);
+    }
     let pool = Arc::clone(pool);
     thread::Builder::new().name(name.to_owned()).spawn(move || main(&pool)).map(drop)
 }

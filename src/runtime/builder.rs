@@ -346,7 +346,8 @@ impl Builder {
         self
     }
 
-    /// Refuses the threads of workers in the operating system's place, where `refuse` answers an error for the seat; for the tests of
+    /// Refuses threads in the operating system's place, where `refuse` answers an error for the worker's seat, or for `usize::MAX`, which
+    /// stands for a thread that a drain needs; for the tests of
     /// what happens then.
     #[doc(hidden)]
     pub fn refuse_worker(

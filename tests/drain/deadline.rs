@@ -1,0 +1,307 @@
+//! At the deadline.
+
+use std::future::pending;
+use std::panic::Location;
+use std::task::Poll;
+use std::time::Duration;
+
+use heist::runtime::{Builder, Handle, RuntimeFlavor};
+use heist::task::JoinHandle;
+
+use crate::kit::{Count, Door, OnDrop, each, join, poll_once, workers, yield_now};
+use crate::rig::{LONG, Stay, counts, guarded, hasty, idle, settle, stubborn, until};
+
+#[test]
+fn stragglers_are_cancelled_and_named() {
+    each(|runtime| {
+        let dropped = Count::new();
+        let mut tasks = Vec::new();
+        for _ in 0..5 {
+            let guard = dropped.on_drop();
+            tasks.push(runtime.spawn(async move {
+                let _guard = guard;
+                pending::<()>().await;
+            }));
+        }
+        let idle = (Location::caller().file(), line!() - 5);
+        for _ in 0..5 {
+            let guard = dropped.on_drop();
+            tasks.push(runtime.spawn(async move {
+                let _guard = guard;
+                loop {
+                    yield_now().await;
+                }
+            }));
+        }
+        let busy = (Location::caller().file(), line!() - 7);
+        settle(runtime);
+        let report = runtime.drain(Duration::ZERO).wait();
+        assert_eq!(dropped.get(), 10, "destructors run before the report");
+        assert!(tasks.iter().all(JoinHandle::is_finished));
+        assert_eq!(counts(&report), [0, 0, 10, 10]);
+        let mut named: Vec<_> = report.stragglers.iter().map(|late| late.id).collect();
+        let mut ids: Vec<_> = tasks.iter().map(JoinHandle::id).collect();
+        named.sort();
+        ids.sort();
+        assert_eq!(named, ids);
+        for place in [idle, busy] {
+            let here = report.stragglers.iter().filter(|late| (late.location.file(), late.location.line()) == place);
+            assert_eq!(here.count(), 5, "{report}");
+        }
+        assert!(report.to_string().contains(file!()), "{report}");
+        assert!(tasks.into_iter().all(|task| join(task).unwrap_err().is_cancelled()));
+    });
+}
+
+#[test]
+fn queued_jobs_are_cancelled_and_running_ones_named() {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(1)
+        .shutdown_grace(Duration::from_millis(20))
+        .build()
+        .unwrap();
+    let (stay, dropped) = (Stay::default(), Count::new());
+    let stays = stay.clone();
+    let running = runtime.spawn_blocking(move || {
+        stays.stay();
+        5
+    });
+    stay.reached();
+    let queued: Vec<_> = (0..3)
+        .map(|_| {
+            let guard = dropped.on_drop();
+            runtime.spawn_blocking(move || drop(guard))
+        })
+        .collect();
+    let report = runtime.drain(Duration::ZERO).wait();
+    assert_eq!((counts(&report), dropped.get()), ([0, 0, 3, 4], 3), "{report}");
+    assert!(report.stragglers.iter().any(|late| late.id == running.id()));
+    assert!(!running.is_finished() && queued.iter().all(JoinHandle::is_finished));
+    stay.let_go();
+    assert_eq!(join(running).unwrap(), 5, "nobody can stop it");
+}
+
+/// One worker, stuck in the first poll of a task or in a later one; behind it in the ring, in the list, and in the global queue others.
+#[test]
+fn a_poll_that_does_not_return_keeps_nobody() {
+    for first_poll in [true, false] {
+        for count in [1, 2] {
+            let runtime = hasty(count);
+            let (stay, dropped) = (Stay::default(), Count::new());
+            let idle = idle(&runtime, &dropped, 5);
+            let (stays, handle, counter) = (stay.clone(), runtime.handle().clone(), dropped.clone());
+            let (ring, behind) = std::sync::mpsc::channel();
+            let guard = dropped.on_drop();
+            let line = line!() + 1;
+            let stuck = runtime.spawn(async move {
+                let _guard = guard;
+                if !first_poll {
+                    heist::time::sleep(Duration::from_millis(1)).await;
+                }
+                for _ in 0..5 {
+                    let guard = counter.on_drop();
+                    // In the worker's ring, or taken over by another worker.
+                    ring.send(handle.spawn(async move {
+                        let _guard = guard;
+                        pending::<()>().await;
+                    }))
+                    .unwrap();
+                }
+                stays.stay();
+                pending::<()>().await;
+            });
+            stay.reached();
+            let late = guarded(&runtime, &dropped, pending());
+            let report = runtime.drain(Duration::ZERO).wait();
+            assert_eq!((counts(&report), dropped.get()), ([0, 0, 11, 12], 11), "{report}");
+            let named = report.stragglers.iter().find(|late| late.id == stuck.id()).expect("the stuck one is named");
+            assert_eq!(named.location.line(), line);
+            assert!(!stuck.is_finished());
+            assert!(idle.iter().chain([&late]).all(JoinHandle::is_finished));
+            assert!(behind.iter().take(5).all(|task| task.is_finished()));
+            stay.let_go();
+            // When it does return it is dropped, also if it was in its first poll and nobody had known it.
+            assert!(join(stuck).unwrap_err().is_cancelled());
+            assert_eq!(dropped.get(), 12);
+        }
+    }
+}
+
+/// There are the workers and one thread more, and as many destructors that do not return as there are workers: whoever is left drops
+/// all the others.
+#[test]
+fn destructors_that_do_not_return_keep_only_their_own() {
+    for workers in [1, 2, 3] {
+        let runtime = hasty(workers);
+        let stays: Vec<_> = (0..workers).map(|_| Stay::default()).collect();
+        let dropped = Count::new();
+        let evil: Vec<_> = stays.iter().map(|stay| runtime.spawn(stubborn(stay))).collect();
+        let others = idle(&runtime, &dropped, 100);
+        let drain = runtime.drain(Duration::ZERO);
+        until(|| dropped.get() == 100);
+        let report = drain.wait();
+        assert_eq!(counts(&report), [0, 0, 100, 100 + workers as u64], "{report}");
+        assert!(evil.iter().all(|evil| report.stragglers.iter().any(|late| late.id == evil.id())));
+        assert!(evil.iter().all(|evil| !evil.is_finished()) && others.iter().all(JoinHandle::is_finished));
+        stays.iter().for_each(Stay::let_go);
+        evil.into_iter().chain(others).for_each(|task| assert!(join(task).unwrap_err().is_cancelled()));
+    }
+}
+
+/// Who awaits the drain goes on while destructors keep the sweeper, or a worker.
+#[test]
+fn an_excused_task_is_not_held_up_by_destructors() {
+    for _ in 0..20 {
+        let runtime = hasty(2);
+        let (stay, polls, excused) = (Stay::default(), Count::new(), Door::new());
+        let evil = runtime.spawn(stubborn(&stay));
+        let dropped = Count::new();
+        let others = idle(&runtime, &dropped, 20);
+        let (counter, opens) = (polls.clone(), excused.clone());
+        let waits = runtime.spawn(async move {
+            let mut drain = Handle::current().drain(Duration::from_millis(1));
+            loop {
+                if let Poll::Ready(report) = poll_once(&mut drain) {
+                    return report;
+                }
+                opens.open();
+                counter.add();
+                yield_now().await;
+            }
+        });
+        excused.wait();
+        stay.reached();
+        let then = polls.get();
+        until(|| polls.get() > then + 100);
+        let report = join(waits).unwrap();
+        assert_eq!(counts(&report), [0, 0, 20, 21], "{report}");
+        stay.let_go();
+        assert!(join(evil).unwrap_err().is_cancelled());
+        assert!(others.iter().all(JoinHandle::is_finished));
+    }
+}
+
+/// All threads stand still: what waits behind them in queues, never polled, is named.
+#[test]
+fn what_nobody_comes_to_is_named() {
+    let runtime = hasty(1);
+    let (poll, destructor, dropped) = (Stay::default(), Stay::default(), Count::new());
+    let (stays, handle, counter) = (poll.clone(), runtime.handle().clone(), dropped.clone());
+    let stuck = runtime.spawn(async move {
+        for _ in 0..5 {
+            let guard = counter.on_drop();
+            drop(handle.spawn(async move { drop(guard) }));
+        }
+        stays.stay();
+    });
+    poll.reached();
+    // First in the line.
+    let evil = runtime.spawn(stubborn(&destructor));
+    let queued: Vec<_> = (0..10).map(|_| guarded(&runtime, &dropped, pending())).collect();
+    let drain = runtime.drain(Duration::ZERO);
+    destructor.reached();
+    let report = drain.wait();
+    assert_eq!((counts(&report), dropped.get()), ([0, 0, 0, 17], 0), "{report}");
+    for task in queued.iter().map(JoinHandle::id).chain([stuck.id(), evil.id()]) {
+        assert!(report.stragglers.iter().any(|late| late.id == task), "{report}");
+    }
+    poll.let_go();
+    destructor.let_go();
+    join(stuck).unwrap();
+    assert!(queued.into_iter().chain([evil]).all(|task| join(task).unwrap_err().is_cancelled()));
+    until(|| dropped.get() == 15);
+}
+
+/// Whoever drops it, worker or sweeper, one that was asked to end where it waited or one that runs: it has panicked, and it is named.
+#[test]
+fn a_destructor_that_panics_has_panicked_and_is_named() {
+    for round in 0..100 {
+        let runtime = workers(1 + round % 3);
+        let tasks: Vec<_> = (0..20)
+            .map(|index| {
+                let evil = OnDrop::new(|| panic!("on purpose"));
+                runtime.spawn(async move {
+                    let _evil = evil;
+                    while index % 2 == 0 {
+                        yield_now().await;
+                    }
+                    pending::<()>().await;
+                })
+            })
+            .collect();
+        settle(&runtime);
+        let report = runtime.drain(Duration::from_micros(round as u64)).wait();
+        assert_eq!(counts(&report), [0, 20, 0, 20], "{report}");
+        assert!(tasks.into_iter().all(|task| join(task).unwrap_err().is_panic()));
+    }
+}
+
+/// Without the sweeper the workers do it all, also for tasks at home in seats that nobody sits in.
+#[test]
+fn a_sweeper_that_is_refused() {
+    let asked = Count::new();
+    let counter = asked.clone();
+    // The timekeeper is started, the sweeper is not.
+    let refuse = move |seat| {
+        (seat == usize::MAX && counter.add() == 2).then(|| std::io::Error::from(std::io::ErrorKind::WouldBlock))
+    };
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(4)
+        .max_worker_threads(4)
+        .enable_all()
+        .shutdown_grace(LONG)
+        .refuse_worker(refuse)
+        .build()
+        .unwrap();
+    let dropped = Count::new();
+    let tasks = idle(&runtime, &dropped, 100);
+    runtime.resize(1).wait().unwrap();
+    let report = runtime.drain(Duration::ZERO).wait();
+    assert_eq!((counts(&report), dropped.get(), asked.get()), ([0, 0, 100, 100], 100, 2), "{report}");
+    assert!(tasks.iter().all(JoinHandle::is_finished));
+}
+
+#[test]
+fn any_deadline_will_do() {
+    for deadline in [Duration::ZERO, Duration::from_nanos(1), Duration::from_secs(1 << 40), Duration::MAX] {
+        each(|runtime| {
+            let draining = runtime.draining();
+            drop(runtime.spawn(async move {
+                draining.await;
+                yield_now().await;
+            }));
+            settle(runtime);
+            let report = runtime.drain(deadline).wait();
+            assert_eq!(report.completed + report.cancelled, 1, "{report}");
+            assert_eq!(report.cancelled, report.stragglers.len() as u64);
+            if deadline > Duration::from_secs(1) {
+                assert_eq!(counts(&report), [1, 0, 0, 0]);
+            }
+        });
+    }
+}
+
+#[test]
+fn it_acts_without_being_polled() {
+    each(|runtime| {
+        let (ended, told) = (Count::new(), Count::new());
+        let gone = Door::new();
+        let opens = gone.clone();
+        let guard = OnDrop::new(move || opens.open());
+        let (draining, tells) = (runtime.draining(), told.clone());
+        drop(guarded(runtime, &ended, async move {
+            let _guard = guard;
+            draining.await;
+            tells.add();
+            pending::<()>().await;
+        }));
+        settle(runtime);
+        drop(runtime.drain(Duration::from_millis(5)));
+        gone.wait();
+        // On a current-thread runtime that nobody drives it is dropped nevertheless, but it cannot be told before.
+        assert!(told.get() == 0 || runtime.handle().runtime_flavor() == RuntimeFlavor::MultiThread);
+        assert_eq!(counts(&runtime.drain(LONG).wait()), [0, 0, 1, 1]);
+        assert_eq!(ended.get(), 1);
+    });
+}
