@@ -3,9 +3,12 @@
 use std::future::ready;
 
 use super::support::{Bell, Home, start};
+use crate::cell::{self, End, Runnable};
+use crate::idle::Idle;
 use crate::ledger::{Census, Ends, Ledger, Listeners, Straggler, Who};
 use crate::park::Parker;
 use crate::phase::{Phase, PhaseWord};
+use crate::queue::{GlobalQueue, LifoSlot, Rota};
 use crate::stats::Counter;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, model};
@@ -15,6 +18,8 @@ struct House {
     ledger: Ledger,
     phase: PhaseWord,
     seats: Vec<Place>,
+    /// Where tasks are filed.
+    home: Arc<Home>,
 }
 
 struct Place {
@@ -44,7 +49,7 @@ impl Census for House {
     }
 
     fn left(&self) -> Vec<Straggler> {
-        Vec::new()
+        self.home.filed().into_iter().map(|(id, location)| Straggler::new(id, location)).collect()
     }
 }
 
@@ -58,7 +63,7 @@ impl House {
             parker: Parker::new(),
         };
         let seats = std::iter::repeat_with(place).take(seats).collect();
-        Arc::new(House { ledger: Ledger::new(), phase: PhaseWord::new(), seats })
+        Arc::new(House { ledger: Ledger::new(), phase: PhaseWord::new(), seats, home: Home::new() })
     }
 
     /// What `drain` does, without a thread.
@@ -353,5 +358,165 @@ fn the_deadline_shuts_the_gate_and_loses_nobody() {
         }
         let ended = worker.join().expect("a worker");
         assert_eq!(house.completed(), ended);
+    });
+}
+
+/// A task that nobody polls.
+fn parcel() -> Runnable {
+    cell::spawn::<_, Home>(ready(()), std::panic::Location::caller()).0
+}
+
+/// deadline × a spawn onto a worker that polls for ever: who gathers finds the child, or the sweeper is called.
+#[test]
+fn what_was_let_in_is_gathered_or_the_sweeper_is_called() {
+    model(|| {
+        let (house, slot) = (House::new(0), Arc::new(LifoSlot::new()));
+        assert!(house.ledger.begin(&house.phase, &*house, None));
+        assert!(house.ledger.gate.enter(Who::Insider), "the deadline has not come");
+        let worker = {
+            let (house, slot) = (Arc::clone(&house), Arc::clone(&slot));
+            start(move || {
+                assert!(slot.push(parcel()).is_none());
+                if house.ledger.gate.is_sealed() {
+                    house.ledger.call_sweeper(None);
+                }
+            })
+        };
+        assert!(house.ledger.expire(&house.phase, || ()));
+        let gathered = slot.glimpse().and_then(|seen| slot.claim(seen));
+        worker.join().expect("a worker");
+        assert!(gathered.is_some() || house.ledger.wait_for_call());
+    });
+}
+
+/// deadline × a submit from outside, while no worker is free: the same.
+#[test]
+fn what_comes_from_outside_is_gathered_or_the_sweeper_is_called() {
+    model(|| {
+        let (house, queue, idle) = (House::new(0), Arc::new(GlobalQueue::new(1)), Arc::new(Idle::new(1)));
+        assert!(house.ledger.begin(&house.phase, &*house, None));
+        let outsider = {
+            let (house, queue, idle) = (Arc::clone(&house), Arc::clone(&queue), Arc::clone(&idle));
+            start(move || {
+                assert!(queue.push_new(parcel()).is_ok());
+                assert!(idle.handshake().is_none());
+                if house.phase.load() == Phase::Overdue {
+                    house.ledger.call_sweeper(None);
+                }
+            })
+        };
+        assert!(house.ledger.expire(&house.phase, || ()));
+        assert!(idle.handshake().is_none());
+        let gathered = queue.take(&Rota::new(0), 1).pop();
+        outsider.join().expect("an outsider");
+        assert!(gathered.is_some() || house.ledger.wait_for_call());
+    });
+}
+
+/// A sweeper that waits × a call × the shutdown: it is not left waiting, and a call that comes first is answered.
+#[test]
+fn a_sweeper_that_waits_is_called_or_told_of_the_end() {
+    model(|| {
+        let house = House::new(1);
+        house.seats[0].spawned.add(1);
+        assert!(house.drain());
+        assert!(house.ledger.expire(&house.phase, || ()));
+        let sweeper = {
+            let house = Arc::clone(&house);
+            start(move || {
+                let mut passes = 0;
+                while house.ledger.wait_for_call() {
+                    passes += 1;
+                }
+                passes
+            })
+        };
+        house.ledger.call_sweeper(None);
+        house.ledger.close();
+        assert!(sweeper.join().expect("a sweeper") <= 1);
+    });
+}
+
+/// deadline × close: whoever closes up knows of the sweeper, or there is none.
+#[test]
+fn whoever_closes_up_knows_of_the_sweeper() {
+    model(|| {
+        let (house, present) = (House::new(1), Arc::new(AtomicBool::new(false)));
+        house.seats[0].spawned.add(1);
+        assert!(house.ledger.begin(&house.phase, &*house, None));
+        let timekeeper = {
+            let (house, present) = (Arc::clone(&house), Arc::clone(&present));
+            start(move || house.ledger.expire(&house.phase, || present.store(true, Ordering::Relaxed)))
+        };
+        house.ledger.close();
+        let seen = present.load(Ordering::Relaxed);
+        assert_eq!(timekeeper.join().expect("a timekeeper"), seen);
+    });
+}
+
+/// The report of the grace's end × complete: a task is counted, or named, or it is one whose name nobody knows.
+#[test]
+fn who_ends_while_the_report_is_made_is_there_once() {
+    model(|| {
+        let house = House::new(1);
+        house.seats[0].heard.store(true, Ordering::Release);
+        house.seats[0].spawned.add(1);
+        let (task, runnable) = house.home.file(ready(()));
+        assert!(house.ledger.begin(&house.phase, &*house, None));
+        let worker = {
+            let house = Arc::clone(&house);
+            start(move || {
+                let _ = runnable.run(&*house.home);
+                house.seats[0].completed.add(1);
+            })
+        };
+        house.ledger.settle(&*house);
+        worker.join().expect("a worker");
+        let report = house.ledger.report().expect("it has been made");
+        assert_eq!(report.completed + report.stragglers.len() as u64 + report.unnamed, 1, "{report}");
+        drop(task);
+    });
+}
+
+/// The report of the grace's end × dropping what is late: it is named and counted, or it is neither.
+#[test]
+fn what_is_dropped_late_is_named_and_counted_or_neither() {
+    model(|| {
+        let house = House::new(0);
+        assert!(house.ledger.gate.enter(Who::Insider));
+        assert!(house.ledger.begin(&house.phase, &*house, None));
+        assert!(house.ledger.expire(&house.phase, || ()));
+        let sweeper = {
+            let house = Arc::clone(&house);
+            start(move || {
+                parcel().cancel(&|task, end| {
+                    let late = Straggler::new(task.id(), task.location());
+                    house.ledger.end_unfinished(late, || house.ledger.strays.count(end));
+                });
+            })
+        };
+        house.ledger.settle(&*house);
+        sweeper.join().expect("a sweeper");
+        let report = house.ledger.report().expect("it has been made");
+        assert_eq!(report.cancelled, report.stragglers.len() as u64, "{report}");
+        assert_eq!(report.cancelled + report.unnamed, 1, "{report}");
+    });
+}
+
+/// What is cancelled in time is no straggler: a job for which there was no thread, say.
+#[test]
+fn what_is_cancelled_in_time_is_no_straggler() {
+    model(|| {
+        let house = House::new(0);
+        assert!(house.ledger.gate.enter(Who::Insider));
+        assert!(house.drain());
+        let late = |task: &cell::Header| Straggler::new(task.id(), task.location());
+        let end =
+            |task: &cell::Header, end: End| house.ledger.end_unfinished(late(task), || house.ledger.strays.count(end));
+        parcel().cancel(&end);
+        assert!(house.ledger.gate.leave());
+        house.look();
+        let report = house.ledger.report().expect("nobody is left");
+        assert_eq!((report.cancelled, report.stragglers.len()), (1, 0), "{report}");
     });
 }

@@ -62,6 +62,23 @@ impl Home {
         }
     }
 
+    /// A new task that is filed here from the beginning.
+    #[track_caller]
+    pub(crate) fn file<F>(&self, future: F) -> (JoinHandle<F::Output>, Runnable)
+    where
+        F: Future + Send + 'static,
+        F::Output: Send,
+    {
+        let (runnable, handle) = cell::spawn::<F, Home>(future, Location::caller());
+        runnable.file_in(self);
+        (handle, runnable)
+    }
+
+    /// Who is filed here, and where it was spawned.
+    pub(crate) fn filed(&self) -> Vec<(Id, &'static Location<'static>)> {
+        self.live.all()
+    }
+
     /// Takes the oldest out.
     pub(crate) fn next(&self) -> Option<Runnable> {
         self.queue.lock().pop_front()
