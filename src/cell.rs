@@ -63,6 +63,27 @@ where
     F::Output: Send,
     S: Schedule,
 {
+    // SAFETY: the future and its output are `Send`: they may be used and dropped on any thread.
+    unsafe { spawn_local::<F, S>(future, location) }
+}
+
+/// As [`spawn`], of a future that need not be `Send`.
+///
+/// The future is touched by whoever runs, cancels or drops the `Runnable`, and by nobody else; the output by him, and by the handle, which is
+/// `Send` only if the output is. Wakers and abort handles touch neither.
+///
+/// # Safety
+///
+/// Whoever runs, cancels or drops the `Runnable`, or one that a wake makes later, does so on the thread that calls this; unless the future
+/// and its output are `Send`. That a `Runnable` lies in a queue, or is carried there by another thread, is none of it.
+pub(crate) unsafe fn spawn_local<F, S>(
+    future: F,
+    location: &'static Location<'static>,
+) -> (Runnable, JoinHandle<F::Output>)
+where
+    F: Future + 'static,
+    S: Schedule,
+{
     if size_of::<F>() > BOXED_ABOVE {
         runnable::allocate::<_, S>(Box::pin(future), location)
     } else {

@@ -115,7 +115,8 @@ fn gather(pool: &Arc<Pool>) {
 fn sweep(pool: &Arc<Pool>) {
     let _stay = context::enter(Arc::clone(pool));
     let rota = Rota::new(0);
-    let is_late = || pool.phase.load() == Phase::Overdue && pool.ledger.is_pending();
+    // The tasks of a local pool are dropped on its own thread, when that drives again or shuts down.
+    let is_late = || pool.may_poll_here() && pool.phase.load() == Phase::Overdue && pool.ledger.is_pending();
     while is_late() && (sweep_once(pool, &rota) || pool.ledger.wait_for_call()) {}
     threads::stay_away(pool);
 }

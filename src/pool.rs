@@ -5,6 +5,7 @@ mod census;
 mod custody;
 mod drivers;
 mod identity;
+mod own_thread;
 mod seat;
 mod seat_word;
 mod seats;
@@ -35,6 +36,7 @@ use census::Polling;
 pub(crate) use custody::{Heirs, bequeath};
 pub(crate) use drivers::Drivers;
 pub use identity::Id;
+pub(crate) use own_thread::OwnThread;
 pub(crate) use seat::Seat;
 #[cfg(test)]
 pub(crate) use seat_word::{SeatWord, Want};
@@ -164,6 +166,16 @@ impl Pool {
             seat.settle(Arc::as_ptr(self));
             seat
         });
+    }
+
+    /// Whether tasks of this pool may be polled, and their futures dropped, on this thread: everywhere, unless the pool is local.
+    pub(crate) fn may_poll_here(&self) -> bool {
+        self.settings.own_thread.is_none_or(OwnThread::is_here)
+    }
+
+    /// Whether the pool is local: its futures need not be `Send`.
+    pub(crate) fn is_local(&self) -> bool {
+        self.settings.own_thread.is_some()
     }
 
     /// A reference that keeps the pool, from one that does not.

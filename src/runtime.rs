@@ -5,6 +5,7 @@ mod blocking_task;
 mod builder;
 mod drain;
 mod handle;
+mod local_runtime;
 mod metrics;
 pub(crate) mod root;
 mod spawn_error;
@@ -24,6 +25,8 @@ pub use crate::ledger::{DrainReport, Straggler};
 pub use builder::Builder;
 pub use drain::{Drain, Draining};
 pub use handle::{EnterGuard, Handle, TryCurrentError};
+pub(crate) use local_runtime::spawn_in;
+pub use local_runtime::{LocalOptions, LocalRuntime};
 pub use metrics::RuntimeMetrics;
 pub use spawn_error::SpawnError;
 

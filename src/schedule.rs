@@ -59,6 +59,29 @@ where
     }
 }
 
+/// As [`make`], for [`queue_local`].
+///
+/// # Safety
+///
+/// The runnable is queued on a local pool of this thread, or dropped on this thread.
+#[inline]
+pub(crate) unsafe fn make_local<F>(future: F, location: &'static Location<'static>) -> (Runnable, JoinHandle<F::Output>)
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    // A local pool's runnables lie in its seat's ring and in its global queue, or are in the hands of a waker, who queues them there. Out of
+    // either they are taken only by whoever holds the lease of the seat; and the lease is taken on the pool's own thread only
+    // (`Seat::take_lease`). The sweeper of a drain leaves local pools alone. With the pool they are dropped never: it outlives them.
+    if size_of::<F>() > cell::BOXED_ABOVE {
+        // SAFETY: as said above, and by what the caller vouches for, the runnable is run, cancelled and dropped on this thread.
+        unsafe { cell::spawn_local::<_, Seat>(Box::pin(future), location) }
+    } else {
+        // SAFETY: as above.
+        unsafe { cell::spawn_local::<_, Seat>(future, location) }
+    }
+}
+
 /// Queues a new task on `pool`. A pool that takes no more tasks drops the future, and the handle resolves as cancelled.
 pub(crate) fn queue_on(pool: &Arc<Pool>, runnable: Runnable) {
     context::seated(|seated| match seated {

@@ -24,8 +24,8 @@ pub(crate) fn close(pool: &Arc<Pool>) {
 /// Steps 4 to 6. True if every task has ended and every thread has left before the deadline; else the last of them closes up.
 pub(crate) fn finish(pool: &Arc<Pool>, deadline: Option<Instant>) -> bool {
     let left = pool.attendance.wait_until_empty(deadline);
-    let cleared = left && clear(pool, deadline);
-    if left && !cleared {
+    let cleared = if pool.is_local() { clear_local(pool) && left } else { left && clear(pool, deadline) };
+    if left && !cleared && !pool.is_local() {
         clear_elsewhere(pool);
     }
     close_up(pool);
@@ -35,11 +35,21 @@ pub(crate) fn finish(pool: &Arc<Pool>, deadline: Option<Instant>) -> bool {
     pool.blocking.wait(deadline) && cleared
 }
 
-/// What the last thread does that leaves after the closer has gone.
+/// What the last thread does that leaves after the closer has gone. From a local pool the closer has taken the tasks with him.
 pub(crate) fn finish_late(pool: &Arc<Pool>) {
-    clear(pool, None);
+    if !pool.is_local() {
+        clear(pool, None);
+    }
     close_up(pool);
     pool.ledger.closed(&**pool);
+}
+
+/// What the driver of a local pool does that was closed while it drove.
+#[cold]
+pub(crate) fn finish_driven(pool: &Arc<Pool>) {
+    if clear_local(pool) {
+        pool.ledger.closed(&**pool);
+    }
 }
 
 /// Step 5.
@@ -68,6 +78,27 @@ fn clear(pool: &Arc<Pool>, deadline: Option<Instant>) -> bool {
         // A waker on another thread has a runnable in its hands, and is about to queue it.
         thread::yield_now();
     }
+}
+
+/// Clears a local pool, on its own thread, where its `Runtime` ends. There is nobody else who could: whatever time the caller gives, a waker
+/// that is about to queue its runnable is waited for; that is a matter of instants.
+///
+/// If this thread drives the pool further down its stack (in `Drain::wait`, which keeps no runtime), then that does it on its way out:
+/// [`finish_driven`].
+#[cold]
+fn clear_local(pool: &Arc<Pool>) -> bool {
+    if !pool.seats.iter().all(Seat::is_vacant) {
+        return false;
+    }
+    let cleared = clear(pool, Instant::now().checked_add(pool.settings.shutdown_grace));
+    if !cleared {
+        tracing::error!(
+            target: "heist::shutdown",
+            "a waker on another thread does not come on; the task that it wakes, and the local runtime's memory, are leaked"
+        );
+        std::mem::forget(Arc::clone(pool));
+    }
+    cleared
 }
 
 /// Clears the seats that nobody sits in now. A worker that leaves does so too: tasks that are at home in a vacant seat have no worker of

@@ -9,7 +9,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::runtime::Handle;
+use crate::runtime::{Handle, spawn_in};
 use crate::{context, schedule};
 
 pub use crate::cell::{AbortHandle, Id, JoinError, JoinHandle};
@@ -43,6 +43,35 @@ where
         Ok(()) => handle,
         Err(_dropped) => panic!("{}", context::NO_RUNTIME),
     }
+}
+
+/// Spawns a task that need not be `Send` on the [`LocalRuntime`](crate::runtime::LocalRuntime) that this thread is inside of.
+///
+/// It is polled and dropped on this thread, whoever wakes or aborts it. Its output need not be `Send` either; if it is, the handle may go to
+/// other threads. Else it is as [`spawn`].
+///
+/// # Panics
+///
+/// If this thread is in no runtime, or in one that is not local, or if it is not the local runtime's own thread but has entered it by its
+/// handle, as blocking jobs do.
+///
+/// ```
+/// use std::rc::Rc;
+///
+/// heist::runtime::LocalRuntime::new().unwrap().block_on(async {
+///     let shared = Rc::new(7);
+///     let clone = Rc::clone(&shared);
+///     assert_eq!(heist::task::spawn_local(async move { *clone }).await.unwrap(), *shared);
+/// });
+/// ```
+#[track_caller]
+pub fn spawn_local<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    let pool = context::pool().unwrap_or_else(|| panic!("{}", context::NO_RUNTIME));
+    spawn_in(&pool, future, Location::caller())
 }
 
 /// Runs a function that may block on a thread made for that, and answers its result.

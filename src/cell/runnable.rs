@@ -18,8 +18,8 @@ use crate::sync::atomic::Ordering;
 /// Dropping one drops the future, and the task ends as cancelled: a task is never lost silently.
 pub(crate) struct Runnable(NonNull<Header>);
 
-// SAFETY: a runnable gives access to the future only to its one holder, and futures are spawned under a `Send` bound
-// (`LocalRuntime` keeps its own off other threads).
+// SAFETY: a runnable gives access to the future only to its one holder; and a future is `Send`, or whoever made its task has vouched that
+// it is run, cancelled and dropped on one thread.
 unsafe impl Send for Runnable {}
 
 /// What became of a task that was run.

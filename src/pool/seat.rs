@@ -73,8 +73,12 @@ impl Seat {
         unsafe { &*pool }
     }
 
-    /// Takes the seat, if nobody sits in it.
+    /// Takes the seat, if nobody sits in it. That of a local pool can be taken on its own thread only: whoever polls tasks, or empties
+    /// queues, does it with the lease in his hands.
     pub(crate) fn take_lease(&self) -> Option<Box<Local>> {
+        if !self.pool().may_poll_here() {
+            return None;
+        }
         self.lease.lock().take()
     }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{fmt, io};
 
+use super::own_thread::OwnThread;
 use super::ticket::{Resized, ThreadSeat};
 use crate::local::Pace;
 use crate::sync::Arc;
@@ -49,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) max_workers: usize,
     /// The one seat is driven by `block_on`.
     pub(crate) current_thread: bool,
+    /// The pool is local: it is current-thread, and its tasks stay on this thread.
+    pub(crate) own_thread: Option<OwnThread>,
     pub(crate) io: bool,
     pub(crate) time: bool,
     pub(crate) thread_name: NameFn,
@@ -100,6 +103,7 @@ impl Settings {
             workers,
             max_workers: workers,
             current_thread: false,
+            own_thread: None,
             io: false,
             time: false,
             thread_name: Arc::new(|| "heist-worker".to_owned()),

@@ -10,7 +10,7 @@ use crate::park::Parker;
 use crate::pool::Pool;
 use crate::sync::Arc;
 use crate::worker::{Step, Worker};
-use crate::{budget, context};
+use crate::{budget, context, shutdown};
 
 use super::root::{Bed, RootWord};
 
@@ -135,7 +135,13 @@ fn drive_seat<F: Future>(root: &Root, future: Pin<&mut F>, cx: &mut Context<'_>)
     let _shelves = OpenShelves::open(&root.pool.depot);
     root.word.sit_down();
     let worker = Worker::new(&root.pool, seat, driver.local.as_deref().expect("the lease has just been taken"));
-    worker.sit(|| drive_to_the_end(root, &worker, future, cx))
+    let output = worker.sit(|| drive_to_the_end(root, &worker, future, cx));
+    drop(worker);
+    drop(driver);
+    if root.pool.is_local() && !root.pool.is_open() {
+        shutdown::finish_driven(&root.pool);
+    }
+    output
 }
 
 fn drive_to_the_end<F: Future>(

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{env, fmt, io};
 
-use super::{Resized, Runtime, ThreadSeat};
+use super::{LocalOptions, LocalRuntime, Resized, Runtime, ThreadSeat};
 use crate::blocking::{self, BlockingPool};
 use crate::local::Pace;
-use crate::pool::{Follow, Pool, Settings};
+use crate::pool::{Follow, OwnThread, Pool, Settings};
 use crate::quota::{self, Follower};
 use crate::sentinel::Chore;
 use crate::sync::Arc;
@@ -366,11 +366,44 @@ impl Builder {
     /// `HEIST_WORKER_THREADS` is set to something that is not a number above zero; and if there are more workers than
     /// [`Builder::max_worker_threads`] allows, or than there can be.
     pub fn build(&mut self) -> io::Result<Runtime> {
+        self.build_on(None)
+    }
+
+    /// Builds a runtime for futures that need not be `Send`. It stays on this thread.
+    ///
+    /// ```
+    /// use heist::runtime::{Builder, LocalOptions};
+    ///
+    /// let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
+    /// let text = std::rc::Rc::new("not Send");
+    /// assert_eq!(runtime.block_on(runtime.spawn_local(async move { text.len() })).unwrap(), 8);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`Builder::build`].
+    ///
+    /// # Panics
+    ///
+    /// If the builder is for a multi-threaded runtime: tasks move between its threads.
+    #[track_caller]
+    pub fn build_local(&mut self, options: LocalOptions) -> io::Result<LocalRuntime> {
+        assert!(
+            self.settings.current_thread,
+            "build_local: the tasks of a multi-threaded runtime move between its threads; begin with \
+             `Builder::new_current_thread`"
+        );
+        let LocalOptions { .. } = options;
+        self.build_on(Some(OwnThread::this())).map(LocalRuntime::new_in)
+    }
+
+    fn build_on(&mut self, own_thread: Option<OwnThread>) -> io::Result<Runtime> {
         let mut settings = self.settings.clone();
         settings.workers = match self.workers {
             Some(workers) => workers,
             None => default_workers()?,
         };
+        settings.own_thread = own_thread;
         settings.max_workers = most_workers(settings.workers, self.max_workers)?;
         let current_thread = settings.current_thread;
         let blocking = BlockingPool::new(blocking::Settings {

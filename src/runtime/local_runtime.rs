@@ -1,0 +1,179 @@
+//! A runtime that stays on its thread, for futures that need not be `Send`.
+
+use std::future::Future;
+use std::io;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::time::Duration;
+
+use super::{Builder, EnterGuard, Handle, Runtime, RuntimeMetrics};
+use crate::cell::JoinHandle;
+use crate::pool::Pool;
+use crate::schedule;
+use crate::sync::Arc;
+
+/// What only a [`LocalRuntime`] can be told: nothing yet.
+///
+/// ```
+/// let options = heist::runtime::LocalOptions::default();
+/// # let _ = heist::runtime::Builder::new_current_thread().build_local(options).unwrap();
+/// ```
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct LocalOptions {
+    /// What will be told here may belong to the thread.
+    not_send: PhantomData<*mut ()>,
+}
+
+/// A current-thread runtime whose tasks need not be `Send`.
+///
+/// It stays on the thread that has made it, and so do its tasks: they are polled there, inside of [`LocalRuntime::block_on`], and their futures
+/// are dropped there, whoever aborts them. Else it is as a current-thread [`Runtime`]. Other threads may hold its [`Handle`], spawn futures with it
+/// that are `Send`, wake, and abort; [`spawn_local`](crate::task::spawn_local) is for its own thread.
+///
+/// Dropping it drops its tasks, as for any runtime. A wake from another thread that is under way at that moment is waited for.
+///
+/// ```
+/// use std::cell::Cell;
+/// use std::rc::Rc;
+///
+/// let runtime = heist::runtime::LocalRuntime::new().unwrap();
+/// let sum = Rc::new(Cell::new(0));
+/// runtime.block_on(async {
+///     let tasks: Vec<_> = (1..=3)
+///         .map(|n| {
+///             let sum = Rc::clone(&sum);
+///             heist::task::spawn_local(async move {
+///                 heist::task::yield_now().await;
+///                 sum.set(sum.get() + n);
+///                 sum
+///             })
+///         })
+///         .collect();
+///     for task in tasks {
+///         // The output is not `Send` either.
+///         let _: Rc<Cell<i32>> = task.await.unwrap();
+///     }
+/// });
+/// assert_eq!(sum.get(), 6);
+/// ```
+///
+/// It does not leave its thread:
+///
+/// ```compile_fail,E0277
+/// let runtime = heist::runtime::LocalRuntime::new().unwrap();
+/// std::thread::spawn(move || drop(runtime));
+/// ```
+///
+/// nor does an output that is not `Send`:
+///
+/// ```compile_fail,E0277
+/// let runtime = heist::runtime::LocalRuntime::new().unwrap();
+/// let task = runtime.spawn_local(async { std::rc::Rc::new(1) });
+/// std::thread::spawn(move || drop(task));
+/// ```
+#[derive(Debug)]
+pub struct LocalRuntime {
+    runtime: Runtime,
+    not_send: PhantomData<*mut ()>,
+}
+
+impl LocalRuntime {
+    /// A local runtime with default settings, sockets and timers.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says if it refuses the reactor's file descriptors.
+    pub fn new() -> io::Result<LocalRuntime> {
+        Builder::new_current_thread().enable_all().build_local(LocalOptions::default())
+    }
+
+    /// In a runtime whose pool is local to this thread.
+    pub(super) fn new_in(runtime: Runtime) -> LocalRuntime {
+        LocalRuntime { runtime, not_send: PhantomData }
+    }
+
+    /// A handle to the runtime. On other threads it spawns futures that are `Send`. It does not keep the runtime alive.
+    pub fn handle(&self) -> &Handle {
+        self.runtime.handle()
+    }
+
+    /// Spawns a task that stays on this thread; see [`task::spawn_local`](crate::task::spawn_local). It runs in the next
+    /// [`LocalRuntime::block_on`].
+    #[track_caller]
+    pub fn spawn_local<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        spawn_in(self.handle().pool(), future, Location::caller())
+    }
+
+    /// Runs a function that may block, on a thread made for that; see [`task::spawn_blocking`](crate::task::spawn_blocking).
+    #[track_caller]
+    pub fn spawn_blocking<F, R>(&self, function: F) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        self.runtime.spawn_blocking(function)
+    }
+
+    /// Polls `future` on this thread until it is ready, and the runtime's tasks meanwhile.
+    ///
+    /// # Panics
+    ///
+    /// If this thread is polling a future already, and if `future` panics.
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    /// Enters the runtime: while the guard lives, `spawn`, `spawn_local`, sockets and timers on this thread belong to it.
+    pub fn enter(&self) -> EnterGuard<'_> {
+        self.runtime.enter()
+    }
+
+    /// Figures about the runtime.
+    pub fn metrics(&self) -> RuntimeMetrics {
+        self.runtime.metrics()
+    }
+
+    /// Shuts the runtime down: drops its tasks, and waits at most `timeout` for blocking jobs that are under way.
+    pub fn shutdown_timeout(self, timeout: Duration) {
+        self.runtime.shutdown_timeout(timeout);
+    }
+
+    /// Shuts the runtime down: drops its tasks, and does not wait for blocking jobs. Good in places that must not block, also inside of async
+    /// code.
+    pub fn shutdown_background(self) {
+        self.runtime.shutdown_background();
+    }
+}
+
+/// Spawns a task on a local pool.
+///
+/// # Panics
+///
+/// If the pool is not local, or not to this thread.
+#[track_caller]
+pub(crate) fn spawn_in<F>(pool: &Arc<Pool>, future: F, location: &'static Location<'static>) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    assert!(
+        pool.is_local(),
+        "spawn_local: this runtime is not local, and may poll its tasks on other threads; make it with `LocalRuntime::new` or \
+         `Builder::build_local`, or use `spawn` for a future that is `Send`"
+    );
+    assert!(
+        pool.may_poll_here(),
+        "spawn_local: this is not the thread of the local runtime; spawn from one of its tasks or from its `block_on`, or use \
+         `spawn` for a future that is `Send`"
+    );
+    // SAFETY: the runnable is queued on the pool, which is local to this thread, or refused and dropped here.
+    let (runnable, handle) = unsafe { schedule::make_local(future, location) };
+    schedule::queue_on(pool, runnable);
+    handle
+}
