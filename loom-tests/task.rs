@@ -291,3 +291,54 @@ fn a_live_list_that_is_cancelled_leaves_no_task() {
         assert!(home.is_deserted());
     });
 }
+
+/// Tells when its thread runs tasks; no model looks at it.
+static RUNS: crate::sync::statics::AtomicUsize = crate::sync::statics::AtomicUsize::new(0);
+
+/// Drops by somebody who runs no tasks. A panic in a destructor would be contained.
+static ASTRAY: crate::sync::statics::AtomicUsize = crate::sync::statics::AtomicUsize::new(0);
+
+/// Part of a future that may be touched only where tasks are run.
+struct Local;
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        ASTRAY.fetch_add(1 - RUNS.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
+/// wake × abort × leave, elsewhere: what a local runtime's futures rely on. In some of the orders whoever drops the future does so while
+/// its own thread runs nothing.
+#[test]
+fn a_future_is_dropped_only_where_tasks_are_run() {
+    model(|| {
+        let run = |home: &Home| {
+            RUNS.store(1, Ordering::Relaxed);
+            home.run_all();
+            RUNS.store(0, Ordering::Relaxed);
+        };
+        let (home, counts, local) = (Home::new(), Counts::new(), Local);
+        RUNS.store(1, Ordering::Relaxed);
+        let (handle, waker) = idle_task(&home, &counts, move || {
+            let _ = &local;
+            false
+        });
+        RUNS.store(0, Ordering::Relaxed);
+        let abort = handle.abort_handle();
+        let aborter = start(move || {
+            abort.abort();
+            drop(abort);
+        });
+        let leaver = start(move || {
+            waker.wake();
+            drop(handle);
+        });
+        run(&home);
+        aborter.join().expect("the aborter");
+        leaver.join().expect("the leaver");
+        run(&home);
+        assert_eq!(ASTRAY.load(Ordering::Relaxed), 0);
+        assert_eq!((counts.futures(), counts.outputs()), (1, 0));
+        assert!(home.is_deserted());
+    });
+}

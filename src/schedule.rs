@@ -59,7 +59,7 @@ where
     }
 }
 
-/// As [`make`], for [`queue_local`].
+/// As [`make`], of a future that need not be `Send`.
 ///
 /// # Safety
 ///

@@ -829,7 +829,11 @@ fn a_cell_that_is_shared_by_tasks_needs_no_lock() {
         }
         // A root that borrows.
         let borrowed = &sum;
-        poll_fn(|_| Poll::Ready(borrowed.set(borrowed.get() + 1))).await;
+        poll_fn(|_| {
+            borrowed.set(borrowed.get() + 1);
+            Poll::Ready(())
+        })
+        .await;
     });
     assert_eq!((sum.get(), Rc::strong_count(&sum)), (100 * (0..100).sum::<u64>() + 1, 1));
 }
