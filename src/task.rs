@@ -3,6 +3,7 @@
 pub mod coop;
 mod ended;
 pub mod join_set;
+mod task_local;
 
 use std::future::Future;
 use std::panic::Location;
@@ -15,6 +16,7 @@ use crate::{context, schedule};
 pub use crate::cell::{AbortHandle, Id, JoinError, JoinHandle};
 pub use coop::{Unconstrained, consume_budget, unconstrained};
 pub use join_set::JoinSet;
+pub use task_local::{AccessError, LocalKey, TaskLocalFuture};
 
 /// Spawns a task on the runtime that this thread is inside of.
 ///
