@@ -49,7 +49,7 @@ impl Census for House {
     }
 
     fn left(&self) -> Vec<Straggler> {
-        self.home.filed().into_iter().map(|(id, location)| Straggler::new(id, location)).collect()
+        self.home.filed().into_iter().map(Straggler::from).collect()
     }
 }
 
@@ -363,7 +363,7 @@ fn the_deadline_shuts_the_gate_and_loses_nobody() {
 
 /// A task that nobody polls.
 fn parcel() -> Runnable {
-    cell::spawn::<_, Home>(ready(()), std::panic::Location::caller()).0
+    cell::spawn::<_, Home>(ready(()), std::panic::Location::caller().into()).0
 }
 
 /// deadline × a spawn onto a worker that polls for ever: who gathers finds the child, or the sweeper is called.
@@ -490,7 +490,7 @@ fn what_is_dropped_late_is_named_and_counted_or_neither() {
             let house = Arc::clone(&house);
             start(move || {
                 parcel().cancel(&|task, end| {
-                    let late = Straggler::new(task.id(), task.location());
+                    let late: Straggler = task.identity().into();
                     house.ledger.end_unfinished(late, || house.ledger.strays.count(end));
                 });
             })
@@ -510,7 +510,7 @@ fn what_is_cancelled_in_time_is_no_straggler() {
         let house = House::new(0);
         assert!(house.ledger.gate.enter(Who::Insider));
         assert!(house.drain());
-        let late = |task: &cell::Header| Straggler::new(task.id(), task.location());
+        let late = |task: &cell::Header| Straggler::from(task.identity());
         let end =
             |task: &cell::Header, end: End| house.ledger.end_unfinished(late(task), || house.ledger.strays.count(end));
         parcel().cancel(&end);

@@ -10,7 +10,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, Wake, Waker};
 
-use crate::cell::{self, End, Header, Id, JoinError, JoinHandle, LiveSet, Ran, Runnable, Schedule};
+use crate::cell::{self, End, Header, Id, Identity, JoinError, JoinHandle, LiveSet, Ran, Runnable, Schedule};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::statics::AtomicUsize;
 use crate::sync::{Arc, Mutex, UnsafeCell, thread};
@@ -48,7 +48,7 @@ impl Home {
         F: Future + Send + 'static,
         F::Output: Send,
     {
-        let (runnable, handle) = cell::spawn::<F, Home>(future, Location::caller());
+        let (runnable, handle) = cell::spawn::<F, Home>(future, Location::caller().into());
         self.queue.lock().push_back(runnable);
         handle
     }
@@ -69,13 +69,13 @@ impl Home {
         F: Future + Send + 'static,
         F::Output: Send,
     {
-        let (runnable, handle) = cell::spawn::<F, Home>(future, Location::caller());
+        let (runnable, handle) = cell::spawn::<F, Home>(future, Location::caller().into());
         runnable.file_in(self);
         (handle, runnable)
     }
 
     /// Who is filed here, and where it was spawned.
-    pub(crate) fn filed(&self) -> Vec<(Id, &'static Location<'static>)> {
+    pub(crate) fn filed(&self) -> Vec<Identity> {
         self.live.all()
     }
 
@@ -281,7 +281,7 @@ pub(crate) fn start<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static)
 /// So many queued tasks that are never polled, for queues to pass on.
 pub(crate) fn parcels(count: usize) -> Vec<Runnable> {
     let parcel = || {
-        let (runnable, handle) = cell::spawn::<_, Home>(std::future::pending::<()>(), Location::caller());
+        let (runnable, handle) = cell::spawn::<_, Home>(std::future::pending::<()>(), Location::caller().into());
         drop(handle);
         // The link belongs to whoever holds the runnable: with this write and the one of `Haul`, loom sees a second holder.
         runnable.set_queue_next(None);

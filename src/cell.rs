@@ -5,6 +5,7 @@ mod error;
 mod header;
 mod id;
 mod join;
+mod origin;
 mod poll;
 mod runnable;
 mod set;
@@ -16,6 +17,7 @@ pub use error::JoinError;
 pub(crate) use header::Header;
 pub use id::Id;
 pub use join::{AbortHandle, JoinHandle};
+pub(crate) use origin::{Identity, Origin};
 pub(crate) use runnable::{Ran, Runnable};
 pub(crate) use set::LiveSet;
 
@@ -25,7 +27,6 @@ mod panic_tests;
 mod tests;
 
 use std::future::Future;
-use std::panic::Location;
 
 /// Futures larger than this are boxed, so that neither the cell nor the stack that builds it grows with them.
 pub(crate) const BOXED_ABOVE: usize = 16 * 1024;
@@ -57,14 +58,14 @@ pub(crate) unsafe trait Schedule: 'static {
 /// Makes a task of `future`, and answers the right to poll it and the right to its output.
 ///
 /// `S` is the kind of home that it will be polled in.
-pub(crate) fn spawn<F, S>(future: F, location: &'static Location<'static>) -> (Runnable, JoinHandle<F::Output>)
+pub(crate) fn spawn<F, S>(future: F, origin: Origin) -> (Runnable, JoinHandle<F::Output>)
 where
     F: Future + Send + 'static,
     F::Output: Send,
     S: Schedule,
 {
     // SAFETY: the future and its output are `Send`: they may be used and dropped on any thread.
-    unsafe { spawn_local::<F, S>(future, location) }
+    unsafe { spawn_local::<F, S>(future, origin) }
 }
 
 /// As [`spawn`], of a future that need not be `Send`.
@@ -76,17 +77,14 @@ where
 ///
 /// Whoever runs, cancels or drops the `Runnable`, or one that a wake makes later, does so on the thread that calls this; unless the future
 /// and its output are `Send`. That a `Runnable` lies in a queue, or is carried there by another thread, is none of it.
-pub(crate) unsafe fn spawn_local<F, S>(
-    future: F,
-    location: &'static Location<'static>,
-) -> (Runnable, JoinHandle<F::Output>)
+pub(crate) unsafe fn spawn_local<F, S>(future: F, origin: Origin) -> (Runnable, JoinHandle<F::Output>)
 where
     F: Future + 'static,
     S: Schedule,
 {
     if size_of::<F>() > BOXED_ABOVE {
-        runnable::allocate::<_, S>(Box::pin(future), location)
+        runnable::allocate::<_, S>(Box::pin(future), origin)
     } else {
-        runnable::allocate::<_, S>(future, location)
+        runnable::allocate::<_, S>(future, origin)
     }
 }

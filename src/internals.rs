@@ -19,7 +19,7 @@ pub fn steal(times: u64) {
     let (robber, _) = Ring::ends();
     let push = |ring: &Owner, runnable: Runnable| assert!(ring.push(runnable).is_ok(), "there is room");
     for _ in 0..WAITING {
-        push(&victim, cell::spawn::<_, Seat>(async {}, Location::caller()).0);
+        push(&victim, cell::spawn::<_, Seat>(async {}, Location::caller().into()).0);
     }
     for _ in 0..times {
         push(&victim, thief.steal(&robber, Seat::SPARE).expect("there are sixteen"));

@@ -110,9 +110,7 @@ impl Runtime {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let (runnable, handle) = schedule::make(future, Location::caller());
-        schedule::queue_on(self.handle.pool(), runnable);
-        handle
+        self.handle.start(schedule::make(future, Location::caller()))
     }
 
     /// Spawns a task if the runtime takes it; see [`Handle::try_spawn`].

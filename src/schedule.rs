@@ -4,9 +4,8 @@
 //! The wake-up rules are those of [the idle page](crate::idle).
 
 use std::future::Future;
-use std::panic::Location;
 
-use crate::cell::{self, End, Header, JoinHandle, LiveSet, Runnable, Schedule};
+use crate::cell::{self, End, Header, JoinHandle, LiveSet, Origin, Runnable, Schedule};
 use crate::context::{self, Seated};
 use crate::ledger::Who;
 use crate::pool::{Pool, Seat};
@@ -47,15 +46,15 @@ unsafe impl Schedule for Seat {
 ///
 /// A large future is boxed here, before it has been passed on by value any further: each step of that is a copy on the stack.
 #[inline]
-pub(crate) fn make<F>(future: F, location: &'static Location<'static>) -> (Runnable, JoinHandle<F::Output>)
+pub(crate) fn make<F>(future: F, origin: impl Into<Origin>) -> (Runnable, JoinHandle<F::Output>)
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
     if size_of::<F>() > cell::BOXED_ABOVE {
-        cell::spawn::<_, Seat>(Box::pin(future), location)
+        cell::spawn::<_, Seat>(Box::pin(future), origin.into())
     } else {
-        cell::spawn::<_, Seat>(future, location)
+        cell::spawn::<_, Seat>(future, origin.into())
     }
 }
 
@@ -65,7 +64,7 @@ where
 ///
 /// The runnable is queued on a local pool of this thread, or dropped on this thread.
 #[inline]
-pub(crate) unsafe fn make_local<F>(future: F, location: &'static Location<'static>) -> (Runnable, JoinHandle<F::Output>)
+pub(crate) unsafe fn make_local<F>(future: F, origin: impl Into<Origin>) -> (Runnable, JoinHandle<F::Output>)
 where
     F: Future + 'static,
     F::Output: 'static,
@@ -75,10 +74,10 @@ where
     // (`Seat::take_lease`). The sweeper of a drain leaves local pools alone. With the pool they are dropped never: it outlives them.
     if size_of::<F>() > cell::BOXED_ABOVE {
         // SAFETY: as said above, and by what the caller vouches for, the runnable is run, cancelled and dropped on this thread.
-        unsafe { cell::spawn_local::<_, Seat>(Box::pin(future), location) }
+        unsafe { cell::spawn_local::<_, Seat>(Box::pin(future), origin.into()) }
     } else {
         // SAFETY: as above.
-        unsafe { cell::spawn_local::<_, Seat>(future, location) }
+        unsafe { cell::spawn_local::<_, Seat>(future, origin.into()) }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tasks: spawning them, awaiting their outputs, aborting them.
 
+mod builder;
 pub mod coop;
 mod ended;
 pub mod join_set;
@@ -10,10 +11,12 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use crate::cell::{Origin, Runnable};
 use crate::runtime::{Handle, spawn_in};
 use crate::{context, schedule};
 
 pub use crate::cell::{AbortHandle, Id, JoinError, JoinHandle};
+pub use builder::Builder;
 pub use coop::{Unconstrained, consume_budget, unconstrained};
 pub use join_set::JoinSet;
 pub use task_local::{AccessError, LocalKey, TaskLocalFuture};
@@ -40,7 +43,13 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let (runnable, handle) = schedule::make(future, Location::caller());
+    start(schedule::make(future, Location::caller()))
+}
+
+/// Queues a task that has been made. It was made by the caller, so that its future is not handed on.
+#[track_caller]
+#[inline]
+fn start<T>((runnable, handle): (Runnable, JoinHandle<T>)) -> JoinHandle<T> {
     match schedule::queue_here(runnable) {
         Ok(()) => handle,
         Err(_dropped) => panic!("{}", context::NO_RUNTIME),
@@ -72,8 +81,17 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
+    start_local(future, Location::caller())
+}
+
+#[track_caller]
+fn start_local<F>(future: F, origin: impl Into<Origin>) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
     let pool = context::pool().unwrap_or_else(|| panic!("{}", context::NO_RUNTIME));
-    spawn_in(&pool, future, Location::caller())
+    spawn_in(&pool, future, origin)
 }
 
 /// Runs a function that may block on a thread made for that, and answers its result.

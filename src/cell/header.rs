@@ -5,10 +5,10 @@ use std::ptr::NonNull;
 use std::task::Waker;
 
 use super::state::State;
-use super::{End, Id, Ran};
+use super::{End, Id, Identity, Origin, Ran};
 use crate::list::{Linked, Links};
 use crate::sync::atomic::AtomicPtr;
-use crate::sync::{Tracked, UnsafeCell};
+use crate::sync::{Arc, Tracked, UnsafeCell};
 
 /// The first 80 bytes of a task: what a queue or a waker touches first, what is cold last.
 #[repr(C)]
@@ -29,7 +29,7 @@ pub(crate) struct Header {
     /// Invariant: belongs to whom JOIN_WAKER says.
     pub(super) joiner: UnsafeCell<Option<Waker>>,
     pub(super) id: Id,
-    pub(super) location: &'static Location<'static>,
+    origin: Origin,
     /// Tells the tests of a cell that is leaked, or freed twice.
     tracked: Tracked,
 }
@@ -74,7 +74,7 @@ pub(super) struct Vtable {
 
 impl Header {
     #[inline]
-    pub(super) fn new(vtable: &'static Vtable, location: &'static Location<'static>) -> Self {
+    pub(super) fn new(vtable: &'static Vtable, origin: Origin) -> Self {
         Header {
             state: State::new(),
             vtable,
@@ -83,7 +83,7 @@ impl Header {
             links: UnsafeCell::new(Links::new()),
             joiner: UnsafeCell::new(None),
             id: Id::next(),
-            location,
+            origin,
             tracked: Tracked::new(),
         }
     }
@@ -95,8 +95,20 @@ impl Header {
     }
 
     /// Where the task was spawned.
+    #[inline]
     pub(crate) fn location(&self) -> &'static Location<'static> {
-        self.location
+        self.origin.location()
+    }
+
+    /// What it is called.
+    #[inline]
+    pub(crate) fn name(&self) -> Option<&Arc<str>> {
+        self.origin.name()
+    }
+
+    /// All three.
+    pub(crate) fn identity(&self) -> Identity {
+        Identity { id: self.id, name: self.name().cloned(), location: self.location() }
     }
 
     /// Hands a `Runnable` that a wake has made to the home.

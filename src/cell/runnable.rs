@@ -3,12 +3,11 @@
 use std::fmt;
 use std::future::Future;
 use std::mem::{ManuallyDrop, forget};
-use std::panic::Location;
 use std::ptr::NonNull;
 
 use super::header::Vtable;
 use super::poll::{self, Cell};
-use super::{End, Header, JoinHandle, Schedule};
+use super::{End, Header, JoinHandle, Origin, Schedule};
 use crate::memory;
 use crate::sync::UnsafeCell;
 use crate::sync::atomic::Ordering;
@@ -133,13 +132,13 @@ impl<F: Future, S: Schedule> Table<F, S> {
 
 /// Makes the one allocation.
 #[inline]
-pub(super) fn allocate<F, S>(future: F, location: &'static Location<'static>) -> (Runnable, JoinHandle<F::Output>)
+pub(super) fn allocate<F, S>(future: F, origin: Origin) -> (Runnable, JoinHandle<F::Output>)
 where
     F: Future,
     S: Schedule,
 {
     let place = memory::allocate::<Cell<F>>();
-    let header = Header::new(&Table::<F, S>::VTABLE, location);
+    let header = Header::new(&Table::<F, S>::VTABLE, origin);
     let storage = UnsafeCell::new(poll::Storage { future: ManuallyDrop::new(future) });
     // SAFETY: the place is fresh, and one for a cell.
     unsafe { place.write(Cell { header, storage }) };

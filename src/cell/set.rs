@@ -1,10 +1,9 @@
 //! The live list: the suspended tasks of one seat.
 
 use std::fmt;
-use std::panic::Location;
 use std::ptr::NonNull;
 
-use super::{Header, Id, Runnable};
+use super::{Header, Id, Identity, Runnable};
 use crate::list::List;
 use crate::sync::Mutex;
 
@@ -57,13 +56,10 @@ impl LiveSet {
         self.walk(|task| if spared(id(task)) { None } else { Header::cancel(task) }).into_iter().flatten().collect()
     }
 
-    /// Who is filed, and where it was spawned.
-    pub(crate) fn all(&self) -> Vec<(Id, &'static Location<'static>)> {
-        self.walk(|task| {
-            // SAFETY: a linked task is alive.
-            let header = unsafe { task.as_ref() };
-            (header.id, header.location)
-        })
+    /// Who is filed.
+    pub(crate) fn all(&self) -> Vec<Identity> {
+        // SAFETY: a linked task is alive.
+        self.walk(|task| unsafe { task.as_ref() }.identity())
     }
 
     /// Whether every filed task has ended.

@@ -97,7 +97,7 @@ fn it_is_filed_where_it_first_becomes_idle() {
         }
         Poll::Pending
     });
-    let (runnable, mut handle) = spawn::<_, Home>(future, Location::caller());
+    let (runnable, mut handle) = spawn::<_, Home>(future, Location::caller().into());
     let filed = || homes.iter().map(|home| home.live().phases().len()).collect::<Vec<_>>();
     let Ran::Again(runnable) = runnable.run(&*homes[0]) else { panic!("it was woken") };
     assert_eq!(filed(), [0, 0, 0]);
@@ -422,7 +422,7 @@ fn offsets<T: Unpin + Send + 'static>(body: T) -> Vec<usize> {
     let homes = [(); 3].map(|()| Home::new());
     let seen = Arc::new(Mutex::new(Vec::new()));
     let future = Placed { seen: Arc::clone(&seen), polls: homes.len(), _body: body };
-    let (runnable, mut handle) = spawn::<_, Home>(future, Location::caller());
+    let (runnable, mut handle) = spawn::<_, Home>(future, Location::caller().into());
     let header = (&raw const *runnable.header()).addr();
     let mut next = Some(runnable);
     for home in &homes {

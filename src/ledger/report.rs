@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
-use crate::cell::Id;
+use crate::cell::{Id, Identity};
 use crate::sync::Arc;
 
 /// What became of the tasks of a runtime that was drained. Answered by [`Drain`](crate::runtime::Drain).
@@ -36,15 +36,16 @@ pub struct DrainReport {
 pub struct Straggler {
     /// The task's id.
     pub id: Id,
-    /// The task's name, if it has one.
+    /// The task's name, if it has one; see [`task::Builder`](crate::task::Builder).
     pub name: Option<Arc<str>>,
     /// Where it was spawned.
     pub location: &'static Location<'static>,
 }
 
-impl Straggler {
-    pub(crate) fn new(id: Id, location: &'static Location<'static>) -> Self {
-        Straggler { id, name: None, location }
+impl From<Identity> for Straggler {
+    fn from(task: Identity) -> Self {
+        let Identity { id, name, location } = task;
+        Straggler { id, name, location }
     }
 }
 

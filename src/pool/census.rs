@@ -3,11 +3,12 @@
 use std::panic::Location;
 
 use super::{Pool, Seat};
-use crate::cell::{End, Header, Id, Runnable};
+use crate::cell::{End, Header, Id, Identity, Runnable};
 use crate::ledger::{Census, Ends, Straggler};
 use crate::phase::Phase;
 use crate::stats::{Counter, Stats};
 use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use crate::sync::{Arc, Mutex};
 
 /// Which task a worker polls that is in no live list, as others see it.
 #[derive(Debug)]
@@ -15,20 +16,31 @@ pub(crate) struct Polling {
     /// Zero between two polls.
     id: AtomicU64,
     location: AtomicPtr<Location<'static>>,
+    /// The last one here that had a name.
+    named: Mutex<Option<(Id, Arc<str>)>>,
 }
 
 impl Polling {
     pub(crate) fn new() -> Self {
-        Polling { id: AtomicU64::new(0), location: AtomicPtr::new(std::ptr::null_mut()) }
+        Polling { id: AtomicU64::new(0), location: AtomicPtr::new(std::ptr::null_mut()), named: Mutex::new(None) }
     }
 
     /// A poll begins.
     #[inline]
     pub(crate) fn begin(&self, task: &Header) {
+        if let Some(name) = task.name() {
+            self.note(task.id(), name);
+        }
         // Ordering: Release — pairs with the Acquire in `get`: the end of the poll before is seen by whoever sees this.
         self.location.store(std::ptr::from_ref(task.location()).cast_mut(), Ordering::Release);
         // Ordering: Release — pairs with the Acquire in `get`: the location is that of this task.
         self.id.store(task.id().get(), Ordering::Release);
+    }
+
+    #[cold]
+    fn note(&self, id: Id, name: &Arc<str>) {
+        let outdated = self.named.lock().replace((id, Arc::clone(name)));
+        drop(outdated);
     }
 
     /// It is over.
@@ -38,8 +50,8 @@ impl Polling {
         self.id.store(0, Ordering::Relaxed);
     }
 
-    /// That task, and where it was spawned.
-    fn get(&self) -> Option<(Id, &'static Location<'static>)> {
+    /// That task.
+    fn get(&self) -> Option<Identity> {
         // Ordering: Acquire — pairs with the Release in `begin`.
         let id = self.id.load(Ordering::Acquire);
         // Ordering: Acquire — as above.
@@ -48,7 +60,9 @@ impl Polling {
         let same = self.id.load(Ordering::Relaxed) == id;
         // SAFETY: null, or what `begin` has stored: a reference to something static.
         let location = unsafe { location.as_ref() }?;
-        Id::from_number(id).filter(|_| same).map(|id| (id, location))
+        let id = Id::from_number(id).filter(|_| same)?;
+        let name = self.named.lock().as_ref().filter(|(named, _)| *named == id).map(|(_, name)| Arc::clone(name));
+        Some(Identity { id, name, location })
     }
 }
 
@@ -91,8 +105,8 @@ impl Census for Pool {
         let filed = self.seats.iter().map(|seat| &*seat.live).chain([&self.ledger.jobs.live]);
         let polled = self.seats.iter().map(|seat| &*seat.polling).chain([&self.sweeping]);
         let seen = filed.flat_map(|live| live.all()).chain(polled.filter_map(Polling::get));
-        let mut left: Vec<_> = seen.map(|(id, location)| Straggler::new(id, location)).collect();
-        self.global.each(|task| left.push(Straggler::new(task.id(), task.location())));
+        let mut left: Vec<_> = seen.map(Straggler::from).collect();
+        self.global.each(|task| left.push(task.identity().into()));
         left
     }
 }
@@ -154,7 +168,7 @@ impl Pool {
     /// Cancels a task because the drain's deadline, or the shutdown, has come; `count` counts its end.
     pub(crate) fn cancel_late(&self, runnable: Runnable, count: &dyn Fn(End)) {
         runnable.cancel(&|task, end| {
-            self.ledger.end_unfinished(Straggler::new(task.id(), task.location()), || count(end));
+            self.ledger.end_unfinished(task.identity().into(), || count(end));
         });
     }
 }
@@ -176,7 +190,7 @@ impl Seat {
         if pool.phase.load() < Phase::Overdue {
             return self.stats.count(end);
         }
-        pool.ledger.end_unfinished(Straggler::new(task.id(), task.location()), || self.stats.count(end));
+        pool.ledger.end_unfinished(task.identity().into(), || self.stats.count(end));
     }
 
     /// Whether the seat's worker knows that the runtime drains.

@@ -1,12 +1,11 @@
 //! A blocking job is a task whose one poll runs the function.
 
 use std::future::Future;
-use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::blocking::{Job, Refusal};
-use crate::cell::{self, JoinHandle, Runnable};
+use crate::cell::{self, JoinHandle, Origin, Runnable};
 use crate::ledger::Jobs;
 use crate::phase::Phase;
 use crate::pool::Pool;
@@ -61,14 +60,14 @@ impl Job for BlockingJob {
 }
 
 /// Queues `function` on the blocking pool.
-pub(super) fn spawn<F, R>(pool: &Arc<Pool>, function: F, location: &'static Location<'static>) -> JoinHandle<R>
+pub(super) fn spawn<F, R>(pool: &Arc<Pool>, function: F, origin: Origin) -> JoinHandle<R>
 where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    let (runnable, handle) = cell::spawn::<_, Jobs>(Blocking(Some(function)), location);
+    let (runnable, handle) = cell::spawn::<_, Jobs>(Blocking(Some(function)), origin);
     if !schedule::pass(pool) {
-        pool.ledger.refusals.say(pool.clock.now(), location);
+        pool.ledger.refusals.say(pool.clock.now(), runnable.header().location());
         drop(runnable);
         return handle;
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::block_on::Keep;
 use super::{Drain, Draining, Id, Resize, RuntimeFlavor, RuntimeMetrics, SpawnError, block_on, blocking_task};
-use crate::cell::JoinHandle;
+use crate::cell::{JoinHandle, Origin, Runnable};
 use crate::pool::Pool;
 use crate::sync::Arc;
 use crate::{context, drain, resize, schedule};
@@ -61,9 +61,22 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let (runnable, handle) = schedule::make(future, Location::caller());
+        self.start(schedule::make(future, Location::caller()))
+    }
+
+    /// Queues a task that has been made.
+    pub(crate) fn start<T>(&self, (runnable, handle): (Runnable, JoinHandle<T>)) -> JoinHandle<T> {
         schedule::queue_on(&self.pool, runnable);
         handle
+    }
+
+    /// Runs a blocking job of this origin.
+    pub(crate) fn spawn_blocking_as<F, R>(&self, function: F, origin: impl Into<Origin>) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        blocking_task::spawn(&self.pool, function, origin.into())
     }
 
     /// Spawns a task if the runtime takes it.
@@ -152,7 +165,7 @@ impl Handle {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        blocking_task::spawn(&self.pool, function, Location::caller())
+        self.spawn_blocking_as(function, Location::caller())
     }
 
     /// Polls `future` on this thread until it is ready, inside of the runtime.

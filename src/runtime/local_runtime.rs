@@ -7,7 +7,7 @@ use std::panic::Location;
 use std::time::Duration;
 
 use super::{Builder, EnterGuard, Handle, Runtime, RuntimeMetrics};
-use crate::cell::JoinHandle;
+use crate::cell::{JoinHandle, Origin};
 use crate::pool::Pool;
 use crate::schedule;
 use crate::sync::Arc;
@@ -157,7 +157,7 @@ impl LocalRuntime {
 ///
 /// If the pool is not local, or not to this thread.
 #[track_caller]
-pub(crate) fn spawn_in<F>(pool: &Arc<Pool>, future: F, location: &'static Location<'static>) -> JoinHandle<F::Output>
+pub(crate) fn spawn_in<F>(pool: &Arc<Pool>, future: F, origin: impl Into<Origin>) -> JoinHandle<F::Output>
 where
     F: Future + 'static,
     F::Output: 'static,
@@ -173,7 +173,7 @@ where
          `spawn` for a future that is `Send`"
     );
     // SAFETY: the runnable is queued on the pool, which is local to this thread, or refused and dropped here.
-    let (runnable, handle) = unsafe { schedule::make_local(future, location) };
+    let (runnable, handle) = unsafe { schedule::make_local(future, origin) };
     schedule::queue_on(pool, runnable);
     handle
 }

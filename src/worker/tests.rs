@@ -14,7 +14,7 @@ fn pool(workers: usize) -> Arc<Pool> {
 }
 
 fn task() -> Runnable {
-    cell::spawn::<_, Seat>(async {}, std::panic::Location::caller()).0
+    cell::spawn::<_, Seat>(async {}, std::panic::Location::caller().into()).0
 }
 
 /// Sits down in `seat` and runs `f`; what is left behind is dropped.
