@@ -27,10 +27,12 @@
 
 mod addr;
 pub(crate) mod blocking_mode;
+mod bytes;
 mod datagrams;
 mod halves;
 mod methods;
 mod options;
+mod scenes;
 mod tcp_halves;
 mod tcp_listener;
 mod tcp_socket;

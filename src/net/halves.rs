@@ -2,7 +2,7 @@
 
 /// The halves of one type of stream, with what takes it apart and brings it together.
 macro_rules! halves {
-    ($stream:ident, $address:ty, $wire:ty) => {
+    ($stream:ident, $address:ty, $wire:ty, $whole:ident, [$read:ident, $write:ident, $owned_read:ident, $owned_write:ident]) => {
         /// The half of a borrowed stream that reads; made by its `split`.
         #[derive(Debug)]
         pub struct ReadHalf<'a>(&'a $stream);
@@ -48,6 +48,16 @@ macro_rules! halves {
 
         impl $stream {
             /// Splits it into a half that reads and one that writes, for use within one task.
+            ///
+            #[doc = crate::net::scenes::set!($whole)]
+            /// let (mut read, mut write) = here.split();
+            /// there.write_all(b"ping").await?;
+            /// let mut got = [0; 4];
+            /// // Both at once, in one task.
+            /// let (sent, received) = futures::join!(write.write_all(b"pong"), read.read_exact(&mut got));
+            /// sent?;
+            /// assert_eq!((received?, &got), (4, b"ping"));
+            #[doc = crate::net::scenes::end!()]
             pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
                 (ReadHalf(self), WriteHalf(self))
             }
@@ -55,6 +65,15 @@ macro_rules! halves {
             /// Splits it into a half that reads and one that writes, which can go to different tasks.
             ///
             /// Dropping the half that writes shuts the writing direction down.
+            ///
+            #[doc = crate::net::scenes::set!($whole)]
+            /// let (mut read, mut write) = here.into_split();
+            /// let writing = heist::spawn(async move { write.write_all(b"hello").await });
+            /// writing.await??; // the half that writes has been dropped by now: the other end reads the end
+            /// let mut text = String::new();
+            /// there.read_to_string(&mut text).await?;
+            /// assert_eq!(text, "hello");
+            #[doc = crate::net::scenes::end!()]
             pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
                 let stream = crate::sync::Arc::new(self);
                 (OwnedReadHalf(crate::sync::Arc::clone(&stream)), OwnedWriteHalf { stream, is_open: true })
@@ -67,6 +86,12 @@ macro_rules! halves {
             /// # Errors
             ///
             /// If they are not of the same stream.
+            ///
+            #[doc = crate::net::scenes::set!($whole)]
+            /// let (read, write) = here.into_split();
+            /// let mut here = read.reunite(write).expect("they are of one stream");
+            /// here.write_all(b"whole again").await?;
+            #[doc = crate::net::scenes::end!()]
             pub fn reunite(self, other: OwnedWriteHalf) -> Result<$stream, ReuniteError> {
                 reunite(self, other)
             }
@@ -78,11 +103,25 @@ macro_rules! halves {
             /// # Errors
             ///
             /// If they are not of the same stream.
+            ///
+            #[doc = crate::net::scenes::set!($whole)]
+            /// let (read, write) = here.into_split();
+            /// let mut here = write.reunite(read).expect("they are of one stream");
+            /// here.write_all(b"whole again").await?;
+            #[doc = crate::net::scenes::end!()]
             pub fn reunite(self, other: OwnedReadHalf) -> Result<$stream, ReuniteError> {
                 reunite(other, self)
             }
 
             /// Drops the half without shutting the writing direction down.
+            ///
+            #[doc = crate::net::scenes::set!($whole)]
+            /// let (read, write) = here.into_split();
+            /// write.forget(); // the other end does not read the end: the stream lives on in `read`
+            /// there.write_all(b"hello").await?;
+            /// assert_eq!(there.try_read(&mut [0; 1]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+            /// # drop(read);
+            #[doc = crate::net::scenes::end!()]
             pub fn forget(mut self) {
                 self.is_open = false;
             }
@@ -113,28 +152,28 @@ macro_rules! halves {
             }
         }
 
-        crate::net::halves::half!(ReadHalf<'_>, $stream, $address, $wire, self => self.0);
-        crate::net::halves::half!(WriteHalf<'_>, $stream, $address, $wire, self => self.0);
-        crate::net::halves::half!(OwnedReadHalf, $stream, $address, $wire, self => &self.0);
-        crate::net::halves::half!(OwnedWriteHalf, $stream, $address, $wire, self => &self.stream);
+        crate::net::halves::half!(ReadHalf<'_>, $read, $stream, $address, $wire, self => self.0);
+        crate::net::halves::half!(WriteHalf<'_>, $write, $stream, $address, $wire, self => self.0);
+        crate::net::halves::half!(OwnedReadHalf, $owned_read, $stream, $address, $wire, self => &self.0);
+        crate::net::halves::half!(OwnedWriteHalf, $owned_write, $stream, $address, $wire, self => &self.stream);
 
-        crate::net::methods::readable!(ReadHalf<'_>, poll_read_ready);
-        crate::net::methods::readable!(OwnedReadHalf, poll_read_ready);
-        crate::net::methods::writable!(WriteHalf<'_>, poll_write_ready);
-        crate::net::methods::writable!(OwnedWriteHalf, poll_write_ready);
-        crate::net::methods::reads!(ReadHalf<'_>);
-        crate::net::methods::reads!(OwnedReadHalf);
-        crate::net::methods::writes!(WriteHalf<'_>);
-        crate::net::methods::writes!(OwnedWriteHalf);
+        crate::net::methods::readable!(ReadHalf<'_>, $read, poll_read_ready);
+        crate::net::methods::readable!(OwnedReadHalf, $owned_read, poll_read_ready);
+        crate::net::methods::writable!(WriteHalf<'_>, $write, poll_write_ready);
+        crate::net::methods::writable!(OwnedWriteHalf, $owned_write, poll_write_ready);
+        crate::net::bytes::reads!(ReadHalf<'_>, $read);
+        crate::net::bytes::reads!(OwnedReadHalf, $owned_read);
+        crate::net::bytes::writes!(WriteHalf<'_>, $write);
+        crate::net::bytes::writes!(OwnedWriteHalf, $owned_write);
     };
 }
 pub(super) use halves;
 
 /// What each of the four kinds of half has.
 macro_rules! half {
-    ($half:ty, $stream:ident, $address:ty, $wire:ty, $self:ident => $whole:expr) => {
+    ($half:ty, $scene:ident, $stream:ident, $address:ty, $wire:ty, $self:ident => $whole:expr) => {
         crate::net::methods::wired!($half, $wire, $self => ($whole).registered());
-        crate::net::methods::ready!($half);
+        crate::net::methods::ready!($half, $scene);
 
         impl $half {
             /// The other end's address.
@@ -142,6 +181,10 @@ macro_rules! half {
             /// # Errors
             ///
             /// What the operating system says.
+            ///
+            #[doc = crate::net::scenes::set!($scene)]
+            /// println!("{:?}", here.peer_addr()?);
+            #[doc = crate::net::scenes::end!()]
             pub fn peer_addr(&self) -> std::io::Result<$address> {
                 self.as_ref().peer_addr()
             }
@@ -151,6 +194,10 @@ macro_rules! half {
             /// # Errors
             ///
             /// What the operating system says.
+            ///
+            #[doc = crate::net::scenes::set!($scene)]
+            /// println!("{:?}", here.local_addr()?);
+            #[doc = crate::net::scenes::end!()]
             pub fn local_addr(&self) -> std::io::Result<$address> {
                 self.as_ref().local_addr()
             }

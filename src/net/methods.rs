@@ -69,7 +69,7 @@ pub(super) use wired;
 
 /// From and to the type of std.
 macro_rules! std_forms {
-    ($socket:ident, $std:ty, $wire:ty) => {
+    ($socket:ident, $std:ty, $wire:ty, $made:literal) => {
         impl $socket {
             /// Makes one of std's, which must have been set non-blocking.
             ///
@@ -80,6 +80,12 @@ macro_rules! std_forms {
             /// # Panics
             ///
             /// Outside of a runtime, or if that has no I/O.
+            ///
+            #[doc = crate::net::scenes::on!($made)]
+            /// std.set_nonblocking(true)?;
+            #[doc = concat!("let socket = heist::net::", stringify!($socket), "::from_std(std)?;")]
+            /// assert!(socket.local_addr().is_ok());
+            #[doc = crate::net::scenes::end!()]
             #[track_caller]
             pub fn from_std(socket: $std) -> std::io::Result<$socket> {
                 let reactor = crate::context::reactor();
@@ -92,6 +98,13 @@ macro_rules! std_forms {
             /// # Errors
             ///
             /// If it cannot be deregistered.
+            ///
+            #[doc = crate::net::scenes::on!($made)]
+            /// # std.set_nonblocking(true)?;
+            #[doc = concat!("let socket = heist::net::", stringify!($socket), "::from_std(std)?;")]
+            /// let std = socket.into_std()?;
+            /// std.set_nonblocking(false)?; // for use without a runtime
+            #[doc = crate::net::scenes::end!()]
             pub fn into_std(self) -> std::io::Result<$std> {
                 Ok(self.io.into_io()?.into())
             }
@@ -111,7 +124,7 @@ pub(super) use std_forms;
 
 /// Waiting until it is ready for something.
 macro_rules! ready {
-    ($socket:ty) => {
+    ($socket:ty, $scene:ident) => {
         /// Readiness.
         impl $socket {
             /// Waits until it is ready for some of `interest`; answers for what. Any number of tasks may wait at once.
@@ -123,6 +136,10 @@ macro_rules! ready {
             /// # Cancel safety
             ///
             /// Readiness is not lost if the future is dropped: it stays until an operation answers `WouldBlock`.
+            ///
+            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::scenes::readiness!($scene)]
+            #[doc = crate::net::scenes::end!()]
             pub async fn ready(&self, interest: crate::reactor::Interest) -> std::io::Result<crate::reactor::Ready> {
                 Ok(self.source().ready(interest).await?.ready() & interest.mask())
             }
@@ -133,7 +150,7 @@ pub(super) use ready;
 
 /// Waiting until an operation of one direction is worth trying.
 macro_rules! worth_trying {
-    ($socket:ty, $direction:ident, $interest:ident, $what:literal, $wait:ident, $poll:ident) => {
+    ($socket:ty, $scene:ident, $direction:ident, $interest:ident, $what:literal, $wait:ident, $poll:ident, $then:expr) => {
         #[doc = concat!("Readiness for ", $what, ".")]
         impl $socket {
             #[doc = concat!("Waits until ", $what, " is worth trying; it may still answer `WouldBlock`. Any number of tasks")]
@@ -146,6 +163,12 @@ macro_rules! worth_trying {
             /// # Cancel safety
             ///
             /// Readiness is not lost if the future is dropped: it stays until an operation answers `WouldBlock`.
+            ///
+            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::scenes::before!($direction, $scene)]
+            #[doc = concat!("here.", stringify!($wait), "().await?;")]
+            #[doc = $then]
+            #[doc = crate::net::scenes::end!()]
             pub async fn $wait(&self) -> std::io::Result<()> {
                 self.source().ready(crate::reactor::Interest::$interest).await.map(drop)
             }
@@ -155,6 +178,12 @@ macro_rules! worth_trying {
             /// # Errors
             ///
             /// If the runtime has been shut down.
+            ///
+            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::scenes::before!($direction, $scene)]
+            #[doc = concat!("std::future::poll_fn(|cx| here.", stringify!($poll), "(cx)).await?;")]
+            #[doc = $then]
+            #[doc = crate::net::scenes::end!()]
             pub fn $poll(&self, cx: &mut std::task::Context<'_>) -> std::task::Poll<std::io::Result<()>> {
                 self.source().poll_ready(crate::reactor::Direction::$direction, cx).map_ok(drop)
             }
@@ -165,23 +194,41 @@ pub(super) use worth_trying;
 
 /// The `poll_` form of streams and of messages have different names.
 macro_rules! readable {
-    ($socket:ty, $poll:ident) => {
-        crate::net::methods::worth_trying!($socket, Read, READABLE, "a read", readable, $poll);
+    ($socket:ty, $scene:ident, $poll:ident) => {
+        crate::net::methods::worth_trying!(
+            $socket,
+            $scene,
+            Read,
+            READABLE,
+            "a read",
+            readable,
+            $poll,
+            crate::net::scenes::hear!($scene)
+        );
     };
 }
 pub(super) use readable;
 
 /// The same for the other direction.
 macro_rules! writable {
-    ($socket:ty, $poll:ident) => {
-        crate::net::methods::worth_trying!($socket, Write, WRITABLE, "a write", writable, $poll);
+    ($socket:ty, $scene:ident, $poll:ident) => {
+        crate::net::methods::worth_trying!(
+            $socket,
+            $scene,
+            Write,
+            WRITABLE,
+            "a write",
+            writable,
+            $poll,
+            crate::net::scenes::speak!($scene)
+        );
     };
 }
 pub(super) use writable;
 
 /// Operations of the user's own.
 macro_rules! own_operations {
-    ($socket:ty) => {
+    ($socket:ty, $scene:ident) => {
         /// Operations of one's own.
         impl $socket {
             /// Does `f`, an operation on this socket, if it seems ready for some of `interest`.
@@ -192,6 +239,19 @@ macro_rules! own_operations {
             /// # Errors
             ///
             /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) if it does not seem ready, or what `f` answers.
+            ///
+            #[doc = crate::net::scenes::set!($scene)]
+            /// # #[cfg(unix)]
+            /// # {
+            /// use heist::io::Interest;
+            /// use socket2::SockRef;
+            ///
+            /// here.writable().await?;
+            /// // An operation that the socket does not have: a send with flags.
+            /// let count = here.try_io(Interest::WRITABLE, || SockRef::from(&here).send_with_flags(b"hello", libc::MSG_NOSIGNAL))?;
+            /// assert_eq!(count, 5);
+            /// # }
+            #[doc = crate::net::scenes::end!()]
             pub fn try_io<R>(
                 &self,
                 interest: crate::reactor::Interest,
@@ -210,6 +270,18 @@ macro_rules! own_operations {
             /// # Cancel safety
             ///
             /// If the future is dropped, no `f` has answered anything but `WouldBlock`.
+            ///
+            #[doc = crate::net::scenes::set!($scene)]
+            /// # #[cfg(unix)]
+            /// # {
+            /// use heist::io::Interest;
+            /// use socket2::SockRef;
+            ///
+            /// // An operation that the socket does not have: a send with flags.
+            /// let send = || SockRef::from(&here).send_with_flags(b"hello", libc::MSG_NOSIGNAL);
+            /// assert_eq!(here.async_io(Interest::WRITABLE, send).await?, 5);
+            /// # }
+            #[doc = crate::net::scenes::end!()]
             pub async fn async_io<R>(
                 &self,
                 interest: crate::reactor::Interest,
@@ -221,182 +293,3 @@ macro_rules! own_operations {
     };
 }
 pub(super) use own_operations;
-
-/// Reading bytes.
-macro_rules! reads {
-    ($socket:ty) => {
-        /// Reading.
-        impl $socket {
-            /// Reads what there is, waiting until there is something; answers how many bytes. None means the end (or that
-            /// `buf` is empty).
-            ///
-            /// # Errors
-            ///
-            /// What the operating system says, or that the runtime has been shut down.
-            ///
-            /// # Cancel safety
-            ///
-            /// If the future is dropped, nothing has been read.
-            pub async fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-                self.registered().read_slice(buf).await
-            }
-
-            /// As [`read`](Self::read), into several buffers in turn.
-            ///
-            /// # Errors
-            ///
-            /// As there.
-            ///
-            /// # Cancel safety
-            ///
-            /// If the future is dropped, nothing has been read.
-            pub async fn read_vectored(&mut self, bufs: &mut [std::io::IoSliceMut<'_>]) -> std::io::Result<usize> {
-                self.registered().read_slices(bufs).await
-            }
-
-            /// Fills `buf`; answers its length.
-            ///
-            /// # Errors
-            ///
-            /// [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof) if the stream ends first, or as [`read`](Self::read).
-            ///
-            /// # Cancel safety
-            ///
-            /// If the future is dropped, some bytes may have been read, and it is not known how many.
-            pub async fn read_exact(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-                self.registered().read_whole(buf).await
-            }
-
-            /// Reads until the end and appends it to `buf`; answers how many bytes.
-            ///
-            /// # Errors
-            ///
-            /// As [`read`](Self::read). What had been read by then is in `buf`.
-            ///
-            /// # Cancel safety
-            ///
-            /// If the future is dropped, what has been read is in `buf`, and reading can go on.
-            pub async fn read_to_end(&mut self, buf: &mut Vec<u8>) -> std::io::Result<usize> {
-                self.registered().read_rest(buf).await
-            }
-
-            /// Reads text until the end and appends it to `text`; answers how many bytes.
-            ///
-            /// # Errors
-            ///
-            /// [`InvalidData`](std::io::ErrorKind::InvalidData) if it is not UTF-8, or as [`read`](Self::read). Then `text`
-            /// is as it was, and what has been read is lost.
-            ///
-            /// # Cancel safety
-            ///
-            /// If the future is dropped, what has been read is lost.
-            pub async fn read_to_string(&mut self, text: &mut String) -> std::io::Result<usize> {
-                self.registered().read_text(text).await
-            }
-
-            /// Reads what there is without waiting.
-            ///
-            /// # Errors
-            ///
-            /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) if there is nothing, or as [`read`](Self::read).
-            pub fn try_read(&self, buf: &mut [u8]) -> std::io::Result<usize> {
-                self.registered().try_read_slice(buf)
-            }
-
-            /// As [`try_read`](Self::try_read), into several buffers in turn.
-            ///
-            /// # Errors
-            ///
-            /// As there.
-            pub fn try_read_vectored(&self, bufs: &mut [std::io::IoSliceMut<'_>]) -> std::io::Result<usize> {
-                self.registered().try_read_slices(bufs)
-            }
-        }
-    };
-}
-pub(super) use reads;
-
-/// Writing bytes.
-macro_rules! writes {
-    ($socket:ty) => {
-        /// Writing.
-        impl $socket {
-            /// Writes as much as there is room for, waiting until there is some; answers how many bytes.
-            ///
-            /// # Errors
-            ///
-            /// What the operating system says, or that the runtime has been shut down.
-            ///
-            /// # Cancel safety
-            ///
-            /// If the future is dropped, nothing has been written.
-            pub async fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
-                self.registered().write_slice(buf).await
-            }
-
-            /// As [`write`](Self::write), from several buffers in turn.
-            ///
-            /// # Errors
-            ///
-            /// As there.
-            ///
-            /// # Cancel safety
-            ///
-            /// If the future is dropped, nothing has been written.
-            pub async fn write_vectored(&mut self, bufs: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
-                self.registered().write_slices(bufs).await
-            }
-
-            /// Writes all of `buf`.
-            ///
-            /// # Errors
-            ///
-            /// As [`write`](Self::write).
-            ///
-            /// # Cancel safety
-            ///
-            /// If the future is dropped, some bytes may have been written, and it is not known how many.
-            pub async fn write_all(&mut self, buf: &[u8]) -> std::io::Result<()> {
-                self.registered().write_whole(buf).await
-            }
-
-            /// Does nothing: what is written goes to the operating system at once.
-            ///
-            /// # Errors
-            ///
-            /// None.
-            pub async fn flush(&mut self) -> std::io::Result<()> {
-                Ok(())
-            }
-
-            /// Ends what is written: the peer of a socket reads what is on its way, and then the end. Reading goes on. A pipe
-            /// ends when it is dropped, and this does nothing.
-            ///
-            /// # Errors
-            ///
-            /// What the operating system says.
-            pub async fn shutdown(&mut self) -> std::io::Result<()> {
-                crate::net::wired::Closing::close(self)
-            }
-
-            /// Writes as much as there is room for without waiting.
-            ///
-            /// # Errors
-            ///
-            /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) if there is no room, or as [`write`](Self::write).
-            pub fn try_write(&self, buf: &[u8]) -> std::io::Result<usize> {
-                self.registered().try_write_slice(buf)
-            }
-
-            /// As [`try_write`](Self::try_write), from several buffers in turn.
-            ///
-            /// # Errors
-            ///
-            /// As there.
-            pub fn try_write_vectored(&self, bufs: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
-                self.registered().try_write_slices(bufs)
-            }
-        }
-    };
-}
-pub(super) use writes;

@@ -2,7 +2,7 @@
 
 /// Options of IP packets. `$socket` leads to a `socket2::Socket` or a reference to one.
 macro_rules! packet_options {
-    ($type:ident, $self:ident => $socket:expr) => {
+    ($type:ident, $scene:ident, $self:ident => $socket:expr) => {
         /// The type of service. Each gives the operating system's error if it refuses.
         #[cfg(not(any(
             target_os = "fuchsia",
@@ -14,11 +14,20 @@ macro_rules! packet_options {
         #[allow(clippy::missing_errors_doc, reason = "said once, above")]
         impl $type {
             /// The type of service of IPv4 packets (`IP_TOS`).
+            ///
+            #[doc = crate::net::scenes::set!($scene)]
+            /// println!("{:#x}", here.tos_v4()?);
+            #[doc = crate::net::scenes::end!()]
             pub fn tos_v4(&$self) -> std::io::Result<u32> {
                 ($socket).tos_v4()
             }
 
             /// Sets the type of service of IPv4 packets (`IP_TOS`).
+            ///
+            #[doc = crate::net::scenes::set!($scene)]
+            /// here.set_tos_v4(0x10)?; // low delay
+            /// assert_eq!(here.tos_v4()?, 0x10);
+            #[doc = crate::net::scenes::end!()]
             pub fn set_tos_v4(&$self, tos: u32) -> std::io::Result<()> {
                 ($socket).set_tos_v4(tos)
             }
@@ -37,11 +46,30 @@ macro_rules! packet_options {
         #[allow(clippy::missing_errors_doc, reason = "said once, above")]
         impl $type {
             /// The traffic class of IPv6 packets (`IPV6_TCLASS`).
+            ///
+            /// # Examples
+            ///
+            /// ```no_run
+            #[doc = concat!("# fn traffic(socket: heist::net::", stringify!($type), ") -> std::io::Result<()> {")]
+            /// println!("{:#x}", socket.tclass_v6()?);
+            /// # Ok(())
+            /// # }
+            /// ```
             pub fn tclass_v6(&$self) -> std::io::Result<u32> {
                 ($socket).tclass_v6()
             }
 
             /// Sets the traffic class of IPv6 packets (`IPV6_TCLASS`).
+            ///
+            /// # Examples
+            ///
+            /// ```no_run
+            #[doc = concat!("# fn traffic(socket: heist::net::", stringify!($type), ") -> std::io::Result<()> {")]
+            /// socket.set_tclass_v6(0x10)?;
+            /// assert_eq!(socket.tclass_v6()?, 0x10);
+            /// # Ok(())
+            /// # }
+            /// ```
             pub fn set_tclass_v6(&$self, tclass: u32) -> std::io::Result<()> {
                 ($socket).set_tclass_v6(tclass)
             }
@@ -52,11 +80,20 @@ macro_rules! packet_options {
         #[allow(clippy::missing_errors_doc, reason = "said once, above")]
         impl $type {
             /// The interface that it is bound to (`SO_BINDTODEVICE`), by name.
+            ///
+            #[doc = crate::net::scenes::set!($scene)]
+            /// assert_eq!(here.device()?, None); // packets of all interfaces
+            #[doc = crate::net::scenes::end!()]
             pub fn device(&$self) -> std::io::Result<Option<Vec<u8>>> {
                 ($socket).device()
             }
 
             /// Takes packets of this interface only (`SO_BINDTODEVICE`); of all with `None` or an empty name.
+            ///
+            #[doc = crate::net::scenes::set!($scene)]
+            /// here.bind_device(None)?; // or `Some(b"eth0")`, for which some systems ask for a privilege
+            /// assert_eq!(here.device()?, None);
+            #[doc = crate::net::scenes::end!()]
             pub fn bind_device(&$self, interface: Option<&[u8]>) -> std::io::Result<()> {
                 ($socket).bind_device(interface)
             }
@@ -67,31 +104,52 @@ pub(super) use packet_options;
 
 /// What both kinds of connected IP sockets tell about themselves.
 macro_rules! ip_options {
-    ($type:ident) => {
+    ($type:ident, $scene:ident) => {
         /// Addresses, errors, the time to live. Each gives the operating system's error if it refuses.
         #[allow(clippy::missing_errors_doc, reason = "said once, above")]
         impl $type {
             /// This end's address.
+            ///
+            #[doc = crate::net::scenes::set!($scene)]
+            /// assert_eq!(here.local_addr()?, there.peer_addr()?);
+            #[doc = crate::net::scenes::end!()]
             pub fn local_addr(&self) -> std::io::Result<std::net::SocketAddr> {
                 self.mio().local_addr()
             }
 
             /// The other end's address, if it is connected.
+            ///
+            #[doc = crate::net::scenes::set!($scene)]
+            /// assert_eq!(here.peer_addr()?, there.local_addr()?);
+            #[doc = crate::net::scenes::end!()]
             pub fn peer_addr(&self) -> std::io::Result<std::net::SocketAddr> {
                 self.mio().peer_addr()
             }
 
             /// The error that is pending on the socket, which takes it away.
+            ///
+            #[doc = crate::net::scenes::set!($scene)]
+            /// assert!(here.take_error()?.is_none()); // nothing has gone wrong
+            #[doc = crate::net::scenes::end!()]
             pub fn take_error(&self) -> std::io::Result<Option<std::io::Error>> {
                 self.mio().take_error()
             }
 
             /// The time to live of packets sent from it.
+            ///
+            #[doc = crate::net::scenes::set!($scene)]
+            /// println!("{} hops at most", here.ttl()?);
+            #[doc = crate::net::scenes::end!()]
             pub fn ttl(&self) -> std::io::Result<u32> {
                 self.mio().ttl()
             }
 
             /// Sets the time to live of packets sent from it.
+            ///
+            #[doc = crate::net::scenes::set!($scene)]
+            /// here.set_ttl(9)?;
+            /// assert_eq!(here.ttl()?, 9);
+            #[doc = crate::net::scenes::end!()]
             pub fn set_ttl(&self, ttl: u32) -> std::io::Result<()> {
                 self.mio().set_ttl(ttl)
             }

@@ -6,7 +6,8 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::methods::{readable, reads, ready, socket, wired, writable, writes};
+use super::bytes::{reads, writes};
+use super::methods::{readable, ready, socket, wired, writable};
 use super::wired::{Closing, Wired};
 use crate::context;
 use crate::reactor::{Interest, Ready, Registered};
@@ -67,12 +68,46 @@ pub struct OpenOptions {
 
 impl OpenOptions {
     /// Nothing special.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::net::unix::pipe;
+    ///
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("heist-fifo-new-{}", std::process::id()));
+    /// # assert!(std::process::Command::new("mkfifo").arg(&path).status()?.success());
+    /// let mut receiver = pipe::OpenOptions::new().open_receiver(&path)?; // `path` was made by `mkfifo`
+    /// let mut sender = pipe::OpenOptions::new().open_sender(&path)?;
+    /// sender.write_all(b"hello").await?;
+    /// receiver.read_exact(&mut [0; 5]).await?;
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new() -> OpenOptions {
         OpenOptions::default()
     }
 
     /// Opens it for both directions: a receiver then never sees the end, a sender needs no receiver to be opened. Linux can;
     /// POSIX leaves it open.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::net::unix::pipe;
+    ///
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("heist-fifo-both-{}", std::process::id()));
+    /// # assert!(std::process::Command::new("mkfifo").arg(&path).status()?.success());
+    /// let mut sender = pipe::OpenOptions::new().read_write(true).open_sender(&path)?; // nobody reads yet
+    /// sender.write_all(b"hello").await?;
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub fn read_write(&mut self, value: bool) -> &mut OpenOptions {
         self.both_ways = value;
@@ -80,6 +115,21 @@ impl OpenOptions {
     }
 
     /// Does not ask whether what was opened is a pipe.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::net::unix::pipe;
+    ///
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("heist-fifo-unchecked-{}", std::process::id()));
+    /// # assert!(std::process::Command::new("mkfifo").arg(&path).status()?.success());
+    /// let receiver = pipe::OpenOptions::new().unchecked(true).open_receiver(&path)?;
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn unchecked(&mut self, value: bool) -> &mut OpenOptions {
         self.unchecked = value;
         self
@@ -96,6 +146,25 @@ impl OpenOptions {
     /// # Panics
     ///
     /// Outside of a runtime, or if that has no I/O.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::net::unix::pipe;
+    ///
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("heist-fifo-receiver-{}", std::process::id()));
+    /// # assert!(std::process::Command::new("mkfifo").arg(&path).status()?.success());
+    /// let mut receiver = pipe::OpenOptions::new().open_receiver(&path)?;
+    /// std::fs::write(&path, "down the pipe")?; // another process, as a rule
+    /// let mut text = String::new();
+    /// receiver.read_to_string(&mut text).await?;
+    /// assert_eq!(text, "down the pipe");
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn open_receiver<P: AsRef<Path>>(&self, path: P) -> io::Result<Receiver> {
         let reactor = context::reactor();
@@ -113,6 +182,24 @@ impl OpenOptions {
     /// # Panics
     ///
     /// Outside of a runtime, or if that has no I/O.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::net::unix::pipe;
+    ///
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("heist-fifo-sender-{}", std::process::id()));
+    /// # assert!(std::process::Command::new("mkfifo").arg(&path).status()?.success());
+    /// let nobody = pipe::OpenOptions::new().open_sender(&path).unwrap_err();
+    /// assert_eq!(nobody.raw_os_error(), Some(libc::ENXIO));
+    /// let receiver = pipe::OpenOptions::new().open_receiver(&path)?;
+    /// pipe::OpenOptions::new().open_sender(&path)?.write_all(b"down the pipe").await?;
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn open_sender<P: AsRef<Path>>(&self, path: P) -> io::Result<Sender> {
         let reactor = context::reactor();
@@ -146,10 +233,10 @@ pub struct Receiver {
 
 /// One end of a pipe, from and to files and descriptors.
 macro_rules! end {
-    ($end:ident, $wire:ty, $interest:expr, $mode:expr, $remedy:literal) => {
+    ($end:ident, $scene:ident, $wire:ty, $interest:expr, $mode:expr, $remedy:literal) => {
         socket!($end, $wire);
         wired!($end, $wire, self => &self.io);
-        ready!($end);
+        ready!($end, $scene);
 
         impl $end {
             /// Makes one of a file, which is set non-blocking.
@@ -162,6 +249,15 @@ macro_rules! end {
             /// # Panics
             ///
             /// Outside of a runtime, or if that has no I/O.
+            ///
+            #[doc = crate::net::scenes::set!($scene)]
+            /// use std::fs::File;
+            #[doc = concat!("use heist::net::unix::pipe::", stringify!($end), ";")]
+            ///
+            /// let file = File::from(here.into_nonblocking_fd()?); // from wherever it comes
+            #[doc = concat!("let here = ", stringify!($end), "::from_file(file)?;")]
+            /// # drop((here, there));
+            #[doc = crate::net::scenes::end!()]
             #[track_caller]
             pub fn from_file(file: File) -> io::Result<$end> {
                 $end::from_owned_fd(file.into())
@@ -176,6 +272,15 @@ macro_rules! end {
             /// # Panics
             ///
             /// As there.
+            ///
+            #[doc = crate::net::scenes::set!($scene)]
+            /// use std::fs::File;
+            #[doc = concat!("use heist::net::unix::pipe::", stringify!($end), ";")]
+            ///
+            /// let fd = here.into_blocking_fd()?; // from wherever it comes
+            #[doc = concat!("let here = ", stringify!($end), "::from_owned_fd(fd)?;")]
+            /// # drop((here, there));
+            #[doc = crate::net::scenes::end!()]
             #[track_caller]
             pub fn from_owned_fd(fd: OwnedFd) -> io::Result<$end> {
                 let reactor = context::reactor();
@@ -199,6 +304,15 @@ macro_rules! end {
             /// # Panics
             ///
             /// Outside of a runtime, or if that has no I/O.
+            ///
+            #[doc = crate::net::scenes::set!($scene)]
+            /// use std::fs::File;
+            #[doc = concat!("use heist::net::unix::pipe::", stringify!($end), ";")]
+            ///
+            /// let file = File::from(here.into_nonblocking_fd()?);
+            #[doc = concat!("let here = ", stringify!($end), "::from_file_unchecked(file)?;")]
+            /// # drop((here, there));
+            #[doc = crate::net::scenes::end!()]
             #[track_caller]
             pub fn from_file_unchecked(file: File) -> io::Result<$end> {
                 $end::from_owned_fd_unchecked(file.into())
@@ -213,6 +327,15 @@ macro_rules! end {
             /// # Panics
             ///
             /// As there.
+            ///
+            #[doc = crate::net::scenes::set!($scene)]
+            /// use std::fs::File;
+            #[doc = concat!("use heist::net::unix::pipe::", stringify!($end), ";")]
+            ///
+            /// let fd = here.into_nonblocking_fd()?;
+            #[doc = concat!("let here = ", stringify!($end), "::from_owned_fd_unchecked(fd)?;")]
+            /// # drop((here, there));
+            #[doc = crate::net::scenes::end!()]
             #[track_caller]
             pub fn from_owned_fd_unchecked(fd: OwnedFd) -> io::Result<$end> {
                 $end::on(&context::reactor(), fd.into(), Ready::EMPTY)
@@ -223,6 +346,10 @@ macro_rules! end {
             /// # Errors
             ///
             /// What the operating system says.
+            ///
+            #[doc = crate::net::scenes::set!($scene)]
+            /// let file = std::fs::File::from(here.into_blocking_fd()?); // for a thread, or a child process
+            #[doc = crate::net::scenes::end!()]
             pub fn into_blocking_fd(self) -> io::Result<OwnedFd> {
                 let fd = self.into_nonblocking_fd()?;
                 set_flags(fd.as_raw_fd(), flags(fd.as_raw_fd())? & !libc::O_NONBLOCK)?;
@@ -234,6 +361,10 @@ macro_rules! end {
             /// # Errors
             ///
             /// If it cannot be deregistered.
+            ///
+            #[doc = crate::net::scenes::set!($scene)]
+            /// let fd = here.into_nonblocking_fd()?; // for another runtime
+            #[doc = crate::net::scenes::end!()]
             pub fn into_nonblocking_fd(self) -> io::Result<OwnedFd> {
                 Ok(self.io.into_io()?.into())
             }
@@ -244,6 +375,12 @@ macro_rules! end {
             /// # Errors
             ///
             /// [`WouldBlock`](io::ErrorKind::WouldBlock) if it does not seem ready, or what `f` answers.
+            ///
+            #[doc = crate::net::scenes::set!($scene)]
+            /// // The operation says what it found; `WouldBlock` would mean that the pipe is not ready after all.
+            /// let busy = here.try_io(|| Ok::<(), std::io::Error>(()));
+            /// # let _ = busy;
+            #[doc = crate::net::scenes::end!()]
             pub fn try_io<R>(&self, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
                 self.try_once($interest, f)
             }
@@ -253,23 +390,25 @@ macro_rules! end {
 
 end!(
     Sender,
+    pipe_sender,
     mio::unix::pipe::Sender,
     Interest::WRITABLE,
     libc::O_WRONLY,
     "this pipe is not open for writing: open it with `OpenOptions::write(true)`"
 );
-writable!(Sender, poll_write_ready);
-writes!(Sender);
+writable!(Sender, pipe_sender, poll_write_ready);
+writes!(Sender, pipe_sender);
 
 end!(
     Receiver,
+    pipe_receiver,
     mio::unix::pipe::Receiver,
     Interest::READABLE,
     libc::O_RDONLY,
     "this pipe is not open for reading: open it with `OpenOptions::read(true)`"
 );
-readable!(Receiver, poll_read_ready);
-reads!(Receiver);
+readable!(Receiver, pipe_receiver, poll_read_ready);
+reads!(Receiver, pipe_receiver);
 
 impl Closing for Sender {
     fn close(&mut self) -> io::Result<()> {

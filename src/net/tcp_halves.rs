@@ -8,10 +8,16 @@ use super::halves::halves;
 use super::tcp_stream::TcpStream;
 use super::wired::Wired;
 
-halves!(TcpStream, SocketAddr, mio::net::TcpStream);
+halves!(
+    TcpStream,
+    SocketAddr,
+    mio::net::TcpStream,
+    tcp_stream,
+    [tcp_read_half, tcp_write_half, tcp_owned_read_half, tcp_owned_write_half]
+);
 
 macro_rules! peeks {
-    ($half:ty) => {
+    ($half:ty, $scene:ident) => {
         impl $half {
             /// Reads what there is without taking it away; see [`TcpStream::peek`].
             ///
@@ -22,6 +28,13 @@ macro_rules! peeks {
             /// # Cancel safety
             ///
             /// Nothing is lost if the future is dropped.
+            ///
+            #[doc = crate::net::scenes::set!($scene)]
+            /// there.write_all(b"hello").await?;
+            /// let mut first = [0; 1];
+            /// here.peek(&mut first).await?;
+            /// assert_eq!(&first, b"h"); // and it is still to be read
+            #[doc = crate::net::scenes::end!()]
             pub async fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
                 self.as_ref().peek(buf).await
             }
@@ -31,6 +44,13 @@ macro_rules! peeks {
             /// # Errors
             ///
             /// As there.
+            ///
+            #[doc = crate::net::scenes::set!($scene)]
+            /// there.write_all(b"hello").await?;
+            /// let mut first = [0; 1];
+            /// std::future::poll_fn(|cx| here.poll_peek(cx, &mut first)).await?;
+            /// assert_eq!(&first, b"h");
+            #[doc = crate::net::scenes::end!()]
             pub fn poll_peek(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
                 self.as_ref().poll_peek(cx, buf)
             }
@@ -38,5 +58,5 @@ macro_rules! peeks {
     };
 }
 
-peeks!(ReadHalf<'_>);
-peeks!(OwnedReadHalf);
+peeks!(ReadHalf<'_>, tcp_read_half);
+peeks!(OwnedReadHalf, tcp_owned_read_half);

@@ -33,7 +33,12 @@ pub struct TcpListener {
 }
 
 socket!(TcpListener, mio::net::TcpListener);
-std_forms!(TcpListener, std::net::TcpListener, mio::net::TcpListener);
+std_forms!(
+    TcpListener,
+    std::net::TcpListener,
+    mio::net::TcpListener,
+    "let std = std::net::TcpListener::bind(\"127.0.0.1:0\")?;"
+);
 
 impl TcpListener {
     /// Listens on `addr`; of several addresses on the first that works. Port 0 means any free port.

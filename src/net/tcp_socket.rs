@@ -223,7 +223,7 @@ impl TcpSocket {
     }
 }
 
-super::options::packet_options!(TcpSocket, self => &self.socket);
+super::options::packet_options!(TcpSocket, tcp_socket, self => &self.socket);
 
 fn saturated(size: usize) -> u32 {
     u32::try_from(size).unwrap_or(u32::MAX)

@@ -8,7 +8,8 @@ use std::time::Duration;
 use socket2::SockRef;
 
 use super::addr::{ToSocketAddrs, addresses};
-use super::methods::{own_operations, readable, reads, ready, socket, std_forms, wired, writable, writes};
+use super::bytes::{reads, writes};
+use super::methods::{own_operations, readable, ready, socket, std_forms, wired, writable};
 use super::options::ip_options;
 use super::wired::{Closing, Wired};
 use crate::context;
@@ -52,14 +53,19 @@ pub struct TcpStream {
 
 socket!(TcpStream, mio::net::TcpStream);
 wired!(TcpStream, mio::net::TcpStream, self => &self.io);
-std_forms!(TcpStream, std::net::TcpStream, mio::net::TcpStream);
-ready!(TcpStream);
-readable!(TcpStream, poll_read_ready);
-writable!(TcpStream, poll_write_ready);
-own_operations!(TcpStream);
-reads!(TcpStream);
-writes!(TcpStream);
-ip_options!(TcpStream);
+std_forms!(
+    TcpStream,
+    std::net::TcpStream,
+    mio::net::TcpStream,
+    "let listener = std::net::TcpListener::bind(\"127.0.0.1:0\")?;\nlet std = std::net::TcpStream::connect(listener.local_addr()?)?;"
+);
+ready!(TcpStream, tcp_stream);
+readable!(TcpStream, tcp_stream, poll_read_ready);
+writable!(TcpStream, tcp_stream, poll_write_ready);
+own_operations!(TcpStream, tcp_stream);
+reads!(TcpStream, tcp_stream);
+writes!(TcpStream, tcp_stream);
+ip_options!(TcpStream, tcp_stream);
 
 impl TcpStream {
     /// Connects to `addr`; of several addresses to the first that answers.

@@ -48,14 +48,19 @@ pub struct UdpSocket {
 
 socket!(UdpSocket, mio::net::UdpSocket);
 wired!(UdpSocket, mio::net::UdpSocket, self => &self.io);
-std_forms!(UdpSocket, std::net::UdpSocket, mio::net::UdpSocket);
-ready!(UdpSocket);
-readable!(UdpSocket, poll_recv_ready);
-writable!(UdpSocket, poll_send_ready);
-own_operations!(UdpSocket);
-datagrams!(UdpSocket, SocketAddr);
-ip_options!(UdpSocket);
-packet_options!(UdpSocket, self => SockRef::from(self.mio()));
+std_forms!(
+    UdpSocket,
+    std::net::UdpSocket,
+    mio::net::UdpSocket,
+    "let std = std::net::UdpSocket::bind(\"127.0.0.1:0\")?;"
+);
+ready!(UdpSocket, udp);
+readable!(UdpSocket, udp, poll_recv_ready);
+writable!(UdpSocket, udp, poll_send_ready);
+own_operations!(UdpSocket, udp);
+datagrams!(UdpSocket, SocketAddr, udp);
+ip_options!(UdpSocket, udp);
+packet_options!(UdpSocket, udp, self => SockRef::from(self.mio()));
 
 impl UdpSocket {
     fn receive(&self, buf: &mut [u8]) -> io::Result<usize> {

@@ -53,12 +53,17 @@ pub struct UnixDatagram {
 
 descriptor!(UnixDatagram);
 wired!(UnixDatagram, mio::net::UnixDatagram, self => &self.io);
-std_forms!(UnixDatagram, std::os::unix::net::UnixDatagram, mio::net::UnixDatagram);
-ready!(UnixDatagram);
-readable!(UnixDatagram, poll_recv_ready);
-writable!(UnixDatagram, poll_send_ready);
-own_operations!(UnixDatagram);
-datagrams!(UnixDatagram, SocketAddr);
+std_forms!(
+    UnixDatagram,
+    std::os::unix::net::UnixDatagram,
+    mio::net::UnixDatagram,
+    "let (std, _peer) = std::os::unix::net::UnixDatagram::pair()?;"
+);
+ready!(UnixDatagram, unix_datagram);
+readable!(UnixDatagram, unix_datagram, poll_recv_ready);
+writable!(UnixDatagram, unix_datagram, poll_send_ready);
+own_operations!(UnixDatagram, unix_datagram);
+datagrams!(UnixDatagram, SocketAddr, unix_datagram);
 
 impl UnixDatagram {
     pub(super) fn on(

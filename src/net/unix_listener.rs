@@ -41,7 +41,14 @@ pub struct UnixListener {
 }
 
 socket!(UnixListener, mio::net::UnixListener);
-std_forms!(UnixListener, std::os::unix::net::UnixListener, mio::net::UnixListener);
+std_forms!(
+    UnixListener,
+    std::os::unix::net::UnixListener,
+    mio::net::UnixListener,
+    "# let path = std::env::temp_dir().join(format!(\"heist-std-{}\", std::process::id()));\n\
+     let std = std::os::unix::net::UnixListener::bind(&path)?;\n\
+     # std::fs::remove_file(&path)?;"
+);
 
 impl UnixListener {
     /// Listens at `path`, where no file may be yet. On Linux a path that begins with a zero byte is a name in the abstract

@@ -4,8 +4,9 @@ use std::io;
 use std::net::Shutdown;
 use std::path::Path;
 
+use super::bytes::{reads, writes};
 use super::halves::halves;
-use super::methods::{own_operations, readable, reads, ready, socket, std_forms, wired, writable, writes};
+use super::methods::{own_operations, readable, ready, socket, std_forms, wired, writable};
 use super::unix_addr::{SocketAddr, UCred, named_by};
 use super::wired::{Closing, Wired};
 use crate::context;
@@ -46,14 +47,25 @@ pub struct UnixStream {
 
 socket!(UnixStream, mio::net::UnixStream);
 wired!(UnixStream, mio::net::UnixStream, self => &self.io);
-std_forms!(UnixStream, std::os::unix::net::UnixStream, mio::net::UnixStream);
-ready!(UnixStream);
-readable!(UnixStream, poll_read_ready);
-writable!(UnixStream, poll_write_ready);
-own_operations!(UnixStream);
-reads!(UnixStream);
-writes!(UnixStream);
-halves!(UnixStream, SocketAddr, mio::net::UnixStream);
+std_forms!(
+    UnixStream,
+    std::os::unix::net::UnixStream,
+    mio::net::UnixStream,
+    "let (std, _peer) = std::os::unix::net::UnixStream::pair()?;"
+);
+ready!(UnixStream, unix_stream);
+readable!(UnixStream, unix_stream, poll_read_ready);
+writable!(UnixStream, unix_stream, poll_write_ready);
+own_operations!(UnixStream, unix_stream);
+reads!(UnixStream, unix_stream);
+writes!(UnixStream, unix_stream);
+halves!(
+    UnixStream,
+    SocketAddr,
+    mio::net::UnixStream,
+    unix_stream,
+    [unix_read_half, unix_write_half, unix_owned_read_half, unix_owned_write_half]
+);
 
 impl UnixStream {
     /// Connects to the socket at `path`. On Linux a path that begins with a zero byte is a name in the abstract namespace.
