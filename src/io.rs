@@ -11,10 +11,15 @@ mod async_fd;
 mod descriptor;
 #[cfg(unix)]
 mod ready_guard;
+#[cfg(unix)]
+mod register_error;
+#[cfg(unix)]
+mod scenes;
 
 /// Waiting for any file descriptor.
 #[cfg(unix)]
 pub mod unix {
-    pub use super::async_fd::{AsyncFd, AsyncFdRegisterError};
+    pub use super::async_fd::AsyncFd;
     pub use super::ready_guard::{AsyncFdReadyGuard, AsyncFdReadyMutGuard, TryIoError};
+    pub use super::register_error::AsyncFdRegisterError;
 }

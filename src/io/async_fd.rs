@@ -1,6 +1,5 @@
 //! Any file descriptor on the reactor.
 
-use std::error::Error;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -8,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use super::descriptor::Descriptor;
 use super::ready_guard::{AsyncFdReadyGuard, AsyncFdReadyMutGuard};
+use super::register_error::AsyncFdRegisterError;
 use crate::context;
 use crate::reactor::{Any, Direction, Interest, Reactor, Ready, Registered, Source};
 use crate::sync::Arc;
@@ -54,12 +54,6 @@ pub struct AsyncFd<T: AsRawFd> {
     inner: T,
 }
 
-/// A descriptor could not be registered. It gives the resource back.
-pub struct AsyncFdRegisterError<T> {
-    inner: T,
-    cause: io::Error,
-}
-
 impl<T: AsRawFd> AsyncFd<T> {
     /// Registers a descriptor for reading and writing.
     ///
@@ -70,6 +64,11 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Panics
     ///
     /// Outside of a runtime, or if that has no I/O.
+    ///
+    #[doc = crate::io::scenes::set!(socket)]
+    /// let here = AsyncFd::new(here)?;
+    /// assert!(here.writable().await?.ready().is_writable());
+    #[doc = crate::io::scenes::end!()]
     #[track_caller]
     pub fn new(inner: T) -> io::Result<AsyncFd<T>> {
         AsyncFd::with_interest(inner, Interest::READABLE | Interest::WRITABLE)
@@ -84,6 +83,12 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Panics
     ///
     /// As [`new`](AsyncFd::new).
+    ///
+    #[doc = crate::io::scenes::set!(socket)]
+    /// there.write_all(b"hello")?;
+    /// let here = AsyncFd::with_interest(here, Interest::READABLE)?; // nobody will ask whether it can be written
+    /// assert!(here.readable().await?.ready().is_readable());
+    #[doc = crate::io::scenes::end!()]
     #[track_caller]
     pub fn with_interest(inner: T, interest: Interest) -> io::Result<AsyncFd<T>> {
         AsyncFd::on(context::reactor(), inner, interest).map_err(io::Error::from)
@@ -98,6 +103,16 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Panics
     ///
     /// As [`new`](AsyncFd::new).
+    ///
+    #[doc = crate::io::scenes::set!(socket)]
+    /// match AsyncFd::try_new(here) {
+    ///     Ok(here) => drop(here.writable().await?),
+    ///     Err(error) => {
+    ///         let (here, why) = error.into_parts(); // it is not lost
+    ///         eprintln!("{here:?}: {why}");
+    ///     }
+    /// }
+    #[doc = crate::io::scenes::end!()]
     #[track_caller]
     pub fn try_new(inner: T) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
         AsyncFd::try_with_interest(inner, Interest::READABLE | Interest::WRITABLE)
@@ -112,6 +127,11 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Panics
     ///
     /// As [`new`](AsyncFd::new).
+    ///
+    #[doc = crate::io::scenes::set!(socket)]
+    /// let here = AsyncFd::try_with_interest(here, Interest::WRITABLE).expect("a socket can be waited for");
+    /// assert!(here.writable().await?.ready().is_writable());
+    #[doc = crate::io::scenes::end!()]
     #[track_caller]
     pub fn try_with_interest(inner: T, interest: Interest) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
         AsyncFd::on(context::reactor(), inner, interest)
@@ -130,6 +150,12 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Panics
     ///
     /// As [`new`](AsyncFd::new).
+    ///
+    #[doc = crate::io::scenes::set!(socket)]
+    /// // SAFETY: a socket of std's has the same descriptor as long as it lives.
+    /// let here = unsafe { AsyncFd::register(here) }?;
+    /// assert!(here.writable().await?.ready().is_writable());
+    #[doc = crate::io::scenes::end!()]
     #[track_caller]
     pub unsafe fn register(inner: T) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
         AsyncFd::try_new(inner)
@@ -148,6 +174,12 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Panics
     ///
     /// As [`new`](AsyncFd::new).
+    ///
+    #[doc = crate::io::scenes::set!(socket)]
+    /// // SAFETY: a socket of std's has the same descriptor as long as it lives.
+    /// let here = unsafe { AsyncFd::register_with_interest(here, Interest::WRITABLE) }?;
+    /// assert!(here.writable().await?.ready().is_writable());
+    #[doc = crate::io::scenes::end!()]
     #[track_caller]
     pub unsafe fn register_with_interest(inner: T, interest: Interest) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
         AsyncFd::try_with_interest(inner, interest)
@@ -156,7 +188,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     fn on(reactor: Arc<Reactor>, inner: T, interest: Interest) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
         match Registered::new(reactor, Descriptor::new(inner.as_raw_fd(), interest), Ready::EMPTY) {
             Ok(registered) => Ok(AsyncFd { registered, inner }),
-            Err(cause) => Err(AsyncFdRegisterError { inner, cause }),
+            Err(cause) => Err(AsyncFdRegisterError::new(inner, cause)),
         }
     }
 
@@ -165,16 +197,29 @@ impl<T: AsRawFd> AsyncFd<T> {
     }
 
     /// The resource.
+    ///
+    #[doc = crate::io::scenes::set!(fd)]
+    /// assert!(here.get_ref().peer_addr()?.is_unnamed());
+    #[doc = crate::io::scenes::end!()]
     pub fn get_ref(&self) -> &T {
         &self.inner
     }
 
     /// The resource. Do not exchange it for another: its descriptor would not be registered.
+    ///
+    #[doc = crate::io::scenes::set!(fd)]
+    /// assert_eq!(here.get_mut().write(b"hello")?, 5); // without waiting: it may answer `WouldBlock`
+    #[doc = crate::io::scenes::end!()]
     pub fn get_mut(&mut self) -> &mut T {
         &mut self.inner
     }
 
     /// Deregisters the resource and gives it back.
+    ///
+    #[doc = crate::io::scenes::set!(fd)]
+    /// let socket = here.into_inner();
+    /// socket.set_nonblocking(false)?; // for use without a runtime
+    #[doc = crate::io::scenes::end!()]
     pub fn into_inner(self) -> T {
         let AsyncFd { registered, inner } = self;
         drop(registered);
@@ -190,6 +235,12 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Cancel safety
     ///
     /// Readiness is not lost if the future is dropped.
+    ///
+    #[doc = crate::io::scenes::set!(fd)]
+    /// there.write_all(b"hello")?;
+    /// let guard = here.ready(Interest::READABLE | Interest::WRITABLE).await?;
+    /// assert!(!guard.ready().is_empty());
+    #[doc = crate::io::scenes::end!()]
     pub async fn ready(&self, interest: Interest) -> io::Result<AsyncFdReadyGuard<'_, T>> {
         let seen = self.source().ready(interest).await?;
         Ok(AsyncFdReadyGuard::new(self, interest.mask(), seen))
@@ -204,6 +255,13 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Cancel safety
     ///
     /// Readiness is not lost if the future is dropped.
+    ///
+    #[doc = crate::io::scenes::set!(fd)]
+    /// there.write_all(b"hello")?;
+    /// let mut guard = here.ready_mut(Interest::READABLE).await?;
+    /// let mut buf = [0; 16];
+    /// assert_eq!(guard.try_io(|fd| fd.get_mut().read(&mut buf)).expect("it is ready")?, 5);
+    #[doc = crate::io::scenes::end!()]
     pub async fn ready_mut(&mut self, interest: Interest) -> io::Result<AsyncFdReadyMutGuard<'_, T>> {
         let seen = self.source().ready(interest).await?;
         Ok(AsyncFdReadyMutGuard::new(self, interest.mask(), seen))
@@ -214,6 +272,18 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Errors
     ///
     /// If the runtime has been shut down.
+    ///
+    #[doc = crate::io::scenes::set!(fd)]
+    /// there.write_all(b"hello")?;
+    /// let mut buf = [0; 16];
+    /// let count = loop {
+    ///     let mut guard = here.readable().await?;
+    ///     if let Ok(result) = guard.try_io(|fd| fd.get_ref().read(&mut buf)) {
+    ///         break result?;
+    ///     }
+    /// };
+    /// assert_eq!(&buf[..count], b"hello");
+    #[doc = crate::io::scenes::end!()]
     pub async fn readable(&self) -> io::Result<AsyncFdReadyGuard<'_, T>> {
         self.ready(Interest::READABLE).await
     }
@@ -223,6 +293,18 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Errors
     ///
     /// If the runtime has been shut down.
+    ///
+    #[doc = crate::io::scenes::set!(fd)]
+    /// there.write_all(b"hello")?;
+    /// let mut buf = [0; 16];
+    /// let count = loop {
+    ///     let mut guard = here.readable_mut().await?;
+    ///     if let Ok(result) = guard.try_io(|fd| fd.get_mut().read(&mut buf)) {
+    ///         break result?;
+    ///     }
+    /// };
+    /// assert_eq!(&buf[..count], b"hello");
+    #[doc = crate::io::scenes::end!()]
     pub async fn readable_mut(&mut self) -> io::Result<AsyncFdReadyMutGuard<'_, T>> {
         self.ready_mut(Interest::READABLE).await
     }
@@ -232,6 +314,11 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Errors
     ///
     /// If the runtime has been shut down.
+    ///
+    #[doc = crate::io::scenes::set!(fd)]
+    /// let mut guard = here.writable().await?;
+    /// assert_eq!(guard.try_io(|fd| fd.get_ref().write(b"hello")).expect("it is ready")?, 5);
+    #[doc = crate::io::scenes::end!()]
     pub async fn writable(&self) -> io::Result<AsyncFdReadyGuard<'_, T>> {
         self.ready(Interest::WRITABLE).await
     }
@@ -241,6 +328,11 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Errors
     ///
     /// If the runtime has been shut down.
+    ///
+    #[doc = crate::io::scenes::set!(fd)]
+    /// let mut guard = here.writable_mut().await?;
+    /// assert_eq!(guard.try_io(|fd| fd.get_mut().write(b"hello")).expect("it is ready")?, 5);
+    #[doc = crate::io::scenes::end!()]
     pub async fn writable_mut(&mut self) -> io::Result<AsyncFdReadyMutGuard<'_, T>> {
         self.ready_mut(Interest::WRITABLE).await
     }
@@ -251,6 +343,12 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Errors
     ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if it does not seem ready, or what `f` answers.
+    ///
+    #[doc = crate::io::scenes::set!(fd)]
+    /// let mut buf = [0; 16];
+    /// let error = here.try_io(Interest::READABLE, |mut socket| socket.read(&mut buf)).unwrap_err();
+    /// assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock); // nothing has come yet
+    #[doc = crate::io::scenes::end!()]
     pub fn try_io<R>(&self, interest: Interest, f: impl FnOnce(&T) -> io::Result<R>) -> io::Result<R> {
         self.source().try_io(interest, || f(&self.inner).map(Any)).map(|Any(answer)| answer)
     }
@@ -260,6 +358,11 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Errors
     ///
     /// As there.
+    ///
+    #[doc = crate::io::scenes::set!(fd)]
+    /// drop(here.writable().await?);
+    /// assert_eq!(here.try_io_mut(Interest::WRITABLE, |socket| socket.write(b"hello"))?, 5);
+    #[doc = crate::io::scenes::end!()]
     pub fn try_io_mut<R>(&mut self, interest: Interest, f: impl FnOnce(&mut T) -> io::Result<R>) -> io::Result<R> {
         let AsyncFd { registered, inner } = self;
         registered.source().try_io(interest, || f(inner).map(Any)).map(|Any(answer)| answer)
@@ -275,6 +378,13 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Cancel safety
     ///
     /// If the future is dropped, no `f` has answered anything but `WouldBlock`.
+    ///
+    #[doc = crate::io::scenes::set!(fd)]
+    /// there.write_all(b"hello")?;
+    /// let mut buf = [0; 16];
+    /// let count = here.async_io(Interest::READABLE, |mut socket| socket.read(&mut buf)).await?;
+    /// assert_eq!(&buf[..count], b"hello");
+    #[doc = crate::io::scenes::end!()]
     pub async fn async_io<R>(&self, interest: Interest, mut f: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
         let Any(answer) = self.source().io(interest, || f(&self.inner).map(Any)).await?;
         Ok(answer)
@@ -289,6 +399,13 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Cancel safety
     ///
     /// As there.
+    ///
+    #[doc = crate::io::scenes::set!(fd)]
+    /// there.write_all(b"hello")?;
+    /// let mut buf = [0; 16];
+    /// let count = here.async_io_mut(Interest::READABLE, |socket| socket.read(&mut buf)).await?;
+    /// assert_eq!(&buf[..count], b"hello");
+    #[doc = crate::io::scenes::end!()]
     pub async fn async_io_mut<R>(
         &mut self,
         interest: Interest,
@@ -304,6 +421,12 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Errors
     ///
     /// If the runtime has been shut down.
+    ///
+    #[doc = crate::io::scenes::set!(fd)]
+    /// there.write_all(b"hello")?;
+    /// let guard = std::future::poll_fn(|cx| here.poll_read_ready(cx)).await?;
+    /// assert!(guard.ready().is_readable());
+    #[doc = crate::io::scenes::end!()]
     pub fn poll_read_ready<'a>(&'a self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
         self.poll_ready(Direction::Read, cx)
     }
@@ -313,6 +436,11 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Errors
     ///
     /// If the runtime has been shut down.
+    ///
+    #[doc = crate::io::scenes::set!(fd)]
+    /// let guard = std::future::poll_fn(|cx| here.poll_write_ready(cx)).await?;
+    /// assert!(guard.ready().is_writable());
+    #[doc = crate::io::scenes::end!()]
     pub fn poll_write_ready<'a>(&'a self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
         self.poll_ready(Direction::Write, cx)
     }
@@ -322,6 +450,20 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Errors
     ///
     /// If the runtime has been shut down.
+    ///
+    #[doc = crate::io::scenes::set!(fd)]
+    /// use std::future::poll_fn;
+    /// use std::task::{Poll, ready};
+    ///
+    /// there.write_all(b"hello")?;
+    /// let mut buf = [0; 16];
+    /// // A `poll_read` would be a loop: ask again if the try would have blocked.
+    /// let read = poll_fn(|cx| {
+    ///     let mut guard = ready!(here.poll_read_ready_mut(cx))?;
+    ///     Poll::Ready(guard.try_io(|fd| fd.get_mut().read(&mut buf)).expect("it is ready"))
+    /// });
+    /// assert_eq!(read.await?, 5);
+    #[doc = crate::io::scenes::end!()]
     pub fn poll_read_ready_mut<'a>(
         &'a mut self,
         cx: &mut Context<'_>,
@@ -334,6 +476,17 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Errors
     ///
     /// If the runtime has been shut down.
+    ///
+    #[doc = crate::io::scenes::set!(fd)]
+    /// use std::future::poll_fn;
+    /// use std::task::{Poll, ready};
+    ///
+    /// let write = poll_fn(|cx| {
+    ///     let mut guard = ready!(here.poll_write_ready_mut(cx))?;
+    ///     Poll::Ready(guard.try_io(|fd| fd.get_mut().write(b"hello")).expect("it is ready"))
+    /// });
+    /// assert_eq!(write.await?, 5);
+    #[doc = crate::io::scenes::end!()]
     pub fn poll_write_ready_mut<'a>(
         &'a mut self,
         cx: &mut Context<'_>,
@@ -372,36 +525,5 @@ impl<T: AsRawFd> AsFd for AsyncFd<T> {
 impl<T: AsRawFd + fmt::Debug> fmt::Debug for AsyncFd<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AsyncFd").field("inner", &self.inner).finish_non_exhaustive()
-    }
-}
-
-impl<T> AsyncFdRegisterError<T> {
-    /// The resource, and why it was not registered.
-    pub fn into_parts(self) -> (T, io::Error) {
-        (self.inner, self.cause)
-    }
-}
-
-impl<T> fmt::Display for AsyncFdRegisterError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the file descriptor could not be registered: {}", self.cause)
-    }
-}
-
-impl<T> fmt::Debug for AsyncFdRegisterError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AsyncFdRegisterError").field("cause", &self.cause).finish_non_exhaustive()
-    }
-}
-
-impl<T> Error for AsyncFdRegisterError<T> {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.cause)
-    }
-}
-
-impl<T> From<AsyncFdRegisterError<T>> for io::Error {
-    fn from(error: AsyncFdRegisterError<T>) -> io::Error {
-        error.cause
     }
 }

@@ -52,19 +52,47 @@ macro_rules! guard {
 
             /// Takes back what it was ready for, unless it has been announced anew since. Only for one who has seen
             /// [`WouldBlock`](io::ErrorKind::WouldBlock); what has ended stays ended.
+            ///
+            #[doc = crate::io::scenes::set!(fd)]
+            /// there.write_all(b"hello")?;
+            /// let mut buf = [0; 16];
+            /// let mut guard = here.readable().await?;
+            /// while guard.get_inner().read(&mut buf).is_ok() {} // until it would block
+            /// guard.clear_ready(); // the next wait is for what comes from now on
+            #[doc = crate::io::scenes::end!()]
             pub fn clear_ready(&mut self) {
                 self.clear_ready_matching(Ready::ALL);
             }
 
             /// As [`clear_ready`](Self::clear_ready), of what is in `ready`.
+            ///
+            #[doc = crate::io::scenes::set!(fd)]
+            /// there.write_all(b"hello")?;
+            /// let mut buf = [0; 16];
+            /// let mut guard = here.ready(Interest::READABLE | Interest::WRITABLE).await?;
+            /// while guard.get_inner().read(&mut buf).is_ok() {} // until it would block
+            /// guard.clear_ready_matching(Ready::READABLE); // it can still be written to
+            #[doc = crate::io::scenes::end!()]
             pub fn clear_ready_matching(&mut self, ready: Ready) {
                 self.fd.source().clear(self.seen.ready() & ready, self.seen.snapshot);
             }
 
             /// Leaves it ready; the same as dropping the guard.
+            ///
+            #[doc = crate::io::scenes::set!(fd)]
+            /// there.write_all(b"hello")?;
+            /// let mut guard = here.readable().await?;
+            /// guard.retain_ready(); // it was only asked whether there is something
+            /// assert!(here.readable().await?.ready().is_readable());
+            #[doc = crate::io::scenes::end!()]
             pub fn retain_ready(&mut self) {}
 
             /// What it is ready for, of what was waited for.
+            ///
+            #[doc = crate::io::scenes::set!(fd)]
+            /// let guard = here.writable().await?;
+            /// assert!(guard.ready().is_writable());
+            #[doc = crate::io::scenes::end!()]
             pub fn ready(&self) -> Ready {
                 self.seen.ready()
             }
@@ -87,6 +115,14 @@ impl<'a, T: AsRawFd> AsyncFdReadyGuard<'a, T> {
     /// # Errors
     ///
     /// [`TryIoError`] if it would block: wait again. Any other answer of `f` is in the `Ok`.
+    ///
+    #[doc = crate::io::scenes::set!(fd)]
+    /// there.write_all(b"hello")?;
+    /// let mut buf = [0; 16];
+    /// let mut guard = here.readable().await?;
+    /// assert_eq!(guard.try_io(|fd| fd.get_ref().read(&mut buf)).expect("it is ready")?, 5);
+    /// assert!(guard.try_io(|fd| fd.get_ref().read(&mut buf)).is_err()); // it would block; the readiness has been taken back
+    #[doc = crate::io::scenes::end!()]
     pub fn try_io<R>(&mut self, f: impl FnOnce(&'a AsyncFd<T>) -> io::Result<R>) -> Result<io::Result<R>, TryIoError> {
         match f(self.fd) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -98,11 +134,21 @@ impl<'a, T: AsRawFd> AsyncFdReadyGuard<'a, T> {
     }
 
     /// The descriptor.
+    ///
+    #[doc = crate::io::scenes::set!(fd)]
+    /// let guard = here.writable().await?;
+    /// assert!(guard.get_ref().get_ref().peer_addr()?.is_unnamed());
+    #[doc = crate::io::scenes::end!()]
     pub fn get_ref(&self) -> &'a AsyncFd<T> {
         self.fd
     }
 
     /// The resource.
+    ///
+    #[doc = crate::io::scenes::set!(fd)]
+    /// let guard = here.writable().await?;
+    /// assert!(guard.get_inner().peer_addr()?.is_unnamed());
+    #[doc = crate::io::scenes::end!()]
     pub fn get_inner(&self) -> &'a T {
         self.fd.get_ref()
     }
@@ -114,6 +160,14 @@ impl<T: AsRawFd> AsyncFdReadyMutGuard<'_, T> {
     /// # Errors
     ///
     /// [`TryIoError`] if it would block: wait again. Any other answer of `f` is in the `Ok`.
+    ///
+    #[doc = crate::io::scenes::set!(fd)]
+    /// there.write_all(b"hello")?;
+    /// let mut buf = [0; 16];
+    /// let mut guard = here.readable_mut().await?;
+    /// assert_eq!(guard.try_io(|fd| fd.get_mut().read(&mut buf)).expect("it is ready")?, 5);
+    /// assert!(guard.try_io(|fd| fd.get_mut().read(&mut buf)).is_err()); // it would block; the readiness has been taken back
+    #[doc = crate::io::scenes::end!()]
     pub fn try_io<R>(&mut self, f: impl FnOnce(&mut AsyncFd<T>) -> io::Result<R>) -> Result<io::Result<R>, TryIoError> {
         match f(self.fd) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -125,21 +179,41 @@ impl<T: AsRawFd> AsyncFdReadyMutGuard<'_, T> {
     }
 
     /// The descriptor.
+    ///
+    #[doc = crate::io::scenes::set!(fd)]
+    /// let guard = here.writable_mut().await?;
+    /// assert!(guard.get_ref().get_ref().peer_addr()?.is_unnamed());
+    #[doc = crate::io::scenes::end!()]
     pub fn get_ref(&self) -> &AsyncFd<T> {
         self.fd
     }
 
     /// The descriptor, exclusively.
+    ///
+    #[doc = crate::io::scenes::set!(fd)]
+    /// let mut guard = here.writable_mut().await?;
+    /// assert_eq!(guard.get_mut().get_mut().write(b"hello")?, 5);
+    #[doc = crate::io::scenes::end!()]
     pub fn get_mut(&mut self) -> &mut AsyncFd<T> {
         self.fd
     }
 
     /// The resource.
+    ///
+    #[doc = crate::io::scenes::set!(fd)]
+    /// let guard = here.writable_mut().await?;
+    /// assert!(guard.get_inner().peer_addr()?.is_unnamed());
+    #[doc = crate::io::scenes::end!()]
     pub fn get_inner(&self) -> &T {
         self.fd.get_ref()
     }
 
     /// The resource, exclusively. Do not exchange it for another: its descriptor would not be registered.
+    ///
+    #[doc = crate::io::scenes::set!(fd)]
+    /// let mut guard = here.writable_mut().await?;
+    /// assert_eq!(guard.get_inner_mut().write(b"hello")?, 5);
+    #[doc = crate::io::scenes::end!()]
     pub fn get_inner_mut(&mut self) -> &mut T {
         self.fd.get_mut()
     }

@@ -62,6 +62,35 @@ macro_rules! set {
     (unix_datagram) => {
         crate::net::scenes::on!("let (here, there) = heist::net::UnixDatagram::pair()?;")
     };
+    (nothing) => {
+        crate::net::scenes::on!("#")
+    };
+    (tcp_listener) => {
+        crate::net::scenes::on!(concat!(
+            "let here = heist::net::TcpListener::bind(\"127.0.0.1:0\").await?;\n",
+            "# let client = heist::net::TcpStream::connect(here.local_addr()?);"
+        ))
+    };
+    (path) => {
+        crate::net::scenes::on!(concat!(
+            "# struct Folder(std::path::PathBuf);\n",
+            "# impl Drop for Folder {\n",
+            "#     fn drop(&mut self) { std::fs::remove_dir_all(&self.0).unwrap() }\n",
+            "# }\n",
+            "# let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();\n",
+            "# let name = format!(\"heist-{}-{now}\", std::process::id());\n",
+            "# let folder = Folder(std::env::temp_dir().join(name));\n",
+            "# std::fs::create_dir_all(&folder.0)?;\n",
+            "# let path = folder.0.join(\"socket\");"
+        ))
+    };
+    (unix_listener) => {
+        concat!(
+            crate::net::scenes::set!(path),
+            "\nlet here = heist::net::UnixListener::bind(&path)?;\n",
+            "# let _client = heist::net::UnixStream::connect(&path).await?;"
+        )
+    };
     (tcp_socket) => {
         crate::net::scenes::on!("let here = heist::net::TcpSocket::new_v4()?;")
     };

@@ -52,6 +52,13 @@ impl TcpListener {
     /// # Panics
     ///
     /// Outside of a runtime, or if that has no I/O.
+    ///
+    #[doc = crate::net::scenes::set!(nothing)]
+    /// use heist::net::TcpListener;
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// println!("listening on {}", listener.local_addr()?);
+    #[doc = crate::net::scenes::end!()]
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
         let reactor = context::reactor();
         first(addr, |addr| TcpListener::bind_on(&reactor, addr)).await
@@ -73,6 +80,12 @@ impl TcpListener {
     /// # Cancel safety
     ///
     /// If the future is dropped, no connection has been accepted.
+    ///
+    #[doc = crate::net::scenes::set!(tcp_listener)]
+    /// # let _client = client.await?;
+    /// let (stream, peer) = here.accept().await?;
+    /// assert_eq!(stream.peer_addr()?, peer);
+    #[doc = crate::net::scenes::end!()]
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let Any((stream, addr)) = self.io.source().io(Interest::READABLE, || self.io.io().accept().map(Any)).await?;
         Ok((TcpStream::accepted(self.io.reactor(), stream)?, addr))
@@ -83,6 +96,12 @@ impl TcpListener {
     /// # Errors
     ///
     /// As [`TcpListener::accept`].
+    ///
+    #[doc = crate::net::scenes::set!(tcp_listener)]
+    /// # let _client = client.await?;
+    /// let (stream, peer) = std::future::poll_fn(|cx| here.poll_accept(cx)).await?;
+    /// assert_eq!(stream.peer_addr()?, peer);
+    #[doc = crate::net::scenes::end!()]
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         let accepted = self.io.source().poll_io(Direction::Read, cx, || self.io.io().accept().map(Any));
         accepted.map(|accepted| {
@@ -96,6 +115,11 @@ impl TcpListener {
     /// # Errors
     ///
     /// What the operating system says.
+    ///
+    #[doc = crate::net::scenes::set!(tcp_listener)]
+    /// assert_ne!(here.local_addr()?.port(), 0); // the port that was free
+    /// # client.await?;
+    #[doc = crate::net::scenes::end!()]
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.io.io().local_addr()
     }
@@ -105,6 +129,11 @@ impl TcpListener {
     /// # Errors
     ///
     /// What the operating system says.
+    ///
+    #[doc = crate::net::scenes::set!(tcp_listener)]
+    /// println!("{} hops at most", here.ttl()?);
+    /// # client.await?;
+    #[doc = crate::net::scenes::end!()]
     pub fn ttl(&self) -> io::Result<u32> {
         self.io.io().ttl()
     }
@@ -114,6 +143,12 @@ impl TcpListener {
     /// # Errors
     ///
     /// What the operating system says.
+    ///
+    #[doc = crate::net::scenes::set!(tcp_listener)]
+    /// here.set_ttl(9)?;
+    /// assert_eq!(here.ttl()?, 9);
+    /// # client.await?;
+    #[doc = crate::net::scenes::end!()]
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         self.io.io().set_ttl(ttl)
     }

@@ -106,6 +106,11 @@ impl UnixDatagram {
     /// # Panics
     ///
     /// Outside of a runtime, or if that has no I/O.
+    ///
+    #[doc = crate::net::scenes::set!(path)]
+    /// let server = heist::net::UnixDatagram::bind(&path)?;
+    /// assert_eq!(server.local_addr()?.as_pathname(), Some(&*path));
+    #[doc = crate::net::scenes::end!()]
     #[track_caller]
     pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<UnixDatagram> {
         UnixDatagram::fresh(&context::reactor(), mio::net::UnixDatagram::bind(path)?)
@@ -120,6 +125,14 @@ impl UnixDatagram {
     /// # Panics
     ///
     /// Outside of a runtime, or if that has no I/O.
+    ///
+    #[doc = crate::net::scenes::set!(path)]
+    /// use heist::net::UnixDatagram;
+    ///
+    /// let (server, client) = (UnixDatagram::bind(&path)?, UnixDatagram::unbound()?);
+    /// client.send_to(b"hello", &path).await?;
+    /// assert_eq!(server.recv(&mut [0; 16]).await?, 5);
+    #[doc = crate::net::scenes::end!()]
     #[track_caller]
     pub fn unbound() -> io::Result<UnixDatagram> {
         UnixDatagram::fresh(&context::reactor(), mio::net::UnixDatagram::unbound()?)
@@ -134,6 +147,11 @@ impl UnixDatagram {
     /// # Panics
     ///
     /// Outside of a runtime, or if that has no I/O.
+    ///
+    #[doc = crate::net::scenes::set!(unix_datagram)]
+    /// here.send(b"hello").await?;
+    /// assert_eq!(there.recv(&mut [0; 16]).await?, 5);
+    #[doc = crate::net::scenes::end!()]
     #[track_caller]
     pub fn pair() -> io::Result<(UnixDatagram, UnixDatagram)> {
         UnixDatagram::pair_on(&context::reactor())
@@ -155,6 +173,15 @@ impl UnixDatagram {
     /// # Errors
     ///
     /// What the operating system says.
+    ///
+    #[doc = crate::net::scenes::set!(path)]
+    /// use heist::net::UnixDatagram;
+    ///
+    /// let (server, client) = (UnixDatagram::bind(&path)?, UnixDatagram::unbound()?);
+    /// client.connect(&path)?;
+    /// client.send(b"hello").await?;
+    /// assert_eq!(server.recv(&mut [0; 16]).await?, 5);
+    #[doc = crate::net::scenes::end!()]
     pub fn connect<P: AsRef<Path>>(&self, path: P) -> io::Result<()> {
         self.mio().connect(path)
     }
@@ -168,6 +195,14 @@ impl UnixDatagram {
     /// # Cancel safety
     ///
     /// If the future is dropped, nothing has been sent.
+    ///
+    #[doc = crate::net::scenes::set!(path)]
+    /// use heist::net::UnixDatagram;
+    ///
+    /// let (server, client) = (UnixDatagram::bind(&path)?, UnixDatagram::unbound()?);
+    /// assert_eq!(client.send_to(b"hello", &path).await?, 5);
+    /// assert_eq!(server.recv(&mut [0; 16]).await?, 5);
+    #[doc = crate::net::scenes::end!()]
     pub async fn send_to<P: AsRef<Path>>(&self, buf: &[u8], target: P) -> io::Result<usize> {
         self.try_until_done(Interest::WRITABLE, || self.mio().send_to(buf, target.as_ref())).await
     }
@@ -177,6 +212,14 @@ impl UnixDatagram {
     /// # Errors
     ///
     /// As there.
+    ///
+    #[doc = crate::net::scenes::set!(path)]
+    /// use heist::net::UnixDatagram;
+    ///
+    /// let (server, client) = (UnixDatagram::bind(&path)?, UnixDatagram::unbound()?);
+    /// let count = std::future::poll_fn(|cx| client.poll_send_to(cx, b"hello", &path)).await?;
+    /// assert_eq!(server.recv(&mut [0; 16]).await?, count);
+    #[doc = crate::net::scenes::end!()]
     pub fn poll_send_to<P: AsRef<Path>>(&self, cx: &mut Context<'_>, buf: &[u8], target: P) -> Poll<io::Result<usize>> {
         self.poll_once(Direction::Write, cx, || self.mio().send_to(buf, target.as_ref()))
     }
@@ -186,6 +229,14 @@ impl UnixDatagram {
     /// # Errors
     ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room, or as there.
+    ///
+    #[doc = crate::net::scenes::set!(path)]
+    /// use heist::net::UnixDatagram;
+    ///
+    /// let (server, client) = (UnixDatagram::bind(&path)?, UnixDatagram::unbound()?);
+    /// assert_eq!(client.try_send_to(b"hello", &path)?, 5);
+    /// assert_eq!(server.recv(&mut [0; 16]).await?, 5);
+    #[doc = crate::net::scenes::end!()]
     pub fn try_send_to<P: AsRef<Path>>(&self, buf: &[u8], target: P) -> io::Result<usize> {
         self.try_once(Interest::WRITABLE, || self.mio().send_to(buf, target.as_ref()))
     }
@@ -195,6 +246,10 @@ impl UnixDatagram {
     /// # Errors
     ///
     /// What the operating system says.
+    ///
+    #[doc = crate::net::scenes::set!(unix_datagram)]
+    /// assert!(here.local_addr()?.is_unnamed()); // a pair has no names
+    #[doc = crate::net::scenes::end!()]
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.mio().local_addr().map(SocketAddr)
     }
@@ -204,6 +259,10 @@ impl UnixDatagram {
     /// # Errors
     ///
     /// What the operating system says.
+    ///
+    #[doc = crate::net::scenes::set!(unix_datagram)]
+    /// assert!(here.peer_addr()?.is_unnamed()); // a pair has no names
+    #[doc = crate::net::scenes::end!()]
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.mio().peer_addr().map(SocketAddr)
     }
@@ -213,6 +272,10 @@ impl UnixDatagram {
     /// # Errors
     ///
     /// What the operating system says.
+    ///
+    #[doc = crate::net::scenes::set!(unix_datagram)]
+    /// assert!(here.take_error()?.is_none()); // nothing has gone wrong
+    #[doc = crate::net::scenes::end!()]
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.mio().take_error()
     }
@@ -223,6 +286,15 @@ impl UnixDatagram {
     /// # Errors
     ///
     /// What the operating system says, such as that it is not connected.
+    ///
+    #[doc = crate::net::scenes::set!(unix_datagram)]
+    /// use std::net::Shutdown;
+    ///
+    /// there.send(b"the last words").await?;
+    /// here.shutdown(Shutdown::Read)?;
+    /// assert_eq!(here.recv(&mut [0; 16]).await?, 14);
+    /// assert_eq!(here.recv(&mut [0; 16]).await?, 0); // and nothing after that
+    #[doc = crate::net::scenes::end!()]
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.mio().shutdown(how)?;
         if how != Shutdown::Write {

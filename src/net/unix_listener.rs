@@ -61,6 +61,11 @@ impl UnixListener {
     /// # Panics
     ///
     /// Outside of a runtime, or if that has no I/O.
+    ///
+    #[doc = crate::net::scenes::set!(path)]
+    /// let listener = heist::net::UnixListener::bind(&path)?;
+    /// assert_eq!(listener.local_addr()?.as_pathname(), Some(&*path));
+    #[doc = crate::net::scenes::end!()]
     #[track_caller]
     pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<UnixListener> {
         let reactor = context::reactor();
@@ -76,6 +81,13 @@ impl UnixListener {
     /// # Panics
     ///
     /// Outside of a runtime, or if that has no I/O.
+    ///
+    #[doc = crate::net::scenes::set!(path)]
+    /// use std::os::unix::net::SocketAddr;
+    ///
+    /// let address = SocketAddr::from_pathname(&path)?.into();
+    /// let listener = heist::net::UnixListener::bind_addr(&address)?;
+    #[doc = crate::net::scenes::end!()]
     #[track_caller]
     pub fn bind_addr(address: &SocketAddr) -> io::Result<UnixListener> {
         let reactor = context::reactor();
@@ -92,6 +104,11 @@ impl UnixListener {
     /// # Cancel safety
     ///
     /// If the future is dropped, no connection has been accepted.
+    ///
+    #[doc = crate::net::scenes::set!(unix_listener)]
+    /// let (stream, from) = here.accept().await?;
+    /// assert!(from.is_unnamed()); // clients have no names as a rule
+    #[doc = crate::net::scenes::end!()]
     pub async fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
         let Any(accepted) = self.io.source().io(Interest::READABLE, || self.io.io().accept().map(Any)).await?;
         taken_in(self.io.reactor(), accepted)
@@ -102,6 +119,10 @@ impl UnixListener {
     /// # Errors
     ///
     /// As [`accept`](UnixListener::accept).
+    ///
+    #[doc = crate::net::scenes::set!(unix_listener)]
+    /// let (stream, from) = std::future::poll_fn(|cx| here.poll_accept(cx)).await?;
+    #[doc = crate::net::scenes::end!()]
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(UnixStream, SocketAddr)>> {
         let accepted = self.io.source().poll_io(Direction::Read, cx, || self.io.io().accept().map(Any));
         accepted.map(|accepted| taken_in(self.io.reactor(), accepted?.0))
@@ -112,6 +133,10 @@ impl UnixListener {
     /// # Errors
     ///
     /// What the operating system says.
+    ///
+    #[doc = crate::net::scenes::set!(unix_listener)]
+    /// assert_eq!(here.local_addr()?.as_pathname(), Some(&*path));
+    #[doc = crate::net::scenes::end!()]
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.io.io().local_addr().map(SocketAddr)
     }
@@ -121,6 +146,10 @@ impl UnixListener {
     /// # Errors
     ///
     /// What the operating system says.
+    ///
+    #[doc = crate::net::scenes::set!(unix_listener)]
+    /// assert!(here.take_error()?.is_none()); // nothing has gone wrong
+    #[doc = crate::net::scenes::end!()]
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.io.io().take_error()
     }

@@ -49,6 +49,12 @@ impl UnixSocket {
     /// # Errors
     ///
     /// What the operating system says.
+    ///
+    #[doc = crate::net::scenes::set!(path)]
+    /// let socket = heist::net::UnixSocket::new_stream()?;
+    /// socket.bind(&path)?;
+    /// let listener = socket.listen(64)?;
+    #[doc = crate::net::scenes::end!()]
     pub fn new_stream() -> io::Result<UnixSocket> {
         UnixSocket::new(Type::STREAM)
     }
@@ -58,6 +64,13 @@ impl UnixSocket {
     /// # Errors
     ///
     /// What the operating system says.
+    ///
+    #[doc = crate::net::scenes::set!(path)]
+    /// let socket = heist::net::UnixSocket::new_datagram()?;
+    /// socket.bind(&path)?;
+    /// let socket = socket.datagram()?;
+    /// assert_eq!(socket.local_addr()?.as_pathname(), Some(&*path));
+    #[doc = crate::net::scenes::end!()]
     pub fn new_datagram() -> io::Result<UnixSocket> {
         UnixSocket::new(Type::DGRAM)
     }
@@ -73,6 +86,12 @@ impl UnixSocket {
     /// # Errors
     ///
     /// What the operating system says.
+    ///
+    #[doc = crate::net::scenes::set!(path)]
+    /// let socket = heist::net::UnixSocket::new_stream()?;
+    /// socket.bind(&path)?;
+    /// assert!(path.exists());
+    #[doc = crate::net::scenes::end!()]
     pub fn bind(&self, path: impl AsRef<Path>) -> io::Result<()> {
         self.socket.bind(&SockAddr::unix(path)?)
     }
@@ -86,6 +105,14 @@ impl UnixSocket {
     /// # Panics
     ///
     /// Outside of a runtime, or if that has no I/O.
+    ///
+    #[doc = crate::net::scenes::set!(path)]
+    /// let socket = heist::net::UnixSocket::new_stream()?;
+    /// socket.bind(&path)?;
+    /// let listener = socket.listen(64)?;
+    /// # let _client = heist::net::UnixStream::connect(&path).await?;
+    /// let (stream, _) = listener.accept().await?;
+    #[doc = crate::net::scenes::end!()]
     #[track_caller]
     pub fn listen(self, backlog: u32) -> io::Result<UnixListener> {
         let reactor = context::reactor();
@@ -103,6 +130,11 @@ impl UnixSocket {
     /// # Panics
     ///
     /// Outside of a runtime, or if that has no I/O.
+    ///
+    #[doc = crate::net::scenes::set!(unix_listener)]
+    /// let stream = heist::net::UnixSocket::new_stream()?.connect(&path).await?;
+    /// assert_eq!(stream.peer_addr()?.as_pathname(), Some(&*path));
+    #[doc = crate::net::scenes::end!()]
     pub async fn connect(self, path: impl AsRef<Path>) -> io::Result<UnixStream> {
         let reactor = context::reactor();
         self.expect_kind(
@@ -125,6 +157,11 @@ impl UnixSocket {
     /// # Panics
     ///
     /// Outside of a runtime, or if that has no I/O.
+    ///
+    #[doc = crate::net::scenes::set!(nothing)]
+    /// let socket = heist::net::UnixSocket::new_datagram()?.datagram()?;
+    /// assert!(socket.local_addr()?.is_unnamed());
+    #[doc = crate::net::scenes::end!()]
     #[track_caller]
     pub fn datagram(self) -> io::Result<UnixDatagram> {
         let reactor = context::reactor();

@@ -79,6 +79,11 @@ impl UnixStream {
     /// # Panics
     ///
     /// Outside of a runtime, or if that has no I/O.
+    ///
+    #[doc = crate::net::scenes::set!(unix_listener)]
+    /// let stream = heist::net::UnixStream::connect(&path).await?;
+    /// assert_eq!(stream.peer_addr()?.as_pathname(), Some(&*path));
+    #[doc = crate::net::scenes::end!()]
     pub async fn connect<P: AsRef<Path>>(path: P) -> io::Result<UnixStream> {
         let reactor = context::reactor();
         UnixStream::connecting(&reactor, mio::net::UnixStream::connect_addr(&named_by(path.as_ref())?)?).await
@@ -93,6 +98,11 @@ impl UnixStream {
     /// # Panics
     ///
     /// As [`connect`](UnixStream::connect).
+    ///
+    #[doc = crate::net::scenes::set!(unix_listener)]
+    /// let stream = heist::net::UnixStream::connect_addr(&here.local_addr()?).await?;
+    /// assert_eq!(stream.peer_addr()?.as_pathname(), Some(&*path));
+    #[doc = crate::net::scenes::end!()]
     pub async fn connect_addr(address: &SocketAddr) -> io::Result<UnixStream> {
         let reactor = context::reactor();
         UnixStream::connecting(&reactor, mio::net::UnixStream::connect_addr(&address.0)?).await
@@ -117,6 +127,11 @@ impl UnixStream {
     /// # Panics
     ///
     /// Outside of a runtime, or if that has no I/O.
+    ///
+    #[doc = crate::net::scenes::set!(unix_stream)]
+    /// here.write_all(b"hello").await?;
+    /// there.read_exact(&mut [0; 5]).await?;
+    #[doc = crate::net::scenes::end!()]
     #[track_caller]
     pub fn pair() -> io::Result<(UnixStream, UnixStream)> {
         UnixStream::pair_on(&context::reactor())
@@ -136,6 +151,10 @@ impl UnixStream {
     /// # Errors
     ///
     /// What the operating system says.
+    ///
+    #[doc = crate::net::scenes::set!(unix_stream)]
+    /// assert!(here.local_addr()?.is_unnamed()); // a pair has no names
+    #[doc = crate::net::scenes::end!()]
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.mio().local_addr().map(SocketAddr)
     }
@@ -145,6 +164,10 @@ impl UnixStream {
     /// # Errors
     ///
     /// What the operating system says.
+    ///
+    #[doc = crate::net::scenes::set!(unix_stream)]
+    /// assert!(here.peer_addr()?.is_unnamed()); // a pair has no names
+    #[doc = crate::net::scenes::end!()]
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.mio().peer_addr().map(SocketAddr)
     }
@@ -154,6 +177,10 @@ impl UnixStream {
     /// # Errors
     ///
     /// What the operating system says.
+    ///
+    #[doc = crate::net::scenes::set!(unix_stream)]
+    /// println!("user {}, process {:?}", here.peer_cred()?.uid(), here.peer_cred()?.pid());
+    #[doc = crate::net::scenes::end!()]
     pub fn peer_cred(&self) -> io::Result<UCred> {
         UCred::of_peer(self.mio())
     }
@@ -163,6 +190,10 @@ impl UnixStream {
     /// # Errors
     ///
     /// What the operating system says.
+    ///
+    #[doc = crate::net::scenes::set!(unix_stream)]
+    /// assert!(here.take_error()?.is_none()); // nothing has gone wrong
+    #[doc = crate::net::scenes::end!()]
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.mio().take_error()
     }

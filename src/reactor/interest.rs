@@ -36,36 +36,92 @@ impl Ready {
     pub(super) const OUTBOUND: Ready = Ready(Self::WRITABLE.0 | Self::WRITE_CLOSED.0);
 
     /// Whether nothing is ready.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::io::Ready;
+    ///
+    /// assert!(Ready::EMPTY.is_empty());
+    /// ```
     pub fn is_empty(self) -> bool {
         self == Ready::EMPTY
     }
 
     /// Whether a read makes sense: there are data, or their end.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::io::Ready;
+    ///
+    /// assert!(Ready::READABLE.is_readable() && Ready::READ_CLOSED.is_readable()); // the end can be read, too
+    /// ```
     pub fn is_readable(self) -> bool {
         self.meets(Ready::READABLE | Ready::READ_CLOSED)
     }
 
     /// Whether a write makes sense: there is room, or an error to be had.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::io::Ready;
+    ///
+    /// assert!(Ready::WRITABLE.is_writable() && !Ready::READABLE.is_writable());
+    /// ```
     pub fn is_writable(self) -> bool {
         self.meets(Ready::WRITABLE | Ready::WRITE_CLOSED)
     }
 
     /// Whether the reading side has ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::io::Ready;
+    ///
+    /// assert!(Ready::READ_CLOSED.is_read_closed() && !Ready::READABLE.is_read_closed());
+    /// ```
     pub fn is_read_closed(self) -> bool {
         self.meets(Ready::READ_CLOSED)
     }
 
     /// Whether the writing side has ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::io::Ready;
+    ///
+    /// assert!(Ready::WRITE_CLOSED.is_write_closed() && !Ready::WRITABLE.is_write_closed());
+    /// ```
     pub fn is_write_closed(self) -> bool {
         self.meets(Ready::WRITE_CLOSED)
     }
 
     /// Whether there is urgent data.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::io::Ready;
+    ///
+    /// assert!(Ready::PRIORITY.is_priority() && !Ready::READABLE.is_priority());
+    /// ```
     pub fn is_priority(self) -> bool {
         self.meets(Ready::PRIORITY)
     }
 
     /// Whether the resource reports an error.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::io::Ready;
+    ///
+    /// assert!(Ready::ERROR.is_error() && !Ready::READABLE.is_error());
+    /// ```
     pub fn is_error(self) -> bool {
         self.meets(Ready::ERROR)
     }
@@ -154,12 +210,31 @@ impl Interest {
     const URGENT: Interest = Interest(1 << 3);
 
     /// Both interests. The same as `|`, for constants.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::io::Interest;
+    ///
+    /// const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
+    /// assert_eq!(BOTH, Interest::READABLE | Interest::WRITABLE);
+    /// ```
     #[must_use]
     pub const fn add(self, other: Interest) -> Interest {
         Interest(self.0 | other.0)
     }
 
     /// This interest without the other; `None` if nothing is left.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::io::Interest;
+    ///
+    /// let both = Interest::READABLE | Interest::WRITABLE;
+    /// assert_eq!(both.remove(Interest::WRITABLE), Some(Interest::READABLE));
+    /// assert_eq!(both.remove(both), None); // an interest in nothing does not exist
+    /// ```
     #[must_use]
     pub fn remove(self, other: Interest) -> Option<Interest> {
         let rest = self.0 & !other.0;
@@ -167,21 +242,53 @@ impl Interest {
     }
 
     /// Whether reading is among it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::io::Interest;
+    ///
+    /// assert!((Interest::READABLE | Interest::WRITABLE).is_readable());
+    /// ```
     pub const fn is_readable(self) -> bool {
         self.0 & Interest::READABLE.0 != 0
     }
 
     /// Whether writing is among it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::io::Interest;
+    ///
+    /// assert!(!Interest::READABLE.is_writable());
+    /// ```
     pub const fn is_writable(self) -> bool {
         self.0 & Interest::WRITABLE.0 != 0
     }
 
     /// Whether errors are among it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::io::Interest;
+    ///
+    /// assert!(!Interest::READABLE.is_error());
+    /// ```
     pub const fn is_error(self) -> bool {
         self.0 & Interest::ERROR.0 != 0
     }
 
     /// Whether urgent data is among it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::io::Interest;
+    ///
+    /// assert!(!Interest::READABLE.is_priority());
+    /// ```
     pub const fn is_priority(self) -> bool {
         self.0 & Interest::URGENT.0 != 0
     }

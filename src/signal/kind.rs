@@ -67,11 +67,27 @@ kinds! {
 
 impl SignalKind {
     /// The kind with the operating system's number; for those that have no name here.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::signal::unix::SignalKind;
+    ///
+    /// assert_eq!(SignalKind::from_raw(libc::SIGHUP), SignalKind::hangup());
+    /// ```
     pub const fn from_raw(signum: c_int) -> SignalKind {
         SignalKind(signum)
     }
 
     /// The operating system's number.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::signal::unix::SignalKind;
+    ///
+    /// assert_eq!(SignalKind::hangup().as_raw_value(), libc::SIGHUP);
+    /// ```
     pub const fn as_raw_value(&self) -> c_int {
         self.0
     }

@@ -73,11 +73,40 @@ impl Signal {
     /// # Cancel safety
     ///
     /// If the future is dropped, no signal is lost.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::signal::unix::{SignalKind, signal};
+    ///
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let mut hangup = signal(SignalKind::hangup())?;
+    /// # unsafe { libc::raise(libc::SIGHUP) };
+    /// hangup.recv().await;
+    /// println!("reading the configuration again");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn recv(&mut self) -> Option<()> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
     /// Polls for the next signal. Only the latest caller's task is woken.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::signal::unix::{SignalKind, signal};
+    ///
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let mut hangup = signal(SignalKind::hangup())?;
+    /// # unsafe { libc::raise(libc::SIGHUP) };
+    /// assert_eq!(std::future::poll_fn(|cx| hangup.poll_recv(cx)).await, Some(()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<()>> {
         let Signal { bell, kind, seen, waiting } = self;
         let wait = waiting.get_or_insert_with(|| {
