@@ -113,6 +113,74 @@ fn a_borrowed_stream_is_copied_both_ways() {
     });
 }
 
+#[test]
+fn borrowed_halves_work_with_both_families_at_the_same_time() {
+    each(|runtime| {
+        runtime.block_on(async {
+            let (mut client, mut server) = tcp_pair().await;
+            let (mut theirs_read, mut theirs_write) = server.split();
+            let (mut read, mut write) = client.split();
+            let echo = async {
+                let count = tokio::io::copy(&mut theirs_read, &mut theirs_write).await.unwrap();
+                theirs_write.shutdown().await.unwrap();
+                count
+            };
+            let writing = async {
+                use futures::io::{AsyncWriteExt, BufWriter};
+                let mut write = BufWriter::new(&mut write);
+                for number in 0..1000 {
+                    AsyncWriteExt::write_all(&mut write, format!("{number};").as_bytes()).await.unwrap();
+                }
+                write.close().await.unwrap();
+            };
+            let reading = async {
+                use tokio::io::{AsyncBufReadExt, BufReader};
+                let mut parts = BufReader::new(&mut read).split(b';');
+                for number in 0..1000 {
+                    assert_eq!(parts.next_segment().await.unwrap(), Some(number.to_string().into_bytes()));
+                }
+                assert_eq!(parts.next_segment().await.unwrap(), None);
+            };
+            assert_eq!(futures::join!(echo, writing, reading).0, 3890);
+        });
+    });
+}
+
+/// Compiled, that is all.
+mod families {
+    use heist::net::{TcpStream, tcp};
+
+    fn reads<T: tokio::io::AsyncRead + futures::io::AsyncRead + hyper::rt::Read + Unpin + Send + Sync>() {}
+    fn writes<T: tokio::io::AsyncWrite + futures::io::AsyncWrite + hyper::rt::Write + Unpin + Send + Sync>() {}
+    fn lent<T: futures::io::AsyncRead + futures::io::AsyncWrite>() {}
+
+    #[test]
+    fn every_tcp_type_has_every_family() {
+        reads::<TcpStream>();
+        reads::<tcp::ReadHalf<'_>>();
+        reads::<tcp::OwnedReadHalf>();
+        writes::<TcpStream>();
+        writes::<tcp::WriteHalf<'_>>();
+        writes::<tcp::OwnedWriteHalf>();
+        lent::<&TcpStream>();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn every_unix_type_has_every_family() {
+        use heist::net::{UnixStream, unix};
+        reads::<UnixStream>();
+        reads::<unix::ReadHalf<'_>>();
+        reads::<unix::OwnedReadHalf>();
+        reads::<unix::pipe::Receiver>();
+        writes::<UnixStream>();
+        writes::<unix::WriteHalf<'_>>();
+        writes::<unix::OwnedWriteHalf>();
+        writes::<unix::pipe::Sender>();
+        lent::<&UnixStream>();
+    }
+}
+
 #[cfg(unix)]
 mod unix {
     use super::*;
