@@ -24,9 +24,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
 type Reader = BufReader<OwnedReadHalf>;
 
-/// Lines that may wait for one guest.
+/// Lines that may wait for one guest, and bytes in a line.
 const BACKLOG: usize = 64;
-/// Bytes in a line.
 const LONGEST: u64 = 1024;
 
 fn main() -> ExitCode {
