@@ -104,10 +104,26 @@ impl Worker<'_> {
         }
     }
 
+    /// Of what has been taken from the global queue, after the deadline: each may be the one whose destructor does not return.
+    #[cold]
+    pub(super) fn keep_one(&self, mut share: Chain) -> Chain {
+        if self.pool.phase.load() != Phase::Overdue || share.len() < 2 {
+            return share;
+        }
+        let one = share.split(1);
+        self.pool.global.push_chain(share);
+        self.seated().notify();
+        one
+    }
+
     /// Polls what a search has found; after the deadline, only if it is excused.
     pub(super) fn poll_found(&self, runnable: Runnable) {
         budget::refill();
         if self.pool.phase.load() == Phase::Overdue {
+            // A searcher does not come by a boundary first.
+            if self.hear_overdue() {
+                self.cancel_own();
+            }
             self.poll_if_spared(runnable);
         } else {
             self.poll(runnable);

@@ -27,10 +27,22 @@ pub(crate) fn settle(runtime: &Runtime) {
 
 /// With a grace that is over soon: for what does not return.
 pub(crate) fn hasty(count: usize) -> Runtime {
+    with_grace(count, Duration::from_millis(300))
+}
+
+/// With a grace that is not over before what is waited for has happened.
+pub(crate) fn patient(count: usize) -> Runtime {
+    with_grace(count, LONG)
+}
+
+/// Nobody comes to the help of a thread that is stuck.
+fn with_grace(count: usize, grace: Duration) -> Runtime {
     Builder::new_multi_thread()
         .worker_threads(count)
+        .max_blocking_threads(1)
         .enable_all()
-        .shutdown_grace(Duration::from_millis(20))
+        .shutdown_grace(grace)
+        .sentinel(false)
         .build()
         .unwrap()
 }
