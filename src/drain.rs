@@ -125,19 +125,7 @@ fn sweep(pool: &Arc<Pool>) {
 fn sweep_once(pool: &Arc<Pool>, rota: &Rota) -> bool {
     pool.blocking.cancel_queued();
     gather(pool);
-    let mut found = false;
-    // As many as wait there now: those that are put back come again.
-    for _ in 0..pool.global.len() {
-        let Some(runnable) = pool.global.take(rota, 1).pop() else { break };
-        if pool.ledger.is_spared(runnable.header().id()) {
-            pool.global.push_woken(runnable);
-            pool.notify();
-        } else {
-            cancel(pool, runnable);
-            found = true;
-        }
-    }
-    found
+    pool.each_late(rota, |runnable| cancel(pool, runnable))
 }
 
 /// Cancels a task on this thread, which must not block meanwhile.

@@ -622,7 +622,8 @@ fn destructors_that_spawn_and_wake_at_shutdown() {
         wakers.lock().unwrap().iter().for_each(Waker::wake_by_ref);
         let (late, _) = waits(&spawns, 0);
         let late = spawn_local(late);
-        assert!(!late.is_finished());
+        // Nobody may spawn any more.
+        assert!(late.is_finished());
     });
     let guarded = runtime.spawn_local(async move {
         let _guard = guard;
@@ -695,7 +696,7 @@ fn a_runtime_that_is_leaked_with_its_thread_is_left_alone() {
         .unwrap();
     }
     let report = handle.drain(Duration::ZERO).wait();
-    assert_eq!(report.stragglers.len(), 2, "those that wait can be seen: {report:?}");
+    assert_eq!(report.stragglers.len(), 9, "those that wait, and those in the queue: {report:?}");
     drop((handle, waker, abort));
     fate.is(5, 0);
     assert_eq!(fate.polled.get(), polled);
@@ -741,7 +742,7 @@ fn drained_from_elsewhere_while_nobody_drives() {
     turn(&runtime);
     drop(runtime.spawn_local(queued));
     let report = elsewhere_handle(&runtime, |handle| handle.drain(Duration::ZERO).wait());
-    assert_eq!(report.stragglers.len(), 1, "the one that waits can be seen: {report:?}");
+    assert_eq!(report.stragglers.len(), 2, "the one that waits, and the one in the queue: {report:?}");
     fate.is(2, 0);
     // They are dropped when it is driven, or with it.
     turn(&runtime);

@@ -6,6 +6,7 @@ use super::{Pool, Seat};
 use crate::cell::{End, Header, Id, Identity, Runnable};
 use crate::ledger::{Census, Ends, Straggler};
 use crate::phase::Phase;
+use crate::queue::Rota;
 use crate::stats::{Counter, Stats};
 use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex};
@@ -151,6 +152,24 @@ impl Pool {
         if !self.phase.is_running() && self.phase.load() == Phase::Overdue {
             self.ledger.call_sweeper(id);
         }
+    }
+
+    /// Lets `end` have what is late of all that waits in the global queue now, one at a time, so that nothing is out of everybody's reach while a
+    /// destructor runs. True if there was something.
+    pub(crate) fn each_late(&self, rota: &Rota, mut end: impl FnMut(Runnable)) -> bool {
+        let mut found = false;
+        // As many as wait there now: those that are put back come again.
+        for _ in 0..self.global.len() {
+            let Some(runnable) = self.global.take(rota, 1).pop() else { break };
+            if self.ledger.is_spared(runnable.header().id()) {
+                self.global.push_woken(runnable);
+                self.notify();
+            } else {
+                end(runnable);
+                found = true;
+            }
+        }
+        found
     }
 
     /// Cancels a task on a thread without a seat, because the drain's deadline, or the shutdown, has come. [`Pool::leave_stray`] follows.

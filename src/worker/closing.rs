@@ -27,7 +27,6 @@ impl Worker<'_> {
                 if self.hear_overdue() {
                     self.cancel_own();
                 }
-                // Not before: nobody else goes through the list of a seat that is left.
                 if self.has_to_leave() {
                     self.end_own();
                     return Some(Step::Left);
@@ -72,20 +71,10 @@ impl Worker<'_> {
         }
     }
 
-    /// Ends what is late of that which a leaver would leave to the others: they may all be stuck, and the sweeper gone.
+    /// Ends what is late before the worker leaves: the others may all be stuck, and there may be no sweeper.
     fn end_own(&self) {
-        let mut spared = Chain::new();
-        while let Some(runnable) = self.seat.lifo.pop().or_else(|| self.local.ring.pop()) {
-            if self.pool.ledger.is_spared(runnable.header().id()) {
-                spared.push(runnable);
-            } else {
-                self.seat.end_late(runnable);
-            }
-        }
-        if !spared.is_empty() {
-            // The handshake comes on the way out.
-            self.pool.global.push_chain(spared);
-        }
+        self.cancel_own();
+        let _ = self.pool.each_late(&self.local.rota, |runnable| self.seat.end_late(runnable));
     }
 
     fn work_overdue(&self) -> Step {
