@@ -86,7 +86,7 @@ fn named_tasks_do_what_tasks_do() {
                 answers.push(task.unwrap().await.unwrap());
             }
             let panics = Builder::new().name("panics").spawn(async { panic!("boom") }).unwrap();
-            let error = panics.await.map(|()| ()).unwrap_err();
+            let error = panics.await.unwrap_err();
             // The id says who it was; names are for people.
             assert_eq!(error.to_string(), format!("task {} panicked with message \"boom\"", error.id()));
             let aborted = Builder::new().name("aborted").spawn(pending::<()>()).unwrap();
