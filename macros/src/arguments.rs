@@ -4,6 +4,9 @@ use proc_macro::{Ident, Literal, Span, TokenStream, TokenTree};
 
 use crate::{Fault, Role};
 
+/// Whether `heist` has something that pauses time.
+const PAUSES: bool = cfg!(feature = "test-util");
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flavor {
     MultiThread,
@@ -79,6 +82,11 @@ impl Arguments {
             (Flavor::MultiThread, _, Some(at)) if self.start_paused == Some(true) => Err(Fault::new(
                 at,
                 "only the clock of a current-thread runtime can be paused; add `flavor = \"current_thread\"`",
+            )),
+            (_, _, Some(at)) if !PAUSES => Err(Fault::new(
+                at,
+                "`start_paused` needs the feature `test-util` of heist; add `features = [\"test-util\"]` to it in your \
+                 `[dev-dependencies]`",
             )),
             _ => Ok(()),
         }

@@ -28,7 +28,8 @@ use function::Function;
 ///
 /// - `flavor = "multi_thread"` (the default) or `flavor = "current_thread"`
 /// - `worker_threads = N`: how many workers, from one; with `multi_thread` only. Without it the builder's default holds.
-/// - `start_paused = true`: the clock stands still until it is advanced; with `current_thread` only
+/// - `start_paused = true`: time stands still, and leaps when there is nothing to do (see `heist::time::pause`); with `current_thread`
+///   only, and with heist's feature `test-util` only
 /// - `crate = "path"`: where `heist` is found, if it was renamed or re-exported
 ///
 /// # Examples

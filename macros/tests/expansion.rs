@@ -34,6 +34,7 @@ mod note {
             pub(crate) fn worker_threads(&mut self, count: usize) -> Builder {
                 note(format!("workers={count}"))
             }
+            #[cfg_attr(not(feature = "test-util"), allow(dead_code))]
             pub(crate) fn start_paused(&mut self, paused: bool) -> Builder {
                 note(format!("paused={paused}"))
             }
@@ -74,11 +75,13 @@ fn workers_are_counted() {
     assert_eq!(sixteen(), "multi_thread workers=16 all build block_on");
 }
 
+#[cfg(feature = "test-util")]
 #[heist_macros::main(start_paused = true, flavor = "current_thread", crate = "self::note")]
 async fn paused() -> String {
     note::runtime::calls()
 }
 
+#[cfg(feature = "test-util")]
 #[test]
 fn the_clock_can_be_paused() {
     assert_eq!(paused(), "current_thread paused=true all build block_on");

@@ -1,0 +1,147 @@
+//! What the compiler says to a wrong argument or a wrong function, and where: once, at the token that is to blame, with the remedy.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+/// A mistake: a program in which «guillemets» enclose what is to blame, and what has to be said of it.
+struct Mistake(&'static str, &'static str);
+
+const MISTAKES: [Mistake; 31] = [
+    // What is no argument.
+    Mistake("#[heist::main(«5»)] async fn main() {}", "expected an argument of the form `name = value`"),
+    Mistake("#[heist::main(«\"flavor\"»)] async fn main() {}", "expected an argument of the form `name = value`"),
+    Mistake(
+        "#[heist::main(«threads» = 4)] async fn main() {}",
+        "there is no argument `threads`; there are `flavor`, `worker_threads`, `start_paused` and `crate`",
+    ),
+    Mistake(
+        "#[heist::main(flavor = \"multi_thread\", «flavor» = \"current_thread\")] async fn main() {}",
+        "`flavor` is given twice",
+    ),
+    Mistake("#[heist::main(«flavor»)] async fn main() {}", "`flavor` needs a value: `flavor = ...`"),
+    Mistake("#[heist::main(«worker_threads» =)] async fn main() {}", "`worker_threads` needs a value"),
+    Mistake("#[heist::main(worker_threads«(4)»)] async fn main() {}", "expected `=` behind `worker_threads`"),
+    Mistake(
+        "#[heist::main(worker_threads = 4 «crate» = \"heist\")] async fn main() {}",
+        "expected a comma between two arguments",
+    ),
+    // What is no value.
+    Mistake(
+        "#[heist::main(flavor = «\"threaded\"»)] async fn main() {}",
+        "`flavor` is \"multi_thread\" or \"current_thread\"",
+    ),
+    Mistake(
+        "#[heist::main(flavor = «current_thread»)] async fn main() {}",
+        "`flavor` is \"multi_thread\" or \"current_thread\"",
+    ),
+    Mistake("#[heist::main(worker_threads = «0»)] async fn main() {}", "a runtime needs at least one worker thread"),
+    Mistake("#[heist::main(worker_threads = «\"4\"»)] async fn main() {}", "is a whole number, such as 4"),
+    Mistake("#[heist::main(worker_threads = «4.0»)] async fn main() {}", "is a whole number, such as 4"),
+    Mistake("#[heist::main(worker_threads = «-»4)] async fn main() {}", "is a whole number, such as 4"),
+    Mistake("#[heist::main(start_paused = «1»)] async fn main() {}", "`start_paused` is `true` or `false`"),
+    Mistake("#[heist::main(start_paused = «\"true\"»)] async fn main() {}", "`start_paused` is `true` or `false`"),
+    Mistake("#[heist::main(crate = «heist»)] async fn main() {}", "`crate` is a path in quotes"),
+    Mistake("#[heist::main(crate = «\"a b\"»)] async fn main() {}", "`crate` is a path in quotes"),
+    Mistake("#[heist::main(crate = «\"\"»)] async fn main() {}", "`crate` is a path in quotes"),
+    // What does not go together.
+    Mistake(
+        "#[heist::main(flavor = \"current_thread\", worker_threads = «4»)] async fn main() {}",
+        "has no worker threads to count; add `flavor = \"multi_thread\"` or leave this out",
+    ),
+    Mistake(
+        "#[heist::test(worker_threads = «4»)] async fn test() {} fn main() {}",
+        "has no worker threads to count; add `flavor = \"multi_thread\"` or leave this out",
+    ),
+    Mistake(
+        "#[heist::main(start_paused = «true»)] async fn main() {}",
+        "only the clock of a current-thread runtime can be paused; add `flavor = \"current_thread\"`",
+    ),
+    // What is no such function.
+    Mistake("#[heist::main] «fn» main() {}", "#[heist::main] goes on an `async fn`; put `async` before this `fn`"),
+    Mistake("#[heist::main] async «unsafe» fn other() {} fn main() {}", "#[heist::main] goes on a plain `async fn`"),
+    Mistake("#[heist::main] async fn other«(_: u8)» {} fn main() {}", "#[heist::main] takes none"),
+    Mistake("#[heist::main] async fn other«<»T>() {} fn main() {}", "goes on a function without generics"),
+    Mistake("#[heist::main] «struct» Nothing; fn main() {}", "#[heist::main] goes on an `async fn`"),
+    Mistake("#[heist::test] «mod» tests {} fn main() {}", "#[heist::test] goes on an `async fn`"),
+    Mistake("#[heist::test] «fn» test() {} fn main() {}", "put `async` before this `fn`"),
+    Mistake(
+        "#[heist::test] #«[test]» async fn test() {} fn main() {}",
+        "leave out `#[test]`: #[heist::test] stands for it",
+    ),
+    // Nothing.
+    Mistake("#[heist::main(worker_threads = 2,)] async fn main() {}", ""),
+];
+
+/// A library that has what the attributes call, under the name of the real one.
+const STUB: &str = r#"
+pub use heist_macros::{main, test};
+pub mod runtime {
+    pub struct Builder;
+    impl Builder {
+        pub fn new_multi_thread() -> Builder { Builder }
+        pub fn new_current_thread() -> Builder { Builder }
+        pub fn worker_threads(&mut self, _: usize) -> &mut Builder { self }
+        pub fn start_paused(&mut self, _: bool) -> &mut Builder { self }
+        pub fn enable_all(&mut self) -> &mut Builder { self }
+        pub fn build(&mut self) -> Result<Builder, ()> { Ok(Builder) }
+        pub fn block_on<F: Future>(&self, _: F) -> F::Output { loop {} }
+    }
+}
+"#;
+
+/// Has the compiler look at all mistakes, each a program of its own, and compares what it says.
+fn check(name: &str, features: &str, mistakes: &[Mistake]) {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(folder.join("src"));
+    fs::create_dir_all(folder.join("src/bin")).unwrap();
+    let macros = env!("CARGO_MANIFEST_DIR");
+    let manifest = format!(
+        "[package]\nname = \"heist\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n\
+         [dependencies]\nheist-macros = {{ path = {macros:?}, features = [{features}] }}\n"
+    );
+    fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+    fs::write(folder.join("src/lib.rs"), STUB).unwrap();
+    for (number, Mistake(program, _)) in mistakes.iter().enumerate() {
+        let program = program.replace(['«', '»'], "");
+        fs::write(folder.join(format!("src/bin/m{number}.rs")), program).unwrap();
+    }
+    let said = compiler(&folder);
+    for (number, Mistake(program, message)) in mistakes.iter().enumerate() {
+        let place = format!("src/bin/m{number}.rs:");
+        let errors: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix(&place)).collect();
+        let expected = program.chars().position(|char| char == '«').map(|at| format!("1:{}: error: ", at + 1));
+        match (expected, &errors[..]) {
+            (None, []) => {}
+            (Some(expected), [error]) if error.starts_with(&expected) && error.contains(message) => {}
+            (expected, _) => {
+                panic!("{program}\nexpected {expected:?} {message:?}, and was told:\n{errors:#?}\nof\n{said}")
+            }
+        }
+    }
+}
+
+fn compiler(folder: &Path) -> String {
+    let cargo = env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
+    let output = Command::new(cargo)
+        .args(["check", "--offline", "--keep-going", "--bins", "--message-format", "short"])
+        .args(["--manifest-path".as_ref(), folder.join("Cargo.toml").as_os_str()])
+        .args(["--target-dir".as_ref(), folder.join("target").as_os_str()])
+        .env_remove("CARGO_TERM_COLOR")
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("heist v0.0.0"), "cargo has not come so far:\n{said}");
+    said
+}
+
+#[test]
+fn mistakes_are_told_once_where_they_are_with_the_remedy() {
+    check("mistakes", "\"test-util\"", &MISTAKES);
+}
+
+#[test]
+fn without_the_feature_there_is_nothing_to_pause() {
+    let program = "#[heist::main(flavor = \"current_thread\", start_paused = «true»)] async fn main() {}";
+    check("without_the_feature", "", &[Mistake(program, "needs the feature `test-util` of heist")]);
+}
