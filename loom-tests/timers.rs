@@ -37,11 +37,11 @@ fn wheel(keeper: Arc<Token>) -> Arc<TimerWheel> {
 }
 
 fn arm(timer: Pin<&mut Timer>, wheel: &Arc<TimerWheel>, nanos: u64, waker: &Waker) -> State {
-    timer.arm(Arc::clone(wheel), wheel.clock().instant(nanos).expect("a nameable instant"), waker)
+    timer.arm(Arc::clone(wheel), wheel.clock().alarm(Some(nanos)).expect("a nameable instant"), waker)
 }
 
 fn reset(timer: Pin<&mut Timer>, wheel: &TimerWheel, nanos: u64) {
-    timer.reset(wheel.clock().instant(nanos).expect("a nameable instant"));
+    timer.reset(wheel.clock().alarm(Some(nanos)).expect("a nameable instant"));
 }
 
 /// Turns the wheel and wakes.

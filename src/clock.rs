@@ -2,13 +2,28 @@
 //!
 //! A `u64` of them lasts for 584 years. Every conversion saturates, so that no instant and no duration is too early, too late
 //! or too long; what lies beyond the end is never due.
+//!
+//! There is what has really passed, by which the workers pace themselves; and what timers are *shown*, which is the same, unless a test
+//! has paused it (feature `test-util`).
+
+#[cfg(feature = "test-util")]
+mod pause;
+#[cfg(not(feature = "test-util"))]
+#[path = "clock/pause_none.rs"]
+mod pause;
 
 use std::time::{Duration, Instant};
 
-/// Counts nanoseconds since its anchor; copies count alike.
-#[derive(Clone, Copy, Debug)]
+pub(crate) use pause::Leap;
+use pause::Pause;
+#[cfg(feature = "test-util")]
+pub(crate) use pause::Refusal;
+
+/// Counts nanoseconds since its anchor; clones count alike, and are paused together.
+#[derive(Clone, Debug)]
 pub(crate) struct Clock {
     anchor: Instant,
+    pause: Pause,
 }
 
 impl Clock {
@@ -19,28 +34,85 @@ impl Clock {
 
     /// A clock whose zero is `anchor`.
     pub(crate) fn anchored(anchor: Instant) -> Self {
-        Clock { anchor }
+        Clock { anchor, pause: Pause::never() }
     }
 
-    /// Nanoseconds since the anchor; zero if the system's clock has stepped back behind it.
+    /// A clock whose zero is now, and which a test may pause; or finds paused.
+    pub(crate) fn pausable(paused: bool) -> Self {
+        Clock { anchor: Instant::now(), pause: Pause::possible(paused) }
+    }
+
+    /// Nanoseconds that have really passed since the anchor; zero if the system's clock has stepped back behind it.
     pub(crate) fn now(&self) -> u64 {
         self.deadline(Instant::now())
     }
 
     /// `at` on this clock: zero if it lies before the anchor, `u64::MAX` if it lies beyond the end.
     pub(crate) fn deadline(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.anchor).as_nanos()).unwrap_or(u64::MAX)
+        nanos(at, self.anchor)
     }
 
-    /// Whether `at` has come.
+    /// What timers are shown when so much has really passed.
+    #[inline]
+    pub(crate) fn shown(&self, real: u64) -> u64 {
+        self.pause.shown(real)
+    }
+
+    /// The instant that timers are shown.
+    #[inline]
+    pub(crate) fn show(&self) -> Instant {
+        self.pause.show(self.anchor)
+    }
+
+    /// Whether timers are shown `at`, or a later instant.
+    #[inline]
     pub(crate) fn has_passed(&self, at: Instant) -> bool {
-        Instant::now() >= at
+        self.show() >= at
     }
 
-    /// The instant at which this clock shows `nanos`, if the system can name it.
-    pub(crate) fn instant(&self, nanos: u64) -> Option<Instant> {
-        self.anchor.checked_add(Duration::from_nanos(nanos))
+    /// When to get up, really, for a timer that is due at `until`, if the system can name it and there is any telling.
+    #[inline]
+    pub(crate) fn alarm(&self, until: Option<u64>) -> Option<Instant> {
+        self.anchor.checked_add(Duration::from_nanos(self.pause.real(until?)?))
     }
+
+    /// Whether the time that timers are shown stands still.
+    #[inline]
+    pub(crate) fn is_paused(&self) -> bool {
+        self.pause.is_paused()
+    }
+
+    /// The right to let paused time pass up to `until`, if no blocking job holds it. The caller sees to it that nothing else can be
+    /// done, and then uses it.
+    #[inline]
+    pub(crate) fn leap(&self, until: Option<u64>) -> Option<Leap> {
+        self.pause.leap(until)
+    }
+
+    /// Lets paused time pass.
+    #[inline]
+    pub(crate) fn take(&self, leap: Leap) {
+        self.pause.take(leap);
+    }
+
+    /// A blocking job has come: paused time does not pass by itself until it has ended.
+    #[inline]
+    pub(crate) fn hold(&self) {
+        self.pause.hold();
+    }
+
+    /// A blocking job has ended, and whoever waited for it has been woken. True if paused time may pass by itself now, so that its worker
+    /// has to look again.
+    #[inline]
+    #[must_use]
+    pub(crate) fn release(&self) -> bool {
+        self.pause.release()
+    }
+}
+
+/// How much later `at` is than `anchor`.
+fn nanos(at: Instant, anchor: Instant) -> u64 {
+    u64::try_from(at.saturating_duration_since(anchor).as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// `start + wait`, or an instant more than a lifetime away if the system cannot name that one.
@@ -61,7 +133,7 @@ mod tests {
     fn an_instant_goes_there_and_back() {
         let clock = Clock::new();
         for nanos in [0, 1, 999_999_999, 1_000_000_000, u64::MAX / 4] {
-            let at = clock.instant(nanos).expect("a nameable instant");
+            let at = clock.alarm(Some(nanos)).expect("a nameable instant");
             assert_eq!(clock.deadline(at), nanos);
         }
     }

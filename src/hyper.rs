@@ -79,6 +79,11 @@ impl Timer for HeistTimer {
         Box::pin(HyperSleep(time::sleep_until(deadline.into())))
     }
 
+    /// As [`time::Instant::now`], which may be paused.
+    fn now(&self) -> Instant {
+        time::Instant::now().into_std()
+    }
+
     /// Moves the timer that is there instead of making a new one.
     fn reset(&self, sleep: &mut Pin<Box<dyn Sleep>>, deadline: Instant) {
         match sleep.as_mut().downcast_mut_pin::<HyperSleep>() {

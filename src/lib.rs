@@ -39,6 +39,7 @@
 //!
 //! * `futures-io`: `futures_io::{AsyncRead, AsyncWrite}` on the socket types.
 //! * `tokio-io`: `tokio::io::{AsyncRead, AsyncWrite}` on the socket types, without a Tokio runtime.
+//! * `test-util`: paused time, for tests; see [`time`].
 //! * `hyper`: `hyper::rt::{Read, Write, Executor, Timer, Sleep}`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -41,16 +41,17 @@ impl Parker {
     pub(crate) fn park(&self, deadline: Option<Instant>) {
         if self.enter(PARKED) {
             self.word.wait(PARKED, deadline);
-            self.wake_up();
+            let _ = self.wake_up();
         }
     }
 
-    /// Sleeps in `drive` until unparked, or as `drive` says. Does not sleep if an unpark has come already.
-    pub(crate) fn park_in(&self, drive: &mut impl Drive, deadline: Option<Instant>) {
-        if self.enter(DRIVING) {
-            drive.rest(deadline);
-            self.wake_up();
+    /// Sleeps in `drive` until unparked, or as `drive` says. Does not sleep if an unpark has come already. True if one has come.
+    pub(crate) fn park_in(&self, drive: &mut impl Drive, deadline: Option<Instant>) -> bool {
+        if !self.enter(DRIVING) {
+            return true;
         }
+        drive.rest(deadline);
+        self.wake_up()
     }
 
     /// Whether an unpark has come that the next park would take.
@@ -64,16 +65,14 @@ impl Parker {
         // Ordering: Release — what the owner announced comes before; Acquire — as in `wake_up`.
         match self.word.atomic().compare_exchange(EMPTY, how, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => true,
-            Err(_) => {
-                self.wake_up();
-                false
-            }
+            Err(_) => !self.wake_up(),
         }
     }
 
-    fn wake_up(&self) {
+    /// Takes the unpark, if one has come; says whether one has.
+    fn wake_up(&self) -> bool {
         // Ordering: Acquire — pairs with the Release in `unpark`: what the unparker wrote can be seen.
-        self.word.atomic().swap(EMPTY, Ordering::AcqRel);
+        self.word.atomic().swap(EMPTY, Ordering::AcqRel) == NOTIFIED
     }
 
     /// Wakes the owner, or keeps it from its next sleep.

@@ -131,14 +131,14 @@ impl Pool {
             settings.events_busy.min(MOST_EVENTS),
             settings.events_rest.min(MOST_EVENTS),
         )?);
-        let clock = Clock::new();
+        let clock = if settings.current_thread { Clock::pausable(settings.start_paused) } else { Clock::new() };
         let pool = Arc::new(Pool {
             id: Id::next(),
             seats: Seats::new(settings.max_workers),
             staff: Staff::new(settings.workers, settings.max_workers),
             idle: Idle::new(settings.max_workers),
             global: GlobalQueue::new(settings.lanes()),
-            street: Arc::new(TimerWheel::new(clock, Arc::new(StreetKeeper(Arc::clone(&reactor))))),
+            street: Arc::new(TimerWheel::new(clock.clone(), Arc::new(StreetKeeper(Arc::clone(&reactor))))),
             wards: Wards::new(),
             reactor,
             clock,
@@ -162,7 +162,7 @@ impl Pool {
     pub(crate) fn furnish(self: &Arc<Pool>, count: usize) {
         self.seats.furnish(count, |index| {
             let keeper = Arc::new(SeatKeeper { pool: Arc::downgrade(self), seat: index });
-            let seat = Seat::new(index, &self.settings, Arc::new(TimerWheel::new(self.clock, keeper)));
+            let seat = Seat::new(index, &self.settings, Arc::new(TimerWheel::new(self.clock.clone(), keeper)));
             seat.settle(Arc::as_ptr(self));
             seat
         });
@@ -235,6 +235,12 @@ impl Pool {
         }
         // Whatever its flag says: what it saw of the phase may be older.
         let _ = self.sentinel.unpark();
+    }
+
+    /// Every worker that is busy looks around at its next boundary.
+    pub(crate) fn look_around(&self) {
+        // Ordering: Relaxed — see the load in `Worker::work`.
+        self.tick.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Something waits behind a poll that may be long: the sentinel has to watch.

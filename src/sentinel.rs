@@ -42,8 +42,7 @@ impl Sentinel {
 
     /// One look.
     fn look(&mut self) {
-        // Ordering: Relaxed — see the load in `Worker::work`.
-        self.pool.tick.fetch_add(1, Ordering::Relaxed);
+        self.pool.look_around();
         let mut awake = false;
         let mut stranded = false;
         let deserted = !self.pool.reactor.is_turned();

@@ -14,9 +14,20 @@
 //!
 //! Any [`Duration`] and any [`Instant`] will do: what lies in the past is due at once, and what is too far away to be named, such
 //! as [`Duration::MAX`] from now, waits for more than a lifetime.
+//!
+//! # Tests
+//!
+//! Under the feature `test-util` the time of a current-thread runtime can be paused (`pause`, `resume`, `advance`, and
+//! `Builder::start_paused`). A test that sleeps for an hour is through at once then, and measures exactly an hour: while nothing can
+//! run, time leaps to the next timer. See `pause`. The feature is for tests only: it makes every timer wake its thread by itself.
 
 mod instant;
 mod interval;
+#[cfg(feature = "test-util")]
+mod pause;
+#[cfg(not(feature = "test-util"))]
+#[path = "time/pause_none.rs"]
+mod pause;
 mod sleep;
 mod timeout;
 
@@ -25,6 +36,8 @@ mod tests;
 
 pub use instant::Instant;
 pub use interval::{Interval, MissedTickBehavior, interval, interval_at};
+#[cfg(feature = "test-util")]
+pub use pause::{advance, pause, resume};
 pub use sleep::{Sleep, sleep, sleep_until};
 pub use timeout::{Timeout, timeout, timeout_at};
 

@@ -48,13 +48,13 @@ struct Held {
 
 impl TimerWheel {
     pub(crate) fn new(clock: Clock, keeper: Arc<dyn Keeper>) -> Self {
-        let held = Held { wheel: Wheel::new(clock.now()), kept_until: AWAKE, closed: false };
+        let held = Held { wheel: Wheel::new(clock.shown(clock.now())), kept_until: AWAKE, closed: false };
         TimerWheel { clock, keeper, next_due: AtomicU64::new(u64::MAX), held: Mutex::new(held) }
     }
 
     /// The clock on which this wheel's times are counted.
-    pub(crate) fn clock(&self) -> Clock {
-        self.clock
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// When to call [`turn`](Self::turn) next, without a lock; `u64::MAX` if there is no need. For a thread that is awake:

@@ -5,6 +5,7 @@
 #![doc = include_str!("../docs/fairness.md")]
 
 mod closing;
+mod paused;
 
 use std::cell::Cell;
 use std::time::Instant;
@@ -313,6 +314,7 @@ impl<'a> Worker<'a> {
     }
 
     fn turn_wheels(&self, now: u64, wakes: &mut Wakes) {
+        let now = self.pool.clock.shown(now);
         for wheel in [&self.seat.wheel, &self.pool.street] {
             if wheel.next_due() <= now {
                 wheel.turn(now, wakes);
@@ -416,7 +418,7 @@ impl<'a> Worker<'a> {
         // First: a report wakes whoever waits for it, perhaps here.
         self.settle_up();
         let now = self.pool.clock.now();
-        let due = self.seat.wheel.next_due() <= now;
+        let due = self.seat.wheel.next_due() <= self.pool.clock.shown(now);
         let others = self.may_take_from_others();
         if due || others || self.has_own_work() || !self.pool.is_open() {
             self.rise(others);
@@ -472,7 +474,7 @@ impl<'a> Worker<'a> {
         let looked = match self.pool.reactor.try_turn() {
             Some(turn) => self.rest_in_reactor(turn, &mut wakes),
             None => {
-                self.seat.parker.park(self.instant(self.seat.wheel.keep()));
+                self.seat.parker.park(self.pool.clock.alarm(self.seat.wheel.keep()));
                 false
             }
         };
@@ -496,9 +498,11 @@ impl<'a> Worker<'a> {
     /// even looked at.
     fn rest_in_reactor(&self, turn: Turn<'_>, wakes: &mut Wakes) -> bool {
         let mut rest = RestIn { turn, wakes, looked: false };
-        if !self.spin(&mut rest) {
+        if self.pool.clock.is_paused() {
+            self.rest_paused(&mut rest);
+        } else if !self.spin(&mut rest) {
             let until = self.keep();
-            self.seat.parker.park_in(&mut rest, self.instant(until));
+            self.seat.parker.park_in(&mut rest, self.pool.clock.alarm(until));
         }
         // Before the chair is free: a successor notes his own deadline there.
         self.pool.street.resume();
@@ -525,7 +529,7 @@ impl<'a> Worker<'a> {
         let mut now = self.pool.clock.now();
         let end = now + window;
         // Nobody has to tell the keeper of a deadline while it is awake; so it looks for itself.
-        while now < end.min(self.first_due()) && !self.seat.parker.is_notified() {
+        while now < end && self.pool.clock.shown(now) < self.first_due() && !self.seat.parker.is_notified() {
             rest.looked = true;
             match rest.turn.poll_busy(rest.wakes) {
                 Ok(0) => thread::yield_now(),
@@ -544,10 +548,6 @@ impl<'a> Worker<'a> {
     /// When the first timer is due that this worker keeps, or earlier.
     fn first_due(&self) -> u64 {
         self.seat.wheel.next_due().min(self.pool.street.next_due()).min(self.pool.wards.next_due())
-    }
-
-    fn instant(&self, nanos: Option<u64>) -> Option<Instant> {
-        nanos.and_then(|nanos| self.pool.clock.instant(nanos))
     }
 }
 

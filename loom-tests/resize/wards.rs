@@ -40,13 +40,13 @@ impl Custody {
             SeatKeeper { wards: Arc::clone(&wards), worker: Arc::clone(&worker), reactor: Arc::clone(&reactor) };
         let wheel = Arc::new(TimerWheel::new(Clock::new(), Arc::new(keeper)));
         let mut timer = Box::pin(Timer::new());
-        let at = wheel.clock().instant(deadline).expect("a nameable instant");
+        let at = wheel.clock().alarm(Some(deadline)).expect("a nameable instant");
         assert_eq!(timer.as_mut().arm(Arc::clone(&wheel), at, std::task::Waker::noop()), State::Armed);
         Custody { wards, worker, reactor, wheel, timer }
     }
 
     fn reset(&mut self, deadline: u64) {
-        let at = self.wheel.clock().instant(deadline).expect("a nameable instant");
+        let at = self.wheel.clock().alarm(Some(deadline)).expect("a nameable instant");
         self.timer.as_mut().reset(at);
     }
 }

@@ -46,7 +46,7 @@ pub(crate) fn armer(wheel: &Arc<TimerWheel>) -> thread::JoinHandle<()> {
     let wheel = Arc::clone(wheel);
     start(move || {
         let mut soon = Box::pin(Timer::new());
-        let at = wheel.clock().instant(SOON).expect("a nameable instant");
+        let at = wheel.clock().alarm(Some(SOON)).expect("a nameable instant");
         assert_eq!(soon.as_mut().arm(Arc::clone(&wheel), at, Waker::noop()), State::Armed);
         std::mem::forget(soon);
     })

@@ -54,6 +54,8 @@ pub(crate) struct Settings {
     pub(crate) own_thread: Option<OwnThread>,
     pub(crate) io: bool,
     pub(crate) time: bool,
+    /// The time that timers are shown stands still from the beginning.
+    pub(crate) start_paused: bool,
     pub(crate) thread_name: NameFn,
     /// For workers, in place of that.
     pub(crate) worker_name: Option<WorkerNameFn>,
@@ -106,6 +108,7 @@ impl Settings {
             own_thread: None,
             io: false,
             time: false,
+            start_paused: false,
             thread_name: Arc::new(|| "heist-worker".to_owned()),
             stack_size: None,
             max_blocking_threads: 512,

@@ -57,6 +57,10 @@ impl Job for BlockingJob {
         pool.cancel_late(runnable, &|end| pool.ledger.jobs.tally.count(end));
         pool.leave_stray();
     }
+    // Last: whoever waited for the job has been woken, so that nobody finds the time to leap.
+    if pool.clock.release() {
+        pool.unpark(0);
+    }
 }
 
 /// Queues `function` on the blocking pool.
@@ -71,6 +75,7 @@ where
         drop(runnable);
         return handle;
     }
+    pool.clock.hold();
     // Ordering: Release — pairs with the Acquire in `Pool::alive`: a job that is counted here is counted by the gate.
     pool.ledger.jobs.entered.fetch_add(1, Ordering::Release);
     runnable.file_in(&pool.ledger.jobs);

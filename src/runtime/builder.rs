@@ -290,6 +290,29 @@ impl Builder {
         self
     }
 
+    /// Whether the runtime begins with its time paused; see [`time::pause`](crate::time::pause()). The default is `false`.
+    ///
+    /// ```
+    /// use heist::time::{Duration, Instant, sleep};
+    ///
+    /// let runtime = heist::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    /// runtime.block_on(async {
+    ///     let start = Instant::now();
+    ///     sleep(Duration::from_secs(3600)).await;
+    ///     assert_eq!(start.elapsed(), Duration::from_secs(3600));
+    /// });
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// [`Builder::build`] panics if the runtime is not a current-thread one.
+    #[cfg(feature = "test-util")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
+    pub fn start_paused(&mut self, paused: bool) -> &mut Builder {
+        self.settings.start_paused = paused;
+        self
+    }
+
     /// How long, at most, a worker that has run dry looks for events before it sleeps. The default is 50 µs; zero switches it off.
     ///
     /// A thread that has gone to sleep needs longer to get up than many a client needs for its next request. The time adapts: it
@@ -365,7 +388,16 @@ impl Builder {
     /// What the operating system says if it refuses a thread or the reactor's file descriptors; if
     /// `HEIST_WORKER_THREADS` is set to something that is not a number above zero; and if there are more workers than
     /// [`Builder::max_worker_threads`] allows, or than there can be.
+    ///
+    /// # Panics
+    ///
+    /// If time is to start paused (feature `test-util`), and the runtime has worker threads.
+    #[track_caller]
     pub fn build(&mut self) -> io::Result<Runtime> {
+        assert!(
+            self.settings.current_thread || !self.settings.start_paused,
+            "start_paused(true): only the time of a current-thread runtime can be paused; build it by `new_current_thread`"
+        );
         self.build_on(None)
     }
 

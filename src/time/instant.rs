@@ -3,7 +3,7 @@
 use std::ops::{Add, AddAssign, Sub, SubAssign};
 use std::{fmt, time};
 
-use super::Duration;
+use super::{Duration, pause};
 use crate::clock;
 
 /// A moment on the clock by which this module measures: that of [`std::time::Instant`], to which it converts and from which it is
@@ -35,9 +35,9 @@ pub struct Instant {
 }
 
 impl Instant {
-    /// This moment.
+    /// This moment. Inside of a runtime whose time is paused, that at which it stands still.
     pub fn now() -> Instant {
-        Instant { std: time::Instant::now() }
+        Instant { std: pause::now() }
     }
 
     /// The same moment, as the standard library names it.

@@ -45,7 +45,7 @@ pub(crate) fn wheel() -> (Arc<TimerWheel>, Arc<Count>) {
 }
 
 pub(crate) fn at(wheel: &TimerWheel, nanos: u64) -> Instant {
-    wheel.clock().instant(nanos).expect("a nameable instant")
+    wheel.clock().alarm(Some(nanos)).expect("a nameable instant")
 }
 
 /// Turns, wakes, and returns the next deadline.

@@ -75,7 +75,8 @@ impl Pair {
     /// Turns to `now` and checks that exactly the due ones come, in order. Returns their number.
     fn turn(&mut self, now: u64) -> usize {
         // A clock that steps back changes nothing.
-        self.now = self.now.max(now);
+        // Neither does one that shows the end of time: that is never reached.
+        self.now = self.now.max(now.min(u64::MAX - 1));
         let mut out = BTreeSet::new();
         let mut last = 0;
         loop {

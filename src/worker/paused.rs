@@ -1,0 +1,22 @@
+//! How the worker of a current-thread runtime rests while time stands still, for a test.
+
+use std::time::Instant;
+
+use super::{RestIn, Worker};
+
+impl Worker<'_> {
+    /// Sleeps until something happens. If nothing can happen by itself but a timer, which would never be due, time leaps to the first one
+    /// instead.
+    #[cold]
+    pub(super) fn rest_paused(&self, rest: &mut RestIn<'_>) {
+        let clock = &self.pool.clock;
+        let until = self.keep();
+        // First: a job wakes who waits for it, and lets go of the time after that. With the leap at hand we see the wake.
+        let leap = clock.leap(until);
+        let get_up = if leap.is_some() { Some(Instant::now()) } else { clock.alarm(until) };
+        let woken = self.seat.parker.park_in(rest, get_up);
+        if let Some(leap) = leap.filter(|_| !woken && rest.wakes.is_empty()) {
+            clock.take(leap);
+        }
+    }
+}

@@ -1,0 +1,495 @@
+//! Paused time: it stands still while anything can run, leaps to exactly the next deadline when nothing can, and waits for blocking jobs.
+
+#[path = "support/kit.rs"]
+mod kit;
+
+use std::future::{Future, pending, poll_fn};
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+
+use heist::net::UnixStream;
+use heist::runtime::{Builder, Handle, Runtime};
+use heist::task::spawn_blocking;
+use heist::time::{
+    Duration, Instant, MissedTickBehavior, advance, interval, interval_at, pause, resume, sleep, sleep_until, timeout,
+    timeout_at,
+};
+use kit::{Count, Door, current_thread, panic_text, workers, yield_now};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn paused() -> Runtime {
+    Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
+}
+
+/// A paused runtime, and how often its worker has been about to sleep.
+fn paused_and_parks() -> (Runtime, Count) {
+    let parks = Count::new();
+    let counted = parks.clone();
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all().start_paused(true).on_thread_park(move || _ = counted.add());
+    (builder.build().unwrap(), parks)
+}
+
+/// Makes the worker of `handle` run something and go to rest again, `times` times; called from another thread.
+fn stir(handle: &Handle, parks: &Count, times: usize) {
+    for _ in 0..times {
+        let before = parks.get();
+        drop(handle.spawn(async {}));
+        while parks.get() == before {
+            thread::yield_now();
+        }
+    }
+}
+
+#[heist::test(start_paused = true)]
+async fn a_sleep_takes_exactly_its_time() {
+    for nanos in [1, 999, 32_768, 1_000_000, 1_000_001, 86_400_000_000_000, 3_155_760_000_000_000_000] {
+        let (start, duration) = (Instant::now(), Duration::from_nanos(nanos));
+        sleep(duration).await;
+        assert_eq!(start.elapsed(), duration);
+    }
+    let start = Instant::now();
+    sleep(Duration::ZERO).await;
+    sleep_until(start).await;
+    assert_eq!(Instant::now(), start);
+}
+
+#[test]
+fn time_stands_still_between_two_calls_of_block_on() {
+    let runtime = paused();
+    let start = runtime.block_on(async { Instant::now() });
+    let task = runtime.spawn(async { sleep(HOUR).await });
+    assert_eq!(runtime.block_on(async { Instant::now() }), start);
+    runtime.block_on(task).unwrap();
+    assert_eq!(runtime.block_on(async { start.elapsed() }), HOUR);
+}
+
+#[heist::test(start_paused = true)]
+async fn tasks_wake_in_the_order_of_their_deadlines_each_at_its_own() {
+    let (start, woken) = (Instant::now(), Arc::new(Mutex::new(Vec::new())));
+    let tasks: Vec<_> = (0..1000_u64)
+        .map(|n| {
+            let woken = Arc::clone(&woken);
+            heist::spawn(async move {
+                let duration = Duration::from_nanos(n * 7919 % 1000 * 1_000_003);
+                sleep(duration).await;
+                assert_eq!(start.elapsed(), duration);
+                woken.lock().unwrap().push(duration);
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let woken = woken.lock().unwrap();
+    assert!(woken.is_sorted());
+    assert_eq!(woken.len(), 1000);
+}
+
+#[heist::test(start_paused = true)]
+async fn time_does_not_leap_while_a_task_can_run() {
+    let start = Instant::now();
+    let sleeper = heist::spawn(async move {
+        sleep(Duration::from_nanos(1)).await;
+        start.elapsed()
+    });
+    let restless = heist::spawn(async move {
+        for _ in 0..10_000 {
+            yield_now().await;
+            assert_eq!(Instant::now(), start);
+        }
+    });
+    restless.await.unwrap();
+    // The root counts as a task.
+    for _ in 0..10_000 {
+        yield_now().await;
+        assert_eq!(Instant::now(), start);
+    }
+    assert_eq!(sleeper.await.unwrap(), Duration::from_nanos(1));
+}
+
+#[heist::test(start_paused = true)]
+async fn time_does_not_leap_over_what_a_socket_has_brought() {
+    let start = Instant::now();
+    let (mut near, mut far) = UnixStream::pair().unwrap();
+    let echo = heist::spawn(async move {
+        let mut byte = [0];
+        while far.read(&mut byte).await.unwrap() == 1 {
+            far.write_all(&byte).await.unwrap();
+        }
+    });
+    for n in 0..200 {
+        let mut byte = [n];
+        timeout(HOUR, async {
+            near.write_all(&byte).await.unwrap();
+            near.read_exact(&mut byte).await.unwrap();
+        })
+        .await
+        .unwrap();
+        assert_eq!((byte, start.elapsed()), ([n], Duration::ZERO));
+    }
+    drop(near);
+    echo.await.unwrap();
+}
+
+#[heist::test(start_paused = true)]
+async fn a_job_is_waited_for_and_its_answer_comes_before_the_leap() {
+    let start = Instant::now();
+    for n in 0..1000 {
+        assert_eq!(timeout(HOUR, spawn_blocking(move || n)).await.unwrap().unwrap(), n);
+        assert_eq!(Instant::now(), start);
+    }
+    // A job that panics, and one that is dropped in the queue, are over as well.
+    assert!(timeout(HOUR, spawn_blocking(|| panic!("on purpose"))).await.unwrap().unwrap_err().is_panic());
+    assert_eq!(Instant::now(), start);
+    sleep(HOUR).await;
+    assert_eq!(start.elapsed(), HOUR);
+}
+
+#[test]
+fn time_does_not_leap_while_one_of_two_jobs_is_left() {
+    let (runtime, parks) = paused_and_parks();
+    let handle = runtime.handle().clone();
+    runtime.block_on(async {
+        let start = Instant::now();
+        let sleeper = heist::spawn(async move {
+            sleep(HOUR).await;
+            start.elapsed()
+        });
+        let first = Door::new();
+        let (told, seen) = (first.clone(), parks.clone());
+        let short = spawn_blocking(move || told.wait());
+        let long = spawn_blocking(move || {
+            stir(&handle, &seen, 20);
+            assert_eq!(Instant::now(), start, "both are there");
+            first.open();
+            stir(&handle, &seen, 20);
+            Instant::now()
+        });
+        short.await.unwrap();
+        assert_eq!(long.await.unwrap(), start);
+        assert_eq!(sleeper.await.unwrap(), HOUR);
+    });
+}
+
+#[test]
+fn the_last_jobs_end_lets_time_leap_though_nobody_waits_for_it() {
+    let (runtime, parks) = paused_and_parks();
+    let handle = runtime.handle().clone();
+    runtime.block_on(async {
+        let start = Instant::now();
+        drop(spawn_blocking(move || stir(&handle, &parks, 5)));
+        sleep(HOUR).await;
+        assert_eq!(start.elapsed(), HOUR);
+    });
+}
+
+#[test]
+fn jobs_that_are_cancelled_in_the_queue_do_not_hold_time() {
+    let runtime =
+        Builder::new_current_thread().enable_all().start_paused(true).max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let (start, door) = (Instant::now(), Door::new());
+        let waits = door.clone();
+        let running = spawn_blocking(move || waits.wait());
+        let queued = spawn_blocking(|| ());
+        queued.abort();
+        door.open();
+        running.await.unwrap();
+        assert!(queued.await.unwrap_err().is_cancelled());
+        sleep(HOUR).await;
+        assert_eq!(start.elapsed(), HOUR);
+    });
+}
+
+#[heist::test(start_paused = true)]
+async fn advancing_moves_time_and_wakes_what_it_has_passed() {
+    let (start, fired) = (Instant::now(), Count::new());
+    let tasks: Vec<_> = (1..=10)
+        .map(|n| {
+            let fired = fired.clone();
+            heist::spawn(async move {
+                sleep(Duration::from_secs(n)).await;
+                // All at the same time.
+                assert_eq!(start.elapsed().as_secs(), if n <= 5 { 5 } else { 20 });
+                fired.add();
+            })
+        })
+        .collect();
+    for _ in 0..20 {
+        yield_now().await;
+    }
+    advance(Duration::from_secs(5)).await;
+    for _ in 0..20 {
+        yield_now().await;
+    }
+    assert_eq!((fired.get(), start.elapsed().as_secs()), (5, 5));
+    advance(Duration::from_secs(15)).await;
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!((fired.get(), start.elapsed().as_secs()), (10, 20));
+}
+
+#[heist::test(start_paused = true)]
+async fn advancing_makes_a_busy_worker_look_at_its_timers() {
+    // It never runs dry, and its polls are short: by itself it would not look for a thousand of them.
+    let restless = heist::spawn(async {
+        loop {
+            yield_now().await;
+        }
+    });
+    for _ in 0..3000 {
+        yield_now().await;
+    }
+    for _ in 0..100 {
+        let sleeper = heist::spawn(async { sleep(HOUR).await });
+        for _ in 0..3 {
+            yield_now().await;
+        }
+        assert!(!sleeper.is_finished());
+        advance(HOUR).await;
+        for _ in 0..3 {
+            yield_now().await;
+        }
+        assert!(sleeper.is_finished());
+    }
+    restless.abort();
+}
+
+#[heist::test(start_paused = true)]
+async fn advancing_from_a_task_and_by_nothing() {
+    let start = Instant::now();
+    heist::spawn(async move {
+        advance(Duration::ZERO).await;
+        assert_eq!(Instant::now(), start);
+        advance(HOUR).await;
+        assert_eq!(start.elapsed(), HOUR);
+    })
+    .await
+    .unwrap();
+    // The time has moved although the future is given up.
+    assert!(pin!(advance(HOUR)).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    assert_eq!(start.elapsed(), 2 * HOUR);
+}
+
+#[heist::test(start_paused = true)]
+async fn a_timeout_is_up_after_its_inner_sleep_or_before() {
+    let start = Instant::now();
+    let second = Duration::from_secs(1);
+    assert!(timeout(second, sleep(2 * second)).await.is_err());
+    assert_eq!(start.elapsed(), second);
+    assert!(timeout(2 * second, sleep(second)).await.is_ok());
+    assert_eq!(start.elapsed(), 2 * second);
+    // At the same time: who is ready is not late.
+    assert!(timeout_at(start + 3 * second, sleep(second)).await.is_ok());
+    // The timer that was given up does not count.
+    sleep(10 * second).await;
+    assert_eq!(start.elapsed(), 13 * second);
+}
+
+#[heist::test(start_paused = true)]
+async fn what_is_never_due_is_never_leapt_to() {
+    let start = Instant::now();
+    let never = heist::spawn(sleep(Duration::MAX));
+    sleep(HOUR).await;
+    for _ in 0..100 {
+        yield_now().await;
+    }
+    assert!(!never.is_finished());
+    assert_eq!(start.elapsed(), HOUR);
+    // The time is there and a job is waited for.
+    spawn_blocking(|| ()).await.unwrap();
+    assert_eq!(start.elapsed(), HOUR);
+    never.abort();
+    assert!(never.await.unwrap_err().is_cancelled());
+}
+
+#[heist::test(start_paused = true)]
+async fn intervals_tick_on_time_and_miss_as_they_were_told() {
+    let (start, second) = (Instant::now(), Duration::from_secs(1));
+    let mut ticks = interval(second);
+    for n in 0..5 {
+        assert_eq!((ticks.tick().await, Instant::now()), (start + second * n, start + second * n));
+    }
+    // Two and a half periods go by: when the next three ticks come, and for when they were scheduled, in milliseconds.
+    let missed = async |behavior: MissedTickBehavior| {
+        let start = Instant::now();
+        let mut ticks = interval_at(start, second);
+        ticks.set_missed_tick_behavior(behavior);
+        ticks.tick().await;
+        advance(Duration::from_millis(2500)).await;
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            let scheduled = ticks.tick().await;
+            seen.push((start.elapsed().as_millis(), (scheduled - start).as_millis()));
+        }
+        seen
+    };
+    assert_eq!(missed(MissedTickBehavior::Burst).await, [(2500, 1000), (2500, 2000), (3000, 3000)]);
+    assert_eq!(missed(MissedTickBehavior::Delay).await, [(2500, 1000), (3500, 3500), (4500, 4500)]);
+    assert_eq!(missed(MissedTickBehavior::Skip).await, [(2500, 1000), (3000, 3000), (4000, 4000)]);
+    // A little late is not missed: the schedule is kept.
+    let start = Instant::now();
+    let mut ticks = interval(second);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
+    advance(second + Duration::from_millis(5)).await;
+    assert_eq!(ticks.tick().await, start + second);
+    assert_eq!(ticks.tick().await, start + 2 * second);
+}
+
+#[heist::test]
+async fn resumed_time_goes_on_from_where_it_stood() {
+    pause();
+    let start = Instant::now();
+    sleep(HOUR).await;
+    resume();
+    let resumed = Instant::now();
+    assert!(resumed - start >= HOUR);
+    sleep(Duration::from_millis(2)).await;
+    assert!(resumed.elapsed() >= Duration::from_millis(2));
+    // Ahead of the system's from now on.
+    assert!(Instant::now().into_std() > std::time::Instant::now());
+    pause();
+    let still = Instant::now();
+    assert!(still >= resumed + Duration::from_millis(2));
+    sleep(HOUR).await;
+    assert_eq!(still.elapsed(), HOUR);
+}
+
+#[test]
+fn only_those_inside_of_the_runtime_see_its_time() {
+    let runtime = paused();
+    runtime.block_on(sleep(HOUR));
+    let ahead = |at: Instant| at.into_std() > std::time::Instant::now();
+    assert!(!ahead(Instant::now()));
+    {
+        let _guard = runtime.enter();
+        assert!(ahead(Instant::now()));
+        // The innermost counts.
+        let other = current_thread();
+        let _guard = other.enter();
+        assert!(!ahead(Instant::now()));
+    }
+    let handle = runtime.handle().clone();
+    assert!(runtime.block_on(async { spawn_blocking(Instant::now).await.unwrap() }) > Instant::now());
+    let foreign = thread::spawn(move || {
+        let _guard = handle.enter();
+        (ahead(Instant::now()), sleep(Duration::ZERO).deadline())
+    });
+    let (sees, deadline) = foreign.join().unwrap();
+    assert!(sees && ahead(deadline));
+    assert!(!ahead(thread::spawn(Instant::now).join().unwrap()));
+}
+
+#[test]
+fn a_sleep_of_another_thread_is_leapt_to() {
+    let runtime = paused();
+    let handle = runtime.handle().clone();
+    let armed = Door::new();
+    let arms = armed.clone();
+    let foreign = thread::spawn(move || {
+        let mut sleep = pin!(sleep(Duration::ZERO));
+        let _guard = handle.enter();
+        sleep.as_mut().reset(Instant::now() + HOUR);
+        handle.block_on(poll_fn(|cx| {
+            let polled = sleep.as_mut().poll(cx);
+            arms.open();
+            polled
+        }));
+    });
+    runtime.block_on(async {
+        let start = Instant::now();
+        armed.opened().await;
+        sleep(2 * HOUR).await;
+        assert_eq!(start.elapsed(), 2 * HOUR);
+    });
+    foreign.join().unwrap();
+}
+
+#[test]
+fn a_sleeping_worker_hears_when_another_thread_pauses() {
+    let parks = Count::new();
+    let counted = parks.clone();
+    let runtime = Builder::new_current_thread().enable_all().on_thread_park(move || _ = counted.add()).build().unwrap();
+    let handle = runtime.handle().clone();
+    let foreign = thread::spawn(move || {
+        while parks.get() == 0 {
+            thread::yield_now();
+        }
+        let _guard = handle.enter();
+        pause();
+    });
+    // Really an hour, unless it is heard.
+    runtime.block_on(sleep(HOUR));
+    foreign.join().unwrap();
+}
+
+#[test]
+fn a_worker_whose_time_is_held_hears_when_it_is_advanced_or_resumed() {
+    for resumes in [false, true] {
+        let (runtime, parks) = paused_and_parks();
+        let handle = runtime.handle().clone();
+        let door = Door::new();
+        let waits = door.clone();
+        runtime.block_on(async {
+            let job = spawn_blocking(move || {
+                stir(&handle, &parks, 3);
+                if resumes {
+                    resume();
+                } else {
+                    futures::executor::block_on(advance(Duration::from_millis(2)));
+                }
+                waits.wait();
+            });
+            sleep(Duration::from_millis(2)).await;
+            door.open();
+            job.await.unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_future_given_to_a_foreign_executor_sleeps_while_the_runtime_is_driven() {
+    let runtime = paused();
+    let _guard = runtime.enter();
+    let mut sleep = Box::pin(sleep(HOUR));
+    assert_eq!(kit::poll_once(&mut sleep), Poll::Pending);
+    runtime.block_on(sleep.as_mut());
+    assert!(sleep.is_elapsed());
+}
+
+#[test]
+fn misuse_names_the_remedy() {
+    let outside = [panic_text(pause), panic_text(resume), panic_text(|| futures::executor::block_on(advance(HOUR)))];
+    assert!(outside.iter().all(|text| text.contains("no heist runtime") && text.contains("block_on")), "{outside:?}");
+
+    let many = workers(1);
+    let threads = many.block_on(async { [panic_text(pause), panic_text(resume)] });
+    let threads = [threads.as_slice(), &[panic_text(|| many.block_on(advance(HOUR)))]].concat();
+    assert!(threads.iter().all(|text| text.contains("new_current_thread")), "{threads:?}");
+
+    let runtime = current_thread();
+    let going = [panic_text(|| runtime.block_on(async { resume() })), panic_text(|| runtime.block_on(advance(HOUR)))];
+    assert!(going.iter().all(|text| text.contains("`time::pause` first")), "{going:?}");
+
+    let runtime = paused();
+    let twice = panic_text(|| runtime.block_on(async { pause() }));
+    assert!(twice.contains("paused already"), "{twice}");
+    let far = panic_text(|| runtime.block_on(advance(Duration::MAX)));
+    assert!(far.contains("584 years"), "{far}");
+    // None of them has changed anything.
+    runtime.block_on(async {
+        let start = Instant::now();
+        assert!(timeout(HOUR, pending::<()>()).await.is_err());
+        assert_eq!(start.elapsed(), HOUR);
+    });
+
+    let built = panic_text(|| Builder::new_multi_thread().start_paused(true).build());
+    assert!(built.contains("new_current_thread"), "{built}");
+    assert!(Builder::new_multi_thread().worker_threads(1).start_paused(false).build().is_ok());
+}
