@@ -48,15 +48,20 @@ impl Job for BlockingJob {
             let _ = runnable.run(&pool.ledger.jobs);
             context::set_task(outer);
         }
-        pool.leave_stray();
+        leave(&pool);
     }
 
     fn cancel(self: Box<Self>) {
         let BlockingJob { runnable, pool } = *self;
         // Dropping the future drops the function, and the handle resolves as cancelled.
         pool.cancel_late(runnable, &|end| pool.ledger.jobs.tally.count(end));
-        pool.leave_stray();
+        leave(&pool);
     }
+}
+
+/// A job has ended.
+fn leave(pool: &Pool) {
+    pool.leave_stray();
     // Last: whoever waited for the job has been woken, so that nobody finds the time to leap.
     if pool.clock.release() {
         pool.unpark(0);
