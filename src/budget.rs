@@ -2,107 +2,136 @@
 //!
 //! A poll begins with [`BUDGET`] units. Each time a resource of ours answers `Ready`, one is spent; when none is left they all answer
 //! `Pending`, and wake the task at once: it goes behind the others, and begins anew. A run of polls from the LIFO slot shares the units of
-//! the poll before it. Outside of polls that this runtime makes nobody is limited.
+//! the poll before it. Outside of polls that this runtime makes nobody is limited: the units are counted there, too, but only who finds none
+//! asks whether it matters. So a poll costs the worker one store.
 
 use std::cell::Cell;
+use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
 /// So many units has a poll.
 pub(crate) const BUDGET: u32 = 128;
 
-/// This thread makes no poll, or an unconstrained one. The units stay below it.
-const OUTSIDE: u32 = 1 << 31;
-
-/// One refusal. They are counted from here up.
+/// One refusal. They are counted from here up, when no units are left.
 const REFUSAL: u32 = 1 << 8;
 
 /// After so many refusals in one poll nobody is refused any more: whoever asks so often does not give the task its turn, as an executor does
 /// not that a task has started inside of its poll, and would wait for ever.
 const MOST_REFUSALS: u32 = 10_000;
 
+/// Nothing is limited, whatever is polled.
+const UNLIMITED: u32 = 1 << 31;
+
 std::thread_local! {
-    /// The units that are left, the refusals, and the mark [`OUTSIDE`]. From 1 to `BUDGET`, as a number, while any are left inside of a poll.
-    static LEFT: Cell<u32> = const { Cell::new(OUTSIDE) };
+    /// From 1 to `BUDGET`: the units that are left. Else the refusals, or `UNLIMITED`.
+    static LEFT: Cell<u32> = const { Cell::new(BUDGET) };
+    /// The task, or job, that is being polled here.
+    static POLLED: Cell<Option<NonNull<()>>> = const { Cell::new(None) };
+    /// The future of a `block_on` is being polled here.
+    static ROOT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Notes what is about to be polled, and answers what was. The caller notes that again when the poll is over.
+#[inline]
+pub(crate) fn note(task: Option<NonNull<()>>) -> Option<NonNull<()>> {
+    POLLED.replace(task)
+}
+
+/// What is being polled here.
+#[inline]
+pub(crate) fn polled() -> Option<NonNull<()>> {
+    POLLED.get()
 }
 
 /// Restores what was, also when the frame unwinds.
-struct Restore(u32);
+struct Restore {
+    left: u32,
+    root: bool,
+}
 
-impl Drop for Restore {
-    fn drop(&mut self) {
-        LEFT.set(self.0);
+impl Restore {
+    fn after(left: u32, root: bool) -> Restore {
+        Restore { left: LEFT.replace(left), root: ROOT.replace(root) }
     }
 }
 
-/// Fills the units up, for the poll that [`begin`]s next.
+impl Drop for Restore {
+    fn drop(&mut self) {
+        LEFT.set(self.left);
+        ROOT.set(self.root);
+    }
+}
+
+/// Fills the units up, for the next poll.
 #[inline]
 pub(crate) fn refill() {
-    LEFT.set(OUTSIDE | BUDGET);
+    LEFT.set(BUDGET);
 }
 
-/// A poll begins, with what is left. [`end`] has to follow.
+/// Whether all units are spent.
 #[inline]
-pub(crate) fn begin() {
-    LEFT.set(LEFT.get() & !OUTSIDE);
+pub(crate) fn is_spent() -> bool {
+    !(1..=BUDGET).contains(&LEFT.get())
 }
 
-/// The poll has ended.
-#[inline]
-pub(crate) fn end() {
-    LEFT.set(LEFT.get() | OUTSIDE);
+/// The future of a `block_on` is polled while the answer lives, with units of its own.
+pub(crate) fn root() -> impl Drop {
+    Restore::after(BUDGET, true)
 }
 
-/// Whether the poll that has just ended has spent all that it had.
-pub(crate) fn was_spent() -> bool {
-    LEFT.get() & (REFUSAL - 1) == 0
+/// No future is polled that would be limited, as long as the answer lives, unless it begins meanwhile.
+pub(crate) fn outside() -> impl Drop {
+    Restore::after(BUDGET, false)
 }
 
-/// Limits this thread while the answer lives, as at the beginning of a poll.
-pub(crate) fn limited() -> impl Drop {
-    Restore(LEFT.replace(BUDGET))
-}
-
-/// Limits this thread in nothing while the answer lives.
+/// Nothing is limited while the answer lives.
 pub(crate) fn unlimited() -> impl Drop {
-    Restore(LEFT.replace(OUTSIDE))
+    Restore::after(UNLIMITED, ROOT.get())
 }
 
 /// Whether nothing would be refused now.
 #[inline]
 pub(crate) fn has_any() -> bool {
+    !is_spent() || !is_limited()
+}
+
+/// Whether it matters that no units are left.
+#[cold]
+fn is_limited() -> bool {
     let left = LEFT.get();
-    left & OUTSIDE != 0 || left & (REFUSAL - 1) != 0
+    (POLLED.get().is_some() || ROOT.get()) && left & UNLIMITED == 0 && left / REFUSAL < MOST_REFUSALS
 }
 
 /// Whether the poll may go on to ask a resource. If not it has to answer `Pending`, and its waker has been called.
 #[inline]
 pub(crate) fn may_proceed(cx: &Context<'_>) -> bool {
-    (1..=BUDGET).contains(&LEFT.get()) || ask(cx)
+    !is_spent() || !refuse(cx)
 }
 
 #[cold]
-fn ask(cx: &Context<'_>) -> bool {
-    let left = LEFT.get();
-    if left & OUTSIDE != 0 || left / REFUSAL >= MOST_REFUSALS {
-        return true;
-    }
-    LEFT.set(left + REFUSAL);
-    cx.waker().wake_by_ref();
-    false
-}
-
-/// A resource has answered `Ready`. False if nobody is limited here.
-#[inline]
-pub(crate) fn spend() -> bool {
-    let left = LEFT.get();
-    let limited = (1..=BUDGET).contains(&left);
+fn refuse(cx: &Context<'_>) -> bool {
+    let limited = is_limited();
     if limited {
-        LEFT.set(left - 1);
+        LEFT.set(LEFT.get() + REFUSAL);
+        cx.waker().wake_by_ref();
+    } else if LEFT.get() == 0 {
+        // Outside: the next to find none is some way off.
+        refill();
     }
     limited
 }
 
-/// Gives a unit back that [`spend`] has taken. Where units have been refused meanwhile it would change nothing any more.
+/// A resource has answered `Ready`. False if there was no unit to spend.
+#[inline]
+pub(crate) fn spend() -> bool {
+    let spent = !is_spent();
+    if spent {
+        LEFT.set(LEFT.get() - 1);
+    }
+    spent
+}
+
+/// Gives a unit back that [`spend`] has taken. Where somebody was refused meanwhile it would change nothing any more.
 pub(crate) fn give_back() {
     let left = LEFT.get();
     if left < BUDGET {

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::ptr::{self, NonNull};
 
+use crate::budget;
 use crate::cell::{AbortHandle, Header, Id};
 use crate::ledger::Who;
 use crate::local::Local;
@@ -24,10 +25,6 @@ std::thread_local! {
     static SEATED: Cell<*const Seated<'static>> = const { Cell::new(ptr::null()) };
     /// This thread must not block: it polls futures.
     static POLLING: Cell<bool> = const { Cell::new(false) };
-    /// The task, or job, that is being polled here.
-    ///
-    /// Invariant: its cell lives as long as code runs that can ask for it: until the poll has returned.
-    static TASK: Cell<Option<NonNull<Header>>> = const { Cell::new(None) };
     /// What others wait for while this thread runs user code.
     static DUTY: Cell<Option<Duty>> = const { Cell::new(None) };
     /// This thread drives a current-thread runtime: where it runs no task it polls the root, or calls wakers.
@@ -118,27 +115,34 @@ pub(crate) fn duty() -> Option<Duty> {
     DUTY.get()
 }
 
-/// Names the task that is about to be polled, and answers the one that was. The caller names that again when the poll is over.
+/// Names the task, or job, that is about to be polled, and answers the one that was. The caller names that again when the poll is over.
+///
+/// Its cell lives as long as code runs that can ask for it: until the poll has returned.
 #[inline]
 pub(crate) fn set_task(task: Option<NonNull<Header>>) -> Option<NonNull<Header>> {
-    TASK.replace(task)
+    budget::note(task.map(NonNull::cast)).map(NonNull::cast)
+}
+
+/// The task, or job, that is being polled on this thread.
+fn task() -> Option<NonNull<Header>> {
+    budget::polled().map(NonNull::cast)
 }
 
 /// The id of the task that is being polled on this thread.
 pub(crate) fn task_id() -> Option<Id> {
-    // SAFETY: by the invariant of `TASK`.
-    TASK.try_with(|task| task.get().map(|task| unsafe { task.as_ref() }.id())).ok().flatten()
+    // SAFETY: its cell is alive, see `set_task`.
+    task().map(|task| unsafe { task.as_ref() }.id())
 }
 
 /// The task of `pool` that is being polled on this thread, or its job that runs here; also if what is polled is the root of a `block_on` in
 /// that job.
 pub(crate) fn task_of(pool: &Pool) -> Option<AbortHandle> {
-    let task = TASK.try_with(Cell::get).ok().flatten();
+    let task = task();
     let job = job_of(pool);
     // A job may drive another runtime: then the task is that one's.
     let here = seated(|seated| seated.map_or(job.is_some(), |seated| ptr::eq(Arc::as_ptr(seated.pool), pool)));
     let waits = if task.is_some() { task.filter(|_| here) } else { job };
-    // SAFETY: by the invariants of `TASK` and `JOB`.
+    // SAFETY: its cell is alive, see `set_task` and `JOB`.
     waits.map(|task| unsafe { AbortHandle::of(task) })
 }
 
@@ -149,7 +153,16 @@ pub(crate) fn drives() -> impl Drop {
 
 /// Marks this thread as being in no task, for as long as the answer lives.
 pub(crate) fn no_task() -> impl Drop {
-    replace(&TASK, None)
+    Outer(set_task(None))
+}
+
+/// The task around a wait, which is named again when the wait is over.
+struct Outer(Option<NonNull<Header>>);
+
+impl Drop for Outer {
+    fn drop(&mut self) {
+        set_task(self.0);
+    }
 }
 
 /// Marks this thread as running a blocking job of `pool`, for as long as the answer lives.
@@ -166,7 +179,7 @@ fn job_of(pool: &Pool) -> Option<NonNull<Header>> {
 pub(crate) fn who(pool: &Pool) -> Who {
     let works = seated(|seated| {
         seated.is_some_and(|seated| {
-            let root = DRIVES.get() && TASK.get().is_none() && !seated.local.batching.get();
+            let root = DRIVES.get() && task().is_none() && !seated.local.batching.get();
             ptr::eq(Arc::as_ptr(seated.pool), pool) && !root
         })
     });

@@ -81,6 +81,7 @@ impl<'a> Worker<'a> {
         let now = pool.clock.now();
         let worker = Worker { pool, seat, local, mode: Cell::new(Mode::Working), looked: Cell::new(now) };
         worker.begin_interval(now);
+        budget::refill();
         worker
     }
 
@@ -212,10 +213,7 @@ impl<'a> Worker<'a> {
         self.local.count_poll();
         self.seat.stats.polls.add(1);
         context::set_task(Some(runnable.header().into()));
-        budget::begin();
-        let ran = runnable.run(self.seat);
-        budget::end();
-        match ran {
+        match runnable.run(self.seat) {
             Ran::Suspended => {}
             Ran::Again(runnable) => self.put_behind(runnable),
             Ran::Ended => self.seat.stats.ended.publish(1),
@@ -225,8 +223,9 @@ impl<'a> Worker<'a> {
     }
 
     /// A yield: behind the others, and nobody is woken for it.
+    #[inline(always)]
     fn put_behind(&self, runnable: Runnable) {
-        if budget::was_spent() {
+        if budget::is_spent() {
             // What the LIFO slot holds has a share in that budget, and comes after the ring's next.
             self.local.pause_lifo();
         }

@@ -116,6 +116,7 @@ impl<T> JoinHandle<T> {
     }
 
     /// Takes the output if it is there; else leaves `waker` for the task's end.
+    #[inline]
     fn poll_output(&mut self, waker: &Waker) -> Poll<Result<T, JoinError>> {
         let task = self.task.expect("a JoinHandle was polled after it had been ready");
         // SAFETY: JOIN_INTEREST keeps the cell alive.
@@ -138,6 +139,7 @@ impl<T> JoinHandle<T> {
 /// Leaves the joiner's waker. False if the task has ended: its output is there.
 ///
 /// A filled slot may not even be read before it is ours again: a poller that ends the task takes the waker out.
+#[inline]
 fn leave_waker(header: &Header, waker: &Waker) -> bool {
     if header.state.load().has_join_waker() && !header.state.unregister() {
         return false;
@@ -189,6 +191,7 @@ fn abort(task: NonNull<Header>) {
 impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         budget::metered(cx, |cx| self.poll_output(cx.waker()))
     }

@@ -64,7 +64,7 @@ pub(super) fn block_on<F: Future>(pool: &Arc<Pool>, future: F, keep: Keep) -> F:
     // The root is not the job in which this may be called.
     let _no_task = context::no_task();
     // Nor do its polls share the budget of whoever calls this.
-    let _unlimited = budget::unlimited();
+    let _outside = budget::outside();
     let _line = (keep == Keep::Driving).then(|| Line { root: &root });
     let mut end = End { pool, listens: None, deadline: None };
     loop {
@@ -120,7 +120,7 @@ fn poll_root<F: Future>(root: &Root, future: Pin<&mut F>, cx: &mut Context<'_>) 
         return None;
     }
     let _polling = context::polling();
-    let _limited = budget::limited();
+    let _root = budget::root();
     match future.poll(cx) {
         Poll::Ready(output) => Some(output),
         Poll::Pending => None,

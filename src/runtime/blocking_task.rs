@@ -11,7 +11,7 @@ use crate::phase::Phase;
 use crate::pool::Pool;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
-use crate::{context, schedule};
+use crate::{budget, context, schedule};
 
 /// The future of a blocking job: ready at its first poll.
 struct Blocking<F>(Option<F>);
@@ -44,6 +44,7 @@ impl Job for BlockingJob {
         {
             let _stay = context::enter(Arc::clone(&pool));
             let _job = context::job(&pool, runnable.header());
+            let _unlimited = budget::unlimited();
             let outer = context::set_task(Some(runnable.header().into()));
             let _ = runnable.run(&pool.ledger.jobs);
             context::set_task(outer);
