@@ -100,6 +100,12 @@ impl Header {
         self.origin.location()
     }
 
+    /// Where the task was spawned, if it has no name.
+    #[inline]
+    pub(crate) fn location_of_unnamed(&self) -> Option<&'static Location<'static>> {
+        self.origin.unnamed()
+    }
+
     /// What it is called.
     #[inline]
     pub(crate) fn name(&self) -> Option<&Arc<str>> {

@@ -47,18 +47,25 @@ impl Origin {
         self.0.addr() & NAMED != 0
     }
 
+    #[inline]
     fn as_name(&self) -> Option<&Name> {
         let name = self.0.map_addr(|address| address & !NAMED).cast::<Name>();
         // SAFETY: by the invariant, what has the bit is a `Name`, and lives as long as we do.
         self.is_named().then(|| unsafe { &*name })
     }
 
-    /// Where the task was spawned.
+    /// Where the task was spawned, if it has no name.
     #[inline]
+    pub(super) fn unnamed(&self) -> Option<&'static Location<'static>> {
+        // SAFETY: by the invariant, what has not the bit is a static `Location`.
+        (!self.is_named()).then(|| unsafe { &*self.0.cast() })
+    }
+
+    /// Where the task was spawned.
     pub(crate) fn location(&self) -> &'static Location<'static> {
         match self.as_name() {
             Some(name) => name.location,
-            // SAFETY: by the invariant, what has not the bit is a static `Location`.
+            // SAFETY: as in `unnamed`.
             None => unsafe { &*self.0.cast() },
         }
     }
@@ -70,13 +77,24 @@ impl Origin {
     }
 }
 
+impl Origin {
+    /// # Safety
+    ///
+    /// It is named, and nobody asks it for anything any more.
+    #[cold]
+    unsafe fn drop_name(&mut self) {
+        let name = self.0.map_addr(|address| address & !NAMED).cast::<Name>().cast_mut();
+        // SAFETY: by the invariant it was made from a box, which is ours.
+        drop(unsafe { Box::from_raw(name) });
+    }
+}
+
 impl Drop for Origin {
     #[inline]
     fn drop(&mut self) {
         if self.is_named() {
-            let name = self.0.map_addr(|address| address & !NAMED).cast::<Name>().cast_mut();
-            // SAFETY: by the invariant it was made from a box, which is ours; we are dropped once.
-            drop(unsafe { Box::from_raw(name) });
+            // SAFETY: we are dropped, once.
+            unsafe { self.drop_name() };
         }
     }
 }

@@ -29,19 +29,19 @@ impl Polling {
     /// A poll begins.
     #[inline]
     pub(crate) fn begin(&self, task: &Header) {
-        if let Some(name) = task.name() {
-            self.note(task.id(), name);
-        }
+        let location = task.location_of_unnamed().unwrap_or_else(|| self.note(task));
         // Ordering: Release — pairs with the Acquire in `get`: the end of the poll before is seen by whoever sees this.
-        self.location.store(std::ptr::from_ref(task.location()).cast_mut(), Ordering::Release);
+        self.location.store(std::ptr::from_ref(location).cast_mut(), Ordering::Release);
         // Ordering: Release — pairs with the Acquire in `get`: the location is that of this task.
         self.id.store(task.id().get(), Ordering::Release);
     }
 
     #[cold]
-    fn note(&self, id: Id, name: &Arc<str>) {
-        let outdated = self.named.lock().replace((id, Arc::clone(name)));
+    fn note(&self, task: &Header) -> &'static Location<'static> {
+        let named = task.name().map(|name| (task.id(), Arc::clone(name)));
+        let outdated = std::mem::replace(&mut *self.named.lock(), named);
         drop(outdated);
+        task.location()
     }
 
     /// It is over.

@@ -99,9 +99,16 @@ impl<T: Future> Timeout<T> {
         }
         // SAFETY: as above.
         let delay = unsafe { Pin::new_unchecked(&mut this.delay) };
-        let elapsed = |cx: &mut Context<'_>| delay.poll_on(cx, find, !this.ahead).map(|()| Err(Elapsed(())));
         // A future that spends all there is, each time, does not keep its own limit from being noticed.
-        if had_budget && !budget::has_any() { elapsed(cx) } else { budget::metered(cx, elapsed) }
+        let spent_inside = had_budget && !budget::has_any();
+        if !spent_inside && !budget::may_proceed(cx) {
+            return Poll::Pending;
+        }
+        let elapsed = delay.poll_on(cx, find, !this.ahead);
+        if elapsed.is_ready() {
+            budget::spend();
+        }
+        elapsed.map(|()| Err(Elapsed(())))
     }
 }
 
