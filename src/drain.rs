@@ -115,8 +115,7 @@ fn gather(pool: &Arc<Pool>) {
 fn sweep(pool: &Arc<Pool>) {
     let _stay = context::enter(Arc::clone(pool));
     let rota = Rota::new(0);
-    // The tasks of a local pool are dropped on its own thread, when that drives again or shuts down.
-    let is_late = || pool.may_poll_here() && pool.phase.load() == Phase::Overdue && pool.ledger.is_pending();
+    let is_late = || pool.phase.load() == Phase::Overdue && pool.ledger.is_pending();
     while is_late() && (sweep_once(pool, &rota) || pool.ledger.wait_for_call()) {}
     threads::stay_away(pool);
 }
@@ -125,7 +124,8 @@ fn sweep(pool: &Arc<Pool>) {
 fn sweep_once(pool: &Arc<Pool>, rota: &Rota) -> bool {
     pool.blocking.cancel_queued();
     gather(pool);
-    pool.each_late(rota, |runnable| cancel(pool, runnable))
+    // The tasks of a local pool are dropped on its own thread, when that drives again or shuts down.
+    pool.may_poll_here() && pool.each_late(rota, |runnable| cancel(pool, runnable))
 }
 
 /// Cancels a task on this thread, which must not block meanwhile.

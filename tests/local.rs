@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use heist::net::UdpSocket;
 use heist::runtime::{Builder, Handle, LocalOptions, LocalRuntime, RuntimeFlavor};
-use heist::task::{JoinHandle, spawn_local};
+use heist::task::{JoinHandle, JoinSet, spawn_local};
 use kit::{Count, Door, OnDrop, each, panic_text, yield_now};
 
 fn local() -> LocalRuntime {
@@ -469,6 +469,47 @@ fn an_output_that_is_not_send_is_dropped_here_with_or_without_a_handle() {
     let output = kit::join(late).unwrap();
     drop(output);
     fate.is(4, 4);
+}
+
+#[test]
+fn a_set_of_local_tasks() {
+    let runtime = local();
+    let fate = Fate::default();
+    let make = || {
+        let here = fate.here();
+        async move { here }
+    };
+    let mut set = JoinSet::new();
+    set.spawn_local_on(make(), &runtime);
+    runtime.block_on(async {
+        set.spawn_local(make());
+        while let Some(output) = set.join_next().await {
+            output.unwrap().look();
+        }
+        set.spawn_local(make());
+    });
+    // Dropped with an output in it, which is not `Send`.
+    turn(&runtime);
+    fate.is(3, 2);
+    drop(set);
+    fate.is(3, 3);
+}
+
+#[test]
+fn a_set_of_local_tasks_is_dropped_elsewhere() {
+    let runtime = local();
+    let fate = Fate::default();
+    let mut set = JoinSet::new();
+    let (idle, _wakers) = waits(&fate, usize::MAX);
+    set.spawn_local_on(idle, &runtime);
+    turn(&runtime);
+    let (queued, _) = waits(&fate, 0);
+    set.spawn_local_on(queued, &runtime);
+    elsewhere(move || drop(set));
+    fate.is(2, 0);
+    turn(&runtime);
+    fate.is(2, 2);
+    assert_eq!(fate.polled.get(), 1, "both have been aborted");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use slab::Slab;
 use super::ended::Ended;
 use crate::budget;
 use crate::cell::{AbortHandle, Id, JoinError, JoinHandle};
-use crate::runtime::Handle;
+use crate::runtime::{Handle, LocalRuntime};
 use crate::sync::Arc;
 
 /// A set of tasks whose outputs are taken in the order in which the tasks end.
@@ -89,6 +89,39 @@ impl<T: 'static> JoinSet<T> {
         T: Send,
     {
         self.insert(handle.spawn(future))
+    }
+
+    /// Spawns a task that need not be `Send`; see [`spawn_local`](crate::task::spawn_local). A set of outputs that are `Send` may go to other
+    /// threads nonetheless.
+    ///
+    /// # Panics
+    ///
+    /// If this thread is not inside of its own [`LocalRuntime`].
+    ///
+    /// ```
+    /// use std::rc::Rc;
+    ///
+    /// # heist::runtime::LocalRuntime::new().unwrap().block_on(async {
+    /// let mut set = heist::task::JoinSet::new();
+    /// set.spawn_local(async { Rc::new(5) });
+    /// assert_eq!(*set.join_next().await.unwrap().unwrap(), 5);
+    /// # });
+    /// ```
+    #[track_caller]
+    pub fn spawn_local<F>(&mut self, future: F) -> AbortHandle
+    where
+        F: Future<Output = T> + 'static,
+    {
+        self.insert(super::spawn_local(future))
+    }
+
+    /// Spawns a task on `runtime`, which is this thread's.
+    #[track_caller]
+    pub fn spawn_local_on<F>(&mut self, future: F, runtime: &LocalRuntime) -> AbortHandle
+    where
+        F: Future<Output = T> + 'static,
+    {
+        self.insert(runtime.spawn_local(future))
     }
 
     /// Runs a function that may block; see [`spawn_blocking`](crate::task::spawn_blocking). One that has begun cannot be aborted.
