@@ -12,21 +12,25 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_channel::{Sender, bounded};
-use heist::net::tcp::OwnedReadHalf;
+use async_channel::{Receiver, Sender, bounded};
+use futures::future::{Either, select};
+use heist::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use heist::net::{TcpListener, TcpStream};
 use heist::runtime::Runtime;
+use heist::time::timeout;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
 type Reader = BufReader<OwnedReadHalf>;
 
-/// Lines that may wait for one guest, and bytes in a line.
+/// Lines that may wait for one guest; bytes in a line; time for one write.
 const BACKLOG: usize = 64;
 const LONGEST: u64 = 1024;
+const PATIENCE: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -65,7 +69,7 @@ async fn admit(listener: TcpListener) {
         match listener.accept().await {
             Ok((stream, peer)) => drop(heist::spawn(guest(Arc::clone(&room), stream, peer))),
             Err(error) => {
-                eprintln!("accept: {error}"); // out of file descriptors, most likely: the next one may do better
+                eprintln!("accept: {error}"); // out of descriptors, most likely
                 heist::time::sleep(Duration::from_millis(50)).await;
             }
         }
@@ -77,7 +81,7 @@ async fn admit(listener: TcpListener) {
 struct Room(Mutex<HashMap<SocketAddr, Sender<Arc<str>>>>);
 
 impl Room {
-    /// Tells everybody except `from`. Whose channel is full goes: dropping the sender ends the task that writes.
+    /// Tells everybody except `from`. Whose channel is full goes: without its sender the task that writes ends, and then the other one.
     fn tell(&self, from: Option<SocketAddr>, line: String) {
         let line: Arc<str> = line.into();
         self.0.lock().unwrap().retain(|&guest, lines| from == Some(guest) || lines.try_send(Arc::clone(&line)).is_ok());
@@ -85,23 +89,27 @@ impl Room {
 }
 
 async fn guest(room: Arc<Room>, stream: TcpStream, peer: SocketAddr) {
-    let (read, mut write) = stream.into_split();
-    let (sender, lines) = bounded::<Arc<str>>(BACKLOG);
-    let writing = heist::spawn(async move {
-        while let Ok(line) = lines.recv().await {
-            if write.write_all(line.as_bytes()).await.is_err() {
-                break;
-            }
+    let (read, write) = stream.into_split();
+    let (sender, lines) = bounded(BACKLOG);
+    let writing = heist::spawn(deliver(lines, write));
+    let ended = match select(pin!(listen(&room, sender, BufReader::new(read), peer)), writing).await {
+        Either::Left((heard, writing)) => {
+            room.0.lock().unwrap().remove(&peer); // its channel ends; what is in it is still written
+            heard.and(writing.await.unwrap_or_else(|error| Err(error.into())))
         }
-    });
-    if let Err(error) = listen(&room, sender, BufReader::new(read), peer).await {
+        Either::Right(_) => Err(io::Error::other("it does not read what the others write")),
+    };
+    room.0.lock().unwrap().remove(&peer);
+    if let Err(error) = ended {
         eprintln!("{peer}: {error}");
     }
-    room.0.lock().unwrap().remove(&peer);
-    // What the others have said by now is still written, if the guest takes it within a second.
-    if heist::time::timeout(Duration::from_secs(1), writing).await.is_err() {
-        eprintln!("{peer} has gone without reading");
+}
+
+async fn deliver(lines: Receiver<Arc<str>>, mut write: OwnedWriteHalf) -> io::Result<()> {
+    while let Ok(line) = lines.recv().await {
+        timeout(PATIENCE, write.write_all(line.as_bytes())).await??;
     }
+    Ok(())
 }
 
 /// Lets the guest in, and passes on what it says until it hangs up.

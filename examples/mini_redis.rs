@@ -8,20 +8,26 @@
 //!
 //! Ctrl-C ends it.
 //!
-//! A connection is two tasks: one reads commands, the other writes what waits in a bounded channel, answers and messages alike. Who asks and
-//! does not read the answers is not asked for more; a subscriber that does not read is put out.
+//! A connection is two tasks: one reads commands, the other writes what waits in a bounded channel, answers and messages alike. From a client that
+//! does not read its answers no more commands are taken; a subscriber that does not read its messages is put out.
 
 use std::collections::HashMap;
 use std::io::{self, Error};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender, bounded};
+use futures::future::{Either, select};
 use heist::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use heist::net::{TcpListener, TcpStream};
 use heist::runtime::Runtime;
+use heist::time::timeout;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+
+/// For one write.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -68,17 +74,22 @@ async fn accept(listener: TcpListener) {
 async fn connection(store: Arc<Store>, stream: TcpStream) -> io::Result<()> {
     let _ = stream.set_nodelay(true); // fails if the client has gone, which the first read tells
     let (read, write) = stream.into_split();
-    let (inbox, waiting) = bounded(1024);
-    let writing = heist::spawn(deliver(waiting, write));
-    let mut read = BufReader::new(read);
-    while let Some(words) = command(&mut read).await? {
-        let answer = store.answer(&words, &inbox);
-        if inbox.send(answer.into()).await.is_err() {
-            break; // the writer has ended, and says why
+    let (inbox, waiting) = bounded(256);
+    let reading = async {
+        let mut read = BufReader::new(read);
+        while let Some(words) = command(&mut read).await? {
+            // It waits if the client does not read. An error means that the writer has ended, and that is told below.
+            let _ = inbox.send(store.answer(&words, &inbox).into()).await;
         }
+        Ok(())
+    };
+    match select(pin!(reading), heist::spawn(deliver(waiting, write))).await {
+        Either::Left((read, writing)) => {
+            inbox.close(); // what is in it is still written
+            read.and(writing.await?)
+        }
+        Either::Right((written, _reading)) => written?, // put out, or gone
     }
-    inbox.close();
-    writing.await?
 }
 
 /// Writes what waits, as much as there is at a time, until the channel is closed.
@@ -86,11 +97,10 @@ async fn deliver(waiting: Receiver<Message>, mut write: OwnedWriteHalf) -> io::R
     let mut output = Vec::new();
     while let Ok(message) = waiting.recv().await {
         output.extend_from_slice(&message);
-        while output.len() < 1 << 16 {
-            let Ok(message) = waiting.try_recv() else { break };
+        while let (true, Ok(message)) = (output.len() < 1 << 16, waiting.try_recv()) {
             output.extend_from_slice(&message);
         }
-        write.write_all(&output).await?;
+        timeout(PATIENCE, write.write_all(&output)).await??;
         output.clear();
     }
     Ok(())
