@@ -1,0 +1,135 @@
+//! The figures of a runtime, on a page that Prometheus reads.
+//!
+//! ```text
+//! cargo run --release --example metrics               # then: curl http://127.0.0.1:9100/metrics
+//! cargo run --release --example metrics -- --alone    # reads its own page; then it ends
+//! ```
+//!
+//! The counters belong to the workers, and counting costs no line of memory that two of them share; who asks adds them up. What to look at:
+//! `noop` near `parks` means that workers are woken for nothing; a global queue that stays long, that they do not keep up; alive tasks that
+//! only grow, that somebody does not end.
+
+use std::fmt::Write;
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use heist::net::{TcpListener, TcpStream};
+use heist::runtime::{Builder, Handle, RuntimeMetrics};
+use heist::time::timeout;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (address, alone) = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => ("127.0.0.1:9100", false),
+        ["--alone"] => ("127.0.0.1:0", true),
+        [address] if !address.starts_with('-') => (address, false),
+        _ => {
+            eprintln!("usage: metrics [ADDRESS:PORT | --alone]");
+            return ExitCode::from(2);
+        }
+    };
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    match runtime.and_then(|runtime| runtime.block_on(serve(address, alone))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("metrics on `{address}`: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(address: &str, alone: bool) -> io::Result<()> {
+    let listener = TcpListener::bind(address).await?;
+    let address = listener.local_addr()?;
+    println!("http://{address}/metrics");
+    let serving = heist::spawn(accept(listener));
+    drop(heist::spawn(work()));
+    if alone { check(address).await } else { Ok(serving.await?) }
+}
+
+async fn accept(listener: TcpListener) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => drop(heist::spawn(async move {
+                let answered = timeout(Duration::from_secs(5), answer(stream)).await;
+                if let Err(error) = answered.unwrap_or_else(|late| Err(late.into())) {
+                    eprintln!("{peer}: {error}");
+                }
+            })),
+            Err(error) => {
+                eprintln!("accept: {error}"); // out of descriptors, most likely
+                heist::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+/// One request, whatever it asks for, and the page.
+async fn answer(mut stream: TcpStream) -> io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut buf = [0; 1024];
+        match stream.read(&mut buf).await? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => head.extend_from_slice(&buf[..count]),
+        }
+        if head.len() > 16 * 1024 {
+            return Err(io::Error::other("the request's head is too long"));
+        }
+    }
+    let page = page(&Handle::current().metrics());
+    let head = "HTTP/1.0 200 OK\r\ncontent-type: text/plain; version=0.0.4\r\n\r\n";
+    stream.write_all(format!("{head}{page}").as_bytes()).await?;
+    stream.shutdown().await
+}
+
+fn page(metrics: &RuntimeMetrics) -> String {
+    let mut page = String::new();
+    let mut figure = |name: &str, kind: &str, values: &[(String, f64)]| {
+        // Writing to a string does not fail.
+        let _ = writeln!(page, "# TYPE heist_{name} {kind}");
+        values.iter().for_each(|(labels, value)| _ = writeln!(page, "heist_{name}{labels} {value}"));
+    };
+    let one = |value: u64| [(String::new(), value as f64)];
+    figure("workers", "gauge", &one(metrics.num_workers() as u64));
+    figure("tasks", "gauge", &one(metrics.num_alive_tasks() as u64));
+    figure("global_queue_depth", "gauge", &one(metrics.global_queue_depth() as u64));
+    figure("sockets_total", "counter", &one(metrics.io_driver_fd_registered_count()));
+    let each = |value: &dyn Fn(usize) -> u64| -> Vec<(String, f64)> {
+        (0..metrics.num_workers()).map(|worker| (format!("{{worker=\"{worker}\"}}"), value(worker) as f64)).collect()
+    };
+    figure("polls_total", "counter", &each(&|worker| metrics.worker_poll_count(worker)));
+    figure("parks_total", "counter", &each(&|worker| metrics.worker_park_count(worker)));
+    figure("noop_total", "counter", &each(&|worker| metrics.worker_noop_count(worker)));
+    figure("steals_total", "counter", &each(&|worker| metrics.worker_steal_operations(worker)));
+    figure("local_queue_depth", "gauge", &each(&|worker| metrics.worker_local_queue_depth(worker) as u64));
+    page
+}
+
+/// Something to be seen: a hundred tasks, every ten milliseconds.
+async fn work() {
+    let mut interval = heist::time::interval(Duration::from_millis(10));
+    loop {
+        interval.tick().await;
+        (0..100).for_each(|_| drop(heist::spawn(heist::task::yield_now())));
+    }
+}
+
+/// Reads the page until a thousand polls are on it.
+async fn check(address: SocketAddr) -> io::Result<()> {
+    loop {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await?;
+        let mut page = String::new();
+        stream.read_to_string(&mut page).await?;
+        let polls = page.lines().filter(|line| line.starts_with("heist_polls_total{"));
+        let polls: f64 = polls.filter_map(|line| line.split(' ').nth(1)?.parse::<f64>().ok()).sum();
+        if polls >= 1000.0 && page.contains("heist_workers 2\n") {
+            println!("{}", page.split_once("\r\n\r\n").map_or("", |(_, figures)| figures.trim_end()));
+            return Ok(());
+        }
+        heist::time::sleep(Duration::from_millis(10)).await;
+    }
+}
