@@ -34,6 +34,16 @@ impl Resize {
     /// of the [`Builder`](crate::runtime::Builder) that a resize waits for. These are the ones that name threads, `on_thread_start` when a worker
     /// calls it, and whatever is called by the thread that follows the CPU quota. Being polled there, by a `block_on`, panics too.
     /// In an `on_thread_stop` hook one may wait; in an `after_resize` hook, wherever its caller might.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
+    /// let resized = runtime.resize(2).wait()?;
+    /// println!("{} → {} workers", resized.from, resized.to);
+    /// assert_eq!(runtime.worker_threads(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn wait(self) -> Result<Resized, ResizeError> {
         assert!(

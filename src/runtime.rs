@@ -90,6 +90,14 @@ impl Runtime {
     /// # Errors
     ///
     /// What the operating system says if it refuses threads or the reactor's file descriptors.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Runtime::new()?;
+    /// assert_eq!(runtime.block_on(async { 7 }), 7);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new() -> io::Result<Runtime> {
         Builder::new_multi_thread().enable_all().build()
     }
@@ -99,11 +107,29 @@ impl Runtime {
     }
 
     /// A handle to spawn with from anywhere. It does not keep the runtime alive.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Runtime::new()?;
+    /// let handle = runtime.handle().clone(); // for other threads
+    /// std::thread::spawn(move || handle.spawn(async {})).join().unwrap();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn handle(&self) -> &Handle {
         &self.handle
     }
 
     /// Spawns a task; see [`task::spawn`](crate::task::spawn()).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Runtime::new()?;
+    /// let task = runtime.spawn(async { 6 * 7 });
+    /// assert_eq!(runtime.block_on(task)?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
@@ -118,6 +144,15 @@ impl Runtime {
     /// # Errors
     ///
     /// The future, if the runtime drains.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Runtime::new()?;
+    /// let task = runtime.try_spawn(async { 6 * 7 })?; // an error once it is drained or shut down
+    /// assert_eq!(runtime.block_on(task)?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn try_spawn<F>(&self, future: F) -> Result<JoinHandle<F::Output>, SpawnError<F>>
     where
@@ -128,6 +163,15 @@ impl Runtime {
     }
 
     /// Runs a function that may block; see [`task::spawn_blocking`](crate::task::spawn_blocking).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Runtime::new()?;
+    /// let reading = runtime.spawn_blocking(|| std::fs::read_to_string("Cargo.toml"));
+    /// assert!(runtime.block_on(reading)?.is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn spawn_blocking<F, R>(&self, function: F) -> JoinHandle<R>
     where
@@ -146,6 +190,18 @@ impl Runtime {
     /// # Panics
     ///
     /// If this thread is polling a future already, and if `future` panics.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Runtime::new()?;
+    /// let length = runtime.block_on(async {
+    ///     let task = heist::spawn(async { "hello" });
+    ///     task.await.map(str::len)
+    /// })?;
+    /// assert_eq!(length, 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let pool = self.handle.pool();
@@ -165,6 +221,14 @@ impl Runtime {
 
     /// How many workers there are now: seats that are taken, those included whose workers have been asked to leave and have not left yet,
     /// or whose threads are being started. When the runtime has ended, as many as there were at the end.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(3).build()?;
+    /// assert_eq!(runtime.worker_threads(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn worker_threads(&self) -> usize {
         self.handle.worker_threads()
     }
@@ -206,6 +270,14 @@ impl Runtime {
     }
 
     /// Figures about the runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Runtime::new()?;
+    /// println!("{:?}", runtime.metrics());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn metrics(&self) -> RuntimeMetrics {
         self.handle.metrics()
     }
@@ -225,6 +297,20 @@ impl Runtime {
     }
 
     /// Resolves when a drain or the shutdown begins; see [`Handle::draining`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Runtime::new()?;
+    /// let stop = runtime.draining();
+    /// let task = runtime.spawn(async move {
+    ///     stop.await;
+    ///     "the last words"
+    /// });
+    /// runtime.drain(std::time::Duration::from_secs(10)).wait();
+    /// assert_eq!(runtime.block_on(task)?, "the last words");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn draining(&self) -> Draining {
         self.handle.draining()
     }
@@ -232,11 +318,28 @@ impl Runtime {
     /// Shuts the runtime down, and waits at most `timeout` for polls and blocking jobs that are under way.
     ///
     /// Any duration works; zero does not wait, and [`Duration::MAX`] waits for as long as it takes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Runtime::new()?;
+    /// runtime.spawn_blocking(|| std::thread::sleep(std::time::Duration::from_millis(1)));
+    /// runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn shutdown_timeout(mut self, timeout: Duration) {
         self.shut_down(timeout);
     }
 
     /// Shuts the runtime down without waiting. Good in places that must not block, also inside of async code.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Runtime::new()?;
+    /// runtime.shutdown_background(); // no wait, whatever is under way
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn shutdown_background(self) {
         self.shutdown_timeout(Duration::ZERO);
     }

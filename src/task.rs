@@ -155,12 +155,29 @@ pub fn yield_now() -> impl Future<Output = ()> + Send + Sync {
 /// # Panics
 ///
 /// Outside of a task; see [`try_id`].
+///
+/// # Examples
+///
+/// ```
+/// # heist::runtime::Runtime::new().unwrap().block_on(async {
+/// heist::spawn(async { println!("this is task {}", heist::task::id()) }).await.unwrap();
+/// # });
+/// ```
 #[track_caller]
 pub fn id() -> Id {
     try_id().expect("there is no task here: `task::id` has to be called from inside a spawned task")
 }
 
 /// The id of the task that runs this, if one does.
+///
+/// # Examples
+///
+/// ```
+/// assert!(heist::task::try_id().is_none()); // this is no task
+/// # heist::runtime::Runtime::new().unwrap().block_on(async {
+/// assert!(heist::spawn(async { heist::task::try_id() }).await.unwrap().is_some());
+/// # });
+/// ```
 pub fn try_id() -> Option<Id> {
     context::task_id()
 }

@@ -32,6 +32,16 @@ pub(super) fn panicked(id: Id, payload: Box<dyn Any + Send + 'static>) -> JoinEr
 
 impl JoinError {
     /// Whether the task was cancelled: aborted, or dropped at shutdown.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let task = heist::spawn(std::future::pending::<()>());
+    /// task.abort();
+    /// assert!(task.await.unwrap_err().is_cancelled());
+    /// # });
+    /// ```
     pub fn is_cancelled(&self) -> bool {
         matches!(self.0.cause, Cause::Cancelled)
     }
@@ -53,6 +63,18 @@ impl JoinError {
     /// # Panics
     ///
     /// If the task did not panic; see [`JoinError::is_panic`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let error = heist::spawn(async { panic!("no more") }).await.unwrap_err();
+    /// if error.is_panic() {
+    ///     // Here it could go on: `std::panic::resume_unwind(error.into_panic())`.
+    ///     assert_eq!(error.into_panic().downcast_ref(), Some(&"no more"));
+    /// }
+    /// # });
+    /// ```
     #[track_caller]
     pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
         match self.try_into_panic() {
@@ -66,6 +88,18 @@ impl JoinError {
     /// # Errors
     ///
     /// The error itself, if the task did not panic.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let error = heist::spawn(async { panic!("no more") }).await.unwrap_err();
+    /// match error.try_into_panic() {
+    ///     Ok(payload) => assert_eq!(payload.downcast_ref(), Some(&"no more")),
+    ///     Err(cancelled) => println!("{cancelled}"),
+    /// }
+    /// # });
+    /// ```
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send + 'static>, JoinError> {
         let Failure { id, cause } = *self.0;
         match cause {
@@ -75,6 +109,16 @@ impl JoinError {
     }
 
     /// The id of the task that failed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let task = heist::spawn(async { panic!("no more") });
+    /// let id = task.id();
+    /// assert_eq!(task.await.unwrap_err().id(), id);
+    /// # });
+    /// ```
     pub fn id(&self) -> Id {
         self.0.id
     }

@@ -85,11 +85,34 @@ impl<T> JoinHandle<T> {
     }
 
     /// Whether the task has ended, that is, whether its future has been dropped and its output is there.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let task = heist::spawn(async {});
+    /// while !task.is_finished() {
+    ///     heist::task::yield_now().await;
+    /// }
+    /// assert!(task.await.is_ok());
+    /// # });
+    /// ```
     pub fn is_finished(&self) -> bool {
         self.header().is_none_or(|header| header.state.load().is_complete())
     }
 
     /// A handle that can abort the task and does not wait for it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let task = heist::spawn(std::future::pending::<()>());
+    /// let abort = task.abort_handle(); // for somebody who does not wait for it
+    /// abort.abort();
+    /// assert!(task.await.unwrap_err().is_cancelled());
+    /// # });
+    /// ```
     pub fn abort_handle(&self) -> AbortHandle {
         if let Some(header) = self.header() {
             header.state.add_ref();
@@ -98,6 +121,16 @@ impl<T> JoinHandle<T> {
     }
 
     /// The task's id.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let task = heist::spawn(async { heist::task::id() });
+    /// let id = task.id();
+    /// assert_eq!(task.await.unwrap(), id);
+    /// # });
+    /// ```
     pub fn id(&self) -> Id {
         self.id
     }
@@ -266,6 +299,16 @@ impl AbortHandle {
     }
 
     /// As [`JoinHandle::abort`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let task = heist::spawn(std::future::pending::<()>());
+    /// task.abort_handle().abort();
+    /// assert!(task.await.unwrap_err().is_cancelled());
+    /// # });
+    /// ```
     pub fn abort(&self) {
         if let Some(task) = self.task {
             abort(task);
@@ -273,11 +316,31 @@ impl AbortHandle {
     }
 
     /// As [`JoinHandle::is_finished`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let task = heist::spawn(async {});
+    /// let handle = task.abort_handle();
+    /// task.await.unwrap();
+    /// assert!(handle.is_finished());
+    /// # });
+    /// ```
     pub fn is_finished(&self) -> bool {
         self.header().is_none_or(|header| header.state.load().is_complete())
     }
 
     /// The task's id.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let task = heist::spawn(std::future::pending::<()>());
+    /// assert_eq!(task.abort_handle().id(), task.id());
+    /// # });
+    /// ```
     pub fn id(&self) -> Id {
         self.id
     }

@@ -25,6 +25,41 @@ const SEATS: usize = 1 << 14;
 /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
 /// runtime.block_on(async { heist::time::sleep(std::time::Duration::from_micros(200)).await });
 /// ```
+///
+/// With more to say:
+///
+/// ```
+/// use heist::runtime::Builder;
+/// use std::time::Duration;
+///
+/// let runtime = Builder::new_multi_thread()
+///     .name("shop")
+///     .enable_io()
+///     .enable_time()
+///     .worker_threads(2)
+///     .max_worker_threads(8)
+///     .follow_cpu_quota(true)
+///     .after_resize(|resized| println!("{} → {} workers", resized.from, resized.to))
+///     .max_blocking_threads(64)
+///     .thread_keep_alive(Duration::from_secs(1))
+///     .thread_name("shop-worker")
+///     .thread_stack_size(1 << 20)
+///     .on_thread_start(|| println!("a thread comes"))
+///     .on_thread_stop(|| println!("a thread goes"))
+///     .on_thread_park(|| {})
+///     .on_thread_unpark(|| {})
+///     .event_interval(61)
+///     .global_queue_interval(31)
+///     .max_io_events_per_tick(512)
+///     .max_io_events_per_busy_tick(32)
+///     .disable_lifo_slot()
+///     .spin_before_park(Duration::ZERO)
+///     .shutdown_grace(Duration::from_secs(1))
+///     .rng_seed(7)
+///     .build()?;
+/// assert_eq!(runtime.block_on(async { heist::spawn(async { 7 }).await })?, 7);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Builder {
     workers: Option<usize>,

@@ -42,6 +42,17 @@ impl Drain {
     /// # Panics
     ///
     /// If this thread is polling a future: it would block the worker. `.await` it there.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Runtime::new()?;
+    /// runtime.spawn(async { heist::task::yield_now().await });
+    /// let report = runtime.drain(std::time::Duration::from_secs(10)).wait();
+    /// println!("{report}");
+    /// assert_eq!(report.completed, 1);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[track_caller]
     pub fn wait(self) -> DrainReport {
         assert!(

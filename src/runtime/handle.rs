@@ -37,6 +37,17 @@ impl Handle {
     /// # Panics
     ///
     /// If it is in none; see [`Handle::try_current`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let handle = heist::runtime::Handle::current();
+    /// // A thread of one's own has no runtime, unless it is given the handle of one.
+    /// let task = std::thread::spawn(move || handle.spawn(async { 7 })).join().unwrap();
+    /// assert_eq!(task.await.unwrap(), 7);
+    /// # });
+    /// ```
     #[track_caller]
     pub fn current() -> Handle {
         match Handle::try_current() {
@@ -50,11 +61,31 @@ impl Handle {
     /// # Errors
     ///
     /// If it is in none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::runtime::Handle;
+    ///
+    /// assert!(Handle::try_current().is_err()); // this is no runtime
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// assert!(Handle::try_current().is_ok());
+    /// # });
+    /// ```
     pub fn try_current() -> Result<Handle, TryCurrentError> {
         context::pool().map(Handle::new).ok_or(TryCurrentError(()))
     }
 
     /// Spawns a task; see [`task::spawn`](crate::task::spawn()).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Runtime::new()?;
+    /// let task = runtime.handle().spawn(async { 6 * 7 });
+    /// assert_eq!(runtime.block_on(task)?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
@@ -154,11 +185,31 @@ impl Handle {
 
     /// Resolves when a drain or the shutdown of the runtime begins, or if it has begun: what an accept loop selects on. It can be awaited
     /// anywhere.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Runtime::new()?;
+    /// let mut draining = runtime.handle().draining();
+    /// assert!(!runtime.block_on(async { futures::poll!(&mut draining).is_ready() }));
+    /// runtime.drain(std::time::Duration::from_secs(10)).wait();
+    /// runtime.block_on(draining);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn draining(&self) -> Draining {
         Draining::new(&self.pool)
     }
 
     /// Runs a function that may block; see [`task::spawn_blocking`](crate::task::spawn_blocking).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Runtime::new()?;
+    /// let reading = runtime.handle().spawn_blocking(|| std::fs::read_to_string("Cargo.toml"));
+    /// assert!(runtime.block_on(reading)?.is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn spawn_blocking<F, R>(&self, function: F) -> JoinHandle<R>
     where
@@ -176,12 +227,32 @@ impl Handle {
     ///
     /// If this thread is polling a future already, and if `future` panics. And if the runtime has been shut down, and `future` still
     /// waits when [`Builder::shutdown_grace`](super::Builder::shutdown_grace) has passed since: what it waits for may never come. A future that does not need the runtime works on a closed one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Runtime::new()?;
+    /// let handle = runtime.handle().clone();
+    /// // On a thread of one's own; a blocking job does it in the same way.
+    /// let thread = std::thread::spawn(move || handle.block_on(async { heist::spawn(async { 7 }).await }));
+    /// assert_eq!(thread.join().unwrap()?, 7);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         block_on::block_on(&self.pool, future, Keep::Nothing)
     }
 
     /// Enters the runtime; see [`Runtime::enter`](super::Runtime::enter).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Runtime::new()?;
+    /// let _inside = runtime.handle().enter();
+    /// let task = heist::spawn(async {}); // without a guard this would panic here
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn enter(&self) -> EnterGuard<'_> {
         EnterGuard { _stay: context::enter(Arc::clone(&self.pool)), runtime: PhantomData }
     }
@@ -198,26 +269,71 @@ impl Handle {
     }
 
     /// The name that [`Builder::name`](super::Builder::name) has given to the runtime, if it has.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_multi_thread().name("control").build()?;
+    /// assert_eq!(runtime.handle().name(), Some("control"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn name(&self) -> Option<&str> {
         self.pool.settings.name.as_deref()
     }
 
     /// What kind of runtime it is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::runtime::{Builder, RuntimeFlavor};
+    ///
+    /// let runtime = Builder::new_current_thread().build()?;
+    /// assert_eq!(runtime.handle().runtime_flavor(), RuntimeFlavor::CurrentThread);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn runtime_flavor(&self) -> RuntimeFlavor {
         if self.pool.settings.current_thread { RuntimeFlavor::CurrentThread } else { RuntimeFlavor::MultiThread }
     }
 
     /// How many workers there are now; see [`Runtime::worker_threads`](super::Runtime::worker_threads).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(3).build()?;
+    /// assert_eq!(runtime.handle().worker_threads(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn worker_threads(&self) -> usize {
         self.pool.workers()
     }
 
     /// Sets the number of workers, live; see [`Runtime::resize`](super::Runtime::resize).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
+    /// runtime.block_on(async {
+    ///     let resized = heist::runtime::Handle::current().resize(2).await.unwrap();
+    ///     assert_eq!((resized.from, resized.to), (1, 2));
+    /// });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn resize(&self, workers: usize) -> Resize {
         resize::resize(&self.pool, workers)
     }
 
     /// Figures about the runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Runtime::new()?;
+    /// assert_eq!(runtime.handle().metrics().num_alive_tasks(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn metrics(&self) -> RuntimeMetrics {
         RuntimeMetrics::new(Arc::clone(&self.pool))
     }

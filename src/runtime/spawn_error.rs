@@ -11,6 +11,17 @@ impl<F> SpawnError<F> {
     }
 
     /// Gives the future back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Runtime::new()?;
+    /// let handle = runtime.handle().clone();
+    /// drop(runtime);
+    /// let future = handle.try_spawn(async { 7 }).unwrap_err().into_inner(); // for another runtime
+    /// assert_eq!(heist::runtime::Runtime::new()?.block_on(future), 7);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn into_inner(self) -> F {
         self.0
     }

@@ -48,16 +48,50 @@ pub struct JoinSet<T> {
 
 impl<T> JoinSet<T> {
     /// A set without tasks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::task::JoinSet;
+    ///
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let mut set = JoinSet::new();
+    /// set.spawn(async { 7 });
+    /// assert_eq!(set.join_next().await.unwrap().unwrap(), 7);
+    /// # });
+    /// ```
     pub fn new() -> Self {
         JoinSet { members: Slab::new(), ended: Ended::new() }
     }
 
     /// How many tasks there are whose outputs have not been taken.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::task::JoinSet;
+    ///
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let mut set = JoinSet::new();
+    /// set.spawn(async {});
+    /// assert_eq!(set.len(), 1); // also when the task has ended, until it is joined
+    /// set.join_next().await;
+    /// assert_eq!(set.len(), 0);
+    /// # });
+    /// ```
     pub fn len(&self) -> usize {
         self.members.len()
     }
 
     /// Whether there are no tasks whose outputs have not been taken.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::task::JoinSet;
+    ///
+    /// assert!(JoinSet::<()>::new().is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
@@ -72,6 +106,19 @@ impl<T: 'static> JoinSet<T> {
     /// # Panics
     ///
     /// If this thread is in no runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::task::JoinSet;
+    ///
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let mut set = JoinSet::new();
+    /// let abort = set.spawn(std::future::pending::<()>());
+    /// abort.abort();
+    /// assert!(set.join_next().await.unwrap().unwrap_err().is_cancelled());
+    /// # });
+    /// ```
     #[track_caller]
     pub fn spawn<F>(&mut self, future: F) -> AbortHandle
     where
@@ -82,6 +129,18 @@ impl<T: 'static> JoinSet<T> {
     }
 
     /// Spawns a task on the runtime of `handle`. A runtime that is shut down drops the future, and the task is joined as cancelled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::task::JoinSet;
+    ///
+    /// let runtime = heist::runtime::Runtime::new()?;
+    /// let mut set = JoinSet::new();
+    /// set.spawn_on(async { 7 }, runtime.handle()); // here is no runtime to be inside of
+    /// assert_eq!(runtime.block_on(set.join_next()).unwrap()?, 7);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn spawn_on<F>(&mut self, future: F, handle: &Handle) -> AbortHandle
     where
@@ -151,6 +210,18 @@ impl<T: 'static> JoinSet<T> {
     }
 
     /// Runs a function that may block on a thread of the runtime of `handle`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::task::JoinSet;
+    ///
+    /// let runtime = heist::runtime::Runtime::new()?;
+    /// let mut set = JoinSet::new();
+    /// set.spawn_blocking_on(|| 7, runtime.handle());
+    /// assert_eq!(runtime.block_on(set.join_next()).unwrap()?, 7);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn spawn_blocking_on<F>(&mut self, function: F, handle: &Handle) -> AbortHandle
     where
@@ -197,6 +268,21 @@ impl<T: 'static> JoinSet<T> {
     /// # Cancel safety
     ///
     /// Cancel safe: no output is lost if the future is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::task::JoinSet;
+    ///
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let mut set: JoinSet<u32> = (0..3).map(|number| async move { number }).collect();
+    /// let mut sum = 0;
+    /// while let Some(joined) = set.join_next().await {
+    ///     sum += joined.unwrap();
+    /// }
+    /// assert_eq!(sum, 3);
+    /// # });
+    /// ```
     pub async fn join_next(&mut self) -> Option<Result<T, JoinError>> {
         poll_fn(|cx| self.poll_join_next(cx)).await
     }
@@ -228,6 +314,24 @@ impl<T: 'static> JoinSet<T> {
     /// # Errors
     ///
     /// As [`JoinSet::join_next`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::task::JoinSet;
+    ///
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let mut set = JoinSet::new();
+    /// set.spawn(async { 7 });
+    /// let joined = loop {
+    ///     match set.try_join_next() {
+    ///         Some(joined) => break joined.unwrap(),
+    ///         None => heist::task::yield_now().await,
+    ///     }
+    /// };
+    /// assert_eq!(joined, 7);
+    /// # });
+    /// ```
     pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
         self.try_join_next_with_id().map(without_id)
     }
@@ -237,6 +341,24 @@ impl<T: 'static> JoinSet<T> {
     /// # Errors
     ///
     /// As [`JoinSet::join_next`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::task::JoinSet;
+    ///
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let mut set = JoinSet::new();
+    /// let id = set.spawn(async { 7 }).id();
+    /// let joined = loop {
+    ///     match set.try_join_next_with_id() {
+    ///         Some(joined) => break joined.unwrap(),
+    ///         None => heist::task::yield_now().await,
+    ///     }
+    /// };
+    /// assert_eq!(joined, (id, 7));
+    /// # });
+    /// ```
     pub fn try_join_next_with_id(&mut self) -> Option<Result<(Id, T), JoinError>> {
         let key = self.ended.take()?;
         Some(self.remove(key))
@@ -249,6 +371,19 @@ impl<T: 'static> JoinSet<T> {
     /// # Errors
     ///
     /// As [`JoinSet::join_next`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::task::JoinSet;
+    ///
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let mut set = JoinSet::new();
+    /// set.spawn(async { 7 });
+    /// let joined = std::future::poll_fn(|cx| set.poll_join_next(cx)).await;
+    /// assert_eq!(joined.unwrap().unwrap(), 7);
+    /// # });
+    /// ```
     pub fn poll_join_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, JoinError>>> {
         self.poll_join_next_with_id(cx).map(|joined| joined.map(without_id))
     }
@@ -258,6 +393,19 @@ impl<T: 'static> JoinSet<T> {
     /// # Errors
     ///
     /// As [`JoinSet::join_next`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::task::JoinSet;
+    ///
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let mut set = JoinSet::new();
+    /// let id = set.spawn(async { 7 }).id();
+    /// let joined = std::future::poll_fn(|cx| set.poll_join_next_with_id(cx)).await;
+    /// assert_eq!(joined.unwrap().unwrap(), (id, 7));
+    /// # });
+    /// ```
     pub fn poll_join_next_with_id(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<(Id, T), JoinError>>> {
         if self.is_empty() {
             return Poll::Ready(None);
@@ -307,6 +455,19 @@ impl<T: 'static> JoinSet<T> {
 impl<T: 'static> JoinSet<T> {
     /// Asks all tasks to end; see [`JoinHandle::abort`](crate::task::JoinHandle::abort). They stay in the set, and are joined as
     /// cancelled, unless they end otherwise first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::task::JoinSet;
+    ///
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let mut set = JoinSet::new();
+    /// set.spawn(std::future::pending::<()>());
+    /// set.abort_all();
+    /// assert!(set.join_next().await.unwrap().unwrap_err().is_cancelled());
+    /// # });
+    /// ```
     pub fn abort_all(&mut self) {
         self.members.iter().for_each(|(_, handle)| handle.abort());
     }
@@ -332,6 +493,21 @@ impl<T: 'static> JoinSet<T> {
     }
 
     /// Lets all tasks go without aborting them: they run on, and nobody can join them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::task::JoinSet;
+    ///
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let (sender, receiver) = async_channel::bounded(1);
+    /// let mut set = JoinSet::new();
+    /// set.spawn(async move { sender.send("still here").await });
+    /// set.detach_all(); // else the drop would abort it
+    /// drop(set);
+    /// assert_eq!(receiver.recv().await, Ok("still here"));
+    /// # });
+    /// ```
     pub fn detach_all(&mut self) {
         // A new line: what ends from now on brings its key to the old one.
         self.ended = Ended::new();

@@ -42,6 +42,18 @@ pub fn interval(period: Duration) -> Interval {
 /// # Panics
 ///
 /// If `period` is zero.
+///
+/// # Examples
+///
+/// ```
+/// use heist::time::{Duration, Instant, interval_at};
+///
+/// # heist::runtime::Runtime::new().unwrap().block_on(async {
+/// let start = Instant::now() + Duration::from_millis(2);
+/// let mut interval = interval_at(start, Duration::from_secs(60));
+/// assert_eq!(interval.tick().await, start);
+/// # });
+/// ```
 #[track_caller]
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
     assert!(
@@ -103,11 +115,35 @@ impl Interval {
     /// # Cancel safety
     ///
     /// If the future is dropped before it completes, no tick has been used up.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::time::{Duration, Instant, interval};
+    ///
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let mut interval = interval(Duration::from_millis(1));
+    /// for _ in 0..3 {
+    ///     interval.tick().await; // the first one at once
+    /// }
+    /// # });
+    /// ```
     pub async fn tick(&mut self) -> Instant {
         poll_fn(|cx| self.poll_tick(cx)).await
     }
 
     /// Polls for the next tick; of several tasks that poll, the last one is woken.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::time::{Duration, Instant, interval};
+    ///
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let mut interval = interval(Duration::from_millis(1));
+    /// std::future::poll_fn(|cx| interval.poll_tick(cx)).await;
+    /// # });
+    /// ```
     pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
         budget::metered(cx, |cx| self.poll_on(cx, context::wheel))
     }
@@ -124,36 +160,121 @@ impl Interval {
     }
 
     /// Starts anew: the next tick comes one period from now.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::time::{Duration, Instant, interval};
+    ///
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let mut interval = interval(Duration::from_millis(5));
+    /// let first = interval.tick().await;
+    /// interval.reset();
+    /// assert!(interval.tick().await >= first + Duration::from_millis(5));
+    /// # });
+    /// ```
     pub fn reset(&mut self) {
         self.reset_after(self.period);
     }
 
     /// Starts anew: the next tick comes at once.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::time::{Duration, Instant, interval};
+    ///
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let mut interval = interval(Duration::from_secs(60));
+    /// interval.tick().await;
+    /// interval.reset_immediately();
+    /// interval.tick().await; // does not take a minute
+    /// # });
+    /// ```
     pub fn reset_immediately(&mut self) {
         self.reset_at(Instant::now());
     }
 
     /// Starts anew: the next tick comes `after` from now.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::time::{Duration, Instant, interval};
+    ///
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let mut interval = interval(Duration::from_secs(60));
+    /// interval.tick().await;
+    /// interval.reset_after(Duration::from_millis(1));
+    /// interval.tick().await; // does not take a minute
+    /// # });
+    /// ```
     pub fn reset_after(&mut self, after: Duration) {
         self.reset_at(Instant::now().later(after));
     }
 
     /// Starts anew: the next tick comes at `deadline`, or at once if that is past.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::time::{Duration, Instant, interval};
+    ///
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let mut interval = interval(Duration::from_secs(60));
+    /// interval.tick().await;
+    /// let soon = Instant::now() + Duration::from_millis(1);
+    /// interval.reset_at(soon);
+    /// assert_eq!(interval.tick().await, soon);
+    /// # });
+    /// ```
     pub fn reset_at(&mut self, deadline: Instant) {
         self.delay.as_mut().reset(deadline);
     }
 
     /// The time between two ticks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::time::{Duration, Instant, interval};
+    ///
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// assert_eq!(interval(Duration::from_secs(60)).period(), Duration::from_secs(60));
+    /// # });
+    /// ```
     pub fn period(&self) -> Duration {
         self.period
     }
 
     /// What happens when ticks were missed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::time::{Duration, MissedTickBehavior, interval};
+    ///
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// assert_eq!(interval(Duration::from_secs(60)).missed_tick_behavior(), MissedTickBehavior::Burst);
+    /// # });
+    /// ```
     pub fn missed_tick_behavior(&self) -> MissedTickBehavior {
         self.behavior
     }
 
     /// Says what happens when ticks were missed; [`MissedTickBehavior::Burst`] if nothing is said.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::time::{Duration, MissedTickBehavior, interval};
+    ///
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let mut interval = interval(Duration::from_secs(60));
+    /// interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    /// assert_eq!(interval.missed_tick_behavior(), MissedTickBehavior::Delay);
+    /// # });
+    /// ```
     pub fn set_missed_tick_behavior(&mut self, behavior: MissedTickBehavior) {
         self.behavior = behavior;
     }

@@ -34,6 +34,18 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// Waits until `deadline` is reached. A deadline in the past is reached at once.
 ///
 /// See [`Sleep`] for what the future promises.
+///
+/// # Examples
+///
+/// ```
+/// use heist::time::{Duration, Instant, sleep_until};
+///
+/// # heist::runtime::Runtime::new().unwrap().block_on(async {
+/// let deadline = Instant::now() + Duration::from_millis(1);
+/// sleep_until(deadline).await;
+/// assert!(Instant::now() >= deadline);
+/// # });
+/// ```
 pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep { deadline, timer: Timer::new() }
 }
@@ -77,11 +89,33 @@ pub struct Sleep {
 
 impl Sleep {
     /// When the future completes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::time::{Duration, Instant, sleep_until};
+    ///
+    /// let deadline = Instant::now() + Duration::from_millis(1);
+    /// assert_eq!(sleep_until(deadline).deadline(), deadline);
+    /// ```
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
 
     /// Whether a poll would complete now.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::time::{Duration, sleep};
+    /// use std::pin::pin;
+    ///
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let mut sleep = pin!(sleep(Duration::from_millis(1)));
+    /// sleep.as_mut().await;
+    /// assert!(sleep.is_elapsed());
+    /// # });
+    /// ```
     pub fn is_elapsed(&self) -> bool {
         match self.timer.state() {
             State::Idle => Instant::now() >= self.deadline,
@@ -93,6 +127,19 @@ impl Sleep {
     /// Sets another deadline, earlier or later, whether or not the future has completed.
     ///
     /// A task that waits for the future need not poll it again: it is woken at the new deadline.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::time::{Duration, Instant, sleep};
+    /// use std::pin::pin;
+    ///
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let mut idle = pin!(sleep(Duration::from_secs(60))); // one timer for a whole connection
+    /// idle.as_mut().reset(Instant::now() + Duration::from_millis(1)); // set anew at each message
+    /// idle.await;
+    /// # });
+    /// ```
     pub fn reset(self: Pin<&mut Self>, deadline: Instant) {
         // SAFETY: the timer stays where it is.
         let this = unsafe { self.get_unchecked_mut() };

@@ -43,6 +43,19 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 /// # Errors
 ///
 /// [`Elapsed`] if the deadline is reached first.
+///
+/// # Examples
+///
+/// ```
+/// use heist::time::{Duration, Instant, timeout_at};
+///
+/// # heist::runtime::Runtime::new().unwrap().block_on(async {
+/// let deadline = Instant::now() + Duration::from_millis(1);
+/// // Several steps have one deadline in common.
+/// assert_eq!(timeout_at(deadline, async { 7 }).await, Ok(7));
+/// assert!(timeout_at(deadline, std::future::pending::<()>()).await.is_err());
+/// # });
+/// ```
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
     Timeout { value: future.into_future(), ahead: false, delay: sleep_until(deadline) }
 }
@@ -67,16 +80,44 @@ pub struct Timeout<T> {
 
 impl<T> Timeout<T> {
     /// The inner future.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::time::{Duration, timeout};
+    ///
+    /// let late = timeout(Duration::from_secs(1), std::future::ready(7));
+    /// assert_eq!(late.get_ref().clone().into_inner(), 7);
+    /// ```
     pub fn get_ref(&self) -> &T {
         &self.value
     }
 
     /// The inner future.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::time::{Duration, timeout};
+    ///
+    /// let mut late = timeout(Duration::from_secs(1), std::future::ready(7));
+    /// *late.get_mut() = std::future::ready(8);
+    /// assert_eq!(late.into_inner().into_inner(), 8);
+    /// ```
     pub fn get_mut(&mut self) -> &mut T {
         &mut self.value
     }
 
     /// The inner future, without its limit.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::time::{Duration, timeout};
+    ///
+    /// let late = timeout(Duration::from_secs(1), std::future::ready(7));
+    /// assert_eq!(late.into_inner().into_inner(), 7);
+    /// ```
     pub fn into_inner(self) -> T {
         self.value
     }
