@@ -123,6 +123,10 @@ fn interrupt(reactor: &Reactor) {
     }
 }
 
+/// No code of users runs while a lock of ours is held, so no panic of theirs leaves anything here half done. Handles and runtimes inherit
+/// this.
+impl std::panic::RefUnwindSafe for Pool {}
+
 impl Pool {
     /// A pool whose seats are empty.
     pub(crate) fn new(settings: Settings, blocking: Arc<BlockingPool>) -> io::Result<Arc<Pool>> {

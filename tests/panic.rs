@@ -486,3 +486,16 @@ fn in_a_hook_of_poll_fn_that_is_polled_by_hand() {
         works(runtime);
     });
 }
+
+#[test]
+fn runtimes_and_handles_go_through_catch_unwind() {
+    fn is<T: std::panic::UnwindSafe + std::panic::RefUnwindSafe>() {}
+    is::<Runtime>();
+    is::<heist::runtime::Handle>();
+    is::<heist::runtime::RuntimeMetrics>();
+    is::<heist::task::JoinHandle<Count>>();
+    each(|runtime| {
+        assert!(catch_unwind(|| runtime.block_on(async { panic!("(planned)") })).is_err());
+        works(runtime);
+    });
+}

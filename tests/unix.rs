@@ -610,3 +610,19 @@ fn outside_of_a_runtime_nothing_is_made() {
     }
     assert!(!path.exists(), "asked first, then made");
 }
+
+#[test]
+fn the_types_are_what_others_need_them_to_be() {
+    use heist::io::unix::AsyncFd;
+    use std::panic::{RefUnwindSafe, UnwindSafe};
+    fn is<T: Send + Sync + Unpin + UnwindSafe + RefUnwindSafe + std::fmt::Debug + 'static>() {}
+    is::<heist::net::UnixListener>();
+    is::<heist::net::UnixStream>();
+    is::<heist::net::UnixDatagram>();
+    is::<heist::net::UnixSocket>();
+    is::<heist::net::unix::pipe::Sender>();
+    is::<heist::net::unix::pipe::Receiver>();
+    is::<heist::net::unix::OwnedReadHalf>();
+    is::<heist::net::unix::OwnedWriteHalf>();
+    is::<AsyncFd<std::fs::File>>();
+}

@@ -447,13 +447,16 @@ fn an_operation_of_ones_own_is_tried_until_it_does_not_block() {
 
 #[test]
 fn the_types_are_what_others_need_them_to_be() {
-    fn is<T: Send + Sync + Unpin + std::fmt::Debug + 'static>() {}
+    use std::panic::{RefUnwindSafe, UnwindSafe};
+    fn is<T: Send + Sync + Unpin + UnwindSafe + RefUnwindSafe + std::fmt::Debug + 'static>() {}
     fn sends<T: Send>(_: T) {}
     is::<TcpListener>();
     is::<TcpStream>();
     is::<OwnedReadHalf>();
     is::<OwnedWriteHalf>();
     is::<ReuniteError>();
+    is::<crate::net::TcpSocket>();
+    is::<crate::net::UdpSocket>();
     let rig = Rig::new();
     let (mut client, _server) = rig.pair();
     sends(client.readable());

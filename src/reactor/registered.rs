@@ -18,6 +18,10 @@ pub(crate) struct Registered<E: mio::event::Source> {
     reactor: Arc<Reactor>,
 }
 
+/// No code of users runs while a lock of ours is held, so no panic of theirs leaves anything here half done. All sockets inherit this.
+impl<E: mio::event::Source> std::panic::UnwindSafe for Registered<E> {}
+impl<E: mio::event::Source> std::panic::RefUnwindSafe for Registered<E> {}
+
 impl<E: mio::event::Source> Registered<E> {
     /// Registers `io`, which is taken to be ready for `presumed` until it proves not to be.
     pub(crate) fn new(reactor: Arc<Reactor>, mut io: E, presumed: Ready) -> io::Result<Registered<E>> {
