@@ -64,7 +64,7 @@ pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>, home:
         // SAFETY: the caller polls in this home, whose kind the vtable knows.
         unsafe { &*home.cast::<S>() }.begin(&cell.header);
     }
-    // SAFETY: RUNNING keeps the cell alive throughout the poll.
+    // SAFETY: ACTIVE keeps the cell alive throughout the poll.
     let waker = unsafe { waker::borrowed(header) };
     let mut cx = Context::from_waker(&waker);
     let polled = cell.storage.with_mut(|storage| {
@@ -124,10 +124,14 @@ unsafe fn home<'a, S: Schedule>(header: NonNull<Header>) -> &'a S {
 ///
 /// The caller is the poller, of a task whose homes are of type `S`.
 unsafe fn suspend<S: Schedule>(header: NonNull<Header>, filed: bool) -> Ran {
-    // SAFETY: RUNNING keeps the cell alive until the transition.
+    // SAFETY: ACTIVE keeps the cell alive until the transition.
     let state = unsafe { &(*header.as_ptr()).state };
-    // A task that has been woken already goes back into a queue, where a shutdown finds it.
-    let file = !filed && !state.is_woken();
+    // A task that has been woken already stays active, and goes back into a queue, where a shutdown finds it.
+    if state.is_woken() {
+        // SAFETY: it is still ours.
+        return Ran::Again(unsafe { Runnable::from_raw(header) });
+    }
+    let file = !filed;
     if file {
         // SAFETY: we are polling it, so it has a home and has not ended.
         let live = unsafe { home::<S>(header) }.live();
@@ -147,7 +151,7 @@ unsafe fn suspend<S: Schedule>(header: NonNull<Header>, filed: bool) -> Ran {
 ///
 /// The caller is the poller of a `Cell<F>` whose homes are of type `S`.
 unsafe fn drop_future_and_end<F: Future, S: Schedule>(header: NonNull<Header>, filed: bool, settle: &Settle<'_>) {
-    // SAFETY: RUNNING keeps the cell alive.
+    // SAFETY: ACTIVE keeps the cell alive.
     let id = unsafe { header.as_ref() }.id;
     // SAFETY: handed on from the caller.
     unsafe { end::<F, S>(header, filed, settle, Err(cancelled(id))) };
@@ -165,7 +169,7 @@ unsafe fn end<F: Future, S: Schedule>(
     settle: impl FnOnce(&Header, End),
     output: Output<F>,
 ) {
-    // SAFETY: RUNNING keeps the cell alive until `complete`.
+    // SAFETY: ACTIVE keeps the cell alive until `complete`.
     let cell = unsafe { cell::<F>(header) };
     let dropped = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: by the invariant of `storage` it holds the future, and it is ours; nobody looks at it again.
@@ -207,7 +211,7 @@ unsafe fn end<F: Future, S: Schedule>(
 ///
 /// The caller is the poller of a `Cell<F>` without a future; `stored` says whether it holds an output.
 unsafe fn complete<F: Future>(header: NonNull<Header>, stored: &mut bool) {
-    // SAFETY: RUNNING keeps the cell alive until a transition gives it up.
+    // SAFETY: ACTIVE keeps the cell alive until a transition gives it up.
     let cell = unsafe { cell::<F>(header) };
     loop {
         match cell.header.state.complete(*stored) {

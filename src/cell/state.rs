@@ -4,11 +4,12 @@ use std::fmt;
 
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
-/// A `Runnable` waits in a queue, is on its way to one, or will be queued by the poller. Set by a wake, cleared by `start`.
-const SCHEDULED: usize = 1 << 0;
-/// A worker polls the future, or ends the task. Set by `start`, cleared by `suspend`, `complete` or `finish`.
-const RUNNING: usize = 1 << 1;
-/// The future is gone and the output, if anybody wants it, is stored. Never cleared; set once, under RUNNING.
+/// Woken while there was a `Runnable` already: it owes a poll that begins later. Set by a wake, cleared by `start`.
+const WOKEN: usize = 1 << 0;
+/// There is a `Runnable`: in a queue, on its way to one, or in the hands of who polls or ends the task. Set at birth and by the wake of an
+/// idle task, cleared by `suspend`, `complete` or `finish`.
+const ACTIVE: usize = 1 << 1;
+/// The future is gone and the output, if anybody wants it, is stored. Never cleared; set once, under ACTIVE.
 const COMPLETE: usize = 1 << 2;
 /// Somebody asked for the task to be dropped instead of polled. Never cleared.
 const CANCELLED: usize = 1 << 3;
@@ -22,7 +23,7 @@ const FILED: usize = 1 << 6;
 const REF: usize = 1 << 7;
 
 /// A task is born queued, with a handle and without wakers.
-const BIRTH: usize = SCHEDULED | JOIN_INTEREST;
+const BIRTH: usize = ACTIVE | JOIN_INTEREST;
 
 /// More wakers than this can only be leaked ones: the process aborts before the count runs over.
 const MOST_REFS: usize = usize::MAX / 2;
@@ -118,8 +119,8 @@ impl State {
                 let next = now.0 - REF;
                 (next, if Snapshot(next).is_unreachable() { Wake::Free } else { Wake::Nothing })
             } else {
-                let next = (now.0 | SCHEDULED) - REF;
-                (next, if now.is_idle() { Wake::Schedule } else { Wake::Nothing })
+                let (next, answer) = now.woken();
+                (next - REF, answer)
             }
         })
     }
@@ -131,7 +132,7 @@ impl State {
         if Snapshot(self.0.load(Ordering::Relaxed)).is_complete() {
             return Wake::Nothing;
         }
-        self.update(|now| (now.0 | SCHEDULED, if now.is_idle() { Wake::Schedule } else { Wake::Nothing }))
+        self.update(Snapshot::woken)
     }
 
     /// Asks for the task to be dropped: a flag and an ordinary wake. The caller keeps its reference.
@@ -140,7 +141,8 @@ impl State {
             if now.is_complete() {
                 return (now.0, Wake::Nothing);
             }
-            (now.0 | SCHEDULED | CANCELLED, if now.is_idle() { Wake::Schedule } else { Wake::Nothing })
+            let (next, answer) = now.woken();
+            (next | CANCELLED, answer)
         })
     }
 
@@ -150,35 +152,42 @@ impl State {
         self.0.fetch_or(FILED, Ordering::Relaxed);
     }
 
-    /// The `Runnable` is used: queued → running.
+    /// The `Runnable` is used. A plain load, unless somebody has woken the task while it was queued.
     #[inline]
     pub(crate) fn start(&self) -> Start {
-        // Ordering: Acquire — pairs with the Release of every wake since the last poll (they form one release sequence) and
-        // of the last poller's `suspend`; Release — keeps that sequence whole for the wakes that follow.
-        let was = Snapshot(self.0.fetch_add(RUNNING - SCHEDULED, Ordering::AcqRel));
-        debug_assert!(was.is(SCHEDULED) && !was.is(RUNNING | COMPLETE), "started twice: {was:?}");
-        let filed = was.is(FILED);
-        if was.is(CANCELLED) { Start::Cancel { filed } } else { Start::Poll { filed } }
+        // Ordering: Relaxed — the wake that made the `Runnable`, and the last poll, come before by way of the queue. A wake that is not
+        // seen here has set WOKEN, and is seen by `suspend`.
+        let mut now = Snapshot(self.0.load(Ordering::Relaxed));
+        debug_assert!(now.is(WOKEN | ACTIVE) && !now.is(COMPLETE), "started twice: {now:?}");
+        if now.is(WOKEN) {
+            // `suspend` leaves a task that was woken just before it without ACTIVE.
+            let owed = if now.is(ACTIVE) { 0 } else { ACTIVE };
+            // Ordering: Acquire — pairs with the Release of every wake since the last poll (they form one release sequence); Release — keeps
+            // that sequence whole for the wakes that follow.
+            now = Snapshot(self.0.fetch_add(owed.wrapping_sub(WOKEN), Ordering::AcqRel));
+        }
+        let filed = now.is(FILED);
+        if now.is(CANCELLED) { Start::Cancel { filed } } else { Start::Poll { filed } }
     }
 
     /// Whether the task that is being polled has been woken meanwhile. A yes is final: nobody but its poller takes that back.
     #[inline]
     pub(crate) fn is_woken(&self) -> bool {
-        // Ordering: Relaxed — `suspend` acquires what the waker wrote.
-        Snapshot(self.0.load(Ordering::Relaxed)).is(SCHEDULED)
+        // Ordering: Relaxed — the next `start` acquires what the waker wrote.
+        Snapshot(self.0.load(Ordering::Relaxed)).is(WOKEN)
     }
 
-    /// The future is pending: running → idle, or queued again if it was woken meanwhile.
+    /// The future is pending, and so is no wake: active → idle, or queued again if a wake has come in between.
     ///
     /// `filing` says that the task has just been filed.
     #[inline]
     pub(crate) fn suspend(&self, filing: bool) -> Suspend {
         let filing = if filing { FILED } else { 0 };
-        // Ordering: Release — publishes the future's new state to the next `start`; Acquire — a wake that was seen here is
-        // followed by a queueing on its behalf, which must come after it.
-        let was = Snapshot(self.0.fetch_add(filing.wrapping_sub(RUNNING), Ordering::AcqRel));
-        debug_assert!(was.is(RUNNING) && !was.is(COMPLETE), "suspended while not running: {was:?}");
-        if was.is(SCHEDULED) { Suspend::Again } else { Suspend::Idle }
+        // Ordering: Release — publishes the future's new state to the wake that makes the next `Runnable`; Acquire — a wake that was
+        // seen here is followed by a queueing on its behalf, which must come after it.
+        let was = Snapshot(self.0.fetch_add(filing.wrapping_sub(ACTIVE), Ordering::AcqRel));
+        debug_assert!(was.is(ACTIVE) && !was.is(COMPLETE), "suspended while not active: {was:?}");
+        if was.is(WOKEN) { Suspend::Again } else { Suspend::Idle }
     }
 
     /// Whether an output would be wanted now. A no is final.
@@ -188,19 +197,19 @@ impl State {
         Snapshot(self.0.load(Ordering::Relaxed)).is(JOIN_INTEREST)
     }
 
-    /// The future is gone: running → ended. `stored` says that the output lies in the cell.
+    /// The future is gone: active → ended. `stored` says that the output lies in the cell.
     #[inline]
     pub(crate) fn complete(&self, stored: bool) -> Complete {
         // Ordering: Acquire — pairs with the Release of the last `drop_ref` and of the handle's `leave`: if nobody is left,
         // all they did came before the free. No read-modify-write is needed to learn it: there is nobody to race with.
         let mut now = Snapshot(self.0.load(Ordering::Acquire));
         loop {
-            debug_assert!(now.is(RUNNING) && !now.is(COMPLETE), "completed while not running: {now:?}");
+            debug_assert!(now.is(ACTIVE) && !now.is(COMPLETE), "completed while not active: {now:?}");
             let (next, answer) = match (now.is(JOIN_INTEREST), stored) {
                 (false, true) => return Complete::DropOutput,
                 (false, false) if now.refs() == 0 => return Complete::Free,
                 (true, true) if now.is(JOIN_WAKER) => (now.0 | COMPLETE, Complete::WakeJoiner),
-                _ => ((now.0 | COMPLETE) & !RUNNING, Complete::Leave),
+                _ => ((now.0 | COMPLETE) & !ACTIVE, Complete::Leave),
             };
             // Ordering: Release — publishes the output to the handle and the end to whoever frees; Acquire — pairs with the
             // Release in `register`: the joiner's waker can be read.
@@ -217,7 +226,7 @@ impl State {
     pub(crate) fn finish(&self) -> bool {
         // Ordering: Release — what was read from the slot comes before the free; Acquire — if we free, everybody else's last
         // use comes before it.
-        Snapshot(self.0.fetch_sub(RUNNING, Ordering::AcqRel) - RUNNING).is_unreachable()
+        Snapshot(self.0.fetch_sub(ACTIVE, Ordering::AcqRel) - ACTIVE).is_unreachable()
     }
 
     /// One more waker or abort handle.
@@ -309,10 +318,14 @@ impl Snapshot {
         self.0 / REF
     }
 
-    /// No `Runnable` exists and the task has not ended.
+    /// What the word becomes by a wake, and what the waker does next.
     #[inline]
-    fn is_idle(self) -> bool {
-        !self.is(SCHEDULED | RUNNING | COMPLETE)
+    fn woken(self) -> (usize, Wake) {
+        if self.is(WOKEN | ACTIVE | COMPLETE) {
+            (self.0 | WOKEN, Wake::Nothing)
+        } else {
+            (self.0 | ACTIVE, Wake::Schedule)
+        }
     }
 
     /// The task has ended; its output, if it was wanted, can be read.
@@ -330,15 +343,14 @@ impl Snapshot {
     /// Nobody holds a reference of any kind.
     #[inline]
     fn is_unreachable(self) -> bool {
-        self.is(COMPLETE) && !self.is(RUNNING | JOIN_INTEREST) && self.refs() == 0
+        self.is(COMPLETE) && !self.is(ACTIVE | JOIN_INTEREST) && self.refs() == 0
     }
 
     /// What a dump says of the task.
     pub(crate) fn phase(self) -> &'static str {
         match self {
             _ if self.is(COMPLETE) => "ended",
-            _ if self.is(RUNNING) => "running",
-            _ if self.is(SCHEDULED) => "queued",
+            _ if self.is(WOKEN | ACTIVE) => "active",
             _ => "idle",
         }
     }

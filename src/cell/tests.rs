@@ -122,7 +122,7 @@ fn woken_while_idle_it_is_queued_once() {
     other.wake();
     waker.wake();
     assert_eq!(rig.home.scheduled(), 1);
-    assert_eq!(rig.home.live().phases()[0], "queued");
+    assert_eq!(rig.home.live().phases()[0], "active");
     rig.home.run_all();
     assert_eq!(rig.counted(), [2, 1, 0]);
     assert!(handle.is_finished());
