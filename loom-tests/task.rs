@@ -2,12 +2,13 @@
 //!
 //! What a waker has written is read with Relaxed in these models: only the task's own transitions can make it visible.
 
-use std::task::Poll;
+use std::ptr::NonNull;
+use std::task::{Poll, Waker};
 
-use super::support::{Bell, Counted, Counts, Home, Oneshot, Receive, idle_task, poll_join, start};
-use crate::cell::Schedule;
+use super::support::{Bell, Counted, Counts, Home, Oneshot, Output, Receive, idle_task, poll_join, start};
+use crate::cell::{Header, JoinHandle, Schedule};
 use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::{Arc, model};
+use crate::sync::{Arc, Mutex, model};
 
 /// wake × suspend: the wake falls between the poll's last look and its end.
 #[test]
@@ -78,6 +79,97 @@ fn a_task_is_polled_by_one_thread_at_a_time() {
         assert_eq!((counts.futures(), counts.outputs()), (1, 0));
         assert!(home.is_deserted());
     });
+}
+
+/// wake × suspend × wake: the first of the two has come just before the task would have been idle.
+#[test]
+fn a_task_that_is_queued_again_is_queued_once() {
+    model(|| {
+        let (home, counts) = (Home::new(), Counts::new());
+        let (handle, waker) = idle_task(&home, &counts, || false);
+        waker.wake_by_ref();
+        let wakers = [(); 2].map(|()| {
+            let waker = waker.clone();
+            start(move || waker.wake())
+        });
+        home.run_all();
+        for waker in wakers {
+            waker.join().expect("a waker");
+        }
+        home.run_all();
+        assert!((2..=4).contains(&counts.polls()), "{} polls of three wakes", counts.polls() - 1);
+        drop((handle, waker));
+        home.live().cancel_all().into_iter().for_each(|runnable| runnable.cancel(&|_, _| ()));
+        assert_eq!((counts.futures(), counts.outputs()), (1, 0));
+        assert!(home.is_deserted());
+    });
+}
+
+/// yield × wake: the task stays active, and the wake leaves its mark.
+#[test]
+fn a_wake_of_a_task_that_yields_is_followed_by_a_poll_that_sees_it() {
+    model(|| {
+        let (home, counts, written) = (Home::new(), Counts::new(), Arc::new(AtomicUsize::new(0)));
+        let (handle, waker) = yielding_task(&home, &counts, &written);
+        waker.wake_by_ref();
+        let writer = start(move || {
+            written.store(1, Ordering::Relaxed);
+            waker.wake();
+        });
+        home.run_all();
+        writer.join().expect("the writer");
+        home.run_all();
+        assert!(handle.is_finished());
+        // The one that leaves the waker; that of the first wake, and the one after its yield; that of the second wake.
+        assert!(counts.polls() <= 4, "{} polls", counts.polls());
+        assert_eq!(counts.futures(), 1);
+    });
+}
+
+/// yield × abort × run elsewhere.
+#[test]
+fn a_task_that_yields_is_aborted_once() {
+    model(|| {
+        let (home, counts) = (Home::new(), Counts::new());
+        let (handle, waker) = yielding_task(&home, &counts, &Arc::new(AtomicUsize::new(0)));
+        waker.wake();
+        let aborter = {
+            let home = Arc::clone(&home);
+            start(move || {
+                handle.abort();
+                home.run_all();
+            })
+        };
+        home.run_all();
+        aborter.join().expect("the aborter");
+        home.run_all();
+        assert_eq!((counts.futures(), counts.outputs()), (1, 0));
+        assert!(home.is_deserted());
+    });
+}
+
+/// Idle, and can be woken by the answered waker. Its second poll yields; a later one ends it if `written` is set.
+fn yielding_task(home: &Home, counts: &Arc<Counts>, written: &Arc<AtomicUsize>) -> (JoinHandle<Output>, Waker) {
+    let (seen, left) = (Arc::clone(written), Arc::new(Mutex::new(None)));
+    let place = Arc::clone(&left);
+    let mut polls = 0;
+    let poll = move |waker: &Waker| {
+        polls += 1;
+        match polls {
+            1 => *place.lock() = Some(waker.clone()),
+            2 => {
+                let task = NonNull::new(waker.data().cast_mut()).expect("a task").cast();
+                // SAFETY: we are in a poll of the task that this waker wakes.
+                assert!(unsafe { Header::poll_again(task, waker) });
+            }
+            _ => return seen.load(Ordering::Relaxed) == 1,
+        }
+        false
+    };
+    let handle = home.spawn(Counted { counts: Arc::clone(counts), poll });
+    home.run_all();
+    let waker = left.lock().take().expect("the first poll leaves a waker");
+    (handle, waker)
 }
 
 /// The cell under what a user would write.

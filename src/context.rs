@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::ptr::{self, NonNull};
+use std::task::Waker;
 
 use crate::budget;
 use crate::cell::{AbortHandle, Header, Id};
@@ -117,7 +118,7 @@ pub(crate) fn duty() -> Option<Duty> {
 
 /// Names the task, or job, that is about to be polled, and answers the one that was. The caller names that again when the poll is over.
 ///
-/// Its cell lives as long as code runs that can ask for it: until the poll has returned.
+/// As long as code runs that can ask for it, this thread holds its `Runnable`, and so its cell lives: until the poll has returned.
 #[inline]
 pub(crate) fn set_task(task: Option<NonNull<Header>>) -> Option<NonNull<Header>> {
     budget::note(task.map(NonNull::cast)).map(NonNull::cast)
@@ -126,6 +127,13 @@ pub(crate) fn set_task(task: Option<NonNull<Header>>) -> Option<NonNull<Header>>
 /// The task, or job, that is being polled on this thread.
 fn task() -> Option<NonNull<Header>> {
     budget::polled().map(NonNull::cast)
+}
+
+/// Has the task that is being polled on this thread polled again, behind the others, if `waker` is its own.
+#[inline]
+pub(crate) fn poll_again(waker: &Waker) -> bool {
+    // SAFETY: we are called in the poll, or in the end, of that task, see `set_task`.
+    task().is_some_and(|task| unsafe { Header::poll_again(task, waker) })
 }
 
 /// The id of the task that is being polled on this thread.

@@ -142,7 +142,9 @@ pub fn yield_now() -> impl Future<Output = ()> + Send + Sync {
             if std::mem::replace(&mut self.0, true) {
                 return Poll::Ready(());
             }
-            cx.waker().wake_by_ref();
+            if !context::poll_again(cx.waker()) {
+                cx.waker().wake_by_ref();
+            }
             Poll::Pending
         }
     }

@@ -213,12 +213,13 @@ impl<'a> Worker<'a> {
         self.local.count_poll();
         self.seat.stats.polls.add(1);
         context::set_task(Some(runnable.header().into()));
-        match runnable.run(self.seat) {
+        let ran = runnable.run(self.seat);
+        context::set_task(None);
+        match ran {
             Ran::Suspended => {}
             Ran::Again(runnable) => self.put_behind(runnable),
             Ran::Ended => self.seat.stats.ended.publish(1),
         }
-        context::set_task(None);
         self.seat.polling.end();
     }
 

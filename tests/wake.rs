@@ -6,13 +6,15 @@ mod kit;
 
 use std::cell::RefCell;
 use std::future::{Future, pending, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use std::thread;
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use heist::net::{TcpListener, TcpStream};
 use heist::runtime::Handle;
 use heist::task::AbortHandle;
@@ -74,6 +76,51 @@ fn a_wake_while_running_is_one_more_poll() {
             .unwrap();
         });
         assert_eq!(polls.get(), 10);
+    });
+}
+
+/// Whoever's waker it is that a yield is polled with is woken, once for each yield: that of the task itself, however many yields there
+/// are in one poll, and a wake besides; one that wraps it; that of another task.
+#[test]
+fn a_yield_wakes_the_task_whose_waker_it_got() {
+    each(|runtime| {
+        let polls = Count::new();
+        let counted = polls.clone();
+        let task = async move {
+            let mut yields = [pin!(yield_now()), pin!(yield_now())];
+            poll_fn(|cx| {
+                let ready = yields.each_mut().map(|it| it.as_mut().poll(cx).is_ready());
+                if counted.add() == 1 {
+                    assert_eq!(ready, [false; 2]);
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                assert_eq!(ready, [true; 2]);
+                Poll::Ready(())
+            })
+            .await;
+        };
+        runtime.block_on(runtime.spawn(task)).unwrap();
+        assert_eq!(polls.get(), 2);
+
+        let wrapped = async {
+            let some: FuturesUnordered<_> = (0..3).map(|_| yield_now()).collect();
+            some.count().await
+        };
+        assert_eq!(runtime.block_on(runtime.spawn(wrapped)).unwrap(), 3);
+
+        runtime.block_on(async {
+            let mailbox = Mailbox::new();
+            let other = heist::spawn(Arc::clone(&mailbox).wait());
+            let waker = mailbox.waker().await;
+            mailbox.ready.store(true, Ordering::SeqCst);
+            let task = heist::spawn(async move {
+                let mut context = Context::from_waker(&waker);
+                assert!(pin!(yield_now()).poll(&mut context).is_pending());
+            });
+            task.await.unwrap();
+            other.await.unwrap();
+        });
     });
 }
 

@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 use std::task::Waker;
 
 use super::state::State;
-use super::{End, Id, Identity, Origin, Ran};
+use super::{End, Id, Identity, Origin, Ran, waker};
 use crate::list::{Linked, Links};
 use crate::sync::atomic::AtomicPtr;
 use crate::sync::{Arc, Tracked, UnsafeCell};
@@ -15,7 +15,7 @@ use crate::sync::{Arc, Tracked, UnsafeCell};
 pub(crate) struct Header {
     pub(super) state: State,
     pub(super) vtable: &'static Vtable,
-    /// The next task of a queue.
+    /// The next task of a queue; or this one, if it is to be polled again after the poll that is under way. No queue makes such a link.
     ///
     /// Invariant: belongs to whoever holds the `Runnable`.
     pub(super) queue_next: UnsafeCell<Option<NonNull<Header>>>,
@@ -115,6 +115,36 @@ impl Header {
     /// All three.
     pub(crate) fn identity(&self) -> Identity {
         Identity { id: self.id, name: self.name().cloned(), location: self.location() }
+    }
+
+    /// Has the task polled again after the poll that is under way, if `waker` is its own: as if that were woken, but nobody else has to
+    /// know of it.
+    ///
+    /// # Safety
+    ///
+    /// The caller runs in a poll of the task, or in its end.
+    #[inline]
+    pub(crate) unsafe fn poll_again(task: NonNull<Header>, waker: &Waker) -> bool {
+        if !waker::is_of(waker, task) {
+            return false;
+        }
+        // SAFETY: a task that is being polled is alive.
+        let header = unsafe { task.as_ref() };
+        // SAFETY: this thread holds the `Runnable`, and so the link.
+        header.queue_next.with_mut(|link| unsafe { *link = Some(task) });
+        true
+    }
+
+    /// Whether that was asked for. Asked by the poller, once.
+    #[inline]
+    pub(super) fn is_to_be_polled_again(&self) -> bool {
+        // SAFETY: the poller holds the `Runnable`, and so the link.
+        let asked = self.queue_next.with(|link| unsafe { *link }) == Some(NonNull::from(self));
+        if asked {
+            // SAFETY: as above.
+            self.queue_next.with_mut(|link| unsafe { *link = None });
+        }
+        asked
     }
 
     /// Hands a `Runnable` that a wake has made to the home.

@@ -125,9 +125,9 @@ unsafe fn home<'a, S: Schedule>(header: NonNull<Header>) -> &'a S {
 /// The caller is the poller, of a task whose homes are of type `S`.
 unsafe fn suspend<S: Schedule>(header: NonNull<Header>, filed: bool) -> Ran {
     // SAFETY: ACTIVE keeps the cell alive until the transition.
-    let state = unsafe { &(*header.as_ptr()).state };
+    let task = unsafe { &*header.as_ptr() };
     // A task that has been woken already stays active, and goes back into a queue, where a shutdown finds it.
-    if state.is_woken() {
+    if task.is_to_be_polled_again() || task.state.is_woken() {
         // SAFETY: it is still ours.
         return Ran::Again(unsafe { Runnable::from_raw(header) });
     }
@@ -138,7 +138,7 @@ unsafe fn suspend<S: Schedule>(header: NonNull<Header>, filed: bool) -> Ran {
         // SAFETY: we are the poller, and it was not filed before.
         unsafe { live.file(header) };
     }
-    match state.suspend(file) {
+    match task.state.suspend(file) {
         Suspend::Idle => Ran::Suspended,
         // SAFETY: the transition left the `Runnable` with us.
         Suspend::Again => Ran::Again(unsafe { Runnable::from_raw(header) }),

@@ -21,6 +21,12 @@ pub(super) unsafe fn borrowed(header: NonNull<Header>) -> ManuallyDrop<Waker> {
     ManuallyDrop::new(unsafe { Waker::from_raw(raw) })
 }
 
+/// Whether `waker` wakes `task`.
+#[inline]
+pub(super) fn is_of(waker: &Waker, task: NonNull<Header>) -> bool {
+    std::ptr::eq(waker.vtable(), &VTABLE) && waker.data() == task.as_ptr().cast_const().cast()
+}
+
 /// # Safety
 ///
 /// `data` comes from a waker of this vtable whose cell is alive.
