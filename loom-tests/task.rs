@@ -30,30 +30,35 @@ fn a_wake_during_a_poll_is_followed_by_a_poll_that_sees_it() {
     });
 }
 
-/// wake × wake × poll: one of the two merges into the other.
+/// wake × wake × poll: one of the two merges into the other, or both into one that has queued the task before.
 #[test]
 fn a_merged_wake_is_seen_by_the_next_poll() {
-    model(|| {
-        let home = Home::new();
-        let counts = Counts::new();
-        let written = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
-        let seen = written.clone();
-        let ready = move || seen.iter().all(|word| word.load(Ordering::Relaxed) == 1);
-        let (handle, waker) = idle_task(&home, &counts, ready);
-        let writers = written.map(|word| {
-            let waker = waker.clone();
-            start(move || {
-                word.store(1, Ordering::Relaxed);
+    for queued in [false, true] {
+        model(move || {
+            let home = Home::new();
+            let counts = Counts::new();
+            let written = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
+            let seen = written.clone();
+            let ready = move || seen.iter().all(|word| word.load(Ordering::Relaxed) == 1);
+            let (handle, waker) = idle_task(&home, &counts, ready);
+            if queued {
                 waker.wake_by_ref();
-            })
+            }
+            let writers = written.map(|word| {
+                let waker = waker.clone();
+                start(move || {
+                    word.store(1, Ordering::Relaxed);
+                    waker.wake_by_ref();
+                })
+            });
+            home.run_all();
+            for writer in writers {
+                writer.join().expect("a writer");
+            }
+            home.run_all();
+            assert!(handle.is_finished());
         });
-        home.run_all();
-        for writer in writers {
-            writer.join().expect("a writer");
-        }
-        home.run_all();
-        assert!(handle.is_finished());
-    });
+    }
 }
 
 /// wake × wake, each of them by somebody who polls, too.
