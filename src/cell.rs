@@ -46,8 +46,6 @@ pub(crate) unsafe trait Schedule: 'static {
     /// The live list of this home.
     fn live(&self) -> &LiveSet;
 
-    /// A task is going to be polled here that is in no live list: nobody else could say what it is.
-    fn begin(&self, _: &Header) {}
 
     /// Counts a task that ends here. Called by its poller, before anybody can see the end.
     fn settle(&self, task: &Header, end: End);

@@ -46,6 +46,7 @@ mod blocking;
 mod cell;
 mod clock;
 mod context;
+mod cpu;
 mod drain;
 #[cfg(feature = "hyper")]
 pub mod hyper;

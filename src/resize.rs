@@ -63,12 +63,7 @@ pub(crate) fn resize(pool: &Arc<Pool>, workers: usize) -> Resize {
         Some(error) => ticket.write(Err(error)),
         None => {
             pool.staff.order(workers, Arc::clone(&ticket)).write();
-            pool.staff.carry_out(pool);
-            pool.staff.tell_news(|resized| {
-                if let Some(hook) = &pool.settings.after_resize {
-                    hook(resized);
-                }
-            });
+            pool.carry_out();
         }
     }
     Resize { ticket }

@@ -27,7 +27,7 @@ pub use handle::{EnterGuard, Handle, TryCurrentError};
 pub use metrics::RuntimeMetrics;
 pub use spawn_error::SpawnError;
 
-pub use crate::pool::{Id, ResizeError, Resized, ThreadSeat};
+pub use crate::pool::{Id, ResizeError, Resized, StallCause, StallReport, ThreadSeat};
 pub use crate::resize::Resize;
 
 /// What kind of runtime it is; answered by [`Handle::runtime_flavor`].
@@ -163,7 +163,7 @@ impl Runtime {
     }
 
     /// How many workers there are now: seats that are taken, those included whose workers have been asked to leave and have not left yet,
-    /// or whose threads are being started. When the runtime has ended, as many as there were at the end.
+    /// or whose threads are being started. Spares in place of stuck workers do not count. When the runtime has ended, as many as there were at the end.
     pub fn worker_threads(&self) -> usize {
         self.handle.worker_threads()
     }

@@ -114,8 +114,10 @@ fn sit(pool: &Arc<Pool>, number: usize) -> Stay {
     let seat = &pool.seats[number];
     // It is not there only if the pool is being closed, and the seat cleared.
     let Some(local) = seat.take_lease() else { return Stay::Gone };
+    seat.sign_in();
     pool.wards.dismiss(number);
     pool.staff.sit(number);
+    pool.begin_watch();
     Worker::new(pool, seat, &local).run();
     if pool.is_open() {
         pool.vacate(seat, local);

@@ -197,6 +197,7 @@ impl<'a> Worker<'a> {
         self.local.count_poll();
         self.seat.stats.polls.add(1);
         context::set_task(Some(runnable.header().into()));
+        self.seat.polling.begin(runnable.header());
         match runnable.run(self.seat) {
             Ran::Suspended => {}
             // A yield: behind the others, and nobody is woken for it.
@@ -238,9 +239,7 @@ impl<'a> Worker<'a> {
     /// Whether a checkpoint is due by time, because polls have become longer than they were. Where there are ticks, they say so.
     fn is_late(&self) -> bool {
         let pool = self.pool;
-        // Ordering: Relaxed — a hint.
-        let ticks = pool.settings.sentinel && !pool.sentinel_rests.load(Ordering::Relaxed);
-        !ticks && self.local.since_learnt(pool.clock.now()) >= pool.settings.pace.nanos
+        !pool.settings.sentinel && self.local.since_learnt(pool.clock.now()) >= pool.settings.pace.nanos
     }
 
     /// How many tasks of others may be put into the ring so that none of them can be sent away again before it was polled.
@@ -262,10 +261,6 @@ impl<'a> Worker<'a> {
     fn checkpoint(&self) {
         let now = self.pool.clock.now();
         self.begin_interval(now);
-        if self.pool.settings.follow.is_some() {
-            // The sentinel has something to do whenever somebody is busy.
-            self.pool.watch();
-        }
         let mut wakes = self.local.borrow_wakes();
         self.turn_wheels(now, &mut wakes);
         report(self.pool.reactor.look(&self.local.shard, || self.pool.awake(), &mut wakes));
@@ -418,6 +413,7 @@ impl<'a> Worker<'a> {
             Retract::Working => Mode::Working,
             Retract::Searching => Mode::Searching,
         });
+        self.pool.watch();
         call(&self.pool.settings.on_thread_unpark);
     }
 
@@ -442,6 +438,8 @@ impl<'a> Worker<'a> {
         self.seat.stats.parks.add(1);
         let mut wakes = self.local.borrow_wakes();
         let begun = self.pool.clock.now();
+        // If others had to take it over: from here on it is ours again, and so is the note in it.
+        self.pool.wards.dismiss(self.seat.index);
         let looked = match self.pool.reactor.try_turn() {
             Some(turn) => self.rest_in_reactor(turn, &mut wakes),
             None => {

@@ -14,7 +14,7 @@ use reader::{Token, is_name, tokens, without_tests};
 /// Floor by floor, from the ground up. A room may name rooms on lower floors, and neighbours on its own as long as no cycle
 /// comes of it.
 const FLOORS: [(&str, &[&str]); 7] = [
-    ("F0 ground", &["sync", "list", "rng", "clock", "stats", "wakes", "memory", "spin", "stripe"]),
+    ("F0 ground", &["sync", "list", "rng", "clock", "stats", "wakes", "memory", "spin", "stripe", "cpu"]),
     ("F1 parts", &["cell", "queue", "wheel", "phase"]),
     ("F2 protocols", &["idle", "park", "local", "reactor", "timer", "blocking", "ledger"]),
     ("F3 pool", &["pool"]),

@@ -58,8 +58,6 @@ pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>, home:
         // Ordering: Relaxed — wakers read it, and each of them comes from this poll or a later one. One that comes from an
         // earlier poll may read either home: both queue tasks of the same pool.
         cell.header.home.store(home, Ordering::Relaxed);
-        // SAFETY: the caller polls in this home, whose kind the vtable knows.
-        unsafe { &*home.cast::<S>() }.begin(&cell.header);
     }
     // SAFETY: RUNNING keeps the cell alive throughout the poll.
     let waker = unsafe { waker::borrowed(header) };

@@ -1,5 +1,6 @@
 //! What the seats of a pool have counted, for the ledger.
 
+use std::collections::BTreeMap;
 use std::panic::Location;
 
 use super::{Pool, Seat};
@@ -9,7 +10,7 @@ use crate::phase::Phase;
 use crate::stats::{Counter, Stats};
 use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
-/// Which task a worker polls that is in no live list, as others see it.
+/// Which task a worker polls, as others see it.
 #[derive(Debug)]
 pub(crate) struct Polling {
     /// Zero between two polls.
@@ -39,7 +40,7 @@ impl Polling {
     }
 
     /// That task, and where it was spawned.
-    fn get(&self) -> Option<(Id, &'static Location<'static>)> {
+    pub(crate) fn get(&self) -> Option<(Id, &'static Location<'static>)> {
         // Ordering: Acquire — pairs with the Release in `begin`.
         let id = self.id.load(Ordering::Acquire);
         // Ordering: Acquire — as above.
@@ -139,8 +140,9 @@ impl Pool {
     pub(crate) fn stragglers(&self) -> Vec<Straggler> {
         let filed = self.seats.iter().map(|seat| &*seat.live).chain([&self.ledger.jobs.live]);
         let polled = self.seats.iter().filter_map(|seat| seat.polling.get());
-        let all = filed.flat_map(|live| live.all()).chain(polled);
-        all.map(|(id, location)| Straggler::new(id, location)).collect()
+        // What is polled for the first time is in no list, everything else in both.
+        let all: BTreeMap<Id, _> = filed.flat_map(|live| live.all()).chain(polled).collect();
+        all.into_iter().map(|(id, location)| Straggler::new(id, location)).collect()
     }
 }
 

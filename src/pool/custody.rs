@@ -42,9 +42,7 @@ impl Heirs for Others<'_> {
     }
 
     fn take_wheel(&self) {
-        if self.pool.wards.admit(self.seat.index, &self.seat.wheel) {
-            super::interrupt(&self.pool.reactor);
-        }
+        self.pool.take_ward(self.seat);
     }
 
     fn notify(&self) {
@@ -53,6 +51,15 @@ impl Heirs for Others<'_> {
 }
 
 impl Pool {
+    /// The timers of a seat whose worker cannot see to them get another keeper. False if they have one.
+    pub(crate) fn take_ward(&self, seat: &Seat) -> bool {
+        let taken = self.wards.admit(seat.index, &seat.wheel);
+        if taken {
+            super::interrupt(&self.reactor);
+        }
+        taken
+    }
+
     /// Leaves a seat to the others, and the lease to the next worker. As [`bequeath`].
     #[cold]
     pub(crate) fn vacate(&self, seat: &Seat, local: Box<Local>) {

@@ -1,12 +1,13 @@
 //! A numbered place in the pool, in which a worker sits.
 
 use crate::cell::LiveSet;
+use crate::cpu::ThreadNumber;
 use crate::local::Local;
 use crate::park::Parker;
 use crate::queue::{LifoSlot, Owner, Ring, Thief};
 use crate::spin::Spin;
 use crate::stats::Stats;
-use crate::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Arc, CachePadded, Mutex};
 use crate::timer::TimerWheel;
 
@@ -23,12 +24,15 @@ pub(crate) struct Seat {
     pub(crate) wheel: Arc<TimerWheel>,
     pub(crate) live: CachePadded<LiveSet>,
     pub(crate) stats: CachePadded<Stats>,
-    /// The task that is being polled here, if it is in no live list.
+    /// The task that is being polled here.
     pub(crate) polling: CachePadded<Polling>,
     /// The worker knows that the runtime drains.
     pub(super) heard: AtomicBool,
-    /// The sentinel has seen the same poll twice: what waits here may be taken, down to the last task.
-    stalled: AtomicBool,
+    /// The sentinel has seen the same poll twice: what waits here may be taken, down to the last task. When it saw it first, on the pool's
+    /// clock; zero if it has not.
+    stalled: AtomicU64,
+    /// The kernel's number of the worker's thread.
+    thread: AtomicU32,
     /// Nobody sits here.
     lease: Mutex<Option<Box<Local>>>,
     /// The pool that the seat is part of.
@@ -52,7 +56,8 @@ impl Seat {
             stats: CachePadded::new(Stats::new()),
             polling: CachePadded::new(Polling::new()),
             heard: AtomicBool::new(false),
-            stalled: AtomicBool::new(false),
+            stalled: AtomicU64::new(0),
+            thread: AtomicU32::new(0),
             lease: Mutex::new(Some(Box::new(local))),
             pool: AtomicPtr::new(std::ptr::null_mut()),
         }
@@ -93,13 +98,31 @@ impl Seat {
     /// Whether the sentinel thinks that the seat's worker is stuck.
     pub(crate) fn is_stalled(&self) -> bool {
         // Ordering: Relaxed — a hint that lets a searcher take more; what it takes is ordered by the queues.
-        self.stalled.load(Ordering::Relaxed)
+        self.stalled.load(Ordering::Relaxed) != 0
     }
 
-    /// Said by the sentinel.
-    pub(crate) fn set_stalled(&self, stalled: bool) {
+    /// Said by the sentinel: since when, if it is.
+    pub(crate) fn set_stalled(&self, since: Option<u64>) {
         // Ordering: Relaxed — see `is_stalled`.
-        self.stalled.store(stalled, Ordering::Relaxed);
+        self.stalled.store(since.map_or(0, |since| since.max(1)), Ordering::Relaxed);
+    }
+
+    /// Since when the sentinel thinks so.
+    pub(crate) fn stalled_since(&self) -> Option<u64> {
+        // Ordering: Relaxed — a figure.
+        Some(self.stalled.load(Ordering::Relaxed)).filter(|&since| since != 0)
+    }
+
+    /// The calling thread sits here.
+    pub(crate) fn sign_in(&self) {
+        // Ordering: Relaxed — a figure.
+        self.thread.store(ThreadNumber::own().map_or(0, ThreadNumber::get), Ordering::Relaxed);
+    }
+
+    /// The thread that sits here, or was the last to.
+    pub(crate) fn thread(&self) -> Option<ThreadNumber> {
+        // Ordering: Relaxed — a figure.
+        ThreadNumber::from_raw(self.thread.load(Ordering::Relaxed))
     }
 
     /// Nobody's only task is taken: it is likely to be polled by its own worker before another could. From here on some are.

@@ -196,7 +196,7 @@ impl Handle {
 
     /// How many workers there are now; see [`Runtime::worker_threads`](super::Runtime::worker_threads).
     pub fn worker_threads(&self) -> usize {
-        self.pool.workers()
+        self.pool.regulars()
     }
 
     /// Sets the number of workers, live; see [`Runtime::resize`](super::Runtime::resize).

@@ -23,7 +23,7 @@ impl RuntimeMetrics {
 
     /// Workers now; see [`Runtime::worker_threads`](super::Runtime::worker_threads).
     pub fn num_workers(&self) -> usize {
-        self.pool.workers()
+        self.pool.regulars()
     }
 
     /// Tasks that have been spawned and have not ended.
