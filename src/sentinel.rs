@@ -68,7 +68,7 @@ impl Sentinel {
     }
 
     fn look_at_all(&mut self, pool: &Pool, now: u64) -> Round {
-        let mut round = Round { overdue: true, ..Round::default() };
+        let mut round = Round::default();
         let mut stranded = false;
         // Nobody turns the reactor: if somebody is stalled it was the last to do so, and a sleeper could.
         let deserted = !pool.reactor.is_turned();
@@ -90,13 +90,11 @@ impl Sentinel {
                     if looks > 1 && pool.phase.load() < Phase::Overdue {
                         self.rescue.take_tasks(pool, seat);
                     }
-                    round.stalled += 1;
-                    round.blocked += usize::from(watched.cause(seat, now).leaves_a_processor() && looks > 1);
+                    round.count_stalled(looks, watched.cause(seat, now));
                     let report = watched.take_report(seat, now, pool.settings.stall_threshold);
                     if let (Some((lasted, cause)), Some(number)) = (report, watched.number()) {
                         self.reporter.note(pool, seat, number, lasted, cause);
                     }
-                    round.overdue &= watched.is_reported();
                     stranded |= deserted || seat.has_spare_work() || pool.global.len() > 0;
                 }
             }

@@ -2,9 +2,13 @@
 
 use std::fmt;
 
-use crate::pool::{NoSpare, Pool, Seat};
+use crate::pool::{NoSpare, Pool, Seat, StallCause};
 use crate::queue::{Chain, Owner, Ring};
 use crate::sync::Arc;
+
+/// From this look on at the same poll a spare is worth its thread. Shorter ones happen wherever there are more threads than processors, and
+/// one of them is kept waiting by a lock.
+const LONG: u32 = 10;
 
 /// A spare that is not needed any more stays for so many looks, in case it is.
 const LINGER: u32 = 50;
@@ -34,25 +38,32 @@ pub(super) struct Round {
     /// On the way to a seat, or away from it.
     pub(super) moving: usize,
     pub(super) stalled: usize,
-    /// Those of the stalled whose processor another thread could have.
+    /// Those of the stalled that have been so for long...
+    pub(super) long: usize,
+    /// ...and whose processor another thread could have.
     pub(super) blocked: usize,
-    /// All stalls have been going on for long enough to be reported.
-    pub(super) overdue: bool,
 }
 
 impl Round {
+    /// A worker that has been seen again in the same poll, so often and for this cause.
+    pub(super) fn count_stalled(&mut self, looks: u32, cause: StallCause) {
+        self.stalled += 1;
+        if looks >= LONG {
+            self.long += 1;
+            self.blocked += usize::from(cause.leaves_a_processor());
+        }
+    }
+
     /// Whether a further thread is wanted: nobody is left to poll anything; or fewer can than there should be, and something waits.
     ///
     /// A worker that computes has its processor. Another thread takes part of that away from it, which is worth it only if nothing else
     /// gets on, and for a while already.
     fn wants_spare(&self, spares: usize, waits: impl FnOnce() -> bool) -> bool {
-        if self.stalled == 0 || self.asleep + self.moving > 0 {
+        if self.long == 0 || self.asleep + self.moving > 0 {
             return false;
         }
-        if self.awake == 0 {
-            return self.blocked > 0 || self.overdue;
-        }
-        self.blocked > spares && waits()
+        let nobody_is_left = self.awake == 0 && self.long == self.stalled;
+        nobody_is_left || (self.blocked > spares && waits())
     }
 }
 

@@ -106,11 +106,6 @@ impl Watched {
         Some((lasted, poll.cause))
     }
 
-    /// Whether the stall has been reported.
-    pub(super) fn is_reported(&self) -> bool {
-        self.poll.as_ref().is_some_and(|poll| poll.reported)
-    }
-
     /// The poll that is being watched.
     pub(super) fn number(&self) -> Option<u64> {
         self.poll.as_ref().map(|poll| poll.number)
