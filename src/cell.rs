@@ -13,7 +13,7 @@ mod waker;
 
 pub(crate) use end::End;
 pub use error::JoinError;
-pub(crate) use header::Header;
+pub(crate) use header::{Header, TaskView};
 pub use id::Id;
 pub use join::{AbortHandle, JoinHandle};
 pub(crate) use runnable::{Ran, Runnable};
@@ -45,7 +45,6 @@ pub(crate) unsafe trait Schedule: 'static {
 
     /// The live list of this home.
     fn live(&self) -> &LiveSet;
-
 
     /// Counts a task that ends here. Called by its poller, before anybody can see the end.
     fn settle(&self, task: &Header, end: End);

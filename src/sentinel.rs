@@ -85,7 +85,6 @@ impl Sentinel {
                 Sight::Asleep => round.asleep += usize::from(stays),
                 Sight::Awake => round.awake += usize::from(stays),
                 Sight::Stalled { looks } => {
-                    seat.set_stalled(watched.since());
                     self.rescue.take_timers(pool, seat);
                     if looks > 1 && pool.phase.load() < Phase::Overdue {
                         self.rescue.take_tasks(pool, seat);

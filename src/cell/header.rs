@@ -69,6 +69,15 @@ pub(super) struct Vtable {
     pub(super) free: unsafe fn(NonNull<Header>),
 }
 
+/// What a dump shows of a task.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TaskView {
+    pub(crate) id: Id,
+    pub(crate) location: &'static Location<'static>,
+    /// What it does: see [`Snapshot::phase`](super::state::Snapshot).
+    pub(crate) phase: &'static str,
+}
+
 impl Header {
     #[inline]
     pub(super) fn new(vtable: &'static Vtable, location: &'static Location<'static>) -> Self {
@@ -94,6 +103,11 @@ impl Header {
     /// Where the task was spawned.
     pub(crate) fn location(&self) -> &'static Location<'static> {
         self.location
+    }
+
+    /// What a dump shows of it.
+    pub(crate) fn view(&self) -> TaskView {
+        TaskView { id: self.id, location: self.location, phase: self.state.load().phase() }
     }
 
     /// Hands a `Runnable` that a wake has made to the home.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::Location;
 use std::ptr::NonNull;
 
-use super::{Header, Id, Runnable};
+use super::{Header, Id, Runnable, TaskView};
 use crate::list::List;
 use crate::sync::Mutex;
 
@@ -64,6 +64,12 @@ impl LiveSet {
             let header = unsafe { task.as_ref() };
             (header.id, header.location)
         })
+    }
+
+    /// The filed tasks, for a dump.
+    pub(crate) fn view(&self) -> Vec<TaskView> {
+        // SAFETY: a linked task is alive.
+        self.walk(|task| unsafe { task.as_ref() }.view())
     }
 
     /// Whether every filed task has ended.

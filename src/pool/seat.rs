@@ -1,6 +1,8 @@
 //! A numbered place in the pool, in which a worker sits.
 
-use crate::cell::LiveSet;
+use std::panic::Location;
+
+use crate::cell::{Id, LiveSet};
 use crate::cpu::ThreadNumber;
 use crate::local::Local;
 use crate::park::Parker;
@@ -31,6 +33,8 @@ pub(crate) struct Seat {
     /// The sentinel has seen the same poll twice: what waits here may be taken, down to the last task. When it saw it first, on the pool's
     /// clock; zero if it has not.
     stalled: AtomicU64,
+    /// The number of that poll.
+    stalled_poll: AtomicU64,
     /// The kernel's number of the worker's thread.
     thread: AtomicU32,
     /// Nobody sits here.
@@ -57,6 +61,7 @@ impl Seat {
             polling: CachePadded::new(Polling::new()),
             heard: AtomicBool::new(false),
             stalled: AtomicU64::new(0),
+            stalled_poll: AtomicU64::new(0),
             thread: AtomicU32::new(0),
             lease: Mutex::new(Some(Box::new(local))),
             pool: AtomicPtr::new(std::ptr::null_mut()),
@@ -101,16 +106,28 @@ impl Seat {
         self.stalled.load(Ordering::Relaxed) != 0
     }
 
-    /// Said by the sentinel: since when, if it is.
-    pub(crate) fn set_stalled(&self, since: Option<u64>) {
+    /// Said by the sentinel: in poll `number`, which it has seen since then.
+    pub(crate) fn set_stalled(&self, number: u64, since: u64) {
+        // Ordering: Relaxed — a figure.
+        self.stalled_poll.store(number, Ordering::Relaxed);
         // Ordering: Relaxed — see `is_stalled`.
-        self.stalled.store(since.map_or(0, |since| since.max(1)), Ordering::Relaxed);
+        self.stalled.store(since.max(1), Ordering::Relaxed);
     }
 
-    /// Since when the sentinel thinks so.
-    pub(crate) fn stalled_since(&self) -> Option<u64> {
-        // Ordering: Relaxed — a figure.
-        Some(self.stalled.load(Ordering::Relaxed)).filter(|&since| since != 0)
+    /// Said by the sentinel: the worker gets on.
+    pub(crate) fn set_recovered(&self) {
+        // Ordering: Relaxed — see `is_stalled`.
+        self.stalled.store(0, Ordering::Relaxed);
+    }
+
+    /// What is being polled here, and since when it has been, if the sentinel has seen that. It may be over when this returns, but none is
+    /// mistaken for another.
+    pub(crate) fn view(&self) -> (Option<(Id, &'static Location<'static>)>, Option<u64>) {
+        // Ordering: Relaxed — figures. A worker that gets on in between shows another number afterwards, or shows no poll.
+        let stalled = (self.stalled_poll.load(Ordering::Relaxed), self.stalled.load(Ordering::Relaxed));
+        let polled = self.polling.get();
+        let since = Some(stalled.1).filter(|&since| since != 0 && self.stats.polls.get() == stalled.0);
+        (polled, since)
     }
 
     /// The calling thread sits here.

@@ -166,6 +166,11 @@ impl Staff {
         self.words[seat].is_seated()
     }
 
+    /// The word of `seat`, for a dump.
+    pub(crate) fn word(&self, seat: usize) -> &SeatWord {
+        &self.words[seat]
+    }
+
     /// Said by the thread of `seat` when it sits down...
     pub(crate) fn sit(&self, seat: usize) {
         self.words[seat].sit();

@@ -2,7 +2,7 @@
 
 use std::ptr::NonNull;
 
-use crate::cell::{Header, Runnable};
+use crate::cell::{Header, Runnable, TaskView};
 
 /// A FIFO of runnables, linked through their headers. Dropping it cancels what is left in it.
 #[derive(Debug, Default)]
@@ -57,6 +57,20 @@ impl Chain {
         runnable.set_queue_next(None);
         self.len -= 1;
         Some(runnable)
+    }
+
+    /// Who is in it, for a dump.
+    pub(super) fn view(&self) -> Vec<TaskView> {
+        let mut seen = Vec::with_capacity(self.len);
+        let mut next = self.ends.map(|(first, _)| first);
+        while let Some(task) = next {
+            // SAFETY: by the invariant, the chain owns this runnable; it is given back at once.
+            let runnable = unsafe { Runnable::from_raw(task) };
+            seen.push(runnable.header().view());
+            next = runnable.queue_next();
+            let _ = runnable.into_raw();
+        }
+        seen
     }
 
     /// Takes the first `count`, or all if there are fewer.

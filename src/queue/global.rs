@@ -1,7 +1,7 @@
 //! The queue that all workers share.
 
 use super::{Chain, Lane, Rota};
-use crate::cell::Runnable;
+use crate::cell::{Runnable, TaskView};
 use crate::stripe::Stripe;
 
 /// A closable queue in lanes, each of them first-in-first-out. See [the queues' page](super).
@@ -75,6 +75,11 @@ impl GlobalQueue {
     /// Takes `count`, or all if there are fewer; from the lanes whose turn it is by `rota`.
     pub(crate) fn take(&self, rota: &Rota, count: usize) -> Chain {
         if self.others.is_empty() { self.first.take(count) } else { rota.take(self, count) }
+    }
+
+    /// Who waits, in all lanes, for a dump.
+    pub(crate) fn view(&self) -> Vec<TaskView> {
+        std::iter::once(&self.first).chain(&self.others).flat_map(Lane::view).collect()
     }
 
     /// Refuses new tasks from now on, in every lane.

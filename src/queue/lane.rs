@@ -1,7 +1,7 @@
 //! One of the parts of the global queue.
 
 use super::Chain;
-use crate::cell::Runnable;
+use crate::cell::{Runnable, TaskView};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{CachePadded, Mutex};
 
@@ -73,6 +73,11 @@ impl Lane {
         let front = line.chain.split(count);
         self.publish(&line);
         front
+    }
+
+    /// Who waits, for a dump.
+    pub(super) fn view(&self) -> Vec<TaskView> {
+        self.line.lock().chain.view()
     }
 
     /// Refuses new tasks from now on.

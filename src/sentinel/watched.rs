@@ -35,7 +35,9 @@ pub(super) enum Sight {
     /// The worker gets on.
     Awake,
     /// It is where it was at the last look, and for so many looks now.
-    Stalled { looks: u32 },
+    Stalled {
+        looks: u32,
+    },
 }
 
 /// A stall that has ended.
@@ -62,6 +64,7 @@ impl Watched {
         match &mut self.poll {
             Some(poll) if poll.number == number => {
                 poll.looks += 1;
+                seat.set_stalled(number, poll.since);
                 (Sight::Stalled { looks: poll.looks }, None)
             }
             _ => {
@@ -74,7 +77,7 @@ impl Watched {
 
     fn end(&mut self, seat: &Seat, now: u64) -> Option<Ended> {
         let poll = self.poll.take().filter(|poll| poll.looks > 0)?;
-        seat.set_stalled(None);
+        seat.set_recovered();
         Some(Ended { lasted: poll.lasted(now), reported: poll.reported })
     }
 
@@ -87,11 +90,6 @@ impl Watched {
             Some(_) => poll.find_cause(seat, now),
         }
         poll.cause
-    }
-
-    /// Since when the poll has been seen.
-    pub(super) fn since(&self) -> Option<u64> {
-        self.poll.as_ref().map(|poll| poll.since)
     }
 
     /// How long the stall has lasted, and why; if that is `threshold`, and for the first time.

@@ -54,11 +54,11 @@ fn the_last_look_sees_every_kind_of_work() {
         ("another's ring", |pool, _| fill(pool, 1, 2)),
         ("a stalled seat's only task", |pool, _| {
             fill(pool, 1, 1);
-            pool.seats[1].set_stalled(Some(1));
+            pool.seats[1].set_stalled(0, 1);
         }),
         ("a stalled seat's slot", |pool, _| {
             assert!(pool.seats[1].lifo.push(task()).is_none());
-            pool.seats[1].set_stalled(Some(1));
+            pool.seats[1].set_stalled(0, 1);
         }),
         ("the end", |pool, _| assert!(pool.phase.advance(Phase::Cancelling))),
     ];
@@ -79,7 +79,7 @@ fn the_last_look_sees_every_kind_of_work() {
             }
             assert_eq!(pool.idle.counts().sleepers(), 0, "{what}");
         });
-        pool.seats[1].set_stalled(Some(1));
+        pool.seats[1].set_stalled(0, 1);
         seated(&pool, 1, |_, _| {});
     }
 }
