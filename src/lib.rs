@@ -82,6 +82,7 @@ pub mod task;
 mod threads;
 pub mod time;
 mod timer;
+mod vigil;
 mod wakes;
 mod wheel;
 mod worker;

@@ -23,15 +23,17 @@ use crate::clock::Clock;
 use crate::idle::Idle;
 use crate::ledger::Ledger;
 use crate::memory::Depot;
-use crate::park::{Parker, Unpark};
+use crate::park::Unpark;
 use crate::phase::{Phase, PhaseWord};
 use crate::queue::GlobalQueue;
 use crate::reactor::Reactor;
 use crate::sync::atomic::{AtomicU32, Ordering};
-use crate::sync::{Alarm, Arc, CachePadded};
+use crate::sync::{Arc, CachePadded};
 use crate::timer::{Keeper, TimerWheel};
+use crate::vigil::Vigil;
 
 pub(crate) use attendance::Attendance;
+pub(crate) use custody::seize;
 #[cfg(test)]
 pub(crate) use custody::{Heirs, bequeath};
 pub(crate) use drivers::Drivers;
@@ -73,8 +75,8 @@ pub(crate) struct Pool {
     pub(crate) phase: CachePadded<PhaseWord>,
     /// Advanced by the sentinel while anything runs; a changed tick makes a worker look around.
     pub(crate) tick: CachePadded<AtomicU32>,
-    /// What the sentinel sleeps with, if there is one.
-    pub(crate) alarm: Option<Alarm>,
+    /// When the sentinel sleeps, if there is one.
+    pub(crate) vigil: Option<Vigil>,
     pub(crate) blocking: Arc<BlockingPool>,
     /// Memory for tasks, kept by the workers together.
     pub(crate) depot: Arc<Depot>,
@@ -145,7 +147,7 @@ impl Pool {
             clock,
             phase: CachePadded::new(PhaseWord::new()),
             tick: CachePadded::new(AtomicU32::new(0)),
-            alarm: if settings.sentinel { Some(Alarm::new()?) } else { None },
+            vigil: if settings.sentinel { Some(Vigil::new(settings.tick)?) } else { None },
             blocking,
             depot: Depot::new(settings.workers),
             attendance: Attendance::new(),
@@ -226,8 +228,8 @@ impl Pool {
             self.unpark(seat.index);
         }
         // Whether or not it watches: what it saw of the phase may be older.
-        if let Some(alarm) = &self.alarm {
-            alarm.ring(self.settings.tick);
+        if let Some(vigil) = &self.vigil {
+            vigil.end();
         }
     }
 
@@ -242,10 +244,8 @@ impl Pool {
     /// As [`Pool::watch`], for a worker that was never announced.
     #[cold]
     pub(crate) fn begin_watch(&self) {
-        if self.idle.take_watch() {
-            if let Some(alarm) = &self.alarm {
-                alarm.set(self.settings.tick);
-            }
+        if let Some(vigil) = &self.vigil {
+            vigil.call(&self.idle);
         }
     }
 

@@ -40,13 +40,16 @@ impl Sentinel {
     /// Looks until the pool closes.
     pub(crate) fn run(mut self) {
         let pool = Arc::clone(&self.pool);
-        let alarm = pool.alarm.as_ref().expect("a pool with a sentinel has an alarm");
-        alarm.set(pool.settings.tick);
+        let vigil = pool.vigil.as_ref().expect("a pool with a sentinel has one");
+        vigil.begin();
         while pool.is_open() {
-            alarm.wait();
+            vigil.wait();
             self.look();
             if self.quiet >= QUIET_LOOKS && pool.staff.spares() == 0 {
-                self.rest();
+                // The end is looked for last: the alarm that says so may be the one that has just been switched off.
+                vigil.rest(&pool.idle, || pool.seats.iter().all(|seat| sleeps(&pool, seat)) && pool.is_open());
+                // One look is enough if it finds everybody asleep again.
+                self.quiet = QUIET_LOOKS - 1;
             }
         }
     }
@@ -102,21 +105,6 @@ impl Sentinel {
             pool.stalls.rescues.add(1);
         }
         round
-    }
-
-    /// Sleeps until a worker gets up.
-    fn rest(&mut self) {
-        let pool = &self.pool;
-        let Some(alarm) = &pool.alarm else { return };
-        // Before anybody is told to set it.
-        alarm.off();
-        pool.idle.leave_unwatched();
-        let all_asleep = pool.seats.iter().all(|seat| sleeps(pool, seat));
-        if !(all_asleep && pool.is_open()) {
-            pool.begin_watch();
-        }
-        // The next look is one after a sleep, if it finds everybody asleep again.
-        self.quiet = QUIET_LOOKS - 1;
     }
 }
 

@@ -16,7 +16,7 @@ use reader::{Token, is_name, tokens, without_tests};
 const FLOORS: [(&str, &[&str]); 7] = [
     ("F0 ground", &["sync", "list", "rng", "clock", "stats", "wakes", "memory", "spin", "stripe", "cpu"]),
     ("F1 parts", &["cell", "queue", "wheel", "phase"]),
-    ("F2 protocols", &["idle", "park", "local", "reactor", "timer", "blocking", "ledger"]),
+    ("F2 protocols", &["idle", "park", "local", "reactor", "timer", "blocking", "ledger", "vigil"]),
     ("F3 pool", &["pool"]),
     ("F4 traffic", &["context", "schedule", "worker", "sentinel"]),
     ("F5 cold", &["threads", "shutdown", "resize", "drain", "quota"]),

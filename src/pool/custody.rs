@@ -2,7 +2,7 @@
 
 use super::{Pool, Seat};
 use crate::local::Local;
-use crate::queue::{Chain, LifoSlot, Owner};
+use crate::queue::{Chain, LifoSlot, Owner, Thief};
 
 /// Those to whom a leaver leaves what it has; the models have others.
 pub(crate) trait Heirs {
@@ -28,6 +28,22 @@ pub(crate) fn bequeath(lifo: &LifoSlot, ring: &Owner, heirs: &impl Heirs) {
     heirs.take_wheel();
     // Also if nothing is left behind.
     heirs.notify();
+}
+
+/// Takes everything that waits in a seat whose worker is stuck, and may come back at any moment. `hand`, which is empty, is where a thief puts what
+/// it takes.
+pub(crate) fn seize(lifo: &LifoSlot, ring: &Thief, hand: &Owner) -> Chain {
+    let mut tasks = Chain::new();
+    if let Some(runnable) = lifo.glimpse().and_then(|seen| lifo.claim(seen)) {
+        tasks.push(runnable);
+    }
+    while let Some(runnable) = ring.steal(hand, 1) {
+        tasks.push(runnable);
+        while let Some(runnable) = hand.pop() {
+            tasks.push(runnable);
+        }
+    }
+    tasks
 }
 
 /// Everybody else in the pool.

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::pool::{NoSpare, Pool, Seat, StallCause};
-use crate::queue::{Chain, Owner, Ring};
+use crate::pool::{NoSpare, Pool, Seat, StallCause, seize};
+use crate::queue::{Owner, Ring};
 use crate::sync::Arc;
 
 /// From this look on at the same poll a spare is worth its thread. Shorter ones happen wherever there are more threads than processors, and
@@ -82,16 +82,7 @@ impl Rescue {
 
     /// What waits behind a stalled poll becomes everybody's: whoever could have stolen it has not, or is too busy to search.
     pub(super) fn take_tasks(&self, pool: &Pool, seat: &Seat) {
-        let mut tasks = Chain::new();
-        if let Some(runnable) = seat.lifo.glimpse().and_then(|seen| seat.lifo.claim(seen)) {
-            tasks.push(runnable);
-        }
-        while let Some(runnable) = seat.thief.steal(&self.hand, 1) {
-            tasks.push(runnable);
-            while let Some(runnable) = self.hand.pop() {
-                tasks.push(runnable);
-            }
-        }
+        let tasks = seize(&seat.lifo, &seat.thief, &self.hand);
         if !tasks.is_empty() {
             pool.global.push_chain(tasks);
             pool.notify();
