@@ -129,7 +129,7 @@ fn what_a_stuck_worker_has_is_seized_or_polled_once() {
     model(|| {
         let (owner, thief) = Ring::ends();
         let slot = Arc::new(LifoSlot::new());
-        let mut tasks = parcels(4);
+        let mut tasks = parcels(5);
         let ledger = Ledger::of(&tasks);
         let late = tasks.pop().expect("a task");
         assert!(slot.push(tasks.pop().expect("a task")).is_none());
@@ -394,6 +394,25 @@ fn a_spare_that_comes_while_the_set_grows_is_counted_once() {
         assert_eq!(staff.taken(), 2 + staff.spares());
         assert!(came || staff.spares() == 0);
         drop(work);
+    });
+}
+
+/// shrink × leave × call: a spare does not sit down beside a leaver.
+#[test]
+fn a_spare_does_not_take_the_seat_of_one_who_leaves() {
+    model(|| {
+        let (staff, at_work) = (Arc::new(Staff::new(2, 2, 1)), Arc::new(Mutex::new(BTreeMap::from([(0, 1), (1, 1)]))));
+        (0..2).for_each(|seat| staff.sit(seat));
+        let threads = Threads::of(&staff, &at_work);
+        let ticket = Arc::new(Ticket::new());
+        staff.order(1, Arc::clone(&ticket)).write();
+        staff.carry_out(&threads);
+        let seat = staff.call_spare(&threads).expect("a spare");
+        assert_eq!(ticket.wait().expect("it leaves").to, 1);
+        threads.join();
+        assert!(staff.is_seated(seat) && (seat == 1) == staff.is_seated(1));
+        assert!(at_work.lock().values().all(|workers| *workers <= 1));
+        assert_eq!((staff.taken(), staff.spares()), (2, 1));
     });
 }
 

@@ -67,6 +67,7 @@ impl Staff {
         drop(book);
         let started = crew.start(seat, version);
         let mut book = self.book.lock();
+        debug_assert!(book.at_it, "the line has been broken");
         book.at_it = false;
         let Err(error) = started else { return Ok(seat) };
         self.words[seat].release();

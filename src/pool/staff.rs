@@ -255,6 +255,7 @@ impl Staff {
     /// Enters what came of it. Answers whom to rouse.
     fn conclude(&self, order: Order, plan: &Plan, refused: Option<(usize, io::Error)>) -> (Vec<usize>, Outcomes) {
         let mut book = self.book.lock();
+        debug_assert!(book.at_it, "the line has been broken");
         book.at_it = false;
         let mut asked = Vec::new();
         if let Some((nth, _)) = refused {
