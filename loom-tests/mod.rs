@@ -20,6 +20,7 @@ mod ring;
 mod shards;
 #[cfg(unix)]
 mod signals;
+mod stalls;
 pub(crate) mod support;
 mod task;
 mod timers;

@@ -14,7 +14,7 @@ mod waker;
 
 pub(crate) use end::End;
 pub use error::JoinError;
-pub(crate) use header::Header;
+pub(crate) use header::{Header, TaskView};
 pub use id::Id;
 pub use join::{AbortHandle, JoinHandle};
 pub(crate) use origin::{Identity, Origin};
@@ -46,9 +46,6 @@ pub(crate) unsafe trait Schedule: 'static {
 
     /// The live list of this home.
     fn live(&self) -> &LiveSet;
-
-    /// A task is going to be polled here that is in no live list: nobody else could say what it is.
-    fn begin(&self, _: &Header) {}
 
     /// Counts a task that ends here. Called by its poller, before anybody can see the end. `unfinished` says that it was not polled any more, but
     /// dropped.

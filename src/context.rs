@@ -26,8 +26,6 @@ std::thread_local! {
     static SEATED: Cell<*const Seated<'static>> = const { Cell::new(ptr::null()) };
     /// This thread must not block: it polls futures.
     static POLLING: Cell<bool> = const { Cell::new(false) };
-    /// What others wait for while this thread runs user code.
-    static DUTY: Cell<Option<Duty>> = const { Cell::new(None) };
     /// This thread drives a current-thread runtime: where it runs no task it polls the root, or calls wakers.
     static DRIVES: Cell<bool> = const { Cell::new(false) };
     /// The blocking job that runs here, and its pool, which is only to be compared.
@@ -41,19 +39,6 @@ std::thread_local! {
 std::thread_local! {
     /// The pool of the innermost stay, only to be compared; where it can be read in one instruction.
     static INNERMOST: Cell<*const Pool> = const { Cell::new(ptr::null()) };
-}
-
-/// What a thread does for a runtime, and calls user code in the midst of: who waited there for the runtime might wait for himself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Duty {
-    /// It carries out resizes, naming threads and calling wakers. No other resize begins before it is done.
-    Resizing,
-    /// It has been given a seat, and has not sat down yet: it cannot leave.
-    Starting,
-    /// It has left its seat.
-    Stopping,
-    /// It is the sentinel.
-    Watching,
 }
 
 struct Entered {
@@ -104,16 +89,6 @@ pub(crate) fn polling() -> impl Drop {
 /// Whether this thread is polling a future.
 pub(crate) fn is_polling() -> bool {
     POLLING.get()
-}
-
-/// Says what others wait for while the answer lives.
-pub(crate) fn on_duty(duty: Duty) -> impl Drop {
-    replace(&DUTY, Some(duty))
-}
-
-/// What this thread is in the midst of, if others wait for it.
-pub(crate) fn duty() -> Option<Duty> {
-    DUTY.get()
 }
 
 /// Names the task, or job, that is about to be polled, and answers the one that was. The caller names that again when the poll is over.

@@ -5,8 +5,10 @@ use std::fmt;
 use crate::sync::CachePadded;
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// One searcher in the idle word: the low half.
-const SEARCHER: usize = 1;
+/// In the idle word: the sentinel sleeps, and whoever gets up or wakes somebody has to see that it watches again.
+const UNWATCHED: usize = 1;
+/// One searcher: the low half, above that bit.
+const SEARCHER: usize = 1 << 1;
 /// One sleeper: the high half.
 const SLEEPER: usize = 1 << 16;
 
@@ -133,6 +135,20 @@ impl Idle {
         None
     }
 
+    /// Says that nobody watches. Who gets up afterwards, or clears a bit, sees it; who was up before is seen by the caller, who looks
+    /// at all seats now.
+    pub(crate) fn leave_unwatched(&self) {
+        // Ordering: Release — goes on with the sequence of the submitters; Acquire — pairs with the Release of whoever got up before.
+        self.counts.fetch_or(UNWATCHED, Ordering::AcqRel);
+    }
+
+    /// Takes that back. True for one of those who try: he has to see that somebody watches.
+    #[must_use]
+    pub(crate) fn take_watch(&self) -> bool {
+        // Ordering: Release, Acquire — as in `leave_unwatched`: a thread that was never announced is seen by the sentinel, or sees it.
+        self.counts.fetch_and(!UNWATCHED, Ordering::AcqRel) & UNWATCHED != 0
+    }
+
     fn word(&self, seat: usize) -> &AtomicU64 {
         &self.mask[seat / BITS]
     }
@@ -145,11 +161,17 @@ fn bit(seat: usize) -> u64 {
 impl Counts {
     pub(crate) fn searchers(self) -> isize {
         // The low half, with its sign.
-        isize::from(self.0 as i16)
+        isize::from(self.0 as i16 >> 1)
     }
 
     pub(crate) fn sleepers(self) -> isize {
-        (self.0 as isize).wrapping_sub(self.searchers()) / SLEEPER as isize
+        (self.0 as isize).wrapping_sub(isize::from(self.0 as i16)) / SLEEPER as isize
+    }
+
+    /// Nobody watches. Not outdated for whoever has just changed the word in order to get up, or to wake somebody.
+    #[inline]
+    pub(crate) fn is_unwatched(self) -> bool {
+        self.0 & UNWATCHED != 0
     }
 
     /// Somebody sleeps, and nobody searches.
@@ -163,7 +185,7 @@ impl Drop for Idle {
     /// With everybody gone nobody sleeps or searches: else a wake-up was granted, or a search ended, once too often or never.
     fn drop(&mut self) {
         if cfg!(debug_assertions) && !std::thread::panicking() {
-            assert!(self.counts().0 == 0, "the idle counts have drifted: {:?}", self.counts());
+            assert!(self.counts().0 & !UNWATCHED == 0, "the idle counts have drifted: {:?}", self.counts());
         }
     }
 }

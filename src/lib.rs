@@ -48,7 +48,9 @@ mod budget;
 mod cell;
 mod clock;
 mod context;
+mod cpu;
 mod drain;
+mod duty;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 mod idle;
@@ -83,6 +85,7 @@ pub mod task;
 mod threads;
 pub mod time;
 mod timer;
+mod vigil;
 mod wakes;
 mod wheel;
 mod worker;

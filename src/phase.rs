@@ -20,6 +20,20 @@ pub(crate) enum Phase {
     Closed = 5,
 }
 
+impl Phase {
+    /// For people.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Phase::Running => "running",
+            Phase::Draining => "draining",
+            Phase::Drained => "drained",
+            Phase::Overdue => "overdue",
+            Phase::Cancelling => "cancelling",
+            Phase::Closed => "closed",
+        }
+    }
+}
+
 /// A runtime's phase.
 #[derive(Debug)]
 pub(crate) struct PhaseWord(AtomicU8);

@@ -10,7 +10,9 @@ mod seat;
 mod seat_word;
 mod seats;
 mod settings;
+mod spares;
 mod staff;
+mod stall;
 mod ticket;
 mod wards;
 
@@ -22,16 +24,18 @@ use crate::clock::Clock;
 use crate::idle::Idle;
 use crate::ledger::Ledger;
 use crate::memory::Depot;
-use crate::park::{Parker, Unpark};
+use crate::park::Unpark;
 use crate::phase::{Phase, PhaseWord};
 use crate::queue::GlobalQueue;
 use crate::reactor::Reactor;
-use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::{Arc, CachePadded};
 use crate::timer::{Keeper, TimerWheel};
+use crate::vigil::Vigil;
 
 pub(crate) use attendance::Attendance;
 use census::Polling;
+pub(crate) use custody::seize;
 #[cfg(test)]
 pub(crate) use custody::{Heirs, bequeath};
 pub(crate) use drivers::Drivers;
@@ -42,7 +46,10 @@ pub(crate) use seat::Seat;
 pub(crate) use seat_word::{SeatWord, Want};
 pub(crate) use seats::Seats;
 pub(crate) use settings::{Follow, Hook, Settings};
+pub(crate) use spares::NoSpare;
 pub(crate) use staff::{Crew, Leave, Staff};
+pub(crate) use stall::StallCounts;
+pub use stall::{StallCause, StallReport};
 pub(crate) use ticket::Ticket;
 pub use ticket::{ResizeError, Resized, ThreadSeat};
 pub(crate) use wards::Wards;
@@ -71,9 +78,8 @@ pub(crate) struct Pool {
     pub(crate) phase: CachePadded<PhaseWord>,
     /// Advanced by the sentinel while anything runs; a changed tick makes a worker look around.
     pub(crate) tick: CachePadded<AtomicU32>,
-    /// The sentinel sleeps: whoever has more work than it can poll now wakes it.
-    pub(crate) sentinel_rests: CachePadded<AtomicBool>,
-    pub(crate) sentinel: Parker,
+    /// When the sentinel sleeps, if there is one.
+    pub(crate) vigil: Option<Vigil>,
     pub(crate) blocking: Arc<BlockingPool>,
     /// Memory for tasks, kept by the workers together.
     pub(crate) depot: Arc<Depot>,
@@ -85,6 +91,8 @@ pub(crate) struct Pool {
     pub(crate) ledger: Ledger,
     /// The task that the sweeper drops, if it does.
     pub(crate) sweeping: Polling,
+    /// What the sentinel has counted.
+    pub(crate) stalls: StallCounts,
     pub(crate) settings: Settings,
 }
 
@@ -138,9 +146,9 @@ impl Pool {
         let clock = if settings.current_thread { Clock::pausable(settings.start_paused) } else { Clock::new() };
         let pool = Arc::new(Pool {
             id: Id::next(),
-            seats: Seats::new(settings.max_workers),
-            staff: Staff::new(settings.workers, settings.max_workers),
-            idle: Idle::new(settings.max_workers),
+            seats: Seats::new(settings.max_workers + settings.max_spares),
+            staff: Staff::new(settings.workers, settings.max_workers, settings.max_spares),
+            idle: Idle::new(settings.max_workers + settings.max_spares),
             global: GlobalQueue::new(settings.lanes()),
             street: Arc::new(TimerWheel::new(clock.clone(), Arc::new(StreetKeeper(Arc::clone(&reactor))))),
             wards: Wards::new(),
@@ -148,14 +156,14 @@ impl Pool {
             clock,
             phase: CachePadded::new(PhaseWord::new()),
             tick: CachePadded::new(AtomicU32::new(0)),
-            sentinel_rests: CachePadded::new(AtomicBool::new(false)),
-            sentinel: Parker::new(),
+            vigil: if settings.sentinel { Some(Vigil::new(settings.tick)?) } else { None },
             blocking,
             depot: Depot::new(settings.workers),
             attendance: Attendance::new(),
             drivers: Drivers::default(),
             ledger: Ledger::new(),
             sweeping: Polling::new(),
+            stalls: StallCounts::new(),
             settings,
         });
         pool.furnish(pool.settings.workers);
@@ -196,6 +204,11 @@ impl Pool {
         self.staff.taken()
     }
 
+    /// How many of them are no spares. Never zero.
+    pub(crate) fn regulars(&self) -> usize {
+        self.workers().saturating_sub(self.staff.spares()).max(1)
+    }
+
     /// How many of them are awake, about, the caller among them.
     pub(crate) fn awake(&self) -> usize {
         let asleep = usize::try_from(self.idle.counts().sleepers()).unwrap_or(0);
@@ -218,6 +231,7 @@ impl Pool {
     pub(crate) fn notify(&self) -> bool {
         let Some(seat) = self.idle.handshake() else { return false };
         self.unpark(seat);
+        self.watch();
         true
     }
 
@@ -237,8 +251,10 @@ impl Pool {
         for seat in self.seats.iter() {
             self.unpark(seat.index);
         }
-        // Whatever its flag says: what it saw of the phase may be older.
-        let _ = self.sentinel.unpark();
+        // Whether or not it watches: what it saw of the phase may be older.
+        if let Some(vigil) = &self.vigil {
+            vigil.end();
+        }
     }
 
     /// Every worker that is busy looks around at its next boundary.
@@ -247,20 +263,19 @@ impl Pool {
         self.tick.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Something waits behind a poll that may be long: the sentinel has to watch.
+    /// The caller has changed the idle word because a worker gets up, itself or another one: the sentinel has to watch it.
     #[inline]
     pub(crate) fn watch(&self) {
-        // Ordering: Relaxed — a hint; the wake-up itself is a read-modify-write.
-        if self.sentinel_rests.load(Ordering::Relaxed) {
-            self.sentinel_wake();
+        if self.idle.counts().is_unwatched() {
+            self.begin_watch();
         }
     }
 
+    /// As [`Pool::watch`], for a worker that was never announced.
     #[cold]
-    fn sentinel_wake(&self) {
-        // Ordering: AcqRel — only one of those who see the flag unparks.
-        if self.sentinel_rests.swap(false, Ordering::AcqRel) {
-            let _ = self.sentinel.unpark();
+    pub(crate) fn begin_watch(&self) {
+        if let Some(vigil) = &self.vigil {
+            vigil.call(&self.idle);
         }
     }
 

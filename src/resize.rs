@@ -5,7 +5,8 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use crate::context::{self, Duty};
+use crate::context;
+use crate::duty::{self, Duty};
 use crate::pool::{Crew, Pool, ResizeError, Resized, ThreadSeat, Ticket};
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
@@ -68,7 +69,7 @@ impl Resize {
 /// is worse.
 #[track_caller]
 fn refuse_on_duty() {
-    let place = match context::duty() {
+    let place = match duty::current() {
         None | Some(Duty::Stopping) => return,
         Some(Duty::Resizing) => {
             "inside of a resize (in a function that names threads, or in a waker): it could not begin before that has returned"
@@ -85,7 +86,7 @@ impl Future for Resize {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = self.ticket.poll(cx);
         // A waker may poll at once, in the midst of the resize that has woken it; but not for one that comes later.
-        if outcome.is_pending() || context::duty() != Some(Duty::Resizing) {
+        if outcome.is_pending() || duty::current() != Some(Duty::Resizing) {
             refuse_on_duty();
         }
         outcome
@@ -105,26 +106,10 @@ pub(crate) fn resize(pool: &Arc<Pool>, workers: usize) -> Resize {
         Some(error) => ticket.write(Err(error)),
         None => {
             pool.staff.order(workers, Arc::clone(&ticket)).write();
-            if carry_out(pool) {
-                tell_news(pool);
-            }
+            pool.carry_out();
         }
     }
     Resize { ticket }
-}
-
-/// False if somebody is at it already, perhaps this very thread. He tells the news, too, when he is done.
-fn carry_out(pool: &Arc<Pool>) -> bool {
-    let _duty = context::on_duty(Duty::Resizing);
-    pool.staff.carry_out(pool)
-}
-
-fn tell_news(pool: &Pool) {
-    pool.staff.tell_news(|resized| {
-        if let Some(hook) = &pool.settings.after_resize {
-            hook(resized);
-        }
-    });
 }
 
 /// Why there can't be so many workers.

@@ -4,6 +4,7 @@ mod block_on;
 mod blocking_task;
 mod builder;
 mod drain;
+mod dump;
 mod handle;
 mod local_runtime;
 mod metrics;
@@ -19,18 +20,19 @@ use self::block_on::Keep;
 use crate::cell::JoinHandle;
 use crate::pool::Pool;
 use crate::sync::Arc;
-use crate::{context, schedule, shutdown, threads};
+use crate::{context, duty, schedule, shutdown, threads};
 
 pub use crate::ledger::{DrainReport, Straggler};
 pub use builder::Builder;
 pub use drain::{Drain, Draining};
+pub use dump::{Activity, Dump, SeatDump, TaskDump, TaskState};
 pub use handle::{EnterGuard, Handle, TryCurrentError};
 pub(crate) use local_runtime::spawn_in;
 pub use local_runtime::{LocalOptions, LocalRuntime};
 pub use metrics::RuntimeMetrics;
 pub use spawn_error::SpawnError;
 
-pub use crate::pool::{Id, ResizeError, Resized, ThreadSeat};
+pub use crate::pool::{Id, ResizeError, Resized, StallCause, StallReport, ThreadSeat};
 pub use crate::resize::Resize;
 
 /// What kind of runtime it is; answered by [`Handle::runtime_flavor`].
@@ -220,7 +222,8 @@ impl Runtime {
     }
 
     /// How many workers there are now: seats that are taken, those included whose workers have been asked to leave and have not left yet,
-    /// or whose threads are being started. When the runtime has ended, as many as there were at the end.
+    /// or whose threads are being started. Spares in place of stuck workers do not count. When the runtime has ended, as many as there were at the
+    /// end.
     ///
     /// # Examples
     ///
@@ -351,7 +354,7 @@ impl Runtime {
         let pool = self.handle.pool();
         shutdown::close(pool);
         // A thread that polls a future, or is in one of our hooks, may be the one that would be waited for.
-        let waits_for_itself = context::is_polling() || context::duty().is_some();
+        let waits_for_itself = context::is_polling() || duty::current().is_some();
         let grace = if waits_for_itself { Duration::ZERO } else { grace };
         let deadline = Instant::now().checked_add(grace);
         if shutdown::finish(pool, deadline) {

@@ -28,11 +28,6 @@ unsafe impl Schedule for Seat {
     }
 
     #[inline]
-    fn begin(&self, task: &Header) {
-        self.polling.begin(task);
-    }
-
-    #[inline]
     fn settle(&self, task: &Header, end: End, unfinished: bool) {
         if unfinished {
             return self.count_unfinished(task, end);
@@ -215,7 +210,6 @@ impl Seated<'_> {
             self.push_back(runnable);
             self.wake_if_it_pays(self.local.ring.len());
         }
-        self.pool.watch();
     }
 
     /// Queues a task behind all that this worker has. Wakes nobody.
@@ -241,7 +235,6 @@ impl Seated<'_> {
     /// global queue: others may have to see to them.
     pub(crate) fn mind(&self, behind: usize) {
         if behind > 0 || self.pool.global.len() > 0 {
-            self.pool.watch();
             self.wake_if_it_pays(behind);
         }
     }

@@ -1,13 +1,19 @@
 #![doc = include_str!("../docs/sentinel.md")]
 
-use std::fmt;
-use std::time::Instant;
+mod report;
+mod rescue;
+mod watched;
 
+use std::fmt;
+
+use crate::phase::Phase;
 use crate::pool::{Pool, Seat};
 use crate::sync::Arc;
-use crate::sync::atomic::Ordering;
+use report::Reporter;
+use rescue::{Rescue, Round};
+use watched::{Sight, Watched};
 
-/// Looks that must find everybody asleep before the sentinel sleeps, too.
+/// Looks that must find everybody asleep before the sentinel sleeps, too; one is enough after a sleep of its own.
 const QUIET_LOOKS: u32 = 2;
 
 /// What the sentinel does besides, at each look that finds a worker awake.
@@ -17,69 +23,92 @@ pub(crate) type Chore = Box<dyn FnMut(&Arc<Pool>) + Send>;
 pub(crate) struct Sentinel {
     pool: Arc<Pool>,
     chore: Chore,
-    /// Each seat's poll number at the last look.
-    polls: Vec<u64>,
+    watched: Vec<Watched>,
+    rescue: Rescue,
+    reporter: Reporter,
     quiet: u32,
 }
 
 impl Sentinel {
     pub(crate) fn new(pool: Arc<Pool>, chore: Chore) -> Self {
-        let polls = vec![u64::MAX; pool.staff.most()];
-        Sentinel { pool, chore, polls, quiet: 0 }
+        let mut watched = Vec::new();
+        watched.resize_with(pool.staff.most() + pool.staff.most_spares(), Watched::default);
+        Sentinel { pool, chore, watched, rescue: Rescue::new(), reporter: Reporter::default(), quiet: 0 }
     }
 
     /// Looks until the pool closes.
     pub(crate) fn run(mut self) {
-        while self.pool.is_open() {
+        let pool = Arc::clone(&self.pool);
+        let vigil = pool.vigil.as_ref().expect("a pool with a sentinel has one");
+        vigil.begin();
+        while pool.is_open() {
+            vigil.wait();
             self.look();
-            if self.quiet < QUIET_LOOKS {
-                self.pool.sentinel.park(Some(Instant::now() + self.pool.settings.tick));
-            } else {
-                self.rest();
+            if self.quiet >= QUIET_LOOKS && pool.staff.spares() == 0 {
+                // The end is looked for last: the alarm that says so may be the one that has just been switched off.
+                vigil.rest(&pool.idle, || pool.seats.iter().all(|seat| sleeps(&pool, seat)) && pool.is_open());
+                // One look is enough if it finds everybody asleep again.
+                self.quiet = QUIET_LOOKS - 1;
             }
         }
     }
 
     /// One look.
     fn look(&mut self) {
-        self.pool.look_around();
-        let mut awake = false;
-        let mut stranded = false;
-        let deserted = !self.pool.reactor.is_turned();
-        for (seat, polls) in self.pool.seats.iter().zip(&mut self.polls) {
-            let asleep = sleeps(&self.pool, seat);
-            let now = seat.stats.polls.get();
-            let stalled = !asleep && now == std::mem::replace(polls, now);
-            seat.set_stalled(stalled);
-            awake |= !asleep;
-            // Nobody turns the reactor: the stalled one was the last to do so, and a sleeper could.
-            stranded |= stalled && (deserted || seat.has_spare_work() || self.pool.global.len() > 0);
-        }
-        if stranded {
-            self.pool.notify();
-        }
-        self.quiet = if awake { 0 } else { self.quiet + 1 };
-        if awake {
-            (self.chore)(&self.pool);
+        let pool = Arc::clone(&self.pool);
+        pool.look_around();
+        let now = pool.clock.now();
+        let round = self.look_at_all(&pool, now);
+        self.rescue.staff(&pool, round);
+        self.quiet = if round.awake + round.moving + round.stalled > 0 { 0 } else { self.quiet + 1 };
+        // User code comes last: what it holds up is the next look.
+        self.reporter.tell(&pool, now);
+        if self.quiet == 0 {
+            (self.chore)(&pool);
         }
     }
 
-    /// Sleeps until a worker is busy.
-    fn rest(&mut self) {
-        // Ordering: Release — pairs with the swap in `Pool::sentinel_wake`.
-        self.pool.sentinel_rests.store(true, Ordering::Release);
-        if self.pool.is_open() && self.pool.seats.iter().all(|seat| sleeps(&self.pool, seat)) {
-            self.pool.sentinel.park(None);
+    fn look_at_all(&mut self, pool: &Pool, now: u64) -> Round {
+        let mut round = Round::default();
+        let mut stranded = false;
+        // Nobody turns the reactor: if somebody is stalled it was the last to do so, and a sleeper could.
+        let deserted = !pool.reactor.is_turned();
+        for (seat, watched) in pool.seats.iter().zip(&mut self.watched) {
+            let (sight, ended) = watched.look(pool, seat, now);
+            if let Some(ended) = ended.filter(|ended| ended.reported) {
+                pool.stalls.ended(ended.lasted);
+            }
+            // Who is to leave counts on nobody's side: it takes nothing new.
+            let stays = pool.staff.is_wanted(seat.index);
+            match sight {
+                Sight::Vacant => {}
+                Sight::Moving => round.moving += 1,
+                Sight::Asleep => round.asleep += usize::from(stays),
+                Sight::Awake => round.awake += usize::from(stays),
+                Sight::Stalled { looks } => {
+                    self.rescue.take_timers(pool, seat);
+                    if looks > 1 && pool.phase.load() < Phase::Overdue {
+                        self.rescue.take_tasks(pool, seat);
+                    }
+                    round.count_stalled(looks, watched.cause(seat, now));
+                    let report = watched.take_report(seat, now, pool.settings.stall_threshold);
+                    if let (Some((lasted, cause)), Some(number)) = (report, watched.number()) {
+                        self.reporter.note(pool, seat, number, lasted, cause);
+                    }
+                    stranded |= deserted || seat.has_spare_work() || pool.global.len() > 0;
+                }
+            }
         }
-        // Ordering: Relaxed — ours; a waker that comes now unparks for nothing.
-        self.pool.sentinel_rests.store(false, Ordering::Relaxed);
-        self.quiet = 0;
+        if stranded && pool.notify() {
+            pool.stalls.rescues.add(1);
+        }
+        round
     }
 }
 
 impl fmt::Debug for Sentinel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sentinel").field("quiet", &self.quiet).finish_non_exhaustive()
+        f.debug_struct("Sentinel").field("quiet", &self.quiet).field("rescue", &self.rescue).finish_non_exhaustive()
     }
 }
 
@@ -89,27 +118,4 @@ fn sleeps(pool: &Pool, seat: &Seat) -> bool {
 }
 
 #[cfg(all(test, not(heist_loom)))]
-mod tests {
-    use super::Sentinel;
-    use crate::blocking::{self, BlockingPool};
-    use crate::pool::{Pool, Settings};
-    use crate::sync::Arc;
-
-    /// Seat 0 is stalled from the second look on, the worker of seat 1 sleeps on its parker. It is woken only if the reactor is free.
-    #[test]
-    fn a_stalled_worker_has_the_reactor_turned_by_another() {
-        let blocking = BlockingPool::new(blocking::Settings::default());
-        let pool = Pool::new(Settings::new(2), blocking).expect("a reactor");
-        pool.idle.announce(1, false);
-        let mut sentinel = Sentinel::new(Arc::clone(&pool), Box::new(|_| {}));
-        sentinel.look();
-        let turn = pool.reactor.try_turn().expect("nobody else turns it");
-        sentinel.look();
-        sentinel.look();
-        assert!(pool.idle.is_announced(1));
-        drop(turn);
-        sentinel.look();
-        assert!(!pool.idle.is_announced(1));
-        let _ = (pool.idle.retract(1, false), pool.idle.found());
-    }
-}
+mod tests;

@@ -37,6 +37,16 @@ mod condvar;
 #[cfg(any(not(target_os = "linux"), all(test, any(heist_loom, heist_count))))]
 pub(crate) use condvar::WaitWord;
 
+#[cfg(all(target_os = "linux", not(all(test, any(heist_loom, heist_count)))))]
+mod alarm;
+#[cfg(all(target_os = "linux", not(all(test, any(heist_loom, heist_count)))))]
+pub(crate) use alarm::Alarm;
+
+#[cfg(any(not(target_os = "linux"), all(test, any(heist_loom, heist_count))))]
+mod alarm_condvar;
+#[cfg(any(not(target_os = "linux"), all(test, any(heist_loom, heist_count))))]
+pub(crate) use alarm_condvar::Alarm;
+
 pub(crate) use crossbeam_utils::CachePadded;
 
 /// Waits on `changed` until it has happened. False if the deadline came first.

@@ -4,7 +4,8 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use crate::context::{self, Duty};
+use crate::context;
+use crate::duty::{self, Duty};
 use crate::memory::OpenShelves;
 use crate::pool::{Hook, Leave, Pool, ThreadSeat};
 use crate::sentinel::{Chore, Sentinel};
@@ -39,7 +40,7 @@ fn start_all(pool: &Arc<Pool>, names: Vec<String>, chore: Chore) -> io::Result<(
     if pool.settings.sentinel {
         pool.attendance.enter();
         let main = |pool: &Arc<Pool>| {
-            let _duty = context::on_duty(Duty::Watching);
+            let _duty = duty::on(Duty::Watching);
             Sentinel::new(Arc::clone(pool), chore).run();
         };
         start_one(pool, "heist-sentinel".to_owned(), main).inspect_err(|_| stay_away(pool))?;
@@ -117,8 +118,10 @@ fn sit(pool: &Arc<Pool>, number: usize) -> Stay {
     let seat = &pool.seats[number];
     // It is not there only if the pool is being closed, and the seat cleared.
     let Some(local) = seat.take_lease() else { return Stay::Gone };
+    seat.sign_in();
     pool.wards.dismiss(number);
     pool.staff.sit(number);
+    pool.begin_watch();
     Worker::new(pool, seat, &local).run();
     if pool.is_open() {
         pool.vacate(seat, local);
@@ -138,7 +141,7 @@ fn sit(pool: &Arc<Pool>, number: usize) -> Stay {
 
 fn call(duty: Duty, hook: &Option<Hook>) {
     if let Some(hook) = hook {
-        let _duty = context::on_duty(duty);
+        let _duty = duty::on(duty);
         hook();
     }
 }

@@ -213,6 +213,7 @@ impl<'a> Worker<'a> {
         self.local.count_poll();
         self.seat.stats.polls.add(1);
         context::set_task(Some(runnable.header().into()));
+        self.seat.polling.begin(runnable.header());
         let ran = runnable.run(self.seat);
         context::set_task(None);
         match ran {
@@ -264,9 +265,7 @@ impl<'a> Worker<'a> {
     /// Whether a checkpoint is due by time, because polls have become longer than they were. Where there are ticks, they say so.
     fn is_late(&self) -> bool {
         let pool = self.pool;
-        // Ordering: Relaxed — a hint.
-        let ticks = pool.settings.sentinel && !pool.sentinel_rests.load(Ordering::Relaxed);
-        !ticks && self.local.since_learnt(pool.clock.now()) >= pool.settings.pace.nanos
+        !pool.settings.sentinel && self.local.since_learnt(pool.clock.now()) >= pool.settings.pace.nanos
     }
 
     /// How many tasks of others may be put into the ring so that none of them can be sent away again before it was polled.
@@ -288,10 +287,6 @@ impl<'a> Worker<'a> {
     fn checkpoint(&self) {
         let now = self.pool.clock.now();
         self.begin_interval(now);
-        if self.pool.settings.follow.is_some() {
-            // The sentinel has something to do whenever somebody is busy.
-            self.pool.watch();
-        }
         let mut wakes = self.local.borrow_wakes();
         self.turn_wheels(now, &mut wakes);
         report(self.pool.reactor.look(&self.local.shard, || self.pool.awake(), &mut wakes));
@@ -448,6 +443,7 @@ impl<'a> Worker<'a> {
             Retract::Working => Mode::Working,
             Retract::Searching => Mode::Searching,
         });
+        self.pool.watch();
         call(&self.pool.settings.on_thread_unpark);
     }
 
@@ -471,6 +467,8 @@ impl<'a> Worker<'a> {
     pub(crate) fn rest(&self) {
         self.seat.stats.parks.add(1);
         let mut wakes = self.local.borrow_wakes();
+        // If others had to take it over: from here on it is ours again, and so is the note in it.
+        self.pool.wards.dismiss(self.seat.index);
         let looked = match self.pool.reactor.try_turn() {
             Some(turn) => self.rest_in_reactor(turn, &mut wakes),
             None => {

@@ -14,9 +14,12 @@ use reader::{Token, is_name, tokens, without_tests};
 /// Floor by floor, from the ground up. A room may name rooms on lower floors, and neighbours on its own as long as no cycle
 /// comes of it.
 const FLOORS: [(&str, &[&str]); 7] = [
-    ("F0 ground", &["sync", "list", "rng", "clock", "stats", "wakes", "memory", "spin", "stripe", "budget"]),
+    (
+        "F0 ground",
+        &["sync", "list", "rng", "clock", "stats", "wakes", "memory", "spin", "stripe", "budget", "duty", "cpu"],
+    ),
     ("F1 parts", &["cell", "queue", "wheel", "phase"]),
-    ("F2 protocols", &["idle", "park", "local", "reactor", "timer", "blocking", "ledger"]),
+    ("F2 protocols", &["idle", "park", "local", "reactor", "timer", "blocking", "ledger", "vigil"]),
     ("F3 pool", &["pool"]),
     ("F4 traffic", &["context", "schedule", "worker", "sentinel"]),
     ("F5 cold", &["threads", "shutdown", "resize", "drain", "quota"]),

@@ -61,10 +61,20 @@ pub struct Entry {
 }
 
 fn with_everything<C: Contender + Timers + Sockets>(workers: usize) -> Box<dyn Ring> {
+    ring(C::build(workers))
+}
+
+/// Heist with its sentinel, or without.
+#[cfg(feature = "heist-adapter")]
+pub fn watched(workers: usize, sentinel: bool) -> Box<dyn Ring> {
+    ring(heist::Heist::watched(workers, sentinel))
+}
+
+fn ring<C: Contender + Timers + Sockets>(runtime: C) -> Box<dyn Ring> {
     let mut table = rows::for_tasks::<C>();
     table.extend(rows::for_timers::<C>());
     table.extend(rows::for_sockets::<C>());
-    Box::new(Built { runtime: C::build(workers), table })
+    Box::new(Built { runtime, table })
 }
 
 fn with_tasks_only<C: Contender>(workers: usize) -> Box<dyn Ring> {

@@ -61,7 +61,7 @@ fn resize(staff: &Staff, size: usize) -> Resized {
 fn two_resizes_are_in_line() {
     for (one, other) in [(3, 1), (1, 1)] {
         model(move || {
-            let staff = Arc::new(Staff::new(2, 3));
+            let staff = Arc::new(Staff::new(2, 3, 0));
             (0..2).for_each(|seat| staff.sit(seat));
             let second = Arc::clone(&staff);
             let second = start(move || resize(&second, other));
@@ -112,7 +112,7 @@ impl Crew for Leisurely {
 fn a_resize_is_answered_when_its_leaver_has_left_or_is_wanted_again() {
     for grows in [false, true] {
         model(move || {
-            let staff = Arc::new(Staff::new(2, 2));
+            let staff = Arc::new(Staff::new(2, 2, 0));
             (0..2).for_each(|seat| staff.sit(seat));
             let crew = Leisurely { staff: Arc::clone(&staff), leaving: RefCell::default() };
             let down = order(&staff, 1);
@@ -134,7 +134,7 @@ fn a_resize_is_answered_when_its_leaver_has_left_or_is_wanted_again() {
 fn a_resize_that_waits_is_told_of_the_end() {
     for leaves in [true, false] {
         model(move || {
-            let staff = Arc::new(Staff::new(2, 2));
+            let staff = Arc::new(Staff::new(2, 2, 0));
             (0..2).for_each(|seat| staff.sit(seat));
             let caller = Arc::clone(&staff);
             let caller = start(move || {

@@ -42,7 +42,7 @@ fn a_worker_that_comes_while_the_phase_changes_hears_of_it() {
 
     model(|| {
         let place = Arc::new(Place {
-            staff: Staff::new(1, 2),
+            staff: Staff::new(1, 2, 0),
             phase: PhaseWord::new(),
             tick: AtomicUsize::new(0),
             furnished: AtomicUsize::new(1),
@@ -83,7 +83,7 @@ impl Crew for Fleeting<'_> {
 #[test]
 fn a_thread_that_leaves_at_once_is_known_to_the_closer() {
     model(|| {
-        let (staff, attendance) = (Arc::new(Staff::new(1, 2)), Arc::new(Attendance::new()));
+        let (staff, attendance) = (Arc::new(Staff::new(1, 2, 0)), Arc::new(Attendance::new()));
         let resizer = {
             let (staff, attendance) = (Arc::clone(&staff), Arc::clone(&attendance));
             start(move || {

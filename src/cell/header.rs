@@ -72,6 +72,14 @@ pub(super) struct Vtable {
     pub(super) free: unsafe fn(NonNull<Header>),
 }
 
+/// What a dump shows of a task.
+#[derive(Debug, Clone)]
+pub(crate) struct TaskView {
+    pub(crate) task: Identity,
+    /// What it does: see [`Snapshot::phase`](super::state::Snapshot).
+    pub(crate) phase: &'static str,
+}
+
 impl Header {
     #[inline]
     pub(super) fn new(vtable: &'static Vtable, origin: Origin) -> Self {
@@ -145,6 +153,11 @@ impl Header {
             self.queue_next.with_mut(|link| unsafe { *link = None });
         }
         asked
+    }
+
+    /// What a dump shows of it.
+    pub(crate) fn view(&self) -> TaskView {
+        TaskView { task: self.identity(), phase: self.state.load().phase() }
     }
 
     /// Hands a `Runnable` that a wake has made to the home.

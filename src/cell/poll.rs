@@ -61,8 +61,6 @@ pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>, home:
         // Ordering: Relaxed — wakers read it, and each of them comes from this poll or a later one. One that comes from an
         // earlier poll may read either home: both queue tasks of the same pool.
         cell.header.home.store(home, Ordering::Relaxed);
-        // SAFETY: the caller polls in this home, whose kind the vtable knows.
-        unsafe { &*home.cast::<S>() }.begin(&cell.header);
     }
     // SAFETY: ACTIVE keeps the cell alive throughout the poll.
     let waker = unsafe { waker::borrowed(header) };
@@ -81,7 +79,7 @@ pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>, home:
         Ok(Poll::Ready(output)) => Ok(output),
         Err(payload) => Err(panicked(cell.header.id, payload)),
     };
-    // SAFETY: as at `begin` above.
+    // SAFETY: handed on from the caller: `home` is a live home of type `S`.
     let settle = |task: &Header, how| unsafe { &*home.cast::<S>() }.settle(task, how, false);
     // SAFETY: we are the poller, and the future is finished.
     unsafe { end::<F, S>(header, filed, settle, output) };

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ptr::NonNull;
 
-use super::{Header, Id, Identity, Runnable};
+use super::{Header, Id, Identity, Runnable, TaskView};
 use crate::list::List;
 use crate::sync::Mutex;
 
@@ -60,6 +60,12 @@ impl LiveSet {
     pub(crate) fn all(&self) -> Vec<Identity> {
         // SAFETY: a linked task is alive.
         self.walk(|task| unsafe { task.as_ref() }.identity())
+    }
+
+    /// The filed tasks, for a dump.
+    pub(crate) fn view(&self) -> Vec<TaskView> {
+        // SAFETY: a linked task is alive.
+        self.walk(|task| unsafe { task.as_ref() }.view())
     }
 
     /// Whether every filed task has ended.

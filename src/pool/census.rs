@@ -1,5 +1,6 @@
 //! What the seats of a pool have counted, for the ledger.
 
+use std::collections::BTreeMap;
 use std::panic::Location;
 
 use super::{Pool, Seat};
@@ -11,7 +12,7 @@ use crate::stats::{Counter, Stats};
 use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex};
 
-/// Which task a worker polls that is in no live list, as others see it.
+/// Which task a worker polls, as others see it.
 #[derive(Debug)]
 pub(crate) struct Polling {
     /// Zero between two polls.
@@ -52,7 +53,7 @@ impl Polling {
     }
 
     /// That task.
-    fn get(&self) -> Option<Identity> {
+    pub(crate) fn get(&self) -> Option<Identity> {
         // Ordering: Acquire — pairs with the Release in `begin`.
         let id = self.id.load(Ordering::Acquire);
         // Ordering: Acquire — as above.
@@ -106,9 +107,10 @@ impl Census for Pool {
         let filed = self.seats.iter().map(|seat| &*seat.live).chain([&self.ledger.jobs.live]);
         let polled = self.seats.iter().map(|seat| &*seat.polling).chain([&self.sweeping]);
         let seen = filed.flat_map(|live| live.all()).chain(polled.filter_map(Polling::get));
-        let mut left: Vec<_> = seen.map(Straggler::from).collect();
-        self.global.each(|task| left.push(task.identity().into()));
-        left
+        // What is polled for the first time is in no list, what is polled again in both.
+        let mut left: BTreeMap<Id, Identity> = seen.map(|task| (task.id, task)).collect();
+        self.global.each(|task| drop(left.insert(task.id(), task.identity())));
+        left.into_values().map(Straggler::from).collect()
     }
 }
 

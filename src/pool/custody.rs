@@ -2,7 +2,7 @@
 
 use super::{Pool, Seat};
 use crate::local::Local;
-use crate::queue::{Chain, LifoSlot, Owner};
+use crate::queue::{Chain, LifoSlot, Owner, Thief};
 
 /// Those to whom a leaver leaves what it has; the models have others.
 pub(crate) trait Heirs {
@@ -30,6 +30,22 @@ pub(crate) fn bequeath(lifo: &LifoSlot, ring: &Owner, heirs: &impl Heirs) {
     heirs.notify();
 }
 
+/// Takes everything that waits in a seat whose worker is stuck, and may come back at any moment. `hand`, which is empty, is where a thief puts what
+/// it takes.
+pub(crate) fn seize(lifo: &LifoSlot, ring: &Thief, hand: &Owner) -> Chain {
+    let mut tasks = Chain::new();
+    if let Some(runnable) = lifo.glimpse().and_then(|seen| lifo.claim(seen)) {
+        tasks.push(runnable);
+    }
+    while let Some(runnable) = ring.steal(hand, 1) {
+        tasks.push(runnable);
+        while let Some(runnable) = hand.pop() {
+            tasks.push(runnable);
+        }
+    }
+    tasks
+}
+
 /// Everybody else in the pool.
 struct Others<'a> {
     pool: &'a Pool,
@@ -42,9 +58,7 @@ impl Heirs for Others<'_> {
     }
 
     fn take_wheel(&self) {
-        if self.pool.wards.admit(self.seat.index, &self.seat.wheel) {
-            super::interrupt(&self.pool.reactor);
-        }
+        self.pool.take_ward(self.seat);
     }
 
     fn notify(&self) {
@@ -53,6 +67,15 @@ impl Heirs for Others<'_> {
 }
 
 impl Pool {
+    /// The timers of a seat whose worker cannot see to them get another keeper. False if they have one.
+    pub(crate) fn take_ward(&self, seat: &Seat) -> bool {
+        let taken = self.wards.admit(seat.index, &seat.wheel);
+        if taken {
+            super::interrupt(&self.reactor);
+        }
+        taken
+    }
+
     /// Leaves a seat to the others, and the lease to the next worker. As [`bequeath`].
     #[cold]
     pub(crate) fn vacate(&self, seat: &Seat, local: Box<Local>) {

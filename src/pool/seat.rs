@@ -1,12 +1,13 @@
 //! A numbered place in the pool, in which a worker sits.
 
-use crate::cell::LiveSet;
+use crate::cell::{Identity, LiveSet};
+use crate::cpu::ThreadNumber;
 use crate::local::Local;
 use crate::park::Parker;
 use crate::queue::{LifoSlot, Owner, Ring, Thief};
 use crate::spin::Spin;
 use crate::stats::Stats;
-use crate::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Arc, CachePadded, Mutex};
 use crate::timer::TimerWheel;
 
@@ -23,12 +24,17 @@ pub(crate) struct Seat {
     pub(crate) wheel: Arc<TimerWheel>,
     pub(crate) live: CachePadded<LiveSet>,
     pub(crate) stats: CachePadded<Stats>,
-    /// The task that is being polled here, if it is in no live list.
+    /// The task that is being polled here.
     pub(crate) polling: CachePadded<Polling>,
     /// The worker knows that the runtime drains.
     pub(super) heard: AtomicBool,
-    /// The sentinel has seen the same poll twice: what waits here may be taken, down to the last task.
-    stalled: AtomicBool,
+    /// The sentinel has seen the same poll twice: what waits here may be taken, down to the last task. When it saw it first, on the pool's
+    /// clock; zero if it has not.
+    stalled: AtomicU64,
+    /// The number of that poll.
+    stalled_poll: AtomicU64,
+    /// The kernel's number of the worker's thread.
+    thread: AtomicU32,
     /// Nobody sits here.
     lease: Mutex<Option<Box<Local>>>,
     /// The pool that the seat is part of.
@@ -52,7 +58,9 @@ impl Seat {
             stats: CachePadded::new(Stats::new()),
             polling: CachePadded::new(Polling::new()),
             heard: AtomicBool::new(false),
-            stalled: AtomicBool::new(false),
+            stalled: AtomicU64::new(0),
+            stalled_poll: AtomicU64::new(0),
+            thread: AtomicU32::new(0),
             lease: Mutex::new(Some(Box::new(local))),
             pool: AtomicPtr::new(std::ptr::null_mut()),
         }
@@ -99,13 +107,43 @@ impl Seat {
     /// Whether the sentinel thinks that the seat's worker is stuck.
     pub(crate) fn is_stalled(&self) -> bool {
         // Ordering: Relaxed — a hint that lets a searcher take more; what it takes is ordered by the queues.
-        self.stalled.load(Ordering::Relaxed)
+        self.stalled.load(Ordering::Relaxed) != 0
     }
 
-    /// Said by the sentinel.
-    pub(crate) fn set_stalled(&self, stalled: bool) {
+    /// Said by the sentinel: in poll `number`, which it has seen since then.
+    pub(crate) fn set_stalled(&self, number: u64, since: u64) {
+        // Ordering: Relaxed — a figure.
+        self.stalled_poll.store(number, Ordering::Relaxed);
         // Ordering: Relaxed — see `is_stalled`.
-        self.stalled.store(stalled, Ordering::Relaxed);
+        self.stalled.store(since.max(1), Ordering::Relaxed);
+    }
+
+    /// Said by the sentinel: the worker gets on.
+    pub(crate) fn set_recovered(&self) {
+        // Ordering: Relaxed — see `is_stalled`.
+        self.stalled.store(0, Ordering::Relaxed);
+    }
+
+    /// What is being polled here, and since when it has been, if the sentinel has seen that. It may be over when this returns, but none is
+    /// mistaken for another.
+    pub(crate) fn view(&self) -> (Option<Identity>, Option<u64>) {
+        // Ordering: Relaxed — figures. A worker that gets on in between shows another number afterwards, or shows no poll.
+        let stalled = (self.stalled_poll.load(Ordering::Relaxed), self.stalled.load(Ordering::Relaxed));
+        let polled = self.polling.get();
+        let since = Some(stalled.1).filter(|&since| since != 0 && self.stats.polls.get() == stalled.0);
+        (polled, since)
+    }
+
+    /// The calling thread sits here.
+    pub(crate) fn sign_in(&self) {
+        // Ordering: Relaxed — a figure.
+        self.thread.store(ThreadNumber::own().map_or(0, ThreadNumber::get), Ordering::Relaxed);
+    }
+
+    /// The thread that sits here, or was the last to.
+    pub(crate) fn thread(&self) -> Option<ThreadNumber> {
+        // Ordering: Relaxed — a figure.
+        ThreadNumber::from_raw(self.thread.load(Ordering::Relaxed))
     }
 
     /// Nobody's only task is taken: it is likely to be polled by its own worker before another could. From here on some are.

@@ -79,6 +79,12 @@ impl SeatWord {
         self.0.load(Ordering::Acquire) & WANTED != 0
     }
 
+    /// Whether there is a thread that works.
+    pub(crate) fn is_seated(&self) -> bool {
+        // Ordering: Acquire — as in `want`.
+        self.0.load(Ordering::Acquire) & SEATED != 0
+    }
+
     /// Whether there is a thread, or one that comes.
     pub(crate) fn is_taken(&self) -> bool {
         // Ordering: Acquire — as in `want`.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use super::own_thread::OwnThread;
+use super::stall::StallHook;
 use super::ticket::{Resized, ThreadSeat};
 use crate::local::Pace;
 use crate::sync::Arc;
@@ -48,6 +49,8 @@ pub(crate) struct Settings {
     pub(crate) workers: usize,
     /// Seats that there can be.
     pub(crate) max_workers: usize,
+    /// Seats for spares besides.
+    pub(crate) max_spares: usize,
     /// The one seat is driven by `block_on`.
     pub(crate) current_thread: bool,
     /// The pool is local: it is current-thread, and its tasks stay on this thread.
@@ -87,8 +90,11 @@ pub(crate) struct Settings {
     pub(crate) events_rest: usize,
     /// How long, at most, a worker looks for events before it sleeps.
     pub(crate) spin: Duration,
-    /// How often the sentinel looks, in nanoseconds.
+    /// How often the sentinel looks.
     pub(crate) tick: Duration,
+    /// From when on a long poll is reported.
+    pub(crate) stall_threshold: Duration,
+    pub(crate) on_stall: Option<StallHook>,
     /// Whether there is a sentinel.
     pub(crate) sentinel: bool,
     /// Whether a woken task may take the LIFO slot.
@@ -104,6 +110,7 @@ impl Settings {
             name: None,
             workers,
             max_workers: workers,
+            max_spares: 0,
             current_thread: false,
             own_thread: None,
             io: false,
@@ -129,7 +136,9 @@ impl Settings {
             events_busy: EVENTS_BUSY,
             events_rest: EVENTS_REST,
             spin: Duration::from_micros(50),
-            tick: Duration::from_millis(2),
+            tick: Duration::from_millis(1),
+            stall_threshold: Duration::from_millis(10),
+            on_stall: None,
             sentinel: true,
             lifo: true,
             shutdown_grace: Duration::from_secs(5),

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 
 use super::seat_word::{SeatWord, Want};
+use super::spares::Spare;
 use super::ticket::{ResizeError, Resized, Ticket};
 use crate::phase::Phase;
 use crate::sync::atomic::{AtomicUsize, Ordering};
@@ -13,22 +14,28 @@ use crate::wakes::contained;
 /// Which seats are wanted, which are taken, and who waits for a change. See [the page](crate::resize).
 #[derive(Debug)]
 pub(crate) struct Staff {
-    words: Box<[SeatWord]>,
+    pub(super) words: Box<[SeatWord]>,
+    /// How many of the seats may be asked for; the others are for spares.
+    most: usize,
     /// How many seats are taken. Written under the lock.
     taken: AtomicUsize,
-    book: Mutex<Book>,
+    /// How many of them by spares. Written under the lock.
+    spares: AtomicUsize,
+    pub(super) book: Mutex<Book>,
 }
 
 #[derive(Debug)]
-struct Book {
-    /// The seats below it are wanted, and no others.
-    size: usize,
-    version: u64,
+pub(super) struct Book {
+    /// The seats below it are wanted, and those of the spares.
+    pub(super) size: usize,
+    pub(super) version: u64,
     /// As far as it is known here. Only a running pool is resized.
-    phase: Phase,
+    pub(super) phase: Phase,
     orders: VecDeque<Order>,
-    /// Somebody carries out orders.
-    at_it: bool,
+    /// Somebody carries out orders, or seats a spare.
+    pub(super) at_it: bool,
+    /// All of them in seats from `size` on.
+    pub(super) spares: Vec<Spare>,
     waiting: Vec<Waiting>,
     /// Changes that the hook has not been told of.
     news: VecDeque<Resized>,
@@ -104,9 +111,9 @@ enum Begin {
 }
 
 impl Staff {
-    /// A book with `most` seats, of which the first `size` are taken already.
-    pub(crate) fn new(size: usize, most: usize) -> Self {
-        let words: Box<[SeatWord]> = (0..most).map(|_| SeatWord::new()).collect();
+    /// A book with `most` seats, of which the first `size` are taken already, and some more for `spares`.
+    pub(crate) fn new(size: usize, most: usize, spares: usize) -> Self {
+        let words: Box<[SeatWord]> = (0..most + spares).map(|_| SeatWord::new()).collect();
         for word in &words[..size] {
             let _ = word.want();
         }
@@ -116,11 +123,12 @@ impl Staff {
             phase: Phase::Running,
             orders: VecDeque::new(),
             at_it: false,
+            spares: Vec::new(),
             waiting: Vec::new(),
             news: VecDeque::new(),
             telling: false,
         };
-        Staff { words, taken: AtomicUsize::new(size), book: Mutex::new(book) }
+        Staff { words, most, taken: AtomicUsize::new(size), spares: AtomicUsize::new(0), book: Mutex::new(book) }
     }
 
     /// How many seats are taken now. Never zero.
@@ -130,14 +138,25 @@ impl Staff {
         self.taken.load(Ordering::Relaxed)
     }
 
+    /// How many of them by spares.
+    pub(crate) fn spares(&self) -> usize {
+        // Ordering: Relaxed — a figure.
+        self.spares.load(Ordering::Relaxed)
+    }
+
     /// How many are wanted.
     pub(crate) fn size(&self) -> usize {
         self.book.lock().size
     }
 
-    /// How many there may be.
+    /// How many there may be, spares aside.
     pub(crate) fn most(&self) -> usize {
-        self.words.len()
+        self.most
+    }
+
+    /// How many spares there may be.
+    pub(crate) fn most_spares(&self) -> usize {
+        self.words.len() - self.most
     }
 
     /// Whether the worker of `seat` may stay.
@@ -149,6 +168,16 @@ impl Staff {
     /// Whether somebody works in `seat`, or is about to.
     pub(crate) fn is_taken(&self, seat: usize) -> bool {
         self.words[seat].is_taken()
+    }
+
+    /// Whether somebody works in `seat`.
+    pub(crate) fn is_seated(&self, seat: usize) -> bool {
+        self.words[seat].is_seated()
+    }
+
+    /// The word of `seat`, for a dump.
+    pub(crate) fn word(&self, seat: usize) -> &SeatWord {
+        &self.words[seat]
     }
 
     /// Said by the thread of `seat` when it sits down...
@@ -176,6 +205,8 @@ impl Staff {
             return Leave::Again;
         }
         self.count_off(1);
+        book.spares.retain(|spare| spare.seat != seat);
+        self.show_spares(&book);
         Leave::Gone(book.settle(seat))
     }
 
@@ -237,8 +268,10 @@ impl Staff {
                 Want::TakenBack => outcomes.0.extend(book.settle(seat).0),
             }
         }
-        // Ordering: Relaxed — a figure, written under the lock.
-        self.taken.fetch_add(start.len(), Ordering::Relaxed);
+        self.count_on(start.len());
+        // A spare in one of these seats is a worker like the others from now on.
+        book.spares.retain(|spare| spare.seat >= order.size);
+        self.show_spares(&book);
         let version = book.version + 1;
         Begin::Order(order, Plan { from, start, asked, version }, outcomes)
     }
@@ -246,6 +279,7 @@ impl Staff {
     /// Enters what came of it. Answers whom to rouse.
     fn conclude(&self, order: Order, plan: &Plan, refused: Option<(usize, io::Error)>) -> (Vec<usize>, Outcomes) {
         let mut book = self.book.lock();
+        debug_assert!(book.at_it, "the line has been broken");
         book.at_it = false;
         let mut asked = Vec::new();
         if let Some((nth, _)) = refused {
@@ -264,7 +298,8 @@ impl Staff {
         if book.size != plan.from {
             book.news.push_back(resized);
         }
-        let leavers: Vec<usize> = (book.size..self.most()).filter(|&seat| self.is_taken(seat)).collect();
+        let is_leaver = |seat: &usize| self.is_taken(*seat) && book.spares.iter().all(|spare| spare.seat != *seat);
+        let leavers: Vec<usize> = (book.size..self.words.len()).filter(is_leaver).collect();
         let outcome = match (ResizeError::in_phase(book.phase), refused) {
             (Some(error), _) => Err(error),
             (None, Some((_, error))) => Err(ResizeError::Refused { asked: order.size, resized, error }),
@@ -304,9 +339,19 @@ impl Staff {
         Outcomes(orders.chain(waiting).filter_map(error).collect())
     }
 
-    fn count_off(&self, workers: usize) {
+    pub(super) fn count_on(&self, workers: usize) {
+        // Ordering: Relaxed — a figure, written under the lock.
+        self.taken.fetch_add(workers, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_off(&self, workers: usize) {
         // Ordering: Relaxed — a figure, written under the lock.
         self.taken.fetch_sub(workers, Ordering::Relaxed);
+    }
+
+    pub(super) fn show_spares(&self, book: &Book) {
+        // Ordering: Relaxed — a figure, written under the lock.
+        self.spares.store(book.spares.len(), Ordering::Relaxed);
     }
 }
 

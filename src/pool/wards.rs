@@ -5,7 +5,7 @@ use crate::sync::{Arc, Mutex};
 use crate::timer::TimerWheel;
 use crate::wakes::Wakes;
 
-/// Wheels that have timers and whose seats nobody sits in. Their keeper is whoever sleeps in the reactor. See
+/// Wheels that have timers and whose seats nobody sits in, or somebody who is stuck. Their keeper is whoever sleeps in the reactor. See
 /// [the page](crate::resize).
 #[derive(Debug)]
 pub(crate) struct Wards {
@@ -25,25 +25,34 @@ impl Wards {
         Wards { count: AtomicUsize::new(0), list: Mutex::new(Vec::new()) }
     }
 
-    /// The worker of `seat`, its keeper so far, leaves. True if the new keeper has to hear of it: it may sleep.
+    /// The worker of `seat`, its keeper so far, leaves or is stuck. True if the new keeper has to hear of it: it may sleep.
     ///
-    /// Nobody arms a timer on the wheel any more. So one that is empty stays so.
+    /// Nobody arms a timer any more on a wheel whose worker has left: one that is empty stays so. If the worker is stuck, the sentinel looks again.
     #[must_use]
     pub(crate) fn admit(&self, seat: usize, wheel: &Arc<TimerWheel>) -> bool {
         if wheel.is_empty() {
             return false;
         }
         let mut list = self.list.lock();
+        if list.iter().any(|ward| ward.seat == seat) {
+            return false;
+        }
         list.push(Ward { seat, wheel: Arc::clone(wheel) });
         self.publish(&list);
         true
     }
 
-    /// Somebody sits down in `seat`, and keeps its wheel from now on.
+    /// The worker of `seat` keeps its wheel from now on. Called by that worker, before it notes anything there: nobody else can know whether it
+    /// relies on a note that the keeper has taken back.
+    #[inline]
     pub(crate) fn dismiss(&self, seat: usize) {
-        if self.is_empty() {
-            return;
+        if !self.is_empty() {
+            self.dismiss_one(seat);
         }
+    }
+
+    #[cold]
+    fn dismiss_one(&self, seat: usize) {
         let mut list = self.list.lock();
         list.retain(|ward| ward.seat != seat);
         self.publish(&list);

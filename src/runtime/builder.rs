@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{env, fmt, io};
 
-use super::{LocalOptions, LocalRuntime, Resized, Runtime, ThreadSeat};
+use super::{LocalOptions, LocalRuntime, Resized, Runtime, StallReport, ThreadSeat};
 use crate::blocking::{self, BlockingPool};
 use crate::local::Pace;
 use crate::pool::{Follow, OwnThread, Pool, Settings};
@@ -18,6 +18,9 @@ const WORKERS_VARIABLE: &str = "HEIST_WORKER_THREADS";
 
 /// So many workers can be counted as idle.
 const SEATS: usize = 1 << 14;
+
+/// There are at least so many spares, if nothing is said.
+const LEAST_SPARES: usize = 8;
 
 /// Builds a [`Runtime`].
 ///
@@ -64,6 +67,7 @@ const SEATS: usize = 1 << 14;
 pub struct Builder {
     workers: Option<usize>,
     max_workers: Option<usize>,
+    max_spares: Option<usize>,
     settings: Settings,
 }
 
@@ -71,7 +75,7 @@ impl Builder {
     /// For a runtime with worker threads: as many as the machine has processors that this process may use (its affinity mask
     /// and its cgroup's quota included), unless [`Builder::worker_threads`] or the variable `HEIST_WORKER_THREADS` says otherwise.
     pub fn new_multi_thread() -> Builder {
-        Builder { workers: None, max_workers: None, settings: Settings::new(1) }
+        Builder { workers: None, max_workers: None, max_spares: None, settings: Settings::new(1) }
     }
 
     /// For a runtime without threads of its own: its tasks run inside of [`Runtime::block_on`].
@@ -81,7 +85,7 @@ impl Builder {
         settings.sentinel = false;
         settings.lifo = false;
         settings.pace = Pace { global: 31, global_is_exact: true, ..settings.pace };
-        Builder { workers: Some(1), max_workers: Some(1), settings }
+        Builder { workers: Some(1), max_workers: Some(1), max_spares: None, settings }
     }
 
     /// How many worker threads there are. No effect on a current-thread runtime.
@@ -365,6 +369,61 @@ impl Builder {
         self
     }
 
+    /// From when on a poll that does not return is reported: by a warning, [`Builder::on_stall`], and the metrics. The default is 10 ms.
+    ///
+    /// It is looked at every millisecond or so; a report comes up to two of them late. No effect on a current-thread runtime.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    #[track_caller]
+    pub fn stall_threshold(&mut self, threshold: Duration) -> &mut Builder {
+        assert!(
+            !threshold.is_zero(),
+            "stall_threshold(0): every poll would be a stall; to have none reported, use `Duration::MAX`"
+        );
+        self.settings.stall_threshold = threshold;
+        self
+    }
+
+    /// Called once for each stall, while it lasts, when it has come to [`Builder::stall_threshold`].
+    ///
+    /// The hook runs on the thread that looks after the workers, with no lock held: while it does, no other stall is noticed. So it should
+    /// hand the report on, and not wait. A panic of it is logged, and nothing else happens. No effect on a current-thread runtime.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use std::time::Duration;
+    ///
+    /// let (tell, told) = mpsc::channel();
+    /// let runtime = heist::runtime::Builder::new_multi_thread()
+    ///     .worker_threads(1)
+    ///     .on_stall(move |report| tell.send(report.clone()).unwrap())
+    ///     .build()
+    ///     .unwrap();
+    /// let (end, ended) = mpsc::channel::<()>();
+    /// let stuck = runtime.spawn(async move { ended.recv() });
+    /// let report = told.recv().unwrap();
+    /// assert_eq!(report.task, Some(stuck.id()));
+    /// println!("{report}");
+    /// drop(end);
+    /// ```
+    pub fn on_stall(&mut self, hook: impl Fn(&StallReport) + Send + Sync + 'static) -> &mut Builder {
+        self.settings.on_stall = Some(Arc::new(hook));
+        self
+    }
+
+    /// How many threads there may be, at most, in place of workers that are stuck in a poll. The default is as many as
+    /// [`Builder::worker_threads`], and at least eight; zero means that there are none.
+    ///
+    /// A spare comes when nobody is left to poll anything, or when a worker waits in the operating system, nobody sleeps, and tasks
+    /// wait. It leaves when it has not been needed for a while. Spares have places of their own, beside [`Builder::max_worker_threads`],
+    /// and [`Runtime::worker_threads`] does not count them. No effect on a current-thread runtime.
+    pub fn max_spare_workers(&mut self, spares: usize) -> &mut Builder {
+        self.max_spares = Some(spares);
+        self
+    }
+
     /// The seed of the order in which workers search each other.
     pub fn rng_seed(&mut self, seed: u64) -> &mut Builder {
         self.settings.seed = seed;
@@ -472,6 +531,7 @@ impl Builder {
         };
         settings.own_thread = own_thread;
         settings.max_workers = most_workers(settings.workers, self.max_workers)?;
+        settings.max_spares = most_spares(&settings, self.max_spares)?;
         let current_thread = settings.current_thread;
         let blocking = BlockingPool::new(blocking::Settings {
             max_threads: settings.max_blocking_threads,
@@ -531,6 +591,23 @@ fn most_workers(workers: usize, most: Option<usize>) -> io::Result<usize> {
             Ok(workers.max(processors.saturating_mul(4)).clamp(64, SEATS))
         }
     }
+}
+
+/// How many seats there are for spares, if the caller has said `most`, or nothing.
+fn most_spares(settings: &Settings, most: Option<usize>) -> io::Result<usize> {
+    if !settings.sentinel {
+        return Ok(0);
+    }
+    let spares = most.unwrap_or(settings.workers.max(LEAST_SPARES).min(SEATS - settings.max_workers));
+    if spares > SEATS - settings.max_workers {
+        let workers = settings.max_workers;
+        let text = format!(
+            "{spares} spare workers beside up to {workers} workers: a runtime has at most {SEATS} of both; lower \
+             `max_spare_workers` or `max_worker_threads`"
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    Ok(spares)
 }
 
 impl fmt::Debug for Builder {

@@ -7,7 +7,7 @@ use std::panic::Location;
 use std::time::Duration;
 
 use super::block_on::Keep;
-use super::{Drain, Draining, Id, Resize, RuntimeFlavor, RuntimeMetrics, SpawnError, block_on, blocking_task};
+use super::{Drain, Draining, Dump, Id, Resize, RuntimeFlavor, RuntimeMetrics, SpawnError, block_on, blocking_task};
 use crate::cell::{JoinHandle, Origin, Runnable};
 use crate::pool::Pool;
 use crate::sync::Arc;
@@ -306,7 +306,7 @@ impl Handle {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn worker_threads(&self) -> usize {
-        self.pool.workers()
+        self.pool.regulars()
     }
 
     /// Sets the number of workers, live; see [`Runtime::resize`](super::Runtime::resize).
@@ -323,6 +323,32 @@ impl Handle {
     /// ```
     pub fn resize(&self, workers: usize) -> Resize {
         resize::resize(&self.pool, workers)
+    }
+
+    /// What the runtime does just now: every seat with its worker and what that polls, and every task that can be seen.
+    ///
+    /// It can be called from any thread, also from one that the runtime is stuck on: it needs no worker, and takes only locks under which no
+    /// code of users runs. It is no snapshot of one moment: what is looked at first may have changed when the last is. It goes
+    /// through all tasks, about 20 ns each, and while it goes through those that were first idle in one seat none of them can end.
+    ///
+    /// What it does not say, because each would cost every task memory or every poll time: how often a task has been polled, how old
+    /// it is, what it waits for.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    /// let idle = runtime.spawn(std::future::pending::<()>());
+    /// let dump = loop {
+    ///     let dump = runtime.handle().dump();
+    ///     if dump.tasks.iter().any(|task| task.state == heist::runtime::TaskState::Idle) {
+    ///         break dump;
+    ///     }
+    /// };
+    /// assert_eq!(dump.seats.len(), 2);
+    /// assert_eq!(dump.tasks[0].id, idle.id());
+    /// println!("{dump}");
+    /// ```
+    pub fn dump(&self) -> Dump {
+        Dump::of(&self.pool)
     }
 
     /// Figures about the runtime.

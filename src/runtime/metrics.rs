@@ -1,6 +1,8 @@
 //! Figures about a runtime.
 
 use std::fmt;
+use std::ops::Range;
+use std::time::Duration;
 
 use crate::pool::{Pool, Seat};
 use crate::sync::Arc;
@@ -23,7 +25,39 @@ impl RuntimeMetrics {
 
     /// Workers now; see [`Runtime::worker_threads`](super::Runtime::worker_threads).
     pub fn num_workers(&self) -> usize {
-        self.pool.workers()
+        self.pool.regulars()
+    }
+
+    /// Spares now: threads in place of stuck workers; see [`Builder::max_spare_workers`](super::Builder::max_spare_workers).
+    pub fn num_spare_workers(&self) -> usize {
+        self.pool.staff.spares()
+    }
+
+    /// Spares that were started so far.
+    pub fn spare_start_count(&self) -> u64 {
+        self.pool.stalls.spares.get()
+    }
+
+    /// Stalls that have been reported so far: polls that lasted for [`Builder::stall_threshold`](super::Builder::stall_threshold).
+    pub fn stall_count(&self) -> u64 {
+        self.pool.stalls.reported.get()
+    }
+
+    /// Times that work, timers or the reactor of a worker in a long poll were seen to by others, or another worker was woken for that.
+    pub fn rescue_count(&self) -> u64 {
+        self.pool.stalls.rescues.get()
+    }
+
+    /// How long the reported stalls have lasted that are over: how many there were of each length. Each range is twice as long as the one
+    /// before; the first begins at zero, and the last has no end.
+    pub fn stall_durations(&self) -> Vec<(Range<Duration>, u64)> {
+        let over = self.pool.stalls.over();
+        let edge = |bucket: usize| match bucket {
+            0 => Duration::ZERO,
+            bucket if bucket == over.len() => Duration::MAX,
+            bucket => Duration::from_millis(1 << bucket),
+        };
+        over.iter().enumerate().map(|(bucket, count)| (edge(bucket)..edge(bucket + 1), *count)).collect()
     }
 
     /// Tasks that have been spawned and have not ended.

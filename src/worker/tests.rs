@@ -7,7 +7,6 @@ use crate::local::Local;
 use crate::phase::Phase;
 use crate::pool::{Pool, Seat, Settings};
 use crate::sync::Arc;
-use crate::sync::atomic::Ordering;
 
 fn pool(workers: usize) -> Arc<Pool> {
     Pool::new(Settings::new(workers), BlockingPool::new(blocking::Settings::default())).expect("a reactor")
@@ -55,11 +54,11 @@ fn the_last_look_sees_every_kind_of_work() {
         ("another's ring", |pool, _| fill(pool, 1, 2)),
         ("a stalled seat's only task", |pool, _| {
             fill(pool, 1, 1);
-            pool.seats[1].set_stalled(true);
+            pool.seats[1].set_stalled(0, 1);
         }),
         ("a stalled seat's slot", |pool, _| {
             assert!(pool.seats[1].lifo.push(task()).is_none());
-            pool.seats[1].set_stalled(true);
+            pool.seats[1].set_stalled(0, 1);
         }),
         ("the end", |pool, _| assert!(pool.phase.advance(Phase::Cancelling))),
     ];
@@ -80,7 +79,7 @@ fn the_last_look_sees_every_kind_of_work() {
             }
             assert_eq!(pool.idle.counts().sleepers(), 0, "{what}");
         });
-        pool.seats[1].set_stalled(true);
+        pool.seats[1].set_stalled(0, 1);
         seated(&pool, 1, |_, _| {});
     }
 }
@@ -141,26 +140,6 @@ fn who_gets_up_for_work_wakes_another_for_the_rest() {
     });
     let _ = pool.idle.retract(1, false);
     let _ = pool.idle.found();
-}
-
-/// Two tasks were left to a searcher, who takes one. Whether or not it wakes another for the second, somebody watches its poll.
-#[test]
-fn what_stays_behind_is_watched() {
-    type Begin = fn(&Worker<'_>);
-    let begins: [Begin; 2] = [announce, |worker| assert_eq!(worker.step(), Step::Searched)];
-    for begin in begins {
-        let pool = pool(4);
-        seated(&pool, 0, |worker, _| {
-            begin(worker);
-            pool.global.push_woken(task());
-            pool.global.push_woken(task());
-            // Ordering: Relaxed — one thread.
-            pool.sentinel_rests.store(true, Ordering::Relaxed);
-            while worker.step() != Step::Stole {}
-            assert_eq!(pool.global.len(), 1);
-            assert!(!pool.sentinel_rests.load(Ordering::Relaxed));
-        });
-    }
 }
 
 /// A worker that goes in the middle of a search or an announcement, as one that unwinds does, is not counted any more.

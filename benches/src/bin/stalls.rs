@@ -4,9 +4,13 @@ use heist_benches::contender::{Contender, Sockets, Timers};
 use heist_benches::contenders::heist::Heist;
 use heist_benches::contenders::tokio::Tokio;
 use heist_benches::machine::Machine;
+use heist_benches::sentinel;
 use heist_benches::stalls::{self, Delays};
 
 const WORKERS: usize = 2;
+
+/// Of the comparison with the sentinel off.
+const ROUNDS: usize = 31;
 
 /// A row: what happens, how it is measured on each runtime, and what is asked of heist in ms.
 struct Row {
@@ -90,10 +94,43 @@ fn main() {
             figures(&heist),
             figures(&tokio),
             row.goal.1,
-            if met { "met" } else { "missed" }
+            verdict(met)
         );
     }
-    println!("\n{} of {} goals met.", ROWS.len() - missed, ROWS.len());
+    missed += usize::from(!costs()) + usize::from(!idle());
+    println!("\n{} of {} goals met.", ROWS.len() + 2 - missed, ROWS.len() + 2);
+}
+
+/// What the sentinel costs those who do not need it.
+fn costs() -> bool {
+    const GOAL: f64 = 0.01;
+    println!("\n| the sentinel on, against off | quotient of the times: median | quartiles |");
+    println!("|---|---:|---:|");
+    let costs = sentinel::costs(WORKERS, ROUNDS);
+    for (row, quotient) in &costs {
+        println!("| {row} | {:.3} | {:.3}–{:.3} |", quotient.median, quotient.low, quotient.high);
+    }
+    let mean = (costs.iter().map(|(_, quotient)| quotient.median.ln()).sum::<f64>() / costs.len() as f64).exp();
+    let share = sentinel::share(WORKERS);
+    let met = mean <= 1.0 + GOAL;
+    println!("| geometric mean, goal ≤ {} | **{mean:.3}** | {} |", 1.0 + GOAL, verdict(met));
+    println!(
+        "\nWhile both workers are busy the sentinel's thread uses {:.2} % of one processor ({:.1} µs per look).",
+        share.of_a_processor * 100.0,
+        share.per_look.as_secs_f64() * 1e6
+    );
+    met
+}
+
+/// What a runtime does that has nothing to do.
+fn idle() -> bool {
+    let wakes = sentinel::idle_wakes(WORKERS);
+    println!("\nAn idle runtime, in ten seconds: {wakes} wake-ups of its threads; goal 0, {}.", verdict(wakes == 0));
+    wakes == 0
+}
+
+fn verdict(met: bool) -> &'static str {
+    if met { "met" } else { "missed" }
 }
 
 fn at(delays: &Delays, quantile: f64) -> f64 {

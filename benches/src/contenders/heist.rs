@@ -19,13 +19,21 @@ impl<T> Future for Join<T> {
     }
 }
 
+impl Heist {
+    /// With its sentinel, as it is by default, or without.
+    pub fn watched(workers: usize, sentinel: bool) -> Heist {
+        let mut builder = heist::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(workers).sentinel(sentinel).enable_all().build();
+        Heist(runtime.expect("the runtime could not be built"))
+    }
+}
+
 impl Contender for Heist {
     const NAME: &'static str = "heist";
     type Join<T: Send + 'static> = Join<T>;
 
     fn build(workers: usize) -> Heist {
-        let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
-        Heist(runtime.expect("the runtime could not be built"))
+        Heist::watched(workers, true)
     }
 
     fn spawn_outside<F>(&self, future: F) -> Join<F::Output>

@@ -1,0 +1,109 @@
+//! What heist's sentinel costs.
+
+use crate::contender::Contender;
+use crate::contenders::{heist::Heist, watched};
+use crate::rows::Load;
+use crate::stats::{Spread, ratios};
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// Rows that are as long as their work is.
+const ROWS: [&str; 11] = [
+    "spawn-worker",
+    "spawn-outside",
+    "yield",
+    "ping-pong",
+    "chained",
+    "spawn-await",
+    "fan-out",
+    "channel",
+    "many-to-one",
+    "timeout",
+    "echo-64",
+];
+
+/// Each row with the sentinel on, divided by the same with it off; in rounds that alternate, with both runtimes built anew in each.
+pub fn costs(workers: usize, rounds: usize) -> Vec<(&'static str, Spread)> {
+    let load = Load { workers, quick: false };
+    let cost = |row| {
+        let mut times = [Vec::new(), Vec::new()];
+        for round in 0..rounds {
+            for which in [round % 2, 1 - round % 2] {
+                let runtime = watched(workers, which == 0);
+                let pass = || runtime.run(row, &load).expect("the row can be run").value;
+                // The first pass warms up.
+                pass();
+                let mut passes = [pass(), pass(), pass()];
+                passes.sort_by(f64::total_cmp);
+                times[which].push(passes[1]);
+            }
+        }
+        (row, ratios(&times[0], &times[1]).expect("there are rounds"))
+    };
+    ROWS.map(cost).into()
+}
+
+/// What the sentinel's thread uses.
+pub struct Share {
+    pub of_a_processor: f64,
+    pub per_look: Duration,
+}
+
+/// While every worker is busy with tasks that yield.
+pub fn share(workers: usize) -> Share {
+    const PASSED: Duration = Duration::from_secs(2);
+    const LOOKS: u32 = 2_000;
+    let runtime = Heist::build(workers);
+    let stop = Arc::new(AtomicBool::new(false));
+    for _ in 0..64 {
+        let stop = Arc::clone(&stop);
+        Heist::detach(runtime.spawn_outside(async move {
+            while !stop.load(Ordering::Relaxed) {
+                Heist::yield_now().await;
+            }
+        }));
+    }
+    let used = || threads().into_iter().find(|thread| thread.name == "heist-sentinel").expect("there is one").ran;
+    thread::sleep(Duration::from_millis(100));
+    let before = used();
+    thread::sleep(PASSED);
+    let ran = used() - before;
+    stop.store(true, Ordering::Relaxed);
+    Share { of_a_processor: ran.as_secs_f64() / PASSED.as_secs_f64(), per_look: ran / LOOKS }
+}
+
+/// How often the threads of an idle runtime come to a processor in ten seconds.
+pub fn idle_wakes(workers: usize) -> u64 {
+    let runtime = Heist::build(workers);
+    Heist::detach(runtime.spawn_outside(async {}));
+    thread::sleep(Duration::from_millis(200));
+    let slices =
+        || threads().iter().filter(|thread| thread.name.starts_with("heist-")).map(|thread| thread.slices).sum();
+    let before: u64 = slices();
+    thread::sleep(Duration::from_secs(10));
+    let after: u64 = slices();
+    after - before
+}
+
+struct Thread {
+    name: String,
+    ran: Duration,
+    /// How often it came to a processor.
+    slices: u64,
+}
+
+/// Those of this process, where the system tells.
+fn threads() -> Vec<Thread> {
+    let folders = fs::read_dir("/proc/self/task").expect("Linux");
+    let thread = |folder: fs::DirEntry| {
+        let stat = fs::read_to_string(folder.path().join("schedstat")).ok()?;
+        let mut numbers = stat.split_whitespace().filter_map(|number| number.parse().ok());
+        let (ran, _, slices): (u64, u64, u64) = (numbers.next()?, numbers.next()?, numbers.next()?);
+        let name = fs::read_to_string(folder.path().join("comm")).ok()?.trim().to_owned();
+        Some(Thread { name, ran: Duration::from_nanos(ran), slices })
+    };
+    folders.filter_map(|folder| thread(folder.ok()?)).collect()
+}

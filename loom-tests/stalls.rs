@@ -1,0 +1,466 @@
+//! A worker that is stuck may come back at any moment: while it is watched, while its tasks and timers are being taken, while a spare
+//! comes or goes. See docs/sentinel.md and docs/stalls.md.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
+
+use super::support::{Haul, Ledger, parcels, start};
+use crate::clock::Clock;
+use crate::idle::{Idle, Retract};
+use crate::park::Parker;
+use crate::pool::{Crew, Leave, NoSpare, ResizeError, Staff, Ticket, Wards, seize};
+use crate::queue::{LifoSlot, Ring};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Arc, Condvar, Mutex, model, thread};
+use crate::timer::{Keeper, State, Timer, TimerWheel};
+use crate::vigil::Vigil;
+
+// ------------------------------------------------------------------------------------------------------- the vigil
+
+const WORKER: usize = 0;
+
+/// One worker, and a sentinel that looks until it has seen what it has to.
+struct Watchhouse {
+    idle: Idle,
+    parker: Parker,
+    vigil: Vigil,
+    open: AtomicBool,
+}
+
+impl Watchhouse {
+    /// The worker sleeps.
+    fn new() -> Arc<Watchhouse> {
+        // In a model a time that is not over never is.
+        let tick = if cfg!(heist_loom) { Duration::ZERO } else { Duration::from_millis(1) };
+        let vigil = Vigil::new(tick).expect("an alarm");
+        let house = Watchhouse { idle: Idle::new(1), parker: Parker::new(), vigil, open: AtomicBool::new(true) };
+        house.idle.announce(WORKER, false);
+        Arc::new(house)
+    }
+
+    fn is_open(&self) -> bool {
+        // Ordering: Acquire — as the phase.
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// The sentinel's loop, from a rest on, until it finds the worker up, or the end. If it is forgotten it sleeps for ever.
+    fn watch(&self) {
+        let sleeps = || self.idle.is_announced(WORKER) && self.is_open();
+        loop {
+            self.vigil.rest(&self.idle, sleeps);
+            self.vigil.wait();
+            if !sleeps() {
+                return;
+            }
+        }
+    }
+
+    /// What `Pool::watch` does.
+    fn heed(&self) {
+        if self.idle.counts().is_unwatched() {
+            self.vigil.call(&self.idle);
+        }
+    }
+
+    /// What a worker does that gets up for a reason of its own. It does not come back.
+    fn rise(&self) -> Retract {
+        let how = self.idle.retract(WORKER, false);
+        self.heed();
+        how
+    }
+}
+
+/// rest of the sentinel × a worker gets up: it is looked at.
+#[test]
+fn a_worker_that_gets_up_is_watched() {
+    model(|| {
+        let house = Watchhouse::new();
+        let sentinel = Arc::clone(&house);
+        let sentinel = start(move || sentinel.watch());
+        let _ = house.rise();
+        sentinel.join().expect("the sentinel");
+    });
+}
+
+/// rest of the sentinel × a submitter wakes the worker × the worker gets up by itself.
+#[test]
+fn a_worker_that_is_woken_is_watched() {
+    model(|| {
+        let house = Watchhouse::new();
+        let (sentinel, worker) = (Arc::clone(&house), Arc::clone(&house));
+        let sentinel = start(move || sentinel.watch());
+        let worker = start(move || {
+            if worker.rise() == Retract::Searching {
+                let _ = worker.idle.found();
+            }
+        });
+        // What `Pool::notify` does.
+        if house.idle.handshake().is_some() {
+            let _ = house.parker.unpark();
+            house.heed();
+        }
+        worker.join().expect("the worker");
+        sentinel.join().expect("the sentinel");
+    });
+}
+
+/// rest of the sentinel × the end.
+#[test]
+fn a_sentinel_that_goes_to_rest_hears_of_the_end() {
+    model(|| {
+        let house = Watchhouse::new();
+        let sentinel = Arc::clone(&house);
+        let sentinel = start(move || sentinel.watch());
+        // Ordering: Release — as the phase.
+        house.open.store(false, Ordering::Release);
+        house.vigil.end();
+        sentinel.join().expect("the sentinel");
+        let _ = house.idle.retract(WORKER, false);
+    });
+}
+
+// ------------------------------------------------------------------------------------------------------- its tasks
+
+/// seize × the owner is back: pops, pushes.
+#[test]
+fn what_a_stuck_worker_has_is_seized_or_polled_once() {
+    model(|| {
+        let (owner, thief) = Ring::ends();
+        let slot = Arc::new(LifoSlot::new());
+        let mut tasks = parcels(5);
+        let ledger = Ledger::of(&tasks);
+        let late = tasks.pop().expect("a task");
+        assert!(slot.push(tasks.pop().expect("a task")).is_none());
+        tasks.into_iter().for_each(|task| assert!(owner.push(task).is_ok()));
+        let theirs = Arc::clone(&slot);
+        let sentinel = start(move || {
+            let (hand, _) = Ring::ends();
+            let mut seized = seize(&theirs, &thief, &hand);
+            assert_eq!(hand.len(), 0);
+            let mut haul = Haul::new();
+            haul.extend(std::iter::from_fn(|| seized.pop()));
+            haul
+        });
+        let mut haul = Haul::new();
+        haul.extend(slot.pop());
+        haul.extend(slot.push(late));
+        haul.extend(owner.pop());
+        haul.join(sentinel.join().expect("the sentinel"));
+        haul.extend(slot.pop());
+        haul.extend(std::iter::from_fn(|| owner.pop()));
+        ledger.balances(haul);
+    });
+}
+
+// ------------------------------------------------------------------------------------------------------ its timers
+
+const SEAT: usize = 0;
+const SOON: u64 = 1 << 40;
+const LATE: u64 = 1 << 50;
+
+/// A token, and a sleep without an end of its own.
+struct Bed {
+    called: Mutex<bool>,
+    rang: Condvar,
+}
+
+impl Bed {
+    fn new() -> Arc<Bed> {
+        Arc::new(Bed { called: Mutex::new(false), rang: Condvar::new() })
+    }
+
+    fn sleep(&self) {
+        let mut called = self.called.lock();
+        while !*called {
+            self.rang.wait(&mut called);
+        }
+        *called = false;
+    }
+
+    fn call(&self) {
+        *self.called.lock() = true;
+        self.rang.notify_one();
+    }
+}
+
+/// What `SeatKeeper` does: calls the seat's worker, and whoever sleeps in the reactor if the wheel is a ward.
+struct SeatKeeper {
+    wards: Arc<Wards>,
+    worker: Arc<Bed>,
+    reactor: Arc<Bed>,
+}
+
+impl Keeper for SeatKeeper {
+    fn wake(&self) {
+        self.worker.call();
+        if self.wards.has(SEAT) {
+            self.reactor.call();
+        }
+    }
+}
+
+/// The wheel of a seat whose worker was stuck, and is on its way to sleep; the keeper of the wards, too. Which of them sleeps until SOON does not
+/// matter.
+struct Home {
+    wards: Arc<Wards>,
+    wheel: Arc<TimerWheel>,
+    worker: Arc<Bed>,
+    reactor: Arc<Bed>,
+    seen: AtomicBool,
+}
+
+impl Home {
+    fn new() -> (Arc<Home>, std::pin::Pin<Box<Timer>>) {
+        let (wards, worker, reactor) = (Arc::new(Wards::new()), Bed::new(), Bed::new());
+        let keeper =
+            SeatKeeper { wards: Arc::clone(&wards), worker: Arc::clone(&worker), reactor: Arc::clone(&reactor) };
+        let wheel = Arc::new(TimerWheel::new(Clock::new(), Arc::new(keeper)));
+        let mut timer = Box::pin(Timer::new());
+        let at = wheel.clock().alarm(Some(LATE)).expect("a nameable instant");
+        assert_eq!(timer.as_mut().arm(Arc::clone(&wheel), at, std::task::Waker::noop()), State::Armed);
+        (Arc::new(Home { wards, wheel, worker, reactor, seen: AtomicBool::new(false) }), timer)
+    }
+
+    /// The sentinel's part.
+    fn take_timers(&self) {
+        if self.wards.admit(SEAT, &self.wheel) {
+            self.reactor.call();
+        }
+    }
+
+    /// True if somebody has seen the earlier deadline by now; else it is still to be slept to.
+    fn sees(&self, until: Option<u64>, other: &Bed) -> bool {
+        if until.is_some_and(|until| until <= SOON + crate::wheel::TICK) {
+            // Ordering: Relaxed — the bed's lock orders it.
+            self.seen.store(true, Ordering::Relaxed);
+            other.call();
+        }
+        self.seen.load(Ordering::Relaxed)
+    }
+
+    /// The worker is back, and rests on its parker.
+    fn rest_on_the_parker(&self) {
+        loop {
+            self.wards.dismiss(SEAT);
+            if self.sees(self.wheel.keep(), &self.reactor) {
+                return;
+            }
+            self.worker.sleep();
+            self.wheel.resume();
+        }
+    }
+
+    /// Somebody rests in the reactor.
+    fn rest_in_the_reactor(&self) {
+        while !self.sees(self.wards.keep(), &self.worker) {
+            self.reactor.sleep();
+            self.wards.resume();
+        }
+    }
+}
+
+/// take the timers × the owner is back and rests × the keeper rests × reset to an earlier time: one of them sleeps to it.
+#[test]
+fn a_timer_that_is_being_taken_over_is_kept_by_somebody() {
+    model(|| {
+        let (home, mut timer) = Home::new();
+        let (worker, keeper) = (Arc::clone(&home), Arc::clone(&home));
+        let keeper = start(move || keeper.rest_in_the_reactor());
+        let worker = start(move || worker.rest_on_the_parker());
+        home.take_timers();
+        timer.as_mut().reset(home.wheel.clock().alarm(Some(SOON)).expect("a nameable instant"));
+        keeper.join().expect("the keeper");
+        worker.join().expect("the worker");
+    });
+}
+
+/// take the timers × the stuck worker arms one × the keeper rests: it is slept to, now or when the sentinel looks again.
+#[test]
+fn a_timer_that_a_stuck_worker_arms_is_kept() {
+    model(|| {
+        let (home, mut timer) = Home::new();
+        let keeper = Arc::clone(&home);
+        let keeper = start(move || keeper.rest_in_the_reactor());
+        let sentinel = Arc::clone(&home);
+        let sentinel = start(move || sentinel.take_timers());
+        timer.as_mut().cancel();
+        let at = home.wheel.clock().alarm(Some(SOON)).expect("a nameable instant");
+        assert_eq!(timer.as_mut().arm(Arc::clone(&home.wheel), at, std::task::Waker::noop()), State::Armed);
+        sentinel.join().expect("the sentinel");
+        home.take_timers();
+        keeper.join().expect("the keeper");
+    });
+}
+
+// ---------------------------------------------------------------------------------------------------------- spares
+
+/// Threads that come at once and leave in their own time; how many work in each seat.
+struct Threads {
+    staff: Arc<Staff>,
+    at_work: Arc<Mutex<BTreeMap<usize, isize>>>,
+    leaving: RefCell<Vec<thread::JoinHandle<()>>>,
+}
+
+impl Threads {
+    fn of(staff: &Arc<Staff>, at_work: &Arc<Mutex<BTreeMap<usize, isize>>>) -> Threads {
+        Threads { staff: Arc::clone(staff), at_work: Arc::clone(at_work), leaving: RefCell::default() }
+    }
+
+    fn join(self) {
+        self.leaving.into_inner().into_iter().for_each(|leaver| leaver.join().expect("the leaver"));
+    }
+}
+
+impl Crew for Threads {
+    fn expect_one(&self) {}
+
+    fn expect_one_less(&self) {
+        unreachable!("nobody is refused");
+    }
+
+    fn start(&self, seat: usize, _: u64) -> io::Result<()> {
+        *self.at_work.lock().entry(seat).or_default() += 1;
+        self.staff.sit(seat);
+        Ok(())
+    }
+
+    fn rouse(&self, seats: &[usize]) {
+        for &seat in seats {
+            let (staff, at_work) = (Arc::clone(&self.staff), Arc::clone(&self.at_work));
+            self.leaving.borrow_mut().push(start(move || {
+                staff.get_up(seat);
+                *at_work.lock().entry(seat).or_default() -= 1;
+                match staff.leave(seat) {
+                    Leave::Gone(outcomes) => outcomes.write(),
+                    Leave::Again => {
+                        *at_work.lock().entry(seat).or_default() += 1;
+                        staff.sit(seat);
+                    }
+                }
+            }));
+        }
+    }
+}
+
+/// leave of a spare × the next stall begins: it is taken back, or another thread comes, or there is none yet; one worker per seat.
+#[test]
+fn a_spare_that_leaves_while_a_stall_begins_is_had_again() {
+    model(|| {
+        let (staff, at_work) = (Arc::new(Staff::new(1, 1, 1)), Arc::default());
+        staff.sit(0);
+        let threads = Threads::of(&staff, &at_work);
+        assert_eq!(staff.call_spare(&threads).expect("a spare"), 1);
+        assert!(staff.dismiss_spare(&threads, |_| true));
+        let called = staff.call_spare(&threads).expect("it leaves, or has left");
+        assert_eq!(called, 1);
+        threads.join();
+        assert_eq!((staff.spares(), staff.taken()), (1, 2));
+        assert!(staff.is_wanted(1) && staff.is_seated(1));
+        assert_eq!(at_work.lock()[&1], 1);
+        assert!(matches!(staff.call_spare(&Threads::of(&staff, &at_work)), Err(NoSpare::AllOut)));
+    });
+}
+
+/// call × resize to the seat of the spare: one worker per seat, and what the order asks for is there.
+#[test]
+fn a_spare_that_comes_while_the_set_grows_is_counted_once() {
+    model(|| {
+        let (staff, at_work) = (Arc::new(Staff::new(1, 2, 1)), Arc::default());
+        staff.sit(0);
+        let (grower, work) = (Arc::clone(&staff), Arc::clone(&at_work));
+        let grower = start(move || {
+            let ticket = Arc::new(Ticket::new());
+            grower.order(2, Arc::clone(&ticket)).write();
+            grower.carry_out(&Threads::of(&grower, &work));
+            ticket
+        });
+        let threads = Threads::of(&staff, &at_work);
+        let called = staff.call_spare(&threads);
+        // As `Pool::call_spare`: the order may have been left to us.
+        staff.carry_out(&threads);
+        let resized = grower.join().expect("the grower").wait().expect("nobody is refused");
+        assert_eq!((resized.from, resized.to, resized.version), (1, 2, 1));
+        let came = match called {
+            Ok(_) => true,
+            Err(NoSpare::NotNow) => false,
+            Err(error) => panic!("{error:?}"),
+        };
+        let work = at_work.lock();
+        assert!(work.values().all(|&workers| workers == 1), "{work:?}");
+        assert!(staff.is_seated(1));
+        // A spare that came first is the second worker now; one that came afterwards has a seat of its own.
+        assert_eq!(staff.taken(), 2 + staff.spares());
+        assert!(came || staff.spares() == 0);
+        drop(work);
+    });
+}
+
+/// shrink × leave × call: a spare does not sit down beside a leaver.
+#[test]
+fn a_spare_does_not_take_the_seat_of_one_who_leaves() {
+    model(|| {
+        let (staff, at_work) = (Arc::new(Staff::new(2, 2, 1)), Arc::new(Mutex::new(BTreeMap::from([(0, 1), (1, 1)]))));
+        (0..2).for_each(|seat| staff.sit(seat));
+        let threads = Threads::of(&staff, &at_work);
+        let ticket = Arc::new(Ticket::new());
+        staff.order(1, Arc::clone(&ticket)).write();
+        staff.carry_out(&threads);
+        let seat = staff.call_spare(&threads).expect("a spare");
+        assert_eq!(ticket.wait().expect("it leaves").to, 1);
+        threads.join();
+        assert!(staff.is_seated(seat) && (seat == 1) == staff.is_seated(1));
+        assert!(at_work.lock().values().all(|workers| *workers <= 1));
+        assert_eq!((staff.taken(), staff.spares()), (2, 1));
+    });
+}
+
+/// The operating system refuses the first thread that it is asked for.
+struct Scarce(Threads, Arc<AtomicBool>);
+
+impl Crew for Scarce {
+    fn expect_one(&self) {}
+
+    fn expect_one_less(&self) {}
+
+    fn start(&self, seat: usize, version: u64) -> io::Result<()> {
+        // Ordering: Relaxed — which of two comes first does not matter.
+        if self.1.swap(false, Ordering::Relaxed) {
+            return Err(io::Error::other("no thread"));
+        }
+        self.0.start(seat, version)
+    }
+
+    fn rouse(&self, seats: &[usize]) {
+        self.0.rouse(seats);
+    }
+}
+
+/// call × refusal × resize to the same seat: an order that is told that it is done has its workers.
+#[test]
+fn a_spare_that_is_refused_leaves_no_hole_in_a_set_that_grows() {
+    model(|| {
+        let (staff, at_work) = (Arc::new(Staff::new(1, 2, 1)), Arc::default());
+        let scarce = Arc::new(AtomicBool::new(true));
+        staff.sit(0);
+        let crew = |staff: &Arc<Staff>| Scarce(Threads::of(staff, &at_work), Arc::clone(&scarce));
+        let (grower, growers) = (Arc::clone(&staff), crew(&staff));
+        let ticket = Arc::new(Ticket::new());
+        let order = Arc::clone(&ticket);
+        let grower = start(move || {
+            grower.order(2, order).write();
+            grower.carry_out(&growers);
+        });
+        let callers = crew(&staff);
+        let called = staff.call_spare(&callers);
+        staff.carry_out(&callers);
+        grower.join().expect("the grower");
+        assert!(!matches!(called, Err(NoSpare::AllOut | NoSpare::Closed)));
+        match ticket.wait() {
+            Ok(resized) => assert!(resized.to == 2 && staff.is_seated(1)),
+            Err(error) => assert!(matches!(error, ResizeError::Refused { .. })),
+        }
+        assert!(at_work.lock().values().all(|&workers| workers == 1));
+    });
+}

@@ -1,0 +1,38 @@
+//! What a thread does for a runtime while it calls user code in the midst of it: who waited there for the runtime might wait for himself.
+
+use std::cell::Cell;
+
+/// What others wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Duty {
+    /// It carries out resizes, naming threads and calling wakers. No other resize begins before it is done.
+    Resizing,
+    /// It has been given a seat, and has not sat down yet: it cannot leave.
+    Starting,
+    /// It has left its seat.
+    Stopping,
+    /// It is the sentinel.
+    Watching,
+}
+
+std::thread_local! {
+    static DUTY: Cell<Option<Duty>> = const { Cell::new(None) };
+}
+
+/// Says what others wait for while the answer lives.
+pub(crate) fn on(duty: Duty) -> impl Drop {
+    Restore(DUTY.replace(Some(duty)))
+}
+
+/// What this thread is in the midst of, if others wait for it.
+pub(crate) fn current() -> Option<Duty> {
+    DUTY.get()
+}
+
+struct Restore(Option<Duty>);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        DUTY.set(self.0);
+    }
+}

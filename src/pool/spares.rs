@@ -1,0 +1,134 @@
+//! Spare workers: threads that work while others are stuck.
+
+use std::io;
+
+use super::staff::{Crew, Staff};
+use super::{Pool, Resized};
+use crate::duty::{self, Duty};
+use crate::phase::Phase;
+use crate::sync::Arc;
+
+/// Why no spare came.
+#[derive(Debug)]
+pub(crate) enum NoSpare {
+    /// There are as many as there may be.
+    AllOut,
+    /// Somebody changes the worker set just now, or the last spare has not left its seat yet: try again.
+    NotNow,
+    /// The pool is being closed.
+    Closed,
+    /// The operating system gives no thread.
+    Refused(io::Error),
+}
+
+/// A spare's seat, above those that the size of the pool asks for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spare {
+    pub(super) seat: usize,
+    /// It has been told to leave.
+    pub(super) dismissed: bool,
+}
+
+impl Staff {
+    /// Seats a spare: takes back one that leaves, or starts a thread in a seat above the others. It counts as a worker, but not as one of
+    /// those that were asked for, and a resize that comes to its seat keeps it.
+    ///
+    /// It is in line with the orders: while one is carried out there is no spare, and orders that come meanwhile are the caller's to carry out.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub(crate) fn call_spare(&self, crew: &impl Crew) -> Result<usize, NoSpare> {
+        let mut book = self.book.lock();
+        if book.phase >= Phase::Cancelling {
+            return Err(NoSpare::Closed);
+        }
+        if book.at_it {
+            return Err(NoSpare::NotNow);
+        }
+        if let Some(spare) = book.spares.iter_mut().find(|spare| spare.dismissed) {
+            spare.dismissed = false;
+            // It has not left: that is done under this lock.
+            let _ = self.words[spare.seat].want();
+            return Ok(spare.seat);
+        }
+        if book.spares.len() >= self.most_spares() {
+            return Err(NoSpare::AllOut);
+        }
+        let Some(seat) = (book.size..self.words.len()).find(|&seat| !self.is_taken(seat)) else {
+            return Err(NoSpare::NotNow);
+        };
+        book.at_it = true;
+        let _ = self.words[seat].want();
+        // The new thread, and we: it must have been filed before the threads are joined.
+        (0..2).for_each(|_| crew.expect_one());
+        self.count_on(1);
+        book.spares.push(Spare { seat, dismissed: false });
+        self.show_spares(&book);
+        let version = book.version;
+        drop(book);
+        let started = crew.start(seat, version);
+        let mut book = self.book.lock();
+        debug_assert!(book.at_it, "the line has been broken");
+        book.at_it = false;
+        let Err(error) = started else {
+            drop(book);
+            crew.expect_one_less();
+            return Ok(seat);
+        };
+        self.words[seat].release();
+        self.count_off(1);
+        book.spares.retain(|spare| spare.seat != seat);
+        self.show_spares(&book);
+        drop(book);
+        (0..2).for_each(|_| crew.expect_one_less());
+        Err(NoSpare::Refused(error))
+    }
+
+    /// Tells a spare to leave, the highest that `may_go`. It leaves as any worker does that is asked. False if there is none.
+    pub(crate) fn dismiss_spare(&self, crew: &impl Crew, may_go: impl Fn(usize) -> bool) -> bool {
+        let mut book = self.book.lock();
+        let spares = book.spares.iter_mut().filter(|spare| !spare.dismissed && may_go(spare.seat));
+        let Some(spare) = spares.max_by_key(|spare| spare.seat) else { return false };
+        spare.dismissed = true;
+        let seat = spare.seat;
+        self.words[seat].ask();
+        drop(book);
+        crew.rouse(&[seat]);
+        true
+    }
+}
+
+impl Pool {
+    /// Carries out the orders that have been put into the book, and tells of the changes; unless somebody is at it already, perhaps this very
+    /// thread: then he does both.
+    pub(crate) fn carry_out(self: &Arc<Pool>) {
+        let done = {
+            let _duty = duty::on(Duty::Resizing);
+            self.staff.carry_out(self)
+        };
+        if done {
+            self.staff.tell_news(|resized: Resized| {
+                if let Some(hook) = &self.settings.after_resize {
+                    hook(resized);
+                }
+            });
+        }
+    }
+
+    /// Seats a spare in place of a worker that does not come back from its poll, or will not for a while. The caller sees to it that
+    /// the spare is dismissed when that is over.
+    ///
+    /// # Errors
+    ///
+    /// If there is none; see [`NoSpare`].
+    pub(crate) fn call_spare(self: &Arc<Pool>) -> Result<usize, NoSpare> {
+        let called = {
+            let _duty = duty::on(Duty::Resizing);
+            self.staff.call_spare(self)
+        };
+        // Whoever wanted to resize meanwhile has left it to us.
+        self.carry_out();
+        called
+    }
+}

@@ -1,0 +1,151 @@
+//! What a stalled worker cannot do is done for it: its queues, its timers, the reactor, its share of the work.
+
+use std::fmt;
+
+use crate::pool::{NoSpare, Pool, Seat, StallCause, seize};
+use crate::queue::{Owner, Ring};
+use crate::sync::Arc;
+
+/// From this look on at the same poll a spare is worth its thread. Shorter ones happen wherever there are more threads than processors, and
+/// one of them is kept waiting by a lock.
+const LONG: u32 = 10;
+
+/// A spare that is not needed any more stays for so many looks, in case it is.
+const LINGER: u32 = 50;
+
+/// When the operating system has refused a thread, it is asked again after so many looks.
+const PATIENCE: u32 = 100;
+
+/// What the sentinel needs in order to take things over.
+pub(super) struct Rescue {
+    /// For what comes out of a ring; empty between two uses.
+    hand: Owner,
+    /// Looks since the last in which all spares were needed.
+    idle_looks: u32,
+    /// Looks that have to pass before another spare is called.
+    wait: u32,
+    /// It has been said that there are no more spares.
+    told: bool,
+}
+
+/// How the workers do, at one look.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Round {
+    /// Asleep, and staying.
+    pub(super) asleep: usize,
+    /// Getting on, and staying.
+    pub(super) awake: usize,
+    /// On the way to a seat, or away from it.
+    pub(super) moving: usize,
+    pub(super) stalled: usize,
+    /// Those of the stalled that have been so for long...
+    pub(super) long: usize,
+    /// ...and whose processor another thread could have.
+    pub(super) blocked: usize,
+}
+
+impl Round {
+    /// A worker that has been seen again in the same poll, so often and for this cause.
+    pub(super) fn count_stalled(&mut self, looks: u32, cause: StallCause) {
+        self.stalled += 1;
+        if looks >= LONG {
+            self.long += 1;
+            self.blocked += usize::from(cause.leaves_a_processor());
+        }
+    }
+
+    /// Whether a further thread is wanted: nobody is left to poll anything; or fewer can than there should be, and something waits.
+    ///
+    /// A worker that computes has its processor. Another thread takes part of that away from it, which is worth it only if nothing else
+    /// gets on, and for a while already.
+    fn wants_spare(&self, spares: usize, waits: impl FnOnce() -> bool) -> bool {
+        if self.long == 0 || self.asleep + self.moving > 0 {
+            return false;
+        }
+        let nobody_is_left = self.awake == 0 && self.long == self.stalled;
+        nobody_is_left || (self.blocked > spares && waits())
+    }
+}
+
+impl Rescue {
+    pub(super) fn new() -> Self {
+        let (hand, _) = Ring::ends();
+        Rescue { hand, idle_looks: 0, wait: 0, told: false }
+    }
+
+    /// The timers of a stalled seat get the keeper of those that nobody looks after. Its worker takes them back before it sleeps.
+    pub(super) fn take_timers(&self, pool: &Pool, seat: &Seat) {
+        if !seat.wheel.is_empty() && pool.take_ward(seat) {
+            pool.stalls.rescues.add(1);
+        }
+    }
+
+    /// What waits behind a stalled poll becomes everybody's: whoever could have stolen it has not, or is too busy to search.
+    pub(super) fn take_tasks(&self, pool: &Pool, seat: &Seat) {
+        let tasks = seize(&seat.lifo, &seat.thief, &self.hand);
+        if !tasks.is_empty() {
+            pool.global.push_chain(tasks);
+            pool.notify();
+            pool.stalls.rescues.add(1);
+        }
+    }
+
+    /// Calls a spare, if one is wanted, or dismisses one that has not been needed for a while.
+    pub(super) fn staff(&mut self, pool: &Arc<Pool>, round: Round) {
+        self.wait = self.wait.saturating_sub(1);
+        let spares = pool.staff.spares();
+        let waits = || pool.global.len() > 0 || pool.seats.iter().any(Seat::has_spare_work);
+        if round.wants_spare(spares, waits) {
+            self.idle_looks = 0;
+            if self.wait == 0 {
+                self.call(pool);
+            }
+            return;
+        }
+        self.told = false;
+        self.idle_looks = if round.stalled < spares { self.idle_looks + 1 } else { 0 };
+        if self.idle_looks >= LINGER {
+            pool.staff.dismiss_spare(pool, |seat| !pool.seats[seat].is_stalled());
+        }
+    }
+
+    #[cold]
+    fn call(&mut self, pool: &Arc<Pool>) {
+        match pool.call_spare() {
+            Ok(_) => pool.stalls.spares.add(1),
+            Err(NoSpare::NotNow | NoSpare::Closed) => {}
+            Err(NoSpare::AllOut) => self.tell_once(|| {
+                tracing::warn!(
+                    target: "heist::stall",
+                    spares = pool.staff.most_spares(),
+                    "every worker is stuck in a poll, and so are all spare workers: nothing runs until one comes back; find the \
+                     tasks by `Handle::dump` or the reports before this one, or raise `Builder::max_spare_workers`"
+                );
+            }),
+            Err(NoSpare::Refused(error)) => {
+                self.wait = PATIENCE;
+                self.tell_once(|| {
+                    tracing::warn!(
+                        target: "heist::stall",
+                        %error,
+                        "a worker is stuck in a poll, and the operating system refuses a thread in its place: raise the limit on \
+                         threads (`ulimit -u`, the container's pids limit); it is tried again"
+                    );
+                });
+            }
+        }
+    }
+
+    /// A subscriber is user code: what it panics with stays here.
+    fn tell_once(&mut self, tell: impl FnOnce()) {
+        if !std::mem::replace(&mut self.told, true) {
+            crate::wakes::contained("a tracing subscriber", tell);
+        }
+    }
+}
+
+impl fmt::Debug for Rescue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rescue").field("idle_looks", &self.idle_looks).field("told", &self.told).finish_non_exhaustive()
+    }
+}

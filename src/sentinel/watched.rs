@@ -1,0 +1,136 @@
+//! What the sentinel remembers of one seat between two looks.
+
+use std::time::Duration;
+
+use crate::pool::{Pool, Seat, StallCause};
+
+/// A seat's poll, as far as it has been watched.
+#[derive(Debug, Default)]
+pub(super) struct Watched {
+    poll: Option<Poll>,
+}
+
+/// One poll of one worker.
+#[derive(Debug)]
+struct Poll {
+    number: u64,
+    /// When it was seen first, on the pool's clock. It had begun by then, and not long before.
+    since: u64,
+    /// How often it has been seen again.
+    looks: u32,
+    /// When it was seen again for the first time, and how long the worker's thread had had a processor by then.
+    sample: Option<(u64, Duration)>,
+    cause: StallCause,
+    reported: bool,
+}
+
+/// What a look finds in a seat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// Nobody is there.
+    Vacant,
+    /// A thread comes, or goes.
+    Moving,
+    Asleep,
+    /// The worker gets on.
+    Awake,
+    /// It is where it was at the last look, and for so many looks now.
+    Stalled {
+        looks: u32,
+    },
+}
+
+/// A stall that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ended {
+    pub(super) lasted: Duration,
+    pub(super) reported: bool,
+}
+
+impl Watched {
+    /// Looks at the seat.
+    pub(super) fn look(&mut self, pool: &Pool, seat: &Seat, now: u64) -> (Sight, Option<Ended>) {
+        let sight = match pool.staff.is_seated(seat.index) {
+            false if pool.staff.is_taken(seat.index) => Sight::Moving,
+            false => Sight::Vacant,
+            true if pool.idle.is_announced(seat.index) => Sight::Asleep,
+            true => return self.look_at_poll(seat, now),
+        };
+        (sight, self.end(seat, now))
+    }
+
+    fn look_at_poll(&mut self, seat: &Seat, now: u64) -> (Sight, Option<Ended>) {
+        let number = seat.stats.polls.get();
+        match &mut self.poll {
+            Some(poll) if poll.number == number => {
+                poll.looks += 1;
+                seat.set_stalled(number, poll.since);
+                (Sight::Stalled { looks: poll.looks }, None)
+            }
+            _ => {
+                let ended = self.end(seat, now);
+                self.poll = Some(Poll::new(number, now));
+                (Sight::Awake, ended)
+            }
+        }
+    }
+
+    fn end(&mut self, seat: &Seat, now: u64) -> Option<Ended> {
+        let poll = self.poll.take().filter(|poll| poll.looks > 0)?;
+        seat.set_recovered();
+        Some(Ended { lasted: poll.lasted(now), reported: poll.reported })
+    }
+
+    /// What the worker's thread has done since the stall was seen first. Asked anew when that has lasted twice as long.
+    pub(super) fn cause(&mut self, seat: &Seat, now: u64) -> StallCause {
+        let Some(poll) = &mut self.poll else { return StallCause::Unknown };
+        match poll.sample {
+            None => poll.sample = seat.thread().and_then(|thread| Some((now, thread.time()?))),
+            Some(_) if !poll.looks.is_power_of_two() => {}
+            Some(_) => poll.find_cause(seat, now),
+        }
+        poll.cause
+    }
+
+    /// How long the stall has lasted, and why; if that is `threshold`, and for the first time.
+    pub(super) fn take_report(&mut self, seat: &Seat, now: u64, threshold: Duration) -> Option<(Duration, StallCause)> {
+        let poll = self.poll.as_mut().filter(|poll| poll.looks > 0 && !poll.reported)?;
+        let lasted = poll.lasted(now);
+        if lasted < threshold {
+            return None;
+        }
+        poll.find_cause(seat, now);
+        poll.reported = true;
+        Some((lasted, poll.cause))
+    }
+
+    /// The poll that is being watched.
+    pub(super) fn number(&self) -> Option<u64> {
+        self.poll.as_ref().map(|poll| poll.number)
+    }
+}
+
+impl Poll {
+    fn new(number: u64, since: u64) -> Poll {
+        Poll { number, since, looks: 0, sample: None, cause: StallCause::Unknown, reported: false }
+    }
+
+    fn lasted(&self, now: u64) -> Duration {
+        Duration::from_nanos(now.saturating_sub(self.since))
+    }
+
+    fn find_cause(&mut self, seat: &Seat, now: u64) {
+        let Some(thread) = seat.thread() else { return };
+        let (Some((then, before)), Some(ran)) = (self.sample, thread.time()) else { return };
+        let passed = Duration::from_nanos(now.saturating_sub(then));
+        self.cause = if ran.saturating_sub(before) * 2 >= passed {
+            StallCause::Busy
+        } else {
+            match thread.is_ready() {
+                Some(true) => StallCause::Starved,
+                Some(false) => StallCause::Blocked,
+                None => StallCause::Unknown,
+            }
+        };
+    }
+}

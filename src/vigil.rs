@@ -1,0 +1,58 @@
+//! When the sentinel sleeps, and who sets its alarm.
+//!
+//! The protocol is on [the sentinel's page](crate::sentinel).
+
+use std::io;
+use std::time::Duration;
+
+use crate::idle::Idle;
+use crate::sync::Alarm;
+
+/// The sentinel's sleep. It looks once per tick while anybody is up, and not at all while all sleep.
+#[derive(Debug)]
+pub(crate) struct Vigil {
+    alarm: Alarm,
+    tick: Duration,
+}
+
+impl Vigil {
+    /// # Errors
+    ///
+    /// What the operating system says if it refuses a file descriptor.
+    pub(crate) fn new(tick: Duration) -> io::Result<Vigil> {
+        Ok(Vigil { alarm: Alarm::new()?, tick })
+    }
+
+    /// The sentinel begins to watch.
+    pub(crate) fn begin(&self) {
+        self.alarm.set(self.tick);
+    }
+
+    /// Sleeps until the next look. Called by the sentinel, as is `rest`.
+    pub(crate) fn wait(&self) {
+        self.alarm.wait();
+    }
+
+    /// Gives up watching until somebody gets up, if `nobody_is_up`; which is asked when whoever gets up can see that nobody watches.
+    pub(crate) fn rest(&self, idle: &Idle, nobody_is_up: impl FnOnce() -> bool) {
+        // Before anybody is told to set it.
+        self.alarm.off();
+        idle.leave_unwatched();
+        if !nobody_is_up() {
+            self.call(idle);
+        }
+    }
+
+    /// Somebody is up: one of those who notice sets the alarm. It costs him a system call, and wakes nobody before the tick is over.
+    #[cold]
+    pub(crate) fn call(&self, idle: &Idle) {
+        if idle.take_watch() {
+            self.alarm.set(self.tick);
+        }
+    }
+
+    /// Everything ends, which can be seen by now: whether or not the sentinel watches, it looks at once.
+    pub(crate) fn end(&self) {
+        self.alarm.ring(self.tick);
+    }
+}
