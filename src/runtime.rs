@@ -8,6 +8,7 @@ mod dump;
 mod handle;
 mod local_runtime;
 mod metrics;
+mod numbers;
 pub(crate) mod root;
 mod spawn_error;
 

@@ -4,6 +4,7 @@ mod builder;
 pub mod coop;
 mod ended;
 pub mod join_set;
+mod set_builder;
 mod task_local;
 
 use std::future::Future;

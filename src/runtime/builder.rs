@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 use std::time::Duration;
-use std::{env, fmt, io};
+use std::{fmt, io};
 
+use super::numbers::{default_workers, most_spares, most_workers};
 use super::{LocalOptions, LocalRuntime, Resized, Runtime, StallReport, ThreadSeat};
 use crate::blocking::{self, BlockingPool};
 use crate::local::Pace;
@@ -12,15 +13,6 @@ use crate::quota::{self, Follower};
 use crate::sentinel::Chore;
 use crate::sync::Arc;
 use crate::threads;
-
-/// Overrides the default number of worker threads.
-const WORKERS_VARIABLE: &str = "HEIST_WORKER_THREADS";
-
-/// So many workers can be counted as idle.
-const SEATS: usize = 1 << 14;
-
-/// There are at least so many spares, if nothing is said.
-const LEAST_SPARES: usize = 8;
 
 /// Builds a [`Runtime`].
 ///
@@ -556,58 +548,6 @@ fn chore(pool: &Pool) -> Chore {
         Some(mut follower) => Box::new(move |pool| follower.look(pool)),
         None => Box::new(|_| {}),
     }
-}
-
-/// What the variable says, else what the machine has.
-fn default_workers() -> io::Result<usize> {
-    match env::var(WORKERS_VARIABLE) {
-        Ok(text) => text.parse().ok().filter(|&workers| workers > 0).ok_or_else(|| {
-            let text = format!("{WORKERS_VARIABLE} is {text:?}: set it to a number above zero, or unset it");
-            io::Error::new(io::ErrorKind::InvalidInput, text)
-        }),
-        Err(env::VarError::NotPresent) => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
-        Err(error) => {
-            Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{WORKERS_VARIABLE}: {error}; unset it")))
-        }
-    }
-}
-
-/// How many seats there have to be for `workers`, if the caller has said `most`, or nothing.
-fn most_workers(workers: usize, most: Option<usize>) -> io::Result<usize> {
-    let invalid = |text| Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-    match most {
-        _ if workers.max(most.unwrap_or(0)) > SEATS => {
-            let workers = workers.max(most.unwrap_or(0));
-            invalid(format!(
-                "{workers} worker threads: a runtime has at most {SEATS}; ask for fewer, or build several runtimes"
-            ))
-        }
-        Some(most) if most < workers => invalid(format!(
-            "max_worker_threads({most}) is below the number of worker threads, {workers}: raise it, or lower `worker_threads`"
-        )),
-        Some(most) => Ok(most),
-        None => {
-            let processors = std::thread::available_parallelism().map_or(1, usize::from);
-            Ok(workers.max(processors.saturating_mul(4)).clamp(64, SEATS))
-        }
-    }
-}
-
-/// How many seats there are for spares, if the caller has said `most`, or nothing.
-fn most_spares(settings: &Settings, most: Option<usize>) -> io::Result<usize> {
-    if !settings.sentinel {
-        return Ok(0);
-    }
-    let spares = most.unwrap_or(settings.workers.max(LEAST_SPARES).min(SEATS - settings.max_workers));
-    if spares > SEATS - settings.max_workers {
-        let workers = settings.max_workers;
-        let text = format!(
-            "{spares} spare workers beside up to {workers} workers: a runtime has at most {SEATS} of both; lower \
-             `max_spare_workers` or `max_worker_threads`"
-        );
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-    }
-    Ok(spares)
 }
 
 impl fmt::Debug for Builder {

@@ -6,10 +6,9 @@ use std::panic::Location;
 use std::time::Duration;
 
 use super::RuntimeFlavor;
-use crate::cell::{Identity, TaskView};
+use crate::cell::{Id, Identity, TaskView};
 use crate::pool::{Pool, Seat};
 use crate::sync::Arc;
-use crate::task::Id;
 
 /// What a runtime does just now: every seat, and every task that can be seen; from [`Handle::dump`](super::Handle::dump).
 ///
