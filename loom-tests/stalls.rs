@@ -1,7 +1,7 @@
 //! A worker that is stuck may come back at any moment: while it is watched, while its tasks and timers are being taken, while a spare
 //! comes or goes. See docs/sentinel.md and docs/stalls.md.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
@@ -301,11 +301,18 @@ struct Threads {
     staff: Arc<Staff>,
     at_work: Arc<Mutex<BTreeMap<usize, isize>>>,
     leaving: RefCell<Vec<thread::JoinHandle<()>>>,
+    /// Who is expected: those that have come, and whoever starts one.
+    expected: Cell<usize>,
 }
 
 impl Threads {
     fn of(staff: &Arc<Staff>, at_work: &Arc<Mutex<BTreeMap<usize, isize>>>) -> Threads {
-        Threads { staff: Arc::clone(staff), at_work: Arc::clone(at_work), leaving: RefCell::default() }
+        Threads {
+            staff: Arc::clone(staff),
+            at_work: Arc::clone(at_work),
+            leaving: RefCell::default(),
+            expected: Cell::new(0),
+        }
     }
 
     fn join(self) {
@@ -314,13 +321,16 @@ impl Threads {
 }
 
 impl Crew for Threads {
-    fn expect_one(&self) {}
+    fn expect_one(&self) {
+        self.expected.set(self.expected.get() + 1);
+    }
 
     fn expect_one_less(&self) {
-        unreachable!("nobody is refused");
+        self.expected.set(self.expected.get() - 1);
     }
 
     fn start(&self, seat: usize, _: u64) -> io::Result<()> {
+        assert!(self.expected.get() >= 2, "the thread and its starter are expected");
         *self.at_work.lock().entry(seat).or_default() += 1;
         self.staff.sit(seat);
         Ok(())
@@ -420,9 +430,13 @@ fn a_spare_does_not_take_the_seat_of_one_who_leaves() {
 struct Scarce(Threads, Arc<AtomicBool>);
 
 impl Crew for Scarce {
-    fn expect_one(&self) {}
+    fn expect_one(&self) {
+        self.0.expect_one();
+    }
 
-    fn expect_one_less(&self) {}
+    fn expect_one_less(&self) {
+        self.0.expect_one_less();
+    }
 
     fn start(&self, seat: usize, version: u64) -> io::Result<()> {
         // Ordering: Relaxed — which of two comes first does not matter.
