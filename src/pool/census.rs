@@ -167,6 +167,10 @@ impl Pool {
                 self.global.push_woken(runnable);
                 self.notify();
             } else {
+                // The destructor may keep us for good: somebody else has to be awake for the rest.
+                if self.global.len() > 0 {
+                    self.notify();
+                }
                 end(runnable);
                 found = true;
             }

@@ -73,7 +73,8 @@ impl Drain {
         self.accuse();
         self.excuse = self.pool.ledger.excuse(task);
         context::seated(|seated| {
-            if let Some(seated) = seated {
+            // A job may drive another runtime, which does not drain.
+            if let Some(seated) = seated.filter(|seated| Arc::ptr_eq(seated.pool, &self.pool)) {
                 // Its worker need not be waited for, to hear of the drain at its next boundary: it hears of it here.
                 seated.seat.hear();
             }

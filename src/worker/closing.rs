@@ -54,19 +54,28 @@ impl Worker<'_> {
         !self.local.overdue.replace(true)
     }
 
-    /// Asks to end what is filed here, also a task that was in its first poll when the deadline came, and has been filed since. It goes with all
-    /// that waits here to where everybody reaches it: what we take next may keep us for good.
+    /// Asks to end what is filed here, also a task that was in its first poll when the deadline came, and has been filed since.
     fn cancel_own(&self) {
         let mut chain = Chain::new();
+        let spared = self.pool.ledger.spared();
+        let idle = self.seat.live.cancel_all_but(|id| spared.binary_search(&id).is_ok());
+        idle.into_iter().for_each(|runnable| chain.push(runnable));
+        self.leave_to_others(chain);
+    }
+
+    /// `chain`, and all that waits here, goes to where everybody reaches it; and if anything is there, somebody is called for it. What we do
+    /// next may keep us for good.
+    fn leave_to_others(&self, mut chain: Chain) {
         if let Some(runnable) = self.seat.lifo.pop() {
             chain.push(runnable);
         }
         chain.append(self.local.ring.shed(0));
-        let spared = self.pool.ledger.spared();
-        let idle = self.seat.live.cancel_all_but(|id| spared.binary_search(&id).is_ok());
-        idle.into_iter().for_each(|runnable| chain.push(runnable));
         if !chain.is_empty() {
             self.pool.global.push_chain(chain);
+            // While we had it in hand it may have looked in vain.
+            self.pool.ledger.call_sweeper(None);
+        }
+        if self.pool.global.len() > 0 {
             self.seated().notify();
         }
     }
@@ -96,12 +105,12 @@ impl Worker<'_> {
     /// Of what has been taken from the global queue, after the deadline: each may be the one whose destructor does not return.
     #[cold]
     pub(super) fn keep_one(&self, mut share: Chain) -> Chain {
-        if self.pool.phase.load() != Phase::Overdue || share.len() < 2 {
+        if self.pool.phase.load() != Phase::Overdue || share.is_empty() {
             return share;
         }
+        // It may be dropped before we come by a boundary, if it has been asked to end.
         let one = share.split(1);
-        self.pool.global.push_chain(share);
-        self.seated().notify();
+        self.leave_to_others(share);
         one
     }
 
@@ -123,6 +132,7 @@ impl Worker<'_> {
         if self.pool.ledger.is_spared(runnable.header().id()) {
             return self.poll(runnable);
         }
+        self.leave_to_others(Chain::new());
         self.local.count_poll();
         self.seat.end_late(runnable);
     }

@@ -147,7 +147,8 @@ fn destructors_that_do_not_return_keep_only_their_own() {
 /// Who awaits the drain goes on while destructors keep the sweeper, or a worker.
 #[test]
 fn an_excused_task_is_not_held_up_by_destructors() {
-    for _ in 0..20 {
+    let mut excuses = 0;
+    while excuses < 20 {
         let runtime = patient(2);
         let (stay, polls, excused) = (Stay::default(), Count::new(), Door::new());
         let evil = runtime.spawn(stubborn(&stay));
@@ -155,7 +156,7 @@ fn an_excused_task_is_not_held_up_by_destructors() {
         let others = idle(&runtime, &dropped, 20);
         let (counter, opens) = (polls.clone(), excused.clone());
         let waits = runtime.spawn(async move {
-            let mut drain = Handle::current().drain(Duration::from_millis(1));
+            let mut drain = Handle::current().drain(Duration::from_millis(5));
             loop {
                 if let Poll::Ready(report) = poll_once(&mut drain) {
                     return report;
@@ -168,10 +169,16 @@ fn an_excused_task_is_not_held_up_by_destructors() {
         excused.wait();
         stay.reached();
         let then = polls.get();
-        until(|| polls.get() > then + 100 && dropped.get() == 20);
+        until(|| waits.is_finished() || (polls.get() > then + 100 && dropped.get() == 20));
         stay.let_go();
-        let report = join(waits).unwrap();
-        assert_eq!(counts(&report), [0, 0, 21, 21], "{report}");
+        match join(waits) {
+            Ok(report) => {
+                assert_eq!(counts(&report), [0, 0, 21, 21], "{report}");
+                excuses += 1;
+            }
+            // It has polled its drain after the deadline.
+            Err(error) => assert!(error.is_cancelled()),
+        }
         assert!(join(evil).unwrap_err().is_cancelled());
         assert!(others.iter().all(JoinHandle::is_finished));
     }
@@ -266,7 +273,9 @@ fn a_sweeper_that_is_refused() {
     settle(&runtime);
     runtime.resize(1).wait().unwrap();
     let report = runtime.drain(Duration::ZERO).wait();
-    assert_eq!((counts(&report), dropped.get(), asked.get()), ([0, 0, 4, 4], 4, 2), "{report}");
+    assert_eq!((counts(&report), dropped.get()), ([0, 0, 4, 4], 4), "{report}");
+    // The workers may have been faster.
+    until(|| asked.get() == 2);
     assert!(tasks.iter().all(JoinHandle::is_finished));
 }
 
