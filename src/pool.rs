@@ -13,6 +13,7 @@ mod settings;
 mod spares;
 mod staff;
 mod stall;
+mod task_hooks;
 mod ticket;
 mod wards;
 
@@ -28,7 +29,7 @@ use crate::park::Unpark;
 use crate::phase::{Phase, PhaseWord};
 use crate::queue::GlobalQueue;
 use crate::reactor::Reactor;
-use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::sync::{Arc, CachePadded};
 use crate::timer::{Keeper, TimerWheel};
 use crate::vigil::Vigil;
@@ -50,6 +51,8 @@ pub(crate) use spares::NoSpare;
 pub(crate) use staff::{Crew, Leave, Staff};
 pub(crate) use stall::StallCounts;
 pub use stall::{StallCause, StallReport};
+pub(crate) use task_hooks::TaskHooks;
+pub use task_hooks::{TaskMeta, UnhandledPanic};
 pub(crate) use ticket::Ticket;
 pub use ticket::{ResizeError, Resized, ThreadSeat};
 pub(crate) use wards::Wards;
@@ -93,6 +96,8 @@ pub(crate) struct Pool {
     pub(crate) sweeping: Polling,
     /// What the sentinel has counted.
     pub(crate) stalls: StallCounts,
+    /// A task has panicked that ends the runtime.
+    panicked: AtomicBool,
     pub(crate) settings: Settings,
 }
 
@@ -164,6 +169,7 @@ impl Pool {
             ledger: Ledger::new(),
             sweeping: Polling::new(),
             stalls: StallCounts::new(),
+            panicked: AtomicBool::new(false),
             settings,
         });
         pool.furnish(pool.settings.workers);

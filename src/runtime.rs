@@ -11,6 +11,7 @@ mod metrics;
 mod numbers;
 pub(crate) mod root;
 mod spawn_error;
+mod task_hooks;
 
 use std::future::Future;
 use std::io;
@@ -34,6 +35,7 @@ pub use metrics::RuntimeMetrics;
 pub use spawn_error::SpawnError;
 
 pub use crate::pool::{Id, ResizeError, Resized, StallCause, StallReport, ThreadSeat};
+pub use crate::pool::{TaskMeta, UnhandledPanic};
 pub use crate::resize::Resize;
 
 /// What kind of runtime it is; answered by [`Handle::runtime_flavor`].

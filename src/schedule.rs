@@ -8,7 +8,7 @@ use std::future::Future;
 use crate::cell::{self, End, Header, JoinHandle, LiveSet, Origin, Runnable, Schedule};
 use crate::context::{self, Seated};
 use crate::ledger::Who;
-use crate::pool::{Pool, Seat};
+use crate::pool::{Pool, Seat, TaskHooks};
 use crate::sync::Arc;
 
 // SAFETY: a seat is part of its pool, and a pool does not go away while a task has not ended that was polled in one of its
@@ -34,6 +34,9 @@ unsafe impl Schedule for Seat {
         }
         self.polling.end();
         self.stats.count(end);
+        if end == End::Panicked {
+            self.pool().note_panic();
+        }
     }
 }
 
@@ -101,6 +104,7 @@ pub(crate) fn queue_admitted(pool: &Arc<Pool>, runnable: Runnable) {
     context::seated(|seated| match seated {
         Some(seated) if is_in(seated, pool) => {
             if pool.phase.is_running() {
+                tell(pool, &runnable);
                 seated.push(runnable)
             } else {
                 seated.push_late(runnable)
@@ -151,6 +155,7 @@ fn queue_from_outside(pool: &Arc<Pool>, runnable: Runnable) {
 
 #[inline]
 fn push_from_outside(pool: &Arc<Pool>, runnable: Runnable) {
+    tell(pool, &runnable);
     match pool.global.push_new(runnable) {
         Ok(()) => {
             pool.notify();
@@ -162,6 +167,20 @@ fn push_from_outside(pool: &Arc<Pool>, runnable: Runnable) {
             pool.leave_stray();
         }
     }
+}
+
+/// Tells the hook, if there is one, of a task that has been counted in and is about to be queued.
+#[inline]
+fn tell(pool: &Arc<Pool>, runnable: &Runnable) {
+    if let Some(hooks) = &pool.settings.task_hooks {
+        tell_inside(pool, hooks, runnable.header());
+    }
+}
+
+#[cold]
+fn tell_inside(pool: &Arc<Pool>, hooks: &TaskHooks, task: &Header) {
+    let _stay = context::enter(Arc::clone(pool));
+    hooks.tell(|hooks| &hooks.spawn, &task.identity());
 }
 
 /// Dropping the runnable drops the future, and cancels the handle. It has not been counted in.
@@ -179,6 +198,7 @@ impl Seated<'_> {
             return self.push_new_late(runnable);
         }
         self.seat.stats.spawned.add(1);
+        tell(self.pool, &runnable);
         self.push(runnable);
     }
 
@@ -191,6 +211,7 @@ impl Seated<'_> {
     /// Queues a task that this thread has spawned and that has passed the gate.
     #[cold]
     fn push_late(&self, runnable: Runnable) {
+        tell(self.pool, &runnable);
         self.push(runnable);
         // The deadline may have come in between, and this poll may not return.
         if self.pool.ledger.gate.is_sealed() {

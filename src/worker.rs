@@ -16,7 +16,7 @@ use crate::context::{self, Seated};
 use crate::idle::Retract;
 use crate::local::{Due, Local};
 use crate::park::Drive;
-use crate::pool::{Hook, Pool, Seat};
+use crate::pool::{Hook, Pool, Seat, TaskHooks};
 use crate::queue::Chain;
 use crate::reactor::Turn;
 use crate::stripe::Stripe;
@@ -214,7 +214,10 @@ impl<'a> Worker<'a> {
         self.seat.stats.polls.add(1);
         context::set_task(Some(runnable.header().into()));
         self.seat.polling.begin(runnable.header());
-        let ran = runnable.run(self.seat);
+        let ran = match &self.pool.settings.task_hooks {
+            None => runnable.run(self.seat),
+            Some(hooks) => self.run_observed(runnable, hooks),
+        };
         context::set_task(None);
         match ran {
             Ran::Suspended => {}
@@ -222,6 +225,21 @@ impl<'a> Worker<'a> {
             Ran::Ended => self.seat.stats.ended.publish(1),
         }
         self.seat.polling.end();
+    }
+
+    /// Runs a task before the eyes of the hooks.
+    #[cold]
+    fn run_observed(&self, runnable: Runnable, hooks: &TaskHooks) -> Ran {
+        let task = runnable.header().identity();
+        hooks.tell(|hooks| &hooks.before_poll, &task);
+        let ran = runnable.run(self.seat);
+        // It may be gone.
+        context::set_task(None);
+        hooks.tell(|hooks| &hooks.after_poll, &task);
+        if let Ran::Ended = ran {
+            hooks.tell(|hooks| &hooks.terminate, &task);
+        }
+        ran
     }
 
     /// A yield: behind the others, and nobody is woken for it.

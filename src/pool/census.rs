@@ -192,9 +192,11 @@ impl Pool {
 
     /// Cancels a task because the drain's deadline, or the shutdown, has come; `count` counts its end.
     pub(crate) fn cancel_late(&self, runnable: Runnable, count: &dyn Fn(End)) {
+        let who = self.who_ends(runnable.header());
         runnable.cancel(&|task, end| {
             self.ledger.end_unfinished(task.identity().into(), || count(end));
         });
+        self.tell_of_end(who);
     }
 }
 

@@ -6,6 +6,7 @@ use std::{fmt, io};
 
 use super::own_thread::OwnThread;
 use super::stall::StallHook;
+use super::task_hooks::{TaskHooks, UnhandledPanic};
 use super::ticket::{Resized, ThreadSeat};
 use crate::local::Pace;
 use crate::sync::Arc;
@@ -97,6 +98,9 @@ pub(crate) struct Settings {
     pub(crate) on_stall: Option<StallHook>,
     /// Whether there is a sentinel.
     pub(crate) sentinel: bool,
+    /// Told of tasks.
+    pub(crate) task_hooks: Option<Arc<TaskHooks>>,
+    pub(crate) unhandled_panic: UnhandledPanic,
     /// Whether a woken task may take the LIFO slot.
     pub(crate) lifo: bool,
     /// How long `Drop` waits for polls that are under way.
@@ -140,6 +144,8 @@ impl Settings {
             stall_threshold: Duration::from_millis(10),
             on_stall: None,
             sentinel: true,
+            task_hooks: None,
+            unhandled_panic: UnhandledPanic::Ignore,
             lifo: true,
             shutdown_grace: Duration::from_secs(5),
             seed: 0,

@@ -72,6 +72,9 @@ pub(super) fn block_on<F: Future>(pool: &Arc<Pool>, future: F, keep: Keep) -> F:
             if let Some(output) = drive_seat(&root, future.as_mut(), &mut cx) {
                 return output;
             }
+            if pool.has_panicked() {
+                give_up(pool);
+            }
         }
         if let Some(output) = poll_root(&root, future.as_mut(), &mut cx) {
             return output;
@@ -83,6 +86,17 @@ pub(super) fn block_on<F: Future>(pool: &Arc<Pool>, future: F, keep: Keep) -> F:
              `Runtime` until `block_on` returns, or select on `Handle::draining`"
         );
     }
+}
+
+/// A task has panicked, and the runtime is to end for it. The seat is free, or others give it up, too.
+#[cold]
+#[track_caller]
+fn give_up(pool: &Arc<Pool>) -> ! {
+    shutdown::close(pool);
+    shutdown::clear_free(pool);
+    panic!(
+        "a task has panicked, and the runtime was built to shut down then: see `Builder::unhandled_panic`, and the panic's own message"
+    );
 }
 
 /// The end of a runtime that somebody waits in without keeping it.
@@ -153,6 +167,9 @@ fn drive_to_the_end<F: Future>(
     let _polling = context::polling();
     let _drives = context::drives();
     loop {
+        if root.pool.has_panicked() {
+            return None;
+        }
         if root.word.has_wake() {
             if let Some(output) = poll_root(root, future.as_mut(), cx) {
                 return Some(output);

@@ -60,7 +60,7 @@ pub struct Builder {
     workers: Option<usize>,
     max_workers: Option<usize>,
     max_spares: Option<usize>,
-    settings: Settings,
+    pub(super) settings: Settings,
 }
 
 impl Builder {

@@ -1,0 +1,106 @@
+//! What a runtime calls when a task is spawned, polled, and gone.
+
+use std::fmt;
+use std::panic::Location;
+
+use super::Pool;
+use crate::cell::{Header, Id, Identity};
+use crate::sync::Arc;
+use crate::sync::atomic::Ordering;
+use crate::wakes::contained;
+
+/// Who a task is. Given to the hooks [`on_task_spawn`](crate::runtime::Builder::on_task_spawn),
+/// [`on_task_terminate`](crate::runtime::Builder::on_task_terminate),
+/// [`on_before_task_poll`](crate::runtime::Builder::on_before_task_poll) and
+/// [`on_after_task_poll`](crate::runtime::Builder::on_after_task_poll).
+#[derive(Debug)]
+pub struct TaskMeta<'a> {
+    task: &'a Identity,
+}
+
+impl TaskMeta<'_> {
+    /// The task's id.
+    pub fn id(&self) -> Id {
+        self.task.id
+    }
+
+    /// The task's name, if it has one; see [`task::Builder`](crate::task::Builder).
+    pub fn name(&self) -> Option<&str> {
+        self.task.name.as_deref()
+    }
+
+    /// Where the task was spawned.
+    pub fn spawned_at(&self) -> &'static Location<'static> {
+        self.task.location
+    }
+}
+
+/// What a runtime does when a task panics; see [`Builder::unhandled_panic`](crate::runtime::Builder::unhandled_panic).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnhandledPanic {
+    /// Nothing: the task's `JoinHandle` answers the panic, and all others go on. The default.
+    Ignore,
+    /// It shuts down: all tasks are dropped, and `block_on` panics.
+    ShutdownRuntime,
+}
+
+/// A function that is told of tasks.
+pub(crate) type TaskHook = Arc<dyn Fn(&TaskMeta<'_>) + Send + Sync>;
+
+/// The hooks of a runtime.
+#[derive(Clone, Default)]
+pub(crate) struct TaskHooks {
+    pub(crate) spawn: Option<TaskHook>,
+    pub(crate) terminate: Option<TaskHook>,
+    pub(crate) before_poll: Option<TaskHook>,
+    pub(crate) after_poll: Option<TaskHook>,
+}
+
+/// Which of them.
+type Which = fn(&TaskHooks) -> &Option<TaskHook>;
+
+impl TaskHooks {
+    /// Tells one of the hooks, if it is there. A panic in it is contained.
+    pub(crate) fn tell(&self, which: Which, task: &Identity) {
+        if let Some(hook) = which(self) {
+            contained("a task hook", || hook(&TaskMeta { task }));
+        }
+    }
+}
+
+impl Pool {
+    /// Who a task is, if there is a hook that is told of it by [`Pool::tell_of_end`].
+    pub(crate) fn who_ends(&self, task: &Header) -> Option<Identity> {
+        self.settings.task_hooks.as_ref().map(|_| task.identity())
+    }
+
+    /// Says that a task has ended. Not under a lock.
+    pub(crate) fn tell_of_end(&self, task: Option<Identity>) {
+        if let (Some(hooks), Some(task)) = (&self.settings.task_hooks, task) {
+            hooks.tell(|hooks| &hooks.terminate, &task);
+        }
+    }
+
+    /// A task has panicked: if that is to end the runtime, whoever drives it does so.
+    #[cold]
+    pub(crate) fn note_panic(&self) {
+        if self.settings.unhandled_panic == UnhandledPanic::ShutdownRuntime {
+            // Ordering: Relaxed — for the thread that polls here, or for one that takes the seat over, under the lock of its lease.
+            self.panicked.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a task has panicked that ends the runtime.
+    #[inline]
+    pub(crate) fn has_panicked(&self) -> bool {
+        // Ordering: Relaxed — see the store.
+        self.panicked.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for TaskHooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskHooks").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,308 @@
+//! The hooks of tasks, and the end of a runtime by a panic, cut by how tasks begin and end.
+
+#[path = "support/kit.rs"]
+mod kit;
+
+use std::collections::HashMap;
+use std::future::pending;
+use std::panic::Location;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use heist::runtime::{Builder, Runtime, UnhandledPanic};
+use heist::task::Id;
+use kit::{Count, OnDrop, panic_text, yield_now};
+
+/// What the hooks were told of one task: spawned, ended, polls begun, polls ended.
+type Told = [usize; 4];
+
+#[derive(Clone, Default)]
+struct Book(Arc<Mutex<HashMap<Id, Told>>>);
+
+impl Book {
+    fn hook(&self, which: usize) -> impl Fn(&heist::runtime::TaskMeta<'_>) + Send + Sync + 'static {
+        let book = self.clone();
+        move |task| book.0.lock().unwrap().entry(task.id()).or_default()[which] += 1
+    }
+
+    fn attach(&self, builder: &mut Builder) -> Runtime {
+        builder
+            .enable_all()
+            .on_task_spawn(self.hook(0))
+            .on_task_terminate(self.hook(1))
+            .on_before_task_poll(self.hook(2))
+            .on_after_task_poll(self.hook(3))
+            .build()
+            .unwrap()
+    }
+
+    fn of(&self, id: Id) -> Told {
+        self.0.lock().unwrap().get(&id).copied().unwrap_or_default()
+    }
+}
+
+/// Every flavour, with all hooks.
+fn each(test: impl Fn(Runtime, &Book)) {
+    let book = Book::default();
+    test(book.attach(&mut Builder::new_current_thread()), &book);
+    for workers in [1, 2, 4] {
+        let book = Book::default();
+        test(book.attach(Builder::new_multi_thread().worker_threads(workers)), &book);
+    }
+}
+
+#[test]
+fn each_task_is_told_of_once_at_its_start_and_its_end_and_at_each_poll() {
+    each(|runtime, book| {
+        let ids: Vec<_> = runtime.block_on(async {
+            let outside = runtime.spawn(async { yield_now().await }).id();
+            let tasks: Vec<_> = (0..50)
+                .map(|polls| {
+                    heist::spawn(async move {
+                        for _ in 0..polls {
+                            yield_now().await;
+                        }
+                        heist::spawn(async {}).id()
+                    })
+                })
+                .collect();
+            let mut ids = vec![(outside, 2)];
+            for (polls, task) in tasks.into_iter().enumerate() {
+                let id = task.id();
+                ids.push((task.await.unwrap(), 1));
+                ids.push((id, polls + 1));
+            }
+            ids
+        });
+        runtime.drain(Duration::MAX).wait();
+        for (id, polls) in &ids {
+            assert_eq!(book.of(*id), [1, 1, *polls, *polls]);
+        }
+        assert_eq!(book.0.lock().unwrap().len(), ids.len(), "roots and jobs are no tasks");
+    });
+}
+
+#[test]
+fn panicked_aborted_and_dropped_tasks_end_too() {
+    each(|runtime, book| {
+        let (panicked, aborted, dropped) = runtime.block_on(async {
+            let panicked = heist::spawn(async { panic!("boom") });
+            let panicked_id = panicked.id();
+            assert!(panicked.await.map(|()| ()).unwrap_err().is_panic());
+            let aborted = heist::spawn(pending::<()>());
+            let aborted_id = aborted.id();
+            yield_now().await;
+            aborted.abort();
+            assert!(aborted.await.unwrap_err().is_cancelled());
+            (panicked_id, aborted_id, heist::spawn(pending::<()>()).id())
+        });
+        let handle = runtime.handle().clone();
+        drop(runtime);
+        let refused = handle.spawn(async {}).id();
+        assert_eq!(book.of(panicked), [1, 1, 1, 1]);
+        let [spawned, ended, begun, over] = book.of(aborted);
+        assert_eq!((spawned, ended, begun == over), (1, 1, true));
+        assert!((1..=2).contains(&begun));
+        assert_eq!(book.of(dropped)[..2], [1, 1]);
+        assert_eq!(book.of(refused), [0; 4]);
+    });
+}
+
+#[test]
+fn tasks_that_are_late_for_a_drain_end_too() {
+    each(|runtime, book| {
+        let ids = [(); 5].map(|()| runtime.spawn(pending::<()>()).id());
+        let report = runtime.drain(Duration::ZERO).wait();
+        assert_eq!(report.cancelled, 5);
+        for id in ids {
+            assert_eq!(book.of(id)[..2], [1, 1]);
+        }
+    });
+}
+
+#[test]
+fn jobs_and_roots_are_no_tasks() {
+    each(|runtime, book| {
+        runtime.block_on(async { heist::task::spawn_blocking(|| ()).await.unwrap() });
+        assert!(book.0.lock().unwrap().is_empty());
+    });
+}
+
+#[test]
+fn hooks_know_id_name_and_place() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let notes = Arc::clone(&seen);
+    let runtime = Builder::new_current_thread()
+        .on_task_spawn(move |task| {
+            let at: &Location<'static> = task.spawned_at();
+            notes.lock().unwrap().push((task.id(), task.name().map(String::from), at.file(), at.line()));
+        })
+        .build()
+        .unwrap();
+    let unnamed = (runtime.spawn(async {}).id(), None, file!(), line!());
+    let task = heist::task::Builder::new().name("x").spawn_on(async {}, runtime.handle());
+    let named = (task.unwrap().id(), Some(String::from("x")), file!(), line!() - 1);
+    assert_eq!(*seen.lock().unwrap(), [unnamed, named]);
+}
+
+#[test]
+fn hooks_are_inside_of_their_runtime() {
+    let (spawned, ends) = (Count::new(), Count::new());
+    let (spawns, dies) = (spawned.clone(), ends.clone());
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .on_task_spawn(move |_| {
+            // One more for the first two.
+            if spawns.add() <= 2 {
+                heist::spawn(async {});
+            }
+        })
+        .on_before_task_poll(|task| assert_eq!(heist::task::try_id(), Some(task.id())))
+        .on_after_task_poll(|_| assert_eq!(heist::task::try_id(), None))
+        .on_task_terminate(move |_| {
+            heist::runtime::Handle::current();
+            dies.add();
+        })
+        .build()
+        .unwrap();
+    runtime.spawn(async {});
+    runtime.drain(Duration::MAX).wait();
+    assert_eq!((spawned.get(), ends.get()), (3, 3));
+}
+
+#[test]
+fn a_hook_that_panics_costs_nobody_anything() {
+    let called = Count::new();
+    let panics = |called: &Count| {
+        let called = called.clone();
+        move |_: &heist::runtime::TaskMeta<'_>| {
+            called.add();
+            panic!("a hook");
+        }
+    };
+    for builder in [&mut Builder::new_current_thread(), Builder::new_multi_thread().worker_threads(2)] {
+        let called = called.clone();
+        let runtime = builder
+            .on_task_spawn(panics(&called))
+            .on_task_terminate(panics(&called))
+            .on_before_task_poll(panics(&called))
+            .on_after_task_poll(panics(&called))
+            .build()
+            .unwrap();
+        assert_eq!(runtime.block_on(async { heist::spawn(async { 7 }).await.unwrap() }), 7);
+        runtime.drain(Duration::MAX).wait();
+    }
+    assert_eq!(called.get(), 8);
+}
+
+// ------------------------------------------------------------------------------------------------- the unhandled panic
+
+const SHUT_DOWN: &str = "a task has panicked, and the runtime was built to shut down then";
+
+fn brittle() -> Runtime {
+    Builder::new_current_thread().enable_all().unhandled_panic(UnhandledPanic::ShutdownRuntime).build().unwrap()
+}
+
+#[test]
+fn a_panic_ends_the_runtime_and_all_tasks() {
+    let runtime = brittle();
+    let drops = Count::new();
+    let others: Vec<_> = (0..5)
+        .map(|_| {
+            let guard = drops.on_drop();
+            runtime.spawn(async move {
+                let _guard = guard;
+                pending::<()>().await;
+            })
+        })
+        .collect();
+    let panics = runtime.spawn(async { panic!("boom") });
+    let said = panic_text(|| runtime.block_on(pending::<()>()));
+    assert!(said.starts_with(SHUT_DOWN), "{said}");
+    assert_eq!((drops.get(), others.iter().all(|task| task.is_finished())), (5, true));
+    for task in others {
+        assert!(kit::join(task).unwrap_err().is_cancelled());
+    }
+    assert!(kit::join(panics).map(|()| ()).unwrap_err().is_panic());
+    // It stays ended.
+    assert!(kit::join(runtime.spawn(async {})).unwrap_err().is_cancelled());
+    let said = panic_text(|| runtime.block_on(async {}));
+    assert!(said.starts_with(SHUT_DOWN), "{said}");
+}
+
+#[test]
+fn it_ends_also_if_the_panic_is_awaited_or_comes_from_a_destructor() {
+    let runtime = brittle();
+    let said =
+        panic_text(|| runtime.block_on(async { heist::spawn(async { panic!("boom") }).await.map(|()| ()).is_err() }));
+    assert!(said.starts_with(SHUT_DOWN), "{said}");
+
+    let runtime = brittle();
+    let said = panic_text(|| {
+        runtime.block_on(async {
+            let task = heist::spawn(async {
+                let _panics = OnDrop::new(|| panic!("in a destructor"));
+                pending::<()>().await;
+            });
+            yield_now().await;
+            yield_now().await;
+            task.abort();
+            pending::<()>().await
+        })
+    });
+    assert!(said.starts_with(SHUT_DOWN), "{said}");
+}
+
+#[test]
+fn panics_of_jobs_and_of_the_root_do_not_end_it() {
+    let runtime = brittle();
+    let failed = runtime.block_on(async { heist::task::spawn_blocking(|| panic!("boom")).await.map(|()| ()).is_err() });
+    assert!(failed);
+    assert_eq!(panic_text(|| runtime.block_on(async { panic!("the root") })), "the root");
+    assert_eq!(runtime.block_on(async { heist::spawn(async { 7 }).await.unwrap() }), 7);
+}
+
+#[test]
+fn every_thread_that_waits_is_told() {
+    let runtime = Arc::new(brittle());
+    let waiting = Count::new();
+    let waiters: Vec<_> = (0..3)
+        .map(|_| {
+            let (runtime, waiting) = (Arc::clone(&runtime), waiting.clone());
+            std::thread::spawn(move || {
+                panic_text(|| {
+                    runtime.block_on(async {
+                        waiting.add();
+                        pending::<()>().await;
+                    })
+                })
+            })
+        })
+        .collect();
+    while waiting.get() < 3 {
+        std::thread::yield_now();
+    }
+    runtime.spawn(async { panic!("boom") });
+    for waiter in waiters {
+        let said = waiter.join().unwrap();
+        assert!(said.starts_with(SHUT_DOWN), "{said}");
+    }
+}
+
+#[test]
+fn ignored_panics_change_nothing() {
+    for builder in [&mut Builder::new_current_thread(), Builder::new_multi_thread().worker_threads(2)] {
+        let runtime = builder.unhandled_panic(UnhandledPanic::Ignore).build().unwrap();
+        runtime.block_on(async {
+            assert!(heist::spawn(async { panic!("boom") }).await.map(|()| ()).is_err());
+            assert_eq!(heist::spawn(async { 7 }).await.unwrap(), 7);
+        });
+    }
+}
+
+#[test]
+fn a_runtime_with_workers_cannot_be_shut_down_by_a_panic() {
+    let said =
+        panic_text(|| drop(Builder::new_multi_thread().unhandled_panic(UnhandledPanic::ShutdownRuntime).build()));
+    assert!(said.contains("use `new_current_thread`"), "{said}");
+}
