@@ -389,7 +389,9 @@ fn an_executor_inside_of_a_poll_gets_on() {
     current_thread().block_on(async {
         consume(BUDGET).await;
         // It never gives the runtime its turn: without a limit to the refusals it would spin for ever.
-        futures::executor::block_on(consume(10 * BUDGET));
+        let inside = Counted { future: Box::pin(consume(10 * BUDGET)), polls: Count::new() };
+        let (polls, ()) = futures::executor::block_on(inside);
+        assert_eq!(polls, 10_000 + 1);
         yield_now().await;
         // The next poll is limited again.
         let mut consume = pin!(consume(BUDGET + 1));

@@ -147,8 +147,9 @@ fn hooks_know_id_name_and_place() {
 
 #[test]
 fn hooks_are_inside_of_their_runtime() {
-    let (spawned, ends) = (Count::new(), Count::new());
-    let (spawns, dies) = (spawned.clone(), ends.clone());
+    // A panic in a hook would be contained: what the hooks see is counted.
+    let (spawned, ends, known) = (Count::new(), Count::new(), Count::new());
+    let (spawns, dies, knows, knows_not) = (spawned.clone(), ends.clone(), known.clone(), known.clone());
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
         .on_task_spawn(move |_| {
@@ -157,17 +158,26 @@ fn hooks_are_inside_of_their_runtime() {
                 heist::spawn(async {});
             }
         })
-        .on_before_task_poll(|task| assert_eq!(heist::task::try_id(), Some(task.id())))
-        .on_after_task_poll(|_| assert_eq!(heist::task::try_id(), None))
+        .on_before_task_poll(move |task| {
+            if heist::task::try_id() == Some(task.id()) {
+                knows.add();
+            }
+        })
+        .on_after_task_poll(move |_| {
+            if heist::task::try_id().is_none() {
+                knows_not.add();
+            }
+        })
         .on_task_terminate(move |_| {
-            heist::runtime::Handle::current();
-            dies.add();
+            if heist::runtime::Handle::try_current().is_ok() {
+                dies.add();
+            }
         })
         .build()
         .unwrap();
     runtime.spawn(async {});
     runtime.drain(Duration::MAX).wait();
-    assert_eq!((spawned.get(), ends.get()), (3, 3));
+    assert_eq!((spawned.get(), ends.get(), known.get()), (3, 3, 6));
 }
 
 #[test]
