@@ -5,6 +5,7 @@
 #![doc = include_str!("../docs/fairness.md")]
 
 mod closing;
+mod observed;
 mod paused;
 
 use std::cell::Cell;
@@ -16,7 +17,7 @@ use crate::context::{self, Seated};
 use crate::idle::Retract;
 use crate::local::{Due, Local};
 use crate::park::Drive;
-use crate::pool::{Hook, Pool, Seat, TaskHooks};
+use crate::pool::{Hook, Pool, Seat};
 use crate::queue::Chain;
 use crate::reactor::Turn;
 use crate::stripe::Stripe;
@@ -225,21 +226,6 @@ impl<'a> Worker<'a> {
             Ran::Ended => self.seat.stats.ended.publish(1),
         }
         self.seat.polling.end();
-    }
-
-    /// Runs a task before the eyes of the hooks.
-    #[cold]
-    fn run_observed(&self, runnable: Runnable, hooks: &TaskHooks) -> Ran {
-        let task = runnable.header().identity();
-        hooks.tell(|hooks| &hooks.before_poll, &task);
-        let ran = runnable.run(self.seat);
-        // It may be gone.
-        context::set_task(None);
-        hooks.tell(|hooks| &hooks.after_poll, &task);
-        if let Ran::Ended = ran {
-            hooks.tell(|hooks| &hooks.terminate, &task);
-        }
-        ran
     }
 
     /// A yield: behind the others, and nobody is woken for it.

@@ -88,7 +88,7 @@ fn panicked_aborted_and_dropped_tasks_end_too() {
         let (panicked, aborted, dropped) = runtime.block_on(async {
             let panicked = heist::spawn(async { panic!("boom") });
             let panicked_id = panicked.id();
-            assert!(panicked.await.map(|()| ()).unwrap_err().is_panic());
+            assert!(panicked.await.unwrap_err().is_panic());
             let aborted = heist::spawn(pending::<()>());
             let aborted_id = aborted.id();
             yield_now().await;
@@ -233,7 +233,7 @@ fn a_panic_ends_the_runtime_and_all_tasks() {
     for task in others {
         assert!(kit::join(task).unwrap_err().is_cancelled());
     }
-    assert!(kit::join(panics).map(|()| ()).unwrap_err().is_panic());
+    assert!(kit::join(panics).unwrap_err().is_panic());
     // It stays ended.
     assert!(kit::join(runtime.spawn(async {})).unwrap_err().is_cancelled());
     let said = panic_text(|| runtime.block_on(async {}));
@@ -243,8 +243,7 @@ fn a_panic_ends_the_runtime_and_all_tasks() {
 #[test]
 fn it_ends_also_if_the_panic_is_awaited_or_comes_from_a_destructor() {
     let runtime = brittle();
-    let said =
-        panic_text(|| runtime.block_on(async { heist::spawn(async { panic!("boom") }).await.map(|()| ()).is_err() }));
+    let said = panic_text(|| runtime.block_on(async { heist::spawn(async { panic!("boom") }).await.is_err() }));
     assert!(said.starts_with(SHUT_DOWN), "{said}");
 
     let runtime = brittle();
@@ -266,7 +265,7 @@ fn it_ends_also_if_the_panic_is_awaited_or_comes_from_a_destructor() {
 #[test]
 fn panics_of_jobs_and_of_the_root_do_not_end_it() {
     let runtime = brittle();
-    let failed = runtime.block_on(async { heist::task::spawn_blocking(|| panic!("boom")).await.map(|()| ()).is_err() });
+    let failed = runtime.block_on(async { heist::task::spawn_blocking(|| panic!("boom")).await.is_err() });
     assert!(failed);
     assert_eq!(panic_text(|| runtime.block_on(async { panic!("the root") })), "the root");
     assert_eq!(runtime.block_on(async { heist::spawn(async { 7 }).await.unwrap() }), 7);
@@ -304,7 +303,7 @@ fn ignored_panics_change_nothing() {
     for builder in [&mut Builder::new_current_thread(), Builder::new_multi_thread().worker_threads(2)] {
         let runtime = builder.unhandled_panic(UnhandledPanic::Ignore).build().unwrap();
         runtime.block_on(async {
-            assert!(heist::spawn(async { panic!("boom") }).await.map(|()| ()).is_err());
+            assert!(heist::spawn(async { panic!("boom") }).await.is_err());
             assert_eq!(heist::spawn(async { 7 }).await.unwrap(), 7);
         });
     }
