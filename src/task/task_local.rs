@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::thread;
 
-/// Declares values that belong to a task, or to a part of it, one [`LocalKey`](crate::task::LocalKey) for each `static`.
+/// Declares values that belong to a task, or to a part of it, one [`LocalKey`] for each `static`.
 ///
 /// A value is there inside of a scope only, which gives it; see [`LocalKey::scope`](crate::task::LocalKey::scope).
 ///
