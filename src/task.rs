@@ -133,12 +133,14 @@ where
 /// heist::task::yield_now().await;
 /// # });
 /// ```
+#[inline]
 pub fn yield_now() -> impl Future<Output = ()> + Send + Sync {
     struct YieldNow(bool);
 
     impl Future for YieldNow {
         type Output = ();
 
+        #[inline]
         fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
             if std::mem::replace(&mut self.0, true) {
                 return Poll::Ready(());
