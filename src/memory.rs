@@ -9,9 +9,14 @@
 //!
 //! Pieces come from the global allocator one by one, each with the layout of its class, so that any thread may give any piece
 //! back. Threads that have not opened their shelves pass everything on to it.
+//!
+//! But who spawns from outside, again and again, would take from the allocator what the workers have to give back to it, each in the
+//! other's way. So while a thread makes a task for a runtime, that one's depot is [lent](lend) to it: it takes whole magazines, too. What
+//! is left in them waits for its next tasks, and goes back to the allocator at the thread's end.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::Cell;
+use std::marker::PhantomData;
 use std::ptr::{NonNull, null, null_mut};
 
 use crate::sync::atomic::{AtomicUsize, Ordering};
@@ -43,7 +48,8 @@ struct Shelf {
 
 struct Shelves {
     shelves: [Shelf; CLASSES + 1],
-    /// Invariant: null while the shelves are closed; else the depot that the outermost [`OpenShelves`] of this thread keeps.
+    /// Invariant: null while the shelves are closed; else the depot that the outermost [`OpenShelves`] of this thread keeps, or that is lent
+    /// to the thread.
     depot: Cell<*const Depot>,
 }
 
@@ -302,6 +308,45 @@ impl Drop for OpenShelves {
         if self.depot.is_some() {
             SHELVES.with(Shelves::clear);
         }
+    }
+}
+
+std::thread_local! {
+    /// Touched by whoever borrows: what is left on the shelves goes back at the end of the thread.
+    static CLEANER: Cleaner = const { Cleaner };
+}
+
+struct Cleaner;
+
+impl Drop for Cleaner {
+    fn drop(&mut self) {
+        SHELVES.with(Shelves::clear);
+    }
+}
+
+/// Lets this thread take pieces from `depot`, as long as the answer lives. A thread whose shelves are open has a depot already.
+#[inline]
+pub(crate) fn lend(depot: &Depot) -> Option<Loan<'_>> {
+    SHELVES.with(|shelves| {
+        // At the very end of a thread nobody would clear the shelves.
+        if !shelves.depot.get().is_null() || CLEANER.try_with(|_| ()).is_err() {
+            return None;
+        }
+        shelves.depot.set(depot);
+        Some(Loan { depot: PhantomData })
+    })
+}
+
+/// Takes the depot back. It stays on its thread and in its frame: a loan that is not dropped would outlive its depot.
+#[derive(Debug)]
+pub(crate) struct Loan<'a> {
+    depot: PhantomData<(&'a Depot, *const ())>,
+}
+
+impl Drop for Loan<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        SHELVES.with(|shelves| shelves.depot.set(null()));
     }
 }
 

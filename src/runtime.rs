@@ -22,7 +22,7 @@ use self::block_on::Keep;
 use crate::cell::JoinHandle;
 use crate::pool::Pool;
 use crate::sync::Arc;
-use crate::{context, duty, schedule, shutdown, threads};
+use crate::{context, duty, memory, schedule, shutdown, threads};
 
 pub use crate::ledger::{DrainReport, Straggler};
 pub use builder::Builder;
@@ -141,7 +141,10 @@ impl Runtime {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.handle.start(schedule::make(future, Location::caller()))
+        let loan = memory::lend(&self.handle.pool().depot);
+        let made = schedule::make(future, Location::caller());
+        drop(loan);
+        self.handle.start(made)
     }
 
     /// Spawns a task if the runtime takes it; see [`Handle::try_spawn`].

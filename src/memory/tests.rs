@@ -42,6 +42,40 @@ fn closed_shelves_keep_nothing() {
 }
 
 #[test]
+fn a_thread_that_borrows_takes_a_whole_magazine() {
+    let depot = Depot::new(1);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let _shelves = OpenShelves::open(&depot);
+            let pieces: Vec<_> = (0..4 * 124).map(|_| allocate::<Small>()).collect();
+            pieces.into_iter().for_each(give_back);
+        });
+    });
+    let kept = depot.kept();
+    let loan = lend(&depot);
+    let piece = allocate::<Small>();
+    drop(loan);
+    assert_eq!((on_shelves(), kept - depot.kept()), (123, 124 * 96));
+    // The next comes from there, whether or not the depot is lent; and what comes back goes there.
+    let other = allocate::<Small>();
+    assert_eq!(on_shelves(), 122);
+    [piece, other].into_iter().for_each(give_back);
+    assert_eq!((on_shelves(), depot.kept()), (124, kept - 124 * 96));
+    drop(Cleaner);
+    assert_eq!(on_shelves(), 0);
+}
+
+#[test]
+fn open_shelves_borrow_nothing() {
+    let (own, foreign) = (Depot::new(1), Depot::new(1));
+    let shelves = OpenShelves::open(&own);
+    assert!(lend(&foreign).is_none());
+    assert!(SHELVES.with(|shelves| std::ptr::eq(shelves.depot.get(), Arc::as_ptr(&own))));
+    drop(shelves);
+    assert!(SHELVES.with(|shelves| shelves.depot.get().is_null()));
+}
+
+#[test]
 fn no_more_is_kept_than_the_limit() {
     let depot = Depot::new(1);
     let _shelves = OpenShelves::open(&depot);

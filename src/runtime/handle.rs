@@ -11,7 +11,7 @@ use super::{Drain, Draining, Dump, Id, Resize, RuntimeFlavor, RuntimeMetrics, Sp
 use crate::cell::{JoinHandle, Origin, Runnable};
 use crate::pool::Pool;
 use crate::sync::Arc;
-use crate::{context, drain, resize, schedule};
+use crate::{context, drain, memory, resize, schedule};
 
 /// A handle to a runtime: spawn with it from any thread.
 ///
@@ -92,7 +92,10 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.start(schedule::make(future, Location::caller()))
+        let loan = memory::lend(&self.pool.depot);
+        let made = schedule::make(future, Location::caller());
+        drop(loan);
+        self.start(made)
     }
 
     /// Queues a task that has been made.
@@ -136,7 +139,9 @@ impl Handle {
         if !schedule::admit(&self.pool) {
             return Err(SpawnError::new(future));
         }
+        let loan = memory::lend(&self.pool.depot);
         let (runnable, handle) = schedule::make(future, Location::caller());
+        drop(loan);
         schedule::queue_admitted(&self.pool, runnable);
         Ok(handle)
     }
