@@ -158,6 +158,11 @@ impl Local {
         self.lifo_off.set(false);
     }
 
+    /// A run from the LIFO slot that has come to a checkpoint has lasted for long enough, however few tasks it was.
+    pub(crate) fn interrupt_lifo(&self) {
+        self.lifo_off.set(self.lifo_run.get() > 0);
+    }
+
     /// How much sooner `backlog` polls would be done, in nanoseconds, if another worker took over all of them.
     #[inline]
     pub(crate) fn gain(&self, backlog: usize) -> u64 {

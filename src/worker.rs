@@ -289,6 +289,7 @@ impl<'a> Worker<'a> {
 
     /// Looks at timers and reactor, and whether help is wanted.
     fn checkpoint(&self) {
+        self.local.interrupt_lifo();
         let now = self.pool.clock.now();
         self.begin_interval(now);
         let mut wakes = self.local.borrow_wakes();

@@ -1,4 +1,5 @@
 //! What is said about a worker that does not come back from a poll.
+#![doc = include_str!("../../docs/stalls.md")]
 
 use std::fmt;
 use std::panic::Location;

@@ -7,6 +7,7 @@ use crate::local::Local;
 use crate::phase::Phase;
 use crate::pool::{Pool, Seat, Settings};
 use crate::sync::Arc;
+use crate::sync::atomic::Ordering;
 
 fn pool(workers: usize) -> Arc<Pool> {
     Pool::new(Settings::new(workers), BlockingPool::new(blocking::Settings::default())).expect("a reactor")
@@ -140,6 +141,37 @@ fn who_gets_up_for_work_wakes_another_for_the_rest() {
     });
     let _ = pool.idle.retract(1, false);
     let _ = pool.idle.found();
+}
+
+/// A run from the LIFO slot ends after three tasks, or at a checkpoint: with the sentinel's tick, say. Then the ring has its turn.
+#[test]
+fn a_lifo_run_ends_by_count_and_by_time() {
+    for (tick_after, polled) in [
+        (None, "slot slot slot ring slot"),
+        (Some(1), "slot ring slot slot slot"),
+        (Some(2), "slot slot ring slot slot"),
+    ] {
+        let pool = pool(1);
+        let order = Arc::new(crate::sync::Mutex::new(Vec::new()));
+        let task = |name: &'static str| {
+            let order = Arc::clone(&order);
+            cell::spawn::<_, Seat>(async move { order.lock().push(name) }, std::panic::Location::caller().into()).0
+        };
+        seated(&pool, 0, |worker, local| {
+            assert!(local.ring.push(task("ring")).is_ok());
+            for n in 0..5 {
+                if pool.seats[0].lifo.is_empty() {
+                    assert!(pool.seats[0].lifo.push(task("slot")).is_none());
+                }
+                if Some(n) == tick_after {
+                    // Ordering: Relaxed — one thread.
+                    pool.tick.fetch_add(1, Ordering::Relaxed);
+                }
+                assert_eq!(worker.step(), Step::Polled);
+            }
+            assert_eq!(order.lock().join(" "), polled);
+        });
+    }
 }
 
 /// A worker that goes in the middle of a search or an announcement, as one that unwinds does, is not counted any more.
