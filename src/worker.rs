@@ -7,16 +7,16 @@
 mod closing;
 mod observed;
 mod paused;
+mod rest_in;
 
 use std::cell::Cell;
-use std::time::Instant;
 
+use self::rest_in::RestIn;
 use crate::budget;
 use crate::cell::{Ran, Runnable};
 use crate::context::{self, Seated};
 use crate::idle::Retract;
 use crate::local::{Due, Local};
-use crate::park::Drive;
 use crate::pool::{Hook, Pool, Seat};
 use crate::queue::Chain;
 use crate::reactor::Turn;
@@ -558,20 +558,6 @@ impl Drop for Worker<'_> {
     /// However it leaves the seat, also unwinding: nobody stays counted who is not there.
     fn drop(&mut self) {
         self.stand_up();
-    }
-}
-
-/// The reactor, as a parker sees it.
-struct RestIn<'a> {
-    turn: Turn<'a>,
-    wakes: &'a mut Wakes,
-    looked: bool,
-}
-
-impl Drive for RestIn<'_> {
-    fn rest(&mut self, deadline: Option<Instant>) {
-        self.looked = true;
-        report(self.turn.rest(deadline, self.wakes));
     }
 }
 

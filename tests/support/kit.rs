@@ -15,8 +15,7 @@ pub(crate) fn current_thread() -> Runtime {
 }
 
 pub(crate) fn workers(workers: usize) -> Runtime {
-    // Without a sentinel: it is not what makes a test pass, and on a busy machine it would call spares.
-    Builder::new_multi_thread().worker_threads(workers).sentinel(false).enable_all().build().unwrap()
+    Builder::new_multi_thread().worker_threads(workers).enable_all().build().unwrap()
 }
 
 /// Every flavour, one after the other, given away.
