@@ -29,14 +29,14 @@ unsafe impl Schedule for Seat {
 
     #[inline]
     fn settle(&self, task: &Header, end: End, unfinished: bool) {
+        if end == End::Panicked {
+            self.pool().note_panic();
+        }
         if unfinished {
             return self.count_unfinished(task, end);
         }
         self.polling.end();
         self.stats.count(end);
-        if end == End::Panicked {
-            self.pool().note_panic();
-        }
     }
 }
 
