@@ -195,6 +195,8 @@ impl<'a> Worker<'a> {
         if waiting == 0 {
             return Chain::new();
         }
+        // After the drain's deadline one at a time: each may be the one whose destructor does not return.
+        let most = if self.local.overdue.get() { most.min(1) } else { most };
         let share = self.pool.global.take(&self.local.rota, (waiting / self.pool.workers() + 1).min(most));
         // Afterwards: who sees what the drain's deadline has brought there sees the phase.
         if self.pool.phase.is_running() { share } else { self.keep_one(share) }

@@ -102,10 +102,11 @@ impl Worker<'_> {
         }
     }
 
-    /// Of what has been taken from the global queue, after the deadline: each may be the one whose destructor does not return.
+    /// Of what has been taken from the global queue by a worker that has not heard of the deadline: each may be the one whose destructor does not
+    /// return.
     #[cold]
     pub(super) fn keep_one(&self, mut share: Chain) -> Chain {
-        if self.pool.phase.load() != Phase::Overdue || share.is_empty() {
+        if self.pool.phase.load() != Phase::Overdue || self.local.overdue.get() || share.is_empty() {
             return share;
         }
         // It may be dropped before we come by a boundary, if it has been asked to end.
