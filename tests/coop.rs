@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use heist::net::UdpSocket;
-use heist::runtime::{Builder, Runtime};
+use heist::runtime::Runtime;
 use heist::task::JoinSet;
 use heist::task::coop::{consume_budget, cooperative, has_budget_remaining, poll_proceed, unconstrained};
 use heist::time::{interval, sleep, timeout};
@@ -399,11 +399,6 @@ fn an_executor_inside_of_a_poll_gets_on() {
     });
 }
 
-/// Without a sentinel, which would call a spare if the machine is busy with something else.
-fn one_worker() -> Runtime {
-    Builder::new_multi_thread().worker_threads(1).sentinel(false).enable_all().build().unwrap()
-}
-
 /// Runs tasks that find something in their channels whenever they look, beside one that counts its turns. Answers the most receives that
 /// lay between two of its turns.
 fn receives_between_turns<F: Future<Output = ()> + Send + 'static>(
@@ -434,7 +429,7 @@ fn receives_between_turns<F: Future<Output = ()> + Send + 'static>(
 #[test]
 fn an_always_full_channel_starves_nobody_if_it_is_wrapped() {
     // On one thread: how many polls fit between two polls of a task is then a matter of the rules only.
-    for runtime in [current_thread(), one_worker()] {
+    for runtime in [current_thread(), workers(1)] {
         let most = receives_between_turns(&runtime, 3, |receives| async move {
             let (sender, receiver) = async_channel::unbounded();
             sender.try_send(()).unwrap();

@@ -225,8 +225,10 @@ fn a_destructor_that_panics_has_panicked_and_is_named() {
                 let evil = OnDrop::new(|| panic!("on purpose"));
                 runtime.spawn(async move {
                     let _evil = evil;
-                    while index % 2 == 0 {
-                        yield_now().await;
+                    if index % 2 == 0 {
+                        loop {
+                            yield_now().await;
+                        }
                     }
                     pending::<()>().await;
                 })

@@ -15,7 +15,8 @@ pub(crate) fn current_thread() -> Runtime {
 }
 
 pub(crate) fn workers(workers: usize) -> Runtime {
-    Builder::new_multi_thread().worker_threads(workers).enable_all().build().unwrap()
+    // Who asks for one worker counts on there being one: a sentinel might call a spare, on a machine that is busy with something else.
+    Builder::new_multi_thread().worker_threads(workers).sentinel(workers > 1).enable_all().build().unwrap()
 }
 
 /// Every flavour, one after the other, given away.
