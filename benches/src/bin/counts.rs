@@ -22,13 +22,13 @@ struct Operation {
 const OPERATIONS: [Operation; 10] = [
     Operation { name: "spawn", run: spawn, limit: 375 },
     Operation { name: "spawn-join", run: spawn_join, limit: 800 },
-    Operation { name: "spawn-outside", run: spawn_outside, limit: 740 },
-    Operation { name: "yield", run: yields, limit: 205 },
+    Operation { name: "spawn-outside", run: spawn_outside, limit: 770 },
+    Operation { name: "yield", run: yields, limit: 212 },
     Operation { name: "wake", run: wake, limit: 2_380 },
-    Operation { name: "wake-by-ref", run: wake_by_ref, limit: 460 },
-    Operation { name: "wake-by-value", run: wake_by_value, limit: 475 },
+    Operation { name: "wake-by-ref", run: wake_by_ref, limit: 490 },
+    Operation { name: "wake-by-value", run: wake_by_value, limit: 525 },
     Operation { name: "steal-eight", run: |_, times| heist::internals::steal(times), limit: 360 },
-    Operation { name: "timeout", run: timeout, limit: 790 },
+    Operation { name: "timeout", run: timeout, limit: 845 },
     Operation { name: "sleep", run: sleep, limit: 560 },
 ];
 
