@@ -88,6 +88,10 @@ fn expire(pool: &Arc<Pool>) {
 fn gather(pool: &Arc<Pool>) {
     // The handshake: who queues something that is not seen below sees the phase.
     pool.notify();
+    if pool.is_local() {
+        // Not even into a thread's hands: its own thread may shut down meanwhile. That cancels them when it drives again, or then.
+        return;
+    }
     let spared = pool.ledger.spared();
     let mut chain = Chain::new();
     let (hand, _) = Ring::ends();

@@ -18,7 +18,7 @@ use futures::stream::FuturesUnordered;
 use heist::net::{TcpListener, TcpStream};
 use heist::runtime::{Builder, Handle};
 use heist::task::AbortHandle;
-use kit::{Count, Door, OnDrop, each, workers, yield_now};
+use kit::{Count, Door, OnDrop, each, yield_now};
 
 /// Hands out the waker of its first poll, and is ready when it is told so.
 struct Mailbox {

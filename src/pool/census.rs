@@ -215,6 +215,8 @@ impl Seat {
     pub(crate) fn count_unfinished(&self, task: &Header, end: End) {
         let pool = self.pool();
         if pool.phase.load() < Phase::Overdue {
+            // First: who sees the end does not see the task in a poll any more.
+            self.polling.end();
             return self.stats.count(end);
         }
         pool.ledger.end_unfinished(task.identity().into(), || self.stats.count(end));
