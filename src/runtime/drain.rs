@@ -47,7 +47,8 @@ impl Drain {
     ///
     /// ```
     /// let runtime = heist::runtime::Runtime::new()?;
-    /// runtime.spawn(async { heist::task::yield_now().await });
+    /// // It lives until the drain begins: what has ended before is not counted.
+    /// runtime.spawn(runtime.draining());
     /// let report = runtime.drain(std::time::Duration::from_secs(10)).wait();
     /// println!("{report}");
     /// assert_eq!(report.completed, 1);
