@@ -356,7 +356,7 @@ impl<'a> Worker<'a> {
     /// One pass over the other seats from a random start, and the global queue.
     fn search(&self) -> Step {
         // A search that was left to a worker who is to leave ends with the handshake that it makes on its way out.
-        if self.has_own_work() || self.has_to_leave() {
+        if self.has_own_work() || self.has_to_leave() || self.has_to_hear() {
             self.end_search();
             return Step::Rose;
         }
@@ -422,7 +422,7 @@ impl<'a> Worker<'a> {
         let now = self.pool.clock.now();
         let due = self.seat.wheel.next_due() <= self.pool.clock.shown(now);
         let others = self.may_take_from_others();
-        if due || others || self.has_own_work() || !self.pool.is_open() {
+        if due || others || self.has_own_work() || !self.pool.is_open() || self.has_to_hear() {
             self.rise(others);
             if due {
                 self.checkpoint();

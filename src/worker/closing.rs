@@ -6,6 +6,7 @@ use crate::cell::Runnable;
 use crate::local::Due;
 use crate::phase::Phase;
 use crate::queue::Chain;
+use crate::sync::atomic::Ordering;
 
 impl Worker<'_> {
     /// A look around in a phase other than Running. Answers what has been done instead of it, if anything.
@@ -44,6 +45,16 @@ impl Worker<'_> {
             self.seat.hear();
             self.pool.look();
         }
+    }
+
+    /// Whether the deadline has come and it has not heard of that: one that was woken for a search does not come by a boundary, and there may be
+    /// nobody but him to cancel what is filed here.
+    pub(super) fn has_to_hear(&self) -> bool {
+        // The tick too: until it comes there is no boundary, and when it has come an unpark follows.
+        // Ordering: Acquire — as in `Worker::work`.
+        self.pool.phase.load() == Phase::Overdue
+            && !self.local.overdue.get()
+            && self.pool.tick.load(Ordering::Acquire) != self.local.tick.get()
     }
 
     /// True at the first time after the deadline.

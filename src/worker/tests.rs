@@ -98,6 +98,25 @@ fn what_may_not_be_taken_wakes_nobody() {
     seated(&pool, 1, |_, _| {});
 }
 
+/// The deadline comes while it sleeps, and it is woken for a search: it does not come by a boundary, and finds nothing.
+#[test]
+fn who_is_woken_as_a_searcher_hears_of_the_deadline() {
+    let pool = pool(2);
+    seated(&pool, 0, |worker, local| {
+        announce(worker);
+        assert_eq!(worker.step(), Step::WouldRest);
+        assert!(pool.ledger.begin(&pool.phase, &*pool, None));
+        assert!(pool.ledger.expire(&pool.phase, || {}));
+        pool.notify();
+        pool.call_all();
+        worker.rest();
+        assert_eq!(worker.mode.get(), Mode::Searching);
+        let mut steps = (0..100).map(|_| worker.step());
+        assert!(steps.any(|step| step == Step::WouldRest));
+        assert!(local.overdue.get());
+    });
+}
+
 /// Two of four workers search already. A third that sees work in a ring has to leave it to them, and sleeps: it does not go round
 /// and round.
 #[test]
