@@ -9,6 +9,8 @@ use std::cell::Cell;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
+use crate::restore::{Restore, replace};
+
 /// So many units has a poll.
 pub(crate) const BUDGET: u32 = 128;
 
@@ -43,23 +45,11 @@ pub(crate) fn polled() -> Option<NonNull<()>> {
     POLLED.get()
 }
 
-/// Restores what was, also when the frame unwinds.
-struct Restore {
-    left: u32,
-    root: bool,
-}
+/// Restore what was when they go.
+type Units = (Restore<u32>, Restore<bool>);
 
-impl Restore {
-    fn after(left: u32, root: bool) -> Restore {
-        Restore { left: LEFT.replace(left), root: ROOT.replace(root) }
-    }
-}
-
-impl Drop for Restore {
-    fn drop(&mut self) {
-        LEFT.set(self.left);
-        ROOT.set(self.root);
-    }
+fn lay_out(left: u32, root: bool) -> Units {
+    (replace(&LEFT, left), replace(&ROOT, root))
 }
 
 /// Fills the units up, for the next poll.
@@ -75,18 +65,18 @@ pub(crate) fn is_spent() -> bool {
 }
 
 /// The future of a `block_on` is polled while the answer lives, with units of its own.
-pub(crate) fn root() -> impl Drop {
-    Restore::after(BUDGET, true)
+pub(crate) fn root() -> Units {
+    lay_out(BUDGET, true)
 }
 
 /// No future is polled that would be limited, as long as the answer lives, unless it begins meanwhile.
-pub(crate) fn outside() -> impl Drop {
-    Restore::after(BUDGET, false)
+pub(crate) fn outside() -> Units {
+    lay_out(BUDGET, false)
 }
 
 /// Nothing is limited while the answer lives.
-pub(crate) fn unlimited() -> impl Drop {
-    Restore::after(UNLIMITED, ROOT.get())
+pub(crate) fn unlimited() -> Units {
+    lay_out(UNLIMITED, ROOT.get())
 }
 
 /// Whether nothing would be refused now.

@@ -10,6 +10,7 @@ use crate::ledger::Who;
 use crate::local::Local;
 use crate::pool::{Pool, Seat};
 use crate::reactor::Reactor;
+use crate::restore::replace;
 use crate::sync::Arc;
 use crate::timer::TimerWheel;
 
@@ -50,19 +51,6 @@ impl Entered {
     fn show_innermost(&self) {
         INNERMOST.set(self.stack.last().map_or(ptr::null(), |(_, pool)| Arc::as_ptr(pool)));
     }
-}
-
-/// Restores a thread-local cell, also when the frame unwinds.
-struct Restore<T: Copy + 'static>(&'static std::thread::LocalKey<Cell<T>>, T);
-
-impl<T: Copy> Drop for Restore<T> {
-    fn drop(&mut self) {
-        self.0.set(self.1);
-    }
-}
-
-fn replace<T: Copy>(key: &'static std::thread::LocalKey<Cell<T>>, value: T) -> Restore<T> {
-    Restore(key, key.replace(value))
 }
 
 /// Runs `f` with this thread sitting in a seat.

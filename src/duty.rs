@@ -2,6 +2,8 @@
 
 use std::cell::Cell;
 
+use crate::restore::replace;
+
 /// What others wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Duty {
@@ -21,18 +23,10 @@ std::thread_local! {
 
 /// Says what others wait for while the answer lives.
 pub(crate) fn on(duty: Duty) -> impl Drop {
-    Restore(DUTY.replace(Some(duty)))
+    replace(&DUTY, Some(duty))
 }
 
 /// What this thread is in the midst of, if others wait for it.
 pub(crate) fn current() -> Option<Duty> {
     DUTY.get()
-}
-
-struct Restore(Option<Duty>);
-
-impl Drop for Restore {
-    fn drop(&mut self) {
-        DUTY.set(self.0);
-    }
 }

@@ -70,6 +70,7 @@ mod queue;
 mod quota;
 mod reactor;
 mod resize;
+mod restore;
 mod rng;
 pub mod runtime;
 mod schedule;

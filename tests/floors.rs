@@ -16,7 +16,10 @@ use reader::{Token, is_name, tokens, without_tests};
 const FLOORS: [(&str, &[&str]); 7] = [
     (
         "F0 ground",
-        &["sync", "list", "rng", "clock", "stats", "wakes", "memory", "spin", "stripe", "budget", "duty", "cpu"],
+        &[
+            "sync", "list", "rng", "clock", "stats", "wakes", "memory", "spin", "stripe", "restore", "budget", "duty",
+            "cpu",
+        ],
     ),
     ("F1 parts", &["cell", "queue", "wheel", "phase"]),
     ("F2 protocols", &["idle", "park", "local", "reactor", "timer", "blocking", "ledger", "vigil"]),

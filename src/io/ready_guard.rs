@@ -87,6 +87,16 @@ macro_rules! guard {
             #[doc = crate::io::scenes::end!()]
             pub fn retain_ready(&mut self) {}
 
+            fn judge<R>(&mut self, result: io::Result<R>) -> Result<io::Result<R>, TryIoError> {
+                match result {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        self.clear_ready();
+                        Err(TryIoError(()))
+                    }
+                    result => Ok(result),
+                }
+            }
+
             /// What it is ready for, of what was waited for.
             ///
             #[doc = crate::io::scenes::set!(fd)]
@@ -124,13 +134,8 @@ impl<'a, T: AsRawFd> AsyncFdReadyGuard<'a, T> {
     /// assert!(guard.try_io(|fd| fd.get_ref().read(&mut buf)).is_err()); // it would block; the readiness has been taken back
     #[doc = crate::io::scenes::end!()]
     pub fn try_io<R>(&mut self, f: impl FnOnce(&'a AsyncFd<T>) -> io::Result<R>) -> Result<io::Result<R>, TryIoError> {
-        match f(self.fd) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.clear_ready();
-                Err(TryIoError(()))
-            }
-            result => Ok(result),
-        }
+        let result = f(self.fd);
+        self.judge(result)
     }
 
     /// The descriptor.
@@ -169,13 +174,8 @@ impl<T: AsRawFd> AsyncFdReadyMutGuard<'_, T> {
     /// assert!(guard.try_io(|fd| fd.get_mut().read(&mut buf)).is_err()); // it would block; the readiness has been taken back
     #[doc = crate::io::scenes::end!()]
     pub fn try_io<R>(&mut self, f: impl FnOnce(&mut AsyncFd<T>) -> io::Result<R>) -> Result<io::Result<R>, TryIoError> {
-        match f(self.fd) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.clear_ready();
-                Err(TryIoError(()))
-            }
-            result => Ok(result),
-        }
+        let result = f(self.fd);
+        self.judge(result)
     }
 
     /// The descriptor.
