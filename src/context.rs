@@ -201,6 +201,11 @@ pub(crate) fn pool() -> Option<Arc<Pool>> {
     entered.ok().flatten().or_else(|| seated(|seated| seated.map(|seated| Arc::clone(seated.pool))))
 }
 
+/// Whether this thread ends, and does not know any more what it has entered.
+pub(crate) fn is_destroyed() -> bool {
+    ENTERED.try_with(|_| ()).is_err()
+}
+
 /// What to say to a thread that is in no runtime.
 pub(crate) const NO_RUNTIME: &str = "there is no heist runtime here: call this from a task, inside `Runtime::block_on`, or \
                                      while the guard of `Runtime::enter` or `Handle::enter` lives";

@@ -2,6 +2,7 @@
 #![doc = include_str!("../docs/reactor.md")]
 
 mod chairs;
+mod gone;
 mod interest;
 mod readiness;
 mod registered;
@@ -29,6 +30,8 @@ use std::time::{Duration, Instant};
 
 use mio::Waker;
 
+pub use gone::is_rt_shutdown_err;
+pub(crate) use gone::waiter_gone;
 pub use interest::{Interest, Ready};
 #[cfg(test)]
 pub(crate) use readiness::Readiness;

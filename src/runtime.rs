@@ -36,6 +36,7 @@ pub use spawn_error::SpawnError;
 
 pub use crate::pool::{Id, ResizeError, Resized, StallCause, StallReport, ThreadSeat};
 pub use crate::pool::{TaskMeta, UnhandledPanic};
+pub use crate::reactor::is_rt_shutdown_err;
 pub use crate::resize::Resize;
 
 /// What kind of runtime it is; answered by [`Handle::runtime_flavor`].

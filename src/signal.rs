@@ -54,7 +54,7 @@ use std::io;
 pub async fn ctrl_c() -> io::Result<()> {
     match listener::signal(kind::SignalKind::interrupt())?.recv().await {
         Some(()) => Ok(()),
-        None => Err(io::Error::other("the runtime that waits for the signal has been shut down")),
+        None => Err(crate::reactor::waiter_gone()),
     }
 }
 

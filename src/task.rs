@@ -22,6 +22,11 @@ pub use coop::{Unconstrained, consume_budget, unconstrained};
 pub use join_set::JoinSet;
 pub use task_local::{AccessError, LocalKey, TaskLocalFuture};
 
+/// Futures that are made here and have to be named now and then.
+pub mod futures {
+    pub use super::task_local::TaskLocalFuture;
+}
+
 /// Spawns a task on the runtime that this thread is inside of.
 ///
 /// The task starts to run right away, also if the handle is never awaited. It may run on any worker thread, and move between them

@@ -17,6 +17,7 @@ use heist::io::Interest;
 use heist::io::unix::AsyncFd;
 use heist::net::unix::pipe;
 use heist::net::{TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream, lookup_host};
+use heist::runtime::is_rt_shutdown_err;
 use kit::{Flag, each_owned};
 use sockets::{Folder, tcp_pair, udp_pair};
 
@@ -29,7 +30,10 @@ fn is_gone<T: Debug>(name: &str, polled: Poll<io::Result<T>>) {
     match polled {
         Poll::Pending => panic!("{name} hangs"),
         Poll::Ready(Ok(answer)) => panic!("{name} answers {answer:?}"),
-        Poll::Ready(Err(error)) => assert!(error.to_string().contains("has been shut down"), "{name}: {error}"),
+        Poll::Ready(Err(error)) => {
+            assert!(is_rt_shutdown_err(&error), "{name}: {error:?}");
+            assert!(error.to_string().contains("has been shut down"), "{name}: {error}");
+        }
     }
 }
 

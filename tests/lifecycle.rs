@@ -6,13 +6,14 @@ mod kit;
 use std::cell::RefCell;
 use std::future::{Future, pending, poll_fn};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Barrier, Mutex};
 use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
 use heist::net::TcpListener;
-use heist::runtime::{Builder, Handle, Runtime};
+use heist::runtime::{Builder, Handle, Runtime, TryCurrentError};
 use heist::task::JoinHandle;
 use kit::{Count, Door, OnDrop, alone, current_thread, each, each_owned, join, workers, yield_now};
 
@@ -102,7 +103,7 @@ fn a_poll_that_is_under_way_is_waited_for() {
         let task = runtime.spawn(async move {
             opens.open();
             // Long enough for the drop to have begun, and not needed for the test to pass.
-            (0..1000).for_each(|_| thread::yield_now());
+            (0..100).for_each(|_| thread::yield_now());
             counts.add();
         });
         begun.wait();
@@ -442,6 +443,37 @@ fn it_is_dropped_by_the_destructor_of_a_thread_local() {
         thread::spawn(move || KEPT.set(Some(runtime))).join().unwrap();
         assert!(join(task).unwrap_err().is_cancelled());
         assert_eq!(drops.get(), 1);
+    });
+}
+
+#[test]
+fn a_thread_that_ends_has_forgotten_its_runtime() {
+    struct Asks(Sender<TryCurrentError>);
+
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            self.0.send(Handle::try_current().unwrap_err()).unwrap();
+        }
+    }
+
+    thread_local! {
+        static ASKS: RefCell<Option<Asks>> = const { RefCell::new(None) };
+    }
+
+    each(|runtime| {
+        let missing = Handle::try_current().unwrap_err();
+        assert!(missing.is_missing_context() && !missing.is_thread_local_destroyed());
+        assert!(missing.to_string().contains("Runtime::enter"), "{missing}");
+        let (asks, asked) = channel();
+        let handle = runtime.handle().clone();
+        // What was used last is destroyed first.
+        thread::spawn(move || {
+            ASKS.set(Some(Asks(asks)));
+            drop(handle.enter());
+        });
+        let destroyed = asked.recv().unwrap();
+        assert!(destroyed.is_thread_local_destroyed() && !destroyed.is_missing_context());
+        assert!(destroyed.to_string().contains("keep a `Handle`"), "{destroyed}");
     });
 }
 

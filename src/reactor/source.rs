@@ -5,6 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
+use super::gone::gone;
 use super::interest::{Interest, Ready};
 use super::readiness::{Direction, Readiness, Snapshot};
 use super::sources::Tag;
@@ -23,12 +24,6 @@ pub(crate) struct Source {
     waiters: Mutex<Waiters>,
     /// By which events name it.
     pub(super) tag: Tag,
-}
-
-/// The error of every operation on a resource whose runtime is gone.
-#[cold]
-pub(crate) fn gone() -> io::Error {
-    io::Error::other("the runtime that this I/O resource belongs to has been shut down")
 }
 
 impl Source {

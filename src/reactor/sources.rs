@@ -4,8 +4,9 @@ use std::io;
 
 use slab::Slab;
 
+use super::gone::gone;
 use super::interest::Ready;
-use super::source::{Source, gone};
+use super::source::Source;
 use crate::sync::{Arc, Mutex};
 use crate::wakes::Wakes;
 

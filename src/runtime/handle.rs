@@ -60,7 +60,7 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// If it is in none.
+    /// If it is in none; see [`TryCurrentError`].
     ///
     /// # Examples
     ///
@@ -73,7 +73,7 @@ impl Handle {
     /// # });
     /// ```
     pub fn try_current() -> Result<Handle, TryCurrentError> {
-        context::pool().map(Handle::new).ok_or(TryCurrentError(()))
+        context::pool().map(Handle::new).ok_or_else(|| TryCurrentError { destroyed: context::is_destroyed() })
     }
 
     /// Spawns a task; see [`task::spawn`](crate::task::spawn()).
@@ -390,18 +390,36 @@ pub struct EnterGuard<'a> {
     runtime: PhantomData<(&'a Handle, *const ())>,
 }
 
-/// This thread is in no runtime.
-pub struct TryCurrentError(());
+/// This thread is in no runtime, or so near to its end that it cannot be told.
+pub struct TryCurrentError {
+    destroyed: bool,
+}
+
+impl TryCurrentError {
+    /// Whether the thread is in no runtime.
+    pub fn is_missing_context(&self) -> bool {
+        !self.destroyed
+    }
+
+    /// Whether the thread ends, and what it knew of its runtime has been dropped: in the destructor of a thread-local.
+    pub fn is_thread_local_destroyed(&self) -> bool {
+        self.destroyed
+    }
+}
 
 impl fmt::Display for TryCurrentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(context::NO_RUNTIME)
+        f.write_str(if self.destroyed {
+            "this thread ends, and has forgotten its runtime: keep a `Handle` in the thread-local whose destructor wants one"
+        } else {
+            context::NO_RUNTIME
+        })
     }
 }
 
 impl fmt::Debug for TryCurrentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TryCurrentError")
+        f.debug_struct("TryCurrentError").field("destroyed", &self.destroyed).finish()
     }
 }
 

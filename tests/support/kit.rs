@@ -7,16 +7,21 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use heist::runtime::{Builder, Runtime};
 
+/// How long a shutdown waits for polls: on a machine that is busy with something else even a short one can take seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 pub(crate) fn current_thread() -> Runtime {
-    Builder::new_current_thread().enable_all().build().unwrap()
+    Builder::new_current_thread().shutdown_grace(PATIENCE).enable_all().build().unwrap()
 }
 
 pub(crate) fn workers(workers: usize) -> Runtime {
     // Who asks for one worker counts on there being one: a sentinel might call a spare, on a machine that is busy with something else.
-    Builder::new_multi_thread().worker_threads(workers).sentinel(workers > 1).enable_all().build().unwrap()
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(workers).sentinel(workers > 1).shutdown_grace(PATIENCE).enable_all().build().unwrap()
 }
 
 /// Every flavour, one after the other, given away.
