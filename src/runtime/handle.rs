@@ -382,12 +382,20 @@ impl fmt::Debug for Handle {
 }
 
 /// A stay inside of a runtime; ends when dropped. Guards may be dropped in any order.
+///
+/// It is dropped on the thread that has entered:
+///
+/// ```compile_fail,E0277
+/// let runtime = heist::runtime::Runtime::new().unwrap();
+/// let guard = runtime.enter();
+/// std::thread::scope(|scope| scope.spawn(move || drop(guard)).join()).unwrap();
+/// ```
 #[must_use = "the stay ends when the guard is dropped"]
 #[derive(Debug)]
 pub struct EnterGuard<'a> {
     _stay: context::Stay,
-    /// The guard belongs to the thread that has entered, and to the runtime's borrow.
-    runtime: PhantomData<(&'a Handle, *const ())>,
+    /// The guard stays on the thread that has entered, as that of a mutex does, and belongs to the runtime's borrow.
+    runtime: PhantomData<(&'a Handle, std::sync::MutexGuard<'a, ()>)>,
 }
 
 /// This thread is in no runtime, or so near to its end that it cannot be told.
