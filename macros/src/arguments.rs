@@ -11,6 +11,7 @@ const PAUSES: bool = cfg!(feature = "test-util");
 pub(crate) enum Flavor {
     MultiThread,
     CurrentThread,
+    Local,
 }
 
 pub(crate) struct Arguments {
@@ -75,7 +76,7 @@ impl Arguments {
     /// What does not go together.
     fn check(&self, workers_at: Option<Span>, paused_at: Option<Span>) -> Result<(), Fault> {
         match (self.flavor, workers_at, paused_at) {
-            (Flavor::CurrentThread, Some(at), _) => Err(Fault::new(
+            (Flavor::CurrentThread | Flavor::Local, Some(at), _) => Err(Fault::new(
                 at,
                 "a current-thread runtime has no worker threads to count; add `flavor = \"multi_thread\"` or leave this out",
             )),
@@ -120,7 +121,8 @@ fn flavor(value: &TokenTree) -> Result<Flavor, Fault> {
     match text(value).as_deref() {
         Some("multi_thread") => Ok(Flavor::MultiThread),
         Some("current_thread") => Ok(Flavor::CurrentThread),
-        _ => Err(Fault::new(value.span(), "`flavor` is \"multi_thread\" or \"current_thread\"")),
+        Some("local") => Ok(Flavor::Local),
+        _ => Err(Fault::new(value.span(), "`flavor` is \"multi_thread\", \"current_thread\" or \"local\"")),
     }
 }
 

@@ -68,14 +68,15 @@ impl Function {
 
 /// Everything up to the call of `block_on`, without its parentheses.
 fn builder(arguments: &Arguments) -> String {
-    let flavor = match arguments.flavor {
-        Flavor::MultiThread => "new_multi_thread",
-        Flavor::CurrentThread => "new_current_thread",
+    let (flavor, build) = match arguments.flavor {
+        Flavor::MultiThread => ("new_multi_thread", "build()"),
+        Flavor::CurrentThread => ("new_current_thread", "build()"),
+        Flavor::Local => ("new_current_thread", "build_local(::core::default::Default::default())"),
     };
     let workers = arguments.worker_threads.map_or(String::new(), |count| format!(".worker_threads({count}usize)"));
     let paused = arguments.start_paused.map_or(String::new(), |paused| format!(".start_paused({paused})"));
     format!(
-        "{}::runtime::Builder::{flavor}(){workers}{paused}.enable_all().build().expect(\"the runtime could not be built\").block_on",
+        "{}::runtime::Builder::{flavor}(){workers}{paused}.enable_all().{build}.expect(\"the runtime could not be built\").block_on",
         arguments.home
     )
 }

@@ -26,10 +26,11 @@ use function::Function;
 ///
 /// # Arguments
 ///
-/// - `flavor = "multi_thread"` (the default) or `flavor = "current_thread"`
+/// - `flavor = "multi_thread"` (the default), `flavor = "current_thread"`, or `flavor = "local"`: a `LocalRuntime`, whose tasks need not
+///   be `Send`
 /// - `worker_threads = N`: how many workers, from one; with `multi_thread` only. Without it the builder's default holds.
-/// - `start_paused = true`: time stands still, and leaps when there is nothing to do (see `heist::time::pause`); with `current_thread`
-///   only, and with heist's feature `test-util` only
+/// - `start_paused = true`: time stands still, and leaps when there is nothing to do (see `heist::time::pause`); not with
+///   `multi_thread`, and with heist's feature `test-util` only
 /// - `crate = "path"`: where `heist` is found, if it was renamed or re-exported
 ///
 /// # Examples
@@ -47,6 +48,14 @@ use function::Function;
 /// #[heist::main(flavor = "current_thread")]
 /// async fn main() {
 ///     assert_eq!(heist::spawn(async { 42 }).await.unwrap(), 42);
+/// }
+/// ```
+///
+/// ```
+/// #[heist::main(flavor = "local")]
+/// async fn main() {
+///     let here = std::rc::Rc::new(42);
+///     assert_eq!(*heist::task::spawn_local(async move { here }).await.unwrap(), 42);
 /// }
 /// ```
 ///

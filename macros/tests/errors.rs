@@ -7,7 +7,7 @@ use std::{env, fs};
 /// A mistake: a program in which «guillemets» enclose what is to blame, and what has to be said of it.
 struct Mistake(&'static str, &'static str);
 
-const MISTAKES: [Mistake; 31] = [
+const MISTAKES: [Mistake; 32] = [
     // What is no argument.
     Mistake("#[heist::main(«5»)] async fn main() {}", "expected an argument of the form `name = value`"),
     Mistake("#[heist::main(«\"flavor\"»)] async fn main() {}", "expected an argument of the form `name = value`"),
@@ -29,11 +29,11 @@ const MISTAKES: [Mistake; 31] = [
     // What is no value.
     Mistake(
         "#[heist::main(flavor = «\"threaded\"»)] async fn main() {}",
-        "`flavor` is \"multi_thread\" or \"current_thread\"",
+        "`flavor` is \"multi_thread\", \"current_thread\" or \"local\"",
     ),
     Mistake(
         "#[heist::main(flavor = «current_thread»)] async fn main() {}",
-        "`flavor` is \"multi_thread\" or \"current_thread\"",
+        "`flavor` is \"multi_thread\", \"current_thread\" or \"local\"",
     ),
     Mistake("#[heist::main(worker_threads = «0»)] async fn main() {}", "a runtime needs at least one worker thread"),
     Mistake("#[heist::main(worker_threads = «\"4\"»)] async fn main() {}", "is a whole number, such as 4"),
@@ -47,6 +47,10 @@ const MISTAKES: [Mistake; 31] = [
     // What does not go together.
     Mistake(
         "#[heist::main(flavor = \"current_thread\", worker_threads = «4»)] async fn main() {}",
+        "has no worker threads to count; add `flavor = \"multi_thread\"` or leave this out",
+    ),
+    Mistake(
+        "#[heist::main(flavor = \"local\", worker_threads = «4»)] async fn main() {}",
         "has no worker threads to count; add `flavor = \"multi_thread\"` or leave this out",
     ),
     Mistake(

@@ -44,6 +44,9 @@ mod note {
             pub(crate) fn build(&mut self) -> std::io::Result<Builder> {
                 Ok(note("build"))
             }
+            pub(crate) fn build_local(&mut self, (): ()) -> std::io::Result<Builder> {
+                Ok(note("build_local"))
+            }
             pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
                 note("block_on");
                 match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
@@ -73,6 +76,16 @@ async fn sixteen() -> String {
 #[test]
 fn workers_are_counted() {
     assert_eq!(sixteen(), "multi_thread workers=16 all build block_on");
+}
+
+#[heist_macros::main(flavor = "local", crate = "note")]
+async fn local() -> String {
+    note::runtime::calls()
+}
+
+#[test]
+fn tasks_may_stay_on_the_thread() {
+    assert_eq!(local(), "current_thread all build_local block_on");
 }
 
 #[cfg(feature = "test-util")]
