@@ -1,5 +1,6 @@
 #![doc = include_str!("../docs/drain.md")]
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use crate::cell::Runnable;
@@ -8,9 +9,13 @@ use crate::pool::Pool;
 use crate::queue::{Chain, Ring, Rota};
 use crate::sync::{Arc, thread};
 use crate::{context, threads};
+use crate::duty::{self, Duty};
 
 /// In the place of a seat's number, when a test is asked whether it refuses a thread.
 const NO_SEAT: usize = usize::MAX;
+
+/// What the threads of a drain are called.
+const NAME: &str = "heist-drain";
 
 /// Begins to drain a pool, unless that has been done.
 pub(crate) fn begin(pool: &Arc<Pool>, deadline: Duration) {
@@ -31,26 +36,39 @@ pub(crate) fn keep_deadline(pool: &Arc<Pool>) {
     if !pool.ledger.wants_timekeeper() {
         return;
     }
-    if let Err(error) = start(pool, "heist-drain", keep_time) {
-        pool.ledger.resign();
-        tracing::error!(
-            target: "heist::drain",
-            %error,
-            "no thread to keep the drain's deadline; it is tried again when the `Drain` is polled"
-        );
+    match start_timekeeper(pool) {
+        Ok(thread) => pool.ledger.call_answered(Some(thread)),
+        Err(error) => {
+            pool.ledger.call_answered(None);
+            tracing::error!(
+                target: "heist::drain",
+                %error,
+                "no thread to keep the drain's deadline; it is tried again when the `Drain` is polled"
+            );
+        }
     }
 }
 
-fn start(pool: &Arc<Pool>, name: &str, main: fn(&Arc<Pool>)) -> std::io::Result<()> {
-    if let Some(error) = pool.settings.refuse_thread.as_ref().and_then(|refuse| refuse(NO_SEAT)) {
-        return Err(error);
-    }
-    let pool = Arc::clone(pool);
-    thread::Builder::new().name(name.to_owned()).spawn(move || main(&pool)).map(drop)
+/// Starts the timekeeper. It is not present, for it waits for the report, which may be the closer's.
+fn start_timekeeper(pool: &Arc<Pool>) -> io::Result<thread::JoinHandle<()>> {
+    let kept = Arc::clone(pool);
+    let start = || thread::Builder::new().name(NAME.to_owned()).spawn(move || keep_time(&kept));
+    refusal(pool).map_or_else(start, Err)
+}
+
+/// Starts the sweeper, which has been entered as present; and so has the caller.
+fn start_sweeper(pool: &Arc<Pool>) -> io::Result<()> {
+    refusal(pool).map_or_else(|| threads::start_one(pool, NAME.to_owned(), sweep), Err)
+}
+
+/// What a test says in place of the operating system.
+fn refusal(pool: &Pool) -> Option<io::Error> {
+    pool.settings.refuse_thread.as_ref().and_then(|refuse| refuse(NO_SEAT))
 }
 
 /// The life of the timekeeper.
 fn keep_time(pool: &Arc<Pool>) {
+    let _duty = duty::on(Duty::Draining);
     if pool.ledger.wait_for_deadline() {
         expire(pool);
     }
@@ -62,18 +80,18 @@ fn keep_time(pool: &Arc<Pool>) {
         threads::stay_away(pool);
     }
     pool.ledger.settle(&**pool);
-    pool.ledger.timekeeper_goes();
 }
 
 /// The deadline has come: whoever is not excused is cancelled.
 fn expire(pool: &Arc<Pool>) {
-    // The sweeper is present from now on: a destructor that does not return is waited for like a poll.
-    if !pool.ledger.expire(&pool.phase, || pool.attendance.enter()) {
+    // The sweeper is present from now on: a destructor that does not return is waited for like a poll. And so are we, until its thread has
+    // been filed.
+    if !pool.ledger.expire(&pool.phase, || (0..2).for_each(|_| pool.attendance.enter())) {
         return;
     }
     pool.call_all();
     gather(pool);
-    if let Err(error) = start(pool, "heist-drain", sweep) {
+    if let Err(error) = start_sweeper(pool) {
         tracing::error!(
             target: "heist::drain",
             %error,
@@ -81,6 +99,7 @@ fn expire(pool: &Arc<Pool>) {
         );
         threads::stay_away(pool);
     }
+    threads::stay_away(pool);
     pool.look();
 }
 
@@ -117,11 +136,11 @@ fn gather(pool: &Arc<Pool>) {
 /// Cancels what is late, until the report is there: the workers may be stuck, or there may be none. A destructor that does not return keeps only
 /// this thread, and its own task.
 fn sweep(pool: &Arc<Pool>) {
+    let _duty = duty::on(Duty::Draining);
     let _stay = context::enter(Arc::clone(pool));
     let rota = Rota::new(0);
     let is_late = || pool.phase.load() == Phase::Overdue && pool.ledger.is_pending();
     while is_late() && (sweep_once(pool, &rota) || pool.ledger.wait_for_call()) {}
-    threads::stay_away(pool);
 }
 
 /// True if a task was cancelled.

@@ -15,6 +15,8 @@ pub(crate) enum Duty {
     Stopping,
     /// It is the sentinel.
     Watching,
+    /// It keeps a drain's deadline, or cancels what is late.
+    Draining,
 }
 
 std::thread_local! {

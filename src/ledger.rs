@@ -15,7 +15,7 @@ use slab::Slab;
 
 use crate::cell::{AbortHandle, Id};
 use crate::phase::{Phase, PhaseWord};
-use crate::sync::{Condvar, Mutex, wait_for};
+use crate::sync::{Condvar, Mutex, thread, wait_for};
 
 pub(crate) use gate::{Gate, Who};
 pub(crate) use listeners::Listeners;
@@ -54,10 +54,14 @@ struct Book {
 }
 
 /// The thread that keeps the deadline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Timekeeper {
     Wanted,
-    There,
+    /// Somebody is starting it.
+    Called,
+    /// To be joined by the closer.
+    Started(thread::JoinHandle<()>),
+    /// It has been joined.
     Gone,
 }
 
@@ -199,7 +203,7 @@ impl Ledger {
         self.reported.call();
     }
 
-    /// The deadline has come: nobody may come in any more, and the sweeper is `present`. False if the report is there, or the runtime is
+    /// The deadline has come: nobody may come in any more, and the sweeper and whoever starts it are `present`. False if the report is there, or the runtime is
     /// being shut down: whoever closes up may have looked already who is present.
     #[must_use]
     pub(crate) fn expire(&self, phase: &PhaseWord, present: impl FnOnce()) -> bool {
@@ -313,31 +317,35 @@ impl Ledger {
         count();
     }
 
-    /// The caller is to keep the deadline, if it can; else it says so by [`Ledger::resign`].
+    /// The caller is to call a timekeeper, and to say by [`Ledger::call_answered`] what has become of that.
     #[must_use]
     pub(crate) fn wants_timekeeper(&self) -> bool {
         let mut book = self.book.lock();
-        let wanted = book.timekeeper == Timekeeper::Wanted && book.pending().is_some();
+        let wanted = matches!(book.timekeeper, Timekeeper::Wanted) && book.pending().is_some();
         if wanted {
-            book.timekeeper = Timekeeper::There;
+            book.timekeeper = Timekeeper::Called;
         }
         wanted
     }
 
-    /// There is no thread to keep the deadline.
-    pub(crate) fn resign(&self) {
-        self.book.lock().timekeeper = Timekeeper::Wanted;
-    }
-
-    /// The timekeeper leaves.
-    pub(crate) fn timekeeper_goes(&self) {
-        self.book.lock().timekeeper = Timekeeper::Gone;
+    /// What has become of the call: the thread that keeps the deadline, if there is one.
+    pub(crate) fn call_answered(&self, timekeeper: Option<thread::JoinHandle<()>>) {
+        self.book.lock().timekeeper = timekeeper.map_or(Timekeeper::Wanted, Timekeeper::Started);
         self.changed.notify_all();
     }
 
-    /// Waits until no timekeeper is there, at most until `deadline`.
-    pub(crate) fn wait_for_timekeeper(&self, deadline: Option<Instant>) {
-        self.wait(deadline, |book| book.timekeeper != Timekeeper::There);
+    /// Hands out the timekeeper to be joined, by whoever has closed up: nobody calls one any more. Whoever is starting it is waited for, at most
+    /// until `deadline`.
+    pub(crate) fn take_timekeeper(&self, deadline: Option<Instant>) -> Option<thread::JoinHandle<()>> {
+        let mut book = self.book.lock();
+        let known = wait_for(&self.changed, &mut book, deadline, |book| !matches!(book.timekeeper, Timekeeper::Called));
+        if !known {
+            return None;
+        }
+        match std::mem::replace(&mut book.timekeeper, Timekeeper::Gone) {
+            Timekeeper::Started(thread) => Some(thread),
+            _ => None,
+        }
     }
 
     /// Waits for the report, for the drain's deadline, or for the shutdown. True if the deadline came.

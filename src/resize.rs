@@ -70,7 +70,8 @@ impl Resize {
 #[track_caller]
 fn refuse_on_duty() {
     let place = match duty::current() {
-        None | Some(Duty::Stopping) => return,
+        // Since the drain nobody has to wait for a resize.
+        None | Some(Duty::Stopping | Duty::Draining) => return,
         Some(Duty::Resizing) => {
             "inside of a resize (in a function that names threads, or in a waker): it could not begin before that has returned"
         }

@@ -366,7 +366,6 @@ impl Runtime {
         let deadline = Instant::now().checked_add(grace);
         if shutdown::finish(pool, deadline) {
             threads::join(pool, deadline);
-            pool.ledger.wait_for_timekeeper(deadline);
         } else if !grace.is_zero() {
             tracing::warn!(
                 target: "heist::shutdown",

@@ -64,7 +64,8 @@ pub(crate) fn name(pool: &Pool, seat: ThreadSeat) -> String {
     }
 }
 
-fn start_one(pool: &Arc<Pool>, name: String, main: impl FnOnce(&Arc<Pool>) + Send + 'static) -> io::Result<()> {
+/// Starts a thread that has been entered as present, as has the caller, unless nobody can close the pool yet.
+pub(crate) fn start_one(pool: &Arc<Pool>, name: String, main: impl FnOnce(&Arc<Pool>) + Send + 'static) -> io::Result<()> {
     let mut builder = thread::Builder::new().name(name.replace('\0', "?")); // the platform takes no zero byte
     if let Some(size) = pool.settings.stack_size {
         builder = builder.stack_size(size);
@@ -90,10 +91,13 @@ pub(crate) fn stay_away(pool: &Arc<Pool>) {
 }
 
 /// Waits for threads that have left already to be gone, at most until `deadline`: what is left of them is the destruction of their
-/// thread-locals, which is user code.
+/// thread-locals, which is user code; and of a drain's timekeeper, which sees the report, what that wakes.
 pub(crate) fn join(pool: &Pool, deadline: Option<Instant>) {
     for thread in pool.attendance.take_threads() {
         thread::join_until(thread, deadline);
+    }
+    if let Some(timekeeper) = pool.ledger.take_timekeeper(deadline) {
+        thread::join_until(timekeeper, deadline);
     }
 }
 

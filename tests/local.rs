@@ -847,7 +847,7 @@ fn blocking_jobs_run_elsewhere() {
         counts.add();
     }));
     begun.wait();
-    drop(runtime);
+    runtime.shutdown_timeout(Duration::MAX);
     assert_eq!(ended.get(), 1, "it is waited for");
 }
 

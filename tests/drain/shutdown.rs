@@ -1,13 +1,16 @@
 //! Draining and shutting down, and what the shutdown promises by itself.
 
-use std::future::pending;
+use std::future::{Future, pending};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
-use heist::runtime::{Builder, RuntimeFlavor};
+use heist::runtime::{Builder, LocalOptions, RuntimeFlavor};
 
-use crate::kit::{Count, Door, OnDrop, each_owned, join, panic_text, yield_now};
-use crate::rig::{LONG, Stay, counts, hasty, idle, join_in, logged};
+use crate::kit::{Count, Door, OnDrop, current_thread, each_owned, join, panic_text, yield_now};
+use crate::rig::{LONG, Stay, counts, hasty, idle, join_in, logged, patient};
 
 #[test]
 fn dropping_the_runtime_ends_it() {
@@ -150,4 +153,84 @@ fn a_thread_that_does_not_end_is_not_waited_for() {
     join_in(&runtime, runtime.spawn(async move { STAYS.set(Some(Stays(door))) }));
     drop(runtime);
     go.open();
+}
+
+type Last = OnDrop<Box<dyn FnOnce()>>;
+
+thread_local! {
+    static LAST: std::cell::RefCell<Option<Last>> = const { std::cell::RefCell::new(None) };
+}
+
+/// Leaves something in a thread-local of this thread: when the thread ends it takes its time, and then counts.
+fn bequeath(gone: &Count) {
+    let gone = gone.clone();
+    let last = Box::new(move || {
+        (0..100).for_each(|_| thread::yield_now());
+        gone.add();
+    });
+    LAST.set(Some(OnDrop::new(last)));
+}
+
+/// Nobody drives: the sweeper drops the task.
+#[test]
+fn the_sweeper_is_gone_with_the_runtime() {
+    for _ in 0..20 {
+        let (runtime, gone) = (current_thread(), Count::new());
+        let counts_it = gone.clone();
+        let guard = OnDrop::new(move || bequeath(&counts_it));
+        drop(runtime.spawn(async move {
+            let _guard = guard;
+            pending::<()>().await;
+        }));
+        let report = futures::executor::block_on(runtime.drain(Duration::ZERO));
+        assert_eq!(counts(&report), [0, 0, 1, 1], "{report}");
+        drop(runtime);
+        assert_eq!(gone.get(), 1);
+    }
+}
+
+/// The timekeeper makes the report at the end of the grace, and wakes whoever waits for it: that is user code on its thread.
+#[test]
+fn the_timekeeper_is_gone_with_the_runtime() {
+    struct Leaves(Count, Door);
+    impl Wake for Leaves {
+        fn wake(self: Arc<Self>) {
+            bequeath(&self.0);
+            self.1.open();
+        }
+    }
+    for _ in 0..20 {
+        let runtime = Builder::new_current_thread().shutdown_grace(Duration::from_millis(1)).build_local(LocalOptions::default()).unwrap();
+        drop(runtime.spawn_local(pending::<()>()));
+        let (gone, woken) = (Count::new(), Door::new());
+        let waker = Waker::from(Arc::new(Leaves(gone.clone(), woken.clone())));
+        let mut drain = pin!(runtime.handle().drain(Duration::from_millis(1)));
+        if drain.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+            woken.wait();
+            // It is closed within another grace, but its thread is waited for for as long.
+            runtime.shutdown_timeout(LONG);
+            assert_eq!(gone.get(), 1);
+        }
+    }
+}
+
+/// A destructor on the sweeper's thread drops the runtime: that does not wait for itself.
+#[test]
+fn the_sweeper_drops_the_runtime() {
+    let (runtime, stay, dropped) = (patient(1), Stay::default(), Door::new());
+    let stays = stay.clone();
+    let (handle, opens) = (runtime.handle().clone(), dropped.clone());
+    let running = runtime.spawn_blocking(move || stays.stay());
+    stay.reached();
+    let queued = handle.spawn_blocking(move || drop(runtime));
+    let drain = handle.drain(Duration::ZERO);
+    drop(thread::spawn(move || {
+        let _ = join(queued);
+        opens.open();
+    }));
+    dropped.wait();
+    stay.let_go();
+    join(running).unwrap();
+    let report = futures::executor::block_on(drain);
+    assert_eq!((report.cancelled, report.unnamed), (1, 0), "{report}");
 }
