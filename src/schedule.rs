@@ -102,14 +102,7 @@ pub(crate) fn admit(pool: &Arc<Pool>) -> bool {
 /// Queues a task that has been counted in.
 pub(crate) fn queue_admitted(pool: &Arc<Pool>, runnable: Runnable) {
     context::seated(|seated| match seated {
-        Some(seated) if is_in(seated, pool) => {
-            if pool.phase.is_running() {
-                tell(pool, &runnable);
-                seated.push(runnable)
-            } else {
-                seated.push_late(runnable)
-            }
-        }
+        Some(seated) if is_in(seated, pool) => seated.push_admitted(runnable),
         _ => push_from_outside(pool, runnable),
     });
 }
@@ -198,22 +191,29 @@ impl Seated<'_> {
             return self.push_new_late(runnable);
         }
         self.seat.stats.spawned.add(1);
-        tell(self.pool, &runnable);
-        self.push(runnable);
+        self.push_admitted(runnable);
     }
 
     /// The runtime drains, or is being shut down.
     #[cold]
     fn push_new_late(&self, runnable: Runnable) {
-        if pass(self.pool) { self.push_late(runnable) } else { refuse(self.pool, runnable) }
+        if pass(self.pool) { self.push_admitted(runnable) } else { refuse(self.pool, runnable) }
     }
 
-    /// Queues a task that this thread has spawned and that has passed the gate.
-    #[cold]
-    fn push_late(&self, runnable: Runnable) {
+    /// Queues a task that this thread has spawned and that has been counted in.
+    #[inline]
+    fn push_admitted(&self, runnable: Runnable) {
         tell(self.pool, &runnable);
         self.push(runnable);
-        // The deadline may have come in between, and this poll may not return.
+        // Again: the hook may have taken its time, or this thread has not run meanwhile.
+        if !self.pool.phase.is_running() {
+            self.mind_seal();
+        }
+    }
+
+    /// The deadline may have come since the task was counted in, and this poll may not return.
+    #[cold]
+    fn mind_seal(&self) {
         if self.pool.ledger.gate.is_sealed() {
             self.pool.ledger.call_sweeper(None);
         }

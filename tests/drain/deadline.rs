@@ -184,6 +184,45 @@ fn an_excused_task_is_not_held_up_by_destructors() {
     }
 }
 
+/// The task was counted in before the drain began, and is queued after the sweeper has looked, because a hook has taken its time; and the poll
+/// that spawns it does not return.
+#[test]
+fn what_is_queued_late_by_a_slow_hook_is_dropped() {
+    for _ in 0..10 {
+        let (hook, poll, armed) = (Stay::default(), Stay::default(), Door::new());
+        let (in_hook, is_armed) = (hook.clone(), armed.clone());
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .shutdown_grace(LONG)
+            .sentinel(false)
+            .on_task_spawn(move |_| {
+                if is_armed.is_open() {
+                    in_hook.stay();
+                }
+            })
+            .build()
+            .unwrap();
+        let (idles, children) = (Count::new(), Count::new());
+        let _idle = idle(&runtime, &idles, 1);
+        let (stays, handle, child) = (poll.clone(), runtime.handle().clone(), children.on_drop());
+        let parent = runtime.spawn(async move {
+            armed.open();
+            drop(handle.spawn(async move { drop(child) }));
+            stays.stay();
+        });
+        hook.reached();
+        let drain = runtime.drain(Duration::ZERO);
+        until(|| idles.get() == 1);
+        // So that the sweeper sleeps; not needed for the test to pass.
+        (0..100).for_each(|_| std::thread::yield_now());
+        hook.let_go();
+        until(|| children.get() == 1);
+        assert!(!parent.is_finished());
+        poll.let_go();
+        assert_eq!(counts(&drain.wait()), [1, 0, 2, 2]);
+    }
+}
+
 /// All threads stand still: what waits behind them in queues, never polled, is named.
 #[test]
 fn what_nobody_comes_to_is_named() {
