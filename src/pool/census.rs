@@ -7,7 +7,7 @@ use super::{Pool, Seat};
 use crate::cell::{End, Header, Id, Identity, Runnable};
 use crate::ledger::{Census, Ends, Straggler};
 use crate::phase::Phase;
-use crate::queue::Rota;
+use crate::queue::{Chain, Rota};
 use crate::stats::{Counter, Stats};
 use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex};
@@ -156,26 +156,34 @@ impl Pool {
         }
     }
 
-    /// Lets `end` have what is late of all that waits in the global queue now, one at a time, so that nothing is out of everybody's reach while a
+    /// Lets `end` have what is late of all that waits in the global queue, one at a time, so that nothing is out of everybody's reach while a
     /// destructor runs. True if there was something.
     pub(crate) fn each_late(&self, rota: &Rota, mut end: impl FnMut(Runnable)) -> bool {
         let mut found = false;
-        // As many as wait there now: those that are put back come again.
-        for _ in 0..self.global.len() {
-            let Some(runnable) = self.global.take(rota, 1).pop() else { break };
+        // Kept in hand: who puts them back at once meets them again in the next lane, and the late ones never.
+        let mut spared = Chain::new();
+        while let Some(runnable) = self.global.take(rota, 1).pop() {
             if self.ledger.is_spared(runnable.header().id()) {
-                self.global.push_woken(runnable);
-                self.notify();
-            } else {
-                // The destructor may keep us for good: somebody else has to be awake for the rest.
-                if self.global.len() > 0 {
-                    self.notify();
-                }
-                end(runnable);
-                found = true;
+                spared.push(runnable);
+                continue;
             }
+            self.put_back(std::mem::replace(&mut spared, Chain::new()));
+            // The destructor may keep us for good: somebody else has to be awake for the rest.
+            if self.global.len() > 0 {
+                self.notify();
+            }
+            end(runnable);
+            found = true;
         }
+        self.put_back(spared);
         found
+    }
+
+    fn put_back(&self, spared: Chain) {
+        if !spared.is_empty() {
+            self.global.push_chain(spared);
+            self.notify();
+        }
     }
 
     /// Cancels a task on a thread without a seat, because the drain's deadline, or the shutdown, has come. [`Pool::leave_stray`] follows.

@@ -6,6 +6,8 @@ use crate::cell::{self, Runnable};
 use crate::local::Local;
 use crate::phase::Phase;
 use crate::pool::{Pool, Seat, Settings};
+use crate::queue::Rota;
+use crate::stripe::Stripe;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 
@@ -115,6 +117,36 @@ fn who_is_woken_as_a_searcher_hears_of_the_deadline() {
         assert!(steps.any(|step| step == Step::WouldRest));
         assert!(local.overdue.get());
     });
+}
+
+/// Those who are excused are put back into this thread's lane, wherever they came from. What is late is found behind them, in whatever lane, and
+/// each of the excused is there afterwards.
+#[test]
+fn what_is_late_is_found_behind_those_who_are_excused() {
+    const LANES: usize = 3;
+    for (excused_at, late_at, start) in (0..LANES.pow(3)).map(|n| (n % LANES, n / LANES % LANES, n / LANES.pow(2))) {
+        let settings = Settings { lanes: Some(LANES), ..Settings::new(1) };
+        let pool = Pool::new(settings, BlockingPool::new(blocking::Settings::default())).expect("a reactor");
+        let made = |_| cell::spawn::<_, Seat>(async {}, std::panic::Location::caller().into());
+        let (excused, handles): (Vec<_>, Vec<_>) = (0..4).map(made).unzip();
+        assert!(pool.ledger.begin(&pool.phase, &*pool, None));
+        let keys: Vec<_> = handles.iter().map(|handle| pool.ledger.excuse(handle.abort_handle())).collect();
+        assert!(keys.iter().all(Option::is_some));
+        assert!(pool.ledger.expire(&pool.phase, || {}));
+        excused.into_iter().for_each(|runnable| pool.global.lane(Stripe::of_seat(excused_at)).push_woken(runnable));
+        let late = task();
+        let id = late.header().id();
+        pool.global.lane(Stripe::of_seat(late_at)).push_woken(late);
+        let mut ended = Vec::new();
+        let rota = Rota::new(start);
+        assert!(pool.each_late(&rota, |runnable| ended.push(runnable.header().id())));
+        assert_eq!((ended, pool.global.len()), (vec![id], 4), "{excused_at} {late_at} {start}");
+        assert!(!pool.each_late(&rota, drop));
+        assert_eq!(pool.global.len(), 4);
+        crate::shutdown::close(&pool);
+        crate::shutdown::clear_free(&pool);
+        keys.into_iter().flatten().for_each(|key| assert!(pool.ledger.accuse(key).is_some()));
+    }
 }
 
 /// Two of four workers search already. A third that sees work in a ring has to leave it to them, and sleeps: it does not go round
