@@ -4,12 +4,12 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use crate::cell::Runnable;
+use crate::duty::{self, Duty};
 use crate::phase::Phase;
 use crate::pool::Pool;
 use crate::queue::{Chain, Ring, Rota};
 use crate::sync::{Arc, thread};
 use crate::{context, threads};
-use crate::duty::{self, Duty};
 
 /// In the place of a seat's number, when a test is asked whether it refuses a thread.
 const NO_SEAT: usize = usize::MAX;

@@ -65,7 +65,11 @@ pub(crate) fn name(pool: &Pool, seat: ThreadSeat) -> String {
 }
 
 /// Starts a thread that has been entered as present, as has the caller, unless nobody can close the pool yet.
-pub(crate) fn start_one(pool: &Arc<Pool>, name: String, main: impl FnOnce(&Arc<Pool>) + Send + 'static) -> io::Result<()> {
+pub(crate) fn start_one(
+    pool: &Arc<Pool>,
+    name: String,
+    main: impl FnOnce(&Arc<Pool>) + Send + 'static,
+) -> io::Result<()> {
     let mut builder = thread::Builder::new().name(name.replace('\0', "?")); // the platform takes no zero byte
     if let Some(size) = pool.settings.stack_size {
         builder = builder.stack_size(size);

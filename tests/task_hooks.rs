@@ -4,12 +4,12 @@
 mod kit;
 
 use std::collections::HashMap;
-use std::future::pending;
+use std::future::{Future, pending};
 use std::panic::Location;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use heist::runtime::{Builder, Runtime, UnhandledPanic};
+use heist::runtime::{Builder, Handle, Runtime, UnhandledPanic};
 use heist::task::Id;
 use kit::{Count, OnDrop, panic_text, yield_now};
 
@@ -211,6 +211,105 @@ const SHUT_DOWN: &str = "a task has panicked, and the runtime was built to shut 
 
 fn brittle() -> Runtime {
     Builder::new_current_thread().enable_all().unhandled_panic(UnhandledPanic::ShutdownRuntime).build().unwrap()
+}
+
+/// Waits for ever, and panics when it is dropped.
+fn evil(end: impl FnOnce() + Send + 'static) -> impl Future<Output = ()> + Send {
+    let guard = kit::OnDrop::new(move || {
+        end();
+        panic!("on purpose");
+    });
+    async move {
+        let _guard = guard;
+        pending::<()>().await;
+    }
+}
+
+/// Nobody drives the runtime when the deadline comes: the sweeper drops the task.
+#[test]
+fn a_destructor_that_panics_at_a_drains_deadline_ends_the_runtime() {
+    let runtime = brittle();
+    let task = runtime.spawn(evil(|| ()));
+    runtime.block_on(heist::task::yield_now());
+    let report = futures::executor::block_on(runtime.drain(Duration::ZERO));
+    assert_eq!((report.panicked, report.cancelled), (1, 0), "{report}");
+    let said = panic_text(|| runtime.block_on(pending::<()>()));
+    assert!(said.starts_with(SHUT_DOWN), "{said}");
+    assert!(kit::join(task).unwrap_err().is_panic());
+}
+
+/// A local runtime's own thread drops it.
+#[test]
+fn a_destructor_that_panics_late_on_the_runtimes_own_thread_ends_it() {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all().unhandled_panic(UnhandledPanic::ShutdownRuntime);
+    let runtime = builder.build_local(heist::runtime::LocalOptions::default()).unwrap();
+    let task = runtime.spawn_local(evil(|| ()));
+    let said = panic_text(|| {
+        runtime.block_on(async {
+            drop(runtime.handle().drain(Duration::ZERO));
+            pending::<()>().await;
+        });
+    });
+    assert!(said.starts_with(SHUT_DOWN), "{said}");
+    assert!(kit::join(task).unwrap_err().is_panic());
+}
+
+/// The sweeper drops it while the driver sleeps, who has heard of the deadline already.
+#[test]
+fn a_destructor_that_panics_on_the_sweepers_thread_wakes_the_driver() {
+    let (mut swept, driver) = (0, std::thread::current().id());
+    while swept < 5 {
+        let parks = Count::new();
+        let counts = parks.clone();
+        let mut builder = Builder::new_current_thread();
+        builder.enable_all().unhandled_panic(UnhandledPanic::ShutdownRuntime).on_thread_park(move || {
+            counts.add();
+        });
+        let runtime = builder.build().unwrap();
+        let sweeps = Count::new();
+        let counts = sweeps.clone();
+        drop(runtime.spawn(evil(move || {
+            if std::thread::current().id() == driver {
+                return;
+            }
+            counts.add();
+            // Not needed for the test to pass.
+            let then = parks.get();
+            (0..10_000).take_while(|_| parks.get() == then).for_each(|_| std::thread::yield_now());
+            (0..100).for_each(|_| std::thread::yield_now());
+        })));
+        let said = panic_text(|| {
+            runtime.block_on(async {
+                heist::task::yield_now().await;
+                drop(Handle::current().drain(Duration::ZERO));
+                pending::<()>().await;
+            });
+        });
+        assert!(said.starts_with(SHUT_DOWN), "{said}");
+        swept += sweeps.get();
+    }
+}
+
+/// A blocking job is no task.
+#[test]
+fn a_job_whose_destructor_panics_at_a_drains_deadline_ends_nothing() {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all().unhandled_panic(UnhandledPanic::ShutdownRuntime).max_blocking_threads(1);
+    let runtime = builder.build().unwrap();
+    let (begun, go) = (kit::Door::new(), kit::Door::new());
+    let (opens, waits) = (begun.clone(), go.clone());
+    drop(runtime.spawn_blocking(move || {
+        opens.open();
+        waits.wait();
+    }));
+    begun.wait();
+    let guard = kit::OnDrop::new(|| panic!("on purpose"));
+    let queued = runtime.spawn_blocking(move || drop(guard));
+    drop(runtime.drain(Duration::ZERO));
+    assert!(kit::join(queued).unwrap_err().is_panic());
+    go.open();
+    runtime.block_on(heist::task::yield_now());
 }
 
 #[test]

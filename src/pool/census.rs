@@ -199,9 +199,24 @@ impl Pool {
     }
 
     /// Cancels a task because the drain's deadline, or the shutdown, has come; `count` counts its end.
-    pub(crate) fn cancel_late(&self, runnable: Runnable, count: &dyn Fn(End)) {
+    fn cancel_late(&self, runnable: Runnable, count: &dyn Fn(End)) {
+        self.cancel(runnable, count, &|end| {
+            // When it is being shut down, the runtime ends in any case.
+            if end == End::Panicked && self.is_open() {
+                self.note_panic();
+            }
+        });
+    }
+
+    /// Cancels a blocking job for the same reason.
+    pub(crate) fn cancel_job(&self, runnable: Runnable) {
+        self.cancel(runnable, &|end| self.ledger.jobs.tally.count(end), &|_| ());
+    }
+
+    fn cancel(&self, runnable: Runnable, count: &dyn Fn(End), note: &dyn Fn(End)) {
         let who = self.who_ends(runnable.header());
         runnable.cancel(&|task, end| {
+            note(end);
             self.ledger.end_unfinished(task.identity().into(), || count(end));
         });
         self.tell_of_end(who);

@@ -86,8 +86,11 @@ impl Pool {
     #[cold]
     pub(crate) fn note_panic(&self) {
         if self.settings.unhandled_panic == UnhandledPanic::ShutdownRuntime {
-            // Ordering: Relaxed — for the thread that polls here, or for one that takes the seat over, under the lock of its lease.
+            // Ordering: Relaxed — for the thread that polls here, or for one that takes the seat over, under the lock of its lease; or it comes
+            // with the unpark.
             self.panicked.store(true, Ordering::Relaxed);
+            // If this is the sweeper, that thread may sleep.
+            self.unpark(0);
         }
     }
 

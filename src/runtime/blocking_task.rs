@@ -55,7 +55,7 @@ impl Job for BlockingJob {
     fn cancel(self: Box<Self>) {
         let BlockingJob { runnable, pool } = *self;
         // Dropping the future drops the function, and the handle resolves as cancelled.
-        pool.cancel_late(runnable, &|end| pool.ledger.jobs.tally.count(end));
+        pool.cancel_job(runnable);
         leave(&pool);
     }
 }

@@ -41,7 +41,8 @@ impl Drain {
     ///
     /// # Panics
     ///
-    /// If this thread is polling a future: it would block the worker. `.await` it there.
+    /// If this thread is polling a future: it would block the worker. `.await` it there. And if it drives a runtime that a task's panic ends; see
+    /// [`UnhandledPanic`](super::UnhandledPanic).
     ///
     /// # Examples
     ///
