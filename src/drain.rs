@@ -119,6 +119,9 @@ fn gather(pool: &Arc<Pool>) {
         let _ = seat.is_vacant();
         let idle = seat.live.cancel_all_but(|id| spared.binary_search(&id).is_ok());
         idle.into_iter().for_each(|runnable| chain.push(runnable));
+    }
+    // Afterwards: what was not idle any more, because somebody has woken it, may have gone into any of these.
+    for seat in pool.seats.iter() {
         while let Some(runnable) = seat.thief.steal(&hand, 1) {
             chain.push(runnable);
             chain.append(hand.shed(0));

@@ -240,6 +240,12 @@ impl Ledger {
         }
     }
 
+    /// Whether the sweeper has been called and has not come.
+    #[cfg(all(test, not(heist_loom)))]
+    pub(crate) fn is_sweeper_called(&self) -> bool {
+        self.book.lock().sweeper_called
+    }
+
     /// The sweeper waits until it is called. False if it is not needed any more: the report is there, or the runtime is being shut down.
     #[must_use]
     pub(crate) fn wait_for_call(&self) -> bool {

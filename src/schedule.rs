@@ -248,6 +248,8 @@ impl Seated<'_> {
         let chain = self.local.ring.overflow(runnable);
         if !chain.is_empty() {
             self.pool.global.push_chain(chain);
+            // While we had it in hand the sweeper may have looked in vain.
+            self.pool.mind_deadline(None);
             self.wake_if_it_pays(self.local.ring.len());
         }
     }

@@ -208,6 +208,7 @@ impl<'a> Worker<'a> {
                 self.seated().push_back(runnable);
             }
             self.local.ring.pledge();
+            self.mind_deadline();
         }
     }
 
@@ -285,6 +286,7 @@ impl<'a> Worker<'a> {
             let chain = self.local.ring.shed(SHARE - coming);
             if !chain.is_empty() {
                 self.pool.global.push_chain(chain);
+                self.pool.mind_deadline(None);
             }
         }
     }
@@ -331,6 +333,7 @@ impl<'a> Worker<'a> {
             self.local.batching.set(true);
             wakes.wake_all();
             self.local.batching.set(false);
+            self.mind_deadline();
             self.seated().mind(self.behind_the_next());
         }
         self.local.return_wakes(wakes);

@@ -97,8 +97,11 @@ fn dropping_it_with_tasks_in_every_state() {
 #[test]
 fn a_poll_that_is_under_way_is_waited_for() {
     for count in [1, 2, 4] {
-        let runtime =
-            Builder::new_multi_thread().worker_threads(count).shutdown_grace(Duration::from_secs(3600)).build().unwrap();
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(count)
+            .shutdown_grace(Duration::from_secs(3600))
+            .build()
+            .unwrap();
         let (begun, ended) = (Door::new(), Count::new());
         let (opens, counts) = (begun.clone(), ended.clone());
         let task = runtime.spawn(async move {

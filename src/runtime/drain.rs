@@ -88,6 +88,8 @@ impl Drain {
         let late = self.excuse.take().and_then(|key| self.pool.ledger.accuse(key));
         if let Some(task) = late {
             task.abort();
+            // It may wait where the sweeper has been, as one of the excused; or where only this thread comes, which may not return.
+            self.pool.ledger.call_sweeper(None);
         }
     }
 }

@@ -86,6 +86,8 @@ impl Rescue {
         if !tasks.is_empty() {
             pool.global.push_chain(tasks);
             pool.notify();
+            // While we had it in hand the sweeper may have looked in vain.
+            pool.mind_deadline(None);
             pool.stalls.rescues.add(1);
         }
     }

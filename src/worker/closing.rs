@@ -57,6 +57,14 @@ impl Worker<'_> {
             && self.pool.tick.load(Ordering::Acquire) != self.local.tick.get()
     }
 
+    /// Tasks have come into the ring, and a poll may follow before the next boundary: if the deadline has come meanwhile, whoever has gathered may
+    /// not have seen them. One that has heard of it has only the excused.
+    pub(super) fn mind_deadline(&self) {
+        if !self.local.overdue.get() {
+            self.pool.mind_deadline(None);
+        }
+    }
+
     /// True at the first time after the deadline.
     fn hear_overdue(&self) -> bool {
         if self.seat.hear() {

@@ -6,10 +6,11 @@ use crate::cell::{self, Runnable};
 use crate::local::Local;
 use crate::phase::Phase;
 use crate::pool::{Pool, Seat, Settings};
-use crate::queue::Rota;
+use crate::queue::{Chain, Rota};
 use crate::stripe::Stripe;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
+use crate::wakes::Wakes;
 
 fn pool(workers: usize) -> Arc<Pool> {
     Pool::new(Settings::new(workers), BlockingPool::new(blocking::Settings::default())).expect("a reactor")
@@ -146,6 +147,39 @@ fn what_is_late_is_found_behind_those_who_are_excused() {
         crate::shutdown::close(&pool);
         crate::shutdown::clear_free(&pool);
         keys.into_iter().flatten().for_each(|key| assert!(pool.ledger.accuse(key).is_some()));
+    }
+}
+
+/// The deadline comes while a worker has tasks in hand, and its next poll may not return: wherever it puts them, the sweeper is called.
+#[test]
+fn who_puts_down_what_was_in_hand_at_the_deadline_calls_the_sweeper() {
+    fn chain(count: usize) -> Chain {
+        let mut chain = Chain::new();
+        (0..count).for_each(|_| chain.push(task()));
+        chain
+    }
+    type Act = fn(&Worker<'_>);
+    let acts: [(&str, Act); 4] = [
+        ("a share of the global queue", |worker| worker.push_all(chain(1))),
+        ("the newest of its own", |worker| worker.make_room(super::SHARE)),
+        ("half of a full ring", |worker| worker.seated().push_back(task())),
+        ("what an event has woken", |worker| {
+            let mut wakes = Wakes::new();
+            wakes.push(std::task::Waker::noop().clone());
+            worker.hand_out(wakes);
+        }),
+    ];
+    for (what, act) in acts {
+        let pool = pool(1);
+        seated(&pool, 0, |worker, local| {
+            let held = if what == "a share of the global queue" { 0 } else { crate::queue::CAPACITY };
+            (0..held).for_each(|_| assert!(local.ring.push(task()).is_ok()));
+            assert!(pool.ledger.begin(&pool.phase, &*pool, None));
+            assert!(pool.ledger.expire(&pool.phase, || {}));
+            assert!(!pool.ledger.is_sweeper_called());
+            act(worker);
+            assert!(pool.ledger.is_sweeper_called(), "{what}");
+        });
     }
 }
 

@@ -223,6 +223,39 @@ fn what_is_queued_late_by_a_slow_hook_is_dropped() {
     }
 }
 
+/// Who is excused gives its `Drain` away, and the only worker drops that after the deadline, in a poll that does not return.
+#[test]
+fn who_is_accused_by_a_poll_that_does_not_return_is_dropped() {
+    let mut excuses = 0;
+    while excuses < 10 {
+        let runtime = patient(1);
+        let (idles, dropped, was_excused, stay) = (Count::new(), Count::new(), Count::new(), Stay::default());
+        let _idle = idle(&runtime, &idles, 1);
+        let (handle, seen, excused, stays) =
+            (runtime.handle().clone(), dropped.clone(), was_excused.clone(), stay.clone());
+        drop(guarded(&runtime, &dropped, async move {
+            let mut drain = handle.drain(Duration::from_millis(5));
+            assert!(poll_once(&mut drain).is_pending());
+            drop(handle.spawn(async move {
+                until(|| idles.get() == 1);
+                // So that the sweeper sleeps; not needed for the test to pass.
+                (0..100).for_each(|_| std::thread::yield_now());
+                if seen.get() == 0 {
+                    excused.add();
+                }
+                drop(drain);
+                stays.stay();
+            }));
+            pending::<()>().await;
+        }));
+        stay.reached();
+        until(|| dropped.get() == 1);
+        stay.let_go();
+        assert_eq!(counts(&runtime.drain(LONG).wait()), [1, 0, 2, 2]);
+        excuses += was_excused.get();
+    }
+}
+
 /// All threads stand still: what waits behind them in queues, never polled, is named.
 #[test]
 fn what_nobody_comes_to_is_named() {

@@ -200,7 +200,10 @@ fn the_timekeeper_is_gone_with_the_runtime() {
         }
     }
     for _ in 0..20 {
-        let runtime = Builder::new_current_thread().shutdown_grace(Duration::from_millis(1)).build_local(LocalOptions::default()).unwrap();
+        let runtime = Builder::new_current_thread()
+            .shutdown_grace(Duration::from_millis(1))
+            .build_local(LocalOptions::default())
+            .unwrap();
         drop(runtime.spawn_local(pending::<()>()));
         let (gone, woken) = (Count::new(), Door::new());
         let waker = Waker::from(Arc::new(Leaves(gone.clone(), woken.clone())));
