@@ -5,11 +5,13 @@ use std::panic::Location;
 use std::task::Poll;
 use std::time::Duration;
 
-use heist::runtime::{Builder, Handle, RuntimeFlavor};
+use heist::runtime::{Builder, DrainReport, Handle, RuntimeFlavor};
 use heist::task::JoinHandle;
 
 use crate::kit::{Count, Door, OnDrop, each, join, poll_once, workers, yield_now};
-use crate::rig::{LONG, Stay, counts, guarded, hasty, idle, patient, settle, stubborn, until};
+use crate::rig::{
+    LONG, Stay, all_counts, counts, guarded, idle, in_time, patient, settle, stubborn, until, with_grace,
+};
 
 #[test]
 fn stragglers_are_cancelled_and_named() {
@@ -55,7 +57,11 @@ fn stragglers_are_cancelled_and_named() {
 
 #[test]
 fn queued_jobs_are_cancelled_and_running_ones_named() {
-    let runtime = hasty(1);
+    in_time(jobs_when_one_runs);
+}
+
+fn jobs_when_one_runs(grace: Duration) -> Result<(), DrainReport> {
+    let runtime = with_grace(1, grace);
     let (stay, dropped) = (Stay::default(), Count::new());
     let stays = stay.clone();
     let running = runtime.spawn_blocking(move || {
@@ -70,11 +76,15 @@ fn queued_jobs_are_cancelled_and_running_ones_named() {
         })
         .collect();
     let report = runtime.drain(Duration::ZERO).wait();
-    assert_eq!((counts(&report), dropped.get()), ([0, 0, 3, 4], 3), "{report}");
+    if (all_counts(&report), dropped.get()) != ([0, 0, 3, 4, 0], 3) {
+        stay.let_go();
+        return Err(report);
+    }
     assert!(report.stragglers.iter().any(|late| late.id == running.id()));
     assert!(!running.is_finished() && queued.iter().all(JoinHandle::is_finished));
     stay.let_go();
     assert_eq!(join(running).unwrap(), 5, "nobody can stop it");
+    Ok(())
 }
 
 /// One worker, stuck in the first poll of a task or in a later one; behind it in the ring, in the list, and in the global queue others.
@@ -82,45 +92,53 @@ fn queued_jobs_are_cancelled_and_running_ones_named() {
 fn a_poll_that_does_not_return_keeps_nobody() {
     for first_poll in [true, false] {
         for count in [1, 2] {
-            let runtime = hasty(count);
-            let (stay, dropped) = (Stay::default(), Count::new());
-            let idle = idle(&runtime, &dropped, 5);
-            let (stays, handle, counter) = (stay.clone(), runtime.handle().clone(), dropped.clone());
-            let (ring, behind) = std::sync::mpsc::channel();
-            let guard = dropped.on_drop();
-            let line = line!() + 1;
-            let stuck = runtime.spawn(async move {
-                let _guard = guard;
-                if !first_poll {
-                    heist::time::sleep(Duration::from_millis(1)).await;
-                }
-                for _ in 0..5 {
-                    let guard = counter.on_drop();
-                    // In the worker's ring, or taken over by another worker.
-                    ring.send(handle.spawn(async move {
-                        let _guard = guard;
-                        pending::<()>().await;
-                    }))
-                    .unwrap();
-                }
-                stays.stay();
-                pending::<()>().await;
-            });
-            stay.reached();
-            let late = guarded(&runtime, &dropped, pending());
-            let report = runtime.drain(Duration::ZERO).wait();
-            assert_eq!((counts(&report), dropped.get()), ([0, 0, 11, 12], 11), "{report}");
-            let named = report.stragglers.iter().find(|late| late.id == stuck.id()).expect("the stuck one is named");
-            assert_eq!(named.location.line(), line);
-            assert!(!stuck.is_finished());
-            assert!(idle.iter().chain([&late]).all(JoinHandle::is_finished));
-            assert!(behind.iter().take(5).all(|task| task.is_finished()));
-            stay.let_go();
-            // When it does return it is dropped, also if it was in its first poll and nobody had known it.
-            assert!(join(stuck).unwrap_err().is_cancelled());
-            assert_eq!(dropped.get(), 12);
+            in_time(|grace| beside_a_poll_that_stays(first_poll, count, grace));
         }
     }
+}
+
+fn beside_a_poll_that_stays(first_poll: bool, count: usize, grace: Duration) -> Result<(), DrainReport> {
+    let runtime = with_grace(count, grace);
+    let (stay, dropped) = (Stay::default(), Count::new());
+    let idle = idle(&runtime, &dropped, 5);
+    let (stays, handle, counter) = (stay.clone(), runtime.handle().clone(), dropped.clone());
+    let (ring, behind) = std::sync::mpsc::channel();
+    let guard = dropped.on_drop();
+    let line = line!() + 1;
+    let stuck = runtime.spawn(async move {
+        let _guard = guard;
+        if !first_poll {
+            heist::time::sleep(Duration::from_millis(1)).await;
+        }
+        for _ in 0..5 {
+            let guard = counter.on_drop();
+            // In the worker's ring, or taken over by another worker.
+            ring.send(handle.spawn(async move {
+                let _guard = guard;
+                pending::<()>().await;
+            }))
+            .unwrap();
+        }
+        stays.stay();
+        pending::<()>().await;
+    });
+    stay.reached();
+    let late = guarded(&runtime, &dropped, pending());
+    let report = runtime.drain(Duration::ZERO).wait();
+    if (all_counts(&report), dropped.get()) != ([0, 0, 11, 12, 0], 11) {
+        stay.let_go();
+        return Err(report);
+    }
+    let named = report.stragglers.iter().find(|late| late.id == stuck.id()).expect("the stuck one is named");
+    assert_eq!(named.location.line(), line);
+    assert!(!stuck.is_finished());
+    assert!(idle.iter().chain([&late]).all(JoinHandle::is_finished));
+    assert!(behind.iter().take(5).all(|task| task.is_finished()));
+    stay.let_go();
+    // When it does return it is dropped, also if it was in its first poll and nobody had known it.
+    assert!(join(stuck).unwrap_err().is_cancelled());
+    assert_eq!(dropped.get(), 12);
+    Ok(())
 }
 
 /// There are the workers and one thread more, and as many destructors that do not return as there are workers: whoever is left drops
@@ -259,7 +277,11 @@ fn who_is_accused_by_a_poll_that_does_not_return_is_dropped() {
 /// All threads stand still: what waits behind them in queues, never polled, is named.
 #[test]
 fn what_nobody_comes_to_is_named() {
-    let runtime = hasty(1);
+    in_time(when_all_stand_still);
+}
+
+fn when_all_stand_still(grace: Duration) -> Result<(), DrainReport> {
+    let runtime = with_grace(1, grace);
     let (poll, destructor, dropped) = (Stay::default(), Stay::default(), Count::new());
     let (stays, handle, counter) = (poll.clone(), runtime.handle().clone(), dropped.clone());
     let stuck = runtime.spawn(async move {
@@ -276,7 +298,11 @@ fn what_nobody_comes_to_is_named() {
     let drain = runtime.drain(Duration::ZERO);
     destructor.reached();
     let report = drain.wait();
-    assert_eq!((counts(&report), dropped.get()), ([0, 0, 0, 17], 0), "{report}");
+    if (all_counts(&report), dropped.get()) != ([0, 0, 0, 17, 0], 0) {
+        poll.let_go();
+        destructor.let_go();
+        return Err(report);
+    }
     for task in queued.iter().map(JoinHandle::id).chain([stuck.id(), evil.id()]) {
         assert!(report.stragglers.iter().any(|late| late.id == task), "{report}");
     }
@@ -285,6 +311,7 @@ fn what_nobody_comes_to_is_named() {
     join(stuck).unwrap();
     assert!(queued.into_iter().chain([evil]).all(|task| join(task).unwrap_err().is_cancelled()));
     until(|| dropped.get() == 15);
+    Ok(())
 }
 
 /// Whoever drops it, worker or sweeper, one that was asked to end where it waited or one that runs: it has panicked, and it is named.

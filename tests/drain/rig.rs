@@ -27,7 +27,24 @@ pub(crate) fn settle(runtime: &Runtime) {
 
 /// With a grace that is over soon: for what does not return.
 pub(crate) fn hasty(count: usize) -> Runtime {
-    with_grace(count, Duration::from_millis(300))
+    with_grace(count, SOON)
+}
+
+const SOON: Duration = Duration::from_millis(300);
+
+/// For what does not return, beside others that do, within the grace that the runtime gets: it is tried again with a longer one, since the machine
+/// may be busy with something else.
+pub(crate) fn in_time(attempt: impl Fn(Duration) -> Result<(), DrainReport>) {
+    let mut grace = SOON;
+    while let Err(report) = attempt(grace) {
+        assert!(grace < 100 * SOON, "within {grace:?}: {report}");
+        grace *= 5;
+    }
+}
+
+/// Completed, panicked, cancelled, how many stragglers, and how many of them have no name.
+pub(crate) fn all_counts(report: &DrainReport) -> [u64; 5] {
+    [report.completed, report.panicked, report.cancelled, report.stragglers.len() as u64, report.unnamed]
 }
 
 /// With a grace that is not over before what is waited for has happened.
@@ -36,7 +53,7 @@ pub(crate) fn patient(count: usize) -> Runtime {
 }
 
 /// Nobody comes to the help of a thread that is stuck.
-fn with_grace(count: usize, grace: Duration) -> Runtime {
+pub(crate) fn with_grace(count: usize, grace: Duration) -> Runtime {
     Builder::new_multi_thread()
         .worker_threads(count)
         .max_blocking_threads(1)
