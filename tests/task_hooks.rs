@@ -259,7 +259,7 @@ fn a_destructor_that_panics_late_on_the_runtimes_own_thread_ends_it() {
 #[test]
 fn a_destructor_that_panics_on_the_sweepers_thread_wakes_the_driver() {
     let (mut swept, driver) = (0, std::thread::current().id());
-    while swept < 5 {
+    while swept < 3 {
         let parks = Count::new();
         let counts = parks.clone();
         let mut builder = Builder::new_current_thread();
@@ -276,8 +276,8 @@ fn a_destructor_that_panics_on_the_sweepers_thread_wakes_the_driver() {
             counts.add();
             // Not needed for the test to pass.
             let then = parks.get();
-            (0..10_000).take_while(|_| parks.get() == then).for_each(|_| std::thread::yield_now());
-            (0..100).for_each(|_| std::thread::yield_now());
+            (0..1_000).take_while(|_| parks.get() == then).for_each(|_| std::thread::yield_now());
+            (0..30).for_each(|_| std::thread::yield_now());
         })));
         let said = panic_text(|| {
             runtime.block_on(async {

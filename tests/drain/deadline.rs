@@ -206,7 +206,7 @@ fn an_excused_task_is_not_held_up_by_destructors() {
 /// that spawns it does not return.
 #[test]
 fn what_is_queued_late_by_a_slow_hook_is_dropped() {
-    for _ in 0..10 {
+    for _ in 0..5 {
         let (hook, poll, armed) = (Stay::default(), Stay::default(), Door::new());
         let (in_hook, is_armed) = (hook.clone(), armed.clone());
         let runtime = Builder::new_multi_thread()
@@ -232,7 +232,7 @@ fn what_is_queued_late_by_a_slow_hook_is_dropped() {
         let drain = runtime.drain(Duration::ZERO);
         until(|| idles.get() == 1);
         // So that the sweeper sleeps; not needed for the test to pass.
-        (0..100).for_each(|_| std::thread::yield_now());
+        (0..30).for_each(|_| std::thread::yield_now());
         hook.let_go();
         until(|| children.get() == 1);
         assert!(!parent.is_finished());
@@ -245,7 +245,7 @@ fn what_is_queued_late_by_a_slow_hook_is_dropped() {
 #[test]
 fn who_is_accused_by_a_poll_that_does_not_return_is_dropped() {
     let mut excuses = 0;
-    while excuses < 10 {
+    while excuses < 5 {
         let runtime = patient(1);
         let (idles, dropped, was_excused, stay) = (Count::new(), Count::new(), Count::new(), Stay::default());
         let _idle = idle(&runtime, &idles, 1);
@@ -257,7 +257,7 @@ fn who_is_accused_by_a_poll_that_does_not_return_is_dropped() {
             drop(handle.spawn(async move {
                 until(|| idles.get() == 1);
                 // So that the sweeper sleeps; not needed for the test to pass.
-                (0..100).for_each(|_| std::thread::yield_now());
+                (0..30).for_each(|_| std::thread::yield_now());
                 if seen.get() == 0 {
                     excused.add();
                 }

@@ -165,7 +165,7 @@ thread_local! {
 fn bequeath(gone: &Count) {
     let gone = gone.clone();
     let last = Box::new(move || {
-        (0..100).for_each(|_| thread::yield_now());
+        (0..30).for_each(|_| thread::yield_now());
         gone.add();
     });
     LAST.set(Some(OnDrop::new(last)));
@@ -174,7 +174,7 @@ fn bequeath(gone: &Count) {
 /// Nobody drives: the sweeper drops the task.
 #[test]
 fn the_sweeper_is_gone_with_the_runtime() {
-    for _ in 0..20 {
+    for _ in 0..5 {
         let (runtime, gone) = (current_thread(), Count::new());
         let counts_it = gone.clone();
         let guard = OnDrop::new(move || bequeath(&counts_it));
@@ -199,7 +199,7 @@ fn the_timekeeper_is_gone_with_the_runtime() {
             self.1.open();
         }
     }
-    for _ in 0..20 {
+    for _ in 0..5 {
         let runtime = Builder::new_current_thread()
             .shutdown_grace(Duration::from_millis(1))
             .build_local(LocalOptions::default())
