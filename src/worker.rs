@@ -7,11 +7,10 @@
 mod closing;
 mod observed;
 mod paused;
-mod rest_in;
+mod rest;
 
 use std::cell::Cell;
 
-use self::rest_in::RestIn;
 use crate::budget;
 use crate::cell::{Ran, Runnable};
 use crate::context::{self, Seated};
@@ -19,10 +18,9 @@ use crate::idle::Retract;
 use crate::local::{Due, Local};
 use crate::pool::{Hook, Pool, Seat};
 use crate::queue::Chain;
-use crate::reactor::Turn;
 use crate::stripe::Stripe;
+use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
-use crate::sync::{Arc, thread};
 use crate::wakes::Wakes;
 
 /// Tasks taken from the global queue at once, at most: half a ring.
@@ -30,9 +28,6 @@ const SHARE: usize = crate::queue::CAPACITY / 2;
 
 /// A ring that holds so many at two checkpoints in a row is shared, however short its polls are.
 const DEEP: usize = crate::queue::CAPACITY / 4;
-
-/// A spinning worker that has been off its processor for longer than this, in nanoseconds, goes to sleep: others need it more.
-const GIVE_WAY: u64 = 20_000;
 
 /// A worker: a thread that holds the lease of a seat.
 #[derive(Debug)]
@@ -472,91 +467,6 @@ impl<'a> Worker<'a> {
             self.end_search();
         }
     }
-
-    /// Sleeps: in the reactor if nobody else does, else on the parker. Follows the last look at once.
-    pub(crate) fn rest(&self) {
-        self.seat.stats.parks.add(1);
-        let mut wakes = self.local.borrow_wakes();
-        // If others had to take it over: from here on it is ours again, and so is the note in it.
-        self.pool.wards.dismiss(self.seat.index);
-        let looked = match self.pool.reactor.try_turn() {
-            Some(turn) => self.rest_in_reactor(turn, &mut wakes),
-            None => {
-                self.seat.parker.park(self.pool.clock.alarm(self.seat.wheel.keep()));
-                false
-            }
-        };
-        self.seat.wheel.resume();
-        self.rise(false);
-        let now = self.pool.clock.now();
-        if looked {
-            self.local.spin.learn(now - self.looked.get());
-            self.begin_interval(now);
-        } else {
-            self.local.rested(now);
-        }
-        self.turn_wheels(now, &mut wakes);
-        self.hand_out(wakes);
-        if self.mode.get() == Mode::Working && !self.has_own_work() {
-            self.seat.stats.noops.add(1);
-        }
-    }
-
-    /// Sleeps in the reactor, as the keeper of the street wheel too. False if an unpark had come before, so that the reactor was not
-    /// even looked at.
-    fn rest_in_reactor(&self, turn: Turn<'_>, wakes: &mut Wakes) -> bool {
-        let mut rest = RestIn { turn, wakes, looked: false };
-        if self.pool.clock.is_paused() {
-            self.rest_paused(&mut rest);
-        } else if !self.spin(&mut rest) {
-            let until = self.keep();
-            self.seat.parker.park_in(&mut rest, self.pool.clock.alarm(until));
-        }
-        // Before the chair is free: a successor notes his own deadline there.
-        self.pool.street.resume();
-        self.pool.wards.resume();
-        rest.looked
-    }
-
-    /// Notes the deadlines of all wheels that are kept from the reactor, and answers the earliest one.
-    fn keep(&self) -> Option<u64> {
-        earlier(earlier(self.seat.wheel.keep(), self.pool.street.keep()), self.pool.wards.keep())
-    }
-
-    /// Looks for events for a while, in place of sleeping. True if there were any.
-    ///
-    /// The worker has announced its sleep and taken the last look; to everybody else it sleeps already. Whoever wakes it finds its
-    /// parker awake, and need not ask the operating system.
-    ///
-    /// A look may swallow the interrupt that says that there is an earlier timer: the deadlines are noted after the last look.
-    fn spin(&self, rest: &mut RestIn<'_>) -> bool {
-        let window = self.local.spin.window();
-        if window == 0 {
-            return false;
-        }
-        let mut now = self.pool.clock.now();
-        let end = now + window;
-        // Nobody has to tell the keeper of a deadline while it is awake; so it looks for itself.
-        while now < end && self.pool.clock.shown(now) < self.first_due() && !self.seat.parker.is_notified() {
-            rest.looked = true;
-            match rest.turn.poll_busy(rest.wakes) {
-                Ok(0) => thread::yield_now(),
-                Ok(_) => return true,
-                Err(_) => return false,
-            }
-            let last = std::mem::replace(&mut now, self.pool.clock.now());
-            if now - last > GIVE_WAY {
-                self.local.spin.give_way();
-                return false;
-            }
-        }
-        false
-    }
-
-    /// When the first timer is due that this worker keeps, or earlier.
-    fn first_due(&self) -> u64 {
-        self.seat.wheel.next_due().min(self.pool.street.next_due()).min(self.pool.wards.next_due())
-    }
 }
 
 impl Drop for Worker<'_> {
@@ -570,13 +480,6 @@ impl Drop for Worker<'_> {
 fn call(hook: &Option<Hook>) {
     if let Some(hook) = hook {
         hook();
-    }
-}
-
-fn earlier(a: Option<u64>, b: Option<u64>) -> Option<u64> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use super::{RestIn, Worker};
+use super::Worker;
+use super::rest::RestIn;
 
 impl Worker<'_> {
     /// Sleeps until something happens. If nothing can happen by itself but a timer, which would never be due, time leaps to the first one
