@@ -74,6 +74,11 @@ pub(crate) fn outside() -> Units {
     lay_out(BUDGET, false)
 }
 
+/// Whether the poll that has just ended, or that is under way, has been refused something.
+pub(crate) fn was_refused() -> bool {
+    (LEFT.get() & !UNLIMITED) >= REFUSAL
+}
+
 /// Nothing is limited while the answer lives.
 pub(crate) fn unlimited() -> Units {
     lay_out(UNLIMITED, ROOT.get())

@@ -95,6 +95,12 @@ pub(crate) struct Local {
     deep: Cell<bool>,
     /// The global queue has had its turn since a task came from the ring.
     turned: Cell<bool>,
+    /// Polls are measured, or hooks are told of them.
+    pub(crate) is_observed: bool,
+    /// It is noted when tasks are queued.
+    pub(crate) stamps: bool,
+    /// Tasks queued here by this worker so far.
+    scheduled: Cell<u64>,
     /// The worker has seen that the drain's deadline has come.
     pub(crate) overdue: Cell<bool>,
     /// Memory for collecting wakers, kept between uses.
@@ -125,6 +131,9 @@ impl Local {
             next_look: Cell::new(1),
             deep: Cell::new(false),
             turned: Cell::new(false),
+            is_observed: false,
+            stamps: false,
+            scheduled: Cell::new(0),
             overdue: Cell::new(false),
             wakes: Cell::new(Wakes::new()),
         }
@@ -210,13 +219,31 @@ impl Local {
         self.next_look.set(self.global_at.get().min(self.next_checkpoint.get()));
     }
 
-    /// Learns at `now` from the polls since the last time how long a poll takes. Done before a rest, too, which is no poll.
-    pub(crate) fn learn(&self, now: u64) {
+    /// Learns at `now` from the polls since the last time how long a poll takes. Done before a rest, too, which is no poll. Answers how
+    /// long ago it was that it last learnt, or rested.
+    pub(crate) fn learn(&self, now: u64) -> u64 {
         let polls = self.polls.get() - self.learnt.replace(self.polls.get());
         let passed = now.saturating_sub(self.checked.replace(now));
         if polls > 0 {
             self.mean_poll.set(mean(self.mean_poll.get(), passed / u64::from(polls)));
         }
+        passed
+    }
+
+    /// The worker queues a task here.
+    #[inline]
+    pub(crate) fn count_scheduled(&self) {
+        self.scheduled.set(self.scheduled.get() + 1);
+    }
+
+    /// How many it has queued.
+    pub(crate) fn scheduled(&self) -> u64 {
+        self.scheduled.get()
+    }
+
+    /// The mean poll of late, in nanoseconds.
+    pub(crate) fn mean_poll(&self) -> u64 {
+        self.mean_poll.get().into()
     }
 
     /// The worker has rested until `now`, which tells nothing about polls.

@@ -13,6 +13,7 @@ mod settings;
 mod spares;
 mod staff;
 mod stall;
+mod stamps;
 mod task_hooks;
 mod ticket;
 mod wards;
@@ -29,7 +30,7 @@ use crate::park::Unpark;
 use crate::phase::{Phase, PhaseWord};
 use crate::queue::GlobalQueue;
 use crate::reactor::Reactor;
-use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Arc, CachePadded};
 use crate::timer::{Keeper, TimerWheel};
 use crate::vigil::Vigil;
@@ -46,11 +47,12 @@ pub(crate) use seat::Seat;
 #[cfg(test)]
 pub(crate) use seat_word::{SeatWord, Want};
 pub(crate) use seats::Seats;
-pub(crate) use settings::{Follow, Hook, Settings};
+pub(crate) use settings::{Follow, Gauge, Hook, Settings};
 pub(crate) use spares::NoSpare;
 pub(crate) use staff::{Crew, Leave, Staff};
 pub(crate) use stall::StallCounts;
 pub use stall::{StallCause, StallReport};
+use stamps::Stamps;
 pub(crate) use task_hooks::TaskHooks;
 pub use task_hooks::{TaskMeta, UnhandledPanic};
 pub(crate) use ticket::Ticket;
@@ -98,6 +100,10 @@ pub(crate) struct Pool {
     pub(crate) stalls: StallCounts,
     /// A task has panicked that ends the runtime.
     panicked: AtomicBool,
+    /// When tasks were queued, if somebody wants to know.
+    stamps: Option<Stamps>,
+    /// Polls of futures in `block_on` that were cut short, which no seat counts.
+    roots_forced: AtomicU64,
     pub(crate) settings: Settings,
 }
 
@@ -170,6 +176,8 @@ impl Pool {
             sweeping: Polling::new(),
             stalls: StallCounts::new(),
             panicked: AtomicBool::new(false),
+            stamps: settings.latencies.wanted.then(Stamps::new),
+            roots_forced: AtomicU64::new(0),
             settings,
         });
         pool.furnish(pool.settings.workers);
@@ -228,6 +236,9 @@ impl Pool {
     pub(crate) fn push_outside(&self, runnable: Runnable) {
         let pool = self.keep();
         let id = runnable.header().id();
+        if pool.settings.latencies.wanted {
+            pool.stamp(runnable.header());
+        }
         pool.global.push_woken(runnable);
         pool.notify();
         pool.mind_deadline(Some(id));

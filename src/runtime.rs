@@ -6,6 +6,7 @@ mod builder;
 mod drain;
 mod dump;
 mod handle;
+mod histograms;
 mod local_runtime;
 mod metrics;
 mod numbers;
@@ -38,6 +39,7 @@ pub use crate::pool::{Id, ResizeError, Resized, StallCause, StallReport, ThreadS
 pub use crate::pool::{TaskMeta, UnhandledPanic};
 pub use crate::reactor::is_rt_shutdown_err;
 pub use crate::resize::Resize;
+pub use crate::stats::{HistogramConfiguration, InvalidHistogramConfiguration, LogHistogram, LogHistogramBuilder};
 
 /// What kind of runtime it is; answered by [`Handle::runtime_flavor`].
 ///

@@ -149,6 +149,9 @@ fn queue_from_outside(pool: &Arc<Pool>, runnable: Runnable) {
 #[inline]
 fn push_from_outside(pool: &Arc<Pool>, runnable: Runnable) {
     tell(pool, &runnable);
+    if pool.settings.latencies.wanted {
+        pool.stamp(runnable.header());
+    }
     match pool.global.push_new(runnable) {
         Ok(()) => {
             pool.notify();
@@ -222,6 +225,10 @@ impl Seated<'_> {
     /// Queues a task that this thread has woken or spawned: it runs next.
     #[inline]
     fn push(&self, runnable: Runnable) {
+        self.local.count_scheduled();
+        if self.local.stamps {
+            self.pool.stamp(runnable.header());
+        }
         if self.local.batching.get() {
             return self.push_back(runnable);
         }

@@ -1,6 +1,12 @@
 //! Counters with one writer each: a plain load and store, no read-modify-write.
 
+mod buckets;
+mod histogram;
+
 use crate::sync::atomic::{AtomicU64, Ordering};
+
+pub use buckets::{HistogramConfiguration, InvalidHistogramConfiguration, LogHistogram, LogHistogramBuilder};
+pub(crate) use histogram::{Gauges, Histogram, no_bucket};
 
 /// A counter that one thread at a time advances, and that anybody reads.
 #[derive(Debug)]
@@ -23,6 +29,12 @@ impl Counter {
     pub(crate) fn publish(&self, amount: u64) {
         // Ordering: Release — pairs with the Acquire in `read`.
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Release);
+    }
+
+    /// Replaces the figure. Called by its one writer.
+    pub(crate) fn set(&self, value: u64) {
+        // Ordering: Relaxed — a figure.
+        self.0.store(value, Ordering::Relaxed);
     }
 
     pub(crate) fn read(&self) -> u64 {
@@ -52,16 +64,26 @@ pub(crate) struct Stats {
     pub(crate) panicked: Counter,
     /// Tasks that it has cancelled.
     pub(crate) cancelled: Counter,
-    /// Times the worker went to sleep.
+    /// Times that tasks were queued here by the seat's worker, by a spawn, a wake, or a yield; as of its last look around, or rest.
+    pub(crate) scheduled: Counter,
+    /// Polls in which a resource was refused, because the budget was spent.
+    pub(crate) forced_yields: Counter,
+    /// Times the worker went to sleep, and times it got up: odd while it sleeps.
     pub(crate) parks: Counter,
     /// Sleeps that ended without anything to do.
     pub(crate) noops: Counter,
-    /// Successful searches, and the tasks they took from other rings.
+    /// Successful searches in other seats.
     pub(crate) steals: Counter,
+    /// The tasks that they took.
+    pub(crate) stolen: Counter,
     /// Times the ring was full.
     pub(crate) overflows: Counter,
     /// Wake-ups granted to other workers.
     pub(crate) wakes: Counter,
+    /// Nanoseconds for which the worker has not rested; as of its last look around, or rest.
+    pub(crate) busy: Counter,
+    /// Nanoseconds that a poll takes of late; zero if none has been measured.
+    pub(crate) mean_poll: Counter,
 }
 
 impl Stats {
@@ -74,11 +96,16 @@ impl Stats {
             completed: zero(),
             panicked: zero(),
             cancelled: zero(),
+            scheduled: zero(),
+            forced_yields: zero(),
             parks: zero(),
             noops: zero(),
             steals: zero(),
+            stolen: zero(),
             overflows: zero(),
             wakes: zero(),
+            busy: zero(),
+            mean_poll: zero(),
         }
     }
 }

@@ -5,6 +5,7 @@
 #![doc = include_str!("../docs/fairness.md")]
 
 mod closing;
+mod measured;
 mod observed;
 mod paused;
 mod rest;
@@ -76,7 +77,7 @@ impl<'a> Worker<'a> {
     pub(crate) fn new(pool: &'a Arc<Pool>, seat: &'a Seat, local: &'a Local) -> Self {
         let now = pool.clock.now();
         let worker = Worker { pool, seat, local, mode: Cell::new(Mode::Working), looked: Cell::new(now) };
-        worker.begin_interval(now);
+        worker.arrive(now);
         budget::refill();
         worker
     }
@@ -213,10 +214,7 @@ impl<'a> Worker<'a> {
         self.seat.stats.polls.add(1);
         context::set_task(Some(runnable.header().into()));
         self.seat.polling.begin(runnable.header());
-        let ran = match &self.pool.settings.task_hooks {
-            None => runnable.run(self.seat),
-            Some(hooks) => self.run_observed(runnable, hooks),
-        };
+        let ran = if self.local.is_observed { self.run_observed(runnable) } else { runnable.run(self.seat) };
         context::set_task(None);
         match ran {
             Ran::Suspended => {}
@@ -232,7 +230,9 @@ impl<'a> Worker<'a> {
         if budget::is_spent() {
             // What the LIFO slot holds has a share in that budget, and comes after the ring's next.
             self.local.pause_lifo();
+            self.count_forced_yield();
         }
+        self.local.count_scheduled();
         self.seated().push_back(runnable);
     }
 
@@ -309,6 +309,7 @@ impl<'a> Worker<'a> {
 
     fn begin_interval(&self, now: u64) {
         self.local.learn_life(self.seat.stats.ended.get());
+        self.learn(now);
         self.local.begin_interval(now, self.pool.settings.pace);
     }
 
@@ -388,11 +389,13 @@ impl<'a> Worker<'a> {
     }
 
     fn steal(&self) -> Option<Runnable> {
+        let pushed = self.local.ring.pushed();
         let mut victims = self.pool.seats.around(|seats| self.local.rng.below(seats));
         let found =
             victims.find_map(|victim| if victim.index == self.seat.index { None } else { self.steal_from(victim) });
         if found.is_some() {
             self.seat.stats.steals.add(1);
+            self.seat.stats.stolen.add(1 + u64::from(self.local.ring.pushed().wrapping_sub(pushed)));
         }
         found
     }
@@ -427,7 +430,7 @@ impl<'a> Worker<'a> {
             }
             return Step::Rose;
         }
-        self.local.learn(now);
+        self.learn(now);
         self.looked.set(now);
         let _ = self.local.stays_deep(false);
         Step::WouldRest
@@ -473,6 +476,7 @@ impl Drop for Worker<'_> {
     /// However it leaves the seat, also unwinding: nobody stays counted who is not there.
     fn drop(&mut self) {
         self.stand_up();
+        self.depart();
     }
 }
 

@@ -127,10 +127,27 @@ impl Pool {
     /// has been counted as spawned.
     pub(crate) fn alive(&self) -> u64 {
         let ended = self.tasks_ended().sum();
+        self.spawned().saturating_sub(ended)
+    }
+
+    /// Tasks that have ever been spawned, jobs not among them. Those are read first: each has come by the gate.
+    pub(crate) fn spawned(&self) -> u64 {
         // Ordering: Acquire — before the gate is read, through which every job has come.
         let jobs = self.ledger.jobs.entered.load(Ordering::Acquire);
-        let entered = self.ledger.gate.entered().count();
-        (self.started() + entered.saturating_sub(jobs)).saturating_sub(ended)
+        self.started() + self.ledger.gate.entered().count().saturating_sub(jobs)
+    }
+
+    /// Polls, of tasks and of futures in `block_on`, in which a resource was refused because the budget was spent.
+    pub(crate) fn forced_yields(&self) -> u64 {
+        // Ordering: Relaxed — a figure.
+        self.sum(|stats| &stats.forced_yields) + self.roots_forced.load(Ordering::Relaxed)
+    }
+
+    /// A future in a `block_on` was refused something in its last poll.
+    #[cold]
+    pub(crate) fn count_forced_root(&self) {
+        // Ordering: Relaxed — a figure.
+        self.roots_forced.fetch_add(1, Ordering::Relaxed);
     }
 
     /// While the runtime drains, whoever has ended a task calls this before it goes to sleep.
@@ -214,6 +231,7 @@ impl Pool {
     }
 
     fn cancel(&self, runnable: Runnable, count: &dyn Fn(End), note: &dyn Fn(End)) {
+        let _ = self.take_stamp(runnable.header().id());
         let who = self.who_ends(runnable.header());
         runnable.cancel(&|task, end| {
             note(end);

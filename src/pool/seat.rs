@@ -1,12 +1,14 @@
 //! A numbered place in the pool, in which a worker sits.
 
+use std::thread::ThreadId;
+
 use crate::cell::{Identity, LiveSet};
 use crate::cpu::ThreadNumber;
 use crate::local::Local;
 use crate::park::Parker;
 use crate::queue::{LifoSlot, Owner, Ring, Thief};
 use crate::spin::Spin;
-use crate::stats::Stats;
+use crate::stats::{Gauges, Stats};
 use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Arc, CachePadded, Mutex};
 use crate::timer::TimerWheel;
@@ -24,6 +26,8 @@ pub(crate) struct Seat {
     pub(crate) wheel: Arc<TimerWheel>,
     pub(crate) live: CachePadded<LiveSet>,
     pub(crate) stats: CachePadded<Stats>,
+    /// What is measured at each poll, if anything.
+    pub(crate) gauges: Option<Box<Gauges>>,
     /// The task that is being polled here.
     pub(crate) polling: CachePadded<Polling>,
     /// The worker knows that the runtime drains.
@@ -35,6 +39,8 @@ pub(crate) struct Seat {
     stalled_poll: AtomicU64,
     /// The kernel's number of the worker's thread.
     thread: AtomicU32,
+    /// The worker, while there is one, as the program knows it.
+    occupant: Mutex<Option<ThreadId>>,
     /// Nobody sits here.
     lease: Mutex<Option<Box<Local>>>,
     /// The pool that the seat is part of.
@@ -47,7 +53,10 @@ impl Seat {
     pub(super) fn new(index: usize, settings: &Settings, wheel: Arc<TimerWheel>) -> Self {
         let (ring, thief): (Owner, Thief) = Ring::ends();
         let seed = settings.seed.wrapping_add(index as u64 + 1);
-        let local = Local::new(index, ring, seed, Spin::new(settings.spin));
+        let gauges = settings.gauges();
+        let mut local = Local::new(index, ring, seed, Spin::new(settings.spin));
+        local.is_observed = gauges.is_some() || settings.task_hooks.is_some();
+        local.stamps = settings.latencies.wanted;
         Seat {
             index,
             lifo: CachePadded::new(LifoSlot::new()),
@@ -56,11 +65,13 @@ impl Seat {
             wheel,
             live: CachePadded::new(LiveSet::new()),
             stats: CachePadded::new(Stats::new()),
+            gauges,
             polling: CachePadded::new(Polling::new()),
             heard: AtomicBool::new(false),
             stalled: AtomicU64::new(0),
             stalled_poll: AtomicU64::new(0),
             thread: AtomicU32::new(0),
+            occupant: Mutex::new(None),
             lease: Mutex::new(Some(Box::new(local))),
             pool: AtomicPtr::new(std::ptr::null_mut()),
         }
@@ -79,6 +90,16 @@ impl Seat {
         let pool = self.pool.load(Ordering::Relaxed);
         // SAFETY: by the field's invariant; a seat is reached only through its pool, or by a task that keeps the pool alive.
         unsafe { &*pool }
+    }
+
+    /// Which thread the worker is.
+    pub(crate) fn occupant(&self) -> Option<ThreadId> {
+        *self.occupant.lock()
+    }
+
+    /// Said by the worker when it comes, and when it goes.
+    pub(crate) fn set_occupant(&self, thread: Option<ThreadId>) {
+        *self.occupant.lock() = thread;
     }
 
     /// Takes the seat, if nobody sits in it. That of a local pool can be taken on its own thread only: whoever polls tasks, or empties

@@ -9,6 +9,7 @@ use super::stall::StallHook;
 use super::task_hooks::{TaskHooks, UnhandledPanic};
 use super::ticket::{Resized, ThreadSeat};
 use crate::local::Pace;
+use crate::stats::{Gauges, Histogram, HistogramConfiguration};
 use crate::sync::Arc;
 
 /// A function that a thread of ours calls.
@@ -39,6 +40,20 @@ pub(crate) type RefuseFn = Arc<dyn Fn(usize) -> Option<io::Error> + Send + Sync>
 pub(crate) struct Follow {
     pub(crate) root: PathBuf,
     pub(crate) every: Duration,
+}
+
+/// A histogram that may be wanted.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gauge {
+    pub(crate) wanted: bool,
+    pub(crate) scale: HistogramConfiguration,
+}
+
+impl Gauge {
+    /// For one seat.
+    fn install(&self) -> Option<Histogram> {
+        self.wanted.then(|| Histogram::new(self.scale.clone()))
+    }
 }
 
 /// All settings, with defaults. Policies are settings too, so that they can be compared in one run.
@@ -106,6 +121,10 @@ pub(crate) struct Settings {
     /// How long `Drop` waits for polls that are under way.
     pub(crate) shutdown_grace: Duration,
     pub(crate) seed: u64,
+    /// How long polls take.
+    pub(crate) poll_times: Gauge,
+    /// How long tasks wait for them.
+    pub(crate) latencies: Gauge,
 }
 
 impl Settings {
@@ -149,7 +168,15 @@ impl Settings {
             lifo: true,
             shutdown_grace: Duration::from_secs(5),
             seed: 0,
+            poll_times: Gauge::default(),
+            latencies: Gauge::default(),
         }
+    }
+
+    /// What is measured in one seat, if anything.
+    pub(super) fn gauges(&self) -> Option<Box<Gauges>> {
+        let gauges = Gauges { poll_times: self.poll_times.install(), latencies: self.latencies.install() };
+        (self.poll_times.wanted || self.latencies.wanted).then(|| Box::new(gauges))
     }
 
     /// How many lanes the global queue gets.

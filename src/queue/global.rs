@@ -28,6 +28,11 @@ impl GlobalQueue {
         self.first.len() + self.others.iter().map(Lane::len).sum::<usize>()
     }
 
+    /// How many tasks have been queued one by one: by threads without a seat.
+    pub(crate) fn outsiders(&self) -> u64 {
+        self.first.outsiders() + self.others.iter().map(Lane::outsiders).sum::<u64>()
+    }
+
     /// How many lanes there are.
     pub(super) fn lanes(&self) -> usize {
         1 + self.others.len()

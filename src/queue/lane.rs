@@ -19,11 +19,13 @@ pub(crate) struct Lane {
 struct Line {
     chain: Chain,
     closed: bool,
+    /// How many tasks have come from threads without a seat. Counted here, where the lock is held anyway.
+    outsiders: u64,
 }
 
 impl Lane {
     pub(crate) fn new() -> Self {
-        let line = Line { chain: Chain::new(), closed: false };
+        let line = Line { chain: Chain::new(), closed: false, outsiders: 0 };
         Lane { line: Mutex::new(line), len: CachePadded::new(AtomicUsize::new(0)) }
     }
 
@@ -45,6 +47,7 @@ impl Lane {
         if line.closed {
             return Err(runnable);
         }
+        line.outsiders += 1;
         line.chain.push(runnable);
         self.publish(&line);
         Ok(())
@@ -53,8 +56,14 @@ impl Lane {
     /// Queues a task that was woken. Never refused: a woken task is polled, or dropped by a worker.
     pub(crate) fn push_woken(&self, runnable: Runnable) {
         let mut line = self.line.lock();
+        line.outsiders += 1;
         line.chain.push(runnable);
         self.publish(&line);
+    }
+
+    /// How many tasks have been queued by the two above.
+    pub(crate) fn outsiders(&self) -> u64 {
+        self.line.lock().outsiders
     }
 
     /// Queues a chain of tasks that were queued elsewhere.

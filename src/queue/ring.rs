@@ -101,6 +101,11 @@ impl Owner {
         self.tail.get().wrapping_sub(self.ring.head.load(Ordering::Relaxed)) as usize
     }
 
+    /// How many have been put in so far, by whomever; it wraps around.
+    pub(crate) fn pushed(&self) -> u32 {
+        self.tail.get()
+    }
+
     /// How many more fit; their slots may be written.
     fn room(&self) -> u32 {
         // Ordering: Acquire — as in `push`.

@@ -137,7 +137,12 @@ fn poll_root<F: Future>(root: &Root, future: Pin<&mut F>, cx: &mut Context<'_>) 
     let _root = budget::root();
     match future.poll(cx) {
         Poll::Ready(output) => Some(output),
-        Poll::Pending => None,
+        Poll::Pending => {
+            if budget::was_refused() {
+                root.pool.count_forced_root();
+            }
+            None
+        }
     }
 }
 

@@ -25,14 +25,14 @@ impl Worker<'_> {
                 false
             }
         };
+        self.seat.stats.parks.add(1);
         self.seat.wheel.resume();
         self.rise(false);
         let now = self.pool.clock.now();
+        self.local.rested(now);
         if looked {
             self.local.spin.learn(now - self.looked.get());
             self.begin_interval(now);
-        } else {
-            self.local.rested(now);
         }
         self.turn_wheels(now, &mut wakes);
         self.hand_out(wakes);

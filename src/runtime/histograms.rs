@@ -1,0 +1,162 @@
+//! Histograms of what polls take, and of what tasks wait for them: asked for at the builder, read from the metrics.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use super::{Builder, HistogramConfiguration, RuntimeMetrics};
+use crate::pool::Gauge;
+use crate::stats::{Gauges, Histogram, no_bucket};
+
+/// Histograms, which are read by [`RuntimeMetrics`].
+impl Builder {
+    /// Has each worker measure how long every poll of a task takes.
+    ///
+    /// That costs two looks at the clock for each poll. A runtime without it does not measure single polls.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use heist::runtime::{Builder, HistogramConfiguration, LogHistogram};
+    ///
+    /// let runtime = Builder::new_current_thread()
+    ///     .enable_metrics_poll_time_histogram()
+    ///     .metrics_poll_time_histogram_configuration(HistogramConfiguration::log(
+    ///         LogHistogram::builder().max_value(Duration::from_secs(1)).max_error(0.25),
+    ///     ))
+    ///     .build()
+    ///     .unwrap();
+    /// runtime.block_on(async { heist::spawn(async {}).await.unwrap() });
+    ///
+    /// let metrics = runtime.metrics();
+    /// let buckets = 0..metrics.poll_time_histogram_num_buckets();
+    /// let polls: u64 = buckets.map(|bucket| metrics.poll_time_histogram_bucket_count(0, bucket)).sum();
+    /// assert_eq!(polls, 1);
+    /// ```
+    pub fn enable_metrics_poll_time_histogram(&mut self) -> &mut Builder {
+        self.settings.poll_times.wanted = true;
+        self
+    }
+
+    /// Into which buckets the times of polls go, if they are measured. The default is ten of 100 µs each, the last of which takes
+    /// everything that is longer, too.
+    pub fn metrics_poll_time_histogram_configuration(&mut self, configuration: HistogramConfiguration) -> &mut Builder {
+        self.settings.poll_times.scale = configuration;
+        self
+    }
+
+    /// Has each worker measure how long every task waits, from when it is queued (being spawned, woken, or having let others go first) until
+    /// it is polled.
+    ///
+    /// That costs two looks at the clock and two at a table for each poll, and some memory for each task that waits. The table is shared
+    /// among the workers, in parts. A runtime without it measures nothing of the kind.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_current_thread().enable_metrics_schedule_latency_histogram().build().unwrap();
+    /// runtime.block_on(async { heist::spawn(async {}).await.unwrap() });
+    ///
+    /// let metrics = runtime.metrics();
+    /// let buckets = 0..metrics.schedule_latency_histogram_num_buckets();
+    /// let polls: u64 = buckets.map(|bucket| metrics.schedule_latency_histogram_bucket_count(0, bucket)).sum();
+    /// assert_eq!(polls, 1);
+    /// ```
+    pub fn enable_metrics_schedule_latency_histogram(&mut self) -> &mut Builder {
+        self.settings.latencies.wanted = true;
+        self
+    }
+
+    /// Into which buckets the times go that tasks wait, if they are measured. The default is ten of 100 µs each, the last of which takes
+    /// everything that is longer, too.
+    pub fn metrics_schedule_latency_histogram_configuration(
+        &mut self,
+        configuration: HistogramConfiguration,
+    ) -> &mut Builder {
+        self.settings.latencies.scale = configuration;
+        self
+    }
+}
+
+/// Histograms, if the builder was asked for them. They are kept for each worker, and follow the rules for figures of a worker.
+impl RuntimeMetrics {
+    /// Whether it is measured how long polls take; see
+    /// [`Builder::enable_metrics_poll_time_histogram`](super::Builder::enable_metrics_poll_time_histogram).
+    pub fn poll_time_histogram_enabled(&self) -> bool {
+        self.pool.settings.poll_times.wanted
+    }
+
+    /// How many buckets the times of polls go into; none if they are not measured.
+    pub fn poll_time_histogram_num_buckets(&self) -> usize {
+        num_buckets(&self.pool.settings.poll_times)
+    }
+
+    /// Which times of polls go into this bucket: from the first to less than the second. The last bucket ends at `u64::MAX` nanoseconds. From
+    /// zero to zero if they are not measured.
+    ///
+    /// # Panics
+    ///
+    /// If they are measured, and there is no such bucket.
+    #[track_caller]
+    pub fn poll_time_histogram_bucket_range(&self, bucket: usize) -> Range<Duration> {
+        bucket_range(&self.pool.settings.poll_times, bucket)
+    }
+
+    /// How many polls of `worker` took so long that they fell into this bucket; counted when a poll has ended. Zero if they are not measured.
+    ///
+    /// # Panics
+    ///
+    /// If there has never been such a worker. If polls are measured, and there is no such bucket.
+    #[track_caller]
+    pub fn poll_time_histogram_bucket_count(&self, worker: usize, bucket: usize) -> u64 {
+        self.bucket_count(worker, bucket, |gauges| gauges.poll_times.as_ref())
+    }
+
+    /// Whether it is measured how long tasks wait to be polled; see
+    /// [`Builder::enable_metrics_schedule_latency_histogram`](super::Builder::enable_metrics_schedule_latency_histogram).
+    pub fn schedule_latency_histogram_enabled(&self) -> bool {
+        self.pool.settings.latencies.wanted
+    }
+
+    /// How many buckets the times go into that tasks wait; none if they are not measured.
+    pub fn schedule_latency_histogram_num_buckets(&self) -> usize {
+        num_buckets(&self.pool.settings.latencies)
+    }
+
+    /// Which waits go into this bucket: from the first to less than the second. The last bucket ends at `u64::MAX` nanoseconds. From zero to
+    /// zero if they are not measured.
+    ///
+    /// # Panics
+    ///
+    /// If they are measured, and there is no such bucket.
+    #[track_caller]
+    pub fn schedule_latency_histogram_bucket_range(&self, bucket: usize) -> Range<Duration> {
+        bucket_range(&self.pool.settings.latencies, bucket)
+    }
+
+    /// How many tasks, wherever they were queued, had waited so long when `worker` began to poll them that they fell into this bucket. Zero
+    /// if that is not measured.
+    ///
+    /// # Panics
+    ///
+    /// If there has never been such a worker. If waits are measured, and there is no such bucket.
+    #[track_caller]
+    pub fn schedule_latency_histogram_bucket_count(&self, worker: usize, bucket: usize) -> u64 {
+        self.bucket_count(worker, bucket, |gauges| gauges.latencies.as_ref())
+    }
+
+    #[track_caller]
+    fn bucket_count(&self, worker: usize, bucket: usize, choose: fn(&Gauges) -> Option<&Histogram>) -> u64 {
+        let gauges = self.seat(worker).gauges.as_deref();
+        gauges.and_then(choose).map_or(0, |histogram| histogram.count(bucket))
+    }
+}
+
+fn num_buckets(gauge: &Gauge) -> usize {
+    if gauge.wanted { gauge.scale.buckets() } else { 0 }
+}
+
+#[track_caller]
+fn bucket_range(gauge: &Gauge, bucket: usize) -> Range<Duration> {
+    match num_buckets(gauge) {
+        0 => Duration::ZERO..Duration::ZERO,
+        buckets if bucket < buckets => gauge.scale.range(bucket),
+        buckets => no_bucket(bucket, buckets),
+    }
+}

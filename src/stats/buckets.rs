@@ -1,0 +1,350 @@
+//! How durations are sorted into buckets.
+
+use std::error::Error;
+use std::fmt;
+use std::ops::Range;
+use std::time::Duration;
+
+/// The highest precision: 2^-10.
+const MOST_PRECISE: u32 = 10;
+
+/// How a histogram sorts durations into buckets, for
+/// [`metrics_poll_time_histogram_configuration`](crate::runtime::Builder::metrics_poll_time_histogram_configuration) and
+/// [`metrics_schedule_latency_histogram_configuration`](crate::runtime::Builder::metrics_schedule_latency_histogram_configuration).
+///
+/// Each worker keeps a counter of eight bytes for each bucket.
+#[derive(Clone, Debug)]
+pub struct HistogramConfiguration(Scale);
+
+#[derive(Clone, Copy, Debug)]
+enum Scale {
+    Linear { width: u64, buckets: usize },
+    Log(LogHistogram),
+}
+
+impl HistogramConfiguration {
+    /// `num_buckets` buckets of the same width; the last one takes everything that is longer, too.
+    ///
+    /// # Panics
+    ///
+    /// If there is no bucket, or if they have no width.
+    #[track_caller]
+    pub fn linear(bucket_width: Duration, num_buckets: usize) -> HistogramConfiguration {
+        assert!(num_buckets > 0, "HistogramConfiguration::linear(_, 0): a histogram needs at least one bucket");
+        assert!(
+            !bucket_width.is_zero(),
+            "HistogramConfiguration::linear(0, _): a bucket has to be a nanosecond wide, or wider"
+        );
+        HistogramConfiguration(Scale::Linear { width: nanos(bucket_width), buckets: num_buckets })
+    }
+
+    /// Buckets that become wider, in proportion to what they hold; see [`LogHistogram`].
+    pub fn log(configuration: impl Into<LogHistogram>) -> HistogramConfiguration {
+        HistogramConfiguration(Scale::Log(configuration.into()))
+    }
+
+    /// How many buckets there are.
+    pub(crate) fn buckets(&self) -> usize {
+        match self.0 {
+            Scale::Linear { buckets, .. } => buckets,
+            Scale::Log(log) => log.buckets,
+        }
+    }
+
+    /// Into which bucket so many nanoseconds go.
+    pub(crate) fn bucket(&self, nanos: u64) -> usize {
+        match self.0 {
+            Scale::Linear { width, buckets } => usize::try_from(nanos / width).unwrap_or(usize::MAX).min(buckets - 1),
+            Scale::Log(log) => log.bucket(nanos),
+        }
+    }
+
+    /// What goes into a bucket.
+    pub(crate) fn range(&self, bucket: usize) -> Range<Duration> {
+        let start = |bucket| match self.0 {
+            Scale::Linear { width, .. } => width.saturating_mul(bucket as u64),
+            Scale::Log(log) => log.start(bucket),
+        };
+        let end = if bucket + 1 == self.buckets() { u64::MAX } else { start(bucket + 1) };
+        Duration::from_nanos(start(bucket))..Duration::from_nanos(end)
+    }
+}
+
+impl Default for HistogramConfiguration {
+    /// Ten buckets of 100 µs each.
+    fn default() -> Self {
+        HistogramConfiguration::linear(Duration::from_micros(100), 10)
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Buckets whose width grows with what they hold, so that the error stays in proportion.
+///
+/// Between two powers of two, in nanoseconds, there are 2^p buckets of the same width; no bucket is wider than 2^-p of where it begins.
+/// The first bucket begins at zero, and takes everything below [`min_value`](LogHistogramBuilder::min_value). The last one takes
+/// everything above [`max_value`](LogHistogramBuilder::max_value).
+///
+/// ```
+/// use std::time::Duration;
+/// use heist::runtime::LogHistogram;
+///
+/// let buckets = LogHistogram::builder()
+///     .min_value(Duration::from_micros(1))
+///     .max_value(Duration::from_secs(1))
+///     .max_error(0.1)
+///     .max_buckets(200)
+///     .unwrap();
+/// assert!(buckets.max_value() >= 1_000_000_000);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogHistogram {
+    /// 2^p buckets between two powers of two.
+    precision: u32,
+    /// The steps up to this one are one bucket, the first.
+    first: u64,
+    buckets: usize,
+}
+
+/// The step in which a value lies, if steps are not put together at either end: as many as 2^p lie between two powers of two, and as long
+/// as that would make them narrower than one, each value has its own.
+fn step(value: u64, precision: u32) -> u64 {
+    let power = value.checked_ilog2().unwrap_or(0);
+    let shift = power.saturating_sub(precision);
+    // Above the power there are `precision` bits that name the step, and `shift` bits that do not.
+    (u64::from(shift) << precision) + (value >> shift)
+}
+
+/// The least value of a step; `None` if there is none that large.
+fn least(step: u64, precision: u32) -> Option<u64> {
+    let shift = (step >> precision).saturating_sub(1);
+    let leading = step - (shift << precision);
+    let shift = u32::try_from(shift).ok()?;
+    (shift <= leading.leading_zeros()).then(|| leading << shift)
+}
+
+impl LogHistogram {
+    /// Begins a configuration.
+    pub fn builder() -> LogHistogramBuilder {
+        LogHistogramBuilder::default()
+    }
+
+    /// Where the last bucket begins, in nanoseconds: what is longer is not told apart.
+    pub fn max_value(&self) -> u64 {
+        self.start(self.buckets - 1)
+    }
+
+    fn bucket(&self, nanos: u64) -> usize {
+        let behind_the_first = step(nanos, self.precision).saturating_sub(self.first);
+        usize::try_from(behind_the_first).unwrap_or(usize::MAX).min(self.buckets - 1)
+    }
+
+    fn start(&self, bucket: usize) -> u64 {
+        if bucket == 0 {
+            return 0;
+        }
+        least(self.first + bucket as u64, self.precision).expect("every bucket begins somewhere")
+    }
+}
+
+impl Default for LogHistogram {
+    /// As the [builder](LogHistogramBuilder) has it if nothing is said.
+    fn default() -> Self {
+        LogHistogramBuilder::default().build()
+    }
+}
+
+impl From<LogHistogramBuilder> for LogHistogram {
+    fn from(builder: LogHistogramBuilder) -> Self {
+        builder.build()
+    }
+}
+
+/// Says which buckets a [`LogHistogram`] has. If nothing is said: from 100 ns to 60 s, with an error of at most a quarter.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LogHistogramBuilder {
+    min: Option<Duration>,
+    max: Option<Duration>,
+    precision: Option<u32>,
+}
+
+impl LogHistogramBuilder {
+    /// How wide a bucket may be, as a part of what it holds. The precision becomes the next power of two that is not above it, but at
+    /// least 2^-10.
+    ///
+    /// # Panics
+    ///
+    /// If it is not above zero and below one.
+    #[track_caller]
+    pub fn max_error(mut self, max_error: f64) -> Self {
+        assert!(
+            max_error > 0.0 && max_error < 1.0,
+            "LogHistogramBuilder::max_error({max_error}): give a part of one, such as 0.25"
+        );
+        let precise_enough = |&p: &u32| 0.5_f64.powi(p as i32) <= max_error;
+        self.precision = Some((0..MOST_PRECISE).find(precise_enough).unwrap_or(MOST_PRECISE));
+        self
+    }
+
+    /// The precision 2^-p: there are 2^p buckets between two powers of two.
+    ///
+    /// # Panics
+    ///
+    /// If `p` is above 10.
+    #[track_caller]
+    pub fn precision_exact(mut self, p: u32) -> Self {
+        assert!(
+            p <= MOST_PRECISE,
+            "LogHistogramBuilder::precision_exact({p}): the most is {MOST_PRECISE}, about 0.1 %"
+        );
+        self.precision = Some(p);
+        self
+    }
+
+    /// What is shorter need not be told apart: the first bucket ends here, or before.
+    pub fn min_value(mut self, duration: Duration) -> Self {
+        self.min = Some(duration);
+        self
+    }
+
+    /// What is longer need not be told apart: the last bucket begins here, or later. Taken for [`min_value`](Self::min_value) if that is
+    /// longer.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    #[track_caller]
+    pub fn max_value(mut self, duration: Duration) -> Self {
+        assert!(!duration.is_zero(), "LogHistogramBuilder::max_value(0): give a duration above zero");
+        self.max = Some(duration);
+        self
+    }
+
+    /// Builds it, if it has at most `max_buckets` buckets.
+    ///
+    /// # Errors
+    ///
+    /// How many it would have, if that is more.
+    pub fn max_buckets(&mut self, max_buckets: usize) -> Result<LogHistogram, InvalidHistogramConfiguration> {
+        let built = self.build();
+        if built.buckets > max_buckets {
+            return Err(InvalidHistogramConfiguration::TooManyBuckets { required_bucket_count: built.buckets });
+        }
+        Ok(built)
+    }
+
+    /// Builds it.
+    pub fn build(&self) -> LogHistogram {
+        let precision = self.precision.unwrap_or(2);
+        let min = nanos(self.min.unwrap_or(Duration::from_nanos(100)));
+        let max = nanos(self.max.unwrap_or(Duration::from_secs(60))).max(min);
+        let first = step(min, precision).saturating_sub(1);
+        let top = step(max, precision);
+        // The step behind that of the longest duration begins the last bucket, unless there is none.
+        let last = if least(top + 1, precision).is_some() { top + 1 } else { top };
+        LogHistogram { precision, first, buckets: (last - first) as usize + 1 }
+    }
+}
+
+/// Why a histogram was not built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InvalidHistogramConfiguration {
+    /// It would have more buckets than were allowed.
+    TooManyBuckets {
+        /// So many.
+        required_bucket_count: usize,
+    },
+}
+
+impl fmt::Display for InvalidHistogramConfiguration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InvalidHistogramConfiguration::TooManyBuckets { required_bucket_count } => write!(
+                f,
+                "the histogram would need {required_bucket_count} buckets: allow for more, or for a larger error, or raise \
+                 `min_value`, or lower `max_value`"
+            ),
+        }
+    }
+}
+
+impl Error for InvalidHistogramConfiguration {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every bucket begins where the one before ends, and holds what it says; nothing is left out.
+    fn is_sound(configuration: &HistogramConfiguration) {
+        let buckets = configuration.buckets();
+        let mut end = Duration::ZERO;
+        for bucket in 0..buckets {
+            let range = configuration.range(bucket);
+            assert_eq!(range.start, end, "bucket {bucket} of {configuration:?}");
+            assert!(range.start < range.end, "bucket {bucket} of {configuration:?}");
+            for inside in [range.start, range.end - Duration::from_nanos(1)] {
+                assert_eq!(configuration.bucket(nanos(inside)), bucket, "{inside:?} of {configuration:?}");
+            }
+            end = range.end;
+        }
+        assert_eq!((end, configuration.bucket(u64::MAX)), (Duration::from_nanos(u64::MAX), buckets - 1));
+    }
+
+    #[test]
+    fn linear_buckets_are_alike() {
+        let configuration = HistogramConfiguration::default();
+        is_sound(&configuration);
+        let micros = Duration::from_micros;
+        assert_eq!((configuration.buckets(), configuration.range(1)), (10, micros(100)..micros(200)));
+        is_sound(&HistogramConfiguration::linear(Duration::from_nanos(1), 1));
+        is_sound(&HistogramConfiguration::linear(Duration::from_secs(1), 3));
+    }
+
+    #[test]
+    fn logarithmic_buckets_are_in_proportion_and_cover_everything() {
+        let values = [0, 1, 2, 3, 99, 1 << 20, (1 << 20) - 1, 60_000_000_000, u64::MAX / 2, u64::MAX - 1, u64::MAX];
+        for precision in 0..=MOST_PRECISE {
+            for min in values {
+                for max in values.into_iter().filter(|&max| max > 0) {
+                    let mut builder = LogHistogram::builder().precision_exact(precision);
+                    builder = builder.min_value(Duration::from_nanos(min)).max_value(Duration::from_nanos(max));
+                    let log = builder.build();
+                    if log.buckets < 2_000 {
+                        is_sound(&HistogramConfiguration::log(builder));
+                    }
+                    assert!(log.buckets == 1 || log.start(1) <= min.max(1), "{builder:?}: {log:?}");
+                    let told_apart = least(step(max.max(min), precision) + 1, precision).is_some();
+                    assert!(!told_apart || log.max_value() > max.max(min), "{builder:?}: {log:?}");
+                    for bucket in (1..log.buckets - 1).step_by(7) {
+                        let (start, end) = (log.start(bucket), log.start(bucket + 1));
+                        let width = end - start;
+                        assert!(width == 1 || width << precision <= start, "{start}..{end} of {log:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_said_is_what_is_built() {
+        assert_eq!(LogHistogram::default(), LogHistogram::builder().precision_exact(2).build());
+        for (error, precision) in [(0.9, 1), (0.5, 1), (0.25, 2), (0.2, 3), (0.001, 10), (1e-9, 10)] {
+            assert_eq!(LogHistogram::builder().max_error(error).build().precision, precision);
+        }
+        // At precision 0 every bucket is twice the one before.
+        let doubling =
+            HistogramConfiguration::log(LogHistogram::builder().precision_exact(0).min_value(Duration::ZERO));
+        let starts: Vec<_> = (0..5).map(|bucket| doubling.range(bucket).start.as_nanos()).collect();
+        assert_eq!(starts, [0, 1, 2, 4, 8]);
+
+        let mut builder = LogHistogram::builder();
+        let built = builder.build();
+        assert_eq!(builder.max_buckets(built.buckets), Ok(built));
+        let refused = builder.max_buckets(built.buckets - 1).unwrap_err();
+        let expected = InvalidHistogramConfiguration::TooManyBuckets { required_bucket_count: built.buckets };
+        assert_eq!(refused, expected);
+        assert!(refused.to_string().contains("raise `min_value`"));
+    }
+}

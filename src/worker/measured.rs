@@ -1,0 +1,57 @@
+//! What a worker measures of itself, apart from its counts.
+
+use std::thread;
+
+use super::Worker;
+use crate::budget;
+use crate::cell::{Ran, Runnable};
+
+impl Worker<'_> {
+    /// The worker comes: what has been before was not its time.
+    pub(super) fn arrive(&self, now: u64) {
+        self.seat.set_occupant(Some(thread::current().id()));
+        self.local.rested(now);
+        self.begin_interval(now);
+    }
+
+    /// The worker leaves.
+    pub(super) fn depart(&self) {
+        self.learn(self.pool.clock.now());
+        self.seat.set_occupant(None);
+    }
+
+    /// Learns how long polls take, and publishes what the worker knows of itself.
+    pub(super) fn learn(&self, now: u64) {
+        let stats = &self.seat.stats;
+        stats.scheduled.set(self.local.scheduled());
+        stats.busy.add(self.local.learn(now));
+        if stats.polls.get() > 0 {
+            stats.mean_poll.set(self.local.mean_poll());
+        }
+    }
+
+    /// Runs a task, and measures what is wanted of it.
+    pub(super) fn run_measured(&self, runnable: Runnable) -> Ran {
+        let Some(gauges) = &self.seat.gauges else { return runnable.run(self.seat) };
+        let queued = self.pool.take_stamp(runnable.header().id());
+        let begun = self.pool.clock.now();
+        if let (Some(latencies), Some(queued)) = (&gauges.latencies, queued) {
+            latencies.add(begun.saturating_sub(queued));
+        }
+        let ran = runnable.run(self.seat);
+        if let Some(poll_times) = &gauges.poll_times {
+            poll_times.add(self.pool.clock.now() - begun);
+        }
+        if let Ran::Again(runnable) = &ran {
+            self.pool.stamp(runnable.header());
+        }
+        ran
+    }
+
+    /// A poll has ended that had spent its budget, or more.
+    pub(super) fn count_forced_yield(&self) {
+        if budget::was_refused() {
+            self.seat.stats.forced_yields.add(1);
+        }
+    }
+}
