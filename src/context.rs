@@ -150,7 +150,7 @@ fn job_of(pool: &Pool) -> Option<NonNull<Header>> {
 pub(crate) fn who(pool: &Pool) -> Who {
     let works = seated(|seated| {
         seated.is_some_and(|seated| {
-            let root = DRIVES.get() && task().is_none() && !seated.local.batching.get();
+            let root = DRIVES.get() && task().is_none() && !seated.local.is_batching();
             ptr::eq(Arc::as_ptr(seated.pool), pool) && !root
         })
     });

@@ -70,7 +70,11 @@ pub(crate) struct Local {
     /// The slot is off until a task has come from elsewhere.
     lifo_off: Cell<bool>,
     /// Wakes go to the ring's tail, and wake nobody: a batch of events is being handed out.
-    pub(crate) batching: Cell<bool>,
+    batching: Cell<bool>,
+    /// It is noted when tasks are queued.
+    stamps: bool,
+    /// One of these two is so: tasks are not queued by the short way.
+    aside: Cell<bool>,
     /// The sentinel's tick at the last checkpoint.
     pub(crate) tick: Cell<u32>,
     /// Polls since the reactor was last looked at. A rest that does not look there does not end the count.
@@ -97,10 +101,12 @@ pub(crate) struct Local {
     turned: Cell<bool>,
     /// Polls are measured, or hooks are told of them.
     pub(crate) is_observed: bool,
-    /// It is noted when tasks are queued.
-    pub(crate) stamps: bool,
-    /// Tasks queued here by this worker so far.
-    scheduled: Cell<u64>,
+    /// Tasks that this worker has put into an empty LIFO slot.
+    slotted: Cell<u64>,
+    /// Tasks that it has put into its ring, as of the ring's count...
+    ringed: Cell<u64>,
+    /// ...when that was this.
+    seen: Cell<u32>,
     /// The worker has seen that the drain's deadline has come.
     pub(crate) overdue: Cell<bool>,
     /// Memory for collecting wakers, kept between uses.
@@ -110,6 +116,7 @@ pub(crate) struct Local {
 impl Local {
     /// Of the seat with this number.
     pub(crate) fn new(seat: usize, ring: Owner, seed: u64, spin: Spin) -> Self {
+        let seen = Cell::new(ring.queued());
         Local {
             ring,
             rng: Rng::new(seed),
@@ -119,6 +126,8 @@ impl Local {
             lifo_run: Cell::new(0),
             lifo_off: Cell::new(false),
             batching: Cell::new(false),
+            stamps: false,
+            aside: Cell::new(false),
             tick: Cell::new(0),
             polls: Cell::new(0),
             learnt: Cell::new(0),
@@ -132,11 +141,40 @@ impl Local {
             deep: Cell::new(false),
             turned: Cell::new(false),
             is_observed: false,
-            stamps: false,
-            scheduled: Cell::new(0),
+            slotted: Cell::new(0),
+            ringed: Cell::new(0),
+            seen,
             overdue: Cell::new(false),
             wakes: Cell::new(Wakes::new()),
         }
+    }
+
+    /// From now on it is noted when tasks are queued.
+    pub(crate) fn note_stamps(&mut self) {
+        self.stamps = true;
+        self.aside.set(true);
+    }
+
+    /// Whether it is.
+    pub(crate) fn has_stamps(&self) -> bool {
+        self.stamps
+    }
+
+    /// A batch of events is handed out from now on, or is no longer.
+    pub(crate) fn set_batching(&self, batching: bool) {
+        self.batching.set(batching);
+        self.aside.set(batching || self.stamps);
+    }
+
+    /// Whether it is.
+    pub(crate) fn is_batching(&self) -> bool {
+        self.batching.get()
+    }
+
+    /// Whether a task that is queued has to be asked for that.
+    #[inline]
+    pub(crate) fn is_aside(&self) -> bool {
+        self.aside.get()
     }
 
     /// Whether the LIFO slot may be used now.
@@ -230,15 +268,18 @@ impl Local {
         passed
     }
 
-    /// The worker queues a task here.
+    /// The worker has queued a task in the LIFO slot, from which none went on into the ring.
     #[inline]
-    pub(crate) fn count_scheduled(&self) {
-        self.scheduled.set(self.scheduled.get() + 1);
+    pub(crate) fn count_slotted(&self) {
+        self.slotted.set(self.slotted.get() + 1);
     }
 
-    /// How many it has queued.
+    /// How many tasks it has queued here so far. Asked more often than the ring's count comes round.
     pub(crate) fn scheduled(&self) -> u64 {
-        self.scheduled.get()
+        let queued = self.ring.queued();
+        let new = queued.wrapping_sub(self.seen.replace(queued));
+        self.ringed.set(self.ringed.get() + u64::from(new));
+        self.ringed.get() + self.slotted.get()
     }
 
     /// The mean poll of late, in nanoseconds.

@@ -225,18 +225,27 @@ impl Seated<'_> {
     /// Queues a task that this thread has woken or spawned: it runs next.
     #[inline]
     fn push(&self, runnable: Runnable) {
-        self.local.count_scheduled();
-        if self.local.stamps {
+        if self.local.is_aside() { self.push_aside(runnable) } else { self.push_next(runnable) }
+    }
+
+    /// As [`Seated::push`], while a batch is handed out, or if it is noted when tasks are queued.
+    #[inline(never)]
+    fn push_aside(&self, runnable: Runnable) {
+        if self.local.has_stamps() {
             self.pool.stamp(runnable.header());
         }
-        if self.local.batching.get() {
-            return self.push_back(runnable);
-        }
+        if self.local.is_batching() { self.push_back(runnable) } else { self.push_next(runnable) }
+    }
+
+    #[inline]
+    fn push_next(&self, runnable: Runnable) {
         let slot = self.pool.settings.lifo && self.local.lifo_is_on();
         let behind = if slot { self.seat.lifo.push(runnable) } else { Some(runnable) };
         if let Some(runnable) = behind {
             self.push_back(runnable);
             self.wake_if_it_pays(self.local.ring.len());
+        } else {
+            self.local.count_slotted();
         }
     }
 

@@ -70,7 +70,7 @@ pub(crate) struct Stats {
     pub(crate) forced_yields: Counter,
     /// Times the worker went to sleep, and times it got up: odd while it sleeps.
     pub(crate) parks: Counter,
-    /// Sleeps that ended without anything to do.
+    /// Sleeps that ended, and the next one began without a poll in between.
     pub(crate) noops: Counter,
     /// Successful searches in other seats.
     pub(crate) steals: Counter,

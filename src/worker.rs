@@ -39,6 +39,8 @@ pub(crate) struct Worker<'a> {
     mode: Cell<Mode>,
     /// When it took its last look.
     looked: Cell<u64>,
+    /// The seat's count of polls when it got up from its last rest.
+    rose_at: Cell<Option<u64>>,
 }
 
 /// What a worker is about to do.
@@ -76,7 +78,14 @@ impl<'a> Worker<'a> {
     /// A worker for whoever holds `local`, the lease of `seat`.
     pub(crate) fn new(pool: &'a Arc<Pool>, seat: &'a Seat, local: &'a Local) -> Self {
         let now = pool.clock.now();
-        let worker = Worker { pool, seat, local, mode: Cell::new(Mode::Working), looked: Cell::new(now) };
+        let worker = Worker {
+            pool,
+            seat,
+            local,
+            mode: Cell::new(Mode::Working),
+            looked: Cell::new(now),
+            rose_at: Cell::new(None),
+        };
         worker.arrive(now);
         budget::refill();
         worker
@@ -200,6 +209,7 @@ impl<'a> Worker<'a> {
 
     fn push_all(&self, mut share: Chain) {
         if !share.is_empty() {
+            self.local.ring.count_moved(share.len() as u32);
             while let Some(runnable) = share.pop() {
                 self.seated().push_back(runnable);
             }
@@ -232,7 +242,6 @@ impl<'a> Worker<'a> {
             self.local.pause_lifo();
             self.count_forced_yield();
         }
-        self.local.count_scheduled();
         self.seated().push_back(runnable);
     }
 
@@ -326,9 +335,9 @@ impl<'a> Worker<'a> {
     /// Wakes a batch: into the ring, in order, and with one decision for all of it.
     fn hand_out(&self, mut wakes: Wakes) {
         if !wakes.is_empty() {
-            self.local.batching.set(true);
+            self.local.set_batching(true);
             wakes.wake_all();
-            self.local.batching.set(false);
+            self.local.set_batching(false);
             self.mind_deadline();
             self.seated().mind(self.behind_the_next());
         }
@@ -389,13 +398,13 @@ impl<'a> Worker<'a> {
     }
 
     fn steal(&self) -> Option<Runnable> {
-        let pushed = self.local.ring.pushed();
+        let moved = self.local.ring.moved();
         let mut victims = self.pool.seats.around(|seats| self.local.rng.below(seats));
         let found =
             victims.find_map(|victim| if victim.index == self.seat.index { None } else { self.steal_from(victim) });
         if found.is_some() {
             self.seat.stats.steals.add(1);
-            self.seat.stats.stolen.add(1 + u64::from(self.local.ring.pushed().wrapping_sub(pushed)));
+            self.seat.stats.stolen.add(1 + u64::from(self.local.ring.moved().wrapping_sub(moved)));
         }
         found
     }

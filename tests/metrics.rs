@@ -145,24 +145,32 @@ fn a_worker_is_odd_while_it_sleeps() {
 }
 
 #[test]
-fn a_worker_that_is_woken_without_a_task_counts_that() {
+fn a_worker_that_was_woken_for_no_task_counts_that_when_it_sleeps_again() {
     let runtime = current_thread();
     let metrics = runtime.metrics();
-    let sleeper = metrics.clone();
-    // The root is woken out of the only sleep, but that is no task.
+    // A job that ends when the worker has gone to sleep, so and so many times in all.
+    let asleep = |times: u64| {
+        let sleeper = metrics.clone();
+        spawn_blocking(move || until(|| sleeper.worker_park_unpark_count(0) == 2 * times - 1))
+    };
+    let counts = || (metrics.worker_noop_count(0), metrics.worker_park_unpark_count(0));
     runtime.block_on(async {
-        spawn_blocking(move || until(|| sleeper.worker_park_unpark_count(0) == 1)).await.unwrap();
+        asleep(1).await.unwrap();
+        assert_eq!(counts(), (0, 2), "it may find something yet");
+        // The root was woken, but that is no task.
+        asleep(2).await.unwrap();
+        assert_eq!(counts(), (1, 4));
     });
-    assert_eq!((metrics.worker_noop_count(0), metrics.worker_park_unpark_count(0)), (1, 2));
-    let sleeper = metrics.clone();
     runtime.block_on(async {
-        heist::spawn(async move {
-            spawn_blocking(move || until(|| sleeper.worker_park_unpark_count(0) == 3)).await.unwrap();
-        })
-        .await
-        .unwrap();
+        let jobs = [3, 4].map(asleep);
+        let task = async move {
+            for job in jobs {
+                job.await.unwrap();
+            }
+        };
+        heist::spawn(task).await.unwrap();
     });
-    assert_eq!((metrics.worker_noop_count(0), metrics.worker_park_unpark_count(0)), (1, 4), "it was woken for one");
+    assert_eq!(counts(), (1, 8), "it was woken for a task");
 }
 
 #[test]

@@ -56,7 +56,9 @@ impl Seat {
         let gauges = settings.gauges();
         let mut local = Local::new(index, ring, seed, Spin::new(settings.spin));
         local.is_observed = gauges.is_some() || settings.task_hooks.is_some();
-        local.stamps = settings.latencies.wanted;
+        if settings.latencies.wanted {
+            local.note_stamps();
+        }
         Seat {
             index,
             lifo: CachePadded::new(LifoSlot::new()),

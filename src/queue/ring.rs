@@ -38,6 +38,8 @@ pub(crate) struct Owner {
     ring: Arc<Ring>,
     /// The owner's copy of the tail.
     tail: Cell<u32>,
+    /// By how much the tail is ahead of a count of the tasks that were queued.
+    moved: Cell<u32>,
     /// What lies before this cursor has been taken from others, and stays here until it is polled.
     ///
     /// Invariant: there are at most half a ring of them, and they are the oldest.
@@ -58,7 +60,10 @@ impl Ring {
             tail: AtomicU32::new(START),
             slots: std::array::from_fn(|_| AtomicPtr::new(null_mut())),
         });
-        (Owner { ring: Arc::clone(&ring), tail: Cell::new(START), pledge: Cell::new(START) }, Thief { ring })
+        (
+            Owner { ring: Arc::clone(&ring), tail: Cell::new(START), moved: Cell::new(0), pledge: Cell::new(START) },
+            Thief { ring },
+        )
     }
 
     #[inline]
@@ -101,9 +106,19 @@ impl Owner {
         self.tail.get().wrapping_sub(self.ring.head.load(Ordering::Relaxed)) as usize
     }
 
-    /// How many have been put in so far, by whomever; it wraps around.
-    pub(crate) fn pushed(&self) -> u32 {
-        self.tail.get()
+    /// How many tasks have been queued here so far, those aside that were only moved; it wraps around.
+    pub(crate) fn queued(&self) -> u32 {
+        self.tail.get().wrapping_sub(self.moved.get())
+    }
+
+    /// How many tasks have been moved here so far, or within; it wraps around.
+    pub(crate) fn moved(&self) -> u32 {
+        self.moved.get()
+    }
+
+    /// So many of the tasks that have been pushed were queued elsewhere before.
+    pub(crate) fn count_moved(&self, count: u32) {
+        self.moved.set(self.moved.get().wrapping_add(count));
     }
 
     /// How many more fit; their slots may be written.
@@ -160,6 +175,8 @@ impl Owner {
         // Ordering: Relaxed — as in `pop`.
         if self.ring.head.compare_exchange(full, tail, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             if let Err(runnable) = self.push(runnable) {
+                // It counts as queued all the same.
+                self.count_moved(0_u32.wrapping_sub(1));
                 chain.push(runnable);
             }
             return chain;
@@ -171,6 +188,8 @@ impl Owner {
         chain.push(runnable);
         // A full ring's oldest slot is the one that its tail points to: the oldest half is in its new place already.
         self.advance(SIZE / 2);
+        // All but the one that has been queued.
+        self.count_moved(SIZE / 2 - 1);
         self.pledge.set(self.pledge.get().wrapping_add(SIZE));
         chain
     }
@@ -215,6 +234,7 @@ impl Owner {
             self.ring.write(tail.wrapping_add(offset), self.ring.read(head.wrapping_add(offset)));
         }
         self.advance(keep);
+        self.count_moved(keep);
         self.pledge.set(tail.wrapping_add(pledged));
         chain
     }
@@ -271,6 +291,7 @@ impl Thief {
             if self.ring.head.compare_exchange(head, next, Ordering::Release, Ordering::Relaxed).is_ok() {
                 if half > 1 {
                     into.advance(half - 1);
+                    into.count_moved(half - 1);
                     into.pledge();
                 }
                 // SAFETY: the slot has just been claimed.

@@ -133,6 +133,30 @@ fn an_overflow_that_finds_room_sends_nothing() {
 }
 
 #[test]
+fn what_is_moved_counts_as_queued_where_it_was_pushed() {
+    let (owner, thief, _) = full();
+    let begun = owner.queued().wrapping_sub(CAPACITY as u32);
+    let queued = |ring: &Owner| ring.queued().wrapping_sub(begun) as usize;
+    let (mine, _) = Ring::ends();
+    assert_eq!((queued(&owner), queued(&mine)), (CAPACITY, 0));
+
+    // One into a full ring, and one for which a thief has made room meanwhile.
+    let new = || owner.push(parcels(1).pop().expect("one")).expect_err("it is full");
+    drop(ids(owner.overflow(new())));
+    assert_eq!((owner.len(), queued(&owner)), (CAPACITY / 2, CAPACITY + 1));
+    parcels(CAPACITY / 2).into_iter().for_each(|parcel| owner.push(parcel).expect("there is room"));
+    let late = new();
+    drop(thief.steal(&mine, 1));
+    assert!(owner.overflow(late).is_empty());
+    assert_eq!(queued(&owner), CAPACITY + 1 + CAPACITY / 2 + 1);
+
+    let before = queued(&owner);
+    assert_eq!(ids(owner.shed(5)).len() + 5, CAPACITY / 2 + 1);
+    assert_eq!((owner.len(), queued(&owner)), (5, before));
+    assert_eq!((mine.len(), mine.moved() as usize, queued(&mine)), (CAPACITY / 2 - 1, CAPACITY / 2 - 1, 0));
+}
+
+#[test]
 fn a_thief_without_room_takes_one() {
     let (_owner, thief, all) = full();
     let (mine, _, own) = full();

@@ -20,6 +20,22 @@ impl Worker<'_> {
         self.seat.set_occupant(None);
     }
 
+    /// The worker goes to sleep. If it got up before and has polled nothing since, that was for nothing.
+    pub(super) fn count_rest(&self) {
+        let stats = &self.seat.stats;
+        if self.rose_at.get() == Some(stats.polls.get()) {
+            stats.noops.add(1);
+        }
+        stats.parks.add(1);
+    }
+
+    /// It gets up.
+    pub(super) fn count_rise(&self) {
+        let stats = &self.seat.stats;
+        stats.parks.add(1);
+        self.rose_at.set(Some(stats.polls.get()));
+    }
+
     /// Learns how long polls take, and publishes what the worker knows of itself.
     pub(super) fn learn(&self, now: u64) {
         let stats = &self.seat.stats;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Mode, Worker, report};
+use super::{Worker, report};
 use crate::park::Drive;
 use crate::reactor::Turn;
 use crate::sync::thread;
@@ -14,7 +14,7 @@ const GIVE_WAY: u64 = 20_000;
 impl Worker<'_> {
     /// Sleeps: in the reactor if nobody else does, else on the parker. Follows the last look at once.
     pub(crate) fn rest(&self) {
-        self.seat.stats.parks.add(1);
+        self.count_rest();
         let mut wakes = self.local.borrow_wakes();
         // If others had to take it over: from here on it is ours again, and so is the note in it.
         self.pool.wards.dismiss(self.seat.index);
@@ -25,7 +25,7 @@ impl Worker<'_> {
                 false
             }
         };
-        self.seat.stats.parks.add(1);
+        self.count_rise();
         self.seat.wheel.resume();
         self.rise(false);
         let now = self.pool.clock.now();
@@ -36,9 +36,6 @@ impl Worker<'_> {
         }
         self.turn_wheels(now, &mut wakes);
         self.hand_out(wakes);
-        if self.mode.get() == Mode::Working && !self.has_own_work() {
-            self.seat.stats.noops.add(1);
-        }
     }
 
     /// Sleeps in the reactor, as the keeper of the street wheel too. False if an unpark had come before, so that the reactor was not
