@@ -10,9 +10,13 @@ mod histograms;
 mod local_runtime;
 mod metrics;
 mod numbers;
+mod pace_settings;
 pub(crate) mod root;
 mod spawn_error;
+mod stall_settings;
 mod task_hooks;
+mod thread_settings;
+mod worker_metrics;
 
 use std::future::Future;
 use std::io;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use super::numbers::{default_workers, most_spares, most_workers};
-use super::{LocalOptions, LocalRuntime, Resized, Runtime, StallReport, ThreadSeat};
+use super::{LocalOptions, LocalRuntime, Resized, Runtime};
 use crate::blocking::{self, BlockingPool};
 use crate::local::Pace;
 use crate::pool::{Follow, OwnThread, Pool, Settings};
@@ -59,18 +59,31 @@ use crate::threads;
 pub struct Builder {
     workers: Option<usize>,
     max_workers: Option<usize>,
-    max_spares: Option<usize>,
+    pub(super) max_spares: Option<usize>,
     pub(super) settings: Settings,
 }
 
 impl Builder {
     /// For a runtime with worker threads: as many as the machine has processors that this process may use (its affinity mask
     /// and its cgroup's quota included), unless [`Builder::worker_threads`] or the variable `HEIST_WORKER_THREADS` says otherwise.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_multi_thread().build().unwrap();
+    /// println!("{} workers", runtime.worker_threads());
+    /// ```
     pub fn new_multi_thread() -> Builder {
         Builder { workers: None, max_workers: None, max_spares: None, settings: Settings::new(1) }
     }
 
     /// For a runtime without threads of its own: its tasks run inside of [`Runtime::block_on`].
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
+    /// let here = std::thread::current().id();
+    /// runtime.block_on(async {
+    ///     heist::spawn(async move { assert_eq!(std::thread::current().id(), here) }).await.unwrap();
+    /// });
+    /// ```
     pub fn new_current_thread() -> Builder {
         let mut settings = Settings::new(1);
         settings.current_thread = true;
@@ -81,6 +94,11 @@ impl Builder {
     }
 
     /// How many worker threads there are. No effect on a current-thread runtime.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(3).build().unwrap();
+    /// assert_eq!(runtime.worker_threads(), 3);
+    /// ```
     ///
     /// # Panics
     ///
@@ -101,6 +119,12 @@ impl Builder {
     /// [`Builder::worker_threads`], whichever is most. A place that is not used costs next to nothing. No effect on a
     /// current-thread runtime.
     ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).max_worker_threads(2).build().unwrap();
+    /// assert!(runtime.resize(2).wait().is_ok());
+    /// assert!(runtime.resize(3).wait().is_err());
+    /// ```
+    ///
     /// # Panics
     ///
     /// If it is zero. That it is not below `worker_threads`, nor above 16,384, is checked by [`Builder::build`].
@@ -117,6 +141,19 @@ impl Builder {
     /// thread that has made the change (or by another one that is resizing), with no lock held. Workers that have to leave may not
     /// have left yet. It may resize, and wait for that where whoever resizes might (see [`Resize::wait`](crate::resize::Resize::wait)):
     /// not in a task, nor under [`Builder::follow_cpu_quota`].
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    ///
+    /// let (tell, told) = mpsc::channel();
+    /// let runtime = heist::runtime::Builder::new_multi_thread()
+    ///     .worker_threads(1)
+    ///     .after_resize(move |resized| tell.send((resized.from, resized.to)).unwrap())
+    ///     .build()
+    ///     .unwrap();
+    /// runtime.resize(2).wait().unwrap();
+    /// assert_eq!(told.recv().unwrap(), (1, 2));
+    /// ```
     pub fn after_resize(&mut self, hook: impl Fn(Resized) + Send + Sync + 'static) -> &mut Builder {
         self.settings.after_resize = Some(Arc::new(hook));
         self
@@ -130,6 +167,11 @@ impl Builder {
     /// [`Runtime::resize`] to another number does not last. An idle runtime does not look until it has something to do again. It
     /// begins with [`Builder::worker_threads`]. Hooks and naming functions are called by a thread of the runtime's own then, which should
     /// not be held up. No effect on a current-thread runtime. The default is `false`.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_multi_thread().follow_cpu_quota(true).build().unwrap();
+    /// # drop(runtime);
+    /// ```
     pub fn follow_cpu_quota(&mut self, follow: bool) -> &mut Builder {
         self.settings.follow = follow.then(quota::follow);
         self
@@ -139,24 +181,6 @@ impl Builder {
     #[doc(hidden)]
     pub fn follow_cpu_quota_in(&mut self, root: impl Into<PathBuf>, every: Duration) -> &mut Builder {
         self.settings.follow = Some(Follow { root: root.into(), every });
-        self
-    }
-
-    /// How many threads [`spawn_blocking`](crate::task::spawn_blocking) may have at a time, at most. The default is 512.
-    ///
-    /// # Panics
-    ///
-    /// If it is zero.
-    #[track_caller]
-    pub fn max_blocking_threads(&mut self, threads: usize) -> &mut Builder {
-        assert!(threads > 0, "max_blocking_threads(0): spawn_blocking needs at least one thread");
-        self.settings.max_blocking_threads = threads;
-        self
-    }
-
-    /// How long an idle blocking thread stays. The default is ten seconds.
-    pub fn thread_keep_alive(&mut self, duration: Duration) -> &mut Builder {
-        self.settings.keep_alive = duration;
         self
     }
 
@@ -172,150 +196,47 @@ impl Builder {
         self
     }
 
-    /// Names the threads. The default is `heist-worker`.
-    pub fn thread_name(&mut self, name: impl Into<String>) -> &mut Builder {
-        let name = name.into();
-        self.thread_name_fn(move || name.clone())
-    }
-
-    /// Names each thread by a function.
-    pub fn thread_name_fn(&mut self, name: impl Fn() -> String + Send + Sync + 'static) -> &mut Builder {
-        self.settings.thread_name = Arc::new(name);
-        self
-    }
-
-    /// Names each worker thread by a function of its seat and of the version of the worker set with which it comes. Other threads keep
-    /// the name that [`Builder::thread_name`] or [`Builder::thread_name_fn`] gives.
-    ///
-    /// If it panics while the runtime is being resized, the thread is called `heist-worker`. It may resize, but not wait for that, which
-    /// panics: the next resize begins when it has returned. Nor may it wait for anything else that waits for a resize.
-    ///
-    /// ```
-    /// let runtime = heist::runtime::Builder::new_multi_thread()
-    ///     .worker_threads(2)
-    ///     .thread_name_with(|at| format!("worker-{}-{}", at.version, at.seat))
-    ///     .build()
-    ///     .unwrap();
-    /// # drop(runtime);
-    /// ```
-    pub fn thread_name_with(&mut self, name: impl Fn(ThreadSeat) -> String + Send + Sync + 'static) -> &mut Builder {
-        self.settings.worker_name = Some(Arc::new(name));
-        self
-    }
-
-    /// The threads' stack size in bytes. The default is the platform's.
-    pub fn thread_stack_size(&mut self, bytes: usize) -> &mut Builder {
-        self.settings.stack_size = Some(bytes);
-        self
-    }
-
-    /// Called by each thread of the runtime when it starts.
-    ///
-    /// It may resize the runtime; waiting for that panics on a worker's thread, which may be one that has to leave. If it panics on a
-    /// worker's thread, the process is aborted.
-    pub fn on_thread_start(&mut self, hook: impl Fn() + Send + Sync + 'static) -> &mut Builder {
-        self.settings.on_thread_start = Some(Arc::new(hook));
-        self
-    }
-
-    /// Called by each thread of the runtime before it ends. If it panics on a worker's thread, the process is aborted.
-    pub fn on_thread_stop(&mut self, hook: impl Fn() + Send + Sync + 'static) -> &mut Builder {
-        self.settings.on_thread_stop = Some(Arc::new(hook));
-        self
-    }
-
-    /// Called by a worker before it announces that it sleeps; what it spawns is run first.
-    pub fn on_thread_park(&mut self, hook: impl Fn() + Send + Sync + 'static) -> &mut Builder {
-        self.settings.on_thread_park = Some(Arc::new(hook));
-        self
-    }
-
-    /// Called by a worker after it has slept.
-    pub fn on_thread_unpark(&mut self, hook: impl Fn() + Send + Sync + 'static) -> &mut Builder {
-        self.settings.on_thread_unpark = Some(Arc::new(hook));
-        self
-    }
-
-    /// After how many polls in a row a worker looks at sockets and timers: exactly so many, however long they take. Polls of a root
-    /// future that is driven here count, too. By default it looks about every 100 µs, by the length of its recent polls, and at the
-    /// latest after 1,024 of them. A worker that has nothing to do looks at once.
-    ///
-    /// # Panics
-    ///
-    /// If it is zero.
-    #[track_caller]
-    pub fn event_interval(&mut self, polls: u32) -> &mut Builder {
-        assert!(polls > 0, "event_interval(0): a worker cannot look around more often than after each poll; use 1");
-        self.settings.pace.polls = polls;
-        self.settings.pace.nanos = Pace::COUNTED;
-        self
-    }
-
-    /// After how many polls in a row a worker looks at the global queue, where the tasks wait that were spawned or woken by other threads: it
-    /// polls the first of them, and takes its share of the others. Whoever says it gets exactly so many; only that the worker's own tasks
-    /// have a turn between any two looks that it polls from. The default is 31 on a current-thread runtime, exactly; else at most 61, and a
-    /// look whenever sockets and timers are looked at. A worker that has nothing of its own to do looks at once.
-    ///
-    /// # Panics
-    ///
-    /// If it is zero.
-    #[track_caller]
-    pub fn global_queue_interval(&mut self, polls: u32) -> &mut Builder {
-        assert!(
-            polls > 0,
-            "global_queue_interval(0): a worker cannot look around more often than after each poll; use 1"
-        );
-        self.settings.pace.global = polls;
-        self.settings.pace.global_is_exact = true;
-        self
-    }
-
-    /// How many events a worker that has nothing else to do takes from the operating system at once, at most; and one that is busy, unless
-    /// [`Builder::max_io_events_per_busy_tick`] says otherwise. What is left over is taken at the next look. By default 256, and 64 where
-    /// the worker is busy; never more than 65,536. With more than eight workers there are several sets of sockets, and it goes for each.
-    ///
-    /// # Panics
-    ///
-    /// If it is zero.
-    #[track_caller]
-    pub fn max_io_events_per_tick(&mut self, events: usize) -> &mut Builder {
-        assert!(events > 0, "max_io_events_per_tick(0): no socket would ever become ready; use at least 1");
-        self.settings.events_rest = events;
-        self.settings.events_busy = events;
-        self
-    }
-
-    /// How many events a busy worker takes from the operating system at once, at most: few, so that what it has to do does not wait behind
-    /// all of them. The default is 64, or what [`Builder::max_io_events_per_tick`] has said before.
-    ///
-    /// # Panics
-    ///
-    /// If it is zero.
-    #[track_caller]
-    pub fn max_io_events_per_busy_tick(&mut self, events: usize) -> &mut Builder {
-        assert!(events > 0, "max_io_events_per_busy_tick(0): no socket would become ready under load; use at least 1");
-        self.settings.events_busy = events;
-        self
-    }
-
-    /// Switches the LIFO slot off: a woken task goes behind those that are ready.
-    pub fn disable_lifo_slot(&mut self) -> &mut Builder {
-        self.settings.lifo = false;
-        self
-    }
-
     /// Sockets and timers.
+    ///
+    /// ```
+    /// use heist::net::TcpListener;
+    /// use heist::time::timeout;
+    /// use std::time::Duration;
+    ///
+    /// # fn serve() -> std::io::Result<()> {
+    /// let runtime = heist::runtime::Builder::new_current_thread().enable_all().build()?;
+    /// runtime.block_on(async {
+    ///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+    ///     let nobody = timeout(Duration::from_millis(1), listener.accept()).await;
+    ///     assert!(nobody.is_err());
+    ///     Ok(())
+    /// })
+    /// # }
+    /// # serve().unwrap();
+    /// ```
     pub fn enable_all(&mut self) -> &mut Builder {
         self.enable_io().enable_time()
     }
 
     /// Sockets.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_current_thread().enable_io().build()?;
+    /// let listener = runtime.block_on(heist::net::TcpListener::bind("127.0.0.1:0"))?;
+    /// # drop(listener);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn enable_io(&mut self) -> &mut Builder {
         self.settings.io = true;
         self
     }
 
     /// Timers.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    /// runtime.block_on(heist::time::sleep(std::time::Duration::from_millis(1)));
+    /// ```
     pub fn enable_time(&mut self) -> &mut Builder {
         self.settings.time = true;
         self
@@ -344,81 +265,20 @@ impl Builder {
         self
     }
 
-    /// How long, at most, a worker that has run dry looks for events before it sleeps. The default is 50 µs; zero switches it off.
-    ///
-    /// A thread that has gone to sleep needs longer to get up than many a client needs for its next request. The time adapts: it
-    /// grows while sleeps would have been short, and shrinks to nothing while they are long, so an idle runtime does not spin. At
-    /// most one worker spins, the one that would sleep in the reactor, and it lets other threads of its processor go first.
-    pub fn spin_before_park(&mut self, most: Duration) -> &mut Builder {
-        self.settings.spin = most;
-        self
-    }
-
     /// How long dropping the runtime waits for polls and blocking jobs that are under way. The default is five seconds; what has
     /// not returned by then is detached, with a warning.
-    pub fn shutdown_grace(&mut self, grace: Duration) -> &mut Builder {
-        self.settings.shutdown_grace = grace;
-        self
-    }
-
-    /// From when on a poll that does not return is reported: by a warning, [`Builder::on_stall`], and the metrics. The default is 10 ms.
-    ///
-    /// It is looked at every millisecond or so; a report comes up to two of them late. No effect on a current-thread runtime.
-    ///
-    /// # Panics
-    ///
-    /// If it is zero.
-    #[track_caller]
-    pub fn stall_threshold(&mut self, threshold: Duration) -> &mut Builder {
-        assert!(
-            !threshold.is_zero(),
-            "stall_threshold(0): every poll would be a stall; to have none reported, use `Duration::MAX`"
-        );
-        self.settings.stall_threshold = threshold;
-        self
-    }
-
-    /// Called once for each stall, while it lasts, when it has come to [`Builder::stall_threshold`].
-    ///
-    /// The hook runs on the thread that looks after the workers, with no lock held: while it does, no other stall is noticed. So it should
-    /// hand the report on, and not wait. A panic of it is logged, and nothing else happens. No effect on a current-thread runtime.
     ///
     /// ```
-    /// use std::sync::mpsc;
     /// use std::time::Duration;
     ///
-    /// let (tell, told) = mpsc::channel();
-    /// let runtime = heist::runtime::Builder::new_multi_thread()
-    ///     .worker_threads(1)
-    ///     .on_stall(move |report| tell.send(report.clone()).unwrap())
-    ///     .build()
-    ///     .unwrap();
-    /// let (end, ended) = mpsc::channel::<()>();
-    /// let stuck = runtime.spawn(async move { ended.recv() });
-    /// let report = told.recv().unwrap();
-    /// assert_eq!(report.task, Some(stuck.id()));
-    /// println!("{report}");
+    /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).shutdown_grace(Duration::ZERO).build().unwrap();
+    /// let (end, ended) = std::sync::mpsc::channel::<()>();
+    /// drop(runtime.spawn_blocking(move || ended.recv()));
+    /// drop(runtime); // does not wait for the job
     /// drop(end);
     /// ```
-    pub fn on_stall(&mut self, hook: impl Fn(&StallReport) + Send + Sync + 'static) -> &mut Builder {
-        self.settings.on_stall = Some(Arc::new(hook));
-        self
-    }
-
-    /// How many threads there may be, at most, in place of workers that are stuck in a poll. The default is as many as
-    /// [`Builder::worker_threads`], and at least eight; zero means that there are none.
-    ///
-    /// A spare comes when nobody is left to poll anything, or when a worker waits in the operating system, nobody sleeps, and tasks
-    /// wait. It leaves when it has not been needed for a while. Spares have places of their own, beside [`Builder::max_worker_threads`],
-    /// and [`Runtime::worker_threads`] does not count them. No effect on a current-thread runtime.
-    pub fn max_spare_workers(&mut self, spares: usize) -> &mut Builder {
-        self.max_spares = Some(spares);
-        self
-    }
-
-    /// The seed of the order in which workers search each other.
-    pub fn rng_seed(&mut self, seed: u64) -> &mut Builder {
-        self.settings.seed = seed;
+    pub fn shutdown_grace(&mut self, grace: Duration) -> &mut Builder {
+        self.settings.shutdown_grace = grace;
         self
     }
 
@@ -474,6 +334,12 @@ impl Builder {
     /// What the operating system says if it refuses a thread or the reactor's file descriptors; if
     /// `HEIST_WORKER_THREADS` is set to something that is not a number above zero; and if there are more workers than
     /// [`Builder::max_worker_threads`] allows, or than there can be.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    /// runtime.block_on(async { heist::spawn(async {}).await.unwrap() });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     ///
     /// # Panics
     ///

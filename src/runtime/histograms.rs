@@ -38,6 +38,20 @@ impl Builder {
 
     /// Into which buckets the times of polls go, if they are measured. The default is ten of 100 µs each, the last of which takes
     /// everything that is longer, too.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use heist::runtime::{Builder, HistogramConfiguration};
+    ///
+    /// let runtime = Builder::new_current_thread()
+    ///     .enable_metrics_poll_time_histogram()
+    ///     .metrics_poll_time_histogram_configuration(HistogramConfiguration::linear(Duration::from_millis(1), 5))
+    ///     .build()
+    ///     .unwrap();
+    /// let metrics = runtime.metrics();
+    /// assert_eq!(metrics.poll_time_histogram_num_buckets(), 5);
+    /// assert_eq!(metrics.poll_time_histogram_bucket_range(1), Duration::from_millis(1)..Duration::from_millis(2));
+    /// ```
     pub fn metrics_poll_time_histogram_configuration(&mut self, configuration: HistogramConfiguration) -> &mut Builder {
         self.settings.poll_times.scale = configuration;
         self
@@ -65,6 +79,20 @@ impl Builder {
 
     /// Into which buckets the times go that tasks wait, if they are measured. The default is ten of 100 µs each, the last of which takes
     /// everything that is longer, too.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use heist::runtime::{Builder, HistogramConfiguration};
+    ///
+    /// let runtime = Builder::new_current_thread()
+    ///     .enable_metrics_schedule_latency_histogram()
+    ///     .metrics_schedule_latency_histogram_configuration(HistogramConfiguration::linear(Duration::from_millis(1), 5))
+    ///     .build()
+    ///     .unwrap();
+    /// let metrics = runtime.metrics();
+    /// assert_eq!(metrics.schedule_latency_histogram_num_buckets(), 5);
+    /// assert_eq!(metrics.schedule_latency_histogram_bucket_range(1), Duration::from_millis(1)..Duration::from_millis(2));
+    /// ```
     pub fn metrics_schedule_latency_histogram_configuration(
         &mut self,
         configuration: HistogramConfiguration,
@@ -78,17 +106,38 @@ impl Builder {
 impl RuntimeMetrics {
     /// Whether it is measured how long polls take; see
     /// [`Builder::enable_metrics_poll_time_histogram`](super::Builder::enable_metrics_poll_time_histogram).
+    ///
+    /// ```
+    /// use heist::runtime::Builder;
+    ///
+    /// let mut builder = Builder::new_current_thread();
+    /// assert!(!builder.build().unwrap().metrics().poll_time_histogram_enabled());
+    /// builder.enable_metrics_poll_time_histogram();
+    /// assert!(builder.build().unwrap().metrics().poll_time_histogram_enabled());
+    /// ```
     pub fn poll_time_histogram_enabled(&self) -> bool {
         self.pool.settings.poll_times.wanted
     }
 
     /// How many buckets the times of polls go into; none if they are not measured.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_current_thread().enable_metrics_poll_time_histogram().build().unwrap();
+    /// assert_eq!(runtime.metrics().poll_time_histogram_num_buckets(), 10);
+    /// ```
     pub fn poll_time_histogram_num_buckets(&self) -> usize {
         num_buckets(&self.pool.settings.poll_times)
     }
 
     /// Which times of polls go into this bucket: from the first to less than the second. The last bucket ends at `u64::MAX` nanoseconds. From
     /// zero to zero if they are not measured.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let runtime = heist::runtime::Builder::new_current_thread().enable_metrics_poll_time_histogram().build().unwrap();
+    /// assert_eq!(runtime.metrics().poll_time_histogram_bucket_range(0), Duration::ZERO..Duration::from_micros(100));
+    /// ```
     ///
     /// # Panics
     ///
@@ -100,6 +149,15 @@ impl RuntimeMetrics {
 
     /// How many polls of `worker` took so long that they fell into this bucket; counted when a poll has ended. Zero if they are not measured.
     ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_current_thread().enable_metrics_poll_time_histogram().build().unwrap();
+    /// runtime.block_on(async { heist::spawn(async {}).await.unwrap() });
+    /// let metrics = runtime.metrics();
+    /// for bucket in 0..metrics.poll_time_histogram_num_buckets() {
+    ///     println!("{:?}: {}", metrics.poll_time_histogram_bucket_range(bucket), metrics.poll_time_histogram_bucket_count(0, bucket));
+    /// }
+    /// ```
+    ///
     /// # Panics
     ///
     /// If there has never been such a worker. If polls are measured, and there is no such bucket.
@@ -110,17 +168,38 @@ impl RuntimeMetrics {
 
     /// Whether it is measured how long tasks wait to be polled; see
     /// [`Builder::enable_metrics_schedule_latency_histogram`](super::Builder::enable_metrics_schedule_latency_histogram).
+    ///
+    /// ```
+    /// use heist::runtime::Builder;
+    ///
+    /// let mut builder = Builder::new_current_thread();
+    /// assert!(!builder.build().unwrap().metrics().schedule_latency_histogram_enabled());
+    /// builder.enable_metrics_schedule_latency_histogram();
+    /// assert!(builder.build().unwrap().metrics().schedule_latency_histogram_enabled());
+    /// ```
     pub fn schedule_latency_histogram_enabled(&self) -> bool {
         self.pool.settings.latencies.wanted
     }
 
     /// How many buckets the times go into that tasks wait; none if they are not measured.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_current_thread().enable_metrics_schedule_latency_histogram().build().unwrap();
+    /// assert_eq!(runtime.metrics().schedule_latency_histogram_num_buckets(), 10);
+    /// ```
     pub fn schedule_latency_histogram_num_buckets(&self) -> usize {
         num_buckets(&self.pool.settings.latencies)
     }
 
     /// Which waits go into this bucket: from the first to less than the second. The last bucket ends at `u64::MAX` nanoseconds. From zero to
     /// zero if they are not measured.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let runtime = heist::runtime::Builder::new_current_thread().enable_metrics_schedule_latency_histogram().build().unwrap();
+    /// assert_eq!(runtime.metrics().schedule_latency_histogram_bucket_range(0), Duration::ZERO..Duration::from_micros(100));
+    /// ```
     ///
     /// # Panics
     ///
@@ -132,6 +211,15 @@ impl RuntimeMetrics {
 
     /// How many tasks, wherever they were queued, had waited so long when `worker` began to poll them that they fell into this bucket. Zero
     /// if that is not measured.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_current_thread().enable_metrics_schedule_latency_histogram().build().unwrap();
+    /// runtime.block_on(async { heist::spawn(async {}).await.unwrap() });
+    /// let metrics = runtime.metrics();
+    /// for bucket in 0..metrics.schedule_latency_histogram_num_buckets() {
+    ///     println!("{:?}: {}", metrics.schedule_latency_histogram_bucket_range(bucket), metrics.schedule_latency_histogram_bucket_count(0, bucket));
+    /// }
+    /// ```
     ///
     /// # Panics
     ///

@@ -42,6 +42,14 @@ impl Builder {
     /// Called with each task that has ended, in whatever way, once for each call of [`Builder::on_task_spawn`]. See there.
     ///
     /// The future has been dropped; whoever awaits the task's output may have it already. A drain's report comes after it.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_current_thread()
+    ///     .on_task_terminate(|task| println!("{} is gone", task.id()))
+    ///     .build()
+    ///     .unwrap();
+    /// runtime.block_on(async { heist::spawn(async {}).await.unwrap() });
+    /// ```
     pub fn on_task_terminate(&mut self, hook: impl Fn(&TaskMeta<'_>) + Send + Sync + 'static) -> &mut Builder {
         self.task_hooks().terminate = Some(Arc::new(hook));
         self
@@ -50,6 +58,20 @@ impl Builder {
     /// Called by a worker before it polls a task, or drops the future of one that was aborted. See [`Builder::on_task_spawn`].
     ///
     /// What is dropped at the end of the runtime, or at a drain's deadline, is not polled.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    ///
+    /// let polls = Arc::new(AtomicUsize::new(0));
+    /// let count = Arc::clone(&polls);
+    /// let runtime = heist::runtime::Builder::new_current_thread()
+    ///     .on_before_task_poll(move |_| drop(count.fetch_add(1, Ordering::Relaxed)))
+    ///     .build()
+    ///     .unwrap();
+    /// runtime.block_on(async { heist::spawn(heist::task::yield_now()).await.unwrap() });
+    /// assert_eq!(polls.load(Ordering::Relaxed), 2);
+    /// ```
     pub fn on_before_task_poll(&mut self, hook: impl Fn(&TaskMeta<'_>) + Send + Sync + 'static) -> &mut Builder {
         self.task_hooks().before_poll = Some(Arc::new(hook));
         self
@@ -59,6 +81,15 @@ impl Builder {
     /// [`Builder::on_task_spawn`].
     ///
     /// The task may be gone already, or run elsewhere.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_current_thread()
+    ///     .on_before_task_poll(|task| println!("{} begins", task.id()))
+    ///     .on_after_task_poll(|task| println!("{} lets go", task.id()))
+    ///     .build()
+    ///     .unwrap();
+    /// runtime.block_on(async { heist::spawn(async {}).await.unwrap() });
+    /// ```
     pub fn on_after_task_poll(&mut self, hook: impl Fn(&TaskMeta<'_>) + Send + Sync + 'static) -> &mut Builder {
         self.task_hooks().after_poll = Some(Arc::new(hook));
         self

@@ -25,6 +25,15 @@ enum Scale {
 impl HistogramConfiguration {
     /// `num_buckets` buckets of the same width; the last one takes everything that is longer, too.
     ///
+    /// ```
+    /// use std::time::Duration;
+    /// use heist::runtime::HistogramConfiguration;
+    ///
+    /// // Up to 10 µs, up to 20 µs, ..., from 990 µs on.
+    /// let buckets = HistogramConfiguration::linear(Duration::from_micros(10), 100);
+    /// # drop(buckets);
+    /// ```
+    ///
     /// # Panics
     ///
     /// If there is no bucket, or if they have no width.
@@ -39,6 +48,14 @@ impl HistogramConfiguration {
     }
 
     /// Buckets that become wider, in proportion to what they hold; see [`LogHistogram`].
+    ///
+    /// ```
+    /// use heist::runtime::{HistogramConfiguration, LogHistogram};
+    ///
+    /// // Each bucket is twice as wide as the one before.
+    /// let buckets = HistogramConfiguration::log(LogHistogram::builder().precision_exact(0));
+    /// # drop(buckets);
+    /// ```
     pub fn log(configuration: impl Into<LogHistogram>) -> HistogramConfiguration {
         HistogramConfiguration(Scale::Log(configuration.into()))
     }
@@ -95,7 +112,7 @@ fn nanos(duration: Duration) -> u64 {
 ///     .min_value(Duration::from_micros(1))
 ///     .max_value(Duration::from_secs(1))
 ///     .max_error(0.1)
-///     .max_buckets(200)
+///     .max_buckets(400)
 ///     .unwrap();
 /// assert!(buckets.max_value() >= 1_000_000_000);
 /// ```
@@ -127,11 +144,26 @@ fn least(step: u64, precision: u32) -> Option<u64> {
 
 impl LogHistogram {
     /// Begins a configuration.
+    ///
+    /// ```
+    /// use heist::runtime::LogHistogram;
+    ///
+    /// let buckets = LogHistogram::builder().precision_exact(3).build();
+    /// # let _ = buckets;
+    /// ```
     pub fn builder() -> LogHistogramBuilder {
         LogHistogramBuilder::default()
     }
 
     /// Where the last bucket begins, in nanoseconds: what is longer is not told apart.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use heist::runtime::LogHistogram;
+    ///
+    /// let buckets = LogHistogram::builder().max_value(Duration::from_secs(1)).build();
+    /// assert!((1_000_000_000..1_250_000_001).contains(&buckets.max_value()), "{}", buckets.max_value());
+    /// ```
     pub fn max_value(&self) -> u64 {
         self.start(self.buckets - 1)
     }
@@ -174,6 +206,13 @@ impl LogHistogramBuilder {
     /// How wide a bucket may be, as a part of what it holds. The precision becomes the next power of two that is not above it, but at
     /// least 2^-10.
     ///
+    /// ```
+    /// use heist::runtime::LogHistogram;
+    ///
+    /// assert!(LogHistogram::builder().max_error(0.5).max_buckets(100).is_ok());
+    /// assert!(LogHistogram::builder().max_error(0.01).max_buckets(100).is_err(), "it takes more");
+    /// ```
+    ///
     /// # Panics
     ///
     /// If it is not above zero and below one.
@@ -190,6 +229,12 @@ impl LogHistogramBuilder {
 
     /// The precision 2^-p: there are 2^p buckets between two powers of two.
     ///
+    /// ```
+    /// use heist::runtime::LogHistogram;
+    ///
+    /// assert_eq!(LogHistogram::builder().precision_exact(2).build(), LogHistogram::builder().max_error(0.25).build());
+    /// ```
+    ///
     /// # Panics
     ///
     /// If `p` is above 10.
@@ -204,6 +249,16 @@ impl LogHistogramBuilder {
     }
 
     /// What is shorter need not be told apart: the first bucket ends here, or before.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use heist::runtime::LogHistogram;
+    ///
+    /// // Whoever does not want to tell apart what is shorter gets by with fewer buckets.
+    /// let short = LogHistogram::builder().min_value(Duration::from_nanos(100)).max_buckets(60);
+    /// let long = LogHistogram::builder().min_value(Duration::from_millis(1)).max_buckets(70);
+    /// assert!(short.is_err() && long.is_ok());
+    /// ```
     pub fn min_value(mut self, duration: Duration) -> Self {
         self.min = Some(duration);
         self
@@ -211,6 +266,15 @@ impl LogHistogramBuilder {
 
     /// What is longer need not be told apart: the last bucket begins here, or later. Taken for [`min_value`](Self::min_value) if that is
     /// longer.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use heist::runtime::LogHistogram;
+    ///
+    /// // Whoever does not want to tell apart what is longer gets by with fewer buckets.
+    /// let buckets = LogHistogram::builder().max_value(Duration::from_millis(1)).max_buckets(60);
+    /// assert!(buckets.is_ok());
+    /// ```
     ///
     /// # Panics
     ///
@@ -227,6 +291,15 @@ impl LogHistogramBuilder {
     /// # Errors
     ///
     /// How many it would have, if that is more.
+    ///
+    /// ```
+    /// use heist::runtime::LogHistogram;
+    ///
+    /// let mut buckets = LogHistogram::builder();
+    /// assert!(buckets.max_buckets(200).is_ok());
+    /// let refused = buckets.max_buckets(20).unwrap_err();
+    /// println!("{refused}"); // how many it would need, and what to do about it
+    /// ```
     pub fn max_buckets(&mut self, max_buckets: usize) -> Result<LogHistogram, InvalidHistogramConfiguration> {
         let built = self.build();
         if built.buckets > max_buckets {
@@ -236,6 +309,12 @@ impl LogHistogramBuilder {
     }
 
     /// Builds it.
+    ///
+    /// ```
+    /// use heist::runtime::LogHistogram;
+    ///
+    /// assert_eq!(LogHistogram::builder().build(), LogHistogram::default());
+    /// ```
     pub fn build(&self) -> LogHistogram {
         let precision = self.precision.unwrap_or(2);
         let min = nanos(self.min.unwrap_or(Duration::from_nanos(100)));
