@@ -1,0 +1,126 @@
+//! Testing code that waits, without waiting: under paused time a day passes in a millisecond, and always in the same way.
+//!
+//! ```text
+//! cargo test --features test-util --example paused           # the tests below
+//! cargo run --release --features test-util --example paused  # the same, as a program
+//! ```
+//!
+//! What is tested here is a cache whose entries live for an hour and are fetched anew before that if they are asked for; a fetch that hangs is
+//! given up. Nothing in [`Cache`] knows that time may be paused: it uses `heist::time`, its `Instant` included, and that is all.
+
+use std::collections::HashMap;
+use std::io;
+use std::process::ExitCode;
+use std::time::Instant as RealInstant;
+
+use heist::runtime::Builder;
+use heist::time::{Duration, Instant, advance, interval, sleep, timeout};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// Values that are fetched when they are asked for, and kept for an hour.
+struct Cache<F> {
+    fetch: F,
+    kept: HashMap<String, (String, Instant)>,
+}
+
+impl<F: AsyncFnMut(&str) -> io::Result<String>> Cache<F> {
+    fn new(fetch: F) -> Self {
+        Cache { fetch, kept: HashMap::new() }
+    }
+
+    /// The value of `key`. A fetch has a minute; if it fails, an old value is better than none.
+    async fn get(&mut self, key: &str) -> io::Result<String> {
+        let old = self.kept.get(key);
+        if let Some((value, _)) = old.filter(|(_, since)| since.elapsed() < HOUR) {
+            return Ok(value.clone());
+        }
+        match timeout(MINUTE, (self.fetch)(key)).await.unwrap_or_else(|late| Err(late.into())) {
+            Ok(value) => {
+                self.kept.insert(key.to_owned(), (value.clone(), Instant::now()));
+                Ok(value)
+            }
+            Err(error) => old.map(|(value, _)| value.clone()).ok_or(error),
+        }
+    }
+}
+
+/// Asked every minute for a day, it fetches about once an hour.
+async fn it_fetches_once_an_hour() {
+    let mut fetches = 0;
+    let mut cache = Cache::new(async |key: &str| {
+        fetches += 1;
+        sleep(Duration::from_millis(300)).await; // what a fetch takes
+        Ok(format!("{key}, fetched {fetches} times"))
+    });
+    let mut minutes = interval(MINUTE);
+    for _ in 0..24 * 60 {
+        minutes.tick().await;
+        cache.get("weather").await.unwrap();
+    }
+    // A fetch takes 300 ms: so after a full hour its value is not an hour old yet, and the next fetch comes every 61 minutes.
+    assert_eq!(fetches, 24);
+}
+
+/// A fetch that hangs is given up after a minute, to the nanosecond.
+async fn a_fetch_that_hangs_is_given_up() {
+    let mut cache = Cache::new(async |_: &str| std::future::pending().await);
+    let start = Instant::now();
+    assert_eq!(cache.get("weather").await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    assert_eq!(start.elapsed(), MINUTE);
+}
+
+/// When nothing can be fetched any more, the old value is given out.
+async fn an_old_value_is_better_than_none() {
+    let mut works = true;
+    let mut cache = Cache::new(async |_: &str| {
+        if std::mem::replace(&mut works, false) { Ok("sunny".to_owned()) } else { Err(io::ErrorKind::NotFound.into()) }
+    });
+    assert_eq!(cache.get("weather").await.unwrap(), "sunny");
+    advance(HOUR * 48).await; // in one step: nobody sleeps meanwhile
+    assert_eq!(cache.get("weather").await.unwrap(), "sunny");
+}
+
+fn main() -> ExitCode {
+    if std::env::args().len() > 1 {
+        eprintln!("usage: paused (it takes no arguments)");
+        return ExitCode::from(2);
+    }
+    let began = RealInstant::now();
+    let paused = || Builder::new_current_thread().enable_all().start_paused(true).build();
+    let run = || -> io::Result<()> {
+        paused()?.block_on(it_fetches_once_an_hour());
+        paused()?.block_on(a_fetch_that_hangs_is_given_up());
+        paused()?.block_on(an_old_value_is_better_than_none());
+        Ok(())
+    };
+    match run() {
+        Ok(()) => {
+            println!("three days passed in {:.1?}", began.elapsed());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("paused: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[heist::test(start_paused = true)]
+    async fn it_fetches_once_an_hour() {
+        super::it_fetches_once_an_hour().await;
+    }
+
+    #[heist::test(start_paused = true)]
+    async fn a_fetch_that_hangs_is_given_up() {
+        super::a_fetch_that_hangs_is_given_up().await;
+    }
+
+    #[heist::test(start_paused = true)]
+    async fn an_old_value_is_better_than_none() {
+        super::an_old_value_is_better_than_none().await;
+    }
+}
