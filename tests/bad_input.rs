@@ -289,5 +289,5 @@ fn an_interval_of_nothing() {
 #[test]
 fn a_worker_that_is_not_there() {
     let runtime = kit::workers(2);
-    says(&panic_text(|| runtime.metrics().worker_poll_count(2)), &["no worker 2", "has 2"]);
+    says(&panic_text(|| runtime.metrics().worker_poll_count(2)), &["no worker 2", "has had 2"]);
 }

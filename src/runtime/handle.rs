@@ -10,7 +10,7 @@ use super::block_on::Keep;
 use super::{Drain, Draining, Dump, Id, Resize, RuntimeFlavor, RuntimeMetrics, SpawnError, block_on, blocking_task};
 use crate::cell::{JoinHandle, Origin, Runnable};
 use crate::pool::Pool;
-use crate::sync::Arc;
+use crate::sync::{Arc, MutexGuard};
 use crate::{context, drain, memory, resize, schedule};
 
 /// A handle to a runtime: spawn with it from any thread.
@@ -395,7 +395,7 @@ impl fmt::Debug for Handle {
 pub struct EnterGuard<'a> {
     _stay: context::Stay,
     /// The guard stays on the thread that has entered, as that of a mutex does, and belongs to the runtime's borrow.
-    runtime: PhantomData<(&'a Handle, std::sync::MutexGuard<'a, ()>)>,
+    runtime: PhantomData<(&'a Handle, MutexGuard<'a, ()>)>,
 }
 
 /// This thread is in no runtime, or so near to its end that it cannot be told.
