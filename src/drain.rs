@@ -9,6 +9,7 @@ use crate::phase::Phase;
 use crate::pool::Pool;
 use crate::queue::{Chain, Ring, Rota};
 use crate::sync::{Arc, thread};
+use crate::wakes::contained;
 use crate::{context, threads};
 
 /// In the place of a seat's number, when a test is asked whether it refuses a thread.
@@ -92,11 +93,13 @@ fn expire(pool: &Arc<Pool>) {
     pool.call_all();
     gather(pool);
     if let Err(error) = start_sweeper(pool) {
-        tracing::error!(
-            target: "heist::drain",
-            %error,
-            "no thread to cancel what is late: it is left to the workers, and is only named if none of them is free"
-        );
+        contained("a tracing subscriber", || {
+            tracing::error!(
+                target: "heist::drain",
+                %error,
+                "no thread to cancel what is late: it is left to the workers, and is only named if none of them is free"
+            );
+        });
         threads::stay_away(pool);
     }
     threads::stay_away(pool);

@@ -203,8 +203,8 @@ impl Ledger {
         self.reported.call();
     }
 
-    /// The deadline has come: nobody may come in any more, and the sweeper and whoever starts it are `present`. False if the report is there, or the runtime is
-    /// being shut down: whoever closes up may have looked already who is present.
+    /// The deadline has come: nobody may come in any more, and the sweeper and whoever starts it are `present`. False if the report is there,
+    /// or the runtime is being shut down: whoever closes up may have looked already who is present.
     #[must_use]
     pub(crate) fn expire(&self, phase: &PhaseWord, present: impl FnOnce()) -> bool {
         let mut book = self.book.lock();

@@ -164,8 +164,8 @@ impl Pool {
         }
     }
 
-    /// Something has been queued from outside, and the handshake made since: whoever has gathered before may not have seen it. It is the task
-    /// of this id, if it is one that may be excused.
+    /// Something has been queued: whoever has gathered before may not have seen it. From outside, the handshake has been made since. It is the
+    /// task of this id, if it is one that may be excused.
     #[inline]
     pub(crate) fn mind_deadline(&self, id: Option<Id>) {
         if !self.phase.is_running() && self.phase.load() == Phase::Overdue {
