@@ -7,7 +7,7 @@
 //!
 //! The counters belong to the workers, and counting costs no line of memory that two of them share; who asks adds them up. What to look at:
 //! `noop` near `parks` means that workers are woken for nothing; a global queue that stays long, that they do not keep up; alive tasks that
-//! only grow, that somebody does not end.
+//! only grow, that somebody does not end. Two histograms, which have to be asked for, show how long polls take, and how long tasks wait for them.
 
 use std::fmt::Write;
 use std::io;
@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use heist::net::{TcpListener, TcpStream};
-use heist::runtime::{Builder, Handle, RuntimeMetrics};
+use heist::runtime::{Builder, Handle, HistogramConfiguration, LogHistogram, RuntimeMetrics};
 use heist::time::timeout;
 
 fn main() -> ExitCode {
@@ -30,7 +30,17 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    // From 1 µs to 1 s, each bucket twice as wide as the one before.
+    let micro = Duration::from_micros(1);
+    let doubling = LogHistogram::builder().precision_exact(0).min_value(micro).max_value(Duration::from_secs(1));
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_metrics_poll_time_histogram()
+        .metrics_poll_time_histogram_configuration(HistogramConfiguration::log(doubling))
+        .enable_metrics_schedule_latency_histogram()
+        .metrics_schedule_latency_histogram_configuration(HistogramConfiguration::log(doubling))
+        .enable_all()
+        .build();
     match runtime.and_then(|runtime| runtime.block_on(serve(address, alone))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -105,7 +115,31 @@ fn page(metrics: &RuntimeMetrics) -> String {
     figure("noop_total", "counter", &each(&|worker| metrics.worker_noop_count(worker)));
     figure("steals_total", "counter", &each(&|worker| metrics.worker_steal_operations(worker)));
     figure("local_queue_depth", "gauge", &each(&|worker| metrics.worker_local_queue_depth(worker) as u64));
+    let poll_times = (0..metrics.poll_time_histogram_num_buckets()).map(|bucket| {
+        let count = |worker| metrics.poll_time_histogram_bucket_count(worker, bucket);
+        (metrics.poll_time_histogram_bucket_range(bucket).end, (0..metrics.num_seats()).map(count).sum())
+    });
+    figure("poll_seconds", "histogram", &cumulative(poll_times));
+    let latencies = (0..metrics.schedule_latency_histogram_num_buckets()).map(|bucket| {
+        let count = |worker| metrics.schedule_latency_histogram_bucket_count(worker, bucket);
+        (metrics.schedule_latency_histogram_bucket_range(bucket).end, (0..metrics.num_seats()).map(count).sum())
+    });
+    figure("schedule_latency_seconds", "histogram", &cumulative(latencies));
     page
+}
+
+/// As Prometheus has its histograms: how many were shorter than the end of each bucket, and how many there were. There is no sum.
+fn cumulative(buckets: impl Iterator<Item = (Duration, u64)>) -> Vec<(String, f64)> {
+    let mut sum = 0;
+    let mut lines = Vec::new();
+    for (end, count) in buckets {
+        sum += count;
+        // The last one takes everything that is longer.
+        let end = if end < Duration::from_secs(3600) { end.as_secs_f64().to_string() } else { "+Inf".to_owned() };
+        lines.push((format!("_bucket{{le=\"{end}\"}}"), sum as f64));
+    }
+    lines.push(("_count".to_owned(), sum as f64));
+    lines
 }
 
 /// Something to be seen: a hundred tasks, every ten milliseconds.
@@ -126,7 +160,9 @@ async fn check(address: SocketAddr) -> io::Result<()> {
         stream.read_to_string(&mut page).await?;
         let polls = page.lines().filter(|line| line.starts_with("heist_polls_total{"));
         let polls: f64 = polls.filter_map(|line| line.split(' ').nth(1)?.parse::<f64>().ok()).sum();
-        if polls >= 1000.0 && page.contains("heist_workers 2\n") {
+        let all = page.lines().filter(|line| line.contains("seconds_count "));
+        let measured = all.filter(|line| line.split(' ').nth(1).is_some_and(|count| count != "0")).count();
+        if polls >= 1000.0 && measured == 2 && page.contains("heist_workers 2\n") {
             println!("{}", page.split_once("\r\n\r\n").map_or("", |(_, figures)| figures.trim_end()));
             return Ok(());
         }

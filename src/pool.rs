@@ -176,7 +176,7 @@ impl Pool {
             sweeping: Polling::new(),
             stalls: StallCounts::new(),
             panicked: AtomicBool::new(false),
-            stamps: settings.latencies.wanted.then(Stamps::new),
+            stamps: settings.stamps.then(Stamps::new),
             roots_forced: AtomicU64::new(0),
             settings,
         });
@@ -236,7 +236,7 @@ impl Pool {
     pub(crate) fn push_outside(&self, runnable: Runnable) {
         let pool = self.keep();
         let id = runnable.header().id();
-        if pool.settings.latencies.wanted {
+        if pool.settings.stamps {
             pool.stamp(runnable.header());
         }
         pool.global.push_woken(runnable);

@@ -149,7 +149,7 @@ fn queue_from_outside(pool: &Arc<Pool>, runnable: Runnable) {
 #[inline]
 fn push_from_outside(pool: &Arc<Pool>, runnable: Runnable) {
     tell(pool, &runnable);
-    if pool.settings.latencies.wanted {
+    if pool.settings.stamps {
         pool.stamp(runnable.header());
     }
     match pool.global.push_new(runnable) {

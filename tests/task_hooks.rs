@@ -414,3 +414,43 @@ fn a_runtime_with_workers_cannot_be_shut_down_by_a_panic() {
         panic_text(|| drop(Builder::new_multi_thread().unhandled_panic(UnhandledPanic::ShutdownRuntime).build()));
     assert!(said.contains("use `new_current_thread`"), "{said}");
 }
+
+/// What each hook was told of waiting, in their order.
+fn waits(builder: &mut Builder) -> Vec<Option<Duration>> {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let hook = || {
+        let told = Arc::clone(&told);
+        move |task: &heist::runtime::TaskMeta<'_>| told.lock().unwrap().push(task.schedule_latency())
+    };
+    let runtime = builder
+        .on_task_spawn(hook())
+        .on_before_task_poll(hook())
+        .on_after_task_poll(hook())
+        .on_task_terminate(hook())
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let long = heist::spawn(async {
+            let begun = std::time::Instant::now();
+            while begun.elapsed() < Duration::from_millis(1) {}
+        });
+        long.await.unwrap();
+        heist::spawn(yield_now()).await.unwrap();
+    });
+    drop(runtime);
+    std::mem::take(&mut *told.lock().unwrap())
+}
+
+#[test]
+fn who_asks_is_told_for_how_long_a_task_has_waited_before_its_poll_and_after_it() {
+    assert_eq!(waits(&mut Builder::new_current_thread()), [None; 10]);
+    for builder in [
+        Builder::new_current_thread().track_task_schedule_latency(),
+        Builder::new_current_thread().enable_metrics_schedule_latency_histogram(),
+    ] {
+        let told = waits(builder);
+        let asked = [false, true, true, false, false, true, true, true, true, false];
+        assert_eq!(told.iter().map(Option::is_some).collect::<Vec<_>>(), asked, "{told:?}");
+        assert!(told[1] == told[2] && told[5] == told[6] && told[7] == told[8], "the poll is no part of it: {told:?}");
+    }
+}

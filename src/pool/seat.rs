@@ -55,8 +55,8 @@ impl Seat {
         let seed = settings.seed.wrapping_add(index as u64 + 1);
         let gauges = settings.gauges();
         let mut local = Local::new(index, ring, seed, Spin::new(settings.spin));
-        local.is_observed = gauges.is_some() || settings.task_hooks.is_some();
-        if settings.latencies.wanted {
+        local.is_observed = gauges.is_some() || settings.stamps || settings.task_hooks.is_some();
+        if settings.stamps {
             local.note_stamps();
         }
         Seat {

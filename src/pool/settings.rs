@@ -125,6 +125,8 @@ pub(crate) struct Settings {
     pub(crate) poll_times: Gauge,
     /// How long tasks wait for them.
     pub(crate) latencies: Gauge,
+    /// It is noted when tasks are queued, for that or for the hooks of tasks.
+    pub(crate) stamps: bool,
 }
 
 impl Settings {
@@ -170,6 +172,7 @@ impl Settings {
             seed: 0,
             poll_times: Gauge::default(),
             latencies: Gauge::default(),
+            stamps: false,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::panic::Location;
+use std::time::Duration;
 
 use super::Pool;
 use crate::cell::{Header, Id, Identity};
@@ -16,6 +17,7 @@ use crate::wakes::contained;
 #[derive(Debug)]
 pub struct TaskMeta<'a> {
     task: &'a Identity,
+    waited: Option<Duration>,
 }
 
 impl TaskMeta<'_> {
@@ -27,6 +29,14 @@ impl TaskMeta<'_> {
     /// The task's name, if it has one; see [`task::Builder`](crate::task::Builder).
     pub fn name(&self) -> Option<&str> {
         self.task.name.as_deref()
+    }
+
+    /// How long the task had waited when the poll began, from when it was queued: being spawned, woken, or having let others go first. Both
+    /// hooks of a poll are told the same; the other two are told nothing. `None` if nobody has asked for it, by
+    /// [`track_task_schedule_latency`](crate::runtime::Builder::track_task_schedule_latency) or
+    /// [`enable_metrics_schedule_latency_histogram`](crate::runtime::Builder::enable_metrics_schedule_latency_histogram).
+    pub fn schedule_latency(&self) -> Option<Duration> {
+        self.waited
     }
 
     /// Where the task was spawned.
@@ -63,8 +73,13 @@ type Which = fn(&TaskHooks) -> &Option<TaskHook>;
 impl TaskHooks {
     /// Tells one of the hooks, if it is there. A panic in it is contained.
     pub(crate) fn tell(&self, which: Which, task: &Identity) {
+        self.tell_of_poll(which, task, None);
+    }
+
+    /// The same of a task that has `waited` for its poll.
+    pub(crate) fn tell_of_poll(&self, which: Which, task: &Identity, waited: Option<Duration>) {
         if let Some(hook) = which(self) {
-            contained("a task hook", || hook(&TaskMeta { task }));
+            contained("a task hook", || hook(&TaskMeta { task, waited }));
         }
     }
 }

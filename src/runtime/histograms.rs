@@ -74,6 +74,23 @@ impl Builder {
     /// ```
     pub fn enable_metrics_schedule_latency_histogram(&mut self) -> &mut Builder {
         self.settings.latencies.wanted = true;
+        self.track_task_schedule_latency()
+    }
+
+    /// Has each worker measure how long every task waits, as
+    /// [`enable_metrics_schedule_latency_histogram`](Builder::enable_metrics_schedule_latency_histogram) does and at the same cost, but for the
+    /// [hooks of polls](Builder::on_before_task_poll) alone: see [`TaskMeta::schedule_latency`](super::TaskMeta::schedule_latency).
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_current_thread()
+    ///     .track_task_schedule_latency()
+    ///     .on_before_task_poll(|task| println!("{} has waited for {:?}", task.id(), task.schedule_latency().unwrap()))
+    ///     .build()
+    ///     .unwrap();
+    /// runtime.block_on(async { heist::spawn(async {}).await.unwrap() });
+    /// ```
+    pub fn track_task_schedule_latency(&mut self) -> &mut Builder {
+        self.settings.stamps = true;
         self
     }
 

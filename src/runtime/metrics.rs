@@ -306,7 +306,12 @@ impl RuntimeMetrics {
     #[track_caller]
     pub(super) fn seat(&self, worker: usize) -> &Seat {
         let seats = &self.pool.seats;
-        seats.get(worker).unwrap_or_else(|| panic!("there is no worker {worker}: this runtime has had {}", seats.len()))
+        seats.get(worker).unwrap_or_else(|| {
+            panic!(
+                "there is no worker {worker}: this runtime has had {}; ask for those below `num_seats()`",
+                seats.len()
+            )
+        })
     }
 }
 

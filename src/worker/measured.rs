@@ -46,18 +46,28 @@ impl Worker<'_> {
         }
     }
 
-    /// Runs a task, and measures what is wanted of it.
+    /// For how many nanoseconds a task that is about to be polled has waited for that, if somebody wants to know; asked once.
+    pub(super) fn measure_wait(&self, runnable: &Runnable) -> Option<u64> {
+        let queued = self.pool.take_stamp(runnable.header().id())?;
+        let waited = self.pool.clock.now().saturating_sub(queued);
+        if let Some(latencies) = self.seat.gauges.as_ref().and_then(|gauges| gauges.latencies.as_ref()) {
+            latencies.add(waited);
+        }
+        Some(waited)
+    }
+
+    /// Runs a task, and measures how long that takes, if somebody wants to know. From then on it waits again, if it has let others go first.
     pub(super) fn run_measured(&self, runnable: Runnable) -> Ran {
-        let Some(gauges) = &self.seat.gauges else { return runnable.run(self.seat) };
-        let queued = self.pool.take_stamp(runnable.header().id());
-        let begun = self.pool.clock.now();
-        if let (Some(latencies), Some(queued)) = (&gauges.latencies, queued) {
-            latencies.add(begun.saturating_sub(queued));
-        }
-        let ran = runnable.run(self.seat);
-        if let Some(poll_times) = &gauges.poll_times {
-            poll_times.add(self.pool.clock.now() - begun);
-        }
+        let poll_times = self.seat.gauges.as_ref().and_then(|gauges| gauges.poll_times.as_ref());
+        let ran = match poll_times {
+            None => runnable.run(self.seat),
+            Some(poll_times) => {
+                let begun = self.pool.clock.now();
+                let ran = runnable.run(self.seat);
+                poll_times.add(self.pool.clock.now() - begun);
+                ran
+            }
+        };
         if let Ran::Again(runnable) = &ran {
             self.pool.stamp(runnable.header());
         }

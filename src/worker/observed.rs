@@ -1,5 +1,7 @@
 //! A poll of which somebody wants to know.
 
+use std::time::Duration;
+
 use super::Worker;
 use crate::cell::{Ran, Runnable};
 use crate::context;
@@ -9,20 +11,21 @@ impl Worker<'_> {
     /// Runs a task that is measured, or of which the hooks of tasks are told.
     #[cold]
     pub(super) fn run_observed(&self, runnable: Runnable) -> Ran {
+        let waited = self.measure_wait(&runnable);
         match &self.pool.settings.task_hooks {
             None => self.run_measured(runnable),
-            Some(hooks) => self.run_before_eyes(runnable, hooks),
+            Some(hooks) => self.run_before_eyes(runnable, hooks, waited.map(Duration::from_nanos)),
         }
     }
 
     /// Runs a task before the eyes of the hooks. What they do is not measured.
-    fn run_before_eyes(&self, runnable: Runnable, hooks: &TaskHooks) -> Ran {
+    fn run_before_eyes(&self, runnable: Runnable, hooks: &TaskHooks, waited: Option<Duration>) -> Ran {
         let task = runnable.header().identity();
-        hooks.tell(|hooks| &hooks.before_poll, &task);
+        hooks.tell_of_poll(|hooks| &hooks.before_poll, &task, waited);
         let ran = self.run_measured(runnable);
         // It may be gone.
         context::set_task(None);
-        hooks.tell(|hooks| &hooks.after_poll, &task);
+        hooks.tell_of_poll(|hooks| &hooks.after_poll, &task, waited);
         if let Ran::Ended = ran {
             hooks.tell(|hooks| &hooks.terminate, &task);
         }
