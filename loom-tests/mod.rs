@@ -13,6 +13,7 @@ mod drivers;
 mod global;
 mod idle;
 mod join_set;
+mod outings;
 mod park;
 mod readiness;
 mod resize;

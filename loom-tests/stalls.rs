@@ -297,7 +297,7 @@ fn a_timer_that_a_stuck_worker_arms_is_kept() {
 // ---------------------------------------------------------------------------------------------------------- spares
 
 /// Threads that come at once and leave in their own time; how many work in each seat.
-struct Threads {
+pub(super) struct Threads {
     staff: Arc<Staff>,
     at_work: Arc<Mutex<BTreeMap<usize, isize>>>,
     leaving: RefCell<Vec<thread::JoinHandle<()>>>,
@@ -306,7 +306,7 @@ struct Threads {
 }
 
 impl Threads {
-    fn of(staff: &Arc<Staff>, at_work: &Arc<Mutex<BTreeMap<usize, isize>>>) -> Threads {
+    pub(super) fn of(staff: &Arc<Staff>, at_work: &Arc<Mutex<BTreeMap<usize, isize>>>) -> Threads {
         Threads {
             staff: Arc::clone(staff),
             at_work: Arc::clone(at_work),
@@ -315,7 +315,7 @@ impl Threads {
         }
     }
 
-    fn join(self) {
+    pub(super) fn join(self) {
         self.leaving.into_inner().into_iter().for_each(|leaver| leaver.join().expect("the leaver"));
     }
 }
@@ -361,15 +361,15 @@ fn a_spare_that_leaves_while_a_stall_begins_is_had_again() {
         let (staff, at_work) = (Arc::new(Staff::new(1, 1, 1)), Arc::default());
         staff.sit(0);
         let threads = Threads::of(&staff, &at_work);
-        assert_eq!(staff.call_spare(&threads).expect("a spare"), 1);
+        assert_eq!(staff.call_spare(&threads, usize::MAX).expect("a spare"), 1);
         assert!(staff.dismiss_spare(&threads, |_| true));
-        let called = staff.call_spare(&threads).expect("it leaves, or has left");
+        let called = staff.call_spare(&threads, usize::MAX).expect("it leaves, or has left");
         assert_eq!(called, 1);
         threads.join();
         assert_eq!((staff.spares(), staff.taken()), (1, 2));
         assert!(staff.is_wanted(1) && staff.is_seated(1));
         assert_eq!(at_work.lock()[&1], 1);
-        assert!(matches!(staff.call_spare(&Threads::of(&staff, &at_work)), Err(NoSpare::AllOut)));
+        assert!(matches!(staff.call_spare(&Threads::of(&staff, &at_work), usize::MAX), Err(NoSpare::AllOut)));
     });
 }
 
@@ -387,7 +387,7 @@ fn a_spare_that_comes_while_the_set_grows_is_counted_once() {
             ticket
         });
         let threads = Threads::of(&staff, &at_work);
-        let called = staff.call_spare(&threads);
+        let called = staff.call_spare(&threads, usize::MAX);
         // As `Pool::call_spare`: the order may have been left to us.
         staff.carry_out(&threads);
         let resized = grower.join().expect("the grower").wait().expect("nobody is refused");
@@ -417,7 +417,7 @@ fn a_spare_does_not_take_the_seat_of_one_who_leaves() {
         let ticket = Arc::new(Ticket::new());
         staff.order(1, Arc::clone(&ticket)).write();
         staff.carry_out(&threads);
-        let seat = staff.call_spare(&threads).expect("a spare");
+        let seat = staff.call_spare(&threads, usize::MAX).expect("a spare");
         assert_eq!(ticket.wait().expect("it leaves").to, 1);
         threads.join();
         assert!(staff.is_seated(seat) && (seat == 1) == staff.is_seated(1));
@@ -427,7 +427,7 @@ fn a_spare_does_not_take_the_seat_of_one_who_leaves() {
 }
 
 /// The operating system refuses the first thread that it is asked for.
-struct Scarce(Threads, Arc<AtomicBool>);
+pub(super) struct Scarce(pub(super) Threads, pub(super) Arc<AtomicBool>);
 
 impl Crew for Scarce {
     fn expect_one(&self) {
@@ -467,7 +467,7 @@ fn a_spare_that_is_refused_leaves_no_hole_in_a_set_that_grows() {
             grower.carry_out(&growers);
         });
         let callers = crew(&staff);
-        let called = staff.call_spare(&callers);
+        let called = staff.call_spare(&callers, usize::MAX);
         staff.carry_out(&callers);
         grower.join().expect("the grower");
         assert!(!matches!(called, Err(NoSpare::AllOut | NoSpare::Closed)));

@@ -8,7 +8,7 @@ use crate::budget;
 use crate::cell::{AbortHandle, Header, Id};
 use crate::ledger::Who;
 use crate::local::Local;
-use crate::pool::{Pool, Seat};
+use crate::pool::{self, Pool, Seat};
 use crate::reactor::Reactor;
 use crate::restore::replace;
 use crate::sync::Arc;
@@ -27,12 +27,14 @@ std::thread_local! {
     static SEATED: Cell<*const Seated<'static>> = const { Cell::new(ptr::null()) };
     /// This thread must not block: it polls futures.
     static POLLING: Cell<bool> = const { Cell::new(false) };
-    /// This thread drives a current-thread runtime: where it runs no task it polls the root, or calls wakers.
+    /// This thread drives a current-thread runtime, or waits in line to: where it runs no task it polls the root, or calls wakers.
     static DRIVES: Cell<bool> = const { Cell::new(false) };
     /// The blocking job that runs here, and its pool, which is only to be compared.
     ///
     /// Invariant: as for `TASK`, until the job has returned.
     static JOB: Cell<Option<(*const Pool, NonNull<Header>)>> = const { Cell::new(None) };
+    /// The worker that this thread is has stepped out of its seat, in this pool.
+    static OUT_OF: Cell<Option<pool::Id>> = const { Cell::new(None) };
     /// The runtimes that this thread has entered, the innermost last.
     static ENTERED: RefCell<Entered> = const { RefCell::new(Entered { stack: Vec::new(), next: 0 }) };
 }
@@ -67,6 +69,29 @@ pub(crate) fn seated<R>(f: impl FnOnce(Option<&Seated<'_>>) -> R) -> R {
     // SAFETY: `sit` has put the pointer there and takes it away before what it points to goes; `f` gets it no longer than for
     // its own run, which ends before `sit`'s does.
     f(unsafe { seated.as_ref() })
+}
+
+/// Calls `f` with this thread being no worker, and polling nothing: `f` may block. If it is a worker that polls a task, `f` gets its seat, to
+/// step out of it for its own length. In a hook, a waker or a destructor on a worker's thread nobody else can be let in: there nothing changes.
+pub(crate) fn out_of_seat<R>(f: impl FnOnce(Option<&Seated<'_>>) -> R) -> R {
+    let (seated, task) = (SEATED.get(), task());
+    if !seated.is_null() && task.is_none() {
+        return f(None);
+    }
+    let _polling = replace(&POLLING, false);
+    let _unlimited = budget::unlimited();
+    // SAFETY: as in `seated`.
+    let (Some(seated), Some(task)) = (unsafe { seated.as_ref() }, task) else { return f(None) };
+    // SAFETY: its cell is alive, see `set_task`. What the task spawns meanwhile is spawned by the runtime's own.
+    let _job = job(seated.pool, unsafe { task.as_ref() });
+    let _out = replace(&OUT_OF, Some(seated.pool.id));
+    let _seated = replace(&SEATED, ptr::null());
+    f(Some(seated))
+}
+
+/// Whether this thread is a worker of that pool that has stepped out of its seat.
+pub(crate) fn is_out_of(pool: pool::Id) -> bool {
+    OUT_OF.get() == Some(pool)
 }
 
 /// Marks this thread as polling futures, for as long as the answer lives.
@@ -120,6 +145,11 @@ pub(crate) fn task_of(pool: &Pool) -> Option<AbortHandle> {
 /// Marks this thread as driving a current-thread runtime, for as long as the answer lives.
 pub(crate) fn drives() -> impl Drop {
     replace(&DRIVES, true)
+}
+
+/// Whether it is.
+pub(crate) fn is_driving() -> bool {
+    DRIVES.get()
 }
 
 /// Marks this thread as being in no task, for as long as the answer lives.

@@ -3,14 +3,13 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::cell::Runnable;
 use crate::duty::{self, Duty};
 use crate::phase::Phase;
 use crate::pool::Pool;
 use crate::queue::{Chain, Ring, Rota};
 use crate::sync::{Arc, thread};
 use crate::wakes::contained;
-use crate::{context, threads};
+use crate::{context, shutdown, threads};
 
 /// In the place of a seat's number, when a test is asked whether it refuses a thread.
 const NO_SEAT: usize = usize::MAX;
@@ -154,16 +153,5 @@ fn sweep_once(pool: &Arc<Pool>, rota: &Rota) -> bool {
     pool.blocking.cancel_queued();
     gather(pool);
     // The tasks of a local pool are dropped on its own thread, when that drives again or shuts down.
-    pool.may_poll_here() && pool.each_late(rota, |runnable| cancel(pool, runnable))
-}
-
-/// Cancels a task on this thread, which must not block meanwhile.
-fn cancel(pool: &Arc<Pool>, runnable: Runnable) {
-    let _polling = context::polling();
-    let outer = context::set_task(Some(runnable.header().into()));
-    pool.sweeping.begin(runnable.header());
-    pool.cancel_stray(runnable);
-    pool.sweeping.end();
-    context::set_task(outer);
-    pool.leave_stray();
+    pool.may_poll_here() && pool.each_late(rota, |runnable| shutdown::cancel(pool, runnable))
 }

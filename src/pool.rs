@@ -5,6 +5,8 @@ mod census;
 mod custody;
 mod drivers;
 mod identity;
+mod lease;
+mod outings;
 mod own_thread;
 mod seat;
 mod seat_word;
@@ -42,6 +44,9 @@ pub(crate) use custody::seize;
 pub(crate) use custody::{Heirs, bequeath};
 pub(crate) use drivers::Drivers;
 pub use identity::Id;
+#[cfg(test)]
+pub(crate) use lease::Lease;
+pub(crate) use outings::Outings;
 pub(crate) use own_thread::OwnThread;
 pub(crate) use seat::Seat;
 #[cfg(test)]
@@ -96,6 +101,8 @@ pub(crate) struct Pool {
     pub(crate) ledger: Ledger,
     /// The task that the sweeper drops, if it does.
     pub(crate) sweeping: Polling,
+    /// Workers that have stepped out of their seats.
+    pub(crate) outings: Outings,
     /// What the sentinel has counted.
     pub(crate) stalls: StallCounts,
     /// A task has panicked that ends the runtime.
@@ -157,9 +164,9 @@ impl Pool {
         let clock = if settings.current_thread { Clock::pausable(settings.start_paused) } else { Clock::new() };
         let pool = Arc::new(Pool {
             id: Id::next(),
-            seats: Seats::new(settings.max_workers + settings.max_spares),
-            staff: Staff::new(settings.workers, settings.max_workers, settings.max_spares),
-            idle: Idle::new(settings.max_workers + settings.max_spares),
+            seats: Seats::new(settings.max_workers + settings.all_spares()),
+            staff: Staff::new(settings.workers, settings.max_workers, settings.all_spares()),
+            idle: Idle::new(settings.max_workers + settings.all_spares()),
             global: GlobalQueue::new(settings.lanes()),
             street: Arc::new(TimerWheel::new(clock.clone(), Arc::new(StreetKeeper(Arc::clone(&reactor))))),
             wards: Wards::new(),
@@ -174,6 +181,7 @@ impl Pool {
             drivers: Drivers::default(),
             ledger: Ledger::new(),
             sweeping: Polling::new(),
+            outings: Outings::new(),
             stalls: StallCounts::new(),
             panicked: AtomicBool::new(false),
             stamps: settings.stamps.then(Stamps::new),
@@ -223,10 +231,10 @@ impl Pool {
         self.workers().saturating_sub(self.staff.spares()).max(1)
     }
 
-    /// How many of them are awake, about, the caller among them.
+    /// How many of them are awake and in their seats, about, the caller among them.
     pub(crate) fn awake(&self) -> usize {
         let asleep = usize::try_from(self.idle.counts().sleepers()).unwrap_or(0);
-        self.workers().saturating_sub(asleep).max(1)
+        self.workers().saturating_sub(asleep + self.outings.count()).max(1)
     }
 
     /// Queues a woken task from a thread without a seat.

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::context;
 use crate::duty::{self, Duty};
-use crate::pool::{Crew, Pool, ResizeError, Resized, ThreadSeat, Ticket};
+use crate::pool::{self, Crew, Pool, ResizeError, Resized, ThreadSeat, Ticket};
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 use crate::threads;
@@ -20,6 +20,8 @@ use crate::wakes::contained;
 #[derive(Debug)]
 pub struct Resize {
     ticket: Arc<Ticket>,
+    /// Whose workers it is about.
+    pool: pool::Id,
 }
 
 impl Resize {
@@ -52,7 +54,7 @@ impl Resize {
             "Resize::wait was called from inside of async code, where it would block the worker: `.await` the `Resize`, or wait \
              inside of `spawn_blocking` or on a thread of its own"
         );
-        refuse_on_duty();
+        self.refuse_waiting();
         self.ticket.wait()
     }
 
@@ -63,22 +65,31 @@ impl Resize {
             Poll::Pending => None,
         }
     }
-}
 
-/// Panics where whoever waits for a resize might keep it from being done. As a rule also if it is done: a mistake that shows only now and then
-/// is worse.
-#[track_caller]
-fn refuse_on_duty() {
-    let place = match duty::current() {
-        // Since the drain nobody has to wait for a resize.
-        None | Some(Duty::Stopping | Duty::Draining) => return,
-        Some(Duty::Resizing) => {
-            "inside of a resize (in a function that names threads, or in a waker): it could not begin before that has returned"
-        }
-        Some(Duty::Starting) => "inside of an `on_thread_start` hook: this worker might be the one that has to leave",
-        Some(Duty::Watching) => "on the thread that follows the CPU quota: it would not watch the workers meanwhile",
-    };
-    panic!("a `Resize` was waited for {place}; drop it, which changes nothing, or wait for it on a thread of its own");
+    /// Panics where whoever waits for a resize might keep it from being done. As a rule also if it is done: a mistake that shows only now and
+    /// then is worse.
+    #[track_caller]
+    fn refuse_waiting(&self) {
+        let place = match duty::current() {
+            None | Some(Duty::Stopping) if context::is_out_of(self.pool) => {
+                "inside of `block_in_place`: its worker might be the one that has to leave"
+            }
+            // Since the drain nobody has to wait for a resize.
+            None | Some(Duty::Stopping | Duty::Draining) => return,
+            Some(Duty::Resizing) => {
+                "inside of a resize (in a function that names threads, or in a waker): it could not begin before that has returned"
+            }
+            Some(Duty::Starting) => {
+                "inside of an `on_thread_start` hook: this worker might be the one that has to leave"
+            }
+            Some(Duty::Watching) => {
+                "on the thread that follows the CPU quota: it would not watch the workers meanwhile"
+            }
+        };
+        panic!(
+            "a `Resize` was waited for {place}; drop it, which changes nothing, or wait for it on a thread of its own"
+        );
+    }
 }
 
 impl Future for Resize {
@@ -88,7 +99,7 @@ impl Future for Resize {
         let outcome = self.ticket.poll(cx);
         // A waker may poll at once, in the midst of the resize that has woken it; but not for one that comes later.
         if outcome.is_pending() || duty::current() != Some(Duty::Resizing) {
-            refuse_on_duty();
+            self.refuse_waiting();
         }
         outcome
     }
@@ -110,7 +121,7 @@ pub(crate) fn resize(pool: &Arc<Pool>, workers: usize) -> Resize {
             pool.carry_out();
         }
     }
-    Resize { ticket }
+    Resize { ticket, pool: pool.id }
 }
 
 /// Why there can't be so many workers.

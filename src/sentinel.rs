@@ -44,9 +44,11 @@ impl Sentinel {
         while pool.is_open() {
             vigil.wait();
             self.look();
-            if self.quiet >= QUIET_LOOKS && pool.staff.spares() == 0 {
+            if self.quiet >= QUIET_LOOKS && has_its_spares(&pool) {
                 // The end is looked for last: the alarm that says so may be the one that has just been switched off.
-                vigil.rest(&pool.idle, || pool.seats.iter().all(|seat| sleeps(&pool, seat)) && pool.is_open());
+                vigil.rest(&pool.idle, || {
+                    pool.seats.iter().all(|seat| sleeps(&pool, seat)) && has_its_spares(&pool) && pool.is_open()
+                });
                 // One look is enough if it finds everybody asleep again.
                 self.quiet = QUIET_LOOKS - 1;
             }
@@ -83,6 +85,7 @@ impl Sentinel {
             match sight {
                 Sight::Vacant => {}
                 Sight::Moving => round.moving += 1,
+                Sight::Away => round.away += 1,
                 Sight::Asleep => round.asleep += usize::from(stays),
                 Sight::Awake => round.awake += usize::from(stays),
                 Sight::Stalled { looks } => {
@@ -112,9 +115,14 @@ impl fmt::Debug for Sentinel {
     }
 }
 
-/// Whether the seat's worker sleeps, or there is none.
+/// Whether the seat's worker sleeps, or has stepped out, or there is none.
 fn sleeps(pool: &Pool, seat: &Seat) -> bool {
-    pool.idle.is_announced(seat.index) || !pool.staff.is_taken(seat.index)
+    pool.idle.is_announced(seat.index) || !pool.staff.is_taken(seat.index) || seat.is_away()
+}
+
+/// Whether there are as many spares as there have to be, and no more. They have been counted before the workers that are out can be seen to be.
+fn has_its_spares(pool: &Pool) -> bool {
+    pool.staff.spares() == pool.wanted_spares()
 }
 
 #[cfg(all(test, not(heist_loom)))]

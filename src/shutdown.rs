@@ -1,5 +1,7 @@
 #![doc = include_str!("../docs/shutdown.md")]
 
+mod attendant;
+
 use std::time::Instant;
 
 use crate::cell::Runnable;
@@ -10,6 +12,8 @@ use crate::pool::{Pool, Seat};
 use crate::sync::{Arc, thread};
 use crate::wakes::Wakes;
 
+pub(crate) use attendant::{attend, cancel};
+
 /// Steps 1 and 2: nobody may spawn any more, and every worker hears of it.
 pub(crate) fn close(pool: &Arc<Pool>) {
     pool.phase.advance(Phase::Cancelling);
@@ -18,7 +22,17 @@ pub(crate) fn close(pool: &Arc<Pool>) {
     pool.blocking.shutdown();
     pool.staff.stop(Phase::Cancelling).write();
     pool.call_all();
+    attend(pool);
     pool.ledger.beginning.call();
+}
+
+/// A thread that was present leaves.
+pub(crate) fn leave(pool: &Arc<Pool>) {
+    if pool.attendance.leave() {
+        finish_late(pool);
+    }
+    // He may wait for the others to be gone.
+    pool.outings.call();
 }
 
 /// Steps 4 to 6. True if every task has ended and every thread has left before the deadline; else the last of them closes up.
@@ -128,6 +142,8 @@ fn clear_elsewhere(pool: &Arc<Pool>) {
 pub(crate) fn clear_seat(pool: &Arc<Pool>, seat: &Seat, local: &Local) {
     context::sit(Seated { pool, seat, local }, || {
         let _polling = context::polling();
+        // A runtime may end inside of another one's task.
+        let _no_task = context::no_task();
         let drop_task = |runnable: Runnable| {
             seat.end_late(runnable);
         };

@@ -52,8 +52,10 @@ impl Counter {
 /// What is counted per seat, by the worker that sits in it.
 #[derive(Debug)]
 pub(crate) struct Stats {
-    /// Polls begun. Also the sequence number by which the sentinel recognises a poll.
+    /// Polls begun. Also the sequence number by which the sentinel recognises a poll, together with the next.
     pub(crate) polls: Counter,
+    /// Times the worker has stepped out in a poll, and come back.
+    pub(crate) outings: Counter,
     /// Tasks spawned by the seat's worker.
     pub(crate) spawned: Counter,
     /// Tasks ended by the seat's worker; counted when nothing of the end is left to do.
@@ -91,6 +93,7 @@ impl Stats {
         let zero = Counter::new;
         Stats {
             polls: zero(),
+            outings: zero(),
             spawned: zero(),
             ended: zero(),
             completed: zero(),

@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 
 use crate::cell::{Origin, Runnable};
 use crate::runtime::{Handle, spawn_in};
-use crate::{context, schedule};
+use crate::{context, schedule, shutdown};
 
 pub use crate::cell::{AbortHandle, Id, JoinError, JoinHandle};
 pub use builder::Builder;
@@ -123,6 +123,55 @@ where
     R: Send + 'static,
 {
     Handle::current().spawn_blocking(function)
+}
+
+/// Runs a function that may block, here and now, and lets another thread work in the place of this one meanwhile.
+///
+/// What waits behind this task on its worker (tasks, timers, sockets) goes to the other workers first, and a spare worker comes to help
+/// them, of whom there are at most [`max_spare_workers`](crate::runtime::Builder::max_spare_workers). When the function has returned,
+/// the task goes on where it was. Inside of the function [`Handle::block_on`] is allowed.
+///
+/// Only this task is held up; so whatever else it does at the same time, by `join!` or `select!`, stands still, for which
+/// [`spawn_blocking`] is better. The function cannot be cancelled: a shutdown waits for it as for any poll, and an
+/// abort has its effect when the task suspends next.
+///
+/// In a blocking job, in a `block_on` on a multi-threaded runtime, in another `block_in_place`, and where there is no runtime, nobody has to
+/// be let in: the function is just run.
+///
+/// # Panics
+///
+/// If `function` panics; and on a current-thread runtime, whose tasks no other thread could run.
+///
+/// ```
+/// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+/// let text = runtime.block_on(runtime.spawn(async {
+///     let (sender, receiver) = std::sync::mpsc::channel();
+///     // Runs on this worker, or in its place.
+///     heist::spawn(async move { sender.send("done").unwrap() });
+///     heist::task::block_in_place(|| receiver.recv().unwrap())
+/// }));
+/// assert_eq!(text.unwrap(), "done");
+/// ```
+#[track_caller]
+pub fn block_in_place<F, R>(function: F) -> R
+where
+    F: FnOnce() -> R,
+{
+    assert!(
+        !context::is_driving(),
+        "block_in_place: on a current-thread runtime no other thread can run the tasks meanwhile; use `spawn_blocking`, or a \
+         multi-threaded runtime"
+    );
+    context::out_of_seat(|seated| {
+        let _out = seated.map(|seated| {
+            let out = seated.pool.step_out(seated.seat, seated.local);
+            if !seated.pool.is_open() {
+                shutdown::attend(seated.pool);
+            }
+            out
+        });
+        function()
+    })
 }
 
 /// Lets other tasks run before this one goes on.

@@ -89,9 +89,7 @@ pub(crate) fn start_one(
 
 /// A thread that was present, or expected, is not.
 pub(crate) fn stay_away(pool: &Arc<Pool>) {
-    if pool.attendance.leave() {
-        shutdown::finish_late(pool);
-    }
+    shutdown::leave(pool);
 }
 
 /// Waits for threads that have left already to be gone, at most until `deadline`: what is left of them is the destruction of their

@@ -30,6 +30,11 @@ impl Attendance {
         self.book.lock().present += 1;
     }
 
+    /// How many are there.
+    pub(crate) fn present(&self) -> usize {
+        self.book.lock().present
+    }
+
     /// Keeps a thread that has been started, and lets go of those that are gone. The caller counts as present: the thread itself may
     /// have left again.
     pub(crate) fn file(&self, started: thread::JoinHandle<()>) {

@@ -88,7 +88,7 @@ impl Stats {
 
 impl Census for Pool {
     fn have_heard(&self) -> bool {
-        self.seats.iter().all(|seat| seat.has_heard() || seat.is_vacant())
+        self.seats.iter().all(|seat| seat.has_heard() || !seat.is_used())
     }
 
     fn ended(&self) -> u64 {
@@ -168,8 +168,17 @@ impl Pool {
     /// task of this id, if it is one that may be excused.
     #[inline]
     pub(crate) fn mind_deadline(&self, id: Option<Id>) {
-        if !self.phase.is_running() && self.phase.load() == Phase::Overdue {
-            self.ledger.call_sweeper(id);
+        if !self.phase.is_running() {
+            self.mind_phase(id);
+        }
+    }
+
+    #[cold]
+    fn mind_phase(&self, id: Option<Id>) {
+        match self.phase.load() {
+            Phase::Running | Phase::Draining | Phase::Drained => {}
+            Phase::Overdue => self.ledger.call_sweeper(id),
+            Phase::Cancelling | Phase::Closed => self.outings.call(),
         }
     }
 

@@ -76,11 +76,16 @@ impl Pool {
         taken
     }
 
+    /// What waits in a seat goes to the others, because its worker will not come back for a while.
+    pub(super) fn hand_over(&self, seat: &Seat, local: &Local) {
+        bequeath(&seat.lifo, &local.ring, &Others { pool: self, seat });
+    }
+
     /// Leaves a seat to the others, and the lease to the next worker. As [`bequeath`].
     #[cold]
     pub(crate) fn vacate(&self, seat: &Seat, local: Box<Local>) {
         self.staff.get_up(seat.index);
-        bequeath(&seat.lifo, &local.ring, &Others { pool: self, seat });
+        self.hand_over(seat, &local);
         seat.return_lease(local);
     }
 }

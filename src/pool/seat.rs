@@ -14,6 +14,7 @@ use crate::sync::{Arc, CachePadded, Mutex};
 use crate::timer::TimerWheel;
 
 use super::census::Polling;
+use super::lease::Lease;
 use super::{Pool, Settings};
 
 /// What outlives the worker: the thief's end of the ring, LIFO slot, parker, wheel, live list, counters, and the lease.
@@ -41,8 +42,7 @@ pub(crate) struct Seat {
     thread: AtomicU32,
     /// The worker, while there is one, as the program knows it.
     occupant: Mutex<Option<ThreadId>>,
-    /// Nobody sits here.
-    lease: Mutex<Option<Box<Local>>>,
+    lease: Lease<Local>,
     /// The pool that the seat is part of.
     ///
     /// Invariant: set once, before any task is polled here; points to the pool that owns this seat.
@@ -74,7 +74,7 @@ impl Seat {
             stalled_poll: AtomicU64::new(0),
             thread: AtomicU32::new(0),
             occupant: Mutex::new(None),
-            lease: Mutex::new(Some(Box::new(local))),
+            lease: Lease::new(local),
             pool: AtomicPtr::new(std::ptr::null_mut()),
         }
     }
@@ -110,12 +110,12 @@ impl Seat {
         if !self.pool().may_poll_here() {
             return None;
         }
-        self.lease.lock().take()
+        self.lease.take()
     }
 
     /// Gives the seat back.
     pub(crate) fn return_lease(&self, local: Box<Local>) {
-        *self.lease.lock() = Some(local);
+        self.lease.give_back(local);
         // The last to end here need not have been polled to the worker's next rest. What has been left here after the deadline may have nobody
         // to take it; whoever gathers looks first whether the seat is vacant, under the same lock: he sees it, or we see the phase.
         self.pool().look_if_draining();
@@ -124,7 +124,38 @@ impl Seat {
 
     /// Whether nobody sits here.
     pub(crate) fn is_vacant(&self) -> bool {
-        self.lease.lock().is_some()
+        self.lease.is_vacant()
+    }
+
+    /// The worker steps out: until [`Seat::come_back`] it touches nothing here, and neither does anybody else who is not a thief.
+    pub(super) fn step_out(&self) {
+        self.lease.step_out();
+        // As in `return_lease`: somebody may have waited for this worker to hear of the drain, and what it has left to the others may have nobody to
+        // take it.
+        self.pool().look_if_draining();
+        self.pool().mind_deadline(None);
+    }
+
+    /// The worker comes back. Whoever has counted it as absent since has locked the lease before us: we see the phase that he had seen.
+    pub(super) fn come_back(&self) {
+        self.stats.outings.add(1);
+        self.lease.come_back();
+    }
+
+    /// A number that changes with each poll that begins here, and when the worker comes back in the midst of one.
+    pub(crate) fn progress(&self) -> u64 {
+        // Neither goes back: the sum is the same only if both are.
+        self.stats.polls.get() + self.stats.outings.get()
+    }
+
+    /// Whether the seat's worker has stepped out.
+    pub(crate) fn is_away(&self) -> bool {
+        self.lease.is_away()
+    }
+
+    /// Whether somebody sits here, and works: who may spawn without the gate, and ends himself what is at home here.
+    pub(crate) fn is_used(&self) -> bool {
+        self.lease.is_used()
     }
 
     /// Whether the sentinel thinks that the seat's worker is stuck.
@@ -133,7 +164,7 @@ impl Seat {
         self.stalled.load(Ordering::Relaxed) != 0
     }
 
-    /// Said by the sentinel: in poll `number`, which it has seen since then.
+    /// Said by the sentinel: in poll `number`, which it has seen since then. See [`Seat::progress`].
     pub(crate) fn set_stalled(&self, number: u64, since: u64) {
         // Ordering: Relaxed — a figure.
         self.stalled_poll.store(number, Ordering::Relaxed);
@@ -153,7 +184,7 @@ impl Seat {
         // Ordering: Relaxed — figures. A worker that gets on in between shows another number afterwards, or shows no poll.
         let stalled = (self.stalled_poll.load(Ordering::Relaxed), self.stalled.load(Ordering::Relaxed));
         let polled = self.polling.get();
-        let since = Some(stalled.1).filter(|&since| since != 0 && self.stats.polls.get() == stalled.0);
+        let since = Some(stalled.1).filter(|&since| since != 0 && self.progress() == stalled.0);
         (polled, since)
     }
 

@@ -65,8 +65,10 @@ pub(crate) struct Settings {
     pub(crate) workers: usize,
     /// Seats that there can be.
     pub(crate) max_workers: usize,
-    /// Seats for spares besides.
+    /// Seats for spares besides, in place of workers that are stuck...
     pub(crate) max_spares: usize,
+    /// ...and in place of workers that have stepped out.
+    pub(crate) max_outings: usize,
     /// The one seat is driven by `block_on`.
     pub(crate) current_thread: bool,
     /// The pool is local: it is current-thread, and its tasks stay on this thread.
@@ -136,6 +138,7 @@ impl Settings {
             workers,
             max_workers: workers,
             max_spares: 0,
+            max_outings: 0,
             current_thread: false,
             own_thread: None,
             io: false,
@@ -180,6 +183,11 @@ impl Settings {
     pub(super) fn gauges(&self) -> Option<Box<Gauges>> {
         let gauges = Gauges { poll_times: self.poll_times.install(), latencies: self.latencies.install() };
         (self.poll_times.wanted || self.latencies.wanted).then(|| Box::new(gauges))
+    }
+
+    /// How many seats there can be for spares.
+    pub(crate) fn all_spares(&self) -> usize {
+        self.max_spares + self.max_outings
     }
 
     /// How many lanes the global queue gets.

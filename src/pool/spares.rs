@@ -2,8 +2,8 @@
 
 use std::io;
 
-use super::staff::{Crew, Staff};
-use super::{Pool, Resized};
+use super::staff::{Book, Crew, Staff};
+use super::{Outings, Pool, Resized};
 use crate::duty::{self, Duty};
 use crate::phase::Phase;
 use crate::sync::Arc;
@@ -11,6 +11,8 @@ use crate::sync::Arc;
 /// Why no spare came.
 #[derive(Debug)]
 pub(crate) enum NoSpare {
+    /// There are as many as the caller wants.
+    Enough,
     /// There are as many as there may be.
     AllOut,
     /// Somebody changes the worker set just now, or the last spare has not left its seat yet: try again.
@@ -25,12 +27,14 @@ pub(crate) enum NoSpare {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Spare {
     pub(super) seat: usize,
+    /// Its thread is being started.
+    coming: bool,
     /// It has been told to leave.
-    pub(super) dismissed: bool,
+    dismissed: bool,
 }
 
 impl Staff {
-    /// Seats a spare: takes back one that leaves, or starts a thread in a seat above the others. It counts as a worker, but not as one of
+    /// Seats a spare, unless `enough` are there to stay: takes back one that leaves, or starts a thread in a seat above the others. It counts as a worker, but not as one of
     /// those that were asked for, and a resize that comes to its seat keeps it.
     ///
     /// It is in line with the orders: while one is carried out there is no spare, and orders that come meanwhile are the caller's to carry out.
@@ -38,13 +42,16 @@ impl Staff {
     /// # Errors
     ///
     /// If there is none.
-    pub(crate) fn call_spare(&self, crew: &impl Crew) -> Result<usize, NoSpare> {
+    pub(crate) fn call_spare(&self, crew: &impl Crew, enough: usize) -> Result<usize, NoSpare> {
         let mut book = self.book.lock();
         if book.phase >= Phase::Cancelling {
             return Err(NoSpare::Closed);
         }
         if book.at_it {
             return Err(NoSpare::NotNow);
+        }
+        if book.staying() >= enough {
+            return Err(NoSpare::Enough);
         }
         if let Some(spare) = book.spares.iter_mut().find(|spare| spare.dismissed) {
             spare.dismissed = false;
@@ -63,7 +70,7 @@ impl Staff {
         // The new thread, and we: it must have been filed before the threads are joined.
         (0..2).for_each(|_| crew.expect_one());
         self.count_on(1);
-        book.spares.push(Spare { seat, dismissed: false });
+        book.spares.push(Spare { seat, coming: true, dismissed: false });
         self.show_spares(&book);
         let version = book.version;
         drop(book);
@@ -72,6 +79,7 @@ impl Staff {
         debug_assert!(book.at_it, "the line has been broken");
         book.at_it = false;
         let Err(error) = started else {
+            book.spares.iter_mut().filter(|spare| spare.seat == seat).for_each(|spare| spare.coming = false);
             drop(book);
             crew.expect_one_less();
             return Ok(seat);
@@ -85,10 +93,36 @@ impl Staff {
         Err(NoSpare::Refused(error))
     }
 
+    /// Has spares called, by `call`, until there are as many as workers that are out: one that is taken back may be one that is out itself. False
+    /// if there is none to be had.
+    ///
+    /// Said by whoever has stepped out, and by whoever has closed the line to others: who finds it closed leaves it to him.
+    #[must_use]
+    pub(crate) fn keep_spares(&self, out: &Outings, call: impl Fn(usize) -> Result<usize, NoSpare>) -> bool {
+        loop {
+            // Whoever has found the line closed by us was counted before, and we have locked the book since.
+            let enough = out.count();
+            if enough == 0 {
+                return true;
+            }
+            match call(enough) {
+                Ok(_) => {}
+                Err(NoSpare::Enough | NoSpare::NotNow) => return true,
+                Err(NoSpare::AllOut | NoSpare::Closed | NoSpare::Refused(_)) => return false,
+            }
+        }
+    }
+
+    /// Whether more than `enough` are there to stay.
+    pub(super) fn has_too_many(&self, enough: usize) -> bool {
+        self.book.lock().staying() > enough
+    }
+
     /// Tells a spare to leave, the highest that `may_go`. It leaves as any worker does that is asked. False if there is none.
     pub(crate) fn dismiss_spare(&self, crew: &impl Crew, may_go: impl Fn(usize) -> bool) -> bool {
         let mut book = self.book.lock();
-        let spares = book.spares.iter_mut().filter(|spare| !spare.dismissed && may_go(spare.seat));
+        let here = |spare: &&mut Spare| !spare.coming && !spare.dismissed;
+        let spares = book.spares.iter_mut().filter(|spare| here(spare) && may_go(spare.seat));
         let Some(spare) = spares.max_by_key(|spare| spare.seat) else { return false };
         spare.dismissed = true;
         let seat = spare.seat;
@@ -99,10 +133,23 @@ impl Staff {
     }
 }
 
+impl Book {
+    /// How many spares are there, or come, to stay.
+    fn staying(&self) -> usize {
+        self.spares.iter().filter(|spare| !spare.dismissed).count()
+    }
+}
+
 impl Pool {
     /// Carries out the orders that have been put into the book, and tells of the changes; unless somebody is at it already, perhaps this very
     /// thread: then he does both.
     pub(crate) fn carry_out(self: &Arc<Pool>) {
+        self.carry_out_orders();
+        // Whoever has stepped out meanwhile has left it to us.
+        self.call_spares();
+    }
+
+    fn carry_out_orders(self: &Arc<Pool>) {
         let done = {
             let _duty = duty::on(Duty::Resizing);
             self.staff.carry_out(self)
@@ -123,12 +170,22 @@ impl Pool {
     ///
     /// If there is none; see [`NoSpare`].
     pub(crate) fn call_spare(self: &Arc<Pool>) -> Result<usize, NoSpare> {
+        let called = self.call_one(usize::MAX);
+        self.call_spares();
+        called
+    }
+
+    /// Seats a spare, unless there are `enough`.
+    pub(super) fn call_one(self: &Arc<Pool>, enough: usize) -> Result<usize, NoSpare> {
         let called = {
             let _duty = duty::on(Duty::Resizing);
-            self.staff.call_spare(self)
+            self.staff.call_spare(self, enough)
         };
+        if called.is_ok() {
+            self.stalls.count_spare();
+        }
         // Whoever wanted to resize meanwhile has left it to us.
-        self.carry_out();
+        self.carry_out_orders();
         called
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::cell::Id;
 use crate::stats::Counter;
 use crate::sync::Arc;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Is told of stalls.
 pub(crate) type StallHook = Arc<dyn Fn(&StallReport) + Send + Sync>;
@@ -108,8 +109,8 @@ pub(crate) struct StallCounts {
     pub(crate) reported: Counter,
     /// Times that something was taken over from a stalled seat, or another worker woken because of it.
     pub(crate) rescues: Counter,
-    /// Spare threads that were started.
-    pub(crate) spares: Counter,
+    /// Spare threads that were started, or taken back, by whoever called them.
+    spares: AtomicU64,
     /// Those of the reported ones that are over, by duration.
     over: [Counter; StallCounts::BUCKETS],
 }
@@ -122,9 +123,21 @@ impl StallCounts {
         StallCounts {
             reported: Counter::new(),
             rescues: Counter::new(),
-            spares: Counter::new(),
+            spares: AtomicU64::new(0),
             over: std::array::from_fn(|_| Counter::new()),
         }
+    }
+
+    /// A spare has come.
+    pub(super) fn count_spare(&self) {
+        // Ordering: Relaxed — a figure.
+        self.spares.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many have.
+    pub(crate) fn spares(&self) -> u64 {
+        // Ordering: Relaxed — a figure.
+        self.spares.load(Ordering::Relaxed)
     }
 
     /// A stall is over, which was reported.

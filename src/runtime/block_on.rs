@@ -65,6 +65,7 @@ pub(super) fn block_on<F: Future>(pool: &Arc<Pool>, future: F, keep: Keep) -> F:
     let _no_task = context::no_task();
     // Nor do its polls share the budget of whoever calls this.
     let _outside = budget::outside();
+    let _drives = (keep == Keep::Driving).then(context::drives);
     let _line = (keep == Keep::Driving).then(|| Line { root: &root });
     let mut end = End { pool, listens: None, deadline: None };
     loop {
@@ -170,7 +171,6 @@ fn drive_to_the_end<F: Future>(
     cx: &mut Context<'_>,
 ) -> Option<F::Output> {
     let _polling = context::polling();
-    let _drives = context::drives();
     loop {
         if root.pool.has_panicked() {
             return None;

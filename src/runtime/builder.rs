@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{fmt, io};
 
-use super::numbers::{default_workers, most_spares, most_workers};
+use super::numbers::{default_workers, most_outings, most_spares, most_workers};
 use super::{LocalOptions, LocalRuntime, Resized, Runtime};
 use crate::blocking::{self, BlockingPool};
 use crate::local::Pace;
@@ -390,6 +390,7 @@ impl Builder {
         settings.own_thread = own_thread;
         settings.max_workers = most_workers(settings.workers, self.max_workers)?;
         settings.max_spares = most_spares(&settings, self.max_spares)?;
+        settings.max_outings = most_outings(&settings);
         let current_thread = settings.current_thread;
         let blocking = BlockingPool::new(blocking::Settings {
             max_threads: settings.max_blocking_threads,

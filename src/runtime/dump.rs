@@ -22,7 +22,7 @@ pub struct Dump {
     pub phase: &'static str,
     /// How many workers there are, spares aside.
     pub workers: usize,
-    /// How many spares there are, in place of stuck workers.
+    /// How many spares there are, in place of workers that are stuck, or in `block_in_place`.
     pub spares: usize,
     /// How many tasks wait in the global queue.
     pub global_queue: usize,
@@ -80,6 +80,13 @@ pub enum Activity {
         location: &'static Location<'static>,
         /// How long the poll has lasted, at least, if that is more than a millisecond or two.
         since: Option<Duration>,
+    },
+    /// It blocks in a task, which has said so by [`block_in_place`](crate::task::block_in_place).
+    Blocking {
+        /// The task.
+        task: Id,
+        /// Where that was spawned.
+        location: &'static Location<'static>,
     },
 }
 
@@ -190,6 +197,7 @@ fn activity(pool: &Pool, seat: &Seat, now: u64) -> Activity {
     let (polled, since) = seat.view();
     let since = since.map(|since| Duration::from_nanos(now.saturating_sub(since)));
     match polled {
+        Some(Identity { id: task, location, .. }) if seat.is_away() => Activity::Blocking { task, location },
         Some(Identity { id: task, location, .. }) => Activity::Polling { task, location, since },
         None => Activity::Awake { since },
     }
@@ -225,6 +233,9 @@ impl fmt::Display for Activity {
             Activity::Awake { since } => {
                 f.write_str("awake, in no task")?;
                 since
+            }
+            Activity::Blocking { task, location } => {
+                return write!(f, "blocking in place in task {task} spawned at {location}");
             }
             Activity::Polling { task, location, since } => {
                 write!(f, "polling task {task} spawned at {location}")?;

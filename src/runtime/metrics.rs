@@ -70,7 +70,8 @@ impl RuntimeMetrics {
         self.pool.seats.len()
     }
 
-    /// Spares now: threads in place of stuck workers; see [`Builder::max_spare_workers`](super::Builder::max_spare_workers).
+    /// Spares now: threads in place of workers that are stuck, see [`Builder::max_spare_workers`](super::Builder::max_spare_workers), or in
+    /// [`block_in_place`](crate::task::block_in_place).
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
@@ -88,7 +89,7 @@ impl RuntimeMetrics {
     /// assert_eq!(runtime.metrics().spare_start_count(), 0);
     /// ```
     pub fn spare_start_count(&self) -> u64 {
-        self.pool.stalls.spares.get()
+        self.pool.stalls.spares()
     }
 
     /// Stalls that have been reported so far: polls that lasted for [`Builder::stall_threshold`](super::Builder::stall_threshold).

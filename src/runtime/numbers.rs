@@ -64,3 +64,12 @@ pub(super) fn most_spares(settings: &Settings, most: Option<usize>) -> io::Resul
     }
     Ok(spares)
 }
+
+/// How many seats there are for spares in place of workers that have stepped out: `block_in_place` may have as many threads as `spawn_blocking`,
+/// as far as there are seats.
+pub(super) fn most_outings(settings: &Settings) -> usize {
+    if settings.current_thread {
+        return 0;
+    }
+    settings.max_blocking_threads.min(SEATS - settings.max_workers - settings.max_spares)
+}

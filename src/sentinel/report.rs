@@ -22,7 +22,7 @@ impl Reporter {
     /// The worker of `seat` has been in poll `number` for so long. If it has just come back nobody is blamed.
     pub(super) fn note(&mut self, pool: &Pool, seat: &Seat, number: u64, lasted: Duration, cause: StallCause) {
         let task = seat.polling.get();
-        if seat.stats.polls.get() != number {
+        if seat.progress() != number {
             return;
         }
         pool.stalls.reported.add(1);

@@ -37,6 +37,8 @@ pub(super) struct Round {
     pub(super) awake: usize,
     /// On the way to a seat, or away from it.
     pub(super) moving: usize,
+    /// Out of their seats: somebody has to work in their place.
+    pub(super) away: usize,
     pub(super) stalled: usize,
     /// Those of the stalled that have been so for long...
     pub(super) long: usize,
@@ -59,11 +61,14 @@ impl Round {
     /// A worker that computes has its processor. Another thread takes part of that away from it, which is worth it only if nothing else
     /// gets on, and for a while already.
     fn wants_spare(&self, spares: usize, waits: impl FnOnce() -> bool) -> bool {
+        if self.away > spares {
+            return true;
+        }
         if self.long == 0 || self.asleep + self.moving > 0 {
             return false;
         }
         let nobody_is_left = self.awake == 0 && self.long == self.stalled;
-        nobody_is_left || (self.blocked > spares && waits())
+        nobody_is_left || (self.blocked + self.away > spares && waits())
     }
 }
 
@@ -99,31 +104,25 @@ impl Rescue {
         let waits = || pool.global.len() > 0 || pool.seats.iter().any(Seat::has_spare_work);
         if round.wants_spare(spares, waits) {
             self.idle_looks = 0;
-            if self.wait == 0 {
+            if spares >= pool.settings.max_spares + round.away {
+                self.tell_all_out(pool);
+            } else if self.wait == 0 {
                 self.call(pool);
             }
             return;
         }
         self.told = false;
-        self.idle_looks = if round.stalled < spares { self.idle_looks + 1 } else { 0 };
+        self.idle_looks = if round.stalled + round.away < spares { self.idle_looks + 1 } else { 0 };
         if self.idle_looks >= LINGER {
-            pool.staff.dismiss_spare(pool, |seat| !pool.seats[seat].is_stalled());
+            pool.staff.dismiss_spare(pool, |seat| !pool.seats[seat].is_stalled() && !pool.seats[seat].is_away());
         }
     }
 
     #[cold]
     fn call(&mut self, pool: &Arc<Pool>) {
         match pool.call_spare() {
-            Ok(_) => pool.stalls.spares.add(1),
-            Err(NoSpare::NotNow | NoSpare::Closed) => {}
-            Err(NoSpare::AllOut) => self.tell_once(|| {
-                tracing::warn!(
-                    target: "heist::stall",
-                    spares = pool.staff.most_spares(),
-                    "every worker is stuck in a poll, and so are all spare workers: nothing runs until one comes back; find the \
-                     tasks by `Handle::dump` or the reports before this one, or raise `Builder::max_spare_workers`"
-                );
-            }),
+            Ok(_) | Err(NoSpare::Enough | NoSpare::NotNow | NoSpare::Closed) => {}
+            Err(NoSpare::AllOut) => self.tell_all_out(pool),
             Err(NoSpare::Refused(error)) => {
                 self.wait = PATIENCE;
                 self.tell_once(|| {
@@ -136,6 +135,21 @@ impl Rescue {
                 });
             }
         }
+    }
+
+    #[cold]
+    fn tell_all_out(&mut self, pool: &Pool) {
+        let (spares, outings) = (pool.settings.max_spares, pool.settings.max_outings);
+        self.tell_once(|| {
+            tracing::warn!(
+                target: "heist::stall",
+                spares,
+                outings,
+                "every worker is stuck in a poll or in `block_in_place`, and there are as many spare workers as there may be: nothing runs \
+                 until one comes back; find the tasks by `Handle::dump` or the reports before this one, or raise \
+                 `Builder::max_spare_workers`, or for `block_in_place` `Builder::max_blocking_threads`"
+            );
+        });
     }
 
     /// A subscriber is user code: what it panics with stays here.

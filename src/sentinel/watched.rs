@@ -32,6 +32,8 @@ pub(super) enum Sight {
     /// A thread comes, or goes.
     Moving,
     Asleep,
+    /// The worker has stepped out.
+    Away,
     /// The worker gets on.
     Awake,
     /// It is where it was at the last look, and for so many looks now.
@@ -54,13 +56,14 @@ impl Watched {
             false if pool.staff.is_taken(seat.index) => Sight::Moving,
             false => Sight::Vacant,
             true if pool.idle.is_announced(seat.index) => Sight::Asleep,
+            true if seat.is_away() => Sight::Away,
             true => return self.look_at_poll(seat, now),
         };
         (sight, self.end(seat, now))
     }
 
     fn look_at_poll(&mut self, seat: &Seat, now: u64) -> (Sight, Option<Ended>) {
-        let number = seat.stats.polls.get();
+        let number = seat.progress();
         match &mut self.poll {
             Some(poll) if poll.number == number => {
                 poll.looks += 1;

@@ -1,0 +1,81 @@
+//! Ending what workers wait for that have stepped out of their seats, when the runtime is being shut down.
+//!
+//! The protocol is on [the page of `block_in_place`](crate::pool::Outings).
+
+use super::{close_up, leave};
+use crate::cell::Runnable;
+use crate::context;
+use crate::duty::{self, Duty};
+use crate::pool::Pool;
+use crate::queue::{Chain, Rota};
+use crate::sync::{Arc, thread};
+
+/// The runtime is being shut down: starts the attendant, or calls it, if anybody is out. Called by the closer, and by whoever steps out then.
+pub(crate) fn attend(pool: &Arc<Pool>) {
+    if !pool.outings.want_attendant() {
+        return;
+    }
+    // Whoever is out is present, or we are the closer.
+    pool.attendance.enter();
+    let kept = Arc::clone(pool);
+    match thread::Builder::new().name("heist-attendant".to_owned()).spawn(move || wait_upon(&kept)) {
+        Ok(started) => pool.attendance.file(started),
+        Err(error) => {
+            pool.outings.resign();
+            tracing::error!(
+                target: "heist::shutdown",
+                %error,
+                "no thread to end the tasks that a function in `block_in_place` may wait for; it waits for them until another worker leaves"
+            );
+            leave(pool);
+        }
+    }
+}
+
+/// The life of the attendant: until nobody is out any more.
+fn wait_upon(pool: &Arc<Pool>) {
+    // Whoever drops the runtime here, in a waker or a destructor, does not wait for us.
+    let duty = duty::on(Duty::Stopping);
+    let stay = context::enter(Arc::clone(pool));
+    let rota = Rota::new(0);
+    let mut closed = false;
+    loop {
+        end_all(pool, &rota);
+        if !closed && pool.attendance.present() <= pool.outings.count() + 1 {
+            // Nobody works any more. Sockets and timers would be told when those who are out have left, and they may wait for that.
+            close_up(pool);
+            closed = true;
+        } else if !pool.outings.wait_for_call() {
+            break;
+        }
+    }
+    drop((stay, duty));
+    leave(pool);
+}
+
+/// Ends what can be reached without a seat, whose worker would do it: the tasks that are at home where nobody works, and those that are queued.
+fn end_all(pool: &Arc<Pool>, rota: &Rota) {
+    // The handshake: who queues something that is not seen below sees the phase.
+    pool.notify();
+    let mut idle = Chain::new();
+    for seat in pool.seats.iter().filter(|seat| !seat.is_used()) {
+        seat.live.cancel_all().into_iter().for_each(|runnable| idle.push(runnable));
+    }
+    if !idle.is_empty() {
+        pool.global.push_chain(idle);
+    }
+    while let Some(runnable) = pool.global.take(rota, 1).pop() {
+        cancel(pool, runnable);
+    }
+}
+
+/// Cancels a task on this thread, which must not block meanwhile.
+pub(crate) fn cancel(pool: &Arc<Pool>, runnable: Runnable) {
+    let _polling = context::polling();
+    let outer = context::set_task(Some(runnable.header().into()));
+    pool.sweeping.begin(runnable.header());
+    pool.cancel_stray(runnable);
+    pool.sweeping.end();
+    context::set_task(outer);
+    pool.leave_stray();
+}
