@@ -8,6 +8,9 @@
 //! Reading a file blocks, and summing it up computes: on a worker, either would keep sockets and timers waiting. `spawn_blocking` takes both
 //! to a thread that may. That pool is wide (512 threads), since most of what blocks only waits; what computes wants to be limited to the
 //! number of cores, which is what the semaphore does. Meanwhile a task ticks on the runtime's one worker.
+//!
+//! Printing blocks too, if whoever reads is slow. It borrows what the task has, so it is done where it is, by `block_in_place`: the ticking
+//! goes on elsewhere.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -18,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use heist::runtime::Builder;
-use heist::task::{JoinHandle, spawn_blocking};
+use heist::task::{JoinHandle, block_in_place, spawn_blocking};
 use tokio::sync::Semaphore;
 
 fn main() -> ExitCode {
@@ -31,7 +34,8 @@ fn main() -> ExitCode {
         paths = vec![std::env::current_exe().expect("a program that runs has a file"); 8];
     }
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    match runtime.and_then(|runtime| runtime.block_on(run(paths))) {
+    // In a task: where there is no worker, nobody has to work in its place.
+    match runtime.and_then(|runtime| runtime.block_on(async { heist::spawn(run(paths)).await? })) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("blocking: {error}");
@@ -60,13 +64,14 @@ async fn run(paths: Vec<PathBuf>) -> io::Result<()> {
     let mut failed = 0;
     for job in jobs {
         // The first `Err` is a job that panicked or was cancelled, the second one is its own.
-        match job.await? {
+        let outcome = job.await?;
+        block_in_place(|| match &outcome {
             Ok((path, sum)) => println!("{sum:016x}  {}", path.display()),
             Err(error) => {
                 eprintln!("{error}");
                 failed += 1;
             }
-        }
+        });
     }
     ticking.abort();
     println!("{files} files in {:.1?}, and {} ticks meanwhile", began.elapsed(), ticks.load(Relaxed));

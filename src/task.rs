@@ -128,19 +128,24 @@ where
 /// Runs a function that may block, here and now, and lets another thread work in the place of this one meanwhile.
 ///
 /// What waits behind this task on its worker (tasks, timers, sockets) goes to the other workers first, and a spare worker comes to help
-/// them, of whom there are at most [`max_spare_workers`](crate::runtime::Builder::max_spare_workers). When the function has returned,
-/// the task goes on where it was. Inside of the function [`Handle::block_on`] is allowed.
+/// them. There are at most as many of those as [`max_blocking_threads`](crate::runtime::Builder::max_blocking_threads) says, beside the threads of
+/// [`spawn_blocking`]; beyond that, or if the system refuses a thread, everything goes on with one worker less. When the function has returned,
+/// the task goes on where it was. Inside of the function [`Handle::block_on`] is allowed, no [budget](coop) limits anything, and
+/// [`worker_index`](crate::runtime::worker_index) is none.
 ///
 /// Only this task is held up; so whatever else it does at the same time, by `join!` or `select!`, stands still, for which
 /// [`spawn_blocking`] is better. The function cannot be cancelled: a shutdown waits for it as for any poll, and an
-/// abort has its effect when the task suspends next.
+/// abort has its effect when the task suspends next. It is never reported as a stall.
 ///
-/// In a blocking job, in a `block_on` on a multi-threaded runtime, in another `block_in_place`, and where there is no runtime, nobody has to
-/// be let in: the function is just run.
+/// In a blocking job, in a `block_on` on a multi-threaded runtime, in another `block_in_place`, in a hook, a waker or a destructor that a worker
+/// calls between two polls, and where there is no runtime, nobody has to be let in, or can be: the function is just run.
 ///
 /// # Panics
 ///
-/// If `function` panics; and on a current-thread runtime, whose tasks no other thread could run.
+/// If `function` panics; and inside of [`Runtime::block_on`](crate::runtime::Runtime::block_on) on a current-thread or a local runtime, whose tasks
+/// no other thread could run.
+///
+/// # Examples
 ///
 /// ```
 /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();

@@ -8,6 +8,7 @@ use crate::sync::Arc;
 /// Threads.
 impl Builder {
     /// How many threads [`spawn_blocking`](crate::task::spawn_blocking) may have at a time, at most. The default is 512.
+    /// [`block_in_place`](crate::task::block_in_place) may have as many besides, as spare workers.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();

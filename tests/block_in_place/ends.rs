@@ -139,7 +139,7 @@ fn it_steps_out_when_the_shutdown_has_begun() {
     }
 }
 
-/// What it waits for is woken from outside when everybody else has gone.
+/// What it waits for is woken from outside while everybody else goes, or has gone.
 #[test]
 fn what_is_woken_when_nobody_else_is_left_ends() {
     for count in [1, 2] {

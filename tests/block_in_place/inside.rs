@@ -266,7 +266,13 @@ fn in_destructors_of_another_runtime() {
         let inside = join(runtime.spawn(async move {
             for inner in [current_thread(), workers(1)] {
                 let (counts, begun) = (counts.clone(), Door::new());
-                let (guard, opens) = (OnDrop::new(move || block_in_place(|| _ = counts.add())), begun.clone());
+                let (guard, opens) = (
+                    OnDrop::new(move || {
+                        assert!(try_id().is_none(), "it is no task's");
+                        block_in_place(|| _ = counts.add());
+                    }),
+                    begun.clone(),
+                );
                 drop(inner.spawn(async move {
                     let _guard = guard;
                     opens.open();
