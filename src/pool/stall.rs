@@ -23,7 +23,8 @@ pub struct StallReport {
     pub worker: usize,
     /// The kernel's number of its thread, with which a debugger or `/proc` can be asked what it does. Linux only.
     pub thread: Option<u32>,
-    /// The task that is being polled. None if it is no task that keeps the worker: a waker of somebody else's, a hook, a destructor.
+    /// The task that is being polled. None if it is no task that keeps the worker: a waker of somebody else's, a hook, a destructor; or the lack
+    /// of a processor, which may come between two polls as well.
     pub task: Option<Id>,
     /// What the task is called, if it has a name.
     pub name: Option<Arc<str>>,
@@ -87,10 +88,13 @@ impl fmt::Display for StallCause {
 
 impl fmt::Display for StallReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "worker {} has been in one poll for {:?} and is {}; ", self.worker, self.lasted, self.cause.what())?;
-        match self.task {
-            Some(task) => write!(f, "task {task}")?,
-            None => f.write_str("in no task, but in a waker, a hook or a destructor")?,
+        let place = if self.task.is_some() { "in one poll" } else { "between two polls" };
+        write!(f, "worker {} has been {place} for {:?} and is {}; ", self.worker, self.lasted, self.cause.what())?;
+        match (self.task, self.cause) {
+            (Some(task), _) => write!(f, "task {task}")?,
+            // It need not be anywhere but on its way.
+            (None, StallCause::Starved) => f.write_str("in no task")?,
+            (None, _) => f.write_str("in no task, but in a waker, a hook or a destructor")?,
         }
         if let Some(name) = &self.name {
             write!(f, " \"{name}\"")?;
@@ -149,5 +153,35 @@ impl StallCounts {
     /// How many of them there were, by bucket.
     pub(crate) fn over(&self) -> [u64; Self::BUCKETS] {
         std::array::from_fn(|bucket| self.over[bucket].get())
+    }
+}
+
+#[cfg(all(test, not(heist_loom)))]
+mod tests {
+    use super::*;
+
+    fn said(task: Option<Id>, cause: StallCause) -> String {
+        let location = task.map(|_| Location::caller());
+        let lasted = Duration::from_millis(12);
+        StallReport { worker: 3, thread: None, task, name: None, location, lasted, cause }.to_string()
+    }
+
+    /// A worker that has no processor may be anywhere. Nobody is accused of having kept it.
+    #[test]
+    fn a_worker_that_is_starved_between_two_polls_is_in_nobodys_hands() {
+        assert_eq!(
+            said(None, StallCause::Starved),
+            "worker 3 has been between two polls for 12ms and is ready to run, but without a processor; in no task; run fewer threads, or \
+             allow the process more processors"
+        );
+    }
+
+    #[test]
+    fn what_keeps_a_worker_besides_tasks_is_named() {
+        assert_eq!(
+            said(None, StallCause::Blocked),
+            "worker 3 has been between two polls for 12ms and is blocked: its thread waits in the operating system; in no task, but in a \
+             waker, a hook or a destructor; await what it waits for, or move that to `spawn_blocking`"
+        );
     }
 }
