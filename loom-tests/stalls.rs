@@ -4,16 +4,18 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
+use std::pin::Pin;
+use std::task::Waker;
 use std::time::Duration;
 
+use super::support::keeper::{LATE, SOON, SeatKeeper, Token, oversleeps, reset, seat_wheel};
 use super::support::{Haul, Ledger, parcels, start};
-use crate::clock::Clock;
 use crate::idle::{Idle, Retract};
 use crate::park::Parker;
 use crate::pool::{Crew, Leave, NoSpare, ResizeError, Staff, Ticket, Wards, seize};
 use crate::queue::{LifoSlot, Ring};
 use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::{Arc, Condvar, Mutex, model, thread};
+use crate::sync::{Arc, Mutex, model, thread};
 use crate::timer::{Keeper, State, Timer, TimerWheel};
 use crate::vigil::Vigil;
 
@@ -157,140 +159,81 @@ fn what_a_stuck_worker_has_is_seized_or_polled_once() {
 // ------------------------------------------------------------------------------------------------------ its timers
 
 const SEAT: usize = 0;
-const SOON: u64 = 1 << 40;
-const LATE: u64 = 1 << 50;
 
-/// A token, and a sleep without an end of its own.
-struct Bed {
-    called: Mutex<bool>,
-    rang: Condvar,
-}
-
-impl Bed {
-    fn new() -> Arc<Bed> {
-        Arc::new(Bed { called: Mutex::new(false), rang: Condvar::new() })
-    }
-
-    fn sleep(&self) {
-        let mut called = self.called.lock();
-        while !*called {
-            self.rang.wait(&mut called);
-        }
-        *called = false;
-    }
-
-    fn call(&self) {
-        *self.called.lock() = true;
-        self.rang.notify_one();
-    }
-}
-
-/// What `SeatKeeper` does: calls the seat's worker, and whoever sleeps in the reactor if the wheel is a ward.
-struct SeatKeeper {
-    wards: Arc<Wards>,
-    worker: Arc<Bed>,
-    reactor: Arc<Bed>,
-}
-
-impl Keeper for SeatKeeper {
-    fn wake(&self) {
-        self.worker.call();
-        if self.wards.has(SEAT) {
-            self.reactor.call();
-        }
-    }
-}
-
-/// The wheel of a seat whose worker was stuck, and is on its way to sleep; the keeper of the wards, too. Which of them sleeps until SOON does not
-/// matter.
+/// The wheel of a seat whose worker is stuck, or was a moment ago, with a timer for LATE; the guardian of the wards, too.
 struct Home {
-    wards: Arc<Wards>,
+    wards: Wards,
     wheel: Arc<TimerWheel>,
-    worker: Arc<Bed>,
-    reactor: Arc<Bed>,
-    seen: AtomicBool,
+    reactor: Arc<Token>,
 }
 
 impl Home {
-    fn new() -> (Arc<Home>, std::pin::Pin<Box<Timer>>) {
-        let (wards, worker, reactor) = (Arc::new(Wards::new()), Bed::new(), Bed::new());
-        let keeper =
-            SeatKeeper { wards: Arc::clone(&wards), worker: Arc::clone(&worker), reactor: Arc::clone(&reactor) };
-        let wheel = Arc::new(TimerWheel::new(Clock::new(), Arc::new(keeper)));
-        let mut timer = Box::pin(Timer::new());
-        let at = wheel.clock().alarm(Some(LATE)).expect("a nameable instant");
-        assert_eq!(timer.as_mut().arm(Arc::clone(&wheel), at, std::task::Waker::noop()), State::Armed);
-        (Arc::new(Home { wards, wheel, worker, reactor, seen: AtomicBool::new(false) }), timer)
+    fn new() -> (Arc<Home>, Pin<Box<Timer>>) {
+        let reactor = Token::new();
+        let keeper = SeatKeeper { worker: Token::new(), reactor: Arc::clone(&reactor) };
+        let (wheel, timer) = seat_wheel(keeper, LATE);
+        (Arc::new(Home { wards: Wards::new(), wheel, reactor }), timer)
     }
 
     /// The sentinel's part.
     fn take_timers(&self) {
         if self.wards.admit(SEAT, &self.wheel) {
-            self.reactor.call();
+            self.reactor.wake();
         }
     }
 
-    /// True if somebody has seen the earlier deadline by now; else it is still to be slept to.
-    fn sees(&self, until: Option<u64>, other: &Bed) -> bool {
-        if until.is_some_and(|until| until <= SOON + crate::wheel::TICK) {
-            // Ordering: Relaxed — the bed's lock orders it.
-            self.seen.store(true, Ordering::Relaxed);
-            other.call();
-        }
-        self.seen.load(Ordering::Relaxed)
-    }
-
-    /// The worker is back, and rests on its parker.
-    fn rest_on_the_parker(&self) {
-        loop {
-            self.wards.dismiss(SEAT);
-            if self.sees(self.wheel.keep(), &self.reactor) {
-                return;
-            }
-            self.worker.sleep();
-            self.wheel.resume();
-        }
-    }
-
-    /// Somebody rests in the reactor.
+    /// Somebody rests in the reactor, until he would sleep no longer than to SOON.
     fn rest_in_the_reactor(&self) {
-        while !self.sees(self.wards.keep(), &self.worker) {
-            self.reactor.sleep();
+        while oversleeps(self.wards.keep()) {
+            self.reactor.park();
             self.wards.resume();
         }
     }
+
+    /// The worker is back, rests on its parker, and gets up.
+    fn rest_on_the_parker(&self) {
+        self.wards.dismiss(SEAT);
+        assert!(oversleeps(self.wheel.keep()));
+        self.wheel.resume();
+    }
 }
 
-/// take the timers × the owner is back and rests × the keeper rests × reset to an earlier time: one of them sleeps to it.
+/// take the timers, too late × the worker is back, rests, gets up, and sets an earlier time in a poll that does not return × the guardian rests: he
+/// sleeps to it, now or when the sentinel looks again.
 #[test]
 fn a_timer_that_is_being_taken_over_is_kept_by_somebody() {
     model(|| {
         let (home, mut timer) = Home::new();
-        let (worker, keeper) = (Arc::clone(&home), Arc::clone(&home));
-        let keeper = start(move || keeper.rest_in_the_reactor());
-        let worker = start(move || worker.rest_on_the_parker());
+        let (worker, guardian) = (Arc::clone(&home), Arc::clone(&home));
+        let guardian = start(move || guardian.rest_in_the_reactor());
+        let worker = start(move || {
+            worker.rest_on_the_parker();
+            reset(&mut timer, &worker.wheel, SOON);
+            timer
+        });
         home.take_timers();
-        timer.as_mut().reset(home.wheel.clock().alarm(Some(SOON)).expect("a nameable instant"));
-        keeper.join().expect("the keeper");
-        worker.join().expect("the worker");
+        let timer = worker.join().expect("the worker");
+        home.take_timers();
+        guardian.join().expect("the guardian");
+        drop(timer);
     });
 }
 
-/// take the timers × the stuck worker arms one × the keeper rests: it is slept to, now or when the sentinel looks again.
+/// take the timers × the stuck worker arms one × the guardian rests: it is slept to, now or when the sentinel looks again.
 #[test]
 fn a_timer_that_a_stuck_worker_arms_is_kept() {
     model(|| {
         let (home, mut timer) = Home::new();
-        let keeper = Arc::clone(&home);
-        let keeper = start(move || keeper.rest_in_the_reactor());
+        let guardian = Arc::clone(&home);
+        let guardian = start(move || guardian.rest_in_the_reactor());
         let sentinel = Arc::clone(&home);
         let sentinel = start(move || sentinel.take_timers());
         timer.as_mut().cancel();
         let at = home.wheel.clock().alarm(Some(SOON)).expect("a nameable instant");
-        assert_eq!(timer.as_mut().arm(Arc::clone(&home.wheel), at, std::task::Waker::noop()), State::Armed);
+        assert_eq!(timer.as_mut().arm(Arc::clone(&home.wheel), at, Waker::noop()), State::Armed);
         sentinel.join().expect("the sentinel");
         home.take_timers();
-        keeper.join().expect("the keeper");
+        guardian.join().expect("the guardian");
     });
 }
 

@@ -114,7 +114,7 @@ pub(crate) struct Pool {
     pub(crate) settings: Settings,
 }
 
-/// Wakes the worker of a seat when its wheel gets an earlier deadline than it sleeps to, or whoever keeps the wards.
+/// Wakes the worker of a seat when its wheel gets an earlier deadline than it sleeps to, and whoever guards the wards.
 #[derive(Debug)]
 struct SeatKeeper {
     pool: crate::sync::Weak<Pool>,
@@ -125,9 +125,12 @@ impl Keeper for SeatKeeper {
     fn wake(&self) {
         if let Some(pool) = self.pool.upgrade() {
             pool.unpark(self.seat);
-            if pool.wards.has(self.seat) {
-                interrupt(&pool.reactor);
-            }
+        }
+    }
+
+    fn wake_guardian(&self) {
+        if let Some(pool) = self.pool.upgrade() {
+            interrupt(&pool.reactor);
         }
     }
 }

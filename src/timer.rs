@@ -20,13 +20,18 @@ use node::Node;
 /// How many pegs are looked at under one hold of the lock.
 const BATCH: usize = 64;
 
-/// `kept_until` while the keeper is awake, or a wake is on its way to it: nothing is due before it.
+/// What is noted of a keeper or guardian that is awake, or to which a wake is on its way: nothing is due before it.
 const AWAKE: u64 = 0;
 
 /// How a wheel reaches the thread that sleeps until its next timer.
 pub(crate) trait Keeper: Send + Sync {
     /// Ends the keeper's present sleep, or its next one if it is not asleep yet.
     fn wake(&self);
+
+    /// The same for the guardian. Only the wheel of a seat ever has one.
+    fn wake_guardian(&self) {
+        unreachable!("nobody guards this wheel")
+    }
 }
 
 /// The timers of one seat, or of the street: a wheel, its lock, and what its keeper sleeps to.
@@ -41,14 +46,17 @@ pub(crate) struct TimerWheel {
 
 struct Held {
     wheel: Wheel,
-    /// The time to which the keeper sleeps.
+    /// The time to which the keeper sleeps. Written by it, and by whoever wakes it.
     kept_until: u64,
+    /// The time to which the guardian sleeps. Not the same: each may get up while the other sleeps on.
+    guarded_until: u64,
     closed: bool,
 }
 
 impl TimerWheel {
     pub(crate) fn new(clock: Clock, keeper: Arc<dyn Keeper>) -> Self {
-        let held = Held { wheel: Wheel::new(clock.shown(clock.now())), kept_until: AWAKE, closed: false };
+        let wheel = Wheel::new(clock.shown(clock.now()));
+        let held = Held { wheel, kept_until: AWAKE, guarded_until: AWAKE, closed: false };
         TimerWheel { clock, keeper, next_due: AtomicU64::new(u64::MAX), held: Mutex::new(held) }
     }
 
@@ -97,6 +105,20 @@ impl TimerWheel {
         self.held.lock().kept_until = AWAKE;
     }
 
+    /// [`keep`](Self::keep) for a guardian: who sleeps to the deadlines of this wheel because its keeper may not be able to.
+    #[must_use]
+    pub(crate) fn guard(&self) -> Option<u64> {
+        let mut held = self.held.lock();
+        let next = self.note_next(&held);
+        held.guarded_until = next.unwrap_or(u64::MAX);
+        next
+    }
+
+    /// The guardian is awake again, or guards this wheel no longer.
+    pub(crate) fn unguard(&self) {
+        self.held.lock().guarded_until = AWAKE;
+    }
+
     /// Refuses all arming from now on, and ends what is armed as closed. The caller wakes the wakers.
     pub(crate) fn close(&self, wakes: &mut Wakes) {
         self.held.lock().closed = true;
@@ -116,20 +138,21 @@ impl TimerWheel {
         next
     }
 
-    /// Notes that a node with this deadline has come, releases the lock, and wakes the keeper if it would oversleep.
+    /// Notes that a node with this deadline has come, releases the lock, and wakes whoever would oversleep.
     fn noted(&self, mut held: MutexGuard<'_, Held>, deadline: u64) {
         let due = wheel::due_at(deadline);
         if due < self.next_due.load(Ordering::Relaxed) {
             self.next_due.store(due, Ordering::Relaxed);
         }
-        let oversleeps = due < held.kept_until;
-        if oversleeps {
-            // One wake is enough: the keeper asks anew before it sleeps again.
-            held.kept_until = AWAKE;
-        }
+        // One wake is enough: both ask anew before they sleep again.
+        let keeper = oversleeps(&mut held.kept_until, due);
+        let guardian = oversleeps(&mut held.guarded_until, due);
         drop(held);
-        if oversleeps {
+        if keeper {
             self.keeper.wake();
+        }
+        if guardian {
+            self.keeper.wake_guardian();
         }
     }
 
@@ -203,6 +226,16 @@ impl TimerWheel {
         // SAFETY: we hold the lock of the wheel on which it hangs.
         unsafe { node.replace_waker(waker) }
     }
+}
+
+/// Whether somebody who sleeps to that time has to be woken for what is `due`, and so counts as awake.
+#[inline]
+fn oversleeps(until: &mut u64, due: u64) -> bool {
+    let oversleeps = due < *until;
+    if oversleeps {
+        *until = AWAKE;
+    }
+    oversleeps
 }
 
 impl Held {

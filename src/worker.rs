@@ -329,7 +329,8 @@ impl<'a> Worker<'a> {
                 wheel.turn(now, wakes);
             }
         }
-        self.pool.wards.turn(now, wakes);
+        // If the own one had to be taken over: whoever comes here is not stuck.
+        self.pool.wards.turn(self.seat.index, now, wakes);
     }
 
     /// Wakes a batch: into the ring, in order, and with one decision for all of it.

@@ -1,10 +1,13 @@
 //! Who keeps a wheel: sleeps until its first timer is due, and is woken for an earlier one.
 
+use std::pin::Pin;
 use std::task::Waker;
 
 use super::start;
+use crate::clock::Clock;
 use crate::sync::{Arc, Condvar, Mutex, thread};
 use crate::timer::{Keeper, State, Timer, TimerWheel};
+use crate::wheel::TICK;
 
 pub(crate) const SOON: u64 = 1 << 40;
 pub(crate) const LATE: u64 = 1 << 50;
@@ -39,6 +42,41 @@ impl Keeper for Token {
         *self.set.lock() = true;
         self.rang.notify_one();
     }
+}
+
+/// A seat's: its worker, and whoever sleeps in the reactor, which guards the wards.
+pub(crate) struct SeatKeeper {
+    pub(crate) worker: Arc<Token>,
+    pub(crate) reactor: Arc<Token>,
+}
+
+impl Keeper for SeatKeeper {
+    fn wake(&self) {
+        self.worker.wake();
+    }
+
+    fn wake_guardian(&self) {
+        self.reactor.wake();
+    }
+}
+
+/// A wheel with the timer of a seat, armed for `deadline`.
+pub(crate) fn seat_wheel(keeper: SeatKeeper, deadline: u64) -> (Arc<TimerWheel>, Pin<Box<Timer>>) {
+    let wheel = Arc::new(TimerWheel::new(Clock::new(), Arc::new(keeper)));
+    let mut timer = Box::pin(Timer::new());
+    let at = wheel.clock().alarm(Some(deadline)).expect("a nameable instant");
+    assert_eq!(timer.as_mut().arm(Arc::clone(&wheel), at, Waker::noop()), State::Armed);
+    (wheel, timer)
+}
+
+/// As the owner of `timer`, or somebody who has it in his hands.
+pub(crate) fn reset(timer: &mut Pin<Box<Timer>>, wheel: &TimerWheel, deadline: u64) {
+    timer.as_mut().reset(wheel.clock().alarm(Some(deadline)).expect("a nameable instant"));
+}
+
+/// Whether `until`, to which somebody would sleep, is later than `SOON`.
+pub(crate) fn oversleeps(until: Option<u64>) -> bool {
+    until.is_none_or(|until| until > SOON + TICK)
 }
 
 /// A thread that arms a timer for `SOON`, whose task sleeps on: the keeper has to see it.

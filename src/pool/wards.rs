@@ -5,8 +5,11 @@ use crate::sync::{Arc, Mutex};
 use crate::timer::TimerWheel;
 use crate::wakes::Wakes;
 
-/// Wheels that have timers and whose seats nobody sits in, or somebody who is stuck. Their keeper is whoever sleeps in the reactor. See
+/// Wheels that have timers and whose seats nobody sits in, or somebody who is stuck. Their guardian is whoever sleeps in the reactor. See
 /// [the page](crate::resize).
+///
+/// The guardian's note in a wheel is written under the lock of the list, and only while the wheel is in it; so a wheel that is in it has a
+/// guardian who knows of it, or one that has been interrupted.
 #[derive(Debug)]
 pub(crate) struct Wards {
     /// How many there are: nearly always none, and then nobody takes the lock. Written under it.
@@ -25,7 +28,7 @@ impl Wards {
         Wards { count: AtomicUsize::new(0), list: Mutex::new(Vec::new()) }
     }
 
-    /// The worker of `seat`, its keeper so far, leaves or is stuck. True if the new keeper has to hear of it: it may sleep.
+    /// The worker of `seat`, its keeper, leaves or is stuck. True if the guardian has to hear of it: it may sleep.
     ///
     /// Nobody arms a timer any more on a wheel whose worker has left: one that is empty stays so. If the worker is stuck, the sentinel looks again.
     #[must_use]
@@ -42,8 +45,7 @@ impl Wards {
         true
     }
 
-    /// The worker of `seat` keeps its wheel from now on. Called by that worker, before it notes anything there: nobody else can know whether it
-    /// relies on a note that the keeper has taken back.
+    /// The worker of `seat` sees to its wheel itself from now on. Called by that worker: of nobody else is it known that he does.
     #[inline]
     pub(crate) fn dismiss(&self, seat: usize) {
         if !self.is_empty() {
@@ -53,17 +55,17 @@ impl Wards {
 
     #[cold]
     fn dismiss_one(&self, seat: usize) {
-        let mut list = self.list.lock();
-        list.retain(|ward| ward.seat != seat);
-        self.publish(&list);
+        self.release(&mut self.list.lock(), seat);
     }
 
-    /// Whether the wheel of `seat` is a ward.
-    pub(crate) fn has(&self, seat: usize) -> bool {
-        !self.is_empty() && self.list.lock().iter().any(|ward| ward.seat == seat)
+    fn release(&self, list: &mut Vec<Ward>, seat: usize) {
+        if let Some(at) = list.iter().position(|ward| ward.seat == seat) {
+            list.swap_remove(at).wheel.unguard();
+            self.publish(list);
+        }
     }
 
-    /// Called by the keeper on its way to sleep: the first deadline, noted in each wheel. Wheels that have become empty go.
+    /// Called by the guardian on its way to sleep: the first deadline, noted in each wheel. Wheels that have become empty go.
     #[inline]
     #[must_use]
     pub(crate) fn keep(&self) -> Option<u64> {
@@ -75,11 +77,10 @@ impl Wards {
         let mut list = self.list.lock();
         list.retain(|ward| !ward.wheel.is_empty());
         self.publish(&list);
-        list.iter().filter_map(|ward| ward.wheel.keep()).min()
+        list.iter().filter_map(|ward| ward.wheel.guard()).min()
     }
 
-    /// Called by the keeper when it is awake again, and before anybody else can become the keeper. A wheel that has been dismissed
-    /// meanwhile is another's, and so is the note in it.
+    /// Called by the guardian when it is awake again, and before anybody else can become the guardian.
     #[inline]
     pub(crate) fn resume(&self) {
         if !self.is_empty() {
@@ -89,7 +90,7 @@ impl Wards {
 
     #[cold]
     fn resume_all(&self) {
-        self.list.lock().iter().for_each(|ward| ward.wheel.resume());
+        self.list.lock().iter().for_each(|ward| ward.wheel.unguard());
     }
 
     /// When the first timer is due, or earlier.
@@ -103,24 +104,27 @@ impl Wards {
         self.list.lock().iter().map(|ward| ward.wheel.next_due()).min().unwrap_or(u64::MAX)
     }
 
-    /// Fires what is due at `now`. The wakers are in `wakes`, and the caller wakes them.
+    /// Fires what is due at `now`. The wakers are in `wakes`, and the caller wakes them. It is the worker of `seat`, and turns its own wheel: if
+    /// that has become a ward it is none any more.
     #[inline]
-    pub(crate) fn turn(&self, now: u64, wakes: &mut Wakes) {
+    pub(crate) fn turn(&self, seat: usize, now: u64, wakes: &mut Wakes) {
         if !self.is_empty() {
-            self.turn_all(now, wakes);
+            self.turn_all(seat, now, wakes);
         }
     }
 
     #[cold]
-    fn turn_all(&self, now: u64, wakes: &mut Wakes) {
-        for ward in self.list.lock().iter().filter(|ward| ward.wheel.next_due() <= now) {
+    fn turn_all(&self, seat: usize, now: u64, wakes: &mut Wakes) {
+        let mut list = self.list.lock();
+        self.release(&mut list, seat);
+        for ward in list.iter().filter(|ward| ward.wheel.next_due() <= now) {
             ward.wheel.turn(now, wakes);
         }
     }
 
     #[inline]
     fn is_empty(&self) -> bool {
-        // Ordering: Acquire — pairs with the Release in `publish`. A keeper that a leaver's interrupt has called sees the leaver's
+        // Ordering: Acquire — pairs with the Release in `publish`. A guardian that a leaver's interrupt has called sees the leaver's
         // ward; one that reads an older number is interrupted.
         self.count.load(Ordering::Acquire) == 0
     }

@@ -114,6 +114,42 @@ fn the_keeper_is_woken_only_out_of_a_sleep_that_is_too_long_and_once() {
     assert!((HOUR..HOUR + TICK).contains(&wheel.keep().expect("one is armed")));
 }
 
+/// Counts the calls to keeper and guardian.
+#[derive(Default)]
+struct Both([Arc<Count>; 2]);
+
+impl Keeper for Both {
+    fn wake(&self) {
+        Keeper::wake(&*self.0[0]);
+    }
+
+    fn wake_guardian(&self) {
+        Keeper::wake(&*self.0[1]);
+    }
+}
+
+#[test]
+fn keeper_and_guardian_are_woken_each_out_of_its_own_sleep() {
+    let (keeper, guardian) = (Arc::new(Count::default()), Arc::new(Count::default()));
+    let wheel = Arc::new(TimerWheel::new(Clock::new(), Arc::new(Both([keeper.clone(), guardian.clone()]))));
+    let (_, waker) = Count::new();
+    let mut timers: Vec<_> = (0..4).map(|_| Box::pin(Timer::new())).collect();
+    let mut arm = |timer: usize, nanos| assert_eq!(arm(timers[timer].as_mut(), &wheel, nanos, &waker), State::Armed);
+    let calls = || (keeper.get(), guardian.get());
+    arm(0, 5 * HOUR);
+    let _ = wheel.guard();
+    arm(1, 4 * HOUR);
+    assert_eq!(calls(), (0, 1));
+    let _ = (wheel.keep(), wheel.guard());
+    wheel.unguard();
+    arm(2, 3 * HOUR);
+    assert_eq!(calls(), (1, 1));
+    let _ = (wheel.keep(), wheel.guard());
+    wheel.resume();
+    arm(3, 2 * HOUR);
+    assert_eq!(calls(), (1, 2));
+}
+
 #[test]
 fn a_keeper_without_timers_is_woken_by_the_first() {
     let (wheel, keeper) = wheel();

@@ -16,7 +16,7 @@ impl Worker<'_> {
     pub(crate) fn rest(&self) {
         self.count_rest();
         let mut wakes = self.local.borrow_wakes();
-        // If others had to take it over: from here on it is ours again, and so is the note in it.
+        // If others had to take it over: from here on it is ours again.
         self.pool.wards.dismiss(self.seat.index);
         let looked = match self.pool.reactor.try_turn() {
             Some(turn) => self.rest_in_reactor(turn, &mut wakes),

@@ -10,6 +10,7 @@ use crate::queue::{Chain, Rota};
 use crate::stripe::Stripe;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
+use crate::timer::{State, Timer};
 use crate::wakes::Wakes;
 
 fn pool(workers: usize) -> Arc<Pool> {
@@ -257,6 +258,31 @@ fn a_lifo_run_ends_by_count_and_by_time() {
             assert_eq!(order.lock().join(" "), polled);
         });
     }
+}
+
+/// Its wheel has become a ward. Its next checkpoint makes it its own again, and leaves the wards of other seats alone.
+#[test]
+fn a_worker_that_gets_on_takes_its_timers_back() {
+    let pool = pool(2);
+    let mut timers = [0, 1].map(|seat: usize| {
+        let wheel = &pool.seats[seat].wheel;
+        let at = wheel.clock().alarm(Some(1 << (50 + seat))).expect("a nameable instant");
+        let mut timer = Box::pin(Timer::new());
+        assert_eq!(timer.as_mut().arm(Arc::clone(wheel), at, std::task::Waker::noop()), State::Armed);
+        assert!(pool.take_ward(&pool.seats[seat]));
+        timer
+    });
+    let first_due = || pool.wards.next_due() >> 50;
+    assert_eq!(first_due(), 1);
+    seated(&pool, 0, |worker, local| {
+        assert!(local.ring.push(task()).is_ok());
+        assert_eq!((worker.step(), first_due()), (Step::Polled, 1), "there was no tick");
+        assert!(local.ring.push(task()).is_ok());
+        // Ordering: Relaxed — one thread.
+        pool.tick.fetch_add(1, Ordering::Relaxed);
+        assert_eq!((worker.step(), first_due()), (Step::Polled, 2));
+    });
+    timers.iter_mut().for_each(|timer| timer.as_mut().cancel());
 }
 
 /// A worker that goes in the middle of a search or an announcement, as one that unwinds does, is not counted any more.
