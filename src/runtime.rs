@@ -254,8 +254,12 @@ impl Runtime {
     /// It acts at once, whether or not the answer is awaited. Threads that come are started before it returns (unless another thread
     /// is resizing now: then that one does it), and find the work that waits. Threads that go leave at their next task boundary, however
     /// much there is to do: the `Resize` is done when they have left. Resizes from several threads take effect one after the
-    /// other, and the `from`, `to` and `version` of each [`Resized`] tell in which order. A resize that is followed by another one, which
-    /// takes back workers that had been asked to leave, does not wait for these.
+    /// other, and the `from`, `to` and `version` of each [`Resized`] tell in which order.
+    ///
+    /// A worker whose poll does not return cannot leave, and the `Resize` waits for it, as long as the poll lasts. Everything else goes on: the
+    /// other workers leave; what waits behind the poll is done by others, if need be by a spare (see [`StallReport`](crate::runtime::StallReport));
+    /// and later resizes take effect at once. The wait ends when one of them takes the worker back, when the runtime is drained, shut down or
+    /// dropped (with an error), or by [`timeout`](crate::time::timeout).
     ///
     /// It may be called from anywhere, also from a task, whose worker may be among those that leave, and from hooks. New threads inherit what
     /// the operating system lets them inherit, the affinity mask among it, from the thread that starts them.

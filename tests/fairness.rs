@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use heist::net::{TcpListener, TcpStream};
-use heist::runtime::{Builder, Handle, Runtime};
+use heist::runtime::{Activity, Builder, Handle, Runtime};
 use kit::{Count, current_thread, each, yield_now};
 
 // The constants of `docs/fairness.md`.
@@ -419,4 +419,128 @@ const HANDS: usize = 5;
 fn adversaries_on_two_workers() {
     let turns = Turns::new(2, in_polls(2, 1, 1)[3]);
     adversaries(&runtime(&turns, 2, 1, 1), turns, [2 * HANDS; 4]);
+}
+
+// ------------------------------------------------------------------------------------------------------------ by time
+
+/// Two tasks that are always ready, whose polls are short; but one poll can be held.
+struct Pair {
+    polls: Count,
+    /// The next poll is to be held.
+    hold: Arc<AtomicBool>,
+    held: Arc<AtomicBool>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Pair {
+    fn spawn(handle: &Handle) -> Pair {
+        let pair = Pair { polls: Count::new(), hold: Arc::default(), held: Arc::default(), stop: Arc::default() };
+        for _ in 0..2 {
+            let (polls, hold) = (pair.polls.clone(), Arc::clone(&pair.hold));
+            let (held, stop) = (Arc::clone(&pair.held), Arc::clone(&pair.stop));
+            drop(handle.spawn(async move {
+                while !stop.load(Ordering::SeqCst) {
+                    polls.add();
+                    if hold.load(Ordering::SeqCst) {
+                        held.store(true, Ordering::SeqCst);
+                        until(|| !hold.load(Ordering::SeqCst));
+                        held.store(false, Ordering::SeqCst);
+                    }
+                    yield_now().await;
+                }
+            }));
+        }
+        pair
+    }
+
+    /// Lets the worker learn that polls are short, and then holds one, in which `deed` is done, until `long` says that it has lasted long
+    /// enough. Answers how many polls there had been.
+    fn with_a_long_poll(&self, deed: impl FnOnce(), long: impl FnOnce()) -> usize {
+        let before = self.polls.get();
+        until(|| self.polls.get() > before + 3_000);
+        self.hold.store(true, Ordering::SeqCst);
+        until(|| self.held.load(Ordering::SeqCst));
+        deed();
+        long();
+        let polls = self.polls.get();
+        self.hold.store(false, Ordering::SeqCst);
+        polls
+    }
+}
+
+fn until(is: impl Fn() -> bool) {
+    while !is() {
+        thread::yield_now();
+    }
+}
+
+/// Many times a task comes from outside, or bytes do, in a poll that is long among short ones. How many polls of the pair follow until somebody
+/// has seen to that, at most: to the global queue, to the reactor.
+fn seen_to_after(handle: &Handle, long: impl Fn()) -> [usize; 2] {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut socket = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (end, _) = listener.accept().unwrap();
+    end.set_nonblocking(true).unwrap();
+    let pair = Pair::spawn(handle);
+    let (tell, told) = mpsc::channel();
+    let (theirs, polls, tells) = (end.try_clone().unwrap(), pair.polls.clone(), tell.clone());
+    drop(handle.spawn(async move {
+        let mut stream = TcpStream::from_std(theirs).unwrap();
+        while stream.read(&mut [0]).await.is_ok_and(|n| n == 1) {
+            tells.send(polls.get()).unwrap();
+        }
+    }));
+    let mut longest = [0; 2];
+    for _ in 0..30 {
+        let (tell, polls) = (tell.clone(), pair.polls.clone());
+        let spawn = || drop(handle.spawn(async move { tell.send(polls.get()).unwrap() }));
+        let from = pair.with_a_long_poll(spawn, &long);
+        longest[0] = longest[0].max(told.recv().unwrap() - from);
+        let write = || {
+            socket.write_all(b"x").unwrap();
+            until(|| end.peek(&mut [0]).is_ok());
+        };
+        let from = pair.with_a_long_poll(write, &long);
+        longest[1] = longest[1].max(told.recv().unwrap() - from);
+    }
+    pair.stop.store(true, Ordering::SeqCst);
+    longest
+}
+
+/// What is ready after the poll comes behind the pair, and perhaps behind one that was looked up in the global queue.
+const BEHIND: usize = 4;
+
+/// With the sentinel it is the next task boundary at which the worker looks around, whatever the counts say.
+#[test]
+fn a_long_poll_among_short_ones_is_followed_by_a_checkpoint() {
+    let runtime = Builder::new_multi_thread().worker_threads(1).max_spare_workers(0).enable_all().build().unwrap();
+    // Seen twice: there was a tick.
+    let a_tick = || {
+        let seen = |activity| matches!(activity, Activity::Polling { since: Some(_), .. });
+        until(|| seen(runtime.handle().dump().seats[0].activity));
+    };
+    let [queue, reactor] = seen_to_after(runtime.handle(), a_tick);
+    assert!(queue <= BEHIND && reactor <= BEHIND, "{queue} and {reactor} polls");
+}
+
+/// Without it, also on a current-thread runtime, it is the next look at the global queue, which is due by count alone.
+#[test]
+fn a_long_poll_among_short_ones_is_noticed_without_a_sentinel() {
+    // Longer than the time between two checkpoints.
+    let some_time = || {
+        let begun = std::time::Instant::now();
+        until(|| begun.elapsed() > Duration::from_millis(1));
+    };
+    let judge = |handle: &Handle| {
+        let [queue, reactor] = seen_to_after(handle, some_time);
+        assert!(queue <= LOOK + BEHIND && reactor <= LOOK + BEHIND, "{queue} and {reactor} polls");
+    };
+    judge(Builder::new_multi_thread().worker_threads(1).sentinel(false).enable_all().build().unwrap().handle());
+    let (runtime, end) = (current_thread(), kit::Door::new());
+    thread::scope(|scope| {
+        let driver = scope.spawn(|| runtime.block_on(end.opened()));
+        judge(runtime.handle());
+        end.open();
+        driver.join().unwrap();
+    });
 }

@@ -1,14 +1,21 @@
 //! Looks, one by one, at workers that do not run.
 
+use std::io;
+
 use super::Sentinel;
 use crate::blocking::{self, BlockingPool};
-use crate::pool::{Pool, Settings};
+use crate::pool::{Pool, Seat, Settings};
 use crate::sync::Arc;
+use crate::sync::statics::{AtomicUsize, Ordering};
 
 /// A pool in whose seats threads are said to work.
 fn pool(workers: usize) -> Arc<Pool> {
+    pool_of(Settings::new(workers), workers)
+}
+
+fn pool_of(settings: Settings, workers: usize) -> Arc<Pool> {
     let blocking = BlockingPool::new(blocking::Settings::default());
-    let pool = Pool::new(Settings::new(workers), blocking).expect("a reactor");
+    let pool = Pool::new(settings, blocking).expect("a reactor");
     (0..workers).for_each(|seat| pool.staff.sit(seat));
     pool
 }
@@ -32,4 +39,55 @@ fn a_stalled_worker_has_the_reactor_turned_by_another() {
     sentinel.look();
     assert!(!pool.idle.is_announced(1));
     let _ = (pool.idle.retract(1, false), pool.idle.found());
+}
+
+/// Two workers, of which that of seat 0 is stalled from the second look on, and the reactor is turned. No spare ever comes; answers how many
+/// have been wanted, since it is asked again only after a hundred looks: whether one has.
+fn wanted(looks: usize, mut other: impl FnMut(&Pool, usize)) -> usize {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let mut settings = Settings::new(2);
+    settings.refuse_thread = Some(Arc::new(move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+        Some(io::ErrorKind::WouldBlock.into())
+    }));
+    let pool = pool_of(settings, 2);
+    let _turn = pool.reactor.try_turn().expect("nobody else turns it");
+    let mut sentinel = sentinel(&pool);
+    for look in 0..looks {
+        other(&pool, look);
+        sentinel.look();
+    }
+    asked.load(Ordering::SeqCst)
+}
+
+#[test]
+fn no_spare_comes_while_a_worker_sleeps() {
+    let sleeps = |pool: &Pool, look| {
+        if look == 0 {
+            pool.idle.announce(1, false);
+        }
+    };
+    assert_eq!(wanted(100, sleeps), 0);
+}
+
+/// One gets on: a spare comes if the other is blocked, as far as one knows, and tasks wait.
+#[test]
+fn no_spare_comes_while_a_worker_gets_on_and_nothing_waits() {
+    let gets_on = |pool: &Pool, _| pool.seats[1].stats.polls.add(1);
+    assert_eq!(wanted(100, gets_on), 0);
+    let with_work = |pool: &Pool, look| {
+        gets_on(pool, look);
+        if look == 0 {
+            let task = crate::cell::spawn::<_, Seat>(async {}, std::panic::Location::caller().into()).0;
+            pool.global.push_woken(task);
+        }
+    };
+    assert_eq!((wanted(9, with_work), wanted(100, with_work)), (0, 1));
+}
+
+/// Nobody gets on, and nobody sleeps: ten looks at the same poll.
+#[test]
+fn a_spare_comes_if_nobody_is_left() {
+    assert_eq!((wanted(10, |_, _| {}), wanted(11, |_, _| {})), (0, 1));
 }

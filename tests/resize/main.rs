@@ -11,6 +11,7 @@ mod orders;
 mod refusals;
 mod shrink;
 mod steps;
+mod stuck;
 mod timers;
 
 use std::future::Future;

@@ -1,0 +1,60 @@
+//! A worker that is stuck in a poll: what it had is done by others, and it is named. Who waits here waits for the thing; if it does not
+//! come, the test hangs.
+
+#[path = "../support/kit.rs"]
+mod kit;
+
+mod dumps;
+mod random;
+mod reports;
+mod rescue;
+mod spares;
+mod warnings;
+
+use std::sync::mpsc;
+use std::thread;
+
+use heist::runtime::{Builder, Runtime, StallReport};
+use heist::task::JoinHandle;
+use kit::Door;
+
+pub(crate) fn builder(workers: usize) -> Builder {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(workers).enable_all();
+    builder
+}
+
+/// Without spares: whatever is rescued is rescued by a worker.
+pub(crate) fn without_spares(workers: usize) -> Runtime {
+    builder(workers).max_spare_workers(0).build().unwrap()
+}
+
+/// Waits until `is` holds.
+pub(crate) fn until(is: impl Fn() -> bool) {
+    while !is() {
+        thread::yield_now();
+    }
+}
+
+/// A task that blocks its worker until the door is opened; answers when it does.
+pub(crate) fn block(runtime: &Runtime, door: &Door) -> JoinHandle<()> {
+    let (begun, door) = (Door::new(), door.clone());
+    let begins = begun.clone();
+    let handle = runtime.spawn(async move {
+        begins.open();
+        door.wait();
+    });
+    begun.wait();
+    handle
+}
+
+/// Every worker is in a poll.
+pub(crate) fn block_all(runtime: &Runtime, workers: usize, door: &Door) -> Vec<JoinHandle<()>> {
+    (0..workers).map(|_| block(runtime, door)).collect()
+}
+
+pub(crate) fn reports(builder: &mut Builder) -> mpsc::Receiver<StallReport> {
+    let (tell, told) = mpsc::channel();
+    builder.on_stall(move |report| drop(tell.send(report.clone())));
+    told
+}

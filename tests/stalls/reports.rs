@@ -1,0 +1,188 @@
+//! Who is stuck is named, once.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, mpsc};
+use std::time::Duration;
+
+use heist::runtime::{StallCause, TaskState};
+use heist::time::sleep;
+
+use super::kit::{Door, OnDrop, panic_text, yield_now};
+use super::warnings::{warned, warnings};
+use super::{block, builder, reports, until};
+
+#[test]
+fn a_blocked_task_is_named() {
+    warnings();
+    let mut builder = builder(2);
+    let told = reports(&mut builder);
+    let runtime = builder.build().unwrap();
+    let (door, begun) = (Door::new(), Door::new());
+    let (opens, begins) = (door.clone(), begun.clone());
+    let place = format!("tests/stalls/reports.rs:{}:25", line!() + 1);
+    let stuck = runtime.spawn(async move {
+        begins.open();
+        opens.wait();
+    });
+    let report = told.recv().unwrap();
+    assert_eq!((report.task, report.cause), (Some(stuck.id()), StallCause::Blocked));
+    assert_eq!(report.location.unwrap().to_string(), place);
+    assert!(report.lasted >= Duration::from_millis(10));
+    assert!(report.worker < 2 && report.name.is_none());
+    let said = format!(
+        "worker {} has been in one poll for {:?} and is blocked: its thread waits in the operating system; task {}, spawned at {place}; \
+         await what it waits for, or move that to `spawn_blocking`",
+        report.worker,
+        report.lasted,
+        stuck.id(),
+    );
+    assert_eq!(report.to_string(), said);
+    until(|| warned(&said) == 1);
+    let line = warnings().lock().unwrap().iter().find(|line| line.contains(&said)).unwrap().clone();
+    let fields = format!(
+        "worker={} task={} location={place} lasted={:?} cause=blocked",
+        report.worker,
+        stuck.id(),
+        report.lasted
+    );
+    assert!(line.starts_with("WARN") && line.contains(&fields), "{line}");
+    #[cfg(target_os = "linux")]
+    assert!(std::path::Path::new(&format!("/proc/self/task/{}", report.thread.unwrap())).exists());
+    door.open();
+    runtime.block_on(stuck).unwrap();
+    until(|| runtime.metrics().stall_durations().iter().map(|(_, count)| count).sum::<u64>() == 1);
+    let lasted = runtime.metrics().stall_durations().into_iter().find(|(_, count)| *count > 0).unwrap().0;
+    assert!(lasted.end > report.lasted);
+    assert_eq!(runtime.metrics().stall_count(), 1);
+}
+
+/// What computes is not said to be blocked.
+#[test]
+fn a_task_that_computes_is_told_from_one_that_waits() {
+    let mut builder = builder(1);
+    let told = reports(&mut builder);
+    let runtime = builder.stall_threshold(Duration::from_millis(30)).build().unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let stops = Arc::clone(&stop);
+    let busy = runtime.spawn(async move { while !stops.load(Ordering::Relaxed) {} });
+    let report = told.recv().unwrap();
+    stop.store(true, Ordering::Relaxed);
+    assert_eq!(report.task, Some(busy.id()));
+    assert!(report.lasted >= Duration::from_millis(30));
+    // With other tests on the same processors it may have had less than half of one.
+    assert!(matches!(report.cause, StallCause::Busy | StallCause::Starved), "{report}");
+    runtime.block_on(busy).unwrap();
+}
+
+/// A stall is reported once, however long it lasts; the next one of the same task again.
+#[test]
+fn each_stall_is_reported_once() {
+    let mut builder = builder(1);
+    let told = reports(&mut builder);
+    let runtime = builder.build().unwrap();
+    let (first, second) = (Door::new(), Door::new());
+    let (one, two) = (first.clone(), second.clone());
+    let stuck = runtime.spawn(async move {
+        one.wait();
+        yield_now().await;
+        two.wait();
+    });
+    assert_eq!(told.recv().unwrap().task, Some(stuck.id()));
+    // Ten times as long as the threshold; a spare runs this.
+    runtime.block_on(runtime.spawn(sleep(Duration::from_millis(100)))).unwrap();
+    assert!(told.try_recv().is_err());
+    first.open();
+    assert_eq!(told.recv().unwrap().task, Some(stuck.id()));
+    second.open();
+    runtime.block_on(stuck).unwrap();
+    assert_eq!(runtime.metrics().stall_count(), 2);
+}
+
+/// What is filed already, what is polled for the first time, and what is no task.
+#[test]
+fn whoever_is_polled_is_named() {
+    let mut builder = builder(1);
+    let told = reports(&mut builder);
+    let runtime = builder.max_spare_workers(0).build().unwrap();
+    // For the second time.
+    let (door, go) = (Door::new(), Door::new());
+    let (opens, goes) = (door.clone(), go.clone());
+    let stuck = runtime.spawn(async move {
+        goes.opened().await;
+        opens.wait();
+    });
+    until(|| runtime.handle().dump().tasks.iter().any(|task| task.state == TaskState::Idle));
+    go.open();
+    assert_eq!(told.recv().unwrap().task, Some(stuck.id()));
+    door.open();
+    runtime.block_on(stuck).unwrap();
+    // In the destructor of a task that is cancelled.
+    let door = Door::new();
+    let opens = door.clone();
+    let guard = OnDrop::new(move || opens.wait());
+    let cancelled = runtime.spawn(async move {
+        let _guard = guard;
+        std::future::pending::<()>().await;
+    });
+    until(|| runtime.handle().dump().tasks.iter().any(|task| task.state == TaskState::Idle));
+    cancelled.abort();
+    assert_eq!(told.recv().unwrap().task, Some(cancelled.id()));
+    door.open();
+    assert!(runtime.block_on(cancelled).unwrap_err().is_cancelled());
+    // A waker that a timer's turn calls.
+    struct Stuck(Door);
+    impl std::task::Wake for Stuck {
+        fn wake(self: Arc<Self>) {
+            self.0.wait();
+        }
+    }
+    let door = Door::new();
+    let waker = std::task::Waker::from(Arc::new(Stuck(door.clone())));
+    let guard = runtime.enter();
+    let mut sleep = Box::pin(sleep(Duration::from_millis(1)));
+    assert!(sleep.as_mut().poll(&mut std::task::Context::from_waker(&waker)).is_pending());
+    drop(guard);
+    let report = told.recv().unwrap();
+    assert_eq!((report.task, report.location), (None, None));
+    assert!(report.to_string().contains("in no task, but in a waker, a hook or a destructor; "), "{report}");
+    door.open();
+}
+
+/// The hook may do with the runtime what it likes, and its panic is its own.
+#[test]
+fn a_hook_may_panic_and_may_use_the_runtime() {
+    let place: Arc<OnceLock<heist::runtime::Handle>> = Arc::default();
+    let (tell, told) = mpsc::channel();
+    let hooked = Arc::clone(&place);
+    let runtime = builder(1)
+        .max_worker_threads(2)
+        .on_stall(move |report| {
+            let handle = hooked.get().expect("it is there before anybody is stuck");
+            drop(handle.spawn(async {}));
+            drop(handle.resize(1));
+            assert!(handle.dump().tasks.iter().any(|task| Some(task.id) == report.task));
+            tell.send(report.task).unwrap();
+            panic!("a hook of no worth");
+        })
+        .build()
+        .unwrap();
+    place.set(runtime.handle().clone()).unwrap();
+    for _ in 0..3 {
+        let door = Door::new();
+        let stuck = block(&runtime, &door);
+        assert_eq!(told.recv().unwrap(), Some(stuck.id()));
+        door.open();
+        runtime.block_on(stuck).unwrap();
+    }
+}
+
+#[test]
+fn nonsense_is_refused() {
+    let text = panic_text(|| builder(1).stall_threshold(Duration::ZERO).build());
+    assert!(text.contains("stall_threshold(0)"), "{text}");
+    let error = builder(1).max_spare_workers(1 << 14).build().unwrap_err().to_string();
+    assert!(error.contains("16384 spare workers") && error.contains("`max_spare_workers`"), "{error}");
+    let error = builder(1).max_spare_workers(usize::MAX).build().unwrap_err().to_string();
+    assert!(error.contains("`max_spare_workers`"), "{error}");
+}

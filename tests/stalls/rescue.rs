@@ -1,0 +1,179 @@
+//! What a stuck worker had is done by others.
+
+use std::future::Future;
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use heist::net::TcpListener;
+use heist::runtime::{Activity, Runtime};
+use heist::time::{Instant, sleep};
+
+use super::kit::{Count, Door, yield_now};
+use super::{block, builder, reports, until, without_spares};
+
+/// In the LIFO slot, in the ring, and both: the worker blocks in the same poll, and the other one sleeps or is busy.
+#[test]
+fn what_waits_behind_a_stuck_poll_is_polled() {
+    for busy in [false, true] {
+        for behind in [1, 2, 10, 300] {
+            let runtime = without_spares(2);
+            let (run, stop) = (Count::new(), Arc::new(AtomicBool::new(false)));
+            let others: Vec<_> = (0..if busy { 20 } else { 0 })
+                .map(|_| {
+                    let stop = Arc::clone(&stop);
+                    runtime.spawn(async move {
+                        while !stop.load(Ordering::SeqCst) {
+                            yield_now().await;
+                        }
+                    })
+                })
+                .collect();
+            let counted = run.clone();
+            let stuck = runtime.spawn(async move {
+                for _ in 0..behind {
+                    let run = counted.clone();
+                    heist::spawn(async move { run.add() });
+                }
+                until(|| counted.get() == behind);
+            });
+            runtime.block_on(stuck).unwrap();
+            assert_eq!(run.get(), behind);
+            stop.store(true, Ordering::SeqCst);
+            others.into_iter().for_each(|other| runtime.block_on(other).unwrap());
+        }
+    }
+}
+
+/// The very first poll after a rest of the whole runtime: the sentinel sleeps too when it begins.
+#[test]
+fn the_first_poll_after_a_rest_is_watched() {
+    let mut builder = builder(2);
+    let told = reports(&mut builder);
+    let runtime = builder.max_spare_workers(0).build().unwrap();
+    for _ in 0..20 {
+        at_rest(&runtime);
+        let door = Door::new();
+        let stuck = block(&runtime, &door);
+        assert_eq!(told.recv().unwrap().task, Some(stuck.id()));
+        door.open();
+        runtime.block_on(stuck).unwrap();
+    }
+}
+
+/// Timers that the worker has armed before, and in the very poll that does not return.
+#[test]
+fn the_timers_of_a_stuck_worker_fire() {
+    let runtime = without_spares(2);
+    for _ in 0..20 {
+        let (fired, all) = (Count::new(), 40);
+        let counted = fired.clone();
+        let stuck = runtime.spawn(async move {
+            for n in 0..all {
+                let fired = counted.clone();
+                heist::spawn(async move {
+                    sleep(Duration::from_micros(200 * n)).await;
+                    fired.add();
+                });
+            }
+            // They are armed here, as far as nobody has stolen them.
+            for _ in 0..50 {
+                yield_now().await;
+            }
+            until(|| counted.get() == all as usize);
+        });
+        runtime.block_on(stuck).unwrap();
+        assert_eq!(fired.get(), 40);
+    }
+}
+
+/// A timer that is reset to an earlier time by somebody else, while its worker is stuck and the keeper sleeps to the later one.
+#[test]
+fn a_stuck_workers_timer_can_be_reset_to_an_earlier_time() {
+    for _ in 0..20 {
+        let runtime = without_spares(2);
+        let (reset, again) = async_channel::bounded::<()>(1);
+        let fired = Count::new();
+        let (fires, door, armed) = (fired.clone(), Door::new(), Door::new());
+        let (arms, opens) = (armed.clone(), door.clone());
+        runtime.spawn(async move {
+            let task = heist::spawn(async move {
+                let mut sleep = std::pin::pin!(sleep(Duration::from_secs(3600)));
+                let mut again = std::pin::pin!(again.recv());
+                let mut later = true;
+                std::future::poll_fn(|cx| {
+                    if later && again.as_mut().poll(cx).is_ready() {
+                        later = false;
+                        sleep.as_mut().reset(Instant::now() + Duration::from_millis(3));
+                    }
+                    let fired = sleep.as_mut().poll(cx);
+                    arms.open();
+                    fired
+                })
+                .await;
+                fires.add();
+            });
+            drop(task);
+            // Its first poll is here.
+            yield_now().await;
+            opens.wait();
+        });
+        armed.wait();
+        reset.send_blocking(()).unwrap();
+        until(|| fired.get() == 1);
+        door.open();
+    }
+}
+
+/// The worker that had the reactor is stuck in what it has read.
+#[test]
+fn sockets_are_heard_while_a_worker_is_stuck() {
+    let runtime = without_spares(2);
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    let door = Door::new();
+    let opens = door.clone();
+    runtime.spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let door = opens.clone();
+            heist::spawn(async move {
+                let mut byte = [0];
+                while stream.read(&mut byte).await.is_ok_and(|n| n == 1) {
+                    if byte == *b"!" {
+                        door.wait();
+                    }
+                    stream.write_all(&byte).await.unwrap();
+                }
+            });
+        }
+    });
+    let mut poison = std::net::TcpStream::connect(address).unwrap();
+    let mut client = std::net::TcpStream::connect(address).unwrap();
+    for round in 0..200_u8 {
+        if round == 20 {
+            poison.write_all(b"!").unwrap();
+        }
+        client.write_all(b"?").unwrap();
+        client.read_exact(&mut [0]).unwrap();
+    }
+    door.open();
+    poison.read_exact(&mut [0]).unwrap();
+}
+
+/// Waits until nobody does anything: the workers have announced that they sleep, twice in a row.
+fn at_rest(runtime: &Runtime) {
+    let asleep = || runtime.handle().dump().seats.iter().all(|seat| seat.activity == Activity::Asleep);
+    let parks = || (0..2).map(|worker| runtime.metrics().worker_park_count(worker)).sum::<u64>();
+    loop {
+        until(asleep);
+        let before = parks();
+        // Longer than the sentinel looks about. No test relies on it: if it watches still, the test is weaker.
+        thread::sleep(Duration::from_millis(5));
+        if asleep() && parks() == before {
+            return;
+        }
+    }
+}
