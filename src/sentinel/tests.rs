@@ -47,6 +47,7 @@ fn wanted(looks: usize, mut other: impl FnMut(&Pool, usize)) -> usize {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
     let mut settings = Settings::new(2);
+    settings.max_spares = 1;
     settings.refuse_thread = Some(Arc::new(move |_| {
         count.fetch_add(1, Ordering::SeqCst);
         Some(io::ErrorKind::WouldBlock.into())
@@ -57,6 +58,9 @@ fn wanted(looks: usize, mut other: impl FnMut(&Pool, usize)) -> usize {
     for look in 0..looks {
         other(&pool, look);
         sentinel.look();
+    }
+    if pool.idle.is_announced(1) {
+        let _ = pool.idle.retract(1, false);
     }
     asked.load(Ordering::SeqCst)
 }
