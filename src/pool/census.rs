@@ -52,6 +52,12 @@ impl Polling {
         self.id.store(0, Ordering::Relaxed);
     }
 
+    /// Whether there is one.
+    pub(crate) fn is_on(&self) -> bool {
+        // Ordering: Relaxed — a figure.
+        self.id.load(Ordering::Relaxed) != 0
+    }
+
     /// That task.
     pub(crate) fn get(&self) -> Option<Identity> {
         // Ordering: Acquire — pairs with the Release in `begin`.

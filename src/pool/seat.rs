@@ -36,7 +36,7 @@ pub(crate) struct Seat {
     /// The sentinel has seen the same poll twice: what waits here may be taken, down to the last task. When it saw it first, on the pool's
     /// clock; zero if it has not.
     stalled: AtomicU64,
-    /// The number of that poll.
+    /// The number of that poll; see `progress`.
     stalled_poll: AtomicU64,
     /// The kernel's number of the worker's thread.
     thread: AtomicU32,
@@ -142,12 +142,6 @@ impl Seat {
         self.lease.come_back();
     }
 
-    /// A number that changes with each poll that begins here, and when the worker comes back in the midst of one.
-    pub(crate) fn progress(&self) -> u64 {
-        // Neither goes back: the sum is the same only if both are.
-        self.stats.polls.get() + self.stats.outings.get()
-    }
-
     /// Whether the seat's worker has stepped out.
     pub(crate) fn is_away(&self) -> bool {
         self.lease.is_away()
@@ -162,6 +156,15 @@ impl Seat {
     pub(crate) fn is_stalled(&self) -> bool {
         // Ordering: Relaxed — a hint that lets a searcher take more; what it takes is ordered by the queues.
         self.stalled.load(Ordering::Relaxed) != 0
+    }
+
+    /// A number that changes whenever the worker begins a poll, ends one, comes back in the midst of one, or goes to sleep, and is never the same
+    /// again. It tells the sentinel whether the worker gets on, and costs the worker nothing: the parts of it are kept anyway.
+    pub(crate) fn progress(&self) -> u64 {
+        let stats = &self.stats;
+        // None goes back: the sum is the same only if all are.
+        let counted = stats.polls.get().wrapping_add(stats.parks.get()).wrapping_add(stats.outings.get());
+        counted.wrapping_mul(2) | u64::from(self.polling.is_on())
     }
 
     /// Said by the sentinel: in poll `number`, which it has seen since then. See [`Seat::progress`].

@@ -41,6 +41,33 @@ fn a_stalled_worker_has_the_reactor_turned_by_another() {
     let _ = (pool.idle.retract(1, false), pool.idle.found());
 }
 
+/// The worker of seat 0 does not get on. It polls, does something else, sleeps while the sentinel does not look, does something else again, and polls
+/// the same task: these are five stalls.
+#[test]
+fn what_comes_after_a_stall_is_another_one() {
+    let mut settings = Settings::new(1);
+    settings.stall_threshold = std::time::Duration::from_nanos(1);
+    let pool = pool_of(settings, 1);
+    let seat = &pool.seats[0];
+    let mut sentinel = sentinel(&pool);
+    let task = crate::cell::spawn::<_, Seat>(async {}, std::panic::Location::caller().into()).0;
+    let mut reported = || {
+        (0..5).for_each(|_| sentinel.look());
+        pool.stalls.reported.get()
+    };
+    assert_eq!(reported(), 1);
+    seat.stats.polls.add(1);
+    seat.polling.begin(task.header());
+    assert_eq!(reported(), 2);
+    seat.polling.end();
+    assert_eq!(reported(), 3);
+    seat.stats.parks.add(1);
+    assert_eq!(reported(), 4);
+    seat.stats.polls.add(1);
+    seat.polling.begin(task.header());
+    assert_eq!(reported(), 5);
+}
+
 /// Two workers, of which that of seat 0 is stalled from the second look on, and the reactor is turned. No spare ever comes; answers how many
 /// have been wanted, since it is asked again only after a hundred looks: whether one has.
 fn wanted(looks: usize, mut other: impl FnMut(&Pool, usize)) -> usize {

@@ -10,9 +10,10 @@ pub(super) struct Watched {
     poll: Option<Poll>,
 }
 
-/// One poll of one worker.
+/// One poll of one worker, or what it does between two.
 #[derive(Debug)]
 struct Poll {
+    /// The seat's progress.
     number: u64,
     /// When it was seen first, on the pool's clock. It had begun by then, and not long before.
     since: u64,
