@@ -432,7 +432,7 @@ fn a_sweeper_that_waits_is_called_or_told_of_the_end() {
             })
         };
         house.ledger.call_sweeper(None);
-        house.ledger.close();
+        house.ledger.close(&house.phase);
         assert!(sweeper.join().expect("a sweeper") <= 1);
     });
 }
@@ -448,7 +448,7 @@ fn whoever_closes_up_knows_of_the_sweeper() {
             let (house, present) = (Arc::clone(&house), Arc::clone(&present));
             start(move || house.ledger.expire(&house.phase, || present.store(true, Ordering::Relaxed)))
         };
-        house.ledger.close();
+        house.ledger.close(&house.phase);
         let seen = present.load(Ordering::Relaxed);
         assert_eq!(timekeeper.join().expect("a timekeeper"), seen);
     });
@@ -500,6 +500,32 @@ fn what_is_dropped_late_is_named_and_counted_or_neither() {
         let report = house.ledger.report().expect("it has been made");
         assert_eq!(report.cancelled, report.stragglers.len() as u64, "{report}");
         assert_eq!(report.cancelled + report.unnamed, 1, "{report}");
+    });
+}
+
+/// close × dropping for it: who sees the phase, and drops a task for the shutdown, is a straggler of the drain that was under way.
+#[test]
+fn who_is_dropped_for_the_shutdown_is_named() {
+    model(|| {
+        let house = House::new(0);
+        assert!(house.ledger.gate.enter(Who::Insider));
+        assert!(house.ledger.begin(&house.phase, &*house, None));
+        let closer = {
+            let house = Arc::clone(&house);
+            start(move || house.ledger.close(&house.phase))
+        };
+        if house.phase.load() == Phase::Cancelling {
+            parcel().cancel(&|task, end| {
+                let late: Straggler = task.identity().into();
+                house.ledger.end_unfinished(late, || house.ledger.strays.count(end));
+            });
+            closer.join().expect("a closer");
+            house.ledger.closed(&*house);
+            let report = house.ledger.report().expect("it has been made");
+            assert_eq!((report.cancelled, report.stragglers.len()), (1, 1), "{report}");
+        } else {
+            closer.join().expect("a closer");
+        }
     });
 }
 

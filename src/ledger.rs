@@ -255,9 +255,12 @@ impl Ledger {
         !over(&mut book) && std::mem::take(&mut book.sweeper_called)
     }
 
-    /// The runtime is being shut down: nobody may come in any more.
-    pub(crate) fn close(&self) {
-        self.book.lock().closing = true;
+    /// The runtime is being shut down: nobody may come in any more. Who sees the phase and drops a task for it finds that in the book.
+    pub(crate) fn close(&self, phase: &PhaseWord) {
+        let mut book = self.book.lock();
+        book.closing = true;
+        phase.advance(Phase::Cancelling);
+        drop(book);
         self.gate.shut();
         self.changed.notify_all();
     }

@@ -16,8 +16,7 @@ pub(crate) use attendant::{attend, cancel};
 
 /// Steps 1 and 2: nobody may spawn any more, and every worker hears of it.
 pub(crate) fn close(pool: &Arc<Pool>) {
-    pool.phase.advance(Phase::Cancelling);
-    pool.ledger.close();
+    pool.ledger.close(&pool.phase);
     pool.global.close();
     pool.blocking.shutdown();
     pool.staff.stop(Phase::Cancelling).write();
