@@ -257,7 +257,7 @@ impl Runtime {
     /// other, and the `from`, `to` and `version` of each [`Resized`] tell in which order.
     ///
     /// A worker whose poll does not return cannot leave, and the `Resize` waits for it, as long as the poll lasts. Everything else goes on: the
-    /// other workers leave; what waits behind the poll is done by others, if need be by a spare (see [`StallReport`](crate::runtime::StallReport));
+    /// other workers leave; what waits behind the poll is done by others, if need be by a spare (see [`StallReport`]);
     /// and later resizes take effect at once. The wait ends when one of them takes the worker back, when the runtime is drained, shut down or
     /// dropped (with an error), or by [`timeout`](crate::time::timeout).
     ///

@@ -68,6 +68,21 @@ fn what_comes_after_a_stall_is_another_one() {
     assert_eq!(reported(), 5);
 }
 
+/// The second look comes after the threshold, and is the first that asks the processor's clock: what the thread does is not known before the third.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_sentinel_that_is_late_does_not_guess() {
+    let mut settings = Settings::new(1);
+    settings.stall_threshold = std::time::Duration::from_nanos(1);
+    let pool = pool_of(settings, 1);
+    pool.seats[0].sign_in();
+    let mut sentinel = sentinel(&pool);
+    for reported in [0, 0, 1, 1] {
+        sentinel.look();
+        assert_eq!(pool.stalls.reported.get(), reported);
+    }
+}
+
 /// Two workers, of which that of seat 0 is stalled from the second look on, and the reactor is turned. No spare ever comes; answers how many
 /// have been wanted, since it is asked again only after a hundred looks: whether one has.
 fn wanted(looks: usize, mut other: impl FnMut(&Pool, usize)) -> usize {

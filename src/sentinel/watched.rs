@@ -100,7 +100,9 @@ impl Watched {
     pub(super) fn take_report(&mut self, seat: &Seat, now: u64, threshold: Duration) -> Option<(Duration, StallCause)> {
         let poll = self.poll.as_mut().filter(|poll| poll.looks > 0 && !poll.reported)?;
         let lasted = poll.lasted(now);
-        if lasted < threshold {
+        // Nothing can be told from the processor's clock yet: the sentinel has been late. It is said at the next look.
+        let just_sampled = poll.sample.is_some_and(|(then, _)| then == now);
+        if lasted < threshold || just_sampled {
             return None;
         }
         poll.find_cause(seat, now);

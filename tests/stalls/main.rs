@@ -15,7 +15,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use heist::runtime::{Builder, Runtime, StallReport};
-use heist::task::JoinHandle;
+use heist::task::{Id, JoinHandle};
 use kit::Door;
 
 pub(crate) fn builder(workers: usize) -> Builder {
@@ -53,8 +53,24 @@ pub(crate) fn block_all(runtime: &Runtime, workers: usize, door: &Door) -> Vec<J
     (0..workers).map(|_| block(runtime, door)).collect()
 }
 
-pub(crate) fn reports(builder: &mut Builder) -> mpsc::Receiver<StallReport> {
+/// What is reported of a runtime.
+pub(crate) struct Told(mpsc::Receiver<StallReport>);
+
+pub(crate) fn reports(builder: &mut Builder) -> Told {
     let (tell, told) = mpsc::channel();
     builder.on_stall(move |report| drop(tell.send(report.clone())));
-    told
+    Told(told)
+}
+
+impl Told {
+    /// The next report of `task`, or of what is none. With other tests on the same processors any worker may be without one for a while, wherever
+    /// it is just then: reports of others are passed over.
+    pub(crate) fn of(&self, task: Option<Id>) -> StallReport {
+        self.0.iter().find(|report| report.task == task).expect("the runtime is there")
+    }
+
+    /// How many there are of `task`, and have not been looked at.
+    pub(crate) fn rest(&self, task: Option<Id>) -> usize {
+        self.0.try_iter().filter(|report| report.task == task).count()
+    }
 }

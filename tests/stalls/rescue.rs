@@ -57,7 +57,7 @@ fn the_first_poll_after_a_rest_is_watched() {
         at_rest(&runtime);
         let door = Door::new();
         let stuck = block(&runtime, &door);
-        assert_eq!(told.recv().unwrap().task, Some(stuck.id()));
+        told.of(Some(stuck.id()));
         door.open();
         runtime.block_on(stuck).unwrap();
     }
