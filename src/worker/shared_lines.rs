@@ -88,7 +88,14 @@ fn cast<R>(count: usize, f: impl FnOnce(&Cast<'_>) -> R) -> R {
     let settings = Settings { io: true, time: true, sentinel: false, pace, ..Settings::new(count) };
     let pool = Pool::new(settings, BlockingPool::new(blocking::Settings::default())).expect("a reactor");
     let locals: Vec<Box<Local>> = pool.seats.iter().map(|seat| seat.take_lease().expect("nobody sits there")).collect();
-    let workers = pool.seats.iter().zip(&locals).map(|(seat, local)| Worker::new(&pool, seat, local)).collect();
+    let seated = pool.seats.iter().zip(&locals);
+    let workers = seated
+        .map(|(seat, local)| {
+            // What a worker writes when it comes is its own.
+            play(seat.index);
+            Worker::new(&pool, seat, local)
+        })
+        .collect();
     let cast = Cast { pool: &pool, workers };
     let answer = f(&cast);
     play(OUTSIDER);
