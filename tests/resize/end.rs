@@ -78,7 +78,7 @@ fn threads_that_come_at_the_end_are_gone_with_the_runtime() {
     thread_local! {
         static LAST: std::cell::RefCell<Option<Last>> = const { std::cell::RefCell::new(None) };
     }
-    for round in 0..300 {
+    for round in 0..100 {
         let (started, gone) = (Count::new(), Count::new());
         let (start, go) = (started.clone(), gone.clone());
         let hook = move || {
