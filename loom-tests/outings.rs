@@ -28,10 +28,8 @@ fn the_seat_of_one_who_is_out_is_nobodys() {
             // A worker that comes, or a closer that clears.
             let Some(local) = other.take() else { return };
             // SAFETY: whoever holds the lease touches it.
-            local.with_mut(|turns| unsafe {
-                assert_eq!(*turns, 1, "the seat was taken from one who was out");
-                *turns += 1;
-            });
+            let turns = local.with_mut(|turns| unsafe { std::mem::replace(&mut *turns, 2) });
+            assert_eq!(turns, 1, "the seat was taken from one who was out");
             other.give_back(local);
         });
         lease.step_out();

@@ -81,7 +81,7 @@ fn each_cap(cap: usize, check: impl Fn(usize)) {
 /// The operating system refuses threads for a while: the tasks go on when it gives one.
 #[test]
 fn a_spare_that_is_refused_is_asked_for_again() {
-    let refusals = Arc::new(AtomicUsize::new(2));
+    let refusals = Arc::new(AtomicUsize::new(6));
     let left = Arc::clone(&refusals);
     let refuse = move |seat| {
         let refused = seat > 0 && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok();
