@@ -153,5 +153,5 @@ fn sweep_once(pool: &Arc<Pool>, rota: &Rota) -> bool {
     pool.blocking.cancel_queued();
     gather(pool);
     // The tasks of a local pool are dropped on its own thread, when that drives again or shuts down.
-    pool.may_poll_here() && pool.each_late(rota, |runnable| shutdown::cancel(pool, runnable))
+    pool.may_poll_here() && pool.each_late(rota, |runnable| shutdown::cancel(pool, &pool.sweeping, runnable))
 }

@@ -38,7 +38,7 @@ use crate::timer::{Keeper, TimerWheel};
 use crate::vigil::Vigil;
 
 pub(crate) use attendance::Attendance;
-use census::Polling;
+pub(crate) use census::Polling;
 pub(crate) use custody::seize;
 #[cfg(test)]
 pub(crate) use custody::{Heirs, bequeath};

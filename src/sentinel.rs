@@ -31,9 +31,7 @@ pub(crate) struct Sentinel {
 
 impl Sentinel {
     pub(crate) fn new(pool: Arc<Pool>, chore: Chore) -> Self {
-        let mut watched = Vec::new();
-        watched.resize_with(pool.staff.most() + pool.staff.most_spares(), Watched::default);
-        Sentinel { pool, chore, watched, rescue: Rescue::new(), reporter: Reporter::default(), quiet: 0 }
+        Sentinel { pool, chore, watched: Vec::new(), rescue: Rescue::new(), reporter: Reporter::default(), quiet: 0 }
     }
 
     /// Looks until the pool closes.
@@ -75,6 +73,8 @@ impl Sentinel {
         let mut stranded = false;
         // Nobody turns the reactor: if somebody is stalled it was the last to do so, and a sleeper could.
         let deserted = !pool.reactor.is_turned();
+        // Seats that come later are looked at the next time.
+        self.watched.resize_with(pool.seats.len(), Watched::default);
         for (seat, watched) in pool.seats.iter().zip(&mut self.watched) {
             let (sight, ended) = watched.look(pool, seat, now);
             if let Some(ended) = ended.filter(|ended| ended.reported) {

@@ -111,7 +111,7 @@ impl Census for Pool {
 
     fn left(&self) -> Vec<Straggler> {
         let filed = self.seats.iter().map(|seat| &*seat.live).chain([&self.ledger.jobs.live]);
-        let polled = self.seats.iter().map(|seat| &*seat.polling).chain([&self.sweeping]);
+        let polled = self.seats.iter().map(|seat| &*seat.polling).chain([&self.sweeping, &self.outings.ending]);
         let seen = filed.flat_map(|live| live.all()).chain(polled.filter_map(Polling::get));
         // What is polled for the first time is in no list, what is polled again in both.
         let mut left: BTreeMap<Id, Identity> = seen.map(|task| (task.id, task)).collect();

@@ -1,6 +1,7 @@
 //! Workers that step out of their seats in the midst of a poll, to block.
 #![doc = include_str!("../../docs/block-in-place.md")]
 
+use super::census::Polling;
 use super::{Pool, Seat};
 use crate::local::Local;
 use crate::sync::atomic::{AtomicUsize, Ordering};
@@ -13,6 +14,8 @@ pub(crate) struct Outings {
     count: AtomicUsize,
     book: Mutex<Book>,
     changed: Condvar,
+    /// The task that the attendant drops, if it does.
+    pub(crate) ending: Polling,
 }
 
 #[derive(Debug)]
@@ -27,7 +30,7 @@ struct Book {
 impl Outings {
     pub(crate) fn new() -> Self {
         let book = Book { out: 0, attended: false, called: false };
-        Outings { count: AtomicUsize::new(0), book: Mutex::new(book), changed: Condvar::new() }
+        Outings { count: AtomicUsize::new(0), book: Mutex::new(book), changed: Condvar::new(), ending: Polling::new() }
     }
 
     /// How many workers are out.
@@ -122,7 +125,7 @@ impl Pool {
     }
 
     /// Calls spares for those who are out, if there are too few. If there is none to be had the sentinel tries again, and says why.
-    pub(super) fn call_spares(self: &Arc<Pool>) {
+    pub(crate) fn call_spares(self: &Arc<Pool>) {
         if !self.staff.keep_spares(&self.outings, |enough| self.call_one(enough)) {
             // It may have seen one whose thread was refused then, and gone to sleep.
             self.begin_watch();

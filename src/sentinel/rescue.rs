@@ -115,6 +115,8 @@ impl Rescue {
         self.idle_looks = if round.stalled + round.away < spares { self.idle_looks + 1 } else { 0 };
         if self.idle_looks >= LINGER {
             pool.staff.dismiss_spare(pool, |seat| !pool.seats[seat].is_stalled() && !pool.seats[seat].is_away());
+            // Somebody may have stepped out since the look, who counts on it.
+            pool.call_spares();
         }
     }
 

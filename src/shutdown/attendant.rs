@@ -6,7 +6,7 @@ use super::{close_up, leave};
 use crate::cell::Runnable;
 use crate::context;
 use crate::duty::{self, Duty};
-use crate::pool::Pool;
+use crate::pool::{Polling, Pool};
 use crate::queue::{Chain, Rota};
 use crate::sync::{Arc, thread};
 
@@ -65,17 +65,17 @@ fn end_all(pool: &Arc<Pool>, rota: &Rota) {
         pool.global.push_chain(idle);
     }
     while let Some(runnable) = pool.global.take(rota, 1).pop() {
-        cancel(pool, runnable);
+        cancel(pool, &pool.outings.ending, runnable);
     }
 }
 
-/// Cancels a task on this thread, which must not block meanwhile.
-pub(crate) fn cancel(pool: &Arc<Pool>, runnable: Runnable) {
+/// Cancels a task on this thread, which must not block meanwhile, and is shown in `place`.
+pub(crate) fn cancel(pool: &Arc<Pool>, place: &Polling, runnable: Runnable) {
     let _polling = context::polling();
     let outer = context::set_task(Some(runnable.header().into()));
-    pool.sweeping.begin(runnable.header());
+    place.begin(runnable.header());
     pool.cancel_stray(runnable);
-    pool.sweeping.end();
+    place.end();
     context::set_task(outer);
     pool.leave_stray();
 }
