@@ -52,7 +52,7 @@ impl Counter {
 /// What is counted per seat, by the worker that sits in it.
 #[derive(Debug)]
 pub(crate) struct Stats {
-    /// Polls begun. With the sleeps and the outings also what tells the sentinel whether the worker gets on.
+    /// Polls begun. With the sleeps, the outings and the ended tasks also what tells the sentinel whether the worker gets on.
     pub(crate) polls: Counter,
     /// Times the worker has stepped out in a poll, and come back.
     pub(crate) outings: Counter,

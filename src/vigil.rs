@@ -6,13 +6,17 @@ use std::io;
 use std::time::Duration;
 
 use crate::idle::Idle;
+use crate::rng::Rng;
 use crate::sync::Alarm;
+use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// The sentinel's sleep. It looks once per tick while anybody is up, and not at all while all sleep.
 #[derive(Debug)]
 pub(crate) struct Vigil {
     alarm: Alarm,
     tick: Duration,
+    /// How often it has been called.
+    calls: AtomicU32,
 }
 
 impl Vigil {
@@ -20,12 +24,12 @@ impl Vigil {
     ///
     /// What the operating system says if it refuses a file descriptor.
     pub(crate) fn new(tick: Duration) -> io::Result<Vigil> {
-        Ok(Vigil { alarm: Alarm::new()?, tick })
+        Ok(Vigil { alarm: Alarm::new()?, tick, calls: AtomicU32::new(0) })
     }
 
     /// The sentinel begins to watch.
     pub(crate) fn begin(&self) {
-        self.alarm.set(self.tick);
+        self.alarm.set(self.tick, self.tick);
     }
 
     /// Sleeps until the next look. Called by the sentinel, as is `rest`.
@@ -43,12 +47,22 @@ impl Vigil {
         }
     }
 
-    /// Somebody is up: one of those who notice sets the alarm. It costs him a system call, and wakes nobody before the tick is over.
+    /// Somebody is up: one of those who notice sets the alarm. It costs him a system call, and wakes nobody for half a tick at least.
     #[cold]
     pub(crate) fn call(&self, idle: &Idle) {
         if idle.take_watch() {
-            self.alarm.set(self.tick);
+            self.alarm.set(self.first_tick(), self.tick);
         }
+    }
+
+    /// From half a tick to a whole one, each time another: who gets up in step with the ticks would meet the sentinel each time, on the processor
+    /// that he is woken for.
+    fn first_tick(&self) -> Duration {
+        const STEPS: u32 = 64;
+        // Ordering: Relaxed — nothing but a number.
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        let step = Rng::new(call.into()).below(STEPS as usize) as u32;
+        self.tick / 2 + self.tick / (2 * STEPS) * step
     }
 
     /// Everything ends, which can be seen by now: whether or not the sentinel watches, it looks at once.

@@ -291,6 +291,24 @@ fn a_destructor_that_panics_on_the_sweepers_thread_wakes_the_driver() {
     }
 }
 
+/// The task may be gone when the hook is told of its end.
+#[test]
+fn on_the_sweepers_thread_no_task_is_the_current_one() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all().on_task_terminate(move |task| {
+        let thread = std::thread::current().name().map(str::to_owned);
+        tell.send((task.id(), heist::task::try_id(), thread)).unwrap();
+    });
+    let runtime = builder.build().unwrap();
+    let task = runtime.spawn(pending::<()>());
+    let id = task.id();
+    drop(task);
+    // Nobody drives.
+    drop(runtime.drain(Duration::ZERO));
+    assert_eq!(told.recv().unwrap(), (id, None, Some("heist-drain".to_owned())));
+}
+
 /// A blocking job is no task.
 #[test]
 fn a_job_whose_destructor_panics_at_a_drains_deadline_ends_nothing() {

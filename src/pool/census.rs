@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::panic::Location;
 
 use super::{Pool, Seat};
+use crate::budget;
 use crate::cell::{End, Header, Id, Identity, Runnable};
 use crate::ledger::{Census, Ends, Straggler};
 use crate::phase::Phase;
@@ -252,7 +253,10 @@ impl Pool {
             note(end);
             self.ledger.end_unfinished(task.identity().into(), || count(end));
         });
+        // It may be gone.
+        let outer = budget::note(None);
         self.tell_of_end(who);
+        budget::note(outer);
     }
 }
 

@@ -158,12 +158,13 @@ impl Seat {
         self.stalled.load(Ordering::Relaxed) != 0
     }
 
-    /// A number that changes whenever the worker begins a poll, ends one, comes back in the midst of one, or goes to sleep, and is never the same
-    /// again. It tells the sentinel whether the worker gets on, and costs the worker nothing: the parts of it are kept anyway.
+    /// A number that changes whenever the worker begins a poll, ends one, comes back in the midst of one, drops a task, or goes to sleep, and is
+    /// never the same again. It tells the sentinel whether the worker gets on, and costs the worker nothing: the parts of it are kept anyway.
     pub(crate) fn progress(&self) -> u64 {
         let stats = &self.stats;
         // None goes back: the sum is the same only if all are.
-        let counted = stats.polls.get().wrapping_add(stats.parks.get()).wrapping_add(stats.outings.get());
+        let counts = [&stats.polls, &stats.parks, &stats.outings, &stats.ended];
+        let counted = counts.into_iter().fold(0_u64, |sum, count| sum.wrapping_add(count.get()));
         counted.wrapping_mul(2) | u64::from(self.polling.is_on())
     }
 

@@ -68,6 +68,22 @@ fn what_comes_after_a_stall_is_another_one() {
     assert_eq!(reported(), 5);
 }
 
+/// After a drain's deadline a worker drops one late task after the other, and polls nothing: it gets on.
+#[test]
+fn whoever_drops_one_task_after_the_other_is_not_stalled() {
+    let pool = pool(1);
+    let seat = &pool.seats[0];
+    let mut sentinel = sentinel(&pool);
+    for _ in 0..5 {
+        let task = crate::cell::spawn::<_, Seat>(async {}, std::panic::Location::caller().into()).0;
+        // As it is seen in the midst of a destructor, each time another one's.
+        seat.polling.begin(task.header());
+        sentinel.look();
+        assert!(!seat.is_stalled());
+        seat.end_late(task);
+    }
+}
+
 /// The second look comes after the threshold, and is the first that asks the processor's clock: what the thread does is not known before the third.
 #[test]
 #[cfg(target_os = "linux")]

@@ -9,6 +9,7 @@ use crate::duty::{self, Duty};
 use crate::pool::{Polling, Pool};
 use crate::queue::{Chain, Rota};
 use crate::sync::{Arc, thread};
+use crate::wakes::contained;
 
 /// The runtime is being shut down: starts the attendant, or calls it, if anybody is out. Called by the closer, and by whoever steps out then.
 pub(crate) fn attend(pool: &Arc<Pool>) {
@@ -22,11 +23,13 @@ pub(crate) fn attend(pool: &Arc<Pool>) {
         Ok(started) => pool.attendance.file(started),
         Err(error) => {
             pool.outings.resign();
-            tracing::error!(
-                target: "heist::shutdown",
-                %error,
-                "no thread to end the tasks that a function in `block_in_place` may wait for; it waits for them until another worker leaves"
-            );
+            contained("a subscriber", || {
+                tracing::error!(
+                    target: "heist::shutdown",
+                    %error,
+                    "no thread to end the tasks that a function in `block_in_place` may wait for; it waits for them until another worker leaves"
+                );
+            });
             leave(pool);
         }
     }

@@ -28,9 +28,9 @@ impl Alarm {
         Ok(Alarm { timer: unsafe { OwnedFd::from_raw_fd(timer) } })
     }
 
-    /// Rings when `every` has passed, and then each time that it has passed again.
-    pub(crate) fn set(&self, every: Duration) {
-        self.program(every, every);
+    /// Rings when `first` has passed, and then each time that `every` has passed.
+    pub(crate) fn set(&self, first: Duration, every: Duration) {
+        self.program(first, every);
     }
 
     /// Rings now, and then as [`Alarm::set`] says.

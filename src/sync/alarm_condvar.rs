@@ -25,9 +25,9 @@ impl Alarm {
         Ok(Alarm { plan: Mutex::new(Plan { next: None, every: Duration::ZERO }), changed: Condvar::new() })
     }
 
-    /// Rings when `every` has passed, and then each time that it has passed again.
-    pub(crate) fn set(&self, every: Duration) {
-        self.program(Instant::now().checked_add(every), every);
+    /// Rings when `first` has passed, and then each time that `every` has passed.
+    pub(crate) fn set(&self, first: Duration, every: Duration) {
+        self.program(Instant::now().checked_add(first), every);
     }
 
     /// Rings now, and then as [`Alarm::set`] says.

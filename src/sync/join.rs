@@ -5,8 +5,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::thread::JoinHandle;
 
-/// Waits for a thread to end, at most until `deadline`; then it is detached.
+/// Waits for a thread to end, at most until `deadline`; then it is detached. So it is if it is this one.
 pub(crate) fn join_until(thread: JoinHandle<()>, deadline: Option<Instant>) {
+    // SAFETY: a thread's own name, and that of one that has been neither joined nor detached.
+    if unsafe { libc::pthread_equal(thread.as_pthread_t(), libc::pthread_self()) } != 0 {
+        return;
+    }
     // The system takes the time of day. If that is set back meanwhile the wait grows by as much, once.
     let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
     let until = left.and_then(|left| SystemTime::now().checked_add(left)?.duration_since(UNIX_EPOCH).ok());
@@ -41,5 +45,25 @@ fn timespec(time: Duration) -> libc::timespec {
     libc::timespec {
         tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),
         tv_nsec: time.subsec_nanos().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    use super::join_until;
+
+    #[test]
+    fn a_thread_does_not_wait_for_itself() {
+        let (give, take) = channel();
+        let (tell, told) = channel();
+        let itself = thread::spawn(move || {
+            join_until(take.recv().unwrap(), None);
+            tell.send(()).unwrap();
+        });
+        give.send(itself).unwrap();
+        told.recv().unwrap();
     }
 }

@@ -91,8 +91,8 @@ impl Worker<'_> {
         chain.append(self.local.ring.shed(0));
         if !chain.is_empty() {
             self.pool.global.push_chain(chain);
-            // While we had it in hand it may have looked in vain.
-            self.pool.ledger.call_sweeper(None);
+            // While we had it in hand, whoever sweeps may have looked in vain.
+            self.pool.mind_deadline(None);
         }
         if self.pool.global.len() > 0 {
             self.seated().notify();
