@@ -358,10 +358,10 @@ fn an_attendant_that_goes_leaves_nobody_behind() {
 // ----------------------------------------------------------------------------------------------------------- spares
 
 /// As `Pool::call_one`.
-fn call(staff: &Staff, threads: &Threads, enough: usize) -> Result<usize, NoSpare> {
+fn call(staff: &Staff, threads: &Threads, enough: usize) -> (Result<usize, NoSpare>, bool) {
     let called = staff.call_spare(threads, enough);
-    staff.carry_out(threads);
-    called
+    let carried = staff.carry_out(threads);
+    (called, carried)
 }
 
 /// step out × step out: a spare for each.
@@ -409,6 +409,44 @@ fn one_that_steps_out_while_the_set_grows_has_a_spare() {
         assert_eq!((staff.size(), staff.spares(), staff.taken()), (2, 1, 3));
         assert!(at_work.lock().values().all(|&workers| workers == 1));
     });
+}
+
+/// call × resize to the seat of the spare, while `out` are out and there may be as many as `spares`: who has carried out the order looks whether there
+/// are enough still.
+fn out_while_the_set_grows_over_a_spare(out: usize, spares: usize) {
+    model(move || {
+        let (staff, at_work, outings) = (Arc::new(Staff::new(1, 2, spares)), Arc::default(), Arc::new(Outings::new()));
+        staff.sit(0);
+        let threads = Threads::of(&staff, &at_work);
+        assert_eq!(staff.call_spare(&threads, usize::MAX).expect("a spare"), 1);
+        (0..out).for_each(|_| outings.begin());
+        let caller = {
+            let (staff, at_work, outings) = (Arc::clone(&staff), Arc::clone(&at_work), Arc::clone(&outings));
+            start(move || {
+                let threads = Threads::of(&staff, &at_work);
+                let _ = staff.keep_spares(&outings, |enough| call(&staff, &threads, enough));
+            })
+        };
+        staff.order(2, Arc::new(Ticket::new())).write();
+        // As `Pool::carry_out`.
+        staff.carry_out(&threads);
+        let _ = staff.keep_spares(&outings, |enough| call(&staff, &threads, enough));
+        caller.join().expect("the caller");
+        assert_eq!((staff.size(), staff.spares(), staff.taken()), (2, 1, 3));
+        assert!(at_work.lock().values().all(|&workers| workers == 1));
+    });
+}
+
+/// One is out, and has its spare: it has another one afterwards.
+#[test]
+fn one_that_is_out_while_the_set_grows_over_its_spare_has_another() {
+    out_while_the_set_grows_over_a_spare(1, 2);
+}
+
+/// Two are out, and there may be no more than one spare: there is one afterwards.
+#[test]
+fn the_last_spare_that_the_set_grows_over_is_replaced() {
+    out_while_the_set_grows_over_a_spare(2, 1);
 }
 
 /// step out × dismiss, leave: the spare that goes is had again, or another comes.
@@ -520,7 +558,7 @@ fn a_sentinel_does_not_rest_while_a_spare_is_missing() {
             })
         };
         let scarce = Scarce(Threads::of(&staff, &at_work), Arc::new(AtomicBool::new(true)));
-        if !staff.keep_spares(&outings, |enough| staff.call_spare(&scarce, enough)) {
+        if !staff.keep_spares(&outings, |enough| (staff.call_spare(&scarce, enough), false)) {
             vigil.call(&idle);
         }
         sentinel.join().expect("the sentinel");

@@ -96,9 +96,10 @@ impl Staff {
     /// Has spares called, by `call`, until there are as many as workers that are out: one that is taken back may be one that is out itself. False
     /// if there is none to be had.
     ///
-    /// Said by whoever has stepped out, and by whoever has closed the line to others: who finds it closed leaves it to him.
+    /// Said by whoever has stepped out, and by whoever has closed the line to others: who finds it closed leaves it to him. `call` also answers
+    /// whether it has carried out an order afterwards.
     #[must_use]
-    pub(crate) fn keep_spares(&self, out: &Outings, call: impl Fn(usize) -> Result<usize, NoSpare>) -> bool {
+    pub(crate) fn keep_spares(&self, out: &Outings, call: impl Fn(usize) -> (Result<usize, NoSpare>, bool)) -> bool {
         loop {
             // Whoever has found the line closed by us was counted before, and we have locked the book since.
             let enough = out.count();
@@ -106,9 +107,10 @@ impl Staff {
                 return true;
             }
             match call(enough) {
-                Ok(_) => {}
-                Err(NoSpare::Enough | NoSpare::NotNow) => return true,
-                Err(NoSpare::AllOut | NoSpare::Closed | NoSpare::Refused(_)) => return false,
+                // An order closes the line, and may take a spare's seat: whatever was the answer before is old.
+                (Ok(_), _) | (_, true) => {}
+                (Err(NoSpare::Enough | NoSpare::NotNow), false) => return true,
+                (Err(NoSpare::AllOut | NoSpare::Closed | NoSpare::Refused(_)), false) => return false,
             }
         }
     }
@@ -149,18 +151,20 @@ impl Pool {
         self.call_spares();
     }
 
-    fn carry_out_orders(self: &Arc<Pool>) {
-        let done = {
+    /// True if there was one: the caller calls the spares that others have left to it.
+    fn carry_out_orders(self: &Arc<Pool>) -> bool {
+        let carried = {
             let _duty = duty::on(Duty::Resizing);
             self.staff.carry_out(self)
         };
-        if done {
+        if carried {
             self.staff.tell_news(|resized: Resized| {
                 if let Some(hook) = &self.settings.after_resize {
                     hook(resized);
                 }
             });
         }
+        carried
     }
 
     /// Seats a spare in place of a worker that does not come back from its poll, or will not for a while. The caller sees to it that
@@ -170,13 +174,13 @@ impl Pool {
     ///
     /// If there is none; see [`NoSpare`].
     pub(crate) fn call_spare(self: &Arc<Pool>) -> Result<usize, NoSpare> {
-        let called = self.call_one(usize::MAX);
+        let (called, _) = self.call_one(usize::MAX);
         self.call_spares();
         called
     }
 
-    /// Seats a spare, unless there are `enough`.
-    pub(super) fn call_one(self: &Arc<Pool>, enough: usize) -> Result<usize, NoSpare> {
+    /// Seats a spare, unless there are `enough`. True if an order was carried out afterwards: then the answer may be old.
+    pub(super) fn call_one(self: &Arc<Pool>, enough: usize) -> (Result<usize, NoSpare>, bool) {
         let called = {
             let _duty = duty::on(Duty::Resizing);
             self.staff.call_spare(self, enough)
@@ -185,7 +189,7 @@ impl Pool {
             self.stalls.count_spare();
         }
         // Whoever wanted to resize meanwhile has left it to us.
-        self.carry_out_orders();
-        called
+        let carried = self.carry_out_orders();
+        (called, carried)
     }
 }

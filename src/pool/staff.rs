@@ -222,14 +222,16 @@ impl Staff {
         }
     }
 
-    /// Carries out orders until there are none. False if somebody is at it already: then he does.
+    /// Carries out orders until there are none, or somebody is at it already: then he does. True if it has carried out any, and so closed the line to
+    /// others: what they have left to it, and the news, are the caller's.
     pub(crate) fn carry_out(&self, crew: &impl Crew) -> bool {
+        let mut carried = false;
         loop {
             let (order, plan, taken_back) = match self.begin(crew) {
                 Begin::Order(order, plan, taken_back) => (order, plan, taken_back),
-                Begin::Nothing => return true,
-                Begin::Elsewhere => return false,
+                Begin::Nothing | Begin::Elsewhere => return carried,
             };
+            carried = true;
             taken_back.write();
             crew.rouse(&plan.asked);
             let refused = plan.start.iter().enumerate().find_map(|(nth, &seat)| {
