@@ -13,9 +13,6 @@ use report::Reporter;
 use rescue::{Rescue, Round};
 use watched::{Sight, Watched};
 
-/// Looks that must find everybody asleep before the sentinel sleeps, too; one is enough after a sleep of its own.
-const QUIET_LOOKS: u32 = 2;
-
 /// What the sentinel does besides, at each look that finds a worker awake.
 pub(crate) type Chore = Box<dyn FnMut(&Arc<Pool>) + Send>;
 
@@ -26,12 +23,23 @@ pub(crate) struct Sentinel {
     watched: Vec<Watched>,
     rescue: Rescue,
     reporter: Reporter,
-    quiet: u32,
+    /// The progress of all seats at the last look.
+    progress: u64,
+    /// That look found everybody asleep, and that nobody has been up since the one before it.
+    quiet: bool,
 }
 
 impl Sentinel {
     pub(crate) fn new(pool: Arc<Pool>, chore: Chore) -> Self {
-        Sentinel { pool, chore, watched: Vec::new(), rescue: Rescue::new(), reporter: Reporter::default(), quiet: 0 }
+        Sentinel {
+            pool,
+            chore,
+            watched: Vec::new(),
+            rescue: Rescue::new(),
+            reporter: Reporter::default(),
+            progress: 0,
+            quiet: false,
+        }
     }
 
     /// Looks until the pool closes.
@@ -42,13 +50,11 @@ impl Sentinel {
         while pool.is_open() {
             vigil.wait();
             self.look();
-            if self.quiet >= QUIET_LOOKS && has_its_spares(&pool) {
+            if self.quiet && has_its_spares(&pool) {
                 // The end is looked for last: the alarm that says so may be the one that has just been switched off.
                 vigil.rest(&pool.idle, || {
                     pool.seats.iter().all(|seat| sleeps(&pool, seat)) && has_its_spares(&pool) && pool.is_open()
                 });
-                // One look is enough if it finds everybody asleep again.
-                self.quiet = QUIET_LOOKS - 1;
             }
         }
     }
@@ -60,10 +66,12 @@ impl Sentinel {
         let now = pool.clock.now();
         let round = self.look_at_all(&pool, now);
         self.rescue.staff(&pool, round);
-        self.quiet = if round.awake + round.moving + round.stalled > 0 { 0 } else { self.quiet + 1 };
+        let progress = pool.seats.iter().fold(0, |sum: u64, seat| sum.wrapping_add(seat.progress()));
+        let got_on = std::mem::replace(&mut self.progress, progress) != progress;
+        self.quiet = !got_on && round.awake + round.moving + round.stalled == 0;
         // User code comes last: what it holds up is the next look.
         self.reporter.tell(&pool, now);
-        if self.quiet == 0 {
+        if !self.quiet {
             (self.chore)(&pool);
         }
     }
