@@ -7,8 +7,10 @@ use super::thread::JoinHandle;
 
 /// Waits for a thread to end, at most until `deadline`; then it is detached. So it is if it is this one.
 pub(crate) fn join_until(thread: JoinHandle<()>, deadline: Option<Instant>) {
-    // SAFETY: a thread's own name, and that of one that has been neither joined nor detached.
-    if unsafe { libc::pthread_equal(thread.as_pthread_t(), libc::pthread_self()) } != 0 {
+    // SAFETY: it asks for nothing.
+    let here = unsafe { libc::pthread_self() };
+    // SAFETY: the names of this thread, and of one that has been neither joined nor detached.
+    if unsafe { libc::pthread_equal(thread.as_pthread_t(), here) } != 0 {
         return;
     }
     // The system takes the time of day. If that is set back meanwhile the wait grows by as much, once.
