@@ -22,11 +22,27 @@ pub struct TaskMeta<'a> {
 
 impl TaskMeta<'_> {
     /// The task's id.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_multi_thread()
+    ///     .on_task_spawn(|task| println!("{} has been spawned", task.id()))
+    ///     .build()
+    ///     .unwrap();
+    /// runtime.block_on(runtime.spawn(async {})).unwrap();
+    /// ```
     pub fn id(&self) -> Id {
         self.task.id
     }
 
     /// The task's name, if it has one; see [`task::Builder`](crate::task::Builder).
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_multi_thread()
+    ///     .on_task_terminate(|task| println!("{} has ended", task.name().unwrap_or("a task")))
+    ///     .build()
+    ///     .unwrap();
+    /// runtime.block_on(runtime.spawn(async {})).unwrap();
+    /// ```
     pub fn name(&self) -> Option<&str> {
         self.task.name.as_deref()
     }
@@ -35,11 +51,28 @@ impl TaskMeta<'_> {
     /// hooks of a poll are told the same; the other two are told nothing. `None` if nobody has asked for it, by
     /// [`track_task_schedule_latency`](crate::runtime::Builder::track_task_schedule_latency) or
     /// [`enable_metrics_schedule_latency_histogram`](crate::runtime::Builder::enable_metrics_schedule_latency_histogram).
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_multi_thread()
+    ///     .track_task_schedule_latency()
+    ///     .on_before_task_poll(|task| assert!(task.schedule_latency().is_some()))
+    ///     .build()
+    ///     .unwrap();
+    /// runtime.block_on(runtime.spawn(async {})).unwrap();
+    /// ```
     pub fn schedule_latency(&self) -> Option<Duration> {
         self.waited
     }
 
     /// Where the task was spawned.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_multi_thread()
+    ///     .on_task_spawn(|task| println!("a task from {}", task.spawned_at()))
+    ///     .build()
+    ///     .unwrap();
+    /// runtime.block_on(runtime.spawn(async {})).unwrap();
+    /// ```
     pub fn spawned_at(&self) -> &'static Location<'static> {
         self.task.location
     }

@@ -405,11 +405,21 @@ pub struct TryCurrentError {
 
 impl TryCurrentError {
     /// Whether the thread is in no runtime.
+    ///
+    /// ```
+    /// let error = heist::runtime::Handle::try_current().unwrap_err(); // this is no runtime
+    /// assert!(error.is_missing_context());
+    /// ```
     pub fn is_missing_context(&self) -> bool {
         !self.destroyed
     }
 
     /// Whether the thread ends, and what it knew of its runtime has been dropped: in the destructor of a thread-local.
+    ///
+    /// ```
+    /// let error = heist::runtime::Handle::try_current().unwrap_err(); // this is no runtime
+    /// assert!(!error.is_thread_local_destroyed());
+    /// ```
     pub fn is_thread_local_destroyed(&self) -> bool {
         self.destroyed
     }

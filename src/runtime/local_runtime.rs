@@ -84,6 +84,11 @@ impl LocalRuntime {
     /// # Errors
     ///
     /// What the operating system says if it refuses the reactor's file descriptors.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::LocalRuntime::new().unwrap();
+    /// assert_eq!(runtime.block_on(async { 6 * 7 }), 42);
+    /// ```
     pub fn new() -> io::Result<LocalRuntime> {
         Builder::new_current_thread().enable_all().build_local(LocalOptions::default())
     }
@@ -94,12 +99,26 @@ impl LocalRuntime {
     }
 
     /// A handle to the runtime. On other threads it spawns futures that are `Send`. It does not keep the runtime alive.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::LocalRuntime::new().unwrap();
+    /// let handle = runtime.handle().clone();
+    /// let task = std::thread::spawn(move || handle.spawn(async { 6 * 7 })).join().unwrap();
+    /// assert_eq!(runtime.block_on(task).unwrap(), 42);
+    /// ```
     pub fn handle(&self) -> &Handle {
         self.runtime.handle()
     }
 
     /// Spawns a task that stays on this thread; see [`task::spawn_local`](crate::task::spawn_local). It runs in the next
     /// [`LocalRuntime::block_on`].
+    ///
+    /// ```
+    /// let runtime = heist::runtime::LocalRuntime::new().unwrap();
+    /// let here = std::rc::Rc::new(42);
+    /// let task = runtime.spawn_local(async move { here });
+    /// assert_eq!(*runtime.block_on(task).unwrap(), 42);
+    /// ```
     #[track_caller]
     pub fn spawn_local<F>(&self, future: F) -> JoinHandle<F::Output>
     where
@@ -110,6 +129,12 @@ impl LocalRuntime {
     }
 
     /// Runs a function that may block, on a thread made for that; see [`task::spawn_blocking`](crate::task::spawn_blocking).
+    ///
+    /// ```
+    /// let runtime = heist::runtime::LocalRuntime::new().unwrap();
+    /// let sum = runtime.spawn_blocking(|| (1..=10).sum::<u32>()); // on another thread
+    /// assert_eq!(runtime.block_on(sum).unwrap(), 55);
+    /// ```
     #[track_caller]
     pub fn spawn_blocking<F, R>(&self, function: F) -> JoinHandle<R>
     where
@@ -124,28 +149,63 @@ impl LocalRuntime {
     /// # Panics
     ///
     /// If this thread is polling a future already, and if `future` panics.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::LocalRuntime::new().unwrap();
+    /// let name = String::from("heist");
+    /// assert_eq!(runtime.block_on(async { name.len() }), 5); // the future may borrow
+    /// ```
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.runtime.block_on(future)
     }
 
     /// Enters the runtime: while the guard lives, `spawn`, `spawn_local`, sockets and timers on this thread belong to it.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::LocalRuntime::new().unwrap();
+    /// let _inside = runtime.enter();
+    /// let here = std::rc::Rc::new(42);
+    /// let task = heist::task::spawn_local(async move { here }); // without the guard this would panic
+    /// assert_eq!(*runtime.block_on(task).unwrap(), 42);
+    /// ```
     pub fn enter(&self) -> EnterGuard<'_> {
         self.runtime.enter()
     }
 
     /// Figures about the runtime.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::LocalRuntime::new().unwrap();
+    /// drop(runtime.spawn_local(std::future::pending::<()>()));
+    /// assert_eq!(runtime.metrics().num_alive_tasks(), 1);
+    /// ```
     pub fn metrics(&self) -> RuntimeMetrics {
         self.runtime.metrics()
     }
 
     /// Shuts the runtime down: drops its tasks, and waits at most `timeout` for blocking jobs that are under way.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::LocalRuntime::new().unwrap();
+    /// let dropped = std::rc::Rc::new(());
+    /// let part = std::rc::Rc::clone(&dropped);
+    /// drop(runtime.spawn_local(async move { drop(part) }));
+    /// runtime.shutdown_timeout(std::time::Duration::from_millis(100));
+    /// assert_eq!(std::rc::Rc::strong_count(&dropped), 1);
+    /// ```
     pub fn shutdown_timeout(self, timeout: Duration) {
         self.runtime.shutdown_timeout(timeout);
     }
 
     /// Shuts the runtime down: drops its tasks, and does not wait for blocking jobs. Good in places that must not block, also inside of async
     /// code.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::LocalRuntime::new().unwrap();
+    /// drop(runtime.spawn_blocking(|| std::thread::sleep(std::time::Duration::from_millis(1))));
+    /// runtime.shutdown_background(); // does not wait for it
+    /// ```
     pub fn shutdown_background(self) {
         self.runtime.shutdown_background();
     }

@@ -20,6 +20,10 @@ macro_rules! kinds {
         impl SignalKind {
             $(
                 $(#[$doc])*
+                ///
+                /// ```
+                #[doc = concat!("assert_eq!(heist::signal::unix::SignalKind::", stringify!($name), "().as_raw_value(), libc::", stringify!($number), ");")]
+                /// ```
                 pub const fn $name() -> SignalKind {
                     SignalKind(libc::$number)
                 }

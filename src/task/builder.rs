@@ -34,11 +34,26 @@ pub struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     /// For a task without a name, yet.
+    ///
+    /// ```
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let task = heist::task::Builder::new().name("answer").spawn(async { 6 * 7 }).unwrap();
+    /// assert_eq!(task.await.unwrap(), 42);
+    /// # });
+    /// ```
     pub fn new() -> Self {
         Builder::default()
     }
 
     /// Names the task.
+    ///
+    /// ```
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let task = heist::task::Builder::new().name("sleeper").spawn(std::future::pending::<()>()).unwrap();
+    /// // So it is called in a dump, in the report of a stall, and in that of a drain.
+    /// task.abort();
+    /// # });
+    /// ```
     pub fn name(&self, name: &'a str) -> Self {
         Builder { name: Some(name) }
     }
@@ -52,6 +67,13 @@ impl<'a> Builder<'a> {
     /// # Panics
     ///
     /// If this thread is in no runtime.
+    ///
+    /// ```
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let task = heist::task::Builder::new().name("answer").spawn(async { 6 * 7 }).unwrap();
+    /// assert_eq!(task.await.unwrap(), 42);
+    /// # });
+    /// ```
     #[track_caller]
     pub fn spawn<F>(self, future: F) -> io::Result<JoinHandle<F::Output>>
     where
@@ -66,6 +88,13 @@ impl<'a> Builder<'a> {
     /// # Errors
     ///
     /// None today.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Runtime::new().unwrap();
+    /// // This thread is in no runtime.
+    /// let task = heist::task::Builder::new().name("answer").spawn_on(async { 6 * 7 }, runtime.handle()).unwrap();
+    /// assert_eq!(runtime.block_on(task).unwrap(), 42);
+    /// ```
     #[track_caller]
     pub fn spawn_on<F>(self, future: F, handle: &Handle) -> io::Result<JoinHandle<F::Output>>
     where
@@ -84,6 +113,14 @@ impl<'a> Builder<'a> {
     /// # Panics
     ///
     /// If this thread is in no runtime, or not on the thread of a local one.
+    ///
+    /// ```
+    /// # heist::runtime::LocalRuntime::new().unwrap().block_on(async {
+    /// let here = std::rc::Rc::new(42);
+    /// let task = heist::task::Builder::new().name("here").spawn_local(async move { here }).unwrap();
+    /// assert_eq!(*task.await.unwrap(), 42);
+    /// # });
+    /// ```
     #[track_caller]
     pub fn spawn_local<F>(self, future: F) -> io::Result<JoinHandle<F::Output>>
     where
@@ -102,6 +139,13 @@ impl<'a> Builder<'a> {
     /// # Panics
     ///
     /// If this thread is in no runtime.
+    ///
+    /// ```
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let task = heist::task::Builder::new().name("sum").spawn_blocking(|| (1..=10).sum::<u32>()).unwrap();
+    /// assert_eq!(task.await.unwrap(), 55);
+    /// # });
+    /// ```
     #[track_caller]
     pub fn spawn_blocking<F, R>(self, function: F) -> io::Result<JoinHandle<R>>
     where
@@ -116,6 +160,13 @@ impl<'a> Builder<'a> {
     /// # Errors
     ///
     /// None today.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Runtime::new().unwrap();
+    /// let sum = || (1..=10).sum::<u32>();
+    /// let task = heist::task::Builder::new().name("sum").spawn_blocking_on(sum, runtime.handle()).unwrap();
+    /// assert_eq!(runtime.block_on(task).unwrap(), 55);
+    /// ```
     #[track_caller]
     pub fn spawn_blocking_on<F, R>(self, function: F, handle: &Handle) -> io::Result<JoinHandle<R>>
     where

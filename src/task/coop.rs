@@ -131,6 +131,21 @@ pub struct RestoreOnPending {
 
 impl RestoreOnPending {
     /// The resource was ready: the unit is spent for good.
+    ///
+    /// ```
+    /// use std::future::poll_fn;
+    /// use std::task::{Poll, ready};
+    ///
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// poll_fn(|cx| {
+    ///     let unit = ready!(heist::task::coop::poll_proceed(cx));
+    ///     // A resource that is always ready.
+    ///     unit.made_progress();
+    ///     Poll::Ready(())
+    /// })
+    /// .await;
+    /// # });
+    /// ```
     pub fn made_progress(&self) {
         self.spent.set(false);
     }

@@ -177,6 +177,14 @@ impl<T: 'static> JoinSet<T> {
     }
 
     /// Spawns a task on `runtime`, which is this thread's.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::LocalRuntime::new().unwrap();
+    /// let mut set = heist::task::JoinSet::new();
+    /// let here = std::rc::Rc::new(42);
+    /// set.spawn_local_on(async move { *here }, &runtime);
+    /// assert_eq!(runtime.block_on(set.join_all()), [42]);
+    /// ```
     #[track_caller]
     pub fn spawn_local_on<F>(&mut self, future: F, runtime: &LocalRuntime) -> AbortHandle
     where

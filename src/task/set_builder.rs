@@ -19,6 +19,14 @@ pub struct Builder<'a, T> {
 
 impl<'a, T: Send + 'static> Builder<'a, T> {
     /// Names the task.
+    ///
+    /// ```
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let mut set = heist::task::JoinSet::new();
+    /// set.build_task().name("greeter").spawn(async { heist::task::yield_now().await }).unwrap();
+    /// set.join_next().await.unwrap().unwrap();
+    /// # });
+    /// ```
     pub fn name(self, name: &'a str) -> Self {
         Builder { builder: self.builder.name(name), ..self }
     }
@@ -32,6 +40,14 @@ impl<'a, T: Send + 'static> Builder<'a, T> {
     /// # Panics
     ///
     /// If this thread is in no runtime.
+    ///
+    /// ```
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let mut set = heist::task::JoinSet::new();
+    /// set.build_task().name("answer").spawn(async { 6 * 7 }).unwrap();
+    /// assert_eq!(set.join_all().await, [42]);
+    /// # });
+    /// ```
     #[track_caller]
     pub fn spawn<F: Future<Output = T> + Send + 'static>(self, future: F) -> io::Result<AbortHandle> {
         Ok(self.set.insert(self.builder.spawn(future)?))
@@ -42,6 +58,14 @@ impl<'a, T: Send + 'static> Builder<'a, T> {
     /// # Errors
     ///
     /// None today.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Runtime::new().unwrap();
+    /// let mut set = heist::task::JoinSet::new();
+    /// // This thread is in no runtime.
+    /// set.build_task().name("answer").spawn_on(async { 6 * 7 }, runtime.handle()).unwrap();
+    /// assert_eq!(runtime.block_on(set.join_all()), [42]);
+    /// ```
     #[track_caller]
     pub fn spawn_on<F: Future<Output = T> + Send + 'static>(
         self,
@@ -60,6 +84,14 @@ impl<'a, T: Send + 'static> Builder<'a, T> {
     /// # Panics
     ///
     /// If this thread is in no runtime.
+    ///
+    /// ```
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let mut set = heist::task::JoinSet::new();
+    /// set.build_task().name("sum").spawn_blocking(|| (1..=10).sum::<u32>()).unwrap();
+    /// assert_eq!(set.join_all().await, [55]);
+    /// # });
+    /// ```
     #[track_caller]
     pub fn spawn_blocking(self, function: impl FnOnce() -> T + Send + 'static) -> io::Result<AbortHandle> {
         Ok(self.set.insert(self.builder.spawn_blocking(function)?))
@@ -70,6 +102,13 @@ impl<'a, T: Send + 'static> Builder<'a, T> {
     /// # Errors
     ///
     /// None today.
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Runtime::new().unwrap();
+    /// let mut set = heist::task::JoinSet::new();
+    /// set.build_task().name("sum").spawn_blocking_on(|| (1..=10).sum::<u32>(), runtime.handle()).unwrap();
+    /// assert_eq!(runtime.block_on(set.join_all()), [55]);
+    /// ```
     #[track_caller]
     pub fn spawn_blocking_on(
         self,

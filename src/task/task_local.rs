@@ -138,6 +138,14 @@ impl<T: 'static> LocalKey<T> {
     /// # Panics
     ///
     /// If there is none: outside of a scope of this key.
+    ///
+    /// ```
+    /// heist::task_local! {
+    ///     static NAME: String;
+    /// }
+    ///
+    /// NAME.sync_scope("heist".to_owned(), || NAME.with(|name| assert_eq!(name.len(), 5)));
+    /// ```
     #[track_caller]
     pub fn with<R>(&'static self, f: impl FnOnce(&T) -> R) -> R {
         match self.try_with(f) {
@@ -151,6 +159,15 @@ impl<T: 'static> LocalKey<T> {
     /// # Errors
     ///
     /// If there is none: outside of a scope of this key. `f` is dropped.
+    ///
+    /// ```
+    /// heist::task_local! {
+    ///     static NAME: String;
+    /// }
+    ///
+    /// assert!(NAME.try_with(String::len).is_err()); // there is none
+    /// NAME.sync_scope("heist".to_owned(), || assert_eq!(NAME.try_with(String::len).unwrap(), 5));
+    /// ```
     pub fn try_with<R>(&'static self, f: impl FnOnce(&T) -> R) -> Result<R, AccessError> {
         // Borrowed for good only while a scope is entered or left, which calls nobody.
         let found = self.here.try_with(|here| here.borrow().as_ref().map(f));
@@ -181,6 +198,14 @@ impl<T: Clone + 'static> LocalKey<T> {
     /// # Panics
     ///
     /// If there is none: outside of a scope of this key.
+    ///
+    /// ```
+    /// heist::task_local! {
+    ///     static NAME: String;
+    /// }
+    ///
+    /// assert_eq!(NAME.sync_scope("heist".to_owned(), || NAME.get()), "heist");
+    /// ```
     #[track_caller]
     pub fn get(&'static self) -> T {
         self.with(T::clone)
@@ -191,6 +216,15 @@ impl<T: Clone + 'static> LocalKey<T> {
     /// # Errors
     ///
     /// If there is none: outside of a scope of this key.
+    ///
+    /// ```
+    /// heist::task_local! {
+    ///     static NAME: String;
+    /// }
+    ///
+    /// assert!(NAME.try_get().is_err()); // there is none
+    /// assert_eq!(NAME.sync_scope("heist".to_owned(), || NAME.try_get()).unwrap(), "heist");
+    /// ```
     pub fn try_get(&'static self) -> Result<T, AccessError> {
         self.try_with(T::clone)
     }
