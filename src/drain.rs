@@ -77,7 +77,7 @@ fn keep_time(pool: &Arc<Pool>) {
     if pool.ledger.is_open_drain(|| pool.attendance.enter()) {
         // What waits in rings and slots cannot be named there.
         gather(pool);
-        threads::stay_away(pool);
+        shutdown::leave(pool);
     }
     pool.ledger.settle(&**pool);
 }
@@ -99,9 +99,9 @@ fn expire(pool: &Arc<Pool>) {
                 "no thread to cancel what is late: it is left to the workers, and is only named if none of them is free"
             );
         });
-        threads::stay_away(pool);
+        shutdown::leave(pool);
     }
-    threads::stay_away(pool);
+    shutdown::leave(pool);
     pool.look();
 }
 

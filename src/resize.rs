@@ -10,8 +10,8 @@ use crate::duty::{self, Duty};
 use crate::pool::{self, Crew, Pool, ResizeError, Resized, ThreadSeat, Ticket};
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
-use crate::threads;
 use crate::wakes::contained;
+use crate::{shutdown, threads};
 
 /// A change of the number of workers that is under way; see [`Runtime::resize`](crate::runtime::Runtime::resize).
 ///
@@ -141,7 +141,7 @@ impl Crew for Arc<Pool> {
     }
 
     fn expect_one_less(&self) {
-        threads::stay_away(self);
+        shutdown::leave(self);
     }
 
     fn start(&self, seat: usize, version: u64) -> io::Result<()> {

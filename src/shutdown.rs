@@ -25,7 +25,7 @@ pub(crate) fn close(pool: &Arc<Pool>) {
     pool.ledger.beginning.call();
 }
 
-/// A thread that was present leaves.
+/// A thread that was present, or expected, is not any more.
 pub(crate) fn leave(pool: &Arc<Pool>) {
     if pool.attendance.leave() {
         finish_late(pool);

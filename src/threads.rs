@@ -35,7 +35,7 @@ pub(crate) fn start(pool: &Arc<Pool>, chore: Chore) -> io::Result<()> {
 fn start_all(pool: &Arc<Pool>, names: Vec<String>, chore: Chore) -> io::Result<()> {
     for (seat, name) in names.into_iter().enumerate() {
         pool.attendance.enter();
-        start_worker(pool, seat, name).inspect_err(|_| stay_away(pool))?;
+        start_worker(pool, seat, name).inspect_err(|_| shutdown::leave(pool))?;
     }
     if pool.settings.sentinel {
         pool.attendance.enter();
@@ -43,7 +43,7 @@ fn start_all(pool: &Arc<Pool>, names: Vec<String>, chore: Chore) -> io::Result<(
             let _duty = duty::on(Duty::Watching);
             Sentinel::new(Arc::clone(pool), chore).run();
         };
-        start_one(pool, "heist-sentinel".to_owned(), main).inspect_err(|_| stay_away(pool))?;
+        start_one(pool, "heist-sentinel".to_owned(), main).inspect_err(|_| shutdown::leave(pool))?;
     }
     Ok(())
 }
@@ -81,15 +81,10 @@ pub(crate) fn start_one(
             tracing::error!(target: "heist::worker", "a worker thread panicked outside of any task; aborting");
             std::process::abort();
         }
-        stay_away(&present);
+        shutdown::leave(&present);
     };
     pool.attendance.file(builder.spawn(main)?);
     Ok(())
-}
-
-/// A thread that was present, or expected, is not.
-pub(crate) fn stay_away(pool: &Arc<Pool>) {
-    shutdown::leave(pool);
 }
 
 /// Waits for threads that have left already to be gone, at most until `deadline`: what is left of them is the destruction of their
