@@ -57,6 +57,7 @@ fn a_batch_and_a_push_lose_nothing_and_double_nothing() {
                 let queue = Arc::clone(&queue);
                 start(move || {
                     let mut haul = Haul::new();
+                    assert!(queue.len() <= 4);
                     take(&queue, &Rota::new(count), count, &mut haul);
                     haul
                 })
@@ -70,9 +71,46 @@ fn a_batch_and_a_push_lose_nothing_and_double_nothing() {
                 haul.join(taker.join().expect("a taker"));
             }
             take(&queue, &Rota::new(0), usize::MAX, &mut haul);
+            assert_eq!(queue.len(), 0);
             ledger.balances(haul);
         });
     }
+}
+
+/// take × take × push, len, in one lane that holds enough for both: each gets what it asked for, oldest first, and the length is never more
+/// than what was pushed.
+#[test]
+fn a_taker_does_not_hide_from_another_what_it_leaves() {
+    model(|| {
+        let mut all = parcels(4);
+        let ledger = Ledger::of(&all);
+        let queue = Arc::new(GlobalQueue::new(1));
+        let newest = all.pop().expect("one of four");
+        let name = newest.header().id();
+        all.into_iter().for_each(|parcel| queue.push_woken(parcel));
+        let takers = [1, 2].map(|count| {
+            let queue = Arc::clone(&queue);
+            start(move || {
+                let mut haul = Haul::new();
+                take(&queue, &Rota::new(0), count, &mut haul);
+                assert_eq!(haul.len(), count);
+                haul
+            })
+        });
+        queue.push_woken(newest);
+        let waiting = queue.len();
+        assert!((1..=4).contains(&waiting), "{waiting} of four");
+        let mut haul = Haul::new();
+        for taker in takers {
+            haul.join(taker.join().expect("a taker"));
+        }
+        assert_eq!(queue.len(), 1);
+        let mut rest = queue.take(&Rota::new(0), usize::MAX);
+        let last = rest.pop().expect("the newest");
+        assert_eq!(last.header().id(), name);
+        haul.extend([last]);
+        ledger.balances(haul);
+    });
 }
 
 /// Workers, parkers and a queue in two lanes; a worker that finds nothing sleeps without a time limit.

@@ -304,6 +304,10 @@ impl Haul {
         self.0.push(runnable);
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn join(&mut self, other: Haul) {
         self.0.extend(other.0);
     }
