@@ -3,7 +3,7 @@
 use crate::calls::{self, PerOperation};
 use crate::contenders::{Entry, FLOOR};
 use crate::plan::Plan;
-use crate::rows::{Load, Row, Sample};
+use crate::rows::{Load, Processors, Row, Sample};
 use crate::stats::{Spread, ratios};
 use hdrhistogram::Histogram;
 use std::io::{IsTerminal, Write, stderr};
@@ -15,6 +15,8 @@ pub struct Series {
     pub values: Vec<f64>,
     /// Voluntary context switches per operation, round by round.
     pub switches: Vec<f64>,
+    /// Who had the processors, round by round, where somebody else puts the load on.
+    pub processors: Vec<Processors>,
     /// System calls, counted in a pass of its own; or why they were not.
     pub calls: Option<Result<PerOperation, String>>,
     /// Of all rounds, for a row of latencies.
@@ -30,11 +32,21 @@ impl Series {
         Spread::of(&self.values)
     }
 
+    /// Who had the processors: the medians.
+    pub fn processors(&self) -> Option<Processors> {
+        let median = |share: fn(&Processors) -> f64| {
+            let shares: Vec<f64> = self.processors.iter().map(share).collect();
+            Spread::of(&shares).map(|spread| spread.median)
+        };
+        Some(Processors { server: median(|p| p.server)?, generator: median(|p| p.generator)? })
+    }
+
     fn add(&mut self, mut passes: Vec<Sample>) {
         passes.sort_by(|a, b| a.value.total_cmp(&b.value));
         let middle = &passes[passes.len() / 2];
         self.values.push(middle.value);
         self.switches.extend(middle.switches);
+        self.processors.extend(middle.processors);
         for pass in &passes {
             merge(&mut self.latency, pass.histogram.as_ref());
             merge(&mut self.served, pass.served.as_ref());

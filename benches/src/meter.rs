@@ -1,4 +1,4 @@
-//! The clock, the counters of voluntary context switches and of system calls, and how a workload says that it is done.
+//! The clock, the counters of processor time, of voluntary context switches and of system calls, and how a workload says that it is done.
 
 use crate::calls::{self, Calls};
 use std::sync::OnceLock;
@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 pub struct Meter {
     at: Instant,
     switches: i64,
+    /// Processor time of this process, and of children that have ended.
+    busy: [Duration; 2],
     calls: Option<Calls>,
 }
 
@@ -20,30 +22,48 @@ pub struct Reading {
     pub elapsed: Duration,
     /// Voluntary context switches of all threads of this process.
     pub switches: i64,
+    /// Processor time of all threads of this process...
+    pub busy: Duration,
+    /// ...and of children that have ended meanwhile.
+    pub children: Duration,
     /// Its system calls, if they are counted.
     pub calls: Option<Calls>,
 }
 
 impl Meter {
     pub fn start() -> Meter {
-        let (switches, calls) = (voluntary_switches(), calls::until_now());
-        Meter { at: Instant::now(), switches, calls }
+        let (switches, calls) = (usage(libc::RUSAGE_SELF).ru_nvcsw, calls::until_now());
+        let busy = [libc::RUSAGE_SELF, libc::RUSAGE_CHILDREN].map(|whose| processor_time(&usage(whose)));
+        Meter { at: Instant::now(), switches, busy, calls }
     }
 
     pub fn read(&self) -> Reading {
         let elapsed = self.at.elapsed();
         let calls = self.calls.zip(calls::until_now());
         let calls = calls.map(|(before, after)| std::array::from_fn(|kind| after[kind] - before[kind]));
-        Reading { elapsed, switches: voluntary_switches() - self.switches, calls }
+        let (own, ended) = (usage(libc::RUSAGE_SELF), usage(libc::RUSAGE_CHILDREN));
+        Reading {
+            elapsed,
+            switches: own.ru_nvcsw - self.switches,
+            busy: processor_time(&own) - self.busy[0],
+            children: processor_time(&ended) - self.busy[1],
+            calls,
+        }
     }
 }
 
-fn voluntary_switches() -> i64 {
+fn usage(whose: libc::c_int) -> libc::rusage {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: the pointer is to a rusage of ours, which the call fills.
-    unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) };
+    unsafe { libc::getrusage(whose, usage.as_mut_ptr()) };
     // SAFETY: a rusage is plain numbers; all-zero was a valid value already.
-    unsafe { usage.assume_init() }.ru_nvcsw
+    unsafe { usage.assume_init() }
+}
+
+/// In user code and in the kernel.
+fn processor_time(usage: &libc::rusage) -> Duration {
+    let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1_000);
+    time(usage.ru_utime) + time(usage.ru_stime)
 }
 
 /// Counts a workload's ends down; the last one stops the clock where it stands, on the worker.

@@ -5,6 +5,7 @@ use crate::contender::{Contender, Sockets, Timers};
 use crate::contenders::Run;
 use crate::meter::Reading;
 use hdrhistogram::Histogram;
+use std::time::Duration;
 
 mod chained;
 pub mod channels;
@@ -69,12 +70,28 @@ pub struct Sample {
     pub switches: Option<f64>,
     /// System calls, if they are counted, and among how many operations.
     pub calls: Option<(Calls, f64)>,
+    /// Who had the processors, if somebody else has put the load on.
+    pub processors: Option<Processors>,
     /// In nanoseconds.
     pub histogram: Option<Histogram<u64>>,
     /// Of the histogram, what passed after the wake itself, in nanoseconds.
     pub served: Option<Histogram<u64>>,
     /// How late the generator itself was, in nanoseconds.
     pub lateness: Option<Histogram<u64>>,
+}
+
+/// How many processors the server and the generator of its load had, on average.
+#[derive(Clone, Copy, Debug)]
+pub struct Processors {
+    pub server: f64,
+    pub generator: f64,
+}
+
+impl Processors {
+    fn of(reading: &Reading) -> Processors {
+        let share = |busy: Duration| busy.as_secs_f64() / reading.elapsed.as_secs_f64();
+        Processors { server: share(reading.busy), generator: share(reading.children) }
+    }
 }
 
 impl Sample {
@@ -89,7 +106,7 @@ impl Sample {
     }
 
     fn plain(value: f64) -> Sample {
-        Sample { value, switches: None, calls: None, histogram: None, served: None, lateness: None }
+        Sample { value, switches: None, calls: None, processors: None, histogram: None, served: None, lateness: None }
     }
 }
 

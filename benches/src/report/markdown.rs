@@ -7,7 +7,7 @@ use crate::driver::{Outcome, Series};
 use crate::goals::{REFERENCE, SUBJECT, Set};
 use crate::machine::{Machine, version_of};
 use crate::plan::Plan;
-use crate::rows::{Unit, wrk_is_there};
+use crate::rows::{Processors, Unit, wrk_is_there};
 use crate::stats::Spread;
 use std::fmt::Write;
 
@@ -24,6 +24,7 @@ pub fn page(outcomes: &[Outcome], entries: &[Entry], plan: &Plan, machine: &Mach
     page += "## Results\n\n";
     results(&mut page, outcomes, entries, plan.goals);
     losses(&mut page, outcomes);
+    processors(&mut page, outcomes);
     switches(&mut page, outcomes, entries);
     calls(&mut page, outcomes);
     latencies(&mut page, outcomes);
@@ -95,6 +96,32 @@ fn losses(page: &mut String, outcomes: &[Outcome]) {
     }
     if !lines.is_empty() {
         let _ = write!(page, "\n### Where {SUBJECT} loses\n\n{lines}");
+    }
+}
+
+/// One line for each who took part in a row whose load comes from another process.
+fn processors(page: &mut String, outcomes: &[Outcome]) {
+    let served = |series: &Series| !series.processors.is_empty();
+    let outcomes: Vec<_> = outcomes.iter().filter(|outcome| outcome.series.iter().any(|(_, s)| served(s))).collect();
+    if outcomes.is_empty() {
+        return;
+    }
+    page.push_str("\n## Who had the processors\n\nHow many of them, on average, and for how many µs per request.\n\n");
+    page.push_str(
+        "| workload | | server | wrk | server, per request | wrk, per request |\n|---|---|---:|---:|---:|---:|\n",
+    );
+    for outcome in outcomes {
+        for (name, series) in &outcome.series {
+            let Some((Processors { server, generator: wrk }, rate)) = series.processors().zip(series.value()) else {
+                continue;
+            };
+            let (each, wrk_each) = (server * 1e6 / rate.median, wrk * 1e6 / rate.median);
+            let _ = writeln!(
+                page,
+                "| {} | {name} | {server:.2} | {wrk:.2} | {each:.2} | {wrk_each:.2} |",
+                outcome.row.title
+            );
+        }
     }
 }
 

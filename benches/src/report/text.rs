@@ -4,6 +4,7 @@ use super::{Verdict, shown, spread};
 use crate::calls::{PerOperation, headings};
 use crate::driver::Outcome;
 use crate::goals::{REFERENCE, SUBJECT, Set};
+use crate::rows::Processors;
 
 /// A row, as soon as it is done.
 pub fn row(outcome: &Outcome, set: Set) -> String {
@@ -22,6 +23,9 @@ pub fn row(outcome: &Outcome, set: Set) -> String {
         let line = format!("    {name:<6} {value} {ratio:<22}{switches}");
         text += line.trim_end();
         text.push('\n');
+        if let Some(Processors { server, generator }) = series.processors() {
+            text += &format!("           processors: server {server:.2}, wrk {generator:.2}\n");
+        }
         if let Some(counted) = &series.calls {
             text += &format!("           {}\n", calls(counted));
         }

@@ -1,6 +1,6 @@
 //! A hyper HTTP/1 server that says hello, loaded by `wrk` from its own process.
 
-use super::{Load, Sample};
+use super::{Load, Processors, Sample};
 use crate::contender::Sockets;
 use crate::meter::Meter;
 use bytes::Bytes;
@@ -59,7 +59,8 @@ pub fn loaded(addr: SocketAddr, load: &Load, connections: u32, who: &str) -> Sam
     let result = wrk(addr, connections, if load.quick { 1 } else { 3 });
     let reading = meter.read();
     let (requests, rate) = result.unwrap_or_else(|problem| panic!("{who}: wrk: {problem}"));
-    Sample::counted(rate, reading, requests)
+    let processors = Some(Processors::of(&reading));
+    Sample { processors, ..Sample::counted(rate, reading, requests) }
 }
 
 async fn hello(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
