@@ -1,5 +1,8 @@
 //! What only the worker of a seat touches.
 
+mod poll_time;
+mod sharing;
+
 use std::cell::Cell;
 use std::fmt;
 
@@ -7,12 +10,11 @@ use crate::queue::{Owner, Rota};
 use crate::rng::Rng;
 use crate::spin::Spin;
 use crate::wakes::Wakes;
+use poll_time::PollTime;
+use sharing::Sharing;
 
 /// At most so many tasks in a row come from the LIFO slot: a request, its answer, and one more.
 const LIFO_RUN: u8 = 3;
-
-/// A worker starts with this guess of its mean poll, in nanoseconds.
-const FIRST_GUESS: u32 = 1_000;
 
 /// What it costs to move a task to another core, in nanoseconds: its header, its data and its memory are two or three cache
 /// lines. Moving shorter polls than this gains nothing.
@@ -83,8 +85,8 @@ pub(crate) struct Local {
     learnt: Cell<u32>,
     /// When that was, in the pool's nanoseconds.
     checked: Cell<u64>,
-    /// The mean poll of late, in nanoseconds.
-    mean_poll: Cell<u32>,
+    poll_time: PollTime,
+    sharing: Sharing,
     /// The seat's count of ended tasks at the last checkpoint.
     ended: Cell<u64>,
     /// Polls per ended task in the last interval.
@@ -132,7 +134,8 @@ impl Local {
             polls: Cell::new(0),
             learnt: Cell::new(0),
             checked: Cell::new(0),
-            mean_poll: Cell::new(FIRST_GUESS),
+            poll_time: PollTime::new(),
+            sharing: Sharing::new(),
             ended: Cell::new(0),
             life: Cell::new(1),
             next_checkpoint: Cell::new(1),
@@ -210,16 +213,19 @@ impl Local {
         self.lifo_off.set(self.lifo_run.get() > 0);
     }
 
-    /// How much sooner `backlog` polls would be done, in nanoseconds, if another worker took over all of them.
+    /// Whether it pays to wake another worker for `backlog` polls: they would be done sooner by more than `price`, in nanoseconds, if it took
+    /// over all of them. Whoever has shared of late, and could wake somebody again, has called for help that soon ran dry; so the price is twice as
+    /// high.
     #[inline]
-    pub(crate) fn gain(&self, backlog: usize) -> u64 {
-        backlog as u64 * u64::from(self.mean_poll.get().saturating_sub(MOVE))
+    pub(crate) fn sharing_pays(&self, backlog: usize, price: u64) -> bool {
+        let gain = backlog as u64 * u64::from(self.poll_time.mean().saturating_sub(MOVE));
+        gain >= price.saturating_mul(1 + u64::from(self.sharing.is_recent()))
     }
 
     /// Whether tasks like those of late are polled for longer, until they end, than it costs to move them, if `helpers` take them over:
     /// each is moved once, and polled until it ends.
     pub(crate) fn outlive_a_move(&self, helpers: usize) -> bool {
-        u64::from(self.mean_poll.get()) * u64::from(self.life.get()) * helpers as u64 > u64::from(MOVE)
+        self.mean_poll() * u64::from(self.life.get()) * helpers as u64 > u64::from(MOVE)
     }
 
     /// Learns how many polls a task takes until it ends, from the seat's count of `ended` tasks. Done before the polls are counted anew.
@@ -263,8 +269,9 @@ impl Local {
         let polls = self.polls.get() - self.learnt.replace(self.polls.get());
         let passed = now.saturating_sub(self.checked.replace(now));
         if polls > 0 {
-            self.mean_poll.set(mean(self.mean_poll.get(), passed / u64::from(polls)));
+            self.poll_time.learn(polls, passed);
         }
+        self.sharing.note(now, self.ring.stolen());
         passed
     }
 
@@ -284,7 +291,7 @@ impl Local {
 
     /// The mean poll of late, in nanoseconds.
     pub(crate) fn mean_poll(&self) -> u64 {
-        self.mean_poll.get().into()
+        self.poll_time.mean().into()
     }
 
     /// The worker has rested until `now`, which tells nothing about polls.
@@ -304,7 +311,7 @@ impl Local {
         let left = self.global_at.get().saturating_sub(self.polls.get());
         self.polls.set(0);
         self.learnt.set(0);
-        let polls = u32::try_from(pace.nanos / u64::from(self.mean_poll.get())).unwrap_or(u32::MAX);
+        let polls = u32::try_from(pace.nanos / self.mean_poll()).unwrap_or(u32::MAX);
         self.next_checkpoint.set(polls.clamp(1, pace.polls));
         self.looked(if pace.global_is_exact { left } else { pace.global });
     }
@@ -338,13 +345,6 @@ impl Local {
 
 impl fmt::Debug for Local {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Local").field("ring", &self.ring).field("mean_poll", &self.mean_poll).finish_non_exhaustive()
+        f.debug_struct("Local").field("ring", &self.ring).field("poll_time", &self.poll_time).finish_non_exhaustive()
     }
-}
-
-/// The mean after one more sample: follows down at once by half, and up at most by doubling, so that a single long poll does not
-/// make all of them look long.
-fn mean(old: u32, sample: u64) -> u32 {
-    let sample = sample.min(u64::from(old) * 2) as u32;
-    (old / 2 + sample.div_ceil(2)).max(1)
 }

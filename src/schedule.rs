@@ -287,7 +287,7 @@ impl Seated<'_> {
         }
         let global = self.pool.global.len();
         let takeable = if behind >= Seat::SPARE { behind + global } else { global };
-        if self.local.gain(takeable) >= self.pool.settings.wake_pays_after {
+        if self.local.sharing_pays(takeable, self.pool.settings.wake_pays_after) {
             self.notify();
         }
     }

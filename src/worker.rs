@@ -304,6 +304,8 @@ impl<'a> Worker<'a> {
         self.turn_wheels(now, &mut wakes);
         report(self.pool.reactor.look(&self.local.shard, || self.pool.awake(), &mut wakes));
         self.hand_out(wakes);
+        // Priced anew: polls may have become longer since it was queued.
+        self.seated().mind(self.behind_the_next());
         self.share_the_deep();
     }
 

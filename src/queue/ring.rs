@@ -29,6 +29,8 @@ pub(crate) struct Ring {
     head: AtomicU32,
     /// Behind the last: stored by the owner only, never moved back.
     tail: AtomicU32,
+    /// How many runnables thieves have taken so far; it wraps around. They write it when the line is theirs anyway.
+    taken: AtomicU32,
     /// Invariant: a slot between head and tail holds a `Runnable`, which belongs to whoever advances head past it.
     slots: [AtomicPtr<Header>; CAPACITY],
 }
@@ -40,6 +42,8 @@ pub(crate) struct Owner {
     tail: Cell<u32>,
     /// By how much the tail is ahead of a count of the tasks that were queued.
     moved: Cell<u32>,
+    /// How many tasks this owner has stolen; it wraps around.
+    stolen: Cell<u32>,
     /// What lies before this cursor has been taken from others, and stays here until it is polled.
     ///
     /// Invariant: there are at most half a ring of them, and they are the oldest.
@@ -58,10 +62,17 @@ impl Ring {
         let ring = Arc::new(Ring {
             head: AtomicU32::new(START),
             tail: AtomicU32::new(START),
+            taken: AtomicU32::new(0),
             slots: std::array::from_fn(|_| AtomicPtr::new(null_mut())),
         });
         (
-            Owner { ring: Arc::clone(&ring), tail: Cell::new(START), moved: Cell::new(0), pledge: Cell::new(START) },
+            Owner {
+                ring: Arc::clone(&ring),
+                tail: Cell::new(START),
+                moved: Cell::new(0),
+                stolen: Cell::new(0),
+                pledge: Cell::new(START),
+            },
             Thief { ring },
         )
     }
@@ -114,6 +125,12 @@ impl Owner {
     /// How many tasks have been moved here so far, or within; it wraps around.
     pub(crate) fn moved(&self) -> u32 {
         self.moved.get()
+    }
+
+    /// How many tasks have been stolen so far, from here or by this owner; it wraps around.
+    pub(crate) fn stolen(&self) -> u32 {
+        // Ordering: Relaxed — a count, for judging what sharing brings.
+        self.ring.taken.load(Ordering::Relaxed).wrapping_add(self.stolen.get())
     }
 
     /// So many of the tasks that have been pushed were queued elsewhere before.
@@ -289,6 +306,9 @@ impl Thief {
             let next = head.wrapping_add(half);
             // Ordering: Release — our reads come before the owner's next writes; pairs with the Acquire in `push`.
             if self.ring.head.compare_exchange(head, next, Ordering::Release, Ordering::Relaxed).is_ok() {
+                // Ordering: Relaxed — a count.
+                self.ring.taken.fetch_add(half, Ordering::Relaxed);
+                into.stolen.set(into.stolen.get().wrapping_add(half));
                 if half > 1 {
                     into.advance(half - 1);
                     into.count_moved(half - 1);

@@ -209,6 +209,48 @@ fn who_may_not_search_rests() {
     seated(&pool, 1, |_, _| {});
 }
 
+/// Eight tasks were not worth a second worker when they were queued. When polls turn out long they are, at the next checkpoint.
+#[test]
+fn what_waits_is_priced_anew_at_a_checkpoint() {
+    let pool = pool(2);
+    pool.idle.announce(1, false);
+    seated(&pool, 0, |worker, local| {
+        (0..8).for_each(|_| assert!(local.ring.push(task()).is_ok()));
+        worker.seated().mind(8);
+        assert!(pool.idle.is_announced(1), "polls are held to be short");
+        local.count_poll();
+        // As if that had taken a second.
+        let _ = local.learn(pool.clock.now() + 1_000_000_000);
+        worker.checkpoint();
+        assert!(!pool.idle.is_announced(1), "nobody was woken");
+        let _ = pool.idle.found();
+    });
+}
+
+/// Whoever has shared of late has to gain twice as much from sharing again, for 20 ms.
+#[test]
+fn who_has_shared_of_late_pays_twice() {
+    let pool = pool(2);
+    seated(&pool, 0, |_, local| {
+        let now = pool.clock.now();
+        let _ = local.learn(now);
+        (0..4).for_each(|_| assert!(local.ring.push(task()).is_ok()));
+        let price = (1..).take_while(|&price| local.sharing_pays(4, price)).last().expect("some price is paid");
+        let other = pool.seats[1].take_lease().expect("nobody sits there");
+        let stolen = pool.seats[0].thief.steal(&other.ring, 2);
+        assert!(stolen.is_some(), "nothing was stolen");
+        let _ = local.learn(now);
+        assert!(!local.sharing_pays(4, price) && local.sharing_pays(4, price / 2));
+        let _ = local.learn(now + 20_000_001);
+        assert!(local.sharing_pays(4, price));
+        crate::shutdown::clear_seat(&pool, &pool.seats[1], &other);
+        // The thief has shared as well.
+        let _ = other.learn(now);
+        assert!(!other.sharing_pays(4, price));
+        pool.seats[1].return_lease(other);
+    });
+}
+
 /// A worker that sees work in its last look goes on as a searcher, and as any who leaves with work it wakes another if that pays.
 #[test]
 fn who_gets_up_for_work_wakes_another_for_the_rest() {
