@@ -218,9 +218,11 @@ fn what_waits_is_priced_anew_at_a_checkpoint() {
         (0..8).for_each(|_| assert!(local.ring.push(task()).is_ok()));
         worker.seated().mind(8);
         assert!(pool.idle.is_announced(1), "polls are held to be short");
-        local.count_poll();
-        // As if that had taken a second.
-        let _ = local.learn(pool.clock.now() + 1_000_000_000);
+        // As if each of ten had taken a second.
+        for second in 1..=10 {
+            local.count_poll();
+            let _ = local.learn(pool.clock.now() + second * 1_000_000_000);
+        }
         worker.checkpoint();
         assert!(!pool.idle.is_announced(1), "nobody was woken");
         let _ = pool.idle.found();
