@@ -5,6 +5,9 @@ use crate::cell::{Header, Runnable};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{CachePadded, Mutex};
 
+/// Where the two counts start: they wrap soon after, in every run.
+const START: usize = usize::MAX - 2;
+
 /// A locked FIFO of runnables. See [the queues' page](super).
 ///
 /// Who pushes and who takes have a lock each, on cache lines of their own.
@@ -43,8 +46,8 @@ impl Lane {
     pub(crate) fn new() -> Self {
         let arrivals = Arrivals { chain: Chain::new(), closed: false, outsiders: 0 };
         Lane {
-            tail: CachePadded::new(Tail { line: Mutex::new(arrivals), pushed: AtomicUsize::new(0) }),
-            head: CachePadded::new(Head { line: Mutex::new(Chain::new()), taken: AtomicUsize::new(0) }),
+            tail: CachePadded::new(Tail { line: Mutex::new(arrivals), pushed: AtomicUsize::new(START) }),
+            head: CachePadded::new(Head { line: Mutex::new(Chain::new()), taken: AtomicUsize::new(START) }),
         }
     }
 
