@@ -3,8 +3,9 @@
 #[path = "support/kit.rs"]
 mod kit;
 
-use std::future::{Future, pending, poll_fn};
+use std::future::{Future, pending};
 use std::pin::pin;
+use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread;
@@ -390,22 +391,22 @@ fn only_those_inside_of_the_runtime_see_its_time() {
 fn a_sleep_of_another_thread_is_leapt_to() {
     let runtime = paused();
     let handle = runtime.handle().clone();
-    let armed = Door::new();
-    let arms = armed.clone();
+    let (drives, driven) = mpsc::channel();
+    let slept = Door::new();
+    let sleeps = slept.clone();
     let foreign = thread::spawn(move || {
-        let mut sleep = pin!(sleep(Duration::ZERO));
+        driven.recv().unwrap();
         let _guard = handle.enter();
-        sleep.as_mut().reset(Instant::now() + HOUR);
-        handle.block_on(poll_fn(|cx| {
-            let polled = sleep.as_mut().poll(cx);
-            arms.open();
-            polled
-        }));
+        handle.block_on(sleep(HOUR));
+        sleeps.open();
     });
     runtime.block_on(async {
         let start = Instant::now();
-        armed.opened().await;
-        sleep(2 * HOUR).await;
+        drives.send(()).unwrap();
+        // Nothing else is due here.
+        slept.opened().await;
+        assert_eq!(start.elapsed(), HOUR);
+        sleep(HOUR).await;
         assert_eq!(start.elapsed(), 2 * HOUR);
     });
     foreign.join().unwrap();
