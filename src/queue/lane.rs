@@ -2,11 +2,8 @@
 
 use super::Chain;
 use crate::cell::{Header, Runnable};
-use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::stats::Counter;
 use crate::sync::{CachePadded, Mutex};
-
-/// Where the two counts start: they wrap soon after, in every run.
-const START: usize = usize::MAX - 2;
 
 /// A locked FIFO of runnables. See [the queues' page](super).
 ///
@@ -21,8 +18,8 @@ pub(crate) struct Lane {
 #[derive(Debug)]
 struct Tail {
     line: Mutex<Arrivals>,
-    /// How many have been pushed so far, written under the lock; it wraps around.
-    pushed: AtomicUsize,
+    /// How many have been pushed so far, written under the lock.
+    pushed: Counter,
 }
 
 /// Where they are taken.
@@ -30,8 +27,8 @@ struct Tail {
 struct Head {
     /// Those that have been pushed before all that are at the tail. Locked before the tail.
     line: Mutex<Chain>,
-    /// How many have been taken so far, written under the lock; it wraps around.
-    taken: AtomicUsize,
+    /// How many have been taken so far, written under the lock.
+    taken: Counter,
 }
 
 #[derive(Debug)]
@@ -46,19 +43,17 @@ impl Lane {
     pub(crate) fn new() -> Self {
         let arrivals = Arrivals { chain: Chain::new(), closed: false, outsiders: 0 };
         Lane {
-            tail: CachePadded::new(Tail { line: Mutex::new(arrivals), pushed: AtomicUsize::new(START) }),
-            head: CachePadded::new(Head { line: Mutex::new(Chain::new()), taken: AtomicUsize::new(START) }),
+            tail: CachePadded::new(Tail { line: Mutex::new(arrivals), pushed: Counter::new() }),
+            head: CachePadded::new(Head { line: Mutex::new(Chain::new()), taken: Counter::new() }),
         }
     }
 
     /// How many runnables wait. Exact only for whoever has just pushed, or has made the last handshake of the idle protocol.
     pub(crate) fn len(&self) -> usize {
-        // Ordering: Relaxed — whoever must not miss a push reads this after a read-modify-write of the idle word, which the
-        // pusher does after its store; else it is a hint.
-        let pushed = self.tail.pushed.load(Ordering::Relaxed);
-        let taken = self.head.taken.load(Ordering::Relaxed);
+        // The counters are Relaxed: whoever must not miss a push reads them after a read-modify-write of the idle word, which the
+        // pusher does after its store; else this is a hint. The runnables themselves are published by the locks.
         // Read in either order: who takes later ones has taken all those first that we know of.
-        usize::try_from(pushed.wrapping_sub(taken) as isize).unwrap_or(0)
+        self.tail.pushed.get().saturating_sub(self.head.taken.get()) as usize
     }
 
     /// Queues a new task.
@@ -74,7 +69,7 @@ impl Lane {
         }
         line.outsiders += 1;
         line.chain.push(runnable);
-        self.publish(1);
+        self.tail.pushed.add(1);
         Ok(())
     }
 
@@ -83,7 +78,7 @@ impl Lane {
         let mut line = self.tail.line.lock();
         line.outsiders += 1;
         line.chain.push(runnable);
-        self.publish(1);
+        self.tail.pushed.add(1);
     }
 
     /// How many tasks have been queued by the two above.
@@ -93,10 +88,10 @@ impl Lane {
 
     /// Queues a chain of tasks that were queued elsewhere.
     pub(crate) fn push_chain(&self, chain: Chain) {
-        let count = chain.len();
+        let count = chain.len() as u64;
         let mut line = self.tail.line.lock();
         line.chain.append(chain);
-        self.publish(count);
+        self.tail.pushed.add(count);
     }
 
     /// Takes the first `count`, or all if there are fewer.
@@ -110,9 +105,7 @@ impl Lane {
             line.append(arrivals);
         }
         let front = line.split(count);
-        // Ordering: Relaxed — see `len`; the lock is held.
-        let taken = self.head.taken.load(Ordering::Relaxed);
-        self.head.taken.store(taken.wrapping_add(front.len()), Ordering::Relaxed);
+        self.head.taken.add(front.len() as u64);
         front
     }
 
@@ -126,11 +119,5 @@ impl Lane {
     /// Refuses new tasks from now on.
     pub(crate) fn close(&self) {
         self.tail.line.lock().closed = true;
-    }
-
-    fn publish(&self, count: usize) {
-        // Ordering: Relaxed — see `len`; the runnables themselves are published by the lock, which is held.
-        let pushed = self.tail.pushed.load(Ordering::Relaxed);
-        self.tail.pushed.store(pushed.wrapping_add(count), Ordering::Relaxed);
     }
 }
