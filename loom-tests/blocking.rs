@@ -140,7 +140,7 @@ fn a_job_submitted_at_shutdown_is_run_or_cancelled_once() {
 /// submit × submit, when the system gives a thread to one of them only.
 #[test]
 fn a_job_is_not_stranded_when_the_second_thread_is_refused() {
-    fn refuse(_: thread::Builder, _: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+    fn refuse(_: thread::Builder, _: Box<dyn FnOnce() + Send>) -> io::Result<thread::JoinHandle<()>> {
         Err(io::ErrorKind::WouldBlock.into())
     }
     model(|| {

@@ -1,11 +1,12 @@
 //! The books while a runtime drains: gate, excuses, and who notices that nobody is left. See `docs/drain.md`.
 
 use std::future::ready;
+use std::time::Instant;
 
 use super::support::{Bell, Home, start};
 use crate::cell::{self, End, Runnable};
 use crate::idle::Idle;
-use crate::ledger::{Census, Ends, Ledger, Listeners, Straggler, Who};
+use crate::ledger::{Census, Ends, Ledger, Listeners, PollSeen, Straggler, Who};
 use crate::park::Parker;
 use crate::phase::{Phase, PhaseWord};
 use crate::queue::{GlobalQueue, LifoSlot, Rota};
@@ -48,7 +49,11 @@ impl Census for House {
         self.ledger.strays.get() + Ends { completed, panicked: 0, cancelled: 0 }
     }
 
-    fn left(&self) -> Vec<Straggler> {
+    fn polls(&self, _: Instant) -> Vec<PollSeen> {
+        Vec::new()
+    }
+
+    fn left(&self, _: &[PollSeen]) -> Vec<Straggler> {
         self.home.filed().into_iter().map(Straggler::from).collect()
     }
 }
@@ -353,7 +358,7 @@ fn the_deadline_shuts_the_gate_and_loses_nobody() {
                 1 + u64::from(spawned)
             })
         };
-        if house.ledger.expire(&house.phase, || ()) {
+        if house.ledger.expire(&house.phase, &*house, || ()) {
             assert!(!house.ledger.gate.enter(Who::Insider));
         }
         let ended = worker.join().expect("a worker");
@@ -382,7 +387,7 @@ fn what_was_let_in_is_gathered_or_the_sweeper_is_called() {
                 }
             })
         };
-        assert!(house.ledger.expire(&house.phase, || ()));
+        assert!(house.ledger.expire(&house.phase, &*house, || ()));
         let gathered = slot.glimpse().and_then(|seen| slot.claim(seen));
         worker.join().expect("a worker");
         assert!(gathered.is_some() || house.ledger.wait_for_call());
@@ -405,7 +410,7 @@ fn what_comes_from_outside_is_gathered_or_the_sweeper_is_called() {
                 }
             })
         };
-        assert!(house.ledger.expire(&house.phase, || ()));
+        assert!(house.ledger.expire(&house.phase, &*house, || ()));
         assert!(idle.handshake().is_none());
         let gathered = queue.take(&Rota::new(0), 1).pop();
         outsider.join().expect("an outsider");
@@ -420,7 +425,7 @@ fn a_sweeper_that_waits_is_called_or_told_of_the_end() {
         let house = House::new(1);
         house.seats[0].spawned.add(1);
         assert!(house.drain());
-        assert!(house.ledger.expire(&house.phase, || ()));
+        assert!(house.ledger.expire(&house.phase, &*house, || ()));
         let sweeper = {
             let house = Arc::clone(&house);
             start(move || {
@@ -446,7 +451,7 @@ fn whoever_closes_up_knows_of_the_sweeper() {
         assert!(house.ledger.begin(&house.phase, &*house, None));
         let timekeeper = {
             let (house, present) = (Arc::clone(&house), Arc::clone(&present));
-            start(move || house.ledger.expire(&house.phase, || present.store(true, Ordering::Relaxed)))
+            start(move || house.ledger.expire(&house.phase, &*house, || present.store(true, Ordering::Relaxed)))
         };
         house.ledger.close(&house.phase);
         let seen = present.load(Ordering::Relaxed);
@@ -485,7 +490,7 @@ fn what_is_dropped_late_is_named_and_counted_or_neither() {
         let house = House::new(0);
         assert!(house.ledger.gate.enter(Who::Insider));
         assert!(house.ledger.begin(&house.phase, &*house, None));
-        assert!(house.ledger.expire(&house.phase, || ()));
+        assert!(house.ledger.expire(&house.phase, &*house, || ()));
         let sweeper = {
             let house = Arc::clone(&house);
             start(move || {

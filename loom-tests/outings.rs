@@ -1,12 +1,12 @@
 //! A worker steps out of its seat and comes back, while somebody counts, closes, resizes, or steps out as well. See docs/block-in-place.md.
 
 use std::future::pending;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::stalls::{Scarce, Threads};
 use super::support::{Home, parcels, start};
 use crate::idle::Idle;
-use crate::ledger::{Census, Ends, Ledger, Straggler, Who};
+use crate::ledger::{Census, Ends, Ledger, PollSeen, Straggler, Who};
 use crate::phase::{Phase, PhaseWord};
 use crate::pool::{Lease, NoSpare, Outings, Staff, Ticket};
 use crate::queue::{GlobalQueue, Rota};
@@ -74,7 +74,11 @@ impl Census for House {
         Ends { completed: self.completed.get(), panicked: 0, cancelled: 0 } + self.ledger.strays.get()
     }
 
-    fn left(&self) -> Vec<Straggler> {
+    fn polls(&self, _: Instant) -> Vec<PollSeen> {
+        Vec::new()
+    }
+
+    fn left(&self, _: &[PollSeen]) -> Vec<Straggler> {
         Vec::new()
     }
 }

@@ -8,7 +8,7 @@ use std::{fmt, io, ptr};
 
 use slab::Slab;
 
-use crate::sync::{Arc, Condvar, Mutex, MutexGuard, thread, thread_local, wait_for};
+use crate::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak, thread, thread_local, wait_for};
 use crate::wakes::contained;
 
 /// Work that may block. It is consumed exactly once, by `run` or by `cancel`, and never under a lock of the pool.
@@ -25,7 +25,13 @@ pub(crate) trait Job: Send {
 pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
 
 /// How the pool gets a thread; the models and the tests have one that refuses.
-pub(crate) type Start = fn(thread::Builder, Box<dyn FnOnce() + Send>) -> io::Result<()>;
+pub(crate) type Start = fn(thread::Builder, Box<dyn FnOnce() + Send>) -> io::Result<thread::JoinHandle<()>>;
+
+/// The runtime that the pool belongs to. The pool's hooks run inside of it; its jobs see to that themselves.
+pub(crate) trait Host: Send + Sync {
+    /// Calls `f`, which is user code, inside of the runtime.
+    fn inside(self: Arc<Self>, f: &mut dyn FnMut());
+}
 
 /// What a pool is built with.
 #[derive(Clone)]
@@ -68,8 +74,8 @@ impl fmt::Debug for Settings {
 }
 
 /// Asks the operating system for a thread.
-fn start_thread(builder: thread::Builder, main: Box<dyn FnOnce() + Send>) -> io::Result<()> {
-    builder.spawn(main).map(drop)
+fn start_thread(builder: thread::Builder, main: Box<dyn FnOnce() + Send>) -> io::Result<thread::JoinHandle<()>> {
+    builder.spawn(main)
 }
 
 /// A job that the pool did not take, given back so that the caller can cancel it.
@@ -121,6 +127,8 @@ pub(crate) struct Counts {
 /// A bounded set of threads that run jobs, grown when a job finds nobody waiting and shrunk when a thread waited in vain.
 pub(crate) struct BlockingPool {
     settings: Settings,
+    /// Set once, before there is a job; a pool without one stands by itself, in a test.
+    host: OnceLock<Weak<dyn Host>>,
     roster: Mutex<Roster>,
     /// Rung when a thread is gone.
     gone: Condvar,
@@ -136,6 +144,8 @@ struct Roster {
     waiting: Vec<usize>,
     /// Threads that have given up their desk, but not yet run their last hook.
     leaving: usize,
+    /// To be joined by the closer. A thread that leaves lets go of those that are gone.
+    threads: Vec<thread::JoinHandle<()>>,
     closed: bool,
     /// The operating system refused the last thread; said once, until it gives one again.
     short_handed: bool,
@@ -164,10 +174,21 @@ impl BlockingPool {
             desks: Slab::new(),
             waiting: Vec::new(),
             leaving: 0,
+            threads: Vec::new(),
             closed: false,
             short_handed: false,
         };
-        Arc::new(BlockingPool { settings, roster: Mutex::new(roster), gone: Condvar::new() })
+        Arc::new(BlockingPool { settings, host: OnceLock::new(), roster: Mutex::new(roster), gone: Condvar::new() })
+    }
+
+    /// Says which runtime the pool belongs to.
+    pub(crate) fn set_host(&self, host: Weak<dyn Host>) {
+        let unset = self.host.set(host).is_ok();
+        debug_assert!(unset, "a pool belongs to one runtime");
+    }
+
+    fn host(&self) -> Option<Arc<dyn Host>> {
+        self.host.get().and_then(Weak::upgrade)
     }
 
     /// Has `job` run by a thread that waits, by a new one, or, at the cap, by the first to come free.
@@ -224,13 +245,22 @@ impl BlockingPool {
         self.roster.lock().queue.pop_front()
     }
 
-    /// Waits until every thread has left, or until `deadline`; says whether all have.
+    /// Waits until every thread has left, or until `deadline`; says whether all have. [`BlockingPool::join`] follows.
     ///
     /// A thread of this very pool does not wait for itself.
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
         let waiter = usize::from(SERVES.try_with(Cell::get).is_ok_and(|pool| ptr::eq(pool, self)));
         let mut roster = self.roster.lock();
         wait_for(&self.gone, &mut roster, deadline, |roster| roster.threads() <= waiter)
+    }
+
+    /// Waits for threads that have left to be gone, at most until `deadline`: what remains of them is the destruction of their
+    /// thread-locals, which is user code. A thread of this very pool does not wait for itself.
+    pub(crate) fn join(&self, deadline: Option<Instant>) {
+        let threads = std::mem::take(&mut self.roster.lock().threads);
+        for thread in threads {
+            thread::join_until(thread, deadline);
+        }
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -244,7 +274,7 @@ impl BlockingPool {
 
     fn thread_builder(&self) -> thread::Builder {
         let mut name = "heist-blocking".to_owned();
-        contained("naming a blocking thread", || name = (self.settings.thread_name)());
+        call_inside(self.host(), "naming a blocking thread", &mut || name = (self.settings.thread_name)());
         let builder = thread::Builder::new().name(name.replace('\0', "?")); // the platform takes no zero byte
         match self.settings.stack_size {
             Some(bytes) => builder.stack_size(bytes),
@@ -265,8 +295,9 @@ impl BlockingPool {
         let desk = roster.desks.insert(Desk { letter, bell: Arc::clone(&bell) });
         let pool = Arc::clone(self);
         let error = match (self.settings.start)(builder, Box::new(move || pool.serve(desk, &bell))) {
-            Ok(()) => {
+            Ok(started) => {
                 roster.short_handed = false;
+                roster.threads.push(started);
                 return Ok(());
             }
             Err(error) => error,
@@ -289,13 +320,20 @@ impl BlockingPool {
     /// What a thread does from its first to its last line.
     fn serve(self: Arc<Self>, desk: usize, bell: &Condvar) {
         SERVES.with(|serves| serves.set(Arc::as_ptr(&self)));
-        self.call_hook(&self.settings.on_thread_start);
+        // The thread has a job already, and that keeps the runtime: so there is one for all of the thread's life.
+        let host = self.host();
+        call_hook(&host, &self.settings.on_thread_start);
         while let Some(job) = self.next(desk, bell) {
             contained("a blocking job", || job.run());
         }
-        self.call_hook(&self.settings.on_thread_stop);
+        call_hook(&host, &self.settings.on_thread_stop);
+        drop(host);
+        // What remains is the destruction of the thread's locals. It may drop a runtime, which waits for all other threads.
+        SERVES.with(|serves| serves.set(ptr::null()));
         let mut roster = self.roster.lock();
         roster.leaving -= 1;
+        let threads = std::mem::take(&mut roster.threads);
+        roster.threads = threads.into_iter().filter_map(thread::join_if_gone).collect();
         self.gone.notify_all();
     }
 
@@ -329,12 +367,20 @@ impl BlockingPool {
             }
         }
     }
+}
 
-    fn call_hook(&self, hook: &Option<Hook>) {
-        if let Some(hook) = hook {
-            contained("a hook of a blocking thread", || hook());
-        }
+fn call_hook(host: &Option<Arc<dyn Host>>, hook: &Option<Hook>) {
+    if let Some(hook) = hook {
+        call_inside(host.clone(), "a hook of a blocking thread", &mut || hook());
     }
+}
+
+/// Calls user code inside of the runtime, if there is one.
+fn call_inside(host: Option<Arc<dyn Host>>, what: &str, call: &mut dyn FnMut()) {
+    contained(what, || match host {
+        Some(host) => host.inside(call),
+        None => call(),
+    });
 }
 
 impl fmt::Debug for BlockingPool {

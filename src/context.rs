@@ -10,7 +10,7 @@ use crate::ledger::Who;
 use crate::local::Local;
 use crate::pool::{self, Pool, Seat};
 use crate::reactor::Reactor;
-use crate::restore::replace;
+use crate::restore::{Restore, replace};
 use crate::sync::Arc;
 use crate::timer::TimerWheel;
 
@@ -35,6 +35,8 @@ std::thread_local! {
     static JOB: Cell<Option<(*const Pool, NonNull<Header>)>> = const { Cell::new(None) };
     /// The worker that this thread is has stepped out of its seat, in this pool.
     static OUT_OF: Cell<Option<pool::Id>> = const { Cell::new(None) };
+    /// The pool whose shutdown waits for this thread: it is one of that pool's own threads, or it drives the pool.
+    static MEMBER_OF: Cell<Option<pool::Id>> = const { Cell::new(None) };
     /// The runtimes that this thread has entered, the innermost last.
     static ENTERED: RefCell<Entered> = const { RefCell::new(Entered { stack: Vec::new(), next: 0 }) };
 }
@@ -94,6 +96,16 @@ pub(crate) fn is_out_of(pool: pool::Id) -> bool {
     OUT_OF.get() == Some(pool)
 }
 
+/// Marks this thread as one that the shutdown of `pool` waits for, for as long as the answer lives.
+pub(crate) fn member_of(pool: pool::Id) -> Restore<Option<pool::Id>> {
+    replace(&MEMBER_OF, Some(pool))
+}
+
+/// Whether the shutdown of `pool` waits for this thread. Such a thread must not wait for that shutdown.
+pub(crate) fn is_member_of(pool: pool::Id) -> bool {
+    MEMBER_OF.get() == Some(pool)
+}
+
 /// Marks this thread as polling futures, for as long as the answer lives.
 pub(crate) fn polling() -> impl Drop {
     replace(&POLLING, true)
@@ -124,10 +136,10 @@ pub(crate) fn poll_again(waker: &Waker) -> bool {
     task().is_some_and(|task| unsafe { Header::poll_again(task, waker) })
 }
 
-/// The id of the task that is being polled on this thread.
+/// The id of the task that is being polled on this thread, or whose future or output is being dropped.
 pub(crate) fn task_id() -> Option<Id> {
     // SAFETY: its cell is alive, see `set_task`.
-    task().map(|task| unsafe { task.as_ref() }.id())
+    Id::ending().or_else(|| task().map(|task| unsafe { task.as_ref() }.id()))
 }
 
 /// The task of `pool` that is being polled on this thread, or its job that runs here; also if what is polled is the root of a `block_on` in
@@ -187,34 +199,67 @@ pub(crate) fn who(pool: &Pool) -> Who {
     if works || job_of(pool).is_some() { Who::Insider } else { Who::Outsider }
 }
 
-/// A stay inside of a runtime. Leaving takes out this stay, whatever has been entered since.
+/// A stay inside of a runtime. Its end takes out this stay, whatever has been entered since.
 #[derive(Debug)]
 pub(crate) struct Stay {
-    number: u64,
+    /// `None` if it has ended, or if the thread's locals were gone when it began.
+    number: Option<u64>,
 }
 
-/// Enters a runtime.
+/// Enters a runtime. In the destructors of thread-locals it may have no effect: [`is_destroyed`] tells.
 pub(crate) fn enter(pool: Arc<Pool>) -> Stay {
-    ENTERED.with_borrow_mut(|entered| {
+    let number = ENTERED.try_with(|entered| {
+        let mut entered = entered.borrow_mut();
         let number = entered.next;
         entered.next += 1;
         entered.stack.push((number, pool));
         entered.show_innermost();
-        Stay { number }
-    })
+        number
+    });
+    Stay { number: number.ok() }
+}
+
+/// Runs user code of `pool`, inside of that runtime: `Handle::current()` answers it, whatever this thread is inside of otherwise.
+///
+/// All code and all destructors of users that a runtime calls by itself go through here, or run under a [`Stay`] that begins with
+/// the thread. See [the page](crate::shutdown#user-code-runs-inside-of-its-own-runtime).
+#[inline]
+pub(crate) fn inside<R>(pool: &Arc<Pool>, f: impl FnOnce() -> R) -> R {
+    let _stay = (!ptr::eq(INNERMOST.get(), Arc::as_ptr(pool))).then(|| enter(Arc::clone(pool)));
+    f()
+}
+
+/// Drops `value`, and runs the user code that this calls, inside of `pool`, when the answer goes.
+pub(crate) fn drop_inside<T>(pool: &Arc<Pool>, value: T) -> impl Drop + use<'_, T> {
+    struct Inside<'a, T>(&'a Arc<Pool>, Option<T>);
+    impl<T> Drop for Inside<'_, T> {
+        fn drop(&mut self) {
+            inside(self.0, || drop(self.1.take()));
+        }
+    }
+    Inside(pool, Some(value))
+}
+
+impl Stay {
+    /// Ends the stay. False if another one has begun since and has not ended.
+    pub(crate) fn end(&mut self) -> bool {
+        let Some(number) = self.number.take() else { return true };
+        // After the thread's locals are gone there is nothing to end. The pool goes outside of the borrow.
+        let ended = ENTERED.try_with(|entered| {
+            let mut entered = entered.borrow_mut();
+            let at = entered.stack.iter().rposition(|(other, _)| *other == number)?;
+            let innermost = at + 1 == entered.stack.len();
+            let pool = entered.stack.remove(at);
+            entered.show_innermost();
+            Some((innermost, pool))
+        });
+        ended.ok().flatten().is_none_or(|(innermost, _pool)| innermost)
+    }
 }
 
 impl Drop for Stay {
     fn drop(&mut self) {
-        // After the thread's locals are gone there is nothing to leave. The pool goes outside of the borrow.
-        let left = ENTERED.try_with(|entered| {
-            let mut entered = entered.borrow_mut();
-            let at = entered.stack.iter().rposition(|(number, _)| *number == self.number)?;
-            let left = entered.stack.remove(at);
-            entered.show_innermost();
-            Some(left)
-        });
-        drop(left);
+        self.end();
     }
 }
 

@@ -23,11 +23,13 @@ pub(crate) fn begin(pool: &Arc<Pool>, deadline: Duration) {
     if !pool.ledger.begin(&pool.phase, &**pool, deadline) {
         return;
     }
-    pool.staff.stop(Phase::Draining).write();
-    keep_deadline(pool);
-    pool.call_all();
-    pool.ledger.beginning.call();
-    pool.look();
+    context::inside(pool, || {
+        pool.staff.stop(Phase::Draining).write();
+        keep_deadline(pool);
+        pool.call_all();
+        pool.ledger.beginning.call();
+        pool.look();
+    });
 }
 
 /// Starts the thread that keeps the deadline, if there has to be one and there is none. If the system gives none, whoever waits tries
@@ -68,12 +70,14 @@ fn refusal(pool: &Pool) -> Option<io::Error> {
 
 /// The life of the timekeeper.
 fn keep_time(pool: &Arc<Pool>) {
+    let _member = context::member_of(pool.id);
     let _duty = duty::on(Duty::Draining);
+    // The report wakes those that wait for it.
+    let _stay = context::enter(Arc::clone(pool));
     if pool.ledger.wait_for_deadline() {
         expire(pool);
     }
-    let grace = Instant::now().checked_add(pool.settings.shutdown_grace);
-    pool.ledger.wait_for_report(grace);
+    pool.ledger.wait_for_report(report_at(pool));
     if pool.ledger.is_open_drain(|| pool.attendance.enter()) {
         // What waits in rings and slots cannot be named there.
         gather(pool);
@@ -82,11 +86,22 @@ fn keep_time(pool: &Arc<Pool>) {
     pool.ledger.settle(&**pool);
 }
 
+/// When the report is made at the latest: a little after the deadline, so that what is late can be cancelled; or at the end of the grace, if
+/// the runtime is being shut down and that comes first.
+fn report_at(pool: &Pool) -> Option<Instant> {
+    let expired = pool.ledger.deadline().and_then(|deadline| deadline.checked_add(pool.settings.drain_report_delay));
+    if pool.phase.load() == Phase::Overdue {
+        return expired;
+    }
+    let grace = Instant::now().checked_add(pool.settings.shutdown_grace);
+    [expired, grace].into_iter().flatten().min()
+}
+
 /// The deadline has come: whoever is not excused is cancelled.
 fn expire(pool: &Arc<Pool>) {
     // The sweeper is present from now on: a destructor that does not return is waited for like a poll. And so are we, until its thread has
     // been filed.
-    if !pool.ledger.expire(&pool.phase, || (0..2).for_each(|_| pool.attendance.enter())) {
+    if !pool.ledger.expire(&pool.phase, &**pool, || (0..2).for_each(|_| pool.attendance.enter())) {
         return;
     }
     pool.call_all();
@@ -138,14 +153,13 @@ fn gather(pool: &Arc<Pool>) {
     }
 }
 
-/// Cancels what is late, until the report is there: the workers may be stuck, or there may be none. A destructor that does not return keeps only
-/// this thread, and its own task.
+/// Cancels what is late: the workers may be stuck, or there may be none. A destructor that does not return keeps only this thread, and its own
+/// task. Once the report is there, the sweep ends when a pass finds nothing.
 fn sweep(pool: &Arc<Pool>) {
     let _duty = duty::on(Duty::Draining);
     let _stay = context::enter(Arc::clone(pool));
     let rota = Rota::new(0);
-    let is_late = || pool.phase.load() == Phase::Overdue && pool.ledger.is_pending();
-    while is_late() && (sweep_once(pool, &rota) || pool.ledger.wait_for_call()) {}
+    while pool.phase.load() == Phase::Overdue && (sweep_once(pool, &rota) || pool.ledger.wait_for_call()) {}
 }
 
 /// True if a task was cancelled.

@@ -80,6 +80,8 @@ struct Begun {
     spared: Vec<Id>,
     /// What has been cancelled since the deadline.
     late: Vec<Straggler>,
+    /// Polls that have been seen to be under way, at the beginning or at the deadline.
+    seen: Vec<PollSeen>,
     report: Option<DrainReport>,
 }
 
@@ -112,8 +114,20 @@ pub(crate) trait Census {
     /// How all tasks and jobs have ended; read with Acquire, and before `left`.
     fn ends(&self) -> Ends;
 
-    /// All tasks and jobs that can be seen to live; one may be there twice.
-    fn left(&self) -> Vec<Straggler>;
+    /// All tasks and jobs that can be seen to live; one may be there twice. `seen` says since when polls have been under way.
+    fn left(&self, seen: &[PollSeen]) -> Vec<Straggler>;
+
+    /// The polls that are under way now.
+    fn polls(&self, now: Instant) -> Vec<PollSeen>;
+}
+
+/// A poll that was under way at some moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PollSeen {
+    pub(crate) seat: usize,
+    /// Says which poll it is: the seat's number changes when it ends.
+    pub(crate) number: u64,
+    pub(crate) at: Instant,
 }
 
 impl Ledger {
@@ -146,18 +160,14 @@ impl Ledger {
         self.gate.close();
         let (excused, spared, late) = (Slab::new(), Vec::new(), Vec::new());
         let at = Instant::now();
-        book.drain = Some(Begun { at, deadline, base, overdue: false, excused, spared, late, report: None });
+        let seen = census.polls(at);
+        book.drain = Some(Begun { at, deadline, base, overdue: false, excused, spared, late, seen, report: None });
         let nobody_lives = book.closed;
         drop(book);
         if nobody_lives {
             self.settle(census);
         }
         true
-    }
-
-    /// Whether a drain has begun and its report is not there yet.
-    pub(crate) fn is_pending(&self) -> bool {
-        self.book.lock().pending().is_some()
     }
 
     pub(crate) fn report(&self) -> Option<DrainReport> {
@@ -206,11 +216,12 @@ impl Ledger {
     /// The deadline has come: nobody may come in any more, and the sweeper and whoever starts it are `present`. False if the report is there,
     /// or the runtime is being shut down: whoever closes up may have looked already who is present.
     #[must_use]
-    pub(crate) fn expire(&self, phase: &PhaseWord, present: impl FnOnce()) -> bool {
+    pub(crate) fn expire(&self, phase: &PhaseWord, census: &impl Census, present: impl FnOnce()) -> bool {
         let mut book = self.book.lock();
         let closing = book.closing;
         let Some(drain) = book.pending().filter(|_| !closing) else { return false };
         drain.overdue = true;
+        drain.seen.extend(census.polls(Instant::now()));
         self.gate.shut();
         phase.advance(Phase::Overdue);
         present();
@@ -360,8 +371,12 @@ impl Ledger {
     /// Waits for the report, for the drain's deadline, or for the shutdown. True if the deadline came.
     #[must_use]
     pub(crate) fn wait_for_deadline(&self) -> bool {
-        let deadline = self.book.lock().drain.as_ref().and_then(|drain| drain.deadline);
-        !self.wait(deadline, |book| book.closing || book.pending().is_none())
+        !self.wait(self.deadline(), |book| book.closing || book.pending().is_none())
+    }
+
+    /// The drain's deadline, if it has one.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.book.lock().drain.as_ref()?.deadline
     }
 
     /// Waits for the report, at most until `deadline`.
@@ -397,7 +412,7 @@ impl Begun {
 
     /// Those who are left and not spared; and how many of those who have come in are neither among them nor among the ended.
     fn who_is_left(&self, census: &impl Census, gate: &Gate, ended: u64) -> (Vec<Straggler>, u64) {
-        let mut left = census.left();
+        let mut left = census.left(&self.seen);
         left.sort_by_key(|straggler| straggler.id);
         left.dedup_by_key(|straggler| straggler.id);
         // What has been dropped, and counted, may still look as if it were being dropped.

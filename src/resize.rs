@@ -117,8 +117,10 @@ pub(crate) fn resize(pool: &Arc<Pool>, workers: usize) -> Resize {
     match refusal(pool, workers) {
         Some(error) => ticket.write(Err(error)),
         None => {
-            pool.staff.order(workers, Arc::clone(&ticket)).write();
-            pool.carry_out();
+            context::inside(pool, || {
+                pool.staff.order(workers, Arc::clone(&ticket)).write();
+                pool.carry_out();
+            });
         }
     }
     Resize { ticket, pool: pool.id }

@@ -371,7 +371,10 @@ impl Runtime {
         let pool = self.handle.pool();
         shutdown::close(pool);
         // A thread that polls a future, or is in one of our hooks, may be the one that would be waited for.
-        let waits_for_itself = context::is_polling() || duty::current().is_some() || context::is_out_of(pool.id);
+        let waits_for_itself = context::is_polling()
+            || duty::current().is_some()
+            || context::is_out_of(pool.id)
+            || context::is_member_of(pool.id);
         let grace = if waits_for_itself { Duration::ZERO } else { grace };
         let deadline = Instant::now().checked_add(grace);
         if shutdown::finish(pool, deadline) {

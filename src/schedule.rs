@@ -158,10 +158,10 @@ fn push_from_outside(pool: &Arc<Pool>, runnable: Runnable) {
             pool.mind_deadline(None);
         }
         // The runtime has begun to shut down in between.
-        Err(refused) => {
+        Err(refused) => context::inside(pool, || {
             pool.cancel_stray(refused);
             pool.leave_stray();
-        }
+        }),
     }
 }
 
@@ -175,15 +175,14 @@ fn tell(pool: &Arc<Pool>, runnable: &Runnable) {
 
 #[cold]
 fn tell_inside(pool: &Arc<Pool>, hooks: &TaskHooks, task: &Header) {
-    let _stay = context::enter(Arc::clone(pool));
-    hooks.tell(|hooks| &hooks.spawn, &task.identity());
+    context::inside(pool, || hooks.tell(|hooks| &hooks.spawn, &task.identity()));
 }
 
 /// Dropping the runnable drops the future, and cancels the handle. It has not been counted in.
 #[cold]
-fn refuse(pool: &Pool, runnable: Runnable) {
+fn refuse(pool: &Arc<Pool>, runnable: Runnable) {
     pool.ledger.refusals.say(pool.clock.now(), runnable.header().location());
-    drop(runnable);
+    context::inside(pool, || drop(runnable));
 }
 
 impl Seated<'_> {

@@ -8,7 +8,8 @@ use crate::cell::Runnable;
 use crate::context::{self, Seated};
 use crate::local::Local;
 use crate::phase::Phase;
-use crate::pool::{Pool, Seat};
+use crate::pool::{self, Pool, Seat};
+use crate::restore::Restore;
 use crate::sync::{Arc, thread};
 use crate::wakes::Wakes;
 
@@ -16,13 +17,39 @@ pub(crate) use attendant::{attend, cancel};
 
 /// Steps 1 and 2: nobody may spawn any more, and every worker hears of it.
 pub(crate) fn close(pool: &Arc<Pool>) {
-    pool.ledger.close(&pool.phase);
-    pool.global.close();
-    pool.blocking.shutdown();
-    pool.staff.stop(Phase::Cancelling).write();
-    pool.call_all();
-    attend(pool);
-    pool.ledger.beginning.call();
+    context::inside(pool, || {
+        pool.ledger.close(&pool.phase);
+        pool.global.close();
+        pool.blocking.shutdown();
+        pool.staff.stop(Phase::Cancelling).write();
+        pool.call_all();
+        attend(pool);
+        pool.ledger.beginning.call();
+    });
+}
+
+/// A thread that drives a pool is counted as present from before it takes the seat until it has given it back. So the closer waits for
+/// it, or leaves the rest of the shutdown to it.
+#[must_use = "the presence ends when this is dropped"]
+pub(crate) struct Presence<'a> {
+    pool: &'a Arc<Pool>,
+    _member: Restore<Option<pool::Id>>,
+}
+
+impl<'a> Presence<'a> {
+    /// `None` if the pool is being shut down: the closer may have seen that no thread is present.
+    pub(crate) fn begin(pool: &'a Arc<Pool>) -> Option<Self> {
+        pool.attendance.enter();
+        let presence = Presence { pool, _member: context::member_of(pool.id) };
+        // Afterwards: the closer sees this thread, or this thread sees the phase.
+        pool.is_open().then_some(presence)
+    }
+}
+
+impl Drop for Presence<'_> {
+    fn drop(&mut self) {
+        leave(self.pool);
+    }
 }
 
 /// A thread that was present, or expected, is not any more.
@@ -37,32 +64,34 @@ pub(crate) fn leave(pool: &Arc<Pool>) {
 /// Steps 4 to 6. True if every task has ended and every thread has left before the deadline; else the last of them closes up.
 pub(crate) fn finish(pool: &Arc<Pool>, deadline: Option<Instant>) -> bool {
     let left = pool.attendance.wait_until_empty(deadline);
-    let cleared = if pool.is_local() { clear_local(pool) && left } else { left && clear(pool, deadline) };
-    if left && !cleared && !pool.is_local() {
-        clear_elsewhere(pool);
-    }
-    close_up(pool);
-    if cleared {
+    context::inside(pool, || {
+        let cleared = if pool.is_local() { clear_local(pool) && left } else { left && clear(pool, deadline) };
+        if left && !cleared && !pool.is_local() {
+            clear_elsewhere(pool);
+        }
+        close_up(pool);
+        if cleared {
+            pool.ledger.closed(&**pool);
+        }
+        pool.blocking.wait(deadline) && cleared
+    })
+}
+
+/// What the last thread does that leaves after the closer has gone. The tasks of a local pool have been dropped on its own thread.
+fn finish_late(pool: &Arc<Pool>) {
+    context::inside(pool, || {
+        if !pool.is_local() {
+            clear(pool, None);
+        }
+        close_up(pool);
         pool.ledger.closed(&**pool);
-    }
-    pool.blocking.wait(deadline) && cleared
+    });
 }
 
-/// What the last thread does that leaves after the closer has gone. From a local pool the closer has taken the tasks with him.
-pub(crate) fn finish_late(pool: &Arc<Pool>) {
-    if !pool.is_local() {
-        clear(pool, None);
-    }
-    close_up(pool);
-    pool.ledger.closed(&**pool);
-}
-
-/// What the driver of a local pool does that was closed while it drove.
+/// The driver of a local pool has given the seat back, and the pool was closed while it drove: its tasks end on this thread.
 #[cold]
-pub(crate) fn finish_driven(pool: &Arc<Pool>) {
-    if clear_local(pool) {
-        pool.ledger.closed(&**pool);
-    }
+pub(crate) fn clear_driven(pool: &Arc<Pool>) {
+    context::inside(pool, || clear_local(pool));
 }
 
 /// Step 5.
@@ -78,26 +107,30 @@ fn close_up(pool: &Arc<Pool>) {
     pool.ledger.closing.call();
 }
 
-/// Clears the seats, in which nobody sits any more, until no task lives; at most until the deadline, but once in any case.
+/// Clears the seats until no task lives; at most until the deadline, but once in any case.
+///
+/// Two things are out of reach, and are waited for: a seat whose lease another thread has, and a task that a waker on another thread
+/// is about to queue. Either thread notes the change afterwards: it has seen the phase, see [the page](self).
 fn clear(pool: &Arc<Pool>, deadline: Option<Instant>) -> bool {
+    // The handshake: a waker that queues a task after the pass sees the phase.
+    pool.notify();
     loop {
-        clear_free(pool);
-        if pool.seats.iter().all(|seat| seat.live.is_empty()) {
+        let changes = pool.attendance.changes();
+        // A seat that is in use may hold tasks in its ring, and one in its first poll, which are in no list.
+        if clear_free(pool) && pool.seats.iter().all(|seat| seat.live.is_empty()) {
             return true;
         }
-        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        if !pool.attendance.wait_for_change(changes, deadline) {
             return false;
         }
-        // A waker on another thread has a runnable in its hands, and is about to queue it.
-        thread::yield_now();
     }
 }
 
-/// Clears a local pool, on its own thread, where its `Runtime` ends. There is nobody else who could: whatever time the caller gives, a waker
+/// Clears a local pool, on its own thread, where its `Runtime` ends. No other thread can: whatever time the caller gives, a waker
 /// that is about to queue its runnable is waited for; that is a matter of instants.
 ///
 /// If this thread drives the pool further down its stack (in `Drain::wait`, which keeps no runtime), then that does it on its way out:
-/// [`finish_driven`].
+/// [`clear_driven`].
 #[cold]
 fn clear_local(pool: &Arc<Pool>) -> bool {
     if !pool.seats.iter().all(Seat::is_vacant) {
@@ -114,23 +147,31 @@ fn clear_local(pool: &Arc<Pool>) -> bool {
     cleared
 }
 
-/// Clears the seats that nobody sits in now. A worker that leaves does so too: tasks that are at home in a vacant seat have no worker of
-/// their own to do it.
-pub(crate) fn clear_free(pool: &Arc<Pool>) {
+/// Clears the seats that nobody sits in now, and says whether these were all. A worker that leaves does so too: tasks that are at home in a
+/// vacant seat have no worker of their own to do it.
+pub(crate) fn clear_free(pool: &Arc<Pool>) -> bool {
+    let mut all = true;
     for seat in pool.seats.iter() {
-        if let Some(local) = seat.take_lease() {
-            clear_seat(pool, seat, &local);
-            seat.return_lease(local);
+        match seat.take_lease() {
+            Some(local) => {
+                clear_seat(pool, seat, &local);
+                seat.return_lease(local);
+            }
+            None => all = false,
         }
     }
+    all
 }
 
-/// A waker elsewhere has a runnable in its hands and does not come on, perhaps because its thread does not run: somebody else waits
-/// for it. It has to be waited for, since it will touch the pool.
+/// A waker elsewhere has a runnable in its hands, or a thread elsewhere has a seat, and does not come on, perhaps because it does not run. It
+/// has to be waited for, since it will touch the pool.
 #[cold]
 fn clear_elsewhere(pool: &Arc<Pool>) {
     let kept = Arc::clone(pool);
-    let started = thread::Builder::new().name("heist-closer".to_owned()).spawn(move || finish_late(&kept));
+    let started = thread::Builder::new().name("heist-closer".to_owned()).spawn(move || {
+        let _member = context::member_of(kept.id);
+        finish_late(&kept);
+    });
     if let Err(error) = started {
         tracing::error!(target: "heist::shutdown", %error, "no thread to wait for a late waker; the runtime's memory is leaked");
         std::mem::forget(Arc::clone(pool));

@@ -169,11 +169,11 @@ where
     );
     context::out_of_seat(|seated| {
         let _out = seated.map(|seated| {
-            let out = seated.pool.step_out(seated.seat, seated.local);
+            let out = context::inside(seated.pool, || seated.pool.step_out(seated.seat, seated.local));
             if !seated.pool.is_open() {
                 shutdown::attend(seated.pool);
             }
-            out
+            context::drop_inside(seated.pool, out)
         });
         function()
     })

@@ -41,6 +41,8 @@ fn start_all(pool: &Arc<Pool>, names: Vec<String>, chore: Chore) -> io::Result<(
         pool.attendance.enter();
         let main = |pool: &Arc<Pool>| {
             let _duty = duty::on(Duty::Watching);
+            // For the hooks.
+            let _stay = context::enter(Arc::clone(pool));
             Sentinel::new(Arc::clone(pool), chore).run();
         };
         start_one(pool, "heist-sentinel".to_owned(), main).inspect_err(|_| shutdown::leave(pool))?;
@@ -57,11 +59,11 @@ pub(crate) fn start_worker(pool: &Arc<Pool>, seat: usize, name: String) -> io::R
 }
 
 /// What a worker's thread is called. User code.
-pub(crate) fn name(pool: &Pool, seat: ThreadSeat) -> String {
-    match &pool.settings.worker_name {
+pub(crate) fn name(pool: &Arc<Pool>, seat: ThreadSeat) -> String {
+    context::inside(pool, || match &pool.settings.worker_name {
         Some(name) => name(seat),
         None => (pool.settings.thread_name)(),
-    }
+    })
 }
 
 /// Starts a thread that has been entered as present, as has the caller, unless nobody can close the pool yet.
@@ -76,6 +78,7 @@ pub(crate) fn start_one(
     }
     let present = Arc::clone(pool);
     let main = move || {
+        let _member = context::member_of(present.id);
         // A panic here is a bug of ours, or of a hook. A pool that has silently lost a worker would hang; it says so and ends.
         if catch_unwind(AssertUnwindSafe(|| main(&present))).is_err() {
             tracing::error!(target: "heist::worker", "a worker thread panicked outside of any task; aborting");
@@ -96,6 +99,7 @@ pub(crate) fn join(pool: &Pool, deadline: Option<Instant>) {
     if let Some(timekeeper) = pool.ledger.take_timekeeper(deadline) {
         thread::join_until(timekeeper, deadline);
     }
+    pool.blocking.join(deadline);
 }
 
 /// The life of a worker thread.
@@ -136,7 +140,7 @@ fn sit(pool: &Arc<Pool>, number: usize) -> Stay {
     }
     shutdown::clear_seat(pool, seat, &local);
     seat.return_lease(local);
-    shutdown::clear_free(pool);
+    let _ = shutdown::clear_free(pool);
     Stay::Gone
 }
 

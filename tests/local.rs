@@ -20,7 +20,8 @@ use heist::task::{JoinHandle, JoinSet, spawn_local};
 use kit::{Count, Door, OnDrop, each, panic_text, yield_now};
 
 fn local() -> LocalRuntime {
-    LocalRuntime::new().unwrap()
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all().drain_report_delay(Duration::MAX).build_local(LocalOptions::default()).unwrap()
 }
 
 /// What became of the futures of a test.

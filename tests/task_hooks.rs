@@ -44,10 +44,11 @@ impl Book {
 /// Every flavour, with all hooks.
 fn each(test: impl Fn(Runtime, &Book)) {
     let book = Book::default();
-    test(book.attach(&mut Builder::new_current_thread()), &book);
+    test(book.attach(Builder::new_current_thread().drain_report_delay(Duration::MAX)), &book);
     for workers in [1, 2, 4] {
         let book = Book::default();
-        test(book.attach(Builder::new_multi_thread().worker_threads(workers)), &book);
+        let mut builder = Builder::new_multi_thread();
+        test(book.attach(builder.worker_threads(workers).drain_report_delay(Duration::MAX)), &book);
     }
 }
 
@@ -210,7 +211,9 @@ fn a_hook_that_panics_costs_nobody_anything() {
 const SHUT_DOWN: &str = "a task has panicked, and the runtime was built to shut down then";
 
 fn brittle() -> Runtime {
-    Builder::new_current_thread().enable_all().unhandled_panic(UnhandledPanic::ShutdownRuntime).build().unwrap()
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all().unhandled_panic(UnhandledPanic::ShutdownRuntime).drain_report_delay(Duration::MAX);
+    builder.build().unwrap()
 }
 
 /// Waits for ever, and panics when it is dropped.

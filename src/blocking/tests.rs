@@ -252,7 +252,7 @@ fn without_any_thread_the_job_comes_back_with_the_reason() {
 #[test]
 fn with_one_thread_and_no_second_the_jobs_queue_and_a_later_thread_serves_the_oldest() {
     static REFUSED: statics::AtomicUsize = statics::AtomicUsize::new(0);
-    fn start(builder: thread::Builder, main: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+    fn start(builder: thread::Builder, main: Box<dyn FnOnce() + Send>) -> io::Result<thread::JoinHandle<()>> {
         if REFUSED.load(SeqCst) == 1 { Err(io::ErrorKind::WouldBlock.into()) } else { start_thread(builder, main) }
     }
     let pool = BlockingPool::new(Settings { start, keep_alive: PATIENT, ..Settings::default() });

@@ -3,7 +3,10 @@
 use std::cell::Cell;
 use std::fmt;
 use std::num::NonZeroU64;
+use std::ptr::NonNull;
 
+use crate::budget;
+use crate::restore::{Restore, replace};
 use crate::sync::statics::{AtomicU64, Ordering};
 
 /// Identifies a task among all that this process has spawned.
@@ -22,7 +25,11 @@ static NEXT_BLOCK: AtomicU64 = AtomicU64::new(1);
 std::thread_local! {
     /// The ids that this thread may still give out: next, and end.
     static MINE: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+    /// The task whose future or output is being dropped outside of its poll, and what was being polled here when that began.
+    static ENDING: Cell<Option<Ending>> = const { Cell::new(None) };
 }
+
+type Ending = (Id, Option<NonNull<()>>);
 
 impl Id {
     #[inline]
@@ -36,6 +43,16 @@ impl Id {
             refill(mine)
         });
         Id(NonZeroU64::new(next).expect("ids start at one"))
+    }
+
+    /// The future or the output of this task is dropped, outside of its poll, while the answer lives.
+    pub(super) fn ends(self) -> Restore<Option<Ending>> {
+        replace(&ENDING, Some((self, budget::polled())))
+    }
+
+    /// The task for which [`Id::ends`] was called last, unless another one is polled since.
+    pub(crate) fn ending() -> Option<Id> {
+        ENDING.get().filter(|(_, polled)| *polled == budget::polled()).map(|(id, _)| id)
     }
 
     /// The id of a number, if it is one.

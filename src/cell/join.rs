@@ -250,6 +250,7 @@ impl<T> Drop for JoinHandle<T> {
         let mut output = MaybeUninit::<Result<T, JoinError>>::uninit();
         // SAFETY: the task is complete and its output has not been taken, since the handle is still there.
         unsafe { (header.vtable.take_output)(task, output.as_mut_ptr().cast()) };
+        let _ending = self.id.ends();
         // SAFETY: `take_output` has filled the place.
         contained("the destructor of an output", || unsafe { output.assume_init_drop() });
         // SAFETY: JOIN_INTEREST is ours, and this gives it up.

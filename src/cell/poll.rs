@@ -1,7 +1,7 @@
 //! What is done to a task's future and output: poll, drop, store, take, free.
 
 use std::future::Future;
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, forget};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
@@ -67,29 +67,54 @@ pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>, home:
     let mut cx = Context::from_waker(&waker);
     let polled = cell.storage.with_mut(|storage| {
         catch_unwind(AssertUnwindSafe(|| {
+            let unwinds = DropOnUnwind(storage.cast::<F>());
             // SAFETY: by the invariant of `storage` it holds the future, and it is ours.
             let future = unsafe { &mut *storage.cast::<F>() };
             // SAFETY: the cell does not move until the future is dropped.
-            unsafe { Pin::new_unchecked(future) }.poll(&mut cx)
+            let polled = unsafe { Pin::new_unchecked(future) }.poll(&mut cx);
+            forget(unwinds);
+            polled
         }))
     });
-    let output = match polled {
-        // SAFETY: we are the poller.
-        Ok(Poll::Pending) => return unsafe { suspend::<S>(header, filed) },
-        Ok(Poll::Ready(output)) => Ok(output),
-        Err(payload) => Err(panicked(cell.header.id, payload)),
-    };
     // SAFETY: handed on from the caller: `home` is a live home of type `S`.
     let settle = |task: &Header, how| unsafe { &*home.cast::<S>() }.settle(task, how, false);
-    // SAFETY: we are the poller, and the future is finished.
-    unsafe { end::<F, S>(header, filed, settle, output) };
+    match polled {
+        // SAFETY: we are the poller.
+        Ok(Poll::Pending) => return unsafe { suspend::<S>(header, filed) },
+        // SAFETY: we are the poller, and the future is finished.
+        Ok(Poll::Ready(output)) => unsafe { end::<F, S>(header, filed, settle, Ok(output)) },
+        Err(payload) => {
+            let error = panicked(cell.header.id, payload);
+            // SAFETY: we are the poller, and the future has been dropped.
+            unsafe { end_without_future::<F, S>(header, filed, settle, Err(error)) };
+        }
+    }
     Ran::Ended
+}
+
+/// Drops the future of a poll that unwinds, so that destructors see that the thread panics.
+struct DropOnUnwind<F>(*mut F);
+
+impl<F> Drop for DropOnUnwind<F> {
+    #[cold]
+    fn drop(&mut self) {
+        // A second panic would end the process if it left this function.
+        let dropped = catch_unwind(AssertUnwindSafe(|| {
+            // SAFETY: made by `poll`, which owns the future and does not use it any more when it unwinds.
+            unsafe { self.0.drop_in_place() };
+        }));
+        if let Err(payload) = dropped {
+            discard("the destructor of a task's future", payload);
+        }
+    }
 }
 
 /// See [`Vtable::cancel`](super::header::Vtable).
 pub(super) unsafe fn cancel<F: Future, S: Schedule>(header: NonNull<Header>, settle: &Settle<'_>) {
     // SAFETY: the `Runnable` keeps the cell alive, and this function stands in the vtable of a `Cell<F>`.
-    let (Start::Poll { filed } | Start::Cancel { filed }) = unsafe { cell::<F>(header) }.header.state.start();
+    let cell = unsafe { cell::<F>(header) };
+    let (Start::Poll { filed } | Start::Cancel { filed }) = cell.header.state.start();
+    let _ending = cell.header.id.ends();
     // SAFETY: we are the poller.
     unsafe { drop_future_and_end::<F, S>(header, filed, settle) };
 }
@@ -182,6 +207,24 @@ unsafe fn end<F: Future, S: Schedule>(
         }
         (output, Ok(())) => output,
     };
+    // SAFETY: handed on from the caller; the future has been dropped.
+    unsafe { end_without_future::<F, S>(header, filed, settle, output) };
+}
+
+/// As [`end`], when the future has been dropped already.
+///
+/// # Safety
+///
+/// The caller is the poller of a `Cell<F>` without a future, whose homes are of type `S`. It does not touch the task afterwards.
+#[inline]
+unsafe fn end_without_future<F: Future, S: Schedule>(
+    header: NonNull<Header>,
+    filed: bool,
+    settle: impl FnOnce(&Header, End),
+    output: Output<F>,
+) {
+    // SAFETY: ACTIVE keeps the cell alive until `complete`.
+    let cell = unsafe { cell::<F>(header) };
     if filed {
         // SAFETY: a filed task has been polled and this one has not ended.
         let live = unsafe { home::<S>(header) }.live();

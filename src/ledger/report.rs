@@ -9,8 +9,9 @@ use crate::sync::Arc;
 
 /// What became of the tasks of a runtime that was drained. Answered by [`Drain`](crate::runtime::Drain).
 ///
-/// The three counts are of tasks and blocking jobs that have ended since `drain` was called. What had to be cancelled at the deadline, or
-/// could not be cancelled because its poll does not return, is named in `stragglers`.
+/// The three counts are of tasks and blocking jobs that have ended between the call of `drain` and the report. Each task and job that
+/// had not ended by itself at the deadline is named in `stragglers`. The report does not wait for what cannot be cancelled in time: a
+/// poll, a job or a destructor that does not return is named, and is counted nowhere.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DrainReport {
@@ -40,20 +41,27 @@ pub struct Straggler {
     pub name: Option<Arc<str>>,
     /// Where it was spawned.
     pub location: &'static Location<'static>,
+    /// For how long, at least, its poll, its function or its destructor has been running when the report is made; `None` if it does not
+    /// run: it has been dropped, or waits in a queue to be dropped.
+    pub running_for: Option<Duration>,
 }
 
 impl From<Identity> for Straggler {
     fn from(task: Identity) -> Self {
         let Identity { id, name, location } = task;
-        Straggler { id, name, location }
+        Straggler { id, name, location, running_for: None }
     }
 }
 
 impl fmt::Display for Straggler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.name {
-            Some(name) => write!(f, "task {} \"{name}\" spawned at {}", self.id, self.location),
-            None => write!(f, "task {} spawned at {}", self.id, self.location),
+            Some(name) => write!(f, "task {} \"{name}\" spawned at {}", self.id, self.location)?,
+            None => write!(f, "task {} spawned at {}", self.id, self.location)?,
+        }
+        match self.running_for {
+            Some(time) => write!(f, " (running for {time:?})"),
+            None => Ok(()),
         }
     }
 }

@@ -1,8 +1,12 @@
 //! How tasks have ended, counted by threads without a seat.
 
+use std::collections::BTreeMap;
 use std::ops::{Add, Sub};
+use std::time::Instant;
 
-use crate::cell::{End, Header, LiveSet, Runnable, Schedule};
+use super::Straggler;
+use crate::cell::{End, Header, Id, LiveSet, Runnable, Schedule};
+use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// How many have ended in each way.
@@ -81,11 +85,32 @@ pub(crate) struct Jobs {
     pub(crate) tally: Tally,
     /// Jobs that have come in by the gate.
     pub(crate) entered: AtomicU64,
+    /// The jobs that a thread runs, and since when.
+    running: Mutex<BTreeMap<Id, Instant>>,
 }
 
 impl Jobs {
     pub(crate) fn new() -> Self {
-        Jobs { live: LiveSet::new(), tally: Tally::new(), entered: AtomicU64::new(0) }
+        let running = Mutex::new(BTreeMap::new());
+        Jobs { live: LiveSet::new(), tally: Tally::new(), entered: AtomicU64::new(0), running }
+    }
+
+    /// A thread begins to run a job.
+    pub(crate) fn begin(&self, job: Id) {
+        self.running.lock().insert(job, Instant::now());
+    }
+
+    /// The job has ended.
+    pub(crate) fn end(&self, job: Id) {
+        self.running.lock().remove(&job);
+    }
+
+    /// All that live, queued and running.
+    pub(crate) fn left(&self) -> Vec<Straggler> {
+        let live = self.live.all();
+        let running = self.running.lock();
+        let since = |id: &Id| running.get(id).map(Instant::elapsed);
+        live.into_iter().map(|job| Straggler { running_for: since(&job.id), ..Straggler::from(job) }).collect()
     }
 }
 

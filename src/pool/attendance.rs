@@ -16,13 +16,15 @@ struct Book {
     present: usize,
     /// The closer waits no longer: the last to leave closes up.
     abandoned: bool,
+    /// How often something has come within the reach of the thread that clears the seats.
+    changes: u64,
     /// To be joined by the closer; those that are gone before are let go of.
     threads: Vec<thread::JoinHandle<()>>,
 }
 
 impl Attendance {
     pub(crate) fn new() -> Self {
-        let book = Book { present: 0, abandoned: false, threads: Vec::new() };
+        let book = Book { present: 0, abandoned: false, changes: 0, threads: Vec::new() };
         Attendance { book: Mutex::new(book), changed: Condvar::new() }
     }
 
@@ -56,6 +58,24 @@ impl Attendance {
         book.present -= 1;
         self.changed.notify_all();
         book.present == 0 && book.abandoned
+    }
+
+    /// While the pool is being cleared: a task has been queued, or a lease has come back, after the phase could be seen.
+    pub(crate) fn note_change(&self) {
+        self.book.lock().changes += 1;
+        self.changed.notify_all();
+    }
+
+    /// How many of these changes there have been. Asked before a pass over the seats; [`Attendance::wait_for_change`] follows.
+    pub(crate) fn changes(&self) -> u64 {
+        self.book.lock().changes
+    }
+
+    /// Waits until there has been another change than those `seen`. False if the deadline came first.
+    #[must_use]
+    pub(crate) fn wait_for_change(&self, seen: u64, deadline: Option<Instant>) -> bool {
+        let mut book = self.book.lock();
+        wait_for(&self.changed, &mut book, deadline, |book| book.changes != seen)
     }
 
     /// Waits until nobody is there. False if the deadline came first: then the last to leave closes up.

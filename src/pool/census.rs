@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::panic::Location;
+use std::time::{Duration, Instant};
 
 use super::{Pool, Seat};
 use crate::budget;
 use crate::cell::{End, Header, Id, Identity, Runnable};
-use crate::ledger::{Census, Ends, Straggler};
+use crate::ledger::{Census, Ends, PollSeen, Straggler};
 use crate::phase::Phase;
 use crate::queue::{Chain, Rota};
 use crate::stats::{Counter, Stats};
@@ -110,14 +111,23 @@ impl Census for Pool {
         self.tasks_ended() + self.ledger.jobs.tally.get()
     }
 
-    fn left(&self) -> Vec<Straggler> {
-        let filed = self.seats.iter().map(|seat| &*seat.live).chain([&self.ledger.jobs.live]);
-        let polled = self.seats.iter().map(|seat| &*seat.polling).chain([&self.sweeping, &self.outings.ending]);
-        let seen = filed.flat_map(|live| live.all()).chain(polled.filter_map(Polling::get));
-        // What is polled for the first time is in no list, what is polled again in both.
-        let mut left: BTreeMap<Id, Identity> = seen.map(|task| (task.id, task)).collect();
-        self.global.each(|task| drop(left.insert(task.id(), task.identity())));
-        left.into_values().map(Straggler::from).collect()
+    fn left(&self, seen: &[PollSeen]) -> Vec<Straggler> {
+        // What is polled for the first time is in no list, what is polled again in both: the later entry says more.
+        let mut left: BTreeMap<Id, Straggler> = BTreeMap::new();
+        let mut add = |straggler: Straggler| drop(left.insert(straggler.id, straggler));
+        self.global.each(|task| add(task.identity().into()));
+        self.seats.iter().flat_map(|seat| seat.live.all()).for_each(|task| add(task.into()));
+        self.ledger.jobs.left().into_iter().for_each(&mut add);
+        for task in [&self.sweeping, &self.outings.ending].into_iter().filter_map(Polling::get) {
+            add(Straggler { running_for: Some(Duration::ZERO), ..Straggler::from(task) });
+        }
+        self.seats.iter().filter_map(|seat| seat.runs(self.clock.now(), seen)).for_each(&mut add);
+        left.into_values().collect()
+    }
+
+    fn polls(&self, at: Instant) -> Vec<PollSeen> {
+        let polls = self.seats.iter().filter(|seat| seat.polling.is_on());
+        polls.map(|seat| PollSeen { seat: seat.index, number: seat.progress(), at }).collect()
     }
 }
 
@@ -185,7 +195,10 @@ impl Pool {
         match self.phase.load() {
             Phase::Running | Phase::Draining | Phase::Drained => {}
             Phase::Overdue => self.ledger.call_sweeper(id),
-            Phase::Cancelling | Phase::Closed => self.outings.call(),
+            Phase::Cancelling | Phase::Closed => {
+                self.outings.call();
+                self.attendance.note_change();
+            }
         }
     }
 
@@ -261,6 +274,16 @@ impl Pool {
 }
 
 impl Seat {
+    /// The task that is polled here, and for how long it has been, by what the drain and the sentinel have `seen`.
+    fn runs(&self, now: u64, seen: &[PollSeen]) -> Option<Straggler> {
+        let (task, since) = self.view();
+        let watched = since.map_or(Duration::ZERO, |since| Duration::from_nanos(now.saturating_sub(since)));
+        let number = self.progress();
+        let seen = seen.iter().filter(|poll| poll.seat == self.index && poll.number == number);
+        let longest = seen.map(|poll| poll.at.elapsed()).chain([watched]).max();
+        Some(Straggler { running_for: longest, ..Straggler::from(task?) })
+    }
+
     /// Cancels a task because the drain's deadline, or the shutdown, has come. The caller sits here.
     pub(crate) fn end_late(&self, runnable: Runnable) {
         self.polling.begin(runnable.header());

@@ -122,6 +122,8 @@ pub(crate) struct Settings {
     pub(crate) lifo: bool,
     /// How long `Drop` waits for polls that are under way.
     pub(crate) shutdown_grace: Duration,
+    /// How long after a drain's deadline the report is made, if what is late has not ended before.
+    pub(crate) drain_report_delay: Duration,
     pub(crate) seed: u64,
     /// How long polls take.
     pub(crate) poll_times: Gauge,
@@ -172,6 +174,7 @@ impl Settings {
             unhandled_panic: UnhandledPanic::Ignore,
             lifo: true,
             shutdown_grace: Duration::from_secs(5),
+            drain_report_delay: Duration::from_millis(10),
             seed: 0,
             poll_times: Gauge::default(),
             latencies: Gauge::default(),

@@ -59,7 +59,6 @@ pub(super) fn block_on<F: Future>(pool: &Arc<Pool>, future: F, keep: Keep) -> F:
     let root = Arc::new(Root { word: RootWord::new(), parker: Arc::new(Parker::new()), pool: Arc::clone(pool) });
     let waker = Waker::from(Arc::clone(&root));
     let mut cx = Context::from_waker(&waker);
-    let mut future = pin!(future);
     let _stay = context::enter(Arc::clone(pool));
     // The root is not the job in which this may be called.
     let _no_task = context::no_task();
@@ -68,6 +67,8 @@ pub(super) fn block_on<F: Future>(pool: &Arc<Pool>, future: F, keep: Keep) -> F:
     let _drives = (keep == Keep::Driving).then(context::drives);
     let _line = (keep == Keep::Driving).then(|| Line { root: &root });
     let mut end = End { pool, listens: None, deadline: None };
+    // Declared last: its destructor runs first, inside of the runtime.
+    let mut future = pin!(future);
     loop {
         if keep == Keep::Driving {
             if let Some(output) = drive_seat(&root, future.as_mut(), &mut cx) {
@@ -94,7 +95,7 @@ pub(super) fn block_on<F: Future>(pool: &Arc<Pool>, future: F, keep: Keep) -> F:
 #[track_caller]
 fn give_up(pool: &Arc<Pool>) -> ! {
     shutdown::close(pool);
-    shutdown::clear_free(pool);
+    let _ = shutdown::clear_free(pool);
     panic!(
         "a task has panicked, and the runtime was built to shut down then: see `Builder::unhandled_panic`, and the panic's own message"
     );
@@ -150,18 +151,13 @@ fn poll_root<F: Future>(root: &Root, future: Pin<&mut F>, cx: &mut Context<'_>) 
 /// Runs the current-thread runtime until the future is ready. Answers nothing if another thread sits in its seat; it will call.
 fn drive_seat<F: Future>(root: &Root, future: Pin<&mut F>, cx: &mut Context<'_>) -> Option<F::Output> {
     let seat = &root.pool.seats[0];
+    let _presence = shutdown::Presence::begin(&root.pool)?;
     let local = root.pool.drivers.sit_or_queue(&root.parker, || seat.take_lease())?;
     let driver = Driver { root, local: Some(local) };
     let _shelves = OpenShelves::open(&root.pool.depot);
     root.word.sit_down();
     let worker = Worker::new(&root.pool, seat, driver.local.as_deref().expect("the lease has just been taken"));
-    let output = worker.sit(|| drive_to_the_end(root, &worker, future, cx));
-    drop(worker);
-    drop(driver);
-    if root.pool.is_local() && !root.pool.is_open() {
-        shutdown::finish_driven(&root.pool);
-    }
-    output
+    worker.sit(|| drive_to_the_end(root, &worker, future, cx))
 }
 
 fn drive_to_the_end<F: Future>(
@@ -203,7 +199,7 @@ impl Drop for Line<'_> {
     }
 }
 
-/// Gives the seat back and passes it on, however the drive ends.
+/// Gives the seat back and passes it on, however the drive ends. Dropped before the driver's [`Presence`](shutdown::Presence) ends.
 struct Driver<'a> {
     root: &'a Root,
     local: Option<Box<crate::local::Local>>,
@@ -217,5 +213,8 @@ impl Drop for Driver<'_> {
             .pool
             .drivers
             .get_up(|| local.into_iter().for_each(|local| self.root.pool.seats[0].return_lease(local)));
+        if self.root.pool.is_local() && !self.root.pool.is_open() {
+            shutdown::clear_driven(&self.root.pool);
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::blocking::{Job, Refusal};
+use crate::blocking::{Host, Job, Refusal};
 use crate::cell::{self, JoinHandle, Origin, Runnable};
 use crate::ledger::Jobs;
 use crate::phase::Phase;
@@ -41,22 +41,32 @@ impl Job for BlockingJob {
             return self.cancel();
         }
         let BlockingJob { runnable, pool } = *self;
-        {
-            let _stay = context::enter(Arc::clone(&pool));
+        context::inside(&pool, || {
             let _job = context::job(&pool, runnable.header());
             let _unlimited = budget::unlimited();
+            let id = runnable.header().id();
             let outer = context::set_task(Some(runnable.header().into()));
+            pool.ledger.jobs.begin(id);
             let _ = runnable.run(&pool.ledger.jobs);
+            pool.ledger.jobs.end(id);
             context::set_task(outer);
-        }
-        leave(&pool);
+            leave(&pool);
+        });
     }
 
     fn cancel(self: Box<Self>) {
         let BlockingJob { runnable, pool } = *self;
         // Dropping the future drops the function, and the handle resolves as cancelled.
-        pool.cancel_job(runnable);
-        leave(&pool);
+        context::inside(&pool, || {
+            pool.cancel_job(runnable);
+            leave(&pool);
+        });
+    }
+}
+
+impl Host for Pool {
+    fn inside(self: Arc<Self>, f: &mut dyn FnMut()) {
+        context::inside(&self, f);
     }
 }
 
@@ -78,7 +88,7 @@ where
     let (runnable, handle) = cell::spawn::<_, Jobs>(Blocking(Some(function)), origin);
     if !schedule::pass(pool) {
         pool.ledger.refusals.say(pool.clock.now(), runnable.header().location());
-        drop(runnable);
+        context::inside(pool, || drop(runnable));
         return handle;
     }
     pool.clock.hold();

@@ -11,7 +11,7 @@ use crate::local::Pace;
 use crate::pool::{Follow, OwnThread, Pool, Settings};
 use crate::quota::{self, Follower};
 use crate::sentinel::Chore;
-use crate::sync::Arc;
+use crate::sync::{Arc, Weak};
 use crate::threads;
 
 /// Builds a [`Runtime`].
@@ -327,6 +327,14 @@ impl Builder {
         self
     }
 
+    /// How long after its deadline a drain waits for what it cancels, before it reports; 10 ms by default. For the tests of what is cancelled, on
+    /// a busy machine.
+    #[doc(hidden)]
+    pub fn drain_report_delay(&mut self, delay: Duration) -> &mut Builder {
+        self.settings.drain_report_delay = delay;
+        self
+    }
+
     /// Builds the runtime and starts its threads.
     ///
     /// # Errors
@@ -402,6 +410,8 @@ impl Builder {
             ..blocking::Settings::default()
         });
         let pool = Pool::new(settings, blocking)?;
+        let host: Weak<Pool> = Arc::downgrade(&pool);
+        pool.blocking.set_host(host);
         if !current_thread {
             threads::start(&pool, chore(&pool))?;
         }

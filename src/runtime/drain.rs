@@ -103,7 +103,7 @@ impl Future for Drain {
         let this = &mut *self;
         if this.pool.ledger.reported.enrol(&mut this.listens, cx.waker()) {
             // Who is excused here may have been the last.
-            this.pool.look();
+            context::inside(&this.pool, || this.pool.look());
         }
         match this.pool.ledger.report() {
             Some(report) => Poll::Ready(report),

@@ -38,6 +38,7 @@ pub(crate) fn attend(pool: &Arc<Pool>) {
 /// The life of the attendant: until nobody is out any more.
 fn wait_upon(pool: &Arc<Pool>) {
     // Whoever drops the runtime here, in a waker or a destructor, does not wait for us.
+    let _member = context::member_of(pool.id);
     let duty = duty::on(Duty::Stopping);
     let stay = context::enter(Arc::clone(pool));
     let rota = Rota::new(0);

@@ -110,7 +110,7 @@ fn who_is_woken_as_a_searcher_hears_of_the_deadline() {
         announce(worker);
         assert_eq!(worker.step(), Step::WouldRest);
         assert!(pool.ledger.begin(&pool.phase, &*pool, None));
-        assert!(pool.ledger.expire(&pool.phase, || {}));
+        assert!(pool.ledger.expire(&pool.phase, &*pool, || {}));
         pool.notify();
         pool.call_all();
         worker.rest();
@@ -134,7 +134,7 @@ fn what_is_late_is_found_behind_those_who_are_excused() {
         assert!(pool.ledger.begin(&pool.phase, &*pool, None));
         let keys: Vec<_> = handles.iter().map(|handle| pool.ledger.excuse(handle.abort_handle())).collect();
         assert!(keys.iter().all(Option::is_some));
-        assert!(pool.ledger.expire(&pool.phase, || {}));
+        assert!(pool.ledger.expire(&pool.phase, &*pool, || {}));
         excused.into_iter().for_each(|runnable| pool.global.lane(Stripe::of_seat(excused_at)).push_woken(runnable));
         let late = task();
         let id = late.header().id();
@@ -176,7 +176,7 @@ fn who_puts_down_what_was_in_hand_at_the_deadline_calls_the_sweeper() {
             let held = if what == "a share of the global queue" { 0 } else { crate::queue::CAPACITY };
             (0..held).for_each(|_| assert!(local.ring.push(task()).is_ok()));
             assert!(pool.ledger.begin(&pool.phase, &*pool, None));
-            assert!(pool.ledger.expire(&pool.phase, || {}));
+            assert!(pool.ledger.expire(&pool.phase, &*pool, || {}));
             assert!(!pool.ledger.is_sweeper_called());
             act(worker);
             assert!(pool.ledger.is_sweeper_called(), "{what}");

@@ -212,6 +212,7 @@ fn what_is_queued_late_by_a_slow_hook_is_dropped() {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .shutdown_grace(LONG)
+            .drain_report_delay(LONG)
             .sentinel(false)
             .on_task_spawn(move |_| {
                 if is_armed.is_open() {
@@ -354,6 +355,7 @@ fn a_sweeper_that_is_refused() {
         .max_worker_threads(4)
         .enable_all()
         .shutdown_grace(LONG)
+        .drain_report_delay(LONG)
         .refuse_worker(refuse)
         .build()
         .unwrap();

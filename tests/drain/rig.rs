@@ -59,6 +59,7 @@ pub(crate) fn with_grace(count: usize, grace: Duration) -> Runtime {
         .max_blocking_threads(1)
         .enable_all()
         .shutdown_grace(grace)
+        .drain_report_delay(grace)
         .sentinel(false)
         .build()
         .unwrap()

@@ -147,7 +147,8 @@ fn a_leaver_ends_what_is_late() {
             (seat == usize::MAX && counter.add() == 2).then(|| std::io::Error::from(std::io::ErrorKind::WouldBlock))
         };
         let mut builder = builder(2);
-        builder.shutdown_grace(Duration::MAX).thread_name_with(|at| at.seat.to_string()).refuse_worker(refuse);
+        builder.shutdown_grace(Duration::MAX).drain_report_delay(Duration::MAX);
+        builder.thread_name_with(|at| at.seat.to_string()).refuse_worker(refuse);
         let runtime = builder.build().unwrap();
         let (go, stuck, dropped) = (Door::new(), Door::new(), Count::new());
         let tasks = one_each(&runtime, 2, |_| {

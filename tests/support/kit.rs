@@ -15,13 +15,14 @@ use heist::runtime::{Builder, Runtime};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn current_thread() -> Runtime {
-    Builder::new_current_thread().shutdown_grace(PATIENCE).enable_all().build().unwrap()
+    Builder::new_current_thread().shutdown_grace(PATIENCE).drain_report_delay(PATIENCE).enable_all().build().unwrap()
 }
 
 pub(crate) fn workers(workers: usize) -> Runtime {
     // Who asks for one worker counts on there being one: a sentinel might call a spare, on a machine that is busy with something else.
     let mut builder = Builder::new_multi_thread();
-    builder.worker_threads(workers).sentinel(workers > 1).shutdown_grace(PATIENCE).enable_all().build().unwrap()
+    builder.worker_threads(workers).sentinel(workers > 1).shutdown_grace(PATIENCE).drain_report_delay(PATIENCE);
+    builder.enable_all().build().unwrap()
 }
 
 /// Every flavour, one after the other, given away.
