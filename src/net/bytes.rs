@@ -247,6 +247,8 @@ macro_rules! writes {
             /// Ends what is written: the peer of a socket reads what is on its way, and then the end. Reading goes on. A pipe
             /// ends when it is dropped, and this does nothing.
             ///
+            /// If the connection is gone already, as after the peer's reset, nothing is left to end: the answer is `Ok`.
+            ///
             /// # Errors
             ///
             /// What the operating system says.

@@ -1,7 +1,7 @@
 //! A TCP connection.
 
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::addr::{ToSocketAddrs, addresses};
 use super::bytes::{reads, writes};
 use super::methods::{own_operations, readable, ready, socket, std_forms, wired, writable};
 use super::options::ip_options;
-use super::wired::{Closing, Wired};
+use super::wired::{Closing, Wired, end_writing};
 use crate::context;
 use crate::reactor::{Direction, Interest, Reactor, Ready, Registered};
 use crate::sync::Arc;
@@ -121,7 +121,7 @@ impl TcpStream {
     }
 
     pub(super) fn half_close(&self) -> io::Result<()> {
-        self.mio().shutdown(Shutdown::Write)
+        end_writing(|how| self.mio().shutdown(how))
     }
 
     /// Reads what there is without taking it away, waiting until there is something; answers how many bytes.
