@@ -35,6 +35,12 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
+    /// Spawns `future`, as [`task::spawn`] does.
+    ///
+    /// # Panics
+    ///
+    /// If this thread is in no runtime.
+    #[track_caller]
     fn execute(&self, future: F) {
         drop(task::spawn(future));
     }

@@ -8,7 +8,8 @@ mod sockets;
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsFd, AsRawFd};
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::pin::pin;
 use std::sync::Arc;
@@ -235,4 +236,127 @@ fn a_timer_of_the_operating_system_ticks() {
 fn outside_of_a_runtime_it_says_so() {
     let text = panic_text(|| AsyncFd::new(pair().0));
     assert!(text.contains("no heist runtime here"), "{text}");
+}
+
+/// Two descriptors that are ready to be read, of which the driver has reported the same: their snapshots are alike.
+async fn two_readable() -> ([AsyncFd<UnixStream>; 2], [UnixStream; 2]) {
+    let ((one, to_one), (two, to_two)) = (pair(), pair());
+    (&to_one).write_all(b"x").unwrap();
+    (&to_two).write_all(b"y").unwrap();
+    let [one, two] = [one, two].map(|socket| AsyncFd::with_interest(socket, Interest::READABLE).unwrap());
+    for fd in [&one, &two] {
+        fd.readable().await.unwrap().retain_ready();
+    }
+    ([one, two], [to_one, to_two])
+}
+
+async fn is_readable(fd: &AsyncFd<UnixStream>) -> bool {
+    once(pin!(fd.readable())).await.is_ready()
+}
+
+#[test]
+fn mut_guard_clear_after_swap_leaves_both_ready() {
+    each(|runtime| {
+        runtime.block_on(async {
+            let ([mut one, mut two], _peers) = two_readable().await;
+            let mut guard = one.readable_mut().await.unwrap();
+            std::mem::swap(guard.get_mut(), &mut two);
+            guard.clear_ready();
+            assert!(is_readable(&one).await, "what has been swapped in was not waited for");
+            assert!(is_readable(&two).await, "what has been swapped out was not tried");
+        });
+    });
+}
+
+#[test]
+fn mut_guard_try_io_after_swap_leaves_both_ready() {
+    each(|runtime| {
+        runtime.block_on(async {
+            let ([mut one, mut two], _peers) = two_readable().await;
+            let mut guard = one.readable_mut().await.unwrap();
+            let tried = guard.try_io(|fd| {
+                std::mem::swap(fd, &mut two);
+                Err::<(), _>(ErrorKind::WouldBlock.into())
+            });
+            assert!(tried.is_err());
+            assert!(is_readable(&one).await && is_readable(&two).await);
+        });
+    });
+}
+
+#[test]
+fn mut_guard_clear_after_swap_to_and_fro_clears() {
+    each(|runtime| {
+        runtime.block_on(async {
+            let ([mut one, mut two], _peers) = two_readable().await;
+            drain(one.get_ref());
+            let mut guard = one.readable_mut().await.unwrap();
+            std::mem::swap(guard.get_mut(), &mut two);
+            std::mem::swap(guard.get_mut(), &mut two);
+            guard.clear_ready();
+            assert!(!is_readable(&one).await);
+            assert!(is_readable(&two).await);
+        });
+    });
+}
+
+#[test]
+fn mut_guard_clear_after_replacement_leaves_the_new_one_ready() {
+    each(|runtime| {
+        runtime.block_on(async {
+            let ([mut one, two], _peers) = two_readable().await;
+            let mut guard = one.readable_mut().await.unwrap();
+            // The first one is dropped.
+            *guard.get_mut() = two;
+            guard.clear_ready();
+            assert!(is_readable(&one).await);
+        });
+    });
+}
+
+/// Whether a type is `AsFd`: the constant of the type itself comes before that of the trait.
+struct Probe<T>(PhantomData<T>);
+
+trait Otherwise {
+    const IS_AS_FD: bool = false;
+}
+
+impl<T> Otherwise for Probe<T> {}
+
+impl<T: AsFd> Probe<T> {
+    const IS_AS_FD: bool = true;
+}
+
+#[test]
+fn async_fd_as_fd_is_there_if_the_resource_has_it() {
+    struct Number;
+    impl AsRawFd for Number {
+        fn as_raw_fd(&self) -> RawFd {
+            0
+        }
+    }
+    // A number may have been closed.
+    assert_eq!([Probe::<AsyncFd<RawFd>>::IS_AS_FD, Probe::<AsyncFd<Number>>::IS_AS_FD], [false; 2]);
+    assert_eq!([Probe::<AsyncFd<OwnedFd>>::IS_AS_FD, Probe::<AsyncFd<Arc<UnixStream>>>::IS_AS_FD], [true; 2]);
+}
+
+#[test]
+fn async_fd_of_a_number_waits_and_has_the_number() {
+    current_thread().block_on(async {
+        let (one, two) = pair();
+        let fd = AsyncFd::new(one.as_raw_fd()).unwrap();
+        assert_eq!(fd.as_raw_fd(), one.as_raw_fd());
+        (&two).write_all(b"x").unwrap();
+        drop(fd.readable().await.unwrap());
+        assert_eq!(fd.into_inner(), one.as_raw_fd());
+    });
+}
+
+#[test]
+fn async_fd_guards_are_what_others_need_them_to_be() {
+    use heist::io::unix::{AsyncFdReadyGuard, AsyncFdReadyMutGuard};
+    use std::panic::RefUnwindSafe;
+    fn is<T: Send + Sync + Unpin + RefUnwindSafe>() {}
+    is::<AsyncFdReadyGuard<'_, UnixStream>>();
+    is::<AsyncFdReadyMutGuard<'_, UnixStream>>();
 }

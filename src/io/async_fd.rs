@@ -20,6 +20,16 @@ use crate::sync::Arc;
 /// through a `try_io`, which does that. Do not take it back without having seen `WouldBlock`: what is ready already may never be
 /// announced again.
 ///
+/// # The descriptor has to stay open
+///
+/// The resource must keep its descriptor open, under the same number, until the `AsyncFd` is dropped. A resource that owns its
+/// descriptor does so: an [`OwnedFd`](std::os::fd::OwnedFd), a `File`, a socket.
+///
+/// With a bare [`RawFd`] the owner of the number must keep it open for so long. The drop, as [`into_inner`](AsyncFd::into_inner),
+/// deregisters whatever has that number then. If the number has been closed and given anew meanwhile, another resource of the
+/// same runtime may be deregistered, and waiting for that one lasts for ever. [`AsFd`] is there only if the resource has it: a
+/// `RawFd` proves nothing about the number.
+///
 /// # Examples
 ///
 /// A pipe of std's:
@@ -192,7 +202,7 @@ impl<T: AsRawFd> AsyncFd<T> {
         }
     }
 
-    pub(super) fn source(&self) -> &Source {
+    pub(super) fn source(&self) -> &Arc<Source> {
         self.registered.source()
     }
 
@@ -205,7 +215,8 @@ impl<T: AsRawFd> AsyncFd<T> {
         &self.inner
     }
 
-    /// The resource. Do not exchange it for another: its descriptor would not be registered.
+    /// The resource. Do not exchange it for another: its descriptor would not be registered, and the first one's might be closed
+    /// too early.
     ///
     #[doc = crate::io::scenes::set!(fd)]
     /// assert_eq!(here.get_mut().write(b"hello")?, 5); // without waiting: it may answer `WouldBlock`
@@ -515,10 +526,10 @@ impl<T: AsRawFd> AsRawFd for AsyncFd<T> {
     }
 }
 
-impl<T: AsRawFd> AsFd for AsyncFd<T> {
+/// The resource's own: only the resource knows that its descriptor is open.
+impl<T: AsRawFd + AsFd> AsFd for AsyncFd<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the resource that answers with the descriptor is borrowed, and keeps it open for so long.
-        unsafe { BorrowedFd::borrow_raw(self.as_raw_fd()) }
+        self.inner.as_fd()
     }
 }
 

@@ -6,7 +6,8 @@ use std::io;
 use std::os::fd::AsRawFd;
 
 use super::async_fd::AsyncFd;
-use crate::reactor::{Ready, Snapshot};
+use crate::reactor::{Ready, Snapshot, Source};
+use crate::sync::Arc;
 
 /// A descriptor that was ready; through it the readiness is taken back.
 ///
@@ -19,11 +20,14 @@ pub struct AsyncFdReadyGuard<'a, T: AsRawFd> {
 
 /// A descriptor that was ready, held exclusively; through it the readiness is taken back.
 ///
-/// Dropping it changes nothing.
+/// Dropping it changes nothing. If the [`AsyncFd`] in it is exchanged for another, as by [`std::mem::swap`], it takes nothing back:
+/// the wait was for the first one, and the operation may have been on the second.
 #[must_use = "readiness lasts until it is taken back"]
 pub struct AsyncFdReadyMutGuard<'a, T: AsRawFd> {
     fd: &'a mut AsyncFd<T>,
     seen: Seen,
+    /// What was waited for. It is kept, so that no later registration can be at the same address.
+    source: Arc<Source>,
 }
 
 /// The operation would block. The readiness has been taken back; wait again.
@@ -43,13 +47,32 @@ impl Seen {
     }
 }
 
-macro_rules! guard {
-    ($guard:ident, $($borrow:tt)+) => {
-        impl<'a, T: AsRawFd> $guard<'a, T> {
-            pub(super) fn new(fd: &'a $($borrow)+, mask: Ready, snapshot: Snapshot) -> Self {
-                $guard { fd, seen: Seen { snapshot, mask } }
-            }
+impl<'a, T: AsRawFd> AsyncFdReadyGuard<'a, T> {
+    pub(super) fn new(fd: &'a AsyncFd<T>, mask: Ready, snapshot: Snapshot) -> Self {
+        AsyncFdReadyGuard { fd, seen: Seen { snapshot, mask } }
+    }
 
+    /// What was waited for.
+    fn source(&self) -> Option<&Source> {
+        Some(self.fd.source())
+    }
+}
+
+impl<'a, T: AsRawFd> AsyncFdReadyMutGuard<'a, T> {
+    pub(super) fn new(fd: &'a mut AsyncFd<T>, mask: Ready, snapshot: Snapshot) -> Self {
+        let source = Arc::clone(fd.source());
+        AsyncFdReadyMutGuard { fd, seen: Seen { snapshot, mask }, source }
+    }
+
+    /// What was waited for, if it is still here.
+    fn source(&self) -> Option<&Source> {
+        Arc::ptr_eq(&self.source, self.fd.source()).then_some(&*self.source)
+    }
+}
+
+macro_rules! guard {
+    ($guard:ident) => {
+        impl<T: AsRawFd> $guard<'_, T> {
             /// Takes back what it was ready for, unless it has been announced anew since. Only for one who has seen
             /// [`WouldBlock`](io::ErrorKind::WouldBlock); what has ended stays ended.
             ///
@@ -74,7 +97,9 @@ macro_rules! guard {
             /// guard.clear_ready_matching(Ready::READABLE); // it can still be written to
             #[doc = crate::io::scenes::end!()]
             pub fn clear_ready_matching(&mut self, ready: Ready) {
-                self.fd.source().clear(self.seen.ready() & ready, self.seen.snapshot);
+                if let Some(source) = self.source() {
+                    source.clear(self.seen.ready() & ready, self.seen.snapshot);
+                }
             }
 
             /// Leaves it ready; the same as dropping the guard.
@@ -116,8 +141,8 @@ macro_rules! guard {
     };
 }
 
-guard!(AsyncFdReadyGuard, AsyncFd<T>);
-guard!(AsyncFdReadyMutGuard, mut AsyncFd<T>);
+guard!(AsyncFdReadyGuard);
+guard!(AsyncFdReadyMutGuard);
 
 impl<'a, T: AsRawFd> AsyncFdReadyGuard<'a, T> {
     /// Does `f`, an operation on the descriptor; if it answers `WouldBlock`, takes the readiness back.
@@ -208,7 +233,8 @@ impl<T: AsRawFd> AsyncFdReadyMutGuard<'_, T> {
         self.fd.get_ref()
     }
 
-    /// The resource, exclusively. Do not exchange it for another: its descriptor would not be registered.
+    /// The resource, exclusively. Do not exchange it for another: its descriptor would not be registered, and the first one's might
+    /// be closed too early.
     ///
     #[doc = crate::io::scenes::set!(fd)]
     /// let mut guard = here.writable_mut().await?;

@@ -130,7 +130,7 @@ macro_rules! halves {
         impl Drop for OwnedWriteHalf {
             fn drop(&mut self) {
                 if self.is_open {
-                    // A connection that is gone already has nothing to shut down.
+                    // A drop cannot report the error.
                     let _ = self.stream.half_close();
                 }
             }

@@ -110,10 +110,19 @@ macro_rules! std_forms {
             }
         }
 
-        /// As `from_std`, with the same errors and panics.
         impl TryFrom<$std> for $socket {
             type Error = std::io::Error;
 
+            /// Makes one of std's, as [`from_std`](Self::from_std) does.
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            ///
+            /// # Panics
+            ///
+            /// Outside of a runtime, or if that has no I/O.
+            #[track_caller]
             fn try_from(socket: $std) -> std::io::Result<$socket> {
                 $socket::from_std(socket)
             }

@@ -1,7 +1,7 @@
 //! A TCP connection.
 
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::addr::{ToSocketAddrs, addresses};
 use super::bytes::{reads, writes};
 use super::methods::{own_operations, readable, ready, socket, std_forms, wired, writable};
 use super::options::ip_options;
-use super::wired::{Closing, Wired};
+use super::wired::{Closing, Wired, end_writing};
 use crate::context;
 use crate::reactor::{Direction, Interest, Reactor, Ready, Registered};
 use crate::sync::Arc;
@@ -121,10 +121,11 @@ impl TcpStream {
     }
 
     pub(super) fn half_close(&self) -> io::Result<()> {
-        self.mio().shutdown(Shutdown::Write)
+        end_writing(|how| self.mio().shutdown(how))
     }
 
-    /// Reads what there is without taking it away, waiting until there is something; answers how many bytes.
+    /// Reads what there is without taking it away, waiting until there is something; answers how many bytes. If `buf` is empty, it
+    /// answers 0 at once.
     ///
     /// # Errors
     ///
@@ -141,6 +142,9 @@ impl TcpStream {
     /// assert_eq!(&first, b"h"); // and it is still to be read
     #[doc = crate::net::scenes::end!()]
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
         self.try_until_done(Interest::READABLE, || self.mio().peek(buf)).await
     }
 
@@ -157,6 +161,9 @@ impl TcpStream {
     /// assert_eq!(&first, b"h");
     #[doc = crate::net::scenes::end!()]
     pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        if buf.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
         self.poll_once(Direction::Read, cx, || self.mio().peek(buf))
     }
 }

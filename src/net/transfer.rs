@@ -14,13 +14,59 @@ const SURE_BYTES: usize = 1 << 30;
 /// The most slices that one call takes: std cuts at the kernel's limit, which is this or more.
 const SURE_SLICES: usize = 16;
 
-fn moved<E: Stream>(of: usize) -> impl Fn(usize) -> Moved + use<E> {
-    move |count| Moved { count, of: if E::SHORT_PROVES && of <= SURE_BYTES { of } else { 0 } }
+/// What one transfer is asked to move.
+#[derive(Clone, Copy)]
+struct Asked {
+    /// How many bytes at most.
+    bytes: usize,
+    /// Whether one call is sure to move all of it if the kernel has it, or has room for it.
+    is_sure: bool,
 }
 
-fn moved_slices<E: Stream, S: std::ops::Deref<Target = [u8]>>(slices: &[S]) -> impl Fn(usize) -> Moved + use<E, S> {
-    let sure = slices.len() <= SURE_SLICES;
-    moved::<E>(if sure { slices.iter().map(|slice| slice.len()).fold(0, usize::saturating_add) } else { 0 })
+impl Asked {
+    fn slice(bytes: usize) -> Asked {
+        Asked { bytes, is_sure: bytes <= SURE_BYTES }
+    }
+
+    fn slices(slices: &[impl std::ops::Deref<Target = [u8]>]) -> Asked {
+        let asked = Asked::slice(slices.iter().map(|slice| slice.len()).fold(0, usize::saturating_add));
+        Asked { is_sure: asked.is_sure && slices.len() <= SURE_SLICES, ..asked }
+    }
+
+    fn moved<E: Stream>(self, count: usize) -> Moved {
+        Moved { count, of: if E::SHORT_PROVES && self.is_sure { self.bytes } else { 0 } }
+    }
+}
+
+/// Every transfer goes through one of these two. A transfer of nothing depends on no readiness: it is done at once, without the kernel.
+impl<E: Stream> Registered<E> {
+    fn poll_transfer(
+        &self,
+        direction: Direction,
+        cx: &mut Context<'_>,
+        asked: Asked,
+        mut transfer: impl FnMut(&E) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        if asked.bytes == 0 {
+            return Poll::Ready(Ok(0));
+        }
+        let io = self.io();
+        let attempt = || transfer(io).map(|count| asked.moved::<E>(count));
+        self.source().poll_io(direction, cx, attempt).map_ok(|moved| moved.count)
+    }
+
+    fn try_transfer(
+        &self,
+        interest: Interest,
+        asked: Asked,
+        transfer: impl FnOnce(&E) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        if asked.bytes == 0 {
+            return Ok(0);
+        }
+        let attempt = || transfer(self.io()).map(|count| asked.moved::<E>(count));
+        self.source().try_io(interest, attempt).map(|moved| moved.count)
+    }
 }
 
 /// The `poll_` and `try_` forms of reading. Each direction has one place for a waiting task, and the latest one holds it.
@@ -34,19 +80,11 @@ where
         cx: &mut Context<'_>,
         buf: &mut [MaybeUninit<u8>],
     ) -> Poll<io::Result<usize>> {
-        if buf.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
-        let (io, answer) = (self.io(), moved::<E>(buf.len()));
-        self.source().poll_io(Direction::Read, cx, || io.fill(buf).map(&answer)).map_ok(|moved| moved.count)
+        self.poll_transfer(Direction::Read, cx, Asked::slice(buf.len()), |io| io.fill(buf))
     }
 
     pub(super) fn poll_read_slice(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        if buf.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
-        let (mut io, answer) = (self.io(), moved::<E>(buf.len()));
-        self.source().poll_io(Direction::Read, cx, || io.read(buf).map(&answer)).map_ok(|moved| moved.count)
+        self.poll_transfer(Direction::Read, cx, Asked::slice(buf.len()), |mut io| io.read(buf))
     }
 
     pub(super) fn poll_read_slices(
@@ -54,22 +92,15 @@ where
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        if bufs.iter().all(|buf| buf.is_empty()) {
-            return Poll::Ready(Ok(0));
-        }
-        let (mut io, answer) = (self.io(), moved_slices::<E, _>(bufs));
-        let read = || io.read_vectored(bufs).map(&answer);
-        self.source().poll_io(Direction::Read, cx, read).map_ok(|moved| moved.count)
+        self.poll_transfer(Direction::Read, cx, Asked::slices(bufs), |mut io| io.read_vectored(bufs))
     }
 
     pub(super) fn try_read_slice(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let (mut io, answer) = (self.io(), moved::<E>(buf.len()));
-        self.source().try_io(Interest::READABLE, || io.read(buf).map(answer)).map(|moved| moved.count)
+        self.try_transfer(Interest::READABLE, Asked::slice(buf.len()), |mut io| io.read(buf))
     }
 
     pub(super) fn try_read_slices(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let (mut io, answer) = (self.io(), moved_slices::<E, _>(bufs));
-        self.source().try_io(Interest::READABLE, || io.read_vectored(bufs).map(answer)).map(|moved| moved.count)
+        self.try_transfer(Interest::READABLE, Asked::slices(bufs), |mut io| io.read_vectored(bufs))
     }
 
     pub(super) async fn read_slice(&self, buf: &mut [u8]) -> io::Result<usize> {
@@ -124,24 +155,19 @@ where
     for<'a> &'a E: Write,
 {
     pub(super) fn poll_write_slice(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let (mut io, answer) = (self.io(), moved::<E>(buf.len()));
-        self.source().poll_io(Direction::Write, cx, || io.write(buf).map(&answer)).map_ok(|moved| moved.count)
+        self.poll_transfer(Direction::Write, cx, Asked::slice(buf.len()), |mut io| io.write(buf))
     }
 
     pub(super) fn poll_write_slices(&self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let (mut io, answer) = (self.io(), moved_slices::<E, _>(bufs));
-        let write = || io.write_vectored(bufs).map(&answer);
-        self.source().poll_io(Direction::Write, cx, write).map_ok(|moved| moved.count)
+        self.poll_transfer(Direction::Write, cx, Asked::slices(bufs), |mut io| io.write_vectored(bufs))
     }
 
     pub(super) fn try_write_slice(&self, buf: &[u8]) -> io::Result<usize> {
-        let (mut io, answer) = (self.io(), moved::<E>(buf.len()));
-        self.source().try_io(Interest::WRITABLE, || io.write(buf).map(answer)).map(|moved| moved.count)
+        self.try_transfer(Interest::WRITABLE, Asked::slice(buf.len()), |mut io| io.write(buf))
     }
 
     pub(super) fn try_write_slices(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let (mut io, answer) = (self.io(), moved_slices::<E, _>(bufs));
-        self.source().try_io(Interest::WRITABLE, || io.write_vectored(bufs).map(answer)).map(|moved| moved.count)
+        self.try_transfer(Interest::WRITABLE, Asked::slices(bufs), |mut io| io.write_vectored(bufs))
     }
 
     pub(super) async fn write_slice(&self, buf: &[u8]) -> io::Result<usize> {

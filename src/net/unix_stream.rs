@@ -1,14 +1,13 @@
 //! A connection between processes of one machine.
 
 use std::io;
-use std::net::Shutdown;
 use std::path::Path;
 
 use super::bytes::{reads, writes};
 use super::halves::halves;
 use super::methods::{own_operations, readable, ready, socket, std_forms, wired, writable};
 use super::unix_addr::{SocketAddr, UCred, named_by};
-use super::wired::{Closing, Wired};
+use super::wired::{Closing, Wired, end_writing};
 use crate::context;
 use crate::reactor::{Reactor, Ready, Registered};
 use crate::sync::Arc;
@@ -143,7 +142,7 @@ impl UnixStream {
     }
 
     pub(super) fn half_close(&self) -> io::Result<()> {
-        self.mio().shutdown(Shutdown::Write)
+        end_writing(|how| self.mio().shutdown(how))
     }
 
     /// This end's address.

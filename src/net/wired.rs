@@ -2,6 +2,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::net::Shutdown;
 
 use crate::reactor::{Any, Direction, Interest, Registered, Source};
 
@@ -126,4 +127,14 @@ impl<T: Wired> Wired for &T {
 pub(super) trait Closing {
     /// Ends what is written, for the peer to see.
     fn close(&mut self) -> io::Result<()>;
+}
+
+/// Shuts the writing direction of a socket down.
+///
+/// A connection that is gone already, as after the peer's reset, has nothing left to shut down: that is no error.
+pub(super) fn end_writing(shutdown: impl FnOnce(Shutdown) -> io::Result<()>) -> io::Result<()> {
+    match shutdown(Shutdown::Write) {
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+        result => result,
+    }
 }

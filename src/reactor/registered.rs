@@ -34,7 +34,7 @@ impl<E: mio::event::Source> Registered<E> {
         self.io.as_ref().expect("only the drop takes the resource out")
     }
 
-    pub(crate) fn source(&self) -> &Source {
+    pub(crate) fn source(&self) -> &Arc<Source> {
         &self.source
     }
 

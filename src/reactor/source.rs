@@ -26,6 +26,9 @@ pub(crate) struct Source {
     pub(super) tag: Tag,
 }
 
+/// As [`super::Registered`], which says why; the guards of descriptors inherit this.
+impl std::panic::RefUnwindSafe for Source {}
+
 impl Source {
     pub(crate) fn new(tag: Tag, presumed: Ready) -> Source {
         Source { readiness: Readiness::new(presumed), waiters: Mutex::new(Waiters::new()), tag }
