@@ -85,6 +85,10 @@ pub(crate) struct Local {
     learnt: Cell<u32>,
     /// When that was, in the pool's nanoseconds.
     checked: Cell<u64>,
+    /// When the reactor was last looked at here, in the pool's nanoseconds.
+    reactor_seen: Cell<u64>,
+    /// Yields since then. Kept by a current-thread runtime only.
+    yields: Cell<usize>,
     poll_time: PollTime,
     sharing: Sharing,
     /// The seat's count of ended tasks at the last checkpoint.
@@ -134,6 +138,8 @@ impl Local {
             polls: Cell::new(0),
             learnt: Cell::new(0),
             checked: Cell::new(0),
+            reactor_seen: Cell::new(0),
+            yields: Cell::new(0),
             poll_time: PollTime::new(),
             sharing: Sharing::new(),
             ended: Cell::new(0),
@@ -314,6 +320,31 @@ impl Local {
         let polls = u32::try_from(pace.nanos / self.mean_poll()).unwrap_or(u32::MAX);
         self.next_checkpoint.set(polls.clamp(1, pace.polls));
         self.looked(if pace.global_is_exact { left } else { pace.global });
+    }
+
+    /// The reactor has been looked at.
+    pub(crate) fn saw_reactor(&self, now: u64) {
+        self.reactor_seen.set(now);
+        self.yields.set(0);
+    }
+
+    /// How long ago that was.
+    pub(crate) fn since_reactor(&self, now: u64) -> u64 {
+        now.saturating_sub(self.reactor_seen.get())
+    }
+
+    /// A task has yielded while `ready` others are queued. True if as many have yielded since the reactor was looked at: then nothing else
+    /// may be ready.
+    pub(crate) fn all_have_yielded(&self, ready: usize) -> bool {
+        let yields = self.yields.get() + 1;
+        self.yields.set(yields);
+        yields > ready
+    }
+
+    /// The next step begins with a checkpoint.
+    pub(crate) fn make_checkpoint_due(&self) {
+        self.next_checkpoint.set(0);
+        self.next_look.set(0);
     }
 
     /// Whether the global queue may be served before the ring now; if so, it has had its turn.

@@ -7,7 +7,7 @@ mod watched;
 use std::fmt;
 
 use crate::phase::Phase;
-use crate::pool::{Pool, Seat};
+use crate::pool::{Pool, Seat, StallCause};
 use crate::sync::Arc;
 use report::Reporter;
 use rescue::{Rescue, Round};
@@ -78,7 +78,7 @@ impl Sentinel {
 
     fn look_at_all(&mut self, pool: &Pool, now: u64) -> Round {
         let mut round = Round::default();
-        let mut stranded = false;
+        let mut stranded: Option<StallCause> = None;
         // Nobody turns the reactor: if somebody is stalled it was the last to do so, and a sleeper could.
         let deserted = !pool.reactor.is_turned();
         // Seats that come later are looked at the next time.
@@ -97,21 +97,27 @@ impl Sentinel {
                 Sight::Asleep => round.asleep += usize::from(stays),
                 Sight::Awake => round.awake += usize::from(stays),
                 Sight::Stalled { looks } => {
-                    self.rescue.take_timers(pool, seat);
+                    let cause = watched.cause(seat, now);
+                    self.rescue.take_timers(pool, seat, cause);
                     if looks > 1 && pool.phase.load() < Phase::Overdue {
-                        self.rescue.take_tasks(pool, seat);
+                        self.rescue.take_tasks(pool, seat, cause);
                     }
-                    round.count_stalled(looks, watched.cause(seat, now));
+                    round.count_stalled(looks, cause);
                     let report = watched.take_report(seat, now, pool.settings.stall_threshold);
                     if let (Some((lasted, cause)), Some(number)) = (report, watched.number()) {
                         self.reporter.note(pool, seat, number, lasted, cause);
                     }
-                    stranded |= deserted || seat.has_spare_work() || pool.global.len() > 0;
+                    if deserted || seat.has_spare_work() || pool.global.len() > 0 {
+                        // One that is not just without a processor says more.
+                        stranded = stranded.filter(|&cause| cause != StallCause::Starved).or(Some(cause));
+                    }
                 }
             }
         }
-        if stranded && pool.notify() {
-            pool.stalls.rescues.add(1);
+        if let Some(cause) = stranded {
+            if pool.notify() {
+                pool.stalls.count_rescue(cause);
+            }
         }
         round
     }

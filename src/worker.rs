@@ -242,7 +242,32 @@ impl<'a> Worker<'a> {
             self.local.pause_lifo();
             self.count_forced_yield();
         }
+        if self.pool.settings.current_thread {
+            self.look_before_yielded();
+        }
         self.seated().push_back(runnable);
+    }
+
+    /// On a current-thread runtime what has yielded is polled again after a look at reactor and timers, if nothing else is ready: a program may
+    /// count on what has happened before it yields.
+    #[cold]
+    fn look_before_yielded(&self) {
+        if self.local.all_have_yielded(self.ready()) {
+            self.checkpoint();
+        }
+    }
+
+    /// The root future of a `block_on` has been polled, and is to be polled again. It comes after such a look, too.
+    pub(crate) fn root_has_yielded(&self) {
+        if self.local.all_have_yielded(self.ready()) {
+            self.stand_up();
+            self.checkpoint();
+        }
+    }
+
+    /// How many tasks are queued where this worker takes them from.
+    fn ready(&self) -> usize {
+        self.local.ring.len() + usize::from(!self.seat.lifo.is_empty()) + self.pool.global.len()
     }
 
     /// Looks at what the busy path does not. Answers the first task of the global queue, which has waited longest; but not twice
@@ -303,6 +328,7 @@ impl<'a> Worker<'a> {
         let mut wakes = self.local.borrow_wakes();
         self.turn_wheels(now, &mut wakes);
         report(self.pool.reactor.look(&self.local.shard, || self.pool.awake(), &mut wakes));
+        self.local.saw_reactor(now);
         self.hand_out(wakes);
         // Priced anew: polls may have become longer since it was queued.
         self.seated().mind(self.behind_the_next());

@@ -5,14 +5,15 @@ mod kit;
 
 use std::collections::HashSet;
 use std::future::{pending, poll_fn};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::task::{Poll, Waker};
 use std::thread::{self, ThreadId};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use heist::net::UdpSocket;
+use heist::net::{UdpSocket, UnixStream};
 use heist::runtime::{Builder, Runtime};
-use kit::{Count, Door, OnDrop, current_thread, panic_text, yield_now};
+use kit::{Count, Door, OnDrop, current_thread, panic_text, poll_once, yield_now};
 
 /// Where something was done, and how often.
 #[derive(Clone, Default)]
@@ -89,6 +90,122 @@ fn tasks_are_polled_in_the_order_in_which_they_were_spawned() {
         spawned.pop().unwrap().await.unwrap();
     });
     assert_eq!(*order.lock().unwrap(), Vec::from_iter(0..10));
+}
+
+// ------------------------------------------------------------------------------------- what is looked at, and when
+
+/// A task that yields finds a descriptor ready that had become ready before.
+async fn yield_sees_readiness() {
+    for _ in 0..10 {
+        let (reader, writer) = UnixStream::pair().unwrap();
+        heist::task::yield_now().await;
+        let mut readable = Box::pin(reader.readable());
+        assert!(poll_once(&mut readable).is_pending());
+        assert_eq!(writer.try_write(b"x").unwrap(), 1);
+        heist::task::yield_now().await;
+        assert!(poll_once(&mut readable).is_ready());
+    }
+}
+
+#[test]
+fn yield_of_a_root_comes_after_a_look_at_the_reactor() {
+    current_thread().block_on(yield_sees_readiness());
+}
+
+#[test]
+fn yield_of_a_lone_task_comes_after_a_look_at_the_reactor() {
+    let runtime = current_thread();
+    runtime.block_on(runtime.spawn(yield_sees_readiness())).unwrap();
+}
+
+#[test]
+fn yields_of_several_tasks_come_after_a_look_at_the_reactor() {
+    let runtime = current_thread();
+    let over = Arc::new(AtomicBool::new(false));
+    for _ in 0..3 {
+        let over = Arc::clone(&over);
+        runtime.spawn(async move {
+            while !over.load(Ordering::Relaxed) {
+                heist::task::yield_now().await;
+            }
+        });
+    }
+    runtime.block_on(async {
+        let (reader, writer) = UnixStream::pair().unwrap();
+        let readable = heist::spawn(async move { reader.readable().await.unwrap() });
+        heist::task::yield_now().await;
+        assert_eq!(writer.try_write(b"x").unwrap(), 1);
+        let mut yields = 0;
+        while !readable.is_finished() {
+            heist::task::yield_now().await;
+            yields += 1;
+        }
+        assert!(yields <= 10, "{yields}");
+        over.store(true, Ordering::Relaxed);
+    });
+}
+
+/// Another event loop drives the runtime, a moment at a time: whenever that would sleep it returns.
+fn bursts_until(ended: impl Fn() -> bool, spawn: impl FnOnce(&Runtime)) {
+    let waker = Arc::new(Mutex::new(None::<Waker>));
+    let wakes = Arc::clone(&waker);
+    let hook = move || {
+        let waker = wakes.lock().unwrap().take();
+        waker.into_iter().for_each(Waker::wake);
+    };
+    let runtime = Builder::new_current_thread().enable_all().on_thread_park(hook).build().unwrap();
+    spawn(&runtime);
+    let begun = Instant::now();
+    while !ended() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it never ends");
+        let mut polled = false;
+        runtime.block_on(poll_fn(|cx| {
+            if std::mem::replace(&mut polled, true) {
+                return Poll::Ready(());
+            }
+            *waker.lock().unwrap() = Some(cx.waker().clone());
+            Poll::Pending
+        }));
+    }
+}
+
+#[test]
+fn a_timer_fires_in_bursts_that_never_sleep() {
+    let fired = Count::new();
+    let counts = fired.clone();
+    bursts_until(
+        || fired.get() == 1,
+        |runtime| {
+            runtime.spawn(async move {
+                heist::time::sleep(Duration::from_millis(1)).await;
+                counts.add();
+            });
+        },
+    );
+}
+
+#[test]
+fn a_socket_becomes_ready_in_bursts_that_never_sleep() {
+    let (read, written) = (Count::new(), Count::new());
+    let (counts, writes) = (read.clone(), written.clone());
+    bursts_until(
+        || read.get() == 1,
+        |runtime| {
+            let _inside = runtime.enter();
+            let (mut reader, mut writer) = UnixStream::pair().unwrap();
+            runtime.spawn(async move {
+                assert_eq!(reader.read(&mut [0; 8]).await.unwrap(), 1);
+                counts.add();
+            });
+            runtime.spawn(async move {
+                yield_now().await;
+                writer.write_all(b"x").await.unwrap();
+                writes.add();
+                pending::<()>().await;
+            });
+        },
+    );
+    assert_eq!(written.get(), 1);
 }
 
 // ----------------------------------------------------------------------------------------------- between two block_ons

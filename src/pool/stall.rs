@@ -114,6 +114,8 @@ pub(crate) struct StallCounts {
     /// Times that something was taken over from a stalled seat, or another worker woken because of it.
     pub(crate) rescues: Counter,
     /// Spare threads that were started, or taken back, by whoever called them.
+    /// Of workers that were ready to run and had no processor.
+    pub(crate) preempted_rescues: Counter,
     spares: AtomicU64,
     /// Those of the reported ones that are over, by duration.
     over: [Counter; StallCounts::BUCKETS],
@@ -127,9 +129,16 @@ impl StallCounts {
         StallCounts {
             reported: Counter::new(),
             rescues: Counter::new(),
+            preempted_rescues: Counter::new(),
             spares: AtomicU64::new(0),
             over: std::array::from_fn(|_| Counter::new()),
         }
+    }
+
+    /// What waited behind a worker has been taken over. Said by the sentinel alone.
+    pub(crate) fn count_rescue(&self, cause: StallCause) {
+        let rescues = if cause == StallCause::Starved { &self.preempted_rescues } else { &self.rescues };
+        rescues.add(1);
     }
 
     /// A spare has come.

@@ -176,6 +176,9 @@ fn drive_to_the_end<F: Future>(
                 return Some(output);
             }
             worker.count_root();
+            if root.word.has_wake() {
+                worker.root_has_yielded();
+            }
         }
         match worker.step() {
             Step::WouldRest if !root.word.has_wake() => worker.rest(),

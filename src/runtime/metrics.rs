@@ -113,7 +113,8 @@ impl RuntimeMetrics {
         self.pool.stalls.reported.get()
     }
 
-    /// Times that work, timers or the reactor of a worker in a long poll were seen to by others, or another worker was woken for that.
+    /// Times that work, timers or the reactor of a worker in a long poll were seen to by others, or another worker was woken for that. The poll
+    /// blocks or computes; see [`preempted_rescue_count`](Self::preempted_rescue_count) for workers that get no processor.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
@@ -122,6 +123,20 @@ impl RuntimeMetrics {
     /// ```
     pub fn rescue_count(&self) -> u64 {
         self.pool.stalls.rescues.get()
+    }
+
+    /// As [`rescue_count`](Self::rescue_count), where the worker was ready to run and had no processor: the machine had more to do than
+    /// processors for it. Nothing is wrong with the task. Many of these mean that the runtime has too many workers for the processors that it gets.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Runtime::new()?;
+    /// println!("{} rescues from preempted workers", runtime.metrics().preempted_rescue_count());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn preempted_rescue_count(&self) -> u64 {
+        self.pool.stalls.preempted_rescues.get()
     }
 
     /// How long the reported stalls have lasted that are over: how many there were of each length. Each range is twice as long as the one

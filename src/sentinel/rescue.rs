@@ -79,21 +79,21 @@ impl Rescue {
     }
 
     /// The timers of a stalled seat get the keeper of those that nobody looks after. Its worker takes them back before it sleeps.
-    pub(super) fn take_timers(&self, pool: &Pool, seat: &Seat) {
+    pub(super) fn take_timers(&self, pool: &Pool, seat: &Seat, cause: StallCause) {
         if !seat.wheel.is_empty() && pool.take_ward(seat) {
-            pool.stalls.rescues.add(1);
+            pool.stalls.count_rescue(cause);
         }
     }
 
     /// What waits behind a stalled poll becomes everybody's: whoever could have stolen it has not, or is too busy to search.
-    pub(super) fn take_tasks(&self, pool: &Pool, seat: &Seat) {
+    pub(super) fn take_tasks(&self, pool: &Pool, seat: &Seat, cause: StallCause) {
         let tasks = seize(&seat.lifo, &seat.thief, &self.hand);
         if !tasks.is_empty() {
             pool.global.push_chain(tasks);
             pool.notify();
             // While we had it in hand the sweeper may have looked in vain.
             pool.mind_deadline(None);
-            pool.stalls.rescues.add(1);
+            pool.stalls.count_rescue(cause);
         }
     }
 

@@ -1,16 +1,24 @@
 //! Looks, one by one, at workers that do not run.
 
 use std::io;
+use std::time::Duration;
 
 use super::Sentinel;
 use crate::blocking::{self, BlockingPool};
-use crate::pool::{Pool, Seat, Settings};
+use crate::pool::{Pool, Seat, Settings, StallCause};
 use crate::sync::Arc;
 use crate::sync::statics::{AtomicUsize, Ordering};
 
 /// A pool in whose seats threads are said to work.
 fn pool(workers: usize) -> Arc<Pool> {
-    pool_of(Settings::new(workers), workers)
+    pool_of(settings(workers), workers)
+}
+
+/// Looks follow each other at once: no second look comes too early.
+fn settings(workers: usize) -> Settings {
+    let mut settings = Settings::new(workers);
+    settings.tick = Duration::from_nanos(1);
+    settings
 }
 
 fn pool_of(settings: Settings, workers: usize) -> Arc<Pool> {
@@ -45,8 +53,8 @@ fn a_stalled_worker_has_the_reactor_turned_by_another() {
 /// the same task: these are five stalls.
 #[test]
 fn what_comes_after_a_stall_is_another_one() {
-    let mut settings = Settings::new(1);
-    settings.stall_threshold = std::time::Duration::from_nanos(1);
+    let mut settings = settings(1);
+    settings.stall_threshold = Duration::from_nanos(1);
     let pool = pool_of(settings, 1);
     let seat = &pool.seats[0];
     let mut sentinel = sentinel(&pool);
@@ -84,18 +92,42 @@ fn whoever_drops_one_task_after_the_other_is_not_stalled() {
     }
 }
 
-/// The second look comes after the threshold, and is the first that asks the processor's clock: what the thread does is not known before the third.
+/// The thread's clock has been read at the first look, however late the second one is.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_sentinel_that_is_late_does_not_guess() {
-    let mut settings = Settings::new(1);
-    settings.stall_threshold = std::time::Duration::from_nanos(1);
+fn a_stall_is_reported_at_the_second_look_with_its_cause() {
+    let mut settings = settings(1);
+    settings.stall_threshold = Duration::from_nanos(1);
     let pool = pool_of(settings, 1);
     pool.seats[0].sign_in();
     let mut sentinel = sentinel(&pool);
-    for reported in [0, 0, 1, 1] {
+    for reported in [0, 1, 1, 1] {
         sentinel.look();
         assert_eq!(pool.stalls.reported.get(), reported);
+    }
+}
+
+/// A late look is followed by one that is in time.
+#[test]
+fn a_second_look_within_half_a_tick_finds_no_stall() {
+    let mut settings = Settings::new(1);
+    settings.tick = Duration::from_secs(3600);
+    settings.stall_threshold = Duration::from_nanos(1);
+    let pool = pool_of(settings, 1);
+    let mut sentinel = sentinel(&pool);
+    (0..5).for_each(|_| sentinel.look());
+    assert_eq!((pool.seats[0].is_stalled(), pool.stalls.reported.get()), (false, 0));
+}
+
+#[test]
+fn a_rescue_from_a_worker_without_a_processor_is_counted_apart() {
+    let pool = pool(1);
+    let counts = || (pool.stalls.rescues.get(), pool.stalls.preempted_rescues.get());
+    pool.stalls.count_rescue(StallCause::Starved);
+    assert_eq!(counts(), (0, 1));
+    for (others, cause) in (1..).zip([StallCause::Busy, StallCause::Blocked, StallCause::Unknown]) {
+        pool.stalls.count_rescue(cause);
+        assert_eq!(counts(), (others, 1));
     }
 }
 
@@ -104,7 +136,7 @@ fn a_sentinel_that_is_late_does_not_guess() {
 fn wanted(looks: usize, mut other: impl FnMut(&Pool, usize)) -> usize {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
-    let mut settings = Settings::new(2);
+    let mut settings = settings(2);
     settings.max_spares = 1;
     settings.refuse_thread = Some(Arc::new(move |_| {
         count.fetch_add(1, Ordering::SeqCst);

@@ -19,8 +19,8 @@ struct Poll {
     since: u64,
     /// How often it has been seen again.
     looks: u32,
-    /// When it was seen again for the first time, and how long the worker's thread had had a processor by then.
-    sample: Option<(u64, Duration)>,
+    /// For how long the worker's thread had had a processor when the poll was seen first.
+    sample: Option<Duration>,
     cause: StallCause,
     reported: bool,
 }
@@ -58,14 +58,16 @@ impl Watched {
             false => Sight::Vacant,
             true if pool.idle.is_announced(seat.index) => Sight::Asleep,
             true if seat.is_away() => Sight::Away,
-            true => return self.look_at_poll(seat, now),
+            true => return self.look_at_poll(seat, now, pool.settings.tick),
         };
         (sight, self.end(seat, now))
     }
 
-    fn look_at_poll(&mut self, seat: &Seat, now: u64) -> (Sight, Option<Ended>) {
+    fn look_at_poll(&mut self, seat: &Seat, now: u64, tick: Duration) -> (Sight, Option<Ended>) {
         let number = seat.progress();
         match &mut self.poll {
+            // A look that was late is followed by one that is in time: between the two a short poll need not end.
+            Some(poll) if poll.number == number && poll.lasted(now) < tick / 2 => (Sight::Awake, None),
             Some(poll) if poll.number == number => {
                 poll.looks += 1;
                 seat.set_stalled(number, poll.since);
@@ -73,7 +75,7 @@ impl Watched {
             }
             _ => {
                 let ended = self.end(seat, now);
-                self.poll = Some(Poll::new(number, now));
+                self.poll = Some(Poll::new(seat, number, now));
                 (Sight::Awake, ended)
             }
         }
@@ -88,10 +90,8 @@ impl Watched {
     /// What the worker's thread has done since the stall was seen first. Asked anew when that has lasted twice as long.
     pub(super) fn cause(&mut self, seat: &Seat, now: u64) -> StallCause {
         let Some(poll) = &mut self.poll else { return StallCause::Unknown };
-        match poll.sample {
-            None => poll.sample = seat.thread().and_then(|thread| Some((now, thread.time()?))),
-            Some(_) if !poll.looks.is_power_of_two() => {}
-            Some(_) => poll.find_cause(seat, now),
+        if poll.looks.is_power_of_two() {
+            poll.find_cause(seat, now);
         }
         poll.cause
     }
@@ -100,9 +100,7 @@ impl Watched {
     pub(super) fn take_report(&mut self, seat: &Seat, now: u64, threshold: Duration) -> Option<(Duration, StallCause)> {
         let poll = self.poll.as_mut().filter(|poll| poll.looks > 0 && !poll.reported)?;
         let lasted = poll.lasted(now);
-        // Nothing can be told from the processor's clock yet: the sentinel has been late. It is said at the next look.
-        let just_sampled = poll.sample.is_some_and(|(then, _)| then == now);
-        if lasted < threshold || just_sampled {
+        if lasted < threshold {
             return None;
         }
         poll.find_cause(seat, now);
@@ -117,8 +115,9 @@ impl Watched {
 }
 
 impl Poll {
-    fn new(number: u64, since: u64) -> Poll {
-        Poll { number, since, looks: 0, sample: None, cause: StallCause::Unknown, reported: false }
+    fn new(seat: &Seat, number: u64, since: u64) -> Poll {
+        let sample = seat.thread().and_then(|thread| thread.time());
+        Poll { number, since, looks: 0, sample, cause: StallCause::Unknown, reported: false }
     }
 
     fn lasted(&self, now: u64) -> Duration {
@@ -127,9 +126,8 @@ impl Poll {
 
     fn find_cause(&mut self, seat: &Seat, now: u64) {
         let Some(thread) = seat.thread() else { return };
-        let (Some((then, before)), Some(ran)) = (self.sample, thread.time()) else { return };
-        let passed = Duration::from_nanos(now.saturating_sub(then));
-        self.cause = if ran.saturating_sub(before) * 2 >= passed {
+        let (Some(before), Some(ran)) = (self.sample, thread.time()) else { return };
+        self.cause = if ran.saturating_sub(before) * 2 >= self.lasted(now) {
             StallCause::Busy
         } else {
             match thread.is_ready() {

@@ -6,12 +6,19 @@ use super::Worker;
 use crate::budget;
 use crate::cell::{Ran, Runnable};
 
+/// A driver that comes so long, in nanoseconds, after the last look at the reactor looks first.
+const STALE: u64 = 100_000;
+
 impl Worker<'_> {
     /// The worker comes: what has been before was not its time.
     pub(super) fn arrive(&self, now: u64) {
         self.seat.set_occupant(Some(thread::current().id()));
         self.local.rested(now);
         self.begin_interval(now);
+        // A program may drive in bursts that are too short for a checkpoint, and never sleep here.
+        if self.pool.settings.current_thread && self.local.since_reactor(now) >= STALE {
+            self.local.make_checkpoint_due();
+        }
     }
 
     /// The worker leaves.

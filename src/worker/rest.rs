@@ -32,6 +32,7 @@ impl Worker<'_> {
         self.local.rested(now);
         if looked {
             self.local.spin.learn(now - self.looked.get());
+            self.local.saw_reactor(now);
             self.begin_interval(now);
         }
         self.turn_wheels(now, &mut wakes);
