@@ -224,14 +224,15 @@ impl Local {
     /// high.
     #[inline]
     pub(crate) fn sharing_pays(&self, backlog: usize, price: u64) -> bool {
-        let gain = backlog as u64 * u64::from(self.poll_time.mean().saturating_sub(MOVE));
+        let gain = (backlog as u64).saturating_mul(self.poll_time.mean().saturating_sub(MOVE).into());
         gain >= price.saturating_mul(1 + u64::from(self.sharing.is_recent()))
     }
 
     /// Whether tasks like those of late are polled for longer, until they end, than it costs to move them, if `helpers` take them over:
     /// each is moved once, and polled until it ends.
     pub(crate) fn outlive_a_move(&self, helpers: usize) -> bool {
-        self.mean_poll() * u64::from(self.life.get()) * helpers as u64 > u64::from(MOVE)
+        let polled = self.mean_poll().saturating_mul(self.life.get().into());
+        polled.saturating_mul(helpers as u64) > u64::from(MOVE)
     }
 
     /// Learns how many polls a task takes until it ends, from the seat's count of `ended` tasks. Done before the polls are counted anew.
@@ -241,10 +242,15 @@ impl Local {
         self.life.set(u32::try_from(life).unwrap_or(u32::MAX));
     }
 
-    /// A task is about to be polled.
+    /// A task is about to be polled. The caller has seen since the last one that no checkpoint is due, so the count is below its limit.
     #[inline]
     pub(crate) fn count_poll(&self) {
         self.polls.set(self.polls.get() + 1);
+    }
+
+    /// A root future has been polled. Several such polls may follow each other before the caller asks what is due.
+    pub(crate) fn count_root(&self) {
+        self.polls.set(self.polls.get().saturating_add(1));
     }
 
     /// What is due before the next poll.
@@ -377,5 +383,47 @@ impl Local {
 impl fmt::Debug for Local {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Local").field("ring", &self.ring).field("poll_time", &self.poll_time).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(heist_loom)))]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Due, Local, Pace};
+    use crate::queue::Ring;
+    use crate::spin::Spin;
+
+    fn local() -> Local {
+        Local::new(0, Ring::ends().0, 0, Spin::new(Duration::ZERO))
+    }
+
+    #[test]
+    fn count_root_at_the_most_polls_stays_due() {
+        let local = local();
+        local.begin_interval(
+            0,
+            Pace { nanos: Pace::COUNTED, polls: u32::MAX, global: u32::MAX, global_is_exact: false },
+        );
+        local.polls.set(u32::MAX - 1);
+        assert_eq!(local.due(), Due::Nothing);
+        for _ in 0..3 {
+            local.count_root();
+            assert_eq!(local.due(), Due::Checkpoint);
+        }
+    }
+
+    #[test]
+    fn prices_of_the_longest_polls_do_not_wrap_around() {
+        let local = local();
+        (0..100).for_each(|_| local.poll_time.learn(1, u64::MAX));
+        local.life.set(u32::MAX);
+        for helpers in [1, 2, 1 << 14, usize::MAX] {
+            assert!(local.outlive_a_move(helpers));
+        }
+        for backlog in [1, u32::MAX as usize, usize::MAX] {
+            assert!(local.sharing_pays(backlog, 50_000));
+        }
+        assert!(!local.sharing_pays(1, u64::MAX));
     }
 }

@@ -27,6 +27,7 @@
 
 mod addr;
 pub(crate) mod blocking_mode;
+mod bounds;
 mod bytes;
 mod datagrams;
 mod halves;

@@ -20,7 +20,7 @@ impl Rng {
         x ^= x >> 7;
         x ^= x << 17;
         self.0.set(x);
-        ((x >> 32) as usize * limit) >> 32
+        (((x >> 32) * limit as u64) >> 32) as usize
     }
 }
 
@@ -36,5 +36,15 @@ mod tests {
             seen[rng.below(7)] += 1;
         }
         assert!(seen.iter().all(|&count| count > 50), "{seen:?}");
+    }
+
+    /// The product needs more bits than an address has on some machines.
+    #[test]
+    fn numbers_below_a_large_limit_reach_its_upper_half() {
+        let limit = (1 << 31) - 1;
+        let rng = Rng::new(0);
+        let drawn: Vec<usize> = (0..100).map(|_| rng.below(limit)).collect();
+        assert!(drawn.iter().all(|&number| number < limit));
+        assert!(drawn.iter().any(|&number| number > limit / 2));
     }
 }

@@ -34,7 +34,7 @@ impl Spin {
     pub(crate) fn learn(&self, nanos: u64) {
         let window = self.window.get();
         self.window.set(if nanos <= self.most {
-            (window * 2).max(FIRST).min(self.most)
+            window.saturating_mul(2).max(FIRST).min(self.most)
         } else if window > FIRST {
             window / 2
         } else {
@@ -60,6 +60,18 @@ mod tests {
         assert_eq!(opened, [10_000, 20_000, 40_000, 50_000]);
         let closed: Vec<u64> = (0..4).map(|_| (spin.learn(1_000_000), spin.window()).1).collect();
         assert_eq!(closed, [25_000, 12_500, 6_250, 0]);
+    }
+
+    #[test]
+    fn window_of_any_length_stays_at_the_most() {
+        for most in [Duration::MAX, Duration::from_nanos(u64::MAX), Duration::from_nanos(u64::MAX / 2 + 2)] {
+            let spin = Spin::new(most);
+            (0..100).for_each(|_| spin.learn(3_000));
+            assert_eq!(u128::from(spin.window()), most.as_nanos().min(u64::MAX.into()));
+            spin.learn(u64::MAX);
+            spin.give_way();
+            assert!(spin.window() >= u64::MAX / 8);
+        }
     }
 
     #[test]

@@ -35,7 +35,11 @@ pub(crate) fn start(pool: &Arc<Pool>, chore: Chore) -> io::Result<()> {
 fn start_all(pool: &Arc<Pool>, names: Vec<String>, chore: Chore) -> io::Result<()> {
     for (seat, name) in names.into_iter().enumerate() {
         pool.attendance.enter();
-        start_worker(pool, seat, name).inspect_err(|_| shutdown::leave(pool))?;
+        start_worker(pool, seat, name).map_err(|error| {
+            shutdown::leave(pool);
+            let thread = format!("worker thread {} of {}", seat + 1, pool.settings.workers);
+            refused(&thread, &error)
+        })?;
     }
     if pool.settings.sentinel {
         pool.attendance.enter();
@@ -45,9 +49,22 @@ fn start_all(pool: &Arc<Pool>, names: Vec<String>, chore: Chore) -> io::Result<(
             let _stay = context::enter(Arc::clone(pool));
             Sentinel::new(Arc::clone(pool), chore).run();
         };
-        start_one(pool, "heist-sentinel".to_owned(), main).inspect_err(|_| shutdown::leave(pool))?;
+        start_one(pool, "heist-sentinel".to_owned(), main).map_err(|error| {
+            shutdown::leave(pool);
+            refused("the thread that watches the workers", &error)
+        })?;
     }
     Ok(())
+}
+
+/// The error of `build`, with its remedy.
+#[cold]
+fn refused(thread: &str, error: &io::Error) -> io::Error {
+    let text = format!(
+        "the operating system refused {thread} ({error}); raise the limit on threads (`ulimit -u`, the container's pids limit), or ask for \
+         less with `worker_threads` and `thread_stack_size`"
+    );
+    io::Error::new(error.kind(), text)
 }
 
 /// Starts the worker of one seat, which has been entered as present; so has the caller, unless nobody can close the pool yet.

@@ -496,7 +496,7 @@ impl<'a> Worker<'a> {
     /// Something that is no task has been polled in this seat, and counts like one: however often it is, it does not keep the worker
     /// from looking around.
     pub(crate) fn count_root(&self) {
-        self.local.count_poll();
+        self.local.count_root();
     }
 
     /// Gives up the search or the announcement, to leave the seat or to do something else.

@@ -3,7 +3,8 @@
 /// Options of IP packets. `$socket` leads to a `socket2::Socket` or a reference to one.
 macro_rules! packet_options {
     ($type:ident, $scene:ident, $self:ident => $socket:expr) => {
-        /// The type of service. Each gives the operating system's error if it refuses.
+        /// The type of service. Each gives the operating system's error if it refuses; setting more than 255 is
+        /// [`InvalidInput`](std::io::ErrorKind::InvalidInput).
         #[cfg(not(any(
             target_os = "fuchsia",
             target_os = "redox",
@@ -29,11 +30,12 @@ macro_rules! packet_options {
             /// assert_eq!(here.tos_v4()?, 0x10);
             #[doc = crate::net::scenes::end!()]
             pub fn set_tos_v4(&$self, tos: u32) -> std::io::Result<()> {
-                ($socket).set_tos_v4(tos)
+                ($socket).set_tos_v4(crate::net::bounds::one_byte("set_tos_v4", tos)?)
             }
         }
 
-        /// The traffic class. Each gives the operating system's error if it refuses.
+        /// The traffic class. Each gives the operating system's error if it refuses; setting more than 255 is
+        /// [`InvalidInput`](std::io::ErrorKind::InvalidInput).
         #[cfg(any(
             target_os = "android",
             target_os = "dragonfly",
@@ -71,7 +73,7 @@ macro_rules! packet_options {
             /// # }
             /// ```
             pub fn set_tclass_v6(&$self, tclass: u32) -> std::io::Result<()> {
-                ($socket).set_tclass_v6(tclass)
+                ($socket).set_tclass_v6(crate::net::bounds::one_byte("set_tclass_v6", tclass)?)
             }
         }
 
@@ -105,7 +107,8 @@ pub(super) use packet_options;
 /// What both kinds of connected IP sockets tell about themselves.
 macro_rules! ip_options {
     ($type:ident, $scene:ident) => {
-        /// Addresses, errors, the time to live. Each gives the operating system's error if it refuses.
+        /// Addresses, errors, the time to live. Each gives the operating system's error if it refuses; a time to live above 255 is
+        /// [`InvalidInput`](std::io::ErrorKind::InvalidInput).
         #[allow(clippy::missing_errors_doc, reason = "said once, above")]
         impl $type {
             /// This end's address.
@@ -151,7 +154,7 @@ macro_rules! ip_options {
             /// assert_eq!(here.ttl()?, 9);
             #[doc = crate::net::scenes::end!()]
             pub fn set_ttl(&self, ttl: u32) -> std::io::Result<()> {
-                self.mio().set_ttl(ttl)
+                self.mio().set_ttl(crate::net::bounds::one_byte("set_ttl", ttl)?)
             }
         }
     };

@@ -142,7 +142,7 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// What the operating system says; and [`InvalidInput`](io::ErrorKind::InvalidInput) if it is above 255.
     ///
     #[doc = crate::net::scenes::set!(tcp_listener)]
     /// here.set_ttl(9)?;
@@ -150,6 +150,6 @@ impl TcpListener {
     /// # client.await?;
     #[doc = crate::net::scenes::end!()]
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.io.io().set_ttl(ttl)
+        self.io.io().set_ttl(super::bounds::one_byte("set_ttl", ttl)?)
     }
 }

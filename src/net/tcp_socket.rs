@@ -275,7 +275,7 @@ impl TcpSocket {
     /// assert!(here.send_buffer_size()? >= 64 * 1024);
     #[doc = crate::net::scenes::end!()]
     pub fn set_send_buffer_size(&self, size: u32) -> io::Result<()> {
-        self.socket.set_send_buffer_size(size as usize)
+        self.socket.set_send_buffer_size(super::bounds::buffer_size(size))
     }
 
     /// The size of the kernel's buffer for receiving, in bytes (`SO_RCVBUF`). Linux answers with twice what was asked for.
@@ -294,7 +294,7 @@ impl TcpSocket {
     /// assert!(here.recv_buffer_size()? >= 64 * 1024);
     #[doc = crate::net::scenes::end!()]
     pub fn set_recv_buffer_size(&self, size: u32) -> io::Result<()> {
-        self.socket.set_recv_buffer_size(size as usize)
+        self.socket.set_recv_buffer_size(super::bounds::buffer_size(size))
     }
 
     /// How long closing waits for unsent data (`SO_LINGER`); `None` if it does not wait.
@@ -307,7 +307,7 @@ impl TcpSocket {
     }
 
     /// Sets how long closing waits for unsent data (`SO_LINGER`). A wait blocks the thread that drops the stream. A zero wait
-    /// throws unsent data away and resets the connection.
+    /// throws unsent data away and resets the connection. The operating system counts whole seconds: a part of a second is rounded up.
     ///
     #[doc = crate::net::scenes::set!(tcp_socket)]
     /// use std::time::Duration;
@@ -316,7 +316,7 @@ impl TcpSocket {
     /// assert_eq!(here.linger()?, Some(Duration::from_secs(1)));
     #[doc = crate::net::scenes::end!()]
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        self.socket.set_linger(linger)
+        self.socket.set_linger(super::bounds::linger(linger))
     }
 
     /// Throws unsent data away and resets the connection when it is closed.

@@ -212,7 +212,7 @@ impl TcpStream {
     }
 
     /// Sets how long closing waits for unsent data (`SO_LINGER`). A wait blocks the thread that drops the stream. A zero wait
-    /// throws unsent data away and resets the connection.
+    /// throws unsent data away and resets the connection. The operating system counts whole seconds: a part of a second is rounded up.
     ///
     #[doc = crate::net::scenes::set!(tcp_stream)]
     /// use std::time::Duration;
@@ -222,7 +222,7 @@ impl TcpStream {
     /// # here.set_linger(None)?;
     #[doc = crate::net::scenes::end!()]
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        SockRef::from(self.mio()).set_linger(linger)
+        SockRef::from(self.mio()).set_linger(super::bounds::linger(linger))
     }
 
     /// Throws unsent data away and resets the connection when it is closed.

@@ -335,14 +335,15 @@ impl UdpSocket {
         self.mio().multicast_ttl_v4()
     }
 
-    /// Sets the time to live of multicast packets (`IP_MULTICAST_TTL`); 1 keeps them in the local network.
+    /// Sets the time to live of multicast packets (`IP_MULTICAST_TTL`); 1 keeps them in the local network. More than 255 is
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput).
     ///
     #[doc = crate::net::scenes::set!(udp)]
     /// here.set_multicast_ttl_v4(4)?;
     /// assert_eq!(here.multicast_ttl_v4()?, 4);
     #[doc = crate::net::scenes::end!()]
     pub fn set_multicast_ttl_v4(&self, ttl: u32) -> io::Result<()> {
-        self.mio().set_multicast_ttl_v4(ttl)
+        self.mio().set_multicast_ttl_v4(super::bounds::one_byte("set_multicast_ttl_v4", ttl)?)
     }
 
     /// Whether IPv6 multicast packets come back to this machine (`IPV6_MULTICAST_LOOP`).

@@ -70,7 +70,9 @@ impl Inbound for mio::unix::pipe::Receiver {
     fn fill(&self, room: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
         use std::os::fd::AsRawFd;
         // SAFETY: the descriptor is open, and so many bytes of memory are there to be written.
-        let count = unsafe { libc::read(self.as_raw_fd(), room.as_mut_ptr().cast(), room.len()) };
+        let count = unsafe {
+            libc::read(self.as_raw_fd(), room.as_mut_ptr().cast(), room.len().min(super::bounds::MOST_AT_ONCE))
+        };
         usize::try_from(count).map_err(|_| io::Error::last_os_error())
     }
 }

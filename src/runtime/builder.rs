@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{fmt, io};
 
-use super::numbers::{default_workers, most_outings, most_spares, most_workers};
+use super::numbers::{check_stack_size, default_workers, most_outings, most_spares, most_workers};
 use super::{LocalOptions, LocalRuntime, Resized, Runtime};
 use crate::blocking::{self, BlockingPool};
 use crate::local::Pace;
@@ -298,7 +298,8 @@ impl Builder {
     #[track_caller]
     pub fn queue_lanes(&mut self, lanes: usize) -> &mut Builder {
         assert!(lanes > 0, "queue_lanes(0): the global queue needs at least one lane");
-        self.settings.lanes = Some(lanes);
+        // As many as there can be workers.
+        self.settings.lanes = Some(lanes.min(1 << 14));
         self
     }
 
@@ -341,7 +342,8 @@ impl Builder {
     ///
     /// What the operating system says if it refuses a thread or the reactor's file descriptors; if
     /// `HEIST_WORKER_THREADS` is set to something that is not a number above zero; and if there are more workers than
-    /// [`Builder::max_worker_threads`] allows, or than there can be.
+    /// [`Builder::max_worker_threads`] allows, or than there can be. Numbers that cannot be are
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput): above 16,384 workers and spares together, or a stack above a quarter of the address space.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
@@ -391,6 +393,7 @@ impl Builder {
 
     fn build_on(&mut self, own_thread: Option<OwnThread>) -> io::Result<Runtime> {
         let mut settings = self.settings.clone();
+        check_stack_size(&settings)?;
         settings.workers = match self.workers {
             Some(workers) => workers,
             None => default_workers()?,

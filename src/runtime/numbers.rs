@@ -65,6 +65,20 @@ pub(super) fn most_spares(settings: &Settings, most: Option<usize>) -> io::Resul
     Ok(spares)
 }
 
+/// The largest stack: a quarter of the addresses, above which some systems' libraries do not return an error but end the process.
+const MOST_STACK: usize = usize::MAX / 4;
+
+/// Refuses a stack size that no thread can have.
+pub(super) fn check_stack_size(settings: &Settings) -> io::Result<()> {
+    match settings.stack_size {
+        Some(bytes) if bytes > MOST_STACK => {
+            let text = format!("thread_stack_size({bytes}): a stack has at most {MOST_STACK} bytes; ask for fewer");
+            Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// How many seats there are for spares in place of workers that have stepped out: `block_in_place` may have as many threads as `spawn_blocking`,
 /// as far as there are seats.
 pub(super) fn most_outings(settings: &Settings) -> usize {

@@ -99,7 +99,11 @@ impl Builder {
         self
     }
 
-    /// The threads' stack size in bytes. The default is the platform's.
+    /// The threads' stack size in bytes. The default is the platform's, and a size below the platform's least is raised to it.
+    ///
+    /// If the operating system does not give so much, [`Builder::build`] returns an error. A current-thread runtime starts its first thread for
+    /// [`spawn_blocking`](crate::task::spawn_blocking): the job is cancelled then. More than a quarter of the address space is an error of
+    /// `build` in any case.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread().thread_stack_size(512 * 1024).build().unwrap();

@@ -112,7 +112,7 @@ impl Rescue {
             return;
         }
         self.told = false;
-        self.idle_looks = if round.stalled + round.away < spares { self.idle_looks + 1 } else { 0 };
+        self.idle_looks = if round.stalled + round.away < spares { self.idle_looks.saturating_add(1) } else { 0 };
         if self.idle_looks >= LINGER {
             pool.staff.dismiss_spare(pool, |seat| !pool.seats[seat].is_stalled() && !pool.seats[seat].is_away());
             // Somebody may have stepped out since the look, who counts on it.

@@ -10,7 +10,7 @@ use crate::sync::Arc;
 use crate::sync::statics::{AtomicUsize, Ordering};
 
 /// A pool in whose seats threads are said to work.
-fn pool(workers: usize) -> Arc<Pool> {
+pub(super) fn pool(workers: usize) -> Arc<Pool> {
     pool_of(settings(workers), workers)
 }
 

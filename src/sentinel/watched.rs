@@ -69,7 +69,7 @@ impl Watched {
             // A look that was late is followed by one that is in time: between the two a short poll need not end.
             Some(poll) if poll.number == number && poll.lasted(now) < tick / 2 => (Sight::Awake, None),
             Some(poll) if poll.number == number => {
-                poll.looks += 1;
+                poll.looks = poll.looks.saturating_add(1);
                 seat.set_stalled(number, poll.since);
                 (Sight::Stalled { looks: poll.looks }, None)
             }
@@ -136,5 +136,30 @@ impl Poll {
                 None => StallCause::Unknown,
             }
         };
+    }
+}
+
+#[cfg(all(test, not(heist_loom)))]
+mod tests {
+    use super::{Sight, Watched};
+    use crate::sentinel::tests::pool;
+
+    /// One look each millisecond: so many in fifty days.
+    #[test]
+    fn look_after_the_most_looks_finds_the_same_stall() {
+        let pool = pool(1);
+        let seat = &pool.seats[0];
+        let mut watched = Watched::default();
+        assert_eq!(watched.look(&pool, seat, 1), (Sight::Awake, None));
+        assert_eq!(watched.look(&pool, seat, 2), (Sight::Stalled { looks: 1 }, None));
+        watched.poll.as_mut().expect("it is watched").looks = u32::MAX - 1;
+        for now in 3..6 {
+            assert_eq!(watched.look(&pool, seat, now), (Sight::Stalled { looks: u32::MAX }, None));
+            watched.cause(seat, now);
+        }
+        // Another poll: it is not stalled any more.
+        seat.stats.polls.add(1);
+        let (sight, ended) = watched.look(&pool, seat, 6);
+        assert_eq!((sight, ended.map(|ended| ended.lasted.as_nanos())), (Sight::Awake, Some(5)));
     }
 }

@@ -8,6 +8,9 @@ use std::time::Duration;
 /// The highest precision: 2^-10.
 const MOST_PRECISE: u32 = 10;
 
+/// The most buckets of one width: above what the finest logarithmic histogram has, and half a mebibyte for each worker.
+const MOST_BUCKETS: usize = 1 << 16;
+
 /// How a histogram sorts durations into buckets, for
 /// [`metrics_poll_time_histogram_configuration`](crate::runtime::Builder::metrics_poll_time_histogram_configuration) and
 /// [`metrics_schedule_latency_histogram_configuration`](crate::runtime::Builder::metrics_schedule_latency_histogram_configuration).
@@ -36,10 +39,15 @@ impl HistogramConfiguration {
     ///
     /// # Panics
     ///
-    /// If there is no bucket, or if they have no width.
+    /// If there is no bucket, if there are more than 65,536 of them, or if they have no width.
     #[track_caller]
     pub fn linear(bucket_width: Duration, num_buckets: usize) -> HistogramConfiguration {
         assert!(num_buckets > 0, "HistogramConfiguration::linear(_, 0): a histogram needs at least one bucket");
+        assert!(
+            num_buckets <= MOST_BUCKETS,
+            "HistogramConfiguration::linear(_, {num_buckets}): a histogram has at most {MOST_BUCKETS} buckets, and each worker has its \
+             own; use fewer and wider buckets, or a `LogHistogram`"
+        );
         assert!(
             !bucket_width.is_zero(),
             "HistogramConfiguration::linear(0, _): a bucket has to be a nanosecond wide, or wider"
@@ -390,6 +398,7 @@ mod tests {
                     let mut builder = LogHistogram::builder().precision_exact(precision);
                     builder = builder.min_value(Duration::from_nanos(min)).max_value(Duration::from_nanos(max));
                     let log = builder.build();
+                    assert!(log.buckets <= MOST_BUCKETS, "{builder:?}: {log:?}");
                     if log.buckets < 2_000 {
                         is_sound(&HistogramConfiguration::log(builder));
                     }

@@ -71,7 +71,7 @@ impl Worker<'_> {
             Some(poll_times) => {
                 let begun = self.pool.clock.now();
                 let ran = runnable.run(self.seat);
-                poll_times.add(self.pool.clock.now() - begun);
+                poll_times.add(self.pool.clock.now().saturating_sub(begun));
                 ran
             }
         };

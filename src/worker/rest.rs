@@ -31,7 +31,7 @@ impl Worker<'_> {
         let now = self.pool.clock.now();
         self.local.rested(now);
         if looked {
-            self.local.spin.learn(now - self.looked.get());
+            self.local.spin.learn(now.saturating_sub(self.looked.get()));
             self.local.saw_reactor(now);
             self.begin_interval(now);
         }
@@ -72,7 +72,7 @@ impl Worker<'_> {
             return false;
         }
         let mut now = self.pool.clock.now();
-        let end = now + window;
+        let end = now.saturating_add(window);
         // Nobody has to tell the keeper of a deadline while it is awake; so it looks for itself.
         while now < end && self.pool.clock.shown(now) < self.first_due() && !self.seat.parker.is_notified() {
             rest.looked = true;
@@ -82,7 +82,7 @@ impl Worker<'_> {
                 Err(_) => return false,
             }
             let last = std::mem::replace(&mut now, self.pool.clock.now());
-            if now - last > GIVE_WAY {
+            if now.saturating_sub(last) > GIVE_WAY {
                 self.local.spin.give_way();
                 return false;
             }

@@ -1,0 +1,34 @@
+//! Numbers of socket options, where the operating system has fewer bits for them.
+
+use std::io;
+use std::time::Duration;
+
+/// The longest linger, in seconds.
+#[cfg(windows)]
+const MOST_LINGER: Duration = Duration::from_secs(u16::MAX as u64);
+#[cfg(not(windows))]
+const MOST_LINGER: Duration = Duration::from_secs(i32::MAX as u64);
+
+/// The most bytes that one system call is asked for: some systems refuse more than 2 GiB.
+#[cfg(unix)]
+pub(super) const MOST_AT_ONCE: usize = 1 << 30;
+
+/// The value of an option that is one byte in each packet. A larger one would be cut off, or have a meaning of its own: -1 is a default.
+pub(super) fn one_byte(setter: &str, value: u32) -> io::Result<u32> {
+    if value <= u8::MAX.into() {
+        return Ok(value);
+    }
+    let text = format!("{setter}({value}): packets have one byte for it; pass at most 255");
+    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+}
+
+/// Whole seconds, rounded up: a part of a second must not become zero, which throws data away.
+pub(super) fn linger(linger: Option<Duration>) -> Option<Duration> {
+    let up = |linger: Duration| linger.as_secs().saturating_add(u64::from(linger.subsec_nanos() > 0));
+    linger.map(|linger| Duration::from_secs(up(linger)).min(MOST_LINGER))
+}
+
+/// A buffer's size, as a number that stays above zero in the system call.
+pub(super) fn buffer_size(bytes: u32) -> usize {
+    bytes.min(i32::MAX as u32) as usize
+}
