@@ -8,6 +8,7 @@
 mod canary;
 
 mod blocking;
+mod closing;
 mod drain;
 mod drivers;
 mod global;

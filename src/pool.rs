@@ -37,7 +37,7 @@ use crate::sync::{Arc, CachePadded};
 use crate::timer::{Keeper, TimerWheel};
 use crate::vigil::Vigil;
 
-pub(crate) use attendance::Attendance;
+pub(crate) use attendance::{Attendance, Pass};
 pub(crate) use census::Polling;
 pub(crate) use custody::seize;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::cell::Runnable;
 use crate::context::{self, Seated};
 use crate::local::Local;
 use crate::phase::Phase;
-use crate::pool::{self, Pool, Seat};
+use crate::pool::{self, Pass, Pool, Seat};
 use crate::restore::Restore;
 use crate::sync::{Arc, thread};
 use crate::wakes::Wakes;
@@ -114,16 +114,11 @@ fn close_up(pool: &Arc<Pool>) {
 fn clear(pool: &Arc<Pool>, deadline: Option<Instant>) -> bool {
     // The handshake: a waker that queues a task after the pass sees the phase.
     pool.notify();
-    loop {
-        let changes = pool.attendance.changes();
-        // A seat that is in use may hold tasks in its ring, and one in its first poll, which are in no list.
-        if clear_free(pool) && pool.seats.iter().all(|seat| seat.live.is_empty()) {
-            return true;
-        }
-        if !pool.attendance.wait_for_change(changes, deadline) {
-            return false;
-        }
-    }
+    // A seat that is in use may hold tasks in its ring, and one in its first poll, which are in no list.
+    pool.attendance.clear_by(deadline, || {
+        let pass = clear_free(pool);
+        Pass { cleared: pass.cleared && pool.seats.iter().all(|seat| seat.live.is_empty()), ..pass }
+    })
 }
 
 /// Clears a local pool, on its own thread, where its `Runtime` ends. No other thread can: whatever time the caller gives, a waker
@@ -147,20 +142,21 @@ fn clear_local(pool: &Arc<Pool>) -> bool {
     cleared
 }
 
-/// Clears the seats that nobody sits in now, and says whether these were all. A worker that leaves does so too: tasks that are at home in a
-/// vacant seat have no worker of their own to do it.
-pub(crate) fn clear_free(pool: &Arc<Pool>) -> bool {
-    let mut all = true;
+/// Clears the seats that nobody sits in now. A worker that leaves does so too: tasks that are at home in a vacant seat have no worker of their
+/// own to do it.
+pub(crate) fn clear_free(pool: &Arc<Pool>) -> Pass {
+    let mut pass = Pass { cleared: true, returned: 0 };
     for seat in pool.seats.iter() {
         match seat.take_lease() {
             Some(local) => {
                 clear_seat(pool, seat, &local);
                 seat.return_lease(local);
+                pass.returned += 1;
             }
-            None => all = false,
+            None => pass.cleared = false,
         }
     }
-    all
+    pass
 }
 
 /// A waker elsewhere has a runnable in its hands, or a thread elsewhere has a seat, and does not come on, perhaps because it does not run. It

@@ -253,7 +253,7 @@ impl<'a> Worker<'a> {
     #[cold]
     fn look_before_yielded(&self) {
         if self.local.all_have_yielded(self.ready()) {
-            self.checkpoint();
+            self.local.make_checkpoint_due();
         }
     }
 
@@ -261,7 +261,7 @@ impl<'a> Worker<'a> {
     pub(crate) fn root_has_yielded(&self) {
         if self.local.all_have_yielded(self.ready()) {
             self.stand_up();
-            self.checkpoint();
+            self.local.make_checkpoint_due();
         }
     }
 

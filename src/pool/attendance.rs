@@ -18,13 +18,24 @@ struct Book {
     abandoned: bool,
     /// How often something has come within the reach of the thread that clears the seats.
     changes: u64,
+    /// A thread clears the seats.
+    clearing: bool,
     /// To be joined by the closer; those that are gone before are let go of.
     threads: Vec<thread::JoinHandle<()>>,
 }
 
+/// What a pass over the seats has done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pass {
+    /// No task is left that could be found, and no seat was in use.
+    pub(crate) cleared: bool,
+    /// So many leases have been given back, each of which is a change.
+    pub(crate) returned: u64,
+}
+
 impl Attendance {
     pub(crate) fn new() -> Self {
-        let book = Book { present: 0, abandoned: false, changes: 0, threads: Vec::new() };
+        let book = Book { present: 0, abandoned: false, changes: 0, clearing: false, threads: Vec::new() };
         Attendance { book: Mutex::new(book), changed: Condvar::new() }
     }
 
@@ -60,22 +71,39 @@ impl Attendance {
         book.present == 0 && book.abandoned
     }
 
-    /// While the pool is being cleared: a task has been queued, or a lease has come back, after the phase could be seen.
+    /// While the pool is being cleared: a task has been queued, or a lease has come back. Called by whichever thread did that and saw the phase.
     pub(crate) fn note_change(&self) {
         self.book.lock().changes += 1;
         self.changed.notify_all();
     }
 
-    /// How many of these changes there have been. Asked before a pass over the seats; [`Attendance::wait_for_change`] follows.
-    pub(crate) fn changes(&self) -> u64 {
-        self.book.lock().changes
-    }
-
-    /// Waits until there has been another change than those `seen`. False if the deadline came first.
+    /// Makes passes over the seats, until one has cleared everything. Sleeps between two passes until there is a change. One thread at a time does
+    /// so. False if the deadline came first.
     #[must_use]
-    pub(crate) fn wait_for_change(&self, seen: u64, deadline: Option<Instant>) -> bool {
+    pub(crate) fn clear_by(&self, deadline: Option<Instant>, mut pass: impl FnMut() -> Pass) -> bool {
         let mut book = self.book.lock();
-        wait_for(&self.changed, &mut book, deadline, |book| book.changes != seen)
+        if !wait_for(&self.changed, &mut book, deadline, |book| !book.clearing) {
+            return false;
+        }
+        book.clearing = true;
+        let cleared = loop {
+            // Before the pass: a change that the pass has missed ends the sleep.
+            let seen = book.changes;
+            drop(book);
+            let pass = pass();
+            book = self.book.lock();
+            if pass.cleared {
+                break true;
+            }
+            // Its own changes would end the sleep at once, again and again.
+            let own = seen + pass.returned;
+            if !wait_for(&self.changed, &mut book, deadline, |book| book.changes != own) {
+                break false;
+            }
+        };
+        book.clearing = false;
+        self.changed.notify_all();
+        cleared
     }
 
     /// Waits until nobody is there. False if the deadline came first: then the last to leave closes up.

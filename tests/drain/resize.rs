@@ -14,7 +14,13 @@ use crate::rig::{LONG, counts, guarded, settle};
 #[test]
 fn after_a_resize() {
     for deadline in [LONG, Duration::ZERO] {
-        let runtime = Builder::new_multi_thread().worker_threads(4).max_worker_threads(4).enable_all().build().unwrap();
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(4)
+            .max_worker_threads(4)
+            .enable_all()
+            .drain_report_delay(LONG)
+            .build()
+            .unwrap();
         let dropped = Count::new();
         let tasks: Vec<_> = (0..100)
             .map(|_| {

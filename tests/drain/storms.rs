@@ -15,8 +15,13 @@ use crate::rig::{LONG, counts};
 #[test]
 fn a_storm() {
     for round in 0..60 {
-        let runtime =
-            Builder::new_multi_thread().worker_threads(1 + round % 4).enable_all().sentinel(false).build().unwrap();
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1 + round % 4)
+            .enable_all()
+            .sentinel(false)
+            .drain_report_delay(LONG)
+            .build()
+            .unwrap();
         let (accepted, ended, refused) = (Count::new(), Count::new(), Count::new());
         let start = Door::new();
         let storms: Vec<_> = (0..2)
@@ -79,8 +84,13 @@ fn a_storm() {
 #[test]
 fn a_storm_that_is_cut_off() {
     for round in 0..100 {
-        let runtime =
-            Builder::new_multi_thread().worker_threads(1 + round % 4).enable_all().sentinel(false).build().unwrap();
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1 + round % 4)
+            .enable_all()
+            .sentinel(false)
+            .drain_report_delay(LONG)
+            .build()
+            .unwrap();
         let (made, dropped) = (Count::new(), Count::new());
         fn breed(made: Count, dropped: Count) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
             made.add();

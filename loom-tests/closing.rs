@@ -1,0 +1,216 @@
+//! A pool is closed while another thread drives it, clears it, or has a waker of one of its tasks. See docs/shutdown.md.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::panic::Location;
+use std::time::Instant;
+
+use super::support::{Counted, Counts, start};
+use crate::cell::{self, End, Header, JoinHandle, LiveSet, Ran, Runnable, Schedule};
+use crate::idle::Idle;
+use crate::phase::{Phase, PhaseWord};
+use crate::pool::{Attendance, Lease, Pass};
+use crate::sync::{Arc, Mutex, model};
+
+type Ring = RefCell<VecDeque<Runnable>>;
+
+/// A pool of one seat, with the real attendance, lease, live list and tasks. Its queues hold what the real ones hold.
+struct Pool {
+    phase: PhaseWord,
+    attendance: Attendance,
+    idle: Idle,
+    lease: Lease<Ring>,
+    global: Mutex<VecDeque<Runnable>>,
+    live: LiveSet,
+}
+
+// SAFETY: every thread of a model holds the pool in an `Arc`, and the model ends all tasks before it drops that.
+unsafe impl Schedule for Pool {
+    /// As `Pool::push_outside`.
+    fn schedule(&self, runnable: Runnable) {
+        self.global.lock().push_back(runnable);
+        let _ = self.idle.handshake();
+        self.note_change();
+    }
+
+    fn live(&self) -> &LiveSet {
+        &self.live
+    }
+
+    fn settle(&self, _: &Header, _: End, _: bool) {}
+}
+
+impl Pool {
+    /// With one task that is queued in its ring, and waits for ever from its first poll on.
+    fn with_task(counts: &Arc<Counts>) -> (Arc<Pool>, JoinHandle<super::support::Output>) {
+        let future = Counted { counts: Arc::clone(counts), poll: |_: &std::task::Waker| false };
+        let (runnable, handle) = cell::spawn::<_, Pool>(future, Location::caller().into());
+        let pool = Pool {
+            phase: PhaseWord::new(),
+            attendance: Attendance::new(),
+            idle: Idle::new(1),
+            lease: Lease::new(RefCell::new(VecDeque::from([runnable]))),
+            global: Mutex::new(VecDeque::new()),
+            live: LiveSet::new(),
+        };
+        (Arc::new(pool), handle)
+    }
+
+    fn is_open(&self) -> bool {
+        self.phase.load() < Phase::Cancelling
+    }
+
+    /// As `Pool::mind_deadline`.
+    fn note_change(&self) {
+        if !self.is_open() {
+            self.attendance.note_change();
+        }
+    }
+
+    /// As `Seat::return_lease`.
+    fn return_lease(&self, ring: Box<Ring>) {
+        self.lease.give_back(ring);
+        self.note_change();
+    }
+
+    fn poll_next(&self, ring: &Ring) {
+        let next = ring.borrow_mut().pop_front();
+        if let Some(runnable) = next {
+            if let Ran::Again(runnable) = runnable.run(self) {
+                ring.borrow_mut().push_back(runnable);
+            }
+        }
+    }
+
+    /// As `drive_seat`: polls what is queued, and leaves at the next boundary.
+    fn drive(&self) {
+        self.attendance.enter();
+        if self.is_open() {
+            if let Some(ring) = self.lease.take() {
+                self.poll_next(&ring);
+                self.return_lease(ring);
+            }
+        }
+        if self.attendance.leave() {
+            assert!(self.clear(None));
+        }
+    }
+
+    /// As `Runtime::shut_down`. False if the rest is left to another thread.
+    fn close(&self, deadline: Option<Instant>) -> bool {
+        self.phase.advance(Phase::Cancelling);
+        self.attendance.wait_until_empty(deadline) && self.clear(deadline)
+    }
+
+    /// As `shutdown::clear`.
+    fn clear(&self, deadline: Option<Instant>) -> bool {
+        let _ = self.idle.handshake();
+        self.attendance.clear_by(deadline, || {
+            let pass = self.clear_free();
+            Pass { cleared: pass.cleared && self.live.is_empty(), ..pass }
+        })
+    }
+
+    /// As `shutdown::clear_free`.
+    fn clear_free(&self) -> Pass {
+        let Some(ring) = self.lease.take() else { return Pass { cleared: false, returned: 0 } };
+        self.clear_seat(&ring);
+        self.return_lease(ring);
+        Pass { cleared: true, returned: 1 }
+    }
+
+    fn clear_seat(&self, ring: &Ring) {
+        let next = || ring.borrow_mut().pop_front().or_else(|| self.global.lock().pop_front());
+        while let Some(runnable) = next() {
+            runnable.cancel(&|_, _| ());
+        }
+        self.live.cancel_all().into_iter().for_each(|runnable| runnable.cancel(&|_, _| ()));
+    }
+}
+
+/// drive × close, by a closer that waits and by one that does not: the task ends when both have returned.
+#[test]
+fn a_task_in_its_first_poll_ends_with_its_pool_whoever_clears_it() {
+    for patient in [true, false] {
+        model(move || {
+            let counts = Counts::new();
+            let (pool, handle) = Pool::with_task(&counts);
+            let driver = {
+                let pool = Arc::clone(&pool);
+                start(move || pool.drive())
+            };
+            let closed = pool.close((!patient).then(Instant::now));
+            assert!(closed || !patient);
+            assert!(!closed || handle.is_finished(), "closed, with a task that lives");
+            driver.join().expect("the driver");
+            assert!(handle.is_finished(), "no thread has ended the task");
+            assert_eq!(counts.futures(), 1);
+        });
+    }
+}
+
+/// A thread that is not counted clears the seat (after a panic that ends the runtime) × close: the closer does not take a seat in use for an
+/// empty one.
+#[test]
+fn a_seat_that_another_thread_clears_is_waited_for() {
+    model(|| {
+        let counts = Counts::new();
+        let (pool, handle) = Pool::with_task(&counts);
+        pool.phase.advance(Phase::Cancelling);
+        let other = {
+            let pool = Arc::clone(&pool);
+            start(move || pool.clear_free())
+        };
+        assert!(pool.close(None));
+        assert!(handle.is_finished(), "closed, with a task that lives");
+        let _ = other.join().expect("the other thread");
+        assert_eq!(counts.futures(), 1);
+    });
+}
+
+/// Two threads find that they have to close up: each of them comes back, and not before the task has ended.
+#[test]
+fn two_threads_that_clear_do_not_wait_for_each_other() {
+    model(|| {
+        let counts = Counts::new();
+        let (pool, handle) = Pool::with_task(&counts);
+        pool.phase.advance(Phase::Cancelling);
+        let other = {
+            let pool = Arc::clone(&pool);
+            start(move || pool.clear(None))
+        };
+        assert!(pool.clear(None));
+        assert!(handle.is_finished());
+        assert!(other.join().expect("the other thread"));
+        assert_eq!(counts.futures(), 1);
+    });
+}
+
+/// wake × close: the waker has made the task runnable and has not queued it. The closer sleeps until it has.
+#[test]
+fn a_waker_that_is_about_to_queue_its_task_ends_the_closers_sleep() {
+    model(|| {
+        let counts = Counts::new();
+        let kept = Arc::new(Mutex::new(None));
+        let keeps = Arc::clone(&kept);
+        let (pool, first) = Pool::with_task(&counts);
+        let ring = pool.lease.take().expect("it is vacant");
+        let future = Counted {
+            counts: Arc::clone(&counts),
+            poll: move |waker: &std::task::Waker| {
+                *keeps.lock() = Some(waker.clone());
+                false
+            },
+        };
+        let (runnable, handle) = cell::spawn::<_, Pool>(future, Location::caller().into());
+        ring.borrow_mut().push_back(runnable);
+        (0..2).for_each(|_| pool.poll_next(&ring));
+        pool.return_lease(ring);
+        let waker: std::task::Waker = kept.lock().take().expect("the task has been polled");
+        let wakes = start(move || waker.wake());
+        assert!(pool.close(None));
+        assert!(first.is_finished() && handle.is_finished());
+        wakes.join().expect("the waker");
+        assert_eq!(counts.futures(), 2);
+    });
+}
