@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
+use futures::FutureExt;
 use heist::net::UnixStream;
 use heist::runtime::{Builder, Handle, Runtime};
 use heist::task::spawn_blocking;
@@ -275,6 +276,24 @@ async fn advancing_from_a_task_and_by_nothing() {
     // The time has moved although the future is given up.
     assert!(pin!(advance(HOUR)).poll(&mut Context::from_waker(Waker::noop())).is_pending());
     assert_eq!(start.elapsed(), 2 * HOUR);
+}
+
+/// Time has moved and no worker has looked at its timers yet.
+#[heist::test(start_paused = true)]
+async fn what_is_due_is_ready_at_the_first_poll_after_its_deadline_was_set() {
+    let mut reset = Box::pin(sleep(2 * HOUR));
+    assert_eq!(kit::poll_once(&mut reset), Poll::Pending);
+    reset.as_mut().reset(Instant::now() + HOUR);
+    let mut ticks = interval(2 * HOUR);
+    ticks.tick().await;
+    assert!(ticks.tick().now_or_never().is_none());
+    ticks.reset_after(HOUR);
+    let (new, at) = (sleep(HOUR), Instant::now() + HOUR);
+    let (late, late_at) = (timeout(HOUR, pending::<()>()), timeout_at(at, pending::<()>()));
+    assert!(advance(HOUR).now_or_never().is_none());
+    assert!(new.now_or_never().is_some() && reset.is_elapsed() && reset.now_or_never().is_some());
+    assert_eq!(ticks.tick().now_or_never(), Some(at));
+    assert!(late.now_or_never().unwrap().is_err() && late_at.now_or_never().unwrap().is_err());
 }
 
 #[heist::test(start_paused = true)]

@@ -150,7 +150,7 @@ impl Interval {
 
     /// Polls, and asks `find` for a wheel if one is needed.
     pub(super) fn poll_on(&mut self, cx: &mut Context<'_>, find: impl FnOnce() -> Arc<TimerWheel>) -> Poll<Instant> {
-        ready!(self.delay.as_mut().poll_on(cx, find, true));
+        ready!(self.delay.as_mut().poll_on(cx, find));
         let scheduled = self.delay.deadline();
         let now = Instant::now();
         let missed = now.saturating_duration_since(scheduled) > TOLERANCE.min(self.period / 2);

@@ -47,7 +47,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// # });
 /// ```
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    Sleep { deadline, timer: Timer::new() }
+    Sleep::new(deadline, true)
 }
 
 /// The future of [`sleep`] and [`sleep_until`].
@@ -58,7 +58,7 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 ///
 /// # Panics
 ///
-/// Polling panics outside of a runtime, and when the runtime on which it waits has been shut down.
+/// Polling panics outside of a runtime, and when the runtime on which it waits has been shut down before the deadline has passed.
 ///
 /// # Cancel safety
 ///
@@ -85,9 +85,16 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 pub struct Sleep {
     deadline: Instant,
     timer: Timer,
+    /// The next poll looks at the clock: the deadline is new, and may have passed. Later polls leave that to the wheel.
+    look: bool,
 }
 
 impl Sleep {
+    /// With `look` unset the first poll does not look at the clock: the caller knows that the deadline lies ahead.
+    pub(super) fn new(deadline: Instant, look: bool) -> Sleep {
+        Sleep { deadline, timer: Timer::new(), look }
+    }
+
     /// When the future completes.
     ///
     /// # Examples
@@ -119,14 +126,16 @@ impl Sleep {
     pub fn is_elapsed(&self) -> bool {
         match self.timer.state() {
             State::Idle => Instant::now() >= self.deadline,
-            State::Armed | State::Closed => false,
+            State::Armed => self.look && self.timer.has_passed(self.deadline.into_std()),
+            State::Closed => self.timer.has_passed(self.deadline.into_std()),
             State::Fired => true,
         }
     }
 
     /// Sets another deadline, earlier or later, whether or not the future has completed.
     ///
-    /// A task that waits for the future need not poll it again: it is woken at the new deadline.
+    /// A task that waits for the future need not poll it again: it is woken at the new deadline. If that has passed by the time of the next
+    /// poll, this poll completes, as that of a new `Sleep` does.
     ///
     /// # Examples
     ///
@@ -144,17 +153,16 @@ impl Sleep {
         // SAFETY: the timer stays where it is.
         let this = unsafe { self.get_unchecked_mut() };
         this.deadline = deadline;
+        this.look = true;
         // SAFETY: it lies in a pinned sleep and is pinned with it.
         unsafe { Pin::new_unchecked(&mut this.timer) }.reset(deadline.into_std());
     }
 
-    /// Polls, and asks `find` for a wheel if one is needed. With `look` unset an unarmed sleep is filed without a look at the
-    /// time, by a caller who knows that the deadline lay ahead; should it have passed, the next turn of the wheel fires it.
+    /// Polls, and asks `find` for a wheel if one is needed.
     pub(super) fn poll_on(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         find: impl FnOnce() -> Arc<TimerWheel>,
-        look: bool,
     ) -> Poll<()> {
         // SAFETY: the timer stays where it is.
         let this = unsafe { self.get_unchecked_mut() };
@@ -164,16 +172,23 @@ impl Sleep {
         let state = match timer.state() {
             State::Idle => {
                 let wheel = find();
-                if look && wheel.clock().has_passed(deadline) {
+                let clock = wheel.clock();
+                if (this.look || clock.is_paused()) && clock.has_passed(deadline) {
                     timer.as_mut().settle();
                     State::Fired
                 } else {
                     timer.as_mut().arm(wheel, deadline, cx.waker())
                 }
             }
+            State::Armed if !this.look => timer.as_mut().renew(cx.waker()),
+            State::Armed | State::Closed if timer.has_passed(deadline) => {
+                timer.as_mut().settle();
+                State::Fired
+            }
             State::Armed => timer.as_mut().renew(cx.waker()),
             ended => ended,
         };
+        this.look = false;
         match state {
             State::Idle | State::Armed => Poll::Pending,
             State::Fired => Poll::Ready(()),
@@ -186,6 +201,6 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        budget::metered(cx, |cx| self.poll_on(cx, context::wheel, true))
+        budget::metered(cx, |cx| self.poll_on(cx, context::wheel))
     }
 }

@@ -16,7 +16,7 @@ fn at(wheel: &TimerWheel, nanos: u64) -> Instant {
 }
 
 fn poll_sleep(sleep: Pin<&mut Sleep>, wheel: &Arc<TimerWheel>, waker: &Waker) -> Poll<()> {
-    sleep.poll_on(&mut Context::from_waker(waker), || Arc::clone(wheel), true)
+    sleep.poll_on(&mut Context::from_waker(waker), || Arc::clone(wheel))
 }
 
 fn poll_timeout<F: Future>(
@@ -61,13 +61,13 @@ fn a_sleep_waits_for_its_deadline_and_stays_complete() {
     let (count, waker) = Count::new();
     let mut sleep = pin!(sleep_until(at(&wheel, HOUR)));
     assert!(poll_sleep(sleep.as_mut(), &wheel, &waker).is_pending());
-    assert!(sleep.as_mut().poll_on(&mut Context::from_waker(&waker), no_wheel, true).is_pending());
+    assert!(sleep.as_mut().poll_on(&mut Context::from_waker(&waker), no_wheel).is_pending());
     assert!(!sleep.is_elapsed());
     turn(&wheel, 2 * HOUR);
     assert_eq!(count.get(), 1);
     for _ in 0..2 {
         assert!(sleep.is_elapsed());
-        assert!(sleep.as_mut().poll_on(&mut Context::from_waker(&waker), no_wheel, true).is_ready());
+        assert!(sleep.as_mut().poll_on(&mut Context::from_waker(&waker), no_wheel).is_ready());
     }
     assert_eq!(sleep.deadline(), at(&wheel, HOUR));
 }
@@ -121,6 +121,36 @@ fn a_reset_sleep_wakes_its_task_without_another_poll() {
     assert_eq!(count.get(), 1);
     turn(&other, 9 * HOUR);
     assert_eq!(count.get(), 2);
+}
+
+#[test]
+fn a_sleep_reset_to_the_past_leaves_the_wheel_at_the_next_poll() {
+    let (wheel, _) = wheel();
+    let (count, waker) = Count::new();
+    let mut sleep = pin!(sleep_until(at(&wheel, HOUR)));
+    assert!(poll_sleep(sleep.as_mut(), &wheel, &waker).is_pending());
+    sleep.as_mut().reset(at(&wheel, 0));
+    assert!(sleep.is_elapsed());
+    assert!(sleep.as_mut().poll_on(&mut Context::from_waker(&waker), no_wheel).is_ready());
+    assert!(wheel.is_empty());
+    assert_eq!((count.get(), Arc::strong_count(&count)), (0, 2), "its waker is dropped and not woken");
+}
+
+/// What a new sleep for the same instant would answer, one whose runtime is gone answers too.
+#[test]
+fn a_sleep_whose_deadline_has_passed_is_ready_though_its_runtime_is_gone() {
+    let (wheel, _) = wheel();
+    let mut reset = pin!(sleep_until(at(&wheel, HOUR)));
+    assert!(poll_sleep(reset.as_mut(), &wheel, Waker::noop()).is_pending());
+    reset.as_mut().reset(at(&wheel, 0));
+    // Armed without a look at the clock, as by a `Timeout`.
+    let mut armed = pin!(Sleep::new(at(&wheel, 0), false));
+    assert!(poll_sleep(armed.as_mut(), &wheel, Waker::noop()).is_pending());
+    wheel.close(&mut Wakes::new());
+    for mut closed in [reset, armed] {
+        assert!(closed.is_elapsed());
+        assert!(poll_sleep(closed.as_mut(), &wheel, Waker::noop()).is_ready());
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::sleep::{Sleep, sleep, sleep_until};
+use super::sleep::{Sleep, sleep_until};
 use crate::sync::Arc;
 use crate::time::{Duration, Instant};
 use crate::timer::TimerWheel;
@@ -35,7 +35,9 @@ use crate::{budget, context};
 /// # });
 /// ```
 pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoFuture> {
-    Timeout { value: future.into_future(), ahead: !duration.is_zero(), delay: sleep(duration) }
+    // The deadline lies ahead, unless there is no time at all, so that the first poll need not look at the clock.
+    let delay = Sleep::new(Instant::now().later(duration), duration.is_zero());
+    Timeout { value: future.into_future(), delay }
 }
 
 /// Gives `future` until `deadline`. As [`timeout`] otherwise.
@@ -57,7 +59,7 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 /// # });
 /// ```
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
-    Timeout { value: future.into_future(), ahead: false, delay: sleep_until(deadline) }
+    Timeout { value: future.into_future(), delay: sleep_until(deadline) }
 }
 
 /// The future of [`timeout`] and [`timeout_at`].
@@ -73,8 +75,6 @@ pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::Int
 #[must_use = "futures do nothing unless polled or awaited"]
 pub struct Timeout<T> {
     value: T,
-    /// Whether the deadline lay ahead when this was made, so that the first poll need not look at the time again.
-    ahead: bool,
     delay: Sleep,
 }
 
@@ -145,7 +145,7 @@ impl<T: Future> Timeout<T> {
         if !spent_inside && !budget::may_proceed(cx) {
             return Poll::Pending;
         }
-        let elapsed = delay.poll_on(cx, find, !this.ahead);
+        let elapsed = delay.poll_on(cx, find);
         if elapsed.is_ready() {
             budget::spend();
         }
