@@ -12,8 +12,10 @@
 //! Nothing here completes early. A timer is filed in ticks of 2^15 ns (32.8 µs), rounded up; what comes on top of that is the
 //! system's own wake-up latency and the load. Sleeps shorter than a millisecond work.
 //!
-//! Any [`Duration`] and any [`Instant`] will do: what lies in the past is due at once, and what is too far away to be named, such
-//! as [`Duration::MAX`] from now, waits for more than a lifetime.
+//! Any [`Duration`] and any [`Instant`] will do. What lies in the past is due at once.
+//!
+//! The clock of a runtime lasts for 584 years. A longer duration, such as [`Duration::MAX`], ends in the far future: 30 years from now. An instant
+//! that the clock never shows is due at the clock's end. Only a test can tell, whose time is paused: it leaps there.
 //!
 //! # Tests
 //!

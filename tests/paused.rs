@@ -1,7 +1,11 @@
 //! Paused time: it stands still while anything can run, leaps to exactly the next deadline when nothing can, and waits for blocking jobs.
 
+#[path = "paused/far.rs"]
+mod far;
 #[path = "support/kit.rs"]
 mod kit;
+#[path = "support/waits.rs"]
+mod waits;
 
 use std::future::{Future, pending};
 use std::pin::pin;
@@ -312,9 +316,9 @@ async fn a_timeout_is_up_after_its_inner_sleep_or_before() {
 }
 
 #[heist::test(start_paused = true)]
-async fn what_is_never_due_is_never_leapt_to() {
+async fn the_far_future_is_not_leapt_to_while_anything_can_run() {
     let start = Instant::now();
-    let never = heist::spawn(sleep(Duration::MAX));
+    let never = heist::spawn(async { sleep(Duration::MAX).await });
     sleep(HOUR).await;
     for _ in 0..100 {
         yield_now().await;

@@ -1,7 +1,11 @@
 //! Timers: never early, each exactly once, wherever they are armed, polled and dropped.
 
+#[path = "time/extremes.rs"]
+mod extremes;
 #[path = "support/kit.rs"]
 mod kit;
+#[path = "support/waits.rs"]
+mod waits;
 
 use std::future::{Future, pending};
 use std::pin::Pin;

@@ -16,6 +16,8 @@ const TOLERANCE: Duration = Duration::from_millis(5);
 
 /// Ticks at once, and then every `period`.
 ///
+/// A period of more than 584 years, such as [`Duration::MAX`], ends in the far future, as for [`sleep`](super::sleep()).
+///
 /// # Panics
 ///
 /// If `period` is zero.
@@ -37,7 +39,7 @@ pub fn interval(period: Duration) -> Interval {
     interval_at(Instant::now(), period)
 }
 
-/// Ticks at `start`, and then every `period`.
+/// Ticks at `start`, and then every `period`. As [`interval`] otherwise.
 ///
 /// # Panics
 ///

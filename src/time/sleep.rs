@@ -14,6 +14,8 @@ const GONE: &str = "a `heist::time` timer was polled although the runtime on whi
 
 /// Waits until `duration` has passed since this call.
 ///
+/// A duration of more than 584 years, such as [`Duration::MAX`], ends in the far future: 30 years from now.
+///
 /// See [`Sleep`] for what the future promises.
 ///
 /// # Examples
@@ -32,6 +34,8 @@ pub fn sleep(duration: Duration) -> Sleep {
 }
 
 /// Waits until `deadline` is reached. A deadline in the past is reached at once.
+///
+/// A deadline of more than 584 years after the making of the runtime counts as reached when these have passed.
 ///
 /// See [`Sleep`] for what the future promises.
 ///

@@ -16,7 +16,8 @@ use crate::{budget, context};
 /// Gives `future` until `duration` from now.
 ///
 /// The future is polled first, each time: one that is ready is never told that it is late, and one that never suspends never
-/// touches a timer. See [`Timeout`].
+/// touches a timer. See [`Timeout`]. A duration of more than 584 years, such as [`Duration::MAX`], ends in the far future, as for
+/// [`sleep`](super::sleep()).
 ///
 /// # Errors
 ///
