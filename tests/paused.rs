@@ -4,6 +4,10 @@
 mod far;
 #[path = "support/kit.rs"]
 mod kit;
+#[path = "paused/panics.rs"]
+mod misuse;
+#[path = "support/panics.rs"]
+mod panics;
 #[path = "support/waits.rs"]
 mod waits;
 
@@ -388,7 +392,7 @@ async fn resumed_time_goes_on_from_where_it_stood() {
 #[test]
 fn only_those_inside_of_the_runtime_see_its_time() {
     let runtime = paused();
-    runtime.block_on(sleep(HOUR));
+    runtime.block_on(async { sleep(HOUR).await });
     let ahead = |at: Instant| at.into_std() > std::time::Instant::now();
     assert!(!ahead(Instant::now()));
     {
@@ -420,7 +424,7 @@ fn a_sleep_of_another_thread_is_leapt_to() {
     let foreign = thread::spawn(move || {
         driven.recv().unwrap();
         let _guard = handle.enter();
-        handle.block_on(sleep(HOUR));
+        handle.block_on(async { sleep(HOUR).await });
         sleeps.open();
     });
     runtime.block_on(async {
@@ -449,7 +453,7 @@ fn a_sleeping_worker_hears_when_another_thread_pauses() {
         pause();
     });
     // Really an hour, unless it is heard.
-    runtime.block_on(sleep(HOUR));
+    runtime.block_on(async { sleep(HOUR).await });
     foreign.join().unwrap();
 }
 

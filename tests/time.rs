@@ -4,6 +4,10 @@
 mod extremes;
 #[path = "support/kit.rs"]
 mod kit;
+#[path = "time/panics.rs"]
+mod misuse;
+#[path = "support/panics.rs"]
+mod panics;
 #[path = "support/waits.rs"]
 mod waits;
 
@@ -50,7 +54,7 @@ fn never_early_in_a_root_in_a_task_and_on_a_foreign_thread() {
             let start = Instant::now();
             futures::executor::block_on(sleep(Duration::from_millis(2)));
             let first = start.elapsed();
-            handle.block_on(sleep(Duration::from_millis(2)));
+            handle.block_on(async { sleep(Duration::from_millis(2)).await });
             (first, start.elapsed())
         });
         let (first, both) = slept.join().unwrap();
@@ -185,10 +189,10 @@ fn an_earlier_deadline_wakes_a_sleeping_runtime() {
     each(|runtime| {
         for _ in 0..50 {
             // The runtime sleeps to a far deadline when a near one is armed from outside.
-            let far = runtime.spawn(sleep(Duration::from_secs(3600)));
+            let far = runtime.spawn(async { sleep(Duration::from_secs(3600)).await });
             let handle = runtime.handle().clone();
-            let near = thread::spawn(move || handle.block_on(sleep(Duration::from_micros(300))));
-            let task = runtime.spawn(sleep(Duration::from_micros(300)));
+            let near = thread::spawn(move || handle.block_on(async { sleep(Duration::from_micros(300)).await }));
+            let task = runtime.spawn(async { sleep(Duration::from_micros(300)).await });
             runtime.block_on(task).unwrap();
             // A current-thread runtime stands still between two calls.
             runtime.block_on(async {
@@ -213,7 +217,7 @@ fn a_timeout_over_what_is_always_ready_to_go_on_fires() {
         };
         let limit = Duration::from_millis(3);
         let start = Instant::now();
-        assert!(runtime.block_on(timeout::<_>(limit, async { forever().await })).is_err());
+        assert!(runtime.block_on(async move { timeout::<_>(limit, async { forever().await }).await }).is_err());
         assert!(start.elapsed() >= limit);
         let task = runtime.spawn(async move { timeout(limit, async { forever().await }).await.is_err() });
         assert!(runtime.block_on(task).unwrap());
@@ -221,7 +225,7 @@ fn a_timeout_over_what_is_always_ready_to_go_on_fires() {
         let busy: Vec<_> = (0..10).map(|_| runtime.spawn(async move { forever().await })).collect();
         let task = runtime.spawn(async move { timeout(limit, pending::<()>()).await.is_err() });
         assert!(runtime.block_on(task).unwrap());
-        assert!(runtime.block_on(timeout(limit, pending::<()>())).is_err());
+        assert!(runtime.block_on(async move { timeout(limit, pending::<()>()).await }).is_err());
         busy.iter().for_each(|task| task.abort());
         for task in busy {
             assert!(runtime.block_on(task).unwrap_err().is_cancelled());

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use super::require_timers;
 use crate::sync::Arc;
 use crate::time::{Duration, Instant};
 use crate::timer::{State, Timer, TimerWheel};
@@ -18,6 +19,11 @@ const GONE: &str = "a `heist::time` timer was polled although the runtime on whi
 ///
 /// See [`Sleep`] for what the future promises.
 ///
+/// # Panics
+///
+/// If it is called outside of a runtime, or inside of one without timers: see
+/// [`Builder::enable_time`](crate::runtime::Builder::enable_time).
+///
 /// # Examples
 ///
 /// ```
@@ -29,8 +35,10 @@ const GONE: &str = "a `heist::time` timer was polled although the runtime on whi
 /// assert!(start.elapsed() >= Duration::from_millis(2));
 /// # });
 /// ```
+#[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
-    sleep_until(Instant::now().later(duration))
+    require_timers();
+    Sleep::new(Instant::now().later(duration), true)
 }
 
 /// Waits until `deadline` is reached. A deadline in the past is reached at once.
@@ -38,6 +46,11 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// A deadline of more than 584 years after the making of the runtime counts as reached when these have passed.
 ///
 /// See [`Sleep`] for what the future promises.
+///
+/// # Panics
+///
+/// If it is called outside of a runtime, or inside of one without timers: see
+/// [`Builder::enable_time`](crate::runtime::Builder::enable_time).
 ///
 /// # Examples
 ///
@@ -50,7 +63,9 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// assert!(Instant::now() >= deadline);
 /// # });
 /// ```
+#[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
+    require_timers();
     Sleep::new(deadline, true)
 }
 
@@ -106,6 +121,8 @@ impl Sleep {
     /// ```
     /// use heist::time::{Duration, Instant, sleep_until};
     ///
+    /// # let runtime = heist::runtime::Runtime::new().unwrap();
+    /// # let _guard = runtime.enter();
     /// let deadline = Instant::now() + Duration::from_millis(1);
     /// assert_eq!(sleep_until(deadline).deadline(), deadline);
     /// ```

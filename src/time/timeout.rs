@@ -7,6 +7,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use super::require_timers;
 use super::sleep::{Sleep, sleep_until};
 use crate::sync::Arc;
 use crate::time::{Duration, Instant};
@@ -23,6 +24,11 @@ use crate::{budget, context};
 ///
 /// [`Elapsed`] if the time is up first; the future stays inside of the [`Timeout`] and is dropped with it.
 ///
+/// # Panics
+///
+/// If it is called outside of a runtime, or inside of one without timers: see
+/// [`Builder::enable_time`](crate::runtime::Builder::enable_time).
+///
 /// # Examples
 ///
 /// ```
@@ -35,10 +41,11 @@ use crate::{budget, context};
 /// assert!(timeout(Duration::from_millis(1), never).await.is_err());
 /// # });
 /// ```
+#[track_caller]
 pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoFuture> {
+    require_timers();
     // The deadline lies ahead, unless there is no time at all, so that the first poll need not look at the clock.
-    let delay = Sleep::new(Instant::now().later(duration), duration.is_zero());
-    Timeout { value: future.into_future(), delay }
+    Timeout::new(future, Sleep::new(Instant::now().later(duration), duration.is_zero()))
 }
 
 /// Gives `future` until `deadline`. As [`timeout`] otherwise.
@@ -46,6 +53,11 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 /// # Errors
 ///
 /// [`Elapsed`] if the deadline is reached first.
+///
+/// # Panics
+///
+/// If it is called outside of a runtime, or inside of one without timers: see
+/// [`Builder::enable_time`](crate::runtime::Builder::enable_time).
 ///
 /// # Examples
 ///
@@ -59,8 +71,9 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 /// assert!(timeout_at(deadline, std::future::pending::<()>()).await.is_err());
 /// # });
 /// ```
+#[track_caller]
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
-    Timeout { value: future.into_future(), delay: sleep_until(deadline) }
+    Timeout::new(future, sleep_until(deadline))
 }
 
 /// The future of [`timeout`] and [`timeout_at`].
@@ -80,6 +93,10 @@ pub struct Timeout<T> {
 }
 
 impl<T> Timeout<T> {
+    pub(super) fn new(future: impl IntoFuture<IntoFuture = T>, delay: Sleep) -> Self {
+        Timeout { value: future.into_future(), delay }
+    }
+
     /// The inner future.
     ///
     /// # Examples
@@ -87,6 +104,8 @@ impl<T> Timeout<T> {
     /// ```
     /// use heist::time::{Duration, timeout};
     ///
+    /// # let runtime = heist::runtime::Runtime::new().unwrap();
+    /// # let _guard = runtime.enter();
     /// let late = timeout(Duration::from_secs(1), std::future::ready(7));
     /// assert_eq!(late.get_ref().clone().into_inner(), 7);
     /// ```
@@ -101,6 +120,8 @@ impl<T> Timeout<T> {
     /// ```
     /// use heist::time::{Duration, timeout};
     ///
+    /// # let runtime = heist::runtime::Runtime::new().unwrap();
+    /// # let _guard = runtime.enter();
     /// let mut late = timeout(Duration::from_secs(1), std::future::ready(7));
     /// *late.get_mut() = std::future::ready(8);
     /// assert_eq!(late.into_inner().into_inner(), 8);
@@ -116,6 +137,8 @@ impl<T> Timeout<T> {
     /// ```
     /// use heist::time::{Duration, timeout};
     ///
+    /// # let runtime = heist::runtime::Runtime::new().unwrap();
+    /// # let _guard = runtime.enter();
     /// let late = timeout(Duration::from_secs(1), std::future::ready(7));
     /// assert_eq!(late.into_inner().into_inner(), 7);
     /// ```
