@@ -118,6 +118,32 @@ fn a_reset_timer_wakes_at_either_deadline_exactly_once() {
     });
 }
 
+/// The poll after the reset sees that the deadline has passed, and ends the timer, while another thread fires or closes the wheel.
+#[test]
+fn a_timer_reset_to_a_due_time_is_its_owners_at_the_next_poll() {
+    for closes in [false, true] {
+        model(move || {
+            let wheel = wheel(Token::new());
+            let (count, waker) = Count::new();
+            let mut timer = Box::pin(Timer::new());
+            assert_eq!(arm(timer.as_mut(), &wheel, LATE, &waker), State::Armed);
+            let turner = {
+                let wheel = Arc::clone(&wheel);
+                start(move || if closes { wheel.close(&mut Wakes::new()) } else { turn(&wheel, LATE * 2) })
+            };
+            reset(timer.as_mut(), &wheel, 0);
+            timer.as_mut().settle();
+            assert_eq!(timer.state(), State::Fired);
+            turner.join().expect("the turner");
+            assert_eq!(timer.state(), State::Fired, "the wheel has let go of it");
+            assert!(count.get() <= 1);
+            drop((timer, waker));
+            assert_eq!(Arc::strong_count(&count), 1);
+            assert!(wheel.is_empty());
+        });
+    }
+}
+
 #[test]
 fn the_waker_of_the_last_pending_poll_is_woken() {
     model(|| {

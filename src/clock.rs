@@ -1,7 +1,8 @@
 //! Time as the runtime counts it: whole nanoseconds since an anchor.
 //!
 //! A `u64` of them lasts for 584 years. Every conversion saturates, so that no instant and no duration is too early, too late
-//! or too long; what lies beyond the end is never due.
+//! or too long. An instant beyond the clock's end is due at the end. A wait that is longer than the clock ends in the far future, 30 years from
+//! its beginning.
 //!
 //! There is what has really passed, by which the workers pace themselves; and what timers are *shown*, which is the same, unless a test
 //! has paused it (feature `test-util`).
@@ -18,6 +19,12 @@ pub(crate) use pause::Leap;
 use pause::Pause;
 #[cfg(feature = "test-util")]
 pub(crate) use pause::Refusal;
+
+/// The last moment that a clock shows, 584 years after its anchor. One nanosecond is left for what is never due.
+const END: u64 = u64::MAX - 1;
+
+/// How long a wait takes that does not fit on a clock: 30 years of 365 days. Tokio takes the same.
+const FAR_FUTURE: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
 /// Counts nanoseconds since its anchor; clones count alike, and are paused together.
 #[derive(Clone, Debug)]
@@ -47,7 +54,7 @@ impl Clock {
         self.deadline(Instant::now())
     }
 
-    /// `at` on this clock: zero if it lies before the anchor, `u64::MAX` if it lies beyond the end.
+    /// `at` on this clock: zero if it lies before the anchor, the last moment if it lies beyond the end.
     pub(crate) fn deadline(&self, at: Instant) -> u64 {
         nanos(at, self.anchor)
     }
@@ -110,19 +117,17 @@ impl Clock {
     }
 }
 
-/// How much later `at` is than `anchor`.
+/// How much later `at` is than `anchor`, at most [`END`].
 fn nanos(at: Instant, anchor: Instant) -> u64 {
-    u64::try_from(at.saturating_duration_since(anchor).as_nanos()).unwrap_or(u64::MAX)
+    u64::try_from(at.saturating_duration_since(anchor).as_nanos()).map_or(END, |nanos| nanos.min(END))
 }
 
-/// `start + wait`, or an instant more than a lifetime away if the system cannot name that one.
-pub(crate) fn later(start: Instant, mut wait: Duration) -> Instant {
-    loop {
-        match start.checked_add(wait) {
-            Some(at) => return at,
-            None => wait /= 2,
-        }
-    }
+/// `start + wait`. If the wait does not fit on a clock, or the system cannot name the result, an instant in the far future. `start` itself if the
+/// system cannot name that either.
+pub(crate) fn later(start: Instant, wait: Duration) -> Instant {
+    let fits = wait.as_nanos() <= u128::from(END);
+    let exact = if fits { start.checked_add(wait) } else { None };
+    exact.or_else(|| start.checked_add(FAR_FUTURE)).unwrap_or(start)
 }
 
 #[cfg(test)]
@@ -144,7 +149,9 @@ mod tests {
         let clock = Clock::anchored(now);
         let before = now.checked_sub(Duration::from_nanos(1)).expect("an instant before now");
         assert_eq!(clock.deadline(before), 0);
-        assert_eq!(clock.deadline(later(now, Duration::MAX)), u64::MAX);
+        assert_eq!(clock.deadline(now + Duration::from_nanos(END)), END);
+        assert_eq!(clock.deadline(now + Duration::from_nanos(u64::MAX)), END);
+        assert_eq!(clock.deadline(now + Duration::from_secs(1 << 40)), END);
         // A clock that has stepped back shows zero, not a huge number.
         assert_eq!(Clock::anchored(later(now, Duration::from_secs(3600))).now(), 0);
     }
@@ -157,10 +164,15 @@ mod tests {
     }
 
     #[test]
-    fn later_is_exact_where_it_can_be() {
+    fn later_is_exact_up_to_the_length_of_a_clock_and_the_far_future_beyond_it() {
         let now = Instant::now();
-        assert_eq!(later(now, Duration::from_millis(7)), now + Duration::from_millis(7));
-        let lifetime = Duration::from_secs(100 * 365 * 24 * 3600);
-        assert!(later(now, Duration::MAX) > now + lifetime);
+        for fits in [Duration::ZERO, Duration::from_millis(7), Duration::from_nanos(END)] {
+            assert_eq!(later(now, fits), now + fits);
+        }
+        for too_long in [Duration::from_nanos(u64::MAX), Duration::from_secs(1 << 40), Duration::MAX] {
+            assert_eq!(later(now, too_long), now + FAR_FUTURE);
+        }
+        let last = (0..64).rev().fold(now, |at, bit| at.checked_add(Duration::from_secs(1 << bit)).unwrap_or(at));
+        assert_eq!(later(last, FAR_FUTURE), last);
     }
 }

@@ -47,6 +47,11 @@ where
 }
 
 /// Gives hyper the timers of the runtime that it is used in.
+///
+/// # Panics
+///
+/// Its `sleep`, `sleep_until` and, for a foreign timer, `reset` panic as [`time::sleep`](crate::time::sleep()) does: outside of a runtime, and inside of
+/// one without timers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HeistTimer;
 
@@ -77,10 +82,12 @@ impl Future for HyperSleep {
 impl Sleep for HyperSleep {}
 
 impl Timer for HeistTimer {
+    #[track_caller]
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
         Box::pin(HyperSleep(time::sleep(duration)))
     }
 
+    #[track_caller]
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
         Box::pin(HyperSleep(time::sleep_until(deadline.into())))
     }
@@ -91,6 +98,7 @@ impl Timer for HeistTimer {
     }
 
     /// Moves the timer that is there instead of making a new one.
+    #[track_caller]
     fn reset(&self, sleep: &mut Pin<Box<dyn Sleep>>, deadline: Instant) {
         match sleep.as_mut().downcast_mut_pin::<HyperSleep>() {
             Some(ours) => ours.sleep().reset(deadline.into()),

@@ -4,16 +4,20 @@
 //! - [`timeout()`] and [`timeout_at`] give another future a limited time.
 //! - [`interval()`] and [`interval_at`] tick with a period.
 //!
-//! All of them are made anywhere and cost nothing until they are first polled and have to wait. That has to happen inside of a
-//! runtime: in a task, in `block_on`, or under the guard of `Handle::enter`.
+//! All of them are made inside of a runtime with timers: in a task, in `block_on`, or under the guard of `Handle::enter`. Elsewhere the call panics.
+//! The argument of `block_on` is made before that begins: write `runtime.block_on(async { sleep(duration).await })`.
+//!
+//! They cost nothing until they are first polled and have to wait. The runtime in which that happens keeps the timer.
 //!
 //! # Precision
 //!
 //! Nothing here completes early. A timer is filed in ticks of 2^15 ns (32.8 µs), rounded up; what comes on top of that is the
 //! system's own wake-up latency and the load. Sleeps shorter than a millisecond work.
 //!
-//! Any [`Duration`] and any [`Instant`] will do: what lies in the past is due at once, and what is too far away to be named, such
-//! as [`Duration::MAX`] from now, waits for more than a lifetime.
+//! Any [`Duration`] and any [`Instant`] will do. What lies in the past is due at once.
+//!
+//! The clock of a runtime lasts for 584 years. A longer duration, such as [`Duration::MAX`], ends in the far future: 30 years from now. An instant
+//! that the clock never shows is due at the clock's end. Only a test can tell, whose time is paused: it leaps there.
 //!
 //! # Tests
 //!
@@ -43,6 +47,26 @@ pub use timeout::{Timeout, timeout, timeout_at};
 
 #[doc(no_inline)]
 pub use std::time::Duration;
+
+use crate::context;
+
+/// What to say where a runtime has no timers.
+const NO_TIMERS: &str =
+    "this runtime was built without timers: call `enable_time` or `enable_all` on its `runtime::Builder`";
+
+/// Panics, at the place of the caller, unless this thread is inside of a runtime that has timers.
+#[inline]
+#[track_caller]
+fn require_timers() {
+    // A worker is asked without touching the count of its pool, which all workers share.
+    let on_worker = context::seated(|seated| {
+        seated.is_some_and(|seated| seated.pool.settings.time && context::is_inside(seated.pool))
+    });
+    if !on_worker {
+        let pool = context::pool().expect(context::NO_RUNTIME);
+        assert!(pool.settings.time, "{NO_TIMERS}");
+    }
+}
 
 /// What can go wrong with time.
 pub mod error {

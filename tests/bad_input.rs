@@ -137,10 +137,13 @@ fn without_timers() {
     for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
         let runtime = builder.enable_io().build().unwrap();
         let parts = ["without timers", "enable_time", "enable_all", "Builder"];
-        says(&panic_text(|| runtime.block_on(sleep(Duration::from_secs(1)))), &parts);
-        let error = runtime.block_on(runtime.spawn(sleep(Duration::from_secs(1)))).unwrap_err();
+        says(&panic_text(|| runtime.block_on(async { sleep(Duration::from_secs(1)).await })), &parts);
+        let error = runtime.block_on(runtime.spawn(async { sleep(Duration::from_secs(1)).await })).unwrap_err();
         says(&kit::text(error.into_panic()), &parts);
-        says(&panic_text(|| runtime.block_on(timeout(Duration::from_secs(1), pending::<()>()))), &parts);
+        says(
+            &panic_text(|| runtime.block_on(async { timeout(Duration::from_secs(1), pending::<()>()).await })),
+            &parts,
+        );
         says(
             &panic_text(|| {
                 runtime.block_on(async {
@@ -174,7 +177,7 @@ fn without_sockets() {
             .unwrap_err();
         says(&kit::text(error.into_panic()), &parts);
         // Timers work.
-        runtime.block_on(sleep(Duration::from_micros(1)));
+        runtime.block_on(async { sleep(Duration::from_micros(1)).await });
     }
 }
 
@@ -247,7 +250,7 @@ fn the_longest_durations() {
             // The runtime is none the worse for it.
             sleep(Duration::from_micros(100)).await;
         });
-        let task = runtime.spawn(sleep(Duration::MAX));
+        let task = runtime.spawn(async { sleep(Duration::MAX).await });
         runtime.block_on(kit::yield_now());
         task.abort();
         assert!(runtime.block_on(task).unwrap_err().is_cancelled());

@@ -159,7 +159,7 @@ fn a_job_is_inside_of_its_runtime() {
             let job = spawn_blocking(move || {
                 let handle = Handle::current();
                 // Timers and sockets can be used there, too.
-                handle.block_on(heist::time::sleep(Duration::from_millis(1)));
+                handle.block_on(async { heist::time::sleep(Duration::from_millis(1)).await });
                 let _socket = heist::net::TcpListener::from_std({
                     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
                     socket.set_nonblocking(true).unwrap();

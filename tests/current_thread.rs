@@ -289,7 +289,7 @@ fn what_became_due_between_two_block_ons_is_done_in_the_next() {
         std::net::UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b".", address).unwrap();
         aborted.abort();
         // The timer's time has come when another one that was set later has ended.
-        kit::workers(1).block_on(heist::time::sleep(Duration::from_millis(2)));
+        kit::workers(1).block_on(async { heist::time::sleep(Duration::from_millis(2)).await });
     });
     assert_eq!((received.get(), dropped.count()), (0, 0));
     assert!(!sleeper.is_finished() && !aborted.is_finished());

@@ -53,8 +53,11 @@ fn assert_idle() {
 fn with_a_far_timer() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let runtime = runtime();
-    let far = [runtime.spawn(sleep(Duration::from_secs(3600))), runtime.spawn(sleep(Duration::MAX))];
-    runtime.block_on(sleep(Duration::from_millis(1)));
+    let far = [
+        runtime.spawn(async { sleep(Duration::from_secs(3600)).await }),
+        runtime.spawn(async { sleep(Duration::MAX).await }),
+    ];
+    runtime.block_on(async { sleep(Duration::from_millis(1)).await });
     assert_idle();
     assert!(far.iter().all(|sleep| !sleep.is_finished()));
 }

@@ -18,7 +18,9 @@ use kit::{Door, OnDrop, current_thread, workers, yield_now};
 
 /// Which runtimes user code was inside of, by place.
 #[derive(Clone, Default)]
-struct Seen(Arc<Mutex<BTreeMap<&'static str, Vec<Option<Id>>>>>);
+struct Seen(Arc<Mutex<ByPlace>>);
+
+type ByPlace = BTreeMap<&'static str, Vec<Option<Id>>>;
 
 impl Seen {
     fn note(&self, place: &'static str) {

@@ -71,7 +71,7 @@ fn dropping_it_with_tasks_in_every_state() {
                     yield_now().await;
                 }
             }));
-            tasks.push(ledger.spawn(&handle, heist::time::sleep(Duration::from_secs(3600))));
+            tasks.push(ledger.spawn(&handle, async { heist::time::sleep(Duration::from_secs(3600)).await }));
         }
         let (opens, waits) = (begun.clone(), release.clone());
         if handle.runtime_flavor() == heist::runtime::RuntimeFlavor::MultiThread {

@@ -63,7 +63,9 @@ fn join_and_abort_handles_outlive_it() {
 #[test]
 fn sleeps_outlive_it_say_so_and_can_be_used_elsewhere() {
     each_owned(|runtime| {
+        let guard = runtime.enter();
         let mut sleep = Box::pin(heist::time::sleep(Duration::from_secs(3600)));
+        drop(guard);
         let poll = |sleep: &mut std::pin::Pin<Box<heist::time::Sleep>>| {
             sleep.as_mut().poll(&mut Context::from_waker(Waker::noop()))
         };

@@ -1,7 +1,15 @@
 //! Paused time: it stands still while anything can run, leaps to exactly the next deadline when nothing can, and waits for blocking jobs.
 
+#[path = "paused/far.rs"]
+mod far;
 #[path = "support/kit.rs"]
 mod kit;
+#[path = "paused/panics.rs"]
+mod misuse;
+#[path = "support/panics.rs"]
+mod panics;
+#[path = "support/waits.rs"]
+mod waits;
 
 use std::future::{Future, pending};
 use std::pin::pin;
@@ -10,6 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
+use futures::FutureExt;
 use heist::net::UnixStream;
 use heist::runtime::{Builder, Handle, Runtime};
 use heist::task::spawn_blocking;
@@ -277,6 +286,24 @@ async fn advancing_from_a_task_and_by_nothing() {
     assert_eq!(start.elapsed(), 2 * HOUR);
 }
 
+/// Time has moved and no worker has looked at its timers yet.
+#[heist::test(start_paused = true)]
+async fn what_is_due_is_ready_at_the_first_poll_after_its_deadline_was_set() {
+    let mut reset = Box::pin(sleep(2 * HOUR));
+    assert_eq!(kit::poll_once(&mut reset), Poll::Pending);
+    reset.as_mut().reset(Instant::now() + HOUR);
+    let mut ticks = interval(2 * HOUR);
+    ticks.tick().await;
+    assert!(ticks.tick().now_or_never().is_none());
+    ticks.reset_after(HOUR);
+    let (new, at) = (sleep(HOUR), Instant::now() + HOUR);
+    let (late, late_at) = (timeout(HOUR, pending::<()>()), timeout_at(at, pending::<()>()));
+    assert!(advance(HOUR).now_or_never().is_none());
+    assert!(new.now_or_never().is_some() && reset.is_elapsed() && reset.now_or_never().is_some());
+    assert_eq!(ticks.tick().now_or_never(), Some(at));
+    assert!(late.now_or_never().unwrap().is_err() && late_at.now_or_never().unwrap().is_err());
+}
+
 #[heist::test(start_paused = true)]
 async fn a_timeout_is_up_after_its_inner_sleep_or_before() {
     let start = Instant::now();
@@ -293,9 +320,9 @@ async fn a_timeout_is_up_after_its_inner_sleep_or_before() {
 }
 
 #[heist::test(start_paused = true)]
-async fn what_is_never_due_is_never_leapt_to() {
+async fn the_far_future_is_not_leapt_to_while_anything_can_run() {
     let start = Instant::now();
-    let never = heist::spawn(sleep(Duration::MAX));
+    let never = heist::spawn(async { sleep(Duration::MAX).await });
     sleep(HOUR).await;
     for _ in 0..100 {
         yield_now().await;
@@ -365,7 +392,7 @@ async fn resumed_time_goes_on_from_where_it_stood() {
 #[test]
 fn only_those_inside_of_the_runtime_see_its_time() {
     let runtime = paused();
-    runtime.block_on(sleep(HOUR));
+    runtime.block_on(async { sleep(HOUR).await });
     let ahead = |at: Instant| at.into_std() > std::time::Instant::now();
     assert!(!ahead(Instant::now()));
     {
@@ -397,7 +424,7 @@ fn a_sleep_of_another_thread_is_leapt_to() {
     let foreign = thread::spawn(move || {
         driven.recv().unwrap();
         let _guard = handle.enter();
-        handle.block_on(sleep(HOUR));
+        handle.block_on(async { sleep(HOUR).await });
         sleeps.open();
     });
     runtime.block_on(async {
@@ -426,7 +453,7 @@ fn a_sleeping_worker_hears_when_another_thread_pauses() {
         pause();
     });
     // Really an hour, unless it is heard.
-    runtime.block_on(sleep(HOUR));
+    runtime.block_on(async { sleep(HOUR).await });
     foreign.join().unwrap();
 }
 

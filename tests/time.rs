@@ -1,7 +1,15 @@
 //! Timers: never early, each exactly once, wherever they are armed, polled and dropped.
 
+#[path = "time/extremes.rs"]
+mod extremes;
 #[path = "support/kit.rs"]
 mod kit;
+#[path = "time/panics.rs"]
+mod misuse;
+#[path = "support/panics.rs"]
+mod panics;
+#[path = "support/waits.rs"]
+mod waits;
 
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -10,8 +18,13 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
+use futures::FutureExt;
+use heist::hyper::HeistTimer;
 use heist::runtime::{Handle, RuntimeFlavor};
-use heist::time::{Instant, MissedTickBehavior, Sleep, interval, interval_at, sleep, sleep_until, timeout, timeout_at};
+use heist::time::{
+    Instant, Interval, MissedTickBehavior, Sleep, interval, interval_at, sleep, sleep_until, timeout, timeout_at,
+};
+use hyper::rt::Timer;
 use kit::{Count, Flag, current_thread, each, join, workers, yield_now};
 
 fn poll(sleep: &mut Pin<Box<Sleep>>, waker: &Waker) -> Poll<()> {
@@ -41,7 +54,7 @@ fn never_early_in_a_root_in_a_task_and_on_a_foreign_thread() {
             let start = Instant::now();
             futures::executor::block_on(sleep(Duration::from_millis(2)));
             let first = start.elapsed();
-            handle.block_on(sleep(Duration::from_millis(2)));
+            handle.block_on(async { sleep(Duration::from_millis(2)).await });
             (first, start.elapsed())
         });
         let (first, both) = slept.join().unwrap();
@@ -176,10 +189,10 @@ fn an_earlier_deadline_wakes_a_sleeping_runtime() {
     each(|runtime| {
         for _ in 0..50 {
             // The runtime sleeps to a far deadline when a near one is armed from outside.
-            let far = runtime.spawn(sleep(Duration::from_secs(3600)));
+            let far = runtime.spawn(async { sleep(Duration::from_secs(3600)).await });
             let handle = runtime.handle().clone();
-            let near = thread::spawn(move || handle.block_on(sleep(Duration::from_micros(300))));
-            let task = runtime.spawn(sleep(Duration::from_micros(300)));
+            let near = thread::spawn(move || handle.block_on(async { sleep(Duration::from_micros(300)).await }));
+            let task = runtime.spawn(async { sleep(Duration::from_micros(300)).await });
             runtime.block_on(task).unwrap();
             // A current-thread runtime stands still between two calls.
             runtime.block_on(async {
@@ -204,7 +217,7 @@ fn a_timeout_over_what_is_always_ready_to_go_on_fires() {
         };
         let limit = Duration::from_millis(3);
         let start = Instant::now();
-        assert!(runtime.block_on(timeout::<_>(limit, async { forever().await })).is_err());
+        assert!(runtime.block_on(async move { timeout::<_>(limit, async { forever().await }).await }).is_err());
         assert!(start.elapsed() >= limit);
         let task = runtime.spawn(async move { timeout(limit, async { forever().await }).await.is_err() });
         assert!(runtime.block_on(task).unwrap());
@@ -212,7 +225,7 @@ fn a_timeout_over_what_is_always_ready_to_go_on_fires() {
         let busy: Vec<_> = (0..10).map(|_| runtime.spawn(async move { forever().await })).collect();
         let task = runtime.spawn(async move { timeout(limit, pending::<()>()).await.is_err() });
         assert!(runtime.block_on(task).unwrap());
-        assert!(runtime.block_on(timeout(limit, pending::<()>())).is_err());
+        assert!(runtime.block_on(async move { timeout(limit, pending::<()>()).await }).is_err());
         busy.iter().for_each(|task| task.abort());
         for task in busy {
             assert!(runtime.block_on(task).unwrap_err().is_cancelled());
@@ -383,4 +396,97 @@ fn foreign_sleeps_one_after_the_other() {
             assert!(start.elapsed() >= duration);
         }
     }
+}
+
+/// A timer with a deadline in the past, or one that comes before the poll: what a new timer for that instant answers, a reset one answers too.
+#[test]
+fn a_timer_reset_to_a_due_time_is_ready_at_the_next_poll() {
+    const LONG: Duration = Duration::from_secs(3600);
+    let past = || Instant::now().checked_sub(Duration::from_millis(5)).unwrap();
+    let armed = || {
+        let mut timer = Box::pin(sleep(LONG));
+        assert!(poll(&mut timer, Waker::noop()).is_pending());
+        timer
+    };
+    let ticks = || {
+        let mut ticks = interval(LONG);
+        assert!(ticks.tick().now_or_never().is_some(), "the first tick comes at once");
+        assert!(ticks.tick().now_or_never().is_none());
+        ticks
+    };
+    let is_ready = |mut timer: Pin<Box<Sleep>>| timer.is_elapsed() && poll(&mut timer, Waker::noop()).is_ready();
+    let tick_is_ready = |mut ticks: Interval| ticks.tick().now_or_never().is_some();
+    each(|runtime| {
+        let cases = async move || {
+            let mut failed = Vec::new();
+            let mut case = |name, is_ready: bool| (!is_ready).then(|| failed.push(name));
+
+            case("a new sleep", is_ready(Box::pin(sleep_until(past()))));
+            let mut timer = armed();
+            timer.as_mut().reset(past());
+            case("a sleep, reset to the past", is_ready(timer));
+            let mut timer = armed();
+            timer.as_mut().reset(Instant::now());
+            case("a sleep, reset to now", is_ready(timer));
+            let mut timer = armed();
+            timer.as_mut().reset(Instant::now() + LONG);
+            timer.as_mut().reset(past());
+            case("a sleep, reset to later and to the past", is_ready(timer));
+            let mut timer = armed();
+            let soon = Instant::now() + Duration::from_micros(50);
+            timer.as_mut().reset(soon);
+            while Instant::now() < soon {}
+            case("a sleep, reset to what is past by the time of the poll", is_ready(timer));
+            let mut timer = armed();
+            timer.as_mut().reset(past());
+            let flag = Flag::new();
+            case("the same, polled with another waker", poll(&mut timer, &Arc::clone(&flag).into()).is_ready());
+            timer.as_mut().reset(past());
+            case("the same, reset again", is_ready(timer));
+
+            let mut interval = ticks();
+            interval.reset_immediately();
+            case("an interval, reset_immediately", tick_is_ready(interval));
+            let mut interval = ticks();
+            interval.reset_at(past());
+            case("an interval, reset_at", tick_is_ready(interval));
+            let mut interval = ticks();
+            interval.reset_after(Duration::ZERO);
+            case("an interval, reset_after", tick_is_ready(interval));
+            let mut interval = interval_at(Instant::now(), Duration::from_nanos(1));
+            interval.tick().await;
+            interval.reset();
+            case("an interval, reset with a period that has passed", tick_is_ready(interval));
+
+            let timer = HeistTimer;
+            let mut hypers = timer.sleep(LONG);
+            assert!(hypers.as_mut().now_or_never().is_none());
+            timer.reset(&mut hypers, past().into_std());
+            case("hyper's sleep", hypers.now_or_never().is_some());
+            failed
+        };
+        assert_eq!(runtime.block_on(cases()), [""; 0]);
+        assert_eq!(runtime.block_on(runtime.spawn(async move { cases().await })).unwrap(), [""; 0]);
+    });
+}
+
+/// A reset that is not due yet leaves the timer armed, and the task that waits is woken without another poll.
+#[test]
+fn a_timer_reset_to_a_later_time_is_pending_until_then() {
+    each(|runtime| {
+        runtime.block_on(async {
+            let flag = Flag::new();
+            let mut timer = Box::pin(sleep(Duration::from_secs(1800)));
+            assert!(poll(&mut timer, &Arc::clone(&flag).into()).is_pending());
+            timer.as_mut().reset(Instant::now() + Duration::from_secs(3600));
+            assert!(!timer.is_elapsed());
+            assert!(poll(&mut timer, &Arc::clone(&flag).into()).is_pending());
+            // Reset to the past and never polled: the task hears of it all the same.
+            timer.as_mut().reset(Instant::now());
+            while !flag.is_set() {
+                yield_now().await;
+            }
+            assert!(poll(&mut timer, Waker::noop()).is_ready());
+        });
+    });
 }

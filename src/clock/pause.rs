@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Clock, nanos};
+use super::{Clock, END, nanos};
 use crate::sync::{Arc, Mutex};
 
 /// The hands of a clock that can be paused; nothing for one that cannot.
@@ -31,7 +31,7 @@ enum Motion {
 impl Motion {
     fn shown(self, real: u64) -> u64 {
         match self {
-            Motion::Going { from, since } => from.saturating_add(real.saturating_sub(since)),
+            Motion::Going { from, since } => from.saturating_add(real.saturating_sub(since)).min(END),
             Motion::Still(at) => at,
         }
     }
@@ -153,8 +153,7 @@ impl Pause {
         let mut hands = self.0.as_ref().ok_or(Refusal::NotPausable)?.lock();
         let Motion::Still(at) = hands.motion else { return Err(Refusal::Going) };
         let by = u64::try_from(by.as_nanos()).map_err(|_| Refusal::TooFar)?;
-        // The last nanosecond is that of timers that are never due.
-        let to = at.checked_add(by).filter(|&to| to < u64::MAX).ok_or(Refusal::TooFar)?;
+        let to = at.checked_add(by).filter(|&to| to <= END).ok_or(Refusal::TooFar)?;
         anchor.checked_add(Duration::from_nanos(to)).ok_or(Refusal::TooFar)?;
         hands.motion = Motion::Still(to);
         Ok(())

@@ -235,7 +235,7 @@ impl Builder {
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    /// runtime.block_on(heist::time::sleep(std::time::Duration::from_millis(1)));
+    /// runtime.block_on(async { heist::time::sleep(std::time::Duration::from_millis(1)).await });
     /// ```
     pub fn enable_time(&mut self) -> &mut Builder {
         self.settings.time = true;

@@ -46,7 +46,7 @@ impl RuntimeMetrics {
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    /// runtime.block_on(heist::time::sleep(std::time::Duration::from_millis(1)));
+    /// runtime.block_on(async { heist::time::sleep(std::time::Duration::from_millis(1)).await });
     /// assert!(runtime.metrics().worker_park_count(0) >= 1);
     /// ```
     ///

@@ -164,7 +164,7 @@ impl Instant {
         self.std.checked_sub(duration).map(Instant::from_std)
     }
 
-    /// This moment and `duration`, or one more than a lifetime away if the system cannot name it.
+    /// This moment and `duration`, or one in the far future if that does not fit on a clock.
     pub(super) fn later(self, duration: Duration) -> Instant {
         Instant::from_std(clock::later(self.std, duration))
     }
@@ -182,15 +182,26 @@ impl From<Instant> for time::Instant {
     }
 }
 
+const TOO_LATE: &str = "the system cannot name an instant so late: add less, or ask with `Instant::checked_add`";
+const TOO_EARLY: &str = "the system cannot name an instant so early: subtract less, or ask with `Instant::checked_sub`";
+
 impl Add<Duration> for Instant {
     type Output = Instant;
 
+    /// # Panics
+    ///
+    /// If the system cannot name the result.
+    #[track_caller]
     fn add(self, duration: Duration) -> Instant {
-        Instant::from_std(self.std + duration)
+        self.checked_add(duration).expect(TOO_LATE)
     }
 }
 
 impl AddAssign<Duration> for Instant {
+    /// # Panics
+    ///
+    /// If the system cannot name the result.
+    #[track_caller]
     fn add_assign(&mut self, duration: Duration) {
         *self = *self + duration;
     }
@@ -208,12 +219,20 @@ impl Sub for Instant {
 impl Sub<Duration> for Instant {
     type Output = Instant;
 
+    /// # Panics
+    ///
+    /// If the system cannot name the result.
+    #[track_caller]
     fn sub(self, duration: Duration) -> Instant {
-        Instant::from_std(self.std - duration)
+        self.checked_sub(duration).expect(TOO_EARLY)
     }
 }
 
 impl SubAssign<Duration> for Instant {
+    /// # Panics
+    ///
+    /// If the system cannot name the result.
+    #[track_caller]
     fn sub_assign(&mut self, duration: Duration) {
         *self = *self - duration;
     }
@@ -269,10 +288,10 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_named_is_none_or_a_lifetime_away() {
+    fn what_cannot_be_named_is_none_or_in_the_far_future() {
         let now = Instant::now();
         assert_eq!((now.checked_add(Duration::MAX), now.checked_sub(Duration::MAX)), (None, None));
-        assert!(now.later(Duration::MAX) - now > Duration::from_secs(100 * 365 * 24 * 3600));
+        assert_eq!(now.later(Duration::MAX) - now, Duration::from_secs(30 * 365 * 24 * 3600));
         assert_eq!(now.later(Duration::from_nanos(1)) - now, Duration::from_nanos(1));
     }
 }

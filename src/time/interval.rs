@@ -4,7 +4,8 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::sleep::{Sleep, sleep_until};
+use super::require_timers;
+use super::sleep::Sleep;
 use crate::sync::Arc;
 use crate::time::{Duration, Instant};
 use crate::timer::TimerWheel;
@@ -16,9 +17,12 @@ const TOLERANCE: Duration = Duration::from_millis(5);
 
 /// Ticks at once, and then every `period`.
 ///
+/// A period of more than 584 years, such as [`Duration::MAX`], ends in the far future, as for [`sleep`](super::sleep()).
+///
 /// # Panics
 ///
-/// If `period` is zero.
+/// If `period` is zero; and if it is called outside of a runtime, or inside of one without timers: see
+/// [`Builder::enable_time`](crate::runtime::Builder::enable_time).
 ///
 /// # Examples
 ///
@@ -34,14 +38,17 @@ const TOLERANCE: Duration = Duration::from_millis(5);
 /// ```
 #[track_caller]
 pub fn interval(period: Duration) -> Interval {
-    interval_at(Instant::now(), period)
+    let interval = Interval::new(Instant::now(), period);
+    require_timers();
+    interval
 }
 
-/// Ticks at `start`, and then every `period`.
+/// Ticks at `start`, and then every `period`. As [`interval`] otherwise.
 ///
 /// # Panics
 ///
-/// If `period` is zero.
+/// If `period` is zero; and if it is called outside of a runtime, or inside of one without timers: see
+/// [`Builder::enable_time`](crate::runtime::Builder::enable_time).
 ///
 /// # Examples
 ///
@@ -56,12 +63,9 @@ pub fn interval(period: Duration) -> Interval {
 /// ```
 #[track_caller]
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
-    assert!(
-        !period.is_zero(),
-        "an interval's `period` must be longer than zero: give one of at least a nanosecond, or call `task::yield_now` in a loop \
-         to go on as soon as the others have had their turn"
-    );
-    Interval { delay: Box::pin(sleep_until(start)), period, behavior: MissedTickBehavior::default() }
+    let interval = Interval::new(start, period);
+    require_timers();
+    interval
 }
 
 /// What an [`Interval`] does when ticks were missed, because nobody asked for them or the machine was too busy.
@@ -110,6 +114,16 @@ pub struct Interval {
 }
 
 impl Interval {
+    #[track_caller]
+    pub(super) fn new(start: Instant, period: Duration) -> Interval {
+        assert!(
+            !period.is_zero(),
+            "an interval's `period` must be longer than zero: give one of at least a nanosecond, or call `task::yield_now` in a \
+             loop to go on as soon as the others have had their turn"
+        );
+        Interval { delay: Box::pin(Sleep::new(start, true)), period, behavior: MissedTickBehavior::default() }
+    }
+
     /// Waits for the next tick, and returns the time for which it was scheduled.
     ///
     /// # Cancel safety
@@ -150,7 +164,7 @@ impl Interval {
 
     /// Polls, and asks `find` for a wheel if one is needed.
     pub(super) fn poll_on(&mut self, cx: &mut Context<'_>, find: impl FnOnce() -> Arc<TimerWheel>) -> Poll<Instant> {
-        ready!(self.delay.as_mut().poll_on(cx, find, true));
+        ready!(self.delay.as_mut().poll_on(cx, find));
         let scheduled = self.delay.deadline();
         let now = Instant::now();
         let missed = now.saturating_duration_since(scheduled) > TOLERANCE.min(self.period / 2);

@@ -1,5 +1,8 @@
 //! Time that stands still, for tests.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use super::Duration;
@@ -84,7 +87,7 @@ pub fn resume() {
 ///
 /// # Panics
 ///
-/// When it is polled: if time is not paused; outside of a runtime; on a runtime with worker threads; and if the time would be later than the
+/// When it is polled, at the place of the `.await`: if time is not paused; outside of a runtime; on a runtime with worker threads; and if the time would be later than the
 /// clock can show, 584 years after the runtime was made, or than the system can name.
 ///
 /// # Cancel safety
@@ -105,9 +108,29 @@ pub fn resume() {
 /// assert_eq!(start.elapsed(), Duration::from_secs(7));
 /// # });
 /// ```
-pub async fn advance(duration: Duration) {
-    control(|clock| clock.advance(duration));
-    task::yield_now().await;
+pub fn advance(duration: Duration) -> impl Future<Output = ()> + Send + Sync {
+    Advance { by: Some(duration), yields: task::yield_now() }
+}
+
+/// Moves the time at its first poll. A type of its own, so that a panic names the place of the `.await`.
+struct Advance<Y> {
+    by: Option<Duration>,
+    yields: Y,
+}
+
+impl<Y: Future<Output = ()>> Future for Advance<Y> {
+    type Output = ();
+
+    #[track_caller]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // SAFETY: `yields` stays where it is.
+        let this = unsafe { self.get_unchecked_mut() };
+        if let Some(by) = this.by.take() {
+            control(|clock| clock.advance(by));
+        }
+        // SAFETY: it lies in a pinned future and is pinned with it.
+        unsafe { Pin::new_unchecked(&mut this.yields) }.poll(cx)
+    }
 }
 
 /// Does it to the clock of the runtime that this thread is inside of, whose worker hears of it.

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use super::require_timers;
 use crate::sync::Arc;
 use crate::time::{Duration, Instant};
 use crate::timer::{State, Timer, TimerWheel};
@@ -14,7 +15,14 @@ const GONE: &str = "a `heist::time` timer was polled although the runtime on whi
 
 /// Waits until `duration` has passed since this call.
 ///
+/// A duration of more than 584 years, such as [`Duration::MAX`], ends in the far future: 30 years from now.
+///
 /// See [`Sleep`] for what the future promises.
+///
+/// # Panics
+///
+/// If it is called outside of a runtime, or inside of one without timers: see
+/// [`Builder::enable_time`](crate::runtime::Builder::enable_time).
 ///
 /// # Examples
 ///
@@ -27,13 +35,22 @@ const GONE: &str = "a `heist::time` timer was polled although the runtime on whi
 /// assert!(start.elapsed() >= Duration::from_millis(2));
 /// # });
 /// ```
+#[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
-    sleep_until(Instant::now().later(duration))
+    require_timers();
+    Sleep::new(Instant::now().later(duration), true)
 }
 
 /// Waits until `deadline` is reached. A deadline in the past is reached at once.
 ///
+/// A deadline of more than 584 years after the making of the runtime counts as reached when these have passed.
+///
 /// See [`Sleep`] for what the future promises.
+///
+/// # Panics
+///
+/// If it is called outside of a runtime, or inside of one without timers: see
+/// [`Builder::enable_time`](crate::runtime::Builder::enable_time).
 ///
 /// # Examples
 ///
@@ -46,8 +63,10 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// assert!(Instant::now() >= deadline);
 /// # });
 /// ```
+#[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    Sleep { deadline, timer: Timer::new() }
+    require_timers();
+    Sleep::new(deadline, true)
 }
 
 /// The future of [`sleep`] and [`sleep_until`].
@@ -58,7 +77,7 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 ///
 /// # Panics
 ///
-/// Polling panics outside of a runtime, and when the runtime on which it waits has been shut down.
+/// Polling panics outside of a runtime, and when the runtime on which it waits has been shut down before the deadline has passed.
 ///
 /// # Cancel safety
 ///
@@ -85,9 +104,16 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 pub struct Sleep {
     deadline: Instant,
     timer: Timer,
+    /// The next poll looks at the clock: the deadline is new, and may have passed. Later polls leave that to the wheel.
+    look: bool,
 }
 
 impl Sleep {
+    /// With `look` unset the first poll does not look at the clock: the caller knows that the deadline lies ahead.
+    pub(super) fn new(deadline: Instant, look: bool) -> Sleep {
+        Sleep { deadline, timer: Timer::new(), look }
+    }
+
     /// When the future completes.
     ///
     /// # Examples
@@ -95,6 +121,8 @@ impl Sleep {
     /// ```
     /// use heist::time::{Duration, Instant, sleep_until};
     ///
+    /// # let runtime = heist::runtime::Runtime::new().unwrap();
+    /// # let _guard = runtime.enter();
     /// let deadline = Instant::now() + Duration::from_millis(1);
     /// assert_eq!(sleep_until(deadline).deadline(), deadline);
     /// ```
@@ -119,14 +147,16 @@ impl Sleep {
     pub fn is_elapsed(&self) -> bool {
         match self.timer.state() {
             State::Idle => Instant::now() >= self.deadline,
-            State::Armed | State::Closed => false,
+            State::Armed => self.look && self.timer.has_passed(self.deadline.into_std()),
+            State::Closed => self.timer.has_passed(self.deadline.into_std()),
             State::Fired => true,
         }
     }
 
     /// Sets another deadline, earlier or later, whether or not the future has completed.
     ///
-    /// A task that waits for the future need not poll it again: it is woken at the new deadline.
+    /// A task that waits for the future need not poll it again: it is woken at the new deadline. If that has passed by the time of the next
+    /// poll, this poll completes, as that of a new `Sleep` does.
     ///
     /// # Examples
     ///
@@ -144,17 +174,16 @@ impl Sleep {
         // SAFETY: the timer stays where it is.
         let this = unsafe { self.get_unchecked_mut() };
         this.deadline = deadline;
+        this.look = true;
         // SAFETY: it lies in a pinned sleep and is pinned with it.
         unsafe { Pin::new_unchecked(&mut this.timer) }.reset(deadline.into_std());
     }
 
-    /// Polls, and asks `find` for a wheel if one is needed. With `look` unset an unarmed sleep is filed without a look at the
-    /// time, by a caller who knows that the deadline lay ahead; should it have passed, the next turn of the wheel fires it.
+    /// Polls, and asks `find` for a wheel if one is needed.
     pub(super) fn poll_on(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         find: impl FnOnce() -> Arc<TimerWheel>,
-        look: bool,
     ) -> Poll<()> {
         // SAFETY: the timer stays where it is.
         let this = unsafe { self.get_unchecked_mut() };
@@ -164,16 +193,23 @@ impl Sleep {
         let state = match timer.state() {
             State::Idle => {
                 let wheel = find();
-                if look && wheel.clock().has_passed(deadline) {
+                let clock = wheel.clock();
+                if (this.look || clock.is_paused()) && clock.has_passed(deadline) {
                     timer.as_mut().settle();
                     State::Fired
                 } else {
                     timer.as_mut().arm(wheel, deadline, cx.waker())
                 }
             }
+            State::Armed if !this.look => timer.as_mut().renew(cx.waker()),
+            State::Armed | State::Closed if timer.has_passed(deadline) => {
+                timer.as_mut().settle();
+                State::Fired
+            }
             State::Armed => timer.as_mut().renew(cx.waker()),
             ended => ended,
         };
+        this.look = false;
         match state {
             State::Idle | State::Armed => Poll::Pending,
             State::Fired => Poll::Ready(()),
@@ -186,6 +222,6 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        budget::metered(cx, |cx| self.poll_on(cx, context::wheel, true))
+        budget::metered(cx, |cx| self.poll_on(cx, context::wheel))
     }
 }

@@ -7,7 +7,8 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::sleep::{Sleep, sleep, sleep_until};
+use super::require_timers;
+use super::sleep::{Sleep, sleep_until};
 use crate::sync::Arc;
 use crate::time::{Duration, Instant};
 use crate::timer::TimerWheel;
@@ -16,11 +17,17 @@ use crate::{budget, context};
 /// Gives `future` until `duration` from now.
 ///
 /// The future is polled first, each time: one that is ready is never told that it is late, and one that never suspends never
-/// touches a timer. See [`Timeout`].
+/// touches a timer. See [`Timeout`]. A duration of more than 584 years, such as [`Duration::MAX`], ends in the far future, as for
+/// [`sleep`](super::sleep()).
 ///
 /// # Errors
 ///
 /// [`Elapsed`] if the time is up first; the future stays inside of the [`Timeout`] and is dropped with it.
+///
+/// # Panics
+///
+/// If it is called outside of a runtime, or inside of one without timers: see
+/// [`Builder::enable_time`](crate::runtime::Builder::enable_time).
 ///
 /// # Examples
 ///
@@ -34,8 +41,11 @@ use crate::{budget, context};
 /// assert!(timeout(Duration::from_millis(1), never).await.is_err());
 /// # });
 /// ```
+#[track_caller]
 pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoFuture> {
-    Timeout { value: future.into_future(), ahead: !duration.is_zero(), delay: sleep(duration) }
+    require_timers();
+    // The deadline lies ahead, unless there is no time at all, so that the first poll need not look at the clock.
+    Timeout::new(future, Sleep::new(Instant::now().later(duration), duration.is_zero()))
 }
 
 /// Gives `future` until `deadline`. As [`timeout`] otherwise.
@@ -43,6 +53,11 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 /// # Errors
 ///
 /// [`Elapsed`] if the deadline is reached first.
+///
+/// # Panics
+///
+/// If it is called outside of a runtime, or inside of one without timers: see
+/// [`Builder::enable_time`](crate::runtime::Builder::enable_time).
 ///
 /// # Examples
 ///
@@ -56,8 +71,9 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 /// assert!(timeout_at(deadline, std::future::pending::<()>()).await.is_err());
 /// # });
 /// ```
+#[track_caller]
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
-    Timeout { value: future.into_future(), ahead: false, delay: sleep_until(deadline) }
+    Timeout::new(future, sleep_until(deadline))
 }
 
 /// The future of [`timeout`] and [`timeout_at`].
@@ -73,12 +89,14 @@ pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::Int
 #[must_use = "futures do nothing unless polled or awaited"]
 pub struct Timeout<T> {
     value: T,
-    /// Whether the deadline lay ahead when this was made, so that the first poll need not look at the time again.
-    ahead: bool,
     delay: Sleep,
 }
 
 impl<T> Timeout<T> {
+    pub(super) fn new(future: impl IntoFuture<IntoFuture = T>, delay: Sleep) -> Self {
+        Timeout { value: future.into_future(), delay }
+    }
+
     /// The inner future.
     ///
     /// # Examples
@@ -86,6 +104,8 @@ impl<T> Timeout<T> {
     /// ```
     /// use heist::time::{Duration, timeout};
     ///
+    /// # let runtime = heist::runtime::Runtime::new().unwrap();
+    /// # let _guard = runtime.enter();
     /// let late = timeout(Duration::from_secs(1), std::future::ready(7));
     /// assert_eq!(late.get_ref().clone().into_inner(), 7);
     /// ```
@@ -100,6 +120,8 @@ impl<T> Timeout<T> {
     /// ```
     /// use heist::time::{Duration, timeout};
     ///
+    /// # let runtime = heist::runtime::Runtime::new().unwrap();
+    /// # let _guard = runtime.enter();
     /// let mut late = timeout(Duration::from_secs(1), std::future::ready(7));
     /// *late.get_mut() = std::future::ready(8);
     /// assert_eq!(late.into_inner().into_inner(), 8);
@@ -115,6 +137,8 @@ impl<T> Timeout<T> {
     /// ```
     /// use heist::time::{Duration, timeout};
     ///
+    /// # let runtime = heist::runtime::Runtime::new().unwrap();
+    /// # let _guard = runtime.enter();
     /// let late = timeout(Duration::from_secs(1), std::future::ready(7));
     /// assert_eq!(late.into_inner().into_inner(), 7);
     /// ```
@@ -145,7 +169,7 @@ impl<T: Future> Timeout<T> {
         if !spent_inside && !budget::may_proceed(cx) {
             return Poll::Pending;
         }
-        let elapsed = delay.poll_on(cx, find, !this.ahead);
+        let elapsed = delay.poll_on(cx, find);
         if elapsed.is_ready() {
             budget::spend();
         }

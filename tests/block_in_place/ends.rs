@@ -182,7 +182,7 @@ fn a_shutdown_ends_a_sleep_inside() {
             block_in_place(|| {
                 opens.open();
                 let long = std::panic::AssertUnwindSafe(|| {
-                    Handle::current().block_on(heist::time::sleep(Duration::from_secs(100_000)))
+                    Handle::current().block_on(async { heist::time::sleep(Duration::from_secs(100_000)).await })
                 });
                 std::panic::catch_unwind(long).is_err()
             })

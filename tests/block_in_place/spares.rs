@@ -23,7 +23,7 @@ fn as_many_as_there_are_blocking_threads() {
                 runtime.spawn(async move {
                     block_in_place(|| {
                         met.wait();
-                        Handle::current().block_on(heist::time::sleep(Duration::from_micros(100)));
+                        Handle::current().block_on(async { heist::time::sleep(Duration::from_micros(100)).await });
                     });
                 })
             })
@@ -130,7 +130,7 @@ fn it_is_no_stall_and_a_dump_says_what_it_is() {
             let is_ours = |activity| matches!(activity, Activity::Blocking { task, .. } if task == id);
             let seats = dump.seats.iter().filter(|seat| is_ours(seat.activity)).count();
             // Many looks, each of which would be too late.
-            handle.block_on(heist::time::sleep(Duration::from_millis(30)));
+            handle.block_on(async { heist::time::sleep(Duration::from_millis(30)).await });
             (seats, dump.to_string(), handle.metrics().num_spare_workers())
         })
     });

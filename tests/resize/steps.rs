@@ -20,7 +20,7 @@ fn many_steps_leave_nothing_behind() {
         let runtime = workers(1);
         // A timer that is handed to and fro, and a task at home in a seat that comes and goes.
         runtime.resize(4).wait().unwrap();
-        let far = one_each(&runtime, 4, |_| sleep(Duration::from_secs(3600)));
+        let far = one_each(&runtime, 4, |_| async { sleep(Duration::from_secs(3600)).await });
         let mut before = (0, 0, 0);
         for step in 0..=steps {
             assert_eq!(runtime.resize([1, 4, 2, 3][step % 4]).wait().unwrap().version, step as u64 + 2);

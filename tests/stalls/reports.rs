@@ -91,7 +91,7 @@ fn each_stall_is_reported_once() {
     });
     told.of(Some(stuck.id()));
     // Ten times as long as the threshold; a spare runs this.
-    runtime.block_on(runtime.spawn(sleep(Duration::from_millis(100)))).unwrap();
+    runtime.block_on(runtime.spawn(async { sleep(Duration::from_millis(100)).await })).unwrap();
     assert_eq!(told.rest(Some(stuck.id())), 0);
     first.open();
     told.of(Some(stuck.id()));

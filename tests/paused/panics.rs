@@ -1,0 +1,56 @@
+//! Misuse of paused time names the place of the call.
+
+use heist::runtime::Runtime;
+use heist::time::{Duration, advance, pause, resume};
+
+use crate::kit::{current_thread, poll_once, workers};
+use crate::panics::panics_in;
+use crate::{HOUR, paused};
+
+type Make = fn() -> Runtime;
+type Case = (&'static str, Make, &'static [&'static str], fn());
+
+const OUTSIDE: [&str; 2] = ["no heist runtime", "block_on"];
+
+#[test]
+fn misuse_of_paused_time_names_the_place_of_the_call() {
+    let going: Make = current_thread;
+    let many: Make = || workers(1);
+    let cases: [Case; 6] = [
+        ("pause", many, &["new_current_thread"], || pause()),
+        ("pause, twice", going, &["paused already", "once"], || {
+            pause();
+            pause();
+        }),
+        ("pause in a runtime that began paused", paused, &["paused already", "start"], || pause()),
+        ("resume", many, &["new_current_thread"], || resume()),
+        ("resume", going, &["`time::pause` first"], || resume()),
+        ("resume, twice", paused, &["`time::pause` first"], || {
+            resume();
+            resume();
+        }),
+    ];
+    for (name, runtime, parts, call) in cases {
+        panics_in(file!(), name, parts, || runtime().block_on(async { call() }));
+    }
+    panics_in(file!(), "pause", &OUTSIDE, || pause());
+    panics_in(file!(), "resume", &OUTSIDE, || resume());
+}
+
+#[test]
+fn misuse_of_advance_names_the_place_of_the_await_and_of_the_poll() {
+    let cases: [(Make, Duration, &[&str]); 3] = [
+        (|| workers(1), HOUR, &["new_current_thread"]),
+        (current_thread, HOUR, &["`time::pause` first"]),
+        (paused, Duration::MAX, &["584 years", "advance by less"]),
+    ];
+    for (runtime, by, parts) in cases {
+        panics_in(file!(), "advance", parts, || runtime().block_on(async move { advance(by).await }));
+        // Nothing happens at the call.
+        let runtime = runtime();
+        let _guard = runtime.enter();
+        drop(advance(by));
+    }
+    drop(advance(HOUR));
+    panics_in(file!(), "advance", &OUTSIDE, || poll_once(&mut Box::pin(async { advance(HOUR).await })));
+}
