@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::mem::{replace, take};
-use std::panic::resume_unwind;
+use std::panic::{RefUnwindSafe, UnwindSafe, resume_unwind};
 use std::task::{Context, Poll};
 
 use slab::Slab;
@@ -49,6 +49,11 @@ pub struct JoinSet<T> {
     members: Slab<JoinHandle<T>>,
     ended: Arc<Ended>,
 }
+
+/// What a waker or a destructor panics with leaves the set consistent: its own state is complete before either is called. The outputs are never
+/// looked at, but only taken out.
+impl<T> UnwindSafe for JoinSet<T> {}
+impl<T> RefUnwindSafe for JoinSet<T> {}
 
 impl<T> JoinSet<T> {
     /// A set without tasks.
