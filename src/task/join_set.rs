@@ -562,6 +562,7 @@ impl<T: Send + 'static, F> FromIterator<F> for JoinSet<T>
 where
     F: Future<Output = T> + Send + 'static,
 {
+    #[track_caller]
     fn from_iter<I: IntoIterator<Item = F>>(futures: I) -> Self {
         let mut set = JoinSet::new();
         set.extend(futures);
