@@ -138,7 +138,7 @@ fn is_word(token: &TokenTree, word: &str) -> bool {
     matches!(token, TokenTree::Ident(ident) if ident.to_string() == word)
 }
 
-/// `main` and tests are called by those who have no arguments for them.
+/// Nothing that calls `main` or a test has arguments for it.
 fn no_generics_and_no_parameters(role: Role, signature: &[TokenTree]) -> Result<(), Fault> {
     let (taken, generic) = match role {
         Role::Main => (

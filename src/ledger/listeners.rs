@@ -7,7 +7,7 @@ use slab::Slab;
 use crate::sync::Mutex;
 use crate::wakes::{Wakes, drop_contained};
 
-/// Wakers to be woken when it happens; afterwards nobody is taken any more. No waker is cloned, woken or dropped under the lock,
+/// Wakers to be woken when it happens; afterwards no waker is taken any more. No waker is cloned, woken or dropped under the lock,
 /// and what its wake or its destructor panics with does not get out.
 #[derive(Debug)]
 pub(crate) struct Listeners(Mutex<List>);
