@@ -67,6 +67,29 @@ fn a_member_that_ends_while_it_comes_in_is_joined_once() {
     });
 }
 
+/// insert × end, while the joiner waits: it is woken once, by the member that comes in.
+#[test]
+fn a_member_that_ends_while_it_comes_in_wakes_the_joiner_once() {
+    model(|| {
+        let (home, bell, counts) = (Home::new(), Bell::new(), Counts::new());
+        let mut set = JoinSet::new();
+        set.insert(home.spawn(Counted { counts: Counts::new(), poll: |_: &_| false }));
+        drop(home.next().expect("the first task").run(&*home));
+        assert!(poll(&mut set, &bell).is_pending());
+        let handle = home.spawn(Counted { counts: Arc::clone(&counts), poll: |_: &_| true });
+        let runnable = home.next().expect("the second task");
+        let here = Arc::clone(&home);
+        let worker = start(move || drop(runnable.run(&*here)));
+        set.insert(handle);
+        worker.join().expect("the worker");
+        assert_eq!((bell.rings(), set.len()), (1, 2));
+        assert_eq!(poll(&mut set, &bell), Poll::Ready(true));
+        assert_eq!((set.len(), counts.outputs()), (1, 1));
+        drop(set);
+        home.run_all();
+    });
+}
+
 /// drop of the set × end: the output and the ticket are dropped once, by one of the two.
 #[test]
 fn a_set_that_is_dropped_while_a_member_ends_leaves_nothing() {

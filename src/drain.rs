@@ -42,11 +42,13 @@ pub(crate) fn keep_deadline(pool: &Arc<Pool>) {
         Ok(thread) => pool.ledger.call_answered(Some(thread)),
         Err(error) => {
             pool.ledger.call_answered(None);
-            tracing::error!(
-                target: "heist::drain",
-                %error,
-                "no thread to keep the drain's deadline; it is tried again when the `Drain` is polled"
-            );
+            contained("a tracing subscriber", || {
+                tracing::error!(
+                    target: "heist::drain",
+                    %error,
+                    "no thread to keep the drain's deadline; it is tried again when the `Drain` is polled"
+                );
+            });
         }
     }
 }

@@ -83,6 +83,7 @@ mod stats;
 mod stripe;
 mod sync;
 pub mod task;
+mod thread_bound;
 mod threads;
 pub mod time;
 mod timer;

@@ -21,6 +21,7 @@ use std::ptr::{NonNull, null, null_mut};
 
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
+use crate::thread_bound::ThreadBound;
 
 mod magazine;
 use magazine::Magazine;
@@ -333,14 +334,15 @@ pub(crate) fn lend(depot: &Depot) -> Option<Loan<'_>> {
             return None;
         }
         shelves.depot.set(depot);
-        Some(Loan { depot: PhantomData })
+        Some(Loan { _depot: PhantomData, _thread: ThreadBound::new() })
     })
 }
 
 /// Takes the depot back. It stays on its thread and in its frame: a loan that is not dropped would outlive its depot.
 #[derive(Debug)]
 pub(crate) struct Loan<'a> {
-    depot: PhantomData<(&'a Depot, *const ())>,
+    _depot: PhantomData<&'a Depot>,
+    _thread: ThreadBound,
 }
 
 impl Drop for Loan<'_> {

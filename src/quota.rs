@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::pool::{Follow, Pool, ResizeError};
 use crate::resize::{self, Resize};
 use crate::sync::Arc;
+use crate::wakes::contained;
 
 /// Keeps the number of workers at the number of processors.
 #[derive(Debug)]
@@ -49,7 +50,9 @@ impl Follower {
             // At the end nobody follows any more.
             Some(Ok(_) | Err(ResizeError::Draining | ResizeError::ShutDown)) => {}
             Some(Err(error)) => {
-                tracing::warn!(target: "heist::resize", %error, "the worker set does not follow the CPU quota; trying again");
+                contained("a tracing subscriber", || {
+                    tracing::warn!(target: "heist::resize", %error, "the worker set does not follow the CPU quota; trying again");
+                });
             }
         }
         self.under_way = None;

@@ -204,7 +204,8 @@ impl Runtime {
     ///
     /// # Panics
     ///
-    /// If this thread is polling a future already, and if `future` panics.
+    /// If this thread is polling a future already, and if `future` panics. On a runtime with
+    /// [`UnhandledPanic::ShutdownRuntime`], if a task panics or has panicked.
     ///
     /// # Examples
     ///

@@ -96,8 +96,10 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let pool = context::pool().unwrap_or_else(|| panic!("{}", context::NO_RUNTIME));
-    spawn_in(&pool, future, origin)
+    match context::pool() {
+        Some(pool) => spawn_in(&pool, future, origin),
+        None => panic!("{}", context::NO_RUNTIME),
+    }
 }
 
 /// Runs a function that may block on a thread made for that, and answers its result.

@@ -11,6 +11,7 @@ use crate::pool::{Hook, Leave, Pool, ThreadSeat};
 use crate::sentinel::{Chore, Sentinel};
 use crate::shutdown;
 use crate::sync::{Arc, thread};
+use crate::wakes::contained;
 use crate::worker::Worker;
 
 /// Starts a worker for each seat, and the sentinel, which does `chore` besides.
@@ -98,7 +99,9 @@ pub(crate) fn start_one(
         let _member = context::member_of(present.id);
         // A panic here is a bug of ours, or of a hook. A pool that has silently lost a worker would hang; it says so and ends.
         if catch_unwind(AssertUnwindSafe(|| main(&present))).is_err() {
-            tracing::error!(target: "heist::worker", "a worker thread panicked outside of any task; aborting");
+            contained("a tracing subscriber", || {
+                tracing::error!(target: "heist::worker", "a worker thread panicked outside of any task; aborting");
+            });
             std::process::abort();
         }
         shutdown::leave(&present);

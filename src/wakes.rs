@@ -52,6 +52,13 @@ pub(crate) fn wake_contained(waker: Waker) {
     contained("a waker", || waker.wake());
 }
 
+/// Drops a waker that is not called any more, and whose destructor must not panic into the runtime.
+pub(crate) fn drop_contained(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        contained("the destructor of a waker", || drop(waker));
+    }
+}
+
 /// Calls user code whose panic must not reach the runtime.
 pub(crate) fn contained(what: &str, call: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {

@@ -21,6 +21,7 @@ fn numbers_of_the_builder_that_are_zero() {
         &["worker_threads(0)", "at least one", "new_current_thread"],
     );
     says(&panic_text(|| builder().max_blocking_threads(0).build()), &["max_blocking_threads(0)", "at least one"]);
+    says(&panic_text(|| builder().name("").build()), &["name(\"\")", "must not be blank", "leave the call out"]);
     says(&panic_text(|| builder().event_interval(0).build()), &["event_interval(0)", "use 1"]);
     says(&panic_text(|| builder().global_queue_interval(0).build()), &["global_queue_interval(0)", "use 1"]);
     says(&panic_text(|| Builder::new_current_thread().worker_threads(0).build()), &["worker_threads(0)"]);

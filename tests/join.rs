@@ -6,6 +6,7 @@ mod kit;
 use std::error::Error;
 use std::future::{pending, poll_fn};
 use std::panic::panic_any;
+use std::pin::Pin;
 use std::task::Poll;
 use std::thread;
 
@@ -337,6 +338,36 @@ fn the_kinds_of_a_join_error_and_what_they_say() {
             assert_eq!(*value.try_into_panic().unwrap().downcast::<u8>().unwrap(), 41);
         });
     });
+}
+
+#[test]
+fn join_error_shows_the_message_of_a_panic_if_it_is_text() {
+    let number = std::hint::black_box(7);
+    let runtime = kit::current_thread();
+    let error = |future: Pin<Box<dyn Future<Output = ()> + Send>>| runtime.block_on(async { failed(future).await });
+    let cases = [
+        (error(Box::pin(async { panic!("a literal") })), " with message \"a literal\"", ", \"a literal\""),
+        (
+            error(Box::pin(async move { panic!("said \"{number}\"") })),
+            " with message \"said \\\"7\\\"\"",
+            ", \"said \\\"7\\\"\"",
+        ),
+        (error(Box::pin(async { panic_any(String::from("owned")) })), " with message \"owned\"", ", \"owned\""),
+        (error(Box::pin(async { panic_any(41_u8) })), "", ""),
+    ];
+    for (error, displayed, debugged) in cases {
+        let id = error.id();
+        assert_eq!(error.to_string(), format!("task {id} panicked{displayed}"));
+        assert_eq!(format!("{error:?}"), format!("JoinError::Panic(Id({id}){debugged}, ...)"));
+    }
+    let job = runtime.spawn_blocking(move || panic!("job {number}"));
+    let (id, error) = (job.id(), runtime.block_on(job).unwrap_err());
+    assert_eq!(error.to_string(), format!("task {id} panicked with message \"job 7\""));
+    assert_eq!(format!("{error:?}"), format!("JoinError::Panic(Id({id}), \"job 7\", ...)"));
+    let task = runtime.spawn(pending::<()>());
+    task.abort();
+    let (id, error) = (task.id(), runtime.block_on(task).unwrap_err());
+    assert_eq!(format!("{error:?}"), format!("JoinError::Cancelled(Id({id}))"));
 }
 
 async fn failed(future: impl Future<Output = ()> + Send + 'static) -> JoinError {

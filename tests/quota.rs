@@ -134,3 +134,46 @@ fn a_hook_that_waits_on_the_thread_that_follows_panics() {
         assert!(text.contains("follows the CPU quota") && text.contains("on a thread of its own"), "{text}");
     }
 }
+
+/// The thread that follows is the one that looks after the workers: what a subscriber panics with stays there.
+#[test]
+fn subscriber_that_panics_on_the_thread_that_follows_changes_nothing() {
+    use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+    struct Panics(Arc<Mutex<u32>>);
+
+    impl<S: tracing::Subscriber> Layer<S> for Panics {
+        fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+            if event.metadata().target() == "heist::resize" {
+                *self.0.lock().unwrap() += 1;
+                panic!("in a subscriber (planned)");
+            }
+        }
+    }
+
+    kit::alone("subscriber_that_panics_on_the_thread_that_follows_changes_nothing", None, || {
+        let told = Arc::new(Mutex::new(0));
+        let panics = Panics(Arc::clone(&told));
+        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(panics)).unwrap();
+        let group = Group::new("subscriber");
+        group.set("max 100000");
+        // More than are refused: the runtime follows the mask as soon as it gets threads.
+        let refused = Arc::new(Mutex::new(0));
+        let counted = Arc::clone(&refused);
+        let refuse = move |seat: usize| {
+            let mut refused = counted.lock().unwrap();
+            (seat > 0 && *refused < 2).then(|| {
+                *refused += 1;
+                io::Error::other("not now")
+            })
+        };
+        let runtime = group.builder().max_worker_threads(8).refuse_worker(refuse).build().unwrap();
+        let told_twice = async move {
+            while *told.lock().unwrap_or_else(std::sync::PoisonError::into_inner) < 2 {
+                heist::task::yield_now().await;
+            }
+        };
+        runtime.block_on(runtime.spawn(told_twice)).unwrap();
+        until(&runtime, thread::available_parallelism().unwrap().get().min(8));
+    });
+}

@@ -3,6 +3,7 @@
 use proc_macro::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 
 use crate::arguments::{Arguments, Flavor};
+use crate::parameters::Parameters;
 use crate::{Fault, Role};
 
 /// `#[attributes] pub async fn name() -> Output where ... { body }`, taken apart as far as it has to be.
@@ -36,7 +37,9 @@ impl Function {
         if let Some(qualifier) = tokens.get(async_at) {
             return Err(Fault::new(qualifier.span(), format!("{} goes on a plain `async fn`", role.name())));
         }
-        no_generics_and_no_parameters(role, &signature)?;
+        if role == Role::Test || name.to_string() == "main" {
+            no_generics_and_no_parameters(role, &signature)?;
+        }
         if role == Role::Test {
             no_second_test(&tokens)?;
         }
@@ -44,14 +47,26 @@ impl Function {
     }
 
     /// The function as a plain one that builds a runtime and runs the async one on it.
+    ///
+    /// If possible the async one lies inside of the plain one as it was: so the compiler looks at it as at any other, and says the same.
     pub(crate) fn with_runtime(&self, role: Role, arguments: &Arguments) -> TokenStream {
-        let mut inside: Vec<TokenTree> = vec![Ident::new("async", self.name.span()).into()];
-        inside.extend(self.signature.iter().cloned());
-        inside.push(self.body.clone().into());
+        let mut signature = self.signature.clone();
+        let mut inside: Vec<TokenTree> = Vec::new();
+        let future: Vec<TokenTree> = match self.parameters_of_nested() {
+            Some(Parameters { taken, passed }) => {
+                inside.push(Ident::new("async", self.name.span()).into());
+                inside.extend(self.signature.iter().cloned());
+                inside.push(self.body.clone().into());
+                signature[PARAMETERS] = taken.into();
+                vec![self.name.clone().into(), passed.into()]
+            }
+            None => {
+                let word = |word| Ident::new(word, self.name.span());
+                vec![word("async").into(), word("move").into(), self.body.clone().into()]
+            }
+        };
         inside.extend(parsed(&builder(arguments)));
-        let mut call: Vec<TokenTree> = vec![self.name.clone().into()];
-        call.push(Group::new(Delimiter::Parenthesis, TokenStream::new()).into());
-        inside.push(Group::new(Delimiter::Parenthesis, call.into_iter().collect()).into());
+        inside.push(Group::new(Delimiter::Parenthesis, future.into_iter().collect()).into());
         let mut body = Group::new(Delimiter::Brace, inside.into_iter().collect());
         body.set_span(self.body.span());
 
@@ -60,9 +75,35 @@ impl Function {
             whole.extend(parsed("#[::core::prelude::v1::test]"));
         }
         whole.extend(self.before.iter().cloned());
-        whole.extend(self.signature.iter().cloned());
+        whole.extend(signature);
         whole.extend([TokenTree::from(body)]);
         whole
+    }
+
+    /// What is passed on to the async function inside of the plain one. None if it would not mean the same there, where it sees neither the plain
+    /// one's generics nor `Self`.
+    fn parameters_of_nested(&self) -> Option<Parameters> {
+        let list = parameters(&self.signature)?;
+        let names_self = self.signature.iter().any(names_self_type) || names_self_type(&self.body.clone().into());
+        if names_self { None } else { Parameters::read(list) }
+    }
+}
+
+/// Where the parameters of a function without generics are: `fn name ( parameters )`.
+const PARAMETERS: usize = 2;
+
+/// None if there are generics.
+fn parameters(signature: &[TokenTree]) -> Option<&Group> {
+    match signature.get(PARAMETERS) {
+        Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis => Some(group),
+        _ => None,
+    }
+}
+
+fn names_self_type(token: &TokenTree) -> bool {
+    match token {
+        TokenTree::Group(group) => group.stream().into_iter().any(|token| names_self_type(&token)),
+        token => is_word(token, "Self"),
     }
 }
 
@@ -81,6 +122,14 @@ fn builder(arguments: &Arguments) -> String {
     )
 }
 
+/// An item that is wrong, to be given back. In place of an `async fn main`, of which the compiler would say more, a plain one.
+pub(crate) fn without_async_main(item: TokenStream) -> TokenStream {
+    let tokens: Vec<TokenTree> = item.clone().into_iter().collect();
+    let is_main = tokens.windows(2).any(|pair| is_word(&pair[0], "fn") && is_word(&pair[1], "main"));
+    let is_async = tokens.iter().any(|token| is_word(token, "async"));
+    if is_main && is_async { parsed("fn main() {}") } else { item }
+}
+
 fn parsed(text: &str) -> TokenStream {
     text.parse().expect("sound tokens")
 }
@@ -89,17 +138,23 @@ fn is_word(token: &TokenTree, word: &str) -> bool {
     matches!(token, TokenTree::Ident(ident) if ident.to_string() == word)
 }
 
-/// `fn name ( )` and then whatever.
+/// Nothing that calls `main` or a test has arguments for it.
 fn no_generics_and_no_parameters(role: Role, signature: &[TokenTree]) -> Result<(), Fault> {
-    match signature.get(2) {
-        Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis && group.stream().is_empty() => {
-            Ok(())
-        }
-        Some(TokenTree::Group(group)) => {
-            Err(Fault::new(group.span(), format!("nobody calls this with arguments: {} takes none", role.name())))
-        }
-        Some(other) => Err(Fault::new(other.span(), format!("{} goes on a function without generics", role.name()))),
-        None => Err(Fault::new(Span::call_site(), format!("{} goes on an `async fn`", role.name()))),
+    let (taken, generic) = match role {
+        Role::Main => (
+            "the operating system calls `main` without arguments; take them from `std::env::args`",
+            "`main` has no generic parameters; make it call a function that has them",
+        ),
+        Role::Test => (
+            "the test harness calls a test without arguments; make them inside of the test",
+            "a test has no generic parameters; make it call a function that has them",
+        ),
+    };
+    match (parameters(signature), signature.get(PARAMETERS)) {
+        (Some(list), _) if list.stream().is_empty() => Ok(()),
+        (Some(list), _) => Err(Fault::new(list.span(), taken)),
+        (None, Some(other)) => Err(Fault::new(other.span(), generic)),
+        (None, None) => Err(Fault::new(Span::call_site(), format!("{} goes on an `async fn`", role.name()))),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The attribute macros of the `heist` runtime: `#[heist::main]` and `#[heist::test]`.
 //!
 //! They work on tokens alone. The function becomes a plain one that holds the `async fn` as it was, builds a runtime, and blocks on
-//! it:
+//! it with the arguments that it is called with:
 //!
 //! ```text
 //! fn main() -> io::Result<()> {
@@ -10,10 +10,12 @@
 //! }
 //! ```
 //!
-//! So return types and `?` mean what they say, and errors point into the user's own text.
+//! So return types and `?` mean what they say, and errors point into the user's own text. A method, or a generic function, would not mean the
+//! same inside of another function: its body becomes an `async move` block.
 
 mod arguments;
 mod function;
+mod parameters;
 
 use proc_macro::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenStream, TokenTree};
 
@@ -23,6 +25,9 @@ use function::Function;
 /// Runs an `async fn` on a runtime of its own; usually `main`.
 ///
 /// The runtime has all drivers on. When the function returns, the runtime is shut down as by dropping it.
+///
+/// Any other function than `main` may have parameters and generics, and may be a method. Each call of it builds a runtime, and blocks the
+/// thread; it panics inside of async code.
 ///
 /// # Arguments
 ///
@@ -59,6 +64,15 @@ use function::Function;
 /// }
 /// ```
 ///
+/// ```
+/// #[heist::main(flavor = "current_thread")]
+/// async fn add(left: u32, right: u32) -> u32 {
+///     heist::spawn(async move { left + right }).await.unwrap()
+/// }
+///
+/// assert_eq!(add(40, 2), 42);
+/// ```
+///
 /// # Panics
 ///
 /// The function panics if the system refuses what the runtime needs (threads, an event queue).
@@ -70,7 +84,7 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// Makes a test of an `async fn`, with a runtime of its own.
 ///
 /// The arguments are those of [`main`](macro@main), but the flavor is `current_thread` unless the argument says otherwise. Other
-/// attributes of tests, such as `#[ignore]` and `#[should_panic]`, stay as they are.
+/// attributes of tests, such as `#[ignore]` and `#[should_panic]`, stay as they are. A test has neither parameters nor generics.
 ///
 /// # Examples
 ///
@@ -145,9 +159,9 @@ fn expand(role: Role, arguments: TokenStream, item: TokenStream) -> TokenStream 
     let function = match Function::read(role, item.clone()) {
         Ok(function) => function,
         Err(fault) => {
-            // The item as it is: so that nobody is told besides that there is no `main`.
+            // With the item as it is: else the compiler says besides that it is missing.
             let mut tokens = fault.into_tokens();
-            tokens.extend(item);
+            tokens.extend(function::without_async_main(item));
             return tokens;
         }
     };

@@ -7,7 +7,7 @@ use std::{env, fs};
 /// A mistake: a program in which «guillemets» enclose what is to blame, and what has to be said of it.
 struct Mistake(&'static str, &'static str);
 
-const MISTAKES: [Mistake; 32] = [
+const MISTAKES: [Mistake; 38] = [
     // What is no argument.
     Mistake("#[heist::main(«5»)] async fn main() {}", "expected an argument of the form `name = value`"),
     Mistake("#[heist::main(«\"flavor\"»)] async fn main() {}", "expected an argument of the form `name = value`"),
@@ -64,8 +64,26 @@ const MISTAKES: [Mistake; 32] = [
     // What is no such function.
     Mistake("#[heist::main] «fn» main() {}", "#[heist::main] goes on an `async fn`; put `async` before this `fn`"),
     Mistake("#[heist::main] async «unsafe» fn other() {} fn main() {}", "#[heist::main] goes on a plain `async fn`"),
-    Mistake("#[heist::main] async fn other«(_: u8)» {} fn main() {}", "#[heist::main] takes none"),
-    Mistake("#[heist::main] async fn other«<»T>() {} fn main() {}", "goes on a function without generics"),
+    Mistake(
+        "#[heist::main] async fn main«(_: u8)» {}",
+        "the operating system calls `main` without arguments; take them from `std::env::args`",
+    ),
+    Mistake("#[heist::main] async fn main«<»T>() {}", "`main` has no generic parameters"),
+    Mistake(
+        "#[heist::test] async fn test«(_: u8)» {} fn main() {}",
+        "the test harness calls a test without arguments; make them inside of the test",
+    ),
+    Mistake("#[heist::test] async fn test«<»T>() {} fn main() {}", "a test has no generic parameters"),
+    Mistake(
+        "#[heist::main] async fn other(a: u8) -> u8 { if a == 0 { return «\"\"»; } a } fn main() { other(1); }",
+        "mismatched types",
+    ),
+    Mistake(
+        "#[heist::main] async fn other(a: u8) -> u8 { «missing»(a) } fn main() { other(1); }",
+        "cannot find function",
+    ),
+    Mistake("#[heist::main] async fn other(_: u8) {} fn main() { other(1) }", ""),
+    Mistake("#[heist::main] async fn other<T>() {} fn main() { other::<u8>() }", ""),
     Mistake("#[heist::main] «struct» Nothing; fn main() {}", "#[heist::main] goes on an `async fn`"),
     Mistake("#[heist::test] «mod» tests {} fn main() {}", "#[heist::test] goes on an `async fn`"),
     Mistake("#[heist::test] «fn» test() {} fn main() {}", "put `async` before this `fn`"),
@@ -114,7 +132,7 @@ fn check(name: &str, features: &str, mistakes: &[Mistake]) {
     for (number, Mistake(program, message)) in mistakes.iter().enumerate() {
         let place = format!("src/bin/m{number}.rs:");
         let errors: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix(&place)).collect();
-        let expected = program.chars().position(|char| char == '«').map(|at| format!("1:{}: error: ", at + 1));
+        let expected = program.chars().position(|char| char == '«').map(|at| format!("1:{}: error", at + 1));
         match (expected, &errors[..]) {
             (None, []) => {}
             (Some(expected), [error]) if error.starts_with(&expected) && error.contains(message) => {}

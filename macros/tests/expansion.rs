@@ -128,6 +128,119 @@ fn opaque_types_where_clauses_and_early_returns_keep_their_meaning() {
     assert_eq!(opaque().sum::<u32>(), 3);
 }
 
+#[heist_macros::main(crate = "crate::note")]
+async fn sum(first: u32, (second, _): (u32, &str), mut rest: Vec<u32>) -> (u32, String) {
+    rest.push(first);
+    (rest.into_iter().sum::<u32>() + second, note::runtime::calls())
+}
+
+#[test]
+fn main_on_a_function_with_parameters_takes_arguments() {
+    assert_eq!(sum(1, (2, "two"), vec![3]), (6, String::from("multi_thread all build block_on")));
+}
+
+type Map<K, V> = std::collections::BTreeMap<K, V>;
+
+#[heist_macros::main(crate = "crate::note")]
+async fn of_all_kinds(
+    map: Map<u32, Vec<Option<u32>>>,
+    double: fn(u32) -> u32,
+    triple: impl Fn(u32, u32) -> Vec<Option<u32>>,
+    std::ops::Range { start, end }: std::ops::Range<u32>,
+    [first, .., last]: [u32; 1 + 2],
+    text: ::std::string::String,
+    &_byte: &<Vec<u8> as IntoIterator>::Item,
+) -> Vec<u32> {
+    let mut all: Vec<_> = map.into_values().flatten().flatten().collect();
+    all.extend(triple(double(start), end).into_iter().flatten());
+    all.extend([first, last, text.parse().unwrap()]);
+    all
+}
+
+#[test]
+fn parameters_of_all_kinds_are_passed_on() {
+    let map = Map::from([(1, vec![Some(10), None])]);
+    let triple = |a: u32, b: u32| vec![Some(a + b)];
+    let all = of_all_kinds(map, |a| a * 2, triple, 3..4, [5, 6, 7], String::from("8"), &9);
+    assert_eq!(all, [10, 10, 5, 7, 8]);
+}
+
+macro_rules! declare {
+    ($name:ident, $parameter:pat, $type:ty, $output:expr) => {
+        #[heist_macros::main(crate = "crate::note")]
+        async fn $name($parameter: $type, #[allow(unused)] argument_0: u8) -> u32 {
+            $output
+        }
+    };
+}
+
+declare!(declared, (number, _), (u32, u32), number);
+
+#[test]
+fn parameters_from_another_macro_are_passed_on() {
+    assert_eq!(declared((1, 2), 3), 1);
+}
+
+/// Returns early, by `?` and by `return`, with a conversion of the error.
+#[heist_macros::main(crate = "crate::note")]
+async fn parse_all(texts: &[&str]) -> Result<u32, Box<dyn std::error::Error>> {
+    let mut sum = 0;
+    for text in texts {
+        sum += text.parse::<u32>()?;
+    }
+    if sum == 0 {
+        return Err("nothing".into());
+    }
+    Ok(sum)
+}
+
+#[test]
+fn question_marks_keep_their_meaning_in_a_function_with_parameters() {
+    assert_eq!(parse_all(&["1", "2"]).unwrap(), 3);
+    assert_eq!(parse_all(&["x"]).unwrap_err().to_string(), "invalid digit found in string");
+    assert_eq!(parse_all(&[]).unwrap_err().to_string(), "nothing");
+}
+
+#[heist_macros::main(crate = "crate::note")]
+async fn show<'a, T, const N: usize>(value: &'a T, pad: impl Into<char>) -> impl Iterator<Item = char>
+where
+    T: ToString + ?Sized + 'a,
+{
+    let pad = pad.into();
+    value.to_string().chars().chain([pad; N]).collect::<Vec<_>>().into_iter()
+}
+
+#[test]
+fn generics_keep_their_meaning() {
+    assert_eq!(show::<_, 2>("x", b'-').collect::<String>(), "x--");
+}
+
+struct Counter(u32);
+
+impl Counter {
+    #[heist_macros::main(crate = "crate::note")]
+    async fn new() -> Self {
+        Self(40)
+    }
+
+    #[heist_macros::main(crate = "crate::note")]
+    async fn add(&mut self, count: u32) -> u32 {
+        self.0 += count;
+        self.0
+    }
+
+    #[heist_macros::main(crate = "crate::note")]
+    async fn into_inner(self) -> u32 {
+        self.0
+    }
+}
+
+#[test]
+fn methods_keep_their_receivers() {
+    let mut counter = Counter::new();
+    assert_eq!((counter.add(2), counter.into_inner()), (42, 42));
+}
+
 fn is_future<F: Future>(_: &F) {}
 
 #[heist_macros::test(crate = "crate::note")]

@@ -5,9 +5,10 @@ use std::task::Waker;
 use slab::Slab;
 
 use crate::sync::Mutex;
-use crate::wakes::Wakes;
+use crate::wakes::{Wakes, drop_contained};
 
-/// Wakers to be woken when it happens; afterwards nobody is taken any more. No waker is cloned, woken or dropped under the lock.
+/// Wakers to be woken when it happens; afterwards no waker is taken any more. No waker is cloned, woken or dropped under the lock,
+/// and what its wake or its destructor panics with does not get out.
 #[derive(Debug)]
 pub(crate) struct Listeners(Mutex<List>);
 
@@ -29,6 +30,7 @@ impl Listeners {
         if list.over {
             *key = None;
             drop(list);
+            drop_contained(Some(waker));
             return false;
         }
         let old = match *key {
@@ -39,7 +41,7 @@ impl Listeners {
             }
         };
         drop(list);
-        drop(old);
+        drop_contained(old);
         true
     }
 
@@ -50,7 +52,8 @@ impl Listeners {
         // After it has happened the places are gone.
         let waker = list.wakers.try_remove(key);
         drop(list);
-        drop(waker);
+        // The caller may have more to give back.
+        drop_contained(waker);
     }
 
     /// Whether it has happened.

@@ -3,6 +3,7 @@
 use std::panic::Location;
 
 use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::wakes::contained;
 
 /// At most one message in so many nanoseconds.
 const QUIET: u64 = 1_000_000_000;
@@ -32,12 +33,14 @@ impl Refusals {
         }
         // Ordering: Relaxed — a figure.
         let more = self.unsaid.swap(0, Ordering::Relaxed);
-        tracing::error!(
-            target: "heist::drain",
-            %location,
-            more,
-            "a spawn was refused and its handle is cancelled: the runtime drains or has been shut down; select on \
-             `Handle::draining` to stop in time, or use `try_spawn` to get the future back"
-        );
+        contained("a tracing subscriber", || {
+            tracing::error!(
+                target: "heist::drain",
+                %location,
+                more,
+                "a spawn was refused and its handle is cancelled: the runtime drains or has been shut down; select on \
+                 `Handle::draining` to stop in time, or use `try_spawn` to get the future back"
+            );
+        });
     }
 }

@@ -4,13 +4,14 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::blocking::{Host, Job, Refusal};
+use crate::blocking::{Host, Job, Refusal, Refused};
 use crate::cell::{self, JoinHandle, Origin, Runnable};
 use crate::ledger::Jobs;
 use crate::phase::Phase;
 use crate::pool::Pool;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
+use crate::wakes::contained;
 use crate::{budget, context, schedule};
 
 /// The future of a blocking job: ready at its first poll.
@@ -96,11 +97,13 @@ where
     pool.ledger.jobs.entered.fetch_add(1, Ordering::Release);
     runnable.file_in(&pool.ledger.jobs);
     let job = Box::new(BlockingJob { runnable, pool: Arc::clone(pool) });
-    if let Err(refused) = pool.blocking.submit(job) {
-        if let Refusal::NoThread(_) = refused.why {
-            tracing::error!(target: "heist::blocking", "a blocking job was cancelled: {}", refused.why);
+    if let Err(Refused { job, why }) = pool.blocking.submit(job) {
+        job.cancel();
+        if let Refusal::NoThread(_) = why {
+            contained("a tracing subscriber", || {
+                tracing::error!(target: "heist::blocking", "a blocking job was cancelled: {why}");
+            });
         }
-        refused.job.cancel();
     }
     // The queue's lock lies in between: the sweeper has found the job, or its deadline is seen here.
     pool.mind_deadline(None);

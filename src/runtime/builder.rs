@@ -191,8 +191,18 @@ impl Builder {
     /// let runtime = heist::runtime::Builder::new_multi_thread().name("control").build().unwrap();
     /// assert_eq!(runtime.handle().name(), Some("control"));
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the name is empty, or only white space.
+    #[track_caller]
     pub fn name(&mut self, name: impl Into<String>) -> &mut Builder {
-        self.settings.name = Some(name.into());
+        let name = name.into();
+        assert!(
+            !name.trim().is_empty(),
+            "name({name:?}): the name of a runtime must not be blank; for a runtime without a name, leave the call out"
+        );
+        self.settings.name = Some(name);
         self
     }
 

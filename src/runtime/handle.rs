@@ -10,7 +10,8 @@ use super::block_on::Keep;
 use super::{Drain, Draining, Dump, Id, Resize, RuntimeFlavor, RuntimeMetrics, SpawnError, block_on, blocking_task};
 use crate::cell::{JoinHandle, Origin, Runnable};
 use crate::pool::Pool;
-use crate::sync::{Arc, MutexGuard};
+use crate::sync::Arc;
+use crate::thread_bound::ThreadBound;
 use crate::{context, drain, memory, resize, schedule};
 
 /// A handle to a runtime: spawn with it from any thread.
@@ -259,7 +260,7 @@ impl Handle {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn enter(&self) -> EnterGuard<'_> {
-        EnterGuard { _stay: context::enter(Arc::clone(&self.pool)), runtime: PhantomData }
+        EnterGuard { _stay: context::enter(Arc::clone(&self.pool)), _thread: ThreadBound::new(), _runtime: PhantomData }
     }
 
     /// The runtime's id.
@@ -394,8 +395,10 @@ impl fmt::Debug for Handle {
 #[derive(Debug)]
 pub struct EnterGuard<'a> {
     _stay: context::Stay,
-    /// The guard stays on the thread that has entered, as that of a mutex does, and belongs to the runtime's borrow.
-    runtime: PhantomData<(&'a Handle, MutexGuard<'a, ()>)>,
+    /// The stay is noted in the thread that has entered.
+    _thread: ThreadBound,
+    /// The guard belongs to the runtime's borrow.
+    _runtime: PhantomData<&'a Handle>,
 }
 
 /// This thread is in no runtime, or so near to its end that it cannot be told.

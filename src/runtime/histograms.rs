@@ -249,7 +249,10 @@ impl RuntimeMetrics {
     #[track_caller]
     fn bucket_count(&self, worker: usize, bucket: usize, choose: fn(&Gauges) -> Option<&Histogram>) -> u64 {
         let gauges = self.seat(worker).gauges.as_deref();
-        gauges.and_then(choose).map_or(0, |histogram| histogram.count(bucket))
+        match gauges.and_then(choose) {
+            Some(histogram) => histogram.count(bucket),
+            None => 0,
+        }
     }
 }
 

@@ -322,12 +322,14 @@ impl RuntimeMetrics {
     #[track_caller]
     pub(super) fn seat(&self, worker: usize) -> &Seat {
         let seats = &self.pool.seats;
-        seats.get(worker).unwrap_or_else(|| {
-            panic!(
+        match seats.get(worker) {
+            Some(seat) => seat,
+            // Not in a closure, which would be the place of the panic.
+            None => panic!(
                 "there is no worker {worker}: this runtime has had {}; ask for those below `num_seats()`",
                 seats.len()
-            )
-        })
+            ),
+        }
     }
 }
 

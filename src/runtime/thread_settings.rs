@@ -49,7 +49,7 @@ impl Builder {
         self
     }
 
-    /// Names the threads. The default is `heist-worker`.
+    /// Names the threads. The default is `heist-worker`. A zero byte, which the platform does not take, becomes `?`.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("shop").build().unwrap();
@@ -61,7 +61,7 @@ impl Builder {
         self.thread_name_fn(move || name.clone())
     }
 
-    /// Names each thread by a function.
+    /// Names each thread by a function. A zero byte in a name becomes `?`.
     ///
     /// ```
     /// use std::sync::atomic::{AtomicUsize, Ordering};

@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use super::bell::Bell;
 use super::kind::SignalKind;
@@ -109,13 +109,19 @@ impl Signal {
     /// ```
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<()>> {
         let Signal { bell, kind, seen, waiting } = self;
-        let wait = waiting.get_or_insert_with(|| {
+        // Taken out for the poll: a waker may panic, and a future that has panicked must not be polled again. The next wait begins with the
+        // count that was seen last, so that no signal is lost.
+        let mut wait = waiting.take().unwrap_or_else(|| {
             let (bell, signum, seen) = (Arc::clone(bell), kind.as_raw_value(), *seen);
             Box::pin(async move { bell.changed(signum, seen).await })
         });
-        let heard = ready!(budget::metered(cx, |cx| wait.as_mut().poll(cx)));
-        *waiting = None;
-        Poll::Ready(heard.map(|now| *seen = now))
+        match budget::metered(cx, |cx| wait.as_mut().poll(cx)) {
+            Poll::Ready(heard) => Poll::Ready(heard.map(|now| *seen = now)),
+            Poll::Pending => {
+                *waiting = Some(wait);
+                Poll::Pending
+            }
+        }
     }
 }
 

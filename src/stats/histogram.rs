@@ -28,7 +28,10 @@ impl Histogram {
     #[track_caller]
     pub(crate) fn count(&self, bucket: usize) -> u64 {
         let buckets = self.counts.len();
-        self.counts.get(bucket).unwrap_or_else(|| no_bucket(bucket, buckets)).get()
+        match self.counts.get(bucket) {
+            Some(count) => count.get(),
+            None => no_bucket(bucket, buckets),
+        }
     }
 }
 

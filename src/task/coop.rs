@@ -35,11 +35,11 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use crate::budget;
+use crate::thread_bound::ThreadBound;
 
 /// Whether there is anything left of the budget. Always true where nothing is limited.
 ///
@@ -114,7 +114,7 @@ pub async fn consume_budget() {
 /// ```
 pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
     if budget::may_proceed(cx) {
-        Poll::Ready(RestoreOnPending { spent: budget::spend().into(), thread: PhantomData })
+        Poll::Ready(RestoreOnPending { spent: budget::spend().into(), _thread: ThreadBound::new() })
     } else {
         Poll::Pending
     }
@@ -126,7 +126,7 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
 pub struct RestoreOnPending {
     spent: std::cell::Cell<bool>,
     /// The budget is that of a poll, on the thread that makes it.
-    thread: PhantomData<*const ()>,
+    _thread: ThreadBound,
 }
 
 impl RestoreOnPending {

@@ -1,9 +1,11 @@
 //! Which members of a [`JoinSet`](super::JoinSet) have ended.
 
 use std::collections::VecDeque;
+use std::mem::swap;
 use std::task::{Poll, Wake, Waker};
 
 use crate::sync::{Arc, Mutex};
+use crate::wakes::{drop_contained, wake_contained};
 
 /// The keys of members that have ended and have not been joined, in the order in which they did, and who waits for the next.
 ///
@@ -40,26 +42,36 @@ impl Ended {
     }
 
     /// The key of a member that has ended; else leaves `waker` for the next end.
+    ///
+    /// A waker that is not needed any more is dropped when all else is done: its destructor may panic, and a key that has come out must not be
+    /// lost by that. A panic in the clone of `waker` gets out, and changes nothing.
     pub(super) fn poll_take(&self, waker: &Waker) -> Poll<usize> {
-        let mut fresh = None;
-        loop {
+        let mut spare = None;
+        let polled = loop {
             let mut line = self.0.lock();
             // Under the lock: an end that came before it is seen here, a later one finds the waker.
             if let Some(key) = line.keys.pop_front() {
-                return Poll::Ready(key);
+                break Poll::Ready(key);
             }
             if line.joiner.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
-                return Poll::Pending;
+                break Poll::Pending;
             }
-            if fresh.is_some() {
-                let old = std::mem::replace(&mut line.joiner, fresh);
-                drop(line);
-                drop(old);
-                return Poll::Pending;
+            if spare.is_some() {
+                swap(&mut line.joiner, &mut spare);
+                break Poll::Pending;
             }
             drop(line);
-            fresh = Some(waker.clone());
-        }
+            spare = Some(waker.clone());
+        };
+        drop_contained(spare);
+        polled
+    }
+}
+
+impl Drop for Line {
+    /// The set that goes, or the last member's ticket, must not panic.
+    fn drop(&mut self) {
+        drop_contained(self.joiner.take());
     }
 }
 
@@ -75,7 +87,7 @@ impl Wake for Ticket {
         let joiner = line.joiner.take();
         drop(line);
         if let Some(joiner) = joiner {
-            joiner.wake();
+            wake_contained(joiner);
         }
     }
 }

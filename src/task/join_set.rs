@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::panic::resume_unwind;
+use std::mem::{replace, take};
+use std::panic::{RefUnwindSafe, UnwindSafe, resume_unwind};
 use std::task::{Context, Poll};
 
 use slab::Slab;
@@ -12,6 +13,7 @@ use crate::budget;
 use crate::cell::{AbortHandle, Id, JoinError, JoinHandle};
 use crate::runtime::{Handle, LocalRuntime};
 use crate::sync::Arc;
+use crate::wakes::contained;
 
 pub use super::set_builder::Builder;
 
@@ -47,6 +49,11 @@ pub struct JoinSet<T> {
     members: Slab<JoinHandle<T>>,
     ended: Arc<Ended>,
 }
+
+/// What a waker or a destructor panics with leaves the set consistent: its own state is complete before either is called. The outputs are never
+/// looked at, but only taken out.
+impl<T> UnwindSafe for JoinSet<T> {}
+impl<T> RefUnwindSafe for JoinSet<T> {}
 
 impl<T> JoinSet<T> {
     /// A set without tasks.
@@ -255,14 +262,14 @@ impl<T: 'static> JoinSet<T> {
     }
 
     /// Takes a task in.
-    pub(crate) fn insert(&mut self, mut handle: JoinHandle<T>) -> AbortHandle {
+    pub(crate) fn insert(&mut self, handle: JoinHandle<T>) -> AbortHandle {
         let abort = handle.abort_handle();
-        let key = self.members.vacant_key();
-        let ticket = self.ended.ticket(key);
-        if !handle.watch(&ticket) {
+        let place = self.members.vacant_entry();
+        let ticket = self.ended.ticket(place.key());
+        // The member is in the set before its ticket may wake the joiner, which is user code.
+        if !place.insert(handle).watch(&ticket) {
             ticket.wake();
         }
-        self.members.insert(handle);
         abort
     }
 }
@@ -482,7 +489,7 @@ impl<T: 'static> JoinSet<T> {
         self.members.iter().for_each(|(_, handle)| handle.abort());
     }
 
-    /// Aborts all tasks, and waits until they have ended. Their outputs are dropped.
+    /// Aborts all tasks, and waits until they have ended. Their outputs are dropped; a panic in an output's destructor is logged.
     ///
     /// # Cancel safety
     ///
@@ -499,7 +506,9 @@ impl<T: 'static> JoinSet<T> {
     /// ```
     pub async fn shutdown(&mut self) {
         self.abort_all();
-        while self.join_next().await.is_some() {}
+        while let Some(joined) = self.join_next().await {
+            contained("the destructor of an output", || drop(joined));
+        }
     }
 
     /// Lets all tasks go without aborting them: they run on, and nobody can join them.
@@ -519,9 +528,10 @@ impl<T: 'static> JoinSet<T> {
     /// # });
     /// ```
     pub fn detach_all(&mut self) {
-        // A new line: what ends from now on brings its key to the old one.
-        self.ended = Ended::new();
-        self.members = Slab::new();
+        // A new line: what ends from now on brings its key to the old one. Both are new before the old ones' destructors run.
+        let ended = replace(&mut self.ended, Ended::new());
+        let members = take(&mut self.members);
+        drop((members, ended));
     }
 }
 
@@ -552,6 +562,7 @@ impl<T: Send + 'static, F> FromIterator<F> for JoinSet<T>
 where
     F: Future<Output = T> + Send + 'static,
 {
+    #[track_caller]
     fn from_iter<I: IntoIterator<Item = F>>(futures: I) -> Self {
         let mut set = JoinSet::new();
         set.extend(futures);

@@ -1,0 +1,171 @@
+//! User code that panics where the runtime calls it between two steps of its own: the second step is taken nonetheless.
+
+#[path = "support/kit.rs"]
+mod kit;
+#[path = "support/wakers.rs"]
+mod wakers;
+
+use std::future::pending;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use heist::runtime::{Builder, Handle};
+use kit::{Count, Flag, current_thread, yield_now};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use wakers::{Call, fragile};
+
+const LONG: Duration = Duration::from_secs(3600);
+
+/// Panics at each event of the runtime.
+struct Panics;
+
+impl<S: tracing::Subscriber> Layer<S> for Panics {
+    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+        if event.metadata().target().starts_with("heist::") {
+            panic!("in a subscriber (planned)");
+        }
+    }
+}
+
+/// Calls `f` under a subscriber that panics. None if the panic gets out.
+fn under_panics<R>(f: impl FnOnce() -> R) -> Option<R> {
+    let subscriber = tracing_subscriber::registry().with(Panics);
+    tracing::subscriber::with_default(subscriber, || catch_unwind(AssertUnwindSafe(f)).ok())
+}
+
+#[test]
+fn spawn_that_is_refused_under_a_subscriber_that_panics_answers_a_cancelled_handle() {
+    let closed = current_thread().handle().clone();
+    let task = under_panics(|| closed.spawn(async {})).expect("the panic is contained");
+    assert!(kit::join(task).unwrap_err().is_cancelled());
+    // The second refusal within a second is not told.
+    let job = under_panics(|| closed.spawn_blocking(|| ())).expect("the panic is contained");
+    assert!(kit::join(job).unwrap_err().is_cancelled());
+}
+
+#[test]
+fn spawn_blocking_that_gets_no_thread_under_a_subscriber_that_panics_counts_the_job_out() {
+    // No thread has so large a stack.
+    let runtime = Builder::new_current_thread().thread_stack_size(usize::MAX / 2).build().unwrap();
+    let job = under_panics(|| runtime.spawn_blocking(|| ())).expect("the panic is contained");
+    assert!(kit::join(job).unwrap_err().is_cancelled());
+    let report = runtime.drain(Duration::ZERO).wait();
+    assert_eq!((report.unnamed, report.stragglers.len()), (0, 0), "{report}");
+}
+
+#[test]
+fn drain_without_a_timekeeper_under_a_subscriber_that_panics_tells_all_that_it_begins() {
+    let refuse = |seat| (seat == usize::MAX).then(|| io::Error::from(io::ErrorKind::WouldBlock));
+    let runtime = Builder::new_current_thread().refuse_worker(refuse).build().unwrap();
+    let told = Flag::new();
+    let mut draining = runtime.draining();
+    let waker = Waker::from(Arc::clone(&told));
+    assert!(Future::poll(Pin::new(&mut draining), &mut Context::from_waker(&waker)).is_pending());
+    let drain = under_panics(|| runtime.drain(LONG));
+    assert_eq!((drain.is_some(), told.is_set()), (true, true));
+}
+
+#[test]
+fn drain_that_is_dropped_with_a_waker_whose_destructor_panics_is_no_excuse_any_more() {
+    let runtime = current_thread();
+    let cancelled = Count::new();
+    // Without it the drain would end as soon as the other one is excused.
+    let guard = cancelled.on_drop();
+    runtime.spawn(async move {
+        let _guard = guard;
+        pending::<()>().await;
+    });
+    let guard = cancelled.on_drop();
+    let (asked, drops) = (Count::new(), Count::new());
+    let (counted, seen) = (asked.clone(), drops.clone());
+    runtime.spawn(async move {
+        let _guard = guard;
+        let mut drain = Handle::current().drain(Duration::from_millis(100));
+        let (waker, count) = fragile(Call::Drop);
+        assert!(Future::poll(Pin::new(&mut drain), &mut Context::from_waker(&waker)).is_pending());
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(drain)));
+        assert_eq!(count.get(), 1);
+        seen.add();
+        counted.add();
+        pending::<()>().await;
+    });
+    runtime.block_on(async {
+        while asked.get() == 0 {
+            yield_now().await;
+        }
+    });
+    let report = runtime.drain(LONG).wait();
+    assert_eq!((report.cancelled, cancelled.get(), drops.get()), (2, 2, 1), "{report}");
+}
+
+#[cfg(unix)]
+mod signals {
+    use std::task::Poll;
+
+    use heist::signal::unix::{Signal, SignalKind, signal};
+
+    use super::*;
+
+    /// The handler has run on this thread when it returns.
+    fn raise(kind: SignalKind) {
+        // SAFETY: no memory is passed, and the signal has a handler.
+        assert_eq!(unsafe { libc::raise(kind.as_raw_value()) }, 0);
+    }
+
+    /// None if it panics.
+    fn poll(signal: &mut Signal, waker: &Waker) -> Option<Poll<Option<()>>> {
+        catch_unwind(AssertUnwindSafe(|| signal.poll_recv(&mut Context::from_waker(waker)))).ok()
+    }
+
+    #[test]
+    fn signal_whose_waker_panics_in_clone_hears_the_next() {
+        let runtime = current_thread();
+        let _guard = runtime.enter();
+        let mut listener = signal(SignalKind::user_defined1()).unwrap();
+        let (waker, clones) = fragile(Call::Clone);
+        assert_eq!((poll(&mut listener, &waker), clones.get()), (None, 1));
+        assert_eq!(poll(&mut listener, &waker), Some(Poll::Pending));
+        raise(SignalKind::user_defined1());
+        assert_eq!(poll(&mut listener, &waker), Some(Poll::Ready(Some(()))));
+    }
+
+    #[test]
+    fn signal_whose_waker_panics_in_its_destructor_is_heard_once() {
+        let runtime = current_thread();
+        let _guard = runtime.enter();
+        let mut listener = signal(SignalKind::user_defined2()).unwrap();
+        let (waker, drops) = fragile(Call::Drop);
+        assert_eq!(poll(&mut listener, &waker), Some(Poll::Pending));
+        raise(SignalKind::user_defined2());
+        // The destructor runs in the poll that finds the signal, and may end it.
+        let heard = poll(&mut listener, Waker::noop()).or_else(|| poll(&mut listener, Waker::noop()));
+        assert_eq!((heard, drops.get()), (Some(Poll::Ready(Some(()))), 1));
+        assert_eq!(poll(&mut listener, Waker::noop()), Some(Poll::Pending));
+    }
+}
+
+/// A worker that panics outside of any task ends the process, whatever the subscriber does.
+#[cfg(unix)]
+#[test]
+fn worker_that_panics_under_a_subscriber_that_panics_aborts_the_process() {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
+
+    const NAME: &str = "worker_that_panics_under_a_subscriber_that_panics_aborts_the_process";
+    const MARK: &str = "HEIST_TEST_ABORTS";
+    if std::env::var_os(MARK).is_some() {
+        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Panics)).unwrap();
+        let hook = || panic!("in a hook (planned)");
+        let _runtime = Builder::new_multi_thread().worker_threads(1).on_thread_start(hook).build();
+        // The abort comes from the worker's thread.
+        std::thread::sleep(Duration::from_secs(10));
+        std::process::exit(0);
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let output = command.args([NAME, "--exact", "--test-threads", "1"]).env(MARK, "yes").output().unwrap();
+    assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{}", String::from_utf8_lossy(&output.stderr));
+}
