@@ -312,7 +312,9 @@ impl BlockingPool {
         let threads = roster.desks.len();
         drop(roster);
         if news {
-            tracing::warn!(target: "heist::blocking", threads, %error, "no further thread for blocking work; jobs queue");
+            contained("a tracing subscriber", || {
+                tracing::warn!(target: "heist::blocking", threads, %error, "no further thread for blocking work; jobs queue");
+            });
         }
         Ok(())
     }

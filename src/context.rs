@@ -300,6 +300,10 @@ pub(crate) fn reactor() -> Arc<Reactor> {
     Arc::clone(&pool.reactor)
 }
 
+/// What to say to a thread whose runtime has no timers.
+pub(crate) const NO_TIMERS: &str =
+    "this runtime was built without timers: call `enable_time` or `enable_all` on its `runtime::Builder`";
+
 /// The wheel on which this thread files its timers: its seat's, or the street's.
 ///
 /// # Panics
@@ -311,15 +315,15 @@ pub(crate) fn wheel() -> Arc<TimerWheel> {
         let seated = seated?;
         (seated.pool.settings.time && is_inside(seated.pool)).then(|| Arc::clone(&seated.seat.wheel))
     });
-    own.unwrap_or_else(street)
+    match own {
+        Some(wheel) => wheel,
+        None => street(),
+    }
 }
 
 #[track_caller]
 fn street() -> Arc<TimerWheel> {
     let pool = pool().expect(NO_RUNTIME);
-    assert!(
-        pool.settings.time,
-        "this runtime was built without timers: call `enable_time` or `enable_all` on its `runtime::Builder`"
-    );
+    assert!(pool.settings.time, "{NO_TIMERS}");
     Arc::clone(&pool.street)
 }

@@ -11,7 +11,7 @@ use crate::phase::Phase;
 use crate::pool::{self, Pass, Pool, Seat};
 use crate::restore::Restore;
 use crate::sync::{Arc, thread};
-use crate::wakes::Wakes;
+use crate::wakes::{Wakes, contained};
 
 pub(crate) use attendant::{attend, cancel};
 
@@ -133,11 +133,14 @@ fn clear_local(pool: &Arc<Pool>) -> bool {
     }
     let cleared = clear(pool, Instant::now().checked_add(pool.settings.shutdown_grace));
     if !cleared {
-        tracing::error!(
-            target: "heist::shutdown",
-            "a waker on another thread does not come on; the task that it wakes, and the local runtime's memory, are leaked"
-        );
+        // First: a subscriber is user code, and may panic.
         std::mem::forget(Arc::clone(pool));
+        contained("a tracing subscriber", || {
+            tracing::error!(
+                target: "heist::shutdown",
+                "a waker on another thread does not come on; the task that it wakes, and the local runtime's memory, are leaked"
+            );
+        });
     }
     cleared
 }
@@ -169,8 +172,10 @@ fn clear_elsewhere(pool: &Arc<Pool>) {
         finish_late(&kept);
     });
     if let Err(error) = started {
-        tracing::error!(target: "heist::shutdown", %error, "no thread to wait for a late waker; the runtime's memory is leaked");
         std::mem::forget(Arc::clone(pool));
+        contained("a tracing subscriber", || {
+            tracing::error!(target: "heist::shutdown", %error, "no thread to wait for a late waker; the runtime's memory is leaked");
+        });
     }
 }
 

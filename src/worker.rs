@@ -22,7 +22,7 @@ use crate::queue::Chain;
 use crate::stripe::Stripe;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
-use crate::wakes::Wakes;
+use crate::wakes::{Wakes, contained};
 
 /// Tasks taken from the global queue at once, at most: half a ring.
 const SHARE: usize = crate::queue::CAPACITY / 2;
@@ -513,7 +513,8 @@ impl<'a> Worker<'a> {
 impl Drop for Worker<'_> {
     /// However it leaves the seat, also unwinding: nobody stays counted who is not there.
     fn drop(&mut self) {
-        self.stand_up();
+        // It calls a hook, and the frame may be unwinding because of another one.
+        contained("an on_thread_unpark hook", || self.stand_up());
         self.depart();
     }
 }
@@ -528,7 +529,9 @@ fn call(hook: &Option<Hook>) {
 /// An error of the operating system's wait leaves the runtime without events: it is said, and tried again.
 fn report(turned: std::io::Result<usize>) {
     if let Err(error) = turned {
-        tracing::error!(target: "heist::worker", %error, "the reactor could not be polled");
+        contained("a tracing subscriber", || {
+            tracing::error!(target: "heist::worker", %error, "the reactor could not be polled");
+        });
     }
 }
 
