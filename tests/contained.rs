@@ -50,7 +50,7 @@ fn spawn_that_is_refused_under_a_subscriber_that_panics_answers_a_cancelled_hand
 #[test]
 fn spawn_blocking_that_gets_no_thread_under_a_subscriber_that_panics_counts_the_job_out() {
     // No thread has so large a stack.
-    let runtime = Builder::new_current_thread().thread_stack_size(usize::MAX / 2).build().unwrap();
+    let runtime = Builder::new_current_thread().thread_stack_size(usize::MAX / 4).build().unwrap();
     let job = under_panics(|| runtime.spawn_blocking(|| ())).expect("the panic is contained");
     assert!(kit::join(job).unwrap_err().is_cancelled());
     let report = runtime.drain(Duration::ZERO).wait();
