@@ -157,8 +157,8 @@ impl Handle {
     ///   [`try_spawn`](Handle::try_spawn) gives the future back. Tasks and blocking jobs that live may spawn; so may destructors, and
     ///   wakers that a worker calls. What they spawn is counted, too.
     /// * When nobody lives any more, or at the deadline, nobody may spawn. What lives at the deadline is cancelled, and its future dropped.
-    ///   For polls, jobs and destructors that do not return the report waits for
-    ///   [`Builder::shutdown_grace`](super::Builder::shutdown_grace) after the deadline, and no longer.
+    ///   The report does not wait for polls, jobs, destructors and hooks that do not return: it is there 10 ms after the deadline at the latest,
+    ///   names them, and says for how long they have been running. What has not been dropped by then is dropped afterwards.
     ///
     /// When the report is there, the destructor of every task and job that it counts has run, and its handle is finished; except for what
     /// does not return, which is named in [`DrainReport::stragglers`](super::DrainReport::stragglers). Outputs stay readable by
