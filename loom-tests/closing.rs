@@ -25,7 +25,7 @@ struct Pool {
     live: LiveSet,
 }
 
-// SAFETY: every thread of a model holds the pool in an `Arc`, and the model ends all tasks before it drops that.
+// SAFETY: every thread of a model holds the pool in an `Arc`, and the model ends all tasks before it drops that `Arc`.
 unsafe impl Schedule for Pool {
     /// As `Pool::push_outside`.
     fn schedule(&self, runnable: Runnable) {
@@ -42,7 +42,7 @@ unsafe impl Schedule for Pool {
 }
 
 impl Pool {
-    /// With one task that is queued in its ring.
+    /// Returns a pool with one task, which is queued in its ring.
     fn with_task<P>(future: Counted<P>) -> (Arc<Pool>, JoinHandle<super::support::Output>)
     where
         P: FnMut(&Waker) -> bool + Send + 'static,
@@ -59,7 +59,7 @@ impl Pool {
         (Arc::new(pool), handle)
     }
 
-    /// With one that waits for ever from its first poll on.
+    /// Returns a pool with one task that is pending for ever from its first poll on.
     fn with_endless_task(counts: &Arc<Counts>) -> (Arc<Pool>, JoinHandle<super::support::Output>) {
         Pool::with_task(Counted { counts: Arc::clone(counts), poll: |_: &Waker| false })
     }
@@ -104,7 +104,7 @@ impl Pool {
         }
     }
 
-    /// As `Runtime::shut_down`. False if the rest is left to another thread.
+    /// As `Runtime::shut_down`. Returns false if the rest is left to another thread.
     fn close(&self, deadline: Option<Instant>) -> bool {
         self.phase.advance(Phase::Cancelling);
         self.attendance.wait_until_empty(deadline) && self.clear(deadline)
@@ -138,7 +138,7 @@ impl Pool {
 
 /// drive × close, by a closer that waits and by one that does not: the task ends when both have returned.
 #[test]
-fn a_task_in_its_first_poll_ends_with_its_pool_whoever_clears_it() {
+fn a_task_in_its_first_poll_has_ended_once_driver_and_closer_return() {
     for patient in [true, false] {
         model(move || {
             let counts = Counts::new();
@@ -149,7 +149,7 @@ fn a_task_in_its_first_poll_ends_with_its_pool_whoever_clears_it() {
             };
             let closed = pool.close((!patient).then(Instant::now));
             assert!(closed || !patient);
-            assert!(!closed || handle.is_finished(), "closed, with a task that lives");
+            assert!(!closed || handle.is_finished(), "the pool is closed while a task lives");
             driver.join().expect("the driver");
             assert!(handle.is_finished(), "no thread has ended the task");
             assert_eq!(counts.futures(), 1);
@@ -157,8 +157,8 @@ fn a_task_in_its_first_poll_ends_with_its_pool_whoever_clears_it() {
     }
 }
 
-/// A thread that is not counted clears the seat (after a panic that ends the runtime) × close: the closer does not take a seat in use for an
-/// empty one.
+/// clear × close: a thread that is not counted clears the seat, after a panic that ends the runtime. The closer does not count a seat in use as
+/// an empty one.
 #[test]
 fn a_seat_that_another_thread_clears_is_waited_for() {
     model(|| {
@@ -170,7 +170,7 @@ fn a_seat_that_another_thread_clears_is_waited_for() {
             start(move || pool.clear_free())
         };
         assert!(pool.close(None));
-        assert!(handle.is_finished(), "closed, with a task that lives");
+        assert!(handle.is_finished(), "the pool is closed while a task lives");
         let _ = other.join().expect("the other thread");
         assert_eq!(counts.futures(), 1);
     });
@@ -192,7 +192,7 @@ fn with_idle_task(counts: &Arc<Counts>) -> (Arc<Pool>, JoinHandle<super::support
     (pool, handle, waker)
 }
 
-/// wake × close: the waker has made the task runnable and has not queued it. The closer sleeps until it has.
+/// wake × close: the waker has made the task runnable and has not queued it. The closer sleeps until the waker has queued it.
 #[test]
 fn a_waker_that_is_about_to_queue_its_task_ends_the_closers_sleep() {
     model(|| {
@@ -206,7 +206,7 @@ fn a_waker_that_is_about_to_queue_its_task_ends_the_closers_sleep() {
     });
 }
 
-/// wake × clear × clear: both come back, and not before the task has ended. Neither keeps the other awake while they wait for the waker.
+/// wake × clear × clear: both return, and not before the task has ended. Neither keeps the other awake while they wait for the waker.
 #[test]
 fn two_threads_that_clear_neither_stop_nor_wake_each_other() {
     model(|| {

@@ -120,7 +120,7 @@ fn a_reset_timer_wakes_at_either_deadline_exactly_once() {
 
 /// The poll after the reset sees that the deadline has passed, and ends the timer, while another thread fires or closes the wheel.
 #[test]
-fn a_timer_reset_to_a_due_time_is_its_owners_at_the_next_poll() {
+fn a_timer_reset_to_a_due_time_is_fired_at_the_next_poll() {
     for closes in [false, true] {
         model(move || {
             let wheel = wheel(Token::new());

@@ -27,7 +27,7 @@ pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
 /// How the pool gets a thread; the models and the tests have one that refuses.
 pub(crate) type Start = fn(thread::Builder, Box<dyn FnOnce() + Send>) -> io::Result<thread::JoinHandle<()>>;
 
-/// The runtime that the pool belongs to. The pool's hooks run inside of it; its jobs see to that themselves.
+/// The runtime that the pool belongs to. The pool's hooks run inside of it. A job enters it by itself.
 pub(crate) trait Host: Send + Sync {
     /// Calls `f`, which is user code, inside of the runtime.
     fn inside(self: Arc<Self>, f: &mut dyn FnMut());
@@ -124,7 +124,7 @@ pub(crate) struct Counts {
     pub(crate) queued: usize,
 }
 
-/// Jobs of a pool that has been closed, to be cancelled: that is user code.
+/// The queued jobs of a closed pool. Cancelling them runs user code.
 #[must_use = "a job is never dropped silently"]
 pub(crate) struct GivenUp(VecDeque<Box<dyn Job>>);
 
@@ -139,7 +139,7 @@ impl GivenUp {
 /// A bounded set of threads that run jobs, grown when a job finds nobody waiting and shrunk when a thread waited in vain.
 pub(crate) struct BlockingPool {
     settings: Settings,
-    /// Set once, before there is a job; a pool without one stands by itself, in a test.
+    /// Set once, before the first job. A pool in a test has no host.
     host: OnceLock<Weak<dyn Host>>,
     roster: Mutex<Roster>,
     /// Rung when a thread is gone.
@@ -156,7 +156,7 @@ struct Roster {
     waiting: Vec<usize>,
     /// Threads that have given up their desk, but not yet run their last hook.
     leaving: usize,
-    /// To be joined by the closer. A thread that leaves lets go of those that are gone.
+    /// The threads that the closer joins. A thread that leaves joins those that are gone.
     threads: Vec<thread::JoinHandle<()>>,
     closed: bool,
     /// The operating system refused the last thread; said once, until it gives one again.
@@ -193,7 +193,7 @@ impl BlockingPool {
         Arc::new(BlockingPool { settings, host: OnceLock::new(), roster: Mutex::new(roster), gone: Condvar::new() })
     }
 
-    /// Says which runtime the pool belongs to.
+    /// Sets the runtime that the pool belongs to.
     pub(crate) fn set_host(&self, host: Weak<dyn Host>) {
         let unset = self.host.set(host).is_ok();
         debug_assert!(unset, "a pool belongs to one runtime");
@@ -231,7 +231,7 @@ impl BlockingPool {
         Ok(())
     }
 
-    /// Takes no further jobs, and lets the threads go as they finish. Does not wait. Answers the jobs that no thread has begun.
+    /// Takes no further jobs, and ends the threads as they finish. Does not wait. Returns the jobs that no thread has begun.
     pub(crate) fn close(&self) -> GivenUp {
         let mut roster = self.roster.lock();
         roster.closed = true;
@@ -254,7 +254,7 @@ impl BlockingPool {
         self.roster.lock().queue.pop_front()
     }
 
-    /// Waits until every thread has left, or until `deadline`; says whether all have. [`BlockingPool::join`] follows.
+    /// Waits until every thread has left, or until `deadline`. Returns whether all have left. [`BlockingPool::join`] follows.
     ///
     /// A thread of this very pool does not wait for itself.
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
@@ -263,8 +263,8 @@ impl BlockingPool {
         wait_for(&self.gone, &mut roster, deadline, |roster| roster.threads() <= waiter)
     }
 
-    /// Waits for threads that have left to be gone, at most until `deadline`: what remains of them is the destruction of their
-    /// thread-locals, which is user code. A thread of this very pool does not wait for itself.
+    /// Joins the threads that have left, at most until `deadline`. What remains of such a thread is the destruction of its thread-locals, which is
+    /// user code. A thread of this very pool does not wait for itself.
     pub(crate) fn join(&self, deadline: Option<Instant>) {
         let threads = std::mem::take(&mut self.roster.lock().threads);
         for thread in threads {
@@ -331,7 +331,7 @@ impl BlockingPool {
     /// What a thread does from its first to its last line.
     fn serve(self: Arc<Self>, desk: usize, bell: &Condvar) {
         SERVES.with(|serves| serves.set(Arc::as_ptr(&self)));
-        // The thread has a job already, and that keeps the runtime: so there is one for all of the thread's life.
+        // The thread has a job already, and the job keeps the runtime. So the host is there for the whole life of the thread.
         let host = self.host();
         call_hook(&host, &self.settings.on_thread_start);
         while let Some(job) = self.next(desk, bell) {
@@ -339,7 +339,7 @@ impl BlockingPool {
         }
         call_hook(&host, &self.settings.on_thread_stop);
         drop(host);
-        // What remains is the destruction of the thread's locals. It may drop a runtime, which waits for all other threads.
+        // What remains is the destruction of the thread's locals. If that drops a runtime, the drop waits for all other threads.
         SERVES.with(|serves| serves.set(ptr::null()));
         let mut roster = self.roster.lock();
         roster.leaving -= 1;
@@ -386,7 +386,7 @@ fn call_hook(host: &Option<Arc<dyn Host>>, hook: &Option<Hook>) {
     }
 }
 
-/// Calls user code inside of the runtime, if there is one.
+/// Calls user code inside of the runtime, or directly if the pool has no host.
 fn call_inside(host: Option<Arc<dyn Host>>, what: &str, call: &mut dyn FnMut()) {
     contained(what, || match host {
         Some(host) => host.inside(call),

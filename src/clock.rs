@@ -20,10 +20,10 @@ use pause::Pause;
 #[cfg(feature = "test-util")]
 pub(crate) use pause::Refusal;
 
-/// The last moment that a clock shows, 584 years after its anchor. One nanosecond is left for what is never due.
+/// The last moment that a clock shows, 584 years after its anchor. `u64::MAX` is left for what is never due.
 const END: u64 = u64::MAX - 1;
 
-/// How long a wait takes that does not fit on a clock: 30 years of 365 days. Tokio takes the same.
+/// The length of a wait that does not fit on a clock: 30 years of 365 days, as in Tokio.
 const FAR_FUTURE: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
 /// Counts nanoseconds since its anchor; clones count alike, and are paused together.
@@ -54,7 +54,7 @@ impl Clock {
         self.deadline(Instant::now())
     }
 
-    /// `at` on this clock: zero if it lies before the anchor, the last moment if it lies beyond the end.
+    /// Returns `at` on this clock: zero if it lies before the anchor, the last moment if it lies beyond the end.
     pub(crate) fn deadline(&self, at: Instant) -> u64 {
         nanos(at, self.anchor)
     }
@@ -117,13 +117,13 @@ impl Clock {
     }
 }
 
-/// How much later `at` is than `anchor`, at most [`END`].
+/// Returns how much later `at` is than `anchor`, at most [`END`].
 fn nanos(at: Instant, anchor: Instant) -> u64 {
     u64::try_from(at.saturating_duration_since(anchor).as_nanos()).map_or(END, |nanos| nanos.min(END))
 }
 
-/// `start + wait`. If the wait does not fit on a clock, or the system cannot name the result, an instant in the far future. `start` itself if the
-/// system cannot name that either.
+/// Returns `start + wait`. If the wait does not fit on a clock, or the system cannot name the result, returns an instant in the far future. Returns
+/// `start` if the system cannot name that either.
 pub(crate) fn later(start: Instant, wait: Duration) -> Instant {
     let fits = wait.as_nanos() <= u128::from(END);
     let exact = if fits { start.checked_add(wait) } else { None };

@@ -35,7 +35,7 @@ std::thread_local! {
     static JOB: Cell<Option<(*const Pool, NonNull<Header>)>> = const { Cell::new(None) };
     /// The worker that this thread is has stepped out of its seat, in this pool.
     static OUT_OF: Cell<Option<pool::Id>> = const { Cell::new(None) };
-    /// The pools whose shutdown waits for this thread, the innermost first: it is one of the pool's own threads, or it drives the pool.
+    /// The pools whose shutdown waits for this thread, the innermost first. The thread is one of the pool's own, or drives the pool.
     static MEMBER_OF: Cell<[Option<pool::Id>; NESTED]> = const { Cell::new([None; NESTED]) };
     /// The runtimes that this thread has entered, the innermost last.
     static ENTERED: RefCell<Entered> = const { RefCell::new(Entered { stack: Vec::new(), next: 0 }) };
@@ -46,10 +46,11 @@ std::thread_local! {
     static INNERMOST: Cell<*const Pool> = const { Cell::new(ptr::null()) };
 }
 
-/// How many runtimes a thread can drive within each other, and know it: one that is deeper down waits for its grace.
+/// How many nested pools a thread is marked as a member of. Beyond these, the shutdown of an outer pool waits for this thread until its grace is
+/// over.
 const NESTED: usize = 4;
 
-/// A thread that the shutdown of a pool waits for.
+/// The mark of a thread that the shutdown of a pool waits for.
 pub(crate) type Member = Restore<[Option<pool::Id>; NESTED]>;
 
 struct Entered {
@@ -102,13 +103,13 @@ pub(crate) fn is_out_of(pool: pool::Id) -> bool {
     OUT_OF.get() == Some(pool)
 }
 
-/// Marks this thread as one that the shutdown of `pool` waits for, for as long as the answer lives.
+/// Marks this thread as one that the shutdown of `pool` waits for, until the returned guard is dropped.
 pub(crate) fn member_of(pool: pool::Id) -> Member {
     let [first, second, third, _] = MEMBER_OF.get();
     replace(&MEMBER_OF, [Some(pool), first, second, third])
 }
 
-/// Whether the shutdown of `pool` waits for this thread. Such a thread must not wait for that shutdown.
+/// Returns whether the shutdown of `pool` waits for this thread. Such a thread must not wait for that shutdown.
 pub(crate) fn is_member_of(pool: pool::Id) -> bool {
     MEMBER_OF.get().contains(&Some(pool))
 }
@@ -143,7 +144,7 @@ pub(crate) fn poll_again(waker: &Waker) -> bool {
     task().is_some_and(|task| unsafe { Header::poll_again(task, waker) })
 }
 
-/// The id of the task that is being polled on this thread, or whose future or output is being dropped.
+/// Returns the id of the task that is being polled on this thread, or whose future or output is being dropped.
 pub(crate) fn task_id() -> Option<Id> {
     // SAFETY: its cell is alive, see `set_task`.
     Id::ending().or_else(|| task().map(|task| unsafe { task.as_ref() }.id()))
@@ -206,14 +207,14 @@ pub(crate) fn who(pool: &Pool) -> Who {
     if works || job_of(pool).is_some() { Who::Insider } else { Who::Outsider }
 }
 
-/// A stay inside of a runtime. Its end takes out this stay, whatever has been entered since.
+/// A stay inside of a runtime. Its end removes this stay, whatever has been entered since.
 #[derive(Debug)]
 pub(crate) struct Stay {
     /// `None` if it has ended, or if the thread's locals were gone when it began.
     number: Option<u64>,
 }
 
-/// Enters a runtime. In the destructors of thread-locals it may have no effect: [`is_destroyed`] tells.
+/// Enters a runtime. In the destructors of thread-locals it may have no effect: see [`is_destroyed`].
 pub(crate) fn enter(pool: Arc<Pool>) -> Stay {
     let number = ENTERED.try_with(|entered| {
         let mut entered = entered.borrow_mut();
@@ -226,17 +227,17 @@ pub(crate) fn enter(pool: Arc<Pool>) -> Stay {
     Stay { number: number.ok() }
 }
 
-/// Runs user code of `pool`, inside of that runtime: `Handle::current()` answers it, whatever this thread is inside of otherwise.
+/// Runs user code of `pool` inside of that runtime: `Handle::current()` returns its handle, whatever this thread is inside of otherwise.
 ///
-/// All code and all destructors of users that a runtime calls by itself go through here, or run under a [`Stay`] that begins with
-/// the thread. See [the page](crate::shutdown#user-code-runs-inside-of-its-own-runtime).
+/// All user code that a runtime calls by itself, destructors included, goes through here, or runs under a [`Stay`] that begins with the thread. See
+/// [the page](crate::shutdown#user-code-runs-inside-of-its-own-runtime).
 #[inline]
 pub(crate) fn inside<R>(pool: &Arc<Pool>, f: impl FnOnce() -> R) -> R {
     let _stay = (!ptr::eq(INNERMOST.get(), Arc::as_ptr(pool))).then(|| enter(Arc::clone(pool)));
     f()
 }
 
-/// Drops `value`, and runs the user code that this calls, inside of `pool`, when the answer goes.
+/// Returns a guard that drops `value` inside of `pool` when it is dropped.
 pub(crate) fn drop_inside<T>(pool: &Arc<Pool>, value: T) -> impl Drop + use<'_, T> {
     struct Inside<'a, T>(&'a Arc<Pool>, Option<T>);
     impl<T> Drop for Inside<'_, T> {
@@ -248,10 +249,10 @@ pub(crate) fn drop_inside<T>(pool: &Arc<Pool>, value: T) -> impl Drop + use<'_, 
 }
 
 impl Stay {
-    /// Ends the stay. False if another one has begun since and has not ended.
+    /// Ends the stay. Returns false if another one has begun since and has not ended.
     pub(crate) fn end(&mut self) -> bool {
         let Some(number) = self.number.take() else { return true };
-        // After the thread's locals are gone there is nothing to end. The pool goes outside of the borrow.
+        // If the thread's locals are gone there is nothing to end. The pool is dropped outside of the borrow.
         let ended = ENTERED.try_with(|entered| {
             let mut entered = entered.borrow_mut();
             let at = entered.stack.iter().rposition(|(other, _)| *other == number)?;
@@ -307,7 +308,7 @@ pub(crate) fn reactor() -> Arc<Reactor> {
     Arc::clone(&pool.reactor)
 }
 
-/// What to say to a thread whose runtime has no timers.
+/// The remedy in the panic of a timer that is made in a runtime without timers.
 pub(crate) const NO_TIMERS: &str =
     "this runtime was built without timers: call `enable_time` or `enable_all` on its `runtime::Builder`";
 

@@ -76,7 +76,7 @@ fn refusal(pool: &Pool) -> Option<io::Error> {
 fn keep_time(pool: &Arc<Pool>) {
     let _member = context::member_of(pool.id);
     let _duty = duty::on(Duty::Draining);
-    // The report wakes those that wait for it.
+    // The report wakes the tasks that wait for it.
     let _stay = context::enter(Arc::clone(pool));
     if pool.ledger.wait_for_deadline() {
         expire(pool);
@@ -90,8 +90,8 @@ fn keep_time(pool: &Arc<Pool>) {
     pool.ledger.settle(&**pool);
 }
 
-/// When the report is made at the latest: a little after the deadline, so that what is late can be cancelled; or at the end of the grace, if
-/// the runtime is being shut down and that comes first.
+/// Returns when the report is made at the latest: a little after the deadline, so that what is late can be cancelled. If the runtime is being shut
+/// down and its grace ends first, the end of the grace.
 fn report_at(pool: &Pool) -> Option<Instant> {
     let expired = pool.ledger.deadline().and_then(|deadline| deadline.checked_add(pool.settings.drain_report_delay));
     if pool.phase.load() == Phase::Overdue {
@@ -157,8 +157,8 @@ fn gather(pool: &Arc<Pool>) {
     }
 }
 
-/// Cancels what is late: the workers may be stuck, or there may be none. A destructor that does not return keeps only this thread, and its own
-/// task. Once the report is there, the sweep ends when a pass finds nothing.
+/// Cancels what is late: the workers may be stuck, or there may be none. A destructor that does not return blocks only this thread and its own task.
+/// Once the report is there, the sweep ends when a pass finds nothing.
 fn sweep(pool: &Arc<Pool>) {
     let _duty = duty::on(Duty::Draining);
     let _stay = context::enter(Arc::clone(pool));

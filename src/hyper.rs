@@ -39,7 +39,7 @@ where
     ///
     /// # Panics
     ///
-    /// If this thread is in no runtime.
+    /// If this thread is not inside of a runtime.
     #[track_caller]
     fn execute(&self, future: F) {
         drop(task::spawn(future));

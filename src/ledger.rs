@@ -80,7 +80,7 @@ struct Begun {
     spared: Vec<Id>,
     /// What has been cancelled since the deadline.
     late: Vec<Straggler>,
-    /// Polls that have been seen to be under way, at the beginning or at the deadline.
+    /// Polls that were seen under way, at the beginning or at the deadline.
     seen: Vec<PollSeen>,
     report: Option<DrainReport>,
 }
@@ -114,7 +114,7 @@ pub(crate) trait Census {
     /// How all tasks and jobs have ended; read with Acquire, and before `left`.
     fn ends(&self) -> Ends;
 
-    /// All tasks and jobs that can be seen to live; one may be there twice. `seen` says since when polls have been under way.
+    /// All tasks and jobs that can be seen to live. One may be there twice. `seen` says since when polls have been under way.
     fn left(&self, seen: &[PollSeen]) -> Vec<Straggler>;
 
     /// The polls that are under way now.
@@ -125,7 +125,7 @@ pub(crate) trait Census {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PollSeen {
     pub(crate) seat: usize,
-    /// Says which poll it is: the seat's number changes when it ends.
+    /// Identifies the poll: the seat's number changes when the poll ends.
     pub(crate) number: u64,
     pub(crate) at: Instant,
 }
@@ -374,7 +374,7 @@ impl Ledger {
         !self.wait(self.deadline(), |book| book.closing || book.pending().is_none())
     }
 
-    /// The drain's deadline, if it has one.
+    /// Returns the drain's deadline, if it has one.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.book.lock().drain.as_ref()?.deadline
     }

@@ -87,9 +87,9 @@ pub(crate) struct Local {
     checked: Cell<u64>,
     /// When the reactor was last looked at here, in the pool's nanoseconds.
     reactor_seen: Cell<u64>,
-    /// The last polls that have ended with a yield, one after the other: how many there were...
+    /// How many of the last polls, one after the other, have ended with a yield.
     yields: Cell<usize>,
-    /// ...and at which count of polls the latest did. Both are kept by a current-thread runtime only.
+    /// The count of polls at the latest yield. Only a current-thread runtime keeps this and `yields`.
     yielded_at: Cell<u32>,
     poll_time: PollTime,
     sharing: Sharing,
@@ -245,13 +245,13 @@ impl Local {
         self.life.set(u32::try_from(life).unwrap_or(u32::MAX));
     }
 
-    /// A task is about to be polled. The caller has seen since the last one that no checkpoint is due, so the count is below its limit.
+    /// Counts a task that is about to be polled. The caller has seen since the last poll that no checkpoint is due, so the count is below its limit.
     #[inline]
     pub(crate) fn count_poll(&self) {
         self.polls.set(self.polls.get() + 1);
     }
 
-    /// A root future has been polled. Several such polls may follow each other before the caller asks what is due.
+    /// Counts a poll of a root future. Several such polls may follow each other before the caller asks what is due.
     pub(crate) fn count_root(&self) {
         self.polls.set(self.polls.get().saturating_add(1));
     }
@@ -331,18 +331,18 @@ impl Local {
         self.looked(if pace.global_is_exact { left } else { pace.global });
     }
 
-    /// The reactor has been looked at.
+    /// Notes a look at the reactor.
     pub(crate) fn saw_reactor(&self, now: u64) {
         self.reactor_seen.set(now);
     }
 
-    /// How long ago that was.
+    /// Returns how long ago the last look at the reactor was.
     pub(crate) fn since_reactor(&self, now: u64) -> u64 {
         now.saturating_sub(self.reactor_seen.get())
     }
 
-    /// A task has yielded while `ready` others are queued. True if as many have yielded one after the other: then nothing else is ready. A
-    /// checkpoint begins the count anew.
+    /// Notes that a task has yielded while `ready` tasks are queued. Returns true if more than `ready` polls in a row have yielded: then nothing else
+    /// is ready. A checkpoint restarts the count.
     pub(crate) fn all_have_yielded(&self, ready: usize) -> bool {
         let polls = self.polls.get();
         let in_a_row = polls == self.yielded_at.replace(polls).wrapping_add(1);
@@ -351,7 +351,7 @@ impl Local {
         yields > ready
     }
 
-    /// The next step begins with a checkpoint.
+    /// Makes the next step begin with a checkpoint.
     pub(crate) fn make_checkpoint_due(&self) {
         self.next_checkpoint.set(0);
         self.next_look.set(0);

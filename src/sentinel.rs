@@ -108,7 +108,7 @@ impl Sentinel {
                         self.reporter.note(pool, seat, number, lasted, cause);
                     }
                     if deserted || seat.has_spare_work() || pool.global.len() > 0 {
-                        // One that is not just without a processor says more.
+                        // Another cause than a missing processor takes precedence.
                         stranded = stranded.filter(|&cause| cause != StallCause::Starved).or(Some(cause));
                     }
                 }

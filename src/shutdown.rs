@@ -14,7 +14,7 @@ use crate::wakes::{Wakes, contained};
 
 pub(crate) use attendant::{attend, cancel};
 
-/// Steps 1 and 2: nobody may spawn any more, and every worker hears of it. User code comes last: it may wait for what the workers end.
+/// Steps 1 and 2: new work is refused, and every worker is told. User code comes last: it may wait for what the workers end.
 pub(crate) fn close(pool: &Arc<Pool>) {
     pool.ledger.close(&pool.phase);
     pool.global.close();
@@ -29,7 +29,7 @@ pub(crate) fn close(pool: &Arc<Pool>) {
     });
 }
 
-/// A thread that has a seat, or is about to take one, is counted as present. So the closer waits for it, or leaves the rest of the shutdown to
+/// Counts a thread that has a seat, or is about to take one, as present. So the closer waits for the thread, or leaves the rest of the shutdown to
 /// it.
 #[must_use = "the presence ends when this is dropped"]
 pub(crate) struct Presence<'a> {
@@ -38,13 +38,13 @@ pub(crate) struct Presence<'a> {
 }
 
 impl<'a> Presence<'a> {
-    /// Of a driver. `None` if the pool is being shut down: the closer may have seen that no thread is present.
+    /// Counts a driver. Returns `None` if the pool is being shut down: the closer may have seen that no thread is present.
     pub(crate) fn of_driver(pool: &'a Arc<Pool>) -> Option<Self> {
         let entered = pool.attendance.enter_if(|| pool.is_open());
         entered.then(|| Presence { pool, _member: context::member_of(pool.id) })
     }
 
-    /// Of a thread that closes the pool and is not its closer.
+    /// Counts a thread that closes the pool and is not its closer.
     pub(crate) fn of_another_closer(pool: &'a Arc<Pool>) -> Self {
         pool.attendance.enter();
         Presence { pool, _member: context::member_of(pool.id) }
@@ -62,11 +62,11 @@ pub(crate) fn leave(pool: &Arc<Pool>) {
     if pool.attendance.leave() {
         finish_late(pool);
     }
-    // The attendant may wait for the others to be gone.
+    // The attendant may wait until the other threads are gone.
     pool.outings.call();
 }
 
-/// As [`leave`], of a thread that has a deadline to keep: if it has to close up, another thread does.
+/// As [`leave`], for a thread that has a deadline to keep. If it has to close up, another thread does so in its place.
 pub(crate) fn leave_in_time(pool: &Arc<Pool>) {
     if pool.attendance.leave() {
         clear_elsewhere(pool);
@@ -74,19 +74,19 @@ pub(crate) fn leave_in_time(pool: &Arc<Pool>) {
     pool.outings.call();
 }
 
-/// A task has panicked, and the runtime is to end for it: the driver that has given the seat back closes it, and ends its tasks.
+/// Ends the runtime after a task's panic. The driver that has given the seat back closes the pool, and ends its tasks.
 pub(crate) fn close_after_panic(pool: &Arc<Pool>) {
     let _presence = Presence::of_another_closer(pool);
     close(pool);
     if pool.is_local() {
-        // No other thread can, and a `LocalRuntime` that is dropped meanwhile leaves it to this one.
+        // No other thread may clear it. A `LocalRuntime` that is dropped meanwhile leaves it to this thread.
         clear_driven(pool);
     } else {
         context::inside(pool, || clear_free(pool));
     }
 }
 
-/// Steps 4 to 6. True if every task has ended and every thread has left before the deadline; else the last of them closes up.
+/// Steps 4 to 6. Returns true if every task has ended and every thread has left before the deadline. Otherwise the last thread to leave closes up.
 pub(crate) fn finish(pool: &Arc<Pool>, deadline: Option<Instant>) -> bool {
     let left = pool.attendance.wait_until_empty(deadline);
     context::inside(pool, || {
@@ -102,7 +102,7 @@ pub(crate) fn finish(pool: &Arc<Pool>, deadline: Option<Instant>) -> bool {
     })
 }
 
-/// What the last thread does that leaves after the closer has gone. The tasks of a local pool have been dropped on its own thread.
+/// Closes up on the last thread that leaves after the closer has gone. The tasks of a local pool have been dropped on its own thread.
 fn finish_late(pool: &Arc<Pool>) {
     context::inside(pool, || {
         if !pool.is_local() {
@@ -113,7 +113,7 @@ fn finish_late(pool: &Arc<Pool>) {
     });
 }
 
-/// The driver of a local pool has given the seat back, and the pool was closed while it drove: its tasks end on this thread.
+/// Ends the tasks of a local pool on this thread. Its driver has given the seat back, and the pool was closed during the drive.
 #[cold]
 pub(crate) fn clear_driven(pool: &Arc<Pool>) {
     context::inside(pool, || clear_local(pool));
@@ -132,25 +132,25 @@ fn close_up(pool: &Arc<Pool>) {
     pool.ledger.closing.call();
 }
 
-/// Clears the seats until no task lives; at most until the deadline, but once in any case.
+/// Clears the seats until no task lives, at most until the deadline, but at least one pass.
 ///
-/// Two things are out of reach, and are waited for: a seat whose lease another thread has, and a task that a waker on another thread
-/// is about to queue. Either thread notes the change afterwards: it has seen the phase, see [the page](self).
+/// It waits for two things that are out of reach: a seat whose lease another thread has, and a task that a waker on another thread is about to queue.
+/// Either thread sees the phase and notes the change afterwards, see [the page](self).
 fn clear(pool: &Arc<Pool>, deadline: Option<Instant>) -> bool {
     // The handshake: a waker that queues a task after the pass sees the phase.
     pool.notify();
-    // A seat that is in use may hold tasks in its ring, and one in its first poll, which are in no list.
+    // A seat that is in use may hold tasks that are in no list: those in its ring, and one in its first poll.
     pool.attendance.clear_by(deadline, || {
         let pass = clear_free(pool);
         Pass { cleared: pass.cleared && pool.seats.iter().all(|seat| seat.live.is_empty()), ..pass }
     })
 }
 
-/// Clears a local pool, on its own thread, where its `Runtime` ends. No other thread can: whatever time the caller gives, a waker
-/// that is about to queue its runnable is waited for; that is a matter of instants.
+/// Clears a local pool on its own thread, where its `Runtime` ends. No other thread may do so. Whatever time the caller gives, this waits for a waker
+/// that is about to queue its runnable. That takes moments.
 ///
-/// If this thread drives or clears the pool further down its stack (in `Drain::wait`, which keeps no runtime), then that does it on its way out:
-/// [`clear_driven`].
+/// If this thread drives or clears the pool further down its stack (in `Drain::wait`, which keeps no runtime), then that frame clears it when it
+/// returns: see [`clear_driven`].
 #[cold]
 fn clear_local(pool: &Arc<Pool>) -> bool {
     if pool.attendance.is_clearing() || !pool.seats.iter().all(Seat::is_vacant) {
@@ -158,7 +158,7 @@ fn clear_local(pool: &Arc<Pool>) -> bool {
     }
     let cleared = clear(pool, Instant::now().checked_add(pool.settings.shutdown_grace));
     if !cleared {
-        // First: a subscriber is user code, and may panic.
+        // Comes first: a subscriber is user code, and may panic.
         std::mem::forget(Arc::clone(pool));
         contained("a tracing subscriber", || {
             tracing::error!(
@@ -170,8 +170,7 @@ fn clear_local(pool: &Arc<Pool>) -> bool {
     cleared
 }
 
-/// Clears the seats that nobody sits in now. A worker that leaves does so too: tasks that are at home in a vacant seat have no worker of their
-/// own to do it.
+/// Clears the seats whose lease is free. A worker that leaves does so too: the tasks of a vacant seat have no worker of their own to do it.
 pub(crate) fn clear_free(pool: &Arc<Pool>) -> Pass {
     let mut pass = Pass { cleared: true, returned: 0 };
     for seat in pool.seats.iter() {
@@ -187,8 +186,8 @@ pub(crate) fn clear_free(pool: &Arc<Pool>) -> Pass {
     pass
 }
 
-/// A waker elsewhere has a runnable in its hands, or a thread elsewhere has a seat, and does not come on, perhaps because it does not run. It
-/// has to be waited for, since it will touch the pool.
+/// Clears the pool on a thread made for it. A waker on another thread holds a runnable, or another thread has a seat, and makes no progress, perhaps
+/// because it is not running. The clearing has to wait for that thread, which will touch the pool.
 #[cold]
 fn clear_elsewhere(pool: &Arc<Pool>) {
     let kept = Arc::clone(pool);

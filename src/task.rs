@@ -184,7 +184,8 @@ where
 /// Lets other tasks run before this one goes on.
 ///
 /// The task goes behind those that are ready on its worker. With worker threads, sockets and timers are looked at by time and by count, not at every
-/// yield. On a current-thread runtime they are looked at before the task goes on, if nothing else is ready: what has happened before the yield is seen.
+/// yield. On a current-thread runtime they are looked at before the task is polled again, if nothing else is ready. So the task sees what has
+/// happened before the yield.
 ///
 /// # Cancel safety
 ///

@@ -1,10 +1,10 @@
-//! A marker for what must not leave its thread.
+//! A marker for types that must not leave their thread.
 
 use std::marker::PhantomData;
 
-/// Keeps the type that holds it from being `Send`. It does not keep it from being `Sync`.
+/// Keeps the type that holds it from being `Send`, not from being `Sync`.
 ///
-/// It is our own: a guard of another crate would be `Send` as soon as a feature of that crate makes it so.
+/// It is a type of this crate: another crate's guard would become `Send` as soon as a feature of that crate makes it so.
 #[derive(Debug)]
 pub(crate) struct ThreadBound(PhantomData<*const ()>);
 

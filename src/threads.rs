@@ -58,7 +58,7 @@ fn start_all(pool: &Arc<Pool>, names: Vec<String>, chore: Chore) -> io::Result<(
     Ok(())
 }
 
-/// The error of `build`, with its remedy.
+/// Returns the error of `build`, with its remedy.
 #[cold]
 fn refused(thread: &str, error: &io::Error) -> io::Error {
     let text = format!(

@@ -5,19 +5,19 @@
 //! - [`interval()`] and [`interval_at`] tick with a period.
 //!
 //! All of them are made inside of a runtime with timers: in a task, in `block_on`, or under the guard of `Handle::enter`. Elsewhere the call panics.
-//! The argument of `block_on` is made before that begins: write `runtime.block_on(async { sleep(duration).await })`.
+//! The argument of `block_on` is evaluated before `block_on` begins: write `runtime.block_on(async { sleep(duration).await })`.
 //!
-//! They cost nothing until they are first polled and have to wait. The runtime in which that happens keeps the timer.
+//! They take no timer until they are first polled and have to wait. The runtime in which that happens keeps the timer.
 //!
 //! # Precision
 //!
 //! Nothing here completes early. A timer is filed in ticks of 2^15 ns (32.8 µs), rounded up; what comes on top of that is the
 //! system's own wake-up latency and the load. Sleeps shorter than a millisecond work.
 //!
-//! Any [`Duration`] and any [`Instant`] will do. What lies in the past is due at once.
+//! Any [`Duration`] and any [`Instant`] is accepted. A deadline in the past is due at once.
 //!
 //! The clock of a runtime lasts for 584 years. A longer duration, such as [`Duration::MAX`], ends in the far future: 30 years from now. An instant
-//! that the clock never shows is due at the clock's end. Only a test can tell, whose time is paused: it leaps there.
+//! after the clock's end is due at the clock's end. Only a test with paused time can see that, because its time leaps there.
 //!
 //! # Tests
 //!
@@ -50,11 +50,11 @@ pub use std::time::Duration;
 
 use crate::context;
 
-/// Panics, at the place of the caller, unless this thread is inside of a runtime that has timers.
+/// Panics, with the caller's location, unless this thread is inside of a runtime that has timers.
 #[inline]
 #[track_caller]
 fn require_timers() {
-    // A worker is asked without touching the count of its pool, which all workers share.
+    // On a worker this is answered without touching the count of its pool, which all workers share.
     let on_worker = context::seated(|seated| {
         seated.is_some_and(|seated| seated.pool.settings.time && context::is_inside(seated.pool))
     });

@@ -52,7 +52,7 @@ pub(crate) fn wake_contained(waker: Waker) {
     contained("a waker", || waker.wake());
 }
 
-/// Drops a waker that is not called any more, and whose destructor must not panic into the runtime.
+/// Drops a waker that is not called any more. A panic in its destructor is contained.
 pub(crate) fn drop_contained(waker: Option<Waker>) {
     if let Some(waker) = waker {
         contained("the destructor of a waker", || drop(waker));

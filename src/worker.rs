@@ -248,8 +248,8 @@ impl<'a> Worker<'a> {
         self.seated().push_back(runnable);
     }
 
-    /// On a current-thread runtime what has yielded is polled again after a look at reactor and timers, if nothing else is ready: a program may
-    /// count on what has happened before it yields.
+    /// Makes a look at reactor and timers due before a yielded task is polled again, if nothing else is ready. A program may rely on it that a yield
+    /// sees what has happened before it. Only on a current-thread runtime.
     #[cold]
     fn look_before_yielded(&self) {
         if self.local.all_have_yielded(self.ready()) {
@@ -257,7 +257,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// The root future of a `block_on` has been polled, and is to be polled again. It comes after such a look, too.
+    /// Notes that the root future of a `block_on` has yielded. It is polled again after such a look, too.
     pub(crate) fn root_has_yielded(&self) {
         if self.local.all_have_yielded(self.ready()) {
             self.stand_up();
@@ -265,7 +265,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// How many tasks are queued where this worker takes them from.
+    /// Returns how many tasks are queued where this worker takes them from.
     fn ready(&self) -> usize {
         self.local.ring.len() + usize::from(!self.seat.lifo.is_empty()) + self.pool.global.len()
     }
@@ -513,7 +513,7 @@ impl<'a> Worker<'a> {
 impl Drop for Worker<'_> {
     /// However it leaves the seat, also unwinding: nobody stays counted who is not there.
     fn drop(&mut self) {
-        // It calls a hook, and the frame may be unwinding because of another one.
+        // This calls a hook, and another hook's panic may be unwinding the frame.
         contained("an on_thread_unpark hook", || self.stand_up());
         self.depart();
     }

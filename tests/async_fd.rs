@@ -238,7 +238,7 @@ fn outside_of_a_runtime_it_says_so() {
     assert!(text.contains("no heist runtime here"), "{text}");
 }
 
-/// Two descriptors that are ready to be read, of which the driver has reported the same: their snapshots are alike.
+/// Returns two descriptors that are ready to be read. The driver has reported the same readiness of both, so their snapshots are equal.
 async fn two_readable() -> ([AsyncFd<UnixStream>; 2], [UnixStream; 2]) {
     let ((one, to_one), (two, to_two)) = (pair(), pair());
     (&to_one).write_all(b"x").unwrap();
@@ -262,8 +262,8 @@ fn mut_guard_clear_after_swap_leaves_both_ready() {
             let mut guard = one.readable_mut().await.unwrap();
             std::mem::swap(guard.get_mut(), &mut two);
             guard.clear_ready();
-            assert!(is_readable(&one).await, "what has been swapped in was not waited for");
-            assert!(is_readable(&two).await, "what has been swapped out was not tried");
+            assert!(is_readable(&one).await, "the descriptor swapped in was not waited for");
+            assert!(is_readable(&two).await, "the descriptor swapped out was not tried");
         });
     });
 }
@@ -314,7 +314,7 @@ fn mut_guard_clear_after_replacement_leaves_the_new_one_ready() {
     });
 }
 
-/// Whether a type is `AsFd`: the constant of the type itself comes before that of the trait.
+/// Tells whether a type is `AsFd`: the inherent constant takes precedence over the trait's.
 struct Probe<T>(PhantomData<T>);
 
 trait Otherwise {
@@ -335,7 +335,7 @@ fn async_fd_as_fd_is_there_if_the_resource_has_it() {
             0
         }
     }
-    // A number may have been closed.
+    // A bare number proves nothing: its descriptor may have been closed.
     assert_eq!([Probe::<AsyncFd<RawFd>>::IS_AS_FD, Probe::<AsyncFd<Number>>::IS_AS_FD], [false; 2]);
     assert_eq!([Probe::<AsyncFd<OwnedFd>>::IS_AS_FD, Probe::<AsyncFd<Arc<UnixStream>>>::IS_AS_FD], [true; 2]);
 }
@@ -353,7 +353,7 @@ fn async_fd_of_a_number_waits_and_has_the_number() {
 }
 
 #[test]
-fn async_fd_guards_are_what_others_need_them_to_be() {
+fn async_fd_guards_have_the_auto_traits() {
     use heist::io::unix::{AsyncFdReadyGuard, AsyncFdReadyMutGuard};
     use std::panic::RefUnwindSafe;
     fn is<T: Send + Sync + Unpin + RefUnwindSafe>() {}

@@ -12,19 +12,19 @@ use std::rc::Rc;
 
 use heist::task::JoinSet;
 
-/// Stands for a type, or for that of a value that is never made.
+/// Stands for a type, or for the type of a value that is never made.
 struct Probe<T: ?Sized>(PhantomData<T>);
 
 fn probe<T>(_: fn() -> T) -> Probe<T> {
     Probe(PhantomData)
 }
 
-/// In place of a value of a closure that is only looked at.
+/// Stands for the value of a closure of which only the type is used.
 fn never<T>() -> T {
     unreachable!("no value of a row is ever made")
 }
 
-/// A method of `Probe`, if the type has the trait; else the one of the same name that every type has.
+/// Calls a method of `Probe` if the type has the trait, otherwise the trait method of the same name that every type has.
 macro_rules! asks {
     ($($method:ident: $trait:path, $absent:ident;)*) => {
         $(
@@ -73,7 +73,7 @@ macro_rules! types {
     };
 }
 
-/// The same of futures, of which only the first two letters are compared. The others are those of what a function keeps between two polls.
+/// Compares futures with their letters, only the first two of them. The other three depend on what a function keeps between two polls.
 macro_rules! futures {
     ($($future:expr => $letters:literal;)*) => {
         same(&[$((stringify!($future), letters!(probe(|| $future))[..2].to_owned(), $letters)),*])

@@ -1,4 +1,4 @@
-//! A panic for a mistake of the caller says where the caller is.
+//! A panic for a mistake of the caller has the caller's location.
 //!
 //! The panic hook belongs to the whole process: this file has one test.
 
@@ -28,7 +28,7 @@ thread_local! {
     static PANICKED: Cell<Option<&'static str>> = const { Cell::new(None) };
 }
 
-/// What must panic, and its name.
+/// The name of a call that must panic, and the call.
 type Case = (&'static str, Box<dyn FnOnce()>);
 
 fn case<R>(name: &'static str, call: impl FnOnce() -> R + 'static) -> Case {
@@ -58,7 +58,7 @@ fn panic_for_a_callers_mistake_is_located_at_the_caller() {
     assert!(wrong.is_empty(), "{} of {count} panics are not located at the caller:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// The hook is given a location that borrows the file's name, which is static all the same.
+/// The hook gets a location that borrows the file's name, so this leaks a copy.
 fn static_file(location: &Location<'_>) -> &'static str {
     location.file().to_owned().leak()
 }
@@ -129,7 +129,7 @@ fn metrics() -> Vec<Case> {
     cases
 }
 
-/// A runtime in which a task has panicked that ends it.
+/// Returns a runtime that has ended because a task panicked.
 fn ended_by_a_panic() -> Runtime {
     let mut builder = Builder::new_current_thread();
     let runtime = builder.unhandled_panic(UnhandledPanic::ShutdownRuntime).build().unwrap();
@@ -171,7 +171,7 @@ fn in_no_local_runtime<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
-/// Calls `f` inside of a local runtime on a thread that is not its own. What it panics with goes on here.
+/// Calls `f` inside of a local runtime on a thread that is not its own. Its panic is resumed on this thread.
 fn on_another_thread(f: fn()) {
     let local = LocalRuntime::new().unwrap();
     let handle = local.handle().clone();

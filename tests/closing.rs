@@ -18,7 +18,7 @@ use kit::{Count, Door, OnDrop, join, yield_now};
 
 // ----------------------------------------------------------------------------------------- a driver on another thread
 
-/// A task whose first poll waits for `go`, and that keeps its waker; one that is never polled; and a thread that drives both.
+/// Two tasks and a thread that drives both. The first poll of one waits for `go` and keeps its waker. The other one is not polled.
 struct Driven {
     begun: Door,
     go: Door,
@@ -44,13 +44,13 @@ impl Driven {
         Driven { begun, go, waker, tasks: [first, second], driver }
     }
 
-    /// The poll returns. In the end both tasks have ended, and a late wake does no harm.
+    /// Lets the poll return. Then both tasks end, and a late wake does no harm.
     fn end(self) {
         self.go.open();
         self.driver.join().unwrap();
         assert!(self.begun.is_open() && self.tasks.iter().all(heist::task::JoinHandle::is_finished));
         self.waker.lock().unwrap().take().unwrap().wake();
-        // The one that was never polled may have been, if the shutdown began late.
+        // If the shutdown began late, the second task may have been polled.
         let [first, second] = self.tasks.map(join);
         assert!(first.unwrap_err().is_cancelled());
         assert!(second.is_ok() || second.unwrap_err().is_cancelled());
@@ -98,7 +98,7 @@ fn handles_of_a_driven_runtime_resolve_whenever_it_is_dropped() {
         let (begun, children) = (Door::new(), Arc::<Mutex<Vec<_>>>::default());
         let (begins, keeps) = (begun.clone(), Arc::clone(&children));
         let task = runtime.spawn(async move {
-            // From here on it is in the live list.
+            // From here on the task is in the live list.
             heist::time::sleep(Duration::from_micros(1)).await;
             keeps.lock().unwrap().push(heist::spawn(pending::<()>()));
             begins.open();
@@ -251,7 +251,7 @@ std::thread_local! {
     static AT_END: RefCell<Option<AtEnd>> = const { RefCell::new(None) };
 }
 
-/// Has this thread do something in the destructor of a thread-local.
+/// Runs `f` in the destructor of a thread-local of this thread.
 fn at_end(f: impl FnOnce() + 'static) {
     AT_END.set(Some(OnDrop::new(Box::new(f))));
 }
@@ -287,7 +287,7 @@ fn runtime_dropped_in_a_thread_local_of_its_blocking_thread_waits_for_the_other_
 
 // ------------------------------------------------------------------------------------------------- ended means ended
 
-/// A worker, a blocking thread that is idle, and one that has left already.
+/// The threads are a worker, a blocking thread that is idle, and a blocking thread that has left already.
 #[test]
 fn drop_returns_after_the_thread_locals_of_all_threads_are_gone() {
     for keep_alive in [Duration::ZERO, Duration::from_secs(3600)] {
@@ -312,7 +312,7 @@ fn drop_returns_after_the_thread_locals_of_all_threads_are_gone() {
             let task = leave(&begun, &gone);
             runtime.block_on(runtime.spawn(async move { task() })).unwrap();
             drop(runtime);
-            // A thread that has done it twice has dropped the first one then.
+            // A thread that has called `at_end` twice has dropped the first guard at the second call.
             assert_eq!(gone.get(), begun.get());
         }
     }
@@ -320,9 +320,9 @@ fn drop_returns_after_the_thread_locals_of_all_threads_are_gone() {
 
 // ------------------------------------------------------------------------------------ destructors of thread-locals
 
-/// All that a program may do in the destructor of a thread-local, with hooks that the runtime calls then. None may abort the process.
+/// A thread-local's destructor uses the runtime in each way, and the runtime calls its hooks then. None of this may abort the process.
 #[test]
-fn whatever_a_thread_local_does_when_it_is_destroyed_the_process_goes_on() {
+fn thread_local_destructor_that_uses_a_runtime_does_not_abort_the_process() {
     type Deed = fn(&Handle);
     let deeds: [(&str, Deed); 12] = [
         ("spawn", |handle| drop(handle.spawn(async {}))),
@@ -375,7 +375,7 @@ fn whatever_a_thread_local_does_when_it_is_destroyed_the_process_goes_on() {
 
 // ------------------------------------------------------------------------------------------------ the root of a block_on
 
-/// Spawns when it is dropped, which it can inside of a runtime only.
+/// Spawns when it is dropped, which works inside of a runtime only.
 struct Spawns;
 
 impl Drop for Spawns {

@@ -1,4 +1,4 @@
-//! User code that panics where the runtime calls it between two steps of its own: the second step is taken nonetheless.
+//! User code panics where the runtime calls it between two steps of its own. The runtime takes the second step nonetheless.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -30,25 +30,25 @@ impl<S: tracing::Subscriber> Layer<S> for Panics {
     }
 }
 
-/// Calls `f` under a subscriber that panics. None if the panic gets out.
+/// Calls `f` under a subscriber that panics. Returns None if the panic reaches the caller.
 fn under_panics<R>(f: impl FnOnce() -> R) -> Option<R> {
     let subscriber = tracing_subscriber::registry().with(Panics);
     tracing::subscriber::with_default(subscriber, || catch_unwind(AssertUnwindSafe(f)).ok())
 }
 
 #[test]
-fn spawn_that_is_refused_under_a_subscriber_that_panics_answers_a_cancelled_handle() {
+fn spawn_that_is_refused_under_a_subscriber_that_panics_returns_a_cancelled_handle() {
     let closed = current_thread().handle().clone();
     let task = under_panics(|| closed.spawn(async {})).expect("the panic is contained");
     assert!(kit::join(task).unwrap_err().is_cancelled());
-    // The second refusal within a second is not told.
+    // A second refusal within a second is not logged.
     let job = under_panics(|| closed.spawn_blocking(|| ())).expect("the panic is contained");
     assert!(kit::join(job).unwrap_err().is_cancelled());
 }
 
 #[test]
 fn spawn_blocking_that_gets_no_thread_under_a_subscriber_that_panics_counts_the_job_out() {
-    // No thread has so large a stack.
+    // No thread has a stack of this size.
     let runtime = Builder::new_current_thread().thread_stack_size(usize::MAX / 4).build().unwrap();
     let job = under_panics(|| runtime.spawn_blocking(|| ())).expect("the panic is contained");
     assert!(kit::join(job).unwrap_err().is_cancelled());
@@ -57,7 +57,7 @@ fn spawn_blocking_that_gets_no_thread_under_a_subscriber_that_panics_counts_the_
 }
 
 #[test]
-fn drain_without_a_timekeeper_under_a_subscriber_that_panics_tells_all_that_it_begins() {
+fn drain_without_a_timekeeper_under_a_subscriber_that_panics_wakes_the_draining_futures() {
     let refuse = |seat| (seat == usize::MAX).then(|| io::Error::from(io::ErrorKind::WouldBlock));
     let runtime = Builder::new_current_thread().refuse_worker(refuse).build().unwrap();
     let told = Flag::new();
@@ -69,7 +69,7 @@ fn drain_without_a_timekeeper_under_a_subscriber_that_panics_tells_all_that_it_b
 }
 
 #[test]
-fn drain_that_is_dropped_with_a_waker_whose_destructor_panics_is_no_excuse_any_more() {
+fn drain_that_is_dropped_with_a_waker_whose_destructor_panics_excuses_no_task() {
     let runtime = current_thread();
     let (other, go, dropped) = (Door::new(), Door::new(), Door::new());
     let first = runtime.spawn(other.opened());
@@ -86,7 +86,7 @@ fn drain_that_is_dropped_with_a_waker_whose_destructor_panics_is_no_excuse_any_m
     runtime.block_on(dropped.opened());
     other.open();
     runtime.block_on(first).unwrap();
-    // Without the second task in the account the drain would be at its end.
+    // If the second task were still excused, the drain would be at its end.
     let mut drain = runtime.drain(LONG);
     runtime.block_on(async {
         for _ in 0..10 {
@@ -107,19 +107,19 @@ mod signals {
 
     use super::*;
 
-    /// The handler has run on this thread when it returns.
+    /// When this returns, the handler has run on this thread.
     fn raise(kind: SignalKind) {
         // SAFETY: no memory is passed, and the signal has a handler.
         assert_eq!(unsafe { libc::raise(kind.as_raw_value()) }, 0);
     }
 
-    /// None if it panics.
+    /// Polls the listener. Returns None if the poll panics.
     fn poll(signal: &mut Signal, waker: &Waker) -> Option<Poll<Option<()>>> {
         catch_unwind(AssertUnwindSafe(|| signal.poll_recv(&mut Context::from_waker(waker)))).ok()
     }
 
     #[test]
-    fn signal_whose_waker_panics_in_clone_hears_the_next() {
+    fn signal_whose_waker_panics_in_clone_receives_the_next_signal() {
         let runtime = current_thread();
         let _guard = runtime.enter();
         let mut listener = signal(SignalKind::user_defined1()).unwrap();
@@ -131,7 +131,7 @@ mod signals {
     }
 
     #[test]
-    fn signal_whose_waker_panics_in_its_destructor_is_heard_once() {
+    fn signal_whose_waker_panics_in_its_destructor_is_received_once() {
         let runtime = current_thread();
         let _guard = runtime.enter();
         let mut listener = signal(SignalKind::user_defined2()).unwrap();

@@ -145,7 +145,7 @@ fn yields_of_several_tasks_come_after_a_look_at_the_reactor() {
     });
 }
 
-/// Another event loop drives the runtime, a moment at a time: whenever that would sleep it returns.
+/// Drives the runtime as another event loop would, a moment at a time. Whenever the runtime would sleep, `block_on` returns.
 fn bursts_until(ended: impl Fn() -> bool, spawn: impl FnOnce(&Runtime)) {
     let waker = Arc::new(Mutex::new(None::<Waker>));
     let wakes = Arc::clone(&waker);

@@ -1,4 +1,4 @@
-//! The least and the greatest numbers that can be asked for: each of them works, or gives one clear message that names the remedy.
+//! The least and the greatest numbers that a setter takes. Each of them works, or gives one clear message that names the remedy.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -25,7 +25,7 @@ fn builders() -> [Builder; 2] {
     [Builder::new_current_thread(), workers]
 }
 
-/// A task runs, a job runs, and the worker rests so often that a number which doubles at each rest reaches its limit.
+/// Runs a task and a job. The worker rests so often that a number which doubles at each rest reaches its limit.
 fn exercise(runtime: &Runtime) {
     runtime.block_on(async {
         assert_eq!(heist::spawn(async { 6 * 7 }).await.unwrap(), 42);
@@ -33,7 +33,7 @@ fn exercise(runtime: &Runtime) {
         for _ in 0..80 {
             sleep(Duration::from_micros(1)).await;
         }
-        // In a task too: it rests in the worker, and not in the thread of `block_on`.
+        // In a task, the worker rests, and not the thread of `block_on`.
         let rests = async {
             for _ in 0..80 {
                 sleep(Duration::from_micros(1)).await;
@@ -119,7 +119,7 @@ fn extreme_numbers_of_threads_are_refused() {
         let error = set(builder.worker_threads(1)).build().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         says(&error.to_string(), parts);
-        // It has no threads to ask for.
+        // A current-thread runtime has no worker threads to ask for.
         exercise(&set(&mut Builder::new_current_thread()).enable_all().build().unwrap());
     }
     let runtime = kit::workers(1);
@@ -136,7 +136,7 @@ fn variable_with_the_most_workers_is_refused() {
     });
 }
 
-/// More than there are addresses for.
+/// The size is larger than the address space allows.
 #[test]
 fn stack_size_above_the_most_is_refused() {
     for bytes in [usize::MAX, usize::MAX - 1, usize::MAX / 2, usize::MAX / 4 + 1] {
@@ -149,14 +149,14 @@ fn stack_size_above_the_most_is_refused() {
     }
 }
 
-/// There are addresses for it, but the operating system does not give them.
+/// The address space is large enough, but the operating system refuses the size.
 #[test]
 #[cfg(target_pointer_width = "64")]
 fn stack_size_that_the_system_refuses_is_an_error() {
     for bytes in [usize::MAX / 4, 1 << 50, 1 << 46] {
         let error = Builder::new_multi_thread().worker_threads(2).thread_stack_size(bytes).build().unwrap_err();
         says(&error.to_string(), &["refused worker thread 1 of 2", "ulimit -u", "worker_threads", "thread_stack_size"]);
-        // It has no thread yet.
+        // A current-thread runtime has no thread yet.
         let runtime = Builder::new_current_thread().thread_stack_size(bytes).build().unwrap();
         assert!(runtime.block_on(runtime.spawn_blocking(|| ())).unwrap_err().is_cancelled());
         assert_eq!(runtime.block_on(async { heist::spawn(async { 7 }).await.unwrap() }), 7);
@@ -210,14 +210,15 @@ fn largest_histograms_work() {
     }
 }
 
-/// A connection's two ends.
+/// Returns the two ends of a connection.
 async fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     (near, listener.accept().await.unwrap().0)
 }
 
-/// The operating system counts whole seconds in a number of its own. One that is too large for it must not become a small one: zero throws data away.
+/// The operating system counts whole seconds in a number of fewer bits. A linger that does not fit must not become zero, because a linger of zero
+/// discards data.
 #[test]
 #[cfg(target_os = "linux")]
 fn linger_of_any_length_is_never_shortened_to_zero() {
@@ -275,7 +276,7 @@ fn listener_with_any_backlog_accepts() {
     });
 }
 
-/// The operating system has a byte for each of them, and a meaning of its own for -1.
+/// The operating system has one byte for each of these options. The value -1 has a special meaning.
 #[test]
 #[cfg(target_os = "linux")]
 fn option_of_one_byte_that_is_too_large_is_refused() {
@@ -298,7 +299,7 @@ fn option_of_one_byte_that_is_too_large_is_refused() {
             ("set_tos_v4", Box::new(|tos| udp.set_tos_v4(tos)), Box::new(|| udp.tos_v4())),
             ("set_tos_v4", Box::new(|tos| tcp.set_tos_v4(tos)), Box::new(|| tcp.tos_v4())),
         ];
-        // Where the machine has IPv6.
+        // Only if the machine has IPv6.
         if let Ok(v6) = &v6 {
             options.push(("set_tclass_v6", Box::new(|tclass| v6.set_tclass_v6(tclass)), Box::new(|| v6.tclass_v6())));
         }

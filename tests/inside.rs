@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use heist::runtime::{Builder, Handle, Id, Runtime};
 use kit::{Door, OnDrop, current_thread, workers, yield_now};
 
-/// Which runtimes user code was inside of, by place.
+/// The runtimes that user code was inside of, by place.
 #[derive(Clone, Default)]
 struct Seen(Arc<Mutex<ByPlace>>);
 
@@ -47,7 +47,7 @@ impl Seen {
         Waker::from(Arc::new(Notes(self.clone(), place)))
     }
 
-    /// Waits until something has been seen at each of `places`; and all of it was inside of `own`.
+    /// Waits until each of `places` has been seen. All user code must have been inside of `own`.
     #[track_caller]
     fn check(&self, own: Id, places: &[&str], circumstance: &str) {
         let begun = Instant::now();
@@ -65,7 +65,7 @@ impl Seen {
     }
 }
 
-/// With every hook that notes.
+/// Sets every hook, each of which notes its place.
 fn with_hooks(mut builder: Builder, seen: &Seen) -> Builder {
     let naming = seen.note_by("a function that names threads");
     builder
@@ -94,7 +94,7 @@ fn with_hooks(mut builder: Builder, seen: &Seen) -> Builder {
     builder
 }
 
-/// Where user code is called in every flavour.
+/// The places where user code is called in every flavour.
 const EVERYWHERE: [&str; 19] = [
     "a function that names threads",
     "on_thread_start",
@@ -117,11 +117,11 @@ const EVERYWHERE: [&str; 19] = [
     "destructor of a refused task",
 ];
 
-/// Where it is called on runtimes with worker threads only.
+/// The places where user code is called on runtimes with worker threads only.
 const WITH_WORKERS: [&str; 5] =
     ["on_thread_park", "on_thread_unpark", "on_stall", "after_resize", "waker of a `Resize`"];
 
-/// The blocking job that keeps the only thread of its kind busy. It drops what it is given.
+/// The blocking job that keeps the only blocking thread busy. It drops the runtime that it is given.
 #[derive(Clone)]
 struct BusyJob {
     given: Door,
@@ -135,7 +135,7 @@ impl BusyJob {
     }
 }
 
-/// Something of each kind. What is answered is dropped after the runtime.
+/// Makes something of each kind. What this returns is dropped after the runtime.
 fn populate(runtime: &Runtime, seen: &Seen) -> (BusyJob, Vec<Box<dyn Any>>) {
     let (poll, idle) = (seen.note_by("poll"), seen.at_drop("destructor of an idle task"));
     let first = runtime.spawn(async move {
@@ -149,7 +149,7 @@ fn populate(runtime: &Runtime, seen: &Seen) -> (BusyJob, Vec<Box<dyn Any>>) {
         pending::<()>().await;
     });
     let output = seen.at_drop("destructor of an output");
-    // The handle goes first: else its destructor drops the output.
+    // The handle is dropped first: otherwise its destructor drops the output.
     let gone = Door::new();
     let opened = gone.opened();
     drop(runtime.spawn(async move {
@@ -195,7 +195,7 @@ fn populate(runtime: &Runtime, seen: &Seen) -> (BusyJob, Vec<Box<dyn Any>>) {
     drop(inside);
     let mut draining = Box::pin(runtime.draining());
     assert!(draining.as_mut().poll(&mut Context::from_waker(&seen.waker("waker of a `Draining`"))).is_pending());
-    // Last: nothing drives a current-thread runtime any more.
+    // This comes last: nothing drives a current-thread runtime from here on.
     let never = seen.at_drop("destructor of a queued task");
     let never = runtime.spawn(async move {
         let _never = never;
@@ -204,7 +204,7 @@ fn populate(runtime: &Runtime, seen: &Seen) -> (BusyJob, Vec<Box<dyn Any>>) {
     (busy_job, vec![Box::new((first, busy, aborts, queued, never)), Box::new(timer), Box::new(draining)])
 }
 
-/// What only a runtime with workers has: a stall, and a resize that ends after its caller has gone on.
+/// Makes what only a runtime with workers has: a stall, and a resize that ends after its caller has gone on.
 fn populate_workers(runtime: &Runtime, seen: &Seen) {
     let stalled = seen.clone();
     let stalls = runtime.spawn(async move {
@@ -218,7 +218,7 @@ fn populate_workers(runtime: &Runtime, seen: &Seen) {
     let waker = seen.waker("waker of a `Resize`");
     let is_ready = resize.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
     if is_ready {
-        // The worker has left already, and nothing is woken.
+        // The worker has left already, and no waker is woken.
         seen.0.lock().unwrap().insert("waker of a `Resize`", vec![Some(runtime.handle().id())]);
     }
     while !seen.0.lock().unwrap().contains_key("waker of a `Resize`") {
@@ -231,7 +231,7 @@ fn refuse(handle: &Handle, seen: &Seen) {
     assert!(kit::join(handle.spawn(async move { drop(refused) })).unwrap_err().is_cancelled());
 }
 
-/// Where a runtime is dropped.
+/// The places where a runtime is dropped.
 const THREADS: [&str; 6] = [
     "a thread of its own",
     "inside of another runtime",
@@ -273,7 +273,7 @@ fn end(thread: &str, runtime: Runtime, busy: &BusyJob, seen: &Seen) {
         }
         "in a task of its own" => {
             drop(handle.spawn(async move { drop(runtime) }));
-            // Drives a current-thread runtime, and keeps no `Runtime`.
+            // This drives a current-thread runtime, and keeps no `Runtime`.
             drop(handle.drain(Duration::MAX).wait());
         }
         _ => unreachable!(),

@@ -453,7 +453,7 @@ fn a_handle_can_be_awaited_on_another_runtime_and_outside_of_any() {
 
 // ------------------------------------------------------------------------------------------- ids, in destructors
 
-/// Tells the id of the task for which it is dropped.
+/// Sends the id of the task for which it is dropped.
 fn tells(tell: &Sender<Option<Id>>) -> OnDrop<impl FnOnce() + Send + use<>> {
     let tell = tell.clone();
     OnDrop::new(move || tell.send(heist::task::try_id()).unwrap())
@@ -463,7 +463,7 @@ fn tells(tell: &Sender<Option<Id>>) -> OnDrop<impl FnOnce() + Send + use<>> {
 fn id_in_the_destructor_of_an_output_is_that_of_the_task() {
     each(|runtime| {
         let (tell, told) = channel();
-        // The handle drops it.
+        // The handle drops the output.
         let output = tells(&tell);
         let task = runtime.spawn(async move { output });
         while !task.is_finished() {
@@ -472,7 +472,7 @@ fn id_in_the_destructor_of_an_output_is_that_of_the_task() {
         let id = task.id();
         drop(task);
         assert_eq!(told.recv().unwrap(), Some(id));
-        // The worker drops it.
+        // The worker drops the output.
         let (output, gone) = (tells(&tell), Door::new());
         let opened = gone.opened();
         let task = runtime.spawn(async move {
@@ -509,7 +509,7 @@ fn id_in_the_destructor_of_a_cancelled_future_is_that_of_the_task() {
 
 // ------------------------------------------------------------------------------------------------ a poll that unwinds
 
-/// A future written by hand keeps what it owns until it is dropped.
+/// A future written by hand keeps the values that it owns until it is dropped.
 #[test]
 fn future_whose_poll_panics_is_dropped_while_the_thread_unwinds() {
     each(|runtime| {
@@ -525,7 +525,7 @@ fn future_whose_poll_panics_is_dropped_while_the_thread_unwinds() {
     });
 }
 
-/// The second panic does not leave the destructor's call.
+/// The second panic is contained in the destructor's call.
 #[test]
 fn future_whose_poll_and_destructor_panic_ends_with_the_first_panic() {
     each(|runtime| {

@@ -1,4 +1,4 @@
-//! User code that panics where a `JoinSet` calls it: a joiner's waker, a destructor. The set is consistent afterwards.
+//! User code panics where a `JoinSet` calls it: in a joiner's waker, or in a destructor. The set is consistent afterwards.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -32,7 +32,7 @@ impl Scene {
         Scene { runtime: current_thread(), door: Door::new() }
     }
 
-    /// A member that waits at the door, and has waited for it already.
+    /// Adds a member that waits at the door, and has been polled once.
     fn waits(&self, set: &mut JoinSet<u32>, number: u32) -> AbortHandle {
         let opened = self.door.opened();
         let task = async move {
@@ -44,7 +44,7 @@ impl Scene {
         member
     }
 
-    /// Opens the door and joins every member. Then the set has to work as a new one.
+    /// Opens the door and joins every member. Afterwards the set has to work like a new one.
     fn outputs(&self, set: &mut JoinSet<u32>) -> Vec<u32> {
         self.door.open();
         let mut outputs = Vec::new();
@@ -61,7 +61,7 @@ impl Scene {
     }
 }
 
-/// Runs the tasks of a runtime until all of these have ended.
+/// Runs the runtime until all of `tasks` have ended.
 fn run_to_the_end(runtime: &Runtime, tasks: &[AbortHandle]) {
     runtime.block_on(async {
         while !tasks.iter().all(AbortHandle::is_finished) {
@@ -70,12 +70,12 @@ fn run_to_the_end(runtime: &Runtime, tasks: &[AbortHandle]) {
     });
 }
 
-/// The handle of a runtime that takes no task any more: what is spawned has ended when it comes into the set.
+/// Returns the handle of a runtime that refuses tasks: a new member has ended before it is in the set.
 fn closed() -> Handle {
     current_thread().handle().clone()
 }
 
-/// A way into a set.
+/// A way to add a member to a set.
 type Way = (&'static str, fn(&mut JoinSet<u32>, &Handle));
 
 const WAYS: [Way; 9] = [
@@ -90,7 +90,7 @@ const WAYS: [Way; 9] = [
     ("extend", |set, closed| drop((closed.enter(), set.extend([async { 2 }])))),
 ];
 
-/// A member that has ended comes into a set whose joiner's waker panics.
+/// Adds a member that has ended to a set whose joiner's waker panics.
 fn take_in(scene: &Scene, name: &str, way: impl FnOnce(&mut JoinSet<u32>)) {
     let mut set = JoinSet::new();
     scene.waits(&mut set, 1);
@@ -168,7 +168,7 @@ fn poll_join_next_that_replaces_a_waker_whose_destructor_panics_keeps_the_new_on
 }
 
 #[test]
-fn poll_join_next_that_finds_an_end_while_it_clones_a_waker_whose_destructor_panics_answers_it() {
+fn poll_join_next_that_finds_an_end_while_it_clones_a_waker_whose_destructor_panics_returns_it() {
     let scene = Arc::new(Scene::new());
     let mut set = JoinSet::new();
     let member = scene.waits(&mut set, 1);
@@ -253,7 +253,7 @@ impl Drop for Brittle {
     }
 }
 
-/// A set with three brittle outputs, and one that does not come. The answers count the outputs and the futures that are dropped.
+/// Returns a set with three brittle outputs and one pending member. The counts are of dropped outputs and of dropped futures.
 fn brittle(runtime: &Runtime) -> (JoinSet<Brittle>, Count, Count) {
     let (outputs, futures) = (Count::new(), Count::new());
     let mut set = JoinSet::new();
@@ -308,7 +308,7 @@ fn drop_of_a_set_whose_joiners_waker_panics_in_its_destructor_aborts() {
     let members = [1, 2].map(|number| scene.waits(&mut set, number));
     let (waker, drops) = fragile(Call::Drop);
     assert!(poll(&mut set, &waker).is_pending());
-    // Before the members end: their ends would take the waker.
+    // The set is dropped before the members end: their ends would take it.
     assert!(catch_unwind(AssertUnwindSafe(|| drop(set))).is_ok());
     assert_eq!(drops.get(), 1);
     run_to_the_end(&scene.runtime, &members);

@@ -398,7 +398,7 @@ fn named(name: &str) -> Runtime {
 }
 
 #[test]
-fn enter_guards_uncover_the_runtime_that_was_entered_before() {
+fn enter_guard_drop_returns_to_the_runtime_entered_before() {
     let (a, b, c) = (named("a"), named("b"), named("c"));
     assert!(Handle::try_current().is_err());
     let guard_a = a.enter();

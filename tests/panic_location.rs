@@ -1,4 +1,4 @@
-//! Where a constructor of a socket panics, the panic's location is the call, not a line of the library.
+//! A panic in a constructor of a socket has the location of the call, not of a line of the library.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -17,11 +17,11 @@ use hyper::rt::Executor;
 type Call = (&'static str, fn());
 
 thread_local! {
-    /// The file in which this thread has panicked last; `None` if it does not record that.
+    /// The file of this thread's last panic. `None` if the thread does not record it.
     static LAST_FILE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// The file in which `call` panics, and the message.
+/// Returns the file in which `call` panics, and the message.
 fn panic_of(call: fn()) -> (String, String) {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -115,7 +115,7 @@ mod unix {
     use heist::net::{UnixDatagram, UnixListener, UnixSocket, UnixStream};
     use heist::signal::unix::{SignalKind, signal};
 
-    /// At which nothing can be made.
+    /// An address at which no socket can be made.
     const NOWHERE: &str = "/nowhere/socket";
 
     fn std_stream() -> std_net::UnixStream {
@@ -140,7 +140,7 @@ mod unix {
         std_net::SocketAddr::from_pathname(NOWHERE).unwrap().into()
     }
 
-    /// No pipe: the runtime is asked for before that matters.
+    /// Returns a descriptor that is not a pipe. The constructor looks for the runtime before that matters.
     fn fd() -> OwnedFd {
         std_stream().into()
     }

@@ -286,7 +286,7 @@ async fn advancing_from_a_task_and_by_nothing() {
     assert_eq!(start.elapsed(), 2 * HOUR);
 }
 
-/// Time has moved and no worker has looked at its timers yet.
+/// Time has moved, and no worker has looked at its timers yet.
 #[heist::test(start_paused = true)]
 async fn what_is_due_is_ready_at_the_first_poll_after_its_deadline_was_set() {
     let mut reset = Box::pin(sleep(2 * HOUR));

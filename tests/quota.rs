@@ -135,7 +135,7 @@ fn a_hook_that_waits_on_the_thread_that_follows_panics() {
     }
 }
 
-/// The thread that follows is the one that looks after the workers: what a subscriber panics with stays there.
+/// The thread that follows the quota looks after the workers. A subscriber's panic on it is contained.
 #[test]
 fn subscriber_that_panics_on_the_thread_that_follows_changes_nothing() {
     use tracing_subscriber::layer::{Context, Layer, SubscriberExt};

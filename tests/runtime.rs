@@ -133,7 +133,7 @@ impl Busy {
         }
     }
 
-    /// The same by two tasks in turns, which wake each other.
+    /// Runs as above, with two tasks that wake each other in turns.
     async fn run_in_turns(self, notes: usize, mut each: impl FnMut()) {
         let (ping, pinged) = async_channel::unbounded();
         let (pong, ponged) = async_channel::unbounded();

@@ -206,9 +206,9 @@ fn a_future_above_sixteen_kibibytes() {
     });
 }
 
-/// Unoptimised code has a copy of it in the frame of each call that it goes through: up to five.
+/// Unoptimised code copies the future into the frame of each call that passes it on: up to five copies.
 #[test]
-fn a_future_of_an_eighth_of_the_stack() {
+fn spawn_of_a_future_of_an_eighth_of_the_stack_works() {
     const SIZE: usize = 128 * 1024;
     let small_stack = thread::Builder::new().stack_size(1024 * 1024);
     let sums = small_stack.spawn(|| {

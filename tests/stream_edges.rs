@@ -1,4 +1,4 @@
-//! Streams at their edges: a shutdown after the peer's reset, transfers of nothing.
+//! Edge cases of streams: a shutdown after the peer's reset, and transfers of zero bytes.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -23,12 +23,12 @@ fn is_done<T: Debug + PartialEq>(name: &str, polled: Poll<io::Result<T>>, right:
     }
 }
 
-/// The first poll gives the answer.
+/// The future is ready at its first poll.
 async fn is_done_at_once<T: Debug + PartialEq>(name: &str, future: impl Future<Output = io::Result<T>>, right: T) {
     is_done(name, once(pin!(future)).await, right);
 }
 
-/// The same for a function that polls.
+/// The poll function is ready at its first call.
 async fn answers_at_once<T: Debug + PartialEq>(
     name: &str,
     poll: impl FnMut(&mut Context<'_>) -> Poll<io::Result<T>>,
@@ -39,7 +39,7 @@ async fn answers_at_once<T: Debug + PartialEq>(
 
 // ---------------------------------------------------------------------------------------------------- shutdown
 
-/// A stream whose peer has reset the connection, which the stream knows.
+/// Returns a stream whose peer has reset the connection. The stream has seen the reset.
 async fn reset_stream() -> TcpStream {
     let (mut client, server) = tcp_pair().await;
     server.set_zero_linger().unwrap();
@@ -48,7 +48,7 @@ async fn reset_stream() -> TcpStream {
     client
 }
 
-/// By each family's trait.
+/// Shuts the writer down by each family's trait.
 async fn shuts_down<W>(name: &str, writer: &mut W)
 where
     W: tokio::io::AsyncWrite + futures::io::AsyncWrite + hyper::rt::Write + Unpin,
@@ -91,7 +91,7 @@ fn tcp_write_after_peer_reset_is_still_an_error() {
 
 // ---------------------------------------------------------------------------------------------------- nothing
 
-/// Writes of nothing, by each method and each family's trait. `$writer` has no room.
+/// Writes zero bytes, by each method and each family's trait. `$writer` has no room.
 macro_rules! writes_nothing {
     ($name:expr, $writer:ident) => {{
         let (name, none) = ($name, &[][..]);
@@ -107,7 +107,7 @@ macro_rules! writes_nothing {
             writes_nothing!(@family futures::io::AsyncWrite, name, $writer, slices);
             writes_nothing!(@family hyper::rt::Write, name, $writer, slices);
         }
-        // What has no room still has none.
+        // The writer still has no room.
         assert_eq!($writer.try_write(b"x").unwrap_err().kind(), ErrorKind::WouldBlock, "{name}");
     }};
     (@family $family:path, $name:ident, $writer:ident, $slices:ident) => {{
@@ -118,7 +118,7 @@ macro_rules! writes_nothing {
     }};
 }
 
-/// Reads into nothing, by each method and each family's trait. `$reader` has nothing to read.
+/// Reads into empty buffers, by each method and each family's trait. `$reader` has nothing to read.
 macro_rules! reads_nothing {
     ($name:expr, $reader:ident) => {{
         let name = $name;
@@ -144,12 +144,12 @@ macro_rules! reads_nothing {
         let mut room = hyper::rt::ReadBuf::new(&mut []);
         let read = |cx: &mut Context<'_>| hyper::rt::Read::poll_read(Pin::new(&mut $reader), cx, room.unfilled());
         answers_at_once(&format!("{name}: hyper"), read, ()).await;
-        // What has nothing to read still has nothing.
+        // The reader still has nothing to read.
         assert_eq!($reader.try_read(&mut [0; 1]).unwrap_err().kind(), ErrorKind::WouldBlock, "{name}");
     }};
 }
 
-/// Looks at nothing. `$reader` has nothing to look at.
+/// Peeks into empty buffers. `$reader` has nothing to read.
 macro_rules! peeks_at_nothing {
     ($name:expr, $reader:ident) => {{
         let name = $name;
@@ -158,7 +158,7 @@ macro_rules! peeks_at_nothing {
     }};
 }
 
-/// Takes all the room, until the driver reports no more of it.
+/// Fills the writer, until the driver reports no more room.
 macro_rules! fill {
     ($writer:ident) => {
         loop {
@@ -171,7 +171,7 @@ macro_rules! fill {
     };
 }
 
-/// Takes the readiness that a fresh stream is presumed to have.
+/// Clears the readiness that a fresh stream is presumed to have.
 macro_rules! empty {
     ($reader:ident) => {
         assert_eq!($reader.try_read(&mut [0; 1]).unwrap_err().kind(), ErrorKind::WouldBlock)

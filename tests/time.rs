@@ -398,7 +398,7 @@ fn foreign_sleeps_one_after_the_other() {
     }
 }
 
-/// A timer with a deadline in the past, or one that comes before the poll: what a new timer for that instant answers, a reset one answers too.
+/// A timer is reset to a deadline that has passed, or passes before the next poll. It returns what a new timer for that instant returns.
 #[test]
 fn a_timer_reset_to_a_due_time_is_ready_at_the_next_poll() {
     const LONG: Duration = Duration::from_secs(3600);
@@ -470,7 +470,7 @@ fn a_timer_reset_to_a_due_time_is_ready_at_the_next_poll() {
     });
 }
 
-/// A reset that is not due yet leaves the timer armed, and the task that waits is woken without another poll.
+/// A timer is reset to a deadline that has not passed: it stays armed, and the waiting task is woken without another poll.
 #[test]
 fn a_timer_reset_to_a_later_time_is_pending_until_then() {
     each(|runtime| {
@@ -481,7 +481,7 @@ fn a_timer_reset_to_a_later_time_is_pending_until_then() {
             timer.as_mut().reset(Instant::now() + Duration::from_secs(3600));
             assert!(!timer.is_elapsed());
             assert!(poll(&mut timer, &Arc::clone(&flag).into()).is_pending());
-            // Reset to the past and never polled: the task hears of it all the same.
+            // The timer is reset to the past and not polled. The task is woken nevertheless.
             timer.as_mut().reset(Instant::now());
             while !flag.is_set() {
                 yield_now().await;

@@ -48,7 +48,8 @@ impl Function {
 
     /// The function as a plain one that builds a runtime and runs the async one on it.
     ///
-    /// If possible the async one lies inside of the plain one as it was: so the compiler looks at it as at any other, and says the same.
+    /// If the parameters can be passed on, the async function stays as it is, inside of the plain one. Then the compiler reports the same errors as
+    /// for any other function.
     pub(crate) fn with_runtime(&self, role: Role, arguments: &Arguments) -> TokenStream {
         let mut signature = self.signature.clone();
         let mut inside: Vec<TokenTree> = Vec::new();
@@ -80,8 +81,8 @@ impl Function {
         whole
     }
 
-    /// What is passed on to the async function inside of the plain one. None if it would not mean the same there, where it sees neither the plain
-    /// one's generics nor `Self`.
+    /// The parameters that the plain function passes on to the async one inside of it. None if they would not mean the same there: the inner function
+    /// sees neither the plain one's generics nor `Self`.
     fn parameters_of_nested(&self) -> Option<Parameters> {
         let list = parameters(&self.signature)?;
         let names_self = self.signature.iter().any(names_self_type) || names_self_type(&self.body.clone().into());
@@ -89,10 +90,10 @@ impl Function {
     }
 }
 
-/// Where the parameters of a function without generics are: `fn name ( parameters )`.
+/// The index of the parameters in a function without generics: `fn name ( parameters )`.
 const PARAMETERS: usize = 2;
 
-/// None if there are generics.
+/// Returns None if there are generics.
 fn parameters(signature: &[TokenTree]) -> Option<&Group> {
     match signature.get(PARAMETERS) {
         Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis => Some(group),
@@ -122,7 +123,7 @@ fn builder(arguments: &Arguments) -> String {
     )
 }
 
-/// An item that is wrong, to be given back. In place of an `async fn main`, of which the compiler would say more, a plain one.
+/// Returns the item of a wrong function. Replaces an `async fn main` by a plain one, because the compiler reports a further error for it.
 pub(crate) fn without_async_main(item: TokenStream) -> TokenStream {
     let tokens: Vec<TokenTree> = item.clone().into_iter().collect();
     let is_main = tokens.windows(2).any(|pair| is_word(&pair[0], "fn") && is_word(&pair[1], "main"));
@@ -138,7 +139,7 @@ fn is_word(token: &TokenTree, word: &str) -> bool {
     matches!(token, TokenTree::Ident(ident) if ident.to_string() == word)
 }
 
-/// Nothing that calls `main` or a test has arguments for it.
+/// Refuses generics and parameters: the caller of `main` or of a test has no arguments for it.
 fn no_generics_and_no_parameters(role: Role, signature: &[TokenTree]) -> Result<(), Fault> {
     let (taken, generic) = match role {
         Role::Main => (

@@ -10,8 +10,8 @@
 //! }
 //! ```
 //!
-//! So return types and `?` mean what they say, and errors point into the user's own text. A method, or a generic function, would not mean the
-//! same inside of another function: its body becomes an `async move` block.
+//! So return types and `?` mean what they say, and errors point into the user's own text. A method, or a generic function, would not mean the same
+//! inside of another function. So its body becomes an `async move` block.
 
 mod arguments;
 mod function;
@@ -26,8 +26,8 @@ use function::Function;
 ///
 /// The runtime has all drivers on. When the function returns, the runtime is shut down as by dropping it.
 ///
-/// Any other function than `main` may have parameters and generics, and may be a method. Each call of it builds a runtime, and blocks the
-/// thread; it panics inside of async code.
+/// Any function other than `main` may have parameters and generics, and may be a method. Each call of it builds a runtime, and blocks the thread. A
+/// call inside of async code panics.
 ///
 /// # Arguments
 ///
@@ -159,7 +159,7 @@ fn expand(role: Role, arguments: TokenStream, item: TokenStream) -> TokenStream 
     let function = match Function::read(role, item.clone()) {
         Ok(function) => function,
         Err(fault) => {
-            // With the item as it is: else the compiler says besides that it is missing.
+            // The item is kept: otherwise the compiler reports it as missing, too.
             let mut tokens = fault.into_tokens();
             tokens.extend(function::without_async_main(item));
             return tokens;

@@ -1,4 +1,4 @@
-//! The parameters of a function, taken apart as far as they have to be passed on.
+//! The parameters of a function, split into names and types so that they can be passed on.
 
 use proc_macro::{Delimiter, Group, Ident, Punct, Spacing, Span, TokenStream, TokenTree};
 
@@ -9,7 +9,7 @@ pub(crate) struct Parameters {
 }
 
 impl Parameters {
-    /// Of a list in parentheses. None if it holds more than patterns and types: a receiver, an attribute, or a mistake.
+    /// Reads a list in parentheses. Returns None if it holds more than patterns and types: a receiver, an attribute, or a mistake.
     pub(crate) fn read(list: &Group) -> Option<Parameters> {
         let (mut taken, mut passed) = (Vec::new(), Vec::new());
         for (number, parameter) in split(list.stream()).into_iter().enumerate() {
@@ -30,7 +30,7 @@ impl Parameters {
     }
 }
 
-/// At the commas outside of angle brackets.
+/// Splits the list at the commas outside of angle brackets.
 fn split(list: TokenStream) -> Vec<Vec<TokenTree>> {
     let (mut parts, mut part) = (Vec::new(), Vec::new());
     let (mut depth, mut arrow) = (0, false);
@@ -54,7 +54,7 @@ fn split(list: TokenStream) -> Vec<Vec<TokenTree>> {
     parts
 }
 
-/// Where the pattern ends. A path in it has colons in pairs.
+/// Returns where the pattern ends. A path in it has colons in pairs.
 fn colon(parameter: &[TokenTree]) -> Option<usize> {
     let is_colon = |at: usize| parameter.get(at).and_then(char) == Some(':');
     let mut at = 0;
@@ -68,7 +68,8 @@ fn colon(parameter: &[TokenTree]) -> Option<usize> {
     None
 }
 
-/// What the plain function calls a parameter with this pattern: the same, if it is a name. None for a receiver, or behind an attribute.
+/// Returns the plain function's name for a parameter with this pattern: the same, if the pattern is a name. None for a receiver, or behind an
+/// attribute.
 fn name(pattern: &[TokenTree], number: usize) -> Option<Ident> {
     let is_self = |token: &TokenTree| matches!(token, TokenTree::Ident(ident) if ident.to_string() == "self");
     if pattern.iter().any(|token| is_self(token) || char(token) == Some('#')) {

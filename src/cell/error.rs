@@ -149,7 +149,7 @@ impl fmt::Debug for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.0.cause, self.message()) {
             (Cause::Cancelled, _) => write!(f, "JoinError::Cancelled({:?})", self.id()),
-            // The payload itself is not shown: the dots stand for it.
+            // The payload itself is not shown. The dots stand for it.
             (Cause::Panicked(_), Some(message)) => write!(f, "JoinError::Panic({:?}, {message:?}, ...)", self.id()),
             (Cause::Panicked(_), None) => write!(f, "JoinError::Panic({:?}, ...)", self.id()),
         }

@@ -25,7 +25,7 @@ static NEXT_BLOCK: AtomicU64 = AtomicU64::new(1);
 std::thread_local! {
     /// The ids that this thread may still give out: next, and end.
     static MINE: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
-    /// The task whose future or output is being dropped outside of its poll, and what was being polled here when that began.
+    /// The task whose future or output is being dropped outside of its poll, and the task that was being polled on this thread when the drop began.
     static ENDING: Cell<Option<Ending>> = const { Cell::new(None) };
 }
 
@@ -45,12 +45,12 @@ impl Id {
         Id(NonZeroU64::new(next).expect("ids start at one"))
     }
 
-    /// The future or the output of this task is dropped, outside of its poll, while the answer lives.
+    /// Marks this task's future or output as being dropped outside of its poll, until the returned guard is dropped.
     pub(super) fn ends(self) -> Restore<Option<Ending>> {
         replace(&ENDING, Some((self, budget::polled())))
     }
 
-    /// The task for which [`Id::ends`] was called last, unless another one is polled since.
+    /// Returns the task for which [`Id::ends`] was called last, unless another task has been polled since.
     pub(crate) fn ending() -> Option<Id> {
         ENDING.get().filter(|(_, polled)| *polled == budget::polled()).map(|(id, _)| id)
     }

@@ -80,25 +80,25 @@ pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>, home:
     // SAFETY: handed on from the caller: `home` is a live home of type `S`.
     let settle = |task: &Header, how| unsafe { &*home.cast::<S>() }.settle(task, how, false);
     match polled {
-        // SAFETY: we are the poller.
+        // SAFETY: the caller is the poller.
         Ok(Poll::Pending) => return unsafe { suspend::<S>(header, filed) },
-        // SAFETY: we are the poller, and the future is finished.
+        // SAFETY: the caller is the poller, and the future is finished.
         Ok(Poll::Ready(output)) => unsafe { end::<F, S>(header, filed, settle, Ok(output)) },
-        // SAFETY: we are the poller, and the future has been dropped.
+        // SAFETY: the caller is the poller, and the future has been dropped.
         Err(payload) => unsafe { end_unwound::<F, S>(header, filed, settle, payload) },
     }
     Ran::Ended
 }
 
-/// Drops the future of a poll that unwinds, so that destructors see that the thread panics.
+/// Drops the future of a poll that unwinds, so that destructors see that the thread is panicking.
 struct DropOnUnwind<F>(*mut F);
 
 impl<F> Drop for DropOnUnwind<F> {
     #[cold]
     fn drop(&mut self) {
-        // A second panic would end the process if it left this function.
+        // A second panic would abort the process if it left this function.
         let dropped = catch_unwind(AssertUnwindSafe(|| {
-            // SAFETY: made by `poll`, which owns the future and does not use it any more when it unwinds.
+            // SAFETY: made by `poll`, which owns the future and does not use it after the unwinding has begun.
             unsafe { self.0.drop_in_place() };
         }));
         if let Err(payload) = dropped {

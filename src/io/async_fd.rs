@@ -25,10 +25,10 @@ use crate::sync::Arc;
 /// The resource must keep its descriptor open, under the same number, until the `AsyncFd` is dropped. A resource that owns its
 /// descriptor does so: an [`OwnedFd`](std::os::fd::OwnedFd), a `File`, a socket.
 ///
-/// With a bare [`RawFd`] the owner of the number must keep it open for so long. The drop, as [`into_inner`](AsyncFd::into_inner),
-/// deregisters whatever has that number then. If the number has been closed and given anew meanwhile, another resource of the
-/// same runtime may be deregistered, and waiting for that one lasts for ever. [`AsFd`] is there only if the resource has it: a
-/// `RawFd` proves nothing about the number.
+/// With a bare [`RawFd`] the owner of the number must keep it open for so long. The drop, as [`into_inner`](AsyncFd::into_inner), deregisters the
+/// descriptor that has that number then. If the number has been closed and reused meanwhile, another resource of the same runtime may be
+/// deregistered. A wait for that resource never ends. [`AsFd`] is implemented only if the resource implements it: a `RawFd` proves nothing about the
+/// number.
 ///
 /// # Examples
 ///
@@ -215,8 +215,7 @@ impl<T: AsRawFd> AsyncFd<T> {
         &self.inner
     }
 
-    /// The resource. Do not exchange it for another: its descriptor would not be registered, and the first one's might be closed
-    /// too early.
+    /// Returns the resource. Do not replace it by another: the new descriptor would not be registered, and the old one might be closed too early.
     ///
     #[doc = crate::io::scenes::set!(fd)]
     /// assert_eq!(here.get_mut().write(b"hello")?, 5); // without waiting: it may answer `WouldBlock`
@@ -526,7 +525,7 @@ impl<T: AsRawFd> AsRawFd for AsyncFd<T> {
     }
 }
 
-/// The resource's own: only the resource knows that its descriptor is open.
+/// The resource's own implementation: only the resource knows that its descriptor is open.
 impl<T: AsRawFd + AsFd> AsFd for AsyncFd<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.inner.as_fd()

@@ -20,13 +20,13 @@ pub struct AsyncFdReadyGuard<'a, T: AsRawFd> {
 
 /// A descriptor that was ready, held exclusively; through it the readiness is taken back.
 ///
-/// Dropping it changes nothing. If the [`AsyncFd`] in it is exchanged for another, as by [`std::mem::swap`], it takes nothing back:
-/// the wait was for the first one, and the operation may have been on the second.
+/// Dropping it changes nothing. If its [`AsyncFd`] is exchanged for another, as by [`std::mem::swap`], the guard takes nothing back: the wait was for
+/// the first one, and the operation may have been on the second.
 #[must_use = "readiness lasts until it is taken back"]
 pub struct AsyncFdReadyMutGuard<'a, T: AsRawFd> {
     fd: &'a mut AsyncFd<T>,
     seen: Seen,
-    /// What was waited for. It is kept, so that no later registration can be at the same address.
+    /// The source that was waited for. The guard keeps it, so that no later registration has the same address.
     source: Arc<Source>,
 }
 
@@ -52,7 +52,7 @@ impl<'a, T: AsRawFd> AsyncFdReadyGuard<'a, T> {
         AsyncFdReadyGuard { fd, seen: Seen { snapshot, mask } }
     }
 
-    /// What was waited for.
+    /// Returns the source that was waited for.
     fn source(&self) -> Option<&Source> {
         Some(self.fd.source())
     }
@@ -64,7 +64,7 @@ impl<'a, T: AsRawFd> AsyncFdReadyMutGuard<'a, T> {
         AsyncFdReadyMutGuard { fd, seen: Seen { snapshot, mask }, source }
     }
 
-    /// What was waited for, if it is still here.
+    /// Returns the source that was waited for, if the guard still has its `AsyncFd`.
     fn source(&self) -> Option<&Source> {
         Arc::ptr_eq(&self.source, self.fd.source()).then_some(&*self.source)
     }
@@ -233,8 +233,8 @@ impl<T: AsRawFd> AsyncFdReadyMutGuard<'_, T> {
         self.fd.get_ref()
     }
 
-    /// The resource, exclusively. Do not exchange it for another: its descriptor would not be registered, and the first one's might
-    /// be closed too early.
+    /// Returns the resource, exclusively. Do not replace it by another: the new descriptor would not be registered, and the old one might be closed
+    /// too early.
     ///
     #[doc = crate::io::scenes::set!(fd)]
     /// let mut guard = here.writable_mut().await?;

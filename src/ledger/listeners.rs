@@ -7,8 +7,8 @@ use slab::Slab;
 use crate::sync::Mutex;
 use crate::wakes::{Wakes, drop_contained};
 
-/// Wakers to be woken when it happens; afterwards no waker is taken any more. No waker is cloned, woken or dropped under the lock,
-/// and what its wake or its destructor panics with does not get out.
+/// Wakers that are woken when an event happens. Afterwards no waker is taken. No waker is cloned, woken or dropped under the lock. A panic in a wake
+/// or in a waker's destructor is contained.
 #[derive(Debug)]
 pub(crate) struct Listeners(Mutex<List>);
 

@@ -41,8 +41,8 @@ pub struct Straggler {
     pub name: Option<Arc<str>>,
     /// Where it was spawned.
     pub location: &'static Location<'static>,
-    /// For how long, at least, its poll, its function or its destructor has been running when the report is made; `None` if it does not
-    /// run: it has been dropped, or waits in a queue to be dropped.
+    /// For how long, at least, its poll, its function or its destructor has been running when the report is made. `None` if it is not running: it has
+    /// been dropped, or waits in a queue to be dropped.
     pub running_for: Option<Duration>,
 }
 

@@ -85,7 +85,7 @@ pub(crate) struct Jobs {
     pub(crate) tally: Tally,
     /// Jobs that have come in by the gate.
     pub(crate) entered: AtomicU64,
-    /// The jobs that a thread runs, and since when.
+    /// The jobs that threads run, each with the time at which it began.
     running: Mutex<BTreeMap<Id, Instant>>,
 }
 
@@ -95,17 +95,17 @@ impl Jobs {
         Jobs { live: LiveSet::new(), tally: Tally::new(), entered: AtomicU64::new(0), running }
     }
 
-    /// A thread begins to run a job.
+    /// Notes that a thread begins to run a job.
     pub(crate) fn begin(&self, job: Id) {
         self.running.lock().insert(job, Instant::now());
     }
 
-    /// The job has ended.
+    /// Notes that the job has ended.
     pub(crate) fn end(&self, job: Id) {
         self.running.lock().remove(&job);
     }
 
-    /// All that live, queued and running.
+    /// Returns all jobs that live, queued and running.
     pub(crate) fn left(&self) -> Vec<Straggler> {
         let live = self.live.all();
         let running = self.running.lock();

@@ -1,4 +1,4 @@
-//! Numbers of socket options, where the operating system has fewer bits for them.
+//! Bounds for numbers of socket options for which the operating system has fewer bits.
 
 use std::io;
 use std::time::Duration;
@@ -9,11 +9,11 @@ const MOST_LINGER: Duration = Duration::from_secs(u16::MAX as u64);
 #[cfg(not(windows))]
 const MOST_LINGER: Duration = Duration::from_secs(i32::MAX as u64);
 
-/// The most bytes that one system call is asked for: some systems refuse more than 2 GiB.
+/// The most bytes that one system call asks for: some systems refuse more than 2 GiB.
 #[cfg(unix)]
 pub(super) const MOST_AT_ONCE: usize = 1 << 30;
 
-/// The value of an option that is one byte in each packet. A larger one would be cut off, or have a meaning of its own: -1 is a default.
+/// Checks the value of an option that has one byte in each packet. A larger value would be truncated, or have a special meaning: -1 means a default.
 pub(super) fn one_byte(setter: &str, value: u32) -> io::Result<u32> {
     if value <= u8::MAX.into() {
         return Ok(value);
@@ -22,13 +22,13 @@ pub(super) fn one_byte(setter: &str, value: u32) -> io::Result<u32> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, text))
 }
 
-/// Whole seconds, rounded up: a part of a second must not become zero, which throws data away.
+/// Returns whole seconds, rounded up: a fraction of a second must not become zero, because a linger of zero discards data.
 pub(super) fn linger(linger: Option<Duration>) -> Option<Duration> {
     let up = |linger: Duration| linger.as_secs().saturating_add(u64::from(linger.subsec_nanos() > 0));
     linger.map(|linger| Duration::from_secs(up(linger)).min(MOST_LINGER))
 }
 
-/// A buffer's size, as a number that stays above zero in the system call.
+/// Returns a buffer's size as a number that stays positive in the system call.
 pub(super) fn buffer_size(bytes: u32) -> usize {
     bytes.min(i32::MAX as u32) as usize
 }

@@ -5,8 +5,8 @@ macro_rules! reads {
     ($socket:ty, $scene:ident) => {
         /// Reading.
         impl $socket {
-            /// Reads what there is, waiting until there is something; answers how many bytes. None means the end. If `buf` is
-            /// empty, it answers 0 at once.
+            /// Reads the bytes that are available, waiting until there are some. Returns how many bytes were read. None means the end. If `buf` is
+            /// empty, returns 0 at once.
             ///
             /// # Errors
             ///
@@ -111,7 +111,7 @@ macro_rules! reads {
                 self.registered().read_text(text).await
             }
 
-            /// Reads what there is without waiting. If `buf` is empty, it answers 0.
+            /// Reads the bytes that are available without waiting. If `buf` is empty, returns 0.
             ///
             /// # Errors
             ///
@@ -168,8 +168,8 @@ macro_rules! writes {
     ($socket:ty, $scene:ident) => {
         /// Writing.
         impl $socket {
-            /// Writes as much as there is room for, waiting until there is some; answers how many bytes. If `buf` is empty, it
-            /// answers 0 at once.
+            /// Writes as much as there is room for, waiting until there is room. Returns how many bytes were written. If `buf` is empty, returns 0 at
+            /// once.
             ///
             /// # Errors
             ///
@@ -248,7 +248,7 @@ macro_rules! writes {
             /// Ends what is written: the peer of a socket reads what is on its way, and then the end. Reading goes on. A pipe
             /// ends when it is dropped, and this does nothing.
             ///
-            /// If the connection is gone already, as after the peer's reset, nothing is left to end: the answer is `Ok`.
+            /// If the connection is gone already, as after the peer's reset, nothing is left to shut down: this returns `Ok`.
             ///
             /// # Errors
             ///
@@ -266,7 +266,7 @@ macro_rules! writes {
                 crate::net::wired::Closing::close(self)
             }
 
-            /// Writes as much as there is room for without waiting. If `buf` is empty, it answers 0.
+            /// Writes as much as there is room for without waiting. If `buf` is empty, returns 0.
             ///
             /// # Errors
             ///

@@ -113,15 +113,15 @@ macro_rules! std_forms {
         impl TryFrom<$std> for $socket {
             type Error = std::io::Error;
 
-            /// Makes one of std's, as [`from_std`](Self::from_std) does.
+            /// Converts a socket of std, as [`from_std`](Self::from_std) does.
             ///
             /// # Errors
             ///
-            /// As there.
+            /// As for `from_std`.
             ///
             /// # Panics
             ///
-            /// Outside of a runtime, or if that has no I/O.
+            /// If this thread is not inside of a runtime, or if the runtime has no I/O.
             #[track_caller]
             fn try_from(socket: $std) -> std::io::Result<$socket> {
                 $socket::from_std(socket)

@@ -307,7 +307,7 @@ impl TcpSocket {
     }
 
     /// Sets how long closing waits for unsent data (`SO_LINGER`). A wait blocks the thread that drops the stream. A zero wait
-    /// throws unsent data away and resets the connection. The operating system counts whole seconds: a part of a second is rounded up.
+    /// discards unsent data and resets the connection. The operating system counts whole seconds: a fraction of a second is rounded up.
     ///
     #[doc = crate::net::scenes::set!(tcp_socket)]
     /// use std::time::Duration;

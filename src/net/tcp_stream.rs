@@ -124,8 +124,8 @@ impl TcpStream {
         end_writing(|how| self.mio().shutdown(how))
     }
 
-    /// Reads what there is without taking it away, waiting until there is something; answers how many bytes. If `buf` is empty, it
-    /// answers 0 at once.
+    /// Reads the bytes that are available without consuming them, waiting until there are some. Returns how many bytes were read. If `buf` is empty,
+    /// returns 0 at once.
     ///
     /// # Errors
     ///
@@ -212,7 +212,7 @@ impl TcpStream {
     }
 
     /// Sets how long closing waits for unsent data (`SO_LINGER`). A wait blocks the thread that drops the stream. A zero wait
-    /// throws unsent data away and resets the connection. The operating system counts whole seconds: a part of a second is rounded up.
+    /// discards unsent data and resets the connection. The operating system counts whole seconds: a fraction of a second is rounded up.
     ///
     #[doc = crate::net::scenes::set!(tcp_stream)]
     /// use std::time::Duration;

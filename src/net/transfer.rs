@@ -19,7 +19,7 @@ const SURE_SLICES: usize = 16;
 struct Asked {
     /// How many bytes at most.
     bytes: usize,
-    /// Whether one call is sure to move all of it if the kernel has it, or has room for it.
+    /// Whether one call is sure to move all of them, if the kernel has them or has room for them.
     is_sure: bool,
 }
 
@@ -38,7 +38,7 @@ impl Asked {
     }
 }
 
-/// Every transfer goes through one of these two. A transfer of nothing depends on no readiness: it is done at once, without the kernel.
+/// Every transfer goes through one of these two. A transfer of zero bytes does not depend on readiness: it completes at once, without a system call.
 impl<E: Stream> Registered<E> {
     fn poll_transfer(
         &self,

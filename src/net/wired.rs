@@ -133,7 +133,7 @@ pub(super) trait Closing {
 
 /// Shuts the writing direction of a socket down.
 ///
-/// A connection that is gone already, as after the peer's reset, has nothing left to shut down: that is no error.
+/// A connection that is gone already, as after the peer's reset, has nothing left to shut down. That is not an error.
 pub(super) fn end_writing(shutdown: impl FnOnce(Shutdown) -> io::Result<()>) -> io::Result<()> {
     match shutdown(Shutdown::Write) {
         Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),

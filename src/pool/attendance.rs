@@ -16,9 +16,9 @@ struct Book {
     present: usize,
     /// The closer waits no longer: the last to leave closes up.
     abandoned: bool,
-    /// How often something has come within the reach of the thread that clears the seats.
+    /// How often the thread that clears the seats has got something new to clear.
     changes: u64,
-    /// A thread clears the seats.
+    /// Whether a thread is clearing the seats.
     clearing: bool,
     /// To be joined by the closer; those that are gone before are let go of.
     threads: Vec<thread::JoinHandle<()>>,
@@ -27,13 +27,13 @@ struct Book {
 /// What a pass over the seats has done.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pass {
-    /// No task is left that could be found, and no seat was in use.
+    /// Whether no task was left that could be found, and no seat was in use.
     pub(crate) cleared: bool,
-    /// So many leases have been given back, each of which is a change.
+    /// How many leases the pass has given back. Each of them is a change.
     pub(crate) returned: u64,
 }
 
-/// The turn of the thread that clears the seats. It ends however the passes end.
+/// Marks the thread that clears the seats, until it is dropped, also by a panic.
 struct Turn<'a>(&'a Attendance);
 
 impl Drop for Turn<'_> {
@@ -53,8 +53,8 @@ impl Attendance {
         self.book.lock().present += 1;
     }
 
-    /// Counts the caller as present, if the pool `is_open`. The closer counts after it has closed the pool: it sees the caller, or the caller sees
-    /// that the pool is closed.
+    /// Counts the caller as present, if the pool `is_open`. The closer counts after it has closed the pool. So the closer sees the caller, or the
+    /// caller sees that the pool is closed.
     #[must_use]
     pub(crate) fn enter_if(&self, is_open: impl FnOnce() -> bool) -> bool {
         let mut book = self.book.lock();
@@ -82,7 +82,7 @@ impl Attendance {
         std::mem::take(&mut self.book.lock().threads)
     }
 
-    /// A thread leaves. True if it has to close up, which is said once.
+    /// Notes that a thread leaves. Returns true if the thread has to close up. This returns true once.
     #[must_use]
     pub(crate) fn leave(&self) -> bool {
         let mut book = self.book.lock();
@@ -91,19 +91,20 @@ impl Attendance {
         book.present == 0 && std::mem::take(&mut book.abandoned)
     }
 
-    /// Whether a thread clears the seats. Of a local pool it is the pool's own.
+    /// Returns whether a thread is clearing the seats. For a local pool that is the pool's own thread.
     pub(crate) fn is_clearing(&self) -> bool {
         self.book.lock().clearing
     }
 
-    /// While the pool is being cleared: a task has been queued, or a lease has come back. Called by whichever thread did that and saw the phase.
+    /// Notes a change while the pool is being cleared: a task has been queued, or a lease has come back. The thread that did that and saw the phase
+    /// calls this.
     pub(crate) fn note_change(&self) {
         self.book.lock().changes += 1;
         self.changed.notify_all();
     }
 
-    /// Makes passes over the seats, until one has cleared everything. Sleeps between two passes until there is a change. One thread at a time does
-    /// so. False if the deadline came first.
+    /// Makes passes over the seats, until one pass has cleared everything. Sleeps between two passes until there is a change. One thread at a time
+    /// does so. Returns false if the deadline came first.
     #[must_use]
     pub(crate) fn clear_by(&self, deadline: Option<Instant>, mut pass: impl FnMut() -> Pass) -> bool {
         let mut book = self.book.lock();
@@ -114,13 +115,13 @@ impl Attendance {
         drop(book);
         let _turn = Turn(self);
         loop {
-            // Before the pass: a change that the pass has missed ends the sleep.
+            // Read before the pass: so a change that the pass has missed ends the sleep.
             let seen = self.book.lock().changes;
             let pass = pass();
             if pass.cleared {
                 return true;
             }
-            // Its own changes would end the sleep at once, again and again.
+            // Without this, the pass's own changes would end each sleep at once.
             let own = seen + pass.returned;
             if !wait_for(&self.changed, &mut self.book.lock(), deadline, |book| book.changes != own) {
                 return false;

@@ -112,7 +112,8 @@ impl Census for Pool {
     }
 
     fn left(&self, seen: &[PollSeen]) -> Vec<Straggler> {
-        // What is polled for the first time is in no list, what is polled again in both: the later entry says more.
+        // A task in its first poll is in no list. A task that is polled again is in its list and in a poll: the later entry, from the poll, replaces
+        // the first.
         let mut left: BTreeMap<Id, Straggler> = BTreeMap::new();
         let mut add = |straggler: Straggler| drop(left.insert(straggler.id, straggler));
         self.global.each(|task| add(task.identity().into()));
@@ -274,7 +275,7 @@ impl Pool {
 }
 
 impl Seat {
-    /// The task that is polled here, and for how long it has been, by what the drain and the sentinel have `seen`.
+    /// Returns the task that is polled here, and for how long it has been, by what the drain and the sentinel have `seen`.
     fn runs(&self, now: u64, seen: &[PollSeen]) -> Option<Straggler> {
         let (task, since) = self.view();
         let watched = since.map_or(Duration::ZERO, |since| Duration::from_nanos(now.saturating_sub(since)));

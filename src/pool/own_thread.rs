@@ -6,15 +6,15 @@ use crate::sync::statics::{AtomicU64, Ordering};
 
 /// The thread that made a local pool. See [the task's page](crate::cell).
 ///
-/// Told by a number that is never used again: a thread that comes after it, perhaps in the same memory, is another one. The number is our own,
-/// because std's can't be asked for at the very end of a thread.
+/// Threads are compared by a number that is never reused. So a later thread, perhaps in the same memory, is a different one. The number is not std's
+/// `ThreadId`, because that is not available at the very end of a thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OwnThread(u64);
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 std::thread_local! {
-    /// Zero until it is asked for. Without a destructor, it is there to the very end of the thread.
+    /// Zero until it is asked for. It has no destructor, so it is available to the very end of the thread.
     static NUMBER: Cell<u64> = const { Cell::new(0) };
 }
 

@@ -122,7 +122,7 @@ pub(crate) struct Settings {
     pub(crate) lifo: bool,
     /// How long `Drop` waits for polls that are under way.
     pub(crate) shutdown_grace: Duration,
-    /// How long after a drain's deadline the report is made, if what is late has not ended before.
+    /// How long after a drain's deadline the report is made, if what is late has not ended earlier.
     pub(crate) drain_report_delay: Duration,
     pub(crate) seed: u64,
     /// How long polls take.

@@ -113,9 +113,9 @@ pub(crate) struct StallCounts {
     pub(crate) reported: Counter,
     /// Times that something was taken over from a stalled seat, or another worker woken because of it.
     pub(crate) rescues: Counter,
-    /// Spare threads that were started, or taken back, by whoever called them.
-    /// Of workers that were ready to run and had no processor.
+    /// Rescues from workers that were ready to run and had no processor.
     pub(crate) preempted_rescues: Counter,
+    /// Spare threads that were started, or taken back, by whoever called them.
     spares: AtomicU64,
     /// Those of the reported ones that are over, by duration.
     over: [Counter; StallCounts::BUCKETS],
@@ -135,7 +135,7 @@ impl StallCounts {
         }
     }
 
-    /// What waited behind a worker has been taken over. Said by the sentinel alone.
+    /// Counts a rescue: what waited behind a worker has been taken over. Only the sentinel calls this.
     pub(crate) fn count_rescue(&self, cause: StallCause) {
         let rescues = if cause == StallCause::Starved { &self.preempted_rescues } else { &self.rescues };
         rescues.add(1);

@@ -201,7 +201,7 @@ impl Drop for Line<'_> {
     }
 }
 
-/// Gives the seat back and passes it on, however the drive ends. Dropped before the driver's [`Presence`](shutdown::Presence) ends.
+/// Gives the seat back and passes it on, however the drive ends. It is dropped before the driver's [`Presence`](shutdown::Presence) ends.
 struct Driver<'a> {
     root: &'a Root,
     local: Option<Box<crate::local::Local>>,

@@ -64,7 +64,7 @@ impl Host for Pool {
     }
 }
 
-/// Runs a job. When this returns the thread is in no job any more, whose memory may be gone.
+/// Runs a job. When this returns the thread has left the job, whose memory may be gone.
 fn run(pool: &Arc<Pool>, runnable: Runnable) {
     let _job = context::job(pool, runnable.header());
     let _unlimited = budget::unlimited();

@@ -308,7 +308,7 @@ impl Builder {
     #[track_caller]
     pub fn queue_lanes(&mut self, lanes: usize) -> &mut Builder {
         assert!(lanes > 0, "queue_lanes(0): the global queue needs at least one lane");
-        // As many as there can be workers.
+        // The limit is the largest number of workers.
         self.settings.lanes = Some(lanes.min(1 << 14));
         self
     }
@@ -338,8 +338,8 @@ impl Builder {
         self
     }
 
-    /// How long after its deadline a drain waits for what it cancels, before it reports; 10 ms by default. For the tests of what is cancelled, on
-    /// a busy machine.
+    /// How long a drain waits after its deadline for the tasks that it cancels, before it reports. The default is 10 ms. Tests of cancelled tasks set
+    /// it on a busy machine.
     #[doc(hidden)]
     pub fn drain_report_delay(&mut self, delay: Duration) -> &mut Builder {
         self.settings.drain_report_delay = delay;
@@ -352,8 +352,8 @@ impl Builder {
     ///
     /// What the operating system says if it refuses a thread or the reactor's file descriptors; if
     /// `HEIST_WORKER_THREADS` is set to something that is not a number above zero; and if there are more workers than
-    /// [`Builder::max_worker_threads`] allows, or than there can be. Numbers that cannot be are
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput): above 16,384 workers and spares together, or a stack above a quarter of the address space.
+    /// [`Builder::max_worker_threads`] allows. The error is [`InvalidInput`](io::ErrorKind::InvalidInput) if there are more than 16,384 workers and
+    /// spares together, or if the stack is above a quarter of the address space.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;

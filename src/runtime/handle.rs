@@ -157,7 +157,7 @@ impl Handle {
     ///   [`try_spawn`](Handle::try_spawn) gives the future back. Tasks and blocking jobs that live may spawn; so may destructors, and
     ///   wakers that a worker calls. What they spawn is counted, too.
     /// * When nobody lives any more, or at the deadline, nobody may spawn. What lives at the deadline is cancelled, and its future dropped.
-    ///   The report does not wait for polls, jobs, destructors and hooks that do not return: it is there 10 ms after the deadline at the latest,
+    ///   The report does not wait for polls, jobs, destructors and hooks that do not return. It is there 10 ms after the deadline at the latest. It
     ///   names them, and says for how long they have been running. What has not been dropped by then is dropped afterwards.
     ///
     /// When the report is there, the destructor of every task and job that it counts has run, and its handle is finished; except for what
@@ -386,7 +386,7 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// A stay inside of a runtime; ends when dropped. Guards are dropped in the reverse order in which they were made.
+/// A stay inside of a runtime, which ends when the guard is dropped. Guards are dropped in the reverse order in which they were made.
 ///
 /// It is dropped on the thread that has entered:
 ///
@@ -401,13 +401,13 @@ pub struct EnterGuard<'a> {
     stay: context::Stay,
     /// The stay is noted in the thread that has entered.
     _thread: ThreadBound,
-    /// The guard belongs to the runtime's borrow.
+    /// The guard borrows the runtime's handle.
     _runtime: PhantomData<&'a Handle>,
 }
 
 impl Drop for EnterGuard<'_> {
     fn drop(&mut self) {
-        // The stay has ended in any case, and a second panic would end the process.
+        // The stay has ended in any case. A second panic would abort the process.
         if !self.stay.end() && !std::thread::panicking() {
             panic!(
                 "guards of `enter` were dropped out of order: a runtime that was entered later on this thread has not been left; drop \

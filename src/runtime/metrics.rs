@@ -113,8 +113,8 @@ impl RuntimeMetrics {
         self.pool.stalls.reported.get()
     }
 
-    /// Times that work, timers or the reactor of a worker in a long poll were seen to by others, or another worker was woken for that. The poll
-    /// blocks or computes; see [`preempted_rescue_count`](Self::preempted_rescue_count) for workers that get no processor.
+    /// How often other threads took over work, timers or the reactor of a worker in a long poll, or woke another worker for that. The poll blocks or
+    /// computes. For workers that get no processor see [`preempted_rescue_count`](Self::preempted_rescue_count).
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
@@ -125,8 +125,8 @@ impl RuntimeMetrics {
         self.pool.stalls.rescues.get()
     }
 
-    /// As [`rescue_count`](Self::rescue_count), where the worker was ready to run and had no processor: the machine had more to do than
-    /// processors for it. Nothing is wrong with the task. Many of these mean that the runtime has too many workers for the processors that it gets.
+    /// As [`rescue_count`](Self::rescue_count), where the worker was ready to run and had no processor. The task is not the cause: the machine has
+    /// too few processors for its load. If there are many of these, the runtime has too many workers for the processors that it gets.
     ///
     /// # Examples
     ///
@@ -324,7 +324,7 @@ impl RuntimeMetrics {
         let seats = &self.pool.seats;
         match seats.get(worker) {
             Some(seat) => seat,
-            // Not in a closure, which would be the place of the panic.
+            // Not in a closure, whose line would be the location of the panic.
             None => panic!(
                 "there is no worker {worker}: this runtime has had {}; ask for those below `num_seats()`",
                 seats.len()

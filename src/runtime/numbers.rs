@@ -65,7 +65,7 @@ pub(super) fn most_spares(settings: &Settings, most: Option<usize>) -> io::Resul
     Ok(spares)
 }
 
-/// The largest stack: a quarter of the addresses, above which some systems' libraries do not return an error but end the process.
+/// The largest stack: a quarter of the address space. Above that, the libraries of some systems do not return an error but end the process.
 const MOST_STACK: usize = usize::MAX / 4;
 
 /// Refuses a stack size that no thread can have.

@@ -113,7 +113,7 @@ impl Builder {
     /// grows while sleeps would have been short, and shrinks to nothing while they are long, so an idle runtime does not spin. At
     /// most one worker spins, the one that would sleep in the reactor, and it lets other threads of its processor go first.
     ///
-    /// Any duration works. With [`Duration::MAX`] every sleep is short: the worker never sleeps in the end, and keeps its processor busy.
+    /// Any duration works. With [`Duration::MAX`] every sleep counts as short. After some time the worker never sleeps, and keeps its processor busy.
     ///
     /// ```
     /// // Sleeps at once, and leaves the processor to others.

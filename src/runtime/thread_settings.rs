@@ -49,7 +49,7 @@ impl Builder {
         self
     }
 
-    /// Names the threads. The default is `heist-worker`. A zero byte, which the platform does not take, becomes `?`.
+    /// Names the threads. The default is `heist-worker`. The platform does not accept a zero byte, so a zero byte becomes `?`.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("shop").build().unwrap();
@@ -99,11 +99,11 @@ impl Builder {
         self
     }
 
-    /// The threads' stack size in bytes. The default is the platform's, and a size below the platform's least is raised to it.
+    /// The threads' stack size in bytes. The default is the platform's. A size below the platform's minimum is raised to it.
     ///
-    /// If the operating system does not give so much, [`Builder::build`] returns an error. A current-thread runtime starts its first thread for
-    /// [`spawn_blocking`](crate::task::spawn_blocking): the job is cancelled then. More than a quarter of the address space is an error of
-    /// `build` in any case.
+    /// If the operating system refuses a stack of this size, [`Builder::build`] returns an error. A current-thread runtime starts its first thread
+    /// for [`spawn_blocking`](crate::task::spawn_blocking): then the job is cancelled. If the size is more than a quarter of the address space,
+    /// `build` returns an error in any case.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread().thread_stack_size(512 * 1024).build().unwrap();

@@ -14,7 +14,7 @@ pub(super) fn pool(workers: usize) -> Arc<Pool> {
     pool_of(settings(workers), workers)
 }
 
-/// Looks follow each other at once: no second look comes too early.
+/// With looks that follow each other at once: no second look comes too early.
 fn settings(workers: usize) -> Settings {
     let mut settings = Settings::new(workers);
     settings.tick = Duration::from_nanos(1);
@@ -92,7 +92,7 @@ fn whoever_drops_one_task_after_the_other_is_not_stalled() {
     }
 }
 
-/// The thread's clock has been read at the first look, however late the second one is.
+/// The thread's clock is read at the first look, however late the second look is.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_stall_is_reported_at_the_second_look_with_its_cause() {
@@ -107,7 +107,7 @@ fn a_stall_is_reported_at_the_second_look_with_its_cause() {
     }
 }
 
-/// A late look is followed by one that is in time.
+/// A late look is followed by a look that is in time.
 #[test]
 fn a_second_look_within_half_a_tick_finds_no_stall() {
     let mut settings = Settings::new(1);

@@ -19,7 +19,7 @@ struct Poll {
     since: u64,
     /// How often it has been seen again.
     looks: u32,
-    /// For how long the worker's thread had had a processor when the poll was seen first.
+    /// How much processor time the worker's thread had used when the poll was seen first.
     sample: Option<Duration>,
     cause: StallCause,
     reported: bool,
@@ -66,7 +66,7 @@ impl Watched {
     fn look_at_poll(&mut self, seat: &Seat, now: u64, tick: Duration) -> (Sight, Option<Ended>) {
         let number = seat.progress();
         match &mut self.poll {
-            // A look that was late is followed by one that is in time: between the two a short poll need not end.
+            // A late look is followed by a look that is in time. A short poll need not end between the two.
             Some(poll) if poll.number == number && poll.lasted(now) < tick / 2 => (Sight::Awake, None),
             Some(poll) if poll.number == number => {
                 poll.looks = poll.looks.saturating_add(1);
@@ -144,7 +144,7 @@ mod tests {
     use super::{Sight, Watched};
     use crate::sentinel::tests::pool;
 
-    /// One look each millisecond: so many in fifty days.
+    /// At one look each millisecond, the counter reaches its limit after fifty days.
     #[test]
     fn look_after_the_most_looks_finds_the_same_stall() {
         let pool = pool(1);
@@ -157,7 +157,7 @@ mod tests {
             assert_eq!(watched.look(&pool, seat, now), (Sight::Stalled { looks: u32::MAX }, None));
             watched.cause(seat, now);
         }
-        // Another poll: it is not stalled any more.
+        // Another poll: the seat is not stalled any more.
         seat.stats.polls.add(1);
         let (sight, ended) = watched.look(&pool, seat, 6);
         assert_eq!((sight, ended.map(|ended| ended.lasted.as_nanos())), (Sight::Awake, Some(5)));

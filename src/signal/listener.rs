@@ -109,8 +109,8 @@ impl Signal {
     /// ```
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<()>> {
         let Signal { bell, kind, seen, waiting } = self;
-        // Taken out for the poll: a waker may panic, and a future that has panicked must not be polled again. The next wait begins with the
-        // count that was seen last, so that no signal is lost.
+        // It is taken out for the poll: a waker may panic, and a future that has panicked must not be polled again. The next wait begins with the
+        // count that was seen last, so no signal is lost.
         let mut wait = waiting.take().unwrap_or_else(|| {
             let (bell, signum, seen) = (Arc::clone(bell), kind.as_raw_value(), *seen);
             Box::pin(async move { bell.changed(signum, seen).await })

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// The highest precision: 2^-10.
 const MOST_PRECISE: u32 = 10;
 
-/// The most buckets of one width: above what the finest logarithmic histogram has, and half a mebibyte for each worker.
+/// The most buckets of one width. It is more than the finest logarithmic histogram has, and takes half a mebibyte for each worker.
 const MOST_BUCKETS: usize = 1 << 16;
 
 /// How a histogram sorts durations into buckets, for

@@ -43,8 +43,8 @@ impl Ended {
 
     /// The key of a member that has ended; else leaves `waker` for the next end.
     ///
-    /// A waker that is not needed any more is dropped when all else is done: its destructor may panic, and a key that has come out must not be
-    /// lost by that. A panic in the clone of `waker` gets out, and changes nothing.
+    /// A waker that is not needed any more is dropped last: its destructor may panic, and a key that has been taken out must not be lost by that. A
+    /// panic in the clone of `waker` reaches the caller, and changes nothing.
     pub(super) fn poll_take(&self, waker: &Waker) -> Poll<usize> {
         let mut spare = None;
         let polled = loop {
@@ -69,7 +69,7 @@ impl Ended {
 }
 
 impl Drop for Line {
-    /// The set that goes, or the last member's ticket, must not panic.
+    /// The callers must not panic here: the set that is dropped, or the last member's ticket.
     fn drop(&mut self) {
         drop_contained(self.joiner.take());
     }

@@ -50,8 +50,8 @@ pub struct JoinSet<T> {
     ended: Arc<Ended>,
 }
 
-/// What a waker or a destructor panics with leaves the set consistent: its own state is complete before either is called. The outputs are never
-/// looked at, but only taken out.
+/// A panic in a waker or a destructor leaves the set consistent: the set's own state is complete before either is called. The set never looks at the
+/// outputs, but only takes them out.
 impl<T> UnwindSafe for JoinSet<T> {}
 impl<T> RefUnwindSafe for JoinSet<T> {}
 
@@ -266,7 +266,7 @@ impl<T: 'static> JoinSet<T> {
         let abort = handle.abort_handle();
         let place = self.members.vacant_entry();
         let ticket = self.ended.ticket(place.key());
-        // The member is in the set before its ticket may wake the joiner, which is user code.
+        // The member is in the set before its ticket wakes the joiner, because the wake is user code.
         if !place.insert(handle).watch(&ticket) {
             ticket.wake();
         }
@@ -489,7 +489,7 @@ impl<T: 'static> JoinSet<T> {
         self.members.iter().for_each(|(_, handle)| handle.abort());
     }
 
-    /// Aborts all tasks, and waits until they have ended. Their outputs are dropped; a panic in an output's destructor is logged.
+    /// Aborts all tasks, and waits until they have ended. Their outputs are dropped. A panic in an output's destructor is logged.
     ///
     /// # Cancel safety
     ///
@@ -528,7 +528,7 @@ impl<T: 'static> JoinSet<T> {
     /// # });
     /// ```
     pub fn detach_all(&mut self) {
-        // A new line: what ends from now on brings its key to the old one. Both are new before the old ones' destructors run.
+        // A task that ends from now on brings its key to the old `ended`. Both fields are new before the old ones' destructors run.
         let ended = replace(&mut self.ended, Ended::new());
         let members = take(&mut self.members);
         drop((members, ended));

@@ -164,7 +164,7 @@ impl Instant {
         self.std.checked_sub(duration).map(Instant::from_std)
     }
 
-    /// This moment and `duration`, or one in the far future if that does not fit on a clock.
+    /// Returns this instant plus `duration`, or an instant in the far future if that does not fit on a clock.
     pub(super) fn later(self, duration: Duration) -> Instant {
         Instant::from_std(clock::later(self.std, duration))
     }

@@ -21,7 +21,7 @@ const TOLERANCE: Duration = Duration::from_millis(5);
 ///
 /// # Panics
 ///
-/// If `period` is zero; and if it is called outside of a runtime, or inside of one without timers: see
+/// If `period` is zero. If it is called outside of a runtime, or inside of one without timers: see
 /// [`Builder::enable_time`](crate::runtime::Builder::enable_time).
 ///
 /// # Examples
@@ -47,7 +47,7 @@ pub fn interval(period: Duration) -> Interval {
 ///
 /// # Panics
 ///
-/// If `period` is zero; and if it is called outside of a runtime, or inside of one without timers: see
+/// If `period` is zero. If it is called outside of a runtime, or inside of one without timers: see
 /// [`Builder::enable_time`](crate::runtime::Builder::enable_time).
 ///
 /// # Examples

@@ -87,8 +87,8 @@ pub fn resume() {
 ///
 /// # Panics
 ///
-/// When it is polled, at the place of the `.await`: if time is not paused; outside of a runtime; on a runtime with worker threads; and if the time would be later than the
-/// clock can show, 584 years after the runtime was made, or than the system can name.
+/// When it is polled, with the location of the `.await`, if time is not paused. Also outside of a runtime, and on a runtime with worker threads. Also
+/// if the time would be later than the clock can show, 584 years after the runtime was made, or than the system can name.
 ///
 /// # Cancel safety
 ///
@@ -112,7 +112,7 @@ pub fn advance(duration: Duration) -> impl Future<Output = ()> + Send + Sync {
     Advance { by: Some(duration), yields: task::yield_now() }
 }
 
-/// Moves the time at its first poll. A type of its own, so that a panic names the place of the `.await`.
+/// Moves the time at its first poll. It is a type of its own, so that a panic has the location of the `.await`.
 struct Advance<Y> {
     by: Option<Duration>,
     yields: Y,

@@ -43,7 +43,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 
 /// Waits until `deadline` is reached. A deadline in the past is reached at once.
 ///
-/// A deadline of more than 584 years after the making of the runtime counts as reached when these have passed.
+/// A deadline more than 584 years after the runtime was made counts as reached at the end of these 584 years.
 ///
 /// See [`Sleep`] for what the future promises.
 ///
@@ -104,12 +104,12 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 pub struct Sleep {
     deadline: Instant,
     timer: Timer,
-    /// The next poll looks at the clock: the deadline is new, and may have passed. Later polls leave that to the wheel.
+    /// The next poll looks at the clock: the deadline is new, and may have passed. After that poll, the wheel keeps the deadline.
     look: bool,
 }
 
 impl Sleep {
-    /// With `look` unset the first poll does not look at the clock: the caller knows that the deadline lies ahead.
+    /// If `look` is false, the first poll does not look at the clock: the caller knows that the deadline lies ahead.
     pub(super) fn new(deadline: Instant, look: bool) -> Sleep {
         Sleep { deadline, timer: Timer::new(), look }
     }
@@ -155,8 +155,8 @@ impl Sleep {
 
     /// Sets another deadline, earlier or later, whether or not the future has completed.
     ///
-    /// A task that waits for the future need not poll it again: it is woken at the new deadline. If that has passed by the time of the next
-    /// poll, this poll completes, as that of a new `Sleep` does.
+    /// A task that waits for the future need not poll it again: it is woken at the new deadline. If the new deadline has passed at the next poll,
+    /// that poll completes, as for a new `Sleep`.
     ///
     /// # Examples
     ///
@@ -179,7 +179,7 @@ impl Sleep {
         unsafe { Pin::new_unchecked(&mut this.timer) }.reset(deadline.into_std());
     }
 
-    /// Polls, and asks `find` for a wheel if one is needed.
+    /// Polls the future, and asks `find` for a wheel if one is needed.
     pub(super) fn poll_on(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

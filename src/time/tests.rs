@@ -161,7 +161,7 @@ fn a_sleep_reset_to_the_past_leaves_the_wheel_at_the_next_poll() {
     assert_eq!((count.get(), Arc::strong_count(&count)), (0, 2), "its waker is dropped and not woken");
 }
 
-/// What a new sleep for the same instant would answer, one whose runtime is gone answers too.
+/// A sleep whose runtime is gone returns what a new sleep for the same instant would return.
 #[test]
 fn a_sleep_whose_deadline_has_passed_is_ready_though_its_runtime_is_gone() {
     let (wheel, _) = wheel();

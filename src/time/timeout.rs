@@ -44,7 +44,7 @@ use crate::{budget, context};
 #[track_caller]
 pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoFuture> {
     require_timers();
-    // The deadline lies ahead, unless there is no time at all, so that the first poll need not look at the clock.
+    // Unless `duration` is zero, the deadline lies ahead, so the first poll need not look at the clock.
     Timeout::new(future, Sleep::new(Instant::now().later(duration), duration.is_zero()))
 }
 

@@ -202,12 +202,12 @@ impl Timer {
         node.set(State::Idle);
     }
 
-    /// Whether `deadline` has passed on the clock of the wheel on which the timer was last armed.
+    /// Returns whether `deadline` has passed on the clock of the wheel on which the timer was last armed.
     pub(crate) fn has_passed(&self, deadline: Instant) -> bool {
         self.wheel.as_ref().is_some_and(|wheel| wheel.clock().has_passed(deadline))
     }
 
-    /// Makes the timer one that has fired, for an owner that has seen the deadline pass. An armed timer leaves its wheel first.
+    /// Marks the timer as fired, for an owner that has seen the deadline pass. An armed timer leaves its wheel first.
     pub(crate) fn settle(mut self: Pin<&mut Self>) {
         self.as_mut().cancel();
         self.node.set(State::Fired);

@@ -6,7 +6,7 @@ use super::Worker;
 use crate::budget;
 use crate::cell::{Ran, Runnable};
 
-/// A driver that comes so long, in nanoseconds, after the last look at the reactor looks first.
+/// If a driver begins this many nanoseconds or more after the last look at the reactor, it looks first.
 const STALE: u64 = 100_000;
 
 impl Worker<'_> {
@@ -15,7 +15,7 @@ impl Worker<'_> {
         self.seat.set_occupant(Some(thread::current().id()));
         self.local.rested(now);
         self.begin_interval(now);
-        // A program may drive in bursts that are too short for a checkpoint, and never sleep here.
+        // A program may drive in bursts that are too short for a checkpoint and that never sleep.
         if self.pool.settings.current_thread && self.local.since_reactor(now) >= STALE {
             self.local.make_checkpoint_due();
         }

@@ -12,7 +12,7 @@ use heist::task::Id;
 use crate::kit::{Door, OnDrop};
 use crate::rig::{LONG, Stay, stubborn};
 
-/// What keeps a thread.
+/// The place of the user code that keeps a thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     FirstPoll,
@@ -49,7 +49,7 @@ fn runtime(workers: usize, place: Place, stay: &Stay, armed: &Door) -> Runtime {
     builder.on_task_spawn(move |_| spawn()).on_thread_park(park).build().unwrap()
 }
 
-/// Has a thread of the runtime, or one that spawns, stay at the place. Answers the task that is named for it, if one is.
+/// Makes a thread of the runtime, or a thread that spawns, stay at the place. Returns the task that the report names for it, if there is one.
 fn occupy(runtime: &Runtime, place: Place, stay: &Stay, armed: &Door) -> Option<Id> {
     let (stays, handle) = (stay.clone(), runtime.handle().clone());
     let task = match place {
@@ -62,7 +62,7 @@ fn occupy(runtime: &Runtime, place: Place, stay: &Stay, armed: &Door) -> Option<
             Some(task.id())
         }
         Place::Job => Some(runtime.spawn_blocking(move || stays.stay()).id()),
-        // It begins at the deadline.
+        // The destructor begins at the deadline.
         Place::Destructor => return Some(runtime.spawn(stubborn(stay)).id()),
         Place::SpawnHook => {
             armed.open();
@@ -81,7 +81,7 @@ fn occupy(runtime: &Runtime, place: Place, stay: &Stay, armed: &Door) -> Option<
                     self.0.stay();
                 }
             }
-            // A worker calls it between two polls, when the timer fires.
+            // A worker calls the waker between two polls, when the timer fires.
             let _inside = runtime.enter();
             let timer = Box::leak(Box::new(Box::pin(heist::time::sleep(Duration::from_millis(1)))));
             let waker = Waker::from(Arc::new(Stays(stays)));
@@ -101,7 +101,7 @@ fn report_comes_at_the_deadline_and_names_what_runs() {
                 let (stay, armed) = (Stay::default(), Door::new());
                 let runtime = runtime(workers, place, &stay, &armed);
                 let named = occupy(&runtime, place, &stay, &armed);
-                // It does not return before it is let go, which is after the report.
+                // The place returns when it is let go, which is after the report.
                 let report = runtime.drain(deadline).wait();
                 check(&report, named, place, deadline);
                 stay.let_go();
@@ -115,7 +115,7 @@ fn check(report: &DrainReport, named: Option<Id>, place: Place, deadline: Durati
     match named {
         Some(id) => {
             let straggler = report.stragglers.iter().find(|late| late.id == id).expect("it is named");
-            // What a poll or a job does it did before the drain began.
+            // A poll or a job has been running since before the drain began.
             let least = if place == Place::Destructor { Duration::ZERO } else { deadline };
             assert!(straggler.running_for.is_some_and(|time| time >= least), "{place:?}: {report}");
             assert!(report.to_string().contains("running for"), "{report}");
@@ -124,7 +124,7 @@ fn check(report: &DrainReport, named: Option<Id>, place: Place, deadline: Durati
     }
 }
 
-/// No other thread may touch the tasks of a local runtime, and its own does something else.
+/// No other thread may touch the tasks of a local runtime, and its own thread does something else.
 #[test]
 fn report_of_a_local_runtime_comes_at_the_deadline_whatever_its_thread_does() {
     let runtime = Builder::new_current_thread().shutdown_grace(LONG).build_local(LocalOptions::default()).unwrap();
@@ -138,7 +138,7 @@ fn report_of_a_local_runtime_comes_at_the_deadline_whatever_its_thread_does() {
     assert!(task.is_finished());
 }
 
-/// What the sweep has not reached by then is dropped afterwards.
+/// A task that the sweep has not reached by the time of the report is dropped afterwards.
 #[test]
 fn what_is_late_is_dropped_after_the_report_too() {
     let (stay, armed) = (Stay::default(), Door::new());

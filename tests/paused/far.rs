@@ -1,4 +1,4 @@
-//! Waits that are too long for the clock, and instants that it never shows.
+//! Waits that do not fit on the clock, and instants after its end.
 
 use std::future::pending;
 
@@ -10,10 +10,10 @@ use crate::kit::panic_text;
 use crate::waits::WAITS;
 use crate::{HOUR, paused};
 
-/// So far away is the deadline of a wait that is too long for the clock.
+/// The time to the deadline of a wait that does not fit on the clock.
 const FAR_FUTURE: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
-/// What the clock of a runtime shows, from its making to its end.
+/// The range of a runtime's clock.
 const CLOCK: Duration = Duration::from_nanos(u64::MAX - 1);
 
 #[test]
@@ -31,7 +31,7 @@ fn a_wait_that_is_too_long_for_the_clock_ends_in_the_far_future() {
             let runtime = paused();
             runtime.block_on(async {
                 let start = Instant::now();
-                // The shorter waits come first.
+                // Shorter waits fire first.
                 let year = heist::spawn(async { sleep(365 * 24 * HOUR).await });
                 wait(long).await;
                 assert_eq!(start.elapsed(), FAR_FUTURE, "{name} of {long:?}");
@@ -43,7 +43,7 @@ fn a_wait_that_is_too_long_for_the_clock_ends_in_the_far_future() {
     }
 }
 
-/// An instant that the clock never shows is due at the clock's end, and time stands still from then on.
+/// An instant after the clock's end is due at the clock's end, and time stands still from then on.
 #[test]
 fn an_instant_beyond_the_end_of_the_clock_is_due_at_its_end() {
     let runtime = paused();
@@ -54,7 +54,7 @@ fn an_instant_beyond_the_end_of_the_clock_is_due_at_its_end() {
         sleep_until(beyond).await;
         assert_eq!(start.elapsed(), CLOCK);
         assert!(last.is_finished());
-        // Nothing hangs and nothing overflows.
+        // Nothing hangs or overflows.
         sleep(HOUR).await;
         sleep(Duration::MAX).await;
         sleep_until(beyond).await;

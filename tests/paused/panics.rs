@@ -1,4 +1,4 @@
-//! Misuse of paused time names the place of the call.
+//! A panic for misuse of paused time has the location of the call.
 
 use heist::runtime::Runtime;
 use heist::time::{Duration, advance, pause, resume};
@@ -46,7 +46,7 @@ fn misuse_of_advance_names_the_place_of_the_await_and_of_the_poll() {
     ];
     for (runtime, by, parts) in cases {
         panics_in(file!(), "advance", parts, || runtime().block_on(async move { advance(by).await }));
-        // Nothing happens at the call.
+        // The call itself does not panic.
         let runtime = runtime();
         let _guard = runtime.enter();
         drop(advance(by));

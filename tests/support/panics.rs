@@ -1,4 +1,4 @@
-//! Where a panic says that it comes from.
+//! The location of a panic.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
@@ -8,7 +8,7 @@ std::thread_local! {
     static FILE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// The file that the panic of `f` on this thread names, and what it says; `None` if there is no panic.
+/// Returns the file of the panic of `f` on this thread, and its message. `None` if there is no panic.
 pub(crate) fn panic_of<R>(f: impl FnOnce() -> R) -> Option<(String, String)> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -24,7 +24,7 @@ pub(crate) fn panic_of<R>(f: impl FnOnce() -> R) -> Option<(String, String)> {
     Some((file, crate::kit::text(payload)))
 }
 
-/// The call panics with such a text, and the place that it names is in `file`.
+/// Asserts that the call panics in `file`, with a message that contains `parts`.
 #[track_caller]
 pub(crate) fn panics_in<R>(file: &str, name: &str, parts: &[&str], f: impl FnOnce() -> R) {
     let (seen, text) = panic_of(f).unwrap_or_else(|| panic!("{name} does not panic"));

@@ -11,7 +11,7 @@ use hyper::rt::Timer;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A future that waits so long, whatever it takes before that.
+/// Returns a future that waits for the duration, whatever it has to do before the wait.
 pub(crate) type Wait = fn(Duration) -> Pin<Box<dyn Future<Output = ()>>>;
 
 pub(crate) const WAITS: [(&str, Wait); 7] = [

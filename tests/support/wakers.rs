@@ -1,4 +1,4 @@
-//! Wakers that call a function of the test, at each of their calls.
+//! Wakers that call a function of the test at each of their calls.
 #![allow(dead_code, reason = "every test file uses its own part of it")]
 
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use crate::kit::Count;
 
-/// What can be done to a waker.
+/// The calls that a waker takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Call {
     Clone,
@@ -49,7 +49,7 @@ pub(crate) fn scripted(script: impl Fn(Call) + Send + Sync + 'static) -> Waker {
     unsafe { Waker::from_raw(RawWaker::new(data, &SCRIPTED)) }
 }
 
-/// A waker that panics at the first `call` of its kind, and the count of those calls.
+/// Returns a waker that panics at its first call of the kind `call`, and the count of those calls.
 pub(crate) fn fragile(call: Call) -> (Waker, Count) {
     let calls = Count::new();
     let counted = calls.clone();

@@ -1,4 +1,4 @@
-//! Durations and instants at the ends of what can be named: nothing overflows, and what panics says so.
+//! Durations and instants at the ends of their ranges: nothing overflows, and each panic names its cause and the remedy.
 
 use std::future::pending;
 use std::pin::pin;
@@ -10,7 +10,7 @@ use heist::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout
 use crate::kit::{each, panic_text, says, yield_now};
 use crate::waits::WAITS;
 
-/// What the clock of a runtime shows.
+/// The range of a runtime's clock.
 const CLOCK: Duration = Duration::from_nanos(u64::MAX - 1);
 
 fn durations() -> [Duration; 10] {
@@ -28,7 +28,7 @@ fn durations() -> [Duration; 10] {
     ]
 }
 
-/// As far as steps from `at` lead.
+/// Returns the last instant that steps from `at` reach.
 fn outermost(mut at: Instant, step: impl Fn(&Instant, Duration) -> Option<Instant>) -> Instant {
     for nanos in (0..94).rev().map(|bit| 1_u128 << bit) {
         let wide = Duration::new((nanos / 1_000_000_000) as u64, (nanos % 1_000_000_000) as u32);
@@ -55,7 +55,7 @@ fn every_wait_takes_every_duration() {
                     continue;
                 }
                 let ended = runtime.block_on(async { wait(long).now_or_never().is_some() });
-                // A nanosecond may have passed, or not.
+                // A nanosecond may have passed or not.
                 assert!(ended == long.is_zero() || long.as_nanos() == 1, "{name} of {long:?} ended: {ended}");
             }
         }

@@ -1,4 +1,4 @@
-//! Panics come at the call, not at a poll, and name the place of the call.
+//! A panic comes at the call, not at a poll, and has the location of the call.
 
 use std::future::pending;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::panics::{panic_of, panics_in};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What makes a timer. Nothing is polled.
+/// A call that makes a timer, without a poll.
 const CALLS: [(&str, fn()); 8] = [
     ("sleep", || drop(sleep(SECOND))),
     ("sleep_until", || drop(sleep_until(Instant::now()))),
@@ -47,7 +47,7 @@ fn a_timer_made_in_a_runtime_without_timers_panics_at_the_call() {
     }
 }
 
-/// The runtime that was entered last counts, whether or not another one is around it.
+/// The runtime that was entered last counts, also inside of another one.
 #[test]
 fn a_timer_belongs_to_the_innermost_runtime() {
     let without = Builder::new_current_thread().build().unwrap();

@@ -19,7 +19,7 @@ struct Operation {
     limit: u64,
 }
 
-/// A yield on a current-thread runtime comes after a look at the reactor, if nothing else is ready; so does the one inside of the timeout.
+/// On a current-thread runtime a yield comes after a look at the reactor, if nothing else is ready. The yield inside of the timeout does, too.
 const OPERATIONS: [Operation; 10] = [
     Operation { name: "spawn", run: spawn, limit: 375 },
     Operation { name: "spawn-join", run: spawn_join, limit: 800 },
