@@ -82,7 +82,8 @@ pub(crate) fn close_after_panic(pool: &Arc<Pool>) {
         // No other thread may clear it. A `LocalRuntime` that is dropped meanwhile leaves it to this thread.
         clear_driven(pool);
     } else {
-        context::inside(pool, || clear_free(pool));
+        // If another thread clears already, it is left to that one.
+        let _ = context::inside(pool, || clear(pool, Some(Instant::now())));
     }
 }
 

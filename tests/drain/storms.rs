@@ -4,24 +4,23 @@ use std::future::Future;
 use std::thread;
 use std::time::Duration;
 
-use heist::runtime::Builder;
+use heist::runtime::{Builder, Runtime};
 use heist::task::{JoinHandle, spawn_blocking};
 
 use crate::kit::{Count, Door, yield_now};
 use crate::rig::{LONG, counts};
+
+fn of_workers(count: usize) -> Runtime {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(count).enable_all().sentinel(false).drain_report_delay(LONG).build().unwrap()
+}
 
 /// Outsiders spawn while the drain begins; tasks spawn in turn, and block, and wait. Whoever was let in has ended when the report is there,
 /// and nobody runs after it.
 #[test]
 fn a_storm() {
     for round in 0..60 {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(1 + round % 4)
-            .enable_all()
-            .sentinel(false)
-            .drain_report_delay(LONG)
-            .build()
-            .unwrap();
+        let runtime = of_workers(1 + round % 4);
         let (accepted, ended, refused) = (Count::new(), Count::new(), Count::new());
         let start = Door::new();
         let storms: Vec<_> = (0..2)
@@ -84,13 +83,7 @@ fn a_storm() {
 #[test]
 fn a_storm_that_is_cut_off() {
     for round in 0..100 {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(1 + round % 4)
-            .enable_all()
-            .sentinel(false)
-            .drain_report_delay(LONG)
-            .build()
-            .unwrap();
+        let runtime = of_workers(1 + round % 4);
         let (made, dropped) = (Count::new(), Count::new());
         fn breed(made: Count, dropped: Count) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
             made.add();
