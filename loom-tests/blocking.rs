@@ -109,7 +109,7 @@ fn a_waiting_thread_hears_of_its_job() {
             meeting.complete.wait(&mut present);
         }
         drop(present);
-        pool.shutdown();
+        pool.close().cancel();
         assert!(pool.wait(None));
         let (run, cancelled) = ledger.entries();
         assert_eq!(run + cancelled, 1);
@@ -127,7 +127,7 @@ fn a_job_submitted_at_shutdown_is_run_or_cancelled_once() {
                 let (pool, ledger) = (Arc::clone(&pool), Arc::clone(&ledger));
                 thread::Builder::new().spawn(move || submit(&pool, &ledger)).expect("a thread")
             };
-            pool.shutdown();
+            pool.close().cancel();
             submitter.join().expect("the submitter");
             assert!(pool.wait(None));
             let (run, cancelled) = ledger.entries();

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::panic::Location;
+use std::task::Waker;
 use std::time::Instant;
 
 use super::support::{Counted, Counts, start};
@@ -41,9 +42,11 @@ unsafe impl Schedule for Pool {
 }
 
 impl Pool {
-    /// With one task that is queued in its ring, and waits for ever from its first poll on.
-    fn with_task(counts: &Arc<Counts>) -> (Arc<Pool>, JoinHandle<super::support::Output>) {
-        let future = Counted { counts: Arc::clone(counts), poll: |_: &std::task::Waker| false };
+    /// With one task that is queued in its ring.
+    fn with_task<P>(future: Counted<P>) -> (Arc<Pool>, JoinHandle<super::support::Output>)
+    where
+        P: FnMut(&Waker) -> bool + Send + 'static,
+    {
         let (runnable, handle) = cell::spawn::<_, Pool>(future, Location::caller().into());
         let pool = Pool {
             phase: PhaseWord::new(),
@@ -54,6 +57,11 @@ impl Pool {
             live: LiveSet::new(),
         };
         (Arc::new(pool), handle)
+    }
+
+    /// With one that waits for ever from its first poll on.
+    fn with_endless_task(counts: &Arc<Counts>) -> (Arc<Pool>, JoinHandle<super::support::Output>) {
+        Pool::with_task(Counted { counts: Arc::clone(counts), poll: |_: &Waker| false })
     }
 
     fn is_open(&self) -> bool {
@@ -84,12 +92,12 @@ impl Pool {
 
     /// As `drive_seat`: polls what is queued, and leaves at the next boundary.
     fn drive(&self) {
-        self.attendance.enter();
-        if self.is_open() {
-            if let Some(ring) = self.lease.take() {
-                self.poll_next(&ring);
-                self.return_lease(ring);
-            }
+        if !self.attendance.enter_if(|| self.is_open()) {
+            return;
+        }
+        if let Some(ring) = self.lease.take() {
+            self.poll_next(&ring);
+            self.return_lease(ring);
         }
         if self.attendance.leave() {
             assert!(self.clear(None));
@@ -134,7 +142,7 @@ fn a_task_in_its_first_poll_ends_with_its_pool_whoever_clears_it() {
     for patient in [true, false] {
         model(move || {
             let counts = Counts::new();
-            let (pool, handle) = Pool::with_task(&counts);
+            let (pool, handle) = Pool::with_endless_task(&counts);
             let driver = {
                 let pool = Arc::clone(&pool);
                 start(move || pool.drive())
@@ -155,7 +163,7 @@ fn a_task_in_its_first_poll_ends_with_its_pool_whoever_clears_it() {
 fn a_seat_that_another_thread_clears_is_waited_for() {
     model(|| {
         let counts = Counts::new();
-        let (pool, handle) = Pool::with_task(&counts);
+        let (pool, handle) = Pool::with_endless_task(&counts);
         pool.phase.advance(Phase::Cancelling);
         let other = {
             let pool = Arc::clone(&pool);
@@ -168,22 +176,20 @@ fn a_seat_that_another_thread_clears_is_waited_for() {
     });
 }
 
-/// Two threads find that they have to close up: each of them comes back, and not before the task has ended.
-#[test]
-fn two_threads_that_clear_do_not_wait_for_each_other() {
-    model(|| {
-        let counts = Counts::new();
-        let (pool, handle) = Pool::with_task(&counts);
-        pool.phase.advance(Phase::Cancelling);
-        let other = {
-            let pool = Arc::clone(&pool);
-            start(move || pool.clear(None))
-        };
-        assert!(pool.clear(None));
-        assert!(handle.is_finished());
-        assert!(other.join().expect("the other thread"));
-        assert_eq!(counts.futures(), 1);
-    });
+/// A pool whose only task waits in its live list, and the task's waker.
+fn with_idle_task(counts: &Arc<Counts>) -> (Arc<Pool>, JoinHandle<super::support::Output>, Waker) {
+    let kept = Arc::new(Mutex::new(None));
+    let keeps = Arc::clone(&kept);
+    let poll = move |waker: &Waker| {
+        *keeps.lock() = Some(waker.clone());
+        false
+    };
+    let (pool, handle) = Pool::with_task(Counted { counts: Arc::clone(counts), poll });
+    let ring = pool.lease.take().expect("it is vacant");
+    pool.poll_next(&ring);
+    pool.return_lease(ring);
+    let waker = kept.lock().take().expect("the task has been polled");
+    (pool, handle, waker)
 }
 
 /// wake × close: the waker has made the task runnable and has not queued it. The closer sleeps until it has.
@@ -191,26 +197,31 @@ fn two_threads_that_clear_do_not_wait_for_each_other() {
 fn a_waker_that_is_about_to_queue_its_task_ends_the_closers_sleep() {
     model(|| {
         let counts = Counts::new();
-        let kept = Arc::new(Mutex::new(None));
-        let keeps = Arc::clone(&kept);
-        let (pool, first) = Pool::with_task(&counts);
-        let ring = pool.lease.take().expect("it is vacant");
-        let future = Counted {
-            counts: Arc::clone(&counts),
-            poll: move |waker: &std::task::Waker| {
-                *keeps.lock() = Some(waker.clone());
-                false
-            },
-        };
-        let (runnable, handle) = cell::spawn::<_, Pool>(future, Location::caller().into());
-        ring.borrow_mut().push_back(runnable);
-        (0..2).for_each(|_| pool.poll_next(&ring));
-        pool.return_lease(ring);
-        let waker: std::task::Waker = kept.lock().take().expect("the task has been polled");
+        let (pool, handle, waker) = with_idle_task(&counts);
         let wakes = start(move || waker.wake());
         assert!(pool.close(None));
-        assert!(first.is_finished() && handle.is_finished());
+        assert!(handle.is_finished());
         wakes.join().expect("the waker");
-        assert_eq!(counts.futures(), 2);
+        assert_eq!(counts.futures(), 1);
+    });
+}
+
+/// wake × clear × clear: both come back, and not before the task has ended. Neither keeps the other awake while they wait for the waker.
+#[test]
+fn two_threads_that_clear_neither_stop_nor_wake_each_other() {
+    model(|| {
+        let counts = Counts::new();
+        let (pool, handle, waker) = with_idle_task(&counts);
+        pool.phase.advance(Phase::Cancelling);
+        let wakes = start(move || waker.wake());
+        let other = {
+            let pool = Arc::clone(&pool);
+            start(move || pool.clear(None))
+        };
+        assert!(pool.clear(None));
+        assert!(handle.is_finished());
+        assert!(other.join().expect("the other thread"));
+        wakes.join().expect("the waker");
+        assert_eq!(counts.futures(), 1);
     });
 }

@@ -124,6 +124,18 @@ pub(crate) struct Counts {
     pub(crate) queued: usize,
 }
 
+/// Jobs of a pool that has been closed, to be cancelled: that is user code.
+#[must_use = "a job is never dropped silently"]
+pub(crate) struct GivenUp(VecDeque<Box<dyn Job>>);
+
+impl GivenUp {
+    pub(crate) fn cancel(self) {
+        for job in self.0 {
+            contained("cancelling a blocking job", || job.cancel());
+        }
+    }
+}
+
 /// A bounded set of threads that run jobs, grown when a job finds nobody waiting and shrunk when a thread waited in vain.
 pub(crate) struct BlockingPool {
     settings: Settings,
@@ -219,18 +231,15 @@ impl BlockingPool {
         Ok(())
     }
 
-    /// Takes no further jobs, cancels those that nobody has begun, and lets the threads go as they finish. Does not wait.
-    pub(crate) fn shutdown(&self) {
+    /// Takes no further jobs, and lets the threads go as they finish. Does not wait. Answers the jobs that no thread has begun.
+    pub(crate) fn close(&self) -> GivenUp {
         let mut roster = self.roster.lock();
         roster.closed = true;
         let given_up = std::mem::take(&mut roster.queue);
         for &desk in &roster.waiting {
             roster.desks[desk].bell.notify_one();
         }
-        drop(roster);
-        for job in given_up {
-            contained("cancelling a blocking job", || job.cancel());
-        }
+        GivenUp(given_up)
     }
 
     /// Cancels the jobs that nobody has begun; further ones are taken. One at a time: what waits behind a destructor that does not return
@@ -312,7 +321,9 @@ impl BlockingPool {
         let threads = roster.desks.len();
         drop(roster);
         if news {
-            tracing::warn!(target: "heist::blocking", threads, %error, "no further thread for blocking work; jobs queue");
+            contained("a tracing subscriber", || {
+                tracing::warn!(target: "heist::blocking", threads, %error, "no further thread for blocking work; jobs queue");
+            });
         }
         Ok(())
     }

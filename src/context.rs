@@ -35,8 +35,8 @@ std::thread_local! {
     static JOB: Cell<Option<(*const Pool, NonNull<Header>)>> = const { Cell::new(None) };
     /// The worker that this thread is has stepped out of its seat, in this pool.
     static OUT_OF: Cell<Option<pool::Id>> = const { Cell::new(None) };
-    /// The pool whose shutdown waits for this thread: it is one of that pool's own threads, or it drives the pool.
-    static MEMBER_OF: Cell<Option<pool::Id>> = const { Cell::new(None) };
+    /// The pools whose shutdown waits for this thread, the innermost first: it is one of the pool's own threads, or it drives the pool.
+    static MEMBER_OF: Cell<[Option<pool::Id>; NESTED]> = const { Cell::new([None; NESTED]) };
     /// The runtimes that this thread has entered, the innermost last.
     static ENTERED: RefCell<Entered> = const { RefCell::new(Entered { stack: Vec::new(), next: 0 }) };
 }
@@ -45,6 +45,12 @@ std::thread_local! {
     /// The pool of the innermost stay, only to be compared; where it can be read in one instruction.
     static INNERMOST: Cell<*const Pool> = const { Cell::new(ptr::null()) };
 }
+
+/// How many runtimes a thread can drive within each other, and know it: one that is deeper down waits for its grace.
+const NESTED: usize = 4;
+
+/// A thread that the shutdown of a pool waits for.
+pub(crate) type Member = Restore<[Option<pool::Id>; NESTED]>;
 
 struct Entered {
     stack: Vec<(u64, Arc<Pool>)>,
@@ -97,13 +103,14 @@ pub(crate) fn is_out_of(pool: pool::Id) -> bool {
 }
 
 /// Marks this thread as one that the shutdown of `pool` waits for, for as long as the answer lives.
-pub(crate) fn member_of(pool: pool::Id) -> Restore<Option<pool::Id>> {
-    replace(&MEMBER_OF, Some(pool))
+pub(crate) fn member_of(pool: pool::Id) -> Member {
+    let [first, second, third, _] = MEMBER_OF.get();
+    replace(&MEMBER_OF, [Some(pool), first, second, third])
 }
 
 /// Whether the shutdown of `pool` waits for this thread. Such a thread must not wait for that shutdown.
 pub(crate) fn is_member_of(pool: pool::Id) -> bool {
-    MEMBER_OF.get() == Some(pool)
+    MEMBER_OF.get().contains(&Some(pool))
 }
 
 /// Marks this thread as polling futures, for as long as the answer lives.
@@ -300,6 +307,10 @@ pub(crate) fn reactor() -> Arc<Reactor> {
     Arc::clone(&pool.reactor)
 }
 
+/// What to say to a thread whose runtime has no timers.
+pub(crate) const NO_TIMERS: &str =
+    "this runtime was built without timers: call `enable_time` or `enable_all` on its `runtime::Builder`";
+
 /// The wheel on which this thread files its timers: its seat's, or the street's.
 ///
 /// # Panics
@@ -311,15 +322,15 @@ pub(crate) fn wheel() -> Arc<TimerWheel> {
         let seated = seated?;
         (seated.pool.settings.time && is_inside(seated.pool)).then(|| Arc::clone(&seated.seat.wheel))
     });
-    own.unwrap_or_else(street)
+    match own {
+        Some(wheel) => wheel,
+        None => street(),
+    }
 }
 
 #[track_caller]
 fn street() -> Arc<TimerWheel> {
     let pool = pool().expect(NO_RUNTIME);
-    assert!(
-        pool.settings.time,
-        "this runtime was built without timers: call `enable_time` or `enable_all` on its `runtime::Builder`"
-    );
+    assert!(pool.settings.time, "{NO_TIMERS}");
     Arc::clone(&pool.street)
 }

@@ -23,10 +23,12 @@ pub(crate) fn begin(pool: &Arc<Pool>, deadline: Duration) {
     if !pool.ledger.begin(&pool.phase, &**pool, deadline) {
         return;
     }
+    let resizes = pool.staff.stop(Phase::Draining);
+    keep_deadline(pool);
+    pool.call_all();
+    // User code comes last: a waker may block.
     context::inside(pool, || {
-        pool.staff.stop(Phase::Draining).write();
-        keep_deadline(pool);
-        pool.call_all();
+        resizes.write();
         pool.ledger.beginning.call();
         pool.look();
     });
@@ -83,7 +85,7 @@ fn keep_time(pool: &Arc<Pool>) {
     if pool.ledger.is_open_drain(|| pool.attendance.enter()) {
         // What waits in rings and slots cannot be named there.
         gather(pool);
-        shutdown::leave(pool);
+        shutdown::leave_in_time(pool);
     }
     pool.ledger.settle(&**pool);
 }
@@ -116,9 +118,9 @@ fn expire(pool: &Arc<Pool>) {
                 "no thread to cancel what is late: it is left to the workers, and is only named if none of them is free"
             );
         });
-        shutdown::leave(pool);
+        shutdown::leave_in_time(pool);
     }
-    shutdown::leave(pool);
+    shutdown::leave_in_time(pool);
     pool.look();
 }
 

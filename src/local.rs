@@ -87,8 +87,10 @@ pub(crate) struct Local {
     checked: Cell<u64>,
     /// When the reactor was last looked at here, in the pool's nanoseconds.
     reactor_seen: Cell<u64>,
-    /// Yields since then. Kept by a current-thread runtime only.
+    /// The last polls that have ended with a yield, one after the other: how many there were...
     yields: Cell<usize>,
+    /// ...and at which count of polls the latest did. Both are kept by a current-thread runtime only.
+    yielded_at: Cell<u32>,
     poll_time: PollTime,
     sharing: Sharing,
     /// The seat's count of ended tasks at the last checkpoint.
@@ -140,6 +142,7 @@ impl Local {
             checked: Cell::new(0),
             reactor_seen: Cell::new(0),
             yields: Cell::new(0),
+            yielded_at: Cell::new(0),
             poll_time: PollTime::new(),
             sharing: Sharing::new(),
             ended: Cell::new(0),
@@ -331,7 +334,6 @@ impl Local {
     /// The reactor has been looked at.
     pub(crate) fn saw_reactor(&self, now: u64) {
         self.reactor_seen.set(now);
-        self.yields.set(0);
     }
 
     /// How long ago that was.
@@ -339,10 +341,12 @@ impl Local {
         now.saturating_sub(self.reactor_seen.get())
     }
 
-    /// A task has yielded while `ready` others are queued. True if as many have yielded since the reactor was looked at: then nothing else
-    /// may be ready.
+    /// A task has yielded while `ready` others are queued. True if as many have yielded one after the other: then nothing else is ready. A
+    /// checkpoint begins the count anew.
     pub(crate) fn all_have_yielded(&self, ready: usize) -> bool {
-        let yields = self.yields.get() + 1;
+        let polls = self.polls.get();
+        let in_a_row = polls == self.yielded_at.replace(polls).wrapping_add(1);
+        let yields = if in_a_row { self.yields.get() + 1 } else { 1 };
         self.yields.set(yields);
         yields > ready
     }

@@ -36,6 +36,7 @@ use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Arc, CachePadded};
 use crate::timer::{Keeper, TimerWheel};
 use crate::vigil::Vigil;
+use crate::wakes::contained;
 
 pub(crate) use attendance::{Attendance, Pass};
 pub(crate) use census::Polling;
@@ -148,7 +149,9 @@ impl Keeper for StreetKeeper {
 /// Ends the wait of whoever sleeps in the reactor.
 fn interrupt(reactor: &Reactor) {
     if let Err(error) = reactor.interrupt() {
-        tracing::error!(target: "heist::worker", %error, "the reactor could not be interrupted");
+        contained("a tracing subscriber", || {
+            tracing::error!(target: "heist::worker", %error, "the reactor could not be interrupted");
+        });
     }
 }
 

@@ -27,6 +27,7 @@ use self::block_on::Keep;
 use crate::cell::JoinHandle;
 use crate::pool::Pool;
 use crate::sync::Arc;
+use crate::wakes::contained;
 use crate::{context, duty, memory, schedule, shutdown, threads};
 
 pub use crate::ledger::{DrainReport, Straggler};
@@ -226,6 +227,10 @@ impl Runtime {
 
     /// Enters the runtime: while the guard lives, `spawn`, sockets and timers on this thread belong to it.
     ///
+    /// # Panics
+    ///
+    /// The guard panics when it is dropped, if a guard that was made later on this thread has not been dropped.
+    ///
     /// ```
     /// let runtime = heist::runtime::Runtime::new().unwrap();
     /// let _guard = runtime.enter();
@@ -381,10 +386,12 @@ impl Runtime {
         if shutdown::finish(pool, deadline) {
             threads::join(pool, deadline);
         } else if !grace.is_zero() {
-            tracing::warn!(
-                target: "heist::shutdown",
-                "a poll or a blocking job has not returned in time; its thread has been detached"
-            );
+            contained("a tracing subscriber", || {
+                tracing::warn!(
+                    target: "heist::shutdown",
+                    "a poll or a blocking job has not returned in time; its thread has been detached"
+                );
+            });
         }
     }
 }

@@ -5,44 +5,49 @@ mod attendant;
 use std::time::Instant;
 
 use crate::cell::Runnable;
-use crate::context::{self, Seated};
+use crate::context::{self, Member, Seated};
 use crate::local::Local;
 use crate::phase::Phase;
-use crate::pool::{self, Pass, Pool, Seat};
-use crate::restore::Restore;
+use crate::pool::{Pass, Pool, Seat};
 use crate::sync::{Arc, thread};
-use crate::wakes::Wakes;
+use crate::wakes::{Wakes, contained};
 
 pub(crate) use attendant::{attend, cancel};
 
-/// Steps 1 and 2: nobody may spawn any more, and every worker hears of it.
+/// Steps 1 and 2: nobody may spawn any more, and every worker hears of it. User code comes last: it may wait for what the workers end.
 pub(crate) fn close(pool: &Arc<Pool>) {
+    pool.ledger.close(&pool.phase);
+    pool.global.close();
+    let jobs = pool.blocking.close();
+    let resizes = pool.staff.stop(Phase::Cancelling);
+    pool.call_all();
+    attend(pool);
     context::inside(pool, || {
-        pool.ledger.close(&pool.phase);
-        pool.global.close();
-        pool.blocking.shutdown();
-        pool.staff.stop(Phase::Cancelling).write();
-        pool.call_all();
-        attend(pool);
+        jobs.cancel();
+        resizes.write();
         pool.ledger.beginning.call();
     });
 }
 
-/// A thread that drives a pool is counted as present from before it takes the seat until it has given it back. So the closer waits for
-/// it, or leaves the rest of the shutdown to it.
+/// A thread that has a seat, or is about to take one, is counted as present. So the closer waits for it, or leaves the rest of the shutdown to
+/// it.
 #[must_use = "the presence ends when this is dropped"]
 pub(crate) struct Presence<'a> {
     pool: &'a Arc<Pool>,
-    _member: Restore<Option<pool::Id>>,
+    _member: Member,
 }
 
 impl<'a> Presence<'a> {
-    /// `None` if the pool is being shut down: the closer may have seen that no thread is present.
-    pub(crate) fn begin(pool: &'a Arc<Pool>) -> Option<Self> {
+    /// Of a driver. `None` if the pool is being shut down: the closer may have seen that no thread is present.
+    pub(crate) fn of_driver(pool: &'a Arc<Pool>) -> Option<Self> {
+        let entered = pool.attendance.enter_if(|| pool.is_open());
+        entered.then(|| Presence { pool, _member: context::member_of(pool.id) })
+    }
+
+    /// Of a thread that closes the pool and is not its closer.
+    pub(crate) fn of_another_closer(pool: &'a Arc<Pool>) -> Self {
         pool.attendance.enter();
-        let presence = Presence { pool, _member: context::member_of(pool.id) };
-        // Afterwards: the closer sees this thread, or this thread sees the phase.
-        pool.is_open().then_some(presence)
+        Presence { pool, _member: context::member_of(pool.id) }
     }
 }
 
@@ -57,8 +62,28 @@ pub(crate) fn leave(pool: &Arc<Pool>) {
     if pool.attendance.leave() {
         finish_late(pool);
     }
-    // He may wait for the others to be gone.
+    // The attendant may wait for the others to be gone.
     pool.outings.call();
+}
+
+/// As [`leave`], of a thread that has a deadline to keep: if it has to close up, another thread does.
+pub(crate) fn leave_in_time(pool: &Arc<Pool>) {
+    if pool.attendance.leave() {
+        clear_elsewhere(pool);
+    }
+    pool.outings.call();
+}
+
+/// A task has panicked, and the runtime is to end for it: the driver that has given the seat back closes it, and ends its tasks.
+pub(crate) fn close_after_panic(pool: &Arc<Pool>) {
+    let _presence = Presence::of_another_closer(pool);
+    close(pool);
+    if pool.is_local() {
+        // No other thread can, and a `LocalRuntime` that is dropped meanwhile leaves it to this one.
+        clear_driven(pool);
+    } else {
+        context::inside(pool, || clear_free(pool));
+    }
 }
 
 /// Steps 4 to 6. True if every task has ended and every thread has left before the deadline; else the last of them closes up.
@@ -124,20 +149,23 @@ fn clear(pool: &Arc<Pool>, deadline: Option<Instant>) -> bool {
 /// Clears a local pool, on its own thread, where its `Runtime` ends. No other thread can: whatever time the caller gives, a waker
 /// that is about to queue its runnable is waited for; that is a matter of instants.
 ///
-/// If this thread drives the pool further down its stack (in `Drain::wait`, which keeps no runtime), then that does it on its way out:
+/// If this thread drives or clears the pool further down its stack (in `Drain::wait`, which keeps no runtime), then that does it on its way out:
 /// [`clear_driven`].
 #[cold]
 fn clear_local(pool: &Arc<Pool>) -> bool {
-    if !pool.seats.iter().all(Seat::is_vacant) {
+    if pool.attendance.is_clearing() || !pool.seats.iter().all(Seat::is_vacant) {
         return false;
     }
     let cleared = clear(pool, Instant::now().checked_add(pool.settings.shutdown_grace));
     if !cleared {
-        tracing::error!(
-            target: "heist::shutdown",
-            "a waker on another thread does not come on; the task that it wakes, and the local runtime's memory, are leaked"
-        );
+        // First: a subscriber is user code, and may panic.
         std::mem::forget(Arc::clone(pool));
+        contained("a tracing subscriber", || {
+            tracing::error!(
+                target: "heist::shutdown",
+                "a waker on another thread does not come on; the task that it wakes, and the local runtime's memory, are leaked"
+            );
+        });
     }
     cleared
 }
@@ -169,8 +197,10 @@ fn clear_elsewhere(pool: &Arc<Pool>) {
         finish_late(&kept);
     });
     if let Err(error) = started {
-        tracing::error!(target: "heist::shutdown", %error, "no thread to wait for a late waker; the runtime's memory is leaked");
         std::mem::forget(Arc::clone(pool));
+        contained("a tracing subscriber", || {
+            tracing::error!(target: "heist::shutdown", %error, "no thread to wait for a late waker; the runtime's memory is leaked");
+        });
     }
 }
 

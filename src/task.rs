@@ -183,7 +183,8 @@ where
 
 /// Lets other tasks run before this one goes on.
 ///
-/// The task goes behind those that are ready on its worker. Sockets and timers are looked at by time and by count, not at every yield.
+/// The task goes behind those that are ready on its worker. With worker threads, sockets and timers are looked at by time and by count, not at every
+/// yield. On a current-thread runtime they are looked at before the task goes on, if nothing else is ready: what has happened before the yield is seen.
 ///
 /// # Cancel safety
 ///

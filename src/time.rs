@@ -50,10 +50,6 @@ pub use std::time::Duration;
 
 use crate::context;
 
-/// What to say where a runtime has no timers.
-const NO_TIMERS: &str =
-    "this runtime was built without timers: call `enable_time` or `enable_all` on its `runtime::Builder`";
-
 /// Panics, at the place of the caller, unless this thread is inside of a runtime that has timers.
 #[inline]
 #[track_caller]
@@ -64,7 +60,7 @@ fn require_timers() {
     });
     if !on_worker {
         let pool = context::pool().expect(context::NO_RUNTIME);
-        assert!(pool.settings.time, "{NO_TIMERS}");
+        assert!(pool.settings.time, "{}", context::NO_TIMERS);
     }
 }
 

@@ -22,7 +22,7 @@ use crate::queue::Chain;
 use crate::stripe::Stripe;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
-use crate::wakes::Wakes;
+use crate::wakes::{Wakes, contained};
 
 /// Tasks taken from the global queue at once, at most: half a ring.
 const SHARE: usize = crate::queue::CAPACITY / 2;
@@ -530,7 +530,8 @@ impl Drop for Worker<'_> {
         let announced = self.give_up();
         self.depart();
         if announced {
-            call(&self.pool.settings.on_thread_unpark);
+            // The frame may be unwinding because of another hook.
+            contained("an on_thread_unpark hook", || call(&self.pool.settings.on_thread_unpark));
         }
     }
 }
@@ -545,7 +546,9 @@ fn call(hook: &Option<Hook>) {
 /// An error of the operating system's wait leaves the runtime without events: it is said, and tried again.
 fn report(turned: std::io::Result<usize>) {
     if let Err(error) = turned {
-        tracing::error!(target: "heist::worker", %error, "the reactor could not be polled");
+        contained("a tracing subscriber", || {
+            tracing::error!(target: "heist::worker", %error, "the reactor could not be polled");
+        });
     }
 }
 

@@ -295,3 +295,21 @@ fn a_worker_that_is_not_there() {
     let runtime = kit::workers(2);
     says(&panic_text(|| runtime.metrics().worker_poll_count(2)), &["no worker 2", "has had 2"]);
 }
+
+/// Each stay ends all the same.
+#[test]
+fn guards_that_are_dropped_out_of_order() {
+    let (first, second) = (kit::current_thread(), kit::current_thread());
+    let (outer, inner) = (first.enter(), second.enter());
+    says(&panic_text(|| drop(outer)), &["out of order", "reverse order"]);
+    assert_eq!(Handle::current().id(), second.handle().id());
+    drop(inner);
+    assert!(Handle::try_current().is_err());
+    // Where a thread panics already there is no second panic.
+    let text = panic_text(|| {
+        let (outer, inner) = (first.enter(), second.enter());
+        let _both = (outer, inner);
+        panic!("the only one")
+    });
+    assert_eq!(text, "the only one");
+}

@@ -7,11 +7,12 @@ use std::error::Error;
 use std::future::{pending, poll_fn};
 use std::panic::panic_any;
 use std::pin::Pin;
+use std::sync::mpsc::{Sender, channel};
 use std::task::Poll;
 use std::thread;
 
-use heist::task::JoinError;
-use kit::{Count, Door, OnDrop, each, panic_text, poll_once, workers, yield_now};
+use heist::task::{Id, JoinError};
+use kit::{Count, Door, OnDrop, each, each_owned, panic_text, poll_once, workers, yield_now};
 
 #[test]
 fn awaiting_gives_the_output() {
@@ -447,5 +448,93 @@ fn a_handle_can_be_awaited_on_another_runtime_and_outside_of_any() {
         });
         assert_eq!(runtime.block_on(task).unwrap(), 3);
         assert_eq!(futures::executor::block_on(other.spawn(async { 4 })).unwrap(), 4);
+    });
+}
+
+// ------------------------------------------------------------------------------------------- ids, in destructors
+
+/// Tells the id of the task for which it is dropped.
+fn tells(tell: &Sender<Option<Id>>) -> OnDrop<impl FnOnce() + Send + use<>> {
+    let tell = tell.clone();
+    OnDrop::new(move || tell.send(heist::task::try_id()).unwrap())
+}
+
+#[test]
+fn id_in_the_destructor_of_an_output_is_that_of_the_task() {
+    each(|runtime| {
+        let (tell, told) = channel();
+        // The handle drops it.
+        let output = tells(&tell);
+        let task = runtime.spawn(async move { output });
+        while !task.is_finished() {
+            runtime.block_on(yield_now());
+        }
+        let id = task.id();
+        drop(task);
+        assert_eq!(told.recv().unwrap(), Some(id));
+        // The worker drops it.
+        let (output, gone) = (tells(&tell), Door::new());
+        let opened = gone.opened();
+        let task = runtime.spawn(async move {
+            opened.await;
+            output
+        });
+        let id = task.id();
+        drop(task);
+        gone.open();
+        let told = runtime.block_on(runtime.spawn_blocking(move || told.recv().unwrap())).unwrap();
+        assert_eq!(told, Some(id));
+    });
+}
+
+#[test]
+fn id_in_the_destructor_of_a_cancelled_future_is_that_of_the_task() {
+    each_owned(|runtime| {
+        let (tell, told) = channel();
+        let aborted = tells(&tell);
+        let task = runtime.spawn(async move {
+            let _aborted = aborted;
+            pending::<()>().await;
+        });
+        let id = task.id();
+        task.abort();
+        assert!(runtime.block_on(task).unwrap_err().is_cancelled());
+        assert_eq!(told.recv().unwrap(), Some(id));
+        let left = tells(&tell);
+        let id = runtime.spawn(async move { drop((pending::<()>().await, left)) }).id();
+        drop(runtime);
+        assert_eq!(told.recv().unwrap(), Some(id));
+    });
+}
+
+// ------------------------------------------------------------------------------------------------ a poll that unwinds
+
+/// A future written by hand keeps what it owns until it is dropped.
+#[test]
+fn future_whose_poll_panics_is_dropped_while_the_thread_unwinds() {
+    each(|runtime| {
+        let (tell, told) = channel();
+        let guard = OnDrop::new(move || tell.send((thread::panicking(), heist::task::try_id())).unwrap());
+        let task = runtime.spawn(poll_fn(move |_| -> Poll<()> {
+            let _ = &guard;
+            panic!("on purpose");
+        }));
+        let id = task.id();
+        assert!(runtime.block_on(task).unwrap_err().is_panic());
+        assert_eq!(told.recv().unwrap(), (true, Some(id)));
+    });
+}
+
+/// The second panic does not leave the destructor's call.
+#[test]
+fn future_whose_poll_and_destructor_panic_ends_with_the_first_panic() {
+    each(|runtime| {
+        let guard = OnDrop::new(|| panic!("the destructor"));
+        let task = runtime.spawn(poll_fn(move |_| -> Poll<()> {
+            let _ = &guard;
+            panic!("the poll");
+        }));
+        let payload = runtime.block_on(task).unwrap_err().into_panic();
+        assert_eq!(payload.downcast_ref(), Some(&"the poll"));
     });
 }

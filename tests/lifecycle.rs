@@ -398,7 +398,7 @@ fn named(name: &str) -> Runtime {
 }
 
 #[test]
-fn enter_guards_may_go_in_any_order() {
+fn enter_guards_uncover_the_runtime_that_was_entered_before() {
     let (a, b, c) = (named("a"), named("b"), named("c"));
     assert!(Handle::try_current().is_err());
     let guard_a = a.enter();
@@ -406,14 +406,14 @@ fn enter_guards_may_go_in_any_order() {
     let guard_b = b.enter();
     let guard_c = c.enter();
     assert_eq!(current(), "c");
-    drop(guard_b);
-    assert_eq!(current(), "c");
     drop(guard_c);
-    assert_eq!(current(), "a");
-    let guard_b = b.handle().enter();
-    drop(guard_a);
     assert_eq!(current(), "b");
     drop(guard_b);
+    assert_eq!(current(), "a");
+    let guard_b = b.handle().enter();
+    assert_eq!(current(), "b");
+    drop(guard_b);
+    drop(guard_a);
     assert!(Handle::try_current().is_err());
 }
 

@@ -57,7 +57,7 @@ fn pool(max_threads: usize, keep_alive: Duration) -> Arc<BlockingPool> {
 
 /// No heir, no more jobs: every thread is gone, and the ledger can be read.
 fn close(pool: &BlockingPool) {
-    pool.shutdown();
+    pool.close().cancel();
     assert!(pool.wait(None));
     assert_eq!(pool.counts(), Counts { threads: 0, idle: 0, queued: 0 });
 }
@@ -154,7 +154,7 @@ fn queued_jobs_are_cancelled_at_shutdown_and_running_ones_finish() {
     for _ in 0..5 {
         pool.submit(job(&ledger, || ())).expect("an open pool");
     }
-    pool.shutdown();
+    pool.close().cancel();
     assert_eq!(ledger.entries(), [2, 5, 0], "cancelled before the running ones are done");
     assert!(!pool.wait(Some(Instant::now())), "two jobs still run");
     drop(running);
@@ -165,7 +165,7 @@ fn queued_jobs_are_cancelled_at_shutdown_and_running_ones_finish() {
 #[test]
 fn a_closed_pool_gives_the_job_back() {
     let (pool, ledger) = (pool(2, PATIENT), Arc::new(Ledger::default()));
-    pool.shutdown();
+    pool.close().cancel();
     let refused = pool.submit(job(&ledger, || ())).expect_err("the pool is closed");
     assert!(matches!(refused.why, Refusal::ShutDown));
     refused.job.cancel();
@@ -188,7 +188,7 @@ fn a_cancelled_job_may_use_the_pool() {
         fn cancel(self: Box<Self>) {
             let refused = self.0.submit(job(&self.1, || ())).expect_err("the pool is closed");
             refused.job.cancel();
-            self.0.shutdown();
+            self.0.close().cancel();
             panic!("and panic");
         }
     }
@@ -197,7 +197,7 @@ fn a_cancelled_job_may_use_the_pool() {
     for _ in 0..2 {
         pool.submit(Box::new(Evil(Arc::clone(&pool), Arc::clone(&ledger)))).expect("an open pool");
     }
-    pool.shutdown();
+    pool.close().cancel();
     drop(release);
     close(&pool);
     assert_eq!(ledger.entries(), [1, 2, 0], "both were cancelled, whatever the first did");
@@ -285,7 +285,7 @@ fn a_job_that_waits_for_its_own_pool_waits_for_the_others() {
     pool.submit(job(&ledger, move || assert!(held.recv().is_err()))).expect("an open pool");
     let own = Arc::clone(&pool);
     let waits = job(&ledger, move || {
-        own.shutdown();
+        own.close().cancel();
         assert!(!own.wait(Some(Instant::now())), "another job runs");
         answer.send(()).expect("the test waits");
         assert!(own.wait(None));

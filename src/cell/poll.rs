@@ -1,5 +1,6 @@
 //! What is done to a task's future and output: poll, drop, store, take, free.
 
+use std::any::Any;
 use std::future::Future;
 use std::mem::{ManuallyDrop, forget};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -83,11 +84,8 @@ pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>, home:
         Ok(Poll::Pending) => return unsafe { suspend::<S>(header, filed) },
         // SAFETY: we are the poller, and the future is finished.
         Ok(Poll::Ready(output)) => unsafe { end::<F, S>(header, filed, settle, Ok(output)) },
-        Err(payload) => {
-            let error = panicked(cell.header.id, payload);
-            // SAFETY: we are the poller, and the future has been dropped.
-            unsafe { end_without_future::<F, S>(header, filed, settle, Err(error)) };
-        }
+        // SAFETY: we are the poller, and the future has been dropped.
+        Err(payload) => unsafe { end_unwound::<F, S>(header, filed, settle, payload) },
     }
     Ran::Ended
 }
@@ -211,12 +209,31 @@ unsafe fn end<F: Future, S: Schedule>(
     unsafe { end_without_future::<F, S>(header, filed, settle, output) };
 }
 
+/// As [`end`], after a poll that has panicked: the future has been dropped already.
+///
+/// # Safety
+///
+/// As for [`end_without_future`].
+#[cold]
+#[inline(never)]
+unsafe fn end_unwound<F: Future, S: Schedule>(
+    header: NonNull<Header>,
+    filed: bool,
+    settle: impl FnOnce(&Header, End),
+    payload: Box<dyn Any + Send>,
+) {
+    // SAFETY: ACTIVE keeps the cell alive until `complete`.
+    let id = unsafe { header.as_ref() }.id;
+    // SAFETY: handed on from the caller.
+    unsafe { end_without_future::<F, S>(header, filed, settle, Err(panicked(id, payload))) };
+}
+
 /// As [`end`], when the future has been dropped already.
 ///
 /// # Safety
 ///
 /// The caller is the poller of a `Cell<F>` without a future, whose homes are of type `S`. It does not touch the task afterwards.
-#[inline]
+#[inline(always)]
 unsafe fn end_without_future<F: Future, S: Schedule>(
     header: NonNull<Header>,
     filed: bool,

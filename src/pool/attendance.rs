@@ -33,6 +33,16 @@ pub(crate) struct Pass {
     pub(crate) returned: u64,
 }
 
+/// The turn of the thread that clears the seats. It ends however the passes end.
+struct Turn<'a>(&'a Attendance);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.book.lock().clearing = false;
+        self.0.changed.notify_all();
+    }
+}
+
 impl Attendance {
     pub(crate) fn new() -> Self {
         let book = Book { present: 0, abandoned: false, changes: 0, clearing: false, threads: Vec::new() };
@@ -41,6 +51,16 @@ impl Attendance {
 
     pub(crate) fn enter(&self) {
         self.book.lock().present += 1;
+    }
+
+    /// Counts the caller as present, if the pool `is_open`. The closer counts after it has closed the pool: it sees the caller, or the caller sees
+    /// that the pool is closed.
+    #[must_use]
+    pub(crate) fn enter_if(&self, is_open: impl FnOnce() -> bool) -> bool {
+        let mut book = self.book.lock();
+        let open = is_open();
+        book.present += usize::from(open);
+        open
     }
 
     /// How many are there.
@@ -62,13 +82,18 @@ impl Attendance {
         std::mem::take(&mut self.book.lock().threads)
     }
 
-    /// A thread leaves. True if it has to close up.
+    /// A thread leaves. True if it has to close up, which is said once.
     #[must_use]
     pub(crate) fn leave(&self) -> bool {
         let mut book = self.book.lock();
         book.present -= 1;
         self.changed.notify_all();
-        book.present == 0 && book.abandoned
+        book.present == 0 && std::mem::take(&mut book.abandoned)
+    }
+
+    /// Whether a thread clears the seats. Of a local pool it is the pool's own.
+    pub(crate) fn is_clearing(&self) -> bool {
+        self.book.lock().clearing
     }
 
     /// While the pool is being cleared: a task has been queued, or a lease has come back. Called by whichever thread did that and saw the phase.
@@ -86,24 +111,21 @@ impl Attendance {
             return false;
         }
         book.clearing = true;
-        let cleared = loop {
+        drop(book);
+        let _turn = Turn(self);
+        loop {
             // Before the pass: a change that the pass has missed ends the sleep.
-            let seen = book.changes;
-            drop(book);
+            let seen = self.book.lock().changes;
             let pass = pass();
-            book = self.book.lock();
             if pass.cleared {
-                break true;
+                return true;
             }
             // Its own changes would end the sleep at once, again and again.
             let own = seen + pass.returned;
-            if !wait_for(&self.changed, &mut book, deadline, |book| book.changes != own) {
-                break false;
+            if !wait_for(&self.changed, &mut self.book.lock(), deadline, |book| book.changes != own) {
+                return false;
             }
-        };
-        book.clearing = false;
-        self.changed.notify_all();
-        cleared
+        }
     }
 
     /// Waits until nobody is there. False if the deadline came first: then the last to leave closes up.

@@ -5,7 +5,7 @@ use std::{error, fmt, io, mem};
 
 use crate::phase::Phase;
 use crate::sync::{Condvar, Mutex};
-use crate::wakes::wake_contained;
+use crate::wakes::{drop_contained, wake_contained};
 
 /// A change of the number of workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,10 +157,15 @@ impl Ticket {
         let mut slip = self.slip.lock();
         let was = match &mut *slip {
             Slip::Blank(place) => place.replace(waker),
-            _ => return Poll::Ready(take(&mut slip)),
+            _ => {
+                let outcome = take(&mut slip);
+                drop(slip);
+                drop_contained(Some(waker));
+                return Poll::Ready(outcome);
+            }
         };
         drop(slip);
-        drop(was);
+        drop_contained(was);
         Poll::Pending
     }
 
@@ -179,7 +184,7 @@ impl Ticket {
             Slip::Blank(place) => place.take(),
             _ => None,
         };
-        drop(waker);
+        drop_contained(waker);
     }
 }
 

@@ -94,8 +94,7 @@ pub(super) fn block_on<F: Future>(pool: &Arc<Pool>, future: F, keep: Keep) -> F:
 #[cold]
 #[track_caller]
 fn give_up(pool: &Arc<Pool>) -> ! {
-    shutdown::close(pool);
-    let _ = shutdown::clear_free(pool);
+    shutdown::close_after_panic(pool);
     panic!(
         "a task has panicked, and the runtime was built to shut down then: see `Builder::unhandled_panic`, and the panic's own message"
     );
@@ -151,7 +150,7 @@ fn poll_root<F: Future>(root: &Root, future: Pin<&mut F>, cx: &mut Context<'_>) 
 /// Runs the current-thread runtime until the future is ready. Answers nothing if another thread sits in its seat; it will call.
 fn drive_seat<F: Future>(root: &Root, future: Pin<&mut F>, cx: &mut Context<'_>) -> Option<F::Output> {
     let seat = &root.pool.seats[0];
-    let _presence = shutdown::Presence::begin(&root.pool)?;
+    let _presence = shutdown::Presence::of_driver(&root.pool)?;
     let local = root.pool.drivers.sit_or_queue(&root.parker, || seat.take_lease())?;
     let driver = Driver { root, local: Some(local) };
     let _shelves = OpenShelves::open(&root.pool.depot);

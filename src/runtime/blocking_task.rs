@@ -43,14 +43,7 @@ impl Job for BlockingJob {
         }
         let BlockingJob { runnable, pool } = *self;
         context::inside(&pool, || {
-            let _job = context::job(&pool, runnable.header());
-            let _unlimited = budget::unlimited();
-            let id = runnable.header().id();
-            let outer = context::set_task(Some(runnable.header().into()));
-            pool.ledger.jobs.begin(id);
-            let _ = runnable.run(&pool.ledger.jobs);
-            pool.ledger.jobs.end(id);
-            context::set_task(outer);
+            run(&pool, runnable);
             leave(&pool);
         });
     }
@@ -69,6 +62,18 @@ impl Host for Pool {
     fn inside(self: Arc<Self>, f: &mut dyn FnMut()) {
         context::inside(&self, f);
     }
+}
+
+/// Runs a job. When this returns the thread is in no job any more, whose memory may be gone.
+fn run(pool: &Arc<Pool>, runnable: Runnable) {
+    let _job = context::job(pool, runnable.header());
+    let _unlimited = budget::unlimited();
+    let id = runnable.header().id();
+    let outer = context::set_task(Some(runnable.header().into()));
+    pool.ledger.jobs.begin(id);
+    let _ = runnable.run(&pool.ledger.jobs);
+    pool.ledger.jobs.end(id);
+    context::set_task(outer);
 }
 
 /// A job has ended.

@@ -251,6 +251,10 @@ impl Handle {
 
     /// Enters the runtime; see [`Runtime::enter`](super::Runtime::enter).
     ///
+    /// # Panics
+    ///
+    /// The guard panics when it is dropped, if a guard that was made later on this thread has not been dropped.
+    ///
     /// # Examples
     ///
     /// ```
@@ -260,7 +264,7 @@ impl Handle {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn enter(&self) -> EnterGuard<'_> {
-        EnterGuard { _stay: context::enter(Arc::clone(&self.pool)), _thread: ThreadBound::new(), _runtime: PhantomData }
+        EnterGuard { stay: context::enter(Arc::clone(&self.pool)), _thread: ThreadBound::new(), _runtime: PhantomData }
     }
 
     /// The runtime's id.
@@ -382,7 +386,7 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// A stay inside of a runtime; ends when dropped. Guards may be dropped in any order.
+/// A stay inside of a runtime; ends when dropped. Guards are dropped in the reverse order in which they were made.
 ///
 /// It is dropped on the thread that has entered:
 ///
@@ -394,11 +398,23 @@ impl fmt::Debug for Handle {
 #[must_use = "the stay ends when the guard is dropped"]
 #[derive(Debug)]
 pub struct EnterGuard<'a> {
-    _stay: context::Stay,
+    stay: context::Stay,
     /// The stay is noted in the thread that has entered.
     _thread: ThreadBound,
     /// The guard belongs to the runtime's borrow.
     _runtime: PhantomData<&'a Handle>,
+}
+
+impl Drop for EnterGuard<'_> {
+    fn drop(&mut self) {
+        // The stay has ended in any case, and a second panic would end the process.
+        if !self.stay.end() && !std::thread::panicking() {
+            panic!(
+                "guards of `enter` were dropped out of order: a runtime that was entered later on this thread has not been left; drop \
+                 the guards in the reverse order in which they were made"
+            );
+        }
+    }
 }
 
 /// This thread is in no runtime, or so near to its end that it cannot be told.

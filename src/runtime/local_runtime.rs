@@ -162,6 +162,10 @@ impl LocalRuntime {
 
     /// Enters the runtime: while the guard lives, `spawn`, `spawn_local`, sockets and timers on this thread belong to it.
     ///
+    /// # Panics
+    ///
+    /// The guard panics when it is dropped, if a guard that was made later on this thread has not been dropped.
+    ///
     /// ```
     /// let runtime = heist::runtime::LocalRuntime::new().unwrap();
     /// let _inside = runtime.enter();

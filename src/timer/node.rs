@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::TimerWheel;
 use crate::sync::atomic::{AtomicU8, Ordering};
 use crate::sync::{Arc, UnsafeCell};
-use crate::wakes::Wakes;
+use crate::wakes::{Wakes, drop_contained};
 use crate::wheel::Peg;
 
 /// Where a timer stands.
@@ -164,8 +164,9 @@ impl Timer {
             return State::Armed;
         }
         // SAFETY: it was refused, so it is ours.
-        drop(unsafe { node.take_waker() });
+        let refused = unsafe { node.take_waker() };
         node.set(State::Closed);
+        drop_contained(refused);
         State::Closed
     }
 
@@ -182,7 +183,7 @@ impl Timer {
         // SAFETY: it was filed there.
         let unneeded = unsafe { wheel.exchange(node, waker) };
         *owned.known = known;
-        drop(unneeded);
+        drop_contained(unneeded);
         // Acquire, as in `state`.
         State::from_bits(node.state.load(Ordering::Acquire))
     }
@@ -221,7 +222,7 @@ impl Timer {
         let wheel = owned.wheel.as_ref().expect("an armed timer has a wheel");
         // SAFETY: it was filed there.
         let waker = unsafe { wheel.unfile(node) };
-        drop(waker);
+        drop_contained(waker);
     }
 
     /// The part that the wheel touches too, and the part that is ours alone.

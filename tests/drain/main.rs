@@ -6,6 +6,7 @@ mod kit;
 mod counted;
 mod deadline;
 mod driven;
+mod punctual;
 mod refused;
 mod resize;
 mod rig;

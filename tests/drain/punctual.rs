@@ -1,0 +1,162 @@
+//! A deadline is a deadline: the report does not wait for what does not return. The grace, which is endless here, belongs to the shutdown alone.
+
+use std::future::{Future, pending};
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
+use std::thread;
+use std::time::Duration;
+
+use heist::runtime::{Builder, DrainReport, LocalOptions, Runtime};
+use heist::task::Id;
+
+use crate::kit::{Door, OnDrop};
+use crate::rig::{LONG, Stay, stubborn};
+
+/// What keeps a thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    FirstPoll,
+    LaterPoll,
+    Job,
+    Destructor,
+    SpawnHook,
+    ParkHook,
+    Waker,
+}
+
+const PLACES: [Place; 7] = [
+    Place::FirstPoll,
+    Place::LaterPoll,
+    Place::Job,
+    Place::Destructor,
+    Place::SpawnHook,
+    Place::ParkHook,
+    Place::Waker,
+];
+
+fn runtime(workers: usize, place: Place, stay: &Stay, armed: &Door) -> Runtime {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(workers).max_spare_workers(0).shutdown_grace(LONG).enable_all();
+    let stays_if = |at: Place| {
+        let (stay, armed) = (stay.clone(), armed.clone());
+        move || {
+            if place == at && armed.is_open() {
+                stay.stay();
+            }
+        }
+    };
+    let (spawn, park) = (stays_if(Place::SpawnHook), stays_if(Place::ParkHook));
+    builder.on_task_spawn(move |_| spawn()).on_thread_park(park).build().unwrap()
+}
+
+/// Has a thread of the runtime, or one that spawns, stay at the place. Answers the task that is named for it, if one is.
+fn occupy(runtime: &Runtime, place: Place, stay: &Stay, armed: &Door) -> Option<Id> {
+    let (stays, handle) = (stay.clone(), runtime.handle().clone());
+    let task = match place {
+        Place::FirstPoll => Some(runtime.spawn(async move { stays.stay() }).id()),
+        Place::LaterPoll => {
+            let task = runtime.spawn(async move {
+                heist::time::sleep(Duration::from_millis(1)).await;
+                stays.stay();
+            });
+            Some(task.id())
+        }
+        Place::Job => Some(runtime.spawn_blocking(move || stays.stay()).id()),
+        // It begins at the deadline.
+        Place::Destructor => return Some(runtime.spawn(stubborn(stay)).id()),
+        Place::SpawnHook => {
+            armed.open();
+            drop(thread::spawn(move || handle.spawn(pending::<()>())));
+            None
+        }
+        Place::ParkHook => {
+            armed.open();
+            drop(runtime.spawn(async {}));
+            None
+        }
+        Place::Waker => {
+            struct Stays(Stay);
+            impl Wake for Stays {
+                fn wake(self: Arc<Self>) {
+                    self.0.stay();
+                }
+            }
+            // A worker calls it between two polls, when the timer fires.
+            let _inside = runtime.enter();
+            let timer = Box::leak(Box::new(Box::pin(heist::time::sleep(Duration::from_millis(1)))));
+            let waker = Waker::from(Arc::new(Stays(stays)));
+            assert!(timer.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            None
+        }
+    };
+    stay.reached();
+    task
+}
+
+#[test]
+fn report_comes_at_the_deadline_and_names_what_runs() {
+    for place in PLACES {
+        for workers in [1, 2] {
+            for deadline in [Duration::ZERO, Duration::from_millis(20)] {
+                let (stay, armed) = (Stay::default(), Door::new());
+                let runtime = runtime(workers, place, &stay, &armed);
+                let named = occupy(&runtime, place, &stay, &armed);
+                // It does not return before it is let go, which is after the report.
+                let report = runtime.drain(deadline).wait();
+                check(&report, named, place, deadline);
+                stay.let_go();
+            }
+        }
+    }
+}
+
+fn check(report: &DrainReport, named: Option<Id>, place: Place, deadline: Duration) {
+    assert!(report.elapsed >= deadline || place == Place::ParkHook, "{place:?}: {report}");
+    match named {
+        Some(id) => {
+            let straggler = report.stragglers.iter().find(|late| late.id == id).expect("it is named");
+            // What a poll or a job does it did before the drain began.
+            let least = if place == Place::Destructor { Duration::ZERO } else { deadline };
+            assert!(straggler.running_for.is_some_and(|time| time >= least), "{place:?}: {report}");
+            assert!(report.to_string().contains("running for"), "{report}");
+        }
+        None => assert!(report.stragglers.len() + report.unnamed as usize <= 1, "{place:?}: {report}"),
+    }
+}
+
+/// No other thread may touch the tasks of a local runtime, and its own does something else.
+#[test]
+fn report_of_a_local_runtime_comes_at_the_deadline_whatever_its_thread_does() {
+    let runtime = Builder::new_current_thread().shutdown_grace(LONG).build_local(LocalOptions::default()).unwrap();
+    let task = runtime.spawn_local(pending::<()>());
+    let drain = runtime.handle().drain(Duration::ZERO);
+    let report = futures::executor::block_on(drain);
+    assert!(report.stragglers.iter().all(|late| late.id == task.id()), "{report}");
+    assert_eq!(report.stragglers.len() + report.unnamed as usize, 1, "{report}");
+    assert!(!task.is_finished());
+    runtime.shutdown_background();
+    assert!(task.is_finished());
+}
+
+/// What the sweep has not reached by then is dropped afterwards.
+#[test]
+fn what_is_late_is_dropped_after_the_report_too() {
+    let (stay, armed) = (Stay::default(), Door::new());
+    let runtime = runtime(1, Place::FirstPoll, &stay, &armed);
+    occupy(&runtime, Place::FirstPoll, &stay, &armed);
+    let slow: Vec<_> = (0..40)
+        .map(|_| {
+            let guard = OnDrop::new(|| thread::sleep(Duration::from_millis(1)));
+            runtime.spawn(async move {
+                let _guard = guard;
+                pending::<()>().await;
+            })
+        })
+        .collect();
+    let report = runtime.drain(Duration::ZERO).wait();
+    assert_eq!(report.stragglers.len(), 41, "{report}");
+    while !slow.iter().all(heist::task::JoinHandle::is_finished) {
+        thread::yield_now();
+    }
+    stay.let_go();
+}
