@@ -74,15 +74,17 @@ pub(crate) fn leave_in_time(pool: &Arc<Pool>) {
     pool.outings.call();
 }
 
-/// A task has panicked, and the runtime is to end for it: the driver that has given the seat back closes it, and ends its tasks.
+/// A task has panicked, and the runtime is to end for it: the driver that has given the seat back, or one that waits for it, closes it, and
+/// ends its tasks.
 pub(crate) fn close_after_panic(pool: &Arc<Pool>) {
     let _presence = Presence::of_another_closer(pool);
     close(pool);
-    if pool.is_local() {
-        // No other thread can, and a `LocalRuntime` that is dropped meanwhile leaves it to this one.
-        clear_driven(pool);
-    } else {
+    if !pool.is_local() {
         context::inside(pool, || clear_free(pool));
+    } else if pool.may_poll_here() {
+        // No other thread can, and a `LocalRuntime` that is dropped meanwhile leaves it to this one. Another thread would wait in vain, as the
+        // one that clears.
+        clear_driven(pool);
     }
 }
 
