@@ -43,7 +43,7 @@ fn made<R>(scene: &Scene, built: std::io::Result<R>) -> Option<R> {
 fn settle_in(scene: &Arc<Scene>, handle: &Handle, dice: &mut Dice) {
     scene.set_handle(handle.clone());
     if dice.one_in(4) {
-        attic::put(scene, Item::Handle(handle.clone()), dice);
+        calmly(|| attic::put(scene, Item::Handle(handle.clone()), dice));
     }
 }
 
