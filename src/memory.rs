@@ -23,7 +23,14 @@ use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
 use crate::thread_bound::ThreadBound;
 
+#[cfg(not(heist_fresh_memory))]
+mod class;
+#[cfg(heist_fresh_memory)]
+#[path = "memory/class_none.rs"]
+mod class;
 mod magazine;
+
+use class::class;
 use magazine::Magazine;
 
 /// Sizes are rounded up to a multiple of this, less what malloc keeps beside each piece: the smallest task is one 96-byte chunk.
@@ -59,13 +66,6 @@ std::thread_local! {
     static SHELVES: Shelves = const {
         Shelves { shelves: [const { Shelf::empty() }; CLASSES + 1], depot: Cell::new(null()) }
     };
-}
-
-/// The class of a layout, if its pieces are kept.
-#[inline]
-const fn class(layout: Layout) -> Option<usize> {
-    let class = (layout.size() + HEAD).div_ceil(STEP);
-    if layout.align() <= ALIGN && class <= CLASSES && layout.size() > 0 { Some(class) } else { None }
 }
 
 /// The layout with which the pieces of a class are allocated.

@@ -74,16 +74,16 @@ pub(crate) fn leave_in_time(pool: &Arc<Pool>) {
     pool.outings.call();
 }
 
-/// Ends the runtime after a task's panic. The driver that has given the seat back closes the pool, and ends its tasks.
+/// Ends the runtime after a task's panic. A driver that has given the seat back, or one that waits for it, closes the pool and ends its tasks.
 pub(crate) fn close_after_panic(pool: &Arc<Pool>) {
     let _presence = Presence::of_another_closer(pool);
     close(pool);
-    if pool.is_local() {
-        // No other thread may clear it. A `LocalRuntime` that is dropped meanwhile leaves it to this thread.
-        clear_driven(pool);
-    } else {
+    if !pool.is_local() {
         // If another thread clears already, it is left to that one.
         let _ = context::inside(pool, || clear(pool, Some(Instant::now())));
+    } else if pool.may_poll_here() {
+        // No other thread may clear it. A `LocalRuntime` that is dropped meanwhile leaves it to this thread.
+        clear_driven(pool);
     }
 }
 

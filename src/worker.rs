@@ -482,15 +482,20 @@ impl<'a> Worker<'a> {
             || (self.pool.idle.counts().searchers() <= 0 && self.pool.has_spare_work(self.seat.index))
     }
 
-    /// Takes the announcement back. Who gets up for what others have goes on as a searcher: only so is the wake-up passed on if
-    /// there is more than one can take.
+    /// Gets up from the announced sleep. Who does so for what others have goes on as a searcher: only so is the wake-up passed on if there is
+    /// more than one can take.
     fn rise(&self, searching: bool) {
+        self.take_back(searching);
+        call(&self.pool.settings.on_thread_unpark);
+    }
+
+    /// Takes the announcement back.
+    fn take_back(&self, searching: bool) {
         self.mode.set(match self.pool.idle.retract(self.seat.index, searching) {
             Retract::Working => Mode::Working,
             Retract::Searching => Mode::Searching,
         });
         self.pool.watch();
-        call(&self.pool.settings.on_thread_unpark);
     }
 
     /// Something that is no task has been polled in this seat, and counts like one: however often it is, it does not keep the worker
@@ -501,21 +506,33 @@ impl<'a> Worker<'a> {
 
     /// Gives up the search or the announcement, to leave the seat or to do something else.
     pub(crate) fn stand_up(&self) {
-        if self.mode.get() == Mode::Announced {
-            self.rise(false);
+        if self.give_up() {
+            call(&self.pool.settings.on_thread_unpark);
+        }
+    }
+
+    /// The same without the hook. True if that is to be called, last: on a driver's thread its panic goes on.
+    fn give_up(&self) -> bool {
+        let announced = self.mode.get() == Mode::Announced;
+        if announced {
+            self.take_back(false);
         }
         if self.mode.get() == Mode::Searching {
             self.end_search();
         }
+        announced
     }
 }
 
 impl Drop for Worker<'_> {
-    /// However it leaves the seat, also unwinding: nobody stays counted who is not there.
+    /// However the worker leaves the seat, also unwinding, it is not counted any more.
     fn drop(&mut self) {
-        // This calls a hook, and another hook's panic may be unwinding the frame.
-        contained("an on_thread_unpark hook", || self.stand_up());
+        let announced = self.give_up();
         self.depart();
+        if announced {
+            // The frame may be unwinding because of another hook.
+            contained("an on_thread_unpark hook", || call(&self.pool.settings.on_thread_unpark));
+        }
     }
 }
 

@@ -8,12 +8,12 @@ use std::future::{Future, pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
-use heist::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime};
+use heist::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime, UnhandledPanic};
 use kit::{Count, Door, OnDrop, join, yield_now};
 
 // ----------------------------------------------------------------------------------------- a driver on another thread
@@ -172,6 +172,35 @@ fn local_runtime_dropped_by_a_park_hook_that_panics_drops_its_tasks_on_its_threa
         let waker = wakers.lock().unwrap().pop().unwrap();
         thread::spawn(move || waker.wake()).join().unwrap();
     }
+}
+
+/// A thread that waits for a drain sees the panic as well, and cannot drop the tasks.
+#[test]
+fn local_runtime_that_a_panic_ends_is_cleared_by_its_own_thread_while_another_one_waits_for_a_drain() {
+    let runtime = Builder::new_current_thread()
+        .unhandled_panic(UnhandledPanic::ShutdownRuntime)
+        .max_blocking_threads(1)
+        .build_local(LocalOptions::default())
+        .unwrap();
+    let (release, (tell, told)) = (Door::new(), mpsc::channel());
+    let released = release.clone();
+    drop(runtime.spawn_blocking(move || released.wait()));
+    // This job is dropped as the runtime is closed. It gives the other thread the time to come first.
+    let late = OnDrop::new(move || _ = told.recv_timeout(Duration::from_secs(2)));
+    drop(runtime.spawn_blocking(move || drop(late)));
+    let idle = runtime.spawn_local(pending::<()>());
+    drop(runtime.spawn_local(async { panic!("planned") }));
+    let drain = runtime.handle().drain(Duration::MAX);
+    let other = thread::spawn(move || {
+        let waited = catch_unwind(AssertUnwindSafe(|| drain.wait()));
+        let _ = tell.send(());
+        waited.is_err()
+    });
+    assert!(catch_unwind(AssertUnwindSafe(|| runtime.block_on(pending::<()>()))).is_err());
+    assert!(idle.is_finished());
+    release.open();
+    assert!(other.join().unwrap(), "it waits for a runtime that a panic has ended");
+    drop(runtime);
 }
 
 // ----------------------------------------------------------------------------------- a thread does not wait for itself

@@ -5,12 +5,15 @@ mod kit;
 #[path = "support/wakers.rs"]
 mod wakers;
 
+use std::future::poll_fn;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Waker};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use heist::runtime::{Builder, Handle};
 use kit::{Door, Flag, current_thread, poll_once, yield_now};
@@ -99,10 +102,60 @@ fn drain_that_is_dropped_with_a_waker_whose_destructor_panics_excuses_no_task() 
     assert!(second.is_finished());
 }
 
+/// The driver is announced as a sleeper when its root is ready, and has just been granted a wake-up.
+#[test]
+fn on_thread_unpark_that_panics_as_block_on_returns_leaves_no_search_counted() {
+    let (waker, armed) = (Arc::new(Mutex::new(None::<Waker>)), Arc::new(AtomicBool::new(false)));
+    let (waits, panics) = (Arc::clone(&waker), Arc::clone(&armed));
+    let runtime = Builder::new_current_thread()
+        .on_thread_park(move || {
+            let waker = waits.lock().unwrap().take();
+            waker.into_iter().for_each(Waker::wake);
+        })
+        .on_thread_unpark(move || {
+            if panics.swap(false, Ordering::SeqCst) {
+                panic!("in a hook (planned)");
+            }
+        })
+        .build()
+        .unwrap();
+    let mut polls = 0;
+    let root = poll_fn(|cx| {
+        polls += 1;
+        if polls == 1 {
+            *waker.lock().unwrap() = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        thread::scope(|scope| drop(scope.spawn(|| drop(runtime.spawn(async {})))));
+        armed.store(true, Ordering::SeqCst);
+        Poll::Ready(())
+    });
+    runtime.block_on(root);
+    assert!(!armed.load(Ordering::SeqCst), "the hook has panicked");
+
+    // A driver that sleeps is still woken for what comes from outside.
+    let (by_task, at_all) = (Door::new(), Door::new());
+    thread::scope(|scope| {
+        let driver = scope.spawn(|| runtime.block_on(at_all.opened()));
+        while runtime.metrics().worker_park_unpark_count(0) % 2 == 0 {
+            thread::yield_now();
+        }
+        let (opens, ends) = (by_task.clone(), at_all.clone());
+        runtime.spawn(async move {
+            opens.open();
+            ends.open();
+        });
+        let begun = Instant::now();
+        while !driver.is_finished() && begun.elapsed() < Duration::from_secs(5) {
+            thread::yield_now();
+        }
+        at_all.open();
+    });
+    assert!(by_task.is_open(), "the task was run before its driver was woken by the test");
+}
+
 #[cfg(unix)]
 mod signals {
-    use std::task::Poll;
-
     use heist::signal::unix::{Signal, SignalKind, signal};
 
     use super::*;

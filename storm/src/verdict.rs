@@ -1,0 +1,80 @@
+//! What is a failure, and what is said of it.
+
+use std::backtrace::Backtrace;
+use std::fs;
+use std::panic::{self, PanicHookInfo};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// The round that is under way, and its seed.
+static ROUND: AtomicU64 = AtomicU64::new(0);
+static SEED: AtomicU64 = AtomicU64::new(0);
+/// A failure waits for a debugger.
+static HOLD: AtomicBool = AtomicBool::new(false);
+
+/// Panics that the documentation of heist promises for what the storm does. Its own panics do not call the hook.
+const PROMISED: [&str; 9] = [
+    "block_in_place: on a current-thread runtime no other thread can run the tasks meanwhile",
+    "a `heist::time` timer was polled although the runtime on which it waited has been shut down",
+    "block_on was called from inside of async code",
+    "Drain::wait was called from inside of async code",
+    "Resize::wait was called from inside of async code",
+    "a `Resize` was waited for",
+    "the runtime was shut down while `Handle::block_on` waited",
+    "a task has panicked, and the runtime was built to shut down then",
+    "there is no heist runtime here",
+];
+
+pub(crate) fn begin_round(number: u64, seed: u64) {
+    ROUND.store(number, Ordering::Relaxed);
+    SEED.store(seed, Ordering::Relaxed);
+}
+
+pub(crate) fn hold() {
+    HOLD.store(true, Ordering::Relaxed);
+}
+
+/// Says what has failed, and how to repeat it, and ends the process with status 1.
+pub(crate) fn fail(what: &str) -> ! {
+    let (round, seed) = (ROUND.load(Ordering::Relaxed), SEED.load(Ordering::Relaxed));
+    eprintln!("lifecycle_storm: FAILED in round {round}, whose seed is {seed:#018x}: {what}");
+    eprintln!("lifecycle_storm: to repeat that round again and again: --seed {seed:#x} --repeat");
+    while HOLD.load(Ordering::Relaxed) {
+        eprintln!("lifecycle_storm: process {} waits for a debugger", std::process::id());
+        thread::sleep(Duration::from_secs(3600));
+    }
+    // SAFETY: it ends the process. Neither destructors nor a search for leaks would say anything about the failure.
+    unsafe { libc::_exit(1) }
+}
+
+/// Every panic but the promised ones is a failure: an assertion of the runtime is contained as if it were a task's.
+pub(crate) fn watch_panics() {
+    panic::set_hook(Box::new(|info| {
+        let text = text_of(info);
+        if !PROMISED.iter().any(|promised| text.contains(promised)) {
+            let trace = Backtrace::force_capture();
+            fail(&format!("a panic that is not promised: {text:?} at {:?}\n{trace}", info.location()));
+        }
+    }));
+}
+
+fn text_of(info: &PanicHookInfo<'_>) -> String {
+    let payload = info.payload();
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default()
+}
+
+/// The names of all threads of this process but the first; nothing if the system does not say.
+pub(crate) fn threads() -> Vec<String> {
+    let main = std::process::id().to_string();
+    let Ok(tasks) = fs::read_dir("/proc/self/task") else { return Vec::new() };
+    let others = tasks.flatten().filter(|task| task.file_name().to_string_lossy() != main);
+    others
+        .map(|task| {
+            let name = fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+            let place = fs::read_to_string(task.path().join("wchan")).unwrap_or_default();
+            format!("{} in {place}", name.trim())
+        })
+        .collect()
+}
