@@ -13,6 +13,7 @@ use heist::runtime::{Builder, Handle};
 use heist::task::{self, JoinHandle, JoinSet, block_in_place, consume_budget, unconstrained, yield_now};
 use heist::time::{sleep, timeout};
 
+use crate::alarm::limited;
 use crate::attic::Boxed;
 use crate::deed::{Kept, Site, deed, leave_tail, spawn, visit};
 use crate::dice::Dice;
@@ -316,19 +317,20 @@ pub(crate) fn launch_job(scene: &Arc<Scene>, handle: &Handle, dice: &mut Dice) -
     }
 }
 
-/// What may block.
+/// What may block. It comes back at the latest when the runtime ends; in `block_in_place` before, unless the drain has no thread to keep its
+/// deadline.
 pub(crate) fn at_leisure(scene: &Arc<Scene>, site: Site, dice: &mut Dice) {
     let Some(handle) = scene.handle() else { return };
     match dice.below(16) {
         0..=3 => thread::sleep(dice.micros(400)),
         4 => {
             let (limit, body) = (dice.micros(1_000), body(scene, dice.fork()));
-            let _ = handle.block_on(async { timeout(limit, body).await });
+            handle.block_on(limited(limit, body));
         }
         5 => {
             let (limit, join) = (dice.micros(1_000), launch(scene, Way::On(&handle), dice));
             if let Some(join) = join {
-                drop(handle.block_on(async { timeout(limit, join).await }));
+                drop(handle.block_on(limited(limit, join)));
             }
         }
         6 if scene.may_drain() && dice.one_in(6) => drop(handle.drain(dice.micros(2_000)).wait().to_string()),
