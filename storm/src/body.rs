@@ -173,7 +173,7 @@ fn step<'a>(scene: &'a Arc<Scene>, dice: &'a mut Dice) -> Pin<Box<dyn Future<Out
         34 => Box::pin(scoped(body(scene, dice.fork()))),
         35 if dice.one_in(8) => Box::pin(async { resume_unwind(Box::new(Part::new(scene, Kind::Payload, false))) }),
         36 if dice.one_in(16) => Box::pin(async { inner(scene, dice) }),
-        37 if dice.one_in(16) => Box::pin(async { thread::sleep(Duration::from_millis(2 + dice.below(10))) }),
+        37 if dice.one_in(8) => Box::pin(async { thread::sleep(Duration::from_millis(2 + dice.below(10))) }),
         38 => Box::pin(async { leave_tail(scene) }),
         _ => Box::pin(async { spawn(scene, dice) }),
     }

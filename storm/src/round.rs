@@ -19,7 +19,7 @@ use crate::setup;
 use crate::verdict::fail;
 
 /// How long the runtime waits for what it is doomed by.
-const LINGERS: Duration = Duration::from_millis(8);
+const LINGERS: Duration = Duration::from_millis(12);
 
 /// Threads of the storm's own that have a part in a round.
 pub(crate) type Outsiders = Vec<thread::JoinHandle<()>>;
@@ -216,9 +216,12 @@ fn end(scene: &Arc<Scene>, runtime: Arc<Runtime>, dice: &mut Dice) {
         }
         _ => {
             scene.at("the runtime is doomed");
-            scene.doom(runtime, PLACES[dice.index(PLACES.len())]);
+            let place = PLACES[dice.index(PLACES.len())];
+            scene.doom(runtime, place);
             if drives {
                 drive(&handle, dice);
+            } else if place == Site::Stall {
+                drop(handle.spawn(async { thread::sleep(Duration::from_millis(12)) }));
             }
             linger(scene, &handle, dice);
             if let Some(runtime) = scene.reprieved() {
