@@ -13,6 +13,7 @@ use heist::runtime::{Builder, Handle};
 use heist::task::{self, JoinHandle, JoinSet, block_in_place, consume_budget, unconstrained, yield_now};
 use heist::time::{sleep, timeout};
 
+use crate::alarm::limited;
 use crate::attic::Boxed;
 use crate::deed::{Kept, Site, deed, leave_tail, spawn, visit};
 use crate::dice::Dice;
@@ -172,7 +173,7 @@ fn step<'a>(scene: &'a Arc<Scene>, dice: &'a mut Dice) -> Pin<Box<dyn Future<Out
         34 => Box::pin(scoped(body(scene, dice.fork()))),
         35 if dice.one_in(8) => Box::pin(async { resume_unwind(Box::new(Part::new(scene, Kind::Payload, false))) }),
         36 if dice.one_in(16) => Box::pin(async { inner(scene, dice) }),
-        37 if dice.one_in(16) => Box::pin(async { thread::sleep(Duration::from_millis(2 + dice.below(10))) }),
+        37 if dice.one_in(8) => Box::pin(async { thread::sleep(Duration::from_millis(2 + dice.below(10))) }),
         38 => Box::pin(async { leave_tail(scene) }),
         _ => Box::pin(async { spawn(scene, dice) }),
     }
@@ -316,19 +317,20 @@ pub(crate) fn launch_job(scene: &Arc<Scene>, handle: &Handle, dice: &mut Dice) -
     }
 }
 
-/// What may block.
+/// What may block. It comes back at the latest when the runtime ends; in `block_in_place` before, unless the drain has no thread to keep its
+/// deadline.
 pub(crate) fn at_leisure(scene: &Arc<Scene>, site: Site, dice: &mut Dice) {
     let Some(handle) = scene.handle() else { return };
     match dice.below(16) {
         0..=3 => thread::sleep(dice.micros(400)),
         4 => {
             let (limit, body) = (dice.micros(1_000), body(scene, dice.fork()));
-            let _ = handle.block_on(async { timeout(limit, body).await });
+            handle.block_on(limited(limit, body));
         }
         5 => {
             let (limit, join) = (dice.micros(1_000), launch(scene, Way::On(&handle), dice));
             if let Some(join) = join {
-                drop(handle.block_on(async { timeout(limit, join).await }));
+                drop(handle.block_on(limited(limit, join)));
             }
         }
         6 if scene.may_drain() && dice.one_in(6) => drop(handle.drain(dice.micros(2_000)).wait().to_string()),

@@ -13,6 +13,7 @@ use heist::runtime::{Handle, LocalRuntime, Runtime};
 use heist::task::{JoinHandle, block_in_place};
 use heist::time::{Instant, sleep};
 
+use crate::alarm;
 use crate::attic::{self, Item};
 use crate::bell;
 use crate::body::{self, Way};
@@ -95,8 +96,11 @@ impl Drop for Tail {
     }
 }
 
-/// Has something done when this thread ends; unless it is ending.
+/// Has something done when this thread ends; unless it is ending, or does not.
 pub(crate) fn leave_tail(scene: &Arc<Scene>) {
+    if alarm::is_lasting() {
+        return;
+    }
     let _ = TAIL.try_with(|tail| {
         let mut left = tail.0.borrow_mut();
         if left.len() < 8 {

@@ -3,6 +3,7 @@
 //!
 //! It is made for AddressSanitizer: see `.ci/storm`.
 
+mod alarm;
 mod attic;
 mod bell;
 mod body;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
     };
     println!("lifecycle_storm: seed {:#x}, {} s", options.seed, options.seconds);
     verdict::watch_panics();
+    alarm::lasts();
     // After a leak the process ends in good order, so that the sanitizer says where the memory comes from.
     if storm(&options) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

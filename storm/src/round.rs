@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use heist::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime};
 use heist::time::timeout;
 
+use crate::alarm::limited;
 use crate::attic::{self, Item};
 use crate::bell;
 use crate::body::Way;
@@ -18,7 +19,7 @@ use crate::setup;
 use crate::verdict::fail;
 
 /// How long the runtime waits for what it is doomed by.
-const LINGERS: Duration = Duration::from_millis(8);
+const LINGERS: Duration = Duration::from_millis(12);
 
 /// Threads of the storm's own that have a part in a round.
 pub(crate) type Outsiders = Vec<thread::JoinHandle<()>>;
@@ -54,13 +55,9 @@ fn shared(scene: &Arc<Scene>, mut builder: Builder, dice: &mut Dice) -> Outsider
     let outsiders = outsiders(scene, &Arc::downgrade(&runtime), dice);
     scene.at("the mix");
     for _ in 0..dice.below(8) {
-        // A `Handle::block_on` on the thread that has to drive would not end.
-        if scene.flavour == Flavour::Multi && dice.one_in(2) {
-            calmly(|| from_outside(scene, &Arc::downgrade(&runtime), dice));
-        } else {
-            calmly(|| deed(scene, Site::Outside, dice));
-            root(scene, &runtime, dice);
-        }
+        // It does nothing that only the end of the runtime may end.
+        calmly(|| deed(scene, Site::Outside, dice));
+        root(scene, &runtime, dice);
     }
     if dice.one_in(2) {
         scene.at("the others are waited for");
@@ -141,9 +138,8 @@ fn from_outside(scene: &Arc<Scene>, runtime: &Weak<Runtime>, dice: &mut Dice) {
 /// A `block_on`, which drives a current-thread runtime.
 fn root(scene: &Arc<Scene>, runtime: &Runtime, dice: &mut Dice) {
     calmly(|| {
-        // The timer is made inside.
         let (limit, body) = (dice.micros(2_000), body(scene, dice.fork()));
-        let _ = runtime.block_on(async { timeout(limit, body).await });
+        runtime.block_on(limited(limit, body));
     });
 }
 
@@ -220,9 +216,12 @@ fn end(scene: &Arc<Scene>, runtime: Arc<Runtime>, dice: &mut Dice) {
         }
         _ => {
             scene.at("the runtime is doomed");
-            scene.doom(runtime, PLACES[dice.index(PLACES.len())]);
+            let place = PLACES[dice.index(PLACES.len())];
+            scene.doom(runtime, place);
             if drives {
                 drive(&handle, dice);
+            } else if place == Site::Stall {
+                drop(handle.spawn(async { thread::sleep(Duration::from_millis(12)) }));
             }
             linger(scene, &handle, dice);
             if let Some(runtime) = scene.reprieved() {

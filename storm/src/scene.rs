@@ -183,14 +183,12 @@ impl Scene {
 
     /// The runtime, if it is to be dropped at `site`.
     pub(crate) fn doomed(&self, site: Site) -> Option<Runtime> {
-        if self.place.load(Ordering::SeqCst) != site as u8 { None } else { self.reprieved() }
+        if self.place.load(Ordering::SeqCst) == site as u8 { self.reprieved() } else { None }
     }
 
     /// The runtime that was to be dropped, wherever that was to be.
     pub(crate) fn reprieved(&self) -> Option<Runtime> {
-        let runtime = lock(&self.slot).take();
-        self.place.store(Site::Nowhere as u8, Ordering::SeqCst);
-        runtime
+        lock(&self.slot).take()
     }
 
     /// Whether there is one.
@@ -206,7 +204,7 @@ impl Scene {
     }
 
     pub(crate) fn doomed_local(&self, site: Site) -> Option<LocalRuntime> {
-        if self.place.load(Ordering::SeqCst) != site as u8 { None } else { Scene::reprieved_local() }
+        if self.place.load(Ordering::SeqCst) == site as u8 { Scene::reprieved_local() } else { None }
     }
 
     /// None in the destructors of thread-locals, too.

@@ -65,14 +65,16 @@ fn text_of(info: &PanicHookInfo<'_>) -> String {
     text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
-/// The names of all threads of this process but the first; nothing if the system does not say.
+/// The names of all threads of this process that have to end; nothing if the system does not say.
 pub(crate) fn threads() -> Vec<String> {
     let main = std::process::id().to_string();
     let Ok(tasks) = fs::read_dir("/proc/self/task") else { return Vec::new() };
     let others = tasks.flatten().filter(|task| task.file_name().to_string_lossy() != main);
+    let name = |task: &fs::DirEntry| fs::read_to_string(task.path().join("comm")).unwrap_or_default();
     others
-        .map(|task| {
-            let name = fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+        .map(|task| (name(&task), task))
+        .filter(|(name, _)| name.trim() != crate::alarm::NAME)
+        .map(|(name, task)| {
             let place = fs::read_to_string(task.path().join("wchan")).unwrap_or_default();
             format!("{} in {place}", name.trim())
         })
