@@ -12,7 +12,7 @@ use super::sources::Tag;
 use super::waiter::{Waiter, Waiters};
 use crate::budget;
 use crate::sync::Mutex;
-use crate::wakes::Wakes;
+use crate::wakes::{Wakes, drop_contained};
 
 /// What the reactor and the owner of a resource share.
 ///
@@ -80,16 +80,21 @@ impl Source {
             let mut waiters = self.waiters.lock();
             // Under the lock again: an event that came before it is seen here, a later one finds the waker.
             if let Some(seen) = self.look(direction.mask()) {
+                drop(waiters);
+                // What is returned would be leaked if a destructor panicked after that.
+                drop_contained(fresh);
                 return Poll::Ready(seen);
             }
             let slot = waiters.slot(direction);
             if slot.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
+                drop(waiters);
+                drop_contained(fresh);
                 return Poll::Pending;
             }
             if fresh.is_some() {
                 let old = std::mem::replace(slot, fresh);
                 drop(waiters);
-                drop(old);
+                drop_contained(old);
                 return Poll::Pending;
             }
             drop(waiters);
@@ -272,17 +277,21 @@ impl Waiting<'_> {
             let mut waiters = this.source.waiters.lock();
             // Under the lock again: an event that came before it is seen here, a later one finds the waiter.
             if let Some(seen) = this.source.look(this.waiter.mask()) {
+                drop(waiters);
+                drop_contained(fresh);
                 return Poll::Ready(seen);
             }
             // SAFETY: it is pinned and its drop takes it out, and it only ever is in this source's list.
             if unsafe { waiters.is_waiting(&this.waiter, cx.waker()) } {
+                drop(waiters);
+                drop_contained(fresh);
                 return Poll::Pending;
             }
             if let Some(waker) = fresh.take() {
                 // SAFETY: as above.
                 let old = unsafe { waiters.put(&this.waiter, waker) };
                 drop(waiters);
-                drop(old);
+                drop_contained(old);
                 return Poll::Pending;
             }
             drop(waiters);
@@ -298,7 +307,7 @@ impl Drop for Waiting<'_> {
             // SAFETY: if it is in a list, then in this source's.
             let waker = unsafe { waiters.take_out(&self.waiter) };
             drop(waiters);
-            drop(waker);
+            drop_contained(waker);
         }
     }
 }
