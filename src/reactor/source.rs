@@ -12,7 +12,7 @@ use super::sources::Tag;
 use super::waiter::{Waiter, Waiters};
 use crate::budget;
 use crate::sync::Mutex;
-use crate::wakes::Wakes;
+use crate::wakes::{Wakes, drop_contained};
 
 /// What the reactor and the owner of a resource share.
 ///
@@ -80,6 +80,8 @@ impl Source {
             let mut waiters = self.waiters.lock();
             // Under the lock again: an event that came before it is seen here, a later one finds the waker.
             if let Some(seen) = self.look(direction.mask()) {
+                drop(waiters);
+                drop_contained(fresh);
                 return Poll::Ready(seen);
             }
             let slot = waiters.slot(direction);
@@ -272,6 +274,8 @@ impl Waiting<'_> {
             let mut waiters = this.source.waiters.lock();
             // Under the lock again: an event that came before it is seen here, a later one finds the waiter.
             if let Some(seen) = this.source.look(this.waiter.mask()) {
+                drop(waiters);
+                drop_contained(fresh);
                 return Poll::Ready(seen);
             }
             // SAFETY: it is pinned and its drop takes it out, and it only ever is in this source's list.
