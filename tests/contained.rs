@@ -8,17 +8,19 @@ mod wakers;
 use std::future::poll_fn;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use heist::runtime::{Builder, Handle};
-use kit::{Door, Flag, current_thread, poll_once, yield_now};
+#[cfg(unix)]
+use heist::net::UnixStream;
+use heist::runtime::{Builder, Handle, is_rt_shutdown_err};
+use kit::{Count, Door, Flag, current_thread, poll_once, yield_now};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
-use wakers::{Call, fragile};
+use wakers::{Call, fragile, scripted};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -152,6 +154,29 @@ fn on_thread_unpark_that_panics_as_block_on_returns_leaves_no_search_counted() {
         at_all.open();
     });
     assert!(by_task.is_open(), "the task was run before its driver was woken by the test");
+}
+
+/// The runtime goes while the waker is cloned, so the clone is not needed; and its destructor panics.
+#[cfg(unix)]
+#[test]
+fn socket_whose_runtime_ends_under_a_waker_whose_destructor_panics_answers_the_error() {
+    type Look = fn(&UnixStream, &mut Context<'_>) -> Poll<io::Result<()>>;
+    let looks: [Look; 2] = [|socket, cx| socket.poll_read_ready(cx), |socket, cx| pin!(socket.readable()).poll(cx)];
+    for look in looks {
+        let runtime = current_thread();
+        let (socket, _other) = runtime.block_on(async { UnixStream::pair() }).unwrap();
+        let (slot, drops) = (Mutex::new(Some(runtime)), Count::new());
+        let counted = drops.clone();
+        let waker = scripted(move |call| match call {
+            Call::Clone => drop(slot.lock().unwrap().take()),
+            Call::Drop if counted.add() == 1 => panic!("in a waker (planned)"),
+            _ => {}
+        });
+        let looked = catch_unwind(AssertUnwindSafe(|| look(&socket, &mut Context::from_waker(&waker))));
+        let Ok(Poll::Ready(Err(error))) = looked else { panic!("{looked:?}") };
+        assert!(is_rt_shutdown_err(&error), "{error}");
+        assert_eq!(drops.get(), 1);
+    }
 }
 
 #[cfg(unix)]

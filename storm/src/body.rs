@@ -153,7 +153,7 @@ fn step<'a>(scene: &'a Arc<Scene>, dice: &'a mut Dice) -> Pin<Box<dyn Future<Out
         25..=26 => Box::pin(blocking(scene, dice)),
         27 => Box::pin(async { in_place(scene, dice) }),
         28 => Box::pin(resize(dice)),
-        29 if scene.may_drain() && dice.one_in(6) => Box::pin(drain(dice.micros(2_000))),
+        29 if scene.drains(dice) => Box::pin(drain(dice.micros(2_000))),
         30 => {
             let limit = dice.micros(1_000);
             Box::pin(async move {
@@ -333,8 +333,8 @@ pub(crate) fn at_leisure(scene: &Arc<Scene>, site: Site, dice: &mut Dice) {
                 drop(handle.block_on(limited(limit, join)));
             }
         }
-        6 if scene.may_drain() && dice.one_in(6) => drop(handle.drain(dice.micros(2_000)).wait().to_string()),
-        7 if scene.may_drain() && dice.one_in(6) => drop(handle.block_on(handle.drain(dice.micros(2_000)))),
+        6 if scene.drains(dice) => drop(handle.drain(dice.micros(2_000)).wait().to_string()),
+        7 if scene.drains(dice) => drop(handle.block_on(handle.drain(dice.micros(2_000)))),
         8 => drop(handle.resize(1 + dice.below(5) as usize).wait()),
         9 => leave_tail(scene),
         10 => {

@@ -188,10 +188,8 @@ fn act(scene: &Arc<Scene>, site: Site, dice: &mut Dice) {
         15..=16 => abort(scene, dice),
         17 => with_handle(scene, |handle| drop(handle.resize(dice.below(7) as usize))),
         18 => resize_and_poll(scene, dice),
-        19 if scene.may_drain() && dice.one_in(8) => {
-            with_handle(scene, |handle| drop(handle.drain(dice.micros(2_000))))
-        }
-        20 if scene.may_drain() && dice.one_in(8) => drain_and_poll(scene, dice),
+        19 if scene.drains(dice) => with_handle(scene, |handle| drop(handle.drain(dice.micros(2_000)))),
+        20 if scene.drains(dice) => drain_and_poll(scene, dice),
         21 => thread::yield_now(),
         22 => thread::sleep(dice.micros(100)),
         23 => block_in_place(|| {
@@ -265,7 +263,7 @@ pub(crate) fn wake(scene: &Arc<Scene>, dice: &mut Dice) {
     }
 }
 
-fn abort(scene: &Arc<Scene>, dice: &mut Dice) {
+pub(crate) fn abort(scene: &Arc<Scene>, dice: &mut Dice) {
     if let Some(join) = scene.take_join(dice) {
         join.abort();
         drop(scene.keep_join(join));
@@ -279,7 +277,7 @@ pub(crate) fn use_handle(scene: &Arc<Scene>, handle: &Handle, dice: &mut Dice) {
         1 => drop(body::launch(scene, Way::Try(handle), dice)),
         2 => drop(body::launch_job(scene, handle, dice)),
         3 => drop(handle.resize(2)),
-        4 if scene.may_drain() => drop(handle.drain(Duration::ZERO)),
+        4 if scene.drains(dice) => drop(handle.drain(Duration::ZERO)),
         5 => {
             let _inside = handle.enter();
             timer(scene, dice);

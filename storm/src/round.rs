@@ -52,19 +52,21 @@ fn shared(scene: &Arc<Scene>, mut builder: Builder, dice: &mut Dice) -> Outsider
     let Some(runtime) = made(scene, builder.build()).map(Arc::new) else { return Vec::new() };
     drop(builder);
     settle_in(scene, runtime.handle(), dice);
-    let outsiders = outsiders(scene, &Arc::downgrade(&runtime), dice);
+    let waits = dice.one_in(2);
+    let outsiders = outsiders(scene, &Arc::downgrade(&runtime), !waits, dice);
     scene.at("the mix");
     for _ in 0..dice.below(8) {
         // It does nothing that only the end of the runtime may end.
         calmly(|| deed(scene, Site::Outside, dice));
         root(scene, &runtime, dice);
     }
-    if dice.one_in(2) {
+    if waits {
         scene.at("the others are waited for");
         turns(&outsiders, || root(scene, &runtime, dice));
     }
     scene.at("the runtime ends");
     scene.refill(30);
+    scene.end();
     end(scene, runtime, dice);
     scene.at("the runtime has ended");
     outsiders
@@ -74,22 +76,25 @@ fn local(scene: &Arc<Scene>, mut builder: Builder, dice: &mut Dice) -> Outsiders
     let Some(runtime) = made(scene, builder.build_local(LocalOptions::default())) else { return Vec::new() };
     drop(builder);
     settle_in(scene, runtime.handle(), dice);
-    let outsiders = outsiders(scene, &Weak::new(), dice);
+    let waits = dice.one_in(2);
+    let outsiders = outsiders(scene, &Weak::new(), !waits, dice);
     scene.at("the mix");
     for _ in 0..dice.below(6) {
         local_root(scene, &runtime, dice);
     }
-    if dice.one_in(2) {
+    if waits {
         turns(&outsiders, || local_root(scene, &runtime, dice));
     }
     scene.at("the runtime ends");
     scene.refill(30);
+    scene.end();
     end_local(scene, runtime, dice);
     scene.at("the runtime has ended");
     outsiders
 }
 
-fn outsiders(scene: &Arc<Scene>, runtime: &Weak<Runtime>, dice: &mut Dice) -> Outsiders {
+/// Some threads. Those that `stay` are there when the runtime ends.
+fn outsiders(scene: &Arc<Scene>, runtime: &Weak<Runtime>, stay: bool, dice: &mut Dice) -> Outsiders {
     let count = 1 + dice.below(3);
     let start = |_| {
         let (scene, runtime, mut dice) = (Arc::clone(scene), Weak::clone(runtime), dice.fork());
@@ -97,9 +102,31 @@ fn outsiders(scene: &Arc<Scene>, runtime: &Weak<Runtime>, dice: &mut Dice) -> Ou
             for _ in 0..dice.below(50) {
                 calmly(|| from_outside(&scene, &runtime, &mut dice));
             }
+            if stay {
+                at_the_end(&scene, &mut dice);
+            }
         })
     };
     (0..count).map(start).collect()
+}
+
+/// Meets the end of the runtime.
+fn at_the_end(scene: &Arc<Scene>, dice: &mut Dice) {
+    let begun = Instant::now();
+    while !scene.is_ending() && begun.elapsed() < LINGERS {
+        thread::yield_now();
+    }
+    thread::sleep(dice.micros(200));
+    for _ in 0..dice.below(60) {
+        calmly(|| match dice.below(10) {
+            0..=4 => deed::wake(scene, dice),
+            5 => deed::abort(scene, dice),
+            6 => deed::spawn(scene, dice),
+            7 => deed::job(scene, dice),
+            8 if scene.drains(dice) => at_leisure(scene, Site::Outside, dice),
+            _ => deed(scene, Site::Outside, dice),
+        });
+    }
 }
 
 /// Does something again and again until the others have ended. They may wait for the end of the runtime: one that a task's panic has closed is not

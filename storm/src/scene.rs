@@ -1,7 +1,7 @@
 //! What the threads, tasks and hooks of one round share.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -35,6 +35,10 @@ pub(crate) struct Scene {
     budget: AtomicI64,
     /// Anything may begin a drain. In most rounds only the end does: a runtime that drains takes little in.
     drains: bool,
+    /// It has begun.
+    draining: AtomicBool,
+    /// The runtime's end begins.
+    ending: AtomicBool,
     tallies: [Tally; KINDS],
     /// The runtime's; none when the round is over, and from then on nothing is kept here any more.
     props: Mutex<Option<Props>>,
@@ -78,6 +82,8 @@ impl Scene {
             draws: AtomicU64::new(0),
             budget: AtomicI64::new(50 + dice.below(400) as i64),
             drains: dice.one_in(3),
+            draining: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
             tallies: Default::default(),
             props: Mutex::new(Some(Props::default())),
             place: AtomicU8::new(Site::Nowhere as u8),
@@ -106,8 +112,25 @@ impl Scene {
         self.budget.store(0, Ordering::Relaxed);
     }
 
+    /// Whether anything may begin a drain.
     pub(crate) fn may_drain(&self) -> bool {
         self.drains
+    }
+
+    /// Whether this caller may begin a drain, or join the one that has begun.
+    pub(crate) fn drains(&self, dice: &mut Dice) -> bool {
+        // One that has begun does not become shorter.
+        let drains = self.drains && (self.draining.load(Ordering::Relaxed) || dice.one_in(8));
+        self.draining.fetch_or(drains, Ordering::Relaxed);
+        drains
+    }
+
+    pub(crate) fn end(&self) {
+        self.ending.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::SeqCst)
     }
 
     pub(crate) fn tally(&self, kind: Kind) -> &Tally {
