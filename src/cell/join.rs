@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use super::state::{Leave, Wake};
 use super::{Header, Id, JoinError};
 use crate::budget;
-use crate::wakes::{contained, drop_contained};
+use crate::wakes::contained;
 
 /// The right to a task's output.
 ///
@@ -197,8 +197,7 @@ fn leave_waker(header: &Header, waker: &Waker) -> bool {
         // SAFETY: the bit was not set, so the slot is still the handle's.
         header.joiner.with_mut(|slot| unsafe { (*slot).take() })
     };
-    drop_contained(old);
-    drop_contained(refused);
+    drop((old, refused));
     registered
 }
 
