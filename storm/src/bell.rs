@@ -9,7 +9,7 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use crate::deed::{Site, deed, visit};
+use crate::deed::{Site, deed, drain_and_poll, visit};
 use crate::scene::Scene;
 
 struct Bell {
@@ -45,6 +45,10 @@ impl Bell {
         self.rung.store(true, Ordering::Release);
         self.waits.unpark();
         visit(&self.scene, Site::Waker);
+        let mut dice = self.scene.dice();
+        if self.scene.is_draining() && dice.one_in(3) {
+            drain_and_poll(&self.scene, &mut dice);
+        }
         self.act(&WAKE);
     }
 }

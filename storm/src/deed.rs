@@ -245,7 +245,7 @@ pub(crate) fn keep(scene: &Arc<Scene>, join: JoinHandle<Part>, dice: &mut Dice) 
     if dice.one_in(8) {
         join.abort();
     }
-    if dice.one_in(8) {
+    if dice.one_in(3) {
         drop(join);
     } else {
         drop(scene.keep_join(join));
@@ -310,7 +310,7 @@ fn resize_and_poll(scene: &Arc<Scene>, dice: &mut Dice) {
     });
 }
 
-fn drain_and_poll(scene: &Arc<Scene>, dice: &mut Dice) {
+pub(crate) fn drain_and_poll(scene: &Arc<Scene>, dice: &mut Dice) {
     with_handle(scene, |handle| {
         let drain = handle.drain(dice.micros(2_000));
         poll_once(scene, async { drop(drain.await) }, dice);

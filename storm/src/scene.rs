@@ -120,9 +120,13 @@ impl Scene {
     /// Whether this caller may begin a drain, or join the one that has begun.
     pub(crate) fn drains(&self, dice: &mut Dice) -> bool {
         // One that has begun does not become shorter.
-        let drains = self.drains && (self.draining.load(Ordering::Relaxed) || dice.one_in(8));
+        let drains = self.drains && (self.is_draining() || dice.one_in(8));
         self.draining.fetch_or(drains, Ordering::Relaxed);
         drains
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
     }
 
     pub(crate) fn end(&self) {
