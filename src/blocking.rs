@@ -8,7 +8,7 @@ use std::{fmt, io, ptr};
 
 use slab::Slab;
 
-use crate::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak, thread, thread_local, wait_for};
+use crate::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak, release_gone, thread, thread_local, wait_for};
 use crate::wakes::contained;
 
 /// Work that may block. It is consumed exactly once, by `run` or by `cancel`, and never under a lock of the pool.
@@ -343,8 +343,7 @@ impl BlockingPool {
         SERVES.with(|serves| serves.set(ptr::null()));
         let mut roster = self.roster.lock();
         roster.leaving -= 1;
-        let threads = std::mem::take(&mut roster.threads);
-        roster.threads = threads.into_iter().filter_map(thread::join_if_gone).collect();
+        release_gone(&mut roster.threads);
         self.gone.notify_all();
     }
 

@@ -68,6 +68,11 @@ pub(crate) fn wait_for<T>(
     true
 }
 
+/// Lets go of the threads that are gone. A thread that is neither joined nor detached keeps its stack.
+pub(crate) fn release_gone(threads: &mut Vec<thread::JoinHandle<()>>) {
+    *threads = std::mem::take(threads).into_iter().filter_map(thread::join_if_gone).collect();
+}
+
 /// Process-wide words and locks that no model looks at: the real ones under either engine, so that they can be statics.
 pub(crate) mod statics {
     #[cfg(unix)]

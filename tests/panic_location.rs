@@ -2,52 +2,24 @@
 
 #[path = "support/kit.rs"]
 mod kit;
+#[path = "support/panics.rs"]
+mod panics;
 
-use std::cell::RefCell;
 use std::net::Ipv4Addr;
-use std::panic::{catch_unwind, set_hook, take_hook};
-use std::sync::Once;
 
 use heist::hyper::HeistExecutor;
 use heist::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use heist::runtime::Builder;
 use hyper::rt::Executor;
+use panics::panics_in;
 
 /// A name, and a call that panics.
 type Call = (&'static str, fn());
 
-thread_local! {
-    /// The file of this thread's last panic. `None` if the thread does not record it.
-    static LAST_FILE: RefCell<Option<String>> = const { RefCell::new(None) };
-}
-
-/// Returns the file in which `call` panics, and the message.
-fn panic_of(call: fn()) -> (String, String) {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let others = take_hook();
-        set_hook(Box::new(move |info| {
-            let is_recorded = LAST_FILE.with_borrow_mut(|last| {
-                let file = info.location().map_or(String::new(), |location| location.file().to_owned());
-                last.as_mut().map(|last| *last = file).is_some()
-            });
-            if !is_recorded {
-                others(info);
-            }
-        }));
-    });
-    LAST_FILE.set(Some(String::new()));
-    let result = catch_unwind(call);
-    let file = LAST_FILE.take().unwrap();
-    (file, kit::text(result.expect_err("it should have panicked")))
-}
-
 /// Each call panics here, with a message that contains `part`.
 fn panic_here(calls: &[Call], part: &str) {
     for (name, call) in calls {
-        let (file, text) = panic_of(*call);
-        assert!(text.contains(part), "{name}: {text}");
-        assert_eq!(file, file!(), "{name}: {text}");
+        panics_in(file!(), name, &[part], call);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::sync::{Condvar, Mutex, thread, wait_for};
+use crate::sync::{Condvar, Mutex, release_gone, thread, wait_for};
 
 /// Which threads are still there, and who closes up behind the last of them.
 #[derive(Debug)]
@@ -72,8 +72,7 @@ impl Attendance {
     /// have left again.
     pub(crate) fn file(&self, started: thread::JoinHandle<()>) {
         let mut book = self.book.lock();
-        let threads = std::mem::take(&mut book.threads);
-        book.threads = threads.into_iter().filter_map(thread::join_if_gone).collect();
+        release_gone(&mut book.threads);
         book.threads.push(started);
     }
 

@@ -45,7 +45,7 @@ pub(crate) struct Scene {
     /// Where the runtime in the slot is to be dropped.
     place: AtomicU8,
     slot: Mutex<Option<Runtime>>,
-    /// What the round's own thread does, for whoever finds that it does not come on.
+    /// What the round's own thread does. A failure names it, if that thread does not come on.
     stage: Mutex<&'static str>,
 }
 
