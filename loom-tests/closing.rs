@@ -7,22 +7,22 @@ use std::task::Waker;
 use std::time::Instant;
 
 use super::support::{Counted, Counts, start};
-use crate::cell::{self, End, Header, JoinHandle, LiveSet, Ran, Runnable, Schedule};
 use crate::idle::Idle;
-use crate::phase::{Phase, PhaseWord};
-use crate::pool::{Attendance, Lease, Pass};
+use crate::phase::{AtomicPhase, Phase};
+use crate::pool::{LiveThreads, LocalSlot, Pass};
+use crate::raw_task::{self, Header, JoinHandle, Outcome, OwnedTasks, RunResult, Runnable, Schedule};
 use crate::sync::{Arc, Mutex, model};
 
 type Ring = RefCell<VecDeque<Runnable>>;
 
 /// A pool of one seat, with the real attendance, lease, live list and tasks. Its queues hold what the real ones hold.
 struct Pool {
-    phase: PhaseWord,
-    attendance: Attendance,
+    phase: AtomicPhase,
+    attendance: LiveThreads,
     idle: Idle,
-    lease: Lease<Ring>,
+    lease: LocalSlot<Ring>,
     global: Mutex<VecDeque<Runnable>>,
-    live: LiveSet,
+    live: OwnedTasks,
 }
 
 // SAFETY: every thread of a model holds the pool in an `Arc`, and the model ends all tasks before it drops that `Arc`.
@@ -30,15 +30,15 @@ unsafe impl Schedule for Pool {
     /// As `Pool::push_outside`.
     fn schedule(&self, runnable: Runnable) {
         self.global.lock().push_back(runnable);
-        let _ = self.idle.handshake();
+        let _ = self.idle.claim_sleeper();
         self.note_change();
     }
 
-    fn live(&self) -> &LiveSet {
+    fn live(&self) -> &OwnedTasks {
         &self.live
     }
 
-    fn settle(&self, _: &Header, _: End, _: bool) {}
+    fn record_outcome(&self, _: &Header, _: Outcome, _: bool) {}
 }
 
 impl Pool {
@@ -47,14 +47,14 @@ impl Pool {
     where
         P: FnMut(&Waker) -> bool + Send + 'static,
     {
-        let (runnable, handle) = cell::spawn::<_, Pool>(future, Location::caller().into());
+        let (runnable, handle) = raw_task::spawn::<_, Pool>(future, Location::caller().into());
         let pool = Pool {
-            phase: PhaseWord::new(),
-            attendance: Attendance::new(),
+            phase: AtomicPhase::new(),
+            attendance: LiveThreads::new(),
             idle: Idle::new(1),
-            lease: Lease::new(RefCell::new(VecDeque::from([runnable]))),
+            lease: LocalSlot::new(RefCell::new(VecDeque::from([runnable]))),
             global: Mutex::new(VecDeque::new()),
-            live: LiveSet::new(),
+            live: OwnedTasks::new(),
         };
         (Arc::new(pool), handle)
     }
@@ -65,7 +65,7 @@ impl Pool {
     }
 
     fn is_open(&self) -> bool {
-        self.phase.load() < Phase::Cancelling
+        self.phase.load() < Phase::ShuttingDown
     }
 
     /// As `Pool::mind_deadline`.
@@ -84,7 +84,7 @@ impl Pool {
     fn poll_next(&self, ring: &Ring) {
         let next = ring.borrow_mut().pop_front();
         if let Some(runnable) = next {
-            if let Ran::Again(runnable) = runnable.run(self) {
+            if let RunResult::Again(runnable) = runnable.run(self) {
                 ring.borrow_mut().push_back(runnable);
             }
         }
@@ -99,20 +99,20 @@ impl Pool {
             self.poll_next(&ring);
             self.return_lease(ring);
         }
-        if self.attendance.leave() {
+        if self.attendance.dec() {
             assert!(self.clear(None));
         }
     }
 
     /// As `Runtime::shut_down`. Returns false if the rest is left to another thread.
     fn close(&self, deadline: Option<Instant>) -> bool {
-        self.phase.advance(Phase::Cancelling);
+        self.phase.advance(Phase::ShuttingDown);
         self.attendance.wait_until_empty(deadline) && self.clear(deadline)
     }
 
     /// As `shutdown::clear`.
     fn clear(&self, deadline: Option<Instant>) -> bool {
-        let _ = self.idle.handshake();
+        let _ = self.idle.claim_sleeper();
         self.attendance.clear_by(deadline, || {
             let pass = self.clear_free();
             Pass { cleared: pass.cleared && self.live.is_empty(), ..pass }
@@ -164,7 +164,7 @@ fn a_seat_that_another_thread_clears_is_waited_for() {
     model(|| {
         let counts = Counts::new();
         let (pool, handle) = Pool::with_endless_task(&counts);
-        pool.phase.advance(Phase::Cancelling);
+        pool.phase.advance(Phase::ShuttingDown);
         let other = {
             let pool = Arc::clone(&pool);
             start(move || pool.clear_free())
@@ -212,7 +212,7 @@ fn two_threads_that_clear_neither_stop_nor_wake_each_other() {
     model(|| {
         let counts = Counts::new();
         let (pool, handle, waker) = with_idle_task(&counts);
-        pool.phase.advance(Phase::Cancelling);
+        pool.phase.advance(Phase::ShuttingDown);
         let wakes = start(move || waker.wake());
         let other = {
             let pool = Arc::clone(&pool);

@@ -4,20 +4,20 @@ use std::future::ready;
 use std::time::Instant;
 
 use super::support::{Bell, Home, start};
-use crate::cell::{self, End, Runnable};
+use crate::drain_state::{DrainState, OnceEvent, OutcomeCounts, PollSeen, SpawnSource, Straggler, TaskCounts};
 use crate::idle::Idle;
-use crate::ledger::{Census, Ends, Ledger, Listeners, PollSeen, Straggler, Who};
 use crate::park::Parker;
-use crate::phase::{Phase, PhaseWord};
-use crate::queue::{GlobalQueue, LifoSlot, Rota};
+use crate::phase::{AtomicPhase, Phase};
+use crate::queue::{GlobalQueue, LaneCursor, LifoSlot};
+use crate::raw_task::{self, Outcome, Runnable};
 use crate::stats::Counter;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, model};
 
 /// A runtime of which only the books are there.
 struct House {
-    ledger: Ledger,
-    phase: PhaseWord,
+    ledger: DrainState,
+    phase: AtomicPhase,
     seats: Vec<Place>,
     /// Where tasks are filed.
     home: Arc<Home>,
@@ -31,22 +31,22 @@ struct Place {
     parker: Parker,
 }
 
-impl Census for House {
-    fn have_heard(&self) -> bool {
+impl TaskCounts for House {
+    fn all_workers_acked(&self) -> bool {
         self.seats.iter().all(|seat| seat.heard.load(Ordering::Acquire))
     }
 
     fn ended(&self) -> u64 {
-        self.seats.iter().map(|seat| seat.ended.read()).sum()
+        self.seats.iter().map(|seat| seat.ended.load_acquire()).sum()
     }
 
     fn started(&self) -> u64 {
         self.seats.iter().map(|seat| seat.spawned.get()).sum()
     }
 
-    fn ends(&self) -> Ends {
+    fn ends(&self) -> OutcomeCounts {
         let completed = self.seats.iter().map(|seat| seat.completed.get()).sum();
-        self.ledger.strays.get() + Ends { completed, panicked: 0, cancelled: 0 }
+        self.ledger.unseated.get() + OutcomeCounts { completed, panicked: 0, cancelled: 0 }
     }
 
     fn polls(&self, _: Instant) -> Vec<PollSeen> {
@@ -68,7 +68,7 @@ impl House {
             parker: Parker::new(),
         };
         let seats = std::iter::repeat_with(place).take(seats).collect();
-        Arc::new(House { ledger: Ledger::new(), phase: PhaseWord::new(), seats, home: Home::new() })
+        Arc::new(House { ledger: DrainState::new(), phase: AtomicPhase::new(), seats, home: Home::new() })
     }
 
     /// What `drain` does, without a thread.
@@ -82,7 +82,7 @@ impl House {
     }
 
     fn look(&self) {
-        self.ledger.look(&self.phase, self);
+        self.ledger.check_quiescent(&self.phase, self);
     }
 
     /// A worker counts a task in.
@@ -92,14 +92,14 @@ impl House {
             self.seats[seat].spawned.add(1);
             return true;
         }
-        self.ledger.gate.enter(Who::Insider)
+        self.ledger.gate.enter(SpawnSource::Internal)
     }
 
     /// A task lives that is not excused. Asks the phase: the book's lock would order what must not be ordered.
     #[track_caller]
     fn lives(&self) {
         assert!(
-            self.phase.load() < Phase::Drained || self.phase.load() == Phase::Overdue,
+            self.phase.load() < Phase::Drained || self.phase.load() == Phase::DeadlinePassed,
             "the report came while a task lived"
         );
     }
@@ -108,7 +108,7 @@ impl House {
     fn end(&self, seat: usize) {
         self.lives();
         self.seats[seat].completed.add(1);
-        self.seats[seat].ended.publish(1);
+        self.seats[seat].ended.add_release(1);
     }
 
     /// A worker before it sleeps.
@@ -201,12 +201,12 @@ fn an_outsider_is_refused_or_waited_for() {
         let outsider = {
             let house = Arc::clone(&house);
             start(move || {
-                if !house.ledger.gate.enter(Who::Outsider) {
+                if !house.ledger.gate.enter(SpawnSource::External) {
                     assert_ne!(house.phase.load(), Phase::Running, "refused without a reason");
                     return false;
                 }
                 house.lives();
-                house.ledger.strays.count(crate::cell::End::Completed);
+                house.ledger.unseated.count(crate::raw_task::Outcome::Completed);
                 if house.ledger.gate.leave() {
                     house.look();
                 }
@@ -216,7 +216,7 @@ fn an_outsider_is_refused_or_waited_for() {
         assert!(house.drain());
         let accepted = outsider.join().expect("an outsider");
         assert!(house.completed() <= u64::from(accepted));
-        assert!(!house.ledger.gate.enter(Who::Insider), "nobody may enter after the report");
+        assert!(!house.ledger.gate.enter(SpawnSource::Internal), "nobody may enter after the report");
     });
 }
 
@@ -227,7 +227,7 @@ fn two_drains_are_one() {
         let house = House::new(0);
         let drain = |house: &House| {
             let first = house.drain();
-            assert!(!house.ledger.gate.enter(Who::Outsider), "the drain has begun");
+            assert!(!house.ledger.gate.enter(SpawnSource::External), "the drain has begun");
             (first, house.ledger.report().expect("there is nobody").elapsed)
         };
         let other = {
@@ -249,7 +249,7 @@ fn an_excused_task_that_ends_hides_nobody() {
         house.seats.iter().for_each(|seat| seat.heard.store(true, Ordering::Release));
         let home = Home::new();
         let task = home.spawn(ready(()));
-        let excuse = house.ledger.excuse(task.abort_handle());
+        let excuse = house.ledger.exempt(task.abort_handle());
         let worker = {
             let (house, home) = (Arc::clone(&house), Arc::clone(&home));
             start(move || {
@@ -265,7 +265,7 @@ fn an_excused_task_that_ends_hides_nobody() {
         house.end(1);
         house.settle_up(1);
         assert_eq!(house.completed(), 2);
-        let _ = house.ledger.accuse(excuse.expect("a place"));
+        let _ = house.ledger.revoke_exemption(excuse.expect("a place"));
         drop(task);
     });
 }
@@ -323,14 +323,14 @@ fn nobody_enters_between_the_count_and_the_seal() {
 #[test]
 fn who_awaits_the_drain_is_woken_or_told() {
     model(|| {
-        let listeners = Arc::new(Listeners::new());
+        let listeners = Arc::new(OnceEvent::new());
         let bell = Bell::new();
         let caller = {
             let listeners = Arc::clone(&listeners);
-            start(move || listeners.call())
+            start(move || listeners.fire())
         };
         let mut key = None;
-        let waits = listeners.enrol(&mut key, &bell.waker()) && listeners.enrol(&mut key, &bell.waker());
+        let waits = listeners.register(&mut key, &bell.waker()) && listeners.register(&mut key, &bell.waker());
         caller.join().expect("a caller");
         assert!(!waits || bell.rings() == 1);
         listeners.leave(&mut key);
@@ -359,7 +359,7 @@ fn the_deadline_shuts_the_gate_and_loses_nobody() {
             })
         };
         if house.ledger.expire(&house.phase, &*house, || ()) {
-            assert!(!house.ledger.gate.enter(Who::Insider));
+            assert!(!house.ledger.gate.enter(SpawnSource::Internal));
         }
         let ended = worker.join().expect("a worker");
         assert_eq!(house.completed(), ended);
@@ -368,7 +368,7 @@ fn the_deadline_shuts_the_gate_and_loses_nobody() {
 
 /// A task that nobody polls.
 fn parcel() -> Runnable {
-    cell::spawn::<_, Home>(ready(()), std::panic::Location::caller().into()).0
+    raw_task::spawn::<_, Home>(ready(()), std::panic::Location::caller().into()).0
 }
 
 /// deadline × a spawn onto a worker that polls for ever: who gathers finds the child, or the sweeper is called.
@@ -377,20 +377,20 @@ fn what_was_let_in_is_gathered_or_the_sweeper_is_called() {
     model(|| {
         let (house, slot) = (House::new(0), Arc::new(LifoSlot::new()));
         assert!(house.ledger.begin(&house.phase, &*house, None));
-        assert!(house.ledger.gate.enter(Who::Insider), "the deadline has not come");
+        assert!(house.ledger.gate.enter(SpawnSource::Internal), "the deadline has not come");
         let worker = {
             let (house, slot) = (Arc::clone(&house), Arc::clone(&slot));
             start(move || {
                 assert!(slot.push(parcel()).is_none());
                 if house.ledger.gate.is_sealed() {
-                    house.ledger.call_sweeper(None);
+                    house.ledger.notify_reaper(None);
                 }
             })
         };
         assert!(house.ledger.expire(&house.phase, &*house, || ()));
-        let gathered = slot.glimpse().and_then(|seen| slot.claim(seen));
+        let gathered = slot.peek().and_then(|seen| slot.claim(seen));
         worker.join().expect("a worker");
-        assert!(gathered.is_some() || house.ledger.wait_for_call());
+        assert!(gathered.is_some() || house.ledger.wait_for_notify());
     });
 }
 
@@ -404,17 +404,17 @@ fn what_comes_from_outside_is_gathered_or_the_sweeper_is_called() {
             let (house, queue, idle) = (Arc::clone(&house), Arc::clone(&queue), Arc::clone(&idle));
             start(move || {
                 assert!(queue.push_new(parcel()).is_ok());
-                assert!(idle.handshake().is_none());
-                if house.phase.load() == Phase::Overdue {
-                    house.ledger.call_sweeper(None);
+                assert!(idle.claim_sleeper().is_none());
+                if house.phase.load() == Phase::DeadlinePassed {
+                    house.ledger.notify_reaper(None);
                 }
             })
         };
         assert!(house.ledger.expire(&house.phase, &*house, || ()));
-        assert!(idle.handshake().is_none());
-        let gathered = queue.take(&Rota::new(0), 1).pop();
+        assert!(idle.claim_sleeper().is_none());
+        let gathered = queue.take(&LaneCursor::new(0), 1).pop();
         outsider.join().expect("an outsider");
-        assert!(gathered.is_some() || house.ledger.wait_for_call());
+        assert!(gathered.is_some() || house.ledger.wait_for_notify());
     });
 }
 
@@ -430,13 +430,13 @@ fn a_sweeper_that_waits_is_called_or_told_of_the_end() {
             let house = Arc::clone(&house);
             start(move || {
                 let mut passes = 0;
-                while house.ledger.wait_for_call() {
+                while house.ledger.wait_for_notify() {
                     passes += 1;
                 }
                 passes
             })
         };
-        house.ledger.call_sweeper(None);
+        house.ledger.notify_reaper(None);
         house.ledger.close(&house.phase);
         assert!(sweeper.join().expect("a sweeper") <= 1);
     });
@@ -475,7 +475,7 @@ fn who_ends_while_the_report_is_made_is_there_once() {
                 house.seats[0].completed.add(1);
             })
         };
-        house.ledger.settle(&*house);
+        house.ledger.finalize_report(&*house);
         worker.join().expect("a worker");
         let report = house.ledger.report().expect("it has been made");
         assert_eq!(report.completed + report.stragglers.len() as u64 + report.unnamed, 1, "{report}");
@@ -488,7 +488,7 @@ fn who_ends_while_the_report_is_made_is_there_once() {
 fn what_is_dropped_late_is_named_and_counted_or_neither() {
     model(|| {
         let house = House::new(0);
-        assert!(house.ledger.gate.enter(Who::Insider));
+        assert!(house.ledger.gate.enter(SpawnSource::Internal));
         assert!(house.ledger.begin(&house.phase, &*house, None));
         assert!(house.ledger.expire(&house.phase, &*house, || ()));
         let sweeper = {
@@ -496,11 +496,11 @@ fn what_is_dropped_late_is_named_and_counted_or_neither() {
             start(move || {
                 parcel().cancel(&|task, end| {
                     let late: Straggler = task.identity().into();
-                    house.ledger.end_unfinished(late, || house.ledger.strays.count(end));
+                    house.ledger.record_cancelled(late, || house.ledger.unseated.count(end));
                 });
             })
         };
-        house.ledger.settle(&*house);
+        house.ledger.finalize_report(&*house);
         sweeper.join().expect("a sweeper");
         let report = house.ledger.report().expect("it has been made");
         assert_eq!(report.cancelled, report.stragglers.len() as u64, "{report}");
@@ -513,16 +513,16 @@ fn what_is_dropped_late_is_named_and_counted_or_neither() {
 fn who_is_dropped_for_the_shutdown_is_named() {
     model(|| {
         let house = House::new(0);
-        assert!(house.ledger.gate.enter(Who::Insider));
+        assert!(house.ledger.gate.enter(SpawnSource::Internal));
         assert!(house.ledger.begin(&house.phase, &*house, None));
         let closer = {
             let house = Arc::clone(&house);
             start(move || house.ledger.close(&house.phase))
         };
-        if house.phase.load() == Phase::Cancelling {
+        if house.phase.load() == Phase::ShuttingDown {
             parcel().cancel(&|task, end| {
                 let late: Straggler = task.identity().into();
-                house.ledger.end_unfinished(late, || house.ledger.strays.count(end));
+                house.ledger.record_cancelled(late, || house.ledger.unseated.count(end));
             });
             closer.join().expect("a closer");
             house.ledger.closed(&*house);
@@ -539,11 +539,12 @@ fn who_is_dropped_for_the_shutdown_is_named() {
 fn what_is_cancelled_in_time_is_no_straggler() {
     model(|| {
         let house = House::new(0);
-        assert!(house.ledger.gate.enter(Who::Insider));
+        assert!(house.ledger.gate.enter(SpawnSource::Internal));
         assert!(house.drain());
-        let late = |task: &cell::Header| Straggler::from(task.identity());
-        let end =
-            |task: &cell::Header, end: End| house.ledger.end_unfinished(late(task), || house.ledger.strays.count(end));
+        let late = |task: &raw_task::Header| Straggler::from(task.identity());
+        let end = |task: &raw_task::Header, end: Outcome| {
+            house.ledger.record_cancelled(late(task), || house.ledger.unseated.count(end))
+        };
         parcel().cancel(&end);
         assert!(house.ledger.gate.leave());
         house.look();

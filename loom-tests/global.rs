@@ -3,11 +3,11 @@
 use super::support::{Haul, Ledger, parcels, start};
 use crate::idle::{Idle, Retract};
 use crate::park::Parker;
-use crate::queue::{Chain, GlobalQueue, Rota};
+use crate::queue::{Chain, GlobalQueue, LaneCursor};
 use crate::stripe::Stripe;
 use crate::sync::{Arc, model};
 
-fn take(queue: &GlobalQueue, rota: &Rota, count: usize, haul: &mut Haul) {
+fn take(queue: &GlobalQueue, rota: &LaneCursor, count: usize, haul: &mut Haul) {
     let mut chain = queue.take(rota, count);
     haul.extend(std::iter::from_fn(|| chain.pop()));
 }
@@ -30,7 +30,7 @@ fn a_new_task_is_queued_before_the_close_or_refused() {
             let mut haul = Haul::new();
             queue.close();
             // As `clear_seat` does it.
-            let rota = Rota::new(1);
+            let rota = LaneCursor::new(1);
             while queue.len() > 0 {
                 take(&queue, &rota, 1, &mut haul);
             }
@@ -58,7 +58,7 @@ fn a_batch_and_a_push_lose_nothing_and_double_nothing() {
                 start(move || {
                     let mut haul = Haul::new();
                     assert!(queue.len() <= 4);
-                    take(&queue, &Rota::new(count), count, &mut haul);
+                    take(&queue, &LaneCursor::new(count), count, &mut haul);
                     haul
                 })
             });
@@ -70,7 +70,7 @@ fn a_batch_and_a_push_lose_nothing_and_double_nothing() {
             for taker in takers {
                 haul.join(taker.join().expect("a taker"));
             }
-            take(&queue, &Rota::new(0), usize::MAX, &mut haul);
+            take(&queue, &LaneCursor::new(0), usize::MAX, &mut haul);
             assert_eq!(queue.len(), 0);
             ledger.balances(haul);
         });
@@ -92,7 +92,7 @@ fn a_taker_does_not_hide_from_another_what_it_leaves() {
             let queue = Arc::clone(&queue);
             start(move || {
                 let mut haul = Haul::new();
-                take(&queue, &Rota::new(0), count, &mut haul);
+                take(&queue, &LaneCursor::new(0), count, &mut haul);
                 assert_eq!(haul.len(), count);
                 haul
             })
@@ -105,7 +105,7 @@ fn a_taker_does_not_hide_from_another_what_it_leaves() {
             haul.join(taker.join().expect("a taker"));
         }
         assert_eq!(queue.len(), 1);
-        let mut rest = queue.take(&Rota::new(0), usize::MAX);
+        let mut rest = queue.take(&LaneCursor::new(0), usize::MAX);
         let last = rest.pop().expect("the newest");
         assert_eq!(last.header().id(), name);
         haul.extend([last]);
@@ -127,16 +127,16 @@ impl House {
     }
 
     /// What a thread of this number without a seat does.
-    fn submit(&self, number: usize, parcel: crate::cell::Runnable) {
+    fn submit(&self, number: usize, parcel: crate::raw_task::Runnable) {
         self.queue.lane(Stripe::of_seat(number)).push_woken(parcel);
-        if let Some(seat) = self.idle.handshake() {
+        if let Some(seat) = self.idle.claim_sleeper() {
             let _ = self.parkers[seat].unpark();
         }
     }
 
     /// The loop of a worker until it has `count` pieces of work.
     fn obtain(&self, seat: usize, count: usize) -> Haul {
-        let (mut haul, rota) = (Haul::new(), Rota::new(seat));
+        let (mut haul, rota) = (Haul::new(), LaneCursor::new(seat));
         let mut got = 0;
         let mut searching = self.idle.try_search(2 * self.parkers.len());
         while got < count {
@@ -152,10 +152,10 @@ impl House {
             if !sees_work {
                 self.parkers[seat].park(None);
             }
-            searching = self.idle.retract(seat, sees_work) == Retract::Searching;
+            searching = self.idle.withdraw(seat, sees_work) == Retract::Searching;
         }
-        if searching && self.idle.found() && self.queue.len() > 0 {
-            if let Some(seat) = self.idle.handshake() {
+        if searching && self.idle.end_search() && self.queue.len() > 0 {
+            if let Some(seat) = self.idle.claim_sleeper() {
                 let _ = self.parkers[seat].unpark();
             }
         }

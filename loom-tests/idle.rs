@@ -33,7 +33,7 @@ impl House {
     }
 
     fn notify(&self) {
-        if let Some(seat) = self.idle.handshake() {
+        if let Some(seat) = self.idle.claim_sleeper() {
             let _ = self.parkers[seat].unpark();
         }
     }
@@ -54,16 +54,16 @@ impl House {
         while !self.take() {
             self.idle.announce(seat, searching);
             searching = if self.sees_work() {
-                self.idle.retract(seat, true) == Retract::Searching
+                self.idle.withdraw(seat, true) == Retract::Searching
             } else if rises > 0 {
                 rises -= 1;
-                self.idle.retract(seat, false) == Retract::Searching
+                self.idle.withdraw(seat, false) == Retract::Searching
             } else {
                 self.parkers[seat].park(None);
-                self.idle.retract(seat, false) == Retract::Searching
+                self.idle.withdraw(seat, false) == Retract::Searching
             };
         }
-        if searching && self.idle.found() && self.sees_work() {
+        if searching && self.idle.end_search() && self.sees_work() {
             self.notify();
         }
     }
@@ -147,8 +147,8 @@ fn the_counts_are_exact_whoever_clears_the_bit() {
         let house = House::new(1);
         house.idle.announce(0, false);
         let submitter = spawn(&house, House::submit);
-        if house.idle.retract(0, false) == Retract::Searching {
-            assert!(house.idle.found(), "nobody else searches");
+        if house.idle.withdraw(0, false) == Retract::Searching {
+            assert!(house.idle.end_search(), "nobody else searches");
         }
         submitter.join().expect("the submitter");
         assert_eq!((house.idle.counts().searchers(), house.idle.counts().sleepers()), (0, 0));
@@ -166,17 +166,17 @@ fn nobody_relies_on_a_searcher_that_has_left() {
         house.publish();
         let submitter = spawn(&house, House::notify);
         // The worker of seat 0 gets up by itself, and is busy for good with what it finds.
-        let searching = house.idle.retract(0, false) == Retract::Searching;
+        let searching = house.idle.withdraw(0, false) == Retract::Searching;
         assert!(house.take());
-        if searching && house.idle.found() && house.sees_work() {
+        if searching && house.idle.end_search() && house.sees_work() {
             house.notify();
         }
         house.submit();
         submitter.join().expect("the submitter");
         // The second piece is for the other one, who has been woken, or sees it.
-        let searching = house.idle.retract(1, false) == Retract::Searching;
+        let searching = house.idle.withdraw(1, false) == Retract::Searching;
         assert!(searching, "nobody has woken the sleeper for the second piece");
-        let _ = house.idle.found();
+        let _ = house.idle.end_search();
     });
 }
 
@@ -191,9 +191,9 @@ fn a_granted_wake_is_passed_on() {
             while house.idle.is_announced(seat) {
                 house.parkers[seat].park(None);
             }
-            assert_eq!(house.idle.retract(seat, false), Retract::Searching);
+            assert_eq!(house.idle.withdraw(seat, false), Retract::Searching);
             assert!(house.take());
-            if house.idle.found() && house.sees_work() {
+            if house.idle.end_search() && house.sees_work() {
                 house.notify();
             }
         };
@@ -216,8 +216,8 @@ fn what_a_last_look_sees_is_passed_on() {
             while house.idle.is_announced(1) {
                 house.parkers[1].park(None);
             }
-            assert_eq!(house.idle.retract(1, false), Retract::Searching);
-            let _ = house.idle.found();
+            assert_eq!(house.idle.withdraw(1, false), Retract::Searching);
+            let _ = house.idle.end_search();
         });
         let worker = spawn(&house, |house| {
             let mut searching = true;
@@ -226,9 +226,9 @@ fn what_a_last_look_sees_is_passed_on() {
                 if !house.sees_work() {
                     house.parkers[0].park(None);
                 }
-                searching = house.idle.retract(0, house.sees_work()) == Retract::Searching;
+                searching = house.idle.withdraw(0, house.sees_work()) == Retract::Searching;
             }
-            if searching && house.idle.found() && house.sees_work() {
+            if searching && house.idle.end_search() && house.sees_work() {
                 house.notify();
             }
         });

@@ -7,14 +7,14 @@
 #[cfg(heist_loom)]
 mod canary;
 
+mod block_in_place;
+mod block_on_queue;
 mod blocking;
 mod closing;
 mod drain;
-mod drivers;
 mod global;
 mod idle;
 mod join_set;
-mod outings;
 mod park;
 mod readiness;
 mod resize;

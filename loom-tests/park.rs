@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use crate::park::{Drive, Parker, Unpark};
-use crate::runtime::root::{Bed, RootWord};
+use crate::runtime::root_state::{ParkedOn, RootState};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::{Arc, Condvar, Mutex, model, thread};
 
@@ -205,7 +205,7 @@ fn no_event_is_lost_when_the_chair_changes_hands() {
 #[test]
 fn a_root_is_woken_wherever_its_thread_sleeps() {
     struct Root {
-        word: RootWord,
+        word: RootState,
         seat: Parker,
         own: Parker,
         told: AtomicBool,
@@ -213,15 +213,15 @@ fn a_root_is_woken_wherever_its_thread_sleeps() {
 
     model(|| {
         let told = AtomicBool::new(false);
-        let root = Arc::new(Root { word: RootWord::new(), seat: Parker::new(), own: Parker::new(), told });
+        let root = Arc::new(Root { word: RootState::new(), seat: Parker::new(), own: Parker::new(), told });
         assert!(root.word.take_wake());
         let other = Arc::clone(&root);
         let waker = spawn(move || {
             for last in [false, true] {
                 other.told.store(last, Ordering::Relaxed);
                 let _ = match other.word.wake() {
-                    Bed::Seat => other.seat.unpark(),
-                    Bed::Own => other.own.unpark(),
+                    ParkedOn::Seat => other.seat.unpark(),
+                    ParkedOn::Own => other.own.unpark(),
                 };
             }
         });

@@ -5,10 +5,10 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Wake, Waker};
 
-use crate::reactor::{Any, Direction, Interest, Readiness, Ready, Source, Sources, Waiting};
+use crate::reactor::{Direction, Interest, Opaque, Readiness, Ready, ReadyFuture, Source, SourceTable};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, model, thread};
-use crate::wakes::Wakes;
+use crate::wake_list::WakeList;
 
 /// A waker that counts.
 struct Bell(AtomicUsize);
@@ -40,21 +40,21 @@ fn poll<F: Future + ?Sized>(future: Pin<&mut F>, bell: &Arc<Bell>) -> Poll<F::Ou
 /// What the kernel does: bytes come in, and then an event says so.
 fn receive(source: &Source, pipe: &AtomicUsize) {
     pipe.fetch_add(1, Ordering::AcqRel);
-    let mut wakes = Wakes::new();
-    source.arrive(Ready::READABLE, &mut wakes);
+    let mut wakes = WakeList::new();
+    source.set_ready(Ready::READABLE, &mut wakes);
     wakes.wake_all();
 }
 
 /// What an operation does: takes a byte, or would block.
-fn read(pipe: &AtomicUsize) -> io::Result<Any<()>> {
+fn read(pipe: &AtomicUsize) -> io::Result<Opaque<()>> {
     match pipe.fetch_update(Ordering::AcqRel, Ordering::Acquire, |bytes| bytes.checked_sub(1)) {
-        Ok(_) => Ok(Any(())),
+        Ok(_) => Ok(Opaque(())),
         Err(_) => Err(io::ErrorKind::WouldBlock.into()),
     }
 }
 
 fn source(presumed: Ready) -> Arc<Source> {
-    Sources::new().enrol(presumed).expect("it is open")
+    SourceTable::new().insert(presumed).expect("it is open")
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn the_two_directions_are_independent() {
             let word = Arc::clone(&word);
             spawn(move || {
                 word.clear(Direction::Write.mask(), word.load());
-                word.arrive(Ready::WRITABLE);
+                word.set(Ready::WRITABLE);
             })
         };
         word.clear(Direction::Read.mask(), seen);
@@ -152,7 +152,7 @@ fn who_waits_in_the_slot_is_woken_by_the_event() {
 fn the_latest_waker_is_the_one_that_is_woken() {
     model(|| {
         let (source, former, latest) = (source(Ready::EMPTY), Bell::new(), Bell::new());
-        let mut waiting: Pin<Box<Waiting<'_>>> = Box::pin(source.ready(Interest::READABLE));
+        let mut waiting: Pin<Box<ReadyFuture<'_>>> = Box::pin(source.ready(Interest::READABLE));
         assert!(poll(waiting.as_mut(), &former).is_pending());
         let kernel = {
             let source = Arc::clone(&source);
@@ -193,16 +193,16 @@ fn a_wait_that_is_cancelled_while_the_event_comes_leaves_nobody_behind() {
 #[test]
 fn the_close_finds_whoever_enrols_or_turns_him_away() {
     model(|| {
-        let (sources, bell) = (Arc::new(Sources::new()), Bell::new());
+        let (sources, bell) = (Arc::new(SourceTable::new()), Bell::new());
         let closer = {
             let sources = Arc::clone(&sources);
             spawn(move || {
-                let mut wakes = Wakes::new();
+                let mut wakes = WakeList::new();
                 sources.close(&mut wakes);
                 wakes.wake_all();
             })
         };
-        if let Ok(source) = sources.enrol(Ready::EMPTY) {
+        if let Ok(source) = sources.insert(Ready::EMPTY) {
             let waker = Waker::from(Arc::clone(&bell));
             let cx = &mut Context::from_waker(&waker);
             let at_once = source.poll_ready(Direction::Read, cx).is_ready();
@@ -214,7 +214,7 @@ fn the_close_finds_whoever_enrols_or_turns_him_away() {
         } else {
             closer.join().expect("the closer");
         }
-        assert!(sources.enrol(Ready::EMPTY).is_err());
+        assert!(sources.insert(Ready::EMPTY).is_err());
     });
 }
 
@@ -224,11 +224,11 @@ fn clearing_does_not_undo_the_close() {
         let source = source(Ready::READABLE);
         let closer = {
             let source = Arc::clone(&source);
-            spawn(move || source.close(&mut Wakes::new()))
+            spawn(move || source.close(&mut WakeList::new()))
         };
-        let _ = source.try_io(Interest::READABLE, || Err::<Any<()>, _>(io::ErrorKind::WouldBlock.into()));
+        let _ = source.try_io(Interest::READABLE, || Err::<Opaque<()>, _>(io::ErrorKind::WouldBlock.into()));
         closer.join().expect("the closer");
-        let error = source.try_io(Interest::READABLE, || Ok(Any(()))).expect_err("it is closed").to_string();
+        let error = source.try_io(Interest::READABLE, || Ok(Opaque(()))).expect_err("it is closed").to_string();
         assert!(error.contains("shut down"), "{error}");
     });
 }

@@ -3,9 +3,9 @@
 //! Whole workers are too large for the engine. Leaving, claiming and custody are made of the same parts here as in a server: the seat
 //! word, the idle word, parkers, a ring, wheels, the book. Nobody sleeps with a time limit: what is lost is a deadlock.
 
-mod book;
 mod end;
 mod grow;
-mod house;
+mod orphan_wheels;
+mod requests;
 mod retire;
-mod wards;
+mod two_seats;

@@ -8,7 +8,7 @@ use crate::queue::{CAPACITY, LifoSlot, Owner, Ring, Thief};
 use crate::sync::{Arc, model};
 
 /// Pushes what must fit.
-fn fill(owner: &Owner, parcels: impl IntoIterator<Item = crate::cell::Runnable>) {
+fn fill(owner: &Owner, parcels: impl IntoIterator<Item = crate::raw_task::Runnable>) {
     parcels.into_iter().for_each(|parcel| owner.push(parcel).expect("the ring has room"));
 }
 
@@ -18,7 +18,7 @@ fn pop_all(owner: &Owner, haul: &mut Haul) {
 
 /// Steals once into a ring of its own, and empties that.
 fn steal_once(thief: &Thief) -> Haul {
-    let (mine, _) = Ring::ends();
+    let (mine, _) = Ring::new_pair();
     let mut haul = Haul::new();
     haul.extend(thief.steal(&mine, 1));
     pop_all(&mine, &mut haul);
@@ -31,7 +31,7 @@ fn a_task_is_popped_or_stolen_once() {
     model(|| {
         let mut all = parcels(3);
         let ledger = Ledger::of(&all);
-        let (owner, thief) = Ring::ends();
+        let (owner, thief) = Ring::new_pair();
         let late = all.split_off(2);
         fill(&owner, all);
         let robber = start(move || steal_once(&thief));
@@ -48,7 +48,7 @@ fn a_task_is_popped_or_stolen_once() {
 #[test]
 fn a_push_publishes_the_task_to_a_thief() {
     model(|| {
-        let (owner, thief) = Ring::ends();
+        let (owner, thief) = Ring::new_pair();
         let robber = start(move || steal_once(&thief));
         let all = parcels(2);
         let ledger = Ledger::of(&all);
@@ -65,7 +65,7 @@ fn two_thieves_do_not_take_the_same_task() {
     model(|| {
         let all = parcels(4);
         let ledger = Ledger::of(&all);
-        let (owner, thief) = Ring::ends();
+        let (owner, thief) = Ring::new_pair();
         fill(&owner, all);
         let robbers = [thief.clone(), thief].map(|thief| start(move || steal_once(&thief)));
         let mut haul = Haul::new();
@@ -84,7 +84,7 @@ fn a_slot_that_is_written_again_is_not_stolen_twice() {
     model(|| {
         let mut all = parcels(CAPACITY + 2);
         let ledger = Ledger::of(&all);
-        let (owner, thief) = Ring::ends();
+        let (owner, thief) = Ring::new_pair();
         let late = all.split_off(CAPACITY);
         fill(&owner, all);
         let robber = start(move || steal_once(&thief));
@@ -105,7 +105,7 @@ fn an_overflow_takes_all_or_nothing() {
     model(|| {
         let mut all = parcels(CAPACITY + 2);
         let ledger = Ledger::of(&all);
-        let (owner, thief) = Ring::ends();
+        let (owner, thief) = Ring::new_pair();
         let late = all.split_off(CAPACITY);
         fill(&owner, all);
         let robber = start(move || steal_once(&thief));
@@ -128,8 +128,8 @@ fn a_thief_can_be_robbed_while_it_steals() {
     model(|| {
         let all = parcels(2 * CAPACITY);
         let ledger = Ledger::of(&all);
-        let (a, from_a) = Ring::ends();
-        let (b, from_b) = Ring::ends();
+        let (a, from_a) = Ring::new_pair();
+        let (b, from_b) = Ring::new_pair();
         let mut all = all.into_iter();
         fill(&a, all.by_ref().take(CAPACITY));
         fill(&b, all);
@@ -158,12 +158,12 @@ fn a_shed_task_is_sent_away_or_kept_or_stolen_once() {
     model(|| {
         let mut all = parcels(CAPACITY + 1);
         let ledger = Ledger::of(&all);
-        let (owner, thief) = Ring::ends();
+        let (owner, thief) = Ring::new_pair();
         let late = all.split_off(CAPACITY - 1);
         fill(&owner, all);
         let robber = start(move || steal_once(&thief));
         let mut haul = Haul::new();
-        let mut chain = owner.shed(1);
+        let mut chain = owner.evict_newest(1);
         haul.extend(std::iter::from_fn(|| chain.pop()));
         fill(&owner, late);
         pop_all(&owner, &mut haul);
@@ -181,7 +181,7 @@ fn a_slot_s_task_is_popped_or_claimed_once() {
             let slot = Arc::clone(&slot);
             start(move || {
                 let mut haul = Haul::new();
-                haul.extend(slot.glimpse().and_then(|seen| slot.claim(seen)));
+                haul.extend(slot.peek().and_then(|seen| slot.claim(seen)));
                 haul
             })
         };
@@ -210,7 +210,7 @@ fn what_two_have_glimpsed_one_claims() {
         assert!(slot.push(all.next().expect("one of two")).is_none());
         let claimers = [(); 2].map(|()| {
             let slot = Arc::clone(&slot);
-            start(move || slot.glimpse().and_then(|seen| slot.claim(seen)))
+            start(move || slot.peek().and_then(|seen| slot.claim(seen)))
         });
         let mut haul = Haul::new();
         haul.extend(slot.push(all.next().expect("two of two")));

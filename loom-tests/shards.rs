@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::time::Instant;
 
 use crate::park::{Drive, Parker, Unpark};
-use crate::reactor::Chairs;
+use crate::reactor::ShardDrivers;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard, UnsafeCell, model, thread};
 
@@ -18,7 +18,7 @@ type Chair = UnsafeCell<usize>;
 /// Two workers and two shards.
 struct Hall {
     parkers: [Parker; 2],
-    chairs: Chairs<Chair>,
+    chairs: ShardDrivers<Chair>,
     pending: Mutex<Pending>,
     come: Condvar,
     /// Events that somebody has brought.
@@ -39,7 +39,7 @@ impl Hall {
     fn new() -> Arc<Hall> {
         Arc::new(Hall {
             parkers: [Parker::new(), Parker::new()],
-            chairs: Chairs::new((0..SHARDS).map(UnsafeCell::new)),
+            chairs: ShardDrivers::new((0..SHARDS).map(UnsafeCell::new)),
             pending: Mutex::new(Pending { events: [0; SHARDS], interrupted: false }),
             come: Condvar::new(),
             brought: AtomicUsize::new(0),
@@ -69,7 +69,7 @@ impl Hall {
     }
 
     fn look(&self, next: &Cell<usize>) -> usize {
-        self.chairs.look(next, SHARDS, |shard, chair| Ok(self.turn(shard, chair))).expect("it does not fail")
+        self.chairs.poll_some(next, SHARDS, |shard, chair| Ok(self.turn(shard, chair))).expect("it does not fail")
     }
 
     /// Notes what has been brought. Whoever brings the last one wakes the other.
@@ -85,7 +85,7 @@ impl Hall {
 
     /// What a worker without work does: sleeps in the lead, or on its parker.
     fn rest(&self, seat: usize) -> usize {
-        let Some(lead) = self.chairs.try_lead() else {
+        let Some(lead) = self.chairs.try_lock_primary() else {
             self.parkers[seat].park(None);
             return 0;
         };
@@ -104,7 +104,7 @@ struct Sleep<'a> {
 impl Drive for Sleep<'_> {
     fn rest(&mut self, _: Option<Instant>) {
         let hall = self.hall;
-        let ready = hall.chairs.asleep(|| {
+        let ready = hall.chairs.while_blocked(|| {
             let mut pending = hall.pending.lock();
             while pending.events == [0; SHARDS] && !pending.interrupted {
                 hall.come.wait(&mut pending);
@@ -114,7 +114,7 @@ impl Drive for Sleep<'_> {
         });
         let ready = (0..SHARDS).filter(|&shard| ready[shard]);
         let turn = |shard: usize, chair: &mut Chair| Ok(hall.turn(shard, chair));
-        let served = hall.chairs.serve(&mut self.lead, ready, 1, turn);
+        let served = hall.chairs.drive_ready(&mut self.lead, ready, 1, turn);
         self.found += served.expect("it does not fail").0;
     }
 }

@@ -4,11 +4,11 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Wake, Waker};
 
-use crate::reactor::{Ready, Source, Sources};
+use crate::reactor::{Ready, Source, SourceTable};
 use crate::signal::changed;
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, model, thread};
-use crate::wakes::Wakes;
+use crate::wake_list::WakeList;
 
 struct Rings(AtomicUsize);
 
@@ -27,7 +27,7 @@ struct Belfry {
 
 impl Belfry {
     fn new() -> Arc<Belfry> {
-        let source = Sources::new().enrol(Ready::EMPTY).expect("it is open");
+        let source = SourceTable::new().insert(Ready::EMPTY).expect("it is open");
         Arc::new(Belfry { source, pipe: AtomicUsize::new(0), count: AtomicU64::new(0) })
     }
 
@@ -35,8 +35,8 @@ impl Belfry {
     fn signal(&self) {
         self.count.fetch_add(1, Ordering::Release);
         self.pipe.fetch_add(1, Ordering::AcqRel);
-        let mut wakes = Wakes::new();
-        self.source.arrive(Ready::READABLE, &mut wakes);
+        let mut wakes = WakeList::new();
+        self.source.set_ready(Ready::READABLE, &mut wakes);
         wakes.wake_all();
     }
 
@@ -90,7 +90,7 @@ fn a_signal_whose_byte_another_listener_takes_is_heard() {
         let belfry = Belfry::new();
         // The echo of a signal of another kind.
         belfry.pipe.store(1, Ordering::Release);
-        belfry.source.arrive(Ready::READABLE, &mut Wakes::new());
+        belfry.source.set_ready(Ready::READABLE, &mut WakeList::new());
         let other = {
             let belfry = Arc::clone(&belfry);
             // Waits for another kind, which does not come: takes whatever byte there is, once.

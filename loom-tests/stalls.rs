@@ -8,16 +8,18 @@ use std::pin::Pin;
 use std::task::Waker;
 use std::time::Duration;
 
-use super::support::keeper::{LATE, SOON, SeatKeeper, Token, oversleeps, reset, seat_wheel};
+use super::support::wheel_owner::{LATE, SOON, SeatKeeper, Token, oversleeps, reset, seat_wheel};
 use super::support::{Haul, Ledger, parcels, start};
 use crate::idle::{Idle, Retract};
 use crate::park::Parker;
-use crate::pool::{Crew, Leave, NoSpare, ResizeError, Staff, Ticket, Wards, seize};
+use crate::pool::{
+    OrphanWheels, ResizeCompletion, ResizeError, RetireResult, SpareError, ThreadHost, WorkerSet, steal_all,
+};
 use crate::queue::{LifoSlot, Ring};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Mutex, model, thread};
-use crate::timer::{Keeper, State, Timer, TimerWheel};
-use crate::vigil::Vigil;
+use crate::timer::{SleeperWaker, State, Timer, TimerWheel};
+use crate::watchdog_sleep::WatchdogSleep;
 
 // ------------------------------------------------------------------------------------------------------- the vigil
 
@@ -27,7 +29,7 @@ const WORKER: usize = 0;
 struct Watchhouse {
     idle: Idle,
     parker: Parker,
-    vigil: Vigil,
+    vigil: WatchdogSleep,
     open: AtomicBool,
 }
 
@@ -36,7 +38,7 @@ impl Watchhouse {
     fn new() -> Arc<Watchhouse> {
         // In a model a time that is not over never is.
         let tick = if cfg!(heist_loom) { Duration::ZERO } else { Duration::from_millis(1) };
-        let vigil = Vigil::new(tick).expect("an alarm");
+        let vigil = WatchdogSleep::new(tick).expect("an alarm");
         let house = Watchhouse { idle: Idle::new(1), parker: Parker::new(), vigil, open: AtomicBool::new(true) };
         house.idle.announce(WORKER, false);
         Arc::new(house)
@@ -51,7 +53,7 @@ impl Watchhouse {
     fn watch(&self) {
         let sleeps = || self.idle.is_announced(WORKER) && self.is_open();
         loop {
-            self.vigil.rest(&self.idle, sleeps);
+            self.vigil.sleep_if(&self.idle, sleeps);
             self.vigil.wait();
             if !sleeps() {
                 return;
@@ -62,13 +64,13 @@ impl Watchhouse {
     /// What `Pool::watch` does.
     fn heed(&self) {
         if self.idle.counts().is_unwatched() {
-            self.vigil.call(&self.idle);
+            self.vigil.wake(&self.idle);
         }
     }
 
     /// What a worker does that gets up for a reason of its own. It does not come back.
     fn rise(&self) -> Retract {
-        let how = self.idle.retract(WORKER, false);
+        let how = self.idle.withdraw(WORKER, false);
         self.heed();
         how
     }
@@ -95,11 +97,11 @@ fn a_worker_that_is_woken_is_watched() {
         let sentinel = start(move || sentinel.watch());
         let worker = start(move || {
             if worker.rise() == Retract::Searching {
-                let _ = worker.idle.found();
+                let _ = worker.idle.end_search();
             }
         });
         // What `Pool::notify` does.
-        if house.idle.handshake().is_some() {
+        if house.idle.claim_sleeper().is_some() {
             let _ = house.parker.unpark();
             house.heed();
         }
@@ -117,9 +119,9 @@ fn a_sentinel_that_goes_to_rest_hears_of_the_end() {
         let sentinel = start(move || sentinel.watch());
         // Ordering: Release — as the phase.
         house.open.store(false, Ordering::Release);
-        house.vigil.end();
+        house.vigil.ring_now();
         sentinel.join().expect("the sentinel");
-        let _ = house.idle.retract(WORKER, false);
+        let _ = house.idle.withdraw(WORKER, false);
     });
 }
 
@@ -129,7 +131,7 @@ fn a_sentinel_that_goes_to_rest_hears_of_the_end() {
 #[test]
 fn what_a_stuck_worker_has_is_seized_or_polled_once() {
     model(|| {
-        let (owner, thief) = Ring::ends();
+        let (owner, thief) = Ring::new_pair();
         let slot = Arc::new(LifoSlot::new());
         let mut tasks = parcels(5);
         let ledger = Ledger::of(&tasks);
@@ -138,8 +140,8 @@ fn what_a_stuck_worker_has_is_seized_or_polled_once() {
         tasks.into_iter().for_each(|task| assert!(owner.push(task).is_ok()));
         let theirs = Arc::clone(&slot);
         let sentinel = start(move || {
-            let (hand, _) = Ring::ends();
-            let mut seized = seize(&theirs, &thief, &hand);
+            let (hand, _) = Ring::new_pair();
+            let mut seized = steal_all(&theirs, &thief, &hand);
             assert_eq!(hand.len(), 0);
             let mut haul = Haul::new();
             haul.extend(std::iter::from_fn(|| seized.pop()));
@@ -162,7 +164,7 @@ const SEAT: usize = 0;
 
 /// The wheel of a seat whose worker is stuck, or was a moment ago, with a timer for LATE; the guardian of the wards, too.
 struct Home {
-    wards: Wards,
+    wards: OrphanWheels,
     wheel: Arc<TimerWheel>,
     reactor: Arc<Token>,
 }
@@ -172,12 +174,12 @@ impl Home {
         let reactor = Token::new();
         let keeper = SeatKeeper { worker: Token::new(), reactor: Arc::clone(&reactor) };
         let (wheel, timer) = seat_wheel(keeper, LATE);
-        (Arc::new(Home { wards: Wards::new(), wheel, reactor }), timer)
+        (Arc::new(Home { wards: OrphanWheels::new(), wheel, reactor }), timer)
     }
 
     /// The sentinel's part.
     fn take_timers(&self) {
-        if self.wards.admit(SEAT, &self.wheel) {
+        if self.wards.add(SEAT, &self.wheel) {
             self.reactor.wake();
         }
     }
@@ -192,9 +194,9 @@ impl Home {
 
     /// The worker is back, rests on its parker, and gets up.
     fn rest_on_the_parker(&self) {
-        self.wards.dismiss(SEAT);
-        assert!(oversleeps(self.wheel.keep()));
-        self.wheel.resume();
+        self.wards.remove(SEAT);
+        assert!(oversleeps(self.wheel.begin_sleep()));
+        self.wheel.end_sleep();
     }
 }
 
@@ -229,7 +231,7 @@ fn a_timer_that_a_stuck_worker_arms_is_kept() {
         let sentinel = Arc::clone(&home);
         let sentinel = start(move || sentinel.take_timers());
         timer.as_mut().cancel();
-        let at = home.wheel.clock().alarm(Some(SOON)).expect("a nameable instant");
+        let at = home.wheel.clock().real_deadline(Some(SOON)).expect("a nameable instant");
         assert_eq!(timer.as_mut().arm(Arc::clone(&home.wheel), at, Waker::noop()), State::Armed);
         sentinel.join().expect("the sentinel");
         home.take_timers();
@@ -241,7 +243,7 @@ fn a_timer_that_a_stuck_worker_arms_is_kept() {
 
 /// Threads that come at once and leave in their own time; how many work in each seat.
 pub(super) struct Threads {
-    staff: Arc<Staff>,
+    staff: Arc<WorkerSet>,
     at_work: Arc<Mutex<BTreeMap<usize, isize>>>,
     leaving: RefCell<Vec<thread::JoinHandle<()>>>,
     /// Who is expected: those that have come, and whoever starts one.
@@ -249,7 +251,7 @@ pub(super) struct Threads {
 }
 
 impl Threads {
-    pub(super) fn of(staff: &Arc<Staff>, at_work: &Arc<Mutex<BTreeMap<usize, isize>>>) -> Threads {
+    pub(super) fn of(staff: &Arc<WorkerSet>, at_work: &Arc<Mutex<BTreeMap<usize, isize>>>) -> Threads {
         Threads {
             staff: Arc::clone(staff),
             at_work: Arc::clone(at_work),
@@ -263,12 +265,12 @@ impl Threads {
     }
 }
 
-impl Crew for Threads {
-    fn expect_one(&self) {
+impl ThreadHost for Threads {
+    fn inc_live(&self) {
         self.expected.set(self.expected.get() + 1);
     }
 
-    fn expect_one_less(&self) {
+    fn dec_live(&self) {
         self.expected.set(self.expected.get() - 1);
     }
 
@@ -279,15 +281,15 @@ impl Crew for Threads {
         Ok(())
     }
 
-    fn rouse(&self, seats: &[usize]) {
+    fn wake_seats(&self, seats: &[usize]) {
         for &seat in seats {
             let (staff, at_work) = (Arc::clone(&self.staff), Arc::clone(&self.at_work));
             self.leaving.borrow_mut().push(start(move || {
                 staff.get_up(seat);
                 *at_work.lock().entry(seat).or_default() -= 1;
                 match staff.leave(seat) {
-                    Leave::Gone(outcomes) => outcomes.write(),
-                    Leave::Again => {
+                    RetireResult::Gone(outcomes) => outcomes.write(),
+                    RetireResult::Again => {
                         *at_work.lock().entry(seat).or_default() += 1;
                         staff.sit(seat);
                     }
@@ -301,18 +303,18 @@ impl Crew for Threads {
 #[test]
 fn a_spare_that_leaves_while_a_stall_begins_is_had_again() {
     model(|| {
-        let (staff, at_work) = (Arc::new(Staff::new(1, 1, 1)), Arc::default());
+        let (staff, at_work) = (Arc::new(WorkerSet::new(1, 1, 1)), Arc::default());
         staff.sit(0);
         let threads = Threads::of(&staff, &at_work);
-        assert_eq!(staff.call_spare(&threads, usize::MAX).expect("a spare"), 1);
-        assert!(staff.dismiss_spare(&threads, |_| true));
-        let called = staff.call_spare(&threads, usize::MAX).expect("it leaves, or has left");
+        assert_eq!(staff.start_spare(&threads, usize::MAX).expect("a spare"), 1);
+        assert!(staff.stop_spare(&threads, |_| true));
+        let called = staff.start_spare(&threads, usize::MAX).expect("it leaves, or has left");
         assert_eq!(called, 1);
         threads.join();
-        assert_eq!((staff.spares(), staff.taken()), (1, 2));
+        assert_eq!((staff.spares(), staff.active()), (1, 2));
         assert!(staff.is_wanted(1) && staff.is_seated(1));
         assert_eq!(at_work.lock()[&1], 1);
-        assert!(matches!(staff.call_spare(&Threads::of(&staff, &at_work), usize::MAX), Err(NoSpare::AllOut)));
+        assert!(matches!(staff.start_spare(&Threads::of(&staff, &at_work), usize::MAX), Err(SpareError::AllOut)));
     });
 }
 
@@ -320,31 +322,31 @@ fn a_spare_that_leaves_while_a_stall_begins_is_had_again() {
 #[test]
 fn a_spare_that_comes_while_the_set_grows_is_counted_once() {
     model(|| {
-        let (staff, at_work) = (Arc::new(Staff::new(1, 2, 1)), Arc::default());
+        let (staff, at_work) = (Arc::new(WorkerSet::new(1, 2, 1)), Arc::default());
         staff.sit(0);
         let (grower, work) = (Arc::clone(&staff), Arc::clone(&at_work));
         let grower = start(move || {
-            let ticket = Arc::new(Ticket::new());
-            grower.order(2, Arc::clone(&ticket)).write();
-            grower.carry_out(&Threads::of(&grower, &work));
+            let ticket = Arc::new(ResizeCompletion::new());
+            grower.enqueue(2, Arc::clone(&ticket)).write();
+            grower.run_requests(&Threads::of(&grower, &work));
             ticket
         });
         let threads = Threads::of(&staff, &at_work);
-        let called = staff.call_spare(&threads, usize::MAX);
+        let called = staff.start_spare(&threads, usize::MAX);
         // As `Pool::call_spare`: the order may have been left to us.
-        staff.carry_out(&threads);
+        staff.run_requests(&threads);
         let resized = grower.join().expect("the grower").wait().expect("nobody is refused");
         assert_eq!((resized.from, resized.to, resized.version), (1, 2, 1));
         let came = match called {
             Ok(_) => true,
-            Err(NoSpare::NotNow) => false,
+            Err(SpareError::NotNow) => false,
             Err(error) => panic!("{error:?}"),
         };
         let work = at_work.lock();
         assert!(work.values().all(|&workers| workers == 1), "{work:?}");
         assert!(staff.is_seated(1));
         // A spare that came first is the second worker now; one that came afterwards has a seat of its own.
-        assert_eq!(staff.taken(), 2 + staff.spares());
+        assert_eq!(staff.active(), 2 + staff.spares());
         assert!(came || staff.spares() == 0);
         drop(work);
     });
@@ -354,31 +356,32 @@ fn a_spare_that_comes_while_the_set_grows_is_counted_once() {
 #[test]
 fn a_spare_does_not_take_the_seat_of_one_who_leaves() {
     model(|| {
-        let (staff, at_work) = (Arc::new(Staff::new(2, 2, 1)), Arc::new(Mutex::new(BTreeMap::from([(0, 1), (1, 1)]))));
+        let (staff, at_work) =
+            (Arc::new(WorkerSet::new(2, 2, 1)), Arc::new(Mutex::new(BTreeMap::from([(0, 1), (1, 1)]))));
         (0..2).for_each(|seat| staff.sit(seat));
         let threads = Threads::of(&staff, &at_work);
-        let ticket = Arc::new(Ticket::new());
-        staff.order(1, Arc::clone(&ticket)).write();
-        staff.carry_out(&threads);
-        let seat = staff.call_spare(&threads, usize::MAX).expect("a spare");
+        let ticket = Arc::new(ResizeCompletion::new());
+        staff.enqueue(1, Arc::clone(&ticket)).write();
+        staff.run_requests(&threads);
+        let seat = staff.start_spare(&threads, usize::MAX).expect("a spare");
         assert_eq!(ticket.wait().expect("it leaves").to, 1);
         threads.join();
         assert!(staff.is_seated(seat) && (seat == 1) == staff.is_seated(1));
         assert!(at_work.lock().values().all(|workers| *workers <= 1));
-        assert_eq!((staff.taken(), staff.spares()), (2, 1));
+        assert_eq!((staff.active(), staff.spares()), (2, 1));
     });
 }
 
 /// The operating system refuses the first thread that it is asked for.
 pub(super) struct Scarce(pub(super) Threads, pub(super) Arc<AtomicBool>);
 
-impl Crew for Scarce {
-    fn expect_one(&self) {
-        self.0.expect_one();
+impl ThreadHost for Scarce {
+    fn inc_live(&self) {
+        self.0.inc_live();
     }
 
-    fn expect_one_less(&self) {
-        self.0.expect_one_less();
+    fn dec_live(&self) {
+        self.0.dec_live();
     }
 
     fn start(&self, seat: usize, version: u64) -> io::Result<()> {
@@ -389,8 +392,8 @@ impl Crew for Scarce {
         self.0.start(seat, version)
     }
 
-    fn rouse(&self, seats: &[usize]) {
-        self.0.rouse(seats);
+    fn wake_seats(&self, seats: &[usize]) {
+        self.0.wake_seats(seats);
     }
 }
 
@@ -398,22 +401,22 @@ impl Crew for Scarce {
 #[test]
 fn a_spare_that_is_refused_leaves_no_hole_in_a_set_that_grows() {
     model(|| {
-        let (staff, at_work) = (Arc::new(Staff::new(1, 2, 1)), Arc::default());
+        let (staff, at_work) = (Arc::new(WorkerSet::new(1, 2, 1)), Arc::default());
         let scarce = Arc::new(AtomicBool::new(true));
         staff.sit(0);
-        let crew = |staff: &Arc<Staff>| Scarce(Threads::of(staff, &at_work), Arc::clone(&scarce));
+        let crew = |staff: &Arc<WorkerSet>| Scarce(Threads::of(staff, &at_work), Arc::clone(&scarce));
         let (grower, growers) = (Arc::clone(&staff), crew(&staff));
-        let ticket = Arc::new(Ticket::new());
+        let ticket = Arc::new(ResizeCompletion::new());
         let order = Arc::clone(&ticket);
         let grower = start(move || {
-            grower.order(2, order).write();
-            grower.carry_out(&growers);
+            grower.enqueue(2, order).write();
+            grower.run_requests(&growers);
         });
         let callers = crew(&staff);
-        let called = staff.call_spare(&callers, usize::MAX);
-        staff.carry_out(&callers);
+        let called = staff.start_spare(&callers, usize::MAX);
+        staff.run_requests(&callers);
         grower.join().expect("the grower");
-        assert!(!matches!(called, Err(NoSpare::AllOut | NoSpare::Closed)));
+        assert!(!matches!(called, Err(SpareError::AllOut | SpareError::Closed)));
         match ticket.wait() {
             Ok(resized) => assert!(resized.to == 2 && staff.is_seated(1)),
             Err(error) => assert!(matches!(error, ResizeError::Refused { .. })),

@@ -2,7 +2,7 @@
 //!
 //! Counts are kept in words that loom does not see: they order nothing.
 
-pub(crate) mod keeper;
+pub(crate) mod wheel_owner;
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -10,7 +10,9 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, Wake, Waker};
 
-use crate::cell::{self, End, Header, Id, Identity, JoinError, JoinHandle, LiveSet, Ran, Runnable, Schedule};
+use crate::raw_task::{
+    self, Header, Id, JoinError, JoinHandle, Outcome, OwnedTasks, RunResult, Runnable, Schedule, TaskInfo,
+};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::statics::AtomicUsize;
 use crate::sync::{Arc, Mutex, UnsafeCell, thread};
@@ -19,7 +21,7 @@ use crate::sync::{Arc, Mutex, UnsafeCell, thread};
 #[derive(Debug)]
 pub(crate) struct Home {
     queue: Mutex<VecDeque<Runnable>>,
-    live: LiveSet,
+    live: OwnedTasks,
     scheduled: AtomicUsize,
 }
 
@@ -30,16 +32,16 @@ unsafe impl Schedule for Home {
         self.queue.lock().push_back(runnable);
     }
 
-    fn live(&self) -> &LiveSet {
+    fn live(&self) -> &OwnedTasks {
         &self.live
     }
 
-    fn settle(&self, _: &Header, _: End, _: bool) {}
+    fn record_outcome(&self, _: &Header, _: Outcome, _: bool) {}
 }
 
 impl Home {
     pub(crate) fn new() -> Arc<Home> {
-        Arc::new(Home { queue: Mutex::new(VecDeque::new()), live: LiveSet::new(), scheduled: AtomicUsize::new(0) })
+        Arc::new(Home { queue: Mutex::new(VecDeque::new()), live: OwnedTasks::new(), scheduled: AtomicUsize::new(0) })
     }
 
     #[track_caller]
@@ -48,7 +50,7 @@ impl Home {
         F: Future + Send + 'static,
         F::Output: Send,
     {
-        let (runnable, handle) = cell::spawn::<F, Home>(future, Location::caller().into());
+        let (runnable, handle) = raw_task::spawn::<F, Home>(future, Location::caller().into());
         self.queue.lock().push_back(runnable);
         handle
     }
@@ -56,7 +58,7 @@ impl Home {
     /// Runs what is queued until nothing is.
     pub(crate) fn run_all(&self) {
         while let Some(runnable) = self.next() {
-            if let Ran::Again(runnable) = runnable.run(self) {
+            if let RunResult::Again(runnable) = runnable.run(self) {
                 self.queue.lock().push_back(runnable);
             }
         }
@@ -69,13 +71,13 @@ impl Home {
         F: Future + Send + 'static,
         F::Output: Send,
     {
-        let (runnable, handle) = cell::spawn::<F, Home>(future, Location::caller().into());
+        let (runnable, handle) = raw_task::spawn::<F, Home>(future, Location::caller().into());
         runnable.file_in(self);
         (handle, runnable)
     }
 
     /// Who is filed here, and where it was spawned.
-    pub(crate) fn filed(&self) -> Vec<Identity> {
+    pub(crate) fn filed(&self) -> Vec<TaskInfo> {
         self.live.all()
     }
 
@@ -281,7 +283,7 @@ pub(crate) fn start<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static)
 /// So many queued tasks that are never polled, for queues to pass on.
 pub(crate) fn parcels(count: usize) -> Vec<Runnable> {
     let parcel = || {
-        let (runnable, handle) = cell::spawn::<_, Home>(std::future::pending::<()>(), Location::caller().into());
+        let (runnable, handle) = raw_task::spawn::<_, Home>(std::future::pending::<()>(), Location::caller().into());
         drop(handle);
         // The link belongs to whoever holds the runnable: with this write and the one of `Haul`, loom sees a second holder.
         runnable.set_queue_next(None);

@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 use std::task::{Poll, Waker};
 
 use super::support::{Bell, Counted, Counts, Home, Oneshot, Output, Receive, idle_task, poll_join, start};
-use crate::cell::{Header, JoinHandle, Schedule};
+use crate::raw_task::{Header, JoinHandle, Schedule};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex, model};
 
@@ -165,7 +165,7 @@ fn yielding_task(home: &Home, counts: &Arc<Counts>, written: &Arc<AtomicUsize>) 
             2 => {
                 let task = NonNull::new(waker.data().cast_mut()).expect("a task").cast();
                 // SAFETY: we are in a poll of the task that this waker wakes.
-                assert!(unsafe { Header::poll_again(task, waker) });
+                assert!(unsafe { Header::mark_yielded(task, waker) });
             }
             _ => return seen.load(Ordering::Relaxed) == 1,
         }

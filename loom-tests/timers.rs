@@ -3,13 +3,13 @@
 use std::pin::Pin;
 use std::task::{Wake, Waker};
 
-use super::support::keeper::{LATE, SOON, Token, armer};
 use super::support::start;
+use super::support::wheel_owner::{LATE, SOON, Token, armer};
 use crate::clock::Clock;
 use crate::sync::statics::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex, model};
 use crate::timer::{State, Timer, TimerWheel};
-use crate::wakes::Wakes;
+use crate::wake_list::WakeList;
 
 /// Counts its wakes; no model looks at the count itself.
 #[derive(Default)]
@@ -37,16 +37,16 @@ fn wheel(keeper: Arc<Token>) -> Arc<TimerWheel> {
 }
 
 fn arm(timer: Pin<&mut Timer>, wheel: &Arc<TimerWheel>, nanos: u64, waker: &Waker) -> State {
-    timer.arm(Arc::clone(wheel), wheel.clock().alarm(Some(nanos)).expect("a nameable instant"), waker)
+    timer.arm(Arc::clone(wheel), wheel.clock().real_deadline(Some(nanos)).expect("a nameable instant"), waker)
 }
 
 fn reset(timer: Pin<&mut Timer>, wheel: &TimerWheel, nanos: u64) {
-    timer.reset(wheel.clock().alarm(Some(nanos)).expect("a nameable instant"));
+    timer.reset(wheel.clock().real_deadline(Some(nanos)).expect("a nameable instant"));
 }
 
 /// Turns the wheel and wakes.
 fn turn(wheel: &TimerWheel, now: u64) {
-    wheel.turn(now, &mut Wakes::new());
+    wheel.turn(now, &mut WakeList::new());
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_cancelled_timer_is_touched_by_nobody_and_its_waker_is_gone() {
         assert!(count.get() <= 1);
         drop(waker);
         assert_eq!(Arc::strong_count(&count), 1);
-        assert_eq!(wheel.keep(), None);
+        assert_eq!(wheel.begin_sleep(), None);
     });
 }
 
@@ -129,10 +129,10 @@ fn a_timer_reset_to_a_due_time_is_fired_at_the_next_poll() {
             assert_eq!(arm(timer.as_mut(), &wheel, LATE, &waker), State::Armed);
             let turner = {
                 let wheel = Arc::clone(&wheel);
-                start(move || if closes { wheel.close(&mut Wakes::new()) } else { turn(&wheel, LATE * 2) })
+                start(move || if closes { wheel.close(&mut WakeList::new()) } else { turn(&wheel, LATE * 2) })
             };
             reset(timer.as_mut(), &wheel, 0);
-            timer.as_mut().settle();
+            timer.as_mut().mark_fired();
             assert_eq!(timer.state(), State::Fired);
             turner.join().expect("the turner");
             assert_eq!(timer.state(), State::Fired, "the wheel has let go of it");
@@ -156,7 +156,7 @@ fn the_waker_of_the_last_pending_poll_is_woken() {
             let wheel = Arc::clone(&wheel);
             start(move || turn(&wheel, LATE))
         };
-        let pending = timer.as_mut().renew(&waker) == State::Armed;
+        let pending = timer.as_mut().update_waker(&waker) == State::Armed;
         turner.join().expect("the turner");
         // Who is told that it has fired may have been woken too.
         assert!(!pending || second.get() == 1);
@@ -178,13 +178,13 @@ fn a_keeper_going_to_sleep_does_not_miss_an_earlier_timer() {
             }
             let armer = armer(&wheel);
             // Here a sleep to LATE, or without a deadline, ends by a wake or never.
-            while wheel.keep().is_none_or(|until| until > SOON) {
+            while wheel.begin_sleep().is_none_or(|until| until > SOON) {
                 token.park();
-                wheel.resume();
+                wheel.end_sleep();
             }
             armer.join().expect("the armer");
             turn(&wheel, SOON);
-            assert!(wheel.keep().is_none_or(|until| until == LATE));
+            assert!(wheel.begin_sleep().is_none_or(|until| until == LATE));
             late.as_mut().cancel();
         });
     }
@@ -199,11 +199,11 @@ fn a_timer_armed_while_the_keeper_looks_about_is_not_slept_past() {
         let armer = armer(&wheel);
         loop {
             token.look();
-            if wheel.keep().is_some() {
+            if wheel.begin_sleep().is_some() {
                 break;
             }
             token.park();
-            wheel.resume();
+            wheel.end_sleep();
         }
         armer.join().expect("the armer");
         turn(&wheel, SOON);
@@ -222,17 +222,17 @@ fn a_keeper_that_leaves_does_not_undo_its_successors_note() {
             let (wheel, chair) = (Arc::clone(&wheel), Arc::clone(&chair));
             start(move || {
                 let _seated = chair.lock();
-                while wheel.keep().is_none_or(|until| until > SOON) {
+                while wheel.begin_sleep().is_none_or(|until| until > SOON) {
                     token.park();
-                    wheel.resume();
+                    wheel.end_sleep();
                 }
             })
         };
         {
             // Something else ends this one's sleep.
             let seated = chair.lock();
-            let _ = wheel.keep();
-            wheel.resume();
+            let _ = wheel.begin_sleep();
+            wheel.end_sleep();
             drop(seated);
         }
         armer.join().expect("the armer");
@@ -255,9 +255,9 @@ fn a_timer_reset_to_an_earlier_time_ends_the_keepers_sleep() {
                 std::mem::forget(timer);
             })
         };
-        while wheel.keep().is_none_or(|until| until > SOON) {
+        while wheel.begin_sleep().is_none_or(|until| until > SOON) {
             token.park();
-            wheel.resume();
+            wheel.end_sleep();
         }
         owner.join().expect("the owner");
         turn(&wheel, SOON);
@@ -271,7 +271,7 @@ fn an_arm_that_meets_closing_is_refused_or_told() {
         let (count, waker) = Count::new();
         let closer = {
             let wheel = Arc::clone(&wheel);
-            start(move || wheel.close(&mut Wakes::new()))
+            start(move || wheel.close(&mut WakeList::new()))
         };
         let mut timer = Box::pin(Timer::new());
         let armed = arm(timer.as_mut(), &wheel, SOON, &waker) == State::Armed;

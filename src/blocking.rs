@@ -9,7 +9,7 @@ use std::{fmt, io, ptr};
 use slab::Slab;
 
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak, release_gone, thread, thread_local, wait_for};
-use crate::wakes::contained;
+use crate::wake_list::catch_user_panic;
 
 /// Work that may block. It is consumed exactly once, by `run` or by `cancel`, and never under a lock of the pool.
 pub(crate) trait Job: Send {
@@ -131,7 +131,7 @@ pub(crate) struct GivenUp(VecDeque<Box<dyn Job>>);
 impl GivenUp {
     pub(crate) fn cancel(self) {
         for job in self.0 {
-            contained("cancelling a blocking job", || job.cancel());
+            catch_user_panic("cancelling a blocking job", || job.cancel());
         }
     }
 }
@@ -141,17 +141,17 @@ pub(crate) struct BlockingPool {
     settings: Settings,
     /// Set once, before the first job. A pool in a test has no host.
     host: OnceLock<Weak<dyn Host>>,
-    roster: Mutex<Roster>,
+    roster: Mutex<PoolState>,
     /// Rung when a thread is gone.
     gone: Condvar,
 }
 
 /// Who is here and what is owed: all of the pool's state, under one lock.
-struct Roster {
+struct PoolState {
     /// Oldest first. While there is anything in it, nobody waits.
     queue: VecDeque<Box<dyn Job>>,
     /// One for each thread that takes jobs.
-    desks: Slab<Desk>,
+    desks: Slab<ThreadSlot>,
     /// The desks whose threads wait, the latest on top: it is warm, and those at the bottom get to leave.
     waiting: Vec<usize>,
     /// Threads that have given up their desk, but not yet run their last hook.
@@ -160,15 +160,15 @@ struct Roster {
     threads: Vec<thread::JoinHandle<()>>,
     closed: bool,
     /// The operating system refused the last thread; said once, until it gives one again.
-    short_handed: bool,
+    spawn_failing: bool,
 }
 
 /// A thread's place in the pool.
-struct Desk {
+struct ThreadSlot {
     /// A job given to this thread and to nobody else.
-    letter: Option<Box<dyn Job>>,
+    assigned: Option<Box<dyn Job>>,
     /// Rung when there is a letter, or when the pool closes.
-    bell: Arc<Condvar>,
+    wakeup: Arc<Condvar>,
 }
 
 thread_local! {
@@ -181,14 +181,14 @@ impl BlockingPool {
     /// A pool without threads; they come with the jobs.
     pub(crate) fn new(settings: Settings) -> Arc<BlockingPool> {
         debug_assert!(settings.max_threads > 0, "a pool that may have no thread runs nothing");
-        let roster = Roster {
+        let roster = PoolState {
             queue: VecDeque::new(),
             desks: Slab::new(),
             waiting: Vec::new(),
             leaving: 0,
             threads: Vec::new(),
             closed: false,
-            short_handed: false,
+            spawn_failing: false,
         };
         Arc::new(BlockingPool { settings, host: OnceLock::new(), roster: Mutex::new(roster), gone: Condvar::new() })
     }
@@ -214,7 +214,7 @@ impl BlockingPool {
             let builder = self.thread_builder();
             roster = self.roster.lock();
             if self.wants_thread(&roster) {
-                return self.hire(roster, builder, job);
+                return self.spawn_thread(roster, builder, job);
             }
         }
         if roster.closed {
@@ -222,7 +222,7 @@ impl BlockingPool {
         }
         match roster.waiting.pop() {
             Some(desk) => {
-                let bell = roster.leave_letter(desk, job);
+                let bell = roster.assign(desk, job);
                 drop(roster);
                 bell.notify_one();
             }
@@ -237,7 +237,7 @@ impl BlockingPool {
         roster.closed = true;
         let given_up = std::mem::take(&mut roster.queue);
         for &desk in &roster.waiting {
-            roster.desks[desk].bell.notify_one();
+            roster.desks[desk].wakeup.notify_one();
         }
         GivenUp(given_up)
     }
@@ -246,7 +246,7 @@ impl BlockingPool {
     /// is there for the others.
     pub(crate) fn cancel_queued(&self) {
         while let Some(job) = self.take_queued() {
-            contained("cancelling a blocking job", || job.cancel());
+            catch_user_panic("cancelling a blocking job", || job.cancel());
         }
     }
 
@@ -277,7 +277,7 @@ impl BlockingPool {
         Counts { threads: roster.desks.len(), idle: roster.waiting.len(), queued: roster.queue.len() }
     }
 
-    fn wants_thread(&self, roster: &Roster) -> bool {
+    fn wants_thread(&self, roster: &PoolState) -> bool {
         !roster.closed && roster.waiting.is_empty() && roster.desks.len() < self.settings.max_threads
     }
 
@@ -292,36 +292,36 @@ impl BlockingPool {
     }
 
     /// Gives the oldest job to a new thread, which is made under the lock: so no thread is ever counted that does not exist.
-    fn hire(
+    fn spawn_thread(
         self: &Arc<Self>,
-        mut roster: MutexGuard<'_, Roster>,
+        mut roster: MutexGuard<'_, PoolState>,
         builder: thread::Builder,
         job: Box<dyn Job>,
     ) -> Result<(), Refused> {
         roster.queue.push_back(job);
         let letter = roster.queue.pop_front();
         let bell = Arc::new(Condvar::new());
-        let desk = roster.desks.insert(Desk { letter, bell: Arc::clone(&bell) });
+        let desk = roster.desks.insert(ThreadSlot { assigned: letter, wakeup: Arc::clone(&bell) });
         let pool = Arc::clone(self);
         let error = match (self.settings.start)(builder, Box::new(move || pool.serve(desk, &bell))) {
             Ok(started) => {
-                roster.short_handed = false;
+                roster.spawn_failing = false;
                 roster.threads.push(started);
                 return Ok(());
             }
             Err(error) => error,
         };
-        let letter = roster.desks.remove(desk).letter.expect("nobody was there to take the letter");
+        let letter = roster.desks.remove(desk).assigned.expect("nobody was there to take the letter");
         roster.queue.push_front(letter);
         if roster.desks.is_empty() {
             let job = roster.queue.pop_back().expect("the job is in the queue");
             return Err(Refused { job, why: Refusal::NoThread(error) });
         }
-        let news = !std::mem::replace(&mut roster.short_handed, true);
+        let news = !std::mem::replace(&mut roster.spawn_failing, true);
         let threads = roster.desks.len();
         drop(roster);
         if news {
-            contained("a tracing subscriber", || {
+            catch_user_panic("a tracing subscriber", || {
                 tracing::warn!(target: "heist::blocking", threads, %error, "no further thread for blocking work; jobs queue");
             });
         }
@@ -335,7 +335,7 @@ impl BlockingPool {
         let host = self.host();
         call_hook(&host, &self.settings.on_thread_start);
         while let Some(job) = self.next(desk, bell) {
-            contained("a blocking job", || job.run());
+            catch_user_panic("a blocking job", || job.run());
         }
         call_hook(&host, &self.settings.on_thread_stop);
         drop(host);
@@ -354,7 +354,7 @@ impl BlockingPool {
             return Some(job);
         }
         if roster.closed {
-            roster.give_up(desk);
+            roster.retire_slot(desk);
             return None;
         }
         roster.waiting.push(desk);
@@ -372,7 +372,7 @@ impl BlockingPool {
                 return Some(job);
             }
             if timed_out || roster.closed {
-                roster.give_up(desk);
+                roster.retire_slot(desk);
                 return None;
             }
         }
@@ -387,7 +387,7 @@ fn call_hook(host: &Option<Arc<dyn Host>>, hook: &Option<Hook>) {
 
 /// Calls user code inside of the runtime, or directly if the pool has no host.
 fn call_inside(host: Option<Arc<dyn Host>>, what: &str, call: &mut dyn FnMut()) {
-    contained(what, || match host {
+    catch_user_panic(what, || match host {
         Some(host) => host.inside(call),
         None => call(),
     });
@@ -399,23 +399,23 @@ impl fmt::Debug for BlockingPool {
     }
 }
 
-impl Roster {
+impl PoolState {
     /// Gives `job` to the thread at `desk`, which its caller has just taken off `waiting`; returns the bell to ring.
-    fn leave_letter(&mut self, desk: usize, job: Box<dyn Job>) -> Arc<Condvar> {
+    fn assign(&mut self, desk: usize, job: Box<dyn Job>) -> Arc<Condvar> {
         let desk = &mut self.desks[desk];
-        debug_assert!(desk.letter.is_none(), "a thread with a letter does not wait");
-        desk.letter = Some(job);
-        Arc::clone(&desk.bell)
+        debug_assert!(desk.assigned.is_none(), "a thread with a letter does not wait");
+        desk.assigned = Some(job);
+        Arc::clone(&desk.wakeup)
     }
 
     fn take_letter(&mut self, desk: usize) -> Option<Box<dyn Job>> {
-        self.desks[desk].letter.take()
+        self.desks[desk].assigned.take()
     }
 
     /// The thread takes no further job: from here on it counts for nobody who looks for one.
-    fn give_up(&mut self, desk: usize) {
+    fn retire_slot(&mut self, desk: usize) {
         let desk_was = self.desks.remove(desk);
-        debug_assert!(desk_was.letter.is_none(), "a thread left with a job in hand");
+        debug_assert!(desk_was.assigned.is_none(), "a thread left with a job in hand");
         if let Some(place) = self.waiting.iter().rposition(|&waiting| waiting == desk) {
             self.waiting.remove(place);
         }

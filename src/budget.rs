@@ -9,17 +9,17 @@ use std::cell::Cell;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
-use crate::restore::{Restore, replace};
+use crate::scoped_cell::{ScopedSet, set_scoped};
 
 /// So many units has a poll.
 pub(crate) const BUDGET: u32 = 128;
 
 /// One refusal. They are counted from here up, when no units are left.
-const REFUSAL: u32 = 1 << 8;
+const DENIED_ONE: u32 = 1 << 8;
 
 /// After so many refusals in one poll nobody is refused any more: whoever asks so often does not give the task its turn, as an executor does
 /// not that a task has started inside of its poll, and would wait for ever.
-const MOST_REFUSALS: u32 = 10_000;
+const MAX_DENIALS: u32 = 10_000;
 
 /// Nothing is limited, whatever is polled.
 const UNLIMITED: u32 = 1 << 31;
@@ -35,21 +35,21 @@ std::thread_local! {
 
 /// Notes what is about to be polled, and answers what was. The caller notes that again when the poll is over.
 #[inline]
-pub(crate) fn note(task: Option<NonNull<()>>) -> Option<NonNull<()>> {
+pub(crate) fn set_current(task: Option<NonNull<()>>) -> Option<NonNull<()>> {
     POLLED.replace(task)
 }
 
 /// What is being polled here.
 #[inline]
-pub(crate) fn polled() -> Option<NonNull<()>> {
+pub(crate) fn current() -> Option<NonNull<()>> {
     POLLED.get()
 }
 
 /// Restore what was when they go.
-type Units = (Restore<u32>, Restore<bool>);
+type Units = (ScopedSet<u32>, ScopedSet<bool>);
 
-fn lay_out(left: u32, root: bool) -> Units {
-    (replace(&LEFT, left), replace(&ROOT, root))
+fn set_budget_scoped(left: u32, root: bool) -> Units {
+    (set_scoped(&LEFT, left), set_scoped(&ROOT, root))
 }
 
 /// Fills the units up, for the next poll.
@@ -66,22 +66,22 @@ pub(crate) fn is_spent() -> bool {
 
 /// The future of a `block_on` is polled while the answer lives, with units of its own.
 pub(crate) fn root() -> Units {
-    lay_out(BUDGET, true)
+    set_budget_scoped(BUDGET, true)
 }
 
 /// No future is polled that would be limited, as long as the answer lives, unless it begins meanwhile.
 pub(crate) fn outside() -> Units {
-    lay_out(BUDGET, false)
+    set_budget_scoped(BUDGET, false)
 }
 
 /// Whether the poll that has just ended, or that is under way, has been refused something.
 pub(crate) fn was_refused() -> bool {
-    (LEFT.get() & !UNLIMITED) >= REFUSAL
+    (LEFT.get() & !UNLIMITED) >= DENIED_ONE
 }
 
 /// Nothing is limited while the answer lives.
 pub(crate) fn unlimited() -> Units {
-    lay_out(UNLIMITED, ROOT.get())
+    set_budget_scoped(UNLIMITED, ROOT.get())
 }
 
 /// Whether nothing would be refused now.
@@ -94,7 +94,7 @@ pub(crate) fn has_any() -> bool {
 #[cold]
 fn is_limited() -> bool {
     let left = LEFT.get();
-    (POLLED.get().is_some() || ROOT.get()) && left & UNLIMITED == 0 && left / REFUSAL < MOST_REFUSALS
+    (POLLED.get().is_some() || ROOT.get()) && left & UNLIMITED == 0 && left / DENIED_ONE < MAX_DENIALS
 }
 
 /// Whether the poll may go on to ask a resource. If not it has to answer `Pending`, and its waker has been called.
@@ -107,7 +107,7 @@ pub(crate) fn may_proceed(cx: &Context<'_>) -> bool {
 fn refuse(cx: &Context<'_>) -> bool {
     let limited = is_limited();
     if limited {
-        LEFT.set(LEFT.get() + REFUSAL);
+        LEFT.set(LEFT.get() + DENIED_ONE);
         cx.waker().wake_by_ref();
     } else if LEFT.get() == 0 {
         // Outside: the next to find none is some way off.

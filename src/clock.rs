@@ -15,8 +15,8 @@ mod pause;
 
 use std::time::{Duration, Instant};
 
-pub(crate) use pause::Leap;
-use pause::Pause;
+pub(crate) use pause::AdvancePermit;
+use pause::PausableTime;
 #[cfg(feature = "test-util")]
 pub(crate) use pause::Refusal;
 
@@ -30,7 +30,7 @@ const FAR_FUTURE: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 #[derive(Clone, Debug)]
 pub(crate) struct Clock {
     anchor: Instant,
-    pause: Pause,
+    pause: PausableTime,
 }
 
 impl Clock {
@@ -41,12 +41,12 @@ impl Clock {
 
     /// A clock whose zero is `anchor`.
     pub(crate) fn anchored(anchor: Instant) -> Self {
-        Clock { anchor, pause: Pause::never() }
+        Clock { anchor, pause: PausableTime::never() }
     }
 
     /// A clock whose zero is now, and which a test may pause; or finds paused.
     pub(crate) fn pausable(paused: bool) -> Self {
-        Clock { anchor: Instant::now(), pause: Pause::possible(paused) }
+        Clock { anchor: Instant::now(), pause: PausableTime::possible(paused) }
     }
 
     /// Nanoseconds that have really passed since the anchor; zero if the system's clock has stepped back behind it.
@@ -61,25 +61,25 @@ impl Clock {
 
     /// What timers are shown when so much has really passed.
     #[inline]
-    pub(crate) fn shown(&self, real: u64) -> u64 {
+    pub(crate) fn to_timer_time(&self, real: u64) -> u64 {
         self.pause.shown(real)
     }
 
     /// The instant that timers are shown.
     #[inline]
-    pub(crate) fn show(&self) -> Instant {
+    pub(crate) fn timer_now(&self) -> Instant {
         self.pause.show(self.anchor)
     }
 
     /// Whether timers are shown `at`, or a later instant.
     #[inline]
     pub(crate) fn has_passed(&self, at: Instant) -> bool {
-        self.show() >= at
+        self.timer_now() >= at
     }
 
     /// When to get up, really, for a timer that is due at `until`, if the system can name it and there is any telling.
     #[inline]
-    pub(crate) fn alarm(&self, until: Option<u64>) -> Option<Instant> {
+    pub(crate) fn real_deadline(&self, until: Option<u64>) -> Option<Instant> {
         self.anchor.checked_add(Duration::from_nanos(self.pause.real(until?)?))
     }
 
@@ -92,19 +92,19 @@ impl Clock {
     /// The right to let paused time pass up to `until`, if no blocking job holds it. The caller sees to it that nothing else can be
     /// done, and then uses it.
     #[inline]
-    pub(crate) fn leap(&self, until: Option<u64>) -> Option<Leap> {
+    pub(crate) fn leap(&self, until: Option<u64>) -> Option<AdvancePermit> {
         self.pause.leap(until)
     }
 
     /// Lets paused time pass.
     #[inline]
-    pub(crate) fn take(&self, leap: Leap) {
+    pub(crate) fn take(&self, leap: AdvancePermit) {
         self.pause.take(leap);
     }
 
     /// A blocking job has come: paused time does not pass by itself until it has ended.
     #[inline]
-    pub(crate) fn hold(&self) {
+    pub(crate) fn inhibit_auto_advance(&self) {
         self.pause.hold();
     }
 
@@ -112,7 +112,7 @@ impl Clock {
     /// has to look again.
     #[inline]
     #[must_use]
-    pub(crate) fn release(&self) -> bool {
+    pub(crate) fn allow_auto_advance(&self) -> bool {
         self.pause.release()
     }
 }
@@ -138,7 +138,7 @@ mod tests {
     fn an_instant_goes_there_and_back() {
         let clock = Clock::new();
         for nanos in [0, 1, 999_999_999, 1_000_000_000, u64::MAX / 4] {
-            let at = clock.alarm(Some(nanos)).expect("a nameable instant");
+            let at = clock.real_deadline(Some(nanos)).expect("a nameable instant");
             assert_eq!(clock.deadline(at), nanos);
         }
     }

@@ -5,12 +5,12 @@ use std::ptr::{self, NonNull};
 use std::task::Waker;
 
 use crate::budget;
-use crate::cell::{AbortHandle, Header, Id};
-use crate::ledger::Who;
+use crate::drain_state::SpawnSource;
 use crate::local::Local;
 use crate::pool::{self, Pool, Seat};
+use crate::raw_task::{AbortHandle, Header, Id};
 use crate::reactor::Reactor;
-use crate::restore::{Restore, replace};
+use crate::scoped_cell::{ScopedSet, set_scoped};
 use crate::sync::Arc;
 use crate::timer::TimerWheel;
 
@@ -51,7 +51,7 @@ std::thread_local! {
 const NESTED: usize = 4;
 
 /// The mark of a thread that the shutdown of a pool waits for.
-pub(crate) type Member = Restore<[Option<pool::Id>; NESTED]>;
+pub(crate) type Member = ScopedSet<[Option<pool::Id>; NESTED]>;
 
 struct Entered {
     stack: Vec<(u64, Arc<Pool>)>,
@@ -67,7 +67,7 @@ impl Entered {
 /// Runs `f` with this thread sitting in a seat.
 pub(crate) fn sit<R>(seated: Seated<'_>, f: impl FnOnce() -> R) -> R {
     // The pointer is taken away again before `seated` goes, however `f` ends.
-    let _restore = replace(&SEATED, (&raw const seated).cast());
+    let _restore = set_scoped(&SEATED, (&raw const seated).cast());
     f()
 }
 
@@ -82,19 +82,19 @@ pub(crate) fn seated<R>(f: impl FnOnce(Option<&Seated<'_>>) -> R) -> R {
 
 /// Calls `f` with this thread being no worker, and polling nothing: `f` may block. If it is a worker that polls a task, `f` gets its seat, to
 /// step out of it for its own length. In a hook, a waker or a destructor on a worker's thread nobody else can be let in: there nothing changes.
-pub(crate) fn out_of_seat<R>(f: impl FnOnce(Option<&Seated<'_>>) -> R) -> R {
+pub(crate) fn exit_worker<R>(f: impl FnOnce(Option<&Seated<'_>>) -> R) -> R {
     let (seated, task) = (SEATED.get(), task());
     if !seated.is_null() && task.is_none() {
         return f(None);
     }
-    let _polling = replace(&POLLING, false);
+    let _polling = set_scoped(&POLLING, false);
     let _unlimited = budget::unlimited();
     // SAFETY: as in `seated`.
     let (Some(seated), Some(task)) = (unsafe { seated.as_ref() }, task) else { return f(None) };
     // SAFETY: its cell is alive, see `set_task`. What the task spawns meanwhile is spawned by the runtime's own.
     let _job = job(seated.pool, unsafe { task.as_ref() });
-    let _out = replace(&OUT_OF, Some(seated.pool.id));
-    let _seated = replace(&SEATED, ptr::null());
+    let _out = set_scoped(&OUT_OF, Some(seated.pool.id));
+    let _seated = set_scoped(&SEATED, ptr::null());
     f(Some(seated))
 }
 
@@ -106,7 +106,7 @@ pub(crate) fn is_out_of(pool: pool::Id) -> bool {
 /// Marks this thread as one that the shutdown of `pool` waits for, until the returned guard is dropped.
 pub(crate) fn member_of(pool: pool::Id) -> Member {
     let [first, second, third, _] = MEMBER_OF.get();
-    replace(&MEMBER_OF, [Some(pool), first, second, third])
+    set_scoped(&MEMBER_OF, [Some(pool), first, second, third])
 }
 
 /// Returns whether the shutdown of `pool` waits for this thread. Such a thread must not wait for that shutdown.
@@ -116,7 +116,7 @@ pub(crate) fn is_member_of(pool: pool::Id) -> bool {
 
 /// Marks this thread as polling futures, for as long as the answer lives.
 pub(crate) fn polling() -> impl Drop {
-    replace(&POLLING, true)
+    set_scoped(&POLLING, true)
 }
 
 /// Whether this thread is polling a future.
@@ -129,19 +129,19 @@ pub(crate) fn is_polling() -> bool {
 /// As long as code runs that can ask for it, this thread holds its `Runnable`, and so its cell lives: until the poll has returned.
 #[inline]
 pub(crate) fn set_task(task: Option<NonNull<Header>>) -> Option<NonNull<Header>> {
-    budget::note(task.map(NonNull::cast)).map(NonNull::cast)
+    budget::set_current(task.map(NonNull::cast)).map(NonNull::cast)
 }
 
 /// The task, or job, that is being polled on this thread.
 fn task() -> Option<NonNull<Header>> {
-    budget::polled().map(NonNull::cast)
+    budget::current().map(NonNull::cast)
 }
 
 /// Has the task that is being polled on this thread polled again, behind the others, if `waker` is its own.
 #[inline]
 pub(crate) fn poll_again(waker: &Waker) -> bool {
     // SAFETY: we are called in the poll, or in the end, of that task, see `set_task`.
-    task().is_some_and(|task| unsafe { Header::poll_again(task, waker) })
+    task().is_some_and(|task| unsafe { Header::mark_yielded(task, waker) })
 }
 
 /// Returns the id of the task that is being polled on this thread, or whose future or output is being dropped.
@@ -164,7 +164,7 @@ pub(crate) fn task_of(pool: &Pool) -> Option<AbortHandle> {
 
 /// Marks this thread as driving a current-thread runtime, for as long as the answer lives.
 pub(crate) fn drives() -> impl Drop {
-    replace(&DRIVES, true)
+    set_scoped(&DRIVES, true)
 }
 
 /// Whether it is.
@@ -188,7 +188,7 @@ impl Drop for Outer {
 
 /// Marks this thread as running a blocking job of `pool`, for as long as the answer lives.
 pub(crate) fn job(pool: &Pool, job: &Header) -> impl Drop + use<> {
-    replace(&JOB, Some((ptr::from_ref(pool), job.into())))
+    set_scoped(&JOB, Some((ptr::from_ref(pool), job.into())))
 }
 
 fn job_of(pool: &Pool) -> Option<NonNull<Header>> {
@@ -197,25 +197,25 @@ fn job_of(pool: &Pool) -> Option<NonNull<Header>> {
 }
 
 /// What this thread is to `pool` when it spawns.
-pub(crate) fn who(pool: &Pool) -> Who {
+pub(crate) fn spawn_source(pool: &Pool) -> SpawnSource {
     let works = seated(|seated| {
         seated.is_some_and(|seated| {
             let root = DRIVES.get() && task().is_none() && !seated.local.is_batching();
             ptr::eq(Arc::as_ptr(seated.pool), pool) && !root
         })
     });
-    if works || job_of(pool).is_some() { Who::Insider } else { Who::Outsider }
+    if works || job_of(pool).is_some() { SpawnSource::Internal } else { SpawnSource::External }
 }
 
 /// A stay inside of a runtime. Its end removes this stay, whatever has been entered since.
 #[derive(Debug)]
-pub(crate) struct Stay {
+pub(crate) struct EnterToken {
     /// `None` if it has ended, or if the thread's locals were gone when it began.
     number: Option<u64>,
 }
 
 /// Enters a runtime. In the destructors of thread-locals it may have no effect: see [`is_destroyed`].
-pub(crate) fn enter(pool: Arc<Pool>) -> Stay {
+pub(crate) fn enter(pool: Arc<Pool>) -> EnterToken {
     let number = ENTERED.try_with(|entered| {
         let mut entered = entered.borrow_mut();
         let number = entered.next;
@@ -224,7 +224,7 @@ pub(crate) fn enter(pool: Arc<Pool>) -> Stay {
         entered.show_innermost();
         number
     });
-    Stay { number: number.ok() }
+    EnterToken { number: number.ok() }
 }
 
 /// Runs user code of `pool` inside of that runtime: `Handle::current()` returns its handle, whatever this thread is inside of otherwise.
@@ -248,7 +248,7 @@ pub(crate) fn drop_inside<T>(pool: &Arc<Pool>, value: T) -> impl Drop + use<'_, 
     Inside(pool, Some(value))
 }
 
-impl Stay {
+impl EnterToken {
     /// Ends the stay. Returns false if another one has begun since and has not ended.
     pub(crate) fn end(&mut self) -> bool {
         let Some(number) = self.number.take() else { return true };
@@ -265,7 +265,7 @@ impl Stay {
     }
 }
 
-impl Drop for Stay {
+impl Drop for EnterToken {
     fn drop(&mut self) {
         self.end();
     }
@@ -333,5 +333,5 @@ pub(crate) fn wheel() -> Arc<TimerWheel> {
 fn street() -> Arc<TimerWheel> {
     let pool = pool().expect(NO_RUNTIME);
     assert!(pool.settings.time, "{NO_TIMERS}");
-    Arc::clone(&pool.street)
+    Arc::clone(&pool.shared_wheel)
 }

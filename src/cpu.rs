@@ -11,17 +11,17 @@ use std::time::Duration;
 
 /// A thread as the operating system knows it. The number may be that of another thread when this one has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ThreadNumber(u32);
+pub(crate) struct Tid(u32);
 
-impl ThreadNumber {
+impl Tid {
     /// Of the calling thread; none where threads cannot be asked.
-    pub(crate) fn own() -> Option<ThreadNumber> {
-        ThreadNumber::from_raw(system::own())
+    pub(crate) fn own() -> Option<Tid> {
+        Tid::from_raw(system::own())
     }
 
     /// Zero is none.
-    pub(crate) fn from_raw(number: u32) -> Option<ThreadNumber> {
-        (number != 0).then_some(ThreadNumber(number))
+    pub(crate) fn from_raw(number: u32) -> Option<Tid> {
+        (number != 0).then_some(Tid(number))
     }
 
     pub(crate) fn get(self) -> u32 {
@@ -51,13 +51,13 @@ mod tests {
         let (end, ended) = std::sync::mpsc::channel::<()>();
         std::thread::scope(|scope| {
             scope.spawn(move || {
-                tell.send(ThreadNumber::own().unwrap()).unwrap();
+                tell.send(Tid::own().unwrap()).unwrap();
                 let _ = ended.recv();
             });
             let waits = told.recv().unwrap();
             while waits.is_ready() != Some(false) {}
             let before = waits.time().unwrap();
-            let me = ThreadNumber::own().unwrap();
+            let me = Tid::own().unwrap();
             let (begun, mine) = (Instant::now(), me.time().unwrap());
             while me.time().unwrap() - mine < Duration::from_millis(5) {}
             assert!(begun.elapsed() >= Duration::from_millis(5));

@@ -6,7 +6,7 @@ use crate::sync::CachePadded;
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// In the idle word: the sentinel sleeps, and whoever gets up or wakes somebody has to see that it watches again.
-const UNWATCHED: usize = 1;
+const WATCHDOG_ASLEEP: usize = 1;
 /// One searcher: the low half, above that bit.
 const SEARCHER: usize = 1 << 1;
 /// One sleeper: the high half.
@@ -65,7 +65,7 @@ impl Idle {
 
     /// A searcher leaves with work. True if it was the last one: it has to look whether there is more.
     #[must_use]
-    pub(crate) fn found(&self) -> bool {
+    pub(crate) fn end_search(&self) -> bool {
         // Ordering: Acquire — pairs with the Release in `handshake`: a submitter that counted on us has published its work.
         let was = Counts(self.counts.fetch_sub(SEARCHER, Ordering::AcqRel));
         // Less than one if whoever woke us has not counted us yet.
@@ -84,7 +84,7 @@ impl Idle {
 
     /// The worker of `seat` is up, because of what its last look found, an event, a deadline or an unpark; and it goes on as a
     /// searcher if it likes.
-    pub(crate) fn retract(&self, seat: usize, searching: bool) -> Retract {
+    pub(crate) fn withdraw(&self, seat: usize, searching: bool) -> Retract {
         // Ordering: Acquire — pairs with the Release in `claim`.
         let was = self.word(seat).fetch_and(!bit(seat), Ordering::AcqRel);
         if was & bit(seat) == 0 {
@@ -106,7 +106,7 @@ impl Idle {
 
     /// Grants a wake-up for work that has been published. Answers the seat to unpark.
     #[must_use]
-    pub(crate) fn handshake(&self) -> Option<usize> {
+    pub(crate) fn claim_sleeper(&self) -> Option<usize> {
         // A read-modify-write of the same value: it takes its place in the order of all changes to the word.
         // Ordering: Release — publishes the work to `announce`, `retract` and `found`; Acquire — pairs with the Release in
         // `announce`: the bits of those who are counted can be seen.
@@ -137,16 +137,16 @@ impl Idle {
 
     /// Says that nobody watches. Who gets up afterwards, or clears a bit, sees it; who was up before is seen by the caller, who looks
     /// at all seats now.
-    pub(crate) fn leave_unwatched(&self) {
+    pub(crate) fn set_watchdog_asleep(&self) {
         // Ordering: Release — goes on with the sequence of the submitters; Acquire — pairs with the Release of whoever got up before.
-        self.counts.fetch_or(UNWATCHED, Ordering::AcqRel);
+        self.counts.fetch_or(WATCHDOG_ASLEEP, Ordering::AcqRel);
     }
 
     /// Takes that back. True for one of those who try: he has to see that somebody watches.
     #[must_use]
-    pub(crate) fn take_watch(&self) -> bool {
+    pub(crate) fn claim_watchdog_wake(&self) -> bool {
         // Ordering: Release, Acquire — as in `leave_unwatched`: a thread that was never announced is seen by the sentinel, or sees it.
-        self.counts.fetch_and(!UNWATCHED, Ordering::AcqRel) & UNWATCHED != 0
+        self.counts.fetch_and(!WATCHDOG_ASLEEP, Ordering::AcqRel) & WATCHDOG_ASLEEP != 0
     }
 
     fn word(&self, seat: usize) -> &AtomicU64 {
@@ -171,7 +171,7 @@ impl Counts {
     /// Nobody watches. Not outdated for whoever has just changed the word in order to get up, or to wake somebody.
     #[inline]
     pub(crate) fn is_unwatched(self) -> bool {
-        self.0 & UNWATCHED != 0
+        self.0 & WATCHDOG_ASLEEP != 0
     }
 
     /// Somebody sleeps, and nobody searches.
@@ -185,7 +185,7 @@ impl Drop for Idle {
     /// With everybody gone nobody sleeps or searches: else a wake-up was granted, or a search ended, once too often or never.
     fn drop(&mut self) {
         if cfg!(debug_assertions) && !std::thread::panicking() {
-            assert!(self.counts().0 & !UNWATCHED == 0, "the idle counts have drifted: {:?}", self.counts());
+            assert!(self.counts().0 & !WATCHDOG_ASLEEP == 0, "the idle counts have drifted: {:?}", self.counts());
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::panic::Location;
 
-use crate::cell::{self, Runnable};
 use crate::pool::Seat;
 use crate::queue::{Owner, Ring};
+use crate::raw_task::{self, Runnable};
 
 /// Tasks in the ring from which is stolen.
 const WAITING: usize = 16;
@@ -15,14 +15,14 @@ const WAITING: usize = 16;
 ///
 /// If a task is lost on the way.
 pub fn steal(times: u64) {
-    let (victim, thief) = Ring::ends();
-    let (robber, _) = Ring::ends();
+    let (victim, thief) = Ring::new_pair();
+    let (robber, _) = Ring::new_pair();
     let push = |ring: &Owner, runnable: Runnable| assert!(ring.push(runnable).is_ok(), "there is room");
     for _ in 0..WAITING {
-        push(&victim, cell::spawn::<_, Seat>(async {}, Location::caller().into()).0);
+        push(&victim, raw_task::spawn::<_, Seat>(async {}, Location::caller().into()).0);
     }
     for _ in 0..times {
-        push(&victim, thief.steal(&robber, Seat::SPARE).expect("there are sixteen"));
+        push(&victim, thief.steal(&robber, Seat::MIN_STEALABLE).expect("there are sixteen"));
         while let Some(runnable) = robber.pop() {
             push(&victim, runnable);
         }

@@ -10,11 +10,11 @@ mod async_fd;
 #[cfg(unix)]
 mod descriptor;
 #[cfg(unix)]
+mod doc_examples;
+#[cfg(unix)]
 mod ready_guard;
 #[cfg(unix)]
 mod register_error;
-#[cfg(unix)]
-mod scenes;
 
 /// Waiting for any file descriptor.
 #[cfg(unix)]

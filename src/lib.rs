@@ -45,12 +45,12 @@
 
 mod blocking;
 mod budget;
-mod cell;
 mod clock;
 mod context;
 mod cpu;
+mod cpu_quota;
 mod drain;
-mod duty;
+mod drain_state;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 mod idle;
@@ -58,23 +58,20 @@ mod idle;
 #[doc(hidden)]
 pub mod internals;
 pub mod io;
-mod ledger;
 mod list;
 mod local;
-mod memory;
 pub mod net;
 mod park;
 mod phase;
 mod pool;
 mod queue;
-mod quota;
+mod raw_task;
 mod reactor;
 mod resize;
-mod restore;
 mod rng;
 pub mod runtime;
 mod schedule;
-mod sentinel;
+mod scoped_cell;
 mod shutdown;
 #[cfg(unix)]
 pub mod signal;
@@ -83,12 +80,15 @@ mod stats;
 mod stripe;
 mod sync;
 pub mod task;
+mod task_alloc;
 mod thread_bound;
+mod thread_role;
 mod threads;
 pub mod time;
 mod timer;
-mod vigil;
-mod wakes;
+mod wake_list;
+mod watchdog;
+mod watchdog_sleep;
 mod wheel;
 mod worker;
 

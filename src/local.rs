@@ -1,28 +1,28 @@
 //! What only the worker of a seat touches.
 
 mod poll_time;
-mod sharing;
+mod recent_steals;
 
 use std::cell::Cell;
 use std::fmt;
 
-use crate::queue::{Owner, Rota};
+use crate::queue::{LaneCursor, Owner};
 use crate::rng::Rng;
 use crate::spin::Spin;
-use crate::wakes::Wakes;
-use poll_time::PollTime;
-use sharing::Sharing;
+use crate::wake_list::WakeList;
+use poll_time::PollTimeEstimate;
+use recent_steals::RecentSteals;
 
 /// At most so many tasks in a row come from the LIFO slot: a request, its answer, and one more.
 const LIFO_RUN: u8 = 3;
 
 /// What it costs to move a task to another core, in nanoseconds: its header, its data and its memory are two or three cache
 /// lines. Moving shorter polls than this gains nothing.
-const MOVE: u32 = 200;
+const MIGRATION_NS: u32 = 200;
 
 /// What a worker has to do before its next poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Due {
+pub(crate) enum Maintenance {
     Nothing,
     /// Look at the global queue.
     GlobalQueue,
@@ -32,7 +32,7 @@ pub(crate) enum Due {
 
 /// How often a busy worker looks around.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Pace {
+pub(crate) struct CheckIntervals {
     /// A checkpoint after about so many nanoseconds; [`Pace::COUNTED`] if it comes by the count of polls alone...
     pub(crate) nanos: u64,
     /// ...and at most so many polls.
@@ -43,7 +43,7 @@ pub(crate) struct Pace {
     pub(crate) global_is_exact: bool,
 }
 
-impl Pace {
+impl CheckIntervals {
     /// No time is so long that a checkpoint comes by it.
     pub(crate) const COUNTED: u64 = u64::MAX;
 
@@ -62,7 +62,7 @@ pub(crate) struct Local {
     pub(crate) ring: Owner,
     pub(crate) rng: Rng,
     /// Which lane of the global queue has its turn next.
-    pub(crate) rota: Rota,
+    pub(crate) rota: LaneCursor,
     /// Which shard of the reactor is looked at next.
     pub(crate) shard: Cell<usize>,
     /// How long to look for events before a rest.
@@ -91,8 +91,8 @@ pub(crate) struct Local {
     yields: Cell<usize>,
     /// The count of polls at the latest yield. Only a current-thread runtime keeps this and `yields`.
     yielded_at: Cell<u32>,
-    poll_time: PollTime,
-    sharing: Sharing,
+    poll_time: PollTimeEstimate,
+    sharing: RecentSteals,
     /// The seat's count of ended tasks at the last checkpoint.
     ended: Cell<u64>,
     /// Polls per ended task in the last interval.
@@ -118,7 +118,7 @@ pub(crate) struct Local {
     /// The worker has seen that the drain's deadline has come.
     pub(crate) overdue: Cell<bool>,
     /// Memory for collecting wakers, kept between uses.
-    wakes: Cell<Wakes>,
+    wakes: Cell<WakeList>,
 }
 
 impl Local {
@@ -128,7 +128,7 @@ impl Local {
         Local {
             ring,
             rng: Rng::new(seed),
-            rota: Rota::new(seat),
+            rota: LaneCursor::new(seat),
             shard: Cell::new(seat),
             spin,
             lifo_run: Cell::new(0),
@@ -143,8 +143,8 @@ impl Local {
             reactor_seen: Cell::new(0),
             yields: Cell::new(0),
             yielded_at: Cell::new(0),
-            poll_time: PollTime::new(),
-            sharing: Sharing::new(),
+            poll_time: PollTimeEstimate::new(),
+            sharing: RecentSteals::new(),
             ended: Cell::new(0),
             life: Cell::new(1),
             next_checkpoint: Cell::new(1),
@@ -157,7 +157,7 @@ impl Local {
             ringed: Cell::new(0),
             seen,
             overdue: Cell::new(false),
-            wakes: Cell::new(Wakes::new()),
+            wakes: Cell::new(WakeList::new()),
         }
     }
 
@@ -185,7 +185,7 @@ impl Local {
 
     /// Whether a task that is queued has to be asked for that.
     #[inline]
-    pub(crate) fn is_aside(&self) -> bool {
+    pub(crate) fn needs_slow_push(&self) -> bool {
         self.aside.get()
     }
 
@@ -218,7 +218,7 @@ impl Local {
     }
 
     /// A run from the LIFO slot that has come to a checkpoint has lasted for long enough, however few tasks it was.
-    pub(crate) fn interrupt_lifo(&self) {
+    pub(crate) fn end_lifo_run(&self) {
         self.lifo_off.set(self.lifo_run.get() > 0);
     }
 
@@ -226,20 +226,20 @@ impl Local {
     /// over all of them. Whoever has shared of late, and could wake somebody again, has called for help that soon ran dry; so the price is twice as
     /// high.
     #[inline]
-    pub(crate) fn sharing_pays(&self, backlog: usize, price: u64) -> bool {
-        let gain = (backlog as u64).saturating_mul(self.poll_time.mean().saturating_sub(MOVE).into());
+    pub(crate) fn wake_pays(&self, backlog: usize, price: u64) -> bool {
+        let gain = (backlog as u64).saturating_mul(self.poll_time.mean().saturating_sub(MIGRATION_NS).into());
         gain >= price.saturating_mul(1 + u64::from(self.sharing.is_recent()))
     }
 
     /// Whether tasks like those of late are polled for longer, until they end, than it costs to move them, if `helpers` take them over:
     /// each is moved once, and polled until it ends.
-    pub(crate) fn outlive_a_move(&self, helpers: usize) -> bool {
+    pub(crate) fn worth_migrating(&self, helpers: usize) -> bool {
         let polled = self.mean_poll().saturating_mul(self.life.get().into());
-        polled.saturating_mul(helpers as u64) > u64::from(MOVE)
+        polled.saturating_mul(helpers as u64) > u64::from(MIGRATION_NS)
     }
 
     /// Learns how many polls a task takes until it ends, from the seat's count of `ended` tasks. Done before the polls are counted anew.
-    pub(crate) fn learn_life(&self, ended: u64) {
+    pub(crate) fn update_polls_per_task(&self, ended: u64) {
         let ended = ended - self.ended.replace(ended);
         let life = u64::from(self.polls.get()) / ended.max(1);
         self.life.set(u32::try_from(life).unwrap_or(u32::MAX));
@@ -258,17 +258,17 @@ impl Local {
 
     /// What is due before the next poll.
     #[inline]
-    pub(crate) fn due(&self) -> Due {
+    pub(crate) fn due(&self) -> Maintenance {
         let polls = self.polls.get();
         match polls {
-            _ if polls < self.next_look.get() => Due::Nothing,
-            _ if polls < self.next_checkpoint.get() => Due::GlobalQueue,
-            _ => Due::Checkpoint,
+            _ if polls < self.next_look.get() => Maintenance::Nothing,
+            _ if polls < self.next_checkpoint.get() => Maintenance::GlobalQueue,
+            _ => Maintenance::Checkpoint,
         }
     }
 
     /// Whether the global queue may be looked at now.
-    pub(crate) fn may_look(&self, pace: Pace) -> bool {
+    pub(crate) fn may_look(&self, pace: CheckIntervals) -> bool {
         !pace.global_is_exact || self.polls.get() >= self.global_at.get()
     }
 
@@ -321,7 +321,7 @@ impl Local {
 
     /// Begins a new interval at `now`, when the reactor is looked at: puts the next checkpoint after about `pace.nanos`, but at most
     /// `pace.polls`. A look at the global queue that has its own count keeps it.
-    pub(crate) fn begin_interval(&self, now: u64, pace: Pace) {
+    pub(crate) fn begin_interval(&self, now: u64, pace: CheckIntervals) {
         self.learn(now);
         let left = self.global_at.get().saturating_sub(self.polls.get());
         self.polls.set(0);
@@ -358,28 +358,28 @@ impl Local {
     }
 
     /// Whether the global queue may be served before the ring now; if so, it has had its turn.
-    pub(crate) fn take_turn(&self) -> bool {
+    pub(crate) fn may_serve_global_first(&self) -> bool {
         !self.turned.replace(true)
     }
 
     /// A task comes from the ring: the global queue may be served first again.
     #[inline]
-    pub(crate) fn give_turn(&self) {
+    pub(crate) fn ring_served(&self) {
         self.turned.set(false);
     }
 
     /// Notes whether the ring is deep; true if it was at the last checkpoint already, and the worker has not rested since.
-    pub(crate) fn stays_deep(&self, deep: bool) -> bool {
+    pub(crate) fn set_backlogged(&self, deep: bool) -> bool {
         self.deep.replace(deep) && deep
     }
 
     /// Lends the memory for collecting wakers.
-    pub(crate) fn borrow_wakes(&self) -> Wakes {
+    pub(crate) fn borrow_wakes(&self) -> WakeList {
         self.wakes.take()
     }
 
     /// Takes it back.
-    pub(crate) fn return_wakes(&self, wakes: Wakes) {
+    pub(crate) fn return_wakes(&self, wakes: WakeList) {
         self.wakes.set(wakes);
     }
 }
@@ -394,12 +394,12 @@ impl fmt::Debug for Local {
 mod tests {
     use std::time::Duration;
 
-    use super::{Due, Local, Pace};
+    use super::{CheckIntervals, Local, Maintenance};
     use crate::queue::Ring;
     use crate::spin::Spin;
 
     fn local() -> Local {
-        Local::new(0, Ring::ends().0, 0, Spin::new(Duration::ZERO))
+        Local::new(0, Ring::new_pair().0, 0, Spin::new(Duration::ZERO))
     }
 
     #[test]
@@ -407,13 +407,18 @@ mod tests {
         let local = local();
         local.begin_interval(
             0,
-            Pace { nanos: Pace::COUNTED, polls: u32::MAX, global: u32::MAX, global_is_exact: false },
+            CheckIntervals {
+                nanos: CheckIntervals::COUNTED,
+                polls: u32::MAX,
+                global: u32::MAX,
+                global_is_exact: false,
+            },
         );
         local.polls.set(u32::MAX - 1);
-        assert_eq!(local.due(), Due::Nothing);
+        assert_eq!(local.due(), Maintenance::Nothing);
         for _ in 0..3 {
             local.count_root();
-            assert_eq!(local.due(), Due::Checkpoint);
+            assert_eq!(local.due(), Maintenance::Checkpoint);
         }
     }
 
@@ -423,11 +428,11 @@ mod tests {
         (0..100).for_each(|_| local.poll_time.learn(1, u64::MAX));
         local.life.set(u32::MAX);
         for helpers in [1, 2, 1 << 14, usize::MAX] {
-            assert!(local.outlive_a_move(helpers));
+            assert!(local.worth_migrating(helpers));
         }
         for backlog in [1, u32::MAX as usize, usize::MAX] {
-            assert!(local.sharing_pays(backlog, 50_000));
+            assert!(local.wake_pays(backlog, 50_000));
         }
-        assert!(!local.sharing_pays(1, u64::MAX));
+        assert!(!local.wake_pays(1, u64::MAX));
     }
 }

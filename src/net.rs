@@ -30,17 +30,17 @@ pub(crate) mod blocking_mode;
 mod bounds;
 mod bytes;
 mod datagrams;
+mod doc_examples;
 mod halves;
 mod methods;
+mod mio_socket;
 mod options;
-mod scenes;
 mod tcp_halves;
 mod tcp_listener;
 mod tcp_socket;
 mod tcp_stream;
 mod transfer;
 mod udp;
-mod wired;
 
 #[cfg(unix)]
 mod pipe;
@@ -56,7 +56,7 @@ mod unix_socket;
 mod unix_stream;
 
 #[cfg(any(feature = "futures-io", feature = "tokio-io", feature = "hyper"))]
-mod families;
+mod io_trait_impls;
 
 #[cfg(all(test, not(heist_loom)))]
 mod tests;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Instant;
 
-use crate::sync::WaitWord;
+use crate::sync::Futex;
 use crate::sync::atomic::Ordering;
 
 const EMPTY: u32 = 0;
@@ -19,7 +19,7 @@ pub(crate) trait Drive {
 
 /// Where a thread sleeps. See [the page](self).
 pub(crate) struct Parker {
-    word: WaitWord,
+    word: Futex,
 }
 
 /// What an unparker does next.
@@ -34,7 +34,7 @@ pub(crate) enum Unpark {
 
 impl Parker {
     pub(crate) fn new() -> Self {
-        Parker { word: WaitWord::new(EMPTY) }
+        Parker { word: Futex::new(EMPTY) }
     }
 
     /// Sleeps until unparked, or until the deadline; may also return for no reason.

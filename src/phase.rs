@@ -13,9 +13,9 @@ pub(crate) enum Phase {
     /// Nobody may spawn; what lives is excused from the drain, and goes on.
     Drained = 2,
     /// The drain's deadline has come: nobody may spawn; what lives and is not excused is dropped.
-    Overdue = 3,
+    DeadlinePassed = 3,
     /// The runtime is being shut down: nobody may spawn; what lives is dropped.
-    Cancelling = 4,
+    ShuttingDown = 4,
     /// Nothing lives, except polls that do not return.
     Closed = 5,
 }
@@ -27,8 +27,8 @@ impl Phase {
             Phase::Running => "running",
             Phase::Draining => "draining",
             Phase::Drained => "drained",
-            Phase::Overdue => "overdue",
-            Phase::Cancelling => "cancelling",
+            Phase::DeadlinePassed => "overdue",
+            Phase::ShuttingDown => "cancelling",
             Phase::Closed => "closed",
         }
     }
@@ -36,11 +36,11 @@ impl Phase {
 
 /// A runtime's phase.
 #[derive(Debug)]
-pub(crate) struct PhaseWord(AtomicU8);
+pub(crate) struct AtomicPhase(AtomicU8);
 
-impl PhaseWord {
+impl AtomicPhase {
     pub(crate) fn new() -> Self {
-        PhaseWord(AtomicU8::new(Phase::Running as u8))
+        AtomicPhase(AtomicU8::new(Phase::Running as u8))
     }
 
     /// Whether everybody may spawn, as far as is known here.
@@ -57,8 +57,8 @@ impl PhaseWord {
             0 => Phase::Running,
             1 => Phase::Draining,
             2 => Phase::Drained,
-            3 => Phase::Overdue,
-            4 => Phase::Cancelling,
+            3 => Phase::DeadlinePassed,
+            4 => Phase::ShuttingDown,
             _ => Phase::Closed,
         }
     }

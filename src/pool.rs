@@ -1,69 +1,69 @@
 //! All that the workers of a runtime share.
 
-mod attendance;
-mod census;
-mod custody;
-mod drivers;
+mod block_on_queue;
+mod blocked_workers;
+mod drain_counts;
+mod home_thread;
 mod identity;
-mod lease;
-mod outings;
-mod own_thread;
+mod live_threads;
+mod local_slot;
+mod orphan_wheels;
+mod queue_times;
+mod resize_completion;
+mod retire;
 mod seat;
-mod seat_word;
+mod seat_state;
 mod seats;
 mod settings;
 mod spares;
-mod staff;
 mod stall;
-mod stamps;
 mod task_hooks;
-mod ticket;
-mod wards;
+mod worker_set;
 
 use std::io;
 
 use crate::blocking::BlockingPool;
-use crate::cell::Runnable;
 use crate::clock::Clock;
+use crate::drain_state::DrainState;
 use crate::idle::Idle;
-use crate::ledger::Ledger;
-use crate::memory::Depot;
 use crate::park::Unpark;
-use crate::phase::{Phase, PhaseWord};
+use crate::phase::{AtomicPhase, Phase};
 use crate::queue::GlobalQueue;
+use crate::raw_task::Runnable;
 use crate::reactor::Reactor;
 use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Arc, CachePadded};
-use crate::timer::{Keeper, TimerWheel};
-use crate::vigil::Vigil;
-use crate::wakes::contained;
+use crate::task_alloc::Depot;
+use crate::timer::{SleeperWaker, TimerWheel};
+use crate::wake_list::catch_user_panic;
+use crate::watchdog_sleep::WatchdogSleep;
 
-pub(crate) use attendance::{Attendance, Pass};
-pub(crate) use census::Polling;
-pub(crate) use custody::seize;
-#[cfg(test)]
-pub(crate) use custody::{Heirs, bequeath};
-pub(crate) use drivers::Drivers;
+pub(crate) use block_on_queue::BlockOnQueue;
+pub(crate) use blocked_workers::BlockedWorkers;
+pub(crate) use drain_counts::CurrentTask;
+pub(crate) use home_thread::HomeThread;
 pub use identity::Id;
+pub(crate) use live_threads::{LiveThreads, Pass};
 #[cfg(test)]
-pub(crate) use lease::Lease;
-pub(crate) use outings::Outings;
-pub(crate) use own_thread::OwnThread;
+pub(crate) use local_slot::LocalSlot;
+pub(crate) use orphan_wheels::OrphanWheels;
+use queue_times::QueueTimes;
+pub(crate) use resize_completion::ResizeCompletion;
+pub use resize_completion::{ResizeError, Resized, ThreadSeat};
+pub(crate) use retire::steal_all;
+#[cfg(test)]
+pub(crate) use retire::{HandOff, hand_off};
 pub(crate) use seat::Seat;
 #[cfg(test)]
-pub(crate) use seat_word::{SeatWord, Want};
-pub(crate) use seats::Seats;
-pub(crate) use settings::{Follow, Gauge, Hook, Settings};
-pub(crate) use spares::NoSpare;
-pub(crate) use staff::{Crew, Leave, Staff};
+pub(crate) use seat_state::{SeatClaim, SeatState};
+pub(crate) use seats::SeatTable;
+pub(crate) use settings::{Follow, HistogramSettings, Hook, Settings};
+pub(crate) use spares::SpareError;
 pub(crate) use stall::StallCounts;
 pub use stall::{StallCause, StallReport};
-use stamps::Stamps;
 pub(crate) use task_hooks::TaskHooks;
 pub use task_hooks::{TaskMeta, UnhandledPanic};
-pub(crate) use ticket::Ticket;
-pub use ticket::{ResizeError, Resized, ThreadSeat};
-pub(crate) use wards::Wards;
+pub(crate) use worker_set::{RetireResult, ThreadHost, WorkerSet};
 
 /// Events per look, at most, whatever the settings say: memory for them is taken at once.
 const MOST_EVENTS: usize = 1 << 16;
@@ -75,41 +75,41 @@ const MOST_EVENTS: usize = 1 << 16;
 #[derive(Debug)]
 pub(crate) struct Pool {
     pub(crate) id: Id,
-    pub(crate) seats: Seats,
+    pub(crate) seats: SeatTable,
     /// Which of the seats are wanted, and taken.
-    pub(crate) staff: Staff,
+    pub(crate) staff: WorkerSet,
     pub(crate) idle: Idle,
     pub(crate) global: GlobalQueue,
     pub(crate) reactor: Arc<Reactor>,
     /// The wheel of threads without a seat. Its keeper is whoever holds the reactor.
-    pub(crate) street: Arc<TimerWheel>,
+    pub(crate) shared_wheel: Arc<TimerWheel>,
     /// The wheels of vacant seats. Their keeper is the street's.
-    pub(crate) wards: Wards,
+    pub(crate) wards: OrphanWheels,
     pub(crate) clock: Clock,
-    pub(crate) phase: CachePadded<PhaseWord>,
+    pub(crate) phase: CachePadded<AtomicPhase>,
     /// Advanced by the sentinel while anything runs; a changed tick makes a worker look around.
     pub(crate) tick: CachePadded<AtomicU32>,
     /// When the sentinel sleeps, if there is one.
-    pub(crate) vigil: Option<Vigil>,
+    pub(crate) vigil: Option<WatchdogSleep>,
     pub(crate) blocking: Arc<BlockingPool>,
     /// Memory for tasks, kept by the workers together.
     pub(crate) depot: Arc<Depot>,
     /// Worker threads that have not left.
-    pub(crate) attendance: Attendance,
+    pub(crate) attendance: LiveThreads,
     /// Threads in `block_on` that would drive a current-thread runtime.
-    pub(crate) drivers: Drivers,
+    pub(crate) drivers: BlockOnQueue,
     /// Who has come in and who has left, and the drain's report.
-    pub(crate) ledger: Ledger,
+    pub(crate) ledger: DrainState,
     /// The task that the sweeper drops, if it does.
-    pub(crate) sweeping: Polling,
+    pub(crate) reaper_task: CurrentTask,
     /// Workers that have stepped out of their seats.
-    pub(crate) outings: Outings,
+    pub(crate) outings: BlockedWorkers,
     /// What the sentinel has counted.
     pub(crate) stalls: StallCounts,
     /// A task has panicked that ends the runtime.
     panicked: AtomicBool,
     /// When tasks were queued, if somebody wants to know.
-    stamps: Option<Stamps>,
+    stamps: Option<QueueTimes>,
     /// Polls of futures in `block_on` that were cut short, which no seat counts.
     roots_forced: AtomicU64,
     pub(crate) settings: Settings,
@@ -122,14 +122,14 @@ struct SeatKeeper {
     seat: usize,
 }
 
-impl Keeper for SeatKeeper {
+impl SleeperWaker for SeatKeeper {
     fn wake(&self) {
         if let Some(pool) = self.pool.upgrade() {
             pool.unpark(self.seat);
         }
     }
 
-    fn wake_guardian(&self) {
+    fn wake_backup(&self) {
         if let Some(pool) = self.pool.upgrade() {
             interrupt(&pool.reactor);
         }
@@ -140,7 +140,7 @@ impl Keeper for SeatKeeper {
 #[derive(Debug)]
 struct StreetKeeper(Arc<Reactor>);
 
-impl Keeper for StreetKeeper {
+impl SleeperWaker for StreetKeeper {
     fn wake(&self) {
         interrupt(&self.0);
     }
@@ -149,7 +149,7 @@ impl Keeper for StreetKeeper {
 /// Ends the wait of whoever sleeps in the reactor.
 fn interrupt(reactor: &Reactor) {
     if let Err(error) = reactor.interrupt() {
-        contained("a tracing subscriber", || {
+        catch_user_panic("a tracing subscriber", || {
             tracing::error!(target: "heist::worker", %error, "the reactor could not be interrupted");
         });
     }
@@ -170,27 +170,27 @@ impl Pool {
         let clock = if settings.current_thread { Clock::pausable(settings.start_paused) } else { Clock::new() };
         let pool = Arc::new(Pool {
             id: Id::next(),
-            seats: Seats::new(settings.max_workers + settings.all_spares()),
-            staff: Staff::new(settings.workers, settings.max_workers, settings.all_spares()),
+            seats: SeatTable::new(settings.max_workers + settings.all_spares()),
+            staff: WorkerSet::new(settings.workers, settings.max_workers, settings.all_spares()),
             idle: Idle::new(settings.max_workers + settings.all_spares()),
             global: GlobalQueue::new(settings.lanes()),
-            street: Arc::new(TimerWheel::new(clock.clone(), Arc::new(StreetKeeper(Arc::clone(&reactor))))),
-            wards: Wards::new(),
+            shared_wheel: Arc::new(TimerWheel::new(clock.clone(), Arc::new(StreetKeeper(Arc::clone(&reactor))))),
+            wards: OrphanWheels::new(),
             reactor,
             clock,
-            phase: CachePadded::new(PhaseWord::new()),
+            phase: CachePadded::new(AtomicPhase::new()),
             tick: CachePadded::new(AtomicU32::new(0)),
-            vigil: if settings.sentinel { Some(Vigil::new(settings.tick)?) } else { None },
+            vigil: if settings.sentinel { Some(WatchdogSleep::new(settings.tick)?) } else { None },
             blocking,
             depot: Depot::new(settings.workers),
-            attendance: Attendance::new(),
-            drivers: Drivers::default(),
-            ledger: Ledger::new(),
-            sweeping: Polling::new(),
-            outings: Outings::new(),
+            attendance: LiveThreads::new(),
+            drivers: BlockOnQueue::default(),
+            ledger: DrainState::new(),
+            reaper_task: CurrentTask::new(),
+            outings: BlockedWorkers::new(),
             stalls: StallCounts::new(),
             panicked: AtomicBool::new(false),
-            stamps: settings.stamps.then(Stamps::new),
+            stamps: settings.stamps.then(QueueTimes::new),
             roots_forced: AtomicU64::new(0),
             settings,
         });
@@ -200,17 +200,17 @@ impl Pool {
 
     /// Furnishes the seats below `count`. Called by one thread at a time.
     pub(crate) fn furnish(self: &Arc<Pool>, count: usize) {
-        self.seats.furnish(count, |index| {
+        self.seats.init_up_to(count, |index| {
             let keeper = Arc::new(SeatKeeper { pool: Arc::downgrade(self), seat: index });
             let seat = Seat::new(index, &self.settings, Arc::new(TimerWheel::new(self.clock.clone(), keeper)));
-            seat.settle(Arc::as_ptr(self));
+            seat.set_pool(Arc::as_ptr(self));
             seat
         });
     }
 
     /// Whether tasks of this pool may be polled, and their futures dropped, on this thread: everywhere, unless the pool is local.
     pub(crate) fn may_poll_here(&self) -> bool {
-        self.settings.own_thread.is_none_or(OwnThread::is_here)
+        self.settings.own_thread.is_none_or(HomeThread::is_here)
     }
 
     /// Whether the pool is local: its futures need not be `Send`.
@@ -219,7 +219,7 @@ impl Pool {
     }
 
     /// A reference that keeps the pool, from one that does not.
-    pub(crate) fn keep(&self) -> Arc<Pool> {
+    pub(crate) fn to_arc(&self) -> Arc<Pool> {
         // SAFETY: a pool lives in an `Arc`, and the caller's borrow keeps that from going away now.
         unsafe { Arc::increment_strong_count(self) };
         // SAFETY: the count has just been raised on behalf of this one.
@@ -229,11 +229,11 @@ impl Pool {
     /// How many workers there are to share work among. Never zero.
     #[inline]
     pub(crate) fn workers(&self) -> usize {
-        self.staff.taken()
+        self.staff.active()
     }
 
     /// How many of them are no spares. Never zero.
-    pub(crate) fn regulars(&self) -> usize {
+    pub(crate) fn base_workers(&self) -> usize {
         self.workers().saturating_sub(self.staff.spares()).max(1)
     }
 
@@ -247,22 +247,22 @@ impl Pool {
     ///
     /// Once the task is queued it may end, and the runtime with it: the pool is kept until the wake-up has been granted.
     #[cold]
-    pub(crate) fn push_outside(&self, runnable: Runnable) {
-        let pool = self.keep();
+    pub(crate) fn push_remote(&self, runnable: Runnable) {
+        let pool = self.to_arc();
         let id = runnable.header().id();
         if pool.settings.stamps {
             pool.stamp(runnable.header());
         }
         pool.global.push_woken(runnable);
         pool.notify();
-        pool.mind_deadline(Some(id));
+        pool.recheck_deadline(Some(id));
     }
 
     /// Work has been published: wakes somebody for it, unless somebody searches. The full handshake.
     pub(crate) fn notify(&self) -> bool {
-        let Some(seat) = self.idle.handshake() else { return false };
+        let Some(seat) = self.idle.claim_sleeper() else { return false };
         self.unpark(seat);
-        self.watch();
+        self.ensure_watched();
         true
     }
 
@@ -274,29 +274,29 @@ impl Pool {
     }
 
     /// Every worker hears of a new phase: at its next boundary, or by getting up.
-    pub(crate) fn call_all(&self) {
+    pub(crate) fn wake_all_workers(&self) {
         // Ordering: Release — the phase comes before it; a worker that sees the tick looks at the phase.
         self.tick.fetch_add(1, Ordering::Release);
         // A seat that is being furnished now may be missed; its worker sits down later, and sees phase and tick.
-        self.staff.meet();
+        self.staff.barrier();
         for seat in self.seats.iter() {
             self.unpark(seat.index);
         }
         // Whether or not it watches: what it saw of the phase may be older.
         if let Some(vigil) = &self.vigil {
-            vigil.end();
+            vigil.ring_now();
         }
     }
 
     /// Every worker that is busy looks around at its next boundary.
-    pub(crate) fn look_around(&self) {
+    pub(crate) fn bump_tick(&self) {
         // Ordering: Relaxed — see the load in `Worker::work`.
         self.tick.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The caller has changed the idle word because a worker gets up, itself or another one: the sentinel has to watch it.
     #[inline]
-    pub(crate) fn watch(&self) {
+    pub(crate) fn ensure_watched(&self) {
         if self.idle.counts().is_unwatched() {
             self.begin_watch();
         }
@@ -306,18 +306,18 @@ impl Pool {
     #[cold]
     pub(crate) fn begin_watch(&self) {
         if let Some(vigil) = &self.vigil {
-            vigil.call(&self.idle);
+            vigil.wake(&self.idle);
         }
     }
 
     /// Whether a worker may take new tasks to poll.
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
-        self.phase.load() < Phase::Cancelling
+        self.phase.load() < Phase::ShuttingDown
     }
 
     /// Whether a searcher from seat `except` could take something out of another seat.
     pub(crate) fn has_spare_work(&self, except: usize) -> bool {
-        self.seats.iter().any(|seat| seat.index != except && seat.has_spare_work())
+        self.seats.iter().any(|seat| seat.index != except && seat.has_stealable_work())
     }
 }

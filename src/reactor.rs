@@ -1,21 +1,21 @@
 //! The reactor: what the kernel reports, brought to those who wait for it.
 #![doc = include_str!("../docs/reactor.md")]
 
-mod chairs;
-mod gone;
 mod interest;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod poll_set;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[path = "reactor/poll_set_none.rs"]
+mod poll_set;
 mod readiness;
 mod registered;
 mod shard;
+mod shard_drivers;
+mod shutdown_error;
 mod source;
 mod sources;
 mod wait;
 mod waiter;
-#[cfg(any(target_os = "linux", target_os = "android"))]
-mod watch;
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-#[path = "reactor/watch_none.rs"]
-mod watch;
 
 #[cfg(all(test, not(heist_loom), target_os = "linux"))]
 mod shard_tests;
@@ -30,38 +30,38 @@ use std::time::{Duration, Instant};
 
 use mio::Waker;
 
-pub use gone::is_rt_shutdown_err;
-pub(crate) use gone::waiter_gone;
 pub use interest::{Interest, Ready};
 #[cfg(test)]
 pub(crate) use readiness::Readiness;
 pub(crate) use readiness::{Direction, Snapshot};
 pub(crate) use registered::Registered;
-pub(crate) use source::{Any, Moved, Source};
+pub use shutdown_error::is_rt_shutdown_err;
+pub(crate) use shutdown_error::waiter_gone;
+pub(crate) use source::{Opaque, Source, Transferred};
 #[cfg(test)]
-pub(crate) use source::{SHORT_IS_DRAINED, Waiting};
+pub(crate) use source::{ReadyFuture, SHORT_IS_DRAINED};
+pub(crate) use sources::SourceKey;
 #[cfg(test)]
-pub(crate) use sources::Sources;
-pub(crate) use sources::Tag;
+pub(crate) use sources::SourceTable;
 
-pub(crate) use chairs::Chairs;
-use shard::{Chair, Shard};
-use watch::Watch;
+use poll_set::PollSet;
+use shard::{Shard, ShardDriver};
+pub(crate) use shard_drivers::ShardDrivers;
 
 use crate::stripe::Stripe;
 use crate::sync::{Arc, CachePadded, Mutex, MutexGuard};
-use crate::wakes::Wakes;
+use crate::wake_list::WakeList;
 
 /// What the kernel reports, in shards. Whoever sleeps does so in the chair of the first one, the lead, and hears of all.
 #[derive(Debug)]
 pub(crate) struct Reactor {
     /// Invariant: as many as there are chairs.
     shards: Box<[CachePadded<Shard>]>,
-    chairs: Chairs<Chair>,
+    chairs: ShardDrivers<ShardDriver>,
     /// Of the lead.
     waker: Waker,
     /// All shards, watched by whoever has the lead's chair. Nobody else takes it.
-    watch: Mutex<Watch>,
+    watch: Mutex<PollSet>,
     /// Events of one rest, about: a shard that is ready when there are so many already is left for the next.
     enough: usize,
 }
@@ -81,37 +81,37 @@ impl Reactor {
     /// A reactor with this many shards, or as many as the platform lets us watch at a time. From each it collects at most
     /// `capacity_busy` events at a look and `capacity_rest` after a rest.
     pub(crate) fn new(shards: usize, capacity_busy: usize, capacity_rest: usize) -> io::Result<Reactor> {
-        let count = shards.clamp(1, Watch::MOST);
+        let count = shards.clamp(1, PollSet::MOST);
         let new = |_| Shard::new(capacity_busy, capacity_rest);
         let (shards, chairs): (Vec<_>, Vec<_>) =
-            (0..count).map(new).collect::<io::Result<Vec<(Shard, Chair)>>>()?.into_iter().unzip();
+            (0..count).map(new).collect::<io::Result<Vec<(Shard, ShardDriver)>>>()?.into_iter().unzip();
         let shards: Box<[_]> = shards.into_iter().map(CachePadded::new).collect();
-        let waker = Waker::new(&shards[0].registry, Tag::INTERRUPT.into())?;
-        let watch = Mutex::new(Watch::new(shards.iter().map(|shard| &shard.registry)));
-        Ok(Reactor { shards, chairs: Chairs::new(chairs.into_iter()), waker, watch, enough: capacity_rest })
+        let waker = Waker::new(&shards[0].registry, SourceKey::INTERRUPT.into())?;
+        let watch = Mutex::new(PollSet::new(shards.iter().map(|shard| &shard.registry)));
+        Ok(Reactor { shards, chairs: ShardDrivers::new(chairs.into_iter()), waker, watch, enough: capacity_rest })
     }
 
     /// Takes the lead's chair, unless somebody has it.
-    pub(crate) fn try_turn(&self) -> Option<Turn<'_>> {
-        self.chairs.try_lead().map(|lead| Turn { reactor: self, lead })
+    pub(crate) fn try_drive(&self) -> Option<DriverGuard<'_>> {
+        self.chairs.try_lock_primary().map(|lead| DriverGuard { reactor: self, lead })
     }
 
     /// Whether somebody has the lead's chair now.
-    pub(crate) fn is_turned(&self) -> bool {
-        self.chairs.is_lead_taken()
+    pub(crate) fn is_driven(&self) -> bool {
+        self.chairs.is_primary_locked()
     }
 
     /// A look between two tasks, by one of so many workers that are awake, at the shards whose turn it is by `next`. While somebody
     /// sleeps in the lead's chair he is told of everything, and nobody else looks.
-    pub(crate) fn look(
+    pub(crate) fn try_poll(
         &self,
         next: &Cell<usize>,
         awake: impl FnOnce() -> usize,
-        wakes: &mut Wakes,
+        wakes: &mut WakeList,
     ) -> io::Result<usize> {
         match &*self.shards {
-            [only] => self.chairs.try_lead().map_or(Ok(0), |mut chair| only.turn_busy(&mut chair, wakes)),
-            shards => self.chairs.look(next, awake(), |shard, chair| shards[shard].turn_busy(chair, wakes)),
+            [only] => self.chairs.try_lock_primary().map_or(Ok(0), |mut chair| only.turn_busy(&mut chair, wakes)),
+            shards => self.chairs.poll_some(next, awake(), |shard, chair| shards[shard].turn_busy(chair, wakes)),
         }
     }
 
@@ -124,10 +124,10 @@ impl Reactor {
     }
 
     /// In which shard this thread registers next.
-    fn draw(&self) -> usize {
+    fn next_shard(&self) -> usize {
         match self.shards.len() {
             1 => 0,
-            shards => Stripe::draw().among(shards),
+            shards => Stripe::next().index_in(shards),
         }
     }
 
@@ -149,7 +149,7 @@ impl Reactor {
     }
 
     /// Ends it: everybody who waits is woken, and every later operation and registration gives an error, each time.
-    pub(crate) fn close(&self, wakes: &mut Wakes) {
+    pub(crate) fn close(&self, wakes: &mut WakeList) {
         self.shards.iter().for_each(|shard| shard.sources.close(wakes));
     }
 
@@ -168,15 +168,15 @@ impl Reactor {
 /// The lead's chair, taken. While somebody has it nobody is woken: drop it first, then wake.
 #[derive(Debug)]
 #[must_use = "the chair is held in order to turn the reactor"]
-pub(crate) struct Turn<'a> {
+pub(crate) struct DriverGuard<'a> {
     reactor: &'a Reactor,
-    lead: MutexGuard<'a, Chair>,
+    lead: MutexGuard<'a, ShardDriver>,
 }
 
-impl Turn<'_> {
+impl DriverGuard<'_> {
     /// Collects what has happened already, at most `capacity_busy` events of each shard. All readiness is stored when it returns,
     /// and whoever waited for it is in `wakes`. Answers how many events found their source.
-    pub(crate) fn poll_busy(&mut self, wakes: &mut Wakes) -> io::Result<usize> {
+    pub(crate) fn poll_busy(&mut self, wakes: &mut WakeList) -> io::Result<usize> {
         match &*self.reactor.shards {
             [only] => only.turn_busy(&mut self.lead, wakes),
             _ => self.watch_all(Some(Duration::ZERO), wakes),
@@ -185,7 +185,7 @@ impl Turn<'_> {
 
     /// Waits for events until `deadline`, or for ever; then does what [`Turn::poll_busy`] does, with at most `capacity_rest`
     /// events of each shard. It may come back early with none: after an interrupt, after a signal, or for no reason.
-    pub(crate) fn rest(&mut self, deadline: Option<Instant>, wakes: &mut Wakes) -> io::Result<usize> {
+    pub(crate) fn rest(&mut self, deadline: Option<Instant>, wakes: &mut WakeList) -> io::Result<usize> {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         match &*self.reactor.shards {
             [only] => only.turn_rest(&mut self.lead, left, wakes),
@@ -194,13 +194,13 @@ impl Turn<'_> {
     }
 
     /// Waits so long until one of the shards has something to tell, and turns those that have.
-    fn watch_all(&mut self, timeout: Option<Duration>, wakes: &mut Wakes) -> io::Result<usize> {
+    fn watch_all(&mut self, timeout: Option<Duration>, wakes: &mut WakeList) -> io::Result<usize> {
         let Reactor { shards, chairs, watch, enough, .. } = self.reactor;
         let mut watch = watch.lock();
-        chairs.asleep(|| watch.wait(timeout))?;
+        chairs.while_blocked(|| watch.wait(timeout))?;
         let ready = (0..shards.len()).map(|step| watch.in_turn(step)).filter(|&shard| watch.is_ready(shard));
-        let turn = |shard: usize, chair: &mut Chair| shards[shard].turn_rest(chair, Some(Duration::ZERO), wakes);
-        let (found, left) = chairs.serve(&mut self.lead, ready, *enough, turn)?;
+        let turn = |shard: usize, chair: &mut ShardDriver| shards[shard].turn_rest(chair, Some(Duration::ZERO), wakes);
+        let (found, left) = chairs.drive_ready(&mut self.lead, ready, *enough, turn)?;
         if let Some(shard) = left {
             watch.begin_at(shard);
         }

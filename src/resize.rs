@@ -6,11 +6,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use crate::context;
-use crate::duty::{self, Duty};
-use crate::pool::{self, Crew, Pool, ResizeError, Resized, ThreadSeat, Ticket};
+use crate::pool::{self, Pool, ResizeCompletion, ResizeError, Resized, ThreadHost, ThreadSeat};
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
-use crate::wakes::contained;
+use crate::thread_role::{self, ThreadRole};
+use crate::wake_list::catch_user_panic;
 use crate::{shutdown, threads};
 
 /// A change of the number of workers that is under way; see [`Runtime::resize`](crate::runtime::Runtime::resize).
@@ -19,7 +19,7 @@ use crate::{shutdown, threads};
 /// same.
 #[derive(Debug)]
 pub struct Resize {
-    ticket: Arc<Ticket>,
+    ticket: Arc<ResizeCompletion>,
     /// Whose workers it is about.
     pool: pool::Id,
 }
@@ -70,19 +70,19 @@ impl Resize {
     /// then is worse.
     #[track_caller]
     fn refuse_waiting(&self) {
-        let place = match duty::current() {
-            None | Some(Duty::Stopping) if context::is_out_of(self.pool) => {
+        let place = match thread_role::current() {
+            None | Some(ThreadRole::Stopping) if context::is_out_of(self.pool) => {
                 "inside of `block_in_place`: its worker might be the one that has to leave"
             }
             // Since the drain nobody has to wait for a resize.
-            None | Some(Duty::Stopping | Duty::Draining) => return,
-            Some(Duty::Resizing) => {
+            None | Some(ThreadRole::Stopping | ThreadRole::Draining) => return,
+            Some(ThreadRole::Resizing) => {
                 "inside of a resize (in a function that names threads, or in a waker): it could not begin before that has returned"
             }
-            Some(Duty::Starting) => {
+            Some(ThreadRole::Starting) => {
                 "inside of an `on_thread_start` hook: this worker might be the one that has to leave"
             }
-            Some(Duty::Watching) => {
+            Some(ThreadRole::Watching) => {
                 "on the thread that follows the CPU quota: it would not watch the workers meanwhile"
             }
         };
@@ -98,7 +98,7 @@ impl Future for Resize {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = self.ticket.poll(cx);
         // A waker may poll at once, in the midst of the resize that has woken it; but not for one that comes later.
-        if outcome.is_pending() || duty::current() != Some(Duty::Resizing) {
+        if outcome.is_pending() || thread_role::current() != Some(ThreadRole::Resizing) {
             self.refuse_waiting();
         }
         outcome
@@ -113,13 +113,13 @@ impl Drop for Resize {
 
 /// Sets the number of workers.
 pub(crate) fn resize(pool: &Arc<Pool>, workers: usize) -> Resize {
-    let ticket = Arc::new(Ticket::new());
+    let ticket = Arc::new(ResizeCompletion::new());
     match refusal(pool, workers) {
-        Some(error) => ticket.write(Err(error)),
+        Some(error) => ticket.complete(Err(error)),
         None => {
             context::inside(pool, || {
-                pool.staff.order(workers, Arc::clone(&ticket)).write();
-                pool.carry_out();
+                pool.staff.enqueue(workers, Arc::clone(&ticket)).write();
+                pool.run_resizes();
             });
         }
     }
@@ -137,23 +137,25 @@ fn refusal(pool: &Pool, workers: usize) -> Option<ResizeError> {
     }
 }
 
-impl Crew for Arc<Pool> {
-    fn expect_one(&self) {
-        self.attendance.enter();
+impl ThreadHost for Arc<Pool> {
+    fn inc_live(&self) {
+        self.attendance.inc();
     }
 
-    fn expect_one_less(&self) {
-        shutdown::leave(self);
+    fn dec_live(&self) {
+        shutdown::thread_exited(self);
     }
 
     fn start(&self, seat: usize, version: u64) -> io::Result<()> {
         self.furnish(seat + 1);
         let mut name = "heist-worker".to_owned();
-        contained("a function that names threads", || name = threads::name(self, ThreadSeat::new(seat, version)));
+        catch_user_panic("a function that names threads", || {
+            name = threads::name(self, ThreadSeat::new(seat, version))
+        });
         threads::start_worker(self, seat, name)
     }
 
-    fn rouse(&self, seats: &[usize]) {
+    fn wake_seats(&self, seats: &[usize]) {
         if seats.is_empty() {
             return;
         }

@@ -7,11 +7,11 @@ mod drain;
 mod dump;
 mod handle;
 mod histograms;
+mod limits;
 mod local_runtime;
 mod metrics;
-mod numbers;
 mod pace_settings;
-pub(crate) mod root;
+pub(crate) mod root_state;
 mod spawn_error;
 mod stall_settings;
 mod task_hooks;
@@ -23,14 +23,14 @@ use std::io;
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
-use self::block_on::Keep;
-use crate::cell::JoinHandle;
+use self::block_on::BlockOnMode;
 use crate::pool::Pool;
+use crate::raw_task::JoinHandle;
 use crate::sync::Arc;
-use crate::wakes::contained;
-use crate::{context, duty, memory, schedule, shutdown, threads};
+use crate::wake_list::catch_user_panic;
+use crate::{context, schedule, shutdown, task_alloc, thread_role, threads};
 
-pub use crate::ledger::{DrainReport, Straggler};
+pub use crate::drain_state::{DrainReport, Straggler};
 pub use builder::Builder;
 pub use drain::{Drain, Draining};
 pub use dump::{Activity, Dump, SeatDump, TaskDump, TaskState};
@@ -149,7 +149,7 @@ impl Runtime {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let loan = memory::lend(&self.handle.pool().depot);
+        let loan = task_alloc::borrow_depot(&self.handle.pool().depot);
         let made = schedule::make(future, Location::caller());
         drop(loan);
         self.handle.start(made)
@@ -222,7 +222,11 @@ impl Runtime {
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let pool = self.handle.pool();
-        block_on::block_on(pool, future, if pool.settings.current_thread { Keep::Driving } else { Keep::Open })
+        block_on::block_on(
+            pool,
+            future,
+            if pool.settings.current_thread { BlockOnMode::Driving } else { BlockOnMode::Open },
+        )
     }
 
     /// Enters the runtime: while the guard lives, `spawn`, sockets and timers on this thread belong to it.
@@ -378,7 +382,7 @@ impl Runtime {
         shutdown::close(pool);
         // A thread that polls a future, or is in one of our hooks, may be the one that would be waited for.
         let waits_for_itself = context::is_polling()
-            || duty::current().is_some()
+            || thread_role::current().is_some()
             || context::is_out_of(pool.id)
             || context::is_member_of(pool.id);
         let grace = if waits_for_itself { Duration::ZERO } else { grace };
@@ -386,7 +390,7 @@ impl Runtime {
         if shutdown::finish(pool, deadline) {
             threads::join(pool, deadline);
         } else if !grace.is_zero() {
-            contained("a tracing subscriber", || {
+            catch_user_panic("a tracing subscriber", || {
                 tracing::warn!(
                     target: "heist::shutdown",
                     "a poll or a blocking job has not returned in time; its thread has been detached"

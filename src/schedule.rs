@@ -5,10 +5,10 @@
 
 use std::future::Future;
 
-use crate::cell::{self, End, Header, JoinHandle, LiveSet, Origin, Runnable, Schedule};
 use crate::context::{self, Seated};
-use crate::ledger::Who;
+use crate::drain_state::SpawnSource;
 use crate::pool::{Pool, Seat, TaskHooks};
+use crate::raw_task::{self, Header, JoinHandle, Outcome, OwnedTasks, Runnable, Schedule, SpawnMeta};
 use crate::sync::Arc;
 
 // SAFETY: a seat is part of its pool, and a pool does not go away while a task has not ended that was polled in one of its
@@ -19,17 +19,17 @@ unsafe impl Schedule for Seat {
         let pool = self.pool();
         context::seated(|seated| match seated {
             Some(seated) if is_in(seated, pool) => seated.push(runnable),
-            _ => pool.push_outside(runnable),
+            _ => pool.push_remote(runnable),
         });
     }
 
-    fn live(&self) -> &LiveSet {
+    fn live(&self) -> &OwnedTasks {
         &self.live
     }
 
     #[inline]
-    fn settle(&self, task: &Header, end: End, unfinished: bool) {
-        if end == End::Panicked {
+    fn record_outcome(&self, task: &Header, end: Outcome, unfinished: bool) {
+        if end == Outcome::Panicked {
             self.pool().note_panic();
         }
         if unfinished {
@@ -44,15 +44,15 @@ unsafe impl Schedule for Seat {
 ///
 /// A large future is boxed here, before it has been passed on by value any further: each step of that is a copy on the stack.
 #[inline]
-pub(crate) fn make<F>(future: F, origin: impl Into<Origin>) -> (Runnable, JoinHandle<F::Output>)
+pub(crate) fn make<F>(future: F, origin: impl Into<SpawnMeta>) -> (Runnable, JoinHandle<F::Output>)
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    if size_of::<F>() > cell::BOXED_ABOVE {
-        cell::spawn::<_, Seat>(Box::pin(future), origin.into())
+    if size_of::<F>() > raw_task::BOXED_ABOVE {
+        raw_task::spawn::<_, Seat>(Box::pin(future), origin.into())
     } else {
-        cell::spawn::<_, Seat>(future, origin.into())
+        raw_task::spawn::<_, Seat>(future, origin.into())
     }
 }
 
@@ -62,7 +62,7 @@ where
 ///
 /// The runnable is queued on a local pool of this thread, or dropped on this thread.
 #[inline]
-pub(crate) unsafe fn make_local<F>(future: F, origin: impl Into<Origin>) -> (Runnable, JoinHandle<F::Output>)
+pub(crate) unsafe fn make_local<F>(future: F, origin: impl Into<SpawnMeta>) -> (Runnable, JoinHandle<F::Output>)
 where
     F: Future + 'static,
     F::Output: 'static,
@@ -70,12 +70,12 @@ where
     // A local pool's runnables lie in its seat's ring and in its global queue, or are in the hands of a waker, who queues them there. Out of
     // either they are taken only by whoever holds the lease of the seat; and the lease is taken on the pool's own thread only
     // (`Seat::take_lease`). The sweeper of a drain leaves local pools alone. With the pool they are dropped never: it outlives them.
-    if size_of::<F>() > cell::BOXED_ABOVE {
+    if size_of::<F>() > raw_task::BOXED_ABOVE {
         // SAFETY: as said above, and by what the caller vouches for, the runnable is run, cancelled and dropped on this thread.
-        unsafe { cell::spawn_local::<_, Seat>(Box::pin(future), origin.into()) }
+        unsafe { raw_task::spawn_local::<_, Seat>(Box::pin(future), origin.into()) }
     } else {
         // SAFETY: as above.
-        unsafe { cell::spawn_local::<_, Seat>(future, origin.into()) }
+        unsafe { raw_task::spawn_local::<_, Seat>(future, origin.into()) }
     }
 }
 
@@ -95,7 +95,7 @@ pub(crate) fn admit(pool: &Arc<Pool>) -> bool {
             seated.seat.stats.spawned.add(1);
             true
         }
-        _ => pass(pool),
+        _ => enter_gate(pool),
     })
 }
 
@@ -108,10 +108,10 @@ pub(crate) fn queue_admitted(pool: &Arc<Pool>, runnable: Runnable) {
 }
 
 /// Passes the gate, if it is open to whoever this is.
-pub(crate) fn pass(pool: &Pool) -> bool {
+pub(crate) fn enter_gate(pool: &Pool) -> bool {
     // While it is open to everybody, nobody asks.
-    pool.ledger.gate.enter(Who::Outsider)
-        || (context::who(pool) == Who::Insider && pool.ledger.gate.enter(Who::Insider))
+    pool.ledger.gate.enter(SpawnSource::External)
+        || (context::spawn_source(pool) == SpawnSource::Internal && pool.ledger.gate.enter(SpawnSource::Internal))
 }
 
 /// Queues a new task on the runtime that this thread is inside of.
@@ -143,7 +143,7 @@ fn is_in(seated: &Seated<'_>, pool: &Pool) -> bool {
 
 #[cold]
 fn queue_from_outside(pool: &Arc<Pool>, runnable: Runnable) {
-    if pass(pool) { push_from_outside(pool, runnable) } else { refuse(pool, runnable) }
+    if enter_gate(pool) { push_from_outside(pool, runnable) } else { reject(pool, runnable) }
 }
 
 #[inline]
@@ -155,7 +155,7 @@ fn push_from_outside(pool: &Arc<Pool>, runnable: Runnable) {
     match pool.global.push_new(runnable) {
         Ok(()) => {
             pool.notify();
-            pool.mind_deadline(None);
+            pool.recheck_deadline(None);
         }
         // The runtime has begun to shut down in between.
         Err(refused) => context::inside(pool, || {
@@ -180,7 +180,7 @@ fn tell_inside(pool: &Arc<Pool>, hooks: &TaskHooks, task: &Header) {
 
 /// Dropping the runnable drops the future, and cancels the handle. It has not been counted in.
 #[cold]
-fn refuse(pool: &Arc<Pool>, runnable: Runnable) {
+fn reject(pool: &Arc<Pool>, runnable: Runnable) {
     pool.ledger.refusals.say(pool.clock.now(), runnable.header().location());
     context::inside(pool, || drop(runnable));
 }
@@ -199,7 +199,7 @@ impl Seated<'_> {
     /// The runtime drains, or is being shut down.
     #[cold]
     fn push_new_late(&self, runnable: Runnable) {
-        if pass(self.pool) { self.push_admitted(runnable) } else { refuse(self.pool, runnable) }
+        if enter_gate(self.pool) { self.push_admitted(runnable) } else { reject(self.pool, runnable) }
     }
 
     /// Queues a task that this thread has spawned and that has been counted in.
@@ -209,27 +209,27 @@ impl Seated<'_> {
         self.push(runnable);
         // Again: the hook may have taken its time, or this thread has not run meanwhile.
         if !self.pool.phase.is_running() {
-            self.mind_seal();
+            self.recheck_seal();
         }
     }
 
     /// The deadline may have come since the task was counted in, and this poll may not return.
     #[cold]
-    fn mind_seal(&self) {
+    fn recheck_seal(&self) {
         if self.pool.ledger.gate.is_sealed() {
-            self.pool.ledger.call_sweeper(None);
+            self.pool.ledger.notify_reaper(None);
         }
     }
 
     /// Queues a task that this thread has woken or spawned: it runs next.
     #[inline]
     fn push(&self, runnable: Runnable) {
-        if self.local.is_aside() { self.push_aside(runnable) } else { self.push_next(runnable) }
+        if self.local.needs_slow_push() { self.push_slow(runnable) } else { self.push_next(runnable) }
     }
 
     /// As [`Seated::push`], while a batch is handed out, or if it is noted when tasks are queued.
     #[inline(never)]
-    fn push_aside(&self, runnable: Runnable) {
+    fn push_slow(&self, runnable: Runnable) {
         if self.local.has_stamps() {
             self.pool.stamp(runnable.header());
         }
@@ -242,7 +242,7 @@ impl Seated<'_> {
         let behind = if slot { self.seat.lifo.push(runnable) } else { Some(runnable) };
         if let Some(runnable) = behind {
             self.push_back(runnable);
-            self.wake_if_it_pays(self.local.ring.len());
+            self.maybe_wake_helper(self.local.ring.len());
         } else {
             self.local.count_slotted();
         }
@@ -264,29 +264,29 @@ impl Seated<'_> {
         if !chain.is_empty() {
             self.pool.global.push_chain(chain);
             // While we had it in hand the sweeper may have looked in vain.
-            self.pool.mind_deadline(None);
-            self.wake_if_it_pays(self.local.ring.len());
+            self.pool.recheck_deadline(None);
+            self.maybe_wake_helper(self.local.ring.len());
         }
     }
 
     /// The worker goes on to its next poll, and `behind` tasks of its ring wait behind that, and whatever has been left to it in the
     /// global queue: others may have to see to them.
-    pub(crate) fn mind(&self, behind: usize) {
+    pub(crate) fn wake_helper_for(&self, behind: usize) {
         if behind > 0 || self.pool.global.len() > 0 {
-            self.wake_if_it_pays(behind);
+            self.maybe_wake_helper(behind);
         }
     }
 
     /// Wakes another worker if it is likely to gain more than its getting up costs, by what waits `behind` the poll in the ring
     /// and in the global queue; unless that is so little that nobody would take it away from us.
     #[inline]
-    fn wake_if_it_pays(&self, behind: usize) {
+    fn maybe_wake_helper(&self, behind: usize) {
         if !self.pool.idle.counts().could_wake() {
             return;
         }
         let global = self.pool.global.len();
-        let takeable = if behind >= Seat::SPARE { behind + global } else { global };
-        if self.local.sharing_pays(takeable, self.pool.settings.wake_pays_after) {
+        let takeable = if behind >= Seat::MIN_STEALABLE { behind + global } else { global };
+        if self.local.wake_pays(takeable, self.pool.settings.wake_pays_after) {
             self.notify();
         }
     }

@@ -1,31 +1,31 @@
 #![doc = include_str!("../docs/shutdown.md")]
 
-mod attendant;
+mod helper;
 
 use std::time::Instant;
 
-use crate::cell::Runnable;
 use crate::context::{self, Member, Seated};
 use crate::local::Local;
 use crate::phase::Phase;
 use crate::pool::{Pass, Pool, Seat};
+use crate::raw_task::Runnable;
 use crate::sync::{Arc, thread};
-use crate::wakes::{Wakes, contained};
+use crate::wake_list::{WakeList, catch_user_panic};
 
-pub(crate) use attendant::{attend, cancel};
+pub(crate) use helper::{cancel, start_helper};
 
 /// Steps 1 and 2: new work is refused, and every worker is told. User code comes last: it may wait for what the workers end.
 pub(crate) fn close(pool: &Arc<Pool>) {
     pool.ledger.close(&pool.phase);
     pool.global.close();
     let jobs = pool.blocking.close();
-    let resizes = pool.staff.stop(Phase::Cancelling);
-    pool.call_all();
-    attend(pool);
+    let resizes = pool.staff.stop(Phase::ShuttingDown);
+    pool.wake_all_workers();
+    start_helper(pool);
     context::inside(pool, || {
         jobs.cancel();
         resizes.write();
-        pool.ledger.beginning.call();
+        pool.ledger.beginning.fire();
     });
 }
 
@@ -46,32 +46,32 @@ impl<'a> Presence<'a> {
 
     /// Counts a thread that closes the pool and is not its closer.
     pub(crate) fn of_another_closer(pool: &'a Arc<Pool>) -> Self {
-        pool.attendance.enter();
+        pool.attendance.inc();
         Presence { pool, _member: context::member_of(pool.id) }
     }
 }
 
 impl Drop for Presence<'_> {
     fn drop(&mut self) {
-        leave(self.pool);
+        thread_exited(self.pool);
     }
 }
 
 /// A thread that was present, or expected, is not any more.
-pub(crate) fn leave(pool: &Arc<Pool>) {
-    if pool.attendance.leave() {
+pub(crate) fn thread_exited(pool: &Arc<Pool>) {
+    if pool.attendance.dec() {
         finish_late(pool);
     }
     // The attendant may wait until the other threads are gone.
-    pool.outings.call();
+    pool.outings.notify_helper();
 }
 
 /// As [`leave`], for a thread that has a deadline to keep. If it has to close up, another thread does so in its place.
 pub(crate) fn leave_in_time(pool: &Arc<Pool>) {
-    if pool.attendance.leave() {
+    if pool.attendance.dec() {
         clear_elsewhere(pool);
     }
-    pool.outings.call();
+    pool.outings.notify_helper();
 }
 
 /// Ends the runtime after a task's panic. A driver that has given the seat back, or one that waits for it, closes the pool and ends its tasks.
@@ -95,7 +95,7 @@ pub(crate) fn finish(pool: &Arc<Pool>, deadline: Option<Instant>) -> bool {
         if left && !cleared && !pool.is_local() {
             clear_elsewhere(pool);
         }
-        close_up(pool);
+        close_drivers(pool);
         if cleared {
             pool.ledger.closed(&**pool);
         }
@@ -109,7 +109,7 @@ fn finish_late(pool: &Arc<Pool>) {
         if !pool.is_local() {
             clear(pool, None);
         }
-        close_up(pool);
+        close_drivers(pool);
         pool.ledger.closed(&**pool);
     });
 }
@@ -121,16 +121,16 @@ pub(crate) fn clear_driven(pool: &Arc<Pool>) {
 }
 
 /// Step 5.
-fn close_up(pool: &Arc<Pool>) {
+fn close_drivers(pool: &Arc<Pool>) {
     pool.phase.advance(Phase::Closed);
-    let mut wakes = Wakes::new();
+    let mut wakes = WakeList::new();
     pool.reactor.close(&mut wakes);
     for seat in pool.seats.iter() {
         seat.wheel.close(&mut wakes);
     }
-    pool.street.close(&mut wakes);
+    pool.shared_wheel.close(&mut wakes);
     wakes.wake_all();
-    pool.ledger.closing.call();
+    pool.ledger.closing.fire();
 }
 
 /// Clears the seats until no task lives, at most until the deadline, but at least one pass.
@@ -161,7 +161,7 @@ fn clear_local(pool: &Arc<Pool>) -> bool {
     if !cleared {
         // Comes first: a subscriber is user code, and may panic.
         std::mem::forget(Arc::clone(pool));
-        contained("a tracing subscriber", || {
+        catch_user_panic("a tracing subscriber", || {
             tracing::error!(
                 target: "heist::shutdown",
                 "a waker on another thread does not come on; the task that it wakes, and the local runtime's memory, are leaked"
@@ -198,7 +198,7 @@ fn clear_elsewhere(pool: &Arc<Pool>) {
     });
     if let Err(error) = started {
         std::mem::forget(Arc::clone(pool));
-        contained("a tracing subscriber", || {
+        catch_user_panic("a tracing subscriber", || {
             tracing::error!(target: "heist::shutdown", %error, "no thread to wait for a late waker; the runtime's memory is leaked");
         });
     }

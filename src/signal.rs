@@ -12,12 +12,12 @@
 //! ```
 #![doc = include_str!("../docs/signals.md")]
 
-mod bell;
 mod kind;
 mod listener;
+mod signal_pipe;
 
 #[cfg(test)]
-pub(crate) use bell::changed;
+pub(crate) use signal_pipe::changed;
 
 use std::io;
 

@@ -43,7 +43,7 @@ impl Spin {
     }
 
     /// Somebody else needed the processor.
-    pub(crate) fn give_way(&self) {
+    pub(crate) fn back_off(&self) {
         self.window.set(self.window.get() / 2);
     }
 }
@@ -69,7 +69,7 @@ mod tests {
             (0..100).for_each(|_| spin.learn(3_000));
             assert_eq!(u128::from(spin.window()), most.as_nanos().min(u64::MAX.into()));
             spin.learn(u64::MAX);
-            spin.give_way();
+            spin.back_off();
             assert!(spin.window() >= u64::MAX / 8);
         }
     }

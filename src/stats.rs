@@ -6,7 +6,7 @@ mod histogram;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 pub use buckets::{HistogramConfiguration, InvalidHistogramConfiguration, LogHistogram, LogHistogramBuilder};
-pub(crate) use histogram::{Gauges, Histogram, no_bucket};
+pub(crate) use histogram::{Histogram, PollHistograms, no_bucket};
 
 /// A counter that one thread at a time advances, and that anybody reads.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl Counter {
 
     /// As [`Counter::add`]; what the writer has done before can be seen by whoever sees the count by [`Counter::read`].
     #[inline]
-    pub(crate) fn publish(&self, amount: u64) {
+    pub(crate) fn add_release(&self, amount: u64) {
         // Ordering: Release — pairs with the Acquire in `read`.
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Release);
     }
@@ -37,7 +37,7 @@ impl Counter {
         self.0.store(value, Ordering::Relaxed);
     }
 
-    pub(crate) fn read(&self) -> u64 {
+    pub(crate) fn load_acquire(&self) -> u64 {
         // Ordering: Acquire — pairs with the Release in `publish`.
         self.0.load(Ordering::Acquire)
     }

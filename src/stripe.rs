@@ -25,13 +25,13 @@ impl Stripe {
     }
 
     /// Makes it this thread's number.
-    pub(crate) fn settle(self) {
+    pub(crate) fn pin_to_thread(self) {
         OURS.set(Some(self));
         DRAWN.set(Some(self));
     }
 
     /// This thread's number: always the same.
-    pub(crate) fn ours() -> Stripe {
+    pub(crate) fn current() -> Stripe {
         OURS.get().unwrap_or_else(|| {
             // Ordering: Relaxed — it only has to be another one each time.
             let stripe = Stripe(NEXT.fetch_add(1, Ordering::Relaxed) as usize);
@@ -41,14 +41,14 @@ impl Stripe {
     }
 
     /// Another number each time, one after the other; threads begin at different ones.
-    pub(crate) fn draw() -> Stripe {
-        let drawn = DRAWN.get().unwrap_or_else(Stripe::ours);
+    pub(crate) fn next() -> Stripe {
+        let drawn = DRAWN.get().unwrap_or_else(Stripe::current);
         DRAWN.set(Some(Stripe(drawn.0.wrapping_add(1))));
         drawn
     }
 
     /// Which of `count` things that is.
-    pub(crate) fn among(self, count: usize) -> usize {
+    pub(crate) fn index_in(self, count: usize) -> usize {
         self.0 % count
     }
 }
@@ -64,17 +64,20 @@ mod tests {
 
     #[test]
     fn a_thread_keeps_its_number_and_another_has_another() {
-        let (first, again) = aside(|| (Stripe::ours(), Stripe::ours()));
+        let (first, again) = aside(|| (Stripe::current(), Stripe::current()));
         assert_eq!(first, again);
-        assert_ne!(first, aside(Stripe::ours));
+        assert_ne!(first, aside(Stripe::current));
     }
 
     #[test]
     fn who_sits_in_a_seat_has_its_number() {
         let numbers = aside(|| {
-            let _ = Stripe::ours();
-            Stripe::of_seat(5).settle();
-            (Stripe::ours().among(4), [Stripe::draw(), Stripe::draw(), Stripe::draw()].map(|stripe| stripe.among(4)))
+            let _ = Stripe::current();
+            Stripe::of_seat(5).pin_to_thread();
+            (
+                Stripe::current().index_in(4),
+                [Stripe::next(), Stripe::next(), Stripe::next()].map(|stripe| stripe.index_in(4)),
+            )
         });
         assert_eq!(numbers, (1, [1, 2, 3]));
     }
@@ -83,7 +86,7 @@ mod tests {
     fn draws_go_evenly_over_what_there_is() {
         let drawn = aside(|| {
             let mut drawn = [0; 3];
-            (0..300).for_each(|_| drawn[Stripe::draw().among(3)] += 1);
+            (0..300).for_each(|_| drawn[Stripe::next().index_in(3)] += 1);
             drawn
         });
         assert_eq!(drawn, [100; 3]);

@@ -20,32 +20,32 @@ pub(crate) mod counting;
 pub(crate) use counting::*;
 
 #[cfg(all(test, heist_loom))]
-mod model;
+mod loom;
 #[cfg(all(test, heist_loom))]
-pub(crate) use model::*;
+pub(crate) use self::loom::*;
 
 #[cfg(all(target_os = "linux", not(all(test, any(heist_loom, heist_count)))))]
 mod futex;
 #[cfg(all(target_os = "linux", not(all(test, any(heist_loom, heist_count)))))]
-pub(crate) use futex::WaitWord;
+pub(crate) use futex::Futex;
 
 #[cfg(all(target_os = "linux", target_env = "gnu", not(all(test, heist_loom))))]
 mod join;
 
 #[cfg(any(not(target_os = "linux"), all(test, any(heist_loom, heist_count))))]
-mod condvar;
+mod futex_condvar;
 #[cfg(any(not(target_os = "linux"), all(test, any(heist_loom, heist_count))))]
-pub(crate) use condvar::WaitWord;
+pub(crate) use futex_condvar::Futex;
 
 #[cfg(all(target_os = "linux", not(all(test, any(heist_loom, heist_count)))))]
-mod alarm;
+mod interval_timer;
 #[cfg(all(target_os = "linux", not(all(test, any(heist_loom, heist_count)))))]
-pub(crate) use alarm::Alarm;
+pub(crate) use interval_timer::IntervalTimer;
 
 #[cfg(any(not(target_os = "linux"), all(test, any(heist_loom, heist_count))))]
-mod alarm_condvar;
+mod interval_timer_condvar;
 #[cfg(any(not(target_os = "linux"), all(test, any(heist_loom, heist_count))))]
-pub(crate) use alarm_condvar::Alarm;
+pub(crate) use interval_timer_condvar::IntervalTimer;
 
 pub(crate) use crossbeam_utils::CachePadded;
 

@@ -2,7 +2,7 @@
 
 mod builder;
 pub mod coop;
-mod ended;
+mod finished;
 pub mod join_set;
 mod set_builder;
 mod task_local;
@@ -12,11 +12,11 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::cell::{Origin, Runnable};
+use crate::raw_task::{Runnable, SpawnMeta};
 use crate::runtime::{Handle, spawn_in};
 use crate::{context, schedule, shutdown};
 
-pub use crate::cell::{AbortHandle, Id, JoinError, JoinHandle};
+pub use crate::raw_task::{AbortHandle, Id, JoinError, JoinHandle};
 pub use builder::Builder;
 pub use coop::{Unconstrained, consume_budget, unconstrained};
 pub use join_set::JoinSet;
@@ -91,7 +91,7 @@ where
 }
 
 #[track_caller]
-fn start_local<F>(future: F, origin: impl Into<Origin>) -> JoinHandle<F::Output>
+fn start_local<F>(future: F, origin: impl Into<SpawnMeta>) -> JoinHandle<F::Output>
 where
     F: Future + 'static,
     F::Output: 'static,
@@ -169,11 +169,11 @@ where
         "block_in_place: on a current-thread runtime no other thread can run the tasks meanwhile; use `spawn_blocking`, or a \
          multi-threaded runtime"
     );
-    context::out_of_seat(|seated| {
+    context::exit_worker(|seated| {
         let _out = seated.map(|seated| {
             let out = context::inside(seated.pool, || seated.pool.step_out(seated.seat, seated.local));
             if !seated.pool.is_open() {
-                shutdown::attend(seated.pool);
+                shutdown::start_helper(seated.pool);
             }
             context::drop_inside(seated.pool, out)
         });

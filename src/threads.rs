@@ -5,13 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use crate::context;
-use crate::duty::{self, Duty};
-use crate::memory::OpenShelves;
-use crate::pool::{Hook, Leave, Pool, ThreadSeat};
-use crate::sentinel::{Chore, Sentinel};
+use crate::pool::{Hook, Pool, RetireResult, ThreadSeat};
 use crate::shutdown;
 use crate::sync::{Arc, thread};
-use crate::wakes::contained;
+use crate::task_alloc::CacheGuard;
+use crate::thread_role::{self, ThreadRole};
+use crate::wake_list::catch_user_panic;
+use crate::watchdog::{PeriodicHook, Watchdog};
 use crate::worker::Worker;
 
 /// Starts a worker for each seat, and the sentinel, which does `chore` besides.
@@ -19,7 +19,7 @@ use crate::worker::Worker;
 /// # Errors
 ///
 /// What the operating system says if it refuses a thread; those that had been started have left again.
-pub(crate) fn start(pool: &Arc<Pool>, chore: Chore) -> io::Result<()> {
+pub(crate) fn start(pool: &Arc<Pool>, chore: PeriodicHook) -> io::Result<()> {
     // Naming is user code, which may panic: all of it before there is a thread to be left behind.
     let names: Vec<String> = (0..pool.settings.workers).map(|seat| name(pool, ThreadSeat::new(seat, 0))).collect();
     let started = start_all(pool, names, chore);
@@ -33,25 +33,25 @@ pub(crate) fn start(pool: &Arc<Pool>, chore: Chore) -> io::Result<()> {
     started
 }
 
-fn start_all(pool: &Arc<Pool>, names: Vec<String>, chore: Chore) -> io::Result<()> {
+fn start_all(pool: &Arc<Pool>, names: Vec<String>, chore: PeriodicHook) -> io::Result<()> {
     for (seat, name) in names.into_iter().enumerate() {
-        pool.attendance.enter();
+        pool.attendance.inc();
         start_worker(pool, seat, name).map_err(|error| {
-            shutdown::leave(pool);
+            shutdown::thread_exited(pool);
             let thread = format!("worker thread {} of {}", seat + 1, pool.settings.workers);
             refused(&thread, &error)
         })?;
     }
     if pool.settings.sentinel {
-        pool.attendance.enter();
+        pool.attendance.inc();
         let main = |pool: &Arc<Pool>| {
-            let _duty = duty::on(Duty::Watching);
+            let _duty = thread_role::enter(ThreadRole::Watching);
             // For the hooks.
             let _stay = context::enter(Arc::clone(pool));
-            Sentinel::new(Arc::clone(pool), chore).run();
+            Watchdog::new(Arc::clone(pool), chore).run();
         };
         start_one(pool, "heist-sentinel".to_owned(), main).map_err(|error| {
-            shutdown::leave(pool);
+            shutdown::thread_exited(pool);
             refused("the thread that watches the workers", &error)
         })?;
     }
@@ -99,14 +99,14 @@ pub(crate) fn start_one(
         let _member = context::member_of(present.id);
         // A panic here is a bug of ours, or of a hook. A pool that has silently lost a worker would hang; it says so and ends.
         if catch_unwind(AssertUnwindSafe(|| main(&present))).is_err() {
-            contained("a tracing subscriber", || {
+            catch_user_panic("a tracing subscriber", || {
                 tracing::error!(target: "heist::worker", "a worker thread panicked outside of any task; aborting");
             });
             std::process::abort();
         }
-        shutdown::leave(&present);
+        shutdown::thread_exited(&present);
     };
-    pool.attendance.file(builder.spawn(main)?);
+    pool.attendance.track(builder.spawn(main)?);
     Ok(())
 }
 
@@ -126,47 +126,47 @@ pub(crate) fn join(pool: &Pool, deadline: Option<Instant>) {
 fn work(pool: &Arc<Pool>, seat: usize) {
     // For the hooks: at work the seat says where the thread is.
     let _stay = context::enter(Arc::clone(pool));
-    call(Duty::Starting, &pool.settings.on_thread_start);
-    let _shelves = OpenShelves::open(&pool.depot);
-    while let Stay::Again = sit(pool, seat) {}
-    call(Duty::Stopping, &pool.settings.on_thread_stop);
+    call(ThreadRole::Starting, &pool.settings.on_thread_start);
+    let _shelves = CacheGuard::open(&pool.depot);
+    while let SeatExit::Again = run_seat(pool, seat) {}
+    call(ThreadRole::Stopping, &pool.settings.on_thread_stop);
 }
 
 /// What a thread does that has got up.
-enum Stay {
+enum SeatExit {
     Again,
     Gone,
 }
 
 /// A worker's time in its seat.
-fn sit(pool: &Arc<Pool>, number: usize) -> Stay {
+fn run_seat(pool: &Arc<Pool>, number: usize) -> SeatExit {
     let seat = &pool.seats[number];
     // It is not there only if the pool is being closed, and the seat cleared.
-    let Some(local) = seat.take_lease() else { return Stay::Gone };
-    seat.sign_in();
-    pool.wards.dismiss(number);
+    let Some(local) = seat.take_lease() else { return SeatExit::Gone };
+    seat.record_tid();
+    pool.wards.remove(number);
     pool.staff.sit(number);
     pool.begin_watch();
     Worker::new(pool, seat, &local).run();
     if pool.is_open() {
-        pool.vacate(seat, local);
+        pool.retire_worker(seat, local);
         return match pool.staff.leave(number) {
-            Leave::Again => Stay::Again,
-            Leave::Gone(outcomes) => {
+            RetireResult::Again => SeatExit::Again,
+            RetireResult::Gone(outcomes) => {
                 outcomes.write();
-                Stay::Gone
+                SeatExit::Gone
             }
         };
     }
     shutdown::clear_seat(pool, seat, &local);
     seat.return_lease(local);
     let _ = shutdown::clear_free(pool);
-    Stay::Gone
+    SeatExit::Gone
 }
 
-fn call(duty: Duty, hook: &Option<Hook>) {
+fn call(duty: ThreadRole, hook: &Option<Hook>) {
     if let Some(hook) = hook {
-        let _duty = duty::on(duty);
+        let _duty = thread_role::enter(duty);
         hook();
     }
 }

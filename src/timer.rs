@@ -13,8 +13,8 @@ use std::task::Waker;
 use crate::clock::Clock;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, MutexGuard};
-use crate::wakes::Wakes;
-use crate::wheel::{self, Step, Wheel};
+use crate::wake_list::WakeList;
+use crate::wheel::{self, Advance, Wheel};
 use node::Node;
 
 /// How many pegs are looked at under one hold of the lock.
@@ -24,12 +24,12 @@ const BATCH: usize = 64;
 const AWAKE: u64 = 0;
 
 /// How a wheel reaches the thread that sleeps until its next timer.
-pub(crate) trait Keeper: Send + Sync {
+pub(crate) trait SleeperWaker: Send + Sync {
     /// Ends the keeper's present sleep, or its next one if it is not asleep yet.
     fn wake(&self);
 
     /// The same for the guardian. Only the wheel of a seat ever has one.
-    fn wake_guardian(&self) {
+    fn wake_backup(&self) {
         unreachable!("nobody guards this wheel")
     }
 }
@@ -37,26 +37,26 @@ pub(crate) trait Keeper: Send + Sync {
 /// The timers of one seat, or of the street: a wheel, its lock, and what its keeper sleeps to.
 pub(crate) struct TimerWheel {
     clock: Clock,
-    keeper: Arc<dyn Keeper>,
+    keeper: Arc<dyn SleeperWaker>,
     /// When to turn the wheel next; `u64::MAX` if there is no need. May be too early, since a cancel leaves it as it is.
     /// Written under the lock. Relaxed everywhere: it only says that a look is due, and whoever goes to sleep asks the wheel.
     next_due: AtomicU64,
-    held: Mutex<Held>,
+    held: Mutex<WheelState>,
 }
 
-struct Held {
+struct WheelState {
     wheel: Wheel,
     /// The time to which the keeper sleeps. Written by it, and by whoever wakes it.
-    kept_until: u64,
+    owner_until: u64,
     /// The time to which the guardian sleeps. Not the same: each may get up while the other sleeps on.
-    guarded_until: u64,
+    backup_until: u64,
     closed: bool,
 }
 
 impl TimerWheel {
-    pub(crate) fn new(clock: Clock, keeper: Arc<dyn Keeper>) -> Self {
-        let wheel = Wheel::new(clock.shown(clock.now()));
-        let held = Held { wheel, kept_until: AWAKE, guarded_until: AWAKE, closed: false };
+    pub(crate) fn new(clock: Clock, keeper: Arc<dyn SleeperWaker>) -> Self {
+        let wheel = Wheel::new(clock.to_timer_time(clock.now()));
+        let held = WheelState { wheel, owner_until: AWAKE, backup_until: AWAKE, closed: false };
         TimerWheel { clock, keeper, next_due: AtomicU64::new(u64::MAX), held: Mutex::new(held) }
     }
 
@@ -73,7 +73,7 @@ impl TimerWheel {
     }
 
     /// Fires what is due at `now`. The wakers are in `wakes`, and the caller wakes them. Returns the next deadline.
-    pub(crate) fn turn(&self, now: u64, wakes: &mut Wakes) -> Option<u64> {
+    pub(crate) fn turn(&self, now: u64, wakes: &mut WakeList) -> Option<u64> {
         loop {
             let mut held = self.held.lock();
             let done = held.fire(now, wakes);
@@ -92,35 +92,35 @@ impl TimerWheel {
     /// Called by the keeper on its way to sleep: the deadline to which it may sleep, which is written down, so that an
     /// earlier one wakes it. It has to sleep, or ask anew, before anything else eats the keeper's token.
     #[must_use]
-    pub(crate) fn keep(&self) -> Option<u64> {
+    pub(crate) fn begin_sleep(&self) -> Option<u64> {
         let mut held = self.held.lock();
         let next = self.note_next(&held);
-        held.kept_until = next.unwrap_or(u64::MAX);
+        held.owner_until = next.unwrap_or(u64::MAX);
         next
     }
 
     /// Called by the keeper when it is awake again, and before anybody else can become the keeper: else this would undo the
     /// successor's note, and an earlier timer would not wake it.
-    pub(crate) fn resume(&self) {
-        self.held.lock().kept_until = AWAKE;
+    pub(crate) fn end_sleep(&self) {
+        self.held.lock().owner_until = AWAKE;
     }
 
     /// [`keep`](Self::keep) for a guardian: who sleeps to the deadlines of this wheel because its keeper may not be able to.
     #[must_use]
-    pub(crate) fn guard(&self) -> Option<u64> {
+    pub(crate) fn begin_backup_sleep(&self) -> Option<u64> {
         let mut held = self.held.lock();
         let next = self.note_next(&held);
-        held.guarded_until = next.unwrap_or(u64::MAX);
+        held.backup_until = next.unwrap_or(u64::MAX);
         next
     }
 
     /// The guardian is awake again, or guards this wheel no longer.
-    pub(crate) fn unguard(&self) {
-        self.held.lock().guarded_until = AWAKE;
+    pub(crate) fn end_backup_sleep(&self) {
+        self.held.lock().backup_until = AWAKE;
     }
 
     /// Refuses all arming from now on, and ends what is armed as closed. The caller wakes the wakers.
-    pub(crate) fn close(&self, wakes: &mut Wakes) {
+    pub(crate) fn close(&self, wakes: &mut WakeList) {
         self.held.lock().closed = true;
         loop {
             let mut held = self.held.lock();
@@ -132,27 +132,27 @@ impl TimerWheel {
         }
     }
 
-    fn note_next(&self, held: &Held) -> Option<u64> {
+    fn note_next(&self, held: &WheelState) -> Option<u64> {
         let next = held.wheel.next_deadline();
         self.next_due.store(next.unwrap_or(u64::MAX), Ordering::Relaxed);
         next
     }
 
     /// Notes that a node with this deadline has come, releases the lock, and wakes whoever would oversleep.
-    fn noted(&self, mut held: MutexGuard<'_, Held>, deadline: u64) {
+    fn wake_if_earlier(&self, mut held: MutexGuard<'_, WheelState>, deadline: u64) {
         let due = wheel::due_at(deadline);
         if due < self.next_due.load(Ordering::Relaxed) {
             self.next_due.store(due, Ordering::Relaxed);
         }
         // One wake is enough: both ask anew before they sleep again.
-        let keeper = oversleeps(&mut held.kept_until, due);
-        let guardian = oversleeps(&mut held.guarded_until, due);
+        let keeper = oversleeps(&mut held.owner_until, due);
+        let guardian = oversleeps(&mut held.backup_until, due);
         drop(held);
         if keeper {
             self.keeper.wake();
         }
         if guardian {
-            self.keeper.wake_guardian();
+            self.keeper.wake_backup();
         }
     }
 
@@ -163,7 +163,7 @@ impl TimerWheel {
     /// `node` hangs nowhere; it stays where it is, and its owner keeps this wheel alive, until it is unfiled, or is seen as
     /// fired or closed.
     #[inline]
-    unsafe fn file(&self, node: &Node, deadline: u64) -> bool {
+    unsafe fn insert(&self, node: &Node, deadline: u64) -> bool {
         let mut held = self.held.lock();
         if held.closed {
             return false;
@@ -171,7 +171,7 @@ impl TimerWheel {
         node.set(State::Armed);
         // SAFETY: as the caller vouches.
         unsafe { held.wheel.insert(node.peg(), deadline) };
-        self.noted(held, deadline);
+        self.wake_if_earlier(held, deadline);
         true
     }
 
@@ -181,7 +181,7 @@ impl TimerWheel {
     ///
     /// `node` was filed here.
     #[inline]
-    unsafe fn unfile(&self, node: &Node) -> Option<Waker> {
+    unsafe fn remove(&self, node: &Node) -> Option<Waker> {
         let mut held = self.held.lock();
         if !node.is_armed() {
             return None;
@@ -199,7 +199,7 @@ impl TimerWheel {
     /// # Safety
     ///
     /// `node` was filed here.
-    unsafe fn refile(&self, node: &Node, deadline: u64) -> bool {
+    unsafe fn reinsert(&self, node: &Node, deadline: u64) -> bool {
         let mut held = self.held.lock();
         if !node.is_armed() {
             return false;
@@ -208,7 +208,7 @@ impl TimerWheel {
         unsafe { held.wheel.remove(node.peg()) };
         // SAFETY: it hangs nowhere, and the promises made when it was filed still hold.
         unsafe { held.wheel.insert(node.peg(), deadline) };
-        self.noted(held, deadline);
+        self.wake_if_earlier(held, deadline);
         true
     }
 
@@ -238,22 +238,22 @@ fn oversleeps(until: &mut u64, due: u64) -> bool {
     oversleeps
 }
 
-impl Held {
+impl WheelState {
     /// Looks at one batch. Whether there is nothing more to do.
-    fn fire(&mut self, now: u64, wakes: &mut Wakes) -> bool {
+    fn fire(&mut self, now: u64, wakes: &mut WakeList) -> bool {
         for _ in 0..BATCH {
             match self.wheel.step(now) {
                 // SAFETY: it is out of the wheel, and its owner has not been told.
-                Step::Due(peg) => unsafe { Node::release(peg, State::Fired, wakes) },
-                Step::Moved => {}
-                Step::Done => return true,
+                Advance::Due(peg) => unsafe { Node::release(peg, State::Fired, wakes) },
+                Advance::Moved => {}
+                Advance::Done => return true,
             }
         }
         false
     }
 
     /// As `fire`, for a wheel that is closed.
-    fn end(&mut self, wakes: &mut Wakes) -> bool {
+    fn end(&mut self, wakes: &mut WakeList) -> bool {
         for _ in 0..BATCH {
             let Some(peg) = self.wheel.pop_any() else { return true };
             // SAFETY: it is out of the wheel, and its owner has not been told.

@@ -23,8 +23,8 @@ use crate::sync::UnsafeCell;
 const TICK_BITS: u32 = if cfg!(feature = "test-util") { 0 } else { 15 };
 pub(crate) const TICK: u64 = 1 << TICK_BITS;
 
-/// A level has 2^6 slots; in the narrow build 2^2, so that pegs change levels all the time.
-const SLOT_BITS: u32 = if cfg!(heist_narrow) { 2 } else { 6 };
+/// A level has 2^6 slots.
+const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
 
 /// Enough for the largest tick, `u64::MAX` rounded up, which has one bit more than a rounded down one.
@@ -42,19 +42,19 @@ pub(crate) fn due_at(deadline: u64) -> u64 {
 
 /// What hangs on the wheel: an intrusive node that lies in something of its owner's.
 #[derive(Debug)]
-pub(crate) struct Peg {
-    hung: UnsafeCell<Hung>,
+pub(crate) struct WheelEntry {
+    hung: UnsafeCell<EntryState>,
 }
 
 #[derive(Debug)]
-struct Hung {
-    links: Links<Peg>,
+struct EntryState {
+    links: Links<WheelEntry>,
     tick: u64,
-    place: Place,
+    place: EntryPlace,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum EntryPlace {
     Nowhere,
     /// In the list of those whose tick had passed when they came.
     Due,
@@ -78,15 +78,15 @@ impl SlotId {
     }
 }
 
-impl Peg {
+impl WheelEntry {
     pub(crate) fn new() -> Self {
-        Peg { hung: UnsafeCell::new(Hung { links: Links::new(), tick: 0, place: Place::Nowhere }) }
+        WheelEntry { hung: UnsafeCell::new(EntryState { links: Links::new(), tick: 0, place: EntryPlace::Nowhere }) }
     }
 
     /// # Safety
     ///
     /// `peg` is live, and nobody else touches it meanwhile.
-    unsafe fn read<R>(peg: NonNull<Peg>, f: impl FnOnce(&Hung) -> R) -> R {
+    unsafe fn read<R>(peg: NonNull<WheelEntry>, f: impl FnOnce(&EntryState) -> R) -> R {
         // SAFETY: the caller vouches that it is live.
         let peg = unsafe { peg.as_ref() };
         // SAFETY: the caller vouches that nobody writes to it.
@@ -96,7 +96,7 @@ impl Peg {
     /// # Safety
     ///
     /// As for `read`.
-    unsafe fn write(peg: NonNull<Peg>, f: impl FnOnce(&mut Hung)) {
+    unsafe fn write(peg: NonNull<WheelEntry>, f: impl FnOnce(&mut EntryState)) {
         // SAFETY: the caller vouches that it is live.
         let peg = unsafe { peg.as_ref() };
         // SAFETY: the caller vouches that it is the only one here.
@@ -104,17 +104,17 @@ impl Peg {
     }
 }
 
-impl Drop for Peg {
+impl Drop for WheelEntry {
     fn drop(&mut self) {
         // Under loom this is also the proof that nobody touches a peg that goes.
         // SAFETY: the peg is borrowed exclusively.
         let place = self.hung.with_mut(|hung| unsafe { (*hung).place });
-        debug_assert_eq!(place, Place::Nowhere, "a peg was dropped on the wheel");
+        debug_assert_eq!(place, EntryPlace::Nowhere, "a peg was dropped on the wheel");
     }
 }
 
 // SAFETY: the links lie in the peg's cell, and only the list touches them while the peg is linked.
-unsafe impl Linked for Peg {
+unsafe impl Linked for WheelEntry {
     unsafe fn links(node: NonNull<Self>) -> NonNull<Links<Self>> {
         // SAFETY: the caller vouches that it is live.
         let peg = unsafe { node.as_ref() };
@@ -127,7 +127,7 @@ unsafe impl Linked for Peg {
 
 #[derive(Debug)]
 struct Slot {
-    pegs: List<Peg>,
+    pegs: List<WheelEntry>,
     /// No peg in here is due before this tick. Meaningless while the slot is empty.
     earliest: u64,
 }
@@ -135,9 +135,9 @@ struct Slot {
 /// What one [`Wheel::step`] did.
 #[derive(Debug)]
 #[must_use]
-pub(crate) enum Step {
+pub(crate) enum Advance {
     /// This peg is due, and hangs on the wheel no longer.
-    Due(NonNull<Peg>),
+    Due(NonNull<WheelEntry>),
     /// A peg was moved to a lower level.
     Moved,
     /// Nothing more is due.
@@ -149,9 +149,9 @@ pub(crate) enum Step {
 pub(crate) struct Wheel {
     /// The tick up to which the wheel has been turned.
     elapsed: u64,
-    due: List<Peg>,
+    due: List<WheelEntry>,
     /// The slot whose time has come and which is not empty yet. No peg is ever added to it.
-    draining: Option<SlotId>,
+    expiring_slot: Option<SlotId>,
     /// One map per level, a bit for every slot that is not empty.
     occupied: [u64; LEVELS],
     slots: Box<[Slot]>,
@@ -161,7 +161,7 @@ impl Wheel {
     /// An empty wheel that has been turned up to `now`.
     pub(crate) fn new(now: u64) -> Self {
         let slots = (0..LEVELS * SLOTS).map(|_| Slot { pegs: List::new(), earliest: 0 }).collect();
-        Wheel { elapsed: now / TICK, due: List::new(), draining: None, occupied: [0; LEVELS], slots }
+        Wheel { elapsed: now / TICK, due: List::new(), expiring_slot: None, occupied: [0; LEVELS], slots }
     }
 
     /// Hangs `peg` up, to be handed out when `deadline` has passed. A deadline of `u64::MAX` never passes.
@@ -169,9 +169,9 @@ impl Wheel {
     /// # Safety
     ///
     /// `peg` is live and hangs nowhere. Until it is taken out it stays where it is and only this wheel touches it.
-    pub(crate) unsafe fn insert(&mut self, peg: NonNull<Peg>, deadline: u64) {
+    pub(crate) unsafe fn insert(&mut self, peg: NonNull<WheelEntry>, deadline: u64) {
         // SAFETY: as the caller vouches.
-        unsafe { self.hang(peg, tick_of(deadline)) };
+        unsafe { self.link_entry(peg, tick_of(deadline)) };
     }
 
     /// Takes `peg` out.
@@ -179,13 +179,13 @@ impl Wheel {
     /// # Safety
     ///
     /// `peg` hangs on this wheel.
-    pub(crate) unsafe fn remove(&mut self, peg: NonNull<Peg>) {
+    pub(crate) unsafe fn remove(&mut self, peg: NonNull<WheelEntry>) {
         // SAFETY: what hangs on the wheel is live and the wheel's.
-        match unsafe { Peg::read(peg, |hung| hung.place) } {
-            Place::Nowhere => unreachable!("the caller vouched that the peg hangs on this wheel"),
+        match unsafe { WheelEntry::read(peg, |hung| hung.place) } {
+            EntryPlace::Nowhere => unreachable!("the caller vouched that the peg hangs on this wheel"),
             // SAFETY: that is the list it is in.
-            Place::Due => unsafe { self.due.remove(peg) },
-            Place::Slot(id) => {
+            EntryPlace::Due => unsafe { self.due.remove(peg) },
+            EntryPlace::Slot(id) => {
                 let slot = &mut self.slots[id.index()];
                 // SAFETY: that is the list it is in.
                 unsafe { slot.pegs.remove(peg) };
@@ -195,39 +195,39 @@ impl Wheel {
             }
         }
         // SAFETY: it is live, and in no list.
-        unsafe { Peg::write(peg, |hung| hung.place = Place::Nowhere) };
+        unsafe { WheelEntry::write(peg, |hung| hung.place = EntryPlace::Nowhere) };
     }
 
     /// Does one bounded thing towards the time `now`. A `now` before the last one is taken for the last one.
     ///
     /// Due pegs come in the order of their ticks. Steps of different times may follow each other before [`Step::Done`].
-    pub(crate) fn step(&mut self, now: u64) -> Step {
+    pub(crate) fn step(&mut self, now: u64) -> Advance {
         let now = now.min(u64::MAX - 1);
         if let Some(peg) = self.due.front() {
             // SAFETY: it hangs on this wheel.
             unsafe { self.remove(peg) };
-            return Step::Due(peg);
+            return Advance::Due(peg);
         }
         let now = now / TICK;
-        let Some(id) = self.draining.or_else(|| self.open(now)) else {
+        let Some(id) = self.expiring_slot.or_else(|| self.open(now)) else {
             self.elapsed = self.elapsed.max(now);
-            return Step::Done;
+            return Advance::Done;
         };
         let peg = self.slots[id.index()].pegs.front().expect("an open slot is not empty");
         // SAFETY: it hangs on this wheel.
         unsafe { self.remove(peg) };
         // SAFETY: its owner has not been told that it is out.
-        let tick = unsafe { Peg::read(peg, |hung| hung.tick) };
+        let tick = unsafe { WheelEntry::read(peg, |hung| hung.tick) };
         if tick <= self.elapsed {
-            return Step::Due(peg);
+            return Advance::Due(peg);
         }
         // SAFETY: it has just been taken out, under the contract of `insert`.
-        unsafe { self.hang(peg, tick) };
-        Step::Moved
+        unsafe { self.link_entry(peg, tick) };
+        Advance::Moved
     }
 
     /// Takes out any peg, due or not.
-    pub(crate) fn pop_any(&mut self) -> Option<NonNull<Peg>> {
+    pub(crate) fn pop_any(&mut self) -> Option<NonNull<WheelEntry>> {
         let in_slot = || self.slots[self.first()?.index()].pegs.front();
         let peg = self.due.front().or_else(in_slot)?;
         // SAFETY: it hangs on this wheel.
@@ -242,7 +242,7 @@ impl Wheel {
 
     /// When to turn the wheel next: not later than the first peg is due. `None` if none ever is.
     pub(crate) fn next_deadline(&self) -> Option<u64> {
-        if self.draining.is_some() || !self.due.is_empty() {
+        if self.expiring_slot.is_some() || !self.due.is_empty() {
             return Some(self.elapsed * TICK);
         }
         self.slots[self.first()?.index()].earliest.checked_mul(TICK).filter(|&at| at < u64::MAX)
@@ -251,11 +251,11 @@ impl Wheel {
     /// # Safety
     ///
     /// As for `insert`.
-    unsafe fn hang(&mut self, peg: NonNull<Peg>, tick: u64) {
+    unsafe fn link_entry(&mut self, peg: NonNull<WheelEntry>, tick: u64) {
         let place = self.place(tick);
         // SAFETY: the caller vouches that it is live and hangs nowhere.
-        unsafe { Peg::write(peg, |hung| (hung.tick, hung.place) = (tick, place)) };
-        let Place::Slot(id) = place else {
+        unsafe { WheelEntry::write(peg, |hung| (hung.tick, hung.place) = (tick, place)) };
+        let EntryPlace::Slot(id) = place else {
             // SAFETY: as the caller vouches.
             unsafe { self.due.push_back(peg) };
             return;
@@ -267,13 +267,13 @@ impl Wheel {
         unsafe { slot.pegs.push_back(peg) };
     }
 
-    fn place(&self, tick: u64) -> Place {
+    fn place(&self, tick: u64) -> EntryPlace {
         if tick <= self.elapsed {
-            return Place::Due;
+            return EntryPlace::Due;
         }
         let level = (tick ^ self.elapsed).ilog2() / SLOT_BITS;
         let slot = (tick >> (level * SLOT_BITS)) & (SLOTS as u64 - 1);
-        Place::Slot(SlotId { level: level as u8, slot: slot as u8 })
+        EntryPlace::Slot(SlotId { level: level as u8, slot: slot as u8 })
     }
 
     /// The slot whose pegs are due first.
@@ -294,14 +294,14 @@ impl Wheel {
             return None;
         }
         self.elapsed = start;
-        self.draining = Some(id);
-        self.draining
+        self.expiring_slot = Some(id);
+        self.expiring_slot
     }
 
     fn emptied(&mut self, id: SlotId) {
         self.occupied[usize::from(id.level)] &= !id.bit();
-        if self.draining == Some(id) {
-            self.draining = None;
+        if self.expiring_slot == Some(id) {
+            self.expiring_slot = None;
         }
     }
 }

@@ -4,25 +4,25 @@
 //! with real parking. Announcing a sleep, the last look, and sleeping are separate steps.
 #![doc = include_str!("../docs/fairness.md")]
 
-mod closing;
-mod measured;
-mod observed;
+mod drain;
+mod hooks;
+mod park;
 mod paused;
-mod rest;
+mod stats;
 
 use std::cell::Cell;
 
 use crate::budget;
-use crate::cell::{Ran, Runnable};
 use crate::context::{self, Seated};
 use crate::idle::Retract;
-use crate::local::{Due, Local};
+use crate::local::{Local, Maintenance};
 use crate::pool::{Hook, Pool, Seat};
 use crate::queue::Chain;
+use crate::raw_task::{RunResult, Runnable};
 use crate::stripe::Stripe;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
-use crate::wakes::{Wakes, contained};
+use crate::wake_list::{WakeList, catch_user_panic};
 
 /// Tasks taken from the global queue at once, at most: half a ring.
 const SHARE: usize = crate::queue::CAPACITY / 2;
@@ -97,7 +97,7 @@ impl<'a> Worker<'a> {
 
     /// Works until the pool closes, or the seat is not wanted any more.
     pub(crate) fn run(&self) {
-        Stripe::of_seat(self.seat.index).settle();
+        Stripe::of_seat(self.seat.index).pin_to_thread();
         context::sit(self.seated(), || {
             let _polling = context::polling();
             loop {
@@ -116,7 +116,7 @@ impl<'a> Worker<'a> {
         match self.mode.get() {
             Mode::Working => self.work(),
             Mode::Searching => self.search(),
-            Mode::Announced => self.last_look(),
+            Mode::Announced => self.final_check(),
         }
     }
 
@@ -129,13 +129,13 @@ impl<'a> Worker<'a> {
     fn work(&self) -> Step {
         // Ordering: Relaxed — a tick carries nothing but its change; what it makes us look at has its own orderings.
         let tick = self.pool.tick.load(Ordering::Relaxed);
-        let mut due = if tick == self.local.tick.get() { self.local.due() } else { Due::Checkpoint };
-        if due != Due::Nothing {
+        let mut due = if tick == self.local.tick.get() { self.local.due() } else { Maintenance::Checkpoint };
+        if due != Maintenance::Nothing {
             // Ordering: Acquire — pairs with the Release in `Crew::rouse` and `Pool::call_all`: whoever has seen their tick above sees
             // why it came. It is asked for here only, so that the poll path has no Acquire.
             self.pool.tick.load(Ordering::Acquire);
             if !self.pool.phase.is_running() {
-                if let Some(step) = self.heed(tick, due) {
+                if let Some(step) = self.on_phase_change(tick, due) {
                     return step;
                 }
             }
@@ -156,7 +156,7 @@ impl<'a> Worker<'a> {
                 self.poll(runnable);
                 Step::Polled
             }
-            None => self.run_dry(),
+            None => self.out_of_work(),
         }
     }
 
@@ -175,7 +175,7 @@ impl<'a> Worker<'a> {
             }
         }
         self.local.end_lifo();
-        self.local.give_turn();
+        self.local.ring_served();
         budget::refill();
         self.local.ring.pop().or_else(|| self.seat.lifo.pop()).or_else(|| self.refill())
     }
@@ -183,7 +183,7 @@ impl<'a> Worker<'a> {
     /// Takes a share of the global queue: answers the first, the rest goes into the ring.
     fn refill(&self) -> Option<Runnable> {
         let first = self.take_in()?;
-        self.seated().mind(self.local.ring.len());
+        self.seated().wake_helper_for(self.local.ring.len());
         Some(first)
     }
 
@@ -209,11 +209,11 @@ impl<'a> Worker<'a> {
 
     fn push_all(&self, mut share: Chain) {
         if !share.is_empty() {
-            self.local.ring.count_moved(share.len() as u32);
+            self.local.ring.count_requeued(share.len() as u32);
             while let Some(runnable) = share.pop() {
                 self.seated().push_back(runnable);
             }
-            self.local.ring.pledge();
+            self.local.ring.pin_contents();
             self.mind_deadline();
         }
     }
@@ -227,9 +227,9 @@ impl<'a> Worker<'a> {
         let ran = if self.local.is_observed { self.run_observed(runnable) } else { runnable.run(self.seat) };
         context::set_task(None);
         match ran {
-            Ran::Suspended => {}
-            Ran::Again(runnable) => self.put_behind(runnable),
-            Ran::Ended => self.seat.stats.ended.publish(1),
+            RunResult::Suspended => {}
+            RunResult::Again(runnable) => self.put_behind(runnable),
+            RunResult::Ended => self.seat.stats.ended.add_release(1),
         }
         self.seat.polling.end();
     }
@@ -260,7 +260,7 @@ impl<'a> Worker<'a> {
     /// Notes that the root future of a `block_on` has yielded. It is polled again after such a look, too.
     pub(crate) fn root_has_yielded(&self) {
         if self.local.all_have_yielded(self.ready()) {
-            self.stand_up();
+            self.abandon_idle();
             self.local.make_checkpoint_due();
         }
     }
@@ -273,13 +273,13 @@ impl<'a> Worker<'a> {
     /// Looks at what the busy path does not. Answers the first task of the global queue, which has waited longest; but not twice
     /// in a row, else a full global queue would keep the ring from being polled where every poll is followed by a look.
     #[cold]
-    fn look_around(&self, due: Due) -> Option<Runnable> {
-        if due == Due::Nothing {
+    fn look_around(&self, due: Maintenance) -> Option<Runnable> {
+        if due == Maintenance::Nothing {
             return None;
         }
         let pace = self.pool.settings.pace;
         let looks = self.local.may_look(pace);
-        if due == Due::Checkpoint || self.is_late() {
+        if due == Maintenance::Checkpoint || self.is_late() {
             self.checkpoint();
         }
         if !looks {
@@ -289,12 +289,12 @@ impl<'a> Worker<'a> {
         if self.pool.global.len() == 0 {
             return None;
         }
-        let direct = self.local.take_turn();
+        let direct = self.local.may_serve_global_first();
         let mut share = self.take_share(self.room() + usize::from(direct));
         let first = if direct { share.pop() } else { None };
         self.make_room(share.len());
         self.push_all(share);
-        self.seated().mind(if first.is_some() { self.local.ring.len() } else { self.behind_the_next() });
+        self.seated().wake_helper_for(if first.is_some() { self.local.ring.len() } else { self.behind_the_next() });
         first
     }
 
@@ -306,53 +306,53 @@ impl<'a> Worker<'a> {
 
     /// How many tasks of others may be put into the ring so that none of them can be sent away again before it was polled.
     fn room(&self) -> usize {
-        SHARE.saturating_sub(self.local.ring.pledged())
+        SHARE.saturating_sub(self.local.ring.pinned_len())
     }
 
     /// Sends the newest of our own tasks to the end of the global queue, behind those that have waited there.
     fn make_room(&self, coming: usize) {
         if coming > 0 {
-            let chain = self.local.ring.shed(SHARE - coming);
+            let chain = self.local.ring.evict_newest(SHARE - coming);
             if !chain.is_empty() {
                 self.pool.global.push_chain(chain);
-                self.pool.mind_deadline(None);
+                self.pool.recheck_deadline(None);
             }
         }
     }
 
     /// Looks at timers and reactor, and whether help is wanted.
     fn checkpoint(&self) {
-        self.local.interrupt_lifo();
+        self.local.end_lifo_run();
         let now = self.pool.clock.now();
         self.begin_interval(now);
         let mut wakes = self.local.borrow_wakes();
         self.turn_wheels(now, &mut wakes);
-        report(self.pool.reactor.look(&self.local.shard, || self.pool.awake(), &mut wakes));
+        report(self.pool.reactor.try_poll(&self.local.shard, || self.pool.awake(), &mut wakes));
         self.local.saw_reactor(now);
-        self.hand_out(wakes);
+        self.wake_batch(wakes);
         // Priced anew: polls may have become longer since it was queued.
-        self.seated().mind(self.behind_the_next());
-        self.share_the_deep();
+        self.seated().wake_helper_for(self.behind_the_next());
+        self.wake_for_backlog();
     }
 
     /// A ring that stays deep is shared, however short its polls are, unless its tasks end so soon that they are not worth moving.
-    fn share_the_deep(&self) {
+    fn wake_for_backlog(&self) {
         let idle = self.pool.idle.counts();
-        let deep = self.local.ring.len() >= DEEP && self.local.outlive_a_move(idle.sleepers().max(1) as usize);
-        if self.local.stays_deep(deep) && idle.could_wake() {
+        let deep = self.local.ring.len() >= DEEP && self.local.worth_migrating(idle.sleepers().max(1) as usize);
+        if self.local.set_backlogged(deep) && idle.could_wake() {
             self.seated().notify();
         }
     }
 
     fn begin_interval(&self, now: u64) {
-        self.local.learn_life(self.seat.stats.ended.get());
+        self.local.update_polls_per_task(self.seat.stats.ended.get());
         self.learn(now);
         self.local.begin_interval(now, self.pool.settings.pace);
     }
 
-    fn turn_wheels(&self, now: u64, wakes: &mut Wakes) {
-        let now = self.pool.clock.shown(now);
-        for wheel in [&self.seat.wheel, &self.pool.street] {
+    fn turn_wheels(&self, now: u64, wakes: &mut WakeList) {
+        let now = self.pool.clock.to_timer_time(now);
+        for wheel in [&self.seat.wheel, &self.pool.shared_wheel] {
             if wheel.next_due() <= now {
                 wheel.turn(now, wakes);
             }
@@ -362,19 +362,19 @@ impl<'a> Worker<'a> {
     }
 
     /// Wakes a batch: into the ring, in order, and with one decision for all of it.
-    fn hand_out(&self, mut wakes: Wakes) {
+    fn wake_batch(&self, mut wakes: WakeList) {
         if !wakes.is_empty() {
             self.local.set_batching(true);
             wakes.wake_all();
             self.local.set_batching(false);
             self.mind_deadline();
-            self.seated().mind(self.behind_the_next());
+            self.seated().wake_helper_for(self.behind_the_next());
         }
         self.local.return_wakes(wakes);
     }
 
     #[cold]
-    fn run_dry(&self) -> Step {
+    fn out_of_work(&self) -> Step {
         if self.has_to_leave() {
             return Step::Left;
         }
@@ -402,8 +402,8 @@ impl<'a> Worker<'a> {
         };
         self.mode.set(Mode::Working);
         // Whether or not it was the last one: it minds what it has left in any case.
-        let _ = self.pool.idle.found();
-        self.seated().mind(self.local.ring.len());
+        let _ = self.pool.idle.end_search();
+        self.seated().wake_helper_for(self.local.ring.len());
         self.poll_found(runnable);
         Step::Stole
     }
@@ -412,8 +412,8 @@ impl<'a> Worker<'a> {
     /// the sentinel has to see that it does not wait for long.
     fn end_search(&self) {
         self.mode.set(Mode::Working);
-        if self.pool.idle.found() {
-            self.seated().mind(self.local.ring.len());
+        if self.pool.idle.end_search() {
+            self.seated().wake_helper_for(self.local.ring.len());
         }
     }
 
@@ -427,21 +427,21 @@ impl<'a> Worker<'a> {
     }
 
     fn steal(&self) -> Option<Runnable> {
-        let moved = self.local.ring.moved();
-        let mut victims = self.pool.seats.around(|seats| self.local.rng.below(seats));
+        let moved = self.local.ring.requeued();
+        let mut victims = self.pool.seats.iter_from(|seats| self.local.rng.below(seats));
         let found =
             victims.find_map(|victim| if victim.index == self.seat.index { None } else { self.steal_from(victim) });
         if found.is_some() {
             self.seat.stats.steals.add(1);
-            self.seat.stats.stolen.add(1 + u64::from(self.local.ring.moved().wrapping_sub(moved)));
+            self.seat.stats.stolen.add(1 + u64::from(self.local.ring.requeued().wrapping_sub(moved)));
         }
         found
     }
 
     /// Half of a ring, but not somebody's only task; from a stalled seat whatever waits there.
     fn steal_from(&self, victim: &Seat) -> Option<Runnable> {
-        victim.thief.steal(&self.local.ring, victim.least_spare()).or_else(|| {
-            let seen = victim.lifo.glimpse().filter(|_| victim.is_stalled())?;
+        victim.thief.steal(&self.local.ring, victim.min_stealable()).or_else(|| {
+            let seen = victim.lifo.peek().filter(|_| victim.is_stalled())?;
             victim.lifo.claim(seen)
         })
     }
@@ -455,14 +455,14 @@ impl<'a> Worker<'a> {
     }
 
     /// Looks at every kind of queue once more, after the announcement.
-    fn last_look(&self) -> Step {
+    fn final_check(&self) -> Step {
         // First: a report wakes whoever waits for it, perhaps here.
-        self.settle_up();
+        self.check_drain_before_park();
         let now = self.pool.clock.now();
-        let due = self.seat.wheel.next_due() <= self.pool.clock.shown(now);
+        let due = self.seat.wheel.next_due() <= self.pool.clock.to_timer_time(now);
         let others = self.may_take_from_others();
         if due || others || self.has_own_work() || !self.pool.is_open() || self.has_to_hear() {
-            self.rise(others);
+            self.leave_idle(others);
             if due {
                 self.checkpoint();
             }
@@ -470,7 +470,7 @@ impl<'a> Worker<'a> {
         }
         self.learn(now);
         self.looked.set(now);
-        let _ = self.local.stays_deep(false);
+        let _ = self.local.set_backlogged(false);
         Step::WouldRest
     }
 
@@ -484,18 +484,18 @@ impl<'a> Worker<'a> {
 
     /// Gets up from the announced sleep. Who does so for what others have goes on as a searcher: only so is the wake-up passed on if there is
     /// more than one can take.
-    fn rise(&self, searching: bool) {
+    fn leave_idle(&self, searching: bool) {
         self.take_back(searching);
         call(&self.pool.settings.on_thread_unpark);
     }
 
     /// Takes the announcement back.
     fn take_back(&self, searching: bool) {
-        self.mode.set(match self.pool.idle.retract(self.seat.index, searching) {
+        self.mode.set(match self.pool.idle.withdraw(self.seat.index, searching) {
             Retract::Working => Mode::Working,
             Retract::Searching => Mode::Searching,
         });
-        self.pool.watch();
+        self.pool.ensure_watched();
     }
 
     /// Something that is no task has been polled in this seat, and counts like one: however often it is, it does not keep the worker
@@ -505,7 +505,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Gives up the search or the announcement, to leave the seat or to do something else.
-    pub(crate) fn stand_up(&self) {
+    pub(crate) fn abandon_idle(&self) {
         if self.give_up() {
             call(&self.pool.settings.on_thread_unpark);
         }
@@ -531,7 +531,7 @@ impl Drop for Worker<'_> {
         self.depart();
         if announced {
             // The frame may be unwinding because of another hook.
-            contained("an on_thread_unpark hook", || call(&self.pool.settings.on_thread_unpark));
+            catch_user_panic("an on_thread_unpark hook", || call(&self.pool.settings.on_thread_unpark));
         }
     }
 }
@@ -546,7 +546,7 @@ fn call(hook: &Option<Hook>) {
 /// An error of the operating system's wait leaves the runtime without events: it is said, and tried again.
 fn report(turned: std::io::Result<usize>) {
     if let Err(error) = turned {
-        contained("a tracing subscriber", || {
+        catch_user_panic("a tracing subscriber", || {
             tracing::error!(target: "heist::worker", %error, "the reactor could not be polled");
         });
     }

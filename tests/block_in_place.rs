@@ -24,7 +24,7 @@ fn each(test: impl Fn(Runtime)) {
     for count in [1, 2] {
         for sentinel in [true, false] {
             let mut builder = Builder::new_multi_thread();
-            test(builder.worker_threads(count).sentinel(sentinel).enable_all().build().unwrap());
+            test(builder.worker_threads(count).watchdog(sentinel).enable_all().build().unwrap());
         }
     }
 }

@@ -535,7 +535,7 @@ fn a_long_poll_among_short_ones_is_noticed_without_a_sentinel() {
         let [queue, reactor] = seen_to_after(handle, some_time);
         assert!(queue <= LOOK + BEHIND && reactor <= LOOK + BEHIND, "{queue} and {reactor} polls");
     };
-    judge(Builder::new_multi_thread().worker_threads(1).sentinel(false).enable_all().build().unwrap().handle());
+    judge(Builder::new_multi_thread().worker_threads(1).watchdog(false).enable_all().build().unwrap().handle());
     let (runtime, end) = (current_thread(), kit::Door::new());
     thread::scope(|scope| {
         let driver = scope.spawn(|| runtime.block_on(end.opened()));

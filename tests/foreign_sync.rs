@@ -32,7 +32,7 @@ fn each(test: impl Fn(&Runtime)) {
     test(&Builder::new_current_thread().enable_all().build().unwrap());
     for workers in [2, 4] {
         let mut builder = Builder::new_multi_thread();
-        test(&builder.worker_threads(workers).sentinel(false).enable_all().build().unwrap());
+        test(&builder.worker_threads(workers).watchdog(false).enable_all().build().unwrap());
     }
 }
 

@@ -13,7 +13,7 @@ use heist::time::{Duration, sleep};
 
 /// Without the sentinel.
 fn workers(count: usize) -> Runtime {
-    Builder::new_multi_thread().worker_threads(count).sentinel(false).enable_all().build().unwrap()
+    Builder::new_multi_thread().worker_threads(count).watchdog(false).enable_all().build().unwrap()
 }
 
 fn current_thread() -> Runtime {
@@ -176,7 +176,7 @@ fn what_the_park_hook_spawns_runs_before_the_thread_parks() {
         let (report, reports) = async_channel::unbounded();
         let mut builder = if current_thread { Builder::new_current_thread() } else { Builder::new_multi_thread() };
         let hook_armed = Arc::clone(&armed);
-        builder.worker_threads(1).sentinel(false).on_thread_park(move || {
+        builder.worker_threads(1).watchdog(false).on_thread_park(move || {
             if hook_armed.swap(false, Ordering::AcqRel) {
                 let parks = || Handle::current().metrics().worker_park_count(0);
                 let (before, report) = (parks(), report.clone());

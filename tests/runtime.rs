@@ -165,7 +165,7 @@ impl Busy {
 fn one_seat(tell: impl Fn(&mut Builder)) -> impl Iterator<Item = heist::runtime::Runtime> {
     [Builder::new_current_thread(), Builder::new_multi_thread()].into_iter().map(move |mut builder| {
         // No spare comes while a poll blocks.
-        tell(builder.worker_threads(1).sentinel(false).enable_all());
+        tell(builder.worker_threads(1).watchdog(false).enable_all());
         builder.build().unwrap()
     })
 }

@@ -20,7 +20,7 @@ const ROUNDS: usize = 20;
 fn runtime(workers: usize, lanes: usize, shards: usize) -> Runtime {
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(workers).queue_lanes(lanes).reactor_shards(shards);
-    builder.sentinel(false).enable_all().build().unwrap()
+    builder.watchdog(false).enable_all().build().unwrap()
 }
 
 /// Runs `test` with more workers than shards, fewer, and the same number; and where nobody but the root's thread turns anything.

@@ -340,7 +340,7 @@ fn a_start_hook_may_spawn() {
         let ran = ran.lock().unwrap().clone();
         drop(heist::spawn(async move { ran.send(()).unwrap() }));
     };
-    let runtime = Builder::new_multi_thread().worker_threads(2).sentinel(false).on_thread_start(hook).build().unwrap();
+    let runtime = Builder::new_multi_thread().worker_threads(2).watchdog(false).on_thread_start(hook).build().unwrap();
     runs.iter().take(2).for_each(drop);
     drop(runtime);
 }

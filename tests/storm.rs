@@ -128,7 +128,7 @@ fn storm(most: usize) {
     let runtime: Runtime = Builder::new_multi_thread()
         .worker_threads(most.div_ceil(2))
         .max_worker_threads(most)
-        .sentinel(false)
+        .watchdog(false)
         .enable_all()
         .build()
         .unwrap();

@@ -4,8 +4,8 @@ use std::io;
 
 use super::super::support::start;
 use crate::park::{Parker, Unpark};
-use crate::phase::{Phase, PhaseWord};
-use crate::pool::{Attendance, Crew, Staff, Ticket};
+use crate::phase::{AtomicPhase, Phase};
+use crate::pool::{LiveThreads, ResizeCompletion, ThreadHost, WorkerSet};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, model};
 
@@ -13,8 +13,8 @@ use crate::sync::{Arc, model};
 #[test]
 fn a_worker_that_comes_while_the_phase_changes_hears_of_it() {
     struct Place {
-        staff: Staff,
-        phase: PhaseWord,
+        staff: WorkerSet,
+        phase: AtomicPhase,
         tick: AtomicUsize,
         furnished: AtomicUsize,
         parker: Parker,
@@ -23,9 +23,9 @@ fn a_worker_that_comes_while_the_phase_changes_hears_of_it() {
     impl Place {
         /// As `Pool::call_all`.
         fn call_all(&self) {
-            self.phase.advance(Phase::Overdue);
+            self.phase.advance(Phase::DeadlinePassed);
             self.tick.fetch_add(1, Ordering::Release);
-            self.staff.meet();
+            self.staff.barrier();
             if self.furnished.load(Ordering::Acquire) > 1 {
                 assert_eq!(self.parker.unpark(), Unpark::Done);
             }
@@ -42,8 +42,8 @@ fn a_worker_that_comes_while_the_phase_changes_hears_of_it() {
 
     model(|| {
         let place = Arc::new(Place {
-            staff: Staff::new(1, 2, 0),
-            phase: PhaseWord::new(),
+            staff: WorkerSet::new(1, 2, 0),
+            phase: AtomicPhase::new(),
             tick: AtomicUsize::new(0),
             furnished: AtomicUsize::new(1),
             parker: Parker::new(),
@@ -59,42 +59,42 @@ fn a_worker_that_comes_while_the_phase_changes_hears_of_it() {
 }
 
 /// Threads that find the pool closed, and leave at once.
-struct Fleeting<'a>(&'a Arc<Attendance>);
+struct Fleeting<'a>(&'a Arc<LiveThreads>);
 
-impl Crew for Fleeting<'_> {
-    fn expect_one(&self) {
-        self.0.enter();
+impl ThreadHost for Fleeting<'_> {
+    fn inc_live(&self) {
+        self.0.inc();
     }
 
-    fn expect_one_less(&self) {
-        assert!(!self.0.leave(), "the closer waits");
+    fn dec_live(&self) {
+        assert!(!self.0.dec(), "the closer waits");
     }
 
     fn start(&self, _: usize, _: u64) -> io::Result<()> {
         let present = Arc::clone(self.0);
-        self.0.file(start(move || Fleeting(&present).expect_one_less()));
+        self.0.track(start(move || Fleeting(&present).dec_live()));
         Ok(())
     }
 
-    fn rouse(&self, _: &[usize]) {}
+    fn wake_seats(&self, _: &[usize]) {}
 }
 
 /// grow × close: the closer joins the thread that is started, or it is not started.
 #[test]
 fn a_thread_that_leaves_at_once_is_known_to_the_closer() {
     model(|| {
-        let (staff, attendance) = (Arc::new(Staff::new(1, 2, 0)), Arc::new(Attendance::new()));
+        let (staff, attendance) = (Arc::new(WorkerSet::new(1, 2, 0)), Arc::new(LiveThreads::new()));
         let resizer = {
             let (staff, attendance) = (Arc::clone(&staff), Arc::clone(&attendance));
             start(move || {
-                staff.order(2, Arc::new(Ticket::new())).write();
-                staff.carry_out(&Fleeting(&attendance));
+                staff.enqueue(2, Arc::new(ResizeCompletion::new())).write();
+                staff.run_requests(&Fleeting(&attendance));
             })
         };
-        staff.stop(Phase::Cancelling).write();
+        staff.stop(Phase::ShuttingDown).write();
         assert!(attendance.wait_until_empty(None));
         let threads = attendance.take_threads();
-        assert_eq!(threads.len(), staff.taken() - 1);
+        assert_eq!(threads.len(), staff.active() - 1);
         threads.into_iter().for_each(|thread| thread.join().expect("the thread"));
         resizer.join().expect("the resizer");
         assert!(attendance.take_threads().is_empty());

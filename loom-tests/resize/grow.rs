@@ -1,9 +1,9 @@
 //! A worker comes.
 
 use super::super::support::start;
-use super::house::House;
+use super::two_seats::House;
 use crate::idle::Retract;
-use crate::pool::{SeatWord, Want};
+use crate::pool::{SeatClaim, SeatState};
 use crate::sync::{Arc, UnsafeCell, model};
 
 /// grow × the last searcher: two pieces are left to a searcher, who takes one; a worker comes, and takes the other.
@@ -16,13 +16,13 @@ fn a_worker_that_comes_sees_what_the_last_searcher_left() {
             while !house.take() {
                 house.idle.announce(seat, searching);
                 searching = if house.sees_work() {
-                    house.idle.retract(seat, true) == Retract::Searching
+                    house.idle.withdraw(seat, true) == Retract::Searching
                 } else {
                     house.parkers[seat].park(None);
-                    house.idle.retract(seat, false) == Retract::Searching
+                    house.idle.withdraw(seat, false) == Retract::Searching
                 };
             }
-            if searching && house.idle.found() && house.sees_work() {
+            if searching && house.idle.end_search() && house.sees_work() {
                 house.notify();
             }
         };
@@ -44,7 +44,7 @@ fn a_worker_that_comes_sees_what_the_last_searcher_left() {
 #[test]
 fn a_seat_that_is_wanted_again_has_one_worker() {
     struct Place {
-        word: SeatWord,
+        word: SeatState,
         lease: UnsafeCell<usize>,
     }
     // SAFETY: the lease is touched by whoever sits in the seat; the engine checks it.
@@ -54,25 +54,25 @@ fn a_seat_that_is_wanted_again_has_one_worker() {
 
     impl Place {
         fn sit(&self) {
-            self.word.sit();
+            self.word.activate();
             // SAFETY: this thread sits in the seat.
             self.lease.with_mut(|sitters| unsafe { *sitters += 1 });
         }
 
         /// Whether it has left.
         fn leave(&self) -> bool {
-            self.word.get_up();
+            self.word.deactivate();
             // SAFETY: this thread has not left the seat.
             self.lease.with_mut(|sitters| unsafe { *sitters -= 1 });
-            self.word.leave()
+            self.word.try_vacate()
         }
     }
 
     model(|| {
-        let place = Arc::new(Place { word: SeatWord::new(), lease: UnsafeCell::new(0) });
-        assert_eq!(place.word.want(), Want::Start);
+        let place = Arc::new(Place { word: SeatState::new(), lease: UnsafeCell::new(0) });
+        assert_eq!(place.word.claim_seat(), SeatClaim::Start);
         place.sit();
-        place.word.ask();
+        place.word.request_retire();
         let leaver = Arc::clone(&place);
         let leaver = start(move || {
             let again = !leaver.leave();
@@ -81,7 +81,7 @@ fn a_seat_that_is_wanted_again_has_one_worker() {
             }
             again
         });
-        let fresh = place.word.want() == Want::Start;
+        let fresh = place.word.claim_seat() == SeatClaim::Start;
         if fresh {
             place.sit();
         }

@@ -1,9 +1,9 @@
 //! A worker leaves: a wake-up granted to it, what it was relied on for, and what waits in its seat.
 
 use super::super::support::{Haul, Ledger, parcels, start};
-use super::house::{House, LEAVER, STAYER};
-use crate::pool::{Heirs, bequeath};
-use crate::queue::{Chain, GlobalQueue, LifoSlot, Ring, Rota};
+use super::two_seats::{House, LEAVER, STAYER};
+use crate::pool::{HandOff, hand_off};
+use crate::queue::{Chain, GlobalQueue, LaneCursor, LifoSlot, Ring};
 use crate::sync::{Arc, model};
 
 /// Both sleep on their parkers; `run` is what happens to them.
@@ -46,7 +46,7 @@ fn a_submit_that_relies_on_a_leaver_is_taken() {
     model(|| {
         let house = House::new();
         assert!(house.idle.try_search(2));
-        house.word.ask();
+        house.word.request_retire();
         let workers = [(LEAVER, true), (STAYER, false)].map(|(seat, searching)| {
             let house = Arc::clone(&house);
             start(move || house.work(seat, searching))
@@ -61,7 +61,7 @@ fn a_submit_that_relies_on_a_leaver_is_taken() {
 fn what_a_leaver_hands_over_wakes_whoever_rests() {
     model(|| {
         let house = House::new();
-        house.word.ask();
+        house.word.request_retire();
         let stayer = Arc::clone(&house);
         let stayer = start(move || {
             let searching = stayer.idle.try_search(2);
@@ -96,7 +96,7 @@ fn the_chair_of_a_leaver_is_taken() {
 
 struct Queue(Arc<GlobalQueue>);
 
-impl Heirs for Queue {
+impl HandOff for Queue {
     fn take_tasks(&self, tasks: Chain) {
         self.0.push_chain(tasks);
     }
@@ -108,7 +108,7 @@ impl Heirs for Queue {
 #[test]
 fn what_a_leaver_leaves_is_taken_or_stolen_once() {
     model(|| {
-        let (owner, thief) = Ring::ends();
+        let (owner, thief) = Ring::new_pair();
         let (slot, global) = (LifoSlot::new(), Arc::new(GlobalQueue::new(1)));
         let mut tasks = parcels(4);
         let ledger = Ledger::of(&tasks);
@@ -117,18 +117,18 @@ fn what_a_leaver_leaves_is_taken_or_stolen_once() {
         let heirs = Queue(Arc::clone(&global));
         let queue = Arc::clone(&global);
         let robber = start(move || {
-            let (into, _) = Ring::ends();
+            let (into, _) = Ring::new_pair();
             let mut haul = Haul::new();
             haul.extend(thief.steal(&into, 1));
             haul.extend(std::iter::from_fn(|| into.pop()));
-            let mut chain = queue.take(&Rota::new(0), 1);
+            let mut chain = queue.take(&LaneCursor::new(0), 1);
             haul.extend(std::iter::from_fn(|| chain.pop()));
             haul
         });
-        bequeath(&slot, &owner, &heirs);
+        hand_off(&slot, &owner, &heirs);
         assert!(owner.len() == 0 && slot.is_empty());
         let mut haul = robber.join().expect("the robber");
-        let mut rest = global.take(&Rota::new(0), 4);
+        let mut rest = global.take(&LaneCursor::new(0), 4);
         haul.extend(std::iter::from_fn(|| rest.pop()));
         ledger.balances(haul);
     });

@@ -7,10 +7,10 @@ use crate::sync::{Arc, Mutex};
 
 /// The hands of a clock that can be paused; nothing for one that cannot.
 #[derive(Clone, Debug)]
-pub(crate) struct Pause(Option<Arc<Mutex<Hands>>>);
+pub(crate) struct PausableTime(Option<Arc<Mutex<TimeState>>>);
 
 #[derive(Debug)]
-struct Hands {
+struct TimeState {
     motion: Motion,
     /// Blocking jobs that have not ended. While there are any, time does not pass by itself.
     holds: usize,
@@ -40,7 +40,7 @@ impl Motion {
 /// The right to let paused time pass, unless something happens first.
 #[derive(Debug)]
 #[must_use]
-pub(crate) struct Leap {
+pub(crate) struct AdvancePermit {
     to: u64,
 }
 
@@ -57,16 +57,16 @@ pub(crate) enum Refusal {
     TooFar,
 }
 
-impl Pause {
+impl PausableTime {
     /// For a clock that always goes.
     pub(super) fn never() -> Self {
-        Pause(None)
+        PausableTime(None)
     }
 
     /// For a clock that can be paused, and is if `paused`.
     pub(super) fn possible(paused: bool) -> Self {
         let motion = if paused { Motion::Still(0) } else { Motion::Going { from: 0, since: 0 } };
-        Pause(Some(Arc::new(Mutex::new(Hands { motion, holds: 0 }))))
+        PausableTime(Some(Arc::new(Mutex::new(TimeState { motion, holds: 0 }))))
     }
 
     /// What is shown when so much has really passed.
@@ -92,10 +92,10 @@ impl Pause {
     }
 
     /// The right to leap to `until`, if time stands still and no job holds it.
-    pub(super) fn leap(&self, until: Option<u64>) -> Option<Leap> {
+    pub(super) fn leap(&self, until: Option<u64>) -> Option<AdvancePermit> {
         let hands = self.0.as_ref()?.lock();
         let free = matches!(hands.motion, Motion::Still(_)) && hands.holds == 0;
-        until.filter(|_| free).map(|to| Leap { to })
+        until.filter(|_| free).map(|to| AdvancePermit { to })
     }
 
     /// How much will really have passed when `until` is shown; `None` if there is no telling.
@@ -108,7 +108,7 @@ impl Pause {
     }
 
     /// Uses the right, unless time has been resumed since, or is held.
-    pub(super) fn take(&self, leap: Leap) {
+    pub(super) fn take(&self, leap: AdvancePermit) {
         let Some(hands) = &self.0 else { return };
         let mut hands = hands.lock();
         if let (Motion::Still(at), 0) = (hands.motion, hands.holds) {
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn time_that_goes_on_does_so_from_where_it_stood() {
-        let pause = Pause::possible(false);
+        let pause = PausableTime::possible(false);
         assert_eq!((pause.shown(7), pause.is_paused()), (7, false));
         assert_eq!(pause.pause(10), Ok(()));
         assert_eq!((pause.shown(99), pause.is_paused(), pause.real(50)), (10, true, None));
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused() {
-        let (pause, anchor) = (Pause::possible(true), Instant::now());
+        let (pause, anchor) = (PausableTime::possible(true), Instant::now());
         assert_eq!(pause.pause(0), Err(Refusal::Paused));
         for by in [Duration::MAX, Duration::from_nanos(u64::MAX)] {
             assert_eq!(pause.advance(by, anchor), Err(Refusal::TooFar));
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!((pause.shown(5), pause.resume(5)), (0, Ok(())));
         assert_eq!(pause.resume(5), Err(Refusal::Going));
         assert_eq!(pause.advance(Duration::ZERO, anchor), Err(Refusal::Going));
-        let never = Pause::never();
+        let never = PausableTime::never();
         assert_eq!(never.pause(0), Err(Refusal::NotPausable));
         assert_eq!(never.resume(0), Err(Refusal::NotPausable));
         assert_eq!(never.advance(Duration::ZERO, anchor), Err(Refusal::NotPausable));
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn time_leaps_only_while_it_stands_still_and_nobody_holds_it() {
-        let pause = Pause::possible(true);
+        let pause = PausableTime::possible(true);
         assert!(pause.leap(None).is_none());
         let leap = pause.leap(Some(30)).expect("nobody holds it");
         pause.take(leap);

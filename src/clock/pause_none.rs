@@ -4,19 +4,19 @@ use std::time::Instant;
 
 /// The hands of a clock that cannot be paused.
 #[derive(Clone, Debug)]
-pub(crate) struct Pause;
+pub(crate) struct PausableTime;
 
 /// The right to let paused time pass: there is none.
 #[derive(Debug)]
-pub(crate) enum Leap {}
+pub(crate) enum AdvancePermit {}
 
-impl Pause {
+impl PausableTime {
     pub(super) fn never() -> Self {
-        Pause
+        PausableTime
     }
 
     pub(super) fn possible(_: bool) -> Self {
-        Pause
+        PausableTime
     }
 
     #[inline(always)]
@@ -35,7 +35,7 @@ impl Pause {
     }
 
     #[inline(always)]
-    pub(super) fn leap(&self, _: Option<u64>) -> Option<Leap> {
+    pub(super) fn leap(&self, _: Option<u64>) -> Option<AdvancePermit> {
         None
     }
 
@@ -45,7 +45,7 @@ impl Pause {
     }
 
     #[inline(always)]
-    pub(super) fn take(&self, leap: Leap) {
+    pub(super) fn take(&self, leap: AdvancePermit) {
         match leap {}
     }
 

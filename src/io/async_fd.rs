@@ -9,7 +9,7 @@ use super::descriptor::Descriptor;
 use super::ready_guard::{AsyncFdReadyGuard, AsyncFdReadyMutGuard};
 use super::register_error::AsyncFdRegisterError;
 use crate::context;
-use crate::reactor::{Any, Direction, Interest, Reactor, Ready, Registered, Source};
+use crate::reactor::{Direction, Interest, Opaque, Reactor, Ready, Registered, Source};
 use crate::sync::Arc;
 
 /// A file descriptor whose readiness tasks wait for: a timer, an eventfd, a socket of another library.
@@ -75,10 +75,10 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// Outside of a runtime, or if that has no I/O.
     ///
-    #[doc = crate::io::scenes::set!(socket)]
+    #[doc = crate::io::doc_examples::set!(socket)]
     /// let here = AsyncFd::new(here)?;
     /// assert!(here.writable().await?.ready().is_writable());
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     #[track_caller]
     pub fn new(inner: T) -> io::Result<AsyncFd<T>> {
         AsyncFd::with_interest(inner, Interest::READABLE | Interest::WRITABLE)
@@ -94,11 +94,11 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// As [`new`](AsyncFd::new).
     ///
-    #[doc = crate::io::scenes::set!(socket)]
+    #[doc = crate::io::doc_examples::set!(socket)]
     /// there.write_all(b"hello")?;
     /// let here = AsyncFd::with_interest(here, Interest::READABLE)?; // nobody will ask whether it can be written
     /// assert!(here.readable().await?.ready().is_readable());
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     #[track_caller]
     pub fn with_interest(inner: T, interest: Interest) -> io::Result<AsyncFd<T>> {
         AsyncFd::on(context::reactor(), inner, interest).map_err(io::Error::from)
@@ -114,7 +114,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// As [`new`](AsyncFd::new).
     ///
-    #[doc = crate::io::scenes::set!(socket)]
+    #[doc = crate::io::doc_examples::set!(socket)]
     /// match AsyncFd::try_new(here) {
     ///     Ok(here) => drop(here.writable().await?),
     ///     Err(error) => {
@@ -122,7 +122,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///         eprintln!("{here:?}: {why}");
     ///     }
     /// }
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     #[track_caller]
     pub fn try_new(inner: T) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
         AsyncFd::try_with_interest(inner, Interest::READABLE | Interest::WRITABLE)
@@ -138,10 +138,10 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// As [`new`](AsyncFd::new).
     ///
-    #[doc = crate::io::scenes::set!(socket)]
+    #[doc = crate::io::doc_examples::set!(socket)]
     /// let here = AsyncFd::try_with_interest(here, Interest::WRITABLE).expect("a socket can be waited for");
     /// assert!(here.writable().await?.ready().is_writable());
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     #[track_caller]
     pub fn try_with_interest(inner: T, interest: Interest) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
         AsyncFd::on(context::reactor(), inner, interest)
@@ -161,11 +161,11 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// As [`new`](AsyncFd::new).
     ///
-    #[doc = crate::io::scenes::set!(socket)]
+    #[doc = crate::io::doc_examples::set!(socket)]
     /// // SAFETY: a socket of std's has the same descriptor as long as it lives.
     /// let here = unsafe { AsyncFd::register(here) }?;
     /// assert!(here.writable().await?.ready().is_writable());
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     #[track_caller]
     pub unsafe fn register(inner: T) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
         AsyncFd::try_new(inner)
@@ -185,11 +185,11 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// As [`new`](AsyncFd::new).
     ///
-    #[doc = crate::io::scenes::set!(socket)]
+    #[doc = crate::io::doc_examples::set!(socket)]
     /// // SAFETY: a socket of std's has the same descriptor as long as it lives.
     /// let here = unsafe { AsyncFd::register_with_interest(here, Interest::WRITABLE) }?;
     /// assert!(here.writable().await?.ready().is_writable());
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     #[track_caller]
     pub unsafe fn register_with_interest(inner: T, interest: Interest) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
         AsyncFd::try_with_interest(inner, interest)
@@ -208,28 +208,28 @@ impl<T: AsRawFd> AsyncFd<T> {
 
     /// The resource.
     ///
-    #[doc = crate::io::scenes::set!(fd)]
+    #[doc = crate::io::doc_examples::set!(fd)]
     /// assert!(here.get_ref().peer_addr()?.is_unnamed());
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     pub fn get_ref(&self) -> &T {
         &self.inner
     }
 
     /// Returns the resource. Do not replace it by another: the new descriptor would not be registered, and the old one might be closed too early.
     ///
-    #[doc = crate::io::scenes::set!(fd)]
+    #[doc = crate::io::doc_examples::set!(fd)]
     /// assert_eq!(here.get_mut().write(b"hello")?, 5); // without waiting: it may answer `WouldBlock`
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     pub fn get_mut(&mut self) -> &mut T {
         &mut self.inner
     }
 
     /// Deregisters the resource and gives it back.
     ///
-    #[doc = crate::io::scenes::set!(fd)]
+    #[doc = crate::io::doc_examples::set!(fd)]
     /// let socket = here.into_inner();
     /// socket.set_nonblocking(false)?; // for use without a runtime
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     pub fn into_inner(self) -> T {
         let AsyncFd { registered, inner } = self;
         drop(registered);
@@ -246,11 +246,11 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// Readiness is not lost if the future is dropped.
     ///
-    #[doc = crate::io::scenes::set!(fd)]
+    #[doc = crate::io::doc_examples::set!(fd)]
     /// there.write_all(b"hello")?;
     /// let guard = here.ready(Interest::READABLE | Interest::WRITABLE).await?;
     /// assert!(!guard.ready().is_empty());
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     pub async fn ready(&self, interest: Interest) -> io::Result<AsyncFdReadyGuard<'_, T>> {
         let seen = self.source().ready(interest).await?;
         Ok(AsyncFdReadyGuard::new(self, interest.mask(), seen))
@@ -266,12 +266,12 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// Readiness is not lost if the future is dropped.
     ///
-    #[doc = crate::io::scenes::set!(fd)]
+    #[doc = crate::io::doc_examples::set!(fd)]
     /// there.write_all(b"hello")?;
     /// let mut guard = here.ready_mut(Interest::READABLE).await?;
     /// let mut buf = [0; 16];
     /// assert_eq!(guard.try_io(|fd| fd.get_mut().read(&mut buf)).expect("it is ready")?, 5);
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     pub async fn ready_mut(&mut self, interest: Interest) -> io::Result<AsyncFdReadyMutGuard<'_, T>> {
         let seen = self.source().ready(interest).await?;
         Ok(AsyncFdReadyMutGuard::new(self, interest.mask(), seen))
@@ -283,7 +283,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// If the runtime has been shut down.
     ///
-    #[doc = crate::io::scenes::set!(fd)]
+    #[doc = crate::io::doc_examples::set!(fd)]
     /// there.write_all(b"hello")?;
     /// let mut buf = [0; 16];
     /// let count = loop {
@@ -293,7 +293,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///     }
     /// };
     /// assert_eq!(&buf[..count], b"hello");
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     pub async fn readable(&self) -> io::Result<AsyncFdReadyGuard<'_, T>> {
         self.ready(Interest::READABLE).await
     }
@@ -304,7 +304,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// If the runtime has been shut down.
     ///
-    #[doc = crate::io::scenes::set!(fd)]
+    #[doc = crate::io::doc_examples::set!(fd)]
     /// there.write_all(b"hello")?;
     /// let mut buf = [0; 16];
     /// let count = loop {
@@ -314,7 +314,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///     }
     /// };
     /// assert_eq!(&buf[..count], b"hello");
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     pub async fn readable_mut(&mut self) -> io::Result<AsyncFdReadyMutGuard<'_, T>> {
         self.ready_mut(Interest::READABLE).await
     }
@@ -325,10 +325,10 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// If the runtime has been shut down.
     ///
-    #[doc = crate::io::scenes::set!(fd)]
+    #[doc = crate::io::doc_examples::set!(fd)]
     /// let mut guard = here.writable().await?;
     /// assert_eq!(guard.try_io(|fd| fd.get_ref().write(b"hello")).expect("it is ready")?, 5);
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     pub async fn writable(&self) -> io::Result<AsyncFdReadyGuard<'_, T>> {
         self.ready(Interest::WRITABLE).await
     }
@@ -339,10 +339,10 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// If the runtime has been shut down.
     ///
-    #[doc = crate::io::scenes::set!(fd)]
+    #[doc = crate::io::doc_examples::set!(fd)]
     /// let mut guard = here.writable_mut().await?;
     /// assert_eq!(guard.try_io(|fd| fd.get_mut().write(b"hello")).expect("it is ready")?, 5);
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     pub async fn writable_mut(&mut self) -> io::Result<AsyncFdReadyMutGuard<'_, T>> {
         self.ready_mut(Interest::WRITABLE).await
     }
@@ -354,13 +354,13 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if it does not seem ready, or what `f` answers.
     ///
-    #[doc = crate::io::scenes::set!(fd)]
+    #[doc = crate::io::doc_examples::set!(fd)]
     /// let mut buf = [0; 16];
     /// let error = here.try_io(Interest::READABLE, |mut socket| socket.read(&mut buf)).unwrap_err();
     /// assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock); // nothing has come yet
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     pub fn try_io<R>(&self, interest: Interest, f: impl FnOnce(&T) -> io::Result<R>) -> io::Result<R> {
-        self.source().try_io(interest, || f(&self.inner).map(Any)).map(|Any(answer)| answer)
+        self.source().try_io(interest, || f(&self.inner).map(Opaque)).map(|Opaque(answer)| answer)
     }
 
     /// As [`try_io`](AsyncFd::try_io), with the resource exclusively.
@@ -369,13 +369,13 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// As there.
     ///
-    #[doc = crate::io::scenes::set!(fd)]
+    #[doc = crate::io::doc_examples::set!(fd)]
     /// drop(here.writable().await?);
     /// assert_eq!(here.try_io_mut(Interest::WRITABLE, |socket| socket.write(b"hello"))?, 5);
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     pub fn try_io_mut<R>(&mut self, interest: Interest, f: impl FnOnce(&mut T) -> io::Result<R>) -> io::Result<R> {
         let AsyncFd { registered, inner } = self;
-        registered.source().try_io(interest, || f(inner).map(Any)).map(|Any(answer)| answer)
+        registered.source().try_io(interest, || f(inner).map(Opaque)).map(|Opaque(answer)| answer)
     }
 
     /// Does `f`, an operation on the resource, each time it seems ready for some of `interest`, until it no longer answers
@@ -389,14 +389,14 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// If the future is dropped, no `f` has answered anything but `WouldBlock`.
     ///
-    #[doc = crate::io::scenes::set!(fd)]
+    #[doc = crate::io::doc_examples::set!(fd)]
     /// there.write_all(b"hello")?;
     /// let mut buf = [0; 16];
     /// let count = here.async_io(Interest::READABLE, |mut socket| socket.read(&mut buf)).await?;
     /// assert_eq!(&buf[..count], b"hello");
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     pub async fn async_io<R>(&self, interest: Interest, mut f: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
-        let Any(answer) = self.source().io(interest, || f(&self.inner).map(Any)).await?;
+        let Opaque(answer) = self.source().io(interest, || f(&self.inner).map(Opaque)).await?;
         Ok(answer)
     }
 
@@ -410,19 +410,19 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// As there.
     ///
-    #[doc = crate::io::scenes::set!(fd)]
+    #[doc = crate::io::doc_examples::set!(fd)]
     /// there.write_all(b"hello")?;
     /// let mut buf = [0; 16];
     /// let count = here.async_io_mut(Interest::READABLE, |socket| socket.read(&mut buf)).await?;
     /// assert_eq!(&buf[..count], b"hello");
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     pub async fn async_io_mut<R>(
         &mut self,
         interest: Interest,
         mut f: impl FnMut(&mut T) -> io::Result<R>,
     ) -> io::Result<R> {
         let AsyncFd { registered, inner } = self;
-        let Any(answer) = registered.source().io(interest, || f(inner).map(Any)).await?;
+        let Opaque(answer) = registered.source().io(interest, || f(inner).map(Opaque)).await?;
         Ok(answer)
     }
 
@@ -432,11 +432,11 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// If the runtime has been shut down.
     ///
-    #[doc = crate::io::scenes::set!(fd)]
+    #[doc = crate::io::doc_examples::set!(fd)]
     /// there.write_all(b"hello")?;
     /// let guard = std::future::poll_fn(|cx| here.poll_read_ready(cx)).await?;
     /// assert!(guard.ready().is_readable());
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     pub fn poll_read_ready<'a>(&'a self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
         self.poll_ready(Direction::Read, cx)
     }
@@ -447,10 +447,10 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// If the runtime has been shut down.
     ///
-    #[doc = crate::io::scenes::set!(fd)]
+    #[doc = crate::io::doc_examples::set!(fd)]
     /// let guard = std::future::poll_fn(|cx| here.poll_write_ready(cx)).await?;
     /// assert!(guard.ready().is_writable());
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     pub fn poll_write_ready<'a>(&'a self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
         self.poll_ready(Direction::Write, cx)
     }
@@ -461,7 +461,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// If the runtime has been shut down.
     ///
-    #[doc = crate::io::scenes::set!(fd)]
+    #[doc = crate::io::doc_examples::set!(fd)]
     /// use std::future::poll_fn;
     /// use std::task::{Poll, ready};
     ///
@@ -473,7 +473,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///     Poll::Ready(guard.try_io(|fd| fd.get_mut().read(&mut buf)).expect("it is ready"))
     /// });
     /// assert_eq!(read.await?, 5);
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     pub fn poll_read_ready_mut<'a>(
         &'a mut self,
         cx: &mut Context<'_>,
@@ -487,7 +487,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// If the runtime has been shut down.
     ///
-    #[doc = crate::io::scenes::set!(fd)]
+    #[doc = crate::io::doc_examples::set!(fd)]
     /// use std::future::poll_fn;
     /// use std::task::{Poll, ready};
     ///
@@ -496,7 +496,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///     Poll::Ready(guard.try_io(|fd| fd.get_mut().write(b"hello")).expect("it is ready"))
     /// });
     /// assert_eq!(write.await?, 5);
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     pub fn poll_write_ready_mut<'a>(
         &'a mut self,
         cx: &mut Context<'_>,

@@ -76,26 +76,26 @@ macro_rules! guard {
             /// Takes back what it was ready for, unless it has been announced anew since. Only for one who has seen
             /// [`WouldBlock`](io::ErrorKind::WouldBlock); what has ended stays ended.
             ///
-            #[doc = crate::io::scenes::set!(fd)]
+            #[doc = crate::io::doc_examples::set!(fd)]
             /// there.write_all(b"hello")?;
             /// let mut buf = [0; 16];
             /// let mut guard = here.readable().await?;
             /// while guard.get_inner().read(&mut buf).is_ok() {} // until it would block
             /// guard.clear_ready(); // the next wait is for what comes from now on
-            #[doc = crate::io::scenes::end!()]
+            #[doc = crate::io::doc_examples::end!()]
             pub fn clear_ready(&mut self) {
                 self.clear_ready_matching(Ready::ALL);
             }
 
             /// As [`clear_ready`](Self::clear_ready), of what is in `ready`.
             ///
-            #[doc = crate::io::scenes::set!(fd)]
+            #[doc = crate::io::doc_examples::set!(fd)]
             /// there.write_all(b"hello")?;
             /// let mut buf = [0; 16];
             /// let mut guard = here.ready(Interest::READABLE | Interest::WRITABLE).await?;
             /// while guard.get_inner().read(&mut buf).is_ok() {} // until it would block
             /// guard.clear_ready_matching(Ready::READABLE); // it can still be written to
-            #[doc = crate::io::scenes::end!()]
+            #[doc = crate::io::doc_examples::end!()]
             pub fn clear_ready_matching(&mut self, ready: Ready) {
                 if let Some(source) = self.source() {
                     source.clear(self.seen.ready() & ready, self.seen.snapshot);
@@ -104,12 +104,12 @@ macro_rules! guard {
 
             /// Leaves it ready; the same as dropping the guard.
             ///
-            #[doc = crate::io::scenes::set!(fd)]
+            #[doc = crate::io::doc_examples::set!(fd)]
             /// there.write_all(b"hello")?;
             /// let mut guard = here.readable().await?;
             /// guard.retain_ready(); // it was only asked whether there is something
             /// assert!(here.readable().await?.ready().is_readable());
-            #[doc = crate::io::scenes::end!()]
+            #[doc = crate::io::doc_examples::end!()]
             pub fn retain_ready(&mut self) {}
 
             fn judge<R>(&mut self, result: io::Result<R>) -> Result<io::Result<R>, TryIoError> {
@@ -124,10 +124,10 @@ macro_rules! guard {
 
             /// What it is ready for, of what was waited for.
             ///
-            #[doc = crate::io::scenes::set!(fd)]
+            #[doc = crate::io::doc_examples::set!(fd)]
             /// let guard = here.writable().await?;
             /// assert!(guard.ready().is_writable());
-            #[doc = crate::io::scenes::end!()]
+            #[doc = crate::io::doc_examples::end!()]
             pub fn ready(&self) -> Ready {
                 self.seen.ready()
             }
@@ -151,13 +151,13 @@ impl<'a, T: AsRawFd> AsyncFdReadyGuard<'a, T> {
     ///
     /// [`TryIoError`] if it would block: wait again. Any other answer of `f` is in the `Ok`.
     ///
-    #[doc = crate::io::scenes::set!(fd)]
+    #[doc = crate::io::doc_examples::set!(fd)]
     /// there.write_all(b"hello")?;
     /// let mut buf = [0; 16];
     /// let mut guard = here.readable().await?;
     /// assert_eq!(guard.try_io(|fd| fd.get_ref().read(&mut buf)).expect("it is ready")?, 5);
     /// assert!(guard.try_io(|fd| fd.get_ref().read(&mut buf)).is_err()); // it would block; the readiness has been taken back
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     pub fn try_io<R>(&mut self, f: impl FnOnce(&'a AsyncFd<T>) -> io::Result<R>) -> Result<io::Result<R>, TryIoError> {
         let result = f(self.fd);
         self.judge(result)
@@ -165,20 +165,20 @@ impl<'a, T: AsRawFd> AsyncFdReadyGuard<'a, T> {
 
     /// The descriptor.
     ///
-    #[doc = crate::io::scenes::set!(fd)]
+    #[doc = crate::io::doc_examples::set!(fd)]
     /// let guard = here.writable().await?;
     /// assert!(guard.get_ref().get_ref().peer_addr()?.is_unnamed());
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     pub fn get_ref(&self) -> &'a AsyncFd<T> {
         self.fd
     }
 
     /// The resource.
     ///
-    #[doc = crate::io::scenes::set!(fd)]
+    #[doc = crate::io::doc_examples::set!(fd)]
     /// let guard = here.writable().await?;
     /// assert!(guard.get_inner().peer_addr()?.is_unnamed());
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     pub fn get_inner(&self) -> &'a T {
         self.fd.get_ref()
     }
@@ -191,13 +191,13 @@ impl<T: AsRawFd> AsyncFdReadyMutGuard<'_, T> {
     ///
     /// [`TryIoError`] if it would block: wait again. Any other answer of `f` is in the `Ok`.
     ///
-    #[doc = crate::io::scenes::set!(fd)]
+    #[doc = crate::io::doc_examples::set!(fd)]
     /// there.write_all(b"hello")?;
     /// let mut buf = [0; 16];
     /// let mut guard = here.readable_mut().await?;
     /// assert_eq!(guard.try_io(|fd| fd.get_mut().read(&mut buf)).expect("it is ready")?, 5);
     /// assert!(guard.try_io(|fd| fd.get_mut().read(&mut buf)).is_err()); // it would block; the readiness has been taken back
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     pub fn try_io<R>(&mut self, f: impl FnOnce(&mut AsyncFd<T>) -> io::Result<R>) -> Result<io::Result<R>, TryIoError> {
         let result = f(self.fd);
         self.judge(result)
@@ -205,30 +205,30 @@ impl<T: AsRawFd> AsyncFdReadyMutGuard<'_, T> {
 
     /// The descriptor.
     ///
-    #[doc = crate::io::scenes::set!(fd)]
+    #[doc = crate::io::doc_examples::set!(fd)]
     /// let guard = here.writable_mut().await?;
     /// assert!(guard.get_ref().get_ref().peer_addr()?.is_unnamed());
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     pub fn get_ref(&self) -> &AsyncFd<T> {
         self.fd
     }
 
     /// The descriptor, exclusively.
     ///
-    #[doc = crate::io::scenes::set!(fd)]
+    #[doc = crate::io::doc_examples::set!(fd)]
     /// let mut guard = here.writable_mut().await?;
     /// assert_eq!(guard.get_mut().get_mut().write(b"hello")?, 5);
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     pub fn get_mut(&mut self) -> &mut AsyncFd<T> {
         self.fd
     }
 
     /// The resource.
     ///
-    #[doc = crate::io::scenes::set!(fd)]
+    #[doc = crate::io::doc_examples::set!(fd)]
     /// let guard = here.writable_mut().await?;
     /// assert!(guard.get_inner().peer_addr()?.is_unnamed());
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     pub fn get_inner(&self) -> &T {
         self.fd.get_ref()
     }
@@ -236,10 +236,10 @@ impl<T: AsRawFd> AsyncFdReadyMutGuard<'_, T> {
     /// Returns the resource, exclusively. Do not replace it by another: the new descriptor would not be registered, and the old one might be closed
     /// too early.
     ///
-    #[doc = crate::io::scenes::set!(fd)]
+    #[doc = crate::io::doc_examples::set!(fd)]
     /// let mut guard = here.writable_mut().await?;
     /// assert_eq!(guard.get_inner_mut().write(b"hello")?, 5);
-    #[doc = crate::io::scenes::end!()]
+    #[doc = crate::io::doc_examples::end!()]
     pub fn get_inner_mut(&mut self) -> &mut T {
         self.fd.get_mut()
     }

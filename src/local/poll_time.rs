@@ -12,7 +12,7 @@ const ENOUGH: u64 = 50_000;
 
 /// The mean length of a worker's polls of late, learnt from its clock at checkpoints.
 #[derive(Debug)]
-pub(super) struct PollTime {
+pub(super) struct PollTimeEstimate {
     /// In nanoseconds.
     mean: Cell<u32>,
     /// Polls that have been too few to learn from...
@@ -21,9 +21,9 @@ pub(super) struct PollTime {
     passed: Cell<u64>,
 }
 
-impl PollTime {
+impl PollTimeEstimate {
     pub(super) fn new() -> Self {
-        PollTime { mean: Cell::new(FIRST_GUESS), polls: Cell::new(0), passed: Cell::new(0) }
+        PollTimeEstimate { mean: Cell::new(FIRST_GUESS), polls: Cell::new(0), passed: Cell::new(0) }
     }
 
     /// The mean poll of late.
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     /// After so many checkpoints, 100 µs apart, of polls of this length.
-    fn after(time: &PollTime, checkpoints: usize, poll: u64) -> u32 {
+    fn after(time: &PollTimeEstimate, checkpoints: usize, poll: u64) -> u32 {
         for _ in 0..checkpoints {
             time.learn((100_000 / poll) as u32, 100_000);
         }
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn the_mean_follows_down_by_half_and_up_by_half_as_much_again() {
-        let time = PollTime::new();
+        let time = PollTimeEstimate::new();
         assert_eq!(after(&time, 20, 4_000), 4_000);
         assert_eq!(after(&time, 1, 50_000), 6_000);
         assert_eq!(after(&time, 20, 50_000), 50_000);
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_poll_by_itself_is_learnt_together_with_the_next_ones() {
-        let time = PollTime::new();
+        let time = PollTimeEstimate::new();
         assert_eq!(after(&time, 20, 5_000), 5_000);
         // A tick, right after a checkpoint.
         time.learn(1, 14_000);
@@ -90,14 +90,14 @@ mod tests {
 
     #[test]
     fn a_poll_that_is_long_enough_by_itself_is_learnt_at_once() {
-        let time = PollTime::new();
+        let time = PollTimeEstimate::new();
         time.learn(1, 50_000);
         assert_eq!(time.mean(), 1_500);
     }
 
     #[test]
     fn no_length_is_too_long_and_none_too_short() {
-        let time = PollTime::new();
+        let time = PollTimeEstimate::new();
         for passed in [u64::MAX, 0, u64::MAX, u64::MAX] {
             time.learn(1, passed);
             assert!(time.mean() >= 1);

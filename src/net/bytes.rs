@@ -16,12 +16,12 @@ macro_rules! reads {
             ///
             /// If the future is dropped, nothing has been read.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// there.write_all(b"hello").await?;
             /// let mut buf = [0; 16];
             /// let count = here.read(&mut buf).await?;
             /// assert_eq!(&buf[..count], b"hello");
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub async fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
                 self.registered().read_slice(buf).await
             }
@@ -36,14 +36,14 @@ macro_rules! reads {
             ///
             /// If the future is dropped, nothing has been read.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// use std::io::IoSliceMut;
             ///
             /// there.write_all(b"hello").await?;
             /// let (mut head, mut rest) = ([0; 2], [0; 16]);
             /// let count = here.read_vectored(&mut [IoSliceMut::new(&mut head), IoSliceMut::new(&mut rest)]).await?;
             /// assert_eq!((&head, &rest[..count - 2]), (b"he", &b"llo"[..]));
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub async fn read_vectored(&mut self, bufs: &mut [std::io::IoSliceMut<'_>]) -> std::io::Result<usize> {
                 self.registered().read_slices(bufs).await
             }
@@ -58,12 +58,12 @@ macro_rules! reads {
             ///
             /// If the future is dropped, some bytes may have been read, and it is not known how many.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// there.write_all(b"hello, heist").await?;
             /// let mut word = [0; 5];
             /// here.read_exact(&mut word).await?;
             /// assert_eq!(&word, b"hello");
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub async fn read_exact(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
                 self.registered().read_whole(buf).await
             }
@@ -78,13 +78,13 @@ macro_rules! reads {
             ///
             /// If the future is dropped, what has been read is in `buf`, and reading can go on.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// there.write_all(b"hello").await?;
             /// drop(there);
             /// let mut all = Vec::new();
             /// assert_eq!(here.read_to_end(&mut all).await?, 5);
             /// assert_eq!(all, b"hello");
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub async fn read_to_end(&mut self, buf: &mut Vec<u8>) -> std::io::Result<usize> {
                 self.registered().read_rest(buf).await
             }
@@ -100,13 +100,13 @@ macro_rules! reads {
             ///
             /// If the future is dropped, what has been read is lost.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// there.write_all("grüß dich".as_bytes()).await?;
             /// drop(there);
             /// let mut text = String::new();
             /// here.read_to_string(&mut text).await?;
             /// assert_eq!(text, "grüß dich");
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub async fn read_to_string(&mut self, text: &mut String) -> std::io::Result<usize> {
                 self.registered().read_text(text).await
             }
@@ -117,7 +117,7 @@ macro_rules! reads {
             ///
             /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) if there is nothing, or as [`read`](Self::read).
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// there.write_all(b"hello").await?;
             /// let mut buf = [0; 16];
             /// let count = loop {
@@ -128,7 +128,7 @@ macro_rules! reads {
             ///     }
             /// };
             /// assert_eq!(&buf[..count], b"hello");
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn try_read(&self, buf: &mut [u8]) -> std::io::Result<usize> {
                 self.registered().try_read_slice(buf)
             }
@@ -139,7 +139,7 @@ macro_rules! reads {
             ///
             /// As there.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// use std::io::{ErrorKind, IoSliceMut};
             ///
             /// let (mut head, mut rest) = ([0; 2], [0; 16]);
@@ -154,7 +154,7 @@ macro_rules! reads {
             ///     }
             /// };
             /// assert_eq!((count, &head), (5, b"he"));
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn try_read_vectored(&self, bufs: &mut [std::io::IoSliceMut<'_>]) -> std::io::Result<usize> {
                 self.registered().try_read_slices(bufs)
             }
@@ -179,12 +179,12 @@ macro_rules! writes {
             ///
             /// If the future is dropped, nothing has been written.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// let count = here.write(b"hello").await?; // up to five
             /// let mut got = vec![0; count];
             /// there.read_exact(&mut got).await?;
             /// assert_eq!(got, b"hello"[..count]);
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub async fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
                 self.registered().write_slice(buf).await
             }
@@ -199,14 +199,14 @@ macro_rules! writes {
             ///
             /// If the future is dropped, nothing has been written.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// use std::io::IoSlice;
             ///
             /// let count = here.write_vectored(&[IoSlice::new(b"head"), IoSlice::new(b"body")]).await?; // up to eight
             /// let mut got = vec![0; count];
             /// there.read_exact(&mut got).await?;
             /// assert_eq!(got, b"headbody"[..count]);
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub async fn write_vectored(&mut self, bufs: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
                 self.registered().write_slices(bufs).await
             }
@@ -221,12 +221,12 @@ macro_rules! writes {
             ///
             /// If the future is dropped, some bytes may have been written, and it is not known how many.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// here.write_all(b"hello").await?;
             /// let mut got = [0; 5];
             /// there.read_exact(&mut got).await?;
             /// assert_eq!(&got, b"hello");
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub async fn write_all(&mut self, buf: &[u8]) -> std::io::Result<()> {
                 self.registered().write_whole(buf).await
             }
@@ -237,10 +237,10 @@ macro_rules! writes {
             ///
             /// None.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// here.write_all(b"hello").await?;
             /// here.flush().await?; // changes nothing here; code that is written for any writer calls it
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub async fn flush(&mut self) -> std::io::Result<()> {
                 Ok(())
             }
@@ -254,16 +254,16 @@ macro_rules! writes {
             ///
             /// What the operating system says.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// here.write_all(b"the last words").await?;
             /// here.shutdown().await?;
             /// # drop(here);
             /// let mut text = String::new();
             /// there.read_to_string(&mut text).await?;
             /// assert_eq!(text, "the last words");
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub async fn shutdown(&mut self) -> std::io::Result<()> {
-                crate::net::wired::Closing::close(self)
+                crate::net::mio_socket::Closing::close(self)
             }
 
             /// Writes as much as there is room for without waiting. If `buf` is empty, returns 0.
@@ -272,7 +272,7 @@ macro_rules! writes {
             ///
             /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) if there is no room, or as [`write`](Self::write).
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// let count = loop {
             ///     here.writable().await?;
             ///     match here.try_write(b"hello") {
@@ -283,7 +283,7 @@ macro_rules! writes {
             /// let mut got = vec![0; count];
             /// there.read_exact(&mut got).await?;
             /// assert_eq!(got, b"hello"[..count]);
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn try_write(&self, buf: &[u8]) -> std::io::Result<usize> {
                 self.registered().try_write_slice(buf)
             }
@@ -294,7 +294,7 @@ macro_rules! writes {
             ///
             /// As there.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// use std::io::IoSlice;
             ///
             /// here.writable().await?;
@@ -302,7 +302,7 @@ macro_rules! writes {
             /// let mut got = vec![0; count];
             /// there.read_exact(&mut got).await?;
             /// assert_eq!(got, b"headbody"[..count]);
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn try_write_vectored(&self, bufs: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
                 self.registered().try_write_slices(bufs)
             }

@@ -16,10 +16,10 @@ macro_rules! datagrams {
             ///
             /// If the future is dropped, nothing has been sent.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// assert_eq!(here.send(b"hello").await?, 5);
             /// # assert_eq!(there.recv(&mut [0; 16]).await?, 5);
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub async fn send(&self, buf: &[u8]) -> std::io::Result<usize> {
                 self.try_until_done(crate::reactor::Interest::WRITABLE, || self.mio().send(buf)).await
             }
@@ -30,10 +30,10 @@ macro_rules! datagrams {
             ///
             /// As there.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// let count = std::future::poll_fn(|cx| here.poll_send(cx, b"hello")).await?;
             /// assert_eq!(count, 5);
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn poll_send(
                 &self,
                 cx: &mut std::task::Context<'_>,
@@ -48,10 +48,10 @@ macro_rules! datagrams {
             ///
             /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) if there is no room, or as there.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// assert_eq!(here.try_send(b"hello")?, 5);
             /// # assert_eq!(there.recv(&mut [0; 16]).await?, 5);
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn try_send(&self, buf: &[u8]) -> std::io::Result<usize> {
                 self.try_once(crate::reactor::Interest::WRITABLE, || self.mio().send(buf))
             }
@@ -67,12 +67,12 @@ macro_rules! datagrams {
             ///
             /// If the future is dropped, nothing has been received.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// there.send(b"hello").await?;
             /// let mut buf = [0; 1500];
             /// let count = here.recv(&mut buf).await?;
             /// assert_eq!(&buf[..count], b"hello");
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub async fn recv(&self, buf: &mut [u8]) -> std::io::Result<usize> {
                 self.try_until_done(crate::reactor::Interest::READABLE, || self.receive(buf)).await
             }
@@ -83,12 +83,12 @@ macro_rules! datagrams {
             ///
             /// As there.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// there.send(b"hello").await?;
             /// let mut buf = [0; 1500];
             /// let count = std::future::poll_fn(|cx| here.poll_recv(cx, &mut buf)).await?;
             /// assert_eq!(&buf[..count], b"hello");
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn poll_recv(
                 &self,
                 cx: &mut std::task::Context<'_>,
@@ -103,13 +103,13 @@ macro_rules! datagrams {
             ///
             /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) if there is no message, or as there.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// let mut buf = [0; 1500];
             /// assert_eq!(here.try_recv(&mut buf).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
             /// there.send(b"hello").await?;
             /// here.readable().await?;
             /// assert_eq!(here.try_recv(&mut buf)?, 5);
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn try_recv(&self, buf: &mut [u8]) -> std::io::Result<usize> {
                 self.try_once(crate::reactor::Interest::READABLE, || self.receive(buf))
             }
@@ -124,13 +124,13 @@ macro_rules! datagrams {
             ///
             /// If the future is dropped, nothing has been received.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// there.send(b"hello").await?;
             /// let mut buf = [0; 1500];
             /// let (count, sender) = here.recv_from(&mut buf).await?;
             /// println!("{:?} from {sender:?}", &buf[..count]);
             /// # assert_eq!(count, 5);
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub async fn recv_from(&self, buf: &mut [u8]) -> std::io::Result<(usize, $address)> {
                 let receive = || self.receive_from(buf);
                 self.try_until_done(crate::reactor::Interest::READABLE, receive).await
@@ -142,13 +142,13 @@ macro_rules! datagrams {
             ///
             /// As there.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// there.send(b"hello").await?;
             /// let mut buf = [0; 1500];
             /// let (count, sender) = std::future::poll_fn(|cx| here.poll_recv_from(cx, &mut buf)).await?;
             /// println!("{:?} from {sender:?}", &buf[..count]);
             /// # assert_eq!(count, 5);
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn poll_recv_from(
                 &self,
                 cx: &mut std::task::Context<'_>,
@@ -163,14 +163,14 @@ macro_rules! datagrams {
             ///
             /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) if there is no message, or as there.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// there.send(b"hello").await?;
             /// here.readable().await?;
             /// let mut buf = [0; 1500];
             /// let (count, sender) = here.try_recv_from(&mut buf)?;
             /// println!("{:?} from {sender:?}", &buf[..count]);
             /// # assert_eq!(count, 5);
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn try_recv_from(&self, buf: &mut [u8]) -> std::io::Result<(usize, $address)> {
                 self.try_once(crate::reactor::Interest::READABLE, || self.receive_from(buf))
             }

@@ -49,7 +49,7 @@ macro_rules! halves {
         impl $stream {
             /// Splits it into a half that reads and one that writes, for use within one task.
             ///
-            #[doc = crate::net::scenes::set!($whole)]
+            #[doc = crate::net::doc_examples::set!($whole)]
             /// let (mut read, mut write) = here.split();
             /// there.write_all(b"ping").await?;
             /// let mut got = [0; 4];
@@ -57,7 +57,7 @@ macro_rules! halves {
             /// let (sent, received) = futures::join!(write.write_all(b"pong"), read.read_exact(&mut got));
             /// sent?;
             /// assert_eq!((received?, &got), (4, b"ping"));
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
                 (ReadHalf(self), WriteHalf(self))
             }
@@ -66,14 +66,14 @@ macro_rules! halves {
             ///
             /// Dropping the half that writes shuts the writing direction down.
             ///
-            #[doc = crate::net::scenes::set!($whole)]
+            #[doc = crate::net::doc_examples::set!($whole)]
             /// let (mut read, mut write) = here.into_split();
             /// let writing = heist::spawn(async move { write.write_all(b"hello").await });
             /// writing.await??; // the half that writes has been dropped by now: the other end reads the end
             /// let mut text = String::new();
             /// there.read_to_string(&mut text).await?;
             /// assert_eq!(text, "hello");
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
                 let stream = crate::sync::Arc::new(self);
                 (OwnedReadHalf(crate::sync::Arc::clone(&stream)), OwnedWriteHalf { stream, is_open: true })
@@ -87,11 +87,11 @@ macro_rules! halves {
             ///
             /// If they are not of the same stream.
             ///
-            #[doc = crate::net::scenes::set!($whole)]
+            #[doc = crate::net::doc_examples::set!($whole)]
             /// let (read, write) = here.into_split();
             /// let mut here = read.reunite(write).expect("they are of one stream");
             /// here.write_all(b"whole again").await?;
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn reunite(self, other: OwnedWriteHalf) -> Result<$stream, ReuniteError> {
                 reunite(self, other)
             }
@@ -104,24 +104,24 @@ macro_rules! halves {
             ///
             /// If they are not of the same stream.
             ///
-            #[doc = crate::net::scenes::set!($whole)]
+            #[doc = crate::net::doc_examples::set!($whole)]
             /// let (read, write) = here.into_split();
             /// let mut here = write.reunite(read).expect("they are of one stream");
             /// here.write_all(b"whole again").await?;
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn reunite(self, other: OwnedReadHalf) -> Result<$stream, ReuniteError> {
                 reunite(other, self)
             }
 
             /// Drops the half without shutting the writing direction down.
             ///
-            #[doc = crate::net::scenes::set!($whole)]
+            #[doc = crate::net::doc_examples::set!($whole)]
             /// let (read, write) = here.into_split();
             /// write.forget(); // the other end does not read the end: the stream lives on in `read`
             /// there.write_all(b"hello").await?;
             /// assert_eq!(there.try_read(&mut [0; 1]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
             /// # drop(read);
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn forget(mut self) {
                 self.is_open = false;
             }
@@ -136,13 +136,13 @@ macro_rules! halves {
             }
         }
 
-        impl crate::net::wired::Closing for WriteHalf<'_> {
+        impl crate::net::mio_socket::Closing for WriteHalf<'_> {
             fn close(&mut self) -> std::io::Result<()> {
                 self.0.half_close()
             }
         }
 
-        impl crate::net::wired::Closing for OwnedWriteHalf {
+        impl crate::net::mio_socket::Closing for OwnedWriteHalf {
             fn close(&mut self) -> std::io::Result<()> {
                 let result = self.stream.half_close();
                 if result.is_ok() {
@@ -182,9 +182,9 @@ macro_rules! half {
             ///
             /// What the operating system says.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// println!("{:?}", here.peer_addr()?);
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn peer_addr(&self) -> std::io::Result<$address> {
                 self.as_ref().peer_addr()
             }
@@ -195,9 +195,9 @@ macro_rules! half {
             ///
             /// What the operating system says.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// println!("{:?}", here.local_addr()?);
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn local_addr(&self) -> std::io::Result<$address> {
                 self.as_ref().local_addr()
             }

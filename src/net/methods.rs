@@ -56,8 +56,8 @@ pub(super) use descriptor;
 /// That a type is around a wire: the expression leads there.
 macro_rules! wired {
     ($socket:ty, $wire:ty, $self:ident => $registered:expr) => {
-        impl crate::net::wired::Wired for $socket {
-            type Wire = $wire;
+        impl crate::net::mio_socket::HasMioSocket for $socket {
+            type MioSocket = $wire;
 
             fn registered(&$self) -> &crate::reactor::Registered<$wire> {
                 $registered
@@ -81,11 +81,11 @@ macro_rules! std_forms {
             ///
             /// Outside of a runtime, or if that has no I/O.
             ///
-            #[doc = crate::net::scenes::on!($made)]
+            #[doc = crate::net::doc_examples::on!($made)]
             /// std.set_nonblocking(true)?;
             #[doc = concat!("let socket = heist::net::", stringify!($socket), "::from_std(std)?;")]
             /// assert!(socket.local_addr().is_ok());
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             #[track_caller]
             pub fn from_std(socket: $std) -> std::io::Result<$socket> {
                 let reactor = crate::context::reactor();
@@ -99,12 +99,12 @@ macro_rules! std_forms {
             ///
             /// If it cannot be deregistered.
             ///
-            #[doc = crate::net::scenes::on!($made)]
+            #[doc = crate::net::doc_examples::on!($made)]
             /// # std.set_nonblocking(true)?;
             #[doc = concat!("let socket = heist::net::", stringify!($socket), "::from_std(std)?;")]
             /// let std = socket.into_std()?;
             /// std.set_nonblocking(false)?; // for use without a runtime
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn into_std(self) -> std::io::Result<$std> {
                 Ok(self.io.into_io()?.into())
             }
@@ -146,9 +146,9 @@ macro_rules! ready {
             ///
             /// Readiness is not lost if the future is dropped: it stays until an operation answers `WouldBlock`.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
-            #[doc = crate::net::scenes::readiness!($scene)]
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::set!($scene)]
+            #[doc = crate::net::doc_examples::readiness!($scene)]
+            #[doc = crate::net::doc_examples::end!()]
             pub async fn ready(&self, interest: crate::reactor::Interest) -> std::io::Result<crate::reactor::Ready> {
                 Ok(self.source().ready(interest).await?.ready() & interest.mask())
             }
@@ -173,11 +173,11 @@ macro_rules! worth_trying {
             ///
             /// Readiness is not lost if the future is dropped: it stays until an operation answers `WouldBlock`.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
-            #[doc = crate::net::scenes::before!($direction, $scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
+            #[doc = crate::net::doc_examples::before!($direction, $scene)]
             #[doc = concat!("here.", stringify!($wait), "().await?;")]
             #[doc = $then]
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub async fn $wait(&self) -> std::io::Result<()> {
                 self.source().ready(crate::reactor::Interest::$interest).await.map(drop)
             }
@@ -188,11 +188,11 @@ macro_rules! worth_trying {
             ///
             /// If the runtime has been shut down.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
-            #[doc = crate::net::scenes::before!($direction, $scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
+            #[doc = crate::net::doc_examples::before!($direction, $scene)]
             #[doc = concat!("std::future::poll_fn(|cx| here.", stringify!($poll), "(cx)).await?;")]
             #[doc = $then]
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn $poll(&self, cx: &mut std::task::Context<'_>) -> std::task::Poll<std::io::Result<()>> {
                 self.source().poll_ready(crate::reactor::Direction::$direction, cx).map_ok(drop)
             }
@@ -212,7 +212,7 @@ macro_rules! readable {
             "a read",
             readable,
             $poll,
-            crate::net::scenes::hear!($scene)
+            crate::net::doc_examples::hear!($scene)
         );
     };
 }
@@ -229,7 +229,7 @@ macro_rules! writable {
             "a write",
             writable,
             $poll,
-            crate::net::scenes::speak!($scene)
+            crate::net::doc_examples::speak!($scene)
         );
     };
 }
@@ -249,7 +249,7 @@ macro_rules! own_operations {
             ///
             /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) if it does not seem ready, or what `f` answers.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// # #[cfg(unix)]
             /// # {
             /// use heist::io::Interest;
@@ -260,7 +260,7 @@ macro_rules! own_operations {
             /// let count = here.try_io(Interest::WRITABLE, || SockRef::from(&here).send_with_flags(b"hello", libc::MSG_NOSIGNAL))?;
             /// assert_eq!(count, 5);
             /// # }
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn try_io<R>(
                 &self,
                 interest: crate::reactor::Interest,
@@ -280,7 +280,7 @@ macro_rules! own_operations {
             ///
             /// If the future is dropped, no `f` has answered anything but `WouldBlock`.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// # #[cfg(unix)]
             /// # {
             /// use heist::io::Interest;
@@ -290,7 +290,7 @@ macro_rules! own_operations {
             /// let send = || SockRef::from(&here).send_with_flags(b"hello", libc::MSG_NOSIGNAL);
             /// assert_eq!(here.async_io(Interest::WRITABLE, send).await?, 5);
             /// # }
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub async fn async_io<R>(
                 &self,
                 interest: crate::reactor::Interest,

@@ -16,19 +16,19 @@ macro_rules! packet_options {
         impl $type {
             /// The type of service of IPv4 packets (`IP_TOS`).
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// println!("{:#x}", here.tos_v4()?);
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn tos_v4(&$self) -> std::io::Result<u32> {
                 ($socket).tos_v4()
             }
 
             /// Sets the type of service of IPv4 packets (`IP_TOS`).
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// here.set_tos_v4(0x10)?; // low delay
             /// assert_eq!(here.tos_v4()?, 0x10);
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn set_tos_v4(&$self, tos: u32) -> std::io::Result<()> {
                 ($socket).set_tos_v4(crate::net::bounds::one_byte("set_tos_v4", tos)?)
             }
@@ -83,19 +83,19 @@ macro_rules! packet_options {
         impl $type {
             /// The interface that it is bound to (`SO_BINDTODEVICE`), by name.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// assert_eq!(here.device()?, None); // packets of all interfaces
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn device(&$self) -> std::io::Result<Option<Vec<u8>>> {
                 ($socket).device()
             }
 
             /// Takes packets of this interface only (`SO_BINDTODEVICE`); of all with `None` or an empty name.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// here.bind_device(None)?; // or `Some(b"eth0")`, for which some systems ask for a privilege
             /// assert_eq!(here.device()?, None);
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn bind_device(&$self, interface: Option<&[u8]>) -> std::io::Result<()> {
                 ($socket).bind_device(interface)
             }
@@ -113,46 +113,46 @@ macro_rules! ip_options {
         impl $type {
             /// This end's address.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// assert_eq!(here.local_addr()?, there.peer_addr()?);
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn local_addr(&self) -> std::io::Result<std::net::SocketAddr> {
                 self.mio().local_addr()
             }
 
             /// The other end's address, if it is connected.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// assert_eq!(here.peer_addr()?, there.local_addr()?);
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn peer_addr(&self) -> std::io::Result<std::net::SocketAddr> {
                 self.mio().peer_addr()
             }
 
             /// The error that is pending on the socket, which takes it away.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// assert!(here.take_error()?.is_none()); // nothing has gone wrong
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn take_error(&self) -> std::io::Result<Option<std::io::Error>> {
                 self.mio().take_error()
             }
 
             /// The time to live of packets sent from it.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// println!("{} hops at most", here.ttl()?);
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn ttl(&self) -> std::io::Result<u32> {
                 self.mio().ttl()
             }
 
             /// Sets the time to live of packets sent from it.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// here.set_ttl(9)?;
             /// assert_eq!(here.ttl()?, 9);
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn set_ttl(&self, ttl: u32) -> std::io::Result<()> {
                 self.mio().set_ttl(crate::net::bounds::one_byte("set_ttl", ttl)?)
             }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::bytes::{reads, writes};
 use super::methods::{readable, ready, socket, wired, writable};
-use super::wired::{Closing, Wired};
+use super::mio_socket::{Closing, HasMioSocket};
 use crate::context;
 use crate::reactor::{Interest, Ready, Registered};
 
@@ -250,14 +250,14 @@ macro_rules! end {
             ///
             /// Outside of a runtime, or if that has no I/O.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// use std::fs::File;
             #[doc = concat!("use heist::net::unix::pipe::", stringify!($end), ";")]
             ///
             /// let file = File::from(here.into_nonblocking_fd()?); // from wherever it comes
             #[doc = concat!("let here = ", stringify!($end), "::from_file(file)?;")]
             /// # drop((here, there));
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             #[track_caller]
             pub fn from_file(file: File) -> io::Result<$end> {
                 $end::from_owned_fd(file.into())
@@ -273,14 +273,14 @@ macro_rules! end {
             ///
             /// As there.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// use std::fs::File;
             #[doc = concat!("use heist::net::unix::pipe::", stringify!($end), ";")]
             ///
             /// let fd = here.into_blocking_fd()?; // from wherever it comes
             #[doc = concat!("let here = ", stringify!($end), "::from_owned_fd(fd)?;")]
             /// # drop((here, there));
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             #[track_caller]
             pub fn from_owned_fd(fd: OwnedFd) -> io::Result<$end> {
                 let reactor = context::reactor();
@@ -305,14 +305,14 @@ macro_rules! end {
             ///
             /// Outside of a runtime, or if that has no I/O.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// use std::fs::File;
             #[doc = concat!("use heist::net::unix::pipe::", stringify!($end), ";")]
             ///
             /// let file = File::from(here.into_nonblocking_fd()?);
             #[doc = concat!("let here = ", stringify!($end), "::from_file_unchecked(file)?;")]
             /// # drop((here, there));
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             #[track_caller]
             pub fn from_file_unchecked(file: File) -> io::Result<$end> {
                 $end::from_owned_fd_unchecked(file.into())
@@ -328,14 +328,14 @@ macro_rules! end {
             ///
             /// As there.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// use std::fs::File;
             #[doc = concat!("use heist::net::unix::pipe::", stringify!($end), ";")]
             ///
             /// let fd = here.into_nonblocking_fd()?;
             #[doc = concat!("let here = ", stringify!($end), "::from_owned_fd_unchecked(fd)?;")]
             /// # drop((here, there));
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             #[track_caller]
             pub fn from_owned_fd_unchecked(fd: OwnedFd) -> io::Result<$end> {
                 $end::on(&context::reactor(), fd.into(), Ready::EMPTY)
@@ -347,9 +347,9 @@ macro_rules! end {
             ///
             /// What the operating system says.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// let file = std::fs::File::from(here.into_blocking_fd()?); // for a thread, or a child process
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn into_blocking_fd(self) -> io::Result<OwnedFd> {
                 let fd = self.into_nonblocking_fd()?;
                 set_flags(fd.as_raw_fd(), flags(fd.as_raw_fd())? & !libc::O_NONBLOCK)?;
@@ -362,9 +362,9 @@ macro_rules! end {
             ///
             /// If it cannot be deregistered.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// let fd = here.into_nonblocking_fd()?; // for another runtime
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn into_nonblocking_fd(self) -> io::Result<OwnedFd> {
                 Ok(self.io.into_io()?.into())
             }
@@ -376,11 +376,11 @@ macro_rules! end {
             ///
             /// [`WouldBlock`](io::ErrorKind::WouldBlock) if it does not seem ready, or what `f` answers.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// // The operation says what it found; `WouldBlock` would mean that the pipe is not ready after all.
             /// let busy = here.try_io(|| Ok::<(), std::io::Error>(()));
             /// # let _ = busy;
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn try_io<R>(&self, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
                 self.try_once($interest, f)
             }

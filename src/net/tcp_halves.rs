@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 use super::halves::halves;
+use super::mio_socket::HasMioSocket;
 use super::tcp_stream::TcpStream;
-use super::wired::Wired;
 
 halves!(
     TcpStream,
@@ -29,12 +29,12 @@ macro_rules! peeks {
             ///
             /// Nothing is lost if the future is dropped.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// there.write_all(b"hello").await?;
             /// let mut first = [0; 1];
             /// here.peek(&mut first).await?;
             /// assert_eq!(&first, b"h"); // and it is still to be read
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub async fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
                 self.as_ref().peek(buf).await
             }
@@ -45,12 +45,12 @@ macro_rules! peeks {
             ///
             /// As there.
             ///
-            #[doc = crate::net::scenes::set!($scene)]
+            #[doc = crate::net::doc_examples::set!($scene)]
             /// there.write_all(b"hello").await?;
             /// let mut first = [0; 1];
             /// std::future::poll_fn(|cx| here.poll_peek(cx, &mut first)).await?;
             /// assert_eq!(&first, b"h");
-            #[doc = crate::net::scenes::end!()]
+            #[doc = crate::net::doc_examples::end!()]
             pub fn poll_peek(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
                 self.as_ref().poll_peek(cx, buf)
             }

@@ -8,7 +8,7 @@ use super::addr::{ToSocketAddrs, first};
 use super::methods::{socket, std_forms};
 use super::tcp_stream::TcpStream;
 use crate::context;
-use crate::reactor::{Any, Direction, Interest, Reactor, Ready, Registered};
+use crate::reactor::{Direction, Interest, Opaque, Reactor, Ready, Registered};
 use crate::sync::Arc;
 
 /// A TCP socket that accepts connections.
@@ -53,12 +53,12 @@ impl TcpListener {
     ///
     /// Outside of a runtime, or if that has no I/O.
     ///
-    #[doc = crate::net::scenes::set!(nothing)]
+    #[doc = crate::net::doc_examples::set!(nothing)]
     /// use heist::net::TcpListener;
     ///
     /// let listener = TcpListener::bind("127.0.0.1:0").await?;
     /// println!("listening on {}", listener.local_addr()?);
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
         let reactor = context::reactor();
         first(addr, |addr| TcpListener::bind_on(&reactor, addr)).await
@@ -81,13 +81,14 @@ impl TcpListener {
     ///
     /// If the future is dropped, no connection has been accepted.
     ///
-    #[doc = crate::net::scenes::set!(tcp_listener)]
+    #[doc = crate::net::doc_examples::set!(tcp_listener)]
     /// # let _client = client.await?;
     /// let (stream, peer) = here.accept().await?;
     /// assert_eq!(stream.peer_addr()?, peer);
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let Any((stream, addr)) = self.io.source().io(Interest::READABLE, || self.io.io().accept().map(Any)).await?;
+        let Opaque((stream, addr)) =
+            self.io.source().io(Interest::READABLE, || self.io.io().accept().map(Opaque)).await?;
         Ok((TcpStream::accepted(self.io.reactor(), stream)?, addr))
     }
 
@@ -97,15 +98,15 @@ impl TcpListener {
     ///
     /// As [`TcpListener::accept`].
     ///
-    #[doc = crate::net::scenes::set!(tcp_listener)]
+    #[doc = crate::net::doc_examples::set!(tcp_listener)]
     /// # let _client = client.await?;
     /// let (stream, peer) = std::future::poll_fn(|cx| here.poll_accept(cx)).await?;
     /// assert_eq!(stream.peer_addr()?, peer);
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let accepted = self.io.source().poll_io(Direction::Read, cx, || self.io.io().accept().map(Any));
+        let accepted = self.io.source().poll_io(Direction::Read, cx, || self.io.io().accept().map(Opaque));
         accepted.map(|accepted| {
-            let Any((stream, addr)) = accepted?;
+            let Opaque((stream, addr)) = accepted?;
             Ok((TcpStream::accepted(self.io.reactor(), stream)?, addr))
         })
     }
@@ -116,10 +117,10 @@ impl TcpListener {
     ///
     /// What the operating system says.
     ///
-    #[doc = crate::net::scenes::set!(tcp_listener)]
+    #[doc = crate::net::doc_examples::set!(tcp_listener)]
     /// assert_ne!(here.local_addr()?.port(), 0); // the port that was free
     /// # client.await?;
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.io.io().local_addr()
     }
@@ -130,10 +131,10 @@ impl TcpListener {
     ///
     /// What the operating system says.
     ///
-    #[doc = crate::net::scenes::set!(tcp_listener)]
+    #[doc = crate::net::doc_examples::set!(tcp_listener)]
     /// println!("{} hops at most", here.ttl()?);
     /// # client.await?;
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn ttl(&self) -> io::Result<u32> {
         self.io.io().ttl()
     }
@@ -144,11 +145,11 @@ impl TcpListener {
     ///
     /// What the operating system says; and [`InvalidInput`](io::ErrorKind::InvalidInput) if it is above 255.
     ///
-    #[doc = crate::net::scenes::set!(tcp_listener)]
+    #[doc = crate::net::doc_examples::set!(tcp_listener)]
     /// here.set_ttl(9)?;
     /// assert_eq!(here.ttl()?, 9);
     /// # client.await?;
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         self.io.io().set_ttl(super::bounds::one_byte("set_ttl", ttl)?)
     }

@@ -10,8 +10,8 @@ use socket2::SockRef;
 use super::addr::{ToSocketAddrs, addresses};
 use super::bytes::{reads, writes};
 use super::methods::{own_operations, readable, ready, socket, std_forms, wired, writable};
+use super::mio_socket::{Closing, HasMioSocket, end_writing};
 use super::options::ip_options;
-use super::wired::{Closing, Wired, end_writing};
 use crate::context;
 use crate::reactor::{Direction, Interest, Reactor, Ready, Registered};
 use crate::sync::Arc;
@@ -82,13 +82,13 @@ impl TcpStream {
     ///
     /// If the future is dropped, the attempt is given up, and the socket closed.
     ///
-    #[doc = crate::net::scenes::set!(nothing)]
+    #[doc = crate::net::doc_examples::set!(nothing)]
     /// use heist::net::{TcpListener, TcpStream};
     ///
     /// let listener = TcpListener::bind("127.0.0.1:0").await?;
     /// let stream = TcpStream::connect(listener.local_addr()?).await?; // or a name: `TcpStream::connect("example.com:80")`
     /// assert_eq!(stream.peer_addr()?, listener.local_addr()?);
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub async fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<TcpStream> {
         let reactor = context::reactor();
         let mut result = Err(io::ErrorKind::InvalidInput.into());
@@ -135,12 +135,12 @@ impl TcpStream {
     ///
     /// Nothing is lost if the future is dropped.
     ///
-    #[doc = crate::net::scenes::set!(tcp_stream)]
+    #[doc = crate::net::doc_examples::set!(tcp_stream)]
     /// there.write_all(b"hello").await?;
     /// let mut first = [0; 1];
     /// here.peek(&mut first).await?;
     /// assert_eq!(&first, b"h"); // and it is still to be read
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         if buf.is_empty() {
             return Ok(0);
@@ -154,12 +154,12 @@ impl TcpStream {
     ///
     /// As there.
     ///
-    #[doc = crate::net::scenes::set!(tcp_stream)]
+    #[doc = crate::net::doc_examples::set!(tcp_stream)]
     /// there.write_all(b"hello").await?;
     /// let mut first = [0; 1];
     /// std::future::poll_fn(|cx| here.poll_peek(cx, &mut first)).await?;
     /// assert_eq!(&first, b"h");
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
@@ -185,28 +185,28 @@ impl Closing for &TcpStream {
 impl TcpStream {
     /// Whether small writes are sent at once (`TCP_NODELAY`).
     ///
-    #[doc = crate::net::scenes::set!(tcp_stream)]
+    #[doc = crate::net::doc_examples::set!(tcp_stream)]
     /// assert!(!here.nodelay()?);
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn nodelay(&self) -> io::Result<bool> {
         self.mio().nodelay()
     }
 
     /// Sends small writes at once (`TCP_NODELAY`), or collects them.
     ///
-    #[doc = crate::net::scenes::set!(tcp_stream)]
+    #[doc = crate::net::doc_examples::set!(tcp_stream)]
     /// here.set_nodelay(true)?; // for answers that are short and awaited
     /// assert!(here.nodelay()?);
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.mio().set_nodelay(nodelay)
     }
 
     /// How long closing waits for unsent data (`SO_LINGER`); `None` if it does not wait.
     ///
-    #[doc = crate::net::scenes::set!(tcp_stream)]
+    #[doc = crate::net::doc_examples::set!(tcp_stream)]
     /// assert_eq!(here.linger()?, None);
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn linger(&self) -> io::Result<Option<Duration>> {
         SockRef::from(self.mio()).linger()
     }
@@ -214,34 +214,34 @@ impl TcpStream {
     /// Sets how long closing waits for unsent data (`SO_LINGER`). A wait blocks the thread that drops the stream. A zero wait
     /// discards unsent data and resets the connection. The operating system counts whole seconds: a fraction of a second is rounded up.
     ///
-    #[doc = crate::net::scenes::set!(tcp_stream)]
+    #[doc = crate::net::doc_examples::set!(tcp_stream)]
     /// use std::time::Duration;
     ///
     /// here.set_linger(Some(Duration::from_secs(1)))?;
     /// assert_eq!(here.linger()?, Some(Duration::from_secs(1)));
     /// # here.set_linger(None)?;
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
         SockRef::from(self.mio()).set_linger(super::bounds::linger(linger))
     }
 
     /// Throws unsent data away and resets the connection when it is closed.
     ///
-    #[doc = crate::net::scenes::set!(tcp_stream)]
+    #[doc = crate::net::doc_examples::set!(tcp_stream)]
     /// here.set_zero_linger()?;
     /// drop(here); // no good-bye: a reset
     /// let error = there.read(&mut [0; 1]).await.unwrap_err();
     /// assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn set_zero_linger(&self) -> io::Result<()> {
         self.set_linger(Some(Duration::ZERO))
     }
 
     /// Whether acknowledgements are sent at once (`TCP_QUICKACK`).
     ///
-    #[doc = crate::net::scenes::set!(tcp_stream)]
+    #[doc = crate::net::doc_examples::set!(tcp_stream)]
     /// println!("at once: {}", here.quickack()?);
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub fn quickack(&self) -> io::Result<bool> {
         SockRef::from(self.mio()).tcp_quickack()
@@ -249,10 +249,10 @@ impl TcpStream {
 
     /// Sends acknowledgements at once (`TCP_QUICKACK`), or when they suit. The kernel may change it back by itself.
     ///
-    #[doc = crate::net::scenes::set!(tcp_stream)]
+    #[doc = crate::net::doc_examples::set!(tcp_stream)]
     /// here.set_quickack(true)?;
     /// assert!(here.quickack()?);
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub fn set_quickack(&self, quickack: bool) -> io::Result<()> {
         SockRef::from(self.mio()).set_tcp_quickack(quickack)

@@ -7,13 +7,13 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use super::mio_socket::HasMioSocket;
 use super::tcp::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
-use super::wired::Wired;
 use super::*;
 use crate::reactor::{Interest, Reactor, Ready};
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::wakes::Wakes;
+use crate::wake_list::WakeList;
 
 /// A reactor, and a waker that counts and interrupts it.
 pub(super) struct Rig {
@@ -54,8 +54,8 @@ impl Rig {
             if let Poll::Ready(output) = self.poll(future.as_mut()) {
                 return output;
             }
-            let mut wakes = Wakes::new();
-            self.reactor.try_turn().unwrap().rest(None, &mut wakes).unwrap();
+            let mut wakes = WakeList::new();
+            self.reactor.try_drive().unwrap().rest(None, &mut wakes).unwrap();
             wakes.wake_all();
         }
     }
@@ -64,8 +64,8 @@ impl Rig {
     fn settle(&self) -> usize {
         let mut events = 0;
         loop {
-            let mut wakes = Wakes::new();
-            let found = self.reactor.try_turn().unwrap().poll_busy(&mut wakes).unwrap();
+            let mut wakes = WakeList::new();
+            let found = self.reactor.try_drive().unwrap().poll_busy(&mut wakes).unwrap();
             if found == 0 {
                 return events;
             }
@@ -353,7 +353,7 @@ fn after_the_reactor_is_closed_every_operation_fails_each_time() {
     let (mut client, mut server) = rig.pair();
     rig.run(client.write_all(b"data that is there")).unwrap();
     rig.run(server.readable()).unwrap();
-    let mut wakes = Wakes::new();
+    let mut wakes = WakeList::new();
     rig.reactor.close(&mut wakes);
     wakes.wake_all();
     let mut buf = [0; 4];

@@ -5,8 +5,8 @@ use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::task::{Context, Poll};
 
-use super::wired::{Inbound, Stream};
-use crate::reactor::{Direction, Interest, Moved, Registered};
+use super::mio_socket::{Inbound, Stream};
+use crate::reactor::{Direction, Interest, Registered, Transferred};
 
 /// The most that one call is sure to take if there is room: some kernels cut at 2 GiB, and short would not mean drained.
 const SURE_BYTES: usize = 1 << 30;
@@ -33,8 +33,8 @@ impl Asked {
         Asked { is_sure: asked.is_sure && slices.len() <= SURE_SLICES, ..asked }
     }
 
-    fn moved<E: Stream>(self, count: usize) -> Moved {
-        Moved { count, of: if E::SHORT_PROVES && self.is_sure { self.bytes } else { 0 } }
+    fn moved<E: Stream>(self, count: usize) -> Transferred {
+        Transferred { count, of: if E::SHORT_PROVES && self.is_sure { self.bytes } else { 0 } }
     }
 }
 

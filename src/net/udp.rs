@@ -9,8 +9,8 @@ use socket2::SockRef;
 use super::addr::{ToSocketAddrs, addresses, first};
 use super::datagrams::datagrams;
 use super::methods::{own_operations, readable, ready, socket, std_forms, wired, writable};
+use super::mio_socket::HasMioSocket;
 use super::options::{ip_options, packet_options};
-use super::wired::Wired;
 use crate::context;
 use crate::reactor::{Direction, Interest, Reactor, Ready, Registered};
 use crate::sync::Arc;
@@ -81,12 +81,12 @@ impl UdpSocket {
     ///
     /// Outside of a runtime, or if that has no I/O.
     ///
-    #[doc = crate::net::scenes::set!(nothing)]
+    #[doc = crate::net::doc_examples::set!(nothing)]
     /// use heist::net::UdpSocket;
     ///
     /// let socket = UdpSocket::bind("127.0.0.1:0").await?;
     /// println!("bound to {}", socket.local_addr()?);
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
         let reactor = context::reactor();
         first(addr, |addr| UdpSocket::bind_on(&reactor, addr)).await
@@ -108,14 +108,14 @@ impl UdpSocket {
     ///
     /// Outside of a runtime, if there is a name to be resolved.
     ///
-    #[doc = crate::net::scenes::set!(nothing)]
+    #[doc = crate::net::doc_examples::set!(nothing)]
     /// use heist::net::UdpSocket;
     ///
     /// let (client, server) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
     /// client.connect(server.local_addr()?).await?;
     /// client.send(b"hello").await?;
     /// assert_eq!(server.recv_from(&mut [0; 1500]).await?, (5, client.local_addr()?));
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub async fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<()> {
         first(addr, |addr| self.mio().connect(addr)).await
     }
@@ -134,10 +134,10 @@ impl UdpSocket {
     ///
     /// If the future is dropped, nothing has been sent.
     ///
-    #[doc = crate::net::scenes::set!(udp)]
+    #[doc = crate::net::doc_examples::set!(udp)]
     /// let target = there.local_addr()?;
     /// assert_eq!(here.send_to(b"hello", target).await?, 5);
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub async fn send_to<A: ToSocketAddrs>(&self, buf: &[u8], target: A) -> io::Result<usize> {
         let target = addresses(target).await?[0];
         self.try_until_done(Interest::WRITABLE, || self.mio().send_to(buf, target)).await
@@ -149,11 +149,11 @@ impl UdpSocket {
     ///
     /// As there.
     ///
-    #[doc = crate::net::scenes::set!(udp)]
+    #[doc = crate::net::doc_examples::set!(udp)]
     /// let target = there.local_addr()?;
     /// let count = std::future::poll_fn(|cx| here.poll_send_to(cx, b"hello", target)).await?;
     /// assert_eq!(count, 5);
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn poll_send_to(&self, cx: &mut Context<'_>, buf: &[u8], target: SocketAddr) -> Poll<io::Result<usize>> {
         self.poll_once(Direction::Write, cx, || self.mio().send_to(buf, target))
     }
@@ -164,10 +164,10 @@ impl UdpSocket {
     ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room, or as there.
     ///
-    #[doc = crate::net::scenes::set!(udp)]
+    #[doc = crate::net::doc_examples::set!(udp)]
     /// let target = there.local_addr()?;
     /// assert_eq!(here.try_send_to(b"hello", target)?, 5);
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn try_send_to(&self, buf: &[u8], target: SocketAddr) -> io::Result<usize> {
         self.try_once(Interest::WRITABLE, || self.mio().send_to(buf, target))
     }
@@ -178,103 +178,103 @@ impl UdpSocket {
 impl UdpSocket {
     /// As [`recv`](UdpSocket::recv).
     ///
-    #[doc = crate::net::scenes::set!(udp)]
+    #[doc = crate::net::doc_examples::set!(udp)]
     /// there.send(b"hello").await?;
     /// let mut buf = [0; 1500];
     /// assert_eq!(here.peek(&mut buf).await?, 5);
     /// assert_eq!(here.recv(&mut buf).await?, 5); // it is still there
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.try_until_done(Interest::READABLE, || self.mio().peek(buf)).await
     }
 
     /// As [`poll_recv`](UdpSocket::poll_recv).
     ///
-    #[doc = crate::net::scenes::set!(udp)]
+    #[doc = crate::net::doc_examples::set!(udp)]
     /// there.send(b"hello").await?;
     /// let mut buf = [0; 1500];
     /// let count = std::future::poll_fn(|cx| here.poll_peek(cx, &mut buf)).await?;
     /// assert_eq!(&buf[..count], b"hello");
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         self.poll_once(Direction::Read, cx, || self.mio().peek(buf))
     }
 
     /// As [`try_recv`](UdpSocket::try_recv).
     ///
-    #[doc = crate::net::scenes::set!(udp)]
+    #[doc = crate::net::doc_examples::set!(udp)]
     /// there.send(b"hello").await?;
     /// let mut buf = [0; 1500];
     /// here.readable().await?;
     /// assert_eq!(here.try_peek(&mut buf)?, 5);
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn try_peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.try_once(Interest::READABLE, || self.mio().peek(buf))
     }
 
     /// As [`recv_from`](UdpSocket::recv_from).
     ///
-    #[doc = crate::net::scenes::set!(udp)]
+    #[doc = crate::net::doc_examples::set!(udp)]
     /// there.send(b"hello").await?;
     /// let mut buf = [0; 1500];
     /// assert_eq!(here.peek_from(&mut buf).await?, (5, there.local_addr()?));
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub async fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         self.try_until_done(Interest::READABLE, || self.mio().peek_from(buf)).await
     }
 
     /// As [`poll_recv_from`](UdpSocket::poll_recv_from).
     ///
-    #[doc = crate::net::scenes::set!(udp)]
+    #[doc = crate::net::doc_examples::set!(udp)]
     /// there.send(b"hello").await?;
     /// let mut buf = [0; 1500];
     /// let (count, sender) = std::future::poll_fn(|cx| here.poll_peek_from(cx, &mut buf)).await?;
     /// assert_eq!((&buf[..count], sender), (&b"hello"[..], there.local_addr()?));
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn poll_peek_from(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>> {
         self.poll_once(Direction::Read, cx, || self.mio().peek_from(buf))
     }
 
     /// As [`try_recv_from`](UdpSocket::try_recv_from).
     ///
-    #[doc = crate::net::scenes::set!(udp)]
+    #[doc = crate::net::doc_examples::set!(udp)]
     /// there.send(b"hello").await?;
     /// let mut buf = [0; 1500];
     /// here.readable().await?;
     /// assert_eq!(here.try_peek_from(&mut buf)?, (5, there.local_addr()?));
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn try_peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         self.try_once(Interest::READABLE, || self.mio().peek_from(buf))
     }
 
     /// The sender of the message that is next.
     ///
-    #[doc = crate::net::scenes::set!(udp)]
+    #[doc = crate::net::doc_examples::set!(udp)]
     /// there.send(b"hello").await?;
     /// assert_eq!(here.peek_sender().await?, there.local_addr()?);
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub async fn peek_sender(&self) -> io::Result<SocketAddr> {
         self.try_until_done(Interest::READABLE, || self.next_sender()).await
     }
 
     /// Polls for what [`peek_sender`](UdpSocket::peek_sender) waits for. Only the latest caller's task is woken.
     ///
-    #[doc = crate::net::scenes::set!(udp)]
+    #[doc = crate::net::doc_examples::set!(udp)]
     /// there.send(b"hello").await?;
     /// let sender = std::future::poll_fn(|cx| here.poll_peek_sender(cx)).await?;
     /// assert_eq!(sender, there.local_addr()?);
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn poll_peek_sender(&self, cx: &mut Context<'_>) -> Poll<io::Result<SocketAddr>> {
         self.poll_once(Direction::Read, cx, || self.next_sender())
     }
 
     /// As [`peek_sender`](UdpSocket::peek_sender), without waiting.
     ///
-    #[doc = crate::net::scenes::set!(udp)]
+    #[doc = crate::net::doc_examples::set!(udp)]
     /// there.send(b"hello").await?;
     /// here.readable().await?;
     /// assert_eq!(here.try_peek_sender()?, there.local_addr()?);
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn try_peek_sender(&self) -> io::Result<SocketAddr> {
         self.try_once(Interest::READABLE, || self.next_sender())
     }
@@ -290,47 +290,47 @@ impl UdpSocket {
 impl UdpSocket {
     /// Whether it may send to a broadcast address (`SO_BROADCAST`).
     ///
-    #[doc = crate::net::scenes::set!(udp)]
+    #[doc = crate::net::doc_examples::set!(udp)]
     /// assert!(!here.broadcast()?);
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn broadcast(&self) -> io::Result<bool> {
         self.mio().broadcast()
     }
 
     /// Lets it send to a broadcast address (`SO_BROADCAST`), or does not.
     ///
-    #[doc = crate::net::scenes::set!(udp)]
+    #[doc = crate::net::doc_examples::set!(udp)]
     /// here.set_broadcast(true)?; // else a send to 255.255.255.255 is refused
     /// assert!(here.broadcast()?);
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn set_broadcast(&self, on: bool) -> io::Result<()> {
         self.mio().set_broadcast(on)
     }
 
     /// Whether multicast packets come back to this machine (`IP_MULTICAST_LOOP`).
     ///
-    #[doc = crate::net::scenes::set!(udp)]
+    #[doc = crate::net::doc_examples::set!(udp)]
     /// assert!(here.multicast_loop_v4()?);
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn multicast_loop_v4(&self) -> io::Result<bool> {
         self.mio().multicast_loop_v4()
     }
 
     /// Lets multicast packets come back to this machine (`IP_MULTICAST_LOOP`), or does not.
     ///
-    #[doc = crate::net::scenes::set!(udp)]
+    #[doc = crate::net::doc_examples::set!(udp)]
     /// here.set_multicast_loop_v4(false)?;
     /// assert!(!here.multicast_loop_v4()?);
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn set_multicast_loop_v4(&self, on: bool) -> io::Result<()> {
         self.mio().set_multicast_loop_v4(on)
     }
 
     /// The time to live of multicast packets (`IP_MULTICAST_TTL`).
     ///
-    #[doc = crate::net::scenes::set!(udp)]
+    #[doc = crate::net::doc_examples::set!(udp)]
     /// assert_eq!(here.multicast_ttl_v4()?, 1); // not beyond the local network
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn multicast_ttl_v4(&self) -> io::Result<u32> {
         self.mio().multicast_ttl_v4()
     }
@@ -338,10 +338,10 @@ impl UdpSocket {
     /// Sets the time to live of multicast packets (`IP_MULTICAST_TTL`); 1 keeps them in the local network. More than 255 is
     /// [`InvalidInput`](io::ErrorKind::InvalidInput).
     ///
-    #[doc = crate::net::scenes::set!(udp)]
+    #[doc = crate::net::doc_examples::set!(udp)]
     /// here.set_multicast_ttl_v4(4)?;
     /// assert_eq!(here.multicast_ttl_v4()?, 4);
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn set_multicast_ttl_v4(&self, ttl: u32) -> io::Result<()> {
         self.mio().set_multicast_ttl_v4(super::bounds::one_byte("set_multicast_ttl_v4", ttl)?)
     }

@@ -25,9 +25,9 @@ pub struct SocketAddr(pub(super) std::os::unix::net::SocketAddr);
 impl SocketAddr {
     /// Whether it has no name, as the client of a connection has none as a rule.
     ///
-    #[doc = crate::net::scenes::set!(unix_stream)]
+    #[doc = crate::net::doc_examples::set!(unix_stream)]
     /// assert!(here.local_addr()?.is_unnamed()); // a pair has no names
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn is_unnamed(&self) -> bool {
         self.0.is_unnamed()
     }
@@ -49,7 +49,7 @@ impl SocketAddr {
 
     /// The name in the abstract namespace, if it is one; without the zero byte in front.
     ///
-    #[doc = crate::net::scenes::set!(nothing)]
+    #[doc = crate::net::doc_examples::set!(nothing)]
     /// # #[cfg(target_os = "linux")]
     /// # {
     /// use heist::net::UnixListener;
@@ -58,7 +58,7 @@ impl SocketAddr {
     /// let listener = UnixListener::bind(&name)?;
     /// assert_eq!(listener.local_addr()?.as_abstract_name(), Some(&name.as_bytes()[1..]));
     /// # }
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub fn as_abstract_name(&self) -> Option<&[u8]> {
         #[cfg(target_os = "android")]
@@ -142,31 +142,31 @@ pub struct UCred {
 impl UCred {
     /// The user.
     ///
-    #[doc = crate::net::scenes::set!(unix_stream)]
+    #[doc = crate::net::doc_examples::set!(unix_stream)]
     /// let peer = here.peer_cred()?;
     /// println!("user {}, group {}", peer.uid(), peer.gid());
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn uid(&self) -> uid_t {
         self.uid
     }
 
     /// The group.
     ///
-    #[doc = crate::net::scenes::set!(unix_stream)]
+    #[doc = crate::net::doc_examples::set!(unix_stream)]
     /// let peer = here.peer_cred()?;
     /// println!("user {}, group {}", peer.uid(), peer.gid());
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn gid(&self) -> gid_t {
         self.gid
     }
 
     /// The process, where the operating system tells: on Linux and Android.
     ///
-    #[doc = crate::net::scenes::set!(unix_stream)]
+    #[doc = crate::net::doc_examples::set!(unix_stream)]
     /// if let Some(pid) = here.peer_cred()?.pid() {
     ///     println!("process {pid}");
     /// }
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn pid(&self) -> Option<pid_t> {
         self.pid
     }

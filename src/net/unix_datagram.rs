@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 
 use super::datagrams::datagrams;
 use super::methods::{descriptor, own_operations, readable, ready, std_forms, wired, writable};
+use super::mio_socket::HasMioSocket;
 use super::unix_addr::SocketAddr;
-use super::wired::Wired;
 use crate::context;
 use crate::reactor::{Direction, Interest, Reactor, Ready, Registered};
 use crate::sync::Arc;
@@ -107,10 +107,10 @@ impl UnixDatagram {
     ///
     /// Outside of a runtime, or if that has no I/O.
     ///
-    #[doc = crate::net::scenes::set!(path)]
+    #[doc = crate::net::doc_examples::set!(path)]
     /// let server = heist::net::UnixDatagram::bind(&path)?;
     /// assert_eq!(server.local_addr()?.as_pathname(), Some(&*path));
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     #[track_caller]
     pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<UnixDatagram> {
         UnixDatagram::fresh(&context::reactor(), mio::net::UnixDatagram::bind(path)?)
@@ -126,13 +126,13 @@ impl UnixDatagram {
     ///
     /// Outside of a runtime, or if that has no I/O.
     ///
-    #[doc = crate::net::scenes::set!(path)]
+    #[doc = crate::net::doc_examples::set!(path)]
     /// use heist::net::UnixDatagram;
     ///
     /// let (server, client) = (UnixDatagram::bind(&path)?, UnixDatagram::unbound()?);
     /// client.send_to(b"hello", &path).await?;
     /// assert_eq!(server.recv(&mut [0; 16]).await?, 5);
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     #[track_caller]
     pub fn unbound() -> io::Result<UnixDatagram> {
         UnixDatagram::fresh(&context::reactor(), mio::net::UnixDatagram::unbound()?)
@@ -148,10 +148,10 @@ impl UnixDatagram {
     ///
     /// Outside of a runtime, or if that has no I/O.
     ///
-    #[doc = crate::net::scenes::set!(unix_datagram)]
+    #[doc = crate::net::doc_examples::set!(unix_datagram)]
     /// here.send(b"hello").await?;
     /// assert_eq!(there.recv(&mut [0; 16]).await?, 5);
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     #[track_caller]
     pub fn pair() -> io::Result<(UnixDatagram, UnixDatagram)> {
         UnixDatagram::pair_on(&context::reactor())
@@ -174,14 +174,14 @@ impl UnixDatagram {
     ///
     /// What the operating system says.
     ///
-    #[doc = crate::net::scenes::set!(path)]
+    #[doc = crate::net::doc_examples::set!(path)]
     /// use heist::net::UnixDatagram;
     ///
     /// let (server, client) = (UnixDatagram::bind(&path)?, UnixDatagram::unbound()?);
     /// client.connect(&path)?;
     /// client.send(b"hello").await?;
     /// assert_eq!(server.recv(&mut [0; 16]).await?, 5);
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn connect<P: AsRef<Path>>(&self, path: P) -> io::Result<()> {
         self.mio().connect(path)
     }
@@ -196,13 +196,13 @@ impl UnixDatagram {
     ///
     /// If the future is dropped, nothing has been sent.
     ///
-    #[doc = crate::net::scenes::set!(path)]
+    #[doc = crate::net::doc_examples::set!(path)]
     /// use heist::net::UnixDatagram;
     ///
     /// let (server, client) = (UnixDatagram::bind(&path)?, UnixDatagram::unbound()?);
     /// assert_eq!(client.send_to(b"hello", &path).await?, 5);
     /// assert_eq!(server.recv(&mut [0; 16]).await?, 5);
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub async fn send_to<P: AsRef<Path>>(&self, buf: &[u8], target: P) -> io::Result<usize> {
         self.try_until_done(Interest::WRITABLE, || self.mio().send_to(buf, target.as_ref())).await
     }
@@ -213,13 +213,13 @@ impl UnixDatagram {
     ///
     /// As there.
     ///
-    #[doc = crate::net::scenes::set!(path)]
+    #[doc = crate::net::doc_examples::set!(path)]
     /// use heist::net::UnixDatagram;
     ///
     /// let (server, client) = (UnixDatagram::bind(&path)?, UnixDatagram::unbound()?);
     /// let count = std::future::poll_fn(|cx| client.poll_send_to(cx, b"hello", &path)).await?;
     /// assert_eq!(server.recv(&mut [0; 16]).await?, count);
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn poll_send_to<P: AsRef<Path>>(&self, cx: &mut Context<'_>, buf: &[u8], target: P) -> Poll<io::Result<usize>> {
         self.poll_once(Direction::Write, cx, || self.mio().send_to(buf, target.as_ref()))
     }
@@ -230,13 +230,13 @@ impl UnixDatagram {
     ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room, or as there.
     ///
-    #[doc = crate::net::scenes::set!(path)]
+    #[doc = crate::net::doc_examples::set!(path)]
     /// use heist::net::UnixDatagram;
     ///
     /// let (server, client) = (UnixDatagram::bind(&path)?, UnixDatagram::unbound()?);
     /// assert_eq!(client.try_send_to(b"hello", &path)?, 5);
     /// assert_eq!(server.recv(&mut [0; 16]).await?, 5);
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn try_send_to<P: AsRef<Path>>(&self, buf: &[u8], target: P) -> io::Result<usize> {
         self.try_once(Interest::WRITABLE, || self.mio().send_to(buf, target.as_ref()))
     }
@@ -247,9 +247,9 @@ impl UnixDatagram {
     ///
     /// What the operating system says.
     ///
-    #[doc = crate::net::scenes::set!(unix_datagram)]
+    #[doc = crate::net::doc_examples::set!(unix_datagram)]
     /// assert!(here.local_addr()?.is_unnamed()); // a pair has no names
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.mio().local_addr().map(SocketAddr)
     }
@@ -260,9 +260,9 @@ impl UnixDatagram {
     ///
     /// What the operating system says.
     ///
-    #[doc = crate::net::scenes::set!(unix_datagram)]
+    #[doc = crate::net::doc_examples::set!(unix_datagram)]
     /// assert!(here.peer_addr()?.is_unnamed()); // a pair has no names
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.mio().peer_addr().map(SocketAddr)
     }
@@ -273,9 +273,9 @@ impl UnixDatagram {
     ///
     /// What the operating system says.
     ///
-    #[doc = crate::net::scenes::set!(unix_datagram)]
+    #[doc = crate::net::doc_examples::set!(unix_datagram)]
     /// assert!(here.take_error()?.is_none()); // nothing has gone wrong
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.mio().take_error()
     }
@@ -287,14 +287,14 @@ impl UnixDatagram {
     ///
     /// What the operating system says, such as that it is not connected.
     ///
-    #[doc = crate::net::scenes::set!(unix_datagram)]
+    #[doc = crate::net::doc_examples::set!(unix_datagram)]
     /// use std::net::Shutdown;
     ///
     /// there.send(b"the last words").await?;
     /// here.shutdown(Shutdown::Read)?;
     /// assert_eq!(here.recv(&mut [0; 16]).await?, 14);
     /// assert_eq!(here.recv(&mut [0; 16]).await?, 0); // and nothing after that
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.mio().shutdown(how)?;
         if how != Shutdown::Write {

@@ -8,7 +8,7 @@ use super::methods::{socket, std_forms};
 use super::unix_addr::{SocketAddr, named_by};
 use super::unix_stream::UnixStream;
 use crate::context;
-use crate::reactor::{Any, Direction, Interest, Reactor, Ready, Registered};
+use crate::reactor::{Direction, Interest, Opaque, Reactor, Ready, Registered};
 use crate::sync::Arc;
 
 /// A unix socket that accepts connections.
@@ -62,10 +62,10 @@ impl UnixListener {
     ///
     /// Outside of a runtime, or if that has no I/O.
     ///
-    #[doc = crate::net::scenes::set!(path)]
+    #[doc = crate::net::doc_examples::set!(path)]
     /// let listener = heist::net::UnixListener::bind(&path)?;
     /// assert_eq!(listener.local_addr()?.as_pathname(), Some(&*path));
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     #[track_caller]
     pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<UnixListener> {
         let reactor = context::reactor();
@@ -82,12 +82,12 @@ impl UnixListener {
     ///
     /// Outside of a runtime, or if that has no I/O.
     ///
-    #[doc = crate::net::scenes::set!(path)]
+    #[doc = crate::net::doc_examples::set!(path)]
     /// use std::os::unix::net::SocketAddr;
     ///
     /// let address = SocketAddr::from_pathname(&path)?.into();
     /// let listener = heist::net::UnixListener::bind_addr(&address)?;
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     #[track_caller]
     pub fn bind_addr(address: &SocketAddr) -> io::Result<UnixListener> {
         let reactor = context::reactor();
@@ -105,12 +105,12 @@ impl UnixListener {
     ///
     /// If the future is dropped, no connection has been accepted.
     ///
-    #[doc = crate::net::scenes::set!(unix_listener)]
+    #[doc = crate::net::doc_examples::set!(unix_listener)]
     /// let (stream, from) = here.accept().await?;
     /// assert!(from.is_unnamed()); // clients have no names as a rule
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub async fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
-        let Any(accepted) = self.io.source().io(Interest::READABLE, || self.io.io().accept().map(Any)).await?;
+        let Opaque(accepted) = self.io.source().io(Interest::READABLE, || self.io.io().accept().map(Opaque)).await?;
         taken_in(self.io.reactor(), accepted)
     }
 
@@ -120,11 +120,11 @@ impl UnixListener {
     ///
     /// As [`accept`](UnixListener::accept).
     ///
-    #[doc = crate::net::scenes::set!(unix_listener)]
+    #[doc = crate::net::doc_examples::set!(unix_listener)]
     /// let (stream, from) = std::future::poll_fn(|cx| here.poll_accept(cx)).await?;
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(UnixStream, SocketAddr)>> {
-        let accepted = self.io.source().poll_io(Direction::Read, cx, || self.io.io().accept().map(Any));
+        let accepted = self.io.source().poll_io(Direction::Read, cx, || self.io.io().accept().map(Opaque));
         accepted.map(|accepted| taken_in(self.io.reactor(), accepted?.0))
     }
 
@@ -134,9 +134,9 @@ impl UnixListener {
     ///
     /// What the operating system says.
     ///
-    #[doc = crate::net::scenes::set!(unix_listener)]
+    #[doc = crate::net::doc_examples::set!(unix_listener)]
     /// assert_eq!(here.local_addr()?.as_pathname(), Some(&*path));
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.io.io().local_addr().map(SocketAddr)
     }
@@ -147,9 +147,9 @@ impl UnixListener {
     ///
     /// What the operating system says.
     ///
-    #[doc = crate::net::scenes::set!(unix_listener)]
+    #[doc = crate::net::doc_examples::set!(unix_listener)]
     /// assert!(here.take_error()?.is_none()); // nothing has gone wrong
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.io.io().take_error()
     }

@@ -50,11 +50,11 @@ impl UnixSocket {
     ///
     /// What the operating system says.
     ///
-    #[doc = crate::net::scenes::set!(path)]
+    #[doc = crate::net::doc_examples::set!(path)]
     /// let socket = heist::net::UnixSocket::new_stream()?;
     /// socket.bind(&path)?;
     /// let listener = socket.listen(64)?;
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn new_stream() -> io::Result<UnixSocket> {
         UnixSocket::new(Type::STREAM)
     }
@@ -65,12 +65,12 @@ impl UnixSocket {
     ///
     /// What the operating system says.
     ///
-    #[doc = crate::net::scenes::set!(path)]
+    #[doc = crate::net::doc_examples::set!(path)]
     /// let socket = heist::net::UnixSocket::new_datagram()?;
     /// socket.bind(&path)?;
     /// let socket = socket.datagram()?;
     /// assert_eq!(socket.local_addr()?.as_pathname(), Some(&*path));
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn new_datagram() -> io::Result<UnixSocket> {
         UnixSocket::new(Type::DGRAM)
     }
@@ -87,11 +87,11 @@ impl UnixSocket {
     ///
     /// What the operating system says.
     ///
-    #[doc = crate::net::scenes::set!(path)]
+    #[doc = crate::net::doc_examples::set!(path)]
     /// let socket = heist::net::UnixSocket::new_stream()?;
     /// socket.bind(&path)?;
     /// assert!(path.exists());
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn bind(&self, path: impl AsRef<Path>) -> io::Result<()> {
         self.socket.bind(&SockAddr::unix(path)?)
     }
@@ -106,13 +106,13 @@ impl UnixSocket {
     ///
     /// Outside of a runtime, or if that has no I/O.
     ///
-    #[doc = crate::net::scenes::set!(path)]
+    #[doc = crate::net::doc_examples::set!(path)]
     /// let socket = heist::net::UnixSocket::new_stream()?;
     /// socket.bind(&path)?;
     /// let listener = socket.listen(64)?;
     /// # let _client = heist::net::UnixStream::connect(&path).await?;
     /// let (stream, _) = listener.accept().await?;
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     #[track_caller]
     pub fn listen(self, backlog: u32) -> io::Result<UnixListener> {
         let reactor = context::reactor();
@@ -131,10 +131,10 @@ impl UnixSocket {
     ///
     /// Outside of a runtime, or if that has no I/O.
     ///
-    #[doc = crate::net::scenes::set!(unix_listener)]
+    #[doc = crate::net::doc_examples::set!(unix_listener)]
     /// let stream = heist::net::UnixSocket::new_stream()?.connect(&path).await?;
     /// assert_eq!(stream.peer_addr()?.as_pathname(), Some(&*path));
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub async fn connect(self, path: impl AsRef<Path>) -> io::Result<UnixStream> {
         let reactor = context::reactor();
         self.expect_kind(
@@ -158,10 +158,10 @@ impl UnixSocket {
     ///
     /// Outside of a runtime, or if that has no I/O.
     ///
-    #[doc = crate::net::scenes::set!(nothing)]
+    #[doc = crate::net::doc_examples::set!(nothing)]
     /// let socket = heist::net::UnixSocket::new_datagram()?.datagram()?;
     /// assert!(socket.local_addr()?.is_unnamed());
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     #[track_caller]
     pub fn datagram(self) -> io::Result<UnixDatagram> {
         let reactor = context::reactor();

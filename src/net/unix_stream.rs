@@ -6,8 +6,8 @@ use std::path::Path;
 use super::bytes::{reads, writes};
 use super::halves::halves;
 use super::methods::{own_operations, readable, ready, socket, std_forms, wired, writable};
+use super::mio_socket::{Closing, HasMioSocket, end_writing};
 use super::unix_addr::{SocketAddr, UCred, named_by};
-use super::wired::{Closing, Wired, end_writing};
 use crate::context;
 use crate::reactor::{Reactor, Ready, Registered};
 use crate::sync::Arc;
@@ -79,10 +79,10 @@ impl UnixStream {
     ///
     /// Outside of a runtime, or if that has no I/O.
     ///
-    #[doc = crate::net::scenes::set!(unix_listener)]
+    #[doc = crate::net::doc_examples::set!(unix_listener)]
     /// let stream = heist::net::UnixStream::connect(&path).await?;
     /// assert_eq!(stream.peer_addr()?.as_pathname(), Some(&*path));
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub async fn connect<P: AsRef<Path>>(path: P) -> io::Result<UnixStream> {
         let reactor = context::reactor();
         UnixStream::connecting(&reactor, mio::net::UnixStream::connect_addr(&named_by(path.as_ref())?)?).await
@@ -98,10 +98,10 @@ impl UnixStream {
     ///
     /// As [`connect`](UnixStream::connect).
     ///
-    #[doc = crate::net::scenes::set!(unix_listener)]
+    #[doc = crate::net::doc_examples::set!(unix_listener)]
     /// let stream = heist::net::UnixStream::connect_addr(&here.local_addr()?).await?;
     /// assert_eq!(stream.peer_addr()?.as_pathname(), Some(&*path));
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub async fn connect_addr(address: &SocketAddr) -> io::Result<UnixStream> {
         let reactor = context::reactor();
         UnixStream::connecting(&reactor, mio::net::UnixStream::connect_addr(&address.0)?).await
@@ -127,10 +127,10 @@ impl UnixStream {
     ///
     /// Outside of a runtime, or if that has no I/O.
     ///
-    #[doc = crate::net::scenes::set!(unix_stream)]
+    #[doc = crate::net::doc_examples::set!(unix_stream)]
     /// here.write_all(b"hello").await?;
     /// there.read_exact(&mut [0; 5]).await?;
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     #[track_caller]
     pub fn pair() -> io::Result<(UnixStream, UnixStream)> {
         UnixStream::pair_on(&context::reactor())
@@ -151,9 +151,9 @@ impl UnixStream {
     ///
     /// What the operating system says.
     ///
-    #[doc = crate::net::scenes::set!(unix_stream)]
+    #[doc = crate::net::doc_examples::set!(unix_stream)]
     /// assert!(here.local_addr()?.is_unnamed()); // a pair has no names
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.mio().local_addr().map(SocketAddr)
     }
@@ -164,9 +164,9 @@ impl UnixStream {
     ///
     /// What the operating system says.
     ///
-    #[doc = crate::net::scenes::set!(unix_stream)]
+    #[doc = crate::net::doc_examples::set!(unix_stream)]
     /// assert!(here.peer_addr()?.is_unnamed()); // a pair has no names
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.mio().peer_addr().map(SocketAddr)
     }
@@ -177,9 +177,9 @@ impl UnixStream {
     ///
     /// What the operating system says.
     ///
-    #[doc = crate::net::scenes::set!(unix_stream)]
+    #[doc = crate::net::doc_examples::set!(unix_stream)]
     /// println!("user {}, process {:?}", here.peer_cred()?.uid(), here.peer_cred()?.pid());
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn peer_cred(&self) -> io::Result<UCred> {
         UCred::of_peer(self.mio())
     }
@@ -190,9 +190,9 @@ impl UnixStream {
     ///
     /// What the operating system says.
     ///
-    #[doc = crate::net::scenes::set!(unix_stream)]
+    #[doc = crate::net::doc_examples::set!(unix_stream)]
     /// assert!(here.take_error()?.is_none()); // nothing has gone wrong
-    #[doc = crate::net::scenes::end!()]
+    #[doc = crate::net::doc_examples::end!()]
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.mio().take_error()
     }

@@ -2,19 +2,19 @@
 
 use std::thread::ThreadId;
 
-use crate::cell::{Identity, LiveSet};
-use crate::cpu::ThreadNumber;
+use crate::cpu::Tid;
 use crate::local::Local;
 use crate::park::Parker;
 use crate::queue::{LifoSlot, Owner, Ring, Thief};
+use crate::raw_task::{OwnedTasks, TaskInfo};
 use crate::spin::Spin;
-use crate::stats::{Gauges, Stats};
+use crate::stats::{PollHistograms, Stats};
 use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Arc, CachePadded, Mutex};
 use crate::timer::TimerWheel;
 
-use super::census::Polling;
-use super::lease::Lease;
+use super::drain_counts::CurrentTask;
+use super::local_slot::LocalSlot;
 use super::{Pool, Settings};
 
 /// What outlives the worker: the thief's end of the ring, LIFO slot, parker, wheel, live list, counters, and the lease.
@@ -25,14 +25,14 @@ pub(crate) struct Seat {
     pub(crate) thief: Thief,
     pub(crate) parker: CachePadded<Parker>,
     pub(crate) wheel: Arc<TimerWheel>,
-    pub(crate) live: CachePadded<LiveSet>,
+    pub(crate) live: CachePadded<OwnedTasks>,
     pub(crate) stats: CachePadded<Stats>,
     /// What is measured at each poll, if anything.
-    pub(crate) gauges: Option<Box<Gauges>>,
+    pub(crate) gauges: Option<Box<PollHistograms>>,
     /// The task that is being polled here.
-    pub(crate) polling: CachePadded<Polling>,
+    pub(crate) polling: CachePadded<CurrentTask>,
     /// The worker knows that the runtime drains.
-    pub(super) heard: AtomicBool,
+    pub(super) drain_acked: AtomicBool,
     /// The sentinel has seen the same poll twice: what waits here may be taken, down to the last task. When it saw it first, on the pool's
     /// clock; zero if it has not.
     stalled: AtomicU64,
@@ -42,7 +42,7 @@ pub(crate) struct Seat {
     thread: AtomicU32,
     /// The worker, while there is one, as the program knows it.
     occupant: Mutex<Option<ThreadId>>,
-    lease: Lease<Local>,
+    lease: LocalSlot<Local>,
     /// The pool that the seat is part of.
     ///
     /// Invariant: set once, before any task is polled here; points to the pool that owns this seat.
@@ -51,7 +51,7 @@ pub(crate) struct Seat {
 
 impl Seat {
     pub(super) fn new(index: usize, settings: &Settings, wheel: Arc<TimerWheel>) -> Self {
-        let (ring, thief): (Owner, Thief) = Ring::ends();
+        let (ring, thief): (Owner, Thief) = Ring::new_pair();
         let seed = settings.seed.wrapping_add(index as u64 + 1);
         let gauges = settings.gauges();
         let mut local = Local::new(index, ring, seed, Spin::new(settings.spin));
@@ -65,22 +65,22 @@ impl Seat {
             thief,
             parker: CachePadded::new(Parker::new()),
             wheel,
-            live: CachePadded::new(LiveSet::new()),
+            live: CachePadded::new(OwnedTasks::new()),
             stats: CachePadded::new(Stats::new()),
             gauges,
-            polling: CachePadded::new(Polling::new()),
-            heard: AtomicBool::new(false),
+            polling: CachePadded::new(CurrentTask::new()),
+            drain_acked: AtomicBool::new(false),
             stalled: AtomicU64::new(0),
             stalled_poll: AtomicU64::new(0),
             thread: AtomicU32::new(0),
             occupant: Mutex::new(None),
-            lease: Lease::new(local),
+            lease: LocalSlot::new(local),
             pool: AtomicPtr::new(std::ptr::null_mut()),
         }
     }
 
     /// Tells the seat where it stands.
-    pub(super) fn settle(&self, pool: *const Pool) {
+    pub(super) fn set_pool(&self, pool: *const Pool) {
         // Ordering: Relaxed — the pool is shared afterwards.
         self.pool.store(pool.cast_mut(), Ordering::Relaxed);
     }
@@ -119,7 +119,7 @@ impl Seat {
         // The last to end here need not have been polled to the worker's next rest. What has been left here after the deadline may have nobody
         // to take it; whoever gathers looks first whether the seat is vacant, under the same lock: he sees it, or we see the phase.
         self.pool().look_if_draining();
-        self.pool().mind_deadline(None);
+        self.pool().recheck_deadline(None);
     }
 
     /// Whether nobody sits here.
@@ -129,27 +129,27 @@ impl Seat {
 
     /// The worker steps out: until [`Seat::come_back`] it touches nothing here, and neither does anybody else who is not a thief.
     pub(super) fn step_out(&self) {
-        self.lease.step_out();
+        self.lease.begin_blocking();
         // As in `return_lease`: somebody may have waited for this worker to hear of the drain, and what it has left to the others may have nobody to
         // take it.
         self.pool().look_if_draining();
-        self.pool().mind_deadline(None);
+        self.pool().recheck_deadline(None);
     }
 
     /// The worker comes back. Whoever has counted it as absent since has locked the lease before us: we see the phase that he had seen.
     pub(super) fn come_back(&self) {
         self.stats.outings.add(1);
-        self.lease.come_back();
+        self.lease.end_blocking();
     }
 
     /// Whether the seat's worker has stepped out.
     pub(crate) fn is_away(&self) -> bool {
-        self.lease.is_away()
+        self.lease.is_blocking()
     }
 
     /// Whether somebody sits here, and works: who may spawn without the gate, and ends himself what is at home here.
     pub(crate) fn is_used(&self) -> bool {
-        self.lease.is_used()
+        self.lease.is_active()
     }
 
     /// Whether the sentinel thinks that the seat's worker is stuck.
@@ -184,7 +184,7 @@ impl Seat {
 
     /// What is being polled here, and since when it has been, if the sentinel has seen that. It may be over when this returns, but none is
     /// mistaken for another.
-    pub(crate) fn view(&self) -> (Option<Identity>, Option<u64>) {
+    pub(crate) fn view(&self) -> (Option<TaskInfo>, Option<u64>) {
         // Ordering: Relaxed — figures. A worker that gets on in between shows another number afterwards, or shows no poll.
         let stalled = (self.stalled_poll.load(Ordering::Relaxed), self.stalled.load(Ordering::Relaxed));
         let polled = self.polling.get();
@@ -193,27 +193,27 @@ impl Seat {
     }
 
     /// The calling thread sits here.
-    pub(crate) fn sign_in(&self) {
+    pub(crate) fn record_tid(&self) {
         // Ordering: Relaxed — a figure.
-        self.thread.store(ThreadNumber::own().map_or(0, ThreadNumber::get), Ordering::Relaxed);
+        self.thread.store(Tid::own().map_or(0, Tid::get), Ordering::Relaxed);
     }
 
     /// The thread that sits here, or was the last to.
-    pub(crate) fn thread(&self) -> Option<ThreadNumber> {
+    pub(crate) fn thread(&self) -> Option<Tid> {
         // Ordering: Relaxed — a figure.
-        ThreadNumber::from_raw(self.thread.load(Ordering::Relaxed))
+        Tid::from_raw(self.thread.load(Ordering::Relaxed))
     }
 
     /// Nobody's only task is taken: it is likely to be polled by its own worker before another could. From here on some are.
-    pub(crate) const SPARE: usize = 2;
+    pub(crate) const MIN_STEALABLE: usize = 2;
 
     /// How many tasks have to wait in the ring for others to take some. From a stalled seat everything may be taken.
-    pub(crate) fn least_spare(&self) -> usize {
-        if self.is_stalled() { 1 } else { Self::SPARE }
+    pub(crate) fn min_stealable(&self) -> usize {
+        if self.is_stalled() { 1 } else { Self::MIN_STEALABLE }
     }
 
     /// Whether a task waits here that others may take.
-    pub(crate) fn has_spare_work(&self) -> bool {
-        self.thief.len() >= self.least_spare() || (self.is_stalled() && !self.lifo.is_empty())
+    pub(crate) fn has_stealable_work(&self) -> bool {
+        self.thief.len() >= self.min_stealable() || (self.is_stalled() && !self.lifo.is_empty())
     }
 }

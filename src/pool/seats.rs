@@ -8,20 +8,20 @@ use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// All places that a pool can have. They are furnished in ascending order, each when it is first taken, and never moved.
 #[derive(Debug)]
-pub(crate) struct Seats {
+pub(crate) struct SeatTable {
     places: Box<[OnceLock<Box<Seat>>]>,
     /// Those below it are furnished.
     furnished: AtomicUsize,
 }
 
-impl Seats {
+impl SeatTable {
     /// Room for `most` seats.
     pub(super) fn new(most: usize) -> Self {
-        Seats { places: (0..most).map(|_| OnceLock::new()).collect(), furnished: AtomicUsize::new(0) }
+        SeatTable { places: (0..most).map(|_| OnceLock::new()).collect(), furnished: AtomicUsize::new(0) }
     }
 
     /// Furnishes all places below `count`. Called by one thread at a time.
-    pub(super) fn furnish(&self, count: usize, make: impl Fn(usize) -> Seat) {
+    pub(super) fn init_up_to(&self, count: usize, make: impl Fn(usize) -> Seat) {
         for index in self.len()..count {
             self.places[index].get_or_init(|| Box::new(make(index)));
             // Ordering: Release — pairs with the Acquire in `len`.
@@ -46,14 +46,14 @@ impl Seats {
     }
 
     /// The same, once around from a start that `choose` picks, given how many there are.
-    pub(crate) fn around(&self, choose: impl FnOnce(usize) -> usize) -> impl Iterator<Item = &Seat> {
+    pub(crate) fn iter_from(&self, choose: impl FnOnce(usize) -> usize) -> impl Iterator<Item = &Seat> {
         let places = &self.places[..self.len()];
         let (before, after) = places.split_at(choose(places.len()));
         after.iter().chain(before).filter_map(|place| Some(&**place.get()?))
     }
 }
 
-impl Index<usize> for Seats {
+impl Index<usize> for SeatTable {
     type Output = Seat;
 
     fn index(&self, index: usize) -> &Seat {

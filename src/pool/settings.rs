@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{fmt, io};
 
-use super::own_thread::OwnThread;
+use super::home_thread::HomeThread;
+use super::resize_completion::{Resized, ThreadSeat};
 use super::stall::StallHook;
 use super::task_hooks::{TaskHooks, UnhandledPanic};
-use super::ticket::{Resized, ThreadSeat};
-use crate::local::Pace;
-use crate::stats::{Gauges, Histogram, HistogramConfiguration};
+use crate::local::CheckIntervals;
+use crate::stats::{Histogram, HistogramConfiguration, PollHistograms};
 use crate::sync::Arc;
 
 /// A function that a thread of ours calls.
@@ -44,12 +44,12 @@ pub(crate) struct Follow {
 
 /// A histogram that may be wanted.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Gauge {
+pub(crate) struct HistogramSettings {
     pub(crate) wanted: bool,
     pub(crate) scale: HistogramConfiguration,
 }
 
-impl Gauge {
+impl HistogramSettings {
     /// For one seat.
     fn install(&self) -> Option<Histogram> {
         self.wanted.then(|| Histogram::new(self.scale.clone()))
@@ -72,7 +72,7 @@ pub(crate) struct Settings {
     /// The one seat is driven by `block_on`.
     pub(crate) current_thread: bool,
     /// The pool is local: it is current-thread, and its tasks stay on this thread.
-    pub(crate) own_thread: Option<OwnThread>,
+    pub(crate) own_thread: Option<HomeThread>,
     pub(crate) io: bool,
     pub(crate) time: bool,
     /// The time that timers are shown stands still from the beginning.
@@ -93,7 +93,7 @@ pub(crate) struct Settings {
     /// For the tests of what happens when there are no threads.
     pub(crate) refuse_thread: Option<RefuseFn>,
     /// How often a busy worker looks around.
-    pub(crate) pace: Pace,
+    pub(crate) pace: CheckIntervals,
     /// Another worker is woken if the backlog is done sooner by more than this with it, in nanoseconds.
     pub(crate) wake_pays_after: u64,
     /// So many workers search at a time, at most, and never more than half of them.
@@ -126,9 +126,9 @@ pub(crate) struct Settings {
     pub(crate) drain_report_delay: Duration,
     pub(crate) seed: u64,
     /// How long polls take.
-    pub(crate) poll_times: Gauge,
+    pub(crate) poll_times: HistogramSettings,
     /// How long tasks wait for them.
-    pub(crate) latencies: Gauge,
+    pub(crate) latencies: HistogramSettings,
     /// It is noted when tasks are queued, for that or for the hooks of tasks.
     pub(crate) stamps: bool,
 }
@@ -158,7 +158,7 @@ impl Settings {
             after_resize: None,
             follow: None,
             refuse_thread: None,
-            pace: Pace { nanos: 100_000, polls: 1024, global: 61, global_is_exact: false },
+            pace: CheckIntervals { nanos: 100_000, polls: 1024, global: 61, global_is_exact: false },
             wake_pays_after: 50_000,
             searchers: 4,
             lanes: None,
@@ -176,15 +176,15 @@ impl Settings {
             shutdown_grace: Duration::from_secs(5),
             drain_report_delay: Duration::from_millis(10),
             seed: 0,
-            poll_times: Gauge::default(),
-            latencies: Gauge::default(),
+            poll_times: HistogramSettings::default(),
+            latencies: HistogramSettings::default(),
             stamps: false,
         }
     }
 
     /// What is measured in one seat, if anything.
-    pub(super) fn gauges(&self) -> Option<Box<Gauges>> {
-        let gauges = Gauges { poll_times: self.poll_times.install(), latencies: self.latencies.install() };
+    pub(super) fn gauges(&self) -> Option<Box<PollHistograms>> {
+        let gauges = PollHistograms { poll_times: self.poll_times.install(), latencies: self.latencies.install() };
         (self.poll_times.wanted || self.latencies.wanted).then(|| Box::new(gauges))
     }
 

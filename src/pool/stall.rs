@@ -5,7 +5,7 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
-use crate::cell::Id;
+use crate::raw_task::Id;
 use crate::stats::Counter;
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicU64, Ordering};

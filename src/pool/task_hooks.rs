@@ -5,10 +5,10 @@ use std::panic::Location;
 use std::time::Duration;
 
 use super::Pool;
-use crate::cell::{Header, Id, Identity};
+use crate::raw_task::{Header, Id, TaskInfo};
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
-use crate::wakes::contained;
+use crate::wake_list::catch_user_panic;
 
 /// Who a task is. Given to the hooks [`on_task_spawn`](crate::runtime::Builder::on_task_spawn),
 /// [`on_task_terminate`](crate::runtime::Builder::on_task_terminate),
@@ -16,7 +16,7 @@ use crate::wakes::contained;
 /// [`on_after_task_poll`](crate::runtime::Builder::on_after_task_poll).
 #[derive(Debug)]
 pub struct TaskMeta<'a> {
-    task: &'a Identity,
+    task: &'a TaskInfo,
     waited: Option<Duration>,
 }
 
@@ -105,26 +105,26 @@ type Which = fn(&TaskHooks) -> &Option<TaskHook>;
 
 impl TaskHooks {
     /// Tells one of the hooks, if it is there. A panic in it is contained.
-    pub(crate) fn tell(&self, which: Which, task: &Identity) {
+    pub(crate) fn tell(&self, which: Which, task: &TaskInfo) {
         self.tell_of_poll(which, task, None);
     }
 
     /// The same of a task that has `waited` for its poll.
-    pub(crate) fn tell_of_poll(&self, which: Which, task: &Identity, waited: Option<Duration>) {
+    pub(crate) fn tell_of_poll(&self, which: Which, task: &TaskInfo, waited: Option<Duration>) {
         if let Some(hook) = which(self) {
-            contained("a task hook", || hook(&TaskMeta { task, waited }));
+            catch_user_panic("a task hook", || hook(&TaskMeta { task, waited }));
         }
     }
 }
 
 impl Pool {
     /// Who a task is, if there is a hook that is told of it by [`Pool::tell_of_end`].
-    pub(crate) fn who_ends(&self, task: &Header) -> Option<Identity> {
+    pub(crate) fn who_ends(&self, task: &Header) -> Option<TaskInfo> {
         self.settings.task_hooks.as_ref().map(|_| task.identity())
     }
 
     /// Says that a task has ended. Not under a lock.
-    pub(crate) fn tell_of_end(&self, task: Option<Identity>) {
+    pub(crate) fn tell_of_end(&self, task: Option<TaskInfo>) {
         if let (Some(hooks), Some(task)) = (&self.settings.task_hooks, task) {
             hooks.tell(|hooks| &hooks.terminate, &task);
         }

@@ -2,7 +2,7 @@
 
 use std::ptr::NonNull;
 
-use crate::cell::{Header, Runnable};
+use crate::raw_task::{Header, Runnable};
 
 /// A FIFO of runnables, linked through their headers. Dropping it cancels what is left in it.
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 //! The queue that all workers share.
 
-use super::{Chain, Lane, Rota};
-use crate::cell::{Header, Runnable};
+use super::{Chain, Lane, LaneCursor};
+use crate::raw_task::{Header, Runnable};
 use crate::stripe::Stripe;
 
 /// A closable queue in lanes, each of them first-in-first-out. See [the queues' page](super).
@@ -30,7 +30,7 @@ impl GlobalQueue {
 
     /// How many tasks have been queued one by one: by threads without a seat.
     pub(crate) fn outsiders(&self) -> u64 {
-        self.first.outsiders() + self.others.iter().map(Lane::outsiders).sum::<u64>()
+        self.first.remote_pushes() + self.others.iter().map(Lane::remote_pushes).sum::<u64>()
     }
 
     /// How many lanes there are.
@@ -40,7 +40,7 @@ impl GlobalQueue {
 
     /// The lane into which a thread of this number pushes.
     pub(crate) fn lane(&self, stripe: Stripe) -> &Lane {
-        self.nth(stripe.among(self.lanes()))
+        self.nth(stripe.index_in(self.lanes()))
     }
 
     /// The lane of this number.
@@ -54,8 +54,8 @@ impl GlobalQueue {
 
     /// The lane into which this thread pushes.
     #[inline]
-    fn ours(&self) -> &Lane {
-        if self.others.is_empty() { &self.first } else { self.lane(Stripe::ours()) }
+    fn local_lane(&self) -> &Lane {
+        if self.others.is_empty() { &self.first } else { self.lane(Stripe::current()) }
     }
 
     /// Queues a new task.
@@ -64,21 +64,21 @@ impl GlobalQueue {
     ///
     /// The task, if the queue is closed.
     pub(crate) fn push_new(&self, runnable: Runnable) -> Result<(), Runnable> {
-        self.ours().push_new(runnable)
+        self.local_lane().push_new(runnable)
     }
 
     /// Queues a task that was woken. Never refused: a woken task is polled, or dropped by a worker.
     pub(crate) fn push_woken(&self, runnable: Runnable) {
-        self.ours().push_woken(runnable);
+        self.local_lane().push_woken(runnable);
     }
 
     /// Queues a chain of tasks that were queued elsewhere.
     pub(crate) fn push_chain(&self, chain: Chain) {
-        self.ours().push_chain(chain);
+        self.local_lane().push_chain(chain);
     }
 
     /// Takes `count`, or all if there are fewer; from the lanes whose turn it is by `rota`.
-    pub(crate) fn take(&self, rota: &Rota, count: usize) -> Chain {
+    pub(crate) fn take(&self, rota: &LaneCursor, count: usize) -> Chain {
         if self.others.is_empty() { self.first.take(count) } else { rota.take(self, count) }
     }
 

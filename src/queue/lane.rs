@@ -1,7 +1,7 @@
 //! One of the parts of the global queue.
 
 use super::Chain;
-use crate::cell::{Header, Runnable};
+use crate::raw_task::{Header, Runnable};
 use crate::stats::Counter;
 use crate::sync::{CachePadded, Mutex};
 
@@ -82,7 +82,7 @@ impl Lane {
     }
 
     /// How many tasks have been queued by the two above.
-    pub(crate) fn outsiders(&self) -> u64 {
+    pub(crate) fn remote_pushes(&self) -> u64 {
         self.tail.line.lock().outsiders
     }
 

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use super::tests::{Dice, id, ids};
 use super::*;
-use crate::cell::Id;
 use crate::loom_tests::support::parcels;
+use crate::raw_task::Id;
 use crate::stripe::Stripe;
 
 /// Pushes so many tasks into lane `lane`; answers their ids.
@@ -24,10 +24,10 @@ fn what_lies_in_any_lane_is_found_from_anywhere() {
             // Also by who has come to the middle of a lane.
             for before in 0..3 {
                 for lane in 0..lanes {
-                    let rota = Rota::new(start);
+                    let rota = LaneCursor::new(start);
                     push(&queue, start, before);
                     assert_eq!(queue.take(&rota, 1).len(), before.min(1));
-                    assert_eq!(queue.take(&Rota::new(start), before).len(), before.saturating_sub(1));
+                    assert_eq!(queue.take(&LaneCursor::new(start), before).len(), before.saturating_sub(1));
                     let names = push(&queue, lane, 1);
                     assert_eq!(queue.len(), 1);
                     assert_eq!(ids(queue.take(&rota, 1)), names, "of {lanes} lanes, from {start}, in {lane}");
@@ -40,7 +40,7 @@ fn what_lies_in_any_lane_is_found_from_anywhere() {
 
 #[test]
 fn a_lane_is_served_until_those_are_gone_who_waited_there() {
-    let (queue, rota) = (GlobalQueue::new(3), Rota::new(0));
+    let (queue, rota) = (GlobalQueue::new(3), LaneCursor::new(0));
     let (first, other) = (push(&queue, 0, 5), push(&queue, 1, 2));
     assert_eq!(ids(queue.take(&rota, 3)), first[..3]);
     let late = push(&queue, 0, 2);
@@ -51,10 +51,10 @@ fn a_lane_is_served_until_those_are_gone_who_waited_there() {
 
 #[test]
 fn a_lane_that_others_have_emptied_gives_way() {
-    let (queue, rota) = (GlobalQueue::new(2), Rota::new(0));
+    let (queue, rota) = (GlobalQueue::new(2), LaneCursor::new(0));
     push(&queue, 0, 5);
     assert_eq!(queue.take(&rota, 1).len(), 1);
-    assert_eq!(queue.take(&Rota::new(0), 4).len(), 4);
+    assert_eq!(queue.take(&LaneCursor::new(0), 4).len(), 4);
     let (late, other) = (push(&queue, 0, 1), push(&queue, 1, 1));
     assert_eq!(ids(queue.take(&rota, 1)), late, "it was in the middle of this one");
     assert_eq!(ids(queue.take(&rota, 1)), other);
@@ -69,7 +69,7 @@ fn every_lane_is_closed() {
         queue.lane(Stripe::of_seat(lane)).push_woken(refused);
     }
     assert_eq!(queue.len(), 4);
-    assert_eq!(queue.take(&Rota::new(1), usize::MAX).len(), 4);
+    assert_eq!(queue.take(&LaneCursor::new(1), usize::MAX).len(), 4);
 }
 
 /// Tasks come again as soon as they have been taken, into whichever lane an adversary likes. None waits for longer than
@@ -78,7 +78,7 @@ fn every_lane_is_closed() {
 fn nobody_is_passed_over_for_longer_than_the_bound() {
     const TASKS: usize = 64;
     for lanes in [1, 2, 3, 8] {
-        let (queue, rota) = (GlobalQueue::new(lanes), Rota::new(0));
+        let (queue, rota) = (GlobalQueue::new(lanes), LaneCursor::new(0));
         let mut dice = Dice(7 + lanes as u64);
         let mut since: VecDeque<(Id, usize)> = parcels(TASKS)
             .into_iter()

@@ -5,16 +5,16 @@ use std::fmt;
 use std::ptr::{NonNull, null_mut};
 
 use super::Chain;
-use crate::cell::{Header, Runnable};
+use crate::raw_task::{Header, Runnable};
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use crate::sync::hint::spin_loop;
 
 /// How many runnables a ring holds: enough for what one request causes, little enough that a burst is shared soon.
-#[cfg(not(any(all(test, heist_loom), heist_narrow)))]
+#[cfg(not(all(test, heist_loom)))]
 pub(crate) const CAPACITY: usize = 256;
 /// Small, so that a model meets the edges.
-#[cfg(any(all(test, heist_loom), heist_narrow))]
+#[cfg(all(test, heist_loom))]
 pub(crate) const CAPACITY: usize = 4;
 
 const SIZE: u32 = CAPACITY as u32;
@@ -58,7 +58,7 @@ pub(crate) struct Thief {
 
 impl Ring {
     /// A new ring, from its two ends.
-    pub(crate) fn ends() -> (Owner, Thief) {
+    pub(crate) fn new_pair() -> (Owner, Thief) {
         let ring = Arc::new(Ring {
             head: AtomicU32::new(START),
             tail: AtomicU32::new(START),
@@ -123,7 +123,7 @@ impl Owner {
     }
 
     /// How many tasks have been moved here so far, or within; it wraps around.
-    pub(crate) fn moved(&self) -> u32 {
+    pub(crate) fn requeued(&self) -> u32 {
         self.moved.get()
     }
 
@@ -134,7 +134,7 @@ impl Owner {
     }
 
     /// So many of the tasks that have been pushed were queued elsewhere before.
-    pub(crate) fn count_moved(&self, count: u32) {
+    pub(crate) fn count_requeued(&self, count: u32) {
         self.moved.set(self.moved.get().wrapping_add(count));
     }
 
@@ -193,7 +193,7 @@ impl Owner {
         if self.ring.head.compare_exchange(full, tail, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             if let Err(runnable) = self.push(runnable) {
                 // It counts as queued all the same.
-                self.count_moved(0_u32.wrapping_sub(1));
+                self.count_requeued(0_u32.wrapping_sub(1));
                 chain.push(runnable);
             }
             return chain;
@@ -206,18 +206,18 @@ impl Owner {
         // A full ring's oldest slot is the one that its tail points to: the oldest half is in its new place already.
         self.advance(SIZE / 2);
         // All but the one that has been queued.
-        self.count_moved(SIZE / 2 - 1);
+        self.count_requeued(SIZE / 2 - 1);
         self.pledge.set(self.pledge.get().wrapping_add(SIZE));
         chain
     }
 
     /// All that is here now stays until it is polled. There must not be more than half a ring, and the pledged ones come first.
-    pub(crate) fn pledge(&self) {
+    pub(crate) fn pin_contents(&self) {
         self.pledge.set(self.tail.get());
     }
 
     /// How many pledged ones are left.
-    pub(crate) fn pledged(&self) -> usize {
+    pub(crate) fn pinned_len(&self) -> usize {
         // Ordering: Relaxed — a hint; thieves make it less only.
         let left = self.pledge.get().wrapping_sub(self.ring.head.load(Ordering::Relaxed)) as usize;
         // A pledge that is kept lies behind the head.
@@ -226,7 +226,7 @@ impl Owner {
 
     /// Takes the newest out, all but `keep`, as one chain for the global queue.
     #[cold]
-    pub(crate) fn shed(&self, keep: usize) -> Chain {
+    pub(crate) fn evict_newest(&self, keep: usize) -> Chain {
         let mut chain = Chain::new();
         let (tail, keep) = (self.tail.get(), keep as u32);
         // Ordering: Relaxed — as in `pop`.
@@ -251,7 +251,7 @@ impl Owner {
             self.ring.write(tail.wrapping_add(offset), self.ring.read(head.wrapping_add(offset)));
         }
         self.advance(keep);
-        self.count_moved(keep);
+        self.count_requeued(keep);
         self.pledge.set(tail.wrapping_add(pledged));
         chain
     }
@@ -311,8 +311,8 @@ impl Thief {
                 into.stolen.set(into.stolen.get().wrapping_add(half));
                 if half > 1 {
                     into.advance(half - 1);
-                    into.count_moved(half - 1);
-                    into.pledge();
+                    into.count_requeued(half - 1);
+                    into.pin_contents();
                 }
                 // SAFETY: the slot has just been claimed.
                 return Some(unsafe { own(first) });

@@ -2,7 +2,7 @@
 
 use std::ptr::{NonNull, null_mut};
 
-use crate::cell::{Header, Runnable};
+use crate::raw_task::{Header, Runnable};
 use crate::sync::atomic::{AtomicPtr, Ordering};
 
 /// One runnable, or none. Pushed and popped by the seat's worker; taken by a thief that has seen it age.
@@ -16,7 +16,7 @@ pub(crate) struct LifoSlot {
 
 /// What was seen in a slot: only good for claiming it, never for looking into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Glimpse(NonNull<Header>);
+pub(crate) struct Peeked(NonNull<Header>);
 
 impl LifoSlot {
     pub(crate) fn new() -> Self {
@@ -59,13 +59,13 @@ impl LifoSlot {
     }
 
     /// What is in the slot now.
-    pub(crate) fn glimpse(&self) -> Option<Glimpse> {
+    pub(crate) fn peek(&self) -> Option<Peeked> {
         // Ordering: Relaxed — the pointer is not followed before it is claimed.
-        NonNull::new(self.task.load(Ordering::Relaxed)).map(Glimpse)
+        NonNull::new(self.task.load(Ordering::Relaxed)).map(Peeked)
     }
 
     /// Takes out what was glimpsed, if it is still there. Called by anybody.
-    pub(crate) fn claim(&self, seen: Glimpse) -> Option<Runnable> {
+    pub(crate) fn claim(&self, seen: Peeked) -> Option<Runnable> {
         let seen = seen.0.as_ptr();
         // Ordering: Acquire — pairs with the Release in `push`: the task can be used.
         let old = self.task.compare_exchange(seen, null_mut(), Ordering::Acquire, Ordering::Relaxed).ok()?;

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use super::*;
-use crate::cell::{Id, Runnable};
 use crate::loom_tests::support::{Haul, Ledger, parcels};
+use crate::raw_task::{Id, Runnable};
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use crate::sync::thread;
@@ -36,7 +36,7 @@ fn pop(owner: &Owner) -> Option<Id> {
 
 /// A full ring, and what is in it, oldest first.
 fn full() -> (Owner, Thief, Vec<Id>) {
-    let (owner, thief) = Ring::ends();
+    let (owner, thief) = Ring::new_pair();
     let all = parcels(CAPACITY);
     let ids = all.iter().map(id).collect();
     all.into_iter().for_each(|parcel| owner.push(parcel).expect("there is room"));
@@ -67,7 +67,7 @@ impl Twins {
 
     /// The older half of what is there, rounded up, and no more than fits.
     fn steal(&mut self, room: usize, least: usize) {
-        let (mine, _) = Ring::ends();
+        let (mine, _) = Ring::new_pair();
         let there = parcels(CAPACITY - room);
         let before = there.len();
         there.into_iter().for_each(|parcel| mine.push(parcel).expect("there is room"));
@@ -88,7 +88,7 @@ impl Twins {
 fn a_ring_behaves_like_a_deque() {
     for seed in 1..=20 {
         let mut dice = Dice(seed * 0x9E37_79B9);
-        let (owner, thief) = Ring::ends();
+        let (owner, thief) = Ring::new_pair();
         let mut twins = Twins { owner, thief, model: VecDeque::new(), global: Vec::new() };
         // Now pushes outweigh pops, now pops pushes: it meets both edges.
         for round in 0..4_000 {
@@ -123,7 +123,7 @@ fn an_overflow_sends_the_newest_half_and_the_new_task_oldest_first() {
 #[test]
 fn an_overflow_that_finds_room_sends_nothing() {
     let (owner, thief, all) = full();
-    let (mine, _) = Ring::ends();
+    let (mine, _) = Ring::new_pair();
     let new = owner.push(parcels(1).pop().expect("one")).expect_err("it is full");
     let last = id(&new);
     assert_eq!(thief.steal(&mine, 1).map(|first| id(&first)), Some(all[0]));
@@ -137,7 +137,7 @@ fn what_is_moved_counts_as_queued_where_it_was_pushed() {
     let (owner, thief, _) = full();
     let begun = owner.queued().wrapping_sub(CAPACITY as u32);
     let queued = |ring: &Owner| ring.queued().wrapping_sub(begun) as usize;
-    let (mine, _) = Ring::ends();
+    let (mine, _) = Ring::new_pair();
     assert_eq!((queued(&owner), queued(&mine)), (CAPACITY, 0));
 
     // One into a full ring, and one for which a thief has made room meanwhile.
@@ -151,9 +151,9 @@ fn what_is_moved_counts_as_queued_where_it_was_pushed() {
     assert_eq!(queued(&owner), CAPACITY + 1 + CAPACITY / 2 + 1);
 
     let before = queued(&owner);
-    assert_eq!(ids(owner.shed(5)).len() + 5, CAPACITY / 2 + 1);
+    assert_eq!(ids(owner.evict_newest(5)).len() + 5, CAPACITY / 2 + 1);
     assert_eq!((owner.len(), queued(&owner)), (5, before));
-    assert_eq!((mine.len(), mine.moved() as usize, queued(&mine)), (CAPACITY / 2 - 1, CAPACITY / 2 - 1, 0));
+    assert_eq!((mine.len(), mine.requeued() as usize, queued(&mine)), (CAPACITY / 2 - 1, CAPACITY / 2 - 1, 0));
 }
 
 #[test]
@@ -181,20 +181,20 @@ fn a_slot_keeps_the_last_and_answers_the_one_before() {
     let slot = LifoSlot::new();
     let mut all = parcels(2).into_iter();
     let names: Vec<Id> = all.as_slice().iter().map(id).collect();
-    assert!(slot.is_empty() && slot.pop().is_none() && slot.glimpse().is_none());
+    assert!(slot.is_empty() && slot.pop().is_none() && slot.peek().is_none());
     assert!(slot.push(all.next().expect("one")).is_none());
-    let old = slot.glimpse().expect("it is there");
+    let old = slot.peek().expect("it is there");
     let displaced = slot.push(all.next().expect("two")).expect("the first");
     assert_eq!(id(&displaced), names[0]);
     assert!(slot.claim(old).is_none(), "what was glimpsed is gone");
-    let seen = slot.glimpse().expect("the second");
+    let seen = slot.peek().expect("the second");
     assert_eq!(slot.claim(seen).map(|claimed| id(&claimed)), Some(names[1]));
     assert!(slot.is_empty() && slot.claim(seen).is_none());
 }
 
 #[test]
 fn a_global_queue_is_first_in_first_out_and_splits_where_it_is_told() {
-    let (queue, rota) = (GlobalQueue::new(1), Rota::new(0));
+    let (queue, rota) = (GlobalQueue::new(1), LaneCursor::new(0));
     let all = parcels(6);
     let names: Vec<Id> = all.iter().map(id).collect();
     let mut all = all.into_iter();
@@ -254,9 +254,9 @@ fn a_million_tasks_pass_an_owner_and_two_thieves_once_each() {
     let last = all.iter().map(|parcel| id(parcel).get()).max().expect("there are some");
     let held = (first..=last).map(|_| AtomicU8::new(1)).collect();
     let post = Arc::new(Post { held, first, taken: AtomicUsize::new(0) });
-    let (owner, thief) = Ring::ends();
+    let (owner, thief) = Ring::new_pair();
     // What the thieves have taken comes back to the owner through here.
-    let (back, rota) = (Arc::new(GlobalQueue::new(4)), Rota::new(0));
+    let (back, rota) = (Arc::new(GlobalQueue::new(4)), LaneCursor::new(0));
     let over = Arc::new(AtomicBool::new(false));
     let thieves = [(); 2].map(|()| {
         let (thief, back, over, post) = (thief.clone(), Arc::clone(&back), Arc::clone(&over), Arc::clone(&post));
@@ -302,7 +302,7 @@ fn a_million_tasks_pass_an_owner_and_two_thieves_once_each() {
 
 /// A thief's life; answers how many it took.
 fn rob(thief: &Thief, back: &GlobalQueue, over: &AtomicBool, post: &Post) -> usize {
-    let (mine, _) = Ring::ends();
+    let (mine, _) = Ring::new_pair();
     let mut stolen = 0;
     while !over.load(Ordering::Acquire) {
         let Some(first) = thief.steal(&mine, 1) else {

@@ -110,7 +110,7 @@ impl Readiness {
     }
 
     /// An event has come.
-    pub(crate) fn arrive(&self, ready: Ready) {
+    pub(crate) fn set(&self, ready: Ready) {
         let mut now = self.load();
         loop {
             let mut next = now.with(ready);
@@ -179,11 +179,11 @@ mod tests {
     fn an_event_of_the_other_direction_does_not_prevent_clearing() {
         let word = Readiness::new(Ready::READABLE | Ready::WRITABLE);
         let seen = word.load();
-        word.arrive(Ready::WRITABLE);
+        word.set(Ready::WRITABLE);
         word.clear(BOTH, seen);
         assert_eq!(word.load().ready(), Ready::WRITABLE);
         let seen = word.load();
-        word.arrive(Ready::READABLE);
+        word.set(Ready::READABLE);
         word.clear(BOTH, seen);
         assert_eq!(word.load().ready(), Ready::READABLE);
     }
@@ -193,7 +193,7 @@ mod tests {
         let word = Readiness::new(Ready::EMPTY);
         let seen = word.load();
         for _ in 0..70_000 {
-            word.arrive(Ready::READABLE);
+            word.set(Ready::READABLE);
             word.clear(Ready::READABLE, seen);
             assert_eq!(word.load().ready(), Ready::READABLE);
         }
@@ -208,7 +208,7 @@ mod tests {
             let other = if direction == Direction::Read { Direction::Write } else { Direction::Read };
             let (before, still) = (word.load().tick(direction), word.load().tick(other));
             for _ in 0..4 {
-                word.arrive(direction.mask());
+                word.set(direction.mask());
             }
             assert_eq!(word.load().tick(direction), (before + 4) & TICK_MASK);
             assert!(word.load().tick(direction) < before, "it has wrapped");
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn what_lasts_is_never_cleared() {
         let word = Readiness::new(Ready::EMPTY);
-        word.arrive(BOTH);
+        word.set(BOTH);
         word.close();
         word.clear(BOTH, word.load());
         assert_eq!(word.load().ready(), Ready::READ_CLOSED | Ready::WRITE_CLOSED);
@@ -236,7 +236,7 @@ mod tests {
                 word.clear(drained, word.load());
                 assert_eq!(word.load().ready(), start - (drained - Ready::LASTING));
                 let word = Readiness::new(start);
-                word.arrive(drained);
+                word.set(drained);
                 assert_eq!(word.load().ready(), start | drained);
             }
         }

@@ -25,7 +25,7 @@ impl<E: mio::event::Source> std::panic::RefUnwindSafe for Registered<E> {}
 impl<E: mio::event::Source> Registered<E> {
     /// Registers `io`, which is taken to be ready for `presumed` until it proves not to be.
     pub(crate) fn new(reactor: Arc<Reactor>, mut io: E, presumed: Ready) -> io::Result<Registered<E>> {
-        let shard = reactor.draw();
+        let shard = reactor.next_shard();
         let source = reactor.register(shard, &mut io, presumed)?;
         Ok(Registered { io: Some(io), source, shard, reactor })
     }

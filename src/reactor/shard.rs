@@ -7,23 +7,23 @@ use mio::{Events, Poll, Registry};
 
 use super::interest::Ready;
 use super::source::Source;
-use super::sources::Sources;
+use super::sources::SourceTable;
 use super::{ReactorCounts, wait};
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::wakes::Wakes;
+use crate::wake_list::WakeList;
 
 /// A poll and what is registered with it. A reactor has at least one; its first is the lead.
 #[derive(Debug)]
 pub(super) struct Shard {
     pub(super) registry: Registry,
-    pub(super) sources: Sources,
-    tally: Tally,
+    pub(super) sources: SourceTable,
+    tally: ShardCounters,
 }
 
 /// What belongs to the one who turns a shard.
 #[derive(Debug)]
-pub(super) struct Chair {
+pub(super) struct ShardDriver {
     poll: Poll,
     /// For a look between two tasks: few, so that they fit where they are put.
     busy: Events,
@@ -33,7 +33,7 @@ pub(super) struct Chair {
 
 /// Counts since the shard was made.
 #[derive(Debug)]
-struct Tally {
+struct ShardCounters {
     registered: AtomicU64,
     deregistered: AtomicU64,
     events: AtomicU64,
@@ -47,20 +47,21 @@ const EVERYTHING: mio::Interest = mio::Interest::READABLE.add(mio::Interest::WRI
 
 impl Shard {
     /// With what belongs to its chair.
-    pub(super) fn new(capacity_busy: usize, capacity_rest: usize) -> io::Result<(Shard, Chair)> {
+    pub(super) fn new(capacity_busy: usize, capacity_rest: usize) -> io::Result<(Shard, ShardDriver)> {
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
         let busy = Events::with_capacity(capacity_busy);
         let rest = Events::with_capacity(capacity_rest);
-        let tally = Tally { registered: AtomicU64::new(0), deregistered: AtomicU64::new(0), events: AtomicU64::new(0) };
-        Ok((Shard { registry, sources: Sources::new(), tally }, Chair { poll, busy, rest }))
+        let tally =
+            ShardCounters { registered: AtomicU64::new(0), deregistered: AtomicU64::new(0), events: AtomicU64::new(0) };
+        Ok((Shard { registry, sources: SourceTable::new(), tally }, ShardDriver { poll, busy, rest }))
     }
 
     /// Registers `io`; see [`super::Reactor::register`].
     pub(super) fn register(&self, io: &mut impl mio::event::Source, presumed: Ready) -> io::Result<Arc<Source>> {
-        let source = self.sources.enrol(presumed)?;
+        let source = self.sources.insert(presumed)?;
         if let Err(error) = self.registry.register(io, source.tag.into(), EVERYTHING) {
-            self.sources.dismiss(&source);
+            self.sources.remove(&source);
             return Err(error);
         }
         // Ordering: Relaxed, a count that nothing is inferred from. So are the other two.
@@ -70,13 +71,13 @@ impl Shard {
 
     pub(super) fn deregister(&self, io: &mut impl mio::event::Source, source: &Arc<Source>) -> io::Result<()> {
         let result = self.registry.deregister(io);
-        self.sources.dismiss(source);
+        self.sources.remove(source);
         self.tally.deregistered.fetch_add(1, Ordering::Relaxed);
         result
     }
 
     /// Collects what has happened already, few events of it, and brings them to their sources.
-    pub(super) fn turn_busy(&self, chair: &mut Chair, wakes: &mut Wakes) -> io::Result<usize> {
+    pub(super) fn turn_busy(&self, chair: &mut ShardDriver, wakes: &mut WakeList) -> io::Result<usize> {
         wait::without_waiting(&mut chair.poll, &mut chair.busy)?;
         Ok(self.deliver(&chair.busy, wakes))
     }
@@ -84,11 +85,11 @@ impl Shard {
     /// Waits so long for events, or for ever; collects many, and brings them to their sources.
     pub(super) fn turn_rest(
         &self,
-        chair: &mut Chair,
+        chair: &mut ShardDriver,
         timeout: Option<Duration>,
-        wakes: &mut Wakes,
+        wakes: &mut WakeList,
     ) -> io::Result<usize> {
-        let Chair { poll, rest, .. } = chair;
+        let ShardDriver { poll, rest, .. } = chair;
         match timeout {
             None => wait::for_ever(poll, rest)?,
             Some(left) if left.is_zero() => wait::without_waiting(poll, rest)?,
@@ -98,7 +99,7 @@ impl Shard {
     }
 
     /// Brings what was collected to the sources.
-    fn deliver(&self, events: &Events, wakes: &mut Wakes) -> usize {
+    fn deliver(&self, events: &Events, wakes: &mut WakeList) -> usize {
         if events.is_empty() {
             return 0;
         }

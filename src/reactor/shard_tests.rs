@@ -18,7 +18,7 @@ fn streams(reactor: &Arc<Reactor>, each: usize) -> Vec<Vec<(Ours, TcpStream)>> {
 }
 
 fn stream_in(reactor: &Arc<Reactor>, shard: usize) -> (Ours, TcpStream) {
-    Stripe::of_seat(shard).settle();
+    Stripe::of_seat(shard).pin_to_thread();
     let pair = pair(reactor);
     assert_eq!(pair.0.shard(), shard);
     pair
@@ -29,16 +29,16 @@ fn reactor(shards: usize) -> Arc<Reactor> {
 }
 
 fn rest(reactor: &Reactor, deadline: Option<Instant>) -> usize {
-    let mut wakes = Wakes::new();
-    reactor.try_turn().unwrap().rest(deadline, &mut wakes).unwrap()
+    let mut wakes = WakeList::new();
+    reactor.try_drive().unwrap().rest(deadline, &mut wakes).unwrap()
 }
 
 fn look(reactor: &Reactor, next: &Cell<usize>, workers: usize) -> usize {
-    reactor.look(next, || workers, &mut Wakes::new()).unwrap()
+    reactor.try_poll(next, || workers, &mut WakeList::new()).unwrap()
 }
 
 fn is_ready(ours: &Ours) -> bool {
-    ours.source().try_io(Interest::READABLE, || Ok(Any(()))).is_ok()
+    ours.source().try_io(Interest::READABLE, || Ok(Opaque(()))).is_ok()
 }
 
 fn soon() -> Option<Instant> {
@@ -93,7 +93,7 @@ fn an_event_that_comes_while_one_sleeps_ends_the_sleep() {
 fn tags_of_different_shards_are_not_mixed_up() {
     let reactor = reactor(3);
     let mut all = streams(&reactor, 1);
-    let tags: Vec<Tag> = all.iter().map(|shard| shard[0].0.source().tag).collect();
+    let tags: Vec<SourceKey> = all.iter().map(|shard| shard[0].0.source().tag).collect();
     assert!(tags.iter().all(|tag| *tag == tags[0]), "each shard counts for itself");
     for speaker in 0..3 {
         all[speaker][0].1.write_all(b"x").unwrap();
@@ -186,14 +186,14 @@ fn nobody_looks_while_somebody_sleeps() {
     let mut all = streams(&reactor, 1);
     all.iter_mut().flatten().for_each(|(_, peer)| peer.write_all(b"x").unwrap());
     let next = Cell::new(0);
-    assert_eq!(reactor.chairs.asleep(|| look(&reactor, &next, 1)), 0);
+    assert_eq!(reactor.chairs.while_blocked(|| look(&reactor, &next, 1)), 0);
     assert_eq!(look(&reactor, &next, 1), 2, "and afterwards one does");
 }
 
 /// Somebody sits in the chair of a shard that is ready. Whoever has slept waits for him, and does not come back again and again.
 #[test]
 fn a_sleeper_waits_for_whoever_turns_the_shard_already() {
-    let chairs = Arc::new(Chairs::new(0..2));
+    let chairs = Arc::new(ShardDrivers::new(0..2));
     let go = Arc::new(AtomicBool::new(false));
     let seated = Arc::new(AtomicBool::new(false));
     let other = {
@@ -219,8 +219,8 @@ fn a_sleeper_waits_for_whoever_turns_the_shard_already() {
         go.store(true, Ordering::Release);
         Ok(1)
     };
-    let mut lead = chairs.try_lead().unwrap();
-    assert_eq!(chairs.serve(&mut lead, 0..2, 9, turn).unwrap(), (2, None));
+    let mut lead = chairs.try_lock_primary().unwrap();
+    assert_eq!(chairs.drive_ready(&mut lead, 0..2, 9, turn).unwrap(), (2, None));
     assert_eq!(turned, [0, 1]);
     other.join().unwrap();
 }
@@ -247,7 +247,7 @@ fn the_close_reaches_every_shard() {
     let mut readers: Vec<_> =
         all.iter().flatten().map(|(ours, _)| Box::pin(ours.source().ready(Interest::READABLE))).collect();
     readers.iter_mut().for_each(|reader| assert!(poll(reader.as_mut(), &bell).is_pending()));
-    let mut wakes = Wakes::new();
+    let mut wakes = WakeList::new();
     reactor.close(&mut wakes);
     wakes.wake_all();
     assert_eq!(bell.rings(), 3);
@@ -272,8 +272,8 @@ fn no_event_is_lost_between_those_who_rest_and_those_who_look() {
             // Ordering: Acquire — pairs with the Release below.
             while !over.load(Ordering::Acquire) {
                 if rests {
-                    if let Some(mut turn) = reactor.try_turn() {
-                        let _ = turn.rest(None, &mut Wakes::new()).unwrap();
+                    if let Some(mut turn) = reactor.try_drive() {
+                        let _ = turn.rest(None, &mut WakeList::new()).unwrap();
                     }
                 } else {
                     let _ = look(&reactor, &next, 3);
@@ -286,7 +286,7 @@ fn no_event_is_lost_between_those_who_rest_and_those_who_look() {
     for _ in 0..ROUNDS {
         all.iter_mut().flatten().for_each(|(_, peer)| peer.write_all(b"x").unwrap());
         for (ours, _) in all.iter().flatten() {
-            let read = || std::io::Read::read(&mut ours.io(), &mut [0]).map(Any);
+            let read = || std::io::Read::read(&mut ours.io(), &mut [0]).map(Opaque);
             // Nobody waits here to be woken: somebody has to bring the event.
             while ours.source().try_io(Interest::READABLE, read).is_err() {
                 thread::yield_now();

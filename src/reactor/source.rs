@@ -5,14 +5,14 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use super::gone::gone;
 use super::interest::{Interest, Ready};
 use super::readiness::{Direction, Readiness, Snapshot};
-use super::sources::Tag;
+use super::shutdown_error::gone;
+use super::sources::SourceKey;
 use super::waiter::{Waiter, Waiters};
 use crate::budget;
 use crate::sync::Mutex;
-use crate::wakes::{Wakes, drop_contained};
+use crate::wake_list::{WakeList, drop_contained};
 
 /// What the reactor and the owner of a resource share.
 ///
@@ -23,27 +23,27 @@ pub(crate) struct Source {
     readiness: Readiness,
     waiters: Mutex<Waiters>,
     /// By which events name it.
-    pub(super) tag: Tag,
+    pub(super) tag: SourceKey,
 }
 
 /// As [`super::Registered`], which says why; the guards of descriptors inherit this.
 impl std::panic::RefUnwindSafe for Source {}
 
 impl Source {
-    pub(crate) fn new(tag: Tag, presumed: Ready) -> Source {
+    pub(crate) fn new(tag: SourceKey, presumed: Ready) -> Source {
         Source { readiness: Readiness::new(presumed), waiters: Mutex::new(Waiters::new()), tag }
     }
 
     /// An event has come: keeps its readiness, and hands over the wakers of those who waited for it.
-    pub(crate) fn arrive(&self, ready: Ready, wakes: &mut Wakes) {
-        self.readiness.arrive(ready);
-        self.waiters.lock().call(ready, wakes);
+    pub(crate) fn set_ready(&self, ready: Ready, wakes: &mut WakeList) {
+        self.readiness.set(ready);
+        self.waiters.lock().take_ready(ready, wakes);
     }
 
     /// The reactor is gone: everybody is woken, to find the error.
-    pub(crate) fn close(&self, wakes: &mut Wakes) {
+    pub(crate) fn close(&self, wakes: &mut WakeList) {
         self.readiness.close();
-        self.waiters.lock().call(Ready::ALL, wakes);
+        self.waiters.lock().take_ready(Ready::ALL, wakes);
     }
 
     /// Whether anything in `mask` is ready. No lock, no read-modify-write.
@@ -103,8 +103,8 @@ impl Source {
     }
 
     /// Waits until anything of `interest` is ready. Any number may wait at once.
-    pub(crate) fn ready(&self, interest: Interest) -> Waiting<'_> {
-        Waiting { source: self, waiter: Waiter::new(interest.mask()), queued: false }
+    pub(crate) fn ready(&self, interest: Interest) -> ReadyFuture<'_> {
+        ReadyFuture { source: self, waiter: Waiter::new(interest.mask()), queued: false }
     }
 
     /// An operation that began after `seen` would have blocked.
@@ -113,7 +113,7 @@ impl Source {
     }
 
     /// Does `operation` if it is worth trying, else answers `WouldBlock`.
-    pub(crate) fn try_io<R: Yield>(
+    pub(crate) fn try_io<R: IoOutcome>(
         &self,
         interest: Interest,
         operation: impl FnOnce() -> io::Result<R>,
@@ -121,13 +121,13 @@ impl Source {
         let mask = interest.mask();
         let seen = self.look(mask).unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))?;
         let result = operation();
-        self.learn(mask, seen, &result);
+        self.update_readiness(mask, seen, &result);
         result
     }
 
     /// Takes readiness back if the result of an operation that began after `seen` proves that the next would block.
     #[inline]
-    fn learn<R: Yield>(&self, mask: Ready, seen: Snapshot, result: &io::Result<R>) {
+    fn update_readiness<R: IoOutcome>(&self, mask: Ready, seen: Snapshot, result: &io::Result<R>) {
         let drained = match result {
             Ok(answer) => answer.has_drained() && !seen.ready().is_priority(),
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
@@ -138,7 +138,7 @@ impl Source {
     }
 
     /// Does `operation` as soon as it no longer blocks, waiting in the direction's waker slot.
-    pub(crate) fn poll_io<R: Yield>(
+    pub(crate) fn poll_io<R: IoOutcome>(
         &self,
         direction: Direction,
         cx: &mut Context<'_>,
@@ -160,7 +160,7 @@ impl Source {
     }
 
     /// Does `operation` as soon as it no longer blocks. Any number may wait at once.
-    pub(crate) async fn io<R: Yield>(
+    pub(crate) async fn io<R: IoOutcome>(
         &self,
         interest: Interest,
         mut operation: impl FnMut() -> io::Result<R>,
@@ -176,14 +176,14 @@ impl Source {
     }
 
     #[inline]
-    fn attempt<R: Yield>(
+    fn attempt<R: IoOutcome>(
         &self,
         mask: Ready,
         seen: Snapshot,
         operation: &mut impl FnMut() -> io::Result<R>,
     ) -> Attempt<R> {
         let result = operation();
-        self.learn(mask, seen, &result);
+        self.update_readiness(mask, seen, &result);
         match result.as_ref().map_err(io::Error::kind) {
             Err(io::ErrorKind::WouldBlock) if seen.ready().meets(mask & Ready::LASTING) => Attempt::Stuck,
             Err(io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Attempt::Again,
@@ -201,7 +201,7 @@ enum Attempt<R> {
 }
 
 /// The answer of an operation.
-pub(crate) trait Yield {
+pub(crate) trait IoOutcome {
     /// Whether the answer alone proves that the next operation would block, so that nobody needs to try.
     ///
     /// Not asked while urgent data is about: a read stops short in front of it.
@@ -210,9 +210,9 @@ pub(crate) trait Yield {
 
 /// An answer that proves nothing.
 #[derive(Debug)]
-pub(crate) struct Any<R>(pub(crate) R);
+pub(crate) struct Opaque<R>(pub(crate) R);
 
-impl<R> Yield for Any<R> {
+impl<R> IoOutcome for Opaque<R> {
     fn has_drained(&self) -> bool {
         false
     }
@@ -220,14 +220,14 @@ impl<R> Yield for Any<R> {
 
 /// How many bytes of how many went through a stream socket.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Moved {
+pub(crate) struct Transferred {
     /// How many went.
     pub(crate) count: usize,
     /// How many would have fitted; 0 if the count proves nothing.
     pub(crate) of: usize,
 }
 
-impl Yield for Moved {
+impl IoOutcome for Transferred {
     /// Fewer bytes than asked for: the kernel's buffer is empty, or full. None at all is the end, which does not block.
     fn has_drained(&self) -> bool {
         SHORT_IS_DRAINED && 0 < self.count && self.count < self.of
@@ -249,14 +249,14 @@ pub(crate) const SHORT_IS_DRAINED: bool = cfg!(any(
 /// Waits until something is ready; see [`Source::ready`].
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
-pub(crate) struct Waiting<'a> {
+pub(crate) struct ReadyFuture<'a> {
     source: &'a Source,
     waiter: Waiter,
     /// Whether the waiter has ever been in the list.
     queued: bool,
 }
 
-impl Future for Waiting<'_> {
+impl Future for ReadyFuture<'_> {
     type Output = io::Result<Snapshot>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -264,7 +264,7 @@ impl Future for Waiting<'_> {
     }
 }
 
-impl Waiting<'_> {
+impl ReadyFuture<'_> {
     fn poll_seen(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Snapshot>> {
         // SAFETY: nothing is moved out of it.
         let this = unsafe { self.get_unchecked_mut() };
@@ -300,7 +300,7 @@ impl Waiting<'_> {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for ReadyFuture<'_> {
     fn drop(&mut self) {
         if self.queued {
             let mut waiters = self.source.waiters.lock();

@@ -4,28 +4,28 @@ use std::io;
 
 use slab::Slab;
 
-use super::gone::gone;
 use super::interest::Ready;
+use super::shutdown_error::gone;
 use super::source::Source;
 use crate::sync::{Arc, Mutex};
-use crate::wakes::Wakes;
+use crate::wake_list::WakeList;
 
 /// By which events name a source: its place, and which of the place's tenants it is.
 ///
 /// A place is let again as soon as it is free, so an event may come for a former tenant. Its tag says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Tag(usize);
+pub(crate) struct SourceKey(usize);
 
 /// The lower bits of a tag; 2³² places, or 2²⁰ where a word is small.
 const PLACE_BITS: u32 = if usize::BITS == 64 { 32 } else { 20 };
 const PLACE_MASK: usize = (1 << PLACE_BITS) - 1;
 
-impl Tag {
+impl SourceKey {
     /// Names no source: it means [`super::Reactor::interrupt`].
-    pub(super) const INTERRUPT: Tag = Tag(usize::MAX);
+    pub(super) const INTERRUPT: SourceKey = SourceKey(usize::MAX);
 
-    fn new(place: usize, tenancy: usize) -> Tag {
-        Tag(tenancy << PLACE_BITS | place)
+    fn new(place: usize, tenancy: usize) -> SourceKey {
+        SourceKey(tenancy << PLACE_BITS | place)
     }
 
     fn place(self) -> usize {
@@ -33,33 +33,33 @@ impl Tag {
     }
 }
 
-impl From<Tag> for mio::Token {
-    fn from(tag: Tag) -> mio::Token {
+impl From<SourceKey> for mio::Token {
+    fn from(tag: SourceKey) -> mio::Token {
         mio::Token(tag.0)
     }
 }
 
-impl From<mio::Token> for Tag {
-    fn from(token: mio::Token) -> Tag {
-        Tag(token.0)
+impl From<mio::Token> for SourceKey {
+    fn from(token: mio::Token) -> SourceKey {
+        SourceKey(token.0)
     }
 }
 
 /// The sources, under their lock. A source's own lock may be taken under it, never the other way round.
 #[derive(Debug)]
-pub(crate) struct Sources(Mutex<Tenants>);
+pub(crate) struct SourceTable(Mutex<Slots>);
 
 #[derive(Debug)]
-struct Tenants {
+struct Slots {
     places: Slab<Arc<Source>>,
     /// Counts every tenant that ever came, so that no two tags are alike until it wraps.
-    tenancy: usize,
+    generation: usize,
     closed: bool,
 }
 
-impl Sources {
-    pub(crate) fn new() -> Sources {
-        Sources(Mutex::new(Tenants { places: Slab::new(), tenancy: 0, closed: false }))
+impl SourceTable {
+    pub(crate) fn new() -> SourceTable {
+        SourceTable(Mutex::new(Slots { places: Slab::new(), generation: 0, closed: false }))
     }
 
     /// Takes a source in that is presumed ready for `presumed`.
@@ -67,25 +67,25 @@ impl Sources {
     /// # Errors
     ///
     /// If [`Sources::close`] has been called, or if there is no place left.
-    pub(crate) fn enrol(&self, presumed: Ready) -> io::Result<Arc<Source>> {
+    pub(crate) fn insert(&self, presumed: Ready) -> io::Result<Arc<Source>> {
         let mut tenants = self.0.lock();
         if tenants.closed {
             return Err(gone());
         }
-        let tenancy = tenants.tenancy;
+        let tenancy = tenants.generation;
         let entry = tenants.places.vacant_entry();
         // The last place would make a tag that means the interrupt.
         if entry.key() >= PLACE_MASK {
             return Err(io::Error::other("the reactor has no place for another I/O resource"));
         }
-        let source = Arc::new(Source::new(Tag::new(entry.key(), tenancy), presumed));
+        let source = Arc::new(Source::new(SourceKey::new(entry.key(), tenancy), presumed));
         entry.insert(Arc::clone(&source));
-        tenants.tenancy = tenancy.wrapping_add(1);
+        tenants.generation = tenancy.wrapping_add(1);
         Ok(source)
     }
 
     /// Lets a source go: events that still name it find nobody.
-    pub(crate) fn dismiss(&self, source: &Arc<Source>) {
+    pub(crate) fn remove(&self, source: &Arc<Source>) {
         let mut tenants = self.0.lock();
         let place = source.tag.place();
         let is_there = tenants.places.get(place).is_some_and(|tenant| Arc::ptr_eq(tenant, source));
@@ -95,12 +95,12 @@ impl Sources {
     }
 
     /// Brings a batch of events to their sources; answers how many found theirs.
-    pub(crate) fn deliver(&self, events: impl Iterator<Item = (Tag, Ready)>, wakes: &mut Wakes) -> usize {
+    pub(crate) fn deliver(&self, events: impl Iterator<Item = (SourceKey, Ready)>, wakes: &mut WakeList) -> usize {
         let tenants = self.0.lock();
         let mut found = 0;
         for (tag, ready) in events {
             if let Some(source) = tenants.places.get(tag.place()).filter(|source| source.tag == tag) {
-                source.arrive(ready, wakes);
+                source.set_ready(ready, wakes);
                 found += 1;
             }
         }
@@ -108,7 +108,7 @@ impl Sources {
     }
 
     /// Ends every source: whoever waits is woken to an error, and nobody is taken in any more.
-    pub(crate) fn close(&self, wakes: &mut Wakes) {
+    pub(crate) fn close(&self, wakes: &mut WakeList) {
         let mut tenants = self.0.lock();
         tenants.closed = true;
         for (_, source) in &tenants.places {
@@ -129,18 +129,18 @@ mod tests {
     use crate::reactor::Interest;
 
     fn ready(source: &Source) -> bool {
-        source.try_io(Interest::READABLE, || Ok(crate::reactor::Any(()))).is_ok()
+        source.try_io(Interest::READABLE, || Ok(crate::reactor::Opaque(()))).is_ok()
     }
 
     #[test]
     fn an_event_for_a_former_tenant_finds_nobody() {
-        let sources = Sources::new();
-        let first = sources.enrol(Ready::EMPTY).unwrap();
-        sources.dismiss(&first);
-        let second = sources.enrol(Ready::EMPTY).unwrap();
+        let sources = SourceTable::new();
+        let first = sources.insert(Ready::EMPTY).unwrap();
+        sources.remove(&first);
+        let second = sources.insert(Ready::EMPTY).unwrap();
         assert_eq!(first.tag.place(), second.tag.place(), "the place is let again");
         assert_ne!(first.tag, second.tag);
-        let mut wakes = Wakes::new();
+        let mut wakes = WakeList::new();
         assert_eq!(sources.deliver([(first.tag, Ready::READABLE)].into_iter(), &mut wakes), 0);
         assert!(!ready(&second));
         assert_eq!(sources.deliver([(second.tag, Ready::READABLE)].into_iter(), &mut wakes), 1);
@@ -149,33 +149,33 @@ mod tests {
 
     #[test]
     fn a_former_tenant_cannot_put_out_the_next() {
-        let sources = Sources::new();
-        let first = sources.enrol(Ready::EMPTY).unwrap();
-        sources.dismiss(&first);
-        let second = sources.enrol(Ready::EMPTY).unwrap();
-        sources.dismiss(&first);
+        let sources = SourceTable::new();
+        let first = sources.insert(Ready::EMPTY).unwrap();
+        sources.remove(&first);
+        let second = sources.insert(Ready::EMPTY).unwrap();
+        sources.remove(&first);
         assert_eq!(sources.count(), 1);
-        sources.dismiss(&second);
+        sources.remove(&second);
         assert_eq!(sources.count(), 0);
     }
 
     #[test]
     fn tags_are_told_apart_when_the_tenancy_wraps() {
-        let sources = Sources::new();
-        sources.0.lock().tenancy = usize::MAX;
-        let first = sources.enrol(Ready::EMPTY).unwrap();
-        let second = sources.enrol(Ready::EMPTY).unwrap();
+        let sources = SourceTable::new();
+        sources.0.lock().generation = usize::MAX;
+        let first = sources.insert(Ready::EMPTY).unwrap();
+        let second = sources.insert(Ready::EMPTY).unwrap();
         assert_ne!(first.tag, second.tag);
-        assert_ne!(first.tag, Tag::INTERRUPT);
+        assert_ne!(first.tag, SourceKey::INTERRUPT);
         assert_eq!((first.tag.place(), second.tag.place()), (0, 1));
     }
 
     #[test]
     fn nobody_is_taken_in_after_the_close() {
-        let sources = Sources::new();
-        sources.close(&mut Wakes::new());
+        let sources = SourceTable::new();
+        sources.close(&mut WakeList::new());
         for _ in 0..2 {
-            let error = sources.enrol(Ready::EMPTY).unwrap_err();
+            let error = sources.insert(Ready::EMPTY).unwrap_err();
             assert!(error.to_string().contains("shut down"), "{error}");
         }
         assert_eq!(sources.count(), 0);

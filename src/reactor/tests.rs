@@ -46,13 +46,13 @@ pub(super) fn pair(reactor: &Arc<Reactor>) -> (Registered<mio::net::TcpStream>, 
 }
 
 pub(super) fn turn_busy(reactor: &Reactor) -> usize {
-    let mut wakes = Wakes::new();
-    reactor.try_turn().unwrap().poll_busy(&mut wakes).unwrap()
+    let mut wakes = WakeList::new();
+    reactor.try_drive().unwrap().poll_busy(&mut wakes).unwrap()
 }
 
 fn rest(reactor: &Reactor, deadline: Option<Instant>) -> usize {
-    let mut wakes = Wakes::new();
-    reactor.try_turn().unwrap().rest(deadline, &mut wakes).unwrap()
+    let mut wakes = WakeList::new();
+    reactor.try_drive().unwrap().rest(deadline, &mut wakes).unwrap()
 }
 
 pub(super) fn poll<F: Future + ?Sized>(future: Pin<&mut F>, bell: &Arc<Bell>) -> Poll<F::Output> {
@@ -62,10 +62,10 @@ pub(super) fn poll<F: Future + ?Sized>(future: Pin<&mut F>, bell: &Arc<Bell>) ->
 #[test]
 fn the_chair_has_one_place() {
     let reactor = reactor();
-    let turn = reactor.try_turn().unwrap();
-    assert!(reactor.try_turn().is_none());
+    let turn = reactor.try_drive().unwrap();
+    assert!(reactor.try_drive().is_none());
     drop(turn);
-    assert!(reactor.try_turn().is_some());
+    assert!(reactor.try_drive().is_some());
 }
 
 #[test]
@@ -79,8 +79,8 @@ fn everybody_who_waits_is_handed_over_once_and_nobody_is_woken_in_the_chair() {
         assert!(poll(reader.as_mut(), &bell).is_pending(), "again, with the waker that is there");
     }
     peer.write_all(b"x").unwrap();
-    let mut wakes = Wakes::new();
-    let mut turn = reactor.try_turn().unwrap();
+    let mut wakes = WakeList::new();
+    let mut turn = reactor.try_drive().unwrap();
     assert_eq!(turn.rest(None, &mut wakes).unwrap(), 1);
     assert_eq!((wakes.len(), bell.rings()), (100, 0));
     drop(turn);
@@ -99,10 +99,10 @@ fn a_reader_is_not_woken_by_room_to_write() {
     let bell = Arc::new(Bell::default());
     let mut reader = pin!(ours.source().ready(Interest::READABLE));
     assert!(poll(reader.as_mut(), &bell).is_pending());
-    let mut wakes = Wakes::new();
-    ours.source().arrive(Ready::WRITABLE, &mut wakes);
+    let mut wakes = WakeList::new();
+    ours.source().set_ready(Ready::WRITABLE, &mut wakes);
     assert!(wakes.is_empty());
-    ours.source().arrive(Ready::READ_CLOSED, &mut wakes);
+    ours.source().set_ready(Ready::READ_CLOSED, &mut wakes);
     assert_eq!(wakes.len(), 1);
 }
 
@@ -134,8 +134,8 @@ fn a_waiter_in_the_middle_can_leave() {
         assert!(poll(reader.as_mut(), bell).is_pending());
     }
     drop(readers.remove(1));
-    let mut wakes = Wakes::new();
-    ours.source().arrive(Ready::READABLE, &mut wakes);
+    let mut wakes = WakeList::new();
+    ours.source().set_ready(Ready::READABLE, &mut wakes);
     wakes.wake_all();
     assert_eq!(bells.iter().map(|bell| bell.rings()).collect::<Vec<_>>(), [1, 0, 1]);
 }
@@ -148,11 +148,11 @@ fn a_woken_waiter_who_finds_nothing_waits_again() {
     let mut reader = pin!(ours.source().ready(Interest::READABLE));
     for rings in 1..4 {
         assert!(poll(reader.as_mut(), &bell).is_pending());
-        let mut wakes = Wakes::new();
-        ours.source().arrive(Ready::READABLE, &mut wakes);
+        let mut wakes = WakeList::new();
+        ours.source().set_ready(Ready::READABLE, &mut wakes);
         wakes.wake_all();
         assert_eq!(bell.rings(), rings);
-        let taken = ours.source().try_io(Interest::READABLE, || Err::<Any<()>, _>(io::ErrorKind::WouldBlock.into()));
+        let taken = ours.source().try_io(Interest::READABLE, || Err::<Opaque<()>, _>(io::ErrorKind::WouldBlock.into()));
         assert_eq!(taken.unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 }
@@ -168,8 +168,8 @@ fn an_event_without_readable_or_writable_ends_both_waits() {
         let mut writer = pin!(ours.source().ready(Interest::WRITABLE));
         assert!(poll(reader.as_mut(), &bell).is_pending());
         assert!(poll(writer.as_mut(), &bell).is_pending());
-        let mut wakes = Wakes::new();
-        ours.source().arrive(event, &mut wakes);
+        let mut wakes = WakeList::new();
+        ours.source().set_ready(event, &mut wakes);
         wakes.wake_all();
         assert_eq!(bell.rings(), 2);
         assert!(poll(reader, &bell).is_ready());
@@ -188,7 +188,7 @@ fn an_event_of_a_dropped_resource_finds_nobody() {
     let (next, _next_peer) = pair(&reactor);
     peer.write_all(b"y").unwrap();
     assert_eq!(turn_busy(&reactor), 0);
-    let idle = next.source().try_io(Interest::READABLE, || Ok(Any(())));
+    let idle = next.source().try_io(Interest::READABLE, || Ok(Opaque(())));
     assert_eq!(idle.unwrap_err().kind(), io::ErrorKind::WouldBlock);
     drop(duplicate);
     drop(next);
@@ -267,7 +267,7 @@ fn after_the_close_every_operation_fails_each_time_and_who_waited_is_woken() {
     let mut reader = Box::pin(source.ready(Interest::READABLE));
     assert!(poll(reader.as_mut(), &bell).is_pending());
     assert!(source.poll_ready(Direction::Read, cx).is_pending());
-    let mut wakes = Wakes::new();
+    let mut wakes = WakeList::new();
     reactor.close(&mut wakes);
     wakes.wake_all();
     assert_eq!(bell.rings(), 2);
@@ -285,13 +285,13 @@ fn after_the_close_every_operation_fails_each_time_and_who_waited_is_woken() {
         failed(poll(pin!(source.ready(Interest::WRITABLE)), &bell));
         for direction in Direction::BOTH {
             failed(source.poll_ready(direction, cx));
-            let io: Poll<io::Result<Any<()>>> = source.poll_io(direction, cx, || panic!("it is not tried"));
+            let io: Poll<io::Result<Opaque<()>>> = source.poll_io(direction, cx, || panic!("it is not tried"));
             failed(io.map_ok(|_| source.now()));
         }
-        shut_down(source.try_io(Interest::WRITABLE, || Ok(Any(()))).unwrap_err());
+        shut_down(source.try_io(Interest::WRITABLE, || Ok(Opaque(()))).unwrap_err());
         source.clear(Ready::ALL, source.now());
-        source.arrive(Ready::ALL, &mut Wakes::new());
-        reactor.close(&mut Wakes::new());
+        source.set_ready(Ready::ALL, &mut WakeList::new());
+        reactor.close(&mut WakeList::new());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         shut_down(reactor.register(0, &mut mio::net::TcpListener::from_std(listener), Ready::EMPTY).unwrap_err());
     }
@@ -319,8 +319,8 @@ fn a_waker_may_use_the_reactor() {
     let mut reader = pin!(ours.source().ready(Interest::READABLE));
     assert!(reader.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     peer.write_all(b"x").unwrap();
-    let mut wakes = Wakes::new();
-    let found = reactor.try_turn().unwrap().rest(None, &mut wakes).unwrap();
+    let mut wakes = WakeList::new();
+    let found = reactor.try_drive().unwrap().rest(None, &mut wakes).unwrap();
     wakes.wake_all();
     assert_eq!((found, reactor.counts().registered), (1, 2));
 }
@@ -329,10 +329,10 @@ fn a_waker_may_use_the_reactor() {
 fn a_side_that_is_closed_and_yet_blocks_lets_the_others_go_first() {
     let reactor = reactor();
     let (ours, _peer) = pair(&reactor);
-    ours.source().arrive(Ready::READ_CLOSED, &mut Wakes::new());
+    ours.source().set_ready(Ready::READ_CLOSED, &mut WakeList::new());
     let bell = Arc::new(Bell::default());
     let waker = Arc::clone(&bell).into();
-    let blocked = || Err::<Any<()>, _>(io::ErrorKind::WouldBlock.into());
+    let blocked = || Err::<Opaque<()>, _>(io::ErrorKind::WouldBlock.into());
     assert!(ours.source().poll_io(Direction::Read, &mut Context::from_waker(&waker), blocked).is_pending());
     assert_eq!(bell.rings(), 1);
     let mut read = pin!(ours.source().io(Interest::READABLE, blocked));

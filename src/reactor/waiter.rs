@@ -8,7 +8,7 @@ use super::interest::Ready;
 use super::readiness::Direction;
 use crate::list::{Linked, Links, List};
 use crate::sync::UnsafeCell;
-use crate::wakes::Wakes;
+use crate::wake_list::WakeList;
 
 /// A place in a source's list. It lies in the future that waits.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Waiters {
     }
 
     /// Hands over the wakers of those who wait for any of `ready`, and takes them out.
-    pub(super) fn call(&mut self, ready: Ready, wakes: &mut Wakes) {
+    pub(super) fn take_ready(&mut self, ready: Ready, wakes: &mut WakeList) {
         for direction in Direction::BOTH {
             if ready.meets(direction.mask()) {
                 hand_over(self.slot(direction).take(), wakes);
@@ -145,7 +145,7 @@ impl Waiters {
     }
 }
 
-fn hand_over(waker: Option<Waker>, wakes: &mut Wakes) {
+fn hand_over(waker: Option<Waker>, wakes: &mut WakeList) {
     if let Some(waker) = waker {
         wakes.push(waker);
     }

@@ -5,18 +5,18 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
-use crate::memory::OpenShelves;
 use crate::park::Parker;
 use crate::pool::Pool;
 use crate::sync::Arc;
+use crate::task_alloc::CacheGuard;
 use crate::worker::{Step, Worker};
 use crate::{budget, context, shutdown};
 
-use super::root::{Bed, RootWord};
+use super::root_state::{ParkedOn, RootState};
 
 /// What wakes the root future of a `block_on`.
 struct Root {
-    word: RootWord,
+    word: RootState,
     parker: Arc<Parker>,
     pool: Arc<Pool>,
 }
@@ -28,8 +28,8 @@ impl Wake for Root {
 
     fn wake_by_ref(self: &Arc<Self>) {
         match self.word.wake() {
-            Bed::Seat => self.pool.unpark(0),
-            Bed::Own => {
+            ParkedOn::Seat => self.pool.unpark(0),
+            ParkedOn::Own => {
                 // Nobody sleeps in the reactor on this parker.
                 let _ = self.parker.unpark();
             }
@@ -39,7 +39,7 @@ impl Wake for Root {
 
 /// What is sure about the runtime while a `block_on` lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Keep {
+pub(super) enum BlockOnMode {
     /// It is not shut down, and this thread may run its tasks.
     Driving,
     /// It is not shut down, or the future is ready at the latest when it is.
@@ -50,13 +50,13 @@ pub(super) enum Keep {
 
 /// Polls `future` until it is ready.
 #[track_caller]
-pub(super) fn block_on<F: Future>(pool: &Arc<Pool>, future: F, keep: Keep) -> F::Output {
+pub(super) fn block_on<F: Future>(pool: &Arc<Pool>, future: F, keep: BlockOnMode) -> F::Output {
     assert!(
         !context::is_polling(),
         "block_on was called from inside of async code, where it would block the worker: `.await` the future, or call \
          block_on inside of `spawn_blocking` or on a thread of its own"
     );
-    let root = Arc::new(Root { word: RootWord::new(), parker: Arc::new(Parker::new()), pool: Arc::clone(pool) });
+    let root = Arc::new(Root { word: RootState::new(), parker: Arc::new(Parker::new()), pool: Arc::clone(pool) });
     let waker = Waker::from(Arc::clone(&root));
     let mut cx = Context::from_waker(&waker);
     let _stay = context::enter(Arc::clone(pool));
@@ -64,13 +64,13 @@ pub(super) fn block_on<F: Future>(pool: &Arc<Pool>, future: F, keep: Keep) -> F:
     let _no_task = context::no_task();
     // Nor do its polls share the budget of whoever calls this.
     let _outside = budget::outside();
-    let _drives = (keep == Keep::Driving).then(context::drives);
-    let _line = (keep == Keep::Driving).then(|| Line { root: &root });
-    let mut end = End { pool, listens: None, deadline: None };
+    let _drives = (keep == BlockOnMode::Driving).then(context::drives);
+    let _line = (keep == BlockOnMode::Driving).then(|| QueueGuard { root: &root });
+    let mut end = ShutdownWait { pool, listens: None, deadline: None };
     // Declared last: its destructor runs first, inside of the runtime.
     let mut future = pin!(future);
     loop {
-        if keep == Keep::Driving {
+        if keep == BlockOnMode::Driving {
             if let Some(output) = drive_seat(&root, future.as_mut(), &mut cx) {
                 return output;
             }
@@ -81,7 +81,7 @@ pub(super) fn block_on<F: Future>(pool: &Arc<Pool>, future: F, keep: Keep) -> F:
         if let Some(output) = poll_root(&root, future.as_mut(), &mut cx) {
             return output;
         }
-        root.parker.park(if keep == Keep::Nothing { end.limit(&waker) } else { None });
+        root.parker.park(if keep == BlockOnMode::Nothing { end.limit(&waker) } else { None });
         assert!(
             !end.has_come() || root.word.has_wake(),
             "the runtime was shut down while `Handle::block_on` waited, and nothing has woken its future since; keep the \
@@ -101,17 +101,17 @@ fn give_up(pool: &Arc<Pool>) -> ! {
 }
 
 /// The end of a runtime that somebody waits in without keeping it.
-struct End<'a> {
+struct ShutdownWait<'a> {
     pool: &'a Pool,
     listens: Option<usize>,
     deadline: Option<Instant>,
 }
 
-impl End<'_> {
+impl ShutdownWait<'_> {
     /// How long to wait for a wake: the grace, once the runtime is closed; that of which the future knows has been told by then.
     fn limit(&mut self, waker: &Waker) -> Option<Instant> {
         let closing = &self.pool.ledger.closing;
-        let open = if self.listens.is_none() { closing.enrol(&mut self.listens, waker) } else { !closing.is_over() };
+        let open = if self.listens.is_none() { closing.register(&mut self.listens, waker) } else { !closing.is_over() };
         if !open && self.deadline.is_none() {
             self.deadline = Instant::now().checked_add(self.pool.settings.shutdown_grace);
         }
@@ -123,7 +123,7 @@ impl End<'_> {
     }
 }
 
-impl Drop for End<'_> {
+impl Drop for ShutdownWait<'_> {
     fn drop(&mut self) {
         self.pool.ledger.closing.leave(&mut self.listens);
     }
@@ -151,9 +151,9 @@ fn poll_root<F: Future>(root: &Root, future: Pin<&mut F>, cx: &mut Context<'_>) 
 fn drive_seat<F: Future>(root: &Root, future: Pin<&mut F>, cx: &mut Context<'_>) -> Option<F::Output> {
     let seat = &root.pool.seats[0];
     let _presence = shutdown::Presence::of_driver(&root.pool)?;
-    let local = root.pool.drivers.sit_or_queue(&root.parker, || seat.take_lease())?;
-    let driver = Driver { root, local: Some(local) };
-    let _shelves = OpenShelves::open(&root.pool.depot);
+    let local = root.pool.drivers.acquire_or_enqueue(&root.parker, || seat.take_lease())?;
+    let driver = SeatGuard { root, local: Some(local) };
+    let _shelves = CacheGuard::open(&root.pool.depot);
     root.word.sit_down();
     let worker = Worker::new(&root.pool, seat, driver.local.as_deref().expect("the lease has just been taken"));
     worker.sit(|| drive_to_the_end(root, &worker, future, cx))
@@ -181,7 +181,7 @@ fn drive_to_the_end<F: Future>(
         }
         match worker.step() {
             Step::WouldRest if !root.word.has_wake() => worker.rest(),
-            Step::WouldRest => worker.stand_up(),
+            Step::WouldRest => worker.abandon_idle(),
             // The runtime is being shut down, by a handle's owner elsewhere; the root future still has to be waited for.
             Step::Left => return None,
             _ => {}
@@ -191,30 +191,30 @@ fn drive_to_the_end<F: Future>(
 
 /// A place in the line of those who would drive. Leaves it however the wait ends, and calls the next: the call may have come
 /// to us, who need it no longer.
-struct Line<'a> {
+struct QueueGuard<'a> {
     root: &'a Root,
 }
 
-impl Drop for Line<'_> {
+impl Drop for QueueGuard<'_> {
     fn drop(&mut self) {
         self.root.pool.drivers.quit(&self.root.parker);
     }
 }
 
 /// Gives the seat back and passes it on, however the drive ends. It is dropped before the driver's [`Presence`](shutdown::Presence) ends.
-struct Driver<'a> {
+struct SeatGuard<'a> {
     root: &'a Root,
     local: Option<Box<crate::local::Local>>,
 }
 
-impl Drop for Driver<'_> {
+impl Drop for SeatGuard<'_> {
     fn drop(&mut self) {
         self.root.word.get_up();
         let local = self.local.take();
         self.root
             .pool
             .drivers
-            .get_up(|| local.into_iter().for_each(|local| self.root.pool.seats[0].return_lease(local)));
+            .release(|| local.into_iter().for_each(|local| self.root.pool.seats[0].return_lease(local)));
         if self.root.pool.is_local() && !self.root.pool.is_open() {
             shutdown::clear_driven(&self.root.pool);
         }

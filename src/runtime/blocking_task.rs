@@ -5,13 +5,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::blocking::{Host, Job, Refusal, Refused};
-use crate::cell::{self, JoinHandle, Origin, Runnable};
-use crate::ledger::Jobs;
+use crate::drain_state::BlockingJobs;
 use crate::phase::Phase;
 use crate::pool::Pool;
+use crate::raw_task::{self, JoinHandle, Runnable, SpawnMeta};
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
-use crate::wakes::contained;
+use crate::wake_list::catch_user_panic;
 use crate::{budget, context, schedule};
 
 /// The future of a blocking job: ready at its first poll.
@@ -38,7 +38,7 @@ struct BlockingJob {
 impl Job for BlockingJob {
     fn run(self: Box<Self>) {
         // After the drain's deadline nothing begins any more.
-        if self.pool.phase.load() == Phase::Overdue {
+        if self.pool.phase.load() == Phase::DeadlinePassed {
             return self.cancel();
         }
         let BlockingJob { runnable, pool } = *self;
@@ -80,24 +80,24 @@ fn run(pool: &Arc<Pool>, runnable: Runnable) {
 fn leave(pool: &Pool) {
     pool.leave_stray();
     // Last: whoever waited for the job has been woken, so that nobody finds the time to leap.
-    if pool.clock.release() {
+    if pool.clock.allow_auto_advance() {
         pool.unpark(0);
     }
 }
 
 /// Queues `function` on the blocking pool.
-pub(super) fn spawn<F, R>(pool: &Arc<Pool>, function: F, origin: Origin) -> JoinHandle<R>
+pub(super) fn spawn<F, R>(pool: &Arc<Pool>, function: F, origin: SpawnMeta) -> JoinHandle<R>
 where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    let (runnable, handle) = cell::spawn::<_, Jobs>(Blocking(Some(function)), origin);
-    if !schedule::pass(pool) {
+    let (runnable, handle) = raw_task::spawn::<_, BlockingJobs>(Blocking(Some(function)), origin);
+    if !schedule::enter_gate(pool) {
         pool.ledger.refusals.say(pool.clock.now(), runnable.header().location());
         context::inside(pool, || drop(runnable));
         return handle;
     }
-    pool.clock.hold();
+    pool.clock.inhibit_auto_advance();
     // Ordering: Release — pairs with the Acquire in `Pool::alive`: a job that is counted here is counted by the gate.
     pool.ledger.jobs.entered.fetch_add(1, Ordering::Release);
     runnable.file_in(&pool.ledger.jobs);
@@ -105,12 +105,12 @@ where
     if let Err(Refused { job, why }) = pool.blocking.submit(job) {
         job.cancel();
         if let Refusal::NoThread(_) = why {
-            contained("a tracing subscriber", || {
+            catch_user_panic("a tracing subscriber", || {
                 tracing::error!(target: "heist::blocking", "a blocking job was cancelled: {why}");
             });
         }
     }
     // The queue's lock lies in between: the sweeper has found the job, or its deadline is seen here.
-    pool.mind_deadline(None);
+    pool.recheck_deadline(None);
     handle
 }

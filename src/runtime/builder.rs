@@ -4,15 +4,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{fmt, io};
 
-use super::numbers::{check_stack_size, default_workers, most_outings, most_spares, most_workers};
+use super::limits::{check_stack_size, default_workers, most_outings, most_spares, most_workers};
 use super::{LocalOptions, LocalRuntime, Resized, Runtime};
 use crate::blocking::{self, BlockingPool};
-use crate::local::Pace;
-use crate::pool::{Follow, OwnThread, Pool, Settings};
-use crate::quota::{self, Follower};
-use crate::sentinel::Chore;
+use crate::cpu_quota::{self, Follower};
+use crate::local::CheckIntervals;
+use crate::pool::{Follow, HomeThread, Pool, Settings};
 use crate::sync::{Arc, Weak};
 use crate::threads;
+use crate::watchdog::PeriodicHook;
 
 /// Builds a [`Runtime`].
 ///
@@ -89,7 +89,7 @@ impl Builder {
         settings.current_thread = true;
         settings.sentinel = false;
         settings.lifo = false;
-        settings.pace = Pace { global: 31, global_is_exact: true, ..settings.pace };
+        settings.pace = CheckIntervals { global: 31, global_is_exact: true, ..settings.pace };
         Builder { workers: Some(1), max_workers: Some(1), max_spares: None, settings }
     }
 
@@ -173,7 +173,7 @@ impl Builder {
     /// # drop(runtime);
     /// ```
     pub fn follow_cpu_quota(&mut self, follow: bool) -> &mut Builder {
-        self.settings.follow = follow.then(quota::follow);
+        self.settings.follow = follow.then(cpu_quota::follow);
         self
     }
 
@@ -294,7 +294,7 @@ impl Builder {
 
     /// Whether there is a sentinel; for the tests that look for lost wake-ups, which it must not hide.
     #[doc(hidden)]
-    pub fn sentinel(&mut self, on: bool) -> &mut Builder {
+    pub fn watchdog(&mut self, on: bool) -> &mut Builder {
         self.settings.sentinel = on;
         self
     }
@@ -398,10 +398,10 @@ impl Builder {
              `Builder::new_current_thread`"
         );
         let LocalOptions { .. } = options;
-        self.build_on(Some(OwnThread::this())).map(LocalRuntime::new_in)
+        self.build_on(Some(HomeThread::this())).map(LocalRuntime::new_in)
     }
 
-    fn build_on(&mut self, own_thread: Option<OwnThread>) -> io::Result<Runtime> {
+    fn build_on(&mut self, own_thread: Option<HomeThread>) -> io::Result<Runtime> {
         let mut settings = self.settings.clone();
         check_stack_size(&settings)?;
         settings.workers = match self.workers {
@@ -433,7 +433,7 @@ impl Builder {
 }
 
 /// What the sentinel does besides.
-fn chore(pool: &Pool) -> Chore {
+fn chore(pool: &Pool) -> PeriodicHook {
     match pool.settings.follow.clone().map(Follower::new) {
         Some(mut follower) => Box::new(move |pool| follower.look(pool)),
         None => Box::new(|_| {}),

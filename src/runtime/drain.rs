@@ -5,8 +5,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::block_on::{self, Keep};
-use crate::ledger::DrainReport;
+use super::block_on::{self, BlockOnMode};
+use crate::drain_state::DrainReport;
 use crate::phase::Phase;
 use crate::pool::Pool;
 use crate::sync::Arc;
@@ -62,7 +62,7 @@ impl Drain {
             "Drain::wait was called from inside of async code, where it would block the worker: `.await` the drain instead"
         );
         let pool = Arc::clone(&self.pool);
-        let keep = if pool.settings.current_thread { Keep::Driving } else { Keep::Open };
+        let keep = if pool.settings.current_thread { BlockOnMode::Driving } else { BlockOnMode::Open };
         block_on::block_on(&pool, self, keep)
     }
 
@@ -73,23 +73,23 @@ impl Drain {
             return;
         }
         self.accuse();
-        self.excuse = self.pool.ledger.excuse(task);
+        self.excuse = self.pool.ledger.exempt(task);
         context::seated(|seated| {
             // A job may drive another runtime, which does not drain.
             if let Some(seated) = seated.filter(|seated| Arc::ptr_eq(seated.pool, &self.pool)) {
                 // Its worker need not be waited for, to hear of the drain at its next boundary: it hears of it here.
-                seated.seat.hear();
+                seated.seat.ack_drain();
             }
         });
     }
 
     /// Whoever was excused is so no longer.
     fn accuse(&mut self) {
-        let late = self.excuse.take().and_then(|key| self.pool.ledger.accuse(key));
+        let late = self.excuse.take().and_then(|key| self.pool.ledger.revoke_exemption(key));
         if let Some(task) = late {
             task.abort();
             // It may wait where the sweeper has been, as one of the excused; or where only this thread comes, which may not return.
-            self.pool.ledger.call_sweeper(None);
+            self.pool.ledger.notify_reaper(None);
         }
     }
 }
@@ -101,7 +101,7 @@ impl Future for Drain {
         self.enlist();
         drain::keep_deadline(&self.pool);
         let this = &mut *self;
-        if this.pool.ledger.reported.enrol(&mut this.listens, cx.waker()) {
+        if this.pool.ledger.reported.register(&mut this.listens, cx.waker()) {
             // Who is excused here may have been the last.
             context::inside(&this.pool, || this.pool.look());
         }
@@ -150,7 +150,7 @@ impl Future for Draining {
             return Poll::Ready(());
         }
         let this = &mut *self;
-        if this.pool.ledger.beginning.enrol(&mut this.listens, cx.waker()) { Poll::Pending } else { Poll::Ready(()) }
+        if this.pool.ledger.beginning.register(&mut this.listens, cx.waker()) { Poll::Pending } else { Poll::Ready(()) }
     }
 }
 

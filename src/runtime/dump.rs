@@ -6,8 +6,8 @@ use std::panic::Location;
 use std::time::Duration;
 
 use super::RuntimeFlavor;
-use crate::cell::{Id, Identity, TaskView};
 use crate::pool::{Pool, Seat};
+use crate::raw_task::{Id, TaskInfo, TaskView};
 use crate::sync::Arc;
 
 /// What a runtime does just now: every seat, and every task that can be seen; from [`Handle::dump`](super::Handle::dump).
@@ -133,11 +133,11 @@ impl Dump {
                 RuntimeFlavor::MultiThread
             },
             phase: pool.phase.load().name(),
-            workers: pool.regulars(),
+            workers: pool.base_workers(),
             spares: pool.staff.spares(),
             global_queue: pool.global.len(),
             sources: counts.registered.saturating_sub(counts.deregistered),
-            reactor_is_turned: pool.reactor.is_turned(),
+            reactor_is_turned: pool.reactor.is_driven(),
             tasks: tasks(pool),
             seats,
         }
@@ -149,7 +149,7 @@ fn tasks(pool: &Pool) -> Vec<TaskDump> {
     let mut all = BTreeMap::new();
     let mut see = |view: TaskView, state: Option<TaskState>| {
         let state = state.unwrap_or_else(|| TaskState::of(view.phase));
-        let Identity { id, name, location } = view.task;
+        let TaskInfo { id, name, location } = view.task;
         all.entry(id).or_insert(TaskDump { id, name, location, state });
     };
     // First: to others, a task that is being polled looks like one in a queue.
@@ -197,8 +197,8 @@ fn activity(pool: &Pool, seat: &Seat, now: u64) -> Activity {
     let (polled, since) = seat.view();
     let since = since.map(|since| Duration::from_nanos(now.saturating_sub(since)));
     match polled {
-        Some(Identity { id: task, location, .. }) if seat.is_away() => Activity::Blocking { task, location },
-        Some(Identity { id: task, location, .. }) => Activity::Polling { task, location, since },
+        Some(TaskInfo { id: task, location, .. }) if seat.is_away() => Activity::Blocking { task, location },
+        Some(TaskInfo { id: task, location, .. }) => Activity::Polling { task, location, since },
         None => Activity::Awake { since },
     }
 }

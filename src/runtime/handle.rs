@@ -6,13 +6,13 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::time::Duration;
 
-use super::block_on::Keep;
+use super::block_on::BlockOnMode;
 use super::{Drain, Draining, Dump, Id, Resize, RuntimeFlavor, RuntimeMetrics, SpawnError, block_on, blocking_task};
-use crate::cell::{JoinHandle, Origin, Runnable};
 use crate::pool::Pool;
+use crate::raw_task::{JoinHandle, Runnable, SpawnMeta};
 use crate::sync::Arc;
 use crate::thread_bound::ThreadBound;
-use crate::{context, drain, memory, resize, schedule};
+use crate::{context, drain, resize, schedule, task_alloc};
 
 /// A handle to a runtime: spawn with it from any thread.
 ///
@@ -93,7 +93,7 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let loan = memory::lend(&self.pool.depot);
+        let loan = task_alloc::borrow_depot(&self.pool.depot);
         let made = schedule::make(future, Location::caller());
         drop(loan);
         self.start(made)
@@ -106,7 +106,7 @@ impl Handle {
     }
 
     /// Runs a blocking job of this origin.
-    pub(crate) fn spawn_blocking_as<F, R>(&self, function: F, origin: impl Into<Origin>) -> JoinHandle<R>
+    pub(crate) fn spawn_blocking_as<F, R>(&self, function: F, origin: impl Into<SpawnMeta>) -> JoinHandle<R>
     where
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
@@ -140,7 +140,7 @@ impl Handle {
         if !schedule::admit(&self.pool) {
             return Err(SpawnError::new(future));
         }
-        let loan = memory::lend(&self.pool.depot);
+        let loan = task_alloc::borrow_depot(&self.pool.depot);
         let (runnable, handle) = schedule::make(future, Location::caller());
         drop(loan);
         schedule::queue_admitted(&self.pool, runnable);
@@ -246,7 +246,7 @@ impl Handle {
     /// ```
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        block_on::block_on(&self.pool, future, Keep::Nothing)
+        block_on::block_on(&self.pool, future, BlockOnMode::Nothing)
     }
 
     /// Enters the runtime; see [`Runtime::enter`](super::Runtime::enter).
@@ -316,7 +316,7 @@ impl Handle {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn worker_threads(&self) -> usize {
-        self.pool.regulars()
+        self.pool.base_workers()
     }
 
     /// Sets the number of workers, live; see [`Runtime::resize`](super::Runtime::resize).
@@ -398,7 +398,7 @@ impl fmt::Debug for Handle {
 #[must_use = "the stay ends when the guard is dropped"]
 #[derive(Debug)]
 pub struct EnterGuard<'a> {
-    stay: context::Stay,
+    stay: context::EnterToken,
     /// The stay is noted in the thread that has entered.
     _thread: ThreadBound,
     /// The guard borrows the runtime's handle.

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::{Builder, HistogramConfiguration, RuntimeMetrics};
-use crate::pool::Gauge;
-use crate::stats::{Gauges, Histogram, no_bucket};
+use crate::pool::HistogramSettings;
+use crate::stats::{Histogram, PollHistograms, no_bucket};
 
 /// Histograms, which are read by [`RuntimeMetrics`].
 impl Builder {
@@ -247,7 +247,7 @@ impl RuntimeMetrics {
     }
 
     #[track_caller]
-    fn bucket_count(&self, worker: usize, bucket: usize, choose: fn(&Gauges) -> Option<&Histogram>) -> u64 {
+    fn bucket_count(&self, worker: usize, bucket: usize, choose: fn(&PollHistograms) -> Option<&Histogram>) -> u64 {
         let gauges = self.seat(worker).gauges.as_deref();
         match gauges.and_then(choose) {
             Some(histogram) => histogram.count(bucket),
@@ -256,12 +256,12 @@ impl RuntimeMetrics {
     }
 }
 
-fn num_buckets(gauge: &Gauge) -> usize {
+fn num_buckets(gauge: &HistogramSettings) -> usize {
     if gauge.wanted { gauge.scale.buckets() } else { 0 }
 }
 
 #[track_caller]
-fn bucket_range(gauge: &Gauge, bucket: usize) -> Range<Duration> {
+fn bucket_range(gauge: &HistogramSettings, bucket: usize) -> Range<Duration> {
     match num_buckets(gauge) {
         0 => Duration::ZERO..Duration::ZERO,
         buckets if bucket < buckets => gauge.scale.range(bucket),

@@ -7,8 +7,8 @@ use std::panic::Location;
 use std::time::Duration;
 
 use super::{Builder, EnterGuard, Handle, Runtime, RuntimeMetrics};
-use crate::cell::{JoinHandle, Origin};
 use crate::pool::Pool;
+use crate::raw_task::{JoinHandle, SpawnMeta};
 use crate::schedule;
 use crate::sync::Arc;
 
@@ -221,7 +221,7 @@ impl LocalRuntime {
 ///
 /// If the pool is not local, or not to this thread.
 #[track_caller]
-pub(crate) fn spawn_in<F>(pool: &Arc<Pool>, future: F, origin: impl Into<Origin>) -> JoinHandle<F::Output>
+pub(crate) fn spawn_in<F>(pool: &Arc<Pool>, future: F, origin: impl Into<SpawnMeta>) -> JoinHandle<F::Output>
 where
     F: Future + 'static,
     F::Output: 'static,

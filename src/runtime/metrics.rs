@@ -52,7 +52,7 @@ impl RuntimeMetrics {
     /// assert_eq!(runtime.metrics().num_workers(), 3);
     /// ```
     pub fn num_workers(&self) -> usize {
-        self.pool.regulars()
+        self.pool.base_workers()
     }
 
     /// Seats that there have ever been: figures can be asked for of a worker with a number below it.

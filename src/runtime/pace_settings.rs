@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Builder;
-use crate::local::Pace;
+use crate::local::CheckIntervals;
 
 /// When workers look around, and in which order they poll.
 impl Builder {
@@ -24,7 +24,7 @@ impl Builder {
     pub fn event_interval(&mut self, polls: u32) -> &mut Builder {
         assert!(polls > 0, "event_interval(0): a worker cannot look around more often than after each poll; use 1");
         self.settings.pace.polls = polls;
-        self.settings.pace.nanos = Pace::COUNTED;
+        self.settings.pace.nanos = CheckIntervals::COUNTED;
         self
     }
 

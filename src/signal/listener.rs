@@ -5,8 +5,8 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::bell::Bell;
 use super::kind::SignalKind;
+use super::signal_pipe::SignalPipe;
 use crate::sync::Arc;
 use crate::{budget, context};
 
@@ -18,7 +18,7 @@ use crate::{budget, context};
 ///
 /// Dropping it does not bring the operating system's default back: see [`signal`].
 pub struct Signal {
-    bell: Arc<Bell>,
+    bell: Arc<SignalPipe>,
     kind: SignalKind,
     /// The count of the latest signal that was heard of.
     seen: u64,
@@ -61,8 +61,8 @@ pub struct Signal {
 /// ```
 #[track_caller]
 pub fn signal(kind: SignalKind) -> io::Result<Signal> {
-    let bell = Bell::of(&context::reactor())?;
-    bell.hang(kind.as_raw_value())?;
+    let bell = SignalPipe::of(&context::reactor())?;
+    bell.register_kind(kind.as_raw_value())?;
     let seen = bell.count(kind.as_raw_value());
     Ok(Signal { bell, kind, seen, waiting: None })
 }

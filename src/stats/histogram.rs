@@ -37,7 +37,7 @@ impl Histogram {
 
 /// What is measured at each poll of a seat, where somebody wants to know.
 #[derive(Debug)]
-pub(crate) struct Gauges {
+pub(crate) struct PollHistograms {
     /// How long polls took.
     pub(crate) poll_times: Option<Histogram>,
     /// How long tasks were queued before they were polled.

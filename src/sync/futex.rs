@@ -5,11 +5,11 @@ use std::time::Instant;
 
 /// A word on which its owner can wait.
 #[derive(Debug)]
-pub(crate) struct WaitWord(AtomicU32);
+pub(crate) struct Futex(AtomicU32);
 
-impl WaitWord {
+impl Futex {
     pub(crate) const fn new(value: u32) -> Self {
-        WaitWord(AtomicU32::new(value))
+        Futex(AtomicU32::new(value))
     }
 
     pub(crate) fn atomic(&self) -> &AtomicU32 {

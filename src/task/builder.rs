@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io;
 use std::panic::Location;
 
-use crate::cell::{JoinHandle, Origin};
+use crate::raw_task::{JoinHandle, SpawnMeta};
 use crate::runtime::Handle;
 use crate::schedule;
 
@@ -177,9 +177,9 @@ impl<'a> Builder<'a> {
     }
 
     #[track_caller]
-    fn origin(self) -> Origin {
+    fn origin(self) -> SpawnMeta {
         match self.name {
-            Some(name) => Origin::named(Location::caller(), name),
+            Some(name) => SpawnMeta::named(Location::caller(), name),
             None => Location::caller().into(),
         }
     }

@@ -8,12 +8,12 @@ use std::task::{Context, Poll};
 
 use slab::Slab;
 
-use super::ended::Ended;
+use super::finished::FinishedQueue;
 use crate::budget;
-use crate::cell::{AbortHandle, Id, JoinError, JoinHandle};
+use crate::raw_task::{AbortHandle, Id, JoinError, JoinHandle};
 use crate::runtime::{Handle, LocalRuntime};
 use crate::sync::Arc;
-use crate::wakes::contained;
+use crate::wake_list::catch_user_panic;
 
 pub use super::set_builder::Builder;
 
@@ -47,7 +47,7 @@ pub struct JoinSet<T> {
     /// Invariant: each of them has ended and its key is in `ended`, or it holds a ticket that will bring the key there. A key is let
     /// again only after it has come out of `ended`.
     members: Slab<JoinHandle<T>>,
-    ended: Arc<Ended>,
+    ended: Arc<FinishedQueue>,
 }
 
 /// A panic in a waker or a destructor leaves the set consistent: the set's own state is complete before either is called. The set never looks at the
@@ -70,7 +70,7 @@ impl<T> JoinSet<T> {
     /// # });
     /// ```
     pub fn new() -> Self {
-        JoinSet { members: Slab::new(), ended: Ended::new() }
+        JoinSet { members: Slab::new(), ended: FinishedQueue::new() }
     }
 
     /// How many tasks there are whose outputs have not been taken.
@@ -507,7 +507,7 @@ impl<T: 'static> JoinSet<T> {
     pub async fn shutdown(&mut self) {
         self.abort_all();
         while let Some(joined) = self.join_next().await {
-            contained("the destructor of an output", || drop(joined));
+            catch_user_panic("the destructor of an output", || drop(joined));
         }
     }
 
@@ -529,7 +529,7 @@ impl<T: 'static> JoinSet<T> {
     /// ```
     pub fn detach_all(&mut self) {
         // A task that ends from now on brings its key to the old `ended`. Both fields are new before the old ones' destructors run.
-        let ended = replace(&mut self.ended, Ended::new());
+        let ended = replace(&mut self.ended, FinishedQueue::new());
         let members = take(&mut self.members);
         drop((members, ended));
     }

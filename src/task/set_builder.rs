@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io;
 
 use super::join_set::JoinSet;
-use crate::cell::AbortHandle;
+use crate::raw_task::AbortHandle;
 use crate::runtime::Handle;
 
 /// Spawns a task into a [`JoinSet`] that has a name; see [`JoinSet::build_task`].

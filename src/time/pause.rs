@@ -14,7 +14,7 @@ use crate::task;
 
 /// Now, by the clock of the runtime that this thread is inside of; by the system's, if it is in none.
 pub(super) fn now() -> Instant {
-    context::pool().map_or_else(Instant::now, |pool| pool.clock.show())
+    context::pool().map_or_else(Instant::now, |pool| pool.clock.timer_now())
 }
 
 /// Pauses the time of the runtime that this is called in.
@@ -145,7 +145,7 @@ fn control(change: impl FnOnce(&Clock) -> Result<(), Refusal>) {
 
 /// The worker looks at its timers before its next poll, or anew, if it sleeps.
 fn hear(pool: &Arc<Pool>) {
-    pool.look_around();
+    pool.bump_tick();
     pool.unpark(0);
 }
 

@@ -195,18 +195,18 @@ impl Sleep {
                 let wheel = find();
                 let clock = wheel.clock();
                 if (this.look || clock.is_paused()) && clock.has_passed(deadline) {
-                    timer.as_mut().settle();
+                    timer.as_mut().mark_fired();
                     State::Fired
                 } else {
                     timer.as_mut().arm(wheel, deadline, cx.waker())
                 }
             }
-            State::Armed if !this.look => timer.as_mut().renew(cx.waker()),
+            State::Armed if !this.look => timer.as_mut().update_waker(cx.waker()),
             State::Armed | State::Closed if timer.has_passed(deadline) => {
-                timer.as_mut().settle();
+                timer.as_mut().mark_fired();
                 State::Fired
             }
-            State::Armed => timer.as_mut().renew(cx.waker()),
+            State::Armed => timer.as_mut().update_waker(cx.waker()),
             ended => ended,
         };
         this.look = false;

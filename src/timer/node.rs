@@ -9,8 +9,8 @@ use std::time::Instant;
 use super::TimerWheel;
 use crate::sync::atomic::{AtomicU8, Ordering};
 use crate::sync::{Arc, UnsafeCell};
-use crate::wakes::{Wakes, drop_contained};
-use crate::wheel::Peg;
+use crate::wake_list::{WakeList, drop_contained};
+use crate::wheel::WheelEntry;
 
 /// Where a timer stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl State {
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Node {
-    peg: Peg,
+    peg: WheelEntry,
     /// The wheel's, under its lock, while the timer is armed; else the owner's.
     waker: UnsafeCell<Option<Waker>>,
     state: AtomicU8,
@@ -62,11 +62,11 @@ impl Drop for Node {
 
 impl Node {
     fn new() -> Self {
-        Node { peg: Peg::new(), waker: UnsafeCell::new(None), state: AtomicU8::new(State::Idle as u8) }
+        Node { peg: WheelEntry::new(), waker: UnsafeCell::new(None), state: AtomicU8::new(State::Idle as u8) }
     }
 
     /// The wheel's view of the node, from which the way back leads too.
-    pub(super) fn peg(&self) -> NonNull<Peg> {
+    pub(super) fn peg(&self) -> NonNull<WheelEntry> {
         NonNull::from(self).cast()
     }
 
@@ -102,7 +102,7 @@ impl Node {
     /// # Safety
     ///
     /// `peg` belongs to an armed node that has just been taken out of the wheel whose lock the caller holds.
-    pub(super) unsafe fn release(peg: NonNull<Peg>, state: State, wakes: &mut Wakes) {
+    pub(super) unsafe fn release(peg: NonNull<WheelEntry>, state: State, wakes: &mut WakeList) {
         // SAFETY: a peg is its node's first field, came from a pointer to all of it, and an armed node is live.
         let node = unsafe { peg.cast::<Node>().as_ref() };
         // SAFETY: it is still armed, and the caller holds the lock.
@@ -116,9 +116,9 @@ impl Node {
 }
 
 /// A waker's identity, by which `will_wake` judges, kept where the owner can compare it without a lock.
-type Identity = (usize, usize);
+type WakerId = (usize, usize);
 
-fn identity(waker: &Waker) -> Identity {
+fn identity(waker: &Waker) -> WakerId {
     (waker.data().addr(), std::ptr::from_ref(waker.vtable()).addr())
 }
 
@@ -132,7 +132,7 @@ pub(crate) struct Timer {
     wheel: Option<Arc<TimerWheel>>,
     /// Whose waker lies in the node. Only meaningful while armed: the waker lives then, so that no other one can have its
     /// identity.
-    known: Identity,
+    known: WakerId,
     _pinned: PhantomPinned,
 }
 
@@ -160,7 +160,7 @@ impl Timer {
         debug_assert!(old.is_none());
         let wheel = owned.wheel.insert(wheel);
         // SAFETY: it is unarmed, hence hangs nowhere; it is pinned, and its drop unfiles it, before its wheel goes.
-        if unsafe { wheel.file(node, deadline) } {
+        if unsafe { wheel.insert(node, deadline) } {
             return State::Armed;
         }
         // SAFETY: it was refused, so it is ours.
@@ -172,7 +172,7 @@ impl Timer {
 
     /// Sees to it that an armed timer wakes `waker`. Returns where the timer stands: if that is not armed any longer, nobody
     /// will be woken.
-    pub(crate) fn renew(self: Pin<&mut Self>, waker: &Waker) -> State {
+    pub(crate) fn update_waker(self: Pin<&mut Self>, waker: &Waker) -> State {
         let (node, owned) = self.parts();
         if *owned.known == identity(waker) {
             return State::Armed;
@@ -195,7 +195,7 @@ impl Timer {
         if armed {
             let wheel = owned.wheel.as_ref().expect("an armed timer has a wheel");
             // SAFETY: it was filed there.
-            if unsafe { wheel.refile(node, wheel.clock().deadline(deadline)) } {
+            if unsafe { wheel.reinsert(node, wheel.clock().deadline(deadline)) } {
                 return;
             }
         }
@@ -208,7 +208,7 @@ impl Timer {
     }
 
     /// Marks the timer as fired, for an owner that has seen the deadline pass. An armed timer leaves its wheel first.
-    pub(crate) fn settle(mut self: Pin<&mut Self>) {
+    pub(crate) fn mark_fired(mut self: Pin<&mut Self>) {
         self.as_mut().cancel();
         self.node.set(State::Fired);
     }
@@ -221,7 +221,7 @@ impl Timer {
         let (node, owned) = self.parts();
         let wheel = owned.wheel.as_ref().expect("an armed timer has a wheel");
         // SAFETY: it was filed there.
-        let waker = unsafe { wheel.unfile(node) };
+        let waker = unsafe { wheel.remove(node) };
         drop_contained(waker);
     }
 
@@ -235,7 +235,7 @@ impl Timer {
 
 struct Owned<'a> {
     wheel: &'a mut Option<Arc<TimerWheel>>,
-    known: &'a mut Identity,
+    known: &'a mut WakerId,
 }
 
 impl Drop for Timer {

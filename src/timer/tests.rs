@@ -30,7 +30,7 @@ impl Wake for Count {
     }
 }
 
-impl Keeper for Count {
+impl SleeperWaker for Count {
     fn wake(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
@@ -45,12 +45,12 @@ pub(crate) fn wheel() -> (Arc<TimerWheel>, Arc<Count>) {
 }
 
 pub(crate) fn at(wheel: &TimerWheel, nanos: u64) -> Instant {
-    wheel.clock().alarm(Some(nanos)).expect("a nameable instant")
+    wheel.clock().real_deadline(Some(nanos)).expect("a nameable instant")
 }
 
 /// Turns, wakes, and returns the next deadline.
 pub(crate) fn turn(wheel: &TimerWheel, now: u64) -> Option<u64> {
-    let mut wakes = Wakes::new();
+    let mut wakes = WakeList::new();
     wheel.turn(now, &mut wakes)
 }
 
@@ -100,7 +100,7 @@ fn the_keeper_is_woken_only_out_of_a_sleep_that_is_too_long_and_once() {
     let mut arm = |timer: usize, nanos| assert_eq!(arm(timers[timer].as_mut(), &wheel, nanos, &waker), State::Armed);
     arm(0, 5 * HOUR);
     assert_eq!(keeper.get(), 0, "it is awake");
-    assert!(wheel.keep().expect("one is armed") >= 5 * HOUR);
+    assert!(wheel.begin_sleep().expect("one is armed") >= 5 * HOUR);
     arm(1, 6 * HOUR);
     arm(2, 5 * HOUR);
     assert_eq!(keeper.get(), 0, "it wakes in time");
@@ -108,23 +108,23 @@ fn the_keeper_is_woken_only_out_of_a_sleep_that_is_too_long_and_once() {
     assert_eq!(keeper.get(), 1);
     arm(4, 3 * HOUR);
     assert_eq!(keeper.get(), 1, "it is on its way");
-    wheel.resume();
+    wheel.end_sleep();
     arm(5, HOUR);
     assert_eq!(keeper.get(), 1);
-    assert!((HOUR..HOUR + TICK).contains(&wheel.keep().expect("one is armed")));
+    assert!((HOUR..HOUR + TICK).contains(&wheel.begin_sleep().expect("one is armed")));
 }
 
 /// Counts the calls to keeper and guardian.
 #[derive(Default)]
 struct Both([Arc<Count>; 2]);
 
-impl Keeper for Both {
+impl SleeperWaker for Both {
     fn wake(&self) {
-        Keeper::wake(&*self.0[0]);
+        SleeperWaker::wake(&*self.0[0]);
     }
 
-    fn wake_guardian(&self) {
-        Keeper::wake(&*self.0[1]);
+    fn wake_backup(&self) {
+        SleeperWaker::wake(&*self.0[1]);
     }
 }
 
@@ -137,15 +137,15 @@ fn keeper_and_guardian_are_woken_each_out_of_its_own_sleep() {
     let mut arm = |timer: usize, nanos| assert_eq!(arm(timers[timer].as_mut(), &wheel, nanos, &waker), State::Armed);
     let calls = || (keeper.get(), guardian.get());
     arm(0, 5 * HOUR);
-    let _ = wheel.guard();
+    let _ = wheel.begin_backup_sleep();
     arm(1, 4 * HOUR);
     assert_eq!(calls(), (0, 1));
-    let _ = (wheel.keep(), wheel.guard());
-    wheel.unguard();
+    let _ = (wheel.begin_sleep(), wheel.begin_backup_sleep());
+    wheel.end_backup_sleep();
     arm(2, 3 * HOUR);
     assert_eq!(calls(), (1, 1));
-    let _ = (wheel.keep(), wheel.guard());
-    wheel.resume();
+    let _ = (wheel.begin_sleep(), wheel.begin_backup_sleep());
+    wheel.end_sleep();
     arm(3, 2 * HOUR);
     assert_eq!(calls(), (1, 2));
 }
@@ -154,7 +154,7 @@ fn keeper_and_guardian_are_woken_each_out_of_its_own_sleep() {
 fn a_keeper_without_timers_is_woken_by_the_first() {
     let (wheel, keeper) = wheel();
     let (_, waker) = Count::new();
-    assert_eq!(wheel.keep(), None);
+    assert_eq!(wheel.begin_sleep(), None);
     let mut timer = pin!(Timer::new());
     let _ = arm(timer.as_mut(), &wheel, HOUR, &waker);
     assert_eq!(keeper.get(), 1);
@@ -166,7 +166,7 @@ fn a_reset_moves_an_armed_timer_with_its_waker() {
     let (count, waker) = Count::new();
     let mut timer = pin!(Timer::new());
     let _ = arm(timer.as_mut(), &wheel, 5 * HOUR, &waker);
-    let _ = wheel.keep();
+    let _ = wheel.begin_sleep();
     let earlier = at(&wheel, HOUR);
     timer.as_mut().reset(earlier);
     assert_eq!(keeper.get(), 1, "a reset to an earlier time is an earlier timer");
@@ -192,13 +192,13 @@ fn the_last_waker_is_woken() {
     let (second, second_waker) = Count::new();
     let mut timer = pin!(Timer::new());
     let _ = arm(timer.as_mut(), &wheel, HOUR, &first_waker);
-    assert_eq!(timer.as_mut().renew(&first_waker), State::Armed);
+    assert_eq!(timer.as_mut().update_waker(&first_waker), State::Armed);
     assert_eq!(Arc::strong_count(&first), 3, "the same waker is not cloned");
-    assert_eq!(timer.as_mut().renew(&second_waker), State::Armed);
+    assert_eq!(timer.as_mut().update_waker(&second_waker), State::Armed);
     assert_eq!(Arc::strong_count(&first), 2, "the old waker is dropped at once");
     turn(&wheel, 2 * HOUR);
     assert_eq!((first.get(), second.get()), (0, 1));
-    assert_eq!(timer.as_mut().renew(&first_waker), State::Fired);
+    assert_eq!(timer.as_mut().update_waker(&first_waker), State::Fired);
     assert_eq!(Arc::strong_count(&first), 2);
 }
 
@@ -210,12 +210,12 @@ fn a_closed_wheel_ends_what_is_armed_and_refuses_the_rest() {
     for (n, timer) in timers.iter_mut().enumerate() {
         let _ = arm(timer.as_mut(), &wheel, n as u64 * HOUR / 2, &waker);
     }
-    let mut wakes = Wakes::new();
+    let mut wakes = WakeList::new();
     wheel.close(&mut wakes);
     assert_eq!((count.get(), wakes.len()), (0, 3 * BATCH));
     wakes.wake_all();
     assert!(timers.iter().all(|timer| timer.state() == State::Closed));
-    assert_eq!((count.get(), wheel.next_due(), wheel.keep()), (3 * BATCH, u64::MAX, None));
+    assert_eq!((count.get(), wheel.next_due(), wheel.begin_sleep()), (3 * BATCH, u64::MAX, None));
     let mut late = pin!(Timer::new());
     assert_eq!(arm(late.as_mut(), &wheel, HOUR, &waker), State::Closed);
     assert_eq!(Arc::strong_count(&count), 2);
@@ -234,7 +234,7 @@ fn ten_thousand_timers_of_one_slot_fire_in_batches() {
     for timer in &mut timers {
         let _ = arm(timer.as_mut(), &wheel, HOUR, &waker);
     }
-    let mut wakes = Wakes::new();
+    let mut wakes = WakeList::new();
     let mut holds = 1;
     while !wheel.held.lock().fire(2 * HOUR, &mut wakes) {
         assert!(wakes.len() <= holds * BATCH);
@@ -296,13 +296,13 @@ fn an_evil_waker_finds_no_lock_held() {
     let (first, second) = (Arc::clone(&one).waker(), Arc::clone(&two).waker());
     let mut timer = Box::pin(Timer::new());
     let _ = arm(timer.as_mut(), &wheel, HOUR, &first);
-    let _ = timer.as_mut().renew(&second);
+    let _ = timer.as_mut().update_waker(&second);
     timer.as_mut().cancel();
     let _ = arm(timer.as_mut(), &wheel, HOUR, &first);
     turn(&wheel, 2 * HOUR);
     timer.as_mut().reset(at(&wheel, 3 * HOUR));
     let _ = arm(timer.as_mut(), &wheel, 3 * HOUR, &second);
-    wheel.close(&mut Wakes::new());
+    wheel.close(&mut WakeList::new());
     let _ = arm(
         {
             timer.as_mut().reset(at(&wheel, 0));

@@ -29,7 +29,7 @@ impl Dice {
 struct Pair {
     wheel: Wheel,
     // The pegs lie still on the heap; the wheel goes first.
-    hanging: BTreeMap<usize, (u64, NonNull<Peg>)>,
+    hanging: BTreeMap<usize, (u64, NonNull<WheelEntry>)>,
     now: u64,
     named: usize,
     /// Nothing was taken out before its time, so that the wheel's notes are exact.
@@ -42,7 +42,7 @@ impl Pair {
     }
 
     fn insert(&mut self, deadline: u64) {
-        let peg = NonNull::from(Box::leak(Box::new(Peg::new())));
+        let peg = NonNull::from(Box::leak(Box::new(WheelEntry::new())));
         // SAFETY: a fresh peg that is freed only when it is out.
         unsafe { self.wheel.insert(peg, deadline) };
         self.hanging.insert(self.named, (deadline, peg));
@@ -81,9 +81,9 @@ impl Pair {
         let mut last = 0;
         loop {
             match self.wheel.step(now) {
-                Step::Due(peg) => assert!(out.insert(peg), "handed out twice"),
-                Step::Moved => last += 1,
-                Step::Done => break,
+                Advance::Due(peg) => assert!(out.insert(peg), "handed out twice"),
+                Advance::Moved => last += 1,
+                Advance::Done => break,
             }
             assert!(last <= LEVELS * (self.hanging.len() + 1), "pegs are moved for ever");
         }
@@ -119,7 +119,7 @@ impl Drop for Pair {
     }
 }
 
-fn free(peg: NonNull<Peg>) {
+fn free(peg: NonNull<WheelEntry>) {
     // SAFETY: made from a box, and out of the wheel.
     drop(unsafe { Box::from_raw(peg.as_ptr()) });
 }
@@ -232,7 +232,7 @@ fn a_slot_in_the_middle_of_draining_takes_removals() {
     let at = 100 * SLOTS as u64 * TICK;
     (0..4).for_each(|_| pair.insert(at + 5 * TICK));
     // The first step opens the slot and moves one peg down.
-    assert!(matches!(pair.wheel.step(at), Step::Moved));
+    assert!(matches!(pair.wheel.step(at), Advance::Moved));
     assert!(pair.wheel.next_deadline().expect("it is draining") <= at);
     pair.insert(at + 6 * TICK);
     (0..4).for_each(|name| pair.remove(name));

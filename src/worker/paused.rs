@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Worker;
-use super::rest::RestIn;
+use super::park::RestIn;
 
 impl Worker<'_> {
     /// Sleeps until something happens. If nothing can happen by itself but a timer, which would never be due, time leaps to the first one
@@ -14,7 +14,7 @@ impl Worker<'_> {
         let until = self.keep();
         // First: a job wakes who waits for it, and lets go of the time after that. With the leap at hand we see the wake.
         let leap = clock.leap(until);
-        let get_up = if leap.is_some() { Some(Instant::now()) } else { clock.alarm(until) };
+        let get_up = if leap.is_some() { Some(Instant::now()) } else { clock.real_deadline(until) };
         let woken = self.seat.parker.park_in(rest, get_up);
         if let Some(leap) = leap.filter(|_| !woken && rest.wakes.is_empty()) {
             clock.take(leap);

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use super::{Mode, Step, Worker};
 use crate::blocking::{self, BlockingPool};
-use crate::cell::JoinHandle;
-use crate::local::{Local, Pace};
+use crate::local::{CheckIntervals, Local};
 use crate::pool::{Pool, Settings};
+use crate::raw_task::JoinHandle;
 use crate::schedule;
 use crate::sync::counting::{play, transfers};
 use crate::sync::{Arc, Mutex};
@@ -64,7 +64,7 @@ impl Cast<'_> {
                     continue;
                 }
                 // It has been woken.
-                worker.sit(|| worker.rise(false));
+                worker.sit(|| worker.leave_idle(false));
             }
             awake = true;
             let mut step = worker.sit(|| worker.step());
@@ -84,7 +84,7 @@ impl Cast<'_> {
 /// Plays `count` workers.
 fn cast<R>(count: usize, f: impl FnOnce(&Cast<'_>) -> R) -> R {
     // By polls, not by the clock, which runs on while the others are played.
-    let pace = Pace { nanos: Pace::COUNTED, polls: 1_024, global: 61, global_is_exact: false };
+    let pace = CheckIntervals { nanos: CheckIntervals::COUNTED, polls: 1_024, global: 61, global_is_exact: false };
     let settings = Settings { io: true, time: true, sentinel: false, pace, ..Settings::new(count) };
     let pool = Pool::new(settings, BlockingPool::new(blocking::Settings::default())).expect("a reactor");
     let locals: Vec<Box<Local>> = pool.seats.iter().map(|seat| seat.take_lease().expect("nobody sits there")).collect();

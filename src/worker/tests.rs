@@ -2,23 +2,23 @@
 
 use super::{Mode, Step, Worker};
 use crate::blocking::{self, BlockingPool};
-use crate::cell::{self, Runnable};
 use crate::local::Local;
 use crate::phase::Phase;
 use crate::pool::{Pool, Seat, Settings};
-use crate::queue::{Chain, Rota};
+use crate::queue::{Chain, LaneCursor};
+use crate::raw_task::{self, Runnable};
 use crate::stripe::Stripe;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 use crate::timer::{State, Timer};
-use crate::wakes::Wakes;
+use crate::wake_list::WakeList;
 
 fn pool(workers: usize) -> Arc<Pool> {
     Pool::new(Settings::new(workers), BlockingPool::new(blocking::Settings::default())).expect("a reactor")
 }
 
 fn task() -> Runnable {
-    cell::spawn::<_, Seat>(async {}, std::panic::Location::caller().into()).0
+    raw_task::spawn::<_, Seat>(async {}, std::panic::Location::caller().into()).0
 }
 
 /// Sits down in `seat` and runs `f`; what is left behind is dropped.
@@ -65,7 +65,7 @@ fn the_last_look_sees_every_kind_of_work() {
             assert!(pool.seats[1].lifo.push(task()).is_none());
             pool.seats[1].set_stalled(0, 1);
         }),
-        ("the end", |pool, _| assert!(pool.phase.advance(Phase::Cancelling))),
+        ("the end", |pool, _| assert!(pool.phase.advance(Phase::ShuttingDown))),
     ];
     for (what, post) in posts {
         let pool = pool(2);
@@ -112,7 +112,7 @@ fn who_is_woken_as_a_searcher_hears_of_the_deadline() {
         assert!(pool.ledger.begin(&pool.phase, &*pool, None));
         assert!(pool.ledger.expire(&pool.phase, &*pool, || {}));
         pool.notify();
-        pool.call_all();
+        pool.wake_all_workers();
         worker.rest();
         assert_eq!(worker.mode.get(), Mode::Searching);
         let mut steps = (0..100).map(|_| worker.step());
@@ -129,10 +129,10 @@ fn what_is_late_is_found_behind_those_who_are_excused() {
     for (excused_at, late_at, start) in (0..LANES.pow(3)).map(|n| (n % LANES, n / LANES % LANES, n / LANES.pow(2))) {
         let settings = Settings { lanes: Some(LANES), ..Settings::new(1) };
         let pool = Pool::new(settings, BlockingPool::new(blocking::Settings::default())).expect("a reactor");
-        let made = |_| cell::spawn::<_, Seat>(async {}, std::panic::Location::caller().into());
+        let made = |_| raw_task::spawn::<_, Seat>(async {}, std::panic::Location::caller().into());
         let (excused, handles): (Vec<_>, Vec<_>) = (0..4).map(made).unzip();
         assert!(pool.ledger.begin(&pool.phase, &*pool, None));
-        let keys: Vec<_> = handles.iter().map(|handle| pool.ledger.excuse(handle.abort_handle())).collect();
+        let keys: Vec<_> = handles.iter().map(|handle| pool.ledger.exempt(handle.abort_handle())).collect();
         assert!(keys.iter().all(Option::is_some));
         assert!(pool.ledger.expire(&pool.phase, &*pool, || {}));
         excused.into_iter().for_each(|runnable| pool.global.lane(Stripe::of_seat(excused_at)).push_woken(runnable));
@@ -140,14 +140,14 @@ fn what_is_late_is_found_behind_those_who_are_excused() {
         let id = late.header().id();
         pool.global.lane(Stripe::of_seat(late_at)).push_woken(late);
         let mut ended = Vec::new();
-        let rota = Rota::new(start);
-        assert!(pool.each_late(&rota, |runnable| ended.push(runnable.header().id())));
+        let rota = LaneCursor::new(start);
+        assert!(pool.cancel_overdue_queued(&rota, |runnable| ended.push(runnable.header().id())));
         assert_eq!((ended, pool.global.len()), (vec![id], 4), "{excused_at} {late_at} {start}");
-        assert!(!pool.each_late(&rota, drop));
+        assert!(!pool.cancel_overdue_queued(&rota, drop));
         assert_eq!(pool.global.len(), 4);
         crate::shutdown::close(&pool);
         crate::shutdown::clear_free(&pool);
-        keys.into_iter().flatten().for_each(|key| assert!(pool.ledger.accuse(key).is_some()));
+        keys.into_iter().flatten().for_each(|key| assert!(pool.ledger.revoke_exemption(key).is_some()));
     }
 }
 
@@ -165,9 +165,9 @@ fn who_puts_down_what_was_in_hand_at_the_deadline_calls_the_sweeper() {
         ("the newest of its own", |worker| worker.make_room(super::SHARE)),
         ("half of a full ring", |worker| worker.seated().push_back(task())),
         ("what an event has woken", |worker| {
-            let mut wakes = Wakes::new();
+            let mut wakes = WakeList::new();
             wakes.push(std::task::Waker::noop().clone());
-            worker.hand_out(wakes);
+            worker.wake_batch(wakes);
         }),
     ];
     for (what, act) in acts {
@@ -202,7 +202,7 @@ fn who_may_not_search_rests() {
         fill(&pool, 1, 8);
         assert_eq!(worker.step(), Step::WouldRest);
         // The last searcher has gone: the work in the ring is this worker's business now.
-        let _ = (pool.idle.found(), pool.idle.found());
+        let _ = (pool.idle.end_search(), pool.idle.end_search());
         assert_eq!(worker.step(), Step::Rose);
         assert_eq!(worker.step(), Step::Stole);
     });
@@ -216,7 +216,7 @@ fn what_waits_is_priced_anew_at_a_checkpoint() {
     pool.idle.announce(1, false);
     seated(&pool, 0, |worker, local| {
         (0..8).for_each(|_| assert!(local.ring.push(task()).is_ok()));
-        worker.seated().mind(8);
+        worker.seated().wake_helper_for(8);
         assert!(pool.idle.is_announced(1), "polls are held to be short");
         // As if each of ten had taken a second.
         for second in 1..=10 {
@@ -225,7 +225,7 @@ fn what_waits_is_priced_anew_at_a_checkpoint() {
         }
         worker.checkpoint();
         assert!(!pool.idle.is_announced(1), "nobody was woken");
-        let _ = pool.idle.found();
+        let _ = pool.idle.end_search();
     });
 }
 
@@ -237,18 +237,18 @@ fn who_has_shared_of_late_pays_twice() {
         let now = pool.clock.now();
         let _ = local.learn(now);
         (0..4).for_each(|_| assert!(local.ring.push(task()).is_ok()));
-        let price = (1..).take_while(|&price| local.sharing_pays(4, price)).last().expect("some price is paid");
+        let price = (1..).take_while(|&price| local.wake_pays(4, price)).last().expect("some price is paid");
         let other = pool.seats[1].take_lease().expect("nobody sits there");
         let stolen = pool.seats[0].thief.steal(&other.ring, 2);
         assert!(stolen.is_some(), "nothing was stolen");
         let _ = local.learn(now);
-        assert!(!local.sharing_pays(4, price) && local.sharing_pays(4, price / 2));
+        assert!(!local.wake_pays(4, price) && local.wake_pays(4, price / 2));
         let _ = local.learn(now + 20_000_001);
-        assert!(local.sharing_pays(4, price));
+        assert!(local.wake_pays(4, price));
         crate::shutdown::clear_seat(&pool, &pool.seats[1], &other);
         // The thief has shared as well.
         let _ = other.learn(now);
-        assert!(!other.sharing_pays(4, price));
+        assert!(!other.wake_pays(4, price));
         pool.seats[1].return_lease(other);
     });
 }
@@ -269,8 +269,8 @@ fn who_gets_up_for_work_wakes_another_for_the_rest() {
         assert_eq!(worker.step(), Step::Stole);
         assert!(!pool.idle.is_announced(1), "the other has been woken for what is left");
     });
-    let _ = pool.idle.retract(1, false);
-    let _ = pool.idle.found();
+    let _ = pool.idle.withdraw(1, false);
+    let _ = pool.idle.end_search();
 }
 
 /// A run from the LIFO slot ends after three tasks, or at a checkpoint: with the sentinel's tick, say. Then the ring has its turn.
@@ -285,7 +285,7 @@ fn a_lifo_run_ends_by_count_and_by_time() {
         let order = Arc::new(crate::sync::Mutex::new(Vec::new()));
         let task = |name: &'static str| {
             let order = Arc::clone(&order);
-            cell::spawn::<_, Seat>(async move { order.lock().push(name) }, std::panic::Location::caller().into()).0
+            raw_task::spawn::<_, Seat>(async move { order.lock().push(name) }, std::panic::Location::caller().into()).0
         };
         seated(&pool, 0, |worker, local| {
             assert!(local.ring.push(task("ring")).is_ok());
@@ -310,10 +310,10 @@ fn a_worker_that_gets_on_takes_its_timers_back() {
     let pool = pool(2);
     let mut timers = [0, 1].map(|seat: usize| {
         let wheel = &pool.seats[seat].wheel;
-        let at = wheel.clock().alarm(Some(1 << (50 + seat))).expect("a nameable instant");
+        let at = wheel.clock().real_deadline(Some(1 << (50 + seat))).expect("a nameable instant");
         let mut timer = Box::pin(Timer::new());
         assert_eq!(timer.as_mut().arm(Arc::clone(wheel), at, std::task::Waker::noop()), State::Armed);
-        assert!(pool.take_ward(&pool.seats[seat]));
+        assert!(pool.adopt_timers(&pool.seats[seat]));
         timer
     });
     let first_due = || pool.wards.next_due() >> 50;

@@ -288,7 +288,7 @@ async fn drain(deadline: Duration) {
 /// Another runtime comes and goes within a poll.
 fn inner(scene: &Arc<Scene>, dice: &mut Dice) {
     let mut builder = if dice.one_in(2) { Builder::new_multi_thread() } else { Builder::new_current_thread() };
-    let Ok(runtime) = builder.worker_threads(1).sentinel(false).enable_all().build() else { return };
+    let Ok(runtime) = builder.worker_threads(1).watchdog(false).enable_all().build() else { return };
     for _ in 0..dice.below(4) {
         drop(launch(scene, Way::On(runtime.handle()), dice));
     }

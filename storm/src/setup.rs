@@ -21,7 +21,7 @@ pub(crate) fn builder(scene: &Arc<Scene>, dice: &mut Dice) -> Builder {
     };
     let workers = 1 + dice.below(4) as usize;
     builder.enable_all().worker_threads(workers).max_worker_threads(workers + dice.below(3) as usize);
-    builder.sentinel(!dice.one_in(3)).rng_seed(dice.next());
+    builder.watchdog(!dice.one_in(3)).rng_seed(dice.next());
     builder.shutdown_grace(grace(scene, dice));
     builder.max_blocking_threads(1 + dice.below(4) as usize);
     builder.max_spare_workers(dice.below(3) as usize);

@@ -116,7 +116,7 @@ fn in_hooks() {
         .on_thread_park(move || {
             block_in_place(|| _ = parks.add());
         })
-        .sentinel(false)
+        .watchdog(false)
         .max_blocking_threads(1)
         .build()
         .unwrap();

@@ -37,7 +37,7 @@ fn as_many_as_there_are_blocking_threads() {
 fn without_spares_for_the_stuck() {
     for sentinel in [true, false] {
         let mut builder = Builder::new_multi_thread();
-        let runtime = builder.worker_threads(1).max_spare_workers(0).sentinel(sentinel).build().unwrap();
+        let runtime = builder.worker_threads(1).max_spare_workers(0).watchdog(sentinel).build().unwrap();
         let done = join(runtime.spawn(async {
             let (sender, receiver) = mpsc::channel();
             heist::spawn(async move { sender.send(5).unwrap() });
@@ -102,7 +102,7 @@ fn a_spare_that_never_comes() {
     for sentinel in [true, false] {
         let mut builder = Builder::new_multi_thread();
         let refuse = |seat| (seat > 0).then(|| std::io::Error::other("no thread today"));
-        let runtime = builder.worker_threads(1).sentinel(sentinel).refuse_worker(refuse).build().unwrap();
+        let runtime = builder.worker_threads(1).watchdog(sentinel).refuse_worker(refuse).build().unwrap();
         let done = join(runtime.spawn(async {
             let waits = heist::spawn(async { 5 });
             block_in_place(|| (0..1000).for_each(|_| thread::yield_now()));

@@ -213,7 +213,7 @@ fn what_is_queued_late_by_a_slow_hook_is_dropped() {
             .worker_threads(1)
             .shutdown_grace(LONG)
             .drain_report_delay(LONG)
-            .sentinel(false)
+            .watchdog(false)
             .on_task_spawn(move |_| {
                 if is_armed.is_open() {
                     in_hook.stay();

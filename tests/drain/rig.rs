@@ -60,7 +60,7 @@ pub(crate) fn with_grace(count: usize, grace: Duration) -> Runtime {
         .enable_all()
         .shutdown_grace(grace)
         .drain_report_delay(grace)
-        .sentinel(false)
+        .watchdog(false)
         .build()
         .unwrap()
 }

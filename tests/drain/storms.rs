@@ -12,7 +12,7 @@ use crate::rig::{LONG, counts};
 
 fn of_workers(count: usize) -> Runtime {
     let mut builder = Builder::new_multi_thread();
-    builder.worker_threads(count).enable_all().sentinel(false).drain_report_delay(LONG).build().unwrap()
+    builder.worker_threads(count).enable_all().watchdog(false).drain_report_delay(LONG).build().unwrap()
 }
 
 /// Outsiders spawn while the drain begins; tasks spawn in turn, and block, and wait. Whoever was let in has ended when the report is there,

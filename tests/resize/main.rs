@@ -23,7 +23,7 @@ use kit::Count;
 
 pub(crate) fn builder(count: usize) -> Builder {
     let mut builder = Builder::new_multi_thread();
-    builder.worker_threads(count).max_worker_threads(16).sentinel(false).enable_all();
+    builder.worker_threads(count).max_worker_threads(16).watchdog(false).enable_all();
     builder
 }
 

@@ -21,7 +21,7 @@ pub(crate) fn current_thread() -> Runtime {
 pub(crate) fn workers(workers: usize) -> Runtime {
     // Who asks for one worker counts on there being one: a sentinel might call a spare, on a machine that is busy with something else.
     let mut builder = Builder::new_multi_thread();
-    builder.worker_threads(workers).sentinel(workers > 1).shutdown_grace(PATIENCE).drain_report_delay(PATIENCE);
+    builder.worker_threads(workers).watchdog(workers > 1).shutdown_grace(PATIENCE).drain_report_delay(PATIENCE);
     builder.enable_all().build().unwrap()
 }
 

@@ -1,0 +1,35 @@
+//! The one thread on which a local pool's tasks live.
+
+use std::cell::Cell;
+
+use crate::sync::statics::{AtomicU64, Ordering};
+
+/// The thread that made a local pool. See [the task's page](crate::cell).
+///
+/// Threads are compared by a number that is never reused. So a later thread, perhaps in the same memory, is a different one. The number is not std's
+/// `ThreadId`, because that is not available at the very end of a thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HomeThread(u64);
+
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+std::thread_local! {
+    /// Zero until it is asked for. It has no destructor, so it is available to the very end of the thread.
+    static NUMBER: Cell<u64> = const { Cell::new(0) };
+}
+
+impl HomeThread {
+    /// The thread that calls this.
+    pub(crate) fn this() -> HomeThread {
+        if NUMBER.get() == 0 {
+            // Ordering: Relaxed — only the number matters.
+            NUMBER.set(NEXT.fetch_add(1, Ordering::Relaxed));
+        }
+        HomeThread(NUMBER.get())
+    }
+
+    /// Whether this is it. Good in destructors of thread-locals, too.
+    pub(crate) fn is_here(self) -> bool {
+        NUMBER.get() == self.0
+    }
+}

@@ -1,0 +1,87 @@
+//! The number of a task.
+
+use std::cell::Cell;
+use std::fmt;
+use std::num::NonZeroU64;
+use std::ptr::NonNull;
+
+use crate::budget;
+use crate::scoped_cell::{ScopedSet, set_scoped};
+use crate::sync::statics::{AtomicU64, Ordering};
+
+/// Identifies a task among all that this process has spawned.
+///
+/// Ids are unique for the life of the process and are not reused. They say nothing about the order in which tasks were
+/// spawned: each thread draws them from a block of its own.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id(NonZeroU64);
+
+/// How many ids a thread takes at once: one shared read-modify-write per so many spawns.
+const BLOCK: u64 = 1024;
+
+/// The first id that nobody has taken.
+static NEXT_BLOCK: AtomicU64 = AtomicU64::new(1);
+
+std::thread_local! {
+    /// The ids that this thread may still give out: next, and end.
+    static MINE: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+    /// The task whose future or output is being dropped outside of its poll, and the task that was being polled on this thread when the drop began.
+    static ENDING: Cell<Option<Ending>> = const { Cell::new(None) };
+}
+
+type Ending = (Id, Option<NonNull<()>>);
+
+impl Id {
+    #[inline]
+    pub(super) fn next() -> Id {
+        let next = MINE.with(|mine| {
+            let (next, end) = mine.get();
+            if next < end {
+                mine.set((next + 1, end));
+                return next;
+            }
+            refill(mine)
+        });
+        Id(NonZeroU64::new(next).expect("ids start at one"))
+    }
+
+    /// Marks this task's future or output as being dropped outside of its poll, until the returned guard is dropped.
+    pub(super) fn ends(self) -> ScopedSet<Option<Ending>> {
+        set_scoped(&ENDING, Some((self, budget::current())))
+    }
+
+    /// Returns the task for which [`Id::ends`] was called last, unless another task has been polled since.
+    pub(crate) fn ending() -> Option<Id> {
+        ENDING.get().filter(|(_, polled)| *polled == budget::current()).map(|(id, _)| id)
+    }
+
+    /// The id of a number, if it is one.
+    pub(crate) fn from_number(number: u64) -> Option<Id> {
+        NonZeroU64::new(number).map(Id)
+    }
+
+    /// The number itself.
+    pub(crate) fn get(self) -> u64 {
+        self.0.get()
+    }
+}
+
+#[cold]
+fn refill(mine: &Cell<(u64, u64)>) -> u64 {
+    // Ordering: Relaxed — only the number matters.
+    let first = NEXT_BLOCK.fetch_add(BLOCK, Ordering::Relaxed);
+    mine.set((first + 1, first + BLOCK));
+    first
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Id({})", self.0)
+    }
+}

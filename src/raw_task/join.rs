@@ -1,0 +1,374 @@
+//! The right to a task's output, and the right to abort it.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{Context, Poll, Waker};
+
+use super::state::{DropHandle, Wake};
+use super::{Header, Id, JoinError};
+use crate::budget;
+use crate::wake_list::catch_user_panic;
+
+/// The right to a task's output.
+///
+/// Await it for the output. Dropping it detaches the task, which runs on; its output is dropped when it ends.
+///
+/// # Cancel safety
+///
+/// Awaiting `&mut handle` is cancel safe: nothing is lost if that future is dropped before it is ready.
+///
+/// # Panics
+///
+/// Polling it again after it was ready panics.
+///
+/// ```
+/// # heist::runtime::Runtime::new().unwrap().block_on(async {
+/// let handle = heist::spawn(async { 6 * 7 });
+/// assert_eq!(handle.await.unwrap(), 42);
+/// # });
+/// ```
+pub struct JoinHandle<T> {
+    /// Taken once the output is.
+    ///
+    /// Invariant: while it is there, it holds the cell's JOIN_INTEREST.
+    task: Option<NonNull<Header>>,
+    id: Id,
+    output: PhantomData<fn() -> T>,
+}
+
+// SAFETY: the handle moves the output to its own thread and nothing else, so the output has to be `Send`.
+unsafe impl<T: Send> Send for JoinHandle<T> {}
+// SAFETY: a shared handle can abort and ask for the state, which are atomic; the output takes `&mut`.
+unsafe impl<T: Send> Sync for JoinHandle<T> {}
+
+impl<T> Unpin for JoinHandle<T> {}
+impl<T> std::panic::UnwindSafe for JoinHandle<T> {}
+impl<T> std::panic::RefUnwindSafe for JoinHandle<T> {}
+
+impl<T> JoinHandle<T> {
+    /// # Safety
+    ///
+    /// The caller gives the cell's JOIN_INTEREST to the handle; the task's output is a `T`.
+    pub(super) unsafe fn from_raw(task: NonNull<Header>) -> Self {
+        // SAFETY: the bit that we were given keeps the cell alive.
+        let id = unsafe { task.as_ref() }.id;
+        JoinHandle { task: Some(task), id, output: PhantomData }
+    }
+
+    #[inline]
+    fn header(&self) -> Option<&Header> {
+        // SAFETY: JOIN_INTEREST keeps the cell alive.
+        self.task.as_ref().map(|task| unsafe { task.as_ref() })
+    }
+
+    /// Asks for the task to be dropped at its next suspension, or now if it is not being polled.
+    ///
+    /// The future is dropped by a worker, never by the caller. A task that has ended already, or that ends in the poll that is
+    /// under way, keeps its output; else the handle resolves with an error for which [`JoinError::is_cancelled`] is true. A
+    /// blocking job can be aborted only while it is queued.
+    ///
+    /// ```
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let handle = heist::spawn(std::future::pending::<()>());
+    /// handle.abort();
+    /// assert!(handle.await.unwrap_err().is_cancelled());
+    /// # });
+    /// ```
+    pub fn abort(&self) {
+        if let Some(task) = self.task {
+            abort(task);
+        }
+    }
+
+    /// Whether the task has ended, that is, whether its future has been dropped and its output is there.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let task = heist::spawn(async {});
+    /// while !task.is_finished() {
+    ///     heist::task::yield_now().await;
+    /// }
+    /// assert!(task.await.is_ok());
+    /// # });
+    /// ```
+    pub fn is_finished(&self) -> bool {
+        self.header().is_none_or(|header| header.state.load().is_complete())
+    }
+
+    /// A handle that can abort the task and does not wait for it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let task = heist::spawn(std::future::pending::<()>());
+    /// let abort = task.abort_handle(); // for somebody who does not wait for it
+    /// abort.abort();
+    /// assert!(task.await.unwrap_err().is_cancelled());
+    /// # });
+    /// ```
+    pub fn abort_handle(&self) -> AbortHandle {
+        if let Some(header) = self.header() {
+            header.state.add_ref();
+        }
+        AbortHandle { task: self.task, id: self.id }
+    }
+
+    /// The task's id.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let task = heist::spawn(async { heist::task::id() });
+    /// let id = task.id();
+    /// assert_eq!(task.await.unwrap(), id);
+    /// # });
+    /// ```
+    pub fn id(&self) -> Id {
+        self.id
+    }
+
+    /// Leaves `waker` for the task's end, which consumes it. False if the task has ended already.
+    pub(crate) fn watch(&mut self, waker: &Waker) -> bool {
+        self.header().is_some_and(|header| set_join_waker(header, waker))
+    }
+
+    /// The output of a task that has ended.
+    pub(crate) fn take(&mut self) -> Result<T, JoinError> {
+        match self.poll_output(Waker::noop()) {
+            Poll::Ready(output) => output,
+            Poll::Pending => unreachable!("whoever takes an output has seen the task's end"),
+        }
+    }
+
+    /// Takes the output if it is there; else leaves `waker` for the task's end.
+    #[inline]
+    fn poll_output(&mut self, waker: &Waker) -> Poll<Result<T, JoinError>> {
+        let task = self.task.expect("a JoinHandle was polled after it had been ready");
+        // SAFETY: JOIN_INTEREST keeps the cell alive.
+        let header = unsafe { task.as_ref() };
+        if !header.state.load().is_complete() && set_join_waker(header, waker) {
+            return Poll::Pending;
+        }
+        self.task = None;
+        let mut output = MaybeUninit::<Result<T, JoinError>>::uninit();
+        // SAFETY: the task is complete and we have just given up our right to take the output again; the place fits, since
+        // the handle's `T` is the task's output.
+        unsafe { (header.vtable.take_output)(task, output.as_mut_ptr().cast()) };
+        // SAFETY: JOIN_INTEREST is still ours, and this gives it up.
+        unsafe { leave_complete(task) };
+        // SAFETY: `take_output` has filled the place.
+        Poll::Ready(unsafe { output.assume_init() })
+    }
+}
+
+/// Leaves the joiner's waker. False if the task has ended: its output is there.
+///
+/// A filled slot may not even be read before it is ours again: a poller that ends the task takes the waker out.
+#[inline]
+fn set_join_waker(header: &Header, waker: &Waker) -> bool {
+    if header.state.load().has_join_waker() && !header.state.unregister() {
+        return false;
+    }
+    // SAFETY: JOIN_WAKER is clear and the bit is set by nobody else: the slot belongs to the handle.
+    let kept = header.joiner.with(|slot| unsafe { (*slot).as_ref() }.is_some_and(|old| old.will_wake(waker)));
+    let old = if kept {
+        None
+    } else {
+        // Taken out before the clone, which is user code: if it panics, nothing stays behind in a slot that nobody empties.
+        // SAFETY: as above.
+        let old = header.joiner.with_mut(|slot| unsafe { (*slot).take() });
+        let waker = waker.clone();
+        // SAFETY: as above.
+        header.joiner.with_mut(|slot| unsafe { *slot = Some(waker) });
+        old
+    };
+    let registered = header.state.register();
+    let refused = if registered {
+        None
+    } else {
+        // SAFETY: the bit was not set, so the slot is still the handle's.
+        header.joiner.with_mut(|slot| unsafe { (*slot).take() })
+    };
+    drop((old, refused));
+    registered
+}
+
+/// # Safety
+///
+/// The caller holds the JOIN_INTEREST of an ended task without an output, and gives it up.
+#[inline]
+unsafe fn leave_complete(task: NonNull<Header>) {
+    // SAFETY: JOIN_INTEREST keeps the cell alive until the transition.
+    if unsafe { task.as_ref() }.state.leave_complete() {
+        // SAFETY: nobody holds a reference any more.
+        unsafe { Header::free(task) };
+    }
+}
+
+fn abort(task: NonNull<Header>) {
+    // SAFETY: the caller holds a reference.
+    if unsafe { task.as_ref() }.state.cancel() == Wake::Schedule {
+        // SAFETY: the transition made a `Runnable` and gave it to us.
+        unsafe { Header::schedule(task) };
+    }
+}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        budget::metered(cx, |cx| self.poll_output(cx.waker()))
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        let Some(task) = self.task else { return };
+        // SAFETY: JOIN_INTEREST keeps the cell alive.
+        let header = unsafe { task.as_ref() };
+        loop {
+            match header.state.leave() {
+                DropHandle::Done => return,
+                DropHandle::DropWaker => {
+                    // SAFETY: JOIN_WAKER is clear and the task has not ended: the slot is ours.
+                    let waker = header.joiner.with_mut(|slot| unsafe { (*slot).take() });
+                    // A waker's destructor is user code; its panic must not cost us the bit.
+                    catch_user_panic("the destructor of a joiner's waker", || drop(waker));
+                }
+                DropHandle::DropOutput => break,
+            }
+        }
+        let mut output = MaybeUninit::<Result<T, JoinError>>::uninit();
+        // SAFETY: the task is complete and its output has not been taken, since the handle is still there.
+        unsafe { (header.vtable.take_output)(task, output.as_mut_ptr().cast()) };
+        let _ending = self.id.ends();
+        // SAFETY: `take_output` has filled the place.
+        catch_user_panic("the destructor of an output", || unsafe { output.assume_init_drop() });
+        // SAFETY: JOIN_INTEREST is ours, and this gives it up.
+        unsafe { leave_complete(task) };
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle").field("id", &self.id).field("finished", &self.is_finished()).finish()
+    }
+}
+
+/// The right to abort a task, without the right to its output.
+///
+/// It keeps the task's memory, but neither its future nor its output.
+pub struct AbortHandle {
+    /// Invariant: holds one REF of the cell. `None` if the output had been taken already.
+    task: Option<NonNull<Header>>,
+    id: Id,
+}
+
+// SAFETY: all that an abort handle does is atomic.
+unsafe impl Send for AbortHandle {}
+// SAFETY: as above.
+unsafe impl Sync for AbortHandle {}
+
+impl std::panic::UnwindSafe for AbortHandle {}
+impl std::panic::RefUnwindSafe for AbortHandle {}
+
+impl AbortHandle {
+    /// A handle for the task of a header.
+    ///
+    /// # Safety
+    ///
+    /// The cell is alive.
+    pub(crate) unsafe fn of(task: NonNull<Header>) -> AbortHandle {
+        // SAFETY: handed on from the caller.
+        let header = unsafe { task.as_ref() };
+        header.state.add_ref();
+        AbortHandle { task: Some(task), id: header.id }
+    }
+
+    fn header(&self) -> Option<&Header> {
+        // SAFETY: our REF keeps the cell alive.
+        self.task.as_ref().map(|task| unsafe { task.as_ref() })
+    }
+
+    /// As [`JoinHandle::abort`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let task = heist::spawn(std::future::pending::<()>());
+    /// task.abort_handle().abort();
+    /// assert!(task.await.unwrap_err().is_cancelled());
+    /// # });
+    /// ```
+    pub fn abort(&self) {
+        if let Some(task) = self.task {
+            abort(task);
+        }
+    }
+
+    /// As [`JoinHandle::is_finished`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let task = heist::spawn(async {});
+    /// let handle = task.abort_handle();
+    /// task.await.unwrap();
+    /// assert!(handle.is_finished());
+    /// # });
+    /// ```
+    pub fn is_finished(&self) -> bool {
+        self.header().is_none_or(|header| header.state.load().is_complete())
+    }
+
+    /// The task's id.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # heist::runtime::Runtime::new().unwrap().block_on(async {
+    /// let task = heist::spawn(std::future::pending::<()>());
+    /// assert_eq!(task.abort_handle().id(), task.id());
+    /// # });
+    /// ```
+    pub fn id(&self) -> Id {
+        self.id
+    }
+}
+
+impl Clone for AbortHandle {
+    fn clone(&self) -> Self {
+        if let Some(header) = self.header() {
+            header.state.add_ref();
+        }
+        AbortHandle { task: self.task, id: self.id }
+    }
+}
+
+impl Drop for AbortHandle {
+    fn drop(&mut self) {
+        let Some(task) = self.task else { return };
+        // SAFETY: our REF keeps the cell alive until the transition.
+        if unsafe { task.as_ref() }.state.drop_ref() {
+            // SAFETY: ours was the last reference.
+            unsafe { Header::free(task) };
+        }
+    }
+}
+
+impl fmt::Debug for AbortHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AbortHandle").field("id", &self.id).field("finished", &self.is_finished()).finish()
+    }
+}

@@ -1,0 +1,143 @@
+//! Where a task comes from, and what it is called.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::Location;
+
+use super::Id;
+use crate::sync::Arc;
+
+/// Says that the pointer leads to a [`Name`].
+const NAMED: usize = 1;
+
+/// The place where a task was spawned, and its name if it has one. One word wide: a task without a name does not pay for names.
+///
+/// Invariant: a pointer to a static `Location`, or one to a `Name` made from a box that is ours, with the bit `NAMED` set.
+pub(crate) struct SpawnMeta(*const (), PhantomData<Name>);
+
+const _: () =
+    assert!(align_of::<Location<'static>>() > NAMED && align_of::<Name>() > NAMED, "there is room for the bit");
+
+struct Name {
+    location: &'static Location<'static>,
+    name: Arc<str>,
+}
+
+// SAFETY: it is a reference to something static, or a box of what is both `Send` and `Sync`.
+unsafe impl Send for SpawnMeta {}
+// SAFETY: as above; nothing in it is ever changed.
+unsafe impl Sync for SpawnMeta {}
+
+impl From<&'static Location<'static>> for SpawnMeta {
+    #[inline]
+    fn from(location: &'static Location<'static>) -> SpawnMeta {
+        SpawnMeta(std::ptr::from_ref(location).cast(), PhantomData)
+    }
+}
+
+impl SpawnMeta {
+    /// Of a task with a name.
+    pub(crate) fn named(location: &'static Location<'static>, name: &str) -> SpawnMeta {
+        let name = Box::into_raw(Box::new(Name { location, name: name.into() }));
+        SpawnMeta(name.cast_const().cast::<()>().map_addr(|address| address | NAMED), PhantomData)
+    }
+
+    #[inline]
+    fn is_named(&self) -> bool {
+        self.0.addr() & NAMED != 0
+    }
+
+    #[inline]
+    fn as_name(&self) -> Option<&Name> {
+        let name = self.0.map_addr(|address| address & !NAMED).cast::<Name>();
+        // SAFETY: by the invariant, what has the bit is a `Name`, and lives as long as we do.
+        self.is_named().then(|| unsafe { &*name })
+    }
+
+    /// Where the task was spawned, if it has no name.
+    #[inline]
+    pub(super) fn unnamed(&self) -> Option<&'static Location<'static>> {
+        // SAFETY: by the invariant, what has not the bit is a static `Location`.
+        (!self.is_named()).then(|| unsafe { &*self.0.cast() })
+    }
+
+    /// Where the task was spawned.
+    pub(crate) fn location(&self) -> &'static Location<'static> {
+        match self.as_name() {
+            Some(name) => name.location,
+            // SAFETY: as in `unnamed`.
+            None => unsafe { &*self.0.cast() },
+        }
+    }
+
+    /// What the task is called.
+    #[inline]
+    pub(crate) fn name(&self) -> Option<&Arc<str>> {
+        self.as_name().map(|name| &name.name)
+    }
+}
+
+impl SpawnMeta {
+    /// # Safety
+    ///
+    /// It is named, and nobody asks it for anything any more.
+    #[cold]
+    unsafe fn drop_name(&mut self) {
+        let name = self.0.map_addr(|address| address & !NAMED).cast::<Name>().cast_mut();
+        // SAFETY: by the invariant it was made from a box, which is ours.
+        drop(unsafe { Box::from_raw(name) });
+    }
+}
+
+impl Drop for SpawnMeta {
+    #[inline]
+    fn drop(&mut self) {
+        if self.is_named() {
+            // SAFETY: we are dropped, once.
+            unsafe { self.drop_name() };
+        }
+    }
+}
+
+impl fmt::Debug for SpawnMeta {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Origin").field("location", self.location()).field("name", &self.name()).finish()
+    }
+}
+
+/// Who a task is, for those who look at it from outside.
+#[derive(Debug, Clone)]
+pub(crate) struct TaskInfo {
+    pub(crate) id: Id,
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) location: &'static Location<'static>,
+}
+
+#[cfg(all(test, not(heist_loom)))]
+mod tests {
+    use super::*;
+    use crate::loom_tests::support::Home;
+    use crate::raw_task;
+
+    #[test]
+    fn one_without_a_name_is_its_location() {
+        let here = Location::caller();
+        let origin = SpawnMeta::from(here);
+        assert_eq!((origin.location(), origin.name()), (here, None));
+        assert_eq!(size_of::<SpawnMeta>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn a_name_is_freed_with_the_cell() {
+        let (home, here) = (Home::new(), Location::caller());
+        let (runnable, handle) = raw_task::spawn::<_, Home>(async { 7 }, SpawnMeta::named(here, "seven"));
+        let TaskInfo { id, name, location } = runnable.header().identity();
+        assert_eq!((id, location), (handle.id(), here));
+        let name = name.expect("it has one");
+        assert_eq!((&*name, Arc::strong_count(&name)), ("seven", 2));
+        drop(runnable.run(&*home));
+        assert_eq!(Arc::strong_count(&name), 2, "the handle keeps the cell");
+        drop(handle);
+        assert_eq!(Arc::strong_count(&name), 1);
+    }
+}

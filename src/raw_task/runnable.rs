@@ -1,0 +1,152 @@
+//! The right to poll a task.
+
+use std::fmt;
+use std::future::Future;
+use std::mem::{ManuallyDrop, forget};
+use std::ptr::NonNull;
+
+use super::header::Vtable;
+use super::poll::{self, TaskCell};
+use super::{Header, JoinHandle, Outcome, Schedule, SpawnMeta};
+use crate::sync::UnsafeCell;
+use crate::sync::atomic::Ordering;
+use crate::task_alloc;
+
+/// The single right to poll a task. Queues hold these.
+///
+/// Dropping one drops the future, and the task ends as cancelled: a task is never lost silently.
+pub(crate) struct Runnable(NonNull<Header>);
+
+// SAFETY: a runnable gives access to the future only to its one holder; and a future is `Send`, or whoever made its task has vouched that
+// it is run, cancelled and dropped on one thread.
+unsafe impl Send for Runnable {}
+
+/// What became of a task that was run.
+#[derive(Debug)]
+pub(crate) enum RunResult {
+    /// It waits for a wake.
+    Suspended,
+    /// It was woken while it ran: the caller queues it again.
+    Again(Runnable),
+    /// It ended: its future has been dropped.
+    Ended,
+}
+
+impl Runnable {
+    /// Polls the future once, or drops it if the task is cancelled. `home` becomes the task's home at its first poll.
+    #[inline]
+    pub(crate) fn run<S: Schedule>(self, home: &S) -> RunResult {
+        let header = self.into_raw();
+        // SAFETY: a `Runnable` keeps the cell alive.
+        let poll = unsafe { header.as_ref() }.vtable.poll;
+        // SAFETY: we give up our `Runnable`; `spawn` was told the same `S`.
+        unsafe { poll(header, (&raw const *home).cast_mut().cast()) }
+    }
+
+    /// Drops the future, and ends the task as cancelled; or by a panic, if the destructor panics. `settle` counts it, before anybody can see the
+    /// end.
+    #[cold]
+    pub(crate) fn cancel(self, settle: &dyn Fn(&Header, Outcome)) {
+        let header = self.into_raw();
+        // SAFETY: a `Runnable` keeps the cell alive.
+        let cancel = unsafe { header.as_ref() }.vtable.cancel;
+        // SAFETY: we give up our `Runnable`.
+        unsafe { cancel(header, settle) };
+    }
+
+    /// Files a task that has not been queued yet, and stays filed in `home` until it ends.
+    pub(crate) fn file_in<S: Schedule>(&self, home: &S) {
+        // Ordering: Relaxed — whoever gets the `Runnable`, or finds the task in the list, sees it.
+        self.header().home.store((&raw const *home).cast_mut().cast(), Ordering::Relaxed);
+        self.header().state.file();
+        // SAFETY: we hold the `Runnable` of a task that has not been filed; its poller takes it out before it ends.
+        unsafe { home.live().link(self.0) };
+    }
+
+    /// The task's header.
+    #[inline]
+    pub(crate) fn header(&self) -> &Header {
+        // SAFETY: a `Runnable` keeps the cell alive.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// Gives the right away as a pointer.
+    #[inline]
+    pub(crate) fn into_raw(self) -> NonNull<Header> {
+        let header = self.0;
+        forget(self);
+        header
+    }
+
+    /// Takes the right back.
+    ///
+    /// # Safety
+    ///
+    /// The pointer came from `into_raw`, or from a transition that made a `Runnable`, and is used for this once.
+    #[inline]
+    pub(crate) unsafe fn from_raw(header: NonNull<Header>) -> Runnable {
+        Runnable(header)
+    }
+
+    /// The runnable queued behind this one. The link belongs to whoever holds the runnable.
+    pub(crate) fn queue_next(&self) -> Option<NonNull<Header>> {
+        // SAFETY: by the field's invariant the link is ours.
+        self.header().queue_next.with(|next| unsafe { *next })
+    }
+
+    /// Queues `next` behind this one.
+    pub(crate) fn set_queue_next(&self, next: Option<NonNull<Header>>) {
+        // SAFETY: by the field's invariant the link is ours.
+        self.header().queue_next.with_mut(|link| unsafe { *link = next });
+    }
+}
+
+impl Drop for Runnable {
+    #[cold]
+    fn drop(&mut self) {
+        // SAFETY: a `Runnable` keeps the cell alive.
+        let cancel = unsafe { self.0.as_ref() }.vtable.cancel;
+        // SAFETY: we give up our `Runnable`.
+        unsafe { cancel(self.0, &|_, _| {}) };
+    }
+}
+
+impl fmt::Debug for Runnable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runnable").field("id", &self.header().id).field("state", &self.header().state).finish()
+    }
+}
+
+/// One static table per future and home type.
+struct Table<F, S>(std::marker::PhantomData<(F, S)>);
+
+impl<F: Future, S: Schedule> Table<F, S> {
+    const VTABLE: Vtable = Vtable {
+        poll: poll::poll::<F, S>,
+        cancel: poll::cancel::<F, S>,
+        schedule: poll::schedule::<S>,
+        take_output: poll::take_output::<F>,
+        free: poll::free::<F>,
+    };
+}
+
+/// Makes the one allocation.
+#[inline]
+pub(super) fn allocate<F, S>(future: F, origin: SpawnMeta) -> (Runnable, JoinHandle<F::Output>)
+where
+    F: Future,
+    S: Schedule,
+{
+    let place = task_alloc::allocate::<TaskCell<F>>();
+    let header = Header::new(&Table::<F, S>::VTABLE, origin);
+    let storage = UnsafeCell::new(poll::Storage { future: ManuallyDrop::new(future) });
+    // SAFETY: the place is fresh, and one for a cell.
+    unsafe { place.write(TaskCell { header, storage }) };
+    // The pointer keeps the provenance of the whole cell.
+    let header = place.cast();
+    // SAFETY: a task is born with one `Runnable`...
+    let runnable = unsafe { Runnable::from_raw(header) };
+    // SAFETY: ...and with one handle to an output of its future's type.
+    let handle = unsafe { JoinHandle::from_raw(header) };
+    (runnable, handle)
+}

@@ -1,0 +1,45 @@
+//! The error of what belonged to a runtime that is gone.
+
+use std::error::Error;
+use std::{fmt, io};
+
+#[derive(Debug)]
+struct RuntimeShutdown(&'static str);
+
+impl fmt::Display for RuntimeShutdown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Error for RuntimeShutdown {}
+
+/// The error of every operation on a resource whose runtime is gone.
+#[cold]
+pub(crate) fn gone() -> io::Error {
+    io::Error::other(RuntimeShutdown("the runtime that this I/O resource belongs to has been shut down"))
+}
+
+/// The error of who waits for a signal on a runtime that is gone.
+#[cold]
+pub(crate) fn waiter_gone() -> io::Error {
+    io::Error::other(RuntimeShutdown("the runtime that waits for the signal has been shut down"))
+}
+
+/// Whether an I/O error says that the runtime is gone to which the resource belongs.
+///
+/// ```
+/// use heist::net::UdpSocket;
+/// use heist::runtime::{Runtime, is_rt_shutdown_err};
+///
+/// let runtime = Runtime::new()?;
+/// let socket = runtime.block_on(UdpSocket::bind("127.0.0.1:0"))?;
+/// drop(runtime);
+/// let error = Runtime::new()?.block_on(socket.recv(&mut [0])).unwrap_err();
+/// assert!(is_rt_shutdown_err(&error));
+/// assert!(!is_rt_shutdown_err(&std::io::ErrorKind::Other.into()));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn is_rt_shutdown_err(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<RuntimeShutdown>())
+}

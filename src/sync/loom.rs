@@ -1,0 +1,151 @@
+//! loom's engine, shaped like the real one.
+
+use std::ops::{Deref, DerefMut};
+use std::time::Instant;
+
+pub(crate) mod atomic {
+    pub(crate) use ::loom::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+    };
+}
+
+pub(crate) mod thread {
+    pub(crate) use ::loom::thread::{Builder, JoinHandle, yield_now};
+
+    /// loom's cannot be asked.
+    pub(crate) fn join_if_gone(thread: JoinHandle<()>) -> Option<JoinHandle<()>> {
+        Some(thread)
+    }
+
+    /// No model has a worker's thread to join.
+    pub(crate) fn join_until(thread: JoinHandle<()>, _: Option<std::time::Instant>) {
+        drop(thread);
+    }
+}
+
+pub(crate) mod hint {
+    pub(crate) use ::loom::hint::spin_loop;
+}
+
+pub(crate) use ::loom::model;
+pub(crate) use ::loom::thread_local;
+
+/// loom's mutex behind `parking_lot`'s signatures.
+#[derive(Debug, Default)]
+pub(crate) struct Mutex<T>(::loom::sync::Mutex<T>);
+
+/// Knows its mutex, and holds it except while a condition variable does.
+#[derive(Debug)]
+pub(crate) struct MutexGuard<'a, T>(&'a Mutex<T>, Option<::loom::sync::MutexGuard<'a, T>>);
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Mutex(::loom::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        MutexGuard(self, Some(self.0.lock().expect("loom mutex is poisoned")))
+    }
+
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        self.0.try_lock().ok().map(|guard| MutexGuard(self, Some(guard)))
+    }
+
+    pub(crate) fn is_locked(&self) -> bool {
+        self.0.try_lock().is_err()
+    }
+
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.0.get_mut().expect("loom mutex is poisoned")
+    }
+
+    pub(crate) fn into_inner(self) -> T {
+        self.0.into_inner().expect("loom mutex is poisoned")
+    }
+}
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        self.1.as_ref().expect("guard is lent to a condition variable")
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.1.as_mut().expect("guard is lent to a condition variable")
+    }
+}
+
+/// loom's condition variable behind `parking_lot`'s signatures.
+#[derive(Debug)]
+pub(crate) struct Condvar(::loom::sync::Condvar);
+
+/// What a timed wait found.
+#[derive(Debug)]
+pub(crate) struct WaitTimeoutResult(bool);
+
+impl WaitTimeoutResult {
+    pub(crate) fn timed_out(&self) -> bool {
+        self.0
+    }
+}
+
+impl Condvar {
+    pub(crate) fn new() -> Self {
+        Condvar(::loom::sync::Condvar::new())
+    }
+
+    pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
+        let held = guard.1.take().expect("guard is lent twice");
+        guard.1 = Some(self.0.wait(held).expect("loom mutex is poisoned"));
+    }
+
+    /// loom has no time. A deadline that is over lets go of the lock once and has timed out; any other never comes.
+    pub(crate) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Instant) -> WaitTimeoutResult {
+        let timed_out = deadline <= Instant::now();
+        if timed_out {
+            guard.1 = None;
+            guard.1 = guard.0.lock().1;
+        } else {
+            self.wait(guard);
+        }
+        WaitTimeoutResult(timed_out)
+    }
+
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
+    }
+
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}
+
+/// loom's checked cell.
+#[derive(Debug)]
+pub(crate) struct UnsafeCell<T>(::loom::cell::UnsafeCell<T>);
+
+impl<T> UnsafeCell<T> {
+    pub(crate) fn new(value: T) -> Self {
+        UnsafeCell(::loom::cell::UnsafeCell::new(value))
+    }
+
+    pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
+        self.0.with(f)
+    }
+
+    pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+        self.0.with_mut(f)
+    }
+}
+
+/// Says that a piece of memory is alive: a model in which one is not dropped, or twice, fails.
+#[derive(Debug)]
+pub(crate) struct Tracked(::loom::alloc::Track<()>);
+
+impl Tracked {
+    pub(crate) fn new() -> Self {
+        Tracked(::loom::alloc::Track::new(()))
+    }
+}
