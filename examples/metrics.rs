@@ -117,12 +117,12 @@ fn page(metrics: &RuntimeMetrics) -> String {
     figure("local_queue_depth", "gauge", &each(&|worker| metrics.worker_local_queue_depth(worker) as u64));
     let poll_times = (0..metrics.poll_time_histogram_num_buckets()).map(|bucket| {
         let count = |worker| metrics.poll_time_histogram_bucket_count(worker, bucket);
-        (metrics.poll_time_histogram_bucket_range(bucket).end, (0..metrics.num_seats()).map(count).sum())
+        (metrics.poll_time_histogram_bucket_range(bucket).end, (0..metrics.num_worker_slots()).map(count).sum())
     });
     figure("poll_seconds", "histogram", &cumulative(poll_times));
     let latencies = (0..metrics.schedule_latency_histogram_num_buckets()).map(|bucket| {
         let count = |worker| metrics.schedule_latency_histogram_bucket_count(worker, bucket);
-        (metrics.schedule_latency_histogram_bucket_range(bucket).end, (0..metrics.num_seats()).map(count).sum())
+        (metrics.schedule_latency_histogram_bucket_range(bucket).end, (0..metrics.num_worker_slots()).map(count).sum())
     });
     figure("schedule_latency_seconds", "histogram", &cumulative(latencies));
     page

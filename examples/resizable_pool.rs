@@ -35,7 +35,7 @@ impl ResizablePool {
         let version = Arc::new(AtomicU64::new(0));
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(size).enable_all();
-        builder.thread_name_with(move |thread| format!("{prefix}-{}-v{}", thread.seat, thread.version));
+        builder.thread_name_with(move |thread| format!("{prefix}-{}-v{}", thread.index, thread.version));
         let seen = version.clone();
         builder.after_resize(move |resized| {
             seen.store(resized.version, Ordering::Release);

@@ -15,19 +15,19 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Condvar, Mutex, UnsafeCell, model, thread};
 use crate::watchdog_sleep::WatchdogSleep;
 
-// ------------------------------------------------------------------------------------------------------- the lease
+// ------------------------------------------------------------------------------------------------------- the local slot
 
 /// step out, come back × take × give back: the worker finds its seat as it has left it, and whoever takes it comes afterwards.
 #[test]
 fn the_seat_of_one_who_is_out_is_nobodys() {
     model(|| {
         let lease = Arc::new(LocalSlot::new(UnsafeCell::new(0)));
-        let local = lease.take().expect("it is vacant");
+        let local = lease.try_take().expect("it is vacant");
         let other = Arc::clone(&lease);
         let other = start(move || {
             // A worker that comes, or a closer that clears.
-            let Some(local) = other.take() else { return };
-            // SAFETY: whoever holds the lease touches it.
+            let Some(local) = other.try_take() else { return };
+            // SAFETY: whoever holds the local slot touches it.
             let turns = local.with_mut(|turns| unsafe { std::mem::replace(&mut *turns, 2) });
             assert_eq!(turns, 1, "the seat was taken from one who was out");
             other.give_back(local);
@@ -43,11 +43,11 @@ fn the_seat_of_one_who_is_out_is_nobodys() {
     });
 }
 
-// ------------------------------------------------------------------------------------------------------- the census
+// ------------------------------------------------------------------------------------------------------- the task counts
 
 /// One seat, whose worker polls a task that has been counted in.
 struct House {
-    ledger: DrainState,
+    drain_state: DrainState,
     phase: AtomicPhase,
     lease: LocalSlot<()>,
     heard: AtomicBool,
@@ -62,23 +62,23 @@ impl TaskCounts for House {
         self.heard.load(Ordering::Acquire) || !self.lease.is_active()
     }
 
-    fn ended(&self) -> u64 {
+    fn tasks_ended(&self) -> u64 {
         self.ended.load_acquire()
     }
 
-    fn started(&self) -> u64 {
+    fn tasks_started(&self) -> u64 {
         self.spawned.get()
     }
 
-    fn ends(&self) -> OutcomeCounts {
-        OutcomeCounts { completed: self.completed.get(), panicked: 0, cancelled: 0 } + self.ledger.unseated.get()
+    fn outcomes(&self) -> OutcomeCounts {
+        OutcomeCounts { completed: self.completed.get(), panicked: 0, cancelled: 0 } + self.drain_state.unseated.get()
     }
 
-    fn polls(&self, _: Instant) -> Vec<PollSeen> {
+    fn polls_under_way(&self, _: Instant) -> Vec<PollSeen> {
         Vec::new()
     }
 
-    fn left(&self, _: &[PollSeen]) -> Vec<Straggler> {
+    fn stragglers(&self, _: &[PollSeen]) -> Vec<Straggler> {
         Vec::new()
     }
 }
@@ -86,7 +86,7 @@ impl TaskCounts for House {
 impl House {
     fn new() -> Arc<House> {
         let house = House {
-            ledger: DrainState::new(),
+            drain_state: DrainState::new(),
             phase: AtomicPhase::new(),
             lease: LocalSlot::new(()),
             heard: AtomicBool::new(false),
@@ -94,17 +94,17 @@ impl House {
             completed: Counter::new(),
             ended: Counter::new(),
         };
-        house.lease.take().expect("it is vacant");
+        house.lease.try_take().expect("it is vacant");
         house.spawned.add(1);
         Arc::new(house)
     }
 
     fn look(&self) {
-        self.ledger.check_quiescent(&self.phase, self);
+        self.drain_state.check_quiescent(&self.phase, self);
     }
 
     fn drain(&self) {
-        assert!(self.ledger.begin(&self.phase, self, None));
+        assert!(self.drain_state.begin_drain(&self.phase, self, None));
         self.look();
     }
 
@@ -121,7 +121,7 @@ impl House {
         if seated && self.phase.is_running() {
             self.spawned.add(1);
         } else {
-            assert!(self.ledger.gate.enter(SpawnSource::Internal), "a task lives that is not excused");
+            assert!(self.drain_state.gate.try_enter(SpawnSource::Internal), "a task lives that is not excused");
         }
     }
 
@@ -159,7 +159,7 @@ fn what_one_who_is_out_spawns_is_counted() {
         worker.join().expect("the worker");
         // Who sleeps is woken by the drain.
         house.settle_up();
-        let report = house.ledger.report().expect("everybody has left, and nobody has noticed");
+        let report = house.drain_state.report().expect("everybody has left, and nobody has noticed");
         assert!(report.completed <= 3);
     });
 }
@@ -175,15 +175,15 @@ fn a_report_that_is_awaited_by_one_who_is_out_comes() {
         let worker = start(move || {
             worker.step_out();
             // As `Drain::poll`: it may not have begun, then it begins here.
-            let begins = worker.ledger.begin(&worker.phase, &*worker, None);
-            let excuse = worker.ledger.exempt(excused);
+            let begins = worker.drain_state.begin_drain(&worker.phase, &*worker, None);
+            let excuse = worker.drain_state.exempt(excused);
             worker.look();
-            worker.ledger.wait_for_report(None);
+            worker.drain_state.wait_for_report(None);
             worker.lease.end_blocking();
-            let _ = excuse.map(|key| worker.ledger.revoke_exemption(key));
+            let _ = excuse.map(|key| worker.drain_state.revoke_exemption(key));
             begins
         });
-        let begins = house.ledger.begin(&house.phase, &*house, None);
+        let begins = house.drain_state.begin_drain(&house.phase, &*house, None);
         house.look();
         assert_ne!(worker.join().expect("the worker"), begins);
         task.abort();
@@ -200,11 +200,11 @@ fn one_who_is_out_need_not_have_heard() {
         let task = home.spawn(pending::<()>());
         let excuse = Arc::new(Mutex::new(None));
         let (worker, excused, place) = (Arc::clone(&house), task.abort_handle(), Arc::clone(&excuse));
-        assert!(house.ledger.begin(&house.phase, &*house, None));
-        *place.lock() = house.ledger.exempt(excused);
+        assert!(house.drain_state.begin_drain(&house.phase, &*house, None));
+        *place.lock() = house.drain_state.exempt(excused);
         let worker = start(move || {
             worker.step_out();
-            worker.ledger.wait_for_report(None);
+            worker.drain_state.wait_for_report(None);
         });
         house.look();
         worker.join().expect("the worker");
@@ -213,41 +213,41 @@ fn one_who_is_out_need_not_have_heard() {
     });
 }
 
-// ---------------------------------------------------------------------------------------------------- the attendant
+// ---------------------------------------------------------------------------------------------------- the helper
 
 /// What somebody who is out waits for, and who ends it when the runtime closes.
 struct Closing {
     phase: AtomicPhase,
-    outings: BlockedWorkers,
+    blocked_workers: BlockedWorkers,
     idle: Idle,
     queue: GlobalQueue,
     ended: Mutex<bool>,
     changed: Condvar,
-    attendants: Mutex<Vec<thread::JoinHandle<()>>>,
+    helpers: Mutex<Vec<thread::JoinHandle<()>>>,
 }
 
 impl Closing {
     fn new() -> Arc<Closing> {
         Arc::new(Closing {
             phase: AtomicPhase::new(),
-            outings: BlockedWorkers::new(),
+            blocked_workers: BlockedWorkers::new(),
             idle: Idle::new(1),
             queue: GlobalQueue::new(1),
             ended: Mutex::new(false),
             changed: Condvar::new(),
-            attendants: Mutex::new(Vec::new()),
+            helpers: Mutex::new(Vec::new()),
         })
     }
 
     /// As `shutdown::attend`.
     fn attend(self: &Arc<Self>) {
-        if self.outings.claim_helper() {
+        if self.blocked_workers.claim_helper() {
             let house = Arc::clone(self);
-            self.attendants.lock().push(start(move || house.wait_upon()));
+            self.helpers.lock().push(start(move || house.wait_upon()));
         }
     }
 
-    /// As the attendant.
+    /// As the helper.
     fn wait_upon(&self) {
         loop {
             assert!(self.idle.claim_sleeper().is_none());
@@ -256,7 +256,7 @@ impl Closing {
                 *self.ended.lock() = true;
                 self.changed.notify_all();
             }
-            if !self.outings.wait_for_call() {
+            if !self.blocked_workers.wait_for_call() {
                 return;
             }
         }
@@ -282,15 +282,15 @@ impl Closing {
         self.phase.load() < Phase::ShuttingDown
     }
 
-    /// All attendants go when nobody is out, and there was one at a time.
+    /// All helpers go when nobody is out, and there was one at a time.
     fn end(&self) {
-        let attendants = std::mem::take(&mut *self.attendants.lock());
-        assert_eq!(attendants.len(), 1);
-        attendants.into_iter().for_each(|attendant| attendant.join().expect("the attendant"));
+        let helpers = std::mem::take(&mut *self.helpers.lock());
+        assert_eq!(helpers.len(), 1);
+        helpers.into_iter().for_each(|helper| helper.join().expect("the attendant"));
     }
 }
 
-/// close × step out: what waits in the seat is ended by the attendant, whoever starts it.
+/// close × step out: what waits in the seat is ended by the helper, whoever starts it.
 #[test]
 fn one_who_steps_out_while_the_runtime_closes_is_attended_to() {
     model(|| {
@@ -300,12 +300,12 @@ fn one_who_steps_out_while_the_runtime_closes_is_attended_to() {
             // What it hands over.
             worker.push();
             assert!(worker.idle.claim_sleeper().is_none());
-            worker.outings.begin();
+            worker.blocked_workers.begin_section();
             if !worker.is_open() {
                 worker.attend();
             }
             worker.wait();
-            worker.outings.end();
+            worker.blocked_workers.end_section();
         });
         house.close();
         worker.join().expect("the worker");
@@ -318,53 +318,53 @@ fn one_who_steps_out_while_the_runtime_closes_is_attended_to() {
 fn what_is_woken_while_the_runtime_closes_is_ended() {
     model(|| {
         let house = Closing::new();
-        house.outings.begin();
+        house.blocked_workers.begin_section();
         let waker = Arc::clone(&house);
         let waker = start(move || {
             waker.push();
             assert!(waker.idle.claim_sleeper().is_none());
             // As `Pool::mind_deadline`.
             if !waker.is_open() {
-                waker.outings.notify_helper();
+                waker.blocked_workers.notify_helper();
             }
         });
         house.close();
         house.wait();
-        house.outings.end();
+        house.blocked_workers.end_section();
         waker.join().expect("the waker");
         house.end();
     });
 }
 
-/// come back × step out of another, while the attendant goes or stays: each is attended to.
+/// come back × step out of another, while the helper goes or stays: each is attended to.
 #[test]
 fn an_attendant_that_goes_leaves_nobody_behind() {
     model(|| {
         let house = Closing::new();
-        house.outings.begin();
+        house.blocked_workers.begin_section();
         house.close();
         let worker = Arc::clone(&house);
         let worker = start(move || {
             worker.push();
-            worker.outings.begin();
+            worker.blocked_workers.begin_section();
             worker.attend();
             worker.wait();
-            worker.outings.end();
+            worker.blocked_workers.end_section();
         });
-        house.outings.end();
+        house.blocked_workers.end_section();
         worker.join().expect("the worker");
-        let attendants = std::mem::take(&mut *house.attendants.lock());
-        assert!((1..=2).contains(&attendants.len()));
-        attendants.into_iter().for_each(|attendant| attendant.join().expect("an attendant"));
+        let helpers = std::mem::take(&mut *house.helpers.lock());
+        assert!((1..=2).contains(&helpers.len()));
+        helpers.into_iter().for_each(|helper| helper.join().expect("an attendant"));
     });
 }
 
 // ----------------------------------------------------------------------------------------------------------- spares
 
 /// As `Pool::call_one`.
-fn call(staff: &WorkerSet, threads: &Threads, enough: usize) -> (Result<usize, SpareError>, bool) {
-    let called = staff.start_spare(threads, enough);
-    let carried = staff.run_requests(threads);
+fn call(worker_set: &WorkerSet, threads: &Threads, enough: usize) -> (Result<usize, SpareError>, bool) {
+    let called = worker_set.start_spare(threads, enough);
+    let carried = worker_set.run_requests(threads);
     (called, carried)
 }
 
@@ -372,21 +372,24 @@ fn call(staff: &WorkerSet, threads: &Threads, enough: usize) -> (Result<usize, S
 #[test]
 fn two_that_step_out_at_once_have_a_spare_each() {
     model(|| {
-        let (staff, at_work, outings) =
+        let (worker_set, at_work, blocked_workers) =
             (Arc::new(WorkerSet::new(2, 2, 2)), Arc::default(), Arc::new(BlockedWorkers::new()));
-        (0..2).for_each(|seat| staff.sit(seat));
-        let step_out = |staff: &Arc<WorkerSet>, outings: &BlockedWorkers, threads: &Threads| {
-            outings.begin();
-            assert!(staff.ensure_spares(outings, |enough| call(staff, threads, enough)));
+        (0..2).for_each(|seat| worker_set.activate_seat(seat));
+        let step_out = |worker_set: &Arc<WorkerSet>, blocked_workers: &BlockedWorkers, threads: &Threads| {
+            blocked_workers.begin_section();
+            assert!(worker_set.ensure_spares(blocked_workers, |enough| call(worker_set, threads, enough)));
         };
         let other = {
-            let (staff, outings, threads) =
-                (Arc::clone(&staff), Arc::clone(&outings), (Arc::clone(&staff), Arc::clone(&at_work)));
-            start(move || step_out(&staff, &outings, &Threads::of(&threads.0, &threads.1)))
+            let (worker_set, blocked_workers, threads) = (
+                Arc::clone(&worker_set),
+                Arc::clone(&blocked_workers),
+                (Arc::clone(&worker_set), Arc::clone(&at_work)),
+            );
+            start(move || step_out(&worker_set, &blocked_workers, &Threads::of(&threads.0, &threads.1)))
         };
-        step_out(&staff, &outings, &Threads::of(&staff, &at_work));
+        step_out(&worker_set, &blocked_workers, &Threads::of(&worker_set, &at_work));
         other.join().expect("the other");
-        assert_eq!((staff.spares(), staff.active()), (2, 4));
+        assert_eq!((worker_set.active_spares(), worker_set.active()), (2, 4));
         assert!(at_work.lock().values().all(|&workers| workers == 1));
     });
 }
@@ -395,24 +398,25 @@ fn two_that_step_out_at_once_have_a_spare_each() {
 #[test]
 fn one_that_steps_out_while_the_set_grows_has_a_spare() {
     model(|| {
-        let (staff, at_work, outings) =
+        let (worker_set, at_work, blocked_workers) =
             (Arc::new(WorkerSet::new(1, 2, 1)), Arc::default(), Arc::new(BlockedWorkers::new()));
-        staff.sit(0);
+        worker_set.activate_seat(0);
         let grower = {
-            let (staff, outings, at_work) = (Arc::clone(&staff), Arc::clone(&outings), Arc::clone(&at_work));
+            let (worker_set, blocked_workers, at_work) =
+                (Arc::clone(&worker_set), Arc::clone(&blocked_workers), Arc::clone(&at_work));
             start(move || {
-                let threads = Threads::of(&staff, &at_work);
-                staff.enqueue(2, Arc::new(ResizeCompletion::new())).write();
+                let threads = Threads::of(&worker_set, &at_work);
+                worker_set.enqueue(2, Arc::new(ResizeCompletion::new())).write();
                 // As `Pool::carry_out`.
-                staff.run_requests(&threads);
-                assert!(staff.ensure_spares(&outings, |enough| call(&staff, &threads, enough)));
+                worker_set.run_requests(&threads);
+                assert!(worker_set.ensure_spares(&blocked_workers, |enough| call(&worker_set, &threads, enough)));
             })
         };
-        let threads = Threads::of(&staff, &at_work);
-        outings.begin();
-        assert!(staff.ensure_spares(&outings, |enough| call(&staff, &threads, enough)));
+        let threads = Threads::of(&worker_set, &at_work);
+        blocked_workers.begin_section();
+        assert!(worker_set.ensure_spares(&blocked_workers, |enough| call(&worker_set, &threads, enough)));
         grower.join().expect("the grower");
-        assert_eq!((staff.target(), staff.spares(), staff.active()), (2, 1, 3));
+        assert_eq!((worker_set.target(), worker_set.active_spares(), worker_set.active()), (2, 1, 3));
         assert!(at_work.lock().values().all(|&workers| workers == 1));
     });
 }
@@ -421,25 +425,26 @@ fn one_that_steps_out_while_the_set_grows_has_a_spare() {
 /// are enough still.
 fn out_while_the_set_grows_over_a_spare(out: usize, spares: usize) {
     model(move || {
-        let (staff, at_work, outings) =
+        let (worker_set, at_work, blocked_workers) =
             (Arc::new(WorkerSet::new(1, 2, spares)), Arc::default(), Arc::new(BlockedWorkers::new()));
-        staff.sit(0);
-        let threads = Threads::of(&staff, &at_work);
-        assert_eq!(staff.start_spare(&threads, usize::MAX).expect("a spare"), 1);
-        (0..out).for_each(|_| outings.begin());
+        worker_set.activate_seat(0);
+        let threads = Threads::of(&worker_set, &at_work);
+        assert_eq!(worker_set.start_spare(&threads, usize::MAX).expect("a spare"), 1);
+        (0..out).for_each(|_| blocked_workers.begin_section());
         let caller = {
-            let (staff, at_work, outings) = (Arc::clone(&staff), Arc::clone(&at_work), Arc::clone(&outings));
+            let (worker_set, at_work, blocked_workers) =
+                (Arc::clone(&worker_set), Arc::clone(&at_work), Arc::clone(&blocked_workers));
             start(move || {
-                let threads = Threads::of(&staff, &at_work);
-                let _ = staff.ensure_spares(&outings, |enough| call(&staff, &threads, enough));
+                let threads = Threads::of(&worker_set, &at_work);
+                let _ = worker_set.ensure_spares(&blocked_workers, |enough| call(&worker_set, &threads, enough));
             })
         };
-        staff.enqueue(2, Arc::new(ResizeCompletion::new())).write();
+        worker_set.enqueue(2, Arc::new(ResizeCompletion::new())).write();
         // As `Pool::carry_out`.
-        staff.run_requests(&threads);
-        let _ = staff.ensure_spares(&outings, |enough| call(&staff, &threads, enough));
+        worker_set.run_requests(&threads);
+        let _ = worker_set.ensure_spares(&blocked_workers, |enough| call(&worker_set, &threads, enough));
         caller.join().expect("the caller");
-        assert_eq!((staff.target(), staff.spares(), staff.active()), (2, 1, 3));
+        assert_eq!((worker_set.target(), worker_set.active_spares(), worker_set.active()), (2, 1, 3));
         assert!(at_work.lock().values().all(|&workers| workers == 1));
     });
 }
@@ -460,27 +465,28 @@ fn the_last_spare_that_the_set_grows_over_is_replaced() {
 #[test]
 fn one_that_steps_out_while_a_spare_goes_has_one() {
     model(|| {
-        let (staff, at_work, outings) =
+        let (worker_set, at_work, blocked_workers) =
             (Arc::new(WorkerSet::new(1, 1, 2)), Arc::default(), Arc::new(BlockedWorkers::new()));
-        staff.sit(0);
-        let threads = Threads::of(&staff, &at_work);
-        assert_eq!(staff.start_spare(&threads, usize::MAX).expect("a spare"), 1);
-        let sentinel = {
-            let (staff, at_work, outings) = (Arc::clone(&staff), Arc::clone(&at_work), Arc::clone(&outings));
+        worker_set.activate_seat(0);
+        let threads = Threads::of(&worker_set, &at_work);
+        assert_eq!(worker_set.start_spare(&threads, usize::MAX).expect("a spare"), 1);
+        let watchdog = {
+            let (worker_set, at_work, blocked_workers) =
+                (Arc::clone(&worker_set), Arc::clone(&at_work), Arc::clone(&blocked_workers));
             start(move || {
-                let threads = Threads::of(&staff, &at_work);
-                let _ = staff.stop_spare(&threads, |_| true);
+                let threads = Threads::of(&worker_set, &at_work);
+                let _ = worker_set.stop_spare(&threads, |_| true);
                 // As `Rescue::staff`.
-                assert!(staff.ensure_spares(&outings, |enough| call(&staff, &threads, enough)));
+                assert!(worker_set.ensure_spares(&blocked_workers, |enough| call(&worker_set, &threads, enough)));
                 threads.join();
             })
         };
-        outings.begin();
-        assert!(staff.ensure_spares(&outings, |enough| call(&staff, &threads, enough)));
-        sentinel.join().expect("the sentinel");
+        blocked_workers.begin_section();
+        assert!(worker_set.ensure_spares(&blocked_workers, |enough| call(&worker_set, &threads, enough)));
+        watchdog.join().expect("the watchdog");
         threads.join();
         let there = at_work.lock().values().filter(|&&workers| workers == 1).count();
-        assert_eq!((staff.spares(), staff.active(), there), (1, 2, 1));
+        assert_eq!((worker_set.active_spares(), worker_set.active(), there), (1, 2, 1));
     });
 }
 
@@ -488,89 +494,91 @@ fn one_that_steps_out_while_a_spare_goes_has_one() {
 #[test]
 fn one_that_is_to_leave_may_be_out() {
     model(|| {
-        let (staff, at_work, outings) =
+        let (worker_set, at_work, blocked_workers) =
             (Arc::new(WorkerSet::new(2, 2, 1)), Arc::new(Mutex::new([(0, 1), (1, 1)].into())), BlockedWorkers::new());
-        (0..2).for_each(|seat| staff.sit(seat));
-        outings.begin();
-        let ticket = Arc::new(ResizeCompletion::new());
+        (0..2).for_each(|seat| worker_set.activate_seat(seat));
+        blocked_workers.begin_section();
+        let completion = Arc::new(ResizeCompletion::new());
         let shrinker = {
-            let (staff, at_work, ticket) = (Arc::clone(&staff), Arc::clone(&at_work), Arc::clone(&ticket));
+            let (worker_set, at_work, completion) =
+                (Arc::clone(&worker_set), Arc::clone(&at_work), Arc::clone(&completion));
             start(move || {
-                let threads = Threads::of(&staff, &at_work);
-                staff.enqueue(1, ticket).write();
+                let threads = Threads::of(&worker_set, &at_work);
+                worker_set.enqueue(1, completion).write();
                 // Whoever is asked comes back, and leaves.
-                staff.run_requests(&threads);
+                worker_set.run_requests(&threads);
                 threads.join();
             })
         };
-        let threads = Threads::of(&staff, &at_work);
-        assert!(staff.ensure_spares(&outings, |enough| call(&staff, &threads, enough)));
+        let threads = Threads::of(&worker_set, &at_work);
+        assert!(worker_set.ensure_spares(&blocked_workers, |enough| call(&worker_set, &threads, enough)));
         shrinker.join().expect("the shrinker");
         threads.join();
-        assert_eq!(ticket.wait().expect("it leaves").to, 1);
-        assert_eq!((staff.target(), staff.active()), (1, 1 + staff.spares()));
+        assert_eq!(completion.wait().expect("it leaves").to, 1);
+        assert_eq!((worker_set.target(), worker_set.active()), (1, 1 + worker_set.active_spares()));
         assert!(at_work.lock().values().all(|&workers| workers <= 1));
     });
 }
 
-// ------------------------------------------------------------------------------------------------------ the sentinel
+// ------------------------------------------------------------------------------------------------------ the watchdog
 
 /// In a model a time that is not over never is.
-fn vigil() -> WatchdogSleep {
+fn watchdog_sleep() -> WatchdogSleep {
     let tick = if cfg!(heist_loom) { Duration::ZERO } else { Duration::from_millis(1) };
     WatchdogSleep::new(tick).expect("an alarm")
 }
 
-/// rest of the sentinel × come back: it looks at the worker.
+/// rest of the watchdog × come back: it looks at the worker.
 #[test]
 fn a_worker_that_comes_back_is_watched() {
     model(|| {
-        let (lease, idle, vigil) = (Arc::new(LocalSlot::new(())), Arc::new(Idle::new(1)), Arc::new(vigil()));
-        lease.take().expect("it is vacant");
+        let (lease, idle, watchdog_sleep) =
+            (Arc::new(LocalSlot::new(())), Arc::new(Idle::new(1)), Arc::new(watchdog_sleep()));
+        lease.try_take().expect("it is vacant");
         lease.begin_blocking();
-        let sentinel = {
-            let (lease, idle, vigil) = (Arc::clone(&lease), Arc::clone(&idle), Arc::clone(&vigil));
+        let watchdog = {
+            let (lease, idle, watchdog_sleep) = (Arc::clone(&lease), Arc::clone(&idle), Arc::clone(&watchdog_sleep));
             start(move || {
                 while lease.is_blocking() {
-                    vigil.sleep_if(&idle, || lease.is_blocking());
-                    vigil.wait();
+                    watchdog_sleep.sleep_if(&idle, || lease.is_blocking());
+                    watchdog_sleep.wait_for_tick();
                 }
             })
         };
         lease.end_blocking();
         // As `Pool::begin_watch`.
-        vigil.wake(&idle);
-        sentinel.join().expect("the sentinel");
+        watchdog_sleep.wake(&idle);
+        watchdog.join().expect("the watchdog");
     });
 }
 
-/// rest of the sentinel × a spare that is refused: it sees that there is one too few.
+/// rest of the watchdog × a spare that is refused: it sees that there is one too few.
 #[test]
-fn a_sentinel_does_not_rest_while_a_spare_is_missing() {
+fn a_watchdog_does_not_rest_while_a_spare_is_missing() {
     model(|| {
-        let (staff, at_work, outings) =
+        let (worker_set, at_work, blocked_workers) =
             (Arc::new(WorkerSet::new(1, 1, 1)), Arc::default(), Arc::new(BlockedWorkers::new()));
-        let (idle, vigil) = (Arc::new(Idle::new(1)), Arc::new(vigil()));
-        staff.sit(0);
-        outings.begin();
-        let sentinel = {
-            let (staff, outings) = (Arc::clone(&staff), Arc::clone(&outings));
-            let (idle, vigil) = (Arc::clone(&idle), Arc::clone(&vigil));
+        let (idle, watchdog_sleep) = (Arc::new(Idle::new(1)), Arc::new(watchdog_sleep()));
+        worker_set.activate_seat(0);
+        blocked_workers.begin_section();
+        let watchdog = {
+            let (worker_set, blocked_workers) = (Arc::clone(&worker_set), Arc::clone(&blocked_workers));
+            let (idle, watchdog_sleep) = (Arc::clone(&idle), Arc::clone(&watchdog_sleep));
             start(move || {
-                let has_its_spares = || staff.spares() == outings.count();
+                let has_its_spares = || worker_set.active_spares() == blocked_workers.count();
                 // It has not been called yet, or the spare is there that will be refused.
                 if has_its_spares() {
-                    vigil.sleep_if(&idle, has_its_spares);
-                    vigil.wait();
+                    watchdog_sleep.sleep_if(&idle, has_its_spares);
+                    watchdog_sleep.wait_for_tick();
                     assert!(!has_its_spares(), "it was called for nothing");
                 }
             })
         };
-        let scarce = Scarce(Threads::of(&staff, &at_work), Arc::new(AtomicBool::new(true)));
-        if !staff.ensure_spares(&outings, |enough| (staff.start_spare(&scarce, enough), false)) {
-            vigil.wake(&idle);
+        let scarce = Scarce(Threads::of(&worker_set, &at_work), Arc::new(AtomicBool::new(true)));
+        if !worker_set.ensure_spares(&blocked_workers, |enough| (worker_set.start_spare(&scarce, enough), false)) {
+            watchdog_sleep.wake(&idle);
         }
-        sentinel.join().expect("the sentinel");
-        assert_eq!(staff.spares(), 0);
+        watchdog.join().expect("the watchdog");
+        assert_eq!(worker_set.active_spares(), 0);
     });
 }

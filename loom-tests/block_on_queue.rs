@@ -6,7 +6,7 @@ use crate::pool::BlockOnQueue;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Mutex, model};
 
-/// The seat of the pool: its lease lies there while nobody sits.
+/// The seat of the pool: its local slot lies there while nobody sits.
 struct Seat {
     lease: Mutex<Option<Box<()>>>,
     line: BlockOnQueue,

@@ -29,7 +29,7 @@ impl Ledger {
 struct Entry(Arc<Ledger>);
 
 impl Job for Entry {
-    fn run(self: Box<Self>) {
+    fn run_job(self: Box<Self>) {
         self.0.run.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -42,8 +42,8 @@ fn pool(max_threads: usize, keep_alive: Duration) -> Arc<BlockingPool> {
     BlockingPool::new(Settings { max_threads, keep_alive, ..Settings::default() })
 }
 
-fn submit(pool: &Arc<BlockingPool>, ledger: &Arc<Ledger>) {
-    if let Err(refused) = pool.submit(Box::new(Entry(Arc::clone(ledger)))) {
+fn submit(pool: &Arc<BlockingPool>, drain_state: &Arc<Ledger>) {
+    if let Err(refused) = pool.submit(Box::new(Entry(Arc::clone(drain_state)))) {
         refused.job.cancel();
     }
 }
@@ -52,11 +52,11 @@ fn submit(pool: &Arc<BlockingPool>, ledger: &Arc<Ledger>) {
 #[test]
 fn a_job_is_not_stranded_by_a_thread_that_gives_up_waiting() {
     model(|| {
-        let (pool, ledger) = (pool(1, IMPATIENT), Arc::new(Ledger::default()));
-        submit(&pool, &ledger);
-        submit(&pool, &ledger);
-        assert!(pool.wait(None));
-        assert_eq!(ledger.entries(), (2, 0));
+        let (pool, drain_state) = (pool(1, IMPATIENT), Arc::new(Ledger::default()));
+        submit(&pool, &drain_state);
+        submit(&pool, &drain_state);
+        assert!(pool.wait_for_threads(None));
+        assert_eq!(drain_state.entries(), (2, 0));
     });
 }
 
@@ -67,11 +67,11 @@ fn a_job_is_not_stranded_by_a_thread_that_is_leaving() {
         let hook = Arc::new(thread::yield_now);
         let settings =
             Settings { max_threads: 1, keep_alive: IMPATIENT, on_thread_stop: Some(hook), ..Settings::default() };
-        let (pool, ledger) = (BlockingPool::new(settings), Arc::new(Ledger::default()));
-        submit(&pool, &ledger);
-        submit(&pool, &ledger);
-        assert!(pool.wait(None));
-        assert_eq!(ledger.entries(), (2, 0));
+        let (pool, drain_state) = (BlockingPool::new(settings), Arc::new(Ledger::default()));
+        submit(&pool, &drain_state);
+        submit(&pool, &drain_state);
+        assert!(pool.wait_for_threads(None));
+        assert_eq!(drain_state.entries(), (2, 0));
     });
 }
 
@@ -84,7 +84,7 @@ fn a_waiting_thread_hears_of_its_job() {
     }
     struct Guest(Arc<Meeting>);
     impl Job for Guest {
-        fn run(self: Box<Self>) {
+        fn run_job(self: Box<Self>) {
             let mut present = self.0.present.lock();
             *present += 1;
             self.0.complete.notify_all();
@@ -97,9 +97,9 @@ fn a_waiting_thread_hears_of_its_job() {
         }
     }
     model(|| {
-        let (pool, ledger) = (pool(2, PATIENT), Arc::new(Ledger::default()));
+        let (pool, drain_state) = (pool(2, PATIENT), Arc::new(Ledger::default()));
         let meeting = Arc::new(Meeting { present: Mutex::new(0), complete: Condvar::new() });
-        submit(&pool, &ledger);
+        submit(&pool, &drain_state);
         for _ in 0..2 {
             let guest = Guest(Arc::clone(&meeting));
             assert!(pool.submit(Box::new(guest)).is_ok());
@@ -109,9 +109,9 @@ fn a_waiting_thread_hears_of_its_job() {
             meeting.complete.wait(&mut present);
         }
         drop(present);
-        pool.close().cancel();
-        assert!(pool.wait(None));
-        let (run, cancelled) = ledger.entries();
+        pool.begin_shutdown().cancel();
+        assert!(pool.wait_for_threads(None));
+        let (run, cancelled) = drain_state.entries();
         assert_eq!(run + cancelled, 1);
     });
 }
@@ -121,16 +121,16 @@ fn a_waiting_thread_hears_of_its_job() {
 fn a_job_submitted_at_shutdown_is_run_or_cancelled_once() {
     for keep_alive in [IMPATIENT, PATIENT] {
         model(move || {
-            let (pool, ledger) = (pool(1, keep_alive), Arc::new(Ledger::default()));
-            submit(&pool, &ledger);
+            let (pool, drain_state) = (pool(1, keep_alive), Arc::new(Ledger::default()));
+            submit(&pool, &drain_state);
             let submitter = {
-                let (pool, ledger) = (Arc::clone(&pool), Arc::clone(&ledger));
-                thread::Builder::new().spawn(move || submit(&pool, &ledger)).expect("a thread")
+                let (pool, drain_state) = (Arc::clone(&pool), Arc::clone(&drain_state));
+                thread::Builder::new().spawn(move || submit(&pool, &drain_state)).expect("a thread")
             };
-            pool.close().cancel();
+            pool.begin_shutdown().cancel();
             submitter.join().expect("the submitter");
-            assert!(pool.wait(None));
-            let (run, cancelled) = ledger.entries();
+            assert!(pool.wait_for_threads(None));
+            let (run, cancelled) = drain_state.entries();
             assert_eq!(run + cancelled, 2);
             assert_eq!(pool.counts().queued, 0);
         });
@@ -145,14 +145,14 @@ fn a_job_is_not_stranded_when_the_second_thread_is_refused() {
     }
     model(|| {
         let settings = Settings { max_threads: 2, keep_alive: IMPATIENT, start: refuse, ..Settings::default() };
-        let (pool, ledger) = (BlockingPool::new(settings), Arc::new(Ledger::default()));
+        let (pool, drain_state) = (BlockingPool::new(settings), Arc::new(Ledger::default()));
         let submitter = {
-            let (pool, ledger) = (Arc::clone(&pool), Arc::clone(&ledger));
-            thread::Builder::new().spawn(move || submit(&pool, &ledger)).expect("a thread")
+            let (pool, drain_state) = (Arc::clone(&pool), Arc::clone(&drain_state));
+            thread::Builder::new().spawn(move || submit(&pool, &drain_state)).expect("a thread")
         };
-        submit(&pool, &ledger);
+        submit(&pool, &drain_state);
         submitter.join().expect("the submitter");
-        assert!(pool.wait(None));
-        assert_eq!(ledger.entries(), (0, 2), "with no thread at all each caller gets its own job back");
+        assert!(pool.wait_for_threads(None));
+        assert_eq!(drain_state.entries(), (0, 2), "with no thread at all each caller gets its own job back");
     });
 }

@@ -9,16 +9,16 @@ use std::time::Instant;
 use super::support::{Counted, Counts, start};
 use crate::idle::Idle;
 use crate::phase::{AtomicPhase, Phase};
-use crate::pool::{LiveThreads, LocalSlot, Pass};
+use crate::pool::{ClearPass, LiveThreads, LocalSlot};
 use crate::raw_task::{self, Header, JoinHandle, Outcome, OwnedTasks, RunResult, Runnable, Schedule};
 use crate::sync::{Arc, Mutex, model};
 
 type Ring = RefCell<VecDeque<Runnable>>;
 
-/// A pool of one seat, with the real attendance, lease, live list and tasks. Its queues hold what the real ones hold.
+/// A pool of one seat, with the real live threads, local slot, live list and tasks. Its queues hold what the real ones hold.
 struct Pool {
     phase: AtomicPhase,
-    attendance: LiveThreads,
+    live_threads: LiveThreads,
     idle: Idle,
     lease: LocalSlot<Ring>,
     global: Mutex<VecDeque<Runnable>>,
@@ -34,7 +34,7 @@ unsafe impl Schedule for Pool {
         self.note_change();
     }
 
-    fn live(&self) -> &OwnedTasks {
+    fn owned_tasks(&self) -> &OwnedTasks {
         &self.live
     }
 
@@ -50,7 +50,7 @@ impl Pool {
         let (runnable, handle) = raw_task::spawn::<_, Pool>(future, Location::caller().into());
         let pool = Pool {
             phase: AtomicPhase::new(),
-            attendance: LiveThreads::new(),
+            live_threads: LiveThreads::new(),
             idle: Idle::new(1),
             lease: LocalSlot::new(RefCell::new(VecDeque::from([runnable]))),
             global: Mutex::new(VecDeque::new()),
@@ -71,7 +71,7 @@ impl Pool {
     /// As `Pool::mind_deadline`.
     fn note_change(&self) {
         if !self.is_open() {
-            self.attendance.note_change();
+            self.live_threads.note_change();
         }
     }
 
@@ -92,14 +92,14 @@ impl Pool {
 
     /// As `drive_seat`: polls what is queued, and leaves at the next boundary.
     fn drive(&self) {
-        if !self.attendance.enter_if(|| self.is_open()) {
+        if !self.live_threads.enter_if(|| self.is_open()) {
             return;
         }
-        if let Some(ring) = self.lease.take() {
+        if let Some(ring) = self.lease.try_take() {
             self.poll_next(&ring);
             self.return_lease(ring);
         }
-        if self.attendance.dec() {
+        if self.live_threads.dec() {
             assert!(self.clear(None));
         }
     }
@@ -107,24 +107,24 @@ impl Pool {
     /// As `Runtime::shut_down`. Returns false if the rest is left to another thread.
     fn close(&self, deadline: Option<Instant>) -> bool {
         self.phase.advance(Phase::ShuttingDown);
-        self.attendance.wait_until_empty(deadline) && self.clear(deadline)
+        self.live_threads.wait_until_empty(deadline) && self.clear(deadline)
     }
 
     /// As `shutdown::clear`.
     fn clear(&self, deadline: Option<Instant>) -> bool {
         let _ = self.idle.claim_sleeper();
-        self.attendance.clear_by(deadline, || {
+        self.live_threads.clear_by(deadline, || {
             let pass = self.clear_free();
-            Pass { cleared: pass.cleared && self.live.is_empty(), ..pass }
+            ClearPass { cleared: pass.cleared && self.live.is_empty(), ..pass }
         })
     }
 
     /// As `shutdown::clear_free`.
-    fn clear_free(&self) -> Pass {
-        let Some(ring) = self.lease.take() else { return Pass { cleared: false, returned: 0 } };
+    fn clear_free(&self) -> ClearPass {
+        let Some(ring) = self.lease.try_take() else { return ClearPass { cleared: false, returned: 0 } };
         self.clear_seat(&ring);
         self.return_lease(ring);
-        Pass { cleared: true, returned: 1 }
+        ClearPass { cleared: true, returned: 1 }
     }
 
     fn clear_seat(&self, ring: &Ring) {
@@ -185,7 +185,7 @@ fn with_idle_task(counts: &Arc<Counts>) -> (Arc<Pool>, JoinHandle<super::support
         false
     };
     let (pool, handle) = Pool::with_task(Counted { counts: Arc::clone(counts), poll });
-    let ring = pool.lease.take().expect("it is vacant");
+    let ring = pool.lease.try_take().expect("it is vacant");
     pool.poll_next(&ring);
     pool.return_lease(ring);
     let waker = kept.lock().take().expect("the task has been polled");

@@ -16,7 +16,7 @@ use crate::sync::{Arc, model};
 
 /// A runtime of which only the books are there.
 struct House {
-    ledger: DrainState,
+    drain_state: DrainState,
     phase: AtomicPhase,
     seats: Vec<Place>,
     /// Where tasks are filed.
@@ -36,24 +36,24 @@ impl TaskCounts for House {
         self.seats.iter().all(|seat| seat.heard.load(Ordering::Acquire))
     }
 
-    fn ended(&self) -> u64 {
+    fn tasks_ended(&self) -> u64 {
         self.seats.iter().map(|seat| seat.ended.load_acquire()).sum()
     }
 
-    fn started(&self) -> u64 {
+    fn tasks_started(&self) -> u64 {
         self.seats.iter().map(|seat| seat.spawned.get()).sum()
     }
 
-    fn ends(&self) -> OutcomeCounts {
+    fn outcomes(&self) -> OutcomeCounts {
         let completed = self.seats.iter().map(|seat| seat.completed.get()).sum();
-        self.ledger.unseated.get() + OutcomeCounts { completed, panicked: 0, cancelled: 0 }
+        self.drain_state.unseated.get() + OutcomeCounts { completed, panicked: 0, cancelled: 0 }
     }
 
-    fn polls(&self, _: Instant) -> Vec<PollSeen> {
+    fn polls_under_way(&self, _: Instant) -> Vec<PollSeen> {
         Vec::new()
     }
 
-    fn left(&self, _: &[PollSeen]) -> Vec<Straggler> {
+    fn stragglers(&self, _: &[PollSeen]) -> Vec<Straggler> {
         self.home.filed().into_iter().map(Straggler::from).collect()
     }
 }
@@ -68,12 +68,12 @@ impl House {
             parker: Parker::new(),
         };
         let seats = std::iter::repeat_with(place).take(seats).collect();
-        Arc::new(House { ledger: DrainState::new(), phase: AtomicPhase::new(), seats, home: Home::new() })
+        Arc::new(House { drain_state: DrainState::new(), phase: AtomicPhase::new(), seats, home: Home::new() })
     }
 
     /// What `drain` does, without a thread.
     fn drain(&self) -> bool {
-        let first = self.ledger.begin(&self.phase, self, None);
+        let first = self.drain_state.begin_drain(&self.phase, self, None);
         for seat in &self.seats {
             let _ = seat.parker.unpark();
         }
@@ -82,7 +82,7 @@ impl House {
     }
 
     fn look(&self) {
-        self.ledger.check_quiescent(&self.phase, self);
+        self.drain_state.check_quiescent(&self.phase, self);
     }
 
     /// A worker counts a task in.
@@ -92,7 +92,7 @@ impl House {
             self.seats[seat].spawned.add(1);
             return true;
         }
-        self.ledger.gate.enter(SpawnSource::Internal)
+        self.drain_state.gate.try_enter(SpawnSource::Internal)
     }
 
     /// A task lives that is not excused. Asks the phase: the book's lock would order what must not be ordered.
@@ -121,7 +121,7 @@ impl House {
 
     #[track_caller]
     fn completed(&self) -> u64 {
-        self.ledger.report().expect("everybody has left, and nobody has noticed").completed
+        self.drain_state.report().expect("everybody has left, and nobody has noticed").completed
     }
 }
 
@@ -201,13 +201,13 @@ fn an_outsider_is_refused_or_waited_for() {
         let outsider = {
             let house = Arc::clone(&house);
             start(move || {
-                if !house.ledger.gate.enter(SpawnSource::External) {
+                if !house.drain_state.gate.try_enter(SpawnSource::External) {
                     assert_ne!(house.phase.load(), Phase::Running, "refused without a reason");
                     return false;
                 }
                 house.lives();
-                house.ledger.unseated.count(crate::raw_task::Outcome::Completed);
-                if house.ledger.gate.leave() {
+                house.drain_state.unseated.record(crate::raw_task::Outcome::Completed);
+                if house.drain_state.gate.exit() {
                     house.look();
                 }
                 true
@@ -216,7 +216,7 @@ fn an_outsider_is_refused_or_waited_for() {
         assert!(house.drain());
         let accepted = outsider.join().expect("an outsider");
         assert!(house.completed() <= u64::from(accepted));
-        assert!(!house.ledger.gate.enter(SpawnSource::Internal), "nobody may enter after the report");
+        assert!(!house.drain_state.gate.try_enter(SpawnSource::Internal), "nobody may enter after the report");
     });
 }
 
@@ -227,8 +227,8 @@ fn two_drains_are_one() {
         let house = House::new(0);
         let drain = |house: &House| {
             let first = house.drain();
-            assert!(!house.ledger.gate.enter(SpawnSource::External), "the drain has begun");
-            (first, house.ledger.report().expect("there is nobody").elapsed)
+            assert!(!house.drain_state.gate.try_enter(SpawnSource::External), "the drain has begun");
+            (first, house.drain_state.report().expect("there is nobody").elapsed)
         };
         let other = {
             let house = Arc::clone(&house);
@@ -249,7 +249,7 @@ fn an_excused_task_that_ends_hides_nobody() {
         house.seats.iter().for_each(|seat| seat.heard.store(true, Ordering::Release));
         let home = Home::new();
         let task = home.spawn(ready(()));
-        let excuse = house.ledger.exempt(task.abort_handle());
+        let excuse = house.drain_state.exempt(task.abort_handle());
         let worker = {
             let (house, home) = (Arc::clone(&house), Arc::clone(&home));
             start(move || {
@@ -259,13 +259,13 @@ fn an_excused_task_that_ends_hides_nobody() {
             })
         };
         house.look();
-        assert!(house.ledger.report().is_none(), "the other task lives");
+        assert!(house.drain_state.report().is_none(), "the other task lives");
         worker.join().expect("a worker");
-        assert!(house.ledger.report().is_none(), "the other task lives");
+        assert!(house.drain_state.report().is_none(), "the other task lives");
         house.end(1);
         house.settle_up(1);
         assert_eq!(house.completed(), 2);
-        let _ = house.ledger.revoke_exemption(excuse.expect("a place"));
+        let _ = house.drain_state.revoke_exemption(excuse.expect("a place"));
         drop(task);
     });
 }
@@ -301,7 +301,7 @@ fn nobody_enters_between_the_count_and_the_seal() {
     model(|| {
         let house = House::new(1);
         house.seats[0].heard.store(true, Ordering::Release);
-        assert!(house.ledger.begin(&house.phase, &*house, None));
+        assert!(house.drain_state.begin_drain(&house.phase, &*house, None));
         let worker = {
             let house = Arc::clone(&house);
             start(move || {
@@ -333,7 +333,7 @@ fn who_awaits_the_drain_is_woken_or_told() {
         let waits = listeners.register(&mut key, &bell.waker()) && listeners.register(&mut key, &bell.waker());
         caller.join().expect("a caller");
         assert!(!waits || bell.rings() == 1);
-        listeners.leave(&mut key);
+        listeners.deregister(&mut key);
         assert!(bell.is_alone());
     });
 }
@@ -358,8 +358,8 @@ fn the_deadline_shuts_the_gate_and_loses_nobody() {
                 1 + u64::from(spawned)
             })
         };
-        if house.ledger.expire(&house.phase, &*house, || ()) {
-            assert!(!house.ledger.gate.enter(SpawnSource::Internal));
+        if house.drain_state.pass_deadline(&house.phase, &*house, || ()) {
+            assert!(!house.drain_state.gate.try_enter(SpawnSource::Internal));
         }
         let ended = worker.join().expect("a worker");
         assert_eq!(house.completed(), ended);
@@ -371,26 +371,26 @@ fn parcel() -> Runnable {
     raw_task::spawn::<_, Home>(ready(()), std::panic::Location::caller().into()).0
 }
 
-/// deadline × a spawn onto a worker that polls for ever: who gathers finds the child, or the sweeper is called.
+/// deadline × a spawn onto a worker that polls for ever: who gathers finds the child, or the reaper is called.
 #[test]
 fn what_was_let_in_is_gathered_or_the_sweeper_is_called() {
     model(|| {
         let (house, slot) = (House::new(0), Arc::new(LifoSlot::new()));
-        assert!(house.ledger.begin(&house.phase, &*house, None));
-        assert!(house.ledger.gate.enter(SpawnSource::Internal), "the deadline has not come");
+        assert!(house.drain_state.begin_drain(&house.phase, &*house, None));
+        assert!(house.drain_state.gate.try_enter(SpawnSource::Internal), "the deadline has not come");
         let worker = {
             let (house, slot) = (Arc::clone(&house), Arc::clone(&slot));
             start(move || {
                 assert!(slot.push(parcel()).is_none());
-                if house.ledger.gate.is_sealed() {
-                    house.ledger.notify_reaper(None);
+                if house.drain_state.gate.is_sealed() {
+                    house.drain_state.notify_reaper(None);
                 }
             })
         };
-        assert!(house.ledger.expire(&house.phase, &*house, || ()));
+        assert!(house.drain_state.pass_deadline(&house.phase, &*house, || ()));
         let gathered = slot.peek().and_then(|seen| slot.claim(seen));
         worker.join().expect("a worker");
-        assert!(gathered.is_some() || house.ledger.wait_for_notify());
+        assert!(gathered.is_some() || house.drain_state.wait_for_notify());
     });
 }
 
@@ -399,63 +399,65 @@ fn what_was_let_in_is_gathered_or_the_sweeper_is_called() {
 fn what_comes_from_outside_is_gathered_or_the_sweeper_is_called() {
     model(|| {
         let (house, queue, idle) = (House::new(0), Arc::new(GlobalQueue::new(1)), Arc::new(Idle::new(1)));
-        assert!(house.ledger.begin(&house.phase, &*house, None));
+        assert!(house.drain_state.begin_drain(&house.phase, &*house, None));
         let outsider = {
             let (house, queue, idle) = (Arc::clone(&house), Arc::clone(&queue), Arc::clone(&idle));
             start(move || {
                 assert!(queue.push_new(parcel()).is_ok());
                 assert!(idle.claim_sleeper().is_none());
                 if house.phase.load() == Phase::DeadlinePassed {
-                    house.ledger.notify_reaper(None);
+                    house.drain_state.notify_reaper(None);
                 }
             })
         };
-        assert!(house.ledger.expire(&house.phase, &*house, || ()));
+        assert!(house.drain_state.pass_deadline(&house.phase, &*house, || ()));
         assert!(idle.claim_sleeper().is_none());
         let gathered = queue.take(&LaneCursor::new(0), 1).pop();
         outsider.join().expect("an outsider");
-        assert!(gathered.is_some() || house.ledger.wait_for_notify());
+        assert!(gathered.is_some() || house.drain_state.wait_for_notify());
     });
 }
 
-/// A sweeper that waits × a call × the shutdown: it is not left waiting, and a call that comes first is answered.
+/// A reaper that waits × a call × the shutdown: it is not left waiting, and a call that comes first is answered.
 #[test]
 fn a_sweeper_that_waits_is_called_or_told_of_the_end() {
     model(|| {
         let house = House::new(1);
         house.seats[0].spawned.add(1);
         assert!(house.drain());
-        assert!(house.ledger.expire(&house.phase, &*house, || ()));
-        let sweeper = {
+        assert!(house.drain_state.pass_deadline(&house.phase, &*house, || ()));
+        let reaper = {
             let house = Arc::clone(&house);
             start(move || {
                 let mut passes = 0;
-                while house.ledger.wait_for_notify() {
+                while house.drain_state.wait_for_notify() {
                     passes += 1;
                 }
                 passes
             })
         };
-        house.ledger.notify_reaper(None);
-        house.ledger.close(&house.phase);
-        assert!(sweeper.join().expect("a sweeper") <= 1);
+        house.drain_state.notify_reaper(None);
+        house.drain_state.begin_shutdown(&house.phase);
+        assert!(reaper.join().expect("a sweeper") <= 1);
     });
 }
 
-/// deadline × close: whoever closes up knows of the sweeper, or there is none.
+/// deadline × close: whoever closes up knows of the reaper, or there is none.
 #[test]
 fn whoever_closes_up_knows_of_the_sweeper() {
     model(|| {
         let (house, present) = (House::new(1), Arc::new(AtomicBool::new(false)));
         house.seats[0].spawned.add(1);
-        assert!(house.ledger.begin(&house.phase, &*house, None));
-        let timekeeper = {
+        assert!(house.drain_state.begin_drain(&house.phase, &*house, None));
+        let deadline_thread = {
             let (house, present) = (Arc::clone(&house), Arc::clone(&present));
-            start(move || house.ledger.expire(&house.phase, &*house, || present.store(true, Ordering::Relaxed)))
+            start(move || {
+                house.drain_state.pass_deadline(&house.phase, &*house, || present.store(true, Ordering::Relaxed))
+            })
         };
-        house.ledger.close(&house.phase);
+        house.drain_state.begin_shutdown(&house.phase);
         let seen = present.load(Ordering::Relaxed);
-        assert_eq!(timekeeper.join().expect("a timekeeper"), seen);
+        assert_eq!(deadline_thread.join().expect("a timekeeper"), seen);
     });
 }
 
@@ -467,7 +469,7 @@ fn who_ends_while_the_report_is_made_is_there_once() {
         house.seats[0].heard.store(true, Ordering::Release);
         house.seats[0].spawned.add(1);
         let (task, runnable) = house.home.file(ready(()));
-        assert!(house.ledger.begin(&house.phase, &*house, None));
+        assert!(house.drain_state.begin_drain(&house.phase, &*house, None));
         let worker = {
             let house = Arc::clone(&house);
             start(move || {
@@ -475,9 +477,9 @@ fn who_ends_while_the_report_is_made_is_there_once() {
                 house.seats[0].completed.add(1);
             })
         };
-        house.ledger.finalize_report(&*house);
+        house.drain_state.finalize_report(&*house);
         worker.join().expect("a worker");
-        let report = house.ledger.report().expect("it has been made");
+        let report = house.drain_state.report().expect("it has been made");
         assert_eq!(report.completed + report.stragglers.len() as u64 + report.unnamed, 1, "{report}");
         drop(task);
     });
@@ -488,21 +490,21 @@ fn who_ends_while_the_report_is_made_is_there_once() {
 fn what_is_dropped_late_is_named_and_counted_or_neither() {
     model(|| {
         let house = House::new(0);
-        assert!(house.ledger.gate.enter(SpawnSource::Internal));
-        assert!(house.ledger.begin(&house.phase, &*house, None));
-        assert!(house.ledger.expire(&house.phase, &*house, || ()));
-        let sweeper = {
+        assert!(house.drain_state.gate.try_enter(SpawnSource::Internal));
+        assert!(house.drain_state.begin_drain(&house.phase, &*house, None));
+        assert!(house.drain_state.pass_deadline(&house.phase, &*house, || ()));
+        let reaper = {
             let house = Arc::clone(&house);
             start(move || {
                 parcel().cancel(&|task, end| {
                     let late: Straggler = task.identity().into();
-                    house.ledger.record_cancelled(late, || house.ledger.unseated.count(end));
+                    house.drain_state.record_cancelled(late, || house.drain_state.unseated.record(end));
                 });
             })
         };
-        house.ledger.finalize_report(&*house);
-        sweeper.join().expect("a sweeper");
-        let report = house.ledger.report().expect("it has been made");
+        house.drain_state.finalize_report(&*house);
+        reaper.join().expect("a sweeper");
+        let report = house.drain_state.report().expect("it has been made");
         assert_eq!(report.cancelled, report.stragglers.len() as u64, "{report}");
         assert_eq!(report.cancelled + report.unnamed, 1, "{report}");
     });
@@ -513,20 +515,20 @@ fn what_is_dropped_late_is_named_and_counted_or_neither() {
 fn who_is_dropped_for_the_shutdown_is_named() {
     model(|| {
         let house = House::new(0);
-        assert!(house.ledger.gate.enter(SpawnSource::Internal));
-        assert!(house.ledger.begin(&house.phase, &*house, None));
+        assert!(house.drain_state.gate.try_enter(SpawnSource::Internal));
+        assert!(house.drain_state.begin_drain(&house.phase, &*house, None));
         let closer = {
             let house = Arc::clone(&house);
-            start(move || house.ledger.close(&house.phase))
+            start(move || house.drain_state.begin_shutdown(&house.phase))
         };
         if house.phase.load() == Phase::ShuttingDown {
             parcel().cancel(&|task, end| {
                 let late: Straggler = task.identity().into();
-                house.ledger.record_cancelled(late, || house.ledger.unseated.count(end));
+                house.drain_state.record_cancelled(late, || house.drain_state.unseated.record(end));
             });
             closer.join().expect("a closer");
-            house.ledger.closed(&*house);
-            let report = house.ledger.report().expect("it has been made");
+            house.drain_state.finish_shutdown(&*house);
+            let report = house.drain_state.report().expect("it has been made");
             assert_eq!((report.cancelled, report.stragglers.len()), (1, 1), "{report}");
         } else {
             closer.join().expect("a closer");
@@ -539,16 +541,16 @@ fn who_is_dropped_for_the_shutdown_is_named() {
 fn what_is_cancelled_in_time_is_no_straggler() {
     model(|| {
         let house = House::new(0);
-        assert!(house.ledger.gate.enter(SpawnSource::Internal));
+        assert!(house.drain_state.gate.try_enter(SpawnSource::Internal));
         assert!(house.drain());
         let late = |task: &raw_task::Header| Straggler::from(task.identity());
         let end = |task: &raw_task::Header, end: Outcome| {
-            house.ledger.record_cancelled(late(task), || house.ledger.unseated.count(end))
+            house.drain_state.record_cancelled(late(task), || house.drain_state.unseated.record(end))
         };
         parcel().cancel(&end);
-        assert!(house.ledger.gate.leave());
+        assert!(house.drain_state.gate.exit());
         house.look();
-        let report = house.ledger.report().expect("nobody is left");
+        let report = house.drain_state.report().expect("nobody is left");
         assert_eq!((report.cancelled, report.stragglers.len()), (1, 0), "{report}");
     });
 }

@@ -7,8 +7,8 @@ use crate::queue::{Chain, GlobalQueue, LaneCursor};
 use crate::stripe::Stripe;
 use crate::sync::{Arc, model};
 
-fn take(queue: &GlobalQueue, rota: &LaneCursor, count: usize, haul: &mut Haul) {
-    let mut chain = queue.take(rota, count);
+fn take(queue: &GlobalQueue, lane_cursor: &LaneCursor, count: usize, haul: &mut Haul) {
+    let mut chain = queue.take(lane_cursor, count);
     haul.extend(std::iter::from_fn(|| chain.pop()));
 }
 
@@ -18,7 +18,7 @@ fn a_new_task_is_queued_before_the_close_or_refused() {
     for lanes in [1, 2] {
         model(move || {
             let all = parcels(2);
-            let ledger = Ledger::of(&all);
+            let drain_state = Ledger::of(&all);
             let queue = Arc::new(GlobalQueue::new(lanes));
             let spawners: Vec<_> = (0..)
                 .zip(all)
@@ -28,17 +28,17 @@ fn a_new_task_is_queued_before_the_close_or_refused() {
                 })
                 .collect();
             let mut haul = Haul::new();
-            queue.close();
+            queue.close_queue();
             // As `clear_seat` does it.
-            let rota = LaneCursor::new(1);
+            let lane_cursor = LaneCursor::new(1);
             while queue.len() > 0 {
-                take(&queue, &rota, 1, &mut haul);
+                take(&queue, &lane_cursor, 1, &mut haul);
             }
             for spawner in spawners {
                 haul.extend(spawner.join().expect("a spawner"));
             }
             assert_eq!(queue.len(), 0, "a task was queued behind the closer's back");
-            ledger.balances(haul);
+            drain_state.balances(haul);
         });
     }
 }
@@ -49,7 +49,7 @@ fn a_batch_and_a_push_lose_nothing_and_double_nothing() {
     for lanes in [1, 2] {
         model(move || {
             let mut all = parcels(4);
-            let ledger = Ledger::of(&all);
+            let drain_state = Ledger::of(&all);
             let queue = Arc::new(GlobalQueue::new(lanes));
             let lane = |number| queue.lane(Stripe::of_seat(number));
             lane(0).push_woken(all.pop().expect("one of four"));
@@ -72,7 +72,7 @@ fn a_batch_and_a_push_lose_nothing_and_double_nothing() {
             }
             take(&queue, &LaneCursor::new(0), usize::MAX, &mut haul);
             assert_eq!(queue.len(), 0);
-            ledger.balances(haul);
+            drain_state.balances(haul);
         });
     }
 }
@@ -83,7 +83,7 @@ fn a_batch_and_a_push_lose_nothing_and_double_nothing() {
 fn a_taker_does_not_hide_from_another_what_it_leaves() {
     model(|| {
         let mut all = parcels(4);
-        let ledger = Ledger::of(&all);
+        let drain_state = Ledger::of(&all);
         let queue = Arc::new(GlobalQueue::new(1));
         let newest = all.pop().expect("one of four");
         let name = newest.header().id();
@@ -109,7 +109,7 @@ fn a_taker_does_not_hide_from_another_what_it_leaves() {
         let last = rest.pop().expect("the newest");
         assert_eq!(last.header().id(), name);
         haul.extend([last]);
-        ledger.balances(haul);
+        drain_state.balances(haul);
     });
 }
 
@@ -136,11 +136,11 @@ impl House {
 
     /// The loop of a worker until it has `count` pieces of work.
     fn obtain(&self, seat: usize, count: usize) -> Haul {
-        let (mut haul, rota) = (Haul::new(), LaneCursor::new(seat));
+        let (mut haul, lane_cursor) = (Haul::new(), LaneCursor::new(seat));
         let mut got = 0;
         let mut searching = self.idle.try_search(2 * self.parkers.len());
         while got < count {
-            let before = self.queue.take(&rota, 1);
+            let before = self.queue.take(&lane_cursor, 1);
             if !before.is_empty() {
                 got += before.len();
                 let mut before = before;
@@ -168,14 +168,14 @@ impl House {
 fn a_last_look_sees_what_is_pushed_into_any_lane() {
     model(|| {
         let all = parcels(1);
-        let ledger = Ledger::of(&all);
+        let drain_state = Ledger::of(&all);
         let house = House::new(1);
         let worker = {
             let house = Arc::clone(&house);
             start(move || house.obtain(0, 1))
         };
         all.into_iter().for_each(|parcel| house.submit(1, parcel));
-        ledger.balances(worker.join().expect("the worker"));
+        drain_state.balances(worker.join().expect("the worker"));
     });
 }
 
@@ -184,7 +184,7 @@ fn a_last_look_sees_what_is_pushed_into_any_lane() {
 fn two_lanes_keep_no_secret_from_one_worker() {
     model(|| {
         let mut all = parcels(2);
-        let ledger = Ledger::of(&all);
+        let drain_state = Ledger::of(&all);
         let house = House::new(1);
         let worker = {
             let house = Arc::clone(&house);
@@ -197,6 +197,6 @@ fn two_lanes_keep_no_secret_from_one_worker() {
         };
         all.into_iter().for_each(|parcel| house.submit(0, parcel));
         submitter.join().expect("the submitter");
-        ledger.balances(worker.join().expect("the worker"));
+        drain_state.balances(worker.join().expect("the worker"));
     });
 }

@@ -90,7 +90,7 @@ fn a_member_that_ends_while_it_comes_in_wakes_the_joiner_once() {
     });
 }
 
-/// drop of the set × end: the output and the ticket are dropped once, by one of the two.
+/// drop of the set × end: the output and the completion are dropped once, by one of the two.
 #[test]
 fn a_set_that_is_dropped_while_a_member_ends_leaves_nothing() {
     model(|| {

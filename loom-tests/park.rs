@@ -15,12 +15,12 @@ struct Reactor {
     pending: Mutex<usize>,
     come: Condvar,
     /// Held by whoever turns.
-    chair: Mutex<()>,
+    driver: Mutex<()>,
 }
 
 impl Reactor {
     fn new() -> Self {
-        Reactor { pending: Mutex::new(0), come: Condvar::new(), chair: Mutex::new(()) }
+        Reactor { pending: Mutex::new(0), come: Condvar::new(), driver: Mutex::new(()) }
     }
 
     /// An event, or an interrupt, that counts for `worth`.
@@ -153,7 +153,7 @@ fn a_sleeper_that_changes_its_bed_is_always_woken() {
     });
 }
 
-/// Two workers, one reactor. Whoever does not get the chair sleeps on its parker.
+/// Two workers, one reactor. Whoever does not get the shard driver sleeps on its parker.
 struct Dormitory {
     parkers: [Parker; 2],
     reactor: Reactor,
@@ -170,14 +170,14 @@ impl Dormitory {
     /// Rests until both events have come; whoever brings the last one wakes the other.
     fn rest(&self, seat: usize) {
         while self.events.load(Ordering::Acquire) < 2 {
-            let Some(chair) = self.reactor.chair.try_lock() else {
+            let Some(driver) = self.reactor.driver.try_lock() else {
                 self.parkers[seat].park(None);
                 continue;
             };
             let mut turn = Turn { reactor: &self.reactor, brought: 0 };
             self.parkers[seat].park_in(&mut turn, None);
             let brought = turn.brought;
-            drop(chair);
+            drop(driver);
             if brought > 0 && self.events.fetch_add(brought, Ordering::AcqRel) + brought == 2 {
                 self.unpark(1 - seat);
             }
@@ -185,7 +185,7 @@ impl Dormitory {
     }
 }
 
-/// The holder gets up with an event, leaves the chair, and comes back, while the other one looks for a place to sleep.
+/// The holder gets up with an event, leaves the shard driver, and comes back, while the other one looks for a place to sleep.
 #[test]
 fn no_event_is_lost_when_the_chair_changes_hands() {
     model(|| {

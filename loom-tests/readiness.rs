@@ -128,7 +128,7 @@ fn who_waits_is_woken_by_the_event() {
         kernel.join().expect("the kernel");
         assert_eq!(at_once, bell.rings() == 0, "either it saw the event, or it was woken");
         assert!(poll(waiting.as_mut(), &bell).is_ready());
-        assert_eq!(source.waiting(), 0);
+        assert_eq!(source.waker_count(), 0);
     });
 }
 
@@ -144,7 +144,7 @@ fn who_waits_in_the_slot_is_woken_by_the_event() {
         let at_once = source.poll_ready(Direction::Read, &mut Context::from_waker(&waker)).is_ready();
         kernel.join().expect("the kernel");
         assert_eq!(at_once, bell.rings() == 0, "either it saw the event, or it was woken");
-        assert_eq!(source.waiting(), 0);
+        assert_eq!(source.waker_count(), 0);
     });
 }
 
@@ -164,7 +164,7 @@ fn the_latest_waker_is_the_one_that_is_woken() {
             assert_eq!((former.rings(), latest.rings()), (0, 1));
         }
         drop(waiting);
-        assert_eq!(source.waiting(), 0);
+        assert_eq!(source.waker_count(), 0);
     });
 }
 
@@ -184,7 +184,7 @@ fn a_wait_that_is_cancelled_while_the_event_comes_leaves_nobody_behind() {
         kernel.join().expect("the kernel");
         assert_eq!(stays.rings(), 1);
         assert!(goes.rings() <= 1);
-        assert_eq!(source.waiting(), 0);
+        assert_eq!(source.waker_count(), 0);
         assert_eq!(Arc::strong_count(&goes), 1, "its waker is gone");
         drop(staying);
     });
@@ -198,7 +198,7 @@ fn the_close_finds_whoever_enrols_or_turns_him_away() {
             let sources = Arc::clone(&sources);
             spawn(move || {
                 let mut wakes = WakeList::new();
-                sources.close(&mut wakes);
+                sources.close_all_sources(&mut wakes);
                 wakes.wake_all();
             })
         };
@@ -224,7 +224,7 @@ fn clearing_does_not_undo_the_close() {
         let source = source(Ready::READABLE);
         let closer = {
             let source = Arc::clone(&source);
-            spawn(move || source.close(&mut WakeList::new()))
+            spawn(move || source.close_source(&mut WakeList::new()))
         };
         let _ = source.try_io(Interest::READABLE, || Err::<Opaque<()>, _>(io::ErrorKind::WouldBlock.into()));
         closer.join().expect("the closer");

@@ -3,7 +3,7 @@
 //! In a model a ring holds four; its cursors start three short of their maximum, so they wrap in each of these. A ring's last end is
 //! dropped after the joins: loom does not see what std's `Arc` orders.
 
-use super::support::{Haul, Ledger, parcels, start};
+use super::support::{Haul, TaskLog, parcels, start};
 use crate::queue::{CAPACITY, LifoSlot, Owner, Ring, Thief};
 use crate::sync::{Arc, model};
 
@@ -30,7 +30,7 @@ fn steal_once(thief: &Thief) -> Haul {
 fn a_task_is_popped_or_stolen_once() {
     model(|| {
         let mut all = parcels(3);
-        let ledger = Ledger::of(&all);
+        let log = TaskLog::of(&all);
         let (owner, thief) = Ring::new_pair();
         let late = all.split_off(2);
         fill(&owner, all);
@@ -40,7 +40,7 @@ fn a_task_is_popped_or_stolen_once() {
         fill(&owner, late);
         pop_all(&owner, &mut haul);
         haul.join(robber.join().expect("the thief"));
-        ledger.balances(haul);
+        log.balances(haul);
     });
 }
 
@@ -51,11 +51,11 @@ fn a_push_publishes_the_task_to_a_thief() {
         let (owner, thief) = Ring::new_pair();
         let robber = start(move || steal_once(&thief));
         let all = parcels(2);
-        let ledger = Ledger::of(&all);
+        let log = TaskLog::of(&all);
         fill(&owner, all);
         let mut haul = robber.join().expect("the thief");
         pop_all(&owner, &mut haul);
-        ledger.balances(haul);
+        log.balances(haul);
     });
 }
 
@@ -64,7 +64,7 @@ fn a_push_publishes_the_task_to_a_thief() {
 fn two_thieves_do_not_take_the_same_task() {
     model(|| {
         let all = parcels(4);
-        let ledger = Ledger::of(&all);
+        let log = TaskLog::of(&all);
         let (owner, thief) = Ring::new_pair();
         fill(&owner, all);
         let robbers = [thief.clone(), thief].map(|thief| start(move || steal_once(&thief)));
@@ -74,7 +74,7 @@ fn two_thieves_do_not_take_the_same_task() {
             haul.join(robber.join().expect("a thief"));
         }
         pop_all(&owner, &mut haul);
-        ledger.balances(haul);
+        log.balances(haul);
     });
 }
 
@@ -83,7 +83,7 @@ fn two_thieves_do_not_take_the_same_task() {
 fn a_slot_that_is_written_again_is_not_stolen_twice() {
     model(|| {
         let mut all = parcels(CAPACITY + 2);
-        let ledger = Ledger::of(&all);
+        let log = TaskLog::of(&all);
         let (owner, thief) = Ring::new_pair();
         let late = all.split_off(CAPACITY);
         fill(&owner, all);
@@ -95,7 +95,7 @@ fn a_slot_that_is_written_again_is_not_stolen_twice() {
         }
         pop_all(&owner, &mut haul);
         haul.join(robber.join().expect("the thief"));
-        ledger.balances(haul);
+        log.balances(haul);
     });
 }
 
@@ -104,7 +104,7 @@ fn a_slot_that_is_written_again_is_not_stolen_twice() {
 fn an_overflow_takes_all_or_nothing() {
     model(|| {
         let mut all = parcels(CAPACITY + 2);
-        let ledger = Ledger::of(&all);
+        let log = TaskLog::of(&all);
         let (owner, thief) = Ring::new_pair();
         let late = all.split_off(CAPACITY);
         fill(&owner, all);
@@ -118,7 +118,7 @@ fn an_overflow_takes_all_or_nothing() {
         }
         pop_all(&owner, &mut haul);
         haul.join(robber.join().expect("the thief"));
-        ledger.balances(haul);
+        log.balances(haul);
     });
 }
 
@@ -127,7 +127,7 @@ fn an_overflow_takes_all_or_nothing() {
 fn a_thief_can_be_robbed_while_it_steals() {
     model(|| {
         let all = parcels(2 * CAPACITY);
-        let ledger = Ledger::of(&all);
+        let log = TaskLog::of(&all);
         let (a, from_a) = Ring::new_pair();
         let (b, from_b) = Ring::new_pair();
         let mut all = all.into_iter();
@@ -148,7 +148,7 @@ fn a_thief_can_be_robbed_while_it_steals() {
         haul.join(middle.join().expect("the middle one"));
         haul.join(last.join().expect("the last one"));
         pop_all(&a, &mut haul);
-        ledger.balances(haul);
+        log.balances(haul);
     });
 }
 
@@ -157,7 +157,7 @@ fn a_thief_can_be_robbed_while_it_steals() {
 fn a_shed_task_is_sent_away_or_kept_or_stolen_once() {
     model(|| {
         let mut all = parcels(CAPACITY + 1);
-        let ledger = Ledger::of(&all);
+        let log = TaskLog::of(&all);
         let (owner, thief) = Ring::new_pair();
         let late = all.split_off(CAPACITY - 1);
         fill(&owner, all);
@@ -168,11 +168,11 @@ fn a_shed_task_is_sent_away_or_kept_or_stolen_once() {
         fill(&owner, late);
         pop_all(&owner, &mut haul);
         haul.join(robber.join().expect("the thief"));
-        ledger.balances(haul);
+        log.balances(haul);
     });
 }
 
-/// LIFO slot: push, push, pop × glimpse, claim.
+/// LIFO slot: push, push, pop × peek, claim.
 #[test]
 fn a_slot_s_task_is_popped_or_claimed_once() {
     model(|| {
@@ -187,7 +187,7 @@ fn a_slot_s_task_is_popped_or_claimed_once() {
         };
         // Made after the claimer has started: only the push can publish them.
         let all = parcels(3);
-        let ledger = Ledger::of(&all);
+        let log = TaskLog::of(&all);
         let mut haul = Haul::new();
         for parcel in all {
             haul.extend(slot.push(parcel));
@@ -195,7 +195,7 @@ fn a_slot_s_task_is_popped_or_claimed_once() {
         haul.extend(slot.pop());
         haul.join(claimer.join().expect("the claimer"));
         assert!(slot.is_empty());
-        ledger.balances(haul);
+        log.balances(haul);
     });
 }
 
@@ -204,7 +204,7 @@ fn a_slot_s_task_is_popped_or_claimed_once() {
 fn what_two_have_glimpsed_one_claims() {
     model(|| {
         let all = parcels(2);
-        let ledger = Ledger::of(&all);
+        let log = TaskLog::of(&all);
         let slot = Arc::new(LifoSlot::new());
         let mut all = all.into_iter();
         assert!(slot.push(all.next().expect("one of two")).is_none());
@@ -218,6 +218,6 @@ fn what_two_have_glimpsed_one_claims() {
             haul.extend(claimer.join().expect("a claimer"));
         }
         haul.extend(slot.pop());
-        ledger.balances(haul);
+        log.balances(haul);
     });
 }

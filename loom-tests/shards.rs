@@ -12,13 +12,13 @@ use crate::sync::{Arc, Condvar, Mutex, MutexGuard, UnsafeCell, model, thread};
 
 const SHARDS: usize = 2;
 
-/// What lies in a chair. Whoever turns writes it: the engine sees two who do so at a time.
+/// What lies in a shard driver. Whoever turns writes it: the engine sees two who do so at a time.
 type Chair = UnsafeCell<usize>;
 
 /// Two workers and two shards.
 struct Hall {
     parkers: [Parker; 2],
-    chairs: ShardDrivers<Chair>,
+    shard_drivers: ShardDrivers<Chair>,
     pending: Mutex<Pending>,
     come: Condvar,
     /// Events that somebody has brought.
@@ -30,7 +30,7 @@ struct Pending {
     interrupted: bool,
 }
 
-// SAFETY: the cells are behind the chairs' locks.
+// SAFETY: the cells are behind the shard drivers' locks.
 unsafe impl Send for Hall {}
 // SAFETY: as above.
 unsafe impl Sync for Hall {}
@@ -39,7 +39,7 @@ impl Hall {
     fn new() -> Arc<Hall> {
         Arc::new(Hall {
             parkers: [Parker::new(), Parker::new()],
-            chairs: ShardDrivers::new((0..SHARDS).map(UnsafeCell::new)),
+            shard_drivers: ShardDrivers::new((0..SHARDS).map(UnsafeCell::new)),
             pending: Mutex::new(Pending { events: [0; SHARDS], interrupted: false }),
             come: Condvar::new(),
             brought: AtomicUsize::new(0),
@@ -59,9 +59,9 @@ impl Hall {
     }
 
     /// Takes one event of a shard.
-    fn turn(&self, shard: usize, chair: &mut Chair) -> usize {
-        // SAFETY: whoever has the chair has it alone.
-        chair.with_mut(|turns| unsafe { *turns += 1 });
+    fn turn(&self, shard: usize, driver: &mut Chair) -> usize {
+        // SAFETY: whoever has the shard driver has it alone.
+        driver.with_mut(|turns| unsafe { *turns += 1 });
         let mut pending = self.pending.lock();
         let found = pending.events[shard].min(1);
         pending.events[shard] -= found;
@@ -69,7 +69,9 @@ impl Hall {
     }
 
     fn look(&self, next: &Cell<usize>) -> usize {
-        self.chairs.poll_some(next, SHARDS, |shard, chair| Ok(self.turn(shard, chair))).expect("it does not fail")
+        self.shard_drivers
+            .poll_some(next, SHARDS, |shard, driver| Ok(self.turn(shard, driver)))
+            .expect("it does not fail")
     }
 
     /// Notes what has been brought. Whoever brings the last one wakes the other.
@@ -85,7 +87,7 @@ impl Hall {
 
     /// What a worker without work does: sleeps in the lead, or on its parker.
     fn rest(&self, seat: usize) -> usize {
-        let Some(lead) = self.chairs.try_lock_primary() else {
+        let Some(lead) = self.shard_drivers.try_lock_primary() else {
             self.parkers[seat].park(None);
             return 0;
         };
@@ -104,7 +106,7 @@ struct Sleep<'a> {
 impl Drive for Sleep<'_> {
     fn rest(&mut self, _: Option<Instant>) {
         let hall = self.hall;
-        let ready = hall.chairs.while_blocked(|| {
+        let ready = hall.shard_drivers.while_blocked(|| {
             let mut pending = hall.pending.lock();
             while pending.events == [0; SHARDS] && !pending.interrupted {
                 hall.come.wait(&mut pending);
@@ -113,8 +115,8 @@ impl Drive for Sleep<'_> {
             pending.events.map(|events| events > 0)
         });
         let ready = (0..SHARDS).filter(|&shard| ready[shard]);
-        let turn = |shard: usize, chair: &mut Chair| Ok(hall.turn(shard, chair));
-        let served = hall.chairs.drive_ready(&mut self.lead, ready, 1, turn);
+        let turn = |shard: usize, driver: &mut Chair| Ok(hall.turn(shard, driver));
+        let served = hall.shard_drivers.drive_ready(&mut self.lead, ready, 1, turn);
         self.found += served.expect("it does not fail").0;
     }
 }

@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Wake, Waker};
 
 use crate::reactor::{Ready, Source, SourceTable};
-use crate::signal::changed;
+use crate::signal::wait_for_change;
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, model, thread};
 use crate::wake_list::WakeList;
@@ -46,7 +46,12 @@ impl Belfry {
     }
 
     fn wait(&self) -> impl Future<Output = Option<u64>> {
-        changed(|| self.count.load(Ordering::Acquire), 0, &self.source, || self.pipe.store(0, Ordering::Release))
+        wait_for_change(
+            || self.count.load(Ordering::Acquire),
+            0,
+            &self.source,
+            || self.pipe.store(0, Ordering::Release),
+        )
     }
 }
 
@@ -79,7 +84,7 @@ fn a_signal_that_comes_while_a_listener_begins_to_wait_is_heard() {
         };
         listen(&belfry);
         handler.join().expect("the handler");
-        assert_eq!(belfry.source.waiting(), 0);
+        assert_eq!(belfry.source.waker_count(), 0);
     });
 }
 
@@ -95,7 +100,8 @@ fn a_signal_whose_byte_another_listener_takes_is_heard() {
             let belfry = Arc::clone(&belfry);
             // Waits for another kind, which does not come: takes whatever byte there is, once.
             let empty = move || {
-                let mut wait = pin!(changed(|| 0, 0, &belfry.source, || belfry.pipe.store(0, Ordering::Release)));
+                let mut wait =
+                    pin!(wait_for_change(|| 0, 0, &belfry.source, || belfry.pipe.store(0, Ordering::Release)));
                 let _ = wait.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             };
             thread::Builder::new().spawn(empty).expect("a thread")

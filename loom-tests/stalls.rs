@@ -1,5 +1,5 @@
 //! A worker that is stuck may come back at any moment: while it is watched, while its tasks and timers are being taken, while a spare
-//! comes or goes. See docs/sentinel.md and docs/stalls.md.
+//! comes or goes. See docs/watchdog.md and docs/stalls.md.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::support::wheel_owner::{LATE, SOON, SeatKeeper, Token, oversleeps, reset, seat_wheel};
-use super::support::{Haul, Ledger, parcels, start};
+use super::support::{Haul, TaskLog, parcels, start};
 use crate::idle::{Idle, Retract};
 use crate::park::Parker;
 use crate::pool::{
@@ -21,15 +21,15 @@ use crate::sync::{Arc, Mutex, model, thread};
 use crate::timer::{SleeperWaker, State, Timer, TimerWheel};
 use crate::watchdog_sleep::WatchdogSleep;
 
-// ------------------------------------------------------------------------------------------------------- the vigil
+// ------------------------------------------------------------------------------------------------------- the watchdog sleep
 
 const WORKER: usize = 0;
 
-/// One worker, and a sentinel that looks until it has seen what it has to.
+/// One worker, and a watchdog that looks until it has seen what it has to.
 struct Watchhouse {
     idle: Idle,
     parker: Parker,
-    vigil: WatchdogSleep,
+    watchdog_sleep: WatchdogSleep,
     open: AtomicBool,
 }
 
@@ -38,8 +38,9 @@ impl Watchhouse {
     fn new() -> Arc<Watchhouse> {
         // In a model a time that is not over never is.
         let tick = if cfg!(heist_loom) { Duration::ZERO } else { Duration::from_millis(1) };
-        let vigil = WatchdogSleep::new(tick).expect("an alarm");
-        let house = Watchhouse { idle: Idle::new(1), parker: Parker::new(), vigil, open: AtomicBool::new(true) };
+        let watchdog_sleep = WatchdogSleep::new(tick).expect("an alarm");
+        let house =
+            Watchhouse { idle: Idle::new(1), parker: Parker::new(), watchdog_sleep, open: AtomicBool::new(true) };
         house.idle.announce(WORKER, false);
         Arc::new(house)
     }
@@ -49,12 +50,12 @@ impl Watchhouse {
         self.open.load(Ordering::Acquire)
     }
 
-    /// The sentinel's loop, from a rest on, until it finds the worker up, or the end. If it is forgotten it sleeps for ever.
+    /// The watchdog's loop, from a rest on, until it finds the worker up, or the end. If it is forgotten it sleeps for ever.
     fn watch(&self) {
         let sleeps = || self.idle.is_announced(WORKER) && self.is_open();
         loop {
-            self.vigil.sleep_if(&self.idle, sleeps);
-            self.vigil.wait();
+            self.watchdog_sleep.sleep_if(&self.idle, sleeps);
+            self.watchdog_sleep.wait_for_tick();
             if !sleeps() {
                 return;
             }
@@ -64,7 +65,7 @@ impl Watchhouse {
     /// What `Pool::watch` does.
     fn heed(&self) {
         if self.idle.counts().is_unwatched() {
-            self.vigil.wake(&self.idle);
+            self.watchdog_sleep.wake(&self.idle);
         }
     }
 
@@ -76,25 +77,25 @@ impl Watchhouse {
     }
 }
 
-/// rest of the sentinel × a worker gets up: it is looked at.
+/// rest of the watchdog × a worker gets up: it is looked at.
 #[test]
 fn a_worker_that_gets_up_is_watched() {
     model(|| {
         let house = Watchhouse::new();
-        let sentinel = Arc::clone(&house);
-        let sentinel = start(move || sentinel.watch());
+        let watchdog = Arc::clone(&house);
+        let watchdog = start(move || watchdog.watch());
         let _ = house.rise();
-        sentinel.join().expect("the sentinel");
+        watchdog.join().expect("the watchdog");
     });
 }
 
-/// rest of the sentinel × a submitter wakes the worker × the worker gets up by itself.
+/// rest of the watchdog × a submitter wakes the worker × the worker gets up by itself.
 #[test]
 fn a_worker_that_is_woken_is_watched() {
     model(|| {
         let house = Watchhouse::new();
-        let (sentinel, worker) = (Arc::clone(&house), Arc::clone(&house));
-        let sentinel = start(move || sentinel.watch());
+        let (watchdog, worker) = (Arc::clone(&house), Arc::clone(&house));
+        let watchdog = start(move || watchdog.watch());
         let worker = start(move || {
             if worker.rise() == Retract::Searching {
                 let _ = worker.idle.end_search();
@@ -106,21 +107,21 @@ fn a_worker_that_is_woken_is_watched() {
             house.heed();
         }
         worker.join().expect("the worker");
-        sentinel.join().expect("the sentinel");
+        watchdog.join().expect("the watchdog");
     });
 }
 
-/// rest of the sentinel × the end.
+/// rest of the watchdog × the end.
 #[test]
-fn a_sentinel_that_goes_to_rest_hears_of_the_end() {
+fn a_watchdog_that_goes_to_rest_hears_of_the_end() {
     model(|| {
         let house = Watchhouse::new();
-        let sentinel = Arc::clone(&house);
-        let sentinel = start(move || sentinel.watch());
+        let watchdog = Arc::clone(&house);
+        let watchdog = start(move || watchdog.watch());
         // Ordering: Release — as the phase.
         house.open.store(false, Ordering::Release);
-        house.vigil.ring_now();
-        sentinel.join().expect("the sentinel");
+        house.watchdog_sleep.ring_now();
+        watchdog.join().expect("the watchdog");
         let _ = house.idle.withdraw(WORKER, false);
     });
 }
@@ -134,12 +135,12 @@ fn what_a_stuck_worker_has_is_seized_or_polled_once() {
         let (owner, thief) = Ring::new_pair();
         let slot = Arc::new(LifoSlot::new());
         let mut tasks = parcels(5);
-        let ledger = Ledger::of(&tasks);
+        let log = TaskLog::of(&tasks);
         let late = tasks.pop().expect("a task");
         assert!(slot.push(tasks.pop().expect("a task")).is_none());
         tasks.into_iter().for_each(|task| assert!(owner.push(task).is_ok()));
         let theirs = Arc::clone(&slot);
-        let sentinel = start(move || {
+        let watchdog = start(move || {
             let (hand, _) = Ring::new_pair();
             let mut seized = steal_all(&theirs, &thief, &hand);
             assert_eq!(hand.len(), 0);
@@ -151,10 +152,10 @@ fn what_a_stuck_worker_has_is_seized_or_polled_once() {
         haul.extend(slot.pop());
         haul.extend(slot.push(late));
         haul.extend(owner.pop());
-        haul.join(sentinel.join().expect("the sentinel"));
+        haul.join(watchdog.join().expect("the watchdog"));
         haul.extend(slot.pop());
         haul.extend(std::iter::from_fn(|| owner.pop()));
-        ledger.balances(haul);
+        log.balances(haul);
     });
 }
 
@@ -162,9 +163,9 @@ fn what_a_stuck_worker_has_is_seized_or_polled_once() {
 
 const SEAT: usize = 0;
 
-/// The wheel of a seat whose worker is stuck, or was a moment ago, with a timer for LATE; the guardian of the wards, too.
+/// The wheel of a seat whose worker is stuck, or was a moment ago, with a timer for LATE; the guardian of the orphan wheels, too.
 struct Home {
-    wards: OrphanWheels,
+    orphan_wheels: OrphanWheels,
     wheel: Arc<TimerWheel>,
     reactor: Arc<Token>,
 }
@@ -172,36 +173,36 @@ struct Home {
 impl Home {
     fn new() -> (Arc<Home>, Pin<Box<Timer>>) {
         let reactor = Token::new();
-        let keeper = SeatKeeper { worker: Token::new(), reactor: Arc::clone(&reactor) };
-        let (wheel, timer) = seat_wheel(keeper, LATE);
-        (Arc::new(Home { wards: OrphanWheels::new(), wheel, reactor }), timer)
+        let sleeper_waker = SeatKeeper { worker: Token::new(), reactor: Arc::clone(&reactor) };
+        let (wheel, timer) = seat_wheel(sleeper_waker, LATE);
+        (Arc::new(Home { orphan_wheels: OrphanWheels::new(), wheel, reactor }), timer)
     }
 
-    /// The sentinel's part.
+    /// The watchdog's part.
     fn take_timers(&self) {
-        if self.wards.add(SEAT, &self.wheel) {
+        if self.orphan_wheels.add(SEAT, &self.wheel) {
             self.reactor.wake();
         }
     }
 
     /// Somebody rests in the reactor, until he would sleep no longer than to SOON.
     fn rest_in_the_reactor(&self) {
-        while oversleeps(self.wards.keep()) {
+        while oversleeps(self.orphan_wheels.begin_sleep()) {
             self.reactor.park();
-            self.wards.resume();
+            self.orphan_wheels.end_sleep();
         }
     }
 
     /// The worker is back, rests on its parker, and gets up.
     fn rest_on_the_parker(&self) {
-        self.wards.remove(SEAT);
+        self.orphan_wheels.remove(SEAT);
         assert!(oversleeps(self.wheel.begin_sleep()));
         self.wheel.end_sleep();
     }
 }
 
 /// take the timers, too late × the worker is back, rests, gets up, and sets an earlier time in a poll that does not return × the guardian rests: he
-/// sleeps to it, now or when the sentinel looks again.
+/// sleeps to it, now or when the watchdog looks again.
 #[test]
 fn a_timer_that_is_being_taken_over_is_kept_by_somebody() {
     model(|| {
@@ -221,19 +222,19 @@ fn a_timer_that_is_being_taken_over_is_kept_by_somebody() {
     });
 }
 
-/// take the timers × the stuck worker arms one × the guardian rests: it is slept to, now or when the sentinel looks again.
+/// take the timers × the stuck worker arms one × the guardian rests: it is slept to, now or when the watchdog looks again.
 #[test]
 fn a_timer_that_a_stuck_worker_arms_is_kept() {
     model(|| {
         let (home, mut timer) = Home::new();
         let guardian = Arc::clone(&home);
         let guardian = start(move || guardian.rest_in_the_reactor());
-        let sentinel = Arc::clone(&home);
-        let sentinel = start(move || sentinel.take_timers());
+        let watchdog = Arc::clone(&home);
+        let watchdog = start(move || watchdog.take_timers());
         timer.as_mut().cancel();
         let at = home.wheel.clock().real_deadline(Some(SOON)).expect("a nameable instant");
         assert_eq!(timer.as_mut().arm(Arc::clone(&home.wheel), at, Waker::noop()), State::Armed);
-        sentinel.join().expect("the sentinel");
+        watchdog.join().expect("the watchdog");
         home.take_timers();
         guardian.join().expect("the guardian");
     });
@@ -243,7 +244,7 @@ fn a_timer_that_a_stuck_worker_arms_is_kept() {
 
 /// Threads that come at once and leave in their own time; how many work in each seat.
 pub(super) struct Threads {
-    staff: Arc<WorkerSet>,
+    worker_set: Arc<WorkerSet>,
     at_work: Arc<Mutex<BTreeMap<usize, isize>>>,
     leaving: RefCell<Vec<thread::JoinHandle<()>>>,
     /// Who is expected: those that have come, and whoever starts one.
@@ -251,9 +252,9 @@ pub(super) struct Threads {
 }
 
 impl Threads {
-    pub(super) fn of(staff: &Arc<WorkerSet>, at_work: &Arc<Mutex<BTreeMap<usize, isize>>>) -> Threads {
+    pub(super) fn of(worker_set: &Arc<WorkerSet>, at_work: &Arc<Mutex<BTreeMap<usize, isize>>>) -> Threads {
         Threads {
-            staff: Arc::clone(staff),
+            worker_set: Arc::clone(worker_set),
             at_work: Arc::clone(at_work),
             leaving: RefCell::default(),
             expected: Cell::new(0),
@@ -277,21 +278,21 @@ impl ThreadHost for Threads {
     fn start(&self, seat: usize, _: u64) -> io::Result<()> {
         assert!(self.expected.get() >= 2, "the thread and its starter are expected");
         *self.at_work.lock().entry(seat).or_default() += 1;
-        self.staff.sit(seat);
+        self.worker_set.activate_seat(seat);
         Ok(())
     }
 
     fn wake_seats(&self, seats: &[usize]) {
         for &seat in seats {
-            let (staff, at_work) = (Arc::clone(&self.staff), Arc::clone(&self.at_work));
+            let (worker_set, at_work) = (Arc::clone(&self.worker_set), Arc::clone(&self.at_work));
             self.leaving.borrow_mut().push(start(move || {
-                staff.get_up(seat);
+                worker_set.deactivate_seat(seat);
                 *at_work.lock().entry(seat).or_default() -= 1;
-                match staff.leave(seat) {
+                match worker_set.try_retire(seat) {
                     RetireResult::Gone(outcomes) => outcomes.write(),
                     RetireResult::Again => {
                         *at_work.lock().entry(seat).or_default() += 1;
-                        staff.sit(seat);
+                        worker_set.activate_seat(seat);
                     }
                 }
             }));
@@ -303,18 +304,21 @@ impl ThreadHost for Threads {
 #[test]
 fn a_spare_that_leaves_while_a_stall_begins_is_had_again() {
     model(|| {
-        let (staff, at_work) = (Arc::new(WorkerSet::new(1, 1, 1)), Arc::default());
-        staff.sit(0);
-        let threads = Threads::of(&staff, &at_work);
-        assert_eq!(staff.start_spare(&threads, usize::MAX).expect("a spare"), 1);
-        assert!(staff.stop_spare(&threads, |_| true));
-        let called = staff.start_spare(&threads, usize::MAX).expect("it leaves, or has left");
+        let (worker_set, at_work) = (Arc::new(WorkerSet::new(1, 1, 1)), Arc::default());
+        worker_set.activate_seat(0);
+        let threads = Threads::of(&worker_set, &at_work);
+        assert_eq!(worker_set.start_spare(&threads, usize::MAX).expect("a spare"), 1);
+        assert!(worker_set.stop_spare(&threads, |_| true));
+        let called = worker_set.start_spare(&threads, usize::MAX).expect("it leaves, or has left");
         assert_eq!(called, 1);
         threads.join();
-        assert_eq!((staff.spares(), staff.active()), (1, 2));
-        assert!(staff.is_wanted(1) && staff.is_seated(1));
+        assert_eq!((worker_set.active_spares(), worker_set.active()), (1, 2));
+        assert!(worker_set.is_wanted(1) && worker_set.is_active(1));
         assert_eq!(at_work.lock()[&1], 1);
-        assert!(matches!(staff.start_spare(&Threads::of(&staff, &at_work), usize::MAX), Err(SpareError::AllOut)));
+        assert!(matches!(
+            worker_set.start_spare(&Threads::of(&worker_set, &at_work), usize::MAX),
+            Err(SpareError::AllOut)
+        ));
     });
 }
 
@@ -322,19 +326,19 @@ fn a_spare_that_leaves_while_a_stall_begins_is_had_again() {
 #[test]
 fn a_spare_that_comes_while_the_set_grows_is_counted_once() {
     model(|| {
-        let (staff, at_work) = (Arc::new(WorkerSet::new(1, 2, 1)), Arc::default());
-        staff.sit(0);
-        let (grower, work) = (Arc::clone(&staff), Arc::clone(&at_work));
+        let (worker_set, at_work) = (Arc::new(WorkerSet::new(1, 2, 1)), Arc::default());
+        worker_set.activate_seat(0);
+        let (grower, work) = (Arc::clone(&worker_set), Arc::clone(&at_work));
         let grower = start(move || {
-            let ticket = Arc::new(ResizeCompletion::new());
-            grower.enqueue(2, Arc::clone(&ticket)).write();
+            let completion = Arc::new(ResizeCompletion::new());
+            grower.enqueue(2, Arc::clone(&completion)).write();
             grower.run_requests(&Threads::of(&grower, &work));
-            ticket
+            completion
         });
-        let threads = Threads::of(&staff, &at_work);
-        let called = staff.start_spare(&threads, usize::MAX);
+        let threads = Threads::of(&worker_set, &at_work);
+        let called = worker_set.start_spare(&threads, usize::MAX);
         // As `Pool::call_spare`: the order may have been left to us.
-        staff.run_requests(&threads);
+        worker_set.run_requests(&threads);
         let resized = grower.join().expect("the grower").wait().expect("nobody is refused");
         assert_eq!((resized.from, resized.to, resized.version), (1, 2, 1));
         let came = match called {
@@ -344,10 +348,10 @@ fn a_spare_that_comes_while_the_set_grows_is_counted_once() {
         };
         let work = at_work.lock();
         assert!(work.values().all(|&workers| workers == 1), "{work:?}");
-        assert!(staff.is_seated(1));
+        assert!(worker_set.is_active(1));
         // A spare that came first is the second worker now; one that came afterwards has a seat of its own.
-        assert_eq!(staff.active(), 2 + staff.spares());
-        assert!(came || staff.spares() == 0);
+        assert_eq!(worker_set.active(), 2 + worker_set.active_spares());
+        assert!(came || worker_set.active_spares() == 0);
         drop(work);
     });
 }
@@ -356,19 +360,19 @@ fn a_spare_that_comes_while_the_set_grows_is_counted_once() {
 #[test]
 fn a_spare_does_not_take_the_seat_of_one_who_leaves() {
     model(|| {
-        let (staff, at_work) =
+        let (worker_set, at_work) =
             (Arc::new(WorkerSet::new(2, 2, 1)), Arc::new(Mutex::new(BTreeMap::from([(0, 1), (1, 1)]))));
-        (0..2).for_each(|seat| staff.sit(seat));
-        let threads = Threads::of(&staff, &at_work);
-        let ticket = Arc::new(ResizeCompletion::new());
-        staff.enqueue(1, Arc::clone(&ticket)).write();
-        staff.run_requests(&threads);
-        let seat = staff.start_spare(&threads, usize::MAX).expect("a spare");
-        assert_eq!(ticket.wait().expect("it leaves").to, 1);
+        (0..2).for_each(|seat| worker_set.activate_seat(seat));
+        let threads = Threads::of(&worker_set, &at_work);
+        let completion = Arc::new(ResizeCompletion::new());
+        worker_set.enqueue(1, Arc::clone(&completion)).write();
+        worker_set.run_requests(&threads);
+        let seat = worker_set.start_spare(&threads, usize::MAX).expect("a spare");
+        assert_eq!(completion.wait().expect("it leaves").to, 1);
         threads.join();
-        assert!(staff.is_seated(seat) && (seat == 1) == staff.is_seated(1));
+        assert!(worker_set.is_active(seat) && (seat == 1) == worker_set.is_active(1));
         assert!(at_work.lock().values().all(|workers| *workers <= 1));
-        assert_eq!((staff.active(), staff.spares()), (2, 1));
+        assert_eq!((worker_set.active(), worker_set.active_spares()), (2, 1));
     });
 }
 
@@ -401,24 +405,24 @@ impl ThreadHost for Scarce {
 #[test]
 fn a_spare_that_is_refused_leaves_no_hole_in_a_set_that_grows() {
     model(|| {
-        let (staff, at_work) = (Arc::new(WorkerSet::new(1, 2, 1)), Arc::default());
+        let (worker_set, at_work) = (Arc::new(WorkerSet::new(1, 2, 1)), Arc::default());
         let scarce = Arc::new(AtomicBool::new(true));
-        staff.sit(0);
-        let crew = |staff: &Arc<WorkerSet>| Scarce(Threads::of(staff, &at_work), Arc::clone(&scarce));
-        let (grower, growers) = (Arc::clone(&staff), crew(&staff));
-        let ticket = Arc::new(ResizeCompletion::new());
-        let order = Arc::clone(&ticket);
+        worker_set.activate_seat(0);
+        let thread_host = |worker_set: &Arc<WorkerSet>| Scarce(Threads::of(worker_set, &at_work), Arc::clone(&scarce));
+        let (grower, growers) = (Arc::clone(&worker_set), thread_host(&worker_set));
+        let completion = Arc::new(ResizeCompletion::new());
+        let order = Arc::clone(&completion);
         let grower = start(move || {
             grower.enqueue(2, order).write();
             grower.run_requests(&growers);
         });
-        let callers = crew(&staff);
-        let called = staff.start_spare(&callers, usize::MAX);
-        staff.run_requests(&callers);
+        let callers = thread_host(&worker_set);
+        let called = worker_set.start_spare(&callers, usize::MAX);
+        worker_set.run_requests(&callers);
         grower.join().expect("the grower");
         assert!(!matches!(called, Err(SpareError::AllOut | SpareError::Closed)));
-        match ticket.wait() {
-            Ok(resized) => assert!(resized.to == 2 && staff.is_seated(1)),
+        match completion.wait() {
+            Ok(resized) => assert!(resized.to == 2 && worker_set.is_active(1)),
             Err(error) => assert!(matches!(error, ResizeError::Refused { .. })),
         }
         assert!(at_work.lock().values().all(|&workers| workers == 1));

@@ -32,7 +32,7 @@ unsafe impl Schedule for Home {
         self.queue.lock().push_back(runnable);
     }
 
-    fn live(&self) -> &OwnedTasks {
+    fn owned_tasks(&self) -> &OwnedTasks {
         &self.live
     }
 
@@ -321,14 +321,14 @@ impl Extend<Runnable> for Haul {
     }
 }
 
-/// The ledger: the ids of what was queued.
-pub(crate) struct Ledger(Vec<Id>);
+/// The drain state: the ids of what was queued.
+pub(crate) struct TaskLog(Vec<Id>);
 
-impl Ledger {
-    pub(crate) fn of(parcels: &[Runnable]) -> Ledger {
+impl TaskLog {
+    pub(crate) fn of(parcels: &[Runnable]) -> TaskLog {
         let mut ids: Vec<Id> = parcels.iter().map(|parcel| parcel.header().id()).collect();
         ids.sort();
-        Ledger(ids)
+        TaskLog(ids)
     }
 
     /// Each was taken once, and nothing else was.

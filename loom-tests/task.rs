@@ -104,7 +104,7 @@ fn a_task_that_is_queued_again_is_queued_once() {
         home.run_all();
         assert!((2..=4).contains(&counts.polls()), "{} polls of three wakes", counts.polls() - 1);
         drop((handle, waker));
-        home.live().cancel_all().into_iter().for_each(|runnable| runnable.cancel(&|_, _| ()));
+        home.owned_tasks().cancel_all().into_iter().for_each(|runnable| runnable.cancel(&|_, _| ()));
         assert_eq!((counts.futures(), counts.outputs()), (1, 0));
         assert!(home.is_deserted());
     });
@@ -377,7 +377,7 @@ fn a_live_list_that_is_cancelled_leaves_no_task() {
         drop(handle);
         let canceller = {
             let home = Arc::clone(&home);
-            start(move || drop(home.live().cancel_all()))
+            start(move || drop(home.owned_tasks().cancel_all()))
         };
         let other = start(move || waker.wake());
         home.run_all();

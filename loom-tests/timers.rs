@@ -32,8 +32,8 @@ impl Count {
     }
 }
 
-fn wheel(keeper: Arc<Token>) -> Arc<TimerWheel> {
-    Arc::new(TimerWheel::new(Clock::new(), keeper))
+fn wheel(sleeper_waker: Arc<Token>) -> Arc<TimerWheel> {
+    Arc::new(TimerWheel::new(Clock::new(), sleeper_waker))
 }
 
 fn arm(timer: Pin<&mut Timer>, wheel: &Arc<TimerWheel>, nanos: u64, waker: &Waker) -> State {
@@ -129,7 +129,7 @@ fn a_timer_reset_to_a_due_time_is_fired_at_the_next_poll() {
             assert_eq!(arm(timer.as_mut(), &wheel, LATE, &waker), State::Armed);
             let turner = {
                 let wheel = Arc::clone(&wheel);
-                start(move || if closes { wheel.close(&mut WakeList::new()) } else { turn(&wheel, LATE * 2) })
+                start(move || if closes { wheel.close_wheel(&mut WakeList::new()) } else { turn(&wheel, LATE * 2) })
             };
             reset(timer.as_mut(), &wheel, 0);
             timer.as_mut().mark_fired();
@@ -216,12 +216,12 @@ fn a_keeper_that_leaves_does_not_undo_its_successors_note() {
         let token = Token::new();
         let wheel = wheel(Arc::clone(&token));
         // Who sits here keeps the wheel.
-        let chair = Arc::new(Mutex::new(()));
+        let driver = Arc::new(Mutex::new(()));
         let armer = armer(&wheel);
         let successor = {
-            let (wheel, chair) = (Arc::clone(&wheel), Arc::clone(&chair));
+            let (wheel, driver) = (Arc::clone(&wheel), Arc::clone(&driver));
             start(move || {
-                let _seated = chair.lock();
+                let _seated = driver.lock();
                 while wheel.begin_sleep().is_none_or(|until| until > SOON) {
                     token.park();
                     wheel.end_sleep();
@@ -230,7 +230,7 @@ fn a_keeper_that_leaves_does_not_undo_its_successors_note() {
         };
         {
             // Something else ends this one's sleep.
-            let seated = chair.lock();
+            let seated = driver.lock();
             let _ = wheel.begin_sleep();
             wheel.end_sleep();
             drop(seated);
@@ -271,7 +271,7 @@ fn an_arm_that_meets_closing_is_refused_or_told() {
         let (count, waker) = Count::new();
         let closer = {
             let wheel = Arc::clone(&wheel);
-            start(move || wheel.close(&mut WakeList::new()))
+            start(move || wheel.close_wheel(&mut WakeList::new()))
         };
         let mut timer = Box::pin(Timer::new());
         let armed = arm(timer.as_mut(), &wheel, SOON, &waker) == State::Armed;

@@ -15,7 +15,7 @@ use crate::wake_list::catch_user_panic;
 pub(crate) trait Job: Send {
     /// Does the work and resolves whoever waits for it. A panic should be caught in here and reported there; one that gets
     /// out is contained and logged.
-    fn run(self: Box<Self>);
+    fn run_job(self: Box<Self>);
 
     /// Gives the work up undone and resolves whoever waits for it as cancelled.
     fn cancel(self: Box<Self>);
@@ -30,7 +30,7 @@ pub(crate) type Start = fn(thread::Builder, Box<dyn FnOnce() + Send>) -> io::Res
 /// The runtime that the pool belongs to. The pool's hooks run inside of it. A job enters it by itself.
 pub(crate) trait Host: Send + Sync {
     /// Calls `f`, which is user code, inside of the runtime.
-    fn inside(self: Arc<Self>, f: &mut dyn FnMut());
+    fn run_in_runtime(self: Arc<Self>, f: &mut dyn FnMut());
 }
 
 /// What a pool is built with.
@@ -126,9 +126,9 @@ pub(crate) struct Counts {
 
 /// The queued jobs of a closed pool. Cancelling them runs user code.
 #[must_use = "a job is never dropped silently"]
-pub(crate) struct GivenUp(VecDeque<Box<dyn Job>>);
+pub(crate) struct CancelledJobs(VecDeque<Box<dyn Job>>);
 
-impl GivenUp {
+impl CancelledJobs {
     pub(crate) fn cancel(self) {
         for job in self.0 {
             catch_user_panic("cancelling a blocking job", || job.cancel());
@@ -141,7 +141,7 @@ pub(crate) struct BlockingPool {
     settings: Settings,
     /// Set once, before the first job. A pool in a test has no host.
     host: OnceLock<Weak<dyn Host>>,
-    roster: Mutex<PoolState>,
+    state: Mutex<PoolState>,
     /// Rung when a thread is gone.
     gone: Condvar,
 }
@@ -151,7 +151,7 @@ struct PoolState {
     /// Oldest first. While there is anything in it, nobody waits.
     queue: VecDeque<Box<dyn Job>>,
     /// One for each thread that takes jobs.
-    desks: Slab<ThreadSlot>,
+    thread_slots: Slab<ThreadSlot>,
     /// The desks whose threads wait, the latest on top: it is warm, and those at the bottom get to leave.
     waiting: Vec<usize>,
     /// Threads that have given up their desk, but not yet run their last hook.
@@ -181,16 +181,16 @@ impl BlockingPool {
     /// A pool without threads; they come with the jobs.
     pub(crate) fn new(settings: Settings) -> Arc<BlockingPool> {
         debug_assert!(settings.max_threads > 0, "a pool that may have no thread runs nothing");
-        let roster = PoolState {
+        let state = PoolState {
             queue: VecDeque::new(),
-            desks: Slab::new(),
+            thread_slots: Slab::new(),
             waiting: Vec::new(),
             leaving: 0,
             threads: Vec::new(),
             closed: false,
             spawn_failing: false,
         };
-        Arc::new(BlockingPool { settings, host: OnceLock::new(), roster: Mutex::new(roster), gone: Condvar::new() })
+        Arc::new(BlockingPool { settings, host: OnceLock::new(), state: Mutex::new(state), gone: Condvar::new() })
     }
 
     /// Sets the runtime that the pool belongs to.
@@ -199,7 +199,7 @@ impl BlockingPool {
         debug_assert!(unset, "a pool belongs to one runtime");
     }
 
-    fn host(&self) -> Option<Arc<dyn Host>> {
+    fn upgrade_host(&self) -> Option<Arc<dyn Host>> {
         self.host.get().and_then(Weak::upgrade)
     }
 
@@ -208,38 +208,38 @@ impl BlockingPool {
     /// An accepted job is run, or returned by [`close`](Self::close) to be cancelled. One that is refused comes back in the error:
     /// the caller has to cancel it.
     pub(crate) fn submit(self: &Arc<Self>, job: Box<dyn Job>) -> Result<(), Refused> {
-        let mut roster = self.roster.lock();
-        if self.wants_thread(&roster) {
-            drop(roster); // naming a thread is user code
+        let mut state = self.state.lock();
+        if self.wants_thread(&state) {
+            drop(state); // naming a thread is user code
             let builder = self.thread_builder();
-            roster = self.roster.lock();
-            if self.wants_thread(&roster) {
-                return self.spawn_thread(roster, builder, job);
+            state = self.state.lock();
+            if self.wants_thread(&state) {
+                return self.spawn_thread(state, builder, job);
             }
         }
-        if roster.closed {
+        if state.closed {
             return Err(Refused { job, why: Refusal::ShutDown });
         }
-        match roster.waiting.pop() {
-            Some(desk) => {
-                let bell = roster.assign(desk, job);
-                drop(roster);
-                bell.notify_one();
+        match state.waiting.pop() {
+            Some(thread_slot) => {
+                let wakeup = state.assign(thread_slot, job);
+                drop(state);
+                wakeup.notify_one();
             }
-            None => roster.queue.push_back(job),
+            None => state.queue.push_back(job),
         }
         Ok(())
     }
 
     /// Takes no further jobs, and ends the threads as they finish. Does not wait. Returns the jobs that no thread has begun.
-    pub(crate) fn close(&self) -> GivenUp {
-        let mut roster = self.roster.lock();
-        roster.closed = true;
-        let given_up = std::mem::take(&mut roster.queue);
-        for &desk in &roster.waiting {
-            roster.desks[desk].wakeup.notify_one();
+    pub(crate) fn begin_shutdown(&self) -> CancelledJobs {
+        let mut state = self.state.lock();
+        state.closed = true;
+        let given_up = std::mem::take(&mut state.queue);
+        for &thread_slot in &state.waiting {
+            state.thread_slots[thread_slot].wakeup.notify_one();
         }
-        GivenUp(given_up)
+        CancelledJobs(given_up)
     }
 
     /// Cancels the jobs that nobody has begun; further ones are taken. One at a time: what waits behind a destructor that does not return
@@ -251,39 +251,39 @@ impl BlockingPool {
     }
 
     fn take_queued(&self) -> Option<Box<dyn Job>> {
-        self.roster.lock().queue.pop_front()
+        self.state.lock().queue.pop_front()
     }
 
     /// Waits until every thread has left, or until `deadline`. Returns whether all have left. [`BlockingPool::join`] follows.
     ///
     /// A thread of this very pool does not wait for itself.
-    pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
+    pub(crate) fn wait_for_threads(&self, deadline: Option<Instant>) -> bool {
         let waiter = usize::from(SERVES.try_with(Cell::get).is_ok_and(|pool| ptr::eq(pool, self)));
-        let mut roster = self.roster.lock();
-        wait_for(&self.gone, &mut roster, deadline, |roster| roster.threads() <= waiter)
+        let mut state = self.state.lock();
+        wait_for(&self.gone, &mut state, deadline, |state| state.threads() <= waiter)
     }
 
     /// Joins the threads that have left, at most until `deadline`. What remains of such a thread is the destruction of its thread-locals, which is
     /// user code. A thread of this very pool does not wait for itself.
     pub(crate) fn join(&self, deadline: Option<Instant>) {
-        let threads = std::mem::take(&mut self.roster.lock().threads);
+        let threads = std::mem::take(&mut self.state.lock().threads);
         for thread in threads {
             thread::join_until(thread, deadline);
         }
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        let roster = self.roster.lock();
-        Counts { threads: roster.desks.len(), idle: roster.waiting.len(), queued: roster.queue.len() }
+        let state = self.state.lock();
+        Counts { threads: state.thread_slots.len(), idle: state.waiting.len(), queued: state.queue.len() }
     }
 
-    fn wants_thread(&self, roster: &PoolState) -> bool {
-        !roster.closed && roster.waiting.is_empty() && roster.desks.len() < self.settings.max_threads
+    fn wants_thread(&self, state: &PoolState) -> bool {
+        !state.closed && state.waiting.is_empty() && state.thread_slots.len() < self.settings.max_threads
     }
 
     fn thread_builder(&self) -> thread::Builder {
         let mut name = "heist-blocking".to_owned();
-        call_inside(self.host(), "naming a blocking thread", &mut || name = (self.settings.thread_name)());
+        call_inside(self.upgrade_host(), "naming a blocking thread", &mut || name = (self.settings.thread_name)());
         let builder = thread::Builder::new().name(name.replace('\0', "?")); // the platform takes no zero byte
         match self.settings.stack_size {
             Some(bytes) => builder.stack_size(bytes),
@@ -294,32 +294,32 @@ impl BlockingPool {
     /// Gives the oldest job to a new thread, which is made under the lock: so no thread is ever counted that does not exist.
     fn spawn_thread(
         self: &Arc<Self>,
-        mut roster: MutexGuard<'_, PoolState>,
+        mut state: MutexGuard<'_, PoolState>,
         builder: thread::Builder,
         job: Box<dyn Job>,
     ) -> Result<(), Refused> {
-        roster.queue.push_back(job);
-        let letter = roster.queue.pop_front();
-        let bell = Arc::new(Condvar::new());
-        let desk = roster.desks.insert(ThreadSlot { assigned: letter, wakeup: Arc::clone(&bell) });
+        state.queue.push_back(job);
+        let assigned = state.queue.pop_front();
+        let wakeup = Arc::new(Condvar::new());
+        let thread_slot = state.thread_slots.insert(ThreadSlot { assigned: assigned, wakeup: Arc::clone(&wakeup) });
         let pool = Arc::clone(self);
-        let error = match (self.settings.start)(builder, Box::new(move || pool.serve(desk, &bell))) {
+        let error = match (self.settings.start)(builder, Box::new(move || pool.thread_main(thread_slot, &wakeup))) {
             Ok(started) => {
-                roster.spawn_failing = false;
-                roster.threads.push(started);
+                state.spawn_failing = false;
+                state.threads.push(started);
                 return Ok(());
             }
             Err(error) => error,
         };
-        let letter = roster.desks.remove(desk).assigned.expect("nobody was there to take the letter");
-        roster.queue.push_front(letter);
-        if roster.desks.is_empty() {
-            let job = roster.queue.pop_back().expect("the job is in the queue");
+        let assigned = state.thread_slots.remove(thread_slot).assigned.expect("nobody was there to take the letter");
+        state.queue.push_front(assigned);
+        if state.thread_slots.is_empty() {
+            let job = state.queue.pop_back().expect("the job is in the queue");
             return Err(Refused { job, why: Refusal::NoThread(error) });
         }
-        let news = !std::mem::replace(&mut roster.spawn_failing, true);
-        let threads = roster.desks.len();
-        drop(roster);
+        let news = !std::mem::replace(&mut state.spawn_failing, true);
+        let threads = state.thread_slots.len();
+        drop(state);
         if news {
             catch_user_panic("a tracing subscriber", || {
                 tracing::warn!(target: "heist::blocking", threads, %error, "no further thread for blocking work; jobs queue");
@@ -329,50 +329,50 @@ impl BlockingPool {
     }
 
     /// What a thread does from its first to its last line.
-    fn serve(self: Arc<Self>, desk: usize, bell: &Condvar) {
+    fn thread_main(self: Arc<Self>, thread_slot: usize, wakeup: &Condvar) {
         SERVES.with(|serves| serves.set(Arc::as_ptr(&self)));
         // The thread has a job already, and the job keeps the runtime. So the host is there for the whole life of the thread.
-        let host = self.host();
+        let host = self.upgrade_host();
         call_hook(&host, &self.settings.on_thread_start);
-        while let Some(job) = self.next(desk, bell) {
-            catch_user_panic("a blocking job", || job.run());
+        while let Some(job) = self.next(thread_slot, wakeup) {
+            catch_user_panic("a blocking job", || job.run_job());
         }
         call_hook(&host, &self.settings.on_thread_stop);
         drop(host);
         // What remains is the destruction of the thread's locals. If that drops a runtime, the drop waits for all other threads.
         SERVES.with(|serves| serves.set(ptr::null()));
-        let mut roster = self.roster.lock();
-        roster.leaving -= 1;
-        release_gone(&mut roster.threads);
+        let mut state = self.state.lock();
+        state.leaving -= 1;
+        release_gone(&mut state.threads);
         self.gone.notify_all();
     }
 
     /// The next job of the thread at `desk`, waited for as long as patience lasts; `None` means that the desk is given up.
-    fn next(&self, desk: usize, bell: &Condvar) -> Option<Box<dyn Job>> {
-        let mut roster = self.roster.lock();
-        if let Some(job) = roster.take_letter(desk).or_else(|| roster.queue.pop_front()) {
+    fn next(&self, thread_slot: usize, wakeup: &Condvar) -> Option<Box<dyn Job>> {
+        let mut state = self.state.lock();
+        if let Some(job) = state.take_assigned(thread_slot).or_else(|| state.queue.pop_front()) {
             return Some(job);
         }
-        if roster.closed {
-            roster.retire_slot(desk);
+        if state.closed {
+            state.retire_slot(thread_slot);
             return None;
         }
-        roster.waiting.push(desk);
+        state.waiting.push(thread_slot);
         let patience = Instant::now().checked_add(self.settings.keep_alive);
         loop {
             let timed_out = match patience {
-                Some(end) => bell.wait_until(&mut roster, end).timed_out(),
+                Some(end) => wakeup.wait_until(&mut state, end).timed_out(),
                 None => {
-                    bell.wait(&mut roster);
+                    wakeup.wait(&mut state);
                     false
                 }
             };
             // The letter first: how the wait ended says nothing about whether there is one.
-            if let Some(job) = roster.take_letter(desk) {
+            if let Some(job) = state.take_assigned(thread_slot) {
                 return Some(job);
             }
-            if timed_out || roster.closed {
-                roster.retire_slot(desk);
+            if timed_out || state.closed {
+                state.retire_slot(thread_slot);
                 return None;
             }
         }
@@ -388,7 +388,7 @@ fn call_hook(host: &Option<Arc<dyn Host>>, hook: &Option<Hook>) {
 /// Calls user code inside of the runtime, or directly if the pool has no host.
 fn call_inside(host: Option<Arc<dyn Host>>, what: &str, call: &mut dyn FnMut()) {
     catch_user_panic(what, || match host {
-        Some(host) => host.inside(call),
+        Some(host) => host.run_in_runtime(call),
         None => call(),
     });
 }
@@ -401,29 +401,29 @@ impl fmt::Debug for BlockingPool {
 
 impl PoolState {
     /// Gives `job` to the thread at `desk`, which its caller has just taken off `waiting`; returns the bell to ring.
-    fn assign(&mut self, desk: usize, job: Box<dyn Job>) -> Arc<Condvar> {
-        let desk = &mut self.desks[desk];
-        debug_assert!(desk.assigned.is_none(), "a thread with a letter does not wait");
-        desk.assigned = Some(job);
-        Arc::clone(&desk.wakeup)
+    fn assign(&mut self, thread_slot: usize, job: Box<dyn Job>) -> Arc<Condvar> {
+        let thread_slot = &mut self.thread_slots[thread_slot];
+        debug_assert!(thread_slot.assigned.is_none(), "a thread with a letter does not wait");
+        thread_slot.assigned = Some(job);
+        Arc::clone(&thread_slot.wakeup)
     }
 
-    fn take_letter(&mut self, desk: usize) -> Option<Box<dyn Job>> {
-        self.desks[desk].assigned.take()
+    fn take_assigned(&mut self, thread_slot: usize) -> Option<Box<dyn Job>> {
+        self.thread_slots[thread_slot].assigned.take()
     }
 
     /// The thread takes no further job: from here on it counts for nobody who looks for one.
-    fn retire_slot(&mut self, desk: usize) {
-        let desk_was = self.desks.remove(desk);
+    fn retire_slot(&mut self, thread_slot: usize) {
+        let desk_was = self.thread_slots.remove(thread_slot);
         debug_assert!(desk_was.assigned.is_none(), "a thread left with a job in hand");
-        if let Some(place) = self.waiting.iter().rposition(|&waiting| waiting == desk) {
+        if let Some(place) = self.waiting.iter().rposition(|&waiting| waiting == thread_slot) {
             self.waiting.remove(place);
         }
         self.leaving += 1;
     }
 
     fn threads(&self) -> usize {
-        self.desks.len() + self.leaving
+        self.thread_slots.len() + self.leaving
     }
 }
 

@@ -70,7 +70,7 @@ pub(crate) fn root() -> Units {
 }
 
 /// No future is polled that would be limited, as long as the answer lives, unless it begins meanwhile.
-pub(crate) fn outside() -> Units {
+pub(crate) fn without_budget() -> Units {
     set_budget_scoped(BUDGET, false)
 }
 

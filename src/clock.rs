@@ -41,12 +41,12 @@ impl Clock {
 
     /// A clock whose zero is `anchor`.
     pub(crate) fn anchored(anchor: Instant) -> Self {
-        Clock { anchor, pause: PausableTime::never() }
+        Clock { anchor, pause: PausableTime::not_pausable() }
     }
 
     /// A clock whose zero is now, and which a test may pause; or finds paused.
     pub(crate) fn pausable(paused: bool) -> Self {
-        Clock { anchor: Instant::now(), pause: PausableTime::possible(paused) }
+        Clock { anchor: Instant::now(), pause: PausableTime::pausable(paused) }
     }
 
     /// Nanoseconds that have really passed since the anchor; zero if the system's clock has stepped back behind it.
@@ -62,13 +62,13 @@ impl Clock {
     /// What timers are shown when so much has really passed.
     #[inline]
     pub(crate) fn to_timer_time(&self, real: u64) -> u64 {
-        self.pause.shown(real)
+        self.pause.to_timer_time(real)
     }
 
     /// The instant that timers are shown.
     #[inline]
     pub(crate) fn timer_now(&self) -> Instant {
-        self.pause.show(self.anchor)
+        self.pause.timer_now(self.anchor)
     }
 
     /// Whether timers are shown `at`, or a later instant.
@@ -80,7 +80,7 @@ impl Clock {
     /// When to get up, really, for a timer that is due at `until`, if the system can name it and there is any telling.
     #[inline]
     pub(crate) fn real_deadline(&self, until: Option<u64>) -> Option<Instant> {
-        self.anchor.checked_add(Duration::from_nanos(self.pause.real(until?)?))
+        self.anchor.checked_add(Duration::from_nanos(self.pause.real_deadline(until?)?))
     }
 
     /// Whether the time that timers are shown stands still.
@@ -92,20 +92,20 @@ impl Clock {
     /// The right to let paused time pass up to `until`, if no blocking job holds it. The caller sees to it that nothing else can be
     /// done, and then uses it.
     #[inline]
-    pub(crate) fn leap(&self, until: Option<u64>) -> Option<AdvancePermit> {
-        self.pause.leap(until)
+    pub(crate) fn permit_advance(&self, until: Option<u64>) -> Option<AdvancePermit> {
+        self.pause.permit_advance(until)
     }
 
     /// Lets paused time pass.
     #[inline]
-    pub(crate) fn take(&self, leap: AdvancePermit) {
-        self.pause.take(leap);
+    pub(crate) fn advance_by_permit(&self, permit: AdvancePermit) {
+        self.pause.advance_by_permit(permit);
     }
 
     /// A blocking job has come: paused time does not pass by itself until it has ended.
     #[inline]
     pub(crate) fn inhibit_auto_advance(&self) {
-        self.pause.hold();
+        self.pause.inhibit_auto_advance();
     }
 
     /// A blocking job has ended, and whoever waited for it has been woken. True if paused time may pass by itself now, so that its worker
@@ -113,7 +113,7 @@ impl Clock {
     #[inline]
     #[must_use]
     pub(crate) fn allow_auto_advance(&self) -> bool {
-        self.pause.release()
+        self.pause.allow_auto_advance()
     }
 }
 

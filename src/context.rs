@@ -65,7 +65,7 @@ impl Entered {
 }
 
 /// Runs `f` with this thread sitting in a seat.
-pub(crate) fn sit<R>(seated: Seated<'_>, f: impl FnOnce() -> R) -> R {
+pub(crate) fn run_in_seat<R>(seated: Seated<'_>, f: impl FnOnce() -> R) -> R {
     // The pointer is taken away again before `seated` goes, however `f` ends.
     let _restore = set_scoped(&SEATED, (&raw const seated).cast());
     f()
@@ -99,7 +99,7 @@ pub(crate) fn exit_worker<R>(f: impl FnOnce(Option<&Seated<'_>>) -> R) -> R {
 }
 
 /// Whether this thread is a worker of that pool that has stepped out of its seat.
-pub(crate) fn is_out_of(pool: pool::Id) -> bool {
+pub(crate) fn is_blocking_in(pool: pool::Id) -> bool {
     OUT_OF.get() == Some(pool)
 }
 
@@ -159,7 +159,7 @@ pub(crate) fn task_of(pool: &Pool) -> Option<AbortHandle> {
     let here = seated(|seated| seated.map_or(job.is_some(), |seated| ptr::eq(Arc::as_ptr(seated.pool), pool)));
     let waits = if task.is_some() { task.filter(|_| here) } else { job };
     // SAFETY: its cell is alive, see `set_task` and `JOB`.
-    waits.map(|task| unsafe { AbortHandle::of(task) })
+    waits.map(|task| unsafe { AbortHandle::from_header(task) })
 }
 
 /// Marks this thread as driving a current-thread runtime, for as long as the answer lives.
@@ -232,17 +232,17 @@ pub(crate) fn enter(pool: Arc<Pool>) -> EnterToken {
 /// All user code that a runtime calls by itself, destructors included, goes through here, or runs under a [`Stay`] that begins with the thread. See
 /// [the page](crate::shutdown#user-code-runs-inside-of-its-own-runtime).
 #[inline]
-pub(crate) fn inside<R>(pool: &Arc<Pool>, f: impl FnOnce() -> R) -> R {
-    let _stay = (!ptr::eq(INNERMOST.get(), Arc::as_ptr(pool))).then(|| enter(Arc::clone(pool)));
+pub(crate) fn run_in_runtime<R>(pool: &Arc<Pool>, f: impl FnOnce() -> R) -> R {
+    let _entered = (!ptr::eq(INNERMOST.get(), Arc::as_ptr(pool))).then(|| enter(Arc::clone(pool)));
     f()
 }
 
 /// Returns a guard that drops `value` inside of `pool` when it is dropped.
-pub(crate) fn drop_inside<T>(pool: &Arc<Pool>, value: T) -> impl Drop + use<'_, T> {
+pub(crate) fn drop_in_runtime<T>(pool: &Arc<Pool>, value: T) -> impl Drop + use<'_, T> {
     struct Inside<'a, T>(&'a Arc<Pool>, Option<T>);
     impl<T> Drop for Inside<'_, T> {
         fn drop(&mut self) {
-            inside(self.0, || drop(self.1.take()));
+            run_in_runtime(self.0, || drop(self.1.take()));
         }
     }
     Inside(pool, Some(value))
@@ -250,7 +250,7 @@ pub(crate) fn drop_inside<T>(pool: &Arc<Pool>, value: T) -> impl Drop + use<'_, 
 
 impl EnterToken {
     /// Ends the stay. Returns false if another one has begun since and has not ended.
-    pub(crate) fn end(&mut self) -> bool {
+    pub(crate) fn exit(&mut self) -> bool {
         let Some(number) = self.number.take() else { return true };
         // If the thread's locals are gone there is nothing to end. The pool is dropped outside of the borrow.
         let ended = ENTERED.try_with(|entered| {
@@ -267,7 +267,7 @@ impl EnterToken {
 
 impl Drop for EnterToken {
     fn drop(&mut self) {
-        self.end();
+        self.exit();
     }
 }
 
@@ -312,7 +312,7 @@ pub(crate) fn reactor() -> Arc<Reactor> {
 pub(crate) const NO_TIMERS: &str =
     "this runtime was built without timers: call `enable_time` or `enable_all` on its `runtime::Builder`";
 
-/// The wheel on which this thread files its timers: its seat's, or the street's.
+/// The wheel on which this thread files its timers: its seat's, or the shared wheel's.
 ///
 /// # Panics
 ///
@@ -325,12 +325,12 @@ pub(crate) fn wheel() -> Arc<TimerWheel> {
     });
     match own {
         Some(wheel) => wheel,
-        None => street(),
+        None => shared_wheel(),
     }
 }
 
 #[track_caller]
-fn street() -> Arc<TimerWheel> {
+fn shared_wheel() -> Arc<TimerWheel> {
     let pool = pool().expect(NO_RUNTIME);
     assert!(pool.settings.time, "{NO_TIMERS}");
     Arc::clone(&pool.shared_wheel)

@@ -15,8 +15,8 @@ pub(crate) struct Tid(u32);
 
 impl Tid {
     /// Of the calling thread; none where threads cannot be asked.
-    pub(crate) fn own() -> Option<Tid> {
-        Tid::from_raw(system::own())
+    pub(crate) fn current() -> Option<Tid> {
+        Tid::from_raw(system::current_tid())
     }
 
     /// Zero is none.
@@ -51,13 +51,13 @@ mod tests {
         let (end, ended) = std::sync::mpsc::channel::<()>();
         std::thread::scope(|scope| {
             scope.spawn(move || {
-                tell.send(Tid::own().unwrap()).unwrap();
+                tell.send(Tid::current().unwrap()).unwrap();
                 let _ = ended.recv();
             });
             let waits = told.recv().unwrap();
             while waits.is_ready() != Some(false) {}
             let before = waits.time().unwrap();
-            let me = Tid::own().unwrap();
+            let me = Tid::current().unwrap();
             let (begun, mine) = (Instant::now(), me.time().unwrap());
             while me.time().unwrap() - mine < Duration::from_millis(5) {}
             assert!(begun.elapsed() >= Duration::from_millis(5));

@@ -1,7 +1,7 @@
 //! How many processors this process may use, and a worker set that follows.
 //!
 //! The affinity mask says on which processors its threads may run; a control group's quota says for how much of the time. Both can change at any
-//! time: an orchestrator writes a number into a file. Nobody tells the process, so somebody has to look; the sentinel does, at most every
+//! time: an orchestrator writes a number into a file. Nobody tells the process, so somebody has to look; the watchdog does, at most every
 //! second and only while workers are busy: they wake it at their checkpoints. An idle runtime looks when it has something to do again.
 
 use std::fs;
@@ -28,24 +28,24 @@ impl Follower {
     }
 
     /// Looks, unless it has looked a moment ago.
-    pub(crate) fn look(&mut self, pool: &Arc<Pool>) {
+    pub(crate) fn check_quota(&mut self, pool: &Arc<Pool>) {
         let now = Instant::now();
         if self.looked.is_some_and(|last| now.duration_since(last) < self.follow.every) {
             return;
         }
         self.looked = Some(now);
-        self.report();
-        let size = processors(&self.follow.root).clamp(1, pool.staff.most());
-        if size != pool.staff.target() {
+        self.log_outcome();
+        let size = processors(&self.follow.root).clamp(1, pool.worker_set.max_workers());
+        if size != pool.worker_set.target() {
             self.under_way = Some(resize::resize(pool, size));
-            self.report();
+            self.log_outcome();
         }
     }
 
     /// Says what has become of the last resize.
-    fn report(&mut self) {
+    fn log_outcome(&mut self) {
         let Some(resize) = &mut self.under_way else { return };
-        match resize.look() {
+        match resize.try_outcome() {
             None => return,
             // At the end nobody follows any more.
             Some(Ok(_) | Err(ResizeError::Draining | ResizeError::ShutDown)) => {}

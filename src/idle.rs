@@ -5,7 +5,7 @@ use std::fmt;
 use crate::sync::CachePadded;
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// In the idle word: the sentinel sleeps, and whoever gets up or wakes somebody has to see that it watches again.
+/// In the idle word: the watchdog sleeps, and whoever gets up or wakes somebody has to see that it watches again.
 const WATCHDOG_ASLEEP: usize = 1;
 /// One searcher: the low half, above that bit.
 const SEARCHER: usize = 1 << 1;
@@ -75,7 +75,7 @@ impl Idle {
     /// The worker of `seat` is going to sleep; the last look follows.
     pub(crate) fn announce(&self, seat: usize, searching: bool) {
         // Ordering: Relaxed — published by the next line.
-        self.word(seat).fetch_or(bit(seat), Ordering::Relaxed);
+        self.bitmap_word(seat).fetch_or(seat_bit(seat), Ordering::Relaxed);
         let change = SLEEPER - if searching { SEARCHER } else { 0 };
         // Ordering: Release — publishes the bit; Acquire — pairs with the Release in `handshake`: work that was published
         // before it is seen by the last look.
@@ -86,8 +86,8 @@ impl Idle {
     /// searcher if it likes.
     pub(crate) fn withdraw(&self, seat: usize, searching: bool) -> Retract {
         // Ordering: Acquire — pairs with the Release in `claim`.
-        let was = self.word(seat).fetch_and(!bit(seat), Ordering::AcqRel);
-        if was & bit(seat) == 0 {
+        let was = self.bitmap_word(seat).fetch_and(!seat_bit(seat), Ordering::AcqRel);
+        if was & seat_bit(seat) == 0 {
             // Whoever has cleared it counts us as a searcher, or is about to.
             return Retract::Searching;
         }
@@ -101,7 +101,7 @@ impl Idle {
     /// Whether the worker of `seat` sleeps and has not been granted a wake-up.
     pub(crate) fn is_announced(&self, seat: usize) -> bool {
         // Ordering: Acquire — pairs with the Release in `claim`.
-        self.word(seat).load(Ordering::Acquire) & bit(seat) != 0
+        self.bitmap_word(seat).load(Ordering::Acquire) & seat_bit(seat) != 0
     }
 
     /// Grants a wake-up for work that has been published. Answers the seat to unpark.
@@ -145,16 +145,16 @@ impl Idle {
     /// Takes that back. True for one of those who try: he has to see that somebody watches.
     #[must_use]
     pub(crate) fn claim_watchdog_wake(&self) -> bool {
-        // Ordering: Release, Acquire — as in `leave_unwatched`: a thread that was never announced is seen by the sentinel, or sees it.
+        // Ordering: Release, Acquire — as in `leave_unwatched`: a thread that was never announced is seen by the watchdog, or sees it.
         self.counts.fetch_and(!WATCHDOG_ASLEEP, Ordering::AcqRel) & WATCHDOG_ASLEEP != 0
     }
 
-    fn word(&self, seat: usize) -> &AtomicU64 {
+    fn bitmap_word(&self, seat: usize) -> &AtomicU64 {
         &self.mask[seat / BITS]
     }
 }
 
-fn bit(seat: usize) -> u64 {
+fn seat_bit(seat: usize) -> u64 {
     1 << (seat % BITS)
 }
 

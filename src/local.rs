@@ -33,7 +33,7 @@ pub(crate) enum Maintenance {
 /// How often a busy worker looks around.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CheckIntervals {
-    /// A checkpoint after about so many nanoseconds; [`Pace::COUNTED`] if it comes by the count of polls alone...
+    /// A checkpoint after about so many nanoseconds; [`CheckIntervals::COUNTED`] if it comes by the count of polls alone...
     pub(crate) nanos: u64,
     /// ...and at most so many polls.
     pub(crate) polls: u32,
@@ -47,13 +47,13 @@ impl CheckIntervals {
     /// No time is so long that a checkpoint comes by it.
     pub(crate) const COUNTED: u64 = u64::MAX;
 
-    /// Whether checkpoints come by time as well: when a poll was long, or the sentinel ticks.
+    /// Whether checkpoints come by time as well: when a poll was long, or the watchdog ticks.
     pub(crate) fn is_timed(&self) -> bool {
         self.nanos != Self::COUNTED
     }
 }
 
-/// The lease of a seat: whoever holds it is the seat's worker.
+/// The local slot of a seat: whoever holds it is the seat's worker.
 ///
 /// It lies in the seat while nobody does, and is taken out as a whole. All of it is plain cells: the worker and the code that its
 /// task calls (spawn, wake) use it in turn, on one thread.
@@ -62,7 +62,7 @@ pub(crate) struct Local {
     pub(crate) ring: Owner,
     pub(crate) rng: Rng,
     /// Which lane of the global queue has its turn next.
-    pub(crate) rota: LaneCursor,
+    pub(crate) lane_cursor: LaneCursor,
     /// Which shard of the reactor is looked at next.
     pub(crate) shard: Cell<usize>,
     /// How long to look for events before a rest.
@@ -74,10 +74,10 @@ pub(crate) struct Local {
     /// Wakes go to the ring's tail, and wake nobody: a batch of events is being handed out.
     batching: Cell<bool>,
     /// It is noted when tasks are queued.
-    stamps: bool,
+    queue_times: bool,
     /// One of these two is so: tasks are not queued by the short way.
     aside: Cell<bool>,
-    /// The sentinel's tick at the last checkpoint.
+    /// The watchdog's tick at the last checkpoint.
     pub(crate) tick: Cell<u32>,
     /// Polls since the reactor was last looked at. A rest that does not look there does not end the count.
     polls: Cell<u32>,
@@ -92,7 +92,7 @@ pub(crate) struct Local {
     /// The count of polls at the latest yield. Only a current-thread runtime keeps this and `yields`.
     yielded_at: Cell<u32>,
     poll_time: PollTimeEstimate,
-    sharing: RecentSteals,
+    recent_steals: RecentSteals,
     /// The seat's count of ended tasks at the last checkpoint.
     ended: Cell<u64>,
     /// Polls per ended task in the last interval.
@@ -128,13 +128,13 @@ impl Local {
         Local {
             ring,
             rng: Rng::new(seed),
-            rota: LaneCursor::new(seat),
+            lane_cursor: LaneCursor::new(seat),
             shard: Cell::new(seat),
             spin,
             lifo_run: Cell::new(0),
             lifo_off: Cell::new(false),
             batching: Cell::new(false),
-            stamps: false,
+            queue_times: false,
             aside: Cell::new(false),
             tick: Cell::new(0),
             polls: Cell::new(0),
@@ -144,7 +144,7 @@ impl Local {
             yields: Cell::new(0),
             yielded_at: Cell::new(0),
             poll_time: PollTimeEstimate::new(),
-            sharing: RecentSteals::new(),
+            recent_steals: RecentSteals::new(),
             ended: Cell::new(0),
             life: Cell::new(1),
             next_checkpoint: Cell::new(1),
@@ -163,19 +163,19 @@ impl Local {
 
     /// From now on it is noted when tasks are queued.
     pub(crate) fn note_stamps(&mut self) {
-        self.stamps = true;
+        self.queue_times = true;
         self.aside.set(true);
     }
 
     /// Whether it is.
     pub(crate) fn has_stamps(&self) -> bool {
-        self.stamps
+        self.queue_times
     }
 
     /// A batch of events is handed out from now on, or is no longer.
     pub(crate) fn set_batching(&self, batching: bool) {
         self.batching.set(batching);
-        self.aside.set(batching || self.stamps);
+        self.aside.set(batching || self.queue_times);
     }
 
     /// Whether it is.
@@ -228,7 +228,7 @@ impl Local {
     #[inline]
     pub(crate) fn wake_pays(&self, backlog: usize, price: u64) -> bool {
         let gain = (backlog as u64).saturating_mul(self.poll_time.mean().saturating_sub(MIGRATION_NS).into());
-        gain >= price.saturating_mul(1 + u64::from(self.sharing.is_recent()))
+        gain >= price.saturating_mul(1 + u64::from(self.recent_steals.is_recent()))
     }
 
     /// Whether tasks like those of late are polled for longer, until they end, than it costs to move them, if `helpers` take them over:
@@ -273,20 +273,20 @@ impl Local {
     }
 
     /// The global queue has been looked at; it is looked at again after so many polls.
-    pub(crate) fn looked(&self, polls: u32) {
+    pub(crate) fn global_checked(&self, polls: u32) {
         self.global_at.set(self.polls.get().saturating_add(polls));
         self.next_look.set(self.global_at.get().min(self.next_checkpoint.get()));
     }
 
     /// Learns at `now` from the polls since the last time how long a poll takes. Done before a rest, too, which is no poll. Answers how
     /// long ago it was that it last learnt, or rested.
-    pub(crate) fn learn(&self, now: u64) -> u64 {
+    pub(crate) fn update_poll_time(&self, now: u64) -> u64 {
         let polls = self.polls.get() - self.learnt.replace(self.polls.get());
         let passed = now.saturating_sub(self.checked.replace(now));
         if polls > 0 {
-            self.poll_time.learn(polls, passed);
+            self.poll_time.update(polls, passed);
         }
-        self.sharing.note(now, self.ring.stolen());
+        self.recent_steals.record(now, self.ring.stolen());
         passed
     }
 
@@ -310,7 +310,7 @@ impl Local {
     }
 
     /// The worker has rested until `now`, which tells nothing about polls.
-    pub(crate) fn rested(&self, now: u64) {
+    pub(crate) fn slept_until(&self, now: u64) {
         self.checked.set(now);
     }
 
@@ -322,13 +322,13 @@ impl Local {
     /// Begins a new interval at `now`, when the reactor is looked at: puts the next checkpoint after about `pace.nanos`, but at most
     /// `pace.polls`. A look at the global queue that has its own count keeps it.
     pub(crate) fn begin_interval(&self, now: u64, pace: CheckIntervals) {
-        self.learn(now);
+        self.update_poll_time(now);
         let left = self.global_at.get().saturating_sub(self.polls.get());
         self.polls.set(0);
         self.learnt.set(0);
         let polls = u32::try_from(pace.nanos / self.mean_poll()).unwrap_or(u32::MAX);
         self.next_checkpoint.set(polls.clamp(1, pace.polls));
-        self.looked(if pace.global_is_exact { left } else { pace.global });
+        self.global_checked(if pace.global_is_exact { left } else { pace.global });
     }
 
     /// Notes a look at the reactor.
@@ -425,7 +425,7 @@ mod tests {
     #[test]
     fn prices_of_the_longest_polls_do_not_wrap_around() {
         let local = local();
-        (0..100).for_each(|_| local.poll_time.learn(1, u64::MAX));
+        (0..100).for_each(|_| local.poll_time.update(1, u64::MAX));
         local.life.set(u32::MAX);
         for helpers in [1, 2, 1 << 14, usize::MAX] {
             assert!(local.worth_migrating(helpers));

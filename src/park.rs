@@ -39,7 +39,7 @@ impl Parker {
 
     /// Sleeps until unparked, or until the deadline; may also return for no reason.
     pub(crate) fn park(&self, deadline: Option<Instant>) {
-        if self.enter(PARKED) {
+        if self.announce_sleep(PARKED) {
             self.word.wait(PARKED, deadline);
             let _ = self.wake_up();
         }
@@ -47,7 +47,7 @@ impl Parker {
 
     /// Sleeps in `drive` until unparked, or as `drive` says. Does not sleep if an unpark has come already. True if one has come.
     pub(crate) fn park_in(&self, drive: &mut impl Drive, deadline: Option<Instant>) -> bool {
-        if !self.enter(DRIVING) {
+        if !self.announce_sleep(DRIVING) {
             return true;
         }
         drive.rest(deadline);
@@ -61,7 +61,7 @@ impl Parker {
     }
 
     /// Announces the sleep. False if an unpark had come: it is taken.
-    fn enter(&self, how: u32) -> bool {
+    fn announce_sleep(&self, how: u32) -> bool {
         // Ordering: Release — what the owner announced comes before; Acquire — as in `wake_up`.
         match self.word.atomic().compare_exchange(EMPTY, how, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => true,

@@ -43,13 +43,13 @@ pub(crate) use blocked_workers::BlockedWorkers;
 pub(crate) use drain_counts::CurrentTask;
 pub(crate) use home_thread::HomeThread;
 pub use identity::Id;
-pub(crate) use live_threads::{LiveThreads, Pass};
+pub(crate) use live_threads::{ClearPass, LiveThreads};
 #[cfg(test)]
 pub(crate) use local_slot::LocalSlot;
 pub(crate) use orphan_wheels::OrphanWheels;
 use queue_times::QueueTimes;
 pub(crate) use resize_completion::ResizeCompletion;
-pub use resize_completion::{ResizeError, Resized, ThreadSeat};
+pub use resize_completion::{ResizeError, Resized, WorkerThread};
 pub(crate) use retire::steal_all;
 #[cfg(test)]
 pub(crate) use retire::{HandOff, hand_off};
@@ -77,52 +77,52 @@ pub(crate) struct Pool {
     pub(crate) id: Id,
     pub(crate) seats: SeatTable,
     /// Which of the seats are wanted, and taken.
-    pub(crate) staff: WorkerSet,
+    pub(crate) worker_set: WorkerSet,
     pub(crate) idle: Idle,
     pub(crate) global: GlobalQueue,
     pub(crate) reactor: Arc<Reactor>,
     /// The wheel of threads without a seat. Its keeper is whoever holds the reactor.
     pub(crate) shared_wheel: Arc<TimerWheel>,
-    /// The wheels of vacant seats. Their keeper is the street's.
-    pub(crate) wards: OrphanWheels,
+    /// The wheels of vacant seats. Their keeper is the shared wheel's.
+    pub(crate) orphan_wheels: OrphanWheels,
     pub(crate) clock: Clock,
     pub(crate) phase: CachePadded<AtomicPhase>,
-    /// Advanced by the sentinel while anything runs; a changed tick makes a worker look around.
+    /// Advanced by the watchdog while anything runs; a changed tick makes a worker look around.
     pub(crate) tick: CachePadded<AtomicU32>,
-    /// When the sentinel sleeps, if there is one.
-    pub(crate) vigil: Option<WatchdogSleep>,
+    /// When the watchdog sleeps, if there is one.
+    pub(crate) watchdog_sleep: Option<WatchdogSleep>,
     pub(crate) blocking: Arc<BlockingPool>,
     /// Memory for tasks, kept by the workers together.
     pub(crate) depot: Arc<Depot>,
     /// Worker threads that have not left.
-    pub(crate) attendance: LiveThreads,
+    pub(crate) live_threads: LiveThreads,
     /// Threads in `block_on` that would drive a current-thread runtime.
-    pub(crate) drivers: BlockOnQueue,
+    pub(crate) block_on_queue: BlockOnQueue,
     /// Who has come in and who has left, and the drain's report.
-    pub(crate) ledger: DrainState,
-    /// The task that the sweeper drops, if it does.
+    pub(crate) drain_state: DrainState,
+    /// The task that the reaper drops, if it does.
     pub(crate) reaper_task: CurrentTask,
     /// Workers that have stepped out of their seats.
-    pub(crate) outings: BlockedWorkers,
-    /// What the sentinel has counted.
+    pub(crate) blocked_workers: BlockedWorkers,
+    /// What the watchdog has counted.
     pub(crate) stalls: StallCounts,
     /// A task has panicked that ends the runtime.
     panicked: AtomicBool,
     /// When tasks were queued, if somebody wants to know.
-    stamps: Option<QueueTimes>,
+    queue_times: Option<QueueTimes>,
     /// Polls of futures in `block_on` that were cut short, which no seat counts.
     roots_forced: AtomicU64,
     pub(crate) settings: Settings,
 }
 
-/// Wakes the worker of a seat when its wheel gets an earlier deadline than it sleeps to, and whoever guards the wards.
+/// Wakes the worker of a seat when its wheel gets an earlier deadline than it sleeps to, and whoever guards the orphan wheels.
 #[derive(Debug)]
-struct SeatKeeper {
+struct SeatWaker {
     pool: crate::sync::Weak<Pool>,
     seat: usize,
 }
 
-impl SleeperWaker for SeatKeeper {
+impl SleeperWaker for SeatWaker {
     fn wake(&self) {
         if let Some(pool) = self.pool.upgrade() {
             pool.unpark(self.seat);
@@ -136,11 +136,11 @@ impl SleeperWaker for SeatKeeper {
     }
 }
 
-/// Wakes whoever holds the reactor, and with it the street wheel.
+/// Wakes whoever holds the reactor, and with it the shared wheel.
 #[derive(Debug)]
-struct StreetKeeper(Arc<Reactor>);
+struct SharedWheelWaker(Arc<Reactor>);
 
-impl SleeperWaker for StreetKeeper {
+impl SleeperWaker for SharedWheelWaker {
     fn wake(&self) {
         interrupt(&self.0);
     }
@@ -171,26 +171,26 @@ impl Pool {
         let pool = Arc::new(Pool {
             id: Id::next(),
             seats: SeatTable::new(settings.max_workers + settings.all_spares()),
-            staff: WorkerSet::new(settings.workers, settings.max_workers, settings.all_spares()),
+            worker_set: WorkerSet::new(settings.workers, settings.max_workers, settings.all_spares()),
             idle: Idle::new(settings.max_workers + settings.all_spares()),
             global: GlobalQueue::new(settings.lanes()),
-            shared_wheel: Arc::new(TimerWheel::new(clock.clone(), Arc::new(StreetKeeper(Arc::clone(&reactor))))),
-            wards: OrphanWheels::new(),
+            shared_wheel: Arc::new(TimerWheel::new(clock.clone(), Arc::new(SharedWheelWaker(Arc::clone(&reactor))))),
+            orphan_wheels: OrphanWheels::new(),
             reactor,
             clock,
             phase: CachePadded::new(AtomicPhase::new()),
             tick: CachePadded::new(AtomicU32::new(0)),
-            vigil: if settings.sentinel { Some(WatchdogSleep::new(settings.tick)?) } else { None },
+            watchdog_sleep: if settings.watchdog { Some(WatchdogSleep::new(settings.tick)?) } else { None },
             blocking,
             depot: Depot::new(settings.workers),
-            attendance: LiveThreads::new(),
-            drivers: BlockOnQueue::default(),
-            ledger: DrainState::new(),
+            live_threads: LiveThreads::new(),
+            block_on_queue: BlockOnQueue::default(),
+            drain_state: DrainState::new(),
             reaper_task: CurrentTask::new(),
-            outings: BlockedWorkers::new(),
+            blocked_workers: BlockedWorkers::new(),
             stalls: StallCounts::new(),
             panicked: AtomicBool::new(false),
-            stamps: settings.stamps.then(QueueTimes::new),
+            queue_times: settings.queue_times.then(QueueTimes::new),
             roots_forced: AtomicU64::new(0),
             settings,
         });
@@ -201,8 +201,8 @@ impl Pool {
     /// Furnishes the seats below `count`. Called by one thread at a time.
     pub(crate) fn furnish(self: &Arc<Pool>, count: usize) {
         self.seats.init_up_to(count, |index| {
-            let keeper = Arc::new(SeatKeeper { pool: Arc::downgrade(self), seat: index });
-            let seat = Seat::new(index, &self.settings, Arc::new(TimerWheel::new(self.clock.clone(), keeper)));
+            let sleeper_waker = Arc::new(SeatWaker { pool: Arc::downgrade(self), seat: index });
+            let seat = Seat::new(index, &self.settings, Arc::new(TimerWheel::new(self.clock.clone(), sleeper_waker)));
             seat.set_pool(Arc::as_ptr(self));
             seat
         });
@@ -229,18 +229,18 @@ impl Pool {
     /// How many workers there are to share work among. Never zero.
     #[inline]
     pub(crate) fn workers(&self) -> usize {
-        self.staff.active()
+        self.worker_set.active()
     }
 
     /// How many of them are no spares. Never zero.
     pub(crate) fn base_workers(&self) -> usize {
-        self.workers().saturating_sub(self.staff.spares()).max(1)
+        self.workers().saturating_sub(self.worker_set.active_spares()).max(1)
     }
 
     /// How many of them are awake and in their seats, about, the caller among them.
-    pub(crate) fn awake(&self) -> usize {
+    pub(crate) fn awake_workers(&self) -> usize {
         let asleep = usize::try_from(self.idle.counts().sleepers()).unwrap_or(0);
-        self.workers().saturating_sub(asleep + self.outings.count()).max(1)
+        self.workers().saturating_sub(asleep + self.blocked_workers.count()).max(1)
     }
 
     /// Queues a woken task from a thread without a seat.
@@ -250,8 +250,8 @@ impl Pool {
     pub(crate) fn push_remote(&self, runnable: Runnable) {
         let pool = self.to_arc();
         let id = runnable.header().id();
-        if pool.settings.stamps {
-            pool.stamp(runnable.header());
+        if pool.settings.queue_times {
+            pool.record_queue_time(runnable.header());
         }
         pool.global.push_woken(runnable);
         pool.notify();
@@ -278,13 +278,13 @@ impl Pool {
         // Ordering: Release — the phase comes before it; a worker that sees the tick looks at the phase.
         self.tick.fetch_add(1, Ordering::Release);
         // A seat that is being furnished now may be missed; its worker sits down later, and sees phase and tick.
-        self.staff.barrier();
+        self.worker_set.barrier();
         for seat in self.seats.iter() {
             self.unpark(seat.index);
         }
         // Whether or not it watches: what it saw of the phase may be older.
-        if let Some(vigil) = &self.vigil {
-            vigil.ring_now();
+        if let Some(watchdog_sleep) = &self.watchdog_sleep {
+            watchdog_sleep.ring_now();
         }
     }
 
@@ -294,7 +294,7 @@ impl Pool {
         self.tick.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The caller has changed the idle word because a worker gets up, itself or another one: the sentinel has to watch it.
+    /// The caller has changed the idle word because a worker gets up, itself or another one: the watchdog has to watch it.
     #[inline]
     pub(crate) fn ensure_watched(&self) {
         if self.idle.counts().is_unwatched() {
@@ -305,8 +305,8 @@ impl Pool {
     /// As [`Pool::watch`], for a worker that was never announced.
     #[cold]
     pub(crate) fn begin_watch(&self) {
-        if let Some(vigil) = &self.vigil {
-            vigil.wake(&self.idle);
+        if let Some(watchdog_sleep) = &self.watchdog_sleep {
+            watchdog_sleep.wake(&self.idle);
         }
     }
 

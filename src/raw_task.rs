@@ -5,10 +5,10 @@ mod error;
 mod header;
 mod id;
 mod join;
-mod origin;
 mod poll;
 mod runnable;
 mod set;
+mod spawn_meta;
 mod state;
 mod waker;
 
@@ -17,9 +17,9 @@ pub use error::JoinError;
 pub(crate) use header::{Header, TaskView};
 pub use id::Id;
 pub use join::{AbortHandle, JoinHandle};
-pub(crate) use origin::{SpawnMeta, TaskInfo};
 pub(crate) use runnable::{RunResult, Runnable};
 pub(crate) use set::OwnedTasks;
+pub(crate) use spawn_meta::{SpawnMeta, TaskInfo};
 
 #[cfg(all(test, not(heist_loom)))]
 mod panic_tests;
@@ -45,7 +45,7 @@ pub(crate) unsafe trait Schedule: 'static {
     fn schedule(&self, runnable: Runnable);
 
     /// The live list of this home.
-    fn live(&self) -> &OwnedTasks;
+    fn owned_tasks(&self) -> &OwnedTasks;
 
     /// Counts a task that ends here. Called by its poller, before anybody can see the end. `unfinished` says that it was not polled any more, but
     /// dropped.
@@ -55,14 +55,14 @@ pub(crate) unsafe trait Schedule: 'static {
 /// Makes a task of `future`, and answers the right to poll it and the right to its output.
 ///
 /// `S` is the kind of home that it will be polled in.
-pub(crate) fn spawn<F, S>(future: F, origin: SpawnMeta) -> (Runnable, JoinHandle<F::Output>)
+pub(crate) fn spawn<F, S>(future: F, spawn_meta: SpawnMeta) -> (Runnable, JoinHandle<F::Output>)
 where
     F: Future + Send + 'static,
     F::Output: Send,
     S: Schedule,
 {
     // SAFETY: the future and its output are `Send`: they may be used and dropped on any thread.
-    unsafe { spawn_local::<F, S>(future, origin) }
+    unsafe { spawn_local::<F, S>(future, spawn_meta) }
 }
 
 /// As [`spawn`], of a future that need not be `Send`.
@@ -74,14 +74,14 @@ where
 ///
 /// Whoever runs, cancels or drops the `Runnable`, or one that a wake makes later, does so on the thread that calls this; unless the future
 /// and its output are `Send`. That a `Runnable` lies in a queue, or is carried there by another thread, is none of it.
-pub(crate) unsafe fn spawn_local<F, S>(future: F, origin: SpawnMeta) -> (Runnable, JoinHandle<F::Output>)
+pub(crate) unsafe fn spawn_local<F, S>(future: F, spawn_meta: SpawnMeta) -> (Runnable, JoinHandle<F::Output>)
 where
     F: Future + 'static,
     S: Schedule,
 {
     if size_of::<F>() > BOXED_ABOVE {
-        runnable::allocate::<_, S>(Box::pin(future), origin)
+        runnable::allocate::<_, S>(Box::pin(future), spawn_meta)
     } else {
-        runnable::allocate::<_, S>(future, origin)
+        runnable::allocate::<_, S>(future, spawn_meta)
     }
 }

@@ -52,15 +52,15 @@ use crate::stripe::Stripe;
 use crate::sync::{Arc, CachePadded, Mutex, MutexGuard};
 use crate::wake_list::WakeList;
 
-/// What the kernel reports, in shards. Whoever sleeps does so in the chair of the first one, the lead, and hears of all.
+/// What the kernel reports, in shards. Whoever sleeps does so in the shard driver of the first one, the lead, and hears of all.
 #[derive(Debug)]
 pub(crate) struct Reactor {
-    /// Invariant: as many as there are chairs.
+    /// Invariant: as many as there are shard drivers.
     shards: Box<[CachePadded<Shard>]>,
-    chairs: ShardDrivers<ShardDriver>,
+    shard_drivers: ShardDrivers<ShardDriver>,
     /// Of the lead.
     waker: Waker,
-    /// All shards, watched by whoever has the lead's chair. Nobody else takes it.
+    /// All shards, watched by whoever has the lead's shard driver. Nobody else takes it.
     watch: Mutex<PollSet>,
     /// Events of one rest, about: a shard that is ready when there are so many already is left for the next.
     enough: usize,
@@ -83,26 +83,32 @@ impl Reactor {
     pub(crate) fn new(shards: usize, capacity_busy: usize, capacity_rest: usize) -> io::Result<Reactor> {
         let count = shards.clamp(1, PollSet::MOST);
         let new = |_| Shard::new(capacity_busy, capacity_rest);
-        let (shards, chairs): (Vec<_>, Vec<_>) =
+        let (shards, shard_drivers): (Vec<_>, Vec<_>) =
             (0..count).map(new).collect::<io::Result<Vec<(Shard, ShardDriver)>>>()?.into_iter().unzip();
         let shards: Box<[_]> = shards.into_iter().map(CachePadded::new).collect();
         let waker = Waker::new(&shards[0].registry, SourceKey::INTERRUPT.into())?;
         let watch = Mutex::new(PollSet::new(shards.iter().map(|shard| &shard.registry)));
-        Ok(Reactor { shards, chairs: ShardDrivers::new(chairs.into_iter()), waker, watch, enough: capacity_rest })
+        Ok(Reactor {
+            shards,
+            shard_drivers: ShardDrivers::new(shard_drivers.into_iter()),
+            waker,
+            watch,
+            enough: capacity_rest,
+        })
     }
 
-    /// Takes the lead's chair, unless somebody has it.
+    /// Takes the lead's shard driver, unless somebody has it.
     pub(crate) fn try_drive(&self) -> Option<DriverGuard<'_>> {
-        self.chairs.try_lock_primary().map(|lead| DriverGuard { reactor: self, lead })
+        self.shard_drivers.try_lock_primary().map(|lead| DriverGuard { reactor: self, lead })
     }
 
-    /// Whether somebody has the lead's chair now.
+    /// Whether somebody has the lead's shard driver now.
     pub(crate) fn is_driven(&self) -> bool {
-        self.chairs.is_primary_locked()
+        self.shard_drivers.is_primary_locked()
     }
 
     /// A look between two tasks, by one of so many workers that are awake, at the shards whose turn it is by `next`. While somebody
-    /// sleeps in the lead's chair he is told of everything, and nobody else looks.
+    /// sleeps in the lead's shard driver he is told of everything, and nobody else looks.
     pub(crate) fn try_poll(
         &self,
         next: &Cell<usize>,
@@ -110,15 +116,19 @@ impl Reactor {
         wakes: &mut WakeList,
     ) -> io::Result<usize> {
         match &*self.shards {
-            [only] => self.chairs.try_lock_primary().map_or(Ok(0), |mut chair| only.turn_busy(&mut chair, wakes)),
-            shards => self.chairs.poll_some(next, awake(), |shard, chair| shards[shard].turn_busy(chair, wakes)),
+            [only] => {
+                self.shard_drivers.try_lock_primary().map_or(Ok(0), |mut driver| only.turn_busy(&mut driver, wakes))
+            }
+            shards => {
+                self.shard_drivers.poll_some(next, awake(), |shard, driver| shards[shard].turn_busy(driver, wakes))
+            }
         }
     }
 
-    /// Makes whoever rests in the lead's chair, or else the next who does, come back at once.
+    /// Makes whoever rests in the lead's shard driver, or else the next who does, come back at once.
     ///
     /// Costs a system call each time, so it is for those who know that somebody rests. Who wants to be found by it takes the
-    /// chair first and announces himself then: whoever else turned in between could use the interrupt up.
+    /// shard driver first and announces himself then: whoever else turned in between could use the interrupt up.
     pub(crate) fn interrupt(&self) -> io::Result<()> {
         self.waker.wake()
     }
@@ -149,8 +159,8 @@ impl Reactor {
     }
 
     /// Ends it: everybody who waits is woken, and every later operation and registration gives an error, each time.
-    pub(crate) fn close(&self, wakes: &mut WakeList) {
-        self.shards.iter().for_each(|shard| shard.sources.close(wakes));
+    pub(crate) fn close_reactor(&self, wakes: &mut WakeList) {
+        self.shards.iter().for_each(|shard| shard.sources.close_all_sources(wakes));
     }
 
     /// What has been counted so far.
@@ -161,11 +171,11 @@ impl Reactor {
     /// How many sources there are.
     #[cfg(test)]
     pub(crate) fn sources(&self) -> usize {
-        self.shards.iter().map(|shard| shard.sources.count()).sum()
+        self.shards.iter().map(|shard| shard.sources.len()).sum()
     }
 }
 
-/// The lead's chair, taken. While somebody has it nobody is woken: drop it first, then wake.
+/// The lead's shard driver, taken. While somebody has it nobody is woken: drop it first, then wake.
 #[derive(Debug)]
 #[must_use = "the chair is held in order to turn the reactor"]
 pub(crate) struct DriverGuard<'a> {
@@ -195,12 +205,13 @@ impl DriverGuard<'_> {
 
     /// Waits so long until one of the shards has something to tell, and turns those that have.
     fn watch_all(&mut self, timeout: Option<Duration>, wakes: &mut WakeList) -> io::Result<usize> {
-        let Reactor { shards, chairs, watch, enough, .. } = self.reactor;
+        let Reactor { shards, shard_drivers, watch, enough, .. } = self.reactor;
         let mut watch = watch.lock();
-        chairs.while_blocked(|| watch.wait(timeout))?;
+        shard_drivers.while_blocked(|| watch.wait(timeout))?;
         let ready = (0..shards.len()).map(|step| watch.in_turn(step)).filter(|&shard| watch.is_ready(shard));
-        let turn = |shard: usize, chair: &mut ShardDriver| shards[shard].turn_rest(chair, Some(Duration::ZERO), wakes);
-        let (found, left) = chairs.drive_ready(&mut self.lead, ready, *enough, turn)?;
+        let turn =
+            |shard: usize, driver: &mut ShardDriver| shards[shard].turn_rest(driver, Some(Duration::ZERO), wakes);
+        let (found, left) = shard_drivers.drive_ready(&mut self.lead, ready, *enough, turn)?;
         if let Some(shard) = left {
             watch.begin_at(shard);
         }

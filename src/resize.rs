@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use crate::context;
-use crate::pool::{self, Pool, ResizeCompletion, ResizeError, Resized, ThreadHost, ThreadSeat};
+use crate::pool::{self, Pool, ResizeCompletion, ResizeError, Resized, ThreadHost, WorkerThread};
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 use crate::thread_role::{self, ThreadRole};
@@ -19,7 +19,7 @@ use crate::{shutdown, threads};
 /// same.
 #[derive(Debug)]
 pub struct Resize {
-    ticket: Arc<ResizeCompletion>,
+    completion: Arc<ResizeCompletion>,
     /// Whose workers it is about.
     pool: pool::Id,
 }
@@ -55,12 +55,12 @@ impl Resize {
              inside of `spawn_blocking` or on a thread of its own"
         );
         self.refuse_waiting();
-        self.ticket.wait()
+        self.completion.wait()
     }
 
     /// What came of it, if it is done. For a thread that does not wait.
-    pub(crate) fn look(&mut self) -> Option<Result<Resized, ResizeError>> {
-        match self.ticket.poll(&Context::from_waker(Waker::noop())) {
+    pub(crate) fn try_outcome(&mut self) -> Option<Result<Resized, ResizeError>> {
+        match self.completion.poll(&Context::from_waker(Waker::noop())) {
             Poll::Ready(outcome) => Some(outcome),
             Poll::Pending => None,
         }
@@ -71,7 +71,7 @@ impl Resize {
     #[track_caller]
     fn refuse_waiting(&self) {
         let place = match thread_role::current() {
-            None | Some(ThreadRole::Stopping) if context::is_out_of(self.pool) => {
+            None | Some(ThreadRole::Stopping) if context::is_blocking_in(self.pool) => {
                 "inside of `block_in_place`: its worker might be the one that has to leave"
             }
             // Since the drain nobody has to wait for a resize.
@@ -96,7 +96,7 @@ impl Future for Resize {
     type Output = Result<Resized, ResizeError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let outcome = self.ticket.poll(cx);
+        let outcome = self.completion.poll(cx);
         // A waker may poll at once, in the midst of the resize that has woken it; but not for one that comes later.
         if outcome.is_pending() || thread_role::current() != Some(ThreadRole::Resizing) {
             self.refuse_waiting();
@@ -107,28 +107,28 @@ impl Future for Resize {
 
 impl Drop for Resize {
     fn drop(&mut self) {
-        self.ticket.forget();
+        self.completion.forget();
     }
 }
 
 /// Sets the number of workers.
 pub(crate) fn resize(pool: &Arc<Pool>, workers: usize) -> Resize {
-    let ticket = Arc::new(ResizeCompletion::new());
+    let completion = Arc::new(ResizeCompletion::new());
     match refusal(pool, workers) {
-        Some(error) => ticket.complete(Err(error)),
+        Some(error) => completion.complete(Err(error)),
         None => {
-            context::inside(pool, || {
-                pool.staff.enqueue(workers, Arc::clone(&ticket)).write();
+            context::run_in_runtime(pool, || {
+                pool.worker_set.enqueue(workers, Arc::clone(&completion)).write();
                 pool.run_resizes();
             });
         }
     }
-    Resize { ticket, pool: pool.id }
+    Resize { completion, pool: pool.id }
 }
 
 /// Why there can't be so many workers.
 fn refusal(pool: &Pool, workers: usize) -> Option<ResizeError> {
-    let most = pool.staff.most();
+    let most = pool.worker_set.max_workers();
     match workers {
         _ if pool.settings.current_thread => Some(ResizeError::CurrentThread),
         0 => Some(ResizeError::Zero),
@@ -139,7 +139,7 @@ fn refusal(pool: &Pool, workers: usize) -> Option<ResizeError> {
 
 impl ThreadHost for Arc<Pool> {
     fn inc_live(&self) {
-        self.attendance.inc();
+        self.live_threads.inc();
     }
 
     fn dec_live(&self) {
@@ -150,7 +150,7 @@ impl ThreadHost for Arc<Pool> {
         self.furnish(seat + 1);
         let mut name = "heist-worker".to_owned();
         catch_user_panic("a function that names threads", || {
-            name = threads::name(self, ThreadSeat::new(seat, version))
+            name = threads::name(self, WorkerThread::new(seat, version))
         });
         threads::start_worker(self, seat, name)
     }

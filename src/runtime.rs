@@ -33,14 +33,14 @@ use crate::{context, schedule, shutdown, task_alloc, thread_role, threads};
 pub use crate::drain_state::{DrainReport, Straggler};
 pub use builder::Builder;
 pub use drain::{Drain, Draining};
-pub use dump::{Activity, Dump, SeatDump, TaskDump, TaskState};
+pub use dump::{Activity, Dump, TaskDump, TaskState, WorkerDump};
 pub use handle::{EnterGuard, Handle, TryCurrentError};
 pub(crate) use local_runtime::spawn_in;
 pub use local_runtime::{LocalOptions, LocalRuntime};
 pub use metrics::RuntimeMetrics;
 pub use spawn_error::SpawnError;
 
-pub use crate::pool::{Id, ResizeError, Resized, StallCause, StallReport, ThreadSeat};
+pub use crate::pool::{Id, ResizeError, Resized, StallCause, StallReport, WorkerThread};
 pub use crate::pool::{TaskMeta, UnhandledPanic};
 pub use crate::reactor::is_rt_shutdown_err;
 pub use crate::resize::Resize;
@@ -150,7 +150,7 @@ impl Runtime {
         F::Output: Send + 'static,
     {
         let loan = task_alloc::borrow_depot(&self.handle.pool().depot);
-        let made = schedule::make(future, Location::caller());
+        let made = schedule::new_task(future, Location::caller());
         drop(loan);
         self.handle.start(made)
     }
@@ -379,15 +379,15 @@ impl Runtime {
             return;
         }
         let pool = self.handle.pool();
-        shutdown::close(pool);
+        shutdown::begin_shutdown(pool);
         // A thread that polls a future, or is in one of our hooks, may be the one that would be waited for.
         let waits_for_itself = context::is_polling()
             || thread_role::current().is_some()
-            || context::is_out_of(pool.id)
+            || context::is_blocking_in(pool.id)
             || context::is_member_of(pool.id);
         let grace = if waits_for_itself { Duration::ZERO } else { grace };
         let deadline = Instant::now().checked_add(grace);
-        if shutdown::finish(pool, deadline) {
+        if shutdown::finish_shutdown(pool, deadline) {
             threads::join(pool, deadline);
         } else if !grace.is_zero() {
             catch_user_panic("a tracing subscriber", || {

@@ -23,7 +23,7 @@ unsafe impl Schedule for Seat {
         });
     }
 
-    fn live(&self) -> &OwnedTasks {
+    fn owned_tasks(&self) -> &OwnedTasks {
         &self.live
     }
 
@@ -35,8 +35,8 @@ unsafe impl Schedule for Seat {
         if unfinished {
             return self.count_unfinished(task, end);
         }
-        self.polling.end();
-        self.stats.count(end);
+        self.polling.end_poll();
+        self.stats.record_outcome(end);
     }
 }
 
@@ -44,15 +44,15 @@ unsafe impl Schedule for Seat {
 ///
 /// A large future is boxed here, before it has been passed on by value any further: each step of that is a copy on the stack.
 #[inline]
-pub(crate) fn make<F>(future: F, origin: impl Into<SpawnMeta>) -> (Runnable, JoinHandle<F::Output>)
+pub(crate) fn new_task<F>(future: F, spawn_meta: impl Into<SpawnMeta>) -> (Runnable, JoinHandle<F::Output>)
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
     if size_of::<F>() > raw_task::BOXED_ABOVE {
-        raw_task::spawn::<_, Seat>(Box::pin(future), origin.into())
+        raw_task::spawn::<_, Seat>(Box::pin(future), spawn_meta.into())
     } else {
-        raw_task::spawn::<_, Seat>(future, origin.into())
+        raw_task::spawn::<_, Seat>(future, spawn_meta.into())
     }
 }
 
@@ -62,20 +62,20 @@ where
 ///
 /// The runnable is queued on a local pool of this thread, or dropped on this thread.
 #[inline]
-pub(crate) unsafe fn make_local<F>(future: F, origin: impl Into<SpawnMeta>) -> (Runnable, JoinHandle<F::Output>)
+pub(crate) unsafe fn make_local<F>(future: F, spawn_meta: impl Into<SpawnMeta>) -> (Runnable, JoinHandle<F::Output>)
 where
     F: Future + 'static,
     F::Output: 'static,
 {
     // A local pool's runnables lie in its seat's ring and in its global queue, or are in the hands of a waker, who queues them there. Out of
-    // either they are taken only by whoever holds the lease of the seat; and the lease is taken on the pool's own thread only
-    // (`Seat::take_lease`). The sweeper of a drain leaves local pools alone. With the pool they are dropped never: it outlives them.
+    // either they are taken only by whoever holds the local slot of the seat; and the local slot is taken on the pool's own thread only
+    // (`Seat::take_lease`). The reaper of a drain leaves local pools alone. With the pool they are dropped never: it outlives them.
     if size_of::<F>() > raw_task::BOXED_ABOVE {
         // SAFETY: as said above, and by what the caller vouches for, the runnable is run, cancelled and dropped on this thread.
-        unsafe { raw_task::spawn_local::<_, Seat>(Box::pin(future), origin.into()) }
+        unsafe { raw_task::spawn_local::<_, Seat>(Box::pin(future), spawn_meta.into()) }
     } else {
         // SAFETY: as above.
-        unsafe { raw_task::spawn_local::<_, Seat>(future, origin.into()) }
+        unsafe { raw_task::spawn_local::<_, Seat>(future, spawn_meta.into()) }
     }
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn queue_on(pool: &Arc<Pool>, runnable: Runnable) {
 
 /// Counts in a task that is about to be made. A yes has to be followed by [`queue_admitted`].
 #[must_use]
-pub(crate) fn admit(pool: &Arc<Pool>) -> bool {
+pub(crate) fn try_admit(pool: &Arc<Pool>) -> bool {
     context::seated(|seated| match seated {
         Some(seated) if is_in(seated, pool) && pool.phase.is_running() => {
             seated.seat.stats.spawned.add(1);
@@ -110,8 +110,9 @@ pub(crate) fn queue_admitted(pool: &Arc<Pool>, runnable: Runnable) {
 /// Passes the gate, if it is open to whoever this is.
 pub(crate) fn enter_gate(pool: &Pool) -> bool {
     // While it is open to everybody, nobody asks.
-    pool.ledger.gate.enter(SpawnSource::External)
-        || (context::spawn_source(pool) == SpawnSource::Internal && pool.ledger.gate.enter(SpawnSource::Internal))
+    pool.drain_state.gate.try_enter(SpawnSource::External)
+        || (context::spawn_source(pool) == SpawnSource::Internal
+            && pool.drain_state.gate.try_enter(SpawnSource::Internal))
 }
 
 /// Queues a new task on the runtime that this thread is inside of.
@@ -148,9 +149,9 @@ fn queue_from_outside(pool: &Arc<Pool>, runnable: Runnable) {
 
 #[inline]
 fn push_from_outside(pool: &Arc<Pool>, runnable: Runnable) {
-    tell(pool, &runnable);
-    if pool.settings.stamps {
-        pool.stamp(runnable.header());
+    run_spawn_hook(pool, &runnable);
+    if pool.settings.queue_times {
+        pool.record_queue_time(runnable.header());
     }
     match pool.global.push_new(runnable) {
         Ok(()) => {
@@ -158,16 +159,16 @@ fn push_from_outside(pool: &Arc<Pool>, runnable: Runnable) {
             pool.recheck_deadline(None);
         }
         // The runtime has begun to shut down in between.
-        Err(refused) => context::inside(pool, || {
-            pool.cancel_stray(refused);
-            pool.leave_stray();
+        Err(refused) => context::run_in_runtime(pool, || {
+            pool.cancel_unseated(refused);
+            pool.exit_unseated();
         }),
     }
 }
 
 /// Tells the hook, if there is one, of a task that has been counted in and is about to be queued.
 #[inline]
-fn tell(pool: &Arc<Pool>, runnable: &Runnable) {
+fn run_spawn_hook(pool: &Arc<Pool>, runnable: &Runnable) {
     if let Some(hooks) = &pool.settings.task_hooks {
         tell_inside(pool, hooks, runnable.header());
     }
@@ -175,14 +176,14 @@ fn tell(pool: &Arc<Pool>, runnable: &Runnable) {
 
 #[cold]
 fn tell_inside(pool: &Arc<Pool>, hooks: &TaskHooks, task: &Header) {
-    context::inside(pool, || hooks.tell(|hooks| &hooks.spawn, &task.identity()));
+    context::run_in_runtime(pool, || hooks.run_hook(|hooks| &hooks.spawn, &task.identity()));
 }
 
 /// Dropping the runnable drops the future, and cancels the handle. It has not been counted in.
 #[cold]
 fn reject(pool: &Arc<Pool>, runnable: Runnable) {
-    pool.ledger.refusals.say(pool.clock.now(), runnable.header().location());
-    context::inside(pool, || drop(runnable));
+    pool.drain_state.refusals.log_rejection(pool.clock.now(), runnable.header().location());
+    context::run_in_runtime(pool, || drop(runnable));
 }
 
 impl Seated<'_> {
@@ -205,7 +206,7 @@ impl Seated<'_> {
     /// Queues a task that this thread has spawned and that has been counted in.
     #[inline]
     fn push_admitted(&self, runnable: Runnable) {
-        tell(self.pool, &runnable);
+        run_spawn_hook(self.pool, &runnable);
         self.push(runnable);
         // Again: the hook may have taken its time, or this thread has not run meanwhile.
         if !self.pool.phase.is_running() {
@@ -216,8 +217,8 @@ impl Seated<'_> {
     /// The deadline may have come since the task was counted in, and this poll may not return.
     #[cold]
     fn recheck_seal(&self) {
-        if self.pool.ledger.gate.is_sealed() {
-            self.pool.ledger.notify_reaper(None);
+        if self.pool.drain_state.gate.is_sealed() {
+            self.pool.drain_state.notify_reaper(None);
         }
     }
 
@@ -231,7 +232,7 @@ impl Seated<'_> {
     #[inline(never)]
     fn push_slow(&self, runnable: Runnable) {
         if self.local.has_stamps() {
-            self.pool.stamp(runnable.header());
+            self.pool.record_queue_time(runnable.header());
         }
         if self.local.is_batching() { self.push_back(runnable) } else { self.push_next(runnable) }
     }
@@ -263,7 +264,7 @@ impl Seated<'_> {
         let chain = self.local.ring.overflow(runnable);
         if !chain.is_empty() {
             self.pool.global.push_chain(chain);
-            // While we had it in hand the sweeper may have looked in vain.
+            // While we had it in hand the reaper may have looked in vain.
             self.pool.recheck_deadline(None);
             self.maybe_wake_helper(self.local.ring.len());
         }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::context::{self, Member, Seated};
 use crate::local::Local;
 use crate::phase::Phase;
-use crate::pool::{Pass, Pool, Seat};
+use crate::pool::{ClearPass, Pool, Seat};
 use crate::raw_task::Runnable;
 use crate::sync::{Arc, thread};
 use crate::wake_list::{WakeList, catch_user_panic};
@@ -15,17 +15,17 @@ use crate::wake_list::{WakeList, catch_user_panic};
 pub(crate) use helper::{cancel, start_helper};
 
 /// Steps 1 and 2: new work is refused, and every worker is told. User code comes last: it may wait for what the workers end.
-pub(crate) fn close(pool: &Arc<Pool>) {
-    pool.ledger.close(&pool.phase);
-    pool.global.close();
-    let jobs = pool.blocking.close();
-    let resizes = pool.staff.stop(Phase::ShuttingDown);
+pub(crate) fn begin_shutdown(pool: &Arc<Pool>) {
+    pool.drain_state.begin_shutdown(&pool.phase);
+    pool.global.close_queue();
+    let jobs = pool.blocking.begin_shutdown();
+    let resizes = pool.worker_set.refuse_requests(Phase::ShuttingDown);
     pool.wake_all_workers();
     start_helper(pool);
-    context::inside(pool, || {
+    context::run_in_runtime(pool, || {
         jobs.cancel();
         resizes.write();
-        pool.ledger.beginning.fire();
+        pool.drain_state.beginning.fire();
     });
 }
 
@@ -40,13 +40,13 @@ pub(crate) struct Presence<'a> {
 impl<'a> Presence<'a> {
     /// Counts a driver. Returns `None` if the pool is being shut down: the closer may have seen that no thread is present.
     pub(crate) fn of_driver(pool: &'a Arc<Pool>) -> Option<Self> {
-        let entered = pool.attendance.enter_if(|| pool.is_open());
+        let entered = pool.live_threads.enter_if(|| pool.is_open());
         entered.then(|| Presence { pool, _member: context::member_of(pool.id) })
     }
 
     /// Counts a thread that closes the pool and is not its closer.
     pub(crate) fn of_another_closer(pool: &'a Arc<Pool>) -> Self {
-        pool.attendance.inc();
+        pool.live_threads.inc();
         Presence { pool, _member: context::member_of(pool.id) }
     }
 }
@@ -59,28 +59,28 @@ impl Drop for Presence<'_> {
 
 /// A thread that was present, or expected, is not any more.
 pub(crate) fn thread_exited(pool: &Arc<Pool>) {
-    if pool.attendance.dec() {
+    if pool.live_threads.dec() {
         finish_late(pool);
     }
-    // The attendant may wait until the other threads are gone.
-    pool.outings.notify_helper();
+    // The helper may wait until the other threads are gone.
+    pool.blocked_workers.notify_helper();
 }
 
 /// As [`leave`], for a thread that has a deadline to keep. If it has to close up, another thread does so in its place.
-pub(crate) fn leave_in_time(pool: &Arc<Pool>) {
-    if pool.attendance.dec() {
+pub(crate) fn thread_exited_in_time(pool: &Arc<Pool>) {
+    if pool.live_threads.dec() {
         clear_elsewhere(pool);
     }
-    pool.outings.notify_helper();
+    pool.blocked_workers.notify_helper();
 }
 
 /// Ends the runtime after a task's panic. A driver that has given the seat back, or one that waits for it, closes the pool and ends its tasks.
 pub(crate) fn close_after_panic(pool: &Arc<Pool>) {
     let _presence = Presence::of_another_closer(pool);
-    close(pool);
+    begin_shutdown(pool);
     if !pool.is_local() {
         // If another thread clears already, it is left to that one.
-        let _ = context::inside(pool, || clear(pool, Some(Instant::now())));
+        let _ = context::run_in_runtime(pool, || clear(pool, Some(Instant::now())));
     } else if pool.may_poll_here() {
         // No other thread may clear it. A `LocalRuntime` that is dropped meanwhile leaves it to this thread.
         clear_driven(pool);
@@ -88,62 +88,62 @@ pub(crate) fn close_after_panic(pool: &Arc<Pool>) {
 }
 
 /// Steps 4 to 6. Returns true if every task has ended and every thread has left before the deadline. Otherwise the last thread to leave closes up.
-pub(crate) fn finish(pool: &Arc<Pool>, deadline: Option<Instant>) -> bool {
-    let left = pool.attendance.wait_until_empty(deadline);
-    context::inside(pool, || {
+pub(crate) fn finish_shutdown(pool: &Arc<Pool>, deadline: Option<Instant>) -> bool {
+    let left = pool.live_threads.wait_until_empty(deadline);
+    context::run_in_runtime(pool, || {
         let cleared = if pool.is_local() { clear_local(pool) && left } else { left && clear(pool, deadline) };
         if left && !cleared && !pool.is_local() {
             clear_elsewhere(pool);
         }
         close_drivers(pool);
         if cleared {
-            pool.ledger.closed(&**pool);
+            pool.drain_state.finish_shutdown(&**pool);
         }
-        pool.blocking.wait(deadline) && cleared
+        pool.blocking.wait_for_threads(deadline) && cleared
     })
 }
 
 /// Closes up on the last thread that leaves after the closer has gone. The tasks of a local pool have been dropped on its own thread.
 fn finish_late(pool: &Arc<Pool>) {
-    context::inside(pool, || {
+    context::run_in_runtime(pool, || {
         if !pool.is_local() {
             clear(pool, None);
         }
         close_drivers(pool);
-        pool.ledger.closed(&**pool);
+        pool.drain_state.finish_shutdown(&**pool);
     });
 }
 
 /// Ends the tasks of a local pool on this thread. Its driver has given the seat back, and the pool was closed during the drive.
 #[cold]
 pub(crate) fn clear_driven(pool: &Arc<Pool>) {
-    context::inside(pool, || clear_local(pool));
+    context::run_in_runtime(pool, || clear_local(pool));
 }
 
 /// Step 5.
 fn close_drivers(pool: &Arc<Pool>) {
     pool.phase.advance(Phase::Closed);
     let mut wakes = WakeList::new();
-    pool.reactor.close(&mut wakes);
+    pool.reactor.close_reactor(&mut wakes);
     for seat in pool.seats.iter() {
-        seat.wheel.close(&mut wakes);
+        seat.wheel.close_wheel(&mut wakes);
     }
-    pool.shared_wheel.close(&mut wakes);
+    pool.shared_wheel.close_wheel(&mut wakes);
     wakes.wake_all();
-    pool.ledger.closing.fire();
+    pool.drain_state.closing.fire();
 }
 
 /// Clears the seats until no task lives, at most until the deadline, but at least one pass.
 ///
-/// It waits for two things that are out of reach: a seat whose lease another thread has, and a task that a waker on another thread is about to queue.
+/// It waits for two things that are out of reach: a seat whose local slot another thread has, and a task that a waker on another thread is about to queue.
 /// Either thread sees the phase and notes the change afterwards, see [the page](self).
 fn clear(pool: &Arc<Pool>, deadline: Option<Instant>) -> bool {
     // The handshake: a waker that queues a task after the pass sees the phase.
     pool.notify();
     // A seat that is in use may hold tasks that are in no list: those in its ring, and one in its first poll.
-    pool.attendance.clear_by(deadline, || {
+    pool.live_threads.clear_by(deadline, || {
         let pass = clear_free(pool);
-        Pass { cleared: pass.cleared && pool.seats.iter().all(|seat| seat.live.is_empty()), ..pass }
+        ClearPass { cleared: pass.cleared && pool.seats.iter().all(|seat| seat.live.is_empty()), ..pass }
     })
 }
 
@@ -154,7 +154,7 @@ fn clear(pool: &Arc<Pool>, deadline: Option<Instant>) -> bool {
 /// returns: see [`clear_driven`].
 #[cold]
 fn clear_local(pool: &Arc<Pool>) -> bool {
-    if pool.attendance.is_clearing() || !pool.seats.iter().all(Seat::is_vacant) {
+    if pool.live_threads.is_clearing() || !pool.seats.iter().all(Seat::is_vacant) {
         return false;
     }
     let cleared = clear(pool, Instant::now().checked_add(pool.settings.shutdown_grace));
@@ -171,14 +171,14 @@ fn clear_local(pool: &Arc<Pool>) -> bool {
     cleared
 }
 
-/// Clears the seats whose lease is free. A worker that leaves does so too: the tasks of a vacant seat have no worker of their own to do it.
-pub(crate) fn clear_free(pool: &Arc<Pool>) -> Pass {
-    let mut pass = Pass { cleared: true, returned: 0 };
+/// Clears the seats whose local slot is free. A worker that leaves does so too: the tasks of a vacant seat have no worker of their own to do it.
+pub(crate) fn clear_free(pool: &Arc<Pool>) -> ClearPass {
+    let mut pass = ClearPass { cleared: true, returned: 0 };
     for seat in pool.seats.iter() {
-        match seat.take_lease() {
+        match seat.take_local() {
             Some(local) => {
                 clear_seat(pool, seat, &local);
-                seat.return_lease(local);
+                seat.return_local(local);
                 pass.returned += 1;
             }
             None => pass.cleared = false,
@@ -204,19 +204,19 @@ fn clear_elsewhere(pool: &Arc<Pool>) {
     }
 }
 
-/// Drops every task that can be reached from a seat whose lease the caller holds.
+/// Drops every task that can be reached from a seat whose local slot the caller holds.
 pub(crate) fn clear_seat(pool: &Arc<Pool>, seat: &Seat, local: &Local) {
-    context::sit(Seated { pool, seat, local }, || {
+    context::run_in_seat(Seated { pool, seat, local }, || {
         let _polling = context::polling();
         // A runtime may end inside of another one's task.
         let _no_task = context::no_task();
         let drop_task = |runnable: Runnable| {
-            seat.end_late(runnable);
+            seat.cancel_in_seat(runnable);
         };
         loop {
             let mut found = false;
             while let Some(runnable) =
-                seat.lifo.pop().or_else(|| local.ring.pop()).or_else(|| pool.global.take(&local.rota, 1).pop())
+                seat.lifo.pop().or_else(|| local.ring.pop()).or_else(|| pool.global.take(&local.lane_cursor, 1).pop())
             {
                 drop_task(runnable);
                 found = true;

@@ -17,7 +17,7 @@ mod listener;
 mod signal_pipe;
 
 #[cfg(test)]
-pub(crate) use signal_pipe::changed;
+pub(crate) use signal_pipe::wait_for_change;
 
 use std::io;
 

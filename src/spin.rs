@@ -31,7 +31,7 @@ impl Spin {
     }
 
     /// Learns from a rest that has ended after `nanos`, spinning included.
-    pub(crate) fn learn(&self, nanos: u64) {
+    pub(crate) fn update_window(&self, nanos: u64) {
         let window = self.window.get();
         self.window.set(if nanos <= self.most {
             window.saturating_mul(2).max(FIRST).min(self.most)
@@ -56,9 +56,9 @@ mod tests {
     fn short_rests_open_the_window_and_long_ones_close_it() {
         let spin = Spin::new(Duration::from_micros(50));
         assert_eq!(spin.window(), 0);
-        let opened: Vec<u64> = (0..4).map(|_| (spin.learn(3_000), spin.window()).1).collect();
+        let opened: Vec<u64> = (0..4).map(|_| (spin.update_window(3_000), spin.window()).1).collect();
         assert_eq!(opened, [10_000, 20_000, 40_000, 50_000]);
-        let closed: Vec<u64> = (0..4).map(|_| (spin.learn(1_000_000), spin.window()).1).collect();
+        let closed: Vec<u64> = (0..4).map(|_| (spin.update_window(1_000_000), spin.window()).1).collect();
         assert_eq!(closed, [25_000, 12_500, 6_250, 0]);
     }
 
@@ -66,9 +66,9 @@ mod tests {
     fn window_of_any_length_stays_at_the_most() {
         for most in [Duration::MAX, Duration::from_nanos(u64::MAX), Duration::from_nanos(u64::MAX / 2 + 2)] {
             let spin = Spin::new(most);
-            (0..100).for_each(|_| spin.learn(3_000));
+            (0..100).for_each(|_| spin.update_window(3_000));
             assert_eq!(u128::from(spin.window()), most.as_nanos().min(u64::MAX.into()));
-            spin.learn(u64::MAX);
+            spin.update_window(u64::MAX);
             spin.back_off();
             assert!(spin.window() >= u64::MAX / 8);
         }
@@ -77,8 +77,8 @@ mod tests {
     #[test]
     fn who_is_told_never_to_spin_never_does() {
         let spin = Spin::new(Duration::ZERO);
-        spin.learn(0);
-        spin.learn(3_000);
+        spin.update_window(0);
+        spin.update_window(3_000);
         assert_eq!(spin.window(), 0);
     }
 }

@@ -52,10 +52,10 @@ impl Counter {
 /// What is counted per seat, by the worker that sits in it.
 #[derive(Debug)]
 pub(crate) struct Stats {
-    /// Polls begun. With the sleeps, the outings and the ended tasks also what tells the sentinel whether the worker gets on.
+    /// Polls begun. With the sleeps, the blocking sections and the ended tasks also what tells the watchdog whether the worker gets on.
     pub(crate) polls: Counter,
     /// Times the worker has stepped out in a poll, and come back.
-    pub(crate) outings: Counter,
+    pub(crate) blocked_workers: Counter,
     /// Tasks spawned by the seat's worker.
     pub(crate) spawned: Counter,
     /// Tasks ended by the seat's worker; counted when nothing of the end is left to do.
@@ -93,7 +93,7 @@ impl Stats {
         let zero = Counter::new;
         Stats {
             polls: zero(),
-            outings: zero(),
+            blocked_workers: zero(),
             spawned: zero(),
             ended: zero(),
             completed: zero(),

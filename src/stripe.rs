@@ -58,20 +58,20 @@ mod tests {
     use super::Stripe;
     use crate::sync::thread;
 
-    fn aside<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
+    fn on_new_thread<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
         thread::Builder::new().spawn(run).unwrap().join().unwrap()
     }
 
     #[test]
     fn a_thread_keeps_its_number_and_another_has_another() {
-        let (first, again) = aside(|| (Stripe::current(), Stripe::current()));
+        let (first, again) = on_new_thread(|| (Stripe::current(), Stripe::current()));
         assert_eq!(first, again);
-        assert_ne!(first, aside(Stripe::current));
+        assert_ne!(first, on_new_thread(Stripe::current));
     }
 
     #[test]
     fn who_sits_in_a_seat_has_its_number() {
-        let numbers = aside(|| {
+        let numbers = on_new_thread(|| {
             let _ = Stripe::current();
             Stripe::of_seat(5).pin_to_thread();
             (
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn draws_go_evenly_over_what_there_is() {
-        let drawn = aside(|| {
+        let drawn = on_new_thread(|| {
             let mut drawn = [0; 3];
             (0..300).for_each(|_| drawn[Stripe::next().index_in(3)] += 1);
             drawn

@@ -49,7 +49,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    start(schedule::make(future, Location::caller()))
+    start(schedule::new_task(future, Location::caller()))
 }
 
 /// Queues a task that has been made. It was made by the caller, so that its future is not handed on.
@@ -91,13 +91,13 @@ where
 }
 
 #[track_caller]
-fn start_local<F>(future: F, origin: impl Into<SpawnMeta>) -> JoinHandle<F::Output>
+fn start_local<F>(future: F, spawn_meta: impl Into<SpawnMeta>) -> JoinHandle<F::Output>
 where
     F: Future + 'static,
     F::Output: 'static,
 {
     match context::pool() {
-        Some(pool) => spawn_in(&pool, future, origin),
+        Some(pool) => spawn_in(&pool, future, spawn_meta),
         None => panic!("{}", context::NO_RUNTIME),
     }
 }
@@ -171,11 +171,11 @@ where
     );
     context::exit_worker(|seated| {
         let _out = seated.map(|seated| {
-            let out = context::inside(seated.pool, || seated.pool.step_out(seated.seat, seated.local));
+            let out = context::run_in_runtime(seated.pool, || seated.pool.step_out(seated.seat, seated.local));
             if !seated.pool.is_open() {
                 shutdown::start_helper(seated.pool);
             }
-            context::drop_inside(seated.pool, out)
+            context::drop_in_runtime(seated.pool, out)
         });
         function()
     })

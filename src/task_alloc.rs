@@ -55,8 +55,8 @@ struct ClassCache {
 }
 
 struct ThreadCache {
-    shelves: [ClassCache; CLASSES + 1],
-    /// Invariant: null while the shelves are closed; else the depot that the outermost [`OpenShelves`] of this thread keeps, or that is lent
+    thread_cache: [ClassCache; CLASSES + 1],
+    /// Invariant: null while the shelves are closed; else the depot that the outermost [`CacheGuard`] of this thread keeps, or that is lent
     /// to the thread.
     depot: Cell<*const Depot>,
 }
@@ -64,7 +64,7 @@ struct ThreadCache {
 std::thread_local! {
     // Without a destructor: reading it is one instruction, and it can be reached to the very end of the thread.
     static SHELVES: ThreadCache = const {
-        ThreadCache { shelves: [const { ClassCache::empty() }; CLASSES + 1], depot: Cell::new(null()) }
+        ThreadCache { thread_cache: [const { ClassCache::empty() }; CLASSES + 1], depot: Cell::new(null()) }
     };
 }
 
@@ -82,7 +82,11 @@ const fn layout_of(class: usize) -> Layout {
 pub(crate) fn allocate<T>() -> NonNull<T> {
     let layout = Layout::new::<T>();
     let Some(class) = class(layout) else { return alloc_from_system(layout).cast() };
-    SHELVES.with(|shelves| shelves.shelves[class].take().unwrap_or_else(|| shelves.alloc_slow(class))).cast()
+    SHELVES
+        .with(|thread_cache| {
+            thread_cache.thread_cache[class].pop_loaded().unwrap_or_else(|| thread_cache.alloc_slow(class))
+        })
+        .cast()
 }
 
 /// Gives back the memory of a `T`.
@@ -91,19 +95,19 @@ pub(crate) fn allocate<T>() -> NonNull<T> {
 ///
 /// It came from [`allocate`] for the same type, and holds nothing any more.
 #[inline]
-pub(crate) unsafe fn release<T>(memory: NonNull<T>) {
+pub(crate) unsafe fn deallocate<T>(memory: NonNull<T>) {
     let layout = Layout::new::<T>();
     let Some(class) = class(layout) else {
         // SAFETY: handed on from the caller; without a class, the layout was the type's own.
         return unsafe { dealloc(memory.as_ptr().cast(), layout) };
     };
     let piece = memory.cast();
-    SHELVES.with(|shelves| {
+    SHELVES.with(|thread_cache| {
         // SAFETY: handed on from the caller; it was allocated with the layout of its class.
-        let kept = unsafe { shelves.shelves[class].put(piece) };
+        let kept = unsafe { thread_cache.thread_cache[class].push_loaded(piece) };
         if !kept {
             // SAFETY: as above.
-            unsafe { shelves.free_slow(class, piece) };
+            unsafe { thread_cache.free_slow(class, piece) };
         }
     });
 }
@@ -124,7 +128,7 @@ impl ClassCache {
 
     /// A piece from the loaded magazine, if there is one.
     #[inline]
-    fn take(&self) -> Option<NonNull<u8>> {
+    fn pop_loaded(&self) -> Option<NonNull<u8>> {
         // SAFETY: by the invariant it is null or ours, and no other reference to it exists.
         unsafe { self.loaded.get().as_mut() }?.pop()
     }
@@ -135,7 +139,7 @@ impl ClassCache {
     ///
     /// If it is taken, the caller gives it up: unused memory that was allocated with the layout of this shelf's class.
     #[inline]
-    unsafe fn put(&self, piece: NonNull<u8>) -> bool {
+    unsafe fn push_loaded(&self, piece: NonNull<u8>) -> bool {
         // SAFETY: as in `take`.
         let Some(loaded) = (unsafe { self.loaded.get().as_mut() }) else { return false };
         // SAFETY: handed on from the caller; a magazine on this shelf is of its class.
@@ -145,7 +149,7 @@ impl ClassCache {
     /// Loads another magazine, and answers the one that was.
     fn load(&self, magazine: Box<Magazine>) -> Option<Box<Magazine>> {
         // SAFETY: by the invariant it is null or ours, and it leaves the shelf.
-        unsafe { own(self.loaded.replace(Box::into_raw(magazine))) }
+        unsafe { magazine_from(self.loaded.replace(Box::into_raw(magazine))) }
     }
 
     fn swap(&self) {
@@ -156,7 +160,7 @@ impl ClassCache {
 /// # Safety
 ///
 /// The pointer is null, or comes from `Box::into_raw` and is used for this once.
-unsafe fn own(magazine: *mut Magazine) -> Option<Box<Magazine>> {
+unsafe fn magazine_from(magazine: *mut Magazine) -> Option<Box<Magazine>> {
     // SAFETY: handed on from the caller.
     NonNull::new(magazine).map(|magazine| unsafe { Box::from_raw(magazine.as_ptr()) })
 }
@@ -173,16 +177,16 @@ impl ThreadCache {
     #[cold]
     #[inline(never)]
     fn alloc_slow(&self, class: usize) -> NonNull<u8> {
-        let shelf = &self.shelves[class];
+        let class_cache = &self.thread_cache[class];
         let Some(depot) = self.depot() else { return alloc_from_system(layout_of(class)) };
-        shelf.swap();
-        if let Some(piece) = shelf.take() {
+        class_cache.swap();
+        if let Some(piece) = class_cache.pop_loaded() {
             return piece;
         }
         let Some(full) = depot.fetch(class) else { return alloc_from_system(layout_of(class)) };
         // What was loaded is empty.
-        drop(shelf.load(full));
-        shelf.take().unwrap_or_else(|| alloc_from_system(layout_of(class)))
+        drop(class_cache.load(full));
+        class_cache.pop_loaded().unwrap_or_else(|| alloc_from_system(layout_of(class)))
     }
 
     /// The loaded magazine is full: the piece goes elsewhere.
@@ -193,21 +197,21 @@ impl ThreadCache {
     #[cold]
     #[inline(never)]
     unsafe fn free_slow(&self, class: usize, piece: NonNull<u8>) {
-        let shelf = &self.shelves[class];
+        let class_cache = &self.thread_cache[class];
         let Some(depot) = self.depot() else {
             // SAFETY: handed on from the caller.
             return unsafe { dealloc(piece.as_ptr(), layout_of(class)) };
         };
-        shelf.swap();
+        class_cache.swap();
         // SAFETY: handed on from the caller.
-        if unsafe { shelf.put(piece) } {
+        if unsafe { class_cache.push_loaded(piece) } {
             return;
         }
         let mut empty = Magazine::new(class);
         // SAFETY: as above.
         let kept = unsafe { empty.push(piece) };
         debug_assert!(kept, "an empty magazine has room");
-        if let Some(full) = shelf.load(empty) {
+        if let Some(full) = class_cache.load(empty) {
             depot.store(full);
         }
     }
@@ -215,10 +219,10 @@ impl ThreadCache {
     /// Closes the shelves and gives everything back.
     fn clear(&self) {
         self.depot.set(null());
-        for shelf in &self.shelves {
-            for magazine in [&shelf.loaded, &shelf.spare] {
+        for class_cache in &self.thread_cache {
+            for magazine in [&class_cache.loaded, &class_cache.spare] {
                 // SAFETY: by the invariant it is null or ours, and it leaves the shelf.
-                drop(unsafe { own(magazine.replace(null_mut())) });
+                drop(unsafe { magazine_from(magazine.replace(null_mut())) });
             }
         }
     }
@@ -227,7 +231,7 @@ impl ThreadCache {
 /// What the workers of a runtime keep together: full magazines, by class.
 #[derive(Debug)]
 pub(crate) struct Depot {
-    racks: Box<[DepotClass]>,
+    depot_classes: Box<[DepotClass]>,
     /// Bytes on the racks.
     kept: AtomicUsize,
     /// How much may be kept.
@@ -245,21 +249,21 @@ struct DepotClass {
 impl Depot {
     /// For a runtime of so many workers.
     pub(crate) fn new(workers: usize) -> Arc<Depot> {
-        let rack = |_| DepotClass { magazines: Mutex::new(Vec::new()), len: AtomicUsize::new(0) };
-        let racks = (0..=CLASSES).map(rack).collect();
-        Arc::new(Depot { racks, kept: AtomicUsize::new(0), most: workers.saturating_mul(MOST) })
+        let depot_class = |_| DepotClass { magazines: Mutex::new(Vec::new()), len: AtomicUsize::new(0) };
+        let depot_classes = (0..=CLASSES).map(depot_class).collect();
+        Arc::new(Depot { depot_classes, kept: AtomicUsize::new(0), most: workers.saturating_mul(MOST) })
     }
 
     fn fetch(&self, class: usize) -> Option<Box<Magazine>> {
-        let rack = &self.racks[class];
+        let depot_class = &self.depot_classes[class];
         // Ordering: Relaxed — a hint; what is in the magazine is published by the lock.
-        if rack.len.load(Ordering::Relaxed) == 0 {
+        if depot_class.len.load(Ordering::Relaxed) == 0 {
             return None;
         }
-        let mut magazines = rack.magazines.lock();
+        let mut magazines = depot_class.magazines.lock();
         let magazine = magazines.pop()?;
         // Ordering: Relaxed — as above.
-        rack.len.store(magazines.len(), Ordering::Relaxed);
+        depot_class.len.store(magazines.len(), Ordering::Relaxed);
         drop(magazines);
         // Ordering: Relaxed — a figure.
         self.kept.fetch_sub(magazine.bytes(), Ordering::Relaxed);
@@ -275,11 +279,11 @@ impl Depot {
             // Dropped outside of the lock, it gives its pieces back.
             return;
         }
-        let rack = &self.racks[magazine.class()];
-        let mut magazines = rack.magazines.lock();
+        let depot_class = &self.depot_classes[magazine.class()];
+        let mut magazines = depot_class.magazines.lock();
         magazines.push(magazine);
         // Ordering: Relaxed — as in `fetch`.
-        rack.len.store(magazines.len(), Ordering::Relaxed);
+        depot_class.len.store(magazines.len(), Ordering::Relaxed);
     }
 }
 
@@ -293,11 +297,11 @@ pub(crate) struct CacheGuard {
 impl CacheGuard {
     /// Opens the shelves of this thread. If they are open already they stay as they are, with the depot that they have.
     pub(crate) fn open(depot: &Arc<Depot>) -> Self {
-        SHELVES.with(|shelves| {
-            let outermost = shelves.depot.get().is_null();
+        SHELVES.with(|thread_cache| {
+            let outermost = thread_cache.depot.get().is_null();
             let depot = outermost.then(|| Arc::clone(depot));
             if let Some(depot) = &depot {
-                shelves.depot.set(Arc::as_ptr(depot));
+                thread_cache.depot.set(Arc::as_ptr(depot));
             }
             CacheGuard { depot }
         })
@@ -328,12 +332,12 @@ impl Drop for FlushOnExit {
 /// Lets this thread take pieces from `depot`, as long as the answer lives. A thread whose shelves are open has a depot already.
 #[inline]
 pub(crate) fn borrow_depot(depot: &Depot) -> Option<DepotBorrow<'_>> {
-    SHELVES.with(|shelves| {
+    SHELVES.with(|thread_cache| {
         // At the very end of a thread nobody would clear the shelves.
-        if !shelves.depot.get().is_null() || CLEANER.try_with(|_| ()).is_err() {
+        if !thread_cache.depot.get().is_null() || CLEANER.try_with(|_| ()).is_err() {
             return None;
         }
-        shelves.depot.set(depot);
+        thread_cache.depot.set(depot);
         Some(DepotBorrow { _depot: PhantomData, _thread: ThreadBound::new() })
     })
 }
@@ -348,7 +352,7 @@ pub(crate) struct DepotBorrow<'a> {
 impl Drop for DepotBorrow<'_> {
     #[inline]
     fn drop(&mut self) {
-        SHELVES.with(|shelves| shelves.depot.set(null()));
+        SHELVES.with(|thread_cache| thread_cache.depot.set(null()));
     }
 }
 

@@ -13,7 +13,7 @@ pub(crate) enum ThreadRole {
     Starting,
     /// It has left its seat.
     Stopping,
-    /// It is the sentinel.
+    /// It is the watchdog.
     Watching,
     /// It keeps a drain's deadline, or cancels what is late.
     Draining,
@@ -24,8 +24,8 @@ std::thread_local! {
 }
 
 /// Says what others wait for while the answer lives.
-pub(crate) fn enter(duty: ThreadRole) -> impl Drop {
-    set_scoped(&DUTY, Some(duty))
+pub(crate) fn enter(role: ThreadRole) -> impl Drop {
+    set_scoped(&DUTY, Some(role))
 }
 
 /// What this thread is in the midst of, if others wait for it.

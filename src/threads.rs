@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use crate::context;
-use crate::pool::{Hook, Pool, RetireResult, ThreadSeat};
+use crate::pool::{Hook, Pool, RetireResult, WorkerThread};
 use crate::shutdown;
 use crate::sync::{Arc, thread};
 use crate::task_alloc::CacheGuard;
@@ -14,19 +14,19 @@ use crate::wake_list::catch_user_panic;
 use crate::watchdog::{PeriodicHook, Watchdog};
 use crate::worker::Worker;
 
-/// Starts a worker for each seat, and the sentinel, which does `chore` besides.
+/// Starts a worker for each seat, and the watchdog, which does `chore` besides.
 ///
 /// # Errors
 ///
 /// What the operating system says if it refuses a thread; those that had been started have left again.
 pub(crate) fn start(pool: &Arc<Pool>, chore: PeriodicHook) -> io::Result<()> {
     // Naming is user code, which may panic: all of it before there is a thread to be left behind.
-    let names: Vec<String> = (0..pool.settings.workers).map(|seat| name(pool, ThreadSeat::new(seat, 0))).collect();
+    let names: Vec<String> = (0..pool.settings.workers).map(|seat| name(pool, WorkerThread::new(seat, 0))).collect();
     let started = start_all(pool, names, chore);
     if started.is_err() {
-        shutdown::close(pool);
+        shutdown::begin_shutdown(pool);
         let deadline = Instant::now().checked_add(pool.settings.shutdown_grace);
-        if shutdown::finish(pool, deadline) {
+        if shutdown::finish_shutdown(pool, deadline) {
             join(pool, deadline);
         }
     }
@@ -35,22 +35,22 @@ pub(crate) fn start(pool: &Arc<Pool>, chore: PeriodicHook) -> io::Result<()> {
 
 fn start_all(pool: &Arc<Pool>, names: Vec<String>, chore: PeriodicHook) -> io::Result<()> {
     for (seat, name) in names.into_iter().enumerate() {
-        pool.attendance.inc();
+        pool.live_threads.inc();
         start_worker(pool, seat, name).map_err(|error| {
             shutdown::thread_exited(pool);
             let thread = format!("worker thread {} of {}", seat + 1, pool.settings.workers);
             refused(&thread, &error)
         })?;
     }
-    if pool.settings.sentinel {
-        pool.attendance.inc();
+    if pool.settings.watchdog {
+        pool.live_threads.inc();
         let main = |pool: &Arc<Pool>| {
-            let _duty = thread_role::enter(ThreadRole::Watching);
+            let _role = thread_role::enter(ThreadRole::Watching);
             // For the hooks.
-            let _stay = context::enter(Arc::clone(pool));
+            let _entered = context::enter(Arc::clone(pool));
             Watchdog::new(Arc::clone(pool), chore).run();
         };
-        start_one(pool, "heist-sentinel".to_owned(), main).map_err(|error| {
+        start_one(pool, "heist-watchdog".to_owned(), main).map_err(|error| {
             shutdown::thread_exited(pool);
             refused("the thread that watches the workers", &error)
         })?;
@@ -73,12 +73,12 @@ pub(crate) fn start_worker(pool: &Arc<Pool>, seat: usize, name: String) -> io::R
     if let Some(error) = pool.settings.refuse_thread.as_ref().and_then(|refuse| refuse(seat)) {
         return Err(error);
     }
-    start_one(pool, name, move |pool| work(pool, seat))
+    start_one(pool, name, move |pool| worker_main(pool, seat))
 }
 
 /// What a worker's thread is called. User code.
-pub(crate) fn name(pool: &Arc<Pool>, seat: ThreadSeat) -> String {
-    context::inside(pool, || match &pool.settings.worker_name {
+pub(crate) fn name(pool: &Arc<Pool>, seat: WorkerThread) -> String {
+    context::run_in_runtime(pool, || match &pool.settings.worker_name {
         Some(name) => name(seat),
         None => (pool.settings.thread_name)(),
     })
@@ -106,30 +106,30 @@ pub(crate) fn start_one(
         }
         shutdown::thread_exited(&present);
     };
-    pool.attendance.track(builder.spawn(main)?);
+    pool.live_threads.track(builder.spawn(main)?);
     Ok(())
 }
 
 /// Waits for threads that have left already to be gone, at most until `deadline`: what is left of them is the destruction of their
-/// thread-locals, which is user code; and of a drain's timekeeper, which sees the report, what that wakes.
+/// thread-locals, which is user code; and of a drain's deadline thread, which sees the report, what that wakes.
 pub(crate) fn join(pool: &Pool, deadline: Option<Instant>) {
-    for thread in pool.attendance.take_threads() {
+    for thread in pool.live_threads.take_threads() {
         thread::join_until(thread, deadline);
     }
-    if let Some(timekeeper) = pool.ledger.take_timekeeper(deadline) {
-        thread::join_until(timekeeper, deadline);
+    if let Some(deadline_thread) = pool.drain_state.take_deadline_thread(deadline) {
+        thread::join_until(deadline_thread, deadline);
     }
     pool.blocking.join(deadline);
 }
 
 /// The life of a worker thread.
-fn work(pool: &Arc<Pool>, seat: usize) {
+fn worker_main(pool: &Arc<Pool>, seat: usize) {
     // For the hooks: at work the seat says where the thread is.
-    let _stay = context::enter(Arc::clone(pool));
-    call(ThreadRole::Starting, &pool.settings.on_thread_start);
-    let _shelves = CacheGuard::open(&pool.depot);
+    let _entered = context::enter(Arc::clone(pool));
+    run_hook(ThreadRole::Starting, &pool.settings.on_thread_start);
+    let _cache = CacheGuard::open(&pool.depot);
     while let SeatExit::Again = run_seat(pool, seat) {}
-    call(ThreadRole::Stopping, &pool.settings.on_thread_stop);
+    run_hook(ThreadRole::Stopping, &pool.settings.on_thread_stop);
 }
 
 /// What a thread does that has got up.
@@ -142,15 +142,15 @@ enum SeatExit {
 fn run_seat(pool: &Arc<Pool>, number: usize) -> SeatExit {
     let seat = &pool.seats[number];
     // It is not there only if the pool is being closed, and the seat cleared.
-    let Some(local) = seat.take_lease() else { return SeatExit::Gone };
+    let Some(local) = seat.take_local() else { return SeatExit::Gone };
     seat.record_tid();
-    pool.wards.remove(number);
-    pool.staff.sit(number);
+    pool.orphan_wheels.remove(number);
+    pool.worker_set.activate_seat(number);
     pool.begin_watch();
     Worker::new(pool, seat, &local).run();
     if pool.is_open() {
         pool.retire_worker(seat, local);
-        return match pool.staff.leave(number) {
+        return match pool.worker_set.try_retire(number) {
             RetireResult::Again => SeatExit::Again,
             RetireResult::Gone(outcomes) => {
                 outcomes.write();
@@ -159,14 +159,14 @@ fn run_seat(pool: &Arc<Pool>, number: usize) -> SeatExit {
         };
     }
     shutdown::clear_seat(pool, seat, &local);
-    seat.return_lease(local);
+    seat.return_local(local);
     let _ = shutdown::clear_free(pool);
     SeatExit::Gone
 }
 
-fn call(duty: ThreadRole, hook: &Option<Hook>) {
+fn run_hook(role: ThreadRole, hook: &Option<Hook>) {
     if let Some(hook) = hook {
-        let _duty = thread_role::enter(duty);
+        let _role = thread_role::enter(role);
         hook();
     }
 }

@@ -17,7 +17,7 @@ use crate::wake_list::WakeList;
 use crate::wheel::{self, Advance, Wheel};
 use node::Node;
 
-/// How many pegs are looked at under one hold of the lock.
+/// How many wheel entries are looked at under one hold of the lock.
 const BATCH: usize = 64;
 
 /// What is noted of a keeper or guardian that is awake, or to which a wake is on its way: nothing is due before it.
@@ -34,10 +34,10 @@ pub(crate) trait SleeperWaker: Send + Sync {
     }
 }
 
-/// The timers of one seat, or of the street: a wheel, its lock, and what its keeper sleeps to.
+/// The timers of one seat, or of the shared wheel: a wheel, its lock, and what its keeper sleeps to.
 pub(crate) struct TimerWheel {
     clock: Clock,
-    keeper: Arc<dyn SleeperWaker>,
+    sleeper_waker: Arc<dyn SleeperWaker>,
     /// When to turn the wheel next; `u64::MAX` if there is no need. May be too early, since a cancel leaves it as it is.
     /// Written under the lock. Relaxed everywhere: it only says that a look is due, and whoever goes to sleep asks the wheel.
     next_due: AtomicU64,
@@ -54,10 +54,10 @@ struct WheelState {
 }
 
 impl TimerWheel {
-    pub(crate) fn new(clock: Clock, keeper: Arc<dyn SleeperWaker>) -> Self {
+    pub(crate) fn new(clock: Clock, sleeper_waker: Arc<dyn SleeperWaker>) -> Self {
         let wheel = Wheel::new(clock.to_timer_time(clock.now()));
         let held = WheelState { wheel, owner_until: AWAKE, backup_until: AWAKE, closed: false };
-        TimerWheel { clock, keeper, next_due: AtomicU64::new(u64::MAX), held: Mutex::new(held) }
+        TimerWheel { clock, sleeper_waker, next_due: AtomicU64::new(u64::MAX), held: Mutex::new(held) }
     }
 
     /// The clock on which this wheel's times are counted.
@@ -120,11 +120,11 @@ impl TimerWheel {
     }
 
     /// Refuses all arming from now on, and ends what is armed as closed. The caller wakes the wakers.
-    pub(crate) fn close(&self, wakes: &mut WakeList) {
+    pub(crate) fn close_wheel(&self, wakes: &mut WakeList) {
         self.held.lock().closed = true;
         loop {
             let mut held = self.held.lock();
-            let done = held.end(wakes);
+            let done = held.close_entries(wakes);
             if done {
                 self.note_next(&held);
                 return;
@@ -145,14 +145,14 @@ impl TimerWheel {
             self.next_due.store(due, Ordering::Relaxed);
         }
         // One wake is enough: both ask anew before they sleep again.
-        let keeper = oversleeps(&mut held.owner_until, due);
+        let sleeper_waker = oversleeps(&mut held.owner_until, due);
         let guardian = oversleeps(&mut held.backup_until, due);
         drop(held);
-        if keeper {
-            self.keeper.wake();
+        if sleeper_waker {
+            self.sleeper_waker.wake();
         }
         if guardian {
-            self.keeper.wake_backup();
+            self.sleeper_waker.wake_backup();
         }
     }
 
@@ -170,7 +170,7 @@ impl TimerWheel {
         }
         node.set(State::Armed);
         // SAFETY: as the caller vouches.
-        unsafe { held.wheel.insert(node.peg(), deadline) };
+        unsafe { held.wheel.insert(node.entry(), deadline) };
         self.wake_if_earlier(held, deadline);
         true
     }
@@ -187,7 +187,7 @@ impl TimerWheel {
             return None;
         }
         // SAFETY: it is armed, so it hangs here.
-        unsafe { held.wheel.remove(node.peg()) };
+        unsafe { held.wheel.remove(node.entry()) };
         // SAFETY: we hold the lock, and it hangs no longer.
         let waker = unsafe { node.take_waker() };
         node.set(State::Idle);
@@ -205,9 +205,9 @@ impl TimerWheel {
             return false;
         }
         // SAFETY: it is armed, so it hangs here.
-        unsafe { held.wheel.remove(node.peg()) };
+        unsafe { held.wheel.remove(node.entry()) };
         // SAFETY: it hangs nowhere, and the promises made when it was filed still hold.
-        unsafe { held.wheel.insert(node.peg(), deadline) };
+        unsafe { held.wheel.insert(node.entry(), deadline) };
         self.wake_if_earlier(held, deadline);
         true
     }
@@ -218,7 +218,7 @@ impl TimerWheel {
     /// # Safety
     ///
     /// `node` was filed here.
-    unsafe fn exchange(&self, node: &Node, waker: Waker) -> Option<Waker> {
+    unsafe fn replace_waker(&self, node: &Node, waker: Waker) -> Option<Waker> {
         let _held = self.held.lock();
         if !node.is_armed() {
             return Some(waker);
@@ -244,7 +244,7 @@ impl WheelState {
         for _ in 0..BATCH {
             match self.wheel.step(now) {
                 // SAFETY: it is out of the wheel, and its owner has not been told.
-                Advance::Due(peg) => unsafe { Node::release(peg, State::Fired, wakes) },
+                Advance::Due(entry) => unsafe { Node::finish_node(entry, State::Fired, wakes) },
                 Advance::Moved => {}
                 Advance::Done => return true,
             }
@@ -253,11 +253,11 @@ impl WheelState {
     }
 
     /// As `fire`, for a wheel that is closed.
-    fn end(&mut self, wakes: &mut WakeList) -> bool {
+    fn close_entries(&mut self, wakes: &mut WakeList) -> bool {
         for _ in 0..BATCH {
-            let Some(peg) = self.wheel.pop_any() else { return true };
+            let Some(entry) = self.wheel.pop_any() else { return true };
             // SAFETY: it is out of the wheel, and its owner has not been told.
-            unsafe { Node::release(peg, State::Closed, wakes) };
+            unsafe { Node::finish_node(entry, State::Closed, wakes) };
         }
         false
     }

@@ -1,4 +1,4 @@
-#![doc = include_str!("../docs/sentinel.md")]
+#![doc = include_str!("../docs/watchdog.md")]
 
 mod report;
 mod rescue;
@@ -13,13 +13,13 @@ use report::Reporter;
 use rescue::{Rescue, ScanSummary};
 use seat_observer::{SeatObserver, SeatStatus};
 
-/// What the sentinel does besides, at each look that finds a worker awake.
+/// What the watchdog does besides, at each look that finds a worker awake.
 pub(crate) type PeriodicHook = Box<dyn FnMut(&Arc<Pool>) + Send>;
 
-/// The sentinel's memory between two looks.
+/// The watchdog's memory between two looks.
 pub(crate) struct Watchdog {
     pool: Arc<Pool>,
-    chore: PeriodicHook,
+    periodic_hook: PeriodicHook,
     watched: Vec<SeatObserver>,
     rescue: Rescue,
     reporter: Reporter,
@@ -33,7 +33,7 @@ impl Watchdog {
     pub(crate) fn new(pool: Arc<Pool>, chore: PeriodicHook) -> Self {
         Watchdog {
             pool,
-            chore,
+            periodic_hook: chore,
             watched: Vec::new(),
             rescue: Rescue::new(),
             reporter: Reporter::default(),
@@ -45,14 +45,14 @@ impl Watchdog {
     /// Looks until the pool closes.
     pub(crate) fn run(mut self) {
         let pool = Arc::clone(&self.pool);
-        let vigil = pool.vigil.as_ref().expect("a pool with a sentinel has one");
-        vigil.begin();
+        let watchdog_sleep = pool.watchdog_sleep.as_ref().expect("a pool with a watchdog has one");
+        watchdog_sleep.start_ticks();
         while pool.is_open() {
-            vigil.wait();
+            watchdog_sleep.wait_for_tick();
             self.scan();
             if self.quiet && has_its_spares(&pool) {
                 // The end is looked for last: the alarm that says so may be the one that has just been switched off.
-                vigil.sleep_if(&pool.idle, || {
+                watchdog_sleep.sleep_if(&pool.idle, || {
                     pool.seats.iter().all(|seat| sleeps(&pool, seat)) && has_its_spares(&pool) && pool.is_open()
                 });
             }
@@ -65,14 +65,14 @@ impl Watchdog {
         pool.bump_tick();
         let now = pool.clock.now();
         let round = self.look_at_all(&pool, now);
-        self.rescue.staff(&pool, round);
+        self.rescue.adjust_spares(&pool, round);
         let progress = pool.seats.iter().fold(0, |sum: u64, seat| sum.wrapping_add(seat.progress()));
         let got_on = std::mem::replace(&mut self.progress, progress) != progress;
         self.quiet = !got_on && round.awake + round.moving + round.stalled == 0;
         // User code comes last: what it holds up is the next look.
-        self.reporter.tell(&pool, now);
+        self.reporter.run_stall_hook(&pool, now);
         if !self.quiet {
-            (self.chore)(&pool);
+            (self.periodic_hook)(&pool);
         }
     }
 
@@ -84,12 +84,12 @@ impl Watchdog {
         // Seats that come later are looked at the next time.
         self.watched.resize_with(pool.seats.len(), SeatObserver::default);
         for (seat, watched) in pool.seats.iter().zip(&mut self.watched) {
-            let (sight, ended) = watched.look(pool, seat, now);
+            let (sight, ended) = watched.observe(pool, seat, now);
             if let Some(ended) = ended.filter(|ended| ended.reported) {
-                pool.stalls.ended(ended.lasted);
+                pool.stalls.record_end(ended.lasted);
             }
             // Who is to leave counts on nobody's side: it takes nothing new.
-            let stays = pool.staff.is_wanted(seat.index);
+            let stays = pool.worker_set.is_wanted(seat.index);
             match sight {
                 SeatStatus::Vacant => {}
                 SeatStatus::Moving => round.moving += 1,
@@ -105,7 +105,7 @@ impl Watchdog {
                     round.count_stalled(looks, cause);
                     let report = watched.take_report(seat, now, pool.settings.stall_threshold);
                     if let (Some((lasted, cause)), Some(number)) = (report, watched.number()) {
-                        self.reporter.note(pool, seat, number, lasted, cause);
+                        self.reporter.record_stall(pool, seat, number, lasted, cause);
                     }
                     if deserted || seat.has_stealable_work() || pool.global.len() > 0 {
                         // Another cause than a missing processor takes precedence.
@@ -125,18 +125,18 @@ impl Watchdog {
 
 impl fmt::Debug for Watchdog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sentinel").field("quiet", &self.quiet).field("rescue", &self.rescue).finish_non_exhaustive()
+        f.debug_struct("Watchdog").field("quiet", &self.quiet).field("rescue", &self.rescue).finish_non_exhaustive()
     }
 }
 
 /// Whether the seat's worker sleeps, or has stepped out, or there is none.
 fn sleeps(pool: &Pool, seat: &Seat) -> bool {
-    pool.idle.is_announced(seat.index) || !pool.staff.is_taken(seat.index) || seat.is_away()
+    pool.idle.is_announced(seat.index) || !pool.worker_set.is_occupied(seat.index) || seat.is_away()
 }
 
 /// Whether there are as many spares as there have to be, and no more. They have been counted before the workers that are out can be seen to be.
 fn has_its_spares(pool: &Pool) -> bool {
-    pool.staff.spares() == pool.wanted_spares()
+    pool.worker_set.active_spares() == pool.wanted_spares()
 }
 
 #[cfg(all(test, not(heist_loom)))]

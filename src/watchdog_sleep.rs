@@ -1,6 +1,6 @@
-//! When the sentinel sleeps, and who sets its alarm.
+//! When the watchdog sleeps, and who sets its alarm.
 //!
-//! The protocol is on [the sentinel's page](crate::sentinel).
+//! The protocol is on [the watchdog's page](crate::watchdog).
 
 use std::io;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::rng::Rng;
 use crate::sync::IntervalTimer;
 use crate::sync::atomic::{AtomicU32, Ordering};
 
-/// The sentinel's sleep. It looks once per tick while anybody is up, and not at all while all sleep.
+/// The watchdog's sleep. It looks once per tick while anybody is up, and not at all while all sleep.
 #[derive(Debug)]
 pub(crate) struct WatchdogSleep {
     alarm: IntervalTimer,
@@ -27,20 +27,20 @@ impl WatchdogSleep {
         Ok(WatchdogSleep { alarm: IntervalTimer::new()?, tick, calls: AtomicU32::new(0) })
     }
 
-    /// The sentinel begins to watch.
-    pub(crate) fn begin(&self) {
+    /// The watchdog begins to watch.
+    pub(crate) fn start_ticks(&self) {
         self.alarm.set(self.tick, self.tick);
     }
 
-    /// Sleeps until the next look. Called by the sentinel, as is `rest`.
-    pub(crate) fn wait(&self) {
+    /// Sleeps until the next look. Called by the watchdog, as is `rest`.
+    pub(crate) fn wait_for_tick(&self) {
         self.alarm.wait();
     }
 
     /// Gives up watching until somebody gets up, if `nobody_is_up`; which is asked when whoever gets up can see that nobody watches.
     pub(crate) fn sleep_if(&self, idle: &Idle, nobody_is_up: impl FnOnce() -> bool) {
         // Before anybody is told to set it.
-        self.alarm.off();
+        self.alarm.disarm();
         idle.set_watchdog_asleep();
         if !nobody_is_up() {
             self.wake(idle);
@@ -55,7 +55,7 @@ impl WatchdogSleep {
         }
     }
 
-    /// From half a tick to a whole one, each time another: who gets up in step with the ticks would meet the sentinel each time, on the processor
+    /// From half a tick to a whole one, each time another: who gets up in step with the ticks would meet the watchdog each time, on the processor
     /// that he is woken for.
     fn first_tick(&self) -> Duration {
         const STEPS: u32 = 64;
@@ -65,8 +65,8 @@ impl WatchdogSleep {
         self.tick / 2 + self.tick / (2 * STEPS) * step
     }
 
-    /// Everything ends, which can be seen by now: whether or not the sentinel watches, it looks at once.
+    /// Everything ends, which can be seen by now: whether or not the watchdog watches, it looks at once.
     pub(crate) fn ring_now(&self) {
-        self.alarm.ring(self.tick);
+        self.alarm.fire_now(self.tick);
     }
 }

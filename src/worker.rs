@@ -30,7 +30,7 @@ const SHARE: usize = crate::queue::CAPACITY / 2;
 /// A ring that holds so many at two checkpoints in a row is shared, however short its polls are.
 const DEEP: usize = crate::queue::CAPACITY / 4;
 
-/// A worker: a thread that holds the lease of a seat.
+/// A worker: a thread that holds the local slot of a seat.
 #[derive(Debug)]
 pub(crate) struct Worker<'a> {
     pool: &'a Arc<Pool>,
@@ -75,7 +75,7 @@ pub(crate) enum Step {
 }
 
 impl<'a> Worker<'a> {
-    /// A worker for whoever holds `local`, the lease of `seat`.
+    /// A worker for whoever holds `local`, the local slot of `seat`.
     pub(crate) fn new(pool: &'a Arc<Pool>, seat: &'a Seat, local: &'a Local) -> Self {
         let now = pool.clock.now();
         let worker = Worker {
@@ -86,7 +86,7 @@ impl<'a> Worker<'a> {
             looked: Cell::new(now),
             rose_at: Cell::new(None),
         };
-        worker.arrive(now);
+        worker.start_busy(now);
         budget::refill();
         worker
     }
@@ -98,7 +98,7 @@ impl<'a> Worker<'a> {
     /// Works until the pool closes, or the seat is not wanted any more.
     pub(crate) fn run(&self) {
         Stripe::of_seat(self.seat.index).pin_to_thread();
-        context::sit(self.seated(), || {
+        context::run_in_seat(self.seated(), || {
             let _polling = context::polling();
             loop {
                 match self.step() {
@@ -114,24 +114,24 @@ impl<'a> Worker<'a> {
     #[inline]
     pub(crate) fn step(&self) -> Step {
         match self.mode.get() {
-            Mode::Working => self.work(),
+            Mode::Working => self.run_steps(),
             Mode::Searching => self.search(),
             Mode::Announced => self.final_check(),
         }
     }
 
     /// Sits down for the length of `f`.
-    pub(crate) fn sit<R>(&self, f: impl FnOnce() -> R) -> R {
-        context::sit(self.seated(), f)
+    pub(crate) fn run_in_seat<R>(&self, f: impl FnOnce() -> R) -> R {
+        context::run_in_seat(self.seated(), f)
     }
 
     #[inline]
-    fn work(&self) -> Step {
+    fn run_steps(&self) -> Step {
         // Ordering: Relaxed — a tick carries nothing but its change; what it makes us look at has its own orderings.
         let tick = self.pool.tick.load(Ordering::Relaxed);
         let mut due = if tick == self.local.tick.get() { self.local.due() } else { Maintenance::Checkpoint };
         if due != Maintenance::Nothing {
-            // Ordering: Acquire — pairs with the Release in `Crew::rouse` and `Pool::call_all`: whoever has seen their tick above sees
+            // Ordering: Acquire — pairs with the Release in `ThreadHost::rouse` and `Pool::call_all`: whoever has seen their tick above sees
             // why it came. It is asked for here only, so that the poll path has no Acquire.
             self.pool.tick.load(Ordering::Acquire);
             if !self.pool.phase.is_running() {
@@ -162,7 +162,7 @@ impl<'a> Worker<'a> {
 
     /// The pool takes no more work, or has fewer workers now.
     fn has_to_leave(&self) -> bool {
-        !self.pool.is_open() || !self.pool.staff.is_wanted(self.seat.index)
+        !self.pool.is_open() || !self.pool.worker_set.is_wanted(self.seat.index)
     }
 
     /// The next task: LIFO slot, ring, global queue.
@@ -202,7 +202,7 @@ impl<'a> Worker<'a> {
         }
         // After the drain's deadline one at a time: each may be the one whose destructor does not return.
         let most = if self.local.overdue.get() { most.min(1) } else { most };
-        let share = self.pool.global.take(&self.local.rota, (waiting / self.pool.workers() + 1).min(most));
+        let share = self.pool.global.take(&self.local.lane_cursor, (waiting / self.pool.workers() + 1).min(most));
         // Afterwards: who sees what the drain's deadline has brought there sees the phase.
         if self.pool.phase.is_running() { share } else { self.keep_one(share) }
     }
@@ -223,7 +223,7 @@ impl<'a> Worker<'a> {
         self.local.count_poll();
         self.seat.stats.polls.add(1);
         context::set_task(Some(runnable.header().into()));
-        self.seat.polling.begin(runnable.header());
+        self.seat.polling.begin_poll(runnable.header());
         let ran = if self.local.is_observed { self.run_observed(runnable) } else { runnable.run(self.seat) };
         context::set_task(None);
         match ran {
@@ -231,7 +231,7 @@ impl<'a> Worker<'a> {
             RunResult::Again(runnable) => self.put_behind(runnable),
             RunResult::Ended => self.seat.stats.ended.add_release(1),
         }
-        self.seat.polling.end();
+        self.seat.polling.end_poll();
     }
 
     /// A yield: behind the others, and nobody is woken for it.
@@ -285,7 +285,7 @@ impl<'a> Worker<'a> {
         if !looks {
             return None;
         }
-        self.local.looked(pace.global);
+        self.local.global_checked(pace.global);
         if self.pool.global.len() == 0 {
             return None;
         }
@@ -301,7 +301,7 @@ impl<'a> Worker<'a> {
     /// Whether a checkpoint is due by time, because polls have become longer than they were. Where there are ticks, they say so.
     fn is_late(&self) -> bool {
         let pool = self.pool;
-        !pool.settings.sentinel && self.local.since_learnt(pool.clock.now()) >= pool.settings.pace.nanos
+        !pool.settings.watchdog && self.local.since_learnt(pool.clock.now()) >= pool.settings.pace.nanos
     }
 
     /// How many tasks of others may be put into the ring so that none of them can be sent away again before it was polled.
@@ -327,7 +327,7 @@ impl<'a> Worker<'a> {
         self.begin_interval(now);
         let mut wakes = self.local.borrow_wakes();
         self.turn_wheels(now, &mut wakes);
-        report(self.pool.reactor.try_poll(&self.local.shard, || self.pool.awake(), &mut wakes));
+        log_poll_error(self.pool.reactor.try_poll(&self.local.shard, || self.pool.awake_workers(), &mut wakes));
         self.local.saw_reactor(now);
         self.wake_batch(wakes);
         // Priced anew: polls may have become longer since it was queued.
@@ -346,7 +346,7 @@ impl<'a> Worker<'a> {
 
     fn begin_interval(&self, now: u64) {
         self.local.update_polls_per_task(self.seat.stats.ended.get());
-        self.learn(now);
+        self.update_poll_time(now);
         self.local.begin_interval(now, self.pool.settings.pace);
     }
 
@@ -358,7 +358,7 @@ impl<'a> Worker<'a> {
             }
         }
         // If the own one had to be taken over: whoever comes here is not stuck.
-        self.pool.wards.turn(self.seat.index, now, wakes);
+        self.pool.orphan_wheels.turn(self.seat.index, now, wakes);
     }
 
     /// Wakes a batch: into the ring, in order, and with one decision for all of it.
@@ -409,7 +409,7 @@ impl<'a> Worker<'a> {
     }
 
     /// A searcher has found work. Who counted on the last one has left his work to us: it may be worth a second worker, and if not
-    /// the sentinel has to see that it does not wait for long.
+    /// the watchdog has to see that it does not wait for long.
     fn end_search(&self) {
         self.mode.set(Mode::Working);
         if self.pool.idle.end_search() {
@@ -448,7 +448,7 @@ impl<'a> Worker<'a> {
 
     fn announce(&self, searching: bool) -> Step {
         // What the hook spawns is seen by the last look.
-        call(&self.pool.settings.on_thread_park);
+        run_hook(&self.pool.settings.on_thread_park);
         self.pool.idle.announce(self.seat.index, searching);
         self.mode.set(Mode::Announced);
         Step::Announced
@@ -468,7 +468,7 @@ impl<'a> Worker<'a> {
             }
             return Step::Rose;
         }
-        self.learn(now);
+        self.update_poll_time(now);
         self.looked.set(now);
         let _ = self.local.set_backlogged(false);
         Step::WouldRest
@@ -486,7 +486,7 @@ impl<'a> Worker<'a> {
     /// more than one can take.
     fn leave_idle(&self, searching: bool) {
         self.take_back(searching);
-        call(&self.pool.settings.on_thread_unpark);
+        run_hook(&self.pool.settings.on_thread_unpark);
     }
 
     /// Takes the announcement back.
@@ -507,7 +507,7 @@ impl<'a> Worker<'a> {
     /// Gives up the search or the announcement, to leave the seat or to do something else.
     pub(crate) fn abandon_idle(&self) {
         if self.give_up() {
-            call(&self.pool.settings.on_thread_unpark);
+            run_hook(&self.pool.settings.on_thread_unpark);
         }
     }
 
@@ -528,23 +528,23 @@ impl Drop for Worker<'_> {
     /// However the worker leaves the seat, also unwinding, it is not counted any more.
     fn drop(&mut self) {
         let announced = self.give_up();
-        self.depart();
+        self.stop_busy();
         if announced {
             // The frame may be unwinding because of another hook.
-            catch_user_panic("an on_thread_unpark hook", || call(&self.pool.settings.on_thread_unpark));
+            catch_user_panic("an on_thread_unpark hook", || run_hook(&self.pool.settings.on_thread_unpark));
         }
     }
 }
 
 #[inline]
-fn call(hook: &Option<Hook>) {
+fn run_hook(hook: &Option<Hook>) {
     if let Some(hook) = hook {
         hook();
     }
 }
 
 /// An error of the operating system's wait leaves the runtime without events: it is said, and tried again.
-fn report(turned: std::io::Result<usize>) {
+fn log_poll_error(turned: std::io::Result<usize>) {
     if let Err(error) = turned {
         catch_user_panic("a tracing subscriber", || {
             tracing::error!(target: "heist::worker", %error, "the reactor could not be polled");

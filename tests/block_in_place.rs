@@ -19,12 +19,12 @@ use heist::runtime::{Builder, Handle, Runtime, worker_index};
 use heist::task::{block_in_place, try_id};
 use kit::{Count, Door, current_thread, join, panic_text, workers, yield_now};
 
-/// On one worker and on two, with the sentinel and without.
+/// On one worker and on two, with the watchdog and without.
 fn each(test: impl Fn(Runtime)) {
     for count in [1, 2] {
-        for sentinel in [true, false] {
+        for watchdog in [true, false] {
             let mut builder = Builder::new_multi_thread();
-            test(builder.worker_threads(count).watchdog(sentinel).enable_all().build().unwrap());
+            test(builder.worker_threads(count).watchdog(watchdog).enable_all().build().unwrap());
         }
     }
 }

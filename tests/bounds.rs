@@ -129,7 +129,7 @@ fn runtimes() {
         Straggler => "SYUWR";
         Resize => "SYU--";
         Resized => "SYUWR";
-        ThreadSeat => "SYUWR";
+        WorkerThread => "SYUWR";
         // The operating system's errors are not.
         ResizeError => "SYU--";
         SpawnError<Both> => "SYU--";
@@ -137,7 +137,7 @@ fn runtimes() {
         StallReport => "SYUWR";
         StallCause => "SYUWR";
         Dump => "SYUWR";
-        SeatDump => "SYUWR";
+        WorkerDump => "SYUWR";
         TaskDump => "SYUWR";
         TaskState => "SYUWR";
         Activity => "SYUWR";

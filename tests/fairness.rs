@@ -383,7 +383,7 @@ fn adversaries_on_a_current_thread_runtime() {
 fn runtime(turns: &Arc<Turns>, workers: usize, lanes: usize, shards: usize) -> Runtime {
     let (next, turns) = (AtomicUsize::new(0), Arc::clone(turns));
     let mut builder = Builder::new_multi_thread();
-    // The sentinel starts after the workers, and polls nothing.
+    // The watchdog starts after the workers, and polls nothing.
     let enlist = move || turns.enlist(next.fetch_add(1, Ordering::SeqCst));
     // Nor is there a spare: one of many threads on few processors may well have to wait for a lock of this test.
     builder.queue_lanes(lanes).reactor_shards(shards).max_spare_workers(0);
@@ -510,7 +510,7 @@ fn seen_to_after(handle: &Handle, long: impl Fn()) -> [usize; 2] {
 /// What is ready after the poll comes behind the pair, and perhaps behind one that was looked up in the global queue.
 const BEHIND: usize = 4;
 
-/// With the sentinel it is the next task boundary at which the worker looks around, whatever the counts say.
+/// With the watchdog it is the next task boundary at which the worker looks around, whatever the counts say.
 #[test]
 fn a_long_poll_among_short_ones_is_followed_by_a_checkpoint() {
     let runtime = Builder::new_multi_thread().worker_threads(1).max_spare_workers(0).enable_all().build().unwrap();
@@ -525,7 +525,7 @@ fn a_long_poll_among_short_ones_is_followed_by_a_checkpoint() {
 
 /// Without it, also on a current-thread runtime, it is the next look at the global queue, which is due by count alone.
 #[test]
-fn a_long_poll_among_short_ones_is_noticed_without_a_sentinel() {
+fn a_long_poll_among_short_ones_is_noticed_without_a_watchdog() {
     // Longer than the time between two checkpoints.
     let some_time = || {
         let begun = std::time::Instant::now();

@@ -36,7 +36,7 @@ const FLOORS: [(&str, &[&str]); 7] = [
     ("F1 parts", &["cell", "queue", "wheel", "phase"]),
     ("F2 protocols", &["idle", "park", "local", "reactor", "timer", "blocking", "ledger", "vigil"]),
     ("F3 pool", &["pool"]),
-    ("F4 traffic", &["context", "schedule", "worker", "sentinel"]),
+    ("F4 traffic", &["context", "schedule", "worker", "watchdog"]),
     ("F5 cold", &["threads", "shutdown", "resize", "drain", "quota"]),
     ("F6 street", &["runtime", "task", "time", "net", "io", "signal", "hyper", "internals", "lib"]),
 ];

@@ -2,7 +2,7 @@
 //! and Tokio, with our timeouts around them.
 //!
 //! Each test has tasks that wait for something and give up halfway, by a timeout, by losing a `select`, or by being aborted, while others
-//! bring it. What is counted in the end shows that no wake was lost (the test ends), and that nothing came twice or not at all. The sentinel
+//! bring it. What is counted in the end shows that no wake was lost (the test ends), and that nothing came twice or not at all. The watchdog
 //! is off: it must not be what makes them end.
 
 #[path = "support/kit.rs"]
@@ -27,7 +27,7 @@ const ROUNDS: usize = 300;
 /// So many tasks wait for the same thing.
 const WAITERS: usize = 8;
 
-/// Both flavours, without a sentinel.
+/// Both flavours, without a watchdog.
 fn each(test: impl Fn(&Runtime)) {
     test(&Builder::new_current_thread().enable_all().build().unwrap());
     for workers in [2, 4] {

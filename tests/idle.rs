@@ -1,4 +1,4 @@
-//! Workers that sleep, and what wakes them. A lost wake-up is a hang: nothing here has a time limit, and where the sentinel might
+//! Workers that sleep, and what wakes them. A lost wake-up is a hang: nothing here has a time limit, and where the watchdog might
 //! hide one it is switched off.
 
 use std::future::poll_fn;
@@ -11,7 +11,7 @@ use std::thread;
 use heist::runtime::{Builder, Handle, Runtime};
 use heist::time::{Duration, sleep};
 
-/// Without the sentinel.
+/// Without the watchdog.
 fn workers(count: usize) -> Runtime {
     Builder::new_multi_thread().worker_threads(count).watchdog(false).enable_all().build().unwrap()
 }
@@ -108,7 +108,7 @@ fn two_runtimes_wake_each_other() {
     runtimes[0].block_on(echo).unwrap();
 }
 
-/// The runtime has slept, the sentinel with it. A task then blocks its worker until the three that it has spawned have run.
+/// The runtime has slept, the watchdog with it. A task then blocks its worker until the three that it has spawned have run.
 #[test]
 fn tasks_behind_one_that_blocks_are_taken_by_another_worker() {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

@@ -22,7 +22,7 @@ fn activity() -> Activity {
         let path = task.unwrap().path();
         let read = |file| fs::read_to_string(path.join(file)).unwrap_or_default();
         let name = read("comm").trim().to_owned();
-        if name.starts_with("idle-") || name == "heist-sentinel" {
+        if name.starts_with("idle-") || name == "heist-watchdog" {
             let switches = read("status").lines().filter(|line| line.contains("ctxt_switches")).collect();
             all.insert(format!("{name} {}", path.display()), (switches, read("schedstat")));
         }
@@ -44,7 +44,7 @@ fn assert_idle() {
             break;
         }
     }
-    assert_eq!(before.len(), 3, "two workers and the sentinel: {before:#?}");
+    assert_eq!(before.len(), 3, "two workers and the watchdog: {before:#?}");
     thread::sleep(Duration::from_secs(5));
     assert_eq!(activity(), before);
 }

@@ -16,7 +16,7 @@ use kit::{Count, yield_now};
 const CONNECTIONS: usize = 200;
 const ROUNDS: usize = 20;
 
-/// Without a sentinel, which must not be what makes it work.
+/// Without a watchdog, which must not be what makes it work.
 fn runtime(workers: usize, lanes: usize, shards: usize) -> Runtime {
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(workers).queue_lanes(lanes).reactor_shards(shards);

@@ -228,7 +228,7 @@ fn evil(end: impl FnOnce() + Send + 'static) -> impl Future<Output = ()> + Send 
     }
 }
 
-/// Nobody drives the runtime when the deadline comes: the sweeper drops the task.
+/// Nobody drives the runtime when the deadline comes: the reaper drops the task.
 #[test]
 fn a_destructor_that_panics_at_a_drains_deadline_ends_the_runtime() {
     let runtime = brittle();
@@ -258,7 +258,7 @@ fn a_destructor_that_panics_late_on_the_runtimes_own_thread_ends_it() {
     assert!(kit::join(task).unwrap_err().is_panic());
 }
 
-/// The sweeper drops it while the driver sleeps, who has heard of the deadline already.
+/// The reaper drops it while the driver sleeps, who has heard of the deadline already.
 #[test]
 fn a_destructor_that_panics_on_the_sweepers_thread_wakes_the_driver() {
     let (mut swept, driver) = (0, std::thread::current().id());

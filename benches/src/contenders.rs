@@ -64,10 +64,10 @@ fn with_everything<C: Contender + Timers + Sockets>(workers: usize) -> Box<dyn R
     ring(C::build(workers))
 }
 
-/// Heist with its sentinel, or without.
+/// Heist with its watchdog, or without.
 #[cfg(feature = "heist-adapter")]
-pub fn watched(workers: usize, sentinel: bool) -> Box<dyn Ring> {
-    ring(heist::Heist::watched(workers, sentinel))
+pub fn watched(workers: usize, watchdog: bool) -> Box<dyn Ring> {
+    ring(heist::Heist::watched(workers, watchdog))
 }
 
 fn ring<C: Contender + Timers + Sockets>(runtime: C) -> Box<dyn Ring> {

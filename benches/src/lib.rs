@@ -19,6 +19,6 @@ pub mod report;
 #[cfg(feature = "heist-adapter")]
 pub mod resizing;
 pub mod rows;
-pub mod sentinel;
 pub mod stalls;
 pub mod stats;
+pub mod watchdog;

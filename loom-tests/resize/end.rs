@@ -13,7 +13,7 @@ use crate::sync::{Arc, model};
 #[test]
 fn a_worker_that_comes_while_the_phase_changes_hears_of_it() {
     struct Place {
-        staff: WorkerSet,
+        worker_set: WorkerSet,
         phase: AtomicPhase,
         tick: AtomicUsize,
         furnished: AtomicUsize,
@@ -25,7 +25,7 @@ fn a_worker_that_comes_while_the_phase_changes_hears_of_it() {
         fn call_all(&self) {
             self.phase.advance(Phase::DeadlinePassed);
             self.tick.fetch_add(1, Ordering::Release);
-            self.staff.barrier();
+            self.worker_set.barrier();
             if self.furnished.load(Ordering::Acquire) > 1 {
                 assert_eq!(self.parker.unpark(), Unpark::Done);
             }
@@ -33,7 +33,7 @@ fn a_worker_that_comes_while_the_phase_changes_hears_of_it() {
 
         /// A worker that has nothing to do.
         fn work(&self) {
-            self.staff.sit(1);
+            self.worker_set.activate_seat(1);
             while self.phase.is_running() || self.tick.load(Ordering::Relaxed) == 0 {
                 self.parker.park(None);
             }
@@ -42,7 +42,7 @@ fn a_worker_that_comes_while_the_phase_changes_hears_of_it() {
 
     model(|| {
         let place = Arc::new(Place {
-            staff: WorkerSet::new(1, 2, 0),
+            worker_set: WorkerSet::new(1, 2, 0),
             phase: AtomicPhase::new(),
             tick: AtomicUsize::new(0),
             furnished: AtomicUsize::new(1),
@@ -83,20 +83,20 @@ impl ThreadHost for Fleeting<'_> {
 #[test]
 fn a_thread_that_leaves_at_once_is_known_to_the_closer() {
     model(|| {
-        let (staff, attendance) = (Arc::new(WorkerSet::new(1, 2, 0)), Arc::new(LiveThreads::new()));
+        let (worker_set, live_threads) = (Arc::new(WorkerSet::new(1, 2, 0)), Arc::new(LiveThreads::new()));
         let resizer = {
-            let (staff, attendance) = (Arc::clone(&staff), Arc::clone(&attendance));
+            let (worker_set, live_threads) = (Arc::clone(&worker_set), Arc::clone(&live_threads));
             start(move || {
-                staff.enqueue(2, Arc::new(ResizeCompletion::new())).write();
-                staff.run_requests(&Fleeting(&attendance));
+                worker_set.enqueue(2, Arc::new(ResizeCompletion::new())).write();
+                worker_set.run_requests(&Fleeting(&live_threads));
             })
         };
-        staff.stop(Phase::ShuttingDown).write();
-        assert!(attendance.wait_until_empty(None));
-        let threads = attendance.take_threads();
-        assert_eq!(threads.len(), staff.active() - 1);
+        worker_set.refuse_requests(Phase::ShuttingDown).write();
+        assert!(live_threads.wait_until_empty(None));
+        let threads = live_threads.take_threads();
+        assert_eq!(threads.len(), worker_set.active() - 1);
         threads.into_iter().for_each(|thread| thread.join().expect("the thread"));
         resizer.join().expect("the resizer");
-        assert!(attendance.take_threads().is_empty());
+        assert!(live_threads.take_threads().is_empty());
     });
 }

@@ -40,14 +40,14 @@ fn a_worker_that_comes_sees_what_the_last_searcher_left() {
     });
 }
 
-/// grow × retire: the seat is wanted again while its worker leaves. The lease, a plain cell, has one holder at a time, and one in the end.
+/// grow × retire: the seat is wanted again while its worker leaves. The local slot, a plain cell, has one holder at a time, and one in the end.
 #[test]
 fn a_seat_that_is_wanted_again_has_one_worker() {
     struct Place {
         word: SeatState,
         lease: UnsafeCell<usize>,
     }
-    // SAFETY: the lease is touched by whoever sits in the seat; the engine checks it.
+    // SAFETY: the local slot is touched by whoever sits in the seat; the engine checks it.
     unsafe impl Sync for Place {}
     // SAFETY: as above.
     unsafe impl Send for Place {}
@@ -87,7 +87,7 @@ fn a_seat_that_is_wanted_again_has_one_worker() {
         }
         let again = leaver.join().expect("the leaver");
         assert_ne!(fresh, again);
-        assert!(place.word.is_wanted() && place.word.is_taken());
+        assert!(place.word.is_wanted() && place.word.is_occupied());
         // SAFETY: nobody else is left.
         place.lease.with(|sitters| assert_eq!(unsafe { *sitters }, 1));
     });

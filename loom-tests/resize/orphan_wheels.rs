@@ -9,9 +9,9 @@ use crate::pool::OrphanWheels;
 use crate::sync::{Arc, model};
 use crate::timer::{SleeperWaker, Timer, TimerWheel};
 
-/// A seat's wheel with one timer, its worker, and the guardian of the wards.
+/// A seat's wheel with one timer, its worker, and the guardian of the orphan wheels.
 struct Custody {
-    wards: Arc<OrphanWheels>,
+    orphan_wheels: Arc<OrphanWheels>,
     worker: Arc<Token>,
     reactor: Arc<Token>,
     wheel: Arc<TimerWheel>,
@@ -21,9 +21,9 @@ struct Custody {
 impl Custody {
     fn new(deadline: u64) -> Custody {
         let (worker, reactor) = (Token::new(), Token::new());
-        let keeper = SeatKeeper { worker: Arc::clone(&worker), reactor: Arc::clone(&reactor) };
-        let (wheel, timer) = seat_wheel(keeper, deadline);
-        Custody { wards: Arc::new(OrphanWheels::new()), worker, reactor, wheel, timer }
+        let sleeper_waker = SeatKeeper { worker: Arc::clone(&worker), reactor: Arc::clone(&reactor) };
+        let (wheel, timer) = seat_wheel(sleeper_waker, deadline);
+        Custody { orphan_wheels: Arc::new(OrphanWheels::new()), worker, reactor, wheel, timer }
     }
 
     fn reset(&mut self, deadline: u64) {
@@ -32,21 +32,21 @@ impl Custody {
 }
 
 /// Sleeps in the reactor until it would sleep no longer than to `SOON`.
-fn guard_from_the_reactor(wards: &OrphanWheels, reactor: &Token) {
-    while oversleeps(wards.keep()) {
+fn guard_from_the_reactor(orphan_wheels: &OrphanWheels, reactor: &Token) {
+    while oversleeps(orphan_wheels.begin_sleep()) {
         reactor.park();
-        wards.resume();
+        orphan_wheels.end_sleep();
     }
 }
 
-/// The leaver's wheel becomes a ward while the guardian goes to sleep.
+/// The leaver's wheel becomes a orphan wheel while the guardian goes to sleep.
 #[test]
 fn a_wards_timer_is_not_slept_past() {
     model(|| {
         let custody = Custody::new(SOON);
-        let (wards, reactor) = (Arc::clone(&custody.wards), Arc::clone(&custody.reactor));
-        let guardian = start(move || guard_from_the_reactor(&wards, &reactor));
-        assert!(custody.wards.add(LEAVER, &custody.wheel));
+        let (orphan_wheels, reactor) = (Arc::clone(&custody.orphan_wheels), Arc::clone(&custody.reactor));
+        let guardian = start(move || guard_from_the_reactor(&orphan_wheels, &reactor));
+        assert!(custody.orphan_wheels.add(LEAVER, &custody.wheel));
         custody.reactor.wake();
         guardian.join().expect("the guardian");
     });
@@ -57,9 +57,9 @@ fn a_wards_timer_is_not_slept_past() {
 fn a_ward_reset_to_an_earlier_time_ends_the_keepers_sleep() {
     model(|| {
         let mut custody = Custody::new(LATE);
-        assert!(custody.wards.add(LEAVER, &custody.wheel));
-        let (wards, reactor) = (Arc::clone(&custody.wards), Arc::clone(&custody.reactor));
-        let guardian = start(move || guard_from_the_reactor(&wards, &reactor));
+        assert!(custody.orphan_wheels.add(LEAVER, &custody.wheel));
+        let (orphan_wheels, reactor) = (Arc::clone(&custody.orphan_wheels), Arc::clone(&custody.reactor));
+        let guardian = start(move || guard_from_the_reactor(&orphan_wheels, &reactor));
         custody.reset(SOON);
         guardian.join().expect("the guardian");
     });
@@ -71,12 +71,12 @@ fn a_ward_reset_to_an_earlier_time_ends_the_keepers_sleep() {
 fn a_keeper_leaves_the_note_of_a_seat_that_is_taken_again() {
     model(|| {
         let mut custody = Custody::new(LATE);
-        assert!(custody.wards.add(LEAVER, &custody.wheel));
-        assert!(custody.wards.keep().is_some());
-        let wards = Arc::clone(&custody.wards);
-        let guardian = start(move || wards.resume());
+        assert!(custody.orphan_wheels.add(LEAVER, &custody.wheel));
+        assert!(custody.orphan_wheels.begin_sleep().is_some());
+        let orphan_wheels = Arc::clone(&custody.orphan_wheels);
+        let guardian = start(move || orphan_wheels.end_sleep());
         let (wheel, token) = (Arc::clone(&custody.wheel), Arc::clone(&custody.worker));
-        // It need not even dismiss the ward; or the sentinel, late, has admitted it again.
+        // It need not even dismiss the orphan wheel; or the watchdog, late, has admitted it again.
         let worker = start(move || {
             while oversleeps(wheel.begin_sleep()) {
                 token.park();

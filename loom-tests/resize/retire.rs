@@ -1,6 +1,6 @@
 //! A worker leaves: a wake-up granted to it, what it was relied on for, and what waits in its seat.
 
-use super::super::support::{Haul, Ledger, parcels, start};
+use super::super::support::{Haul, TaskLog, parcels, start};
 use super::two_seats::{House, LEAVER, STAYER};
 use crate::pool::{HandOff, hand_off};
 use crate::queue::{Chain, GlobalQueue, LaneCursor, LifoSlot, Ring};
@@ -11,7 +11,7 @@ fn asleep(run: fn(&House)) {
     model(move || {
         let house = House::new();
         // A third one sits in the reactor, and stays out of it.
-        let chair = house.chair.lock();
+        let driver = house.driver.lock();
         house.idle.announce(LEAVER, false);
         house.idle.announce(STAYER, false);
         let workers = [LEAVER, STAYER].map(|seat| {
@@ -23,7 +23,7 @@ fn asleep(run: fn(&House)) {
         });
         run(&house);
         workers.into_iter().for_each(|worker| worker.join().expect("a worker"));
-        drop(chair);
+        drop(driver);
     });
 }
 
@@ -72,7 +72,7 @@ fn what_a_leaver_hands_over_wakes_whoever_rests() {
     });
 }
 
-/// retire × the reactor's chair: the leaver sits in it, the other one has gone to its parker for that reason. An event comes.
+/// retire × the reactor's shard driver: the leaver sits in it, the other one has gone to its parker for that reason. An event comes.
 #[test]
 fn the_chair_of_a_leaver_is_taken() {
     model(|| {
@@ -111,10 +111,10 @@ fn what_a_leaver_leaves_is_taken_or_stolen_once() {
         let (owner, thief) = Ring::new_pair();
         let (slot, global) = (LifoSlot::new(), Arc::new(GlobalQueue::new(1)));
         let mut tasks = parcels(4);
-        let ledger = Ledger::of(&tasks);
+        let log = TaskLog::of(&tasks);
         assert!(slot.push(tasks.pop().expect("a task")).is_none());
         tasks.into_iter().for_each(|task| assert!(owner.push(task).is_ok()));
-        let heirs = Queue(Arc::clone(&global));
+        let target = Queue(Arc::clone(&global));
         let queue = Arc::clone(&global);
         let robber = start(move || {
             let (into, _) = Ring::new_pair();
@@ -125,11 +125,11 @@ fn what_a_leaver_leaves_is_taken_or_stolen_once() {
             haul.extend(std::iter::from_fn(|| chain.pop()));
             haul
         });
-        hand_off(&slot, &owner, &heirs);
+        hand_off(&slot, &owner, &target);
         assert!(owner.len() == 0 && slot.is_empty());
         let mut haul = robber.join().expect("the robber");
         let mut rest = global.take(&LaneCursor::new(0), 4);
         haul.extend(std::iter::from_fn(|| rest.pop()));
-        ledger.balances(haul);
+        log.balances(haul);
     });
 }

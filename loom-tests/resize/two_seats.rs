@@ -18,7 +18,7 @@ pub(super) struct House {
     pub(super) parkers: [Parker; 2],
     pub(super) word: SeatState,
     pub(super) queued: AtomicUsize,
-    pub(super) chair: Mutex<()>,
+    pub(super) driver: Mutex<()>,
     pub(super) pending: Mutex<usize>,
     pub(super) come: Condvar,
     /// The piece of work, or the event, has found somebody.
@@ -35,7 +35,7 @@ impl House {
             parkers: [Parker::new(), Parker::new()],
             word: SeatState::new(),
             queued: AtomicUsize::new(0),
-            chair: Mutex::new(()),
+            driver: Mutex::new(()),
             pending: Mutex::new(0),
             come: Condvar::new(),
             done: AtomicBool::new(false),
@@ -137,11 +137,11 @@ impl House {
 
     /// In the reactor if nobody else is there, else on the parker.
     pub(super) fn rest(&self, seat: usize) {
-        let Some(chair) = self.chair.try_lock() else { return self.parkers[seat].park(None) };
+        let Some(driver) = self.driver.try_lock() else { return self.parkers[seat].park(None) };
         let mut turn = Turn { house: self, brought: 0 };
         self.parkers[seat].park_in(&mut turn, None);
         let brought = turn.brought;
-        drop(chair);
+        drop(driver);
         if brought > 0 {
             self.finish();
         }

@@ -44,7 +44,7 @@ impl SleeperWaker for Token {
     }
 }
 
-/// A seat's: its worker, and whoever sleeps in the reactor, which guards the wards.
+/// A seat's: its worker, and whoever sleeps in the reactor, which guards the orphan wheels.
 pub(crate) struct SeatKeeper {
     pub(crate) worker: Arc<Token>,
     pub(crate) reactor: Arc<Token>,
@@ -61,8 +61,8 @@ impl SleeperWaker for SeatKeeper {
 }
 
 /// A wheel with the timer of a seat, armed for `deadline`.
-pub(crate) fn seat_wheel(keeper: SeatKeeper, deadline: u64) -> (Arc<TimerWheel>, Pin<Box<Timer>>) {
-    let wheel = Arc::new(TimerWheel::new(Clock::new(), Arc::new(keeper)));
+pub(crate) fn seat_wheel(sleeper_waker: SeatKeeper, deadline: u64) -> (Arc<TimerWheel>, Pin<Box<Timer>>) {
+    let wheel = Arc::new(TimerWheel::new(Clock::new(), Arc::new(sleeper_waker)));
     let mut timer = Box::pin(Timer::new());
     let at = wheel.clock().real_deadline(Some(deadline)).expect("a nameable instant");
     assert_eq!(timer.as_mut().arm(Arc::clone(&wheel), at, Waker::noop()), State::Armed);

@@ -13,7 +13,7 @@ pub(crate) struct PausableTime(Option<Arc<Mutex<TimeState>>>);
 struct TimeState {
     motion: Motion,
     /// Blocking jobs that have not ended. While there are any, time does not pass by itself.
-    holds: usize,
+    inhibit_count: usize,
 }
 
 /// What is shown, in nanoseconds since the clock's anchor.
@@ -29,7 +29,7 @@ enum Motion {
 }
 
 impl Motion {
-    fn shown(self, real: u64) -> u64 {
+    fn to_timer_time(self, real: u64) -> u64 {
         match self {
             Motion::Going { from, since } => from.saturating_add(real.saturating_sub(since)).min(END),
             Motion::Still(at) => at,
@@ -59,28 +59,28 @@ pub(crate) enum Refusal {
 
 impl PausableTime {
     /// For a clock that always goes.
-    pub(super) fn never() -> Self {
+    pub(super) fn not_pausable() -> Self {
         PausableTime(None)
     }
 
     /// For a clock that can be paused, and is if `paused`.
-    pub(super) fn possible(paused: bool) -> Self {
+    pub(super) fn pausable(paused: bool) -> Self {
         let motion = if paused { Motion::Still(0) } else { Motion::Going { from: 0, since: 0 } };
-        PausableTime(Some(Arc::new(Mutex::new(TimeState { motion, holds: 0 }))))
+        PausableTime(Some(Arc::new(Mutex::new(TimeState { motion, inhibit_count: 0 }))))
     }
 
     /// What is shown when so much has really passed.
-    pub(super) fn shown(&self, real: u64) -> u64 {
-        self.0.as_ref().map_or(real, |hands| hands.lock().motion.shown(real))
+    pub(super) fn to_timer_time(&self, real: u64) -> u64 {
+        self.0.as_ref().map_or(real, |time_state| time_state.lock().motion.to_timer_time(real))
     }
 
     /// The instant that is shown by a clock with this anchor.
-    pub(super) fn show(&self, anchor: Instant) -> Instant {
+    pub(super) fn timer_now(&self, anchor: Instant) -> Instant {
         let now = Instant::now();
         match &self.0 {
             None => now,
-            Some(hands) => {
-                let shown = hands.lock().motion.shown(nanos(now, anchor));
+            Some(time_state) => {
+                let shown = time_state.lock().motion.to_timer_time(nanos(now, anchor));
                 anchor.checked_add(Duration::from_nanos(shown)).unwrap_or(now)
             }
         }
@@ -88,74 +88,74 @@ impl PausableTime {
 
     /// Whether time stands still.
     pub(super) fn is_paused(&self) -> bool {
-        self.0.as_ref().is_some_and(|hands| matches!(hands.lock().motion, Motion::Still(_)))
+        self.0.as_ref().is_some_and(|time_state| matches!(time_state.lock().motion, Motion::Still(_)))
     }
 
     /// The right to leap to `until`, if time stands still and no job holds it.
-    pub(super) fn leap(&self, until: Option<u64>) -> Option<AdvancePermit> {
-        let hands = self.0.as_ref()?.lock();
-        let free = matches!(hands.motion, Motion::Still(_)) && hands.holds == 0;
+    pub(super) fn permit_advance(&self, until: Option<u64>) -> Option<AdvancePermit> {
+        let time_state = self.0.as_ref()?.lock();
+        let free = matches!(time_state.motion, Motion::Still(_)) && time_state.inhibit_count == 0;
         until.filter(|_| free).map(|to| AdvancePermit { to })
     }
 
     /// How much will really have passed when `until` is shown; `None` if there is no telling.
-    pub(super) fn real(&self, until: u64) -> Option<u64> {
-        let Some(hands) = &self.0 else { return Some(until) };
-        match hands.lock().motion {
+    pub(super) fn real_deadline(&self, until: u64) -> Option<u64> {
+        let Some(time_state) = &self.0 else { return Some(until) };
+        match time_state.lock().motion {
             Motion::Going { from, since } => Some(since.saturating_add(until.saturating_sub(from))),
             Motion::Still(_) => None,
         }
     }
 
     /// Uses the right, unless time has been resumed since, or is held.
-    pub(super) fn take(&self, leap: AdvancePermit) {
-        let Some(hands) = &self.0 else { return };
-        let mut hands = hands.lock();
-        if let (Motion::Still(at), 0) = (hands.motion, hands.holds) {
-            hands.motion = Motion::Still(at.max(leap.to));
+    pub(super) fn advance_by_permit(&self, permit: AdvancePermit) {
+        let Some(time_state) = &self.0 else { return };
+        let mut time_state = time_state.lock();
+        if let (Motion::Still(at), 0) = (time_state.motion, time_state.inhibit_count) {
+            time_state.motion = Motion::Still(at.max(permit.to));
         }
     }
 
     /// A blocking job has come: time does not pass by itself until it has ended.
-    pub(super) fn hold(&self) {
-        if let Some(hands) = &self.0 {
-            hands.lock().holds += 1;
+    pub(super) fn inhibit_auto_advance(&self) {
+        if let Some(time_state) = &self.0 {
+            time_state.lock().inhibit_count += 1;
         }
     }
 
     /// A blocking job has ended, and whoever waited for it has been woken. True if time may pass by itself now.
-    pub(super) fn release(&self) -> bool {
-        self.0.as_ref().is_some_and(|hands| {
-            let mut hands = hands.lock();
-            hands.holds -= 1;
-            hands.holds == 0 && matches!(hands.motion, Motion::Still(_))
+    pub(super) fn allow_auto_advance(&self) -> bool {
+        self.0.as_ref().is_some_and(|time_state| {
+            let mut time_state = time_state.lock();
+            time_state.inhibit_count -= 1;
+            time_state.inhibit_count == 0 && matches!(time_state.motion, Motion::Still(_))
         })
     }
 
     /// Stops time when so much has really passed.
     fn pause(&self, real: u64) -> Result<(), Refusal> {
-        let mut hands = self.0.as_ref().ok_or(Refusal::NotPausable)?.lock();
-        let Motion::Going { .. } = hands.motion else { return Err(Refusal::Paused) };
-        hands.motion = Motion::Still(hands.motion.shown(real));
+        let mut time_state = self.0.as_ref().ok_or(Refusal::NotPausable)?.lock();
+        let Motion::Going { .. } = time_state.motion else { return Err(Refusal::Paused) };
+        time_state.motion = Motion::Still(time_state.motion.to_timer_time(real));
         Ok(())
     }
 
     /// Lets time go on from where it stands.
     fn resume(&self, real: u64) -> Result<(), Refusal> {
-        let mut hands = self.0.as_ref().ok_or(Refusal::NotPausable)?.lock();
-        let Motion::Still(at) = hands.motion else { return Err(Refusal::Going) };
-        hands.motion = Motion::Going { from: at, since: real };
+        let mut time_state = self.0.as_ref().ok_or(Refusal::NotPausable)?.lock();
+        let Motion::Still(at) = time_state.motion else { return Err(Refusal::Going) };
+        time_state.motion = Motion::Going { from: at, since: real };
         Ok(())
     }
 
     /// Moves time that stands still, on a clock with this anchor.
     fn advance(&self, by: Duration, anchor: Instant) -> Result<(), Refusal> {
-        let mut hands = self.0.as_ref().ok_or(Refusal::NotPausable)?.lock();
-        let Motion::Still(at) = hands.motion else { return Err(Refusal::Going) };
+        let mut time_state = self.0.as_ref().ok_or(Refusal::NotPausable)?.lock();
+        let Motion::Still(at) = time_state.motion else { return Err(Refusal::Going) };
         let by = u64::try_from(by.as_nanos()).map_err(|_| Refusal::TooFar)?;
         let to = at.checked_add(by).filter(|&to| to <= END).ok_or(Refusal::TooFar)?;
         anchor.checked_add(Duration::from_nanos(to)).ok_or(Refusal::TooFar)?;
-        hands.motion = Motion::Still(to);
+        time_state.motion = Motion::Still(to);
         Ok(())
     }
 }
@@ -183,61 +183,64 @@ mod tests {
 
     #[test]
     fn time_that_goes_on_does_so_from_where_it_stood() {
-        let pause = PausableTime::possible(false);
-        assert_eq!((pause.shown(7), pause.is_paused()), (7, false));
+        let pause = PausableTime::pausable(false);
+        assert_eq!((pause.to_timer_time(7), pause.is_paused()), (7, false));
         assert_eq!(pause.pause(10), Ok(()));
-        assert_eq!((pause.shown(99), pause.is_paused(), pause.real(50)), (10, true, None));
+        assert_eq!((pause.to_timer_time(99), pause.is_paused(), pause.real_deadline(50)), (10, true, None));
         assert_eq!(pause.advance(Duration::from_nanos(5), Instant::now()), Ok(()));
         assert_eq!(pause.resume(100), Ok(()));
-        assert_eq!((pause.shown(100), pause.shown(101), pause.real(20)), (15, 16, Some(105)));
+        assert_eq!((pause.to_timer_time(100), pause.to_timer_time(101), pause.real_deadline(20)), (15, 16, Some(105)));
         // It never goes back, whatever the reader's clock says.
-        assert_eq!((pause.shown(0), pause.real(0)), (15, Some(100)));
+        assert_eq!((pause.to_timer_time(0), pause.real_deadline(0)), (15, Some(100)));
         assert_eq!(pause.pause(103), Ok(()));
-        assert_eq!(pause.shown(0), 18);
+        assert_eq!(pause.to_timer_time(0), 18);
     }
 
     #[test]
     fn what_does_not_fit_is_refused() {
-        let (pause, anchor) = (PausableTime::possible(true), Instant::now());
+        let (pause, anchor) = (PausableTime::pausable(true), Instant::now());
         assert_eq!(pause.pause(0), Err(Refusal::Paused));
         for by in [Duration::MAX, Duration::from_nanos(u64::MAX)] {
             assert_eq!(pause.advance(by, anchor), Err(Refusal::TooFar));
         }
-        assert_eq!((pause.shown(5), pause.resume(5)), (0, Ok(())));
+        assert_eq!((pause.to_timer_time(5), pause.resume(5)), (0, Ok(())));
         assert_eq!(pause.resume(5), Err(Refusal::Going));
         assert_eq!(pause.advance(Duration::ZERO, anchor), Err(Refusal::Going));
-        let never = PausableTime::never();
+        let never = PausableTime::not_pausable();
         assert_eq!(never.pause(0), Err(Refusal::NotPausable));
         assert_eq!(never.resume(0), Err(Refusal::NotPausable));
         assert_eq!(never.advance(Duration::ZERO, anchor), Err(Refusal::NotPausable));
-        assert_eq!((never.shown(5), never.real(5), never.release(), never.is_paused()), (5, Some(5), false, false));
+        assert_eq!(
+            (never.to_timer_time(5), never.real_deadline(5), never.allow_auto_advance(), never.is_paused()),
+            (5, Some(5), false, false)
+        );
     }
 
     #[test]
     fn time_leaps_only_while_it_stands_still_and_nobody_holds_it() {
-        let pause = PausableTime::possible(true);
-        assert!(pause.leap(None).is_none());
-        let leap = pause.leap(Some(30)).expect("nobody holds it");
-        pause.take(leap);
-        assert_eq!(pause.shown(0), 30);
+        let pause = PausableTime::pausable(true);
+        assert!(pause.permit_advance(None).is_none());
+        let permit = pause.permit_advance(Some(30)).expect("nobody holds it");
+        pause.advance_by_permit(permit);
+        assert_eq!(pause.to_timer_time(0), 30);
         // Not back.
-        let leap = pause.leap(Some(20)).expect("nobody holds it");
-        pause.take(leap);
-        assert_eq!(pause.shown(0), 30);
+        let permit = pause.permit_advance(Some(20)).expect("nobody holds it");
+        pause.advance_by_permit(permit);
+        assert_eq!(pause.to_timer_time(0), 30);
 
-        let begun = pause.leap(Some(40)).expect("nobody holds it");
+        let begun = pause.permit_advance(Some(40)).expect("nobody holds it");
         for _ in 0..2 {
-            pause.hold();
+            pause.inhibit_auto_advance();
         }
-        pause.take(begun);
-        assert_eq!(pause.shown(0), 30, "a job has come in between");
-        assert!(!pause.release() && pause.leap(Some(40)).is_none());
-        assert!(pause.release() && pause.leap(Some(40)).is_some());
+        pause.advance_by_permit(begun);
+        assert_eq!(pause.to_timer_time(0), 30, "a job has come in between");
+        assert!(!pause.allow_auto_advance() && pause.permit_advance(Some(40)).is_none());
+        assert!(pause.allow_auto_advance() && pause.permit_advance(Some(40)).is_some());
 
-        let begun = pause.leap(Some(40)).expect("nobody holds it");
+        let begun = pause.permit_advance(Some(40)).expect("nobody holds it");
         assert_eq!(pause.resume(0), Ok(()));
-        pause.take(begun);
-        assert_eq!(pause.shown(0), 30, "it goes on by itself");
-        assert!(pause.leap(Some(40)).is_none());
+        pause.advance_by_permit(begun);
+        assert_eq!(pause.to_timer_time(0), 30, "it goes on by itself");
+        assert!(pause.permit_advance(Some(40)).is_none());
     }
 }

@@ -11,21 +11,21 @@ pub(crate) struct PausableTime;
 pub(crate) enum AdvancePermit {}
 
 impl PausableTime {
-    pub(super) fn never() -> Self {
+    pub(super) fn not_pausable() -> Self {
         PausableTime
     }
 
-    pub(super) fn possible(_: bool) -> Self {
+    pub(super) fn pausable(_: bool) -> Self {
         PausableTime
     }
 
     #[inline(always)]
-    pub(super) fn shown(&self, real: u64) -> u64 {
+    pub(super) fn to_timer_time(&self, real: u64) -> u64 {
         real
     }
 
     #[inline(always)]
-    pub(super) fn show(&self, _: Instant) -> Instant {
+    pub(super) fn timer_now(&self, _: Instant) -> Instant {
         Instant::now()
     }
 
@@ -35,25 +35,25 @@ impl PausableTime {
     }
 
     #[inline(always)]
-    pub(super) fn leap(&self, _: Option<u64>) -> Option<AdvancePermit> {
+    pub(super) fn permit_advance(&self, _: Option<u64>) -> Option<AdvancePermit> {
         None
     }
 
     #[inline(always)]
-    pub(super) fn real(&self, until: u64) -> Option<u64> {
+    pub(super) fn real_deadline(&self, until: u64) -> Option<u64> {
         Some(until)
     }
 
     #[inline(always)]
-    pub(super) fn take(&self, leap: AdvancePermit) {
-        match leap {}
+    pub(super) fn advance_by_permit(&self, permit: AdvancePermit) {
+        match permit {}
     }
 
     #[inline(always)]
-    pub(super) fn hold(&self) {}
+    pub(super) fn inhibit_auto_advance(&self) {}
 
     #[inline(always)]
-    pub(super) fn release(&self) -> bool {
+    pub(super) fn allow_auto_advance(&self) -> bool {
         false
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-pub(super) fn own() -> u32 {
+pub(super) fn current_tid() -> u32 {
     // SAFETY: the call has no arguments and cannot fail.
     let number = unsafe { libc::syscall(libc::SYS_gettid) };
     u32::try_from(number).unwrap_or(0)

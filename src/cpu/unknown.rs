@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-pub(super) fn own() -> u32 {
+pub(super) fn current_tid() -> u32 {
     0
 }
 

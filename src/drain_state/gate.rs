@@ -39,7 +39,7 @@ pub(crate) struct Entered(u64);
 
 impl Entered {
     /// How many have come in so far.
-    pub(crate) fn count(self) -> u64 {
+    pub(crate) fn total(self) -> u64 {
         self.0 / ONE
     }
 }
@@ -51,7 +51,7 @@ impl Gate {
 
     /// Counts one in, if it may come in.
     #[must_use]
-    pub(crate) fn enter(&self, who: SpawnSource) -> bool {
+    pub(crate) fn try_enter(&self, who: SpawnSource) -> bool {
         let bars = match who {
             SpawnSource::Internal => SEALED,
             SpawnSource::External => SEALED | CLOSED,
@@ -100,13 +100,13 @@ impl Gate {
 
     /// Counts one out. True if somebody has to look whether it was the last.
     #[must_use]
-    pub(crate) fn leave(&self) -> bool {
+    pub(crate) fn exit(&self) -> bool {
         // Ordering: Release — the end comes before it, and what the ended has spawned; Acquire — pairs with `close`.
         self.left.fetch_add(GONE, Ordering::AcqRel) & WATCHED != 0
     }
 
     /// How many have left.
-    pub(crate) fn left(&self) -> u64 {
+    pub(crate) fn exited(&self) -> u64 {
         // Ordering: Acquire — pairs with the Release in `leave`: what the ended has spawned has been counted.
         self.left.load(Ordering::Acquire) / GONE
     }

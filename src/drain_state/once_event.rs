@@ -46,7 +46,7 @@ impl OnceEvent {
     }
 
     /// Gives the place back.
-    pub(crate) fn leave(&self, key: &mut Option<usize>) {
+    pub(crate) fn deregister(&self, key: &mut Option<usize>) {
         let Some(key) = key.take() else { return };
         let mut list = self.0.lock();
         // After it has happened the places are gone.

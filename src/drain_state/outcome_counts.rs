@@ -19,7 +19,7 @@ pub(crate) struct OutcomeCounts {
 
 impl OutcomeCounts {
     /// All of them.
-    pub(crate) fn sum(self) -> u64 {
+    pub(crate) fn total(self) -> u64 {
         self.completed + self.panicked + self.cancelled
     }
 }
@@ -61,7 +61,7 @@ impl OutcomeCounters {
         OutcomeCounters { completed: AtomicU64::new(0), panicked: AtomicU64::new(0), cancelled: AtomicU64::new(0) }
     }
 
-    pub(crate) fn count(&self, end: Outcome) {
+    pub(crate) fn record(&self, end: Outcome) {
         let counter = match end {
             Outcome::Completed => &self.completed,
             Outcome::Panicked => &self.panicked,
@@ -86,7 +86,7 @@ impl OutcomeCounters {
 #[derive(Debug)]
 pub(crate) struct BlockingJobs {
     pub(crate) live: OwnedTasks,
-    pub(crate) tally: OutcomeCounters,
+    pub(crate) outcomes: OutcomeCounters,
     /// Jobs that have come in by the gate.
     pub(crate) entered: AtomicU64,
     /// The jobs that threads run, each with the time at which it began.
@@ -96,21 +96,21 @@ pub(crate) struct BlockingJobs {
 impl BlockingJobs {
     pub(crate) fn new() -> Self {
         let running = Mutex::new(BTreeMap::new());
-        BlockingJobs { live: OwnedTasks::new(), tally: OutcomeCounters::new(), entered: AtomicU64::new(0), running }
+        BlockingJobs { live: OwnedTasks::new(), outcomes: OutcomeCounters::new(), entered: AtomicU64::new(0), running }
     }
 
     /// Notes that a thread begins to run a job.
-    pub(crate) fn begin(&self, job: Id) {
+    pub(crate) fn mark_running(&self, job: Id) {
         self.running.lock().insert(job, Instant::now());
     }
 
     /// Notes that the job has ended.
-    pub(crate) fn end(&self, job: Id) {
+    pub(crate) fn mark_ended(&self, job: Id) {
         self.running.lock().remove(&job);
     }
 
     /// Returns all jobs that live, queued and running.
-    pub(crate) fn left(&self) -> Vec<Straggler> {
+    pub(crate) fn stragglers(&self) -> Vec<Straggler> {
         let live = self.live.all();
         let running = self.running.lock();
         let since = |id: &Id| running.get(id).map(Instant::elapsed);
@@ -124,11 +124,11 @@ unsafe impl Schedule for BlockingJobs {
         unreachable!("a blocking job is never idle, so it is never queued by a wake");
     }
 
-    fn live(&self) -> &OwnedTasks {
+    fn owned_tasks(&self) -> &OwnedTasks {
         &self.live
     }
 
     fn record_outcome(&self, _: &Header, end: Outcome, _: bool) {
-        self.tally.count(end);
+        self.outcomes.record(end);
     }
 }

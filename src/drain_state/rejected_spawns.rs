@@ -23,7 +23,7 @@ impl RejectedSpawnLog {
 
     /// Says that what was spawned at `location` has been refused; or keeps it for the next message, if the last was at `now` or shortly
     /// before.
-    pub(crate) fn say(&self, now: u64, location: &'static Location<'static>) {
+    pub(crate) fn log_rejection(&self, now: u64, location: &'static Location<'static>) {
         let due = |last: u64| (last == 0 || now >= last.saturating_add(QUIET)).then_some(now.max(1));
         // Ordering: Relaxed — figures.
         if self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, due).is_err() {

@@ -101,7 +101,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     #[doc = crate::io::doc_examples::end!()]
     #[track_caller]
     pub fn with_interest(inner: T, interest: Interest) -> io::Result<AsyncFd<T>> {
-        AsyncFd::on(context::reactor(), inner, interest).map_err(io::Error::from)
+        AsyncFd::register_on(context::reactor(), inner, interest).map_err(io::Error::from)
     }
 
     /// As [`new`](AsyncFd::new), with an error that gives the resource back.
@@ -144,7 +144,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     #[doc = crate::io::doc_examples::end!()]
     #[track_caller]
     pub fn try_with_interest(inner: T, interest: Interest) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
-        AsyncFd::on(context::reactor(), inner, interest)
+        AsyncFd::register_on(context::reactor(), inner, interest)
     }
 
     /// As [`try_new`](AsyncFd::try_new), for one who vouches for the descriptor.
@@ -195,7 +195,7 @@ impl<T: AsRawFd> AsyncFd<T> {
         AsyncFd::try_with_interest(inner, interest)
     }
 
-    fn on(reactor: Arc<Reactor>, inner: T, interest: Interest) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
+    fn register_on(reactor: Arc<Reactor>, inner: T, interest: Interest) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
         match Registered::new(reactor, Descriptor::new(inner.as_raw_fd(), interest), Ready::EMPTY) {
             Ok(registered) => Ok(AsyncFd { registered, inner }),
             Err(cause) => Err(AsyncFdRegisterError::new(inner, cause)),

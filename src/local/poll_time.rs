@@ -33,7 +33,7 @@ impl PollTimeEstimate {
     }
 
     /// Learns from so many polls, at least one, that have taken `passed` together.
-    pub(super) fn learn(&self, polls: u32, passed: u64) {
+    pub(super) fn update(&self, polls: u32, passed: u64) {
         let (polls, passed) = (self.polls.take().saturating_add(polls), self.passed.take().saturating_add(passed));
         if polls < FEW && passed < ENOUGH {
             self.polls.set(polls);
@@ -58,7 +58,7 @@ mod tests {
     /// After so many checkpoints, 100 µs apart, of polls of this length.
     fn after(time: &PollTimeEstimate, checkpoints: usize, poll: u64) -> u32 {
         for _ in 0..checkpoints {
-            time.learn((100_000 / poll) as u32, 100_000);
+            time.update((100_000 / poll) as u32, 100_000);
         }
         // Halves are rounded.
         time.mean().next_multiple_of(10)
@@ -79,19 +79,19 @@ mod tests {
         let time = PollTimeEstimate::new();
         assert_eq!(after(&time, 20, 5_000), 5_000);
         // A tick, right after a checkpoint.
-        time.learn(1, 14_000);
+        time.update(1, 14_000);
         assert_eq!(time.mean().next_multiple_of(10), 5_000);
-        time.learn(10, 41_000);
+        time.update(10, 41_000);
         assert_eq!(time.mean().next_multiple_of(10), 5_000);
         // Nothing is left of it.
-        time.learn(16, 80_000);
+        time.update(16, 80_000);
         assert_eq!(time.mean().next_multiple_of(10), 5_000);
     }
 
     #[test]
     fn a_poll_that_is_long_enough_by_itself_is_learnt_at_once() {
         let time = PollTimeEstimate::new();
-        time.learn(1, 50_000);
+        time.update(1, 50_000);
         assert_eq!(time.mean(), 1_500);
     }
 
@@ -99,13 +99,13 @@ mod tests {
     fn no_length_is_too_long_and_none_too_short() {
         let time = PollTimeEstimate::new();
         for passed in [u64::MAX, 0, u64::MAX, u64::MAX] {
-            time.learn(1, passed);
+            time.update(1, passed);
             assert!(time.mean() >= 1);
         }
-        (0..100).for_each(|_| time.learn(1, u64::MAX));
+        (0..100).for_each(|_| time.update(1, u64::MAX));
         assert!(time.mean() > u32::MAX - 4, "{time:?}");
-        time.learn(u32::MAX, 0);
-        time.learn(u32::MAX, u64::MAX);
+        time.update(u32::MAX, 0);
+        time.update(u32::MAX, u64::MAX);
         assert!(time.mean() >= 1);
     }
 }

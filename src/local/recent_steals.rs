@@ -21,7 +21,7 @@ impl RecentSteals {
     }
 
     /// Notes at `now` how many tasks have been stolen so far.
-    pub(super) fn note(&self, now: u64, stolen: u32) {
+    pub(super) fn record(&self, now: u64, stolen: u32) {
         if self.stolen.replace(stolen) != stolen {
             self.seen.set(Some(now));
         }
@@ -41,17 +41,17 @@ mod tests {
 
     #[test]
     fn a_theft_is_recent_for_twenty_milliseconds() {
-        let sharing = RecentSteals::new();
-        sharing.note(5, 0);
-        assert!(!sharing.is_recent());
-        sharing.note(10, u32::MAX);
-        assert!(sharing.is_recent());
-        sharing.note(10 + RECENT, u32::MAX);
-        assert!(sharing.is_recent());
-        sharing.note(11 + RECENT, u32::MAX);
-        assert!(!sharing.is_recent());
+        let recent_steals = RecentSteals::new();
+        recent_steals.record(5, 0);
+        assert!(!recent_steals.is_recent());
+        recent_steals.record(10, u32::MAX);
+        assert!(recent_steals.is_recent());
+        recent_steals.record(10 + RECENT, u32::MAX);
+        assert!(recent_steals.is_recent());
+        recent_steals.record(11 + RECENT, u32::MAX);
+        assert!(!recent_steals.is_recent());
         // One more, and the count has wrapped around.
-        sharing.note(12 + RECENT, 0);
-        assert!(sharing.is_recent());
+        recent_steals.record(12 + RECENT, 0);
+        assert!(recent_steals.is_recent());
     }
 }

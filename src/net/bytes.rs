@@ -263,7 +263,7 @@ macro_rules! writes {
             /// assert_eq!(text, "the last words");
             #[doc = crate::net::doc_examples::end!()]
             pub async fn shutdown(&mut self) -> std::io::Result<()> {
-                crate::net::mio_socket::Closing::close(self)
+                crate::net::mio_socket::Closing::shutdown_write(self)
             }
 
             /// Writes as much as there is room for without waiting. If `buf` is empty, returns 0.

@@ -137,13 +137,13 @@ macro_rules! halves {
         }
 
         impl crate::net::mio_socket::Closing for WriteHalf<'_> {
-            fn close(&mut self) -> std::io::Result<()> {
+            fn shutdown_write(&mut self) -> std::io::Result<()> {
                 self.0.half_close()
             }
         }
 
         impl crate::net::mio_socket::Closing for OwnedWriteHalf {
-            fn close(&mut self) -> std::io::Result<()> {
+            fn shutdown_write(&mut self) -> std::io::Result<()> {
                 let result = self.stream.half_close();
                 if result.is_ok() {
                     self.is_open = false;

@@ -84,7 +84,7 @@ macro_rules! writes {
             }
 
             fn $close(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(self.close())
+                Poll::Ready(self.shutdown_write())
             }
 
             $($asks)*

@@ -128,7 +128,7 @@ impl<T: HasMioSocket> HasMioSocket for &T {
 /// A type of ours that is written to.
 pub(super) trait Closing {
     /// Ends what is written, for the peer to see.
-    fn close(&mut self) -> io::Result<()>;
+    fn shutdown_write(&mut self) -> io::Result<()>;
 }
 
 /// Shuts the writing direction of a socket down.

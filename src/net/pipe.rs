@@ -411,7 +411,7 @@ readable!(Receiver, pipe_receiver, poll_read_ready);
 reads!(Receiver, pipe_receiver);
 
 impl Closing for Sender {
-    fn close(&mut self) -> io::Result<()> {
+    fn shutdown_write(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

@@ -169,13 +169,13 @@ impl TcpStream {
 }
 
 impl Closing for TcpStream {
-    fn close(&mut self) -> io::Result<()> {
+    fn shutdown_write(&mut self) -> io::Result<()> {
         self.half_close()
     }
 }
 
 impl Closing for &TcpStream {
-    fn close(&mut self) -> io::Result<()> {
+    fn shutdown_write(&mut self) -> io::Result<()> {
         self.half_close()
     }
 }

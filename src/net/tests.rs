@@ -61,7 +61,7 @@ impl Rig {
     }
 
     /// Brings every event that is due; answers how many.
-    fn settle(&self) -> usize {
+    fn run_until_stalled(&self) -> usize {
         let mut events = 0;
         loop {
             let mut wakes = WakeList::new();
@@ -147,7 +147,7 @@ fn a_short_read_stands_for_would_block() {
     let (mut client, mut server) = rig.pair();
     rig.run(client.write_all(b"abc")).unwrap();
     rig.run(server.readable()).unwrap();
-    rig.settle();
+    rig.run_until_stalled();
     let mut buf = [0; 8];
     assert_eq!(rig.run(server.read(&mut buf)).unwrap(), 3);
     assert_eq!(seems_readable(&server), !crate::reactor::SHORT_IS_DRAINED);
@@ -167,7 +167,7 @@ fn the_end_behind_a_short_read_is_read() {
     drop(client);
     // The event speaks of the data and of the end at once, and no other will come.
     rig.run(server.ready(Interest::READABLE)).unwrap();
-    rig.settle();
+    rig.run_until_stalled();
     let mut buf = [0; 8];
     for expected in [3, 0, 0] {
         assert!(matches!(rig.poll(pin!(server.read(&mut buf))), Poll::Ready(Ok(count)) if count == expected));
@@ -184,7 +184,7 @@ fn a_half_closed_stream_still_carries_the_other_way_and_makes_no_noise() {
     let mut all = Vec::new();
     assert_eq!(rig.run(server.read_to_end(&mut all)).unwrap(), 10);
     assert_eq!(all, b"last words");
-    rig.settle();
+    rig.run_until_stalled();
     // Fill the way back, so that whoever waits there has to wait.
     let block = vec![7; 1 << 20];
     let mut sent = 0;
@@ -193,8 +193,8 @@ fn a_half_closed_stream_still_carries_the_other_way_and_makes_no_noise() {
     }
     let mut writer = Box::pin(server.writable());
     assert!(rig.poll(writer.as_mut()).is_pending(), "RDHUP is not HUP");
-    rig.settle();
-    assert_eq!(rig.settle(), 0);
+    rig.run_until_stalled();
+    assert_eq!(rig.run_until_stalled(), 0);
     drop(writer);
     let mut got = 0;
     while got < sent {
@@ -260,7 +260,7 @@ fn a_read_that_stops_before_urgent_data_loses_nothing() {
     socket2::SockRef::from(client.mio()).send_out_of_band(b"!").unwrap();
     rig.run(client.write_all(b"def")).unwrap();
     assert!(rig.run(server.ready(Interest::PRIORITY)).unwrap().is_priority());
-    rig.settle();
+    rig.run_until_stalled();
     // No event comes any more; the kernel stops at the urgent byte though there is more behind it.
     let mut buf = [0; 16];
     assert!(matches!(rig.poll(pin!(server.read(&mut buf))), Poll::Ready(Ok(3))));
@@ -295,7 +295,7 @@ fn ten_thousand_cancelled_reads_leave_nobody_behind() {
         assert!(rig.poll(pin!(server.readable())).is_pending());
         assert!(rig.poll(pin!(server.peek(&mut buf))).is_pending());
     }
-    assert_eq!(server.source().waiting(), 1, "the slot of the reader keeps its last");
+    assert_eq!(server.source().waker_count(), 1, "the slot of the reader keeps its last");
 }
 
 #[test]
@@ -354,7 +354,7 @@ fn after_the_reactor_is_closed_every_operation_fails_each_time() {
     rig.run(client.write_all(b"data that is there")).unwrap();
     rig.run(server.readable()).unwrap();
     let mut wakes = WakeList::new();
-    rig.reactor.close(&mut wakes);
+    rig.reactor.close_reactor(&mut wakes);
     wakes.wake_all();
     let mut buf = [0; 4];
     for _ in 0..2 {

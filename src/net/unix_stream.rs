@@ -199,13 +199,13 @@ impl UnixStream {
 }
 
 impl Closing for UnixStream {
-    fn close(&mut self) -> io::Result<()> {
+    fn shutdown_write(&mut self) -> io::Result<()> {
         self.half_close()
     }
 }
 
 impl Closing for &UnixStream {
-    fn close(&mut self) -> io::Result<()> {
+    fn shutdown_write(&mut self) -> io::Result<()> {
         self.half_close()
     }
 }

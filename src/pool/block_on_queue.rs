@@ -16,9 +16,9 @@ impl BlockOnQueue {
     /// Sits down by `take`, if the seat is free. Else `driver` stands in line, until somebody who gets up calls.
     pub(crate) fn acquire_or_enqueue<L>(&self, driver: &Arc<Parker>, take: impl FnOnce() -> Option<L>) -> Option<L> {
         self.queue(driver);
-        let lease = take()?;
-        self.leave(driver);
-        Some(lease)
+        let local_slot = take()?;
+        self.remove_waiter(driver);
+        Some(local_slot)
     }
 
     fn queue(&self, driver: &Arc<Parker>) {
@@ -28,13 +28,13 @@ impl BlockOnQueue {
         }
     }
 
-    fn leave(&self, driver: &Arc<Parker>) {
+    fn remove_waiter(&self, driver: &Arc<Parker>) {
         self.waiting.lock().retain(|other| !Arc::ptr_eq(other, driver));
     }
 
     /// `driver` waits no longer: whatever call has come to it is the next one's.
     pub(crate) fn quit(&self, driver: &Arc<Parker>) {
-        self.leave(driver);
+        self.remove_waiter(driver);
         self.pass_on();
     }
 

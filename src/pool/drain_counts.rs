@@ -1,4 +1,4 @@
-//! What the seats of a pool have counted, for the ledger.
+//! What the seats of a pool have counted, for the drain state.
 
 use std::collections::BTreeMap;
 use std::panic::Location;
@@ -31,8 +31,8 @@ impl CurrentTask {
 
     /// A poll begins.
     #[inline]
-    pub(crate) fn begin(&self, task: &Header) {
-        let location = task.location_of_unnamed().unwrap_or_else(|| self.note(task));
+    pub(crate) fn begin_poll(&self, task: &Header) {
+        let location = task.location_of_unnamed().unwrap_or_else(|| self.record_named(task));
         // Ordering: Release — pairs with the Acquire in `get`: the end of the poll before is seen by whoever sees this.
         self.location.store(std::ptr::from_ref(location).cast_mut(), Ordering::Release);
         // Ordering: Release — pairs with the Acquire in `get`: the location is that of this task.
@@ -40,7 +40,7 @@ impl CurrentTask {
     }
 
     #[cold]
-    fn note(&self, task: &Header) -> &'static Location<'static> {
+    fn record_named(&self, task: &Header) -> &'static Location<'static> {
         let named = task.name().map(|name| (task.id(), Arc::clone(name)));
         let outdated = std::mem::replace(&mut *self.named.lock(), named);
         drop(outdated);
@@ -49,13 +49,13 @@ impl CurrentTask {
 
     /// It is over.
     #[inline]
-    pub(crate) fn end(&self) {
+    pub(crate) fn end_poll(&self) {
         // Ordering: Relaxed — published by the next `begin`, or by the count of the task's end.
         self.id.store(0, Ordering::Relaxed);
     }
 
     /// Whether there is one.
-    pub(crate) fn is_on(&self) -> bool {
+    pub(crate) fn is_polling(&self) -> bool {
         // Ordering: Relaxed — a figure.
         self.id.load(Ordering::Relaxed) != 0
     }
@@ -79,7 +79,7 @@ impl CurrentTask {
 impl Stats {
     /// Counts how a task has ended.
     #[inline]
-    pub(crate) fn count(&self, end: Outcome) {
+    pub(crate) fn record_outcome(&self, end: Outcome) {
         let counter = match end {
             Outcome::Completed => &self.completed,
             Outcome::Panicked => &self.panicked,
@@ -89,7 +89,7 @@ impl Stats {
         counter.add_release(1);
     }
 
-    fn ends(&self) -> OutcomeCounts {
+    fn outcomes(&self) -> OutcomeCounts {
         OutcomeCounts {
             completed: self.completed.load_acquire(),
             panicked: self.panicked.load_acquire(),
@@ -100,69 +100,69 @@ impl Stats {
 
 impl TaskCounts for Pool {
     fn all_workers_acked(&self) -> bool {
-        self.seats.iter().all(|seat| seat.has_heard() || !seat.is_used())
+        self.seats.iter().all(|seat| seat.has_acked_drain() || !seat.is_used())
     }
 
-    fn ended(&self) -> u64 {
+    fn tasks_ended(&self) -> u64 {
         self.seats.iter().map(|seat| seat.stats.ended.load_acquire()).sum()
     }
 
-    fn started(&self) -> u64 {
-        self.sum(|stats| &stats.spawned)
+    fn tasks_started(&self) -> u64 {
+        self.sum_counter(|stats| &stats.spawned)
     }
 
-    fn ends(&self) -> OutcomeCounts {
-        self.tasks_ended() + self.ledger.jobs.tally.get()
+    fn outcomes(&self) -> OutcomeCounts {
+        self.tasks_ended() + self.drain_state.jobs.outcomes.get()
     }
 
-    fn left(&self, seen: &[PollSeen]) -> Vec<Straggler> {
+    fn stragglers(&self, seen: &[PollSeen]) -> Vec<Straggler> {
         // A task in its first poll is in no list. A task that is polled again is in its list and in a poll: the later entry, from the poll, replaces
         // the first.
         let mut left: BTreeMap<Id, Straggler> = BTreeMap::new();
         let mut add = |straggler: Straggler| drop(left.insert(straggler.id, straggler));
         self.global.each(|task| add(task.identity().into()));
         self.seats.iter().flat_map(|seat| seat.live.all()).for_each(|task| add(task.into()));
-        self.ledger.jobs.left().into_iter().for_each(&mut add);
-        for task in [&self.reaper_task, &self.outings.ending].into_iter().filter_map(CurrentTask::get) {
+        self.drain_state.jobs.stragglers().into_iter().for_each(&mut add);
+        for task in [&self.reaper_task, &self.blocked_workers.ending].into_iter().filter_map(CurrentTask::get) {
             add(Straggler { running_for: Some(Duration::ZERO), ..Straggler::from(task) });
         }
-        self.seats.iter().filter_map(|seat| seat.runs(self.clock.now(), seen)).for_each(&mut add);
+        self.seats.iter().filter_map(|seat| seat.running_task(self.clock.now(), seen)).for_each(&mut add);
         left.into_values().collect()
     }
 
-    fn polls(&self, at: Instant) -> Vec<PollSeen> {
-        let polls = self.seats.iter().filter(|seat| seat.polling.is_on());
+    fn polls_under_way(&self, at: Instant) -> Vec<PollSeen> {
+        let polls = self.seats.iter().filter(|seat| seat.polling.is_polling());
         polls.map(|seat| PollSeen { seat: seat.index, number: seat.progress(), at }).collect()
     }
 }
 
 impl Pool {
-    fn sum(&self, counter: fn(&Stats) -> &Counter) -> u64 {
+    fn sum_counter(&self, counter: fn(&Stats) -> &Counter) -> u64 {
         self.seats.iter().map(|seat| counter(&seat.stats).get()).sum()
     }
 
     fn tasks_ended(&self) -> OutcomeCounts {
-        self.seats.iter().fold(self.ledger.unseated.get(), |sum, seat| sum + seat.stats.ends())
+        self.seats.iter().fold(self.drain_state.unseated.get(), |sum, seat| sum + seat.stats.outcomes())
     }
 
     /// Tasks that have been spawned and have not ended. The ended are read first, so that none is counted as ended before it
     /// has been counted as spawned.
-    pub(crate) fn alive(&self) -> u64 {
-        let ended = self.tasks_ended().sum();
+    pub(crate) fn live_tasks(&self) -> u64 {
+        let ended = self.tasks_ended().total();
         self.spawned().saturating_sub(ended)
     }
 
     /// Tasks that have ever been spawned, jobs not among them. Those are read first: each has come by the gate.
     pub(crate) fn spawned(&self) -> u64 {
         // Ordering: Acquire — before the gate is read, through which every job has come.
-        let jobs = self.ledger.jobs.entered.load(Ordering::Acquire);
-        self.started() + self.ledger.gate.entered().count().saturating_sub(jobs)
+        let jobs = self.drain_state.jobs.entered.load(Ordering::Acquire);
+        self.tasks_started() + self.drain_state.gate.entered().total().saturating_sub(jobs)
     }
 
     /// Polls, of tasks and of futures in `block_on`, in which a resource was refused because the budget was spent.
     pub(crate) fn forced_yields(&self) -> u64 {
         // Ordering: Relaxed — a figure.
-        self.sum(|stats| &stats.forced_yields) + self.roots_forced.load(Ordering::Relaxed)
+        self.sum_counter(|stats| &stats.forced_yields) + self.roots_forced.load(Ordering::Relaxed)
     }
 
     /// A future in a `block_on` was refused something in its last poll.
@@ -174,15 +174,15 @@ impl Pool {
 
     /// While the runtime drains, whoever has ended a task calls this before it goes to sleep.
     #[cold]
-    pub(crate) fn look(&self) {
-        self.ledger.check_quiescent(&self.phase, self);
+    pub(crate) fn recheck_quiescent(&self) {
+        self.drain_state.check_quiescent(&self.phase, self);
     }
 
     /// As [`Pool::look`], if the runtime drains.
     #[inline]
-    pub(crate) fn look_if_draining(&self) {
+    pub(crate) fn recheck_quiescent_if_draining(&self) {
         if self.phase.load() != Phase::Running {
-            self.look();
+            self.recheck_quiescent();
         }
     }
 
@@ -191,30 +191,30 @@ impl Pool {
     #[inline]
     pub(crate) fn recheck_deadline(&self, id: Option<Id>) {
         if !self.phase.is_running() {
-            self.mind_phase(id);
+            self.recheck_phase(id);
         }
     }
 
     #[cold]
-    fn mind_phase(&self, id: Option<Id>) {
+    fn recheck_phase(&self, id: Option<Id>) {
         match self.phase.load() {
             Phase::Running | Phase::Draining | Phase::Drained => {}
-            Phase::DeadlinePassed => self.ledger.notify_reaper(id),
+            Phase::DeadlinePassed => self.drain_state.notify_reaper(id),
             Phase::ShuttingDown | Phase::Closed => {
-                self.outings.notify_helper();
-                self.attendance.note_change();
+                self.blocked_workers.notify_helper();
+                self.live_threads.note_change();
             }
         }
     }
 
     /// Lets `end` have what is late of all that waits in the global queue, one at a time, so that nothing is out of everybody's reach while a
     /// destructor runs. True if there was something.
-    pub(crate) fn cancel_overdue_queued(&self, rota: &LaneCursor, mut end: impl FnMut(Runnable)) -> bool {
+    pub(crate) fn cancel_overdue_queued(&self, lane_cursor: &LaneCursor, mut end: impl FnMut(Runnable)) -> bool {
         let mut found = false;
         // Kept in hand: who puts them back at once meets them again in the next lane, and the late ones never.
         let mut spared = Chain::new();
-        while let Some(runnable) = self.global.take(rota, 1).pop() {
-            if self.ledger.is_exempt(runnable.header().id()) {
+        while let Some(runnable) = self.global.take(lane_cursor, 1).pop() {
+            if self.drain_state.is_exempt(runnable.header().id()) {
                 spared.push(runnable);
                 continue;
             }
@@ -238,14 +238,14 @@ impl Pool {
     }
 
     /// Cancels a task on a thread without a seat, because the drain's deadline, or the shutdown, has come. [`Pool::leave_stray`] follows.
-    pub(crate) fn cancel_stray(&self, runnable: Runnable) {
-        self.cancel_late(runnable, &|end| self.ledger.unseated.count(end));
+    pub(crate) fn cancel_unseated(&self, runnable: Runnable) {
+        self.cancel_late(runnable, &|end| self.drain_state.unseated.record(end));
     }
 
     /// A task, or job, that has been ended by a thread without a seat is counted out.
-    pub(crate) fn leave_stray(&self) {
-        if self.ledger.gate.leave() {
-            self.look();
+    pub(crate) fn exit_unseated(&self) {
+        if self.drain_state.gate.exit() {
+            self.recheck_quiescent();
         }
     }
 
@@ -261,27 +261,27 @@ impl Pool {
 
     /// Cancels a blocking job for the same reason.
     pub(crate) fn cancel_job(&self, runnable: Runnable) {
-        self.cancel(runnable, &|end| self.ledger.jobs.tally.count(end), &|_| ());
+        self.cancel(runnable, &|end| self.drain_state.jobs.outcomes.record(end), &|_| ());
     }
 
     fn cancel(&self, runnable: Runnable, count: &dyn Fn(Outcome), note: &dyn Fn(Outcome)) {
-        let _ = self.take_stamp(runnable.header().id());
+        let _ = self.take_queue_time(runnable.header().id());
         let who = self.who_ends(runnable.header());
         runnable.cancel(&|task, end| {
             note(end);
-            self.ledger.record_cancelled(task.identity().into(), || count(end));
+            self.drain_state.record_cancelled(task.identity().into(), || count(end));
         });
         // It may be gone.
         let outer = budget::set_current(None);
-        self.tell_of_end(who);
+        self.run_end_hook(who);
         budget::set_current(outer);
     }
 }
 
 impl Seat {
-    /// Returns the task that is polled here, and for how long it has been, by what the drain and the sentinel have `seen`.
-    fn runs(&self, now: u64, seen: &[PollSeen]) -> Option<Straggler> {
-        let (task, since) = self.view();
+    /// Returns the task that is polled here, and for how long it has been, by what the drain and the watchdog have `seen`.
+    fn running_task(&self, now: u64, seen: &[PollSeen]) -> Option<Straggler> {
+        let (task, since) = self.observed_task();
         let watched = since.map_or(Duration::ZERO, |since| Duration::from_nanos(now.saturating_sub(since)));
         let number = self.progress();
         let seen = seen.iter().filter(|poll| poll.seat == self.index && poll.number == number);
@@ -290,11 +290,11 @@ impl Seat {
     }
 
     /// Cancels a task because the drain's deadline, or the shutdown, has come. The caller sits here.
-    pub(crate) fn end_late(&self, runnable: Runnable) {
-        self.polling.begin(runnable.header());
-        self.pool().cancel_late(runnable, &|end| self.stats.count(end));
+    pub(crate) fn cancel_in_seat(&self, runnable: Runnable) {
+        self.polling.begin_poll(runnable.header());
+        self.pool().cancel_late(runnable, &|end| self.stats.record_outcome(end));
         self.stats.ended.add_release(1);
-        self.polling.end();
+        self.polling.end_poll();
     }
 
     /// A task has been dropped where it would have been polled: after the deadline it is late. It was asked to end while it was in a queue,
@@ -304,14 +304,14 @@ impl Seat {
         let pool = self.pool();
         if pool.phase.load() < Phase::DeadlinePassed {
             // First: who sees the end does not see the task in a poll any more.
-            self.polling.end();
-            return self.stats.count(end);
+            self.polling.end_poll();
+            return self.stats.record_outcome(end);
         }
-        pool.ledger.record_cancelled(task.identity().into(), || self.stats.count(end));
+        pool.drain_state.record_cancelled(task.identity().into(), || self.stats.record_outcome(end));
     }
 
     /// Whether the seat's worker knows that the runtime drains.
-    fn has_heard(&self) -> bool {
+    fn has_acked_drain(&self) -> bool {
         // Ordering: Acquire — pairs with the Release in `hear`.
         self.drain_acked.load(Ordering::Acquire)
     }

@@ -20,7 +20,7 @@ std::thread_local! {
 
 impl HomeThread {
     /// The thread that calls this.
-    pub(crate) fn this() -> HomeThread {
+    pub(crate) fn current() -> HomeThread {
         if NUMBER.get() == 0 {
             // Ordering: Relaxed — only the number matters.
             NUMBER.set(NEXT.fetch_add(1, Ordering::Relaxed));

@@ -7,7 +7,7 @@ use crate::sync::{Condvar, Mutex, release_gone, thread, wait_for};
 /// Which threads are still there, and who closes up behind the last of them.
 #[derive(Debug)]
 pub(crate) struct LiveThreads {
-    book: Mutex<LiveState>,
+    locked: Mutex<LiveState>,
     changed: Condvar,
 }
 
@@ -26,103 +26,103 @@ struct LiveState {
 
 /// What a pass over the seats has done.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Pass {
+pub(crate) struct ClearPass {
     /// Whether no task was left that could be found, and no seat was in use.
     pub(crate) cleared: bool,
-    /// How many leases the pass has given back. Each of them is a change.
+    /// How many local slots the pass has given back. Each of them is a change.
     pub(crate) returned: u64,
 }
 
 /// Marks the thread that clears the seats, until it is dropped, also by a panic.
-struct Turn<'a>(&'a LiveThreads);
+struct ClearingMark<'a>(&'a LiveThreads);
 
-impl Drop for Turn<'_> {
+impl Drop for ClearingMark<'_> {
     fn drop(&mut self) {
-        self.0.book.lock().clearing = false;
+        self.0.locked.lock().clearing = false;
         self.0.changed.notify_all();
     }
 }
 
 impl LiveThreads {
     pub(crate) fn new() -> Self {
-        let book = LiveState { present: 0, abandoned: false, changes: 0, clearing: false, threads: Vec::new() };
-        LiveThreads { book: Mutex::new(book), changed: Condvar::new() }
+        let locked = LiveState { present: 0, abandoned: false, changes: 0, clearing: false, threads: Vec::new() };
+        LiveThreads { locked: Mutex::new(locked), changed: Condvar::new() }
     }
 
     pub(crate) fn inc(&self) {
-        self.book.lock().present += 1;
+        self.locked.lock().present += 1;
     }
 
     /// Counts the caller as present, if the pool `is_open`. The closer counts after it has closed the pool. So the closer sees the caller, or the
     /// caller sees that the pool is closed.
     #[must_use]
     pub(crate) fn enter_if(&self, is_open: impl FnOnce() -> bool) -> bool {
-        let mut book = self.book.lock();
+        let mut locked = self.locked.lock();
         let open = is_open();
-        book.present += usize::from(open);
+        locked.present += usize::from(open);
         open
     }
 
     /// How many are there.
     pub(crate) fn count(&self) -> usize {
-        self.book.lock().present
+        self.locked.lock().present
     }
 
     /// Keeps a thread that has been started, and lets go of those that are gone. The caller counts as present: the thread itself may
     /// have left again.
     pub(crate) fn track(&self, started: thread::JoinHandle<()>) {
-        let mut book = self.book.lock();
-        release_gone(&mut book.threads);
-        book.threads.push(started);
+        let mut locked = self.locked.lock();
+        release_gone(&mut locked.threads);
+        locked.threads.push(started);
     }
 
     /// Hands out all threads that may not have ended.
     pub(crate) fn take_threads(&self) -> Vec<thread::JoinHandle<()>> {
-        std::mem::take(&mut self.book.lock().threads)
+        std::mem::take(&mut self.locked.lock().threads)
     }
 
     /// Notes that a thread leaves. Returns true if the thread has to close up. This returns true once.
     #[must_use]
     pub(crate) fn dec(&self) -> bool {
-        let mut book = self.book.lock();
-        book.present -= 1;
+        let mut locked = self.locked.lock();
+        locked.present -= 1;
         self.changed.notify_all();
-        book.present == 0 && std::mem::take(&mut book.abandoned)
+        locked.present == 0 && std::mem::take(&mut locked.abandoned)
     }
 
     /// Returns whether a thread is clearing the seats. For a local pool that is the pool's own thread.
     pub(crate) fn is_clearing(&self) -> bool {
-        self.book.lock().clearing
+        self.locked.lock().clearing
     }
 
-    /// Notes a change while the pool is being cleared: a task has been queued, or a lease has come back. The thread that did that and saw the phase
+    /// Notes a change while the pool is being cleared: a task has been queued, or a local slot has come back. The thread that did that and saw the phase
     /// calls this.
     pub(crate) fn note_change(&self) {
-        self.book.lock().changes += 1;
+        self.locked.lock().changes += 1;
         self.changed.notify_all();
     }
 
     /// Makes passes over the seats, until one pass has cleared everything. Sleeps between two passes until there is a change. One thread at a time
     /// does so. Returns false if the deadline came first.
     #[must_use]
-    pub(crate) fn clear_by(&self, deadline: Option<Instant>, mut pass: impl FnMut() -> Pass) -> bool {
-        let mut book = self.book.lock();
-        if !wait_for(&self.changed, &mut book, deadline, |book| !book.clearing) {
+    pub(crate) fn clear_by(&self, deadline: Option<Instant>, mut pass: impl FnMut() -> ClearPass) -> bool {
+        let mut locked = self.locked.lock();
+        if !wait_for(&self.changed, &mut locked, deadline, |locked| !locked.clearing) {
             return false;
         }
-        book.clearing = true;
-        drop(book);
-        let _turn = Turn(self);
+        locked.clearing = true;
+        drop(locked);
+        let _turn = ClearingMark(self);
         loop {
             // Read before the pass: so a change that the pass has missed ends the sleep.
-            let seen = self.book.lock().changes;
+            let seen = self.locked.lock().changes;
             let pass = pass();
             if pass.cleared {
                 return true;
             }
             // Without this, the pass's own changes would end each sleep at once.
             let own = seen + pass.returned;
-            if !wait_for(&self.changed, &mut self.book.lock(), deadline, |book| book.changes != own) {
+            if !wait_for(&self.changed, &mut self.locked.lock(), deadline, |locked| locked.changes != own) {
                 return false;
             }
         }
@@ -131,9 +131,9 @@ impl LiveThreads {
     /// Waits until nobody is there. False if the deadline came first: then the last to leave closes up.
     #[must_use]
     pub(crate) fn wait_until_empty(&self, deadline: Option<Instant>) -> bool {
-        let mut book = self.book.lock();
-        let empty = wait_for(&self.changed, &mut book, deadline, |book| book.present == 0);
-        book.abandoned |= !empty;
+        let mut locked = self.locked.lock();
+        let empty = wait_for(&self.changed, &mut locked, deadline, |locked| locked.present == 0);
+        locked.abandoned |= !empty;
         empty
     }
 }

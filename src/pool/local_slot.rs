@@ -1,4 +1,4 @@
-//! Where the lease of a seat is.
+//! Where the local slot of a seat is.
 
 use std::mem::replace;
 
@@ -6,7 +6,7 @@ use crate::sync::Mutex;
 
 /// What makes whoever holds it the worker of a seat; and whether he makes use of it.
 ///
-/// The lock orders more than the lease: whoever has found a seat vacant, or its worker away, comes before those who take it, or come back,
+/// The lock orders more than the local slot: whoever has found a seat vacant, or its worker away, comes before those who take it, or come back,
 /// and these see what he had seen.
 #[derive(Debug)]
 pub(crate) struct LocalSlot<T>(Mutex<SlotState<T>>);
@@ -23,15 +23,15 @@ enum SlotState<T> {
 
 impl<T> LocalSlot<T> {
     /// That of a vacant seat.
-    pub(crate) fn new(lease: T) -> Self {
-        LocalSlot(Mutex::new(SlotState::Vacant(Box::new(lease))))
+    pub(crate) fn new(local_slot: T) -> Self {
+        LocalSlot(Mutex::new(SlotState::Vacant(Box::new(local_slot))))
     }
 
     /// Takes it, if nobody has it.
-    pub(crate) fn take(&self) -> Option<Box<T>> {
+    pub(crate) fn try_take(&self) -> Option<Box<T>> {
         let mut place = self.0.lock();
         match replace(&mut *place, SlotState::Taken) {
-            SlotState::Vacant(lease) => Some(lease),
+            SlotState::Vacant(local_slot) => Some(local_slot),
             other => {
                 *place = other;
                 None
@@ -40,12 +40,12 @@ impl<T> LocalSlot<T> {
     }
 
     /// Gives it back.
-    pub(crate) fn give_back(&self, lease: Box<T>) {
-        let was = replace(&mut *self.0.lock(), SlotState::Vacant(lease));
+    pub(crate) fn give_back(&self, local_slot: Box<T>) {
+        let was = replace(&mut *self.0.lock(), SlotState::Vacant(local_slot));
         debug_assert!(matches!(was, SlotState::Taken), "a lease was given back by one who did not have it");
     }
 
-    /// Its holder makes no use of it until [`Lease::come_back`].
+    /// Its holder makes no use of it until [`LocalSlot::come_back`].
     pub(crate) fn begin_blocking(&self) {
         let was = replace(&mut *self.0.lock(), SlotState::Away);
         debug_assert!(matches!(was, SlotState::Taken), "somebody stepped out who was not in");

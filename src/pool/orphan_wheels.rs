@@ -30,18 +30,18 @@ impl OrphanWheels {
 
     /// The worker of `seat`, its keeper, leaves or is stuck. True if the guardian has to hear of it: it may sleep.
     ///
-    /// Nobody arms a timer any more on a wheel whose worker has left: one that is empty stays so. If the worker is stuck, the sentinel looks again.
+    /// Nobody arms a timer any more on a wheel whose worker has left: one that is empty stays so. If the worker is stuck, the watchdog looks again.
     #[must_use]
     pub(crate) fn add(&self, seat: usize, wheel: &Arc<TimerWheel>) -> bool {
         if wheel.is_empty() {
             return false;
         }
         let mut list = self.list.lock();
-        if list.iter().any(|ward| ward.seat == seat) {
+        if list.iter().any(|orphan_wheel| orphan_wheel.seat == seat) {
             return false;
         }
         list.push(OrphanWheel { seat, wheel: Arc::clone(wheel) });
-        self.publish(&list);
+        self.publish_next_due(&list);
         true
     }
 
@@ -55,34 +55,34 @@ impl OrphanWheels {
 
     #[cold]
     fn dismiss_one(&self, seat: usize) {
-        self.release(&mut self.list.lock(), seat);
+        self.remove_locked(&mut self.list.lock(), seat);
     }
 
-    fn release(&self, list: &mut Vec<OrphanWheel>, seat: usize) {
-        if let Some(at) = list.iter().position(|ward| ward.seat == seat) {
+    fn remove_locked(&self, list: &mut Vec<OrphanWheel>, seat: usize) {
+        if let Some(at) = list.iter().position(|orphan_wheel| orphan_wheel.seat == seat) {
             list.swap_remove(at).wheel.end_backup_sleep();
-            self.publish(list);
+            self.publish_next_due(list);
         }
     }
 
     /// Called by the guardian on its way to sleep: the first deadline, noted in each wheel. Wheels that have become empty go.
     #[inline]
     #[must_use]
-    pub(crate) fn keep(&self) -> Option<u64> {
+    pub(crate) fn begin_sleep(&self) -> Option<u64> {
         if self.is_empty() { None } else { self.keep_all() }
     }
 
     #[cold]
     fn keep_all(&self) -> Option<u64> {
         let mut list = self.list.lock();
-        list.retain(|ward| !ward.wheel.is_empty());
-        self.publish(&list);
-        list.iter().filter_map(|ward| ward.wheel.begin_backup_sleep()).min()
+        list.retain(|orphan_wheel| !orphan_wheel.wheel.is_empty());
+        self.publish_next_due(&list);
+        list.iter().filter_map(|orphan_wheel| orphan_wheel.wheel.begin_backup_sleep()).min()
     }
 
     /// Called by the guardian when it is awake again, and before anybody else can become the guardian.
     #[inline]
-    pub(crate) fn resume(&self) {
+    pub(crate) fn end_sleep(&self) {
         if !self.is_empty() {
             self.resume_all();
         }
@@ -90,7 +90,7 @@ impl OrphanWheels {
 
     #[cold]
     fn resume_all(&self) {
-        self.list.lock().iter().for_each(|ward| ward.wheel.end_backup_sleep());
+        self.list.lock().iter().for_each(|orphan_wheel| orphan_wheel.wheel.end_backup_sleep());
     }
 
     /// When the first timer is due, or earlier.
@@ -101,11 +101,11 @@ impl OrphanWheels {
 
     #[cold]
     fn first_due(&self) -> u64 {
-        self.list.lock().iter().map(|ward| ward.wheel.next_due()).min().unwrap_or(u64::MAX)
+        self.list.lock().iter().map(|orphan_wheel| orphan_wheel.wheel.next_due()).min().unwrap_or(u64::MAX)
     }
 
     /// Fires what is due at `now`. The wakers are in `wakes`, and the caller wakes them. It is the worker of `seat`, and turns its own wheel: if
-    /// that has become a ward it is none any more.
+    /// that has become a orphan wheel it is none any more.
     #[inline]
     pub(crate) fn turn(&self, seat: usize, now: u64, wakes: &mut WakeList) {
         if !self.is_empty() {
@@ -116,20 +116,20 @@ impl OrphanWheels {
     #[cold]
     fn turn_all(&self, seat: usize, now: u64, wakes: &mut WakeList) {
         let mut list = self.list.lock();
-        self.release(&mut list, seat);
-        for ward in list.iter().filter(|ward| ward.wheel.next_due() <= now) {
-            ward.wheel.turn(now, wakes);
+        self.remove_locked(&mut list, seat);
+        for orphan_wheel in list.iter().filter(|orphan_wheel| orphan_wheel.wheel.next_due() <= now) {
+            orphan_wheel.wheel.turn(now, wakes);
         }
     }
 
     #[inline]
     fn is_empty(&self) -> bool {
         // Ordering: Acquire — pairs with the Release in `publish`. A guardian that a leaver's interrupt has called sees the leaver's
-        // ward; one that reads an older number is interrupted.
+        // orphan wheel; one that reads an older number is interrupted.
         self.count.load(Ordering::Acquire) == 0
     }
 
-    fn publish(&self, list: &[OrphanWheel]) {
+    fn publish_next_due(&self, list: &[OrphanWheel]) {
         // Ordering: Release — pairs with the Acquire in `is_empty`.
         self.count.store(list.len(), Ordering::Release);
     }

@@ -11,13 +11,13 @@ use super::Pool;
 const PARTS: u64 = 64;
 
 /// Times, by the number of the task.
-type Part = Mutex<HashMap<u64, u64>>;
+type Shard = Mutex<HashMap<u64, u64>>;
 
 /// The times at which the tasks were queued that have not been polled since. Beside the tasks, so that they are no larger for those who do not
 /// want to know.
 #[derive(Debug)]
 pub(crate) struct QueueTimes {
-    parts: Box<[CachePadded<Part>]>,
+    parts: Box<[CachePadded<Shard>]>,
 }
 
 impl QueueTimes {
@@ -25,31 +25,31 @@ impl QueueTimes {
         QueueTimes { parts: (0..PARTS).map(|_| CachePadded::new(Mutex::new(HashMap::new()))).collect() }
     }
 
-    fn part(&self, id: Id) -> &Part {
+    fn shard(&self, id: Id) -> &Shard {
         &self.parts[(id.get() % PARTS) as usize]
     }
 
-    fn put(&self, id: Id, now: u64) {
-        self.part(id).lock().insert(id.get(), now);
+    fn record_queued(&self, id: Id, now: u64) {
+        self.shard(id).lock().insert(id.get(), now);
     }
 
-    fn take(&self, id: Id) -> Option<u64> {
-        self.part(id).lock().remove(&id.get())
+    fn take_queued(&self, id: Id) -> Option<u64> {
+        self.shard(id).lock().remove(&id.get())
     }
 }
 
 impl Pool {
     /// The task is about to be queued, having been spawned, woken, or polled.
     #[cold]
-    pub(crate) fn stamp(&self, task: &Header) {
-        if let Some(stamps) = &self.stamps {
-            stamps.put(task.id(), self.clock.now());
+    pub(crate) fn record_queue_time(&self, task: &Header) {
+        if let Some(queue_times) = &self.queue_times {
+            queue_times.record_queued(task.id(), self.clock.now());
         }
     }
 
     /// When the task was queued, in the pool's nanoseconds; said once.
-    pub(crate) fn take_stamp(&self, task: Id) -> Option<u64> {
-        self.stamps.as_ref()?.take(task)
+    pub(crate) fn take_queue_time(&self, task: Id) -> Option<u64> {
+        self.queue_times.as_ref()?.take_queued(task)
     }
 }
 
@@ -59,13 +59,13 @@ mod tests {
 
     #[test]
     fn a_stamp_is_taken_once_and_is_the_last_one() {
-        let stamps = QueueTimes::new();
+        let queue_times = QueueTimes::new();
         let ids: Vec<Id> = (1..200).filter_map(Id::from_number).collect();
         for now in [5, 7] {
-            ids.iter().for_each(|&id| stamps.put(id, now));
+            ids.iter().for_each(|&id| queue_times.record_queued(id, now));
         }
-        assert!(ids.iter().all(|&id| stamps.take(id) == Some(7)));
-        assert!(ids.iter().all(|&id| stamps.take(id).is_none()));
-        assert!(stamps.parts.iter().all(|part| part.lock().is_empty()));
+        assert!(ids.iter().all(|&id| queue_times.take_queued(id) == Some(7)));
+        assert!(ids.iter().all(|&id| queue_times.take_queued(id).is_none()));
+        assert!(queue_times.parts.iter().all(|part| part.lock().is_empty()));
     }
 }

@@ -23,16 +23,16 @@ pub struct Resized {
 /// A worker thread that is about to be started: which seat it takes, and in which version of the worker set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct ThreadSeat {
+pub struct WorkerThread {
     /// The number of the seat, below the number of workers.
-    pub seat: usize,
+    pub index: usize,
     /// The version (see [`Resized::version`]) with which the thread comes; zero for those that the runtime begins with.
     pub version: u64,
 }
 
-impl ThreadSeat {
+impl WorkerThread {
     pub(crate) fn new(seat: usize, version: u64) -> Self {
-        ThreadSeat { seat, version }
+        WorkerThread { index: seat, version }
     }
 }
 
@@ -122,7 +122,7 @@ impl error::Error for ResizeError {
 /// On which the outcome of one order is written, once.
 #[derive(Debug)]
 pub(crate) struct ResizeCompletion {
-    slip: Mutex<CompletionState>,
+    completion_state: Mutex<CompletionState>,
     written: Condvar,
 }
 
@@ -136,12 +136,12 @@ enum CompletionState {
 
 impl ResizeCompletion {
     pub(crate) fn new() -> Self {
-        ResizeCompletion { slip: Mutex::new(CompletionState::Blank(None)), written: Condvar::new() }
+        ResizeCompletion { completion_state: Mutex::new(CompletionState::Blank(None)), written: Condvar::new() }
     }
 
     /// Writes the outcome and wakes whoever waits for it. Called with no lock held.
     pub(crate) fn complete(&self, outcome: Result<Resized, ResizeError>) {
-        let was = mem::replace(&mut *self.slip.lock(), CompletionState::Written(outcome));
+        let was = mem::replace(&mut *self.completion_state.lock(), CompletionState::Written(outcome));
         self.written.notify_all();
         match was {
             CompletionState::Blank(Some(waker)) => wake_catch_panic(waker),
@@ -154,33 +154,33 @@ impl ResizeCompletion {
     pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<Result<Resized, ResizeError>> {
         // A waker is user code: it is cloned before the lock is taken, and dropped after.
         let waker = cx.waker().clone();
-        let mut slip = self.slip.lock();
-        let was = match &mut *slip {
+        let mut completion_state = self.completion_state.lock();
+        let was = match &mut *completion_state {
             CompletionState::Blank(place) => place.replace(waker),
             _ => {
-                let outcome = take(&mut slip);
-                drop(slip);
+                let outcome = take_outcome(&mut completion_state);
+                drop(completion_state);
                 drop_contained(Some(waker));
                 return Poll::Ready(outcome);
             }
         };
-        drop(slip);
+        drop(completion_state);
         drop_contained(was);
         Poll::Pending
     }
 
     /// Blocks the thread until there is an outcome, and takes it.
     pub(crate) fn wait(&self) -> Result<Resized, ResizeError> {
-        let mut slip = self.slip.lock();
-        while let CompletionState::Blank(_) = *slip {
-            self.written.wait(&mut slip);
+        let mut completion_state = self.completion_state.lock();
+        while let CompletionState::Blank(_) = *completion_state {
+            self.written.wait(&mut completion_state);
         }
-        take(&mut slip)
+        take_outcome(&mut completion_state)
     }
 
     /// Nobody waits any more.
     pub(crate) fn forget(&self) {
-        let waker = match &mut *self.slip.lock() {
+        let waker = match &mut *self.completion_state.lock() {
             CompletionState::Blank(place) => place.take(),
             _ => None,
         };
@@ -188,8 +188,8 @@ impl ResizeCompletion {
     }
 }
 
-fn take(slip: &mut CompletionState) -> Result<Resized, ResizeError> {
-    match mem::replace(slip, CompletionState::Taken) {
+fn take_outcome(completion_state: &mut CompletionState) -> Result<Resized, ResizeError> {
+    match mem::replace(completion_state, CompletionState::Taken) {
         CompletionState::Written(outcome) => outcome,
         CompletionState::Blank(_) => unreachable!("the caller has looked"),
         CompletionState::Taken => panic!("a `Resize` was polled after it had been ready"),

@@ -10,24 +10,24 @@ pub(crate) trait HandOff {
     fn take_tasks(&self, tasks: Chain);
     /// The timers of the seat.
     fn take_wheel(&self);
-    /// Whatever was left to the leaver: a wake-up granted to it, a search that somebody counted on, the reactor's chair. The full handshake of
+    /// Whatever was left to the leaver: a wake-up granted to it, a search that somebody counted on, the reactor's shard driver. The full handshake of
     /// the idle protocol.
     fn notify(&self);
 }
 
 /// Empties a seat. Called by its worker, which is counted neither as a searcher nor as a sleeper, and pushes nothing there afterwards.
-pub(crate) fn hand_off(lifo: &LifoSlot, ring: &Owner, heirs: &impl HandOff) {
+pub(crate) fn hand_off(lifo: &LifoSlot, ring: &Owner, hand_off: &impl HandOff) {
     let mut tasks = Chain::new();
     if let Some(runnable) = lifo.pop() {
         tasks.push(runnable);
     }
     tasks.append(ring.evict_newest(0));
     if !tasks.is_empty() {
-        heirs.take_tasks(tasks);
+        hand_off.take_tasks(tasks);
     }
-    heirs.take_wheel();
+    hand_off.take_wheel();
     // Also if nothing is left behind.
-    heirs.notify();
+    hand_off.notify();
 }
 
 /// Takes everything that waits in a seat whose worker is stuck, and may come back at any moment. `hand`, which is empty, is where a thief puts what
@@ -69,7 +69,7 @@ impl HandOff for PoolHandOff<'_> {
 impl Pool {
     /// The timers of a seat whose worker cannot see to them get another keeper. False if they have one.
     pub(crate) fn adopt_timers(&self, seat: &Seat) -> bool {
-        let taken = self.wards.add(seat.index, &seat.wheel);
+        let taken = self.orphan_wheels.add(seat.index, &seat.wheel);
         if taken {
             super::interrupt(&self.reactor);
         }
@@ -81,11 +81,11 @@ impl Pool {
         hand_off(&seat.lifo, &local.ring, &PoolHandOff { pool: self, seat });
     }
 
-    /// Leaves a seat to the others, and the lease to the next worker. As [`bequeath`].
+    /// Leaves a seat to the others, and the local slot to the next worker. As [`bequeath`].
     #[cold]
     pub(crate) fn retire_worker(&self, seat: &Seat, local: Box<Local>) {
-        self.staff.get_up(seat.index);
+        self.worker_set.deactivate_seat(seat.index);
         self.hand_over(seat, &local);
-        seat.return_lease(local);
+        seat.return_local(local);
     }
 }

@@ -17,7 +17,7 @@ use super::drain_counts::CurrentTask;
 use super::local_slot::LocalSlot;
 use super::{Pool, Settings};
 
-/// What outlives the worker: the thief's end of the ring, LIFO slot, parker, wheel, live list, counters, and the lease.
+/// What outlives the worker: the thief's end of the ring, LIFO slot, parker, wheel, live list, counters, and the local slot.
 #[derive(Debug)]
 pub(crate) struct Seat {
     pub(crate) index: usize,
@@ -28,12 +28,12 @@ pub(crate) struct Seat {
     pub(crate) live: CachePadded<OwnedTasks>,
     pub(crate) stats: CachePadded<Stats>,
     /// What is measured at each poll, if anything.
-    pub(crate) gauges: Option<Box<PollHistograms>>,
+    pub(crate) histograms: Option<Box<PollHistograms>>,
     /// The task that is being polled here.
     pub(crate) polling: CachePadded<CurrentTask>,
     /// The worker knows that the runtime drains.
     pub(super) drain_acked: AtomicBool,
-    /// The sentinel has seen the same poll twice: what waits here may be taken, down to the last task. When it saw it first, on the pool's
+    /// The watchdog has seen the same poll twice: what waits here may be taken, down to the last task. When it saw it first, on the pool's
     /// clock; zero if it has not.
     stalled: AtomicU64,
     /// The number of that poll; see `progress`.
@@ -42,7 +42,7 @@ pub(crate) struct Seat {
     thread: AtomicU32,
     /// The worker, while there is one, as the program knows it.
     occupant: Mutex<Option<ThreadId>>,
-    lease: LocalSlot<Local>,
+    local_slot: LocalSlot<Local>,
     /// The pool that the seat is part of.
     ///
     /// Invariant: set once, before any task is polled here; points to the pool that owns this seat.
@@ -53,10 +53,10 @@ impl Seat {
     pub(super) fn new(index: usize, settings: &Settings, wheel: Arc<TimerWheel>) -> Self {
         let (ring, thief): (Owner, Thief) = Ring::new_pair();
         let seed = settings.seed.wrapping_add(index as u64 + 1);
-        let gauges = settings.gauges();
+        let histograms = settings.histograms();
         let mut local = Local::new(index, ring, seed, Spin::new(settings.spin));
-        local.is_observed = gauges.is_some() || settings.stamps || settings.task_hooks.is_some();
-        if settings.stamps {
+        local.is_observed = histograms.is_some() || settings.queue_times || settings.task_hooks.is_some();
+        if settings.queue_times {
             local.note_stamps();
         }
         Seat {
@@ -67,14 +67,14 @@ impl Seat {
             wheel,
             live: CachePadded::new(OwnedTasks::new()),
             stats: CachePadded::new(Stats::new()),
-            gauges,
+            histograms,
             polling: CachePadded::new(CurrentTask::new()),
             drain_acked: AtomicBool::new(false),
             stalled: AtomicU64::new(0),
             stalled_poll: AtomicU64::new(0),
             thread: AtomicU32::new(0),
             occupant: Mutex::new(None),
-            lease: LocalSlot::new(local),
+            local_slot: LocalSlot::new(local),
             pool: AtomicPtr::new(std::ptr::null_mut()),
         }
     }
@@ -105,70 +105,70 @@ impl Seat {
     }
 
     /// Takes the seat, if nobody sits in it. That of a local pool can be taken on its own thread only: whoever polls tasks, or empties
-    /// queues, does it with the lease in his hands.
-    pub(crate) fn take_lease(&self) -> Option<Box<Local>> {
+    /// queues, does it with the local slot in his hands.
+    pub(crate) fn take_local(&self) -> Option<Box<Local>> {
         if !self.pool().may_poll_here() {
             return None;
         }
-        self.lease.take()
+        self.local_slot.try_take()
     }
 
     /// Gives the seat back.
-    pub(crate) fn return_lease(&self, local: Box<Local>) {
-        self.lease.give_back(local);
+    pub(crate) fn return_local(&self, local: Box<Local>) {
+        self.local_slot.give_back(local);
         // The last to end here need not have been polled to the worker's next rest. What has been left here after the deadline may have nobody
         // to take it; whoever gathers looks first whether the seat is vacant, under the same lock: he sees it, or we see the phase.
-        self.pool().look_if_draining();
+        self.pool().recheck_quiescent_if_draining();
         self.pool().recheck_deadline(None);
     }
 
     /// Whether nobody sits here.
     pub(crate) fn is_vacant(&self) -> bool {
-        self.lease.is_vacant()
+        self.local_slot.is_vacant()
     }
 
     /// The worker steps out: until [`Seat::come_back`] it touches nothing here, and neither does anybody else who is not a thief.
     pub(super) fn step_out(&self) {
-        self.lease.begin_blocking();
+        self.local_slot.begin_blocking();
         // As in `return_lease`: somebody may have waited for this worker to hear of the drain, and what it has left to the others may have nobody to
         // take it.
-        self.pool().look_if_draining();
+        self.pool().recheck_quiescent_if_draining();
         self.pool().recheck_deadline(None);
     }
 
-    /// The worker comes back. Whoever has counted it as absent since has locked the lease before us: we see the phase that he had seen.
+    /// The worker comes back. Whoever has counted it as absent since has locked the local slot before us: we see the phase that he had seen.
     pub(super) fn come_back(&self) {
-        self.stats.outings.add(1);
-        self.lease.end_blocking();
+        self.stats.blocked_workers.add(1);
+        self.local_slot.end_blocking();
     }
 
     /// Whether the seat's worker has stepped out.
     pub(crate) fn is_away(&self) -> bool {
-        self.lease.is_blocking()
+        self.local_slot.is_blocking()
     }
 
     /// Whether somebody sits here, and works: who may spawn without the gate, and ends himself what is at home here.
     pub(crate) fn is_used(&self) -> bool {
-        self.lease.is_active()
+        self.local_slot.is_active()
     }
 
-    /// Whether the sentinel thinks that the seat's worker is stuck.
+    /// Whether the watchdog thinks that the seat's worker is stuck.
     pub(crate) fn is_stalled(&self) -> bool {
         // Ordering: Relaxed — a hint that lets a searcher take more; what it takes is ordered by the queues.
         self.stalled.load(Ordering::Relaxed) != 0
     }
 
     /// A number that changes whenever the worker begins a poll, ends one, comes back in the midst of one, drops a task, or goes to sleep, and is
-    /// never the same again. It tells the sentinel whether the worker gets on, and costs the worker nothing: the parts of it are kept anyway.
+    /// never the same again. It tells the watchdog whether the worker gets on, and costs the worker nothing: the parts of it are kept anyway.
     pub(crate) fn progress(&self) -> u64 {
         let stats = &self.stats;
         // None goes back: the sum is the same only if all are.
-        let counts = [&stats.polls, &stats.parks, &stats.outings, &stats.ended];
+        let counts = [&stats.polls, &stats.parks, &stats.blocked_workers, &stats.ended];
         let counted = counts.into_iter().fold(0_u64, |sum, count| sum.wrapping_add(count.get()));
-        counted.wrapping_mul(2) | u64::from(self.polling.is_on())
+        counted.wrapping_mul(2) | u64::from(self.polling.is_polling())
     }
 
-    /// Said by the sentinel: in poll `number`, which it has seen since then. See [`Seat::progress`].
+    /// Said by the watchdog: in poll `number`, which it has seen since then. See [`Seat::progress`].
     pub(crate) fn set_stalled(&self, number: u64, since: u64) {
         // Ordering: Relaxed — a figure.
         self.stalled_poll.store(number, Ordering::Relaxed);
@@ -176,15 +176,15 @@ impl Seat {
         self.stalled.store(since.max(1), Ordering::Relaxed);
     }
 
-    /// Said by the sentinel: the worker gets on.
+    /// Said by the watchdog: the worker gets on.
     pub(crate) fn set_recovered(&self) {
         // Ordering: Relaxed — see `is_stalled`.
         self.stalled.store(0, Ordering::Relaxed);
     }
 
-    /// What is being polled here, and since when it has been, if the sentinel has seen that. It may be over when this returns, but none is
+    /// What is being polled here, and since when it has been, if the watchdog has seen that. It may be over when this returns, but none is
     /// mistaken for another.
-    pub(crate) fn view(&self) -> (Option<TaskInfo>, Option<u64>) {
+    pub(crate) fn observed_task(&self) -> (Option<TaskInfo>, Option<u64>) {
         // Ordering: Relaxed — figures. A worker that gets on in between shows another number afterwards, or shows no poll.
         let stalled = (self.stalled_poll.load(Ordering::Relaxed), self.stalled.load(Ordering::Relaxed));
         let polled = self.polling.get();
@@ -195,11 +195,11 @@ impl Seat {
     /// The calling thread sits here.
     pub(crate) fn record_tid(&self) {
         // Ordering: Relaxed — a figure.
-        self.thread.store(Tid::own().map_or(0, Tid::get), Ordering::Relaxed);
+        self.thread.store(Tid::current().map_or(0, Tid::get), Ordering::Relaxed);
     }
 
     /// The thread that sits here, or was the last to.
-    pub(crate) fn thread(&self) -> Option<Tid> {
+    pub(crate) fn tid(&self) -> Option<Tid> {
         // Ordering: Relaxed — a figure.
         Tid::from_raw(self.thread.load(Ordering::Relaxed))
     }

@@ -20,7 +20,7 @@ pub(crate) struct SeatState(AtomicU8);
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SeatClaim {
-    /// It was vacant: start a thread, or [`SeatWord::release`] it.
+    /// It was vacant: start a thread, or [`SeatState::release`] it.
     Start,
     /// Somebody is there, and stays.
     TakenBack,
@@ -51,7 +51,7 @@ impl SeatState {
     }
 
     /// There is no thread for the seat after all.
-    pub(crate) fn release(&self) {
+    pub(crate) fn start_failed(&self) {
         // Ordering: Release — as in `leave`.
         self.0.swap(0, Ordering::AcqRel);
     }
@@ -68,7 +68,7 @@ impl SeatState {
         self.0.fetch_and(!SEATED, Ordering::Relaxed);
     }
 
-    /// The thread leaves, having given back the lease. False if the seat is wanted again: it has to sit down again.
+    /// The thread leaves, having given back the local slot. False if the seat is wanted again: it has to sit down again.
     #[must_use]
     pub(crate) fn try_vacate(&self) -> bool {
         // Ordering: Release — pairs with the Acquire in `want`: what was done in the seat lies before its next worker. Acquire,
@@ -84,13 +84,13 @@ impl SeatState {
     }
 
     /// Whether there is a thread that works.
-    pub(crate) fn is_seated(&self) -> bool {
+    pub(crate) fn is_active(&self) -> bool {
         // Ordering: Acquire — as in `want`.
         self.0.load(Ordering::Acquire) & SEATED != 0
     }
 
     /// Whether there is a thread, or one that comes.
-    pub(crate) fn is_taken(&self) -> bool {
+    pub(crate) fn is_occupied(&self) -> bool {
         // Ordering: Acquire — as in `want`.
         self.0.load(Ordering::Acquire) & TAKEN != 0
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use super::home_thread::HomeThread;
-use super::resize_completion::{Resized, ThreadSeat};
+use super::resize_completion::{Resized, WorkerThread};
 use super::stall::StallHook;
 use super::task_hooks::{TaskHooks, UnhandledPanic};
 use crate::local::CheckIntervals;
@@ -27,7 +27,7 @@ const EVENTS_REST: usize = 256;
 const WORKERS_EACH: usize = 8;
 
 /// Makes the names of workers.
-pub(crate) type WorkerNameFn = Arc<dyn Fn(ThreadSeat) -> String + Send + Sync>;
+pub(crate) type WorkerNameFn = Arc<dyn Fn(WorkerThread) -> String + Send + Sync>;
 
 /// Is told of changes of the number of workers.
 pub(crate) type ResizeHook = Arc<dyn Fn(Resized) + Send + Sync>;
@@ -108,13 +108,13 @@ pub(crate) struct Settings {
     pub(crate) events_rest: usize,
     /// How long, at most, a worker looks for events before it sleeps.
     pub(crate) spin: Duration,
-    /// How often the sentinel looks.
+    /// How often the watchdog looks.
     pub(crate) tick: Duration,
     /// From when on a long poll is reported.
     pub(crate) stall_threshold: Duration,
     pub(crate) on_stall: Option<StallHook>,
-    /// Whether there is a sentinel.
-    pub(crate) sentinel: bool,
+    /// Whether there is a watchdog.
+    pub(crate) watchdog: bool,
     /// Told of tasks.
     pub(crate) task_hooks: Option<Arc<TaskHooks>>,
     pub(crate) unhandled_panic: UnhandledPanic,
@@ -130,7 +130,7 @@ pub(crate) struct Settings {
     /// How long tasks wait for them.
     pub(crate) latencies: HistogramSettings,
     /// It is noted when tasks are queued, for that or for the hooks of tasks.
-    pub(crate) stamps: bool,
+    pub(crate) queue_times: bool,
 }
 
 impl Settings {
@@ -169,7 +169,7 @@ impl Settings {
             tick: Duration::from_millis(1),
             stall_threshold: Duration::from_millis(10),
             on_stall: None,
-            sentinel: true,
+            watchdog: true,
             task_hooks: None,
             unhandled_panic: UnhandledPanic::Ignore,
             lifo: true,
@@ -178,14 +178,14 @@ impl Settings {
             seed: 0,
             poll_times: HistogramSettings::default(),
             latencies: HistogramSettings::default(),
-            stamps: false,
+            queue_times: false,
         }
     }
 
     /// What is measured in one seat, if anything.
-    pub(super) fn gauges(&self) -> Option<Box<PollHistograms>> {
-        let gauges = PollHistograms { poll_times: self.poll_times.install(), latencies: self.latencies.install() };
-        (self.poll_times.wanted || self.latencies.wanted).then(|| Box::new(gauges))
+    pub(super) fn histograms(&self) -> Option<Box<PollHistograms>> {
+        let histograms = PollHistograms { poll_times: self.poll_times.install(), latencies: self.latencies.install() };
+        (self.poll_times.wanted || self.latencies.wanted).then(|| Box::new(histograms))
     }
 
     /// How many seats there can be for spares.

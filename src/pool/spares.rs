@@ -42,54 +42,54 @@ impl WorkerSet {
     /// # Errors
     ///
     /// If there is none.
-    pub(crate) fn start_spare(&self, crew: &impl ThreadHost, enough: usize) -> Result<usize, SpareError> {
-        let mut book = self.book.lock();
-        if book.phase >= Phase::ShuttingDown {
+    pub(crate) fn start_spare(&self, thread_host: &impl ThreadHost, enough: usize) -> Result<usize, SpareError> {
+        let mut locked = self.locked.lock();
+        if locked.phase >= Phase::ShuttingDown {
             return Err(SpareError::Closed);
         }
-        if book.running {
+        if locked.running {
             return Err(SpareError::NotNow);
         }
-        if book.staying() >= enough {
+        if locked.staying() >= enough {
             return Err(SpareError::Enough);
         }
-        if let Some(spare) = book.spares.iter_mut().find(|spare| spare.dismissed) {
+        if let Some(spare) = locked.spares.iter_mut().find(|spare| spare.dismissed) {
             spare.dismissed = false;
             // It has not left: that is done under this lock.
             let _ = self.words[spare.seat].claim_seat();
             return Ok(spare.seat);
         }
-        if book.spares.len() >= self.most_spares() {
+        if locked.spares.len() >= self.max_spares() {
             return Err(SpareError::AllOut);
         }
-        let Some(seat) = (book.size..self.words.len()).find(|&seat| !self.is_taken(seat)) else {
+        let Some(seat) = (locked.size..self.words.len()).find(|&seat| !self.is_occupied(seat)) else {
             return Err(SpareError::NotNow);
         };
-        book.running = true;
+        locked.running = true;
         let _ = self.words[seat].claim_seat();
         // The new thread, and we: it must have been filed before the threads are joined.
-        (0..2).for_each(|_| crew.inc_live());
-        self.count_on(1);
-        book.spares.push(Spare { seat, coming: true, dismissed: false });
-        self.show_spares(&book);
-        let version = book.version;
-        drop(book);
-        let started = crew.start(seat, version);
-        let mut book = self.book.lock();
-        debug_assert!(book.running, "the line has been broken");
-        book.running = false;
+        (0..2).for_each(|_| thread_host.inc_live());
+        self.add_active(1);
+        locked.spares.push(Spare { seat, coming: true, dismissed: false });
+        self.publish_spares(&locked);
+        let version = locked.version;
+        drop(locked);
+        let started = thread_host.start(seat, version);
+        let mut locked = self.locked.lock();
+        debug_assert!(locked.running, "the line has been broken");
+        locked.running = false;
         let Err(error) = started else {
-            book.spares.iter_mut().filter(|spare| spare.seat == seat).for_each(|spare| spare.coming = false);
-            drop(book);
-            crew.dec_live();
+            locked.spares.iter_mut().filter(|spare| spare.seat == seat).for_each(|spare| spare.coming = false);
+            drop(locked);
+            thread_host.dec_live();
             return Ok(seat);
         };
-        self.words[seat].release();
-        self.count_off(1);
-        book.spares.retain(|spare| spare.seat != seat);
-        self.show_spares(&book);
-        drop(book);
-        (0..2).for_each(|_| crew.dec_live());
+        self.words[seat].start_failed();
+        self.sub_active(1);
+        locked.spares.retain(|spare| spare.seat != seat);
+        self.publish_spares(&locked);
+        drop(locked);
+        (0..2).for_each(|_| thread_host.dec_live());
         Err(SpareError::Refused(error))
     }
 
@@ -121,20 +121,20 @@ impl WorkerSet {
 
     /// Whether more than `enough` are there to stay.
     pub(super) fn has_too_many(&self, enough: usize) -> bool {
-        self.book.lock().staying() > enough
+        self.locked.lock().staying() > enough
     }
 
     /// Tells a spare to leave, the highest that `may_go`. It leaves as any worker does that is asked. False if there is none.
-    pub(crate) fn stop_spare(&self, crew: &impl ThreadHost, may_go: impl Fn(usize) -> bool) -> bool {
-        let mut book = self.book.lock();
+    pub(crate) fn stop_spare(&self, thread_host: &impl ThreadHost, may_go: impl Fn(usize) -> bool) -> bool {
+        let mut locked = self.locked.lock();
         let here = |spare: &&mut Spare| !spare.coming && !spare.dismissed;
-        let spares = book.spares.iter_mut().filter(|spare| here(spare) && may_go(spare.seat));
+        let spares = locked.spares.iter_mut().filter(|spare| here(spare) && may_go(spare.seat));
         let Some(spare) = spares.max_by_key(|spare| spare.seat) else { return false };
         spare.dismissed = true;
         let seat = spare.seat;
         self.words[seat].request_retire();
-        drop(book);
-        crew.wake_seats(&[seat]);
+        drop(locked);
+        thread_host.wake_seats(&[seat]);
         true
     }
 }
@@ -152,17 +152,17 @@ impl Pool {
     pub(crate) fn run_resizes(self: &Arc<Pool>) {
         self.carry_out_orders();
         // Whoever has stepped out meanwhile has left it to us.
-        self.call_spares();
+        self.start_spares();
     }
 
     /// True if there was one: the caller calls the spares that others have left to it.
     fn carry_out_orders(self: &Arc<Pool>) -> bool {
         let carried = {
-            let _duty = thread_role::enter(ThreadRole::Resizing);
-            self.staff.run_requests(self)
+            let _role = thread_role::enter(ThreadRole::Resizing);
+            self.worker_set.run_requests(self)
         };
         if carried {
-            self.staff.run_resize_hooks(|resized: Resized| {
+            self.worker_set.run_resize_hooks(|resized: Resized| {
                 if let Some(hook) = &self.settings.after_resize {
                     hook(resized);
                 }
@@ -176,18 +176,18 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// If there is none; see [`NoSpare`].
+    /// If there is none; see [`SpareError`].
     pub(crate) fn start_spare(self: &Arc<Pool>) -> Result<usize, SpareError> {
         let (called, _) = self.call_one(usize::MAX);
-        self.call_spares();
+        self.start_spares();
         called
     }
 
     /// Seats a spare, unless there are `enough`. True if an order was carried out afterwards: then the answer may be old.
     pub(super) fn call_one(self: &Arc<Pool>, enough: usize) -> (Result<usize, SpareError>, bool) {
         let called = {
-            let _duty = thread_role::enter(ThreadRole::Resizing);
-            self.staff.start_spare(self, enough)
+            let _role = thread_role::enter(ThreadRole::Resizing);
+            self.worker_set.start_spare(self, enough)
         };
         if called.is_ok() {
             self.stalls.count_spare();

@@ -56,7 +56,7 @@ impl StallCause {
         matches!(self, StallCause::Blocked | StallCause::Unknown)
     }
 
-    fn what(self) -> &'static str {
+    fn describe(self) -> &'static str {
         match self {
             StallCause::Blocked => "blocked: its thread waits in the operating system",
             StallCause::Busy => "busy: its thread computes",
@@ -89,7 +89,7 @@ impl fmt::Display for StallCause {
 impl fmt::Display for StallReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = if self.task.is_some() { "in one poll" } else { "between two polls" };
-        write!(f, "worker {} has been {place} for {:?} and is {}; ", self.worker, self.lasted, self.cause.what())?;
+        write!(f, "worker {} has been {place} for {:?} and is {}; ", self.worker, self.lasted, self.cause.describe())?;
         match (self.task, self.cause) {
             (Some(task), _) => write!(f, "task {task}")?,
             // It need not be anywhere but on its way.
@@ -106,7 +106,7 @@ impl fmt::Display for StallReport {
     }
 }
 
-/// How many stalls there were, by duration. Written by the sentinel alone.
+/// How many stalls there were, by duration. Written by the watchdog alone.
 #[derive(Debug)]
 pub(crate) struct StallCounts {
     /// Those that have been reported.
@@ -135,7 +135,7 @@ impl StallCounts {
         }
     }
 
-    /// Counts a rescue: what waited behind a worker has been taken over. Only the sentinel calls this.
+    /// Counts a rescue: what waited behind a worker has been taken over. Only the watchdog calls this.
     pub(crate) fn count_rescue(&self, cause: StallCause) {
         let rescues = if cause == StallCause::Starved { &self.preempted_rescues } else { &self.rescues };
         rescues.add(1);
@@ -154,13 +154,13 @@ impl StallCounts {
     }
 
     /// A stall is over, which was reported.
-    pub(crate) fn ended(&self, lasted: Duration) {
+    pub(crate) fn record_end(&self, lasted: Duration) {
         let bucket = lasted.as_millis().max(1).ilog2() as usize;
         self.over[bucket.min(Self::BUCKETS - 1)].add(1);
     }
 
     /// How many of them there were, by bucket.
-    pub(crate) fn over(&self) -> [u64; Self::BUCKETS] {
+    pub(crate) fn ended_by_bucket(&self) -> [u64; Self::BUCKETS] {
         std::array::from_fn(|bucket| self.over[bucket].get())
     }
 }
@@ -169,7 +169,7 @@ impl StallCounts {
 mod tests {
     use super::*;
 
-    fn said(task: Option<Id>, cause: StallCause) -> String {
+    fn message(task: Option<Id>, cause: StallCause) -> String {
         let location = task.map(|_| Location::caller());
         let lasted = Duration::from_millis(12);
         StallReport { worker: 3, thread: None, task, name: None, location, lasted, cause }.to_string()
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn a_worker_that_is_starved_between_two_polls_is_in_nobodys_hands() {
         assert_eq!(
-            said(None, StallCause::Starved),
+            message(None, StallCause::Starved),
             "worker 3 has been between two polls for 12ms and is ready to run, but without a processor; in no task; run fewer threads, or \
              allow the process more processors"
         );
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn what_keeps_a_worker_besides_tasks_is_named() {
         assert_eq!(
-            said(None, StallCause::Blocked),
+            message(None, StallCause::Blocked),
             "worker 3 has been between two polls for 12ms and is blocked: its thread waits in the operating system; in no task, but in a \
              waker, a hook or a destructor; await what it waits for, or move that to `spawn_blocking`"
         );

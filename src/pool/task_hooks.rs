@@ -105,12 +105,12 @@ type Which = fn(&TaskHooks) -> &Option<TaskHook>;
 
 impl TaskHooks {
     /// Tells one of the hooks, if it is there. A panic in it is contained.
-    pub(crate) fn tell(&self, which: Which, task: &TaskInfo) {
-        self.tell_of_poll(which, task, None);
+    pub(crate) fn run_hook(&self, which: Which, task: &TaskInfo) {
+        self.run_poll_hook(which, task, None);
     }
 
     /// The same of a task that has `waited` for its poll.
-    pub(crate) fn tell_of_poll(&self, which: Which, task: &TaskInfo, waited: Option<Duration>) {
+    pub(crate) fn run_poll_hook(&self, which: Which, task: &TaskInfo, waited: Option<Duration>) {
         if let Some(hook) = which(self) {
             catch_user_panic("a task hook", || hook(&TaskMeta { task, waited }));
         }
@@ -124,9 +124,9 @@ impl Pool {
     }
 
     /// Says that a task has ended. Not under a lock.
-    pub(crate) fn tell_of_end(&self, task: Option<TaskInfo>) {
+    pub(crate) fn run_end_hook(&self, task: Option<TaskInfo>) {
         if let (Some(hooks), Some(task)) = (&self.settings.task_hooks, task) {
-            hooks.tell(|hooks| &hooks.terminate, &task);
+            hooks.run_hook(|hooks| &hooks.terminate, &task);
         }
     }
 
@@ -134,10 +134,10 @@ impl Pool {
     #[cold]
     pub(crate) fn note_panic(&self) {
         if self.settings.unhandled_panic == UnhandledPanic::ShutdownRuntime {
-            // Ordering: Relaxed — for the thread that polls here, or for one that takes the seat over, under the lock of its lease; or it comes
+            // Ordering: Relaxed — for the thread that polls here, or for one that takes the seat over, under the lock of its local slot; or it comes
             // with the unpark.
             self.panicked.store(true, Ordering::Relaxed);
-            // If this is the sweeper, that thread may sleep.
+            // If this is the reaper, that thread may sleep.
             self.unpark(0);
         }
     }

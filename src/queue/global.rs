@@ -78,8 +78,8 @@ impl GlobalQueue {
     }
 
     /// Takes `count`, or all if there are fewer; from the lanes whose turn it is by `rota`.
-    pub(crate) fn take(&self, rota: &LaneCursor, count: usize) -> Chain {
-        if self.others.is_empty() { self.first.take(count) } else { rota.take(self, count) }
+    pub(crate) fn take(&self, lane_cursor: &LaneCursor, count: usize) -> Chain {
+        if self.others.is_empty() { self.first.take(count) } else { lane_cursor.take(self, count) }
     }
 
     /// Shows every task that waits here. No user code runs in `see`.
@@ -89,8 +89,8 @@ impl GlobalQueue {
     }
 
     /// Refuses new tasks from now on, in every lane.
-    pub(crate) fn close(&self) {
-        self.first.close();
-        self.others.iter().for_each(Lane::close);
+    pub(crate) fn close_queue(&self) {
+        self.first.close_lane();
+        self.others.iter().for_each(Lane::close_lane);
     }
 }

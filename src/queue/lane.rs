@@ -117,7 +117,7 @@ impl Lane {
     }
 
     /// Refuses new tasks from now on.
-    pub(crate) fn close(&self) {
+    pub(crate) fn close_lane(&self) {
         self.tail.line.lock().closed = true;
     }
 }

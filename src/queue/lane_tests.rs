@@ -24,13 +24,13 @@ fn what_lies_in_any_lane_is_found_from_anywhere() {
             // Also by who has come to the middle of a lane.
             for before in 0..3 {
                 for lane in 0..lanes {
-                    let rota = LaneCursor::new(start);
+                    let lane_cursor = LaneCursor::new(start);
                     push(&queue, start, before);
-                    assert_eq!(queue.take(&rota, 1).len(), before.min(1));
+                    assert_eq!(queue.take(&lane_cursor, 1).len(), before.min(1));
                     assert_eq!(queue.take(&LaneCursor::new(start), before).len(), before.saturating_sub(1));
                     let names = push(&queue, lane, 1);
                     assert_eq!(queue.len(), 1);
-                    assert_eq!(ids(queue.take(&rota, 1)), names, "of {lanes} lanes, from {start}, in {lane}");
+                    assert_eq!(ids(queue.take(&lane_cursor, 1)), names, "of {lanes} lanes, from {start}, in {lane}");
                     assert_eq!(queue.len(), 0);
                 }
             }
@@ -40,30 +40,30 @@ fn what_lies_in_any_lane_is_found_from_anywhere() {
 
 #[test]
 fn a_lane_is_served_until_those_are_gone_who_waited_there() {
-    let (queue, rota) = (GlobalQueue::new(3), LaneCursor::new(0));
+    let (queue, lane_cursor) = (GlobalQueue::new(3), LaneCursor::new(0));
     let (first, other) = (push(&queue, 0, 5), push(&queue, 1, 2));
-    assert_eq!(ids(queue.take(&rota, 3)), first[..3]);
+    assert_eq!(ids(queue.take(&lane_cursor, 3)), first[..3]);
     let late = push(&queue, 0, 2);
-    assert_eq!(ids(queue.take(&rota, 3)), [&first[3..], &other[..1]].concat());
-    assert_eq!(ids(queue.take(&rota, 9)), [&other[1..], &late[..]].concat());
-    assert!(queue.take(&rota, 1).is_empty());
+    assert_eq!(ids(queue.take(&lane_cursor, 3)), [&first[3..], &other[..1]].concat());
+    assert_eq!(ids(queue.take(&lane_cursor, 9)), [&other[1..], &late[..]].concat());
+    assert!(queue.take(&lane_cursor, 1).is_empty());
 }
 
 #[test]
 fn a_lane_that_others_have_emptied_gives_way() {
-    let (queue, rota) = (GlobalQueue::new(2), LaneCursor::new(0));
+    let (queue, lane_cursor) = (GlobalQueue::new(2), LaneCursor::new(0));
     push(&queue, 0, 5);
-    assert_eq!(queue.take(&rota, 1).len(), 1);
+    assert_eq!(queue.take(&lane_cursor, 1).len(), 1);
     assert_eq!(queue.take(&LaneCursor::new(0), 4).len(), 4);
     let (late, other) = (push(&queue, 0, 1), push(&queue, 1, 1));
-    assert_eq!(ids(queue.take(&rota, 1)), late, "it was in the middle of this one");
-    assert_eq!(ids(queue.take(&rota, 1)), other);
+    assert_eq!(ids(queue.take(&lane_cursor, 1)), late, "it was in the middle of this one");
+    assert_eq!(ids(queue.take(&lane_cursor, 1)), other);
 }
 
 #[test]
 fn every_lane_is_closed() {
     let queue = GlobalQueue::new(4);
-    queue.close();
+    queue.close_queue();
     for (lane, parcel) in parcels(4).into_iter().enumerate() {
         let refused = queue.lane(Stripe::of_seat(lane)).push_new(parcel).expect_err("it is closed");
         queue.lane(Stripe::of_seat(lane)).push_woken(refused);
@@ -78,7 +78,7 @@ fn every_lane_is_closed() {
 fn nobody_is_passed_over_for_longer_than_the_bound() {
     const TASKS: usize = 64;
     for lanes in [1, 2, 3, 8] {
-        let (queue, rota) = (GlobalQueue::new(lanes), LaneCursor::new(0));
+        let (queue, lane_cursor) = (GlobalQueue::new(lanes), LaneCursor::new(0));
         let mut dice = Dice(7 + lanes as u64);
         let mut since: VecDeque<(Id, usize)> = parcels(TASKS)
             .into_iter()
@@ -93,12 +93,12 @@ fn nobody_is_passed_over_for_longer_than_the_bound() {
         while taken < 20_000 {
             // Mostly in front of the one whose turn comes next; at times anywhere.
             let ahead = dice.below(lanes as u64 + 1) as usize;
-            let mut chain = queue.take(&rota, 1 + dice.below(5) as usize);
+            let mut chain = queue.take(&lane_cursor, 1 + dice.below(5) as usize);
             while let Some(parcel) = chain.pop() {
                 taken += 1;
                 let entry = since.iter_mut().find(|entry| entry.0 == id(&parcel)).expect("one of ours");
                 longest = longest.max(taken - std::mem::replace(&mut entry.1, taken));
-                queue.lane(Stripe::of_seat(rota.next(lanes) + ahead)).push_woken(parcel);
+                queue.lane(Stripe::of_seat(lane_cursor.next(lanes) + ahead)).push_woken(parcel);
             }
         }
         assert!(longest <= (lanes + 1) * TASKS, "{longest} with {lanes} lanes");

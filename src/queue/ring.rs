@@ -47,7 +47,7 @@ pub(crate) struct Owner {
     /// What lies before this cursor has been taken from others, and stays here until it is polled.
     ///
     /// Invariant: there are at most half a ring of them, and they are the oldest.
-    pledge: Cell<u32>,
+    pinned: Cell<u32>,
 }
 
 /// The end at which everybody else takes.
@@ -71,7 +71,7 @@ impl Ring {
                 tail: Cell::new(START),
                 moved: Cell::new(0),
                 stolen: Cell::new(0),
-                pledge: Cell::new(START),
+                pinned: Cell::new(START),
             },
             Thief { ring },
         )
@@ -101,7 +101,7 @@ impl Ring {
 /// # Safety
 ///
 /// `task` was read from a slot that the caller has claimed, and is used for this once.
-unsafe fn own(task: *mut Header) -> Runnable {
+unsafe fn runnable_from(task: *mut Header) -> Runnable {
     debug_assert!(!task.is_null(), "a claimed slot holds a task");
     // SAFETY: a claimed slot holds a task.
     let task = unsafe { NonNull::new_unchecked(task) };
@@ -174,7 +174,7 @@ impl Owner {
             // the thieves' claims, which `push` acquires.
             match self.ring.head.compare_exchange_weak(head, next, Ordering::Relaxed, Ordering::Relaxed) {
                 // SAFETY: the slot has just been claimed.
-                Ok(_) => return Some(unsafe { own(task) }),
+                Ok(_) => return Some(unsafe { runnable_from(task) }),
                 Err(now) => head = now,
             }
         }
@@ -200,27 +200,27 @@ impl Owner {
         }
         for offset in SIZE / 2..SIZE {
             // SAFETY: all of the ring has just been claimed.
-            chain.push(unsafe { own(self.ring.read(full.wrapping_add(offset))) });
+            chain.push(unsafe { runnable_from(self.ring.read(full.wrapping_add(offset))) });
         }
         chain.push(runnable);
         // A full ring's oldest slot is the one that its tail points to: the oldest half is in its new place already.
         self.advance(SIZE / 2);
         // All but the one that has been queued.
         self.count_requeued(SIZE / 2 - 1);
-        self.pledge.set(self.pledge.get().wrapping_add(SIZE));
+        self.pinned.set(self.pinned.get().wrapping_add(SIZE));
         chain
     }
 
-    /// All that is here now stays until it is polled. There must not be more than half a ring, and the pledged ones come first.
+    /// All that is here now stays until it is polled. There must not be more than half a ring, and the pinned ones come first.
     pub(crate) fn pin_contents(&self) {
-        self.pledge.set(self.tail.get());
+        self.pinned.set(self.tail.get());
     }
 
-    /// How many pledged ones are left.
+    /// How many pinned ones are left.
     pub(crate) fn pinned_len(&self) -> usize {
         // Ordering: Relaxed — a hint; thieves make it less only.
-        let left = self.pledge.get().wrapping_sub(self.ring.head.load(Ordering::Relaxed)) as usize;
-        // A pledge that is kept lies behind the head.
+        let left = self.pinned.get().wrapping_sub(self.ring.head.load(Ordering::Relaxed)) as usize;
+        // A pinned contents that is kept lies behind the head.
         if left > CAPACITY { 0 } else { left }
     }
 
@@ -241,10 +241,10 @@ impl Owner {
                 Err(now) => head = now,
             }
         }
-        let pledged = self.pledge.get().wrapping_sub(head);
+        let pledged = self.pinned.get().wrapping_sub(head);
         for offset in keep..tail.wrapping_sub(head) {
             // SAFETY: all of the ring has just been claimed.
-            chain.push(unsafe { own(self.ring.read(head.wrapping_add(offset))) });
+            chain.push(unsafe { runnable_from(self.ring.read(head.wrapping_add(offset))) });
         }
         for offset in 0..keep {
             // The slot may be that of one that is kept; then it has been read already.
@@ -252,7 +252,7 @@ impl Owner {
         }
         self.advance(keep);
         self.count_requeued(keep);
-        self.pledge.set(tail.wrapping_add(pledged));
+        self.pinned.set(tail.wrapping_add(pledged));
         chain
     }
 
@@ -315,7 +315,7 @@ impl Thief {
                     into.pin_contents();
                 }
                 // SAFETY: the slot has just been claimed.
-                return Some(unsafe { own(first) });
+                return Some(unsafe { runnable_from(first) });
             }
         }
     }
@@ -327,7 +327,7 @@ impl Drop for Ring {
         let (mut head, tail) = (self.head.load(Ordering::Relaxed), self.tail.load(Ordering::Relaxed));
         while head != tail {
             // SAFETY: nobody else is left to claim it.
-            drop(unsafe { own(self.read(head)) });
+            drop(unsafe { runnable_from(self.read(head)) });
             head = head.wrapping_add(1);
         }
     }

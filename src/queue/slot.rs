@@ -36,7 +36,7 @@ impl LifoSlot {
         // Ordering: Release — as above; what comes out was put in by this thread.
         let old = self.task.swap(task, Ordering::Release);
         // SAFETY: just replaced.
-        unsafe { own(old) }
+        unsafe { runnable_from(old) }
     }
 
     /// Takes the task out. Called by the seat's worker only.
@@ -49,7 +49,7 @@ impl LifoSlot {
         // Ordering: Relaxed — what comes out was put in by this thread, or is null because a thief was faster.
         let old = self.task.swap(null_mut(), Ordering::Relaxed);
         // SAFETY: just replaced.
-        unsafe { own(old) }
+        unsafe { runnable_from(old) }
     }
 
     /// Whether there is a task. Exact for the seat's worker unless a thief takes it.
@@ -70,7 +70,7 @@ impl LifoSlot {
         // Ordering: Acquire — pairs with the Release in `push`: the task can be used.
         let old = self.task.compare_exchange(seen, null_mut(), Ordering::Acquire, Ordering::Relaxed).ok()?;
         // SAFETY: just replaced.
-        unsafe { own(old) }
+        unsafe { runnable_from(old) }
     }
 }
 
@@ -79,7 +79,7 @@ impl LifoSlot {
 /// # Safety
 ///
 /// The caller has just replaced `task` in the slot.
-unsafe fn own(task: *mut Header) -> Option<Runnable> {
+unsafe fn runnable_from(task: *mut Header) -> Option<Runnable> {
     // SAFETY: by the invariant, whoever replaces the slot's pointer owns the `Runnable` that it was.
     NonNull::new(task).map(|task| unsafe { Runnable::from_raw(task) })
 }

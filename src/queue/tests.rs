@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::*;
-use crate::loom_tests::support::{Haul, Ledger, parcels};
+use crate::loom_tests::support::{Haul, TaskLog, parcels};
 use crate::raw_task::{Id, Runnable};
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
@@ -167,13 +167,13 @@ fn a_thief_without_room_takes_one() {
 
 #[test]
 fn a_ring_that_goes_drops_what_is_in_it() {
-    let alive = crate::sync::Tracked::alive();
+    let alive = crate::sync::Tracked::live_count();
     let (owner, thief, _) = full();
     (0..3).for_each(|_| drop(owner.pop()));
     drop(owner);
-    assert_eq!(crate::sync::Tracked::alive() - alive, CAPACITY as isize - 3);
+    assert_eq!(crate::sync::Tracked::live_count() - alive, CAPACITY as isize - 3);
     drop(thief);
-    assert_eq!(crate::sync::Tracked::alive(), alive);
+    assert_eq!(crate::sync::Tracked::live_count(), alive);
 }
 
 #[test]
@@ -194,11 +194,11 @@ fn a_slot_keeps_the_last_and_answers_the_one_before() {
 
 #[test]
 fn a_global_queue_is_first_in_first_out_and_splits_where_it_is_told() {
-    let (queue, rota) = (GlobalQueue::new(1), LaneCursor::new(0));
+    let (queue, lane_cursor) = (GlobalQueue::new(1), LaneCursor::new(0));
     let all = parcels(6);
     let names: Vec<Id> = all.iter().map(id).collect();
     let mut all = all.into_iter();
-    assert!(queue.take(&rota, 1).is_empty());
+    assert!(queue.take(&lane_cursor, 1).is_empty());
     assert!(queue.push_new(all.next().expect("one")).is_ok());
     queue.push_woken(all.next().expect("two"));
     let mut chain = Chain::new();
@@ -206,11 +206,11 @@ fn a_global_queue_is_first_in_first_out_and_splits_where_it_is_told() {
     queue.push_chain(chain);
     queue.push_chain(Chain::new());
     assert_eq!(queue.len(), 5);
-    assert_eq!(ids(queue.take(&rota, 2)), names[..2]);
-    queue.close();
+    assert_eq!(ids(queue.take(&lane_cursor, 2)), names[..2]);
+    queue.close_queue();
     let refused = queue.push_new(all.next().expect("six")).expect_err("it is closed");
     queue.push_woken(refused);
-    assert_eq!(ids(queue.take(&rota, usize::MAX)), names[2..]);
+    assert_eq!(ids(queue.take(&lane_cursor, usize::MAX)), names[2..]);
     assert_eq!(queue.len(), 0);
 }
 
@@ -249,14 +249,14 @@ impl Post {
 #[test]
 fn a_million_tasks_pass_an_owner_and_two_thieves_once_each() {
     let all = parcels(PARCELS);
-    let ledger = Ledger::of(&all);
+    let log = TaskLog::of(&all);
     let first = all.iter().map(|parcel| id(parcel).get()).min().expect("there are some");
     let last = all.iter().map(|parcel| id(parcel).get()).max().expect("there are some");
     let held = (first..=last).map(|_| AtomicU8::new(1)).collect();
     let post = Arc::new(Post { held, first, taken: AtomicUsize::new(0) });
     let (owner, thief) = Ring::new_pair();
     // What the thieves have taken comes back to the owner through here.
-    let (back, rota) = (Arc::new(GlobalQueue::new(4)), LaneCursor::new(0));
+    let (back, lane_cursor) = (Arc::new(GlobalQueue::new(4)), LaneCursor::new(0));
     let over = Arc::new(AtomicBool::new(false));
     let thieves = [(); 2].map(|()| {
         let (thief, back, over, post) = (thief.clone(), Arc::clone(&back), Arc::clone(&over), Arc::clone(&post));
@@ -267,7 +267,7 @@ fn a_million_tasks_pass_an_owner_and_two_thieves_once_each() {
     all.into_iter().for_each(|parcel| back.push_woken(parcel));
     let mut own = 0;
     while post.taken.load(Ordering::Relaxed) < MANY {
-        let mut chain = back.take(&rota, CAPACITY / 2);
+        let mut chain = back.take(&lane_cursor, CAPACITY / 2);
         if chain.is_empty() {
             thread::yield_now();
         }
@@ -294,9 +294,9 @@ fn a_million_tasks_pass_an_owner_and_two_thieves_once_each() {
     let stolen: usize = thieves.into_iter().map(|thief| thief.join().expect("a thief")).sum();
     let mut haul = Haul::new();
     haul.extend(std::iter::from_fn(|| owner.pop()));
-    let mut rest = back.take(&rota, usize::MAX);
+    let mut rest = back.take(&lane_cursor, usize::MAX);
     haul.extend(std::iter::from_fn(|| rest.pop()));
-    ledger.balances(haul);
+    log.balances(haul);
     assert_eq!(own + stolen, post.taken.load(Ordering::Relaxed));
 }
 

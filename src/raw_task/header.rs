@@ -29,7 +29,7 @@ pub(crate) struct Header {
     /// Invariant: belongs to whom JOIN_WAKER says.
     pub(super) joiner: UnsafeCell<Option<Waker>>,
     pub(super) id: Id,
-    origin: SpawnMeta,
+    spawn_meta: SpawnMeta,
     /// Tells the tests of a cell that is leaked, or freed twice.
     tracked: Tracked,
 }
@@ -82,7 +82,7 @@ pub(crate) struct TaskView {
 
 impl Header {
     #[inline]
-    pub(super) fn new(vtable: &'static Vtable, origin: SpawnMeta) -> Self {
+    pub(super) fn new(vtable: &'static Vtable, spawn_meta: SpawnMeta) -> Self {
         Header {
             state: State::new(),
             vtable,
@@ -91,7 +91,7 @@ impl Header {
             links: UnsafeCell::new(Links::new()),
             joiner: UnsafeCell::new(None),
             id: Id::next(),
-            origin,
+            spawn_meta,
             tracked: Tracked::new(),
         }
     }
@@ -105,19 +105,19 @@ impl Header {
     /// Where the task was spawned.
     #[inline]
     pub(crate) fn location(&self) -> &'static Location<'static> {
-        self.origin.location()
+        self.spawn_meta.location()
     }
 
     /// Where the task was spawned, if it has no name.
     #[inline]
     pub(crate) fn location_of_unnamed(&self) -> Option<&'static Location<'static>> {
-        self.origin.unnamed()
+        self.spawn_meta.unnamed()
     }
 
     /// What it is called.
     #[inline]
     pub(crate) fn name(&self) -> Option<&Arc<str>> {
-        self.origin.name()
+        self.spawn_meta.name()
     }
 
     /// All three.
@@ -156,7 +156,7 @@ impl Header {
     }
 
     /// What a dump shows of it.
-    pub(crate) fn view(&self) -> TaskView {
+    pub(crate) fn task_view(&self) -> TaskView {
         TaskView { task: self.identity(), phase: self.state.load().phase() }
     }
 

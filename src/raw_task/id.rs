@@ -46,7 +46,7 @@ impl Id {
     }
 
     /// Marks this task's future or output as being dropped outside of its poll, until the returned guard is dropped.
-    pub(super) fn ends(self) -> ScopedSet<Option<Ending>> {
+    pub(super) fn mark_ending(self) -> ScopedSet<Option<Ending>> {
         set_scoped(&ENDING, Some((self, budget::current())))
     }
 

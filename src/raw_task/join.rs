@@ -136,12 +136,12 @@ impl<T> JoinHandle<T> {
     }
 
     /// Leaves `waker` for the task's end, which consumes it. False if the task has ended already.
-    pub(crate) fn watch(&mut self, waker: &Waker) -> bool {
+    pub(crate) fn register_waker(&mut self, waker: &Waker) -> bool {
         self.header().is_some_and(|header| set_join_waker(header, waker))
     }
 
     /// The output of a task that has ended.
-    pub(crate) fn take(&mut self) -> Result<T, JoinError> {
+    pub(crate) fn take_output(&mut self) -> Result<T, JoinError> {
         match self.poll_output(Waker::noop()) {
             Poll::Ready(output) => output,
             Poll::Pending => unreachable!("whoever takes an output has seen the task's end"),
@@ -236,7 +236,7 @@ impl<T> Drop for JoinHandle<T> {
         // SAFETY: JOIN_INTEREST keeps the cell alive.
         let header = unsafe { task.as_ref() };
         loop {
-            match header.state.leave() {
+            match header.state.drop_handle() {
                 DropHandle::Done => return,
                 DropHandle::DropWaker => {
                     // SAFETY: JOIN_WAKER is clear and the task has not ended: the slot is ours.
@@ -250,7 +250,7 @@ impl<T> Drop for JoinHandle<T> {
         let mut output = MaybeUninit::<Result<T, JoinError>>::uninit();
         // SAFETY: the task is complete and its output has not been taken, since the handle is still there.
         unsafe { (header.vtable.take_output)(task, output.as_mut_ptr().cast()) };
-        let _ending = self.id.ends();
+        let _ending = self.id.mark_ending();
         // SAFETY: `take_output` has filled the place.
         catch_user_panic("the destructor of an output", || unsafe { output.assume_init_drop() });
         // SAFETY: JOIN_INTEREST is ours, and this gives it up.
@@ -287,7 +287,7 @@ impl AbortHandle {
     /// # Safety
     ///
     /// The cell is alive.
-    pub(crate) unsafe fn of(task: NonNull<Header>) -> AbortHandle {
+    pub(crate) unsafe fn from_header(task: NonNull<Header>) -> AbortHandle {
         // SAFETY: handed on from the caller.
         let header = unsafe { task.as_ref() };
         header.state.add_ref();

@@ -141,7 +141,7 @@ fn defuse<T>(bomb: T) {
 
 fn play(bombs: Bombs, fate: Fate) {
     let case = format!("{bombs:?} {fate:?}");
-    let alive = Tracked::alive();
+    let alive = Tracked::live_count();
     let (home, tally) = (Home::new(), Arc::new(Tally::default()));
     let joiner = Waker::from(Arc::new(MinedWaker(bombs, Arc::clone(&tally))));
     let mut cx = Context::from_waker(&joiner);
@@ -188,7 +188,7 @@ fn play(bombs: Bombs, fate: Fate) {
     }
     assert_eq!(tally.all(), [polls, 1, made, made, called], "{case}");
     drop(abort);
-    assert_eq!(Tracked::alive(), alive, "{case}");
+    assert_eq!(Tracked::live_count(), alive, "{case}");
     assert!(home.is_deserted(), "{case}");
     drop(joiner);
     assert_eq!(Arc::strong_count(&tally), 1, "{case}: a waker is left");
@@ -273,7 +273,7 @@ fn a_waker_that_cannot_be_cloned_leaves_no_other_behind() {
 
 #[test]
 fn a_waker_that_cannot_be_dropped_does_not_keep_the_handle_from_leaving() {
-    let alive = Tracked::alive();
+    let alive = Tracked::live_count();
     let (home, fragile) = (Home::new(), Fragile::new(false, true));
     let mut handle = home.spawn(pending());
     let waker = fragile.waker();
@@ -282,8 +282,8 @@ fn a_waker_that_cannot_be_dropped_does_not_keep_the_handle_from_leaving() {
     drop(handle);
     assert_eq!(fragile.alive.load(Relaxed), 1);
     home.run_all();
-    drop(home.live().cancel_all());
-    assert_eq!(Tracked::alive(), alive);
+    drop(home.owned_tasks().cancel_all());
+    assert_eq!(Tracked::live_count(), alive);
     defuse(waker);
 }
 

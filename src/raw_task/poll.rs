@@ -83,7 +83,7 @@ pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>, home:
         // SAFETY: the caller is the poller.
         Ok(Poll::Pending) => return unsafe { suspend::<S>(header, filed) },
         // SAFETY: the caller is the poller, and the future is finished.
-        Ok(Poll::Ready(output)) => unsafe { end::<F, S>(header, filed, settle, Ok(output)) },
+        Ok(Poll::Ready(output)) => unsafe { finish_task::<F, S>(header, filed, settle, Ok(output)) },
         // SAFETY: the caller is the poller, and the future has been dropped.
         Err(payload) => unsafe { end_unwound::<F, S>(header, filed, settle, payload) },
     }
@@ -112,7 +112,7 @@ pub(super) unsafe fn cancel<F: Future, S: Schedule>(header: NonNull<Header>, set
     // SAFETY: the `Runnable` keeps the cell alive, and this function stands in the vtable of a `Cell<F>`.
     let cell = unsafe { cell::<F>(header) };
     let (Start::Poll { filed } | Start::Cancel { filed }) = cell.header.state.start();
-    let _ending = cell.header.id.ends();
+    let _ending = cell.header.id.mark_ending();
     // SAFETY: we are the poller.
     unsafe { drop_future_and_end::<F, S>(header, filed, settle) };
 }
@@ -123,14 +123,14 @@ pub(super) unsafe fn schedule<S: Schedule>(header: NonNull<Header>) {
     let runnable = unsafe { Runnable::from_raw(header) };
     // SAFETY: the task has been polled, so it has a home, which lives until the task ends, and it cannot end while we hold
     // its `Runnable`; this function stands in the vtable of a task with homes of type `S`.
-    let home = unsafe { home::<S>(header) };
+    let home = unsafe { scheduler_of::<S>(header) };
     home.schedule(runnable);
 }
 
 /// # Safety
 ///
 /// The task has been polled with a home of type `S` and has not ended.
-unsafe fn home<'a, S: Schedule>(header: NonNull<Header>) -> &'a S {
+unsafe fn scheduler_of<'a, S: Schedule>(header: NonNull<Header>) -> &'a S {
     // SAFETY: a task that has not ended is alive.
     let header = unsafe { header.as_ref() };
     // Ordering: Relaxed — see the store.
@@ -155,7 +155,7 @@ unsafe fn suspend<S: Schedule>(header: NonNull<Header>, filed: bool) -> RunResul
     let file = !filed;
     if file {
         // SAFETY: we are polling it, so it has a home and has not ended.
-        let live = unsafe { home::<S>(header) }.live();
+        let live = unsafe { scheduler_of::<S>(header) }.owned_tasks();
         // SAFETY: we are the poller, and it was not filed before.
         unsafe { live.link(header) };
     }
@@ -175,7 +175,7 @@ unsafe fn drop_future_and_end<F: Future, S: Schedule>(header: NonNull<Header>, f
     // SAFETY: ACTIVE keeps the cell alive.
     let id = unsafe { header.as_ref() }.id;
     // SAFETY: handed on from the caller.
-    unsafe { end::<F, S>(header, filed, settle, Err(cancelled(id))) };
+    unsafe { finish_task::<F, S>(header, filed, settle, Err(cancelled(id))) };
 }
 
 /// Drops the future, stores the output for whoever wants it, has `settle` count the end, and ends the task.
@@ -184,7 +184,7 @@ unsafe fn drop_future_and_end<F: Future, S: Schedule>(header: NonNull<Header>, f
 ///
 /// The caller is the poller of a `Cell<F>` whose homes are of type `S`. It does not touch the task afterwards.
 #[inline]
-unsafe fn end<F: Future, S: Schedule>(
+unsafe fn finish_task<F: Future, S: Schedule>(
     header: NonNull<Header>,
     filed: bool,
     settle: impl FnOnce(&Header, Outcome),
@@ -244,7 +244,7 @@ unsafe fn end_without_future<F: Future, S: Schedule>(
     let cell = unsafe { cell::<F>(header) };
     if filed {
         // SAFETY: a filed task has been polled and this one has not ended.
-        let live = unsafe { home::<S>(header) }.live();
+        let live = unsafe { scheduler_of::<S>(header) }.owned_tasks();
         // SAFETY: we are the poller, and the task was filed there.
         unsafe { live.unlink(header) };
     }
@@ -276,7 +276,7 @@ unsafe fn complete<F: Future>(header: NonNull<Header>, stored: &mut bool) {
             Complete::Leave => return,
             Complete::DropOutput => {
                 // SAFETY: an output is stored and the handle is gone, so it is ours.
-                catch_user_panic("the destructor of an output", || drop(unsafe { take::<F>(cell) }));
+                catch_user_panic("the destructor of an output", || drop(unsafe { read_output::<F>(cell) }));
                 *stored = false;
             }
             Complete::WakeJoiner => {
@@ -302,7 +302,7 @@ unsafe fn complete<F: Future>(header: NonNull<Header>, stored: &mut bool) {
 /// # Safety
 ///
 /// `cell` holds an output, which belongs to the caller and is not taken again.
-unsafe fn take<F: Future>(cell: &TaskCell<F>) -> Output<F> {
+unsafe fn read_output<F: Future>(cell: &TaskCell<F>) -> Output<F> {
     // SAFETY: handed on from the caller.
     cell.storage.with_mut(|storage| unsafe { storage.cast::<Output<F>>().read() })
 }
@@ -312,7 +312,7 @@ pub(super) unsafe fn take_output<F: Future>(header: NonNull<Header>, place: *mut
     // SAFETY: the handle keeps the cell alive, and this function stands in the vtable of a `Cell<F>`.
     let cell = unsafe { cell::<F>(header) };
     // SAFETY: the task is complete and the handle wanted its output.
-    let output = unsafe { take::<F>(cell) };
+    let output = unsafe { read_output::<F>(cell) };
     // SAFETY: the caller vouches for the place.
     unsafe { place.cast::<Output<F>>().write(output) };
 }
@@ -323,5 +323,5 @@ pub(super) unsafe fn free<F: Future>(header: NonNull<Header>) {
     // SAFETY: nobody else can reach the cell. Its storage is a union: nothing in it is dropped again.
     unsafe { cell.drop_in_place() };
     // SAFETY: the memory came from `allocate` for this type, and holds nothing any more.
-    unsafe { task_alloc::release(cell) };
+    unsafe { task_alloc::deallocate(cell) };
 }

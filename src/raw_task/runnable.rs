@@ -58,9 +58,9 @@ impl Runnable {
     pub(crate) fn file_in<S: Schedule>(&self, home: &S) {
         // Ordering: Relaxed — whoever gets the `Runnable`, or finds the task in the list, sees it.
         self.header().home.store((&raw const *home).cast_mut().cast(), Ordering::Relaxed);
-        self.header().state.file();
+        self.header().state.mark_linked();
         // SAFETY: we hold the `Runnable` of a task that has not been filed; its poller takes it out before it ends.
-        unsafe { home.live().link(self.0) };
+        unsafe { home.owned_tasks().link(self.0) };
     }
 
     /// The task's header.
@@ -132,13 +132,13 @@ impl<F: Future, S: Schedule> Table<F, S> {
 
 /// Makes the one allocation.
 #[inline]
-pub(super) fn allocate<F, S>(future: F, origin: SpawnMeta) -> (Runnable, JoinHandle<F::Output>)
+pub(super) fn allocate<F, S>(future: F, spawn_meta: SpawnMeta) -> (Runnable, JoinHandle<F::Output>)
 where
     F: Future,
     S: Schedule,
 {
     let place = task_alloc::allocate::<TaskCell<F>>();
-    let header = Header::new(&Table::<F, S>::VTABLE, origin);
+    let header = Header::new(&Table::<F, S>::VTABLE, spawn_meta);
     let storage = UnsafeCell::new(poll::Storage { future: ManuallyDrop::new(future) });
     // SAFETY: the place is fresh, and one for a cell.
     unsafe { place.write(TaskCell { header, storage }) };

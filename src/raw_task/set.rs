@@ -49,23 +49,26 @@ impl OwnedTasks {
         self.cancel_all_except(|_| false)
     }
 
-    /// As [`LiveSet::cancel_all`], of those that `spared` does not speak for. It is asked under the lock.
+    /// As [`OwnedTasks::cancel_all`], of those that `spared` does not speak for. It is asked under the lock.
     pub(crate) fn cancel_all_except(&self, spared: impl Fn(Id) -> bool) -> Vec<Runnable> {
         // SAFETY: a linked task is alive.
         let id = |task: NonNull<Header>| unsafe { task.as_ref() }.id;
-        self.walk(|task| if spared(id(task)) { None } else { Header::cancel(task) }).into_iter().flatten().collect()
+        self.map_tasks(|task| if spared(id(task)) { None } else { Header::cancel(task) })
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// Who is filed.
     pub(crate) fn all(&self) -> Vec<TaskInfo> {
         // SAFETY: a linked task is alive.
-        self.walk(|task| unsafe { task.as_ref() }.identity())
+        self.map_tasks(|task| unsafe { task.as_ref() }.identity())
     }
 
     /// The filed tasks, for a dump.
-    pub(crate) fn view(&self) -> Vec<TaskView> {
+    pub(crate) fn task_views(&self) -> Vec<TaskView> {
         // SAFETY: a linked task is alive.
-        self.walk(|task| unsafe { task.as_ref() }.view())
+        self.map_tasks(|task| unsafe { task.as_ref() }.task_view())
     }
 
     /// Whether every filed task has ended.
@@ -77,10 +80,10 @@ impl OwnedTasks {
     #[cfg(test)]
     pub(super) fn phases(&self) -> Vec<&'static str> {
         // SAFETY: a linked task is alive.
-        self.walk(|task| unsafe { task.as_ref() }.state.load().phase())
+        self.map_tasks(|task| unsafe { task.as_ref() }.state.load().phase())
     }
 
-    fn walk<T>(&self, see: impl Fn(NonNull<Header>) -> T) -> Vec<T> {
+    fn map_tasks<T>(&self, see: impl Fn(NonNull<Header>) -> T) -> Vec<T> {
         let list = self.list.lock();
         let mut seen = Vec::new();
         let mut next = list.front();

@@ -147,7 +147,7 @@ impl State {
     }
 
     /// A task that has not been queued yet is filed.
-    pub(crate) fn file(&self) {
+    pub(crate) fn mark_linked(&self) {
         // Ordering: Relaxed — read by whoever gets the `Runnable`.
         self.0.fetch_or(LINKED, Ordering::Relaxed);
     }
@@ -264,7 +264,7 @@ impl State {
 
     /// The handle is dropped.
     #[inline]
-    pub(crate) fn leave(&self) -> DropHandle {
+    pub(crate) fn drop_handle(&self) -> DropHandle {
         self.update(|now| match now {
             _ if now.is_complete() => (now.0, DropHandle::DropOutput),
             _ if now.is(JOIN_WAKER) => (now.0 & !JOIN_WAKER, DropHandle::DropWaker),

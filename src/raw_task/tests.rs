@@ -22,7 +22,7 @@ struct Rig {
 
 impl Rig {
     fn new() -> Rig {
-        Rig { home: Home::new(), counts: Counts::new(), bell: Bell::new(), alive: Tracked::alive() }
+        Rig { home: Home::new(), counts: Counts::new(), bell: Bell::new(), alive: Tracked::live_count() }
     }
 
     /// A task, queued.
@@ -46,7 +46,7 @@ impl Rig {
 
     /// Cells that have been made since and not freed.
     fn cells(&self) -> isize {
-        Tracked::alive() - self.alive
+        Tracked::live_count() - self.alive
     }
 
     #[track_caller]
@@ -98,7 +98,7 @@ fn it_is_filed_where_it_first_becomes_idle() {
         Poll::Pending
     });
     let (runnable, mut handle) = spawn::<_, Home>(future, Location::caller().into());
-    let filed = || homes.iter().map(|home| home.live().phases().len()).collect::<Vec<_>>();
+    let filed = || homes.iter().map(|home| home.owned_tasks().phases().len()).collect::<Vec<_>>();
     let RunResult::Again(runnable) = runnable.run(&*homes[0]) else { panic!("it was woken") };
     assert_eq!(filed(), [0, 0, 0]);
     assert!(matches!(runnable.run(&*homes[1]), RunResult::Suspended));
@@ -115,14 +115,14 @@ fn it_is_filed_where_it_first_becomes_idle() {
 fn woken_while_idle_it_is_queued_once() {
     let rig = Rig::new();
     let (handle, waker) = rig.idle();
-    assert_eq!(rig.home.live().phases()[0], "idle");
+    assert_eq!(rig.home.owned_tasks().phases()[0], "idle");
     let other = waker.clone();
     waker.wake_by_ref();
     waker.wake_by_ref();
     other.wake();
     waker.wake();
     assert_eq!(rig.home.scheduled(), 1);
-    assert_eq!(rig.home.live().phases()[0], "active");
+    assert_eq!(rig.home.owned_tasks().phases()[0], "active");
     rig.home.run_all();
     assert_eq!(rig.counted(), [2, 1, 0]);
     assert!(handle.is_finished());
@@ -240,8 +240,8 @@ fn a_live_list_is_cancelled_as_a_whole() {
     let (mut idle, _other) = rig.idle();
     let unfiled = rig.spawn(|_| true);
     waker.wake();
-    assert_eq!(rig.home.live().phases().len(), 2);
-    let runnables = rig.home.live().cancel_all();
+    assert_eq!(rig.home.owned_tasks().phases().len(), 2);
+    let runnables = rig.home.owned_tasks().cancel_all();
     assert_eq!(runnables.len(), 1, "one is queued already");
     assert_eq!(rig.counted(), [2, 0, 0]);
     drop(runnables);
@@ -308,8 +308,8 @@ fn an_idle_task_that_nobody_can_wake_stays_in_the_live_list() {
     let rig = Rig::new();
     let (handle, waker) = rig.idle();
     drop((handle, waker));
-    assert_eq!((rig.cells(), rig.home.live().phases().len()), (1, 1));
-    drop(rig.home.live().cancel_all());
+    assert_eq!((rig.cells(), rig.home.owned_tasks().phases().len()), (1, 1));
+    drop(rig.home.owned_tasks().cancel_all());
     assert_eq!((rig.cells(), rig.counted()), (0, [1, 1, 0]));
 }
 
@@ -357,7 +357,7 @@ fn two_tasks_that_await_each_other_do_not_keep_each_other() {
         *places[at].lock() = Some(rig.home.spawn(task));
     }
     rig.home.run_all();
-    drop(rig.home.live().cancel_all());
+    drop(rig.home.owned_tasks().cancel_all());
     rig.home.run_all();
     drop(places);
     assert_eq!(rig.cells(), 0);
@@ -418,7 +418,7 @@ impl<T: Unpin> Future for Placed<T> {
 
 /// Runs a task with this body, each poll in another home; answers the offsets of the future from the header.
 fn offsets<T: Unpin + Send + 'static>(body: T) -> Vec<usize> {
-    let alive = Tracked::alive();
+    let alive = Tracked::live_count();
     let homes = [(); 3].map(|()| Home::new());
     let seen = Arc::new(Mutex::new(Vec::new()));
     let future = Placed { seen: Arc::clone(&seen), polls: homes.len(), _body: body };
@@ -433,11 +433,11 @@ fn offsets<T: Unpin + Send + 'static>(body: T) -> Vec<usize> {
                 None
             }
         };
-        let filed = homes.iter().map(|home| home.live().phases().len()).collect::<Vec<_>>();
+        let filed = homes.iter().map(|home| home.owned_tasks().phases().len()).collect::<Vec<_>>();
         assert_eq!(filed, [0, 0, 0], "a task that only yields is filed nowhere");
     }
     assert!(poll_join(&mut handle, &Bell::new()).is_ready());
-    assert_eq!(Tracked::alive(), alive);
+    assert_eq!(Tracked::live_count(), alive);
     let seen = seen.lock();
     seen.iter().map(|at| at.wrapping_sub(header)).collect()
 }

@@ -21,7 +21,7 @@ impl PollSet {
     pub(super) const MOST: usize = 1024;
 
     pub(super) fn new<'a>(polls: impl Iterator<Item = &'a Registry>) -> PollSet {
-        PollSet { fds: polls.map(watched).collect(), first: 0 }
+        PollSet { fds: polls.map(pollfd_for).collect(), first: 0 }
     }
 
     /// Waits until one of them is ready, at most so long. A signal ends it.
@@ -52,7 +52,7 @@ impl std::fmt::Debug for PollSet {
 }
 
 /// What to wait for at a poll: that there are events.
-pub(super) fn watched(poll: &impl AsRawFd) -> libc::pollfd {
+pub(super) fn pollfd_for(poll: &impl AsRawFd) -> libc::pollfd {
     libc::pollfd { fd: poll.as_raw_fd(), events: libc::POLLIN, revents: 0 }
 }
 

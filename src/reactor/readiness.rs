@@ -67,7 +67,7 @@ impl Direction {
     }
 }
 
-/// The readiness word as it was at one moment; shown to `clear`, it is the ticket.
+/// The readiness word as it was at one moment; shown to `clear`, it is the completion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Snapshot(u64);
 
@@ -149,7 +149,7 @@ impl Readiness {
     }
 
     /// The reactor is gone.
-    pub(crate) fn close(&self) {
+    pub(crate) fn mark_closed(&self) {
         // Ordering: Release, pairs with the Acquire in `load`. One way, so nothing needs to be read.
         self.0.fetch_or(CLOSED, Ordering::AcqRel);
     }
@@ -221,7 +221,7 @@ mod tests {
     fn what_lasts_is_never_cleared() {
         let word = Readiness::new(Ready::EMPTY);
         word.set(BOTH);
-        word.close();
+        word.mark_closed();
         word.clear(BOTH, word.load());
         assert_eq!(word.load().ready(), Ready::READ_CLOSED | Ready::WRITE_CLOSED);
         assert!(word.load().is_closed());

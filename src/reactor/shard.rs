@@ -46,7 +46,7 @@ const EVERYTHING: mio::Interest = mio::Interest::READABLE.add(mio::Interest::WRI
 const EVERYTHING: mio::Interest = mio::Interest::READABLE.add(mio::Interest::WRITABLE);
 
 impl Shard {
-    /// With what belongs to its chair.
+    /// With what belongs to its shard driver.
     pub(super) fn new(capacity_busy: usize, capacity_rest: usize) -> io::Result<(Shard, ShardDriver)> {
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
@@ -77,19 +77,19 @@ impl Shard {
     }
 
     /// Collects what has happened already, few events of it, and brings them to their sources.
-    pub(super) fn turn_busy(&self, chair: &mut ShardDriver, wakes: &mut WakeList) -> io::Result<usize> {
-        wait::without_waiting(&mut chair.poll, &mut chair.busy)?;
-        Ok(self.deliver(&chair.busy, wakes))
+    pub(super) fn turn_busy(&self, driver: &mut ShardDriver, wakes: &mut WakeList) -> io::Result<usize> {
+        wait::without_waiting(&mut driver.poll, &mut driver.busy)?;
+        Ok(self.deliver(&driver.busy, wakes))
     }
 
     /// Waits so long for events, or for ever; collects many, and brings them to their sources.
     pub(super) fn turn_rest(
         &self,
-        chair: &mut ShardDriver,
+        driver: &mut ShardDriver,
         timeout: Option<Duration>,
         wakes: &mut WakeList,
     ) -> io::Result<usize> {
-        let ShardDriver { poll, rest, .. } = chair;
+        let ShardDriver { poll, rest, .. } = driver;
         match timeout {
             None => wait::for_ever(poll, rest)?,
             Some(left) if left.is_zero() => wait::without_waiting(poll, rest)?,

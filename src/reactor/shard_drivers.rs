@@ -6,13 +6,13 @@ use std::io;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{CachePadded, Mutex, MutexGuard};
 
-/// A chair for each shard, with one place. The first is the lead's: only there does anybody sleep, and he sleeps for all.
+/// A shard driver for each shard, with one place. The first is the lead's: only there does anybody sleep, and he sleeps for all.
 ///
-/// What turning is, the caller says: he gets the number of the shard and what lies in its chair.
+/// What turning is, the caller says: he gets the number of the shard and what lies in its shard driver.
 #[derive(Debug)]
 pub(crate) struct ShardDrivers<C> {
     /// Invariant: at least one.
-    chairs: Box<[CachePadded<Mutex<C>>]>,
+    shard_drivers: Box<[CachePadded<Mutex<C>>]>,
     /// Somebody sleeps, and will hear of whatever happens: nobody else need look.
     blocked: CachePadded<AtomicBool>,
 }
@@ -21,20 +21,20 @@ impl<C> ShardDrivers<C> {
     /// # Panics
     ///
     /// If there are none.
-    pub(crate) fn new(chairs: impl Iterator<Item = C>) -> Self {
-        let chairs: Box<[_]> = chairs.map(Mutex::new).map(CachePadded::new).collect();
-        assert!(!chairs.is_empty(), "a reactor has at least one shard");
-        ShardDrivers { chairs, blocked: CachePadded::new(AtomicBool::new(false)) }
+    pub(crate) fn new(shard_drivers: impl Iterator<Item = C>) -> Self {
+        let shard_drivers: Box<[_]> = shard_drivers.map(Mutex::new).map(CachePadded::new).collect();
+        assert!(!shard_drivers.is_empty(), "a reactor has at least one shard");
+        ShardDrivers { shard_drivers, blocked: CachePadded::new(AtomicBool::new(false)) }
     }
 
-    /// Takes the lead's chair, unless somebody has it.
+    /// Takes the lead's shard driver, unless somebody has it.
     pub(crate) fn try_lock_primary(&self) -> Option<MutexGuard<'_, C>> {
-        self.chairs[0].try_lock()
+        self.shard_drivers[0].try_lock()
     }
 
-    /// Whether somebody has the lead's chair now. Does not take it: whoever wants to sleep there must not find it taken for nothing.
+    /// Whether somebody has the lead's shard driver now. Does not take it: whoever wants to sleep there must not find it taken for nothing.
     pub(crate) fn is_primary_locked(&self) -> bool {
-        self.chairs[0].is_locked()
+        self.shard_drivers[0].is_locked()
     }
 
     /// A look between two tasks, by one of so many workers that are awake: turns the shards whose turn it is by `next`, so many that the
@@ -45,7 +45,7 @@ impl<C> ShardDrivers<C> {
         awake: usize,
         mut turn: impl FnMut(usize, &mut C) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        let count = self.chairs.len();
+        let count = self.shard_drivers.len();
         // Ordering: Relaxed — a hint. Who looks though somebody has just gone to sleep takes at most what the sleeper is woken
         // for; who does not look though the sleeper has just got up leaves it to him, and to the next look.
         if self.blocked.load(Ordering::Relaxed) {
@@ -56,14 +56,14 @@ impl<C> ShardDrivers<C> {
             let shard = next.get() % count;
             next.set(next.get().wrapping_add(1));
             // Whoever sits there is at it.
-            if let Some(mut chair) = self.chairs[shard].try_lock() {
-                found += turn(shard, &mut chair)?;
+            if let Some(mut driver) = self.shard_drivers[shard].try_lock() {
+                found += turn(shard, &mut driver)?;
             }
         }
         Ok(found)
     }
 
-    /// Does `wait`, a wait for all shards, by whoever has the lead's chair.
+    /// Does `wait`, a wait for all shards, by whoever has the lead's shard driver.
     pub(crate) fn while_blocked<R>(&self, wait: impl FnOnce() -> R) -> R {
         // Ordering: Relaxed — see `look`.
         self.blocked.store(true, Ordering::Relaxed);
@@ -72,7 +72,7 @@ impl<C> ShardDrivers<C> {
         result
     }
 
-    /// Turns the shards that are `ready`, one after the other, until there are `enough` events; by whoever has the lead's chair.
+    /// Turns the shards that are `ready`, one after the other, until there are `enough` events; by whoever has the lead's shard driver.
     /// Answers how many there are, and which shard has been left as it was and should be the first the next time.
     pub(crate) fn drive_ready(
         &self,
@@ -90,7 +90,7 @@ impl<C> ShardDrivers<C> {
                 0 => turn(0, lead)?,
                 // Whoever sits there is awake, and about to get up. Were he not waited for, the shard would be found ready again at
                 // once, for as long as he does not run.
-                _ => turn(shard, &mut self.chairs[shard].lock())?,
+                _ => turn(shard, &mut self.shard_drivers[shard].lock())?,
             };
         }
         Ok((found, None))
@@ -103,9 +103,9 @@ impl<C> ShardDrivers<C> {
         self.blocked.load(Ordering::Relaxed)
     }
 
-    /// Takes the chair of a shard that is not the lead, unless somebody has it.
+    /// Takes the shard driver of a shard that is not the lead, unless somebody has it.
     #[cfg(test)]
     pub(crate) fn try_sit(&self, shard: usize) -> Option<MutexGuard<'_, C>> {
-        self.chairs[shard].try_lock()
+        self.shard_drivers[shard].try_lock()
     }
 }

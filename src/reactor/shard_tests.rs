@@ -33,7 +33,7 @@ fn rest(reactor: &Reactor, deadline: Option<Instant>) -> usize {
     reactor.try_drive().unwrap().rest(deadline, &mut wakes).unwrap()
 }
 
-fn look(reactor: &Reactor, next: &Cell<usize>, workers: usize) -> usize {
+fn poll_once(reactor: &Reactor, next: &Cell<usize>, workers: usize) -> usize {
     reactor.try_poll(next, || workers, &mut WakeList::new()).unwrap()
 }
 
@@ -49,7 +49,7 @@ fn soon() -> Option<Instant> {
 fn registrations_of_one_thread_go_evenly_over_the_shards() {
     let reactor = reactor(4);
     let all: Vec<_> = (0..40).map(|_| pair(&reactor)).collect();
-    let counts: Vec<_> = reactor.shards.iter().map(|shard| shard.sources.count()).collect();
+    let counts: Vec<_> = reactor.shards.iter().map(|shard| shard.sources.len()).collect();
     assert_eq!(counts, [10; 4]);
     drop(all);
     assert_eq!(reactor.sources(), 0);
@@ -75,7 +75,7 @@ fn an_event_that_comes_while_one_sleeps_ends_the_sleep() {
         let writer = {
             let reactor = Arc::clone(&reactor);
             let write = move || {
-                while !reactor.chairs.is_slept_in() {
+                while !reactor.shard_drivers.is_slept_in() {
                     thread::yield_now();
                 }
                 peer.write_all(b"x").unwrap();
@@ -109,7 +109,7 @@ fn what_another_has_taken_does_not_end_a_rest() {
     let mut all = streams(&reactor, 2);
     all.iter_mut().flatten().for_each(|(_, peer)| peer.write_all(b"x").unwrap());
     let next = Cell::new(0);
-    assert_eq!((0..3).map(|_| look(&reactor, &next, 3)).collect::<Vec<_>>(), [2; 3]);
+    assert_eq!((0..3).map(|_| poll_once(&reactor, &next, 3)).collect::<Vec<_>>(), [2; 3]);
     // The sockets are as readable as before; but nothing has changed since.
     let deadline = soon();
     let mut rests = 0;
@@ -128,7 +128,7 @@ fn what_a_full_turn_has_left_behind_ends_the_next_rest() {
     all.iter_mut().flatten().for_each(|(_, peer)| peer.write_all(b"x").unwrap());
     // Who looks between two tasks takes two, whoever rests takes three, from one shard at a time.
     let next = Cell::new(1);
-    assert_eq!(look(&reactor, &next, 3), 2);
+    assert_eq!(poll_once(&reactor, &next, 3), 2);
     let mut found = Vec::new();
     while found.iter().sum::<usize>() < 3 * EACH - 2 {
         found.push(rest(&reactor, None));
@@ -161,7 +161,7 @@ fn a_shard_that_is_always_ready_does_not_keep_the_others_waiting() {
         all[patient][1].1.write_all(b"x").unwrap();
         for _ in 0..3 {
             all[1].iter_mut().for_each(|(_, peer)| peer.write_all(b"x").unwrap());
-            let _ = look(&reactor, &next, 64);
+            let _ = poll_once(&reactor, &next, 64);
         }
         assert!(is_ready(&all[patient][1].0));
     }
@@ -174,8 +174,8 @@ fn the_workers_together_look_at_every_shard() {
         let mut all = streams(&reactor, 1);
         all.iter_mut().flatten().for_each(|(_, peer)| peer.write_all(b"x").unwrap());
         let next = Cell::new(usize::MAX);
-        assert_eq!(look(&reactor, &next, workers), each);
-        let later: usize = (1..4).map(|_| look(&reactor, &next, workers)).sum();
+        assert_eq!(poll_once(&reactor, &next, workers), each);
+        let later: usize = (1..4).map(|_| poll_once(&reactor, &next, workers)).sum();
         assert_eq!(each + later, 4, "{workers} workers");
     }
 }
@@ -186,27 +186,27 @@ fn nobody_looks_while_somebody_sleeps() {
     let mut all = streams(&reactor, 1);
     all.iter_mut().flatten().for_each(|(_, peer)| peer.write_all(b"x").unwrap());
     let next = Cell::new(0);
-    assert_eq!(reactor.chairs.while_blocked(|| look(&reactor, &next, 1)), 0);
-    assert_eq!(look(&reactor, &next, 1), 2, "and afterwards one does");
+    assert_eq!(reactor.shard_drivers.while_blocked(|| poll_once(&reactor, &next, 1)), 0);
+    assert_eq!(poll_once(&reactor, &next, 1), 2, "and afterwards one does");
 }
 
-/// Somebody sits in the chair of a shard that is ready. Whoever has slept waits for him, and does not come back again and again.
+/// Somebody sits in the shard driver of a shard that is ready. Whoever has slept waits for him, and does not come back again and again.
 #[test]
 fn a_sleeper_waits_for_whoever_turns_the_shard_already() {
-    let chairs = Arc::new(ShardDrivers::new(0..2));
+    let shard_drivers = Arc::new(ShardDrivers::new(0..2));
     let go = Arc::new(AtomicBool::new(false));
     let seated = Arc::new(AtomicBool::new(false));
     let other = {
-        let (chairs, go, seated) = (Arc::clone(&chairs), Arc::clone(&go), Arc::clone(&seated));
+        let (shard_drivers, go, seated) = (Arc::clone(&shard_drivers), Arc::clone(&go), Arc::clone(&seated));
         let sit = move || {
-            let chair = chairs.try_sit(1).unwrap();
+            let driver = shard_drivers.try_sit(1).unwrap();
             seated.store(true, Ordering::Release);
             while !go.load(Ordering::Acquire) {
                 thread::yield_now();
             }
             // Long enough to be met.
             (0..1_000).for_each(|_| thread::yield_now());
-            drop(chair);
+            drop(driver);
         };
         thread::Builder::new().spawn(sit).unwrap()
     };
@@ -219,8 +219,8 @@ fn a_sleeper_waits_for_whoever_turns_the_shard_already() {
         go.store(true, Ordering::Release);
         Ok(1)
     };
-    let mut lead = chairs.try_lock_primary().unwrap();
-    assert_eq!(chairs.drive_ready(&mut lead, 0..2, 9, turn).unwrap(), (2, None));
+    let mut lead = shard_drivers.try_lock_primary().unwrap();
+    assert_eq!(shard_drivers.drive_ready(&mut lead, 0..2, 9, turn).unwrap(), (2, None));
     assert_eq!(turned, [0, 1]);
     other.join().unwrap();
 }
@@ -248,7 +248,7 @@ fn the_close_reaches_every_shard() {
         all.iter().flatten().map(|(ours, _)| Box::pin(ours.source().ready(Interest::READABLE))).collect();
     readers.iter_mut().for_each(|reader| assert!(poll(reader.as_mut(), &bell).is_pending()));
     let mut wakes = WakeList::new();
-    reactor.close(&mut wakes);
+    reactor.close_reactor(&mut wakes);
     wakes.wake_all();
     assert_eq!(bell.rings(), 3);
     for shard in 0..3 {
@@ -276,7 +276,7 @@ fn no_event_is_lost_between_those_who_rest_and_those_who_look() {
                         let _ = turn.rest(None, &mut WakeList::new()).unwrap();
                     }
                 } else {
-                    let _ = look(&reactor, &next, 3);
+                    let _ = poll_once(&reactor, &next, 3);
                 }
                 thread::yield_now();
             }

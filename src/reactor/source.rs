@@ -41,14 +41,14 @@ impl Source {
     }
 
     /// The reactor is gone: everybody is woken, to find the error.
-    pub(crate) fn close(&self, wakes: &mut WakeList) {
-        self.readiness.close();
+    pub(crate) fn close_source(&self, wakes: &mut WakeList) {
+        self.readiness.mark_closed();
         self.waiters.lock().take_ready(Ready::ALL, wakes);
     }
 
     /// Whether anything in `mask` is ready. No lock, no read-modify-write.
     #[inline]
-    fn look(&self, mask: Ready) -> Option<io::Result<Snapshot>> {
+    fn check_ready(&self, mask: Ready) -> Option<io::Result<Snapshot>> {
         let seen = self.readiness.load();
         if seen.is_closed() {
             Some(Err(gone()))
@@ -61,14 +61,14 @@ impl Source {
 
     /// Waits in the direction's waker slot; the latest caller's waker is the one that counts.
     ///
-    /// The snapshot is the ticket for [`Source::clear`].
+    /// The snapshot is the completion for [`Source::clear`].
     pub(crate) fn poll_ready(&self, direction: Direction, cx: &mut Context<'_>) -> Poll<io::Result<Snapshot>> {
         budget::metered(cx, |cx| self.poll_seen(direction, cx))
     }
 
     #[inline]
     fn poll_seen(&self, direction: Direction, cx: &mut Context<'_>) -> Poll<io::Result<Snapshot>> {
-        match self.look(direction.mask()) {
+        match self.check_ready(direction.mask()) {
             Some(seen) => Poll::Ready(seen),
             None => self.wait_in_slot(direction, cx.waker()),
         }
@@ -79,7 +79,7 @@ impl Source {
         loop {
             let mut waiters = self.waiters.lock();
             // Under the lock again: an event that came before it is seen here, a later one finds the waker.
-            if let Some(seen) = self.look(direction.mask()) {
+            if let Some(seen) = self.check_ready(direction.mask()) {
                 drop(waiters);
                 // What is returned would be leaked if a destructor panicked after that.
                 drop_contained(fresh);
@@ -119,7 +119,7 @@ impl Source {
         operation: impl FnOnce() -> io::Result<R>,
     ) -> io::Result<R> {
         let mask = interest.mask();
-        let seen = self.look(mask).unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))?;
+        let seen = self.check_ready(mask).unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))?;
         let result = operation();
         self.update_readiness(mask, seen, &result);
         result
@@ -268,7 +268,7 @@ impl ReadyFuture<'_> {
     fn poll_seen(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Snapshot>> {
         // SAFETY: nothing is moved out of it.
         let this = unsafe { self.get_unchecked_mut() };
-        if let Some(seen) = this.source.look(this.waiter.mask()) {
+        if let Some(seen) = this.source.check_ready(this.waiter.mask()) {
             return Poll::Ready(seen);
         }
         // From here on the waiter must be taken out by the drop.
@@ -276,7 +276,7 @@ impl ReadyFuture<'_> {
         loop {
             let mut waiters = this.source.waiters.lock();
             // Under the lock again: an event that came before it is seen here, a later one finds the waiter.
-            if let Some(seen) = this.source.look(this.waiter.mask()) {
+            if let Some(seen) = this.source.check_ready(this.waiter.mask()) {
                 drop(waiters);
                 drop_contained(fresh);
                 return Poll::Ready(seen);
@@ -289,7 +289,7 @@ impl ReadyFuture<'_> {
             }
             if let Some(waker) = fresh.take() {
                 // SAFETY: as above.
-                let old = unsafe { waiters.put(&this.waiter, waker) };
+                let old = unsafe { waiters.insert_or_update(&this.waiter, waker) };
                 drop(waiters);
                 drop_contained(old);
                 return Poll::Pending;
@@ -330,8 +330,8 @@ impl Future for YieldOnce {
 #[cfg(test)]
 impl Source {
     /// How many wakers are kept here.
-    pub(crate) fn waiting(&self) -> usize {
-        self.waiters.lock().count()
+    pub(crate) fn waker_count(&self) -> usize {
+        self.waiters.lock().waker_count()
     }
 
     /// The readiness word as it is.

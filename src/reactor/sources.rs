@@ -10,9 +10,9 @@ use super::source::Source;
 use crate::sync::{Arc, Mutex};
 use crate::wake_list::WakeList;
 
-/// By which events name a source: its place, and which of the place's tenants it is.
+/// By which events name a source: its place, and which of the place's sources it is.
 ///
-/// A place is let again as soon as it is free, so an event may come for a former tenant. Its tag says so.
+/// A place is let again as soon as it is free, so an event may come for a former source. Its tag says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SourceKey(usize);
 
@@ -28,7 +28,7 @@ impl SourceKey {
         SourceKey(tenancy << PLACE_BITS | place)
     }
 
-    fn place(self) -> usize {
+    fn index(self) -> usize {
         self.0 & PLACE_MASK
     }
 }
@@ -52,7 +52,7 @@ pub(crate) struct SourceTable(Mutex<Slots>);
 #[derive(Debug)]
 struct Slots {
     places: Slab<Arc<Source>>,
-    /// Counts every tenant that ever came, so that no two tags are alike until it wraps.
+    /// Counts every source that ever came, so that no two tags are alike until it wraps.
     generation: usize,
     closed: bool,
 }
@@ -66,40 +66,40 @@ impl SourceTable {
     ///
     /// # Errors
     ///
-    /// If [`Sources::close`] has been called, or if there is no place left.
+    /// If [`SourceTable::close`] has been called, or if there is no place left.
     pub(crate) fn insert(&self, presumed: Ready) -> io::Result<Arc<Source>> {
-        let mut tenants = self.0.lock();
-        if tenants.closed {
+        let mut sources = self.0.lock();
+        if sources.closed {
             return Err(gone());
         }
-        let tenancy = tenants.generation;
-        let entry = tenants.places.vacant_entry();
+        let tenancy = sources.generation;
+        let entry = sources.places.vacant_entry();
         // The last place would make a tag that means the interrupt.
         if entry.key() >= PLACE_MASK {
             return Err(io::Error::other("the reactor has no place for another I/O resource"));
         }
         let source = Arc::new(Source::new(SourceKey::new(entry.key(), tenancy), presumed));
         entry.insert(Arc::clone(&source));
-        tenants.generation = tenancy.wrapping_add(1);
+        sources.generation = tenancy.wrapping_add(1);
         Ok(source)
     }
 
     /// Lets a source go: events that still name it find nobody.
     pub(crate) fn remove(&self, source: &Arc<Source>) {
-        let mut tenants = self.0.lock();
-        let place = source.tag.place();
-        let is_there = tenants.places.get(place).is_some_and(|tenant| Arc::ptr_eq(tenant, source));
-        let tenant = is_there.then(|| tenants.places.remove(place));
-        drop(tenants);
-        drop(tenant);
+        let mut sources = self.0.lock();
+        let place = source.tag.index();
+        let is_there = sources.places.get(place).is_some_and(|source| Arc::ptr_eq(source, source));
+        let source = is_there.then(|| sources.places.remove(place));
+        drop(sources);
+        drop(source);
     }
 
     /// Brings a batch of events to their sources; answers how many found theirs.
     pub(crate) fn deliver(&self, events: impl Iterator<Item = (SourceKey, Ready)>, wakes: &mut WakeList) -> usize {
-        let tenants = self.0.lock();
+        let sources = self.0.lock();
         let mut found = 0;
         for (tag, ready) in events {
-            if let Some(source) = tenants.places.get(tag.place()).filter(|source| source.tag == tag) {
+            if let Some(source) = sources.places.get(tag.index()).filter(|source| source.tag == tag) {
                 source.set_ready(ready, wakes);
                 found += 1;
             }
@@ -108,17 +108,17 @@ impl SourceTable {
     }
 
     /// Ends every source: whoever waits is woken to an error, and nobody is taken in any more.
-    pub(crate) fn close(&self, wakes: &mut WakeList) {
-        let mut tenants = self.0.lock();
-        tenants.closed = true;
-        for (_, source) in &tenants.places {
-            source.close(wakes);
+    pub(crate) fn close_all_sources(&self, wakes: &mut WakeList) {
+        let mut sources = self.0.lock();
+        sources.closed = true;
+        for (_, source) in &sources.places {
+            source.close_source(wakes);
         }
     }
 
     /// How many sources there are.
     #[cfg(test)]
-    pub(crate) fn count(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.lock().places.len()
     }
 }
@@ -138,7 +138,7 @@ mod tests {
         let first = sources.insert(Ready::EMPTY).unwrap();
         sources.remove(&first);
         let second = sources.insert(Ready::EMPTY).unwrap();
-        assert_eq!(first.tag.place(), second.tag.place(), "the place is let again");
+        assert_eq!(first.tag.index(), second.tag.index(), "the place is let again");
         assert_ne!(first.tag, second.tag);
         let mut wakes = WakeList::new();
         assert_eq!(sources.deliver([(first.tag, Ready::READABLE)].into_iter(), &mut wakes), 0);
@@ -154,9 +154,9 @@ mod tests {
         sources.remove(&first);
         let second = sources.insert(Ready::EMPTY).unwrap();
         sources.remove(&first);
-        assert_eq!(sources.count(), 1);
+        assert_eq!(sources.len(), 1);
         sources.remove(&second);
-        assert_eq!(sources.count(), 0);
+        assert_eq!(sources.len(), 0);
     }
 
     #[test]
@@ -167,17 +167,17 @@ mod tests {
         let second = sources.insert(Ready::EMPTY).unwrap();
         assert_ne!(first.tag, second.tag);
         assert_ne!(first.tag, SourceKey::INTERRUPT);
-        assert_eq!((first.tag.place(), second.tag.place()), (0, 1));
+        assert_eq!((first.tag.index(), second.tag.index()), (0, 1));
     }
 
     #[test]
     fn nobody_is_taken_in_after_the_close() {
         let sources = SourceTable::new();
-        sources.close(&mut WakeList::new());
+        sources.close_all_sources(&mut WakeList::new());
         for _ in 0..2 {
             let error = sources.insert(Ready::EMPTY).unwrap_err();
             assert!(error.to_string().contains("shut down"), "{error}");
         }
-        assert_eq!(sources.count(), 0);
+        assert_eq!(sources.len(), 0);
     }
 }

@@ -86,7 +86,7 @@ fn everybody_who_waits_is_handed_over_once_and_nobody_is_woken_in_the_chair() {
     drop(turn);
     wakes.wake_all();
     assert_eq!(bell.rings(), 100);
-    assert_eq!(ours.source().waiting(), 0);
+    assert_eq!(ours.source().waker_count(), 0);
     for reader in &mut readers {
         assert!(poll(reader.as_mut(), &bell).is_ready());
     }
@@ -115,12 +115,12 @@ fn ten_thousand_cancelled_waits_leave_nobody_behind() {
         let mut reader = pin!(ours.source().ready(Interest::READABLE));
         assert!(poll(reader.as_mut(), &bell).is_pending());
     }
-    assert_eq!(ours.source().waiting(), 0);
+    assert_eq!(ours.source().waker_count(), 0);
     for _ in 0..10_000 {
         let waker = Arc::clone(&bell).into();
         assert!(ours.source().poll_ready(Direction::Read, &mut Context::from_waker(&waker)).is_pending());
     }
-    assert_eq!(ours.source().waiting(), 1);
+    assert_eq!(ours.source().waker_count(), 1);
     assert_eq!(Arc::strong_count(&bell), 2, "one waker is kept, the others have been dropped");
 }
 
@@ -268,7 +268,7 @@ fn after_the_close_every_operation_fails_each_time_and_who_waited_is_woken() {
     assert!(poll(reader.as_mut(), &bell).is_pending());
     assert!(source.poll_ready(Direction::Read, cx).is_pending());
     let mut wakes = WakeList::new();
-    reactor.close(&mut wakes);
+    reactor.close_reactor(&mut wakes);
     wakes.wake_all();
     assert_eq!(bell.rings(), 2);
 
@@ -291,7 +291,7 @@ fn after_the_close_every_operation_fails_each_time_and_who_waited_is_woken() {
         shut_down(source.try_io(Interest::WRITABLE, || Ok(Opaque(()))).unwrap_err());
         source.clear(Ready::ALL, source.now());
         source.set_ready(Ready::ALL, &mut WakeList::new());
-        reactor.close(&mut WakeList::new());
+        reactor.close_reactor(&mut WakeList::new());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         shut_down(reactor.register(0, &mut mio::net::TcpListener::from_std(listener), Ready::EMPTY).unwrap_err());
     }

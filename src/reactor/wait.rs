@@ -34,7 +34,7 @@ pub(super) fn for_ever(poll: &mut Poll, events: &mut Events) -> io::Result<()> {
 /// Waits for events, at most `timeout` long: to the nanosecond as far as the kernel is concerned.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn at_most(poll: &mut Poll, events: &mut Events, timeout: Duration) -> io::Result<()> {
-    let found = poll_set::ppoll(&mut [poll_set::watched(poll)], Some(timeout))?;
+    let found = poll_set::ppoll(&mut [poll_set::pollfd_for(poll)], Some(timeout))?;
     events.clear();
     if found > 0 { without_waiting(poll, events) } else { Ok(()) }
 }

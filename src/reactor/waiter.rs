@@ -106,7 +106,7 @@ impl Waiters {
     /// # Safety
     ///
     /// `waiter` is in this list or in none, and stays where it is until it has been taken out.
-    pub(super) unsafe fn put(&mut self, waiter: &Waiter, waker: Waker) -> Option<Waker> {
+    pub(super) unsafe fn insert_or_update(&mut self, waiter: &Waiter, waker: Waker) -> Option<Waker> {
         // SAFETY: whoever has the list exclusively has the lock.
         let old = unsafe { waiter.replace(Some(waker)) };
         if old.is_none() {
@@ -133,7 +133,7 @@ impl Waiters {
 
     /// How many wakers are kept here.
     #[cfg(test)]
-    pub(super) fn count(&self) -> usize {
+    pub(super) fn waker_count(&self) -> usize {
         let mut count = self.slots.iter().flatten().count();
         let mut next = self.list.front();
         while let Some(node) = next {

@@ -59,11 +59,11 @@ pub(super) fn block_on<F: Future>(pool: &Arc<Pool>, future: F, keep: BlockOnMode
     let root = Arc::new(Root { word: RootState::new(), parker: Arc::new(Parker::new()), pool: Arc::clone(pool) });
     let waker = Waker::from(Arc::clone(&root));
     let mut cx = Context::from_waker(&waker);
-    let _stay = context::enter(Arc::clone(pool));
+    let _entered = context::enter(Arc::clone(pool));
     // The root is not the job in which this may be called.
     let _no_task = context::no_task();
     // Nor do its polls share the budget of whoever calls this.
-    let _outside = budget::outside();
+    let _outside = budget::without_budget();
     let _drives = (keep == BlockOnMode::Driving).then(context::drives);
     let _line = (keep == BlockOnMode::Driving).then(|| QueueGuard { root: &root });
     let mut end = ShutdownWait { pool, listens: None, deadline: None };
@@ -110,7 +110,7 @@ struct ShutdownWait<'a> {
 impl ShutdownWait<'_> {
     /// How long to wait for a wake: the grace, once the runtime is closed; that of which the future knows has been told by then.
     fn limit(&mut self, waker: &Waker) -> Option<Instant> {
-        let closing = &self.pool.ledger.closing;
+        let closing = &self.pool.drain_state.closing;
         let open = if self.listens.is_none() { closing.register(&mut self.listens, waker) } else { !closing.is_over() };
         if !open && self.deadline.is_none() {
             self.deadline = Instant::now().checked_add(self.pool.settings.shutdown_grace);
@@ -125,7 +125,7 @@ impl ShutdownWait<'_> {
 
 impl Drop for ShutdownWait<'_> {
     fn drop(&mut self) {
-        self.pool.ledger.closing.leave(&mut self.listens);
+        self.pool.drain_state.closing.deregister(&mut self.listens);
     }
 }
 
@@ -151,12 +151,12 @@ fn poll_root<F: Future>(root: &Root, future: Pin<&mut F>, cx: &mut Context<'_>) 
 fn drive_seat<F: Future>(root: &Root, future: Pin<&mut F>, cx: &mut Context<'_>) -> Option<F::Output> {
     let seat = &root.pool.seats[0];
     let _presence = shutdown::Presence::of_driver(&root.pool)?;
-    let local = root.pool.drivers.acquire_or_enqueue(&root.parker, || seat.take_lease())?;
+    let local = root.pool.block_on_queue.acquire_or_enqueue(&root.parker, || seat.take_local())?;
     let driver = SeatGuard { root, local: Some(local) };
-    let _shelves = CacheGuard::open(&root.pool.depot);
+    let _cache = CacheGuard::open(&root.pool.depot);
     root.word.sit_down();
     let worker = Worker::new(&root.pool, seat, driver.local.as_deref().expect("the lease has just been taken"));
-    worker.sit(|| drive_to_the_end(root, &worker, future, cx))
+    worker.run_in_seat(|| drive_to_the_end(root, &worker, future, cx))
 }
 
 fn drive_to_the_end<F: Future>(
@@ -197,7 +197,7 @@ struct QueueGuard<'a> {
 
 impl Drop for QueueGuard<'_> {
     fn drop(&mut self) {
-        self.root.pool.drivers.quit(&self.root.parker);
+        self.root.pool.block_on_queue.quit(&self.root.parker);
     }
 }
 
@@ -213,8 +213,8 @@ impl Drop for SeatGuard<'_> {
         let local = self.local.take();
         self.root
             .pool
-            .drivers
-            .release(|| local.into_iter().for_each(|local| self.root.pool.seats[0].return_lease(local)));
+            .block_on_queue
+            .release(|| local.into_iter().for_each(|local| self.root.pool.seats[0].return_local(local)));
         if self.root.pool.is_local() && !self.root.pool.is_open() {
             shutdown::clear_driven(&self.root.pool);
         }

@@ -36,49 +36,49 @@ struct BlockingJob {
 }
 
 impl Job for BlockingJob {
-    fn run(self: Box<Self>) {
+    fn run_job(self: Box<Self>) {
         // After the drain's deadline nothing begins any more.
         if self.pool.phase.load() == Phase::DeadlinePassed {
             return self.cancel();
         }
         let BlockingJob { runnable, pool } = *self;
-        context::inside(&pool, || {
-            run(&pool, runnable);
-            leave(&pool);
+        context::run_in_runtime(&pool, || {
+            run_job(&pool, runnable);
+            job_ended(&pool);
         });
     }
 
     fn cancel(self: Box<Self>) {
         let BlockingJob { runnable, pool } = *self;
         // Dropping the future drops the function, and the handle resolves as cancelled.
-        context::inside(&pool, || {
+        context::run_in_runtime(&pool, || {
             pool.cancel_job(runnable);
-            leave(&pool);
+            job_ended(&pool);
         });
     }
 }
 
 impl Host for Pool {
-    fn inside(self: Arc<Self>, f: &mut dyn FnMut()) {
-        context::inside(&self, f);
+    fn run_in_runtime(self: Arc<Self>, f: &mut dyn FnMut()) {
+        context::run_in_runtime(&self, f);
     }
 }
 
 /// Runs a job. When this returns the thread has left the job, whose memory may be gone.
-fn run(pool: &Arc<Pool>, runnable: Runnable) {
+fn run_job(pool: &Arc<Pool>, runnable: Runnable) {
     let _job = context::job(pool, runnable.header());
     let _unlimited = budget::unlimited();
     let id = runnable.header().id();
     let outer = context::set_task(Some(runnable.header().into()));
-    pool.ledger.jobs.begin(id);
-    let _ = runnable.run(&pool.ledger.jobs);
-    pool.ledger.jobs.end(id);
+    pool.drain_state.jobs.mark_running(id);
+    let _ = runnable.run(&pool.drain_state.jobs);
+    pool.drain_state.jobs.mark_ended(id);
     context::set_task(outer);
 }
 
 /// A job has ended.
-fn leave(pool: &Pool) {
-    pool.leave_stray();
+fn job_ended(pool: &Pool) {
+    pool.exit_unseated();
     // Last: whoever waited for the job has been woken, so that nobody finds the time to leap.
     if pool.clock.allow_auto_advance() {
         pool.unpark(0);
@@ -86,21 +86,21 @@ fn leave(pool: &Pool) {
 }
 
 /// Queues `function` on the blocking pool.
-pub(super) fn spawn<F, R>(pool: &Arc<Pool>, function: F, origin: SpawnMeta) -> JoinHandle<R>
+pub(super) fn spawn<F, R>(pool: &Arc<Pool>, function: F, spawn_meta: SpawnMeta) -> JoinHandle<R>
 where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    let (runnable, handle) = raw_task::spawn::<_, BlockingJobs>(Blocking(Some(function)), origin);
+    let (runnable, handle) = raw_task::spawn::<_, BlockingJobs>(Blocking(Some(function)), spawn_meta);
     if !schedule::enter_gate(pool) {
-        pool.ledger.refusals.say(pool.clock.now(), runnable.header().location());
-        context::inside(pool, || drop(runnable));
+        pool.drain_state.refusals.log_rejection(pool.clock.now(), runnable.header().location());
+        context::run_in_runtime(pool, || drop(runnable));
         return handle;
     }
     pool.clock.inhibit_auto_advance();
     // Ordering: Release — pairs with the Acquire in `Pool::alive`: a job that is counted here is counted by the gate.
-    pool.ledger.jobs.entered.fetch_add(1, Ordering::Release);
-    runnable.file_in(&pool.ledger.jobs);
+    pool.drain_state.jobs.entered.fetch_add(1, Ordering::Release);
+    runnable.file_in(&pool.drain_state.jobs);
     let job = Box::new(BlockingJob { runnable, pool: Arc::clone(pool) });
     if let Err(Refused { job, why }) = pool.blocking.submit(job) {
         job.cancel();
@@ -110,7 +110,7 @@ where
             });
         }
     }
-    // The queue's lock lies in between: the sweeper has found the job, or its deadline is seen here.
+    // The queue's lock lies in between: the reaper has found the job, or its deadline is seen here.
     pool.recheck_deadline(None);
     handle
 }

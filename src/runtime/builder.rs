@@ -87,7 +87,7 @@ impl Builder {
     pub fn new_current_thread() -> Builder {
         let mut settings = Settings::new(1);
         settings.current_thread = true;
-        settings.sentinel = false;
+        settings.watchdog = false;
         settings.lifo = false;
         settings.pace = CheckIntervals { global: 31, global_is_exact: true, ..settings.pace };
         Builder { workers: Some(1), max_workers: Some(1), max_spares: None, settings }
@@ -292,10 +292,10 @@ impl Builder {
         self
     }
 
-    /// Whether there is a sentinel; for the tests that look for lost wake-ups, which it must not hide.
+    /// Whether there is a watchdog; for the tests that look for lost wake-ups, which it must not hide.
     #[doc(hidden)]
     pub fn watchdog(&mut self, on: bool) -> &mut Builder {
-        self.settings.sentinel = on;
+        self.settings.watchdog = on;
         self
     }
 
@@ -398,7 +398,7 @@ impl Builder {
              `Builder::new_current_thread`"
         );
         let LocalOptions { .. } = options;
-        self.build_on(Some(HomeThread::this())).map(LocalRuntime::new_in)
+        self.build_on(Some(HomeThread::current())).map(LocalRuntime::new_in)
     }
 
     fn build_on(&mut self, own_thread: Option<HomeThread>) -> io::Result<Runtime> {
@@ -426,16 +426,16 @@ impl Builder {
         let host: Weak<Pool> = Arc::downgrade(&pool);
         pool.blocking.set_host(host);
         if !current_thread {
-            threads::start(&pool, chore(&pool))?;
+            threads::start(&pool, periodic_hook(&pool))?;
         }
         Ok(Runtime::from_pool(pool))
     }
 }
 
-/// What the sentinel does besides.
-fn chore(pool: &Pool) -> PeriodicHook {
+/// What the watchdog does besides.
+fn periodic_hook(pool: &Pool) -> PeriodicHook {
     match pool.settings.follow.clone().map(Follower::new) {
-        Some(mut follower) => Box::new(move |pool| follower.look(pool)),
+        Some(mut follower) => Box::new(move |pool| follower.check_quota(pool)),
         None => Box::new(|_| {}),
     }
 }

@@ -67,13 +67,13 @@ impl Drain {
     }
 
     /// Excuses the task or job that waits here, and nobody else.
-    fn enlist(&mut self) {
-        let Some(task) = context::task_of(&self.pool) else { return self.accuse() };
-        if self.excuse.is_some_and(|key| self.pool.ledger.is_excused_as(key, task.id())) {
+    fn register_exemption(&mut self) {
+        let Some(task) = context::task_of(&self.pool) else { return self.revoke_exemption() };
+        if self.excuse.is_some_and(|key| self.pool.drain_state.holds_exemption(key, task.id())) {
             return;
         }
-        self.accuse();
-        self.excuse = self.pool.ledger.exempt(task);
+        self.revoke_exemption();
+        self.excuse = self.pool.drain_state.exempt(task);
         context::seated(|seated| {
             // A job may drive another runtime, which does not drain.
             if let Some(seated) = seated.filter(|seated| Arc::ptr_eq(seated.pool, &self.pool)) {
@@ -84,12 +84,12 @@ impl Drain {
     }
 
     /// Whoever was excused is so no longer.
-    fn accuse(&mut self) {
-        let late = self.excuse.take().and_then(|key| self.pool.ledger.revoke_exemption(key));
+    fn revoke_exemption(&mut self) {
+        let late = self.excuse.take().and_then(|key| self.pool.drain_state.revoke_exemption(key));
         if let Some(task) = late {
             task.abort();
-            // It may wait where the sweeper has been, as one of the excused; or where only this thread comes, which may not return.
-            self.pool.ledger.notify_reaper(None);
+            // It may wait where the reaper has been, as one of the excused; or where only this thread comes, which may not return.
+            self.pool.drain_state.notify_reaper(None);
         }
     }
 }
@@ -98,14 +98,14 @@ impl Future for Drain {
     type Output = DrainReport;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<DrainReport> {
-        self.enlist();
+        self.register_exemption();
         drain::keep_deadline(&self.pool);
         let this = &mut *self;
-        if this.pool.ledger.reported.register(&mut this.listens, cx.waker()) {
+        if this.pool.drain_state.reported.register(&mut this.listens, cx.waker()) {
             // Who is excused here may have been the last.
-            context::inside(&this.pool, || this.pool.look());
+            context::run_in_runtime(&this.pool, || this.pool.recheck_quiescent());
         }
-        match this.pool.ledger.report() {
+        match this.pool.drain_state.report() {
             Some(report) => Poll::Ready(report),
             None => Poll::Pending,
         }
@@ -114,8 +114,8 @@ impl Future for Drain {
 
 impl Drop for Drain {
     fn drop(&mut self) {
-        self.pool.ledger.reported.leave(&mut self.listens);
-        self.accuse();
+        self.pool.drain_state.reported.deregister(&mut self.listens);
+        self.revoke_exemption();
     }
 }
 
@@ -150,13 +150,17 @@ impl Future for Draining {
             return Poll::Ready(());
         }
         let this = &mut *self;
-        if this.pool.ledger.beginning.register(&mut this.listens, cx.waker()) { Poll::Pending } else { Poll::Ready(()) }
+        if this.pool.drain_state.beginning.register(&mut this.listens, cx.waker()) {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
     }
 }
 
 impl Drop for Draining {
     fn drop(&mut self) {
-        self.pool.ledger.beginning.leave(&mut self.listens);
+        self.pool.drain_state.beginning.deregister(&mut self.listens);
     }
 }
 

@@ -31,16 +31,16 @@ pub struct Dump {
     /// Whether somebody waits at the reactor, or looks at it, just now.
     pub reactor_is_turned: bool,
     /// All seats that have ever been taken.
-    pub seats: Vec<SeatDump>,
+    pub seats: Vec<WorkerDump>,
     /// All tasks and blocking jobs that can be seen, by their id. Tasks that have never been idle and wait in a ring cannot; see
-    /// [`SeatDump::ring`].
+    /// [`WorkerDump::ring`].
     pub tasks: Vec<TaskDump>,
 }
 
 /// A seat and its worker, in a [`Dump`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct SeatDump {
+pub struct WorkerDump {
     /// The number of the seat.
     pub seat: usize,
     /// Whether somebody has it: vacant, starting, seated, asked (to leave), leaving.
@@ -121,11 +121,11 @@ pub enum TaskState {
 }
 
 impl Dump {
-    pub(super) fn of(pool: &Pool) -> Dump {
+    pub(super) fn capture(pool: &Pool) -> Dump {
         let now = pool.clock.now();
         let counts = pool.reactor.counts();
         // First: it says where its workers are before the walk through the tasks, which takes longer.
-        let seats: Vec<SeatDump> = pool.seats.iter().map(|seat| SeatDump::of(pool, seat, now)).collect();
+        let seats: Vec<WorkerDump> = pool.seats.iter().map(|seat| WorkerDump::capture(pool, seat, now)).collect();
         Dump {
             flavor: if pool.settings.current_thread {
                 RuntimeFlavor::CurrentThread
@@ -134,7 +134,7 @@ impl Dump {
             },
             phase: pool.phase.load().name(),
             workers: pool.base_workers(),
-            spares: pool.staff.spares(),
+            spares: pool.worker_set.active_spares(),
             global_queue: pool.global.len(),
             sources: counts.registered.saturating_sub(counts.deregistered),
             reactor_is_turned: pool.reactor.is_driven(),
@@ -148,7 +148,7 @@ impl Dump {
 fn tasks(pool: &Pool) -> Vec<TaskDump> {
     let mut all = BTreeMap::new();
     let mut see = |view: TaskView, state: Option<TaskState>| {
-        let state = state.unwrap_or_else(|| TaskState::of(view.phase));
+        let state = state.unwrap_or_else(|| TaskState::capture(view.phase));
         let TaskInfo { id, name, location } = view.task;
         all.entry(id).or_insert(TaskDump { id, name, location, state });
     };
@@ -156,19 +156,19 @@ fn tasks(pool: &Pool) -> Vec<TaskDump> {
     for task in pool.seats.iter().filter_map(|seat| seat.polling.get()) {
         see(TaskView { task, phase: "" }, Some(TaskState::Running));
     }
-    pool.global.each(|task| see(task.view(), None));
-    pool.seats.iter().flat_map(|seat| seat.live.view()).for_each(|view| see(view, None));
-    pool.ledger.jobs.live.view().into_iter().for_each(|view| see(view, Some(TaskState::Job)));
+    pool.global.each(|task| see(task.task_view(), None));
+    pool.seats.iter().flat_map(|seat| seat.live.task_views()).for_each(|view| see(view, None));
+    pool.drain_state.jobs.live.task_views().into_iter().for_each(|view| see(view, Some(TaskState::Job)));
     all.into_values().collect()
 }
 
-impl SeatDump {
-    fn of(pool: &Pool, seat: &Seat, now: u64) -> SeatDump {
+impl WorkerDump {
+    fn capture(pool: &Pool, seat: &Seat, now: u64) -> WorkerDump {
         let next = seat.wheel.next_due();
-        SeatDump {
+        WorkerDump {
             seat: seat.index,
             state: state(pool, seat),
-            thread: seat.thread().map(|thread| thread.get()),
+            thread: seat.tid().map(|thread| thread.get()),
             activity: activity(pool, seat, now),
             ring: seat.thief.len(),
             lifo: !seat.lifo.is_empty(),
@@ -181,7 +181,7 @@ impl SeatDump {
 /// The seat of a current-thread runtime is not in the book: whoever drives it takes it.
 fn state(pool: &Pool, seat: &Seat) -> String {
     match pool.settings.current_thread {
-        false => format!("{:?}", pool.staff.word(seat.index)),
+        false => format!("{:?}", pool.worker_set.seat_state(seat.index)),
         true if seat.is_vacant() => "vacant".to_owned(),
         true => "seated".to_owned(),
     }
@@ -194,7 +194,7 @@ fn activity(pool: &Pool, seat: &Seat, now: u64) -> Activity {
     if pool.idle.is_announced(seat.index) {
         return Activity::Asleep;
     }
-    let (polled, since) = seat.view();
+    let (polled, since) = seat.observed_task();
     let since = since.map(|since| Duration::from_nanos(now.saturating_sub(since)));
     match polled {
         Some(TaskInfo { id: task, location, .. }) if seat.is_away() => Activity::Blocking { task, location },
@@ -204,7 +204,7 @@ fn activity(pool: &Pool, seat: &Seat, now: u64) -> Activity {
 }
 
 impl TaskState {
-    fn of(phase: &str) -> TaskState {
+    fn capture(phase: &str) -> TaskState {
         match phase {
             "idle" => TaskState::Idle,
             "active" => TaskState::Queued,
@@ -249,7 +249,7 @@ impl fmt::Display for Activity {
     }
 }
 
-impl fmt::Display for SeatDump {
+impl fmt::Display for WorkerDump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "seat {} ({}", self.seat, self.state)?;
         if let Some(thread) = self.thread {

@@ -94,7 +94,7 @@ impl Handle {
         F::Output: Send + 'static,
     {
         let loan = task_alloc::borrow_depot(&self.pool.depot);
-        let made = schedule::make(future, Location::caller());
+        let made = schedule::new_task(future, Location::caller());
         drop(loan);
         self.start(made)
     }
@@ -106,12 +106,12 @@ impl Handle {
     }
 
     /// Runs a blocking job of this origin.
-    pub(crate) fn spawn_blocking_as<F, R>(&self, function: F, origin: impl Into<SpawnMeta>) -> JoinHandle<R>
+    pub(crate) fn spawn_blocking_as<F, R>(&self, function: F, spawn_meta: impl Into<SpawnMeta>) -> JoinHandle<R>
     where
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        blocking_task::spawn(&self.pool, function, origin.into())
+        blocking_task::spawn(&self.pool, function, spawn_meta.into())
     }
 
     /// Spawns a task if the runtime takes it.
@@ -137,11 +137,11 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        if !schedule::admit(&self.pool) {
+        if !schedule::try_admit(&self.pool) {
             return Err(SpawnError::new(future));
         }
         let loan = task_alloc::borrow_depot(&self.pool.depot);
-        let (runnable, handle) = schedule::make(future, Location::caller());
+        let (runnable, handle) = schedule::new_task(future, Location::caller());
         drop(loan);
         schedule::queue_admitted(&self.pool, runnable);
         Ok(handle)
@@ -185,7 +185,7 @@ impl Handle {
     /// println!("{report}");
     /// ```
     pub fn drain(&self, deadline: Duration) -> Drain {
-        drain::begin(&self.pool, deadline);
+        drain::begin_drain(&self.pool, deadline);
         Drain::new(&self.pool)
     }
 
@@ -264,7 +264,7 @@ impl Handle {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn enter(&self) -> EnterGuard<'_> {
-        EnterGuard { stay: context::enter(Arc::clone(&self.pool)), _thread: ThreadBound::new(), _runtime: PhantomData }
+        EnterGuard { token: context::enter(Arc::clone(&self.pool)), _thread: ThreadBound::new(), _runtime: PhantomData }
     }
 
     /// The runtime's id.
@@ -358,7 +358,7 @@ impl Handle {
     /// println!("{dump}");
     /// ```
     pub fn dump(&self) -> Dump {
-        Dump::of(&self.pool)
+        Dump::capture(&self.pool)
     }
 
     /// Figures about the runtime.
@@ -398,7 +398,7 @@ impl fmt::Debug for Handle {
 #[must_use = "the stay ends when the guard is dropped"]
 #[derive(Debug)]
 pub struct EnterGuard<'a> {
-    stay: context::EnterToken,
+    token: context::EnterToken,
     /// The stay is noted in the thread that has entered.
     _thread: ThreadBound,
     /// The guard borrows the runtime's handle.
@@ -408,7 +408,7 @@ pub struct EnterGuard<'a> {
 impl Drop for EnterGuard<'_> {
     fn drop(&mut self) {
         // The stay has ended in any case. A second panic would abort the process.
-        if !self.stay.end() && !std::thread::panicking() {
+        if !self.token.exit() && !std::thread::panicking() {
             panic!(
                 "guards of `enter` were dropped out of order: a runtime that was entered later on this thread has not been left; drop \
                  the guards in the reverse order in which they were made"

@@ -90,7 +90,7 @@ impl Builder {
     /// runtime.block_on(async { heist::spawn(async {}).await.unwrap() });
     /// ```
     pub fn track_task_schedule_latency(&mut self) -> &mut Builder {
-        self.settings.stamps = true;
+        self.settings.queue_times = true;
         self
     }
 
@@ -180,7 +180,7 @@ impl RuntimeMetrics {
     /// If there has never been such a worker. If polls are measured, and there is no such bucket.
     #[track_caller]
     pub fn poll_time_histogram_bucket_count(&self, worker: usize, bucket: usize) -> u64 {
-        self.bucket_count(worker, bucket, |gauges| gauges.poll_times.as_ref())
+        self.bucket_count(worker, bucket, |histograms| histograms.poll_times.as_ref())
     }
 
     /// Whether it is measured how long tasks wait to be polled; see
@@ -243,28 +243,28 @@ impl RuntimeMetrics {
     /// If there has never been such a worker. If waits are measured, and there is no such bucket.
     #[track_caller]
     pub fn schedule_latency_histogram_bucket_count(&self, worker: usize, bucket: usize) -> u64 {
-        self.bucket_count(worker, bucket, |gauges| gauges.latencies.as_ref())
+        self.bucket_count(worker, bucket, |histograms| histograms.latencies.as_ref())
     }
 
     #[track_caller]
     fn bucket_count(&self, worker: usize, bucket: usize, choose: fn(&PollHistograms) -> Option<&Histogram>) -> u64 {
-        let gauges = self.seat(worker).gauges.as_deref();
-        match gauges.and_then(choose) {
+        let histograms = self.seat(worker).histograms.as_deref();
+        match histograms.and_then(choose) {
             Some(histogram) => histogram.count(bucket),
             None => 0,
         }
     }
 }
 
-fn num_buckets(gauge: &HistogramSettings) -> usize {
-    if gauge.wanted { gauge.scale.buckets() } else { 0 }
+fn num_buckets(settings: &HistogramSettings) -> usize {
+    if settings.wanted { settings.scale.buckets() } else { 0 }
 }
 
 #[track_caller]
-fn bucket_range(gauge: &HistogramSettings, bucket: usize) -> Range<Duration> {
-    match num_buckets(gauge) {
+fn bucket_range(settings: &HistogramSettings, bucket: usize) -> Range<Duration> {
+    match num_buckets(settings) {
         0 => Duration::ZERO..Duration::ZERO,
-        buckets if bucket < buckets => gauge.scale.range(bucket),
+        buckets if bucket < buckets => settings.scale.range(bucket),
         buckets => no_bucket(bucket, buckets),
     }
 }

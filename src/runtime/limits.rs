@@ -50,7 +50,7 @@ pub(super) fn most_workers(workers: usize, most: Option<usize>) -> io::Result<us
 
 /// How many seats there are for spares, if the caller has said `most`, or nothing.
 pub(super) fn most_spares(settings: &Settings, most: Option<usize>) -> io::Result<usize> {
-    if !settings.sentinel {
+    if !settings.watchdog {
         return Ok(0);
     }
     let spares = most.unwrap_or(settings.workers.max(LEAST_SPARES).min(SEATS - settings.max_workers));

@@ -221,7 +221,7 @@ impl LocalRuntime {
 ///
 /// If the pool is not local, or not to this thread.
 #[track_caller]
-pub(crate) fn spawn_in<F>(pool: &Arc<Pool>, future: F, origin: impl Into<SpawnMeta>) -> JoinHandle<F::Output>
+pub(crate) fn spawn_in<F>(pool: &Arc<Pool>, future: F, spawn_meta: impl Into<SpawnMeta>) -> JoinHandle<F::Output>
 where
     F: Future + 'static,
     F::Output: 'static,
@@ -237,7 +237,7 @@ where
          `spawn` for a future that is `Send`"
     );
     // SAFETY: the runnable is queued on the pool, which is local to this thread, or refused and dropped here.
-    let (runnable, handle) = unsafe { schedule::make_local(future, origin) };
+    let (runnable, handle) = unsafe { schedule::make_local(future, spawn_meta) };
     schedule::queue_on(pool, runnable);
     handle
 }

@@ -66,7 +66,7 @@ impl RuntimeMetrics {
     /// let polls: u64 = (0..metrics.num_seats()).map(|worker| metrics.worker_poll_count(worker)).sum();
     /// assert_eq!((metrics.num_workers(), polls), (1, 1), "whoever made it");
     /// ```
-    pub fn num_seats(&self) -> usize {
+    pub fn num_worker_slots(&self) -> usize {
         self.pool.seats.len()
     }
 
@@ -79,7 +79,7 @@ impl RuntimeMetrics {
     /// assert_eq!(runtime.metrics().num_spare_workers(), 0);
     /// ```
     pub fn num_spare_workers(&self) -> usize {
-        self.pool.staff.spares()
+        self.pool.worker_set.active_spares()
     }
 
     /// Spares that were started so far.
@@ -149,7 +149,7 @@ impl RuntimeMetrics {
     /// }
     /// ```
     pub fn stall_durations(&self) -> Vec<(Range<Duration>, u64)> {
-        let over = self.pool.stalls.over();
+        let over = self.pool.stalls.ended_by_bucket();
         let edge = |bucket: usize| match bucket {
             0 => Duration::ZERO,
             bucket if bucket == over.len() => Duration::MAX,
@@ -168,7 +168,7 @@ impl RuntimeMetrics {
     /// assert_eq!(runtime.metrics().num_alive_tasks(), 0);
     /// ```
     pub fn num_alive_tasks(&self) -> usize {
-        usize::try_from(self.pool.alive()).unwrap_or(usize::MAX)
+        usize::try_from(self.pool.live_tasks()).unwrap_or(usize::MAX)
     }
 
     /// Tasks that have been spawned so far. Jobs of [`spawn_blocking`](crate::task::spawn_blocking) do not count.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Builder, ThreadSeat};
+use super::{Builder, WorkerThread};
 use crate::sync::Arc;
 
 /// Threads.
@@ -94,7 +94,7 @@ impl Builder {
     ///     .unwrap();
     /// # drop(runtime);
     /// ```
-    pub fn thread_name_with(&mut self, name: impl Fn(ThreadSeat) -> String + Send + Sync + 'static) -> &mut Builder {
+    pub fn thread_name_with(&mut self, name: impl Fn(WorkerThread) -> String + Send + Sync + 'static) -> &mut Builder {
         self.settings.worker_name = Some(Arc::new(name));
         self
     }

@@ -1,6 +1,6 @@
 //! Ending what workers wait for that have stepped out of their seats, when the runtime is being shut down.
 //!
-//! The protocol is on [the page of `block_in_place`](crate::pool::Outings).
+//! The protocol is on [the page of `block_in_place`](crate::pool::Blocking sections).
 
 use super::{close_drivers, thread_exited};
 use crate::context;
@@ -11,18 +11,18 @@ use crate::sync::{Arc, thread};
 use crate::thread_role::{self, ThreadRole};
 use crate::wake_list::catch_user_panic;
 
-/// The runtime is being shut down: starts the attendant, or calls it, if anybody is out. Called by the closer, and by whoever steps out then.
+/// The runtime is being shut down: starts the helper, or calls it, if anybody is out. Called by the closer, and by whoever steps out then.
 pub(crate) fn start_helper(pool: &Arc<Pool>) {
-    if !pool.outings.claim_helper() {
+    if !pool.blocked_workers.claim_helper() {
         return;
     }
     // Whoever is out is present, or we are the closer.
-    pool.attendance.inc();
+    pool.live_threads.inc();
     let kept = Arc::clone(pool);
     match thread::Builder::new().name("heist-attendant".to_owned()).spawn(move || helper_main(&kept)) {
-        Ok(started) => pool.attendance.track(started),
+        Ok(started) => pool.live_threads.track(started),
         Err(error) => {
-            pool.outings.release_helper();
+            pool.blocked_workers.release_helper();
             catch_user_panic("a subscriber", || {
                 tracing::error!(
                     target: "heist::shutdown",
@@ -35,30 +35,30 @@ pub(crate) fn start_helper(pool: &Arc<Pool>) {
     }
 }
 
-/// The life of the attendant: until nobody is out any more.
+/// The life of the helper: until nobody is out any more.
 fn helper_main(pool: &Arc<Pool>) {
     // Whoever drops the runtime here, in a waker or a destructor, does not wait for us.
     let _member = context::member_of(pool.id);
-    let duty = thread_role::enter(ThreadRole::Stopping);
+    let role = thread_role::enter(ThreadRole::Stopping);
     let stay = context::enter(Arc::clone(pool));
-    let rota = LaneCursor::new(0);
+    let lane_cursor = LaneCursor::new(0);
     let mut closed = false;
     loop {
-        end_all(pool, &rota);
-        if !closed && pool.attendance.count() <= pool.outings.count() + 1 {
+        end_all(pool, &lane_cursor);
+        if !closed && pool.live_threads.count() <= pool.blocked_workers.count() + 1 {
             // Nobody works any more. Sockets and timers would be told when those who are out have left, and they may wait for that.
             close_drivers(pool);
             closed = true;
-        } else if !pool.outings.wait_for_call() {
+        } else if !pool.blocked_workers.wait_for_call() {
             break;
         }
     }
-    drop((stay, duty));
+    drop((stay, role));
     thread_exited(pool);
 }
 
 /// Ends what can be reached without a seat, whose worker would do it: the tasks that are at home where nobody works, and those that are queued.
-fn end_all(pool: &Arc<Pool>, rota: &LaneCursor) {
+fn end_all(pool: &Arc<Pool>, lane_cursor: &LaneCursor) {
     // The handshake: who queues something that is not seen below sees the phase.
     pool.notify();
     let mut idle = Chain::new();
@@ -68,8 +68,8 @@ fn end_all(pool: &Arc<Pool>, rota: &LaneCursor) {
     if !idle.is_empty() {
         pool.global.push_chain(idle);
     }
-    while let Some(runnable) = pool.global.take(rota, 1).pop() {
-        cancel(pool, &pool.outings.ending, runnable);
+    while let Some(runnable) = pool.global.take(lane_cursor, 1).pop() {
+        cancel(pool, &pool.blocked_workers.ending, runnable);
     }
 }
 
@@ -77,9 +77,9 @@ fn end_all(pool: &Arc<Pool>, rota: &LaneCursor) {
 pub(crate) fn cancel(pool: &Arc<Pool>, place: &CurrentTask, runnable: Runnable) {
     let _polling = context::polling();
     let outer = context::set_task(Some(runnable.header().into()));
-    place.begin(runnable.header());
-    pool.cancel_stray(runnable);
-    place.end();
+    place.begin_poll(runnable.header());
+    pool.cancel_unseated(runnable);
+    place.end_poll();
     context::set_task(outer);
-    pool.leave_stray();
+    pool.exit_unseated();
 }

@@ -18,7 +18,7 @@ use crate::{budget, context};
 ///
 /// Dropping it does not bring the operating system's default back: see [`signal`].
 pub struct Signal {
-    bell: Arc<SignalPipe>,
+    pipe: Arc<SignalPipe>,
     kind: SignalKind,
     /// The count of the latest signal that was heard of.
     seen: u64,
@@ -61,10 +61,10 @@ pub struct Signal {
 /// ```
 #[track_caller]
 pub fn signal(kind: SignalKind) -> io::Result<Signal> {
-    let bell = SignalPipe::of(&context::reactor())?;
-    bell.register_kind(kind.as_raw_value())?;
-    let seen = bell.count(kind.as_raw_value());
-    Ok(Signal { bell, kind, seen, waiting: None })
+    let pipe = SignalPipe::for_reactor(&context::reactor())?;
+    pipe.register_kind(kind.as_raw_value())?;
+    let seen = pipe.count(kind.as_raw_value());
+    Ok(Signal { pipe, kind, seen, waiting: None })
 }
 
 impl Signal {
@@ -108,12 +108,12 @@ impl Signal {
     /// # }
     /// ```
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<()>> {
-        let Signal { bell, kind, seen, waiting } = self;
+        let Signal { pipe, kind, seen, waiting } = self;
         // It is taken out for the poll: a waker may panic, and a future that has panicked must not be polled again. The next wait begins with the
         // count that was seen last, so no signal is lost.
         let mut wait = waiting.take().unwrap_or_else(|| {
-            let (bell, signum, seen) = (Arc::clone(bell), kind.as_raw_value(), *seen);
-            Box::pin(async move { bell.changed(signum, seen).await })
+            let (pipe, signum, seen) = (Arc::clone(pipe), kind.as_raw_value(), *seen);
+            Box::pin(async move { pipe.wait_for_change(signum, seen).await })
         });
         match budget::metered(cx, |cx| wait.as_mut().poll(cx)) {
             Poll::Ready(heard) => Poll::Ready(heard.map(|now| *seen = now)),

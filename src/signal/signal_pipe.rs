@@ -28,7 +28,7 @@ struct HandlerEnd {
 
 /// The listeners' side.
 pub(super) struct SignalPipe {
-    rope: Arc<HandlerEnd>,
+    handler_end: Arc<HandlerEnd>,
     inlet: Registered<Receiver>,
     /// The kinds that somebody has listened for, each with the handler's action.
     actions: Mutex<Vec<(c_int, SigId)>>,
@@ -49,21 +49,21 @@ impl HandlerEnd {
 
 impl SignalPipe {
     /// The bell of the runtime to which `reactor` belongs.
-    pub(super) fn of(reactor: &Arc<Reactor>) -> io::Result<Arc<SignalPipe>> {
+    pub(super) fn for_reactor(reactor: &Arc<Reactor>) -> io::Result<Arc<SignalPipe>> {
         let mut bells = BELLS.lock();
-        bells.retain(|(_, bell)| bell.strong_count() > 0);
+        bells.retain(|(_, pipe)| pipe.strong_count() > 0);
         let found = bells.iter().find(|(owner, _)| std::ptr::eq(owner.as_ptr(), Arc::as_ptr(reactor)));
-        if let Some(bell) = found.and_then(|(_, bell)| bell.upgrade()) {
-            return Ok(bell);
+        if let Some(pipe) = found.and_then(|(_, pipe)| pipe.upgrade()) {
+            return Ok(pipe);
         }
         let (outlet, inlet) = mio::unix::pipe::new()?;
-        let bell = Arc::new(SignalPipe {
-            rope: Arc::new(HandlerEnd { counts: std::array::from_fn(|_| AtomicU64::new(0)), outlet }),
+        let pipe = Arc::new(SignalPipe {
+            handler_end: Arc::new(HandlerEnd { counts: std::array::from_fn(|_| AtomicU64::new(0)), outlet }),
             inlet: Registered::new(Arc::clone(reactor), inlet, Ready::EMPTY)?,
             actions: Mutex::new(Vec::new()),
         });
-        bells.push((Arc::downgrade(reactor), Arc::downgrade(&bell)));
-        Ok(bell)
+        bells.push((Arc::downgrade(reactor), Arc::downgrade(&pipe)));
+        Ok(pipe)
     }
 
     /// Has the bell rung for signals of this kind from now on.
@@ -74,12 +74,12 @@ impl SignalPipe {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         let mut actions = self.actions.lock();
-        if actions.iter().any(|(hung, _)| *hung == signum) {
+        if actions.iter().any(|(entry_state, _)| *entry_state == signum) {
             return Ok(());
         }
-        let rope = Arc::clone(&self.rope);
+        let handler_end = Arc::clone(&self.handler_end);
         // SAFETY: the action moves a count and writes a byte, both of which are allowed in a handler.
-        let id = unsafe { register(signum, move || rope.on_signal(signum)) }?;
+        let id = unsafe { register(signum, move || handler_end.on_signal(signum)) }?;
         actions.push((signum, id));
         Ok(())
     }
@@ -87,16 +87,16 @@ impl SignalPipe {
     /// How often signals of this kind have come.
     pub(super) fn count(&self, signum: c_int) -> u64 {
         // Ordering: Acquire, pairs with the Release in `pull`.
-        self.rope.counts[signum as usize].load(Ordering::Acquire)
+        self.handler_end.counts[signum as usize].load(Ordering::Acquire)
     }
 
     /// Waits until the count of this kind is another than `seen`. `None` if the runtime has been shut down.
-    pub(super) async fn changed(&self, signum: c_int, seen: u64) -> Option<u64> {
-        changed(|| self.count(signum), seen, self.inlet.source(), || self.empty()).await
+    pub(super) async fn wait_for_change(&self, signum: c_int, seen: u64) -> Option<u64> {
+        wait_for_change(|| self.count(signum), seen, self.inlet.source(), || self.read_all()).await
     }
 
     /// Takes out all that is in the pipe. The end does not come: we have the other end.
-    fn empty(&self) {
+    fn read_all(&self) {
         let mut bytes = [0; 256];
         while self.inlet.io().read(&mut bytes).is_ok_and(|count| count > 0) {}
     }
@@ -106,12 +106,17 @@ impl SignalPipe {
 enum Heard {
     /// The count is another one.
     Signal(u64),
-    /// Somebody's signal, or its echo; the ticket to take the readiness back.
+    /// Somebody's signal, or its echo; the completion to take the readiness back.
     Ring(io::Result<crate::reactor::Snapshot>),
 }
 
 /// Waits until `count` gives another answer than `seen`, with others waiting at the same bell. See the module's page.
-pub(crate) async fn changed(count: impl Fn() -> u64, seen: u64, source: &Source, empty: impl Fn()) -> Option<u64> {
+pub(crate) async fn wait_for_change(
+    count: impl Fn() -> u64,
+    seen: u64,
+    source: &Source,
+    empty: impl Fn(),
+) -> Option<u64> {
     loop {
         let mut waiting = pin!(source.ready(Interest::READABLE));
         let heard = poll_fn(|cx| {
@@ -125,9 +130,9 @@ pub(crate) async fn changed(count: impl Fn() -> u64, seen: u64, source: &Source,
         match heard.await {
             Heard::Signal(now) => return Some(now),
             Heard::Ring(Err(_)) => return None,
-            Heard::Ring(Ok(ticket)) => {
+            Heard::Ring(Ok(completion)) => {
                 empty();
-                source.clear(Interest::READABLE.mask(), ticket);
+                source.clear(Interest::READABLE.mask(), completion);
             }
         }
     }

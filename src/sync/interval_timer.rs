@@ -33,13 +33,13 @@ impl IntervalTimer {
         self.program(first, every);
     }
 
-    /// Rings now, and then as [`Alarm::set`] says.
-    pub(crate) fn ring(&self, every: Duration) {
+    /// Rings now, and then as [`IntervalTimer::set`] says.
+    pub(crate) fn fire_now(&self, every: Duration) {
         self.program(Duration::from_nanos(1), every);
     }
 
     /// Does not ring any more until it is set again; a ringing that nobody has waited for is forgotten.
-    pub(crate) fn off(&self) {
+    pub(crate) fn disarm(&self) {
         self.program(Duration::ZERO, Duration::ZERO);
     }
 

@@ -31,12 +31,12 @@ impl IntervalTimer {
     }
 
     /// Rings now, and then as [`IntervalTimer::set`] says.
-    pub(crate) fn ring(&self, every: Duration) {
+    pub(crate) fn fire_now(&self, every: Duration) {
         self.program(Some(Instant::now()), every);
     }
 
     /// Does not ring any more until it is set again; a ringing that nobody has waited for is forgotten.
-    pub(crate) fn off(&self) {
+    pub(crate) fn disarm(&self) {
         self.program(None, Duration::ZERO);
     }
 

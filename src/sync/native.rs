@@ -98,7 +98,7 @@ mod counted {
         }
 
         /// How many more were made than dropped on this thread.
-        pub(crate) fn alive() -> isize {
+        pub(crate) fn live_count() -> isize {
             ALIVE.get()
         }
     }

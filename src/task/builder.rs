@@ -80,7 +80,7 @@ impl<'a> Builder<'a> {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        Ok(super::start(schedule::make(future, self.origin())))
+        Ok(super::start(schedule::new_task(future, self.spawn_meta())))
     }
 
     /// Spawns a task on the runtime of `handle`; see [`Handle::spawn`].
@@ -101,7 +101,7 @@ impl<'a> Builder<'a> {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        Ok(handle.start(schedule::make(future, self.origin())))
+        Ok(handle.start(schedule::new_task(future, self.spawn_meta())))
     }
 
     /// Spawns a task that need not be `Send`; see [`task::spawn_local`](crate::task::spawn_local).
@@ -127,7 +127,7 @@ impl<'a> Builder<'a> {
         F: Future + 'static,
         F::Output: 'static,
     {
-        Ok(super::start_local(future, self.origin()))
+        Ok(super::start_local(future, self.spawn_meta()))
     }
 
     /// Runs a function that may block; see [`task::spawn_blocking`](crate::task::spawn_blocking).
@@ -173,11 +173,11 @@ impl<'a> Builder<'a> {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        Ok(handle.spawn_blocking_as(function, self.origin()))
+        Ok(handle.spawn_blocking_as(function, self.spawn_meta()))
     }
 
     #[track_caller]
-    fn origin(self) -> SpawnMeta {
+    fn spawn_meta(self) -> SpawnMeta {
         match self.name {
             Some(name) => SpawnMeta::named(Location::caller(), name),
             None => Location::caller().into(),

@@ -32,12 +32,12 @@ impl FinishedQueue {
     }
 
     /// The waker that says that the member `key` has ended.
-    pub(super) fn ticket(self: &Arc<Self>, key: usize) -> Waker {
+    pub(super) fn completion(self: &Arc<Self>, key: usize) -> Waker {
         Arc::new(MemberWaker { ended: Arc::clone(self), key }).into()
     }
 
     /// The key of a member that has ended.
-    pub(super) fn take(&self) -> Option<usize> {
+    pub(super) fn pop_finished(&self) -> Option<usize> {
         self.0.lock().keys.pop_front()
     }
 
@@ -69,7 +69,7 @@ impl FinishedQueue {
 }
 
 impl Drop for FinishedState {
-    /// The callers must not panic here: the set that is dropped, or the last member's ticket.
+    /// The callers must not panic here: the set that is dropped, or the last member's completion.
     fn drop(&mut self) {
         drop_contained(self.joiner.take());
     }

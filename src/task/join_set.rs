@@ -44,7 +44,7 @@ pub use super::set_builder::Builder;
 pub struct JoinSet<T> {
     /// Whose output has not been taken.
     ///
-    /// Invariant: each of them has ended and its key is in `ended`, or it holds a ticket that will bring the key there. A key is let
+    /// Invariant: each of them has ended and its key is in `ended`, or it holds a completion that will bring the key there. A key is let
     /// again only after it has come out of `ended`.
     members: Slab<JoinHandle<T>>,
     ended: Arc<FinishedQueue>,
@@ -265,10 +265,10 @@ impl<T: 'static> JoinSet<T> {
     pub(crate) fn insert(&mut self, handle: JoinHandle<T>) -> AbortHandle {
         let abort = handle.abort_handle();
         let place = self.members.vacant_entry();
-        let ticket = self.ended.ticket(place.key());
-        // The member is in the set before its ticket wakes the joiner, because the wake is user code.
-        if !place.insert(handle).watch(&ticket) {
-            ticket.wake();
+        let completion = self.ended.completion(place.key());
+        // The member is in the set before its completion wakes the joiner, because the wake is user code.
+        if !place.insert(handle).register_waker(&completion) {
+            completion.wake();
         }
         abort
     }
@@ -377,7 +377,7 @@ impl<T: 'static> JoinSet<T> {
     /// # });
     /// ```
     pub fn try_join_next_with_id(&mut self) -> Option<Result<(Id, T), JoinError>> {
-        let key = self.ended.take()?;
+        let key = self.ended.pop_finished()?;
         Some(self.remove(key))
     }
 
@@ -464,7 +464,7 @@ impl<T: 'static> JoinSet<T> {
     /// Takes a member out that has ended.
     fn remove(&mut self, key: usize) -> Result<(Id, T), JoinError> {
         let mut handle = self.members.remove(key);
-        handle.take().map(|output| (handle.id(), output))
+        handle.take_output().map(|output| (handle.id(), output))
     }
 }
 

@@ -176,11 +176,11 @@ impl<T: 'static> LocalKey<T> {
 
     /// Puts the value in its place as long as the answer lives; what was there lies where the value was.
     fn enter<'a>(&'static self, value: &'a mut Option<T>) -> Result<Inside<'a, T>, NoEntry> {
-        self.exchange(value)?;
+        self.swap_value(value)?;
         Ok(Inside { key: self, outer: value })
     }
 
-    fn exchange(&'static self, value: &mut Option<T>) -> Result<(), NoEntry> {
+    fn swap_value(&'static self, value: &mut Option<T>) -> Result<(), NoEntry> {
         let exchanged = self.here.try_with(|here| match here.try_borrow_mut() {
             Ok(mut here) => {
                 swap(&mut *here, value);
@@ -246,7 +246,7 @@ impl<T> Drop for Inside<'_, T> {
     fn drop(&mut self) {
         // Whoever has borrowed the value since has given it back: it was lent to calls inside of this one. And the thread's local was
         // there when the scope was entered.
-        let left = self.key.exchange(self.outer);
+        let left = self.key.swap_value(self.outer);
         debug_assert!(left.is_ok(), "a scope was left while its value was borrowed");
     }
 }

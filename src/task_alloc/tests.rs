@@ -14,24 +14,26 @@ fn on_shelves() -> usize {
         // SAFETY: null, or a magazine of this thread that nobody else looks at.
         unsafe { magazine.get().as_ref() }.map_or(0, Magazine::len)
     };
-    SHELVES.with(|shelves| shelves.shelves.iter().map(|shelf| len(&shelf.loaded) + len(&shelf.spare)).sum())
+    SHELVES.with(|thread_cache| {
+        thread_cache.thread_cache.iter().map(|class_cache| len(&class_cache.loaded) + len(&class_cache.spare)).sum()
+    })
 }
 
 fn give_back<T>(piece: NonNull<T>) {
     // SAFETY: the tests give back what they have allocated, once, and leave nothing in it.
-    unsafe { release(piece) };
+    unsafe { deallocate(piece) };
 }
 
 #[test]
 fn a_released_piece_is_used_again_while_the_shelves_are_open() {
-    let shelves = CacheGuard::open(&Depot::new(1));
+    let thread_cache = CacheGuard::open(&Depot::new(1));
     let first = allocate::<Small>();
     give_back(first);
     assert_eq!(on_shelves(), 1);
     let second = allocate::<Small>();
     assert_eq!((first, on_shelves()), (second, 0));
     give_back(second);
-    drop(shelves);
+    drop(thread_cache);
     assert_eq!(on_shelves(), 0);
 }
 
@@ -46,7 +48,7 @@ fn a_thread_that_borrows_takes_a_whole_magazine() {
     let depot = Depot::new(1);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let _shelves = CacheGuard::open(&depot);
+            let _cache = CacheGuard::open(&depot);
             let pieces: Vec<_> = (0..4 * 124).map(|_| allocate::<Small>()).collect();
             pieces.into_iter().for_each(give_back);
         });
@@ -68,17 +70,17 @@ fn a_thread_that_borrows_takes_a_whole_magazine() {
 #[test]
 fn open_shelves_borrow_nothing() {
     let (own, foreign) = (Depot::new(1), Depot::new(1));
-    let shelves = CacheGuard::open(&own);
+    let thread_cache = CacheGuard::open(&own);
     assert!(borrow_depot(&foreign).is_none());
-    assert!(SHELVES.with(|shelves| std::ptr::eq(shelves.depot.get(), Arc::as_ptr(&own))));
-    drop(shelves);
-    assert!(SHELVES.with(|shelves| shelves.depot.get().is_null()));
+    assert!(SHELVES.with(|thread_cache| std::ptr::eq(thread_cache.depot.get(), Arc::as_ptr(&own))));
+    drop(thread_cache);
+    assert!(SHELVES.with(|thread_cache| thread_cache.depot.get().is_null()));
 }
 
 #[test]
 fn no_more_is_kept_than_the_limit() {
     let depot = Depot::new(1);
-    let _shelves = CacheGuard::open(&depot);
+    let _cache = CacheGuard::open(&depot);
     let pieces: Vec<_> = (0..MOST / 96 * 2).map(|_| allocate::<Small>()).collect();
     pieces.into_iter().for_each(give_back);
     assert!(depot.kept() <= MOST, "{} bytes are kept", depot.kept());
@@ -92,7 +94,7 @@ fn what_one_thread_gives_back_another_one_uses() {
     let count = 1_000;
     let mut given: Vec<usize> = std::thread::scope(|scope| {
         let giver = scope.spawn(|| {
-            let _shelves = CacheGuard::open(&depot);
+            let _cache = CacheGuard::open(&depot);
             let pieces: Vec<_> = (0..count).map(|_| allocate::<Small>()).collect();
             let addresses = pieces.iter().map(|piece| piece.as_ptr().expose_provenance()).collect();
             pieces.into_iter().for_each(give_back);
@@ -101,7 +103,7 @@ fn what_one_thread_gives_back_another_one_uses() {
         giver.join().expect("it does not panic")
     });
     given.sort_unstable();
-    let (kept, _shelves) = (depot.kept() / 96, CacheGuard::open(&depot));
+    let (kept, _cache) = (depot.kept() / 96, CacheGuard::open(&depot));
     assert!(kept >= count - 2 * 124 && kept < count, "{kept} pieces are in the depot");
     let pieces: Vec<_> = (0..kept).map(|_| allocate::<Small>()).collect();
     assert!(pieces.iter().all(|piece| given.binary_search(&piece.as_ptr().addr()).is_ok()));
@@ -112,7 +114,7 @@ fn what_one_thread_gives_back_another_one_uses() {
 #[test]
 fn whoever_goes_to_and_fro_about_a_full_magazine_leaves_the_depot_alone() {
     let depot = Depot::new(1);
-    let _shelves = CacheGuard::open(&depot);
+    let _cache = CacheGuard::open(&depot);
     let pieces: Vec<_> = (0..134).map(|_| allocate::<Small>()).collect();
     pieces.into_iter().for_each(give_back);
     for _ in 0..3 {
@@ -128,7 +130,7 @@ fn large_and_over_aligned_pieces_are_passed_on() {
     struct Aligned {
         _bytes: [u8; 64],
     }
-    let _shelves = CacheGuard::open(&Depot::new(1));
+    let _cache = CacheGuard::open(&Depot::new(1));
     let (large, aligned) = (allocate::<[u64; 1024]>(), allocate::<Aligned>());
     assert_eq!(aligned.as_ptr().addr() % 64, 0);
     give_back(large);

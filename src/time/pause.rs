@@ -140,11 +140,11 @@ fn control(change: impl FnOnce(&Clock) -> Result<(), Refusal>) {
     if let Err(refusal) = change(&pool.clock) {
         panic!("{}", explain(&refusal));
     }
-    hear(&pool);
+    notify_worker(&pool);
 }
 
 /// The worker looks at its timers before its next poll, or anew, if it sleeps.
-fn hear(pool: &Arc<Pool>) {
+fn notify_worker(pool: &Arc<Pool>) {
     pool.bump_tick();
     pool.unpark(0);
 }

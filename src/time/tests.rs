@@ -171,7 +171,7 @@ fn a_sleep_whose_deadline_has_passed_is_ready_though_its_runtime_is_gone() {
     // Armed without a look at the clock, as by a `Timeout`.
     let mut armed = pin!(Sleep::new(at(&wheel, 0), false));
     assert!(poll_sleep(armed.as_mut(), &wheel, Waker::noop()).is_pending());
-    wheel.close(&mut WakeList::new());
+    wheel.close_wheel(&mut WakeList::new());
     for mut closed in [reset, armed] {
         assert!(closed.is_elapsed());
         assert!(poll_sleep(closed.as_mut(), &wheel, Waker::noop()).is_ready());
@@ -184,7 +184,7 @@ fn a_sleep_whose_runtime_is_gone_says_so() {
     let (count, waker) = Count::new();
     let mut sleep = pin!(sleep_until(at(&wheel, HOUR)));
     assert!(poll_sleep(sleep.as_mut(), &wheel, &waker).is_pending());
-    wheel.close(&mut WakeList::new());
+    wheel.close_wheel(&mut WakeList::new());
     assert_eq!(count.get(), 1, "it is woken to learn of it");
     for _ in 0..2 {
         let text = panic_text(|| assert!(poll_sleep(sleep.as_mut(), &wheel, &waker).is_ready()));

@@ -37,11 +37,11 @@ impl State {
     }
 }
 
-/// What the wheel may touch while the timer is armed. The peg comes first: its address is the node's.
+/// What the wheel may touch while the timer is armed. The wheel entry comes first: its address is the node's.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Node {
-    peg: WheelEntry,
+    entry: WheelEntry,
     /// The wheel's, under its lock, while the timer is armed; else the owner's.
     waker: UnsafeCell<Option<Waker>>,
     state: AtomicU8,
@@ -62,11 +62,11 @@ impl Drop for Node {
 
 impl Node {
     fn new() -> Self {
-        Node { peg: WheelEntry::new(), waker: UnsafeCell::new(None), state: AtomicU8::new(State::Idle as u8) }
+        Node { entry: WheelEntry::new(), waker: UnsafeCell::new(None), state: AtomicU8::new(State::Idle as u8) }
     }
 
     /// The wheel's view of the node, from which the way back leads too.
-    pub(super) fn peg(&self) -> NonNull<WheelEntry> {
+    pub(super) fn entry(&self) -> NonNull<WheelEntry> {
         NonNull::from(self).cast()
     }
 
@@ -102,9 +102,9 @@ impl Node {
     /// # Safety
     ///
     /// `peg` belongs to an armed node that has just been taken out of the wheel whose lock the caller holds.
-    pub(super) unsafe fn release(peg: NonNull<WheelEntry>, state: State, wakes: &mut WakeList) {
-        // SAFETY: a peg is its node's first field, came from a pointer to all of it, and an armed node is live.
-        let node = unsafe { peg.cast::<Node>().as_ref() };
+    pub(super) unsafe fn finish_node(entry: NonNull<WheelEntry>, state: State, wakes: &mut WakeList) {
+        // SAFETY: a wheel entry is its node's first field, came from a pointer to all of it, and an armed node is live.
+        let node = unsafe { entry.cast::<Node>().as_ref() };
         // SAFETY: it is still armed, and the caller holds the lock.
         if let Some(waker) = unsafe { node.take_waker() } {
             wakes.push(waker);
@@ -181,7 +181,7 @@ impl Timer {
         let known = identity(&waker);
         let wheel = owned.wheel.as_ref().expect("an armed timer has a wheel");
         // SAFETY: it was filed there.
-        let unneeded = unsafe { wheel.exchange(node, waker) };
+        let unneeded = unsafe { wheel.replace_waker(node, waker) };
         *owned.known = known;
         drop_contained(unneeded);
         // Acquire, as in `state`.

@@ -40,8 +40,8 @@ pub(crate) const HOUR: u64 = 3600 * 1_000_000_000;
 
 /// A wheel whose keeper counts its calls, and whose clock stands near zero for as long as a test lasts.
 pub(crate) fn wheel() -> (Arc<TimerWheel>, Arc<Count>) {
-    let keeper = Arc::new(Count::default());
-    (Arc::new(TimerWheel::new(Clock::new(), keeper.clone())), keeper)
+    let sleeper_waker = Arc::new(Count::default());
+    (Arc::new(TimerWheel::new(Clock::new(), sleeper_waker.clone())), sleeper_waker)
 }
 
 pub(crate) fn at(wheel: &TimerWheel, nanos: u64) -> Instant {
@@ -94,23 +94,23 @@ fn a_cancelled_timer_leaves_nothing_behind() {
 
 #[test]
 fn the_keeper_is_woken_only_out_of_a_sleep_that_is_too_long_and_once() {
-    let (wheel, keeper) = wheel();
+    let (wheel, sleeper_waker) = wheel();
     let (_, waker) = Count::new();
     let mut timers: Vec<_> = (0..6).map(|_| Box::pin(Timer::new())).collect();
     let mut arm = |timer: usize, nanos| assert_eq!(arm(timers[timer].as_mut(), &wheel, nanos, &waker), State::Armed);
     arm(0, 5 * HOUR);
-    assert_eq!(keeper.get(), 0, "it is awake");
+    assert_eq!(sleeper_waker.get(), 0, "it is awake");
     assert!(wheel.begin_sleep().expect("one is armed") >= 5 * HOUR);
     arm(1, 6 * HOUR);
     arm(2, 5 * HOUR);
-    assert_eq!(keeper.get(), 0, "it wakes in time");
+    assert_eq!(sleeper_waker.get(), 0, "it wakes in time");
     arm(3, 4 * HOUR);
-    assert_eq!(keeper.get(), 1);
+    assert_eq!(sleeper_waker.get(), 1);
     arm(4, 3 * HOUR);
-    assert_eq!(keeper.get(), 1, "it is on its way");
+    assert_eq!(sleeper_waker.get(), 1, "it is on its way");
     wheel.end_sleep();
     arm(5, HOUR);
-    assert_eq!(keeper.get(), 1);
+    assert_eq!(sleeper_waker.get(), 1);
     assert!((HOUR..HOUR + TICK).contains(&wheel.begin_sleep().expect("one is armed")));
 }
 
@@ -130,12 +130,12 @@ impl SleeperWaker for Both {
 
 #[test]
 fn keeper_and_guardian_are_woken_each_out_of_its_own_sleep() {
-    let (keeper, guardian) = (Arc::new(Count::default()), Arc::new(Count::default()));
-    let wheel = Arc::new(TimerWheel::new(Clock::new(), Arc::new(Both([keeper.clone(), guardian.clone()]))));
+    let (sleeper_waker, guardian) = (Arc::new(Count::default()), Arc::new(Count::default()));
+    let wheel = Arc::new(TimerWheel::new(Clock::new(), Arc::new(Both([sleeper_waker.clone(), guardian.clone()]))));
     let (_, waker) = Count::new();
     let mut timers: Vec<_> = (0..4).map(|_| Box::pin(Timer::new())).collect();
     let mut arm = |timer: usize, nanos| assert_eq!(arm(timers[timer].as_mut(), &wheel, nanos, &waker), State::Armed);
-    let calls = || (keeper.get(), guardian.get());
+    let calls = || (sleeper_waker.get(), guardian.get());
     arm(0, 5 * HOUR);
     let _ = wheel.begin_backup_sleep();
     arm(1, 4 * HOUR);
@@ -152,24 +152,24 @@ fn keeper_and_guardian_are_woken_each_out_of_its_own_sleep() {
 
 #[test]
 fn a_keeper_without_timers_is_woken_by_the_first() {
-    let (wheel, keeper) = wheel();
+    let (wheel, sleeper_waker) = wheel();
     let (_, waker) = Count::new();
     assert_eq!(wheel.begin_sleep(), None);
     let mut timer = pin!(Timer::new());
     let _ = arm(timer.as_mut(), &wheel, HOUR, &waker);
-    assert_eq!(keeper.get(), 1);
+    assert_eq!(sleeper_waker.get(), 1);
 }
 
 #[test]
 fn a_reset_moves_an_armed_timer_with_its_waker() {
-    let (wheel, keeper) = wheel();
+    let (wheel, sleeper_waker) = wheel();
     let (count, waker) = Count::new();
     let mut timer = pin!(Timer::new());
     let _ = arm(timer.as_mut(), &wheel, 5 * HOUR, &waker);
     let _ = wheel.begin_sleep();
     let earlier = at(&wheel, HOUR);
     timer.as_mut().reset(earlier);
-    assert_eq!(keeper.get(), 1, "a reset to an earlier time is an earlier timer");
+    assert_eq!(sleeper_waker.get(), 1, "a reset to an earlier time is an earlier timer");
     turn(&wheel, 2 * HOUR);
     assert_eq!((timer.state(), count.get()), (State::Fired, 1));
     // One that has fired only becomes idle; nobody waits for it.
@@ -211,7 +211,7 @@ fn a_closed_wheel_ends_what_is_armed_and_refuses_the_rest() {
         let _ = arm(timer.as_mut(), &wheel, n as u64 * HOUR / 2, &waker);
     }
     let mut wakes = WakeList::new();
-    wheel.close(&mut wakes);
+    wheel.close_wheel(&mut wakes);
     assert_eq!((count.get(), wakes.len()), (0, 3 * BATCH));
     wakes.wake_all();
     assert!(timers.iter().all(|timer| timer.state() == State::Closed));
@@ -302,7 +302,7 @@ fn an_evil_waker_finds_no_lock_held() {
     turn(&wheel, 2 * HOUR);
     timer.as_mut().reset(at(&wheel, 3 * HOUR));
     let _ = arm(timer.as_mut(), &wheel, 3 * HOUR, &second);
-    wheel.close(&mut WakeList::new());
+    wheel.close_wheel(&mut WakeList::new());
     let _ = arm(
         {
             timer.as_mut().reset(at(&wheel, 0));

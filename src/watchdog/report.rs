@@ -20,7 +20,7 @@ pub(super) struct Reporter {
 
 impl Reporter {
     /// The worker of `seat` has been in poll `number` for so long. If it has just come back nobody is blamed.
-    pub(super) fn note(&mut self, pool: &Pool, seat: &Seat, number: u64, lasted: Duration, cause: StallCause) {
+    pub(super) fn record_stall(&mut self, pool: &Pool, seat: &Seat, number: u64, lasted: Duration, cause: StallCause) {
         let task = seat.polling.get();
         if seat.progress() != number {
             return;
@@ -28,7 +28,7 @@ impl Reporter {
         pool.stalls.reported.add(1);
         self.found.push(StallReport {
             worker: seat.index,
-            thread: seat.thread().map(|thread| thread.get()),
+            thread: seat.tid().map(|thread| thread.get()),
             task: task.as_ref().map(|task| task.id),
             location: task.as_ref().map(|task| task.location),
             name: task.and_then(|task| task.name),
@@ -38,7 +38,7 @@ impl Reporter {
     }
 
     /// Tells the hook and the log. User code: nothing of ours is locked, and what it panics with stays here.
-    pub(super) fn tell(&mut self, pool: &Pool, now: u64) {
+    pub(super) fn run_stall_hook(&mut self, pool: &Pool, now: u64) {
         for report in std::mem::take(&mut self.found) {
             if let Some(hook) = &pool.settings.on_stall {
                 catch_user_panic("an on_stall hook", || hook(&report));

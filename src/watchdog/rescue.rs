@@ -16,7 +16,7 @@ const SPARE_IDLE_SCANS: u32 = 50;
 /// When the operating system has refused a thread, it is asked again after so many looks.
 const SPAWN_RETRY_SCANS: u32 = 100;
 
-/// What the sentinel needs in order to take things over.
+/// What the watchdog needs in order to take things over.
 pub(super) struct Rescue {
     /// For what comes out of a ring; empty between two uses.
     hand: Owner,
@@ -91,37 +91,37 @@ impl Rescue {
         if !tasks.is_empty() {
             pool.global.push_chain(tasks);
             pool.notify();
-            // While we had it in hand the sweeper may have looked in vain.
+            // While we had it in hand the reaper may have looked in vain.
             pool.recheck_deadline(None);
             pool.stalls.count_rescue(cause);
         }
     }
 
     /// Calls a spare, if one is wanted, or dismisses one that has not been needed for a while.
-    pub(super) fn staff(&mut self, pool: &Arc<Pool>, round: ScanSummary) {
+    pub(super) fn adjust_spares(&mut self, pool: &Arc<Pool>, round: ScanSummary) {
         self.wait = self.wait.saturating_sub(1);
-        let spares = pool.staff.spares();
+        let spares = pool.worker_set.active_spares();
         let waits = || pool.global.len() > 0 || pool.seats.iter().any(Seat::has_stealable_work);
         if round.wants_spare(spares, waits) {
             self.idle_looks = 0;
             if spares >= pool.settings.max_spares + round.away {
                 self.tell_all_out(pool);
             } else if self.wait == 0 {
-                self.call(pool);
+                self.start_spare(pool);
             }
             return;
         }
         self.told = false;
         self.idle_looks = if round.stalled + round.away < spares { self.idle_looks.saturating_add(1) } else { 0 };
         if self.idle_looks >= SPARE_IDLE_SCANS {
-            pool.staff.stop_spare(pool, |seat| !pool.seats[seat].is_stalled() && !pool.seats[seat].is_away());
+            pool.worker_set.stop_spare(pool, |seat| !pool.seats[seat].is_stalled() && !pool.seats[seat].is_away());
             // Somebody may have stepped out since the look, who counts on it.
-            pool.call_spares();
+            pool.start_spares();
         }
     }
 
     #[cold]
-    fn call(&mut self, pool: &Arc<Pool>) {
+    fn start_spare(&mut self, pool: &Arc<Pool>) {
         match pool.start_spare() {
             Ok(_) | Err(SpareError::Enough | SpareError::NotNow | SpareError::Closed) => {}
             Err(SpareError::AllOut) => self.tell_all_out(pool),
@@ -141,12 +141,12 @@ impl Rescue {
 
     #[cold]
     fn tell_all_out(&mut self, pool: &Pool) {
-        let (spares, outings) = (pool.settings.max_spares, pool.settings.max_outings);
+        let (spares, blocked_workers) = (pool.settings.max_spares, pool.settings.max_outings);
         self.tell_once(|| {
             tracing::warn!(
                 target: "heist::stall",
                 spares,
-                outings,
+                blocked_workers,
                 "every worker is stuck in a poll or in `block_in_place`, and there are as many spare workers as there may be: nothing runs \
                  until one comes back; find the tasks by `Handle::dump` or the reports before this one, or raise \
                  `Builder::max_spare_workers`, or for `block_in_place` `Builder::max_blocking_threads`"

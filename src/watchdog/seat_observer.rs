@@ -1,4 +1,4 @@
-//! What the sentinel remembers of one seat between two looks.
+//! What the watchdog remembers of one seat between two looks.
 
 use std::time::Duration;
 
@@ -52,15 +52,15 @@ pub(super) struct StallEnd {
 
 impl SeatObserver {
     /// Looks at the seat.
-    pub(super) fn look(&mut self, pool: &Pool, seat: &Seat, now: u64) -> (SeatStatus, Option<StallEnd>) {
-        let sight = match pool.staff.is_seated(seat.index) {
-            false if pool.staff.is_taken(seat.index) => SeatStatus::Moving,
+    pub(super) fn observe(&mut self, pool: &Pool, seat: &Seat, now: u64) -> (SeatStatus, Option<StallEnd>) {
+        let sight = match pool.worker_set.is_active(seat.index) {
+            false if pool.worker_set.is_occupied(seat.index) => SeatStatus::Moving,
             false => SeatStatus::Vacant,
             true if pool.idle.is_announced(seat.index) => SeatStatus::Asleep,
             true if seat.is_away() => SeatStatus::Away,
             true => return self.look_at_poll(seat, now, pool.settings.tick),
         };
-        (sight, self.end(seat, now))
+        (sight, self.end_stall(seat, now))
     }
 
     fn look_at_poll(&mut self, seat: &Seat, now: u64, tick: Duration) -> (SeatStatus, Option<StallEnd>) {
@@ -74,14 +74,14 @@ impl SeatObserver {
                 (SeatStatus::Stalled { looks: poll.looks }, None)
             }
             _ => {
-                let ended = self.end(seat, now);
+                let ended = self.end_stall(seat, now);
                 self.poll = Some(ObservedPoll::new(seat, number, now));
                 (SeatStatus::Awake, ended)
             }
         }
     }
 
-    fn end(&mut self, seat: &Seat, now: u64) -> Option<StallEnd> {
+    fn end_stall(&mut self, seat: &Seat, now: u64) -> Option<StallEnd> {
         let poll = self.poll.take().filter(|poll| poll.looks > 0)?;
         seat.set_recovered();
         Some(StallEnd { lasted: poll.lasted(now), reported: poll.reported })
@@ -116,7 +116,7 @@ impl SeatObserver {
 
 impl ObservedPoll {
     fn new(seat: &Seat, number: u64, since: u64) -> ObservedPoll {
-        let sample = seat.thread().and_then(|thread| thread.time());
+        let sample = seat.tid().and_then(|thread| thread.time());
         ObservedPoll { number, since, looks: 0, sample, cause: StallCause::Unknown, reported: false }
     }
 
@@ -125,7 +125,7 @@ impl ObservedPoll {
     }
 
     fn find_cause(&mut self, seat: &Seat, now: u64) {
-        let Some(thread) = seat.thread() else { return };
+        let Some(thread) = seat.tid() else { return };
         let (Some(before), Some(ran)) = (self.sample, thread.time()) else { return };
         self.cause = if ran.saturating_sub(before) * 2 >= self.lasted(now) {
             StallCause::Busy
@@ -150,16 +150,16 @@ mod tests {
         let pool = pool(1);
         let seat = &pool.seats[0];
         let mut watched = SeatObserver::default();
-        assert_eq!(watched.look(&pool, seat, 1), (SeatStatus::Awake, None));
-        assert_eq!(watched.look(&pool, seat, 2), (SeatStatus::Stalled { looks: 1 }, None));
+        assert_eq!(watched.observe(&pool, seat, 1), (SeatStatus::Awake, None));
+        assert_eq!(watched.observe(&pool, seat, 2), (SeatStatus::Stalled { looks: 1 }, None));
         watched.poll.as_mut().expect("it is watched").looks = u32::MAX - 1;
         for now in 3..6 {
-            assert_eq!(watched.look(&pool, seat, now), (SeatStatus::Stalled { looks: u32::MAX }, None));
+            assert_eq!(watched.observe(&pool, seat, now), (SeatStatus::Stalled { looks: u32::MAX }, None));
             watched.cause(seat, now);
         }
         // Another poll: the seat is not stalled any more.
         seat.stats.polls.add(1);
-        let (sight, ended) = watched.look(&pool, seat, 6);
+        let (sight, ended) = watched.observe(&pool, seat, 6);
         assert_eq!((sight, ended.map(|ended| ended.lasted.as_nanos())), (SeatStatus::Awake, Some(5)));
     }
 }

@@ -24,11 +24,11 @@ fn settings(workers: usize) -> Settings {
 fn pool_of(settings: Settings, workers: usize) -> Arc<Pool> {
     let blocking = BlockingPool::new(blocking::Settings::default());
     let pool = Pool::new(settings, blocking).expect("a reactor");
-    (0..workers).for_each(|seat| pool.staff.sit(seat));
+    (0..workers).for_each(|seat| pool.worker_set.activate_seat(seat));
     pool
 }
 
-fn sentinel(pool: &Arc<Pool>) -> Watchdog {
+fn watchdog(pool: &Arc<Pool>) -> Watchdog {
     Watchdog::new(Arc::clone(pool), Box::new(|_| {}))
 }
 
@@ -37,19 +37,19 @@ fn sentinel(pool: &Arc<Pool>) -> Watchdog {
 fn a_stalled_worker_has_the_reactor_turned_by_another() {
     let pool = pool(2);
     pool.idle.announce(1, false);
-    let mut sentinel = sentinel(&pool);
-    sentinel.scan();
+    let mut watchdog = watchdog(&pool);
+    watchdog.scan();
     let turn = pool.reactor.try_drive().expect("nobody else turns it");
-    sentinel.scan();
-    sentinel.scan();
+    watchdog.scan();
+    watchdog.scan();
     assert!(pool.idle.is_announced(1));
     drop(turn);
-    sentinel.scan();
+    watchdog.scan();
     assert!(!pool.idle.is_announced(1));
     let _ = (pool.idle.withdraw(1, false), pool.idle.end_search());
 }
 
-/// The worker of seat 0 does not get on. It polls, does something else, sleeps while the sentinel does not look, does something else again, and polls
+/// The worker of seat 0 does not get on. It polls, does something else, sleeps while the watchdog does not look, does something else again, and polls
 /// the same task: these are five stalls.
 #[test]
 fn what_comes_after_a_stall_is_another_one() {
@@ -57,22 +57,22 @@ fn what_comes_after_a_stall_is_another_one() {
     settings.stall_threshold = Duration::from_nanos(1);
     let pool = pool_of(settings, 1);
     let seat = &pool.seats[0];
-    let mut sentinel = sentinel(&pool);
+    let mut watchdog = watchdog(&pool);
     let task = crate::raw_task::spawn::<_, Seat>(async {}, std::panic::Location::caller().into()).0;
     let mut reported = || {
-        (0..5).for_each(|_| sentinel.scan());
+        (0..5).for_each(|_| watchdog.scan());
         pool.stalls.reported.get()
     };
     assert_eq!(reported(), 1);
     seat.stats.polls.add(1);
-    seat.polling.begin(task.header());
+    seat.polling.begin_poll(task.header());
     assert_eq!(reported(), 2);
-    seat.polling.end();
+    seat.polling.end_poll();
     assert_eq!(reported(), 3);
     seat.stats.parks.add(1);
     assert_eq!(reported(), 4);
     seat.stats.polls.add(1);
-    seat.polling.begin(task.header());
+    seat.polling.begin_poll(task.header());
     assert_eq!(reported(), 5);
 }
 
@@ -81,14 +81,14 @@ fn what_comes_after_a_stall_is_another_one() {
 fn whoever_drops_one_task_after_the_other_is_not_stalled() {
     let pool = pool(1);
     let seat = &pool.seats[0];
-    let mut sentinel = sentinel(&pool);
+    let mut watchdog = watchdog(&pool);
     for _ in 0..5 {
         let task = crate::raw_task::spawn::<_, Seat>(async {}, std::panic::Location::caller().into()).0;
         // As it is seen in the midst of a destructor, each time another one's.
-        seat.polling.begin(task.header());
-        sentinel.scan();
+        seat.polling.begin_poll(task.header());
+        watchdog.scan();
         assert!(!seat.is_stalled());
-        seat.end_late(task);
+        seat.cancel_in_seat(task);
     }
 }
 
@@ -100,9 +100,9 @@ fn a_stall_is_reported_at_the_second_look_with_its_cause() {
     settings.stall_threshold = Duration::from_nanos(1);
     let pool = pool_of(settings, 1);
     pool.seats[0].record_tid();
-    let mut sentinel = sentinel(&pool);
+    let mut watchdog = watchdog(&pool);
     for reported in [0, 1, 1, 1] {
-        sentinel.scan();
+        watchdog.scan();
         assert_eq!(pool.stalls.reported.get(), reported);
     }
 }
@@ -114,8 +114,8 @@ fn a_second_look_within_half_a_tick_finds_no_stall() {
     settings.tick = Duration::from_secs(3600);
     settings.stall_threshold = Duration::from_nanos(1);
     let pool = pool_of(settings, 1);
-    let mut sentinel = sentinel(&pool);
-    (0..5).for_each(|_| sentinel.scan());
+    let mut watchdog = watchdog(&pool);
+    (0..5).for_each(|_| watchdog.scan());
     assert_eq!((pool.seats[0].is_stalled(), pool.stalls.reported.get()), (false, 0));
 }
 
@@ -144,10 +144,10 @@ fn wanted(looks: usize, mut other: impl FnMut(&Pool, usize)) -> usize {
     }));
     let pool = pool_of(settings, 2);
     let _turn = pool.reactor.try_drive().expect("nobody else turns it");
-    let mut sentinel = sentinel(&pool);
+    let mut watchdog = watchdog(&pool);
     for look in 0..looks {
         other(&pool, look);
-        sentinel.scan();
+        watchdog.scan();
     }
     if pool.idle.is_announced(1) {
         let _ = pool.idle.withdraw(1, false);

@@ -25,10 +25,10 @@ impl Dice {
     }
 }
 
-/// The wheel, and what it ought to do: every peg with its deadline.
+/// The wheel, and what it ought to do: every wheel entry with its deadline.
 struct Pair {
     wheel: Wheel,
-    // The pegs lie still on the heap; the wheel goes first.
+    // The wheel entries lie still on the heap; the wheel goes first.
     hanging: BTreeMap<usize, (u64, NonNull<WheelEntry>)>,
     now: u64,
     named: usize,
@@ -42,10 +42,10 @@ impl Pair {
     }
 
     fn insert(&mut self, deadline: u64) {
-        let peg = NonNull::from(Box::leak(Box::new(WheelEntry::new())));
-        // SAFETY: a fresh peg that is freed only when it is out.
-        unsafe { self.wheel.insert(peg, deadline) };
-        self.hanging.insert(self.named, (deadline, peg));
+        let entry = NonNull::from(Box::leak(Box::new(WheelEntry::new())));
+        // SAFETY: a fresh wheel entry that is freed only when it is out.
+        unsafe { self.wheel.insert(entry, deadline) };
+        self.hanging.insert(self.named, (deadline, entry));
         self.named += 1;
     }
 
@@ -55,20 +55,20 @@ impl Pair {
     }
 
     fn remove(&mut self, name: usize) {
-        let (_, peg) = self.hanging.remove(&name).expect("it hangs");
+        let (_, entry) = self.hanging.remove(&name).expect("it hangs");
         // SAFETY: it hangs on this wheel.
-        unsafe { self.wheel.remove(peg) };
-        free(peg);
+        unsafe { self.wheel.remove(entry) };
+        free(entry);
         self.exact = false;
     }
 
     fn reset(&mut self, name: usize, deadline: u64) {
-        let (old, peg) = self.hanging.get_mut(&name).expect("it hangs");
+        let (old, entry) = self.hanging.get_mut(&name).expect("it hangs");
         *old = deadline;
         // SAFETY: it hangs on this wheel.
-        unsafe { self.wheel.remove(*peg) };
+        unsafe { self.wheel.remove(*entry) };
         // SAFETY: it is out, and still lives.
-        unsafe { self.wheel.insert(*peg, deadline) };
+        unsafe { self.wheel.insert(*entry, deadline) };
         self.exact = false;
     }
 
@@ -81,14 +81,14 @@ impl Pair {
         let mut last = 0;
         loop {
             match self.wheel.step(now) {
-                Advance::Due(peg) => assert!(out.insert(peg), "handed out twice"),
+                Advance::Due(entry) => assert!(out.insert(entry), "handed out twice"),
                 Advance::Moved => last += 1,
                 Advance::Done => break,
             }
             assert!(last <= LEVELS * (self.hanging.len() + 1), "pegs are moved for ever");
         }
         let passed = |deadline: u64| u128::from(deadline.div_ceil(TICK)) * u128::from(TICK) <= u128::from(self.now);
-        let due: Vec<usize> = self.hanging.iter().filter(|(_, peg)| passed(peg.0)).map(|(name, _)| *name).collect();
+        let due: Vec<usize> = self.hanging.iter().filter(|(_, entry)| passed(entry.0)).map(|(name, _)| *name).collect();
         let expected: BTreeSet<_> = due.iter().map(|name| self.hanging[name].1).collect();
         assert_eq!(out, expected, "at {now}");
         for name in &due {
@@ -99,7 +99,7 @@ impl Pair {
     }
 
     fn check_next(&self) {
-        let first = self.hanging.values().map(|peg| due_at(peg.0)).min().filter(|at| *at != u64::MAX);
+        let first = self.hanging.values().map(|entry| due_at(entry.0)).min().filter(|at| *at != u64::MAX);
         match (self.wheel.next_deadline(), first) {
             (next, first) if self.exact => assert_eq!(next, first),
             (Some(next), Some(first)) => assert!(self.now < next && next <= first, "{} {next} {first}", self.now),
@@ -111,17 +111,17 @@ impl Pair {
 
 impl Drop for Pair {
     fn drop(&mut self) {
-        while let Some(peg) = self.wheel.pop_any() {
-            free(peg);
+        while let Some(entry) = self.wheel.pop_any() {
+            free(entry);
         }
         assert!(self.wheel.next_deadline().is_none());
         assert!(self.wheel.occupied.iter().all(|map| *map == 0));
     }
 }
 
-fn free(peg: NonNull<WheelEntry>) {
+fn free(entry: NonNull<WheelEntry>) {
     // SAFETY: made from a box, and out of the wheel.
-    drop(unsafe { Box::from_raw(peg.as_ptr()) });
+    drop(unsafe { Box::from_raw(entry.as_ptr()) });
 }
 
 /// Times at which groups of bits roll over, each with its neighbourhood.
@@ -169,10 +169,10 @@ fn a_sleeper_that_trusts_next_deadline_comes_exactly_on_time() {
         let mut pair = Pair::new(start);
         (0..100).for_each(|_| pair.insert(start.saturating_add(dice.any_size())));
         while let Some(next) = pair.wheel.next_deadline() {
-            // Nothing was taken out, so that every look finds a peg.
+            // Nothing was taken out, so that every look finds a wheel entry.
             assert!(pair.turn(next) > 0);
         }
-        assert!(pair.hanging.values().all(|peg| due_at(peg.0) == u64::MAX));
+        assert!(pair.hanging.values().all(|entry| due_at(entry.0) == u64::MAX));
     }
 }
 
@@ -231,7 +231,7 @@ fn a_slot_in_the_middle_of_draining_takes_removals() {
     let mut pair = Pair::new(0);
     let at = 100 * SLOTS as u64 * TICK;
     (0..4).for_each(|_| pair.insert(at + 5 * TICK));
-    // The first step opens the slot and moves one peg down.
+    // The first step opens the slot and moves one wheel entry down.
     assert!(matches!(pair.wheel.step(at), Advance::Moved));
     assert!(pair.wheel.next_deadline().expect("it is draining") <= at);
     pair.insert(at + 6 * TICK);

@@ -17,7 +17,7 @@ impl Worker<'_> {
             Phase::Draining => {
                 // Not at the news alone: an excused task may keep the worker from ever coming to rest.
                 if self.seat.ack_drain() || due == Maintenance::Checkpoint {
-                    self.pool.look();
+                    self.pool.recheck_quiescent();
                 }
                 None
             }
@@ -43,7 +43,7 @@ impl Worker<'_> {
     pub(super) fn check_drain_before_park(&self) {
         if self.pool.phase.load() != Phase::Running {
             self.seat.ack_drain();
-            self.pool.look();
+            self.pool.recheck_quiescent();
         }
     }
 
@@ -68,7 +68,7 @@ impl Worker<'_> {
     /// True at the first time after the deadline.
     fn hear_overdue(&self) -> bool {
         if self.seat.ack_drain() {
-            self.pool.look();
+            self.pool.recheck_quiescent();
         }
         !self.local.overdue.replace(true)
     }
@@ -76,7 +76,7 @@ impl Worker<'_> {
     /// Asks to end what is filed here, also a task that was in its first poll when the deadline came, and has been filed since.
     fn cancel_own(&self) {
         let mut chain = Chain::new();
-        let spared = self.pool.ledger.exempt_ids();
+        let spared = self.pool.drain_state.exempt_ids();
         let idle = self.seat.live.cancel_all_except(|id| spared.binary_search(&id).is_ok());
         idle.into_iter().for_each(|runnable| chain.push(runnable));
         self.leave_to_others(chain);
@@ -99,16 +99,16 @@ impl Worker<'_> {
         }
     }
 
-    /// Ends what is late before the worker leaves: the others may all be stuck, and there may be no sweeper.
+    /// Ends what is late before the worker leaves: the others may all be stuck, and there may be no reaper.
     fn end_own(&self) {
         self.cancel_own();
-        let _ = self.pool.cancel_overdue_queued(&self.local.rota, |runnable| self.seat.end_late(runnable));
+        let _ = self.pool.cancel_overdue_queued(&self.local.lane_cursor, |runnable| self.seat.cancel_in_seat(runnable));
     }
 
     fn work_overdue(&self) -> Step {
         let due = self.local.due();
         if due == Maintenance::Checkpoint {
-            self.pool.look();
+            self.pool.recheck_quiescent();
         }
         let found = if due == Maintenance::Nothing { None } else { self.look_around(due) };
         budget::refill();
@@ -149,11 +149,11 @@ impl Worker<'_> {
     }
 
     fn poll_if_spared(&self, runnable: Runnable) {
-        if self.pool.ledger.is_exempt(runnable.header().id()) {
+        if self.pool.drain_state.is_exempt(runnable.header().id()) {
             return self.poll(runnable);
         }
         self.leave_to_others(Chain::new());
         self.local.count_poll();
-        self.seat.end_late(runnable);
+        self.seat.cancel_in_seat(runnable);
     }
 }

@@ -21,13 +21,13 @@ impl Worker<'_> {
     /// Runs a task before the eyes of the hooks. What they do is not measured.
     fn run_before_eyes(&self, runnable: Runnable, hooks: &TaskHooks, waited: Option<Duration>) -> RunResult {
         let task = runnable.header().identity();
-        hooks.tell_of_poll(|hooks| &hooks.before_poll, &task, waited);
+        hooks.run_poll_hook(|hooks| &hooks.before_poll, &task, waited);
         let ran = self.run_measured(runnable);
         // It may be gone.
         context::set_task(None);
-        hooks.tell_of_poll(|hooks| &hooks.after_poll, &task, waited);
+        hooks.run_poll_hook(|hooks| &hooks.after_poll, &task, waited);
         if let RunResult::Ended = ran {
-            hooks.tell(|hooks| &hooks.terminate, &task);
+            hooks.run_hook(|hooks| &hooks.terminate, &task);
         }
         ran
     }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Worker, report};
+use super::{Worker, log_poll_error};
 use crate::park::Drive;
 use crate::reactor::DriverGuard;
 use crate::sync::thread;
@@ -17,7 +17,7 @@ impl Worker<'_> {
         self.count_rest();
         let mut wakes = self.local.borrow_wakes();
         // If others had to take it over: from here on it is ours again.
-        self.pool.wards.remove(self.seat.index);
+        self.pool.orphan_wheels.remove(self.seat.index);
         let looked = match self.pool.reactor.try_drive() {
             Some(turn) => self.rest_in_reactor(turn, &mut wakes),
             None => {
@@ -29,9 +29,9 @@ impl Worker<'_> {
         self.seat.wheel.end_sleep();
         self.leave_idle(false);
         let now = self.pool.clock.now();
-        self.local.rested(now);
+        self.local.slept_until(now);
         if looked {
-            self.local.spin.learn(now.saturating_sub(self.looked.get()));
+            self.local.spin.update_window(now.saturating_sub(self.looked.get()));
             self.local.saw_reactor(now);
             self.begin_interval(now);
         }
@@ -39,25 +39,28 @@ impl Worker<'_> {
         self.wake_batch(wakes);
     }
 
-    /// Sleeps in the reactor, as the keeper of the street wheel too. False if an unpark had come before, so that the reactor was not
+    /// Sleeps in the reactor, as the keeper of the shared wheel too. False if an unpark had come before, so that the reactor was not
     /// even looked at.
     fn rest_in_reactor(&self, turn: DriverGuard<'_>, wakes: &mut WakeList) -> bool {
         let mut rest = RestIn { turn, wakes, looked: false };
         if self.pool.clock.is_paused() {
             self.rest_paused(&mut rest);
         } else if !self.spin(&mut rest) {
-            let until = self.keep();
+            let until = self.begin_sleep();
             self.seat.parker.park_in(&mut rest, self.pool.clock.real_deadline(until));
         }
-        // Before the chair is free: a successor notes his own deadline there.
+        // Before the shard driver is free: a successor notes his own deadline there.
         self.pool.shared_wheel.end_sleep();
-        self.pool.wards.resume();
+        self.pool.orphan_wheels.end_sleep();
         rest.looked
     }
 
     /// Notes the deadlines of all wheels that are kept from the reactor, and answers the earliest one.
-    pub(super) fn keep(&self) -> Option<u64> {
-        earlier(earlier(self.seat.wheel.begin_sleep(), self.pool.shared_wheel.begin_sleep()), self.pool.wards.keep())
+    pub(super) fn begin_sleep(&self) -> Option<u64> {
+        earlier(
+            earlier(self.seat.wheel.begin_sleep(), self.pool.shared_wheel.begin_sleep()),
+            self.pool.orphan_wheels.begin_sleep(),
+        )
     }
 
     /// Looks for events for a while, in place of sleeping. True if there were any.
@@ -92,7 +95,7 @@ impl Worker<'_> {
 
     /// When the first timer is due that this worker keeps, or earlier.
     fn first_due(&self) -> u64 {
-        self.seat.wheel.next_due().min(self.pool.shared_wheel.next_due()).min(self.pool.wards.next_due())
+        self.seat.wheel.next_due().min(self.pool.shared_wheel.next_due()).min(self.pool.orphan_wheels.next_due())
     }
 }
 
@@ -107,7 +110,7 @@ pub(super) struct RestIn<'a> {
 impl Drive for RestIn<'_> {
     fn rest(&mut self, deadline: Option<Instant>) {
         self.looked = true;
-        report(self.turn.rest(deadline, self.wakes));
+        log_poll_error(self.turn.rest(deadline, self.wakes));
     }
 }
 

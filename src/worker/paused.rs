@@ -11,13 +11,13 @@ impl Worker<'_> {
     #[cold]
     pub(super) fn rest_paused(&self, rest: &mut RestIn<'_>) {
         let clock = &self.pool.clock;
-        let until = self.keep();
+        let until = self.begin_sleep();
         // First: a job wakes who waits for it, and lets go of the time after that. With the leap at hand we see the wake.
-        let leap = clock.leap(until);
-        let get_up = if leap.is_some() { Some(Instant::now()) } else { clock.real_deadline(until) };
+        let permit = clock.permit_advance(until);
+        let get_up = if permit.is_some() { Some(Instant::now()) } else { clock.real_deadline(until) };
         let woken = self.seat.parker.park_in(rest, get_up);
-        if let Some(leap) = leap.filter(|_| !woken && rest.wakes.is_empty()) {
-            clock.take(leap);
+        if let Some(permit) = permit.filter(|_| !woken && rest.wakes.is_empty()) {
+            clock.advance_by_permit(permit);
         }
     }
 }

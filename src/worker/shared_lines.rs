@@ -64,12 +64,12 @@ impl Cast<'_> {
                     continue;
                 }
                 // It has been woken.
-                worker.sit(|| worker.leave_idle(false));
+                worker.run_in_seat(|| worker.leave_idle(false));
             }
             awake = true;
-            let mut step = worker.sit(|| worker.step());
+            let mut step = worker.run_in_seat(|| worker.step());
             if step == Step::Announced {
-                step = worker.sit(|| worker.step());
+                step = worker.run_in_seat(|| worker.step());
             }
             assert_ne!(step, Step::Left);
         }
@@ -85,9 +85,9 @@ impl Cast<'_> {
 fn cast<R>(count: usize, f: impl FnOnce(&Cast<'_>) -> R) -> R {
     // By polls, not by the clock, which runs on while the others are played.
     let pace = CheckIntervals { nanos: CheckIntervals::COUNTED, polls: 1_024, global: 61, global_is_exact: false };
-    let settings = Settings { io: true, time: true, sentinel: false, pace, ..Settings::new(count) };
+    let settings = Settings { io: true, time: true, watchdog: false, pace, ..Settings::new(count) };
     let pool = Pool::new(settings, BlockingPool::new(blocking::Settings::default())).expect("a reactor");
-    let locals: Vec<Box<Local>> = pool.seats.iter().map(|seat| seat.take_lease().expect("nobody sits there")).collect();
+    let locals: Vec<Box<Local>> = pool.seats.iter().map(|seat| seat.take_local().expect("nobody sits there")).collect();
     let seated = pool.seats.iter().zip(&locals);
     let workers = seated
         .map(|(seat, local)| {
@@ -100,10 +100,10 @@ fn cast<R>(count: usize, f: impl FnOnce(&Cast<'_>) -> R) -> R {
     let answer = f(&cast);
     play(OUTSIDER);
     drop(cast);
-    crate::shutdown::close(&pool);
+    crate::shutdown::begin_shutdown(&pool);
     for (seat, local) in pool.seats.iter().zip(locals) {
         crate::shutdown::clear_seat(&pool, seat, &local);
-        seat.return_lease(local);
+        seat.return_local(local);
     }
     answer
 }
@@ -125,7 +125,7 @@ where
                     done.fetch_add(1, Ordering::Relaxed);
                 }
             };
-            let (runnable, _) = schedule::make(repeat, Location::caller());
+            let (runnable, _) = schedule::new_task(repeat, Location::caller());
             assert!(worker.local.ring.push(runnable).is_ok());
         }
         let rounds = |times| (0..times).for_each(|_| assert!(cast.round(), "everybody is busy"));
@@ -168,7 +168,7 @@ fn outside(count: usize) -> f64 {
         let before = transfers();
         for _ in 0..TIMES {
             play(OUTSIDER);
-            let (runnable, _) = schedule::make(async {}, Location::caller());
+            let (runnable, _) = schedule::new_task(async {}, Location::caller());
             schedule::queue_on(cast.pool, runnable);
             cast.rounds();
         }
@@ -182,7 +182,7 @@ fn stolen(count: usize) -> f64 {
         cast.rounds();
         play(0);
         for _ in 0..200 {
-            let (runnable, _) = schedule::make(yields(), Location::caller());
+            let (runnable, _) = schedule::new_task(yields(), Location::caller());
             assert!(cast.workers[0].local.ring.push(runnable).is_ok());
         }
         let polls = || cast.pool.seats.iter().map(|seat| seat.stats.polls.get()).sum::<u64>();

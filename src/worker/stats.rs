@@ -11,9 +11,9 @@ const STALE: u64 = 100_000;
 
 impl Worker<'_> {
     /// The worker comes: what has been before was not its time.
-    pub(super) fn arrive(&self, now: u64) {
+    pub(super) fn start_busy(&self, now: u64) {
         self.seat.set_occupant(Some(thread::current().id()));
-        self.local.rested(now);
+        self.local.slept_until(now);
         self.begin_interval(now);
         // A program may drive in bursts that are too short for a checkpoint and that never sleep.
         if self.pool.settings.current_thread && self.local.since_reactor(now) >= STALE {
@@ -22,8 +22,8 @@ impl Worker<'_> {
     }
 
     /// The worker leaves.
-    pub(super) fn depart(&self) {
-        self.learn(self.pool.clock.now());
+    pub(super) fn stop_busy(&self) {
+        self.update_poll_time(self.pool.clock.now());
         self.seat.set_occupant(None);
     }
 
@@ -44,10 +44,10 @@ impl Worker<'_> {
     }
 
     /// Learns how long polls take, and publishes what the worker knows of itself.
-    pub(super) fn learn(&self, now: u64) {
+    pub(super) fn update_poll_time(&self, now: u64) {
         let stats = &self.seat.stats;
         stats.scheduled.set(self.local.scheduled());
-        stats.busy.add(self.local.learn(now));
+        stats.busy.add(self.local.update_poll_time(now));
         if stats.polls.get() > 0 {
             stats.mean_poll.set(self.local.mean_poll());
         }
@@ -55,9 +55,9 @@ impl Worker<'_> {
 
     /// For how many nanoseconds a task that is about to be polled has waited for that, if somebody wants to know; asked once.
     pub(super) fn measure_wait(&self, runnable: &Runnable) -> Option<u64> {
-        let queued = self.pool.take_stamp(runnable.header().id())?;
+        let queued = self.pool.take_queue_time(runnable.header().id())?;
         let waited = self.pool.clock.now().saturating_sub(queued);
-        if let Some(latencies) = self.seat.gauges.as_ref().and_then(|gauges| gauges.latencies.as_ref()) {
+        if let Some(latencies) = self.seat.histograms.as_ref().and_then(|histograms| histograms.latencies.as_ref()) {
             latencies.add(waited);
         }
         Some(waited)
@@ -65,7 +65,7 @@ impl Worker<'_> {
 
     /// Runs a task, and measures how long that takes, if somebody wants to know. From then on it waits again, if it has let others go first.
     pub(super) fn run_measured(&self, runnable: Runnable) -> RunResult {
-        let poll_times = self.seat.gauges.as_ref().and_then(|gauges| gauges.poll_times.as_ref());
+        let poll_times = self.seat.histograms.as_ref().and_then(|histograms| histograms.poll_times.as_ref());
         let ran = match poll_times {
             None => runnable.run(self.seat),
             Some(poll_times) => {
@@ -76,7 +76,7 @@ impl Worker<'_> {
             }
         };
         if let RunResult::Again(runnable) = &ran {
-            self.pool.stamp(runnable.header());
+            self.pool.record_queue_time(runnable.header());
         }
         ran
     }

@@ -24,22 +24,22 @@ fn task() -> Runnable {
 /// Sits down in `seat` and runs `f`; what is left behind is dropped.
 fn seated(pool: &Arc<Pool>, seat: usize, f: impl FnOnce(&Worker<'_>, &Local)) {
     let seat = &pool.seats[seat];
-    let local = seat.take_lease().expect("nobody sits there");
+    let local = seat.take_local().expect("nobody sits there");
     let worker = Worker::new(pool, seat, &local);
-    worker.sit(|| f(&worker, &local));
+    worker.run_in_seat(|| f(&worker, &local));
     drop(worker);
     crate::shutdown::clear_seat(pool, seat, &local);
-    seat.return_lease(local);
+    seat.return_local(local);
 }
 
 /// Puts `count` tasks into the ring of `seat`, in which nobody sits.
 fn fill(pool: &Arc<Pool>, seat: usize, count: usize) {
     let seat = &pool.seats[seat];
-    let local = seat.take_lease().expect("nobody sits there");
+    let local = seat.take_local().expect("nobody sits there");
     for _ in 0..count {
         assert!(local.ring.push(task()).is_ok());
     }
-    seat.return_lease(local);
+    seat.return_local(local);
 }
 
 /// Steps until the worker has announced its sleep.
@@ -109,8 +109,8 @@ fn who_is_woken_as_a_searcher_hears_of_the_deadline() {
     seated(&pool, 0, |worker, local| {
         announce(worker);
         assert_eq!(worker.step(), Step::WouldRest);
-        assert!(pool.ledger.begin(&pool.phase, &*pool, None));
-        assert!(pool.ledger.expire(&pool.phase, &*pool, || {}));
+        assert!(pool.drain_state.begin_drain(&pool.phase, &*pool, None));
+        assert!(pool.drain_state.pass_deadline(&pool.phase, &*pool, || {}));
         pool.notify();
         pool.wake_all_workers();
         worker.rest();
@@ -131,27 +131,27 @@ fn what_is_late_is_found_behind_those_who_are_excused() {
         let pool = Pool::new(settings, BlockingPool::new(blocking::Settings::default())).expect("a reactor");
         let made = |_| raw_task::spawn::<_, Seat>(async {}, std::panic::Location::caller().into());
         let (excused, handles): (Vec<_>, Vec<_>) = (0..4).map(made).unzip();
-        assert!(pool.ledger.begin(&pool.phase, &*pool, None));
-        let keys: Vec<_> = handles.iter().map(|handle| pool.ledger.exempt(handle.abort_handle())).collect();
+        assert!(pool.drain_state.begin_drain(&pool.phase, &*pool, None));
+        let keys: Vec<_> = handles.iter().map(|handle| pool.drain_state.exempt(handle.abort_handle())).collect();
         assert!(keys.iter().all(Option::is_some));
-        assert!(pool.ledger.expire(&pool.phase, &*pool, || {}));
+        assert!(pool.drain_state.pass_deadline(&pool.phase, &*pool, || {}));
         excused.into_iter().for_each(|runnable| pool.global.lane(Stripe::of_seat(excused_at)).push_woken(runnable));
         let late = task();
         let id = late.header().id();
         pool.global.lane(Stripe::of_seat(late_at)).push_woken(late);
         let mut ended = Vec::new();
-        let rota = LaneCursor::new(start);
-        assert!(pool.cancel_overdue_queued(&rota, |runnable| ended.push(runnable.header().id())));
+        let lane_cursor = LaneCursor::new(start);
+        assert!(pool.cancel_overdue_queued(&lane_cursor, |runnable| ended.push(runnable.header().id())));
         assert_eq!((ended, pool.global.len()), (vec![id], 4), "{excused_at} {late_at} {start}");
-        assert!(!pool.cancel_overdue_queued(&rota, drop));
+        assert!(!pool.cancel_overdue_queued(&lane_cursor, drop));
         assert_eq!(pool.global.len(), 4);
-        crate::shutdown::close(&pool);
+        crate::shutdown::begin_shutdown(&pool);
         crate::shutdown::clear_free(&pool);
-        keys.into_iter().flatten().for_each(|key| assert!(pool.ledger.revoke_exemption(key).is_some()));
+        keys.into_iter().flatten().for_each(|key| assert!(pool.drain_state.revoke_exemption(key).is_some()));
     }
 }
 
-/// The deadline comes while a worker has tasks in hand, and its next poll may not return: wherever it puts them, the sweeper is called.
+/// The deadline comes while a worker has tasks in hand, and its next poll may not return: wherever it puts them, the reaper is called.
 #[test]
 fn who_puts_down_what_was_in_hand_at_the_deadline_calls_the_sweeper() {
     fn chain(count: usize) -> Chain {
@@ -175,11 +175,11 @@ fn who_puts_down_what_was_in_hand_at_the_deadline_calls_the_sweeper() {
         seated(&pool, 0, |worker, local| {
             let held = if what == "a share of the global queue" { 0 } else { crate::queue::CAPACITY };
             (0..held).for_each(|_| assert!(local.ring.push(task()).is_ok()));
-            assert!(pool.ledger.begin(&pool.phase, &*pool, None));
-            assert!(pool.ledger.expire(&pool.phase, &*pool, || {}));
-            assert!(!pool.ledger.is_sweeper_called());
+            assert!(pool.drain_state.begin_drain(&pool.phase, &*pool, None));
+            assert!(pool.drain_state.pass_deadline(&pool.phase, &*pool, || {}));
+            assert!(!pool.drain_state.is_reaper_notified());
             act(worker);
-            assert!(pool.ledger.is_sweeper_called(), "{what}");
+            assert!(pool.drain_state.is_reaper_notified(), "{what}");
         });
     }
 }
@@ -221,7 +221,7 @@ fn what_waits_is_priced_anew_at_a_checkpoint() {
         // As if each of ten had taken a second.
         for second in 1..=10 {
             local.count_poll();
-            let _ = local.learn(pool.clock.now() + second * 1_000_000_000);
+            let _ = local.update_poll_time(pool.clock.now() + second * 1_000_000_000);
         }
         worker.checkpoint();
         assert!(!pool.idle.is_announced(1), "nobody was woken");
@@ -235,21 +235,21 @@ fn who_has_shared_of_late_pays_twice() {
     let pool = pool(2);
     seated(&pool, 0, |_, local| {
         let now = pool.clock.now();
-        let _ = local.learn(now);
+        let _ = local.update_poll_time(now);
         (0..4).for_each(|_| assert!(local.ring.push(task()).is_ok()));
         let price = (1..).take_while(|&price| local.wake_pays(4, price)).last().expect("some price is paid");
-        let other = pool.seats[1].take_lease().expect("nobody sits there");
+        let other = pool.seats[1].take_local().expect("nobody sits there");
         let stolen = pool.seats[0].thief.steal(&other.ring, 2);
         assert!(stolen.is_some(), "nothing was stolen");
-        let _ = local.learn(now);
+        let _ = local.update_poll_time(now);
         assert!(!local.wake_pays(4, price) && local.wake_pays(4, price / 2));
-        let _ = local.learn(now + 20_000_001);
+        let _ = local.update_poll_time(now + 20_000_001);
         assert!(local.wake_pays(4, price));
         crate::shutdown::clear_seat(&pool, &pool.seats[1], &other);
         // The thief has shared as well.
-        let _ = other.learn(now);
+        let _ = other.update_poll_time(now);
         assert!(!other.wake_pays(4, price));
-        pool.seats[1].return_lease(other);
+        pool.seats[1].return_local(other);
     });
 }
 
@@ -273,7 +273,7 @@ fn who_gets_up_for_work_wakes_another_for_the_rest() {
     let _ = pool.idle.end_search();
 }
 
-/// A run from the LIFO slot ends after three tasks, or at a checkpoint: with the sentinel's tick, say. Then the ring has its turn.
+/// A run from the LIFO slot ends after three tasks, or at a checkpoint: with the watchdog's tick, say. Then the ring has its turn.
 #[test]
 fn a_lifo_run_ends_by_count_and_by_time() {
     for (tick_after, polled) in [
@@ -304,7 +304,7 @@ fn a_lifo_run_ends_by_count_and_by_time() {
     }
 }
 
-/// Its wheel has become a ward. Its next checkpoint makes it its own again, and leaves the wards of other seats alone.
+/// Its wheel has become a orphan wheel. Its next checkpoint makes it its own again, and leaves the orphan wheels of other seats alone.
 #[test]
 fn a_worker_that_gets_on_takes_its_timers_back() {
     let pool = pool(2);
@@ -316,7 +316,7 @@ fn a_worker_that_gets_on_takes_its_timers_back() {
         assert!(pool.adopt_timers(&pool.seats[seat]));
         timer
     });
-    let first_due = || pool.wards.next_due() >> 50;
+    let first_due = || pool.orphan_wheels.next_due() >> 50;
     assert_eq!(first_due(), 1);
     seated(&pool, 0, |worker, local| {
         assert!(local.ring.push(task()).is_ok());

@@ -111,7 +111,7 @@ fn hooks(builder: &mut Builder, scene: &Arc<Scene>, dice: &mut Dice) {
         let names = calm_hook(scene, Site::Naming, 3);
         builder.thread_name_with(move |at| {
             names();
-            format!("storm-{}", at.seat)
+            format!("storm-{}", at.index)
         });
     }
     if dice.one_in(2) {

@@ -35,9 +35,9 @@ fn as_many_as_there_are_blocking_threads() {
 /// Those that are out do not count against those that are stuck.
 #[test]
 fn without_spares_for_the_stuck() {
-    for sentinel in [true, false] {
+    for watchdog in [true, false] {
         let mut builder = Builder::new_multi_thread();
-        let runtime = builder.worker_threads(1).max_spare_workers(0).watchdog(sentinel).build().unwrap();
+        let runtime = builder.worker_threads(1).max_spare_workers(0).watchdog(watchdog).build().unwrap();
         let done = join(runtime.spawn(async {
             let (sender, receiver) = mpsc::channel();
             heist::spawn(async move { sender.send(5).unwrap() });
@@ -99,10 +99,10 @@ fn a_spare_that_is_refused_is_asked_for_again() {
 /// Nobody gives a thread: the function goes on, and what waits does when it has returned.
 #[test]
 fn a_spare_that_never_comes() {
-    for sentinel in [true, false] {
+    for watchdog in [true, false] {
         let mut builder = Builder::new_multi_thread();
         let refuse = |seat| (seat > 0).then(|| std::io::Error::other("no thread today"));
-        let runtime = builder.worker_threads(1).watchdog(sentinel).refuse_worker(refuse).build().unwrap();
+        let runtime = builder.worker_threads(1).watchdog(watchdog).refuse_worker(refuse).build().unwrap();
         let done = join(runtime.spawn(async {
             let waits = heist::spawn(async { 5 });
             block_in_place(|| (0..1000).for_each(|_| thread::yield_now()));
@@ -138,7 +138,7 @@ fn it_is_no_stall_and_a_dump_says_what_it_is() {
     let (seats, text, spares) = join(task).unwrap();
     assert_eq!(seats, 1, "{text}");
     assert!(text.contains("blocking in place in task"), "{text}");
-    // On a busy machine the sentinel may have called another one.
+    // On a busy machine the watchdog may have called another one.
     assert!(spares >= 1 && runtime.metrics().spare_start_count() >= 1);
     drop(runtime);
     assert!(told.iter().all(|task| task != Some(id)), "it was reported");

@@ -162,7 +162,7 @@ fn destructors_that_do_not_return_keep_only_their_own() {
     }
 }
 
-/// Who awaits the drain goes on while destructors keep the sweeper, or a worker.
+/// Who awaits the drain goes on while destructors keep the reaper, or a worker.
 #[test]
 fn an_excused_task_is_not_held_up_by_destructors() {
     let mut excuses = 0;
@@ -202,7 +202,7 @@ fn an_excused_task_is_not_held_up_by_destructors() {
     }
 }
 
-/// The task was counted in before the drain began, and is queued after the sweeper has looked, because a hook has taken its time; and the poll
+/// The task was counted in before the drain began, and is queued after the reaper has looked, because a hook has taken its time; and the poll
 /// that spawns it does not return.
 #[test]
 fn what_is_queued_late_by_a_slow_hook_is_dropped() {
@@ -232,7 +232,7 @@ fn what_is_queued_late_by_a_slow_hook_is_dropped() {
         hook.reached();
         let drain = runtime.drain(Duration::ZERO);
         until(|| idles.get() == 1);
-        // So that the sweeper sleeps; not needed for the test to pass.
+        // So that the reaper sleeps; not needed for the test to pass.
         (0..30).for_each(|_| std::thread::yield_now());
         hook.let_go();
         until(|| children.get() == 1);
@@ -257,7 +257,7 @@ fn who_is_accused_by_a_poll_that_does_not_return_is_dropped() {
             assert!(poll_once(&mut drain).is_pending());
             drop(handle.spawn(async move {
                 until(|| idles.get() == 1);
-                // So that the sweeper sleeps; not needed for the test to pass.
+                // So that the reaper sleeps; not needed for the test to pass.
                 (0..30).for_each(|_| std::thread::yield_now());
                 if seen.get() == 0 {
                     excused.add();
@@ -315,7 +315,7 @@ fn when_all_stand_still(grace: Duration) -> Result<(), DrainReport> {
     Ok(())
 }
 
-/// Whoever drops it, worker or sweeper, one that was asked to end where it waited or one that runs: it has panicked, and it is named.
+/// Whoever drops it, worker or reaper, one that was asked to end where it waited or one that runs: it has panicked, and it is named.
 #[test]
 fn a_destructor_that_panics_has_panicked_and_is_named() {
     for round in 0..100 {
@@ -341,12 +341,12 @@ fn a_destructor_that_panics_has_panicked_and_is_named() {
     }
 }
 
-/// Without the sweeper the workers do it all, also for tasks at home in seats that nobody sits in.
+/// Without the reaper the workers do it all, also for tasks at home in seats that nobody sits in.
 #[test]
 fn a_sweeper_that_is_refused() {
     let asked = Count::new();
     let counter = asked.clone();
-    // The timekeeper is started, the sweeper is not.
+    // The deadline thread is started, the reaper is not.
     let refuse = move |seat| {
         (seat == usize::MAX && counter.add() == 2).then(|| std::io::Error::from(std::io::ErrorKind::WouldBlock))
     };

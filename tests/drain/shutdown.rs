@@ -171,7 +171,7 @@ fn bequeath(gone: &Count) {
     LAST.set(Some(OnDrop::new(last)));
 }
 
-/// Nobody drives: the sweeper drops the task.
+/// Nobody drives: the reaper drops the task.
 #[test]
 fn the_sweeper_is_gone_with_the_runtime() {
     for _ in 0..5 {
@@ -189,7 +189,7 @@ fn the_sweeper_is_gone_with_the_runtime() {
     }
 }
 
-/// The timekeeper makes the report at the end of the grace, and wakes whoever waits for it: that is user code on its thread.
+/// The deadline thread makes the report at the end of the grace, and wakes whoever waits for it: that is user code on its thread.
 #[test]
 fn the_timekeeper_is_gone_with_the_runtime() {
     struct Leaves(Count, Door);
@@ -217,7 +217,7 @@ fn the_timekeeper_is_gone_with_the_runtime() {
     }
 }
 
-/// A destructor on the sweeper's thread drops the runtime: that does not wait for itself.
+/// A destructor on the reaper's thread drops the runtime: that does not wait for itself.
 #[test]
 fn the_sweeper_drops_the_runtime() {
     let (runtime, stay, dropped) = (patient(1), Stay::default(), Door::new());

@@ -136,19 +136,19 @@ fn tasks_at_home_in_vacant_seats_end_with_the_runtime() {
     until(|| dropped.get() == 4);
 }
 
-/// The deadline comes while a leaver is in a first poll; when that returns the only other worker is stuck, and the drain has no sweeper.
+/// The deadline comes while a leaver is in a first poll; when that returns the only other worker is stuck, and the drain has no reaper.
 #[test]
 fn a_leaver_ends_what_is_late() {
     kit::alone("end::a_leaver_ends_what_is_late", None, || {
         let asked = Count::new();
         let counter = asked.clone();
-        // The timekeeper is started, the sweeper is not.
+        // The deadline thread is started, the reaper is not.
         let refuse = move |seat| {
             (seat == usize::MAX && counter.add() == 2).then(|| std::io::Error::from(std::io::ErrorKind::WouldBlock))
         };
         let mut builder = builder(2);
         builder.shutdown_grace(Duration::MAX).drain_report_delay(Duration::MAX);
-        builder.thread_name_with(|at| at.seat.to_string()).refuse_worker(refuse);
+        builder.thread_name_with(|at| at.index.to_string()).refuse_worker(refuse);
         let runtime = builder.build().unwrap();
         let (go, stuck, dropped) = (Door::new(), Door::new(), Count::new());
         let tasks = one_each(&runtime, 2, |_| {

@@ -57,10 +57,10 @@ fn threads_are_named_by_seat_and_version() {
             if at.version == 1 {
                 drop(handle.get().unwrap().resize(5));
             }
-            if at.version == 2 && at.seat == 4 {
+            if at.version == 2 && at.index == 4 {
                 panic!("a naming function's panic");
             }
-            format!("v{} s{}", at.version, at.seat)
+            format!("v{} s{}", at.version, at.index)
         })
         .build()
         .unwrap();
@@ -105,10 +105,10 @@ fn a_naming_function_that_waits_for_a_resize_panics() {
     let (handle, said) = (place.clone(), Arc::clone(&texts));
     let runtime = builder(1)
         .thread_name_with(move |at| {
-            if at.version == 1 && at.seat == 1 {
+            if at.version == 1 && at.index == 1 {
                 said.lock().unwrap().extend(wait_in_each_way(&handle.get().unwrap(), 5));
             }
-            format!("seat {}", at.seat)
+            format!("seat {}", at.index)
         })
         .build()
         .unwrap();
@@ -191,7 +191,7 @@ fn a_hook_is_not_called_while_a_thread_is_named() {
                 drop(handle.get().unwrap().resize(at.version as usize + 2));
             }
             NAMES.set(false);
-            at.seat.to_string()
+            at.index.to_string()
         })
         .after_resize(move |resized| hook.lock().unwrap().push((resized.version, NAMES.get())))
         .build()
@@ -228,7 +228,7 @@ fn a_runtime_that_is_dropped_in_a_hook_does_not_wait() {
             .shutdown_grace(Duration::MAX)
             .thread_name_with(move |at| {
                 name();
-                at.seat.to_string()
+                at.index.to_string()
             })
             .on_thread_start(hook("start"))
             .on_thread_stop(hook("stop"))

@@ -47,7 +47,7 @@ fn a_gap_is_not_left_open() {
     let refuse = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&refuse);
     let runtime = builder(4)
-        .thread_name_with(|at| at.seat.to_string())
+        .thread_name_with(|at| at.index.to_string())
         .refuse_worker(move |_| seen.load(Ordering::SeqCst).then(no_thread))
         .build()
         .unwrap();

@@ -24,7 +24,7 @@ fn a_saturated_runtime_shrinks_at_the_next_poll() {
         end: AtomicBool,
     }
     for _ in 0..10 {
-        let runtime = builder(8).thread_name_with(|at| format!("seat {}", at.seat)).build().unwrap();
+        let runtime = builder(8).thread_name_with(|at| format!("seat {}", at.index)).build().unwrap();
         let scene = Arc::new(Scene::default());
         let tasks: Vec<_> = (0..64)
             .map(|_| {

@@ -13,7 +13,7 @@ use super::{all_at_once, builder, one_each, parts, until};
 /// A runtime with `count` workers, of which that of seat `stuck` does not come back before the door is opened.
 fn stuck_in(count: usize, stuck: usize, door: &Door) -> (Runtime, JoinHandle<()>) {
     let runtime =
-        builder(count).thread_name_with(|at| at.seat.to_string()).shutdown_grace(Duration::MAX).build().unwrap();
+        builder(count).thread_name_with(|at| at.index.to_string()).shutdown_grace(Duration::MAX).build().unwrap();
     let begun = Count::new();
     let tasks = one_each(&runtime, count, |_| {
         let (door, begun) = (door.clone(), begun.clone());

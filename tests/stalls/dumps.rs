@@ -28,7 +28,8 @@ fn a_wedged_runtime_is_dumped() {
     });
     let dump = loop {
         let dump = runtime.handle().dump();
-        let known = |seat: &heist::runtime::SeatDump| matches!(seat.activity, Activity::Polling { since: Some(_), .. });
+        let known =
+            |seat: &heist::runtime::WorkerDump| matches!(seat.activity, Activity::Polling { since: Some(_), .. });
         if dump.seats.iter().all(known) {
             break dump;
         }

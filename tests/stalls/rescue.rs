@@ -47,7 +47,7 @@ fn what_waits_behind_a_stuck_poll_is_polled() {
     }
 }
 
-/// The very first poll after a rest of the whole runtime: the sentinel sleeps too when it begins.
+/// The very first poll after a rest of the whole runtime: the watchdog sleeps too when it begins.
 #[test]
 fn the_first_poll_after_a_rest_is_watched() {
     let mut builder = builder(2);
@@ -170,7 +170,7 @@ fn at_rest(runtime: &Runtime) {
     loop {
         until(asleep);
         let before = parks();
-        // Longer than the sentinel looks about. No test relies on it: if it watches still, the test is weaker.
+        // Longer than the watchdog looks about. No test relies on it: if it watches still, the test is weaker.
         thread::sleep(Duration::from_millis(5));
         if asleep() && parks() == before {
             return;

@@ -1,4 +1,4 @@
-//! What the black-box tests share: the flavours, a ledger of what became of tasks, and panics as text.
+//! What the black-box tests share: the flavours, a drain state of what became of tasks, and panics as text.
 #![allow(dead_code, reason = "every test file uses its own part of it")]
 
 use std::future::Future;
@@ -19,7 +19,7 @@ pub(crate) fn current_thread() -> Runtime {
 }
 
 pub(crate) fn workers(workers: usize) -> Runtime {
-    // Who asks for one worker counts on there being one: a sentinel might call a spare, on a machine that is busy with something else.
+    // Who asks for one worker counts on there being one: a watchdog might call a spare, on a machine that is busy with something else.
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(workers).watchdog(workers > 1).shutdown_grace(PATIENCE).drain_report_delay(PATIENCE);
     builder.enable_all().build().unwrap()

@@ -4,12 +4,12 @@ use heist_benches::contender::{Contender, Sockets, Timers};
 use heist_benches::contenders::heist::Heist;
 use heist_benches::contenders::tokio::Tokio;
 use heist_benches::machine::Machine;
-use heist_benches::sentinel;
 use heist_benches::stalls::{self, Delays};
+use heist_benches::watchdog;
 
 const WORKERS: usize = 2;
 
-/// Of the comparison with the sentinel off.
+/// Of the comparison with the watchdog off.
 const ROUNDS: usize = 31;
 
 /// A row: what happens, how it is measured on each runtime, and what is asked of heist in ms.
@@ -101,21 +101,21 @@ fn main() {
     println!("\n{} of {} goals met.", ROWS.len() + 2 - missed, ROWS.len() + 2);
 }
 
-/// What the sentinel costs those who do not need it.
+/// What the watchdog costs those who do not need it.
 fn costs() -> bool {
     const GOAL: f64 = 0.01;
-    println!("\n| the sentinel on, against off | quotient of the times: median | quartiles |");
+    println!("\n| the watchdog on, against off | quotient of the times: median | quartiles |");
     println!("|---|---:|---:|");
-    let costs = sentinel::costs(WORKERS, ROUNDS);
+    let costs = watchdog::costs(WORKERS, ROUNDS);
     for (row, quotient) in &costs {
         println!("| {row} | {:.3} | {:.3}–{:.3} |", quotient.median, quotient.low, quotient.high);
     }
     let mean = (costs.iter().map(|(_, quotient)| quotient.median.ln()).sum::<f64>() / costs.len() as f64).exp();
-    let share = sentinel::share(WORKERS);
+    let share = watchdog::share(WORKERS);
     let met = mean <= 1.0 + GOAL;
     println!("| geometric mean, goal ≤ {} | **{mean:.3}** | {} |", 1.0 + GOAL, verdict(met));
     println!(
-        "\nWhile both workers are busy the sentinel's thread uses {:.2} % of one processor ({:.1} µs per look).",
+        "\nWhile both workers are busy the watchdog's thread uses {:.2} % of one processor ({:.1} µs per look).",
         share.of_a_processor * 100.0,
         share.per_look.as_secs_f64() * 1e6
     );
@@ -124,7 +124,7 @@ fn costs() -> bool {
 
 /// What a runtime does that has nothing to do.
 fn idle() -> bool {
-    let wakes = sentinel::idle_wakes(WORKERS);
+    let wakes = watchdog::idle_wakes(WORKERS);
     println!("\nAn idle runtime, in ten seconds: {wakes} wake-ups of its threads; goal 0, {}.", verdict(wakes == 0));
     wakes == 0
 }

@@ -20,10 +20,10 @@ impl<T> Future for Join<T> {
 }
 
 impl Heist {
-    /// With its sentinel, as it is by default, or without.
-    pub fn watched(workers: usize, sentinel: bool) -> Heist {
+    /// With its watchdog, as it is by default, or without.
+    pub fn watched(workers: usize, watchdog: bool) -> Heist {
         let mut builder = heist::runtime::Builder::new_multi_thread();
-        let runtime = builder.worker_threads(workers).watchdog(sentinel).enable_all().build();
+        let runtime = builder.worker_threads(workers).watchdog(watchdog).enable_all().build();
         Heist(runtime.expect("the runtime could not be built"))
     }
 }

@@ -1,4 +1,4 @@
-//! What heist's sentinel costs.
+//! What heist's watchdog costs.
 
 use crate::contender::Contender;
 use crate::contenders::{heist::Heist, watched};
@@ -25,7 +25,7 @@ const ROWS: [&str; 11] = [
     "echo-64",
 ];
 
-/// Each row with the sentinel on, divided by the same with it off; in rounds that alternate, with both runtimes built anew in each.
+/// Each row with the watchdog on, divided by the same with it off; in rounds that alternate, with both runtimes built anew in each.
 pub fn costs(workers: usize, rounds: usize) -> Vec<(&'static str, Spread)> {
     let load = Load { workers, quick: false };
     let cost = |row| {
@@ -46,7 +46,7 @@ pub fn costs(workers: usize, rounds: usize) -> Vec<(&'static str, Spread)> {
     ROWS.map(cost).into()
 }
 
-/// What the sentinel's thread uses.
+/// What the watchdog's thread uses.
 pub struct Share {
     pub of_a_processor: f64,
     pub per_look: Duration,
@@ -66,7 +66,7 @@ pub fn share(workers: usize) -> Share {
             }
         }));
     }
-    let used = || threads().into_iter().find(|thread| thread.name == "heist-sentinel").expect("there is one").ran;
+    let used = || threads().into_iter().find(|thread| thread.name == "heist-watchdog").expect("there is one").ran;
     thread::sleep(Duration::from_millis(100));
     let before = used();
     thread::sleep(PASSED);

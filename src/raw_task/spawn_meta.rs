@@ -122,8 +122,8 @@ mod tests {
     #[test]
     fn one_without_a_name_is_its_location() {
         let here = Location::caller();
-        let origin = SpawnMeta::from(here);
-        assert_eq!((origin.location(), origin.name()), (here, None));
+        let spawn_meta = SpawnMeta::from(here);
+        assert_eq!((spawn_meta.location(), spawn_meta.name()), (here, None));
         assert_eq!(size_of::<SpawnMeta>(), size_of::<usize>());
     }
 
