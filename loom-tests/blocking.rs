@@ -15,18 +15,18 @@ const PATIENT: Duration = Duration::from_secs(3600);
 
 /// How many jobs were run and cancelled. Relaxed: it is read when the threads are gone, after the pool's lock.
 #[derive(Default)]
-struct Ledger {
+struct TaskLog {
     run: AtomicUsize,
     cancelled: AtomicUsize,
 }
 
-impl Ledger {
+impl TaskLog {
     fn entries(&self) -> (usize, usize) {
         (self.run.load(Ordering::Relaxed), self.cancelled.load(Ordering::Relaxed))
     }
 }
 
-struct Entry(Arc<Ledger>);
+struct Entry(Arc<TaskLog>);
 
 impl Job for Entry {
     fn run_job(self: Box<Self>) {
@@ -42,8 +42,8 @@ fn pool(max_threads: usize, keep_alive: Duration) -> Arc<BlockingPool> {
     BlockingPool::new(Settings { max_threads, keep_alive, ..Settings::default() })
 }
 
-fn submit(pool: &Arc<BlockingPool>, drain_state: &Arc<Ledger>) {
-    if let Err(refused) = pool.submit(Box::new(Entry(Arc::clone(drain_state)))) {
+fn submit(pool: &Arc<BlockingPool>, log: &Arc<TaskLog>) {
+    if let Err(refused) = pool.submit(Box::new(Entry(Arc::clone(log)))) {
         refused.job.cancel();
     }
 }
@@ -52,11 +52,11 @@ fn submit(pool: &Arc<BlockingPool>, drain_state: &Arc<Ledger>) {
 #[test]
 fn a_job_is_not_stranded_by_a_thread_that_gives_up_waiting() {
     model(|| {
-        let (pool, drain_state) = (pool(1, IMPATIENT), Arc::new(Ledger::default()));
-        submit(&pool, &drain_state);
-        submit(&pool, &drain_state);
+        let (pool, log) = (pool(1, IMPATIENT), Arc::new(TaskLog::default()));
+        submit(&pool, &log);
+        submit(&pool, &log);
         assert!(pool.wait_for_threads(None));
-        assert_eq!(drain_state.entries(), (2, 0));
+        assert_eq!(log.entries(), (2, 0));
     });
 }
 
@@ -67,11 +67,11 @@ fn a_job_is_not_stranded_by_a_thread_that_is_leaving() {
         let hook = Arc::new(thread::yield_now);
         let settings =
             Settings { max_threads: 1, keep_alive: IMPATIENT, on_thread_stop: Some(hook), ..Settings::default() };
-        let (pool, drain_state) = (BlockingPool::new(settings), Arc::new(Ledger::default()));
-        submit(&pool, &drain_state);
-        submit(&pool, &drain_state);
+        let (pool, log) = (BlockingPool::new(settings), Arc::new(TaskLog::default()));
+        submit(&pool, &log);
+        submit(&pool, &log);
         assert!(pool.wait_for_threads(None));
-        assert_eq!(drain_state.entries(), (2, 0));
+        assert_eq!(log.entries(), (2, 0));
     });
 }
 
@@ -97,9 +97,9 @@ fn a_waiting_thread_hears_of_its_job() {
         }
     }
     model(|| {
-        let (pool, drain_state) = (pool(2, PATIENT), Arc::new(Ledger::default()));
+        let (pool, log) = (pool(2, PATIENT), Arc::new(TaskLog::default()));
         let meeting = Arc::new(Meeting { present: Mutex::new(0), complete: Condvar::new() });
-        submit(&pool, &drain_state);
+        submit(&pool, &log);
         for _ in 0..2 {
             let guest = Guest(Arc::clone(&meeting));
             assert!(pool.submit(Box::new(guest)).is_ok());
@@ -111,7 +111,7 @@ fn a_waiting_thread_hears_of_its_job() {
         drop(present);
         pool.begin_shutdown().cancel();
         assert!(pool.wait_for_threads(None));
-        let (run, cancelled) = drain_state.entries();
+        let (run, cancelled) = log.entries();
         assert_eq!(run + cancelled, 1);
     });
 }
@@ -121,16 +121,16 @@ fn a_waiting_thread_hears_of_its_job() {
 fn a_job_submitted_at_shutdown_is_run_or_cancelled_once() {
     for keep_alive in [IMPATIENT, PATIENT] {
         model(move || {
-            let (pool, drain_state) = (pool(1, keep_alive), Arc::new(Ledger::default()));
-            submit(&pool, &drain_state);
+            let (pool, log) = (pool(1, keep_alive), Arc::new(TaskLog::default()));
+            submit(&pool, &log);
             let submitter = {
-                let (pool, drain_state) = (Arc::clone(&pool), Arc::clone(&drain_state));
-                thread::Builder::new().spawn(move || submit(&pool, &drain_state)).expect("a thread")
+                let (pool, log) = (Arc::clone(&pool), Arc::clone(&log));
+                thread::Builder::new().spawn(move || submit(&pool, &log)).expect("a thread")
             };
             pool.begin_shutdown().cancel();
             submitter.join().expect("the submitter");
             assert!(pool.wait_for_threads(None));
-            let (run, cancelled) = drain_state.entries();
+            let (run, cancelled) = log.entries();
             assert_eq!(run + cancelled, 2);
             assert_eq!(pool.counts().queued, 0);
         });
@@ -145,14 +145,14 @@ fn a_job_is_not_stranded_when_the_second_thread_is_refused() {
     }
     model(|| {
         let settings = Settings { max_threads: 2, keep_alive: IMPATIENT, start: refuse, ..Settings::default() };
-        let (pool, drain_state) = (BlockingPool::new(settings), Arc::new(Ledger::default()));
+        let (pool, log) = (BlockingPool::new(settings), Arc::new(TaskLog::default()));
         let submitter = {
-            let (pool, drain_state) = (Arc::clone(&pool), Arc::clone(&drain_state));
-            thread::Builder::new().spawn(move || submit(&pool, &drain_state)).expect("a thread")
+            let (pool, log) = (Arc::clone(&pool), Arc::clone(&log));
+            thread::Builder::new().spawn(move || submit(&pool, &log)).expect("a thread")
         };
-        submit(&pool, &drain_state);
+        submit(&pool, &log);
         submitter.join().expect("the submitter");
         assert!(pool.wait_for_threads(None));
-        assert_eq!(drain_state.entries(), (0, 2), "with no thread at all each caller gets its own job back");
+        assert_eq!(log.entries(), (0, 2), "with no thread at all each caller gets its own job back");
     });
 }

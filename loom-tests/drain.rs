@@ -438,7 +438,7 @@ fn a_sweeper_that_waits_is_called_or_told_of_the_end() {
         };
         house.drain_state.notify_reaper(None);
         house.drain_state.begin_shutdown(&house.phase);
-        assert!(reaper.join().expect("a sweeper") <= 1);
+        assert!(reaper.join().expect("a reaper") <= 1);
     });
 }
 
@@ -503,7 +503,7 @@ fn what_is_dropped_late_is_named_and_counted_or_neither() {
             })
         };
         house.drain_state.finalize_report(&*house);
-        reaper.join().expect("a sweeper");
+        reaper.join().expect("a reaper");
         let report = house.drain_state.report().expect("it has been made");
         assert_eq!(report.cancelled, report.stragglers.len() as u64, "{report}");
         assert_eq!(report.cancelled + report.unnamed, 1, "{report}");

@@ -1,6 +1,6 @@
 //! The global queue and its lanes: pushes, batches, the close, and a last look. See `docs/queues.md`.
 
-use super::support::{Haul, Ledger, parcels, start};
+use super::support::{Haul, TaskLog, parcels, start};
 use crate::idle::{Idle, Retract};
 use crate::park::Parker;
 use crate::queue::{Chain, GlobalQueue, LaneCursor};
@@ -18,7 +18,7 @@ fn a_new_task_is_queued_before_the_close_or_refused() {
     for lanes in [1, 2] {
         model(move || {
             let all = parcels(2);
-            let drain_state = Ledger::of(&all);
+            let log = TaskLog::of(&all);
             let queue = Arc::new(GlobalQueue::new(lanes));
             let spawners: Vec<_> = (0..)
                 .zip(all)
@@ -38,7 +38,7 @@ fn a_new_task_is_queued_before_the_close_or_refused() {
                 haul.extend(spawner.join().expect("a spawner"));
             }
             assert_eq!(queue.len(), 0, "a task was queued behind the closer's back");
-            drain_state.balances(haul);
+            log.balances(haul);
         });
     }
 }
@@ -49,7 +49,7 @@ fn a_batch_and_a_push_lose_nothing_and_double_nothing() {
     for lanes in [1, 2] {
         model(move || {
             let mut all = parcels(4);
-            let drain_state = Ledger::of(&all);
+            let log = TaskLog::of(&all);
             let queue = Arc::new(GlobalQueue::new(lanes));
             let lane = |number| queue.lane(Stripe::of_seat(number));
             lane(0).push_woken(all.pop().expect("one of four"));
@@ -72,7 +72,7 @@ fn a_batch_and_a_push_lose_nothing_and_double_nothing() {
             }
             take(&queue, &LaneCursor::new(0), usize::MAX, &mut haul);
             assert_eq!(queue.len(), 0);
-            drain_state.balances(haul);
+            log.balances(haul);
         });
     }
 }
@@ -83,7 +83,7 @@ fn a_batch_and_a_push_lose_nothing_and_double_nothing() {
 fn a_taker_does_not_hide_from_another_what_it_leaves() {
     model(|| {
         let mut all = parcels(4);
-        let drain_state = Ledger::of(&all);
+        let log = TaskLog::of(&all);
         let queue = Arc::new(GlobalQueue::new(1));
         let newest = all.pop().expect("one of four");
         let name = newest.header().id();
@@ -109,7 +109,7 @@ fn a_taker_does_not_hide_from_another_what_it_leaves() {
         let last = rest.pop().expect("the newest");
         assert_eq!(last.header().id(), name);
         haul.extend([last]);
-        drain_state.balances(haul);
+        log.balances(haul);
     });
 }
 
@@ -168,14 +168,14 @@ impl House {
 fn a_last_look_sees_what_is_pushed_into_any_lane() {
     model(|| {
         let all = parcels(1);
-        let drain_state = Ledger::of(&all);
+        let log = TaskLog::of(&all);
         let house = House::new(1);
         let worker = {
             let house = Arc::clone(&house);
             start(move || house.obtain(0, 1))
         };
         all.into_iter().for_each(|parcel| house.submit(1, parcel));
-        drain_state.balances(worker.join().expect("the worker"));
+        log.balances(worker.join().expect("the worker"));
     });
 }
 
@@ -184,7 +184,7 @@ fn a_last_look_sees_what_is_pushed_into_any_lane() {
 fn two_lanes_keep_no_secret_from_one_worker() {
     model(|| {
         let mut all = parcels(2);
-        let drain_state = Ledger::of(&all);
+        let log = TaskLog::of(&all);
         let house = House::new(1);
         let worker = {
             let house = Arc::clone(&house);
@@ -197,6 +197,6 @@ fn two_lanes_keep_no_secret_from_one_worker() {
         };
         all.into_iter().for_each(|parcel| house.submit(0, parcel));
         submitter.join().expect("the submitter");
-        drain_state.balances(worker.join().expect("the worker"));
+        log.balances(worker.join().expect("the worker"));
     });
 }
