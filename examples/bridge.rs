@@ -12,10 +12,9 @@
 //!
 //! The other direction, async code that calls what blocks, is in `examples/blocking.rs`.
 
-use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::thread;
+use std::{io, thread};
 
 use async_channel::{Receiver, Sender, bounded};
 use heist::net::{TcpListener, TcpStream};

@@ -6,10 +6,9 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::io;
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::thread;
+use std::{io, thread};
 
 use heist::runtime::LocalRuntime;
 use heist::task::spawn_local;

@@ -5,15 +5,22 @@ use std::time::{Duration, Instant};
 
 use super::stalls::{Scarce, Threads};
 use super::support::{Home, parcels, start};
-use crate::drain_state::{DrainState, OutcomeCounts, PollSeen, SpawnSource, Straggler, TaskCounts};
+use crate::drain::gate::SpawnSource;
+use crate::drain::outcome_counts::OutcomeCounts;
+use crate::drain::report::Straggler;
+use crate::drain::state::{DrainState, PollSeen, TaskCounts};
 use crate::idle::Idle;
+use crate::metrics::counter::Counter;
 use crate::phase::{AtomicPhase, Phase};
-use crate::pool::{BlockedWorkers, LocalSlot, ResizeCompletion, SpareError, WorkerSet};
+use crate::pool::LocalSlot;
 use crate::queue::{GlobalQueue, LaneCursor};
-use crate::stats::Counter;
+use crate::shutdown::blocked_workers::BlockedWorkers;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Condvar, Mutex, UnsafeCell, model, thread};
-use crate::watchdog_sleep::WatchdogSleep;
+use crate::watchdog::sleep::WatchdogSleep;
+use crate::worker_set::WorkerSet;
+use crate::worker_set::completion::ResizeCompletion;
+use crate::worker_set::spares::SpareError;
 
 // ------------------------------------------------------------------------------------------------------- the local slot
 

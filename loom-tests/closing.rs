@@ -9,8 +9,9 @@ use std::time::Instant;
 use super::support::{Counted, Counts, start};
 use crate::idle::Idle;
 use crate::phase::{AtomicPhase, Phase};
-use crate::pool::{ClearPass, LiveThreads, LocalSlot};
+use crate::pool::LocalSlot;
 use crate::raw_task::{self, Header, JoinHandle, Outcome, OwnedTasks, RunResult, Runnable, Schedule};
+use crate::shutdown::live_threads::{ClearPass, LiveThreads};
 use crate::sync::{Arc, Mutex, model};
 
 type Ring = RefCell<VecDeque<Runnable>>;

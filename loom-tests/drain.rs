@@ -4,13 +4,17 @@ use std::future::ready;
 use std::time::Instant;
 
 use super::support::{Bell, Home, start};
-use crate::drain_state::{DrainState, OnceEvent, OutcomeCounts, PollSeen, SpawnSource, Straggler, TaskCounts};
+use crate::drain::gate::SpawnSource;
+use crate::drain::once_event::OnceEvent;
+use crate::drain::outcome_counts::OutcomeCounts;
+use crate::drain::report::Straggler;
+use crate::drain::state::{DrainState, PollSeen, TaskCounts};
 use crate::idle::Idle;
+use crate::metrics::counter::Counter;
 use crate::park::Parker;
 use crate::phase::{AtomicPhase, Phase};
 use crate::queue::{GlobalQueue, LaneCursor, LifoSlot};
 use crate::raw_task::{self, Outcome, Runnable};
-use crate::stats::Counter;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, model};
 

@@ -4,8 +4,8 @@ use super::support::{Haul, TaskLog, parcels, start};
 use crate::idle::{Idle, Retract};
 use crate::park::Parker;
 use crate::queue::{Chain, GlobalQueue, LaneCursor};
-use crate::stripe::Stripe;
 use crate::sync::{Arc, model};
+use crate::util::stripe::Stripe;
 
 fn take(queue: &GlobalQueue, lane_cursor: &LaneCursor, count: usize, haul: &mut Haul) {
     let mut chain = queue.take(lane_cursor, count);

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use crate::reactor::{Direction, Interest, Opaque, Readiness, Ready, ReadyFuture, Source, SourceTable};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, model, thread};
-use crate::wake_list::WakeList;
+use crate::util::wake_list::WakeList;
 
 /// A waker that counts.
 struct Bell(AtomicUsize);

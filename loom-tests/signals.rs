@@ -8,7 +8,7 @@ use crate::reactor::{Ready, Source, SourceTable};
 use crate::signal::wait_for_change;
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, model, thread};
-use crate::wake_list::WakeList;
+use crate::util::wake_list::WakeList;
 
 struct Rings(AtomicUsize);
 

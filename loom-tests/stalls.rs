@@ -12,14 +12,16 @@ use super::support::wheel_owner::{LATE, SOON, SeatKeeper, Token, oversleeps, res
 use super::support::{Haul, TaskLog, parcels, start};
 use crate::idle::{Idle, Retract};
 use crate::park::Parker;
-use crate::pool::{
-    OrphanWheels, ResizeCompletion, ResizeError, RetireResult, SpareError, ThreadHost, WorkerSet, steal_all,
-};
 use crate::queue::{LifoSlot, Ring};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Mutex, model, thread};
+use crate::timer::orphan_wheels::OrphanWheels;
 use crate::timer::{SleeperWaker, State, Timer, TimerWheel};
-use crate::watchdog_sleep::WatchdogSleep;
+use crate::watchdog::sleep::WatchdogSleep;
+use crate::worker_set::completion::{ResizeCompletion, ResizeError};
+use crate::worker_set::retire::steal_all;
+use crate::worker_set::spares::SpareError;
+use crate::worker_set::{RetireResult, ThreadHost, WorkerSet};
 
 // ------------------------------------------------------------------------------------------------------- the watchdog sleep
 

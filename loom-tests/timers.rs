@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::sync::statics::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex, model};
 use crate::timer::{State, Timer, TimerWheel};
-use crate::wake_list::WakeList;
+use crate::util::wake_list::WakeList;
 
 /// Counts its wakes; no model looks at the count itself.
 #[derive(Default)]

@@ -1,6 +1,7 @@
 //! Threads for work that blocks: the pool behind `spawn_blocking`.
 #![doc = include_str!("../docs/blocking.md")]
 
+pub(crate) mod task;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use std::{fmt, io, ptr};
 use slab::Slab;
 
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak, release_gone, thread, thread_local, wait_for};
-use crate::wake_list::catch_user_panic;
+use crate::util::wake_list::catch_user_panic;
 
 /// Work that may block. It is consumed exactly once, by `run` or by `cancel`, and never under a lock of the pool.
 pub(crate) trait Job: Send {

@@ -1,18 +1,19 @@
 //! What the current thread is to the runtime: a worker in its seat, a thread inside of a runtime, or a stranger.
 
+pub(crate) mod budget;
+pub(crate) mod thread_role;
 use std::cell::{Cell, RefCell};
 use std::ptr::{self, NonNull};
 use std::task::Waker;
 
-use crate::budget;
-use crate::drain_state::SpawnSource;
-use crate::local::Local;
+use crate::drain::gate::SpawnSource;
+use crate::pool::local::Local;
 use crate::pool::{self, Pool, Seat};
 use crate::raw_task::{AbortHandle, Header, Id};
 use crate::reactor::Reactor;
-use crate::scoped_cell::{ScopedSet, set_scoped};
 use crate::sync::Arc;
 use crate::timer::TimerWheel;
+use crate::util::scoped_cell::{ScopedSet, set_scoped};
 
 /// A worker in its seat, as the code sees it that the worker's task calls.
 #[derive(Debug, Clone, Copy)]

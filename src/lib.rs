@@ -44,13 +44,9 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod blocking;
-mod budget;
 mod clock;
 mod context;
-mod cpu;
-mod cpu_quota;
 mod drain;
-mod drain_state;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 mod idle;
@@ -58,8 +54,7 @@ mod idle;
 #[doc(hidden)]
 pub mod internals;
 pub mod io;
-mod list;
-mod local;
+mod metrics;
 pub mod net;
 mod park;
 mod phase;
@@ -67,30 +62,20 @@ mod pool;
 mod queue;
 mod raw_task;
 mod reactor;
-mod resize;
-mod rng;
 pub mod runtime;
-mod schedule;
-mod scoped_cell;
+mod scheduler;
 mod shutdown;
 #[cfg(unix)]
 pub mod signal;
 mod spin;
-mod stats;
-mod stripe;
 mod sync;
 pub mod task;
 mod task_alloc;
-mod thread_bound;
-mod thread_role;
-mod threads;
 pub mod time;
 mod timer;
-mod wake_list;
+mod util;
 mod watchdog;
-mod watchdog_sleep;
-mod wheel;
-mod worker;
+mod worker_set;
 
 pub use heist_macros::{main, test};
 pub use task::spawn;

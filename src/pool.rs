@@ -1,69 +1,52 @@
 //! All that the workers of a runtime share.
 
 mod block_on_queue;
-mod blocked_workers;
-mod drain_counts;
 mod home_thread;
+pub(crate) mod hooks;
 mod identity;
-mod live_threads;
+pub(crate) mod local;
 mod local_slot;
-mod orphan_wheels;
+pub(crate) mod poll_time;
 mod queue_times;
-mod resize_completion;
-mod retire;
+pub(crate) mod recent_steals;
 mod seat;
-mod seat_state;
-mod seats;
+mod seat_table;
 mod settings;
-mod spares;
-mod stall;
-mod task_hooks;
-mod worker_set;
 
 use std::io;
 
+pub(crate) use block_on_queue::BlockOnQueue;
+pub(crate) use home_thread::HomeThread;
+pub(crate) use hooks::TaskHooks;
+pub use identity::Id;
+#[cfg(test)]
+pub(crate) use local_slot::LocalSlot;
+use queue_times::QueueTimes;
+pub(crate) use seat::Seat;
+pub(crate) use seat_table::SeatTable;
+pub(crate) use settings::{Follow, HistogramSettings, Hook, Settings};
+
 use crate::blocking::BlockingPool;
 use crate::clock::Clock;
-use crate::drain_state::DrainState;
+use crate::drain::counts::CurrentTask;
+use crate::drain::state::DrainState;
 use crate::idle::Idle;
 use crate::park::Unpark;
 use crate::phase::{AtomicPhase, Phase};
 use crate::queue::GlobalQueue;
 use crate::raw_task::Runnable;
 use crate::reactor::Reactor;
+use crate::shutdown::blocked_workers::BlockedWorkers;
+use crate::shutdown::live_threads::LiveThreads;
 use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Arc, CachePadded};
 use crate::task_alloc::Depot;
+use crate::timer::orphan_wheels::OrphanWheels;
 use crate::timer::{SleeperWaker, TimerWheel};
-use crate::wake_list::catch_user_panic;
-use crate::watchdog_sleep::WatchdogSleep;
-
-pub(crate) use block_on_queue::BlockOnQueue;
-pub(crate) use blocked_workers::BlockedWorkers;
-pub(crate) use drain_counts::CurrentTask;
-pub(crate) use home_thread::HomeThread;
-pub use identity::Id;
-pub(crate) use live_threads::{ClearPass, LiveThreads};
-#[cfg(test)]
-pub(crate) use local_slot::LocalSlot;
-pub(crate) use orphan_wheels::OrphanWheels;
-use queue_times::QueueTimes;
-pub(crate) use resize_completion::ResizeCompletion;
-pub use resize_completion::{ResizeError, Resized, WorkerThread};
-pub(crate) use retire::steal_all;
-#[cfg(test)]
-pub(crate) use retire::{HandOff, hand_off};
-pub(crate) use seat::Seat;
-#[cfg(test)]
-pub(crate) use seat_state::{SeatClaim, SeatState};
-pub(crate) use seats::SeatTable;
-pub(crate) use settings::{Follow, HistogramSettings, Hook, Settings};
-pub(crate) use spares::SpareError;
-pub(crate) use stall::StallCounts;
-pub use stall::{StallCause, StallReport};
-pub(crate) use task_hooks::TaskHooks;
-pub use task_hooks::{TaskMeta, UnhandledPanic};
-pub(crate) use worker_set::{RetireResult, ThreadHost, WorkerSet};
+use crate::util::wake_list::catch_user_panic;
+use crate::watchdog::sleep::WatchdogSleep;
+use crate::watchdog::stall::StallCounts;
+use crate::worker_set::WorkerSet;
 
 /// Events per look, at most, whatever the settings say: memory for them is taken at once.
 const MOST_EVENTS: usize = 1 << 16;
@@ -111,7 +94,7 @@ pub(crate) struct Pool {
     /// When tasks were queued, if somebody wants to know.
     queue_times: Option<QueueTimes>,
     /// Polls of futures in `block_on` that were cut short, which no seat counts.
-    roots_forced: AtomicU64,
+    pub(crate) roots_forced: AtomicU64,
     pub(crate) settings: Settings,
 }
 
@@ -147,7 +130,7 @@ impl SleeperWaker for SharedWheelWaker {
 }
 
 /// Ends the wait of whoever sleeps in the reactor.
-fn interrupt(reactor: &Reactor) {
+pub(crate) fn interrupt(reactor: &Reactor) {
     if let Err(error) = reactor.interrupt() {
         catch_user_panic("a tracing subscriber", || {
             tracing::error!(target: "heist::worker", %error, "the reactor could not be interrupted");

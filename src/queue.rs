@@ -4,15 +4,15 @@ mod chain;
 mod global;
 mod lane;
 mod lane_cursor;
+mod lifo_slot;
 mod ring;
-mod slot;
 
 pub(crate) use chain::Chain;
 pub(crate) use global::GlobalQueue;
 pub(crate) use lane::Lane;
 pub(crate) use lane_cursor::LaneCursor;
+pub(crate) use lifo_slot::LifoSlot;
 pub(crate) use ring::{CAPACITY, Owner, Ring, Thief};
-pub(crate) use slot::LifoSlot;
 
 #[cfg(all(test, not(heist_loom)))]
 mod lane_tests;

@@ -5,9 +5,9 @@ mod error;
 mod header;
 mod id;
 mod join;
+mod owned_tasks;
 mod poll;
 mod runnable;
-mod set;
 mod spawn_meta;
 mod state;
 mod waker;
@@ -17,8 +17,8 @@ pub use error::JoinError;
 pub(crate) use header::{Header, TaskView};
 pub use id::Id;
 pub use join::{AbortHandle, JoinHandle};
+pub(crate) use owned_tasks::OwnedTasks;
 pub(crate) use runnable::{RunResult, Runnable};
-pub(crate) use set::OwnedTasks;
 pub(crate) use spawn_meta::{SpawnMeta, TaskInfo};
 
 #[cfg(all(test, not(heist_loom)))]

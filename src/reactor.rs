@@ -13,7 +13,7 @@ mod shard;
 mod shard_drivers;
 mod shutdown_error;
 mod source;
-mod sources;
+mod source_table;
 mod wait;
 mod waiter;
 
@@ -28,29 +28,27 @@ use std::iter::Sum;
 use std::ops::Add;
 use std::time::{Duration, Instant};
 
-use mio::Waker;
-
 pub use interest::{Interest, Ready};
+use mio::Waker;
+use poll_set::PollSet;
 #[cfg(test)]
 pub(crate) use readiness::Readiness;
 pub(crate) use readiness::{Direction, Snapshot};
 pub(crate) use registered::Registered;
+use shard::{Shard, ShardDriver};
+pub(crate) use shard_drivers::ShardDrivers;
 pub use shutdown_error::is_rt_shutdown_err;
 pub(crate) use shutdown_error::waiter_gone;
 pub(crate) use source::{Opaque, Source, Transferred};
 #[cfg(test)]
 pub(crate) use source::{ReadyFuture, SHORT_IS_DRAINED};
-pub(crate) use sources::SourceKey;
+pub(crate) use source_table::SourceKey;
 #[cfg(test)]
-pub(crate) use sources::SourceTable;
+pub(crate) use source_table::SourceTable;
 
-use poll_set::PollSet;
-use shard::{Shard, ShardDriver};
-pub(crate) use shard_drivers::ShardDrivers;
-
-use crate::stripe::Stripe;
 use crate::sync::{Arc, CachePadded, Mutex, MutexGuard};
-use crate::wake_list::WakeList;
+use crate::util::stripe::Stripe;
+use crate::util::wake_list::WakeList;
 
 /// What the kernel reports, in shards. Whoever sleeps does so in the shard driver of the first one, the lead, and hears of all.
 #[derive(Debug)]

@@ -1,7 +1,6 @@
 //! The runtime: building it, entering it, waiting on it, shutting it down.
 
 mod block_on;
-mod blocking_task;
 mod builder;
 mod drain;
 mod dump;
@@ -23,14 +22,6 @@ use std::io;
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
-use self::block_on::BlockOnMode;
-use crate::pool::Pool;
-use crate::raw_task::JoinHandle;
-use crate::sync::Arc;
-use crate::wake_list::catch_user_panic;
-use crate::{context, schedule, shutdown, task_alloc, thread_role, threads};
-
-pub use crate::drain_state::{DrainReport, Straggler};
 pub use builder::Builder;
 pub use drain::{Drain, Draining};
 pub use dump::{Activity, Dump, TaskDump, TaskState, WorkerDump};
@@ -40,11 +31,25 @@ pub use local_runtime::{LocalOptions, LocalRuntime};
 pub use metrics::RuntimeMetrics;
 pub use spawn_error::SpawnError;
 
-pub use crate::pool::{Id, ResizeError, Resized, StallCause, StallReport, WorkerThread};
-pub use crate::pool::{TaskMeta, UnhandledPanic};
+use self::block_on::BlockOnMode;
+use crate::context::thread_role;
+pub use crate::drain::report::{DrainReport, Straggler};
+pub use crate::metrics::buckets::{
+    HistogramConfiguration, InvalidHistogramConfiguration, LogHistogram, LogHistogramBuilder,
+};
+pub use crate::pool::Id;
+use crate::pool::Pool;
+pub use crate::pool::hooks::{TaskMeta, UnhandledPanic};
+use crate::raw_task::JoinHandle;
 pub use crate::reactor::is_rt_shutdown_err;
-pub use crate::resize::Resize;
-pub use crate::stats::{HistogramConfiguration, InvalidHistogramConfiguration, LogHistogram, LogHistogramBuilder};
+use crate::scheduler::schedule;
+use crate::sync::Arc;
+use crate::util::wake_list::catch_user_panic;
+pub use crate::watchdog::stall::{StallCause, StallReport};
+pub use crate::worker_set::completion::{ResizeError, Resized, WorkerThread};
+pub use crate::worker_set::resize::Resize;
+use crate::worker_set::threads;
+use crate::{context, shutdown, task_alloc};
 
 /// What kind of runtime it is; answered by [`Handle::runtime_flavor`].
 ///

@@ -1,18 +1,21 @@
 #![doc = include_str!("../docs/shutdown.md")]
 
+pub(crate) mod blocked_workers;
 mod helper;
+pub(crate) mod live_threads;
 
 use std::time::Instant;
 
-use crate::context::{self, Member, Seated};
-use crate::local::Local;
-use crate::phase::Phase;
-use crate::pool::{ClearPass, Pool, Seat};
-use crate::raw_task::Runnable;
-use crate::sync::{Arc, thread};
-use crate::wake_list::{WakeList, catch_user_panic};
-
 pub(crate) use helper::{cancel, start_helper};
+
+use crate::context::{self, Member, Seated};
+use crate::phase::Phase;
+use crate::pool::local::Local;
+use crate::pool::{Pool, Seat};
+use crate::raw_task::Runnable;
+use crate::shutdown::live_threads::ClearPass;
+use crate::sync::{Arc, thread};
+use crate::util::wake_list::{WakeList, catch_user_panic};
 
 /// Steps 1 and 2: new work is refused, and every worker is told. User code comes last: it may wait for what the workers end.
 pub(crate) fn begin_shutdown(pool: &Arc<Pool>) {

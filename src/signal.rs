@@ -16,10 +16,10 @@ mod kind;
 mod listener;
 mod signal_pipe;
 
+use std::io;
+
 #[cfg(test)]
 pub(crate) use signal_pipe::wait_for_change;
-
-use std::io;
 
 /// Waits until the user presses ctrl-c: until the process is sent `SIGINT`.
 ///

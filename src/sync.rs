@@ -44,10 +44,9 @@ pub(crate) use interval_timer::IntervalTimer;
 
 #[cfg(any(not(target_os = "linux"), all(test, any(heist_loom, heist_count))))]
 mod interval_timer_condvar;
+pub(crate) use crossbeam_utils::CachePadded;
 #[cfg(any(not(target_os = "linux"), all(test, any(heist_loom, heist_count))))]
 pub(crate) use interval_timer_condvar::IntervalTimer;
-
-pub(crate) use crossbeam_utils::CachePadded;
 
 /// Waits on `changed` until it has happened. False if the deadline came first.
 pub(crate) fn wait_for<T>(
@@ -75,11 +74,12 @@ pub(crate) fn release_gone(threads: &mut Vec<thread::JoinHandle<()>>) {
 
 /// Process-wide words and locks that no model looks at: the real ones under either engine, so that they can be statics.
 pub(crate) mod statics {
-    #[cfg(unix)]
-    pub(crate) use parking_lot::Mutex;
     #[cfg(test)]
     pub(crate) use std::sync::atomic::AtomicUsize;
     pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+
+    #[cfg(unix)]
+    pub(crate) use parking_lot::Mutex;
 }
 
 /// Reference counting of cold, shared owners (the pool, a wheel, a source), and places that are filled once: std's under either engine.

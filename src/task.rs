@@ -12,15 +12,16 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::raw_task::{Runnable, SpawnMeta};
-use crate::runtime::{Handle, spawn_in};
-use crate::{context, schedule, shutdown};
-
-pub use crate::raw_task::{AbortHandle, Id, JoinError, JoinHandle};
 pub use builder::Builder;
 pub use coop::{Unconstrained, consume_budget, unconstrained};
 pub use join_set::JoinSet;
 pub use task_local::{AccessError, LocalKey, TaskLocalFuture};
+
+pub use crate::raw_task::{AbortHandle, Id, JoinError, JoinHandle};
+use crate::raw_task::{Runnable, SpawnMeta};
+use crate::runtime::{Handle, spawn_in};
+use crate::scheduler::schedule;
+use crate::{context, shutdown};
 
 /// Futures that are made here and have to be named now and then.
 pub mod futures {

@@ -21,7 +21,7 @@ use std::ptr::{NonNull, null, null_mut};
 
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
-use crate::thread_bound::ThreadBound;
+use crate::util::thread_bound::ThreadBound;
 
 #[cfg(not(heist_fresh_memory))]
 mod class;

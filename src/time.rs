@@ -38,15 +38,15 @@ mod timeout;
 #[cfg(test)]
 mod tests;
 
+#[doc(no_inline)]
+pub use std::time::Duration;
+
 pub use instant::Instant;
 pub use interval::{Interval, MissedTickBehavior, interval, interval_at};
 #[cfg(feature = "test-util")]
 pub use pause::{advance, pause, resume};
 pub use sleep::{Sleep, sleep, sleep_until};
 pub use timeout::{Timeout, timeout, timeout_at};
-
-#[doc(no_inline)]
-pub use std::time::Duration;
 
 use crate::context;
 

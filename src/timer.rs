@@ -1,21 +1,23 @@
 #![doc = include_str!("../docs/timers.md")]
 
 mod node;
+pub(crate) mod orphan_wheels;
+pub(crate) mod wheel;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub(crate) use node::{State, Timer};
-
 use std::fmt;
 use std::task::Waker;
+
+use node::Node;
+pub(crate) use node::{State, Timer};
 
 use crate::clock::Clock;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, MutexGuard};
-use crate::wake_list::WakeList;
-use crate::wheel::{self, Advance, Wheel};
-use node::Node;
+use crate::timer::wheel::{Advance, Wheel};
+use crate::util::wake_list::WakeList;
 
 /// How many wheel entries are looked at under one hold of the lock.
 const BATCH: usize = 64;

@@ -3,15 +3,19 @@
 mod report;
 mod rescue;
 mod seat_observer;
+pub(crate) mod sleep;
+pub(crate) mod stall;
 
 use std::fmt;
 
-use crate::phase::Phase;
-use crate::pool::{Pool, Seat, StallCause};
-use crate::sync::Arc;
 use report::Reporter;
 use rescue::{Rescue, ScanSummary};
 use seat_observer::{SeatObserver, SeatStatus};
+
+use crate::phase::Phase;
+use crate::pool::{Pool, Seat};
+use crate::sync::Arc;
+use crate::watchdog::stall::StallCause;
 
 /// What the watchdog does besides, at each look that finds a worker awake.
 pub(crate) type PeriodicHook = Box<dyn FnMut(&Arc<Pool>) + Send>;

@@ -354,8 +354,9 @@ fn async_fd_of_a_number_waits_and_has_the_number() {
 
 #[test]
 fn async_fd_guards_have_the_auto_traits() {
-    use heist::io::unix::{AsyncFdReadyGuard, AsyncFdReadyMutGuard};
     use std::panic::RefUnwindSafe;
+
+    use heist::io::unix::{AsyncFdReadyGuard, AsyncFdReadyMutGuard};
     fn is<T: Send + Sync + Unpin + RefUnwindSafe>() {}
     is::<AsyncFdReadyGuard<'_, UnixStream>>();
     is::<AsyncFdReadyMutGuard<'_, UnixStream>>();

@@ -224,9 +224,10 @@ fn times() {
 
 #[test]
 fn sockets() {
+    use std::net::SocketAddr;
+
     use heist::io::{Interest, Ready};
     use heist::net::{TcpListener, TcpSocket, TcpStream, UdpSocket, lookup_host, tcp};
-    use std::net::SocketAddr;
 
     types! {
         TcpListener => "SYUWR";
@@ -259,11 +260,12 @@ fn sockets() {
 #[cfg(unix)]
 #[test]
 fn sockets_of_unix() {
+    use std::os::fd::{AsRawFd, RawFd};
+
     use heist::io::unix::{AsyncFd, AsyncFdReadyGuard, AsyncFdReadyMutGuard, AsyncFdRegisterError, TryIoError};
     use heist::net::unix::{self, pipe};
     use heist::net::{UnixDatagram, UnixListener, UnixSocket, UnixStream};
     use heist::signal::unix::{Signal, SignalKind};
-    use std::os::fd::{AsRawFd, RawFd};
 
     struct Fd<T>(PhantomData<T>);
 

@@ -6,8 +6,7 @@ mod kit;
 mod sockets;
 
 use std::future::{Future, poll_fn};
-use std::io;
-use std::thread;
+use std::{io, thread};
 
 use futures::executor::{LocalPool, block_on};
 use futures::task::LocalSpawnExt;

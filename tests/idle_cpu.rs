@@ -2,9 +2,8 @@
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::sync::{Mutex, PoisonError};
-use std::thread;
+use std::{fs, thread};
 
 use heist::net::{TcpListener, TcpStream};
 use heist::runtime::{Builder, Runtime};

@@ -183,9 +183,10 @@ mod families {
 
 #[cfg(unix)]
 mod unix {
-    use super::*;
     use heist::net::UnixStream;
     use heist::net::unix::pipe;
+
+    use super::*;
 
     #[test]
     fn unix_streams_work_with_tokios_combinators() {

@@ -76,7 +76,6 @@ fn tcp_socket_from_std_stream_outside_of_a_runtime_works() {
 
 #[cfg(unix)]
 mod unix {
-    use super::*;
     use std::fs::File;
     use std::os::fd::OwnedFd;
     use std::os::unix::net as std_net;
@@ -86,6 +85,8 @@ mod unix {
     use heist::net::unix::{SocketAddr, pipe};
     use heist::net::{UnixDatagram, UnixListener, UnixSocket, UnixStream};
     use heist::signal::unix::{SignalKind, signal};
+
+    use super::*;
 
     /// An address at which no socket can be made.
     const NOWHERE: &str = "/nowhere/socket";

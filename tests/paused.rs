@@ -13,8 +13,7 @@ mod waits;
 
 use std::future::{Future, pending};
 use std::pin::pin;
-use std::sync::mpsc;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 

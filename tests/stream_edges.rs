@@ -219,9 +219,10 @@ fn udp_message_of_nothing_is_a_message() {
 
 #[cfg(unix)]
 mod unix {
-    use super::*;
     use heist::net::unix::pipe;
     use heist::net::{UnixDatagram, UnixStream};
+
+    use super::*;
 
     #[test]
     fn unix_shutdown_after_peer_drop_is_ok() {

@@ -613,8 +613,9 @@ fn outside_of_a_runtime_nothing_is_made() {
 
 #[test]
 fn the_types_are_what_others_need_them_to_be() {
-    use heist::io::unix::AsyncFd;
     use std::panic::{RefUnwindSafe, UnwindSafe};
+
+    use heist::io::unix::AsyncFd;
     fn is<T: Send + Sync + Unpin + UnwindSafe + RefUnwindSafe + std::fmt::Debug + 'static>() {}
     is::<heist::net::UnixListener>();
     is::<heist::net::UnixStream>();

@@ -5,14 +5,14 @@
 //! and so change how many there are. It needs tracefs and the right to use it (root, or `CAP_PERFMON`); where that is missing the
 //! reports say so.
 
-use crate::contenders::Entry;
-use crate::plan::Plan;
-use crate::rows::{Load, Row};
-use std::fs;
-use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::{fs, io};
+
+use crate::contenders::Entry;
+use crate::plan::Plan;
+use crate::rows::{Load, Row};
 
 /// The first argument by which the program knows that it is such a process.
 pub const CHILD: &str = "--calls-of";

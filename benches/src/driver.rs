@@ -1,12 +1,14 @@
 //! The rounds: A B C, B C A, C A B …
 
+use std::io::{IsTerminal, Write, stderr};
+
+use hdrhistogram::Histogram;
+
 use crate::calls::{self, PerOperation};
 use crate::contenders::{Entry, FLOOR};
 use crate::plan::Plan;
 use crate::rows::{Load, Processors, Row, Sample};
 use crate::stats::{Spread, ratios};
-use hdrhistogram::Histogram;
-use std::io::{IsTerminal, Write, stderr};
 
 /// All that one runtime did in one row.
 #[derive(Default)]

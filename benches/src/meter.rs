@@ -1,10 +1,11 @@
 //! The clock, the counters of processor time, of voluntary context switches and of system calls, and how a workload says that it is done.
 
-use crate::calls::{self, Calls};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
+
+use crate::calls::{self, Calls};
 
 /// The state of the clocks when the measured part began.
 #[derive(Clone, Copy)]

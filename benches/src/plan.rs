@@ -1,9 +1,10 @@
 //! The command line.
 
+use std::path::PathBuf;
+
 use crate::calls;
 use crate::goals::Set;
 use crate::rows::{self, ROWS, Row};
-use std::path::PathBuf;
 
 pub const HELP: &str = "\
 Compares heist with other runtimes, in rounds that alternate.

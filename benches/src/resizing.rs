@@ -4,14 +4,15 @@ mod service;
 mod swap;
 mod traffic;
 
-pub use service::{Fixed, Resized, Service, Swapped};
-pub use traffic::{Load, Report, measure};
-
-use crate::stats::Spread;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+pub use service::{Fixed, Resized, Service, Swapped};
+pub use traffic::{Load, Report, measure};
+
+use crate::stats::Spread;
 
 /// Between which sizes it goes up and down.
 pub const SIZES: [usize; 2] = [2, 8];

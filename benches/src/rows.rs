@@ -1,11 +1,13 @@
 //! The rows of the comparison: what each measures, and its workload.
 
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
 use crate::calls::Calls;
 use crate::contender::{Contender, Sockets, Timers};
 use crate::contenders::Run;
 use crate::meter::Reading;
-use hdrhistogram::Histogram;
-use std::time::Duration;
 
 mod chained;
 pub mod channels;

@@ -1,7 +1,5 @@
 //! What others notice of a task that blocks its worker.
 
-use crate::contender::{Contender, Sockets, Timers};
-use hdrhistogram::Histogram;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -9,6 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+
+use crate::contender::{Contender, Sockets, Timers};
 
 /// Delays, in nanoseconds.
 pub type Delays = Histogram<u64>;

@@ -1,14 +1,15 @@
 //! What heist's watchdog costs.
 
-use crate::contender::Contender;
-use crate::contenders::{heist::Heist, watched};
-use crate::rows::Load;
-use crate::stats::{Spread, ratios};
-use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::Duration;
+use std::{fs, thread};
+
+use crate::contender::Contender;
+use crate::contenders::heist::Heist;
+use crate::contenders::watched;
+use crate::rows::Load;
+use crate::stats::{Spread, ratios};
 
 /// Rows that are as long as their work is.
 const ROWS: [&str; 11] = [

@@ -5,9 +5,11 @@ use std::io;
 use super::super::support::start;
 use crate::park::{Parker, Unpark};
 use crate::phase::{AtomicPhase, Phase};
-use crate::pool::{LiveThreads, ResizeCompletion, ThreadHost, WorkerSet};
+use crate::shutdown::live_threads::LiveThreads;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, model};
+use crate::worker_set::completion::ResizeCompletion;
+use crate::worker_set::{ThreadHost, WorkerSet};
 
 /// grow × a call to all workers: the resizer furnishes a seat and starts its thread while somebody calls all whom he sees.
 #[test]

@@ -3,8 +3,8 @@
 use super::super::support::start;
 use super::two_seats::House;
 use crate::idle::Retract;
-use crate::pool::{SeatClaim, SeatState};
 use crate::sync::{Arc, UnsafeCell, model};
+use crate::worker_set::seat_state::{SeatClaim, SeatState};
 
 /// grow × the last searcher: two pieces are left to a searcher, who takes one; a worker comes, and takes the other.
 #[test]

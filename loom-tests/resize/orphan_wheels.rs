@@ -5,8 +5,8 @@ use std::pin::Pin;
 use super::super::support::start;
 use super::super::support::wheel_owner::{LATE, SOON, SeatKeeper, Token, oversleeps, reset, seat_wheel};
 use super::two_seats::LEAVER;
-use crate::pool::OrphanWheels;
 use crate::sync::{Arc, model};
+use crate::timer::orphan_wheels::OrphanWheels;
 use crate::timer::{SleeperWaker, Timer, TimerWheel};
 
 /// A seat's wheel with one timer, its worker, and the guardian of the orphan wheels.

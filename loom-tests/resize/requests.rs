@@ -5,8 +5,9 @@ use std::io;
 
 use super::super::support::start;
 use crate::phase::Phase;
-use crate::pool::{ResizeCompletion, ResizeError, Resized, RetireResult, ThreadHost, WorkerSet};
 use crate::sync::{Arc, model, thread};
+use crate::worker_set::completion::{ResizeCompletion, ResizeError, Resized};
+use crate::worker_set::{RetireResult, ThreadHost, WorkerSet};
 
 /// Threads that come at once, and leave as soon as they are asked.
 struct Prompt<'a>(&'a WorkerSet);

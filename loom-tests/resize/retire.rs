@@ -2,9 +2,9 @@
 
 use super::super::support::{Haul, TaskLog, parcels, start};
 use super::two_seats::{House, LEAVER, STAYER};
-use crate::pool::{HandOff, hand_off};
 use crate::queue::{Chain, GlobalQueue, LaneCursor, LifoSlot, Ring};
 use crate::sync::{Arc, model};
+use crate::worker_set::retire::{HandOff, hand_off};
 
 /// Both sleep on their parkers; `run` is what happens to them.
 fn asleep(run: fn(&House)) {

@@ -5,10 +5,11 @@ use std::time::Instant;
 use super::super::support::parcels;
 use crate::idle::{Idle, Retract};
 use crate::park::{Drive, Parker, Unpark};
-use crate::pool::{HandOff, SeatState, hand_off};
 use crate::queue::{Chain, LifoSlot, Ring};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::{Arc, Condvar, Mutex};
+use crate::worker_set::retire::{HandOff, hand_off};
+use crate::worker_set::seat_state::SeatState;
 
 /// Two seats, a queue of which only the length matters, and a reactor that consists of its pending events.
 ///

@@ -6,8 +6,8 @@ use std::task::Waker;
 use super::start;
 use crate::clock::Clock;
 use crate::sync::{Arc, Condvar, Mutex, thread};
+use crate::timer::wheel::TICK;
 use crate::timer::{SleeperWaker, State, Timer, TimerWheel};
-use crate::wheel::TICK;
 
 pub(crate) const SOON: u64 = 1 << 40;
 pub(crate) const LATE: u64 = 1 << 50;

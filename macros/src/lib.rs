@@ -17,10 +17,9 @@ mod arguments;
 mod function;
 mod parameters;
 
-use proc_macro::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenStream, TokenTree};
-
 use arguments::Arguments;
 use function::Function;
+use proc_macro::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenStream, TokenTree};
 
 /// Runs an `async fn` on a runtime of its own; usually `main`.
 ///

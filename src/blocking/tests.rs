@@ -1,9 +1,11 @@
 //! The pool on real threads: ledgers of what became of each job.
 
-use super::*;
-use crate::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use crate::sync::statics;
 use std::sync::mpsc;
+
+use super::*;
+use crate::sync::atomic::AtomicUsize;
+use crate::sync::atomic::Ordering::SeqCst;
+use crate::sync::statics;
 
 const PATIENT: Duration = Duration::from_secs(3600);
 

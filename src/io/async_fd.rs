@@ -1,9 +1,8 @@
 //! Any file descriptor on the reactor.
 
-use std::fmt;
-use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::task::{Context, Poll, ready};
+use std::{fmt, io};
 
 use super::descriptor::Descriptor;
 use super::ready_guard::{AsyncFdReadyGuard, AsyncFdReadyMutGuard};

@@ -1,9 +1,8 @@
 //! The right to take readiness back.
 
 use std::error::Error;
-use std::fmt;
-use std::io;
 use std::os::fd::AsRawFd;
+use std::{fmt, io};
 
 use super::async_fd::AsyncFd;
 use crate::reactor::{Ready, Snapshot, Source};

@@ -1,8 +1,7 @@
 //! A descriptor that could not be registered.
 
 use std::error::Error;
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
 /// A descriptor could not be registered. It gives the resource back.
 pub struct AsyncFdRegisterError<T> {

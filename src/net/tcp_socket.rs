@@ -1,9 +1,8 @@
 //! A TCP socket that neither listens nor is connected yet.
 
-use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
+use std::{fmt, io};
 
 use socket2::{Domain, Protocol, Socket, Type};
 

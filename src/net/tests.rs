@@ -13,7 +13,7 @@ use super::*;
 use crate::reactor::{Interest, Reactor, Ready};
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::wake_list::WakeList;
+use crate::util::wake_list::WakeList;
 
 /// A reactor, and a waker that counts and interrupts it.
 pub(super) struct Rig {

@@ -1,8 +1,7 @@
 //! Addresses of unix sockets, and who is at the other end.
 
-use std::fmt;
-use std::io;
 use std::path::Path;
+use std::{fmt, io};
 
 /// An address of a unix socket: a path, a name in Linux's abstract namespace, or none.
 ///

@@ -1,8 +1,7 @@
 //! A unix socket that neither listens nor is connected yet.
 
-use std::fmt;
-use std::io;
 use std::path::Path;
+use std::{fmt, io};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 

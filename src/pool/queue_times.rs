@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
+use super::Pool;
 use crate::raw_task::{Header, Id};
 use crate::sync::{CachePadded, Mutex};
-
-use super::Pool;
 
 /// So many parts the book has, so that workers seldom meet.
 const PARTS: u64 = 64;

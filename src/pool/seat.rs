@@ -2,20 +2,20 @@
 
 use std::thread::ThreadId;
 
-use crate::cpu::Tid;
-use crate::local::Local;
+use super::local_slot::LocalSlot;
+use super::{Pool, Settings};
+use crate::drain::counts::CurrentTask;
+use crate::metrics::counter::Stats;
+use crate::metrics::histogram::PollHistograms;
 use crate::park::Parker;
+use crate::pool::local::Local;
 use crate::queue::{LifoSlot, Owner, Ring, Thief};
 use crate::raw_task::{OwnedTasks, TaskInfo};
 use crate::spin::Spin;
-use crate::stats::{PollHistograms, Stats};
 use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Arc, CachePadded, Mutex};
 use crate::timer::TimerWheel;
-
-use super::drain_counts::CurrentTask;
-use super::local_slot::LocalSlot;
-use super::{Pool, Settings};
+use crate::util::cpu::Tid;
 
 /// What outlives the worker: the thief's end of the ring, LIFO slot, parker, wheel, live list, counters, and the local slot.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(crate) struct Seat {
     /// The task that is being polled here.
     pub(crate) polling: CachePadded<CurrentTask>,
     /// The worker knows that the runtime drains.
-    pub(super) drain_acked: AtomicBool,
+    pub(crate) drain_acked: AtomicBool,
     /// The watchdog has seen the same poll twice: what waits here may be taken, down to the last task. When it saw it first, on the pool's
     /// clock; zero if it has not.
     stalled: AtomicU64,
@@ -128,7 +128,7 @@ impl Seat {
     }
 
     /// The worker steps out: until [`Seat::come_back`] it touches nothing here, and neither does anybody else who is not a thief.
-    pub(super) fn step_out(&self) {
+    pub(crate) fn step_out(&self) {
         self.local_slot.begin_blocking();
         // As in `return_lease`: somebody may have waited for this worker to hear of the drain, and what it has left to the others may have nobody to
         // take it.
@@ -137,7 +137,7 @@ impl Seat {
     }
 
     /// The worker comes back. Whoever has counted it as absent since has locked the local slot before us: we see the phase that he had seen.
-    pub(super) fn come_back(&self) {
+    pub(crate) fn come_back(&self) {
         self.stats.blocked_workers.add(1);
         self.local_slot.end_blocking();
     }

@@ -5,12 +5,13 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use super::home_thread::HomeThread;
-use super::resize_completion::{Resized, WorkerThread};
-use super::stall::StallHook;
-use super::task_hooks::{TaskHooks, UnhandledPanic};
-use crate::local::CheckIntervals;
-use crate::stats::{Histogram, HistogramConfiguration, PollHistograms};
+use crate::metrics::buckets::HistogramConfiguration;
+use crate::metrics::histogram::{Histogram, PollHistograms};
+use crate::pool::hooks::{TaskHooks, UnhandledPanic};
+use crate::pool::local::CheckIntervals;
 use crate::sync::Arc;
+use crate::watchdog::stall::StallHook;
+use crate::worker_set::completion::{Resized, WorkerThread};
 
 /// A function that a thread of ours calls.
 pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;

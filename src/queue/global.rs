@@ -2,7 +2,7 @@
 
 use super::{Chain, Lane, LaneCursor};
 use crate::raw_task::{Header, Runnable};
-use crate::stripe::Stripe;
+use crate::util::stripe::Stripe;
 
 /// A closable queue in lanes, each of them first-in-first-out. See [the queues' page](super).
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! One of the parts of the global queue.
 
 use super::Chain;
+use crate::metrics::counter::Counter;
 use crate::raw_task::{Header, Runnable};
-use crate::stats::Counter;
 use crate::sync::{CachePadded, Mutex};
 
 /// A locked FIFO of runnables. See [the queues' page](super).

@@ -6,7 +6,7 @@ use super::tests::{Dice, id, ids};
 use super::*;
 use crate::loom_tests::support::parcels;
 use crate::raw_task::Id;
-use crate::stripe::Stripe;
+use crate::util::stripe::Stripe;
 
 /// Pushes so many tasks into lane `lane`; answers their ids.
 fn push(queue: &GlobalQueue, lane: usize, count: usize) -> Vec<Id> {

@@ -5,9 +5,8 @@ use std::collections::VecDeque;
 use super::*;
 use crate::loom_tests::support::{Haul, TaskLog, parcels};
 use crate::raw_task::{Id, Runnable};
-use crate::sync::Arc;
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-use crate::sync::thread;
+use crate::sync::{Arc, thread};
 
 /// xorshift64: enough to choose among a few steps.
 pub(super) struct Dice(pub(super) u64);

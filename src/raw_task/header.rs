@@ -6,9 +6,9 @@ use std::task::Waker;
 
 use super::state::State;
 use super::{Id, Outcome, RunResult, SpawnMeta, TaskInfo, waker};
-use crate::list::{Linked, Links};
 use crate::sync::atomic::AtomicPtr;
 use crate::sync::{Arc, Tracked, UnsafeCell};
+use crate::util::list::{Linked, Links};
 
 /// The first 80 bytes of a task: what a queue or a waker touches first, what is cold last.
 #[repr(C)]

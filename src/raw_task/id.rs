@@ -5,9 +5,9 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::ptr::NonNull;
 
-use crate::budget;
-use crate::scoped_cell::{ScopedSet, set_scoped};
+use crate::context::budget;
 use crate::sync::statics::{AtomicU64, Ordering};
+use crate::util::scoped_cell::{ScopedSet, set_scoped};
 
 /// Identifies a task among all that this process has spawned.
 ///

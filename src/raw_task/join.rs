@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 
 use super::state::{DropHandle, Wake};
 use super::{Header, Id, JoinError};
-use crate::budget;
-use crate::wake_list::catch_user_panic;
+use crate::context::budget;
+use crate::util::wake_list::catch_user_panic;
 
 /// The right to a task's output.
 ///

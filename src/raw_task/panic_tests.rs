@@ -7,7 +7,8 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 
 use super::*;
 use crate::loom_tests::support::{Bell, Home, poll_join};
-use crate::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use crate::sync::atomic::AtomicUsize;
+use crate::sync::atomic::Ordering::Relaxed;
 use crate::sync::{Arc, Tracked};
 
 /// A payload. It has no size: nothing is leaked when one is forgotten.

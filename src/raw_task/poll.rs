@@ -15,7 +15,7 @@ use super::{Header, JoinError, Outcome, RunResult, Runnable, Schedule, waker};
 use crate::sync::UnsafeCell;
 use crate::sync::atomic::Ordering;
 use crate::task_alloc;
-use crate::wake_list::{catch_user_panic, log_and_drop_panic, wake_catch_panic};
+use crate::util::wake_list::{catch_user_panic, log_and_drop_panic, wake_catch_panic};
 
 /// The one allocation.
 #[repr(C)]

@@ -9,7 +9,8 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 use super::poll::TaskCell;
 use super::*;
 use crate::loom_tests::support::{Bell, Counted, Counts, Home, Output, idle_task, poll_join};
-use crate::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use crate::sync::atomic::AtomicUsize;
+use crate::sync::atomic::Ordering::Relaxed;
 use crate::sync::{Arc, Mutex, Tracked};
 
 /// A home, the counts of one task, and how many cells were alive before.

@@ -1,7 +1,6 @@
 //! A resource together with its registration.
 
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
 use super::Reactor;
 use super::interest::Ready;

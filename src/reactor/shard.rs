@@ -7,11 +7,11 @@ use mio::{Events, Poll, Registry};
 
 use super::interest::Ready;
 use super::source::Source;
-use super::sources::SourceTable;
 use super::{ReactorCounts, wait};
+use crate::reactor::source_table::SourceTable;
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::wake_list::WakeList;
+use crate::util::wake_list::WakeList;
 
 /// A poll and what is registered with it. A reactor has at least one; its first is the lead.
 #[derive(Debug)]

@@ -8,11 +8,11 @@ use std::task::{Context, Poll, Waker, ready};
 use super::interest::{Interest, Ready};
 use super::readiness::{Direction, Readiness, Snapshot};
 use super::shutdown_error::gone;
-use super::sources::SourceKey;
 use super::waiter::{Waiter, Waiters};
-use crate::budget;
+use crate::context::budget;
+use crate::reactor::source_table::SourceKey;
 use crate::sync::Mutex;
-use crate::wake_list::{WakeList, drop_contained};
+use crate::util::wake_list::{WakeList, drop_contained};
 
 /// What the reactor and the owner of a resource share.
 ///

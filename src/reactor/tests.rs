@@ -8,7 +8,6 @@ use std::task::{Context, Poll, Wake};
 use std::time::Duration;
 
 use super::*;
-
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::thread;
 

@@ -6,9 +6,9 @@ use std::task::Waker;
 
 use super::interest::Ready;
 use super::readiness::Direction;
-use crate::list::{Linked, Links, List};
 use crate::sync::UnsafeCell;
-use crate::wake_list::WakeList;
+use crate::util::list::{Linked, Links, List};
+use crate::util::wake_list::WakeList;
 
 /// A place in a source's list. It lies in the future that waits.
 #[derive(Debug)]

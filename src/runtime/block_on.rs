@@ -5,14 +5,14 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
+use super::root_state::{ParkedOn, RootState};
+use crate::context::budget;
 use crate::park::Parker;
 use crate::pool::Pool;
+use crate::scheduler::worker::{Step, Worker};
 use crate::sync::Arc;
 use crate::task_alloc::CacheGuard;
-use crate::worker::{Step, Worker};
-use crate::{budget, context, shutdown};
-
-use super::root_state::{ParkedOn, RootState};
+use crate::{context, shutdown};
 
 /// What wakes the root future of a `block_on`.
 struct Root {
@@ -204,7 +204,7 @@ impl Drop for QueueGuard<'_> {
 /// Gives the seat back and passes it on, however the drive ends. It is dropped before the driver's [`Presence`](shutdown::Presence) ends.
 struct SeatGuard<'a> {
     root: &'a Root,
-    local: Option<Box<crate::local::Local>>,
+    local: Option<Box<crate::pool::local::Local>>,
 }
 
 impl Drop for SeatGuard<'_> {

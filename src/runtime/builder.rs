@@ -5,14 +5,15 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use super::limits::{check_stack_size, default_workers, most_outings, most_spares, most_workers};
-use super::{LocalOptions, LocalRuntime, Resized, Runtime};
+use super::{LocalOptions, LocalRuntime, Runtime};
 use crate::blocking::{self, BlockingPool};
-use crate::cpu_quota::{self, Follower};
-use crate::local::CheckIntervals;
+use crate::pool::local::CheckIntervals;
 use crate::pool::{Follow, HomeThread, Pool, Settings};
 use crate::sync::{Arc, Weak};
-use crate::threads;
 use crate::watchdog::PeriodicHook;
+use crate::worker_set::completion::Resized;
+use crate::worker_set::cpu_quota::{self, Follower};
+use crate::worker_set::threads;
 
 /// Builds a [`Runtime`].
 ///
@@ -139,7 +140,7 @@ impl Builder {
 
     /// Called after each change of the number of workers by [`Runtime::resize`], once for each version and in their order, by the
     /// thread that has made the change (or by another one that is resizing), with no lock held. Workers that have to leave may not
-    /// have left yet. It may resize, and wait for that where whoever resizes might (see [`Resize::wait`](crate::resize::Resize::wait)):
+    /// have left yet. It may resize, and wait for that where whoever resizes might (see [`Resize::wait`](crate::worker_set::resize::Resize::wait)):
     /// not in a task, nor under [`Builder::follow_cpu_quota`].
     ///
     /// ```

@@ -6,11 +6,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::block_on::{self, BlockOnMode};
-use crate::drain_state::DrainReport;
+use crate::context;
+use crate::drain::reaper;
+use crate::drain::report::DrainReport;
 use crate::phase::Phase;
 use crate::pool::Pool;
 use crate::sync::Arc;
-use crate::{context, drain};
 
 /// A drain that is under way; answered by [`Runtime::drain`](super::Runtime::drain). Await it, or [`Drain::wait`] for it, to get the
 /// report; or drop it: the drain goes on.
@@ -42,7 +43,7 @@ impl Drain {
     /// # Panics
     ///
     /// If this thread is polling a future: it would block the worker. `.await` it there. And if it drives a runtime that a task's panic ends; see
-    /// [`UnhandledPanic`](super::UnhandledPanic).
+    /// [`UnhandledPanic`](crate::pool::hooks::UnhandledPanic).
     ///
     /// # Examples
     ///
@@ -99,7 +100,7 @@ impl Future for Drain {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<DrainReport> {
         self.register_exemption();
-        drain::keep_deadline(&self.pool);
+        reaper::keep_deadline(&self.pool);
         let this = &mut *self;
         if this.pool.drain_state.reported.register(&mut this.listens, cx.waker()) {
             // Who is excused here may have been the last.

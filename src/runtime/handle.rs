@@ -7,12 +7,16 @@ use std::panic::Location;
 use std::time::Duration;
 
 use super::block_on::BlockOnMode;
-use super::{Drain, Draining, Dump, Id, Resize, RuntimeFlavor, RuntimeMetrics, SpawnError, block_on, blocking_task};
+use super::{Drain, Draining, Dump, Id, RuntimeFlavor, RuntimeMetrics, SpawnError, block_on};
+use crate::drain::reaper;
 use crate::pool::Pool;
 use crate::raw_task::{JoinHandle, Runnable, SpawnMeta};
+use crate::scheduler::schedule;
 use crate::sync::Arc;
-use crate::thread_bound::ThreadBound;
-use crate::{context, drain, resize, schedule, task_alloc};
+use crate::util::thread_bound::ThreadBound;
+use crate::worker_set::resize;
+use crate::worker_set::resize::Resize;
+use crate::{context, task_alloc};
 
 /// A handle to a runtime: spawn with it from any thread.
 ///
@@ -111,7 +115,7 @@ impl Handle {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        blocking_task::spawn(&self.pool, function, spawn_meta.into())
+        crate::blocking::task::spawn(&self.pool, function, spawn_meta.into())
     }
 
     /// Spawns a task if the runtime takes it.
@@ -161,7 +165,7 @@ impl Handle {
     ///   names them, and says for how long they have been running. What has not been dropped by then is dropped afterwards.
     ///
     /// When the report is there, the destructor of every task and job that it counts has run, and its handle is finished; except for what
-    /// does not return, which is named in [`DrainReport::stragglers`](super::DrainReport::stragglers). Outputs stay readable by
+    /// does not return, which is named in [`DrainReport::stragglers`](crate::drain::report::DrainReport::stragglers). Outputs stay readable by
     /// their handles. The runtime is not shut down: sockets and timers work, and whoever was excused (see [`Drain`]) goes on. Drop the
     /// [`Runtime`](super::Runtime) to end it.
     ///
@@ -185,7 +189,7 @@ impl Handle {
     /// println!("{report}");
     /// ```
     pub fn drain(&self, deadline: Duration) -> Drain {
-        drain::begin_drain(&self.pool, deadline);
+        reaper::begin_drain(&self.pool, deadline);
         Drain::new(&self.pool)
     }
 

@@ -3,9 +3,10 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::{Builder, HistogramConfiguration, RuntimeMetrics};
+use super::{Builder, RuntimeMetrics};
+use crate::metrics::buckets::HistogramConfiguration;
+use crate::metrics::histogram::{Histogram, PollHistograms, no_bucket};
 use crate::pool::HistogramSettings;
-use crate::stats::{Histogram, PollHistograms, no_bucket};
 
 /// Histograms, which are read by [`RuntimeMetrics`].
 impl Builder {
@@ -79,7 +80,7 @@ impl Builder {
 
     /// Has each worker measure how long every task waits, as
     /// [`enable_metrics_schedule_latency_histogram`](Builder::enable_metrics_schedule_latency_histogram) does and at the same cost, but for the
-    /// [hooks of polls](Builder::on_before_task_poll) alone: see [`TaskMeta::schedule_latency`](super::TaskMeta::schedule_latency).
+    /// [hooks of polls](Builder::on_before_task_poll) alone: see [`TaskMeta::schedule_latency`](crate::pool::hooks::TaskMeta::schedule_latency).
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread()

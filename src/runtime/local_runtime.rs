@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{Builder, EnterGuard, Handle, Runtime, RuntimeMetrics};
 use crate::pool::Pool;
 use crate::raw_task::{JoinHandle, SpawnMeta};
-use crate::schedule;
+use crate::scheduler::schedule;
 use crate::sync::Arc;
 
 /// What only a [`LocalRuntime`] can be told: nothing yet.

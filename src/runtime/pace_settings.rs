@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Builder;
-use crate::local::CheckIntervals;
+use crate::pool::local::CheckIntervals;
 
 /// When workers look around, and in which order they poll.
 impl Builder {

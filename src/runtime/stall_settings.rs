@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Builder, StallReport};
+use super::Builder;
 use crate::sync::Arc;
+use crate::watchdog::stall::StallReport;
 
 /// Polls that do not return.
 impl Builder {

@@ -1,7 +1,7 @@
 //! What a runtime does about its tasks: the hooks, and a panic.
 
-use super::{Builder, TaskMeta, UnhandledPanic};
-use crate::pool::TaskHooks;
+use super::Builder;
+use crate::pool::hooks::{TaskHooks, TaskMeta, UnhandledPanic};
 use crate::sync::Arc;
 
 /// What is done about tasks.

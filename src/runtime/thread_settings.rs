@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Builder, WorkerThread};
+use super::Builder;
 use crate::sync::Arc;
+use crate::worker_set::completion::WorkerThread;
 
 /// Threads.
 impl Builder {

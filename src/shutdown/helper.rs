@@ -4,12 +4,13 @@
 
 use super::{close_drivers, thread_exited};
 use crate::context;
-use crate::pool::{CurrentTask, Pool};
+use crate::context::thread_role::{self, ThreadRole};
+use crate::drain::counts::CurrentTask;
+use crate::pool::Pool;
 use crate::queue::{Chain, LaneCursor};
 use crate::raw_task::Runnable;
 use crate::sync::{Arc, thread};
-use crate::thread_role::{self, ThreadRole};
-use crate::wake_list::catch_user_panic;
+use crate::util::wake_list::catch_user_panic;
 
 /// The runtime is being shut down: starts the helper, or calls it, if anybody is out. Called by the closer, and by whoever steps out then.
 pub(crate) fn start_helper(pool: &Arc<Pool>) {

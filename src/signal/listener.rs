@@ -7,8 +7,9 @@ use std::task::{Context, Poll};
 
 use super::kind::SignalKind;
 use super::signal_pipe::SignalPipe;
+use crate::context;
+use crate::context::budget;
 use crate::sync::Arc;
-use crate::{budget, context};
 
 /// Listens for signals of one kind; made by [`signal`].
 ///

@@ -38,9 +38,10 @@ fn wrote<T: ?Sized>(place: &T) {
 }
 
 pub(crate) mod atomic {
-    use super::wrote;
     use std::sync::atomic as real;
     pub(crate) use std::sync::atomic::Ordering;
+
+    use super::wrote;
 
     /// What all words have in common.
     macro_rules! word {

@@ -27,8 +27,7 @@ pub(crate) mod hint {
     pub(crate) use ::loom::hint::spin_loop;
 }
 
-pub(crate) use ::loom::model;
-pub(crate) use ::loom::thread_local;
+pub(crate) use ::loom::{model, thread_local};
 
 /// loom's mutex behind `parking_lot`'s signatures.
 #[derive(Debug, Default)]

@@ -31,8 +31,9 @@ pub(crate) mod hint {
     pub(crate) use std::hint::spin_loop;
 }
 
-pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
 pub(crate) use std::thread_local;
+
+pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// A cell whose accesses the model checks; here it is std's.
 #[derive(Debug)]

@@ -6,12 +6,12 @@ use std::panic::Location;
 
 use crate::raw_task::{JoinHandle, SpawnMeta};
 use crate::runtime::Handle;
-use crate::schedule;
+use crate::scheduler::schedule;
 
 /// Spawns a task that has a name.
 ///
-/// The name says who it is in a [`Straggler`](crate::runtime::Straggler) of a drain's report and to the hooks of a runtime (see
-/// [`TaskMeta`](crate::runtime::TaskMeta)). It need not be unique. A task without a name pays nothing for it; one with a name for one
+/// The name says who it is in a [`Straggler`](crate::drain::report::Straggler) of a drain's report and to the hooks of a runtime (see
+/// [`TaskMeta`](crate::pool::hooks::TaskMeta)). It need not be unique. A task without a name pays nothing for it; one with a name for one
 /// allocation more.
 ///
 /// Each method answers an [`io::Result`], for the day when there is an error to answer.

@@ -38,8 +38,8 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use crate::budget;
-use crate::thread_bound::ThreadBound;
+use crate::context::budget;
+use crate::util::thread_bound::ThreadBound;
 
 /// Whether there is anything left of the budget. Always true where nothing is limited.
 ///

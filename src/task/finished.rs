@@ -5,7 +5,7 @@ use std::mem::swap;
 use std::task::{Poll, Wake, Waker};
 
 use crate::sync::{Arc, Mutex};
-use crate::wake_list::{drop_contained, wake_catch_panic};
+use crate::util::wake_list::{drop_contained, wake_catch_panic};
 
 /// The keys of members that have ended and have not been joined, in the order in which they did, and who waits for the next.
 ///

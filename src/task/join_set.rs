@@ -9,13 +9,12 @@ use std::task::{Context, Poll};
 use slab::Slab;
 
 use super::finished::FinishedQueue;
-use crate::budget;
+pub use super::set_builder::Builder;
+use crate::context::budget;
 use crate::raw_task::{AbortHandle, Id, JoinError, JoinHandle};
 use crate::runtime::{Handle, LocalRuntime};
 use crate::sync::Arc;
-use crate::wake_list::catch_user_panic;
-
-pub use super::set_builder::Builder;
+use crate::util::wake_list::catch_user_panic;
 
 /// A set of tasks whose outputs are taken in the order in which the tasks end.
 ///

@@ -2,12 +2,11 @@
 
 use std::cell::RefCell;
 use std::error::Error;
-use std::fmt;
 use std::future::Future;
 use std::mem::swap;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::thread;
+use std::{fmt, thread};
 
 /// Declares values that belong to a task, or to a part of it, one [`LocalKey`] for each `static`.
 ///

@@ -6,10 +6,11 @@ use std::task::{Context, Poll, ready};
 
 use super::require_timers;
 use super::sleep::Sleep;
+use crate::context;
+use crate::context::budget;
 use crate::sync::Arc;
 use crate::time::{Duration, Instant};
 use crate::timer::TimerWheel;
-use crate::{budget, context};
 
 /// A tick that comes later than this, or than half a period, counts as missed; less is taken for ordinary lateness, after which
 /// every behaviour keeps to the schedule.

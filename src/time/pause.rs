@@ -7,10 +7,9 @@ use std::time::Instant;
 
 use super::Duration;
 use crate::clock::{Clock, Refusal};
-use crate::context;
 use crate::pool::Pool;
 use crate::sync::Arc;
-use crate::task;
+use crate::{context, task};
 
 /// Now, by the clock of the runtime that this thread is inside of; by the system's, if it is in none.
 pub(super) fn now() -> Instant {

@@ -5,10 +5,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::require_timers;
+use crate::context;
+use crate::context::budget;
 use crate::sync::Arc;
 use crate::time::{Duration, Instant};
 use crate::timer::{State, Timer, TimerWheel};
-use crate::{budget, context};
 
 const GONE: &str = "a `heist::time` timer was polled although the runtime on which it waited has been shut down: it would never \
     fire; keep the `Runtime` alive for as long as its timers are awaited, or `reset` the `Sleep` and poll it inside of another runtime";

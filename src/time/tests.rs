@@ -9,7 +9,7 @@ use super::*;
 use crate::sync::Arc;
 use crate::timer::TimerWheel;
 use crate::timer::tests::{Count, HOUR, turn, wheel};
-use crate::wake_list::WakeList;
+use crate::util::wake_list::WakeList;
 
 fn at(wheel: &TimerWheel, nanos: u64) -> Instant {
     crate::timer::tests::at(wheel, nanos).into()

@@ -1,18 +1,18 @@
 //! A future with a limited time.
 
 use std::error::Error;
-use std::fmt;
 use std::future::{Future, IntoFuture};
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::{fmt, io};
 
 use super::require_timers;
 use super::sleep::{Sleep, sleep_until};
+use crate::context;
+use crate::context::budget;
 use crate::sync::Arc;
 use crate::time::{Duration, Instant};
 use crate::timer::TimerWheel;
-use crate::{budget, context};
 
 /// Gives `future` until `duration` from now.
 ///

@@ -9,8 +9,8 @@ use std::time::Instant;
 use super::TimerWheel;
 use crate::sync::atomic::{AtomicU8, Ordering};
 use crate::sync::{Arc, UnsafeCell};
-use crate::wake_list::{WakeList, drop_contained};
-use crate::wheel::WheelEntry;
+use crate::timer::wheel::WheelEntry;
+use crate::util::wake_list::{WakeList, drop_contained};
 
 /// Where a timer stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

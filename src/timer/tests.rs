@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::sync::statics::AtomicUsize;
-use crate::wheel::TICK;
+use crate::timer::wheel::TICK;
 
 /// Counts: wakes if used as a waker, calls if used as a keeper.
 #[derive(Default)]

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::pool::{Pool, Seat, StallCause, StallReport};
-use crate::wake_list::catch_user_panic;
+use crate::pool::{Pool, Seat};
+use crate::util::wake_list::catch_user_panic;
+use crate::watchdog::stall::{StallCause, StallReport};
 
 /// At most one warning in so many nanoseconds.
 const QUIET: u64 = 1_000_000_000;

@@ -2,9 +2,12 @@
 
 use std::fmt;
 
-use crate::pool::{Pool, Seat, SpareError, StallCause, steal_all};
+use crate::pool::{Pool, Seat};
 use crate::queue::{Owner, Ring};
 use crate::sync::Arc;
+use crate::watchdog::stall::StallCause;
+use crate::worker_set::retire::steal_all;
+use crate::worker_set::spares::SpareError;
 
 /// From this look on at the same poll a spare is worth its thread. Shorter ones happen wherever there are more threads than processors, and
 /// one of them is kept waiting by a lock.
@@ -157,7 +160,7 @@ impl Rescue {
     /// A subscriber is user code: what it panics with stays here.
     fn tell_once(&mut self, tell: impl FnOnce()) {
         if !std::mem::replace(&mut self.told, true) {
-            crate::wake_list::catch_user_panic("a tracing subscriber", tell);
+            crate::util::wake_list::catch_user_panic("a tracing subscriber", tell);
         }
     }
 }

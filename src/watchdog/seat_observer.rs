@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::pool::{Pool, Seat, StallCause};
+use crate::pool::{Pool, Seat};
+use crate::watchdog::stall::StallCause;
 
 /// A seat's poll, as far as it has been watched.
 #[derive(Debug, Default)]

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::Watchdog;
 use crate::blocking::{self, BlockingPool};
-use crate::pool::{Pool, Seat, Settings, StallCause};
+use crate::pool::{Pool, Seat, Settings};
 use crate::sync::Arc;
 use crate::sync::statics::{AtomicUsize, Ordering};
+use crate::watchdog::stall::StallCause;
 
 /// A pool in whose seats threads are said to work.
 pub(super) fn pool(workers: usize) -> Arc<Pool> {

@@ -9,10 +9,9 @@ use std::task::{Context, Waker};
 use heist::runtime::Handle;
 use heist::task::AbortHandle;
 
-use crate::bell;
-use crate::deed;
 use crate::dice::Dice;
 use crate::scene::{Scene, lock};
+use crate::{bell, deed};
 
 static ATTIC: Mutex<Vec<Item>> = Mutex::new(Vec::new());
 

@@ -13,13 +13,12 @@ use heist::runtime::{Handle, LocalRuntime, Runtime};
 use heist::task::{JoinHandle, block_in_place};
 use heist::time::{Instant, sleep};
 
-use crate::alarm;
 use crate::attic::{self, Item};
-use crate::bell;
 use crate::body::{self, Way};
 use crate::dice::Dice;
 use crate::part::{Kind, Part};
 use crate::scene::Scene;
+use crate::{alarm, bell};
 
 /// Where something is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,14 +9,12 @@ use heist::time::timeout;
 
 use crate::alarm::limited;
 use crate::attic::{self, Item};
-use crate::bell;
-use crate::body::Way;
-use crate::body::{at_leisure, body, launch, launch_job, launch_local};
+use crate::body::{Way, at_leisure, body, launch, launch_job, launch_local};
 use crate::deed::{self, Kept, PLACES, Site, calmly, deed, dispose, dispose_local};
 use crate::dice::Dice;
 use crate::scene::{Flavour, Scene};
-use crate::setup;
 use crate::verdict::fail;
+use crate::{bell, setup};
 
 /// How long the runtime waits for what it is doomed by.
 const LINGERS: Duration = Duration::from_millis(12);

@@ -1,11 +1,10 @@
 //! What is a failure, and what is said of it.
 
 use std::backtrace::Backtrace;
-use std::fs;
 use std::panic::{self, PanicHookInfo};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
 use std::time::Duration;
+use std::{fs, thread};
 
 /// The round that is under way, and its seed.
 static ROUND: AtomicU64 = AtomicU64::new(0);

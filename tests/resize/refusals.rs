@@ -1,9 +1,8 @@
 //! Threads that the operating system refuses, and sizes that cannot be.
 
-use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::{io, thread};
 
 use heist::runtime::{Builder, Handle, ResizeError};
 

@@ -1,11 +1,12 @@
 //! Runs the comparison, prints it as it goes, and writes it down.
 
+use std::process::ExitCode;
+
 use heist_benches::contenders::{self, Entry};
 use heist_benches::machine::Machine;
 use heist_benches::plan::{HELP, Plan, Wish};
 use heist_benches::rows::{ROWS, Row};
 use heist_benches::{calls, driver, report};
-use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let result = match Wish::parse(std::env::args().skip(1)) {

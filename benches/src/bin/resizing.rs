@@ -1,10 +1,11 @@
 //! What a resize costs, and what is noticed of it: prints the page `docs/benchmarks-resize.md`.
 
+use std::time::Duration;
+
 use hdrhistogram::Histogram;
 use heist_benches::machine::Machine;
 use heist_benches::resizing::{self, Fixed, Load, Resized, SIZES, Service, Swapped};
 use heist_benches::stats::{Spread, ratios};
-use std::time::Duration;
 
 const WORKERS: usize = 2;
 

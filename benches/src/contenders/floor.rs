@@ -1,12 +1,14 @@
 //! What can be had without a runtime.
 
-use super::{FLOOR, Ring};
-use crate::rows::{Load, Sample, channels, hello, wake};
-use mio::net::{TcpListener, TcpStream};
-use mio::{Events, Interest, Poll, Token, Waker};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use super::{FLOOR, Ring};
+use crate::rows::{Load, Sample, channels, hello, wake};
 
 /// Bare threads.
 pub struct Floor {

@@ -1,11 +1,13 @@
-use crate::contender::{Contender, Sockets, Timers};
-use heist::net::{TcpListener, TcpStream};
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
+
+use heist::net::{TcpListener, TcpStream};
+
+use crate::contender::{Contender, Sockets, Timers};
 
 pub struct Heist(heist::runtime::Runtime);
 

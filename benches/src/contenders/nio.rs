@@ -1,8 +1,9 @@
-use crate::contender::Contender;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+
+use crate::contender::Contender;
 
 /// nio's workers never end, so the first runtime built is the only one.
 static RUNTIME: OnceLock<Arc<nio::RuntimeContext>> = OnceLock::new();

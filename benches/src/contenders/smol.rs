@@ -1,13 +1,14 @@
-use crate::contender::{Contender, Sockets, Timers};
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+use std::{io, thread};
+
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::net::{TcpListener, TcpStream};
 use smol::{Executor, Timer, future};
 use smol_hyper::rt::FuturesIo;
-use std::future::Future;
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::thread;
-use std::time::Duration;
+
+use crate::contender::{Contender, Sockets, Timers};
 
 /// Where smol's own `spawn` keeps it too; the threads that run it come and go with [`Smol`].
 static EXECUTOR: Executor<'static> = Executor::new();

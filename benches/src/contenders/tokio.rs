@@ -1,13 +1,15 @@
-use crate::contender::{Contender, Sockets, Timers};
-use hyper_util::rt::TokioIo;
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+
+use crate::contender::{Contender, Sockets, Timers};
 
 pub struct Tokio(tokio::runtime::Runtime);
 

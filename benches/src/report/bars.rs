@@ -1,10 +1,11 @@
 //! Ratios as bars, on a logarithmic axis: each runtime's time by Tokio's, row by row.
 
+use std::fmt::Write;
+
 use super::{colour, escaped};
 use crate::driver::Outcome;
 use crate::goals::{Goal, REFERENCE, SUBJECT, Set};
 use crate::stats::Spread;
-use std::fmt::Write;
 
 pub const FILE: &str = "benchmarks-ratios.svg";
 

@@ -1,9 +1,11 @@
 //! Latency as percentile curves: the share of wakes on an axis that stretches towards 100 %, the latency upwards.
 
+use std::fmt::Write;
+
+use hdrhistogram::Histogram;
+
 use super::{colour, escaped};
 use crate::driver::Outcome;
-use hdrhistogram::Histogram;
-use std::fmt::Write;
 
 const LEFT: f64 = 70.0;
 const TOP: f64 = 60.0;

@@ -1,5 +1,7 @@
 //! The page for `docs/`.
 
+use std::fmt::Write;
+
 use super::{Verdict, bars, curves, shown, spread, summary};
 use crate::calls;
 use crate::contenders::{Entry, FLOOR};
@@ -9,7 +11,6 @@ use crate::machine::{Machine, version_of};
 use crate::plan::Plan;
 use crate::rows::{Processors, Unit, wrk_is_there};
 use crate::stats::Spread;
-use std::fmt::Write;
 
 const METHOD: &str = include_str!("../../method.md");
 

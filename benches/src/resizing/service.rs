@@ -1,7 +1,8 @@
 //! An echo service whose number of workers can be changed, three times over.
 
-use super::swap::Swap;
 use std::net::TcpStream;
+
+use super::swap::Swap;
 
 /// Serves connections, each in a task of its own, until the client hangs up.
 pub trait Service: Send + Sync {

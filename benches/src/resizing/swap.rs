@@ -1,10 +1,10 @@
 //! How a runtime that can't be resized is resized: a new one takes its place, and the old one is kept until its last task has ended.
 
 use std::future::Future;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
+
 use tokio::runtime::{Builder, Runtime};
 
 /// The runtime of the moment, and a thread that waits for the old ones.

@@ -1,12 +1,14 @@
 //! Clients that come, talk for a while, and go; and somebody who resizes meanwhile.
 
-use super::Service;
-use hdrhistogram::Histogram;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+
+use super::Service;
 
 /// One message per client and interval, by the plan.
 const INTERVAL: Duration = Duration::from_millis(1);

@@ -1,12 +1,14 @@
 //! Messages between tasks, through `async-channel` for everybody.
 
-use super::{Load, Sample};
-use crate::contender::Contender;
-use crate::meter::{Finish, Meter};
-use async_channel::bounded;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Waker};
+
+use async_channel::bounded;
+
+use super::{Load, Sample};
+use crate::contender::Contender;
+use crate::meter::{Finish, Meter};
 
 pub const ROUND_TRIPS: u64 = 20_000;
 pub const SENDERS: u64 = 8;

@@ -1,11 +1,12 @@
 //! 64 bytes there and back over loopback TCP, both ends on the runtime.
 
-use super::{Load, Sample};
-use crate::contender::Sockets;
-use crate::meter::Finish;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::mpsc::sync_channel;
+
+use super::{Load, Sample};
+use crate::contender::Sockets;
+use crate::meter::Finish;
 
 pub const ROUND_TRIPS: u64 = 5_000;
 pub const MANY: u64 = 64;

@@ -1,18 +1,20 @@
 //! A hyper HTTP/1 server that says hello, loaded by `wrk` from its own process.
 
-use super::{Load, Processors, Sample};
-use crate::contender::Sockets;
-use crate::meter::Meter;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::sync_channel;
+
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use std::convert::Infallible;
-use std::net::SocketAddr;
-use std::process::{Command, Stdio};
-use std::sync::mpsc::sync_channel;
+
+use super::{Load, Processors, Sample};
+use crate::contender::Sockets;
+use crate::meter::Meter;
 
 pub fn one<C: Sockets>(runtime: &C, load: &Load) -> Option<Sample> {
     run::<C>(runtime, load, 1)

@@ -1,14 +1,15 @@
 //! What a million idle tasks cost in memory. Each row's pass is a process of its own, so that no runtime lives off
 //! memory that another one has freed.
 
-use super::{Load, Sample};
-use crate::contender::Contender;
 use std::future::poll_fn;
 use std::hint::black_box;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
+
+use super::{Load, Sample};
+use crate::contender::Contender;
 
 const TASKS: u64 = 1_000_000;
 

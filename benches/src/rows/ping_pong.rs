@@ -1,9 +1,10 @@
 //! One task spawns a thousand; each makes two oneshots, spawns a partner and exchanges a message with it.
 
+use futures::channel::oneshot;
+
 use super::{Load, Sample};
 use crate::contender::Contender;
 use crate::meter::Finish;
-use futures::channel::oneshot;
 
 pub const PAIRS: u64 = 1_000;
 

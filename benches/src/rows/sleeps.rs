@@ -1,9 +1,10 @@
 //! Timers that fire: each task sleeps once, and the longest sleep bounds the whole from below.
 
+use std::time::Duration;
+
 use super::{Load, Sample};
 use crate::contender::Timers;
 use crate::meter::Finish;
-use std::time::Duration;
 
 pub const SLEEPS: u64 = 20_000;
 const LONGEST: u64 = 20;

@@ -1,9 +1,10 @@
 //! A task spawns another and awaits it, again and again.
 
+use std::hint::black_box;
+
 use super::{Load, Sample};
 use crate::contender::Contender;
 use crate::meter::Finish;
-use std::hint::black_box;
 
 pub const TIMES: u64 = 10_000;
 

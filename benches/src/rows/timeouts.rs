@@ -1,9 +1,10 @@
 //! The timeout that never fires: armed when the inner future suspends, cancelled when it is ready.
 
+use std::time::Duration;
+
 use super::{Load, Sample};
 use crate::contender::Timers;
 use crate::meter::Finish;
-use std::time::Duration;
 
 pub const TIMEOUTS: u64 = 20_000;
 

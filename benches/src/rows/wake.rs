@@ -2,15 +2,17 @@
 //! whether or not the runtime has kept up, and every latency counts from the moment the plan says. What of it passed after
 //! the wake itself is kept beside: the rest is the generator's own lateness.
 
-use super::{Load, Sample, histogram};
-use crate::contender::Contender;
-use crate::meter::{Meter, Reading};
-use hdrhistogram::Histogram;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+
+use super::{Load, Sample, histogram};
+use crate::contender::Contender;
+use crate::meter::{Meter, Reading};
 
 const INTERVAL: Duration = Duration::from_millis(1);
 const BACKGROUND: usize = 4;

@@ -1,0 +1,134 @@
+//! How tasks have ended, counted by threads without a seat.
+
+use std::collections::BTreeMap;
+use std::ops::{Add, Sub};
+use std::time::Instant;
+
+use crate::drain::report::Straggler;
+use crate::raw_task::{Header, Id, Outcome, OwnedTasks, Runnable, Schedule};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, Ordering};
+
+/// How many have ended in each way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct OutcomeCounts {
+    pub(crate) completed: u64,
+    pub(crate) panicked: u64,
+    pub(crate) cancelled: u64,
+}
+
+impl OutcomeCounts {
+    /// All of them.
+    pub(crate) fn total(self) -> u64 {
+        self.completed + self.panicked + self.cancelled
+    }
+}
+
+impl Add for OutcomeCounts {
+    type Output = OutcomeCounts;
+
+    fn add(self, other: OutcomeCounts) -> OutcomeCounts {
+        OutcomeCounts {
+            completed: self.completed + other.completed,
+            panicked: self.panicked + other.panicked,
+            cancelled: self.cancelled + other.cancelled,
+        }
+    }
+}
+
+impl Sub for OutcomeCounts {
+    type Output = OutcomeCounts;
+
+    fn sub(self, other: OutcomeCounts) -> OutcomeCounts {
+        OutcomeCounts {
+            completed: self.completed.saturating_sub(other.completed),
+            panicked: self.panicked.saturating_sub(other.panicked),
+            cancelled: self.cancelled.saturating_sub(other.cancelled),
+        }
+    }
+}
+
+/// A count that any thread may advance.
+#[derive(Debug)]
+pub(crate) struct OutcomeCounters {
+    completed: AtomicU64,
+    panicked: AtomicU64,
+    cancelled: AtomicU64,
+}
+
+impl OutcomeCounters {
+    pub(crate) fn new() -> Self {
+        OutcomeCounters { completed: AtomicU64::new(0), panicked: AtomicU64::new(0), cancelled: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn record(&self, end: Outcome) {
+        let counter = match end {
+            Outcome::Completed => &self.completed,
+            Outcome::Panicked => &self.panicked,
+            Outcome::Cancelled => &self.cancelled,
+        };
+        // Ordering: Relaxed — published by what follows: the end of the task, or `Gate::leave`.
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> OutcomeCounts {
+        // Ordering: Relaxed — see `count`.
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        OutcomeCounts {
+            completed: get(&self.completed),
+            panicked: get(&self.panicked),
+            cancelled: get(&self.cancelled),
+        }
+    }
+}
+
+/// The home of blocking jobs: all that live, queued and running.
+#[derive(Debug)]
+pub(crate) struct BlockingJobs {
+    pub(crate) live: OwnedTasks,
+    pub(crate) outcomes: OutcomeCounters,
+    /// Jobs that have come in by the gate.
+    pub(crate) entered: AtomicU64,
+    /// The jobs that threads run, each with the time at which it began.
+    running: Mutex<BTreeMap<Id, Instant>>,
+}
+
+impl BlockingJobs {
+    pub(crate) fn new() -> Self {
+        let running = Mutex::new(BTreeMap::new());
+        BlockingJobs { live: OwnedTasks::new(), outcomes: OutcomeCounters::new(), entered: AtomicU64::new(0), running }
+    }
+
+    /// Notes that a thread begins to run a job.
+    pub(crate) fn mark_running(&self, job: Id) {
+        self.running.lock().insert(job, Instant::now());
+    }
+
+    /// Notes that the job has ended.
+    pub(crate) fn mark_ended(&self, job: Id) {
+        self.running.lock().remove(&job);
+    }
+
+    /// Returns all jobs that live, queued and running.
+    pub(crate) fn stragglers(&self) -> Vec<Straggler> {
+        let live = self.live.all();
+        let running = self.running.lock();
+        let since = |id: &Id| running.get(id).map(Instant::elapsed);
+        live.into_iter().map(|job| Straggler { running_for: since(&job.id), ..Straggler::from(job) }).collect()
+    }
+}
+
+// SAFETY: it is part of a pool, and every job keeps its pool until it has ended.
+unsafe impl Schedule for BlockingJobs {
+    fn schedule(&self, _: Runnable) {
+        unreachable!("a blocking job is never idle, so it is never queued by a wake");
+    }
+
+    fn owned_tasks(&self) -> &OwnedTasks {
+        &self.live
+    }
+
+    fn record_outcome(&self, _: &Header, end: Outcome, _: bool) {
+        self.outcomes.record(end);
+    }
+}

@@ -1,0 +1,69 @@
+//! Whether a thread has had a processor, as another thread can find out.
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[path = "cpu_linux.rs"]
+pub(crate) mod platform;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[path = "cpu_unknown.rs"]
+pub(crate) mod platform;
+use std::time::Duration;
+
+/// A thread as the operating system knows it. The number may be that of another thread when this one has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tid(u32);
+
+impl Tid {
+    /// Of the calling thread; none where threads cannot be asked.
+    pub(crate) fn current() -> Option<Tid> {
+        Tid::from_raw(crate::util::cpu::platform::current_tid())
+    }
+
+    /// Zero is none.
+    pub(crate) fn from_raw(number: u32) -> Option<Tid> {
+        (number != 0).then_some(Tid(number))
+    }
+
+    pub(crate) fn get(self) -> u32 {
+        self.0
+    }
+
+    /// How long the thread has had a processor so far; none if it has ended.
+    pub(crate) fn time(self) -> Option<Duration> {
+        crate::util::cpu::platform::time(self.0)
+    }
+
+    /// Whether the thread runs, or would if it had a processor.
+    pub(crate) fn is_ready(self) -> Option<bool> {
+        crate::util::cpu::platform::is_ready(self.0)
+    }
+}
+
+#[cfg(all(test, not(heist_loom), target_os = "linux"))]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    /// One thread waits, another computes; both are asked from here.
+    #[test]
+    fn who_computes_uses_time_and_who_waits_is_not_ready() {
+        let (tell, told) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                tell.send(Tid::current().unwrap()).unwrap();
+                let _ = ended.recv();
+            });
+            let waits = told.recv().unwrap();
+            while waits.is_ready() != Some(false) {}
+            let before = waits.time().unwrap();
+            let me = Tid::current().unwrap();
+            let (begun, mine) = (Instant::now(), me.time().unwrap());
+            while me.time().unwrap() - mine < Duration::from_millis(5) {}
+            assert!(begun.elapsed() >= Duration::from_millis(5));
+            assert_eq!(me.is_ready(), Some(true));
+            assert_eq!(waits.time(), Some(before));
+            drop(end);
+        });
+    }
+}

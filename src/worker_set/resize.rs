@@ -1,0 +1,167 @@
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use crate::context::thread_role::{self, ThreadRole};
+use crate::pool::{self, Pool};
+use crate::sync::Arc;
+use crate::sync::atomic::Ordering;
+use crate::util::wake_list::catch_user_panic;
+use crate::worker_set::completion::{ResizeCompletion, ResizeError, Resized, WorkerThread};
+use crate::worker_set::{ThreadHost, threads};
+use crate::{context, shutdown};
+
+/// A change of the number of workers that is under way; see [`Runtime::resize`](crate::runtime::Runtime::resize).
+///
+/// Await it, or [`wait`](Resize::wait) for it, to learn when it is done. Dropping it changes nothing: the workers come and go all the
+/// same.
+#[derive(Debug)]
+pub struct Resize {
+    completion: Arc<ResizeCompletion>,
+    /// Whose workers it is about.
+    pool: pool::Id,
+}
+
+impl Resize {
+    /// Blocks this thread until the resize is done. For threads outside of async code; inside of it, await the `Resize`.
+    ///
+    /// # Errors
+    ///
+    /// As the future: see [`ResizeError`].
+    ///
+    /// # Panics
+    ///
+    /// Where it might wait for itself: if this thread is polling a future, since it might be the one that has to leave; and in those functions
+    /// of the [`Builder`](crate::runtime::Builder) that a resize waits for. These are the ones that name threads, `on_thread_start` when a worker
+    /// calls it, and whatever is called by the thread that follows the CPU quota. Being polled there, by a `block_on`, panics too.
+    /// In an `on_thread_stop` hook one may wait; in an `after_resize` hook, wherever its caller might.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
+    /// let resized = runtime.resize(2).wait()?;
+    /// println!("{} → {} workers", resized.from, resized.to);
+    /// assert_eq!(runtime.worker_threads(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn wait(self) -> Result<Resized, ResizeError> {
+        assert!(
+            !context::is_polling(),
+            "Resize::wait was called from inside of async code, where it would block the worker: `.await` the `Resize`, or wait \
+             inside of `spawn_blocking` or on a thread of its own"
+        );
+        self.refuse_waiting();
+        self.completion.wait()
+    }
+
+    /// What came of it, if it is done. For a thread that does not wait.
+    pub(crate) fn try_outcome(&mut self) -> Option<Result<Resized, ResizeError>> {
+        match self.completion.poll(&Context::from_waker(Waker::noop())) {
+            Poll::Ready(outcome) => Some(outcome),
+            Poll::Pending => None,
+        }
+    }
+
+    /// Panics where whoever waits for a resize might keep it from being done. As a rule also if it is done: a mistake that shows only now and
+    /// then is worse.
+    #[track_caller]
+    fn refuse_waiting(&self) {
+        let place = match thread_role::current() {
+            None | Some(ThreadRole::Stopping) if context::is_blocking_in(self.pool) => {
+                "inside of `block_in_place`: its worker might be the one that has to leave"
+            }
+            // Since the drain nobody has to wait for a resize.
+            None | Some(ThreadRole::Stopping | ThreadRole::Draining) => return,
+            Some(ThreadRole::Resizing) => {
+                "inside of a resize (in a function that names threads, or in a waker): it could not begin before that has returned"
+            }
+            Some(ThreadRole::Starting) => {
+                "inside of an `on_thread_start` hook: this worker might be the one that has to leave"
+            }
+            Some(ThreadRole::Watching) => {
+                "on the thread that follows the CPU quota: it would not watch the workers meanwhile"
+            }
+        };
+        panic!(
+            "a `Resize` was waited for {place}; drop it, which changes nothing, or wait for it on a thread of its own"
+        );
+    }
+}
+
+impl Future for Resize {
+    type Output = Result<Resized, ResizeError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let outcome = self.completion.poll(cx);
+        // A waker may poll at once, in the midst of the resize that has woken it; but not for one that comes later.
+        if outcome.is_pending() || thread_role::current() != Some(ThreadRole::Resizing) {
+            self.refuse_waiting();
+        }
+        outcome
+    }
+}
+
+impl Drop for Resize {
+    fn drop(&mut self) {
+        self.completion.forget();
+    }
+}
+
+/// Sets the number of workers.
+pub(crate) fn resize(pool: &Arc<Pool>, workers: usize) -> Resize {
+    let completion = Arc::new(ResizeCompletion::new());
+    match refusal(pool, workers) {
+        Some(error) => completion.complete(Err(error)),
+        None => {
+            context::run_in_runtime(pool, || {
+                pool.worker_set.enqueue(workers, Arc::clone(&completion)).write();
+                pool.run_resizes();
+            });
+        }
+    }
+    Resize { completion, pool: pool.id }
+}
+
+/// Why there can't be so many workers.
+fn refusal(pool: &Pool, workers: usize) -> Option<ResizeError> {
+    let most = pool.worker_set.max_workers();
+    match workers {
+        _ if pool.settings.current_thread => Some(ResizeError::CurrentThread),
+        0 => Some(ResizeError::Zero),
+        _ if workers > most => Some(ResizeError::AboveMaximum { asked: workers, most }),
+        _ => ResizeError::in_phase(pool.phase.load()),
+    }
+}
+
+impl ThreadHost for Arc<Pool> {
+    fn inc_live(&self) {
+        self.live_threads.inc();
+    }
+
+    fn dec_live(&self) {
+        shutdown::thread_exited(self);
+    }
+
+    fn start(&self, seat: usize, version: u64) -> io::Result<()> {
+        self.furnish(seat + 1);
+        let mut name = "heist-worker".to_owned();
+        catch_user_panic("a function that names threads", || {
+            name = threads::name(self, WorkerThread::new(seat, version))
+        });
+        threads::start_worker(self, seat, name)
+    }
+
+    fn wake_seats(&self, seats: &[usize]) {
+        if seats.is_empty() {
+            return;
+        }
+        // Ordering: Release — the words come before it; a worker that sees the tick looks at its word.
+        self.tick.fetch_add(1, Ordering::Release);
+        for &seat in seats {
+            self.unpark(seat);
+        }
+    }
+}
