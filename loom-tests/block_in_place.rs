@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::stalls::{Scarce, Threads};
 use super::support::{Home, parcels, start};
+use crate::block_in_place::blocked_workers::BlockedWorkers;
 use crate::drain::gate::SpawnSource;
 use crate::drain::outcome_counts::OutcomeCounts;
 use crate::drain::report::Straggler;
@@ -14,7 +15,6 @@ use crate::metrics::counter::Counter;
 use crate::phase::{AtomicPhase, Phase};
 use crate::pool::LocalSlot;
 use crate::queue::{GlobalQueue, LaneCursor};
-use crate::shutdown::blocked_workers::BlockedWorkers;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Condvar, Mutex, UnsafeCell, model, thread};
 use crate::watchdog::sleep::WatchdogSleep;

@@ -43,6 +43,7 @@
 //! * `hyper`: `hyper::rt::{Read, Write, Executor, Timer, Sleep}`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod block_in_place;
 mod blocking;
 mod clock;
 mod context;

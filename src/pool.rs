@@ -1,7 +1,7 @@
 //! All that the workers of a runtime share.
 
 mod block_on_queue;
-mod home_thread;
+pub(crate) mod current_task;
 pub(crate) mod hooks;
 mod identity;
 pub(crate) mod local;
@@ -16,8 +16,7 @@ mod settings;
 use std::io;
 
 pub(crate) use block_on_queue::BlockOnQueue;
-pub(crate) use home_thread::HomeThread;
-pub(crate) use hooks::TaskHooks;
+pub(crate) use identity::HomeThread;
 pub use identity::Id;
 #[cfg(test)]
 pub(crate) use local_slot::LocalSlot;
@@ -26,17 +25,17 @@ pub(crate) use seat::Seat;
 pub(crate) use seat_table::SeatTable;
 pub(crate) use settings::{Follow, HistogramSettings, Hook, Settings};
 
+use crate::block_in_place::blocked_workers::BlockedWorkers;
 use crate::blocking::BlockingPool;
 use crate::clock::Clock;
-use crate::drain::counts::CurrentTask;
 use crate::drain::state::DrainState;
 use crate::idle::Idle;
 use crate::park::Unpark;
 use crate::phase::{AtomicPhase, Phase};
+use crate::pool::current_task::CurrentTask;
 use crate::queue::GlobalQueue;
 use crate::raw_task::Runnable;
 use crate::reactor::Reactor;
-use crate::shutdown::blocked_workers::BlockedWorkers;
 use crate::shutdown::live_threads::LiveThreads;
 use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Arc, CachePadded};

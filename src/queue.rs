@@ -3,14 +3,12 @@
 mod chain;
 mod global;
 mod lane;
-mod lane_cursor;
 mod lifo_slot;
 mod ring;
 
 pub(crate) use chain::Chain;
-pub(crate) use global::GlobalQueue;
+pub(crate) use global::{GlobalQueue, LaneCursor};
 pub(crate) use lane::Lane;
-pub(crate) use lane_cursor::LaneCursor;
 pub(crate) use lifo_slot::LifoSlot;
 pub(crate) use ring::{CAPACITY, Owner, Ring, Thief};
 

@@ -1,6 +1,5 @@
 #![doc = include_str!("../docs/task.md")]
 
-mod end;
 mod error;
 mod header;
 mod id;
@@ -12,7 +11,6 @@ mod spawn_meta;
 mod state;
 mod waker;
 
-pub(crate) use end::Outcome;
 pub use error::JoinError;
 pub(crate) use header::{Header, TaskView};
 pub use id::Id;
@@ -84,4 +82,15 @@ where
     } else {
         runnable::allocate::<_, S>(future, spawn_meta)
     }
+}
+
+/// How a task has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// With an output.
+    Completed,
+    /// By a panic.
+    Panicked,
+    /// Aborted, or dropped by the runtime.
+    Cancelled,
 }

@@ -4,9 +4,7 @@ pub(crate) mod schedule;
 #[cfg(all(test, heist_count, not(heist_loom)))]
 pub(crate) mod shared_lines;
 pub(crate) mod worker;
-pub(crate) mod worker_hooks;
 pub(crate) mod worker_park;
-pub(crate) mod worker_paused;
 pub(crate) mod worker_stats;
 #[cfg(all(test, not(heist_loom)))]
 pub(crate) mod worker_tests;

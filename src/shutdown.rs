@@ -1,18 +1,16 @@
 #![doc = include_str!("../docs/shutdown.md")]
 
-pub(crate) mod blocked_workers;
-mod helper;
+pub(crate) mod helper;
 pub(crate) mod live_threads;
 
 use std::time::Instant;
-
-pub(crate) use helper::{cancel, start_helper};
 
 use crate::context::{self, Member, Seated};
 use crate::phase::Phase;
 use crate::pool::local::Local;
 use crate::pool::{Pool, Seat};
 use crate::raw_task::Runnable;
+pub(crate) use crate::shutdown::helper::start_helper;
 use crate::shutdown::live_threads::ClearPass;
 use crate::sync::{Arc, thread};
 use crate::util::wake_list::{WakeList, catch_user_panic};
@@ -124,7 +122,7 @@ pub(crate) fn clear_driven(pool: &Arc<Pool>) {
 }
 
 /// Step 5.
-fn close_drivers(pool: &Arc<Pool>) {
+pub(crate) fn close_drivers(pool: &Arc<Pool>) {
     pool.phase.advance(Phase::Closed);
     let mut wakes = WakeList::new();
     pool.reactor.close_reactor(&mut wakes);

@@ -19,7 +19,6 @@ use crate::sync::{Arc, Mutex};
 use crate::util::wake_list::catch_user_panic;
 use crate::worker_set::completion::{ResizeCompletion, ResizeError, Resized};
 use crate::worker_set::seat_state::{SeatClaim, SeatState};
-use crate::worker_set::spares::Spare;
 
 /// Which seats are wanted, which are taken, and who waits for a change. See [the page](crate::worker_set::resize).
 #[derive(Debug)]
@@ -51,6 +50,16 @@ pub(super) struct WorkerSetLocked {
     unreported: VecDeque<Resized>,
     /// Somebody tells them.
     running_hook: bool,
+}
+
+/// A spare's seat, above those that the size of the pool asks for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spare {
+    pub(crate) seat: usize,
+    /// Its thread is being started.
+    pub(crate) coming: bool,
+    /// It has been told to leave.
+    pub(crate) dismissed: bool,
 }
 
 /// To have `size` workers.

@@ -174,5 +174,6 @@ fn sweep_once(pool: &Arc<Pool>, lane_cursor: &LaneCursor) -> bool {
     collect_overdue(pool);
     // The tasks of a local pool are dropped on its own thread, when that drives again or shuts down.
     pool.may_poll_here()
-        && pool.cancel_overdue_queued(lane_cursor, |runnable| shutdown::cancel(pool, &pool.reaper_task, runnable))
+        && pool
+            .cancel_overdue_queued(lane_cursor, |runnable| shutdown::helper::cancel(pool, &pool.reaper_task, runnable))
 }

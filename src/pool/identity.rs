@@ -1,5 +1,6 @@
-//! The number of a runtime.
+//! The number of a runtime, and of the one thread on which a local pool runs.
 
+use std::cell::Cell;
 use std::fmt;
 use std::num::NonZeroU64;
 
@@ -30,5 +31,35 @@ impl fmt::Display for Id {
 impl fmt::Debug for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Id({})", self.0)
+    }
+}
+
+/// The thread that made a local pool. See [the task's page](crate::cell).
+///
+/// Threads are compared by a number that is never reused. So a later thread, perhaps in the same memory, is a different one. The number is not std's
+/// `ThreadId`, because that is not available at the very end of a thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HomeThread(u64);
+
+static NEXT_THREAD: AtomicU64 = AtomicU64::new(1);
+
+std::thread_local! {
+    /// Zero until it is asked for. It has no destructor, so it is available to the very end of the thread.
+    static NUMBER: Cell<u64> = const { Cell::new(0) };
+}
+
+impl HomeThread {
+    /// The thread that calls this.
+    pub(crate) fn current() -> HomeThread {
+        if NUMBER.get() == 0 {
+            // Ordering: Relaxed — only the number matters.
+            NUMBER.set(NEXT_THREAD.fetch_add(1, Ordering::Relaxed));
+        }
+        HomeThread(NUMBER.get())
+    }
+
+    /// Whether this is it. Good in destructors of thread-locals, too.
+    pub(crate) fn is_here(self) -> bool {
+        NUMBER.get() == self.0
     }
 }

@@ -4,10 +4,10 @@ use std::thread::ThreadId;
 
 use super::local_slot::LocalSlot;
 use super::{Pool, Settings};
-use crate::drain::counts::CurrentTask;
 use crate::metrics::counter::Stats;
 use crate::metrics::histogram::PollHistograms;
 use crate::park::Parker;
+use crate::pool::current_task::CurrentTask;
 use crate::pool::local::Local;
 use crate::queue::{LifoSlot, Owner, Ring, Thief};
 use crate::raw_task::{OwnedTasks, TaskInfo};

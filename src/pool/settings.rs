@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{fmt, io};
 
-use super::home_thread::HomeThread;
+use super::HomeThread;
 use crate::metrics::buckets::HistogramConfiguration;
 use crate::metrics::histogram::{Histogram, PollHistograms};
 use crate::pool::hooks::{TaskHooks, UnhandledPanic};

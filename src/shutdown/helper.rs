@@ -2,13 +2,13 @@
 //!
 //! The protocol is on [the page of `block_in_place`](crate::pool::Blocking sections).
 
-use super::{close_drivers, thread_exited};
 use crate::context;
 use crate::context::thread_role::{self, ThreadRole};
-use crate::drain::counts::CurrentTask;
 use crate::pool::Pool;
+use crate::pool::current_task::CurrentTask;
 use crate::queue::{Chain, LaneCursor};
 use crate::raw_task::Runnable;
+use crate::shutdown::{close_drivers, thread_exited};
 use crate::sync::{Arc, thread};
 use crate::util::wake_list::catch_user_panic;
 

@@ -2,13 +2,13 @@
 
 use std::io;
 
+use crate::block_in_place::blocked_workers::BlockedWorkers;
 use crate::context::thread_role::{self, ThreadRole};
 use crate::phase::Phase;
 use crate::pool::Pool;
-use crate::shutdown::blocked_workers::BlockedWorkers;
 use crate::sync::Arc;
 use crate::worker_set::completion::Resized;
-use crate::worker_set::{ThreadHost, WorkerSet, WorkerSetLocked};
+use crate::worker_set::{Spare, ThreadHost, WorkerSet, WorkerSetLocked};
 
 /// Why no spare came.
 #[derive(Debug)]
@@ -23,16 +23,6 @@ pub(crate) enum SpareError {
     Closed,
     /// The operating system gives no thread.
     Refused(io::Error),
-}
-
-/// A spare's seat, above those that the size of the pool asks for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Spare {
-    pub(super) seat: usize,
-    /// Its thread is being started.
-    coming: bool,
-    /// It has been told to leave.
-    dismissed: bool,
 }
 
 impl WorkerSet {
