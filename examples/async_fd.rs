@@ -1,12 +1,14 @@
-//! A file descriptor of another library on the reactor: here the output of a child process, read line by line and without a thread.
+//! A file descriptor of another library on the reactor: here the output of a child process, read
+//! line by line and without a thread.
 //!
 //! ```text
 //! cargo run --release --example async_fd -- ls -l        # any command and its arguments
 //! cargo run --release --example async_fd -- --alone      # a command of its own, whose output it knows
 //! ```
 //!
-//! [`Piped`] is the pattern to copy: an [`AsyncFd`] around the resource, and `poll_read` as a loop of *is it ready*, *try*, and, if
-//! the try would have blocked, *take the readiness back*. With the trait on it, the combinators of the ecosystem work.
+//! [`Piped`] is the pattern to copy: an [`AsyncFd`] around the resource, and `poll_read` as a loop
+//! of *is it ready*, *try*, and, if the try would have blocked, *take the readiness back*. With the
+//! trait on it, the combinators of the ecosystem work.
 
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;
@@ -29,11 +31,13 @@ impl Piped {
         let fd = pipe.as_raw_fd();
         // SAFETY: asks for the flags of a descriptor that is open; no memory is passed.
         let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
-        // SAFETY: sets them; only our end of the pipe becomes non-blocking, the child's is another one.
+        // SAFETY: sets them; only our end of the pipe becomes non-blocking, the child's is another
+        // one.
         if flags < 0 || unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) } < 0 {
             return Err(io::Error::last_os_error());
         }
-        // Only reading: whoever asks for an interest that a descriptor does not know waits for ever.
+        // Only reading: whoever asks for an interest that a descriptor does not know waits for
+        // ever.
         AsyncFd::with_interest(pipe, Interest::READABLE).map(Piped)
     }
 }
@@ -42,7 +46,8 @@ impl AsyncRead for Piped {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
             let mut ready = ready!(self.0.poll_read_ready_mut(cx))?;
-            // `try_io` takes the readiness back if the read answers `WouldBlock`. Then it is asked again, so that this task is woken.
+            // `try_io` takes the readiness back if the read answers `WouldBlock`. Then it is asked
+            // again, so that this task is woken.
             if let Ok(result) = ready.try_io(|pipe| pipe.get_mut().read(buf.initialize_unfilled())) {
                 buf.advance(result?);
                 return Poll::Ready(Ok(()));

@@ -5,12 +5,13 @@
 //! cargo run --release --example blocking -- FILE...    # or these
 //! ```
 //!
-//! Reading a file blocks, and summing it up computes: on a worker, either would keep sockets and timers waiting. `spawn_blocking` takes both
-//! to a thread that may. That pool is wide (512 threads), since most of what blocks only waits; what computes wants to be limited to the
-//! number of cores, which is what the semaphore does. Meanwhile a task ticks on the runtime's one worker.
+//! Reading a file blocks, and summing it up computes: on a worker, either would keep sockets and
+//! timers waiting. `spawn_blocking` takes both to a thread that may. That pool is wide (512
+//! threads), since most of what blocks only waits; what computes wants to be limited to the number
+//! of cores, which is what the semaphore does. Meanwhile a task ticks on the runtime's one worker.
 //!
-//! Printing blocks too, if whoever reads is slow. It borrows what the task has, so it is done where it is, by `block_in_place`: the ticking
-//! goes on elsewhere.
+//! Printing blocks too, if whoever reads is slow. It borrows what the task has, so it is done where
+//! it is, by `block_in_place`: the ticking goes on elsewhere.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -54,7 +55,8 @@ async fn run(paths: Vec<PathBuf>) -> io::Result<()> {
     let permits = Arc::new(Semaphore::new(std::thread::available_parallelism()?.get()));
     let mut jobs: Vec<JoinHandle<io::Result<(PathBuf, u64)>>> = Vec::new();
     for path in paths {
-        // Whoever gets no permit waits here, as a future: no thread is taken, and nothing piles up in front of the pool.
+        // Whoever gets no permit waits here, as a future: no thread is taken, and nothing piles up
+        // in front of the pool.
         let permit = Arc::clone(&permits).acquire_owned().await.expect("nobody closes the semaphore");
         jobs.push(spawn_blocking(move || {
             let _permit = permit; // until the job is done; the task that waits for it may be gone by then

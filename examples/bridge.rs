@@ -4,11 +4,12 @@
 //! cargo run --release --example bridge
 //! ```
 //!
-//! 1. **A blocking front** around an async client: it owns a current-thread runtime, and each method is a `block_on`. No thread is started;
-//!    nothing happens between two calls.
-//! 2. **A runtime at hand**: tasks go on while the program does something else, and are joined in the end.
-//! 3. **A runtime on a thread of its own**, which takes orders from a channel: for a program that has its own main loop, such as one with
-//!    windows.
+//! 1. **A blocking front** around an async client: it owns a current-thread runtime, and each
+//!    method is a `block_on`. No thread is started; nothing happens between two calls.
+//! 2. **A runtime at hand**: tasks go on while the program does something else, and are joined in
+//!    the end.
+//! 3. **A runtime on a thread of its own**, which takes orders from a channel: for a program that
+//!    has its own main loop, such as one with windows.
 //!
 //! The other direction, async code that calls what blocks, is in `examples/blocking.rs`.
 
@@ -60,7 +61,8 @@ fn run() -> io::Result<()> {
     if all.join(" ") == expected { Ok(()) } else { Err(io::Error::other(format!("{all:?} is not what was to come"))) }
 }
 
-// ------------------------------------------------------------------------------------------------ what there is: async code
+// ------------------------------------------------------------------------------------------------
+// what there is: async code
 
 /// A client of a server that turns words into capitals.
 struct Client(TcpStream);
@@ -78,9 +80,11 @@ impl Client {
     }
 }
 
-// --------------------------------------------------------------------------------------------------- 1: a blocking front
+// ---------------------------------------------------------------------------------------------------
+// 1: a blocking front
 
-/// [`Client`] for programs that know nothing of async. Its methods panic inside of a runtime, since they would block one of its workers.
+/// [`Client`] for programs that know nothing of async. Its methods panic inside of a runtime, since
+/// they would block one of its workers.
 struct BlockingClient {
     client: Client,
     runtime: Runtime,
@@ -97,7 +101,8 @@ impl BlockingClient {
     }
 }
 
-// --------------------------------------------------------------------------------------------------- 2: a runtime at hand
+// ---------------------------------------------------------------------------------------------------
+// 2: a runtime at hand
 
 fn at_hand(server: SocketAddr, words: &'static [&'static str]) -> io::Result<Vec<String>> {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
@@ -107,7 +112,8 @@ fn at_hand(server: SocketAddr, words: &'static [&'static str]) -> io::Result<Vec
     tasks.into_iter().map(|task| runtime.block_on(task)?).collect()
 }
 
-// --------------------------------------------------------------------------------- 3: a runtime on a thread of its own
+// --------------------------------------------------------------------------------- 3: a runtime on
+// a thread of its own
 
 /// A word, and where the answer goes.
 type Order = (String, Sender<io::Result<String>>);
@@ -139,7 +145,8 @@ fn order(orders: &Sender<Order>, word: &str) -> io::Result<String> {
     answered.recv_blocking().map_err(io::Error::other)?
 }
 
-// --------------------------------------------------------------------------------------------------------- the server
+// ---------------------------------------------------------------------------------------------------------
+// the server
 
 async fn serve(listener: TcpListener) -> io::Result<()> {
     loop {

@@ -1,4 +1,5 @@
-//! A chat room over TCP: what somebody writes, everybody else reads. Channels are those of async-channel.
+//! A chat room over TCP: what somebody writes, everybody else reads. Channels are those of
+//! async-channel.
 //!
 //! ```text
 //! cargo run --release --example chat               # listens on 127.0.0.1:7008
@@ -6,8 +7,9 @@
 //! cargo run --release --example chat -- --alone    # three guests of its own; then it ends
 //! ```
 //!
-//! Each guest is two tasks: one reads the guest's lines, the other writes the lines of the others, which wait in a channel. The channel is
-//! bounded: whoever does not read what others write is put out, and costs the room no memory.
+//! Each guest is two tasks: one reads the guest's lines, the other writes the lines of the others,
+//! which wait in a channel. The channel is bounded: whoever does not read what others write is put
+//! out, and costs the room no memory.
 
 use std::collections::HashMap;
 use std::io;
@@ -81,7 +83,8 @@ async fn admit(listener: TcpListener) {
 struct Room(Mutex<HashMap<SocketAddr, Sender<Arc<str>>>>);
 
 impl Room {
-    /// Tells everybody except `from`. Whose channel is full goes: without its sender the task that writes ends, and then the other one.
+    /// Tells everybody except `from`. Whose channel is full goes: without its sender the task that
+    /// writes ends, and then the other one.
     fn tell(&self, from: Option<SocketAddr>, line: String) {
         let line: Arc<str> = line.into();
         self.0.lock().unwrap().retain(|&guest, lines| from == Some(guest) || lines.try_send(Arc::clone(&line)).is_ok());

@@ -72,7 +72,8 @@ async fn echo(mut stream: TcpStream) -> io::Result<()> {
     }
 }
 
-/// Writes a megabyte and reads it back, both at the same time: who only writes at first would fill all buffers and wait for ever.
+/// Writes a megabyte and reads it back, both at the same time: who only writes at first would fill
+/// all buffers and wait for ever.
 async fn talk(stream: TcpStream) -> io::Result<()> {
     let sent: Vec<u8> = (0..1 << 20).map(|n| (n % 251) as u8).collect();
     let (mut read, mut write) = stream.into_split();

@@ -1,5 +1,5 @@
-//! An echo server that stops in good order on SIGTERM: it takes no more connections, lets each finish what it is at, and says what
-//! became of them.
+//! An echo server that stops in good order on SIGTERM: it takes no more connections, lets each
+//! finish what it is at, and says what became of them.
 //!
 //! ```text
 //! cargo run --release --example graceful               # listens on 127.0.0.1:7007; kill -TERM stops it
@@ -7,7 +7,8 @@
 //! cargo run --release --example graceful -- --alone    # clients of its own, and its own SIGTERM
 //! ```
 //!
-//! A supervisor that sends SIGTERM kills later, after 30 s say: the deadline here has to be shorter.
+//! A supervisor that sends SIGTERM kills later, after 30 s say: the deadline here has to be
+//! shorter.
 
 use std::io;
 use std::net::SocketAddr;
@@ -52,7 +53,8 @@ fn run(address: &str, alone: bool) -> io::Result<()> {
     let listener = runtime.block_on(TcpListener::bind(address))?;
     let address = listener.local_addr()?;
     println!("listening on {address}, until SIGTERM");
-    // A task of its own: while the runtime drains, tasks may spawn, and the root of a `block_on` may not.
+    // A task of its own: while the runtime drains, tasks may spawn, and the root of a `block_on`
+    // may not.
     drop(runtime.spawn(serve(listener)));
     let clients = alone.then(|| std::thread::spawn(move || clients(address)));
 
@@ -88,7 +90,8 @@ async fn serve(listener: TcpListener) {
     }
 }
 
-/// Gives back what comes in. When the runtime drains it says so to its peer by ending its side, and waits for it to hang up too.
+/// Gives back what comes in. When the runtime drains it says so to its peer by ending its side, and
+/// waits for it to hang up too.
 async fn echo(mut stream: TcpStream) -> io::Result<()> {
     let mut draining = Handle::current().draining();
     let mut buf = vec![0; 16 * 1024];
@@ -111,7 +114,8 @@ async fn read_or_stop(stream: &mut TcpStream, buf: &mut [u8], draining: &mut Dra
     }
 }
 
-/// Clients that talk, each on a connection of its own. When all have, SIGTERM comes; then each one reads that the server ends.
+/// Clients that talk, each on a connection of its own. When all have, SIGTERM comes; then each one
+/// reads that the server ends.
 fn clients(server: SocketAddr) -> io::Result<()> {
     let runtime = Runtime::new()?;
     let mut open = Vec::new();

@@ -1,4 +1,5 @@
-//! Tasks that share an `Rc`: a local runtime keeps them on this thread, and other threads talk to them through channels.
+//! Tasks that share an `Rc`: a local runtime keeps them on this thread, and other threads talk to
+//! them through channels.
 //!
 //! ```text
 //! cargo run --example local
@@ -43,7 +44,8 @@ fn run() -> io::Result<()> {
     let words = Words::default();
     let (sender, lines) = async_channel::bounded(16);
 
-    // Another thread, which knows nothing of the runtime, sends; its sends wake the tasks on this one.
+    // Another thread, which knows nothing of the runtime, sends; its sends wake the tasks on this
+    // one.
     let writer = thread::spawn(move || {
         for line in ["one fish two fish", "red fish blue fish"] {
             sender.send_blocking(line.to_owned()).expect("somebody counts");

@@ -5,9 +5,11 @@
 //! cargo run --release --example metrics -- --alone    # reads its own page; then it ends
 //! ```
 //!
-//! The counters belong to the workers, and counting costs no line of memory that two of them share; who asks adds them up. What to look at:
-//! `noop` near `parks` means that workers are woken for nothing; a global queue that stays long, that they do not keep up; alive tasks that
-//! only grow, that somebody does not end. Two histograms, which have to be asked for, show how long polls take, and how long tasks wait for them.
+//! The counters belong to the workers, and counting costs no line of memory that two of them share;
+//! who asks adds them up. What to look at: `noop` near `parks` means that workers are woken for
+//! nothing; a global queue that stays long, that they do not keep up; alive tasks that only grow,
+//! that somebody does not end. Two histograms, which have to be asked for, show how long polls
+//! take, and how long tasks wait for them.
 
 use std::fmt::Write;
 use std::io;

@@ -8,8 +8,9 @@
 //!
 //! Ctrl-C ends it.
 //!
-//! A connection is two tasks: one reads commands, the other writes what waits in a bounded channel, answers and messages alike. From a client that
-//! does not read its answers no more commands are taken; a subscriber that does not read its messages is put out.
+//! A connection is two tasks: one reads commands, the other writes what waits in a bounded channel,
+//! answers and messages alike. From a client that does not read its answers no more commands are
+//! taken; a subscriber that does not read its messages is put out.
 
 use std::collections::HashMap;
 use std::io::{self, Error};
@@ -78,7 +79,8 @@ async fn connection(store: Arc<Store>, stream: TcpStream) -> io::Result<()> {
     let reading = async {
         let mut read = BufReader::new(read);
         while let Some(words) = command(&mut read).await? {
-            // It waits if the client does not read. An error means that the writer has ended, and that is told below.
+            // It waits if the client does not read. An error means that the writer has ended, and
+            // that is told below.
             let _ = inbox.send(store.answer(&words, &inbox).into()).await;
         }
         Ok(())
@@ -162,7 +164,8 @@ impl Store {
         }
     }
 
-    /// To how many. Whose channel is full is put out: once it is closed, the connection gets no more answers and ends.
+    /// To how many. Whose channel is full is put out: once it is closed, the connection gets no
+    /// more answers and ends.
     fn publish(&self, channel: &[u8], text: &[u8]) -> usize {
         let message: Message = [b"*3\r\n$7\r\nmessage\r\n", &bulk(channel)[..], &bulk(text)].concat().into();
         let mut all = self.subscribers.lock().unwrap();

@@ -1,12 +1,14 @@
-//! Testing code that waits, without waiting: under paused time a day passes in a millisecond, and always in the same way.
+//! Testing code that waits, without waiting: under paused time a day passes in a millisecond, and
+//! always in the same way.
 //!
 //! ```text
 //! cargo test --features test-util --example paused           # the tests below
 //! cargo run --release --features test-util --example paused  # the same, as a program
 //! ```
 //!
-//! What is tested here is a cache whose entries live for an hour and are fetched anew before that if they are asked for; a fetch that hangs is
-//! given up. Nothing in [`Cache`] knows that time may be paused: it uses `heist::time`, its `Instant` included, and that is all.
+//! What is tested here is a cache whose entries live for an hour and are fetched anew before that
+//! if they are asked for; a fetch that hangs is given up. Nothing in [`Cache`] knows that time may
+//! be paused: it uses `heist::time`, its `Instant` included, and that is all.
 
 use std::collections::HashMap;
 use std::io;
@@ -59,7 +61,8 @@ async fn it_fetches_once_an_hour() {
         minutes.tick().await;
         cache.get("weather").await.unwrap();
     }
-    // A fetch takes 300 ms: so after a full hour its value is not an hour old yet, and the next fetch comes every 61 minutes.
+    // A fetch takes 300 ms: so after a full hour its value is not an hour old yet, and the next
+    // fetch comes every 61 minutes.
     assert_eq!(fetches, 24);
 }
 

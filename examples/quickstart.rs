@@ -5,9 +5,10 @@
 //! cargo run --release --example quickstart -- --seconds 10 --connections 256
 //! ```
 //!
-//! A hyper HTTP/1 server listens on a free port of the loopback device. Clients on the same runtime keep one connection each
-//! and send the next request as soon as they have read the answer to the last. So the load is a closed loop: the latencies are
-//! those of a server that is always busy, and its clients share its CPUs.
+//! A hyper HTTP/1 server listens on a free port of the loopback device. Clients on the same runtime
+//! keep one connection each and send the next request as soon as they have read the answer to the
+//! last. So the load is a closed loop: the latencies are those of a server that is always busy, and
+//! its clients share its CPUs.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -65,7 +66,8 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-// ------------------------------------------------------------------------------------------------------- the command
+// -------------------------------------------------------------------------------------------------------
+// the command
 
 struct Options {
     seconds: u64,
@@ -99,9 +101,11 @@ impl Options {
     }
 }
 
-// -------------------------------------------------------------------------------------------------------- the server
+// --------------------------------------------------------------------------------------------------------
+// the server
 
-/// Serves the given number of connections until their clients hang up; says how many ended without an error.
+/// Serves the given number of connections until their clients hang up; says how many ended without
+/// an error.
 async fn serve(listener: TcpListener, connections: usize, served: Arc<AtomicU64>) -> io::Result<usize> {
     let mut open = Vec::with_capacity(connections);
     for _ in 0..connections {
@@ -121,7 +125,8 @@ async fn serve(listener: TcpListener, connections: usize, served: Arc<AtomicU64>
     Ok(clean)
 }
 
-// ---------------------------------------------------------------------------------------------------------- the load
+// ----------------------------------------------------------------------------------------------------------
+// the load
 
 /// A keep-alive connection that knows just enough HTTP to see where an answer ends.
 struct Client {
@@ -173,7 +178,8 @@ impl Client {
     }
 }
 
-/// How long the answer at the start of `bytes` is, head and body; `None` while its head is incomplete.
+/// How long the answer at the start of `bytes` is, head and body; `None` while its head is
+/// incomplete.
 fn answer_length(bytes: &[u8]) -> io::Result<Option<usize>> {
     let Some(head) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(None) };
     let text = std::str::from_utf8(&bytes[..head]).map_err(|_| fault("the answer's head is not text"))?;

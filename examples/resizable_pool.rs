@@ -1,8 +1,11 @@
-//! A pool in the shape that storage engines have built around runtimes that cannot be resized: a size and a version, a prefix for the
-//! names of its threads, a rule by which its runtime is built, a hook after each adjustment, weak handles, and an end that waits for
-//! tasks. There it takes a second runtime, a keeper for the old ones, and a tracker for tasks; here each is a call of heist's.
+//! A pool in the shape that storage engines have built around runtimes that cannot be resized: a
+//! size and a version, a prefix for the names of its threads, a rule by which its runtime is built,
+//! a hook after each adjustment, weak handles, and an end that waits for tasks. There it takes a
+//! second runtime, a keeper for the old ones, and a tracker for tasks; here each is a call of
+//! heist's.
 //!
-//! `cargo run --release --example resizable_pool` runs four scenarios; so does `cargo test --examples`.
+//! `cargo run --release --example resizable_pool` runs four scenarios; so does
+//! `cargo test --examples`.
 
 use std::future::{Future, pending};
 use std::sync::Arc;
@@ -24,8 +27,8 @@ struct ResizablePool {
 struct PoolHandle(Handle);
 
 impl ResizablePool {
-    /// A pool of `size` threads, named by `prefix`, seat and version. `rule` sets what else is to be set, and `after_adjust` hears of
-    /// each change.
+    /// A pool of `size` threads, named by `prefix`, seat and version. `rule` sets what else is to
+    /// be set, and `after_adjust` hears of each change.
     fn new(
         size: usize,
         prefix: &'static str,
@@ -114,7 +117,8 @@ fn many_tasks() {
     assert_eq!(done.load(Ordering::Relaxed), 20_000);
 }
 
-/// The number of threads follows each adjustment, up and down, with one version each; and the hook hears of all.
+/// The number of threads follows each adjustment, up and down, with one version each; and the hook
+/// hears of all.
 fn adjusting_the_thread_count() {
     let heard = Arc::new(AtomicUsize::new(0));
     let hears = heard.clone();
@@ -135,7 +139,8 @@ fn adjusting_the_thread_count() {
     assert_eq!(heard.load(Ordering::Relaxed), 4);
 }
 
-/// A task that never ends neither keeps an adjustment from happening nor the pool from ending, and is named.
+/// A task that never ends neither keeps an adjustment from happening nor the pool from ending, and
+/// is named.
 fn endless_task() {
     let pool = ResizablePool::new(2, "endless", |_| {}, |_| {}).expect("a pool");
     let endless = pool.handle().spawn(pending::<()>()).expect("the pool is open");
@@ -148,7 +153,8 @@ fn endless_task() {
     assert_eq!(named, [endless.id()]);
 }
 
-/// Tasks in flight when the pool goes finish first; and what is submitted later comes back to its submitter.
+/// Tasks in flight when the pool goes finish first; and what is submitted later comes back to its
+/// submitter.
 fn drop_with_tasks_in_flight() {
     let pool = ResizablePool::new(2, "dropped", |_| {}, |_| {}).expect("a pool");
     let handle = pool.handle();

@@ -1,12 +1,13 @@
-//! An echo server under load that is resized 1 → 8 → 2 while it serves, and drained when it gets SIGTERM.
+//! An echo server under load that is resized 1 → 8 → 2 while it serves, and drained when it gets
+//! SIGTERM.
 //!
 //! ```text
 //! cargo run --release --example resize              # ends on SIGTERM: `kill $(pidof resize)`
 //! cargo run --release --example resize -- --alone   # sends it to itself when the sizes are through
 //! ```
 //!
-//! The load comes from a runtime of its own, as it would from elsewhere. Not one message is lost: the clients stop when the server begins to
-//! drain, after the answer to their last message.
+//! The load comes from a runtime of its own, as it would from elsewhere. Not one message is lost:
+//! the clients stop when the server begins to drain, after the answer to their last message.
 
 use std::io;
 use std::net::SocketAddr;

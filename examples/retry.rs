@@ -5,9 +5,10 @@
 //! cargo run --release --example retry -- 100 2      # so many requests, so many seconds for each
 //! ```
 //!
-//! Three limits work together: each attempt has a short one, so that a lost answer costs little; the pause after a failure doubles, and is drawn
-//! at random, so that a thousand clients do not come back at the same moment; and the whole has a deadline, which whoever waits for it
-//! can rely on.
+//! Three limits work together: each attempt has a short one, so that a lost answer costs little;
+//! the pause after a failure doubles, and is drawn at random, so that a thousand clients do not
+//! come back at the same moment; and the whole has a deadline, which whoever waits for it can rely
+//! on.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, ErrorKind};
@@ -63,7 +64,8 @@ async fn run(requests: u32, limit: Duration) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes attempts until one succeeds, or fails in a way that will not change, or the deadline is there.
+/// Makes attempts until one succeeds, or fails in a way that will not change, or the deadline is
+/// there.
 async fn with_retries<T>(deadline: Instant, mut attempt: impl AsyncFnMut() -> io::Result<T>) -> io::Result<T> {
     let mut latest = None;
     let attempts = async {

@@ -41,7 +41,8 @@ fn main() -> ExitCode {
 async fn serve(address: &str) -> io::Result<()> {
     let socket = Arc::new(UdpSocket::bind(address).await?);
     println!("serving on {}", socket.local_addr()?);
-    // Every method of the socket takes `&self`: tasks share it without a lock, and two of them keep two workers busy.
+    // Every method of the socket takes `&self`: tasks share it without a lock, and two of them keep
+    // two workers busy.
     let other = heist::spawn(echo(Arc::clone(&socket)));
     echo(socket).await?;
     other.await?
@@ -57,7 +58,8 @@ async fn echo(socket: Arc<UdpSocket>) -> io::Result<()> {
     }
 }
 
-/// Numbers its questions: an answer that comes late must not be taken for the answer to a later question.
+/// Numbers its questions: an answer that comes late must not be taken for the answer to a later
+/// question.
 async fn ask(server: &str) -> io::Result<()> {
     let server = heist::net::lookup_host(server).await?.next().expect("a name that resolves has an address");
     let socket = UdpSocket::bind(if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }).await?;

@@ -1,4 +1,5 @@
-//! A control socket: a server that is asked over a unix socket how it does, and told to stop. It knows who asks.
+//! A control socket: a server that is asked over a unix socket how it does, and told to stop. It
+//! knows who asks.
 //!
 //! ```text
 //! cargo run --release --example unix -- /tmp/heist.sock   # then: echo status | nc -U -N /tmp/heist.sock; also: stop

@@ -1,4 +1,5 @@
-//! A worker steps out of its seat and comes back, while somebody counts, closes, resizes, or steps out as well. See docs/block-in-place.md.
+//! A worker steps out of its seat and comes back, while somebody counts, closes, resizes, or steps
+//! out as well. See docs/block-in-place.md.
 
 use std::future::pending;
 use std::time::{Duration, Instant};
@@ -22,9 +23,11 @@ use crate::worker_set::WorkerSet;
 use crate::worker_set::completion::ResizeCompletion;
 use crate::worker_set::spares::SpareError;
 
-// ------------------------------------------------------------------------------------------------------- the local slot
+// -------------------------------------------------------------------------------------------------------
+// the local slot
 
-/// step out, come back × take × give back: the worker finds its seat as it has left it, and whoever takes it comes afterwards.
+/// step out, come back × take × give back: the worker finds its seat as it has left it, and whoever
+/// takes it comes afterwards.
 #[test]
 fn the_seat_of_one_who_is_out_is_nobodys() {
     model(|| {
@@ -50,7 +53,8 @@ fn the_seat_of_one_who_is_out_is_nobodys() {
     });
 }
 
-// ------------------------------------------------------------------------------------------------------- the task counts
+// -------------------------------------------------------------------------------------------------------
+// the task counts
 
 /// One seat, whose worker polls a task that has been counted in.
 struct House {
@@ -171,7 +175,8 @@ fn what_one_who_is_out_spawns_is_counted() {
     });
 }
 
-/// drain × step out × wait for the report: the one who waits is excused, and nobody else is there to hear of the drain.
+/// drain × step out × wait for the report: the one who waits is excused, and nobody else is there
+/// to hear of the drain.
 #[test]
 fn a_report_that_is_awaited_by_one_who_is_out_comes() {
     model(|| {
@@ -198,7 +203,8 @@ fn a_report_that_is_awaited_by_one_who_is_out_comes() {
     });
 }
 
-/// drain × step out of one that has ended nothing, while the last task ends elsewhere: the worker that is out is not waited for.
+/// drain × step out of one that has ended nothing, while the last task ends elsewhere: the worker
+/// that is out is not waited for.
 #[test]
 fn one_who_is_out_need_not_have_heard() {
     model(|| {
@@ -220,7 +226,8 @@ fn one_who_is_out_need_not_have_heard() {
     });
 }
 
-// ---------------------------------------------------------------------------------------------------- the helper
+// ----------------------------------------------------------------------------------------------------
+// the helper
 
 /// What somebody who is out waits for, and who ends it when the runtime closes.
 struct Closing {
@@ -366,7 +373,8 @@ fn an_attendant_that_goes_leaves_nobody_behind() {
     });
 }
 
-// ----------------------------------------------------------------------------------------------------------- spares
+// -----------------------------------------------------------------------------------------------------------
+// spares
 
 /// As `Pool::call_one`.
 fn call(worker_set: &WorkerSet, threads: &Threads, enough: usize) -> (Result<usize, SpareError>, bool) {
@@ -428,8 +436,8 @@ fn one_that_steps_out_while_the_set_grows_has_a_spare() {
     });
 }
 
-/// call × resize to the seat of the spare, while `out` are out and there may be as many as `spares`: who has carried out the order looks whether there
-/// are enough still.
+/// call × resize to the seat of the spare, while `out` are out and there may be as many as
+/// `spares`: who has carried out the order looks whether there are enough still.
 fn out_while_the_set_grows_over_a_spare(out: usize, spares: usize) {
     model(move || {
         let (worker_set, at_work, blocked_workers) =
@@ -497,7 +505,8 @@ fn one_that_steps_out_while_a_spare_goes_has_one() {
     });
 }
 
-/// shrink to the seat of one who is out × call × come back, leave: it leaves, the spare has a seat of its own, and the order is answered.
+/// shrink to the seat of one who is out × call × come back, leave: it leaves, the spare has a seat
+/// of its own, and the order is answered.
 #[test]
 fn one_that_is_to_leave_may_be_out() {
     model(|| {
@@ -527,7 +536,8 @@ fn one_that_is_to_leave_may_be_out() {
     });
 }
 
-// ------------------------------------------------------------------------------------------------------ the watchdog
+// ------------------------------------------------------------------------------------------------------
+// the watchdog
 
 /// In a model a time that is not over never is.
 fn watchdog_sleep() -> WatchdogSleep {

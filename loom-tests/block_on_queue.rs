@@ -1,4 +1,5 @@
-//! Several threads in `block_on` on a current-thread runtime: one sits in its seat, the others wait in line.
+//! Several threads in `block_on` on a current-thread runtime: one sits in its seat, the others wait
+//! in line.
 
 use super::support::start;
 use crate::park::Parker;
@@ -21,7 +22,8 @@ impl Seat {
         self.line.release(|| *self.lease.lock() = Some(lease));
     }
 
-    /// A `block_on` whose future is ready when it has driven once, or as soon as it is woken and sees `woken`. True if it has driven.
+    /// A `block_on` whose future is ready when it has driven once, or as soon as it is woken and
+    /// sees `woken`. True if it has driven.
     fn block_on(&self, parker: &Arc<Parker>, woken: &AtomicBool) -> bool {
         let driven = loop {
             if let Some(lease) = self.line.acquire_or_enqueue(parker, || self.lease.lock().take()) {

@@ -1,7 +1,8 @@
-//! The blocking pool: every job is run or cancelled, once, whatever its threads and its owner do meanwhile.
+//! The blocking pool: every job is run or cancelled, once, whatever its threads and its owner do
+//! meanwhile.
 //!
-//! Time is driven by the pool's keep-alive: with zero a thread that finds no job waits exactly once, lets go of the lock for
-//! it, and has timed out; with an hour it never times out.
+//! Time is driven by the pool's keep-alive: with zero a thread that finds no job waits exactly
+//! once, lets go of the lock for it, and has timed out; with an hour it never times out.
 
 use std::io;
 use std::time::Duration;
@@ -13,7 +14,8 @@ use crate::sync::{Arc, Condvar, Mutex, model, thread};
 const IMPATIENT: Duration = Duration::ZERO;
 const PATIENT: Duration = Duration::from_secs(3600);
 
-/// How many jobs were run and cancelled. Relaxed: it is read when the threads are gone, after the pool's lock.
+/// How many jobs were run and cancelled. Relaxed: it is read when the threads are gone, after the
+/// pool's lock.
 #[derive(Default)]
 struct TaskLog {
     run: AtomicUsize,

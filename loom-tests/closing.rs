@@ -1,4 +1,5 @@
-//! A pool is closed while another thread drives it, clears it, or has a waker of one of its tasks. See docs/shutdown.md.
+//! A pool is closed while another thread drives it, clears it, or has a waker of one of its tasks.
+//! See docs/shutdown.md.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -16,7 +17,8 @@ use crate::sync::{Arc, Mutex, model};
 
 type Ring = RefCell<VecDeque<Runnable>>;
 
-/// A pool of one seat, with the real live threads, local slot, live list and tasks. Its queues hold what the real ones hold.
+/// A pool of one seat, with the real live threads, local slot, live list and tasks. Its queues hold
+/// what the real ones hold.
 struct Pool {
     phase: AtomicPhase,
     live_threads: LiveThreads,
@@ -26,7 +28,8 @@ struct Pool {
     live: OwnedTasks,
 }
 
-// SAFETY: every thread of a model holds the pool in an `Arc`, and the model ends all tasks before it drops that `Arc`.
+// SAFETY: every thread of a model holds the pool in an `Arc`, and the model ends all tasks before
+// it drops that `Arc`.
 unsafe impl Schedule for Pool {
     /// As `Pool::push_outside`.
     fn schedule(&self, runnable: Runnable) {
@@ -137,7 +140,8 @@ impl Pool {
     }
 }
 
-/// drive × close, by a closer that waits and by one that does not: the task ends when both have returned.
+/// drive × close, by a closer that waits and by one that does not: the task ends when both have
+/// returned.
 #[test]
 fn a_task_in_its_first_poll_has_ended_once_driver_and_closer_return() {
     for patient in [true, false] {
@@ -158,8 +162,8 @@ fn a_task_in_its_first_poll_has_ended_once_driver_and_closer_return() {
     }
 }
 
-/// clear × close: a thread that is not counted clears the seat, after a panic that ends the runtime. The closer does not count a seat in use as
-/// an empty one.
+/// clear × close: a thread that is not counted clears the seat, after a panic that ends the
+/// runtime. The closer does not count a seat in use as an empty one.
 #[test]
 fn a_seat_that_another_thread_clears_is_waited_for() {
     model(|| {
@@ -193,7 +197,8 @@ fn with_idle_task(counts: &Arc<Counts>) -> (Arc<Pool>, JoinHandle<super::support
     (pool, handle, waker)
 }
 
-/// wake × close: the waker has made the task runnable and has not queued it. The closer sleeps until the waker has queued it.
+/// wake × close: the waker has made the task runnable and has not queued it. The closer sleeps
+/// until the waker has queued it.
 #[test]
 fn a_waker_that_is_about_to_queue_its_task_ends_the_closers_sleep() {
     model(|| {
@@ -207,7 +212,8 @@ fn a_waker_that_is_about_to_queue_its_task_ends_the_closers_sleep() {
     });
 }
 
-/// wake × clear × clear: both return, and not before the task has ended. Neither keeps the other awake while they wait for the waker.
+/// wake × clear × clear: both return, and not before the task has ended. Neither keeps the other
+/// awake while they wait for the waker.
 #[test]
 fn two_threads_that_clear_neither_stop_nor_wake_each_other() {
     model(|| {

@@ -1,4 +1,5 @@
-//! The books while a runtime drains: gate, excuses, and who notices that nobody is left. See `docs/drain.md`.
+//! The books while a runtime drains: gate, excuses, and who notices that nobody is left. See
+//! `docs/drain.md`.
 
 use std::future::ready;
 use std::time::Instant;
@@ -99,7 +100,8 @@ impl House {
         self.drain_state.gate.try_enter(SpawnSource::Internal)
     }
 
-    /// A task lives that is not excused. Asks the phase: the book's lock would order what must not be ordered.
+    /// A task lives that is not excused. Asks the phase: the book's lock would order what must not
+    /// be ordered.
     #[track_caller]
     fn lives(&self) {
         assert!(
@@ -129,7 +131,8 @@ impl House {
     }
 }
 
-/// drain × spawn × complete: a child is counted though its parent ends meanwhile, and the worker that goes to sleep is woken to look.
+/// drain × spawn × complete: a child is counted though its parent ends meanwhile, and the worker
+/// that goes to sleep is woken to look.
 #[test]
 fn the_report_waits_for_the_children_and_comes() {
     model(|| {
@@ -173,7 +176,8 @@ fn the_last_two_tasks_may_end_at_once() {
     });
 }
 
-/// A task hands its child to another worker and ends: the child's end is not seen without its beginning.
+/// A task hands its child to another worker and ends: the child's end is not seen without its
+/// beginning.
 #[test]
 fn a_child_that_ends_elsewhere_is_no_false_zero() {
     model(|| {
@@ -375,7 +379,8 @@ fn parcel() -> Runnable {
     raw_task::spawn::<_, Home>(ready(()), std::panic::Location::caller().into()).0
 }
 
-/// deadline × a spawn onto a worker that polls for ever: who gathers finds the child, or the reaper is called.
+/// deadline × a spawn onto a worker that polls for ever: who gathers finds the child, or the reaper
+/// is called.
 #[test]
 fn what_was_let_in_is_gathered_or_the_sweeper_is_called() {
     model(|| {
@@ -422,7 +427,8 @@ fn what_comes_from_outside_is_gathered_or_the_sweeper_is_called() {
     });
 }
 
-/// A reaper that waits × a call × the shutdown: it is not left waiting, and a call that comes first is answered.
+/// A reaper that waits × a call × the shutdown: it is not left waiting, and a call that comes first
+/// is answered.
 #[test]
 fn a_sweeper_that_waits_is_called_or_told_of_the_end() {
     model(|| {
@@ -465,7 +471,8 @@ fn whoever_closes_up_knows_of_the_sweeper() {
     });
 }
 
-/// The report of the grace's end × complete: a task is counted, or named, or it is one whose name nobody knows.
+/// The report of the grace's end × complete: a task is counted, or named, or it is one whose name
+/// nobody knows.
 #[test]
 fn who_ends_while_the_report_is_made_is_there_once() {
     model(|| {
@@ -489,7 +496,8 @@ fn who_ends_while_the_report_is_made_is_there_once() {
     });
 }
 
-/// The report of the grace's end × dropping what is late: it is named and counted, or it is neither.
+/// The report of the grace's end × dropping what is late: it is named and counted, or it is
+/// neither.
 #[test]
 fn what_is_dropped_late_is_named_and_counted_or_neither() {
     model(|| {
@@ -514,7 +522,8 @@ fn what_is_dropped_late_is_named_and_counted_or_neither() {
     });
 }
 
-/// close × dropping for it: who sees the phase, and drops a task for the shutdown, is a straggler of the drain that was under way.
+/// close × dropping for it: who sees the phase, and drops a task for the shutdown, is a straggler
+/// of the drain that was under way.
 #[test]
 fn who_is_dropped_for_the_shutdown_is_named() {
     model(|| {

@@ -1,4 +1,5 @@
-//! The global queue and its lanes: pushes, batches, the close, and a last look. See `docs/queues.md`.
+//! The global queue and its lanes: pushes, batches, the close, and a last look. See
+//! `docs/queues.md`.
 
 use super::support::{Haul, TaskLog, parcels, start};
 use crate::idle::{Idle, Retract};
@@ -12,7 +13,8 @@ fn take(queue: &GlobalQueue, lane_cursor: &LaneCursor, count: usize, haul: &mut 
     haul.extend(std::iter::from_fn(|| chain.pop()));
 }
 
-/// push_new × push_new × close, into one lane or into two: what is not refused is there when the closer clears up.
+/// push_new × push_new × close, into one lane or into two: what is not refused is there when the
+/// closer clears up.
 #[test]
 fn a_new_task_is_queued_before_the_close_or_refused() {
     for lanes in [1, 2] {
@@ -77,8 +79,8 @@ fn a_batch_and_a_push_lose_nothing_and_double_nothing() {
     }
 }
 
-/// take × take × push, len, in one lane that holds enough for both: each gets what it asked for, oldest first, and the length is never more
-/// than what was pushed.
+/// take × take × push, len, in one lane that holds enough for both: each gets what it asked for,
+/// oldest first, and the length is never more than what was pushed.
 #[test]
 fn a_taker_does_not_hide_from_another_what_it_leaves() {
     model(|| {
@@ -113,7 +115,8 @@ fn a_taker_does_not_hide_from_another_what_it_leaves() {
     });
 }
 
-/// Workers, parkers and a queue in two lanes; a worker that finds nothing sleeps without a time limit.
+/// Workers, parkers and a queue in two lanes; a worker that finds nothing sleeps without a time
+/// limit.
 struct House {
     idle: Idle,
     parkers: Vec<Parker>,

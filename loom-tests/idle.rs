@@ -1,14 +1,17 @@
-//! The idle protocol: no work is left while somebody could take it and sleeps, and the counts stay exact. See docs/idle.md.
+//! The idle protocol: no work is left while somebody could take it and sleeps, and the counts stay
+//! exact. See docs/idle.md.
 //!
-//! A worker here is the loop of `Worker`, without polls: search, announce, last look, rest, retract. Sleepers sleep without a time
-//! limit, so a lost wake-up is a deadlock, which the engine reports. That the counts are exact is asserted when the idle word goes.
+//! A worker here is the loop of `Worker`, without polls: search, announce, last look, rest,
+//! retract. Sleepers sleep without a time limit, so a lost wake-up is a deadlock, which the engine
+//! reports. That the counts are exact is asserted when the idle word goes.
 
 use crate::idle::{Idle, Retract};
 use crate::park::Parker;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, model, thread};
 
-/// A pool that consists of its idle word, parkers, and a global queue of which only the length matters.
+/// A pool that consists of its idle word, parkers, and a global queue of which only the length
+/// matters.
 struct House {
     idle: Idle,
     parkers: Vec<Parker>,
@@ -48,7 +51,8 @@ impl House {
         self.sees_work() && self.queued.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| n.checked_sub(1)).is_ok()
     }
 
-    /// A worker's way from having nothing to having one piece of work; `rises` times it is woken by an event of its own.
+    /// A worker's way from having nothing to having one piece of work; `rises` times it is woken by
+    /// an event of its own.
     fn obtain(&self, seat: usize, mut rises: usize) {
         let mut searching = self.idle.try_search(self.parkers.len());
         while !self.take() {
@@ -113,7 +117,8 @@ fn two_submitters_find_one_sleeper() {
     });
 }
 
-/// The submitter counts a sleeper that is getting up by itself and finds no bit: the sleeper sees the work before it sleeps again.
+/// The submitter counts a sleeper that is getting up by itself and finds no bit: the sleeper sees
+/// the work before it sleeps again.
 #[test]
 fn a_sleeper_without_a_bit_sees_the_work_that_is_left_to_it() {
     model(|| {
@@ -140,7 +145,8 @@ fn a_sleeper_that_another_submitter_claims_sees_both_pieces() {
     });
 }
 
-/// claim × retract: one of them takes the bit, and nobody is counted twice. The granted one leaves before it has been counted.
+/// claim × retract: one of them takes the bit, and nobody is counted twice. The granted one leaves
+/// before it has been counted.
 #[test]
 fn the_counts_are_exact_whoever_clears_the_bit() {
     model(|| {
@@ -155,8 +161,8 @@ fn the_counts_are_exact_whoever_clears_the_bit() {
     });
 }
 
-/// A searcher that is counted searches: a second submitter who relies on one gets its work taken, although the one that the first
-/// submitter woke is gone again by the time it is counted.
+/// A searcher that is counted searches: a second submitter who relies on one gets its work taken,
+/// although the one that the first submitter woke is gone again by the time it is counted.
 #[test]
 fn nobody_relies_on_a_searcher_that_has_left() {
     model(|| {
@@ -205,7 +211,8 @@ fn a_granted_wake_is_passed_on() {
     });
 }
 
-/// Two pieces were left to a searcher. It sees them in its last look, takes one, and wakes the sleeper for the other.
+/// Two pieces were left to a searcher. It sees them in its last look, takes one, and wakes the
+/// sleeper for the other.
 #[test]
 fn what_a_last_look_sees_is_passed_on() {
     model(|| {

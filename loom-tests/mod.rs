@@ -1,6 +1,7 @@
 //! The models: each checks one invariant, and is named after it.
 //!
-//! Run them with `RUSTFLAGS="--cfg heist_loom" LOOM_MAX_PREEMPTIONS=2 cargo test --lib --profile loom loom_tests`.
+//! Run them with
+//! `RUSTFLAGS="--cfg heist_loom" LOOM_MAX_PREEMPTIONS=2 cargo test --lib --profile loom loom_tests`.
 //! A plain `cargo test` compiles them too and runs each once on the real engine.
 
 // Its tests have to fail, and only loom makes them.

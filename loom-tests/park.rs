@@ -1,7 +1,7 @@
 //! Parking: whoever is unparked comes to, wherever it sleeps. See docs/park.md.
 //!
-//! Nobody sleeps with a time limit here: a lost wake-up is a deadlock, which the engine reports. The flags are Relaxed, so that it is
-//! the parker that has to publish them.
+//! Nobody sleeps with a time limit here: a lost wake-up is a deadlock, which the engine reports.
+//! The flags are Relaxed, so that it is the parker that has to publish them.
 
 use std::time::Instant;
 
@@ -137,7 +137,8 @@ fn a_sleeper_in_the_reactor_is_always_interrupted() {
     });
 }
 
-/// unpark × an event ends the rest, and the sleeper goes on the parker next: the interrupt that comes too late is not needed.
+/// unpark × an event ends the rest, and the sleeper goes on the parker next: the interrupt that
+/// comes too late is not needed.
 #[test]
 fn a_sleeper_that_changes_its_bed_is_always_woken() {
     model(|| {
@@ -185,7 +186,8 @@ impl Dormitory {
     }
 }
 
-/// The holder gets up with an event, leaves the shard driver, and comes back, while the other one looks for a place to sleep.
+/// The holder gets up with an event, leaves the shard driver, and comes back, while the other one
+/// looks for a place to sleep.
 #[test]
 fn no_event_is_lost_when_the_chair_changes_hands() {
     model(|| {
@@ -201,7 +203,8 @@ fn no_event_is_lost_when_the_chair_changes_hands() {
     });
 }
 
-/// wake × the root's thread sits down in the seat, sleeps there, leaves it, and sleeps on its own parker.
+/// wake × the root's thread sits down in the seat, sleeps there, leaves it, and sleeps on its own
+/// parker.
 #[test]
 fn a_root_is_woken_wherever_its_thread_sleeps() {
     struct Root {

@@ -1,7 +1,8 @@
 //! A seat's ring and its LIFO slot: the owner against thieves. See `docs/queues.md`.
 //!
-//! In a model a ring holds four; its cursors start three short of their maximum, so they wrap in each of these. A ring's last end is
-//! dropped after the joins: loom does not see what std's `Arc` orders.
+//! In a model a ring holds four; its cursors start three short of their maximum, so they wrap in
+//! each of these. A ring's last end is dropped after the joins: loom does not see what std's `Arc`
+//! orders.
 
 use super::support::{Haul, TaskLog, parcels, start};
 use crate::queue::{CAPACITY, LifoSlot, Owner, Ring, Thief};
@@ -122,7 +123,8 @@ fn an_overflow_takes_all_or_nothing() {
     });
 }
 
-/// A ← B ← C: the middle one steals into a full ring that is stolen from, and writes where the last one may still be reading.
+/// A ← B ← C: the middle one steals into a full ring that is stolen from, and writes where the last
+/// one may still be reading.
 #[test]
 fn a_thief_can_be_robbed_while_it_steals() {
     model(|| {
@@ -152,7 +154,8 @@ fn a_thief_can_be_robbed_while_it_steals() {
     });
 }
 
-/// shed, push round the ring × steal: what is kept moves to other slots, some of which the thief may be reading.
+/// shed, push round the ring × steal: what is kept moves to other slots, some of which the thief
+/// may be reading.
 #[test]
 fn a_shed_task_is_sent_away_or_kept_or_stolen_once() {
     model(|| {

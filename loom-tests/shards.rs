@@ -1,6 +1,7 @@
 //! The reactor's shards: one who sleeps for all, others who look. See docs/reactor.md.
 //!
-//! The kernel is a number of pending events for each shard. Nobody sleeps with a time limit: a lost event is a deadlock.
+//! The kernel is a number of pending events for each shard. Nobody sleeps with a time limit: a lost
+//! event is a deadlock.
 
 use std::cell::Cell;
 use std::time::Instant;
@@ -126,7 +127,8 @@ fn spawn(hall: &Arc<Hall>, run: impl FnOnce(&Hall) + Send + 'static) -> thread::
     thread::Builder::new().spawn(move || run(&hall)).expect("a thread")
 }
 
-/// look, rest × look, rest × an event in each shard: all come in, nobody sleeps for good, and no shard is turned by two.
+/// look, rest × look, rest × an event in each shard: all come in, nobody sleeps for good, and no
+/// shard is turned by two.
 #[test]
 fn no_event_is_lost_between_the_lead_and_another_shard() {
     model(|| {
@@ -147,7 +149,8 @@ fn no_event_is_lost_between_the_lead_and_another_shard() {
     });
 }
 
-/// rest, once, × look: what the sleeper has left behind when it gets up is found by the one who only looks.
+/// rest, once, × look: what the sleeper has left behind when it gets up is found by the one who
+/// only looks.
 #[test]
 fn who_looks_finds_what_the_sleeper_has_left() {
     model(|| {

@@ -1,4 +1,5 @@
-//! Listeners at one bell: a signal against those who wait, and against those who empty the pipe. See docs/signals.md.
+//! Listeners at one bell: a signal against those who wait, and against those who empty the pipe.
+//! See docs/signals.md.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -40,7 +41,8 @@ impl Belfry {
         wakes.wake_all();
     }
 
-    /// One look of a listener that has seen nothing yet. True if it has to be woken to see the signal.
+    /// One look of a listener that has seen nothing yet. True if it has to be woken to see the
+    /// signal.
     fn look(&self, wait: Pin<&mut impl Future<Output = Option<u64>>>, rings: &Arc<Rings>) -> bool {
         wait.poll(&mut Context::from_waker(&Waker::from(Arc::clone(rings)))).is_pending()
     }
@@ -59,7 +61,8 @@ fn listen(belfry: &Belfry) -> (bool, Arc<Rings>) {
     let rings = Arc::new(Rings(AtomicUsize::new(0)));
     let mut wait = pin!(belfry.wait());
     let asleep = belfry.look(wait.as_mut(), &rings);
-    // A listener that is never woken keeps its place: it must not be dropped before the signal is through.
+    // A listener that is never woken keeps its place: it must not be dropped before the signal is
+    // through.
     while asleep && rings.0.load(Ordering::Acquire) == 0 {
         thread::yield_now();
     }
@@ -73,7 +76,8 @@ fn listen(belfry: &Belfry) -> (bool, Arc<Rings>) {
     (asleep, rings)
 }
 
-/// With one listener: it sees the signal at once, or sleeps and is woken. A lost one would be a deadlock.
+/// With one listener: it sees the signal at once, or sleeps and is woken. A lost one would be a
+/// deadlock.
 #[test]
 fn a_signal_that_comes_while_a_listener_begins_to_wait_is_heard() {
     model(|| {
@@ -88,7 +92,8 @@ fn a_signal_that_comes_while_a_listener_begins_to_wait_is_heard() {
     });
 }
 
-/// An older byte makes everybody look; whoever empties the pipe may take the fresh signal's byte and readiness along.
+/// An older byte makes everybody look; whoever empties the pipe may take the fresh signal's byte
+/// and readiness along.
 #[test]
 fn a_signal_whose_byte_another_listener_takes_is_heard() {
     model(|| {

@@ -1,5 +1,5 @@
-//! A worker that is stuck may come back at any moment: while it is watched, while its tasks and timers are being taken, while a spare
-//! comes or goes. See docs/watchdog.md and docs/stalls.md.
+//! A worker that is stuck may come back at any moment: while it is watched, while its tasks and
+//! timers are being taken, while a spare comes or goes. See docs/watchdog.md and docs/stalls.md.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -23,7 +23,8 @@ use crate::worker_set::retire::steal_all;
 use crate::worker_set::spares::SpareError;
 use crate::worker_set::{RetireResult, ThreadHost, WorkerSet};
 
-// ------------------------------------------------------------------------------------------------------- the watchdog sleep
+// -------------------------------------------------------------------------------------------------------
+// the watchdog sleep
 
 const WORKER: usize = 0;
 
@@ -52,7 +53,8 @@ impl Watchhouse {
         self.open.load(Ordering::Acquire)
     }
 
-    /// The watchdog's loop, from a rest on, until it finds the worker up, or the end. If it is forgotten it sleeps for ever.
+    /// The watchdog's loop, from a rest on, until it finds the worker up, or the end. If it is
+    /// forgotten it sleeps for ever.
     fn watch(&self) {
         let sleeps = || self.idle.is_announced(WORKER) && self.is_open();
         loop {
@@ -128,7 +130,8 @@ fn a_watchdog_that_goes_to_rest_hears_of_the_end() {
     });
 }
 
-// ------------------------------------------------------------------------------------------------------- its tasks
+// -------------------------------------------------------------------------------------------------------
+// its tasks
 
 /// seize × the owner is back: pops, pushes.
 #[test]
@@ -161,11 +164,13 @@ fn what_a_stuck_worker_has_is_seized_or_polled_once() {
     });
 }
 
-// ------------------------------------------------------------------------------------------------------ its timers
+// ------------------------------------------------------------------------------------------------------
+// its timers
 
 const SEAT: usize = 0;
 
-/// The wheel of a seat whose worker is stuck, or was a moment ago, with a timer for LATE; the guardian of the orphan wheels, too.
+/// The wheel of a seat whose worker is stuck, or was a moment ago, with a timer for LATE; the
+/// guardian of the orphan wheels, too.
 struct Home {
     orphan_wheels: OrphanWheels,
     wheel: Arc<TimerWheel>,
@@ -203,8 +208,9 @@ impl Home {
     }
 }
 
-/// take the timers, too late × the worker is back, rests, gets up, and sets an earlier time in a poll that does not return × the guardian rests: he
-/// sleeps to it, now or when the watchdog looks again.
+/// take the timers, too late × the worker is back, rests, gets up, and sets an earlier time in a
+/// poll that does not return × the guardian rests: he sleeps to it, now or when the watchdog looks
+/// again.
 #[test]
 fn a_timer_that_is_being_taken_over_is_kept_by_somebody() {
     model(|| {
@@ -224,7 +230,8 @@ fn a_timer_that_is_being_taken_over_is_kept_by_somebody() {
     });
 }
 
-/// take the timers × the stuck worker arms one × the guardian rests: it is slept to, now or when the watchdog looks again.
+/// take the timers × the stuck worker arms one × the guardian rests: it is slept to, now or when
+/// the watchdog looks again.
 #[test]
 fn a_timer_that_a_stuck_worker_arms_is_kept() {
     model(|| {
@@ -242,7 +249,8 @@ fn a_timer_that_a_stuck_worker_arms_is_kept() {
     });
 }
 
-// ---------------------------------------------------------------------------------------------------------- spares
+// ----------------------------------------------------------------------------------------------------------
+// spares
 
 /// Threads that come at once and leave in their own time; how many work in each seat.
 pub(super) struct Threads {
@@ -302,7 +310,8 @@ impl ThreadHost for Threads {
     }
 }
 
-/// leave of a spare × the next stall begins: it is taken back, or another thread comes, or there is none yet; one worker per seat.
+/// leave of a spare × the next stall begins: it is taken back, or another thread comes, or there is
+/// none yet; one worker per seat.
 #[test]
 fn a_spare_that_leaves_while_a_stall_begins_is_had_again() {
     model(|| {
@@ -324,7 +333,8 @@ fn a_spare_that_leaves_while_a_stall_begins_is_had_again() {
     });
 }
 
-/// call × resize to the seat of the spare: one worker per seat, and what the order asks for is there.
+/// call × resize to the seat of the spare: one worker per seat, and what the order asks for is
+/// there.
 #[test]
 fn a_spare_that_comes_while_the_set_grows_is_counted_once() {
     model(|| {
@@ -351,7 +361,8 @@ fn a_spare_that_comes_while_the_set_grows_is_counted_once() {
         let work = at_work.lock();
         assert!(work.values().all(|&workers| workers == 1), "{work:?}");
         assert!(worker_set.is_active(1));
-        // A spare that came first is the second worker now; one that came afterwards has a seat of its own.
+        // A spare that came first is the second worker now; one that came afterwards has a seat of
+        // its own.
         assert_eq!(worker_set.active(), 2 + worker_set.active_spares());
         assert!(came || worker_set.active_spares() == 0);
         drop(work);

@@ -1,4 +1,5 @@
-//! What the models of the cell and the queues stand on: a home without a worker, futures that count, a bell, a oneshot.
+//! What the models of the cell and the queues stand on: a home without a worker, futures that
+//! count, a bell, a oneshot.
 //!
 //! Counts are kept in words that loom does not see: they order nothing.
 
@@ -25,7 +26,8 @@ pub(crate) struct Home {
     scheduled: AtomicUsize,
 }
 
-// SAFETY: every thread of a model holds the home in an `Arc`, which does not move it, until it is done with the tasks.
+// SAFETY: every thread of a model holds the home in an `Arc`, which does not move it, until it is
+// done with the tasks.
 unsafe impl Schedule for Home {
     fn schedule(&self, runnable: Runnable) {
         self.scheduled.fetch_add(1, Ordering::Relaxed);
@@ -159,7 +161,8 @@ impl Drop for Output {
     }
 }
 
-/// A task that has been polled once, is idle, and can be woken by the answered waker. A later poll ends it if `ready`.
+/// A task that has been polled once, is idle, and can be woken by the answered waker. A later poll
+/// ends it if `ready`.
 #[track_caller]
 pub(crate) fn idle_task(
     home: &Home,
@@ -285,7 +288,8 @@ pub(crate) fn parcels(count: usize) -> Vec<Runnable> {
     let parcel = || {
         let (runnable, handle) = raw_task::spawn::<_, Home>(std::future::pending::<()>(), Location::caller().into());
         drop(handle);
-        // The link belongs to whoever holds the runnable: with this write and the one of `Haul`, loom sees a second holder.
+        // The link belongs to whoever holds the runnable: with this write and the one of `Haul`,
+        // loom sees a second holder.
         runnable.set_queue_next(None);
         runnable
     };

@@ -1,6 +1,7 @@
 //! The task cell: wakers, the poller, the joiner and the aborter of one task. See `docs/task.md`.
 //!
-//! What a waker has written is read with Relaxed in these models: only the task's own transitions can make it visible.
+//! What a waker has written is read with Relaxed in these models: only the task's own transitions
+//! can make it visible.
 
 use std::ptr::NonNull;
 use std::task::{Poll, Waker};
@@ -30,7 +31,8 @@ fn a_wake_during_a_poll_is_followed_by_a_poll_that_sees_it() {
     });
 }
 
-/// wake × wake × poll: one of the two merges into the other, or both into one that has queued the task before.
+/// wake × wake × poll: one of the two merges into the other, or both into one that has queued the
+/// task before.
 #[test]
 fn a_merged_wake_is_seen_by_the_next_poll() {
     for queued in [false, true] {
@@ -125,7 +127,8 @@ fn a_wake_of_a_task_that_yields_is_followed_by_a_poll_that_sees_it() {
         writer.join().expect("the writer");
         home.run_all();
         assert!(handle.is_finished());
-        // The one that leaves the waker; that of the first wake, and the one after its yield; that of the second wake.
+        // The one that leaves the waker; that of the first wake, and the one after its yield; that
+        // of the second wake.
         assert!(counts.polls() <= 4, "{} polls", counts.polls());
         assert_eq!(counts.futures(), 1);
     });
@@ -153,7 +156,8 @@ fn a_task_that_yields_is_aborted_once() {
     });
 }
 
-/// Idle, and can be woken by the answered waker. Its second poll yields; a later one ends it if `written` is set.
+/// Idle, and can be woken by the answered waker. Its second poll yields; a later one ends it if
+/// `written` is set.
 fn yielding_task(home: &Home, counts: &Arc<Counts>, written: &Arc<AtomicUsize>) -> (JoinHandle<Output>, Waker) {
     let (seen, left) = (Arc::clone(written), Arc::new(Mutex::new(None)));
     let place = Arc::clone(&left);
@@ -262,7 +266,8 @@ fn an_output_whose_handle_leaves_is_dropped_once() {
     }
 }
 
-/// take × finish: the handle takes the output and goes while the poller still has the joiner's waker in its hands.
+/// take × finish: the handle takes the output and goes while the poller still has the joiner's
+/// waker in its hands.
 #[test]
 fn a_joiner_that_is_served_while_the_poller_wakes_it_frees_once() {
     model(|| {
@@ -302,7 +307,8 @@ fn an_aborted_task_ends_once() {
     });
 }
 
-/// abort × first poll: the flag comes before, while or after the task is filed; it may be run by another thread at once.
+/// abort × first poll: the flag comes before, while or after the task is filed; it may be run by
+/// another thread at once.
 #[test]
 fn a_task_that_is_aborted_in_its_first_poll_does_not_stay_filed() {
     model(|| {
@@ -404,8 +410,8 @@ impl Drop for Local {
     }
 }
 
-/// wake × abort × leave, elsewhere: what a local runtime's futures rely on. In some of the orders whoever drops the future does so while
-/// its own thread runs nothing.
+/// wake × abort × leave, elsewhere: what a local runtime's futures rely on. In some of the orders
+/// whoever drops the future does so while its own thread runs nothing.
 #[test]
 fn a_future_is_dropped_only_where_tasks_are_run() {
     model(|| {

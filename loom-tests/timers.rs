@@ -118,7 +118,8 @@ fn a_reset_timer_wakes_at_either_deadline_exactly_once() {
     });
 }
 
-/// The poll after the reset sees that the deadline has passed, and ends the timer, while another thread fires or closes the wheel.
+/// The poll after the reset sees that the deadline has passed, and ends the timer, while another
+/// thread fires or closes the wheel.
 #[test]
 fn a_timer_reset_to_a_due_time_is_fired_at_the_next_poll() {
     for closes in [false, true] {
@@ -190,7 +191,8 @@ fn a_keeper_going_to_sleep_does_not_miss_an_earlier_timer() {
     }
 }
 
-/// A keeper that looks about before it sleeps swallows the wakes that come meanwhile: it has to note its deadline after that.
+/// A keeper that looks about before it sleeps swallows the wakes that come meanwhile: it has to
+/// note its deadline after that.
 #[test]
 fn a_timer_armed_while_the_keeper_looks_about_is_not_slept_past() {
     model(|| {

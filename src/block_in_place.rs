@@ -16,8 +16,9 @@ pub(crate) struct BlockingSection<'a> {
 }
 
 impl Pool {
-    /// The worker of `seat`, which polls a task, steps out. What waits in the seat goes to the others, and a spare comes to help them, unless
-    /// there is one already that nobody else needs. The caller is seen as seated no more.
+    /// The worker of `seat`, which polls a task, steps out. What waits in the seat goes to the
+    /// others, and a spare comes to help them, unless there is one already that nobody else needs.
+    /// The caller is seen as seated no more.
     #[cold]
     pub(crate) fn step_out<'a>(self: &'a Arc<Pool>, seat: &'a Seat, local: &Local) -> BlockingSection<'a> {
         self.hand_over(seat, local);
@@ -28,7 +29,8 @@ impl Pool {
         section
     }
 
-    /// Calls spares for those who are out, if there are too few. If there is none to be had the watchdog tries again, and says why.
+    /// Calls spares for those who are out, if there are too few. If there is none to be had the
+    /// watchdog tries again, and says why.
     pub(crate) fn start_spares(self: &Arc<Pool>) {
         if !self.worker_set.ensure_spares(&self.blocked_workers, |enough| self.call_one(enough)) {
             // It may have seen one whose thread was refused then, and gone to sleep.

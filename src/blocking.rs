@@ -12,10 +12,11 @@ use slab::Slab;
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak, release_gone, thread, thread_local, wait_for};
 use crate::util::wake_list::catch_user_panic;
 
-/// Work that may block. It is consumed exactly once, by `run` or by `cancel`, and never under a lock of the pool.
+/// Work that may block. It is consumed exactly once, by `run` or by `cancel`, and never under a
+/// lock of the pool.
 pub(crate) trait Job: Send {
-    /// Does the work and resolves whoever waits for it. A panic should be caught in here and reported there; one that gets
-    /// out is contained and logged.
+    /// Does the work and resolves whoever waits for it. A panic should be caught in here and
+    /// reported there; one that gets out is contained and logged.
     fn run_job(self: Box<Self>);
 
     /// Gives the work up undone and resolves whoever waits for it as cancelled.
@@ -28,7 +29,8 @@ pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
 /// How the pool gets a thread; the models and the tests have one that refuses.
 pub(crate) type Start = fn(thread::Builder, Box<dyn FnOnce() + Send>) -> io::Result<thread::JoinHandle<()>>;
 
-/// The runtime that the pool belongs to. The pool's hooks run inside of it. A job enters it by itself.
+/// The runtime that the pool belongs to. The pool's hooks run inside of it. A job enters it by
+/// itself.
 pub(crate) trait Host: Send + Sync {
     /// Calls `f`, which is user code, inside of the runtime.
     fn run_in_runtime(self: Arc<Self>, f: &mut dyn FnMut());
@@ -137,7 +139,8 @@ impl CancelledJobs {
     }
 }
 
-/// A bounded set of threads that run jobs, grown when a job finds nobody waiting and shrunk when a thread waited in vain.
+/// A bounded set of threads that run jobs, grown when a job finds nobody waiting and shrunk when a
+/// thread waited in vain.
 pub(crate) struct BlockingPool {
     settings: Settings,
     /// Set once, before the first job. A pool in a test has no host.
@@ -153,7 +156,8 @@ struct PoolState {
     queue: VecDeque<Box<dyn Job>>,
     /// One for each thread that takes jobs.
     thread_slots: Slab<ThreadSlot>,
-    /// The desks whose threads wait, the latest on top: it is warm, and those at the bottom get to leave.
+    /// The desks whose threads wait, the latest on top: it is warm, and those at the bottom get to
+    /// leave.
     waiting: Vec<usize>,
     /// Threads that have given up their desk, but not yet run their last hook.
     leaving: usize,
@@ -204,10 +208,11 @@ impl BlockingPool {
         self.host.get().and_then(Weak::upgrade)
     }
 
-    /// Has `job` run by a thread that waits, by a new one, or, at the cap, by the first to come free.
+    /// Has `job` run by a thread that waits, by a new one, or, at the cap, by the first to come
+    /// free.
     ///
-    /// An accepted job is run, or returned by [`close`](Self::close) to be cancelled. One that is refused comes back in the error:
-    /// the caller has to cancel it.
+    /// An accepted job is run, or returned by [`close`](Self::close) to be cancelled. One that is
+    /// refused comes back in the error: the caller has to cancel it.
     pub(crate) fn submit(self: &Arc<Self>, job: Box<dyn Job>) -> Result<(), Refused> {
         let mut state = self.state.lock();
         if self.wants_thread(&state) {
@@ -232,7 +237,8 @@ impl BlockingPool {
         Ok(())
     }
 
-    /// Takes no further jobs, and ends the threads as they finish. Does not wait. Returns the jobs that no thread has begun.
+    /// Takes no further jobs, and ends the threads as they finish. Does not wait. Returns the jobs
+    /// that no thread has begun.
     pub(crate) fn begin_shutdown(&self) -> CancelledJobs {
         let mut state = self.state.lock();
         state.closed = true;
@@ -243,8 +249,8 @@ impl BlockingPool {
         CancelledJobs(given_up)
     }
 
-    /// Cancels the jobs that nobody has begun; further ones are taken. One at a time: what waits behind a destructor that does not return
-    /// is there for the others.
+    /// Cancels the jobs that nobody has begun; further ones are taken. One at a time: what waits
+    /// behind a destructor that does not return is there for the others.
     pub(crate) fn cancel_queued(&self) {
         while let Some(job) = self.take_queued() {
             catch_user_panic("cancelling a blocking job", || job.cancel());
@@ -255,7 +261,8 @@ impl BlockingPool {
         self.state.lock().queue.pop_front()
     }
 
-    /// Waits until every thread has left, or until `deadline`. Returns whether all have left. [`BlockingPool::join`] follows.
+    /// Waits until every thread has left, or until `deadline`. Returns whether all have left.
+    /// [`BlockingPool::join`] follows.
     ///
     /// A thread of this very pool does not wait for itself.
     pub(crate) fn wait_for_threads(&self, deadline: Option<Instant>) -> bool {
@@ -264,8 +271,9 @@ impl BlockingPool {
         wait_for(&self.gone, &mut state, deadline, |state| state.threads() <= waiter)
     }
 
-    /// Joins the threads that have left, at most until `deadline`. What remains of such a thread is the destruction of its thread-locals, which is
-    /// user code. A thread of this very pool does not wait for itself.
+    /// Joins the threads that have left, at most until `deadline`. What remains of such a thread is
+    /// the destruction of its thread-locals, which is user code. A thread of this very pool does
+    /// not wait for itself.
     pub(crate) fn join(&self, deadline: Option<Instant>) {
         let threads = std::mem::take(&mut self.state.lock().threads);
         for thread in threads {
@@ -292,7 +300,8 @@ impl BlockingPool {
         }
     }
 
-    /// Gives the oldest job to a new thread, which is made under the lock: so no thread is ever counted that does not exist.
+    /// Gives the oldest job to a new thread, which is made under the lock: so no thread is ever
+    /// counted that does not exist.
     fn spawn_thread(
         self: &Arc<Self>,
         mut state: MutexGuard<'_, PoolState>,
@@ -332,7 +341,8 @@ impl BlockingPool {
     /// What a thread does from its first to its last line.
     fn thread_main(self: Arc<Self>, thread_slot: usize, wakeup: &Condvar) {
         SERVES.with(|serves| serves.set(Arc::as_ptr(&self)));
-        // The thread has a job already, and the job keeps the runtime. So the host is there for the whole life of the thread.
+        // The thread has a job already, and the job keeps the runtime. So the host is there for the
+        // whole life of the thread.
         let host = self.upgrade_host();
         call_hook(&host, &self.settings.on_thread_start);
         while let Some(job) = self.next(thread_slot, wakeup) {
@@ -340,7 +350,8 @@ impl BlockingPool {
         }
         call_hook(&host, &self.settings.on_thread_stop);
         drop(host);
-        // What remains is the destruction of the thread's locals. If that drops a runtime, the drop waits for all other threads.
+        // What remains is the destruction of the thread's locals. If that drops a runtime, the drop
+        // waits for all other threads.
         SERVES.with(|serves| serves.set(ptr::null()));
         let mut state = self.state.lock();
         state.leaving -= 1;
@@ -348,7 +359,8 @@ impl BlockingPool {
         self.gone.notify_all();
     }
 
-    /// The next job of the thread at `desk`, waited for as long as patience lasts; `None` means that the desk is given up.
+    /// The next job of the thread at `desk`, waited for as long as patience lasts; `None` means
+    /// that the desk is given up.
     fn next(&self, thread_slot: usize, wakeup: &Condvar) -> Option<Box<dyn Job>> {
         let mut state = self.state.lock();
         if let Some(job) = state.take_assigned(thread_slot).or_else(|| state.queue.pop_front()) {
@@ -401,7 +413,8 @@ impl fmt::Debug for BlockingPool {
 }
 
 impl PoolState {
-    /// Gives `job` to the thread at `desk`, which its caller has just taken off `waiting`; returns the bell to ring.
+    /// Gives `job` to the thread at `desk`, which its caller has just taken off `waiting`; returns
+    /// the bell to ring.
     fn assign(&mut self, thread_slot: usize, job: Box<dyn Job>) -> Arc<Condvar> {
         let thread_slot = &mut self.thread_slots[thread_slot];
         debug_assert!(thread_slot.assigned.is_none(), "a thread with a letter does not wait");

@@ -1,11 +1,11 @@
 //! Time as the runtime counts it: whole nanoseconds since an anchor.
 //!
-//! A `u64` of them lasts for 584 years. Every conversion saturates, so that no instant and no duration is too early, too late
-//! or too long. An instant beyond the clock's end is due at the end. A wait that is longer than the clock ends in the far future, 30 years from
-//! its beginning.
+//! A `u64` of them lasts for 584 years. Every conversion saturates, so that no instant and no
+//! duration is too early, too late or too long. An instant beyond the clock's end is due at the
+//! end. A wait that is longer than the clock ends in the far future, 30 years from its beginning.
 //!
-//! There is what has really passed, by which the workers pace themselves; and what timers are *shown*, which is the same, unless a test
-//! has paused it (feature `test-util`).
+//! There is what has really passed, by which the workers pace themselves; and what timers are
+//! *shown*, which is the same, unless a test has paused it (feature `test-util`).
 
 #[cfg(feature = "test-util")]
 mod pause;
@@ -20,7 +20,8 @@ use pause::PausableTime;
 #[cfg(feature = "test-util")]
 pub(crate) use pause::Refusal;
 
-/// The last moment that a clock shows, 584 years after its anchor. `u64::MAX` is left for what is never due.
+/// The last moment that a clock shows, 584 years after its anchor. `u64::MAX` is left for what is
+/// never due.
 const END: u64 = u64::MAX - 1;
 
 /// The length of a wait that does not fit on a clock: 30 years of 365 days, as in Tokio.
@@ -49,12 +50,14 @@ impl Clock {
         Clock { anchor: Instant::now(), pause: PausableTime::pausable(paused) }
     }
 
-    /// Nanoseconds that have really passed since the anchor; zero if the system's clock has stepped back behind it.
+    /// Nanoseconds that have really passed since the anchor; zero if the system's clock has stepped
+    /// back behind it.
     pub(crate) fn now(&self) -> u64 {
         self.deadline(Instant::now())
     }
 
-    /// Returns `at` on this clock: zero if it lies before the anchor, the last moment if it lies beyond the end.
+    /// Returns `at` on this clock: zero if it lies before the anchor, the last moment if it lies
+    /// beyond the end.
     pub(crate) fn deadline(&self, at: Instant) -> u64 {
         nanos(at, self.anchor)
     }
@@ -77,7 +80,8 @@ impl Clock {
         self.timer_now() >= at
     }
 
-    /// When to get up, really, for a timer that is due at `until`, if the system can name it and there is any telling.
+    /// When to get up, really, for a timer that is due at `until`, if the system can name it and
+    /// there is any telling.
     #[inline]
     pub(crate) fn real_deadline(&self, until: Option<u64>) -> Option<Instant> {
         self.anchor.checked_add(Duration::from_nanos(self.pause.real_deadline(until?)?))
@@ -89,8 +93,8 @@ impl Clock {
         self.pause.is_paused()
     }
 
-    /// The right to let paused time pass up to `until`, if no blocking job holds it. The caller sees to it that nothing else can be
-    /// done, and then uses it.
+    /// The right to let paused time pass up to `until`, if no blocking job holds it. The caller
+    /// sees to it that nothing else can be done, and then uses it.
     #[inline]
     pub(crate) fn permit_advance(&self, until: Option<u64>) -> Option<AdvancePermit> {
         self.pause.permit_advance(until)
@@ -108,8 +112,8 @@ impl Clock {
         self.pause.inhibit_auto_advance();
     }
 
-    /// A blocking job has ended, and whoever waited for it has been woken. True if paused time may pass by itself now, so that its worker
-    /// has to look again.
+    /// A blocking job has ended, and whoever waited for it has been woken. True if paused time may
+    /// pass by itself now, so that its worker has to look again.
     #[inline]
     #[must_use]
     pub(crate) fn allow_auto_advance(&self) -> bool {
@@ -122,8 +126,9 @@ fn nanos(at: Instant, anchor: Instant) -> u64 {
     u64::try_from(at.saturating_duration_since(anchor).as_nanos()).map_or(END, |nanos| nanos.min(END))
 }
 
-/// Returns `start + wait`. If the wait does not fit on a clock, or the system cannot name the result, returns an instant in the far future. Returns
-/// `start` if the system cannot name that either.
+/// Returns `start + wait`. If the wait does not fit on a clock, or the system cannot name the
+/// result, returns an instant in the far future. Returns `start` if the system cannot name that
+/// either.
 pub(crate) fn later(start: Instant, wait: Duration) -> Instant {
     let fits = wait.as_nanos() <= u128::from(END);
     let exact = if fits { start.checked_add(wait) } else { None };

@@ -1,4 +1,5 @@
-//! What the current thread is to the runtime: a worker in its seat, a thread inside of a runtime, or a stranger.
+//! What the current thread is to the runtime: a worker in its seat, a thread inside of a runtime,
+//! or a stranger.
 
 pub(crate) mod budget;
 pub(crate) mod thread_role;
@@ -28,7 +29,8 @@ std::thread_local! {
     static SEATED: Cell<*const Seated<'static>> = const { Cell::new(ptr::null()) };
     /// This thread must not block: it polls futures.
     static POLLING: Cell<bool> = const { Cell::new(false) };
-    /// This thread drives a current-thread runtime, or waits in line to: where it runs no task it polls the root, or calls wakers.
+    /// This thread drives a current-thread runtime, or waits in line to: where it runs no task it
+    /// polls the root, or calls wakers.
     static DRIVES: Cell<bool> = const { Cell::new(false) };
     /// The blocking job that runs here, and its pool, which is only to be compared.
     ///
@@ -36,19 +38,21 @@ std::thread_local! {
     static JOB: Cell<Option<(*const Pool, NonNull<Header>)>> = const { Cell::new(None) };
     /// The worker that this thread is has stepped out of its seat, in this pool.
     static OUT_OF: Cell<Option<pool::Id>> = const { Cell::new(None) };
-    /// The pools whose shutdown waits for this thread, the innermost first. The thread is one of the pool's own, or drives the pool.
+    /// The pools whose shutdown waits for this thread, the innermost first. The thread is one of
+    /// the pool's own, or drives the pool.
     static MEMBER_OF: Cell<[Option<pool::Id>; NESTED]> = const { Cell::new([None; NESTED]) };
     /// The runtimes that this thread has entered, the innermost last.
     static ENTERED: RefCell<Entered> = const { RefCell::new(Entered { stack: Vec::new(), next: 0 }) };
 }
 
 std::thread_local! {
-    /// The pool of the innermost stay, only to be compared; where it can be read in one instruction.
+    /// The pool of the innermost stay, only to be compared; where it can be read in one
+    /// instruction.
     static INNERMOST: Cell<*const Pool> = const { Cell::new(ptr::null()) };
 }
 
-/// How many nested pools a thread is marked as a member of. Beyond these, the shutdown of an outer pool waits for this thread until its grace is
-/// over.
+/// How many nested pools a thread is marked as a member of. Beyond these, the shutdown of an outer
+/// pool waits for this thread until its grace is over.
 const NESTED: usize = 4;
 
 /// The mark of a thread that the shutdown of a pool waits for.
@@ -76,13 +80,14 @@ pub(crate) fn run_in_seat<R>(seated: Seated<'_>, f: impl FnOnce() -> R) -> R {
 #[inline]
 pub(crate) fn seated<R>(f: impl FnOnce(Option<&Seated<'_>>) -> R) -> R {
     let seated = SEATED.get();
-    // SAFETY: `sit` has put the pointer there and takes it away before what it points to goes; `f` gets it no longer than for
-    // its own run, which ends before `sit`'s does.
+    // SAFETY: `sit` has put the pointer there and takes it away before what it points to goes; `f`
+    // gets it no longer than for its own run, which ends before `sit`'s does.
     f(unsafe { seated.as_ref() })
 }
 
-/// Calls `f` with this thread being no worker, and polling nothing: `f` may block. If it is a worker that polls a task, `f` gets its seat, to
-/// step out of it for its own length. In a hook, a waker or a destructor on a worker's thread nobody else can be let in: there nothing changes.
+/// Calls `f` with this thread being no worker, and polling nothing: `f` may block. If it is a
+/// worker that polls a task, `f` gets its seat, to step out of it for its own length. In a hook, a
+/// waker or a destructor on a worker's thread nobody else can be let in: there nothing changes.
 pub(crate) fn exit_worker<R>(f: impl FnOnce(Option<&Seated<'_>>) -> R) -> R {
     let (seated, task) = (SEATED.get(), task());
     if !seated.is_null() && task.is_none() {
@@ -92,7 +97,8 @@ pub(crate) fn exit_worker<R>(f: impl FnOnce(Option<&Seated<'_>>) -> R) -> R {
     let _unlimited = budget::unlimited();
     // SAFETY: as in `seated`.
     let (Some(seated), Some(task)) = (unsafe { seated.as_ref() }, task) else { return f(None) };
-    // SAFETY: its cell is alive, see `set_task`. What the task spawns meanwhile is spawned by the runtime's own.
+    // SAFETY: its cell is alive, see `set_task`. What the task spawns meanwhile is spawned by the
+    // runtime's own.
     let _job = job(seated.pool, unsafe { task.as_ref() });
     let _out = set_scoped(&OUT_OF, Some(seated.pool.id));
     let _seated = set_scoped(&SEATED, ptr::null());
@@ -104,13 +110,15 @@ pub(crate) fn is_blocking_in(pool: pool::Id) -> bool {
     OUT_OF.get() == Some(pool)
 }
 
-/// Marks this thread as one that the shutdown of `pool` waits for, until the returned guard is dropped.
+/// Marks this thread as one that the shutdown of `pool` waits for, until the returned guard is
+/// dropped.
 pub(crate) fn member_of(pool: pool::Id) -> Member {
     let [first, second, third, _] = MEMBER_OF.get();
     set_scoped(&MEMBER_OF, [Some(pool), first, second, third])
 }
 
-/// Returns whether the shutdown of `pool` waits for this thread. Such a thread must not wait for that shutdown.
+/// Returns whether the shutdown of `pool` waits for this thread. Such a thread must not wait for
+/// that shutdown.
 pub(crate) fn is_member_of(pool: pool::Id) -> bool {
     MEMBER_OF.get().contains(&Some(pool))
 }
@@ -125,9 +133,11 @@ pub(crate) fn is_polling() -> bool {
     POLLING.get()
 }
 
-/// Names the task, or job, that is about to be polled, and answers the one that was. The caller names that again when the poll is over.
+/// Names the task, or job, that is about to be polled, and answers the one that was. The caller
+/// names that again when the poll is over.
 ///
-/// As long as code runs that can ask for it, this thread holds its `Runnable`, and so its cell lives: until the poll has returned.
+/// As long as code runs that can ask for it, this thread holds its `Runnable`, and so its cell
+/// lives: until the poll has returned.
 #[inline]
 pub(crate) fn set_task(task: Option<NonNull<Header>>) -> Option<NonNull<Header>> {
     budget::set_current(task.map(NonNull::cast)).map(NonNull::cast)
@@ -138,21 +148,23 @@ fn task() -> Option<NonNull<Header>> {
     budget::current().map(NonNull::cast)
 }
 
-/// Has the task that is being polled on this thread polled again, behind the others, if `waker` is its own.
+/// Has the task that is being polled on this thread polled again, behind the others, if `waker` is
+/// its own.
 #[inline]
 pub(crate) fn poll_again(waker: &Waker) -> bool {
     // SAFETY: we are called in the poll, or in the end, of that task, see `set_task`.
     task().is_some_and(|task| unsafe { Header::mark_yielded(task, waker) })
 }
 
-/// Returns the id of the task that is being polled on this thread, or whose future or output is being dropped.
+/// Returns the id of the task that is being polled on this thread, or whose future or output is
+/// being dropped.
 pub(crate) fn task_id() -> Option<Id> {
     // SAFETY: its cell is alive, see `set_task`.
     Id::ending().or_else(|| task().map(|task| unsafe { task.as_ref() }.id()))
 }
 
-/// The task of `pool` that is being polled on this thread, or its job that runs here; also if what is polled is the root of a `block_on` in
-/// that job.
+/// The task of `pool` that is being polled on this thread, or its job that runs here; also if what
+/// is polled is the root of a `block_on` in that job.
 pub(crate) fn task_of(pool: &Pool) -> Option<AbortHandle> {
     let task = task();
     let job = job_of(pool);
@@ -215,7 +227,8 @@ pub(crate) struct EnterToken {
     number: Option<u64>,
 }
 
-/// Enters a runtime. In the destructors of thread-locals it may have no effect: see [`is_destroyed`].
+/// Enters a runtime. In the destructors of thread-locals it may have no effect: see
+/// [`is_destroyed`].
 pub(crate) fn enter(pool: Arc<Pool>) -> EnterToken {
     let number = ENTERED.try_with(|entered| {
         let mut entered = entered.borrow_mut();
@@ -228,10 +241,12 @@ pub(crate) fn enter(pool: Arc<Pool>) -> EnterToken {
     EnterToken { number: number.ok() }
 }
 
-/// Runs user code of `pool` inside of that runtime: `Handle::current()` returns its handle, whatever this thread is inside of otherwise.
+/// Runs user code of `pool` inside of that runtime: `Handle::current()` returns its handle,
+/// whatever this thread is inside of otherwise.
 ///
-/// All user code that a runtime calls by itself, destructors included, goes through here, or runs under a [`Stay`] that begins with the thread. See
-/// [the page](crate::shutdown#user-code-runs-inside-of-its-own-runtime).
+/// All user code that a runtime calls by itself, destructors included, goes through here, or runs
+/// under a [`Stay`] that begins with the thread. See [the
+/// page](crate::shutdown#user-code-runs-inside-of-its-own-runtime).
 #[inline]
 pub(crate) fn run_in_runtime<R>(pool: &Arc<Pool>, f: impl FnOnce() -> R) -> R {
     let _entered = (!ptr::eq(INNERMOST.get(), Arc::as_ptr(pool))).then(|| enter(Arc::clone(pool)));
@@ -253,7 +268,8 @@ impl EnterToken {
     /// Ends the stay. Returns false if another one has begun since and has not ended.
     pub(crate) fn exit(&mut self) -> bool {
         let Some(number) = self.number.take() else { return true };
-        // If the thread's locals are gone there is nothing to end. The pool is dropped outside of the borrow.
+        // If the thread's locals are gone there is nothing to end. The pool is dropped outside of
+        // the borrow.
         let ended = ENTERED.try_with(|entered| {
             let mut entered = entered.borrow_mut();
             let at = entered.stack.iter().rposition(|(other, _)| *other == number)?;
@@ -272,7 +288,8 @@ impl Drop for EnterToken {
     }
 }
 
-/// Whether what this thread does now belongs to `pool`, for which it works: it has not entered another runtime since.
+/// Whether what this thread does now belongs to `pool`, for which it works: it has not entered
+/// another runtime since.
 #[inline]
 pub(crate) fn is_inside(pool: &Pool) -> bool {
     let innermost = INNERMOST.get();

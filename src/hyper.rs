@@ -1,4 +1,5 @@
-//! What `hyper` asks of a runtime: an executor and a timer. The I/O traits are on [`crate::net::TcpStream`] itself.
+//! What `hyper` asks of a runtime: an executor and a timer. The I/O traits are on
+//! [`crate::net::TcpStream`] itself.
 //!
 //! ```no_run
 //! use heist::hyper::HeistTimer;
@@ -50,8 +51,9 @@ where
 ///
 /// # Panics
 ///
-/// Its `sleep`, `sleep_until` and, for a foreign timer, `reset` panic as [`time::sleep`](crate::time::sleep()) does: outside of a runtime, and inside of
-/// one without timers.
+/// Its `sleep`, `sleep_until` and, for a foreign timer, `reset` panic as
+/// [`time::sleep`](crate::time::sleep()) does: outside of a runtime, and inside of one without
+/// timers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HeistTimer;
 
@@ -60,7 +62,8 @@ struct HyperSleep(time::Sleep);
 
 impl HyperSleep {
     fn sleep(self: Pin<&mut Self>) -> Pin<&mut time::Sleep> {
-        // SAFETY: the field is pinned with the whole: nothing moves it, and the whole has no drop and no other way in.
+        // SAFETY: the field is pinned with the whole: nothing moves it, and the whole has no drop
+        // and no other way in.
         unsafe { self.map_unchecked_mut(|this| &mut this.0) }
     }
 }

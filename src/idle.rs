@@ -5,7 +5,8 @@ use std::fmt;
 use crate::sync::CachePadded;
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// In the idle word: the watchdog sleeps, and whoever gets up or wakes somebody has to see that it watches again.
+/// In the idle word: the watchdog sleeps, and whoever gets up or wakes somebody has to see that it
+/// watches again.
 const WATCHDOG_ASLEEP: usize = 1;
 /// One searcher: the low half, above that bit.
 const SEARCHER: usize = 1 << 1;
@@ -24,8 +25,9 @@ pub(crate) struct Idle {
 
 /// The counts at one moment.
 ///
-/// Whoever grants a wake-up clears the bit first and counts afterwards; the woken may be through with its search by then. So
-/// either count may be too low for a moment, even below zero. Never is a searcher counted that does not search.
+/// Whoever grants a wake-up clears the bit first and counts afterwards; the woken may be through
+/// with its search by then. So either count may be too low for a moment, even below zero. Never is
+/// a searcher counted that does not search.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Counts(usize);
 
@@ -55,18 +57,22 @@ impl Idle {
         Counts(self.counts.load(Ordering::Relaxed))
     }
 
-    /// Becomes a searcher, if fewer than half of `workers` are. Step down with [`Idle::found`] or [`Idle::announce`].
+    /// Becomes a searcher, if fewer than half of `workers` are. Step down with [`Idle::found`] or
+    /// [`Idle::announce`].
     pub(crate) fn try_search(&self, workers: usize) -> bool {
         let allowed =
             |now: usize| (2 * Counts(now).searchers() < workers as isize).then_some(now.wrapping_add(SEARCHER));
-        // Ordering: Relaxed — a searcher reads queues under their own orderings, and its leaving is what is ordered.
+        // Ordering: Relaxed — a searcher reads queues under their own orderings, and its leaving is
+        // what is ordered.
         self.counts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, allowed).is_ok()
     }
 
-    /// A searcher leaves with work. True if it was the last one: it has to look whether there is more.
+    /// A searcher leaves with work. True if it was the last one: it has to look whether there is
+    /// more.
     #[must_use]
     pub(crate) fn end_search(&self) -> bool {
-        // Ordering: Acquire — pairs with the Release in `handshake`: a submitter that counted on us has published its work.
+        // Ordering: Acquire — pairs with the Release in `handshake`: a submitter that counted on us
+        // has published its work.
         let was = Counts(self.counts.fetch_sub(SEARCHER, Ordering::AcqRel));
         // Less than one if whoever woke us has not counted us yet.
         was.searchers() <= 1
@@ -77,13 +83,13 @@ impl Idle {
         // Ordering: Relaxed — published by the next line.
         self.bitmap_word(seat).fetch_or(seat_bit(seat), Ordering::Relaxed);
         let change = SLEEPER - if searching { SEARCHER } else { 0 };
-        // Ordering: Release — publishes the bit; Acquire — pairs with the Release in `handshake`: work that was published
-        // before it is seen by the last look.
+        // Ordering: Release — publishes the bit; Acquire — pairs with the Release in `handshake`:
+        // work that was published before it is seen by the last look.
         self.counts.fetch_add(change, Ordering::AcqRel);
     }
 
-    /// The worker of `seat` is up, because of what its last look found, an event, a deadline or an unpark; and it goes on as a
-    /// searcher if it likes.
+    /// The worker of `seat` is up, because of what its last look found, an event, a deadline or an
+    /// unpark; and it goes on as a searcher if it likes.
     pub(crate) fn withdraw(&self, seat: usize, searching: bool) -> Retract {
         // Ordering: Acquire — pairs with the Release in `claim`.
         let was = self.bitmap_word(seat).fetch_and(!seat_bit(seat), Ordering::AcqRel);
@@ -92,8 +98,8 @@ impl Idle {
             return Retract::Searching;
         }
         let change = if searching { SEARCHER } else { 0 };
-        // Ordering: Acquire — as in `found`: a submitter that saw no bit leaves its work to us; Release — goes on with the
-        // sequence of the submitters before us.
+        // Ordering: Acquire — as in `found`: a submitter that saw no bit leaves its work to us;
+        // Release — goes on with the sequence of the submitters before us.
         self.counts.fetch_add(change.wrapping_sub(SLEEPER), Ordering::AcqRel);
         if searching { Retract::Searching } else { Retract::Working }
     }
@@ -107,14 +113,16 @@ impl Idle {
     /// Grants a wake-up for work that has been published. Answers the seat to unpark.
     #[must_use]
     pub(crate) fn claim_sleeper(&self) -> Option<usize> {
-        // A read-modify-write of the same value: it takes its place in the order of all changes to the word.
-        // Ordering: Release — publishes the work to `announce`, `retract` and `found`; Acquire — pairs with the Release in
-        // `announce`: the bits of those who are counted can be seen.
+        // A read-modify-write of the same value: it takes its place in the order of all changes to
+        // the word. Ordering: Release — publishes the work to `announce`, `retract` and `found`;
+        // Acquire — pairs with the Release in `announce`: the bits of those who are counted can be
+        // seen.
         let counts = Counts(self.counts.fetch_add(0, Ordering::AcqRel));
         if counts.could_wake() { self.claim() } else { None }
     }
 
-    /// Clears one bit, the lowest that is set. Seats fill from below, so the same workers stay warm.
+    /// Clears one bit, the lowest that is set. Seats fill from below, so the same workers stay
+    /// warm.
     fn claim(&self) -> Option<usize> {
         for (index, word) in self.mask.iter().enumerate() {
             // Ordering: Relaxed — the exchange below decides; who is counted can be seen already.
@@ -124,8 +132,8 @@ impl Idle {
                 // Ordering: Release, Acquire — pair with each other over `retract`.
                 let was = word.fetch_and(!lowest, Ordering::AcqRel);
                 if was & lowest != 0 {
-                    // Ordering: Release — the work that we were told of comes before the wake-up; Acquire — keeps the
-                    // submitters before us in order.
+                    // Ordering: Release — the work that we were told of comes before the wake-up;
+                    // Acquire — keeps the submitters before us in order.
                     self.counts.fetch_add(SEARCHER.wrapping_sub(SLEEPER), Ordering::AcqRel);
                     return Some(index * BITS + lowest.trailing_zeros() as usize);
                 }
@@ -135,17 +143,19 @@ impl Idle {
         None
     }
 
-    /// Says that nobody watches. Who gets up afterwards, or clears a bit, sees it; who was up before is seen by the caller, who looks
-    /// at all seats now.
+    /// Says that nobody watches. Who gets up afterwards, or clears a bit, sees it; who was up
+    /// before is seen by the caller, who looks at all seats now.
     pub(crate) fn set_watchdog_asleep(&self) {
-        // Ordering: Release — goes on with the sequence of the submitters; Acquire — pairs with the Release of whoever got up before.
+        // Ordering: Release — goes on with the sequence of the submitters; Acquire — pairs with the
+        // Release of whoever got up before.
         self.counts.fetch_or(WATCHDOG_ASLEEP, Ordering::AcqRel);
     }
 
     /// Takes that back. True for one of those who try: he has to see that somebody watches.
     #[must_use]
     pub(crate) fn claim_watchdog_wake(&self) -> bool {
-        // Ordering: Release, Acquire — as in `leave_unwatched`: a thread that was never announced is seen by the watchdog, or sees it.
+        // Ordering: Release, Acquire — as in `leave_unwatched`: a thread that was never announced
+        // is seen by the watchdog, or sees it.
         self.counts.fetch_and(!WATCHDOG_ASLEEP, Ordering::AcqRel) & WATCHDOG_ASLEEP != 0
     }
 
@@ -168,7 +178,8 @@ impl Counts {
         (self.0 as isize).wrapping_sub(isize::from(self.0 as i16)) / SLEEPER as isize
     }
 
-    /// Nobody watches. Not outdated for whoever has just changed the word in order to get up, or to wake somebody.
+    /// Nobody watches. Not outdated for whoever has just changed the word in order to get up, or to
+    /// wake somebody.
     #[inline]
     pub(crate) fn is_unwatched(self) -> bool {
         self.0 & WATCHDOG_ASLEEP != 0
@@ -182,7 +193,8 @@ impl Counts {
 }
 
 impl Drop for Idle {
-    /// With everybody gone nobody sleeps or searches: else a wake-up was granted, or a search ended, once too often or never.
+    /// With everybody gone nobody sleeps or searches: else a wake-up was granted, or a search
+    /// ended, once too often or never.
     fn drop(&mut self) {
         if cfg!(debug_assertions) && !std::thread::panicking() {
             assert!(self.counts().0 & !WATCHDOG_ASLEEP == 0, "the idle counts have drifted: {:?}", self.counts());

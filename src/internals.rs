@@ -1,4 +1,5 @@
-//! Parts of the runtime by themselves, for our own benchmarks (feature `internals`). Not part of the public interface.
+//! Parts of the runtime by themselves, for our own benchmarks (feature `internals`). Not part of
+//! the public interface.
 
 use std::panic::Location;
 

@@ -1,8 +1,10 @@
-//! A work-stealing async runtime for latency-sensitive servers: local by default, stolen only when late.
+//! A work-stealing async runtime for latency-sensitive servers: local by default, stolen only when
+//! late.
 //!
-//! Everything that a task touches (queue, timer, allocation, counters) belongs to the worker that runs it; everything can be taken
-//! over by another worker when it waits too long. Names and behaviour follow Tokio's documented API wherever the same thing
-//! exists, so moving over is mostly a change of import path.
+//! Everything that a task touches (queue, timer, allocation, counters) belongs to the worker that
+//! runs it; everything can be taken over by another worker when it waits too long. Names and
+//! behaviour follow Tokio's documented API wherever the same thing exists, so moving over is mostly
+//! a change of import path.
 //!
 //! ```
 //! use heist::net::{TcpListener, TcpStream};
@@ -33,7 +35,8 @@
 //! * `signal`: signals of the operating system, on unix.
 //! * [`time`]: sleeps, timeouts, intervals.
 //!
-//! Channels and locks are deliberately absent: `async-channel`, `async-lock` and `tokio::sync` run on any runtime.
+//! Channels and locks are deliberately absent: `async-channel`, `async-lock` and `tokio::sync` run
+//! on any runtime.
 //!
 //! # Features
 //!

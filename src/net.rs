@@ -1,9 +1,11 @@
 //! Sockets: TCP, UDP, unix sockets, pipes.
 //!
-//! The socket types have inherent `async` methods, so that a plain program needs no trait import. With the features
-//! `futures-io`, `tokio-io` and `hyper` they also implement the I/O traits of those crates.
+//! The socket types have inherent `async` methods, so that a plain program needs no trait import.
+//! With the features `futures-io`, `tokio-io` and `hyper` they also implement the I/O traits of
+//! those crates.
 //!
-//! A socket belongs to the runtime in which it was made. When that runtime is gone, every operation on it gives an error.
+//! A socket belongs to the runtime in which it was made. When that runtime is gone, every operation
+//! on it gives an error.
 //!
 //! ```
 //! use heist::net::{TcpListener, TcpStream};

@@ -45,7 +45,8 @@ impl Parker {
         }
     }
 
-    /// Sleeps in `drive` until unparked, or as `drive` says. Does not sleep if an unpark has come already. True if one has come.
+    /// Sleeps in `drive` until unparked, or as `drive` says. Does not sleep if an unpark has come
+    /// already. True if one has come.
     pub(crate) fn park_in(&self, drive: &mut impl Drive, deadline: Option<Instant>) -> bool {
         if !self.announce_sleep(DRIVING) {
             return true;
@@ -56,7 +57,8 @@ impl Parker {
 
     /// Whether an unpark has come that the next park would take.
     pub(crate) fn is_notified(&self) -> bool {
-        // Ordering: Relaxed — who acts on it parks next, and takes the unpark by a read-modify-write.
+        // Ordering: Relaxed — who acts on it parks next, and takes the unpark by a
+        // read-modify-write.
         self.word.atomic().load(Ordering::Relaxed) == NOTIFIED
     }
 
@@ -71,7 +73,8 @@ impl Parker {
 
     /// Takes the unpark, if one has come; says whether one has.
     fn wake_up(&self) -> bool {
-        // Ordering: Acquire — pairs with the Release in `unpark`: what the unparker wrote can be seen.
+        // Ordering: Acquire — pairs with the Release in `unpark`: what the unparker wrote can be
+        // seen.
         self.word.atomic().swap(EMPTY, Ordering::AcqRel) == NOTIFIED
     }
 

@@ -2,7 +2,8 @@
 
 use crate::sync::atomic::{AtomicU8, Ordering};
 
-/// The phases, in the order in which they follow each other; some may be left out, and none is left backwards.
+/// The phases, in the order in which they follow each other; some may be left out, and none is left
+/// backwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Phase {
@@ -46,13 +47,15 @@ impl AtomicPhase {
     /// Whether everybody may spawn, as far as is known here.
     #[inline]
     pub(crate) fn is_running(&self) -> bool {
-        // Ordering: Relaxed — who must not miss the change has been told of it by other means, and sees it therefore.
+        // Ordering: Relaxed — who must not miss the change has been told of it by other means, and
+        // sees it therefore.
         self.0.load(Ordering::Relaxed) == Phase::Running as u8
     }
 
     #[inline]
     pub(crate) fn load(&self) -> Phase {
-        // Ordering: Acquire — pairs with the Release in `advance`: who sees a phase sees what came before it.
+        // Ordering: Acquire — pairs with the Release in `advance`: who sees a phase sees what came
+        // before it.
         match self.0.load(Ordering::Acquire) {
             0 => Phase::Running,
             1 => Phase::Draining,

@@ -52,8 +52,9 @@ const MOST_EVENTS: usize = 1 << 16;
 
 /// The pool. Lives in an [`Arc`], and in no other place: [`Pool::keep`] counts on it.
 ///
-/// It is kept by its runtime, by handles, by its worker threads, and by whoever is in the middle of a wake from outside. A task that
-/// has not ended points into it without keeping it; so the shutdown ends all tasks, or leaks the pool.
+/// It is kept by its runtime, by handles, by its worker threads, and by whoever is in the middle of
+/// a wake from outside. A task that has not ended points into it without keeping it; so the
+/// shutdown ends all tasks, or leaks the pool.
 #[derive(Debug)]
 pub(crate) struct Pool {
     pub(crate) id: Id,
@@ -97,7 +98,8 @@ pub(crate) struct Pool {
     pub(crate) settings: Settings,
 }
 
-/// Wakes the worker of a seat when its wheel gets an earlier deadline than it sleeps to, and whoever guards the orphan wheels.
+/// Wakes the worker of a seat when its wheel gets an earlier deadline than it sleeps to, and
+/// whoever guards the orphan wheels.
 #[derive(Debug)]
 struct SeatWaker {
     pool: crate::sync::Weak<Pool>,
@@ -137,8 +139,8 @@ pub(crate) fn interrupt(reactor: &Reactor) {
     }
 }
 
-/// No code of users runs while a lock of ours is held, so no panic of theirs leaves anything here half done. Handles and runtimes inherit
-/// this.
+/// No code of users runs while a lock of ours is held, so no panic of theirs leaves anything here
+/// half done. Handles and runtimes inherit this.
 impl std::panic::RefUnwindSafe for Pool {}
 
 impl Pool {
@@ -190,7 +192,8 @@ impl Pool {
         });
     }
 
-    /// Whether tasks of this pool may be polled, and their futures dropped, on this thread: everywhere, unless the pool is local.
+    /// Whether tasks of this pool may be polled, and their futures dropped, on this thread:
+    /// everywhere, unless the pool is local.
     pub(crate) fn may_poll_here(&self) -> bool {
         self.settings.own_thread.is_none_or(HomeThread::is_here)
     }
@@ -227,7 +230,8 @@ impl Pool {
 
     /// Queues a woken task from a thread without a seat.
     ///
-    /// Once the task is queued it may end, and the runtime with it: the pool is kept until the wake-up has been granted.
+    /// Once the task is queued it may end, and the runtime with it: the pool is kept until the
+    /// wake-up has been granted.
     #[cold]
     pub(crate) fn push_remote(&self, runnable: Runnable) {
         let pool = self.to_arc();
@@ -240,7 +244,8 @@ impl Pool {
         pool.recheck_deadline(Some(id));
     }
 
-    /// Work has been published: wakes somebody for it, unless somebody searches. The full handshake.
+    /// Work has been published: wakes somebody for it, unless somebody searches. The full
+    /// handshake.
     pub(crate) fn notify(&self) -> bool {
         let Some(seat) = self.idle.claim_sleeper() else { return false };
         self.unpark(seat);
@@ -257,9 +262,11 @@ impl Pool {
 
     /// Every worker hears of a new phase: at its next boundary, or by getting up.
     pub(crate) fn wake_all_workers(&self) {
-        // Ordering: Release — the phase comes before it; a worker that sees the tick looks at the phase.
+        // Ordering: Release — the phase comes before it; a worker that sees the tick looks at the
+        // phase.
         self.tick.fetch_add(1, Ordering::Release);
-        // A seat that is being furnished now may be missed; its worker sits down later, and sees phase and tick.
+        // A seat that is being furnished now may be missed; its worker sits down later, and sees
+        // phase and tick.
         self.worker_set.barrier();
         for seat in self.seats.iter() {
             self.unpark(seat.index);
@@ -276,7 +283,8 @@ impl Pool {
         self.tick.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The caller has changed the idle word because a worker gets up, itself or another one: the watchdog has to watch it.
+    /// The caller has changed the idle word because a worker gets up, itself or another one: the
+    /// watchdog has to watch it.
     #[inline]
     pub(crate) fn ensure_watched(&self) {
         if self.idle.counts().is_unwatched() {

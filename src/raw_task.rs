@@ -26,27 +26,31 @@ mod tests;
 
 use std::future::Future;
 
-/// Futures larger than this are boxed, so that neither the cell nor the stack that builds it grows with them.
+/// Futures larger than this are boxed, so that neither the cell nor the stack that builds it grows
+/// with them.
 pub(crate) const BOXED_ABOVE: usize = 16 * 1024;
 
-/// Where a task goes when it is woken, and where it is filed. The upward call of the lowest floor: a seat implements it.
+/// Where a task goes when it is woken, and where it is filed. The upward call of the lowest floor:
+/// a seat implements it.
 ///
 /// # Safety
 ///
-/// The implementor stays where it is, and alive, as long as a task that was polled with it as its home has not ended; and nobody
-/// forms a `&mut` to it meanwhile.
+/// The implementor stays where it is, and alive, as long as a task that was polled with it as its
+/// home has not ended; and nobody forms a `&mut` to it meanwhile.
 pub(crate) unsafe trait Schedule: 'static {
-    /// Queues a task that has been woken. Called from any thread, by a waker: it neither blocks for long nor runs user code.
+    /// Queues a task that has been woken. Called from any thread, by a waker: it neither blocks for
+    /// long nor runs user code.
     ///
-    /// Publish, then touch: once the runnable is in a queue the task may end, and with it the last reason for `self` to be alive. An
-    /// implementation that goes on with `self` after that has to keep it by other means.
+    /// Publish, then touch: once the runnable is in a queue the task may end, and with it the last
+    /// reason for `self` to be alive. An implementation that goes on with `self` after that has to
+    /// keep it by other means.
     fn schedule(&self, runnable: Runnable);
 
     /// The live list of this home.
     fn owned_tasks(&self) -> &OwnedTasks;
 
-    /// Counts a task that ends here. Called by its poller, before anybody can see the end. `unfinished` says that it was not polled any more, but
-    /// dropped.
+    /// Counts a task that ends here. Called by its poller, before anybody can see the end.
+    /// `unfinished` says that it was not polled any more, but dropped.
     fn record_outcome(&self, task: &Header, end: Outcome, unfinished: bool);
 }
 
@@ -65,13 +69,15 @@ where
 
 /// As [`spawn`], of a future that need not be `Send`.
 ///
-/// The future is touched by whoever runs, cancels or drops the `Runnable`, and by nobody else; the output by him, and by the handle, which is
-/// `Send` only if the output is. Wakers and abort handles touch neither.
+/// The future is touched by whoever runs, cancels or drops the `Runnable`, and by nobody else; the
+/// output by him, and by the handle, which is `Send` only if the output is. Wakers and abort
+/// handles touch neither.
 ///
 /// # Safety
 ///
-/// Whoever runs, cancels or drops the `Runnable`, or one that a wake makes later, does so on the thread that calls this; unless the future
-/// and its output are `Send`. That a `Runnable` lies in a queue, or is carried there by another thread, is none of it.
+/// Whoever runs, cancels or drops the `Runnable`, or one that a wake makes later, does so on the
+/// thread that calls this; unless the future and its output are `Send`. That a `Runnable` lies in a
+/// queue, or is carried there by another thread, is none of it.
 pub(crate) unsafe fn spawn_local<F, S>(future: F, spawn_meta: SpawnMeta) -> (Runnable, JoinHandle<F::Output>)
 where
     F: Future + 'static,

@@ -50,7 +50,8 @@ use crate::sync::{Arc, CachePadded, Mutex, MutexGuard};
 use crate::util::stripe::Stripe;
 use crate::util::wake_list::WakeList;
 
-/// What the kernel reports, in shards. Whoever sleeps does so in the shard driver of the first one, the lead, and hears of all.
+/// What the kernel reports, in shards. Whoever sleeps does so in the shard driver of the first one,
+/// the lead, and hears of all.
 #[derive(Debug)]
 pub(crate) struct Reactor {
     /// Invariant: as many as there are shard drivers.
@@ -60,7 +61,8 @@ pub(crate) struct Reactor {
     waker: Waker,
     /// All shards, watched by whoever has the lead's shard driver. Nobody else takes it.
     watch: Mutex<PollSet>,
-    /// Events of one rest, about: a shard that is ready when there are so many already is left for the next.
+    /// Events of one rest, about: a shard that is ready when there are so many already is left for
+    /// the next.
     enough: usize,
 }
 
@@ -76,8 +78,8 @@ pub(crate) struct ReactorCounts {
 }
 
 impl Reactor {
-    /// A reactor with this many shards, or as many as the platform lets us watch at a time. From each it collects at most
-    /// `capacity_busy` events at a look and `capacity_rest` after a rest.
+    /// A reactor with this many shards, or as many as the platform lets us watch at a time. From
+    /// each it collects at most `capacity_busy` events at a look and `capacity_rest` after a rest.
     pub(crate) fn new(shards: usize, capacity_busy: usize, capacity_rest: usize) -> io::Result<Reactor> {
         let count = shards.clamp(1, PollSet::MOST);
         let new = |_| Shard::new(capacity_busy, capacity_rest);
@@ -105,8 +107,9 @@ impl Reactor {
         self.shard_drivers.is_primary_locked()
     }
 
-    /// A look between two tasks, by one of so many workers that are awake, at the shards whose turn it is by `next`. While somebody
-    /// sleeps in the lead's shard driver he is told of everything, and nobody else looks.
+    /// A look between two tasks, by one of so many workers that are awake, at the shards whose turn
+    /// it is by `next`. While somebody sleeps in the lead's shard driver he is told of everything,
+    /// and nobody else looks.
     pub(crate) fn try_poll(
         &self,
         next: &Cell<usize>,
@@ -123,10 +126,12 @@ impl Reactor {
         }
     }
 
-    /// Makes whoever rests in the lead's shard driver, or else the next who does, come back at once.
+    /// Makes whoever rests in the lead's shard driver, or else the next who does, come back at
+    /// once.
     ///
-    /// Costs a system call each time, so it is for those who know that somebody rests. Who wants to be found by it takes the
-    /// shard driver first and announces himself then: whoever else turned in between could use the interrupt up.
+    /// Costs a system call each time, so it is for those who know that somebody rests. Who wants to
+    /// be found by it takes the shard driver first and announces himself then: whoever else turned
+    /// in between could use the interrupt up.
     pub(crate) fn interrupt(&self) -> io::Result<()> {
         self.waker.wake()
     }
@@ -139,24 +144,28 @@ impl Reactor {
         }
     }
 
-    /// Registers `io` with `shard` for both directions, edge-triggered, until [`Reactor::deregister`]. It is taken to be ready for
-    /// `presumed` until it proves not to be.
+    /// Registers `io` with `shard` for both directions, edge-triggered, until
+    /// [`Reactor::deregister`]. It is taken to be ready for `presumed` until it proves not to be.
     ///
-    /// A socket has to be connecting or listening already: the kernel reports an idle one as hung up.
+    /// A socket has to be connecting or listening already: the kernel reports an idle one as hung
+    /// up.
     ///
     /// # Errors
     ///
-    /// What the operating system says, or that the reactor is closed. Nothing stays registered then.
+    /// What the operating system says, or that the reactor is closed. Nothing stays registered
+    /// then.
     fn register(&self, shard: usize, io: &mut impl mio::event::Source, presumed: Ready) -> io::Result<Arc<Source>> {
         self.shards[shard].register(io, presumed)
     }
 
-    /// Undoes [`Reactor::register`]. The source gets no event any more, whatever the operating system says.
+    /// Undoes [`Reactor::register`]. The source gets no event any more, whatever the operating
+    /// system says.
     fn deregister(&self, shard: usize, io: &mut impl mio::event::Source, source: &Arc<Source>) -> io::Result<()> {
         self.shards[shard].deregister(io, source)
     }
 
-    /// Ends it: everybody who waits is woken, and every later operation and registration gives an error, each time.
+    /// Ends it: everybody who waits is woken, and every later operation and registration gives an
+    /// error, each time.
     pub(crate) fn close_reactor(&self, wakes: &mut WakeList) {
         self.shards.iter().for_each(|shard| shard.sources.close_all_sources(wakes));
     }
@@ -182,8 +191,9 @@ pub(crate) struct DriverGuard<'a> {
 }
 
 impl DriverGuard<'_> {
-    /// Collects what has happened already, at most `capacity_busy` events of each shard. All readiness is stored when it returns,
-    /// and whoever waited for it is in `wakes`. Answers how many events found their source.
+    /// Collects what has happened already, at most `capacity_busy` events of each shard. All
+    /// readiness is stored when it returns, and whoever waited for it is in `wakes`. Answers how
+    /// many events found their source.
     pub(crate) fn poll_busy(&mut self, wakes: &mut WakeList) -> io::Result<usize> {
         match &*self.reactor.shards {
             [only] => only.turn_busy(&mut self.lead, wakes),
@@ -191,8 +201,9 @@ impl DriverGuard<'_> {
         }
     }
 
-    /// Waits for events until `deadline`, or for ever; then does what [`Turn::poll_busy`] does, with at most `capacity_rest`
-    /// events of each shard. It may come back early with none: after an interrupt, after a signal, or for no reason.
+    /// Waits for events until `deadline`, or for ever; then does what [`Turn::poll_busy`] does,
+    /// with at most `capacity_rest` events of each shard. It may come back early with none: after
+    /// an interrupt, after a signal, or for no reason.
     pub(crate) fn rest(&mut self, deadline: Option<Instant>, wakes: &mut WakeList) -> io::Result<usize> {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         match &*self.reactor.shards {

@@ -68,11 +68,13 @@ pub enum RuntimeFlavor {
     MultiThread,
 }
 
-/// The seat of the worker that runs this, as [`RuntimeMetrics`] counts them: from zero, below the number of workers.
+/// The seat of the worker that runs this, as [`RuntimeMetrics`] counts them: from zero, below the
+/// number of workers.
 ///
-/// None where no worker runs: in a blocking job, in a thread of somebody else's, and in the root future of a
-/// [`Runtime::block_on`] on a multi-threaded runtime. On a current-thread runtime it is zero for whoever drives the runtime, in
-/// its tasks as in its root future; a `block_on` that waits for another thread's has none.
+/// None where no worker runs: in a blocking job, in a thread of somebody else's, and in the root
+/// future of a [`Runtime::block_on`] on a multi-threaded runtime. On a current-thread runtime it is
+/// zero for whoever drives the runtime, in its tasks as in its root future; a `block_on` that waits
+/// for another thread's has none.
 ///
 /// A task may go on with another worker after an `.await`.
 ///
@@ -88,8 +90,9 @@ pub fn worker_index() -> Option<usize> {
 
 /// A runtime: worker threads, a reactor for sockets, and timers.
 ///
-/// It owns them: dropping it ends every task at its next suspension, waits for the polls and blocking jobs that are under way
-/// (at most [`Builder::shutdown_grace`]), and closes sockets and timers. Dropped inside of async code, it does not wait. It never panics.
+/// It owns them: dropping it ends every task at its next suspension, waits for the polls and
+/// blocking jobs that are under way (at most [`Builder::shutdown_grace`]), and closes sockets and
+/// timers. Dropped inside of async code, it does not wait. It never panics.
 ///
 /// ```
 /// let runtime = heist::runtime::Runtime::new().unwrap();
@@ -204,9 +207,9 @@ impl Runtime {
 
     /// Polls `future` on this thread until it is ready.
     ///
-    /// On a multi-threaded runtime the workers run the spawned tasks meanwhile. On a current-thread runtime this call runs them:
-    /// between two calls they stand still. If several threads call it at once, one of them drives, and passes that on when it
-    /// leaves.
+    /// On a multi-threaded runtime the workers run the spawned tasks meanwhile. On a current-thread
+    /// runtime this call runs them: between two calls they stand still. If several threads call it
+    /// at once, one of them drives, and passes that on when it leaves.
     ///
     /// # Panics
     ///
@@ -234,11 +237,13 @@ impl Runtime {
         )
     }
 
-    /// Enters the runtime: while the guard lives, `spawn`, sockets and timers on this thread belong to it.
+    /// Enters the runtime: while the guard lives, `spawn`, sockets and timers on this thread belong
+    /// to it.
     ///
     /// # Panics
     ///
-    /// The guard panics when it is dropped, if a guard that was made later on this thread has not been dropped.
+    /// The guard panics when it is dropped, if a guard that was made later on this thread has not
+    /// been dropped.
     ///
     /// ```
     /// let runtime = heist::runtime::Runtime::new().unwrap();
@@ -249,9 +254,9 @@ impl Runtime {
         self.handle.enter()
     }
 
-    /// How many workers there are now: seats that are taken, those included whose workers have been asked to leave and have not left yet,
-    /// or whose threads are being started. Spares in place of stuck workers do not count. When the runtime has ended, as many as there were at the
-    /// end.
+    /// How many workers there are now: seats that are taken, those included whose workers have been
+    /// asked to leave and have not left yet, or whose threads are being started. Spares in place of
+    /// stuck workers do not count. When the runtime has ended, as many as there were at the end.
     ///
     /// # Examples
     ///
@@ -264,20 +269,24 @@ impl Runtime {
         self.handle.worker_threads()
     }
 
-    /// Sets the number of workers to `workers`, in place: sockets, timers, and tasks that run or wait stay where they are.
+    /// Sets the number of workers to `workers`, in place: sockets, timers, and tasks that run or
+    /// wait stay where they are.
     ///
-    /// It acts at once, whether or not the answer is awaited. Threads that come are started before it returns (unless another thread
-    /// is resizing now: then that one does it), and find the work that waits. Threads that go leave at their next task boundary, however
-    /// much there is to do: the `Resize` is done when they have left. Resizes from several threads take effect one after the
-    /// other, and the `from`, `to` and `version` of each [`Resized`] tell in which order.
+    /// It acts at once, whether or not the answer is awaited. Threads that come are started before
+    /// it returns (unless another thread is resizing now: then that one does it), and find the work
+    /// that waits. Threads that go leave at their next task boundary, however much there is to do:
+    /// the `Resize` is done when they have left. Resizes from several threads take effect one after
+    /// the other, and the `from`, `to` and `version` of each [`Resized`] tell in which order.
     ///
-    /// A worker whose poll does not return cannot leave, and the `Resize` waits for it, as long as the poll lasts. Everything else goes on: the
-    /// other workers leave; what waits behind the poll is done by others, if need be by a spare (see [`StallReport`]);
-    /// and later resizes take effect at once. The wait ends when one of them takes the worker back, when the runtime is drained, shut down or
-    /// dropped (with an error), or by [`timeout`](crate::time::timeout).
+    /// A worker whose poll does not return cannot leave, and the `Resize` waits for it, as long as
+    /// the poll lasts. Everything else goes on: the other workers leave; what waits behind the poll
+    /// is done by others, if need be by a spare (see [`StallReport`]); and later resizes take
+    /// effect at once. The wait ends when one of them takes the worker back, when the runtime is
+    /// drained, shut down or dropped (with an error), or by [`timeout`](crate::time::timeout).
     ///
-    /// It may be called from anywhere, also from a task, whose worker may be among those that leave, and from hooks. New threads inherit what
-    /// the operating system lets them inherit, the affinity mask among it, from the thread that starts them.
+    /// It may be called from anywhere, also from a task, whose worker may be among those that
+    /// leave, and from hooks. New threads inherit what the operating system lets them inherit, the
+    /// affinity mask among it, from the thread that starts them.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
@@ -292,10 +301,11 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// The `Resize` answers a [`ResizeError`], each with a text that names the remedy: zero workers; more than
-    /// [`Builder::max_worker_threads`]; a current-thread runtime; a runtime that is being drained or shut down, which also ends the wait
-    /// for workers that have not left; or a thread that the operating system refuses. In the last case the error says how far it
-    /// got, and the runtime goes on with that many workers.
+    /// The `Resize` answers a [`ResizeError`], each with a text that names the remedy: zero
+    /// workers; more than [`Builder::max_worker_threads`]; a current-thread runtime; a runtime that
+    /// is being drained or shut down, which also ends the wait for workers that have not left; or a
+    /// thread that the operating system refuses. In the last case the error says how far it got,
+    /// and the runtime goes on with that many workers.
     ///
     /// # Cancel safety
     ///
@@ -350,7 +360,8 @@ impl Runtime {
         self.handle.draining()
     }
 
-    /// Shuts the runtime down, and waits at most `timeout` for polls and blocking jobs that are under way.
+    /// Shuts the runtime down, and waits at most `timeout` for polls and blocking jobs that are
+    /// under way.
     ///
     /// Any duration works; zero does not wait, and [`Duration::MAX`] waits for as long as it takes.
     ///
@@ -366,7 +377,8 @@ impl Runtime {
         self.shut_down(timeout);
     }
 
-    /// Shuts the runtime down without waiting. Good in places that must not block, also inside of async code.
+    /// Shuts the runtime down without waiting. Good in places that must not block, also inside of
+    /// async code.
     ///
     /// # Examples
     ///
@@ -385,7 +397,8 @@ impl Runtime {
         }
         let pool = self.handle.pool();
         shutdown::begin_shutdown(pool);
-        // A thread that polls a future, or is in one of our hooks, may be the one that would be waited for.
+        // A thread that polls a future, or is in one of our hooks, may be the one that would be
+        // waited for.
         let waits_for_itself = context::is_polling()
             || thread_role::current().is_some()
             || context::is_blocking_in(pool.id)

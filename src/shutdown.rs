@@ -15,7 +15,8 @@ use crate::shutdown::live_threads::ClearPass;
 use crate::sync::{Arc, thread};
 use crate::util::wake_list::{WakeList, catch_user_panic};
 
-/// Steps 1 and 2: new work is refused, and every worker is told. User code comes last: it may wait for what the workers end.
+/// Steps 1 and 2: new work is refused, and every worker is told. User code comes last: it may wait
+/// for what the workers end.
 pub(crate) fn begin_shutdown(pool: &Arc<Pool>) {
     pool.drain_state.begin_shutdown(&pool.phase);
     pool.global.close_queue();
@@ -30,8 +31,8 @@ pub(crate) fn begin_shutdown(pool: &Arc<Pool>) {
     });
 }
 
-/// Counts a thread that has a seat, or is about to take one, as present. So the closer waits for the thread, or leaves the rest of the shutdown to
-/// it.
+/// Counts a thread that has a seat, or is about to take one, as present. So the closer waits for
+/// the thread, or leaves the rest of the shutdown to it.
 #[must_use = "the presence ends when this is dropped"]
 pub(crate) struct Presence<'a> {
     pool: &'a Arc<Pool>,
@@ -39,7 +40,8 @@ pub(crate) struct Presence<'a> {
 }
 
 impl<'a> Presence<'a> {
-    /// Counts a driver. Returns `None` if the pool is being shut down: the closer may have seen that no thread is present.
+    /// Counts a driver. Returns `None` if the pool is being shut down: the closer may have seen
+    /// that no thread is present.
     pub(crate) fn of_driver(pool: &'a Arc<Pool>) -> Option<Self> {
         let entered = pool.live_threads.enter_if(|| pool.is_open());
         entered.then(|| Presence { pool, _member: context::member_of(pool.id) })
@@ -67,7 +69,8 @@ pub(crate) fn thread_exited(pool: &Arc<Pool>) {
     pool.blocked_workers.notify_helper();
 }
 
-/// As [`leave`], for a thread that has a deadline to keep. If it has to close up, another thread does so in its place.
+/// As [`leave`], for a thread that has a deadline to keep. If it has to close up, another thread
+/// does so in its place.
 pub(crate) fn thread_exited_in_time(pool: &Arc<Pool>) {
     if pool.live_threads.dec() {
         clear_elsewhere(pool);
@@ -75,7 +78,8 @@ pub(crate) fn thread_exited_in_time(pool: &Arc<Pool>) {
     pool.blocked_workers.notify_helper();
 }
 
-/// Ends the runtime after a task's panic. A driver that has given the seat back, or one that waits for it, closes the pool and ends its tasks.
+/// Ends the runtime after a task's panic. A driver that has given the seat back, or one that waits
+/// for it, closes the pool and ends its tasks.
 pub(crate) fn close_after_panic(pool: &Arc<Pool>) {
     let _presence = Presence::of_another_closer(pool);
     begin_shutdown(pool);
@@ -83,12 +87,14 @@ pub(crate) fn close_after_panic(pool: &Arc<Pool>) {
         // If another thread clears already, it is left to that one.
         let _ = context::run_in_runtime(pool, || clear(pool, Some(Instant::now())));
     } else if pool.may_poll_here() {
-        // No other thread may clear it. A `LocalRuntime` that is dropped meanwhile leaves it to this thread.
+        // No other thread may clear it. A `LocalRuntime` that is dropped meanwhile leaves it to
+        // this thread.
         clear_driven(pool);
     }
 }
 
-/// Steps 4 to 6. Returns true if every task has ended and every thread has left before the deadline. Otherwise the last thread to leave closes up.
+/// Steps 4 to 6. Returns true if every task has ended and every thread has left before the
+/// deadline. Otherwise the last thread to leave closes up.
 pub(crate) fn finish_shutdown(pool: &Arc<Pool>, deadline: Option<Instant>) -> bool {
     let left = pool.live_threads.wait_until_empty(deadline);
     context::run_in_runtime(pool, || {
@@ -104,7 +110,8 @@ pub(crate) fn finish_shutdown(pool: &Arc<Pool>, deadline: Option<Instant>) -> bo
     })
 }
 
-/// Closes up on the last thread that leaves after the closer has gone. The tasks of a local pool have been dropped on its own thread.
+/// Closes up on the last thread that leaves after the closer has gone. The tasks of a local pool
+/// have been dropped on its own thread.
 fn finish_late(pool: &Arc<Pool>) {
     context::run_in_runtime(pool, || {
         if !pool.is_local() {
@@ -115,7 +122,8 @@ fn finish_late(pool: &Arc<Pool>) {
     });
 }
 
-/// Ends the tasks of a local pool on this thread. Its driver has given the seat back, and the pool was closed during the drive.
+/// Ends the tasks of a local pool on this thread. Its driver has given the seat back, and the pool
+/// was closed during the drive.
 #[cold]
 pub(crate) fn clear_driven(pool: &Arc<Pool>) {
     context::run_in_runtime(pool, || clear_local(pool));
@@ -136,23 +144,26 @@ pub(crate) fn close_drivers(pool: &Arc<Pool>) {
 
 /// Clears the seats until no task lives, at most until the deadline, but at least one pass.
 ///
-/// It waits for two things that are out of reach: a seat whose local slot another thread has, and a task that a waker on another thread is about to queue.
-/// Either thread sees the phase and notes the change afterwards, see [the page](self).
+/// It waits for two things that are out of reach: a seat whose local slot another thread has, and a
+/// task that a waker on another thread is about to queue. Either thread sees the phase and notes
+/// the change afterwards, see [the page](self).
 fn clear(pool: &Arc<Pool>, deadline: Option<Instant>) -> bool {
     // The handshake: a waker that queues a task after the pass sees the phase.
     pool.notify();
-    // A seat that is in use may hold tasks that are in no list: those in its ring, and one in its first poll.
+    // A seat that is in use may hold tasks that are in no list: those in its ring, and one in its
+    // first poll.
     pool.live_threads.clear_by(deadline, || {
         let pass = clear_free(pool);
         ClearPass { cleared: pass.cleared && pool.seats.iter().all(|seat| seat.live.is_empty()), ..pass }
     })
 }
 
-/// Clears a local pool on its own thread, where its `Runtime` ends. No other thread may do so. Whatever time the caller gives, this waits for a waker
-/// that is about to queue its runnable. That takes moments.
+/// Clears a local pool on its own thread, where its `Runtime` ends. No other thread may do so.
+/// Whatever time the caller gives, this waits for a waker that is about to queue its runnable. That
+/// takes moments.
 ///
-/// If this thread drives or clears the pool further down its stack (in `Drain::wait`, which keeps no runtime), then that frame clears it when it
-/// returns: see [`clear_driven`].
+/// If this thread drives or clears the pool further down its stack (in `Drain::wait`, which keeps
+/// no runtime), then that frame clears it when it returns: see [`clear_driven`].
 #[cold]
 fn clear_local(pool: &Arc<Pool>) -> bool {
     if pool.live_threads.is_clearing() || !pool.seats.iter().all(Seat::is_vacant) {
@@ -172,7 +183,8 @@ fn clear_local(pool: &Arc<Pool>) -> bool {
     cleared
 }
 
-/// Clears the seats whose local slot is free. A worker that leaves does so too: the tasks of a vacant seat have no worker of their own to do it.
+/// Clears the seats whose local slot is free. A worker that leaves does so too: the tasks of a
+/// vacant seat have no worker of their own to do it.
 pub(crate) fn clear_free(pool: &Arc<Pool>) -> ClearPass {
     let mut pass = ClearPass { cleared: true, returned: 0 };
     for seat in pool.seats.iter() {
@@ -188,8 +200,9 @@ pub(crate) fn clear_free(pool: &Arc<Pool>) -> ClearPass {
     pass
 }
 
-/// Clears the pool on a thread made for it. A waker on another thread holds a runnable, or another thread has a seat, and makes no progress, perhaps
-/// because it is not running. The clearing has to wait for that thread, which will touch the pool.
+/// Clears the pool on a thread made for it. A waker on another thread holds a runnable, or another
+/// thread has a seat, and makes no progress, perhaps because it is not running. The clearing has to
+/// wait for that thread, which will touch the pool.
 #[cold]
 fn clear_elsewhere(pool: &Arc<Pool>) {
     let kept = Arc::clone(pool);

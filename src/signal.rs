@@ -23,7 +23,8 @@ pub(crate) use signal_pipe::wait_for_change;
 
 /// Waits until the user presses ctrl-c: until the process is sent `SIGINT`.
 ///
-/// From the first call on, the signal no longer ends the process, whether anybody waits for it or not.
+/// From the first call on, the signal no longer ends the process, whether anybody waits for it or
+/// not.
 ///
 /// # Errors
 ///
@@ -35,8 +36,8 @@ pub(crate) use signal_pipe::wait_for_change;
 ///
 /// # Cancel safety
 ///
-/// If the future is dropped nothing is lost, but a later call waits for a later signal. For every signal since some moment, keep
-/// a [`unix::Signal`].
+/// If the future is dropped nothing is lost, but a later call waits for a later signal. For every
+/// signal since some moment, keep a [`unix::Signal`].
 ///
 /// # Examples
 ///

@@ -6,12 +6,12 @@ use std::time::Duration;
 /// The first window after none, in nanoseconds: long enough to see an answer that is on its way.
 const FIRST: u64 = 10_000;
 
-/// An adaptive window of spinning, as KVM's halt polling has it: it doubles while rests turn out short, and halves while they
-/// turn out long.
+/// An adaptive window of spinning, as KVM's halt polling has it: it doubles while rests turn out
+/// short, and halves while they turn out long.
 ///
-/// A thread that sleeps for less than its own getting up costs (some 15 µs, and half a dozen times that on a processor that has halted)
-/// had better stayed awake. One that sleeps for longer should not have looked about at all. Which of the two comes next is guessed
-/// from the last ones.
+/// A thread that sleeps for less than its own getting up costs (some 15 µs, and half a dozen times
+/// that on a processor that has halted) had better stayed awake. One that sleeps for longer should
+/// not have looked about at all. Which of the two comes next is guessed from the last ones.
 #[derive(Debug)]
 pub(crate) struct Spin {
     /// In nanoseconds.

@@ -1,11 +1,12 @@
 //! The only door to atomics, locks, threads, cells and thread-locals.
 //!
-//! Three engines stand behind it: the real one; loom's for the models (`cfg(all(test, heist_loom))`); and one that counts cache
-//! lines that change hands (`cfg(all(test, heist_count))`). Everything else in the crate names `crate::sync`, so that what a model
-//! checks is what a server runs. `tests/floors.rs` keeps it so.
+//! Three engines stand behind it: the real one; loom's for the models
+//! (`cfg(all(test, heist_loom))`); and one that counts cache lines that change hands
+//! (`cfg(all(test, heist_count))`). Everything else in the crate names `crate::sync`, so that what
+//! a model checks is what a server runs. `tests/floors.rs` keeps it so.
 //!
-//! `parking_lot` locks come through here too: they do not poison, are one byte, and are built from source, so that a
-//! thread sanitizer sees them.
+//! `parking_lot` locks come through here too: they do not poison, are one byte, and are built from
+//! source, so that a thread sanitizer sees them.
 
 use std::time::Instant;
 
@@ -67,12 +68,14 @@ pub(crate) fn wait_for<T>(
     true
 }
 
-/// Lets go of the threads that are gone. A thread that is neither joined nor detached keeps its stack.
+/// Lets go of the threads that are gone. A thread that is neither joined nor detached keeps its
+/// stack.
 pub(crate) fn release_gone(threads: &mut Vec<thread::JoinHandle<()>>) {
     *threads = std::mem::take(threads).into_iter().filter_map(thread::join_if_gone).collect();
 }
 
-/// Process-wide words and locks that no model looks at: the real ones under either engine, so that they can be statics.
+/// Process-wide words and locks that no model looks at: the real ones under either engine, so that
+/// they can be statics.
 pub(crate) mod statics {
     #[cfg(test)]
     pub(crate) use std::sync::atomic::AtomicUsize;
@@ -82,7 +85,8 @@ pub(crate) mod statics {
     pub(crate) use parking_lot::Mutex;
 }
 
-/// Reference counting of cold, shared owners (the pool, a wheel, a source), and places that are filled once: std's under either engine.
+/// Reference counting of cold, shared owners (the pool, a wheel, a source), and places that are
+/// filled once: std's under either engine.
 ///
 /// Their counts are std's business; what the models check is what happens between the owners.
 mod counted {

@@ -30,9 +30,10 @@ pub mod futures {
 
 /// Spawns a task on the runtime that this thread is inside of.
 ///
-/// The task starts to run right away, also if the handle is never awaited. It may run on any worker thread, and move between them
-/// while it waits, but its future never moves in memory. Dropping the handle detaches the task. On a runtime that is
-/// shutting down the future is dropped, and the handle resolves as cancelled.
+/// The task starts to run right away, also if the handle is never awaited. It may run on any worker
+/// thread, and move between them while it waits, but its future never moves in memory. Dropping the
+/// handle detaches the task. On a runtime that is shutting down the future is dropped, and the
+/// handle resolves as cancelled.
 ///
 /// # Panics
 ///
@@ -53,7 +54,8 @@ where
     start(schedule::new_task(future, Location::caller()))
 }
 
-/// Queues a task that has been made. It was made by the caller, so that its future is not handed on.
+/// Queues a task that has been made. It was made by the caller, so that its future is not handed
+/// on.
 #[track_caller]
 #[inline]
 fn start<T>((runnable, handle): (Runnable, JoinHandle<T>)) -> JoinHandle<T> {
@@ -63,15 +65,16 @@ fn start<T>((runnable, handle): (Runnable, JoinHandle<T>)) -> JoinHandle<T> {
     }
 }
 
-/// Spawns a task that need not be `Send` on the [`LocalRuntime`](crate::runtime::LocalRuntime) that this thread is inside of.
+/// Spawns a task that need not be `Send` on the [`LocalRuntime`](crate::runtime::LocalRuntime) that
+/// this thread is inside of.
 ///
-/// It is polled and dropped on this thread, whoever wakes or aborts it. Its output need not be `Send` either; if it is, the handle may go to
-/// other threads. Else it is as [`spawn`].
+/// It is polled and dropped on this thread, whoever wakes or aborts it. Its output need not be
+/// `Send` either; if it is, the handle may go to other threads. Else it is as [`spawn`].
 ///
 /// # Panics
 ///
-/// If this thread is in no runtime, or in one that is not local, or if it is not the local runtime's own thread but has entered it by its
-/// handle, as blocking jobs do.
+/// If this thread is in no runtime, or in one that is not local, or if it is not the local
+/// runtime's own thread but has entered it by its handle, as blocking jobs do.
 ///
 /// ```
 /// use std::rc::Rc;
@@ -105,9 +108,10 @@ where
 
 /// Runs a function that may block on a thread made for that, and answers its result.
 ///
-/// The threads are few at first and at most [`max_blocking_threads`](crate::runtime::Builder::max_blocking_threads); further
-/// functions wait their turn. A function that has started cannot be aborted. If the runtime is shut down first, or no
-/// thread can be had, the handle resolves as cancelled.
+/// The threads are few at first and at most
+/// [`max_blocking_threads`](crate::runtime::Builder::max_blocking_threads); further functions wait
+/// their turn. A function that has started cannot be aborted. If the runtime is shut down first, or
+/// no thread can be had, the handle resolves as cancelled.
 ///
 /// # Panics
 ///
@@ -128,25 +132,30 @@ where
     Handle::current().spawn_blocking(function)
 }
 
-/// Runs a function that may block, here and now, and lets another thread work in the place of this one meanwhile.
+/// Runs a function that may block, here and now, and lets another thread work in the place of this
+/// one meanwhile.
 ///
-/// What waits behind this task on its worker (tasks, timers, sockets) goes to the other workers first, and a spare worker comes to help
-/// them. There are at most as many of those as [`max_blocking_threads`](crate::runtime::Builder::max_blocking_threads) says, beside the threads of
-/// [`spawn_blocking`]; beyond that, or if the system refuses a thread, everything goes on with one worker less. When the function has returned,
-/// the task goes on where it was. Inside of the function [`Handle::block_on`] is allowed, no [budget](coop) limits anything, and
+/// What waits behind this task on its worker (tasks, timers, sockets) goes to the other workers
+/// first, and a spare worker comes to help them. There are at most as many of those as
+/// [`max_blocking_threads`](crate::runtime::Builder::max_blocking_threads) says, beside the threads
+/// of [`spawn_blocking`]; beyond that, or if the system refuses a thread, everything goes on with
+/// one worker less. When the function has returned, the task goes on where it was. Inside of the
+/// function [`Handle::block_on`] is allowed, no [budget](coop) limits anything, and
 /// [`worker_index`](crate::runtime::worker_index) is none.
 ///
-/// Only this task is held up; so whatever else it does at the same time, by `join!` or `select!`, stands still, for which
-/// [`spawn_blocking`] is better. The function cannot be cancelled: a shutdown waits for it as for any poll, and an
-/// abort has its effect when the task suspends next. It is never reported as a stall.
+/// Only this task is held up; so whatever else it does at the same time, by `join!` or `select!`,
+/// stands still, for which [`spawn_blocking`] is better. The function cannot be cancelled: a
+/// shutdown waits for it as for any poll, and an abort has its effect when the task suspends next.
+/// It is never reported as a stall.
 ///
-/// In a blocking job, in a `block_on` on a multi-threaded runtime, in another `block_in_place`, in a hook, a waker or a destructor that a worker
-/// calls between two polls, and where there is no runtime, nobody has to be let in, or can be: the function is just run.
+/// In a blocking job, in a `block_on` on a multi-threaded runtime, in another `block_in_place`, in
+/// a hook, a waker or a destructor that a worker calls between two polls, and where there is no
+/// runtime, nobody has to be let in, or can be: the function is just run.
 ///
 /// # Panics
 ///
-/// If `function` panics; and inside of [`Runtime::block_on`](crate::runtime::Runtime::block_on) on a current-thread or a local runtime, whose tasks
-/// no other thread could run.
+/// If `function` panics; and inside of [`Runtime::block_on`](crate::runtime::Runtime::block_on) on
+/// a current-thread or a local runtime, whose tasks no other thread could run.
 ///
 /// # Examples
 ///
@@ -184,8 +193,9 @@ where
 
 /// Lets other tasks run before this one goes on.
 ///
-/// The task goes behind those that are ready on its worker. With worker threads, sockets and timers are looked at by time and by count, not at every
-/// yield. On a current-thread runtime they are looked at before the task is polled again, if nothing else is ready. So the task sees what has
+/// The task goes behind those that are ready on its worker. With worker threads, sockets and timers
+/// are looked at by time and by count, not at every yield. On a current-thread runtime they are
+/// looked at before the task is polled again, if nothing else is ready. So the task sees what has
 /// happened before the yield.
 ///
 /// # Cancel safety

@@ -1,18 +1,23 @@
 //! The memory of tasks: a worker keeps what its tasks give back, for the tasks that it spawns next.
 //!
-//! A task lives shortly and has the size of many others, and general allocators hand out such pieces in tens of nanoseconds, more if
-//! the piece came from another thread. So a thread that has opened its shelves keeps released pieces, by size, in **magazines**: arrays of
-//! addresses, so that neither keeping a piece nor handing one out touches its memory. Per size it has two, the loaded one and a spare
-//! one. What is more goes, a full magazine at a time, to the **depot** of its runtime, where any of its workers finds it: tasks are
-//! often spawned on one worker and end on another, and a general allocator is at its slowest then. The depot is locked, once per
-//! magazine, and keeps pieces up to a limit in bytes; beyond it they go back to the global allocator, one by one.
+//! A task lives shortly and has the size of many others, and general allocators hand out such
+//! pieces in tens of nanoseconds, more if the piece came from another thread. So a thread that has
+//! opened its shelves keeps released pieces, by size, in **magazines**: arrays of addresses, so
+//! that neither keeping a piece nor handing one out touches its memory. Per size it has two, the
+//! loaded one and a spare one. What is more goes, a full magazine at a time, to the **depot** of
+//! its runtime, where any of its workers finds it: tasks are often spawned on one worker and end on
+//! another, and a general allocator is at its slowest then. The depot is locked, once per magazine,
+//! and keeps pieces up to a limit in bytes; beyond it they go back to the global allocator, one by
+//! one.
 //!
-//! Pieces come from the global allocator one by one, each with the layout of its class, so that any thread may give any piece
-//! back. Threads that have not opened their shelves pass everything on to it.
+//! Pieces come from the global allocator one by one, each with the layout of its class, so that any
+//! thread may give any piece back. Threads that have not opened their shelves pass everything on to
+//! it.
 //!
-//! But who spawns from outside, again and again, would take from the allocator what the workers have to give back to it, each in the
-//! other's way. So while a thread makes a task for a runtime, that one's depot is [lent](lend) to it: it takes whole magazines, too. What
-//! is left in them waits for its next tasks, and goes back to the allocator at the thread's end.
+//! But who spawns from outside, again and again, would take from the allocator what the workers
+//! have to give back to it, each in the other's way. So while a thread makes a task for a runtime,
+//! that one's depot is [lent](lend) to it: it takes whole magazines, too. What is left in them
+//! waits for its next tasks, and goes back to the allocator at the thread's end.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::Cell;
@@ -33,7 +38,8 @@ mod magazine;
 use class::class;
 use magazine::Magazine;
 
-/// Sizes are rounded up to a multiple of this, less what malloc keeps beside each piece: the smallest task is one 96-byte chunk.
+/// Sizes are rounded up to a multiple of this, less what malloc keeps beside each piece: the
+/// smallest task is one 96-byte chunk.
 const STEP: usize = 32;
 /// What malloc keeps beside each piece.
 const HEAD: usize = 8;
@@ -41,28 +47,32 @@ const HEAD: usize = 8;
 const CLASSES: usize = 32;
 /// What malloc aligns to by itself. More would make it slow, and is left to it.
 const ALIGN: usize = 8;
-/// How much a depot keeps for each worker of its runtime, in bytes: a burst of some ten thousand small tasks.
+/// How much a depot keeps for each worker of its runtime, in bytes: a burst of some ten thousand
+/// small tasks.
 const MOST: usize = 2 << 20;
 
 /// The pieces of one class that a thread keeps.
 struct ClassCache {
     /// Where pieces are put and taken.
     ///
-    /// Invariant: null, or made by `Box::into_raw`, owned by this thread, and of this shelf's class; so is the spare one.
+    /// Invariant: null, or made by `Box::into_raw`, owned by this thread, and of this shelf's
+    /// class; so is the spare one.
     loaded: Cell<*mut Magazine>,
-    /// Takes its place when it is full, or empty: whoever goes to and fro about that point does not go to the depot each time.
+    /// Takes its place when it is full, or empty: whoever goes to and fro about that point does not
+    /// go to the depot each time.
     spare: Cell<*mut Magazine>,
 }
 
 struct ThreadCache {
     thread_cache: [ClassCache; CLASSES + 1],
-    /// Invariant: null while the shelves are closed; else the depot that the outermost [`CacheGuard`] of this thread keeps, or that is lent
-    /// to the thread.
+    /// Invariant: null while the shelves are closed; else the depot that the outermost
+    /// [`CacheGuard`] of this thread keeps, or that is lent to the thread.
     depot: Cell<*const Depot>,
 }
 
 std::thread_local! {
-    // Without a destructor: reading it is one instruction, and it can be reached to the very end of the thread.
+    // Without a destructor: reading it is one instruction, and it can be reached to the very end of
+    // the thread.
     static SHELVES: ThreadCache = const {
         ThreadCache { thread_cache: [const { ClassCache::empty() }; CLASSES + 1], depot: Cell::new(null()) }
     };
@@ -137,7 +147,8 @@ impl ClassCache {
     ///
     /// # Safety
     ///
-    /// If it is taken, the caller gives it up: unused memory that was allocated with the layout of this shelf's class.
+    /// If it is taken, the caller gives it up: unused memory that was allocated with the layout of
+    /// this shelf's class.
     #[inline]
     unsafe fn push_loaded(&self, piece: NonNull<u8>) -> bool {
         // SAFETY: as in `take`.
@@ -168,8 +179,8 @@ unsafe fn magazine_from(magazine: *mut Magazine) -> Option<Box<Magazine>> {
 impl ThreadCache {
     /// The depot, while the shelves are open.
     fn depot(&self) -> Option<&Depot> {
-        // SAFETY: by the invariant the depot is kept until the pointer is taken away, which happens on this thread, and not
-        // within any of the functions that use it.
+        // SAFETY: by the invariant the depot is kept until the pointer is taken away, which happens
+        // on this thread, and not within any of the functions that use it.
         unsafe { self.depot.get().as_ref() }
     }
 
@@ -295,7 +306,8 @@ pub(crate) struct CacheGuard {
 }
 
 impl CacheGuard {
-    /// Opens the shelves of this thread. If they are open already they stay as they are, with the depot that they have.
+    /// Opens the shelves of this thread. If they are open already they stay as they are, with the
+    /// depot that they have.
     pub(crate) fn open(depot: &Arc<Depot>) -> Self {
         SHELVES.with(|thread_cache| {
             let outermost = thread_cache.depot.get().is_null();
@@ -329,7 +341,8 @@ impl Drop for FlushOnExit {
     }
 }
 
-/// Lets this thread take pieces from `depot`, as long as the answer lives. A thread whose shelves are open has a depot already.
+/// Lets this thread take pieces from `depot`, as long as the answer lives. A thread whose shelves
+/// are open has a depot already.
 #[inline]
 pub(crate) fn borrow_depot(depot: &Depot) -> Option<DepotBorrow<'_>> {
     SHELVES.with(|thread_cache| {
@@ -342,7 +355,8 @@ pub(crate) fn borrow_depot(depot: &Depot) -> Option<DepotBorrow<'_>> {
     })
 }
 
-/// Takes the depot back. It stays on its thread and in its frame: a loan that is not dropped would outlive its depot.
+/// Takes the depot back. It stays on its thread and in its frame: a loan that is not dropped would
+/// outlive its depot.
 #[derive(Debug)]
 pub(crate) struct DepotBorrow<'a> {
     _depot: PhantomData<&'a Depot>,

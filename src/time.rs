@@ -4,26 +4,31 @@
 //! - [`timeout()`] and [`timeout_at`] give another future a limited time.
 //! - [`interval()`] and [`interval_at`] tick with a period.
 //!
-//! All of them are made inside of a runtime with timers: in a task, in `block_on`, or under the guard of `Handle::enter`. Elsewhere the call panics.
-//! The argument of `block_on` is evaluated before `block_on` begins: write `runtime.block_on(async { sleep(duration).await })`.
+//! All of them are made inside of a runtime with timers: in a task, in `block_on`, or under the
+//! guard of `Handle::enter`. Elsewhere the call panics. The argument of `block_on` is evaluated
+//! before `block_on` begins: write `runtime.block_on(async { sleep(duration).await })`.
 //!
-//! They take no timer until they are first polled and have to wait. The runtime in which that happens keeps the timer.
+//! They take no timer until they are first polled and have to wait. The runtime in which that
+//! happens keeps the timer.
 //!
 //! # Precision
 //!
-//! Nothing here completes early. A timer is filed in ticks of 2^15 ns (32.8 µs), rounded up; what comes on top of that is the
-//! system's own wake-up latency and the load. Sleeps shorter than a millisecond work.
+//! Nothing here completes early. A timer is filed in ticks of 2^15 ns (32.8 µs), rounded up; what
+//! comes on top of that is the system's own wake-up latency and the load. Sleeps shorter than a
+//! millisecond work.
 //!
 //! Any [`Duration`] and any [`Instant`] is accepted. A deadline in the past is due at once.
 //!
-//! The clock of a runtime lasts for 584 years. A longer duration, such as [`Duration::MAX`], ends in the far future: 30 years from now. An instant
-//! after the clock's end is due at the clock's end. Only a test with paused time can see that, because its time leaps there.
+//! The clock of a runtime lasts for 584 years. A longer duration, such as [`Duration::MAX`], ends
+//! in the far future: 30 years from now. An instant after the clock's end is due at the clock's
+//! end. Only a test with paused time can see that, because its time leaps there.
 //!
 //! # Tests
 //!
-//! Under the feature `test-util` the time of a current-thread runtime can be paused (`pause`, `resume`, `advance`, and
-//! `Builder::start_paused`). A test that sleeps for an hour is through at once then, and measures exactly an hour: while nothing can
-//! run, time leaps to the next timer. See `pause`. The feature is for tests only: it makes every timer wake its thread by itself.
+//! Under the feature `test-util` the time of a current-thread runtime can be paused (`pause`,
+//! `resume`, `advance`, and `Builder::start_paused`). A test that sleeps for an hour is through at
+//! once then, and measures exactly an hour: while nothing can run, time leaps to the next timer.
+//! See `pause`. The feature is for tests only: it makes every timer wake its thread by itself.
 
 mod instant;
 mod interval;

@@ -22,7 +22,8 @@ use crate::util::wake_list::WakeList;
 /// How many wheel entries are looked at under one hold of the lock.
 const BATCH: usize = 64;
 
-/// What is noted of a keeper or guardian that is awake, or to which a wake is on its way: nothing is due before it.
+/// What is noted of a keeper or guardian that is awake, or to which a wake is on its way: nothing
+/// is due before it.
 const AWAKE: u64 = 0;
 
 /// How a wheel reaches the thread that sleeps until its next timer.
@@ -36,12 +37,14 @@ pub(crate) trait SleeperWaker: Send + Sync {
     }
 }
 
-/// The timers of one seat, or of the shared wheel: a wheel, its lock, and what its keeper sleeps to.
+/// The timers of one seat, or of the shared wheel: a wheel, its lock, and what its keeper sleeps
+/// to.
 pub(crate) struct TimerWheel {
     clock: Clock,
     sleeper_waker: Arc<dyn SleeperWaker>,
-    /// When to turn the wheel next; `u64::MAX` if there is no need. May be too early, since a cancel leaves it as it is.
-    /// Written under the lock. Relaxed everywhere: it only says that a look is due, and whoever goes to sleep asks the wheel.
+    /// When to turn the wheel next; `u64::MAX` if there is no need. May be too early, since a
+    /// cancel leaves it as it is. Written under the lock. Relaxed everywhere: it only says that a
+    /// look is due, and whoever goes to sleep asks the wheel.
     next_due: AtomicU64,
     held: Mutex<WheelState>,
 }
@@ -50,7 +53,8 @@ struct WheelState {
     wheel: Wheel,
     /// The time to which the keeper sleeps. Written by it, and by whoever wakes it.
     owner_until: u64,
-    /// The time to which the guardian sleeps. Not the same: each may get up while the other sleeps on.
+    /// The time to which the guardian sleeps. Not the same: each may get up while the other sleeps
+    /// on.
     backup_until: u64,
     closed: bool,
 }
@@ -67,14 +71,15 @@ impl TimerWheel {
         &self.clock
     }
 
-    /// When to call [`turn`](Self::turn) next, without a lock; `u64::MAX` if there is no need. For a thread that is awake:
-    /// whoever goes to sleep asks [`keep`](Self::keep).
+    /// When to call [`turn`](Self::turn) next, without a lock; `u64::MAX` if there is no need. For
+    /// a thread that is awake: whoever goes to sleep asks [`keep`](Self::keep).
     #[inline]
     pub(crate) fn next_due(&self) -> u64 {
         self.next_due.load(Ordering::Relaxed)
     }
 
-    /// Fires what is due at `now`. The wakers are in `wakes`, and the caller wakes them. Returns the next deadline.
+    /// Fires what is due at `now`. The wakers are in `wakes`, and the caller wakes them. Returns
+    /// the next deadline.
     pub(crate) fn turn(&self, now: u64, wakes: &mut WakeList) -> Option<u64> {
         loop {
             let mut held = self.held.lock();
@@ -91,8 +96,9 @@ impl TimerWheel {
         self.held.lock().wheel.is_empty()
     }
 
-    /// Called by the keeper on its way to sleep: the deadline to which it may sleep, which is written down, so that an
-    /// earlier one wakes it. It has to sleep, or ask anew, before anything else eats the keeper's token.
+    /// Called by the keeper on its way to sleep: the deadline to which it may sleep, which is
+    /// written down, so that an earlier one wakes it. It has to sleep, or ask anew, before anything
+    /// else eats the keeper's token.
     #[must_use]
     pub(crate) fn begin_sleep(&self) -> Option<u64> {
         let mut held = self.held.lock();
@@ -101,13 +107,14 @@ impl TimerWheel {
         next
     }
 
-    /// Called by the keeper when it is awake again, and before anybody else can become the keeper: else this would undo the
-    /// successor's note, and an earlier timer would not wake it.
+    /// Called by the keeper when it is awake again, and before anybody else can become the keeper:
+    /// else this would undo the successor's note, and an earlier timer would not wake it.
     pub(crate) fn end_sleep(&self) {
         self.held.lock().owner_until = AWAKE;
     }
 
-    /// [`keep`](Self::keep) for a guardian: who sleeps to the deadlines of this wheel because its keeper may not be able to.
+    /// [`keep`](Self::keep) for a guardian: who sleeps to the deadlines of this wheel because its
+    /// keeper may not be able to.
     #[must_use]
     pub(crate) fn begin_backup_sleep(&self) -> Option<u64> {
         let mut held = self.held.lock();
@@ -121,7 +128,8 @@ impl TimerWheel {
         self.held.lock().backup_until = AWAKE;
     }
 
-    /// Refuses all arming from now on, and ends what is armed as closed. The caller wakes the wakers.
+    /// Refuses all arming from now on, and ends what is armed as closed. The caller wakes the
+    /// wakers.
     pub(crate) fn close_wheel(&self, wakes: &mut WakeList) {
         self.held.lock().closed = true;
         loop {
@@ -140,7 +148,8 @@ impl TimerWheel {
         next
     }
 
-    /// Notes that a node with this deadline has come, releases the lock, and wakes whoever would oversleep.
+    /// Notes that a node with this deadline has come, releases the lock, and wakes whoever would
+    /// oversleep.
     fn wake_if_earlier(&self, mut held: MutexGuard<'_, WheelState>, deadline: u64) {
         let due = wheel::due_at(deadline);
         if due < self.next_due.load(Ordering::Relaxed) {
@@ -162,8 +171,8 @@ impl TimerWheel {
     ///
     /// # Safety
     ///
-    /// `node` hangs nowhere; it stays where it is, and its owner keeps this wheel alive, until it is unfiled, or is seen as
-    /// fired or closed.
+    /// `node` hangs nowhere; it stays where it is, and its owner keeps this wheel alive, until it
+    /// is unfiled, or is seen as fired or closed.
     #[inline]
     unsafe fn insert(&self, node: &Node, deadline: u64) -> bool {
         let mut held = self.held.lock();
@@ -177,7 +186,8 @@ impl TimerWheel {
         true
     }
 
-    /// Takes a node out. `None` if it has fired or been closed meanwhile, which its state then tells; else the waker.
+    /// Takes a node out. `None` if it has fired or been closed meanwhile, which its state then
+    /// tells; else the waker.
     ///
     /// # Safety
     ///
@@ -214,8 +224,8 @@ impl TimerWheel {
         true
     }
 
-    /// Gives a node another waker. Returns the one that is not needed: the old one, or `waker` itself if the node has fired
-    /// or been closed meanwhile.
+    /// Gives a node another waker. Returns the one that is not needed: the old one, or `waker`
+    /// itself if the node has fired or been closed meanwhile.
     ///
     /// # Safety
     ///
@@ -230,7 +240,8 @@ impl TimerWheel {
     }
 }
 
-/// Whether somebody who sleeps to that time has to be woken for what is `due`, and so counts as awake.
+/// Whether somebody who sleeps to that time has to be woken for what is `due`, and so counts as
+/// awake.
 #[inline]
 fn oversleeps(until: &mut u64, due: u64) -> bool {
     let oversleeps = due < *until;

@@ -55,7 +55,8 @@ impl Watchdog {
             watchdog_sleep.wait_for_tick();
             self.scan();
             if self.quiet && has_its_spares(&pool) {
-                // The end is looked for last: the alarm that says so may be the one that has just been switched off.
+                // The end is looked for last: the alarm that says so may be the one that has just
+                // been switched off.
                 watchdog_sleep.sleep_if(&pool.idle, || {
                     pool.seats.iter().all(|seat| sleeps(&pool, seat)) && has_its_spares(&pool) && pool.is_open()
                 });
@@ -83,7 +84,8 @@ impl Watchdog {
     fn look_at_all(&mut self, pool: &Pool, now: u64) -> ScanSummary {
         let mut round = ScanSummary::default();
         let mut stranded: Option<StallCause> = None;
-        // Nobody turns the reactor: if somebody is stalled it was the last to do so, and a sleeper could.
+        // Nobody turns the reactor: if somebody is stalled it was the last to do so, and a sleeper
+        // could.
         let deserted = !pool.reactor.is_driven();
         // Seats that come later are looked at the next time.
         self.watched.resize_with(pool.seats.len(), SeatObserver::default);
@@ -138,7 +140,8 @@ fn sleeps(pool: &Pool, seat: &Seat) -> bool {
     pool.idle.is_announced(seat.index) || !pool.worker_set.is_occupied(seat.index) || seat.is_away()
 }
 
-/// Whether there are as many spares as there have to be, and no more. They have been counted before the workers that are out can be seen to be.
+/// Whether there are as many spares as there have to be, and no more. They have been counted before
+/// the workers that are out can be seen to be.
 fn has_its_spares(pool: &Pool) -> bool {
     pool.worker_set.active_spares() == pool.wanted_spares()
 }

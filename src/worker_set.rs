@@ -20,7 +20,8 @@ use crate::util::wake_list::catch_user_panic;
 use crate::worker_set::completion::{ResizeCompletion, ResizeError, Resized};
 use crate::worker_set::seat_state::{SeatClaim, SeatState};
 
-/// Which seats are wanted, which are taken, and who waits for a change. See [the page](crate::worker_set::resize).
+/// Which seats are wanted, which are taken, and who waits for a change. See [the
+/// page](crate::worker_set::resize).
 #[derive(Debug)]
 pub(crate) struct WorkerSet {
     pub(super) words: Box<[SeatState]>,
@@ -79,7 +80,8 @@ struct PendingResize {
 
 /// How the worker set gets at threads; the models have one without any.
 pub(crate) trait ThreadHost {
-    /// A thread will come, or it is the one that carries out an order: it counts as present. Called under the lock.
+    /// A thread will come, or it is the one that carries out an order: it counts as present. Called
+    /// under the lock.
     fn inc_live(&self);
     /// An expected thread does not come, or has carried out the order.
     fn dec_live(&self);
@@ -130,7 +132,8 @@ enum NextRequest {
 }
 
 impl WorkerSet {
-    /// A book with `most` seats, of which the first `size` are taken already, and some more for `spares`.
+    /// A book with `most` seats, of which the first `size` are taken already, and some more for
+    /// `spares`.
     pub(crate) fn new(size: usize, most: usize, spares: usize) -> Self {
         let words: Box<[SeatState]> = (0..most + spares).map(|_| SeatState::new()).collect();
         for word in &words[..size] {
@@ -207,13 +210,15 @@ impl WorkerSet {
 
     /// Said by the thread of `seat` when it sits down...
     ///
-    /// Under the lock, as [`WorkerSet::meet`]: either the caller sees the seat, or its thread sees why it would have been called.
+    /// Under the lock, as [`WorkerSet::meet`]: either the caller sees the seat, or its thread sees
+    /// why it would have been called.
     pub(crate) fn activate_seat(&self, seat: usize) {
         let _book = self.locked.lock();
         self.words[seat].activate();
     }
 
-    /// Said by whoever is about to call all seats, and has written down why: whoever sits down afterwards sees it.
+    /// Said by whoever is about to call all seats, and has written down why: whoever sits down
+    /// afterwards sees it.
     pub(crate) fn barrier(&self) {
         drop(self.locked.lock());
     }
@@ -247,8 +252,9 @@ impl WorkerSet {
         }
     }
 
-    /// Carries out orders until there are none, or somebody is at it already: then he does. True if it has carried out any, and so closed the line to
-    /// others: what they have left to it, and the news, are the caller's.
+    /// Carries out orders until there are none, or somebody is at it already: then he does. True if
+    /// it has carried out any, and so closed the line to others: what they have left to it, and the
+    /// news, are the caller's.
     pub(crate) fn run_requests(&self, thread_host: &impl ThreadHost) -> bool {
         let mut carried = false;
         loop {
@@ -267,7 +273,8 @@ impl WorkerSet {
             let (asked, outcomes) = self.finish_request(order, &plan, refused);
             thread_host.wake_seats(&asked);
             outcomes.write();
-            // Last: if the pool is being closed, this may be where it is cleared. And not before all threads have been filed.
+            // Last: if the pool is being closed, this may be where it is cleared. And not before
+            // all threads have been filed.
             (0..missing + 1).for_each(|_| thread_host.dec_live());
         }
     }
@@ -318,7 +325,8 @@ impl WorkerSet {
             let missing = &plan.start[nth..];
             missing.iter().for_each(|&seat| self.words[seat].start_failed());
             self.sub_active(missing.len());
-            // The workers are those of the lowest seats: who had been taken back above the gap is asked again.
+            // The workers are those of the lowest seats: who had been taken back above the gap is
+            // asked again.
             asked.extend((missing[0]..order.size).filter(|seat| !missing.contains(seat)));
             asked.iter().for_each(|&seat| self.words[seat].request_retire());
             locked.size = missing[0];

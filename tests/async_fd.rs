@@ -238,7 +238,8 @@ fn outside_of_a_runtime_it_says_so() {
     assert!(text.contains("no heist runtime here"), "{text}");
 }
 
-/// Returns two descriptors that are ready to be read. The driver has reported the same readiness of both, so their snapshots are equal.
+/// Returns two descriptors that are ready to be read. The driver has reported the same readiness of
+/// both, so their snapshots are equal.
 async fn two_readable() -> ([AsyncFd<UnixStream>; 2], [UnixStream; 2]) {
     let ((one, to_one), (two, to_two)) = (pair(), pair());
     (&to_one).write_all(b"x").unwrap();

@@ -197,7 +197,8 @@ fn jobs_that_are_queued_at_the_shutdown_are_cancelled_and_those_that_run_are_wai
                 })
             })
             .collect();
-        // The running one goes on when one that was queued has been cancelled, which is at the shutdown.
+        // The running one goes on when one that was queued has been cancelled, which is at the
+        // shutdown.
         let last = OnDrop::new(move || release.open());
         let last = runtime.spawn_blocking(move || drop(last));
         drop(runtime);

@@ -1,7 +1,9 @@
-//! What may be sent, shared, moved and caught: part of every type's contract, and easily lost by a new field.
+//! What may be sent, shared, moved and caught: part of every type's contract, and easily lost by a
+//! new field.
 //!
-//! Each row has one letter for each auto trait: `S`end, s`Y`nc, `U`npin, un`W`indSafe, `R`efUnwindSafe; and a dash where a type must not have it.
-//! Where Tokio has the same type, the row has every letter that Tokio's has.
+//! Each row has one letter for each auto trait: `S`end, s`Y`nc, `U`npin, un`W`indSafe,
+//! `R`efUnwindSafe; and a dash where a type must not have it. Where Tokio has the same type, the
+//! row has every letter that Tokio's has.
 
 use std::cell::Cell;
 use std::future::{Future, Ready};
@@ -24,7 +26,8 @@ fn never<T>() -> T {
     unreachable!("no value of a row is ever made")
 }
 
-/// Calls a method of `Probe` if the type has the trait, otherwise the trait method of the same name that every type has.
+/// Calls a method of `Probe` if the type has the trait, otherwise the trait method of the same name
+/// that every type has.
 macro_rules! asks {
     ($($method:ident: $trait:path, $absent:ident;)*) => {
         $(
@@ -73,7 +76,8 @@ macro_rules! types {
     };
 }
 
-/// Compares futures with their letters, only the first two of them. The other three depend on what a function keeps between two polls.
+/// Compares futures with their letters, only the first two of them. The other three depend on what
+/// a function keeps between two polls.
 macro_rules! futures {
     ($($future:expr => $letters:literal;)*) => {
         same(&[$((stringify!($future), letters!(probe(|| $future))[..2].to_owned(), $letters)),*])

@@ -171,7 +171,8 @@ fn in_no_local_runtime<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
-/// Calls `f` inside of a local runtime on a thread that is not its own. Its panic is resumed on this thread.
+/// Calls `f` inside of a local runtime on a thread that is not its own. Its panic is resumed on
+/// this thread.
 fn on_another_thread(f: fn()) {
     let local = LocalRuntime::new().unwrap();
     let handle = local.handle().clone();

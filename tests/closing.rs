@@ -1,4 +1,5 @@
-//! A runtime ends while other threads use it: which thread waits for which, and where its tasks are dropped. See docs/shutdown.md.
+//! A runtime ends while other threads use it: which thread waits for which, and where its tasks are
+//! dropped. See docs/shutdown.md.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -16,9 +17,11 @@ use std::time::Duration;
 use heist::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime, UnhandledPanic};
 use kit::{Count, Door, OnDrop, join, yield_now};
 
-// ----------------------------------------------------------------------------------------- a driver on another thread
+// ----------------------------------------------------------------------------------------- a
+// driver on another thread
 
-/// Two tasks and a thread that drives both. The first poll of one waits for `go` and keeps its waker. The other one is not polled.
+/// Two tasks and a thread that drives both. The first poll of one waits for `go` and keeps its
+/// waker. The other one is not polled.
 struct Driven {
     begun: Door,
     go: Door,
@@ -116,7 +119,8 @@ fn handles_of_a_driven_runtime_resolve_whenever_it_is_dropped() {
     }
 }
 
-/// The driver does not take the seat of a runtime that is gone, and the closer does not wait for it.
+/// The driver does not take the seat of a runtime that is gone, and the closer does not wait for
+/// it.
 #[test]
 fn drain_of_a_runtime_that_is_dropped_before_anything_drives_it_returns() {
     for _ in 0..100 {
@@ -130,7 +134,8 @@ fn drain_of_a_runtime_that_is_dropped_before_anything_drives_it_returns() {
     }
 }
 
-// ------------------------------------------------------------------------------------------------- a local runtime
+// -------------------------------------------------------------------------------------------------
+// a local runtime
 
 std::thread_local! {
     static LOCAL: RefCell<Option<LocalRuntime>> = const { RefCell::new(None) };
@@ -185,7 +190,8 @@ fn local_runtime_that_a_panic_ends_is_cleared_by_its_own_thread_while_another_on
     let (release, (tell, told)) = (Door::new(), mpsc::channel());
     let released = release.clone();
     drop(runtime.spawn_blocking(move || released.wait()));
-    // This job is dropped as the runtime is closed. It gives the other thread the time to come first.
+    // This job is dropped as the runtime is closed. It gives the other thread the time to come
+    // first.
     let late = OnDrop::new(move || _ = told.recv_timeout(Duration::from_secs(2)));
     drop(runtime.spawn_blocking(move || drop(late)));
     let idle = runtime.spawn_local(pending::<()>());
@@ -203,7 +209,8 @@ fn local_runtime_that_a_panic_ends_is_cleared_by_its_own_thread_while_another_on
     drop(runtime);
 }
 
-// ----------------------------------------------------------------------------------- a thread does not wait for itself
+// ----------------------------------------------------------------------------------- a thread does
+// not wait for itself
 
 /// Drops a runtime when it is called.
 struct Drops(Mutex<Option<Runtime>>, Door);
@@ -250,7 +257,8 @@ fn runtime_dropped_by_the_waker_of_a_resize_is_not_waited_for_by_the_leaving_wor
     }
 }
 
-/// The thread that makes the report of a drain calls the waker: a worker on its way to sleep or out of its seat, or a thread of the drain.
+/// The thread that makes the report of a drain calls the waker: a worker on its way to sleep or out
+/// of its seat, or a thread of the drain.
 #[test]
 fn runtime_dropped_by_the_waker_of_a_drain_is_not_waited_for_by_the_reporting_thread() {
     for deadline in [Duration::MAX, Duration::ZERO] {
@@ -314,9 +322,11 @@ fn runtime_dropped_in_a_thread_local_of_its_blocking_thread_waits_for_the_other_
     assert_eq!(ended.get(), 1);
 }
 
-// ------------------------------------------------------------------------------------------------- ended means ended
+// -------------------------------------------------------------------------------------------------
+// ended means ended
 
-/// The threads are a worker, a blocking thread that is idle, and a blocking thread that has left already.
+/// The threads are a worker, a blocking thread that is idle, and a blocking thread that has left
+/// already.
 #[test]
 fn drop_returns_after_the_thread_locals_of_all_threads_are_gone() {
     for keep_alive in [Duration::ZERO, Duration::from_secs(3600)] {
@@ -341,15 +351,18 @@ fn drop_returns_after_the_thread_locals_of_all_threads_are_gone() {
             let task = leave(&begun, &gone);
             runtime.block_on(runtime.spawn(async move { task() })).unwrap();
             drop(runtime);
-            // A thread that has called `at_end` twice has dropped the first guard at the second call.
+            // A thread that has called `at_end` twice has dropped the first guard at the second
+            // call.
             assert_eq!(gone.get(), begun.get());
         }
     }
 }
 
-// ------------------------------------------------------------------------------------ destructors of thread-locals
+// ------------------------------------------------------------------------------------ destructors
+// of thread-locals
 
-/// A thread-local's destructor uses the runtime in each way, and the runtime calls its hooks then. None of this may abort the process.
+/// A thread-local's destructor uses the runtime in each way, and the runtime calls its hooks then.
+/// None of this may abort the process.
 #[test]
 fn thread_local_destructor_that_uses_a_runtime_does_not_abort_the_process() {
     type Deed = fn(&Handle);
@@ -402,7 +415,8 @@ fn thread_local_destructor_that_uses_a_runtime_does_not_abort_the_process() {
     }
 }
 
-// ------------------------------------------------------------------------------------------------ the root of a block_on
+// ------------------------------------------------------------------------------------------------
+// the root of a block_on
 
 /// Spawns when it is dropped, which works inside of a runtime only.
 struct Spawns;

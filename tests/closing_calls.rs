@@ -1,5 +1,6 @@
-//! What the code of users may do that a closing runtime calls: wakers of reports, destructors of jobs and tasks. Each of these runtimes has an endless
-//! grace, so a thread that waits for itself hangs.
+//! What the code of users may do that a closing runtime calls: wakers of reports, destructors of
+//! jobs and tasks. Each of these runtimes has an endless grace, so a thread that waits for itself
+//! hangs.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -87,7 +88,8 @@ fn destructor_of_a_queued_job_may_wait_for_the_end_of_an_idle_task() {
     assert_eq!(queued.get(), 1);
 }
 
-/// The last driver of an abandoned pool clears it. That makes the report, whose waker asks for the report.
+/// The last driver of an abandoned pool clears it. That makes the report, whose waker asks for the
+/// report.
 #[test]
 fn waker_of_the_report_that_the_clearing_thread_makes_may_wait_for_the_report() {
     for _ in 0..20 {
@@ -118,7 +120,8 @@ fn waker_of_the_report_that_the_clearing_thread_makes_may_wait_for_the_report() 
     }
 }
 
-/// The driver of one runtime, in the waker of its report, drives a second one, and the waker of that one's report drops the first.
+/// The driver of one runtime, in the waker of its report, drives a second one, and the waker of
+/// that one's report drops the first.
 #[test]
 fn runtime_dropped_by_its_driver_that_drives_another_one_is_not_waited_for() {
     let build = || current_thread().unhandled_panic(UnhandledPanic::ShutdownRuntime).build().unwrap();
@@ -150,7 +153,8 @@ std::thread_local! {
     static LOCAL: RefCell<Option<LocalRuntime>> = const { RefCell::new(None) };
 }
 
-/// A task's panic ends the runtime, and the destructor of another task drops it while its driver clears it.
+/// A task's panic ends the runtime, and the destructor of another task drops it while its driver
+/// clears it.
 #[test]
 fn local_runtime_dropped_while_its_driver_clears_it_is_cleared_to_the_end() {
     let mut builder = current_thread();

@@ -1,4 +1,5 @@
-//! User code panics where the runtime calls it between two steps of its own. The runtime takes the second step nonetheless.
+//! User code panics where the runtime calls it between two steps of its own. The runtime takes the
+//! second step nonetheless.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -103,7 +104,8 @@ fn drain_that_is_dropped_with_a_waker_whose_destructor_panics_excuses_no_task() 
     assert!(second.is_finished());
 }
 
-/// The driver is announced as a sleeper when its root is ready, and has just been granted a wake-up.
+/// The driver is announced as a sleeper when its root is ready, and has just been granted a
+/// wake-up.
 #[test]
 fn on_thread_unpark_that_panics_as_block_on_returns_leaves_no_search_counted() {
     let (waker, armed) = (Arc::new(Mutex::new(None::<Waker>)), Arc::new(AtomicBool::new(false)));
@@ -155,7 +157,8 @@ fn on_thread_unpark_that_panics_as_block_on_returns_leaves_no_search_counted() {
     assert!(by_task.is_open(), "the task was run before its driver was woken by the test");
 }
 
-/// The runtime goes while the waker is cloned, so the clone is not needed; and its destructor panics.
+/// The runtime goes while the waker is cloned, so the clone is not needed; and its destructor
+/// panics.
 #[cfg(unix)]
 #[test]
 fn socket_whose_runtime_ends_under_a_waker_whose_destructor_panics_answers_the_error() {

@@ -36,7 +36,8 @@ impl<F: Future> Future for Counted<F> {
     }
 }
 
-/// How many polls `future` takes, as a task and as a root, if both are polled for nothing but a used up budget.
+/// How many polls `future` takes, as a task and as a root, if both are polled for nothing but a
+/// used up budget.
 #[track_caller]
 fn polls<F: Future<Output: Send> + Send + 'static>(runtime: &Runtime, make: impl Fn() -> F) -> [usize; 2] {
     let counted = || Counted { future: Box::pin(make()), polls: Count::new() };
@@ -312,7 +313,8 @@ fn an_unconstrained_future_that_panics_leaves_the_limit_in_place() {
 
 #[test]
 fn tasks_that_run_one_after_the_other_share_a_budget() {
-    // The second task is woken by the first one: it comes from the LIFO slot, with what the first one has left.
+    // The second task is woken by the first one: it comes from the LIFO slot, with what the first
+    // one has left.
     let runtime = workers(1);
     runtime.block_on(async {
         heist::spawn(async {
@@ -388,7 +390,8 @@ fn hooks_between_polls_are_not_limited() {
 fn an_executor_inside_of_a_poll_gets_on() {
     current_thread().block_on(async {
         consume(BUDGET).await;
-        // It never gives the runtime its turn: without a limit to the refusals it would spin for ever.
+        // It never gives the runtime its turn: without a limit to the refusals it would spin for
+        // ever.
         let inside = Counted { future: Box::pin(consume(10 * BUDGET)), polls: Count::new() };
         let (polls, ()) = futures::executor::block_on(inside);
         assert_eq!(polls, 10_000 + 1);
@@ -399,8 +402,8 @@ fn an_executor_inside_of_a_poll_gets_on() {
     });
 }
 
-/// Runs tasks that find something in their channels whenever they look, beside one that counts its turns. Answers the most receives that
-/// lay between two of its turns.
+/// Runs tasks that find something in their channels whenever they look, beside one that counts its
+/// turns. Answers the most receives that lay between two of its turns.
 fn receives_between_turns<F: Future<Output = ()> + Send + 'static>(
     runtime: &Runtime,
     tasks: usize,
@@ -428,7 +431,8 @@ fn receives_between_turns<F: Future<Output = ()> + Send + 'static>(
 
 #[test]
 fn an_always_full_channel_starves_nobody_if_it_is_wrapped() {
-    // On one thread: how many polls fit between two polls of a task is then a matter of the rules only.
+    // On one thread: how many polls fit between two polls of a task is then a matter of the rules
+    // only.
     for runtime in [current_thread(), workers(1)] {
         let most = receives_between_turns(&runtime, 3, |receives| async move {
             let (sender, receiver) = async_channel::unbounded();
@@ -463,7 +467,8 @@ fn an_always_full_channel_starves_nobody_if_it_is_wrapped() {
 
 #[test]
 fn without_a_wrapper_a_full_channel_is_one_long_poll() {
-    // What the page on fairness says of it: such a loop ends when the channel is empty, and not before.
+    // What the page on fairness says of it: such a loop ends when the channel is empty, and not
+    // before.
     let runtime = current_thread();
     let (sender, receiver) = async_channel::unbounded();
     for _ in 0..10_000 {

@@ -33,7 +33,8 @@ impl Places {
     }
 }
 
-// ------------------------------------------------------------------------------------------------------------- order
+// -------------------------------------------------------------------------------------------------------------
+// order
 
 /// A task is polled, wakes another one while a third is ready, and all note their polls.
 fn order_of_a_wake(runtime: &Runtime) -> Vec<&'static str> {
@@ -92,7 +93,8 @@ fn tasks_are_polled_in_the_order_in_which_they_were_spawned() {
     assert_eq!(*order.lock().unwrap(), Vec::from_iter(0..10));
 }
 
-// ------------------------------------------------------------------------------------- what is looked at, and when
+// ------------------------------------------------------------------------------------- what is
+// looked at, and when
 
 /// A task that yields finds a descriptor ready that had become ready before.
 async fn yield_sees_readiness() {
@@ -145,7 +147,8 @@ fn yields_of_several_tasks_come_after_a_look_at_the_reactor() {
     });
 }
 
-/// Drives the runtime as another event loop would, a moment at a time. Whenever the runtime would sleep, `block_on` returns.
+/// Drives the runtime as another event loop would, a moment at a time. Whenever the runtime would
+/// sleep, `block_on` returns.
 fn bursts_until(ended: impl Fn() -> bool, spawn: impl FnOnce(&Runtime)) {
     let waker = Arc::new(Mutex::new(None::<Waker>));
     let wakes = Arc::clone(&waker);
@@ -208,7 +211,8 @@ fn a_socket_becomes_ready_in_bursts_that_never_sleep() {
     assert_eq!(written.get(), 1);
 }
 
-// ----------------------------------------------------------------------------------------------- between two block_ons
+// -----------------------------------------------------------------------------------------------
+// between two block_ons
 
 /// Another thread does `f`, and comes back.
 fn elsewhere<R: Send>(f: impl FnOnce() -> R + Send) -> R {
@@ -319,7 +323,8 @@ fn a_task_that_is_aborted_and_never_driven_again_is_dropped_with_its_runtime() {
     assert!(kit::join(task).unwrap_err().is_cancelled());
 }
 
-// ---------------------------------------------------------------------------------------------------- Handle::block_on
+// ----------------------------------------------------------------------------------------------------
+// Handle::block_on
 
 #[test]
 fn a_handle_s_block_on_drives_nothing() {
@@ -361,7 +366,8 @@ fn a_handle_s_block_on_drives_nothing() {
     assert_eq!(polls.count(), 2);
 }
 
-// -------------------------------------------------------------------------------------------------- several block_ons
+// --------------------------------------------------------------------------------------------------
+// several block_ons
 
 /// Where the tasks of `runtime` are polled now.
 async fn driver() -> ThreadId {
@@ -392,8 +398,8 @@ fn tasks_are_polled_by_one_of_the_threads_and_each_gets_its_output() {
     assert_eq!(runtime.metrics().num_alive_tasks(), 0);
 }
 
-/// One drives, `followers` wait in line, and one after the other leaves when its door opens, in the way that `leave` says: the driver,
-/// or another one.
+/// One drives, `followers` wait in line, and one after the other leaves when its door opens, in the
+/// way that `leave` says: the driver, or another one.
 fn handed_on(followers: usize, leave: impl Fn(&Runtime, &Door) + Sync) {
     let runtime = current_thread();
     let doors: Vec<Door> = (0..=followers).map(|_| Door::new()).collect();
@@ -418,7 +424,8 @@ fn handed_on(followers: usize, leave: impl Fn(&Runtime, &Door) + Sync) {
                 thread::yield_now();
             }
             if n < followers {
-                // Somebody drives: a task from outside is run though everybody who is left waits for something else.
+                // Somebody drives: a task from outside is run though everybody who is left waits
+                // for something else.
                 assert!(kit::join(runtime.spawn(async { 5 })).is_ok());
             }
         }
@@ -450,7 +457,8 @@ fn when_the_driver_panics_another_one_drives() {
 
 #[test]
 fn when_the_driver_sleeps_in_the_reactor_and_ends_another_one_sleeps_there() {
-    // Each waits for a timer and a socket as well, so that all of them have something to wait for in the reactor.
+    // Each waits for a timer and a socket as well, so that all of them have something to wait for
+    // in the reactor.
     handed_on(3, |runtime, door| {
         runtime.block_on(async {
             let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();

@@ -1,4 +1,5 @@
-//! The least and the greatest numbers that a setter takes. Each of them works, or gives one clear message that names the remedy.
+//! The least and the greatest numbers that a setter takes. Each of them works, or gives one clear
+//! message that names the remedy.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -25,7 +26,8 @@ fn builders() -> [Builder; 2] {
     [Builder::new_current_thread(), workers]
 }
 
-/// Runs a task and a job. The worker rests so often that a number which doubles at each rest reaches its limit.
+/// Runs a task and a job. The worker rests so often that a number which doubles at each rest
+/// reaches its limit.
 fn exercise(runtime: &Runtime) {
     runtime.block_on(async {
         assert_eq!(heist::spawn(async { 6 * 7 }).await.unwrap(), 42);
@@ -217,8 +219,8 @@ async fn pair() -> (TcpStream, TcpStream) {
     (near, listener.accept().await.unwrap().0)
 }
 
-/// The operating system counts whole seconds in a number of fewer bits. A linger that does not fit must not become zero, because a linger of zero
-/// discards data.
+/// The operating system counts whole seconds in a number of fewer bits. A linger that does not fit
+/// must not become zero, because a linger of zero discards data.
 #[test]
 #[cfg(target_os = "linux")]
 fn linger_of_any_length_is_never_shortened_to_zero() {

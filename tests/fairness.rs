@@ -1,4 +1,5 @@
-//! Nobody starves: the bounds that `docs/fairness.md` derives, held against adversaries. Polls are counted, not seconds.
+//! Nobody starves: the bounds that `docs/fairness.md` derives, held against adversaries. Polls are
+//! counted, not seconds.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -31,8 +32,8 @@ fn queued(tasks: usize, workers: usize, lanes: usize) -> usize {
     ROUND * RING + 2 * LOOK + visits * (ROUND * (tasks + 1) + LOOK * thinning) + ROUND * HALF
 }
 
-/// Counts the polls of each of `tasks` that are always ready until all together have had `polls`; answers the longest time, in
-/// polls of all, for which one of them has waited.
+/// Counts the polls of each of `tasks` that are always ready until all together have had `polls`;
+/// answers the longest time, in polls of all, for which one of them has waited.
 async fn longest_wait(tasks: usize, polls: usize) -> usize {
     let all = Arc::new(AtomicUsize::new(0));
     let handles: Vec<_> = (0..tasks)
@@ -148,9 +149,10 @@ async fn always_ready(polls: Count) {
     }
 }
 
-/// Counts turns: one is over when each worker has made `length` polls since the last one was. With one worker and a length of one
-/// these are polls. With two, on a machine with few processors, either may stand still with a victim in its hands, or with the
-/// reactor, while the other polls as much as it likes; a turn leaves that out.
+/// Counts turns: one is over when each worker has made `length` polls since the last one was. With
+/// one worker and a length of one these are polls. With two, on a machine with few processors,
+/// either may stand still with a victim in its hands, or with the reactor, while the other polls as
+/// much as it likes; a turn leaves that out.
 struct Turns {
     length: usize,
     state: Mutex<(usize, Vec<usize>)>,
@@ -206,7 +208,8 @@ fn ping_pong(stop: &Arc<AtomicBool>) {
     }
 }
 
-/// Keeps the global queue full: spawns from outside as long as fewer than `most` of those tasks are there.
+/// Keeps the global queue full: spawns from outside as long as fewer than `most` of those tasks are
+/// there.
 fn flood(handle: Handle, most: usize, stop: Arc<AtomicBool>) {
     let there = Arc::new(AtomicUsize::new(0));
     while !stop.load(Ordering::SeqCst) {
@@ -254,7 +257,8 @@ struct Judge {
 }
 
 impl Judge {
-    // The turn is looked up after the deed: a thread that is held up in between makes the wait look shorter, never longer.
+    // The turn is looked up after the deed: a thread that is held up in between makes the wait look
+    // shorter, never longer.
 
     fn wake(&self) -> usize {
         self.woken.waker.lock().unwrap().clone().unwrap().wake();
@@ -273,7 +277,8 @@ impl Judge {
 
     fn write(&mut self) -> usize {
         self.socket.write_all(b"x").unwrap();
-        // The kernel may deliver it when it likes. Once it is there, or has been read already, the runtime has an event.
+        // The kernel may deliver it when it likes. Once it is there, or has been read already, the
+        // runtime has an event.
         let (from, read) = loop {
             let there = self.end.peek(&mut [0]).is_ok();
             let from = self.turns.now();
@@ -318,8 +323,8 @@ const PAIRS: usize = 8;
 const FLOOD: usize = 300;
 const TASKS: usize = READY + 2 * PAIRS + FLOOD + 4;
 
-/// Ping-pong pairs, more ready tasks than a ring holds, and a full global queue, against one task that is woken, one that is
-/// spawned, one at a socket and one at a timer.
+/// Ping-pong pairs, more ready tasks than a ring holds, and a full global queue, against one task
+/// that is woken, one that is spawned, one at a socket and one at a timer.
 fn adversaries(runtime: &Runtime, turns: Arc<Turns>, bounds: [usize; 4]) {
     const ROUNDS: usize = 25;
     let stop = Arc::new(AtomicBool::new(false));
@@ -385,7 +390,8 @@ fn runtime(turns: &Arc<Turns>, workers: usize, lanes: usize, shards: usize) -> R
     let mut builder = Builder::new_multi_thread();
     // The watchdog starts after the workers, and polls nothing.
     let enlist = move || turns.enlist(next.fetch_add(1, Ordering::SeqCst));
-    // Nor is there a spare: one of many threads on few processors may well have to wait for a lock of this test.
+    // Nor is there a spare: one of many threads on few processors may well have to wait for a lock
+    // of this test.
     builder.queue_lanes(lanes).reactor_shards(shards).max_spare_workers(0);
     builder.worker_threads(workers).enable_all().on_thread_start(enlist).build().unwrap()
 }
@@ -411,7 +417,8 @@ fn adversaries_on_two_workers_with_several_lanes_and_shards() {
     adversaries(&runtime(&turns, 2, 4, 4), turns, [2 * HANDS; 4]);
 }
 
-/// A victim goes from hand to hand at most this often: wheel or reactor, ring, global queue, ring, and once a thief's ring.
+/// A victim goes from hand to hand at most this often: wheel or reactor, ring, global queue, ring,
+/// and once a thief's ring.
 const HANDS: usize = 5;
 
 /// In each turn each worker makes as many polls as a victim waits in one pair of hands, at most.
@@ -421,7 +428,8 @@ fn adversaries_on_two_workers() {
     adversaries(&runtime(&turns, 2, 1, 1), turns, [2 * HANDS; 4]);
 }
 
-// ------------------------------------------------------------------------------------------------------------ by time
+// ------------------------------------------------------------------------------------------------------------
+// by time
 
 /// Two tasks that are always ready, whose polls are short; but one poll can be held.
 struct Pair {
@@ -453,8 +461,8 @@ impl Pair {
         pair
     }
 
-    /// Lets the worker learn that polls are short, and then holds one, in which `deed` is done, until `long` says that it has lasted long
-    /// enough. Answers how many polls there had been.
+    /// Lets the worker learn that polls are short, and then holds one, in which `deed` is done,
+    /// until `long` says that it has lasted long enough. Answers how many polls there had been.
     fn with_a_long_poll(&self, deed: impl FnOnce(), long: impl FnOnce()) -> usize {
         let before = self.polls.get();
         until(|| self.polls.get() > before + 3_000);
@@ -474,8 +482,9 @@ fn until(is: impl Fn() -> bool) {
     }
 }
 
-/// Many times a task comes from outside, or bytes do, in a poll that is long among short ones. How many polls of the pair follow until somebody
-/// has seen to that, at most: to the global queue, to the reactor.
+/// Many times a task comes from outside, or bytes do, in a poll that is long among short ones. How
+/// many polls of the pair follow until somebody has seen to that, at most: to the global queue, to
+/// the reactor.
 fn seen_to_after(handle: &Handle, long: impl Fn()) -> [usize; 2] {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut socket = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -507,10 +516,12 @@ fn seen_to_after(handle: &Handle, long: impl Fn()) -> [usize; 2] {
     longest
 }
 
-/// What is ready after the poll comes behind the pair, and perhaps behind one that was looked up in the global queue.
+/// What is ready after the poll comes behind the pair, and perhaps behind one that was looked up in
+/// the global queue.
 const BEHIND: usize = 4;
 
-/// With the watchdog it is the next task boundary at which the worker looks around, whatever the counts say.
+/// With the watchdog it is the next task boundary at which the worker looks around, whatever the
+/// counts say.
 #[test]
 fn a_long_poll_among_short_ones_is_followed_by_a_checkpoint() {
     let runtime = Builder::new_multi_thread().worker_threads(1).max_spare_workers(0).enable_all().build().unwrap();
@@ -523,7 +534,8 @@ fn a_long_poll_among_short_ones_is_followed_by_a_checkpoint() {
     assert!(queue <= BEHIND && reactor <= BEHIND, "{queue} and {reactor} polls");
 }
 
-/// Without it, also on a current-thread runtime, it is the next look at the global queue, which is due by count alone.
+/// Without it, also on a current-thread runtime, it is the next look at the global queue, which is
+/// due by count alone.
 #[test]
 fn a_long_poll_among_short_ones_is_noticed_without_a_watchdog() {
     // Longer than the time between two checkpoints.

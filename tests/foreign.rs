@@ -1,4 +1,5 @@
-//! Sleeps, timeouts, intervals and `JoinHandle`s on executors that are not ours, inside of an `enter` guard. Sockets: `foreign_io.rs`.
+//! Sleeps, timeouts, intervals and `JoinHandle`s on executors that are not ours, inside of an
+//! `enter` guard. Sockets: `foreign_io.rs`.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -39,7 +40,8 @@ fn inside<F: Future>(handle: &Handle, future: F) -> Inside<F> {
     Inside { handle: handle.clone(), future: Box::pin(future) }
 }
 
-/// Everything that waits for the runtime's clock, and a timer that is dropped before it fires. Answers how many of it came.
+/// Everything that waits for the runtime's clock, and a timer that is dropped before it fires.
+/// Answers how many of it came.
 async fn timers() -> usize {
     let begun = Instant::now();
     sleep(SHORT).await;
@@ -59,7 +61,8 @@ async fn timers() -> usize {
     6
 }
 
-/// Every way in which a task can end, awaited; and one that is awaited by a task of ours on the way.
+/// Every way in which a task can end, awaited; and one that is awaited by a task of ours on the
+/// way.
 async fn tasks() -> usize {
     let done = heist::spawn(async {
         sleep(SHORT).await;
@@ -154,7 +157,8 @@ fn a_handle_is_polled_here_and_then_there() {
             opened.await;
             7
         });
-        // Its waker is left by one executor, and then by another: the last one is the one that is woken.
+        // Its waker is left by one executor, and then by another: the last one is the one that is
+        // woken.
         assert!(block_on(poll_fn(|cx| Poll::Ready(Pin::new(&mut task).poll(cx)))).is_pending());
         let elsewhere = pool.spawn_with_handle(task).unwrap();
         door.open();

@@ -1,4 +1,5 @@
-//! I/O objects on executors that are not ours, inside of an `enter` guard; and after their runtime is gone.
+//! I/O objects on executors that are not ours, inside of an `enter` guard; and after their runtime
+//! is gone.
 
 #[path = "support/kit.rs"]
 mod kit;

@@ -1,9 +1,10 @@
-//! Channels and locks of other crates under cancellation: `async-channel`, `async-lock`, `tokio::sync`, and the combinators of `futures`
-//! and Tokio, with our timeouts around them.
+//! Channels and locks of other crates under cancellation: `async-channel`, `async-lock`,
+//! `tokio::sync`, and the combinators of `futures` and Tokio, with our timeouts around them.
 //!
-//! Each test has tasks that wait for something and give up halfway, by a timeout, by losing a `select`, or by being aborted, while others
-//! bring it. What is counted in the end shows that no wake was lost (the test ends), and that nothing came twice or not at all. The watchdog
-//! is off: it must not be what makes them end.
+//! Each test has tasks that wait for something and give up halfway, by a timeout, by losing a
+//! `select`, or by being aborted, while others bring it. What is counted in the end shows that no
+//! wake was lost (the test ends), and that nothing came twice or not at all. The watchdog is off:
+//! it must not be what makes them end.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -188,7 +189,8 @@ fn senders_that_give_up_have_sent_all_or_nothing() {
                     counts.add();
                 }
             };
-            // Each ends when its last sender is gone: the waiters', and the two that the closure keeps.
+            // Each ends when its last sender is gone: the waiters', and the two that the closure
+            // keeps.
             futures::join!(one, other);
         };
         runtime.block_on(async {
@@ -376,7 +378,8 @@ fn every_watcher_sees_the_last_value_and_every_subscriber_all() {
 #[test]
 fn a_permit_of_notify_is_not_lost_with_who_gives_up() {
     each(|runtime| {
-        // One token goes round: who takes the permit passes it on. If it were lost with somebody who gives up, all would wait for ever.
+        // One token goes round: who takes the permit passes it on. If it were lost with somebody
+        // who gives up, all would wait for ever.
         let (notify, taken) = (Arc::new(tokio::sync::Notify::new()), Count::new());
         notify.notify_one();
         let counts = taken.clone();
@@ -460,7 +463,8 @@ fn futures_unordered_polls_whom_it_should() {
         let waiter = move |mut dice: Dice| {
             let (receiver, sums) = (receiver.clone(), Arc::clone(&all));
             async move {
-                // Several receives and tasks at once, in one task; those that lose are dropped with the set, now and then.
+                // Several receives and tasks at once, in one task; those that lose are dropped with
+                // the set, now and then.
                 let mut open = true;
                 while open {
                     let mut several: FuturesUnordered<_> = (0..3).map(|_| receiver.recv()).collect();

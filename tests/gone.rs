@@ -1,4 +1,5 @@
-//! I/O whose runtime goes: whoever waits is woken and gets an error, and so does every later call. None hangs, whichever it is.
+//! I/O whose runtime goes: whoever waits is woken and gets an error, and so does every later call.
+//! None hangs, whichever it is.
 #![cfg(unix)]
 
 #[path = "support/kit.rs"]
@@ -37,8 +38,9 @@ fn is_gone<T: Debug>(name: &str, polled: Poll<io::Result<T>>) {
     }
 }
 
-/// Each of the calls waits while its runtime goes, and is made again and again afterwards, on every flavour. `$make` is awaited inside of
-/// the runtime, and answers the socket and whatever else has to live; `$unready` sees to it that the socket is not ready.
+/// Each of the calls waits while its runtime goes, and is made again and again afterwards, on every
+/// flavour. `$make` is awaited inside of the runtime, and answers the socket and whatever else has
+/// to live; `$unready` sees to it that the socket is not ready.
 macro_rules! wait {
     ($make:expr, $unready:expr, |$socket:ident| { $($name:literal: $call:expr;)* }) => {$(
         each_owned(|runtime| {

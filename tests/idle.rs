@@ -1,5 +1,5 @@
-//! Workers that sleep, and what wakes them. A lost wake-up is a hang: nothing here has a time limit, and where the watchdog might
-//! hide one it is switched off.
+//! Workers that sleep, and what wakes them. A lost wake-up is a hang: nothing here has a time
+//! limit, and where the watchdog might hide one it is switched off.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,8 +20,8 @@ fn current_thread() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// One at a time, each awaited: nearly every one finds both workers asleep, or on their way there. A million of them if HEIST_STRESS
-/// is set.
+/// One at a time, each awaited: nearly every one finds both workers asleep, or on their way there.
+/// A million of them if HEIST_STRESS is set.
 #[test]
 fn every_spawn_onto_a_parked_runtime_is_run() {
     let count = if std::env::var_os("HEIST_STRESS").is_some() { 1_000_000 } else { 100_000 };
@@ -108,7 +108,8 @@ fn two_runtimes_wake_each_other() {
     runtimes[0].block_on(echo).unwrap();
 }
 
-/// The runtime has slept, the watchdog with it. A task then blocks its worker until the three that it has spawned have run.
+/// The runtime has slept, the watchdog with it. A task then blocks its worker until the three that
+/// it has spawned have run.
 #[test]
 fn tasks_behind_one_that_blocks_are_taken_by_another_worker() {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -129,8 +130,8 @@ fn tasks_behind_one_that_blocks_are_taken_by_another_worker() {
     }
 }
 
-/// The same with tasks that came from outside: those which the worker took with the first, and those which it left in the global
-/// queue while everybody counted on it.
+/// The same with tasks that came from outside: those which the worker took with the first, and
+/// those which it left in the global queue while everybody counted on it.
 #[test]
 fn tasks_that_came_with_one_that_blocks_are_taken_by_another_worker() {
     for (workers, others) in [(2, 3), (4, 1), (4, 3), (8, 2)] {
@@ -148,7 +149,8 @@ fn tasks_that_came_with_one_that_blocks_are_taken_by_another_worker() {
     }
 }
 
-/// A task that blocks, and spawns one that needs the reactor, has the reactor turned by the other worker.
+/// A task that blocks, and spawns one that needs the reactor, has the reactor turned by the other
+/// worker.
 #[test]
 fn the_reactor_is_turned_while_a_task_blocks() {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -264,7 +266,8 @@ fn a_driver_that_leaves_calls_one_who_still_waits() {
     }
 }
 
-/// The root future panics while its thread is on its way to sleep. The next one to drive starts from a clean slate.
+/// The root future panics while its thread is on its way to sleep. The next one to drive starts
+/// from a clean slate.
 #[test]
 fn a_root_that_panics_leaves_nobody_counted() {
     let root: Arc<Mutex<Option<Waker>>> = Arc::default();

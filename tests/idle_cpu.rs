@@ -1,4 +1,5 @@
-//! An idle runtime uses no CPU: its threads are not scheduled at all. The process has no other runtime meanwhile.
+//! An idle runtime uses no CPU: its threads are not scheduled at all. The process has no other
+//! runtime meanwhile.
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeMap;
@@ -11,7 +12,8 @@ use heist::time::{Duration, sleep};
 
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// By thread: what it is called, how often it was switched away from, of its own will or not, and its time on a CPU.
+/// By thread: what it is called, how often it was switched away from, of its own will or not, and
+/// its time on a CPU.
 type Activity = BTreeMap<String, (String, String)>;
 
 /// Of the runtime's threads.

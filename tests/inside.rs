@@ -1,5 +1,5 @@
-//! User code that a runtime calls or drops by itself runs inside of that runtime, whatever the thread is inside of otherwise: a table of
-//! place × flavour × thread. See docs/shutdown.md.
+//! User code that a runtime calls or drops by itself runs inside of that runtime, whatever the
+//! thread is inside of otherwise: a table of place × flavour × thread. See docs/shutdown.md.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -121,7 +121,8 @@ const EVERYWHERE: [&str; 19] = [
 const WITH_WORKERS: [&str; 5] =
     ["on_thread_park", "on_thread_unpark", "on_stall", "after_resize", "waker of a `Resize`"];
 
-/// The blocking job that keeps the only blocking thread busy. It drops the runtime that it is given.
+/// The blocking job that keeps the only blocking thread busy. It drops the runtime that it is
+/// given.
 #[derive(Clone)]
 struct BusyJob {
     given: Door,
@@ -204,7 +205,8 @@ fn populate(runtime: &Runtime, seen: &Seen) -> (BusyJob, Vec<Box<dyn Any>>) {
     (busy_job, vec![Box::new((first, busy, aborts, queued, never)), Box::new(timer), Box::new(draining)])
 }
 
-/// Makes what only a runtime with workers has: a stall, and a resize that ends after its caller has gone on.
+/// Makes what only a runtime with workers has: a stall, and a resize that ends after its caller has
+/// gone on.
 fn populate_workers(runtime: &Runtime, seen: &Seen) {
     let stalled = seen.clone();
     let stalls = runtime.spawn(async move {

@@ -451,7 +451,8 @@ fn a_handle_can_be_awaited_on_another_runtime_and_outside_of_any() {
     });
 }
 
-// ------------------------------------------------------------------------------------------- ids, in destructors
+// ------------------------------------------------------------------------------------------- ids,
+// in destructors
 
 /// Sends the id of the task for which it is dropped.
 fn tells(tell: &Sender<Option<Id>>) -> OnDrop<impl FnOnce() + Send + use<>> {
@@ -507,7 +508,8 @@ fn id_in_the_destructor_of_a_cancelled_future_is_that_of_the_task() {
     });
 }
 
-// ------------------------------------------------------------------------------------------------ a poll that unwinds
+// ------------------------------------------------------------------------------------------------
+// a poll that unwinds
 
 /// A future written by hand keeps the values that it owns until it is dropped.
 #[test]

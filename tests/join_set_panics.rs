@@ -1,4 +1,5 @@
-//! User code panics where a `JoinSet` calls it: in a joiner's waker, or in a destructor. The set is consistent afterwards.
+//! User code panics where a `JoinSet` calls it: in a joiner's waker, or in a destructor. The set is
+//! consistent afterwards.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -70,7 +71,8 @@ fn run_to_the_end(runtime: &Runtime, tasks: &[AbortHandle]) {
     });
 }
 
-/// Returns the handle of a runtime that refuses tasks: a new member has ended before it is in the set.
+/// Returns the handle of a runtime that refuses tasks: a new member has ended before it is in the
+/// set.
 fn closed() -> Handle {
     current_thread().handle().clone()
 }
@@ -253,7 +255,8 @@ impl Drop for Brittle {
     }
 }
 
-/// Returns a set with three brittle outputs and one pending member. The counts are of dropped outputs and of dropped futures.
+/// Returns a set with three brittle outputs and one pending member. The counts are of dropped
+/// outputs and of dropped futures.
 fn brittle(runtime: &Runtime) -> (JoinSet<Brittle>, Count, Count) {
     let (outputs, futures) = (Count::new(), Count::new());
     let mut set = JoinSet::new();

@@ -539,7 +539,8 @@ fn block_on_again_and_again_and_from_many_threads_at_once() {
     });
 }
 
-/// A driver of a current-thread runtime that leaves hands the driving on, whoever else has been in line and has left.
+/// A driver of a current-thread runtime that leaves hands the driving on, whoever else has been in
+/// line and has left.
 #[test]
 fn the_driving_is_handed_on() {
     for _ in 0..200 {
@@ -587,7 +588,8 @@ fn a_thousand_of_them_leave_no_thread_and_no_file_behind() {
             use_it(if round % 2 == 0 { workers(2) } else { current_thread() });
         }
         assert_eq!(entries("/proc/self/fd"), files);
-        // A thread that has been joined may be listed for a moment longer: this one and the harness's stay.
+        // A thread that has been joined may be listed for a moment longer: this one and the
+        // harness's stay.
         let mut looks = 0;
         while entries("/proc/self/task") > 2 {
             looks += 1;

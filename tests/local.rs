@@ -1,4 +1,5 @@
-//! The local runtime: whatever other threads do, its futures are polled and dropped on the thread that has made it.
+//! The local runtime: whatever other threads do, its futures are polled and dropped on the thread
+//! that has made it.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -112,7 +113,8 @@ fn turn(runtime: &LocalRuntime) {
     });
 }
 
-// ---------------------------------------------------------------------------------------------------------- spawning
+// ----------------------------------------------------------------------------------------------------------
+// spawning
 
 #[test]
 fn from_the_runtime_from_its_root_from_a_task_and_inside_of_a_guard() {
@@ -254,7 +256,8 @@ fn elsewhere_handle<R: Send>(runtime: &LocalRuntime, f: impl FnOnce(&Handle) -> 
     elsewhere(|| f(handle))
 }
 
-// ------------------------------------------------------------------------------------------------ wakes from elsewhere
+// ------------------------------------------------------------------------------------------------
+// wakes from elsewhere
 
 #[test]
 fn it_is_polled_here_whoever_wakes_it() {
@@ -304,7 +307,8 @@ fn the_last_waker_and_the_last_abort_handle_go_elsewhere_after_the_runtime() {
     fate.is(1, 1);
 }
 
-// ----------------------------------------------------------------------------------------------- aborts from elsewhere
+// -----------------------------------------------------------------------------------------------
+// aborts from elsewhere
 
 /// Aborts the task on another thread, and drops its handle there if `drops`. Answers it else.
 fn abort_elsewhere(task: JoinHandle<usize>, drops: bool) -> Option<JoinHandle<usize>> {
@@ -390,7 +394,8 @@ fn aborted_elsewhere_and_never_driven_again_it_is_dropped_with_the_runtime() {
     fate.is(1, 1);
 }
 
-// ------------------------------------------------------------------------------------------------ handles and outputs
+// ------------------------------------------------------------------------------------------------
+// handles and outputs
 
 #[test]
 fn a_handle_whose_output_is_send_is_awaited_elsewhere() {
@@ -541,7 +546,8 @@ fn a_panic_in_a_poll_and_one_in_a_destructor() {
     fate.is(2, 2);
 }
 
-// ------------------------------------------------------------------------------------------------------- shutting down
+// -------------------------------------------------------------------------------------------------------
+// shutting down
 
 /// A runtime with tasks in every state, one of each.
 fn populated(fate: &Fate) -> (LocalRuntime, Arc<Mutex<Vec<Waker>>>) {
@@ -744,7 +750,8 @@ fn a_runtime_that_is_leaked_with_its_thread_is_left_alone() {
     assert_eq!(fate.polled.get(), polled);
 }
 
-// ------------------------------------------------------------------------------------------------------------- drains
+// -------------------------------------------------------------------------------------------------------------
+// drains
 
 fn brief() -> LocalRuntime {
     let mut builder = Builder::new_current_thread();
@@ -830,7 +837,8 @@ fn dropped_by_its_own_task() {
     assert!(kit::join(handle.spawn(async {})).unwrap_err().is_cancelled());
 }
 
-// ---------------------------------------------------------------------------------------------------------- the rest
+// ----------------------------------------------------------------------------------------------------------
+// the rest
 
 #[test]
 fn blocking_jobs_run_elsewhere() {

@@ -1,4 +1,5 @@
-//! The figures about a runtime: each counts what it says, once, and nothing is lost when workers come and go.
+//! The figures about a runtime: each counts what it says, once, and nothing is lost when workers
+//! come and go.
 
 #[path = "support/kit.rs"]
 mod kit;

@@ -100,7 +100,8 @@ fn named_tasks_do_what_tasks_do() {
 
 #[test]
 fn a_name_outlives_nothing_but_its_task() {
-    // A task with a future too large for its cell, one with the empty name, and one whose handle stays.
+    // A task with a future too large for its cell, one with the empty name, and one whose handle
+    // stays.
     let runtime = workers(2);
     let large = [0u8; 64 * 1024];
     let sum = async move {

@@ -12,7 +12,8 @@ use std::task::{Context, Poll, Wake};
 use heist::runtime::Runtime;
 use kit::{Count, Door, OnDrop, panic_text, yield_now};
 
-/// Keeps what is planned out of the tests' output: there are hundreds of panics, each with a backtrace.
+/// Keeps what is planned out of the tests' output: there are hundreds of panics, each with a
+/// backtrace.
 fn hush() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -256,7 +257,8 @@ fn in_the_root_future() {
     });
 }
 
-/// A root that panics when it has just been woken from outside, while its seat is about to search or to sleep.
+/// A root that panics when it has just been woken from outside, while its seat is about to search
+/// or to sleep.
 #[test]
 fn in_the_root_future_that_was_woken_from_outside() {
     each(|runtime| {
@@ -346,8 +348,8 @@ fn in_a_destructor_at_shutdown() {
     });
 }
 
-/// Where a task panics, when it is aborted, and when its handle goes: in every combination each future and output is dropped
-/// exactly once.
+/// Where a task panics, when it is aborted, and when its handle goes: in every combination each
+/// future and output is dropped exactly once.
 #[test]
 fn every_combination() {
     #[derive(Clone, Copy, Debug, PartialEq)]
@@ -366,7 +368,8 @@ fn every_combination() {
         Ended,
     }
 
-    /// Its guard goes with the future, not in its last poll: a panic there makes the compiler forget the output.
+    /// Its guard goes with the future, not in its last poll: a panic there makes the compiler
+    /// forget the output.
     struct Guarded<G, F>(G, Pin<Box<F>>);
 
     impl<G: Unpin, F: Future> Future for Guarded<G, F> {

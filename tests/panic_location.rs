@@ -113,7 +113,8 @@ mod unix {
         std_net::SocketAddr::from_pathname(NOWHERE).unwrap().into()
     }
 
-    /// Returns a descriptor that is not a pipe. The constructor looks for the runtime before that matters.
+    /// Returns a descriptor that is not a pipe. The constructor looks for the runtime before that
+    /// matters.
     fn fd() -> OwnedFd {
         std_stream().into()
     }

@@ -1,4 +1,5 @@
-//! Paused time: it stands still while anything can run, leaps to exactly the next deadline when nothing can, and waits for blocking jobs.
+//! Paused time: it stands still while anything can run, leaps to exactly the next deadline when
+//! nothing can, and waits for blocking jobs.
 
 #[path = "paused/far.rs"]
 mod far;
@@ -42,7 +43,8 @@ fn paused_and_parks() -> (Runtime, Count) {
     (builder.build().unwrap(), parks)
 }
 
-/// Makes the worker of `handle` run something and go to rest again, `times` times; called from another thread.
+/// Makes the worker of `handle` run something and go to rest again, `times` times; called from
+/// another thread.
 fn stir(handle: &Handle, parks: &Count, times: usize) {
     for _ in 0..times {
         let before = parks.get();
@@ -245,7 +247,8 @@ async fn advancing_moves_time_and_wakes_what_it_has_passed() {
 
 #[heist::test(start_paused = true)]
 async fn advancing_makes_a_busy_worker_look_at_its_timers() {
-    // It never runs dry, and its polls are short: by itself it would not look for a thousand of them.
+    // It never runs dry, and its polls are short: by itself it would not look for a thousand of
+    // them.
     let restless = heist::spawn(async {
         loop {
             yield_now().await;
@@ -342,7 +345,8 @@ async fn intervals_tick_on_time_and_miss_as_they_were_told() {
     for n in 0..5 {
         assert_eq!((ticks.tick().await, Instant::now()), (start + second * n, start + second * n));
     }
-    // Two and a half periods go by: when the next three ticks come, and for when they were scheduled, in milliseconds.
+    // Two and a half periods go by: when the next three ticks come, and for when they were
+    // scheduled, in milliseconds.
     let missed = async |behavior: MissedTickBehavior| {
         let start = Instant::now();
         let mut ticks = interval_at(start, second);

@@ -96,7 +96,8 @@ fn it_keeps_following() {
         })
     };
     let runtime = group.builder().max_worker_threads(processors + 2).refuse_worker(refuse).build().unwrap();
-    // A thread that is being started counts as a worker, also if it is refused in the end. It is asked for only while something runs.
+    // A thread that is being started counts as a worker, also if it is refused in the end. It is
+    // asked for only while something runs.
     let all_refused = async move {
         while *refusals.lock().unwrap() > 0 {
             heist::task::yield_now().await;
@@ -135,7 +136,8 @@ fn a_hook_that_waits_on_the_thread_that_follows_panics() {
     }
 }
 
-/// The thread that follows the quota looks after the workers. A subscriber's panic on it is contained.
+/// The thread that follows the quota looks after the workers. A subscriber's panic on it is
+/// contained.
 #[test]
 fn subscriber_that_panics_on_the_thread_that_follows_changes_nothing() {
     use tracing_subscriber::layer::{Context, Layer, SubscriberExt};

@@ -63,7 +63,8 @@ fn the_flavour_is_what_was_built() {
     }
 }
 
-// ------------------------------------------------------------------------------------------------------ worker_index
+// ------------------------------------------------------------------------------------------------------
+// worker_index
 
 #[test]
 fn a_worker_has_its_seat_s_index_and_nobody_else_has_one() {
@@ -110,7 +111,8 @@ fn on_a_current_thread_runtime_the_driver_is_worker_zero() {
     });
 }
 
-// -------------------------------------------------------------------------------------------------------------- pace
+// --------------------------------------------------------------------------------------------------------------
+// pace
 
 /// The polls of a task that is always ready, noted by somebody else.
 #[derive(Clone, Default)]
@@ -222,8 +224,9 @@ fn with_a_global_queue_interval_of_one_the_two_queues_take_turns() {
     }
 }
 
-/// A task that is always ready, and one that waits for a socket into which the first one writes. On a current-thread runtime, which looks before it
-/// polls what has yielded, two tasks wake each other instead.
+/// A task that is always ready, and one that waits for a socket into which the first one writes. On
+/// a current-thread runtime, which looks before it polls what has yielded, two tasks wake each
+/// other instead.
 fn looks_at_sockets(runtime: &heist::runtime::Runtime) -> Vec<usize> {
     let flavour = runtime.handle().runtime_flavor();
     let busy = Busy::default();

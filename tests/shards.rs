@@ -1,4 +1,5 @@
-//! More lanes and shards than this machine would get: nothing is lost, hidden or starved between them. Counts are exact.
+//! More lanes and shards than this machine would get: nothing is lost, hidden or starved between
+//! them. Counts are exact.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -23,7 +24,8 @@ fn runtime(workers: usize, lanes: usize, shards: usize) -> Runtime {
     builder.watchdog(false).enable_all().build().unwrap()
 }
 
-/// Runs `test` with more workers than shards, fewer, and the same number; and where nobody but the root's thread turns anything.
+/// Runs `test` with more workers than shards, fewer, and the same number; and where nobody but the
+/// root's thread turns anything.
 fn each(test: impl Fn(&Runtime)) {
     for (workers, lanes, shards) in [(2, 4, 4), (1, 4, 4), (4, 2, 2), (2, 3, 7)] {
         test(&runtime(workers, lanes, shards));
@@ -95,7 +97,8 @@ fn timers_and_sockets_are_served_together() {
     each(|runtime| runtime.block_on(serve(true)));
 }
 
-/// A worker that always has something to poll serves every shard, too: with one worker there is nobody else.
+/// A worker that always has something to poll serves every shard, too: with one worker there is
+/// nobody else.
 #[test]
 fn busy_workers_serve_every_shard() {
     each(|runtime| {
@@ -138,7 +141,8 @@ fn busy_workers_serve_every_shard() {
     });
 }
 
-/// Threads without a seat, each of which keeps to a lane of its own, spawn and wake: every task is polled.
+/// Threads without a seat, each of which keeps to a lane of its own, spawn and wake: every task is
+/// polled.
 #[test]
 fn what_any_thread_spawns_is_run() {
     const EACH: usize = 500;
@@ -168,7 +172,8 @@ fn what_any_thread_spawns_is_run() {
     });
 }
 
-/// One spawn at a time into a runtime that sleeps: whichever lane it lies in, the last look or the wake-up finds it.
+/// One spawn at a time into a runtime that sleeps: whichever lane it lies in, the last look or the
+/// wake-up finds it.
 #[test]
 fn a_lone_task_in_any_lane_is_found() {
     each(|runtime| {
@@ -181,7 +186,8 @@ fn a_lone_task_in_any_lane_is_found() {
     });
 }
 
-/// What lies in any lane when the runtime goes is dropped, and so is what is spawned while it goes; nothing stays.
+/// What lies in any lane when the runtime goes is dropped, and so is what is spawned while it goes;
+/// nothing stays.
 #[test]
 fn nothing_stays_in_a_lane_when_the_runtime_goes() {
     const EACH: usize = 300;

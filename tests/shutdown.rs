@@ -35,7 +35,8 @@ impl<F: FnMut()> Drop for Finally<F> {
     }
 }
 
-/// Foreign threads spawn while the runtime ends: every task is run, or refused and its handle cancelled.
+/// Foreign threads spawn while the runtime ends: every task is run, or refused and its handle
+/// cancelled.
 #[test]
 fn a_storm_of_spawns() {
     for _ in 0..30 {
@@ -241,7 +242,8 @@ fn dropped_in_a_destructor_of_a_thread_local() {
             let _guard = guard;
             pending::<()>().await;
         }));
-        // First entered, then kept, and the other way round: the locals are destroyed in different orders.
+        // First entered, then kept, and the other way round: the locals are destroyed in different
+        // orders.
         thread::spawn(move || {
             drop(runtime.enter());
             KEPT.set(Some(runtime));

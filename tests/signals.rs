@@ -225,7 +225,8 @@ fn what_cannot_be_listened_for_is_an_error() {
     assert!(text.contains("no heist runtime here"), "{text}");
 }
 
-/// Signals rain on a process whose listeners come and go; each listener that stays hears of the last.
+/// Signals rain on a process whose listeners come and go; each listener that stays hears of the
+/// last.
 #[test]
 fn a_rain_of_signals_is_heard_to_its_last() {
     each(|runtime| {

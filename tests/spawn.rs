@@ -147,7 +147,8 @@ fn from_a_destructor_of_a_thread_local() {
         let (send, receive) = async_channel::unbounded();
         let handle = runtime.handle().clone();
         thread::spawn(move || {
-            // One is made before the thread has had anything to do with the runtime, and one after it.
+            // One is made before the thread has had anything to do with the runtime, and one after
+            // it.
             LAST.set(Some(Spawns(handle.clone(), send.clone())));
             let guard = handle.enter();
             heist::spawn(async {});
@@ -205,7 +206,8 @@ fn a_future_above_sixteen_kibibytes() {
     });
 }
 
-/// Unoptimised code copies the future into the frame of each call that passes it on: up to five copies.
+/// Unoptimised code copies the future into the frame of each call that passes it on: up to five
+/// copies.
 #[test]
 fn spawn_of_a_future_of_an_eighth_of_the_stack_works() {
     const SIZE: usize = 128 * 1024;

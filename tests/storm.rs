@@ -1,7 +1,9 @@
-//! A storm: the worker set changes all the time, from two threads and from a task, while tasks are spawned from everywhere, sleep, send
-//! each other bytes, panic, and are aborted. Every task ends exactly once, no timer is early, no echo is lost, and nobody hangs.
+//! A storm: the worker set changes all the time, from two threads and from a task, while tasks are
+//! spawned from everywhere, sleep, send each other bytes, panic, and are aborted. Every task ends
+//! exactly once, no timer is early, no echo is lost, and nobody hangs.
 //!
-//! Half a second for each limit of seats, or twenty seconds if HEIST_STRESS is set. The watchdog, which might hide a lost wake-up, is off.
+//! Half a second for each limit of seats, or twenty seconds if HEIST_STRESS is set. The watchdog,
+//! which might hide a lost wake-up, is off.
 
 #[path = "support/kit.rs"]
 mod kit;

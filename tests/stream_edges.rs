@@ -37,7 +37,8 @@ async fn answers_at_once<T: Debug + PartialEq>(
     is_done_at_once(name, poll_fn(poll), right).await;
 }
 
-// ---------------------------------------------------------------------------------------------------- shutdown
+// ----------------------------------------------------------------------------------------------------
+// shutdown
 
 /// Returns a stream whose peer has reset the connection. The stream has seen the reset.
 async fn reset_stream() -> TcpStream {
@@ -89,7 +90,8 @@ fn tcp_write_after_peer_reset_is_still_an_error() {
     });
 }
 
-// ---------------------------------------------------------------------------------------------------- nothing
+// ----------------------------------------------------------------------------------------------------
+// nothing
 
 /// Writes zero bytes, by each method and each family's trait. `$writer` has no room.
 macro_rules! writes_nothing {

@@ -206,7 +206,8 @@ fn a_hook_that_panics_costs_nobody_anything() {
     assert_eq!(called.get(), 8);
 }
 
-// ------------------------------------------------------------------------------------------------- the unhandled panic
+// -------------------------------------------------------------------------------------------------
+// the unhandled panic
 
 const SHUT_DOWN: &str = "a task has panicked, and the runtime was built to shut down then";
 

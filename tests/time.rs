@@ -337,7 +337,8 @@ fn sleeps_move_between_runtimes() {
             armed.as_mut().reset(at);
             second.block_on(armed.as_mut());
             assert!(Instant::now() >= at);
-            // Fired and reset, it is armed where it is polled next; the first runtime is not needed any more.
+            // Fired and reset, it is armed where it is polled next; the first runtime is not needed
+            // any more.
             drop(first);
             let again = Instant::now() + Duration::from_millis(1);
             armed.as_mut().reset(again);
@@ -383,7 +384,8 @@ fn a_deadline_that_has_passed_needs_no_wake() {
     });
 }
 
-/// The timers of a thread without a seat are armed while a worker is about to rest, or rests, or looks for events.
+/// The timers of a thread without a seat are armed while a worker is about to rest, or rests, or
+/// looks for events.
 #[test]
 fn foreign_sleeps_one_after_the_other() {
     for count in [1, 2] {
@@ -398,7 +400,8 @@ fn foreign_sleeps_one_after_the_other() {
     }
 }
 
-/// A timer is reset to a deadline that has passed, or passes before the next poll. It returns what a new timer for that instant returns.
+/// A timer is reset to a deadline that has passed, or passes before the next poll. It returns what
+/// a new timer for that instant returns.
 #[test]
 fn a_timer_reset_to_a_due_time_is_ready_at_the_next_poll() {
     const LONG: Duration = Duration::from_secs(3600);
@@ -470,7 +473,8 @@ fn a_timer_reset_to_a_due_time_is_ready_at_the_next_poll() {
     });
 }
 
-/// A timer is reset to a deadline that has not passed: it stays armed, and the waiting task is woken without another poll.
+/// A timer is reset to a deadline that has not passed: it stays armed, and the waiting task is
+/// woken without another poll.
 #[test]
 fn a_timer_reset_to_a_later_time_is_pending_until_then() {
     each(|runtime| {

@@ -19,7 +19,8 @@ use heist::net::{UnixDatagram, UnixListener, UnixSocket, UnixStream};
 use kit::{current_thread, each, panic_text};
 use sockets::{Folder, once};
 
-// ---------------------------------------------------------------------------------------------------- streams
+// ----------------------------------------------------------------------------------------------------
+// streams
 
 #[test]
 fn a_connection_by_way_of_a_path_carries_bytes_both_ways() {
@@ -116,7 +117,8 @@ fn an_abstract_name_needs_no_file() {
     });
 }
 
-/// A read that stops early because a descriptor came along has not emptied the socket: a short read proves nothing here.
+/// A read that stops early because a descriptor came along has not emptied the socket: a short read
+/// proves nothing here.
 #[test]
 fn bytes_behind_a_passed_descriptor_are_not_lost() {
     current_thread().block_on(async {
@@ -275,7 +277,8 @@ fn every_connection_is_accepted_once() {
     });
 }
 
-// ---------------------------------------------------------------------------------------------------- datagrams
+// ----------------------------------------------------------------------------------------------------
+// datagrams
 
 #[test]
 fn messages_go_to_paths_and_come_from_paths() {
@@ -413,7 +416,8 @@ fn poll_and_try_and_own_operations_carry_messages() {
     });
 }
 
-// ---------------------------------------------------------------------------------------------------- sockets to be
+// ----------------------------------------------------------------------------------------------------
+// sockets to be
 
 #[test]
 fn a_socket_becomes_what_it_is_made_for_and_nothing_else() {
@@ -447,7 +451,8 @@ fn a_socket_becomes_what_it_is_made_for_and_nothing_else() {
     });
 }
 
-// ---------------------------------------------------------------------------------------------------- pipes
+// ----------------------------------------------------------------------------------------------------
+// pipes
 
 #[test]
 fn a_pipe_carries_more_than_it_holds() {

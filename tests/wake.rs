@@ -79,8 +79,9 @@ fn a_wake_while_running_is_one_more_poll() {
     });
 }
 
-/// Whoever's waker it is that a yield is polled with is woken, once for each yield: that of the task itself, however many yields there
-/// are in one poll, and a wake besides; one that wraps it; that of another task.
+/// Whoever's waker it is that a yield is polled with is woken, once for each yield: that of the
+/// task itself, however many yields there are in one poll, and a wake besides; one that wraps it;
+/// that of another task.
 #[test]
 fn a_yield_wakes_the_task_whose_waker_it_got() {
     each(|runtime| {
@@ -137,7 +138,8 @@ fn wakes_before_a_poll_are_merged_and_each_is_seen() {
             }
             task.await.unwrap();
             let polls = mailbox.polls.load(Ordering::SeqCst);
-            // One if the first poll found it ready, two if all wakes were merged, and never one more than there were.
+            // One if the first poll found it ready, two if all wakes were merged, and never one
+            // more than there were.
             assert!((1..102).contains(&polls), "{polls}");
             // A waker of an ended task does nothing.
             waker.wake_by_ref();
@@ -190,7 +192,8 @@ fn what_a_waker_wrote_is_seen_by_the_poll() {
             let seen = runtime.block_on(async {
                 heist::spawn(poll_fn(move |cx| {
                     if flag.swap(true, Ordering::Relaxed) {
-                        // SAFETY: the second poll comes after the wake, which comes after the write.
+                        // SAFETY: the second poll comes after the wake, which comes after the
+                        // write.
                         return Poll::Ready(unsafe { *data.0.get() });
                     }
                     let (write, waker) = (Arc::clone(&write), cx.waker().clone());
@@ -253,7 +256,8 @@ fn a_chain_of_a_million_wakes_needs_no_stack() {
             }));
         }
         runtime.block_on(done.opened());
-        // The last of them may have found an empty list while an earlier one was still to register; the others are woken here.
+        // The last of them may have found an empty list while an earlier one was still to register;
+        // the others are woken here.
         while count.get() < LINKS {
             let next = wakers.lock().unwrap().pop();
             next.into_iter().for_each(Waker::wake);
@@ -314,7 +318,8 @@ fn waking_never_blocks() {
     }
 }
 
-/// Neither a wake nor an abort runs or drops anything of the user's: both are done under a lock that the task's destructor and poll take.
+/// Neither a wake nor an abort runs or drops anything of the user's: both are done under a lock
+/// that the task's destructor and poll take.
 #[test]
 fn waking_and_aborting_under_a_lock_that_the_task_needs() {
     each(|runtime| {
@@ -474,8 +479,8 @@ fn raw(evil: Arc<Evil>) -> RawWaker {
     RawWaker::new(Arc::into_raw(evil).cast(), &EVIL)
 }
 
-/// Polls `future` with an evil waker, twice, with another one in between; lets `change` and `ready` make it ready; and waits for
-/// the wake.
+/// Polls `future` with an evil waker, twice, with another one in between; lets `change` and `ready`
+/// make it ready; and waits for the wake.
 async fn with_evil_wakers<F>(mut future: F, change: impl FnOnce(&mut F), ready: impl AsyncFnOnce()) -> F::Output
 where
     F: Future + Unpin,

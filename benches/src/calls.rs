@@ -1,9 +1,9 @@
-//! System calls per operation, by kind, and useless wake-ups: counted apart from the timing, each runtime and row in a process of
-//! its own.
+//! System calls per operation, by kind, and useless wake-ups: counted apart from the timing, each
+//! runtime and row in a process of its own.
 //!
-//! The kernel counts, by its tracepoints and a perf event for each: no debugger stands between, which would slow each call down
-//! and so change how many there are. It needs tracefs and the right to use it (root, or `CAP_PERFMON`); where that is missing the
-//! reports say so.
+//! The kernel counts, by its tracepoints and a perf event for each: no debugger stands between,
+//! which would slow each call down and so change how many there are. It needs tracefs and the right
+//! to use it (root, or `CAP_PERFMON`); where that is missing the reports say so.
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::Command;
@@ -20,12 +20,14 @@ pub const CHILD: &str = "--calls-of";
 /// How many kinds of calls are told apart.
 pub const KINDS: usize = 7;
 
-/// A heading, and the tracepoints that count under it. Those that the kernel does not have are left out, but for the first.
+/// A heading, and the tracepoints that count under it. Those that the kernel does not have are left
+/// out, but for the first.
 const TABLE: [(&str, &[&str]); KINDS] = [
     ("futex", &["futex", "futex_wait", "futex_wake", "futex_waitv", "futex_requeue"]),
     ("epoll_wait, ppoll", &["epoll_wait", "epoll_pwait", "epoll_pwait2", "ppoll", "poll"]),
     ("epoll_ctl", &["epoll_ctl"]),
-    // Sockets are served by the calls of the next line: std and all of its users call recv, send and writev.
+    // Sockets are served by the calls of the next line: std and all of its users call recv, send
+    // and writev.
     ("eventfd (read, write)", &["write", "read"]),
     ("socket (recv, send)", &["recvfrom", "sendto", "readv", "writev", "recvmsg", "sendmsg"]),
     ("timerfd_settime", &["timerfd_settime"]),

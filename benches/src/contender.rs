@@ -5,13 +5,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// A runtime with a number of worker threads. Dropping it stops the threads, where the runtime knows how to.
+/// A runtime with a number of worker threads. Dropping it stops the threads, where the runtime
+/// knows how to.
 ///
-/// Functions without `&self` are called from inside a task of the runtime and find it the way its users do.
+/// Functions without `&self` are called from inside a task of the runtime and find it the way its
+/// users do.
 pub trait Contender: Send + Sync + Sized + 'static {
     const NAME: &'static str;
 
-    /// Awaits a task's output; panics if the task did. What dropping it does is the runtime's own business.
+    /// Awaits a task's output; panics if the task did. What dropping it does is the runtime's own
+    /// business.
     type Join<T: Send + 'static>: Future<Output = T> + Send + 'static;
 
     fn build(workers: usize) -> Self;
@@ -52,7 +55,8 @@ pub trait Timers: Contender {
         F::Output: Send;
 }
 
-/// Sockets that a task which may move between the workers can hold. Every stream has `TCP_NODELAY` set.
+/// Sockets that a task which may move between the workers can hold. Every stream has `TCP_NODELAY`
+/// set.
 pub trait Sockets: Contender {
     type Listener: Send + Sync + 'static;
     type Stream: Send + 'static;

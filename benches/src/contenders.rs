@@ -10,7 +10,8 @@ pub mod nio;
 pub mod smol;
 pub mod tokio;
 
-/// What takes part without a runtime, to show what the machine leaves to one; nobody is measured by it.
+/// What takes part without a runtime, to show what the machine leaves to one; nobody is measured by
+/// it.
 pub const FLOOR: &str = "floor";
 
 /// A row's workload, for one runtime.

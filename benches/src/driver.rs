@@ -94,8 +94,8 @@ impl Outcome {
     }
 }
 
-/// Runs one row. The runtimes are built and dropped outside the clock, so that while one runs the others have no
-/// threads (or, where they cannot be stopped, threads that sleep).
+/// Runs one row. The runtimes are built and dropped outside the clock, so that while one runs the
+/// others have no threads (or, where they cannot be stopped, threads that sleep).
 pub fn compare(row: &'static Row, entries: &[Entry], plan: &Plan) -> Outcome {
     let load = Load { workers: plan.workers, quick: plan.quick };
     let rounds = if row.long { plan.rounds.div_ceil(2) } else { plan.rounds };

@@ -21,7 +21,8 @@ impl Goal {
         match self {
             Goal::RatioAtMost(bound) => ratio.map(|ratio| ratio <= bound),
             Goal::RatioAtLeast(bound) => ratio.map(|ratio| ratio >= bound),
-            // In whole bytes: the fraction is what the runtime has once, spread over a million tasks.
+            // In whole bytes: the fraction is what the runtime has once, spread over a million
+            // tasks.
             Goal::ValueAtMost(bound) => Some(value.round() <= bound),
         }
     }

@@ -48,7 +48,8 @@ pub fn version_of(package: &str) -> Option<&'static str> {
     lines.nth(1)?.strip_prefix("version = \"")?.strip_suffix('"')
 }
 
-/// The day so many days after 1970-01-01. Years are counted from March here, so that a leap day ends one.
+/// The day so many days after 1970-01-01. Years are counted from March here, so that a leap day
+/// ends one.
 fn date(days: u64) -> String {
     let days = days + 719_468;
     let (era, of_era) = (days / 146_097, days % 146_097);

@@ -1,4 +1,5 @@
-//! The clock, the counters of processor time, of voluntary context switches and of system calls, and how a workload says that it is done.
+//! The clock, the counters of processor time, of voluntary context switches and of system calls,
+//! and how a workload says that it is done.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -69,7 +70,8 @@ fn processor_time(usage: &libc::rusage) -> Duration {
 
 /// Counts a workload's ends down; the last one stops the clock where it stands, on the worker.
 ///
-/// It is leaked on purpose: a task captures eight bytes, and touches no reference count that is ours.
+/// It is leaked on purpose: a task captures eight bytes, and touches no reference count that is
+/// ours.
 pub struct Finish {
     left: AtomicU64,
     meter: OnceLock<Meter>,

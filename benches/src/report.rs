@@ -31,7 +31,8 @@ impl Verdict {
         let value = outcome.of(SUBJECT).and_then(|series| series.value());
         let reached = goal.zip(value).and_then(|(goal, value)| goal.is_met(value.median, ratio.map(|r| r.median)));
         let ahead = peer.is_none_or(|(_, ratio)| match outcome.row.unit {
-            // Judged by its bound alone: the smallest peer keeps no list of its tasks, and cannot stop.
+            // Judged by its bound alone: the smallest peer keeps no list of its tasks, and cannot
+            // stop.
             Unit::Bytes => true,
             Unit::Rate => ratio.median >= 1.0,
             Unit::Micros | Unit::Latency(_) => ratio.median <= 1.0,

@@ -59,7 +59,8 @@ pub struct Row {
     pub unit: Unit,
     /// Operations in one pass, for the figures per operation; 0 where there are none.
     pub ops: u64,
-    /// Takes seconds, not milliseconds: one pass a round without a warm-up pass, and half as many rounds.
+    /// Takes seconds, not milliseconds: one pass a round without a warm-up pass, and half as many
+    /// rounds.
     pub long: bool,
 }
 

@@ -42,7 +42,8 @@ pub fn woken_by_the_stuck<C: Timers>(runtime: &C, times: u32) -> Delays {
     told.recv().expect("the task is gone")
 }
 
-/// Fifty tasks tick every 20 ms; one more wakes by a timer and blocks for 400 ms, over and over. How late the ticks are.
+/// Fifty tasks tick every 20 ms; one more wakes by a timer and blocks for 400 ms, over and over.
+/// How late the ticks are.
 pub fn timers_beside_the_stuck<C: Timers>(runtime: &C, times: u32) -> Delays {
     const TICKERS: u32 = 50;
     const TICK: Duration = Duration::from_millis(20);
@@ -74,8 +75,8 @@ pub fn timers_beside_the_stuck<C: Timers>(runtime: &C, times: u32) -> Delays {
     all
 }
 
-/// Four clients from outside send a message each per millisecond, by a plan; the handler of a fifth connection blocks for 500 ms whenever
-/// it has read something. How long the four wait.
+/// Four clients from outside send a message each per millisecond, by a plan; the handler of a fifth
+/// connection blocks for 500 ms whenever it has read something. How long the four wait.
 pub fn echo_beside_the_stuck<C: Sockets>(runtime: &C, times: u32) -> Delays {
     let addr = serve(runtime);
     let stop = AtomicBool::new(false);

@@ -26,7 +26,8 @@ const ROWS: [&str; 11] = [
     "echo-64",
 ];
 
-/// Each row with the watchdog on, divided by the same with it off; in rounds that alternate, with both runtimes built anew in each.
+/// Each row with the watchdog on, divided by the same with it off; in rounds that alternate, with
+/// both runtimes built anew in each.
 pub fn costs(workers: usize, rounds: usize) -> Vec<(&'static str, Spread)> {
     let load = Load { workers, quick: false };
     let cost = |row| {

@@ -11,7 +11,8 @@ use crate::sync::{Arc, model};
 use crate::worker_set::completion::ResizeCompletion;
 use crate::worker_set::{ThreadHost, WorkerSet};
 
-/// grow × a call to all workers: the resizer furnishes a seat and starts its thread while somebody calls all whom he sees.
+/// grow × a call to all workers: the resizer furnishes a seat and starts its thread while somebody
+/// calls all whom he sees.
 #[test]
 fn a_worker_that_comes_while_the_phase_changes_hears_of_it() {
     struct Place {

@@ -6,7 +6,8 @@ use crate::idle::Retract;
 use crate::sync::{Arc, UnsafeCell, model};
 use crate::worker_set::seat_state::{SeatClaim, SeatState};
 
-/// grow × the last searcher: two pieces are left to a searcher, who takes one; a worker comes, and takes the other.
+/// grow × the last searcher: two pieces are left to a searcher, who takes one; a worker comes, and
+/// takes the other.
 #[test]
 fn a_worker_that_comes_sees_what_the_last_searcher_left() {
     model(|| {
@@ -40,7 +41,8 @@ fn a_worker_that_comes_sees_what_the_last_searcher_left() {
     });
 }
 
-/// grow × retire: the seat is wanted again while its worker leaves. The local slot, a plain cell, has one holder at a time, and one in the end.
+/// grow × retire: the seat is wanted again while its worker leaves. The local slot, a plain cell,
+/// has one holder at a time, and one in the end.
 #[test]
 fn a_seat_that_is_wanted_again_has_one_worker() {
     struct Place {

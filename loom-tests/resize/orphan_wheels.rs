@@ -65,8 +65,8 @@ fn a_ward_reset_to_an_earlier_time_ends_the_keepers_sleep() {
     });
 }
 
-/// The seat is taken again while the guardian sleeps with a note in its wheel, and comes to; its worker goes to sleep with a note of its own,
-/// and the timer is reset.
+/// The seat is taken again while the guardian sleeps with a note in its wheel, and comes to; its
+/// worker goes to sleep with a note of its own, and the timer is reset.
 #[test]
 fn a_keeper_leaves_the_note_of_a_seat_that_is_taken_again() {
     model(|| {

@@ -108,7 +108,8 @@ impl ThreadHost for Leisurely {
     }
 }
 
-/// shrink × leave, and shrink × grow × leave: who waits for the leaver is answered, whether it leaves or is wanted again.
+/// shrink × leave, and shrink × grow × leave: who waits for the leaver is answered, whether it
+/// leaves or is wanted again.
 #[test]
 fn a_resize_is_answered_when_its_leaver_has_left_or_is_wanted_again() {
     for grows in [false, true] {
@@ -130,7 +131,8 @@ fn a_resize_is_answered_when_its_leaver_has_left_or_is_wanted_again() {
     }
 }
 
-/// resize × close: whoever waits for a worker that does not leave, or that leaves at this moment, has one answer.
+/// resize × close: whoever waits for a worker that does not leave, or that leaves at this moment,
+/// has one answer.
 #[test]
 fn a_resize_that_waits_is_told_of_the_end() {
     for leaves in [true, false] {

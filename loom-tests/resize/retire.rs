@@ -27,7 +27,8 @@ fn asleep(run: fn(&House)) {
     });
 }
 
-/// retire × notify: the submitter clears the bit of one who is to leave, before or after he has heard of it.
+/// retire × notify: the submitter clears the bit of one who is to leave, before or after he has
+/// heard of it.
 #[test]
 fn a_wake_granted_to_a_leaver_is_passed_on() {
     asleep(|house| {
@@ -72,7 +73,8 @@ fn what_a_leaver_hands_over_wakes_whoever_rests() {
     });
 }
 
-/// retire × the reactor's shard driver: the leaver sits in it, the other one has gone to its parker for that reason. An event comes.
+/// retire × the reactor's shard driver: the leaver sits in it, the other one has gone to its parker
+/// for that reason. An event comes.
 #[test]
 fn the_chair_of_a_leaver_is_taken() {
     model(|| {
@@ -104,7 +106,8 @@ impl HandOff for Queue {
     fn notify(&self) {}
 }
 
-/// retire × steal: ring and slot are emptied into the global queue while a thief takes from the ring.
+/// retire × steal: ring and slot are emptied into the global queue while a thief takes from the
+/// ring.
 #[test]
 fn what_a_leaver_leaves_is_taken_or_stolen_once() {
     model(|| {

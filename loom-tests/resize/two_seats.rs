@@ -11,9 +11,11 @@ use crate::sync::{Arc, Condvar, Mutex};
 use crate::worker_set::retire::{HandOff, hand_off};
 use crate::worker_set::seat_state::SeatState;
 
-/// Two seats, a queue of which only the length matters, and a reactor that consists of its pending events.
+/// Two seats, a queue of which only the length matters, and a reactor that consists of its pending
+/// events.
 ///
-/// Seat 0 is the one that is left: a submitter wakes the lowest, so it is the leaver that gets the wake-ups.
+/// Seat 0 is the one that is left: a submitter wakes the lowest, so it is the leaver that gets the
+/// wake-ups.
 pub(super) struct House {
     pub(super) idle: Idle,
     pub(super) parkers: [Parker; 2],

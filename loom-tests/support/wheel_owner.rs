@@ -12,7 +12,8 @@ use crate::timer::{SleeperWaker, State, Timer, TimerWheel};
 pub(crate) const SOON: u64 = 1 << 40;
 pub(crate) const LATE: u64 = 1 << 50;
 
-/// A keeper's token, and its sleep without an end of its own: who is not woken sleeps for ever, which loom reports.
+/// A keeper's token, and its sleep without an end of its own: who is not woken sleeps for ever,
+/// which loom reports.
 pub(crate) struct Token {
     set: Mutex<bool>,
     rang: Condvar,

@@ -6,7 +6,8 @@ use crate::arguments::{Arguments, Flavor};
 use crate::parameters::Parameters;
 use crate::{Fault, Role};
 
-/// `#[attributes] pub async fn name() -> Output where ... { body }`, taken apart as far as it has to be.
+/// `#[attributes] pub async fn name() -> Output where ... { body }`, taken apart as far as it has
+/// to be.
 pub(crate) struct Function {
     /// Attributes and visibility.
     before: Vec<TokenTree>,
@@ -48,8 +49,8 @@ impl Function {
 
     /// The function as a plain one that builds a runtime and runs the async one on it.
     ///
-    /// If the parameters can be passed on, the async function stays as it is, inside of the plain one. Then the compiler reports the same errors as
-    /// for any other function.
+    /// If the parameters can be passed on, the async function stays as it is, inside of the plain
+    /// one. Then the compiler reports the same errors as for any other function.
     pub(crate) fn with_runtime(&self, role: Role, arguments: &Arguments) -> TokenStream {
         let mut signature = self.signature.clone();
         let mut inside: Vec<TokenTree> = Vec::new();
@@ -81,8 +82,9 @@ impl Function {
         whole
     }
 
-    /// The parameters that the plain function passes on to the async one inside of it. None if they would not mean the same there: the inner function
-    /// sees neither the plain one's generics nor `Self`.
+    /// The parameters that the plain function passes on to the async one inside of it. None if they
+    /// would not mean the same there: the inner function sees neither the plain one's generics nor
+    /// `Self`.
     fn parameters_of_nested(&self) -> Option<Parameters> {
         let list = parameters(&self.signature)?;
         let names_self = self.signature.iter().any(names_self_type) || names_self_type(&self.body.clone().into());
@@ -123,7 +125,8 @@ fn builder(arguments: &Arguments) -> String {
     )
 }
 
-/// Returns the item of a wrong function. Replaces an `async fn main` by a plain one, because the compiler reports a further error for it.
+/// Returns the item of a wrong function. Replaces an `async fn main` by a plain one, because the
+/// compiler reports a further error for it.
 pub(crate) fn without_async_main(item: TokenStream) -> TokenStream {
     let tokens: Vec<TokenTree> = item.clone().into_iter().collect();
     let is_main = tokens.windows(2).any(|pair| is_word(&pair[0], "fn") && is_word(&pair[1], "main"));

@@ -1,7 +1,7 @@
 //! The attribute macros of the `heist` runtime: `#[heist::main]` and `#[heist::test]`.
 //!
-//! They work on tokens alone. The function becomes a plain one that holds the `async fn` as it was, builds a runtime, and blocks on
-//! it with the arguments that it is called with:
+//! They work on tokens alone. The function becomes a plain one that holds the `async fn` as it was,
+//! builds a runtime, and blocks on it with the arguments that it is called with:
 //!
 //! ```text
 //! fn main() -> io::Result<()> {
@@ -10,8 +10,9 @@
 //! }
 //! ```
 //!
-//! So return types and `?` mean what they say, and errors point into the user's own text. A method, or a generic function, would not mean the same
-//! inside of another function. So its body becomes an `async move` block.
+//! So return types and `?` mean what they say, and errors point into the user's own text. A method,
+//! or a generic function, would not mean the same inside of another function. So its body becomes
+//! an `async move` block.
 
 mod arguments;
 mod function;
@@ -23,18 +24,20 @@ use proc_macro::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenSt
 
 /// Runs an `async fn` on a runtime of its own; usually `main`.
 ///
-/// The runtime has all drivers on. When the function returns, the runtime is shut down as by dropping it.
+/// The runtime has all drivers on. When the function returns, the runtime is shut down as by
+/// dropping it.
 ///
-/// Any function other than `main` may have parameters and generics, and may be a method. Each call of it builds a runtime, and blocks the thread. A
-/// call inside of async code panics.
+/// Any function other than `main` may have parameters and generics, and may be a method. Each call
+/// of it builds a runtime, and blocks the thread. A call inside of async code panics.
 ///
 /// # Arguments
 ///
-/// - `flavor = "multi_thread"` (the default), `flavor = "current_thread"`, or `flavor = "local"`: a `LocalRuntime`, whose tasks need not
-///   be `Send`
-/// - `worker_threads = N`: how many workers, from one; with `multi_thread` only. Without it the builder's default holds.
-/// - `start_paused = true`: time stands still, and leaps when there is nothing to do (see `heist::time::pause`); not with
-///   `multi_thread`, and with heist's feature `test-util` only
+/// - `flavor = "multi_thread"` (the default), `flavor = "current_thread"`, or `flavor = "local"`: a
+///   `LocalRuntime`, whose tasks need not be `Send`
+/// - `worker_threads = N`: how many workers, from one; with `multi_thread` only. Without it the
+///   builder's default holds.
+/// - `start_paused = true`: time stands still, and leaps when there is nothing to do (see
+///   `heist::time::pause`); not with `multi_thread`, and with heist's feature `test-util` only
 /// - `crate = "path"`: where `heist` is found, if it was renamed or re-exported
 ///
 /// # Examples
@@ -82,8 +85,9 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Makes a test of an `async fn`, with a runtime of its own.
 ///
-/// The arguments are those of [`main`](macro@main), but the flavor is `current_thread` unless the argument says otherwise. Other
-/// attributes of tests, such as `#[ignore]` and `#[should_panic]`, stay as they are. A test has neither parameters nor generics.
+/// The arguments are those of [`main`](macro@main), but the flavor is `current_thread` unless the
+/// argument says otherwise. Other attributes of tests, such as `#[ignore]` and `#[should_panic]`,
+/// stay as they are. A test has neither parameters nor generics.
 ///
 /// # Examples
 ///

@@ -9,7 +9,8 @@ pub(crate) struct Parameters {
 }
 
 impl Parameters {
-    /// Reads a list in parentheses. Returns None if it holds more than patterns and types: a receiver, an attribute, or a mistake.
+    /// Reads a list in parentheses. Returns None if it holds more than patterns and types: a
+    /// receiver, an attribute, or a mistake.
     pub(crate) fn read(list: &Group) -> Option<Parameters> {
         let (mut taken, mut passed) = (Vec::new(), Vec::new());
         for (number, parameter) in split(list.stream()).into_iter().enumerate() {
@@ -68,8 +69,8 @@ fn colon(parameter: &[TokenTree]) -> Option<usize> {
     None
 }
 
-/// Returns the plain function's name for a parameter with this pattern: the same, if the pattern is a name. None for a receiver, or behind an
-/// attribute.
+/// Returns the plain function's name for a parameter with this pattern: the same, if the pattern is
+/// a name. None for a receiver, or behind an attribute.
 fn name(pattern: &[TokenTree], number: usize) -> Option<Ident> {
     let is_self = |token: &TokenTree| matches!(token, TokenTree::Ident(ident) if ident.to_string() == "self");
     if pattern.iter().any(|token| is_self(token) || char(token) == Some('#')) {

@@ -1,10 +1,12 @@
-//! What the compiler says to a wrong argument or a wrong function, and where: once, at the token that is to blame, with the remedy.
+//! What the compiler says to a wrong argument or a wrong function, and where: once, at the token
+//! that is to blame, with the remedy.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// A mistake: a program in which «guillemets» enclose what is to blame, and what has to be said of it.
+/// A mistake: a program in which «guillemets» enclose what is to blame, and what has to be said of
+/// it.
 struct Mistake(&'static str, &'static str);
 
 const MISTAKES: [Mistake; 38] = [

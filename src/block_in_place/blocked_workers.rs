@@ -38,8 +38,9 @@ impl BlockedWorkers {
     /// How many workers are out.
     #[inline]
     pub(crate) fn count(&self) -> usize {
-        // Ordering: Relaxed — a figure: who is out is said by the seats. Who has to know it exactly has a lock in common with whoever went
-        // out before: the worker set's, or that of the seat's local slot.
+        // Ordering: Relaxed — a figure: who is out is said by the seats. Who has to know it exactly
+        // has a lock in common with whoever went out before: the worker set's, or that of the
+        // seat's local slot.
         self.count.load(Ordering::Relaxed)
     }
 
@@ -65,10 +66,11 @@ impl BlockedWorkers {
         self.count.store(locked.out, Ordering::Relaxed);
     }
 
-    /// The runtime is being shut down, which can be seen by now: calls the helper, if anybody is out. True if the caller has to start it.
+    /// The runtime is being shut down, which can be seen by now: calls the helper, if anybody is
+    /// out. True if the caller has to start it.
     ///
-    /// Asked by whoever closes the runtime, and by whoever has stepped out and sees that: under the lock one of them comes second, and sees the
-    /// other.
+    /// Asked by whoever closes the runtime, and by whoever has stepped out and sees that: under the
+    /// lock one of them comes second, and sees the other.
     #[must_use]
     pub(crate) fn claim_helper(&self) -> bool {
         let mut locked = self.locked.lock();

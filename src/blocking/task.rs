@@ -100,7 +100,8 @@ where
         return handle;
     }
     pool.clock.inhibit_auto_advance();
-    // Ordering: Release — pairs with the Acquire in `Pool::alive`: a job that is counted here is counted by the gate.
+    // Ordering: Release — pairs with the Acquire in `Pool::alive`: a job that is counted here is
+    // counted by the gate.
     pool.drain_state.jobs.entered.fetch_add(1, Ordering::Release);
     runnable.file_in(&pool.drain_state.jobs);
     let job = Box::new(BlockingJob { runnable, pool: Arc::clone(pool) });

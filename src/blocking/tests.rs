@@ -278,7 +278,8 @@ fn with_one_thread_and_no_second_the_jobs_queue_and_a_later_thread_serves_the_ol
     assert_eq!(log.entries(), [5, 0, 0]);
 }
 
-/// The closer is one of the pool's own threads, as when a runtime is dropped in a job: it waits for the others, and not for itself.
+/// The closer is one of the pool's own threads, as when a runtime is dropped in a job: it waits for
+/// the others, and not for itself.
 #[test]
 fn a_job_that_waits_for_its_own_pool_waits_for_the_others() {
     let (pool, log) = (pool(2, PATIENT), Arc::new(TaskLog::default()));

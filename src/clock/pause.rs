@@ -1,4 +1,5 @@
-//! Time that can stand still, for tests: what the timers of a current-thread runtime are shown under the feature `test-util`.
+//! Time that can stand still, for tests: what the timers of a current-thread runtime are shown
+//! under the feature `test-util`.
 
 use std::time::{Duration, Instant};
 
@@ -123,7 +124,8 @@ impl PausableTime {
         }
     }
 
-    /// A blocking job has ended, and whoever waited for it has been woken. True if time may pass by itself now.
+    /// A blocking job has ended, and whoever waited for it has been woken. True if time may pass by
+    /// itself now.
     pub(super) fn allow_auto_advance(&self) -> bool {
         self.0.as_ref().is_some_and(|time_state| {
             let mut time_state = time_state.lock();

@@ -1,4 +1,5 @@
-//! Time that always goes: without the feature `test-util` there is nothing to ask, and all of this comes to nothing.
+//! Time that always goes: without the feature `test-util` there is nothing to ask, and all of this
+//! comes to nothing.
 
 use std::time::Instant;
 

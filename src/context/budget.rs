@@ -1,9 +1,10 @@
 //! How much a task may do in one poll.
 //!
-//! A poll begins with [`BUDGET`] units. Each time a resource of ours answers `Ready`, one is spent; when none is left they all answer
-//! `Pending`, and wake the task at once: it goes behind the others, and begins anew. A run of polls from the LIFO slot shares the units of
-//! the poll before it. Outside of polls that this runtime makes nobody is limited: the units are counted there, too, but only who finds none
-//! asks whether it matters. So a poll costs the worker one store.
+//! A poll begins with [`BUDGET`] units. Each time a resource of ours answers `Ready`, one is spent;
+//! when none is left they all answer `Pending`, and wake the task at once: it goes behind the
+//! others, and begins anew. A run of polls from the LIFO slot shares the units of the poll before
+//! it. Outside of polls that this runtime makes nobody is limited: the units are counted there,
+//! too, but only who finds none asks whether it matters. So a poll costs the worker one store.
 
 use std::cell::Cell;
 use std::ptr::NonNull;
@@ -17,8 +18,9 @@ pub(crate) const BUDGET: u32 = 128;
 /// One refusal. They are counted from here up, when no units are left.
 const DENIED_ONE: u32 = 1 << 8;
 
-/// After so many refusals in one poll nobody is refused any more: whoever asks so often does not give the task its turn, as an executor does
-/// not that a task has started inside of its poll, and would wait for ever.
+/// After so many refusals in one poll nobody is refused any more: whoever asks so often does not
+/// give the task its turn, as an executor does not that a task has started inside of its poll, and
+/// would wait for ever.
 const MAX_DENIALS: u32 = 10_000;
 
 /// Nothing is limited, whatever is polled.
@@ -33,7 +35,8 @@ std::thread_local! {
     static ROOT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Notes what is about to be polled, and answers what was. The caller notes that again when the poll is over.
+/// Notes what is about to be polled, and answers what was. The caller notes that again when the
+/// poll is over.
 #[inline]
 pub(crate) fn set_current(task: Option<NonNull<()>>) -> Option<NonNull<()>> {
     POLLED.replace(task)
@@ -69,7 +72,8 @@ pub(crate) fn root() -> Units {
     set_budget_scoped(BUDGET, true)
 }
 
-/// No future is polled that would be limited, as long as the answer lives, unless it begins meanwhile.
+/// No future is polled that would be limited, as long as the answer lives, unless it begins
+/// meanwhile.
 pub(crate) fn without_budget() -> Units {
     set_budget_scoped(BUDGET, false)
 }
@@ -97,7 +101,8 @@ fn is_limited() -> bool {
     (POLLED.get().is_some() || ROOT.get()) && left & UNLIMITED == 0 && left / DENIED_ONE < MAX_DENIALS
 }
 
-/// Whether the poll may go on to ask a resource. If not it has to answer `Pending`, and its waker has been called.
+/// Whether the poll may go on to ask a resource. If not it has to answer `Pending`, and its waker
+/// has been called.
 #[inline]
 pub(crate) fn may_proceed(cx: &Context<'_>) -> bool {
     !is_spent() || !refuse(cx)
@@ -126,7 +131,8 @@ pub(crate) fn spend() -> bool {
     spent
 }
 
-/// Gives a unit back that [`spend`] has taken. Where somebody was refused meanwhile it would change nothing any more.
+/// Gives a unit back that [`spend`] has taken. Where somebody was refused meanwhile it would change
+/// nothing any more.
 pub(crate) fn give_back() {
     let left = LEFT.get();
     if left < BUDGET {

@@ -1,4 +1,5 @@
-//! What a thread does for a runtime while it calls user code in the midst of it: who waited there for the runtime might wait for himself.
+//! What a thread does for a runtime while it calls user code in the midst of it: who waited there
+//! for the runtime might wait for himself.
 
 use std::cell::Cell;
 
@@ -7,7 +8,8 @@ use crate::util::scoped_cell::set_scoped;
 /// What others wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ThreadRole {
-    /// It carries out resizes, naming threads and calling wakers. No other resize begins before it is done.
+    /// It carries out resizes, naming threads and calling wakers. No other resize begins before it
+    /// is done.
     Resizing,
     /// It has been given a seat, and has not sat down yet: it cannot leave.
     Starting,

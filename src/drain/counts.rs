@@ -55,8 +55,8 @@ impl TaskCounts for Pool {
     }
 
     fn stragglers(&self, seen: &[PollSeen]) -> Vec<Straggler> {
-        // A task in its first poll is in no list. A task that is polled again is in its list and in a poll: the later entry, from the poll, replaces
-        // the first.
+        // A task in its first poll is in no list. A task that is polled again is in its list and in
+        // a poll: the later entry, from the poll, replaces the first.
         let mut left: BTreeMap<Id, Straggler> = BTreeMap::new();
         let mut add = |straggler: Straggler| drop(left.insert(straggler.id, straggler));
         self.global.each(|task| add(task.identity().into()));
@@ -84,21 +84,23 @@ impl Pool {
         self.seats.iter().fold(self.drain_state.unseated.get(), |sum, seat| sum + seat.stats.outcomes())
     }
 
-    /// Tasks that have been spawned and have not ended. The ended are read first, so that none is counted as ended before it
-    /// has been counted as spawned.
+    /// Tasks that have been spawned and have not ended. The ended are read first, so that none is
+    /// counted as ended before it has been counted as spawned.
     pub(crate) fn live_tasks(&self) -> u64 {
         let ended = self.tasks_ended().total();
         self.spawned().saturating_sub(ended)
     }
 
-    /// Tasks that have ever been spawned, jobs not among them. Those are read first: each has come by the gate.
+    /// Tasks that have ever been spawned, jobs not among them. Those are read first: each has come
+    /// by the gate.
     pub(crate) fn spawned(&self) -> u64 {
         // Ordering: Acquire — before the gate is read, through which every job has come.
         let jobs = self.drain_state.jobs.entered.load(Ordering::Acquire);
         self.tasks_started() + self.drain_state.gate.entered().total().saturating_sub(jobs)
     }
 
-    /// Polls, of tasks and of futures in `block_on`, in which a resource was refused because the budget was spent.
+    /// Polls, of tasks and of futures in `block_on`, in which a resource was refused because the
+    /// budget was spent.
     pub(crate) fn forced_yields(&self) -> u64 {
         // Ordering: Relaxed — a figure.
         self.sum_counter(|stats| &stats.forced_yields) + self.roots_forced.load(Ordering::Relaxed)
@@ -125,8 +127,9 @@ impl Pool {
         }
     }
 
-    /// Something has been queued: whoever has gathered before may not have seen it. From outside, the handshake has been made since. It is the
-    /// task of this id, if it is one that may be excused.
+    /// Something has been queued: whoever has gathered before may not have seen it. From outside,
+    /// the handshake has been made since. It is the task of this id, if it is one that may be
+    /// excused.
     #[inline]
     pub(crate) fn recheck_deadline(&self, id: Option<Id>) {
         if !self.phase.is_running() {
@@ -146,11 +149,12 @@ impl Pool {
         }
     }
 
-    /// Lets `end` have what is late of all that waits in the global queue, one at a time, so that nothing is out of everybody's reach while a
-    /// destructor runs. True if there was something.
+    /// Lets `end` have what is late of all that waits in the global queue, one at a time, so that
+    /// nothing is out of everybody's reach while a destructor runs. True if there was something.
     pub(crate) fn cancel_overdue_queued(&self, lane_cursor: &LaneCursor, mut end: impl FnMut(Runnable)) -> bool {
         let mut found = false;
-        // Kept in hand: who puts them back at once meets them again in the next lane, and the late ones never.
+        // Kept in hand: who puts them back at once meets them again in the next lane, and the late
+        // ones never.
         let mut spared = Chain::new();
         while let Some(runnable) = self.global.take(lane_cursor, 1).pop() {
             if self.drain_state.is_exempt(runnable.header().id()) {
@@ -176,7 +180,8 @@ impl Pool {
         }
     }
 
-    /// Cancels a task on a thread without a seat, because the drain's deadline, or the shutdown, has come. [`Pool::leave_stray`] follows.
+    /// Cancels a task on a thread without a seat, because the drain's deadline, or the shutdown,
+    /// has come. [`Pool::leave_stray`] follows.
     pub(crate) fn cancel_unseated(&self, runnable: Runnable) {
         self.cancel_late(runnable, &|end| self.drain_state.unseated.record(end));
     }
@@ -188,7 +193,8 @@ impl Pool {
         }
     }
 
-    /// Cancels a task because the drain's deadline, or the shutdown, has come; `count` counts its end.
+    /// Cancels a task because the drain's deadline, or the shutdown, has come; `count` counts its
+    /// end.
     fn cancel_late(&self, runnable: Runnable, count: &dyn Fn(Outcome)) {
         self.cancel(runnable, count, &|end| {
             // When it is being shut down, the runtime ends in any case.
@@ -218,7 +224,8 @@ impl Pool {
 }
 
 impl Seat {
-    /// Returns the task that is polled here, and for how long it has been, by what the drain and the watchdog have `seen`.
+    /// Returns the task that is polled here, and for how long it has been, by what the drain and
+    /// the watchdog have `seen`.
     fn running_task(&self, now: u64, seen: &[PollSeen]) -> Option<Straggler> {
         let (task, since) = self.observed_task();
         let watched = since.map_or(Duration::ZERO, |since| Duration::from_nanos(now.saturating_sub(since)));
@@ -228,7 +235,8 @@ impl Seat {
         Some(Straggler { running_for: longest, ..Straggler::from(task?) })
     }
 
-    /// Cancels a task because the drain's deadline, or the shutdown, has come. The caller sits here.
+    /// Cancels a task because the drain's deadline, or the shutdown, has come. The caller sits
+    /// here.
     pub(crate) fn cancel_in_seat(&self, runnable: Runnable) {
         self.polling.begin_poll(runnable.header());
         self.pool().cancel_late(runnable, &|end| self.stats.record_outcome(end));
@@ -236,8 +244,9 @@ impl Seat {
         self.polling.end_poll();
     }
 
-    /// A task has been dropped where it would have been polled: after the deadline it is late. It was asked to end while it was in a queue,
-    /// or in a poll, and its worker has not looked at it as one that is overdue.
+    /// A task has been dropped where it would have been polled: after the deadline it is late. It
+    /// was asked to end while it was in a queue, or in a poll, and its worker has not looked at it
+    /// as one that is overdue.
     #[cold]
     pub(crate) fn count_unfinished(&self, task: &Header, end: Outcome) {
         let pool = self.pool();
@@ -255,9 +264,11 @@ impl Seat {
         self.drain_acked.load(Ordering::Acquire)
     }
 
-    /// The worker has seen that the runtime drains: what is spawned here from now on passes the gate. True if that is news.
+    /// The worker has seen that the runtime drains: what is spawned here from now on passes the
+    /// gate. True if that is news.
     pub(crate) fn ack_drain(&self) -> bool {
-        // Ordering: Release — what has been spawned here before has been counted; pairs with the Acquire in `has_heard`.
+        // Ordering: Release — what has been spawned here before has been counted; pairs with the
+        // Acquire in `has_heard`.
         !self.drain_acked.swap(true, Ordering::AcqRel)
     }
 }

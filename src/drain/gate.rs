@@ -16,8 +16,8 @@ const GONE: u64 = 1 << 1;
 
 /// Counts tasks in and out, and refuses them. See [the drain's page](crate::drain::reaper).
 ///
-/// Whether somebody may come in, and that he has come in, is one read-modify-write of one word: so whoever closes the gate knows how
-/// many are inside, and nobody is inside whom he does not know.
+/// Whether somebody may come in, and that he has come in, is one read-modify-write of one word: so
+/// whoever closes the gate knows how many are inside, and nobody is inside whom he does not know.
 #[derive(Debug)]
 pub(crate) struct Gate {
     entered: AtomicU64,
@@ -57,8 +57,8 @@ impl Gate {
             SpawnSource::External => SEALED | CLOSED,
         };
         let next = |now: u64| (now & bars == 0).then_some(now + ONE);
-        // Ordering: Acquire — pairs with the Release in `close` and `seal`: who is refused sees the phase; Release — pairs with the
-        // Acquire in `entered`.
+        // Ordering: Acquire — pairs with the Release in `close` and `seal`: who is refused sees the
+        // phase; Release — pairs with the Acquire in `entered`.
         self.entered.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).is_ok()
     }
 
@@ -66,7 +66,8 @@ impl Gate {
     pub(crate) fn close_external(&self) {
         // Ordering: AcqRel — with `enter`.
         self.entered.fetch_or(CLOSED, Ordering::AcqRel);
-        // Ordering: AcqRel — with `leave`: whoever leaves later sees the bit, and whoever has left before is seen.
+        // Ordering: AcqRel — with `leave`: whoever leaves later sees the bit, and whoever has left
+        // before is seen.
         self.left.fetch_or(WATCHED, Ordering::AcqRel);
     }
 
@@ -83,12 +84,13 @@ impl Gate {
         self.entered.fetch_or(SEALED | CLOSED, Ordering::AcqRel);
     }
 
-    /// Whether nobody may come in any more. Asked by whoever has been let in and has queued his task: if he does not see the seal, then
-    /// who seals the gate sees the task.
+    /// Whether nobody may come in any more. Asked by whoever has been let in and has queued his
+    /// task: if he does not see the seal, then who seals the gate sees the task.
     #[must_use]
     pub(crate) fn is_sealed(&self) -> bool {
-        // A read-modify-write of the same value: it takes its place in the order of all changes to the word.
-        // Ordering: Release — the task has been queued; Acquire — pairs with the Release in `shut`.
+        // A read-modify-write of the same value: it takes its place in the order of all changes to
+        // the word. Ordering: Release — the task has been queued; Acquire — pairs with the Release
+        // in `shut`.
         self.entered.fetch_or(0, Ordering::AcqRel) & SEALED != 0
     }
 
@@ -101,13 +103,15 @@ impl Gate {
     /// Counts one out. True if somebody has to look whether it was the last.
     #[must_use]
     pub(crate) fn exit(&self) -> bool {
-        // Ordering: Release — the end comes before it, and what the ended has spawned; Acquire — pairs with `close`.
+        // Ordering: Release — the end comes before it, and what the ended has spawned; Acquire —
+        // pairs with `close`.
         self.left.fetch_add(GONE, Ordering::AcqRel) & WATCHED != 0
     }
 
     /// How many have left.
     pub(crate) fn exited(&self) -> u64 {
-        // Ordering: Acquire — pairs with the Release in `leave`: what the ended has spawned has been counted.
+        // Ordering: Acquire — pairs with the Release in `leave`: what the ended has spawned has
+        // been counted.
         self.left.load(Ordering::Acquire) / GONE
     }
 }

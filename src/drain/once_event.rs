@@ -7,8 +7,8 @@ use slab::Slab;
 use crate::sync::Mutex;
 use crate::util::wake_list::{WakeList, drop_contained};
 
-/// Wakers that are woken when an event happens. Afterwards no waker is taken. No waker is cloned, woken or dropped under the lock. A panic in a wake
-/// or in a waker's destructor is contained.
+/// Wakers that are woken when an event happens. Afterwards no waker is taken. No waker is cloned,
+/// woken or dropped under the lock. A panic in a wake or in a waker's destructor is contained.
 #[derive(Debug)]
 pub(crate) struct OnceEvent(Mutex<List>);
 
@@ -23,7 +23,8 @@ impl OnceEvent {
         OnceEvent(Mutex::new(List { wakers: Slab::new(), over: false }))
     }
 
-    /// Leaves a waker in the place `key`, which is made at the first call. False if it has happened.
+    /// Leaves a waker in the place `key`, which is made at the first call. False if it has
+    /// happened.
     pub(crate) fn register(&self, key: &mut Option<usize>, waker: &Waker) -> bool {
         let waker = waker.clone();
         let mut list = self.0.lock();

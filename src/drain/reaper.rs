@@ -33,8 +33,8 @@ pub(crate) fn begin_drain(pool: &Arc<Pool>, deadline: Duration) {
     });
 }
 
-/// Starts the thread that keeps the deadline, if there has to be one and there is none. If the system gives none, whoever waits tries
-/// again.
+/// Starts the thread that keeps the deadline, if there has to be one and there is none. If the
+/// system gives none, whoever waits tries again.
 pub(crate) fn keep_deadline(pool: &Arc<Pool>) {
     if !pool.drain_state.claim_deadline_thread() {
         return;
@@ -54,7 +54,8 @@ pub(crate) fn keep_deadline(pool: &Arc<Pool>) {
     }
 }
 
-/// Starts the deadline thread. It is not present, for it waits for the report, which may be the closer's.
+/// Starts the deadline thread. It is not present, for it waits for the report, which may be the
+/// closer's.
 fn start_deadline_thread(pool: &Arc<Pool>) -> io::Result<thread::JoinHandle<()>> {
     let kept = Arc::clone(pool);
     let start = || thread::Builder::new().name(NAME.to_owned()).spawn(move || deadline_thread_main(&kept));
@@ -89,8 +90,9 @@ fn deadline_thread_main(pool: &Arc<Pool>) {
     pool.drain_state.finalize_report(&**pool);
 }
 
-/// Returns when the report is made at the latest: a little after the deadline, so that what is late can be cancelled. If the runtime is being shut
-/// down and its grace ends first, the end of the grace.
+/// Returns when the report is made at the latest: a little after the deadline, so that what is late
+/// can be cancelled. If the runtime is being shut down and its grace ends first, the end of the
+/// grace.
 fn report_at(pool: &Pool) -> Option<Instant> {
     let expired =
         pool.drain_state.deadline().and_then(|deadline| deadline.checked_add(pool.settings.drain_report_delay));
@@ -103,8 +105,8 @@ fn report_at(pool: &Pool) -> Option<Instant> {
 
 /// The deadline has come: whoever is not excused is cancelled.
 fn expire(pool: &Arc<Pool>) {
-    // The reaper is present from now on: a destructor that does not return is waited for like a poll. And so are we, until its thread has
-    // been filed.
+    // The reaper is present from now on: a destructor that does not return is waited for like a
+    // poll. And so are we, until its thread has been filed.
     if !pool.drain_state.pass_deadline(&pool.phase, &**pool, || (0..2).for_each(|_| pool.live_threads.inc())) {
         return;
     }
@@ -124,12 +126,14 @@ fn expire(pool: &Arc<Pool>) {
     pool.recheck_quiescent();
 }
 
-/// Brings whatever is late, and can be reached without a seat, to where everybody reaches it. The caller is present.
+/// Brings whatever is late, and can be reached without a seat, to where everybody reaches it. The
+/// caller is present.
 fn collect_overdue(pool: &Arc<Pool>) {
     // The handshake: who queues something that is not seen below sees the phase.
     pool.notify();
     if pool.is_local() {
-        // Not even into a thread's hands: its own thread may shut down meanwhile. That cancels them when it drives again, or then.
+        // Not even into a thread's hands: its own thread may shut down meanwhile. That cancels them
+        // when it drives again, or then.
         return;
     }
     let spared = pool.drain_state.exempt_ids();
@@ -141,7 +145,8 @@ fn collect_overdue(pool: &Arc<Pool>) {
         let idle = seat.live.cancel_all_except(|id| spared.binary_search(&id).is_ok());
         idle.into_iter().for_each(|runnable| chain.push(runnable));
     }
-    // Afterwards: what was not idle any more, because somebody has woken it, may have gone into any of these.
+    // Afterwards: what was not idle any more, because somebody has woken it, may have gone into any
+    // of these.
     for seat in pool.seats.iter() {
         while let Some(runnable) = seat.thief.steal(&hand, 1) {
             chain.push(runnable);
@@ -157,8 +162,9 @@ fn collect_overdue(pool: &Arc<Pool>) {
     }
 }
 
-/// Cancels what is late: the workers may be stuck, or there may be none. A destructor that does not return blocks only this thread and its own task.
-/// Once the report is there, the sweep ends when a pass finds nothing.
+/// Cancels what is late: the workers may be stuck, or there may be none. A destructor that does not
+/// return blocks only this thread and its own task. Once the report is there, the sweep ends when a
+/// pass finds nothing.
 fn reaper_main(pool: &Arc<Pool>) {
     let _role = thread_role::enter(ThreadRole::Draining);
     let _entered = context::enter(Arc::clone(pool));
@@ -172,7 +178,8 @@ fn reaper_main(pool: &Arc<Pool>) {
 fn sweep_once(pool: &Arc<Pool>, lane_cursor: &LaneCursor) -> bool {
     pool.blocking.cancel_queued();
     collect_overdue(pool);
-    // The tasks of a local pool are dropped on its own thread, when that drives again or shuts down.
+    // The tasks of a local pool are dropped on its own thread, when that drives again or shuts
+    // down.
     pool.may_poll_here()
         && pool
             .cancel_overdue_queued(lane_cursor, |runnable| shutdown::helper::cancel(pool, &pool.reaper_task, runnable))

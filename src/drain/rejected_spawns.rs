@@ -21,8 +21,8 @@ impl RejectedSpawnLog {
         RejectedSpawnLog { last: AtomicU64::new(0), unsaid: AtomicU64::new(0) }
     }
 
-    /// Says that what was spawned at `location` has been refused; or keeps it for the next message, if the last was at `now` or shortly
-    /// before.
+    /// Says that what was spawned at `location` has been refused; or keeps it for the next message,
+    /// if the last was at `now` or shortly before.
     pub(crate) fn log_rejection(&self, now: u64, location: &'static Location<'static>) {
         let due = |last: u64| (last == 0 || now >= last.saturating_add(QUIET)).then_some(now.max(1));
         // Ordering: Relaxed — figures.

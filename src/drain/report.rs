@@ -7,11 +7,13 @@ use std::time::Duration;
 use crate::raw_task::{Id, TaskInfo};
 use crate::sync::Arc;
 
-/// What became of the tasks of a runtime that was drained. Answered by [`Drain`](crate::runtime::Drain).
+/// What became of the tasks of a runtime that was drained. Answered by
+/// [`Drain`](crate::runtime::Drain).
 ///
-/// The three counts are of tasks and blocking jobs that have ended between the call of `drain` and the report. Each task and job that
-/// had not ended by itself at the deadline is named in `stragglers`. The report does not wait for what cannot be cancelled in time: a
-/// poll, a job or a destructor that does not return is named, and is counted nowhere.
+/// The three counts are of tasks and blocking jobs that have ended between the call of `drain` and
+/// the report. Each task and job that had not ended by itself at the deadline is named in
+/// `stragglers`. The report does not wait for what cannot be cancelled in time: a poll, a job or a
+/// destructor that does not return is named, and is counted nowhere.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DrainReport {
@@ -23,9 +25,9 @@ pub struct DrainReport {
     pub cancelled: u64,
     /// What had not ended by itself at the deadline.
     pub stragglers: Vec<Straggler>,
-    /// How many more there are of these whose names nobody knows: a thread that had begun to spawn them, or had them in its hands on their
-    /// way from one queue to another, has stood still from before the deadline to the report; or they ended in that very moment. Zero but
-    /// for that.
+    /// How many more there are of these whose names nobody knows: a thread that had begun to spawn
+    /// them, or had them in its hands on their way from one queue to another, has stood still from
+    /// before the deadline to the report; or they ended in that very moment. Zero but for that.
     pub unnamed: u64,
     /// From the call of `drain` to the report.
     pub elapsed: Duration,
@@ -41,8 +43,9 @@ pub struct Straggler {
     pub name: Option<Arc<str>>,
     /// Where it was spawned.
     pub location: &'static Location<'static>,
-    /// For how long, at least, its poll, its function or its destructor has been running when the report is made. `None` if it is not running: it has
-    /// been dropped, or waits in a queue to be dropped.
+    /// For how long, at least, its poll, its function or its destructor has been running when the
+    /// report is made. `None` if it is not running: it has been dropped, or waits in a queue to be
+    /// dropped.
     pub running_for: Option<Duration>,
 }
 

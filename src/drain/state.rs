@@ -1,4 +1,5 @@
-//! The books of a runtime: who has come in, who has left, who is excused, and the report of a drain.
+//! The books of a runtime: who has come in, who has left, who is excused, and the report of a
+//! drain.
 //!
 //! The protocol is on [the drain's page](crate::drain::reaper).
 
@@ -107,7 +108,8 @@ pub(crate) trait TaskCounts {
     /// How all tasks and jobs have ended; read with Acquire, and before `left`.
     fn outcomes(&self) -> OutcomeCounts;
 
-    /// All tasks and jobs that can be seen to live. One may be there twice. `seen` says since when polls have been under way.
+    /// All tasks and jobs that can be seen to live. One may be there twice. `seen` says since when
+    /// polls have been under way.
     fn stragglers(&self, seen: &[PollSeen]) -> Vec<Straggler>;
 
     /// The polls that are under way now.
@@ -226,8 +228,9 @@ impl DrainState {
         self.reported.fire();
     }
 
-    /// The deadline has come: nobody may come in any more, and the reaper and whoever starts it are `present`. False if the report is there,
-    /// or the runtime is being shut down: whoever closes up may have looked already who is present.
+    /// The deadline has come: nobody may come in any more, and the reaper and whoever starts it are
+    /// `present`. False if the report is there, or the runtime is being shut down: whoever closes
+    /// up may have looked already who is present.
     #[must_use]
     pub(crate) fn pass_deadline(
         &self,
@@ -257,7 +260,8 @@ impl DrainState {
         open
     }
 
-    /// Something has been queued where the reaper may have looked already; the task of this id, if it is one that may be excused.
+    /// Something has been queued where the reaper may have looked already; the task of this id, if
+    /// it is one that may be excused.
     #[cold]
     pub(crate) fn notify_reaper(&self, id: Option<Id>) {
         let mut locked = self.locked.lock();
@@ -275,7 +279,8 @@ impl DrainState {
         self.locked.lock().reaper_notified
     }
 
-    /// The reaper waits until it is called. False if it is not needed any more: the report is there, or the runtime is being shut down.
+    /// The reaper waits until it is called. False if it is not needed any more: the report is
+    /// there, or the runtime is being shut down.
     #[must_use]
     pub(crate) fn wait_for_notify(&self) -> bool {
         let mut locked = self.locked.lock();
@@ -284,7 +289,8 @@ impl DrainState {
         !over(&mut locked) && std::mem::take(&mut locked.reaper_notified)
     }
 
-    /// The runtime is being shut down: nobody may come in any more. Who sees the phase and drops a task for it finds that in the book.
+    /// The runtime is being shut down: nobody may come in any more. Who sees the phase and drops a
+    /// task for it finds that in the book.
     pub(crate) fn begin_shutdown(&self, phase: &AtomicPhase) {
         let mut locked = self.locked.lock();
         locked.closing = true;
@@ -300,7 +306,8 @@ impl DrainState {
         self.finalize_report(task_counts);
     }
 
-    /// Excuses a task for as long as it holds the answered place. Nobody is excused after the deadline, or the report.
+    /// Excuses a task for as long as it holds the answered place. Nobody is excused after the
+    /// deadline, or the report.
     pub(crate) fn exempt(&self, task: AbortHandle) -> Option<usize> {
         let mut locked = self.locked.lock();
         let drain = locked.pending().filter(|drain| !drain.deadline_passed)?;
@@ -334,7 +341,8 @@ impl DrainState {
         }
     }
 
-    /// Those who may go on after the deadline, which has come. Nobody is excused any more; who is accused is told.
+    /// Those who may go on after the deadline, which has come. Nobody is excused any more; who is
+    /// accused is told.
     pub(crate) fn exempt_ids(&self) -> Vec<Id> {
         let locked = self.locked.lock();
         locked.drain.as_ref().map_or_else(Vec::new, |drain| match drain.report {
@@ -343,7 +351,8 @@ impl DrainState {
         })
     }
 
-    /// A task has been dropped unfinished, and `count` counts its end: by what the report says it is a straggler and has ended, or neither.
+    /// A task has been dropped unfinished, and `count` counts its end: by what the report says it
+    /// is a straggler and has ended, or neither.
     pub(crate) fn record_cancelled(&self, straggler: Straggler, count: impl FnOnce()) {
         let mut locked = self.locked.lock();
         let closing = locked.closing;
@@ -355,7 +364,8 @@ impl DrainState {
         count();
     }
 
-    /// The caller is to call a deadline thread, and to say by [`DrainState::call_answered`] what has become of that.
+    /// The caller is to call a deadline thread, and to say by [`DrainState::call_answered`] what
+    /// has become of that.
     #[must_use]
     pub(crate) fn claim_deadline_thread(&self) -> bool {
         let mut locked = self.locked.lock();
@@ -372,8 +382,8 @@ impl DrainState {
         self.changed.notify_all();
     }
 
-    /// Hands out the deadline thread to be joined, by whoever has closed up: nobody calls one any more. Whoever is starting it is waited for, at most
-    /// until `deadline`.
+    /// Hands out the deadline thread to be joined, by whoever has closed up: nobody calls one any
+    /// more. Whoever is starting it is waited for, at most until `deadline`.
     pub(crate) fn take_deadline_thread(&self, deadline: Option<Instant>) -> Option<thread::JoinHandle<()>> {
         let mut locked = self.locked.lock();
         let known = wait_for(&self.changed, &mut locked, deadline, |locked| {
@@ -388,7 +398,8 @@ impl DrainState {
         }
     }
 
-    /// Waits for the report, for the drain's deadline, or for the shutdown. True if the deadline came.
+    /// Waits for the report, for the drain's deadline, or for the shutdown. True if the deadline
+    /// came.
     #[must_use]
     pub(crate) fn wait_for_deadline(&self) -> bool {
         !self.wait_until(self.deadline(), |locked| locked.closing || locked.pending().is_none())
@@ -434,7 +445,8 @@ impl ActiveDrain {
         self.report = Some(DrainReport { completed, panicked, cancelled, stragglers, unnamed, elapsed });
     }
 
-    /// Those who are left and not spared; and how many of those who have come in are neither among them nor among the ended.
+    /// Those who are left and not spared; and how many of those who have come in are neither among
+    /// them nor among the ended.
     fn remaining(&self, task_counts: &impl TaskCounts, gate: &Gate, ended: u64) -> (Vec<Straggler>, u64) {
         let mut left = task_counts.stragglers(&self.seen);
         left.sort_by_key(|straggler| straggler.id);

@@ -9,13 +9,15 @@ use crate::scheduler::worker::{Step, Worker};
 use crate::sync::atomic::Ordering;
 
 impl Worker<'_> {
-    /// A look around in a phase other than Running. Answers what has been done instead of it, if anything.
+    /// A look around in a phase other than Running. Answers what has been done instead of it, if
+    /// anything.
     #[cold]
     pub(crate) fn on_phase_change(&self, tick: u32, due: Maintenance) -> Option<Step> {
         match self.pool.phase.load() {
             Phase::Running => None,
             Phase::Draining => {
-                // Not at the news alone: an excused task may keep the worker from ever coming to rest.
+                // Not at the news alone: an excused task may keep the worker from ever coming to
+                // rest.
                 if self.seat.ack_drain() || due == Maintenance::Checkpoint {
                     self.pool.recheck_quiescent();
                 }
@@ -23,7 +25,8 @@ impl Worker<'_> {
             }
             Phase::Drained => None,
             Phase::DeadlinePassed => {
-                // Every step is one of these from now on: nothing is polled that has not been looked at.
+                // Every step is one of these from now on: nothing is polled that has not been
+                // looked at.
                 self.local.tick.set(tick.wrapping_sub(1));
                 if self.hear_overdue() {
                     self.cancel_own();
@@ -47,18 +50,19 @@ impl Worker<'_> {
         }
     }
 
-    /// Whether the deadline has come and it has not heard of that: one that was woken for a search does not come by a boundary, and there may be
-    /// nobody but him to cancel what is filed here.
+    /// Whether the deadline has come and it has not heard of that: one that was woken for a search
+    /// does not come by a boundary, and there may be nobody but him to cancel what is filed here.
     pub(crate) fn has_to_hear(&self) -> bool {
-        // The tick too: until it comes there is no boundary, and when it has come an unpark follows.
-        // Ordering: Acquire — as in `Worker::work`.
+        // The tick too: until it comes there is no boundary, and when it has come an unpark
+        // follows. Ordering: Acquire — as in `Worker::work`.
         self.pool.phase.load() == Phase::DeadlinePassed
             && !self.local.overdue.get()
             && self.pool.tick.load(Ordering::Acquire) != self.local.tick.get()
     }
 
-    /// Tasks have come into the ring, and a poll may follow before the next boundary: if the deadline has come meanwhile, whoever has gathered may
-    /// not have seen them. One that has heard of it has only the excused.
+    /// Tasks have come into the ring, and a poll may follow before the next boundary: if the
+    /// deadline has come meanwhile, whoever has gathered may not have seen them. One that has heard
+    /// of it has only the excused.
     pub(crate) fn mind_deadline(&self) {
         if !self.local.overdue.get() {
             self.pool.recheck_deadline(None);
@@ -73,7 +77,8 @@ impl Worker<'_> {
         !self.local.overdue.replace(true)
     }
 
-    /// Asks to end what is filed here, also a task that was in its first poll when the deadline came, and has been filed since.
+    /// Asks to end what is filed here, also a task that was in its first poll when the deadline
+    /// came, and has been filed since.
     fn cancel_own(&self) {
         let mut chain = Chain::new();
         let spared = self.pool.drain_state.exempt_ids();
@@ -82,8 +87,8 @@ impl Worker<'_> {
         self.leave_to_others(chain);
     }
 
-    /// `chain`, and all that waits here, goes to where everybody reaches it; and if anything is there, somebody is called for it. What we do
-    /// next may keep us for good.
+    /// `chain`, and all that waits here, goes to where everybody reaches it; and if anything is
+    /// there, somebody is called for it. What we do next may keep us for good.
     fn leave_to_others(&self, mut chain: Chain) {
         if let Some(runnable) = self.seat.lifo.pop() {
             chain.push(runnable);
@@ -99,7 +104,8 @@ impl Worker<'_> {
         }
     }
 
-    /// Ends what is late before the worker leaves: the others may all be stuck, and there may be no reaper.
+    /// Ends what is late before the worker leaves: the others may all be stuck, and there may be no
+    /// reaper.
     fn end_own(&self) {
         self.cancel_own();
         let _ = self.pool.cancel_overdue_queued(&self.local.lane_cursor, |runnable| self.seat.cancel_in_seat(runnable));
@@ -121,8 +127,8 @@ impl Worker<'_> {
         }
     }
 
-    /// Of what has been taken from the global queue by a worker that has not heard of the deadline: each may be the one whose destructor does not
-    /// return.
+    /// Of what has been taken from the global queue by a worker that has not heard of the deadline:
+    /// each may be the one whose destructor does not return.
     #[cold]
     pub(crate) fn keep_one(&self, mut share: Chain) -> Chain {
         if self.pool.phase.load() != Phase::DeadlinePassed || self.local.overdue.get() || share.is_empty() {

@@ -8,11 +8,13 @@ use std::time::Duration;
 /// The highest precision: 2^-10.
 const MOST_PRECISE: u32 = 10;
 
-/// The most buckets of one width. It is more than the finest logarithmic histogram has, and takes half a mebibyte for each worker.
+/// The most buckets of one width. It is more than the finest logarithmic histogram has, and takes
+/// half a mebibyte for each worker.
 const MOST_BUCKETS: usize = 1 << 16;
 
 /// How a histogram sorts durations into buckets, for
-/// [`metrics_poll_time_histogram_configuration`](crate::runtime::Builder::metrics_poll_time_histogram_configuration) and
+/// [`metrics_poll_time_histogram_configuration`](crate::runtime::Builder::metrics_poll_time_histogram_configuration)
+/// and
 /// [`metrics_schedule_latency_histogram_configuration`](crate::runtime::Builder::metrics_schedule_latency_histogram_configuration).
 ///
 /// Each worker keeps a counter of eight bytes for each bucket.
@@ -108,9 +110,10 @@ fn nanos(duration: Duration) -> u64 {
 
 /// Buckets whose width grows with what they hold, so that the error stays in proportion.
 ///
-/// Between two powers of two, in nanoseconds, there are 2^p buckets of the same width; no bucket is wider than 2^-p of where it begins.
-/// The first bucket begins at zero, and takes everything below [`min_value`](LogHistogramBuilder::min_value). The last one takes
-/// everything above [`max_value`](LogHistogramBuilder::max_value).
+/// Between two powers of two, in nanoseconds, there are 2^p buckets of the same width; no bucket is
+/// wider than 2^-p of where it begins. The first bucket begins at zero, and takes everything below
+/// [`min_value`](LogHistogramBuilder::min_value). The last one takes everything above
+/// [`max_value`](LogHistogramBuilder::max_value).
 ///
 /// ```
 /// use std::time::Duration;
@@ -133,8 +136,9 @@ pub struct LogHistogram {
     buckets: usize,
 }
 
-/// The step in which a value lies, if steps are not put together at either end: as many as 2^p lie between two powers of two, and as long
-/// as that would make them narrower than one, each value has its own.
+/// The step in which a value lies, if steps are not put together at either end: as many as 2^p lie
+/// between two powers of two, and as long as that would make them narrower than one, each value has
+/// its own.
 fn step(value: u64, precision: u32) -> u64 {
     let power = value.checked_ilog2().unwrap_or(0);
     let shift = power.saturating_sub(precision);
@@ -202,7 +206,8 @@ impl From<LogHistogramBuilder> for LogHistogram {
     }
 }
 
-/// Says which buckets a [`LogHistogram`] has. If nothing is said: from 100 ns to 60 s, with an error of at most a quarter.
+/// Says which buckets a [`LogHistogram`] has. If nothing is said: from 100 ns to 60 s, with an
+/// error of at most a quarter.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LogHistogramBuilder {
     min: Option<Duration>,
@@ -211,8 +216,8 @@ pub struct LogHistogramBuilder {
 }
 
 impl LogHistogramBuilder {
-    /// How wide a bucket may be, as a part of what it holds. The precision becomes the next power of two that is not above it, but at
-    /// least 2^-10.
+    /// How wide a bucket may be, as a part of what it holds. The precision becomes the next power
+    /// of two that is not above it, but at least 2^-10.
     ///
     /// ```
     /// use heist::runtime::LogHistogram;
@@ -272,8 +277,8 @@ impl LogHistogramBuilder {
         self
     }
 
-    /// What is longer need not be told apart: the last bucket begins here, or later. Taken for [`min_value`](Self::min_value) if that is
-    /// longer.
+    /// What is longer need not be told apart: the last bucket begins here, or later. Taken for
+    /// [`min_value`](Self::min_value) if that is longer.
     ///
     /// ```
     /// use std::time::Duration;
@@ -329,7 +334,8 @@ impl LogHistogramBuilder {
         let max = nanos(self.max.unwrap_or(Duration::from_secs(60))).max(min);
         let first = step(min, precision).saturating_sub(1);
         let top = step(max, precision);
-        // The step behind that of the longest duration begins the last bucket, unless there is none.
+        // The step behind that of the longest duration begins the last bucket, unless there is
+        // none.
         let last = if least(top + 1, precision).is_some() { top + 1 } else { top };
         LogHistogram { precision, first, buckets: (last - first) as usize + 1 }
     }

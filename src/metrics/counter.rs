@@ -14,11 +14,13 @@ impl Counter {
     /// Adds `amount`. Called by the counter's one writer.
     #[inline]
     pub(crate) fn add(&self, amount: u64) {
-        // Ordering: Relaxed — a figure, nothing is read through it. One writer: nothing is lost between load and store.
+        // Ordering: Relaxed — a figure, nothing is read through it. One writer: nothing is lost
+        // between load and store.
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
     }
 
-    /// As [`Counter::add`]; what the writer has done before can be seen by whoever sees the count by [`Counter::read`].
+    /// As [`Counter::add`]; what the writer has done before can be seen by whoever sees the count
+    /// by [`Counter::read`].
     #[inline]
     pub(crate) fn add_release(&self, amount: u64) {
         // Ordering: Release — pairs with the Acquire in `read`.
@@ -46,7 +48,8 @@ impl Counter {
 /// What is counted per seat, by the worker that sits in it.
 #[derive(Debug)]
 pub(crate) struct Stats {
-    /// Polls begun. With the sleeps, the blocking sections and the ended tasks also what tells the watchdog whether the worker gets on.
+    /// Polls begun. With the sleeps, the blocking sections and the ended tasks also what tells the
+    /// watchdog whether the worker gets on.
     pub(crate) polls: Counter,
     /// Times the worker has stepped out in a poll, and come back.
     pub(crate) blocked_workers: Counter,
@@ -54,13 +57,15 @@ pub(crate) struct Stats {
     pub(crate) spawned: Counter,
     /// Tasks ended by the seat's worker; counted when nothing of the end is left to do.
     pub(crate) ended: Counter,
-    /// Tasks that it has ended with an output; this and the two below are counted before the end can be seen.
+    /// Tasks that it has ended with an output; this and the two below are counted before the end
+    /// can be seen.
     pub(crate) completed: Counter,
     /// Tasks that it has ended by a panic.
     pub(crate) panicked: Counter,
     /// Tasks that it has cancelled.
     pub(crate) cancelled: Counter,
-    /// Times that tasks were queued here by the seat's worker, by a spawn, a wake, or a yield; as of its last look around, or rest.
+    /// Times that tasks were queued here by the seat's worker, by a spawn, a wake, or a yield; as
+    /// of its last look around, or rest.
     pub(crate) scheduled: Counter,
     /// Polls in which a resource was refused, because the budget was spent.
     pub(crate) forced_yields: Counter,

@@ -3,17 +3,20 @@
 use crate::park::Parker;
 use crate::sync::{Arc, Mutex};
 
-/// The threads that wait for the seat of a current-thread runtime to become free, in the order in which they came.
+/// The threads that wait for the seat of a current-thread runtime to become free, in the order in
+/// which they came.
 ///
-/// Who wants to sit stands in line first and tries the seat then. Who gets up gives the seat back first and calls then. So the
-/// one sees the free seat, or the other sees him in line. A call may come to somebody who leaves the line for good: he calls the next.
+/// Who wants to sit stands in line first and tries the seat then. Who gets up gives the seat back
+/// first and calls then. So the one sees the free seat, or the other sees him in line. A call may
+/// come to somebody who leaves the line for good: he calls the next.
 #[derive(Debug, Default)]
 pub(crate) struct BlockOnQueue {
     waiting: Mutex<Vec<Arc<Parker>>>,
 }
 
 impl BlockOnQueue {
-    /// Sits down by `take`, if the seat is free. Else `driver` stands in line, until somebody who gets up calls.
+    /// Sits down by `take`, if the seat is free. Else `driver` stands in line, until somebody who
+    /// gets up calls.
     pub(crate) fn acquire_or_enqueue<L>(&self, driver: &Arc<Parker>, take: impl FnOnce() -> Option<L>) -> Option<L> {
         self.queue(driver);
         let local_slot = take()?;

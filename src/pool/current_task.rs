@@ -25,7 +25,8 @@ impl CurrentTask {
     #[inline]
     pub(crate) fn begin_poll(&self, task: &Header) {
         let location = task.location_of_unnamed().unwrap_or_else(|| self.record_named(task));
-        // Ordering: Release — pairs with the Acquire in `get`: the end of the poll before is seen by whoever sees this.
+        // Ordering: Release — pairs with the Acquire in `get`: the end of the poll before is seen
+        // by whoever sees this.
         self.location.store(std::ptr::from_ref(location).cast_mut(), Ordering::Release);
         // Ordering: Release — pairs with the Acquire in `get`: the location is that of this task.
         self.id.store(task.id().get(), Ordering::Release);

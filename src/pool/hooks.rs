@@ -47,8 +47,9 @@ impl TaskMeta<'_> {
         self.task.name.as_deref()
     }
 
-    /// How long the task had waited when the poll began, from when it was queued: being spawned, woken, or having let others go first. Both
-    /// hooks of a poll are told the same; the other two are told nothing. `None` if nobody has asked for it, by
+    /// How long the task had waited when the poll began, from when it was queued: being spawned,
+    /// woken, or having let others go first. Both hooks of a poll are told the same; the other two
+    /// are told nothing. `None` if nobody has asked for it, by
     /// [`track_task_schedule_latency`](crate::runtime::Builder::track_task_schedule_latency) or
     /// [`enable_metrics_schedule_latency_histogram`](crate::runtime::Builder::enable_metrics_schedule_latency_histogram).
     ///
@@ -78,7 +79,8 @@ impl TaskMeta<'_> {
     }
 }
 
-/// What a runtime does when a task panics; see [`Builder::unhandled_panic`](crate::runtime::Builder::unhandled_panic).
+/// What a runtime does when a task panics; see
+/// [`Builder::unhandled_panic`](crate::runtime::Builder::unhandled_panic).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UnhandledPanic {
@@ -134,8 +136,8 @@ impl Pool {
     #[cold]
     pub(crate) fn note_panic(&self) {
         if self.settings.unhandled_panic == UnhandledPanic::ShutdownRuntime {
-            // Ordering: Relaxed — for the thread that polls here, or for one that takes the seat over, under the lock of its local slot; or it comes
-            // with the unpark.
+            // Ordering: Relaxed — for the thread that polls here, or for one that takes the seat
+            // over, under the lock of its local slot; or it comes with the unpark.
             self.panicked.store(true, Ordering::Relaxed);
             // If this is the reaper, that thread may sleep.
             self.unpark(0);

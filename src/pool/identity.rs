@@ -6,9 +6,11 @@ use std::num::NonZeroU64;
 
 use crate::sync::statics::{AtomicU64, Ordering};
 
-/// Identifies a runtime among all that this process makes; answered by [`Handle::id`](crate::runtime::Handle::id).
+/// Identifies a runtime among all that this process makes; answered by
+/// [`Handle::id`](crate::runtime::Handle::id).
 ///
-/// Ids are unique for the life of the process and are not reused. They say nothing about the order in which runtimes are made.
+/// Ids are unique for the life of the process and are not reused. They say nothing about the order
+/// in which runtimes are made.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Id(NonZeroU64);
 
@@ -36,15 +38,17 @@ impl fmt::Debug for Id {
 
 /// The thread that made a local pool. See [the task's page](crate::cell).
 ///
-/// Threads are compared by a number that is never reused. So a later thread, perhaps in the same memory, is a different one. The number is not std's
-/// `ThreadId`, because that is not available at the very end of a thread.
+/// Threads are compared by a number that is never reused. So a later thread, perhaps in the same
+/// memory, is a different one. The number is not std's `ThreadId`, because that is not available at
+/// the very end of a thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HomeThread(u64);
 
 static NEXT_THREAD: AtomicU64 = AtomicU64::new(1);
 
 std::thread_local! {
-    /// Zero until it is asked for. It has no destructor, so it is available to the very end of the thread.
+    /// Zero until it is asked for. It has no destructor, so it is available to the very end of the
+    /// thread.
     static NUMBER: Cell<u64> = const { Cell::new(0) };
 }
 

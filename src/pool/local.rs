@@ -13,8 +13,8 @@ use crate::util::wake_list::WakeList;
 /// At most so many tasks in a row come from the LIFO slot: a request, its answer, and one more.
 const LIFO_RUN: u8 = 3;
 
-/// What it costs to move a task to another core, in nanoseconds: its header, its data and its memory are two or three cache
-/// lines. Moving shorter polls than this gains nothing.
+/// What it costs to move a task to another core, in nanoseconds: its header, its data and its
+/// memory are two or three cache lines. Moving shorter polls than this gains nothing.
 const MIGRATION_NS: u32 = 200;
 
 /// What a worker has to do before its next poll.
@@ -30,7 +30,8 @@ pub(crate) enum Maintenance {
 /// How often a busy worker looks around.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CheckIntervals {
-    /// A checkpoint after about so many nanoseconds; [`CheckIntervals::COUNTED`] if it comes by the count of polls alone...
+    /// A checkpoint after about so many nanoseconds; [`CheckIntervals::COUNTED`] if it comes by the
+    /// count of polls alone...
     pub(crate) nanos: u64,
     /// ...and at most so many polls.
     pub(crate) polls: u32,
@@ -52,8 +53,8 @@ impl CheckIntervals {
 
 /// The local slot of a seat: whoever holds it is the seat's worker.
 ///
-/// It lies in the seat while nobody does, and is taken out as a whole. All of it is plain cells: the worker and the code that its
-/// task calls (spawn, wake) use it in turn, on one thread.
+/// It lies in the seat while nobody does, and is taken out as a whole. All of it is plain cells:
+/// the worker and the code that its task calls (spawn, wake) use it in turn, on one thread.
 pub(crate) struct Local {
     /// The end of the seat's ring at which to push and pop.
     pub(crate) ring: Owner,
@@ -76,7 +77,8 @@ pub(crate) struct Local {
     aside: Cell<bool>,
     /// The watchdog's tick at the last checkpoint.
     pub(crate) tick: Cell<u32>,
-    /// Polls since the reactor was last looked at. A rest that does not look there does not end the count.
+    /// Polls since the reactor was last looked at. A rest that does not look there does not end the
+    /// count.
     polls: Cell<u32>,
     /// How many of them have been learnt from.
     learnt: Cell<u32>,
@@ -86,7 +88,8 @@ pub(crate) struct Local {
     reactor_seen: Cell<u64>,
     /// How many of the last polls, one after the other, have ended with a yield.
     yields: Cell<usize>,
-    /// The count of polls at the latest yield. Only a current-thread runtime keeps this and `yields`.
+    /// The count of polls at the latest yield. Only a current-thread runtime keeps this and
+    /// `yields`.
     yielded_at: Cell<u32>,
     poll_time: PollTimeEstimate,
     recent_steals: RecentSteals,
@@ -214,41 +217,46 @@ impl Local {
         self.lifo_off.set(false);
     }
 
-    /// A run from the LIFO slot that has come to a checkpoint has lasted for long enough, however few tasks it was.
+    /// A run from the LIFO slot that has come to a checkpoint has lasted for long enough, however
+    /// few tasks it was.
     pub(crate) fn end_lifo_run(&self) {
         self.lifo_off.set(self.lifo_run.get() > 0);
     }
 
-    /// Whether it pays to wake another worker for `backlog` polls: they would be done sooner by more than `price`, in nanoseconds, if it took
-    /// over all of them. Whoever has shared of late, and could wake somebody again, has called for help that soon ran dry; so the price is twice as
-    /// high.
+    /// Whether it pays to wake another worker for `backlog` polls: they would be done sooner by
+    /// more than `price`, in nanoseconds, if it took over all of them. Whoever has shared of late,
+    /// and could wake somebody again, has called for help that soon ran dry; so the price is twice
+    /// as high.
     #[inline]
     pub(crate) fn wake_pays(&self, backlog: usize, price: u64) -> bool {
         let gain = (backlog as u64).saturating_mul(self.poll_time.mean().saturating_sub(MIGRATION_NS).into());
         gain >= price.saturating_mul(1 + u64::from(self.recent_steals.is_recent()))
     }
 
-    /// Whether tasks like those of late are polled for longer, until they end, than it costs to move them, if `helpers` take them over:
-    /// each is moved once, and polled until it ends.
+    /// Whether tasks like those of late are polled for longer, until they end, than it costs to
+    /// move them, if `helpers` take them over: each is moved once, and polled until it ends.
     pub(crate) fn worth_migrating(&self, helpers: usize) -> bool {
         let polled = self.mean_poll().saturating_mul(self.life.get().into());
         polled.saturating_mul(helpers as u64) > u64::from(MIGRATION_NS)
     }
 
-    /// Learns how many polls a task takes until it ends, from the seat's count of `ended` tasks. Done before the polls are counted anew.
+    /// Learns how many polls a task takes until it ends, from the seat's count of `ended` tasks.
+    /// Done before the polls are counted anew.
     pub(crate) fn update_polls_per_task(&self, ended: u64) {
         let ended = ended - self.ended.replace(ended);
         let life = u64::from(self.polls.get()) / ended.max(1);
         self.life.set(u32::try_from(life).unwrap_or(u32::MAX));
     }
 
-    /// Counts a task that is about to be polled. The caller has seen since the last poll that no checkpoint is due, so the count is below its limit.
+    /// Counts a task that is about to be polled. The caller has seen since the last poll that no
+    /// checkpoint is due, so the count is below its limit.
     #[inline]
     pub(crate) fn count_poll(&self) {
         self.polls.set(self.polls.get() + 1);
     }
 
-    /// Counts a poll of a root future. Several such polls may follow each other before the caller asks what is due.
+    /// Counts a poll of a root future. Several such polls may follow each other before the caller
+    /// asks what is due.
     pub(crate) fn count_root(&self) {
         self.polls.set(self.polls.get().saturating_add(1));
     }
@@ -275,8 +283,8 @@ impl Local {
         self.next_look.set(self.global_at.get().min(self.next_checkpoint.get()));
     }
 
-    /// Learns at `now` from the polls since the last time how long a poll takes. Done before a rest, too, which is no poll. Answers how
-    /// long ago it was that it last learnt, or rested.
+    /// Learns at `now` from the polls since the last time how long a poll takes. Done before a
+    /// rest, too, which is no poll. Answers how long ago it was that it last learnt, or rested.
     pub(crate) fn update_poll_time(&self, now: u64) -> u64 {
         let polls = self.polls.get() - self.learnt.replace(self.polls.get());
         let passed = now.saturating_sub(self.checked.replace(now));
@@ -293,7 +301,8 @@ impl Local {
         self.slotted.set(self.slotted.get() + 1);
     }
 
-    /// How many tasks it has queued here so far. Asked more often than the ring's count comes round.
+    /// How many tasks it has queued here so far. Asked more often than the ring's count comes
+    /// round.
     pub(crate) fn scheduled(&self) -> u64 {
         let queued = self.ring.queued();
         let new = queued.wrapping_sub(self.seen.replace(queued));
@@ -316,8 +325,9 @@ impl Local {
         now.saturating_sub(self.checked.get())
     }
 
-    /// Begins a new interval at `now`, when the reactor is looked at: puts the next checkpoint after about `pace.nanos`, but at most
-    /// `pace.polls`. A look at the global queue that has its own count keeps it.
+    /// Begins a new interval at `now`, when the reactor is looked at: puts the next checkpoint
+    /// after about `pace.nanos`, but at most `pace.polls`. A look at the global queue that has its
+    /// own count keeps it.
     pub(crate) fn begin_interval(&self, now: u64, pace: CheckIntervals) {
         self.update_poll_time(now);
         let left = self.global_at.get().saturating_sub(self.polls.get());
@@ -338,8 +348,9 @@ impl Local {
         now.saturating_sub(self.reactor_seen.get())
     }
 
-    /// Notes that a task has yielded while `ready` tasks are queued. Returns true if more than `ready` polls in a row have yielded: then nothing else
-    /// is ready. A checkpoint restarts the count.
+    /// Notes that a task has yielded while `ready` tasks are queued. Returns true if more than
+    /// `ready` polls in a row have yielded: then nothing else is ready. A checkpoint restarts the
+    /// count.
     pub(crate) fn all_have_yielded(&self, ready: usize) -> bool {
         let polls = self.polls.get();
         let in_a_row = polls == self.yielded_at.replace(polls).wrapping_add(1);
@@ -365,7 +376,8 @@ impl Local {
         self.turned.set(false);
     }
 
-    /// Notes whether the ring is deep; true if it was at the last checkpoint already, and the worker has not rested since.
+    /// Notes whether the ring is deep; true if it was at the last checkpoint already, and the
+    /// worker has not rested since.
     pub(crate) fn set_backlogged(&self, deep: bool) -> bool {
         self.deep.replace(deep) && deep
     }

@@ -6,8 +6,8 @@ use crate::sync::Mutex;
 
 /// What makes whoever holds it the worker of a seat; and whether he makes use of it.
 ///
-/// The lock orders more than the local slot: whoever has found a seat vacant, or its worker away, comes before those who take it, or come back,
-/// and these see what he had seen.
+/// The lock orders more than the local slot: whoever has found a seat vacant, or its worker away,
+/// comes before those who take it, or come back, and these see what he had seen.
 #[derive(Debug)]
 pub(crate) struct LocalSlot<T>(Mutex<SlotState<T>>);
 
@@ -17,7 +17,8 @@ enum SlotState<T> {
     Vacant(Box<T>),
     /// With the seat's worker.
     Taken,
-    /// With the seat's worker, who does not use it: it has stepped out in the midst of a poll, and will come back.
+    /// With the seat's worker, who does not use it: it has stepped out in the midst of a poll, and
+    /// will come back.
     Away,
 }
 

@@ -5,8 +5,8 @@ use std::cell::Cell;
 /// A worker starts with this guess, in nanoseconds.
 const FIRST_GUESS: u32 = 1_000;
 
-/// From fewer polls than this, and less time, in nanoseconds, nothing is learnt: a tick may come after a single poll, which need not be like the
-/// others.
+/// From fewer polls than this, and less time, in nanoseconds, nothing is learnt: a tick may come
+/// after a single poll, which need not be like the others.
 const FEW: u32 = 16;
 const ENOUGH: u64 = 50_000;
 
@@ -44,8 +44,8 @@ impl PollTimeEstimate {
     }
 }
 
-/// The mean after one more sample: follows down at once by half, and up at most by doubling, so that a single long poll does not
-/// make all of them look long.
+/// The mean after one more sample: follows down at once by half, and up at most by doubling, so
+/// that a single long poll does not make all of them look long.
 fn next_mean(old: u32, sample: u64) -> u32 {
     let sample = u32::try_from(sample.min(u64::from(old) * 2)).unwrap_or(u32::MAX);
     (old / 2 + sample.div_ceil(2)).max(1)

@@ -12,8 +12,8 @@ const PARTS: u64 = 64;
 /// Times, by the number of the task.
 type Shard = Mutex<HashMap<u64, u64>>;
 
-/// The times at which the tasks were queued that have not been polled since. Beside the tasks, so that they are no larger for those who do not
-/// want to know.
+/// The times at which the tasks were queued that have not been polled since. Beside the tasks, so
+/// that they are no larger for those who do not want to know.
 #[derive(Debug)]
 pub(crate) struct QueueTimes {
     parts: Box<[CachePadded<Shard>]>,

@@ -17,7 +17,8 @@ use crate::sync::{Arc, CachePadded, Mutex};
 use crate::timer::TimerWheel;
 use crate::util::cpu::Tid;
 
-/// What outlives the worker: the thief's end of the ring, LIFO slot, parker, wheel, live list, counters, and the local slot.
+/// What outlives the worker: the thief's end of the ring, LIFO slot, parker, wheel, live list,
+/// counters, and the local slot.
 #[derive(Debug)]
 pub(crate) struct Seat {
     pub(crate) index: usize,
@@ -33,8 +34,8 @@ pub(crate) struct Seat {
     pub(crate) polling: CachePadded<CurrentTask>,
     /// The worker knows that the runtime drains.
     pub(crate) drain_acked: AtomicBool,
-    /// The watchdog has seen the same poll twice: what waits here may be taken, down to the last task. When it saw it first, on the pool's
-    /// clock; zero if it has not.
+    /// The watchdog has seen the same poll twice: what waits here may be taken, down to the last
+    /// task. When it saw it first, on the pool's clock; zero if it has not.
     stalled: AtomicU64,
     /// The number of that poll; see `progress`.
     stalled_poll: AtomicU64,
@@ -90,7 +91,8 @@ impl Seat {
     pub(crate) fn pool(&self) -> &Pool {
         // Ordering: Relaxed — set before the pool was shared.
         let pool = self.pool.load(Ordering::Relaxed);
-        // SAFETY: by the field's invariant; a seat is reached only through its pool, or by a task that keeps the pool alive.
+        // SAFETY: by the field's invariant; a seat is reached only through its pool, or by a task
+        // that keeps the pool alive.
         unsafe { &*pool }
     }
 
@@ -104,8 +106,8 @@ impl Seat {
         *self.occupant.lock() = thread;
     }
 
-    /// Takes the seat, if nobody sits in it. That of a local pool can be taken on its own thread only: whoever polls tasks, or empties
-    /// queues, does it with the local slot in his hands.
+    /// Takes the seat, if nobody sits in it. That of a local pool can be taken on its own thread
+    /// only: whoever polls tasks, or empties queues, does it with the local slot in his hands.
     pub(crate) fn take_local(&self) -> Option<Box<Local>> {
         if !self.pool().may_poll_here() {
             return None;
@@ -116,8 +118,9 @@ impl Seat {
     /// Gives the seat back.
     pub(crate) fn return_local(&self, local: Box<Local>) {
         self.local_slot.give_back(local);
-        // The last to end here need not have been polled to the worker's next rest. What has been left here after the deadline may have nobody
-        // to take it; whoever gathers looks first whether the seat is vacant, under the same lock: he sees it, or we see the phase.
+        // The last to end here need not have been polled to the worker's next rest. What has been
+        // left here after the deadline may have nobody to take it; whoever gathers looks first
+        // whether the seat is vacant, under the same lock: he sees it, or we see the phase.
         self.pool().recheck_quiescent_if_draining();
         self.pool().recheck_deadline(None);
     }
@@ -127,16 +130,18 @@ impl Seat {
         self.local_slot.is_vacant()
     }
 
-    /// The worker steps out: until [`Seat::come_back`] it touches nothing here, and neither does anybody else who is not a thief.
+    /// The worker steps out: until [`Seat::come_back`] it touches nothing here, and neither does
+    /// anybody else who is not a thief.
     pub(crate) fn step_out(&self) {
         self.local_slot.begin_blocking();
-        // As in `return_lease`: somebody may have waited for this worker to hear of the drain, and what it has left to the others may have nobody to
-        // take it.
+        // As in `return_lease`: somebody may have waited for this worker to hear of the drain, and
+        // what it has left to the others may have nobody to take it.
         self.pool().recheck_quiescent_if_draining();
         self.pool().recheck_deadline(None);
     }
 
-    /// The worker comes back. Whoever has counted it as absent since has locked the local slot before us: we see the phase that he had seen.
+    /// The worker comes back. Whoever has counted it as absent since has locked the local slot
+    /// before us: we see the phase that he had seen.
     pub(crate) fn come_back(&self) {
         self.stats.blocked_workers.add(1);
         self.local_slot.end_blocking();
@@ -147,19 +152,22 @@ impl Seat {
         self.local_slot.is_blocking()
     }
 
-    /// Whether somebody sits here, and works: who may spawn without the gate, and ends himself what is at home here.
+    /// Whether somebody sits here, and works: who may spawn without the gate, and ends himself what
+    /// is at home here.
     pub(crate) fn is_used(&self) -> bool {
         self.local_slot.is_active()
     }
 
     /// Whether the watchdog thinks that the seat's worker is stuck.
     pub(crate) fn is_stalled(&self) -> bool {
-        // Ordering: Relaxed — a hint that lets a searcher take more; what it takes is ordered by the queues.
+        // Ordering: Relaxed — a hint that lets a searcher take more; what it takes is ordered by
+        // the queues.
         self.stalled.load(Ordering::Relaxed) != 0
     }
 
-    /// A number that changes whenever the worker begins a poll, ends one, comes back in the midst of one, drops a task, or goes to sleep, and is
-    /// never the same again. It tells the watchdog whether the worker gets on, and costs the worker nothing: the parts of it are kept anyway.
+    /// A number that changes whenever the worker begins a poll, ends one, comes back in the midst
+    /// of one, drops a task, or goes to sleep, and is never the same again. It tells the watchdog
+    /// whether the worker gets on, and costs the worker nothing: the parts of it are kept anyway.
     pub(crate) fn progress(&self) -> u64 {
         let stats = &self.stats;
         // None goes back: the sum is the same only if all are.
@@ -168,7 +176,8 @@ impl Seat {
         counted.wrapping_mul(2) | u64::from(self.polling.is_polling())
     }
 
-    /// Said by the watchdog: in poll `number`, which it has seen since then. See [`Seat::progress`].
+    /// Said by the watchdog: in poll `number`, which it has seen since then. See
+    /// [`Seat::progress`].
     pub(crate) fn set_stalled(&self, number: u64, since: u64) {
         // Ordering: Relaxed — a figure.
         self.stalled_poll.store(number, Ordering::Relaxed);
@@ -182,10 +191,11 @@ impl Seat {
         self.stalled.store(0, Ordering::Relaxed);
     }
 
-    /// What is being polled here, and since when it has been, if the watchdog has seen that. It may be over when this returns, but none is
-    /// mistaken for another.
+    /// What is being polled here, and since when it has been, if the watchdog has seen that. It may
+    /// be over when this returns, but none is mistaken for another.
     pub(crate) fn observed_task(&self) -> (Option<TaskInfo>, Option<u64>) {
-        // Ordering: Relaxed — figures. A worker that gets on in between shows another number afterwards, or shows no poll.
+        // Ordering: Relaxed — figures. A worker that gets on in between shows another number
+        // afterwards, or shows no poll.
         let stalled = (self.stalled_poll.load(Ordering::Relaxed), self.stalled.load(Ordering::Relaxed));
         let polled = self.polling.get();
         let since = Some(stalled.1).filter(|&since| since != 0 && self.progress() == stalled.0);
@@ -204,10 +214,12 @@ impl Seat {
         Tid::from_raw(self.thread.load(Ordering::Relaxed))
     }
 
-    /// Nobody's only task is taken: it is likely to be polled by its own worker before another could. From here on some are.
+    /// Nobody's only task is taken: it is likely to be polled by its own worker before another
+    /// could. From here on some are.
     pub(crate) const MIN_STEALABLE: usize = 2;
 
-    /// How many tasks have to wait in the ring for others to take some. From a stalled seat everything may be taken.
+    /// How many tasks have to wait in the ring for others to take some. From a stalled seat
+    /// everything may be taken.
     pub(crate) fn min_stealable(&self) -> usize {
         if self.is_stalled() { 1 } else { Self::MIN_STEALABLE }
     }

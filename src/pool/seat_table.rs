@@ -6,7 +6,8 @@ use crate::pool::Seat;
 use crate::sync::OnceLock;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
-/// All places that a pool can have. They are furnished in ascending order, each when it is first taken, and never moved.
+/// All places that a pool can have. They are furnished in ascending order, each when it is first
+/// taken, and never moved.
 #[derive(Debug)]
 pub(crate) struct SeatTable {
     places: Box<[OnceLock<Box<Seat>>]>,

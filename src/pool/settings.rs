@@ -24,7 +24,8 @@ const EVENTS_BUSY: usize = 64;
 /// Events per look of a resting one.
 const EVENTS_REST: usize = 256;
 
-/// So many workers share a lane, or a shard: with up to eight there is one of each, and everything is as if there were no more.
+/// So many workers share a lane, or a shard: with up to eight there is one of each, and everything
+/// is as if there were no more.
 const WORKERS_EACH: usize = 8;
 
 /// Makes the names of workers.
@@ -95,7 +96,8 @@ pub(crate) struct Settings {
     pub(crate) refuse_thread: Option<RefuseFn>,
     /// How often a busy worker looks around.
     pub(crate) pace: CheckIntervals,
-    /// Another worker is woken if the backlog is done sooner by more than this with it, in nanoseconds.
+    /// Another worker is woken if the backlog is done sooner by more than this with it, in
+    /// nanoseconds.
     pub(crate) wake_pays_after: u64,
     /// So many workers search at a time, at most, and never more than half of them.
     pub(crate) searchers: usize,

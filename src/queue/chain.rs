@@ -9,7 +9,8 @@ use crate::raw_task::{Header, Runnable};
 pub(crate) struct Chain {
     /// First and last.
     ///
-    /// Invariant: the chain owns the `Runnable` of every task from the first to the last, and the last has no next.
+    /// Invariant: the chain owns the `Runnable` of every task from the first to the last, and the
+    /// last has no next.
     ends: Option<(NonNull<Header>, NonNull<Header>)>,
     len: usize,
 }

@@ -23,8 +23,8 @@ impl GlobalQueue {
         GlobalQueue { first: Lane::new(), others: (1..lanes).map(|_| Lane::new()).collect() }
     }
 
-    /// How many runnables wait, in all lanes. Exact only for whoever has just pushed, or has made the last handshake of the idle
-    /// protocol: no lane is hidden from anybody.
+    /// How many runnables wait, in all lanes. Exact only for whoever has just pushed, or has made
+    /// the last handshake of the idle protocol: no lane is hidden from anybody.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.first.len() + self.others.iter().map(Lane::len).sum::<usize>()
@@ -97,8 +97,8 @@ impl GlobalQueue {
     }
 }
 
-/// Whose turn it is. The worker comes to one lane after the other; in each it takes as many tasks as wait there when it comes, and
-/// goes on. What is queued meanwhile has its turn the next time.
+/// Whose turn it is. The worker comes to one lane after the other; in each it takes as many tasks
+/// as wait there when it comes, and goes on. What is queued meanwhile has its turn the next time.
 #[derive(Debug)]
 pub(crate) struct LaneCursor {
     /// The lane, modulo their number.
@@ -117,7 +117,8 @@ impl LaneCursor {
     pub(super) fn take(&self, queue: &GlobalQueue, count: usize) -> Chain {
         let lanes = queue.lanes();
         let mut taken = Chain::new();
-        // One visit more than there are lanes: the first may be the end of one whose newcomers come last.
+        // One visit more than there are lanes: the first may be the end of one whose newcomers come
+        // last.
         for _ in 0..=lanes {
             let wanted = count - taken.len();
             if wanted == 0 {
@@ -134,7 +135,8 @@ impl LaneCursor {
         self.at.get() % lanes
     }
 
-    /// Takes at most `wanted` from the lane whose turn it is, and goes on to the next one if that was all that it has to give.
+    /// Takes at most `wanted` from the lane whose turn it is, and goes on to the next one if that
+    /// was all that it has to give.
     fn take_from_current(&self, lane: &Lane, wanted: usize) -> Chain {
         let left = if self.left.get() == 0 { lane.len() } else { self.left.get() };
         let wanted = wanted.min(left);

@@ -35,7 +35,8 @@ struct Head {
 struct Arrivals {
     chain: Chain,
     closed: bool,
-    /// How many tasks have come from threads without a seat. Counted here, where the lock is held anyway.
+    /// How many tasks have come from threads without a seat. Counted here, where the lock is held
+    /// anyway.
     outsiders: u64,
 }
 
@@ -48,11 +49,13 @@ impl Lane {
         }
     }
 
-    /// How many runnables wait. Exact only for whoever has just pushed, or has made the last handshake of the idle protocol.
+    /// How many runnables wait. Exact only for whoever has just pushed, or has made the last
+    /// handshake of the idle protocol.
     pub(crate) fn len(&self) -> usize {
-        // The counters are Relaxed: whoever must not miss a push reads them after a read-modify-write of the idle word, which the
-        // pusher does after its store; else this is a hint. The runnables themselves are published by the locks.
-        // Read in either order: who takes later ones has taken all those first that we know of.
+        // The counters are Relaxed: whoever must not miss a push reads them after a
+        // read-modify-write of the idle word, which the pusher does after its store; else this is a
+        // hint. The runnables themselves are published by the locks. Read in either order: who
+        // takes later ones has taken all those first that we know of.
         self.tail.pushed.get().saturating_sub(self.head.taken.get()) as usize
     }
 

@@ -72,8 +72,8 @@ fn every_lane_is_closed() {
     assert_eq!(queue.take(&LaneCursor::new(1), usize::MAX).len(), 4);
 }
 
-/// Tasks come again as soon as they have been taken, into whichever lane an adversary likes. None waits for longer than
-/// `docs/fairness.md` allows: (L + 1) · N places.
+/// Tasks come again as soon as they have been taken, into whichever lane an adversary likes. None
+/// waits for longer than `docs/fairness.md` allows: (L + 1) · N places.
 #[test]
 fn nobody_is_passed_over_for_longer_than_the_bound() {
     const TASKS: usize = 64;

@@ -5,12 +5,14 @@ use std::ptr::{NonNull, null_mut};
 use crate::raw_task::{Header, Runnable};
 use crate::sync::atomic::{AtomicPtr, Ordering};
 
-/// One runnable, or none. Pushed and popped by the seat's worker; taken by a thief that has seen it age.
+/// One runnable, or none. Pushed and popped by the seat's worker; taken by a thief that has seen it
+/// age.
 ///
 /// See [the queues' page](super).
 #[derive(Debug)]
 pub(crate) struct LifoSlot {
-    /// Invariant: a non-null pointer is a `Runnable`, owned by whoever makes it null. Only the seat's worker makes it non-null.
+    /// Invariant: a non-null pointer is a `Runnable`, owned by whoever makes it null. Only the
+    /// seat's worker makes it non-null.
     task: AtomicPtr<Header>,
 }
 
@@ -23,7 +25,8 @@ impl LifoSlot {
         LifoSlot { task: AtomicPtr::new(null_mut()) }
     }
 
-    /// Puts `runnable` in the slot; answers the one that it displaces. Called by the seat's worker only.
+    /// Puts `runnable` in the slot; answers the one that it displaces. Called by the seat's worker
+    /// only.
     #[inline]
     pub(crate) fn push(&self, runnable: Runnable) -> Option<Runnable> {
         let task = runnable.into_raw().as_ptr();
@@ -46,7 +49,8 @@ impl LifoSlot {
         if self.task.load(Ordering::Relaxed).is_null() {
             return None;
         }
-        // Ordering: Relaxed — what comes out was put in by this thread, or is null because a thief was faster.
+        // Ordering: Relaxed — what comes out was put in by this thread, or is null because a thief
+        // was faster.
         let old = self.task.swap(null_mut(), Ordering::Relaxed);
         // SAFETY: just replaced.
         unsafe { runnable_from(old) }
@@ -80,7 +84,8 @@ impl LifoSlot {
 ///
 /// The caller has just replaced `task` in the slot.
 unsafe fn runnable_from(task: *mut Header) -> Option<Runnable> {
-    // SAFETY: by the invariant, whoever replaces the slot's pointer owns the `Runnable` that it was.
+    // SAFETY: by the invariant, whoever replaces the slot's pointer owns the `Runnable` that it
+    // was.
     NonNull::new(task).map(|task| unsafe { Runnable::from_raw(task) })
 }
 

@@ -10,7 +10,8 @@ use crate::sync::Arc;
 use crate::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use crate::sync::hint::spin_loop;
 
-/// How many runnables a ring holds: enough for what one request causes, little enough that a burst is shared soon.
+/// How many runnables a ring holds: enough for what one request causes, little enough that a burst
+/// is shared soon.
 #[cfg(not(all(test, heist_loom)))]
 pub(crate) const CAPACITY: usize = 256;
 /// Small, so that a model meets the edges.
@@ -29,9 +30,11 @@ pub(crate) struct Ring {
     head: AtomicU32,
     /// Behind the last: stored by the owner only, never moved back.
     tail: AtomicU32,
-    /// How many runnables thieves have taken so far; it wraps around. They write it when the line is theirs anyway.
+    /// How many runnables thieves have taken so far; it wraps around. They write it when the line
+    /// is theirs anyway.
     taken: AtomicU32,
-    /// Invariant: a slot between head and tail holds a `Runnable`, which belongs to whoever advances head past it.
+    /// Invariant: a slot between head and tail holds a `Runnable`, which belongs to whoever
+    /// advances head past it.
     slots: [AtomicPtr<Header>; CAPACITY],
 }
 
@@ -85,7 +88,8 @@ impl Ring {
     /// The pointer at `cursor`; a `Runnable` only if head can be advanced past it.
     #[inline]
     fn read(&self, cursor: u32) -> *mut Header {
-        // Ordering: Relaxed — published by the tail (to a thief) or written by the reader itself (the owner).
+        // Ordering: Relaxed — published by the tail (to a thief) or written by the reader itself
+        // (the owner).
         self.slot(cursor).load(Ordering::Relaxed)
     }
 
@@ -117,7 +121,8 @@ impl Owner {
         self.tail.get().wrapping_sub(self.ring.head.load(Ordering::Relaxed)) as usize
     }
 
-    /// How many tasks have been queued here so far, those aside that were only moved; it wraps around.
+    /// How many tasks have been queued here so far, those aside that were only moved; it wraps
+    /// around.
     pub(crate) fn queued(&self) -> u32 {
         self.tail.get().wrapping_sub(self.moved.get())
     }
@@ -151,7 +156,8 @@ impl Owner {
     /// Gives it back if the ring is full.
     #[inline]
     pub(crate) fn push(&self, runnable: Runnable) -> Result<(), Runnable> {
-        // Ordering: Acquire — pairs with the Release of a thief's CAS: it has read the slots that we are about to overwrite.
+        // Ordering: Acquire — pairs with the Release of a thief's CAS: it has read the slots that
+        // we are about to overwrite.
         let head = self.ring.head.load(Ordering::Acquire);
         let tail = self.tail.get();
         if tail.wrapping_sub(head) >= SIZE {
@@ -170,8 +176,8 @@ impl Owner {
         while head != self.tail.get() {
             let task = self.ring.read(head);
             let next = head.wrapping_add(1);
-            // Ordering: Relaxed — nothing is published by taking; as a read-modify-write it continues the release sequence of
-            // the thieves' claims, which `push` acquires.
+            // Ordering: Relaxed — nothing is published by taking; as a read-modify-write it
+            // continues the release sequence of the thieves' claims, which `push` acquires.
             match self.ring.head.compare_exchange_weak(head, next, Ordering::Relaxed, Ordering::Relaxed) {
                 // SAFETY: the slot has just been claimed.
                 Ok(_) => return Some(unsafe { runnable_from(task) }),
@@ -181,7 +187,8 @@ impl Owner {
         None
     }
 
-    /// Queues `runnable` in a ring that was found full: the newest half and it come out as one chain for the global queue.
+    /// Queues `runnable` in a ring that was found full: the newest half and it come out as one
+    /// chain for the global queue.
     ///
     /// The chain is empty if a thief has made room meanwhile.
     #[cold]
@@ -203,7 +210,8 @@ impl Owner {
             chain.push(unsafe { runnable_from(self.ring.read(full.wrapping_add(offset))) });
         }
         chain.push(runnable);
-        // A full ring's oldest slot is the one that its tail points to: the oldest half is in its new place already.
+        // A full ring's oldest slot is the one that its tail points to: the oldest half is in its
+        // new place already.
         self.advance(SIZE / 2);
         // All but the one that has been queued.
         self.count_requeued(SIZE / 2 - 1);
@@ -211,7 +219,8 @@ impl Owner {
         chain
     }
 
-    /// All that is here now stays until it is polled. There must not be more than half a ring, and the pinned ones come first.
+    /// All that is here now stays until it is polled. There must not be more than half a ring, and
+    /// the pinned ones come first.
     pub(crate) fn pin_contents(&self) {
         self.pinned.set(self.tail.get());
     }
@@ -235,7 +244,8 @@ impl Owner {
             if tail.wrapping_sub(head) <= keep {
                 return chain;
             }
-            // Ordering: Acquire — as in `push`: those who took before us have read the slots that we write to below.
+            // Ordering: Acquire — as in `push`: those who took before us have read the slots that
+            // we write to below.
             match self.ring.head.compare_exchange(head, tail, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => break,
                 Err(now) => head = now,
@@ -261,7 +271,8 @@ impl Owner {
     fn advance(&self, count: u32) {
         let tail = self.tail.get().wrapping_add(count);
         self.tail.set(tail);
-        // Ordering: Release — publishes the slots, and the tasks in them; pairs with the Acquire of a thief's load.
+        // Ordering: Release — publishes the slots, and the tasks in them; pairs with the Acquire of
+        // a thief's load.
         self.ring.tail.store(tail, Ordering::Release);
     }
 }
@@ -272,9 +283,11 @@ impl Thief {
         loop {
             // Ordering: Acquire — the load of tail must not come before it.
             let head = self.ring.head.load(Ordering::Acquire);
-            // Ordering: Relaxed — a hint, or read after a read-modify-write of the idle word that the pusher's store precedes.
+            // Ordering: Relaxed — a hint, or read after a read-modify-write of the idle word that
+            // the pusher's store precedes.
             let len = self.ring.tail.load(Ordering::Relaxed).wrapping_sub(head);
-            // More than a ring: the owner has moved on between the two loads. It must not look empty to a last look.
+            // More than a ring: the owner has moved on between the two loads. It must not look
+            // empty to a last look.
             if len <= SIZE {
                 return len as usize;
             }
@@ -282,13 +295,16 @@ impl Thief {
         }
     }
 
-    /// Takes the older half, if there are at least `least`: answers the oldest and puts the rest into `into`.
+    /// Takes the older half, if there are at least `least`: answers the oldest and puts the rest
+    /// into `into`.
     pub(crate) fn steal(&self, into: &Owner, least: usize) -> Option<Runnable> {
         let room = into.room();
         loop {
-            // Ordering: Acquire — the load of tail must not come before it, else `head` could be ahead.
+            // Ordering: Acquire — the load of tail must not come before it, else `head` could be
+            // ahead.
             let head = self.ring.head.load(Ordering::Acquire);
-            // Ordering: Acquire — pairs with the Release in `advance`: the slots, and the tasks in them, can be read.
+            // Ordering: Acquire — pairs with the Release in `advance`: the slots, and the tasks in
+            // them, can be read.
             let len = self.ring.tail.load(Ordering::Acquire).wrapping_sub(head);
             if len > SIZE {
                 spin_loop();
@@ -304,7 +320,8 @@ impl Thief {
                 into.ring.write(into.tail.get().wrapping_add(offset - 1), task);
             }
             let next = head.wrapping_add(half);
-            // Ordering: Release — our reads come before the owner's next writes; pairs with the Acquire in `push`.
+            // Ordering: Release — our reads come before the owner's next writes; pairs with the
+            // Acquire in `push`.
             if self.ring.head.compare_exchange(head, next, Ordering::Release, Ordering::Relaxed).is_ok() {
                 // Ordering: Relaxed — a count.
                 self.ring.taken.fetch_add(half, Ordering::Relaxed);
@@ -323,7 +340,8 @@ impl Thief {
 
 impl Drop for Ring {
     fn drop(&mut self) {
-        // Ordering: Relaxed — nobody else is left, and the last reference's drop has ordered what they did.
+        // Ordering: Relaxed — nobody else is left, and the last reference's drop has ordered what
+        // they did.
         let (mut head, tail) = (self.head.load(Ordering::Relaxed), self.tail.load(Ordering::Relaxed));
         while head != tail {
             // SAFETY: nobody else is left to claim it.

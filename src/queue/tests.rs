@@ -219,7 +219,8 @@ const MANY: usize = 1_000_000;
 /// Passed on again and again: the stress needs the pointers, not new tasks.
 const PARCELS: usize = 2 * CAPACITY;
 
-/// Each parcel is in one place at a time; whoever takes it says so, and only then may it be pushed again.
+/// Each parcel is in one place at a time; whoever takes it says so, and only then may it be pushed
+/// again.
 struct Post {
     held: Vec<AtomicU8>,
     first: u64,

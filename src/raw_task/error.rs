@@ -156,8 +156,9 @@ impl fmt::Debug for JoinError {
     }
 }
 
-// A payload is `Send` but not `Sync`. A shared error gives out nothing of it but text that is never written.
-// SAFETY: `&JoinError` reaches the payload only through `message`, which downcasts to `&'static str` or `String`, both `Sync`.
+// A payload is `Send` but not `Sync`. A shared error gives out nothing of it but text that is never
+// written. SAFETY: `&JoinError` reaches the payload only through `message`, which downcasts to
+// `&'static str` or `String`, both `Sync`.
 unsafe impl Sync for JoinError {}
 
 impl std::panic::UnwindSafe for JoinError {}

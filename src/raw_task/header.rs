@@ -15,14 +15,16 @@ use crate::util::list::{Linked, Links};
 pub(crate) struct Header {
     pub(super) state: State,
     pub(super) vtable: &'static Vtable,
-    /// The next task of a queue; or this one, if it is to be polled again after the poll that is under way. No queue makes such a link.
+    /// The next task of a queue; or this one, if it is to be polled again after the poll that is
+    /// under way. No queue makes such a link.
     ///
     /// Invariant: belongs to whoever holds the `Runnable`.
     pub(super) queue_next: UnsafeCell<Option<NonNull<Header>>>,
-    /// The home: the `S: Schedule` of the seat where the task is filed; before that, of the seat where it was polled last.
+    /// The home: the `S: Schedule` of the seat where the task is filed; before that, of the seat
+    /// where it was polled last.
     ///
-    /// Invariant: written before each poll until the task is filed, by the holder of the `Runnable`; points to a live `S` until the
-    /// task has ended.
+    /// Invariant: written before each poll until the task is filed, by the holder of the
+    /// `Runnable`; points to a live `S` until the task has ended.
     pub(super) home: AtomicPtr<()>,
     /// Invariant: belongs to the home's live list.
     links: UnsafeCell<Links<Header>>,
@@ -61,8 +63,8 @@ pub(super) struct Vtable {
     ///
     /// # Safety
     ///
-    /// The task is complete, the caller is its `JoinHandle` and has not taken the output before; the place is one for a
-    /// `Result<Output, JoinError>`.
+    /// The task is complete, the caller is its `JoinHandle` and has not taken the output before;
+    /// the place is one for a `Result<Output, JoinError>`.
     pub(super) take_output: unsafe fn(NonNull<Header>, *mut ()),
     /// Frees the cell, in which neither future nor output is left.
     ///
@@ -125,8 +127,8 @@ impl Header {
         TaskInfo { id: self.id, name: self.name().cloned(), location: self.location() }
     }
 
-    /// Has the task polled again after the poll that is under way, if `waker` is its own: as if that were woken, but nobody else has to
-    /// know of it.
+    /// Has the task polled again after the poll that is under way, if `waker` is its own: as if
+    /// that were woken, but nobody else has to know of it.
     ///
     /// # Safety
     ///
@@ -168,7 +170,8 @@ impl Header {
     pub(super) unsafe fn schedule(header: NonNull<Header>) {
         // SAFETY: a `Runnable` keeps the cell alive.
         let vtable = unsafe { header.as_ref() }.vtable;
-        // SAFETY: the caller gives up a `Runnable`; only a task that has been polled can have been idle.
+        // SAFETY: the caller gives up a `Runnable`; only a task that has been polled can have been
+        // idle.
         unsafe { (vtable.schedule)(header) };
     }
 

@@ -11,8 +11,8 @@ use crate::util::scoped_cell::{ScopedSet, set_scoped};
 
 /// Identifies a task among all that this process has spawned.
 ///
-/// Ids are unique for the life of the process and are not reused. They say nothing about the order in which tasks were
-/// spawned: each thread draws them from a block of its own.
+/// Ids are unique for the life of the process and are not reused. They say nothing about the order
+/// in which tasks were spawned: each thread draws them from a block of its own.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(NonZeroU64);
 
@@ -25,7 +25,8 @@ static NEXT_BLOCK: AtomicU64 = AtomicU64::new(1);
 std::thread_local! {
     /// The ids that this thread may still give out: next, and end.
     static MINE: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
-    /// The task whose future or output is being dropped outside of its poll, and the task that was being polled on this thread when the drop began.
+    /// The task whose future or output is being dropped outside of its poll, and the task that was
+    /// being polled on this thread when the drop began.
     static ENDING: Cell<Option<Ending>> = const { Cell::new(None) };
 }
 
@@ -45,12 +46,14 @@ impl Id {
         Id(NonZeroU64::new(next).expect("ids start at one"))
     }
 
-    /// Marks this task's future or output as being dropped outside of its poll, until the returned guard is dropped.
+    /// Marks this task's future or output as being dropped outside of its poll, until the returned
+    /// guard is dropped.
     pub(super) fn mark_ending(self) -> ScopedSet<Option<Ending>> {
         set_scoped(&ENDING, Some((self, budget::current())))
     }
 
-    /// Returns the task for which [`Id::ends`] was called last, unless another task has been polled since.
+    /// Returns the task for which [`Id::ends`] was called last, unless another task has been polled
+    /// since.
     pub(crate) fn ending() -> Option<Id> {
         ENDING.get().filter(|(_, polled)| *polled == budget::current()).map(|(id, _)| id)
     }

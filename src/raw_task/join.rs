@@ -15,11 +15,13 @@ use crate::util::wake_list::catch_user_panic;
 
 /// The right to a task's output.
 ///
-/// Await it for the output. Dropping it detaches the task, which runs on; its output is dropped when it ends.
+/// Await it for the output. Dropping it detaches the task, which runs on; its output is dropped
+/// when it ends.
 ///
 /// # Cancel safety
 ///
-/// Awaiting `&mut handle` is cancel safe: nothing is lost if that future is dropped before it is ready.
+/// Awaiting `&mut handle` is cancel safe: nothing is lost if that future is dropped before it is
+/// ready.
 ///
 /// # Panics
 ///
@@ -40,9 +42,11 @@ pub struct JoinHandle<T> {
     output: PhantomData<fn() -> T>,
 }
 
-// SAFETY: the handle moves the output to its own thread and nothing else, so the output has to be `Send`.
+// SAFETY: the handle moves the output to its own thread and nothing else, so the output has to be
+// `Send`.
 unsafe impl<T: Send> Send for JoinHandle<T> {}
-// SAFETY: a shared handle can abort and ask for the state, which are atomic; the output takes `&mut`.
+// SAFETY: a shared handle can abort and ask for the state, which are atomic; the output takes
+// `&mut`.
 unsafe impl<T: Send> Sync for JoinHandle<T> {}
 
 impl<T> Unpin for JoinHandle<T> {}
@@ -67,9 +71,10 @@ impl<T> JoinHandle<T> {
 
     /// Asks for the task to be dropped at its next suspension, or now if it is not being polled.
     ///
-    /// The future is dropped by a worker, never by the caller. A task that has ended already, or that ends in the poll that is
-    /// under way, keeps its output; else the handle resolves with an error for which [`JoinError::is_cancelled`] is true. A
-    /// blocking job can be aborted only while it is queued.
+    /// The future is dropped by a worker, never by the caller. A task that has ended already, or
+    /// that ends in the poll that is under way, keeps its output; else the handle resolves with an
+    /// error for which [`JoinError::is_cancelled`] is true. A blocking job can be aborted only
+    /// while it is queued.
     ///
     /// ```
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
@@ -84,7 +89,8 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// Whether the task has ended, that is, whether its future has been dropped and its output is there.
+    /// Whether the task has ended, that is, whether its future has been dropped and its output is
+    /// there.
     ///
     /// # Examples
     ///
@@ -159,8 +165,8 @@ impl<T> JoinHandle<T> {
         }
         self.task = None;
         let mut output = MaybeUninit::<Result<T, JoinError>>::uninit();
-        // SAFETY: the task is complete and we have just given up our right to take the output again; the place fits, since
-        // the handle's `T` is the task's output.
+        // SAFETY: the task is complete and we have just given up our right to take the output
+        // again; the place fits, since the handle's `T` is the task's output.
         unsafe { (header.vtable.take_output)(task, output.as_mut_ptr().cast()) };
         // SAFETY: JOIN_INTEREST is still ours, and this gives it up.
         unsafe { leave_complete(task) };
@@ -171,19 +177,21 @@ impl<T> JoinHandle<T> {
 
 /// Leaves the joiner's waker. False if the task has ended: its output is there.
 ///
-/// A filled slot may not even be read before it is ours again: a poller that ends the task takes the waker out.
+/// A filled slot may not even be read before it is ours again: a poller that ends the task takes
+/// the waker out.
 #[inline]
 fn set_join_waker(header: &Header, waker: &Waker) -> bool {
     if header.state.load().has_join_waker() && !header.state.unregister() {
         return false;
     }
-    // SAFETY: JOIN_WAKER is clear and the bit is set by nobody else: the slot belongs to the handle.
+    // SAFETY: JOIN_WAKER is clear and the bit is set by nobody else: the slot belongs to the
+    // handle.
     let kept = header.joiner.with(|slot| unsafe { (*slot).as_ref() }.is_some_and(|old| old.will_wake(waker)));
     let old = if kept {
         None
     } else {
-        // Taken out before the clone, which is user code: if it panics, nothing stays behind in a slot that nobody empties.
-        // SAFETY: as above.
+        // Taken out before the clone, which is user code: if it panics, nothing stays behind in a
+        // slot that nobody empties. SAFETY: as above.
         let old = header.joiner.with_mut(|slot| unsafe { (*slot).take() });
         let waker = waker.clone();
         // SAFETY: as above.
@@ -248,7 +256,8 @@ impl<T> Drop for JoinHandle<T> {
             }
         }
         let mut output = MaybeUninit::<Result<T, JoinError>>::uninit();
-        // SAFETY: the task is complete and its output has not been taken, since the handle is still there.
+        // SAFETY: the task is complete and its output has not been taken, since the handle is still
+        // there.
         unsafe { (header.vtable.take_output)(task, output.as_mut_ptr().cast()) };
         let _ending = self.id.mark_ending();
         // SAFETY: `take_output` has filled the place.

@@ -9,8 +9,8 @@ use crate::util::list::List;
 
 /// The tasks that first became idle in one seat, and have not ended.
 ///
-/// A task is filed by its poller before it first becomes idle, and unfiled by its poller before it completes, both under the lock; so
-/// a linked task is alive. No user code runs under the lock.
+/// A task is filed by its poller before it first becomes idle, and unfiled by its poller before it
+/// completes, both under the lock; so a linked task is alive. No user code runs under the lock.
 pub(crate) struct OwnedTasks {
     list: Mutex<List<Header>>,
 }
@@ -44,12 +44,14 @@ impl OwnedTasks {
 
     /// Asks every filed task to end, and answers those that have to be queued for it.
     ///
-    /// A task in its first poll is not filed yet, and in no queue: whoever wants all of them comes when nobody polls with this home.
+    /// A task in its first poll is not filed yet, and in no queue: whoever wants all of them comes
+    /// when nobody polls with this home.
     pub(crate) fn cancel_all(&self) -> Vec<Runnable> {
         self.cancel_all_except(|_| false)
     }
 
-    /// As [`OwnedTasks::cancel_all`], of those that `spared` does not speak for. It is asked under the lock.
+    /// As [`OwnedTasks::cancel_all`], of those that `spared` does not speak for. It is asked under
+    /// the lock.
     pub(crate) fn cancel_all_except(&self, spared: impl Fn(Id) -> bool) -> Vec<Runnable> {
         // SAFETY: a linked task is alive.
         let id = |task: NonNull<Header>| unsafe { task.as_ref() }.id;
@@ -105,7 +107,8 @@ impl fmt::Debug for OwnedTasks {
 impl Header {
     /// Asks a task to end. Answers its `Runnable` if it was idle.
     fn cancel(task: NonNull<Header>) -> Option<Runnable> {
-        // SAFETY: the caller sees the task under the lock of the list that it is linked in, so it is alive.
+        // SAFETY: the caller sees the task under the lock of the list that it is linked in, so it
+        // is alive.
         match unsafe { task.as_ref() }.state.cancel() {
             // SAFETY: the transition made a `Runnable` and gave it to us.
             crate::raw_task::state::Wake::Schedule => Some(unsafe { Runnable::from_raw(task) }),

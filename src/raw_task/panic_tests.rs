@@ -1,4 +1,5 @@
-//! User code that panics wherever the cell calls it: the runner goes on, the handle hears of it, nothing is leaked.
+//! User code that panics wherever the cell calls it: the runner goes on, the handle hears of it,
+//! nothing is leaked.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -21,8 +21,8 @@ use crate::util::wake_list::{catch_user_panic, log_and_drop_panic, wake_catch_pa
 #[repr(C)]
 pub(super) struct TaskCell<F: Future> {
     pub(super) header: Header,
-    /// Invariant: holds the future until the task's end, and belongs to the holder of the `Runnable`; then holds what was
-    /// stored, and belongs to the handle from COMPLETE on.
+    /// Invariant: holds the future until the task's end, and belongs to the holder of the
+    /// `Runnable`; then holds what was stored, and belongs to the handle from COMPLETE on.
     pub(super) storage: UnsafeCell<Storage<F>>,
 }
 
@@ -40,13 +40,15 @@ type Output<F> = Result<<F as Future>::Output, JoinError>;
 ///
 /// `header` is that of a live `Cell<F>`.
 unsafe fn cell<'a, F: Future>(header: NonNull<Header>) -> &'a TaskCell<F> {
-    // SAFETY: the header is the cell's first field, and the pointer carries the provenance of the whole cell.
+    // SAFETY: the header is the cell's first field, and the pointer carries the provenance of the
+    // whole cell.
     unsafe { header.cast::<TaskCell<F>>().as_ref() }
 }
 
 /// See [`Vtable::poll`](super::header::Vtable).
 pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>, home: *mut ()) -> RunResult {
-    // SAFETY: the `Runnable` keeps the cell alive, and this function stands in the vtable of a `Cell<F>`.
+    // SAFETY: the `Runnable` keeps the cell alive, and this function stands in the vtable of a
+    // `Cell<F>`.
     let cell = unsafe { cell::<F>(header) };
     let filed = match cell.header.state.start() {
         Start::Poll { filed } => filed,
@@ -59,8 +61,9 @@ pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>, home:
         }
     };
     if !filed {
-        // Ordering: Relaxed — wakers read it, and each of them comes from this poll or a later one. One that comes from an
-        // earlier poll may read either home: both queue tasks of the same pool.
+        // Ordering: Relaxed — wakers read it, and each of them comes from this poll or a later one.
+        // One that comes from an earlier poll may read either home: both queue tasks of the same
+        // pool.
         cell.header.home.store(home, Ordering::Relaxed);
     }
     // SAFETY: ACTIVE keeps the cell alive throughout the poll.
@@ -98,7 +101,8 @@ impl<F> Drop for DropOnUnwind<F> {
     fn drop(&mut self) {
         // A second panic would abort the process if it left this function.
         let dropped = catch_unwind(AssertUnwindSafe(|| {
-            // SAFETY: made by `poll`, which owns the future and does not use it after the unwinding has begun.
+            // SAFETY: made by `poll`, which owns the future and does not use it after the unwinding
+            // has begun.
             unsafe { self.0.drop_in_place() };
         }));
         if let Err(payload) = dropped {
@@ -109,7 +113,8 @@ impl<F> Drop for DropOnUnwind<F> {
 
 /// See [`Vtable::cancel`](super::header::Vtable).
 pub(super) unsafe fn cancel<F: Future, S: Schedule>(header: NonNull<Header>, settle: &Settle<'_>) {
-    // SAFETY: the `Runnable` keeps the cell alive, and this function stands in the vtable of a `Cell<F>`.
+    // SAFETY: the `Runnable` keeps the cell alive, and this function stands in the vtable of a
+    // `Cell<F>`.
     let cell = unsafe { cell::<F>(header) };
     let (Start::Poll { filed } | Start::Cancel { filed }) = cell.header.state.start();
     let _ending = cell.header.id.mark_ending();
@@ -121,8 +126,9 @@ pub(super) unsafe fn cancel<F: Future, S: Schedule>(header: NonNull<Header>, set
 pub(super) unsafe fn schedule<S: Schedule>(header: NonNull<Header>) {
     // SAFETY: the caller gives up a `Runnable`.
     let runnable = unsafe { Runnable::from_raw(header) };
-    // SAFETY: the task has been polled, so it has a home, which lives until the task ends, and it cannot end while we hold
-    // its `Runnable`; this function stands in the vtable of a task with homes of type `S`.
+    // SAFETY: the task has been polled, so it has a home, which lives until the task ends, and it
+    // cannot end while we hold its `Runnable`; this function stands in the vtable of a task with
+    // homes of type `S`.
     let home = unsafe { scheduler_of::<S>(header) };
     home.schedule(runnable);
 }
@@ -147,7 +153,8 @@ unsafe fn scheduler_of<'a, S: Schedule>(header: NonNull<Header>) -> &'a S {
 unsafe fn suspend<S: Schedule>(header: NonNull<Header>, filed: bool) -> RunResult {
     // SAFETY: ACTIVE keeps the cell alive until the transition.
     let task = unsafe { &*header.as_ptr() };
-    // A task that has been woken already stays active, and goes back into a queue, where a shutdown finds it.
+    // A task that has been woken already stays active, and goes back into a queue, where a shutdown
+    // finds it.
     if task.take_yield_mark() || task.state.is_woken() {
         // SAFETY: it is still ours.
         return RunResult::Again(unsafe { Runnable::from_raw(header) });
@@ -178,11 +185,13 @@ unsafe fn drop_future_and_end<F: Future, S: Schedule>(header: NonNull<Header>, f
     unsafe { finish_task::<F, S>(header, filed, settle, Err(cancelled(id))) };
 }
 
-/// Drops the future, stores the output for whoever wants it, has `settle` count the end, and ends the task.
+/// Drops the future, stores the output for whoever wants it, has `settle` count the end, and ends
+/// the task.
 ///
 /// # Safety
 ///
-/// The caller is the poller of a `Cell<F>` whose homes are of type `S`. It does not touch the task afterwards.
+/// The caller is the poller of a `Cell<F>` whose homes are of type `S`. It does not touch the task
+/// afterwards.
 #[inline]
 unsafe fn finish_task<F: Future, S: Schedule>(
     header: NonNull<Header>,
@@ -193,10 +202,12 @@ unsafe fn finish_task<F: Future, S: Schedule>(
     // SAFETY: ACTIVE keeps the cell alive until `complete`.
     let cell = unsafe { cell::<F>(header) };
     let dropped = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: by the invariant of `storage` it holds the future, and it is ours; nobody looks at it again.
+        // SAFETY: by the invariant of `storage` it holds the future, and it is ours; nobody looks
+        // at it again.
         cell.storage.with_mut(|storage| unsafe { storage.cast::<F>().drop_in_place() });
     }));
-    // A cancelled task whose destructor panics has panicked; one that had an output, or has panicked already, keeps it.
+    // A cancelled task whose destructor panics has panicked; one that had an output, or has
+    // panicked already, keeps it.
     let output = match (output, dropped) {
         (Err(error), Err(payload)) if error.is_cancelled() => Err(panicked(cell.header.id, payload)),
         (output, Err(payload)) => {
@@ -232,7 +243,8 @@ unsafe fn end_unwound<F: Future, S: Schedule>(
 ///
 /// # Safety
 ///
-/// The caller is the poller of a `Cell<F>` without a future, whose homes are of type `S`. It does not touch the task afterwards.
+/// The caller is the poller of a `Cell<F>` without a future, whose homes are of type `S`. It does
+/// not touch the task afterwards.
 #[inline(always)]
 unsafe fn end_without_future<F: Future, S: Schedule>(
     header: NonNull<Header>,
@@ -267,7 +279,8 @@ unsafe fn end_without_future<F: Future, S: Schedule>(
 
 /// # Safety
 ///
-/// The caller is the poller of a `Cell<F>` without a future; `stored` says whether it holds an output.
+/// The caller is the poller of a `Cell<F>` without a future; `stored` says whether it holds an
+/// output.
 unsafe fn complete<F: Future>(header: NonNull<Header>, stored: &mut bool) {
     // SAFETY: ACTIVE keeps the cell alive until a transition gives it up.
     let cell = unsafe { cell::<F>(header) };
@@ -309,7 +322,8 @@ unsafe fn read_output<F: Future>(cell: &TaskCell<F>) -> Output<F> {
 
 /// See [`Vtable::take_output`](super::header::Vtable).
 pub(super) unsafe fn take_output<F: Future>(header: NonNull<Header>, place: *mut ()) {
-    // SAFETY: the handle keeps the cell alive, and this function stands in the vtable of a `Cell<F>`.
+    // SAFETY: the handle keeps the cell alive, and this function stands in the vtable of a
+    // `Cell<F>`.
     let cell = unsafe { cell::<F>(header) };
     // SAFETY: the task is complete and the handle wanted its output.
     let output = unsafe { read_output::<F>(cell) };
@@ -320,7 +334,8 @@ pub(super) unsafe fn take_output<F: Future>(header: NonNull<Header>, place: *mut
 /// See [`Vtable::free`](super::header::Vtable).
 pub(super) unsafe fn free<F: Future>(header: NonNull<Header>) {
     let cell = header.cast::<TaskCell<F>>();
-    // SAFETY: nobody else can reach the cell. Its storage is a union: nothing in it is dropped again.
+    // SAFETY: nobody else can reach the cell. Its storage is a union: nothing in it is dropped
+    // again.
     unsafe { cell.drop_in_place() };
     // SAFETY: the memory came from `allocate` for this type, and holds nothing any more.
     unsafe { task_alloc::deallocate(cell) };

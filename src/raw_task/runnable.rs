@@ -17,8 +17,8 @@ use crate::task_alloc;
 /// Dropping one drops the future, and the task ends as cancelled: a task is never lost silently.
 pub(crate) struct Runnable(NonNull<Header>);
 
-// SAFETY: a runnable gives access to the future only to its one holder; and a future is `Send`, or whoever made its task has vouched that
-// it is run, cancelled and dropped on one thread.
+// SAFETY: a runnable gives access to the future only to its one holder; and a future is `Send`, or
+// whoever made its task has vouched that it is run, cancelled and dropped on one thread.
 unsafe impl Send for Runnable {}
 
 /// What became of a task that was run.
@@ -33,7 +33,8 @@ pub(crate) enum RunResult {
 }
 
 impl Runnable {
-    /// Polls the future once, or drops it if the task is cancelled. `home` becomes the task's home at its first poll.
+    /// Polls the future once, or drops it if the task is cancelled. `home` becomes the task's home
+    /// at its first poll.
     #[inline]
     pub(crate) fn run<S: Schedule>(self, home: &S) -> RunResult {
         let header = self.into_raw();
@@ -43,8 +44,8 @@ impl Runnable {
         unsafe { poll(header, (&raw const *home).cast_mut().cast()) }
     }
 
-    /// Drops the future, and ends the task as cancelled; or by a panic, if the destructor panics. `settle` counts it, before anybody can see the
-    /// end.
+    /// Drops the future, and ends the task as cancelled; or by a panic, if the destructor panics.
+    /// `settle` counts it, before anybody can see the end.
     #[cold]
     pub(crate) fn cancel(self, settle: &dyn Fn(&Header, Outcome)) {
         let header = self.into_raw();
@@ -59,7 +60,8 @@ impl Runnable {
         // Ordering: Relaxed — whoever gets the `Runnable`, or finds the task in the list, sees it.
         self.header().home.store((&raw const *home).cast_mut().cast(), Ordering::Relaxed);
         self.header().state.mark_linked();
-        // SAFETY: we hold the `Runnable` of a task that has not been filed; its poller takes it out before it ends.
+        // SAFETY: we hold the `Runnable` of a task that has not been filed; its poller takes it out
+        // before it ends.
         unsafe { home.owned_tasks().link(self.0) };
     }
 
@@ -82,7 +84,8 @@ impl Runnable {
     ///
     /// # Safety
     ///
-    /// The pointer came from `into_raw`, or from a transition that made a `Runnable`, and is used for this once.
+    /// The pointer came from `into_raw`, or from a transition that made a `Runnable`, and is used
+    /// for this once.
     #[inline]
     pub(crate) unsafe fn from_raw(header: NonNull<Header>) -> Runnable {
         Runnable(header)

@@ -10,9 +10,11 @@ use crate::sync::Arc;
 /// Says that the pointer leads to a [`Name`].
 const NAMED: usize = 1;
 
-/// The place where a task was spawned, and its name if it has one. One word wide: a task without a name does not pay for names.
+/// The place where a task was spawned, and its name if it has one. One word wide: a task without a
+/// name does not pay for names.
 ///
-/// Invariant: a pointer to a static `Location`, or one to a `Name` made from a box that is ours, with the bit `NAMED` set.
+/// Invariant: a pointer to a static `Location`, or one to a `Name` made from a box that is ours,
+/// with the bit `NAMED` set.
 pub(crate) struct SpawnMeta(*const (), PhantomData<Name>);
 
 const _: () =

@@ -4,12 +4,15 @@ use std::fmt;
 
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
-/// Woken while there was a `Runnable` already: it owes a poll that begins later. Set by a wake, cleared by `start`.
+/// Woken while there was a `Runnable` already: it owes a poll that begins later. Set by a wake,
+/// cleared by `start`.
 const WOKEN: usize = 1 << 0;
-/// There is a `Runnable`: in a queue, on its way to one, or in the hands of who polls or ends the task. Set at birth and by the wake of an
-/// idle task, cleared by `suspend`, `complete` or `finish`.
+/// There is a `Runnable`: in a queue, on its way to one, or in the hands of who polls or ends the
+/// task. Set at birth and by the wake of an idle task, cleared by `suspend`, `complete` or
+/// `finish`.
 const ACTIVE: usize = 1 << 1;
-/// The future is gone and the output, if anybody wants it, is stored. Never cleared; set once, under ACTIVE.
+/// The future is gone and the output, if anybody wants it, is stored. Never cleared; set once,
+/// under ACTIVE.
 const COMPLETE: usize = 1 << 2;
 /// Somebody asked for the task to be dropped instead of polled. Never cleared.
 const CANCELLED: usize = 1 << 3;
@@ -107,7 +110,8 @@ impl State {
     /// What the word says now; good for answering questions, not for acting on the answer.
     #[inline]
     pub(crate) fn load(&self) -> Snapshot {
-        // Ordering: Acquire — pairs with the Release in `complete`, so that a complete task's output can be read.
+        // Ordering: Acquire — pairs with the Release in `complete`, so that a complete task's
+        // output can be read.
         Snapshot(self.0.load(Ordering::Acquire))
     }
 
@@ -135,7 +139,8 @@ impl State {
         self.update(Snapshot::woken)
     }
 
-    /// Asks for the task to be dropped: a flag and an ordinary wake. The caller keeps its reference.
+    /// Asks for the task to be dropped: a flag and an ordinary wake. The caller keeps its
+    /// reference.
     pub(crate) fn cancel(&self) -> Wake {
         self.update(|now| {
             if now.is_complete() {
@@ -152,39 +157,44 @@ impl State {
         self.0.fetch_or(LINKED, Ordering::Relaxed);
     }
 
-    /// The `Runnable` is used. A plain load, unless somebody has woken the task while it was queued.
+    /// The `Runnable` is used. A plain load, unless somebody has woken the task while it was
+    /// queued.
     #[inline]
     pub(crate) fn start(&self) -> Start {
-        // Ordering: Relaxed — the wake that made the `Runnable`, and the last poll, come before by way of the queue. A wake that is not
-        // seen here has set WOKEN, and is seen by `suspend`.
+        // Ordering: Relaxed — the wake that made the `Runnable`, and the last poll, come before by
+        // way of the queue. A wake that is not seen here has set WOKEN, and is seen by `suspend`.
         let mut now = Snapshot(self.0.load(Ordering::Relaxed));
         debug_assert!(now.is(WOKEN | ACTIVE) && !now.is(COMPLETE), "started twice: {now:?}");
         if now.is(WOKEN) {
             // `suspend` leaves a task that was woken just before it without ACTIVE.
             let owed = if now.is(ACTIVE) { 0 } else { ACTIVE };
-            // Ordering: Acquire — pairs with the Release of every wake since the last poll (they form one release sequence); Release — keeps
-            // that sequence whole for the wakes that follow.
+            // Ordering: Acquire — pairs with the Release of every wake since the last poll (they
+            // form one release sequence); Release — keeps that sequence whole for the wakes that
+            // follow.
             now = Snapshot(self.0.fetch_add(owed.wrapping_sub(WOKEN), Ordering::AcqRel));
         }
         let filed = now.is(LINKED);
         if now.is(CANCELLED) { Start::Cancel { filed } } else { Start::Poll { filed } }
     }
 
-    /// Whether the task that is being polled has been woken meanwhile. A yes is final: nobody but its poller takes that back.
+    /// Whether the task that is being polled has been woken meanwhile. A yes is final: nobody but
+    /// its poller takes that back.
     #[inline]
     pub(crate) fn is_woken(&self) -> bool {
         // Ordering: Relaxed — the next `start` acquires what the waker wrote.
         Snapshot(self.0.load(Ordering::Relaxed)).is(WOKEN)
     }
 
-    /// The future is pending, and so is no wake: active → idle, or queued again if a wake has come in between.
+    /// The future is pending, and so is no wake: active → idle, or queued again if a wake has come
+    /// in between.
     ///
     /// `filing` says that the task has just been filed.
     #[inline]
     pub(crate) fn suspend(&self, filing: bool) -> Suspend {
         let filing = if filing { LINKED } else { 0 };
-        // Ordering: Release — publishes the future's new state to the wake that makes the next `Runnable`; Acquire — a wake that was
-        // seen here is followed by a queueing on its behalf, which must come after it.
+        // Ordering: Release — publishes the future's new state to the wake that makes the next
+        // `Runnable`; Acquire — a wake that was seen here is followed by a queueing on its behalf,
+        // which must come after it.
         let was = Snapshot(self.0.fetch_add(filing.wrapping_sub(ACTIVE), Ordering::AcqRel));
         debug_assert!(was.is(ACTIVE) && !was.is(COMPLETE), "suspended while not active: {was:?}");
         if was.is(WOKEN) { Suspend::Again } else { Suspend::Idle }
@@ -200,8 +210,9 @@ impl State {
     /// The future is gone: active → ended. `stored` says that the output lies in the cell.
     #[inline]
     pub(crate) fn complete(&self, stored: bool) -> Complete {
-        // Ordering: Acquire — pairs with the Release of the last `drop_ref` and of the handle's `leave`: if nobody is left,
-        // all they did came before the free. No read-modify-write is needed to learn it: there is nobody to race with.
+        // Ordering: Acquire — pairs with the Release of the last `drop_ref` and of the handle's
+        // `leave`: if nobody is left, all they did came before the free. No read-modify-write is
+        // needed to learn it: there is nobody to race with.
         let mut now = Snapshot(self.0.load(Ordering::Acquire));
         loop {
             debug_assert!(now.is(ACTIVE) && !now.is(COMPLETE), "completed while not active: {now:?}");
@@ -211,8 +222,8 @@ impl State {
                 (true, true) if now.is(JOIN_WAKER) => (now.0 | COMPLETE, Complete::WakeJoiner),
                 _ => ((now.0 | COMPLETE) & !ACTIVE, Complete::Leave),
             };
-            // Ordering: Release — publishes the output to the handle and the end to whoever frees; Acquire — pairs with the
-            // Release in `register`: the joiner's waker can be read.
+            // Ordering: Release — publishes the output to the handle and the end to whoever frees;
+            // Acquire — pairs with the Release in `register`: the joiner's waker can be read.
             match self.0.compare_exchange_weak(now.0, next, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return answer,
                 Err(other) => now = Snapshot(other),
@@ -224,15 +235,16 @@ impl State {
     #[inline]
     #[must_use]
     pub(crate) fn finish(&self) -> bool {
-        // Ordering: Release — what was read from the slot comes before the free; Acquire — if we free, everybody else's last
-        // use comes before it.
+        // Ordering: Release — what was read from the slot comes before the free; Acquire — if we
+        // free, everybody else's last use comes before it.
         Snapshot(self.0.fetch_sub(ACTIVE, Ordering::AcqRel) - ACTIVE).is_unreachable()
     }
 
     /// One more waker or abort handle.
     #[inline]
     pub(crate) fn add_ref(&self) {
-        // Ordering: Relaxed — whoever clones holds a reference already, so the cell cannot go away meanwhile.
+        // Ordering: Relaxed — whoever clones holds a reference already, so the cell cannot go away
+        // meanwhile.
         if self.0.fetch_add(REF, Ordering::Relaxed) > MOST_REFS {
             std::process::abort();
         }
@@ -242,20 +254,23 @@ impl State {
     #[inline]
     #[must_use]
     pub(crate) fn drop_ref(&self) -> bool {
-        // Ordering: Release — our last use comes before the free; Acquire — if we free, everybody else's does.
+        // Ordering: Release — our last use comes before the free; Acquire — if we free, everybody
+        // else's does.
         let was = self.0.fetch_sub(REF, Ordering::AcqRel);
         debug_assert!(Snapshot(was).refs() > 0, "a reference too many was dropped");
         Snapshot(was - REF).is_unreachable()
     }
 
-    /// The handle has filled the waker slot and gives it away. False if the task ended first: the slot stays the handle's.
+    /// The handle has filled the waker slot and gives it away. False if the task ended first: the
+    /// slot stays the handle's.
     #[inline]
     #[must_use]
     pub(crate) fn register(&self) -> bool {
         self.update(|now| if now.is_complete() { (now.0, false) } else { (now.0 | JOIN_WAKER, true) })
     }
 
-    /// The handle wants the waker slot back. False if the task ended first: the slot is the poller's.
+    /// The handle wants the waker slot back. False if the task ended first: the slot is the
+    /// poller's.
     #[inline]
     #[must_use]
     pub(crate) fn unregister(&self) -> bool {
@@ -276,28 +291,31 @@ impl State {
     #[inline]
     #[must_use]
     pub(crate) fn leave_complete(&self) -> bool {
-        // Ordering: Acquire — pairs with the Release of `finish` and `drop_ref`. If we are the only ones left, nobody can come:
-        // no read-modify-write is needed.
+        // Ordering: Acquire — pairs with the Release of `finish` and `drop_ref`. If we are the only
+        // ones left, nobody can come: no read-modify-write is needed.
         let now = Snapshot(self.0.load(Ordering::Acquire));
         debug_assert!(now.is(COMPLETE) && now.is(JOIN_INTEREST));
         if Snapshot(now.0 & !JOIN_INTEREST).is_unreachable() {
             return true;
         }
-        // Ordering: Release — taking the output comes before the free; Acquire — if we free, everybody else's last use does.
+        // Ordering: Release — taking the output comes before the free; Acquire — if we free,
+        // everybody else's last use does.
         Snapshot(self.0.fetch_sub(JOIN_INTEREST, Ordering::AcqRel) - JOIN_INTEREST).is_unreachable()
     }
 
     /// Changes the word from what it is to what `f` makes of it, and answers `f`'s answer.
     ///
-    /// Always a read-modify-write, also of the same value: that is what puts a merged wake before the poll.
+    /// Always a read-modify-write, also of the same value: that is what puts a merged wake before
+    /// the poll.
     #[inline(always)]
     fn update<A>(&self, f: impl Fn(Snapshot) -> (usize, A)) -> A {
         // Ordering: Relaxed — the value is only a guess for the exchange.
         let mut now = self.0.load(Ordering::Relaxed);
         loop {
             let (next, answer) = f(Snapshot(now));
-            // Ordering: Release — pairs with the Acquire in `start` (a wake publishes what it wrote) and in `complete` (a
-            // registration publishes the slot); Acquire — a handle or waker that finds COMPLETE may read or free.
+            // Ordering: Release — pairs with the Acquire in `start` (a wake publishes what it
+            // wrote) and in `complete` (a registration publishes the slot); Acquire — a handle or
+            // waker that finds COMPLETE may read or free.
             match self.0.compare_exchange_weak(now, next, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return answer,
                 Err(other) => now = other,

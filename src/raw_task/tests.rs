@@ -1,4 +1,5 @@
-//! The cell alone, cut by circumstance: counts of polls, schedules, drops, and cells that are alive.
+//! The cell alone, cut by circumstance: counts of polls, schedules, drops, and cells that are
+//! alive.
 #![allow(clippy::waker_clone_wake, reason = "a wake by value is what is tested")]
 
 use std::future::{Future, poll_fn, ready};
@@ -83,7 +84,8 @@ fn a_task_that_is_ready_at_once_is_polled_once_and_never_filed() {
     assert_eq!(rig.home.scheduled(), 0);
 }
 
-/// It yields in one home, is idle in a second, and ends in a third: the second one's list has it, and its queue gets it.
+/// It yields in one home, is idle in a second, and ends in a third: the second one's list has it,
+/// and its queue gets it.
 #[test]
 fn it_is_filed_where_it_first_becomes_idle() {
     let homes = [(); 3].map(|()| Home::new());
@@ -390,7 +392,8 @@ fn a_task_that_awaits_itself_can_be_cancelled() {
 #[test]
 fn a_tiny_task_is_one_chunk_of_96_bytes() {
     assert_eq!(size_of::<Header>(), 80);
-    // glibc keeps 8 bytes of a chunk for itself. One word is left for the future, and for the output or the error.
+    // glibc keeps 8 bytes of a chunk for itself. One word is left for the future, and for the
+    // output or the error.
     type Tiny = TaskCell<std::future::Ready<()>>;
     assert!(size_of::<Tiny>() <= 96 - 8);
     assert!(align_of::<Tiny>() <= 16);
@@ -417,7 +420,8 @@ impl<T: Unpin> Future for Placed<T> {
     }
 }
 
-/// Runs a task with this body, each poll in another home; answers the offsets of the future from the header.
+/// Runs a task with this body, each poll in another home; answers the offsets of the future from
+/// the header.
 fn offsets<T: Unpin + Send + 'static>(body: T) -> Vec<usize> {
     let alive = Tracked::live_count();
     let homes = [(); 3].map(|()| Home::new());
@@ -480,7 +484,8 @@ fn a_future_without_a_size_is_a_task() {
 
 // A joiner's waker that calls back.
 
-/// Whatever is done to it, it aborts the task, wakes it, and polls its handle, if that is not being polled.
+/// Whatever is done to it, it aborts the task, wakes it, and polls its handle, if that is not being
+/// polled.
 struct Evil {
     abort: AbortHandle,
     waker: Waker,

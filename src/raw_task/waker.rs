@@ -16,8 +16,8 @@ static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, dr
 /// The cell outlives the waker.
 pub(super) unsafe fn borrowed(header: NonNull<Header>) -> ManuallyDrop<Waker> {
     let raw = RawWaker::new(header.as_ptr().cast_const().cast(), &VTABLE);
-    // SAFETY: the functions below keep the contract of `RawWaker`; the reference that a drop would give back is never
-    // dropped, and the caller keeps the cell alive.
+    // SAFETY: the functions below keep the contract of `RawWaker`; the reference that a drop would
+    // give back is never dropped, and the caller keeps the cell alive.
     ManuallyDrop::new(unsafe { Waker::from_raw(raw) })
 }
 

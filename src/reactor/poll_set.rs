@@ -1,7 +1,8 @@
 //! Waiting until one of several polls has something to tell.
 //!
-//! A poll of the operating system is a file descriptor, which is readable as long as there are events to collect from it. Nothing is
-//! registered for that: each wait names all of them. The page says, under "rejected", what a registration would cost.
+//! A poll of the operating system is a file descriptor, which is readable as long as there are
+//! events to collect from it. Nothing is registered for that: each wait names all of them. The page
+//! says, under "rejected", what a registration would cost.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -56,8 +57,8 @@ pub(super) fn pollfd_for(poll: &impl AsRawFd) -> libc::pollfd {
     libc::pollfd { fd: poll.as_raw_fd(), events: libc::POLLIN, revents: 0 }
 }
 
-/// Waits until one of them is ready, at most so long: to the nanosecond as far as the kernel is concerned. Answers how many are.
-/// None are if a signal has ended the wait.
+/// Waits until one of them is ready, at most so long: to the nanosecond as far as the kernel is
+/// concerned. Answers how many are. None are if a signal has ended the wait.
 pub(super) fn ppoll(fds: &mut [libc::pollfd], timeout: Option<Duration>) -> io::Result<usize> {
     // An hour is as good as for ever: whoever rests looks at his deadline again.
     let limit = timeout.map(|timeout| timeout.min(Duration::from_secs(3600))).map(|timeout| libc::timespec {

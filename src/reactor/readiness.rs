@@ -1,4 +1,5 @@
-//! The readiness word: what a resource is ready for, and how often each direction has been heard of.
+//! The readiness word: what a resource is ready for, and how often each direction has been heard
+//! of.
 
 use super::interest::{BITS, Ready};
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -12,11 +13,14 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 ///  └────────────────┴────────────────┴───┴────────┴────────────┘
 /// ```
 ///
-/// * **Ready**: set by events, taken back by an operation that would have blocked. The two closed bits last.
-/// * **closed**: the reactor is gone. Never taken back: every later operation answers with an error.
-/// * **ticks**: each counts the events that concerned its direction, modulo 2²⁸. Whoever takes readiness back shows the
-///   snapshot that it saw *before* its operation; if the direction's tick has moved since, an event came in between and
-///   the readiness stays. Writing does not move the reader's tick, nor the other way round.
+/// * **Ready**: set by events, taken back by an operation that would have blocked. The two closed
+///   bits last.
+/// * **closed**: the reactor is gone. Never taken back: every later operation answers with an
+///   error.
+/// * **ticks**: each counts the events that concerned its direction, modulo 2²⁸. Whoever takes
+///   readiness back shows the snapshot that it saw *before* its operation; if the direction's tick
+///   has moved since, an event came in between and the readiness stays. Writing does not move the
+///   reader's tick, nor the other way round.
 ///
 /// | verb | by | changes |
 /// |---|---|---|
@@ -126,8 +130,8 @@ impl Readiness {
         }
     }
 
-    /// An operation that began after `seen` would have blocked: takes `drained` back, except where something has arrived
-    /// since. What lasts stays.
+    /// An operation that began after `seen` would have blocked: takes `drained` back, except where
+    /// something has arrived since. What lasts stays.
     pub(crate) fn clear(&self, drained: Ready, seen: Snapshot) {
         let mut now = self.load();
         loop {
@@ -150,12 +154,14 @@ impl Readiness {
 
     /// The reactor is gone.
     pub(crate) fn mark_closed(&self) {
-        // Ordering: Release, pairs with the Acquire in `load`. One way, so nothing needs to be read.
+        // Ordering: Release, pairs with the Acquire in `load`. One way, so nothing needs to be
+        // read.
         self.0.fetch_or(CLOSED, Ordering::AcqRel);
     }
 
     fn change(&self, now: Snapshot, next: Snapshot) -> Result<(), Snapshot> {
-        // Ordering: AcqRel, pairs with itself and with the Acquire in `load`: who sees an event sees what came before it.
+        // Ordering: AcqRel, pairs with itself and with the Acquire in `load`: who sees an event
+        // sees what came before it.
         match self.0.compare_exchange_weak(now.0, next.0, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => Ok(()),
             Err(seen) => Err(Snapshot(seen)),

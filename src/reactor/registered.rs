@@ -17,7 +17,8 @@ pub(crate) struct Registered<E: mio::event::Source> {
     reactor: Arc<Reactor>,
 }
 
-/// No code of users runs while a lock of ours is held, so no panic of theirs leaves anything here half done. All sockets inherit this.
+/// No code of users runs while a lock of ours is held, so no panic of theirs leaves anything here
+/// half done. All sockets inherit this.
 impl<E: mio::event::Source> std::panic::UnwindSafe for Registered<E> {}
 impl<E: mio::event::Source> std::panic::RefUnwindSafe for Registered<E> {}
 
@@ -58,7 +59,8 @@ impl<E: mio::event::Source> Registered<E> {
 impl<E: mio::event::Source> Drop for Registered<E> {
     fn drop(&mut self) {
         if let Some(mut io) = self.io.take() {
-            // The resource is closed next, which takes it out of the operating system's books in any case.
+            // The resource is closed next, which takes it out of the operating system's books in
+            // any case.
             let _ = self.reactor.deregister(self.shard, &mut io, &self.source);
         }
     }

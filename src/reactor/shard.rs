@@ -119,9 +119,9 @@ impl Shard {
 
 /// What an event says, in our terms.
 ///
-/// An error makes both directions worth trying, for whichever operation comes first picks it up. It also makes mio call the
-/// writing side closed, which would be for good; so that is believed only when the reading side is closed as well, as it is
-/// after every real hang-up or reset.
+/// An error makes both directions worth trying, for whichever operation comes first picks it up. It
+/// also makes mio call the writing side closed, which would be for good; so that is believed only
+/// when the reading side is closed as well, as it is after every real hang-up or reset.
 fn heard(event: &mio::event::Event) -> Ready {
     let mut ready = Ready::EMPTY;
     let mut note = |is: bool, what: Ready| {

@@ -6,9 +6,11 @@ use std::io;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{CachePadded, Mutex, MutexGuard};
 
-/// A shard driver for each shard, with one place. The first is the lead's: only there does anybody sleep, and he sleeps for all.
+/// A shard driver for each shard, with one place. The first is the lead's: only there does anybody
+/// sleep, and he sleeps for all.
 ///
-/// What turning is, the caller says: he gets the number of the shard and what lies in its shard driver.
+/// What turning is, the caller says: he gets the number of the shard and what lies in its shard
+/// driver.
 #[derive(Debug)]
 pub(crate) struct ShardDrivers<C> {
     /// Invariant: at least one.
@@ -32,13 +34,15 @@ impl<C> ShardDrivers<C> {
         self.shard_drivers[0].try_lock()
     }
 
-    /// Whether somebody has the lead's shard driver now. Does not take it: whoever wants to sleep there must not find it taken for nothing.
+    /// Whether somebody has the lead's shard driver now. Does not take it: whoever wants to sleep
+    /// there must not find it taken for nothing.
     pub(crate) fn is_primary_locked(&self) -> bool {
         self.shard_drivers[0].is_locked()
     }
 
-    /// A look between two tasks, by one of so many workers that are awake: turns the shards whose turn it is by `next`, so many that the
-    /// workers together see them all. Answers how many events were found.
+    /// A look between two tasks, by one of so many workers that are awake: turns the shards whose
+    /// turn it is by `next`, so many that the workers together see them all. Answers how many
+    /// events were found.
     pub(crate) fn poll_some(
         &self,
         next: &Cell<usize>,
@@ -46,8 +50,9 @@ impl<C> ShardDrivers<C> {
         mut turn: impl FnMut(usize, &mut C) -> io::Result<usize>,
     ) -> io::Result<usize> {
         let count = self.shard_drivers.len();
-        // Ordering: Relaxed — a hint. Who looks though somebody has just gone to sleep takes at most what the sleeper is woken
-        // for; who does not look though the sleeper has just got up leaves it to him, and to the next look.
+        // Ordering: Relaxed — a hint. Who looks though somebody has just gone to sleep takes at
+        // most what the sleeper is woken for; who does not look though the sleeper has just got up
+        // leaves it to him, and to the next look.
         if self.blocked.load(Ordering::Relaxed) {
             return Ok(0);
         }
@@ -72,8 +77,9 @@ impl<C> ShardDrivers<C> {
         result
     }
 
-    /// Turns the shards that are `ready`, one after the other, until there are `enough` events; by whoever has the lead's shard driver.
-    /// Answers how many there are, and which shard has been left as it was and should be the first the next time.
+    /// Turns the shards that are `ready`, one after the other, until there are `enough` events; by
+    /// whoever has the lead's shard driver. Answers how many there are, and which shard has been
+    /// left as it was and should be the first the next time.
     pub(crate) fn drive_ready(
         &self,
         lead: &mut C,
@@ -88,8 +94,8 @@ impl<C> ShardDrivers<C> {
             }
             found += match shard {
                 0 => turn(0, lead)?,
-                // Whoever sits there is awake, and about to get up. Were he not waited for, the shard would be found ready again at
-                // once, for as long as he does not run.
+                // Whoever sits there is awake, and about to get up. Were he not waited for, the
+                // shard would be found ready again at once, for as long as he does not run.
                 _ => turn(shard, &mut self.shard_drivers[shard].lock())?,
             };
         }

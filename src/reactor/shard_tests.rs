@@ -133,7 +133,8 @@ fn what_a_full_turn_has_left_behind_ends_the_next_rest() {
     while found.iter().sum::<usize>() < 3 * EACH - 2 {
         found.push(rest(&reactor, None));
     }
-    // Seven, five and seven of them, one shard after the other; what is less than a full turn is filled up from the next.
+    // Seven, five and seven of them, one shard after the other; what is less than a full turn is
+    // filled up from the next.
     assert_eq!(found, [3, 3, 3, 3, 2 + 3, 1 + 1]);
     assert!(all.iter().flatten().all(|(ours, _)| is_ready(ours)));
     assert_eq!(rest(&reactor, soon()), 0);
@@ -190,7 +191,8 @@ fn nobody_looks_while_somebody_sleeps() {
     assert_eq!(poll_once(&reactor, &next, 1), 2, "and afterwards one does");
 }
 
-/// Somebody sits in the shard driver of a shard that is ready. Whoever has slept waits for him, and does not come back again and again.
+/// Somebody sits in the shard driver of a shard that is ready. Whoever has slept waits for him, and
+/// does not come back again and again.
 #[test]
 fn a_sleeper_waits_for_whoever_turns_the_shard_already() {
     let shard_drivers = Arc::new(ShardDrivers::new(0..2));
@@ -258,7 +260,8 @@ fn the_close_reaches_every_shard() {
     }
 }
 
-/// Three threads turn what there is, as sleepers and between tasks, while a fourth writes: each byte is heard of.
+/// Three threads turn what there is, as sleepers and between tasks, while a fourth writes: each
+/// byte is heard of.
 #[test]
 fn no_event_is_lost_between_those_who_rest_and_those_who_look() {
     const ROUNDS: usize = 1_000;

@@ -16,8 +16,8 @@ use crate::util::wake_list::{WakeList, drop_contained};
 
 /// What the reactor and the owner of a resource share.
 ///
-/// Two kinds of waiter: any number of [`Waiting`] futures, each with its own interest, and per direction one waker slot for
-/// the `poll_` functions, whose latest caller is the one who is woken.
+/// Two kinds of waiter: any number of [`Waiting`] futures, each with its own interest, and per
+/// direction one waker slot for the `poll_` functions, whose latest caller is the one who is woken.
 #[derive(Debug)]
 pub(crate) struct Source {
     readiness: Readiness,
@@ -34,7 +34,8 @@ impl Source {
         Source { readiness: Readiness::new(presumed), waiters: Mutex::new(Waiters::new()), tag }
     }
 
-    /// An event has come: keeps its readiness, and hands over the wakers of those who waited for it.
+    /// An event has come: keeps its readiness, and hands over the wakers of those who waited for
+    /// it.
     pub(crate) fn set_ready(&self, ready: Ready, wakes: &mut WakeList) {
         self.readiness.set(ready);
         self.waiters.lock().take_ready(ready, wakes);
@@ -78,7 +79,8 @@ impl Source {
         let mut fresh = None;
         loop {
             let mut waiters = self.waiters.lock();
-            // Under the lock again: an event that came before it is seen here, a later one finds the waker.
+            // Under the lock again: an event that came before it is seen here, a later one finds
+            // the waker.
             if let Some(seen) = self.check_ready(direction.mask()) {
                 drop(waiters);
                 // What is returned would be leaked if a destructor panicked after that.
@@ -125,7 +127,8 @@ impl Source {
         result
     }
 
-    /// Takes readiness back if the result of an operation that began after `seen` proves that the next would block.
+    /// Takes readiness back if the result of an operation that began after `seen` proves that the
+    /// next would block.
     #[inline]
     fn update_readiness<R: IoOutcome>(&self, mask: Ready, seen: Snapshot, result: &io::Result<R>) {
         let drained = match result {
@@ -196,13 +199,15 @@ impl Source {
 enum Attempt<R> {
     Done(io::Result<R>),
     Again,
-    /// It would block on a side that is closed for good, so that waiting would not wait. The others get a turn first.
+    /// It would block on a side that is closed for good, so that waiting would not wait. The others
+    /// get a turn first.
     Stuck,
 }
 
 /// The answer of an operation.
 pub(crate) trait IoOutcome {
-    /// Whether the answer alone proves that the next operation would block, so that nobody needs to try.
+    /// Whether the answer alone proves that the next operation would block, so that nobody needs to
+    /// try.
     ///
     /// Not asked while urgent data is about: a read stops short in front of it.
     fn has_drained(&self) -> bool;
@@ -228,14 +233,15 @@ pub(crate) struct Transferred {
 }
 
 impl IoOutcome for Transferred {
-    /// Fewer bytes than asked for: the kernel's buffer is empty, or full. None at all is the end, which does not block.
+    /// Fewer bytes than asked for: the kernel's buffer is empty, or full. None at all is the end,
+    /// which does not block.
     fn has_drained(&self) -> bool {
         SHORT_IS_DRAINED && 0 < self.count && self.count < self.of
     }
 }
 
-/// Whether a short transfer on a stream may stand for `WouldBlock`. True where the kernel keeps the edge by itself; on Windows
-/// it is `WouldBlock` that makes mio ask for the next event.
+/// Whether a short transfer on a stream may stand for `WouldBlock`. True where the kernel keeps the
+/// edge by itself; on Windows it is `WouldBlock` that makes mio ask for the next event.
 pub(crate) const SHORT_IS_DRAINED: bool = cfg!(any(
     target_os = "linux",
     target_os = "android",
@@ -275,13 +281,15 @@ impl ReadyFuture<'_> {
         let mut fresh = (!std::mem::replace(&mut this.queued, true)).then(|| cx.waker().clone());
         loop {
             let mut waiters = this.source.waiters.lock();
-            // Under the lock again: an event that came before it is seen here, a later one finds the waiter.
+            // Under the lock again: an event that came before it is seen here, a later one finds
+            // the waiter.
             if let Some(seen) = this.source.check_ready(this.waiter.mask()) {
                 drop(waiters);
                 drop_contained(fresh);
                 return Poll::Ready(seen);
             }
-            // SAFETY: it is pinned and its drop takes it out, and it only ever is in this source's list.
+            // SAFETY: it is pinned and its drop takes it out, and it only ever is in this source's
+            // list.
             if unsafe { waiters.is_waiting(&this.waiter, cx.waker()) } {
                 drop(waiters);
                 drop_contained(fresh);

@@ -12,7 +12,8 @@ use crate::util::wake_list::WakeList;
 
 /// By which events name a source: its place, and which of the place's sources it is.
 ///
-/// A place is let again as soon as it is free, so an event may come for a former source. Its tag says so.
+/// A place is let again as soon as it is free, so an event may come for a former source. Its tag
+/// says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SourceKey(usize);
 
@@ -45,7 +46,8 @@ impl From<mio::Token> for SourceKey {
     }
 }
 
-/// The sources, under their lock. A source's own lock may be taken under it, never the other way round.
+/// The sources, under their lock. A source's own lock may be taken under it, never the other way
+/// round.
 #[derive(Debug)]
 pub(crate) struct SourceTable(Mutex<Slots>);
 
@@ -88,10 +90,10 @@ impl SourceTable {
     pub(crate) fn remove(&self, source: &Arc<Source>) {
         let mut sources = self.0.lock();
         let place = source.tag.index();
-        let is_there = sources.places.get(place).is_some_and(|source| Arc::ptr_eq(source, source));
-        let source = is_there.then(|| sources.places.remove(place));
+        let is_there = sources.places.get(place).is_some_and(|found| Arc::ptr_eq(found, source));
+        let removed = is_there.then(|| sources.places.remove(place));
         drop(sources);
-        drop(source);
+        drop(removed);
     }
 
     /// Brings a batch of events to their sources; answers how many found theirs.

@@ -1,6 +1,7 @@
 //! How a poll waits until a deadline.
 //!
-//! mio counts in whole milliseconds on Linux and rounds up, which makes a timer of 100 µs late by ten times its length.
+//! mio counts in whole milliseconds on Linux and rounds up, which makes a timer of 100 µs late by
+//! ten times its length.
 
 use std::io;
 use std::time::Duration;

@@ -21,7 +21,8 @@ pub(super) struct Waiter {
     _pin: PhantomPinned,
 }
 
-// SAFETY: what is not constant is only touched under the source's lock, and a waker may be on any thread.
+// SAFETY: what is not constant is only touched under the source's lock, and a waker may be on any
+// thread.
 unsafe impl Send for Waiter {}
 // SAFETY: as above.
 unsafe impl Sync for Waiter {}
@@ -85,7 +86,8 @@ impl Waiters {
             // SAFETY: what is in the list is alive, and shared until it has left.
             let waiter = unsafe { node.as_ref() };
             if ready.meets(waiter.mask) {
-                // SAFETY: it is in this list, and the caller holds the lock, having the list exclusively.
+                // SAFETY: it is in this list, and the caller holds the lock, having the list
+                // exclusively.
                 hand_over(unsafe { self.take_out(waiter) }, wakes);
             }
         }
@@ -101,7 +103,8 @@ impl Waiters {
         waiter.waker.with(|kept| unsafe { &*kept }.as_ref().is_some_and(|kept| kept.will_wake(waker)))
     }
 
-    /// Puts `waiter` into the list, or gives it a new waker if it is there; answers with the old one.
+    /// Puts `waiter` into the list, or gives it a new waker if it is there; answers with the old
+    /// one.
     ///
     /// # Safety
     ///

@@ -90,7 +90,8 @@ pub(super) fn block_on<F: Future>(pool: &Arc<Pool>, future: F, keep: BlockOnMode
     }
 }
 
-/// A task has panicked, and the runtime is to end for it. The seat is free, or others give it up, too.
+/// A task has panicked, and the runtime is to end for it. The seat is free, or others give it up,
+/// too.
 #[cold]
 #[track_caller]
 fn give_up(pool: &Arc<Pool>) -> ! {
@@ -108,7 +109,8 @@ struct ShutdownWait<'a> {
 }
 
 impl ShutdownWait<'_> {
-    /// How long to wait for a wake: the grace, once the runtime is closed; that of which the future knows has been told by then.
+    /// How long to wait for a wake: the grace, once the runtime is closed; that of which the future
+    /// knows has been told by then.
     fn limit(&mut self, waker: &Waker) -> Option<Instant> {
         let closing = &self.pool.drain_state.closing;
         let open = if self.listens.is_none() { closing.register(&mut self.listens, waker) } else { !closing.is_over() };
@@ -147,7 +149,8 @@ fn poll_root<F: Future>(root: &Root, future: Pin<&mut F>, cx: &mut Context<'_>) 
     }
 }
 
-/// Runs the current-thread runtime until the future is ready. Answers nothing if another thread sits in its seat; it will call.
+/// Runs the current-thread runtime until the future is ready. Answers nothing if another thread
+/// sits in its seat; it will call.
 fn drive_seat<F: Future>(root: &Root, future: Pin<&mut F>, cx: &mut Context<'_>) -> Option<F::Output> {
     let seat = &root.pool.seats[0];
     let _presence = shutdown::Presence::of_driver(&root.pool)?;
@@ -182,15 +185,16 @@ fn drive_to_the_end<F: Future>(
         match worker.step() {
             Step::WouldRest if !root.word.has_wake() => worker.rest(),
             Step::WouldRest => worker.abandon_idle(),
-            // The runtime is being shut down, by a handle's owner elsewhere; the root future still has to be waited for.
+            // The runtime is being shut down, by a handle's owner elsewhere; the root future still
+            // has to be waited for.
             Step::Left => return None,
             _ => {}
         }
     }
 }
 
-/// A place in the line of those who would drive. Leaves it however the wait ends, and calls the next: the call may have come
-/// to us, who need it no longer.
+/// A place in the line of those who would drive. Leaves it however the wait ends, and calls the
+/// next: the call may have come to us, who need it no longer.
 struct QueueGuard<'a> {
     root: &'a Root,
 }
@@ -201,7 +205,8 @@ impl Drop for QueueGuard<'_> {
     }
 }
 
-/// Gives the seat back and passes it on, however the drive ends. It is dropped before the driver's [`Presence`](shutdown::Presence) ends.
+/// Gives the seat back and passes it on, however the drive ends. It is dropped before the driver's
+/// [`Presence`](shutdown::Presence) ends.
 struct SeatGuard<'a> {
     root: &'a Root,
     local: Option<Box<crate::pool::local::Local>>,

@@ -65,8 +65,9 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// For a runtime with worker threads: as many as the machine has processors that this process may use (its affinity mask
-    /// and its cgroup's quota included), unless [`Builder::worker_threads`] or the variable `HEIST_WORKER_THREADS` says otherwise.
+    /// For a runtime with worker threads: as many as the machine has processors that this process
+    /// may use (its affinity mask and its cgroup's quota included), unless
+    /// [`Builder::worker_threads`] or the variable `HEIST_WORKER_THREADS` says otherwise.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread().build().unwrap();
@@ -116,9 +117,9 @@ impl Builder {
         self
     }
 
-    /// How many worker threads there may be after a [`Runtime::resize`]. The default is 64, or four times the number of processors, or
-    /// [`Builder::worker_threads`], whichever is most. A place that is not used costs next to nothing. No effect on a
-    /// current-thread runtime.
+    /// How many worker threads there may be after a [`Runtime::resize`]. The default is 64, or four
+    /// times the number of processors, or [`Builder::worker_threads`], whichever is most. A place
+    /// that is not used costs next to nothing. No effect on a current-thread runtime.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).max_worker_threads(2).build().unwrap();
@@ -128,7 +129,8 @@ impl Builder {
     ///
     /// # Panics
     ///
-    /// If it is zero. That it is not below `worker_threads`, nor above 16,384, is checked by [`Builder::build`].
+    /// If it is zero. That it is not below `worker_threads`, nor above 16,384, is checked by
+    /// [`Builder::build`].
     #[track_caller]
     pub fn max_worker_threads(&mut self, workers: usize) -> &mut Builder {
         assert!(workers > 0, "max_worker_threads(0): a runtime needs at least one worker thread");
@@ -138,10 +140,12 @@ impl Builder {
         self
     }
 
-    /// Called after each change of the number of workers by [`Runtime::resize`], once for each version and in their order, by the
-    /// thread that has made the change (or by another one that is resizing), with no lock held. Workers that have to leave may not
-    /// have left yet. It may resize, and wait for that where whoever resizes might (see [`Resize::wait`](crate::worker_set::resize::Resize::wait)):
-    /// not in a task, nor under [`Builder::follow_cpu_quota`].
+    /// Called after each change of the number of workers by [`Runtime::resize`], once for each
+    /// version and in their order, by the thread that has made the change (or by another one that
+    /// is resizing), with no lock held. Workers that have to leave may not have left yet. It may
+    /// resize, and wait for that where whoever resizes might (see
+    /// [`Resize::wait`](crate::worker_set::resize::Resize::wait)): not in a task, nor under
+    /// [`Builder::follow_cpu_quota`].
     ///
     /// ```
     /// use std::sync::mpsc;
@@ -160,14 +164,17 @@ impl Builder {
         self
     }
 
-    /// Whether the number of workers follows the number of processors that this process may use: the whole processors of its control
-    /// group's CPU quota (cgroup v1 and v2, those above it included), at most as many as its affinity mask has, and at most
+    /// Whether the number of workers follows the number of processors that this process may use:
+    /// the whole processors of its control group's CPU quota (cgroup v1 and v2, those above it
+    /// included), at most as many as its affinity mask has, and at most
     /// [`Builder::max_worker_threads`].
     ///
-    /// While workers are busy the runtime looks every second, and resizes itself if there are more or fewer than it has workers; so a
-    /// [`Runtime::resize`] to another number does not last. An idle runtime does not look until it has something to do again. It
-    /// begins with [`Builder::worker_threads`]. Hooks and naming functions are called by a thread of the runtime's own then, which should
-    /// not be held up. No effect on a current-thread runtime. The default is `false`.
+    /// While workers are busy the runtime looks every second, and resizes itself if there are more
+    /// or fewer than it has workers; so a [`Runtime::resize`] to another number does not last. An
+    /// idle runtime does not look until it has something to do again. It begins with
+    /// [`Builder::worker_threads`]. Hooks and naming functions are called by a thread of the
+    /// runtime's own then, which should not be held up. No effect on a current-thread runtime. The
+    /// default is `false`.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread().follow_cpu_quota(true).build().unwrap();
@@ -185,8 +192,8 @@ impl Builder {
         self
     }
 
-    /// Names the runtime, for [`Handle::name`](super::Handle::name); its threads are named by [`Builder::thread_name`]. By default it has no
-    /// name.
+    /// Names the runtime, for [`Handle::name`](super::Handle::name); its threads are named by
+    /// [`Builder::thread_name`]. By default it has no name.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread().name("control").build().unwrap();
@@ -253,7 +260,8 @@ impl Builder {
         self
     }
 
-    /// Whether the runtime begins with its time paused; see [`time::pause`](crate::time::pause()). The default is `false`.
+    /// Whether the runtime begins with its time paused; see [`time::pause`](crate::time::pause()).
+    /// The default is `false`.
     ///
     /// ```
     /// use heist::time::{Duration, Instant, sleep};
@@ -276,8 +284,8 @@ impl Builder {
         self
     }
 
-    /// How long dropping the runtime waits for polls and blocking jobs that are under way. The default is five seconds; what has
-    /// not returned by then is detached, with a warning.
+    /// How long dropping the runtime waits for polls and blocking jobs that are under way. The
+    /// default is five seconds; what has not returned by then is detached, with a warning.
     ///
     /// ```
     /// use std::time::Duration;
@@ -293,7 +301,8 @@ impl Builder {
         self
     }
 
-    /// Whether there is a watchdog; for the tests that look for lost wake-ups, which it must not hide.
+    /// Whether there is a watchdog; for the tests that look for lost wake-ups, which it must not
+    /// hide.
     #[doc(hidden)]
     pub fn watchdog(&mut self, on: bool) -> &mut Builder {
         self.settings.watchdog = on;
@@ -314,7 +323,8 @@ impl Builder {
         self
     }
 
-    /// How many shards the reactor has; for the tests, on machines that would get one. Only on Linux are there ever more than one.
+    /// How many shards the reactor has; for the tests, on machines that would get one. Only on
+    /// Linux are there ever more than one.
     ///
     /// # Panics
     ///
@@ -327,9 +337,9 @@ impl Builder {
         self
     }
 
-    /// Refuses threads in the operating system's place, where `refuse` answers an error for the worker's seat, or for `usize::MAX`, which
-    /// stands for a thread that a drain needs; for the tests of
-    /// what happens then.
+    /// Refuses threads in the operating system's place, where `refuse` answers an error for the
+    /// worker's seat, or for `usize::MAX`, which stands for a thread that a drain needs; for the
+    /// tests of what happens then.
     #[doc(hidden)]
     pub fn refuse_worker(
         &mut self,
@@ -339,8 +349,8 @@ impl Builder {
         self
     }
 
-    /// How long a drain waits after its deadline for the tasks that it cancels, before it reports. The default is 10 ms. Tests of cancelled tasks set
-    /// it on a busy machine.
+    /// How long a drain waits after its deadline for the tasks that it cancels, before it reports.
+    /// The default is 10 ms. Tests of cancelled tasks set it on a busy machine.
     #[doc(hidden)]
     pub fn drain_report_delay(&mut self, delay: Duration) -> &mut Builder {
         self.settings.drain_report_delay = delay;
@@ -352,8 +362,9 @@ impl Builder {
     /// # Errors
     ///
     /// What the operating system says if it refuses a thread or the reactor's file descriptors; if
-    /// `HEIST_WORKER_THREADS` is set to something that is not a number above zero; and if there are more workers than
-    /// [`Builder::max_worker_threads`] allows. The error is [`InvalidInput`](io::ErrorKind::InvalidInput) if there are more than 16,384 workers and
+    /// `HEIST_WORKER_THREADS` is set to something that is not a number above zero; and if there are
+    /// more workers than [`Builder::max_worker_threads`] allows. The error is
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if there are more than 16,384 workers and
     /// spares together, or if the stack is above a quarter of the address space.
     ///
     /// ```

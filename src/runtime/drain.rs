@@ -13,11 +13,13 @@ use crate::phase::Phase;
 use crate::pool::Pool;
 use crate::sync::Arc;
 
-/// A drain that is under way; answered by [`Runtime::drain`](super::Runtime::drain). Await it, or [`Drain::wait`] for it, to get the
-/// report; or drop it: the drain goes on.
+/// A drain that is under way; answered by [`Runtime::drain`](super::Runtime::drain). Await it, or
+/// [`Drain::wait`] for it, to get the report; or drop it: the drain goes on.
 ///
-/// A task that has polled it is excused: the drain does not wait for that task until it drops the `Drain`, and does not cancel it. The
-/// same goes for a blocking job that waits for it, by [`Drain::wait`] or in a `block_on`. Nobody is excused who polls it for the first time after the deadline.
+/// A task that has polled it is excused: the drain does not wait for that task until it drops the
+/// `Drain`, and does not cancel it. The same goes for a blocking job that waits for it, by
+/// [`Drain::wait`] or in a `block_on`. Nobody is excused who polls it for the first time after the
+/// deadline.
 ///
 /// # Cancel safety
 ///
@@ -37,12 +39,14 @@ impl Drain {
 
     /// Waits for the report on this thread.
     ///
-    /// On a current-thread runtime this drives the runtime, as [`Runtime::block_on`](super::Runtime::block_on) does, so that its tasks can
-    /// end; if another thread drives it already, this one waits in line.
+    /// On a current-thread runtime this drives the runtime, as
+    /// [`Runtime::block_on`](super::Runtime::block_on) does, so that its tasks can end; if another
+    /// thread drives it already, this one waits in line.
     ///
     /// # Panics
     ///
-    /// If this thread is polling a future: it would block the worker. `.await` it there. And if it drives a runtime that a task's panic ends; see
+    /// If this thread is polling a future: it would block the worker. `.await` it there. And if it
+    /// drives a runtime that a task's panic ends; see
     /// [`UnhandledPanic`](crate::pool::hooks::UnhandledPanic).
     ///
     /// # Examples
@@ -78,7 +82,8 @@ impl Drain {
         context::seated(|seated| {
             // A job may drive another runtime, which does not drain.
             if let Some(seated) = seated.filter(|seated| Arc::ptr_eq(seated.pool, &self.pool)) {
-                // Its worker need not be waited for, to hear of the drain at its next boundary: it hears of it here.
+                // Its worker need not be waited for, to hear of the drain at its next boundary: it
+                // hears of it here.
                 seated.seat.ack_drain();
             }
         });
@@ -89,7 +94,8 @@ impl Drain {
         let late = self.excuse.take().and_then(|key| self.pool.drain_state.revoke_exemption(key));
         if let Some(task) = late {
             task.abort();
-            // It may wait where the reaper has been, as one of the excused; or where only this thread comes, which may not return.
+            // It may wait where the reaper has been, as one of the excused; or where only this
+            // thread comes, which may not return.
             self.pool.drain_state.notify_reaper(None);
         }
     }
@@ -126,7 +132,8 @@ impl fmt::Debug for Drain {
     }
 }
 
-/// Resolves when a drain or the shutdown of a runtime begins; answered by [`Handle::draining`](super::Handle::draining).
+/// Resolves when a drain or the shutdown of a runtime begins; answered by
+/// [`Handle::draining`](super::Handle::draining).
 ///
 /// # Cancel safety
 ///

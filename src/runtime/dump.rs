@@ -10,7 +10,8 @@ use crate::pool::{Pool, Seat};
 use crate::raw_task::{Id, TaskInfo, TaskView};
 use crate::sync::Arc;
 
-/// What a runtime does just now: every seat, and every task that can be seen; from [`Handle::dump`](super::Handle::dump).
+/// What a runtime does just now: every seat, and every task that can be seen; from
+/// [`Handle::dump`](super::Handle::dump).
 ///
 /// It is data, to be asked by a program; its `Display` is for people.
 #[derive(Debug, Clone)]
@@ -32,8 +33,8 @@ pub struct Dump {
     pub reactor_is_turned: bool,
     /// All seats that have ever been taken.
     pub seats: Vec<WorkerDump>,
-    /// All tasks and blocking jobs that can be seen, by their id. Tasks that have never been idle and wait in a ring cannot; see
-    /// [`WorkerDump::ring`].
+    /// All tasks and blocking jobs that can be seen, by their id. Tasks that have never been idle
+    /// and wait in a ring cannot; see [`WorkerDump::ring`].
     pub tasks: Vec<TaskDump>,
 }
 
@@ -53,7 +54,8 @@ pub struct WorkerDump {
     pub ring: usize,
     /// Whether a task waits in the LIFO slot.
     pub lifo: bool,
-    /// How long it is until the first timer of the seat's wheel is due, or earlier; none if there are no timers.
+    /// How long it is until the first timer of the seat's wheel is due, or earlier; none if there
+    /// are no timers.
     pub next_timer: Option<Duration>,
     /// How many polls there were so far.
     pub polls: u64,
@@ -124,7 +126,8 @@ impl Dump {
     pub(super) fn capture(pool: &Pool) -> Dump {
         let now = pool.clock.now();
         let counts = pool.reactor.counts();
-        // First: it says where its workers are before the walk through the tasks, which takes longer.
+        // First: it says where its workers are before the walk through the tasks, which takes
+        // longer.
         let seats: Vec<WorkerDump> = pool.seats.iter().map(|seat| WorkerDump::capture(pool, seat, now)).collect();
         Dump {
             flavor: if pool.settings.current_thread {
@@ -144,7 +147,8 @@ impl Dump {
     }
 }
 
-/// Everybody who can be seen: the filed, whoever waits in the global queue, whoever is being polled, the jobs.
+/// Everybody who can be seen: the filed, whoever waits in the global queue, whoever is being
+/// polled, the jobs.
 fn tasks(pool: &Pool) -> Vec<TaskDump> {
     let mut all = BTreeMap::new();
     let mut see = |view: TaskView, state: Option<TaskState>| {

@@ -20,9 +20,10 @@ use crate::{context, task_alloc};
 
 /// A handle to a runtime: spawn with it from any thread.
 ///
-/// Cheap to clone. It does not keep the runtime running: once the [`Runtime`](super::Runtime) is gone, what is spawned is dropped and its
-/// `JoinHandle` resolves as cancelled. What it keeps is some memory of it; so a handle that a hook of the same runtime holds for ever is
-/// never freed: give the hook a place to find it in, and empty that in the end.
+/// Cheap to clone. It does not keep the runtime running: once the [`Runtime`](super::Runtime) is
+/// gone, what is spawned is dropped and its `JoinHandle` resolves as cancelled. What it keeps is
+/// some memory of it; so a handle that a hook of the same runtime holds for ever is never freed:
+/// give the hook a place to find it in, and empty that in the end.
 #[derive(Clone)]
 pub struct Handle {
     pool: Arc<Pool>,
@@ -120,8 +121,8 @@ impl Handle {
 
     /// Spawns a task if the runtime takes it.
     ///
-    /// A runtime that drains takes tasks from its own tasks and blocking jobs only, until the deadline, and then from nobody; one that is
-    /// shut down takes none.
+    /// A runtime that drains takes tasks from its own tasks and blocking jobs only, until the
+    /// deadline, and then from nobody; one that is shut down takes none.
     ///
     /// # Errors
     ///
@@ -151,29 +152,38 @@ impl Handle {
         Ok(handle)
     }
 
-    /// Begins to drain the runtime: no task comes in from outside any more, and those that live have until `deadline` from now to end.
+    /// Begins to drain the runtime: no task comes in from outside any more, and those that live
+    /// have until `deadline` from now to end.
     ///
     /// It acts at once, whether or not the [`Drain`] is polled.
     ///
-    /// * Everything that awaits [`Handle::draining`] is woken: an accept loop stops, a long task comes to its end.
-    /// * Spawns from outside, that is from threads that are not the runtime's and from the root future of a `block_on`, are refused:
-    ///   `spawn` answers a handle that resolves as cancelled (an error that names the place is logged, at most one a second), and
-    ///   [`try_spawn`](Handle::try_spawn) gives the future back. Tasks and blocking jobs that live may spawn; so may destructors, and
-    ///   wakers that a worker calls. What they spawn is counted, too.
-    /// * When nobody lives any more, or at the deadline, nobody may spawn. What lives at the deadline is cancelled, and its future dropped.
-    ///   The report does not wait for polls, jobs, destructors and hooks that do not return. It is there 10 ms after the deadline at the latest. It
-    ///   names them, and says for how long they have been running. What has not been dropped by then is dropped afterwards.
+    /// * Everything that awaits [`Handle::draining`] is woken: an accept loop stops, a long task
+    ///   comes to its end.
+    /// * Spawns from outside, that is from threads that are not the runtime's and from the root
+    ///   future of a `block_on`, are refused: `spawn` answers a handle that resolves as cancelled
+    ///   (an error that names the place is logged, at most one a second), and
+    ///   [`try_spawn`](Handle::try_spawn) gives the future back. Tasks and blocking jobs that live
+    ///   may spawn; so may destructors, and wakers that a worker calls. What they spawn is counted,
+    ///   too.
+    /// * When nobody lives any more, or at the deadline, nobody may spawn. What lives at the
+    ///   deadline is cancelled, and its future dropped. The report does not wait for polls, jobs,
+    ///   destructors and hooks that do not return. It is there 10 ms after the deadline at the
+    ///   latest. It names them, and says for how long they have been running. What has not been
+    ///   dropped by then is dropped afterwards.
     ///
-    /// When the report is there, the destructor of every task and job that it counts has run, and its handle is finished; except for what
-    /// does not return, which is named in [`DrainReport::stragglers`](crate::drain::report::DrainReport::stragglers). Outputs stay readable by
-    /// their handles. The runtime is not shut down: sockets and timers work, and whoever was excused (see [`Drain`]) goes on. Drop the
-    /// [`Runtime`](super::Runtime) to end it.
+    /// When the report is there, the destructor of every task and job that it counts has run, and
+    /// its handle is finished; except for what does not return, which is named in
+    /// [`DrainReport::stragglers`](crate::drain::report::DrainReport::stragglers). Outputs stay
+    /// readable by their handles. The runtime is not shut down: sockets and timers work, and
+    /// whoever was excused (see [`Drain`]) goes on. Drop the [`Runtime`](super::Runtime) to end it.
     ///
-    /// A second drain joins the first, keeps its deadline, and answers the same report. A drain of a runtime that is shut down
-    /// meanwhile, or has been, ends with it. On a current-thread runtime tasks run only inside of `block_on`, or
-    /// [`Drain::wait`]; at the deadline they are dropped also if nobody is there.
+    /// A second drain joins the first, keeps its deadline, and answers the same report. A drain of
+    /// a runtime that is shut down meanwhile, or has been, ends with it. On a current-thread
+    /// runtime tasks run only inside of `block_on`, or [`Drain::wait`]; at the deadline they are
+    /// dropped also if nobody is there.
     ///
-    /// A task that waits for another one that waits for the drain is waited for: these three end at the deadline.
+    /// A task that waits for another one that waits for the drain is waited for: these three end at
+    /// the deadline.
     ///
     /// ```
     /// use std::time::Duration;
@@ -193,8 +203,8 @@ impl Handle {
         Drain::new(&self.pool)
     }
 
-    /// Resolves when a drain or the shutdown of the runtime begins, or if it has begun: what an accept loop selects on. It can be awaited
-    /// anywhere.
+    /// Resolves when a drain or the shutdown of the runtime begins, or if it has begun: what an
+    /// accept loop selects on. It can be awaited anywhere.
     ///
     /// # Examples
     ///
@@ -231,12 +241,15 @@ impl Handle {
 
     /// Polls `future` on this thread until it is ready, inside of the runtime.
     ///
-    /// It does not drive a current-thread runtime: that is what [`Runtime::block_on`](super::Runtime::block_on) does.
+    /// It does not drive a current-thread runtime: that is what
+    /// [`Runtime::block_on`](super::Runtime::block_on) does.
     ///
     /// # Panics
     ///
-    /// If this thread is polling a future already, and if `future` panics. And if the runtime has been shut down, and `future` still
-    /// waits when [`Builder::shutdown_grace`](super::Builder::shutdown_grace) has passed since: what it waits for may never come. A future that does not need the runtime works on a closed one.
+    /// If this thread is polling a future already, and if `future` panics. And if the runtime has
+    /// been shut down, and `future` still waits when
+    /// [`Builder::shutdown_grace`](super::Builder::shutdown_grace) has passed since: what it waits
+    /// for may never come. A future that does not need the runtime works on a closed one.
     ///
     /// # Examples
     ///
@@ -257,7 +270,8 @@ impl Handle {
     ///
     /// # Panics
     ///
-    /// The guard panics when it is dropped, if a guard that was made later on this thread has not been dropped.
+    /// The guard panics when it is dropped, if a guard that was made later on this thread has not
+    /// been dropped.
     ///
     /// # Examples
     ///
@@ -310,7 +324,8 @@ impl Handle {
         if self.pool.settings.current_thread { RuntimeFlavor::CurrentThread } else { RuntimeFlavor::MultiThread }
     }
 
-    /// How many workers there are now; see [`Runtime::worker_threads`](super::Runtime::worker_threads).
+    /// How many workers there are now; see
+    /// [`Runtime::worker_threads`](super::Runtime::worker_threads).
     ///
     /// # Examples
     ///
@@ -339,14 +354,17 @@ impl Handle {
         resize::resize(&self.pool, workers)
     }
 
-    /// What the runtime does just now: every seat with its worker and what that polls, and every task that can be seen.
+    /// What the runtime does just now: every seat with its worker and what that polls, and every
+    /// task that can be seen.
     ///
-    /// It can be called from any thread, also from one that the runtime is stuck on: it needs no worker, and takes only locks under which no
-    /// code of users runs. It is no snapshot of one moment: what is looked at first may have changed when the last is. It goes
-    /// through all tasks, about 20 ns each, and while it goes through those that were first idle in one seat none of them can end.
+    /// It can be called from any thread, also from one that the runtime is stuck on: it needs no
+    /// worker, and takes only locks under which no code of users runs. It is no snapshot of one
+    /// moment: what is looked at first may have changed when the last is. It goes through all
+    /// tasks, about 20 ns each, and while it goes through those that were first idle in one seat
+    /// none of them can end.
     ///
-    /// What it does not say, because each would cost every task memory or every poll time: how often a task has been polled, how old
-    /// it is, what it waits for.
+    /// What it does not say, because each would cost every task memory or every poll time: how
+    /// often a task has been polled, how old it is, what it waits for.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
@@ -390,7 +408,8 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// A stay inside of a runtime, which ends when the guard is dropped. Guards are dropped in the reverse order in which they were made.
+/// A stay inside of a runtime, which ends when the guard is dropped. Guards are dropped in the
+/// reverse order in which they were made.
 ///
 /// It is dropped on the thread that has entered:
 ///
@@ -437,7 +456,8 @@ impl TryCurrentError {
         !self.destroyed
     }
 
-    /// Whether the thread ends, and what it knew of its runtime has been dropped: in the destructor of a thread-local.
+    /// Whether the thread ends, and what it knew of its runtime has been dropped: in the destructor
+    /// of a thread-local.
     ///
     /// ```
     /// let error = heist::runtime::Handle::try_current().unwrap_err(); // this is no runtime

@@ -1,4 +1,5 @@
-//! Histograms of what polls take, and of what tasks wait for them: asked for at the builder, read from the metrics.
+//! Histograms of what polls take, and of what tasks wait for them: asked for at the builder, read
+//! from the metrics.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -12,7 +13,8 @@ use crate::pool::HistogramSettings;
 impl Builder {
     /// Has each worker measure how long every poll of a task takes.
     ///
-    /// That costs two looks at the clock for each poll. A runtime without it does not measure single polls.
+    /// That costs two looks at the clock for each poll. A runtime without it does not measure
+    /// single polls.
     ///
     /// ```
     /// use std::time::Duration;
@@ -37,8 +39,8 @@ impl Builder {
         self
     }
 
-    /// Into which buckets the times of polls go, if they are measured. The default is ten of 100 µs each, the last of which takes
-    /// everything that is longer, too.
+    /// Into which buckets the times of polls go, if they are measured. The default is ten of 100 µs
+    /// each, the last of which takes everything that is longer, too.
     ///
     /// ```
     /// use std::time::Duration;
@@ -58,11 +60,12 @@ impl Builder {
         self
     }
 
-    /// Has each worker measure how long every task waits, from when it is queued (being spawned, woken, or having let others go first) until
-    /// it is polled.
+    /// Has each worker measure how long every task waits, from when it is queued (being spawned,
+    /// woken, or having let others go first) until it is polled.
     ///
-    /// That costs two looks at the clock and two at a table for each poll, and some memory for each task that waits. The table is shared
-    /// among the workers, in parts. A runtime without it measures nothing of the kind.
+    /// That costs two looks at the clock and two at a table for each poll, and some memory for each
+    /// task that waits. The table is shared among the workers, in parts. A runtime without it
+    /// measures nothing of the kind.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().enable_metrics_schedule_latency_histogram().build().unwrap();
@@ -79,8 +82,9 @@ impl Builder {
     }
 
     /// Has each worker measure how long every task waits, as
-    /// [`enable_metrics_schedule_latency_histogram`](Builder::enable_metrics_schedule_latency_histogram) does and at the same cost, but for the
-    /// [hooks of polls](Builder::on_before_task_poll) alone: see [`TaskMeta::schedule_latency`](crate::pool::hooks::TaskMeta::schedule_latency).
+    /// [`enable_metrics_schedule_latency_histogram`](Builder::enable_metrics_schedule_latency_histogram)
+    /// does and at the same cost, but for the [hooks of polls](Builder::on_before_task_poll) alone:
+    /// see [`TaskMeta::schedule_latency`](crate::pool::hooks::TaskMeta::schedule_latency).
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread()
@@ -95,8 +99,8 @@ impl Builder {
         self
     }
 
-    /// Into which buckets the times go that tasks wait, if they are measured. The default is ten of 100 µs each, the last of which takes
-    /// everything that is longer, too.
+    /// Into which buckets the times go that tasks wait, if they are measured. The default is ten of
+    /// 100 µs each, the last of which takes everything that is longer, too.
     ///
     /// ```
     /// use std::time::Duration;
@@ -120,7 +124,8 @@ impl Builder {
     }
 }
 
-/// Histograms, if the builder was asked for them. They are kept for each worker, and follow the rules for figures of a worker.
+/// Histograms, if the builder was asked for them. They are kept for each worker, and follow the
+/// rules for figures of a worker.
 impl RuntimeMetrics {
     /// Whether it is measured how long polls take; see
     /// [`Builder::enable_metrics_poll_time_histogram`](super::Builder::enable_metrics_poll_time_histogram).
@@ -147,8 +152,8 @@ impl RuntimeMetrics {
         num_buckets(&self.pool.settings.poll_times)
     }
 
-    /// Which times of polls go into this bucket: from the first to less than the second. The last bucket ends at `u64::MAX` nanoseconds. From
-    /// zero to zero if they are not measured.
+    /// Which times of polls go into this bucket: from the first to less than the second. The last
+    /// bucket ends at `u64::MAX` nanoseconds. From zero to zero if they are not measured.
     ///
     /// ```
     /// use std::time::Duration;
@@ -165,7 +170,8 @@ impl RuntimeMetrics {
         bucket_range(&self.pool.settings.poll_times, bucket)
     }
 
-    /// How many polls of `worker` took so long that they fell into this bucket; counted when a poll has ended. Zero if they are not measured.
+    /// How many polls of `worker` took so long that they fell into this bucket; counted when a poll
+    /// has ended. Zero if they are not measured.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().enable_metrics_poll_time_histogram().build().unwrap();
@@ -209,8 +215,8 @@ impl RuntimeMetrics {
         num_buckets(&self.pool.settings.latencies)
     }
 
-    /// Which waits go into this bucket: from the first to less than the second. The last bucket ends at `u64::MAX` nanoseconds. From zero to
-    /// zero if they are not measured.
+    /// Which waits go into this bucket: from the first to less than the second. The last bucket
+    /// ends at `u64::MAX` nanoseconds. From zero to zero if they are not measured.
     ///
     /// ```
     /// use std::time::Duration;
@@ -227,8 +233,8 @@ impl RuntimeMetrics {
         bucket_range(&self.pool.settings.latencies, bucket)
     }
 
-    /// How many tasks, wherever they were queued, had waited so long when `worker` began to poll them that they fell into this bucket. Zero
-    /// if that is not measured.
+    /// How many tasks, wherever they were queued, had waited so long when `worker` began to poll
+    /// them that they fell into this bucket. Zero if that is not measured.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().enable_metrics_schedule_latency_histogram().build().unwrap();

@@ -1,4 +1,5 @@
-//! How many workers and spares a runtime has: what was set, what the environment says, what the machine has.
+//! How many workers and spares a runtime has: what was set, what the environment says, what the
+//! machine has.
 
 use std::{env, io};
 
@@ -65,7 +66,8 @@ pub(super) fn most_spares(settings: &Settings, most: Option<usize>) -> io::Resul
     Ok(spares)
 }
 
-/// The largest stack: a quarter of the address space. Above that, the libraries of some systems do not return an error but end the process.
+/// The largest stack: a quarter of the address space. Above that, the libraries of some systems do
+/// not return an error but end the process.
 const MOST_STACK: usize = usize::MAX / 4;
 
 /// Refuses a stack size that no thread can have.
@@ -79,8 +81,8 @@ pub(super) fn check_stack_size(settings: &Settings) -> io::Result<()> {
     }
 }
 
-/// How many seats there are for spares in place of workers that have stepped out: `block_in_place` may have as many threads as `spawn_blocking`,
-/// as far as there are seats.
+/// How many seats there are for spares in place of workers that have stepped out: `block_in_place`
+/// may have as many threads as `spawn_blocking`, as far as there are seats.
 pub(super) fn most_outings(settings: &Settings) -> usize {
     if settings.current_thread {
         return 0;

@@ -27,11 +27,14 @@ pub struct LocalOptions {
 
 /// A current-thread runtime whose tasks need not be `Send`.
 ///
-/// It stays on the thread that has made it, and so do its tasks: they are polled there, inside of [`LocalRuntime::block_on`], and their futures
-/// are dropped there, whoever aborts them. Else it is as a current-thread [`Runtime`]. Other threads may hold its [`Handle`], spawn futures with it
-/// that are `Send`, wake, and abort; [`spawn_local`](crate::task::spawn_local) is for its own thread.
+/// It stays on the thread that has made it, and so do its tasks: they are polled there, inside of
+/// [`LocalRuntime::block_on`], and their futures are dropped there, whoever aborts them. Else it is
+/// as a current-thread [`Runtime`]. Other threads may hold its [`Handle`], spawn futures with it
+/// that are `Send`, wake, and abort; [`spawn_local`](crate::task::spawn_local) is for its own
+/// thread.
 ///
-/// Dropping it drops its tasks, as for any runtime. A wake from another thread that is under way at that moment is waited for.
+/// Dropping it drops its tasks, as for any runtime. A wake from another thread that is under way at
+/// that moment is waited for.
 ///
 /// ```
 /// use std::cell::Cell;
@@ -98,7 +101,8 @@ impl LocalRuntime {
         LocalRuntime { runtime, not_send: PhantomData }
     }
 
-    /// A handle to the runtime. On other threads it spawns futures that are `Send`. It does not keep the runtime alive.
+    /// A handle to the runtime. On other threads it spawns futures that are `Send`. It does not
+    /// keep the runtime alive.
     ///
     /// ```
     /// let runtime = heist::runtime::LocalRuntime::new().unwrap();
@@ -110,7 +114,8 @@ impl LocalRuntime {
         self.runtime.handle()
     }
 
-    /// Spawns a task that stays on this thread; see [`task::spawn_local`](crate::task::spawn_local). It runs in the next
+    /// Spawns a task that stays on this thread; see
+    /// [`task::spawn_local`](crate::task::spawn_local). It runs in the next
     /// [`LocalRuntime::block_on`].
     ///
     /// ```
@@ -128,7 +133,8 @@ impl LocalRuntime {
         spawn_in(self.handle().pool(), future, Location::caller())
     }
 
-    /// Runs a function that may block, on a thread made for that; see [`task::spawn_blocking`](crate::task::spawn_blocking).
+    /// Runs a function that may block, on a thread made for that; see
+    /// [`task::spawn_blocking`](crate::task::spawn_blocking).
     ///
     /// ```
     /// let runtime = heist::runtime::LocalRuntime::new().unwrap();
@@ -160,11 +166,13 @@ impl LocalRuntime {
         self.runtime.block_on(future)
     }
 
-    /// Enters the runtime: while the guard lives, `spawn`, `spawn_local`, sockets and timers on this thread belong to it.
+    /// Enters the runtime: while the guard lives, `spawn`, `spawn_local`, sockets and timers on
+    /// this thread belong to it.
     ///
     /// # Panics
     ///
-    /// The guard panics when it is dropped, if a guard that was made later on this thread has not been dropped.
+    /// The guard panics when it is dropped, if a guard that was made later on this thread has not
+    /// been dropped.
     ///
     /// ```
     /// let runtime = heist::runtime::LocalRuntime::new().unwrap();
@@ -188,7 +196,8 @@ impl LocalRuntime {
         self.runtime.metrics()
     }
 
-    /// Shuts the runtime down: drops its tasks, and waits at most `timeout` for blocking jobs that are under way.
+    /// Shuts the runtime down: drops its tasks, and waits at most `timeout` for blocking jobs that
+    /// are under way.
     ///
     /// ```
     /// let runtime = heist::runtime::LocalRuntime::new().unwrap();
@@ -202,8 +211,8 @@ impl LocalRuntime {
         self.runtime.shutdown_timeout(timeout);
     }
 
-    /// Shuts the runtime down: drops its tasks, and does not wait for blocking jobs. Good in places that must not block, also inside of async
-    /// code.
+    /// Shuts the runtime down: drops its tasks, and does not wait for blocking jobs. Good in places
+    /// that must not block, also inside of async code.
     ///
     /// ```
     /// let runtime = heist::runtime::LocalRuntime::new().unwrap();
@@ -236,7 +245,8 @@ where
         "spawn_local: this is not the thread of the local runtime; spawn from one of its tasks or from its `block_on`, or use \
          `spawn` for a future that is `Send`"
     );
-    // SAFETY: the runnable is queued on the pool, which is local to this thread, or refused and dropped here.
+    // SAFETY: the runnable is queued on the pool, which is local to this thread, or refused and
+    // dropped here.
     let (runnable, handle) = unsafe { schedule::make_local(future, spawn_meta) };
     schedule::queue_on(pool, runnable);
     handle

@@ -9,17 +9,21 @@ use crate::sync::Arc;
 
 /// Figures about a runtime.
 ///
-/// Each worker counts for itself, in memory that nobody else writes to; the sums are made when somebody asks. So counting costs the
-/// workers next to nothing, a figure of a worker that is busy may lag behind by a moment, and figures that are read one after the other are
-/// not of the same moment. Counts begin at zero when the runtime is made, and never go down.
+/// Each worker counts for itself, in memory that nobody else writes to; the sums are made when
+/// somebody asks. So counting costs the workers next to nothing, a figure of a worker that is busy
+/// may lag behind by a moment, and figures that are read one after the other are not of the same
+/// moment. Counts begin at zero when the runtime is made, and never go down.
 ///
 /// # Workers
 ///
-/// The figures of a worker are those of its *seat*: the place with this number, from zero, whoever sits there. On a current-thread runtime
-/// there is one, for whichever thread drives. [`resize`](super::Runtime::resize) adds seats at the end and leaves them from the end, and
-/// [spares](super::Builder::max_spare_workers) sit behind the workers for as long as they are needed. A seat that has been left keeps its
-/// counts, which can be read as before, and whoever takes it again goes on counting. So a sum over all seats that there have ever been loses
-/// nothing: the numbers below [`num_seats`](RuntimeMetrics::num_seats) are valid. Methods that take the number of a worker panic if it is another.
+/// The figures of a worker are those of its *seat*: the place with this number, from zero, whoever
+/// sits there. On a current-thread runtime there is one, for whichever thread drives.
+/// [`resize`](super::Runtime::resize) adds seats at the end and leaves them from the end, and
+/// [spares](super::Builder::max_spare_workers) sit behind the workers for as long as they are
+/// needed. A seat that has been left keeps its counts, which can be read as before, and whoever
+/// takes it again goes on counting. So a sum over all seats that there have ever been loses
+/// nothing: the numbers below [`num_seats`](RuntimeMetrics::num_seats) are valid. Methods that take
+/// the number of a worker panic if it is another.
 ///
 /// # Examples
 ///
@@ -55,7 +59,8 @@ impl RuntimeMetrics {
         self.pool.base_workers()
     }
 
-    /// Seats that there have ever been: figures can be asked for of a worker with a number below it.
+    /// Seats that there have ever been: figures can be asked for of a worker with a number below
+    /// it.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(3).build().unwrap();
@@ -70,7 +75,8 @@ impl RuntimeMetrics {
         self.pool.seats.len()
     }
 
-    /// Spares now: threads in place of workers that are stuck, see [`Builder::max_spare_workers`](super::Builder::max_spare_workers), or in
+    /// Spares now: threads in place of workers that are stuck, see
+    /// [`Builder::max_spare_workers`](super::Builder::max_spare_workers), or in
     /// [`block_in_place`](crate::task::block_in_place).
     ///
     /// ```
@@ -92,7 +98,8 @@ impl RuntimeMetrics {
         self.pool.stalls.spares()
     }
 
-    /// Stalls that have been reported so far: polls that lasted for [`Builder::stall_threshold`](super::Builder::stall_threshold).
+    /// Stalls that have been reported so far: polls that lasted for
+    /// [`Builder::stall_threshold`](super::Builder::stall_threshold).
     ///
     /// ```
     /// use std::time::Duration;
@@ -113,8 +120,9 @@ impl RuntimeMetrics {
         self.pool.stalls.reported.get()
     }
 
-    /// How often other threads took over work, timers or the reactor of a worker in a long poll, or woke another worker for that. The poll blocks or
-    /// computes. For workers that get no processor see [`preempted_rescue_count`](Self::preempted_rescue_count).
+    /// How often other threads took over work, timers or the reactor of a worker in a long poll, or
+    /// woke another worker for that. The poll blocks or computes. For workers that get no processor
+    /// see [`preempted_rescue_count`](Self::preempted_rescue_count).
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
@@ -125,8 +133,9 @@ impl RuntimeMetrics {
         self.pool.stalls.rescues.get()
     }
 
-    /// As [`rescue_count`](Self::rescue_count), where the worker was ready to run and had no processor. The task is not the cause: the machine has
-    /// too few processors for its load. If there are many of these, the runtime has too many workers for the processors that it gets.
+    /// As [`rescue_count`](Self::rescue_count), where the worker was ready to run and had no
+    /// processor. The task is not the cause: the machine has too few processors for its load. If
+    /// there are many of these, the runtime has too many workers for the processors that it gets.
     ///
     /// # Examples
     ///
@@ -139,8 +148,9 @@ impl RuntimeMetrics {
         self.pool.stalls.preempted_rescues.get()
     }
 
-    /// How long the reported stalls have lasted that are over: how many there were of each length. Each range is twice as long as the one
-    /// before; the first begins at zero, and the last has no end.
+    /// How long the reported stalls have lasted that are over: how many there were of each length.
+    /// Each range is twice as long as the one before; the first begins at zero, and the last has no
+    /// end.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
@@ -158,7 +168,8 @@ impl RuntimeMetrics {
         over.iter().enumerate().map(|(bucket, count)| (edge(bucket)..edge(bucket + 1), *count)).collect()
     }
 
-    /// Tasks that have been spawned and have not ended. Jobs of [`spawn_blocking`](crate::task::spawn_blocking) do not count.
+    /// Tasks that have been spawned and have not ended. Jobs of
+    /// [`spawn_blocking`](crate::task::spawn_blocking) do not count.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
@@ -171,7 +182,8 @@ impl RuntimeMetrics {
         usize::try_from(self.pool.live_tasks()).unwrap_or(usize::MAX)
     }
 
-    /// Tasks that have been spawned so far. Jobs of [`spawn_blocking`](crate::task::spawn_blocking) do not count.
+    /// Tasks that have been spawned so far. Jobs of [`spawn_blocking`](crate::task::spawn_blocking)
+    /// do not count.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
@@ -182,7 +194,8 @@ impl RuntimeMetrics {
         self.pool.spawned()
     }
 
-    /// Tasks in the global queue now: those that were spawned or woken from outside, and those that a worker had no room for.
+    /// Tasks in the global queue now: those that were spawned or woken from outside, and those that
+    /// a worker had no room for.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
@@ -194,8 +207,9 @@ impl RuntimeMetrics {
         self.pool.global.len()
     }
 
-    /// How often a task was queued by a thread that is no worker of the runtime, for being spawned or woken there. That is dearer than
-    /// [by a worker](RuntimeMetrics::worker_local_schedule_count).
+    /// How often a task was queued by a thread that is no worker of the runtime, for being spawned
+    /// or woken there. That is dearer than [by a
+    /// worker](RuntimeMetrics::worker_local_schedule_count).
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
@@ -210,8 +224,9 @@ impl RuntimeMetrics {
         self.pool.global.outsiders()
     }
 
-    /// How often a poll, of a task or of a future in `block_on`, found something ready and had to wait nevertheless, because it had spent its
-    /// [budget](crate::task::coop). Counted once for each such poll, when it has ended.
+    /// How often a poll, of a task or of a future in `block_on`, found something ready and had to
+    /// wait nevertheless, because it had spent its [budget](crate::task::coop). Counted once for
+    /// each such poll, when it has ended.
     ///
     /// ```
     /// use heist::task::coop::consume_budget;
@@ -229,7 +244,8 @@ impl RuntimeMetrics {
     }
 
     /// Threads for blocking jobs now, at work or waiting for it; at most
-    /// [`Builder::max_blocking_threads`](super::Builder::max_blocking_threads). Workers do not count.
+    /// [`Builder::max_blocking_threads`](super::Builder::max_blocking_threads). Workers do not
+    /// count.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
@@ -241,7 +257,8 @@ impl RuntimeMetrics {
         self.pool.blocking.counts().threads
     }
 
-    /// Those of the [threads for blocking jobs](RuntimeMetrics::num_blocking_threads) that wait for a job.
+    /// Those of the [threads for blocking jobs](RuntimeMetrics::num_blocking_threads) that wait for
+    /// a job.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();

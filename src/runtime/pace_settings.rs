@@ -7,9 +7,10 @@ use crate::pool::local::CheckIntervals;
 
 /// When workers look around, and in which order they poll.
 impl Builder {
-    /// After how many polls in a row a worker looks at sockets and timers: exactly so many, however long they take. Polls of a root
-    /// future that is driven here count, too. By default it looks about every 100 µs, by the length of its recent polls, and at the
-    /// latest after 1,024 of them. A worker that has nothing to do looks at once.
+    /// After how many polls in a row a worker looks at sockets and timers: exactly so many, however
+    /// long they take. Polls of a root future that is driven here count, too. By default it looks
+    /// about every 100 µs, by the length of its recent polls, and at the latest after 1,024 of
+    /// them. A worker that has nothing to do looks at once.
     ///
     /// ```
     /// // As Tokio does.
@@ -28,10 +29,12 @@ impl Builder {
         self
     }
 
-    /// After how many polls in a row a worker looks at the global queue, where the tasks wait that were spawned or woken by other threads: it
-    /// polls the first of them, and takes its share of the others. Whoever says it gets exactly so many; only that the worker's own tasks
-    /// have a turn between any two looks that it polls from. The default is 31 on a current-thread runtime, exactly; else at most 61, and a
-    /// look whenever sockets and timers are looked at. A worker that has nothing of its own to do looks at once.
+    /// After how many polls in a row a worker looks at the global queue, where the tasks wait that
+    /// were spawned or woken by other threads: it polls the first of them, and takes its share of
+    /// the others. Whoever says it gets exactly so many; only that the worker's own tasks have a
+    /// turn between any two looks that it polls from. The default is 31 on a current-thread
+    /// runtime, exactly; else at most 61, and a look whenever sockets and timers are looked at. A
+    /// worker that has nothing of its own to do looks at once.
     ///
     /// ```
     /// // What comes from other threads is seen to after every fourth poll.
@@ -53,9 +56,11 @@ impl Builder {
         self
     }
 
-    /// How many events a worker that has nothing else to do takes from the operating system at once, at most; and one that is busy, unless
-    /// [`Builder::max_io_events_per_busy_tick`] says otherwise. What is left over is taken at the next look. By default 256, and 64 where
-    /// the worker is busy; never more than 65,536. With more than eight workers there are several sets of sockets, and it goes for each.
+    /// How many events a worker that has nothing else to do takes from the operating system at
+    /// once, at most; and one that is busy, unless [`Builder::max_io_events_per_busy_tick`] says
+    /// otherwise. What is left over is taken at the next look. By default 256, and 64 where the
+    /// worker is busy; never more than 65,536. With more than eight workers there are several sets
+    /// of sockets, and it goes for each.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread().enable_io().max_io_events_per_tick(1024).build().unwrap();
@@ -73,8 +78,9 @@ impl Builder {
         self
     }
 
-    /// How many events a busy worker takes from the operating system at once, at most: few, so that what it has to do does not wait behind
-    /// all of them. The default is 64, or what [`Builder::max_io_events_per_tick`] has said before.
+    /// How many events a busy worker takes from the operating system at once, at most: few, so that
+    /// what it has to do does not wait behind all of them. The default is 64, or what
+    /// [`Builder::max_io_events_per_tick`] has said before.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread()
@@ -107,13 +113,16 @@ impl Builder {
         self
     }
 
-    /// How long, at most, a worker that has run dry looks for events before it sleeps. The default is 50 µs; zero switches it off.
+    /// How long, at most, a worker that has run dry looks for events before it sleeps. The default
+    /// is 50 µs; zero switches it off.
     ///
-    /// A thread that has gone to sleep needs longer to get up than many a client needs for its next request. The time adapts: it
-    /// grows while sleeps would have been short, and shrinks to nothing while they are long, so an idle runtime does not spin. At
-    /// most one worker spins, the one that would sleep in the reactor, and it lets other threads of its processor go first.
+    /// A thread that has gone to sleep needs longer to get up than many a client needs for its next
+    /// request. The time adapts: it grows while sleeps would have been short, and shrinks to
+    /// nothing while they are long, so an idle runtime does not spin. At most one worker spins, the
+    /// one that would sleep in the reactor, and it lets other threads of its processor go first.
     ///
-    /// Any duration works. With [`Duration::MAX`] every sleep counts as short. After some time the worker never sleeps, and keeps its processor busy.
+    /// Any duration works. With [`Duration::MAX`] every sleep counts as short. After some time the
+    /// worker never sleeps, and keeps its processor busy.
     ///
     /// ```
     /// // Sleeps at once, and leaves the processor to others.

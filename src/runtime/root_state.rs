@@ -4,11 +4,12 @@ use crate::sync::atomic::{AtomicU8, Ordering};
 
 /// The root future has been woken since it was last polled.
 const WOKEN: u8 = 1 << 0;
-/// The root's thread sits in the seat of a current-thread runtime: it sleeps there, not on its own parker.
+/// The root's thread sits in the seat of a current-thread runtime: it sleeps there, not on its own
+/// parker.
 const DRIVING: u8 = 1 << 1;
 
-/// The state word of a root future. Changed by read-modify-writes only: a waker sees where the thread sleeps, or the thread sees
-/// the wake before it sleeps.
+/// The state word of a root future. Changed by read-modify-writes only: a waker sees where the
+/// thread sleeps, or the thread sees the wake before it sleeps.
 #[derive(Debug)]
 pub(crate) struct RootState(AtomicU8);
 
@@ -30,7 +31,8 @@ impl RootState {
 
     /// The future is woken. Answers which parker to unpark.
     pub(crate) fn wake(&self) -> ParkedOn {
-        // Ordering: Release — pairs with the Acquire in `take_wake`, also for a wake that finds an earlier one.
+        // Ordering: Release — pairs with the Acquire in `take_wake`, also for a wake that finds an
+        // earlier one.
         if self.0.fetch_or(WOKEN, Ordering::AcqRel) & DRIVING != 0 { ParkedOn::Seat } else { ParkedOn::Own }
     }
 

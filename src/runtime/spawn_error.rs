@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// The runtime takes no more tasks: it drains, or has been shut down. Holds the future that was to be spawned.
+/// The runtime takes no more tasks: it drains, or has been shut down. Holds the future that was to
+/// be spawned.
 pub struct SpawnError<F>(F);
 
 impl<F> SpawnError<F> {

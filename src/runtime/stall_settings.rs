@@ -8,9 +8,11 @@ use crate::watchdog::stall::StallReport;
 
 /// Polls that do not return.
 impl Builder {
-    /// From when on a poll that does not return is reported: by a warning, [`Builder::on_stall`], and the metrics. The default is 10 ms.
+    /// From when on a poll that does not return is reported: by a warning, [`Builder::on_stall`],
+    /// and the metrics. The default is 10 ms.
     ///
-    /// It is looked at every millisecond or so; a report comes up to two of them late. No effect on a current-thread runtime.
+    /// It is looked at every millisecond or so; a report comes up to two of them late. No effect on
+    /// a current-thread runtime.
     ///
     /// ```
     /// // Whoever computes for less than 50 ms in one poll is not reported.
@@ -34,10 +36,12 @@ impl Builder {
         self
     }
 
-    /// Called once for each stall, while it lasts, when it has come to [`Builder::stall_threshold`].
+    /// Called once for each stall, while it lasts, when it has come to
+    /// [`Builder::stall_threshold`].
     ///
-    /// The hook runs on the thread that looks after the workers, with no lock held: while it does, no other stall is noticed. So it should
-    /// hand the report on, and not wait. A panic of it is logged, and nothing else happens. No effect on a current-thread runtime.
+    /// The hook runs on the thread that looks after the workers, with no lock held: while it does,
+    /// no other stall is noticed. So it should hand the report on, and not wait. A panic of it is
+    /// logged, and nothing else happens. No effect on a current-thread runtime.
     ///
     /// ```
     /// use std::sync::mpsc;
@@ -61,12 +65,15 @@ impl Builder {
         self
     }
 
-    /// How many threads there may be, at most, in place of workers that are stuck in a poll. The default is as many as
-    /// [`Builder::worker_threads`], and at least eight; zero means that there are none.
+    /// How many threads there may be, at most, in place of workers that are stuck in a poll. The
+    /// default is as many as [`Builder::worker_threads`], and at least eight; zero means that there
+    /// are none.
     ///
-    /// A spare comes when nobody is left to poll anything, or when a worker waits in the operating system, nobody sleeps, and tasks
-    /// wait. It leaves when it has not been needed for a while. Spares have places of their own, beside [`Builder::max_worker_threads`],
-    /// and [`Runtime::worker_threads`](super::Runtime::worker_threads) does not count them. No effect on a current-thread runtime.
+    /// A spare comes when nobody is left to poll anything, or when a worker waits in the operating
+    /// system, nobody sleeps, and tasks wait. It leaves when it has not been needed for a while.
+    /// Spares have places of their own, beside [`Builder::max_worker_threads`], and
+    /// [`Runtime::worker_threads`](super::Runtime::worker_threads) does not count them. No effect
+    /// on a current-thread runtime.
     ///
     /// ```
     /// use std::sync::mpsc;

@@ -8,9 +8,10 @@ use crate::sync::Arc;
 impl Builder {
     /// Called with each task that is spawned, before it is queued, by the thread that spawns it.
     ///
-    /// The four hooks of tasks are called inside of the runtime, with no lock held: they may spawn (which calls the hook again). They are
-    /// told of tasks only, not of blocking jobs, nor of the future of a `block_on`, nor of a task that is refused. A panic in
-    /// one of them is logged, and otherwise ignored. They should be short: while they run, a worker does nothing else.
+    /// The four hooks of tasks are called inside of the runtime, with no lock held: they may spawn
+    /// (which calls the hook again). They are told of tasks only, not of blocking jobs, nor of the
+    /// future of a `block_on`, nor of a task that is refused. A panic in one of them is logged, and
+    /// otherwise ignored. They should be short: while they run, a worker does nothing else.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -39,9 +40,11 @@ impl Builder {
         self
     }
 
-    /// Called with each task that has ended, in whatever way, once for each call of [`Builder::on_task_spawn`]. See there.
+    /// Called with each task that has ended, in whatever way, once for each call of
+    /// [`Builder::on_task_spawn`]. See there.
     ///
-    /// The future has been dropped; whoever awaits the task's output may have it already. A drain's report comes after it.
+    /// The future has been dropped; whoever awaits the task's output may have it already. A drain's
+    /// report comes after it.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread()
@@ -55,7 +58,8 @@ impl Builder {
         self
     }
 
-    /// Called by a worker before it polls a task, or drops the future of one that was aborted. See [`Builder::on_task_spawn`].
+    /// Called by a worker before it polls a task, or drops the future of one that was aborted. See
+    /// [`Builder::on_task_spawn`].
     ///
     /// What is dropped at the end of the runtime, or at a drain's deadline, is not polled.
     ///
@@ -77,8 +81,8 @@ impl Builder {
         self
     }
 
-    /// Called by a worker after a poll, also one that has panicked, once for each call of [`Builder::on_before_task_poll`]. See
-    /// [`Builder::on_task_spawn`].
+    /// Called by a worker after a poll, also one that has panicked, once for each call of
+    /// [`Builder::on_before_task_poll`]. See [`Builder::on_task_spawn`].
     ///
     /// The task may be gone already, or run elsewhere.
     ///
@@ -99,12 +103,14 @@ impl Builder {
         Arc::make_mut(self.settings.task_hooks.get_or_insert_default())
     }
 
-    /// What to do when a task panics. The default is to ignore it: the task's `JoinHandle` answers the panic.
+    /// What to do when a task panics. The default is to ignore it: the task's `JoinHandle` answers
+    /// the panic.
     ///
-    /// With [`UnhandledPanic::ShutdownRuntime`] the runtime ends at once, whether or not anybody awaits the task: all tasks are dropped, and
-    /// their handles resolve as cancelled; what is spawned later is refused; and every [`Runtime::block_on`](super::Runtime::block_on)
-    /// panics, those that run as well as later ones. It acts while `block_on` runs, since nothing runs between two of them. Panics of blocking
-    /// jobs do not count.
+    /// With [`UnhandledPanic::ShutdownRuntime`] the runtime ends at once, whether or not anybody
+    /// awaits the task: all tasks are dropped, and their handles resolve as cancelled; what is
+    /// spawned later is refused; and every [`Runtime::block_on`](super::Runtime::block_on) panics,
+    /// those that run as well as later ones. It acts while `block_on` runs, since nothing runs
+    /// between two of them. Panics of blocking jobs do not count.
     ///
     /// # Panics
     ///

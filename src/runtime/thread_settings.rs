@@ -8,8 +8,9 @@ use crate::worker_set::completion::WorkerThread;
 
 /// Threads.
 impl Builder {
-    /// How many threads [`spawn_blocking`](crate::task::spawn_blocking) may have at a time, at most. The default is 512.
-    /// [`block_in_place`](crate::task::block_in_place) may have as many besides, as spare workers.
+    /// How many threads [`spawn_blocking`](crate::task::spawn_blocking) may have at a time, at
+    /// most. The default is 512. [`block_in_place`](crate::task::block_in_place) may have as many
+    /// besides, as spare workers.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
@@ -50,7 +51,8 @@ impl Builder {
         self
     }
 
-    /// Names the threads. The default is `heist-worker`. The platform does not accept a zero byte, so a zero byte becomes `?`.
+    /// Names the threads. The default is `heist-worker`. The platform does not accept a zero byte,
+    /// so a zero byte becomes `?`.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("shop").build().unwrap();
@@ -81,11 +83,13 @@ impl Builder {
         self
     }
 
-    /// Names each worker thread by a function of its seat and of the version of the worker set with which it comes. Other threads keep
-    /// the name that [`Builder::thread_name`] or [`Builder::thread_name_fn`] gives.
+    /// Names each worker thread by a function of its seat and of the version of the worker set with
+    /// which it comes. Other threads keep the name that [`Builder::thread_name`] or
+    /// [`Builder::thread_name_fn`] gives.
     ///
-    /// If it panics while the runtime is being resized, the thread is called `heist-worker`. It may resize, but not wait for that, which
-    /// panics: the next resize begins when it has returned. Nor may it wait for anything else that waits for a resize.
+    /// If it panics while the runtime is being resized, the thread is called `heist-worker`. It may
+    /// resize, but not wait for that, which panics: the next resize begins when it has returned.
+    /// Nor may it wait for anything else that waits for a resize.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread()
@@ -100,11 +104,13 @@ impl Builder {
         self
     }
 
-    /// The threads' stack size in bytes. The default is the platform's. A size below the platform's minimum is raised to it.
+    /// The threads' stack size in bytes. The default is the platform's. A size below the platform's
+    /// minimum is raised to it.
     ///
-    /// If the operating system refuses a stack of this size, [`Builder::build`] returns an error. A current-thread runtime starts its first thread
-    /// for [`spawn_blocking`](crate::task::spawn_blocking): then the job is cancelled. If the size is more than a quarter of the address space,
-    /// `build` returns an error in any case.
+    /// If the operating system refuses a stack of this size, [`Builder::build`] returns an error. A
+    /// current-thread runtime starts its first thread for
+    /// [`spawn_blocking`](crate::task::spawn_blocking): then the job is cancelled. If the size is
+    /// more than a quarter of the address space, `build` returns an error in any case.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread().thread_stack_size(512 * 1024).build().unwrap();
@@ -117,8 +123,8 @@ impl Builder {
 
     /// Called by each thread of the runtime when it starts.
     ///
-    /// It may resize the runtime; waiting for that panics on a worker's thread, which may be one that has to leave. If it panics on a
-    /// worker's thread, the process is aborted.
+    /// It may resize the runtime; waiting for that panics on a worker's thread, which may be one
+    /// that has to leave. If it panics on a worker's thread, the process is aborted.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread()
@@ -132,7 +138,8 @@ impl Builder {
         self
     }
 
-    /// Called by each thread of the runtime before it ends. If it panics on a worker's thread, the process is aborted.
+    /// Called by each thread of the runtime before it ends. If it panics on a worker's thread, the
+    /// process is aborted.
     ///
     /// ```
     /// use std::sync::Arc;

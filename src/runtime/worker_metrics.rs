@@ -7,7 +7,8 @@ use super::RuntimeMetrics;
 
 /// One worker.
 impl RuntimeMetrics {
-    /// The thread that `worker` is now. `None` if it has not started yet or has left; on a current-thread runtime, if no `block_on` drives.
+    /// The thread that `worker` is now. `None` if it has not started yet or has left; on a
+    /// current-thread runtime, if no `block_on` drives.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
@@ -25,8 +26,9 @@ impl RuntimeMetrics {
         self.seat(worker).occupant()
     }
 
-    /// For how long `worker` has been at work, in all: awake, and not looking for events in place of a sleep. Brought up to date when it looks
-    /// around (about every 100 µs), when it goes to sleep, and when it leaves.
+    /// For how long `worker` has been at work, in all: awake, and not looking for events in place
+    /// of a sleep. Brought up to date when it looks around (about every 100 µs), when it goes to
+    /// sleep, and when it leaves.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
@@ -42,7 +44,8 @@ impl RuntimeMetrics {
         Duration::from_nanos(self.seat(worker).stats.busy.get())
     }
 
-    /// How often `worker` went to sleep, having found nothing to do. Looking for events for a while before that is part of the sleep.
+    /// How often `worker` went to sleep, having found nothing to do. Looking for events for a while
+    /// before that is part of the sleep.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -58,7 +61,8 @@ impl RuntimeMetrics {
         self.seat(worker).stats.parks.get().div_ceil(2)
     }
 
-    /// How often `worker` went to sleep, and how often it got up again, together: odd while it sleeps.
+    /// How often `worker` went to sleep, and how often it got up again, together: odd while it
+    /// sleeps.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
@@ -80,8 +84,9 @@ impl RuntimeMetrics {
         self.seat(worker).stats.parks.get()
     }
 
-    /// How often `worker` got up and went back to sleep without having polled a task: it was woken for nothing, or another worker was
-    /// faster. Counted when it goes back to sleep. The future of a `block_on` is no task.
+    /// How often `worker` got up and went back to sleep without having polled a task: it was woken
+    /// for nothing, or another worker was faster. Counted when it goes back to sleep. The future of
+    /// a `block_on` is no task.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
@@ -146,8 +151,9 @@ impl RuntimeMetrics {
         self.seat(worker).stats.polls.get()
     }
 
-    /// How long a poll of `worker` takes of late, on average: a moving mean that is brought up to date when the worker looks around (about
-    /// every 100 µs) or rests. The time between two polls is included. Zero if none has been measured.
+    /// How long a poll of `worker` takes of late, on average: a moving mean that is brought up to
+    /// date when the worker looks around (about every 100 µs) or rests. The time between two polls
+    /// is included. Zero if none has been measured.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
@@ -163,9 +169,10 @@ impl RuntimeMetrics {
         Duration::from_nanos(self.seat(worker).stats.mean_poll.get())
     }
 
-    /// How often `worker` itself queued a task, because its tasks or its events spawned it or woke it, or because the task let others go
-    /// first. For those from elsewhere see [`remote_schedule_count`](RuntimeMetrics::remote_schedule_count). Brought up to date when the
-    /// worker looks around (about every 100 µs), when it goes to sleep, and when it leaves.
+    /// How often `worker` itself queued a task, because its tasks or its events spawned it or woke
+    /// it, or because the task let others go first. For those from elsewhere see
+    /// [`remote_schedule_count`](RuntimeMetrics::remote_schedule_count). Brought up to date when
+    /// the worker looks around (about every 100 µs), when it goes to sleep, and when it leaves.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
@@ -201,7 +208,8 @@ impl RuntimeMetrics {
         self.seat(worker).stats.overflows.get()
     }
 
-    /// Tasks in the queue of `worker` now. One may wait besides in the slot for the task that was woken last.
+    /// Tasks in the queue of `worker` now. One may wait besides in the slot for the task that was
+    /// woken last.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();

@@ -1,7 +1,7 @@
 //! Where a task goes: from a wake or a spawn to a queue, and to a wake-up if that pays.
 //!
-//! A thread that sits in a seat of the task's pool puts it into its own LIFO slot or ring; every other thread into the global queue.
-//! The wake-up rules are those of [the idle page](crate::idle).
+//! A thread that sits in a seat of the task's pool puts it into its own LIFO slot or ring; every
+//! other thread into the global queue. The wake-up rules are those of [the idle page](crate::idle).
 
 use std::future::Future;
 
@@ -12,8 +12,8 @@ use crate::pool::{Pool, Seat};
 use crate::raw_task::{self, Header, JoinHandle, Outcome, OwnedTasks, Runnable, Schedule, SpawnMeta};
 use crate::sync::Arc;
 
-// SAFETY: a seat is part of its pool, and a pool does not go away while a task has not ended that was polled in one of its
-// seats: the shutdown ends them all, or leaks the pool.
+// SAFETY: a seat is part of its pool, and a pool does not go away while a task has not ended that
+// was polled in one of its seats: the shutdown ends them all, or leaks the pool.
 unsafe impl Schedule for Seat {
     #[inline]
     fn schedule(&self, runnable: Runnable) {
@@ -43,7 +43,8 @@ unsafe impl Schedule for Seat {
 
 /// Makes a task, for [`queue_on`] or [`queue_here`].
 ///
-/// A large future is boxed here, before it has been passed on by value any further: each step of that is a copy on the stack.
+/// A large future is boxed here, before it has been passed on by value any further: each step of
+/// that is a copy on the stack.
 #[inline]
 pub(crate) fn new_task<F>(future: F, spawn_meta: impl Into<SpawnMeta>) -> (Runnable, JoinHandle<F::Output>)
 where
@@ -68,11 +69,14 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    // A local pool's runnables lie in its seat's ring and in its global queue, or are in the hands of a waker, who queues them there. Out of
-    // either they are taken only by whoever holds the local slot of the seat; and the local slot is taken on the pool's own thread only
-    // (`Seat::take_lease`). The reaper of a drain leaves local pools alone. With the pool they are dropped never: it outlives them.
+    // A local pool's runnables lie in its seat's ring and in its global queue, or are in the hands
+    // of a waker, who queues them there. Out of either they are taken only by whoever holds the
+    // local slot of the seat; and the local slot is taken on the pool's own thread only
+    // (`Seat::take_lease`). The reaper of a drain leaves local pools alone. With the pool they are
+    // dropped never: it outlives them.
     if size_of::<F>() > raw_task::BOXED_ABOVE {
-        // SAFETY: as said above, and by what the caller vouches for, the runnable is run, cancelled and dropped on this thread.
+        // SAFETY: as said above, and by what the caller vouches for, the runnable is run, cancelled
+        // and dropped on this thread.
         unsafe { raw_task::spawn_local::<_, Seat>(Box::pin(future), spawn_meta.into()) }
     } else {
         // SAFETY: as above.
@@ -80,7 +84,8 @@ where
     }
 }
 
-/// Queues a new task on `pool`. A pool that takes no more tasks drops the future, and the handle resolves as cancelled.
+/// Queues a new task on `pool`. A pool that takes no more tasks drops the future, and the handle
+/// resolves as cancelled.
 pub(crate) fn queue_on(pool: &Arc<Pool>, runnable: Runnable) {
     context::seated(|seated| match seated {
         Some(seated) if is_in(seated, pool) => seated.push_new(runnable),
@@ -271,16 +276,17 @@ impl Seated<'_> {
         }
     }
 
-    /// The worker goes on to its next poll, and `behind` tasks of its ring wait behind that, and whatever has been left to it in the
-    /// global queue: others may have to see to them.
+    /// The worker goes on to its next poll, and `behind` tasks of its ring wait behind that, and
+    /// whatever has been left to it in the global queue: others may have to see to them.
     pub(crate) fn wake_helper_for(&self, behind: usize) {
         if behind > 0 || self.pool.global.len() > 0 {
             self.maybe_wake_helper(behind);
         }
     }
 
-    /// Wakes another worker if it is likely to gain more than its getting up costs, by what waits `behind` the poll in the ring
-    /// and in the global queue; unless that is so little that nobody would take it away from us.
+    /// Wakes another worker if it is likely to gain more than its getting up costs, by what waits
+    /// `behind` the poll in the ring and in the global queue; unless that is so little that nobody
+    /// would take it away from us.
     #[inline]
     fn maybe_wake_helper(&self, behind: usize) {
         if !self.pool.idle.counts().could_wake() {

@@ -1,7 +1,9 @@
-//! How many cache lines change hands per operation, with 2, 8 and 64 workers: what two cores cannot show, counted.
+//! How many cache lines change hands per operation, with 2, 8 and 64 workers: what two cores cannot
+//! show, counted.
 //!
-//! One thread plays all workers in turn, step by step (see [`crate::sync::counting`]). Nothing is timed: a line that changes hands costs
-//! a hundred nanoseconds on one machine and four hundred on another, but how many do is a property of the program.
+//! One thread plays all workers in turn, step by step (see [`crate::sync::counting`]). Nothing is
+//! timed: a line that changes hands costs a hundred nanoseconds on one machine and four hundred on
+//! another, but how many do is a property of the program.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::future::Future;
@@ -19,8 +21,8 @@ use crate::sync::counting::{play, transfers};
 use crate::sync::{Arc, Mutex};
 use crate::{task, time};
 
-/// Memory that has been given back is not handed out again, or lines would change hands because the one thread that plays all
-/// workers has one allocator.
+/// Memory that has been given back is not handed out again, or lines would change hands because the
+/// one thread that plays all workers has one allocator.
 struct Fresh;
 
 // SAFETY: the system's allocator, but for the memory that is never given back to it.
@@ -201,8 +203,8 @@ async fn yields() {
     }
 }
 
-/// Prints the table, and holds what it shows: what a worker does for itself moves next to no lines, and nothing moves more of them because
-/// there are more workers.
+/// Prints the table, and holds what it shows: what a worker does for itself moves next to no lines,
+/// and nothing moves more of them because there are more workers.
 #[test]
 fn shared_lines_do_not_grow_with_the_number_of_workers() {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());

@@ -1,7 +1,8 @@
 //! A thread in a seat: the loop of next, poll, search, rest, leave.
 //!
-//! The worker is a step machine. [`Worker::step`] does one bounded thing and says what it was; [`Worker::run`] is `step` in a loop,
-//! with real parking. Announcing a sleep, the last look, and sleeping are separate steps.
+//! The worker is a step machine. [`Worker::step`] does one bounded thing and says what it was;
+//! [`Worker::run`] is `step` in a loop, with real parking. Announcing a sleep, the last look, and
+//! sleeping are separate steps.
 #![doc = include_str!("../../docs/fairness.md")]
 
 use std::cell::Cell;
@@ -120,12 +121,14 @@ impl<'a> Worker<'a> {
 
     #[inline]
     fn run_steps(&self) -> Step {
-        // Ordering: Relaxed — a tick carries nothing but its change; what it makes us look at has its own orderings.
+        // Ordering: Relaxed — a tick carries nothing but its change; what it makes us look at has
+        // its own orderings.
         let tick = self.pool.tick.load(Ordering::Relaxed);
         let mut due = if tick == self.local.tick.get() { self.local.due() } else { Maintenance::Checkpoint };
         if due != Maintenance::Nothing {
-            // Ordering: Acquire — pairs with the Release in `ThreadHost::rouse` and `Pool::call_all`: whoever has seen their tick above sees
-            // why it came. It is asked for here only, so that the poll path has no Acquire.
+            // Ordering: Acquire — pairs with the Release in `ThreadHost::rouse` and
+            // `Pool::call_all`: whoever has seen their tick above sees why it came. It is asked for
+            // here only, so that the poll path has no Acquire.
             self.pool.tick.load(Ordering::Acquire);
             if !self.pool.phase.is_running() {
                 if let Some(step) = self.on_phase_change(tick, due) {
@@ -193,7 +196,8 @@ impl<'a> Worker<'a> {
         if waiting == 0 {
             return Chain::new();
         }
-        // After the drain's deadline one at a time: each may be the one whose destructor does not return.
+        // After the drain's deadline one at a time: each may be the one whose destructor does not
+        // return.
         let most = if self.local.overdue.get() { most.min(1) } else { most };
         let share = self.pool.global.take(&self.local.lane_cursor, (waiting / self.pool.workers() + 1).min(most));
         // Afterwards: who sees what the drain's deadline has brought there sees the phase.
@@ -241,8 +245,9 @@ impl<'a> Worker<'a> {
         self.seated().push_back(runnable);
     }
 
-    /// Makes a look at reactor and timers due before a yielded task is polled again, if nothing else is ready. A program may rely on it that a yield
-    /// sees what has happened before it. Only on a current-thread runtime.
+    /// Makes a look at reactor and timers due before a yielded task is polled again, if nothing
+    /// else is ready. A program may rely on it that a yield sees what has happened before it. Only
+    /// on a current-thread runtime.
     #[cold]
     fn look_before_yielded(&self) {
         if self.local.all_have_yielded(self.ready()) {
@@ -250,7 +255,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Notes that the root future of a `block_on` has yielded. It is polled again after such a look, too.
+    /// Notes that the root future of a `block_on` has yielded. It is polled again after such a
+    /// look, too.
     pub(crate) fn root_has_yielded(&self) {
         if self.local.all_have_yielded(self.ready()) {
             self.abandon_idle();
@@ -263,8 +269,9 @@ impl<'a> Worker<'a> {
         self.local.ring.len() + usize::from(!self.seat.lifo.is_empty()) + self.pool.global.len()
     }
 
-    /// Looks at what the busy path does not. Answers the first task of the global queue, which has waited longest; but not twice
-    /// in a row, else a full global queue would keep the ring from being polled where every poll is followed by a look.
+    /// Looks at what the busy path does not. Answers the first task of the global queue, which has
+    /// waited longest; but not twice in a row, else a full global queue would keep the ring from
+    /// being polled where every poll is followed by a look.
     #[cold]
     pub(crate) fn look_around(&self, due: Maintenance) -> Option<Runnable> {
         if due == Maintenance::Nothing {
@@ -291,18 +298,21 @@ impl<'a> Worker<'a> {
         first
     }
 
-    /// Whether a checkpoint is due by time, because polls have become longer than they were. Where there are ticks, they say so.
+    /// Whether a checkpoint is due by time, because polls have become longer than they were. Where
+    /// there are ticks, they say so.
     fn is_late(&self) -> bool {
         let pool = self.pool;
         !pool.settings.watchdog && self.local.since_learnt(pool.clock.now()) >= pool.settings.pace.nanos
     }
 
-    /// How many tasks of others may be put into the ring so that none of them can be sent away again before it was polled.
+    /// How many tasks of others may be put into the ring so that none of them can be sent away
+    /// again before it was polled.
     fn room(&self) -> usize {
         SHARE.saturating_sub(self.local.ring.pinned_len())
     }
 
-    /// Sends the newest of our own tasks to the end of the global queue, behind those that have waited there.
+    /// Sends the newest of our own tasks to the end of the global queue, behind those that have
+    /// waited there.
     pub(crate) fn make_room(&self, coming: usize) {
         if coming > 0 {
             let chain = self.local.ring.evict_newest(SHARE - coming);
@@ -328,7 +338,8 @@ impl<'a> Worker<'a> {
         self.wake_for_backlog();
     }
 
-    /// A ring that stays deep is shared, however short its polls are, unless its tasks end so soon that they are not worth moving.
+    /// A ring that stays deep is shared, however short its polls are, unless its tasks end so soon
+    /// that they are not worth moving.
     fn wake_for_backlog(&self) {
         let idle = self.pool.idle.counts();
         let deep = self.local.ring.len() >= DEEP && self.local.worth_migrating(idle.sleepers().max(1) as usize);
@@ -385,7 +396,8 @@ impl<'a> Worker<'a> {
 
     /// One pass over the other seats from a random start, and the global queue.
     fn search(&self) -> Step {
-        // A search that was left to a worker who is to leave ends with the handshake that it makes on its way out.
+        // A search that was left to a worker who is to leave ends with the handshake that it makes
+        // on its way out.
         if self.has_own_work() || self.has_to_leave() || self.has_to_hear() {
             self.end_search();
             return Step::Rose;
@@ -401,8 +413,8 @@ impl<'a> Worker<'a> {
         Step::Stole
     }
 
-    /// A searcher has found work. Who counted on the last one has left his work to us: it may be worth a second worker, and if not
-    /// the watchdog has to see that it does not wait for long.
+    /// A searcher has found work. Who counted on the last one has left his work to us: it may be
+    /// worth a second worker, and if not the watchdog has to see that it does not wait for long.
     fn end_search(&self) {
         self.mode.set(Mode::Working);
         if self.pool.idle.end_search() {
@@ -467,16 +479,17 @@ impl<'a> Worker<'a> {
         Step::WouldRest
     }
 
-    /// Whether others have work that a worker should get up for: in the global queue, which is everybody's; or in a seat, unless
-    /// somebody searches. Then it is for the searcher to find, or for the seat's worker to call for help; whoever got up without
-    /// the right to search would only announce himself again, and so spin.
+    /// Whether others have work that a worker should get up for: in the global queue, which is
+    /// everybody's; or in a seat, unless somebody searches. Then it is for the searcher to find, or
+    /// for the seat's worker to call for help; whoever got up without the right to search would
+    /// only announce himself again, and so spin.
     fn may_take_from_others(&self) -> bool {
         self.pool.global.len() > 0
             || (self.pool.idle.counts().searchers() <= 0 && self.pool.has_spare_work(self.seat.index))
     }
 
-    /// Gets up from the announced sleep. Who does so for what others have goes on as a searcher: only so is the wake-up passed on if there is
-    /// more than one can take.
+    /// Gets up from the announced sleep. Who does so for what others have goes on as a searcher:
+    /// only so is the wake-up passed on if there is more than one can take.
     pub(crate) fn leave_idle(&self, searching: bool) {
         self.take_back(searching);
         run_hook(&self.pool.settings.on_thread_unpark);
@@ -491,8 +504,8 @@ impl<'a> Worker<'a> {
         self.pool.ensure_watched();
     }
 
-    /// Something that is no task has been polled in this seat, and counts like one: however often it is, it does not keep the worker
-    /// from looking around.
+    /// Something that is no task has been polled in this seat, and counts like one: however often
+    /// it is, it does not keep the worker from looking around.
     pub(crate) fn count_root(&self) {
         self.local.count_root();
     }
@@ -504,7 +517,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// The same without the hook. True if that is to be called, last: on a driver's thread its panic goes on.
+    /// The same without the hook. True if that is to be called, last: on a driver's thread its
+    /// panic goes on.
     fn give_up(&self) -> bool {
         let announced = self.mode.get() == Mode::Announced;
         if announced {
@@ -536,7 +550,8 @@ fn run_hook(hook: &Option<Hook>) {
     }
 }
 
-/// An error of the operating system's wait leaves the runtime without events: it is said, and tried again.
+/// An error of the operating system's wait leaves the runtime without events: it is said, and tried
+/// again.
 pub(crate) fn log_poll_error(turned: std::io::Result<usize>) {
     if let Err(error) = turned {
         catch_user_panic("a tracing subscriber", || {

@@ -8,11 +8,13 @@ use crate::scheduler::worker::{Worker, log_poll_error};
 use crate::sync::thread;
 use crate::util::wake_list::WakeList;
 
-/// A spinning worker that has been off its processor for longer than this, in nanoseconds, goes to sleep: others need it more.
+/// A spinning worker that has been off its processor for longer than this, in nanoseconds, goes to
+/// sleep: others need it more.
 const GIVE_WAY: u64 = 20_000;
 
 impl Worker<'_> {
-    /// Sleeps: in the reactor if nobody else does, else on the parker. Follows the last look at once.
+    /// Sleeps: in the reactor if nobody else does, else on the parker. Follows the last look at
+    /// once.
     pub(crate) fn rest(&self) {
         self.count_rest();
         let mut wakes = self.local.borrow_wakes();
@@ -39,8 +41,8 @@ impl Worker<'_> {
         self.wake_batch(wakes);
     }
 
-    /// Sleeps in the reactor, as the keeper of the shared wheel too. False if an unpark had come before, so that the reactor was not
-    /// even looked at.
+    /// Sleeps in the reactor, as the keeper of the shared wheel too. False if an unpark had come
+    /// before, so that the reactor was not even looked at.
     fn rest_in_reactor(&self, turn: DriverGuard<'_>, wakes: &mut WakeList) -> bool {
         let mut rest = RestIn { turn, wakes, looked: false };
         if self.pool.clock.is_paused() {
@@ -55,7 +57,8 @@ impl Worker<'_> {
         rest.looked
     }
 
-    /// Notes the deadlines of all wheels that are kept from the reactor, and answers the earliest one.
+    /// Notes the deadlines of all wheels that are kept from the reactor, and answers the earliest
+    /// one.
     pub(super) fn begin_sleep(&self) -> Option<u64> {
         earlier(
             earlier(self.seat.wheel.begin_sleep(), self.pool.shared_wheel.begin_sleep()),
@@ -65,10 +68,11 @@ impl Worker<'_> {
 
     /// Looks for events for a while, in place of sleeping. True if there were any.
     ///
-    /// The worker has announced its sleep and taken the last look; to everybody else it sleeps already. Whoever wakes it finds its
-    /// parker awake, and need not ask the operating system.
+    /// The worker has announced its sleep and taken the last look; to everybody else it sleeps
+    /// already. Whoever wakes it finds its parker awake, and need not ask the operating system.
     ///
-    /// A look may swallow the interrupt that says that there is an earlier timer: the deadlines are noted after the last look.
+    /// A look may swallow the interrupt that says that there is an earlier timer: the deadlines are
+    /// noted after the last look.
     fn spin(&self, rest: &mut RestIn<'_>) -> bool {
         let window = self.local.spin.window();
         if window == 0 {
@@ -93,13 +97,14 @@ impl Worker<'_> {
         false
     }
 
-    /// Sleeps until something happens. If nothing can happen by itself but a timer, which would never be due, time leaps to the first one
-    /// instead.
+    /// Sleeps until something happens. If nothing can happen by itself but a timer, which would
+    /// never be due, time leaps to the first one instead.
     #[cold]
     pub(super) fn rest_paused(&self, rest: &mut RestIn<'_>) {
         let clock = &self.pool.clock;
         let until = self.begin_sleep();
-        // First: a job wakes who waits for it, and lets go of the time after that. With the leap at hand we see the wake.
+        // First: a job wakes who waits for it, and lets go of the time after that. With the leap at
+        // hand we see the wake.
         let permit = clock.permit_advance(until);
         let get_up = if permit.is_some() { Some(Instant::now()) } else { clock.real_deadline(until) };
         let woken = self.seat.parker.park_in(rest, get_up);

@@ -8,7 +8,8 @@ use crate::pool::hooks::TaskHooks;
 use crate::raw_task::{RunResult, Runnable};
 use crate::scheduler::worker::Worker;
 
-/// If a driver begins this many nanoseconds or more after the last look at the reactor, it looks first.
+/// If a driver begins this many nanoseconds or more after the last look at the reactor, it looks
+/// first.
 const STALE: u64 = 100_000;
 
 impl Worker<'_> {
@@ -29,7 +30,8 @@ impl Worker<'_> {
         self.seat.set_occupant(None);
     }
 
-    /// The worker goes to sleep. If it got up before and has polled nothing since, that was for nothing.
+    /// The worker goes to sleep. If it got up before and has polled nothing since, that was for
+    /// nothing.
     pub(super) fn count_rest(&self) {
         let stats = &self.seat.stats;
         if self.rose_at.get() == Some(stats.polls.get()) {
@@ -55,7 +57,8 @@ impl Worker<'_> {
         }
     }
 
-    /// For how many nanoseconds a task that is about to be polled has waited for that, if somebody wants to know; asked once.
+    /// For how many nanoseconds a task that is about to be polled has waited for that, if somebody
+    /// wants to know; asked once.
     pub(super) fn measure_wait(&self, runnable: &Runnable) -> Option<u64> {
         let queued = self.pool.take_queue_time(runnable.header().id())?;
         let waited = self.pool.clock.now().saturating_sub(queued);
@@ -65,7 +68,8 @@ impl Worker<'_> {
         Some(waited)
     }
 
-    /// Runs a task, and measures how long that takes, if somebody wants to know. From then on it waits again, if it has let others go first.
+    /// Runs a task, and measures how long that takes, if somebody wants to know. From then on it
+    /// waits again, if it has let others go first.
     pub(super) fn run_measured(&self, runnable: Runnable) -> RunResult {
         let poll_times = self.seat.histograms.as_ref().and_then(|histograms| histograms.poll_times.as_ref());
         let ran = match poll_times {

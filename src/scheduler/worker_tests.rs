@@ -48,7 +48,8 @@ fn announce(worker: &Worker<'_>) {
     assert!(steps.any(|step| step == Step::Announced), "a worker without work did not announce its sleep");
 }
 
-/// Every kind of queue, and everything else that a worker gets up for, comes between the announcement and the last look.
+/// Every kind of queue, and everything else that a worker gets up for, comes between the
+/// announcement and the last look.
 #[test]
 fn the_last_look_sees_every_kind_of_work() {
     type Post = fn(&Arc<Pool>, &Local);
@@ -102,7 +103,8 @@ fn what_may_not_be_taken_wakes_nobody() {
     seated(&pool, 1, |_, _| {});
 }
 
-/// The deadline comes while it sleeps, and it is woken for a search: it does not come by a boundary, and finds nothing.
+/// The deadline comes while it sleeps, and it is woken for a search: it does not come by a
+/// boundary, and finds nothing.
 #[test]
 fn who_is_woken_as_a_searcher_hears_of_the_deadline() {
     let pool = pool(2);
@@ -121,8 +123,8 @@ fn who_is_woken_as_a_searcher_hears_of_the_deadline() {
     });
 }
 
-/// Those who are excused are put back into this thread's lane, wherever they came from. What is late is found behind them, in whatever lane, and
-/// each of the excused is there afterwards.
+/// Those who are excused are put back into this thread's lane, wherever they came from. What is
+/// late is found behind them, in whatever lane, and each of the excused is there afterwards.
 #[test]
 fn what_is_late_is_found_behind_those_who_are_excused() {
     const LANES: usize = 3;
@@ -151,7 +153,8 @@ fn what_is_late_is_found_behind_those_who_are_excused() {
     }
 }
 
-/// The deadline comes while a worker has tasks in hand, and its next poll may not return: wherever it puts them, the reaper is called.
+/// The deadline comes while a worker has tasks in hand, and its next poll may not return: wherever
+/// it puts them, the reaper is called.
 #[test]
 fn who_puts_down_what_was_in_hand_at_the_deadline_calls_the_sweeper() {
     fn chain(count: usize) -> Chain {
@@ -184,8 +187,8 @@ fn who_puts_down_what_was_in_hand_at_the_deadline_calls_the_sweeper() {
     }
 }
 
-/// Two of four workers search already. A third that sees work in a ring has to leave it to them, and sleeps: it does not go round
-/// and round.
+/// Two of four workers search already. A third that sees work in a ring has to leave it to them,
+/// and sleeps: it does not go round and round.
 #[test]
 fn who_may_not_search_rests() {
     let pool = pool(4);
@@ -209,7 +212,8 @@ fn who_may_not_search_rests() {
     seated(&pool, 1, |_, _| {});
 }
 
-/// Eight tasks were not worth a second worker when they were queued. When polls turn out long they are, at the next checkpoint.
+/// Eight tasks were not worth a second worker when they were queued. When polls turn out long they
+/// are, at the next checkpoint.
 #[test]
 fn what_waits_is_priced_anew_at_a_checkpoint() {
     let pool = pool(2);
@@ -253,7 +257,8 @@ fn who_has_shared_of_late_pays_twice() {
     });
 }
 
-/// A worker that sees work in its last look goes on as a searcher, and as any who leaves with work it wakes another if that pays.
+/// A worker that sees work in its last look goes on as a searcher, and as any who leaves with work
+/// it wakes another if that pays.
 #[test]
 fn who_gets_up_for_work_wakes_another_for_the_rest() {
     let pool = pool(2);
@@ -273,7 +278,8 @@ fn who_gets_up_for_work_wakes_another_for_the_rest() {
     let _ = pool.idle.end_search();
 }
 
-/// A run from the LIFO slot ends after three tasks, or at a checkpoint: with the watchdog's tick, say. Then the ring has its turn.
+/// A run from the LIFO slot ends after three tasks, or at a checkpoint: with the watchdog's tick,
+/// say. Then the ring has its turn.
 #[test]
 fn a_lifo_run_ends_by_count_and_by_time() {
     for (tick_after, polled) in [
@@ -304,7 +310,8 @@ fn a_lifo_run_ends_by_count_and_by_time() {
     }
 }
 
-/// Its wheel has become a orphan wheel. Its next checkpoint makes it its own again, and leaves the orphan wheels of other seats alone.
+/// Its wheel has become a orphan wheel. Its next checkpoint makes it its own again, and leaves the
+/// orphan wheels of other seats alone.
 #[test]
 fn a_worker_that_gets_on_takes_its_timers_back() {
     let pool = pool(2);
@@ -329,7 +336,8 @@ fn a_worker_that_gets_on_takes_its_timers_back() {
     timers.iter_mut().for_each(|timer| timer.as_mut().cancel());
 }
 
-/// A worker that goes in the middle of a search or an announcement, as one that unwinds does, is not counted any more.
+/// A worker that goes in the middle of a search or an announcement, as one that unwinds does, is
+/// not counted any more.
 #[test]
 fn nobody_stays_counted_who_has_left() {
     let pool = pool(2);

@@ -1,4 +1,5 @@
-//! Ending what workers wait for that have stepped out of their seats, when the runtime is being shut down.
+//! Ending what workers wait for that have stepped out of their seats, when the runtime is being
+//! shut down.
 //!
 //! The protocol is on [the page of `block_in_place`](crate::pool::Blocking sections).
 
@@ -12,7 +13,8 @@ use crate::shutdown::{close_drivers, thread_exited};
 use crate::sync::{Arc, thread};
 use crate::util::wake_list::catch_user_panic;
 
-/// The runtime is being shut down: starts the helper, or calls it, if anybody is out. Called by the closer, and by whoever steps out then.
+/// The runtime is being shut down: starts the helper, or calls it, if anybody is out. Called by the
+/// closer, and by whoever steps out then.
 pub(crate) fn start_helper(pool: &Arc<Pool>) {
     if !pool.blocked_workers.claim_helper() {
         return;
@@ -47,7 +49,8 @@ fn helper_main(pool: &Arc<Pool>) {
     loop {
         end_all(pool, &lane_cursor);
         if !closed && pool.live_threads.count() <= pool.blocked_workers.count() + 1 {
-            // Nobody works any more. Sockets and timers would be told when those who are out have left, and they may wait for that.
+            // Nobody works any more. Sockets and timers would be told when those who are out have
+            // left, and they may wait for that.
             close_drivers(pool);
             closed = true;
         } else if !pool.blocked_workers.wait_for_call() {
@@ -58,7 +61,8 @@ fn helper_main(pool: &Arc<Pool>) {
     thread_exited(pool);
 }
 
-/// Ends what can be reached without a seat, whose worker would do it: the tasks that are at home where nobody works, and those that are queued.
+/// Ends what can be reached without a seat, whose worker would do it: the tasks that are at home
+/// where nobody works, and those that are queued.
 fn end_all(pool: &Arc<Pool>, lane_cursor: &LaneCursor) {
     // The handshake: who queues something that is not seen below sees the phase.
     pool.notify();

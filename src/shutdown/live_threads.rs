@@ -53,8 +53,8 @@ impl LiveThreads {
         self.locked.lock().present += 1;
     }
 
-    /// Counts the caller as present, if the pool `is_open`. The closer counts after it has closed the pool. So the closer sees the caller, or the
-    /// caller sees that the pool is closed.
+    /// Counts the caller as present, if the pool `is_open`. The closer counts after it has closed
+    /// the pool. So the closer sees the caller, or the caller sees that the pool is closed.
     #[must_use]
     pub(crate) fn enter_if(&self, is_open: impl FnOnce() -> bool) -> bool {
         let mut locked = self.locked.lock();
@@ -68,8 +68,8 @@ impl LiveThreads {
         self.locked.lock().present
     }
 
-    /// Keeps a thread that has been started, and lets go of those that are gone. The caller counts as present: the thread itself may
-    /// have left again.
+    /// Keeps a thread that has been started, and lets go of those that are gone. The caller counts
+    /// as present: the thread itself may have left again.
     pub(crate) fn track(&self, started: thread::JoinHandle<()>) {
         let mut locked = self.locked.lock();
         release_gone(&mut locked.threads);
@@ -81,7 +81,8 @@ impl LiveThreads {
         std::mem::take(&mut self.locked.lock().threads)
     }
 
-    /// Notes that a thread leaves. Returns true if the thread has to close up. This returns true once.
+    /// Notes that a thread leaves. Returns true if the thread has to close up. This returns true
+    /// once.
     #[must_use]
     pub(crate) fn dec(&self) -> bool {
         let mut locked = self.locked.lock();
@@ -90,20 +91,22 @@ impl LiveThreads {
         locked.present == 0 && std::mem::take(&mut locked.abandoned)
     }
 
-    /// Returns whether a thread is clearing the seats. For a local pool that is the pool's own thread.
+    /// Returns whether a thread is clearing the seats. For a local pool that is the pool's own
+    /// thread.
     pub(crate) fn is_clearing(&self) -> bool {
         self.locked.lock().clearing
     }
 
-    /// Notes a change while the pool is being cleared: a task has been queued, or a local slot has come back. The thread that did that and saw the phase
-    /// calls this.
+    /// Notes a change while the pool is being cleared: a task has been queued, or a local slot has
+    /// come back. The thread that did that and saw the phase calls this.
     pub(crate) fn note_change(&self) {
         self.locked.lock().changes += 1;
         self.changed.notify_all();
     }
 
-    /// Makes passes over the seats, until one pass has cleared everything. Sleeps between two passes until there is a change. One thread at a time
-    /// does so. Returns false if the deadline came first.
+    /// Makes passes over the seats, until one pass has cleared everything. Sleeps between two
+    /// passes until there is a change. One thread at a time does so. Returns false if the deadline
+    /// came first.
     #[must_use]
     pub(crate) fn clear_by(&self, deadline: Option<Instant>, mut pass: impl FnMut() -> ClearPass) -> bool {
         let mut locked = self.locked.lock();
@@ -128,7 +131,8 @@ impl LiveThreads {
         }
     }
 
-    /// Waits until nobody is there. False if the deadline came first: then the last to leave closes up.
+    /// Waits until nobody is there. False if the deadline came first: then the last to leave closes
+    /// up.
     #[must_use]
     pub(crate) fn wait_until_empty(&self, deadline: Option<Instant>) -> bool {
         let mut locked = self.locked.lock();

@@ -13,9 +13,9 @@ use crate::sync::Arc;
 
 /// Listens for signals of one kind; made by [`signal`].
 ///
-/// Signals that come while nobody waits are kept, any number of them as one. Any number of listeners may listen for the same
-/// kind, in any number of runtimes, and each hears of each signal. A listener works as long as its runtime does, and while
-/// somebody drives that.
+/// Signals that come while nobody waits are kept, any number of them as one. Any number of
+/// listeners may listen for the same kind, in any number of runtimes, and each hears of each
+/// signal. A listener works as long as its runtime does, and while somebody drives that.
 ///
 /// Dropping it does not bring the operating system's default back: see [`signal`].
 pub struct Signal {
@@ -29,13 +29,13 @@ pub struct Signal {
 
 /// Listens for signals of `kind` from now on.
 ///
-/// **From the first call on the signal loses its default effect for the whole process**, such as ending it, and does not get it
-/// back when the listener is dropped.
+/// **From the first call on the signal loses its default effect for the whole process**, such as
+/// ending it, and does not get it back when the listener is dropped.
 ///
 /// # Errors
 ///
-/// For a kind that nobody can listen for (`SIGKILL`, `SIGSTOP`) or should (`SIGSEGV`, `SIGILL`, `SIGFPE`), and what the
-/// operating system says.
+/// For a kind that nobody can listen for (`SIGKILL`, `SIGSTOP`) or should (`SIGSEGV`, `SIGILL`,
+/// `SIGFPE`), and what the operating system says.
 ///
 /// # Panics
 ///
@@ -110,8 +110,9 @@ impl Signal {
     /// ```
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<()>> {
         let Signal { pipe, kind, seen, waiting } = self;
-        // It is taken out for the poll: a waker may panic, and a future that has panicked must not be polled again. The next wait begins with the
-        // count that was seen last, so no signal is lost.
+        // It is taken out for the poll: a waker may panic, and a future that has panicked must not
+        // be polled again. The next wait begins with the count that was seen last, so no signal is
+        // lost.
         let mut wait = waiting.take().unwrap_or_else(|| {
             let (pipe, signum, seen) = (Arc::clone(pipe), kind.as_raw_value(), *seen);
             Box::pin(async move { pipe.wait_for_change(signum, seen).await })

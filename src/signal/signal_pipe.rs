@@ -38,11 +38,14 @@ pub(super) struct SignalPipe {
 static BELLS: statics::Mutex<Vec<(Weak<Reactor>, Weak<SignalPipe>)>> = statics::Mutex::new(Vec::new());
 
 impl HandlerEnd {
-    /// A signal has come. Called in a handler: no lock, no allocation, and nothing of ours that could panic.
+    /// A signal has come. Called in a handler: no lock, no allocation, and nothing of ours that
+    /// could panic.
     fn on_signal(&self, signum: c_int) {
-        // Ordering: Release, pairs with the Acquire in `changed`. Before the byte: who finds the byte gone finds the count.
+        // Ordering: Release, pairs with the Acquire in `changed`. Before the byte: who finds the
+        // byte gone finds the count.
         self.counts[signum as usize].fetch_add(1, Ordering::Release);
-        // SAFETY: one byte, of a descriptor that is open as long as `self` lives. A full pipe rings in any case.
+        // SAFETY: one byte, of a descriptor that is open as long as `self` lives. A full pipe rings
+        // in any case.
         unsafe { libc::write(self.outlet.as_raw_fd(), b"!".as_ptr().cast(), 1) };
     }
 }
@@ -78,7 +81,8 @@ impl SignalPipe {
             return Ok(());
         }
         let handler_end = Arc::clone(&self.handler_end);
-        // SAFETY: the action moves a count and writes a byte, both of which are allowed in a handler.
+        // SAFETY: the action moves a count and writes a byte, both of which are allowed in a
+        // handler.
         let id = unsafe { register(signum, move || handler_end.on_signal(signum)) }?;
         actions.push((signum, id));
         Ok(())
@@ -90,7 +94,8 @@ impl SignalPipe {
         self.handler_end.counts[signum as usize].load(Ordering::Acquire)
     }
 
-    /// Waits until the count of this kind is another than `seen`. `None` if the runtime has been shut down.
+    /// Waits until the count of this kind is another than `seen`. `None` if the runtime has been
+    /// shut down.
     pub(super) async fn wait_for_change(&self, signum: c_int, seen: u64) -> Option<u64> {
         wait_for_change(|| self.count(signum), seen, self.inlet.source(), || self.read_all()).await
     }
@@ -110,7 +115,8 @@ enum Heard {
     Ring(io::Result<crate::reactor::Snapshot>),
 }
 
-/// Waits until `count` gives another answer than `seen`, with others waiting at the same bell. See the module's page.
+/// Waits until `count` gives another answer than `seen`, with others waiting at the same bell. See
+/// the module's page.
 pub(crate) async fn wait_for_change(
     count: impl Fn() -> u64,
     seen: u64,
@@ -121,7 +127,8 @@ pub(crate) async fn wait_for_change(
         let mut waiting = pin!(source.ready(Interest::READABLE));
         let heard = poll_fn(|cx| {
             let rung = waiting.as_mut().poll(cx);
-            // After the wait has begun: what came before it may have been taken from the pipe by somebody else.
+            // After the wait has begun: what came before it may have been taken from the pipe by
+            // somebody else.
             match count() {
                 now if now != seen => Poll::Ready(Heard::Signal(now)),
                 _ => rung.map(Heard::Ring),

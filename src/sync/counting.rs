@@ -1,8 +1,10 @@
-//! The counting engine: the real one, which also notes who wrote each cache line last (`cfg(all(test, heist_count))`).
+//! The counting engine: the real one, which also notes who wrote each cache line last
+//! (`cfg(all(test, heist_count))`).
 //!
-//! One thread plays all workers in turn, and says whose turn it is. A write to a line that another worker wrote last is a transfer:
-//! on a real machine the line would have to come over from the other core. Atomic words and locks are counted; plain data are not,
-//! they lie behind one of the two.
+//! One thread plays all workers in turn, and says whose turn it is. A write to a line that another
+//! worker wrote last is a transfer: on a real machine the line would have to come over from the
+//! other core. Atomic words and locks are counted; plain data are not, they lie behind one of the
+//! two.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -16,7 +16,8 @@ impl Futex {
         &self.0
     }
 
-    /// Sleeps while the word is `value`; returns on [`Futex::wake`], at the deadline, or for no reason.
+    /// Sleeps while the word is `value`; returns on [`Futex::wake`], at the deadline, or for no
+    /// reason.
     pub(crate) fn wait(&self, value: u32, deadline: Option<Instant>) {
         let left = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
             Some(left) if left.is_zero() => return,

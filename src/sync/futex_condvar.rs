@@ -1,4 +1,5 @@
-//! A word to sleep on, made of a lock and a condition variable: where there is no futex, and in the models.
+//! A word to sleep on, made of a lock and a condition variable: where there is no futex, and in the
+//! models.
 
 use std::time::Instant;
 
@@ -22,7 +23,8 @@ impl Futex {
         &self.word
     }
 
-    /// Sleeps while the word is `value`; returns on [`Futex::wake`], at the deadline, or for no reason.
+    /// Sleeps while the word is `value`; returns on [`Futex::wake`], at the deadline, or for no
+    /// reason.
     pub(crate) fn wait(&self, value: u32, deadline: Option<Instant>) {
         let mut gate = self.gate.lock();
         // Ordering: Acquire — the waker changed the word before it took the lock.
@@ -39,7 +41,8 @@ impl Futex {
 
     /// Wakes the owner if it waits.
     pub(crate) fn wake(&self) {
-        // The lock orders this behind the owner's look at the word: it waits already, or sees the change.
+        // The lock orders this behind the owner's look at the word: it waits already, or sees the
+        // change.
         drop(self.gate.lock());
         self.woken.notify_one();
     }

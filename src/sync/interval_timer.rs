@@ -1,12 +1,15 @@
-//! A thread's sleep whose end others set: a timer of the operating system that is a file descriptor.
+//! A thread's sleep whose end others set: a timer of the operating system that is a file
+//! descriptor.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-/// Rings again and again while it is set. Its owner sleeps until it rings; anybody may set it, and that wakes nobody.
+/// Rings again and again while it is set. Its owner sleeps until it rings; anybody may set it, and
+/// that wakes nobody.
 ///
-/// A wait on a word with a deadline would not do: only the one who waits can change the deadline, so he would have to be woken for it.
+/// A wait on a word with a deadline would not do: only the one who waits can change the deadline,
+/// so he would have to be woken for it.
 #[derive(Debug)]
 pub(crate) struct IntervalTimer {
     timer: OwnedFd,
@@ -38,7 +41,8 @@ impl IntervalTimer {
         self.program(Duration::from_nanos(1), every);
     }
 
-    /// Does not ring any more until it is set again; a ringing that nobody has waited for is forgotten.
+    /// Does not ring any more until it is set again; a ringing that nobody has waited for is
+    /// forgotten.
     pub(crate) fn disarm(&self) {
         self.program(Duration::ZERO, Duration::ZERO);
     }

@@ -1,11 +1,13 @@
-//! A thread's sleep whose end others set, made of a lock and a condition variable: where there is no timer to share, and in the models.
+//! A thread's sleep whose end others set, made of a lock and a condition variable: where there is
+//! no timer to share, and in the models.
 
 use std::io;
 use std::time::{Duration, Instant};
 
 use super::{Condvar, Mutex};
 
-/// Rings again and again while it is set. Its owner sleeps until it rings; anybody may set it, which here wakes the owner.
+/// Rings again and again while it is set. Its owner sleeps until it rings; anybody may set it,
+/// which here wakes the owner.
 #[derive(Debug)]
 pub(crate) struct IntervalTimer {
     plan: Mutex<Plan>,
@@ -35,7 +37,8 @@ impl IntervalTimer {
         self.program(Some(Instant::now()), every);
     }
 
-    /// Does not ring any more until it is set again; a ringing that nobody has waited for is forgotten.
+    /// Does not ring any more until it is set again; a ringing that nobody has waited for is
+    /// forgotten.
     pub(crate) fn disarm(&self) {
         self.program(None, Duration::ZERO);
     }

@@ -100,7 +100,8 @@ impl Condvar {
         guard.1 = Some(self.0.wait(held).expect("loom mutex is poisoned"));
     }
 
-    /// loom has no time. A deadline that is over lets go of the lock once and has timed out; any other never comes.
+    /// loom has no time. A deadline that is over lets go of the lock once and has timed out; any
+    /// other never comes.
     pub(crate) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Instant) -> WaitTimeoutResult {
         let timed_out = deadline <= Instant::now();
         if timed_out {

@@ -11,13 +11,15 @@ pub(crate) mod thread {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     pub(crate) use super::super::join::{join_if_gone, join_until};
 
-    /// Lets go of a thread that has ended. What it does after that, in the destructors of its locals, can't be asked for here.
+    /// Lets go of a thread that has ended. What it does after that, in the destructors of its
+    /// locals, can't be asked for here.
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
     pub(crate) fn join_if_gone(thread: JoinHandle<()>) -> Option<JoinHandle<()>> {
         (!thread.is_finished()).then_some(thread)
     }
 
-    /// Waits for a thread to end if there is all the time; where a wait cannot be bounded, there is none.
+    /// Waits for a thread to end if there is all the time; where a wait cannot be bounded, there is
+    /// none.
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
     pub(crate) fn join_until(thread: JoinHandle<()>, deadline: Option<std::time::Instant>) {
         if deadline.is_none() {

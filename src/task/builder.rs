@@ -10,9 +10,9 @@ use crate::scheduler::schedule;
 
 /// Spawns a task that has a name.
 ///
-/// The name says who it is in a [`Straggler`](crate::drain::report::Straggler) of a drain's report and to the hooks of a runtime (see
-/// [`TaskMeta`](crate::pool::hooks::TaskMeta)). It need not be unique. A task without a name pays nothing for it; one with a name for one
-/// allocation more.
+/// The name says who it is in a [`Straggler`](crate::drain::report::Straggler) of a drain's report
+/// and to the hooks of a runtime (see [`TaskMeta`](crate::pool::hooks::TaskMeta)). It need not be
+/// unique. A task without a name pays nothing for it; one with a name for one allocation more.
 ///
 /// Each method answers an [`io::Result`], for the day when there is an error to answer.
 ///
@@ -155,7 +155,8 @@ impl<'a> Builder<'a> {
         self.spawn_blocking_on(function, &Handle::current())
     }
 
-    /// Runs a function that may block on a thread of the runtime of `handle`; see [`Handle::spawn_blocking`].
+    /// Runs a function that may block on a thread of the runtime of `handle`; see
+    /// [`Handle::spawn_blocking`].
     ///
     /// # Errors
     ///

@@ -1,13 +1,15 @@
 //! Giving the others their turn: the budget of a poll.
 //!
-//! A task that never waits would keep the others of its worker from theirs. So each poll of a task, or of the future of a `block_on`, begins
-//! with a budget of 128 units. Each time a resource of this crate is ready (a socket, a timer, a `JoinHandle`, a `JoinSet`, a signal, an
-//! `AsyncFd`) one unit is spent. When none is left, all of them answer `Pending` although they may be ready, and wake the task: it goes
-//! behind those that are ready on its worker, and goes on with a new budget. Tasks that wake each other and run one after the other share
-//! one budget. [`yield_now`](super::yield_now) costs nothing.
+//! A task that never waits would keep the others of its worker from theirs. So each poll of a task,
+//! or of the future of a `block_on`, begins with a budget of 128 units. Each time a resource of
+//! this crate is ready (a socket, a timer, a `JoinHandle`, a `JoinSet`, a signal, an `AsyncFd`) one
+//! unit is spent. When none is left, all of them answer `Pending` although they may be ready, and
+//! wake the task: it goes behind those that are ready on its worker, and goes on with a new budget.
+//! Tasks that wake each other and run one after the other share one budget.
+//! [`yield_now`](super::yield_now) costs nothing.
 //!
-//! Channels and locks of other crates know nothing of it. Wrap them in [`cooperative`] where a loop could find them ready for ever, or call
-//! [`consume_budget`] in the loop:
+//! Channels and locks of other crates know nothing of it. Wrap them in [`cooperative`] where a loop
+//! could find them ready for ever, or call [`consume_budget`] in the loop:
 //!
 //! ```
 //! use heist::task::coop::cooperative;
@@ -27,9 +29,10 @@
 //! # });
 //! ```
 //!
-//! Outside of tasks and `block_on`, that is on other executors and in blocking jobs, nothing is limited. Neither is an executor of another
-//! crate that is run to its end inside of one poll (which blocks a worker, and should not be done): after 10,000 refusals in one poll
-//! nobody is refused any more, so that it does not wait for ever.
+//! Outside of tasks and `block_on`, that is on other executors and in blocking jobs, nothing is
+//! limited. Neither is an executor of another crate that is run to its end inside of one poll
+//! (which blocks a worker, and should not be done): after 10,000 refusals in one poll nobody is
+//! refused any more, so that it does not wait for ever.
 //!
 //! What the budget means for the time that a task waits is said in `docs/fairness.md`.
 
@@ -83,8 +86,9 @@ pub async fn consume_budget() {
 
 /// Spends one unit; if there is none, wakes the task and answers `Pending`.
 ///
-/// For those who write a `poll` function of a resource. Call it first; if it turns out that the resource is not ready, drop the answer, and
-/// the unit is given back; if it is, say so by [`made_progress`](RestoreOnPending::made_progress).
+/// For those who write a `poll` function of a resource. Call it first; if it turns out that the
+/// resource is not ready, drop the answer, and the unit is given back; if it is, say so by
+/// [`made_progress`](RestoreOnPending::made_progress).
 ///
 /// ```
 /// use std::task::{Context, Poll, ready};
@@ -120,8 +124,8 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
     }
 }
 
-/// A unit that is given back when this is dropped, unless [`made_progress`](RestoreOnPending::made_progress) was called. Answered by
-/// [`poll_proceed`].
+/// A unit that is given back when this is dropped, unless
+/// [`made_progress`](RestoreOnPending::made_progress) was called. Answered by [`poll_proceed`].
 #[must_use = "the unit is given back when this is dropped"]
 pub struct RestoreOnPending {
     spent: std::cell::Cell<bool>,
@@ -165,7 +169,8 @@ impl fmt::Debug for RestoreOnPending {
     }
 }
 
-/// Makes a future of another crate spend one unit when it is ready, and wait for its turn when there is none.
+/// Makes a future of another crate spend one unit when it is ready, and wait for its turn when
+/// there is none.
 ///
 /// ```
 /// # heist::runtime::Runtime::new().unwrap().block_on(async {
@@ -206,7 +211,8 @@ impl<F: Future> Future for Coop<F> {
 
 /// Lifts the limit off a future: what it asks of resources costs no budget.
 ///
-/// It may keep others from their turn for as long as it finds something ready. For futures that bring their own limit.
+/// It may keep others from their turn for as long as it finds something ready. For futures that
+/// bring their own limit.
 ///
 /// ```
 /// # heist::runtime::Runtime::new().unwrap().block_on(async {

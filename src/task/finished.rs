@@ -7,10 +7,12 @@ use std::task::{Poll, Wake, Waker};
 use crate::sync::{Arc, Mutex};
 use crate::util::wake_list::{drop_contained, wake_catch_panic};
 
-/// The keys of members that have ended and have not been joined, in the order in which they did, and who waits for the next.
+/// The keys of members that have ended and have not been joined, in the order in which they did,
+/// and who waits for the next.
 ///
-/// Each member's handle holds a [`Ticket`] as its joiner's waker. It is used once, at the member's end, and is the only thing that
-/// brings a key here. So whoever joins takes a key out, and looks at no other member.
+/// Each member's handle holds a [`Ticket`] as its joiner's waker. It is used once, at the member's
+/// end, and is the only thing that brings a key here. So whoever joins takes a key out, and looks
+/// at no other member.
 #[derive(Debug)]
 pub(super) struct FinishedQueue(Mutex<FinishedState>);
 
@@ -43,8 +45,9 @@ impl FinishedQueue {
 
     /// The key of a member that has ended; else leaves `waker` for the next end.
     ///
-    /// A waker that is not needed any more is dropped last: its destructor may panic, and a key that has been taken out must not be lost by that. A
-    /// panic in the clone of `waker` reaches the caller, and changes nothing.
+    /// A waker that is not needed any more is dropped last: its destructor may panic, and a key
+    /// that has been taken out must not be lost by that. A panic in the clone of `waker` reaches
+    /// the caller, and changes nothing.
     pub(super) fn poll_take(&self, waker: &Waker) -> Poll<usize> {
         let mut spare = None;
         let polled = loop {

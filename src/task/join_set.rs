@@ -19,7 +19,8 @@ use crate::util::wake_list::catch_user_panic;
 /// A set of tasks whose outputs are taken in the order in which the tasks end.
 ///
 /// The tasks run whether or not anybody asks for their outputs. Each end wakes whoever waits in
-/// [`join_next`](JoinSet::join_next), at most once until that looks again, and a look costs the same however many tasks there are.
+/// [`join_next`](JoinSet::join_next), at most once until that looks again, and a look costs the
+/// same however many tasks there are.
 ///
 /// Dropping the set aborts all tasks in it; see [`JoinSet::detach_all`].
 ///
@@ -43,14 +44,14 @@ use crate::util::wake_list::catch_user_panic;
 pub struct JoinSet<T> {
     /// Whose output has not been taken.
     ///
-    /// Invariant: each of them has ended and its key is in `ended`, or it holds a completion that will bring the key there. A key is let
-    /// again only after it has come out of `ended`.
+    /// Invariant: each of them has ended and its key is in `ended`, or it holds a completion that
+    /// will bring the key there. A key is let again only after it has come out of `ended`.
     members: Slab<JoinHandle<T>>,
     ended: Arc<FinishedQueue>,
 }
 
-/// A panic in a waker or a destructor leaves the set consistent: the set's own state is complete before either is called. The set never looks at the
-/// outputs, but only takes them out.
+/// A panic in a waker or a destructor leaves the set consistent: the set's own state is complete
+/// before either is called. The set never looks at the outputs, but only takes them out.
 impl<T> UnwindSafe for JoinSet<T> {}
 impl<T> RefUnwindSafe for JoinSet<T> {}
 
@@ -107,7 +108,8 @@ impl<T> JoinSet<T> {
 
 /// Taking tasks in.
 impl<T: 'static> JoinSet<T> {
-    /// Spawns a task on the runtime that this thread is inside of; see [`spawn`](crate::task::spawn()).
+    /// Spawns a task on the runtime that this thread is inside of; see
+    /// [`spawn`](crate::task::spawn()).
     ///
     /// It begins to run at once, also if nobody joins it.
     ///
@@ -136,7 +138,8 @@ impl<T: 'static> JoinSet<T> {
         self.insert(super::spawn(future))
     }
 
-    /// Spawns a task on the runtime of `handle`. A runtime that is shut down drops the future, and the task is joined as cancelled.
+    /// Spawns a task on the runtime of `handle`. A runtime that is shut down drops the future, and
+    /// the task is joined as cancelled.
     ///
     /// # Examples
     ///
@@ -158,8 +161,8 @@ impl<T: 'static> JoinSet<T> {
         self.insert(handle.spawn(future))
     }
 
-    /// Spawns a task that need not be `Send`; see [`spawn_local`](crate::task::spawn_local). A set of outputs that are `Send` may go to other
-    /// threads nonetheless.
+    /// Spawns a task that need not be `Send`; see [`spawn_local`](crate::task::spawn_local). A set
+    /// of outputs that are `Send` may go to other threads nonetheless.
     ///
     /// # Panics
     ///
@@ -199,7 +202,8 @@ impl<T: 'static> JoinSet<T> {
         self.insert(runtime.spawn_local(future))
     }
 
-    /// Runs a function that may block; see [`spawn_blocking`](crate::task::spawn_blocking). One that has begun cannot be aborted.
+    /// Runs a function that may block; see [`spawn_blocking`](crate::task::spawn_blocking). One
+    /// that has begun cannot be aborted.
     ///
     /// # Panics
     ///
@@ -265,7 +269,8 @@ impl<T: 'static> JoinSet<T> {
         let abort = handle.abort_handle();
         let place = self.members.vacant_entry();
         let completion = self.ended.completion(place.key());
-        // The member is in the set before its completion wakes the joiner, because the wake is user code.
+        // The member is in the set before its completion wakes the joiner, because the wake is user
+        // code.
         if !place.insert(handle).register_waker(&completion) {
             completion.wake();
         }
@@ -434,7 +439,8 @@ impl<T: 'static> JoinSet<T> {
     ///
     /// # Panics
     ///
-    /// If a task has panicked, with its payload; and if one was aborted. The others are aborted then.
+    /// If a task has panicked, with its payload; and if one was aborted. The others are aborted
+    /// then.
     ///
     /// # Cancel safety
     ///
@@ -469,8 +475,8 @@ impl<T: 'static> JoinSet<T> {
 
 /// Letting tasks go.
 impl<T: 'static> JoinSet<T> {
-    /// Asks all tasks to end; see [`JoinHandle::abort`](crate::task::JoinHandle::abort). They stay in the set, and are joined as
-    /// cancelled, unless they end otherwise first.
+    /// Asks all tasks to end; see [`JoinHandle::abort`](crate::task::JoinHandle::abort). They stay
+    /// in the set, and are joined as cancelled, unless they end otherwise first.
     ///
     /// # Examples
     ///
@@ -488,12 +494,13 @@ impl<T: 'static> JoinSet<T> {
         self.members.iter().for_each(|(_, handle)| handle.abort());
     }
 
-    /// Aborts all tasks, and waits until they have ended. Their outputs are dropped. A panic in an output's destructor is logged.
+    /// Aborts all tasks, and waits until they have ended. Their outputs are dropped. A panic in an
+    /// output's destructor is logged.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the tasks have been asked to end nevertheless, and those that have not been waited for are still in the
-    /// set.
+    /// If the future is dropped, the tasks have been asked to end nevertheless, and those that have
+    /// not been waited for are still in the set.
     ///
     /// ```
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
@@ -527,7 +534,8 @@ impl<T: 'static> JoinSet<T> {
     /// # });
     /// ```
     pub fn detach_all(&mut self) {
-        // A task that ends from now on brings its key to the old `ended`. Both fields are new before the old ones' destructors run.
+        // A task that ends from now on brings its key to the old `ended`. Both fields are new
+        // before the old ones' destructors run.
         let ended = replace(&mut self.ended, FinishedQueue::new());
         let members = take(&mut self.members);
         drop((members, ended));

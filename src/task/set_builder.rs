@@ -9,7 +9,8 @@ use crate::runtime::Handle;
 
 /// Spawns a task into a [`JoinSet`] that has a name; see [`JoinSet::build_task`].
 ///
-/// Its methods are those of [`task::Builder`](crate::task::Builder), and have the same errors and panics.
+/// Its methods are those of [`task::Builder`](crate::task::Builder), and have the same errors and
+/// panics.
 #[derive(Debug)]
 #[must_use = "it does nothing unless a task is spawned with it"]
 pub struct Builder<'a, T> {
@@ -97,7 +98,8 @@ impl<'a, T: Send + 'static> Builder<'a, T> {
         Ok(self.set.insert(self.builder.spawn_blocking(function)?))
     }
 
-    /// Runs a function that may block on a thread of the runtime of `handle`; see [`JoinSet::spawn_blocking_on`].
+    /// Runs a function that may block on a thread of the runtime of `handle`; see
+    /// [`JoinSet::spawn_blocking_on`].
     ///
     /// # Errors
     ///

@@ -10,7 +10,8 @@ use std::{fmt, thread};
 
 /// Declares values that belong to a task, or to a part of it, one [`LocalKey`] for each `static`.
 ///
-/// A value is there inside of a scope only, which gives it; see [`LocalKey::scope`](crate::task::LocalKey::scope).
+/// A value is there inside of a scope only, which gives it; see
+/// [`LocalKey::scope`](crate::task::LocalKey::scope).
 ///
 /// ```
 /// heist::task_local! {
@@ -46,10 +47,13 @@ macro_rules! task_local {
     };
 }
 
-/// A key to a value that belongs to a task, or to a part of it. Declared by [`task_local!`](crate::task_local).
+/// A key to a value that belongs to a task, or to a part of it. Declared by
+/// [`task_local!`](crate::task_local).
 ///
-/// There is no value but inside of a [`scope`](LocalKey::scope) or a [`sync_scope`](LocalKey::sync_scope). Scopes may lie inside of each
-/// other; the innermost one's value counts. A task that is spawned inside of a scope does not inherit it. It works on every executor.
+/// There is no value but inside of a [`scope`](LocalKey::scope) or a
+/// [`sync_scope`](LocalKey::sync_scope). Scopes may lie inside of each other; the innermost one's
+/// value counts. A task that is spawned inside of a scope does not inherit it. It works on every
+/// executor.
 pub struct LocalKey<T: 'static> {
     /// The value, while a scope is being polled on this thread.
     here: thread::LocalKey<RefCell<Option<T>>>,
@@ -89,7 +93,8 @@ impl<T: 'static> LocalKey<T> {
     ///
     /// # Panics
     ///
-    /// Polling the answer panics inside of [`with`](LocalKey::with) or [`try_with`](LocalKey::try_with) of the same key.
+    /// Polling the answer panics inside of [`with`](LocalKey::with) or
+    /// [`try_with`](LocalKey::try_with) of the same key.
     ///
     /// ```
     /// heist::task_local! {
@@ -114,7 +119,8 @@ impl<T: 'static> LocalKey<T> {
     ///
     /// # Panics
     ///
-    /// Inside of [`with`](LocalKey::with) or [`try_with`](LocalKey::try_with) of the same key, and if `f` panics.
+    /// Inside of [`with`](LocalKey::with) or [`try_with`](LocalKey::try_with) of the same key, and
+    /// if `f` panics.
     ///
     /// ```
     /// heist::task_local! {
@@ -173,7 +179,8 @@ impl<T: 'static> LocalKey<T> {
         found.ok().flatten().ok_or(AccessError { _private: () })
     }
 
-    /// Puts the value in its place as long as the answer lives; what was there lies where the value was.
+    /// Puts the value in its place as long as the answer lives; what was there lies where the value
+    /// was.
     fn enter<'a>(&'static self, value: &'a mut Option<T>) -> Result<Inside<'a, T>, NoEntry> {
         self.swap_value(value)?;
         Ok(Inside { key: self, outer: value })
@@ -243,8 +250,8 @@ struct Inside<'a, T: 'static> {
 
 impl<T> Drop for Inside<'_, T> {
     fn drop(&mut self) {
-        // Whoever has borrowed the value since has given it back: it was lent to calls inside of this one. And the thread's local was
-        // there when the scope was entered.
+        // Whoever has borrowed the value since has given it back: it was lent to calls inside of
+        // this one. And the thread's local was there when the scope was entered.
         let left = self.key.swap_value(self.outer);
         debug_assert!(left.is_ok(), "a scope was left while its value was borrowed");
     }
@@ -297,7 +304,8 @@ impl<T, F: Future> Future for TaskLocalFuture<T, F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         // SAFETY: the future is not moved.
         let TaskLocalFuture { key, future, value, .. } = unsafe { self.get_unchecked_mut() };
-        // SAFETY: it lies in a pinned answer and is pinned with it, until it is dropped in its place.
+        // SAFETY: it lies in a pinned answer and is pinned with it, until it is dropped in its
+        // place.
         let mut future = unsafe { Pin::new_unchecked(future) };
         let _inside = match key.enter(value) {
             Ok(inside) => inside,

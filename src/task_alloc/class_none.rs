@@ -1,5 +1,5 @@
-//! With `--cfg heist_fresh_memory` no piece is kept: AddressSanitizer sees the use of a task that has been freed only if its memory goes
-//! back to the allocator.
+//! With `--cfg heist_fresh_memory` no piece is kept: AddressSanitizer sees the use of a task that
+//! has been freed only if its memory goes back to the allocator.
 
 use std::alloc::Layout;
 

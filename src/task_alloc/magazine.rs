@@ -17,7 +17,8 @@ pub(super) struct Magazine {
     /// How many pieces may be put in.
     room: usize,
     len: usize,
-    /// Invariant: the first `len` are unused, were allocated with the layout of the class, and belong to the magazine.
+    /// Invariant: the first `len` are unused, were allocated with the layout of the class, and
+    /// belong to the magazine.
     pieces: [*mut u8; ROUNDS],
 }
 
@@ -49,7 +50,8 @@ impl Magazine {
     ///
     /// # Safety
     ///
-    /// If it is taken, the caller gives it up: unused memory that was allocated with the layout of the class.
+    /// If it is taken, the caller gives it up: unused memory that was allocated with the layout of
+    /// the class.
     #[inline]
     pub(super) unsafe fn push(&mut self, piece: NonNull<u8>) -> bool {
         if self.len >= self.room {
@@ -71,7 +73,8 @@ impl Magazine {
 impl Drop for Magazine {
     fn drop(&mut self) {
         while let Some(piece) = self.pop() {
-            // SAFETY: by the invariant it is unused and was allocated with this layout, and it is in no magazine any more.
+            // SAFETY: by the invariant it is unused and was allocated with this layout, and it is
+            // in no magazine any more.
             unsafe { dealloc(piece.as_ptr(), layout_of(self.class)) };
         }
     }

@@ -6,16 +6,18 @@ use std::{fmt, time};
 use super::{Duration, pause};
 use crate::clock;
 
-/// A moment on the clock by which this module measures: that of [`std::time::Instant`], to which it converts and from which it is
-/// made, at no cost.
+/// A moment on the clock by which this module measures: that of [`std::time::Instant`], to which it
+/// converts and from which it is made, at no cost.
 ///
-/// It differs from the standard one in two ways. The difference of two instants is zero where it would be negative, never a panic. And
-/// under the feature `test-util`, [`now`](Instant::now) reads the clock of the runtime that it is called in, which may be paused.
+/// It differs from the standard one in two ways. The difference of two instants is zero where it
+/// would be negative, never a panic. And under the feature `test-util`, [`now`](Instant::now) reads
+/// the clock of the runtime that it is called in, which may be paused.
 ///
 /// # Panics
 ///
-/// Adding or subtracting a [`Duration`] by an operator panics if the system cannot name the result; see
-/// [`checked_add`](Instant::checked_add). [`sleep`](super::sleep()) and [`timeout`](super::timeout()) take any duration.
+/// Adding or subtracting a [`Duration`] by an operator panics if the system cannot name the result;
+/// see [`checked_add`](Instant::checked_add). [`sleep`](super::sleep()) and
+/// [`timeout`](super::timeout()) take any duration.
 ///
 /// # Examples
 ///
@@ -108,7 +110,8 @@ impl Instant {
         self.std.checked_duration_since(earlier.std)
     }
 
-    /// How much later this is than `earlier`; zero if it is not later. The same as [`duration_since`](Instant::duration_since).
+    /// How much later this is than `earlier`; zero if it is not later. The same as
+    /// [`duration_since`](Instant::duration_since).
     ///
     /// # Examples
     ///
@@ -164,7 +167,8 @@ impl Instant {
         self.std.checked_sub(duration).map(Instant::from_std)
     }
 
-    /// Returns this instant plus `duration`, or an instant in the far future if that does not fit on a clock.
+    /// Returns this instant plus `duration`, or an instant in the far future if that does not fit
+    /// on a clock.
     pub(super) fn later(self, duration: Duration) -> Instant {
         Instant::from_std(clock::later(self.std, duration))
     }

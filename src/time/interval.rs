@@ -12,13 +12,14 @@ use crate::sync::Arc;
 use crate::time::{Duration, Instant};
 use crate::timer::TimerWheel;
 
-/// A tick that comes later than this, or than half a period, counts as missed; less is taken for ordinary lateness, after which
-/// every behaviour keeps to the schedule.
+/// A tick that comes later than this, or than half a period, counts as missed; less is taken for
+/// ordinary lateness, after which every behaviour keeps to the schedule.
 const TOLERANCE: Duration = Duration::from_millis(5);
 
 /// Ticks at once, and then every `period`.
 ///
-/// A period of more than 584 years, such as [`Duration::MAX`], ends in the far future, as for [`sleep`](super::sleep()).
+/// A period of more than 584 years, such as [`Duration::MAX`], ends in the far future, as for
+/// [`sleep`](super::sleep()).
 ///
 /// # Panics
 ///
@@ -69,7 +70,8 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
     interval
 }
 
-/// What an [`Interval`] does when ticks were missed, because nobody asked for them or the machine was too busy.
+/// What an [`Interval`] does when ticks were missed, because nobody asked for them or the machine
+/// was too busy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissedTickBehavior {
     /// Ticks as fast as it is asked, until it has caught up with its schedule. No tick is lost.
@@ -103,10 +105,11 @@ fn remainder(late: Duration, period: Duration) -> Duration {
     Duration::new((nanos / second) as u64, (nanos % second) as u32)
 }
 
-/// What [`interval`] and [`interval_at`] return: a clockwork that is asked for its ticks with [`tick`](Interval::tick).
+/// What [`interval`] and [`interval_at`] return: a clockwork that is asked for its ticks with
+/// [`tick`](Interval::tick).
 ///
-/// The ticks keep to a schedule, however long the work between them takes, as long as that is shorter than the period. What
-/// happens otherwise is up to the [`MissedTickBehavior`].
+/// The ticks keep to a schedule, however long the work between them takes, as long as that is
+/// shorter than the period. What happens otherwise is up to the [`MissedTickBehavior`].
 #[derive(Debug)]
 pub struct Interval {
     delay: Pin<Box<Sleep>>,

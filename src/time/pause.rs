@@ -11,27 +11,33 @@ use crate::pool::Pool;
 use crate::sync::Arc;
 use crate::{context, task};
 
-/// Now, by the clock of the runtime that this thread is inside of; by the system's, if it is in none.
+/// Now, by the clock of the runtime that this thread is inside of; by the system's, if it is in
+/// none.
 pub(super) fn now() -> Instant {
     context::pool().map_or_else(Instant::now, |pool| pool.clock.timer_now())
 }
 
 /// Pauses the time of the runtime that this is called in.
 ///
-/// From now on [`Instant::now`](super::Instant::now) answers the same instant in the whole runtime, its blocking jobs included, and no timer
-/// becomes due. That changes by [`advance`], by [`resume`], or by itself (see below). [`std::time::Instant`] is as it was, and so is what is
-/// not in [`time`](super): deadlines of drains and shutdowns, and how long an idle blocking thread stays.
+/// From now on [`Instant::now`](super::Instant::now) answers the same instant in the whole runtime,
+/// its blocking jobs included, and no timer becomes due. That changes by [`advance`], by
+/// [`resume`], or by itself (see below). [`std::time::Instant`] is as it was, and so is what is not
+/// in [`time`](super): deadlines of drains and shutdowns, and how long an idle blocking thread
+/// stays.
 ///
-/// `#[heist::test(start_paused = true)]` and `Builder::start_paused` make a runtime that begins like this.
+/// `#[heist::test(start_paused = true)]` and `Builder::start_paused` make a runtime that begins
+/// like this.
 ///
 /// # Auto-advance
 ///
-/// While time is paused and the runtime has nothing to do, time leaps to the next timer. That is when no task can be polled, nothing has
-/// come from sockets, and the future in `block_on` has not been woken; then time is moved to exactly the deadline of the first timer on the
-/// runtime, and what is due is woken. So sleeps take no time, and keep their order.
+/// While time is paused and the runtime has nothing to do, time leaps to the next timer. That is
+/// when no task can be polled, nothing has come from sockets, and the future in `block_on` has not
+/// been woken; then time is moved to exactly the deadline of the first timer on the runtime, and
+/// what is due is woken. So sleeps take no time, and keep their order.
 ///
-/// What other threads and processes do is not waited for, with one exception: while a [`spawn_blocking`](task::spawn_blocking) job is queued
-/// or runs, time does not leap. To talk to a socket whose other end is not in the same runtime, wait for it in such a job.
+/// What other threads and processes do is not waited for, with one exception: while a
+/// [`spawn_blocking`](task::spawn_blocking) job is queued or runs, time does not leap. To talk to a
+/// socket whose other end is not in the same runtime, wait for it in such a job.
 ///
 /// # Panics
 ///
@@ -55,7 +61,8 @@ pub fn pause() {
     control(Clock::pause);
 }
 
-/// Lets paused time go on, from where it stands: it does not jump, and stays ahead of the system's if it was.
+/// Lets paused time go on, from where it stands: it does not jump, and stays ahead of the system's
+/// if it was.
 ///
 /// # Panics
 ///
@@ -79,15 +86,18 @@ pub fn resume() {
     control(Clock::resume);
 }
 
-/// Moves paused time by `duration`, in one step, and then lets other tasks run as [`yield_now`](task::yield_now) does.
+/// Moves paused time by `duration`, in one step, and then lets other tasks run as
+/// [`yield_now`](task::yield_now) does.
 ///
-/// All timers that have been passed are due at the same time, and their tasks may be polled in any order; it is not waited for that they
-/// are. To pass through every deadline one after the other, call [`sleep`](super::sleep()), and let the time pass by itself.
+/// All timers that have been passed are due at the same time, and their tasks may be polled in any
+/// order; it is not waited for that they are. To pass through every deadline one after the other,
+/// call [`sleep`](super::sleep()), and let the time pass by itself.
 ///
 /// # Panics
 ///
-/// When it is polled, with the location of the `.await`, if time is not paused. Also outside of a runtime, and on a runtime with worker threads. Also
-/// if the time would be later than the clock can show, 584 years after the runtime was made, or than the system can name.
+/// When it is polled, with the location of the `.await`, if time is not paused. Also outside of a
+/// runtime, and on a runtime with worker threads. Also if the time would be later than the clock
+/// can show, 584 years after the runtime was made, or than the system can name.
 ///
 /// # Cancel safety
 ///
@@ -111,7 +121,8 @@ pub fn advance(duration: Duration) -> impl Future<Output = ()> + Send + Sync {
     Advance { by: Some(duration), yields: task::yield_now() }
 }
 
-/// Moves the time at its first poll. It is a type of its own, so that a panic has the location of the `.await`.
+/// Moves the time at its first poll. It is a type of its own, so that a panic has the location of
+/// the `.await`.
 struct Advance<Y> {
     by: Option<Duration>,
     yields: Y,

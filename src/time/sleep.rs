@@ -16,7 +16,8 @@ const GONE: &str = "a `heist::time` timer was polled although the runtime on whi
 
 /// Waits until `duration` has passed since this call.
 ///
-/// A duration of more than 584 years, such as [`Duration::MAX`], ends in the far future: 30 years from now.
+/// A duration of more than 584 years, such as [`Duration::MAX`], ends in the far future: 30 years
+/// from now.
 ///
 /// See [`Sleep`] for what the future promises.
 ///
@@ -44,7 +45,8 @@ pub fn sleep(duration: Duration) -> Sleep {
 
 /// Waits until `deadline` is reached. A deadline in the past is reached at once.
 ///
-/// A deadline more than 584 years after the runtime was made counts as reached at the end of these 584 years.
+/// A deadline more than 584 years after the runtime was made counts as reached at the end of these
+/// 584 years.
 ///
 /// See [`Sleep`] for what the future promises.
 ///
@@ -72,13 +74,15 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 
 /// The future of [`sleep`] and [`sleep_until`].
 ///
-/// It completes at its deadline or later, never earlier, and once it has completed every further poll completes too, until it is
-/// [`reset`](Sleep::reset). It is filed with the runtime when it is first polled and has to wait, and not before. The timer
-/// lies inside of the future, so that it has to be pinned; nothing is allocated.
+/// It completes at its deadline or later, never earlier, and once it has completed every further
+/// poll completes too, until it is [`reset`](Sleep::reset). It is filed with the runtime when it is
+/// first polled and has to wait, and not before. The timer lies inside of the future, so that it
+/// has to be pinned; nothing is allocated.
 ///
 /// # Panics
 ///
-/// Polling panics outside of a runtime, and when the runtime on which it waits has been shut down before the deadline has passed.
+/// Polling panics outside of a runtime, and when the runtime on which it waits has been shut down
+/// before the deadline has passed.
 ///
 /// # Cancel safety
 ///
@@ -105,12 +109,14 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 pub struct Sleep {
     deadline: Instant,
     timer: Timer,
-    /// The next poll looks at the clock: the deadline is new, and may have passed. After that poll, the wheel keeps the deadline.
+    /// The next poll looks at the clock: the deadline is new, and may have passed. After that poll,
+    /// the wheel keeps the deadline.
     look: bool,
 }
 
 impl Sleep {
-    /// If `look` is false, the first poll does not look at the clock: the caller knows that the deadline lies ahead.
+    /// If `look` is false, the first poll does not look at the clock: the caller knows that the
+    /// deadline lies ahead.
     pub(super) fn new(deadline: Instant, look: bool) -> Sleep {
         Sleep { deadline, timer: Timer::new(), look }
     }
@@ -156,8 +162,8 @@ impl Sleep {
 
     /// Sets another deadline, earlier or later, whether or not the future has completed.
     ///
-    /// A task that waits for the future need not poll it again: it is woken at the new deadline. If the new deadline has passed at the next poll,
-    /// that poll completes, as for a new `Sleep`.
+    /// A task that waits for the future need not poll it again: it is woken at the new deadline. If
+    /// the new deadline has passed at the next poll, that poll completes, as for a new `Sleep`.
     ///
     /// # Examples
     ///

@@ -16,13 +16,14 @@ use crate::timer::TimerWheel;
 
 /// Gives `future` until `duration` from now.
 ///
-/// The future is polled first, each time: one that is ready is never told that it is late, and one that never suspends never
-/// touches a timer. See [`Timeout`]. A duration of more than 584 years, such as [`Duration::MAX`], ends in the far future, as for
-/// [`sleep`](super::sleep()).
+/// The future is polled first, each time: one that is ready is never told that it is late, and one
+/// that never suspends never touches a timer. See [`Timeout`]. A duration of more than 584 years,
+/// such as [`Duration::MAX`], ends in the far future, as for [`sleep`](super::sleep()).
 ///
 /// # Errors
 ///
-/// [`Elapsed`] if the time is up first; the future stays inside of the [`Timeout`] and is dropped with it.
+/// [`Elapsed`] if the time is up first; the future stays inside of the [`Timeout`] and is dropped
+/// with it.
 ///
 /// # Panics
 ///
@@ -44,7 +45,8 @@ use crate::timer::TimerWheel;
 #[track_caller]
 pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoFuture> {
     require_timers();
-    // Unless `duration` is zero, the deadline lies ahead, so the first poll need not look at the clock.
+    // Unless `duration` is zero, the deadline lies ahead, so the first poll need not look at the
+    // clock.
     Timeout::new(future, Sleep::new(Instant::now().later(duration), duration.is_zero()))
 }
 
@@ -164,7 +166,8 @@ impl<T: Future> Timeout<T> {
         }
         // SAFETY: as above.
         let delay = unsafe { Pin::new_unchecked(&mut this.delay) };
-        // A future that spends all there is, each time, does not keep its own limit from being noticed.
+        // A future that spends all there is, each time, does not keep its own limit from being
+        // noticed.
         let spent_inside = had_budget && !budget::has_any();
         if !spent_inside && !budget::may_proceed(cx) {
             return Poll::Pending;

@@ -37,7 +37,8 @@ impl State {
     }
 }
 
-/// What the wheel may touch while the timer is armed. The wheel entry comes first: its address is the node's.
+/// What the wheel may touch while the timer is armed. The wheel entry comes first: its address is
+/// the node's.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Node {
@@ -47,7 +48,8 @@ pub(super) struct Node {
     state: AtomicU8,
 }
 
-// SAFETY: while armed, everything but the state is touched under the lock of one wheel; else by the owner alone.
+// SAFETY: while armed, everything but the state is touched under the lock of one wheel; else by the
+// owner alone.
 unsafe impl Send for Node {}
 // SAFETY: through a shared reference its owner can only read the state.
 unsafe impl Sync for Node {}
@@ -70,20 +72,23 @@ impl Node {
         NonNull::from(self).cast()
     }
 
-    /// For use under the lock of the wheel on which it is, or was: Relaxed, since that lock orders it.
+    /// For use under the lock of the wheel on which it is, or was: Relaxed, since that lock orders
+    /// it.
     pub(super) fn is_armed(&self) -> bool {
         State::from_bits(self.state.load(Ordering::Relaxed)) == State::Armed
     }
 
-    /// For those who own the state: the owner of an unarmed node, or whoever holds the lock on behalf of the owner. Relaxed,
-    /// since the owner's next look is its own, and everybody else's goes through the lock.
+    /// For those who own the state: the owner of an unarmed node, or whoever holds the lock on
+    /// behalf of the owner. Relaxed, since the owner's next look is its own, and everybody else's
+    /// goes through the lock.
     pub(super) fn set(&self, state: State) {
         self.state.store(state as u8, Ordering::Relaxed);
     }
 
     /// # Safety
     ///
-    /// The node is armed and the caller holds its wheel's lock, or it is unarmed and the caller is its owner.
+    /// The node is armed and the caller holds its wheel's lock, or it is unarmed and the caller is
+    /// its owner.
     pub(super) unsafe fn replace_waker(&self, waker: Waker) -> Option<Waker> {
         // SAFETY: the caller vouches for being alone here.
         self.waker.with_mut(|cell| unsafe { (*cell).replace(waker) })
@@ -101,37 +106,42 @@ impl Node {
     ///
     /// # Safety
     ///
-    /// `peg` belongs to an armed node that has just been taken out of the wheel whose lock the caller holds.
+    /// `peg` belongs to an armed node that has just been taken out of the wheel whose lock the
+    /// caller holds.
     pub(super) unsafe fn finish_node(entry: NonNull<WheelEntry>, state: State, wakes: &mut WakeList) {
-        // SAFETY: a wheel entry is its node's first field, came from a pointer to all of it, and an armed node is live.
+        // SAFETY: a wheel entry is its node's first field, came from a pointer to all of it, and an
+        // armed node is live.
         let node = unsafe { entry.cast::<Node>().as_ref() };
         // SAFETY: it is still armed, and the caller holds the lock.
         if let Some(waker) = unsafe { node.take_waker() } {
             wakes.push(waker);
         }
-        // Release, with the Acquire in `Timer::state`: the owner may free the node as soon as it sees this, without the
-        // lock, so this is the last time that we touch it.
+        // Release, with the Acquire in `Timer::state`: the owner may free the node as soon as it
+        // sees this, without the lock, so this is the last time that we touch it.
         node.state.store(state as u8, Ordering::Release);
     }
 }
 
-/// A waker's identity, by which `will_wake` judges, kept where the owner can compare it without a lock.
+/// A waker's identity, by which `will_wake` judges, kept where the owner can compare it without a
+/// lock.
 type WakerId = (usize, usize);
 
 fn identity(waker: &Waker) -> WakerId {
     (waker.data().addr(), std::ptr::from_ref(waker.vtable()).addr())
 }
 
-/// A timer in the hands of its owner: arms and fires any number of times, and takes itself off the wheel when dropped.
+/// A timer in the hands of its owner: arms and fires any number of times, and takes itself off the
+/// wheel when dropped.
 ///
-/// It never allocates. Whoever pins it makes the promise on which the wheel relies: it stays where it is until it is dropped.
+/// It never allocates. Whoever pins it makes the promise on which the wheel relies: it stays where
+/// it is until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Timer {
     node: Node,
     /// The wheel on which it was last armed, which lives for as long as it may be armed there.
     wheel: Option<Arc<TimerWheel>>,
-    /// Whose waker lies in the node. Only meaningful while armed: the waker lives then, so that no other one can have its
-    /// identity.
+    /// Whose waker lies in the node. Only meaningful while armed: the waker lives then, so that no
+    /// other one can have its identity.
     known: WakerId,
     _pinned: PhantomPinned,
 }
@@ -143,12 +153,13 @@ impl Timer {
 
     /// Where the timer stands. Once this says fired or closed, the wheel has let go of it.
     pub(crate) fn state(&self) -> State {
-        // Acquire, with the Release in `Node::release`: what the wheel did to the node lies behind us.
+        // Acquire, with the Release in `Node::release`: what the wheel did to the node lies behind
+        // us.
         State::from_bits(self.node.state.load(Ordering::Acquire))
     }
 
-    /// Arms an unarmed timer: `waker` is woken once `deadline` has passed. Returns where the timer stands then: armed, or closed
-    /// if the wheel is.
+    /// Arms an unarmed timer: `waker` is woken once `deadline` has passed. Returns where the timer
+    /// stands then: armed, or closed if the wheel is.
     pub(crate) fn arm(self: Pin<&mut Self>, wheel: Arc<TimerWheel>, deadline: Instant, waker: &Waker) -> State {
         debug_assert_ne!(self.state(), State::Armed);
         let deadline = wheel.clock().deadline(deadline);
@@ -159,7 +170,8 @@ impl Timer {
         let old = unsafe { node.replace_waker(waker) };
         debug_assert!(old.is_none());
         let wheel = owned.wheel.insert(wheel);
-        // SAFETY: it is unarmed, hence hangs nowhere; it is pinned, and its drop unfiles it, before its wheel goes.
+        // SAFETY: it is unarmed, hence hangs nowhere; it is pinned, and its drop unfiles it, before
+        // its wheel goes.
         if unsafe { wheel.insert(node, deadline) } {
             return State::Armed;
         }
@@ -170,8 +182,8 @@ impl Timer {
         State::Closed
     }
 
-    /// Sees to it that an armed timer wakes `waker`. Returns where the timer stands: if that is not armed any longer, nobody
-    /// will be woken.
+    /// Sees to it that an armed timer wakes `waker`. Returns where the timer stands: if that is not
+    /// armed any longer, nobody will be woken.
     pub(crate) fn update_waker(self: Pin<&mut Self>, waker: &Waker) -> State {
         let (node, owned) = self.parts();
         if *owned.known == identity(waker) {
@@ -188,7 +200,8 @@ impl Timer {
         State::from_bits(node.state.load(Ordering::Acquire))
     }
 
-    /// Moves an armed timer to another deadline, on its present wheel and with its present waker. Any other one becomes idle.
+    /// Moves an armed timer to another deadline, on its present wheel and with its present waker.
+    /// Any other one becomes idle.
     pub(crate) fn reset(self: Pin<&mut Self>, deadline: Instant) {
         let armed = self.state() == State::Armed;
         let (node, owned) = self.parts();
@@ -202,18 +215,21 @@ impl Timer {
         node.set(State::Idle);
     }
 
-    /// Returns whether `deadline` has passed on the clock of the wheel on which the timer was last armed.
+    /// Returns whether `deadline` has passed on the clock of the wheel on which the timer was last
+    /// armed.
     pub(crate) fn has_passed(&self, deadline: Instant) -> bool {
         self.wheel.as_ref().is_some_and(|wheel| wheel.clock().has_passed(deadline))
     }
 
-    /// Marks the timer as fired, for an owner that has seen the deadline pass. An armed timer leaves its wheel first.
+    /// Marks the timer as fired, for an owner that has seen the deadline pass. An armed timer
+    /// leaves its wheel first.
     pub(crate) fn mark_fired(mut self: Pin<&mut Self>) {
         self.as_mut().cancel();
         self.node.set(State::Fired);
     }
 
-    /// Takes the timer off its wheel, if it is armed. It is idle then, unless it has fired or been closed first.
+    /// Takes the timer off its wheel, if it is armed. It is idle then, unless it has fired or been
+    /// closed first.
     pub(crate) fn cancel(self: Pin<&mut Self>) {
         if self.state() != State::Armed {
             return;

@@ -5,11 +5,12 @@ use crate::sync::{Arc, Mutex};
 use crate::timer::TimerWheel;
 use crate::util::wake_list::WakeList;
 
-/// Wheels that have timers and whose seats nobody sits in, or somebody who is stuck. Their guardian is whoever sleeps in the reactor. See
-/// [the page](crate::worker_set::resize).
+/// Wheels that have timers and whose seats nobody sits in, or somebody who is stuck. Their guardian
+/// is whoever sleeps in the reactor. See [the page](crate::worker_set::resize).
 ///
-/// The guardian's note in a wheel is written under the lock of the list, and only while the wheel is in it; so a wheel that is in it has a
-/// guardian who knows of it, or one that has been interrupted.
+/// The guardian's note in a wheel is written under the lock of the list, and only while the wheel
+/// is in it; so a wheel that is in it has a guardian who knows of it, or one that has been
+/// interrupted.
 #[derive(Debug)]
 pub(crate) struct OrphanWheels {
     /// How many there are: nearly always none, and then nobody takes the lock. Written under it.
@@ -28,9 +29,11 @@ impl OrphanWheels {
         OrphanWheels { count: AtomicUsize::new(0), list: Mutex::new(Vec::new()) }
     }
 
-    /// The worker of `seat`, its keeper, leaves or is stuck. True if the guardian has to hear of it: it may sleep.
+    /// The worker of `seat`, its keeper, leaves or is stuck. True if the guardian has to hear of
+    /// it: it may sleep.
     ///
-    /// Nobody arms a timer any more on a wheel whose worker has left: one that is empty stays so. If the worker is stuck, the watchdog looks again.
+    /// Nobody arms a timer any more on a wheel whose worker has left: one that is empty stays so.
+    /// If the worker is stuck, the watchdog looks again.
     #[must_use]
     pub(crate) fn add(&self, seat: usize, wheel: &Arc<TimerWheel>) -> bool {
         if wheel.is_empty() {
@@ -45,7 +48,8 @@ impl OrphanWheels {
         true
     }
 
-    /// The worker of `seat` sees to its wheel itself from now on. Called by that worker: of nobody else is it known that he does.
+    /// The worker of `seat` sees to its wheel itself from now on. Called by that worker: of nobody
+    /// else is it known that he does.
     #[inline]
     pub(crate) fn remove(&self, seat: usize) {
         if !self.is_empty() {
@@ -65,7 +69,8 @@ impl OrphanWheels {
         }
     }
 
-    /// Called by the guardian on its way to sleep: the first deadline, noted in each wheel. Wheels that have become empty go.
+    /// Called by the guardian on its way to sleep: the first deadline, noted in each wheel. Wheels
+    /// that have become empty go.
     #[inline]
     #[must_use]
     pub(crate) fn begin_sleep(&self) -> Option<u64> {
@@ -80,7 +85,8 @@ impl OrphanWheels {
         list.iter().filter_map(|orphan_wheel| orphan_wheel.wheel.begin_backup_sleep()).min()
     }
 
-    /// Called by the guardian when it is awake again, and before anybody else can become the guardian.
+    /// Called by the guardian when it is awake again, and before anybody else can become the
+    /// guardian.
     #[inline]
     pub(crate) fn end_sleep(&self) {
         if !self.is_empty() {
@@ -104,8 +110,9 @@ impl OrphanWheels {
         self.list.lock().iter().map(|orphan_wheel| orphan_wheel.wheel.next_due()).min().unwrap_or(u64::MAX)
     }
 
-    /// Fires what is due at `now`. The wakers are in `wakes`, and the caller wakes them. It is the worker of `seat`, and turns its own wheel: if
-    /// that has become a orphan wheel it is none any more.
+    /// Fires what is due at `now`. The wakers are in `wakes`, and the caller wakes them. It is the
+    /// worker of `seat`, and turns its own wheel: if that has become a orphan wheel it is none any
+    /// more.
     #[inline]
     pub(crate) fn turn(&self, seat: usize, now: u64, wakes: &mut WakeList) {
         if !self.is_empty() {
@@ -124,8 +131,9 @@ impl OrphanWheels {
 
     #[inline]
     fn is_empty(&self) -> bool {
-        // Ordering: Acquire — pairs with the Release in `publish`. A guardian that a leaver's interrupt has called sees the leaver's
-        // orphan wheel; one that reads an older number is interrupted.
+        // Ordering: Acquire — pairs with the Release in `publish`. A guardian that a leaver's
+        // interrupt has called sees the leaver's orphan wheel; one that reads an older number is
+        // interrupted.
         self.count.load(Ordering::Acquire) == 0
     }
 

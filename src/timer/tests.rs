@@ -38,7 +38,8 @@ impl SleeperWaker for Count {
 
 pub(crate) const HOUR: u64 = 3600 * 1_000_000_000;
 
-/// A wheel whose keeper counts its calls, and whose clock stands near zero for as long as a test lasts.
+/// A wheel whose keeper counts its calls, and whose clock stands near zero for as long as a test
+/// lasts.
 pub(crate) fn wheel() -> (Arc<TimerWheel>, Arc<Count>) {
     let sleeper_waker = Arc::new(Count::default());
     (Arc::new(TimerWheel::new(Clock::new(), sleeper_waker.clone())), sleeper_waker)
@@ -283,7 +284,8 @@ impl Evil {
             unsafe { Box::from_raw(data.cast_mut().cast::<Arc<Evil>>()) }.act();
         }
         static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
-        // SAFETY: the four functions keep the contract: each owns one box, and evils can go anywhere.
+        // SAFETY: the four functions keep the contract: each owns one box, and evils can go
+        // anywhere.
         unsafe { Waker::from_raw(RawWaker::new(Box::into_raw(Box::new(self)).cast(), &VTABLE)) }
     }
 }
@@ -313,7 +315,8 @@ fn an_evil_waker_finds_no_lock_held() {
         &first,
     );
     drop(timer);
-    // First: three clones, two dropped, one woken and dropped. Second: two clones, one dropped, one woken and dropped.
+    // First: three clones, two dropped, one woken and dropped. Second: two clones, one dropped, one
+    // woken and dropped.
     let calls = |evil: &Evil| evil.calls.load(Ordering::SeqCst);
     assert_eq!((calls(&one), calls(&two)), (7, 5));
     drop((first, second));

@@ -1,25 +1,29 @@
 //! A hierarchical timing wheel: the data structure alone, without a lock, a clock or a waker.
 //!
-//! Deadlines are nanoseconds on some clock, rounded *up* to ticks of 32.8 µs, so that nothing is handed out early. A wheel entry
-//! hangs on the level of the highest group of bits in which its tick differs from `elapsed`, in the slot which that group
-//! names. From this follows everything that the wheel relies on:
+//! Deadlines are nanoseconds on some clock, rounded *up* to ticks of 32.8 µs, so that nothing is
+//! handed out early. A wheel entry hangs on the level of the highest group of bits in which its
+//! tick differs from `elapsed`, in the slot which that group names. From this follows everything
+//! that the wheel relies on:
 //!
-//! - All wheel entries of a level are due before all wheel entries of the level above, and inside a level the slots are in order and lie
-//!   ahead of where `elapsed` stands. So the first bit of the first level that has one names the next slot, and no slot ever wraps
-//!   around: there are levels enough for every `u64`.
-//! - When `elapsed` reaches the start of a slot, that slot's wheel entries all belong on lower levels, or are due. Each wheel entry moves at
-//!   most once per level.
+//! - All wheel entries of a level are due before all wheel entries of the level above, and inside a
+//!   level the slots are in order and lie ahead of where `elapsed` stands. So the first bit of the
+//!   first level that has one names the next slot, and no slot ever wraps around: there are levels
+//!   enough for every `u64`.
+//! - When `elapsed` reaches the start of a slot, that slot's wheel entries all belong on lower
+//!   levels, or are due. Each wheel entry moves at most once per level.
 //!
-//! Every slot remembers its earliest tick. With it the wheel names the exact time of the next wheel entry, and an idle thread is not
-//! woken only to move wheel entries down. Taking out the earliest wheel entry leaves that note too early; whoever comes at that time moves
-//! the slot down and so corrects it: one look too many, never one too few.
+//! Every slot remembers its earliest tick. With it the wheel names the exact time of the next wheel
+//! entry, and an idle thread is not woken only to move wheel entries down. Taking out the earliest
+//! wheel entry leaves that note too early; whoever comes at that time moves the slot down and so
+//! corrects it: one look too many, never one too few.
 
 use std::ptr::NonNull;
 
 use crate::sync::UnsafeCell;
 use crate::util::list::{Linked, Links, List};
 
-/// A tick is 2^15 ns; one nanosecond where time may be paused, so that it leaps to where a test expects it.
+/// A tick is 2^15 ns; one nanosecond where time may be paused, so that it leaps to where a test
+/// expects it.
 const TICK_BITS: u32 = if cfg!(feature = "test-util") { 0 } else { 15 };
 pub(crate) const TICK: u64 = 1 << TICK_BITS;
 
@@ -27,7 +31,8 @@ pub(crate) const TICK: u64 = 1 << TICK_BITS;
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
 
-/// Enough for the largest tick, `u64::MAX` rounded up, which has one bit more than a rounded down one.
+/// Enough for the largest tick, `u64::MAX` rounded up, which has one bit more than a rounded down
+/// one.
 const LEVELS: usize = (u64::BITS - TICK_BITS + 1).div_ceil(SLOT_BITS) as usize;
 
 /// The tick at which `deadline` has passed.
@@ -115,7 +120,8 @@ impl Drop for WheelEntry {
     }
 }
 
-// SAFETY: the links lie in the wheel entry's cell, and only the list touches them while the wheel entry is linked.
+// SAFETY: the links lie in the wheel entry's cell, and only the list touches them while the wheel
+// entry is linked.
 unsafe impl Linked for WheelEntry {
     unsafe fn links(node: NonNull<Self>) -> NonNull<Links<Self>> {
         // SAFETY: the caller vouches that it is live.
@@ -166,11 +172,13 @@ impl Wheel {
         Wheel { elapsed: now / TICK, due: List::new(), expiring_slot: None, occupied: [0; LEVELS], slots }
     }
 
-    /// Hangs `peg` up, to be handed out when `deadline` has passed. A deadline of `u64::MAX` never passes.
+    /// Hangs `peg` up, to be handed out when `deadline` has passed. A deadline of `u64::MAX` never
+    /// passes.
     ///
     /// # Safety
     ///
-    /// `peg` is live and hangs nowhere. Until it is taken out it stays where it is and only this wheel touches it.
+    /// `peg` is live and hangs nowhere. Until it is taken out it stays where it is and only this
+    /// wheel touches it.
     pub(crate) unsafe fn insert(&mut self, entry: NonNull<WheelEntry>, deadline: u64) {
         // SAFETY: as the caller vouches.
         unsafe { self.link_entry(entry, tick_of(deadline)) };
@@ -200,9 +208,11 @@ impl Wheel {
         unsafe { WheelEntry::write(entry, |entry_state| entry_state.place = EntryPlace::Nowhere) };
     }
 
-    /// Does one bounded thing towards the time `now`. A `now` before the last one is taken for the last one.
+    /// Does one bounded thing towards the time `now`. A `now` before the last one is taken for the
+    /// last one.
     ///
-    /// Due wheel entries come in the order of their ticks. Steps of different times may follow each other before [`Advance::Done`].
+    /// Due wheel entries come in the order of their ticks. Steps of different times may follow each
+    /// other before [`Advance::Done`].
     pub(crate) fn step(&mut self, now: u64) -> Advance {
         let now = now.min(u64::MAX - 1);
         if let Some(entry) = self.due.front() {
@@ -242,7 +252,8 @@ impl Wheel {
         self.due.is_empty() && self.occupied.iter().all(|map| *map == 0)
     }
 
-    /// When to turn the wheel next: not later than the first wheel entry is due. `None` if none ever is.
+    /// When to turn the wheel next: not later than the first wheel entry is due. `None` if none
+    /// ever is.
     pub(crate) fn next_deadline(&self) -> Option<u64> {
         if self.expiring_slot.is_some() || !self.due.is_empty() {
             return Some(self.elapsed * TICK);
@@ -289,7 +300,8 @@ impl Wheel {
         let id = self.first()?;
         let low = u32::from(id.level) * SLOT_BITS;
         let high = low + SLOT_BITS;
-        // Its wheel entries agree with `elapsed` above their level, or they would hang higher. Above the last one there may be nothing.
+        // Its wheel entries agree with `elapsed` above their level, or they would hang higher.
+        // Above the last one there may be nothing.
         let above = u64::MAX.checked_shl(high).unwrap_or(0);
         let start = (self.elapsed & above) | (u64::from(id.slot) << low);
         if start > now {

@@ -8,7 +8,8 @@ pub(crate) mod platform;
 pub(crate) mod platform;
 use std::time::Duration;
 
-/// A thread as the operating system knows it. The number may be that of another thread when this one has ended.
+/// A thread as the operating system knows it. The number may be that of another thread when this
+/// one has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tid(u32);
 

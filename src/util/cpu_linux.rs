@@ -10,10 +10,12 @@ pub(super) fn current_tid() -> u32 {
 }
 
 pub(super) fn time(number: u32) -> Option<Duration> {
-    // The clock of a thread's processor time, by its number: bit 2 says that it is a thread's, and 2 that it is the scheduler's.
+    // The clock of a thread's processor time, by its number: bit 2 says that it is a thread's, and
+    // 2 that it is the scheduler's.
     let clock = (!number << 3 | 0b110) as libc::clockid_t;
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the time is ours, and outlives the call. A clock of a thread that has ended is an error.
+    // SAFETY: the time is ours, and outlives the call. A clock of a thread that has ended is an
+    // error.
     if unsafe { libc::clock_gettime(clock, &mut time) } != 0 {
         return None;
     }

@@ -1,7 +1,8 @@
 //! An intrusive doubly linked list: nodes bring their own links, so that linking never allocates.
 //!
-//! The list works on raw pointers end to end and never makes a reference to a node, so a node's owner may hold shared
-//! references to it while it is linked. Whoever owns the list provides the exclusion, usually a lock around it.
+//! The list works on raw pointers end to end and never makes a reference to a node, so a node's
+//! owner may hold shared references to it while it is linked. Whoever owns the list provides the
+//! exclusion, usually a lock around it.
 
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -23,8 +24,9 @@ impl<T> Links<T> {
 ///
 /// # Safety
 ///
-/// `links` must return a pointer to the same [`Links`] for the same node each time, valid for as long as the node is, and
-/// nothing but the list may touch what it points to while the node is linked.
+/// `links` must return a pointer to the same [`Links`] for the same node each time, valid for as
+/// long as the node is, and nothing but the list may touch what it points to while the node is
+/// linked.
 pub(crate) unsafe trait Linked: Sized {
     /// # Safety
     ///
@@ -40,8 +42,8 @@ pub(crate) struct List<T> {
     marker: PhantomData<*const T>,
 }
 
-// SAFETY: the list is two pointers; whoever dereferences them does so through the unsafe methods below, whose contracts ask
-// for exclusion.
+// SAFETY: the list is two pointers; whoever dereferences them does so through the unsafe methods
+// below, whose contracts ask for exclusion.
 unsafe impl<T> Send for List<T> {}
 // SAFETY: a shared list can only be asked whether it is empty.
 unsafe impl<T> Sync for List<T> {}

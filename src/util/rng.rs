@@ -13,7 +13,8 @@ impl Rng {
         Rng(Cell::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1))
     }
 
-    /// A number below `limit`, which is not zero. The bias is far below anything a scheduler could notice.
+    /// A number below `limit`, which is not zero. The bias is far below anything a scheduler could
+    /// notice.
     pub(crate) fn below(&self, limit: usize) -> usize {
         let mut x = self.0.get();
         x ^= x << 13;

@@ -4,7 +4,8 @@ use std::cell::Cell;
 
 use crate::sync::statics::{AtomicU64, Ordering};
 
-/// A thread's number, or one that it has drawn. Whoever has it uses the thing of that number among those that there are.
+/// A thread's number, or one that it has drawn. Whoever has it uses the thing of that number among
+/// those that there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stripe(usize);
 

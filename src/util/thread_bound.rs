@@ -4,7 +4,8 @@ use std::marker::PhantomData;
 
 /// Keeps the type that holds it from being `Send`, not from being `Sync`.
 ///
-/// It is a type of this crate: another crate's guard would become `Send` as soon as a feature of that crate makes it so.
+/// It is a type of this crate: another crate's guard would become `Send` as soon as a feature of
+/// that crate makes it so.
 #[derive(Debug)]
 pub(crate) struct ThreadBound(PhantomData<*const ()>);
 

@@ -7,8 +7,9 @@ use std::task::Waker;
 
 /// A batch of wakers that are owed a wake.
 ///
-/// Whoever holds one of the runtime's locks puts wakers in here; they are woken once the lock is released, so that no user
-/// code ever runs under a lock of ours. A waker that panics does not keep the rest of the batch from being woken.
+/// Whoever holds one of the runtime's locks puts wakers in here; they are woken once the lock is
+/// released, so that no user code ever runs under a lock of ours. A waker that panics does not keep
+/// the rest of the batch from being woken.
 #[derive(Debug, Default)]
 pub(crate) struct WakeList {
     wakers: Vec<Waker>,
@@ -32,7 +33,8 @@ impl WakeList {
         self.wakers.is_empty()
     }
 
-    /// Wakes everybody, in the order in which they came; the batch is empty afterwards and keeps its memory.
+    /// Wakes everybody, in the order in which they came; the batch is empty afterwards and keeps
+    /// its memory.
     pub(crate) fn wake_all(&mut self) {
         for waker in self.wakers.drain(..) {
             wake_catch_panic(waker);
@@ -68,8 +70,8 @@ pub(crate) fn catch_user_panic(what: &str, call: impl FnOnce()) {
 
 /// Says that `what` has panicked, and drops the payload.
 ///
-/// The subscriber is user code as well, and so is the payload's destructor. What these panic with is not dropped: that could go on
-/// for ever.
+/// The subscriber is user code as well, and so is the payload's destructor. What these panic with
+/// is not dropped: that could go on for ever.
 #[cold]
 pub(crate) fn log_and_drop_panic(what: &str, payload: Box<dyn Any + Send>) {
     let said = catch_unwind(|| tracing::error!(target: "heist::task", "{what} panicked; the runtime goes on"));

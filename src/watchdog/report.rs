@@ -20,7 +20,8 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
-    /// The worker of `seat` has been in poll `number` for so long. If it has just come back nobody is blamed.
+    /// The worker of `seat` has been in poll `number` for so long. If it has just come back nobody
+    /// is blamed.
     pub(super) fn record_stall(&mut self, pool: &Pool, seat: &Seat, number: u64, lasted: Duration, cause: StallCause) {
         let task = seat.polling.get();
         if seat.progress() != number {
@@ -38,7 +39,8 @@ impl Reporter {
         });
     }
 
-    /// Tells the hook and the log. User code: nothing of ours is locked, and what it panics with stays here.
+    /// Tells the hook and the log. User code: nothing of ours is locked, and what it panics with
+    /// stays here.
     pub(super) fn run_stall_hook(&mut self, pool: &Pool, now: u64) {
         for report in std::mem::take(&mut self.found) {
             if let Some(hook) = &pool.settings.on_stall {

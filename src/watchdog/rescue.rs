@@ -1,4 +1,5 @@
-//! What a stalled worker cannot do is done for it: its queues, its timers, the reactor, its share of the work.
+//! What a stalled worker cannot do is done for it: its queues, its timers, the reactor, its share
+//! of the work.
 
 use std::fmt;
 
@@ -9,8 +10,8 @@ use crate::watchdog::stall::StallCause;
 use crate::worker_set::retire::steal_all;
 use crate::worker_set::spares::SpareError;
 
-/// From this look on at the same poll a spare is worth its thread. Shorter ones happen wherever there are more threads than processors, and
-/// one of them is kept waiting by a lock.
+/// From this look on at the same poll a spare is worth its thread. Shorter ones happen wherever
+/// there are more threads than processors, and one of them is kept waiting by a lock.
 const SPARE_AFTER_SCANS: u32 = 10;
 
 /// A spare that is not needed any more stays for so many looks, in case it is.
@@ -59,10 +60,11 @@ impl ScanSummary {
         }
     }
 
-    /// Whether a further thread is wanted: nobody is left to poll anything; or fewer can than there should be, and something waits.
+    /// Whether a further thread is wanted: nobody is left to poll anything; or fewer can than there
+    /// should be, and something waits.
     ///
-    /// A worker that computes has its processor. Another thread takes part of that away from it, which is worth it only if nothing else
-    /// gets on, and for a while already.
+    /// A worker that computes has its processor. Another thread takes part of that away from it,
+    /// which is worth it only if nothing else gets on, and for a while already.
     fn wants_spare(&self, spares: usize, waits: impl FnOnce() -> bool) -> bool {
         if self.away > spares {
             return true;
@@ -81,14 +83,16 @@ impl Rescue {
         Rescue { hand, idle_looks: 0, wait: 0, told: false }
     }
 
-    /// The timers of a stalled seat get the keeper of those that nobody looks after. Its worker takes them back before it sleeps.
+    /// The timers of a stalled seat get the keeper of those that nobody looks after. Its worker
+    /// takes them back before it sleeps.
     pub(super) fn take_timers(&self, pool: &Pool, seat: &Seat, cause: StallCause) {
         if !seat.wheel.is_empty() && pool.adopt_timers(seat) {
             pool.stalls.count_rescue(cause);
         }
     }
 
-    /// What waits behind a stalled poll becomes everybody's: whoever could have stolen it has not, or is too busy to search.
+    /// What waits behind a stalled poll becomes everybody's: whoever could have stolen it has not,
+    /// or is too busy to search.
     pub(super) fn take_tasks(&self, pool: &Pool, seat: &Seat, cause: StallCause) {
         let tasks = steal_all(&seat.lifo, &seat.thief, &self.hand);
         if !tasks.is_empty() {

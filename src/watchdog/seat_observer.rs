@@ -67,7 +67,8 @@ impl SeatObserver {
     fn look_at_poll(&mut self, seat: &Seat, now: u64, tick: Duration) -> (SeatStatus, Option<StallEnd>) {
         let number = seat.progress();
         match &mut self.poll {
-            // A late look is followed by a look that is in time. A short poll need not end between the two.
+            // A late look is followed by a look that is in time. A short poll need not end between
+            // the two.
             Some(poll) if poll.number == number && poll.lasted(now) < tick / 2 => (SeatStatus::Awake, None),
             Some(poll) if poll.number == number => {
                 poll.looks = poll.looks.saturating_add(1);
@@ -88,7 +89,8 @@ impl SeatObserver {
         Some(StallEnd { lasted: poll.lasted(now), reported: poll.reported })
     }
 
-    /// What the worker's thread has done since the stall was seen first. Asked anew when that has lasted twice as long.
+    /// What the worker's thread has done since the stall was seen first. Asked anew when that has
+    /// lasted twice as long.
     pub(super) fn cause(&mut self, seat: &Seat, now: u64) -> StallCause {
         let Some(poll) = &mut self.poll else { return StallCause::Unknown };
         if poll.looks.is_power_of_two() {

@@ -10,7 +10,8 @@ use crate::sync::IntervalTimer;
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::util::rng::Rng;
 
-/// The watchdog's sleep. It looks once per tick while anybody is up, and not at all while all sleep.
+/// The watchdog's sleep. It looks once per tick while anybody is up, and not at all while all
+/// sleep.
 #[derive(Debug)]
 pub(crate) struct WatchdogSleep {
     alarm: IntervalTimer,
@@ -37,7 +38,8 @@ impl WatchdogSleep {
         self.alarm.wait();
     }
 
-    /// Gives up watching until somebody gets up, if `nobody_is_up`; which is asked when whoever gets up can see that nobody watches.
+    /// Gives up watching until somebody gets up, if `nobody_is_up`; which is asked when whoever
+    /// gets up can see that nobody watches.
     pub(crate) fn sleep_if(&self, idle: &Idle, nobody_is_up: impl FnOnce() -> bool) {
         // Before anybody is told to set it.
         self.alarm.disarm();
@@ -47,7 +49,8 @@ impl WatchdogSleep {
         }
     }
 
-    /// Somebody is up: one of those who notice sets the alarm. It costs him a system call, and wakes nobody for half a tick at least.
+    /// Somebody is up: one of those who notice sets the alarm. It costs him a system call, and
+    /// wakes nobody for half a tick at least.
     #[cold]
     pub(crate) fn wake(&self, idle: &Idle) {
         if idle.claim_watchdog_wake() {
@@ -55,8 +58,8 @@ impl WatchdogSleep {
         }
     }
 
-    /// From half a tick to a whole one, each time another: who gets up in step with the ticks would meet the watchdog each time, on the processor
-    /// that he is woken for.
+    /// From half a tick to a whole one, each time another: who gets up in step with the ticks would
+    /// meet the watchdog each time, on the processor that he is woken for.
     fn first_tick(&self) -> Duration {
         const STEPS: u32 = 64;
         // Ordering: Relaxed — nothing but a number.
@@ -65,7 +68,8 @@ impl WatchdogSleep {
         self.tick / 2 + self.tick / (2 * STEPS) * step
     }
 
-    /// Everything ends, which can be seen by now: whether or not the watchdog watches, it looks at once.
+    /// Everything ends, which can be seen by now: whether or not the watchdog watches, it looks at
+    /// once.
     pub(crate) fn ring_now(&self) {
         self.alarm.fire_now(self.tick);
     }

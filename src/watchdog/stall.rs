@@ -13,18 +13,22 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 /// Is told of stalls.
 pub(crate) type StallHook = Arc<dyn Fn(&StallReport) + Send + Sync>;
 
-/// A worker has been in one poll for longer than [`Builder::stall_threshold`](crate::runtime::Builder::stall_threshold).
+/// A worker has been in one poll for longer than
+/// [`Builder::stall_threshold`](crate::runtime::Builder::stall_threshold).
 ///
-/// The report comes while the stall lasts, once. Its `Display` is one line that also says what can be done.
+/// The report comes while the stall lasts, once. Its `Display` is one line that also says what can
+/// be done.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct StallReport {
     /// The number of the worker's seat.
     pub worker: usize,
-    /// The kernel's number of its thread, with which a debugger or `/proc` can be asked what it does. Linux only.
+    /// The kernel's number of its thread, with which a debugger or `/proc` can be asked what it
+    /// does. Linux only.
     pub thread: Option<u32>,
-    /// The task that is being polled. None if it is no task that keeps the worker: a waker of somebody else's, a hook, a destructor; or the lack
-    /// of a processor, which may come between two polls as well.
+    /// The task that is being polled. None if it is no task that keeps the worker: a waker of
+    /// somebody else's, a hook, a destructor; or the lack of a processor, which may come between
+    /// two polls as well.
     pub task: Option<Id>,
     /// What the task is called, if it has a name.
     pub name: Option<Arc<str>>,
@@ -44,7 +48,8 @@ pub enum StallCause {
     Blocked,
     /// It computes.
     Busy,
-    /// It would compute, but more threads are ready than there are processors, and it has not had one.
+    /// It would compute, but more threads are ready than there are processors, and it has not had
+    /// one.
     Starved,
     /// The platform does not tell.
     Unknown,
@@ -111,7 +116,8 @@ impl fmt::Display for StallReport {
 pub(crate) struct StallCounts {
     /// Those that have been reported.
     pub(crate) reported: Counter,
-    /// Times that something was taken over from a stalled seat, or another worker woken because of it.
+    /// Times that something was taken over from a stalled seat, or another worker woken because of
+    /// it.
     pub(crate) rescues: Counter,
     /// Rescues from workers that were ready to run and had no processor.
     pub(crate) preempted_rescues: Counter,
@@ -122,7 +128,8 @@ pub(crate) struct StallCounts {
 }
 
 impl StallCounts {
-    /// The bucket `n` is for durations from 2ⁿ ms, the first also for shorter and the last also for longer ones.
+    /// The bucket `n` is for durations from 2ⁿ ms, the first also for shorter and the last also for
+    /// longer ones.
     pub(crate) const BUCKETS: usize = 16;
 
     pub(crate) fn new() -> Self {
@@ -135,7 +142,8 @@ impl StallCounts {
         }
     }
 
-    /// Counts a rescue: what waited behind a worker has been taken over. Only the watchdog calls this.
+    /// Counts a rescue: what waited behind a worker has been taken over. Only the watchdog calls
+    /// this.
     pub(crate) fn count_rescue(&self, cause: StallCause) {
         let rescues = if cause == StallCause::Starved { &self.preempted_rescues } else { &self.rescues };
         rescues.add(1);

@@ -33,7 +33,8 @@ fn watchdog(pool: &Arc<Pool>) -> Watchdog {
     Watchdog::new(Arc::clone(pool), Box::new(|_| {}))
 }
 
-/// Seat 0 is stalled from the second look on, the worker of seat 1 sleeps on its parker. It is woken only if the reactor is free.
+/// Seat 0 is stalled from the second look on, the worker of seat 1 sleeps on its parker. It is
+/// woken only if the reactor is free.
 #[test]
 fn a_stalled_worker_has_the_reactor_turned_by_another() {
     let pool = pool(2);
@@ -50,8 +51,8 @@ fn a_stalled_worker_has_the_reactor_turned_by_another() {
     let _ = (pool.idle.withdraw(1, false), pool.idle.end_search());
 }
 
-/// The worker of seat 0 does not get on. It polls, does something else, sleeps while the watchdog does not look, does something else again, and polls
-/// the same task: these are five stalls.
+/// The worker of seat 0 does not get on. It polls, does something else, sleeps while the watchdog
+/// does not look, does something else again, and polls the same task: these are five stalls.
 #[test]
 fn what_comes_after_a_stall_is_another_one() {
     let mut settings = settings(1);
@@ -77,7 +78,8 @@ fn what_comes_after_a_stall_is_another_one() {
     assert_eq!(reported(), 5);
 }
 
-/// After a drain's deadline a worker drops one late task after the other, and polls nothing: it gets on.
+/// After a drain's deadline a worker drops one late task after the other, and polls nothing: it
+/// gets on.
 #[test]
 fn whoever_drops_one_task_after_the_other_is_not_stalled() {
     let pool = pool(1);
@@ -132,8 +134,9 @@ fn a_rescue_from_a_worker_without_a_processor_is_counted_apart() {
     }
 }
 
-/// Two workers, of which that of seat 0 is stalled from the second look on, and the reactor is turned. No spare ever comes; answers how many
-/// have been wanted, since it is asked again only after a hundred looks: whether one has.
+/// Two workers, of which that of seat 0 is stalled from the second look on, and the reactor is
+/// turned. No spare ever comes; answers how many have been wanted, since it is asked again only
+/// after a hundred looks: whether one has.
 fn wanted(looks: usize, mut other: impl FnMut(&Pool, usize)) -> usize {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);

@@ -15,18 +15,21 @@ pub struct Resized {
     pub from: usize,
     /// How many there are now.
     pub to: usize,
-    /// How often the number has changed since the runtime was built, this change included: it grows by one with each. A resize
-    /// to the present number changes nothing, and answers the present version.
+    /// How often the number has changed since the runtime was built, this change included: it grows
+    /// by one with each. A resize to the present number changes nothing, and answers the present
+    /// version.
     pub version: u64,
 }
 
-/// A worker thread that is about to be started: which seat it takes, and in which version of the worker set.
+/// A worker thread that is about to be started: which seat it takes, and in which version of the
+/// worker set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerThread {
     /// The number of the seat, below the number of workers.
     pub index: usize,
-    /// The version (see [`Resized::version`]) with which the thread comes; zero for those that the runtime begins with.
+    /// The version (see [`Resized::version`]) with which the thread comes; zero for those that the
+    /// runtime begins with.
     pub version: u64,
 }
 
@@ -42,7 +45,8 @@ impl WorkerThread {
 pub enum ResizeError {
     /// No workers were asked for. Nothing has changed.
     Zero,
-    /// More workers were asked for than [`Builder::max_worker_threads`](crate::runtime::Builder::max_worker_threads) allows. Nothing
+    /// More workers were asked for than
+    /// [`Builder::max_worker_threads`](crate::runtime::Builder::max_worker_threads) allows. Nothing
     /// has changed.
     AboveMaximum {
         /// How many were asked for.
@@ -52,11 +56,14 @@ pub enum ResizeError {
     },
     /// A current-thread runtime has no worker threads. Nothing has changed.
     CurrentThread,
-    /// The runtime is being drained, or a drain began before the workers that had to leave had left.
+    /// The runtime is being drained, or a drain began before the workers that had to leave had
+    /// left.
     Draining,
-    /// The runtime is being shut down or has ended, perhaps before the workers that had to leave had left.
+    /// The runtime is being shut down or has ended, perhaps before the workers that had to leave
+    /// had left.
     ShutDown,
-    /// The operating system refused a thread. The runtime goes on with those that it has; a later resize may succeed.
+    /// The operating system refused a thread. The runtime goes on with those that it has; a later
+    /// resize may succeed.
     Refused {
         /// How many workers were asked for.
         asked: usize,

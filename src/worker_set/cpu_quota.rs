@@ -1,8 +1,10 @@
 //! How many processors this process may use, and a worker set that follows.
 //!
-//! The affinity mask says on which processors its threads may run; a control group's quota says for how much of the time. Both can change at any
-//! time: an orchestrator writes a number into a file. Nobody tells the process, so somebody has to look; the watchdog does, at most every
-//! second and only while workers are busy: they wake it at their checkpoints. An idle runtime looks when it has something to do again.
+//! The affinity mask says on which processors its threads may run; a control group's quota says for
+//! how much of the time. Both can change at any time: an orchestrator writes a number into a file.
+//! Nobody tells the process, so somebody has to look; the watchdog does, at most every second and
+//! only while workers are busy: they wake it at their checkpoints. An idle runtime looks when it
+//! has something to do again.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -87,10 +89,11 @@ fn mask() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// How many whole processors the quota of this process's control group allows, at least one; none if there is no quota.
+/// How many whole processors the quota of this process's control group allows, at least one; none
+/// if there is no quota.
 ///
-/// The quotas of all groups above it hold, too. Whole ones, as the standard library counts them: a thread more would be
-/// throttled in the middle of a poll.
+/// The quotas of all groups above it hold, too. Whole ones, as the standard library counts them: a
+/// thread more would be throttled in the middle of a poll.
 pub(crate) fn quota(root: &Path) -> Option<usize> {
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
     let mounts = fs::read_to_string(root.join("proc/self/mountinfo")).ok()?;
@@ -113,7 +116,8 @@ enum Version {
 }
 
 impl<'a> Mount<'a> {
-    /// From a line of mountinfo: number, parent, device, top, place, options, further fields, "-", type, source, options.
+    /// From a line of mountinfo: number, parent, device, top, place, options, further fields, "-",
+    /// type, source, options.
     fn parse(line: &'a str) -> Option<Mount<'a>> {
         let (place, kind) = line.split_once(" - ")?;
         let mut place = place.split(' ').skip(3);
@@ -130,7 +134,8 @@ impl<'a> Mount<'a> {
     /// The least quota of our group and those above it, as far as they can be seen.
     fn quota(&self, root: &Path, groups: &str) -> Option<usize> {
         let group = groups.lines().find_map(|line| self.group(line))?;
-        // A group outside of what is mounted is seen from another namespace: the mount point is our own.
+        // A group outside of what is mounted is seen from another namespace: the mount point is our
+        // own.
         let below = group.strip_prefix(self.top).unwrap_or(Path::new(""));
         let place = root.join(self.place.strip_prefix("/").unwrap_or(self.place));
         let mut folder: PathBuf = place.clone();

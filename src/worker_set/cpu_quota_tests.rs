@@ -71,7 +71,8 @@ fn the_least_of_all_groups_above() {
     assert_eq!(quota(root.as_ref()), Some(8), "it is read anew");
 }
 
-/// In a container without a namespace of its own the path is the host's, and the mount shows its end.
+/// In a container without a namespace of its own the path is the host's, and the mount shows its
+/// end.
 #[test]
 fn a_container() {
     let root = two("/docker/abc/inner", &[("sys/fs/cgroup/inner/cpu.max", "300000 100000")]);

@@ -12,10 +12,11 @@ use crate::worker_set::completion::{ResizeCompletion, ResizeError, Resized, Work
 use crate::worker_set::{ThreadHost, threads};
 use crate::{context, shutdown};
 
-/// A change of the number of workers that is under way; see [`Runtime::resize`](crate::runtime::Runtime::resize).
+/// A change of the number of workers that is under way; see
+/// [`Runtime::resize`](crate::runtime::Runtime::resize).
 ///
-/// Await it, or [`wait`](Resize::wait) for it, to learn when it is done. Dropping it changes nothing: the workers come and go all the
-/// same.
+/// Await it, or [`wait`](Resize::wait) for it, to learn when it is done. Dropping it changes
+/// nothing: the workers come and go all the same.
 #[derive(Debug)]
 pub struct Resize {
     completion: Arc<ResizeCompletion>,
@@ -24,7 +25,8 @@ pub struct Resize {
 }
 
 impl Resize {
-    /// Blocks this thread until the resize is done. For threads outside of async code; inside of it, await the `Resize`.
+    /// Blocks this thread until the resize is done. For threads outside of async code; inside of
+    /// it, await the `Resize`.
     ///
     /// # Errors
     ///
@@ -32,10 +34,12 @@ impl Resize {
     ///
     /// # Panics
     ///
-    /// Where it might wait for itself: if this thread is polling a future, since it might be the one that has to leave; and in those functions
-    /// of the [`Builder`](crate::runtime::Builder) that a resize waits for. These are the ones that name threads, `on_thread_start` when a worker
-    /// calls it, and whatever is called by the thread that follows the CPU quota. Being polled there, by a `block_on`, panics too.
-    /// In an `on_thread_stop` hook one may wait; in an `after_resize` hook, wherever its caller might.
+    /// Where it might wait for itself: if this thread is polling a future, since it might be the
+    /// one that has to leave; and in those functions of the [`Builder`](crate::runtime::Builder)
+    /// that a resize waits for. These are the ones that name threads, `on_thread_start` when a
+    /// worker calls it, and whatever is called by the thread that follows the CPU quota. Being
+    /// polled there, by a `block_on`, panics too. In an `on_thread_stop` hook one may wait; in an
+    /// `after_resize` hook, wherever its caller might.
     ///
     /// # Examples
     ///
@@ -65,8 +69,8 @@ impl Resize {
         }
     }
 
-    /// Panics where whoever waits for a resize might keep it from being done. As a rule also if it is done: a mistake that shows only now and
-    /// then is worse.
+    /// Panics where whoever waits for a resize might keep it from being done. As a rule also if it
+    /// is done: a mistake that shows only now and then is worse.
     #[track_caller]
     fn refuse_waiting(&self) {
         let place = match thread_role::current() {
@@ -96,7 +100,8 @@ impl Future for Resize {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = self.completion.poll(cx);
-        // A waker may poll at once, in the midst of the resize that has woken it; but not for one that comes later.
+        // A waker may poll at once, in the midst of the resize that has woken it; but not for one
+        // that comes later.
         if outcome.is_pending() || thread_role::current() != Some(ThreadRole::Resizing) {
             self.refuse_waiting();
         }
@@ -158,7 +163,8 @@ impl ThreadHost for Arc<Pool> {
         if seats.is_empty() {
             return;
         }
-        // Ordering: Release — the words come before it; a worker that sees the tick looks at its word.
+        // Ordering: Release — the words come before it; a worker that sees the tick looks at its
+        // word.
         self.tick.fetch_add(1, Ordering::Release);
         for &seat in seats {
             self.unpark(seat);

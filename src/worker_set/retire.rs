@@ -10,12 +10,13 @@ pub(crate) trait HandOff {
     fn take_tasks(&self, tasks: Chain);
     /// The timers of the seat.
     fn take_wheel(&self);
-    /// Whatever was left to the leaver: a wake-up granted to it, a search that somebody counted on, the reactor's shard driver. The full handshake of
-    /// the idle protocol.
+    /// Whatever was left to the leaver: a wake-up granted to it, a search that somebody counted on,
+    /// the reactor's shard driver. The full handshake of the idle protocol.
     fn notify(&self);
 }
 
-/// Empties a seat. Called by its worker, which is counted neither as a searcher nor as a sleeper, and pushes nothing there afterwards.
+/// Empties a seat. Called by its worker, which is counted neither as a searcher nor as a sleeper,
+/// and pushes nothing there afterwards.
 pub(crate) fn hand_off(lifo: &LifoSlot, ring: &Owner, hand_off: &impl HandOff) {
     let mut tasks = Chain::new();
     if let Some(runnable) = lifo.pop() {
@@ -30,8 +31,8 @@ pub(crate) fn hand_off(lifo: &LifoSlot, ring: &Owner, hand_off: &impl HandOff) {
     hand_off.notify();
 }
 
-/// Takes everything that waits in a seat whose worker is stuck, and may come back at any moment. `hand`, which is empty, is where a thief puts what
-/// it takes.
+/// Takes everything that waits in a seat whose worker is stuck, and may come back at any moment.
+/// `hand`, which is empty, is where a thief puts what it takes.
 pub(crate) fn steal_all(lifo: &LifoSlot, ring: &Thief, hand: &Owner) -> Chain {
     let mut tasks = Chain::new();
     if let Some(runnable) = lifo.peek().and_then(|seen| lifo.claim(seen)) {
@@ -67,7 +68,8 @@ impl HandOff for PoolHandOff<'_> {
 }
 
 impl Pool {
-    /// The timers of a seat whose worker cannot see to them get another keeper. False if they have one.
+    /// The timers of a seat whose worker cannot see to them get another keeper. False if they have
+    /// one.
     pub(crate) fn adopt_timers(&self, seat: &Seat) -> bool {
         let taken = self.orphan_wheels.add(seat.index, &seat.wheel);
         if taken {

@@ -13,7 +13,8 @@ const SEATED: u8 = 1 << 2;
 
 /// The state of a seat. See [the page](crate::worker_set::resize).
 ///
-/// `want`, `ask` and `release` are called by whoever carries out an order, the others by the seat's thread.
+/// `want`, `ask` and `release` are called by whoever carries out an order, the others by the seat's
+/// thread.
 pub(crate) struct SeatState(AtomicU8);
 
 /// What has to be done for a seat that is wanted.
@@ -34,8 +35,9 @@ impl SeatState {
 
     /// The seat is to have a worker.
     pub(crate) fn claim_seat(&self) -> SeatClaim {
-        // Ordering: Acquire — pairs with the Release in `leave`: the next worker finds the seat as the last one has left it.
-        // Release — pairs with the Acquire in `leave` that finds the seat wanted.
+        // Ordering: Acquire — pairs with the Release in `leave`: the next worker finds the seat as
+        // the last one has left it. Release — pairs with the Acquire in `leave` that finds the seat
+        // wanted.
         if self.0.fetch_or(WANTED | TAKEN, Ordering::AcqRel) & TAKEN == 0 {
             SeatClaim::Start
         } else {
@@ -68,18 +70,21 @@ impl SeatState {
         self.0.fetch_and(!SEATED, Ordering::Relaxed);
     }
 
-    /// The thread leaves, having given back the local slot. False if the seat is wanted again: it has to sit down again.
+    /// The thread leaves, having given back the local slot. False if the seat is wanted again: it
+    /// has to sit down again.
     #[must_use]
     pub(crate) fn try_vacate(&self) -> bool {
-        // Ordering: Release — pairs with the Acquire in `want`: what was done in the seat lies before its next worker. Acquire,
-        // if it is wanted again — pairs with the Release in `want`.
+        // Ordering: Release — pairs with the Acquire in `want`: what was done in the seat lies
+        // before its next worker. Acquire, if it is wanted again — pairs with the Release in
+        // `want`.
         self.0.compare_exchange(TAKEN, 0, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// Whether the seat's worker may stay.
     #[inline]
     pub(crate) fn is_wanted(&self) -> bool {
-        // Ordering: Acquire — pairs with the Release in `ask`. Who has seen the tick that follows it sees the word.
+        // Ordering: Acquire — pairs with the Release in `ask`. Who has seen the tick that follows
+        // it sees the word.
         self.0.load(Ordering::Acquire) & WANTED != 0
     }
 

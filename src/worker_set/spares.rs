@@ -17,7 +17,8 @@ pub(crate) enum SpareError {
     Enough,
     /// There are as many as there may be.
     AllOut,
-    /// Somebody changes the worker set just now, or the last spare has not left its seat yet: try again.
+    /// Somebody changes the worker set just now, or the last spare has not left its seat yet: try
+    /// again.
     NotNow,
     /// The pool is being closed.
     Closed,
@@ -26,10 +27,12 @@ pub(crate) enum SpareError {
 }
 
 impl WorkerSet {
-    /// Seats a spare, unless `enough` are there to stay: takes back one that leaves, or starts a thread in a seat above the others. It counts as a worker, but not as one of
-    /// those that were asked for, and a resize that comes to its seat keeps it.
+    /// Seats a spare, unless `enough` are there to stay: takes back one that leaves, or starts a
+    /// thread in a seat above the others. It counts as a worker, but not as one of those that were
+    /// asked for, and a resize that comes to its seat keeps it.
     ///
-    /// It is in line with the orders: while one is carried out there is no spare, and orders that come meanwhile are the caller's to carry out.
+    /// It is in line with the orders: while one is carried out there is no spare, and orders that
+    /// come meanwhile are the caller's to carry out.
     ///
     /// # Errors
     ///
@@ -85,11 +88,11 @@ impl WorkerSet {
         Err(SpareError::Refused(error))
     }
 
-    /// Has spares called, by `call`, until there are as many as workers that are out: one that is taken back may be one that is out itself. False
-    /// if there is none to be had.
+    /// Has spares called, by `call`, until there are as many as workers that are out: one that is
+    /// taken back may be one that is out itself. False if there is none to be had.
     ///
-    /// Said by whoever has stepped out, and by whoever has closed the line to others: who finds it closed leaves it to him. `call` also answers
-    /// whether it has carried out an order afterwards.
+    /// Said by whoever has stepped out, and by whoever has closed the line to others: who finds it
+    /// closed leaves it to him. `call` also answers whether it has carried out an order afterwards.
     #[must_use]
     pub(crate) fn ensure_spares(
         &self,
@@ -97,13 +100,15 @@ impl WorkerSet {
         call: impl Fn(usize) -> (Result<usize, SpareError>, bool),
     ) -> bool {
         loop {
-            // Whoever has found the line closed by us was counted before, and we have locked the book since.
+            // Whoever has found the line closed by us was counted before, and we have locked the
+            // book since.
             let enough = out.count();
             if enough == 0 {
                 return true;
             }
             match call(enough) {
-                // An order closes the line, and may take a spare's seat: whatever was the answer before is old.
+                // An order closes the line, and may take a spare's seat: whatever was the answer
+                // before is old.
                 (Ok(_), _) | (_, true) => {}
                 (Err(SpareError::Enough | SpareError::NotNow), false) => return true,
                 (Err(SpareError::AllOut | SpareError::Closed | SpareError::Refused(_)), false) => return false,
@@ -116,7 +121,8 @@ impl WorkerSet {
         self.locked.lock().staying() > enough
     }
 
-    /// Tells a spare to leave, the highest that `may_go`. It leaves as any worker does that is asked. False if there is none.
+    /// Tells a spare to leave, the highest that `may_go`. It leaves as any worker does that is
+    /// asked. False if there is none.
     pub(crate) fn stop_spare(&self, thread_host: &impl ThreadHost, may_go: impl Fn(usize) -> bool) -> bool {
         let mut locked = self.locked.lock();
         let here = |spare: &&mut Spare| !spare.coming && !spare.dismissed;
@@ -139,8 +145,8 @@ impl WorkerSetLocked {
 }
 
 impl Pool {
-    /// Carries out the orders that have been put into the book, and tells of the changes; unless somebody is at it already, perhaps this very
-    /// thread: then he does both.
+    /// Carries out the orders that have been put into the book, and tells of the changes; unless
+    /// somebody is at it already, perhaps this very thread: then he does both.
     pub(crate) fn run_resizes(self: &Arc<Pool>) {
         self.carry_out_orders();
         // Whoever has stepped out meanwhile has left it to us.
@@ -163,8 +169,8 @@ impl Pool {
         carried
     }
 
-    /// Seats a spare in place of a worker that does not come back from its poll, or will not for a while. The caller sees to it that
-    /// the spare is dismissed when that is over.
+    /// Seats a spare in place of a worker that does not come back from its poll, or will not for a
+    /// while. The caller sees to it that the spare is dismissed when that is over.
     ///
     /// # Errors
     ///
@@ -175,7 +181,8 @@ impl Pool {
         called
     }
 
-    /// Seats a spare, unless there are `enough`. True if an order was carried out afterwards: then the answer may be old.
+    /// Seats a spare, unless there are `enough`. True if an order was carried out afterwards: then
+    /// the answer may be old.
     pub(crate) fn call_one(self: &Arc<Pool>, enough: usize) -> (Result<usize, SpareError>, bool) {
         let called = {
             let _role = thread_role::enter(ThreadRole::Resizing);

@@ -19,7 +19,8 @@ use crate::{context, shutdown};
 ///
 /// # Errors
 ///
-/// What the operating system says if it refuses a thread; those that had been started have left again.
+/// What the operating system says if it refuses a thread; those that had been started have left
+/// again.
 pub(crate) fn start(pool: &Arc<Pool>, chore: PeriodicHook) -> io::Result<()> {
     // Naming is user code, which may panic: all of it before there is a thread to be left behind.
     let names: Vec<String> = (0..pool.settings.workers).map(|seat| name(pool, WorkerThread::new(seat, 0))).collect();
@@ -69,7 +70,8 @@ fn refused(thread: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), text)
 }
 
-/// Starts the worker of one seat, which has been entered as present; so has the caller, unless nobody can close the pool yet.
+/// Starts the worker of one seat, which has been entered as present; so has the caller, unless
+/// nobody can close the pool yet.
 pub(crate) fn start_worker(pool: &Arc<Pool>, seat: usize, name: String) -> io::Result<()> {
     if let Some(error) = pool.settings.refuse_thread.as_ref().and_then(|refuse| refuse(seat)) {
         return Err(error);
@@ -85,7 +87,8 @@ pub(crate) fn name(pool: &Arc<Pool>, seat: WorkerThread) -> String {
     })
 }
 
-/// Starts a thread that has been entered as present, as has the caller, unless nobody can close the pool yet.
+/// Starts a thread that has been entered as present, as has the caller, unless nobody can close the
+/// pool yet.
 pub(crate) fn start_one(
     pool: &Arc<Pool>,
     name: String,
@@ -98,7 +101,8 @@ pub(crate) fn start_one(
     let present = Arc::clone(pool);
     let main = move || {
         let _member = context::member_of(present.id);
-        // A panic here is a bug of ours, or of a hook. A pool that has silently lost a worker would hang; it says so and ends.
+        // A panic here is a bug of ours, or of a hook. A pool that has silently lost a worker would
+        // hang; it says so and ends.
         if catch_unwind(AssertUnwindSafe(|| main(&present))).is_err() {
             catch_user_panic("a tracing subscriber", || {
                 tracing::error!(target: "heist::worker", "a worker thread panicked outside of any task; aborting");
@@ -111,8 +115,9 @@ pub(crate) fn start_one(
     Ok(())
 }
 
-/// Waits for threads that have left already to be gone, at most until `deadline`: what is left of them is the destruction of their
-/// thread-locals, which is user code; and of a drain's deadline thread, which sees the report, what that wakes.
+/// Waits for threads that have left already to be gone, at most until `deadline`: what is left of
+/// them is the destruction of their thread-locals, which is user code; and of a drain's deadline
+/// thread, which sees the report, what that wakes.
 pub(crate) fn join(pool: &Pool, deadline: Option<Instant>) {
     for thread in pool.live_threads.take_threads() {
         thread::join_until(thread, deadline);

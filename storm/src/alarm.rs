@@ -1,4 +1,5 @@
-//! A time limit that needs no runtime: whatever the runtime does, a thread of the storm's own comes back from a wait.
+//! A time limit that needs no runtime: whatever the runtime does, a thread of the storm's own comes
+//! back from a wait.
 
 use std::cell::Cell;
 use std::future::Future;

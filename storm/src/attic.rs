@@ -1,4 +1,5 @@
-//! What outlives its round: wakers, handles and futures of runtimes that have gone, for the rounds that follow.
+//! What outlives its round: wakers, handles and futures of runtimes that have gone, for the rounds
+//! that follow.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};

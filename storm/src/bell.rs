@@ -109,7 +109,8 @@ pub(crate) fn wait<F: Future + Unpin>(scene: &Arc<Scene>, future: &mut F, most: 
         }
         thread::park_timeout(left);
     };
-    // Here: what a function returns is leaked if a destructor panics afterwards (rust-lang/rust#47949).
+    // Here: what a function returns is leaked if a destructor panics afterwards
+    // (rust-lang/rust#47949).
     drop(waker);
     output
 }

@@ -317,8 +317,8 @@ pub(crate) fn launch_job(scene: &Arc<Scene>, handle: &Handle, dice: &mut Dice) -
     }
 }
 
-/// What may block. It comes back at the latest when the runtime ends; in `block_in_place` before, unless the drain has no thread to keep its
-/// deadline.
+/// What may block. It comes back at the latest when the runtime ends; in `block_in_place` before,
+/// unless the drain has no thread to keep its deadline.
 pub(crate) fn at_leisure(scene: &Arc<Scene>, site: Site, dice: &mut Dice) {
     let Some(handle) = scene.handle() else { return };
     match dice.below(16) {

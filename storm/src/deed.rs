@@ -1,4 +1,5 @@
-//! What can be done at once, from anywhere: in polls, jobs, destructors, hooks, wakers, and by other threads.
+//! What can be done at once, from anywhere: in polls, jobs, destructors, hooks, wakers, and by
+//! other threads.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -1,5 +1,6 @@
-//! A storm of whole lifecycles: runtimes of all flavours with random settings come, do everything at once, and go by a random way. Each
-//! future and each job is dropped exactly once, each handle resolves, no thread stays, and nothing is leaked.
+//! A storm of whole lifecycles: runtimes of all flavours with random settings come, do everything
+//! at once, and go by a random way. Each future and each job is dropped exactly once, each handle
+//! resolves, no thread stays, and nothing is leaked.
 //!
 //! It is made for AddressSanitizer: see `.ci/storm`.
 
@@ -56,7 +57,8 @@ fn main() -> ExitCode {
     println!("lifecycle_storm: seed {:#x}, {} s", options.seed, options.seconds);
     verdict::watch_panics();
     alarm::lasts();
-    // After a leak the process ends in good order, so that the sanitizer says where the memory comes from.
+    // After a leak the process ends in good order, so that the sanitizer says where the memory
+    // comes from.
     if storm(&options) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -22,7 +22,8 @@ const LINGERS: Duration = Duration::from_millis(12);
 /// Threads of the storm's own that have a part in a round.
 pub(crate) type Outsiders = Vec<thread::JoinHandle<()>>;
 
-/// What the round's thread does. Its thread-locals may have the runtime when it has returned, and the others may wait for that to end.
+/// What the round's thread does. Its thread-locals may have the runtime when it has returned, and
+/// the others may wait for that to end.
 pub(crate) fn round(scene: &Arc<Scene>) -> Outsiders {
     let mut dice = scene.dice();
     let builder = setup::builder(scene, &mut dice);
@@ -127,8 +128,8 @@ fn at_the_end(scene: &Arc<Scene>, dice: &mut Dice) {
     }
 }
 
-/// Does something again and again until the others have ended. They may wait for the end of the runtime: one that a task's panic has closed is not
-/// driven any more.
+/// Does something again and again until the others have ended. They may wait for the end of the
+/// runtime: one that a task's panic has closed is not driven any more.
 fn turns(outsiders: &Outsiders, mut turn: impl FnMut()) {
     for _ in 0..300 {
         if outsiders.iter().all(thread::JoinHandle::is_finished) {
@@ -296,7 +297,8 @@ fn in_another<R: 'static>(scene: &Arc<Scene>, runtime: R, dice: &mut Dice, end: 
 
 fn end_local(scene: &Arc<Scene>, runtime: LocalRuntime, dice: &mut Dice) {
     let handle = runtime.handle().clone();
-    // A drain that another thread has begun may be over before the task has been polled. Then the runtime belongs to a task that is not run.
+    // A drain that another thread has begun may be over before the task has been polled. Then the
+    // runtime belongs to a task that is not run.
     let may_be_its_tasks = !scene.may_drain();
     match dice.below(10) {
         0..=1 => dispose_local(runtime, dice),

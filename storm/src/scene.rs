@@ -12,7 +12,8 @@ use crate::deed::Site;
 use crate::dice::{Dice, mix};
 use crate::part::{KINDS, Kind, Part, Tally};
 
-/// Scenes that are there. Parts, hooks and wakers keep theirs, so none is left in the end unless something is leaked.
+/// Scenes that are there. Parts, hooks and wakers keep theirs, so none is left in the end unless
+/// something is leaked.
 pub(crate) static SCENES: AtomicUsize = AtomicUsize::new(0);
 
 /// Wakers that a scene keeps, at most.
@@ -33,7 +34,8 @@ pub(crate) struct Scene {
     draws: AtomicU64,
     /// How much may still be done. What destructors and hooks do would have no end without it.
     budget: AtomicI64,
-    /// Anything may begin a drain. In most rounds only the end does: a runtime that drains takes little in.
+    /// Anything may begin a drain. In most rounds only the end does: a runtime that drains takes
+    /// little in.
     drains: bool,
     /// It has begun.
     draining: AtomicBool,
@@ -58,7 +60,8 @@ pub(crate) struct Props {
 }
 
 thread_local! {
-    /// A local runtime that is to be dropped by what its own thread does next; by the destructor of this at the latest.
+    /// A local runtime that is to be dropped by what its own thread does next; by the destructor of
+    /// this at the latest.
     static LOCAL: RefCell<Option<LocalRuntime>> = const { RefCell::new(None) };
 }
 

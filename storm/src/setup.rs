@@ -54,7 +54,8 @@ pub(crate) fn builder(scene: &Arc<Scene>, dice: &mut Dice) -> Builder {
     if dice.one_in(12) {
         let refuses = Arc::clone(scene);
         builder.refuse_worker(move |seat| {
-            // A drain without a thread to keep its deadline may last, and a current-thread runtime may be in one for ever.
+            // A drain without a thread to keep its deadline may last, and a current-thread runtime
+            // may be in one for ever.
             let drain = seat == usize::MAX && refuses.flavour != Flavour::Multi;
             (!drain && refuses.dice().one_in(6)).then(|| io::Error::other(REFUSED))
         });

@@ -12,7 +12,8 @@ static SEED: AtomicU64 = AtomicU64::new(0);
 /// A failure waits for a debugger.
 static HOLD: AtomicBool = AtomicBool::new(false);
 
-/// Panics that the documentation of heist promises for what the storm does. Its own panics do not call the hook.
+/// Panics that the documentation of heist promises for what the storm does. Its own panics do not
+/// call the hook.
 const PROMISED: [&str; 9] = [
     "block_in_place: on a current-thread runtime no other thread can run the tasks meanwhile",
     "a `heist::time` timer was polled although the runtime on which it waited has been shut down",
@@ -43,11 +44,13 @@ pub(crate) fn fail(what: &str) -> ! {
         eprintln!("lifecycle_storm: process {} waits for a debugger", std::process::id());
         thread::sleep(Duration::from_secs(3600));
     }
-    // SAFETY: it ends the process. Neither destructors nor a search for leaks would say anything about the failure.
+    // SAFETY: it ends the process. Neither destructors nor a search for leaks would say anything
+    // about the failure.
     unsafe { libc::_exit(1) }
 }
 
-/// Every panic but the promised ones is a failure: an assertion of the runtime is contained as if it were a task's.
+/// Every panic but the promised ones is a failure: an assertion of the runtime is contained as if
+/// it were a task's.
 pub(crate) fn watch_panics() {
     panic::set_hook(Box::new(|info| {
         let text = text_of(info);

@@ -67,7 +67,8 @@ fn a_shutdown_waits_for_it() {
     });
 }
 
-/// What it waits for is at home with its own worker, or with another one, and ends with the runtime.
+/// What it waits for is at home with its own worker, or with another one, and ends with the
+/// runtime.
 #[test]
 fn a_shutdown_ends_what_it_waits_for() {
     for count in [1, 2, 4] {

@@ -126,7 +126,8 @@ fn in_hooks() {
         thread::yield_now();
     }
     drop(runtime);
-    // Two tasks: spawned, ended; three polls or four; one worker, and spares that came and went, one at a time.
+    // Two tasks: spawned, ended; three polls or four; one worker, and spares that came and went,
+    // one at a time.
     assert!(count.get() >= 2 + 2 + 2 * 3 + 2, "{count:?}");
 }
 

@@ -11,7 +11,8 @@ use heist::task::block_in_place;
 use super::each;
 use super::kit::{Count, Door, join};
 
-/// More than there are spares for stuck workers: each waits for a sleep that somebody has to see to.
+/// More than there are spares for stuck workers: each waits for a sleep that somebody has to see
+/// to.
 #[test]
 fn as_many_as_there_are_blocking_threads() {
     const MANY: usize = 40;

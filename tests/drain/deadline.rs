@@ -87,7 +87,8 @@ fn jobs_when_one_runs(grace: Duration) -> Result<(), DrainReport> {
     Ok(())
 }
 
-/// One worker, stuck in the first poll of a task or in a later one; behind it in the ring, in the list, and in the global queue others.
+/// One worker, stuck in the first poll of a task or in a later one; behind it in the ring, in the
+/// list, and in the global queue others.
 #[test]
 fn a_poll_that_does_not_return_keeps_nobody() {
     for first_poll in [true, false] {
@@ -141,8 +142,8 @@ fn beside_a_poll_that_stays(first_poll: bool, count: usize, grace: Duration) -> 
     Ok(())
 }
 
-/// There are the workers and one thread more, and as many destructors that do not return as there are workers: whoever is left drops
-/// all the others.
+/// There are the workers and one thread more, and as many destructors that do not return as there
+/// are workers: whoever is left drops all the others.
 #[test]
 fn destructors_that_do_not_return_keep_only_their_own() {
     for round in 0..30 {
@@ -202,8 +203,8 @@ fn an_excused_task_is_not_held_up_by_destructors() {
     }
 }
 
-/// The task was counted in before the drain began, and is queued after the reaper has looked, because a hook has taken its time; and the poll
-/// that spawns it does not return.
+/// The task was counted in before the drain began, and is queued after the reaper has looked,
+/// because a hook has taken its time; and the poll that spawns it does not return.
 #[test]
 fn what_is_queued_late_by_a_slow_hook_is_dropped() {
     for _ in 0..5 {
@@ -242,7 +243,8 @@ fn what_is_queued_late_by_a_slow_hook_is_dropped() {
     }
 }
 
-/// Who is excused gives its `Drain` away, and the only worker drops that after the deadline, in a poll that does not return.
+/// Who is excused gives its `Drain` away, and the only worker drops that after the deadline, in a
+/// poll that does not return.
 #[test]
 fn who_is_accused_by_a_poll_that_does_not_return_is_dropped() {
     let mut excuses = 0;
@@ -315,7 +317,8 @@ fn when_all_stand_still(grace: Duration) -> Result<(), DrainReport> {
     Ok(())
 }
 
-/// Whoever drops it, worker or reaper, one that was asked to end where it waited or one that runs: it has panicked, and it is named.
+/// Whoever drops it, worker or reaper, one that was asked to end where it waited or one that runs:
+/// it has panicked, and it is named.
 #[test]
 fn a_destructor_that_panics_has_panicked_and_is_named() {
     for round in 0..100 {
@@ -419,7 +422,8 @@ fn it_acts_without_being_polled() {
         settle(runtime);
         drop(runtime.drain(Duration::from_millis(5)));
         gone.wait();
-        // On a current-thread runtime that nobody drives it is dropped nevertheless, but it cannot be told before.
+        // On a current-thread runtime that nobody drives it is dropped nevertheless, but it cannot
+        // be told before.
         assert!(told.get() == 0 || runtime.handle().runtime_flavor() == RuntimeFlavor::MultiThread);
         assert_eq!(counts(&runtime.drain(LONG).wait()), [0, 0, 1, 1]);
         assert_eq!(ended.get(), 1);

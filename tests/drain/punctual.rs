@@ -1,4 +1,5 @@
-//! A deadline is a deadline: the report does not wait for what does not return. The grace, which is endless here, belongs to the shutdown alone.
+//! A deadline is a deadline: the report does not wait for what does not return. The grace, which is
+//! endless here, belongs to the shutdown alone.
 
 use std::future::{Future, pending};
 use std::sync::Arc;
@@ -49,7 +50,8 @@ fn runtime(workers: usize, place: Place, stay: &Stay, armed: &Door) -> Runtime {
     builder.on_task_spawn(move |_| spawn()).on_thread_park(park).build().unwrap()
 }
 
-/// Makes a thread of the runtime, or a thread that spawns, stay at the place. Returns the task that the report names for it, if there is one.
+/// Makes a thread of the runtime, or a thread that spawns, stay at the place. Returns the task that
+/// the report names for it, if there is one.
 fn occupy(runtime: &Runtime, place: Place, stay: &Stay, armed: &Door) -> Option<Id> {
     let (stays, handle) = (stay.clone(), runtime.handle().clone());
     let task = match place {

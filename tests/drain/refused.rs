@@ -88,8 +88,8 @@ fn nobody_may_spawn_after_the_deadline() {
     });
 }
 
-/// Past the sealed gate nobody comes in: neither what an excused task spawns after the report, nor what a destructor spawns while the runtime
-/// is being shut down.
+/// Past the sealed gate nobody comes in: neither what an excused task spawns after the report, nor
+/// what a destructor spawns while the runtime is being shut down.
 #[test]
 fn nobody_may_spawn_while_the_runtime_is_shut_down() {
     for drained in [true, false] {
@@ -181,7 +181,8 @@ fn a_refusal_is_said_once_in_a_while_with_its_place() {
                 drop(runtime.spawn(async {}));
             }
         });
-        // Once a second, and this takes less; on a machine that is very slow it is more than one line.
+        // Once a second, and this takes less; on a machine that is very slow it is more than one
+        // line.
         assert!(!lines.is_empty() && lines.len() < 100, "{lines:?}");
         assert!(lines.iter().all(|line| line.starts_with("ERROR heist::drain") && line.contains(&place)), "{lines:?}");
         drop(drain);

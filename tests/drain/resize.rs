@@ -10,7 +10,8 @@ use heist::task::JoinHandle;
 use crate::kit::{Count, Door, yield_now};
 use crate::rig::{LONG, counts, guarded, settle};
 
-/// Tasks that are at home in seats that nobody sits in any more are told, counted, and cancelled like the others.
+/// Tasks that are at home in seats that nobody sits in any more are told, counted, and cancelled
+/// like the others.
 #[test]
 fn after_a_resize() {
     for deadline in [LONG, Duration::ZERO] {
@@ -43,7 +44,8 @@ fn after_a_resize() {
     }
 }
 
-/// Whoever waits for a resize is told that it does not come, and the leaver, who is in a poll, is not waited for but by the drain.
+/// Whoever waits for a resize is told that it does not come, and the leaver, who is in a poll, is
+/// not waited for but by the drain.
 #[test]
 fn during_a_resize() {
     let runtime = Builder::new_multi_thread().worker_threads(2).max_worker_threads(4).enable_all().build().unwrap();

@@ -32,8 +32,8 @@ pub(crate) fn hasty(count: usize) -> Runtime {
 
 const SOON: Duration = Duration::from_millis(300);
 
-/// For what does not return, beside others that do, within the grace that the runtime gets: it is tried again with a longer one, since the machine
-/// may be busy with something else.
+/// For what does not return, beside others that do, within the grace that the runtime gets: it is
+/// tried again with a longer one, since the machine may be busy with something else.
 pub(crate) fn in_time(attempt: impl Fn(Duration) -> Result<(), DrainReport>) {
     let mut grace = SOON;
     while let Err(report) = attempt(grace) {
@@ -129,7 +129,8 @@ pub(crate) fn until(happened: impl Fn() -> bool) {
     }
 }
 
-/// What is logged while `f` runs on this thread, and, for as long as it lasts, elsewhere: lines of level, target, and fields.
+/// What is logged while `f` runs on this thread, and, for as long as it lasts, elsewhere: lines of
+/// level, target, and fields.
 pub(crate) fn logged(f: impl FnOnce()) -> Vec<String> {
     use std::fmt::Write;
 

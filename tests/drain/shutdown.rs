@@ -161,7 +161,8 @@ thread_local! {
     static LAST: std::cell::RefCell<Option<Last>> = const { std::cell::RefCell::new(None) };
 }
 
-/// Leaves something in a thread-local of this thread: when the thread ends it takes its time, and then counts.
+/// Leaves something in a thread-local of this thread: when the thread ends it takes its time, and
+/// then counts.
 fn bequeath(gone: &Count) {
     let gone = gone.clone();
     let last = Box::new(move || {
@@ -189,7 +190,8 @@ fn the_sweeper_is_gone_with_the_runtime() {
     }
 }
 
-/// The deadline thread makes the report at the end of the grace, and wakes whoever waits for it: that is user code on its thread.
+/// The deadline thread makes the report at the end of the grace, and wakes whoever waits for it:
+/// that is user code on its thread.
 #[test]
 fn the_timekeeper_is_gone_with_the_runtime() {
     struct Leaves(Count, Door);

@@ -15,8 +15,8 @@ fn of_workers(count: usize) -> Runtime {
     builder.worker_threads(count).enable_all().watchdog(false).drain_report_delay(LONG).build().unwrap()
 }
 
-/// Outsiders spawn while the drain begins; tasks spawn in turn, and block, and wait. Whoever was let in has ended when the report is there,
-/// and nobody runs after it.
+/// Outsiders spawn while the drain begins; tasks spawn in turn, and block, and wait. Whoever was
+/// let in has ended when the report is there, and nobody runs after it.
 #[test]
 fn a_storm() {
     for round in 0..60 {

@@ -302,7 +302,8 @@ fn the_shutdown_tells_them_too() {
     });
 }
 
-/// Polls once with a waker that does nothing, so that a report that comes later has to be found by asking.
+/// Polls once with a waker that does nothing, so that a report that comes later has to be found by
+/// asking.
 #[test]
 fn a_drain_that_is_polled_again_later() {
     each(|runtime| {

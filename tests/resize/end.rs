@@ -70,7 +70,8 @@ fn a_storm_of_resizes_at_the_end() {
     }
 }
 
-/// A thread that is being started when the runtime ends is waited for to its last destructor, like those that were there.
+/// A thread that is being started when the runtime ends is waited for to its last destructor, like
+/// those that were there.
 #[test]
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn threads_that_come_at_the_end_are_gone_with_the_runtime() {
@@ -136,7 +137,8 @@ fn tasks_at_home_in_vacant_seats_end_with_the_runtime() {
     until(|| dropped.get() == 4);
 }
 
-/// The deadline comes while a leaver is in a first poll; when that returns the only other worker is stuck, and the drain has no reaper.
+/// The deadline comes while a leaver is in a first poll; when that returns the only other worker is
+/// stuck, and the drain has no reaper.
 #[test]
 fn a_leaver_ends_what_is_late() {
     kit::alone("end::a_leaver_ends_what_is_late", None, || {
@@ -179,7 +181,8 @@ fn a_leaver_ends_what_is_late() {
     });
 }
 
-/// A thread that has left its seat runs the destructors of its thread-locals, which are user code, in no runtime.
+/// A thread that has left its seat runs the destructors of its thread-locals, which are user code,
+/// in no runtime.
 #[test]
 fn a_leaver_s_thread_locals_are_dropped_outside_of_the_runtime() {
     type Last = kit::OnDrop<Box<dyn FnOnce()>>;

@@ -98,7 +98,8 @@ fn wait_in_each_way(handle: &Handle, size: usize) -> [String; 3] {
     ]
 }
 
-/// The next order begins when the function has returned: it would wait for itself, and no resize would be made any more.
+/// The next order begins when the function has returned: it would wait for itself, and no resize
+/// would be made any more.
 #[test]
 fn a_naming_function_that_waits_for_a_resize_panics() {
     let (place, texts) = (Place::default(), Arc::new(Mutex::new(Vec::new())));
@@ -144,7 +145,8 @@ fn a_start_hook_that_waits_for_a_resize_panics() {
     all_at_once(&runtime, 1);
 }
 
-/// Its worker has left its seat, and whatever seat it asks for, or asks others to leave, it is waited for by nobody.
+/// Its worker has left its seat, and whatever seat it asks for, or asks others to leave, it is
+/// waited for by nobody.
 #[test]
 fn a_stop_hook_waits_for_a_resize() {
     for size in [1, 2, 3] {

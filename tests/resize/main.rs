@@ -1,5 +1,5 @@
-//! Workers come and go while the runtime works. A lost task or wake-up is a hang: nothing here has a time limit, and the watchdog,
-//! which might hide one, is off.
+//! Workers come and go while the runtime works. A lost task or wake-up is a hang: nothing here has
+//! a time limit, and the watchdog, which might hide one, is off.
 
 #[path = "../support/kit.rs"]
 mod kit;
@@ -31,8 +31,9 @@ pub(crate) fn workers(count: usize) -> Runtime {
     builder(count).build().unwrap()
 }
 
-/// Spawns one task on each of `count` workers; each runs `task` once all of them have begun. One after the other: a task that has been
-/// taken together with another one, by a worker that is held up by that, would wait for the watchdog.
+/// Spawns one task on each of `count` workers; each runs `task` once all of them have begun. One
+/// after the other: a task that has been taken together with another one, by a worker that is held
+/// up by that, would wait for the watchdog.
 pub(crate) fn one_each<F: Future<Output: Send> + Send + 'static>(
     runtime: &Runtime,
     count: usize,

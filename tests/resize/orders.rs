@@ -30,7 +30,8 @@ fn two_threads_resize_at_once() {
         })
         .collect();
     let told: Vec<Resized> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
-    // Whoever resized last may have left the last news to the other one: all have been told when both are back.
+    // Whoever resized last may have left the last news to the other one: all have been told when
+    // both are back.
     let heard = heard.lock().unwrap().clone();
     let mut size = 4;
     for (nth, resized) in heard.iter().enumerate() {
@@ -53,7 +54,8 @@ fn two_threads_resize_at_once() {
     all_at_once(&runtime, size);
 }
 
-/// Every worker's task asks for one worker, and awaits it: the one that stays, and those that leave under their tasks.
+/// Every worker's task asks for one worker, and awaits it: the one that stays, and those that leave
+/// under their tasks.
 #[test]
 fn tasks_resize_and_await_that_their_worker_leaves() {
     for _ in 0..50 {
@@ -137,7 +139,8 @@ fn a_waker_polls_in_the_midst_of_a_resize() {
     blocked.into_iter().for_each(|task| runtime.block_on(task).unwrap());
 }
 
-/// Workers in a poll cannot leave. A later order takes them back, and nobody waits for them any more; or they leave in the end.
+/// Workers in a poll cannot leave. A later order takes them back, and nobody waits for them any
+/// more; or they leave in the end.
 #[test]
 fn those_that_have_not_left_are_taken_back() {
     let runtime = builder(4).thread_name_with(|at| format!("v{}", at.version)).build().unwrap();
@@ -170,7 +173,8 @@ fn those_that_have_not_left_are_taken_back() {
         assert_eq!(runtime.worker_threads(), back);
         all_at_once(&runtime, back);
     }
-    // The threads of the seats that were never left are those that came with the runtime, or with the third version.
+    // The threads of the seats that were never left are those that came with the runtime, or with
+    // the third version.
     let names = one_each(&runtime, 4, |_| async { thread::current().name().map(str::to_owned).unwrap() });
     let mut names: Vec<_> = names.into_iter().map(|task| runtime.block_on(task).unwrap()).collect();
     names.sort();

@@ -13,7 +13,8 @@ fn no_thread() -> io::Error {
     io::Error::new(io::ErrorKind::WouldBlock, "no more threads")
 }
 
-/// Refused at each of the threads in turn: the runtime goes on with those that it got, and a later resize works.
+/// Refused at each of the threads in turn: the runtime goes on with those that it got, and a later
+/// resize works.
 #[test]
 fn a_refused_thread_leaves_the_runtime_at_the_size_that_was_reached() {
     for nth in 1..6 {
@@ -40,7 +41,8 @@ fn a_refused_thread_leaves_the_runtime_at_the_size_that_was_reached() {
     }
 }
 
-/// The worker of the highest seat has not left yet and is taken back, then a thread below it is refused: it is asked again.
+/// The worker of the highest seat has not left yet and is taken back, then a thread below it is
+/// refused: it is asked again.
 #[test]
 fn a_gap_is_not_left_open() {
     let refuse = Arc::new(AtomicBool::new(false));

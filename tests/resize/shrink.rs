@@ -11,7 +11,8 @@ use heist::net::{TcpListener, TcpStream};
 use super::kit::{Count, Door, yield_now};
 use super::{all_at_once, builder, one_each, parts, until, workers};
 
-/// From the moment when `resize` has returned a leaver begins at most one poll more, and when the resize is done polls happen one at a time.
+/// From the moment when `resize` has returned a leaver begins at most one poll more, and when the
+/// resize is done polls happen one at a time.
 #[test]
 fn a_saturated_runtime_shrinks_at_the_next_poll() {
     #[derive(Default)]
@@ -112,7 +113,8 @@ fn a_parked_runtime_shrinks() {
     assert_eq!((started.get(), stopped.get()), (8, 8));
 }
 
-/// One of the sleepers sits in the reactor, and in many of the rounds it is the one that leaves. A foreign client's bytes are heard.
+/// One of the sleepers sits in the reactor, and in many of the rounds it is the one that leaves. A
+/// foreign client's bytes are heard.
 #[test]
 fn the_reactor_is_turned_after_its_holder_has_left() {
     let runtime = workers(4);

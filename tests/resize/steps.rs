@@ -6,7 +6,8 @@ use heist::time::sleep;
 
 use super::{kit, one_each, until, workers};
 
-/// Up and down, sixteen hundred times, or a hundred thousand if HEIST_STRESS is set: no thread, no file and no memory is left behind.
+/// Up and down, sixteen hundred times, or a hundred thousand if HEIST_STRESS is set: no thread, no
+/// file and no memory is left behind.
 #[test]
 #[cfg(target_os = "linux")]
 fn many_steps_leave_nothing_behind() {
@@ -26,7 +27,8 @@ fn many_steps_leave_nothing_behind() {
             assert_eq!(runtime.resize([1, 4, 2, 3][step % 4]).wait().unwrap().version, step as u64 + 2);
             if step == 0 || step == steps / 4 || step == steps {
                 assert_eq!(runtime.resize(1).wait().unwrap().to, 1);
-                // The harness has two threads, and one that has left its seat may not have ended yet.
+                // The harness has two threads, and one that has left its seat may not have ended
+                // yet.
                 until(|| count("task") == 3);
                 before = match before {
                     (0, 0, 0) => (count("task"), count("fd"), 0),

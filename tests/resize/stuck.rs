@@ -10,7 +10,8 @@ use heist::task::JoinHandle;
 use super::kit::{Count, Door, join, poll_once};
 use super::{all_at_once, builder, one_each, parts, until};
 
-/// A runtime with `count` workers, of which that of seat `stuck` does not come back before the door is opened.
+/// A runtime with `count` workers, of which that of seat `stuck` does not come back before the door
+/// is opened.
 fn stuck_in(count: usize, stuck: usize, door: &Door) -> (Runtime, JoinHandle<()>) {
     let runtime =
         builder(count).thread_name_with(|at| at.index.to_string()).shutdown_grace(Duration::MAX).build().unwrap();
@@ -31,8 +32,8 @@ fn stuck_in(count: usize, stuck: usize, door: &Door) -> (Runtime, JoinHandle<()>
     (runtime, task)
 }
 
-/// It keeps its own seat, and nobody else: later orders are carried out. Their answers wait for it, too, as long as its seat is not wanted; as
-/// soon as it is, all are done.
+/// It keeps its own seat, and nobody else: later orders are carried out. Their answers wait for it,
+/// too, as long as its seat is not wanted; as soon as it is, all are done.
 #[test]
 fn later_resizes_take_effect_and_one_that_wants_the_seat_ends_the_wait() {
     let door = Door::new();
@@ -70,8 +71,9 @@ fn a_timeout_ends_the_wait() {
     until(|| runtime.worker_threads() == 1);
 }
 
-/// Whoever waits for a resize, in `wait` and in async code, while `end` is made of the runtime; by a thread of its own, since that may wait for
-/// the poll. Only when all have been answered does that return.
+/// Whoever waits for a resize, in `wait` and in async code, while `end` is made of the runtime; by
+/// a thread of its own, since that may wait for the poll. Only when all have been answered does
+/// that return.
 fn ends(end: impl FnOnce(Runtime) + Send + 'static, expected: impl Fn(&ResizeError) -> bool) {
     let door = Door::new();
     let (runtime, task) = stuck_in(3, 2, &door);

@@ -27,7 +27,8 @@ fn timers_of_leavers_fire() {
     }
 }
 
-/// Far timers, armed on each wheel, are reset to an earlier time or dropped after their worker has left.
+/// Far timers, armed on each wheel, are reset to an earlier time or dropped after their worker has
+/// left.
 #[test]
 fn timers_of_leavers_are_reset_and_cancelled() {
     for back in [1, 8] {

@@ -1,5 +1,5 @@
-//! A worker that is stuck in a poll: what it had is done by others, and it is named. Who waits here waits for the thing; if it does not
-//! come, the test hangs.
+//! A worker that is stuck in a poll: what it had is done by others, and it is named. Who waits here
+//! waits for the thing; if it does not come, the test hangs.
 
 #[path = "../support/kit.rs"]
 mod kit;
@@ -63,8 +63,9 @@ pub(crate) fn reports(builder: &mut Builder) -> Told {
 }
 
 impl Told {
-    /// The next report of `task`, or of what is none. With other tests on the same processors any worker may be without one for a while, wherever
-    /// it is just then: reports of others are passed over.
+    /// The next report of `task`, or of what is none. With other tests on the same processors any
+    /// worker may be without one for a while, wherever it is just then: reports of others are
+    /// passed over.
     pub(crate) fn of(&self, task: Option<Id>) -> StallReport {
         self.0.iter().find(|report| report.task == task).expect("the runtime is there")
     }

@@ -9,8 +9,9 @@ use heist::time::sleep;
 use super::kit::{Count, yield_now};
 use super::{builder, until};
 
-/// Stalls at random, of all lengths between nothing and several ticks, timers, wakes from everywhere, and resizes all the while. Each task ends,
-/// each timer fires, and in the end there are as many workers as were asked for last.
+/// Stalls at random, of all lengths between nothing and several ticks, timers, wakes from
+/// everywhere, and resizes all the while. Each task ends, each timer fires, and in the end there
+/// are as many workers as were asked for last.
 #[test]
 fn stalls_and_resizes_at_random() {
     for seed in 1..=3_u64 {

@@ -14,7 +14,8 @@ use heist::time::{Instant, sleep};
 use super::kit::{Count, Door, yield_now};
 use super::{block, builder, reports, until, without_spares};
 
-/// In the LIFO slot, in the ring, and both: the worker blocks in the same poll, and the other one sleeps or is busy.
+/// In the LIFO slot, in the ring, and both: the worker blocks in the same poll, and the other one
+/// sleeps or is busy.
 #[test]
 fn what_waits_behind_a_stuck_poll_is_polled() {
     for busy in [false, true] {
@@ -89,7 +90,8 @@ fn the_timers_of_a_stuck_worker_fire() {
     }
 }
 
-/// A timer that is reset to an earlier time by somebody else, while its worker is stuck and the keeper sleeps to the later one.
+/// A timer that is reset to an earlier time by somebody else, while its worker is stuck and the
+/// keeper sleeps to the later one.
 #[test]
 fn a_stuck_workers_timer_can_be_reset_to_an_earlier_time() {
     for _ in 0..20 {
@@ -170,7 +172,8 @@ fn at_rest(runtime: &Runtime) {
     loop {
         until(asleep);
         let before = parks();
-        // Longer than the watchdog looks about. No test relies on it: if it watches still, the test is weaker.
+        // Longer than the watchdog looks about. No test relies on it: if it watches still, the test
+        // is weaker.
         thread::sleep(Duration::from_millis(5));
         if asleep() && parks() == before {
             return;

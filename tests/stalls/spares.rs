@@ -13,8 +13,9 @@ use super::kit::{Count, Door, yield_now};
 use super::warnings::{warned, warnings};
 use super::{block, block_all, builder, until};
 
-/// All workers are stuck for good, and so is each spare in its turn: new tasks run as long as there is one. At the cap nobody comes, it is
-/// said, and everything goes on when the polls return; the spares leave.
+/// All workers are stuck for good, and so is each spare in its turn: new tasks run as long as there
+/// is one. At the cap nobody comes, it is said, and everything goes on when the polls return; the
+/// spares leave.
 #[test]
 fn spares_come_up_to_the_cap_and_leave() {
     warnings();
@@ -74,7 +75,8 @@ fn a_spare_does_all_that_a_worker_does() {
     runtime.block_on(far).unwrap();
 }
 
-/// A resize that comes to a spare's seat keeps it, as one of those that were asked for; what shrinks the set leaves spares alone.
+/// A resize that comes to a spare's seat keeps it, as one of those that were asked for; what
+/// shrinks the set leaves spares alone.
 #[test]
 fn a_resize_takes_over_a_spare() {
     let runtime = builder(1).max_worker_threads(4).max_spare_workers(2).build().unwrap();

@@ -2,7 +2,8 @@
 
 use std::sync::{Mutex, Once};
 
-/// What this process warns of stalls with, line by line. Tests run side by side: who looks for a line knows it from the others.
+/// What this process warns of stalls with, line by line. Tests run side by side: who looks for a
+/// line knows it from the others.
 pub(crate) fn warnings() -> &'static Mutex<Vec<String>> {
     use tracing::field::{Field, Visit};
     use tracing_subscriber::layer::{Context, Layer, SubscriberExt};

@@ -1,4 +1,5 @@
-//! What the black-box tests share: the flavours, a drain state of what became of tasks, and panics as text.
+//! What the black-box tests share: the flavours, a drain state of what became of tasks, and panics
+//! as text.
 #![allow(dead_code, reason = "every test file uses its own part of it")]
 
 use std::future::Future;
@@ -11,7 +12,8 @@ use std::time::Duration;
 
 use heist::runtime::{Builder, Runtime};
 
-/// How long a shutdown waits for polls: on a machine that is busy with something else even a short one can take seconds.
+/// How long a shutdown waits for polls: on a machine that is busy with something else even a short
+/// one can take seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn current_thread() -> Runtime {
@@ -19,7 +21,8 @@ pub(crate) fn current_thread() -> Runtime {
 }
 
 pub(crate) fn workers(workers: usize) -> Runtime {
-    // Who asks for one worker counts on there being one: a watchdog might call a spare, on a machine that is busy with something else.
+    // Who asks for one worker counts on there being one: a watchdog might call a spare, on a
+    // machine that is busy with something else.
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(workers).watchdog(workers > 1).shutdown_grace(PATIENCE).drain_report_delay(PATIENCE);
     builder.enable_all().build().unwrap()
@@ -197,7 +200,8 @@ pub(crate) fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Runs the test `name` in a process of its own, with a variable set or unset, where nobody else's threads and files are counted.
+/// Runs the test `name` in a process of its own, with a variable set or unset, where nobody else's
+/// threads and files are counted.
 pub(crate) fn alone(name: &str, variable: Option<(&str, &str)>, test: impl FnOnce()) {
     const MARK: &str = "HEIST_TEST_ALONE";
     if std::env::var(MARK).is_ok_and(|alone| alone == name) {

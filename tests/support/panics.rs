@@ -8,7 +8,8 @@ std::thread_local! {
     static FILE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Returns the file of the panic of `f` on this thread, and its message. `None` if there is no panic.
+/// Returns the file of the panic of `f` on this thread, and its message. `None` if there is no
+/// panic.
 pub(crate) fn panic_of<R>(f: impl FnOnce() -> R) -> Option<(String, String)> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

@@ -1,4 +1,5 @@
-//! Durations and instants at the ends of their ranges: nothing overflows, and each panic names its cause and the remedy.
+//! Durations and instants at the ends of their ranges: nothing overflows, and each panic names its
+//! cause and the remedy.
 
 use std::future::pending;
 use std::pin::pin;

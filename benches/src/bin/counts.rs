@@ -1,8 +1,8 @@
 //! Instructions per operation, counted by callgrind: the same on a busy machine as on a quiet one.
 //!
-//! `cargo run --release -p heist-benches --bin counts` runs each operation under valgrind, twice as often the second time, and prints
-//! the difference per operation beside its limit. `--gate` fails if a limit is passed. It needs `valgrind` (a package of that
-//! name on most systems).
+//! `cargo run --release -p heist-benches --bin counts` runs each operation under valgrind, twice as
+//! often the second time, and prints the difference per operation beside its limit. `--gate` fails
+//! if a limit is passed. It needs `valgrind` (a package of that name on most systems).
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -14,14 +14,16 @@ use heist::runtime::{Builder, Runtime};
 
 /// An operation, how to do it `n` times, and how many instructions it may take.
 ///
-/// A limit is 3 % above the median of a quiet machine: time-dependent branches differ by 1 % between machines.
+/// A limit is 3 % above the median of a quiet machine: time-dependent branches differ by 1 %
+/// between machines.
 struct Operation {
     name: &'static str,
     run: fn(&Runtime, u64),
     limit: u64,
 }
 
-/// On a current-thread runtime a yield comes after a look at the reactor, if nothing else is ready. The yield inside of the timeout does, too.
+/// On a current-thread runtime a yield comes after a look at the reactor, if nothing else is ready.
+/// The yield inside of the timeout does, too.
 const OPERATIONS: [Operation; 10] = [
     Operation { name: "spawn", run: spawn, limit: 375 },
     Operation { name: "spawn-join", run: spawn_join, limit: 800 },

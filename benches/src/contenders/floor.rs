@@ -62,7 +62,8 @@ fn http(load: &Load, connections: u32) -> Option<Sample> {
     Some(sample)
 }
 
-/// Answers whatever comes with hello, once per read: `wrk` sends no second request before it has its answer.
+/// Answers whatever comes with hello, once per read: `wrk` sends no second request before it has
+/// its answer.
 fn serve(mut poll: Poll, mut listener: TcpListener) {
     poll.registry().register(&mut listener, ACCEPT, Interest::READABLE).expect("no registration");
     let mut streams: Vec<Option<TcpStream>> = Vec::new();

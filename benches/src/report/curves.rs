@@ -1,4 +1,5 @@
-//! Latency as percentile curves: the share of wakes on an axis that stretches towards 100 %, the latency upwards.
+//! Latency as percentile curves: the share of wakes on an axis that stretches towards 100 %, the
+//! latency upwards.
 
 use std::fmt::Write;
 

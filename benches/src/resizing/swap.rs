@@ -1,4 +1,5 @@
-//! How a runtime that can't be resized is resized: a new one takes its place, and the old one is kept until its last task has ended.
+//! How a runtime that can't be resized is resized: a new one takes its place, and the old one is
+//! kept until its last task has ended.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};

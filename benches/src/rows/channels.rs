@@ -37,7 +37,8 @@ pub fn there_and_back<C: Contender>(runtime: &C, _: &Load) -> Option<Sample> {
     Sample::micros(told.recv().ok()?, ROUND_TRIPS)
 }
 
-/// The same two futures, polled in turn by a loop that does nothing else, with a waker that does nothing: what the channel itself takes.
+/// The same two futures, polled in turn by a loop that does nothing else, with a waker that does
+/// nothing: what the channel itself takes.
 pub fn there_and_back_alone() -> Option<Sample> {
     let (there, arrived) = bounded::<u64>(16);
     let (back, returned) = bounded::<u64>(16);

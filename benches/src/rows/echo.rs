@@ -54,7 +54,8 @@ fn run<C: Sockets>(runtime: &C, connections: u64, each: u64) -> Option<Sample> {
     Sample::micros(reading.ok()?, connections * each)
 }
 
-/// A connection over which one message has gone already, so that the other end is known to be served.
+/// A connection over which one message has gone already, so that the other end is known to be
+/// served.
 async fn connected<C: Sockets>(addr: SocketAddr) -> io::Result<C::Stream> {
     let mut stream = C::connect(addr).await?;
     round_trip::<C>(&mut stream).await?;

@@ -1,5 +1,5 @@
-//! What a million idle tasks cost in memory. Each row's pass is a process of its own, so that no runtime lives off
-//! memory that another one has freed.
+//! What a million idle tasks cost in memory. Each row's pass is a process of its own, so that no
+//! runtime lives off memory that another one has freed.
 
 use std::future::poll_fn;
 use std::hint::black_box;
@@ -31,10 +31,12 @@ pub fn in_a_child<C: Contender>(_: &C, load: &Load) -> Option<Sample> {
 
 /// In the child: the growth of the resident set per task, and of what malloc has handed out.
 ///
-/// The tasks' futures have no size, nobody holds a waker of theirs, and their handles are kept (in memory that has been
-/// touched before): without them a runtime that keeps no list of its tasks may free what can never be woken.
+/// The tasks' futures have no size, nobody holds a waker of theirs, and their handles are kept (in
+/// memory that has been touched before): without them a runtime that keeps no list of its tasks may
+/// free what can never be woken.
 pub fn measure<C: Contender>(runtime: &C) -> (f64, f64) {
-    // Opaque, or else the compiler makes zeroed memory of it, whose pages come into being only later.
+    // Opaque, or else the compiler makes zeroed memory of it, whose pages come into being only
+    // later.
     let mut joins: Vec<Option<C::Join<()>>> = black_box(Vec::with_capacity(TASKS as usize));
     joins.resize_with(TASKS as usize, || None);
     let before = (resident(), handed_out());

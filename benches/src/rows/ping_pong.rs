@@ -1,4 +1,5 @@
-//! One task spawns a thousand; each makes two oneshots, spawns a partner and exchanges a message with it.
+//! One task spawns a thousand; each makes two oneshots, spawns a partner and exchanges a message
+//! with it.
 
 use futures::channel::oneshot;
 

@@ -1,6 +1,7 @@
-//! From a wake on a foreign thread to the poll that it causes, by an open-loop generator: it wakes by its plan,
-//! whether or not the runtime has kept up, and every latency counts from the moment the plan says. What of it passed after
-//! the wake itself is kept beside: the rest is the generator's own lateness.
+//! From a wake on a foreign thread to the poll that it causes, by an open-loop generator: it wakes
+//! by its plan, whether or not the runtime has kept up, and every latency counts from the moment
+//! the plan says. What of it passed after the wake itself is kept beside: the rest is the
+//! generator's own lateness.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -18,10 +19,12 @@ const INTERVAL: Duration = Duration::from_millis(1);
 const BACKGROUND: usize = 4;
 const POLL: Duration = Duration::from_micros(500);
 
-/// Before a wake of an idle runtime the generator is awake already, so that its own waking is not measured.
+/// Before a wake of an idle runtime the generator is awake already, so that its own waking is not
+/// measured.
 const EARLY: Duration = Duration::from_micros(150);
 
-/// Four tasks poll for 500 µs each and yield, over and over: twice as many as there are workers to poll them.
+/// Four tasks poll for 500 µs each and yield, over and over: twice as many as there are workers to
+/// poll them.
 pub fn busy<C: Contender>(runtime: &C, load: &Load) -> Option<Sample> {
     let stop = Arc::new(AtomicBool::new(false));
     let background: Vec<_> = (0..BACKGROUND)
@@ -45,8 +48,9 @@ pub fn idle<C: Contender>(runtime: &C, load: &Load) -> Option<Sample> {
     Some(measure(runtime, wakes_of_idle(load), 0.5, EARLY))
 }
 
-/// Threads without a runtime, as many as workers: each is busy for 500 µs at a time, then looks whether there was a wake. Nobody
-/// can look more often, so this is what the kernel leaves to a runtime.
+/// Threads without a runtime, as many as workers: each is busy for 500 µs at a time, then looks
+/// whether there was a wake. Nobody can look more often, so this is what the kernel leaves to a
+/// runtime.
 pub fn busy_threads(load: &Load) -> Option<Sample> {
     let (wake, woken) = mpsc::channel();
     let woken = Mutex::new(woken);

@@ -1,4 +1,5 @@
-//! Reads Rust as far as the floors need it: names and punctuation, without comments, literals and test-only code.
+//! Reads Rust as far as the floors need it: names and punctuation, without comments, literals and
+//! test-only code.
 
 /// What stands behind the last token.
 const END: &str = "<end>";
@@ -132,7 +133,8 @@ fn measure_inline_depth(tokens: &mut [Token]) {
     }
 }
 
-/// Takes out what exists only under `cfg(test)`; also returns the names of modules that were declared so (`mod tests;`).
+/// Takes out what exists only under `cfg(test)`; also returns the names of modules that were
+/// declared so (`mod tests;`).
 pub(crate) fn without_tests(tokens: Vec<Token>) -> (Vec<Token>, Vec<String>) {
     let word = |at: usize| tokens.get(at).map_or(END, |token| token.text.as_str());
     let (mut kept, mut modules, mut at) = (Vec::new(), Vec::new(), 0);
