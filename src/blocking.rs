@@ -211,7 +211,7 @@ impl BlockingPool {
     /// Has `job` run by a thread that waits, by a new one, or, at the cap, by the first to come
     /// free.
     ///
-    /// An accepted job is run, or returned by [`close`](Self::close) to be cancelled. One that is
+    /// An accepted job is run, or returned by [`close`](Self::begin_shutdown) to be cancelled. One that is
     /// refused comes back in the error: the caller has to cancel it.
     pub(crate) fn submit(self: &Arc<Self>, job: Box<dyn Job>) -> Result<(), Refused> {
         let mut state = self.state.lock();

@@ -245,7 +245,7 @@ pub(crate) fn enter(pool: Arc<Pool>) -> EnterToken {
 /// whatever this thread is inside of otherwise.
 ///
 /// All user code that a runtime calls by itself, destructors included, goes through here, or runs
-/// under a [`Stay`] that begins with the thread. See [the
+/// under a [`EnterToken`] that begins with the thread. See [the
 /// page](crate::shutdown#user-code-runs-inside-of-its-own-runtime).
 #[inline]
 pub(crate) fn run_in_runtime<R>(pool: &Arc<Pool>, f: impl FnOnce() -> R) -> R {

@@ -57,7 +57,7 @@ impl Idle {
         Counts(self.counts.load(Ordering::Relaxed))
     }
 
-    /// Becomes a searcher, if fewer than half of `workers` are. Step down with [`Idle::found`] or
+    /// Becomes a searcher, if fewer than half of `workers` are. Step down with [`Idle::end_search`] or
     /// [`Idle::announce`].
     pub(crate) fn try_search(&self, workers: usize) -> bool {
         let allowed =

@@ -50,7 +50,7 @@ use crate::worker_set::WorkerSet;
 /// Events per look, at most, whatever the settings say: memory for them is taken at once.
 const MOST_EVENTS: usize = 1 << 16;
 
-/// The pool. Lives in an [`Arc`], and in no other place: [`Pool::keep`] counts on it.
+/// The pool. Lives in an [`Arc`], and in no other place: [`Pool::to_arc`] counts on it.
 ///
 /// It is kept by its runtime, by handles, by its worker threads, and by whoever is in the middle of
 /// a wake from outside. A task that has not ended points into it without keeping it; so the
@@ -292,7 +292,7 @@ impl Pool {
         }
     }
 
-    /// As [`Pool::watch`], for a worker that was never announced.
+    /// As [`Pool::ensure_watched`], for a worker that was never announced.
     #[cold]
     pub(crate) fn begin_watch(&self) {
         if let Some(watchdog_sleep) = &self.watchdog_sleep {

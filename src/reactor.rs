@@ -201,7 +201,7 @@ impl DriverGuard<'_> {
         }
     }
 
-    /// Waits for events until `deadline`, or for ever; then does what [`Turn::poll_busy`] does,
+    /// Waits for events until `deadline`, or for ever; then does what [`DriverGuard::poll_busy`] does,
     /// with at most `capacity_rest` events of each shard. It may come back early with none: after
     /// an interrupt, after a signal, or for no reason.
     pub(crate) fn rest(&mut self, deadline: Option<Instant>, wakes: &mut WakeList) -> io::Result<usize> {

@@ -69,7 +69,7 @@ pub(crate) fn thread_exited(pool: &Arc<Pool>) {
     pool.blocked_workers.notify_helper();
 }
 
-/// As [`leave`], for a thread that has a deadline to keep. If it has to close up, another thread
+/// As [`thread_exited`], for a thread that has a deadline to keep. If it has to close up, another thread
 /// does so in its place.
 pub(crate) fn thread_exited_in_time(pool: &Arc<Pool>) {
     if pool.live_threads.dec() {

@@ -16,7 +16,7 @@
 //!
 //! But who spawns from outside, again and again, would take from the allocator what the workers
 //! have to give back to it, each in the other's way. So while a thread makes a task for a runtime,
-//! that one's depot is [lent](lend) to it: it takes whole magazines, too. What is left in them
+//! that one's depot is [lent](borrow_depot) to it: it takes whole magazines, too. What is left in them
 //! waits for its next tasks, and goes back to the allocator at the thread's end.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
@@ -87,7 +87,7 @@ const fn layout_of(class: usize) -> Layout {
     }
 }
 
-/// Memory for one `T`, to be given back with [`release`].
+/// Memory for one `T`, to be given back with [`deallocate`].
 #[inline]
 pub(crate) fn allocate<T>() -> NonNull<T> {
     let layout = Layout::new::<T>();

@@ -72,7 +72,7 @@ impl TimerWheel {
     }
 
     /// When to call [`turn`](Self::turn) next, without a lock; `u64::MAX` if there is no need. For
-    /// a thread that is awake: whoever goes to sleep asks [`keep`](Self::keep).
+    /// a thread that is awake: whoever goes to sleep asks [`begin_sleep`](Self::begin_sleep).
     #[inline]
     pub(crate) fn next_due(&self) -> u64 {
         self.next_due.load(Ordering::Relaxed)
@@ -113,7 +113,7 @@ impl TimerWheel {
         self.held.lock().owner_until = AWAKE;
     }
 
-    /// [`keep`](Self::keep) for a guardian: who sleeps to the deadlines of this wheel because its
+    /// [`begin_sleep`](Self::begin_sleep) for a guardian: who sleeps to the deadlines of this wheel because its
     /// keeper may not be able to.
     #[must_use]
     pub(crate) fn begin_backup_sleep(&self) -> Option<u64> {

@@ -210,7 +210,7 @@ impl WorkerSet {
 
     /// Said by the thread of `seat` when it sits down...
     ///
-    /// Under the lock, as [`WorkerSet::meet`]: either the caller sees the seat, or its thread sees
+    /// Under the lock, as [`WorkerSet::barrier`]: either the caller sees the seat, or its thread sees
     /// why it would have been called.
     pub(crate) fn activate_seat(&self, seat: usize) {
         let _book = self.locked.lock();
@@ -240,7 +240,7 @@ impl WorkerSet {
         RetireResult::Gone(locked.seat_vacated(seat))
     }
 
-    /// Puts an order into the book; [`WorkerSet::carry_out`] follows.
+    /// Puts an order into the book; [`WorkerSet::run_requests`] follows.
     pub(crate) fn enqueue(&self, size: usize, completion: Arc<ResizeCompletion>) -> Completions {
         let mut locked = self.locked.lock();
         match ResizeError::in_phase(locked.phase) {

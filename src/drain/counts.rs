@@ -119,7 +119,7 @@ impl Pool {
         self.drain_state.check_quiescent(&self.phase, self);
     }
 
-    /// As [`Pool::look`], if the runtime drains.
+    /// As [`Pool::recheck_quiescent`], if the runtime drains.
     #[inline]
     pub(crate) fn recheck_quiescent_if_draining(&self) {
         if self.phase.load() != Phase::Running {
@@ -181,7 +181,7 @@ impl Pool {
     }
 
     /// Cancels a task on a thread without a seat, because the drain's deadline, or the shutdown,
-    /// has come. [`Pool::leave_stray`] follows.
+    /// has come. [`Pool::exit_unseated`] follows.
     pub(crate) fn cancel_unseated(&self, runnable: Runnable) {
         self.cancel_late(runnable, &|end| self.drain_state.unseated.record(end));
     }

@@ -364,7 +364,7 @@ impl DrainState {
         count();
     }
 
-    /// The caller is to call a deadline thread, and to say by [`DrainState::call_answered`] what
+    /// The caller is to call a deadline thread, and to say by [`DrainState::deadline_thread_started`] what
     /// has become of that.
     #[must_use]
     pub(crate) fn claim_deadline_thread(&self) -> bool {

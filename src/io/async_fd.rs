@@ -11,27 +11,23 @@ use crate::context;
 use crate::reactor::{Direction, Interest, Opaque, Reactor, Ready, Registered, Source};
 use crate::sync::Arc;
 
-/// A file descriptor whose readiness tasks wait for: a timer, an eventfd, a socket of another
-/// library.
+/// A file descriptor whose readiness tasks wait for: a timer, an eventfd, a socket of another library.
 ///
-/// It has to be non-blocking, and of a kind that can be waited for: an ordinary file is refused by
-/// the operating system. The readiness lasts until somebody takes it back, so an operation that
-/// answered [`WouldBlock`](io::ErrorKind::WouldBlock) must be followed by
-/// [`clear_ready`](AsyncFdReadyGuard::clear_ready), or go through a `try_io`, which does that. Do
-/// not take it back without having seen `WouldBlock`: what is ready already may never be announced
-/// again.
+/// It has to be non-blocking, and of a kind that can be waited for: an ordinary file is refused by the operating system. The
+/// readiness lasts until somebody takes it back, so an operation that answered
+/// [`WouldBlock`](io::ErrorKind::WouldBlock) must be followed by [`clear_ready`](AsyncFdReadyGuard::clear_ready), or go
+/// through a `try_io`, which does that. Do not take it back without having seen `WouldBlock`: what is ready already may never be
+/// announced again.
 ///
 /// # The descriptor has to stay open
 ///
-/// The resource must keep its descriptor open, under the same number, until the `AsyncFd` is
-/// dropped. A resource that owns its descriptor does so: an [`OwnedFd`](std::os::fd::OwnedFd), a
-/// `File`, a socket.
+/// The resource must keep its descriptor open, under the same number, until the `AsyncFd` is dropped. A resource that owns its
+/// descriptor does so: an [`OwnedFd`](std::os::fd::OwnedFd), a `File`, a socket.
 ///
-/// With a bare [`RawFd`] the owner of the number must keep it open for so long. The drop, as
-/// [`into_inner`](AsyncFd::into_inner), deregisters the descriptor that has that number then. If
-/// the number has been closed and reused meanwhile, another resource of the same runtime may be
-/// deregistered. A wait for that resource never ends. [`AsFd`] is implemented only if the resource
-/// implements it: a `RawFd` proves nothing about the number.
+/// With a bare [`RawFd`] the owner of the number must keep it open for so long. The drop, as [`into_inner`](AsyncFd::into_inner), deregisters the
+/// descriptor that has that number then. If the number has been closed and reused meanwhile, another resource of the same runtime may be
+/// deregistered. A wait for that resource never ends. [`AsFd`] is implemented only if the resource implements it: a `RawFd` proves nothing about the
+/// number.
 ///
 /// # Examples
 ///
@@ -98,8 +94,8 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// As [`new`](AsyncFd::new).
     ///
     #[doc = crate::io::doc_examples::set!(socket)]
-    /// there.write_all(b"hello")?; let here = AsyncFd::with_interest(here, Interest::READABLE)?; //
-    /// nobody will ask whether it can be written
+    /// there.write_all(b"hello")?;
+    /// let here = AsyncFd::with_interest(here, Interest::READABLE)?; // nobody will ask whether it can be written
     /// assert!(here.readable().await?.ready().is_readable());
     #[doc = crate::io::doc_examples::end!()]
     #[track_caller]
@@ -142,8 +138,8 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// As [`new`](AsyncFd::new).
     ///
     #[doc = crate::io::doc_examples::set!(socket)]
-    /// let here = AsyncFd::try_with_interest(here, Interest::WRITABLE).expect("a socket can be
-    /// waited for"); assert!(here.writable().await?.ready().is_writable());
+    /// let here = AsyncFd::try_with_interest(here, Interest::WRITABLE).expect("a socket can be waited for");
+    /// assert!(here.writable().await?.ready().is_writable());
     #[doc = crate::io::doc_examples::end!()]
     #[track_caller]
     pub fn try_with_interest(inner: T, interest: Interest) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
@@ -174,8 +170,7 @@ impl<T: AsRawFd> AsyncFd<T> {
         AsyncFd::try_new(inner)
     }
 
-    /// As [`try_with_interest`](AsyncFd::try_with_interest), for one who vouches for the
-    /// descriptor.
+    /// As [`try_with_interest`](AsyncFd::try_with_interest), for one who vouches for the descriptor.
     ///
     /// # Safety
     ///
@@ -219,12 +214,10 @@ impl<T: AsRawFd> AsyncFd<T> {
         &self.inner
     }
 
-    /// Returns the resource. Do not replace it by another: the new descriptor would not be
-    /// registered, and the old one might be closed too early.
+    /// Returns the resource. Do not replace it by another: the new descriptor would not be registered, and the old one might be closed too early.
     ///
     #[doc = crate::io::doc_examples::set!(fd)]
-    /// assert_eq!(here.get_mut().write(b"hello")?, 5); // without waiting: it may answer
-    /// `WouldBlock`
+    /// assert_eq!(here.get_mut().write(b"hello")?, 5); // without waiting: it may answer `WouldBlock`
     #[doc = crate::io::doc_examples::end!()]
     pub fn get_mut(&mut self) -> &mut T {
         &mut self.inner
@@ -353,18 +346,17 @@ impl<T: AsRawFd> AsyncFd<T> {
         self.ready_mut(Interest::WRITABLE).await
     }
 
-    /// Does `f`, an operation on the resource, if it seems ready for some of `interest`. If `f`
-    /// answers `WouldBlock`, it is no longer taken to be ready; so `f` must answer that only if the
-    /// resource did.
+    /// Does `f`, an operation on the resource, if it seems ready for some of `interest`. If `f` answers `WouldBlock`, it is no
+    /// longer taken to be ready; so `f` must answer that only if the resource did.
     ///
     /// # Errors
     ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if it does not seem ready, or what `f` answers.
     ///
     #[doc = crate::io::doc_examples::set!(fd)]
-    /// let mut buf = [0; 16]; let error = here.try_io(Interest::READABLE, |mut socket|
-    /// socket.read(&mut buf)).unwrap_err(); assert_eq!(error.kind(),
-    /// std::io::ErrorKind::WouldBlock); // nothing has come yet
+    /// let mut buf = [0; 16];
+    /// let error = here.try_io(Interest::READABLE, |mut socket| socket.read(&mut buf)).unwrap_err();
+    /// assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock); // nothing has come yet
     #[doc = crate::io::doc_examples::end!()]
     pub fn try_io<R>(&self, interest: Interest, f: impl FnOnce(&T) -> io::Result<R>) -> io::Result<R> {
         self.source().try_io(interest, || f(&self.inner).map(Opaque)).map(|Opaque(answer)| answer)
@@ -385,9 +377,8 @@ impl<T: AsRawFd> AsyncFd<T> {
         registered.source().try_io(interest, || f(inner).map(Opaque)).map(|Opaque(answer)| answer)
     }
 
-    /// Does `f`, an operation on the resource, each time it seems ready for some of `interest`,
-    /// until it no longer answers `WouldBlock`. What [`try_io`](AsyncFd::try_io) asks of `f` holds
-    /// here too.
+    /// Does `f`, an operation on the resource, each time it seems ready for some of `interest`, until it no longer answers
+    /// `WouldBlock`. What [`try_io`](AsyncFd::try_io) asks of `f` holds here too.
     ///
     /// # Errors
     ///
@@ -463,8 +454,7 @@ impl<T: AsRawFd> AsyncFd<T> {
         self.poll_ready(Direction::Write, cx)
     }
 
-    /// As [`poll_read_ready`](AsyncFd::poll_read_ready), with a guard that gives the resource
-    /// exclusively.
+    /// As [`poll_read_ready`](AsyncFd::poll_read_ready), with a guard that gives the resource exclusively.
     ///
     /// # Errors
     ///
@@ -490,8 +480,7 @@ impl<T: AsRawFd> AsyncFd<T> {
         self.poll_ready_mut(Direction::Read, cx)
     }
 
-    /// As [`poll_write_ready`](AsyncFd::poll_write_ready), with a guard that gives the resource
-    /// exclusively.
+    /// As [`poll_write_ready`](AsyncFd::poll_write_ready), with a guard that gives the resource exclusively.
     ///
     /// # Errors
     ///

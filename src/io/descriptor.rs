@@ -21,8 +21,7 @@ impl Descriptor {
     }
 }
 
-/// What to ask the operating system for. Errors are always reported, so an interest in nothing else
-/// asks for readability.
+/// What to ask the operating system for. Errors are always reported, so an interest in nothing else asks for readability.
 fn asked_for(interest: Interest) -> mio::Interest {
     let mut asked: Option<mio::Interest> = None;
     let mut ask = |is: bool, what: mio::Interest| {
@@ -37,8 +36,7 @@ fn asked_for(interest: Interest) -> mio::Interest {
     asked.unwrap_or(mio::Interest::READABLE)
 }
 
-/// What the reactor registers everything for gives way to what the user asked for: not every
-/// descriptor can do all.
+/// What the reactor registers everything for gives way to what the user asked for: not every descriptor can do all.
 impl mio::event::Source for Descriptor {
     fn register(&mut self, registry: &Registry, token: Token, _: mio::Interest) -> io::Result<()> {
         SourceFd(&self.fd).register(registry, token, self.interest)

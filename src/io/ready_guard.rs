@@ -19,15 +19,13 @@ pub struct AsyncFdReadyGuard<'a, T: AsRawFd> {
 
 /// A descriptor that was ready, held exclusively; through it the readiness is taken back.
 ///
-/// Dropping it changes nothing. If its [`AsyncFd`] is exchanged for another, as by
-/// [`std::mem::swap`], the guard takes nothing back: the wait was for the first one, and the
-/// operation may have been on the second.
+/// Dropping it changes nothing. If its [`AsyncFd`] is exchanged for another, as by [`std::mem::swap`], the guard takes nothing back: the wait was for
+/// the first one, and the operation may have been on the second.
 #[must_use = "readiness lasts until it is taken back"]
 pub struct AsyncFdReadyMutGuard<'a, T: AsRawFd> {
     fd: &'a mut AsyncFd<T>,
     seen: Seen,
-    /// The source that was waited for. The guard keeps it, so that no later registration has the
-    /// same address.
+    /// The source that was waited for. The guard keeps it, so that no later registration has the same address.
     source: Arc<Source>,
 }
 
@@ -74,9 +72,8 @@ impl<'a, T: AsRawFd> AsyncFdReadyMutGuard<'a, T> {
 macro_rules! guard {
     ($guard:ident) => {
         impl<T: AsRawFd> $guard<'_, T> {
-            /// Takes back what it was ready for, unless it has been announced anew since. Only for
-            /// one who has seen [`WouldBlock`](io::ErrorKind::WouldBlock); what has ended stays
-            /// ended.
+            /// Takes back what it was ready for, unless it has been announced anew since. Only for one who has seen
+            /// [`WouldBlock`](io::ErrorKind::WouldBlock); what has ended stays ended.
             ///
             #[doc = crate::io::doc_examples::set!(fd)]
             /// there.write_all(b"hello")?;
@@ -147,18 +144,18 @@ guard!(AsyncFdReadyGuard);
 guard!(AsyncFdReadyMutGuard);
 
 impl<'a, T: AsRawFd> AsyncFdReadyGuard<'a, T> {
-    /// Does `f`, an operation on the descriptor; if it answers `WouldBlock`, takes the readiness
-    /// back.
+    /// Does `f`, an operation on the descriptor; if it answers `WouldBlock`, takes the readiness back.
     ///
     /// # Errors
     ///
     /// [`TryIoError`] if it would block: wait again. Any other answer of `f` is in the `Ok`.
     ///
     #[doc = crate::io::doc_examples::set!(fd)]
-    /// there.write_all(b"hello")?; let mut buf = [0; 16]; let mut guard = here.readable().await?;
+    /// there.write_all(b"hello")?;
+    /// let mut buf = [0; 16];
+    /// let mut guard = here.readable().await?;
     /// assert_eq!(guard.try_io(|fd| fd.get_ref().read(&mut buf)).expect("it is ready")?, 5);
-    /// assert!(guard.try_io(|fd| fd.get_ref().read(&mut buf)).is_err()); // it would block; the
-    /// readiness has been taken back
+    /// assert!(guard.try_io(|fd| fd.get_ref().read(&mut buf)).is_err()); // it would block; the readiness has been taken back
     #[doc = crate::io::doc_examples::end!()]
     pub fn try_io<R>(&mut self, f: impl FnOnce(&'a AsyncFd<T>) -> io::Result<R>) -> Result<io::Result<R>, TryIoError> {
         let result = f(self.fd);
@@ -187,18 +184,18 @@ impl<'a, T: AsRawFd> AsyncFdReadyGuard<'a, T> {
 }
 
 impl<T: AsRawFd> AsyncFdReadyMutGuard<'_, T> {
-    /// Does `f`, an operation on the descriptor; if it answers `WouldBlock`, takes the readiness
-    /// back.
+    /// Does `f`, an operation on the descriptor; if it answers `WouldBlock`, takes the readiness back.
     ///
     /// # Errors
     ///
     /// [`TryIoError`] if it would block: wait again. Any other answer of `f` is in the `Ok`.
     ///
     #[doc = crate::io::doc_examples::set!(fd)]
-    /// there.write_all(b"hello")?; let mut buf = [0; 16]; let mut guard =
-    /// here.readable_mut().await?; assert_eq!(guard.try_io(|fd| fd.get_mut().read(&mut
-    /// buf)).expect("it is ready")?, 5); assert!(guard.try_io(|fd| fd.get_mut().read(&mut
-    /// buf)).is_err()); // it would block; the readiness has been taken back
+    /// there.write_all(b"hello")?;
+    /// let mut buf = [0; 16];
+    /// let mut guard = here.readable_mut().await?;
+    /// assert_eq!(guard.try_io(|fd| fd.get_mut().read(&mut buf)).expect("it is ready")?, 5);
+    /// assert!(guard.try_io(|fd| fd.get_mut().read(&mut buf)).is_err()); // it would block; the readiness has been taken back
     #[doc = crate::io::doc_examples::end!()]
     pub fn try_io<R>(&mut self, f: impl FnOnce(&mut AsyncFd<T>) -> io::Result<R>) -> Result<io::Result<R>, TryIoError> {
         let result = f(self.fd);
@@ -235,8 +232,8 @@ impl<T: AsRawFd> AsyncFdReadyMutGuard<'_, T> {
         self.fd.get_ref()
     }
 
-    /// Returns the resource, exclusively. Do not replace it by another: the new descriptor would
-    /// not be registered, and the old one might be closed too early.
+    /// Returns the resource, exclusively. Do not replace it by another: the new descriptor would not be registered, and the old one might be closed
+    /// too early.
     ///
     #[doc = crate::io::doc_examples::set!(fd)]
     /// let mut guard = here.writable_mut().await?;

@@ -20,7 +20,7 @@ impl Counter {
     }
 
     /// As [`Counter::add`]; what the writer has done before can be seen by whoever sees the count
-    /// by [`Counter::read`].
+    /// by [`Counter::load_acquire`].
     #[inline]
     pub(crate) fn add_release(&self, amount: u64) {
         // Ordering: Release — pairs with the Acquire in `read`.

@@ -7,10 +7,9 @@ use crate::task;
 
 /// Something that stands for socket addresses.
 ///
-/// It is implemented for the address types of std, for pairs of an address or a host name and a
-/// port, for strings such as `"127.0.0.1:80"` and `"localhost:80"`, and for slices of addresses.
-/// What parses as an address is taken as it is; names are resolved by the operating system, which
-/// may take a while and happens on a thread of the blocking pool.
+/// It is implemented for the address types of std, for pairs of an address or a host name and a port, for strings such as
+/// `"127.0.0.1:80"` and `"localhost:80"`, and for slices of addresses. What parses as an address is taken as it is; names
+/// are resolved by the operating system, which may take a while and happens on a thread of the blocking pool.
 ///
 /// The trait is sealed.
 pub trait ToSocketAddrs: sealed::Meaning {}
@@ -73,8 +72,7 @@ pub(super) async fn addresses(host: impl ToSocketAddrs) -> io::Result<Vec<Socket
     Ok(addresses)
 }
 
-/// Tries what `host` stands for, address by address, until one works; else answers with the last
-/// one's error.
+/// Tries what `host` stands for, address by address, until one works; else answers with the last one's error.
 pub(super) async fn first<T>(
     host: impl ToSocketAddrs,
     mut attempt: impl FnMut(SocketAddr) -> io::Result<T>,

@@ -13,8 +13,7 @@ const MOST_LINGER: Duration = Duration::from_secs(i32::MAX as u64);
 #[cfg(unix)]
 pub(super) const MOST_AT_ONCE: usize = 1 << 30;
 
-/// Checks the value of an option that has one byte in each packet. A larger value would be
-/// truncated, or have a special meaning: -1 means a default.
+/// Checks the value of an option that has one byte in each packet. A larger value would be truncated, or have a special meaning: -1 means a default.
 pub(super) fn one_byte(setter: &str, value: u32) -> io::Result<u32> {
     if value <= u8::MAX.into() {
         return Ok(value);
@@ -23,8 +22,7 @@ pub(super) fn one_byte(setter: &str, value: u32) -> io::Result<u32> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, text))
 }
 
-/// Returns whole seconds, rounded up: a fraction of a second must not become zero, because a linger
-/// of zero discards data.
+/// Returns whole seconds, rounded up: a fraction of a second must not become zero, because a linger of zero discards data.
 pub(super) fn linger(linger: Option<Duration>) -> Option<Duration> {
     let up = |linger: Duration| linger.as_secs().saturating_add(u64::from(linger.subsec_nanos() > 0));
     linger.map(|linger| Duration::from_secs(up(linger)).min(MOST_LINGER))

@@ -5,8 +5,8 @@ macro_rules! reads {
     ($socket:ty, $scene:ident) => {
         /// Reading.
         impl $socket {
-            /// Reads the bytes that are available, waiting until there are some. Returns how many
-            /// bytes were read. None means the end. If `buf` is empty, returns 0 at once.
+            /// Reads the bytes that are available, waiting until there are some. Returns how many bytes were read. None means the end. If `buf` is
+            /// empty, returns 0 at once.
             ///
             /// # Errors
             ///
@@ -39,9 +39,10 @@ macro_rules! reads {
             #[doc = crate::net::doc_examples::set!($scene)]
             /// use std::io::IoSliceMut;
             ///
-            /// there.write_all(b"hello").await?; let (mut head, mut rest) = ([0; 2], [0; 16]); let
-            /// count = here.read_vectored(&mut [IoSliceMut::new(&mut head), IoSliceMut::new(&mut
-            /// rest)]).await?; assert_eq!((&head, &rest[..count - 2]), (b"he", &b"llo"[..]));
+            /// there.write_all(b"hello").await?;
+            /// let (mut head, mut rest) = ([0; 2], [0; 16]);
+            /// let count = here.read_vectored(&mut [IoSliceMut::new(&mut head), IoSliceMut::new(&mut rest)]).await?;
+            /// assert_eq!((&head, &rest[..count - 2]), (b"he", &b"llo"[..]));
             #[doc = crate::net::doc_examples::end!()]
             pub async fn read_vectored(&mut self, bufs: &mut [std::io::IoSliceMut<'_>]) -> std::io::Result<usize> {
                 self.registered().read_slices(bufs).await
@@ -51,13 +52,11 @@ macro_rules! reads {
             ///
             /// # Errors
             ///
-            /// [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof) if the stream ends first, or as
-            /// [`read`](Self::read).
+            /// [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof) if the stream ends first, or as [`read`](Self::read).
             ///
             /// # Cancel safety
             ///
-            /// If the future is dropped, some bytes may have been read, and it is not known how
-            /// many.
+            /// If the future is dropped, some bytes may have been read, and it is not known how many.
             ///
             #[doc = crate::net::doc_examples::set!($scene)]
             /// there.write_all(b"hello, heist").await?;
@@ -94,8 +93,8 @@ macro_rules! reads {
             ///
             /// # Errors
             ///
-            /// [`InvalidData`](std::io::ErrorKind::InvalidData) if it is not UTF-8, or as
-            /// [`read`](Self::read). Then `text` is as it was, and what has been read is lost.
+            /// [`InvalidData`](std::io::ErrorKind::InvalidData) if it is not UTF-8, or as [`read`](Self::read). Then `text`
+            /// is as it was, and what has been read is lost.
             ///
             /// # Cancel safety
             ///
@@ -116,14 +115,19 @@ macro_rules! reads {
             ///
             /// # Errors
             ///
-            /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) if there is nothing, or as
-            /// [`read`](Self::read).
+            /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) if there is nothing, or as [`read`](Self::read).
             ///
             #[doc = crate::net::doc_examples::set!($scene)]
-            /// there.write_all(b"hello").await?; let mut buf = [0; 16]; let count = loop {
-            /// here.readable().await?; match here.try_read(&mut buf) { Err(error) if error.kind()
-            /// == std::io::ErrorKind::WouldBlock => {} // it only seemed so: wait again result =>
-            /// break result?, } }; assert_eq!(&buf[..count], b"hello");
+            /// there.write_all(b"hello").await?;
+            /// let mut buf = [0; 16];
+            /// let count = loop {
+            ///     here.readable().await?;
+            ///     match here.try_read(&mut buf) {
+            ///         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {} // it only seemed so: wait again
+            ///         result => break result?,
+            ///     }
+            /// };
+            /// assert_eq!(&buf[..count], b"hello");
             #[doc = crate::net::doc_examples::end!()]
             pub fn try_read(&self, buf: &mut [u8]) -> std::io::Result<usize> {
                 self.registered().try_read_slice(buf)
@@ -138,12 +142,18 @@ macro_rules! reads {
             #[doc = crate::net::doc_examples::set!($scene)]
             /// use std::io::{ErrorKind, IoSliceMut};
             ///
-            /// let (mut head, mut rest) = ([0; 2], [0; 16]); let mut bufs = [IoSliceMut::new(&mut
-            /// head), IoSliceMut::new(&mut rest)]; assert_eq!(here.try_read_vectored(&mut
-            /// bufs).unwrap_err().kind(), ErrorKind::WouldBlock); there.write_all(b"hello").await?;
-            /// let count = loop { here.readable().await?; match here.try_read_vectored(&mut bufs) {
-            /// Err(error) if error.kind() == ErrorKind::WouldBlock => {} result => break result?, }
-            /// }; assert_eq!((count, &head), (5, b"he"));
+            /// let (mut head, mut rest) = ([0; 2], [0; 16]);
+            /// let mut bufs = [IoSliceMut::new(&mut head), IoSliceMut::new(&mut rest)];
+            /// assert_eq!(here.try_read_vectored(&mut bufs).unwrap_err().kind(), ErrorKind::WouldBlock);
+            /// there.write_all(b"hello").await?;
+            /// let count = loop {
+            ///     here.readable().await?;
+            ///     match here.try_read_vectored(&mut bufs) {
+            ///         Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            ///         result => break result?,
+            ///     }
+            /// };
+            /// assert_eq!((count, &head), (5, b"he"));
             #[doc = crate::net::doc_examples::end!()]
             pub fn try_read_vectored(&self, bufs: &mut [std::io::IoSliceMut<'_>]) -> std::io::Result<usize> {
                 self.registered().try_read_slices(bufs)
@@ -158,8 +168,8 @@ macro_rules! writes {
     ($socket:ty, $scene:ident) => {
         /// Writing.
         impl $socket {
-            /// Writes as much as there is room for, waiting until there is room. Returns how many
-            /// bytes were written. If `buf` is empty, returns 0 at once.
+            /// Writes as much as there is room for, waiting until there is room. Returns how many bytes were written. If `buf` is empty, returns 0 at
+            /// once.
             ///
             /// # Errors
             ///
@@ -192,9 +202,10 @@ macro_rules! writes {
             #[doc = crate::net::doc_examples::set!($scene)]
             /// use std::io::IoSlice;
             ///
-            /// let count = here.write_vectored(&[IoSlice::new(b"head"),
-            /// IoSlice::new(b"body")]).await?; // up to eight let mut got = vec![0; count];
-            /// there.read_exact(&mut got).await?; assert_eq!(got, b"headbody"[..count]);
+            /// let count = here.write_vectored(&[IoSlice::new(b"head"), IoSlice::new(b"body")]).await?; // up to eight
+            /// let mut got = vec![0; count];
+            /// there.read_exact(&mut got).await?;
+            /// assert_eq!(got, b"headbody"[..count]);
             #[doc = crate::net::doc_examples::end!()]
             pub async fn write_vectored(&mut self, bufs: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
                 self.registered().write_slices(bufs).await
@@ -208,8 +219,7 @@ macro_rules! writes {
             ///
             /// # Cancel safety
             ///
-            /// If the future is dropped, some bytes may have been written, and it is not known how
-            /// many.
+            /// If the future is dropped, some bytes may have been written, and it is not known how many.
             ///
             #[doc = crate::net::doc_examples::set!($scene)]
             /// here.write_all(b"hello").await?;
@@ -228,18 +238,17 @@ macro_rules! writes {
             /// None.
             ///
             #[doc = crate::net::doc_examples::set!($scene)]
-            /// here.write_all(b"hello").await?; here.flush().await?; // changes nothing here; code
-            /// that is written for any writer calls it
+            /// here.write_all(b"hello").await?;
+            /// here.flush().await?; // changes nothing here; code that is written for any writer calls it
             #[doc = crate::net::doc_examples::end!()]
             pub async fn flush(&mut self) -> std::io::Result<()> {
                 Ok(())
             }
 
-            /// Ends what is written: the peer of a socket reads what is on its way, and then the
-            /// end. Reading goes on. A pipe ends when it is dropped, and this does nothing.
+            /// Ends what is written: the peer of a socket reads what is on its way, and then the end. Reading goes on. A pipe
+            /// ends when it is dropped, and this does nothing.
             ///
-            /// If the connection is gone already, as after the peer's reset, nothing is left to
-            /// shut down: this returns `Ok`.
+            /// If the connection is gone already, as after the peer's reset, nothing is left to shut down: this returns `Ok`.
             ///
             /// # Errors
             ///
@@ -261,14 +270,19 @@ macro_rules! writes {
             ///
             /// # Errors
             ///
-            /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) if there is no room, or as
-            /// [`write`](Self::write).
+            /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) if there is no room, or as [`write`](Self::write).
             ///
             #[doc = crate::net::doc_examples::set!($scene)]
-            /// let count = loop { here.writable().await?; match here.try_write(b"hello") {
-            /// Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {} // it only seemed
-            /// so: wait again result => break result?, } }; let mut got = vec![0; count];
-            /// there.read_exact(&mut got).await?; assert_eq!(got, b"hello"[..count]);
+            /// let count = loop {
+            ///     here.writable().await?;
+            ///     match here.try_write(b"hello") {
+            ///         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {} // it only seemed so: wait again
+            ///         result => break result?,
+            ///     }
+            /// };
+            /// let mut got = vec![0; count];
+            /// there.read_exact(&mut got).await?;
+            /// assert_eq!(got, b"hello"[..count]);
             #[doc = crate::net::doc_examples::end!()]
             pub fn try_write(&self, buf: &[u8]) -> std::io::Result<usize> {
                 self.registered().try_write_slice(buf)
@@ -283,9 +297,11 @@ macro_rules! writes {
             #[doc = crate::net::doc_examples::set!($scene)]
             /// use std::io::IoSlice;
             ///
-            /// here.writable().await?; let count = here.try_write_vectored(&[IoSlice::new(b"head"),
-            /// IoSlice::new(b"body")])?; let mut got = vec![0; count]; there.read_exact(&mut
-            /// got).await?; assert_eq!(got, b"headbody"[..count]);
+            /// here.writable().await?;
+            /// let count = here.try_write_vectored(&[IoSlice::new(b"head"), IoSlice::new(b"body")])?;
+            /// let mut got = vec![0; count];
+            /// there.read_exact(&mut got).await?;
+            /// assert_eq!(got, b"headbody"[..count]);
             #[doc = crate::net::doc_examples::end!()]
             pub fn try_write_vectored(&self, bufs: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
                 self.registered().try_write_slices(bufs)

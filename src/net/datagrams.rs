@@ -3,15 +3,14 @@
 macro_rules! datagrams {
     ($socket:ident, $address:ty, $scene:ident) => {
         // `receive` and `receive_from` are the socket's own: one try.
-        /// Messages. A send and a receive each move one whole message; what does not fit into the
-        /// receiver's buffer is lost. Any number of tasks may send and receive at once.
+        /// Messages. A send and a receive each move one whole message; what does not fit into the receiver's buffer is lost.
+        /// Any number of tasks may send and receive at once.
         impl $socket {
             /// Sends a message to the peer that it is connected to; answers how many bytes.
             ///
             /// # Errors
             ///
-            /// What the operating system says, such as that it is not connected; or that the
-            /// runtime has been shut down.
+            /// What the operating system says, such as that it is not connected; or that the runtime has been shut down.
             ///
             /// # Cancel safety
             ///
@@ -25,8 +24,7 @@ macro_rules! datagrams {
                 self.try_until_done(crate::reactor::Interest::WRITABLE, || self.mio().send(buf)).await
             }
 
-            /// Polls for what [`send`](Self::send) waits for. Only the latest caller's task is
-            /// woken.
+            /// Polls for what [`send`](Self::send) waits for. Only the latest caller's task is woken.
             ///
             /// # Errors
             ///
@@ -58,8 +56,8 @@ macro_rules! datagrams {
                 self.try_once(crate::reactor::Interest::WRITABLE, || self.mio().send(buf))
             }
 
-            /// Receives a message, waiting until there is one; answers how many bytes. Of a
-            /// connected socket they are the peer's.
+            /// Receives a message, waiting until there is one; answers how many bytes. Of a connected socket they are the
+            /// peer's.
             ///
             /// # Errors
             ///
@@ -79,8 +77,7 @@ macro_rules! datagrams {
                 self.try_until_done(crate::reactor::Interest::READABLE, || self.receive(buf)).await
             }
 
-            /// Polls for what [`recv`](Self::recv) waits for. Only the latest caller's task is
-            /// woken.
+            /// Polls for what [`recv`](Self::recv) waits for. Only the latest caller's task is woken.
             ///
             /// # Errors
             ///
@@ -107,9 +104,11 @@ macro_rules! datagrams {
             /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) if there is no message, or as there.
             ///
             #[doc = crate::net::doc_examples::set!($scene)]
-            /// let mut buf = [0; 1500]; assert_eq!(here.try_recv(&mut buf).unwrap_err().kind(),
-            /// std::io::ErrorKind::WouldBlock); there.send(b"hello").await?;
-            /// here.readable().await?; assert_eq!(here.try_recv(&mut buf)?, 5);
+            /// let mut buf = [0; 1500];
+            /// assert_eq!(here.try_recv(&mut buf).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+            /// there.send(b"hello").await?;
+            /// here.readable().await?;
+            /// assert_eq!(here.try_recv(&mut buf)?, 5);
             #[doc = crate::net::doc_examples::end!()]
             pub fn try_recv(&self, buf: &mut [u8]) -> std::io::Result<usize> {
                 self.try_once(crate::reactor::Interest::READABLE, || self.receive(buf))
@@ -137,17 +136,17 @@ macro_rules! datagrams {
                 self.try_until_done(crate::reactor::Interest::READABLE, receive).await
             }
 
-            /// Polls for what [`recv_from`](Self::recv_from) waits for. Only the latest caller's
-            /// task is woken.
+            /// Polls for what [`recv_from`](Self::recv_from) waits for. Only the latest caller's task is woken.
             ///
             /// # Errors
             ///
             /// As there.
             ///
             #[doc = crate::net::doc_examples::set!($scene)]
-            /// there.send(b"hello").await?; let mut buf = [0; 1500]; let (count, sender) =
-            /// std::future::poll_fn(|cx| here.poll_recv_from(cx, &mut buf)).await?; println!("{:?}
-            /// from {sender:?}", &buf[..count]);
+            /// there.send(b"hello").await?;
+            /// let mut buf = [0; 1500];
+            /// let (count, sender) = std::future::poll_fn(|cx| here.poll_recv_from(cx, &mut buf)).await?;
+            /// println!("{:?} from {sender:?}", &buf[..count]);
             /// # assert_eq!(count, 5);
             #[doc = crate::net::doc_examples::end!()]
             pub fn poll_recv_from(

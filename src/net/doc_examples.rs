@@ -1,6 +1,5 @@
-//! What the examples of shared methods begin and end with. Each type of socket sets a scene of its
-//! own: `here` is a socket of that type, `there` the other end. The first argument of [`set!`]
-//! names the scene.
+//! What the examples of shared methods begin and end with. Each type of socket sets a scene of its own: `here` is a socket of that type, `there`
+//! the other end. The first argument of [`set!`] names the scene.
 
 /// Sets the scene.
 macro_rules! set {

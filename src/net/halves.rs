@@ -25,8 +25,7 @@ macro_rules! halves {
             is_open: bool,
         }
 
-        /// The error of bringing two halves together that are not of the same stream. It gives them
-        /// back.
+        /// The error of bringing two halves together that are not of the same stream. It gives them back.
         #[derive(Debug)]
         pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
 
@@ -51,25 +50,29 @@ macro_rules! halves {
             /// Splits it into a half that reads and one that writes, for use within one task.
             ///
             #[doc = crate::net::doc_examples::set!($whole)]
-            /// let (mut read, mut write) = here.split(); there.write_all(b"ping").await?; let mut
-            /// got = [0; 4]; // Both at once, in one task. let (sent, received) =
-            /// futures::join!(write.write_all(b"pong"), read.read_exact(&mut got)); sent?;
+            /// let (mut read, mut write) = here.split();
+            /// there.write_all(b"ping").await?;
+            /// let mut got = [0; 4];
+            /// // Both at once, in one task.
+            /// let (sent, received) = futures::join!(write.write_all(b"pong"), read.read_exact(&mut got));
+            /// sent?;
             /// assert_eq!((received?, &got), (4, b"ping"));
             #[doc = crate::net::doc_examples::end!()]
             pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
                 (ReadHalf(self), WriteHalf(self))
             }
 
-            /// Splits it into a half that reads and one that writes, which can go to different
-            /// tasks.
+            /// Splits it into a half that reads and one that writes, which can go to different tasks.
             ///
             /// Dropping the half that writes shuts the writing direction down.
             ///
             #[doc = crate::net::doc_examples::set!($whole)]
-            /// let (mut read, mut write) = here.into_split(); let writing = heist::spawn(async move
-            /// { write.write_all(b"hello").await }); writing.await??; // the half that writes has
-            /// been dropped by now: the other end reads the end let mut text = String::new();
-            /// there.read_to_string(&mut text).await?; assert_eq!(text, "hello");
+            /// let (mut read, mut write) = here.into_split();
+            /// let writing = heist::spawn(async move { write.write_all(b"hello").await });
+            /// writing.await??; // the half that writes has been dropped by now: the other end reads the end
+            /// let mut text = String::new();
+            /// there.read_to_string(&mut text).await?;
+            /// assert_eq!(text, "hello");
             #[doc = crate::net::doc_examples::end!()]
             pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
                 let stream = crate::sync::Arc::new(self);
@@ -113,10 +116,10 @@ macro_rules! halves {
             /// Drops the half without shutting the writing direction down.
             ///
             #[doc = crate::net::doc_examples::set!($whole)]
-            /// let (read, write) = here.into_split(); write.forget(); // the other end does not
-            /// read the end: the stream lives on in `read` there.write_all(b"hello").await?;
-            /// assert_eq!(there.try_read(&mut [0; 1]).unwrap_err().kind(),
-            /// std::io::ErrorKind::WouldBlock);
+            /// let (read, write) = here.into_split();
+            /// write.forget(); // the other end does not read the end: the stream lives on in `read`
+            /// there.write_all(b"hello").await?;
+            /// assert_eq!(there.try_read(&mut [0; 1]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
             /// # drop(read);
             #[doc = crate::net::doc_examples::end!()]
             pub fn forget(mut self) {

@@ -1,5 +1,5 @@
-//! The I/O traits of other crates, on everything that reads or writes bytes. There is no adapter in
-//! between, no buffer is zeroed, and none of those crates' runtimes is compiled in.
+//! The I/O traits of other crates, on everything that reads or writes bytes. There is no adapter in between, no buffer is
+//! zeroed, and none of those crates' runtimes is compiled in.
 //!
 //! The types are listed once, at the end; each family says what its traits look like.
 
@@ -63,8 +63,7 @@ macro_rules! hyper_reads {
     )*};
 }
 
-/// The three writing traits differ in how the end is called, and in whether they ask for vectored
-/// writes.
+/// The three writing traits differ in how the end is called, and in whether they ask for vectored writes.
 macro_rules! writes {
     ($family:path, $close:ident, [$($asks:tt)*], $writer:ty) => {
         impl $family for $writer {

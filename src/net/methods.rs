@@ -75,8 +75,7 @@ macro_rules! std_forms {
             ///
             /// # Errors
             ///
-            /// If it is in blocking mode, which would block a worker; or if it cannot be
-            /// registered.
+            /// If it is in blocking mode, which would block a worker; or if it cannot be registered.
             ///
             /// # Panics
             ///
@@ -137,8 +136,7 @@ macro_rules! ready {
     ($socket:ty, $scene:ident) => {
         /// Readiness.
         impl $socket {
-            /// Waits until it is ready for some of `interest`; answers for what. Any number of
-            /// tasks may wait at once.
+            /// Waits until it is ready for some of `interest`; answers for what. Any number of tasks may wait at once.
             ///
             /// # Errors
             ///
@@ -146,8 +144,7 @@ macro_rules! ready {
             ///
             /// # Cancel safety
             ///
-            /// Readiness is not lost if the future is dropped: it stays until an operation answers
-            /// `WouldBlock`.
+            /// Readiness is not lost if the future is dropped: it stays until an operation answers `WouldBlock`.
             ///
             #[doc = crate::net::doc_examples::set!($scene)]
             #[doc = crate::net::doc_examples::readiness!($scene)]
@@ -174,8 +171,7 @@ macro_rules! worth_trying {
             ///
             /// # Cancel safety
             ///
-            /// Readiness is not lost if the future is dropped: it stays until an operation answers
-            /// `WouldBlock`.
+            /// Readiness is not lost if the future is dropped: it stays until an operation answers `WouldBlock`.
             ///
             #[doc = crate::net::doc_examples::set!($scene)]
             #[doc = crate::net::doc_examples::before!($direction, $scene)]
@@ -246,14 +242,12 @@ macro_rules! own_operations {
         impl $socket {
             /// Does `f`, an operation on this socket, if it seems ready for some of `interest`.
             ///
-            /// If `f` answers `WouldBlock`, the socket is no longer taken to be ready for
-            /// `interest`. So `f` must answer that only if the socket did; else a later wait may
-            /// last for ever.
+            /// If `f` answers `WouldBlock`, the socket is no longer taken to be ready for `interest`. So `f` must answer that
+            /// only if the socket did; else a later wait may last for ever.
             ///
             /// # Errors
             ///
-            /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) if it does not seem ready, or what
-            /// `f` answers.
+            /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) if it does not seem ready, or what `f` answers.
             ///
             #[doc = crate::net::doc_examples::set!($scene)]
             /// # #[cfg(unix)]
@@ -261,9 +255,9 @@ macro_rules! own_operations {
             /// use heist::io::Interest;
             /// use socket2::SockRef;
             ///
-            /// here.writable().await?; // An operation that the socket does not have: a send with
-            /// flags. let count = here.try_io(Interest::WRITABLE, ||
-            /// SockRef::from(&here).send_with_flags(b"hello", libc::MSG_NOSIGNAL))?;
+            /// here.writable().await?;
+            /// // An operation that the socket does not have: a send with flags.
+            /// let count = here.try_io(Interest::WRITABLE, || SockRef::from(&here).send_with_flags(b"hello", libc::MSG_NOSIGNAL))?;
             /// assert_eq!(count, 5);
             /// # }
             #[doc = crate::net::doc_examples::end!()]
@@ -275,9 +269,8 @@ macro_rules! own_operations {
                 self.try_once(interest, f)
             }
 
-            /// Does `f`, an operation on this socket, each time it seems ready for some of
-            /// `interest`, until it no longer answers `WouldBlock`. What [`try_io`](Self::try_io)
-            /// asks of `f` holds here too.
+            /// Does `f`, an operation on this socket, each time it seems ready for some of `interest`, until it no longer
+            /// answers `WouldBlock`. What [`try_io`](Self::try_io) asks of `f` holds here too.
             ///
             /// # Errors
             ///

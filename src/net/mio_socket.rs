@@ -8,8 +8,7 @@ use crate::reactor::{Direction, Interest, Opaque, Registered, Source};
 
 /// A resource of mio's that is read, written, or both.
 pub(crate) trait MioSocket: mio::event::Source {
-    /// Does `operation` on the resource so that mio hears of a `WouldBlock`, as it has to on
-    /// Windows.
+    /// Does `operation` on the resource so that mio hears of a `WouldBlock`, as it has to on Windows.
     fn attempt<R>(&self, operation: impl FnOnce() -> io::Result<R>) -> io::Result<R>;
 }
 
@@ -17,15 +16,14 @@ pub(crate) trait MioSocket: mio::event::Source {
 pub(crate) trait Stream: MioSocket {
     /// Whether fewer bytes than asked for prove that the next operation would block.
     ///
-    /// Not where a read may stop early: a unix socket's does at a passed descriptor or at another
-    /// sender's credentials, a pipe's at the end of a packet if it was opened so.
+    /// Not where a read may stop early: a unix socket's does at a passed descriptor or at another sender's credentials, a
+    /// pipe's at the end of a packet if it was opened so.
     const SHORT_PROVES: bool;
 }
 
 /// A stream that is read from.
 pub(crate) trait Inbound: Stream {
-    /// Reads into memory that may be uninitialised; as many bytes as the answer says have been
-    /// written to its front.
+    /// Reads into memory that may be uninitialised; as many bytes as the answer says have been written to its front.
     fn fill(&self, room: &mut [MaybeUninit<u8>]) -> io::Result<usize>;
 }
 
@@ -108,8 +106,7 @@ pub(super) trait HasMioSocket {
         Ok(answer)
     }
 
-    /// Does `operation`, one of mio's, as soon as it no longer blocks, waiting in the direction's
-    /// waker slot.
+    /// Does `operation`, one of mio's, as soon as it no longer blocks, waiting in the direction's waker slot.
     fn poll_once<R>(
         &self,
         direction: Direction,
@@ -136,8 +133,7 @@ pub(super) trait Closing {
 
 /// Shuts the writing direction of a socket down.
 ///
-/// A connection that is gone already, as after the peer's reset, has nothing left to shut down.
-/// That is not an error.
+/// A connection that is gone already, as after the peer's reset, has nothing left to shut down. That is not an error.
 pub(super) fn end_writing(shutdown: impl FnOnce(Shutdown) -> io::Result<()>) -> io::Result<()> {
     match shutdown(Shutdown::Write) {
         Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),

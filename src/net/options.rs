@@ -3,8 +3,8 @@
 /// Options of IP packets. `$socket` leads to a `socket2::Socket` or a reference to one.
 macro_rules! packet_options {
     ($type:ident, $scene:ident, $self:ident => $socket:expr) => {
-        /// The type of service. Each gives the operating system's error if it refuses; setting more
-        /// than 255 is [`InvalidInput`](std::io::ErrorKind::InvalidInput).
+        /// The type of service. Each gives the operating system's error if it refuses; setting more than 255 is
+        /// [`InvalidInput`](std::io::ErrorKind::InvalidInput).
         #[cfg(not(any(
             target_os = "fuchsia",
             target_os = "redox",
@@ -34,8 +34,8 @@ macro_rules! packet_options {
             }
         }
 
-        /// The traffic class. Each gives the operating system's error if it refuses; setting more
-        /// than 255 is [`InvalidInput`](std::io::ErrorKind::InvalidInput).
+        /// The traffic class. Each gives the operating system's error if it refuses; setting more than 255 is
+        /// [`InvalidInput`](std::io::ErrorKind::InvalidInput).
         #[cfg(any(
             target_os = "android",
             target_os = "dragonfly",
@@ -90,12 +90,11 @@ macro_rules! packet_options {
                 ($socket).device()
             }
 
-            /// Takes packets of this interface only (`SO_BINDTODEVICE`); of all with `None` or an
-            /// empty name.
+            /// Takes packets of this interface only (`SO_BINDTODEVICE`); of all with `None` or an empty name.
             ///
             #[doc = crate::net::doc_examples::set!($scene)]
-            /// here.bind_device(None)?; // or `Some(b"eth0")`, for which some systems ask for a
-            /// privilege assert_eq!(here.device()?, None);
+            /// here.bind_device(None)?; // or `Some(b"eth0")`, for which some systems ask for a privilege
+            /// assert_eq!(here.device()?, None);
             #[doc = crate::net::doc_examples::end!()]
             pub fn bind_device(&$self, interface: Option<&[u8]>) -> std::io::Result<()> {
                 ($socket).bind_device(interface)
@@ -108,8 +107,8 @@ pub(super) use packet_options;
 /// What both kinds of connected IP sockets tell about themselves.
 macro_rules! ip_options {
     ($type:ident, $scene:ident) => {
-        /// Addresses, errors, the time to live. Each gives the operating system's error if it
-        /// refuses; a time to live above 255 is [`InvalidInput`](std::io::ErrorKind::InvalidInput).
+        /// Addresses, errors, the time to live. Each gives the operating system's error if it refuses; a time to live above 255 is
+        /// [`InvalidInput`](std::io::ErrorKind::InvalidInput).
         #[allow(clippy::missing_errors_doc, reason = "said once, above")]
         impl $type {
             /// This end's address.

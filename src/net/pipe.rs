@@ -90,8 +90,8 @@ impl OpenOptions {
         OpenOptions::default()
     }
 
-    /// Opens it for both directions: a receiver then never sees the end, a sender needs no receiver
-    /// to be opened. Linux can; POSIX leaves it open.
+    /// Opens it for both directions: a receiver then never sees the end, a sender needs no receiver to be opened. Linux can;
+    /// POSIX leaves it open.
     ///
     /// # Examples
     ///
@@ -135,16 +135,13 @@ impl OpenOptions {
         self
     }
 
-    /// Opens the end that reads. It does not wait for a sender; until there has been one, a read
-    /// waits.
+    /// Opens the end that reads. It does not wait for a sender; until there has been one, a read waits.
     ///
-    /// When the last sender has gone, reading comes to an end for good: to read from later senders
-    /// too, open it again.
+    /// When the last sender has gone, reading comes to an end for good: to read from later senders too, open it again.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if it is not a pipe, or what the operating
-    /// system says.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if it is not a pipe, or what the operating system says.
     ///
     /// # Panics
     ///
@@ -179,9 +176,8 @@ impl OpenOptions {
     ///
     /// # Errors
     ///
-    /// `ENXIO` if nobody has it open for reading, unless [`read_write`](OpenOptions::read_write) is
-    /// set; [`InvalidInput`](io::ErrorKind::InvalidInput) if it is not a pipe; or what the
-    /// operating system says.
+    /// `ENXIO` if nobody has it open for reading, unless [`read_write`](OpenOptions::read_write) is set;
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if it is not a pipe; or what the operating system says.
     ///
     /// # Panics
     ///
@@ -222,8 +218,8 @@ impl OpenOptions {
 
 /// The end of a pipe that writes.
 ///
-/// When the other end is gone, a write gives [`BrokenPipe`](io::ErrorKind::BrokenPipe). Dropping it
-/// ends the pipe for the reader, if it was the last of its kind.
+/// When the other end is gone, a write gives [`BrokenPipe`](io::ErrorKind::BrokenPipe). Dropping it ends the pipe for the
+/// reader, if it was the last of its kind.
 #[derive(Debug)]
 pub struct Sender {
     io: Registered<mio::unix::pipe::Sender>,
@@ -247,8 +243,8 @@ macro_rules! end {
             ///
             /// # Errors
             ///
-            /// [`InvalidInput`](io::ErrorKind::InvalidInput) if it is not a pipe or not open for
-            /// this direction, or what the operating system says.
+            /// [`InvalidInput`](io::ErrorKind::InvalidInput) if it is not a pipe or not open for this direction, or what the
+            /// operating system says.
             ///
             /// # Panics
             ///
@@ -298,8 +294,8 @@ macro_rules! end {
                 $end::on(&reactor, OwnedFd::from(file).into(), Ready::EMPTY)
             }
 
-            /// As [`from_file`](Self::from_file) without a check: the file has to be a pipe, open
-            /// for this direction and non-blocking.
+            /// As [`from_file`](Self::from_file) without a check: the file has to be a pipe, open for this direction and
+            /// non-blocking.
             ///
             /// # Errors
             ///
@@ -352,8 +348,7 @@ macro_rules! end {
             /// What the operating system says.
             ///
             #[doc = crate::net::doc_examples::set!($scene)]
-            /// let file = std::fs::File::from(here.into_blocking_fd()?); // for a thread, or a
-            /// child process
+            /// let file = std::fs::File::from(here.into_blocking_fd()?); // for a thread, or a child process
             #[doc = crate::net::doc_examples::end!()]
             pub fn into_blocking_fd(self) -> io::Result<OwnedFd> {
                 let fd = self.into_nonblocking_fd()?;
@@ -374,18 +369,16 @@ macro_rules! end {
                 Ok(self.io.into_io()?.into())
             }
 
-            /// Does `f`, an operation on this end, if it seems ready. If `f` answers `WouldBlock`,
-            /// the end is no longer taken to be ready; so `f` must answer that only if the pipe
-            /// did.
+            /// Does `f`, an operation on this end, if it seems ready. If `f` answers `WouldBlock`, the end is no longer taken
+            /// to be ready; so `f` must answer that only if the pipe did.
             ///
             /// # Errors
             ///
-            /// [`WouldBlock`](io::ErrorKind::WouldBlock) if it does not seem ready, or what `f`
-            /// answers.
+            /// [`WouldBlock`](io::ErrorKind::WouldBlock) if it does not seem ready, or what `f` answers.
             ///
             #[doc = crate::net::doc_examples::set!($scene)]
-            /// // The operation says what it found; `WouldBlock` would mean that the pipe is not
-            /// ready after all. let busy = here.try_io(|| Ok::<(), std::io::Error>(()));
+            /// // The operation says what it found; `WouldBlock` would mean that the pipe is not ready after all.
+            /// let busy = here.try_io(|| Ok::<(), std::io::Error>(()));
             /// # let _ = busy;
             #[doc = crate::net::doc_examples::end!()]
             pub fn try_io<R>(&self, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {

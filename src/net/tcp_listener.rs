@@ -43,8 +43,7 @@ std_forms!(
 impl TcpListener {
     /// Listens on `addr`; of several addresses on the first that works. Port 0 means any free port.
     ///
-    /// On unix `SO_REUSEADDR` is set, so that a server can be started again while old connections
-    /// linger.
+    /// On unix `SO_REUSEADDR` is set, so that a server can be started again while old connections linger.
     ///
     /// # Errors
     ///
@@ -71,9 +70,8 @@ impl TcpListener {
 
     /// Accepts a connection; answers with its stream and the peer's address.
     ///
-    /// Any number of tasks may accept at once. An error such as "too many open files" does not end
-    /// the listener; a server that goes on should wait a little first, since the next call would
-    /// probably fail in the same way.
+    /// Any number of tasks may accept at once. An error such as "too many open files" does not end the listener; a server
+    /// that goes on should wait a little first, since the next call would probably fail in the same way.
     ///
     /// # Errors
     ///
@@ -145,8 +143,7 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// What the operating system says; and [`InvalidInput`](io::ErrorKind::InvalidInput) if it is
-    /// above 255.
+    /// What the operating system says; and [`InvalidInput`](io::ErrorKind::InvalidInput) if it is above 255.
     ///
     #[doc = crate::net::doc_examples::set!(tcp_listener)]
     /// here.set_ttl(9)?;

@@ -14,8 +14,7 @@ use crate::reactor::Ready;
 
 /// A TCP socket that neither listens nor is connected yet, so that its options can be set.
 ///
-/// [`connect`](TcpSocket::connect) makes a [`TcpStream`] of it, [`listen`](TcpSocket::listen) a
-/// [`TcpListener`].
+/// [`connect`](TcpSocket::connect) makes a [`TcpStream`] of it, [`listen`](TcpSocket::listen) a [`TcpListener`].
 ///
 /// # Examples
 ///
@@ -78,17 +77,18 @@ impl TcpSocket {
         Ok(TcpSocket { socket })
     }
 
-    /// Makes one of std's socket, which is neither connected nor listening although its type says
-    /// so. It has to be non-blocking.
+    /// Makes one of std's socket, which is neither connected nor listening although its type says so. It has to be
+    /// non-blocking.
     ///
     #[doc = crate::net::doc_examples::set!(nothing)]
     /// use heist::net::TcpSocket;
     /// use socket2::{Domain, Socket, Type};
     ///
-    /// let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?; // with options that heist does
-    /// not know socket.set_nonblocking(true)?; let socket =
-    /// TcpSocket::from_std_stream(socket.into()); socket.bind("127.0.0.1:0".parse().unwrap())?; let
-    /// listener = socket.listen(1024)?;
+    /// let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?; // with options that heist does not know
+    /// socket.set_nonblocking(true)?;
+    /// let socket = TcpSocket::from_std_stream(socket.into());
+    /// socket.bind("127.0.0.1:0".parse().unwrap())?;
+    /// let listener = socket.listen(1024)?;
     #[doc = crate::net::doc_examples::end!()]
     pub fn from_std_stream(socket: std::net::TcpStream) -> TcpSocket {
         TcpSocket { socket: socket.into() }
@@ -227,8 +227,7 @@ impl TcpSocket {
         self.socket.reuse_address()
     }
 
-    /// Lets it be bound to an address on which old connections linger (`SO_REUSEADDR`), or does
-    /// not.
+    /// Lets it be bound to an address on which old connections linger (`SO_REUSEADDR`), or does not.
     ///
     #[doc = crate::net::doc_examples::set!(tcp_socket)]
     /// here.set_reuseaddr(true)?;
@@ -248,8 +247,7 @@ impl TcpSocket {
         self.socket.reuse_port()
     }
 
-    /// Lets several sockets be bound to its address (`SO_REUSEPORT`), or does not. Each has to say
-    /// so before it is bound.
+    /// Lets several sockets be bound to its address (`SO_REUSEPORT`), or does not. Each has to say so before it is bound.
     ///
     #[doc = crate::net::doc_examples::set!(tcp_socket)]
     /// here.set_reuseport(true)?;
@@ -260,8 +258,7 @@ impl TcpSocket {
         self.socket.set_reuse_port(reuseport)
     }
 
-    /// The size of the kernel's buffer for sending, in bytes (`SO_SNDBUF`). Linux answers with
-    /// twice what was asked for.
+    /// The size of the kernel's buffer for sending, in bytes (`SO_SNDBUF`). Linux answers with twice what was asked for.
     ///
     #[doc = crate::net::doc_examples::set!(tcp_socket)]
     /// println!("{} bytes", here.send_buffer_size()?);
@@ -280,8 +277,7 @@ impl TcpSocket {
         self.socket.set_send_buffer_size(super::bounds::buffer_size(size))
     }
 
-    /// The size of the kernel's buffer for receiving, in bytes (`SO_RCVBUF`). Linux answers with
-    /// twice what was asked for.
+    /// The size of the kernel's buffer for receiving, in bytes (`SO_RCVBUF`). Linux answers with twice what was asked for.
     ///
     #[doc = crate::net::doc_examples::set!(tcp_socket)]
     /// println!("{} bytes", here.recv_buffer_size()?);
@@ -309,9 +305,8 @@ impl TcpSocket {
         self.socket.linger()
     }
 
-    /// Sets how long closing waits for unsent data (`SO_LINGER`). A wait blocks the thread that
-    /// drops the stream. A zero wait discards unsent data and resets the connection. The operating
-    /// system counts whole seconds: a fraction of a second is rounded up.
+    /// Sets how long closing waits for unsent data (`SO_LINGER`). A wait blocks the thread that drops the stream. A zero wait
+    /// discards unsent data and resets the connection. The operating system counts whole seconds: a fraction of a second is rounded up.
     ///
     #[doc = crate::net::doc_examples::set!(tcp_socket)]
     /// use std::time::Duration;

@@ -19,9 +19,8 @@ use crate::sync::Arc;
 /// A TCP connection.
 ///
 /// Reading and writing at the same time is done through its halves ([`split`](TcpStream::split),
-/// [`into_split`](TcpStream::into_split)), or through what takes `&self`: any number of tasks may
-/// wait for readiness and then `try_`. The `poll_` functions and the I/O traits keep one waiting
-/// task per direction, the latest.
+/// [`into_split`](TcpStream::into_split)), or through what takes `&self`: any number of tasks may wait for readiness and then
+/// `try_`. The `poll_` functions and the I/O traits keep one waiting task per direction, the latest.
 ///
 /// Dropping it closes the connection.
 ///
@@ -86,10 +85,9 @@ impl TcpStream {
     #[doc = crate::net::doc_examples::set!(nothing)]
     /// use heist::net::{TcpListener, TcpStream};
     ///
-    /// let listener = TcpListener::bind("127.0.0.1:0").await?; let stream =
-    /// TcpStream::connect(listener.local_addr()?).await?; // or a name:
-    /// `TcpStream::connect("example.com:80")` assert_eq!(stream.peer_addr()?,
-    /// listener.local_addr()?);
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let stream = TcpStream::connect(listener.local_addr()?).await?; // or a name: `TcpStream::connect("example.com:80")`
+    /// assert_eq!(stream.peer_addr()?, listener.local_addr()?);
     #[doc = crate::net::doc_examples::end!()]
     pub async fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<TcpStream> {
         let reactor = context::reactor();
@@ -126,8 +124,8 @@ impl TcpStream {
         end_writing(|how| self.mio().shutdown(how))
     }
 
-    /// Reads the bytes that are available without consuming them, waiting until there are some.
-    /// Returns how many bytes were read. If `buf` is empty, returns 0 at once.
+    /// Reads the bytes that are available without consuming them, waiting until there are some. Returns how many bytes were read. If `buf` is empty,
+    /// returns 0 at once.
     ///
     /// # Errors
     ///
@@ -213,9 +211,8 @@ impl TcpStream {
         SockRef::from(self.mio()).linger()
     }
 
-    /// Sets how long closing waits for unsent data (`SO_LINGER`). A wait blocks the thread that
-    /// drops the stream. A zero wait discards unsent data and resets the connection. The operating
-    /// system counts whole seconds: a fraction of a second is rounded up.
+    /// Sets how long closing waits for unsent data (`SO_LINGER`). A wait blocks the thread that drops the stream. A zero wait
+    /// discards unsent data and resets the connection. The operating system counts whole seconds: a fraction of a second is rounded up.
     ///
     #[doc = crate::net::doc_examples::set!(tcp_stream)]
     /// use std::time::Duration;
@@ -250,8 +247,7 @@ impl TcpStream {
         SockRef::from(self.mio()).tcp_quickack()
     }
 
-    /// Sends acknowledgements at once (`TCP_QUICKACK`), or when they suit. The kernel may change it
-    /// back by itself.
+    /// Sends acknowledgements at once (`TCP_QUICKACK`), or when they suit. The kernel may change it back by itself.
     ///
     #[doc = crate::net::doc_examples::set!(tcp_stream)]
     /// here.set_quickack(true)?;

@@ -8,8 +8,7 @@ use std::task::{Context, Poll};
 use super::mio_socket::{Inbound, Stream};
 use crate::reactor::{Direction, Interest, Registered, Transferred};
 
-/// The most that one call is sure to take if there is room: some kernels cut at 2 GiB, and short
-/// would not mean drained.
+/// The most that one call is sure to take if there is room: some kernels cut at 2 GiB, and short would not mean drained.
 const SURE_BYTES: usize = 1 << 30;
 
 /// The most slices that one call takes: std cuts at the kernel's limit, which is this or more.
@@ -39,8 +38,7 @@ impl Asked {
     }
 }
 
-/// Every transfer goes through one of these two. A transfer of zero bytes does not depend on
-/// readiness: it completes at once, without a system call.
+/// Every transfer goes through one of these two. A transfer of zero bytes does not depend on readiness: it completes at once, without a system call.
 impl<E: Stream> Registered<E> {
     fn poll_transfer(
         &self,
@@ -71,14 +69,12 @@ impl<E: Stream> Registered<E> {
     }
 }
 
-/// The `poll_` and `try_` forms of reading. Each direction has one place for a waiting task, and
-/// the latest one holds it.
+/// The `poll_` and `try_` forms of reading. Each direction has one place for a waiting task, and the latest one holds it.
 impl<E: Inbound> Registered<E>
 where
     for<'a> &'a E: Read,
 {
-    /// Reads into memory that may be uninitialised; as many bytes as the answer says have been
-    /// written to its front.
+    /// Reads into memory that may be uninitialised; as many bytes as the answer says have been written to its front.
     pub(super) fn poll_read_uninit(
         &self,
         cx: &mut Context<'_>,

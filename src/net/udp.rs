@@ -17,10 +17,9 @@ use crate::sync::Arc;
 
 /// A UDP socket.
 ///
-/// It is bound with [`bind`](UdpSocket::bind) and talks to anybody with
-/// [`send_to`](UdpSocket::send_to) and [`recv_from`](UdpSocket::recv_from); after
-/// [`connect`](UdpSocket::connect) it talks to one peer with [`send`](UdpSocket::send) and
-/// [`recv`](UdpSocket::recv). Everything takes `&self`, so tasks share it in an `Arc`, and no
+/// It is bound with [`bind`](UdpSocket::bind) and talks to anybody with [`send_to`](UdpSocket::send_to) and
+/// [`recv_from`](UdpSocket::recv_from); after [`connect`](UdpSocket::connect) it talks to one peer with
+/// [`send`](UdpSocket::send) and [`recv`](UdpSocket::recv). Everything takes `&self`, so tasks share it in an `Arc`, and no
 /// splitting is needed. Of the `poll_` functions each direction keeps one waiting task, the latest.
 ///
 /// # Examples
@@ -72,8 +71,7 @@ impl UdpSocket {
         self.mio().recv_from(buf)
     }
 
-    /// Binds a socket to `addr`; of several addresses to the first that works. Port 0 means any
-    /// free port.
+    /// Binds a socket to `addr`; of several addresses to the first that works. Port 0 means any free port.
     ///
     /// # Errors
     ///
@@ -99,8 +97,8 @@ impl UdpSocket {
         UdpSocket::on(reactor, mio::net::UdpSocket::bind(addr)?, Ready::WRITABLE)
     }
 
-    /// Makes `addr` the peer, of several addresses the first that works: [`send`](UdpSocket::send)
-    /// goes there, and only what comes from there is received.
+    /// Makes `addr` the peer, of several addresses the first that works: [`send`](UdpSocket::send) goes there, and only what
+    /// comes from there is received.
     ///
     /// # Errors
     ///
@@ -113,10 +111,10 @@ impl UdpSocket {
     #[doc = crate::net::doc_examples::set!(nothing)]
     /// use heist::net::UdpSocket;
     ///
-    /// let (client, server) = (UdpSocket::bind("127.0.0.1:0").await?,
-    /// UdpSocket::bind("127.0.0.1:0").await?); client.connect(server.local_addr()?).await?;
-    /// client.send(b"hello").await?; assert_eq!(server.recv_from(&mut [0; 1500]).await?, (5,
-    /// client.local_addr()?));
+    /// let (client, server) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
+    /// client.connect(server.local_addr()?).await?;
+    /// client.send(b"hello").await?;
+    /// assert_eq!(server.recv_from(&mut [0; 1500]).await?, (5, client.local_addr()?));
     #[doc = crate::net::doc_examples::end!()]
     pub async fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<()> {
         first(addr, |addr| self.mio().connect(addr)).await
@@ -145,8 +143,7 @@ impl UdpSocket {
         self.try_until_done(Interest::WRITABLE, || self.mio().send_to(buf, target)).await
     }
 
-    /// Polls for what [`send_to`](UdpSocket::send_to) waits for. Only the latest caller's task is
-    /// woken.
+    /// Polls for what [`send_to`](UdpSocket::send_to) waits for. Only the latest caller's task is woken.
     ///
     /// # Errors
     ///
@@ -176,8 +173,7 @@ impl UdpSocket {
     }
 }
 
-/// Looking at a message without taking it away; otherwise as the receiving operation of the same
-/// name.
+/// Looking at a message without taking it away; otherwise as the receiving operation of the same name.
 #[allow(clippy::missing_errors_doc, reason = "said once, above")]
 impl UdpSocket {
     /// As [`recv`](UdpSocket::recv).
@@ -261,8 +257,7 @@ impl UdpSocket {
         self.try_until_done(Interest::READABLE, || self.next_sender()).await
     }
 
-    /// Polls for what [`peek_sender`](UdpSocket::peek_sender) waits for. Only the latest caller's
-    /// task is woken.
+    /// Polls for what [`peek_sender`](UdpSocket::peek_sender) waits for. Only the latest caller's task is woken.
     ///
     #[doc = crate::net::doc_examples::set!(udp)]
     /// there.send(b"hello").await?;
@@ -340,8 +335,8 @@ impl UdpSocket {
         self.mio().multicast_ttl_v4()
     }
 
-    /// Sets the time to live of multicast packets (`IP_MULTICAST_TTL`); 1 keeps them in the local
-    /// network. More than 255 is [`InvalidInput`](io::ErrorKind::InvalidInput).
+    /// Sets the time to live of multicast packets (`IP_MULTICAST_TTL`); 1 keeps them in the local network. More than 255 is
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput).
     ///
     #[doc = crate::net::doc_examples::set!(udp)]
     /// here.set_multicast_ttl_v4(4)?;
@@ -381,8 +376,8 @@ impl UdpSocket {
         self.mio().set_multicast_loop_v6(on)
     }
 
-    /// Joins a multicast group on the interface with this address (`IP_ADD_MEMBERSHIP`); the
-    /// unspecified address leaves the choice to the system.
+    /// Joins a multicast group on the interface with this address (`IP_ADD_MEMBERSHIP`); the unspecified address leaves the
+    /// choice to the system.
     ///
     /// # Examples
     ///
@@ -400,8 +395,7 @@ impl UdpSocket {
         self.mio().join_multicast_v4(&multiaddr, &interface)
     }
 
-    /// Joins an IPv6 multicast group on the interface with this index (`IPV6_ADD_MEMBERSHIP`); 0 is
-    /// any.
+    /// Joins an IPv6 multicast group on the interface with this index (`IPV6_ADD_MEMBERSHIP`); 0 is any.
     ///
     /// # Examples
     ///

@@ -68,8 +68,7 @@ impl SocketAddr {
     }
 }
 
-/// The address that a path stands for. On Linux one that begins with a zero byte is a name in the
-/// abstract namespace.
+/// The address that a path stands for. On Linux one that begins with a zero byte is a name in the abstract namespace.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn named_by(path: &Path) -> io::Result<std::os::unix::net::SocketAddr> {
     #[cfg(target_os = "android")]
@@ -175,8 +174,7 @@ impl UCred {
     pub(super) fn of_peer(socket: &impl std::os::fd::AsRawFd) -> io::Result<UCred> {
         let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
         let mut length = size_of::<libc::ucred>() as libc::socklen_t;
-        // SAFETY: the socket is open; the kernel writes at most `length` bytes to `peer`, and what
-        // it wrote to `length`.
+        // SAFETY: the socket is open; the kernel writes at most `length` bytes to `peer`, and what it wrote to `length`.
         let result = unsafe {
             libc::getsockopt(
                 socket.as_raw_fd(),

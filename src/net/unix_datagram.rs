@@ -16,13 +16,12 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// A unix socket for messages.
 ///
-/// [`bind`](UnixDatagram::bind) gives it a path to be reached at,
-/// [`unbound`](UnixDatagram::unbound) makes one that only sends, [`pair`](UnixDatagram::pair) two
-/// that are connected. Everything takes `&self`, so tasks share it in an `Arc`.
+/// [`bind`](UnixDatagram::bind) gives it a path to be reached at, [`unbound`](UnixDatagram::unbound) makes one that only
+/// sends, [`pair`](UnixDatagram::pair) two that are connected. Everything takes `&self`, so tasks share it in an `Arc`.
 ///
-/// Unlike UDP, nothing is lost on the way: a send waits while the receiver's queue is full. Linux
-/// tells a *connected* socket when there is room again; one that is not hears only of its own
-/// messages being received. So connect a socket that shares its receiver with others.
+/// Unlike UDP, nothing is lost on the way: a send waits while the receiver's queue is full. Linux tells a *connected* socket when
+/// there is room again; one that is not hears only of its own messages being received. So connect a socket that shares its
+/// receiver with others.
 ///
 /// # Examples
 ///
@@ -48,8 +47,7 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 #[derive(Debug)]
 pub struct UnixDatagram {
     io: Registered<mio::net::UnixDatagram>,
-    /// Receiving has been shut down. Linux answers a non-blocking receive as if a message could
-    /// still come.
+    /// Receiving has been shut down. Linux answers a non-blocking receive as if a message could still come.
     is_deaf: AtomicBool,
 }
 
@@ -99,8 +97,7 @@ impl UnixDatagram {
         error.kind() == io::ErrorKind::WouldBlock && self.is_deaf.load(Ordering::Acquire)
     }
 
-    /// A socket that is reached at `path`, where no file may be yet. The file stays when the socket
-    /// is dropped.
+    /// A socket that is reached at `path`, where no file may be yet. The file stays when the socket is dropped.
     ///
     /// # Errors
     ///
@@ -119,8 +116,7 @@ impl UnixDatagram {
         UnixDatagram::fresh(&context::reactor(), mio::net::UnixDatagram::bind(path)?)
     }
 
-    /// A socket without an address of its own: it sends, and receives from nobody but the peer it
-    /// is connected to.
+    /// A socket without an address of its own: it sends, and receives from nobody but the peer it is connected to.
     ///
     /// # Errors
     ///
@@ -171,8 +167,8 @@ impl UnixDatagram {
         UnixDatagram::on(reactor, socket, Ready::WRITABLE)
     }
 
-    /// Makes the socket at `path` the peer: [`send`](UnixDatagram::send) goes there, and only what
-    /// comes from there is received.
+    /// Makes the socket at `path` the peer: [`send`](UnixDatagram::send) goes there, and only what comes from there is
+    /// received.
     ///
     /// # Errors
     ///
@@ -211,8 +207,7 @@ impl UnixDatagram {
         self.try_until_done(Interest::WRITABLE, || self.mio().send_to(buf, target.as_ref())).await
     }
 
-    /// Polls for what [`send_to`](UnixDatagram::send_to) waits for. Only the latest caller's task
-    /// is woken.
+    /// Polls for what [`send_to`](UnixDatagram::send_to) waits for. Only the latest caller's task is woken.
     ///
     /// # Errors
     ///
@@ -285,8 +280,8 @@ impl UnixDatagram {
         self.mio().take_error()
     }
 
-    /// Shuts one direction down, or both. Who waits for a message is woken: when all that have come
-    /// are received, a receive answers with no bytes.
+    /// Shuts one direction down, or both. Who waits for a message is woken: when all that have come are received, a receive
+    /// answers with no bytes.
     ///
     /// # Errors
     ///
@@ -303,8 +298,7 @@ impl UnixDatagram {
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.mio().shutdown(how)?;
         if how != Shutdown::Write {
-            // Ordering: Release, pairs with the Acquire in `hears_no_more`. Who is woken before
-            // sees it at his next try.
+            // Ordering: Release, pairs with the Acquire in `hears_no_more`. Who is woken before sees it at his next try.
             self.is_deaf.store(true, Ordering::Release);
         }
         Ok(())

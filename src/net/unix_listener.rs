@@ -51,8 +51,8 @@ std_forms!(
 );
 
 impl UnixListener {
-    /// Listens at `path`, where no file may be yet. On Linux a path that begins with a zero byte is
-    /// a name in the abstract namespace, which needs no file.
+    /// Listens at `path`, where no file may be yet. On Linux a path that begins with a zero byte is a name in the abstract
+    /// namespace, which needs no file.
     ///
     /// # Errors
     ///
@@ -94,13 +94,12 @@ impl UnixListener {
         UnixListener::on(&reactor, mio::net::UnixListener::bind_addr(&address.0)?, Ready::EMPTY)
     }
 
-    /// Accepts a connection; answers with its stream and the peer's address. Any number of tasks
-    /// may accept at once.
+    /// Accepts a connection; answers with its stream and the peer's address. Any number of tasks may accept at once.
     ///
     /// # Errors
     ///
-    /// What the operating system says, or that the runtime has been shut down. An error such as
-    /// "too many open files" does not end the listener.
+    /// What the operating system says, or that the runtime has been shut down. An error such as "too many open files" does
+    /// not end the listener.
     ///
     /// # Cancel safety
     ///

@@ -15,9 +15,8 @@ use crate::reactor::Ready;
 
 /// A unix socket that neither listens nor is connected yet.
 ///
-/// A stream socket becomes a [`UnixStream`] by [`connect`](UnixSocket::connect), or a
-/// [`UnixListener`] by [`listen`](UnixSocket::listen); a datagram socket a [`UnixDatagram`] by
-/// [`datagram`](UnixSocket::datagram).
+/// A stream socket becomes a [`UnixStream`] by [`connect`](UnixSocket::connect), or a [`UnixListener`] by
+/// [`listen`](UnixSocket::listen); a datagram socket a [`UnixDatagram`] by [`datagram`](UnixSocket::datagram).
 ///
 /// # Examples
 ///

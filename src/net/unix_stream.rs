@@ -67,14 +67,13 @@ halves!(
 );
 
 impl UnixStream {
-    /// Connects to the socket at `path`. On Linux a path that begins with a zero byte is a name in
-    /// the abstract namespace.
+    /// Connects to the socket at `path`. On Linux a path that begins with a zero byte is a name in the abstract namespace.
     ///
     /// # Errors
     ///
     /// What the operating system says. If the listener's backlog is full, that is
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) on Linux: the kernel does not tell when there is
-    /// room again, so wait a little and try again.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) on Linux: the kernel does not tell when there is room again, so wait a
+    /// little and try again.
     ///
     /// # Panics
     ///

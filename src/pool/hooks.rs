@@ -120,7 +120,7 @@ impl TaskHooks {
 }
 
 impl Pool {
-    /// Who a task is, if there is a hook that is told of it by [`Pool::tell_of_end`].
+    /// Who a task is, if there is a hook that is told of it by [`Pool::run_end_hook`].
     pub(crate) fn who_ends(&self, task: &Header) -> Option<TaskInfo> {
         self.settings.task_hooks.as_ref().map(|_| task.identity())
     }

@@ -36,7 +36,7 @@ impl fmt::Debug for Id {
     }
 }
 
-/// The thread that made a local pool. See [the task's page](crate::cell).
+/// The thread that made a local pool. See [the task's page](crate::raw_task).
 ///
 /// Threads are compared by a number that is never reused. So a later thread, perhaps in the same
 /// memory, is a different one. The number is not std's `ThreadId`, because that is not available at

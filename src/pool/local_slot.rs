@@ -46,7 +46,7 @@ impl<T> LocalSlot<T> {
         debug_assert!(matches!(was, SlotState::Taken), "a lease was given back by one who did not have it");
     }
 
-    /// Its holder makes no use of it until [`LocalSlot::come_back`].
+    /// Its holder makes no use of it until [`LocalSlot::end_blocking`].
     pub(crate) fn begin_blocking(&self) {
         let was = replace(&mut *self.0.lock(), SlotState::Away);
         debug_assert!(matches!(was, SlotState::Taken), "somebody stepped out who was not in");

@@ -52,7 +52,7 @@ impl Id {
         set_scoped(&ENDING, Some((self, budget::current())))
     }
 
-    /// Returns the task for which [`Id::ends`] was called last, unless another task has been polled
+    /// Returns the task for which [`Id::mark_ending`] was called last, unless another task has been polled
     /// since.
     pub(crate) fn ending() -> Option<Id> {
         ENDING.get().filter(|(_, polled)| *polled == budget::current()).map(|(id, _)| id)

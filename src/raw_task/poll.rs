@@ -220,7 +220,7 @@ unsafe fn finish_task<F: Future, S: Schedule>(
     unsafe { end_without_future::<F, S>(header, filed, settle, output) };
 }
 
-/// As [`end`], after a poll that has panicked: the future has been dropped already.
+/// As [`finish_task`], after a poll that has panicked: the future has been dropped already.
 ///
 /// # Safety
 ///
@@ -239,7 +239,7 @@ unsafe fn end_unwound<F: Future, S: Schedule>(
     unsafe { end_without_future::<F, S>(header, filed, settle, Err(panicked(id, payload))) };
 }
 
-/// As [`end`], when the future has been dropped already.
+/// As [`finish_task`], when the future has been dropped already.
 ///
 /// # Safety
 ///

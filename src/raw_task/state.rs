@@ -31,7 +31,7 @@ const BIRTH: usize = ACTIVE | JOIN_INTEREST;
 /// More wakers than this can only be leaked ones: the process aborts before the count runs over.
 const MOST_REFS: usize = usize::MAX / 2;
 
-/// A task's state. See the table in [the task's page](crate::cell).
+/// A task's state. See the table in [the task's page](crate::raw_task).
 pub(crate) struct State(AtomicUsize);
 
 /// What a state word said at one moment.

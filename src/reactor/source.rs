@@ -16,7 +16,7 @@ use crate::util::wake_list::{WakeList, drop_contained};
 
 /// What the reactor and the owner of a resource share.
 ///
-/// Two kinds of waiter: any number of [`Waiting`] futures, each with its own interest, and per
+/// Two kinds of waiter: any number of [`ReadyFuture`] futures, each with its own interest, and per
 /// direction one waker slot for the `poll_` functions, whose latest caller is the one who is woken.
 #[derive(Debug)]
 pub(crate) struct Source {

@@ -68,7 +68,7 @@ impl SourceTable {
     ///
     /// # Errors
     ///
-    /// If [`SourceTable::close`] has been called, or if there is no place left.
+    /// If [`SourceTable::close_all_sources`] has been called, or if there is no place left.
     pub(crate) fn insert(&self, presumed: Ready) -> io::Result<Arc<Source>> {
         let mut sources = self.0.lock();
         if sources.closed {

@@ -22,7 +22,7 @@ use crate::sync::Arc;
 /// [spares](super::Builder::max_spare_workers) sit behind the workers for as long as they are
 /// needed. A seat that has been left keeps its counts, which can be read as before, and whoever
 /// takes it again goes on counting. So a sum over all seats that there have ever been loses
-/// nothing: the numbers below [`num_seats`](RuntimeMetrics::num_seats) are valid. Methods that take
+/// nothing: the numbers below [`num_worker_slots`](RuntimeMetrics::num_worker_slots) are valid. Methods that take
 /// the number of a worker panic if it is another.
 ///
 /// # Examples

@@ -58,7 +58,7 @@ where
     }
 }
 
-/// As [`make`], of a future that need not be `Send`.
+/// As [`new_task`], of a future that need not be `Send`.
 ///
 /// # Safety
 ///

@@ -104,7 +104,7 @@ impl<'a> Worker<'a> {
         });
     }
 
-    /// Does one bounded thing. The caller sits in the seat (see [`context::sit`]).
+    /// Does one bounded thing. The caller sits in the seat (see [`context::run_in_seat`]).
     #[inline]
     pub(crate) fn step(&self) -> Step {
         match self.mode.get() {

@@ -10,7 +10,7 @@ use crate::util::wake_list::{drop_contained, wake_catch_panic};
 /// The keys of members that have ended and have not been joined, in the order in which they did,
 /// and who waits for the next.
 ///
-/// Each member's handle holds a [`Ticket`] as its joiner's waker. It is used once, at the member's
+/// Each member's handle holds a [`MemberWaker`] as its joiner's waker. It is used once, at the member's
 /// end, and is the only thing that brings a key here. So whoever joins takes a key out, and looks
 /// at no other member.
 #[derive(Debug)]

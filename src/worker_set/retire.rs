@@ -83,7 +83,7 @@ impl Pool {
         hand_off(&seat.lifo, &local.ring, &PoolHandOff { pool: self, seat });
     }
 
-    /// Leaves a seat to the others, and the local slot to the next worker. As [`bequeath`].
+    /// Leaves a seat to the others, and the local slot to the next worker. As [`hand_off`].
     #[cold]
     pub(crate) fn retire_worker(&self, seat: &Seat, local: Box<Local>) {
         self.worker_set.deactivate_seat(seat.index);

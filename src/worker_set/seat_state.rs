@@ -21,7 +21,7 @@ pub(crate) struct SeatState(AtomicU8);
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SeatClaim {
-    /// It was vacant: start a thread, or [`SeatState::release`] it.
+    /// It was vacant: start a thread, or [`SeatState::start_failed`] it.
     Start,
     /// Somebody is there, and stays.
     TakenBack,
