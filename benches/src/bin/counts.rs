@@ -40,6 +40,9 @@ const OPERATIONS: [Operation; 10] = [
 /// The smaller of the two runs.
 const TIMES: u64 = 4_000;
 
+/// Runs of each kind.
+const RUNS: usize = 3;
+
 /// Tasks that fit into a ring together.
 const BATCH: u64 = 200;
 
@@ -67,7 +70,7 @@ fn compare(gate: bool) -> ExitCode {
     let mut passed = 0;
     println!("{:<16}{:>14}{:>10}", "operation", "instructions", "limit");
     for operation in &OPERATIONS {
-        let counts = [TIMES, 2 * TIMES].map(|times| match count(operation.name, times) {
+        let counts = [TIMES, 2 * TIMES].map(|times| match least(operation.name, times) {
             Ok(count) => count,
             Err(error) => panic!("valgrind could not be run ({error}): install the package `valgrind`"),
         });
@@ -81,6 +84,15 @@ fn compare(gate: bool) -> ExitCode {
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
+}
+
+/// Returns the least of several counts: a loaded machine adds checkpoints and wake-ups to a run.
+fn least(name: &str, times: u64) -> std::io::Result<u64> {
+    let mut least = u64::MAX;
+    for _ in 0..RUNS {
+        least = least.min(count(name, times)?);
+    }
+    Ok(least)
 }
 
 /// Runs this program under callgrind, and reads how many instructions it took.
