@@ -22,7 +22,7 @@ impl<T> Future for Join<T> {
 }
 
 impl Heist {
-    /// With its watchdog, as it is by default, or without.
+    /// Builds the runtime with its watchdog (the default), or without.
     pub fn watched(workers: usize, watchdog: bool) -> Heist {
         let mut builder = heist::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(workers).watchdog(watchdog).enable_all().build();

@@ -1,4 +1,4 @@
-//! Ratios as bars, on a logarithmic axis: each runtime's time by Tokio's, row by row.
+//! Plots ratios as bars on a logarithmic axis: each runtime's time divided by Tokio's, row by row.
 
 use std::fmt::Write;
 
@@ -18,7 +18,7 @@ const GAP: f64 = 10.0;
 const SMALLEST: f64 = 0.03;
 const LARGEST: f64 = 16.0;
 
-/// Below 1 is better than Tokio in every row: a rate counts by its inverse.
+/// Inverts the ratio of a rate, so that below 1 is better than Tokio in every row.
 fn as_time(outcome: &Outcome, ratio: Spread) -> Spread {
     if outcome.row.unit.more_is_better() {
         Spread { median: 1.0 / ratio.median, low: 1.0 / ratio.high, high: 1.0 / ratio.low }
@@ -85,7 +85,7 @@ fn legend(svg: &mut String, names: &[&str]) {
     let _ = writeln!(svg, "<text x=\"{at}\" y=\"43\" fill=\"#222\">◆ goal for {SUBJECT}</text>");
 }
 
-/// One row's bars; how high they are together.
+/// Draws one row's bars, and returns their height.
 fn row(svg: &mut String, outcome: &Outcome, set: Set, top: f64) -> f64 {
     let mut y = top;
     for (name, _) in outcome.series.iter().filter(|(name, _)| *name != REFERENCE) {

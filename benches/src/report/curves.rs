@@ -1,5 +1,5 @@
-//! Latency as percentile curves: the share of wakes on an axis that stretches towards 100 %, the
-//! latency upwards.
+//! Plots latencies as percentile curves. The share of wakes is the x-axis, which is stretched
+//! towards 100 %; the latency is the y-axis.
 
 use std::fmt::Write;
 
@@ -23,7 +23,7 @@ pub fn file(outcome: &Outcome) -> String {
     format!("benchmarks-{}.svg", outcome.row.id)
 }
 
-/// Decades of nanoseconds that the curves span.
+/// The decades of nanoseconds that the curves span.
 struct Decades {
     low: f64,
     high: f64,
@@ -107,7 +107,7 @@ fn axes(svg: &mut String, decades: &Decades) {
 }
 
 fn curve(svg: &mut String, decades: &Decades, latency: &Histogram<u64>, colour: &str, style: &str) {
-    // No further than there are values to tell: the last one stands at 1 − 1/count.
+    // The curve ends at the last value, which lies at 1 − 1/count.
     let last = 1.0 - 1.0 / latency.len().max(2) as f64;
     let steps = 200;
     let mut points = String::new();
