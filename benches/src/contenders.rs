@@ -65,8 +65,8 @@ fn with_all_rows<C: Contender + Timers + Sockets>(workers: usize) -> Box<dyn Row
 
 /// Builds heist with its watchdog, or without.
 #[cfg(feature = "heist-adapter")]
-pub fn watched(workers: usize, watchdog: bool) -> Box<dyn RowRunner> {
-    all_rows(heist::Heist::watched(workers, watchdog))
+pub fn build_with_watchdog(workers: usize, watchdog: bool) -> Box<dyn RowRunner> {
+    all_rows(heist::Heist::with_watchdog(workers, watchdog))
 }
 
 fn all_rows<C: Contender + Timers + Sockets>(runtime: C) -> Box<dyn RowRunner> {

@@ -43,7 +43,7 @@ impl Series {
         Some(Processors { server: median(|p| p.server)?, generator: median(|p| p.generator)? })
     }
 
-    fn add(&mut self, mut passes: Vec<Sample>) {
+    fn add_round(&mut self, mut passes: Vec<Sample>) {
         passes.sort_by(|a, b| a.value.total_cmp(&b.value));
         let middle = &passes[passes.len() / 2];
         self.values.push(middle.value);
@@ -72,14 +72,15 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    pub fn of(&self, name: &str) -> Option<&Series> {
+    /// Returns the series of a runtime, if it has run the row.
+    pub fn series_of(&self, name: &str) -> Option<&Series> {
         let (_, series) = self.series.iter().find(|(known, _)| *known == name)?;
         (!series.values.is_empty()).then_some(series)
     }
 
     /// Returns the spread of `ours` divided by `theirs`, round by round.
     pub fn ratio(&self, ours: &str, theirs: &str) -> Option<Spread> {
-        ratios(&self.of(ours)?.values, &self.of(theirs)?.values)
+        ratios(&self.series_of(ours)?.values, &self.series_of(theirs)?.values)
     }
 
     /// Returns the runtime with the best median, without `subject` and the floor.
@@ -112,7 +113,7 @@ pub fn compare(row: &'static Row, entries: &[Entry], plan: &Plan) -> Outcome {
             }
             progress(&format!("{}: round {} of {rounds}, {}", row.id, round + 1, entries[at].name));
             match one_turn(row, &entries[at], passes, &load) {
-                Some(samples) => series[at].add(samples),
+                Some(samples) => series[at].add_round(samples),
                 None => lacking[at] = true,
             }
         }

@@ -49,7 +49,8 @@ pub enum Set {
 }
 
 impl Set {
-    pub fn of(self, row: &str) -> Option<Goal> {
+    /// Returns the goal of a row.
+    pub fn goal_for(self, row: &str) -> Option<Goal> {
         match self {
             Set::Level => level(row),
             Set::Ahead => AHEAD.iter().find(|(id, _)| *id == row).map(|(_, goal)| *goal),
@@ -99,8 +100,8 @@ mod tests {
     #[test]
     fn goal_sets_have_a_goal_for_each_row() {
         for row in ROWS {
-            assert!(Set::Level.of(row.id).is_some(), "{}", row.id);
-            assert!(Set::Ahead.of(row.id).is_some(), "{}", row.id);
+            assert!(Set::Level.goal_for(row.id).is_some(), "{}", row.id);
+            assert!(Set::Ahead.goal_for(row.id).is_some(), "{}", row.id);
         }
     }
 

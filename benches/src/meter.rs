@@ -79,7 +79,7 @@ pub struct Finish {
 }
 
 impl Finish {
-    pub fn of(ends: u64) -> (&'static Finish, Receiver<Reading>) {
+    pub fn new(ends: u64) -> (&'static Finish, Receiver<Reading>) {
         let (result_tx, result_rx) = sync_channel(1);
         let finish = Finish { left: AtomicU64::new(ends), meter: OnceLock::new(), result_tx };
         (Box::leak(Box::new(finish)), result_rx)

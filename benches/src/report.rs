@@ -23,12 +23,12 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    pub fn on(outcome: &Outcome, set: Set) -> Verdict {
-        let goal = set.of(outcome.row.id);
+    pub fn new(outcome: &Outcome, set: Set) -> Verdict {
+        let goal = set.goal_for(outcome.row.id);
         let ratio = outcome.ratio(SUBJECT, REFERENCE);
         let best = outcome.best_but(SUBJECT);
         let peer = best.and_then(|best| Some((best, outcome.ratio(SUBJECT, best)?)));
-        let value = outcome.of(SUBJECT).and_then(|series| series.value());
+        let value = outcome.series_of(SUBJECT).and_then(|series| series.value());
         let reached = goal.zip(value).and_then(|(goal, value)| goal.is_met(value.median, ratio.map(|r| r.median)));
         let ahead = peer.is_none_or(|(_, ratio)| match outcome.row.unit {
             // Judged by its bound alone: the runtime with the smallest tasks keeps no list of them,
@@ -52,7 +52,7 @@ impl Verdict {
 
 /// Returns the number of goals that are met, and the number of those that could be judged.
 pub fn tally(outcomes: &[Outcome], set: Set) -> (usize, usize) {
-    let judged: Vec<bool> = outcomes.iter().filter_map(|outcome| Verdict::on(outcome, set).met).collect();
+    let judged: Vec<bool> = outcomes.iter().filter_map(|outcome| Verdict::new(outcome, set).met).collect();
     (judged.iter().filter(|met| **met).count(), judged.len())
 }
 
@@ -64,7 +64,7 @@ pub fn summary(outcomes: &[Outcome], entries: &[Entry], set: Set) -> String {
     let (met, judged) = tally(outcomes, set);
     let missed: Vec<&str> = outcomes
         .iter()
-        .filter(|outcome| Verdict::on(outcome, set).met == Some(false))
+        .filter(|outcome| Verdict::new(outcome, set).met == Some(false))
         .map(|outcome| outcome.row.id)
         .collect();
     let tail = if missed.is_empty() { String::new() } else { format!(" Missed: {}.", missed.join(", ")) };

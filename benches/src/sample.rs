@@ -74,7 +74,7 @@ pub struct Processors {
 }
 
 impl Processors {
-    pub fn of(reading: &Reading) -> Processors {
+    pub fn from_reading(reading: &Reading) -> Processors {
         let share = |busy: Duration| busy.as_secs_f64() / reading.elapsed.as_secs_f64();
         Processors { server: share(reading.busy), generator: share(reading.children) }
     }

@@ -13,12 +13,16 @@ impl Spread {
     pub fn of(values: &[f64]) -> Option<Spread> {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
-        Some(Spread { median: at(&sorted, 0.5)?, low: at(&sorted, 0.25)?, high: at(&sorted, 0.75)? })
+        Some(Spread {
+            median: interpolate(&sorted, 0.5)?,
+            low: interpolate(&sorted, 0.25)?,
+            high: interpolate(&sorted, 0.75)?,
+        })
     }
 }
 
 /// Returns the value at `quantile`, interpolated between its neighbours.
-fn at(sorted: &[f64], quantile: f64) -> Option<f64> {
+fn interpolate(sorted: &[f64], quantile: f64) -> Option<f64> {
     let place = quantile * sorted.len().checked_sub(1)? as f64;
     let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
     Some(below + (above - below) * place.fract())
@@ -51,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn ratios_pair_the_rounds() {
+    fn ratios_of_series_pair_the_rounds() {
         // The ratio of the medians is 1; the ratio of each round is 2 or one half.
         let spread = ratios(&[2.0, 8.0, 1.0], &[1.0, 4.0, 2.0]).unwrap();
         assert_eq!(spread.median, 2.0);

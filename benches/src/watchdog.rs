@@ -6,8 +6,8 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use crate::contender::Contender;
+use crate::contenders::build_with_watchdog;
 use crate::contenders::heist::Heist;
-use crate::contenders::watched;
 use crate::sample::Load;
 use crate::stats::{Spread, ratios};
 
@@ -34,7 +34,7 @@ pub fn costs(workers: usize, rounds: usize) -> Vec<(&'static str, Spread)> {
         let mut times = [Vec::new(), Vec::new()];
         for round in 0..rounds {
             for which in [round % 2, 1 - round % 2] {
-                let runtime = watched(workers, which == 0);
+                let runtime = build_with_watchdog(workers, which == 0);
                 let pass = || runtime.run(row, &load).expect("the row can be run").value;
                 // The first pass warms up.
                 pass();

@@ -52,7 +52,7 @@ fn compare(plan: &Plan) -> Result<ExitCode, String> {
     let mut outcomes = Vec::new();
     for row in &plan.rows {
         let outcome = driver::compare(row, &entries, plan);
-        println!("{}", report::text::row(&outcome, plan.goals));
+        println!("{}", report::text::format_row(&outcome, plan.goals));
         outcomes.push(outcome);
     }
     println!("{}", report::summary(&outcomes, &entries, plan.goals));

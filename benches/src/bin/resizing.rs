@@ -57,11 +57,11 @@ fn main() {
         "## The time of a resize, µs\n\n| between {} and {} workers | median | quartiles |\n|---|---:|---:|",
         SIZES[0], SIZES[1]
     );
-    line("idle", resizing::resize_idle(400));
-    line("saturated", resizing::resize_saturated(200));
+    print_row("idle", resizing::resize_idle(400));
+    print_row("saturated", resizing::resize_saturated(200));
     let load =
         Load { clients: 4, messages: messages as u32, per_connection: 20, every: Duration::from_millis(10), most: 8 };
-    let mut series: Vec<Series> = SERVICES.iter().map(|build| Series::of(build().name())).collect();
+    let mut series: Vec<Series> = SERVICES.iter().map(|build| Series::new(build().name())).collect();
     for round in 0..rounds {
         for turn in 0..SERVICES.len() {
             let at = (turn + round) % SERVICES.len();
@@ -73,12 +73,12 @@ fn main() {
     println!("\n## Method\n\n{METHOD}");
 }
 
-fn line(what: &str, spread: Spread) {
+fn print_row(what: &str, spread: Spread) {
     println!("| {what} | {:.0} | {:.0}–{:.0} |", spread.median, spread.low, spread.high);
 }
 
 impl Series {
-    fn of(name: &'static str) -> Self {
+    fn new(name: &'static str) -> Self {
         let all = Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("the bounds are sound");
         Series { name, all, tails: Vec::new(), resizes: 0, most_threads: 0 }
     }

@@ -26,8 +26,8 @@ const ROWS: [Row; 4] = [
         goal: (None, 40.0),
         run: |times| {
             [
-                on(Heist::build, |r| stalls::woken_by_the_stuck(r, times)),
-                on(Tokio::build, |r| stalls::woken_by_the_stuck(r, times)),
+                measure_on(Heist::build, |r| stalls::woken_by_the_stuck(r, times)),
+                measure_on(Tokio::build, |r| stalls::woken_by_the_stuck(r, times)),
             ]
         },
     },
@@ -46,14 +46,14 @@ const ROWS: [Row; 4] = [
         goal: (None, 60.0),
         run: |times| {
             [
-                on(Heist::build, |r| stalls::new_while_all_are_stuck(r, WORKERS, times)),
-                on(Tokio::build, |r| stalls::new_while_all_are_stuck(r, WORKERS, times)),
+                measure_on(Heist::build, |r| stalls::new_while_all_are_stuck(r, WORKERS, times)),
+                measure_on(Tokio::build, |r| stalls::new_while_all_are_stuck(r, WORKERS, times)),
             ]
         },
     },
 ];
 
-fn on<C: Contender>(build: fn(usize) -> C, measure: impl FnOnce(&C) -> Delays) -> Delays {
+fn measure_on<C: Contender>(build: fn(usize) -> C, measure: impl FnOnce(&C) -> Delays) -> Delays {
     measure(&build(WORKERS))
 }
 
@@ -85,7 +85,8 @@ fn main() {
     let mut missed = 0;
     for row in &ROWS {
         let [heist, tokio] = (row.run)(times);
-        let met = row.goal.0.is_none_or(|p99| at(&heist, 0.99) <= p99) && at(&heist, 1.0) <= row.goal.1;
+        let met =
+            row.goal.0.is_none_or(|p99| quantile_ms(&heist, 0.99) <= p99) && quantile_ms(&heist, 1.0) <= row.goal.1;
         missed += usize::from(!met);
         let goal = row.goal.0.map_or(String::new(), |p99| format!("p99 ≤ {p99}, "));
         println!(
@@ -133,10 +134,10 @@ fn verdict(met: bool) -> &'static str {
     if met { "met" } else { "missed" }
 }
 
-fn at(delays: &Delays, quantile: f64) -> f64 {
+fn quantile_ms(delays: &Delays, quantile: f64) -> f64 {
     delays.value_at_quantile(quantile) as f64 / 1e6
 }
 
 fn figures(delays: &Delays) -> String {
-    [0.5, 0.99, 1.0].map(|quantile| format!("{:.2}", at(delays, quantile))).join(" | ")
+    [0.5, 0.99, 1.0].map(|quantile| format!("{:.2}", quantile_ms(delays, quantile))).join(" | ")
 }

@@ -37,7 +37,7 @@ pub fn plot(outcomes: &[Outcome], set: Set) -> String {
     let mut body = String::new();
     let mut y = TOP;
     for outcome in outcomes {
-        y += row(&mut body, outcome, set, y) + GAP;
+        y += draw_row(&mut body, outcome, set, y) + GAP;
     }
     let mut svg = head(y + 20.0);
     axis(&mut svg, y);
@@ -86,7 +86,7 @@ fn legend(svg: &mut String, names: &[&str]) {
 }
 
 /// Draws one row's bars, and returns their height.
-fn row(svg: &mut String, outcome: &Outcome, set: Set, top: f64) -> f64 {
+fn draw_row(svg: &mut String, outcome: &Outcome, set: Set, top: f64) -> f64 {
     let mut y = top;
     for (name, _) in outcome.series.iter().filter(|(name, _)| *name != REFERENCE) {
         let Some(ratio) = outcome.ratio(name, REFERENCE).map(|ratio| as_time(outcome, ratio)) else { continue };
@@ -118,7 +118,7 @@ fn row(svg: &mut String, outcome: &Outcome, set: Set, top: f64) -> f64 {
         middle + 3.0,
         escaped(outcome.row.title)
     );
-    let goal = match set.of(outcome.row.id) {
+    let goal = match set.goal_for(outcome.row.id) {
         Some(Goal::RatioAtMost(bound)) => Some(bound),
         Some(Goal::RatioAtLeast(bound)) => Some(1.0 / bound),
         Some(Goal::ValueAtMost(_)) | None => None,

@@ -63,8 +63,8 @@ fn results(page: &mut String, outcomes: &[Outcome], entries: &[Entry], set: Set)
     let of_peer = format!("{SUBJECT} / best other");
     heading(page, "workload", entries, &[&of_reference, &of_peer, "goal", "verdict"]);
     for outcome in outcomes {
-        let verdict = Verdict::on(outcome, set);
-        let cell = |name| outcome.of(name).and_then(|series| series.value());
+        let verdict = Verdict::new(outcome, set);
+        let cell = |name| outcome.series_of(name).and_then(|series| series.value());
         let cells = entries
             .iter()
             .map(|entry| cell(entry.name).map_or("–".to_owned(), |value| shown(outcome.row, value.median)));
@@ -132,7 +132,7 @@ fn switches(page: &mut String, outcomes: &[Outcome], entries: &[Entry]) {
     heading(page, "workload", entries, &[]);
     for outcome in outcomes.iter().filter(|outcome| outcome.series.iter().any(|(_, s)| !s.switches.is_empty())) {
         let cells = entries.iter().map(|entry| {
-            let spread = outcome.of(entry.name).and_then(|series| Spread::of(&series.switches));
+            let spread = outcome.series_of(entry.name).and_then(|series| Spread::of(&series.switches));
             spread.map_or("–".to_owned(), |spread| format!("{:.4}", spread.median))
         });
         let _ = writeln!(page, "| {} | {} |", outcome.row.title, cells.collect::<Vec<_>>().join(" | "));

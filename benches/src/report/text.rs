@@ -8,8 +8,8 @@ use crate::sample::Processors;
 use crate::syscall_counters::headings;
 
 /// Formats the results of one row.
-pub fn row(outcome: &Outcome, set: Set) -> String {
-    let verdict = Verdict::on(outcome, set);
+pub fn format_row(outcome: &Outcome, set: Set) -> String {
+    let verdict = Verdict::new(outcome, set);
     let mut text = format!("{}  [{}]\n", outcome.row.title, outcome.row.id);
     for (name, series) in &outcome.series {
         let Some(value) = series.value() else {

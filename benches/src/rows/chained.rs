@@ -7,7 +7,7 @@ use crate::sample::{Load, Sample};
 pub const DEPTH: u64 = 10_000;
 
 pub fn run<C: Contender>(runtime: &C, _: &Load) -> Option<Sample> {
-    let (finish, result_rx) = Finish::of(1);
+    let (finish, result_rx) = Finish::new(1);
     C::detach(runtime.spawn_outside(async move {
         finish.start();
         link::<C>(finish, DEPTH);

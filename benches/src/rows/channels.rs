@@ -16,7 +16,7 @@ pub const EACH: u64 = 10_000;
 
 /// Two tasks, a channel in each direction, one message on its way at a time.
 pub fn there_and_back<C: Contender>(runtime: &C, _: &Load) -> Option<Sample> {
-    let (finish, result_rx) = Finish::of(1);
+    let (finish, result_rx) = Finish::new(1);
     C::detach(runtime.spawn_outside(async move {
         let (there, arrived) = bounded::<u64>(16);
         let (back, returned) = bounded::<u64>(16);
@@ -66,7 +66,7 @@ pub fn there_and_back_alone() -> Option<Sample> {
 
 /// Eight tasks send, one receives; the channel holds 128.
 pub fn many_to_one<C: Contender>(runtime: &C, _: &Load) -> Option<Sample> {
-    let (finish, result_rx) = Finish::of(1);
+    let (finish, result_rx) = Finish::new(1);
     C::detach(runtime.spawn_outside(async move {
         let (send, receive) = bounded::<u64>(128);
         finish.start();

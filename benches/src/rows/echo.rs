@@ -24,7 +24,7 @@ pub fn many<C: Sockets>(runtime: &C, _: &Load) -> Option<Sample> {
 
 /// Connects all clients first. The clock runs from the first message to the last.
 fn run<C: Sockets>(runtime: &C, connections: u64, each: u64) -> Option<Sample> {
-    let (finish, result_rx) = Finish::of(connections);
+    let (finish, result_rx) = Finish::new(connections);
     let (addr_tx, addr_rx) = sync_channel(1);
     let server = runtime.spawn_outside(async move {
         let (listener, addr) = C::listen().await.expect("no listener");

@@ -8,7 +8,7 @@ pub const FANS: u64 = 20;
 pub const TASKS: u64 = 1_000;
 
 pub fn run<C: Contender>(runtime: &C, _: &Load) -> Option<Sample> {
-    let (finish, result_rx) = Finish::of(1);
+    let (finish, result_rx) = Finish::new(1);
     C::detach(runtime.spawn_outside(async move {
         finish.start();
         let mut joins = Vec::with_capacity(TASKS as usize);

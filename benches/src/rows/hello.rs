@@ -61,7 +61,7 @@ pub fn loaded(addr: SocketAddr, load: &Load, connections: u32, name: &str) -> Sa
     let result = wrk(addr, connections, if load.quick { 1 } else { 3 });
     let reading = meter.read();
     let (requests, rate) = result.unwrap_or_else(|problem| panic!("{name}: wrk: {problem}"));
-    let processors = Some(Processors::of(&reading));
+    let processors = Some(Processors::from_reading(&reading));
     Sample { processors, ..Sample::counted(rate, reading, requests) }
 }
 

@@ -10,7 +10,7 @@ use crate::sample::{Load, Sample};
 pub const PAIRS: u64 = 1_000;
 
 pub fn run<C: Contender>(runtime: &C, _: &Load) -> Option<Sample> {
-    let (finish, result_rx) = Finish::of(PAIRS);
+    let (finish, result_rx) = Finish::new(PAIRS);
     C::detach(runtime.spawn_outside(async move {
         finish.start();
         for _ in 0..PAIRS {

@@ -10,7 +10,7 @@ pub const SLEEPS: u64 = 20_000;
 const LONGEST: u64 = 20;
 
 pub fn run<C: Timers>(runtime: &C, _: &Load) -> Option<Sample> {
-    let (finish, result_rx) = Finish::of(SLEEPS);
+    let (finish, result_rx) = Finish::new(SLEEPS);
     C::detach(runtime.spawn_outside(async move {
         finish.start();
         for n in 0..SLEEPS {

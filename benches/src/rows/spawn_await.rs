@@ -9,7 +9,7 @@ use crate::sample::{Load, Sample};
 pub const TIMES: u64 = 10_000;
 
 pub fn run<C: Contender>(runtime: &C, _: &Load) -> Option<Sample> {
-    let (finish, result_rx) = Finish::of(1);
+    let (finish, result_rx) = Finish::new(1);
     C::detach(runtime.spawn_outside(async move {
         finish.start();
         for n in 0..TIMES {

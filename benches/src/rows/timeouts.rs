@@ -9,7 +9,7 @@ use crate::sample::{Load, Sample};
 pub const TIMEOUTS: u64 = 20_000;
 
 pub fn run<C: Timers>(runtime: &C, _: &Load) -> Option<Sample> {
-    let (finish, result_rx) = Finish::of(1);
+    let (finish, result_rx) = Finish::new(1);
     C::detach(runtime.spawn_outside(async move {
         finish.start();
         for _ in 0..TIMEOUTS {

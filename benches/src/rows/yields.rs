@@ -8,7 +8,7 @@ pub const TASKS: u64 = 200;
 pub const YIELDS: u64 = 1_000;
 
 pub fn run<C: Contender>(runtime: &C, _: &Load) -> Option<Sample> {
-    let (finish, result_rx) = Finish::of(TASKS);
+    let (finish, result_rx) = Finish::new(TASKS);
     finish.start();
     for _ in 0..TASKS {
         C::detach(runtime.spawn_outside(async move {
