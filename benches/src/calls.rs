@@ -35,7 +35,7 @@ pub fn count_in_child(row: &Row, entry: &Entry, workers: usize) -> Result<Option
     Ok(parse(&String::from_utf8_lossy(&output.stdout)))
 }
 
-/// In the child: counts a row and prints what [`parse`] reads.
+/// In the child: counts a row and prints what `parse` reads.
 ///
 /// # Errors
 ///

@@ -26,4 +26,5 @@ pub mod sample;
 pub mod stalls;
 pub mod stats;
 pub mod syscall_counters;
+#[cfg(feature = "heist-adapter")]
 pub mod watchdog;
