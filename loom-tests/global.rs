@@ -2,7 +2,7 @@
 //! `docs/queues.md`.
 
 use super::support::{Haul, TaskLog, parcels, start};
-use crate::idle::{Idle, Retract};
+use crate::idle::{Idle, Withdrawn};
 use crate::park::Parker;
 use crate::queue::{Chain, GlobalQueue, LaneCursor};
 use crate::sync::{Arc, model};
@@ -155,7 +155,7 @@ impl House {
             if !sees_work {
                 self.parkers[seat].park(None);
             }
-            searching = self.idle.withdraw(seat, sees_work) == Retract::Searching;
+            searching = self.idle.withdraw(seat, sees_work) == Withdrawn::Searching;
         }
         if searching && self.idle.end_search() && self.queue.len() > 0 {
             if let Some(seat) = self.idle.claim_sleeper() {

@@ -5,7 +5,7 @@
 //! retract. Sleepers sleep without a time limit, so a lost wake-up is a deadlock, which the engine
 //! reports. That the counts are exact is asserted when the idle word goes.
 
-use crate::idle::{Idle, Retract};
+use crate::idle::{Idle, Withdrawn};
 use crate::park::Parker;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, model, thread};
@@ -58,13 +58,13 @@ impl House {
         while !self.take() {
             self.idle.announce(seat, searching);
             searching = if self.sees_work() {
-                self.idle.withdraw(seat, true) == Retract::Searching
+                self.idle.withdraw(seat, true) == Withdrawn::Searching
             } else if rises > 0 {
                 rises -= 1;
-                self.idle.withdraw(seat, false) == Retract::Searching
+                self.idle.withdraw(seat, false) == Withdrawn::Searching
             } else {
                 self.parkers[seat].park(None);
-                self.idle.withdraw(seat, false) == Retract::Searching
+                self.idle.withdraw(seat, false) == Withdrawn::Searching
             };
         }
         if searching && self.idle.end_search() && self.sees_work() {
@@ -153,7 +153,7 @@ fn the_counts_are_exact_whoever_clears_the_bit() {
         let house = House::new(1);
         house.idle.announce(0, false);
         let submitter = spawn(&house, House::submit);
-        if house.idle.withdraw(0, false) == Retract::Searching {
+        if house.idle.withdraw(0, false) == Withdrawn::Searching {
             assert!(house.idle.end_search(), "nobody else searches");
         }
         submitter.join().expect("the submitter");
@@ -172,7 +172,7 @@ fn nobody_relies_on_a_searcher_that_has_left() {
         house.publish();
         let submitter = spawn(&house, House::notify);
         // The worker of seat 0 gets up by itself, and is busy for good with what it finds.
-        let searching = house.idle.withdraw(0, false) == Retract::Searching;
+        let searching = house.idle.withdraw(0, false) == Withdrawn::Searching;
         assert!(house.take());
         if searching && house.idle.end_search() && house.sees_work() {
             house.notify();
@@ -180,7 +180,7 @@ fn nobody_relies_on_a_searcher_that_has_left() {
         house.submit();
         submitter.join().expect("the submitter");
         // The second piece is for the other one, who has been woken, or sees it.
-        let searching = house.idle.withdraw(1, false) == Retract::Searching;
+        let searching = house.idle.withdraw(1, false) == Withdrawn::Searching;
         assert!(searching, "nobody has woken the sleeper for the second piece");
         let _ = house.idle.end_search();
     });
@@ -197,7 +197,7 @@ fn a_granted_wake_is_passed_on() {
             while house.idle.is_announced(seat) {
                 house.parkers[seat].park(None);
             }
-            assert_eq!(house.idle.withdraw(seat, false), Retract::Searching);
+            assert_eq!(house.idle.withdraw(seat, false), Withdrawn::Searching);
             assert!(house.take());
             if house.idle.end_search() && house.sees_work() {
                 house.notify();
@@ -223,7 +223,7 @@ fn what_a_last_look_sees_is_passed_on() {
             while house.idle.is_announced(1) {
                 house.parkers[1].park(None);
             }
-            assert_eq!(house.idle.withdraw(1, false), Retract::Searching);
+            assert_eq!(house.idle.withdraw(1, false), Withdrawn::Searching);
             let _ = house.idle.end_search();
         });
         let worker = spawn(&house, |house| {
@@ -233,7 +233,7 @@ fn what_a_last_look_sees_is_passed_on() {
                 if !house.sees_work() {
                     house.parkers[0].park(None);
                 }
-                searching = house.idle.withdraw(0, house.sees_work()) == Retract::Searching;
+                searching = house.idle.withdraw(0, house.sees_work()) == Withdrawn::Searching;
             }
             if searching && house.idle.end_search() && house.sees_work() {
                 house.notify();

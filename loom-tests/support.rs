@@ -68,18 +68,18 @@ impl Home {
 
     /// A new task that is filed here from the beginning.
     #[track_caller]
-    pub(crate) fn file<F>(&self, future: F) -> (JoinHandle<F::Output>, Runnable)
+    pub(crate) fn spawn_linked<F>(&self, future: F) -> (JoinHandle<F::Output>, Runnable)
     where
         F: Future + Send + 'static,
         F::Output: Send,
     {
         let (runnable, handle) = raw_task::spawn::<F, Home>(future, Location::caller().into());
-        runnable.file_in(self);
+        runnable.link_into(self);
         (handle, runnable)
     }
 
     /// Who is filed here, and where it was spawned.
-    pub(crate) fn filed(&self) -> Vec<TaskInfo> {
+    pub(crate) fn linked_tasks(&self) -> Vec<TaskInfo> {
         self.live.all()
     }
 

@@ -101,16 +101,16 @@ fn it_is_filed_where_it_first_becomes_idle() {
         Poll::Pending
     });
     let (runnable, mut handle) = spawn::<_, Home>(future, Location::caller().into());
-    let filed = || homes.iter().map(|home| home.owned_tasks().phases().len()).collect::<Vec<_>>();
+    let linked = || homes.iter().map(|home| home.owned_tasks().phases().len()).collect::<Vec<_>>();
     let RunResult::Again(runnable) = runnable.run(&*homes[0]) else { panic!("it was woken") };
-    assert_eq!(filed(), [0, 0, 0]);
+    assert_eq!(linked(), [0, 0, 0]);
     assert!(matches!(runnable.run(&*homes[1]), RunResult::Suspended));
-    assert_eq!(filed(), [0, 1, 0]);
+    assert_eq!(linked(), [0, 1, 0]);
     wakers.lock().pop().expect("it has left a waker").wake();
     assert_eq!(homes.each_ref().map(|home| home.scheduled()), [0, 1, 0]);
     let runnable = homes[1].next().expect("it has been queued");
     assert!(matches!(runnable.run(&*homes[2]), RunResult::Ended));
-    assert_eq!(filed(), [0, 0, 0]);
+    assert_eq!(linked(), [0, 0, 0]);
     assert!(matches!(poll_join(&mut handle, &Bell::new()), Poll::Ready(Ok(3))));
 }
 
@@ -241,7 +241,7 @@ fn a_live_list_is_cancelled_as_a_whole() {
     let rig = Rig::new();
     let (mut queued, waker) = rig.idle();
     let (mut idle, _other) = rig.idle();
-    let unfiled = rig.spawn(|_| true);
+    let unlinked = rig.spawn(|_| true);
     waker.wake();
     assert_eq!(rig.home.owned_tasks().phases().len(), 2);
     let runnables = rig.home.owned_tasks().cancel_all();
@@ -251,8 +251,8 @@ fn a_live_list_is_cancelled_as_a_whole() {
     rig.home.run_all();
     assert_eq!(rig.counted(), [3, 3, 0]);
     assert!(rig.is_cancelled(&mut queued) && rig.is_cancelled(&mut idle));
-    assert!(unfiled.is_finished());
-    drop((unfiled, _other));
+    assert!(unlinked.is_finished());
+    drop((unlinked, _other));
 }
 
 #[test]
@@ -438,8 +438,8 @@ fn offsets<T: Unpin + Send + 'static>(body: T) -> Vec<usize> {
                 None
             }
         };
-        let filed = homes.iter().map(|home| home.owned_tasks().phases().len()).collect::<Vec<_>>();
-        assert_eq!(filed, [0, 0, 0], "a task that only yields is filed nowhere");
+        let linked = homes.iter().map(|home| home.owned_tasks().phases().len()).collect::<Vec<_>>();
+        assert_eq!(linked, [0, 0, 0], "a task that only yields is filed nowhere");
     }
     assert!(poll_join(&mut handle, &Bell::new()).is_ready());
     assert_eq!(Tracked::live_count(), alive);

@@ -7,14 +7,14 @@ use std::cell::Cell;
 pub(crate) struct Rng(Cell<u64>);
 
 impl Rng {
-    /// The same seed gives the same numbers.
+    /// Creates a generator. The same seed gives the same numbers.
     pub(crate) fn new(seed: u64) -> Self {
-        // Xorshift stays at zero for ever.
+        // Xorshift never leaves zero.
         Rng(Cell::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1))
     }
 
-    /// A number below `limit`, which is not zero. The bias is far below anything a scheduler could
-    /// notice.
+    /// Returns a number below `limit`, which is not zero. The bias is far below anything that a
+    /// scheduler could notice.
     pub(crate) fn below(&self, limit: usize) -> usize {
         let mut x = self.0.get();
         x ^= x << 13;
