@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::Waker;
 use std::time::Duration;
 
-use super::support::wheel_owner::{LATE, SOON, SeatKeeper, Token, oversleeps, reset, seat_wheel};
+use super::support::wheel_owner::{LATE, SOON, SeatOwners, Token, oversleeps, reset, seat_wheel};
 use super::support::{Haul, TaskLog, parcels, start};
 use crate::idle::{Idle, Withdrawn};
 use crate::park::Parker;
@@ -180,7 +180,7 @@ struct Home {
 impl Home {
     fn new() -> (Arc<Home>, Pin<Box<Timer>>) {
         let reactor = Token::new();
-        let sleeper_waker = SeatKeeper { worker: Token::new(), reactor: Arc::clone(&reactor) };
+        let sleeper_waker = SeatOwners { worker: Token::new(), reactor: Arc::clone(&reactor) };
         let (wheel, timer) = seat_wheel(sleeper_waker, LATE);
         (Arc::new(Home { orphan_wheels: OrphanWheels::new(), wheel, reactor }), timer)
     }

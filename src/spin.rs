@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn short_rests_open_the_window_and_long_ones_close_it() {
+    fn spin_window_opens_on_short_sleeps_and_closes_on_long_ones() {
         let spin = Spin::new(Duration::from_micros(50));
         assert_eq!(spin.window(), 0);
         let opened: Vec<u64> = (0..4).map(|_| (spin.update_window(3_000), spin.window()).1).collect();
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn window_of_any_length_stays_at_the_most() {
+    fn spin_window_of_any_length_stays_at_its_limit() {
         for most in [Duration::MAX, Duration::from_nanos(u64::MAX), Duration::from_nanos(u64::MAX / 2 + 2)] {
             let spin = Spin::new(most);
             (0..100).for_each(|_| spin.update_window(3_000));
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_told_never_to_spin_never_does() {
+    fn spin_with_limit_zero_never_opens_a_window() {
         let spin = Spin::new(Duration::ZERO);
         spin.update_window(0);
         spin.update_window(3_000);

@@ -176,7 +176,8 @@ impl LogHistogram {
     /// use heist::runtime::LogHistogram;
     ///
     /// let buckets = LogHistogram::builder().max_value(Duration::from_secs(1)).build();
-    /// assert!((1_000_000_000..1_250_000_001).contains(&buckets.max_value()), "{}", buckets.max_value());
+    /// let last = buckets.max_value();
+    /// assert!((1_000_000_000..1_250_000_001).contains(&last), "{last}");
     /// ```
     pub fn max_value(&self) -> u64 {
         self.start(self.buckets - 1)
@@ -247,7 +248,8 @@ impl LogHistogramBuilder {
     /// ```
     /// use heist::runtime::LogHistogram;
     ///
-    /// assert_eq!(LogHistogram::builder().precision_exact(2).build(), LogHistogram::builder().max_error(0.25).build());
+    /// let exact = LogHistogram::builder().precision_exact(2).build();
+    /// assert_eq!(exact, LogHistogram::builder().max_error(0.25).build());
     /// ```
     ///
     /// # Panics
@@ -389,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn linear_buckets_are_alike() {
+    fn linear_buckets_have_the_same_width() {
         let configuration = HistogramConfiguration::default();
         is_sound(&configuration);
         let micros = Duration::from_micros;
@@ -399,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn logarithmic_buckets_are_in_proportion_and_cover_everything() {
+    fn logarithmic_buckets_grow_in_proportion_and_cover_all_values() {
         let values = [0, 1, 2, 3, 99, 1 << 20, (1 << 20) - 1, 60_000_000_000, u64::MAX / 2, u64::MAX - 1, u64::MAX];
         for precision in 0..=MOST_PRECISE {
             for min in values {
@@ -425,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_is_what_is_built() {
+    fn histogram_builder_settings_are_what_is_built() {
         assert_eq!(LogHistogram::default(), LogHistogram::builder().precision_exact(2).build());
         for (error, precision) in [(0.9, 1), (0.5, 1), (0.25, 2), (0.2, 3), (0.001, 10), (1e-9, 10)] {
             assert_eq!(LogHistogram::builder().max_error(error).build().precision, precision);

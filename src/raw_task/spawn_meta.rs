@@ -124,7 +124,7 @@ mod tests {
     use crate::raw_task;
 
     #[test]
-    fn one_without_a_name_is_its_location() {
+    fn spawn_meta_without_name_is_its_location() {
         let here = Location::caller();
         let spawn_meta = SpawnMeta::from(here);
         assert_eq!((spawn_meta.location(), spawn_meta.name()), (here, None));
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_freed_with_the_cell() {
+    fn task_name_is_freed_with_the_cell() {
         let (home, here) = (Home::new(), Location::caller());
         let (runnable, handle) = raw_task::spawn::<_, Home>(async { 7 }, SpawnMeta::named(here, "seven"));
         let TaskInfo { id, name, location } = runnable.header().identity();

@@ -57,7 +57,7 @@ mod tests {
     use super::join_until;
 
     #[test]
-    fn a_thread_does_not_wait_for_itself() {
+    fn join_until_on_own_thread_does_not_wait() {
         let (give, take) = channel();
         let (tell, told) = channel();
         let itself = thread::spawn(move || {

@@ -47,7 +47,7 @@ mod tests {
 
     /// One thread waits, another computes. Both are observed from this one.
     #[test]
-    fn who_computes_uses_time_and_who_waits_is_not_ready() {
+    fn thread_that_computes_uses_time_and_thread_that_waits_is_not_ready() {
         let (tell, told) = std::sync::mpsc::channel();
         let (end, ended) = std::sync::mpsc::channel::<()>();
         std::thread::scope(|scope| {

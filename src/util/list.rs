@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_leave_in_the_order_they_came() {
+    fn list_nodes_leave_in_the_order_of_their_pushes() {
         let mut list = List::new();
         for node in nodes(3) {
             // SAFETY: a fresh node.
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn any_node_can_be_taken_out() {
+    fn list_remove_of_any_node_keeps_the_others() {
         for out in 0..4 {
             let mut list = List::new();
             let all = nodes(4);

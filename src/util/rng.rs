@@ -30,7 +30,7 @@ mod tests {
     use super::Rng;
 
     #[test]
-    fn numbers_stay_below_the_limit_and_reach_each_value() {
+    fn rng_numbers_stay_below_the_limit_and_reach_each_value() {
         let rng = Rng::new(0);
         let mut seen = [0; 7];
         for _ in 0..1_000 {
@@ -41,7 +41,7 @@ mod tests {
 
     /// The product needs more bits than an address has on some machines.
     #[test]
-    fn numbers_below_a_large_limit_reach_its_upper_half() {
+    fn rng_numbers_below_a_large_limit_reach_its_upper_half() {
         let limit = (1 << 31) - 1;
         let rng = Rng::new(0);
         let drawn: Vec<usize> = (0..100).map(|_| rng.below(limit)).collect();

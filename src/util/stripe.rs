@@ -64,14 +64,14 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_keeps_its_number_and_another_has_another() {
+    fn stripe_of_a_thread_is_constant_and_differs_between_threads() {
         let (first, again) = on_new_thread(|| (Stripe::current(), Stripe::current()));
         assert_eq!(first, again);
         assert_ne!(first, on_new_thread(Stripe::current));
     }
 
     #[test]
-    fn who_sits_in_a_seat_has_its_number() {
+    fn stripe_of_a_seat_is_the_number_of_its_thread() {
         let numbers = on_new_thread(|| {
             let _ = Stripe::current();
             Stripe::of_seat(5).pin_to_thread();
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn draws_go_evenly_over_what_there_is() {
+    fn stripe_draws_spread_evenly_over_the_count() {
         let drawn = on_new_thread(|| {
             let mut drawn = [0; 3];
             (0..300).for_each(|_| drawn[Stripe::next().index_in(3)] += 1);
