@@ -142,7 +142,7 @@ fn drop_catching<T>(value: T) {
 }
 
 fn run_case(panics: Panics, handle_case: HandleCase) {
-    let case = format!("{bombs:?} {fate:?}");
+    let case = format!("{panics:?} {handle_case:?}");
     let alive = Tracked::live_count();
     let (home, call_counts) = (Home::new(), Arc::new(CallCounts::default()));
     let joiner = Waker::from(Arc::new(PanickingWaker(panics, Arc::clone(&call_counts))));
