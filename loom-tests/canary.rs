@@ -1,49 +1,49 @@
-//! Planted bugs that the engine must find: if it does not, no model here proves anything.
+//! Planted bugs that loom must find. If it does not, the models prove nothing.
 
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, UnsafeCell, model, thread};
 
-/// A flag published with Relaxed does not publish what was written before it.
+/// A flag published with Relaxed does not publish earlier writes.
 #[test]
 #[should_panic]
-fn a_relaxed_flag_publishes_nothing() {
-    struct Post {
+fn relaxed_flag_publishes_nothing() {
+    struct Message {
         flag: AtomicUsize,
-        letter: UnsafeCell<usize>,
+        payload: UnsafeCell<usize>,
     }
-    // SAFETY: not sound, on purpose: this is the bug that loom has to see.
-    unsafe impl Sync for Post {}
+    // SAFETY: unsound on purpose: this is the bug that loom has to find.
+    unsafe impl Sync for Message {}
     // SAFETY: as above.
-    unsafe impl Send for Post {}
+    unsafe impl Send for Message {}
 
     model(|| {
-        let post = Arc::new(Post { flag: AtomicUsize::new(0), letter: UnsafeCell::new(0) });
+        let message = Arc::new(Message { flag: AtomicUsize::new(0), payload: UnsafeCell::new(0) });
         let sender = {
-            let post = Arc::clone(&post);
+            let message = Arc::clone(&message);
             let run = move || {
-                // SAFETY: not sound, on purpose.
-                post.letter.with_mut(|letter| unsafe { *letter = 1 });
-                post.flag.store(1, publication());
+                // SAFETY: unsound on purpose.
+                message.payload.with_mut(|payload| unsafe { *payload = 1 });
+                message.flag.store(1, publication());
             };
             thread::Builder::new().spawn(run).expect("a thread")
         };
-        if post.flag.load(Ordering::Acquire) == 1 {
-            // SAFETY: not sound, on purpose.
-            post.letter.with(|letter| assert_eq!(unsafe { *letter }, 1));
+        if message.flag.load(Ordering::Acquire) == 1 {
+            // SAFETY: unsound on purpose.
+            message.payload.with(|payload| assert_eq!(unsafe { *payload }, 1));
         }
         sender.join().expect("the sender");
     });
 }
 
-/// The ordering that is too weak.
+/// Returns an ordering that is too weak.
 fn publication() -> Ordering {
     Ordering::Relaxed
 }
 
-/// Two read-modify-write pairs that are not atomic lose an increment.
+/// Two pairs of a load and a store, which are not atomic, lose an increment.
 #[test]
 #[should_panic]
-fn a_load_and_a_store_are_not_an_increment() {
+fn load_and_store_lose_an_increment() {
     model(|| {
         let count = Arc::new(AtomicUsize::new(0));
         let other = Arc::clone(&count);

@@ -59,7 +59,7 @@ impl TaskCounts for House {
     }
 
     fn stragglers(&self, _: &[PollSeen]) -> Vec<Straggler> {
-        self.home.filed().into_iter().map(Straggler::from).collect()
+        self.home.linked_tasks().into_iter().map(Straggler::from).collect()
     }
 }
 
@@ -479,7 +479,7 @@ fn who_ends_while_the_report_is_made_is_there_once() {
         let house = House::new(1);
         house.seats[0].heard.store(true, Ordering::Release);
         house.seats[0].spawned.add(1);
-        let (task, runnable) = house.home.file(ready(()));
+        let (task, runnable) = house.home.spawn_linked(ready(()));
         assert!(house.drain_state.begin_drain(&house.phase, &*house, None));
         let worker = {
             let house = Arc::clone(&house);

@@ -1,8 +1,8 @@
-//! The global queue and its lanes: pushes, batches, the close, and a last look. See
+//! The global queue and its lanes: pushes, batches, the close, and a final check. See
 //! `docs/queues.md`.
 
 use super::support::{Haul, TaskLog, parcels, start};
-use crate::idle::{Idle, Retract};
+use crate::idle::{Idle, Withdrawn};
 use crate::park::Parker;
 use crate::queue::{Chain, GlobalQueue, LaneCursor};
 use crate::sync::{Arc, model};
@@ -13,10 +13,10 @@ fn take(queue: &GlobalQueue, lane_cursor: &LaneCursor, count: usize, haul: &mut 
     haul.extend(std::iter::from_fn(|| chain.pop()));
 }
 
-/// push_new × push_new × close, into one lane or into two: what is not refused is there when the
-/// closer clears up.
+/// push_new × push_new × close, into one lane or into two: tasks that are not refused are in the
+/// queue when the closer empties it.
 #[test]
-fn a_new_task_is_queued_before_the_close_or_refused() {
+fn new_task_is_queued_before_the_close_or_refused() {
     for lanes in [1, 2] {
         model(move || {
             let all = parcels(2);
@@ -39,7 +39,7 @@ fn a_new_task_is_queued_before_the_close_or_refused() {
             for spawner in spawners {
                 haul.extend(spawner.join().expect("a spawner"));
             }
-            assert_eq!(queue.len(), 0, "a task was queued behind the closer's back");
+            assert_eq!(queue.len(), 0, "a task was queued after the close");
             log.balances(haul);
         });
     }
@@ -47,7 +47,7 @@ fn a_new_task_is_queued_before_the_close_or_refused() {
 
 /// take × take × push of one, push of a chain; with one lane, and with two.
 #[test]
-fn a_batch_and_a_push_lose_nothing_and_double_nothing() {
+fn global_takes_and_pushes_lose_nothing_and_double_nothing() {
     for lanes in [1, 2] {
         model(move || {
             let mut all = parcels(4);
@@ -79,10 +79,10 @@ fn a_batch_and_a_push_lose_nothing_and_double_nothing() {
     }
 }
 
-/// take × take × push, len, in one lane that holds enough for both: each gets what it asked for,
-/// oldest first, and the length is never more than what was pushed.
+/// take × take × push, len, in one lane that holds enough for both. Each take gets what it asked
+/// for, oldest first. The length is never more than what was pushed.
 #[test]
-fn a_taker_does_not_hide_from_another_what_it_leaves() {
+fn lane_take_does_not_hide_the_rest_from_another_take() {
     model(|| {
         let mut all = parcels(4);
         let log = TaskLog::of(&all);
@@ -115,21 +115,21 @@ fn a_taker_does_not_hide_from_another_what_it_leaves() {
     });
 }
 
-/// Workers, parkers and a queue in two lanes; a worker that finds nothing sleeps without a time
+/// Workers, parkers and a queue in two lanes. A worker that finds nothing sleeps without a time
 /// limit.
-struct House {
+struct Pool {
     idle: Idle,
     parkers: Vec<Parker>,
     queue: GlobalQueue,
 }
 
-impl House {
-    fn new(seats: usize) -> Arc<House> {
+impl Pool {
+    fn new(seats: usize) -> Arc<Pool> {
         let parkers = (0..seats).map(|_| Parker::new()).collect();
-        Arc::new(House { idle: Idle::new(seats), parkers, queue: GlobalQueue::new(2) })
+        Arc::new(Pool { idle: Idle::new(seats), parkers, queue: GlobalQueue::new(2) })
     }
 
-    /// What a thread of this number without a seat does.
+    /// Submits as the thread of this number, which has no seat.
     fn submit(&self, number: usize, parcel: crate::raw_task::Runnable) {
         self.queue.lane(Stripe::of_seat(number)).push_woken(parcel);
         if let Some(seat) = self.idle.claim_sleeper() {
@@ -137,7 +137,7 @@ impl House {
         }
     }
 
-    /// The loop of a worker until it has `count` pieces of work.
+    /// Runs the loop of a worker until it has `count` pieces of work.
     fn obtain(&self, seat: usize, count: usize) -> Haul {
         let (mut haul, lane_cursor) = (Haul::new(), LaneCursor::new(seat));
         let mut got = 0;
@@ -155,7 +155,7 @@ impl House {
             if !sees_work {
                 self.parkers[seat].park(None);
             }
-            searching = self.idle.withdraw(seat, sees_work) == Retract::Searching;
+            searching = self.idle.withdraw(seat, sees_work) == Withdrawn::Searching;
         }
         if searching && self.idle.end_search() && self.queue.len() > 0 {
             if let Some(seat) = self.idle.claim_sleeper() {
@@ -166,39 +166,39 @@ impl House {
     }
 }
 
-/// announce, last look × push into the lane that is not the worker's.
+/// announce, final check × push into the lane that is not the worker's.
 #[test]
-fn a_last_look_sees_what_is_pushed_into_any_lane() {
+fn final_check_sees_a_push_into_any_lane() {
     model(|| {
         let all = parcels(1);
         let log = TaskLog::of(&all);
-        let house = House::new(1);
+        let pool = Pool::new(1);
         let worker = {
-            let house = Arc::clone(&house);
-            start(move || house.obtain(0, 1))
+            let pool = Arc::clone(&pool);
+            start(move || pool.obtain(0, 1))
         };
-        all.into_iter().for_each(|parcel| house.submit(1, parcel));
+        all.into_iter().for_each(|parcel| pool.submit(1, parcel));
         log.balances(worker.join().expect("the worker"));
     });
 }
 
-/// Two submitters, a lane each, and one worker: it gets both pieces.
+/// Two submitters, a lane each, and one worker, which gets both pieces.
 #[test]
-fn two_lanes_keep_no_secret_from_one_worker() {
+fn lanes_of_two_submitters_are_both_served_by_one_worker() {
     model(|| {
         let mut all = parcels(2);
         let log = TaskLog::of(&all);
-        let house = House::new(1);
+        let pool = Pool::new(1);
         let worker = {
-            let house = Arc::clone(&house);
-            start(move || house.obtain(0, 2))
+            let pool = Arc::clone(&pool);
+            start(move || pool.obtain(0, 2))
         };
         let other = all.pop().expect("one of two");
         let submitter = {
-            let house = Arc::clone(&house);
-            start(move || house.submit(1, other))
+            let pool = Arc::clone(&pool);
+            start(move || pool.submit(1, other))
         };
-        all.into_iter().for_each(|parcel| house.submit(0, parcel));
+        all.into_iter().for_each(|parcel| pool.submit(0, parcel));
         submitter.join().expect("the submitter");
         log.balances(worker.join().expect("the worker"));
     });

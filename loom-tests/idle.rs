@@ -1,37 +1,37 @@
-//! The idle protocol: no work is left while somebody could take it and sleeps, and the counts stay
+//! The idle protocol: no work is left while a worker that could take it sleeps, and the counts stay
 //! exact. See docs/idle.md.
 //!
-//! A worker here is the loop of `Worker`, without polls: search, announce, last look, rest,
-//! retract. Sleepers sleep without a time limit, so a lost wake-up is a deadlock, which the engine
-//! reports. That the counts are exact is asserted when the idle word goes.
+//! A worker here is the loop of `Worker`, without polls: search, announce, final check, sleep,
+//! withdraw. Sleepers sleep without a time limit. So a lost wake-up is a deadlock, which the engine
+//! reports. The drop of the idle word asserts that the counts are exact.
 
-use crate::idle::{Idle, Retract};
+use crate::idle::{Idle, Withdrawn};
 use crate::park::Parker;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, model, thread};
 
 /// A pool that consists of its idle word, parkers, and a global queue of which only the length
 /// matters.
-struct House {
+struct Pool {
     idle: Idle,
     parkers: Vec<Parker>,
     queued: AtomicUsize,
 }
 
-impl House {
-    fn new(seats: usize) -> Arc<House> {
+impl Pool {
+    fn new(seats: usize) -> Arc<Pool> {
         let parkers = (0..seats).map(|_| Parker::new()).collect();
-        Arc::new(House { idle: Idle::new(seats), parkers, queued: AtomicUsize::new(0) })
+        Arc::new(Pool { idle: Idle::new(seats), parkers, queued: AtomicUsize::new(0) })
     }
 
-    /// What a thread without a seat does: publish, then the handshake.
+    /// Submits as a thread without a seat: publish, then claim a sleeper.
     fn submit(&self) {
         self.publish();
         self.notify();
     }
 
     fn publish(&self) {
-        // Ordering: Relaxed — as `GlobalQueue`: the handshake is what makes it seen.
+        // Ordering: Relaxed — as in `GlobalQueue`: the claim's read-modify-write makes it visible.
         self.queued.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -41,30 +41,29 @@ impl House {
         }
     }
 
-    /// Ordering: Relaxed — as `GlobalQueue::len`.
+    /// Ordering: Relaxed — as in `GlobalQueue::len`.
     fn sees_work(&self) -> bool {
         self.queued.load(Ordering::Relaxed) > 0
     }
 
     fn take(&self) -> bool {
-        // As `GlobalQueue::take`: what looks empty is not locked.
+        // As in `GlobalQueue::take`: a queue that seems empty is not locked.
         self.sees_work() && self.queued.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| n.checked_sub(1)).is_ok()
     }
 
-    /// A worker's way from having nothing to having one piece of work; `rises` times it is woken by
-    /// an event of its own.
-    fn obtain(&self, seat: usize, mut rises: usize) {
+    /// Runs a worker until it has one piece of work. `events` times, an event of its own wakes it.
+    fn obtain(&self, seat: usize, mut events: usize) {
         let mut searching = self.idle.try_search(self.parkers.len());
         while !self.take() {
             self.idle.announce(seat, searching);
             searching = if self.sees_work() {
-                self.idle.withdraw(seat, true) == Retract::Searching
-            } else if rises > 0 {
-                rises -= 1;
-                self.idle.withdraw(seat, false) == Retract::Searching
+                self.idle.withdraw(seat, true) == Withdrawn::Searching
+            } else if events > 0 {
+                events -= 1;
+                self.idle.withdraw(seat, false) == Withdrawn::Searching
             } else {
                 self.parkers[seat].park(None);
-                self.idle.withdraw(seat, false) == Retract::Searching
+                self.idle.withdraw(seat, false) == Withdrawn::Searching
             };
         }
         if searching && self.idle.end_search() && self.sees_work() {
@@ -73,174 +72,174 @@ impl House {
     }
 }
 
-fn spawn(house: &Arc<House>, run: impl FnOnce(&House) + Send + 'static) -> thread::JoinHandle<()> {
-    let house = Arc::clone(house);
-    thread::Builder::new().spawn(move || run(&house)).expect("a thread")
+fn spawn(pool: &Arc<Pool>, run: impl FnOnce(&Pool) + Send + 'static) -> thread::JoinHandle<()> {
+    let pool = Arc::clone(pool);
+    thread::Builder::new().spawn(move || run(&pool)).expect("a thread")
 }
 
-/// submit × the only searcher finds nothing, announces, looks, sleeps.
+/// submit × the only searcher finds nothing, announces, checks, sleeps.
 #[test]
-fn a_submit_is_never_lost_when_the_last_searcher_rests() {
+fn submit_is_never_lost_when_the_last_searcher_sleeps() {
     model(|| {
-        let house = House::new(1);
-        let worker = spawn(&house, |house| house.obtain(0, 0));
-        house.submit();
+        let pool = Pool::new(1);
+        let worker = spawn(&pool, |pool| pool.obtain(0, 0));
+        pool.submit();
         worker.join().expect("the worker");
     });
 }
 
-/// submit × announce, with the searching left to another, who finds nothing and rests as well.
+/// submit × announce, while the other worker searches, finds nothing, and sleeps as well.
 #[test]
-fn a_submit_is_never_lost_when_two_workers_rest() {
+fn submit_is_never_lost_when_two_workers_sleep() {
     model(|| {
-        let house = House::new(2);
-        let others = [spawn(&house, |house| house.obtain(0, 0)), spawn(&house, |house| house.obtain(1, 0))];
-        house.submit();
-        house.submit();
+        let pool = Pool::new(2);
+        let others = [spawn(&pool, |pool| pool.obtain(0, 0)), spawn(&pool, |pool| pool.obtain(1, 0))];
+        pool.submit();
+        pool.submit();
         others.into_iter().for_each(|worker| worker.join().expect("a worker"));
     });
 }
 
-/// submit × submit × one sleeper: whichever of the submitters wakes it, both pieces are taken.
+/// submit × submit × one sleeper: both pieces are taken, whichever submitter wakes it.
 #[test]
-fn two_submitters_find_one_sleeper() {
+fn submits_to_one_sleeper_are_both_taken() {
     model(|| {
-        let house = House::new(1);
-        let submitter = spawn(&house, House::submit);
-        let worker = spawn(&house, |house| {
-            house.obtain(0, 0);
-            house.obtain(0, 0);
+        let pool = Pool::new(1);
+        let submitter = spawn(&pool, Pool::submit);
+        let worker = spawn(&pool, |pool| {
+            pool.obtain(0, 0);
+            pool.obtain(0, 0);
         });
-        house.submit();
+        pool.submit();
         submitter.join().expect("the submitter");
         worker.join().expect("the worker");
     });
 }
 
-/// The submitter counts a sleeper that is getting up by itself and finds no bit: the sleeper sees
-/// the work before it sleeps again.
+/// The submitter counts a sleeper that is waking by itself, and finds no bit. The sleeper sees the
+/// work before it sleeps again.
 #[test]
-fn a_sleeper_without_a_bit_sees_the_work_that_is_left_to_it() {
+fn sleeper_without_a_bit_sees_the_work_left_to_it() {
     model(|| {
-        let house = House::new(1);
-        let worker = spawn(&house, |house| house.obtain(0, 1));
-        house.submit();
+        let pool = Pool::new(1);
+        let worker = spawn(&pool, |pool| pool.obtain(0, 1));
+        pool.submit();
         worker.join().expect("the worker");
     });
 }
 
-/// The same with a second submitter, who has cleared the bit and has not counted it yet.
+/// The same with a second submitter, which has cleared the bit and has not counted it yet.
 #[test]
-fn a_sleeper_that_another_submitter_claims_sees_both_pieces() {
+fn sleeper_claimed_by_another_submitter_sees_both_pieces() {
     model(|| {
-        let house = House::new(1);
-        let submitter = spawn(&house, House::submit);
-        let worker = spawn(&house, |house| {
-            house.obtain(0, 1);
-            house.obtain(0, 0);
+        let pool = Pool::new(1);
+        let submitter = spawn(&pool, Pool::submit);
+        let worker = spawn(&pool, |pool| {
+            pool.obtain(0, 1);
+            pool.obtain(0, 0);
         });
-        house.submit();
+        pool.submit();
         submitter.join().expect("the submitter");
         worker.join().expect("the worker");
     });
 }
 
-/// claim × retract: one of them takes the bit, and nobody is counted twice. The granted one leaves
-/// before it has been counted.
+/// claim × withdraw: one of them takes the bit, and no worker is counted twice. The claimed worker
+/// ends its search before it has been counted.
 #[test]
-fn the_counts_are_exact_whoever_clears_the_bit() {
+fn idle_counts_are_exact_after_claim_and_withdraw() {
     model(|| {
-        let house = House::new(1);
-        house.idle.announce(0, false);
-        let submitter = spawn(&house, House::submit);
-        if house.idle.withdraw(0, false) == Retract::Searching {
-            assert!(house.idle.end_search(), "nobody else searches");
+        let pool = Pool::new(1);
+        pool.idle.announce(0, false);
+        let submitter = spawn(&pool, Pool::submit);
+        if pool.idle.withdraw(0, false) == Withdrawn::Searching {
+            assert!(pool.idle.end_search(), "no other worker searches");
         }
         submitter.join().expect("the submitter");
-        assert_eq!((house.idle.counts().searchers(), house.idle.counts().sleepers()), (0, 0));
+        assert_eq!((pool.idle.counts().searchers(), pool.idle.counts().sleepers()), (0, 0));
     });
 }
 
-/// A searcher that is counted searches: a second submitter who relies on one gets its work taken,
-/// although the one that the first submitter woke is gone again by the time it is counted.
+/// A searcher that is counted searches. A second submitter that relies on a searcher gets its work
+/// taken. Yet the searcher that the first submitter woke has ended its search before it is counted.
 #[test]
-fn nobody_relies_on_a_searcher_that_has_left() {
+fn searcher_that_has_ended_is_not_relied_on() {
     model(|| {
-        let house = House::new(2);
-        house.idle.announce(1, false);
-        house.idle.announce(0, false);
-        house.publish();
-        let submitter = spawn(&house, House::notify);
-        // The worker of seat 0 gets up by itself, and is busy for good with what it finds.
-        let searching = house.idle.withdraw(0, false) == Retract::Searching;
-        assert!(house.take());
-        if searching && house.idle.end_search() && house.sees_work() {
-            house.notify();
+        let pool = Pool::new(2);
+        pool.idle.announce(1, false);
+        pool.idle.announce(0, false);
+        pool.publish();
+        let submitter = spawn(&pool, Pool::notify);
+        // The worker of seat 0 wakes by itself, and stays busy with what it finds.
+        let searching = pool.idle.withdraw(0, false) == Withdrawn::Searching;
+        assert!(pool.take());
+        if searching && pool.idle.end_search() && pool.sees_work() {
+            pool.notify();
         }
-        house.submit();
+        pool.submit();
         submitter.join().expect("the submitter");
-        // The second piece is for the other one, who has been woken, or sees it.
-        let searching = house.idle.withdraw(1, false) == Retract::Searching;
-        assert!(searching, "nobody has woken the sleeper for the second piece");
-        let _ = house.idle.end_search();
+        // The second piece is for the other worker, which has been woken, or sees it.
+        let searching = pool.idle.withdraw(1, false) == Withdrawn::Searching;
+        assert!(searching, "the sleeper has not been woken for the second piece");
+        let _ = pool.idle.end_search();
     });
 }
 
-/// One handshake for two pieces: whoever is woken takes one, and wakes the other for the second.
+/// One claim for two pieces: the woken worker takes one, and wakes the other worker for the second.
 #[test]
-fn a_granted_wake_is_passed_on() {
+fn granted_wake_is_passed_on_for_more_work() {
     model(|| {
-        let house = House::new(2);
-        house.idle.announce(0, false);
-        house.idle.announce(1, false);
-        let sleep = |house: &House, seat: usize| {
-            while house.idle.is_announced(seat) {
-                house.parkers[seat].park(None);
+        let pool = Pool::new(2);
+        pool.idle.announce(0, false);
+        pool.idle.announce(1, false);
+        let sleep = |pool: &Pool, seat: usize| {
+            while pool.idle.is_announced(seat) {
+                pool.parkers[seat].park(None);
             }
-            assert_eq!(house.idle.withdraw(seat, false), Retract::Searching);
-            assert!(house.take());
-            if house.idle.end_search() && house.sees_work() {
-                house.notify();
+            assert_eq!(pool.idle.withdraw(seat, false), Withdrawn::Searching);
+            assert!(pool.take());
+            if pool.idle.end_search() && pool.sees_work() {
+                pool.notify();
             }
         };
-        let others = [spawn(&house, move |house| sleep(house, 0)), spawn(&house, move |house| sleep(house, 1))];
-        house.publish();
-        house.publish();
-        house.notify();
+        let others = [spawn(&pool, move |pool| sleep(pool, 0)), spawn(&pool, move |pool| sleep(pool, 1))];
+        pool.publish();
+        pool.publish();
+        pool.notify();
         others.into_iter().for_each(|worker| worker.join().expect("a worker"));
     });
 }
 
-/// Two pieces were left to a searcher. It sees them in its last look, takes one, and wakes the
+/// Two pieces were left to a searcher. It sees them in its final check, takes one, and wakes the
 /// sleeper for the other.
 #[test]
-fn what_a_last_look_sees_is_passed_on() {
+fn work_seen_by_a_final_check_is_passed_on() {
     model(|| {
-        let house = House::new(2);
-        house.idle.announce(1, false);
-        assert!(house.idle.try_search(2));
-        let sleeper = spawn(&house, |house| {
-            while house.idle.is_announced(1) {
-                house.parkers[1].park(None);
+        let pool = Pool::new(2);
+        pool.idle.announce(1, false);
+        assert!(pool.idle.try_search(2));
+        let sleeper = spawn(&pool, |pool| {
+            while pool.idle.is_announced(1) {
+                pool.parkers[1].park(None);
             }
-            assert_eq!(house.idle.withdraw(1, false), Retract::Searching);
-            let _ = house.idle.end_search();
+            assert_eq!(pool.idle.withdraw(1, false), Withdrawn::Searching);
+            let _ = pool.idle.end_search();
         });
-        let worker = spawn(&house, |house| {
+        let worker = spawn(&pool, |pool| {
             let mut searching = true;
-            while !house.take() {
-                house.idle.announce(0, searching);
-                if !house.sees_work() {
-                    house.parkers[0].park(None);
+            while !pool.take() {
+                pool.idle.announce(0, searching);
+                if !pool.sees_work() {
+                    pool.parkers[0].park(None);
                 }
-                searching = house.idle.withdraw(0, house.sees_work()) == Retract::Searching;
+                searching = pool.idle.withdraw(0, pool.sees_work()) == Withdrawn::Searching;
             }
-            if searching && house.idle.end_search() && house.sees_work() {
-                house.notify();
+            if searching && pool.idle.end_search() && pool.sees_work() {
+                pool.notify();
             }
         });
-        house.submit();
-        house.submit();
+        pool.submit();
+        pool.submit();
         worker.join().expect("the worker");
         sleeper.join().expect("the sleeper");
     });

@@ -103,6 +103,6 @@ fn a_set_that_is_dropped_while_a_member_ends_leaves_nothing() {
         drop(set);
         worker.join().expect("the worker");
         assert_eq!(counts.futures(), 1);
-        assert!(home.is_deserted() && bell.is_alone());
+        assert!(home.is_empty() && bell.is_alone());
     });
 }

@@ -1,14 +1,14 @@
 //! A seat's ring and its LIFO slot: the owner against thieves. See `docs/queues.md`.
 //!
-//! In a model a ring holds four; its cursors start three short of their maximum, so they wrap in
-//! each of these. A ring's last end is dropped after the joins: loom does not see what std's `Arc`
+//! In a model, a ring holds four. Its cursors start three short of their maximum, so they wrap in
+//! each model. A ring's last end is dropped after the joins, for loom does not see what std's `Arc`
 //! orders.
 
 use super::support::{Haul, TaskLog, parcels, start};
 use crate::queue::{CAPACITY, LifoSlot, Owner, Ring, Thief};
 use crate::sync::{Arc, model};
 
-/// Pushes what must fit.
+/// Pushes parcels that must fit.
 fn fill(owner: &Owner, parcels: impl IntoIterator<Item = crate::raw_task::Runnable>) {
     parcels.into_iter().for_each(|parcel| owner.push(parcel).expect("the ring has room"));
 }
@@ -19,42 +19,42 @@ fn pop_all(owner: &Owner, haul: &mut Haul) {
 
 /// Steals once into a ring of its own, and empties that.
 fn steal_once(thief: &Thief) -> Haul {
-    let (mine, _) = Ring::new_pair();
+    let (own_ring, _) = Ring::new_pair();
     let mut haul = Haul::new();
-    haul.extend(thief.steal(&mine, 1));
-    pop_all(&mine, &mut haul);
+    haul.extend(thief.steal(&own_ring, 1));
+    pop_all(&own_ring, &mut haul);
     haul
 }
 
 /// push, pop × steal.
 #[test]
-fn a_task_is_popped_or_stolen_once() {
+fn ring_task_is_popped_or_stolen_once() {
     model(|| {
         let mut all = parcels(3);
         let log = TaskLog::of(&all);
         let (owner, thief) = Ring::new_pair();
         let late = all.split_off(2);
         fill(&owner, all);
-        let robber = start(move || steal_once(&thief));
+        let thief_thread = start(move || steal_once(&thief));
         let mut haul = Haul::new();
         haul.extend(owner.pop());
         fill(&owner, late);
         pop_all(&owner, &mut haul);
-        haul.join(robber.join().expect("the thief"));
+        haul.join(thief_thread.join().expect("the thief"));
         log.balances(haul);
     });
 }
 
 /// A thief may use what it has stolen: the push publishes the task.
 #[test]
-fn a_push_publishes_the_task_to_a_thief() {
+fn ring_push_publishes_the_task_to_a_thief() {
     model(|| {
         let (owner, thief) = Ring::new_pair();
-        let robber = start(move || steal_once(&thief));
+        let thief_thread = start(move || steal_once(&thief));
         let all = parcels(2);
         let log = TaskLog::of(&all);
         fill(&owner, all);
-        let mut haul = robber.join().expect("the thief");
+        let mut haul = thief_thread.join().expect("the thief");
         pop_all(&owner, &mut haul);
         log.balances(haul);
     });
@@ -62,17 +62,17 @@ fn a_push_publishes_the_task_to_a_thief() {
 
 /// steal × steal × pop.
 #[test]
-fn two_thieves_do_not_take_the_same_task() {
+fn thieves_do_not_take_the_same_task() {
     model(|| {
         let all = parcels(4);
         let log = TaskLog::of(&all);
         let (owner, thief) = Ring::new_pair();
         fill(&owner, all);
-        let robbers = [thief.clone(), thief].map(|thief| start(move || steal_once(&thief)));
+        let thief_threads = [thief.clone(), thief].map(|thief| start(move || steal_once(&thief)));
         let mut haul = Haul::new();
         haul.extend(owner.pop());
-        for robber in robbers {
-            haul.join(robber.join().expect("a thief"));
+        for thief_thread in thief_threads {
+            haul.join(thief_thread.join().expect("a thief"));
         }
         pop_all(&owner, &mut haul);
         log.balances(haul);
@@ -81,35 +81,35 @@ fn two_thieves_do_not_take_the_same_task() {
 
 /// pop, push round the ring × steal: the owner writes slots that the thief is reading.
 #[test]
-fn a_slot_that_is_written_again_is_not_stolen_twice() {
+fn ring_slot_written_again_is_not_stolen_twice() {
     model(|| {
         let mut all = parcels(CAPACITY + 2);
         let log = TaskLog::of(&all);
         let (owner, thief) = Ring::new_pair();
         let late = all.split_off(CAPACITY);
         fill(&owner, all);
-        let robber = start(move || steal_once(&thief));
+        let thief_thread = start(move || steal_once(&thief));
         let mut haul = Haul::new();
         for parcel in late {
             haul.extend(owner.pop());
             fill(&owner, [parcel]);
         }
         pop_all(&owner, &mut haul);
-        haul.join(robber.join().expect("the thief"));
+        haul.join(thief_thread.join().expect("the thief"));
         log.balances(haul);
     });
 }
 
 /// push into a full ring × steal.
 #[test]
-fn an_overflow_takes_all_or_nothing() {
+fn ring_overflow_takes_all_or_nothing() {
     model(|| {
         let mut all = parcels(CAPACITY + 2);
         let log = TaskLog::of(&all);
         let (owner, thief) = Ring::new_pair();
         let late = all.split_off(CAPACITY);
         fill(&owner, all);
-        let robber = start(move || steal_once(&thief));
+        let thief_thread = start(move || steal_once(&thief));
         let mut haul = Haul::new();
         for parcel in late {
             if let Err(parcel) = owner.push(parcel) {
@@ -118,15 +118,15 @@ fn an_overflow_takes_all_or_nothing() {
             }
         }
         pop_all(&owner, &mut haul);
-        haul.join(robber.join().expect("the thief"));
+        haul.join(thief_thread.join().expect("the thief"));
         log.balances(haul);
     });
 }
 
-/// A ← B ← C: the middle one steals into a full ring that is stolen from, and writes where the last
-/// one may still be reading.
+/// A ← B ← C: the middle thread steals into a full ring from which the last one steals. It writes
+/// where the last one may still be reading.
 #[test]
-fn a_thief_can_be_robbed_while_it_steals() {
+fn thief_is_stolen_from_while_it_steals() {
     model(|| {
         let all = parcels(2 * CAPACITY);
         let log = TaskLog::of(&all);
@@ -154,30 +154,30 @@ fn a_thief_can_be_robbed_while_it_steals() {
     });
 }
 
-/// shed, push round the ring × steal: what is kept moves to other slots, some of which the thief
+/// evict, push round the ring × steal: what is kept moves to other slots, some of which the thief
 /// may be reading.
 #[test]
-fn a_shed_task_is_sent_away_or_kept_or_stolen_once() {
+fn evicted_ring_tasks_are_sent_or_kept_or_stolen_once() {
     model(|| {
         let mut all = parcels(CAPACITY + 1);
         let log = TaskLog::of(&all);
         let (owner, thief) = Ring::new_pair();
         let late = all.split_off(CAPACITY - 1);
         fill(&owner, all);
-        let robber = start(move || steal_once(&thief));
+        let thief_thread = start(move || steal_once(&thief));
         let mut haul = Haul::new();
         let mut chain = owner.evict_newest(1);
         haul.extend(std::iter::from_fn(|| chain.pop()));
         fill(&owner, late);
         pop_all(&owner, &mut haul);
-        haul.join(robber.join().expect("the thief"));
+        haul.join(thief_thread.join().expect("the thief"));
         log.balances(haul);
     });
 }
 
 /// LIFO slot: push, push, pop × peek, claim.
 #[test]
-fn a_slot_s_task_is_popped_or_claimed_once() {
+fn lifo_slot_task_is_popped_or_claimed_once() {
     model(|| {
         let slot = Arc::new(LifoSlot::new());
         let claimer = {
@@ -188,7 +188,7 @@ fn a_slot_s_task_is_popped_or_claimed_once() {
                 haul
             })
         };
-        // Made after the claimer has started: only the push can publish them.
+        // Created after the claimer has started, so only the push can publish them.
         let all = parcels(3);
         let log = TaskLog::of(&all);
         let mut haul = Haul::new();
@@ -202,9 +202,9 @@ fn a_slot_s_task_is_popped_or_claimed_once() {
     });
 }
 
-/// LIFO slot: two claimers have seen the same task.
+/// LIFO slot: two claimers have peeked at the same task.
 #[test]
-fn what_two_have_glimpsed_one_claims() {
+fn lifo_slot_task_peeked_by_two_is_claimed_by_one() {
     model(|| {
         let all = parcels(2);
         let log = TaskLog::of(&all);

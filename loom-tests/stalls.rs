@@ -8,9 +8,9 @@ use std::pin::Pin;
 use std::task::Waker;
 use std::time::Duration;
 
-use super::support::wheel_owner::{LATE, SOON, SeatKeeper, Token, oversleeps, reset, seat_wheel};
+use super::support::wheel_owner::{LATE, SOON, SeatOwners, Token, oversleeps, reset, seat_wheel};
 use super::support::{Haul, TaskLog, parcels, start};
-use crate::idle::{Idle, Retract};
+use crate::idle::{Idle, Withdrawn};
 use crate::park::Parker;
 use crate::queue::steal_all;
 use crate::queue::{LifoSlot, Ring};
@@ -68,13 +68,13 @@ impl Watchhouse {
 
     /// What `Pool::watch` does.
     fn heed(&self) {
-        if self.idle.counts().is_unwatched() {
+        if self.idle.counts().is_watchdog_asleep() {
             self.watchdog_sleep.wake(&self.idle);
         }
     }
 
     /// What a worker does that gets up for a reason of its own. It does not come back.
-    fn rise(&self) -> Retract {
+    fn rise(&self) -> Withdrawn {
         let how = self.idle.withdraw(WORKER, false);
         self.heed();
         how
@@ -101,7 +101,7 @@ fn a_worker_that_is_woken_is_watched() {
         let (watchdog, worker) = (Arc::clone(&house), Arc::clone(&house));
         let watchdog = start(move || watchdog.watch());
         let worker = start(move || {
-            if worker.rise() == Retract::Searching {
+            if worker.rise() == Withdrawn::Searching {
                 let _ = worker.idle.end_search();
             }
         });
@@ -180,7 +180,7 @@ struct Home {
 impl Home {
     fn new() -> (Arc<Home>, Pin<Box<Timer>>) {
         let reactor = Token::new();
-        let sleeper_waker = SeatKeeper { worker: Token::new(), reactor: Arc::clone(&reactor) };
+        let sleeper_waker = SeatOwners { worker: Token::new(), reactor: Arc::clone(&reactor) };
         let (wheel, timer) = seat_wheel(sleeper_waker, LATE);
         (Arc::new(Home { orphan_wheels: OrphanWheels::new(), wheel, reactor }), timer)
     }

@@ -1,7 +1,7 @@
-//! What the models of the cell and the queues stand on: a home without a worker, futures that
-//! count, a bell, a oneshot.
+//! Shared parts of the models: a home without a worker, futures that count, a waker that counts, a
+//! oneshot.
 //!
-//! Counts are kept in words that loom does not see: they order nothing.
+//! The counts are in words that loom does not see: they order nothing.
 
 pub(crate) mod wheel_owner;
 
@@ -18,7 +18,7 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::statics::AtomicUsize;
 use crate::sync::{Arc, Mutex, UnsafeCell, thread};
 
-/// A home with a queue that everybody may run.
+/// A home with a queue that any thread may run.
 #[derive(Debug)]
 pub(crate) struct Home {
     queue: Mutex<VecDeque<Runnable>>,
@@ -57,7 +57,7 @@ impl Home {
         handle
     }
 
-    /// Runs what is queued until nothing is.
+    /// Runs queued tasks until none is left.
     pub(crate) fn run_all(&self) {
         while let Some(runnable) = self.next() {
             if let RunResult::Again(runnable) = runnable.run(self) {
@@ -66,40 +66,40 @@ impl Home {
         }
     }
 
-    /// A new task that is filed here from the beginning.
+    /// Creates a task that is linked here from the beginning.
     #[track_caller]
-    pub(crate) fn file<F>(&self, future: F) -> (JoinHandle<F::Output>, Runnable)
+    pub(crate) fn spawn_linked<F>(&self, future: F) -> (JoinHandle<F::Output>, Runnable)
     where
         F: Future + Send + 'static,
         F::Output: Send,
     {
         let (runnable, handle) = raw_task::spawn::<F, Home>(future, Location::caller().into());
-        runnable.file_in(self);
+        runnable.link_into(self);
         (handle, runnable)
     }
 
-    /// Who is filed here, and where it was spawned.
-    pub(crate) fn filed(&self) -> Vec<TaskInfo> {
+    /// Returns the tasks that are linked here.
+    pub(crate) fn linked_tasks(&self) -> Vec<TaskInfo> {
         self.live.all()
     }
 
-    /// Takes the oldest out.
+    /// Takes the oldest queued task.
     pub(crate) fn next(&self) -> Option<Runnable> {
         self.queue.lock().pop_front()
     }
 
-    /// How often a waker has queued a task here.
+    /// Returns how often a waker has queued a task here.
     pub(crate) fn scheduled(&self) -> usize {
         self.scheduled.load(Ordering::Relaxed)
     }
 
-    /// Whether no task is queued, and none is filed.
-    pub(crate) fn is_deserted(&self) -> bool {
+    /// Returns true if no task is queued, and none is linked.
+    pub(crate) fn is_empty(&self) -> bool {
         self.queue.lock().is_empty() && self.live.is_empty()
     }
 }
 
-/// What has happened to a task.
+/// Counts of one task.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     polls: AtomicUsize,
@@ -116,24 +116,24 @@ impl Counts {
         self.polls.load(Ordering::Relaxed)
     }
 
-    /// Drops of the future.
+    /// Returns the number of drops of the future.
     pub(crate) fn futures(&self) -> usize {
         self.futures.load(Ordering::Relaxed)
     }
 
-    /// Drops of the output.
+    /// Returns the number of drops of the output.
     pub(crate) fn outputs(&self) -> usize {
         self.outputs.load(Ordering::Relaxed)
     }
 }
 
-/// A future that counts; `poll` is what it does.
+/// A future that counts its polls and drops. `poll` returns true if it is ready.
 pub(crate) struct Counted<P> {
     pub(crate) counts: Arc<Counts>,
     pub(crate) poll: P,
 }
 
-/// An output that counts.
+/// An output that counts its drops.
 #[derive(Debug)]
 pub(crate) struct Output(pub(crate) Arc<Counts>);
 
@@ -161,8 +161,8 @@ impl Drop for Output {
     }
 }
 
-/// A task that has been polled once, is idle, and can be woken by the answered waker. A later poll
-/// ends it if `ready`.
+/// Returns a task that has been polled once and is idle, and a waker for it. A later poll ends it
+/// if `ready` returns true.
 #[track_caller]
 pub(crate) fn idle_task(
     home: &Home,
@@ -185,7 +185,7 @@ pub(crate) fn idle_task(
     (handle, waker)
 }
 
-/// A joiner's waker that counts.
+/// A joiner's waker that counts its wakes.
 #[derive(Debug, Default)]
 pub(crate) struct Bell(AtomicUsize);
 
@@ -202,7 +202,7 @@ impl Bell {
         Arc::clone(self).into()
     }
 
-    /// Whether no waker of this bell is left anywhere.
+    /// Returns true if no waker of this bell is left anywhere.
     pub(crate) fn is_alone(self: &Arc<Self>) -> bool {
         Arc::strong_count(self) == 1
     }
@@ -218,12 +218,13 @@ impl Wake for Bell {
     }
 }
 
-/// Polls a handle on behalf of `bell`.
+/// Polls a handle with the waker of `bell`.
 pub(crate) fn poll_join<T>(handle: &mut JoinHandle<T>, bell: &Arc<Bell>) -> Poll<Result<T, JoinError>> {
     Pin::new(handle).poll(&mut Context::from_waker(&bell.waker()))
 }
 
-/// One value, sent once. The value itself is a plain cell: loom sees whoever reads it too early.
+/// One value, sent once. The value itself is a plain cell, so loom detects a read that is too
+/// early.
 #[derive(Debug)]
 pub(crate) struct Oneshot {
     value: UnsafeCell<usize>,
@@ -231,7 +232,7 @@ pub(crate) struct Oneshot {
     receiver: Mutex<Option<Waker>>,
 }
 
-// SAFETY: the value is written before `sent` is set, and read after it has been seen.
+// SAFETY: the value is written before `sent` is set, and read after `sent` has been seen.
 unsafe impl Send for Oneshot {}
 // SAFETY: as above.
 unsafe impl Sync for Oneshot {}
@@ -242,9 +243,9 @@ impl Oneshot {
     }
 
     pub(crate) fn send(&self, value: usize) {
-        // SAFETY: nobody reads before `sent` is set, and nobody else writes.
+        // SAFETY: no thread reads before `sent` is set, and no other thread writes.
         self.value.with_mut(|place| unsafe { *place = value });
-        // Ordering: Release — publishes the value; pairs with the Acquire in `get`.
+        // Ordering: Release — pairs with the Acquire in `Oneshot::get`: publishes the value.
         self.sent.store(true, Ordering::Release);
         let receiver = self.receiver.lock().take();
         if let Some(receiver) = receiver {
@@ -253,7 +254,7 @@ impl Oneshot {
     }
 
     fn get(&self) -> Option<usize> {
-        // Ordering: Acquire — pairs with the Release in `send`.
+        // Ordering: Acquire — pairs with the Release in `Oneshot::send`.
         // SAFETY: the value has been sent, and is not written again.
         self.sent.load(Ordering::Acquire).then(|| self.value.with(|place| unsafe { *place }))
     }
@@ -273,7 +274,7 @@ impl Future for Receive {
         let waker = cx.waker().clone();
         let old = self.0.receiver.lock().replace(waker);
         drop(old);
-        // What was sent before the waker was there.
+        // The value may have been sent before the waker was stored.
         self.0.get().map_or(Poll::Pending, Poll::Ready)
     }
 }
@@ -283,20 +284,20 @@ pub(crate) fn start<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static)
     thread::Builder::new().spawn(run).expect("a thread")
 }
 
-/// So many queued tasks that are never polled, for queues to pass on.
+/// Creates queued tasks that are never polled, for queues to pass on.
 pub(crate) fn parcels(count: usize) -> Vec<Runnable> {
     let parcel = || {
         let (runnable, handle) = raw_task::spawn::<_, Home>(std::future::pending::<()>(), Location::caller().into());
         drop(handle);
-        // The link belongs to whoever holds the runnable: with this write and the one of `Haul`,
-        // loom sees a second holder.
+        // The link belongs to the holder of the Runnable. By this write and the one in `Haul`, loom
+        // detects a second holder.
         runnable.set_queue_next(None);
         runnable
     };
     std::iter::repeat_with(parcel).take(count).collect()
 }
 
-/// What somebody has taken out of a queue.
+/// Runnables that have been taken out of a queue.
 #[derive(Debug, Default)]
 pub(crate) struct Haul(Vec<Runnable>);
 
@@ -325,7 +326,7 @@ impl Extend<Runnable> for Haul {
     }
 }
 
-/// The drain state: the ids of what was queued.
+/// The ids of the queued tasks.
 pub(crate) struct TaskLog(Vec<Id>);
 
 impl TaskLog {
@@ -335,13 +336,13 @@ impl TaskLog {
         TaskLog(ids)
     }
 
-    /// Each was taken once, and nothing else was.
+    /// Asserts that each task was taken once, and that no other was.
     #[track_caller]
     pub(crate) fn balances(self, haul: Haul) {
         let mut taken: Vec<Id> = haul.0.iter().map(|parcel| parcel.header().id()).collect();
         taken.sort();
         if taken != self.0 {
-            // One that was taken twice must not be dropped twice.
+            // A Runnable that was taken twice must not be dropped twice.
             std::mem::forget(haul);
             panic!("queued {:?}, taken {taken:?}", self.0);
         }

@@ -1,7 +1,7 @@
 //! The task cell: wakers, the poller, the joiner and the aborter of one task. See `docs/task.md`.
 //!
-//! What a waker has written is read with Relaxed in these models: only the task's own transitions
-//! can make it visible.
+//! These models read with Relaxed what a waker has written. So only the task's own transitions can
+//! make it visible.
 
 use std::ptr::NonNull;
 use std::task::{Poll, Waker};
@@ -11,9 +11,9 @@ use crate::raw_task::{Header, JoinHandle, Schedule};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex, model};
 
-/// wake × suspend: the wake falls between the poll's last look and its end.
+/// wake × suspend: the wake comes between the poll's last read and its end.
 #[test]
-fn a_wake_during_a_poll_is_followed_by_a_poll_that_sees_it() {
+fn wake_during_a_poll_is_followed_by_a_poll_that_sees_it() {
     model(|| {
         let (home, counts, written) = (Home::new(), Counts::new(), Arc::new(AtomicUsize::new(0)));
         let seen = Arc::clone(&written);
@@ -31,10 +31,10 @@ fn a_wake_during_a_poll_is_followed_by_a_poll_that_sees_it() {
     });
 }
 
-/// wake × wake × poll: one of the two merges into the other, or both into one that has queued the
-/// task before.
+/// wake × wake × poll: one of the two merges into the other, or both merge into an earlier one that
+/// has queued the task.
 #[test]
-fn a_merged_wake_is_seen_by_the_next_poll() {
+fn merged_wake_is_seen_by_the_next_poll() {
     for queued in [false, true] {
         model(move || {
             let home = Home::new();
@@ -63,9 +63,9 @@ fn a_merged_wake_is_seen_by_the_next_poll() {
     }
 }
 
-/// wake × wake, each of them by somebody who polls, too.
+/// wake × wake, each of them by a thread that polls, too.
 #[test]
-fn a_task_is_polled_by_one_thread_at_a_time() {
+fn task_is_polled_by_one_thread_at_a_time() {
     model(|| {
         let (home, counts) = (Home::new(), Counts::new());
         let (handle, waker) = idle_task(&home, &counts, || false);
@@ -84,13 +84,13 @@ fn a_task_is_polled_by_one_thread_at_a_time() {
         handle.abort();
         home.run_all();
         assert_eq!((counts.futures(), counts.outputs()), (1, 0));
-        assert!(home.is_deserted());
+        assert!(home.is_empty());
     });
 }
 
 /// wake × suspend × wake: the first of the two has come just before the task would have been idle.
 #[test]
-fn a_task_that_is_queued_again_is_queued_once() {
+fn task_woken_while_suspending_is_queued_once() {
     model(|| {
         let (home, counts) = (Home::new(), Counts::new());
         let (handle, waker) = idle_task(&home, &counts, || false);
@@ -108,13 +108,13 @@ fn a_task_that_is_queued_again_is_queued_once() {
         drop((handle, waker));
         home.owned_tasks().cancel_all().into_iter().for_each(|runnable| runnable.cancel(&|_, _| ()));
         assert_eq!((counts.futures(), counts.outputs()), (1, 0));
-        assert!(home.is_deserted());
+        assert!(home.is_empty());
     });
 }
 
-/// yield × wake: the task stays active, and the wake leaves its mark.
+/// yield × wake: the task stays active, and the wake sets its mark.
 #[test]
-fn a_wake_of_a_task_that_yields_is_followed_by_a_poll_that_sees_it() {
+fn wake_of_a_yielding_task_is_followed_by_a_poll_that_sees_it() {
     model(|| {
         let (home, counts, written) = (Home::new(), Counts::new(), Arc::new(AtomicUsize::new(0)));
         let (handle, waker) = yielding_task(&home, &counts, &written);
@@ -127,7 +127,7 @@ fn a_wake_of_a_task_that_yields_is_followed_by_a_poll_that_sees_it() {
         writer.join().expect("the writer");
         home.run_all();
         assert!(handle.is_finished());
-        // The one that leaves the waker; that of the first wake, and the one after its yield; that
+        // The poll that stores the waker; that of the first wake, and the one after its yield; that
         // of the second wake.
         assert!(counts.polls() <= 4, "{} polls", counts.polls());
         assert_eq!(counts.futures(), 1);
@@ -136,7 +136,7 @@ fn a_wake_of_a_task_that_yields_is_followed_by_a_poll_that_sees_it() {
 
 /// yield × abort × run elsewhere.
 #[test]
-fn a_task_that_yields_is_aborted_once() {
+fn yielding_task_is_aborted_once() {
     model(|| {
         let (home, counts) = (Home::new(), Counts::new());
         let (handle, waker) = yielding_task(&home, &counts, &Arc::new(AtomicUsize::new(0)));
@@ -152,11 +152,11 @@ fn a_task_that_yields_is_aborted_once() {
         aborter.join().expect("the aborter");
         home.run_all();
         assert_eq!((counts.futures(), counts.outputs()), (1, 0));
-        assert!(home.is_deserted());
+        assert!(home.is_empty());
     });
 }
 
-/// Idle, and can be woken by the answered waker. Its second poll yields; a later one ends it if
+/// Returns an idle task, and a waker for it. Its second poll yields. A later one ends it if
 /// `written` is set.
 fn yielding_task(home: &Home, counts: &Arc<Counts>, written: &Arc<AtomicUsize>) -> (JoinHandle<Output>, Waker) {
     let (seen, left) = (Arc::clone(written), Arc::new(Mutex::new(None)));
@@ -168,7 +168,7 @@ fn yielding_task(home: &Home, counts: &Arc<Counts>, written: &Arc<AtomicUsize>) 
             1 => *place.lock() = Some(waker.clone()),
             2 => {
                 let task = NonNull::new(waker.data().cast_mut()).expect("a task").cast();
-                // SAFETY: we are in a poll of the task that this waker wakes.
+                // SAFETY: this code runs in a poll of the task that this waker wakes.
                 assert!(unsafe { Header::mark_yielded(task, waker) });
             }
             _ => return seen.load(Ordering::Relaxed) == 1,
@@ -183,7 +183,7 @@ fn yielding_task(home: &Home, counts: &Arc<Counts>, written: &Arc<AtomicUsize>) 
 
 /// The cell under what a user would write.
 #[test]
-fn a_oneshot_arrives() {
+fn oneshot_value_reaches_its_receiver() {
     model(|| {
         let (home, oneshot) = (Home::new(), Oneshot::new());
         let mut handle = home.spawn(Receive(Arc::clone(&oneshot)));
@@ -198,7 +198,7 @@ fn a_oneshot_arrives() {
 
 /// join × complete.
 #[test]
-fn a_joiner_is_woken_or_finds_the_output() {
+fn joiner_is_woken_or_finds_the_output() {
     model(|| {
         let (home, counts, bell) = (Home::new(), Counts::new(), Bell::new());
         let mut handle = home.spawn(Counted { counts: Arc::clone(&counts), poll: |_: &_| true });
@@ -222,7 +222,7 @@ fn a_joiner_is_woken_or_finds_the_output() {
 
 /// join × join with another waker × complete.
 #[test]
-fn a_joiner_is_woken_by_the_waker_that_it_left_last() {
+fn joiner_is_woken_by_its_latest_waker() {
     model(|| {
         let (home, counts, bells) = (Home::new(), Counts::new(), [Bell::new(), Bell::new()]);
         let mut handle = home.spawn(Counted { counts: Arc::clone(&counts), poll: |_: &_| true });
@@ -244,9 +244,9 @@ fn a_joiner_is_woken_by_the_waker_that_it_left_last() {
     });
 }
 
-/// leave × complete: of a handle that has left a waker, or has not.
+/// drop of the handle × complete: the handle has stored a waker, or has not.
 #[test]
-fn an_output_whose_handle_leaves_is_dropped_once() {
+fn output_of_a_dropped_handle_is_dropped_once() {
     for joined in [false, true] {
         model(move || {
             let (home, counts, bell) = (Home::new(), Counts::new(), Bell::new());
@@ -266,10 +266,10 @@ fn an_output_whose_handle_leaves_is_dropped_once() {
     }
 }
 
-/// take × finish: the handle takes the output and goes while the poller still has the joiner's
-/// waker in its hands.
+/// take × finish: the handle takes the output and is dropped while the poller still holds the
+/// joiner's waker.
 #[test]
-fn a_joiner_that_is_served_while_the_poller_wakes_it_frees_once() {
+fn joiner_that_takes_the_output_while_being_woken_frees_once() {
     model(|| {
         let (home, counts, bell) = (Home::new(), Counts::new(), Bell::new());
         let mut handle = home.spawn(Counted { counts: Arc::clone(&counts), poll: |_: &_| true });
@@ -287,30 +287,30 @@ fn a_joiner_that_is_served_while_the_poller_wakes_it_frees_once() {
     });
 }
 
-/// abort × poll × leave.
+/// abort × poll × drop of the handle.
 #[test]
-fn an_aborted_task_ends_once() {
+fn aborted_task_ends_once() {
     model(|| {
         let (home, counts) = (Home::new(), Counts::new());
         let (handle, waker) = idle_task(&home, &counts, || true);
         let abort = handle.abort_handle();
         waker.wake();
         let aborter = start(move || abort.abort());
-        let leaver = start(move || drop(handle));
+        let dropper = start(move || drop(handle));
         home.run_all();
         aborter.join().expect("the aborter");
-        leaver.join().expect("the leaver");
+        dropper.join().expect("the dropper");
         home.run_all();
         assert_eq!(counts.futures(), 1);
         assert_eq!(counts.outputs(), counts.polls() - 1);
-        assert!(home.is_deserted());
+        assert!(home.is_empty());
     });
 }
 
-/// abort × first poll: the flag comes before, while or after the task is filed; it may be run by
-/// another thread at once.
+/// abort × first poll: the flag comes before, while or after the task is linked. Another thread may
+/// run it at once.
 #[test]
-fn a_task_that_is_aborted_in_its_first_poll_does_not_stay_filed() {
+fn task_aborted_in_its_first_poll_does_not_stay_linked() {
     model(|| {
         let (home, counts) = (Home::new(), Counts::new());
         let handle = home.spawn(Counted { counts: Arc::clone(&counts), poll: |_: &_| false });
@@ -325,13 +325,13 @@ fn a_task_that_is_aborted_in_its_first_poll_does_not_stay_filed() {
         aborter.join().expect("the aborter");
         home.run_all();
         assert_eq!((counts.futures(), counts.outputs()), (1, 0));
-        assert!(home.is_deserted());
+        assert!(home.is_empty());
     });
 }
 
 /// drop of a waker × wake by value × complete, detached: any of the three is the last.
 #[test]
-fn the_last_waker_and_the_end_free_the_cell_once() {
+fn cell_is_freed_once_by_the_last_waker_or_the_end() {
     model(|| {
         let (home, counts) = (Home::new(), Counts::new());
         let (handle, waker) = idle_task(&home, &counts, || true);
@@ -345,13 +345,13 @@ fn the_last_waker_and_the_end_free_the_cell_once() {
         other.join().expect("the other waker");
         home.run_all();
         assert_eq!((counts.polls(), counts.futures(), counts.outputs()), (2, 1, 1));
-        assert!(home.is_deserted());
+        assert!(home.is_empty());
     });
 }
 
 /// abort handle × join × complete.
 #[test]
-fn an_abort_handle_a_joiner_and_the_end_free_the_cell_once() {
+fn cell_is_freed_once_by_abort_handle_joiner_or_the_end() {
     model(|| {
         let (home, counts, bell) = (Home::new(), Counts::new(), Bell::new());
         let mut handle = home.spawn(Counted { counts: Arc::clone(&counts), poll: |_: &_| true });
@@ -374,9 +374,9 @@ fn an_abort_handle_a_joiner_and_the_end_free_the_cell_once() {
     });
 }
 
-/// cancel of a live list × wake × poll.
+/// cancel of all owned tasks × wake × poll.
 #[test]
-fn a_live_list_that_is_cancelled_leaves_no_task() {
+fn owned_tasks_cancelled_leave_no_task() {
     model(|| {
         let (home, counts) = (Home::new(), Counts::new());
         let (handle, waker) = idle_task(&home, &counts, || false);
@@ -391,57 +391,57 @@ fn a_live_list_that_is_cancelled_leaves_no_task() {
         other.join().expect("the waker");
         home.run_all();
         assert_eq!((counts.futures(), counts.outputs()), (1, 0));
-        assert!(home.is_deserted());
+        assert!(home.is_empty());
     });
 }
 
-/// Tells when its thread runs tasks; no model looks at it.
-static RUNS: crate::sync::statics::AtomicUsize = crate::sync::statics::AtomicUsize::new(0);
+/// 1 while the main thread runs tasks. No model checks it.
+static RUNS_TASKS: crate::sync::statics::AtomicUsize = crate::sync::statics::AtomicUsize::new(0);
 
-/// Drops by somebody who runs no tasks. A panic in a destructor would be contained.
-static ASTRAY: crate::sync::statics::AtomicUsize = crate::sync::statics::AtomicUsize::new(0);
+/// Drops by a thread that runs no tasks. A panic in a destructor would be caught.
+static DROPS_ELSEWHERE: crate::sync::statics::AtomicUsize = crate::sync::statics::AtomicUsize::new(0);
 
-/// Part of a future that may be touched only where tasks are run.
+/// Part of a future that may be accessed only where tasks are run.
 struct Local;
 
 impl Drop for Local {
     fn drop(&mut self) {
-        ASTRAY.fetch_add(1 - RUNS.load(Ordering::Relaxed), Ordering::Relaxed);
+        DROPS_ELSEWHERE.fetch_add(1 - RUNS_TASKS.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 }
 
-/// wake × abort × leave, elsewhere: what a local runtime's futures rely on. In some of the orders
-/// whoever drops the future does so while its own thread runs nothing.
+/// wake × abort × drop of the handle, elsewhere: what a local runtime's futures rely on. In some of
+/// the orders, the future would be dropped while its own thread runs nothing.
 #[test]
-fn a_future_is_dropped_only_where_tasks_are_run() {
+fn future_is_dropped_only_where_tasks_are_run() {
     model(|| {
         let run = |home: &Home| {
-            RUNS.store(1, Ordering::Relaxed);
+            RUNS_TASKS.store(1, Ordering::Relaxed);
             home.run_all();
-            RUNS.store(0, Ordering::Relaxed);
+            RUNS_TASKS.store(0, Ordering::Relaxed);
         };
         let (home, counts, local) = (Home::new(), Counts::new(), Local);
-        RUNS.store(1, Ordering::Relaxed);
+        RUNS_TASKS.store(1, Ordering::Relaxed);
         let (handle, waker) = idle_task(&home, &counts, move || {
             let _ = &local;
             false
         });
-        RUNS.store(0, Ordering::Relaxed);
+        RUNS_TASKS.store(0, Ordering::Relaxed);
         let abort = handle.abort_handle();
         let aborter = start(move || {
             abort.abort();
             drop(abort);
         });
-        let leaver = start(move || {
+        let dropper = start(move || {
             waker.wake();
             drop(handle);
         });
         run(&home);
         aborter.join().expect("the aborter");
-        leaver.join().expect("the leaver");
+        dropper.join().expect("the dropper");
         run(&home);
-        assert_eq!(ASTRAY.load(Ordering::Relaxed), 0);
+        assert_eq!(DROPS_ELSEWHERE.load(Ordering::Relaxed), 0);
         assert_eq!((counts.futures(), counts.outputs()), (1, 0));
-        assert!(home.is_deserted());
+        assert!(home.is_empty());
     });
 }

@@ -5,44 +5,44 @@ use std::fmt;
 use crate::sync::CachePadded;
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// In the idle word: the watchdog sleeps, and whoever gets up or wakes somebody has to see that it
-/// watches again.
+/// Bit 0 of the idle word: the watchdog sleeps. A worker that stops sleeping, or a thread that
+/// wakes a worker, sees this bit and wakes the watchdog.
 const WATCHDOG_ASLEEP: usize = 1;
-/// One searcher: the low half, above that bit.
+/// One searcher. Bits 1 to 15 count the searchers, with a sign.
 const SEARCHER: usize = 1 << 1;
-/// One sleeper: the high half.
+/// One sleeper. The bits from 16 up count the sleepers, with a sign.
 const SLEEPER: usize = 1 << 16;
 
-/// How many seats one word of the mask holds.
+/// Seats per word of the mask.
 const BITS: usize = 64;
 
-/// Who searches and who sleeps. See [the page](self).
+/// Counts the searchers and the sleepers of a pool, and grants wake-ups. See [the page](self).
 pub(crate) struct Idle {
     counts: CachePadded<AtomicUsize>,
-    /// Invariant: a set bit is an announced sleeper whose wake-up nobody has granted.
+    /// Invariant: a set bit is an announced sleeper whose wake-up has not been granted.
     mask: Box<[AtomicU64]>,
 }
 
 /// The counts at one moment.
 ///
-/// Whoever grants a wake-up clears the bit first and counts afterwards; the woken may be through
-/// with its search by then. So either count may be too low for a moment, even below zero. Never is
-/// a searcher counted that does not search.
+/// A claim clears the bit first and counts afterwards. By then, the woken worker may have ended its
+/// search. So either count may be too low for a moment, even below zero. A searcher is never
+/// counted without searching.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Counts(usize);
 
-/// What a worker is that has taken its announcement back.
+/// State of a worker that has withdrawn its announcement.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Retract {
-    /// A plain worker.
+pub(crate) enum Withdrawn {
+    /// The worker goes on without a search.
     Working,
-    /// A searcher: it wanted to be one, or somebody had granted it a wake-up.
+    /// The worker is a searcher: it asked to be one, or a claim had granted it a wake-up.
     Searching,
 }
 
 impl Idle {
-    /// For seats numbered below `seats`, all of whose workers are busy.
+    /// Counts for seats numbered below `seats`, all of whose workers are busy.
     pub(crate) fn new(seats: usize) -> Self {
         Idle {
             counts: CachePadded::new(AtomicUsize::new(0)),
@@ -50,90 +50,93 @@ impl Idle {
         }
     }
 
-    /// The counts, for deciding whether a wake-up pays; the decision may be outdated.
+    /// Returns the counts, for deciding whether a wake-up pays. The decision may be outdated.
     #[inline]
     pub(crate) fn counts(&self) -> Counts {
-        // Ordering: Relaxed — a hint; see "who makes the handshake".
+        // Ordering: Relaxed — a hint; see the page, "The claim".
         Counts(self.counts.load(Ordering::Relaxed))
     }
 
-    /// Becomes a searcher, if fewer than half of `workers` are. Step down with [`Idle::end_search`] or
-    /// [`Idle::announce`].
+    /// Makes the caller a searcher, and returns true, if fewer than half of `workers` search.
+    /// [`Idle::end_search`] or [`Idle::announce`] ends the search.
     pub(crate) fn try_search(&self, workers: usize) -> bool {
         let allowed =
             |now: usize| (2 * Counts(now).searchers() < workers as isize).then_some(now.wrapping_add(SEARCHER));
-        // Ordering: Relaxed — a searcher reads queues under their own orderings, and its leaving is
-        // what is ordered.
+        // Ordering: Relaxed — a searcher reads queues under their own orderings. Only the end of a
+        // search is ordered.
         self.counts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, allowed).is_ok()
     }
 
-    /// A searcher leaves with work. True if it was the last one: it has to look whether there is
-    /// more.
+    /// Ends the search of a worker that has found work. Returns true if it was the last searcher:
+    /// the caller then checks whether more work is left.
     #[must_use]
     pub(crate) fn end_search(&self) -> bool {
-        // Ordering: Acquire — pairs with the Release in `handshake`: a submitter that counted on us
-        // has published its work.
+        // Ordering: Acquire — pairs with the Release in `Idle::claim_sleeper`: a submitter that
+        // relied on this searcher has published its work.
         let was = Counts(self.counts.fetch_sub(SEARCHER, Ordering::AcqRel));
-        // Less than one if whoever woke us has not counted us yet.
+        // The count is below one if the claim that woke this worker has not counted it yet.
         was.searchers() <= 1
     }
 
-    /// The worker of `seat` is going to sleep; the last look follows.
+    /// Announces that the worker of `seat` is about to sleep. The final check follows.
     pub(crate) fn announce(&self, seat: usize, searching: bool) {
-        // Ordering: Relaxed — published by the next line.
+        // Ordering: Relaxed — the next line publishes it.
         self.bitmap_word(seat).fetch_or(seat_bit(seat), Ordering::Relaxed);
         let change = SLEEPER - if searching { SEARCHER } else { 0 };
-        // Ordering: Release — publishes the bit; Acquire — pairs with the Release in `handshake`:
-        // work that was published before it is seen by the last look.
+        // Ordering: Release — publishes the bit to `Idle::claim_sleeper`. Acquire — pairs with the
+        // Release in `Idle::claim_sleeper`: the final check sees the work that was published before
+        // it.
         self.counts.fetch_add(change, Ordering::AcqRel);
     }
 
-    /// The worker of `seat` is up, because of what its last look found, an event, a deadline or an
-    /// unpark; and it goes on as a searcher if it likes.
-    pub(crate) fn withdraw(&self, seat: usize, searching: bool) -> Retract {
-        // Ordering: Acquire — pairs with the Release in `claim`.
+    /// Withdraws the announcement of the worker of `seat`. The cause is its final check, an event,
+    /// a deadline or an unpark. With `searching`, the worker goes on as a searcher.
+    pub(crate) fn withdraw(&self, seat: usize, searching: bool) -> Withdrawn {
+        // Ordering: Acquire — pairs with the Release in `Idle::claim`.
         let was = self.bitmap_word(seat).fetch_and(!seat_bit(seat), Ordering::AcqRel);
         if was & seat_bit(seat) == 0 {
-            // Whoever has cleared it counts us as a searcher, or is about to.
-            return Retract::Searching;
+            // The claim that has cleared the bit counts this worker as a searcher, or is about to.
+            return Withdrawn::Searching;
         }
         let change = if searching { SEARCHER } else { 0 };
-        // Ordering: Acquire — as in `found`: a submitter that saw no bit leaves its work to us;
-        // Release — goes on with the sequence of the submitters before us.
+        // Ordering: Acquire — pairs with the Release in `Idle::claim_sleeper`: a submitter that
+        // found no bit leaves its work to this worker. Release — continues the release sequence of
+        // earlier submitters.
         self.counts.fetch_add(change.wrapping_sub(SLEEPER), Ordering::AcqRel);
-        if searching { Retract::Searching } else { Retract::Working }
+        if searching { Withdrawn::Searching } else { Withdrawn::Working }
     }
 
-    /// Whether the worker of `seat` sleeps and has not been granted a wake-up.
+    /// Returns true if the worker of `seat` has announced its sleep and has not been claimed.
     pub(crate) fn is_announced(&self, seat: usize) -> bool {
-        // Ordering: Acquire — pairs with the Release in `claim`.
+        // Ordering: Acquire — pairs with the Release in `Idle::claim`.
         self.bitmap_word(seat).load(Ordering::Acquire) & seat_bit(seat) != 0
     }
 
-    /// Grants a wake-up for work that has been published. Answers the seat to unpark.
+    /// Grants a wake-up for work that has been published. Returns the seat to unpark.
     #[must_use]
     pub(crate) fn claim_sleeper(&self) -> Option<usize> {
-        // A read-modify-write of the same value: it takes its place in the order of all changes to
-        // the word. Ordering: Release — publishes the work to `announce`, `retract` and `found`;
-        // Acquire — pairs with the Release in `announce`: the bits of those who are counted can be
-        // seen.
+        // A read-modify-write of the same value takes a place in the order of all changes to the
+        // word. Ordering: Release — publishes the work to `Idle::announce`, `Idle::withdraw` and
+        // `Idle::end_search`. Acquire — pairs with the Release in `Idle::announce`: the bits of the
+        // counted sleepers can be seen.
         let counts = Counts(self.counts.fetch_add(0, Ordering::AcqRel));
         if counts.could_wake() { self.claim() } else { None }
     }
 
-    /// Clears one bit, the lowest that is set. Seats fill from below, so the same workers stay
-    /// warm.
+    /// Clears the lowest set bit, and returns its seat. Seats fill from below, so the same workers
+    /// stay warm.
     fn claim(&self) -> Option<usize> {
         for (index, word) in self.mask.iter().enumerate() {
-            // Ordering: Relaxed — the exchange below decides; who is counted can be seen already.
+            // Ordering: Relaxed — the exchange below decides. The bits of counted sleepers can be
+            // seen already.
             let mut now = word.load(Ordering::Relaxed);
             while now != 0 {
                 let lowest = now & now.wrapping_neg();
-                // Ordering: Release, Acquire — pair with each other over `retract`.
+                // Ordering: Release and Acquire — pair with `Idle::withdraw` and with other claims.
                 let was = word.fetch_and(!lowest, Ordering::AcqRel);
                 if was & lowest != 0 {
-                    // Ordering: Release — the work that we were told of comes before the wake-up;
-                    // Acquire — keeps the submitters before us in order.
+                    // Ordering: Release — the work that the claim is for comes before the wake-up.
+                    // Acquire — keeps earlier submitters in order.
                     self.counts.fetch_add(SEARCHER.wrapping_sub(SLEEPER), Ordering::AcqRel);
                     return Some(index * BITS + lowest.trailing_zeros() as usize);
                 }
@@ -143,19 +146,21 @@ impl Idle {
         None
     }
 
-    /// Says that nobody watches. Who gets up afterwards, or clears a bit, sees it; who was up
-    /// before is seen by the caller, who looks at all seats now.
+    /// Sets the bit that the watchdog sleeps. A worker that stops sleeping later, or a later claim,
+    /// sees the bit. The caller now checks all seats, and so sees the workers that were awake
+    /// before.
     pub(crate) fn set_watchdog_asleep(&self) {
-        // Ordering: Release — goes on with the sequence of the submitters; Acquire — pairs with the
-        // Release of whoever got up before.
+        // Ordering: Release — continues the release sequence of the submitters. Acquire — pairs
+        // with the Release in `Idle::withdraw`.
         self.counts.fetch_or(WATCHDOG_ASLEEP, Ordering::AcqRel);
     }
 
-    /// Takes that back. True for one of those who try: he has to see that somebody watches.
+    /// Clears the bit that the watchdog sleeps. Returns true to one of the callers, which has to
+    /// wake the watchdog.
     #[must_use]
     pub(crate) fn claim_watchdog_wake(&self) -> bool {
-        // Ordering: Release, Acquire — as in `leave_unwatched`: a thread that was never announced
-        // is seen by the watchdog, or sees it.
+        // Ordering: Release and Acquire — pair with `Idle::set_watchdog_asleep`: a thread that
+        // never announced a sleep is seen by the watchdog, or sees its bit.
         self.counts.fetch_and(!WATCHDOG_ASLEEP, Ordering::AcqRel) & WATCHDOG_ASLEEP != 0
     }
 
@@ -170,7 +175,7 @@ fn seat_bit(seat: usize) -> u64 {
 
 impl Counts {
     pub(crate) fn searchers(self) -> isize {
-        // The low half, with its sign.
+        // The low half, with its sign, above the watchdog's bit.
         isize::from(self.0 as i16 >> 1)
     }
 
@@ -178,14 +183,14 @@ impl Counts {
         (self.0 as isize).wrapping_sub(isize::from(self.0 as i16)) / SLEEPER as isize
     }
 
-    /// Nobody watches. Not outdated for whoever has just changed the word in order to get up, or to
-    /// wake somebody.
+    /// Returns true if the watchdog sleeps. Not outdated for a caller that has just changed the
+    /// word, in order to stop sleeping or to claim a sleeper.
     #[inline]
-    pub(crate) fn is_unwatched(self) -> bool {
+    pub(crate) fn is_watchdog_asleep(self) -> bool {
         self.0 & WATCHDOG_ASLEEP != 0
     }
 
-    /// Somebody sleeps, and nobody searches.
+    /// Returns true if a worker sleeps and none searches.
     #[inline]
     pub(crate) fn could_wake(self) -> bool {
         self.searchers() <= 0 && self.sleepers() > 0
@@ -193,8 +198,8 @@ impl Counts {
 }
 
 impl Drop for Idle {
-    /// With everybody gone nobody sleeps or searches: else a wake-up was granted, or a search
-    /// ended, once too often or never.
+    /// Debug builds check that both counts are zero after the last worker is gone. Otherwise a
+    /// wake-up was granted, or a search ended, once too often or never.
     fn drop(&mut self) {
         if cfg!(debug_assertions) && !std::thread::panicking() {
             assert!(self.counts().0 & !WATCHDOG_ASLEEP == 0, "the idle counts have drifted: {:?}", self.counts());

@@ -1,4 +1,4 @@
-//! What is counted and measured, and how it is stored.
+//! Counters and histograms of the runtime.
 
 pub(crate) mod buckets;
 pub(crate) mod counter;

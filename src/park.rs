@@ -11,24 +11,24 @@ const NOTIFIED: u32 = 1;
 const PARKED: u32 = 2;
 const DRIVING: u32 = 3;
 
-/// What a parked thread can drive while it sleeps. The reactor is one; the models have another.
+/// Something that a parked thread drives while it sleeps: the reactor, or its stand-in in a model.
 pub(crate) trait Drive {
     /// Sleeps until an event, an interrupt, or the deadline.
     fn rest(&mut self, deadline: Option<Instant>);
 }
 
-/// Where a thread sleeps. See [the page](self).
+/// The word on which one thread sleeps. See [the page](self).
 pub(crate) struct Parker {
     word: Futex,
 }
 
-/// What an unparker does next.
+/// Next step of an unparker.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Unpark {
-    /// The sleeper has been woken, or was awake and will see it.
+    /// Nothing: the sleeper has been woken, or was awake and will see the unpark.
     Done,
-    /// It sleeps in the reactor: interrupt that.
+    /// The owner sleeps in the reactor: interrupt the reactor.
     Interrupt,
 }
 
@@ -37,7 +37,7 @@ impl Parker {
         Parker { word: Futex::new(EMPTY) }
     }
 
-    /// Sleeps until unparked, or until the deadline; may also return for no reason.
+    /// Sleeps until an unpark, or until the deadline. May also return for no reason.
     pub(crate) fn park(&self, deadline: Option<Instant>) {
         if self.announce_sleep(PARKED) {
             self.word.wait(PARKED, deadline);
@@ -45,8 +45,8 @@ impl Parker {
         }
     }
 
-    /// Sleeps in `drive` until unparked, or as `drive` says. Does not sleep if an unpark has come
-    /// already. True if one has come.
+    /// Sleeps in `drive` until an unpark, or until `drive` returns. If an unpark has come already,
+    /// it does not sleep. Returns true if an unpark has come.
     pub(crate) fn park_in(&self, drive: &mut impl Drive, deadline: Option<Instant>) -> bool {
         if !self.announce_sleep(DRIVING) {
             return true;
@@ -55,32 +55,33 @@ impl Parker {
         self.wake_up()
     }
 
-    /// Whether an unpark has come that the next park would take.
+    /// Returns true if an unpark has come that the next park would consume.
     pub(crate) fn is_notified(&self) -> bool {
-        // Ordering: Relaxed — who acts on it parks next, and takes the unpark by a
+        // Ordering: Relaxed — a caller that acts on it parks next, and consumes the unpark by a
         // read-modify-write.
         self.word.atomic().load(Ordering::Relaxed) == NOTIFIED
     }
 
-    /// Announces the sleep. False if an unpark had come: it is taken.
+    /// Announces the sleep. If an unpark had come, consumes it and returns false.
     fn announce_sleep(&self, how: u32) -> bool {
-        // Ordering: Release — what the owner announced comes before; Acquire — as in `wake_up`.
+        // Ordering: Release — the owner's earlier writes come before the sleep. Acquire — as in
+        // `Parker::wake_up`.
         match self.word.atomic().compare_exchange(EMPTY, how, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => true,
             Err(_) => !self.wake_up(),
         }
     }
 
-    /// Takes the unpark, if one has come; says whether one has.
+    /// Consumes the unpark if one has come, and returns whether one has.
     fn wake_up(&self) -> bool {
-        // Ordering: Acquire — pairs with the Release in `unpark`: what the unparker wrote can be
-        // seen.
+        // Ordering: Acquire — pairs with the Release in `Parker::unpark`: the unparker's writes can
+        // be seen.
         self.word.atomic().swap(EMPTY, Ordering::AcqRel) == NOTIFIED
     }
 
-    /// Wakes the owner, or keeps it from its next sleep.
+    /// Wakes the owner, or prevents its next sleep.
     pub(crate) fn unpark(&self) -> Unpark {
-        // Ordering: Release — pairs with the Acquire in `wake_up`.
+        // Ordering: Release — pairs with the Acquire in `Parker::wake_up`.
         match self.word.atomic().swap(NOTIFIED, Ordering::AcqRel) {
             PARKED => self.word.wake(),
             DRIVING => return Unpark::Interrupt,
@@ -92,7 +93,7 @@ impl Parker {
 
 impl fmt::Debug for Parker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Ordering: Relaxed — for show.
+        // Ordering: Relaxed — for display.
         let state = match self.word.atomic().load(Ordering::Relaxed) {
             EMPTY => "empty",
             NOTIFIED => "notified",

@@ -1,28 +1,28 @@
-//! Where a runtime stands in its life.
+//! The phase of a runtime's life, which only advances.
 
 use crate::sync::atomic::{AtomicU8, Ordering};
 
-/// The phases, in the order in which they follow each other; some may be left out, and none is left
-/// backwards.
+/// The phases, in their order. A runtime may skip some of them, and never goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Phase {
-    /// Everybody may spawn.
+    /// Every thread and task may spawn.
     Running = 0,
-    /// What lives may spawn; outsiders are refused.
+    /// Live tasks may spawn; spawns from outside are refused.
     Draining = 1,
-    /// Nobody may spawn; what lives is excused from the drain, and goes on.
+    /// All spawns are refused. Tasks that are still alive are exempt from the drain, and go on.
     Drained = 2,
-    /// The drain's deadline has come: nobody may spawn; what lives and is not excused is dropped.
+    /// The drain's deadline has passed: all spawns are refused, and live tasks that are not exempt
+    /// are dropped.
     DeadlinePassed = 3,
-    /// The runtime is being shut down: nobody may spawn; what lives is dropped.
+    /// The runtime is being shut down: all spawns are refused, and live tasks are dropped.
     ShuttingDown = 4,
-    /// Nothing lives, except polls that do not return.
+    /// No task is alive, except in polls that do not return.
     Closed = 5,
 }
 
 impl Phase {
-    /// For people.
+    /// Returns the name for messages.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Phase::Running => "running",
@@ -35,7 +35,7 @@ impl Phase {
     }
 }
 
-/// A runtime's phase.
+/// A runtime's phase: the word holds one [`Phase`], as its number.
 #[derive(Debug)]
 pub(crate) struct AtomicPhase(AtomicU8);
 
@@ -44,18 +44,18 @@ impl AtomicPhase {
         AtomicPhase(AtomicU8::new(Phase::Running as u8))
     }
 
-    /// Whether everybody may spawn, as far as is known here.
+    /// Returns true if the runtime accepts every spawn, as far as this thread knows.
     #[inline]
     pub(crate) fn is_running(&self) -> bool {
-        // Ordering: Relaxed — who must not miss the change has been told of it by other means, and
-        // sees it therefore.
+        // Ordering: Relaxed — a thread that must not miss the change is notified of it by other
+        // means, and therefore sees it.
         self.0.load(Ordering::Relaxed) == Phase::Running as u8
     }
 
     #[inline]
     pub(crate) fn load(&self) -> Phase {
-        // Ordering: Acquire — pairs with the Release in `advance`: who sees a phase sees what came
-        // before it.
+        // Ordering: Acquire — pairs with the Release in `AtomicPhase::advance`: a reader of a phase
+        // sees what came before it.
         match self.0.load(Ordering::Acquire) {
             0 => Phase::Running,
             1 => Phase::Draining,
@@ -66,9 +66,9 @@ impl AtomicPhase {
         }
     }
 
-    /// Goes on to `phase`. False if the runtime was there already, or further.
+    /// Advances to `phase`. Returns false if the runtime was there already, or further.
     pub(crate) fn advance(&self, phase: Phase) -> bool {
-        // Ordering: Release — pairs with the Acquire in `load`.
+        // Ordering: Release — pairs with the Acquire in `AtomicPhase::load`.
         self.0.fetch_max(phase as u8, Ordering::AcqRel) < phase as u8
     }
 }

@@ -326,7 +326,7 @@ impl Pool {
     /// watchdog has to watch it.
     #[inline]
     pub(crate) fn ensure_watched(&self) {
-        if self.idle.counts().is_unwatched() {
+        if self.idle.counts().is_watchdog_asleep() {
             self.begin_watch();
         }
     }

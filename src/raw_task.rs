@@ -30,33 +30,32 @@ use std::future::Future;
 /// with them.
 pub(crate) const BOXED_ABOVE: usize = 16 * 1024;
 
-/// Where a task goes when it is woken, and where it is filed. The upward call of the lowest floor:
-/// a seat implements it.
+/// The home of a task: the place that queues it when it is woken, and that links it. A seat
+/// implements it. This is the upward call of the lowest layer.
 ///
 /// # Safety
 ///
-/// The implementor stays where it is, and alive, as long as a task that was polled with it as its
-/// home has not ended; and nobody forms a `&mut` to it meanwhile.
+/// The implementor does not move and stays alive until every task that was polled with it as its
+/// home has ended. Meanwhile, no `&mut` to it is formed.
 pub(crate) unsafe trait Schedule: 'static {
-    /// Queues a task that has been woken. Called from any thread, by a waker: it neither blocks for
+    /// Queues a task that has been woken. Called from any thread, by a waker. It neither blocks for
     /// long nor runs user code.
     ///
-    /// Publish, then touch: once the runnable is in a queue the task may end, and with it the last
-    /// reason for `self` to be alive. An implementation that goes on with `self` after that has to
-    /// keep it by other means.
+    /// Once the runnable is in a queue, the task may end, and with it the last reason for `self` to
+    /// be alive. An implementation that uses `self` after that has to keep it alive by other means.
     fn schedule(&self, runnable: Runnable);
 
-    /// The live list of this home.
+    /// Returns this home's list of owned tasks.
     fn owned_tasks(&self) -> &OwnedTasks;
 
-    /// Counts a task that ends here. Called by its poller, before anybody can see the end.
-    /// `unfinished` says that it was not polled any more, but dropped.
+    /// Records a task that ends here. Called by its poller, before another thread can observe the
+    /// end. `unfinished` means that the task was dropped, not polled to its end.
     fn record_outcome(&self, task: &Header, end: Outcome, unfinished: bool);
 }
 
-/// Makes a task of `future`, and answers the right to poll it and the right to its output.
+/// Creates a task of `future`. Returns the right to poll it and the right to its output.
 ///
-/// `S` is the kind of home that it will be polled in.
+/// `S` is the type of the homes in which it will be polled.
 pub(crate) fn spawn<F, S>(future: F, spawn_meta: SpawnMeta) -> (Runnable, JoinHandle<F::Output>)
 where
     F: Future + Send + 'static,
@@ -67,17 +66,17 @@ where
     unsafe { spawn_local::<F, S>(future, spawn_meta) }
 }
 
-/// As [`spawn`], of a future that need not be `Send`.
+/// Same as [`spawn`], for a future that need not be `Send`.
 ///
-/// The future is touched by whoever runs, cancels or drops the `Runnable`, and by nobody else; the
-/// output by him, and by the handle, which is `Send` only if the output is. Wakers and abort
-/// handles touch neither.
+/// Only the thread that runs, cancels or drops the `Runnable` accesses the future. That thread and
+/// the handle access the output, and the handle is `Send` only if the output is. Wakers and abort
+/// handles access neither.
 ///
 /// # Safety
 ///
-/// Whoever runs, cancels or drops the `Runnable`, or one that a wake makes later, does so on the
-/// thread that calls this; unless the future and its output are `Send`. That a `Runnable` lies in a
-/// queue, or is carried there by another thread, is none of it.
+/// Unless the future and its output are `Send`, each `Runnable` of the task is run, cancelled or
+/// dropped on the thread that calls this. That includes a `Runnable` that a later wake makes.
+/// Another thread may queue a `Runnable`, or carry it to a queue.
 pub(crate) unsafe fn spawn_local<F, S>(future: F, spawn_meta: SpawnMeta) -> (Runnable, JoinHandle<F::Output>)
 where
     F: Future + 'static,
@@ -97,6 +96,6 @@ pub(crate) enum Outcome {
     Completed,
     /// By a panic.
     Panicked,
-    /// Aborted, or dropped by the runtime.
+    /// By an abort, or because the runtime dropped it.
     Cancelled,
 }

@@ -157,9 +157,9 @@ impl Runtime {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let loan = task_alloc::borrow_depot(&self.handle.pool().depot);
+        let depot_borrow = task_alloc::borrow_depot(&self.handle.pool().depot);
         let made = schedule::new_task(future, Location::caller());
-        drop(loan);
+        drop(depot_borrow);
         self.handle.start(made)
     }
 

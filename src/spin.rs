@@ -1,22 +1,22 @@
-//! How long a worker looks for events before it sleeps.
+//! How long a worker polls for events before it sleeps.
 
 use std::cell::Cell;
 use std::time::Duration;
 
-/// The first window after none, in nanoseconds: long enough to see an answer that is on its way.
+/// The first window after none, in nanoseconds. It is long enough for an answer that is on its way.
 const FIRST: u64 = 10_000;
 
-/// An adaptive window of spinning, as KVM's halt polling has it: it doubles while rests turn out
+/// An adaptive window of spinning, as in KVM's halt polling. It doubles while sleeps turn out
 /// short, and halves while they turn out long.
 ///
-/// A thread that sleeps for less than its own getting up costs (some 15 µs, and half a dozen times
-/// that on a processor that has halted) had better stayed awake. One that sleeps for longer should
-/// not have looked about at all. Which of the two comes next is guessed from the last ones.
+/// A wake-up costs some 15 µs, and about six times that on a processor that has halted. A thread
+/// that sleeps for less than that had better spin. A thread that sleeps for longer should not spin
+/// at all. The last sleeps predict the next one.
 #[derive(Debug)]
 pub(crate) struct Spin {
     /// In nanoseconds.
     window: Cell<u64>,
-    /// The longest window, and the longest rest that is worth one. Zero: never spin.
+    /// The longest window, and the longest sleep that justifies one. Zero: never spin.
     most: u64,
 }
 
@@ -25,12 +25,12 @@ impl Spin {
         Spin { window: Cell::new(0), most: u64::try_from(most.as_nanos()).unwrap_or(u64::MAX) }
     }
 
-    /// How long to look now, in nanoseconds.
+    /// Returns how long to spin now, in nanoseconds.
     pub(crate) fn window(&self) -> u64 {
         self.window.get()
     }
 
-    /// Learns from a rest that has ended after `nanos`, spinning included.
+    /// Adapts the window to a sleep that took `nanos`, spinning included.
     pub(crate) fn update_window(&self, nanos: u64) {
         let window = self.window.get();
         self.window.set(if nanos <= self.most {
@@ -42,7 +42,7 @@ impl Spin {
         });
     }
 
-    /// Somebody else needed the processor.
+    /// Halves the window, because another thread needed the processor.
     pub(crate) fn back_off(&self) {
         self.window.set(self.window.get() / 2);
     }
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn short_rests_open_the_window_and_long_ones_close_it() {
+    fn spin_window_opens_on_short_sleeps_and_closes_on_long_ones() {
         let spin = Spin::new(Duration::from_micros(50));
         assert_eq!(spin.window(), 0);
         let opened: Vec<u64> = (0..4).map(|_| (spin.update_window(3_000), spin.window()).1).collect();
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn window_of_any_length_stays_at_the_most() {
+    fn spin_window_of_any_length_stays_at_its_limit() {
         for most in [Duration::MAX, Duration::from_nanos(u64::MAX), Duration::from_nanos(u64::MAX / 2 + 2)] {
             let spin = Spin::new(most);
             (0..100).for_each(|_| spin.update_window(3_000));
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_told_never_to_spin_never_does() {
+    fn spin_with_limit_zero_never_opens_a_window() {
         let spin = Spin::new(Duration::ZERO);
         spin.update_window(0);
         spin.update_window(3_000);

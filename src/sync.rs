@@ -1,12 +1,12 @@
-//! The only door to atomics, locks, threads, cells and thread-locals.
+//! The only path to atomics, locks, threads, cells and thread-locals.
 //!
-//! Three engines stand behind it: the real one; loom's for the models
-//! (`cfg(all(test, heist_loom))`); and one that counts cache lines that change hands
-//! (`cfg(all(test, heist_count))`). Everything else in the crate names `crate::sync`, so that what
-//! a model checks is what a server runs. `tests/floors.rs` keeps it so.
+//! Three engines implement it. The native engine is what ships. loom's engine runs the models
+//! (`cfg(all(test, heist_loom))`). The counting engine counts cache lines that move between writers
+//! (`cfg(all(test, heist_count))`). All other code names `crate::sync`, so that a model checks the
+//! code that a server runs. `tests/layers.rs` enforces it.
 //!
-//! `parking_lot` locks come through here too: they do not poison, are one byte, and are built from
-//! source, so that a thread sanitizer sees them.
+//! `parking_lot` locks are re-exported here as well. They do not poison, take one byte, and are
+//! built from source, so that a thread sanitizer sees them.
 
 use std::time::Instant;
 
@@ -49,7 +49,7 @@ pub(crate) use crossbeam_utils::CachePadded;
 #[cfg(any(not(target_os = "linux"), all(test, any(heist_loom, heist_count))))]
 pub(crate) use interval_timer_condvar::IntervalTimer;
 
-/// Waits on `changed` until it has happened. False if the deadline came first.
+/// Waits on `changed` until `happened` returns true. Returns false if the deadline comes first.
 pub(crate) fn wait_for<T>(
     changed: &Condvar,
     guard: &mut MutexGuard<'_, T>,
@@ -68,14 +68,14 @@ pub(crate) fn wait_for<T>(
     true
 }
 
-/// Lets go of the threads that are gone. A thread that is neither joined nor detached keeps its
-/// stack.
+/// Joins the threads that have ended, and removes them from the list. A thread that is neither
+/// joined nor detached keeps its stack.
 pub(crate) fn release_gone(threads: &mut Vec<thread::JoinHandle<()>>) {
     *threads = std::mem::take(threads).into_iter().filter_map(thread::join_if_gone).collect();
 }
 
-/// Process-wide words and locks that no model looks at: the real ones under either engine, so that
-/// they can be statics.
+/// Process-wide words and locks that no model checks: std's under every engine, so that they can be
+/// statics.
 pub(crate) mod statics {
     #[cfg(test)]
     pub(crate) use std::sync::atomic::AtomicUsize;
@@ -85,10 +85,10 @@ pub(crate) mod statics {
     pub(crate) use parking_lot::Mutex;
 }
 
-/// Reference counting of cold, shared owners (the pool, a wheel, a source), and places that are
-/// filled once: std's under either engine.
+/// Reference counts of cold, shared owners (the pool, a wheel, a source), and cells that are filled
+/// once: std's under every engine.
 ///
-/// Their counts are std's business; what the models check is what happens between the owners.
+/// std is responsible for these counts. The models check what happens between the owners.
 mod counted {
     pub(crate) use std::sync::{Arc, OnceLock, Weak};
 }

@@ -1,4 +1,4 @@
-//! Small parts that know nothing of a runtime.
+//! Small parts that do not depend on a runtime.
 
 pub(crate) mod cpu;
 pub(crate) mod list;

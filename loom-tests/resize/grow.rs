@@ -2,7 +2,7 @@
 
 use super::super::support::start;
 use super::two_seats::House;
-use crate::idle::Retract;
+use crate::idle::Withdrawn;
 use crate::sync::{Arc, UnsafeCell, model};
 use crate::worker_set::seat_state::{SeatClaim, SeatState};
 
@@ -17,10 +17,10 @@ fn a_worker_that_comes_sees_what_the_last_searcher_left() {
             while !house.take() {
                 house.idle.announce(seat, searching);
                 searching = if house.sees_work() {
-                    house.idle.withdraw(seat, true) == Retract::Searching
+                    house.idle.withdraw(seat, true) == Withdrawn::Searching
                 } else {
                     house.parkers[seat].park(None);
-                    house.idle.withdraw(seat, false) == Retract::Searching
+                    house.idle.withdraw(seat, false) == Withdrawn::Searching
                 };
             }
             if searching && house.idle.end_search() && house.sees_work() {

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use super::super::support::start;
-use super::super::support::wheel_owner::{LATE, SOON, SeatKeeper, Token, oversleeps, reset, seat_wheel};
+use super::super::support::wheel_owner::{LATE, SOON, SeatOwners, Token, oversleeps, reset, seat_wheel};
 use super::two_seats::LEAVER;
 use crate::sync::{Arc, model};
 use crate::timer::orphan_wheels::OrphanWheels;
@@ -21,7 +21,7 @@ struct Custody {
 impl Custody {
     fn new(deadline: u64) -> Custody {
         let (worker, reactor) = (Token::new(), Token::new());
-        let sleeper_waker = SeatKeeper { worker: Arc::clone(&worker), reactor: Arc::clone(&reactor) };
+        let sleeper_waker = SeatOwners { worker: Arc::clone(&worker), reactor: Arc::clone(&reactor) };
         let (wheel, timer) = seat_wheel(sleeper_waker, deadline);
         Custody { orphan_wheels: Arc::new(OrphanWheels::new()), worker, reactor, wheel, timer }
     }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::super::support::parcels;
-use crate::idle::{Idle, Retract};
+use crate::idle::{Idle, Withdrawn};
 use crate::park::{Drive, Parker, Unpark};
 use crate::queue::{Chain, LifoSlot, Ring};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -135,7 +135,7 @@ impl House {
         if !work {
             self.rest(seat);
         }
-        self.idle.withdraw(seat, work) == Retract::Searching
+        self.idle.withdraw(seat, work) == Withdrawn::Searching
     }
 
     /// In the reactor if nobody else is there, else on the parker.

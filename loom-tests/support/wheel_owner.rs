@@ -1,4 +1,5 @@
-//! Who keeps a wheel: sleeps until its first timer is due, and is woken for an earlier one.
+//! The owner of a timer wheel: sleeps until its first timer is due, and is woken for an earlier
+//! one.
 
 use std::pin::Pin;
 use std::task::Waker;
@@ -12,28 +13,28 @@ use crate::timer::{SleeperWaker, State, Timer, TimerWheel};
 pub(crate) const SOON: u64 = 1 << 40;
 pub(crate) const LATE: u64 = 1 << 50;
 
-/// A keeper's token, and its sleep without an end of its own: who is not woken sleeps for ever,
-/// which loom reports.
+/// A wheel owner's wake-up token, on which it sleeps without a time limit. If it is not woken, it
+/// sleeps for ever, which loom reports.
 pub(crate) struct Token {
     set: Mutex<bool>,
-    rang: Condvar,
+    notified: Condvar,
 }
 
 impl Token {
     pub(crate) fn new() -> Arc<Token> {
-        Arc::new(Token { set: Mutex::new(false), rang: Condvar::new() })
+        Arc::new(Token { set: Mutex::new(false), notified: Condvar::new() })
     }
 
     pub(crate) fn park(&self) {
         let mut set = self.set.lock();
         while !*set {
-            self.rang.wait(&mut set);
+            self.notified.wait(&mut set);
         }
         *set = false;
     }
 
-    /// A look that does not sleep, and takes a wake that has come.
-    pub(crate) fn look(&self) {
+    /// Consumes a wake-up that has come, without sleeping.
+    pub(crate) fn discard_wake(&self) {
         *self.set.lock() = false;
     }
 }
@@ -41,17 +42,17 @@ impl Token {
 impl SleeperWaker for Token {
     fn wake(&self) {
         *self.set.lock() = true;
-        self.rang.notify_one();
+        self.notified.notify_one();
     }
 }
 
-/// A seat's: its worker, and whoever sleeps in the reactor, which guards the orphan wheels.
-pub(crate) struct SeatKeeper {
+/// The owners of a seat's wheel: the seat's worker, and the sleeper in the reactor as its backup.
+pub(crate) struct SeatOwners {
     pub(crate) worker: Arc<Token>,
     pub(crate) reactor: Arc<Token>,
 }
 
-impl SleeperWaker for SeatKeeper {
+impl SleeperWaker for SeatOwners {
     fn wake(&self) {
         self.worker.wake();
     }
@@ -61,8 +62,8 @@ impl SleeperWaker for SeatKeeper {
     }
 }
 
-/// A wheel with the timer of a seat, armed for `deadline`.
-pub(crate) fn seat_wheel(sleeper_waker: SeatKeeper, deadline: u64) -> (Arc<TimerWheel>, Pin<Box<Timer>>) {
+/// Returns a seat's wheel, and a timer in it, armed for `deadline`.
+pub(crate) fn seat_wheel(sleeper_waker: SeatOwners, deadline: u64) -> (Arc<TimerWheel>, Pin<Box<Timer>>) {
     let wheel = Arc::new(TimerWheel::new(Clock::new(), Arc::new(sleeper_waker)));
     let mut timer = Box::pin(Timer::new());
     let at = wheel.clock().real_deadline(Some(deadline)).expect("a nameable instant");
@@ -70,17 +71,18 @@ pub(crate) fn seat_wheel(sleeper_waker: SeatKeeper, deadline: u64) -> (Arc<Timer
     (wheel, timer)
 }
 
-/// As the owner of `timer`, or somebody who has it in his hands.
+/// Resets the timer, as its owner or as another thread that holds it.
 pub(crate) fn reset(timer: &mut Pin<Box<Timer>>, wheel: &TimerWheel, deadline: u64) {
     timer.as_mut().reset(wheel.clock().real_deadline(Some(deadline)).expect("a nameable instant"));
 }
 
-/// Whether `until`, to which somebody would sleep, is later than `SOON`.
+/// Returns true if a sleep until `until` ends later than `SOON`.
 pub(crate) fn oversleeps(until: Option<u64>) -> bool {
     until.is_none_or(|until| until > SOON + TICK)
 }
 
-/// A thread that arms a timer for `SOON`, whose task sleeps on: the keeper has to see it.
+/// Starts a thread that arms a timer for `SOON` and whose task sleeps on. The wheel's owner has to
+/// see the timer.
 pub(crate) fn armer(wheel: &Arc<TimerWheel>) -> thread::JoinHandle<()> {
     let wheel = Arc::clone(wheel);
     start(move || {

@@ -103,7 +103,7 @@ where
     // Ordering: Release — pairs with the Acquire in `Pool::alive`: a job that is counted here is
     // counted by the gate.
     pool.drain_state.jobs.entered.fetch_add(1, Ordering::Release);
-    runnable.file_in(&pool.drain_state.jobs);
+    runnable.link_into(&pool.drain_state.jobs);
     let job = Box::new(BlockingJob { runnable, pool: Arc::clone(pool) });
     if let Err(Refused { job, why }) = pool.blocking.submit(job) {
         job.cancel();

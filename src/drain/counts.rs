@@ -59,7 +59,7 @@ impl TaskCounts for Pool {
         // a poll: the later entry, from the poll, replaces the first.
         let mut left: BTreeMap<Id, Straggler> = BTreeMap::new();
         let mut add = |straggler: Straggler| drop(left.insert(straggler.id, straggler));
-        self.global.each(|task| add(task.identity().into()));
+        self.global.for_each(|task| add(task.identity().into()));
         self.seats.iter().flat_map(|seat| seat.live.all()).for_each(|task| add(task.into()));
         self.drain_state.jobs.stragglers().into_iter().for_each(&mut add);
         for task in [&self.reaper_task, &self.blocked_workers.ending].into_iter().filter_map(CurrentTask::get) {

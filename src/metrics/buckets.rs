@@ -1,4 +1,4 @@
-//! How durations are sorted into buckets.
+//! Sorts durations into buckets.
 
 use std::error::Error;
 use std::fmt;
@@ -8,8 +8,8 @@ use std::time::Duration;
 /// The highest precision: 2^-10.
 const MOST_PRECISE: u32 = 10;
 
-/// The most buckets of one width. It is more than the finest logarithmic histogram has, and takes
-/// half a mebibyte for each worker.
+/// The most linear buckets. It is more than the finest logarithmic histogram has, and takes half a
+/// mebibyte for each worker.
 const MOST_BUCKETS: usize = 1 << 16;
 
 /// How a histogram sorts durations into buckets, for
@@ -28,13 +28,14 @@ enum Scale {
 }
 
 impl HistogramConfiguration {
-    /// `num_buckets` buckets of the same width; the last one takes everything that is longer, too.
+    /// Creates `num_buckets` buckets of the same width. The last bucket also takes everything
+    /// longer.
     ///
     /// ```
     /// use std::time::Duration;
     /// use heist::runtime::HistogramConfiguration;
     ///
-    /// // Up to 10 µs, up to 20 µs, ..., from 990 µs on.
+    /// Up to 10 µs, up to 20 µs, ..., from 990 µs on.
     /// let buckets = HistogramConfiguration::linear(Duration::from_micros(10), 100);
     /// # drop(buckets);
     /// ```
@@ -57,7 +58,7 @@ impl HistogramConfiguration {
         HistogramConfiguration(Scale::Linear { width: nanos(bucket_width), buckets: num_buckets })
     }
 
-    /// Buckets that become wider, in proportion to what they hold; see [`LogHistogram`].
+    /// Creates buckets whose width grows in proportion to their values; see [`LogHistogram`].
     ///
     /// ```
     /// use heist::runtime::{HistogramConfiguration, LogHistogram};
@@ -70,7 +71,7 @@ impl HistogramConfiguration {
         HistogramConfiguration(Scale::Log(configuration.into()))
     }
 
-    /// How many buckets there are.
+    /// Returns the number of buckets.
     pub(crate) fn buckets(&self) -> usize {
         match self.0 {
             Scale::Linear { buckets, .. } => buckets,
@@ -78,7 +79,7 @@ impl HistogramConfiguration {
         }
     }
 
-    /// Into which bucket so many nanoseconds go.
+    /// Returns the bucket of a duration.
     pub(crate) fn bucket(&self, nanos: u64) -> usize {
         match self.0 {
             Scale::Linear { width, buckets } => usize::try_from(nanos / width).unwrap_or(usize::MAX).min(buckets - 1),
@@ -86,7 +87,7 @@ impl HistogramConfiguration {
         }
     }
 
-    /// What goes into a bucket.
+    /// Returns the range of durations of a bucket.
     pub(crate) fn range(&self, bucket: usize) -> Range<Duration> {
         let start = |bucket| match self.0 {
             Scale::Linear { width, .. } => width.saturating_mul(bucket as u64),
@@ -108,11 +109,12 @@ fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Buckets whose width grows with what they hold, so that the error stays in proportion.
+/// A histogram configuration whose buckets grow with their values, so that the relative error stays
+/// the same.
 ///
-/// Between two powers of two, in nanoseconds, there are 2^p buckets of the same width; no bucket is
-/// wider than 2^-p of where it begins. The first bucket begins at zero, and takes everything below
-/// [`min_value`](LogHistogramBuilder::min_value). The last one takes everything above
+/// There are 2^p buckets of the same width between two powers of two, in nanoseconds. No bucket is
+/// wider than 2^-p of its start. The first bucket begins at zero, and takes everything below
+/// [`min_value`](LogHistogramBuilder::min_value). The last bucket takes everything above
 /// [`max_value`](LogHistogramBuilder::max_value).
 ///
 /// ```
@@ -129,24 +131,23 @@ fn nanos(duration: Duration) -> u64 {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogHistogram {
-    /// 2^p buckets between two powers of two.
+    /// There are 2^p buckets between two powers of two.
     precision: u32,
-    /// The steps up to this one are one bucket, the first.
+    /// The steps up to this one form the first bucket.
     first: u64,
     buckets: usize,
 }
 
-/// The step in which a value lies, if steps are not put together at either end: as many as 2^p lie
-/// between two powers of two, and as long as that would make them narrower than one, each value has
-/// its own.
+/// Returns the step of a value, before steps are merged at either end. There are 2^p steps between
+/// two powers of two. Where these would be narrower than one, each value has its own step.
 fn step(value: u64, precision: u32) -> u64 {
     let power = value.checked_ilog2().unwrap_or(0);
     let shift = power.saturating_sub(precision);
-    // Above the power there are `precision` bits that name the step, and `shift` bits that do not.
+    // Below the leading bit, `precision` bits name the step, and `shift` bits do not.
     (u64::from(shift) << precision) + (value >> shift)
 }
 
-/// The least value of a step; `None` if there is none that large.
+/// Returns the least value of a step, or `None` if no value is that large.
 fn least(step: u64, precision: u32) -> Option<u64> {
     let shift = (step >> precision).saturating_sub(1);
     let leading = step - (shift << precision);
@@ -155,7 +156,7 @@ fn least(step: u64, precision: u32) -> Option<u64> {
 }
 
 impl LogHistogram {
-    /// Begins a configuration.
+    /// Returns a builder with the default configuration.
     ///
     /// ```
     /// use heist::runtime::LogHistogram;
@@ -167,14 +168,16 @@ impl LogHistogram {
         LogHistogramBuilder::default()
     }
 
-    /// Where the last bucket begins, in nanoseconds: what is longer is not told apart.
+    /// Returns the start of the last bucket, in nanoseconds. Longer durations are not
+    /// distinguished.
     ///
     /// ```
     /// use std::time::Duration;
     /// use heist::runtime::LogHistogram;
     ///
     /// let buckets = LogHistogram::builder().max_value(Duration::from_secs(1)).build();
-    /// assert!((1_000_000_000..1_250_000_001).contains(&buckets.max_value()), "{}", buckets.max_value());
+    /// let last = buckets.max_value();
+    /// assert!((1_000_000_000..1_250_000_001).contains(&last), "{last}");
     /// ```
     pub fn max_value(&self) -> u64 {
         self.start(self.buckets - 1)
@@ -194,7 +197,7 @@ impl LogHistogram {
 }
 
 impl Default for LogHistogram {
-    /// As the [builder](LogHistogramBuilder) has it if nothing is said.
+    /// Returns the default configuration of [`LogHistogramBuilder`].
     fn default() -> Self {
         LogHistogramBuilder::default().build()
     }
@@ -206,8 +209,8 @@ impl From<LogHistogramBuilder> for LogHistogram {
     }
 }
 
-/// Says which buckets a [`LogHistogram`] has. If nothing is said: from 100 ns to 60 s, with an
-/// error of at most a quarter.
+/// Builder of a [`LogHistogram`]. By default, the buckets cover 100 ns to 60 s with an error of at
+/// most a quarter.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LogHistogramBuilder {
     min: Option<Duration>,
@@ -216,8 +219,8 @@ pub struct LogHistogramBuilder {
 }
 
 impl LogHistogramBuilder {
-    /// How wide a bucket may be, as a part of what it holds. The precision becomes the next power
-    /// of two that is not above it, but at least 2^-10.
+    /// Sets the largest width of a bucket, relative to its values. The precision becomes the next
+    /// power of two that is not larger, but at least 2^-10.
     ///
     /// ```
     /// use heist::runtime::LogHistogram;
@@ -240,12 +243,13 @@ impl LogHistogramBuilder {
         self
     }
 
-    /// The precision 2^-p: there are 2^p buckets between two powers of two.
+    /// Sets the precision to 2^-p: there are 2^p buckets between two powers of two.
     ///
     /// ```
     /// use heist::runtime::LogHistogram;
     ///
-    /// assert_eq!(LogHistogram::builder().precision_exact(2).build(), LogHistogram::builder().max_error(0.25).build());
+    /// let exact = LogHistogram::builder().precision_exact(2).build();
+    /// assert_eq!(exact, LogHistogram::builder().max_error(0.25).build());
     /// ```
     ///
     /// # Panics
@@ -261,13 +265,13 @@ impl LogHistogramBuilder {
         self
     }
 
-    /// What is shorter need not be told apart: the first bucket ends here, or before.
+    /// Sets the shortest duration to distinguish: the first bucket ends here, or earlier.
     ///
     /// ```
     /// use std::time::Duration;
     /// use heist::runtime::LogHistogram;
     ///
-    /// // Whoever does not want to tell apart what is shorter gets by with fewer buckets.
+    /// With a longer `min_value`, fewer buckets are needed.
     /// let short = LogHistogram::builder().min_value(Duration::from_nanos(100)).max_buckets(60);
     /// let long = LogHistogram::builder().min_value(Duration::from_millis(1)).max_buckets(70);
     /// assert!(short.is_err() && long.is_ok());
@@ -277,14 +281,14 @@ impl LogHistogramBuilder {
         self
     }
 
-    /// What is longer need not be told apart: the last bucket begins here, or later. Taken for
-    /// [`min_value`](Self::min_value) if that is longer.
+    /// Sets the longest duration to distinguish: the last bucket begins here, or later. If it is
+    /// below [`min_value`](Self::min_value), that value is used instead.
     ///
     /// ```
     /// use std::time::Duration;
     /// use heist::runtime::LogHistogram;
     ///
-    /// // Whoever does not want to tell apart what is longer gets by with fewer buckets.
+    /// With a shorter `max_value`, fewer buckets are needed.
     /// let buckets = LogHistogram::builder().max_value(Duration::from_millis(1)).max_buckets(60);
     /// assert!(buckets.is_ok());
     /// ```
@@ -299,11 +303,11 @@ impl LogHistogramBuilder {
         self
     }
 
-    /// Builds it, if it has at most `max_buckets` buckets.
+    /// Builds the configuration if it needs at most `max_buckets` buckets.
     ///
     /// # Errors
     ///
-    /// How many it would have, if that is more.
+    /// [`InvalidHistogramConfiguration::TooManyBuckets`], with the number that it needs.
     ///
     /// ```
     /// use heist::runtime::LogHistogram;
@@ -321,7 +325,7 @@ impl LogHistogramBuilder {
         Ok(built)
     }
 
-    /// Builds it.
+    /// Builds the configuration.
     ///
     /// ```
     /// use heist::runtime::LogHistogram;
@@ -334,19 +338,19 @@ impl LogHistogramBuilder {
         let max = nanos(self.max.unwrap_or(Duration::from_secs(60))).max(min);
         let first = step(min, precision).saturating_sub(1);
         let top = step(max, precision);
-        // The step behind that of the longest duration begins the last bucket, unless there is
-        // none.
+        // The step behind that of the longest duration begins the last bucket, if such a step
+        // exists.
         let last = if least(top + 1, precision).is_some() { top + 1 } else { top };
         LogHistogram { precision, first, buckets: (last - first) as usize + 1 }
     }
 }
 
-/// Why a histogram was not built.
+/// Error of [`LogHistogramBuilder::max_buckets`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvalidHistogramConfiguration {
-    /// It would have more buckets than were allowed.
+    /// The configuration would need more buckets than allowed.
     TooManyBuckets {
-        /// So many.
+        /// The number of buckets that it would need.
         required_bucket_count: usize,
     },
 }
@@ -369,7 +373,8 @@ impl Error for InvalidHistogramConfiguration {}
 mod tests {
     use super::*;
 
-    /// Every bucket begins where the one before ends, and holds what it says; nothing is left out.
+    /// Checks that each bucket begins where the one before ends, and holds the values that it
+    /// names.
     fn is_sound(configuration: &HistogramConfiguration) {
         let buckets = configuration.buckets();
         let mut end = Duration::ZERO;
@@ -386,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn linear_buckets_are_alike() {
+    fn linear_buckets_have_the_same_width() {
         let configuration = HistogramConfiguration::default();
         is_sound(&configuration);
         let micros = Duration::from_micros;
@@ -396,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn logarithmic_buckets_are_in_proportion_and_cover_everything() {
+    fn logarithmic_buckets_grow_in_proportion_and_cover_all_values() {
         let values = [0, 1, 2, 3, 99, 1 << 20, (1 << 20) - 1, 60_000_000_000, u64::MAX / 2, u64::MAX - 1, u64::MAX];
         for precision in 0..=MOST_PRECISE {
             for min in values {
@@ -422,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_is_what_is_built() {
+    fn histogram_builder_settings_are_what_is_built() {
         assert_eq!(LogHistogram::default(), LogHistogram::builder().precision_exact(2).build());
         for (error, precision) in [(0.9, 1), (0.5, 1), (0.25, 2), (0.2, 3), (0.001, 10), (1e-9, 10)] {
             assert_eq!(LogHistogram::builder().max_error(error).build().precision, precision);

@@ -2,7 +2,7 @@
 
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-/// A counter that one thread at a time advances, and that anybody reads.
+/// A counter that one thread at a time advances, and that any thread reads.
 #[derive(Debug)]
 pub(crate) struct Counter(AtomicU64);
 
@@ -14,27 +14,26 @@ impl Counter {
     /// Adds `amount`. Called by the counter's one writer.
     #[inline]
     pub(crate) fn add(&self, amount: u64) {
-        // Ordering: Relaxed — a figure, nothing is read through it. One writer: nothing is lost
-        // between load and store.
+        // Ordering: Relaxed — a figure that publishes nothing. There is one writer, so no addition
+        // is lost between load and store.
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
     }
 
-    /// As [`Counter::add`]; what the writer has done before can be seen by whoever sees the count
-    /// by [`Counter::load_acquire`].
+    /// Adds `amount`, and publishes the writer's earlier writes to [`Counter::load_acquire`].
     #[inline]
     pub(crate) fn add_release(&self, amount: u64) {
-        // Ordering: Release — pairs with the Acquire in `read`.
+        // Ordering: Release — pairs with the Acquire in `Counter::load_acquire`.
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Release);
     }
 
-    /// Replaces the figure. Called by its one writer.
+    /// Replaces the value. Called by the counter's one writer.
     pub(crate) fn set(&self, value: u64) {
         // Ordering: Relaxed — a figure.
         self.0.store(value, Ordering::Relaxed);
     }
 
     pub(crate) fn load_acquire(&self) -> u64 {
-        // Ordering: Acquire — pairs with the Release in `publish`.
+        // Ordering: Acquire — pairs with the Release in `Counter::add_release`.
         self.0.load(Ordering::Acquire)
     }
 
@@ -45,45 +44,45 @@ impl Counter {
     }
 }
 
-/// What is counted per seat, by the worker that sits in it.
+/// Counters of one seat, written by its worker.
 #[derive(Debug)]
 pub(crate) struct Stats {
-    /// Polls begun. With the sleeps, the blocking sections and the ended tasks also what tells the
-    /// watchdog whether the worker gets on.
+    /// Polls begun. Together with the sleeps, the blocking sections and the ended tasks, they show
+    /// the watchdog whether the worker makes progress.
     pub(crate) polls: Counter,
-    /// Times the worker has stepped out in a poll, and come back.
+    /// Blocking sections begun, and blocking sections ended.
     pub(crate) blocked_workers: Counter,
     /// Tasks spawned by the seat's worker.
     pub(crate) spawned: Counter,
-    /// Tasks ended by the seat's worker; counted when nothing of the end is left to do.
+    /// Tasks ended by the seat's worker. Counted when nothing of the end is left to do.
     pub(crate) ended: Counter,
-    /// Tasks that it has ended with an output; this and the two below are counted before the end
-    /// can be seen.
+    /// Tasks that ended with an output. This and the next two are counted before the end can be
+    /// observed.
     pub(crate) completed: Counter,
-    /// Tasks that it has ended by a panic.
+    /// Tasks that ended by a panic.
     pub(crate) panicked: Counter,
-    /// Tasks that it has cancelled.
+    /// Tasks that were cancelled.
     pub(crate) cancelled: Counter,
-    /// Times that tasks were queued here by the seat's worker, by a spawn, a wake, or a yield; as
-    /// of its last look around, or rest.
+    /// Times that the seat's worker queued a task here: by a spawn, a wake or a yield. Updated at
+    /// each checkpoint and sleep.
     pub(crate) scheduled: Counter,
-    /// Polls in which a resource was refused, because the budget was spent.
+    /// Polls in which an operation was refused because the budget was spent.
     pub(crate) forced_yields: Counter,
-    /// Times the worker went to sleep, and times it got up: odd while it sleeps.
+    /// Sleeps begun, and sleeps ended: odd while the worker sleeps.
     pub(crate) parks: Counter,
-    /// Sleeps that ended, and the next one began without a poll in between.
+    /// Sleeps that ended without a poll before the next one.
     pub(crate) noops: Counter,
     /// Successful searches in other seats.
     pub(crate) steals: Counter,
-    /// The tasks that they took.
+    /// Tasks taken by these searches.
     pub(crate) stolen: Counter,
-    /// Times the ring was full.
+    /// Times that the ring was full.
     pub(crate) overflows: Counter,
     /// Wake-ups granted to other workers.
     pub(crate) wakes: Counter,
-    /// Nanoseconds for which the worker has not rested; as of its last look around, or rest.
+    /// Nanoseconds that the worker was awake. Updated at each checkpoint and sleep.
     pub(crate) busy: Counter,
-    /// Nanoseconds that a poll takes of late; zero if none has been measured.
+    /// Recent mean length of a poll in nanoseconds; zero if none has been measured.
     pub(crate) mean_poll: Counter,
 }
 

@@ -1,9 +1,9 @@
-//! How often something took how long.
+//! A histogram of durations.
 
 use crate::metrics::buckets::HistogramConfiguration;
 use crate::metrics::counter::Counter;
 
-/// Counts durations by bucket. One thread at a time adds, anybody reads.
+/// Counts durations by bucket. One thread at a time adds, any thread reads.
 #[derive(Debug)]
 pub(crate) struct Histogram {
     scale: HistogramConfiguration,
@@ -16,12 +16,12 @@ impl Histogram {
         Histogram { scale, counts }
     }
 
-    /// Something has taken so many nanoseconds. Called by the one writer.
+    /// Adds a duration. Called by the histogram's one writer.
     pub(crate) fn add(&self, nanos: u64) {
         self.counts[self.scale.bucket(nanos)].add(1);
     }
 
-    /// How often something fell into this bucket.
+    /// Returns the number of durations in this bucket.
     ///
     /// # Panics
     ///
@@ -36,16 +36,16 @@ impl Histogram {
     }
 }
 
-/// What is measured at each poll of a seat, where somebody wants to know.
+/// Histograms of one seat, updated at each poll if they are enabled.
 #[derive(Debug)]
 pub(crate) struct PollHistograms {
-    /// How long polls took.
+    /// Lengths of polls.
     pub(crate) poll_times: Option<Histogram>,
-    /// How long tasks were queued before they were polled.
+    /// Times between queueing a task and polling it.
     pub(crate) latencies: Option<Histogram>,
 }
 
-/// There is no such bucket.
+/// Panics because there is no such bucket.
 #[track_caller]
 pub(crate) fn no_bucket(bucket: usize, buckets: usize) -> ! {
     panic!("there is no bucket {bucket}: this histogram has {buckets}")

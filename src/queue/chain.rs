@@ -1,13 +1,13 @@
-//! Runnables linked into one piece, to change queues under a single lock.
+//! Linked lists of Runnables, which move from queue to queue as a whole.
 
 use std::ptr::NonNull;
 
 use crate::raw_task::{Header, Runnable};
 
-/// A FIFO of runnables, linked through their headers. Dropping it cancels what is left in it.
+/// A FIFO of Runnables, linked through their headers. Dropping it cancels the tasks in it.
 #[derive(Debug, Default)]
 pub(crate) struct Chain {
-    /// First and last.
+    /// The first and the last task.
     ///
     /// Invariant: the chain owns the `Runnable` of every task from the first to the last, and the
     /// last has no next.
@@ -15,7 +15,7 @@ pub(crate) struct Chain {
     len: usize,
 }
 
-// SAFETY: a chain is a number of runnables, which are `Send`.
+// SAFETY: a chain consists of Runnables, which are `Send`.
 unsafe impl Send for Chain {}
 
 impl Chain {
@@ -37,7 +37,7 @@ impl Chain {
         self.append(Chain { ends: Some((task, task)), len: 1 });
     }
 
-    /// Puts all of `other` behind what is here.
+    /// Appends all of `other`.
     pub(crate) fn append(&mut self, mut other: Chain) {
         let Some((first, last)) = other.ends.take() else { return };
         self.ends = match self.ends {
@@ -52,7 +52,7 @@ impl Chain {
 
     pub(crate) fn pop(&mut self) -> Option<Runnable> {
         let (first, last) = self.ends?;
-        // SAFETY: by the invariant, the chain owns this runnable; it is taken out below.
+        // SAFETY: by the invariant, the chain owns this Runnable, which is removed below.
         let runnable = unsafe { Runnable::from_raw(first) };
         self.ends = runnable.queue_next().map(|next| (next, last));
         runnable.set_queue_next(None);
@@ -60,19 +60,19 @@ impl Chain {
         Some(runnable)
     }
 
-    /// Shows every task.
-    pub(crate) fn each(&self, mut see: impl FnMut(&Header)) {
+    /// Calls `visit` with each task.
+    pub(crate) fn for_each(&self, mut visit: impl FnMut(&Header)) {
         let mut next = self.ends.map(|(first, _)| first);
         while let Some(task) = next {
-            // SAFETY: by the invariant, the chain owns this runnable; it is given back at once.
+            // SAFETY: by the invariant, the chain owns this Runnable, and gets it back below.
             let runnable = unsafe { Runnable::from_raw(task) };
-            see(runnable.header());
+            visit(runnable.header());
             next = runnable.queue_next();
             let _ = runnable.into_raw();
         }
     }
 
-    /// Takes the first `count`, or all if there are fewer.
+    /// Removes and returns the first `count`, or all if there are fewer.
     pub(crate) fn split(&mut self, count: usize) -> Chain {
         if count >= self.len {
             return std::mem::take(self);
@@ -88,7 +88,7 @@ impl Chain {
 }
 
 fn link(task: NonNull<Header>, next: Option<NonNull<Header>>) {
-    // SAFETY: the caller, a chain, owns the runnable; it is given back at once.
+    // SAFETY: the calling chain owns the Runnable, and gets it back below.
     let runnable = unsafe { Runnable::from_raw(task) };
     runnable.set_queue_next(next);
     let _ = runnable.into_raw();

@@ -6,7 +6,7 @@ use super::{Chain, Lane};
 use crate::raw_task::{Header, Runnable};
 use crate::util::stripe::Stripe;
 
-/// A closable queue in lanes, each of them first-in-first-out. See [the queues' page](super).
+/// A queue of lanes, each of them first-in-first-out, which can be closed. See [the page](super).
 #[derive(Debug)]
 pub(crate) struct GlobalQueue {
     /// Apart from the others, because mostly there are none.
@@ -17,35 +17,35 @@ pub(crate) struct GlobalQueue {
 impl GlobalQueue {
     /// # Panics
     ///
-    /// If there are no lanes.
+    /// If `lanes` is zero.
     pub(crate) fn new(lanes: usize) -> Self {
         assert!(lanes > 0, "a queue needs at least one lane");
         GlobalQueue { first: Lane::new(), others: (1..lanes).map(|_| Lane::new()).collect() }
     }
 
-    /// How many runnables wait, in all lanes. Exact only for whoever has just pushed, or has made
-    /// the last handshake of the idle protocol: no lane is hidden from anybody.
+    /// Returns the number of Runnables in all lanes. Exact only for a thread that has just pushed,
+    /// or has made its last read-modify-write of the idle word. No lane is hidden from any thread.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.first.len() + self.others.iter().map(Lane::len).sum::<usize>()
     }
 
-    /// How many tasks have been queued one by one: by threads without a seat.
-    pub(crate) fn outsiders(&self) -> u64 {
+    /// Returns how many tasks threads without a seat have queued.
+    pub(crate) fn remote_pushes(&self) -> u64 {
         self.first.remote_pushes() + self.others.iter().map(Lane::remote_pushes).sum::<u64>()
     }
 
-    /// How many lanes there are.
+    /// Returns the number of lanes.
     pub(super) fn lanes(&self) -> usize {
         1 + self.others.len()
     }
 
-    /// The lane into which a thread of this number pushes.
+    /// Returns the lane into which a thread of this stripe pushes.
     pub(crate) fn lane(&self, stripe: Stripe) -> &Lane {
         self.nth(stripe.index_in(self.lanes()))
     }
 
-    /// The lane of this number.
+    /// Returns the lane of this number.
     ///
     /// # Panics
     ///
@@ -54,7 +54,7 @@ impl GlobalQueue {
         if lane == 0 { &self.first } else { &self.others[lane - 1] }
     }
 
-    /// The lane into which this thread pushes.
+    /// Returns the lane into which this thread pushes.
     #[inline]
     fn local_lane(&self) -> &Lane {
         if self.others.is_empty() { &self.first } else { self.lane(Stripe::current()) }
@@ -69,7 +69,7 @@ impl GlobalQueue {
         self.local_lane().push_new(runnable)
     }
 
-    /// Queues a task that was woken. Never refused: a woken task is polled, or dropped by a worker.
+    /// Queues a woken task. It is never refused: a worker polls or drops it.
     pub(crate) fn push_woken(&self, runnable: Runnable) {
         self.local_lane().push_woken(runnable);
     }
@@ -79,36 +79,37 @@ impl GlobalQueue {
         self.local_lane().push_chain(chain);
     }
 
-    /// Takes `count`, or all if there are fewer; from the lanes whose turn it is by `rota`.
+    /// Takes `count`, or all if there are fewer. `lane_cursor` determines the lanes.
     pub(crate) fn take(&self, lane_cursor: &LaneCursor, count: usize) -> Chain {
         if self.others.is_empty() { self.first.take(count) } else { lane_cursor.take(self, count) }
     }
 
-    /// Shows every task that waits here. No user code runs in `see`.
-    pub(crate) fn each(&self, mut see: impl FnMut(&Header)) {
-        self.first.each(&mut see);
-        self.others.iter().for_each(|lane| lane.each(&mut see));
+    /// Calls `visit` with each queued task. No user code may run in it.
+    pub(crate) fn for_each(&self, mut visit: impl FnMut(&Header)) {
+        self.first.for_each(&mut visit);
+        self.others.iter().for_each(|lane| lane.for_each(&mut visit));
     }
 
-    /// Refuses new tasks from now on, in every lane.
+    /// Closes every lane: refuses new tasks from now on.
     pub(crate) fn close_queue(&self) {
         self.first.close_lane();
         self.others.iter().for_each(Lane::close_lane);
     }
 }
 
-/// Whose turn it is. The worker comes to one lane after the other; in each it takes as many tasks
-/// as wait there when it comes, and goes on. What is queued meanwhile has its turn the next time.
+/// A worker's position in the lanes. The worker visits one lane after the other. In each, it takes
+/// as many tasks as are there at its arrival. Tasks that are queued meanwhile wait for its next
+/// visit.
 #[derive(Debug)]
 pub(crate) struct LaneCursor {
     /// The lane, modulo their number.
     at: Cell<usize>,
-    /// How many are still to be taken there; zero before it has been looked at.
+    /// How many are still to be taken there. Zero before the lane's length has been read.
     left: Cell<usize>,
 }
 
 impl LaneCursor {
-    /// Begins at this lane, modulo their number: workers begin at different ones.
+    /// Begins at this lane, modulo their number. Workers begin at different lanes.
     pub(crate) fn new(lane: usize) -> Self {
         LaneCursor { at: Cell::new(lane), left: Cell::new(0) }
     }
@@ -117,8 +118,8 @@ impl LaneCursor {
     pub(super) fn take(&self, queue: &GlobalQueue, count: usize) -> Chain {
         let lanes = queue.lanes();
         let mut taken = Chain::new();
-        // One visit more than there are lanes: the first may be the end of one whose newcomers come
-        // last.
+        // One visit more than there are lanes. The first visit may be the rest of an earlier one,
+        // and that lane's newcomers come last.
         for _ in 0..=lanes {
             let wanted = count - taken.len();
             if wanted == 0 {
@@ -129,19 +130,19 @@ impl LaneCursor {
         taken
     }
 
-    /// The lane that is visited next.
+    /// Returns the lane that is visited next.
     #[cfg(test)]
     pub(super) fn next(&self, lanes: usize) -> usize {
         self.at.get() % lanes
     }
 
-    /// Takes at most `wanted` from the lane whose turn it is, and goes on to the next one if that
-    /// was all that it has to give.
+    /// Takes at most `wanted` from the current lane. Moves to the next lane if this visit has taken
+    /// all that it may.
     fn take_from_current(&self, lane: &Lane, wanted: usize) -> Chain {
         let left = if self.left.get() == 0 { lane.len() } else { self.left.get() };
         let wanted = wanted.min(left);
         let part = lane.take(wanted);
-        // Less than it should have been: others were here.
+        // Other workers took tasks here, if it is less than expected.
         self.left.set(if part.len() < wanted { 0 } else { left - wanted });
         if self.left.get() == 0 {
             self.at.set(self.at.get().wrapping_add(1));

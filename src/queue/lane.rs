@@ -1,61 +1,62 @@
-//! One of the parts of the global queue.
+//! One of the lists that form the global queue.
 
 use super::Chain;
 use crate::metrics::counter::Counter;
 use crate::raw_task::{Header, Runnable};
 use crate::sync::{CachePadded, Mutex};
 
-/// A locked FIFO of runnables. See [the queues' page](super).
+/// A locked FIFO of Runnables. See [the page](super).
 ///
-/// Who pushes and who takes have a lock each, on cache lines of their own.
+/// Pushing and taking have a lock each, on separate cache lines.
 #[derive(Debug)]
 pub(crate) struct Lane {
     tail: CachePadded<Tail>,
     head: CachePadded<Head>,
 }
 
-/// Where runnables are pushed.
+/// The end at which Runnables are pushed.
 #[derive(Debug)]
 struct Tail {
-    line: Mutex<Arrivals>,
+    queue: Mutex<TailState>,
     /// How many have been pushed so far, written under the lock.
     pushed: Counter,
 }
 
-/// Where they are taken.
+/// The end at which Runnables are taken.
 #[derive(Debug)]
 struct Head {
-    /// Those that have been pushed before all that are at the tail. Locked before the tail.
-    line: Mutex<Chain>,
+    /// Runnables that were pushed before all those at the tail. Locked before the tail.
+    queue: Mutex<Chain>,
     /// How many have been taken so far, written under the lock.
     taken: Counter,
 }
 
 #[derive(Debug)]
-struct Arrivals {
+struct TailState {
     chain: Chain,
     closed: bool,
-    /// How many tasks have come from threads without a seat. Counted here, where the lock is held
+    /// How many tasks have come from threads without a seat. Counted here because the lock is held
     /// anyway.
-    outsiders: u64,
+    remote_pushes: u64,
 }
 
 impl Lane {
     pub(crate) fn new() -> Self {
-        let arrivals = Arrivals { chain: Chain::new(), closed: false, outsiders: 0 };
+        let state = TailState { chain: Chain::new(), closed: false, remote_pushes: 0 };
         Lane {
-            tail: CachePadded::new(Tail { line: Mutex::new(arrivals), pushed: Counter::new() }),
-            head: CachePadded::new(Head { line: Mutex::new(Chain::new()), taken: Counter::new() }),
+            tail: CachePadded::new(Tail { queue: Mutex::new(state), pushed: Counter::new() }),
+            head: CachePadded::new(Head { queue: Mutex::new(Chain::new()), taken: Counter::new() }),
         }
     }
 
-    /// How many runnables wait. Exact only for whoever has just pushed, or has made the last
-    /// handshake of the idle protocol.
+    /// Returns the number of Runnables in the lane. Exact only for a thread that has just pushed,
+    /// or has made its last read-modify-write of the idle word.
     pub(crate) fn len(&self) -> usize {
-        // The counters are Relaxed: whoever must not miss a push reads them after a
-        // read-modify-write of the idle word, which the pusher does after its store; else this is a
-        // hint. The runnables themselves are published by the locks. Read in either order: who
-        // takes later ones has taken all those first that we know of.
+        // The counters are Relaxed. A reader that must not miss a push reads them after a
+        // read-modify-write of the idle word, which the pusher makes after its store. For other
+        // readers this is a hint. The locks publish the Runnables themselves. The counters may be
+        // read in either order: a take of later Runnables comes after the takes of all those
+        // counted here.
         self.tail.pushed.get().saturating_sub(self.head.taken.get()) as usize
     }
 
@@ -63,37 +64,37 @@ impl Lane {
     ///
     /// # Errors
     ///
-    /// The task, if the queue is closed.
+    /// The task, if the lane is closed.
     pub(crate) fn push_new(&self, runnable: Runnable) -> Result<(), Runnable> {
         runnable.set_queue_next(None);
-        let mut line = self.tail.line.lock();
-        if line.closed {
+        let mut queue = self.tail.queue.lock();
+        if queue.closed {
             return Err(runnable);
         }
-        line.outsiders += 1;
-        line.chain.push(runnable);
+        queue.remote_pushes += 1;
+        queue.chain.push(runnable);
         self.tail.pushed.add(1);
         Ok(())
     }
 
-    /// Queues a task that was woken. Never refused: a woken task is polled, or dropped by a worker.
+    /// Queues a woken task. It is never refused: a worker polls or drops it.
     pub(crate) fn push_woken(&self, runnable: Runnable) {
-        let mut line = self.tail.line.lock();
-        line.outsiders += 1;
-        line.chain.push(runnable);
+        let mut queue = self.tail.queue.lock();
+        queue.remote_pushes += 1;
+        queue.chain.push(runnable);
         self.tail.pushed.add(1);
     }
 
-    /// How many tasks have been queued by the two above.
+    /// Returns how many tasks `push_new` and `push_woken` have queued.
     pub(crate) fn remote_pushes(&self) -> u64 {
-        self.tail.line.lock().outsiders
+        self.tail.queue.lock().remote_pushes
     }
 
     /// Queues a chain of tasks that were queued elsewhere.
     pub(crate) fn push_chain(&self, chain: Chain) {
         let count = chain.len() as u64;
-        let mut line = self.tail.line.lock();
-        line.chain.append(chain);
+        let mut queue = self.tail.queue.lock();
+        queue.chain.append(chain);
         self.tail.pushed.add(count);
     }
 
@@ -102,25 +103,25 @@ impl Lane {
         if self.len() == 0 {
             return Chain::new();
         }
-        let mut line = self.head.line.lock();
-        if line.len() < count {
-            let arrivals = std::mem::take(&mut self.tail.line.lock().chain);
-            line.append(arrivals);
+        let mut queue = self.head.queue.lock();
+        if queue.len() < count {
+            let pushed = std::mem::take(&mut self.tail.queue.lock().chain);
+            queue.append(pushed);
         }
-        let front = line.split(count);
+        let front = queue.split(count);
         self.head.taken.add(front.len() as u64);
         front
     }
 
-    /// Shows every task that waits here, under the locks: no user code runs in `see`.
-    pub(super) fn each(&self, mut see: impl FnMut(&Header)) {
-        let line = self.head.line.lock();
-        line.each(&mut see);
-        self.tail.line.lock().chain.each(&mut see);
+    /// Calls `visit` with each queued task, under the locks. No user code may run in it.
+    pub(super) fn for_each(&self, mut visit: impl FnMut(&Header)) {
+        let queue = self.head.queue.lock();
+        queue.for_each(&mut visit);
+        self.tail.queue.lock().chain.for_each(&mut visit);
     }
 
-    /// Refuses new tasks from now on.
+    /// Closes the lane: refuses new tasks from now on.
     pub(crate) fn close_lane(&self) {
-        self.tail.line.lock().closed = true;
+        self.tail.queue.lock().closed = true;
     }
 }

@@ -8,29 +8,29 @@ use crate::loom_tests::support::parcels;
 use crate::raw_task::Id;
 use crate::util::stripe::Stripe;
 
-/// Pushes so many tasks into lane `lane`; answers their ids.
+/// Pushes `count` tasks into a lane, and returns their ids.
 fn push(queue: &GlobalQueue, lane: usize, count: usize) -> Vec<Id> {
     let all = parcels(count);
-    let names = all.iter().map(id).collect();
+    let pushed = all.iter().map(id).collect();
     all.into_iter().for_each(|parcel| queue.lane(Stripe::of_seat(lane)).push_woken(parcel));
-    names
+    pushed
 }
 
 #[test]
-fn what_lies_in_any_lane_is_found_from_anywhere() {
+fn task_in_any_lane_is_found_from_any_cursor() {
     for lanes in 1..=9 {
         let queue = GlobalQueue::new(lanes);
         for start in 0..2 * lanes {
-            // Also by who has come to the middle of a lane.
+            // Also with a cursor in the middle of a lane.
             for before in 0..3 {
                 for lane in 0..lanes {
                     let lane_cursor = LaneCursor::new(start);
                     push(&queue, start, before);
                     assert_eq!(queue.take(&lane_cursor, 1).len(), before.min(1));
                     assert_eq!(queue.take(&LaneCursor::new(start), before).len(), before.saturating_sub(1));
-                    let names = push(&queue, lane, 1);
+                    let pushed = push(&queue, lane, 1);
                     assert_eq!(queue.len(), 1);
-                    assert_eq!(ids(queue.take(&lane_cursor, 1)), names, "of {lanes} lanes, from {start}, in {lane}");
+                    assert_eq!(ids(queue.take(&lane_cursor, 1)), pushed, "of {lanes} lanes, from {start}, in {lane}");
                     assert_eq!(queue.len(), 0);
                 }
             }
@@ -39,7 +39,7 @@ fn what_lies_in_any_lane_is_found_from_anywhere() {
 }
 
 #[test]
-fn a_lane_is_served_until_those_are_gone_who_waited_there() {
+fn lane_is_served_until_its_waiting_tasks_are_taken() {
     let (queue, lane_cursor) = (GlobalQueue::new(3), LaneCursor::new(0));
     let (first, other) = (push(&queue, 0, 5), push(&queue, 1, 2));
     assert_eq!(ids(queue.take(&lane_cursor, 3)), first[..3]);
@@ -50,7 +50,7 @@ fn a_lane_is_served_until_those_are_gone_who_waited_there() {
 }
 
 #[test]
-fn a_lane_that_others_have_emptied_gives_way() {
+fn lane_emptied_by_other_workers_is_passed_over() {
     let (queue, lane_cursor) = (GlobalQueue::new(2), LaneCursor::new(0));
     push(&queue, 0, 5);
     assert_eq!(queue.take(&lane_cursor, 1).len(), 1);
@@ -61,7 +61,7 @@ fn a_lane_that_others_have_emptied_gives_way() {
 }
 
 #[test]
-fn every_lane_is_closed() {
+fn closed_queue_refuses_new_tasks_in_each_lane() {
     let queue = GlobalQueue::new(4);
     queue.close_queue();
     for (lane, parcel) in parcels(4).into_iter().enumerate() {
@@ -72,10 +72,10 @@ fn every_lane_is_closed() {
     assert_eq!(queue.take(&LaneCursor::new(1), usize::MAX).len(), 4);
 }
 
-/// Tasks come again as soon as they have been taken, into whichever lane an adversary likes. None
+/// Tasks come again as soon as they have been taken, into whichever lane an adversary chooses. None
 /// waits for longer than `docs/fairness.md` allows: (L + 1) · N places.
 #[test]
-fn nobody_is_passed_over_for_longer_than_the_bound() {
+fn task_in_a_lane_waits_no_longer_than_the_bound() {
     const TASKS: usize = 64;
     for lanes in [1, 2, 3, 8] {
         let (queue, lane_cursor) = (GlobalQueue::new(lanes), LaneCursor::new(0));
@@ -84,14 +84,14 @@ fn nobody_is_passed_over_for_longer_than_the_bound() {
             .into_iter()
             .enumerate()
             .map(|(lane, parcel)| {
-                let name = id(&parcel);
+                let id_of_task = id(&parcel);
                 queue.lane(Stripe::of_seat(lane)).push_woken(parcel);
-                (name, 0)
+                (id_of_task, 0)
             })
             .collect();
         let (mut taken, mut longest) = (0, 0);
         while taken < 20_000 {
-            // Mostly in front of the one whose turn comes next; at times anywhere.
+            // Mostly in front of the lane that is visited next, at times anywhere.
             let ahead = dice.below(lanes as u64 + 1) as usize;
             let mut chain = queue.take(&lane_cursor, 1 + dice.below(5) as usize);
             while let Some(parcel) = chain.pop() {

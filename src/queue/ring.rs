@@ -1,4 +1,4 @@
-//! A worker's bounded queue, seen from its two ends.
+//! A worker's bounded queue, and its two ends.
 
 use std::cell::Cell;
 use std::fmt;
@@ -10,30 +10,30 @@ use crate::sync::Arc;
 use crate::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use crate::sync::hint::spin_loop;
 
-/// How many runnables a ring holds: enough for what one request causes, little enough that a burst
-/// is shared soon.
+/// Runnables per ring. It is enough for what one request causes, and so small that a burst is soon
+/// shared.
 #[cfg(not(all(test, heist_loom)))]
 pub(crate) const CAPACITY: usize = 256;
-/// Small, so that a model meets the edges.
+/// Small, so that a model reaches the limits.
 #[cfg(all(test, heist_loom))]
 pub(crate) const CAPACITY: usize = 4;
 
 const SIZE: u32 = CAPACITY as u32;
 
-/// Where the cursors start: they wrap soon after, in every run.
+/// The initial cursors. They wrap soon after, in every run.
 const START: u32 = u32::MAX - 2;
 
-/// The memory of the queue. See [the queues' page](super) for the protocol.
+/// The memory of the queue. See [the page](super) for the protocol.
 #[repr(align(128))]
 pub(crate) struct Ring {
-    /// The next to be taken: advanced by CAS, by the owner and by thieves.
+    /// The cursor of the next Runnable to take. The owner and thieves advance it by CAS.
     head: AtomicU32,
-    /// Behind the last: stored by the owner only, never moved back.
+    /// The cursor behind the last Runnable. Only the owner stores it, and it never moves back.
     tail: AtomicU32,
-    /// How many runnables thieves have taken so far; it wraps around. They write it when the line
-    /// is theirs anyway.
+    /// How many Runnables thieves have taken so far; it wraps around. They write it when they own
+    /// the cache line anyway.
     taken: AtomicU32,
-    /// Invariant: a slot between head and tail holds a `Runnable`, which belongs to whoever
+    /// Invariant: a slot between head and tail holds a `Runnable`, which belongs to the thread that
     /// advances head past it.
     slots: [AtomicPtr<Header>; CAPACITY],
 }
@@ -43,24 +43,25 @@ pub(crate) struct Owner {
     ring: Arc<Ring>,
     /// The owner's copy of the tail.
     tail: Cell<u32>,
-    /// By how much the tail is ahead of a count of the tasks that were queued.
+    /// The distance from the count of queued tasks to the tail.
     moved: Cell<u32>,
     /// How many tasks this owner has stolen; it wraps around.
     stolen: Cell<u32>,
-    /// What lies before this cursor has been taken from others, and stays here until it is polled.
+    /// The Runnables before this cursor were taken from other seats, and stay here until they are
+    /// polled.
     ///
-    /// Invariant: there are at most half a ring of them, and they are the oldest.
+    /// Invariant: they are at most half a ring, and they are the oldest.
     pinned: Cell<u32>,
 }
 
-/// The end at which everybody else takes.
+/// The end at which all other workers take.
 #[derive(Clone)]
 pub(crate) struct Thief {
     ring: Arc<Ring>,
 }
 
 impl Ring {
-    /// A new ring, from its two ends.
+    /// Creates a ring, and returns its two ends.
     pub(crate) fn new_pair() -> (Owner, Thief) {
         let ring = Arc::new(Ring {
             head: AtomicU32::new(START),
@@ -85,11 +86,11 @@ impl Ring {
         &self.slots[cursor as usize % CAPACITY]
     }
 
-    /// The pointer at `cursor`; a `Runnable` only if head can be advanced past it.
+    /// Returns the pointer at `cursor`. It is a `Runnable` only if head can be advanced past it.
     #[inline]
     fn read(&self, cursor: u32) -> *mut Header {
-        // Ordering: Relaxed — published by the tail (to a thief) or written by the reader itself
-        // (the owner).
+        // Ordering: Relaxed — published by the tail (to a thief), or written by this thread (the
+        // owner).
         self.slot(cursor).load(Ordering::Relaxed)
     }
 
@@ -100,52 +101,52 @@ impl Ring {
     }
 }
 
-/// What has been claimed by advancing head is the claimer's.
+/// Converts a claimed pointer into its Runnable.
 ///
 /// # Safety
 ///
-/// `task` was read from a slot that the caller has claimed, and is used for this once.
+/// `task` was read from a slot that the caller has claimed by advancing head. It is converted once.
 unsafe fn runnable_from(task: *mut Header) -> Runnable {
     debug_assert!(!task.is_null(), "a claimed slot holds a task");
     // SAFETY: a claimed slot holds a task.
     let task = unsafe { NonNull::new_unchecked(task) };
-    // SAFETY: by the invariant of `slots`, the claimer owns the `Runnable`.
+    // SAFETY: by the invariant of `slots`, the claiming thread owns the `Runnable`.
     unsafe { Runnable::from_raw(task) }
 }
 
 impl Owner {
-    /// How many runnables wait here; a thief may take some of them meanwhile.
+    /// Returns the number of Runnables in the ring. A thief may take some of them meanwhile.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         // Ordering: Relaxed — a hint.
         self.tail.get().wrapping_sub(self.ring.head.load(Ordering::Relaxed)) as usize
     }
 
-    /// How many tasks have been queued here so far, those aside that were only moved; it wraps
+    /// Returns how many tasks have been queued here so far, without those that only moved; it wraps
     /// around.
     pub(crate) fn queued(&self) -> u32 {
         self.tail.get().wrapping_sub(self.moved.get())
     }
 
-    /// How many tasks have been moved here so far, or within; it wraps around.
+    /// Returns how many tasks have moved to here, or within, so far; it wraps around.
     pub(crate) fn requeued(&self) -> u32 {
         self.moved.get()
     }
 
-    /// How many tasks have been stolen so far, from here or by this owner; it wraps around.
+    /// Returns how many tasks have been stolen so far, from here or by this owner; it wraps around.
     pub(crate) fn stolen(&self) -> u32 {
-        // Ordering: Relaxed — a count, for judging what sharing brings.
+        // Ordering: Relaxed — a count, for estimating the effect of stealing.
         self.ring.taken.load(Ordering::Relaxed).wrapping_add(self.stolen.get())
     }
 
-    /// So many of the tasks that have been pushed were queued elsewhere before.
+    /// Counts `count` of the pushed tasks as moved: they were queued elsewhere before.
     pub(crate) fn count_requeued(&self, count: u32) {
         self.moved.set(self.moved.get().wrapping_add(count));
     }
 
-    /// How many more fit; their slots may be written.
+    /// Returns how many more Runnables fit. Their slots may be written.
     fn room(&self) -> u32 {
-        // Ordering: Acquire — as in `push`.
+        // Ordering: Acquire — as in `Owner::push`.
         SIZE - self.tail.get().wrapping_sub(self.ring.head.load(Ordering::Acquire))
     }
 
@@ -153,11 +154,11 @@ impl Owner {
     ///
     /// # Errors
     ///
-    /// Gives it back if the ring is full.
+    /// Returns the Runnable if the ring is full.
     #[inline]
     pub(crate) fn push(&self, runnable: Runnable) -> Result<(), Runnable> {
-        // Ordering: Acquire — pairs with the Release of a thief's CAS: it has read the slots that
-        // we are about to overwrite.
+        // Ordering: Acquire — pairs with the Release in `Thief::steal`: the thief has read the
+        // slots that this thread is about to overwrite.
         let head = self.ring.head.load(Ordering::Acquire);
         let tail = self.tail.get();
         if tail.wrapping_sub(head) >= SIZE {
@@ -168,16 +169,16 @@ impl Owner {
         Ok(())
     }
 
-    /// Takes the oldest.
+    /// Takes the oldest Runnable.
     #[inline]
     pub(crate) fn pop(&self) -> Option<Runnable> {
-        // Ordering: Relaxed — the slots were written by this thread; the CAS decides.
+        // Ordering: Relaxed — this thread wrote the slots; the CAS decides.
         let mut head = self.ring.head.load(Ordering::Relaxed);
         while head != self.tail.get() {
             let task = self.ring.read(head);
             let next = head.wrapping_add(1);
-            // Ordering: Relaxed — nothing is published by taking; as a read-modify-write it
-            // continues the release sequence of the thieves' claims, which `push` acquires.
+            // Ordering: Relaxed — a take publishes nothing. As a read-modify-write, it continues
+            // the release sequence of the thieves' claims, which `Owner::push` acquires.
             match self.ring.head.compare_exchange_weak(head, next, Ordering::Relaxed, Ordering::Relaxed) {
                 // SAFETY: the slot has just been claimed.
                 Ok(_) => return Some(unsafe { runnable_from(task) }),
@@ -187,8 +188,8 @@ impl Owner {
         None
     }
 
-    /// Queues `runnable` in a ring that was found full: the newest half and it come out as one
-    /// chain for the global queue.
+    /// Queues `runnable` in a ring that was found full. Removes the newest half and `runnable`, as
+    /// one chain for the global queue.
     ///
     /// The chain is empty if a thief has made room meanwhile.
     #[cold]
@@ -196,10 +197,10 @@ impl Owner {
         let mut chain = Chain::new();
         let tail = self.tail.get();
         let full = tail.wrapping_sub(SIZE);
-        // Ordering: Relaxed — as in `pop`.
+        // Ordering: Relaxed — as in `Owner::pop`.
         if self.ring.head.compare_exchange(full, tail, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             if let Err(runnable) = self.push(runnable) {
-                // It counts as queued all the same.
+                // The task counts as queued all the same.
                 self.count_requeued(0_u32.wrapping_sub(1));
                 chain.push(runnable);
             }
@@ -210,7 +211,7 @@ impl Owner {
             chain.push(unsafe { runnable_from(self.ring.read(full.wrapping_add(offset))) });
         }
         chain.push(runnable);
-        // A full ring's oldest slot is the one that its tail points to: the oldest half is in its
+        // In a full ring, the tail points to the slot of the oldest. So the oldest half is in its
         // new place already.
         self.advance(SIZE / 2);
         // All but the one that has been queued.
@@ -219,50 +220,50 @@ impl Owner {
         chain
     }
 
-    /// All that is here now stays until it is polled. There must not be more than half a ring, and
-    /// the pinned ones come first.
+    /// Pins the current contents: they stay here until they are polled. The caller ensures that
+    /// they are at most half a ring.
     pub(crate) fn pin_contents(&self) {
         self.pinned.set(self.tail.get());
     }
 
-    /// How many pinned ones are left.
+    /// Returns how many pinned Runnables are left.
     pub(crate) fn pinned_len(&self) -> usize {
-        // Ordering: Relaxed — a hint; thieves make it less only.
+        // Ordering: Relaxed — a hint; thieves only make it less.
         let left = self.pinned.get().wrapping_sub(self.ring.head.load(Ordering::Relaxed)) as usize;
-        // A pinned contents that is kept lies behind the head.
+        // If all pinned Runnables are gone, the cursor lies behind the head.
         if left > CAPACITY { 0 } else { left }
     }
 
-    /// Takes the newest out, all but `keep`, as one chain for the global queue.
+    /// Removes all but the oldest `keep`, as one chain for the global queue.
     #[cold]
     pub(crate) fn evict_newest(&self, keep: usize) -> Chain {
         let mut chain = Chain::new();
         let (tail, keep) = (self.tail.get(), keep as u32);
-        // Ordering: Relaxed — as in `pop`.
+        // Ordering: Relaxed — as in `Owner::pop`.
         let mut head = self.ring.head.load(Ordering::Relaxed);
         loop {
             if tail.wrapping_sub(head) <= keep {
                 return chain;
             }
-            // Ordering: Acquire — as in `push`: those who took before us have read the slots that
-            // we write to below.
+            // Ordering: Acquire — pairs with the Release in `Thief::steal`: earlier thieves have
+            // read the slots that this thread writes below.
             match self.ring.head.compare_exchange(head, tail, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => break,
                 Err(now) => head = now,
             }
         }
-        let pledged = self.pinned.get().wrapping_sub(head);
+        let pinned = self.pinned.get().wrapping_sub(head);
         for offset in keep..tail.wrapping_sub(head) {
             // SAFETY: all of the ring has just been claimed.
             chain.push(unsafe { runnable_from(self.ring.read(head.wrapping_add(offset))) });
         }
         for offset in 0..keep {
-            // The slot may be that of one that is kept; then it has been read already.
+            // The slot may be that of a kept Runnable, which has been read already.
             self.ring.write(tail.wrapping_add(offset), self.ring.read(head.wrapping_add(offset)));
         }
         self.advance(keep);
         self.count_requeued(keep);
-        self.pinned.set(tail.wrapping_add(pledged));
+        self.pinned.set(tail.wrapping_add(pinned));
         chain
     }
 
@@ -271,23 +272,23 @@ impl Owner {
     fn advance(&self, count: u32) {
         let tail = self.tail.get().wrapping_add(count);
         self.tail.set(tail);
-        // Ordering: Release — publishes the slots, and the tasks in them; pairs with the Acquire of
-        // a thief's load.
+        // Ordering: Release — pairs with the Acquire in `Thief::steal`: publishes the slots, and
+        // the tasks in them.
         self.ring.tail.store(tail, Ordering::Release);
     }
 }
 
 impl Thief {
-    /// How many runnables wait there.
+    /// Returns the number of Runnables in the ring.
     pub(crate) fn len(&self) -> usize {
         loop {
             // Ordering: Acquire — the load of tail must not come before it.
             let head = self.ring.head.load(Ordering::Acquire);
-            // Ordering: Relaxed — a hint, or read after a read-modify-write of the idle word that
-            // the pusher's store precedes.
+            // Ordering: Relaxed — a hint, or read after a read-modify-write of the idle word. The
+            // pusher's store precedes its own read-modify-write.
             let len = self.ring.tail.load(Ordering::Relaxed).wrapping_sub(head);
-            // More than a ring: the owner has moved on between the two loads. It must not look
-            // empty to a last look.
+            // If it is more than a ring, the owner has advanced between the two loads. The ring
+            // must not seem empty to a final check.
             if len <= SIZE {
                 return len as usize;
             }
@@ -295,16 +296,16 @@ impl Thief {
         }
     }
 
-    /// Takes the older half, if there are at least `least`: answers the oldest and puts the rest
+    /// Takes the older half, if there are at least `least`. Returns the oldest, and puts the rest
     /// into `into`.
     pub(crate) fn steal(&self, into: &Owner, least: usize) -> Option<Runnable> {
         let room = into.room();
         loop {
-            // Ordering: Acquire — the load of tail must not come before it, else `head` could be
+            // Ordering: Acquire — the load of tail must not come before it, or `head` could be
             // ahead.
             let head = self.ring.head.load(Ordering::Acquire);
-            // Ordering: Acquire — pairs with the Release in `advance`: the slots, and the tasks in
-            // them, can be read.
+            // Ordering: Acquire — pairs with the Release in `Owner::advance`: the slots, and the
+            // tasks in them, can be read.
             let len = self.ring.tail.load(Ordering::Acquire).wrapping_sub(head);
             if len > SIZE {
                 spin_loop();
@@ -320,8 +321,8 @@ impl Thief {
                 into.ring.write(into.tail.get().wrapping_add(offset - 1), task);
             }
             let next = head.wrapping_add(half);
-            // Ordering: Release — our reads come before the owner's next writes; pairs with the
-            // Acquire in `push`.
+            // Ordering: Release — pairs with the Acquire in `Owner::push`: the reads of this thief
+            // come before the owner's next writes.
             if self.ring.head.compare_exchange(head, next, Ordering::Release, Ordering::Relaxed).is_ok() {
                 // Ordering: Relaxed — a count.
                 self.ring.taken.fetch_add(half, Ordering::Relaxed);
@@ -340,11 +341,11 @@ impl Thief {
 
 impl Drop for Ring {
     fn drop(&mut self) {
-        // Ordering: Relaxed — nobody else is left, and the last reference's drop has ordered what
-        // they did.
+        // Ordering: Relaxed — no other reference is left, and the drop of the last one has ordered
+        // all accesses.
         let (mut head, tail) = (self.head.load(Ordering::Relaxed), self.tail.load(Ordering::Relaxed));
         while head != tail {
-            // SAFETY: nobody else is left to claim it.
+            // SAFETY: no other thread is left to claim it.
             drop(unsafe { runnable_from(self.read(head)) });
             head = head.wrapping_add(1);
         }

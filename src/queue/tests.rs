@@ -1,4 +1,4 @@
-//! The queues on the real engine: against a plain model, at their edges, and under load.
+//! The queues on the native engine: against a plain model, at their limits, and under load.
 
 use std::collections::VecDeque;
 
@@ -33,7 +33,7 @@ fn pop(owner: &Owner) -> Option<Id> {
     owner.pop().map(|runnable| id(&runnable))
 }
 
-/// A full ring, and what is in it, oldest first.
+/// Returns a full ring, and the ids in it, oldest first.
 fn full() -> (Owner, Thief, Vec<Id>) {
     let (owner, thief) = Ring::new_pair();
     let all = parcels(CAPACITY);
@@ -42,7 +42,7 @@ fn full() -> (Owner, Thief, Vec<Id>) {
     (owner, thief, ids)
 }
 
-/// One of each step against a `VecDeque`.
+/// Makes each step on a ring and on a `VecDeque`.
 struct Twins {
     owner: Owner,
     thief: Thief,
@@ -64,32 +64,32 @@ impl Twins {
         self.global.extend(sent);
     }
 
-    /// The older half of what is there, rounded up, and no more than fits.
+    /// Steals the older half of the ring, rounded up, and no more than fits.
     fn steal(&mut self, room: usize, least: usize) {
-        let (mine, _) = Ring::new_pair();
+        let (own_ring, _) = Ring::new_pair();
         let there = parcels(CAPACITY - room);
         let before = there.len();
-        there.into_iter().for_each(|parcel| mine.push(parcel).expect("there is room"));
-        let first = self.thief.steal(&mine, least).map(|runnable| id(&runnable));
+        there.into_iter().for_each(|parcel| own_ring.push(parcel).expect("there is room"));
+        let first = self.thief.steal(&own_ring, least).map(|runnable| id(&runnable));
         if self.model.is_empty() || self.model.len() < least {
-            assert_eq!((first, mine.len()), (None, before));
+            assert_eq!((first, own_ring.len()), (None, before));
             return;
         }
         let half = self.model.len().div_ceil(2).min(room + 1);
         let expected: Vec<Id> = self.model.drain(..half).collect();
-        (0..before).for_each(|_| drop(mine.pop()));
-        let got: Vec<Id> = first.into_iter().chain(std::iter::from_fn(|| pop(&mine))).collect();
+        (0..before).for_each(|_| drop(own_ring.pop()));
+        let got: Vec<Id> = first.into_iter().chain(std::iter::from_fn(|| pop(&own_ring))).collect();
         assert_eq!(got, expected);
     }
 }
 
 #[test]
-fn a_ring_behaves_like_a_deque() {
+fn ring_steps_give_the_same_results_as_a_deque() {
     for seed in 1..=20 {
         let mut dice = Dice(seed * 0x9E37_79B9);
         let (owner, thief) = Ring::new_pair();
         let mut twins = Twins { owner, thief, model: VecDeque::new(), global: Vec::new() };
-        // Now pushes outweigh pops, now pops pushes: it meets both edges.
+        // Pushes and pops outweigh each other in turn, so the ring gets full and empty.
         for round in 0..4_000 {
             let pushes = if round / 1_000 % 2 == 0 { 9 } else { 2 };
             match dice.below(10) {
@@ -106,7 +106,7 @@ fn a_ring_behaves_like_a_deque() {
 }
 
 #[test]
-fn an_overflow_sends_the_newest_half_and_the_new_task_oldest_first() {
+fn overflow_of_a_full_ring_sends_the_newest_half_and_the_new_task_oldest_first() {
     let (owner, _thief, all) = full();
     let new = parcels(1).pop().expect("one");
     let last = id(&new);
@@ -120,52 +120,55 @@ fn an_overflow_sends_the_newest_half_and_the_new_task_oldest_first() {
 }
 
 #[test]
-fn an_overflow_that_finds_room_sends_nothing() {
+fn overflow_that_finds_room_sends_no_task() {
     let (owner, thief, all) = full();
-    let (mine, _) = Ring::new_pair();
+    let (own_ring, _) = Ring::new_pair();
     let new = owner.push(parcels(1).pop().expect("one")).expect_err("it is full");
     let last = id(&new);
-    assert_eq!(thief.steal(&mine, 1).map(|first| id(&first)), Some(all[0]));
+    assert_eq!(thief.steal(&own_ring, 1).map(|first| id(&first)), Some(all[0]));
     assert!(owner.overflow(new).is_empty());
     let kept: Vec<Id> = std::iter::from_fn(|| pop(&owner)).collect();
     assert_eq!(kept, [&all[CAPACITY / 2..], &[last]].concat());
 }
 
 #[test]
-fn what_is_moved_counts_as_queued_where_it_was_pushed() {
+fn moved_tasks_count_as_queued_where_they_were_pushed() {
     let (owner, thief, _) = full();
     let begun = owner.queued().wrapping_sub(CAPACITY as u32);
     let queued = |ring: &Owner| ring.queued().wrapping_sub(begun) as usize;
-    let (mine, _) = Ring::new_pair();
-    assert_eq!((queued(&owner), queued(&mine)), (CAPACITY, 0));
+    let (own_ring, _) = Ring::new_pair();
+    assert_eq!((queued(&owner), queued(&own_ring)), (CAPACITY, 0));
 
-    // One into a full ring, and one for which a thief has made room meanwhile.
+    // One push into a full ring, and one for which a thief has made room meanwhile.
     let new = || owner.push(parcels(1).pop().expect("one")).expect_err("it is full");
     drop(ids(owner.overflow(new())));
     assert_eq!((owner.len(), queued(&owner)), (CAPACITY / 2, CAPACITY + 1));
     parcels(CAPACITY / 2).into_iter().for_each(|parcel| owner.push(parcel).expect("there is room"));
     let late = new();
-    drop(thief.steal(&mine, 1));
+    drop(thief.steal(&own_ring, 1));
     assert!(owner.overflow(late).is_empty());
     assert_eq!(queued(&owner), CAPACITY + 1 + CAPACITY / 2 + 1);
 
     let before = queued(&owner);
     assert_eq!(ids(owner.evict_newest(5)).len() + 5, CAPACITY / 2 + 1);
     assert_eq!((owner.len(), queued(&owner)), (5, before));
-    assert_eq!((mine.len(), mine.requeued() as usize, queued(&mine)), (CAPACITY / 2 - 1, CAPACITY / 2 - 1, 0));
+    assert_eq!(
+        (own_ring.len(), own_ring.requeued() as usize, queued(&own_ring)),
+        (CAPACITY / 2 - 1, CAPACITY / 2 - 1, 0)
+    );
 }
 
 #[test]
-fn a_thief_without_room_takes_one() {
+fn thief_without_room_takes_one_task() {
     let (_owner, thief, all) = full();
-    let (mine, _, own) = full();
-    assert_eq!(thief.steal(&mine, 1).map(|first| id(&first)), Some(all[0]));
-    assert_eq!((thief.len(), mine.len()), (CAPACITY - 1, CAPACITY));
-    assert_eq!(pop(&mine), Some(own[0]));
+    let (own_ring, _, own) = full();
+    assert_eq!(thief.steal(&own_ring, 1).map(|first| id(&first)), Some(all[0]));
+    assert_eq!((thief.len(), own_ring.len()), (CAPACITY - 1, CAPACITY));
+    assert_eq!(pop(&own_ring), Some(own[0]));
 }
 
 #[test]
-fn a_ring_that_goes_drops_what_is_in_it() {
+fn ring_dropped_drops_its_tasks() {
     let alive = crate::sync::Tracked::live_count();
     let (owner, thief, _) = full();
     (0..3).for_each(|_| drop(owner.pop()));
@@ -176,26 +179,26 @@ fn a_ring_that_goes_drops_what_is_in_it() {
 }
 
 #[test]
-fn a_slot_keeps_the_last_and_answers_the_one_before() {
+fn lifo_slot_push_returns_the_displaced_task() {
     let slot = LifoSlot::new();
     let mut all = parcels(2).into_iter();
-    let names: Vec<Id> = all.as_slice().iter().map(id).collect();
+    let expected: Vec<Id> = all.as_slice().iter().map(id).collect();
     assert!(slot.is_empty() && slot.pop().is_none() && slot.peek().is_none());
     assert!(slot.push(all.next().expect("one")).is_none());
     let old = slot.peek().expect("it is there");
     let displaced = slot.push(all.next().expect("two")).expect("the first");
-    assert_eq!(id(&displaced), names[0]);
-    assert!(slot.claim(old).is_none(), "what was glimpsed is gone");
+    assert_eq!(id(&displaced), expected[0]);
+    assert!(slot.claim(old).is_none(), "the peeked task is gone");
     let seen = slot.peek().expect("the second");
-    assert_eq!(slot.claim(seen).map(|claimed| id(&claimed)), Some(names[1]));
+    assert_eq!(slot.claim(seen).map(|claimed| id(&claimed)), Some(expected[1]));
     assert!(slot.is_empty() && slot.claim(seen).is_none());
 }
 
 #[test]
-fn a_global_queue_is_first_in_first_out_and_splits_where_it_is_told() {
+fn global_queue_is_first_in_first_out_and_splits_at_the_count() {
     let (queue, lane_cursor) = (GlobalQueue::new(1), LaneCursor::new(0));
     let all = parcels(6);
-    let names: Vec<Id> = all.iter().map(id).collect();
+    let expected: Vec<Id> = all.iter().map(id).collect();
     let mut all = all.into_iter();
     assert!(queue.take(&lane_cursor, 1).is_empty());
     assert!(queue.push_new(all.next().expect("one")).is_ok());
@@ -205,22 +208,22 @@ fn a_global_queue_is_first_in_first_out_and_splits_where_it_is_told() {
     queue.push_chain(chain);
     queue.push_chain(Chain::new());
     assert_eq!(queue.len(), 5);
-    assert_eq!(ids(queue.take(&lane_cursor, 2)), names[..2]);
+    assert_eq!(ids(queue.take(&lane_cursor, 2)), expected[..2]);
     queue.close_queue();
     let refused = queue.push_new(all.next().expect("six")).expect_err("it is closed");
     queue.push_woken(refused);
-    assert_eq!(ids(queue.take(&lane_cursor, usize::MAX)), names[2..]);
+    assert_eq!(ids(queue.take(&lane_cursor, usize::MAX)), expected[2..]);
     assert_eq!(queue.len(), 0);
 }
 
-/// How many tasks the stress passes on.
+/// How many tasks the stress test passes on.
 const MANY: usize = 1_000_000;
 
-/// Passed on again and again: the stress needs the pointers, not new tasks.
+/// The same parcels are passed on repeatedly: the stress test needs the pointers, not new tasks.
 const PARCELS: usize = 2 * CAPACITY;
 
-/// Each parcel is in one place at a time; whoever takes it says so, and only then may it be pushed
-/// again.
+/// Each parcel is in one place at a time. The thread that takes it marks it as taken, and only then
+/// may it be pushed again.
 struct Post {
     held: Vec<AtomicU8>,
     first: u64,
@@ -231,7 +234,8 @@ impl Post {
     /// Marks a parcel as taken out.
     fn take(&self, runnable: &Runnable) {
         let number = (id(runnable).get() - self.first) as usize;
-        // Ordering: AcqRel — each change of hands follows the one before.
+        // Ordering: AcqRel — pairs with the swap in `Post::send`: each hand-over follows the one
+        // before.
         let was = self.held[number].swap(1, Ordering::AcqRel);
         assert_eq!(was, 0, "parcel {number} was taken twice");
         self.taken.fetch_add(1, Ordering::Relaxed);
@@ -240,14 +244,14 @@ impl Post {
     /// Marks a parcel as queued.
     fn send(&self, runnable: &Runnable) {
         let number = (id(runnable).get() - self.first) as usize;
-        // Ordering: AcqRel — as above.
+        // Ordering: AcqRel — pairs with the swap in `Post::take`.
         let was = self.held[number].swap(0, Ordering::AcqRel);
         assert_eq!(was, 1, "parcel {number} was in two places");
     }
 }
 
 #[test]
-fn a_million_tasks_pass_an_owner_and_two_thieves_once_each() {
+fn ring_passes_a_million_tasks_to_owner_and_two_thieves_once_each() {
     let all = parcels(PARCELS);
     let log = TaskLog::of(&all);
     let first = all.iter().map(|parcel| id(parcel).get()).min().expect("there are some");
@@ -255,7 +259,7 @@ fn a_million_tasks_pass_an_owner_and_two_thieves_once_each() {
     let held = (first..=last).map(|_| AtomicU8::new(1)).collect();
     let post = Arc::new(Post { held, first, taken: AtomicUsize::new(0) });
     let (owner, thief) = Ring::new_pair();
-    // What the thieves have taken comes back to the owner through here.
+    // The thieves send what they have taken back to the owner through this queue.
     let (back, lane_cursor) = (Arc::new(GlobalQueue::new(4)), LaneCursor::new(0));
     let over = Arc::new(AtomicBool::new(false));
     let thieves = [(); 2].map(|()| {
@@ -300,16 +304,16 @@ fn a_million_tasks_pass_an_owner_and_two_thieves_once_each() {
     assert_eq!(own + stolen, post.taken.load(Ordering::Relaxed));
 }
 
-/// A thief's life; answers how many it took.
+/// Runs a thief, and returns how many tasks it took.
 fn rob(thief: &Thief, back: &GlobalQueue, over: &AtomicBool, post: &Post) -> usize {
-    let (mine, _) = Ring::new_pair();
+    let (own_ring, _) = Ring::new_pair();
     let mut stolen = 0;
     while !over.load(Ordering::Acquire) {
-        let Some(first) = thief.steal(&mine, 1) else {
+        let Some(first) = thief.steal(&own_ring, 1) else {
             thread::yield_now();
             continue;
         };
-        for parcel in std::iter::once(first).chain(std::iter::from_fn(|| mine.pop())) {
+        for parcel in std::iter::once(first).chain(std::iter::from_fn(|| own_ring.pop())) {
             post.take(&parcel);
             back.push_woken(parcel);
             stolen += 1;

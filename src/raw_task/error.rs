@@ -1,13 +1,13 @@
-//! How a task can fail.
+//! The error of a task.
 
 use std::any::Any;
 use std::{fmt, io};
 
 use super::Id;
 
-/// A task ended without an output: it was cancelled, or it panicked.
+/// The error of a task that ended without an output: it was cancelled, or it panicked.
 ///
-/// One pointer wide, so that the place of a small output does not grow by it.
+/// One pointer wide, so that the storage of a small output does not grow by it.
 pub struct JoinError(Box<Failure>);
 
 struct Failure {
@@ -20,18 +20,18 @@ enum Cause {
     Panicked(Box<dyn Any + Send + 'static>),
 }
 
-/// The error of a task that was cancelled.
+/// Returns the error of a task that was cancelled.
 pub(crate) fn cancelled(id: Id) -> JoinError {
     JoinError(Box::new(Failure { id, cause: Cause::Cancelled }))
 }
 
-/// The error of a task that panicked.
+/// Returns the error of a task that panicked.
 pub(super) fn panicked(id: Id, payload: Box<dyn Any + Send + 'static>) -> JoinError {
     JoinError(Box::new(Failure { id, cause: Cause::Panicked(payload) }))
 }
 
 impl JoinError {
-    /// Whether the task was cancelled: aborted, or dropped at shutdown.
+    /// Returns true if the task was cancelled: aborted, or dropped at shutdown.
     ///
     /// # Examples
     ///
@@ -46,7 +46,7 @@ impl JoinError {
         matches!(self.0.cause, Cause::Cancelled)
     }
 
-    /// Whether the task panicked.
+    /// Returns true if the task panicked.
     ///
     /// ```
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
@@ -58,7 +58,7 @@ impl JoinError {
         !self.is_cancelled()
     }
 
-    /// The payload of the panic, as [`std::panic::resume_unwind`] takes it.
+    /// Returns the payload of the panic, for [`std::panic::resume_unwind`].
     ///
     /// # Panics
     ///
@@ -70,7 +70,7 @@ impl JoinError {
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
     /// let error = heist::spawn(async { panic!("no more") }).await.unwrap_err();
     /// if error.is_panic() {
-    ///     // Here it could go on: `std::panic::resume_unwind(error.into_panic())`.
+    /// This could continue the panic: `std::panic::resume_unwind(error.into_panic())`.
     ///     assert_eq!(error.into_panic().downcast_ref(), Some(&"no more"));
     /// }
     /// # });
@@ -79,11 +79,13 @@ impl JoinError {
     pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
         match self.try_into_panic() {
             Ok(payload) => payload,
-            Err(error) => panic!("into_panic was called on an error that is not a panic ({error}): ask is_panic first"),
+            Err(error) => {
+                panic!("into_panic was called on an error that is not a panic ({error}): check is_panic first")
+            }
         }
     }
 
-    /// The payload of the panic.
+    /// Returns the payload of the panic.
     ///
     /// # Errors
     ///
@@ -108,7 +110,7 @@ impl JoinError {
         }
     }
 
-    /// The id of the task that failed.
+    /// Returns the id of the task that failed.
     ///
     /// # Examples
     ///
@@ -123,7 +125,7 @@ impl JoinError {
         self.0.id
     }
 
-    /// What the panic said, if it was text.
+    /// Returns the panic's message, if the payload is text.
     fn message(&self) -> Option<&str> {
         match &self.0.cause {
             Cause::Cancelled => None,
@@ -156,9 +158,8 @@ impl fmt::Debug for JoinError {
     }
 }
 
-// A payload is `Send` but not `Sync`. A shared error gives out nothing of it but text that is never
-// written. SAFETY: `&JoinError` reaches the payload only through `message`, which downcasts to
-// `&'static str` or `String`, both `Sync`.
+// A payload is `Send` but not `Sync`. SAFETY: `&JoinError` reaches the payload only through
+// `message`, which downcasts it to `&'static str` or `String`. Both are `Sync`.
 unsafe impl Sync for JoinError {}
 
 impl std::panic::UnwindSafe for JoinError {}

@@ -10,36 +10,37 @@ use crate::sync::atomic::AtomicPtr;
 use crate::sync::{Arc, Tracked, UnsafeCell};
 use crate::util::list::{Linked, Links};
 
-/// The first 80 bytes of a task: what a queue or a waker touches first, what is cold last.
+/// The first 80 bytes of a task. The fields that a queue or a waker touches first come first; the
+/// cold ones come last.
 #[repr(C)]
 pub(crate) struct Header {
     pub(super) state: State,
     pub(super) vtable: &'static Vtable,
-    /// The next task of a queue; or this one, if it is to be polled again after the poll that is
-    /// under way. No queue makes such a link.
+    /// The next task of a queue. If it points to this task, the task is polled again after the poll
+    /// that is under way. No queue makes such a link.
     ///
-    /// Invariant: belongs to whoever holds the `Runnable`.
+    /// Invariant: belongs to the holder of the `Runnable`.
     pub(super) queue_next: UnsafeCell<Option<NonNull<Header>>>,
-    /// The home: the `S: Schedule` of the seat where the task is filed; before that, of the seat
-    /// where it was polled last.
+    /// The home: the `S: Schedule` of the seat in which the task is linked. Before it is linked,
+    /// that of the seat in which it was polled last.
     ///
-    /// Invariant: written before each poll until the task is filed, by the holder of the
-    /// `Runnable`; points to a live `S` until the task has ended.
+    /// Invariant: written by the holder of the `Runnable`, before each poll until the task is
+    /// linked. Points to a live `S` until the task has ended.
     pub(super) home: AtomicPtr<()>,
-    /// Invariant: belongs to the home's live list.
+    /// Invariant: belongs to the home's list of owned tasks.
     links: UnsafeCell<Links<Header>>,
-    /// Invariant: belongs to whom JOIN_WAKER says.
+    /// Invariant: belongs to the poller if JOIN_WAKER and COMPLETE are set, else to the handle.
     pub(super) joiner: UnsafeCell<Option<Waker>>,
     pub(super) id: Id,
     spawn_meta: SpawnMeta,
-    /// Tells the tests of a cell that is leaked, or freed twice.
+    /// Tells the tests that a cell is leaked, or freed twice.
     tracked: Tracked,
 }
 
-/// Counts how a task ends, before anybody can see it. It runs no user code.
-pub(super) type Settle<'a> = dyn Fn(&Header, Outcome) + 'a;
+/// Records how a task ends, before another thread can observe the end. It runs no user code.
+pub(super) type RecordOutcome<'a> = dyn Fn(&Header, Outcome) + 'a;
 
-/// What depends on the future's type.
+/// The functions that depend on the future's type.
 pub(super) struct Vtable {
     /// Polls the future, or drops it if the task is cancelled. Arguments: the cell, the home.
     ///
@@ -47,38 +48,38 @@ pub(super) struct Vtable {
     ///
     /// The caller gives up a `Runnable` of the cell.
     pub(super) poll: unsafe fn(NonNull<Header>, *mut ()) -> RunResult,
-    /// Drops the future and ends the task as cancelled. The last argument counts the end.
+    /// Drops the future and ends the task as cancelled. The last argument records the end.
     ///
     /// # Safety
     ///
     /// The caller gives up a `Runnable` of the cell.
-    pub(super) cancel: unsafe fn(NonNull<Header>, &Settle<'_>),
-    /// Hands a `Runnable` to the home.
+    pub(super) cancel: unsafe fn(NonNull<Header>, &RecordOutcome<'_>),
+    /// Gives a `Runnable` to the home.
     ///
     /// # Safety
     ///
     /// The caller gives up a `Runnable` of the cell, which has been polled before.
     pub(super) schedule: unsafe fn(NonNull<Header>),
-    /// Moves the output to the place the last argument points to.
+    /// Moves the output to the place that the last argument points to.
     ///
     /// # Safety
     ///
-    /// The task is complete, the caller is its `JoinHandle` and has not taken the output before;
-    /// the place is one for a `Result<Output, JoinError>`.
+    /// The task is complete. The caller is its `JoinHandle` and has not taken the output before.
+    /// The place is one for a `Result<Output, JoinError>`.
     pub(super) take_output: unsafe fn(NonNull<Header>, *mut ()),
     /// Frees the cell, in which neither future nor output is left.
     ///
     /// # Safety
     ///
-    /// Nobody holds a reference.
+    /// No reference is left.
     pub(super) free: unsafe fn(NonNull<Header>),
 }
 
-/// What a dump shows of a task.
+/// A task in a dump.
 #[derive(Debug, Clone)]
 pub(crate) struct TaskView {
     pub(crate) task: TaskInfo,
-    /// What it does: see [`Snapshot::phase`](super::state::Snapshot).
+    /// The task's state: see [`Snapshot::phase`](super::state::Snapshot).
     pub(crate) phase: &'static str,
 }
 
@@ -98,37 +99,37 @@ impl Header {
         }
     }
 
-    /// The task's id.
+    /// Returns the task's id.
     #[inline]
     pub(crate) fn id(&self) -> Id {
         self.id
     }
 
-    /// Where the task was spawned.
+    /// Returns where the task was spawned.
     #[inline]
     pub(crate) fn location(&self) -> &'static Location<'static> {
         self.spawn_meta.location()
     }
 
-    /// Where the task was spawned, if it has no name.
+    /// Returns where the task was spawned, if it has no name.
     #[inline]
     pub(crate) fn location_of_unnamed(&self) -> Option<&'static Location<'static>> {
         self.spawn_meta.unnamed()
     }
 
-    /// What it is called.
+    /// Returns the task's name.
     #[inline]
     pub(crate) fn name(&self) -> Option<&Arc<str>> {
         self.spawn_meta.name()
     }
 
-    /// All three.
+    /// Returns id, name and location.
     pub(crate) fn identity(&self) -> TaskInfo {
         TaskInfo { id: self.id, name: self.name().cloned(), location: self.location() }
     }
 
-    /// Has the task polled again after the poll that is under way, if `waker` is its own: as if
-    /// that were woken, but nobody else has to know of it.
+    /// Makes the task be polled again after the poll that is under way, as if `waker` had been
+    /// woken. Returns false if `waker` is not the task's own. No other thread observes the mark.
     ///
     /// # Safety
     ///
@@ -140,29 +141,29 @@ impl Header {
         }
         // SAFETY: a task that is being polled is alive.
         let header = unsafe { task.as_ref() };
-        // SAFETY: this thread holds the `Runnable`, and so the link.
+        // SAFETY: this thread holds the `Runnable`, and therefore owns the link.
         header.queue_next.with_mut(|link| unsafe { *link = Some(task) });
         true
     }
 
-    /// Whether that was asked for. Asked by the poller, once.
+    /// Returns whether the mark was set, and clears it. Called by the poller, once.
     #[inline]
     pub(super) fn take_yield_mark(&self) -> bool {
-        // SAFETY: the poller holds the `Runnable`, and so the link.
-        let asked = self.queue_next.with(|link| unsafe { *link }) == Some(NonNull::from(self));
-        if asked {
+        // SAFETY: the poller holds the `Runnable`, and therefore owns the link.
+        let is_marked = self.queue_next.with(|link| unsafe { *link }) == Some(NonNull::from(self));
+        if is_marked {
             // SAFETY: as above.
             self.queue_next.with_mut(|link| unsafe { *link = None });
         }
-        asked
+        is_marked
     }
 
-    /// What a dump shows of it.
+    /// Returns the task for a dump.
     pub(crate) fn task_view(&self) -> TaskView {
         TaskView { task: self.identity(), phase: self.state.load().phase() }
     }
 
-    /// Hands a `Runnable` that a wake has made to the home.
+    /// Gives a `Runnable` that a wake has made to the home.
     ///
     /// # Safety
     ///
@@ -170,8 +171,7 @@ impl Header {
     pub(super) unsafe fn schedule(header: NonNull<Header>) {
         // SAFETY: a `Runnable` keeps the cell alive.
         let vtable = unsafe { header.as_ref() }.vtable;
-        // SAFETY: the caller gives up a `Runnable`; only a task that has been polled can have been
-        // idle.
+        // SAFETY: the caller gives up a `Runnable`. Only a polled task can have been idle.
         unsafe { (vtable.schedule)(header) };
     }
 
@@ -179,20 +179,20 @@ impl Header {
     ///
     /// # Safety
     ///
-    /// Nobody holds a reference.
+    /// No reference is left.
     #[inline]
     pub(super) unsafe fn free(header: NonNull<Header>) {
         // SAFETY: the cell is not freed yet.
         let vtable = unsafe { header.as_ref() }.vtable;
-        // SAFETY: handed on from the caller.
+        // SAFETY: the caller guarantees that no reference is left.
         unsafe { (vtable.free)(header) };
     }
 }
 
-// SAFETY: the links lie in the header and belong to the live list.
+// SAFETY: the links are in the header, and belong to the list of owned tasks.
 unsafe impl Linked for Header {
     unsafe fn links(node: NonNull<Self>) -> NonNull<Links<Self>> {
-        // SAFETY: the caller vouches for the node.
+        // SAFETY: the caller guarantees that the node is live.
         let header = unsafe { node.as_ref() };
         // The list provides the exclusion; the pointer is only passed on.
         header.links.with_mut(|links| NonNull::new(links).expect("a field's address"))

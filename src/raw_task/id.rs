@@ -1,4 +1,4 @@
-//! The number of a task.
+//! The id of a task.
 
 use std::cell::Cell;
 use std::fmt;
@@ -11,22 +11,22 @@ use crate::util::scoped_cell::{ScopedSet, set_scoped};
 
 /// Identifies a task among all that this process has spawned.
 ///
-/// Ids are unique for the life of the process and are not reused. They say nothing about the order
-/// in which tasks were spawned: each thread draws them from a block of its own.
+/// Ids are unique for the life of the process and are not reused. They do not show the order in
+/// which tasks were spawned: each thread draws them from a block of its own.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(NonZeroU64);
 
-/// How many ids a thread takes at once: one shared read-modify-write per so many spawns.
+/// Ids per block: one shared read-modify-write per this many spawns.
 const BLOCK: u64 = 1024;
 
-/// The first id that nobody has taken.
+/// The first id of the next block.
 static NEXT_BLOCK: AtomicU64 = AtomicU64::new(1);
 
 std::thread_local! {
-    /// The ids that this thread may still give out: next, and end.
-    static MINE: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
-    /// The task whose future or output is being dropped outside of its poll, and the task that was
-    /// being polled on this thread when the drop began.
+    /// The ids that this thread may still assign: next, and end.
+    static LOCAL_BLOCK: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+    /// The task whose future or output is being dropped outside of its poll. With it, the task that
+    /// was being polled on this thread when the drop began.
     static ENDING: Cell<Option<Ending>> = const { Cell::new(None) };
 }
 
@@ -35,13 +35,13 @@ type Ending = (Id, Option<NonNull<()>>);
 impl Id {
     #[inline]
     pub(super) fn next() -> Id {
-        let next = MINE.with(|mine| {
-            let (next, end) = mine.get();
+        let next = LOCAL_BLOCK.with(|block| {
+            let (next, end) = block.get();
             if next < end {
-                mine.set((next + 1, end));
+                block.set((next + 1, end));
                 return next;
             }
-            refill(mine)
+            refill(block)
         });
         Id(NonZeroU64::new(next).expect("ids start at one"))
     }
@@ -52,28 +52,28 @@ impl Id {
         set_scoped(&ENDING, Some((self, budget::current())))
     }
 
-    /// Returns the task for which [`Id::mark_ending`] was called last, unless another task has been polled
-    /// since.
+    /// Returns the task for which [`Id::mark_ending`] was called last, unless another task has been
+    /// polled since.
     pub(crate) fn ending() -> Option<Id> {
         ENDING.get().filter(|(_, polled)| *polled == budget::current()).map(|(id, _)| id)
     }
 
-    /// The id of a number, if it is one.
+    /// Returns the id of a number, unless that is zero.
     pub(crate) fn from_number(number: u64) -> Option<Id> {
         NonZeroU64::new(number).map(Id)
     }
 
-    /// The number itself.
+    /// Returns the number of the id.
     pub(crate) fn get(self) -> u64 {
         self.0.get()
     }
 }
 
 #[cold]
-fn refill(mine: &Cell<(u64, u64)>) -> u64 {
-    // Ordering: Relaxed — only the number matters.
+fn refill(block: &Cell<(u64, u64)>) -> u64 {
+    // Ordering: Relaxed — the block only has to be unique.
     let first = NEXT_BLOCK.fetch_add(BLOCK, Ordering::Relaxed);
-    mine.set((first + 1, first + BLOCK));
+    block.set((first + 1, first + BLOCK));
     first
 }
 

@@ -13,19 +13,19 @@ use super::{Header, Id, JoinError};
 use crate::context::budget;
 use crate::util::wake_list::catch_user_panic;
 
-/// The right to a task's output.
+/// The handle of a spawned task: the right to its output.
 ///
-/// Await it for the output. Dropping it detaches the task, which runs on; its output is dropped
-/// when it ends.
+/// Await it for the output. If it is dropped, the task is detached: it runs on, and its output is
+/// dropped when it ends.
 ///
 /// # Cancel safety
 ///
-/// Awaiting `&mut handle` is cancel safe: nothing is lost if that future is dropped before it is
-/// ready.
+/// Awaiting `&mut handle` is cancel safe: if that future is dropped before it is ready, nothing is
+/// lost.
 ///
 /// # Panics
 ///
-/// Polling it again after it was ready panics.
+/// If it is polled again after it was ready.
 ///
 /// ```
 /// # heist::runtime::Runtime::new().unwrap().block_on(async {
@@ -34,19 +34,18 @@ use crate::util::wake_list::catch_user_panic;
 /// # });
 /// ```
 pub struct JoinHandle<T> {
-    /// Taken once the output is.
+    /// `None` once the output has been taken.
     ///
-    /// Invariant: while it is there, it holds the cell's JOIN_INTEREST.
+    /// Invariant: while it is `Some`, it holds the cell's JOIN_INTEREST.
     task: Option<NonNull<Header>>,
     id: Id,
     output: PhantomData<fn() -> T>,
 }
 
-// SAFETY: the handle moves the output to its own thread and nothing else, so the output has to be
-// `Send`.
+// SAFETY: the handle moves only the output to its own thread, so the output has to be `Send`.
 unsafe impl<T: Send> Send for JoinHandle<T> {}
-// SAFETY: a shared handle can abort and ask for the state, which are atomic; the output takes
-// `&mut`.
+// SAFETY: a shared handle can only abort and read the state, which are atomic. Taking the output
+// needs `&mut`.
 unsafe impl<T: Send> Sync for JoinHandle<T> {}
 
 impl<T> Unpin for JoinHandle<T> {}
@@ -56,9 +55,9 @@ impl<T> std::panic::RefUnwindSafe for JoinHandle<T> {}
 impl<T> JoinHandle<T> {
     /// # Safety
     ///
-    /// The caller gives the cell's JOIN_INTEREST to the handle; the task's output is a `T`.
+    /// The caller gives the cell's JOIN_INTEREST to the handle. The task's output is a `T`.
     pub(super) unsafe fn from_raw(task: NonNull<Header>) -> Self {
-        // SAFETY: the bit that we were given keeps the cell alive.
+        // SAFETY: the JOIN_INTEREST from the caller keeps the cell alive.
         let id = unsafe { task.as_ref() }.id;
         JoinHandle { task: Some(task), id, output: PhantomData }
     }
@@ -69,10 +68,10 @@ impl<T> JoinHandle<T> {
         self.task.as_ref().map(|task| unsafe { task.as_ref() })
     }
 
-    /// Asks for the task to be dropped at its next suspension, or now if it is not being polled.
+    /// Requests that the task be dropped: at its next suspension, or now if it is not being polled.
     ///
-    /// The future is dropped by a worker, never by the caller. A task that has ended already, or
-    /// that ends in the poll that is under way, keeps its output; else the handle resolves with an
+    /// The future is dropped by a worker, never by the caller. If the task has ended already, or
+    /// ends in the poll that is under way, it keeps its output. Otherwise the handle resolves to an
     /// error for which [`JoinError::is_cancelled`] is true. A blocking job can be aborted only
     /// while it is queued.
     ///
@@ -89,8 +88,7 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// Whether the task has ended, that is, whether its future has been dropped and its output is
-    /// there.
+    /// Returns true if the task has ended: its future has been dropped, and its output is there.
     ///
     /// # Examples
     ///
@@ -107,7 +105,7 @@ impl<T> JoinHandle<T> {
         self.header().is_none_or(|header| header.state.load().is_complete())
     }
 
-    /// A handle that can abort the task and does not wait for it.
+    /// Returns a handle that can abort the task, without the right to its output.
     ///
     /// # Examples
     ///
@@ -126,7 +124,7 @@ impl<T> JoinHandle<T> {
         AbortHandle { task: self.task, id: self.id }
     }
 
-    /// The task's id.
+    /// Returns the task's id.
     ///
     /// # Examples
     ///
@@ -141,23 +139,24 @@ impl<T> JoinHandle<T> {
         self.id
     }
 
-    /// Leaves `waker` for the task's end, which consumes it. False if the task has ended already.
+    /// Stores `waker` for the task's end, which consumes it. Returns false if the task has ended
+    /// already.
     pub(crate) fn register_waker(&mut self, waker: &Waker) -> bool {
         self.header().is_some_and(|header| set_join_waker(header, waker))
     }
 
-    /// The output of a task that has ended.
+    /// Takes the output of a task that has ended.
     pub(crate) fn take_output(&mut self) -> Result<T, JoinError> {
         match self.poll_output(Waker::noop()) {
             Poll::Ready(output) => output,
-            Poll::Pending => unreachable!("whoever takes an output has seen the task's end"),
+            Poll::Pending => unreachable!("an output is taken only after the task's end"),
         }
     }
 
-    /// Takes the output if it is there; else leaves `waker` for the task's end.
+    /// Takes the output if it is there. Otherwise stores `waker` for the task's end.
     #[inline]
     fn poll_output(&mut self, waker: &Waker) -> Poll<Result<T, JoinError>> {
-        let task = self.task.expect("a JoinHandle was polled after it had been ready");
+        let task = self.task.expect("a `JoinHandle` was polled after it had been ready: await each handle only once");
         // SAFETY: JOIN_INTEREST keeps the cell alive.
         let header = unsafe { task.as_ref() };
         if !header.state.load().is_complete() && set_join_waker(header, waker) {
@@ -165,33 +164,32 @@ impl<T> JoinHandle<T> {
         }
         self.task = None;
         let mut output = MaybeUninit::<Result<T, JoinError>>::uninit();
-        // SAFETY: the task is complete and we have just given up our right to take the output
-        // again; the place fits, since the handle's `T` is the task's output.
+        // SAFETY: the task is complete, and setting `self.task` has given up the right to take the
+        // output again. The place fits, since the handle's `T` is the task's output.
         unsafe { (header.vtable.take_output)(task, output.as_mut_ptr().cast()) };
-        // SAFETY: JOIN_INTEREST is still ours, and this gives it up.
-        unsafe { leave_complete(task) };
+        // SAFETY: this handle still holds JOIN_INTEREST, and gives it up here.
+        unsafe { drop_handle_of_ended(task) };
         // SAFETY: `take_output` has filled the place.
         Poll::Ready(unsafe { output.assume_init() })
     }
 }
 
-/// Leaves the joiner's waker. False if the task has ended: its output is there.
+/// Stores the joiner's waker. Returns false if the task has ended, so that its output is there.
 ///
-/// A filled slot may not even be read before it is ours again: a poller that ends the task takes
-/// the waker out.
+/// A filled slot must not even be read before the handle owns it again. A poller that ends the task
+/// takes the waker out.
 #[inline]
 fn set_join_waker(header: &Header, waker: &Waker) -> bool {
     if header.state.load().has_join_waker() && !header.state.unregister() {
         return false;
     }
-    // SAFETY: JOIN_WAKER is clear and the bit is set by nobody else: the slot belongs to the
-    // handle.
-    let kept = header.joiner.with(|slot| unsafe { (*slot).as_ref() }.is_some_and(|old| old.will_wake(waker)));
-    let old = if kept {
+    // SAFETY: JOIN_WAKER is clear, and only the handle sets it, so the slot belongs to the handle.
+    let is_same = header.joiner.with(|slot| unsafe { (*slot).as_ref() }.is_some_and(|old| old.will_wake(waker)));
+    let old = if is_same {
         None
     } else {
-        // Taken out before the clone, which is user code: if it panics, nothing stays behind in a
-        // slot that nobody empties. SAFETY: as above.
+        // The old waker is taken out before the clone, which is user code. If the clone panics, no
+        // waker remains in a slot that is never emptied. SAFETY: as above.
         let old = header.joiner.with_mut(|slot| unsafe { (*slot).take() });
         let waker = waker.clone();
         // SAFETY: as above.
@@ -202,7 +200,7 @@ fn set_join_waker(header: &Header, waker: &Waker) -> bool {
     let refused = if registered {
         None
     } else {
-        // SAFETY: the bit was not set, so the slot is still the handle's.
+        // SAFETY: the bit was not set, so the slot still belongs to the handle.
         header.joiner.with_mut(|slot| unsafe { (*slot).take() })
     };
     drop((old, refused));
@@ -213,10 +211,10 @@ fn set_join_waker(header: &Header, waker: &Waker) -> bool {
 ///
 /// The caller holds the JOIN_INTEREST of an ended task without an output, and gives it up.
 #[inline]
-unsafe fn leave_complete(task: NonNull<Header>) {
+unsafe fn drop_handle_of_ended(task: NonNull<Header>) {
     // SAFETY: JOIN_INTEREST keeps the cell alive until the transition.
-    if unsafe { task.as_ref() }.state.leave_complete() {
-        // SAFETY: nobody holds a reference any more.
+    if unsafe { task.as_ref() }.state.drop_handle_of_ended() {
+        // SAFETY: no reference is left.
         unsafe { Header::free(task) };
     }
 }
@@ -224,7 +222,7 @@ unsafe fn leave_complete(task: NonNull<Header>) {
 fn abort(task: NonNull<Header>) {
     // SAFETY: the caller holds a reference.
     if unsafe { task.as_ref() }.state.cancel() == Wake::Schedule {
-        // SAFETY: the transition made a `Runnable` and gave it to us.
+        // SAFETY: the transition made a `Runnable` and gave it to this thread.
         unsafe { Header::schedule(task) };
     }
 }
@@ -247,23 +245,24 @@ impl<T> Drop for JoinHandle<T> {
             match header.state.drop_handle() {
                 DropHandle::Done => return,
                 DropHandle::DropWaker => {
-                    // SAFETY: JOIN_WAKER is clear and the task has not ended: the slot is ours.
+                    // SAFETY: JOIN_WAKER is clear and the task has not ended, so the slot belongs
+                    // to the handle.
                     let waker = header.joiner.with_mut(|slot| unsafe { (*slot).take() });
-                    // A waker's destructor is user code; its panic must not cost us the bit.
+                    // A waker's destructor is user code. If it panics, the handle must still clear
+                    // its bit.
                     catch_user_panic("the destructor of a joiner's waker", || drop(waker));
                 }
                 DropHandle::DropOutput => break,
             }
         }
         let mut output = MaybeUninit::<Result<T, JoinError>>::uninit();
-        // SAFETY: the task is complete and its output has not been taken, since the handle is still
-        // there.
+        // SAFETY: the task is complete, and the handle still holds the right to the output.
         unsafe { (header.vtable.take_output)(task, output.as_mut_ptr().cast()) };
         let _ending = self.id.mark_ending();
         // SAFETY: `take_output` has filled the place.
         catch_user_panic("the destructor of an output", || unsafe { output.assume_init_drop() });
-        // SAFETY: JOIN_INTEREST is ours, and this gives it up.
-        unsafe { leave_complete(task) };
+        // SAFETY: this handle holds JOIN_INTEREST, and gives it up here.
+        unsafe { drop_handle_of_ended(task) };
     }
 }
 
@@ -282,7 +281,7 @@ pub struct AbortHandle {
     id: Id,
 }
 
-// SAFETY: all that an abort handle does is atomic.
+// SAFETY: an abort handle only performs atomic operations.
 unsafe impl Send for AbortHandle {}
 // SAFETY: as above.
 unsafe impl Sync for AbortHandle {}
@@ -291,24 +290,24 @@ impl std::panic::UnwindSafe for AbortHandle {}
 impl std::panic::RefUnwindSafe for AbortHandle {}
 
 impl AbortHandle {
-    /// A handle for the task of a header.
+    /// Creates a handle for the task of a header.
     ///
     /// # Safety
     ///
     /// The cell is alive.
     pub(crate) unsafe fn from_header(task: NonNull<Header>) -> AbortHandle {
-        // SAFETY: handed on from the caller.
+        // SAFETY: the caller guarantees that the cell is alive.
         let header = unsafe { task.as_ref() };
         header.state.add_ref();
         AbortHandle { task: Some(task), id: header.id }
     }
 
     fn header(&self) -> Option<&Header> {
-        // SAFETY: our REF keeps the cell alive.
+        // SAFETY: this handle's REF keeps the cell alive.
         self.task.as_ref().map(|task| unsafe { task.as_ref() })
     }
 
-    /// As [`JoinHandle::abort`].
+    /// Requests that the task be dropped; see [`JoinHandle::abort`].
     ///
     /// # Examples
     ///
@@ -325,7 +324,7 @@ impl AbortHandle {
         }
     }
 
-    /// As [`JoinHandle::is_finished`].
+    /// Returns true if the task has ended; see [`JoinHandle::is_finished`].
     ///
     /// # Examples
     ///
@@ -341,7 +340,7 @@ impl AbortHandle {
         self.header().is_none_or(|header| header.state.load().is_complete())
     }
 
-    /// The task's id.
+    /// Returns the task's id.
     ///
     /// # Examples
     ///
@@ -368,9 +367,9 @@ impl Clone for AbortHandle {
 impl Drop for AbortHandle {
     fn drop(&mut self) {
         let Some(task) = self.task else { return };
-        // SAFETY: our REF keeps the cell alive until the transition.
+        // SAFETY: this handle's REF keeps the cell alive until the transition.
         if unsafe { task.as_ref() }.state.drop_ref() {
-            // SAFETY: ours was the last reference.
+            // SAFETY: this was the last reference.
             unsafe { Header::free(task) };
         }
     }

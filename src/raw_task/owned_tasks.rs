@@ -1,4 +1,4 @@
-//! The live list: the suspended tasks of one seat.
+//! The suspended tasks of one seat.
 
 use std::fmt;
 use std::ptr::NonNull;
@@ -9,8 +9,8 @@ use crate::util::list::List;
 
 /// The tasks that first became idle in one seat, and have not ended.
 ///
-/// A task is filed by its poller before it first becomes idle, and unfiled by its poller before it
-/// completes, both under the lock; so a linked task is alive. No user code runs under the lock.
+/// The poller links a task before it first becomes idle, and unlinks it before it completes. Both
+/// happen under the lock, so a linked task is alive. No user code runs under the lock.
 pub(crate) struct OwnedTasks {
     list: Mutex<List<Header>>,
 }
@@ -20,97 +20,97 @@ impl OwnedTasks {
         OwnedTasks { list: Mutex::new(List::new()) }
     }
 
-    /// Files a task.
+    /// Links a task.
     ///
     /// # Safety
     ///
-    /// The caller is polling the task and has not filed it before.
+    /// The caller is polling the task and has not linked it before.
     pub(super) unsafe fn link(&self, task: NonNull<Header>) {
         let mut list = self.list.lock();
-        // SAFETY: the poller keeps the task alive now, and unfiles it before it ends.
+        // SAFETY: the poller keeps the task alive now, and unlinks it before it ends.
         unsafe { list.push_back(task) };
     }
 
-    /// Takes a task out.
+    /// Unlinks a task.
     ///
     /// # Safety
     ///
-    /// The caller is polling the task, which was filed here.
+    /// The caller is polling the task, which was linked here.
     pub(super) unsafe fn unlink(&self, task: NonNull<Header>) {
         let mut list = self.list.lock();
-        // SAFETY: the task was filed here and only its poller takes it out.
+        // SAFETY: the task was linked here, and only its poller unlinks it.
         unsafe { list.remove(task) };
     }
 
-    /// Asks every filed task to end, and answers those that have to be queued for it.
+    /// Requests every linked task to end, and returns the Runnables that have to be queued for it.
     ///
-    /// A task in its first poll is not filed yet, and in no queue: whoever wants all of them comes
-    /// when nobody polls with this home.
+    /// A task in its first poll is in neither this list nor a queue. A caller that wants all tasks
+    /// calls this while no thread polls with this home.
     pub(crate) fn cancel_all(&self) -> Vec<Runnable> {
         self.cancel_all_except(|_| false)
     }
 
-    /// As [`OwnedTasks::cancel_all`], of those that `spared` does not speak for. It is asked under
-    /// the lock.
-    pub(crate) fn cancel_all_except(&self, spared: impl Fn(Id) -> bool) -> Vec<Runnable> {
+    /// Same as [`OwnedTasks::cancel_all`], without the tasks for which `exempt` returns true.
+    /// `exempt` runs under the lock.
+    pub(crate) fn cancel_all_except(&self, exempt: impl Fn(Id) -> bool) -> Vec<Runnable> {
         // SAFETY: a linked task is alive.
         let id = |task: NonNull<Header>| unsafe { task.as_ref() }.id;
-        self.map_tasks(|task| if spared(id(task)) { None } else { Header::cancel(task) })
+        self.map_tasks(|task| if exempt(id(task)) { None } else { Header::cancel(task) })
             .into_iter()
             .flatten()
             .collect()
     }
 
-    /// Who is filed.
+    /// Returns the linked tasks.
     pub(crate) fn all(&self) -> Vec<TaskInfo> {
         // SAFETY: a linked task is alive.
         self.map_tasks(|task| unsafe { task.as_ref() }.identity())
     }
 
-    /// The filed tasks, for a dump.
+    /// Returns the linked tasks, for a dump.
     pub(crate) fn task_views(&self) -> Vec<TaskView> {
         // SAFETY: a linked task is alive.
         self.map_tasks(|task| unsafe { task.as_ref() }.task_view())
     }
 
-    /// Whether every filed task has ended.
+    /// Returns true if every linked task has ended.
     pub(crate) fn is_empty(&self) -> bool {
         self.list.lock().is_empty()
     }
 
-    /// The phase of each filed task.
+    /// Returns the phase of each linked task.
     #[cfg(test)]
     pub(super) fn phases(&self) -> Vec<&'static str> {
         // SAFETY: a linked task is alive.
         self.map_tasks(|task| unsafe { task.as_ref() }.state.load().phase())
     }
 
-    fn map_tasks<T>(&self, see: impl Fn(NonNull<Header>) -> T) -> Vec<T> {
+    fn map_tasks<T>(&self, read: impl Fn(NonNull<Header>) -> T) -> Vec<T> {
         let list = self.list.lock();
-        let mut seen = Vec::new();
+        let mut results = Vec::new();
         let mut next = list.front();
         while let Some(task) = next {
-            seen.push(see(task));
+            results.push(read(task));
             // SAFETY: the task is linked in this list, which is locked.
             next = unsafe { list.next(task) };
         }
-        seen
+        results
     }
 }
 
 impl fmt::Debug for OwnedTasks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LiveSet").finish_non_exhaustive()
+        f.debug_struct("OwnedTasks").finish_non_exhaustive()
     }
 }
 
 impl Header {
-    /// Asks a task to end. Answers its `Runnable` if it was idle.
+    /// Requests that a task end. Returns its `Runnable` if it was idle.
     fn cancel(task: NonNull<Header>) -> Option<Runnable> {
-        // SAFETY: the caller sees the task under the lock of the list that it is linked in, so it
-        // is alive.
+        // SAFETY: the caller holds the lock of the list in which the task is linked, so the task is
+        // alive.
         match unsafe { task.as_ref() }.state.cancel() {
-            // SAFETY: the transition made a `Runnable` and gave it to us.
+            // SAFETY: the transition made a `Runnable` and gave it to this thread.
             crate::raw_task::state::Wake::Schedule => Some(unsafe { Runnable::from_raw(task) }),
             crate::raw_task::state::Wake::Nothing | crate::raw_task::state::Wake::Free => None,
         }

@@ -1,5 +1,5 @@
-//! User code that panics wherever the cell calls it: the runner goes on, the handle hears of it,
-//! nothing is leaked.
+//! User code that panics wherever the cell calls it: the runner goes on, the handle reports the
+//! panic, nothing is leaked.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -12,68 +12,68 @@ use crate::sync::atomic::AtomicUsize;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sync::{Arc, Tracked};
 
-/// A payload. It has no size: nothing is leaked when one is forgotten.
+/// A payload of size zero: nothing is leaked when one is forgotten.
 struct Harmless;
 
 /// A payload whose own destructor panics.
-struct Grenade;
+struct PanicsOnDrop;
 
-impl Drop for Grenade {
+impl Drop for PanicsOnDrop {
     fn drop(&mut self) {
         resume_unwind(Box::new(Harmless));
     }
 }
 
 /// Panics, without calling the hook.
-fn burst(grenade: bool) -> ! {
-    if grenade { resume_unwind(Box::new(Grenade)) } else { resume_unwind(Box::new(Harmless)) }
+fn raise_panic(panic_on_drop: bool) -> ! {
+    if panic_on_drop { resume_unwind(Box::new(PanicsOnDrop)) } else { resume_unwind(Box::new(Harmless)) }
 }
 
-/// Where user code panics.
+/// The user code that panics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Bombs {
+struct Panics {
     poll: bool,
     future: bool,
     output: bool,
     waker: bool,
-    /// The payloads are grenades.
-    grenades: bool,
+    /// The payloads panic when they are dropped.
+    panic_on_drop: bool,
 }
 
-/// What is done to the handle.
+/// The operations on the handle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    /// Asked after the end.
+enum HandleCase {
+    /// Polled after the end.
     Kept,
-    /// Asked before the end, and again after it.
+    /// Polled before the end, and again after it.
     Joined,
-    /// Gone before the first poll.
+    /// Dropped before the first poll.
     Dropped,
-    /// Gone before the first poll, after it had been asked.
+    /// Polled and dropped before the first poll of the task.
     JoinedAndDropped,
-    /// Gone after the end.
+    /// Dropped after the end.
     DroppedLate,
     /// The task is aborted before its first poll.
     Aborted,
-    /// The task is aborted when it is idle, by a handle that has been asked.
+    /// The task is aborted when it is idle, after the handle has been polled.
     AbortedIdle,
 }
 
-const FATES: [Fate; 7] = [
-    Fate::Kept,
-    Fate::Joined,
-    Fate::Dropped,
-    Fate::JoinedAndDropped,
-    Fate::DroppedLate,
-    Fate::Aborted,
-    Fate::AbortedIdle,
+const HANDLE_CASES: [HandleCase; 7] = [
+    HandleCase::Kept,
+    HandleCase::Joined,
+    HandleCase::Dropped,
+    HandleCase::JoinedAndDropped,
+    HandleCase::DroppedLate,
+    HandleCase::Aborted,
+    HandleCase::AbortedIdle,
 ];
 
-/// Polls, drops of the future, outputs made, drops of the output, calls of the joiner's waker.
+/// Polls, drops of the future, outputs created, drops of the output, calls of the joiner's waker.
 #[derive(Debug, Default)]
-struct Tally([AtomicUsize; 5]);
+struct CallCounts([AtomicUsize; 5]);
 
-impl Tally {
+impl CallCounts {
     fn add(&self, at: usize) {
         self.0[at].fetch_add(1, Relaxed);
     }
@@ -83,15 +83,15 @@ impl Tally {
     }
 }
 
-/// Suspends once; the flag says that it wakes itself then.
-struct Mined(Bombs, Arc<Tally>, bool);
-struct MinedOutput(Bombs, Arc<Tally>);
-struct MinedWaker(Bombs, Arc<Tally>);
+/// Suspends once; if the flag is set, it wakes itself then.
+struct PanickingFuture(Panics, Arc<CallCounts>, bool);
+struct PanickingOutput(Panics, Arc<CallCounts>);
+struct PanickingWaker(Panics, Arc<CallCounts>);
 
-impl Future for Mined {
-    type Output = MinedOutput;
+impl Future for PanickingFuture {
+    type Output = PanickingOutput;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<MinedOutput> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<PanickingOutput> {
         self.1.add(0);
         if self.1.all()[0] == 1 {
             if self.2 {
@@ -100,114 +100,115 @@ impl Future for Mined {
             return Poll::Pending;
         }
         if self.0.poll {
-            burst(self.0.grenades);
+            raise_panic(self.0.panic_on_drop);
         }
         self.1.add(2);
-        Poll::Ready(MinedOutput(self.0, Arc::clone(&self.1)))
+        Poll::Ready(PanickingOutput(self.0, Arc::clone(&self.1)))
     }
 }
 
-impl Drop for Mined {
+impl Drop for PanickingFuture {
     fn drop(&mut self) {
         self.1.add(1);
         if self.0.future {
-            burst(self.0.grenades);
+            raise_panic(self.0.panic_on_drop);
         }
     }
 }
 
-impl Drop for MinedOutput {
+impl Drop for PanickingOutput {
     fn drop(&mut self) {
         self.1.add(3);
         if self.0.output {
-            burst(self.0.grenades);
+            raise_panic(self.0.panic_on_drop);
         }
     }
 }
 
-impl Wake for MinedWaker {
+impl Wake for PanickingWaker {
     fn wake(self: Arc<Self>) {
         self.1.add(4);
         if self.0.waker {
-            burst(self.0.grenades);
+            raise_panic(self.0.panic_on_drop);
         }
     }
 }
 
-/// Drops something of the test's own, panic or not.
-fn defuse<T>(bomb: T) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(bomb))) {
+/// Drops a value of the test, and catches its panic.
+fn drop_catching<T>(value: T) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
         std::mem::forget(payload);
     }
 }
 
-fn play(bombs: Bombs, fate: Fate) {
-    let case = format!("{bombs:?} {fate:?}");
+fn run_case(panics: Panics, handle_case: HandleCase) {
+    let case = format!("{panics:?} {handle_case:?}");
     let alive = Tracked::live_count();
-    let (home, tally) = (Home::new(), Arc::new(Tally::default()));
-    let joiner = Waker::from(Arc::new(MinedWaker(bombs, Arc::clone(&tally))));
+    let (home, call_counts) = (Home::new(), Arc::new(CallCounts::default()));
+    let joiner = Waker::from(Arc::new(PanickingWaker(panics, Arc::clone(&call_counts))));
     let mut cx = Context::from_waker(&joiner);
-    let mut handle = home.spawn(Mined(bombs, Arc::clone(&tally), fate != Fate::AbortedIdle));
+    let mut handle =
+        home.spawn(PanickingFuture(panics, Arc::clone(&call_counts), handle_case != HandleCase::AbortedIdle));
     let abort = handle.abort_handle();
-    let asked = matches!(fate, Fate::Joined | Fate::JoinedAndDropped | Fate::AbortedIdle);
-    if asked {
+    let polled = matches!(handle_case, HandleCase::Joined | HandleCase::JoinedAndDropped | HandleCase::AbortedIdle);
+    if polled {
         assert!(Pin::new(&mut handle).poll(&mut cx).is_pending(), "{case}");
     }
     let mut handle = Some(handle);
-    match fate {
-        Fate::Dropped | Fate::JoinedAndDropped => handle = None,
-        Fate::Aborted => abort.abort(),
+    match handle_case {
+        HandleCase::Dropped | HandleCase::JoinedAndDropped => handle = None,
+        HandleCase::Aborted => abort.abort(),
         _ => {}
     }
     home.run_all();
-    if fate == Fate::AbortedIdle {
+    if handle_case == HandleCase::AbortedIdle {
         abort.abort();
         home.run_all();
     }
     assert!(abort.is_finished(), "{case}");
 
-    let cancelled = matches!(fate, Fate::Aborted | Fate::AbortedIdle);
-    let polls = if cancelled { usize::from(fate == Fate::AbortedIdle) } else { 2 };
-    let made = usize::from(!cancelled && !bombs.poll);
-    let left = matches!(fate, Fate::Dropped | Fate::JoinedAndDropped);
-    let called = usize::from(matches!(fate, Fate::Joined | Fate::AbortedIdle));
-    let dropped = if left { made } else { 0 };
-    assert_eq!(tally.all(), [polls, 1, made, dropped, called], "{case}");
+    let cancelled = matches!(handle_case, HandleCase::Aborted | HandleCase::AbortedIdle);
+    let polls = if cancelled { usize::from(handle_case == HandleCase::AbortedIdle) } else { 2 };
+    let made = usize::from(!cancelled && !panics.poll);
+    let dropped_early = matches!(handle_case, HandleCase::Dropped | HandleCase::JoinedAndDropped);
+    let called = usize::from(matches!(handle_case, HandleCase::Joined | HandleCase::AbortedIdle));
+    let dropped = if dropped_early { made } else { 0 };
+    assert_eq!(call_counts.all(), [polls, 1, made, dropped, called], "{case}");
 
     if let Some(mut handle) = handle {
-        if fate == Fate::DroppedLate {
+        if handle_case == HandleCase::DroppedLate {
             drop(handle);
         } else {
             let Poll::Ready(result) = Pin::new(&mut handle).poll(&mut cx) else { panic!("pending: {case}") };
-            let (panicked, gone) = match &result {
+            let (panicked, is_cancelled) = match &result {
                 Ok(_) => (false, false),
                 Err(error) => (error.is_panic(), error.is_cancelled()),
             };
-            let burst = if cancelled { bombs.future } else { bombs.poll };
-            assert_eq!((panicked, gone), (burst, cancelled && !burst), "{case}");
-            defuse(result);
+            let expects_panic = if cancelled { panics.future } else { panics.poll };
+            assert_eq!((panicked, is_cancelled), (expects_panic, cancelled && !expects_panic), "{case}");
+            drop_catching(result);
         }
     }
-    assert_eq!(tally.all(), [polls, 1, made, made, called], "{case}");
+    assert_eq!(call_counts.all(), [polls, 1, made, made, called], "{case}");
     drop(abort);
     assert_eq!(Tracked::live_count(), alive, "{case}");
-    assert!(home.is_deserted(), "{case}");
+    assert!(home.is_empty(), "{case}");
     drop(joiner);
-    assert_eq!(Arc::strong_count(&tally), 1, "{case}: a waker is left");
+    assert_eq!(Arc::strong_count(&call_counts), 1, "{case}: a waker is left");
 }
 
 #[test]
-fn a_panic_stays_with_its_task_in_every_combination() {
+fn panic_stays_with_its_task_in_every_combination() {
     for bits in 0..32 {
         let bit = |at: u32| bits >> at & 1 == 1;
-        let bombs = Bombs { poll: bit(0), future: bit(1), output: bit(2), waker: bit(3), grenades: bit(4) };
-        for fate in FATES {
-            play(bombs, fate);
+        let panics = Panics { poll: bit(0), future: bit(1), output: bit(2), waker: bit(3), panic_on_drop: bit(4) };
+        for handle_case in HANDLE_CASES {
+            run_case(panics, handle_case);
         }
     }
 }
 
-/// A waker whose clone panics when it is told to, and whose destructor does.
+/// A waker whose clone or destructor panics, as configured.
 struct Fragile {
     clone: bool,
     drop: bool,
@@ -218,7 +219,7 @@ static FRAGILE: RawWakerVTable = RawWakerVTable::new(
     |data| {
         let fragile = fragile(data);
         if fragile.clone {
-            burst(true);
+            raise_panic(true);
         }
         fragile.alive.fetch_add(1, Relaxed);
         RawWaker::new(data, &FRAGILE)
@@ -237,7 +238,7 @@ fn drop_fragile(data: *const ()) {
     let fragile = fragile(data);
     fragile.alive.fetch_sub(1, Relaxed);
     if fragile.drop {
-        burst(true);
+        raise_panic(true);
     }
 }
 
@@ -247,7 +248,7 @@ impl Fragile {
     }
 
     fn waker(&self) -> Waker {
-        // SAFETY: the table keeps the contract, apart from its panics.
+        // SAFETY: the table fulfils the contract of `RawWaker`, apart from its panics.
         unsafe { Waker::from_raw(RawWaker::new((&raw const *self).cast(), &FRAGILE)) }
     }
 }
@@ -257,7 +258,7 @@ fn pending() -> impl Future<Output = ()> + Send + 'static {
 }
 
 #[test]
-fn a_waker_that_cannot_be_cloned_leaves_no_other_behind() {
+fn waker_whose_clone_panics_leaves_no_old_waker() {
     let (home, bell, fragile) = (Home::new(), Bell::new(), Fragile::new(true, false));
     let mut handle = home.spawn(pending());
     assert!(poll_join(&mut handle, &bell).is_pending());
@@ -267,14 +268,14 @@ fn a_waker_that_cannot_be_cloned_leaves_no_other_behind() {
     // An abort handle keeps the cell, but nothing in it.
     let abort = handle.abort_handle();
     drop(handle);
-    assert!(bell.is_alone(), "the joiner's waker stays in a slot that nobody empties");
+    assert!(bell.is_alone(), "the joiner's waker stays in a slot that is never emptied");
     drop(waker);
     abort.abort();
     home.run_all();
 }
 
 #[test]
-fn a_waker_that_cannot_be_dropped_does_not_keep_the_handle_from_leaving() {
+fn waker_whose_drop_panics_does_not_block_the_drop_of_the_handle() {
     let alive = Tracked::live_count();
     let (home, fragile) = (Home::new(), Fragile::new(false, true));
     let mut handle = home.spawn(pending());
@@ -286,11 +287,11 @@ fn a_waker_that_cannot_be_dropped_does_not_keep_the_handle_from_leaving() {
     home.run_all();
     drop(home.owned_tasks().cancel_all());
     assert_eq!(Tracked::live_count(), alive);
-    defuse(waker);
+    drop_catching(waker);
 }
 
 #[test]
-fn a_replaced_waker_that_cannot_be_dropped_has_been_replaced() {
+fn replaced_waker_whose_drop_panics_has_been_replaced() {
     let (home, bell, fragile) = (Home::new(), Bell::new(), Fragile::new(false, true));
     let mut handle = home.spawn(std::future::ready(7));
     let waker = fragile.waker();
@@ -300,5 +301,5 @@ fn a_replaced_waker_that_cannot_be_dropped_has_been_replaced() {
     home.run_all();
     assert_eq!((bell.rings(), fragile.alive.load(Relaxed)), (1, 1));
     assert!(matches!(poll_join(&mut handle, &bell), Poll::Ready(Ok(7))));
-    defuse(waker);
+    drop_catching(waker);
 }

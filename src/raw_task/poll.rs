@@ -1,4 +1,4 @@
-//! What is done to a task's future and output: poll, drop, store, take, free.
+//! Operations on a task's future and output: poll, drop, store, take, free.
 
 use std::any::Any;
 use std::future::Future;
@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
 use super::error::{cancelled, panicked};
-use super::header::Settle;
+use super::header::RecordOutcome;
 use super::state::{Complete, Start, Suspend};
 use super::{Header, JoinError, Outcome, RunResult, Runnable, Schedule, waker};
 use crate::sync::UnsafeCell;
@@ -17,28 +17,28 @@ use crate::sync::atomic::Ordering;
 use crate::task_alloc;
 use crate::util::wake_list::{catch_user_panic, log_and_drop_panic, wake_catch_panic};
 
-/// The one allocation.
+/// The one allocation of a task.
 #[repr(C)]
 pub(super) struct TaskCell<F: Future> {
     pub(super) header: Header,
-    /// Invariant: holds the future until the task's end, and belongs to the holder of the
-    /// `Runnable`; then holds what was stored, and belongs to the handle from COMPLETE on.
+    /// Invariant: until the task's end, it holds the future and belongs to the holder of the
+    /// `Runnable`. From COMPLETE on, it holds what was stored, and belongs to the handle.
     pub(super) storage: UnsafeCell<Storage<F>>,
 }
 
-/// Future and output share their place: a pointer to it is a pointer to either.
+/// Future and output share their place, so a pointer to the storage is a pointer to either.
 #[repr(C)]
 pub(super) union Storage<F: Future> {
     pub(super) future: ManuallyDrop<F>,
     output: ManuallyDrop<Output<F>>,
 }
 
-/// What is stored at the end.
+/// The stored result.
 type Output<F> = Result<<F as Future>::Output, JoinError>;
 
 /// # Safety
 ///
-/// `header` is that of a live `Cell<F>`.
+/// `header` is that of a live `TaskCell<F>`.
 unsafe fn cell<'a, F: Future>(header: NonNull<Header>) -> &'a TaskCell<F> {
     // SAFETY: the header is the cell's first field, and the pointer carries the provenance of the
     // whole cell.
@@ -47,23 +47,22 @@ unsafe fn cell<'a, F: Future>(header: NonNull<Header>) -> &'a TaskCell<F> {
 
 /// See [`Vtable::poll`](super::header::Vtable).
 pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>, home: *mut ()) -> RunResult {
-    // SAFETY: the `Runnable` keeps the cell alive, and this function stands in the vtable of a
-    // `Cell<F>`.
+    // SAFETY: the `Runnable` keeps the cell alive, and this function is in the vtable of a
+    // `TaskCell<F>`.
     let cell = unsafe { cell::<F>(header) };
-    let filed = match cell.header.state.start() {
-        Start::Poll { filed } => filed,
-        Start::Cancel { filed } => {
-            // SAFETY: the caller polls in this home, whose kind the vtable knows.
-            let settle = |task: &Header, how| unsafe { &*home.cast::<S>() }.record_outcome(task, how, true);
-            // SAFETY: we are the poller.
-            unsafe { drop_future_and_end::<F, S>(header, filed, &settle) };
+    let linked = match cell.header.state.start() {
+        Start::Poll { linked } => linked,
+        Start::Cancel { linked } => {
+            // SAFETY: the caller polls in this home, whose type the vtable knows.
+            let record = |task: &Header, outcome| unsafe { &*home.cast::<S>() }.record_outcome(task, outcome, true);
+            // SAFETY: this thread is the poller.
+            unsafe { drop_future_and_end::<F, S>(header, linked, &record) };
             return RunResult::Ended;
         }
     };
-    if !filed {
-        // Ordering: Relaxed — wakers read it, and each of them comes from this poll or a later one.
-        // One that comes from an earlier poll may read either home: both queue tasks of the same
-        // pool.
+    if !linked {
+        // Ordering: Relaxed — only wakers read it, and each waker comes from this poll or a later
+        // one. A waker of an earlier poll may read either home. Both queue tasks of the same pool.
         cell.header.home.store(home, Ordering::Relaxed);
     }
     // SAFETY: ACTIVE keeps the cell alive throughout the poll.
@@ -72,7 +71,8 @@ pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>, home:
     let polled = cell.storage.with_mut(|storage| {
         catch_unwind(AssertUnwindSafe(|| {
             let unwinds = DropOnUnwind(storage.cast::<F>());
-            // SAFETY: by the invariant of `storage` it holds the future, and it is ours.
+            // SAFETY: by the invariant of `storage`, it holds the future, which belongs to the
+            // poller.
             let future = unsafe { &mut *storage.cast::<F>() };
             // SAFETY: the cell does not move until the future is dropped.
             let polled = unsafe { Pin::new_unchecked(future) }.poll(&mut cx);
@@ -80,20 +80,20 @@ pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>, home:
             polled
         }))
     });
-    // SAFETY: handed on from the caller: `home` is a live home of type `S`.
-    let settle = |task: &Header, how| unsafe { &*home.cast::<S>() }.record_outcome(task, how, false);
+    // SAFETY: the caller guarantees that `home` is a live home of type `S`.
+    let record = |task: &Header, outcome| unsafe { &*home.cast::<S>() }.record_outcome(task, outcome, false);
     match polled {
         // SAFETY: the caller is the poller.
-        Ok(Poll::Pending) => return unsafe { suspend::<S>(header, filed) },
+        Ok(Poll::Pending) => return unsafe { suspend::<S>(header, linked) },
         // SAFETY: the caller is the poller, and the future is finished.
-        Ok(Poll::Ready(output)) => unsafe { finish_task::<F, S>(header, filed, settle, Ok(output)) },
+        Ok(Poll::Ready(output)) => unsafe { finish_task::<F, S>(header, linked, record, Ok(output)) },
         // SAFETY: the caller is the poller, and the future has been dropped.
-        Err(payload) => unsafe { end_unwound::<F, S>(header, filed, settle, payload) },
+        Err(payload) => unsafe { end_unwound::<F, S>(header, linked, record, payload) },
     }
     RunResult::Ended
 }
 
-/// Drops the future of a poll that unwinds, so that destructors see that the thread is panicking.
+/// Drops the future while a poll unwinds, so that destructors see a panicking thread.
 struct DropOnUnwind<F>(*mut F);
 
 impl<F> Drop for DropOnUnwind<F> {
@@ -112,23 +112,23 @@ impl<F> Drop for DropOnUnwind<F> {
 }
 
 /// See [`Vtable::cancel`](super::header::Vtable).
-pub(super) unsafe fn cancel<F: Future, S: Schedule>(header: NonNull<Header>, settle: &Settle<'_>) {
-    // SAFETY: the `Runnable` keeps the cell alive, and this function stands in the vtable of a
-    // `Cell<F>`.
+pub(super) unsafe fn cancel<F: Future, S: Schedule>(header: NonNull<Header>, record: &RecordOutcome<'_>) {
+    // SAFETY: the `Runnable` keeps the cell alive, and this function is in the vtable of a
+    // `TaskCell<F>`.
     let cell = unsafe { cell::<F>(header) };
-    let (Start::Poll { filed } | Start::Cancel { filed }) = cell.header.state.start();
+    let (Start::Poll { linked } | Start::Cancel { linked }) = cell.header.state.start();
     let _ending = cell.header.id.mark_ending();
-    // SAFETY: we are the poller.
-    unsafe { drop_future_and_end::<F, S>(header, filed, settle) };
+    // SAFETY: this thread is the poller.
+    unsafe { drop_future_and_end::<F, S>(header, linked, record) };
 }
 
 /// See [`Vtable::schedule`](super::header::Vtable).
 pub(super) unsafe fn schedule<S: Schedule>(header: NonNull<Header>) {
     // SAFETY: the caller gives up a `Runnable`.
     let runnable = unsafe { Runnable::from_raw(header) };
-    // SAFETY: the task has been polled, so it has a home, which lives until the task ends, and it
-    // cannot end while we hold its `Runnable`; this function stands in the vtable of a task with
-    // homes of type `S`.
+    // SAFETY: the task has been polled, so it has a home. The home lives until the task ends, which
+    // cannot happen while this thread holds its `Runnable`. This function is in the vtable of a
+    // task with homes of type `S`.
     let home = unsafe { scheduler_of::<S>(header) };
     home.schedule(runnable);
 }
@@ -139,75 +139,78 @@ pub(super) unsafe fn schedule<S: Schedule>(header: NonNull<Header>) {
 unsafe fn scheduler_of<'a, S: Schedule>(header: NonNull<Header>) -> &'a S {
     // SAFETY: a task that has not ended is alive.
     let header = unsafe { header.as_ref() };
-    // Ordering: Relaxed — see the store.
+    // Ordering: Relaxed — see the store in `poll`.
     let home = header.home.load(Ordering::Relaxed).cast::<S>();
     // SAFETY: by the invariant of `home` and the contract of `Schedule`.
     unsafe { &*home }
 }
 
-/// The future is pending.
+/// Suspends the task, whose future is pending.
 ///
 /// # Safety
 ///
 /// The caller is the poller, of a task whose homes are of type `S`.
-unsafe fn suspend<S: Schedule>(header: NonNull<Header>, filed: bool) -> RunResult {
+unsafe fn suspend<S: Schedule>(header: NonNull<Header>, linked: bool) -> RunResult {
     // SAFETY: ACTIVE keeps the cell alive until the transition.
     let task = unsafe { &*header.as_ptr() };
-    // A task that has been woken already stays active, and goes back into a queue, where a shutdown
+    // A task that has been woken already stays active and goes back into a queue, where a shutdown
     // finds it.
     if task.take_yield_mark() || task.state.is_woken() {
-        // SAFETY: it is still ours.
+        // SAFETY: this thread still holds the `Runnable`.
         return RunResult::Again(unsafe { Runnable::from_raw(header) });
     }
-    let file = !filed;
-    if file {
-        // SAFETY: we are polling it, so it has a home and has not ended.
-        let live = unsafe { scheduler_of::<S>(header) }.owned_tasks();
-        // SAFETY: we are the poller, and it was not filed before.
-        unsafe { live.link(header) };
+    let link = !linked;
+    if link {
+        // SAFETY: this thread polls the task, so the task has a home and has not ended.
+        let owned_tasks = unsafe { scheduler_of::<S>(header) }.owned_tasks();
+        // SAFETY: this thread is the poller, and the task was not linked before.
+        unsafe { owned_tasks.link(header) };
     }
-    match task.state.suspend(file) {
+    match task.state.suspend(link) {
         Suspend::Idle => RunResult::Suspended,
-        // SAFETY: the transition left the `Runnable` with us.
+        // SAFETY: the transition left the `Runnable` to this thread.
         Suspend::Again => RunResult::Again(unsafe { Runnable::from_raw(header) }),
     }
 }
 
-/// The task is cancelled.
+/// Ends a cancelled task.
 ///
 /// # Safety
 ///
-/// The caller is the poller of a `Cell<F>` whose homes are of type `S`.
-unsafe fn drop_future_and_end<F: Future, S: Schedule>(header: NonNull<Header>, filed: bool, settle: &Settle<'_>) {
+/// The caller is the poller of a `TaskCell<F>` whose homes are of type `S`.
+unsafe fn drop_future_and_end<F: Future, S: Schedule>(
+    header: NonNull<Header>,
+    linked: bool,
+    record: &RecordOutcome<'_>,
+) {
     // SAFETY: ACTIVE keeps the cell alive.
     let id = unsafe { header.as_ref() }.id;
-    // SAFETY: handed on from the caller.
-    unsafe { finish_task::<F, S>(header, filed, settle, Err(cancelled(id))) };
+    // SAFETY: the caller is the poller of such a cell.
+    unsafe { finish_task::<F, S>(header, linked, record, Err(cancelled(id))) };
 }
 
-/// Drops the future, stores the output for whoever wants it, has `settle` count the end, and ends
-/// the task.
+/// Drops the future, stores the output if the handle wants it, records the end, and ends the task.
 ///
 /// # Safety
 ///
-/// The caller is the poller of a `Cell<F>` whose homes are of type `S`. It does not touch the task
-/// afterwards.
+/// The caller is the poller of a `TaskCell<F>` whose homes are of type `S`. It does not touch the
+/// task afterwards.
 #[inline]
 unsafe fn finish_task<F: Future, S: Schedule>(
     header: NonNull<Header>,
-    filed: bool,
-    settle: impl FnOnce(&Header, Outcome),
+    linked: bool,
+    record: impl FnOnce(&Header, Outcome),
     output: Output<F>,
 ) {
     // SAFETY: ACTIVE keeps the cell alive until `complete`.
     let cell = unsafe { cell::<F>(header) };
     let dropped = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: by the invariant of `storage` it holds the future, and it is ours; nobody looks
-        // at it again.
+        // SAFETY: by the invariant of `storage`, it holds the future, which belongs to the poller.
+        // The future is not accessed again.
         cell.storage.with_mut(|storage| unsafe { storage.cast::<F>().drop_in_place() });
     }));
-    // A cancelled task whose destructor panics has panicked; one that had an output, or has
-    // panicked already, keeps it.
+    // If the destructor of a cancelled task panics, the task has panicked. A task with an output,
+    // or with an earlier panic, keeps that result.
     let output = match (output, dropped) {
         (Err(error), Err(payload)) if error.is_cancelled() => Err(panicked(cell.header.id, payload)),
         (output, Err(payload)) => {
@@ -216,8 +219,8 @@ unsafe fn finish_task<F: Future, S: Schedule>(
         }
         (output, Ok(())) => output,
     };
-    // SAFETY: handed on from the caller; the future has been dropped.
-    unsafe { end_without_future::<F, S>(header, filed, settle, output) };
+    // SAFETY: the caller is the poller of such a cell, and the future has been dropped.
+    unsafe { end_without_future::<F, S>(header, linked, record, output) };
 }
 
 /// As [`finish_task`], after a poll that has panicked: the future has been dropped already.
@@ -229,82 +232,83 @@ unsafe fn finish_task<F: Future, S: Schedule>(
 #[inline(never)]
 unsafe fn end_unwound<F: Future, S: Schedule>(
     header: NonNull<Header>,
-    filed: bool,
-    settle: impl FnOnce(&Header, Outcome),
+    linked: bool,
+    record: impl FnOnce(&Header, Outcome),
     payload: Box<dyn Any + Send>,
 ) {
     // SAFETY: ACTIVE keeps the cell alive until `complete`.
     let id = unsafe { header.as_ref() }.id;
-    // SAFETY: handed on from the caller.
-    unsafe { end_without_future::<F, S>(header, filed, settle, Err(panicked(id, payload))) };
+    // SAFETY: the caller fulfils the contract of `end_without_future`.
+    unsafe { end_without_future::<F, S>(header, linked, record, Err(panicked(id, payload))) };
 }
 
-/// As [`finish_task`], when the future has been dropped already.
+/// As [`finish_task`], if the future has been dropped already.
 ///
 /// # Safety
 ///
-/// The caller is the poller of a `Cell<F>` without a future, whose homes are of type `S`. It does
-/// not touch the task afterwards.
+/// The caller is the poller of a `TaskCell<F>` without a future, whose homes are of type `S`. It
+/// does not touch the task afterwards.
 #[inline(always)]
 unsafe fn end_without_future<F: Future, S: Schedule>(
     header: NonNull<Header>,
-    filed: bool,
-    settle: impl FnOnce(&Header, Outcome),
+    linked: bool,
+    record: impl FnOnce(&Header, Outcome),
     output: Output<F>,
 ) {
     // SAFETY: ACTIVE keeps the cell alive until `complete`.
     let cell = unsafe { cell::<F>(header) };
-    if filed {
-        // SAFETY: a filed task has been polled and this one has not ended.
-        let live = unsafe { scheduler_of::<S>(header) }.owned_tasks();
-        // SAFETY: we are the poller, and the task was filed there.
-        unsafe { live.unlink(header) };
+    if linked {
+        // SAFETY: a linked task has a home, and this one has not ended.
+        let owned_tasks = unsafe { scheduler_of::<S>(header) }.owned_tasks();
+        // SAFETY: this thread is the poller, and the task was linked there.
+        unsafe { owned_tasks.unlink(header) };
     }
-    let how = match &output {
+    let outcome = match &output {
         Ok(_) => Outcome::Completed,
         Err(error) if error.is_panic() => Outcome::Panicked,
         Err(_) => Outcome::Cancelled,
     };
     let mut stored = cell.header.state.wants_output();
     if stored {
-        // SAFETY: the place is free and still ours.
+        // SAFETY: the place is free, and still belongs to the poller.
         cell.storage.with_mut(|storage| unsafe { storage.cast::<Output<F>>().write(output) });
     } else {
         catch_user_panic("the destructor of an output", move || drop(output));
     }
-    settle(&cell.header, how);
-    // SAFETY: handed on from the caller; the future is gone.
+    record(&cell.header, outcome);
+    // SAFETY: the caller is the poller of such a cell; the future is gone.
     unsafe { complete::<F>(header, &mut stored) };
 }
 
 /// # Safety
 ///
-/// The caller is the poller of a `Cell<F>` without a future; `stored` says whether it holds an
-/// output.
+/// The caller is the poller of a `TaskCell<F>` without a future. `stored` tells whether the cell
+/// holds an output.
 unsafe fn complete<F: Future>(header: NonNull<Header>, stored: &mut bool) {
     // SAFETY: ACTIVE keeps the cell alive until a transition gives it up.
     let cell = unsafe { cell::<F>(header) };
     loop {
         match cell.header.state.complete(*stored) {
-            Complete::Leave => return,
+            Complete::Done => return,
             Complete::DropOutput => {
-                // SAFETY: an output is stored and the handle is gone, so it is ours.
+                // SAFETY: an output is stored and the handle is gone, so the output belongs to the
+                // poller.
                 catch_user_panic("the destructor of an output", || drop(unsafe { read_output::<F>(cell) }));
                 *stored = false;
             }
             Complete::WakeJoiner => {
-                // SAFETY: whoever sets COMPLETE and sees JOIN_WAKER owns the slot.
+                // SAFETY: a poller that sets COMPLETE and sees JOIN_WAKER owns the slot.
                 if let Some(joiner) = cell.header.joiner.with_mut(|slot| unsafe { (*slot).take() }) {
                     wake_catch_panic(joiner);
                 }
                 if cell.header.state.finish() {
-                    // SAFETY: nobody holds a reference any more.
+                    // SAFETY: no reference is left.
                     unsafe { Header::free(header) };
                 }
                 return;
             }
             Complete::Free => {
-                // SAFETY: nobody holds a reference.
+                // SAFETY: no reference is left.
                 unsafe { Header::free(header) };
                 return;
             }
@@ -316,27 +320,27 @@ unsafe fn complete<F: Future>(header: NonNull<Header>, stored: &mut bool) {
 ///
 /// `cell` holds an output, which belongs to the caller and is not taken again.
 unsafe fn read_output<F: Future>(cell: &TaskCell<F>) -> Output<F> {
-    // SAFETY: handed on from the caller.
+    // SAFETY: the caller owns the output and does not take it again.
     cell.storage.with_mut(|storage| unsafe { storage.cast::<Output<F>>().read() })
 }
 
 /// See [`Vtable::take_output`](super::header::Vtable).
 pub(super) unsafe fn take_output<F: Future>(header: NonNull<Header>, place: *mut ()) {
-    // SAFETY: the handle keeps the cell alive, and this function stands in the vtable of a
-    // `Cell<F>`.
+    // SAFETY: the handle keeps the cell alive, and this function is in the vtable of a
+    // `TaskCell<F>`.
     let cell = unsafe { cell::<F>(header) };
     // SAFETY: the task is complete and the handle wanted its output.
     let output = unsafe { read_output::<F>(cell) };
-    // SAFETY: the caller vouches for the place.
+    // SAFETY: the caller guarantees that the place fits.
     unsafe { place.cast::<Output<F>>().write(output) };
 }
 
 /// See [`Vtable::free`](super::header::Vtable).
 pub(super) unsafe fn free<F: Future>(header: NonNull<Header>) {
     let cell = header.cast::<TaskCell<F>>();
-    // SAFETY: nobody else can reach the cell. Its storage is a union: nothing in it is dropped
-    // again.
+    // SAFETY: no other thread can reach the cell. Its storage is a union, so nothing in it is
+    // dropped again.
     unsafe { cell.drop_in_place() };
-    // SAFETY: the memory came from `allocate` for this type, and holds nothing any more.
+    // SAFETY: the memory came from `allocate` for this type, and holds no value any more.
     unsafe { task_alloc::deallocate(cell) };
 }

@@ -14,65 +14,65 @@ use crate::task_alloc;
 
 /// The single right to poll a task. Queues hold these.
 ///
-/// Dropping one drops the future, and the task ends as cancelled: a task is never lost silently.
+/// Dropping one drops the future, and the task ends as cancelled. So a task is never lost silently.
 pub(crate) struct Runnable(NonNull<Header>);
 
-// SAFETY: a runnable gives access to the future only to its one holder; and a future is `Send`, or
-// whoever made its task has vouched that it is run, cancelled and dropped on one thread.
+// SAFETY: only the one holder of a runnable accesses the future. Either the future is `Send`, or
+// the caller of `spawn_local` guarantees that it is run, cancelled and dropped on one thread.
 unsafe impl Send for Runnable {}
 
-/// What became of a task that was run.
+/// State of a task that was run.
 #[derive(Debug)]
 pub(crate) enum RunResult {
     /// It waits for a wake.
     Suspended,
     /// It was woken while it ran: the caller queues it again.
     Again(Runnable),
-    /// It ended: its future has been dropped.
+    /// It has ended: its future has been dropped.
     Ended,
 }
 
 impl Runnable {
     /// Polls the future once, or drops it if the task is cancelled. `home` becomes the task's home
-    /// at its first poll.
+    /// until the task is linked.
     #[inline]
     pub(crate) fn run<S: Schedule>(self, home: &S) -> RunResult {
         let header = self.into_raw();
         // SAFETY: a `Runnable` keeps the cell alive.
         let poll = unsafe { header.as_ref() }.vtable.poll;
-        // SAFETY: we give up our `Runnable`; `spawn` was told the same `S`.
+        // SAFETY: this call gives up the `Runnable`, and `spawn` was called with the same `S`.
         unsafe { poll(header, (&raw const *home).cast_mut().cast()) }
     }
 
-    /// Drops the future, and ends the task as cancelled; or by a panic, if the destructor panics.
-    /// `settle` counts it, before anybody can see the end.
+    /// Drops the future, and ends the task as cancelled. If the destructor panics, the task ends by
+    /// a panic. `record` is called before another thread can observe the end.
     #[cold]
-    pub(crate) fn cancel(self, settle: &dyn Fn(&Header, Outcome)) {
+    pub(crate) fn cancel(self, record: &dyn Fn(&Header, Outcome)) {
         let header = self.into_raw();
         // SAFETY: a `Runnable` keeps the cell alive.
         let cancel = unsafe { header.as_ref() }.vtable.cancel;
-        // SAFETY: we give up our `Runnable`.
-        unsafe { cancel(header, settle) };
+        // SAFETY: this call gives up the `Runnable`.
+        unsafe { cancel(header, record) };
     }
 
-    /// Files a task that has not been queued yet, and stays filed in `home` until it ends.
-    pub(crate) fn file_in<S: Schedule>(&self, home: &S) {
-        // Ordering: Relaxed — whoever gets the `Runnable`, or finds the task in the list, sees it.
+    /// Links a task that has not been queued yet. The task stays linked in `home` until it ends.
+    pub(crate) fn link_into<S: Schedule>(&self, home: &S) {
+        // Ordering: Relaxed — the `Runnable`, or the lock of the list, orders it before every read.
         self.header().home.store((&raw const *home).cast_mut().cast(), Ordering::Relaxed);
         self.header().state.mark_linked();
-        // SAFETY: we hold the `Runnable` of a task that has not been filed; its poller takes it out
-        // before it ends.
+        // SAFETY: this thread holds the `Runnable` of a task that has not been linked. The task's
+        // poller unlinks it before it ends.
         unsafe { home.owned_tasks().link(self.0) };
     }
 
-    /// The task's header.
+    /// Returns the task's header.
     #[inline]
     pub(crate) fn header(&self) -> &Header {
         // SAFETY: a `Runnable` keeps the cell alive.
         unsafe { self.0.as_ref() }
     }
 
-    /// Gives the right away as a pointer.
+    /// Converts the right into a pointer.
     #[inline]
     pub(crate) fn into_raw(self) -> NonNull<Header> {
         let header = self.0;
@@ -80,26 +80,26 @@ impl Runnable {
         header
     }
 
-    /// Takes the right back.
+    /// Converts the pointer back into the right.
     ///
     /// # Safety
     ///
-    /// The pointer came from `into_raw`, or from a transition that made a `Runnable`, and is used
-    /// for this once.
+    /// The pointer came from `into_raw`, or from a transition that made a `Runnable`. It is
+    /// converted once.
     #[inline]
     pub(crate) unsafe fn from_raw(header: NonNull<Header>) -> Runnable {
         Runnable(header)
     }
 
-    /// The runnable queued behind this one. The link belongs to whoever holds the runnable.
+    /// Returns the runnable queued behind this one.
     pub(crate) fn queue_next(&self) -> Option<NonNull<Header>> {
-        // SAFETY: by the field's invariant the link is ours.
+        // SAFETY: by the field's invariant, the link belongs to the holder of the runnable.
         self.header().queue_next.with(|next| unsafe { *next })
     }
 
     /// Queues `next` behind this one.
     pub(crate) fn set_queue_next(&self, next: Option<NonNull<Header>>) {
-        // SAFETY: by the field's invariant the link is ours.
+        // SAFETY: by the field's invariant, the link belongs to the holder of the runnable.
         self.header().queue_next.with_mut(|link| unsafe { *link = next });
     }
 }
@@ -109,7 +109,7 @@ impl Drop for Runnable {
     fn drop(&mut self) {
         // SAFETY: a `Runnable` keeps the cell alive.
         let cancel = unsafe { self.0.as_ref() }.vtable.cancel;
-        // SAFETY: we give up our `Runnable`.
+        // SAFETY: this call gives up the `Runnable`.
         unsafe { cancel(self.0, &|_, _| {}) };
     }
 }
@@ -133,7 +133,7 @@ impl<F: Future, S: Schedule> Table<F, S> {
     };
 }
 
-/// Makes the one allocation.
+/// Makes the one allocation of a task.
 #[inline]
 pub(super) fn allocate<F, S>(future: F, spawn_meta: SpawnMeta) -> (Runnable, JoinHandle<F::Output>)
 where
@@ -143,13 +143,13 @@ where
     let place = task_alloc::allocate::<TaskCell<F>>();
     let header = Header::new(&Table::<F, S>::VTABLE, spawn_meta);
     let storage = UnsafeCell::new(poll::Storage { future: ManuallyDrop::new(future) });
-    // SAFETY: the place is fresh, and one for a cell.
+    // SAFETY: the place is a fresh allocation for a cell.
     unsafe { place.write(TaskCell { header, storage }) };
     // The pointer keeps the provenance of the whole cell.
     let header = place.cast();
-    // SAFETY: a task is born with one `Runnable`...
+    // SAFETY: a new task has one `Runnable`...
     let runnable = unsafe { Runnable::from_raw(header) };
-    // SAFETY: ...and with one handle to an output of its future's type.
+    // SAFETY: ...and one handle to an output of its future's type.
     let handle = unsafe { JoinHandle::from_raw(header) };
     (runnable, handle)
 }

@@ -1,4 +1,4 @@
-//! Where a task comes from, and what it is called.
+//! The location and the name that a task was spawned with.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,14 +7,14 @@ use std::panic::Location;
 use super::Id;
 use crate::sync::Arc;
 
-/// Says that the pointer leads to a [`Name`].
+/// The bit that marks a pointer to a [`Name`].
 const NAMED: usize = 1;
 
-/// The place where a task was spawned, and its name if it has one. One word wide: a task without a
-/// name does not pay for names.
+/// The place where a task was spawned, and its name if it has one. It is one word wide, so a task
+/// without a name does not pay for names.
 ///
-/// Invariant: a pointer to a static `Location`, or one to a `Name` made from a box that is ours,
-/// with the bit `NAMED` set.
+/// Invariant: it is a pointer to a static `Location`, or one to a `Name` with the bit `NAMED` set.
+/// The `Name` is in a box that this value owns.
 pub(crate) struct SpawnMeta(*const (), PhantomData<Name>);
 
 const _: () =
@@ -25,9 +25,10 @@ struct Name {
     name: Arc<str>,
 }
 
-// SAFETY: it is a reference to something static, or a box of what is both `Send` and `Sync`.
+// SAFETY: it is a reference to something static, or a box of a value that is both `Send` and
+// `Sync`.
 unsafe impl Send for SpawnMeta {}
-// SAFETY: as above; nothing in it is ever changed.
+// SAFETY: as above; nothing in it ever changes.
 unsafe impl Sync for SpawnMeta {}
 
 impl From<&'static Location<'static>> for SpawnMeta {
@@ -38,7 +39,7 @@ impl From<&'static Location<'static>> for SpawnMeta {
 }
 
 impl SpawnMeta {
-    /// Of a task with a name.
+    /// Creates the metadata of a task with a name.
     pub(crate) fn named(location: &'static Location<'static>, name: &str) -> SpawnMeta {
         let name = Box::into_raw(Box::new(Name { location, name: name.into() }));
         SpawnMeta(name.cast_const().cast::<()>().map_addr(|address| address | NAMED), PhantomData)
@@ -52,18 +53,19 @@ impl SpawnMeta {
     #[inline]
     fn as_name(&self) -> Option<&Name> {
         let name = self.0.map_addr(|address| address & !NAMED).cast::<Name>();
-        // SAFETY: by the invariant, what has the bit is a `Name`, and lives as long as we do.
+        // SAFETY: by the invariant, a pointer with the bit is one to a `Name`, which lives as long
+        // as `self`.
         self.is_named().then(|| unsafe { &*name })
     }
 
-    /// Where the task was spawned, if it has no name.
+    /// Returns where the task was spawned, if it has no name.
     #[inline]
     pub(super) fn unnamed(&self) -> Option<&'static Location<'static>> {
-        // SAFETY: by the invariant, what has not the bit is a static `Location`.
+        // SAFETY: by the invariant, a pointer without the bit is one to a static `Location`.
         (!self.is_named()).then(|| unsafe { &*self.0.cast() })
     }
 
-    /// Where the task was spawned.
+    /// Returns where the task was spawned.
     pub(crate) fn location(&self) -> &'static Location<'static> {
         match self.as_name() {
             Some(name) => name.location,
@@ -72,7 +74,7 @@ impl SpawnMeta {
         }
     }
 
-    /// What the task is called.
+    /// Returns the task's name.
     #[inline]
     pub(crate) fn name(&self) -> Option<&Arc<str>> {
         self.as_name().map(|name| &name.name)
@@ -82,11 +84,11 @@ impl SpawnMeta {
 impl SpawnMeta {
     /// # Safety
     ///
-    /// It is named, and nobody asks it for anything any more.
+    /// It has a name, and is not accessed afterwards.
     #[cold]
     unsafe fn drop_name(&mut self) {
         let name = self.0.map_addr(|address| address & !NAMED).cast::<Name>().cast_mut();
-        // SAFETY: by the invariant it was made from a box, which is ours.
+        // SAFETY: by the invariant, the `Name` was made from a box that `self` owns.
         drop(unsafe { Box::from_raw(name) });
     }
 }
@@ -95,7 +97,7 @@ impl Drop for SpawnMeta {
     #[inline]
     fn drop(&mut self) {
         if self.is_named() {
-            // SAFETY: we are dropped, once.
+            // SAFETY: this is the destructor, which runs once.
             unsafe { self.drop_name() };
         }
     }
@@ -103,11 +105,11 @@ impl Drop for SpawnMeta {
 
 impl fmt::Debug for SpawnMeta {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Origin").field("location", self.location()).field("name", &self.name()).finish()
+        f.debug_struct("SpawnMeta").field("location", self.location()).field("name", &self.name()).finish()
     }
 }
 
-/// Who a task is, for those who look at it from outside.
+/// A task as dumps, reports and hooks show it.
 #[derive(Debug, Clone)]
 pub(crate) struct TaskInfo {
     pub(crate) id: Id,
@@ -122,7 +124,7 @@ mod tests {
     use crate::raw_task;
 
     #[test]
-    fn one_without_a_name_is_its_location() {
+    fn spawn_meta_without_name_is_its_location() {
         let here = Location::caller();
         let spawn_meta = SpawnMeta::from(here);
         assert_eq!((spawn_meta.location(), spawn_meta.name()), (here, None));
@@ -130,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_freed_with_the_cell() {
+    fn task_name_is_freed_with_the_cell() {
         let (home, here) = (Home::new(), Location::caller());
         let (runnable, handle) = raw_task::spawn::<_, Home>(async { 7 }, SpawnMeta::named(here, "seven"));
         let TaskInfo { id, name, location } = runnable.header().identity();

@@ -4,118 +4,122 @@ use std::fmt;
 
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
-/// Woken while there was a `Runnable` already: it owes a poll that begins later. Set by a wake,
-/// cleared by `start`.
+/// Bit 0: woken while a `Runnable` existed, so another poll has to begin later. Set by a wake,
+/// cleared by [`State::start`].
 const WOKEN: usize = 1 << 0;
-/// There is a `Runnable`: in a queue, on its way to one, or in the hands of who polls or ends the
-/// task. Set at birth and by the wake of an idle task, cleared by `suspend`, `complete` or
-/// `finish`.
+/// Bit 1: a `Runnable` exists: in a queue, on its way to one, or held by the thread that polls or
+/// ends the task. Set initially and by the wake of an idle task. Cleared by [`State::suspend`],
+/// [`State::complete`] or [`State::finish`].
 const ACTIVE: usize = 1 << 1;
-/// The future is gone and the output, if anybody wants it, is stored. Never cleared; set once,
-/// under ACTIVE.
+/// Bit 2: the future is gone, and the output is stored if the handle still wants it. Set once,
+/// while ACTIVE is set; never cleared.
 const COMPLETE: usize = 1 << 2;
-/// Somebody asked for the task to be dropped instead of polled. Never cleared.
+/// Bit 3: the task is to be dropped instead of polled. Never cleared.
 const CANCELLED: usize = 1 << 3;
-/// The `JoinHandle` exists. Set at birth, cleared by the handle only.
+/// Bit 4: the `JoinHandle` exists. Set initially, cleared by the handle only.
 const JOIN_INTEREST: usize = 1 << 4;
-/// The joiner's waker slot is filled. Set and cleared by the handle while COMPLETE is not set.
+/// Bit 5: the joiner's waker slot is filled. Set and cleared by the handle while COMPLETE is not
+/// set.
 const JOIN_WAKER: usize = 1 << 5;
-/// The task is in its home seat's live list. Set by the first `suspend` that may leave it idle.
+/// Bit 6: the task is in the list of owned tasks of its home. Set by the first [`State::suspend`]
+/// that may leave it idle.
 const LINKED: usize = 1 << 6;
-/// One waker or abort handle.
+/// Bits from 7 up: the number of wakers and abort handles.
 const REF: usize = 1 << 7;
 
-/// A task is born queued, with a handle and without wakers.
-const BIRTH: usize = ACTIVE | JOIN_INTEREST;
+/// A new task is queued, with a handle and without wakers.
+const INITIAL: usize = ACTIVE | JOIN_INTEREST;
 
-/// More wakers than this can only be leaked ones: the process aborts before the count runs over.
-const MOST_REFS: usize = usize::MAX / 2;
+/// Only leaked wakers can exceed this. The process aborts before the count overflows.
+const MAX_REFS: usize = usize::MAX / 2;
 
-/// A task's state. See the table in [the task's page](crate::raw_task).
+/// The state of a task. See the table in [the task's page](crate::raw_task).
 pub(crate) struct State(AtomicUsize);
 
-/// What a state word said at one moment.
+/// The value of a state word at one moment.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Snapshot(usize);
 
-/// What a waker does next.
+/// Next step of a waker.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Wake {
-    /// The task was idle: the caller holds its `Runnable` now and queues it.
+    /// The task was idle: the caller now holds its `Runnable`, and queues it.
     Schedule,
-    /// Whoever holds the `Runnable` will see this wake, or the task has ended.
+    /// Nothing: the holder of the `Runnable` will see this wake, or the task has ended.
     Nothing,
-    /// That was the last reference: the caller frees the cell. (By value only.)
+    /// This was the last reference: the caller frees the cell. Only after a wake by value.
     Free,
 }
 
-/// What the holder of a `Runnable` does next.
+/// Next step of the holder of a `Runnable`.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Start {
     /// Poll the future.
     Poll {
-        /// The task is in a live list.
-        filed: bool,
+        /// The task is in a list of owned tasks.
+        linked: bool,
     },
     /// Drop the future.
     Cancel {
-        /// The task is in a live list.
-        filed: bool,
+        /// The task is in a list of owned tasks.
+        linked: bool,
     },
 }
 
-/// What the poller of a pending future does next.
+/// Next step of the poller of a pending future.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Suspend {
-    /// Forget the task: somebody else may own it already.
+    /// Do not touch the task again: another thread may hold its `Runnable` already.
     Idle,
-    /// It was woken meanwhile: queue it again.
+    /// The task was woken meanwhile: queue it again.
     Again,
 }
 
-/// What the poller of a finished future does next.
+/// Next step of the poller of a finished future.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Complete {
-    /// Forget the task: the output belongs to the handle, or the last waker frees the cell.
-    Leave,
+    /// Do not touch the task again: the output belongs to the handle, or the last waker frees the
+    /// cell.
+    Done,
     /// Wake the joiner with the waker in the slot, then [`State::finish`].
     WakeJoiner,
-    /// Nobody wants the output that was stored: drop it and complete again.
+    /// The handle does not want the stored output: drop it, and complete again.
     DropOutput,
-    /// Nobody else can reach the cell: free it.
+    /// No other thread can reach the cell: free it.
     Free,
 }
 
-/// What a leaving `JoinHandle` does next.
+/// Next step of a `JoinHandle` that is dropped.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum DropHandle {
-    /// Nothing: the handle's bit is gone.
+    /// Nothing: the handle's bit is cleared.
     Done,
-    /// The slot is the handle's again: drop the waker in it, then leave again.
+    /// The slot belongs to the handle again: drop the waker in it, then call [`State::drop_handle`]
+    /// again.
     DropWaker,
-    /// The task has ended: drop the output, then [`State::leave_complete`].
+    /// The task has ended: drop the output, then call [`State::drop_handle_of_ended`].
     DropOutput,
 }
 
 impl State {
     pub(crate) fn new() -> Self {
-        State(AtomicUsize::new(BIRTH))
+        State(AtomicUsize::new(INITIAL))
     }
 
-    /// What the word says now; good for answering questions, not for acting on the answer.
+    /// Returns the current state. It may be outdated at once.
     #[inline]
     pub(crate) fn load(&self) -> Snapshot {
-        // Ordering: Acquire — pairs with the Release in `complete`, so that a complete task's
-        // output can be read.
+        // Ordering: Acquire — pairs with the Release in `State::complete`: the output of a complete
+        // task can be read.
         Snapshot(self.0.load(Ordering::Acquire))
     }
 
-    /// A waker is consumed. Its reference becomes the `Runnable`, or is dropped.
+    /// Consumes a waker. Its reference becomes the `Runnable`, or is dropped.
     #[inline]
     pub(crate) fn wake_by_value(&self) -> Wake {
         self.update(|now| {
@@ -123,161 +127,162 @@ impl State {
                 let next = now.0 - REF;
                 (next, if Snapshot(next).is_unreachable() { Wake::Free } else { Wake::Nothing })
             } else {
-                let (next, answer) = now.woken();
-                (next - REF, answer)
+                let (next, action) = now.woken();
+                (next - REF, action)
             }
         })
     }
 
-    /// A waker wakes and stays.
+    /// Wakes by a waker that continues to exist.
     #[inline]
     pub(crate) fn wake_by_ref(&self) -> Wake {
-        // Ordering: Relaxed — a wake of an ended task reads nothing and owes nobody a poll.
+        // Ordering: Relaxed — a wake of an ended task reads nothing and causes no poll.
         if Snapshot(self.0.load(Ordering::Relaxed)).is_complete() {
             return Wake::Nothing;
         }
         self.update(Snapshot::woken)
     }
 
-    /// Asks for the task to be dropped: a flag and an ordinary wake. The caller keeps its
+    /// Requests that the task be dropped: a flag and an ordinary wake. The caller keeps its
     /// reference.
     pub(crate) fn cancel(&self) -> Wake {
         self.update(|now| {
             if now.is_complete() {
                 return (now.0, Wake::Nothing);
             }
-            let (next, answer) = now.woken();
-            (next | CANCELLED, answer)
+            let (next, action) = now.woken();
+            (next | CANCELLED, action)
         })
     }
 
-    /// A task that has not been queued yet is filed.
+    /// Marks a task as linked that has not been queued yet.
     pub(crate) fn mark_linked(&self) {
-        // Ordering: Relaxed — read by whoever gets the `Runnable`.
+        // Ordering: Relaxed — the `Runnable` carries it to the next reader.
         self.0.fetch_or(LINKED, Ordering::Relaxed);
     }
 
-    /// The `Runnable` is used. A plain load, unless somebody has woken the task while it was
-    /// queued.
+    /// Uses the `Runnable`. A plain load, unless the task has been woken while it was queued.
     #[inline]
     pub(crate) fn start(&self) -> Start {
-        // Ordering: Relaxed — the wake that made the `Runnable`, and the last poll, come before by
-        // way of the queue. A wake that is not seen here has set WOKEN, and is seen by `suspend`.
+        // Ordering: Relaxed — the queue orders the wake that made the `Runnable`, and the last
+        // poll, before this. A wake that is not seen here has set WOKEN, and `State::suspend` sees
+        // it.
         let mut now = Snapshot(self.0.load(Ordering::Relaxed));
         debug_assert!(now.is(WOKEN | ACTIVE) && !now.is(COMPLETE), "started twice: {now:?}");
         if now.is(WOKEN) {
-            // `suspend` leaves a task that was woken just before it without ACTIVE.
-            let owed = if now.is(ACTIVE) { 0 } else { ACTIVE };
-            // Ordering: Acquire — pairs with the Release of every wake since the last poll (they
-            // form one release sequence); Release — keeps that sequence whole for the wakes that
-            // follow.
-            now = Snapshot(self.0.fetch_add(owed.wrapping_sub(WOKEN), Ordering::AcqRel));
+            // If a task was woken just before `State::suspend`, it is without ACTIVE here.
+            let missing = if now.is(ACTIVE) { 0 } else { ACTIVE };
+            // Ordering: Acquire — pairs with the Release in `State::update` of every wake since the
+            // last poll, which form one release sequence. Release — continues that sequence for the
+            // wakes that follow.
+            now = Snapshot(self.0.fetch_add(missing.wrapping_sub(WOKEN), Ordering::AcqRel));
         }
-        let filed = now.is(LINKED);
-        if now.is(CANCELLED) { Start::Cancel { filed } } else { Start::Poll { filed } }
+        let linked = now.is(LINKED);
+        if now.is(CANCELLED) { Start::Cancel { linked } } else { Start::Poll { linked } }
     }
 
-    /// Whether the task that is being polled has been woken meanwhile. A yes is final: nobody but
-    /// its poller takes that back.
+    /// Returns true if the task that is being polled has been woken meanwhile. True is final: only
+    /// its poller clears the bit.
     #[inline]
     pub(crate) fn is_woken(&self) -> bool {
-        // Ordering: Relaxed — the next `start` acquires what the waker wrote.
+        // Ordering: Relaxed — the next `State::start` acquires what the waker wrote.
         Snapshot(self.0.load(Ordering::Relaxed)).is(WOKEN)
     }
 
-    /// The future is pending, and so is no wake: active → idle, or queued again if a wake has come
-    /// in between.
+    /// Suspends a pending future: active → idle, or queued again if a wake has come in between.
     ///
-    /// `filing` says that the task has just been filed.
+    /// With `linking`, the task has just been linked.
     #[inline]
-    pub(crate) fn suspend(&self, filing: bool) -> Suspend {
-        let filing = if filing { LINKED } else { 0 };
-        // Ordering: Release — publishes the future's new state to the wake that makes the next
-        // `Runnable`; Acquire — a wake that was seen here is followed by a queueing on its behalf,
-        // which must come after it.
-        let was = Snapshot(self.0.fetch_add(filing.wrapping_sub(ACTIVE), Ordering::AcqRel));
+    pub(crate) fn suspend(&self, linking: bool) -> Suspend {
+        let linking = if linking { LINKED } else { 0 };
+        // Ordering: Release — pairs with the Acquire in `State::update` of the wake that makes the
+        // next `Runnable`: publishes the future's new state. Acquire — pairs with the Release in
+        // `State::update` of a wake that was seen here: it comes before the queueing that follows.
+        let was = Snapshot(self.0.fetch_add(linking.wrapping_sub(ACTIVE), Ordering::AcqRel));
         debug_assert!(was.is(ACTIVE) && !was.is(COMPLETE), "suspended while not active: {was:?}");
         if was.is(WOKEN) { Suspend::Again } else { Suspend::Idle }
     }
 
-    /// Whether an output would be wanted now. A no is final.
+    /// Returns true if an output would be wanted now. False is final.
     #[inline]
     pub(crate) fn wants_output(&self) -> bool {
-        // Ordering: Relaxed — the bit is only ever cleared, and `complete` looks again.
+        // Ordering: Relaxed — the bit is only ever cleared, and `State::complete` checks it again.
         Snapshot(self.0.load(Ordering::Relaxed)).is(JOIN_INTEREST)
     }
 
-    /// The future is gone: active → ended. `stored` says that the output lies in the cell.
+    /// Ends a task whose future is gone: active → ended. With `stored`, the output is in the cell.
     #[inline]
     pub(crate) fn complete(&self, stored: bool) -> Complete {
-        // Ordering: Acquire — pairs with the Release of the last `drop_ref` and of the handle's
-        // `leave`: if nobody is left, all they did came before the free. No read-modify-write is
-        // needed to learn it: there is nobody to race with.
+        // Ordering: Acquire — pairs with the Release in `State::drop_ref` and in `State::update` of
+        // the dropped handle. If no reference is left, everything done through one comes before the
+        // free. No read-modify-write is needed to find that out, for no other thread is left to
+        // race with.
         let mut now = Snapshot(self.0.load(Ordering::Acquire));
         loop {
             debug_assert!(now.is(ACTIVE) && !now.is(COMPLETE), "completed while not active: {now:?}");
-            let (next, answer) = match (now.is(JOIN_INTEREST), stored) {
+            let (next, action) = match (now.is(JOIN_INTEREST), stored) {
                 (false, true) => return Complete::DropOutput,
                 (false, false) if now.refs() == 0 => return Complete::Free,
                 (true, true) if now.is(JOIN_WAKER) => (now.0 | COMPLETE, Complete::WakeJoiner),
-                _ => ((now.0 | COMPLETE) & !ACTIVE, Complete::Leave),
+                _ => ((now.0 | COMPLETE) & !ACTIVE, Complete::Done),
             };
-            // Ordering: Release — publishes the output to the handle and the end to whoever frees;
-            // Acquire — pairs with the Release in `register`: the joiner's waker can be read.
+            // Ordering: Release — pairs with the Acquire in `State::load`: publishes the output to
+            // the handle, and the end to the thread that frees. Acquire — pairs with the Release in
+            // `State::update` of the registration: the joiner's waker can be read.
             match self.0.compare_exchange_weak(now.0, next, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return answer,
+                Ok(_) => return action,
                 Err(other) => now = Snapshot(other),
             }
         }
     }
 
-    /// The joiner has been woken: ending → ended. True if the caller has to free the cell.
+    /// Ends a task whose joiner has been woken: ending → ended. Returns true if the caller has to
+    /// free the cell.
     #[inline]
     #[must_use]
     pub(crate) fn finish(&self) -> bool {
-        // Ordering: Release — what was read from the slot comes before the free; Acquire — if we
-        // free, everybody else's last use comes before it.
+        // Ordering: Release — the read of the slot comes before the free. Acquire — if this thread
+        // frees, the last use by each other thread comes before the free.
         Snapshot(self.0.fetch_sub(ACTIVE, Ordering::AcqRel) - ACTIVE).is_unreachable()
     }
 
-    /// One more waker or abort handle.
+    /// Counts one more waker or abort handle.
     #[inline]
     pub(crate) fn add_ref(&self) {
-        // Ordering: Relaxed — whoever clones holds a reference already, so the cell cannot go away
-        // meanwhile.
-        if self.0.fetch_add(REF, Ordering::Relaxed) > MOST_REFS {
+        // Ordering: Relaxed — a cloning thread holds a reference already, so the cell stays alive.
+        if self.0.fetch_add(REF, Ordering::Relaxed) > MAX_REFS {
             std::process::abort();
         }
     }
 
-    /// One waker or abort handle less. True if the caller has to free the cell.
+    /// Counts one waker or abort handle less. Returns true if the caller has to free the cell.
     #[inline]
     #[must_use]
     pub(crate) fn drop_ref(&self) -> bool {
-        // Ordering: Release — our last use comes before the free; Acquire — if we free, everybody
-        // else's does.
+        // Ordering: Release — the last use by this thread comes before the free. Acquire — if this
+        // thread frees, the last use by each other thread comes before the free.
         let was = self.0.fetch_sub(REF, Ordering::AcqRel);
-        debug_assert!(Snapshot(was).refs() > 0, "a reference too many was dropped");
+        debug_assert!(Snapshot(was).refs() > 0, "one reference too many was dropped");
         Snapshot(was - REF).is_unreachable()
     }
 
-    /// The handle has filled the waker slot and gives it away. False if the task ended first: the
-    /// slot stays the handle's.
+    /// Gives the filled waker slot to the poller. If the task has ended, the slot stays with the
+    /// handle, and the result is false.
     #[inline]
     #[must_use]
     pub(crate) fn register(&self) -> bool {
         self.update(|now| if now.is_complete() { (now.0, false) } else { (now.0 | JOIN_WAKER, true) })
     }
 
-    /// The handle wants the waker slot back. False if the task ended first: the slot is the
-    /// poller's.
+    /// Gives the waker slot back to the handle. If the task has ended, the slot stays with the
+    /// poller, and the result is false.
     #[inline]
     #[must_use]
     pub(crate) fn unregister(&self) -> bool {
         self.update(|now| if now.is_complete() { (now.0, false) } else { (now.0 & !JOIN_WAKER, true) })
     }
 
-    /// The handle is dropped.
+    /// Drops the handle.
     #[inline]
     pub(crate) fn drop_handle(&self) -> DropHandle {
         self.update(|now| match now {
@@ -287,37 +292,39 @@ impl State {
         })
     }
 
-    /// The handle of an ended task goes, after its output. True if the caller has to free the cell.
+    /// Drops the handle of an ended task, after its output. Returns true if the caller has to free
+    /// the cell.
     #[inline]
     #[must_use]
-    pub(crate) fn leave_complete(&self) -> bool {
-        // Ordering: Acquire — pairs with the Release of `finish` and `drop_ref`. If we are the only
-        // ones left, nobody can come: no read-modify-write is needed.
+    pub(crate) fn drop_handle_of_ended(&self) -> bool {
+        // Ordering: Acquire — pairs with the Release in `State::finish` and `State::drop_ref`. If
+        // no other reference is left, none can appear, so no read-modify-write is needed.
         let now = Snapshot(self.0.load(Ordering::Acquire));
         debug_assert!(now.is(COMPLETE) && now.is(JOIN_INTEREST));
         if Snapshot(now.0 & !JOIN_INTEREST).is_unreachable() {
             return true;
         }
-        // Ordering: Release — taking the output comes before the free; Acquire — if we free,
-        // everybody else's last use does.
+        // Ordering: Release — the read of the output comes before the free. Acquire — if this
+        // thread frees, the last use by each other thread comes before the free.
         Snapshot(self.0.fetch_sub(JOIN_INTEREST, Ordering::AcqRel) - JOIN_INTEREST).is_unreachable()
     }
 
-    /// Changes the word from what it is to what `f` makes of it, and answers `f`'s answer.
+    /// Changes the word to what `f` makes of it, and returns `f`'s second result.
     ///
-    /// Always a read-modify-write, also of the same value: that is what puts a merged wake before
-    /// the poll.
+    /// Always a read-modify-write, even if the value stays the same. That orders a merged wake
+    /// before the poll.
     #[inline(always)]
     fn update<A>(&self, f: impl Fn(Snapshot) -> (usize, A)) -> A {
         // Ordering: Relaxed — the value is only a guess for the exchange.
         let mut now = self.0.load(Ordering::Relaxed);
         loop {
-            let (next, answer) = f(Snapshot(now));
-            // Ordering: Release — pairs with the Acquire in `start` (a wake publishes what it
-            // wrote) and in `complete` (a registration publishes the slot); Acquire — a handle or
-            // waker that finds COMPLETE may read or free.
+            let (next, action) = f(Snapshot(now));
+            // Ordering: Release — pairs with the Acquire in `State::start` (a wake publishes what
+            // it wrote) and in `State::complete` (a registration publishes the slot). Acquire —
+            // pairs with the Release in `State::complete`: a handle or waker that finds COMPLETE
+            // may read or free.
             match self.0.compare_exchange_weak(now, next, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => return answer,
+                Ok(_) => return action,
                 Err(other) => now = other,
             }
         }
@@ -330,13 +337,13 @@ impl Snapshot {
         self.0 & bits != 0
     }
 
-    /// How many wakers and abort handles there are.
+    /// Returns the number of wakers and abort handles.
     #[inline]
     pub(crate) fn refs(self) -> usize {
         self.0 / REF
     }
 
-    /// What the word becomes by a wake, and what the waker does next.
+    /// Returns the word after a wake, and the waker's next step.
     #[inline]
     fn woken(self) -> (usize, Wake) {
         if self.is(WOKEN | ACTIVE | COMPLETE) {
@@ -346,25 +353,25 @@ impl Snapshot {
         }
     }
 
-    /// The task has ended; its output, if it was wanted, can be read.
+    /// Returns true if the task has ended; its output, if it was wanted, can be read.
     #[inline]
     pub(crate) fn is_complete(self) -> bool {
         self.is(COMPLETE)
     }
 
-    /// The slot holds a waker of the joiner.
+    /// Returns true if the slot holds a waker of the joiner.
     #[inline]
     pub(crate) fn has_join_waker(self) -> bool {
         self.is(JOIN_WAKER)
     }
 
-    /// Nobody holds a reference of any kind.
+    /// Returns true if no reference of any kind is left.
     #[inline]
     fn is_unreachable(self) -> bool {
         self.is(COMPLETE) && !self.is(ACTIVE | JOIN_INTEREST) && self.refs() == 0
     }
 
-    /// What a dump says of the task.
+    /// Returns the task's state for a dump.
     pub(crate) fn phase(self) -> &'static str {
         match self {
             _ if self.is(COMPLETE) => "ended",
@@ -381,7 +388,7 @@ impl fmt::Debug for Snapshot {
             .field("cancelled", &self.is(CANCELLED))
             .field("joined", &self.is(JOIN_INTEREST))
             .field("join_waker", &self.is(JOIN_WAKER))
-            .field("filed", &self.is(LINKED))
+            .field("linked", &self.is(LINKED))
             .field("refs", &self.refs())
             .finish()
     }

@@ -1,5 +1,4 @@
-//! The cell alone, cut by circumstance: counts of polls, schedules, drops, and cells that are
-//! alive.
+//! The task cell alone, in each of its states: counts of polls, schedules, drops, and live cells.
 #![allow(clippy::waker_clone_wake, reason = "a wake by value is what is tested")]
 
 use std::future::{Future, poll_fn, ready};
@@ -27,12 +26,12 @@ impl Rig {
         Rig { home: Home::new(), counts: Counts::new(), bell: Bell::new(), alive: Tracked::live_count() }
     }
 
-    /// A task, queued.
+    /// Spawns a queued task.
     fn spawn(&self, poll: impl FnMut(&Waker) -> bool + Send + 'static) -> JoinHandle<Output> {
         self.home.spawn(Counted { counts: Arc::clone(&self.counts), poll })
     }
 
-    /// A task that has been polled once, is idle, and ends at its second poll.
+    /// Spawns a task that has been polled once, is idle, and ends at its second poll.
     fn idle(&self) -> (JoinHandle<Output>, Waker) {
         idle_task(&self.home, &self.counts, || true)
     }
@@ -41,12 +40,12 @@ impl Rig {
         poll_join(handle, &self.bell)
     }
 
-    /// Polls, drops of the future, drops of the output.
+    /// Returns the counts of polls, drops of the future, drops of the output.
     fn counted(&self) -> [usize; 3] {
         [self.counts.polls(), self.counts.futures(), self.counts.outputs()]
     }
 
-    /// Cells that have been made since and not freed.
+    /// Returns the number of cells created since and not freed.
     fn cells(&self) -> isize {
         Tracked::live_count() - self.alive
     }
@@ -64,14 +63,14 @@ impl Drop for Rig {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             assert_eq!(self.cells(), 0, "cells are left");
-            assert!(self.home.is_deserted());
+            assert!(self.home.is_empty());
             assert!(self.bell.is_alone(), "a joiner's waker is left");
         }
     }
 }
 
 #[test]
-fn a_task_that_is_ready_at_once_is_polled_once_and_never_filed() {
+fn task_ready_at_once_is_polled_once_and_never_linked() {
     let rig = Rig::new();
     let mut handle = rig.spawn(|_| true);
     assert_eq!((rig.cells(), rig.counted()), (1, [0, 0, 0]));
@@ -84,10 +83,10 @@ fn a_task_that_is_ready_at_once_is_polled_once_and_never_filed() {
     assert_eq!(rig.home.scheduled(), 0);
 }
 
-/// It yields in one home, is idle in a second, and ends in a third: the second one's list has it,
+/// The task yields in one home, is idle in a second, and ends in a third. The second home links it,
 /// and its queue gets it.
 #[test]
-fn it_is_filed_where_it_first_becomes_idle() {
+fn task_is_linked_where_it_first_becomes_idle() {
     let homes = [(); 3].map(|()| Home::new());
     let wakers = Arc::new(Mutex::new(Vec::new()));
     let (left, mut polls) = (Arc::clone(&wakers), 0);
@@ -101,21 +100,21 @@ fn it_is_filed_where_it_first_becomes_idle() {
         Poll::Pending
     });
     let (runnable, mut handle) = spawn::<_, Home>(future, Location::caller().into());
-    let filed = || homes.iter().map(|home| home.owned_tasks().phases().len()).collect::<Vec<_>>();
+    let linked = || homes.iter().map(|home| home.owned_tasks().phases().len()).collect::<Vec<_>>();
     let RunResult::Again(runnable) = runnable.run(&*homes[0]) else { panic!("it was woken") };
-    assert_eq!(filed(), [0, 0, 0]);
+    assert_eq!(linked(), [0, 0, 0]);
     assert!(matches!(runnable.run(&*homes[1]), RunResult::Suspended));
-    assert_eq!(filed(), [0, 1, 0]);
+    assert_eq!(linked(), [0, 1, 0]);
     wakers.lock().pop().expect("it has left a waker").wake();
     assert_eq!(homes.each_ref().map(|home| home.scheduled()), [0, 1, 0]);
     let runnable = homes[1].next().expect("it has been queued");
     assert!(matches!(runnable.run(&*homes[2]), RunResult::Ended));
-    assert_eq!(filed(), [0, 0, 0]);
+    assert_eq!(linked(), [0, 0, 0]);
     assert!(matches!(poll_join(&mut handle, &Bell::new()), Poll::Ready(Ok(3))));
 }
 
 #[test]
-fn woken_while_idle_it_is_queued_once() {
+fn task_woken_while_idle_is_queued_once() {
     let rig = Rig::new();
     let (handle, waker) = rig.idle();
     assert_eq!(rig.home.owned_tasks().phases()[0], "idle");
@@ -133,7 +132,7 @@ fn woken_while_idle_it_is_queued_once() {
 }
 
 #[test]
-fn woken_while_running_it_is_handed_back_once() {
+fn task_woken_while_running_is_returned_once() {
     let rig = Rig::new();
     let mut left = 2;
     let handle = rig.spawn(move |waker| {
@@ -147,7 +146,7 @@ fn woken_while_running_it_is_handed_back_once() {
     let runnable = rig.home.next().expect("it was spawned");
     let RunResult::Again(runnable) = runnable.run(&*rig.home) else { panic!("its wake was lost") };
     assert!(rig.home.next().is_none());
-    // Its last poll wakes it, too: the end wins.
+    // The last poll wakes the task, too: the end wins.
     assert!(matches!(runnable.run(&*rig.home), RunResult::Ended));
     assert_eq!((rig.counted(), rig.home.scheduled()), ([2, 1, 0], 0));
     drop(handle);
@@ -155,7 +154,7 @@ fn woken_while_running_it_is_handed_back_once() {
 }
 
 #[test]
-fn woken_after_the_end_nothing_happens() {
+fn task_woken_after_its_end_is_not_queued() {
     let rig = Rig::new();
     let (handle, waker) = rig.idle();
     waker.wake_by_ref();
@@ -168,7 +167,7 @@ fn woken_after_the_end_nothing_happens() {
 }
 
 #[test]
-fn a_wake_by_value_becomes_the_runnable() {
+fn wake_by_value_becomes_the_runnable() {
     let rig = Rig::new();
     let (handle, waker) = rig.idle();
     let kept = waker.clone();
@@ -188,7 +187,7 @@ fn a_wake_by_value_becomes_the_runnable() {
 }
 
 #[test]
-fn cancelled_while_queued_it_is_never_polled_and_dropped_by_whoever_runs_it() {
+fn task_cancelled_while_queued_is_dropped_unpolled_by_its_runner() {
     let rig = Rig::new();
     let mut handle = rig.spawn(|_| true);
     handle.abort();
@@ -200,7 +199,7 @@ fn cancelled_while_queued_it_is_never_polled_and_dropped_by_whoever_runs_it() {
 }
 
 #[test]
-fn cancelled_while_idle_it_is_queued_once_and_dropped_by_whoever_runs_it() {
+fn task_cancelled_while_idle_is_queued_once_and_dropped_by_its_runner() {
     let rig = Rig::new();
     let (mut handle, waker) = rig.idle();
     let abort = handle.abort_handle();
@@ -215,7 +214,7 @@ fn cancelled_while_idle_it_is_queued_once_and_dropped_by_whoever_runs_it() {
 }
 
 #[test]
-fn cancelled_while_running_it_ends_at_its_suspension_or_with_its_output() {
+fn task_cancelled_while_running_ends_at_its_suspension_or_with_its_output() {
     for ends in [false, true] {
         let rig = Rig::new();
         let place = Arc::new(Mutex::new(None::<AbortHandle>));
@@ -237,11 +236,11 @@ fn cancelled_while_running_it_ends_at_its_suspension_or_with_its_output() {
 }
 
 #[test]
-fn a_live_list_is_cancelled_as_a_whole() {
+fn owned_tasks_are_cancelled_as_a_whole() {
     let rig = Rig::new();
     let (mut queued, waker) = rig.idle();
     let (mut idle, _other) = rig.idle();
-    let unfiled = rig.spawn(|_| true);
+    let unlinked = rig.spawn(|_| true);
     waker.wake();
     assert_eq!(rig.home.owned_tasks().phases().len(), 2);
     let runnables = rig.home.owned_tasks().cancel_all();
@@ -251,12 +250,12 @@ fn a_live_list_is_cancelled_as_a_whole() {
     rig.home.run_all();
     assert_eq!(rig.counted(), [3, 3, 0]);
     assert!(rig.is_cancelled(&mut queued) && rig.is_cancelled(&mut idle));
-    assert!(unfiled.is_finished());
-    drop((unfiled, _other));
+    assert!(unlinked.is_finished());
+    drop((unlinked, _other));
 }
 
 #[test]
-fn aborting_after_the_end_changes_nothing() {
+fn abort_after_the_end_changes_nothing() {
     let rig = Rig::new();
     let mut handle = rig.spawn(|_| true);
     let early = handle.abort_handle();
@@ -275,7 +274,7 @@ fn aborting_after_the_end_changes_nothing() {
 }
 
 #[test]
-fn a_runnable_that_is_dropped_while_its_holder_panics_cancels_the_task() {
+fn runnable_dropped_while_its_holder_panics_cancels_the_task() {
     let rig = Rig::new();
     let mut handle = rig.spawn(|_| true);
     let runnable = rig.home.next().expect("it was spawned");
@@ -289,7 +288,7 @@ fn a_runnable_that_is_dropped_while_its_holder_panics_cancels_the_task() {
 }
 
 #[test]
-fn an_output_is_dropped_by_the_handle_or_by_the_poller() {
+fn output_is_dropped_by_the_handle_or_by_the_poller() {
     let rig = Rig::new();
     let handle = rig.spawn(|_| true);
     rig.home.run_all();
@@ -307,7 +306,7 @@ fn an_output_is_dropped_by_the_handle_or_by_the_poller() {
 }
 
 #[test]
-fn an_idle_task_that_nobody_can_wake_stays_in_the_live_list() {
+fn idle_task_without_wakers_stays_linked() {
     let rig = Rig::new();
     let (handle, waker) = rig.idle();
     drop((handle, waker));
@@ -317,7 +316,7 @@ fn an_idle_task_that_nobody_can_wake_stays_in_the_live_list() {
 }
 
 #[test]
-fn a_joiner_that_polls_with_the_same_waker_keeps_it() {
+fn joiner_polling_with_the_same_waker_keeps_it() {
     let rig = Rig::new();
     let mut handle = rig.spawn(|_| true);
     let waker = rig.bell.waker();
@@ -336,7 +335,7 @@ fn a_joiner_that_polls_with_the_same_waker_keeps_it() {
 }
 
 #[test]
-fn a_handle_that_was_ready_panics_at_the_next_poll_and_is_harmless_otherwise() {
+fn handle_that_was_ready_panics_at_the_next_poll_only() {
     let rig = Rig::new();
     let mut handle = rig.spawn(|_| true);
     rig.home.run_all();
@@ -348,7 +347,7 @@ fn a_handle_that_was_ready_panics_at_the_next_poll_and_is_harmless_otherwise() {
 }
 
 #[test]
-fn two_tasks_that_await_each_other_do_not_keep_each_other() {
+fn tasks_that_await_each_other_do_not_keep_each_other_alive() {
     let rig = Rig::new();
     let places = [(); 2].map(|()| Arc::new(Mutex::new(None::<JoinHandle<()>>)));
     for at in 0..2 {
@@ -367,7 +366,7 @@ fn two_tasks_that_await_each_other_do_not_keep_each_other() {
 }
 
 #[test]
-fn a_task_that_awaits_itself_can_be_cancelled() {
+fn task_that_awaits_itself_can_be_cancelled() {
     let rig = Rig::new();
     let place = Arc::new(Mutex::new(None::<JoinHandle<()>>));
     let own = Arc::clone(&place);
@@ -390,7 +389,7 @@ fn a_task_that_awaits_itself_can_be_cancelled() {
 // Layout.
 
 #[test]
-fn a_tiny_task_is_one_chunk_of_96_bytes() {
+fn tiny_task_is_one_chunk_of_96_bytes() {
     assert_eq!(size_of::<Header>(), 80);
     // glibc keeps 8 bytes of a chunk for itself. One word is left for the future, and for the
     // output or the error.
@@ -399,7 +398,7 @@ fn a_tiny_task_is_one_chunk_of_96_bytes() {
     assert!(align_of::<Tiny>() <= 16);
 }
 
-/// Notes where it lies at each poll, and that it is aligned.
+/// Records its address at each poll, and asserts that it is aligned.
 struct Placed<T> {
     seen: Arc<Mutex<Vec<usize>>>,
     polls: usize,
@@ -420,7 +419,7 @@ impl<T: Unpin> Future for Placed<T> {
     }
 }
 
-/// Runs a task with this body, each poll in another home; answers the offsets of the future from
+/// Runs a task with this body, each poll in another home. Returns the offsets of the future from
 /// the header.
 fn offsets<T: Unpin + Send + 'static>(body: T) -> Vec<usize> {
     let alive = Tracked::live_count();
@@ -438,8 +437,8 @@ fn offsets<T: Unpin + Send + 'static>(body: T) -> Vec<usize> {
                 None
             }
         };
-        let filed = homes.iter().map(|home| home.owned_tasks().phases().len()).collect::<Vec<_>>();
-        assert_eq!(filed, [0, 0, 0], "a task that only yields is filed nowhere");
+        let linked = homes.iter().map(|home| home.owned_tasks().phases().len()).collect::<Vec<_>>();
+        assert_eq!(linked, [0, 0, 0], "a task that only yields is linked nowhere");
     }
     assert!(poll_join(&mut handle, &Bell::new()).is_ready());
     assert_eq!(Tracked::live_count(), alive);
@@ -448,26 +447,26 @@ fn offsets<T: Unpin + Send + 'static>(body: T) -> Vec<usize> {
 }
 
 #[test]
-fn a_future_stays_where_it_is_whatever_home_it_is_polled_in() {
+fn future_polled_in_several_homes_does_not_move() {
     assert_eq!(offsets([0_u8; 100]), [80; 3]);
 }
 
 #[test]
-fn a_large_future_is_boxed() {
+fn large_future_is_boxed_by_spawn() {
     let large = offsets([0_u8; 17 * 1024]);
     assert!(large[0] != 80 && large.iter().all(|offset| *offset == large[0]), "{large:?}");
     assert_eq!(offsets([0_u8; 15 * 1024]), [80; 3]);
 }
 
 #[test]
-fn an_over_aligned_future_is_aligned() {
+fn over_aligned_future_is_aligned_in_its_cell() {
     #[repr(align(4096))]
     struct Page(#[allow(dead_code, reason = "only its alignment counts")] [u8; 1]);
     assert_eq!(offsets(Page([0])), [4096; 3]);
 }
 
 #[test]
-fn a_future_without_a_size_is_a_task() {
+fn future_of_size_zero_is_a_task() {
     struct Empty;
     impl Future for Empty {
         type Output = ();
@@ -484,9 +483,9 @@ fn a_future_without_a_size_is_a_task() {
 
 // A joiner's waker that calls back.
 
-/// Whatever is done to it, it aborts the task, wakes it, and polls its handle, if that is not being
-/// polled.
-struct Evil {
+/// A waker that calls back at each operation on it. It aborts the task, wakes it, and polls its
+/// handle if that is not being polled.
+struct HostileWaker {
     abort: AbortHandle,
     waker: Waker,
     handle: Arc<Mutex<Option<JoinHandle<Output>>>>,
@@ -494,39 +493,39 @@ struct Evil {
     outputs: AtomicUsize,
 }
 
-static EVIL: RawWakerVTable = RawWakerVTable::new(
+static HOSTILE: RawWakerVTable = RawWakerVTable::new(
     |data| {
-        // SAFETY: a waker's data is an `Arc<Evil>` that it owns.
-        unsafe { Arc::increment_strong_count(data.cast::<Evil>()) };
-        evil(data).strike();
-        RawWaker::new(data, &EVIL)
+        // SAFETY: a waker's data is an `Arc<HostileWaker>` that it owns.
+        unsafe { Arc::increment_strong_count(data.cast::<HostileWaker>()) };
+        hostile(data).call_back();
+        RawWaker::new(data, &HOSTILE)
     },
     |data| {
-        evil(data).strike();
+        hostile(data).call_back();
         // SAFETY: as above; this waker is consumed.
-        drop(unsafe { Arc::from_raw(data.cast::<Evil>()) });
+        drop(unsafe { Arc::from_raw(data.cast::<HostileWaker>()) });
     },
-    |data| evil(data).strike(),
+    |data| hostile(data).call_back(),
     |data| {
-        evil(data).strike();
+        hostile(data).call_back();
         // SAFETY: as above; this waker is dropped.
-        drop(unsafe { Arc::from_raw(data.cast::<Evil>()) });
+        drop(unsafe { Arc::from_raw(data.cast::<HostileWaker>()) });
     },
 );
 
-fn evil<'a>(data: *const ()) -> &'a Evil {
+fn hostile<'a>(data: *const ()) -> &'a HostileWaker {
     // SAFETY: as above.
-    unsafe { &*data.cast::<Evil>() }
+    unsafe { &*data.cast::<HostileWaker>() }
 }
 
-impl Evil {
+impl HostileWaker {
     fn waker(self: Arc<Self>) -> Waker {
-        // SAFETY: the table keeps the contract.
-        unsafe { Waker::from_raw(RawWaker::new(Arc::into_raw(self).cast(), &EVIL)) }
+        // SAFETY: the table fulfils the contract of `RawWaker`.
+        unsafe { Waker::from_raw(RawWaker::new(Arc::into_raw(self).cast(), &HOSTILE)) }
     }
 
-    fn strike(&self) {
-        // It does not call itself for ever.
+    fn call_back(&self) {
+        // It does not call itself without end.
         if self.calls.fetch_add(1, Relaxed) > 100 {
             return;
         }
@@ -543,38 +542,39 @@ impl Evil {
 }
 
 #[test]
-fn a_joiner_s_waker_may_call_back_whatever_is_done_to_it() {
+fn joiner_waker_may_call_back_at_each_operation() {
     for abort in [false, true] {
         let rig = Rig::new();
         let (handle, waker) = rig.idle();
         let place = Arc::new(Mutex::new(None));
-        let new = |handle: &JoinHandle<Output>| Evil {
+        let new = |handle: &JoinHandle<Output>| HostileWaker {
             abort: if abort { handle.abort_handle() } else { finished_abort_handle() },
             waker: waker.clone(),
             handle: Arc::clone(&place),
             calls: AtomicUsize::new(0),
             outputs: AtomicUsize::new(0),
         };
-        let evils = [(); 2].map(|()| Arc::new(new(&handle)));
+        let hostile_wakers = [(); 2].map(|()| Arc::new(new(&handle)));
         *place.lock() = Some(handle);
-        // Cloned; replaced, which drops it; called when the task ends, when it takes the output.
-        for evil in &evils {
-            let waker = Arc::clone(evil).waker();
+        // Cloned; then replaced, which drops it; then called when the task ends, or takes the
+        // output.
+        for hostile in &hostile_wakers {
+            let waker = Arc::clone(hostile).waker();
             if let Some(handle) = place.lock().as_mut() {
                 assert!(Pin::new(handle).poll(&mut Context::from_waker(&waker)).is_pending());
             }
         }
         assert_eq!(rig.home.scheduled(), 1);
         rig.home.run_all();
-        assert!(evils.iter().all(|evil| evil.calls.load(Relaxed) >= 2));
-        drop(evils);
+        assert!(hostile_wakers.iter().all(|hostile| hostile.calls.load(Relaxed) >= 2));
+        drop(hostile_wakers);
         drop(place);
         assert_eq!(rig.counted(), if abort { [1, 1, 0] } else { [2, 1, 1] });
         drop(waker);
     }
 }
 
-/// Of another task, long ago.
+/// Returns the abort handle of another task that has ended.
 fn finished_abort_handle() -> AbortHandle {
     let home = Home::new();
     let mut handle = home.spawn(ready(()));
@@ -583,9 +583,10 @@ fn finished_abort_handle() -> AbortHandle {
     handle.abort_handle()
 }
 
-/// The handle goes when its own waker is called: the poller is the last, and frees.
+/// The handle is dropped when its own waker is called. The poller holds the last reference, and
+/// frees.
 #[test]
-fn a_handle_may_go_while_its_waker_is_called() {
+fn handle_may_be_dropped_while_its_waker_is_called() {
     struct Serve(Mutex<Option<JoinHandle<Output>>>);
     impl Wake for Serve {
         fn wake(self: Arc<Self>) {

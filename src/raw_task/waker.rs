@@ -1,4 +1,4 @@
-//! The waker of a task: one vtable for all tasks, so that two wakers are compared by two pointers.
+//! The waker of a task. All tasks share one vtable, so two wakers are compared by two pointers.
 
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
@@ -9,19 +9,19 @@ use super::state::Wake;
 
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop);
 
-/// A waker for the length of a poll, which holds no reference of its own.
+/// Creates a waker for the length of a poll, which holds no reference of its own.
 ///
 /// # Safety
 ///
 /// The cell outlives the waker.
 pub(super) unsafe fn borrowed(header: NonNull<Header>) -> ManuallyDrop<Waker> {
     let raw = RawWaker::new(header.as_ptr().cast_const().cast(), &VTABLE);
-    // SAFETY: the functions below keep the contract of `RawWaker`; the reference that a drop would
-    // give back is never dropped, and the caller keeps the cell alive.
+    // SAFETY: the functions below fulfil the contract of `RawWaker`. This waker is never dropped,
+    // so it gives back no reference. The caller keeps the cell alive.
     ManuallyDrop::new(unsafe { Waker::from_raw(raw) })
 }
 
-/// Whether `waker` wakes `task`.
+/// Returns whether `waker` wakes `task`.
 #[inline]
 pub(super) fn is_of(waker: &Waker, task: NonNull<Header>) -> bool {
     std::ptr::eq(waker.vtable(), &VTABLE) && waker.data() == task.as_ptr().cast_const().cast()
@@ -48,9 +48,9 @@ unsafe fn wake(data: *const ()) {
     let header = unsafe { header(data) };
     // SAFETY: as above.
     match unsafe { header.as_ref() }.state.wake_by_value() {
-        // SAFETY: our reference has become the `Runnable`.
+        // SAFETY: this waker's reference has become the `Runnable`.
         Wake::Schedule => unsafe { Header::schedule(header) },
-        // SAFETY: ours was the last reference.
+        // SAFETY: this was the last reference.
         Wake::Free => unsafe { Header::free(header) },
         Wake::Nothing => {}
     }
@@ -61,7 +61,7 @@ unsafe fn wake_by_ref(data: *const ()) {
     let header = unsafe { header(data) };
     // SAFETY: as above.
     if unsafe { header.as_ref() }.state.wake_by_ref() == Wake::Schedule {
-        // SAFETY: the transition made a `Runnable` and gave it to us.
+        // SAFETY: the transition made a `Runnable` and gave it to this thread.
         unsafe { Header::schedule(header) };
     }
 }
@@ -71,7 +71,7 @@ unsafe fn drop(data: *const ()) {
     let header = unsafe { header(data) };
     // SAFETY: as above.
     if unsafe { header.as_ref() }.state.drop_ref() {
-        // SAFETY: ours was the last reference.
+        // SAFETY: this was the last reference.
         unsafe { Header::free(header) };
     }
 }

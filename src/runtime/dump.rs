@@ -160,7 +160,7 @@ fn tasks(pool: &Pool) -> Vec<TaskDump> {
     for task in pool.seats.iter().filter_map(|seat| seat.polling.get()) {
         see(TaskView { task, phase: "" }, Some(TaskState::Running));
     }
-    pool.global.each(|task| see(task.task_view(), None));
+    pool.global.for_each(|task| see(task.task_view(), None));
     pool.seats.iter().flat_map(|seat| seat.live.task_views()).for_each(|view| see(view, None));
     pool.drain_state.jobs.live.task_views().into_iter().for_each(|view| see(view, Some(TaskState::Job)));
     all.into_values().collect()

@@ -98,9 +98,9 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let loan = task_alloc::borrow_depot(&self.pool.depot);
+        let depot_borrow = task_alloc::borrow_depot(&self.pool.depot);
         let made = schedule::new_task(future, Location::caller());
-        drop(loan);
+        drop(depot_borrow);
         self.start(made)
     }
 
@@ -145,9 +145,9 @@ impl Handle {
         if !schedule::try_admit(&self.pool) {
             return Err(SpawnError::new(future));
         }
-        let loan = task_alloc::borrow_depot(&self.pool.depot);
+        let depot_borrow = task_alloc::borrow_depot(&self.pool.depot);
         let (runnable, handle) = schedule::new_task(future, Location::caller());
-        drop(loan);
+        drop(depot_borrow);
         schedule::queue_admitted(&self.pool, runnable);
         Ok(handle)
     }

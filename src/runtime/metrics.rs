@@ -221,7 +221,7 @@ impl RuntimeMetrics {
     /// assert_eq!(runtime.metrics().remote_schedule_count(), 1, "the first one");
     /// ```
     pub fn remote_schedule_count(&self) -> u64 {
-        self.pool.global.outsiders()
+        self.pool.global.remote_pushes()
     }
 
     /// How often a poll, of a task or of a future in `block_on`, found something ready and had to

@@ -8,7 +8,7 @@
 use std::cell::Cell;
 
 use crate::context::{self, Seated, budget};
-use crate::idle::Retract;
+use crate::idle::Withdrawn;
 use crate::pool::local::{Local, Maintenance};
 use crate::pool::{Hook, Pool, Seat, WakeHelper};
 use crate::queue::Chain;
@@ -494,8 +494,8 @@ impl<'a> Worker<'a> {
     /// Takes the announcement back.
     fn take_back(&self, searching: bool) {
         self.mode.set(match self.pool.idle.withdraw(self.seat.index, searching) {
-            Retract::Working => Mode::Working,
-            Retract::Searching => Mode::Searching,
+            Withdrawn::Working => Mode::Working,
+            Withdrawn::Searching => Mode::Searching,
         });
         self.pool.ensure_watched();
     }

@@ -1,10 +1,10 @@
-//! The counting engine: the real one, which also notes who wrote each cache line last
+//! The counting engine: the native engine, which also records the last writer of each cache line
 //! (`cfg(all(test, heist_count))`).
 //!
-//! One thread plays all workers in turn, and says whose turn it is. A write to a line that another
-//! worker wrote last is a transfer: on a real machine the line would have to come over from the
-//! other core. Atomic words and locks are counted; plain data are not, they lie behind one of the
-//! two.
+//! One thread plays all workers in turn, and names the current one with [`play`]. A write to a line
+//! that another worker wrote last is a transfer. On a real machine, the line would have to come
+//! over from the other core. Atomic words and locks are counted. Plain data are not: an atomic word
+//! or a lock protects them.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -19,12 +19,12 @@ std::thread_local! {
     static LAST: RefCell<HashMap<usize, usize>> = RefCell::new(HashMap::new());
 }
 
-/// From here on `writer` writes.
+/// Attributes the following writes to `writer`.
 pub(crate) fn play(writer: usize) {
     WRITER.set(writer);
 }
 
-/// Writes so far to lines that another one had written last.
+/// Returns the number of writes so far to lines that another writer had written last.
 pub(crate) fn transfers() -> u64 {
     TRANSFERS.get()
 }
@@ -45,7 +45,7 @@ pub(crate) mod atomic {
 
     use super::wrote;
 
-    /// What all words have in common.
+    /// Methods that all words have.
     macro_rules! word {
         ($name:ident $(<$param:ident>)?, $real:ty, $value:ty) => {
             #[repr(transparent)]
@@ -90,7 +90,7 @@ pub(crate) mod atomic {
                     success: Ordering,
                     failure: Ordering,
                 ) -> Result<$value, $value> {
-                    // Also one that fails has the line brought over.
+                    // A failed exchange transfers the line, too.
                     wrote(self);
                     self.0.compare_exchange(old, new, success, failure)
                 }
@@ -127,7 +127,7 @@ pub(crate) mod atomic {
         };
     }
 
-    /// What can be done to a word of bits besides.
+    /// Methods that words of bits have in addition.
     macro_rules! fetch {
         ($name:ident, $value:ty, $($fetch:ident)*) => {
             #[allow(dead_code, reason = "not every word has all of it done to it")]
@@ -154,7 +154,7 @@ pub(crate) mod atomic {
     fetch!(AtomicUsize, usize, fetch_add fetch_sub fetch_or fetch_and fetch_max);
 }
 
-/// A lock is a word that whoever takes it writes.
+/// A lock counts as a word that its holder writes.
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T: ?Sized>(super::native::Mutex<T>);
 

@@ -3,6 +3,8 @@
 use std::sync::atomic::AtomicU32;
 use std::time::Instant;
 
+use super::native::timespec;
+
 /// A word on which its owner can wait.
 #[derive(Debug)]
 pub(crate) struct Futex(AtomicU32);
@@ -16,20 +18,17 @@ impl Futex {
         &self.0
     }
 
-    /// Sleeps while the word is `value`; returns on [`Futex::wake`], at the deadline, or for no
-    /// reason.
+    /// Sleeps while the word is `value`. Returns on [`Futex::wake`], at the deadline, or
+    /// spuriously.
     pub(crate) fn wait(&self, value: u32, deadline: Option<Instant>) {
         let left = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
             Some(left) if left.is_zero() => return,
             left => left,
         };
-        let timespec = left.map(|left| libc::timespec {
-            tv_sec: libc::time_t::try_from(left.as_secs()).unwrap_or(libc::time_t::MAX),
-            tv_nsec: left.subsec_nanos().into(),
-        });
-        let timeout = timespec.as_ref().map_or(std::ptr::null(), |timespec| timespec as *const _);
+        let timeout = left.map(timespec);
+        let timeout = timeout.as_ref().map_or(std::ptr::null(), |timeout| timeout as *const _);
         let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
-        // Every result is a reason to return: woken, the word had changed, a signal, time is up.
+        // Every result is a reason to return: a wake, a changed word, a signal, or the deadline.
         // SAFETY: the word and the timespec live through the call.
         unsafe { libc::syscall(libc::SYS_futex, self.0.as_ptr(), operation, value, timeout) };
     }

@@ -1,5 +1,5 @@
-//! A word to sleep on, made of a lock and a condition variable: where there is no futex, and in the
-//! models.
+//! A word to sleep on, made of a lock and a condition variable: for platforms without a futex, and
+//! for the models.
 
 use std::time::Instant;
 
@@ -23,11 +23,11 @@ impl Futex {
         &self.word
     }
 
-    /// Sleeps while the word is `value`; returns on [`Futex::wake`], at the deadline, or for no
-    /// reason.
+    /// Sleeps while the word is `value`. Returns on [`Futex::wake`], at the deadline, or
+    /// spuriously.
     pub(crate) fn wait(&self, value: u32, deadline: Option<Instant>) {
         let mut gate = self.gate.lock();
-        // Ordering: Acquire — the waker changed the word before it took the lock.
+        // Ordering: Acquire — the waker changed the word before it took the lock in `Futex::wake`.
         if self.word.load(Ordering::Acquire) != value {
             return;
         }
@@ -41,8 +41,8 @@ impl Futex {
 
     /// Wakes the owner if it waits.
     pub(crate) fn wake(&self) {
-        // The lock orders this behind the owner's look at the word: it waits already, or sees the
-        // change.
+        // The lock orders this after the owner's check of the word. The owner waits already, or
+        // sees the change.
         drop(self.gate.lock());
         self.woken.notify_one();
     }

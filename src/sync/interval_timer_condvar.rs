@@ -1,12 +1,12 @@
-//! A thread's sleep whose end others set, made of a lock and a condition variable: where there is
-//! no timer to share, and in the models.
+//! A periodic timer that other threads may reprogram while its owner sleeps. It is made of a lock
+//! and a condition variable, for platforms without a shareable timer, and for the models.
 
 use std::io;
 use std::time::{Duration, Instant};
 
 use super::{Condvar, Mutex};
 
-/// Rings again and again while it is set. Its owner sleeps until it rings; anybody may set it,
+/// Fires periodically while it is set. Its owner sleeps until it fires. Any thread may set it,
 /// which here wakes the owner.
 #[derive(Debug)]
 pub(crate) struct IntervalTimer {
@@ -21,29 +21,29 @@ struct Plan {
 }
 
 impl IntervalTimer {
-    /// An alarm that is off.
+    /// Creates a timer that is disarmed.
     #[allow(clippy::unnecessary_wraps, reason = "the other kind can be refused")]
     pub(crate) fn new() -> io::Result<IntervalTimer> {
         Ok(IntervalTimer { plan: Mutex::new(Plan { next: None, every: Duration::ZERO }), changed: Condvar::new() })
     }
 
-    /// Rings when `first` has passed, and then each time that `every` has passed.
+    /// Fires after `first`, and then after each `every`.
     pub(crate) fn set(&self, first: Duration, every: Duration) {
         self.program(Instant::now().checked_add(first), every);
     }
 
-    /// Rings now, and then as [`IntervalTimer::set`] says.
+    /// Fires now, and then after each `every`.
     pub(crate) fn fire_now(&self, every: Duration) {
         self.program(Some(Instant::now()), every);
     }
 
-    /// Does not ring any more until it is set again; a ringing that nobody has waited for is
-    /// forgotten.
+    /// Stops the timer until it is set again. Discards an expiry that its owner has not waited for.
     pub(crate) fn disarm(&self) {
         self.program(None, Duration::ZERO);
     }
 
-    /// Sleeps until it rings, or has rung since the last time. Called by the owner.
+    /// Sleeps until the timer fires, or returns at once if it has fired since the last wait. Called
+    /// by the owner.
     pub(crate) fn wait(&self) {
         let mut plan = self.plan.lock();
         loop {

@@ -1,4 +1,4 @@
-//! loom's engine, shaped like the real one.
+//! loom's engine, with the interface of the native one.
 
 use std::ops::{Deref, DerefMut};
 use std::time::Instant;
@@ -12,12 +12,12 @@ pub(crate) mod atomic {
 pub(crate) mod thread {
     pub(crate) use ::loom::thread::{Builder, JoinHandle, yield_now};
 
-    /// loom's cannot be asked.
+    /// Returns the handle: loom cannot tell whether a thread has ended.
     pub(crate) fn join_if_gone(thread: JoinHandle<()>) -> Option<JoinHandle<()>> {
         Some(thread)
     }
 
-    /// No model has a worker's thread to join.
+    /// Detaches the thread. No model has a worker's thread to join.
     pub(crate) fn join_until(thread: JoinHandle<()>, _: Option<std::time::Instant>) {
         drop(thread);
     }
@@ -80,7 +80,7 @@ impl<T> DerefMut for MutexGuard<'_, T> {
 #[derive(Debug)]
 pub(crate) struct Condvar(::loom::sync::Condvar);
 
-/// What a timed wait found.
+/// Result of a timed wait.
 #[derive(Debug)]
 pub(crate) struct WaitTimeoutResult(bool);
 
@@ -100,8 +100,8 @@ impl Condvar {
         guard.1 = Some(self.0.wait(held).expect("loom mutex is poisoned"));
     }
 
-    /// loom has no time. A deadline that is over lets go of the lock once and has timed out; any
-    /// other never comes.
+    /// Waits without a clock, since loom has no time. A deadline in the past releases the lock once
+    /// and times out. Any other deadline never comes.
     pub(crate) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Instant) -> WaitTimeoutResult {
         let timed_out = deadline <= Instant::now();
         if timed_out {
@@ -140,7 +140,7 @@ impl<T> UnsafeCell<T> {
     }
 }
 
-/// Says that a piece of memory is alive: a model in which one is not dropped, or twice, fails.
+/// Marks a piece of memory as alive. A model fails if one is dropped twice, or never.
 #[derive(Debug)]
 pub(crate) struct Tracked(::loom::alloc::Track<()>);
 

@@ -1,4 +1,4 @@
-//! The real engine: std's atomics, `parking_lot`'s locks.
+//! The native engine: std's atomics, `parking_lot`'s locks.
 
 #[cfg(not(all(test, heist_count)))]
 pub(crate) mod atomic {
@@ -11,15 +11,15 @@ pub(crate) mod thread {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     pub(crate) use super::super::join::{join_if_gone, join_until};
 
-    /// Lets go of a thread that has ended. What it does after that, in the destructors of its
-    /// locals, can't be asked for here.
+    /// Detaches a thread that has ended. Otherwise returns the handle. The destructors of its
+    /// thread-locals may still run, which cannot be observed here.
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
     pub(crate) fn join_if_gone(thread: JoinHandle<()>) -> Option<JoinHandle<()>> {
         (!thread.is_finished()).then_some(thread)
     }
 
-    /// Waits for a thread to end if there is all the time; where a wait cannot be bounded, there is
-    /// none.
+    /// Waits for a thread to end if there is no deadline. On a platform without a bounded wait, it
+    /// does not wait at all if there is one.
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
     pub(crate) fn join_until(thread: JoinHandle<()>, deadline: Option<std::time::Instant>) {
         if deadline.is_none() {
@@ -37,7 +37,16 @@ pub(crate) use std::thread_local;
 
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
 
-/// A cell whose accesses the model checks; here it is std's.
+/// Converts a duration for a system call. A duration that does not fit becomes the longest one.
+#[cfg(all(target_os = "linux", any(target_env = "gnu", not(all(test, heist_count)))))]
+pub(super) fn timespec(time: std::time::Duration) -> libc::timespec {
+    libc::timespec {
+        tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: time.subsec_nanos().into(),
+    }
+}
+
+/// A cell whose accesses loom checks; here it is std's.
 #[derive(Debug)]
 #[repr(transparent)]
 pub(crate) struct UnsafeCell<T: ?Sized>(std::cell::UnsafeCell<T>);
@@ -62,13 +71,13 @@ impl<T: ?Sized> UnsafeCell<T> {
     }
 }
 
-/// Runs a model once; the loom engine runs it under every interleaving.
+/// Runs a model once; loom's engine runs it under every interleaving.
 #[cfg(test)]
 pub(crate) fn model(f: impl Fn() + Sync + Send + 'static) {
     f();
 }
 
-/// Says that a piece of memory is alive. Nothing in a server; a test counts them.
+/// Marks a piece of memory as alive. Does nothing in a server; tests count the marks.
 #[cfg(not(test))]
 #[derive(Debug)]
 pub(crate) struct Tracked;
@@ -100,7 +109,7 @@ mod counted {
             Tracked(())
         }
 
-        /// How many more were made than dropped on this thread.
+        /// Returns how many more were created than dropped on this thread.
         pub(crate) fn live_count() -> isize {
             ALIVE.get()
         }

@@ -1,12 +1,12 @@
-//! Which pieces are kept, and as what.
+//! Which blocks are kept, and in which class.
 
 use std::alloc::Layout;
 
-use super::{ALIGN, CLASSES, HEAD, STEP};
+use super::{ALIGN, CLASSES, MALLOC_HEADER, SIZE_STEP};
 
-/// The class of a layout, if its pieces are kept.
+/// Returns the class of a layout, if its blocks are kept.
 #[inline]
 pub(super) const fn class(layout: Layout) -> Option<usize> {
-    let class = (layout.size() + HEAD).div_ceil(STEP);
+    let class = (layout.size() + MALLOC_HEADER).div_ceil(SIZE_STEP);
     if layout.align() <= ALIGN && class <= CLASSES && layout.size() > 0 { Some(class) } else { None }
 }

@@ -1,9 +1,9 @@
-//! With `--cfg heist_fresh_memory` no piece is kept: AddressSanitizer sees the use of a task that
-//! has been freed only if its memory goes back to the allocator.
+//! With `--cfg heist_fresh_memory`, no block is kept. AddressSanitizer detects the use of a freed
+//! task only if its memory goes back to the allocator.
 
 use std::alloc::Layout;
 
-/// No layout has a class.
+/// Returns `None`: no layout has a class.
 #[inline]
 pub(super) const fn class(_: Layout) -> Option<usize> {
     None

@@ -1,35 +1,35 @@
-//! A number of unused pieces of memory.
+//! A number of free blocks of one size.
 
 use std::alloc::dealloc;
 use std::fmt;
 use std::ptr::{NonNull, null_mut};
 
-use super::{STEP, layout_of};
+use super::{SIZE_STEP, layout_of};
 
-/// How many pieces a magazine has room for: with its other fields it is one 1-KiB chunk.
-const ROUNDS: usize = 124;
-/// How many bytes are put into one, at most.
-const FULL: usize = 16 << 10;
+/// Blocks per magazine at most. With its other fields, a magazine is one 1-KiB chunk.
+const MAX_BLOCKS: usize = 124;
+/// Bytes per magazine at most.
+const MAX_BYTES: usize = 16 << 10;
 
-/// Pieces of one class. Dropping it gives them back to the global allocator.
+/// Free blocks of one class. Dropping it frees them to the system allocator.
 pub(super) struct Magazine {
     class: usize,
-    /// How many pieces may be put in.
-    room: usize,
+    /// How many blocks fit.
+    capacity: usize,
     len: usize,
-    /// Invariant: the first `len` are unused, were allocated with the layout of the class, and
-    /// belong to the magazine.
-    pieces: [*mut u8; ROUNDS],
+    /// Invariant: the first `len` are unused memory, were allocated with the layout of the class,
+    /// and belong to the magazine.
+    blocks: [*mut u8; MAX_BLOCKS],
 }
 
-// SAFETY: the pieces are unused memory, which any thread may use or give back.
+// SAFETY: the blocks are unused memory, which any thread may use or free.
 unsafe impl Send for Magazine {}
 
 impl Magazine {
-    /// An empty one.
+    /// Creates an empty magazine.
     pub(super) fn new(class: usize) -> Box<Magazine> {
-        let room = (FULL / (class * STEP)).min(ROUNDS);
-        Box::new(Magazine { class, room, len: 0, pieces: [null_mut(); ROUNDS] })
+        let capacity = (MAX_BYTES / (class * SIZE_STEP)).min(MAX_BLOCKS);
+        Box::new(Magazine { class, capacity, len: 0, blocks: [null_mut(); MAX_BLOCKS] })
     }
 
     pub(super) fn class(&self) -> usize {
@@ -41,41 +41,41 @@ impl Magazine {
         self.len
     }
 
-    /// How many bytes it keeps.
+    /// Returns the number of bytes in the blocks.
     pub(super) fn bytes(&self) -> usize {
-        self.len * self.class * STEP
+        self.len * self.class * SIZE_STEP
     }
 
-    /// Puts a piece in, if there is room.
+    /// Puts a block in. Returns false if the magazine is full.
     ///
     /// # Safety
     ///
-    /// If it is taken, the caller gives it up: unused memory that was allocated with the layout of
-    /// the class.
+    /// If the result is true, the caller gives the block up. It is unused memory that was allocated
+    /// with the layout of the class.
     #[inline]
-    pub(super) unsafe fn push(&mut self, piece: NonNull<u8>) -> bool {
-        if self.len >= self.room {
+    pub(super) unsafe fn push(&mut self, block: NonNull<u8>) -> bool {
+        if self.len >= self.capacity {
             return false;
         }
-        self.pieces[self.len] = piece.as_ptr();
+        self.blocks[self.len] = block.as_ptr();
         self.len += 1;
         true
     }
 
-    /// Takes the latest out: it is the warmest.
+    /// Takes the latest block, which is most likely in the processor's cache.
     #[inline]
     pub(super) fn pop(&mut self) -> Option<NonNull<u8>> {
         self.len = self.len.checked_sub(1)?;
-        NonNull::new(self.pieces[self.len])
+        NonNull::new(self.blocks[self.len])
     }
 }
 
 impl Drop for Magazine {
     fn drop(&mut self) {
-        while let Some(piece) = self.pop() {
-            // SAFETY: by the invariant it is unused and was allocated with this layout, and it is
-            // in no magazine any more.
-            unsafe { dealloc(piece.as_ptr(), layout_of(self.class)) };
+        while let Some(block) = self.pop() {
+            // SAFETY: by the invariant, it is unused and was allocated with this layout. It has
+            // left the magazine.
+            unsafe { dealloc(block.as_ptr(), layout_of(self.class)) };
         }
     }
 }

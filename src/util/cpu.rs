@@ -1,4 +1,4 @@
-//! Whether a thread has had a processor, as another thread can find out.
+//! The processor time of a thread, as another thread can read it.
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[path = "cpu_linux.rs"]
@@ -8,18 +8,18 @@ pub(crate) mod platform;
 pub(crate) mod platform;
 use std::time::Duration;
 
-/// A thread as the operating system knows it. The number may be that of another thread when this
-/// one has ended.
+/// A thread's id in the operating system. After the thread has ended, another thread may get the
+/// same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tid(u32);
 
 impl Tid {
-    /// Of the calling thread; none where threads cannot be asked.
+    /// Returns the id of the calling thread, or `None` on platforms without such ids.
     pub(crate) fn current() -> Option<Tid> {
         Tid::from_raw(crate::util::cpu::platform::current_tid())
     }
 
-    /// Zero is none.
+    /// Returns the id of this number; zero is none.
     pub(crate) fn from_raw(number: u32) -> Option<Tid> {
         (number != 0).then_some(Tid(number))
     }
@@ -28,12 +28,12 @@ impl Tid {
         self.0
     }
 
-    /// How long the thread has had a processor so far; none if it has ended.
+    /// Returns the thread's processor time so far, or `None` if it has ended.
     pub(crate) fn time(self) -> Option<Duration> {
         crate::util::cpu::platform::time(self.0)
     }
 
-    /// Whether the thread runs, or would if it had a processor.
+    /// Returns whether the thread runs, or would run if it had a processor.
     pub(crate) fn is_ready(self) -> Option<bool> {
         crate::util::cpu::platform::is_ready(self.0)
     }
@@ -45,9 +45,9 @@ mod tests {
 
     use super::*;
 
-    /// One thread waits, another computes; both are asked from here.
+    /// One thread waits, another computes. Both are observed from this one.
     #[test]
-    fn who_computes_uses_time_and_who_waits_is_not_ready() {
+    fn thread_that_computes_uses_time_and_thread_that_waits_is_not_ready() {
         let (tell, told) = std::sync::mpsc::channel();
         let (end, ended) = std::sync::mpsc::channel::<()>();
         std::thread::scope(|scope| {

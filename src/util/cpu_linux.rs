@@ -1,4 +1,4 @@
-//! Linux: threads have numbers, clocks of their own, and a file that says what they do.
+//! Linux: a thread has an id, a clock of its processor time, and a file that shows its state.
 
 use std::fs;
 use std::time::Duration;
@@ -10,12 +10,12 @@ pub(super) fn current_tid() -> u32 {
 }
 
 pub(super) fn time(number: u32) -> Option<Duration> {
-    // The clock of a thread's processor time, by its number: bit 2 says that it is a thread's, and
-    // 2 that it is the scheduler's.
+    // The clock of a thread's processor time, made of its id. Bit 2 means a thread's clock; the low
+    // bits 2 mean the scheduler's.
     let clock = (!number << 3 | 0b110) as libc::clockid_t;
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the time is ours, and outlives the call. A clock of a thread that has ended is an
-    // error.
+    // SAFETY: `time` is a local variable, which outlives the call. The clock of an ended thread is
+    // an error.
     if unsafe { libc::clock_gettime(clock, &mut time) } != 0 {
         return None;
     }
@@ -24,6 +24,6 @@ pub(super) fn time(number: u32) -> Option<Duration> {
 
 pub(super) fn is_ready(number: u32) -> Option<bool> {
     let stat = fs::read_to_string(format!("/proc/self/task/{number}/stat")).ok()?;
-    // Number, name in parentheses (which may hold anything), state.
+    // Id, name in parentheses (which may hold anything), state.
     Some(stat.rsplit_once(") ")?.1.starts_with('R'))
 }

@@ -1,4 +1,4 @@
-//! Elsewhere threads are not asked.
+//! Other platforms: no information about threads.
 
 use std::time::Duration;
 

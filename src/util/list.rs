@@ -1,13 +1,13 @@
-//! An intrusive doubly linked list: nodes bring their own links, so that linking never allocates.
+//! An intrusive doubly linked list: nodes hold their own links, so that linking never allocates.
 //!
-//! The list works on raw pointers end to end and never makes a reference to a node, so a node's
-//! owner may hold shared references to it while it is linked. Whoever owns the list provides the
-//! exclusion, usually a lock around it.
+//! The list works on raw pointers only, and never forms a reference to a node. So a node's owner
+//! may hold shared references to it while it is linked. The owner of the list provides the
+//! exclusion, usually by a lock around it.
 
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-/// What a node brings along: its two neighbours.
+/// The links inside of a node: its two neighbours.
 #[derive(Debug)]
 pub(crate) struct Links<T> {
     prev: Option<NonNull<T>>,
@@ -24,9 +24,9 @@ impl<T> Links<T> {
 ///
 /// # Safety
 ///
-/// `links` must return a pointer to the same [`Links`] for the same node each time, valid for as
-/// long as the node is, and nothing but the list may touch what it points to while the node is
-/// linked.
+/// For one node, `links` returns a pointer to the same [`Links`] each time, and the pointer is
+/// valid as long as the node is. While the node is linked, only the list accesses what it points
+/// to.
 pub(crate) unsafe trait Linked: Sized {
     /// # Safety
     ///
@@ -34,7 +34,7 @@ pub(crate) unsafe trait Linked: Sized {
     unsafe fn links(node: NonNull<Self>) -> NonNull<Links<Self>>;
 }
 
-/// A list of nodes that belong to somebody else.
+/// A list of nodes that it does not own.
 #[derive(Debug)]
 pub(crate) struct List<T> {
     head: Option<NonNull<T>>,
@@ -42,10 +42,10 @@ pub(crate) struct List<T> {
     marker: PhantomData<*const T>,
 }
 
-// SAFETY: the list is two pointers; whoever dereferences them does so through the unsafe methods
-// below, whose contracts ask for exclusion.
+// SAFETY: the list is two pointers. They are dereferenced only by the unsafe methods below, whose
+// contracts require exclusion.
 unsafe impl<T> Send for List<T> {}
-// SAFETY: a shared list can only be asked whether it is empty.
+// SAFETY: a shared list only tells whether it is empty, and its first node.
 unsafe impl<T> Sync for List<T> {}
 
 impl<T: Linked> List<T> {
@@ -57,7 +57,7 @@ impl<T: Linked> List<T> {
         self.head.is_none()
     }
 
-    /// The first node, still linked.
+    /// Returns the first node, which stays linked.
     pub(crate) fn front(&self) -> Option<NonNull<T>> {
         self.head
     }
@@ -69,16 +69,16 @@ impl<T: Linked> List<T> {
     /// `node` is live, is in no list, and stays live until it is taken out.
     pub(crate) unsafe fn push_back(&mut self, node: NonNull<T>) {
         let prev = self.tail.replace(node);
-        // SAFETY: the node is live and unlinked, so its links are ours.
+        // SAFETY: the node is live and unlinked, so the list may write its links.
         *unsafe { Self::at(node) } = Links { prev, next: None };
         match prev {
-            // SAFETY: a linked node is live, by the contract under which it came in.
+            // SAFETY: a linked node is live, by the contract of `push_back`.
             Some(prev) => unsafe { Self::at(prev) }.next = Some(node),
             None => self.head = Some(node),
         }
     }
 
-    /// Takes the first node out.
+    /// Removes the first node.
     #[cfg(test)]
     pub(crate) fn pop_front(&mut self) -> Option<NonNull<T>> {
         let node = self.head?;
@@ -87,7 +87,7 @@ impl<T: Linked> List<T> {
         Some(node)
     }
 
-    /// Takes `node` out.
+    /// Removes `node`.
     ///
     /// # Safety
     ///
@@ -107,7 +107,7 @@ impl<T: Linked> List<T> {
         }
     }
 
-    /// The node behind `node`.
+    /// Returns the node behind `node`.
     ///
     /// # Safety
     ///
@@ -117,7 +117,7 @@ impl<T: Linked> List<T> {
         unsafe { Self::at(node) }.next
     }
 
-    /// A node's links, for the length of one change.
+    /// Returns a node's links, for the length of one change.
     ///
     /// # Safety
     ///
@@ -125,7 +125,8 @@ impl<T: Linked> List<T> {
     unsafe fn at<'a>(node: NonNull<T>) -> &'a mut Links<T> {
         // SAFETY: the node is live.
         let mut links = unsafe { T::links(node) };
-        // SAFETY: handed on from the caller.
+        // SAFETY: the caller guarantees that the links belong to the list and that no other
+        // reference exists.
         unsafe { links.as_mut() }
     }
 }
@@ -142,7 +143,7 @@ mod tests {
     // SAFETY: the links lie in the node, and only the list touches them.
     unsafe impl Linked for Node {
         unsafe fn links(node: NonNull<Self>) -> NonNull<Links<Self>> {
-            // SAFETY: the caller vouches for the node.
+            // SAFETY: the caller guarantees that the node is live.
             let links = unsafe { &raw mut (*node.as_ptr()).links };
             NonNull::new(links).expect("a field's address")
         }
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_leave_in_the_order_they_came() {
+    fn list_nodes_leave_in_the_order_of_their_pushes() {
         let mut list = List::new();
         for node in nodes(3) {
             // SAFETY: a fresh node.
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn any_node_can_be_taken_out() {
+    fn list_remove_of_any_node_keeps_the_others() {
         for out in 0..4 {
             let mut list = List::new();
             let all = nodes(4);

@@ -7,14 +7,14 @@ use std::cell::Cell;
 pub(crate) struct Rng(Cell<u64>);
 
 impl Rng {
-    /// The same seed gives the same numbers.
+    /// Creates a generator. The same seed gives the same numbers.
     pub(crate) fn new(seed: u64) -> Self {
-        // Xorshift stays at zero for ever.
+        // Xorshift never leaves zero.
         Rng(Cell::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1))
     }
 
-    /// A number below `limit`, which is not zero. The bias is far below anything a scheduler could
-    /// notice.
+    /// Returns a number below `limit`, which is not zero. The bias is far below anything that a
+    /// scheduler could notice.
     pub(crate) fn below(&self, limit: usize) -> usize {
         let mut x = self.0.get();
         x ^= x << 13;
@@ -30,7 +30,7 @@ mod tests {
     use super::Rng;
 
     #[test]
-    fn numbers_stay_below_the_limit_and_reach_each_value() {
+    fn rng_numbers_stay_below_the_limit_and_reach_each_value() {
         let rng = Rng::new(0);
         let mut seen = [0; 7];
         for _ in 0..1_000 {
@@ -41,7 +41,7 @@ mod tests {
 
     /// The product needs more bits than an address has on some machines.
     #[test]
-    fn numbers_below_a_large_limit_reach_its_upper_half() {
+    fn rng_numbers_below_a_large_limit_reach_its_upper_half() {
         let limit = (1 << 31) - 1;
         let rng = Rng::new(0);
         let drawn: Vec<usize> = (0..100).map(|_| rng.below(limit)).collect();

@@ -1,16 +1,16 @@
-//! A thread's cell that holds another value for a while.
+//! Sets a thread-local cell for the length of a scope.
 
 use std::cell::Cell;
 use std::thread::LocalKey;
 
-/// Gives a cell its old value back when it goes, also when the frame unwinds.
-#[must_use = "the old value comes back when this goes"]
+/// Restores a cell's old value when it is dropped, also while the frame unwinds.
+#[must_use = "the old value is restored when this is dropped"]
 pub(crate) struct ScopedSet<T: Copy + 'static> {
     cell: &'static LocalKey<Cell<T>>,
     old: T,
 }
 
-/// Puts `value` into the cell while the answer lives.
+/// Sets the cell to `value` until the returned guard is dropped.
 pub(crate) fn set_scoped<T: Copy>(cell: &'static LocalKey<Cell<T>>, value: T) -> ScopedSet<T> {
     ScopedSet { cell, old: cell.replace(value) }
 }

@@ -1,26 +1,26 @@
-//! Which of several equal things a thread uses, so that not all threads use the same.
+//! Spreads threads over several equal things, such as counters or lanes.
 
 use std::cell::Cell;
 
 use crate::sync::statics::{AtomicU64, Ordering};
 
-/// A thread's number, or one that it has drawn. Whoever has it uses the thing of that number among
-/// those that there are.
+/// The number of a thread, or one that it has drawn. Modulo their count, it selects one of several
+/// equal things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stripe(usize);
 
-/// The number of the next thread that asks for one.
+/// The number of the next thread that needs one.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
 std::thread_local! {
     /// This thread's number, if it has one.
     static OURS: Cell<Option<Stripe>> = const { Cell::new(None) };
-    /// What it draws next.
+    /// The number that this thread draws next.
     static DRAWN: Cell<Option<Stripe>> = const { Cell::new(None) };
 }
 
 impl Stripe {
-    /// The number of whoever sits in a seat.
+    /// The number of the worker in a seat.
     pub(crate) fn of_seat(index: usize) -> Stripe {
         Stripe(index)
     }
@@ -31,24 +31,24 @@ impl Stripe {
         DRAWN.set(Some(self));
     }
 
-    /// This thread's number: always the same.
+    /// Returns this thread's number, which does not change by itself.
     pub(crate) fn current() -> Stripe {
         OURS.get().unwrap_or_else(|| {
-            // Ordering: Relaxed — it only has to be another one each time.
+            // Ordering: Relaxed — the numbers only have to differ.
             let stripe = Stripe(NEXT.fetch_add(1, Ordering::Relaxed) as usize);
             OURS.set(Some(stripe));
             stripe
         })
     }
 
-    /// Another number each time, one after the other; threads begin at different ones.
+    /// Draws consecutive numbers. Threads begin at different ones.
     pub(crate) fn next() -> Stripe {
         let drawn = DRAWN.get().unwrap_or_else(Stripe::current);
         DRAWN.set(Some(Stripe(drawn.0.wrapping_add(1))));
         drawn
     }
 
-    /// Which of `count` things that is.
+    /// Returns the index among `count` things.
     pub(crate) fn index_in(self, count: usize) -> usize {
         self.0 % count
     }
@@ -64,14 +64,14 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_keeps_its_number_and_another_has_another() {
+    fn stripe_of_a_thread_is_constant_and_differs_between_threads() {
         let (first, again) = on_new_thread(|| (Stripe::current(), Stripe::current()));
         assert_eq!(first, again);
         assert_ne!(first, on_new_thread(Stripe::current));
     }
 
     #[test]
-    fn who_sits_in_a_seat_has_its_number() {
+    fn stripe_of_a_seat_is_the_number_of_its_thread() {
         let numbers = on_new_thread(|| {
             let _ = Stripe::current();
             Stripe::of_seat(5).pin_to_thread();
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn draws_go_evenly_over_what_there_is() {
+    fn stripe_draws_spread_evenly_over_the_count() {
         let drawn = on_new_thread(|| {
             let mut drawn = [0; 3];
             (0..300).for_each(|_| drawn[Stripe::next().index_in(3)] += 1);

@@ -1,15 +1,15 @@
-//! Wakers collected under a lock, to be called outside of it.
+//! Collects wakers under a lock, and wakes them outside of it.
 
 use std::any::Any;
 use std::mem::forget;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
-/// A batch of wakers that are owed a wake.
+/// A batch of wakers that are still to be woken.
 ///
-/// Whoever holds one of the runtime's locks puts wakers in here; they are woken once the lock is
-/// released, so that no user code ever runs under a lock of ours. A waker that panics does not keep
-/// the rest of the batch from being woken.
+/// The holder of one of the runtime's locks pushes wakers here, and wakes them after it has
+/// released the lock. So no user code runs under a lock of the runtime. If a waker panics, the rest
+/// of the batch is woken all the same.
 #[derive(Debug, Default)]
 pub(crate) struct WakeList {
     wakers: Vec<Waker>,
@@ -33,7 +33,7 @@ impl WakeList {
         self.wakers.is_empty()
     }
 
-    /// Wakes everybody, in the order in which they came; the batch is empty afterwards and keeps
+    /// Wakes all wakers, in the order in which they came. The list is empty afterwards and keeps
     /// its memory.
     pub(crate) fn wake_all(&mut self) {
         for waker in self.wakers.drain(..) {
@@ -43,35 +43,35 @@ impl WakeList {
 }
 
 impl Drop for WakeList {
-    /// Nobody's wake is lost, whichever way the batch goes.
+    /// Wakes what is left, so that no wake is lost.
     fn drop(&mut self) {
         self.wake_all();
     }
 }
 
-/// Calls a waker whose panic must not reach the runtime.
+/// Calls a waker, and catches its panic.
 pub(crate) fn wake_catch_panic(waker: Waker) {
     catch_user_panic("a waker", || waker.wake());
 }
 
-/// Drops a waker that is not called any more. A panic in its destructor is contained.
+/// Drops a waker that is no longer needed, and catches a panic in its destructor.
 pub(crate) fn drop_contained(waker: Option<Waker>) {
     if let Some(waker) = waker {
         catch_user_panic("the destructor of a waker", || drop(waker));
     }
 }
 
-/// Calls user code whose panic must not reach the runtime.
+/// Calls user code, and catches its panic.
 pub(crate) fn catch_user_panic(what: &str, call: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
         log_and_drop_panic(what, payload);
     }
 }
 
-/// Says that `what` has panicked, and drops the payload.
+/// Logs that `what` has panicked, and drops the payload.
 ///
-/// The subscriber is user code as well, and so is the payload's destructor. What these panic with
-/// is not dropped: that could go on for ever.
+/// The `tracing` subscriber is user code as well, and so is the payload's destructor. If these
+/// panic, their payloads are leaked: dropping them might panic again without end.
 #[cold]
 pub(crate) fn log_and_drop_panic(what: &str, payload: Box<dyn Any + Send>) {
     let said = catch_unwind(|| tracing::error!(target: "heist::task", "{what} panicked; the runtime goes on"));
