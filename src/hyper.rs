@@ -116,7 +116,7 @@ mod tests {
     use crate::runtime::Runtime;
 
     #[test]
-    fn what_is_executed_runs() {
+    fn executor_runs_the_future() {
         let runtime = Runtime::new().unwrap();
         runtime.block_on(async {
             let (sender, receiver) = async_channel::bounded(1);
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timer_that_is_reset_keeps_its_place_and_its_new_deadline() {
+    fn timer_reset_moves_the_deadline_in_place() {
         let runtime = Runtime::new().unwrap();
         runtime.block_on(async {
             let mut sleep = HeistTimer.sleep(Duration::from_secs(3600));
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_strangers_timer_is_replaced_on_reset() {
+    fn timer_of_another_type_is_replaced_on_reset() {
         struct Strange;
         impl Future for Strange {
             type Output = ();

@@ -9,9 +9,9 @@ pub use crate::reactor::{Interest, Ready};
 #[cfg(unix)]
 mod async_fd;
 #[cfg(unix)]
-mod descriptor;
+mod async_fd_ready;
 #[cfg(unix)]
-mod doc_examples;
+mod descriptor;
 #[cfg(unix)]
 mod ready_guard;
 #[cfg(unix)]

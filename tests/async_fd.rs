@@ -35,7 +35,7 @@ fn drain(mut socket: &UnixStream) {
 }
 
 #[test]
-fn a_guard_of_an_operation_that_would_block_waits_again() {
+fn guard_of_an_operation_that_would_block_waits_again() {
     each(|runtime| {
         runtime.block_on(async {
             let (reader, writer) = pair();
@@ -65,7 +65,7 @@ fn a_guard_of_an_operation_that_would_block_waits_again() {
 }
 
 #[test]
-fn readiness_lasts_until_it_is_taken_back() {
+fn async_fd_readiness_lasts_until_it_is_cleared() {
     current_thread().block_on(async {
         let (reader, writer) = pair();
         let mut reader = AsyncFd::new(reader).unwrap();
@@ -89,7 +89,7 @@ fn readiness_lasts_until_it_is_taken_back() {
 }
 
 #[test]
-fn an_event_that_came_since_the_guard_is_not_taken_back_with_it() {
+fn guard_clear_keeps_an_event_that_came_since() {
     current_thread().block_on(async {
         let (reader, writer) = pair();
         let reader = AsyncFd::new(reader).unwrap();
@@ -108,7 +108,7 @@ fn an_event_that_came_since_the_guard_is_not_taken_back_with_it() {
 }
 
 #[test]
-fn any_number_of_tasks_wait_and_each_poll_form_has_its_slot() {
+fn async_fd_any_number_of_tasks_wait_and_each_poll_method_has_its_slot() {
     each(|runtime| {
         runtime.block_on(async {
             let (reader, writer) = pair();
@@ -136,7 +136,7 @@ fn any_number_of_tasks_wait_and_each_poll_form_has_its_slot() {
 }
 
 #[test]
-fn writers_wait_for_room() {
+fn async_fd_writers_wait_for_room() {
     current_thread().block_on(async {
         let (writer, reader) = pair();
         let mut writer = AsyncFd::with_interest(writer, Interest::WRITABLE).unwrap();
@@ -161,7 +161,7 @@ fn writers_wait_for_room() {
 }
 
 #[test]
-fn nothing_is_heard_of_what_was_not_asked_for() {
+fn async_fd_is_not_ready_for_an_interest_it_does_not_have() {
     current_thread().block_on(async {
         let (one, two) = pair();
         let fd = AsyncFd::with_interest(one, Interest::READABLE).unwrap();
@@ -175,7 +175,7 @@ fn nothing_is_heard_of_what_was_not_asked_for() {
 }
 
 #[test]
-fn what_is_taken_out_is_as_it_was_and_can_be_registered_again() {
+fn async_fd_into_inner_returns_the_resource_for_a_new_registration() {
     current_thread().block_on(async {
         let (one, two) = pair();
         for _ in 0..3 {
@@ -194,7 +194,7 @@ fn what_is_taken_out_is_as_it_was_and_can_be_registered_again() {
 }
 
 #[test]
-fn an_ordinary_file_is_refused_and_given_back() {
+fn async_fd_of_an_ordinary_file_is_refused_and_gives_it_back() {
     current_thread().block_on(async {
         let file = || std::fs::File::open("Cargo.toml").unwrap();
         assert_eq!(AsyncFd::new(file()).map(drop).unwrap_err().kind(), ErrorKind::PermissionDenied);
@@ -211,7 +211,7 @@ fn an_ordinary_file_is_refused_and_given_back() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_timer_of_the_operating_system_ticks() {
+fn async_fd_of_a_timerfd_ticks() {
     use std::os::fd::{FromRawFd, OwnedFd};
     current_thread().block_on(async {
         // SAFETY: no memory is passed.
@@ -233,7 +233,7 @@ fn a_timer_of_the_operating_system_ticks() {
 }
 
 #[test]
-fn outside_of_a_runtime_it_says_so() {
+fn async_fd_outside_of_a_runtime_panics() {
     let text = panic_text(|| AsyncFd::new(pair().0));
     assert!(text.contains("no heist runtime here"), "{text}");
 }

@@ -27,7 +27,7 @@ async fn heard(signal: &mut Signal) -> bool {
 }
 
 #[test]
-fn a_listener_hears_signal_after_signal() {
+fn listener_receives_one_signal_after_the_other() {
     each(|runtime| {
         runtime.block_on(async {
             let mut listener = signal(SignalKind::user_defined1()).unwrap();
@@ -41,7 +41,7 @@ fn a_listener_hears_signal_after_signal() {
 }
 
 #[test]
-fn many_signals_between_two_looks_are_one() {
+fn listener_receives_many_signals_between_two_polls_as_one() {
     current_thread().block_on(async {
         let kind = SignalKind::user_defined2();
         let mut listener = signal(kind).unwrap();
@@ -59,7 +59,7 @@ fn many_signals_between_two_looks_are_one() {
 }
 
 #[test]
-fn every_listener_of_a_kind_hears_and_no_other() {
+fn listeners_of_the_kind_receive_the_signal_and_no_others() {
     each(|runtime| {
         runtime.block_on(async {
             let mut other = signal(SignalKind::alarm()).unwrap();
@@ -87,7 +87,7 @@ fn every_listener_of_a_kind_hears_and_no_other() {
 }
 
 #[test]
-fn every_runtime_hears() {
+fn listeners_of_all_runtimes_receive_the_signal() {
     let kind = SignalKind::window_change();
     let runtimes = [current_thread(), workers(1), workers(2), current_thread()];
     let (ready, begun) = mpsc::channel();
@@ -118,7 +118,7 @@ fn every_runtime_hears() {
 }
 
 #[test]
-fn a_signal_from_another_thread_wakes_a_sleeping_runtime() {
+fn signal_from_another_thread_wakes_a_sleeping_runtime() {
     each(|runtime| {
         let kind = SignalKind::quit();
         runtime.block_on(async {
@@ -131,7 +131,7 @@ fn a_signal_from_another_thread_wakes_a_sleeping_runtime() {
 }
 
 #[test]
-fn a_cancelled_receive_loses_nothing() {
+fn receive_cancelled_loses_no_signal() {
     current_thread().block_on(async {
         let kind = SignalKind::hangup();
         let mut listener = signal(kind).unwrap();
@@ -145,8 +145,8 @@ fn a_cancelled_receive_loses_nothing() {
 }
 
 #[test]
-fn a_signal_without_listeners_stays_without_its_default_effect() {
-    alone("a_signal_without_listeners_stays_without_its_default_effect", None, || {
+fn signal_without_listeners_keeps_no_default_effect() {
+    alone("signal_without_listeners_keeps_no_default_effect", None, || {
         let kind = SignalKind::user_defined2();
         let runtime = current_thread();
         drop(runtime.block_on(async { signal(kind).unwrap() }));
@@ -164,7 +164,7 @@ fn a_signal_without_listeners_stays_without_its_default_effect() {
 }
 
 #[test]
-fn ctrl_c_is_an_interrupt() {
+fn ctrl_c_waits_for_an_interrupt() {
     each(|runtime| {
         runtime.block_on(async {
             let mut waiting = pin!(heist::signal::ctrl_c());
@@ -176,7 +176,7 @@ fn ctrl_c_is_an_interrupt() {
 }
 
 #[test]
-fn a_listener_whose_runtime_is_gone_hears_no_more_each_time() {
+fn listener_of_a_dropped_runtime_returns_none_each_time() {
     each_owned(|runtime| {
         let kind = SignalKind::child();
         let mut listener = runtime.block_on(async { signal(kind).unwrap() });
@@ -199,7 +199,7 @@ fn a_listener_whose_runtime_is_gone_hears_no_more_each_time() {
 }
 
 #[test]
-fn a_listener_works_on_a_foreign_executor() {
+fn listener_works_on_a_foreign_executor() {
     let runtime = workers(1);
     let _guard = runtime.enter();
     let kind = SignalKind::from_raw(libc::SIGURG);
@@ -211,7 +211,7 @@ fn a_listener_works_on_a_foreign_executor() {
 }
 
 #[test]
-fn what_cannot_be_listened_for_is_an_error() {
+fn signal_kind_that_is_forbidden_or_unknown_is_an_error() {
     current_thread().block_on(async {
         for number in [libc::SIGKILL, libc::SIGSTOP, libc::SIGSEGV, -1, 1000] {
             let error = signal(SignalKind::from_raw(number)).unwrap_err();
@@ -228,7 +228,7 @@ fn what_cannot_be_listened_for_is_an_error() {
 /// Signals rain on a process whose listeners come and go; each listener that stays hears of the
 /// last.
 #[test]
-fn a_rain_of_signals_is_heard_to_its_last() {
+fn listener_receives_the_last_of_many_signals() {
     each(|runtime| {
         let kind = SignalKind::from_raw(libc::SIGCONT);
         runtime.block_on(async {
@@ -253,7 +253,7 @@ fn a_rain_of_signals_is_heard_to_its_last() {
 }
 
 #[test]
-fn kinds_have_the_systems_numbers() {
+fn signal_kinds_have_the_numbers_of_the_system() {
     assert_eq!(SignalKind::from(libc::SIGTERM), SignalKind::terminate());
     assert_eq!(libc::c_int::from(SignalKind::interrupt()), libc::SIGINT);
     assert_eq!(SignalKind::pipe().as_raw_value(), libc::SIGPIPE);

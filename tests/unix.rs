@@ -23,7 +23,7 @@ use sockets::{Folder, once};
 // streams
 
 #[test]
-fn a_connection_by_way_of_a_path_carries_bytes_both_ways() {
+fn unix_connection_to_a_path_carries_bytes_both_ways() {
     let folder = Folder::new("unix-path");
     each(|runtime| {
         let path = folder.path("socket");
@@ -58,7 +58,7 @@ fn a_connection_by_way_of_a_path_carries_bytes_both_ways() {
 }
 
 #[test]
-fn text_that_is_none_leaves_the_string_as_it_was() {
+fn unix_read_to_string_of_invalid_text_leaves_the_string_unchanged() {
     current_thread().block_on(async {
         let (mut one, mut two) = UnixStream::pair().unwrap();
         one.write_all(b"ab\xff").await.unwrap();
@@ -70,7 +70,7 @@ fn text_that_is_none_leaves_the_string_as_it_was() {
 }
 
 #[test]
-fn the_peer_is_this_process() {
+fn unix_peer_cred_is_this_process() {
     current_thread().block_on(async {
         let (one, _two) = UnixStream::pair().unwrap();
         let peer = one.peer_cred().unwrap();
@@ -84,7 +84,7 @@ fn the_peer_is_this_process() {
 }
 
 #[test]
-fn nobody_at_the_path_is_an_error_and_so_is_somebody_already() {
+fn unix_path_without_a_listener_or_with_one_already_is_an_error() {
     let folder = Folder::new("unix-nobody");
     current_thread().block_on(async {
         let path = folder.path("socket");
@@ -98,7 +98,7 @@ fn nobody_at_the_path_is_an_error_and_so_is_somebody_already() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn an_abstract_name_needs_no_file() {
+fn unix_abstract_name_needs_no_file() {
     use std::os::linux::net::SocketAddrExt;
     current_thread().block_on(async {
         let name = format!("heist-{}", std::process::id());
@@ -120,7 +120,7 @@ fn an_abstract_name_needs_no_file() {
 /// A read that stops early because a descriptor came along has not emptied the socket: a short read
 /// proves nothing here.
 #[test]
-fn bytes_behind_a_passed_descriptor_are_not_lost() {
+fn unix_bytes_behind_a_passed_descriptor_are_not_lost() {
     current_thread().block_on(async {
         let (mut reader, writer) = UnixStream::pair().unwrap();
         send_with_descriptor(writer.as_raw_fd(), b"abc", reader.as_raw_fd());
@@ -163,7 +163,7 @@ fn send_with_descriptor(socket: i32, bytes: &[u8], passed: i32) {
 }
 
 #[test]
-fn halves_go_their_own_ways_and_come_together_again() {
+fn unix_halves_work_in_two_tasks_and_are_reunited() {
     each(|runtime| {
         runtime.block_on(async {
             let (mut one, two) = UnixStream::pair().unwrap();
@@ -204,7 +204,7 @@ fn halves_go_their_own_ways_and_come_together_again() {
 }
 
 #[test]
-fn vectored_tried_and_own_operations_move_bytes() {
+fn unix_vectored_try_and_async_io_methods_move_bytes() {
     current_thread().block_on(async {
         let (mut one, mut two) = UnixStream::pair().unwrap();
         assert_eq!(one.write_vectored(&[IoSlice::new(b"ab"), IoSlice::new(b"cde")]).await.unwrap(), 5);
@@ -229,7 +229,7 @@ fn vectored_tried_and_own_operations_move_bytes() {
 }
 
 #[test]
-fn a_stream_goes_to_std_and_comes_back() {
+fn unix_stream_goes_to_std_and_comes_back() {
     current_thread().block_on(async {
         let (one, mut two) = UnixStream::pair().unwrap();
         let one = one.into_std().unwrap();
@@ -244,7 +244,7 @@ fn a_stream_goes_to_std_and_comes_back() {
 }
 
 #[test]
-fn every_connection_is_accepted_once() {
+fn unix_connection_is_accepted_once() {
     let folder = Folder::new("unix-accept");
     each(|runtime| {
         let path = folder.path("socket");
@@ -281,7 +281,7 @@ fn every_connection_is_accepted_once() {
 // datagrams
 
 #[test]
-fn messages_go_to_paths_and_come_from_paths() {
+fn unix_messages_go_to_paths_and_come_from_paths() {
     let folder = Folder::new("unix-messages");
     current_thread().block_on(async {
         let (here, there) = (folder.path("here"), folder.path("there"));
@@ -307,7 +307,7 @@ fn messages_go_to_paths_and_come_from_paths() {
 }
 
 #[test]
-fn a_sender_waits_while_the_receivers_queue_is_full_and_nothing_is_lost() {
+fn unix_sender_waits_while_the_receivers_queue_is_full_and_nothing_is_lost() {
     each(|runtime| {
         runtime.block_on(async {
             const MESSAGES: u32 = 2_000;
@@ -330,7 +330,7 @@ fn a_sender_waits_while_the_receivers_queue_is_full_and_nothing_is_lost() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_connected_sender_waits_behind_other_senders_messages() {
+fn unix_connected_sender_waits_behind_other_senders_messages() {
     let folder = Folder::new("unix-queue");
     current_thread().block_on(async {
         let path = folder.path("receiver");
@@ -357,7 +357,7 @@ fn a_connected_sender_waits_behind_other_senders_messages() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_backlog_is_said_at_once() {
+fn unix_connect_to_a_full_backlog_gives_would_block() {
     let folder = Folder::new("unix-backlog");
     current_thread().block_on(async {
         let path = folder.path("socket");
@@ -376,7 +376,7 @@ fn a_full_backlog_is_said_at_once() {
 }
 
 #[test]
-fn a_shut_down_wakes_who_waits_for_a_message() {
+fn unix_shutdown_wakes_a_task_that_waits_for_a_message() {
     current_thread().block_on(async {
         let (one, two) = UnixDatagram::pair().unwrap();
         let mut buf = [0; 4];
@@ -391,7 +391,7 @@ fn a_shut_down_wakes_who_waits_for_a_message() {
 }
 
 #[test]
-fn poll_and_try_and_own_operations_carry_messages() {
+fn unix_poll_try_and_async_io_methods_carry_messages() {
     current_thread().block_on(async {
         let (one, two) = UnixDatagram::pair().unwrap();
         let mut buf = [0; 16];
@@ -420,7 +420,7 @@ fn poll_and_try_and_own_operations_carry_messages() {
 // sockets to be
 
 #[test]
-fn a_socket_becomes_what_it_is_made_for_and_nothing_else() {
+fn unix_socket_converts_only_to_its_own_kind() {
     let folder = Folder::new("unix-socket");
     current_thread().block_on(async {
         let (path, other) = (folder.path("stream"), folder.path("datagram"));
@@ -455,7 +455,7 @@ fn a_socket_becomes_what_it_is_made_for_and_nothing_else() {
 // pipes
 
 #[test]
-fn a_pipe_carries_more_than_it_holds() {
+fn pipe_carries_more_than_it_holds() {
     each(|runtime| {
         runtime.block_on(async {
             let (mut sender, mut receiver) = pipe::pipe().unwrap();
@@ -471,7 +471,7 @@ fn a_pipe_carries_more_than_it_holds() {
 }
 
 #[test]
-fn a_pipe_without_a_reader_is_broken_also_for_who_waits_for_room() {
+fn pipe_without_a_reader_is_broken_for_a_waiting_writer() {
     current_thread().block_on(async {
         let (mut sender, receiver) = pipe::pipe().unwrap();
         while sender.try_write(&[0; 4096]).is_ok() {}
@@ -487,7 +487,7 @@ fn a_pipe_without_a_reader_is_broken_also_for_who_waits_for_room() {
 }
 
 #[test]
-fn the_end_of_a_pipe_comes_after_what_is_in_it() {
+fn pipe_end_comes_after_the_bytes_in_it() {
     current_thread().block_on(async {
         let (sender, mut receiver) = pipe::pipe().unwrap();
         assert_eq!(sender.try_write_vectored(&[IoSlice::new(b"la"), IoSlice::new(b"st")]).unwrap(), 4);
@@ -512,7 +512,7 @@ fn fifo(folder: &Folder, name: &str) -> std::path::PathBuf {
 }
 
 #[test]
-fn a_named_pipe_is_opened_from_both_ends() {
+fn pipe_with_a_name_is_opened_from_both_ends() {
     let folder = Folder::new("fifo");
     current_thread().block_on(async {
         let path = fifo(&folder, "pipe");
@@ -531,7 +531,7 @@ fn a_named_pipe_is_opened_from_both_ends() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_named_pipe_that_is_open_both_ways_does_not_end() {
+fn pipe_with_a_name_open_for_both_directions_does_not_end() {
     let folder = Folder::new("fifo-both");
     current_thread().block_on(async {
         let path = fifo(&folder, "pipe");
@@ -558,7 +558,7 @@ fn plain_pipe() -> (OwnedFd, OwnedFd) {
 }
 
 #[test]
-fn what_is_no_pipe_or_faces_the_wrong_way_is_refused() {
+fn pipe_end_of_another_kind_or_direction_is_refused() {
     let folder = Folder::new("fifo-wrong");
     current_thread().block_on(async {
         let plain = folder.path("file");
@@ -579,7 +579,7 @@ fn what_is_no_pipe_or_faces_the_wrong_way_is_refused() {
 }
 
 #[test]
-fn ends_are_made_of_descriptors_and_given_back() {
+fn pipe_ends_are_made_of_descriptors_and_converted_back() {
     current_thread().block_on(async {
         let (reader, writer) = plain_pipe();
         // Both are in blocking mode, and are set otherwise.
@@ -602,7 +602,7 @@ fn ends_are_made_of_descriptors_and_given_back() {
 }
 
 #[test]
-fn outside_of_a_runtime_nothing_is_made() {
+fn unix_sockets_outside_of_a_runtime_panic_and_make_nothing() {
     let folder = Folder::new("unix-outside");
     let path = folder.path("socket");
     for text in [
@@ -617,7 +617,7 @@ fn outside_of_a_runtime_nothing_is_made() {
 }
 
 #[test]
-fn the_types_are_what_others_need_them_to_be() {
+fn unix_types_have_their_auto_traits() {
     use std::panic::{RefUnwindSafe, UnwindSafe};
 
     use heist::io::unix::AsyncFd;
