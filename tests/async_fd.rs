@@ -1,4 +1,4 @@
-//! Any file descriptor: waiting, taking readiness back, interests, the way back.
+//! Any file descriptor: waiting, clearing readiness, interests, converting back.
 #![cfg(unix)]
 
 #[path = "support/kit.rs"]
@@ -98,10 +98,10 @@ fn guard_clear_keeps_an_event_that_came_since() {
         drain(reader.get_ref());
         (&writer).write_all(b"y").unwrap();
         // The second event is delivered before the guard of the first is used.
-        let (waker, bell) = pair();
-        let waker = AsyncFd::new(waker).unwrap();
-        (&bell).write_all(b"!").unwrap();
-        drop(waker.readable().await.unwrap());
+        let (other, peer) = pair();
+        let other = AsyncFd::new(other).unwrap();
+        (&peer).write_all(b"!").unwrap();
+        drop(other.readable().await.unwrap());
         stale.clear_ready();
         reader.readable().await.unwrap().retain_ready();
     });
@@ -185,7 +185,7 @@ fn async_fd_into_inner_returns_the_resource_for_a_new_registration() {
             drop(fd.readable().await.unwrap());
             assert_eq!(fd.into_inner().read(&mut [0; 8]).unwrap(), 1);
         }
-        // The very same descriptor: deregistered on the way out.
+        // The same descriptor again: `into_inner` has deregistered it.
         let fd = AsyncFd::new(one).unwrap();
         let fd = AsyncFd::new(fd.into_inner()).unwrap();
         (&two).write_all(b"x").unwrap();
@@ -203,7 +203,7 @@ fn async_fd_of_an_ordinary_file_is_refused_and_gives_it_back() {
         let (mut file, cause) = error.into_parts();
         assert_eq!(cause.kind(), ErrorKind::PermissionDenied);
         assert_eq!(file.read(&mut [0; 8]).unwrap(), 8);
-        // SAFETY: a descriptor of this test's own, which stays open.
+        // SAFETY: the file owns its descriptor, and keeps it open.
         let error = unsafe { AsyncFd::register_with_interest(file, Interest::READABLE) }.map(drop).unwrap_err();
         let _: io::Error = error.into();
     });
@@ -221,7 +221,7 @@ fn async_fd_of_a_timerfd_ticks() {
         let setting = libc::itimerspec { it_interval: every, it_value: every };
         // SAFETY: the setting outlives the call.
         assert_eq!(unsafe { libc::timerfd_settime(fd, 0, &raw const setting, std::ptr::null_mut()) }, 0);
-        // SAFETY: the descriptor is open and nobody else's.
+        // SAFETY: the descriptor is open, and nothing else owns it.
         let timer = AsyncFd::new(std::fs::File::from(unsafe { OwnedFd::from_raw_fd(fd) })).unwrap();
         let mut ticks = 0;
         while ticks < 5 {
@@ -315,7 +315,7 @@ fn mut_guard_clear_after_replacement_leaves_the_new_one_ready() {
     });
 }
 
-/// Tells whether a type is `AsFd`: the inherent constant takes precedence over the trait's.
+/// Its constant is true if `T` is `AsFd`: the inherent one takes precedence over that of the trait.
 struct Probe<T>(PhantomData<T>);
 
 trait Otherwise {

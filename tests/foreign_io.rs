@@ -1,5 +1,5 @@
-//! I/O objects on executors that are not ours, inside of an `enter` guard; and after their runtime
-//! is gone.
+//! I/O objects on foreign executors inside of an `enter` guard, and after their runtime has been
+//! dropped.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -15,7 +15,7 @@ use heist::net::UdpSocket;
 use kit::{each_owned, workers};
 use sockets::{tcp_pair, udp_pair};
 
-/// A byte or two over every kind of connection there is.
+/// Exchanges bytes over each kind of connection.
 async fn exchange() {
     let (mut one, mut two) = tcp_pair().await;
     let (mut buf, block) = (vec![0; 1 << 20], vec![7; 1 << 20]);
@@ -77,7 +77,7 @@ fn sockets_work_on_a_foreign_local_pool() {
 fn sockets_work_on_foreign_threads_that_enter_for_each_poll() {
     let runtime = workers(1);
     let handle = runtime.handle().clone();
-    // The threads are not inside of the runtime; each poll is.
+    // The threads are not inside of the runtime. Each poll is.
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -151,7 +151,7 @@ fn unix_sockets_and_pipes_of_a_dropped_runtime_give_an_error_each_time() {
         std.set_nonblocking(true).unwrap();
         let mut fd = AsyncFd::new(std).unwrap();
         drop(guard);
-        // There is something to be read: that must not hide the end.
+        // There are bytes to read. They must not hide the error.
         let written = [one.try_write(b"x"), first.try_send(b"x"), sender.try_write(b"x")];
         assert!(written.iter().all(Result::is_ok), "{written:?}");
         drop(runtime);

@@ -1,4 +1,4 @@
-//! The combinators of `tokio::io` and `futures::io` on our streams, whole and halved.
+//! The combinators of `tokio::io` and `futures::io` on streams, and on their halves.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -40,7 +40,7 @@ macro_rules! tokio_echo {
     };
 }
 
-/// The same with the other family.
+/// The same with the combinators of `futures::io`.
 macro_rules! futures_echo {
     ($client:expr, $server:expr) => {
         async {
@@ -146,7 +146,7 @@ fn tcp_borrowed_halves_work_with_both_families_at_the_same_time() {
     });
 }
 
-/// Compiled, that is all.
+/// The bodies only have to compile.
 mod families {
     use heist::net::{TcpStream, tcp};
 

@@ -1,4 +1,4 @@
-//! Signals. Each test has a kind of its own: they share a process.
+//! Signals. Each test has a kind of its own, because the tests share a process.
 #![cfg(unix)]
 
 #[path = "support/kit.rs"]
@@ -18,11 +18,11 @@ use kit::{alone, current_thread, each, each_owned, panic_text, workers};
 use sockets::once;
 
 fn raise(kind: SignalKind) {
-    // SAFETY: no memory is passed; to this process, in which the signal has a handler.
+    // SAFETY: no memory is passed. The signal goes to this process, which has a handler for it.
     assert_eq!(unsafe { libc::kill(std::process::id() as libc::pid_t, kind.as_raw_value()) }, 0);
 }
 
-async fn heard(signal: &mut Signal) -> bool {
+async fn has_received(signal: &mut Signal) -> bool {
     once(pin!(signal.recv())).await.is_ready()
 }
 
@@ -32,7 +32,7 @@ fn listener_receives_one_signal_after_the_other() {
         runtime.block_on(async {
             let mut listener = signal(SignalKind::user_defined1()).unwrap();
             for _ in 0..3 {
-                assert!(!heard(&mut listener).await);
+                assert!(!has_received(&mut listener).await);
                 raise(SignalKind::user_defined1());
                 assert_eq!(listener.recv().await, Some(()));
             }
@@ -50,11 +50,11 @@ fn listener_receives_many_signals_between_two_polls_as_one() {
             raise(kind);
         }
         assert_eq!(listener.recv().await, Some(()));
-        assert!(!heard(&mut listener).await);
-        assert_eq!(poll_fn(|cx| late.poll_recv(cx)).await, Some(()), "kept for who had not looked");
-        // A listener hears only of what comes after it.
+        assert!(!has_received(&mut listener).await);
+        assert_eq!(poll_fn(|cx| late.poll_recv(cx)).await, Some(()), "kept for a listener that had not polled");
+        // A listener receives only the signals that come after its creation.
         let mut fresh = signal(kind).unwrap();
-        assert!(!heard(&mut fresh).await);
+        assert!(!has_received(&mut fresh).await);
     });
 }
 
@@ -81,7 +81,7 @@ fn listeners_of_the_kind_receive_the_signal_and_no_others() {
             for task in tasks {
                 assert_eq!(task.await.unwrap(), Some(()));
             }
-            assert!(!heard(&mut other).await);
+            assert!(!has_received(&mut other).await);
         });
     });
 }
@@ -109,7 +109,7 @@ fn listeners_of_all_runtimes_receive_the_signal() {
             })
             .collect();
         for _ in 0..3 {
-            // All have begun, and then all have heard, before the next.
+            // All listeners have begun, or have received the last signal, before the next one.
             (0..runtimes.len()).for_each(|_| begun.recv().unwrap());
             raise(kind);
         }
@@ -150,13 +150,13 @@ fn signal_without_listeners_keeps_no_default_effect() {
         let kind = SignalKind::user_defined2();
         let runtime = current_thread();
         drop(runtime.block_on(async { signal(kind).unwrap() }));
-        raise(kind); // would end the process
+        raise(kind); // by default, it would end the process
         drop(runtime);
         raise(kind);
-        // And it can be listened for again.
+        // A new listener receives it again.
         current_thread().block_on(async {
             let mut listener = signal(kind).unwrap();
-            assert!(!heard(&mut listener).await);
+            assert!(!has_received(&mut listener).await);
             raise(kind);
             assert_eq!(listener.recv().await, Some(()));
         });
@@ -217,7 +217,7 @@ fn signal_kind_that_is_forbidden_or_unknown_is_an_error() {
             let error = signal(SignalKind::from_raw(number)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{number}: {error}");
         }
-        // A number within bounds that is no signal.
+        // The numbers are within bounds, but are no signals.
         signal(SignalKind::from_raw(100)).unwrap_err();
         signal(SignalKind::from_raw(0)).unwrap_err();
     });
@@ -225,15 +225,15 @@ fn signal_kind_that_is_forbidden_or_unknown_is_an_error() {
     assert!(text.contains("no heist runtime here"), "{text}");
 }
 
-/// Signals rain on a process whose listeners come and go; each listener that stays hears of the
-/// last.
+/// Many signals reach a process while other listeners come and go. A listener that stays receives
+/// the last one.
 #[test]
 fn listener_receives_the_last_of_many_signals() {
     each(|runtime| {
         let kind = SignalKind::from_raw(libc::SIGCONT);
         runtime.block_on(async {
             let mut steady = signal(kind).unwrap();
-            let raining = thread::spawn(move || (0..2_000).for_each(|_| raise(kind)));
+            let raising = thread::spawn(move || (0..2_000).for_each(|_| raise(kind)));
             let passing = heist::spawn(async move {
                 for _ in 0..100 {
                     let mut listener = signal(kind).unwrap();
@@ -242,10 +242,10 @@ fn listener_receives_the_last_of_many_signals() {
                 }
             });
             assert_eq!(steady.recv().await, Some(()));
-            raining.join().unwrap();
+            raising.join().unwrap();
             passing.await.unwrap();
-            // Whatever was merged: one more signal is heard.
-            while heard(&mut steady).await {}
+            // However many were merged, one more signal is received.
+            while has_received(&mut steady).await {}
             raise(kind);
             assert_eq!(steady.recv().await, Some(()));
         });

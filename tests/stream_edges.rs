@@ -37,7 +37,7 @@ async fn answers_at_once<T: Debug + PartialEq>(
     is_done_at_once(name, poll_fn(poll), right).await;
 }
 
-// ----------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // shutdown
 
 /// Returns a stream whose peer has reset the connection. The stream has seen the reset.
@@ -90,8 +90,8 @@ fn tcp_write_after_peer_reset_is_an_error() {
     });
 }
 
-// ----------------------------------------------------------------------------------------------------
-// nothing
+// -------------------------------------------------------------------------------------------------
+// zero bytes
 
 /// Writes zero bytes, by each method and each family's trait. `$writer` has no room.
 macro_rules! writes_nothing {

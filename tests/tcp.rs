@@ -1,4 +1,4 @@
-//! TCP: sockets with options, addresses, halves across tasks, what std's socket has to be like.
+//! TCP: sockets with options, addresses, halves across tasks, conversions of sockets of std.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -108,12 +108,12 @@ fn tcp_socket_from_std_connects() {
 #[test]
 fn tcp_connect_refused_is_an_error() {
     current_thread().block_on(async {
-        let nobody = TcpListener::bind(anywhere()).await.unwrap().local_addr().unwrap();
-        let error = TcpSocket::new_v4().unwrap().connect(nobody).await.unwrap_err();
+        let unused = TcpListener::bind(anywhere()).await.unwrap().local_addr().unwrap();
+        let error = TcpSocket::new_v4().unwrap().connect(unused).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
-        // Of several addresses the first that answers.
+        // Of several addresses, the first one that accepts is used.
         let listener = TcpListener::bind(anywhere()).await.unwrap();
-        let both = [nobody, listener.local_addr().unwrap()];
+        let both = [unused, listener.local_addr().unwrap()];
         assert_eq!(TcpStream::connect(&both[..]).await.unwrap().peer_addr().unwrap(), both[1]);
     });
 }

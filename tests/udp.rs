@@ -1,4 +1,4 @@
-//! UDP sockets: messages, peers, looking without taking, options.
+//! UDP sockets: messages, peers, peeking, options.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -97,7 +97,7 @@ fn udp_poll_and_try_methods_carry_messages() {
             assert_eq!(one.try_send(b"def").unwrap(), 3);
             two.readable().await.unwrap();
             let count = loop {
-                // The readiness may be that of the messages before.
+                // The readiness may come from the messages before.
                 match two.try_recv_from(&mut buf) {
                     Ok((count, from)) => break (count, from),
                     Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
@@ -114,23 +114,23 @@ fn udp_connected_socket_receives_from_its_peer_only() {
     current_thread().block_on(async {
         let (one, two) = udp_pair().await;
         assert_eq!(one.peer_addr().unwrap(), two.local_addr().unwrap());
-        let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        stranger.send_to(b"stranger", two.local_addr().unwrap()).await.unwrap();
+        let third = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        third.send_to(b"third", two.local_addr().unwrap()).await.unwrap();
         one.send(b"peer").await.unwrap();
         let mut buf = [0; 16];
         assert_eq!(two.recv(&mut buf).await.unwrap(), 4);
-        assert_eq!(stranger.send(b"x").await.unwrap_err().raw_os_error(), Some(libc::EDESTADDRREQ));
+        assert_eq!(third.send(b"x").await.unwrap_err().raw_os_error(), Some(libc::EDESTADDRREQ));
     });
 }
 
-/// An error that a peer reports is the next operation's, and does not end the socket.
+/// The next operation gives the error that a peer reports. The error does not end the socket.
 #[test]
 fn udp_refusal_is_reported_once() {
     current_thread().block_on(async {
         let (one, two) = udp_pair().await;
         let address = two.local_addr().unwrap();
         drop(two);
-        one.send(b"to nobody").await.unwrap();
+        one.send(b"to no socket").await.unwrap();
         assert_eq!(one.recv(&mut [0; 4]).await.unwrap_err().kind(), ErrorKind::ConnectionRefused);
         let two = UdpSocket::bind(address).await.unwrap();
         one.send(b"again").await.unwrap();
@@ -280,9 +280,9 @@ fn udp_std_socket_in_blocking_mode_is_refused() {
 fn udp_bind_takes_the_first_address_that_works() {
     current_thread().block_on(async {
         let elsewhere: SocketAddr = "192.0.2.1:0".parse().unwrap();
-        let here: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let socket = UdpSocket::bind(&[elsewhere, here][..]).await.unwrap();
-        assert_eq!(socket.local_addr().unwrap().ip(), here.ip());
+        let local: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let socket = UdpSocket::bind(&[elsewhere, local][..]).await.unwrap();
+        assert_eq!(socket.local_addr().unwrap().ip(), local.ip());
         assert_eq!(UdpSocket::bind(elsewhere).await.unwrap_err().kind(), ErrorKind::AddrNotAvailable);
         let none: &[SocketAddr] = &[];
         assert_eq!(socket.connect(none).await.unwrap_err().kind(), ErrorKind::InvalidInput);

@@ -19,7 +19,7 @@ use heist::net::{UnixDatagram, UnixListener, UnixSocket, UnixStream};
 use kit::{current_thread, each, panic_text};
 use sockets::{Folder, once};
 
-// ----------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // streams
 
 #[test]
@@ -74,9 +74,9 @@ fn unix_peer_cred_is_this_process() {
     current_thread().block_on(async {
         let (one, _two) = UnixStream::pair().unwrap();
         let peer = one.peer_cred().unwrap();
-        // SAFETY: it has no preconditions.
+        // SAFETY: the call has no preconditions.
         assert_eq!(peer.uid(), unsafe { libc::geteuid() });
-        // SAFETY: it has no preconditions.
+        // SAFETY: the call has no preconditions.
         assert_eq!(peer.gid(), unsafe { libc::getegid() });
         #[cfg(target_os = "linux")]
         assert_eq!(peer.pid(), Some(std::process::id() as i32));
@@ -85,7 +85,7 @@ fn unix_peer_cred_is_this_process() {
 
 #[test]
 fn unix_path_without_a_listener_or_with_one_already_is_an_error() {
-    let folder = Folder::new("unix-nobody");
+    let folder = Folder::new("unix-no-listener");
     current_thread().block_on(async {
         let path = folder.path("socket");
         assert_eq!(UnixStream::connect(&path).await.unwrap_err().kind(), ErrorKind::NotFound);
@@ -108,7 +108,7 @@ fn unix_abstract_name_needs_no_file() {
         let (client, accepted) = futures::join!(UnixStream::connect_addr(&address), listener.accept());
         assert_eq!(client.unwrap().peer_addr().unwrap().as_abstract_name(), Some(name.as_bytes()));
         accepted.unwrap();
-        // The same by way of a path.
+        // The same through a path.
         let path = format!("\0{name}");
         assert_eq!(UnixListener::bind(&path).unwrap_err().kind(), ErrorKind::AddrInUse);
         let (client, accepted) = futures::join!(UnixStream::connect(&path), listener.accept());
@@ -117,8 +117,8 @@ fn unix_abstract_name_needs_no_file() {
     });
 }
 
-/// A read that stops early because a descriptor came along has not emptied the socket: a short read
-/// proves nothing here.
+/// A read stops early at a passed descriptor, and has not emptied the socket: a short read proves
+/// nothing here.
 #[test]
 fn unix_bytes_behind_a_passed_descriptor_are_not_lost() {
     current_thread().block_on(async {
@@ -138,24 +138,24 @@ fn unix_bytes_behind_a_passed_descriptor_are_not_lost() {
 fn send_with_descriptor(socket: i32, bytes: &[u8], passed: i32) {
     let mut slice = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
     let mut control = [0_u64; 8];
-    // SAFETY: all zero is a message header without anything.
+    // SAFETY: all zeros are a valid message header without parts.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = &raw mut slice;
     message.msg_iovlen = 1;
     message.msg_control = control.as_mut_ptr().cast();
-    // SAFETY: a computation.
+    // SAFETY: it only computes.
     message.msg_controllen = unsafe { libc::CMSG_SPACE(4) } as _;
     // SAFETY: the message names a control buffer that is large enough for a header.
     let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
-    // SAFETY: it lies in the control buffer, which nobody else uses.
+    // SAFETY: it lies in the control buffer, to which there is no other reference.
     let header = unsafe { &mut *header };
     header.cmsg_level = libc::SOL_SOCKET;
     header.cmsg_type = libc::SCM_RIGHTS;
-    // SAFETY: a computation.
+    // SAFETY: it only computes.
     header.cmsg_len = unsafe { libc::CMSG_LEN(4) } as _;
-    // SAFETY: a computation within the control buffer.
+    // SAFETY: it only computes an address within the control buffer.
     let place = unsafe { libc::CMSG_DATA(header) };
-    // SAFETY: there is room for one descriptor.
+    // SAFETY: the control buffer has room for one descriptor.
     unsafe { place.cast::<i32>().write_unaligned(passed) };
     // SAFETY: everything that the message names is alive.
     let sent = unsafe { libc::sendmsg(socket, &raw const message, 0) };
@@ -197,7 +197,7 @@ fn unix_halves_work_in_two_tasks_and_are_reunited() {
             assert_eq!(one.read(&mut buf).await.unwrap(), 10);
             let (read, write) = two.into_split();
             drop(write);
-            assert_eq!(one.read(&mut buf).await.unwrap(), 0, "dropping the half that writes ends it");
+            assert_eq!(one.read(&mut buf).await.unwrap(), 0, "dropping the writing half ends the stream");
             drop(read);
         });
     });
@@ -277,7 +277,7 @@ fn unix_connection_is_accepted_once() {
     });
 }
 
-// ----------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // datagrams
 
 #[test]
@@ -302,7 +302,7 @@ fn unix_messages_go_to_paths_and_come_from_paths() {
         assert_eq!(unbound.send(b"connected").await.unwrap(), 9);
         let (count, from) = two.recv_from(&mut buf).await.unwrap();
         assert!(count == 9 && from.is_unnamed());
-        assert_eq!(one.send_to(b"x", folder.path("nobody")).await.unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(one.send_to(b"x", folder.path("unused")).await.unwrap_err().kind(), ErrorKind::NotFound);
     });
 }
 
@@ -416,8 +416,8 @@ fn unix_poll_try_and_async_io_methods_carry_messages() {
     });
 }
 
-// ----------------------------------------------------------------------------------------------------
-// sockets to be
+// -------------------------------------------------------------------------------------------------
+// unconnected sockets
 
 #[test]
 fn unix_socket_converts_only_to_its_own_kind() {
@@ -427,7 +427,7 @@ fn unix_socket_converts_only_to_its_own_kind() {
         let socket = UnixSocket::new_stream().unwrap();
         socket.bind(&path).unwrap();
         let listener = socket.listen(8).unwrap();
-        // SAFETY: the descriptor is handed from one to the other.
+        // SAFETY: one socket gives the descriptor away, and the other owns it.
         let socket = unsafe { UnixSocket::from_raw_fd(UnixSocket::new_stream().unwrap().into_raw_fd()) };
         let (client, accepted) = futures::join!(socket.connect(&path), listener.accept());
         client.unwrap();
@@ -451,7 +451,7 @@ fn unix_socket_converts_only_to_its_own_kind() {
     });
 }
 
-// ----------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // pipes
 
 #[test]
@@ -506,7 +506,7 @@ fn pipe_end_comes_after_the_bytes_in_it() {
 fn fifo(folder: &Folder, name: &str) -> std::path::PathBuf {
     let path = folder.path(name);
     let text = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
-    // SAFETY: a path that ends in a zero byte.
+    // SAFETY: the path ends in a zero byte.
     assert_eq!(unsafe { libc::mkfifo(text.as_ptr(), 0o600) }, 0, "{}", io::Error::last_os_error());
     path
 }
@@ -517,7 +517,7 @@ fn pipe_with_a_name_is_opened_from_both_ends() {
     current_thread().block_on(async {
         let path = fifo(&folder, "pipe");
         let error = pipe::OpenOptions::new().open_sender(&path).unwrap_err();
-        assert_eq!(error.raw_os_error(), Some(libc::ENXIO), "nobody reads yet");
+        assert_eq!(error.raw_os_error(), Some(libc::ENXIO), "there is no receiver yet");
         let mut receiver = pipe::OpenOptions::new().open_receiver(&path).unwrap();
         let mut sender = pipe::OpenOptions::new().open_sender(&path).unwrap();
         sender.write_all(b"named").await.unwrap();
@@ -548,12 +548,12 @@ fn pipe_with_a_name_open_for_both_directions_does_not_end() {
     });
 }
 
-/// The two ends of a pipe as the operating system gives them: in blocking mode.
+/// Returns the two ends of a pipe as the operating system makes them: in blocking mode.
 fn plain_pipe() -> (OwnedFd, OwnedFd) {
     let mut ends = [0; 2];
     // SAFETY: there is room for two descriptors.
     assert_eq!(unsafe { libc::pipe(ends.as_mut_ptr()) }, 0);
-    // SAFETY: they are open, and nobody else's.
+    // SAFETY: the descriptors are open, and nothing else owns them.
     ends.map(|end| unsafe { OwnedFd::from_raw_fd(end) }).into()
 }
 
@@ -582,7 +582,7 @@ fn pipe_end_of_another_kind_or_direction_is_refused() {
 fn pipe_ends_are_made_of_descriptors_and_converted_back() {
     current_thread().block_on(async {
         let (reader, writer) = plain_pipe();
-        // Both are in blocking mode, and are set otherwise.
+        // Both are in blocking mode, and become non-blocking.
         let mut receiver = Receiver::from_owned_fd(reader).unwrap();
         let mut sender = Sender::from_file(std::fs::File::from(writer)).unwrap();
         assert!(once(pin!(receiver.read(&mut [0; 1]))).await.is_pending());
@@ -593,7 +593,7 @@ fn pipe_ends_are_made_of_descriptors_and_converted_back() {
         assert_eq!(file.read(&mut buf).unwrap_err().kind(), ErrorKind::WouldBlock);
         let mut receiver = Receiver::from_file_unchecked(file).unwrap();
         let fd = sender.into_blocking_fd().unwrap();
-        // SAFETY: asks for the flags of an open descriptor.
+        // SAFETY: `F_GETFL` reads the flags of an open descriptor.
         assert_eq!(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) } & libc::O_NONBLOCK, 0);
         std::fs::File::from(fd).write_all(b"blocking").unwrap();
         assert_eq!(receiver.read(&mut buf).await.unwrap(), 8);
@@ -613,7 +613,7 @@ fn unix_sockets_outside_of_a_runtime_panic_and_make_nothing() {
     ] {
         assert!(text.contains("no heist runtime here"), "{text}");
     }
-    assert!(!path.exists(), "asked first, then made");
+    assert!(!path.exists(), "the runtime is looked up before the file is made");
 }
 
 #[test]

@@ -101,7 +101,7 @@ async fn resolve(name: String, port: u16) -> io::Result<Vec<SocketAddr>> {
 }
 
 /// Returns the address that `name` spells, or the name.
-fn host(name: &str, port: u16) -> AddressSource {
+fn parse_host(name: &str, port: u16) -> AddressSource {
     match name.parse::<IpAddr>() {
         Ok(ip) => AddressSource::Addresses(vec![SocketAddr::new(ip, port)]),
         Err(_) => AddressSource::Name(name.to_owned(), port),
@@ -117,7 +117,7 @@ impl ToAddressSource for str {
             return AddressSource::Invalid("a socket address needs a port: \"host:port\"");
         };
         match port.parse() {
-            Ok(port) => host(name, port),
+            Ok(port) => parse_host(name, port),
             Err(_) => AddressSource::Invalid("the port of a socket address is a number below 65536: \"host:port\""),
         }
     }
@@ -167,13 +167,13 @@ impl ToAddressSource for (Ipv6Addr, u16) {
 
 impl ToAddressSource for (&str, u16) {
     fn address_source(&self) -> AddressSource {
-        host(self.0, self.1)
+        parse_host(self.0, self.1)
     }
 }
 
 impl ToAddressSource for (String, u16) {
     fn address_source(&self) -> AddressSource {
-        host(&self.0, self.1)
+        parse_host(&self.0, self.1)
     }
 }
 
@@ -206,8 +206,8 @@ impl<T: ToSocketAddrs + ?Sized> ToSocketAddrs for &T {}
 mod tests {
     use super::*;
 
-    fn known(what: impl ToSocketAddrs) -> Vec<String> {
-        match what.address_source() {
+    fn known_addresses(host: impl ToSocketAddrs) -> Vec<String> {
+        match host.address_source() {
             AddressSource::Addresses(addresses) => addresses.iter().map(ToString::to_string).collect(),
             other => panic!("{other:?}"),
         }
@@ -215,13 +215,13 @@ mod tests {
 
     #[test]
     fn address_that_parses_needs_no_resolution() {
-        assert_eq!(known("127.0.0.1:80"), ["127.0.0.1:80"]);
-        assert_eq!(known("[::1]:80"), ["[::1]:80"]);
-        assert_eq!(known(("::1", 80)), ["[::1]:80"]);
-        assert_eq!(known((String::from("10.0.0.1"), 1)), ["10.0.0.1:1"]);
-        assert_eq!(known((Ipv4Addr::LOCALHOST, 7)), ["127.0.0.1:7"]);
+        assert_eq!(known_addresses("127.0.0.1:80"), ["127.0.0.1:80"]);
+        assert_eq!(known_addresses("[::1]:80"), ["[::1]:80"]);
+        assert_eq!(known_addresses(("::1", 80)), ["[::1]:80"]);
+        assert_eq!(known_addresses((String::from("10.0.0.1"), 1)), ["10.0.0.1:1"]);
+        assert_eq!(known_addresses((Ipv4Addr::LOCALHOST, 7)), ["127.0.0.1:7"]);
         let two: [SocketAddr; 2] = [([1, 2, 3, 4], 5).into(), ([6, 7, 8, 9], 10).into()];
-        assert_eq!(known(&two[..]), ["1.2.3.4:5", "6.7.8.9:10"]);
+        assert_eq!(known_addresses(&two[..]), ["1.2.3.4:5", "6.7.8.9:10"]);
     }
 
     #[test]

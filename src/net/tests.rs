@@ -1,4 +1,4 @@
-//! Sockets on a reactor that the test's own thread turns.
+//! Sockets on a reactor that the thread of the test drives.
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice, IoSliceMut};
@@ -17,17 +17,17 @@ use crate::util::wake_list::WakeList;
 /// A reactor, and a waker that counts and interrupts it.
 pub(super) struct Rig {
     reactor: Arc<Reactor>,
-    bell: Arc<Bell>,
+    waker: Arc<CountingWaker>,
 }
 
-struct Bell {
-    rings: AtomicUsize,
+struct CountingWaker {
+    wakes: AtomicUsize,
     reactor: Arc<Reactor>,
 }
 
-impl Wake for Bell {
+impl Wake for CountingWaker {
     fn wake(self: Arc<Self>) {
-        self.rings.fetch_add(1, Ordering::AcqRel);
+        self.wakes.fetch_add(1, Ordering::AcqRel);
         self.reactor.interrupt().unwrap();
     }
 }
@@ -35,18 +35,18 @@ impl Wake for Bell {
 impl Rig {
     pub(super) fn new() -> Rig {
         let reactor = Arc::new(Reactor::new(1, 64, 256).unwrap());
-        Rig { bell: Arc::new(Bell { rings: AtomicUsize::new(0), reactor: Arc::clone(&reactor) }), reactor }
+        Rig { waker: Arc::new(CountingWaker { wakes: AtomicUsize::new(0), reactor: Arc::clone(&reactor) }), reactor }
     }
 
     fn waker(&self) -> Waker {
-        Arc::clone(&self.bell).into()
+        Arc::clone(&self.waker).into()
     }
 
     fn poll<F: Future + ?Sized>(&self, future: Pin<&mut F>) -> Poll<F::Output> {
         future.poll(&mut Context::from_waker(&self.waker()))
     }
 
-    /// Turns the reactor until the future is done.
+    /// Drives the reactor until the future is done.
     pub(super) fn run<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
         loop {
@@ -59,7 +59,7 @@ impl Rig {
         }
     }
 
-    /// Brings every event that is due; answers how many.
+    /// Delivers every event that is due, and returns their number.
     fn run_until_stalled(&self) -> usize {
         let mut events = 0;
         loop {
@@ -76,7 +76,7 @@ impl Rig {
         TcpListener::bind_on(&self.reactor, (Ipv4Addr::LOCALHOST, 0).into()).unwrap()
     }
 
-    /// The two ends of a connection: who connected, and who accepted.
+    /// Returns the two ends of a connection: the one that connected, and the accepted one.
     pub(super) fn pair(&self) -> (TcpStream, TcpStream) {
         let listener = self.listener();
         let address = listener.local_addr().unwrap();
@@ -87,7 +87,7 @@ impl Rig {
     }
 }
 
-/// Whether a read would be tried.
+/// Returns true if a read would be tried.
 fn seems_readable(stream: &TcpStream) -> bool {
     stream.try_io(Interest::READABLE, || Ok(())).is_ok()
 }
@@ -164,7 +164,7 @@ fn stream_end_behind_a_short_read_is_read() {
     let (mut client, mut server) = rig.pair();
     rig.run(client.write_all(b"abc")).unwrap();
     drop(client);
-    // The event speaks of the data and of the end at once, and no other will come.
+    // One event reports the data and the end. No other event will come.
     rig.run(server.ready(Interest::READABLE)).unwrap();
     rig.run_until_stalled();
     let mut buf = [0; 8];
@@ -184,7 +184,7 @@ fn stream_half_closed_carries_the_other_direction_without_events() {
     assert_eq!(rig.run(server.read_to_end(&mut all)).unwrap(), 10);
     assert_eq!(all, b"last words");
     rig.run_until_stalled();
-    // Fill the way back, so that whoever waits there has to wait.
+    // Fill the other direction, so that a writer has to wait there.
     let block = vec![7; 1 << 20];
     let mut sent = 0;
     while let Ok(count) = server.try_write(&block) {
@@ -245,8 +245,8 @@ fn stream_reset_is_an_error_for_both_directions() {
 #[test]
 fn tcp_connect_refused_is_an_error() {
     let rig = Rig::new();
-    let nobody = rig.listener().local_addr().unwrap();
-    let error = rig.run(TcpStream::connect_on(&rig.reactor, nobody)).unwrap_err();
+    let unused = rig.listener().local_addr().unwrap();
+    let error = rig.run(TcpStream::connect_on(&rig.reactor, unused)).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
 }
 
@@ -277,7 +277,7 @@ fn listener_wakes_all_accepting_tasks_and_one_gets_the_connection() {
     }
     let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     rig.run(poll_fn(|cx| listener.poll_accept(cx).map(drop)));
-    assert_eq!(rig.bell.rings.load(Ordering::Acquire), 11, "the ten, and who polled");
+    assert_eq!(rig.waker.wakes.load(Ordering::Acquire), 11, "the ten, and the task that polled");
     for accept in &mut accepting {
         assert!(rig.poll(accept.as_mut()).is_pending());
     }
@@ -294,7 +294,7 @@ fn stream_cancelled_reads_leave_no_waiter_behind() {
         assert!(rig.poll(pin!(server.readable())).is_pending());
         assert!(rig.poll(pin!(server.peek(&mut buf))).is_pending());
     }
-    assert_eq!(server.registered().source().waker_count(), 1, "the slot of the reader keeps its last");
+    assert_eq!(server.registered().source().waker_count(), 1, "the waker slot of the reader keeps its last waker");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The same bytes through every crate's traits.
+//! The same bytes through the traits of each crate.
 
 use std::future::poll_fn;
 use std::io::IoSlice;
@@ -69,7 +69,8 @@ fn hyper_reads_into_uninitialised_memory_and_reads_the_end() {
     }
 }
 
-/// A whole exchange, with hyper's own client and server on the two ends of a connection.
+/// One request and its response, with the client and the server of hyper on the two ends of a
+/// connection.
 #[cfg(feature = "hyper")]
 #[test]
 fn hyper_serves_a_request() {
