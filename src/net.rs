@@ -4,8 +4,8 @@
 //! With the features `futures-io`, `tokio-io` and `hyper` they also implement the I/O traits of
 //! those crates.
 //!
-//! A socket belongs to the runtime in which it was made. When that runtime is gone, every operation
-//! on it gives an error.
+//! A socket belongs to the runtime in which it was made. After that runtime has been shut down,
+//! every operation on the socket gives an error.
 //!
 //! ```
 //! use heist::net::{TcpListener, TcpStream};

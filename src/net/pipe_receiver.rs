@@ -18,7 +18,7 @@ pub struct Receiver {
 
 /// Files and descriptors.
 impl Receiver {
-    /// Makes one of a file, and sets the file non-blocking.
+    /// Makes a receiver of the file of a pipe, and sets the file non-blocking.
     ///
     /// # Errors
     ///
@@ -34,9 +34,9 @@ impl Receiver {
     /// ```
     /// # #[heist::main(flavor = "current_thread")]
     /// # async fn main() -> std::io::Result<()> {
-    /// let (mut sender, mut receiver) = heist::net::unix::pipe::pipe()?;
     /// use heist::net::unix::pipe::Receiver;
     ///
+    /// let (mut sender, mut receiver) = heist::net::unix::pipe::pipe()?;
     /// let file = std::fs::File::from(receiver.into_nonblocking_fd()?); // from any source
     /// let receiver = Receiver::from_file(file)?;
     /// # drop((sender, receiver));
@@ -48,7 +48,7 @@ impl Receiver {
         Receiver::from_owned_fd(file.into())
     }
 
-    /// Makes one of a descriptor, as [`from_file`](Self::from_file) does of a file.
+    /// Makes a receiver of a descriptor, as [`from_file`](Self::from_file) does of a file.
     ///
     /// # Errors
     ///
@@ -63,9 +63,9 @@ impl Receiver {
     /// ```
     /// # #[heist::main(flavor = "current_thread")]
     /// # async fn main() -> std::io::Result<()> {
-    /// let (mut sender, mut receiver) = heist::net::unix::pipe::pipe()?;
     /// use heist::net::unix::pipe::Receiver;
     ///
+    /// let (mut sender, mut receiver) = heist::net::unix::pipe::pipe()?;
     /// let fd = receiver.into_blocking_fd()?; // from any source
     /// let receiver = Receiver::from_owned_fd(fd)?;
     /// # drop((sender, receiver));
@@ -79,8 +79,8 @@ impl Receiver {
         Receiver::register_on(&reactor, pipe::checked_fd(fd, libc::O_RDONLY, remedy)?.into(), Ready::EMPTY)
     }
 
-    /// Makes one of a file, without the checks of [`from_file`](Self::from_file). The file must be
-    /// a pipe, open for reading, and non-blocking.
+    /// Makes a receiver of a file, without the checks of [`from_file`](Self::from_file). The file
+    /// must be a pipe, open for reading, and non-blocking.
     ///
     /// # Errors
     ///
@@ -94,8 +94,8 @@ impl Receiver {
         Receiver::from_owned_fd_unchecked(file.into())
     }
 
-    /// Makes one of a descriptor, as [`from_file_unchecked`](Self::from_file_unchecked) does of a
-    /// file.
+    /// Makes a receiver of a descriptor, as [`from_file_unchecked`](Self::from_file_unchecked) does
+    /// of a file.
     ///
     /// # Errors
     ///
@@ -110,9 +110,9 @@ impl Receiver {
     /// ```
     /// # #[heist::main(flavor = "current_thread")]
     /// # async fn main() -> std::io::Result<()> {
-    /// let (mut sender, mut receiver) = heist::net::unix::pipe::pipe()?;
     /// use heist::net::unix::pipe::Receiver;
     ///
+    /// let (mut sender, mut receiver) = heist::net::unix::pipe::pipe()?;
     /// let fd = receiver.into_nonblocking_fd()?;
     /// let receiver = Receiver::from_owned_fd_unchecked(fd)?;
     /// # drop((sender, receiver));
@@ -124,7 +124,7 @@ impl Receiver {
         Receiver::register_on(&context::reactor(), fd.into(), Ready::EMPTY)
     }
 
-    /// Converts it into its descriptor, and sets that to blocking mode.
+    /// Converts the receiver into its descriptor, and sets that to blocking mode.
     ///
     /// # Errors
     ///
@@ -147,7 +147,7 @@ impl Receiver {
         Ok(fd)
     }
 
-    /// Converts it into its descriptor, which stays non-blocking.
+    /// Converts the receiver into its descriptor, which stays non-blocking.
     ///
     /// # Errors
     ///
@@ -187,9 +187,9 @@ impl Receiver {
     /// ```
     /// # #[heist::main(flavor = "current_thread")]
     /// # async fn main() -> std::io::Result<()> {
-    /// let (mut sender, mut receiver) = heist::net::unix::pipe::pipe()?;
     /// use heist::io::Interest;
     ///
+    /// let (mut sender, mut receiver) = heist::net::unix::pipe::pipe()?;
     /// sender.write_all(b"hello").await?;
     /// assert!(receiver.ready(Interest::READABLE).await?.is_readable());
     /// # Ok(())
@@ -394,9 +394,9 @@ impl Receiver {
     /// ```
     /// # #[heist::main(flavor = "current_thread")]
     /// # async fn main() -> std::io::Result<()> {
-    /// let (mut sender, mut receiver) = heist::net::unix::pipe::pipe()?;
     /// use std::io::ErrorKind;
     ///
+    /// let (mut sender, mut receiver) = heist::net::unix::pipe::pipe()?;
     /// sender.write_all(b"hello").await?;
     /// let mut buf = [0; 16];
     /// let count = loop {

@@ -21,7 +21,7 @@ pub struct Sender {
 
 /// Files and descriptors.
 impl Sender {
-    /// Makes one of a file, and sets the file non-blocking.
+    /// Makes a sender of the file of a pipe, and sets the file non-blocking.
     ///
     /// # Errors
     ///
@@ -37,9 +37,9 @@ impl Sender {
     /// ```
     /// # #[heist::main(flavor = "current_thread")]
     /// # async fn main() -> std::io::Result<()> {
-    /// let (mut sender, mut receiver) = heist::net::unix::pipe::pipe()?;
     /// use heist::net::unix::pipe::Sender;
     ///
+    /// let (mut sender, mut receiver) = heist::net::unix::pipe::pipe()?;
     /// let file = std::fs::File::from(sender.into_nonblocking_fd()?); // from any source
     /// let sender = Sender::from_file(file)?;
     /// # drop((sender, receiver));
@@ -51,7 +51,7 @@ impl Sender {
         Sender::from_owned_fd(file.into())
     }
 
-    /// Makes one of a descriptor, as [`from_file`](Self::from_file) does of a file.
+    /// Makes a sender of a descriptor, as [`from_file`](Self::from_file) does of a file.
     ///
     /// # Errors
     ///
@@ -66,9 +66,9 @@ impl Sender {
     /// ```
     /// # #[heist::main(flavor = "current_thread")]
     /// # async fn main() -> std::io::Result<()> {
-    /// let (mut sender, mut receiver) = heist::net::unix::pipe::pipe()?;
     /// use heist::net::unix::pipe::Sender;
     ///
+    /// let (mut sender, mut receiver) = heist::net::unix::pipe::pipe()?;
     /// let fd = sender.into_blocking_fd()?; // from any source
     /// let sender = Sender::from_owned_fd(fd)?;
     /// # drop((sender, receiver));
@@ -82,8 +82,8 @@ impl Sender {
         Sender::register_on(&reactor, pipe::checked_fd(fd, libc::O_WRONLY, remedy)?.into(), Ready::EMPTY)
     }
 
-    /// Makes one of a file, without the checks of [`from_file`](Self::from_file). The file must be
-    /// a pipe, open for writing, and non-blocking.
+    /// Makes a sender of a file, without the checks of [`from_file`](Self::from_file). The file
+    /// must be a pipe, open for writing, and non-blocking.
     ///
     /// # Errors
     ///
@@ -97,8 +97,8 @@ impl Sender {
         Sender::from_owned_fd_unchecked(file.into())
     }
 
-    /// Makes one of a descriptor, as [`from_file_unchecked`](Self::from_file_unchecked) does of a
-    /// file.
+    /// Makes a sender of a descriptor, as [`from_file_unchecked`](Self::from_file_unchecked) does
+    /// of a file.
     ///
     /// # Errors
     ///
@@ -113,9 +113,9 @@ impl Sender {
     /// ```
     /// # #[heist::main(flavor = "current_thread")]
     /// # async fn main() -> std::io::Result<()> {
-    /// let (mut sender, mut receiver) = heist::net::unix::pipe::pipe()?;
     /// use heist::net::unix::pipe::Sender;
     ///
+    /// let (mut sender, mut receiver) = heist::net::unix::pipe::pipe()?;
     /// let fd = sender.into_nonblocking_fd()?;
     /// let sender = Sender::from_owned_fd_unchecked(fd)?;
     /// # drop((sender, receiver));
@@ -127,7 +127,7 @@ impl Sender {
         Sender::register_on(&context::reactor(), fd.into(), Ready::EMPTY)
     }
 
-    /// Converts it into its descriptor, and sets that to blocking mode.
+    /// Converts the sender into its descriptor, and sets that to blocking mode.
     ///
     /// # Errors
     ///
@@ -150,7 +150,7 @@ impl Sender {
         Ok(fd)
     }
 
-    /// Converts it into its descriptor, which stays non-blocking.
+    /// Converts the sender into its descriptor, which stays non-blocking.
     ///
     /// # Errors
     ///
@@ -190,9 +190,9 @@ impl Sender {
     /// ```
     /// # #[heist::main(flavor = "current_thread")]
     /// # async fn main() -> std::io::Result<()> {
-    /// let (mut sender, mut receiver) = heist::net::unix::pipe::pipe()?;
     /// use heist::io::Interest;
     ///
+    /// let (mut sender, mut receiver) = heist::net::unix::pipe::pipe()?;
     /// assert!(sender.ready(Interest::WRITABLE).await?.is_writable());
     /// # Ok(())
     /// # }
@@ -366,9 +366,9 @@ impl Sender {
     /// ```
     /// # #[heist::main(flavor = "current_thread")]
     /// # async fn main() -> std::io::Result<()> {
-    /// let (mut sender, mut receiver) = heist::net::unix::pipe::pipe()?;
     /// use std::io::ErrorKind;
     ///
+    /// let (mut sender, mut receiver) = heist::net::unix::pipe::pipe()?;
     /// let count = loop {
     ///     sender.writable().await?;
     ///     match sender.try_write(b"hello") {

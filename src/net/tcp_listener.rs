@@ -95,7 +95,7 @@ impl TcpListener {
         TcpListener::register_on(&reactor, mio::net::TcpListener::from_std(socket), Ready::EMPTY)
     }
 
-    /// Converts it into a listener of std, which stays non-blocking.
+    /// Converts the listener into one of std, which stays non-blocking.
     ///
     /// # Errors
     ///

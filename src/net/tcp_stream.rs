@@ -122,7 +122,7 @@ impl TcpStream {
         TcpStream::register_on(&reactor, mio::net::TcpStream::from_std(socket), Ready::EMPTY)
     }
 
-    /// Converts it into a socket of std, which stays non-blocking.
+    /// Converts the socket into one of std, which stays non-blocking.
     ///
     /// # Errors
     ///

@@ -135,7 +135,7 @@ impl UdpSocket {
         UdpSocket::register_on(&reactor, mio::net::UdpSocket::from_std(socket), Ready::EMPTY)
     }
 
-    /// Converts it into a socket of std, which stays non-blocking.
+    /// Converts the socket into one of std, which stays non-blocking.
     ///
     /// # Errors
     ///

@@ -205,7 +205,7 @@ impl UnixDatagram {
         UnixDatagram::register_on(&reactor, mio::net::UnixDatagram::from_std(socket), Ready::EMPTY)
     }
 
-    /// Converts it into a socket of std, which stays non-blocking.
+    /// Converts the socket into one of std, which stays non-blocking.
     ///
     /// # Errors
     ///
@@ -401,9 +401,9 @@ impl UnixDatagram {
     /// ```
     /// # #[heist::main(flavor = "current_thread")]
     /// # async fn main() -> std::io::Result<()> {
-    /// let (socket, peer) = heist::net::UnixDatagram::pair()?;
     /// use std::net::Shutdown;
     ///
+    /// let (socket, peer) = heist::net::UnixDatagram::pair()?;
     /// peer.send(b"the last words").await?;
     /// socket.shutdown(Shutdown::Read)?;
     /// assert_eq!(socket.recv(&mut [0; 16]).await?, 14);

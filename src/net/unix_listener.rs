@@ -139,7 +139,7 @@ impl UnixListener {
         UnixListener::register_on(&reactor, mio::net::UnixListener::from_std(socket), Ready::EMPTY)
     }
 
-    /// Converts it into a listener of std, which stays non-blocking.
+    /// Converts the listener into one of std, which stays non-blocking.
     ///
     /// # Errors
     ///

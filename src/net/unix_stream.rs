@@ -170,7 +170,7 @@ impl UnixStream {
         UnixStream::register_on(&reactor, mio::net::UnixStream::from_std(socket), Ready::EMPTY)
     }
 
-    /// Converts it into a socket of std, which stays non-blocking.
+    /// Converts the socket into one of std, which stays non-blocking.
     ///
     /// # Errors
     ///
