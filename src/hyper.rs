@@ -1,5 +1,5 @@
-//! What `hyper` asks of a runtime: an executor and a timer. The I/O traits are on
-//! [`crate::net::TcpStream`] itself.
+//! The executor and the timer that `hyper` needs. [`crate::net::TcpStream`] itself implements the
+//! I/O traits of `hyper`.
 //!
 //! ```no_run
 //! use heist::hyper::HeistTimer;
@@ -27,7 +27,7 @@ use hyper::rt::{Executor, Sleep, Timer};
 
 use crate::{task, time};
 
-/// Spawns hyper's tasks on the runtime that it is used in.
+/// Spawns the tasks of hyper on the runtime of the calling thread.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HeistExecutor;
 
@@ -47,23 +47,22 @@ where
     }
 }
 
-/// Gives hyper the timers of the runtime that it is used in.
+/// Gives hyper the timers of the runtime of the calling thread.
 ///
 /// # Panics
 ///
-/// Its `sleep`, `sleep_until` and, for a foreign timer, `reset` panic as
-/// [`time::sleep`](crate::time::sleep()) does: outside of a runtime, and inside of one without
-/// timers.
+/// Its `sleep` and `sleep_until` panic as [`time::sleep`](crate::time::sleep()) does: outside of a
+/// runtime, and inside of one without timers. So does its `reset`, for a timer of another type.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HeistTimer;
 
-/// A timer of ours, as hyper wants it.
+/// A [`time::Sleep`] with the trait of hyper.
 struct HyperSleep(time::Sleep);
 
 impl HyperSleep {
     fn sleep(self: Pin<&mut Self>) -> Pin<&mut time::Sleep> {
-        // SAFETY: the field is pinned with the whole: nothing moves it, and the whole has no drop
-        // and no other way in.
+        // SAFETY: the field is pinned with the struct. Nothing moves it out, the struct has no
+        // `Drop`, and there is no other access to the field.
         unsafe { self.map_unchecked_mut(|this| &mut this.0) }
     }
 }
@@ -95,16 +94,16 @@ impl Timer for HeistTimer {
         Box::pin(HyperSleep(time::sleep_until(deadline.into())))
     }
 
-    /// As [`time::Instant::now`], which may be paused.
+    /// Returns [`time::Instant::now`], which may be paused.
     fn now(&self) -> Instant {
         time::Instant::now().into_std()
     }
 
-    /// Moves the timer that is there instead of making a new one.
+    /// Moves the timer to the new deadline. A timer of another type is replaced.
     #[track_caller]
     fn reset(&self, sleep: &mut Pin<Box<dyn Sleep>>, deadline: Instant) {
         match sleep.as_mut().downcast_mut_pin::<HyperSleep>() {
-            Some(ours) => ours.sleep().reset(deadline.into()),
+            Some(sleep) => sleep.sleep().reset(deadline.into()),
             None => *sleep = self.sleep_until(deadline),
         }
     }
@@ -116,7 +115,7 @@ mod tests {
     use crate::runtime::Runtime;
 
     #[test]
-    fn what_is_executed_runs() {
+    fn executor_runs_the_future() {
         let runtime = Runtime::new().unwrap();
         runtime.block_on(async {
             let (sender, receiver) = async_channel::bounded(1);
@@ -126,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timer_that_is_reset_keeps_its_place_and_its_new_deadline() {
+    fn timer_reset_moves_the_deadline_in_place() {
         let runtime = Runtime::new().unwrap();
         runtime.block_on(async {
             let mut sleep = HeistTimer.sleep(Duration::from_secs(3600));
@@ -143,18 +142,18 @@ mod tests {
     }
 
     #[test]
-    fn a_strangers_timer_is_replaced_on_reset() {
-        struct Strange;
-        impl Future for Strange {
+    fn timer_of_another_type_is_replaced_on_reset() {
+        struct OtherTimer;
+        impl Future for OtherTimer {
             type Output = ();
             fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-                panic!("it was to be replaced")
+                panic!("the timer was not replaced")
             }
         }
-        impl Sleep for Strange {}
+        impl Sleep for OtherTimer {}
         let runtime = Runtime::new().unwrap();
         runtime.block_on(async {
-            let mut sleep: Pin<Box<dyn Sleep>> = Box::pin(Strange);
+            let mut sleep: Pin<Box<dyn Sleep>> = Box::pin(OtherTimer);
             HeistTimer.reset(&mut sleep, Instant::now());
             sleep.await;
         });

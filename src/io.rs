@@ -1,17 +1,17 @@
 //! Waiting for I/O resources.
 //!
-//! [`Interest`] says what a task wants to do, [`Ready`] what a resource is ready for. The socket
-//! types in [`crate::net`] take and give them. [`unix::AsyncFd`] does the same for any file
-//! descriptor.
+//! An [`Interest`] names the operations that a task waits for, a [`Ready`] the operations that a
+//! resource is ready for. The socket types in [`crate::net`] use both, and so does
+//! [`unix::AsyncFd`] for any file descriptor.
 
 pub use crate::reactor::{Interest, Ready};
 
 #[cfg(unix)]
 mod async_fd;
 #[cfg(unix)]
-mod descriptor;
+mod async_fd_ready;
 #[cfg(unix)]
-mod doc_examples;
+mod descriptor;
 #[cfg(unix)]
 mod ready_guard;
 #[cfg(unix)]

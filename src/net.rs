@@ -4,8 +4,8 @@
 //! With the features `futures-io`, `tokio-io` and `hyper` they also implement the I/O traits of
 //! those crates.
 //!
-//! A socket belongs to the runtime in which it was made. When that runtime is gone, every operation
-//! on it gives an error.
+//! A socket belongs to the runtime in which it was made. After that runtime has been shut down,
+//! every operation on the socket gives an error.
 //!
 //! ```
 //! use heist::net::{TcpListener, TcpStream};
@@ -30,35 +30,52 @@
 mod addr;
 pub(crate) mod blocking_mode;
 mod bounds;
-mod bytes;
-mod datagrams;
-mod doc_examples;
-mod halves;
-mod methods;
+mod descriptors;
 mod mio_socket;
-mod options;
-mod tcp_halves;
+mod tcp_bytes;
 mod tcp_listener;
+mod tcp_options;
 mod tcp_socket;
+mod tcp_socket_options;
+mod tcp_split;
+mod tcp_split_owned;
 mod tcp_stream;
 mod transfer;
 mod udp;
+mod udp_messages;
+mod udp_options;
 
 #[cfg(unix)]
 mod pipe;
 #[cfg(unix)]
+mod pipe_receiver;
+#[cfg(unix)]
+mod pipe_sender;
+#[cfg(unix)]
 mod unix_addr;
 #[cfg(unix)]
+mod unix_bytes;
+#[cfg(unix)]
 mod unix_datagram;
+#[cfg(unix)]
+mod unix_datagram_messages;
 #[cfg(unix)]
 mod unix_listener;
 #[cfg(unix)]
 mod unix_socket;
 #[cfg(unix)]
+mod unix_split;
+#[cfg(unix)]
+mod unix_split_owned;
+#[cfg(unix)]
 mod unix_stream;
 
-#[cfg(any(feature = "futures-io", feature = "tokio-io", feature = "hyper"))]
-mod io_trait_impls;
+#[cfg(feature = "futures-io")]
+mod futures_io;
+#[cfg(feature = "hyper")]
+mod hyper_io;
+#[cfg(feature = "tokio-io")]
+mod tokio_io;
 
 #[cfg(all(test, not(heist_loom)))]
 mod tests;
@@ -81,17 +98,21 @@ pub use unix_stream::UnixStream;
 
 /// The halves of a [`TcpStream`].
 pub mod tcp {
-    pub use super::tcp_halves::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
+    pub use super::tcp_split::{ReadHalf, WriteHalf};
+    pub use super::tcp_split_owned::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 }
 
 /// The halves of a [`UnixStream`], addresses, credentials, pipes.
 #[cfg(unix)]
 pub mod unix {
     pub use super::unix_addr::{SocketAddr, UCred, gid_t, pid_t, uid_t};
-    pub use super::unix_stream::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
+    pub use super::unix_split::{ReadHalf, WriteHalf};
+    pub use super::unix_split_owned::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 
     /// Pipes, with and without a name.
     pub mod pipe {
-        pub use crate::net::pipe::{OpenOptions, Receiver, Sender, pipe};
+        pub use crate::net::pipe::{OpenOptions, pipe};
+        pub use crate::net::pipe_receiver::Receiver;
+        pub use crate::net::pipe_sender::Sender;
     }
 }

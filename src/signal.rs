@@ -21,10 +21,9 @@ use std::io;
 #[cfg(test)]
 pub(crate) use signal_pipe::wait_for_change;
 
-/// Waits until the user presses ctrl-c: until the process is sent `SIGINT`.
+/// Waits until the user presses ctrl-c: until the process receives `SIGINT`.
 ///
-/// From the first call on, the signal no longer ends the process, whether anybody waits for it or
-/// not.
+/// From the first call on, the signal no longer ends the process, even while no task waits for it.
 ///
 /// # Errors
 ///
@@ -32,12 +31,12 @@ pub(crate) use signal_pipe::wait_for_change;
 ///
 /// # Panics
 ///
-/// Outside of a runtime, or if that has no I/O.
+/// If this thread is not inside of a runtime, or if the runtime has no I/O.
 ///
 /// # Cancel safety
 ///
-/// If the future is dropped nothing is lost, but a later call waits for a later signal. For every
-/// signal since some moment, keep a [`unix::Signal`].
+/// If the future is dropped, nothing is lost, but a later call waits for a later signal. To receive
+/// every signal from some moment on, keep a [`unix::Signal`].
 ///
 /// # Examples
 ///

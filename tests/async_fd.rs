@@ -1,4 +1,4 @@
-//! Any file descriptor: waiting, taking readiness back, interests, the way back.
+//! Any file descriptor: waiting, clearing readiness, interests, converting back.
 #![cfg(unix)]
 
 #[path = "support/kit.rs"]
@@ -35,7 +35,7 @@ fn drain(mut socket: &UnixStream) {
 }
 
 #[test]
-fn a_guard_of_an_operation_that_would_block_waits_again() {
+fn guard_of_an_operation_that_would_block_waits_again() {
     each(|runtime| {
         runtime.block_on(async {
             let (reader, writer) = pair();
@@ -65,7 +65,7 @@ fn a_guard_of_an_operation_that_would_block_waits_again() {
 }
 
 #[test]
-fn readiness_lasts_until_it_is_taken_back() {
+fn async_fd_readiness_lasts_until_it_is_cleared() {
     current_thread().block_on(async {
         let (reader, writer) = pair();
         let mut reader = AsyncFd::new(reader).unwrap();
@@ -89,7 +89,7 @@ fn readiness_lasts_until_it_is_taken_back() {
 }
 
 #[test]
-fn an_event_that_came_since_the_guard_is_not_taken_back_with_it() {
+fn guard_clear_keeps_an_event_that_came_since() {
     current_thread().block_on(async {
         let (reader, writer) = pair();
         let reader = AsyncFd::new(reader).unwrap();
@@ -98,17 +98,17 @@ fn an_event_that_came_since_the_guard_is_not_taken_back_with_it() {
         drain(reader.get_ref());
         (&writer).write_all(b"y").unwrap();
         // The second event is delivered before the guard of the first is used.
-        let (waker, bell) = pair();
-        let waker = AsyncFd::new(waker).unwrap();
-        (&bell).write_all(b"!").unwrap();
-        drop(waker.readable().await.unwrap());
+        let (other, peer) = pair();
+        let other = AsyncFd::new(other).unwrap();
+        (&peer).write_all(b"!").unwrap();
+        drop(other.readable().await.unwrap());
         stale.clear_ready();
         reader.readable().await.unwrap().retain_ready();
     });
 }
 
 #[test]
-fn any_number_of_tasks_wait_and_each_poll_form_has_its_slot() {
+fn async_fd_any_number_of_tasks_wait_and_each_poll_method_has_its_slot() {
     each(|runtime| {
         runtime.block_on(async {
             let (reader, writer) = pair();
@@ -136,7 +136,7 @@ fn any_number_of_tasks_wait_and_each_poll_form_has_its_slot() {
 }
 
 #[test]
-fn writers_wait_for_room() {
+fn async_fd_writers_wait_for_room() {
     current_thread().block_on(async {
         let (writer, reader) = pair();
         let mut writer = AsyncFd::with_interest(writer, Interest::WRITABLE).unwrap();
@@ -161,7 +161,7 @@ fn writers_wait_for_room() {
 }
 
 #[test]
-fn nothing_is_heard_of_what_was_not_asked_for() {
+fn async_fd_is_not_ready_for_an_interest_it_does_not_have() {
     current_thread().block_on(async {
         let (one, two) = pair();
         let fd = AsyncFd::with_interest(one, Interest::READABLE).unwrap();
@@ -175,7 +175,7 @@ fn nothing_is_heard_of_what_was_not_asked_for() {
 }
 
 #[test]
-fn what_is_taken_out_is_as_it_was_and_can_be_registered_again() {
+fn async_fd_into_inner_returns_the_resource_for_a_new_registration() {
     current_thread().block_on(async {
         let (one, two) = pair();
         for _ in 0..3 {
@@ -185,7 +185,7 @@ fn what_is_taken_out_is_as_it_was_and_can_be_registered_again() {
             drop(fd.readable().await.unwrap());
             assert_eq!(fd.into_inner().read(&mut [0; 8]).unwrap(), 1);
         }
-        // The very same descriptor: deregistered on the way out.
+        // The same descriptor again: `into_inner` has deregistered it.
         let fd = AsyncFd::new(one).unwrap();
         let fd = AsyncFd::new(fd.into_inner()).unwrap();
         (&two).write_all(b"x").unwrap();
@@ -194,7 +194,7 @@ fn what_is_taken_out_is_as_it_was_and_can_be_registered_again() {
 }
 
 #[test]
-fn an_ordinary_file_is_refused_and_given_back() {
+fn async_fd_of_an_ordinary_file_is_refused_and_gives_it_back() {
     current_thread().block_on(async {
         let file = || std::fs::File::open("Cargo.toml").unwrap();
         assert_eq!(AsyncFd::new(file()).map(drop).unwrap_err().kind(), ErrorKind::PermissionDenied);
@@ -203,7 +203,7 @@ fn an_ordinary_file_is_refused_and_given_back() {
         let (mut file, cause) = error.into_parts();
         assert_eq!(cause.kind(), ErrorKind::PermissionDenied);
         assert_eq!(file.read(&mut [0; 8]).unwrap(), 8);
-        // SAFETY: a descriptor of this test's own, which stays open.
+        // SAFETY: the file owns its descriptor, and keeps it open.
         let error = unsafe { AsyncFd::register_with_interest(file, Interest::READABLE) }.map(drop).unwrap_err();
         let _: io::Error = error.into();
     });
@@ -211,7 +211,7 @@ fn an_ordinary_file_is_refused_and_given_back() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_timer_of_the_operating_system_ticks() {
+fn async_fd_of_a_timerfd_ticks() {
     use std::os::fd::{FromRawFd, OwnedFd};
     current_thread().block_on(async {
         // SAFETY: no memory is passed.
@@ -221,7 +221,7 @@ fn a_timer_of_the_operating_system_ticks() {
         let setting = libc::itimerspec { it_interval: every, it_value: every };
         // SAFETY: the setting outlives the call.
         assert_eq!(unsafe { libc::timerfd_settime(fd, 0, &raw const setting, std::ptr::null_mut()) }, 0);
-        // SAFETY: the descriptor is open and nobody else's.
+        // SAFETY: the descriptor is open, and nothing else owns it.
         let timer = AsyncFd::new(std::fs::File::from(unsafe { OwnedFd::from_raw_fd(fd) })).unwrap();
         let mut ticks = 0;
         while ticks < 5 {
@@ -233,7 +233,7 @@ fn a_timer_of_the_operating_system_ticks() {
 }
 
 #[test]
-fn outside_of_a_runtime_it_says_so() {
+fn async_fd_outside_of_a_runtime_panics() {
     let text = panic_text(|| AsyncFd::new(pair().0));
     assert!(text.contains("no heist runtime here"), "{text}");
 }
@@ -315,7 +315,7 @@ fn mut_guard_clear_after_replacement_leaves_the_new_one_ready() {
     });
 }
 
-/// Tells whether a type is `AsFd`: the inherent constant takes precedence over the trait's.
+/// Its constant is true if `T` is `AsFd`: the inherent one takes precedence over that of the trait.
 struct Probe<T>(PhantomData<T>);
 
 trait Otherwise {

@@ -26,7 +26,7 @@ fn builders() -> [Builder; 2] {
     [Builder::new_current_thread(), workers]
 }
 
-/// Runs a task and a job. The worker rests so often that a number which doubles at each rest
+/// Runs a task and a job. The worker sleeps so often that a number that doubles at each sleep
 /// reaches its limit.
 fn exercise(runtime: &Runtime) {
     runtime.block_on(async {
@@ -35,13 +35,13 @@ fn exercise(runtime: &Runtime) {
         for _ in 0..80 {
             sleep(Duration::from_micros(1)).await;
         }
-        // In a task, the worker rests, and not the thread of `block_on`.
-        let rests = async {
+        // In a task, the worker sleeps, and not the thread of `block_on`.
+        let sleeps = async {
             for _ in 0..80 {
                 sleep(Duration::from_micros(1)).await;
             }
         };
-        heist::spawn(rests).await.unwrap();
+        heist::spawn(sleeps).await.unwrap();
     });
 }
 

@@ -1,5 +1,5 @@
-//! I/O objects on executors that are not ours, inside of an `enter` guard; and after their runtime
-//! is gone.
+//! I/O objects on foreign executors inside of an `enter` guard, and after their runtime has been
+//! dropped.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -15,7 +15,7 @@ use heist::net::UdpSocket;
 use kit::{each_owned, workers};
 use sockets::{tcp_pair, udp_pair};
 
-/// A byte or two over every kind of connection there is.
+/// Exchanges bytes over each kind of connection.
 async fn exchange() {
     let (mut one, mut two) = tcp_pair().await;
     let (mut buf, block) = (vec![0; 1 << 20], vec![7; 1 << 20]);
@@ -56,14 +56,14 @@ mod unix {
 }
 
 #[test]
-fn every_socket_works_on_a_foreign_block_on() {
+fn sockets_work_on_a_foreign_block_on() {
     let runtime = workers(1);
     let _guard = runtime.enter();
     block_on(exchange());
 }
 
 #[test]
-fn every_socket_works_on_a_foreign_local_pool() {
+fn sockets_work_on_a_foreign_local_pool() {
     let runtime = workers(2);
     let _guard = runtime.enter();
     let mut pool = LocalPool::new();
@@ -74,10 +74,10 @@ fn every_socket_works_on_a_foreign_local_pool() {
 }
 
 #[test]
-fn every_socket_works_on_foreign_threads_that_enter_for_each_poll() {
+fn sockets_work_on_foreign_threads_that_enter_for_each_poll() {
     let runtime = workers(1);
     let handle = runtime.handle().clone();
-    // The threads are not inside of the runtime; each poll is.
+    // The threads are not inside of the runtime. Each poll is.
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -97,7 +97,7 @@ fn gone<T: std::fmt::Debug>(result: io::Result<T>) {
 }
 
 #[test]
-fn after_the_runtime_is_gone_udp_sockets_give_an_error_each_time() {
+fn udp_sockets_of_a_dropped_runtime_give_an_error_each_time() {
     each_owned(|runtime| {
         let (one, two) = runtime.block_on(udp_pair());
         let (to, handle) = (two.local_addr().unwrap(), runtime.handle().clone());
@@ -133,7 +133,7 @@ fn after_the_runtime_is_gone_udp_sockets_give_an_error_each_time() {
 
 #[cfg(unix)]
 #[test]
-fn after_the_runtime_is_gone_unix_sockets_and_pipes_give_an_error_each_time() {
+fn unix_sockets_and_pipes_of_a_dropped_runtime_give_an_error_each_time() {
     use heist::io::unix::AsyncFd;
     use heist::net::unix::pipe;
     use heist::net::{UnixDatagram, UnixListener, UnixStream};
@@ -151,7 +151,7 @@ fn after_the_runtime_is_gone_unix_sockets_and_pipes_give_an_error_each_time() {
         std.set_nonblocking(true).unwrap();
         let mut fd = AsyncFd::new(std).unwrap();
         drop(guard);
-        // There is something to be read: that must not hide the end.
+        // There are bytes to read. They must not hide the error.
         let written = [one.try_write(b"x"), first.try_send(b"x"), sender.try_write(b"x")];
         assert!(written.iter().all(Result::is_ok), "{written:?}");
         drop(runtime);

@@ -1,4 +1,4 @@
-//! The combinators of `tokio::io` and `futures::io` on our streams, whole and halved.
+//! The combinators of `tokio::io` and `futures::io` on streams, and on their halves.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -40,7 +40,7 @@ macro_rules! tokio_echo {
     };
 }
 
-/// The same with the other family.
+/// The same with the combinators of `futures::io`.
 macro_rules! futures_echo {
     ($client:expr, $server:expr) => {
         async {
@@ -73,7 +73,7 @@ macro_rules! futures_echo {
 }
 
 #[test]
-fn tcp_streams_work_with_tokios_combinators() {
+fn tcp_streams_work_with_tokio_combinators() {
     each(|runtime| {
         runtime.block_on(async {
             let (client, server) = tcp_pair().await;
@@ -83,7 +83,7 @@ fn tcp_streams_work_with_tokios_combinators() {
 }
 
 #[test]
-fn tcp_streams_work_with_the_futures_crates_combinators() {
+fn tcp_streams_work_with_futures_combinators() {
     each(|runtime| {
         runtime.block_on(async {
             let (client, server) = tcp_pair().await;
@@ -93,7 +93,7 @@ fn tcp_streams_work_with_the_futures_crates_combinators() {
 }
 
 #[test]
-fn a_borrowed_stream_is_copied_both_ways() {
+fn tcp_streams_are_copied_both_ways() {
     each(|runtime| {
         runtime.block_on(async {
             let ((mut client, left), (right, mut server)) = (tcp_pair().await, tcp_pair().await);
@@ -114,7 +114,7 @@ fn a_borrowed_stream_is_copied_both_ways() {
 }
 
 #[test]
-fn borrowed_halves_work_with_both_families_at_the_same_time() {
+fn tcp_borrowed_halves_work_with_both_families_at_the_same_time() {
     each(|runtime| {
         runtime.block_on(async {
             let (mut client, mut server) = tcp_pair().await;
@@ -146,7 +146,7 @@ fn borrowed_halves_work_with_both_families_at_the_same_time() {
     });
 }
 
-/// Compiled, that is all.
+/// The bodies only have to compile.
 mod families {
     use heist::net::{TcpStream, tcp};
 
@@ -155,7 +155,7 @@ mod families {
     fn lent<T: futures::io::AsyncRead + futures::io::AsyncWrite>() {}
 
     #[test]
-    fn every_tcp_type_has_every_family() {
+    fn tcp_types_have_the_traits_of_all_families() {
         reads::<TcpStream>();
         reads::<tcp::ReadHalf<'_>>();
         reads::<tcp::OwnedReadHalf>();
@@ -167,7 +167,7 @@ mod families {
 
     #[cfg(unix)]
     #[test]
-    fn every_unix_type_has_every_family() {
+    fn unix_types_have_the_traits_of_all_families() {
         use heist::net::{UnixStream, unix};
         reads::<UnixStream>();
         reads::<unix::ReadHalf<'_>>();
@@ -189,7 +189,7 @@ mod unix {
     use super::*;
 
     #[test]
-    fn unix_streams_work_with_tokios_combinators() {
+    fn unix_streams_work_with_tokio_combinators() {
         each(|runtime| {
             runtime.block_on(async {
                 let (client, server) = UnixStream::pair().unwrap();
@@ -199,7 +199,7 @@ mod unix {
     }
 
     #[test]
-    fn unix_streams_work_with_the_futures_crates_combinators() {
+    fn unix_streams_work_with_futures_combinators() {
         each(|runtime| {
             runtime.block_on(async {
                 let (client, server) = UnixStream::pair().unwrap();
@@ -209,7 +209,7 @@ mod unix {
     }
 
     #[test]
-    fn borrowed_unix_streams_read_and_write() {
+    fn unix_borrowed_streams_read_and_write() {
         use futures::io::{AsyncReadExt, AsyncWriteExt};
         each(|runtime| {
             runtime.block_on(async {
@@ -246,7 +246,7 @@ mod unix {
     }
 
     #[test]
-    fn hyper_talks_over_a_unix_stream() {
+    fn hyper_exchanges_a_request_over_a_unix_stream() {
         use http_body_util::{BodyExt, Empty, Full};
         use hyper::body::{Bytes, Incoming};
         use hyper::service::service_fn;

@@ -1,4 +1,4 @@
-//! Signals. Each test has a kind of its own: they share a process.
+//! Signals. Each test has a kind of its own, because the tests share a process.
 #![cfg(unix)]
 
 #[path = "support/kit.rs"]
@@ -18,21 +18,21 @@ use kit::{alone, current_thread, each, each_owned, panic_text, workers};
 use sockets::once;
 
 fn raise(kind: SignalKind) {
-    // SAFETY: no memory is passed; to this process, in which the signal has a handler.
+    // SAFETY: no memory is passed. The signal goes to this process, which has a handler for it.
     assert_eq!(unsafe { libc::kill(std::process::id() as libc::pid_t, kind.as_raw_value()) }, 0);
 }
 
-async fn heard(signal: &mut Signal) -> bool {
+async fn has_received(signal: &mut Signal) -> bool {
     once(pin!(signal.recv())).await.is_ready()
 }
 
 #[test]
-fn a_listener_hears_signal_after_signal() {
+fn listener_receives_one_signal_after_the_other() {
     each(|runtime| {
         runtime.block_on(async {
             let mut listener = signal(SignalKind::user_defined1()).unwrap();
             for _ in 0..3 {
-                assert!(!heard(&mut listener).await);
+                assert!(!has_received(&mut listener).await);
                 raise(SignalKind::user_defined1());
                 assert_eq!(listener.recv().await, Some(()));
             }
@@ -41,7 +41,7 @@ fn a_listener_hears_signal_after_signal() {
 }
 
 #[test]
-fn many_signals_between_two_looks_are_one() {
+fn listener_receives_many_signals_between_two_polls_as_one() {
     current_thread().block_on(async {
         let kind = SignalKind::user_defined2();
         let mut listener = signal(kind).unwrap();
@@ -50,16 +50,16 @@ fn many_signals_between_two_looks_are_one() {
             raise(kind);
         }
         assert_eq!(listener.recv().await, Some(()));
-        assert!(!heard(&mut listener).await);
-        assert_eq!(poll_fn(|cx| late.poll_recv(cx)).await, Some(()), "kept for who had not looked");
-        // A listener hears only of what comes after it.
+        assert!(!has_received(&mut listener).await);
+        assert_eq!(poll_fn(|cx| late.poll_recv(cx)).await, Some(()), "kept for a listener that had not polled");
+        // A listener receives only the signals that come after its creation.
         let mut fresh = signal(kind).unwrap();
-        assert!(!heard(&mut fresh).await);
+        assert!(!has_received(&mut fresh).await);
     });
 }
 
 #[test]
-fn every_listener_of_a_kind_hears_and_no_other() {
+fn listeners_of_the_kind_receive_the_signal_and_no_others() {
     each(|runtime| {
         runtime.block_on(async {
             let mut other = signal(SignalKind::alarm()).unwrap();
@@ -81,13 +81,13 @@ fn every_listener_of_a_kind_hears_and_no_other() {
             for task in tasks {
                 assert_eq!(task.await.unwrap(), Some(()));
             }
-            assert!(!heard(&mut other).await);
+            assert!(!has_received(&mut other).await);
         });
     });
 }
 
 #[test]
-fn every_runtime_hears() {
+fn listeners_of_all_runtimes_receive_the_signal() {
     let kind = SignalKind::window_change();
     let runtimes = [current_thread(), workers(1), workers(2), current_thread()];
     let (ready, begun) = mpsc::channel();
@@ -109,7 +109,7 @@ fn every_runtime_hears() {
             })
             .collect();
         for _ in 0..3 {
-            // All have begun, and then all have heard, before the next.
+            // All listeners have begun, or have received the last signal, before the next one.
             (0..runtimes.len()).for_each(|_| begun.recv().unwrap());
             raise(kind);
         }
@@ -118,7 +118,7 @@ fn every_runtime_hears() {
 }
 
 #[test]
-fn a_signal_from_another_thread_wakes_a_sleeping_runtime() {
+fn signal_from_another_thread_wakes_a_sleeping_runtime() {
     each(|runtime| {
         let kind = SignalKind::quit();
         runtime.block_on(async {
@@ -131,7 +131,7 @@ fn a_signal_from_another_thread_wakes_a_sleeping_runtime() {
 }
 
 #[test]
-fn a_cancelled_receive_loses_nothing() {
+fn receive_cancelled_loses_no_signal() {
     current_thread().block_on(async {
         let kind = SignalKind::hangup();
         let mut listener = signal(kind).unwrap();
@@ -145,18 +145,18 @@ fn a_cancelled_receive_loses_nothing() {
 }
 
 #[test]
-fn a_signal_without_listeners_stays_without_its_default_effect() {
-    alone("a_signal_without_listeners_stays_without_its_default_effect", None, || {
+fn signal_without_listeners_keeps_no_default_effect() {
+    alone("signal_without_listeners_keeps_no_default_effect", None, || {
         let kind = SignalKind::user_defined2();
         let runtime = current_thread();
         drop(runtime.block_on(async { signal(kind).unwrap() }));
-        raise(kind); // would end the process
+        raise(kind); // by default, it would end the process
         drop(runtime);
         raise(kind);
-        // And it can be listened for again.
+        // A new listener receives it again.
         current_thread().block_on(async {
             let mut listener = signal(kind).unwrap();
-            assert!(!heard(&mut listener).await);
+            assert!(!has_received(&mut listener).await);
             raise(kind);
             assert_eq!(listener.recv().await, Some(()));
         });
@@ -164,7 +164,7 @@ fn a_signal_without_listeners_stays_without_its_default_effect() {
 }
 
 #[test]
-fn ctrl_c_is_an_interrupt() {
+fn ctrl_c_waits_for_an_interrupt() {
     each(|runtime| {
         runtime.block_on(async {
             let mut waiting = pin!(heist::signal::ctrl_c());
@@ -176,7 +176,7 @@ fn ctrl_c_is_an_interrupt() {
 }
 
 #[test]
-fn a_listener_whose_runtime_is_gone_hears_no_more_each_time() {
+fn listener_of_a_dropped_runtime_returns_none_each_time() {
     each_owned(|runtime| {
         let kind = SignalKind::child();
         let mut listener = runtime.block_on(async { signal(kind).unwrap() });
@@ -199,7 +199,7 @@ fn a_listener_whose_runtime_is_gone_hears_no_more_each_time() {
 }
 
 #[test]
-fn a_listener_works_on_a_foreign_executor() {
+fn listener_works_on_a_foreign_executor() {
     let runtime = workers(1);
     let _guard = runtime.enter();
     let kind = SignalKind::from_raw(libc::SIGURG);
@@ -211,13 +211,13 @@ fn a_listener_works_on_a_foreign_executor() {
 }
 
 #[test]
-fn what_cannot_be_listened_for_is_an_error() {
+fn signal_kind_that_is_forbidden_or_unknown_is_an_error() {
     current_thread().block_on(async {
         for number in [libc::SIGKILL, libc::SIGSTOP, libc::SIGSEGV, -1, 1000] {
             let error = signal(SignalKind::from_raw(number)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{number}: {error}");
         }
-        // A number within bounds that is no signal.
+        // The numbers are within bounds, but are no signals.
         signal(SignalKind::from_raw(100)).unwrap_err();
         signal(SignalKind::from_raw(0)).unwrap_err();
     });
@@ -225,15 +225,15 @@ fn what_cannot_be_listened_for_is_an_error() {
     assert!(text.contains("no heist runtime here"), "{text}");
 }
 
-/// Signals rain on a process whose listeners come and go; each listener that stays hears of the
-/// last.
+/// Many signals reach a process while other listeners come and go. A listener that stays receives
+/// the last one.
 #[test]
-fn a_rain_of_signals_is_heard_to_its_last() {
+fn listener_receives_the_last_of_many_signals() {
     each(|runtime| {
         let kind = SignalKind::from_raw(libc::SIGCONT);
         runtime.block_on(async {
             let mut steady = signal(kind).unwrap();
-            let raining = thread::spawn(move || (0..2_000).for_each(|_| raise(kind)));
+            let raising = thread::spawn(move || (0..2_000).for_each(|_| raise(kind)));
             let passing = heist::spawn(async move {
                 for _ in 0..100 {
                     let mut listener = signal(kind).unwrap();
@@ -242,10 +242,10 @@ fn a_rain_of_signals_is_heard_to_its_last() {
                 }
             });
             assert_eq!(steady.recv().await, Some(()));
-            raining.join().unwrap();
+            raising.join().unwrap();
             passing.await.unwrap();
-            // Whatever was merged: one more signal is heard.
-            while heard(&mut steady).await {}
+            // However many were merged, one more signal is received.
+            while has_received(&mut steady).await {}
             raise(kind);
             assert_eq!(steady.recv().await, Some(()));
         });
@@ -253,7 +253,7 @@ fn a_rain_of_signals_is_heard_to_its_last() {
 }
 
 #[test]
-fn kinds_have_the_systems_numbers() {
+fn signal_kinds_have_the_numbers_of_the_system() {
     assert_eq!(SignalKind::from(libc::SIGTERM), SignalKind::terminate());
     assert_eq!(libc::c_int::from(SignalKind::interrupt()), libc::SIGINT);
     assert_eq!(SignalKind::pipe().as_raw_value(), libc::SIGPIPE);

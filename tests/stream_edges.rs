@@ -37,7 +37,7 @@ async fn answers_at_once<T: Debug + PartialEq>(
     is_done_at_once(name, poll_fn(poll), right).await;
 }
 
-// ----------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // shutdown
 
 /// Returns a stream whose peer has reset the connection. The stream has seen the reset.
@@ -80,7 +80,7 @@ fn tcp_shutdown_after_peer_reset_is_ok() {
 }
 
 #[test]
-fn tcp_write_after_peer_reset_is_still_an_error() {
+fn tcp_write_after_peer_reset_is_an_error() {
     each(|runtime| {
         runtime.block_on(async {
             let mut stream = reset_stream().await;
@@ -90,8 +90,8 @@ fn tcp_write_after_peer_reset_is_still_an_error() {
     });
 }
 
-// ----------------------------------------------------------------------------------------------------
-// nothing
+// -------------------------------------------------------------------------------------------------
+// zero bytes
 
 /// Writes zero bytes, by each method and each family's trait. `$writer` has no room.
 macro_rules! writes_nothing {
@@ -181,7 +181,7 @@ macro_rules! empty {
 }
 
 #[test]
-fn tcp_transfer_of_nothing_is_done_at_once() {
+fn tcp_transfer_of_zero_bytes_is_done_at_once() {
     each(|runtime| {
         runtime.block_on(async {
             let (mut stream, _peer) = tcp_pair().await;
@@ -203,7 +203,7 @@ fn tcp_transfer_of_nothing_is_done_at_once() {
 }
 
 #[test]
-fn udp_message_of_nothing_is_a_message() {
+fn udp_message_of_zero_bytes_is_a_message() {
     each(|runtime| {
         runtime.block_on(async {
             let (one, two) = sockets::udp_pair().await;
@@ -247,7 +247,7 @@ mod unix {
     }
 
     #[test]
-    fn unix_transfer_of_nothing_is_done_at_once() {
+    fn unix_transfer_of_zero_bytes_is_done_at_once() {
         each(|runtime| {
             runtime.block_on(async {
                 let (mut stream, _peer) = UnixStream::pair().unwrap();
@@ -265,7 +265,7 @@ mod unix {
     }
 
     #[test]
-    fn pipe_transfer_of_nothing_is_done_at_once() {
+    fn pipe_transfer_of_zero_bytes_is_done_at_once() {
         each(|runtime| {
             runtime.block_on(async {
                 let (mut sender, _receiver) = pipe::pipe().unwrap();
@@ -278,7 +278,7 @@ mod unix {
     }
 
     #[test]
-    fn unix_message_of_nothing_is_a_message() {
+    fn unix_message_of_zero_bytes_is_a_message() {
         each(|runtime| {
             runtime.block_on(async {
                 let (one, two) = UnixDatagram::pair().unwrap();

@@ -1,4 +1,4 @@
-//! TCP: sockets with options, addresses, halves across tasks, what std's socket has to be like.
+//! TCP: sockets with options, addresses, halves across tasks, conversions of sockets of std.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -22,7 +22,7 @@ fn anywhere() -> SocketAddr {
 }
 
 #[test]
-fn a_socket_with_options_listens_and_another_connects() {
+fn tcp_socket_with_options_listens_and_another_connects() {
     each(|runtime| {
         runtime.block_on(async {
             let socket = TcpSocket::new_v4().unwrap();
@@ -42,7 +42,7 @@ fn a_socket_with_options_listens_and_another_connects() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn two_listeners_share_a_port_if_both_say_so() {
+fn tcp_listeners_with_reuseport_share_a_port() {
     current_thread().block_on(async {
         let listen = |at: SocketAddr| {
             let socket = TcpSocket::new_v4().unwrap();
@@ -59,7 +59,7 @@ fn two_listeners_share_a_port_if_both_say_so() {
 }
 
 #[test]
-fn options_of_a_socket_are_kept_and_go_along() {
+fn tcp_socket_options_are_kept_by_its_stream() {
     current_thread().block_on(async {
         let listener = TcpListener::bind(anywhere()).await.unwrap();
         let socket = TcpSocket::new_v4().unwrap();
@@ -95,7 +95,7 @@ fn options_of_a_socket_are_kept_and_go_along() {
 }
 
 #[test]
-fn a_socket_is_made_of_stds() {
+fn tcp_socket_from_std_connects() {
     current_thread().block_on(async {
         let listener = TcpListener::bind(anywhere()).await.unwrap();
         let raw = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
@@ -106,20 +106,20 @@ fn a_socket_is_made_of_stds() {
 }
 
 #[test]
-fn a_refused_connection_is_an_error() {
+fn tcp_connect_refused_is_an_error() {
     current_thread().block_on(async {
-        let nobody = TcpListener::bind(anywhere()).await.unwrap().local_addr().unwrap();
-        let error = TcpSocket::new_v4().unwrap().connect(nobody).await.unwrap_err();
+        let unused = TcpListener::bind(anywhere()).await.unwrap().local_addr().unwrap();
+        let error = TcpSocket::new_v4().unwrap().connect(unused).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
-        // Of several addresses the first that answers.
+        // Of several addresses, the first one that accepts is used.
         let listener = TcpListener::bind(anywhere()).await.unwrap();
-        let both = [nobody, listener.local_addr().unwrap()];
+        let both = [unused, listener.local_addr().unwrap()];
         assert_eq!(TcpStream::connect(&both[..]).await.unwrap().peer_addr().unwrap(), both[1]);
     });
 }
 
 #[test]
-fn names_are_resolved_wherever_an_address_is_asked_for() {
+fn host_names_are_resolved_by_bind_and_connect() {
     each(|runtime| {
         runtime.block_on(async {
             let listener = TcpListener::bind(("localhost", 0)).await.unwrap();
@@ -135,7 +135,7 @@ fn names_are_resolved_wherever_an_address_is_asked_for() {
 }
 
 #[test]
-fn halves_work_in_two_tasks() {
+fn tcp_halves_work_in_two_tasks() {
     each(|runtime| {
         runtime.block_on(async {
             let (client, server) = tcp_pair().await;
@@ -171,7 +171,7 @@ fn halves_work_in_two_tasks() {
 }
 
 #[test]
-fn halves_look_ahead_wait_and_tell_their_stream() {
+fn tcp_halves_peek_wait_and_return_their_stream() {
     current_thread().block_on(async {
         let ((client, mut server), (other, _end)) = (tcp_pair().await, tcp_pair().await);
         let address = client.local_addr().unwrap();
@@ -199,7 +199,7 @@ fn halves_look_ahead_wait_and_tell_their_stream() {
 }
 
 #[test]
-fn a_cancelled_connect_leaves_nothing_behind() {
+fn tcp_connect_cancelled_leaves_nothing_behind() {
     current_thread().block_on(async {
         let listener = TcpListener::bind(anywhere()).await.unwrap();
         let at = listener.local_addr().unwrap();
@@ -214,7 +214,7 @@ fn a_cancelled_connect_leaves_nothing_behind() {
 }
 
 #[test]
-fn std_sockets_have_to_be_non_blocking() {
+fn tcp_std_sockets_in_blocking_mode_are_refused() {
     current_thread().block_on(async {
         let listener = std::net::TcpListener::bind(anywhere()).unwrap();
         let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -235,7 +235,7 @@ fn std_sockets_have_to_be_non_blocking() {
 }
 
 #[test]
-fn outside_of_a_runtime_listening_says_so() {
+fn tcp_listen_outside_of_a_runtime_panics() {
     let text = panic_text(|| TcpSocket::new_v4().unwrap().listen(1));
     assert!(text.contains("no heist runtime here"), "{text}");
     let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();

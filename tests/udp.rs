@@ -1,4 +1,4 @@
-//! UDP sockets: messages, peers, looking without taking, options.
+//! UDP sockets: messages, peers, peeking, options.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -17,7 +17,7 @@ use kit::{current_thread, each, panic_text, yield_now};
 use sockets::{once, udp_pair};
 
 #[test]
-fn messages_keep_their_borders_and_their_senders() {
+fn udp_messages_keep_their_borders_and_their_senders() {
     each(|runtime| {
         runtime.block_on(async {
             let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -35,7 +35,7 @@ fn messages_keep_their_borders_and_their_senders() {
 }
 
 #[test]
-fn what_does_not_fit_is_lost_and_the_next_message_is_whole() {
+fn udp_message_that_does_not_fit_is_cut_and_the_next_is_whole() {
     current_thread().block_on(async {
         let (one, two) = udp_pair().await;
         one.send(b"longer than four").await.unwrap();
@@ -49,7 +49,7 @@ fn what_does_not_fit_is_lost_and_the_next_message_is_whole() {
 }
 
 #[test]
-fn a_fresh_socket_sends_before_any_event() {
+fn udp_fresh_socket_sends_before_any_event() {
     current_thread().block_on(async {
         let (one, two) = udp_pair().await;
         assert_eq!(one.try_send(b"x").unwrap(), 1);
@@ -59,7 +59,7 @@ fn a_fresh_socket_sends_before_any_event() {
 }
 
 #[test]
-fn nobody_takes_what_is_only_looked_at() {
+fn udp_peek_does_not_consume_the_message() {
     current_thread().block_on(async {
         let (one, two) = udp_pair().await;
         let from = one.local_addr().unwrap();
@@ -82,7 +82,7 @@ fn nobody_takes_what_is_only_looked_at() {
 }
 
 #[test]
-fn the_poll_forms_and_the_try_forms_carry_messages_too() {
+fn udp_poll_and_try_methods_carry_messages() {
     each(|runtime| {
         runtime.block_on(async {
             let (one, two) = udp_pair().await;
@@ -97,7 +97,7 @@ fn the_poll_forms_and_the_try_forms_carry_messages_too() {
             assert_eq!(one.try_send(b"def").unwrap(), 3);
             two.readable().await.unwrap();
             let count = loop {
-                // The readiness may be that of the messages before.
+                // The readiness may come from the messages before.
                 match two.try_recv_from(&mut buf) {
                     Ok((count, from)) => break (count, from),
                     Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
@@ -110,27 +110,27 @@ fn the_poll_forms_and_the_try_forms_carry_messages_too() {
 }
 
 #[test]
-fn a_connected_socket_hears_its_peer_alone() {
+fn udp_connected_socket_receives_from_its_peer_only() {
     current_thread().block_on(async {
         let (one, two) = udp_pair().await;
         assert_eq!(one.peer_addr().unwrap(), two.local_addr().unwrap());
-        let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        stranger.send_to(b"stranger", two.local_addr().unwrap()).await.unwrap();
+        let third = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        third.send_to(b"third", two.local_addr().unwrap()).await.unwrap();
         one.send(b"peer").await.unwrap();
         let mut buf = [0; 16];
         assert_eq!(two.recv(&mut buf).await.unwrap(), 4);
-        assert_eq!(stranger.send(b"x").await.unwrap_err().raw_os_error(), Some(libc::EDESTADDRREQ));
+        assert_eq!(third.send(b"x").await.unwrap_err().raw_os_error(), Some(libc::EDESTADDRREQ));
     });
 }
 
-/// An error that a peer reports is the next operation's, and does not end the socket.
+/// The next operation gives the error that a peer reports. The error does not end the socket.
 #[test]
-fn a_refusal_is_reported_once() {
+fn udp_refusal_is_reported_once() {
     current_thread().block_on(async {
         let (one, two) = udp_pair().await;
         let address = two.local_addr().unwrap();
         drop(two);
-        one.send(b"to nobody").await.unwrap();
+        one.send(b"to no socket").await.unwrap();
         assert_eq!(one.recv(&mut [0; 4]).await.unwrap_err().kind(), ErrorKind::ConnectionRefused);
         let two = UdpSocket::bind(address).await.unwrap();
         one.send(b"again").await.unwrap();
@@ -141,7 +141,7 @@ fn a_refusal_is_reported_once() {
 }
 
 #[test]
-fn every_message_goes_to_one_of_the_tasks_that_wait() {
+fn udp_message_goes_to_one_of_the_waiting_tasks() {
     each(|runtime| {
         runtime.block_on(async {
             let (one, two) = udp_pair().await;
@@ -167,7 +167,7 @@ fn every_message_goes_to_one_of_the_tasks_that_wait() {
 }
 
 #[test]
-fn a_cancelled_receive_has_taken_nothing() {
+fn udp_receive_cancelled_has_taken_nothing() {
     current_thread().block_on(async {
         let (one, two) = udp_pair().await;
         let mut buf = [0; 16];
@@ -185,7 +185,7 @@ fn a_cancelled_receive_has_taken_nothing() {
 }
 
 #[test]
-fn operations_of_ones_own_wait_and_try() {
+fn udp_try_io_and_async_io_receive() {
     current_thread().block_on(async {
         let (one, two) = udp_pair().await;
         let receive = || socket2::SockRef::from(&two).recv(&mut [std::mem::MaybeUninit::uninit(); 8]);
@@ -198,7 +198,7 @@ fn operations_of_ones_own_wait_and_try() {
 }
 
 #[test]
-fn options_are_kept() {
+fn udp_options_are_kept() {
     current_thread().block_on(async {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         socket.set_broadcast(true).unwrap();
@@ -223,7 +223,7 @@ fn options_are_kept() {
 }
 
 #[test]
-fn multicast_reaches_a_member() {
+fn udp_multicast_reaches_a_member() {
     current_thread().block_on(async {
         let group = Ipv4Addr::new(239, 255, 7, 7);
         let member = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
@@ -238,7 +238,7 @@ fn multicast_reaches_a_member() {
 }
 
 #[test]
-fn ipv6_options_are_kept() {
+fn udp_ipv6_options_are_kept() {
     current_thread().block_on(async {
         let Ok(socket) = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).await else {
             eprintln!("skipped: this machine has no IPv6");
@@ -255,7 +255,7 @@ fn ipv6_options_are_kept() {
 }
 
 #[test]
-fn a_socket_goes_to_std_and_comes_back() {
+fn udp_socket_goes_to_std_and_comes_back() {
     current_thread().block_on(async {
         let (one, two) = udp_pair().await;
         let one = one.into_std().unwrap();
@@ -267,7 +267,7 @@ fn a_socket_goes_to_std_and_comes_back() {
 }
 
 #[test]
-fn a_socket_in_blocking_mode_is_refused_with_the_remedy() {
+fn udp_std_socket_in_blocking_mode_is_refused() {
     current_thread().block_on(async {
         let blocking = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let error = UdpSocket::from_std(blocking).unwrap_err();
@@ -277,12 +277,12 @@ fn a_socket_in_blocking_mode_is_refused_with_the_remedy() {
 }
 
 #[test]
-fn of_several_addresses_the_first_that_works_is_taken() {
+fn udp_bind_takes_the_first_address_that_works() {
     current_thread().block_on(async {
         let elsewhere: SocketAddr = "192.0.2.1:0".parse().unwrap();
-        let here: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let socket = UdpSocket::bind(&[elsewhere, here][..]).await.unwrap();
-        assert_eq!(socket.local_addr().unwrap().ip(), here.ip());
+        let local: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let socket = UdpSocket::bind(&[elsewhere, local][..]).await.unwrap();
+        assert_eq!(socket.local_addr().unwrap().ip(), local.ip());
         assert_eq!(UdpSocket::bind(elsewhere).await.unwrap_err().kind(), ErrorKind::AddrNotAvailable);
         let none: &[SocketAddr] = &[];
         assert_eq!(socket.connect(none).await.unwrap_err().kind(), ErrorKind::InvalidInput);
@@ -290,7 +290,7 @@ fn of_several_addresses_the_first_that_works_is_taken() {
 }
 
 #[test]
-fn outside_of_a_runtime_binding_says_so() {
+fn udp_bind_outside_of_a_runtime_panics() {
     let text = panic_text(|| futures::executor::block_on(UdpSocket::bind("127.0.0.1:0")));
     assert!(text.contains("no heist runtime here"), "{text}");
 }

@@ -19,11 +19,11 @@ use heist::net::{UnixDatagram, UnixListener, UnixSocket, UnixStream};
 use kit::{current_thread, each, panic_text};
 use sockets::{Folder, once};
 
-// ----------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // streams
 
 #[test]
-fn a_connection_by_way_of_a_path_carries_bytes_both_ways() {
+fn unix_connection_to_a_path_carries_bytes_both_ways() {
     let folder = Folder::new("unix-path");
     each(|runtime| {
         let path = folder.path("socket");
@@ -58,7 +58,7 @@ fn a_connection_by_way_of_a_path_carries_bytes_both_ways() {
 }
 
 #[test]
-fn text_that_is_none_leaves_the_string_as_it_was() {
+fn unix_read_to_string_of_invalid_text_leaves_the_string_unchanged() {
     current_thread().block_on(async {
         let (mut one, mut two) = UnixStream::pair().unwrap();
         one.write_all(b"ab\xff").await.unwrap();
@@ -70,13 +70,13 @@ fn text_that_is_none_leaves_the_string_as_it_was() {
 }
 
 #[test]
-fn the_peer_is_this_process() {
+fn unix_peer_cred_is_this_process() {
     current_thread().block_on(async {
         let (one, _two) = UnixStream::pair().unwrap();
         let peer = one.peer_cred().unwrap();
-        // SAFETY: it has no preconditions.
+        // SAFETY: the call has no preconditions.
         assert_eq!(peer.uid(), unsafe { libc::geteuid() });
-        // SAFETY: it has no preconditions.
+        // SAFETY: the call has no preconditions.
         assert_eq!(peer.gid(), unsafe { libc::getegid() });
         #[cfg(target_os = "linux")]
         assert_eq!(peer.pid(), Some(std::process::id() as i32));
@@ -84,8 +84,8 @@ fn the_peer_is_this_process() {
 }
 
 #[test]
-fn nobody_at_the_path_is_an_error_and_so_is_somebody_already() {
-    let folder = Folder::new("unix-nobody");
+fn unix_path_without_a_listener_or_with_one_already_is_an_error() {
+    let folder = Folder::new("unix-no-listener");
     current_thread().block_on(async {
         let path = folder.path("socket");
         assert_eq!(UnixStream::connect(&path).await.unwrap_err().kind(), ErrorKind::NotFound);
@@ -98,7 +98,7 @@ fn nobody_at_the_path_is_an_error_and_so_is_somebody_already() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn an_abstract_name_needs_no_file() {
+fn unix_abstract_name_needs_no_file() {
     use std::os::linux::net::SocketAddrExt;
     current_thread().block_on(async {
         let name = format!("heist-{}", std::process::id());
@@ -108,7 +108,7 @@ fn an_abstract_name_needs_no_file() {
         let (client, accepted) = futures::join!(UnixStream::connect_addr(&address), listener.accept());
         assert_eq!(client.unwrap().peer_addr().unwrap().as_abstract_name(), Some(name.as_bytes()));
         accepted.unwrap();
-        // The same by way of a path.
+        // The same through a path.
         let path = format!("\0{name}");
         assert_eq!(UnixListener::bind(&path).unwrap_err().kind(), ErrorKind::AddrInUse);
         let (client, accepted) = futures::join!(UnixStream::connect(&path), listener.accept());
@@ -117,10 +117,10 @@ fn an_abstract_name_needs_no_file() {
     });
 }
 
-/// A read that stops early because a descriptor came along has not emptied the socket: a short read
-/// proves nothing here.
+/// A read stops early at a passed descriptor, and has not emptied the socket: a short read proves
+/// nothing here.
 #[test]
-fn bytes_behind_a_passed_descriptor_are_not_lost() {
+fn unix_bytes_behind_a_passed_descriptor_are_not_lost() {
     current_thread().block_on(async {
         let (mut reader, writer) = UnixStream::pair().unwrap();
         send_with_descriptor(writer.as_raw_fd(), b"abc", reader.as_raw_fd());
@@ -138,24 +138,24 @@ fn bytes_behind_a_passed_descriptor_are_not_lost() {
 fn send_with_descriptor(socket: i32, bytes: &[u8], passed: i32) {
     let mut slice = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
     let mut control = [0_u64; 8];
-    // SAFETY: all zero is a message header without anything.
+    // SAFETY: all zeros are a valid message header without parts.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = &raw mut slice;
     message.msg_iovlen = 1;
     message.msg_control = control.as_mut_ptr().cast();
-    // SAFETY: a computation.
+    // SAFETY: it only computes.
     message.msg_controllen = unsafe { libc::CMSG_SPACE(4) } as _;
     // SAFETY: the message names a control buffer that is large enough for a header.
     let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
-    // SAFETY: it lies in the control buffer, which nobody else uses.
+    // SAFETY: it lies in the control buffer, to which there is no other reference.
     let header = unsafe { &mut *header };
     header.cmsg_level = libc::SOL_SOCKET;
     header.cmsg_type = libc::SCM_RIGHTS;
-    // SAFETY: a computation.
+    // SAFETY: it only computes.
     header.cmsg_len = unsafe { libc::CMSG_LEN(4) } as _;
-    // SAFETY: a computation within the control buffer.
+    // SAFETY: it only computes an address within the control buffer.
     let place = unsafe { libc::CMSG_DATA(header) };
-    // SAFETY: there is room for one descriptor.
+    // SAFETY: the control buffer has room for one descriptor.
     unsafe { place.cast::<i32>().write_unaligned(passed) };
     // SAFETY: everything that the message names is alive.
     let sent = unsafe { libc::sendmsg(socket, &raw const message, 0) };
@@ -163,7 +163,7 @@ fn send_with_descriptor(socket: i32, bytes: &[u8], passed: i32) {
 }
 
 #[test]
-fn halves_go_their_own_ways_and_come_together_again() {
+fn unix_halves_work_in_two_tasks_and_are_reunited() {
     each(|runtime| {
         runtime.block_on(async {
             let (mut one, two) = UnixStream::pair().unwrap();
@@ -197,14 +197,14 @@ fn halves_go_their_own_ways_and_come_together_again() {
             assert_eq!(one.read(&mut buf).await.unwrap(), 10);
             let (read, write) = two.into_split();
             drop(write);
-            assert_eq!(one.read(&mut buf).await.unwrap(), 0, "dropping the half that writes ends it");
+            assert_eq!(one.read(&mut buf).await.unwrap(), 0, "dropping the writing half ends the stream");
             drop(read);
         });
     });
 }
 
 #[test]
-fn vectored_tried_and_own_operations_move_bytes() {
+fn unix_vectored_try_and_async_io_methods_move_bytes() {
     current_thread().block_on(async {
         let (mut one, mut two) = UnixStream::pair().unwrap();
         assert_eq!(one.write_vectored(&[IoSlice::new(b"ab"), IoSlice::new(b"cde")]).await.unwrap(), 5);
@@ -229,7 +229,7 @@ fn vectored_tried_and_own_operations_move_bytes() {
 }
 
 #[test]
-fn a_stream_goes_to_std_and_comes_back() {
+fn unix_stream_goes_to_std_and_comes_back() {
     current_thread().block_on(async {
         let (one, mut two) = UnixStream::pair().unwrap();
         let one = one.into_std().unwrap();
@@ -244,7 +244,7 @@ fn a_stream_goes_to_std_and_comes_back() {
 }
 
 #[test]
-fn every_connection_is_accepted_once() {
+fn unix_connection_is_accepted_once() {
     let folder = Folder::new("unix-accept");
     each(|runtime| {
         let path = folder.path("socket");
@@ -277,11 +277,11 @@ fn every_connection_is_accepted_once() {
     });
 }
 
-// ----------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // datagrams
 
 #[test]
-fn messages_go_to_paths_and_come_from_paths() {
+fn unix_messages_go_to_paths_and_come_from_paths() {
     let folder = Folder::new("unix-messages");
     current_thread().block_on(async {
         let (here, there) = (folder.path("here"), folder.path("there"));
@@ -302,12 +302,12 @@ fn messages_go_to_paths_and_come_from_paths() {
         assert_eq!(unbound.send(b"connected").await.unwrap(), 9);
         let (count, from) = two.recv_from(&mut buf).await.unwrap();
         assert!(count == 9 && from.is_unnamed());
-        assert_eq!(one.send_to(b"x", folder.path("nobody")).await.unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(one.send_to(b"x", folder.path("unused")).await.unwrap_err().kind(), ErrorKind::NotFound);
     });
 }
 
 #[test]
-fn a_sender_waits_while_the_receivers_queue_is_full_and_nothing_is_lost() {
+fn unix_sender_waits_while_the_receivers_queue_is_full_and_nothing_is_lost() {
     each(|runtime| {
         runtime.block_on(async {
             const MESSAGES: u32 = 2_000;
@@ -330,7 +330,7 @@ fn a_sender_waits_while_the_receivers_queue_is_full_and_nothing_is_lost() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_connected_sender_waits_behind_other_senders_messages() {
+fn unix_connected_sender_waits_behind_other_senders_messages() {
     let folder = Folder::new("unix-queue");
     current_thread().block_on(async {
         let path = folder.path("receiver");
@@ -357,7 +357,7 @@ fn a_connected_sender_waits_behind_other_senders_messages() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_backlog_is_said_at_once() {
+fn unix_connect_to_a_full_backlog_gives_would_block() {
     let folder = Folder::new("unix-backlog");
     current_thread().block_on(async {
         let path = folder.path("socket");
@@ -376,7 +376,7 @@ fn a_full_backlog_is_said_at_once() {
 }
 
 #[test]
-fn a_shut_down_wakes_who_waits_for_a_message() {
+fn unix_shutdown_wakes_a_task_that_waits_for_a_message() {
     current_thread().block_on(async {
         let (one, two) = UnixDatagram::pair().unwrap();
         let mut buf = [0; 4];
@@ -391,7 +391,7 @@ fn a_shut_down_wakes_who_waits_for_a_message() {
 }
 
 #[test]
-fn poll_and_try_and_own_operations_carry_messages() {
+fn unix_poll_try_and_async_io_methods_carry_messages() {
     current_thread().block_on(async {
         let (one, two) = UnixDatagram::pair().unwrap();
         let mut buf = [0; 16];
@@ -416,18 +416,18 @@ fn poll_and_try_and_own_operations_carry_messages() {
     });
 }
 
-// ----------------------------------------------------------------------------------------------------
-// sockets to be
+// -------------------------------------------------------------------------------------------------
+// unconnected sockets
 
 #[test]
-fn a_socket_becomes_what_it_is_made_for_and_nothing_else() {
+fn unix_socket_converts_only_to_its_own_kind() {
     let folder = Folder::new("unix-socket");
     current_thread().block_on(async {
         let (path, other) = (folder.path("stream"), folder.path("datagram"));
         let socket = UnixSocket::new_stream().unwrap();
         socket.bind(&path).unwrap();
         let listener = socket.listen(8).unwrap();
-        // SAFETY: the descriptor is handed from one to the other.
+        // SAFETY: one socket gives the descriptor away, and the other owns it.
         let socket = unsafe { UnixSocket::from_raw_fd(UnixSocket::new_stream().unwrap().into_raw_fd()) };
         let (client, accepted) = futures::join!(socket.connect(&path), listener.accept());
         client.unwrap();
@@ -451,11 +451,11 @@ fn a_socket_becomes_what_it_is_made_for_and_nothing_else() {
     });
 }
 
-// ----------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // pipes
 
 #[test]
-fn a_pipe_carries_more_than_it_holds() {
+fn pipe_carries_more_than_it_holds() {
     each(|runtime| {
         runtime.block_on(async {
             let (mut sender, mut receiver) = pipe::pipe().unwrap();
@@ -471,7 +471,7 @@ fn a_pipe_carries_more_than_it_holds() {
 }
 
 #[test]
-fn a_pipe_without_a_reader_is_broken_also_for_who_waits_for_room() {
+fn pipe_without_a_reader_is_broken_for_a_waiting_writer() {
     current_thread().block_on(async {
         let (mut sender, receiver) = pipe::pipe().unwrap();
         while sender.try_write(&[0; 4096]).is_ok() {}
@@ -487,7 +487,7 @@ fn a_pipe_without_a_reader_is_broken_also_for_who_waits_for_room() {
 }
 
 #[test]
-fn the_end_of_a_pipe_comes_after_what_is_in_it() {
+fn pipe_end_comes_after_the_bytes_in_it() {
     current_thread().block_on(async {
         let (sender, mut receiver) = pipe::pipe().unwrap();
         assert_eq!(sender.try_write_vectored(&[IoSlice::new(b"la"), IoSlice::new(b"st")]).unwrap(), 4);
@@ -506,18 +506,18 @@ fn the_end_of_a_pipe_comes_after_what_is_in_it() {
 fn fifo(folder: &Folder, name: &str) -> std::path::PathBuf {
     let path = folder.path(name);
     let text = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
-    // SAFETY: a path that ends in a zero byte.
+    // SAFETY: the path ends in a zero byte.
     assert_eq!(unsafe { libc::mkfifo(text.as_ptr(), 0o600) }, 0, "{}", io::Error::last_os_error());
     path
 }
 
 #[test]
-fn a_named_pipe_is_opened_from_both_ends() {
+fn pipe_with_a_name_is_opened_from_both_ends() {
     let folder = Folder::new("fifo");
     current_thread().block_on(async {
         let path = fifo(&folder, "pipe");
         let error = pipe::OpenOptions::new().open_sender(&path).unwrap_err();
-        assert_eq!(error.raw_os_error(), Some(libc::ENXIO), "nobody reads yet");
+        assert_eq!(error.raw_os_error(), Some(libc::ENXIO), "there is no receiver yet");
         let mut receiver = pipe::OpenOptions::new().open_receiver(&path).unwrap();
         let mut sender = pipe::OpenOptions::new().open_sender(&path).unwrap();
         sender.write_all(b"named").await.unwrap();
@@ -531,7 +531,7 @@ fn a_named_pipe_is_opened_from_both_ends() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_named_pipe_that_is_open_both_ways_does_not_end() {
+fn pipe_with_a_name_open_for_both_directions_does_not_end() {
     let folder = Folder::new("fifo-both");
     current_thread().block_on(async {
         let path = fifo(&folder, "pipe");
@@ -548,17 +548,17 @@ fn a_named_pipe_that_is_open_both_ways_does_not_end() {
     });
 }
 
-/// The two ends of a pipe as the operating system gives them: in blocking mode.
+/// Returns the two ends of a pipe as the operating system makes them: in blocking mode.
 fn plain_pipe() -> (OwnedFd, OwnedFd) {
     let mut ends = [0; 2];
     // SAFETY: there is room for two descriptors.
     assert_eq!(unsafe { libc::pipe(ends.as_mut_ptr()) }, 0);
-    // SAFETY: they are open, and nobody else's.
+    // SAFETY: the descriptors are open, and nothing else owns them.
     ends.map(|end| unsafe { OwnedFd::from_raw_fd(end) }).into()
 }
 
 #[test]
-fn what_is_no_pipe_or_faces_the_wrong_way_is_refused() {
+fn pipe_end_of_another_kind_or_direction_is_refused() {
     let folder = Folder::new("fifo-wrong");
     current_thread().block_on(async {
         let plain = folder.path("file");
@@ -579,10 +579,10 @@ fn what_is_no_pipe_or_faces_the_wrong_way_is_refused() {
 }
 
 #[test]
-fn ends_are_made_of_descriptors_and_given_back() {
+fn pipe_ends_are_made_of_descriptors_and_converted_back() {
     current_thread().block_on(async {
         let (reader, writer) = plain_pipe();
-        // Both are in blocking mode, and are set otherwise.
+        // Both are in blocking mode, and become non-blocking.
         let mut receiver = Receiver::from_owned_fd(reader).unwrap();
         let mut sender = Sender::from_file(std::fs::File::from(writer)).unwrap();
         assert!(once(pin!(receiver.read(&mut [0; 1]))).await.is_pending());
@@ -593,7 +593,7 @@ fn ends_are_made_of_descriptors_and_given_back() {
         assert_eq!(file.read(&mut buf).unwrap_err().kind(), ErrorKind::WouldBlock);
         let mut receiver = Receiver::from_file_unchecked(file).unwrap();
         let fd = sender.into_blocking_fd().unwrap();
-        // SAFETY: asks for the flags of an open descriptor.
+        // SAFETY: `F_GETFL` reads the flags of an open descriptor.
         assert_eq!(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) } & libc::O_NONBLOCK, 0);
         std::fs::File::from(fd).write_all(b"blocking").unwrap();
         assert_eq!(receiver.read(&mut buf).await.unwrap(), 8);
@@ -602,7 +602,7 @@ fn ends_are_made_of_descriptors_and_given_back() {
 }
 
 #[test]
-fn outside_of_a_runtime_nothing_is_made() {
+fn unix_sockets_outside_of_a_runtime_panic_and_make_nothing() {
     let folder = Folder::new("unix-outside");
     let path = folder.path("socket");
     for text in [
@@ -613,11 +613,11 @@ fn outside_of_a_runtime_nothing_is_made() {
     ] {
         assert!(text.contains("no heist runtime here"), "{text}");
     }
-    assert!(!path.exists(), "asked first, then made");
+    assert!(!path.exists(), "the runtime is looked up before the file is made");
 }
 
 #[test]
-fn the_types_are_what_others_need_them_to_be() {
+fn unix_types_have_their_auto_traits() {
     use std::panic::{RefUnwindSafe, UnwindSafe};
 
     use heist::io::unix::AsyncFd;

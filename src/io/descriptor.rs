@@ -1,4 +1,4 @@
-//! A descriptor that belongs to somebody else, as mio registers it.
+//! A descriptor that the reactor does not own, as a resource of mio.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -8,7 +8,7 @@ use mio::{Registry, Token};
 
 use crate::reactor::Interest;
 
-/// The number of a descriptor, and what it is registered for.
+/// The number of a descriptor, and the interest that it is registered for.
 #[derive(Debug)]
 pub(super) struct Descriptor {
     fd: RawFd,
@@ -17,26 +17,29 @@ pub(super) struct Descriptor {
 
 impl Descriptor {
     pub(super) fn new(fd: RawFd, interest: Interest) -> Descriptor {
-        Descriptor { fd, interest: asked_for(interest) }
+        Descriptor { fd, interest: mio_interest(interest) }
     }
 }
 
-/// What to ask the operating system for. Errors are always reported, so an interest in nothing else asks for readability.
-fn asked_for(interest: Interest) -> mio::Interest {
-    let mut asked: Option<mio::Interest> = None;
-    let mut ask = |is: bool, what: mio::Interest| {
+/// Returns the interest to register.
+///
+/// The operating system always reports errors. So an interest in nothing else asks for readability.
+fn mio_interest(interest: Interest) -> mio::Interest {
+    let mut sum: Option<mio::Interest> = None;
+    let mut add = |is: bool, part: mio::Interest| {
         if is {
-            asked = Some(asked.map_or(what, |asked| asked | what));
+            sum = Some(sum.map_or(part, |sum| sum | part));
         }
     };
-    ask(interest.is_readable(), mio::Interest::READABLE);
-    ask(interest.is_writable(), mio::Interest::WRITABLE);
+    add(interest.is_readable(), mio::Interest::READABLE);
+    add(interest.is_writable(), mio::Interest::WRITABLE);
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    ask(interest.is_priority(), mio::Interest::PRIORITY);
-    asked.unwrap_or(mio::Interest::READABLE)
+    add(interest.is_priority(), mio::Interest::PRIORITY);
+    sum.unwrap_or(mio::Interest::READABLE)
 }
 
-/// What the reactor registers everything for gives way to what the user asked for: not every descriptor can do all.
+/// Registers the interest of the user, instead of the one that the reactor registers for every
+/// resource: not every descriptor supports all of it.
 impl mio::event::Source for Descriptor {
     fn register(&mut self, registry: &Registry, token: Token, _: mio::Interest) -> io::Result<()> {
         SourceFd(&self.fd).register(registry, token, self.interest)

@@ -1,4 +1,4 @@
-//! The right to take readiness back.
+//! Guards of a descriptor that was ready: through them, readiness is cleared.
 
 use std::error::Error;
 use std::os::fd::AsRawFd;
@@ -8,32 +8,34 @@ use super::async_fd::AsyncFd;
 use crate::reactor::{Ready, Snapshot, Source};
 use crate::sync::Arc;
 
-/// A descriptor that was ready; through it the readiness is taken back.
+/// A descriptor that was ready. Through the guard, the readiness is cleared.
 ///
-/// Dropping it changes nothing.
-#[must_use = "readiness lasts until it is taken back"]
+/// Dropping the guard changes nothing.
+#[must_use = "readiness lasts until it is cleared"]
 pub struct AsyncFdReadyGuard<'a, T: AsRawFd> {
     fd: &'a AsyncFd<T>,
     seen: Seen,
 }
 
-/// A descriptor that was ready, held exclusively; through it the readiness is taken back.
+/// A descriptor that was ready, borrowed exclusively. Through the guard, the readiness is cleared.
 ///
-/// Dropping it changes nothing. If its [`AsyncFd`] is exchanged for another, as by [`std::mem::swap`], the guard takes nothing back: the wait was for
-/// the first one, and the operation may have been on the second.
-#[must_use = "readiness lasts until it is taken back"]
+/// Dropping the guard changes nothing. If its [`AsyncFd`] is exchanged for another, as by
+/// [`std::mem::swap`], the guard clears nothing. The wait was for the first one, and the operation
+/// may have been on the second.
+#[must_use = "readiness lasts until it is cleared"]
 pub struct AsyncFdReadyMutGuard<'a, T: AsRawFd> {
     fd: &'a mut AsyncFd<T>,
     seen: Seen,
-    /// The source that was waited for. The guard keeps it, so that no later registration has the same address.
+    /// The source that was waited for. The guard keeps it, so that no later registration has the
+    /// same address.
     source: Arc<Source>,
 }
 
-/// The operation would block. The readiness has been taken back; wait again.
+/// The operation would block. The readiness has been cleared: wait again.
 #[derive(Debug)]
 pub struct TryIoError(());
 
-/// What was seen when the wait ended, and what of it was waited for.
+/// The readiness at the end of the wait, and the part of it that was waited for.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     snapshot: Snapshot,
@@ -44,6 +46,19 @@ impl Seen {
     fn ready(self) -> Ready {
         self.snapshot.ready() & self.mask
     }
+
+    /// Clears what was seen and is in `ready`, unless the source has reported it again since.
+    fn clear(self, source: &Source, ready: Ready) {
+        source.clear(self.ready() & ready, self.snapshot);
+    }
+}
+
+/// Returns the result of an operation; `Err` if the operation would block.
+fn unless_would_block<R>(result: io::Result<R>) -> Result<io::Result<R>, TryIoError> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(TryIoError(())),
+        result => Ok(result),
+    }
 }
 
 impl<'a, T: AsRawFd> AsyncFdReadyGuard<'a, T> {
@@ -51,9 +66,188 @@ impl<'a, T: AsRawFd> AsyncFdReadyGuard<'a, T> {
         AsyncFdReadyGuard { fd, seen: Seen { snapshot, mask } }
     }
 
-    /// Returns the source that was waited for.
-    fn source(&self) -> Option<&Source> {
-        Some(self.fd.source())
+    /// Clears the readiness that was waited for, unless it has been reported again since.
+    ///
+    /// Call it only after a [`WouldBlock`](io::ErrorKind::WouldBlock). A direction that has ended
+    /// stays ready.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use heist::io::unix::AsyncFd;
+    /// # use std::io::{Read, Write};
+    /// # use std::os::unix::net::UnixStream;
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (socket, mut peer) = UnixStream::pair()?;
+    /// # socket.set_nonblocking(true)?;
+    /// let fd = AsyncFd::new(socket)?;
+    /// peer.write_all(b"hello")?;
+    /// let mut buf = [0; 16];
+    /// let mut guard = fd.readable().await?;
+    /// while guard.get_inner().read(&mut buf).is_ok() {} // until it would block
+    /// guard.clear_ready(); // the next wait is for what comes from now on
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn clear_ready(&mut self) {
+        self.clear_ready_matching(Ready::ALL);
+    }
+
+    /// Clears the readiness that is in `ready`, as [`clear_ready`](Self::clear_ready) clears all of
+    /// it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use heist::io::Interest;
+    /// # use heist::io::unix::AsyncFd;
+    /// # use std::io::{Read, Write};
+    /// # use std::os::unix::net::UnixStream;
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (socket, mut peer) = UnixStream::pair()?;
+    /// # socket.set_nonblocking(true)?;
+    /// let fd = AsyncFd::new(socket)?;
+    /// use heist::io::Ready;
+    ///
+    /// peer.write_all(b"hello")?;
+    /// let mut buf = [0; 16];
+    /// let mut guard = fd.ready(Interest::READABLE | Interest::WRITABLE).await?;
+    /// while guard.get_inner().read(&mut buf).is_ok() {} // until it would block
+    /// guard.clear_ready_matching(Ready::READABLE); // it still has room for writes
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn clear_ready_matching(&mut self, ready: Ready) {
+        self.seen.clear(self.fd.source(), ready);
+    }
+
+    /// Leaves the descriptor ready, as dropping the guard does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use heist::io::unix::AsyncFd;
+    /// # use std::io::{Read, Write};
+    /// # use std::os::unix::net::UnixStream;
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (socket, mut peer) = UnixStream::pair()?;
+    /// # socket.set_nonblocking(true)?;
+    /// let fd = AsyncFd::new(socket)?;
+    /// peer.write_all(b"hello")?;
+    /// let mut guard = fd.readable().await?;
+    /// guard.retain_ready(); // the wait was only to see whether there is something
+    /// assert!(fd.readable().await?.ready().is_readable());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn retain_ready(&mut self) {}
+
+    /// Returns what the descriptor is ready for, of what was waited for.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use heist::io::unix::AsyncFd;
+    /// # use std::os::unix::net::UnixStream;
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (socket, mut peer) = UnixStream::pair()?;
+    /// # socket.set_nonblocking(true)?;
+    /// let fd = AsyncFd::new(socket)?;
+    /// let guard = fd.writable().await?;
+    /// assert!(guard.ready().is_writable());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn ready(&self) -> Ready {
+        self.seen.ready()
+    }
+
+    /// Does `f`, an operation on the descriptor. If `f` gives `WouldBlock`, clears the readiness.
+    ///
+    /// # Errors
+    ///
+    /// [`TryIoError`] if `f` gives `WouldBlock`: wait again. Any other result of `f` is in the
+    /// `Ok`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use heist::io::unix::AsyncFd;
+    /// # use std::io::{Read, Write};
+    /// # use std::os::unix::net::UnixStream;
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (socket, mut peer) = UnixStream::pair()?;
+    /// # socket.set_nonblocking(true)?;
+    /// let fd = AsyncFd::new(socket)?;
+    /// peer.write_all(b"hello")?;
+    /// let mut buf = [0; 16];
+    /// let mut guard = fd.readable().await?;
+    /// let read = guard.try_io(|fd| fd.get_ref().read(&mut buf));
+    /// assert_eq!(read.expect("it is ready")?, 5);
+    /// // There is nothing more. The readiness is cleared.
+    /// assert!(guard.try_io(|fd| fd.get_ref().read(&mut buf)).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn try_io<R>(&mut self, f: impl FnOnce(&'a AsyncFd<T>) -> io::Result<R>) -> Result<io::Result<R>, TryIoError> {
+        let result = unless_would_block(f(self.fd));
+        if result.is_err() {
+            self.clear_ready();
+        }
+        result
+    }
+
+    /// Returns the descriptor.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use heist::io::unix::AsyncFd;
+    /// # use std::os::unix::net::UnixStream;
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (socket, mut peer) = UnixStream::pair()?;
+    /// # socket.set_nonblocking(true)?;
+    /// let fd = AsyncFd::new(socket)?;
+    /// let guard = fd.writable().await?;
+    /// assert!(guard.get_ref().get_ref().peer_addr()?.is_unnamed());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn get_ref(&self) -> &'a AsyncFd<T> {
+        self.fd
+    }
+
+    /// Returns the resource.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use heist::io::unix::AsyncFd;
+    /// # use std::os::unix::net::UnixStream;
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (socket, mut peer) = UnixStream::pair()?;
+    /// # socket.set_nonblocking(true)?;
+    /// let fd = AsyncFd::new(socket)?;
+    /// let guard = fd.writable().await?;
+    /// assert!(guard.get_inner().peer_addr()?.is_unnamed());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn get_inner(&self) -> &'a T {
+        self.fd.get_ref()
+    }
+}
+
+impl<T: AsRawFd + fmt::Debug> fmt::Debug for AsyncFdReadyGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncFdReadyGuard").field("fd", &self.fd).field("ready", &self.ready()).finish()
     }
 }
 
@@ -63,184 +257,125 @@ impl<'a, T: AsRawFd> AsyncFdReadyMutGuard<'a, T> {
         AsyncFdReadyMutGuard { fd, seen: Seen { snapshot, mask }, source }
     }
 
-    /// Returns the source that was waited for, if the guard still has its `AsyncFd`.
-    fn source(&self) -> Option<&Source> {
-        Arc::ptr_eq(&self.source, self.fd.source()).then_some(&*self.source)
+    /// Clears the readiness that was waited for, unless it has been reported again since.
+    ///
+    /// Call it only after a [`WouldBlock`](io::ErrorKind::WouldBlock). A direction that has ended
+    /// stays ready.
+    pub fn clear_ready(&mut self) {
+        self.clear_ready_matching(Ready::ALL);
     }
-}
 
-macro_rules! guard {
-    ($guard:ident) => {
-        impl<T: AsRawFd> $guard<'_, T> {
-            /// Takes back what it was ready for, unless it has been announced anew since. Only for one who has seen
-            /// [`WouldBlock`](io::ErrorKind::WouldBlock); what has ended stays ended.
-            ///
-            #[doc = crate::io::doc_examples::set!(fd)]
-            /// there.write_all(b"hello")?;
-            /// let mut buf = [0; 16];
-            /// let mut guard = here.readable().await?;
-            /// while guard.get_inner().read(&mut buf).is_ok() {} // until it would block
-            /// guard.clear_ready(); // the next wait is for what comes from now on
-            #[doc = crate::io::doc_examples::end!()]
-            pub fn clear_ready(&mut self) {
-                self.clear_ready_matching(Ready::ALL);
-            }
-
-            /// As [`clear_ready`](Self::clear_ready), of what is in `ready`.
-            ///
-            #[doc = crate::io::doc_examples::set!(fd)]
-            /// there.write_all(b"hello")?;
-            /// let mut buf = [0; 16];
-            /// let mut guard = here.ready(Interest::READABLE | Interest::WRITABLE).await?;
-            /// while guard.get_inner().read(&mut buf).is_ok() {} // until it would block
-            /// guard.clear_ready_matching(Ready::READABLE); // it can still be written to
-            #[doc = crate::io::doc_examples::end!()]
-            pub fn clear_ready_matching(&mut self, ready: Ready) {
-                if let Some(source) = self.source() {
-                    source.clear(self.seen.ready() & ready, self.seen.snapshot);
-                }
-            }
-
-            /// Leaves it ready; the same as dropping the guard.
-            ///
-            #[doc = crate::io::doc_examples::set!(fd)]
-            /// there.write_all(b"hello")?;
-            /// let mut guard = here.readable().await?;
-            /// guard.retain_ready(); // it was only asked whether there is something
-            /// assert!(here.readable().await?.ready().is_readable());
-            #[doc = crate::io::doc_examples::end!()]
-            pub fn retain_ready(&mut self) {}
-
-            fn clear_on_would_block<R>(&mut self, result: io::Result<R>) -> Result<io::Result<R>, TryIoError> {
-                match result {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        self.clear_ready();
-                        Err(TryIoError(()))
-                    }
-                    result => Ok(result),
-                }
-            }
-
-            /// What it is ready for, of what was waited for.
-            ///
-            #[doc = crate::io::doc_examples::set!(fd)]
-            /// let guard = here.writable().await?;
-            /// assert!(guard.ready().is_writable());
-            #[doc = crate::io::doc_examples::end!()]
-            pub fn ready(&self) -> Ready {
-                self.seen.ready()
-            }
+    /// Clears the readiness that is in `ready`, as [`clear_ready`](Self::clear_ready) clears all of
+    /// it.
+    pub fn clear_ready_matching(&mut self, ready: Ready) {
+        if Arc::ptr_eq(&self.source, self.fd.source()) {
+            self.seen.clear(&self.source, ready);
         }
+    }
 
-        impl<T: AsRawFd + fmt::Debug> fmt::Debug for $guard<'_, T> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_struct(stringify!($guard)).field("fd", &self.fd).field("ready", &self.ready()).finish()
-            }
-        }
-    };
-}
+    /// Leaves the descriptor ready, as dropping the guard does.
+    pub fn retain_ready(&mut self) {}
 
-guard!(AsyncFdReadyGuard);
-guard!(AsyncFdReadyMutGuard);
+    /// Returns what the descriptor is ready for, of what was waited for.
+    pub fn ready(&self) -> Ready {
+        self.seen.ready()
+    }
 
-impl<'a, T: AsRawFd> AsyncFdReadyGuard<'a, T> {
-    /// Does `f`, an operation on the descriptor; if it answers `WouldBlock`, takes the readiness back.
+    /// Does `f`, an operation on the descriptor. If `f` gives `WouldBlock`, clears the readiness.
     ///
     /// # Errors
     ///
-    /// [`TryIoError`] if it would block: wait again. Any other answer of `f` is in the `Ok`.
+    /// [`TryIoError`] if `f` gives `WouldBlock`: wait again. Any other result of `f` is in the
+    /// `Ok`.
     ///
-    #[doc = crate::io::doc_examples::set!(fd)]
-    /// there.write_all(b"hello")?;
+    /// # Examples
+    ///
+    /// ```
+    /// # use heist::io::unix::AsyncFd;
+    /// # use std::io::{Read, Write};
+    /// # use std::os::unix::net::UnixStream;
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (socket, mut peer) = UnixStream::pair()?;
+    /// # socket.set_nonblocking(true)?;
+    /// let mut fd = AsyncFd::new(socket)?;
+    /// peer.write_all(b"hello")?;
     /// let mut buf = [0; 16];
-    /// let mut guard = here.readable().await?;
-    /// assert_eq!(guard.try_io(|fd| fd.get_ref().read(&mut buf)).expect("it is ready")?, 5);
-    /// assert!(guard.try_io(|fd| fd.get_ref().read(&mut buf)).is_err()); // it would block; the readiness has been taken back
-    #[doc = crate::io::doc_examples::end!()]
-    pub fn try_io<R>(&mut self, f: impl FnOnce(&'a AsyncFd<T>) -> io::Result<R>) -> Result<io::Result<R>, TryIoError> {
-        let result = f(self.fd);
-        self.clear_on_would_block(result)
-    }
-
-    /// The descriptor.
-    ///
-    #[doc = crate::io::doc_examples::set!(fd)]
-    /// let guard = here.writable().await?;
-    /// assert!(guard.get_ref().get_ref().peer_addr()?.is_unnamed());
-    #[doc = crate::io::doc_examples::end!()]
-    pub fn get_ref(&self) -> &'a AsyncFd<T> {
-        self.fd
-    }
-
-    /// The resource.
-    ///
-    #[doc = crate::io::doc_examples::set!(fd)]
-    /// let guard = here.writable().await?;
-    /// assert!(guard.get_inner().peer_addr()?.is_unnamed());
-    #[doc = crate::io::doc_examples::end!()]
-    pub fn get_inner(&self) -> &'a T {
-        self.fd.get_ref()
-    }
-}
-
-impl<T: AsRawFd> AsyncFdReadyMutGuard<'_, T> {
-    /// Does `f`, an operation on the descriptor; if it answers `WouldBlock`, takes the readiness back.
-    ///
-    /// # Errors
-    ///
-    /// [`TryIoError`] if it would block: wait again. Any other answer of `f` is in the `Ok`.
-    ///
-    #[doc = crate::io::doc_examples::set!(fd)]
-    /// there.write_all(b"hello")?;
-    /// let mut buf = [0; 16];
-    /// let mut guard = here.readable_mut().await?;
-    /// assert_eq!(guard.try_io(|fd| fd.get_mut().read(&mut buf)).expect("it is ready")?, 5);
-    /// assert!(guard.try_io(|fd| fd.get_mut().read(&mut buf)).is_err()); // it would block; the readiness has been taken back
-    #[doc = crate::io::doc_examples::end!()]
+    /// let mut guard = fd.readable_mut().await?;
+    /// let read = guard.try_io(|fd| fd.get_mut().read(&mut buf));
+    /// assert_eq!(read.expect("it is ready")?, 5);
+    /// // There is nothing more. The readiness is cleared.
+    /// assert!(guard.try_io(|fd| fd.get_mut().read(&mut buf)).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_io<R>(&mut self, f: impl FnOnce(&mut AsyncFd<T>) -> io::Result<R>) -> Result<io::Result<R>, TryIoError> {
-        let result = f(self.fd);
-        self.clear_on_would_block(result)
+        let result = unless_would_block(f(self.fd));
+        if result.is_err() {
+            self.clear_ready();
+        }
+        result
     }
 
-    /// The descriptor.
-    ///
-    #[doc = crate::io::doc_examples::set!(fd)]
-    /// let guard = here.writable_mut().await?;
-    /// assert!(guard.get_ref().get_ref().peer_addr()?.is_unnamed());
-    #[doc = crate::io::doc_examples::end!()]
+    /// Returns the descriptor.
     pub fn get_ref(&self) -> &AsyncFd<T> {
         self.fd
     }
 
-    /// The descriptor, exclusively.
+    /// Returns the descriptor, borrowed exclusively.
     ///
-    #[doc = crate::io::doc_examples::set!(fd)]
-    /// let mut guard = here.writable_mut().await?;
+    /// # Examples
+    ///
+    /// ```
+    /// # use heist::io::unix::AsyncFd;
+    /// # use std::io::{Read, Write};
+    /// # use std::os::unix::net::UnixStream;
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (socket, mut peer) = UnixStream::pair()?;
+    /// # socket.set_nonblocking(true)?;
+    /// let mut fd = AsyncFd::new(socket)?;
+    /// let mut guard = fd.writable_mut().await?;
     /// assert_eq!(guard.get_mut().get_mut().write(b"hello")?, 5);
-    #[doc = crate::io::doc_examples::end!()]
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn get_mut(&mut self) -> &mut AsyncFd<T> {
         self.fd
     }
 
-    /// The resource.
-    ///
-    #[doc = crate::io::doc_examples::set!(fd)]
-    /// let guard = here.writable_mut().await?;
-    /// assert!(guard.get_inner().peer_addr()?.is_unnamed());
-    #[doc = crate::io::doc_examples::end!()]
+    /// Returns the resource.
     pub fn get_inner(&self) -> &T {
         self.fd.get_ref()
     }
 
-    /// Returns the resource, exclusively. Do not replace it by another: the new descriptor would not be registered, and the old one might be closed
-    /// too early.
+    /// Returns the resource, borrowed exclusively. Do not replace it by another: the new descriptor
+    /// would not be registered, and the old one might be closed too early.
     ///
-    #[doc = crate::io::doc_examples::set!(fd)]
-    /// let mut guard = here.writable_mut().await?;
+    /// # Examples
+    ///
+    /// ```
+    /// # use heist::io::unix::AsyncFd;
+    /// # use std::io::{Read, Write};
+    /// # use std::os::unix::net::UnixStream;
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (socket, mut peer) = UnixStream::pair()?;
+    /// # socket.set_nonblocking(true)?;
+    /// let mut fd = AsyncFd::new(socket)?;
+    /// let mut guard = fd.writable_mut().await?;
     /// assert_eq!(guard.get_inner_mut().write(b"hello")?, 5);
-    #[doc = crate::io::doc_examples::end!()]
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn get_inner_mut(&mut self) -> &mut T {
         self.fd.get_mut()
+    }
+}
+
+impl<T: AsRawFd + fmt::Debug> fmt::Debug for AsyncFdReadyMutGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncFdReadyMutGuard").field("fd", &self.fd).field("ready", &self.ready()).finish()
     }
 }
 

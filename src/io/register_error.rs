@@ -1,9 +1,9 @@
-//! A descriptor that could not be registered.
+//! The error of a descriptor that could not be registered.
 
 use std::error::Error;
 use std::{fmt, io};
 
-/// A descriptor could not be registered. It gives the resource back.
+/// The error of a descriptor that could not be registered. It gives the resource back.
 pub struct AsyncFdRegisterError<T> {
     inner: T,
     cause: io::Error,
@@ -14,7 +14,7 @@ impl<T> AsyncFdRegisterError<T> {
         AsyncFdRegisterError { inner, cause }
     }
 
-    /// The resource, and why it was not registered.
+    /// Returns the resource, and the cause of the error.
     ///
     /// # Examples
     ///
@@ -23,10 +23,10 @@ impl<T> AsyncFdRegisterError<T> {
     ///
     /// # #[heist::main(flavor = "current_thread")]
     /// # async fn main() -> std::io::Result<()> {
-    /// // The operating system does not say when an ordinary file is ready: it always is.
+    /// // The operating system does not report when an ordinary file is ready: it always is.
     /// let file = std::fs::File::open("Cargo.toml")?;
-    /// let (file, why) = AsyncFd::try_new(file).unwrap_err().into_parts();
-    /// println!("{why}; still {} bytes long", file.metadata()?.len());
+    /// let (file, cause) = AsyncFd::try_new(file).unwrap_err().into_parts();
+    /// println!("{cause}; still {} bytes long", file.metadata()?.len());
     /// # Ok(())
     /// # }
     /// ```

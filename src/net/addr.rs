@@ -1,48 +1,54 @@
-//! Addresses, and the names that stand for them.
+//! Socket addresses, and the resolution of host names.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use crate::task;
 
-/// Something that stands for socket addresses.
+/// A value that converts to socket addresses.
 ///
-/// It is implemented for the address types of std, for pairs of an address or a host name and a port, for strings such as
-/// `"127.0.0.1:80"` and `"localhost:80"`, and for slices of addresses. What parses as an address is taken as it is; names
-/// are resolved by the operating system, which may take a while and happens on a thread of the blocking pool.
+/// The trait is implemented for:
+///
+/// * the address types of std, and slices of addresses;
+/// * pairs of an address or a host name, and a port;
+/// * strings such as `"127.0.0.1:80"` and `"localhost:80"`.
+///
+/// Text that parses as an address is used as it is. The operating system resolves names, which may
+/// take a while. It happens on a thread of the blocking pool.
 ///
 /// The trait is sealed.
-pub trait ToSocketAddrs: sealed::Meaning {}
+pub trait ToSocketAddrs: sealed::ToAddressSource {}
 
 mod sealed {
-    /// What an argument stands for.
+    /// The addresses or the name that an argument holds.
     #[derive(Debug)]
-    pub enum Meant {
-        /// Addresses that are known.
+    pub enum AddressSource {
+        /// Addresses, which need no resolution.
         Addresses(Vec<std::net::SocketAddr>),
-        /// A name that has to be resolved.
+        /// A host name that has to be resolved, and a port.
         Name(String, u16),
-        /// Nothing that makes sense; why.
-        Nothing(&'static str),
+        /// Neither; the text of the error.
+        Invalid(&'static str),
     }
 
     /// The sealed part of [`super::ToSocketAddrs`].
-    pub trait Meaning {
-        /// What this stands for.
-        fn meant(&self) -> Meant;
+    pub trait ToAddressSource {
+        /// Returns the addresses or the name.
+        fn address_source(&self) -> AddressSource;
     }
 }
-use sealed::{Meaning, Meant};
+use sealed::{AddressSource, ToAddressSource};
 
-/// The socket addresses that `host` stands for.
+/// Returns the socket addresses of `host`.
 ///
 /// # Errors
 ///
-/// If `host` makes no sense, or is a name that cannot be resolved.
+/// [`InvalidInput`](io::ErrorKind::InvalidInput) if `host` is no address and no name with a port.
+/// Otherwise, if `host` is a name that cannot be resolved.
 ///
 /// # Panics
 ///
-/// Outside of a runtime, if there is a name to be resolved.
+/// If `host` is a name that has to be resolved, and this thread is not inside of a runtime.
 ///
 /// # Examples
 ///
@@ -59,12 +65,12 @@ pub async fn lookup_host<T: ToSocketAddrs>(host: T) -> io::Result<impl Iterator<
     Ok(addresses(host).await?.into_iter())
 }
 
-/// All that `host` stands for; at least one.
+/// Returns all addresses of `host`: at least one.
 pub(super) async fn addresses(host: impl ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
-    let addresses = match host.meant() {
-        Meant::Addresses(addresses) => addresses,
-        Meant::Name(name, port) => resolve(name, port).await?,
-        Meant::Nothing(why) => return Err(io::Error::new(io::ErrorKind::InvalidInput, why)),
+    let addresses = match host.address_source() {
+        AddressSource::Addresses(addresses) => addresses,
+        AddressSource::Name(name, port) => resolve(name, port).await?,
+        AddressSource::Invalid(text) => return Err(io::Error::new(io::ErrorKind::InvalidInput, text)),
     };
     if addresses.is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "no socket address to use"));
@@ -72,8 +78,9 @@ pub(super) async fn addresses(host: impl ToSocketAddrs) -> io::Result<Vec<Socket
     Ok(addresses)
 }
 
-/// Tries what `host` stands for, address by address, until one works; else answers with the last one's error.
-pub(super) async fn first<T>(
+/// Calls `attempt` with one address of `host` after the other, until it succeeds. If none succeeds,
+/// returns the last error.
+pub(super) async fn try_each_address<T>(
     host: impl ToSocketAddrs,
     mut attempt: impl FnMut(SocketAddr) -> io::Result<T>,
 ) -> io::Result<T> {
@@ -87,98 +94,98 @@ pub(super) async fn first<T>(
     result
 }
 
-/// Asks the operating system for a name, on a thread that may block.
+/// Resolves a name, on a thread of the blocking pool.
 async fn resolve(name: String, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let ask = move || std::net::ToSocketAddrs::to_socket_addrs(&(name, port)).map(Iterator::collect);
-    task::spawn_blocking(ask).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+    let lookup = move || std::net::ToSocketAddrs::to_socket_addrs(&(name, port)).map(Iterator::collect);
+    task::spawn_blocking(lookup).await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
-/// A name, or an address in writing.
-fn host(name: &str, port: u16) -> Meant {
+/// Returns the address that `name` spells, or the name.
+fn parse_host(name: &str, port: u16) -> AddressSource {
     match name.parse::<IpAddr>() {
-        Ok(ip) => Meant::Addresses(vec![SocketAddr::new(ip, port)]),
-        Err(_) => Meant::Name(name.to_owned(), port),
+        Ok(ip) => AddressSource::Addresses(vec![SocketAddr::new(ip, port)]),
+        Err(_) => AddressSource::Name(name.to_owned(), port),
     }
 }
 
-impl Meaning for str {
-    fn meant(&self) -> Meant {
+impl ToAddressSource for str {
+    fn address_source(&self) -> AddressSource {
         if let Ok(address) = self.parse() {
-            return Meant::Addresses(vec![address]);
+            return AddressSource::Addresses(vec![address]);
         }
         let Some((name, port)) = self.rsplit_once(':') else {
-            return Meant::Nothing("a socket address needs a port: \"host:port\"");
+            return AddressSource::Invalid("a socket address needs a port: \"host:port\"");
         };
         match port.parse() {
-            Ok(port) => host(name, port),
-            Err(_) => Meant::Nothing("the port of a socket address is a number below 65536: \"host:port\""),
+            Ok(port) => parse_host(name, port),
+            Err(_) => AddressSource::Invalid("the port of a socket address is a number below 65536: \"host:port\""),
         }
     }
 }
 
-impl Meaning for String {
-    fn meant(&self) -> Meant {
-        self.as_str().meant()
+impl ToAddressSource for String {
+    fn address_source(&self) -> AddressSource {
+        self.as_str().address_source()
     }
 }
 
-impl Meaning for SocketAddr {
-    fn meant(&self) -> Meant {
-        Meant::Addresses(vec![*self])
+impl ToAddressSource for SocketAddr {
+    fn address_source(&self) -> AddressSource {
+        AddressSource::Addresses(vec![*self])
     }
 }
 
-impl Meaning for SocketAddrV4 {
-    fn meant(&self) -> Meant {
-        SocketAddr::V4(*self).meant()
+impl ToAddressSource for SocketAddrV4 {
+    fn address_source(&self) -> AddressSource {
+        SocketAddr::V4(*self).address_source()
     }
 }
 
-impl Meaning for SocketAddrV6 {
-    fn meant(&self) -> Meant {
-        SocketAddr::V6(*self).meant()
+impl ToAddressSource for SocketAddrV6 {
+    fn address_source(&self) -> AddressSource {
+        SocketAddr::V6(*self).address_source()
     }
 }
 
-impl Meaning for (IpAddr, u16) {
-    fn meant(&self) -> Meant {
-        SocketAddr::from(*self).meant()
+impl ToAddressSource for (IpAddr, u16) {
+    fn address_source(&self) -> AddressSource {
+        SocketAddr::from(*self).address_source()
     }
 }
 
-impl Meaning for (Ipv4Addr, u16) {
-    fn meant(&self) -> Meant {
-        SocketAddr::from(*self).meant()
+impl ToAddressSource for (Ipv4Addr, u16) {
+    fn address_source(&self) -> AddressSource {
+        SocketAddr::from(*self).address_source()
     }
 }
 
-impl Meaning for (Ipv6Addr, u16) {
-    fn meant(&self) -> Meant {
-        SocketAddr::from(*self).meant()
+impl ToAddressSource for (Ipv6Addr, u16) {
+    fn address_source(&self) -> AddressSource {
+        SocketAddr::from(*self).address_source()
     }
 }
 
-impl Meaning for (&str, u16) {
-    fn meant(&self) -> Meant {
-        host(self.0, self.1)
+impl ToAddressSource for (&str, u16) {
+    fn address_source(&self) -> AddressSource {
+        parse_host(self.0, self.1)
     }
 }
 
-impl Meaning for (String, u16) {
-    fn meant(&self) -> Meant {
-        host(&self.0, self.1)
+impl ToAddressSource for (String, u16) {
+    fn address_source(&self) -> AddressSource {
+        parse_host(&self.0, self.1)
     }
 }
 
-impl Meaning for [SocketAddr] {
-    fn meant(&self) -> Meant {
-        Meant::Addresses(self.to_vec())
+impl ToAddressSource for [SocketAddr] {
+    fn address_source(&self) -> AddressSource {
+        AddressSource::Addresses(self.to_vec())
     }
 }
 
-impl<T: Meaning + ?Sized> Meaning for &T {
-    fn meant(&self) -> Meant {
-        (**self).meant()
+impl<T: ToAddressSource + ?Sized> ToAddressSource for &T {
+    fn address_source(&self) -> AddressSource {
+        (**self).address_source()
     }
 }
 
@@ -199,34 +206,37 @@ impl<T: ToSocketAddrs + ?Sized> ToSocketAddrs for &T {}
 mod tests {
     use super::*;
 
-    fn known(what: impl ToSocketAddrs) -> Vec<String> {
-        match what.meant() {
-            Meant::Addresses(addresses) => addresses.iter().map(ToString::to_string).collect(),
+    fn known_addresses(host: impl ToSocketAddrs) -> Vec<String> {
+        match host.address_source() {
+            AddressSource::Addresses(addresses) => addresses.iter().map(ToString::to_string).collect(),
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn what_parses_needs_no_resolution() {
-        assert_eq!(known("127.0.0.1:80"), ["127.0.0.1:80"]);
-        assert_eq!(known("[::1]:80"), ["[::1]:80"]);
-        assert_eq!(known(("::1", 80)), ["[::1]:80"]);
-        assert_eq!(known((String::from("10.0.0.1"), 1)), ["10.0.0.1:1"]);
-        assert_eq!(known((Ipv4Addr::LOCALHOST, 7)), ["127.0.0.1:7"]);
+    fn address_that_parses_needs_no_resolution() {
+        assert_eq!(known_addresses("127.0.0.1:80"), ["127.0.0.1:80"]);
+        assert_eq!(known_addresses("[::1]:80"), ["[::1]:80"]);
+        assert_eq!(known_addresses(("::1", 80)), ["[::1]:80"]);
+        assert_eq!(known_addresses((String::from("10.0.0.1"), 1)), ["10.0.0.1:1"]);
+        assert_eq!(known_addresses((Ipv4Addr::LOCALHOST, 7)), ["127.0.0.1:7"]);
         let two: [SocketAddr; 2] = [([1, 2, 3, 4], 5).into(), ([6, 7, 8, 9], 10).into()];
-        assert_eq!(known(&two[..]), ["1.2.3.4:5", "6.7.8.9:10"]);
+        assert_eq!(known_addresses(&two[..]), ["1.2.3.4:5", "6.7.8.9:10"]);
     }
 
     #[test]
-    fn names_are_left_to_the_resolver() {
-        assert!(matches!("localhost:80".meant(), Meant::Name(name, 80) if name == "localhost"));
-        assert!(matches!(("localhost", 80).meant(), Meant::Name(name, 80) if name == "localhost"));
+    fn host_name_needs_resolution() {
+        assert!(matches!("localhost:80".address_source(), AddressSource::Name(name, 80) if name == "localhost"));
+        assert!(matches!(("localhost", 80).address_source(), AddressSource::Name(name, 80) if name == "localhost"));
     }
 
     #[test]
-    fn nonsense_names_its_remedy() {
-        for nonsense in ["localhost", "localhost:http", "localhost:65536", ""] {
-            assert!(matches!(nonsense.meant(), Meant::Nothing(why) if why.contains("host:port")), "{nonsense}");
+    fn address_without_a_port_gives_an_error_with_a_remedy() {
+        for text in ["localhost", "localhost:http", "localhost:65536", ""] {
+            assert!(
+                matches!(text.address_source(), AddressSource::Invalid(error) if error.contains("host:port")),
+                "{text}"
+            );
         }
     }
 }

@@ -1,11 +1,12 @@
-//! A socket in blocking mode would block a worker.
+//! The check for blocking mode: an operation on such a socket would block a worker.
 
 use std::io;
 
-/// Refuses a socket that is in blocking mode.
+/// Returns an error if the socket is in blocking mode.
 #[cfg(unix)]
 pub(crate) fn refuse(socket: &impl std::os::fd::AsRawFd) -> io::Result<()> {
-    // SAFETY: asks for the flags of a descriptor that the caller owns; no memory is passed.
+    // SAFETY: `F_GETFL` reads the flags of the descriptor that `socket` keeps open. No memory is
+    // passed.
     let flags = unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_GETFL) };
     if flags < 0 {
         return Err(io::Error::last_os_error());
@@ -19,7 +20,7 @@ pub(crate) fn refuse(socket: &impl std::os::fd::AsRawFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Windows does not tell.
+/// Returns `Ok`: Windows does not report the mode.
 #[cfg(not(unix))]
 pub(crate) fn refuse<T>(_: &T) -> io::Result<()> {
     Ok(())

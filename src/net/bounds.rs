@@ -1,4 +1,4 @@
-//! Bounds for numbers of socket options for which the operating system has fewer bits.
+//! Limits of numbers for which the operating system has fewer bits.
 
 use std::io;
 use std::time::Duration;
@@ -13,7 +13,9 @@ const MOST_LINGER: Duration = Duration::from_secs(i32::MAX as u64);
 #[cfg(unix)]
 pub(super) const MOST_AT_ONCE: usize = 1 << 30;
 
-/// Checks the value of an option that has one byte in each packet. A larger value would be truncated, or have a special meaning: -1 means a default.
+/// Returns `value`, or an error if it does not fit into the one byte that each packet has for it.
+///
+/// A larger value would be truncated, or would have a special meaning: -1 means a default.
 pub(super) fn one_byte(setter: &str, value: u32) -> io::Result<u32> {
     if value <= u8::MAX.into() {
         return Ok(value);
@@ -22,13 +24,15 @@ pub(super) fn one_byte(setter: &str, value: u32) -> io::Result<u32> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, text))
 }
 
-/// Returns whole seconds, rounded up: a fraction of a second must not become zero, because a linger of zero discards data.
+/// Returns whole seconds, rounded up.
+///
+/// A fraction of a second must not become zero, because a linger of zero discards data.
 pub(super) fn linger(linger: Option<Duration>) -> Option<Duration> {
-    let up = |linger: Duration| linger.as_secs().saturating_add(u64::from(linger.subsec_nanos() > 0));
-    linger.map(|linger| Duration::from_secs(up(linger)).min(MOST_LINGER))
+    let rounded_up = |linger: Duration| linger.as_secs().saturating_add(u64::from(linger.subsec_nanos() > 0));
+    linger.map(|linger| Duration::from_secs(rounded_up(linger)).min(MOST_LINGER))
 }
 
-/// Returns a buffer's size as a number that stays positive in the system call.
+/// Returns the size of a buffer as a number that stays positive in the system call.
 pub(super) fn buffer_size(bytes: u32) -> usize {
     bytes.min(i32::MAX as u32) as usize
 }

@@ -1,142 +1,181 @@
-//! What all socket types have in common: a resource of mio's, and its registration.
+//! The sockets and pipes of mio, and what every registered one can do.
+//!
+//! Each public type of [`crate::net`] is thin: its methods call the methods of [`Registered`] here
+//! and in `transfer`.
 
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::Shutdown;
+use std::task::{Context, Poll};
 
-use crate::reactor::{Direction, Interest, Opaque, Registered, Source};
+use crate::reactor::{Direction, Interest, Opaque, Ready, Registered};
 
-/// A resource of mio's that is read, written, or both.
+/// A resource of mio that is read, written, or both.
 pub(crate) trait MioSocket: mio::event::Source {
-    /// Does `operation` on the resource so that mio hears of a `WouldBlock`, as it has to on Windows.
+    /// Does `operation` on the resource, so that mio observes a `WouldBlock`. Windows needs that.
     fn attempt<R>(&self, operation: impl FnOnce() -> io::Result<R>) -> io::Result<R>;
 }
 
-/// A wire that carries bytes, not messages.
+/// A resource that carries bytes, not messages.
 pub(crate) trait Stream: MioSocket {
-    /// Whether fewer bytes than asked for prove that the next operation would block.
+    /// A transfer of fewer bytes than asked for proves that the next one would block.
     ///
-    /// Not where a read may stop early: a unix socket's does at a passed descriptor or at another sender's credentials, a
-    /// pipe's at the end of a packet if it was opened so.
+    /// That is not so where a read may stop early. A read from a unix socket stops at a passed
+    /// descriptor, or at the credentials of another sender. A read from a pipe in packet mode stops
+    /// at the end of a packet.
     const SHORT_PROVES: bool;
 }
 
-/// A stream that is read from.
+/// A stream that is read.
 pub(crate) trait Inbound: Stream {
-    /// Reads into memory that may be uninitialised; as many bytes as the answer says have been written to its front.
-    fn fill(&self, room: &mut [MaybeUninit<u8>]) -> io::Result<usize>;
+    /// Reads into memory that may be uninitialised, and returns the number of bytes. That many
+    /// bytes at the front of `room` have been written.
+    fn read_uninit(&self, room: &mut [MaybeUninit<u8>]) -> io::Result<usize>;
 }
 
-macro_rules! wires {
-    ($($wire:ty),*) => {$(
-        impl MioSocket for $wire {
-            fn attempt<R>(&self, operation: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-                self.try_io(operation)
-            }
-        }
-    )*};
-}
-macro_rules! socket_streams {
-    ($($wire:ty: $short_proves:literal),*) => {$(
-        wires!($wire);
-        impl Stream for $wire {
-            const SHORT_PROVES: bool = $short_proves;
-        }
-        impl Inbound for $wire {
-            fn fill(&self, room: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
-                self.try_io(|| socket2::SockRef::from(self).recv(room))
-            }
-        }
-    )*};
-}
-
-socket_streams!(mio::net::TcpStream: true);
-wires!(mio::net::UdpSocket);
-
-#[cfg(unix)]
-socket_streams!(mio::net::UnixStream: false);
-#[cfg(unix)]
-wires!(mio::net::UnixDatagram, mio::unix::pipe::Sender, mio::unix::pipe::Receiver);
-#[cfg(unix)]
-impl Stream for mio::unix::pipe::Sender {
-    const SHORT_PROVES: bool = false;
-}
-#[cfg(unix)]
-impl Stream for mio::unix::pipe::Receiver {
-    const SHORT_PROVES: bool = false;
-}
-#[cfg(unix)]
-impl Inbound for mio::unix::pipe::Receiver {
-    fn fill(&self, room: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
-        use std::os::fd::AsRawFd;
-        // SAFETY: the descriptor is open, and so many bytes of memory are there to be written.
-        let count = unsafe {
-            libc::read(self.as_raw_fd(), room.as_mut_ptr().cast(), room.len().min(super::bounds::MOST_AT_ONCE))
-        };
-        usize::try_from(count).map_err(|_| io::Error::last_os_error())
-    }
-}
-
-/// A type of ours around a wire, whole or half.
-pub(super) trait HasMioSocket {
-    type MioSocket: MioSocket;
-
-    fn registered(&self) -> &Registered<Self::MioSocket>;
-
-    fn mio(&self) -> &Self::MioSocket {
-        self.registered().io()
+/// Readiness, and single operations.
+impl<E: MioSocket> Registered<E> {
+    pub(super) async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        Ok(self.source().ready(interest).await?.ready() & interest.mask())
     }
 
-    fn source(&self) -> &Source {
-        self.registered().source()
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        self.source().ready(Interest::READABLE).await.map(drop)
     }
 
-    /// See the public `try_io` of the sockets.
-    fn try_once<R>(&self, interest: Interest, operation: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-        self.source().try_io(interest, || self.mio().attempt(operation).map(Opaque)).map(|Opaque(answer)| answer)
+    pub(super) async fn writable(&self) -> io::Result<()> {
+        self.source().ready(Interest::WRITABLE).await.map(drop)
     }
 
-    /// See the public `async_io` of the sockets.
-    async fn try_until_done<R>(
+    /// Waits in the waker slot of the direction.
+    pub(super) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.source().poll_ready(Direction::Read, cx).map_ok(drop)
+    }
+
+    /// Waits in the waker slot of the direction.
+    pub(super) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.source().poll_ready(Direction::Write, cx).map_ok(drop)
+    }
+
+    /// Does `operation` once, if the resource seems ready for some of `interest`.
+    pub(super) fn try_io<R>(&self, interest: Interest, operation: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        self.source().try_io(interest, || self.io().attempt(operation).map(Opaque)).map(|Opaque(output)| output)
+    }
+
+    /// Does `operation` until it no longer gives `WouldBlock`, and waits between two attempts.
+    pub(super) async fn async_io<R>(
         &self,
         interest: Interest,
         mut operation: impl FnMut() -> io::Result<R>,
     ) -> io::Result<R> {
-        let Opaque(answer) = self.source().io(interest, || self.mio().attempt(&mut operation).map(Opaque)).await?;
-        Ok(answer)
+        let Opaque(output) = self.source().io(interest, || self.io().attempt(&mut operation).map(Opaque)).await?;
+        Ok(output)
     }
 
-    /// Does `operation`, one of mio's, as soon as it no longer blocks, waiting in the direction's waker slot.
-    fn poll_once<R>(
+    /// Does `operation`, one of mio's own, as soon as it no longer blocks. Waits in the waker slot
+    /// of the direction.
+    pub(super) fn poll_io<R>(
         &self,
         direction: Direction,
-        cx: &mut std::task::Context<'_>,
+        cx: &mut Context<'_>,
         mut operation: impl FnMut() -> io::Result<R>,
-    ) -> std::task::Poll<io::Result<R>> {
-        self.source().poll_io(direction, cx, || operation().map(Opaque)).map_ok(|Opaque(answer)| answer)
+    ) -> Poll<io::Result<R>> {
+        self.source().poll_io(direction, cx, || operation().map(Opaque)).map_ok(|Opaque(output)| output)
     }
-}
-
-impl<T: HasMioSocket> HasMioSocket for &T {
-    type MioSocket = T::MioSocket;
-
-    fn registered(&self) -> &Registered<T::MioSocket> {
-        (**self).registered()
-    }
-}
-
-/// A type of ours that is written to.
-pub(super) trait Closing {
-    /// Ends what is written, for the peer to see.
-    fn shutdown_write(&mut self) -> io::Result<()>;
 }
 
 /// Shuts the writing direction of a socket down.
 ///
-/// A connection that is gone already, as after the peer's reset, has nothing left to shut down. That is not an error.
-pub(super) fn end_writing(shutdown: impl FnOnce(Shutdown) -> io::Result<()>) -> io::Result<()> {
+/// If the connection is already gone, as after a reset by the peer, nothing is left to shut down.
+/// That is not an error.
+pub(super) fn shutdown_write(shutdown: impl FnOnce(Shutdown) -> io::Result<()>) -> io::Result<()> {
     match shutdown(Shutdown::Write) {
         Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
         result => result,
+    }
+}
+
+impl MioSocket for mio::net::TcpStream {
+    fn attempt<R>(&self, operation: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        self.try_io(operation)
+    }
+}
+
+impl Stream for mio::net::TcpStream {
+    const SHORT_PROVES: bool = true;
+}
+
+impl Inbound for mio::net::TcpStream {
+    fn read_uninit(&self, room: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+        self.try_io(|| socket2::SockRef::from(self).recv(room))
+    }
+}
+
+impl MioSocket for mio::net::UdpSocket {
+    fn attempt<R>(&self, operation: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        self.try_io(operation)
+    }
+}
+
+#[cfg(unix)]
+impl MioSocket for mio::net::UnixStream {
+    fn attempt<R>(&self, operation: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        self.try_io(operation)
+    }
+}
+
+#[cfg(unix)]
+impl Stream for mio::net::UnixStream {
+    const SHORT_PROVES: bool = false;
+}
+
+#[cfg(unix)]
+impl Inbound for mio::net::UnixStream {
+    fn read_uninit(&self, room: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+        self.try_io(|| socket2::SockRef::from(self).recv(room))
+    }
+}
+
+#[cfg(unix)]
+impl MioSocket for mio::net::UnixDatagram {
+    fn attempt<R>(&self, operation: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        self.try_io(operation)
+    }
+}
+
+#[cfg(unix)]
+impl MioSocket for mio::unix::pipe::Sender {
+    fn attempt<R>(&self, operation: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        self.try_io(operation)
+    }
+}
+
+#[cfg(unix)]
+impl Stream for mio::unix::pipe::Sender {
+    const SHORT_PROVES: bool = false;
+}
+
+#[cfg(unix)]
+impl MioSocket for mio::unix::pipe::Receiver {
+    fn attempt<R>(&self, operation: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        self.try_io(operation)
+    }
+}
+
+#[cfg(unix)]
+impl Stream for mio::unix::pipe::Receiver {
+    const SHORT_PROVES: bool = false;
+}
+
+#[cfg(unix)]
+impl Inbound for mio::unix::pipe::Receiver {
+    fn read_uninit(&self, room: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+        use std::os::fd::AsRawFd;
+        // SAFETY: `self` keeps the descriptor open. `room` is valid for writes of its length, and
+        // no more bytes are asked for.
+        let count = unsafe {
+            libc::read(self.as_raw_fd(), room.as_mut_ptr().cast(), room.len().min(super::bounds::MOST_AT_ONCE))
+        };
+        usize::try_from(count).map_err(|_| io::Error::last_os_error())
     }
 }

@@ -1,11 +1,12 @@
-//! A socket that accepts connections.
+//! A TCP socket that accepts connections.
 
 use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
-use super::addr::{ToSocketAddrs, first};
-use super::methods::{socket, std_forms};
+use super::addr::{ToSocketAddrs, try_each_address};
+use super::blocking_mode;
+use super::bounds::one_byte;
 use super::tcp_stream::TcpStream;
 use crate::context;
 use crate::reactor::{Direction, Interest, Opaque, Reactor, Ready, Registered};
@@ -22,7 +23,7 @@ use crate::sync::Arc;
 /// let listener = TcpListener::bind("127.0.0.1:8080").await?;
 /// loop {
 ///     let (mut stream, from) = listener.accept().await?;
-///     println!("{from} is here");
+///     println!("a connection from {from}");
 ///     heist::spawn(async move { stream.write_all(b"hello\n").await });
 /// }
 /// # }
@@ -32,125 +33,236 @@ pub struct TcpListener {
     io: Registered<mio::net::TcpListener>,
 }
 
-socket!(TcpListener, mio::net::TcpListener);
-std_forms!(
-    TcpListener,
-    std::net::TcpListener,
-    mio::net::TcpListener,
-    "let std = std::net::TcpListener::bind(\"127.0.0.1:0\")?;"
-);
-
 impl TcpListener {
-    /// Listens on `addr`; of several addresses on the first that works. Port 0 means any free port.
+    /// Listens on `addr`. Of several addresses, the first one that works is used. Port 0 means any
+    /// free port.
     ///
-    /// On unix `SO_REUSEADDR` is set, so that a server can be started again while old connections linger.
+    /// On unix, `SO_REUSEADDR` is set, so that a server can be started again while old connections
+    /// linger.
     ///
     /// # Errors
     ///
-    /// The last address's error if none works.
+    /// If no address works: the error of the last one.
     ///
     /// # Panics
     ///
-    /// Outside of a runtime, or if that has no I/O.
+    /// If this thread is not inside of a runtime, or if the runtime has no I/O.
     ///
-    #[doc = crate::net::doc_examples::set!(nothing)]
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
     /// use heist::net::TcpListener;
     ///
     /// let listener = TcpListener::bind("127.0.0.1:0").await?;
     /// println!("listening on {}", listener.local_addr()?);
-    #[doc = crate::net::doc_examples::end!()]
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
         let reactor = context::reactor();
-        first(addr, |addr| TcpListener::bind_on(&reactor, addr)).await
+        try_each_address(addr, |addr| TcpListener::bind_on(&reactor, addr)).await
     }
 
-    pub(super) fn bind_on(reactor: &Arc<Reactor>, addr: SocketAddr) -> io::Result<TcpListener> {
-        TcpListener::on(reactor, mio::net::TcpListener::bind(addr)?, Ready::EMPTY)
-    }
-
-    /// Accepts a connection; answers with its stream and the peer's address.
-    ///
-    /// Any number of tasks may accept at once. An error such as "too many open files" does not end the listener; a server
-    /// that goes on should wait a little first, since the next call would probably fail in the same way.
+    /// Converts a listener of std, which must be non-blocking.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the listener is in blocking mode, in which
+    /// it would block a worker. Otherwise, if the listener cannot be registered.
+    ///
+    /// # Panics
+    ///
+    /// If this thread is not inside of a runtime, or if the runtime has no I/O.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let std = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// std.set_nonblocking(true)?;
+    /// let socket = heist::net::TcpListener::from_std(std)?;
+    /// assert!(socket.local_addr().is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn from_std(socket: std::net::TcpListener) -> io::Result<TcpListener> {
+        let reactor = context::reactor();
+        blocking_mode::refuse(&socket)?;
+        TcpListener::register_on(&reactor, mio::net::TcpListener::from_std(socket), Ready::EMPTY)
+    }
+
+    /// Converts the listener into one of std, which stays non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// If the listener cannot be deregistered.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let std = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// std.set_nonblocking(true)?;
+    /// let socket = heist::net::TcpListener::from_std(std)?;
+    /// let std = socket.into_std()?;
+    /// std.set_nonblocking(false)?; // for use without a runtime
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn into_std(self) -> io::Result<std::net::TcpListener> {
+        Ok(self.io.into_io()?.into())
+    }
+
+    /// Accepts a connection, and returns its stream and the address of the peer.
+    ///
+    /// Any number of tasks may accept at once. An error such as "too many open files" does not end
+    /// the listener. A server that goes on should wait a little first: the next call would probably
+    /// fail in the same way.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system reports an error, or if the runtime has been shut down.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, no connection has been accepted.
     ///
-    #[doc = crate::net::doc_examples::set!(tcp_listener)]
-    /// # let _client = client.await?;
-    /// let (stream, peer) = here.accept().await?;
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let listener = heist::net::TcpListener::bind("127.0.0.1:0").await?;
+    /// # let _client = heist::net::TcpStream::connect(listener.local_addr()?).await?;
+    /// let (stream, peer) = listener.accept().await?;
     /// assert_eq!(stream.peer_addr()?, peer);
-    #[doc = crate::net::doc_examples::end!()]
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let Opaque((stream, addr)) =
-            self.io.source().io(Interest::READABLE, || self.io.io().accept().map(Opaque)).await?;
-        Ok((TcpStream::accepted(self.io.reactor(), stream)?, addr))
+        let accept = || self.io.io().accept().map(Opaque);
+        let Opaque((stream, addr)) = self.io.source().io(Interest::READABLE, accept).await?;
+        Ok((TcpStream::from_accepted(self.io.reactor(), stream)?, addr))
     }
 
-    /// Polls for a connection. Only the latest caller's task is woken.
+    /// Polls for a connection. Only the task of the latest call is woken.
     ///
     /// # Errors
     ///
-    /// As [`TcpListener::accept`].
+    /// Those of [`accept`](TcpListener::accept).
     ///
-    #[doc = crate::net::doc_examples::set!(tcp_listener)]
-    /// # let _client = client.await?;
-    /// let (stream, peer) = std::future::poll_fn(|cx| here.poll_accept(cx)).await?;
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let listener = heist::net::TcpListener::bind("127.0.0.1:0").await?;
+    /// # let _client = heist::net::TcpStream::connect(listener.local_addr()?).await?;
+    /// let (stream, peer) = std::future::poll_fn(|cx| listener.poll_accept(cx)).await?;
     /// assert_eq!(stream.peer_addr()?, peer);
-    #[doc = crate::net::doc_examples::end!()]
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let accepted = self.io.source().poll_io(Direction::Read, cx, || self.io.io().accept().map(Opaque));
-        accepted.map(|accepted| {
+        let accept = || self.io.io().accept().map(Opaque);
+        self.io.source().poll_io(Direction::Read, cx, accept).map(|accepted| {
             let Opaque((stream, addr)) = accepted?;
-            Ok((TcpStream::accepted(self.io.reactor(), stream)?, addr))
+            Ok((TcpStream::from_accepted(self.io.reactor(), stream)?, addr))
         })
     }
 
-    /// The address it listens on.
+    /// Returns the address that the listener is bound to.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// If the operating system reports an error.
     ///
-    #[doc = crate::net::doc_examples::set!(tcp_listener)]
-    /// assert_ne!(here.local_addr()?.port(), 0); // the port that was free
-    /// # client.await?;
-    #[doc = crate::net::doc_examples::end!()]
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let listener = heist::net::TcpListener::bind("127.0.0.1:0").await?;
+    /// assert_ne!(listener.local_addr()?.port(), 0); // the port that was free
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.io.io().local_addr()
     }
 
-    /// The time to live of packets sent from it.
+    /// Returns the time to live of packets that the socket sends.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
-    ///
-    #[doc = crate::net::doc_examples::set!(tcp_listener)]
-    /// println!("{} hops at most", here.ttl()?);
-    /// # client.await?;
-    #[doc = crate::net::doc_examples::end!()]
+    /// If the operating system reports an error.
     pub fn ttl(&self) -> io::Result<u32> {
         self.io.io().ttl()
     }
 
-    /// Sets the time to live of packets sent from it.
+    /// Sets the time to live of packets that the socket sends.
     ///
     /// # Errors
     ///
-    /// What the operating system says; and [`InvalidInput`](io::ErrorKind::InvalidInput) if it is above 255.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if `ttl` is above 255. Otherwise, if the
+    /// operating system reports an error.
     ///
-    #[doc = crate::net::doc_examples::set!(tcp_listener)]
-    /// here.set_ttl(9)?;
-    /// assert_eq!(here.ttl()?, 9);
-    /// # client.await?;
-    #[doc = crate::net::doc_examples::end!()]
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let listener = heist::net::TcpListener::bind("127.0.0.1:0").await?;
+    /// listener.set_ttl(9)?;
+    /// assert_eq!(listener.ttl()?, 9);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.io.io().set_ttl(super::bounds::one_byte("set_ttl", ttl)?)
+        self.io.io().set_ttl(one_byte("set_ttl", ttl)?)
+    }
+}
+
+impl TcpListener {
+    /// Registers a socket with a reactor. Until it proves otherwise, it counts as ready for
+    /// `presumed`.
+    pub(super) fn register_on(
+        reactor: &Arc<Reactor>,
+        socket: mio::net::TcpListener,
+        presumed: Ready,
+    ) -> io::Result<TcpListener> {
+        let io = Registered::new(Arc::clone(reactor), socket, presumed)?;
+        Ok(TcpListener { io })
+    }
+
+    pub(super) fn registered(&self) -> &Registered<mio::net::TcpListener> {
+        &self.io
+    }
+
+    pub(super) fn bind_on(reactor: &Arc<Reactor>, addr: SocketAddr) -> io::Result<TcpListener> {
+        TcpListener::register_on(reactor, mio::net::TcpListener::bind(addr)?, Ready::EMPTY)
+    }
+}
+
+impl TryFrom<std::net::TcpListener> for TcpListener {
+    type Error = io::Error;
+
+    /// Converts a socket of std, as [`from_std`](Self::from_std) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of `from_std`.
+    ///
+    /// # Panics
+    ///
+    /// If this thread is not inside of a runtime, or if the runtime has no I/O.
+    #[track_caller]
+    fn try_from(socket: std::net::TcpListener) -> io::Result<TcpListener> {
+        TcpListener::from_std(socket)
     }
 }

@@ -1,4 +1,4 @@
-//! Sockets on a reactor that the test's own thread turns.
+//! Sockets on a reactor that the thread of the test drives.
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice, IoSliceMut};
@@ -7,7 +7,6 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use super::mio_socket::HasMioSocket;
 use super::tcp::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 use super::*;
 use crate::reactor::{Interest, Reactor, Ready};
@@ -18,17 +17,17 @@ use crate::util::wake_list::WakeList;
 /// A reactor, and a waker that counts and interrupts it.
 pub(super) struct Rig {
     reactor: Arc<Reactor>,
-    bell: Arc<Bell>,
+    waker: Arc<CountingWaker>,
 }
 
-struct Bell {
-    rings: AtomicUsize,
+struct CountingWaker {
+    wakes: AtomicUsize,
     reactor: Arc<Reactor>,
 }
 
-impl Wake for Bell {
+impl Wake for CountingWaker {
     fn wake(self: Arc<Self>) {
-        self.rings.fetch_add(1, Ordering::AcqRel);
+        self.wakes.fetch_add(1, Ordering::AcqRel);
         self.reactor.interrupt().unwrap();
     }
 }
@@ -36,18 +35,18 @@ impl Wake for Bell {
 impl Rig {
     pub(super) fn new() -> Rig {
         let reactor = Arc::new(Reactor::new(1, 64, 256).unwrap());
-        Rig { bell: Arc::new(Bell { rings: AtomicUsize::new(0), reactor: Arc::clone(&reactor) }), reactor }
+        Rig { waker: Arc::new(CountingWaker { wakes: AtomicUsize::new(0), reactor: Arc::clone(&reactor) }), reactor }
     }
 
     fn waker(&self) -> Waker {
-        Arc::clone(&self.bell).into()
+        Arc::clone(&self.waker).into()
     }
 
     fn poll<F: Future + ?Sized>(&self, future: Pin<&mut F>) -> Poll<F::Output> {
         future.poll(&mut Context::from_waker(&self.waker()))
     }
 
-    /// Turns the reactor until the future is done.
+    /// Drives the reactor until the future is done.
     pub(super) fn run<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
         loop {
@@ -60,7 +59,7 @@ impl Rig {
         }
     }
 
-    /// Brings every event that is due; answers how many.
+    /// Delivers every event that is due, and returns their number.
     fn run_until_stalled(&self) -> usize {
         let mut events = 0;
         loop {
@@ -77,7 +76,7 @@ impl Rig {
         TcpListener::bind_on(&self.reactor, (Ipv4Addr::LOCALHOST, 0).into()).unwrap()
     }
 
-    /// The two ends of a connection: who connected, and who accepted.
+    /// Returns the two ends of a connection: the one that connected, and the accepted one.
     pub(super) fn pair(&self) -> (TcpStream, TcpStream) {
         let listener = self.listener();
         let address = listener.local_addr().unwrap();
@@ -88,7 +87,7 @@ impl Rig {
     }
 }
 
-/// Whether a read would be tried.
+/// Returns true if a read would be tried.
 fn seems_readable(stream: &TcpStream) -> bool {
     stream.try_io(Interest::READABLE, || Ok(())).is_ok()
 }
@@ -98,7 +97,7 @@ fn seems_writable(stream: &TcpStream) -> bool {
 }
 
 #[test]
-fn bytes_go_there_and_back() {
+fn stream_bytes_go_both_ways() {
     let rig = Rig::new();
     let (mut client, mut server) = rig.pair();
     for size in [1, 100, 70_000] {
@@ -114,7 +113,7 @@ fn bytes_go_there_and_back() {
 }
 
 #[test]
-fn slices_are_filled_and_written_in_turn() {
+fn stream_slices_are_read_and_written_in_turn() {
     let rig = Rig::new();
     let (mut client, mut server) = rig.pair();
     let many: Vec<IoSlice<'_>> = (0..100).map(|_| IoSlice::new(b"xy")).collect();
@@ -129,7 +128,7 @@ fn slices_are_filled_and_written_in_turn() {
 }
 
 #[test]
-fn an_accepted_stream_is_tried_before_any_event() {
+fn stream_accepted_is_tried_before_any_event() {
     let rig = Rig::new();
     let listener = rig.listener();
     let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -142,7 +141,7 @@ fn an_accepted_stream_is_tried_before_any_event() {
 }
 
 #[test]
-fn a_short_read_stands_for_would_block() {
+fn stream_short_read_counts_as_would_block() {
     let rig = Rig::new();
     let (mut client, mut server) = rig.pair();
     rig.run(client.write_all(b"abc")).unwrap();
@@ -160,12 +159,12 @@ fn a_short_read_stands_for_would_block() {
 }
 
 #[test]
-fn the_end_behind_a_short_read_is_read() {
+fn stream_end_behind_a_short_read_is_read() {
     let rig = Rig::new();
     let (mut client, mut server) = rig.pair();
     rig.run(client.write_all(b"abc")).unwrap();
     drop(client);
-    // The event speaks of the data and of the end at once, and no other will come.
+    // One event reports the data and the end. No other event will come.
     rig.run(server.ready(Interest::READABLE)).unwrap();
     rig.run_until_stalled();
     let mut buf = [0; 8];
@@ -176,7 +175,7 @@ fn the_end_behind_a_short_read_is_read() {
 }
 
 #[test]
-fn a_half_closed_stream_still_carries_the_other_way_and_makes_no_noise() {
+fn stream_half_closed_carries_the_other_direction_without_events() {
     let rig = Rig::new();
     let (mut client, mut server) = rig.pair();
     rig.run(client.write_all(b"last words")).unwrap();
@@ -185,7 +184,7 @@ fn a_half_closed_stream_still_carries_the_other_way_and_makes_no_noise() {
     assert_eq!(rig.run(server.read_to_end(&mut all)).unwrap(), 10);
     assert_eq!(all, b"last words");
     rig.run_until_stalled();
-    // Fill the way back, so that whoever waits there has to wait.
+    // Fill the other direction, so that a writer has to wait there.
     let block = vec![7; 1 << 20];
     let mut sent = 0;
     while let Ok(count) = server.try_write(&block) {
@@ -205,7 +204,7 @@ fn a_half_closed_stream_still_carries_the_other_way_and_makes_no_noise() {
 }
 
 #[test]
-fn a_writer_waits_for_room() {
+fn stream_writer_waits_for_room() {
     let rig = Rig::new();
     let (mut client, server) = rig.pair();
     let block: Vec<u8> = (0..8 << 20).map(|i| i as u8).collect();
@@ -219,7 +218,7 @@ fn a_writer_waits_for_room() {
             if !done && writing.as_mut().poll(cx).is_ready() {
                 done = true;
             }
-            while let Poll::Ready(count) = server.registered().poll_read_slice(cx, &mut buf) {
+            while let Poll::Ready(count) = server.registered().poll_read(cx, &mut buf) {
                 read.extend_from_slice(&buf[..count.unwrap()]);
             }
             if done && read.len() == block.len() { Poll::Ready(()) } else { Poll::Pending }
@@ -229,7 +228,7 @@ fn a_writer_waits_for_room() {
 }
 
 #[test]
-fn a_reset_is_an_error_for_both_directions() {
+fn stream_reset_is_an_error_for_both_directions() {
     let rig = Rig::new();
     let (client, mut server) = rig.pair();
     let mut buf = [0; 1];
@@ -244,20 +243,20 @@ fn a_reset_is_an_error_for_both_directions() {
 }
 
 #[test]
-fn a_refused_connection_is_an_error() {
+fn tcp_connect_refused_is_an_error() {
     let rig = Rig::new();
-    let nobody = rig.listener().local_addr().unwrap();
-    let error = rig.run(TcpStream::connect_on(&rig.reactor, nobody)).unwrap_err();
+    let unused = rig.listener().local_addr().unwrap();
+    let error = rig.run(TcpStream::connect_on(&rig.reactor, unused)).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
-fn a_read_that_stops_before_urgent_data_loses_nothing() {
+fn stream_read_that_stops_before_urgent_data_loses_nothing() {
     let rig = Rig::new();
     let (mut client, mut server) = rig.pair();
     rig.run(client.write_all(b"abc")).unwrap();
-    socket2::SockRef::from(client.mio()).send_out_of_band(b"!").unwrap();
+    socket2::SockRef::from(client.registered().io()).send_out_of_band(b"!").unwrap();
     rig.run(client.write_all(b"def")).unwrap();
     assert!(rig.run(server.ready(Interest::PRIORITY)).unwrap().is_priority());
     rig.run_until_stalled();
@@ -269,7 +268,7 @@ fn a_read_that_stops_before_urgent_data_loses_nothing() {
 }
 
 #[test]
-fn every_task_that_waits_for_a_connection_is_woken_and_one_gets_it() {
+fn listener_wakes_all_accepting_tasks_and_one_gets_the_connection() {
     let rig = Rig::new();
     let listener = rig.listener();
     let mut accepting: Vec<_> = (0..10).map(|_| Box::pin(listener.accept())).collect();
@@ -278,14 +277,14 @@ fn every_task_that_waits_for_a_connection_is_woken_and_one_gets_it() {
     }
     let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     rig.run(poll_fn(|cx| listener.poll_accept(cx).map(drop)));
-    assert_eq!(rig.bell.rings.load(Ordering::Acquire), 11, "the ten, and who polled");
+    assert_eq!(rig.waker.wakes.load(Ordering::Acquire), 11, "the ten, and the task that polled");
     for accept in &mut accepting {
         assert!(rig.poll(accept.as_mut()).is_pending());
     }
 }
 
 #[test]
-fn ten_thousand_cancelled_reads_leave_nobody_behind() {
+fn stream_cancelled_reads_leave_no_waiter_behind() {
     let rig = Rig::new();
     let (_client, mut server) = rig.pair();
     let mut buf = [0; 1];
@@ -295,11 +294,11 @@ fn ten_thousand_cancelled_reads_leave_nobody_behind() {
         assert!(rig.poll(pin!(server.readable())).is_pending());
         assert!(rig.poll(pin!(server.peek(&mut buf))).is_pending());
     }
-    assert_eq!(server.source().waker_count(), 1, "the slot of the reader keeps its last");
+    assert_eq!(server.registered().source().waker_count(), 1, "the waker slot of the reader keeps its last waker");
 }
 
 #[test]
-fn the_halves_of_a_borrowed_stream_work_at_the_same_time() {
+fn halves_of_a_borrowed_stream_work_at_the_same_time() {
     let rig = Rig::new();
     let (mut client, mut server) = rig.pair();
     let (mut read, mut write) = client.split();
@@ -318,7 +317,7 @@ fn the_halves_of_a_borrowed_stream_work_at_the_same_time() {
 }
 
 #[test]
-fn dropping_the_owned_write_half_ends_the_stream_for_the_peer() {
+fn owned_write_half_drop_ends_the_stream_for_the_peer() {
     let rig = Rig::new();
     let (client, mut server) = rig.pair();
     let (mut read, write) = client.into_split();
@@ -329,7 +328,7 @@ fn dropping_the_owned_write_half_ends_the_stream_for_the_peer() {
 }
 
 #[test]
-fn halves_that_come_together_again_end_nothing() {
+fn halves_reunited_or_forgotten_do_not_end_the_stream() {
     let rig = Rig::new();
     let ((client, mut server), (other, _other_server)) = (rig.pair(), rig.pair());
     let ((read, write), (other_read, other_write)) = (client.into_split(), other.into_split());
@@ -347,7 +346,7 @@ fn halves_that_come_together_again_end_nothing() {
 }
 
 #[test]
-fn after_the_reactor_is_closed_every_operation_fails_each_time() {
+fn sockets_of_a_closed_reactor_give_an_error_each_time() {
     let rig = Rig::new();
     let listener = rig.listener();
     let (mut client, mut server) = rig.pair();
@@ -380,20 +379,20 @@ fn after_the_reactor_is_closed_every_operation_fails_each_time() {
 }
 
 #[test]
-fn a_stream_goes_to_std_and_comes_back() {
+fn stream_goes_to_std_and_comes_back() {
     let rig = Rig::new();
     let (client, mut server) = rig.pair();
     let before = rig.reactor.counts();
     let client = client.into_std().unwrap();
     assert_eq!(rig.reactor.counts().deregistered, before.deregistered + 1);
     let mio = mio::net::TcpStream::from_std(client);
-    let mut client = TcpStream::on(&rig.reactor, mio, Ready::EMPTY).unwrap();
+    let mut client = TcpStream::register_on(&rig.reactor, mio, Ready::EMPTY).unwrap();
     rig.run(client.write_all(b"back")).unwrap();
     assert_eq!(rig.run(server.read(&mut [0; 8])).unwrap(), 4);
 }
 
 #[test]
-fn options_are_kept() {
+fn socket_options_are_kept() {
     let rig = Rig::new();
     let (client, server) = rig.pair();
     client.set_nodelay(true).unwrap();
@@ -412,7 +411,7 @@ fn options_are_kept() {
 }
 
 #[test]
-fn a_name_is_resolved_on_another_thread() {
+fn host_name_is_resolved_on_another_thread() {
     let runtime = crate::runtime::Runtime::new().unwrap();
     let found: Vec<SocketAddr> = runtime.block_on(lookup_host("localhost:80")).unwrap().collect();
     assert!(found.iter().all(|address| address.ip().is_loopback() && address.port() == 80), "{found:?}");
@@ -420,7 +419,7 @@ fn a_name_is_resolved_on_another_thread() {
 }
 
 #[test]
-fn nonsense_is_an_error() {
+fn lookup_of_no_address_gives_an_error() {
     let rig = Rig::new();
     let none: &[SocketAddr] = &[];
     assert_eq!(rig.run(lookup_host(none)).map(drop).unwrap_err().kind(), io::ErrorKind::InvalidInput);
@@ -428,7 +427,7 @@ fn nonsense_is_an_error() {
 }
 
 #[test]
-fn an_operation_of_ones_own_is_tried_until_it_does_not_block() {
+fn async_io_is_tried_until_it_does_not_block() {
     let rig = Rig::new();
     let (mut client, server) = rig.pair();
     let mut tries = 0;
@@ -436,7 +435,7 @@ fn an_operation_of_ones_own_is_tried_until_it_does_not_block() {
     {
         let mut reading = pin!(server.async_io(Interest::READABLE, || {
             tries += 1;
-            io::Read::read(&mut server.mio(), &mut buf)
+            io::Read::read(&mut server.registered().io(), &mut buf)
         }));
         assert!(rig.poll(reading.as_mut()).is_pending());
         rig.run(client.write_all(b"own")).unwrap();
@@ -446,7 +445,7 @@ fn an_operation_of_ones_own_is_tried_until_it_does_not_block() {
 }
 
 #[test]
-fn the_types_are_what_others_need_them_to_be() {
+fn types_and_futures_have_their_auto_traits() {
     use std::panic::{RefUnwindSafe, UnwindSafe};
     fn is<T: Send + Sync + Unpin + UnwindSafe + RefUnwindSafe + std::fmt::Debug + 'static>() {}
     fn sends<T: Send>(_: T) {}

@@ -1,4 +1,4 @@
-//! The same bytes through every crate's traits.
+//! The same bytes through the traits of each crate.
 
 use std::future::poll_fn;
 use std::io::IoSlice;
@@ -9,7 +9,7 @@ use super::tests::Rig;
 
 #[cfg(feature = "futures-io")]
 #[test]
-fn futures_io_reads_and_writes_whole_and_borrowed_and_halved() {
+fn futures_io_reads_and_writes_streams_borrowed_streams_and_halves() {
     use ::futures_io::{AsyncRead, AsyncWrite};
     fn both<T: AsyncRead + AsyncWrite + Unpin>(_: &T) {}
     let rig = Rig::new();
@@ -33,7 +33,7 @@ fn futures_io_reads_and_writes_whole_and_borrowed_and_halved() {
 
 #[cfg(feature = "tokio-io")]
 #[test]
-fn tokio_reads_behind_what_is_there_into_uninitialised_memory() {
+fn tokio_read_appends_to_a_buffer_of_uninitialised_memory() {
     use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
     let rig = Rig::new();
     let (client, mut server) = rig.pair();
@@ -53,7 +53,7 @@ fn tokio_reads_behind_what_is_there_into_uninitialised_memory() {
 
 #[cfg(feature = "hyper")]
 #[test]
-fn hyper_reads_into_uninitialised_memory() {
+fn hyper_reads_into_uninitialised_memory_and_reads_the_end() {
     use hyper::rt::{Read, ReadBuf, Write};
     let rig = Rig::new();
     let (mut client, mut server) = rig.pair();
@@ -69,7 +69,8 @@ fn hyper_reads_into_uninitialised_memory() {
     }
 }
 
-/// A whole exchange, with hyper's own client and server on the two ends of a connection.
+/// One request and its response, with the client and the server of hyper on the two ends of a
+/// connection.
 #[cfg(feature = "hyper")]
 #[test]
 fn hyper_serves_a_request() {

@@ -1,26 +1,23 @@
 //! A UDP socket.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
-use socket2::SockRef;
-
-use super::addr::{ToSocketAddrs, addresses, first};
-use super::datagrams::datagrams;
-use super::methods::{own_operations, readable, ready, socket, std_forms, wired, writable};
-use super::mio_socket::HasMioSocket;
-use super::options::{ip_options, packet_options};
+use super::addr::{ToSocketAddrs, try_each_address};
+use super::blocking_mode;
 use crate::context;
-use crate::reactor::{Direction, Interest, Reactor, Ready, Registered};
+use crate::reactor::{Interest, Reactor, Ready, Registered};
 use crate::sync::Arc;
 
 /// A UDP socket.
 ///
-/// It is bound with [`bind`](UdpSocket::bind) and talks to anybody with [`send_to`](UdpSocket::send_to) and
-/// [`recv_from`](UdpSocket::recv_from); after [`connect`](UdpSocket::connect) it talks to one peer with
-/// [`send`](UdpSocket::send) and [`recv`](UdpSocket::recv). Everything takes `&self`, so tasks share it in an `Arc`, and no
-/// splitting is needed. Of the `poll_` functions each direction keeps one waiting task, the latest.
+/// [`bind`](UdpSocket::bind) makes a socket that exchanges messages with any number of peers, by
+/// [`send_to`](UdpSocket::send_to) and [`recv_from`](UdpSocket::recv_from). After
+/// [`connect`](UdpSocket::connect) it has one peer, for [`send`](UdpSocket::send) and
+/// [`recv`](UdpSocket::recv). Every method takes `&self`, so tasks share the socket in an `Arc`,
+/// and no splitting is needed. The `poll_` methods keep one waiting task for each direction: that
+/// of the latest call.
 ///
 /// # Examples
 ///
@@ -29,7 +26,8 @@ use crate::sync::Arc;
 ///
 /// # fn main() -> std::io::Result<()> {
 /// heist::runtime::Runtime::new()?.block_on(async {
-///     let (one, two) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
+///     let one = UdpSocket::bind("127.0.0.1:0").await?;
+///     let two = UdpSocket::bind("127.0.0.1:0").await?;
 ///     one.send_to(b"ping", two.local_addr()?).await?;
 ///     let mut buf = [0; 16];
 ///     let (count, from) = two.recv_from(&mut buf).await?;
@@ -46,404 +44,350 @@ pub struct UdpSocket {
     io: Registered<mio::net::UdpSocket>,
 }
 
-socket!(UdpSocket, mio::net::UdpSocket);
-wired!(UdpSocket, mio::net::UdpSocket, self => &self.io);
-std_forms!(
-    UdpSocket,
-    std::net::UdpSocket,
-    mio::net::UdpSocket,
-    "let std = std::net::UdpSocket::bind(\"127.0.0.1:0\")?;"
-);
-ready!(UdpSocket, udp);
-readable!(UdpSocket, udp, poll_recv_ready);
-writable!(UdpSocket, udp, poll_send_ready);
-own_operations!(UdpSocket, udp);
-datagrams!(UdpSocket, SocketAddr, udp);
-ip_options!(UdpSocket, udp);
-packet_options!(UdpSocket, udp, self => SockRef::from(self.mio()));
-
+/// Making, connecting and converting.
 impl UdpSocket {
-    fn receive(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.mio().recv(buf)
-    }
-
-    fn receive_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.mio().recv_from(buf)
-    }
-
-    /// Binds a socket to `addr`; of several addresses to the first that works. Port 0 means any free port.
+    /// Binds a socket to `addr`. Of several addresses, the first one that works is used. Port 0
+    /// means any free port.
     ///
     /// # Errors
     ///
-    /// The last address's error if none works.
+    /// If no address works: the error of the last one.
     ///
     /// # Panics
     ///
-    /// Outside of a runtime, or if that has no I/O.
+    /// If this thread is not inside of a runtime, or if the runtime has no I/O.
     ///
-    #[doc = crate::net::doc_examples::set!(nothing)]
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
     /// use heist::net::UdpSocket;
     ///
     /// let socket = UdpSocket::bind("127.0.0.1:0").await?;
     /// println!("bound to {}", socket.local_addr()?);
-    #[doc = crate::net::doc_examples::end!()]
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
         let reactor = context::reactor();
-        first(addr, |addr| UdpSocket::bind_on(&reactor, addr)).await
+        try_each_address(addr, |addr| UdpSocket::bind_on(&reactor, addr)).await
     }
 
-    /// A fresh socket has room to send.
-    pub(super) fn bind_on(reactor: &Arc<Reactor>, addr: SocketAddr) -> io::Result<UdpSocket> {
-        UdpSocket::on(reactor, mio::net::UdpSocket::bind(addr)?, Ready::WRITABLE)
-    }
-
-    /// Makes `addr` the peer, of several addresses the first that works: [`send`](UdpSocket::send) goes there, and only what
-    /// comes from there is received.
+    /// Makes `addr` the peer. [`send`](UdpSocket::send) sends there, and only messages from there
+    /// are received. Of several addresses, the first one that works is used.
     ///
     /// # Errors
     ///
-    /// The last address's error if none works.
+    /// If no address works: the error of the last one.
     ///
     /// # Panics
     ///
-    /// Outside of a runtime, if there is a name to be resolved.
+    /// If `addr` is a name that has to be resolved, and this thread is not inside of a runtime.
     ///
-    #[doc = crate::net::doc_examples::set!(nothing)]
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
     /// use heist::net::UdpSocket;
     ///
-    /// let (client, server) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
+    /// let client = UdpSocket::bind("127.0.0.1:0").await?;
+    /// let server = UdpSocket::bind("127.0.0.1:0").await?;
     /// client.connect(server.local_addr()?).await?;
     /// client.send(b"hello").await?;
-    /// assert_eq!(server.recv_from(&mut [0; 1500]).await?, (5, client.local_addr()?));
-    #[doc = crate::net::doc_examples::end!()]
+    /// let mut buf = [0; 1500];
+    /// assert_eq!(server.recv_from(&mut buf).await?, (5, client.local_addr()?));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<()> {
-        first(addr, |addr| self.mio().connect(addr)).await
+        try_each_address(addr, |addr| self.io.io().connect(addr)).await
     }
 
-    /// Sends a message to `target`, of several addresses to the first; answers how many bytes.
+    /// Converts a socket of std, which must be non-blocking.
     ///
     /// # Errors
     ///
-    /// What the operating system says, or that the runtime has been shut down.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the socket is in blocking mode, in which it
+    /// would block a worker. Otherwise, if the socket cannot be registered.
     ///
     /// # Panics
     ///
-    /// Outside of a runtime, if there is a name to be resolved.
+    /// If this thread is not inside of a runtime, or if the runtime has no I/O.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let std = std::net::UdpSocket::bind("127.0.0.1:0")?;
+    /// std.set_nonblocking(true)?;
+    /// let socket = heist::net::UdpSocket::from_std(std)?;
+    /// assert!(socket.local_addr().is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn from_std(socket: std::net::UdpSocket) -> io::Result<UdpSocket> {
+        let reactor = context::reactor();
+        blocking_mode::refuse(&socket)?;
+        UdpSocket::register_on(&reactor, mio::net::UdpSocket::from_std(socket), Ready::EMPTY)
+    }
+
+    /// Converts the socket into one of std, which stays non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// If the socket cannot be deregistered.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let std = std::net::UdpSocket::bind("127.0.0.1:0")?;
+    /// std.set_nonblocking(true)?;
+    /// let socket = heist::net::UdpSocket::from_std(std)?;
+    /// let std = socket.into_std()?;
+    /// std.set_nonblocking(false)?; // for use without a runtime
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn into_std(self) -> io::Result<std::net::UdpSocket> {
+        Ok(self.io.into_io()?.into())
+    }
+}
+
+/// Readiness, and operations that heist does not have.
+impl UdpSocket {
+    /// Waits until the socket is ready for some of `interest`, and returns what of it the socket is
+    /// ready for. Any number of tasks may wait at once.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime has been shut down.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, nothing has been sent.
+    /// If the future is dropped, readiness is not lost: it lasts until an operation gives
+    /// `WouldBlock`.
     ///
-    #[doc = crate::net::doc_examples::set!(udp)]
-    /// let target = there.local_addr()?;
-    /// assert_eq!(here.send_to(b"hello", target).await?, 5);
-    #[doc = crate::net::doc_examples::end!()]
-    pub async fn send_to<A: ToSocketAddrs>(&self, buf: &[u8], target: A) -> io::Result<usize> {
-        let target = addresses(target).await?[0];
-        self.try_until_done(Interest::WRITABLE, || self.mio().send_to(buf, target)).await
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # use heist::net::UdpSocket;
+    /// # let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// # let peer = UdpSocket::bind("127.0.0.1:0").await?;
+    /// # socket.connect(peer.local_addr()?).await?;
+    /// # peer.connect(socket.local_addr()?).await?;
+    /// use heist::io::Interest;
+    ///
+    /// assert!(socket.ready(Interest::WRITABLE).await?.is_writable());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        self.registered().ready(interest).await
     }
 
-    /// Polls for what [`send_to`](UdpSocket::send_to) waits for. Only the latest caller's task is woken.
+    /// Waits until a read is worth a try. The read may still give `WouldBlock`. Any number of tasks
+    /// may wait at once.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// If the runtime has been shut down.
     ///
-    #[doc = crate::net::doc_examples::set!(udp)]
-    /// let target = there.local_addr()?;
-    /// let count = std::future::poll_fn(|cx| here.poll_send_to(cx, b"hello", target)).await?;
-    /// assert_eq!(count, 5);
-    #[doc = crate::net::doc_examples::end!()]
-    pub fn poll_send_to(&self, cx: &mut Context<'_>, buf: &[u8], target: SocketAddr) -> Poll<io::Result<usize>> {
-        self.poll_once(Direction::Write, cx, || self.mio().send_to(buf, target))
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, readiness is not lost: it lasts until an operation gives
+    /// `WouldBlock`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # use heist::net::UdpSocket;
+    /// # let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// # let peer = UdpSocket::bind("127.0.0.1:0").await?;
+    /// # socket.connect(peer.local_addr()?).await?;
+    /// # peer.connect(socket.local_addr()?).await?;
+    /// peer.send(b"hello").await?;
+    /// socket.readable().await?;
+    /// assert_eq!(socket.try_recv(&mut [0; 16])?, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn readable(&self) -> io::Result<()> {
+        self.registered().readable().await
     }
 
-    /// As [`send_to`](UdpSocket::send_to), without waiting.
+    /// Polls until a read is worth a try. Only the task of the latest call is woken.
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room, or as there.
+    /// If the runtime has been shut down.
+    pub fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.registered().poll_read_ready(cx)
+    }
+
+    /// Waits until a write is worth a try. The write may still give `WouldBlock`. Any number of
+    /// tasks may wait at once.
     ///
-    #[doc = crate::net::doc_examples::set!(udp)]
-    /// let target = there.local_addr()?;
-    /// assert_eq!(here.try_send_to(b"hello", target)?, 5);
-    #[doc = crate::net::doc_examples::end!()]
-    pub fn try_send_to(&self, buf: &[u8], target: SocketAddr) -> io::Result<usize> {
-        self.try_once(Interest::WRITABLE, || self.mio().send_to(buf, target))
+    /// # Errors
+    ///
+    /// If the runtime has been shut down.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, readiness is not lost: it lasts until an operation gives
+    /// `WouldBlock`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # use heist::net::UdpSocket;
+    /// # let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// # let peer = UdpSocket::bind("127.0.0.1:0").await?;
+    /// # socket.connect(peer.local_addr()?).await?;
+    /// # peer.connect(socket.local_addr()?).await?;
+    /// socket.writable().await?;
+    /// assert_eq!(socket.try_send(b"hello")?, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn writable(&self) -> io::Result<()> {
+        self.registered().writable().await
+    }
+
+    /// Polls until a write is worth a try. Only the task of the latest call is woken.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime has been shut down.
+    pub fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.registered().poll_write_ready(cx)
+    }
+
+    /// Does `f`, an operation on this socket, once, if the socket seems ready for some of
+    /// `interest`.
+    ///
+    /// If `f` gives `WouldBlock`, the socket no longer counts as ready for `interest`. So `f` must
+    /// give it only if the socket did; otherwise a later wait may last for ever.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if the socket does not seem ready. Other errors
+    /// are those of `f`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # use heist::net::UdpSocket;
+    /// # let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// # let peer = UdpSocket::bind("127.0.0.1:0").await?;
+    /// # socket.connect(peer.local_addr()?).await?;
+    /// # peer.connect(socket.local_addr()?).await?;
+    /// # #[cfg(unix)]
+    /// # {
+    /// use heist::io::Interest;
+    /// use socket2::SockRef;
+    ///
+    /// socket.writable().await?;
+    /// // An operation that heist does not have: a send with flags.
+    /// let send = || SockRef::from(&socket).send_with_flags(b"hello", libc::MSG_NOSIGNAL);
+    /// assert_eq!(socket.try_io(Interest::WRITABLE, send)?, 5);
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn try_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        self.registered().try_io(interest, f)
+    }
+
+    /// Does `f`, an operation on this socket, each time the socket seems ready for some of
+    /// `interest`, until `f` no longer gives `WouldBlock`.
+    ///
+    /// For `f`, the rule of [`try_io`](Self::try_io) holds.
+    ///
+    /// # Errors
+    ///
+    /// Those of `f`, or that the runtime has been shut down.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, each call of `f` so far has given `WouldBlock`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # use heist::net::UdpSocket;
+    /// # let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// # let peer = UdpSocket::bind("127.0.0.1:0").await?;
+    /// # socket.connect(peer.local_addr()?).await?;
+    /// # peer.connect(socket.local_addr()?).await?;
+    /// # #[cfg(unix)]
+    /// # {
+    /// use heist::io::Interest;
+    /// use socket2::SockRef;
+    ///
+    /// // An operation that heist does not have: a send with flags.
+    /// let send = || SockRef::from(&socket).send_with_flags(b"hello", libc::MSG_NOSIGNAL);
+    /// assert_eq!(socket.async_io(Interest::WRITABLE, send).await?, 5);
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn async_io<R>(&self, interest: Interest, f: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+        self.registered().async_io(interest, f).await
     }
 }
 
-/// Looking at a message without taking it away; otherwise as the receiving operation of the same name.
-#[allow(clippy::missing_errors_doc, reason = "said once, above")]
 impl UdpSocket {
-    /// As [`recv`](UdpSocket::recv).
-    ///
-    #[doc = crate::net::doc_examples::set!(udp)]
-    /// there.send(b"hello").await?;
-    /// let mut buf = [0; 1500];
-    /// assert_eq!(here.peek(&mut buf).await?, 5);
-    /// assert_eq!(here.recv(&mut buf).await?, 5); // it is still there
-    #[doc = crate::net::doc_examples::end!()]
-    pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.try_until_done(Interest::READABLE, || self.mio().peek(buf)).await
+    /// Registers a socket with a reactor. Until it proves otherwise, it counts as ready for
+    /// `presumed`.
+    pub(super) fn register_on(
+        reactor: &Arc<Reactor>,
+        socket: mio::net::UdpSocket,
+        presumed: Ready,
+    ) -> io::Result<UdpSocket> {
+        let io = Registered::new(Arc::clone(reactor), socket, presumed)?;
+        Ok(UdpSocket { io })
     }
 
-    /// As [`poll_recv`](UdpSocket::poll_recv).
-    ///
-    #[doc = crate::net::doc_examples::set!(udp)]
-    /// there.send(b"hello").await?;
-    /// let mut buf = [0; 1500];
-    /// let count = std::future::poll_fn(|cx| here.poll_peek(cx, &mut buf)).await?;
-    /// assert_eq!(&buf[..count], b"hello");
-    #[doc = crate::net::doc_examples::end!()]
-    pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.poll_once(Direction::Read, cx, || self.mio().peek(buf))
+    pub(super) fn registered(&self) -> &Registered<mio::net::UdpSocket> {
+        &self.io
     }
 
-    /// As [`try_recv`](UdpSocket::try_recv).
-    ///
-    #[doc = crate::net::doc_examples::set!(udp)]
-    /// there.send(b"hello").await?;
-    /// let mut buf = [0; 1500];
-    /// here.readable().await?;
-    /// assert_eq!(here.try_peek(&mut buf)?, 5);
-    #[doc = crate::net::doc_examples::end!()]
-    pub fn try_peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.try_once(Interest::READABLE, || self.mio().peek(buf))
-    }
-
-    /// As [`recv_from`](UdpSocket::recv_from).
-    ///
-    #[doc = crate::net::doc_examples::set!(udp)]
-    /// there.send(b"hello").await?;
-    /// let mut buf = [0; 1500];
-    /// assert_eq!(here.peek_from(&mut buf).await?, (5, there.local_addr()?));
-    #[doc = crate::net::doc_examples::end!()]
-    pub async fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.try_until_done(Interest::READABLE, || self.mio().peek_from(buf)).await
-    }
-
-    /// As [`poll_recv_from`](UdpSocket::poll_recv_from).
-    ///
-    #[doc = crate::net::doc_examples::set!(udp)]
-    /// there.send(b"hello").await?;
-    /// let mut buf = [0; 1500];
-    /// let (count, sender) = std::future::poll_fn(|cx| here.poll_peek_from(cx, &mut buf)).await?;
-    /// assert_eq!((&buf[..count], sender), (&b"hello"[..], there.local_addr()?));
-    #[doc = crate::net::doc_examples::end!()]
-    pub fn poll_peek_from(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>> {
-        self.poll_once(Direction::Read, cx, || self.mio().peek_from(buf))
-    }
-
-    /// As [`try_recv_from`](UdpSocket::try_recv_from).
-    ///
-    #[doc = crate::net::doc_examples::set!(udp)]
-    /// there.send(b"hello").await?;
-    /// let mut buf = [0; 1500];
-    /// here.readable().await?;
-    /// assert_eq!(here.try_peek_from(&mut buf)?, (5, there.local_addr()?));
-    #[doc = crate::net::doc_examples::end!()]
-    pub fn try_peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.try_once(Interest::READABLE, || self.mio().peek_from(buf))
-    }
-
-    /// The sender of the message that is next.
-    ///
-    #[doc = crate::net::doc_examples::set!(udp)]
-    /// there.send(b"hello").await?;
-    /// assert_eq!(here.peek_sender().await?, there.local_addr()?);
-    #[doc = crate::net::doc_examples::end!()]
-    pub async fn peek_sender(&self) -> io::Result<SocketAddr> {
-        self.try_until_done(Interest::READABLE, || self.next_sender()).await
-    }
-
-    /// Polls for what [`peek_sender`](UdpSocket::peek_sender) waits for. Only the latest caller's task is woken.
-    ///
-    #[doc = crate::net::doc_examples::set!(udp)]
-    /// there.send(b"hello").await?;
-    /// let sender = std::future::poll_fn(|cx| here.poll_peek_sender(cx)).await?;
-    /// assert_eq!(sender, there.local_addr()?);
-    #[doc = crate::net::doc_examples::end!()]
-    pub fn poll_peek_sender(&self, cx: &mut Context<'_>) -> Poll<io::Result<SocketAddr>> {
-        self.poll_once(Direction::Read, cx, || self.next_sender())
-    }
-
-    /// As [`peek_sender`](UdpSocket::peek_sender), without waiting.
-    ///
-    #[doc = crate::net::doc_examples::set!(udp)]
-    /// there.send(b"hello").await?;
-    /// here.readable().await?;
-    /// assert_eq!(here.try_peek_sender()?, there.local_addr()?);
-    #[doc = crate::net::doc_examples::end!()]
-    pub fn try_peek_sender(&self) -> io::Result<SocketAddr> {
-        self.try_once(Interest::READABLE, || self.next_sender())
-    }
-
-    fn next_sender(&self) -> io::Result<SocketAddr> {
-        let sender = SockRef::from(self.mio()).peek_sender()?;
-        sender.as_socket().ok_or_else(|| io::ErrorKind::InvalidData.into())
+    /// Binds a socket. A fresh one has room to send.
+    pub(super) fn bind_on(reactor: &Arc<Reactor>, addr: SocketAddr) -> io::Result<UdpSocket> {
+        UdpSocket::register_on(reactor, mio::net::UdpSocket::bind(addr)?, Ready::WRITABLE)
     }
 }
 
-/// Options of the socket. Each gives the operating system's error if it refuses.
-#[allow(clippy::missing_errors_doc, reason = "said once, above")]
-impl UdpSocket {
-    /// Whether it may send to a broadcast address (`SO_BROADCAST`).
-    ///
-    #[doc = crate::net::doc_examples::set!(udp)]
-    /// assert!(!here.broadcast()?);
-    #[doc = crate::net::doc_examples::end!()]
-    pub fn broadcast(&self) -> io::Result<bool> {
-        self.mio().broadcast()
-    }
+impl TryFrom<std::net::UdpSocket> for UdpSocket {
+    type Error = io::Error;
 
-    /// Lets it send to a broadcast address (`SO_BROADCAST`), or does not.
+    /// Converts a socket of std, as [`from_std`](Self::from_std) does.
     ///
-    #[doc = crate::net::doc_examples::set!(udp)]
-    /// here.set_broadcast(true)?; // else a send to 255.255.255.255 is refused
-    /// assert!(here.broadcast()?);
-    #[doc = crate::net::doc_examples::end!()]
-    pub fn set_broadcast(&self, on: bool) -> io::Result<()> {
-        self.mio().set_broadcast(on)
-    }
-
-    /// Whether multicast packets come back to this machine (`IP_MULTICAST_LOOP`).
+    /// # Errors
     ///
-    #[doc = crate::net::doc_examples::set!(udp)]
-    /// assert!(here.multicast_loop_v4()?);
-    #[doc = crate::net::doc_examples::end!()]
-    pub fn multicast_loop_v4(&self) -> io::Result<bool> {
-        self.mio().multicast_loop_v4()
-    }
-
-    /// Lets multicast packets come back to this machine (`IP_MULTICAST_LOOP`), or does not.
+    /// Those of `from_std`.
     ///
-    #[doc = crate::net::doc_examples::set!(udp)]
-    /// here.set_multicast_loop_v4(false)?;
-    /// assert!(!here.multicast_loop_v4()?);
-    #[doc = crate::net::doc_examples::end!()]
-    pub fn set_multicast_loop_v4(&self, on: bool) -> io::Result<()> {
-        self.mio().set_multicast_loop_v4(on)
-    }
-
-    /// The time to live of multicast packets (`IP_MULTICAST_TTL`).
+    /// # Panics
     ///
-    #[doc = crate::net::doc_examples::set!(udp)]
-    /// assert_eq!(here.multicast_ttl_v4()?, 1); // not beyond the local network
-    #[doc = crate::net::doc_examples::end!()]
-    pub fn multicast_ttl_v4(&self) -> io::Result<u32> {
-        self.mio().multicast_ttl_v4()
-    }
-
-    /// Sets the time to live of multicast packets (`IP_MULTICAST_TTL`); 1 keeps them in the local network. More than 255 is
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput).
-    ///
-    #[doc = crate::net::doc_examples::set!(udp)]
-    /// here.set_multicast_ttl_v4(4)?;
-    /// assert_eq!(here.multicast_ttl_v4()?, 4);
-    #[doc = crate::net::doc_examples::end!()]
-    pub fn set_multicast_ttl_v4(&self, ttl: u32) -> io::Result<()> {
-        self.mio().set_multicast_ttl_v4(super::bounds::one_byte("set_multicast_ttl_v4", ttl)?)
-    }
-
-    /// Whether IPv6 multicast packets come back to this machine (`IPV6_MULTICAST_LOOP`).
-    ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// # async fn listen() -> std::io::Result<()> {
-    /// let socket = heist::net::UdpSocket::bind("[::]:5353").await?;
-    /// assert!(socket.multicast_loop_v6()?);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn multicast_loop_v6(&self) -> io::Result<bool> {
-        self.mio().multicast_loop_v6()
-    }
-
-    /// Lets IPv6 multicast packets come back to this machine (`IPV6_MULTICAST_LOOP`), or does not.
-    ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// # async fn listen() -> std::io::Result<()> {
-    /// let socket = heist::net::UdpSocket::bind("[::]:5353").await?;
-    /// socket.set_multicast_loop_v6(false)?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn set_multicast_loop_v6(&self, on: bool) -> io::Result<()> {
-        self.mio().set_multicast_loop_v6(on)
-    }
-
-    /// Joins a multicast group on the interface with this address (`IP_ADD_MEMBERSHIP`); the unspecified address leaves the
-    /// choice to the system.
-    ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// use std::net::Ipv4Addr;
-    ///
-    /// # async fn listen() -> std::io::Result<()> {
-    /// let socket = heist::net::UdpSocket::bind("0.0.0.0:5353").await?;
-    /// socket.join_multicast_v4(Ipv4Addr::new(224, 0, 0, 251), Ipv4Addr::UNSPECIFIED)?;
-    /// let (count, sender) = socket.recv_from(&mut [0; 1500]).await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn join_multicast_v4(&self, multiaddr: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
-        self.mio().join_multicast_v4(&multiaddr, &interface)
-    }
-
-    /// Joins an IPv6 multicast group on the interface with this index (`IPV6_ADD_MEMBERSHIP`); 0 is any.
-    ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// # async fn listen() -> std::io::Result<()> {
-    /// let socket = heist::net::UdpSocket::bind("[::]:5353").await?;
-    /// socket.join_multicast_v6(&"ff02::fb".parse().unwrap(), 0)?;
-    /// let (count, sender) = socket.recv_from(&mut [0; 1500]).await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn join_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()> {
-        self.mio().join_multicast_v6(multiaddr, interface)
-    }
-
-    /// Leaves a multicast group (`IP_DROP_MEMBERSHIP`).
-    ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// use std::net::Ipv4Addr;
-    ///
-    /// # async fn listen() -> std::io::Result<()> {
-    /// let socket = heist::net::UdpSocket::bind("0.0.0.0:5353").await?;
-    /// let group = Ipv4Addr::new(224, 0, 0, 251);
-    /// socket.join_multicast_v4(group, Ipv4Addr::UNSPECIFIED)?;
-    /// socket.leave_multicast_v4(group, Ipv4Addr::UNSPECIFIED)?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn leave_multicast_v4(&self, multiaddr: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
-        self.mio().leave_multicast_v4(&multiaddr, &interface)
-    }
-
-    /// Leaves an IPv6 multicast group (`IPV6_DROP_MEMBERSHIP`).
-    ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// # async fn listen() -> std::io::Result<()> {
-    /// let socket = heist::net::UdpSocket::bind("[::]:5353").await?;
-    /// let group = "ff02::fb".parse().unwrap();
-    /// socket.join_multicast_v6(&group, 0)?;
-    /// socket.leave_multicast_v6(&group, 0)?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn leave_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()> {
-        self.mio().leave_multicast_v6(multiaddr, interface)
+    /// If this thread is not inside of a runtime, or if the runtime has no I/O.
+    #[track_caller]
+    fn try_from(socket: std::net::UdpSocket) -> io::Result<UdpSocket> {
+        UdpSocket::from_std(socket)
     }
 }

@@ -1,4 +1,4 @@
-//! Addresses of unix sockets, and who is at the other end.
+//! Addresses of unix sockets, and the credentials of a peer.
 
 use std::path::Path;
 use std::{fmt, io};
@@ -22,23 +22,31 @@ use std::{fmt, io};
 pub struct SocketAddr(pub(super) std::os::unix::net::SocketAddr);
 
 impl SocketAddr {
-    /// Whether it has no name, as the client of a connection has none as a rule.
+    /// Returns true if the address has no name. Most clients of connections have none.
     ///
-    #[doc = crate::net::doc_examples::set!(unix_stream)]
-    /// assert!(here.local_addr()?.is_unnamed()); // a pair has no names
-    #[doc = crate::net::doc_examples::end!()]
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let (stream, peer) = heist::net::UnixStream::pair()?;
+    /// assert!(stream.local_addr()?.is_unnamed()); // a pair has no names
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_unnamed(&self) -> bool {
         self.0.is_unnamed()
     }
 
-    /// The path, if it is one.
+    /// Returns the path, if the address is one.
     ///
     /// # Examples
     ///
     /// ```
     /// use std::os::unix::net::SocketAddr;
     ///
-    /// let address = heist::net::unix::SocketAddr::from(SocketAddr::from_pathname("/run/service")?);
+    /// let address = SocketAddr::from_pathname("/run/service")?;
+    /// let address = heist::net::unix::SocketAddr::from(address);
     /// assert_eq!(address.as_pathname(), Some("/run/service".as_ref()));
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -46,9 +54,14 @@ impl SocketAddr {
         self.0.as_pathname()
     }
 
-    /// The name in the abstract namespace, if it is one; without the zero byte in front.
+    /// Returns the name in the abstract namespace, without the zero byte in front, if the address
+    /// is one.
     ///
-    #[doc = crate::net::doc_examples::set!(nothing)]
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
     /// # #[cfg(target_os = "linux")]
     /// # {
     /// use heist::net::UnixListener;
@@ -57,7 +70,9 @@ impl SocketAddr {
     /// let listener = UnixListener::bind(&name)?;
     /// assert_eq!(listener.local_addr()?.as_abstract_name(), Some(&name.as_bytes()[1..]));
     /// # }
-    #[doc = crate::net::doc_examples::end!()]
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub fn as_abstract_name(&self) -> Option<&[u8]> {
         #[cfg(target_os = "android")]
@@ -68,9 +83,10 @@ impl SocketAddr {
     }
 }
 
-/// The address that a path stands for. On Linux one that begins with a zero byte is a name in the abstract namespace.
+/// Returns the address of a path. On Linux, a path that begins with a zero byte is a name in the
+/// abstract namespace.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(super) fn named_by(path: &Path) -> io::Result<std::os::unix::net::SocketAddr> {
+pub(super) fn address_of_path(path: &Path) -> io::Result<std::os::unix::net::SocketAddr> {
     #[cfg(target_os = "android")]
     use std::os::android::net::SocketAddrExt;
     #[cfg(target_os = "linux")]
@@ -81,9 +97,9 @@ pub(super) fn named_by(path: &Path) -> io::Result<std::os::unix::net::SocketAddr
     }
 }
 
-/// The address that a path stands for.
+/// Returns the address of a path.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(super) fn named_by(path: &Path) -> io::Result<std::os::unix::net::SocketAddr> {
+pub(super) fn address_of_path(path: &Path) -> io::Result<std::os::unix::net::SocketAddr> {
     std::os::unix::net::SocketAddr::from_pathname(path)
 }
 
@@ -105,17 +121,17 @@ impl From<SocketAddr> for std::os::unix::net::SocketAddr {
     }
 }
 
-/// A user's number.
+/// The number of a user.
 #[allow(non_camel_case_types, reason = "the operating system's own name")]
 pub type uid_t = u32;
-/// A group's number.
+/// The number of a group.
 #[allow(non_camel_case_types, reason = "the operating system's own name")]
 pub type gid_t = u32;
-/// A process's number.
+/// The number of a process.
 #[allow(non_camel_case_types, reason = "the operating system's own name")]
 pub type pid_t = i32;
 
-/// Who is at the other end of a connection: who made it, or who listened, at that time.
+/// The credentials of the other end: of the process that connected, or that listened, at that time.
 ///
 /// # Examples
 ///
@@ -139,33 +155,54 @@ pub struct UCred {
 }
 
 impl UCred {
-    /// The user.
+    /// Returns the user.
     ///
-    #[doc = crate::net::doc_examples::set!(unix_stream)]
-    /// let peer = here.peer_cred()?;
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let (stream, peer) = heist::net::UnixStream::pair()?;
+    /// let peer = stream.peer_cred()?;
     /// println!("user {}, group {}", peer.uid(), peer.gid());
-    #[doc = crate::net::doc_examples::end!()]
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn uid(&self) -> uid_t {
         self.uid
     }
 
-    /// The group.
+    /// Returns the group.
     ///
-    #[doc = crate::net::doc_examples::set!(unix_stream)]
-    /// let peer = here.peer_cred()?;
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let (stream, peer) = heist::net::UnixStream::pair()?;
+    /// let peer = stream.peer_cred()?;
     /// println!("user {}, group {}", peer.uid(), peer.gid());
-    #[doc = crate::net::doc_examples::end!()]
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn gid(&self) -> gid_t {
         self.gid
     }
 
-    /// The process, where the operating system tells: on Linux and Android.
+    /// Returns the process, where the operating system reports it: on Linux and Android.
     ///
-    #[doc = crate::net::doc_examples::set!(unix_stream)]
-    /// if let Some(pid) = here.peer_cred()?.pid() {
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let (stream, peer) = heist::net::UnixStream::pair()?;
+    /// if let Some(pid) = stream.peer_cred()?.pid() {
     ///     println!("process {pid}");
     /// }
-    #[doc = crate::net::doc_examples::end!()]
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn pid(&self) -> Option<pid_t> {
         self.pid
     }
@@ -174,7 +211,8 @@ impl UCred {
     pub(super) fn of_peer(socket: &impl std::os::fd::AsRawFd) -> io::Result<UCred> {
         let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
         let mut length = size_of::<libc::ucred>() as libc::socklen_t;
-        // SAFETY: the socket is open; the kernel writes at most `length` bytes to `peer`, and what it wrote to `length`.
+        // SAFETY: `socket` keeps the descriptor open. `peer` is valid for writes of `length` bytes,
+        // the most that the kernel writes. `length` outlives the call.
         let result = unsafe {
             libc::getsockopt(
                 socket.as_raw_fd(),
@@ -187,14 +225,14 @@ impl UCred {
         if result != 0 {
             return Err(io::Error::last_os_error());
         }
-        // 0 stands for a process that cannot be seen from here.
+        // 0 means a process that is not visible from here.
         Ok(UCred { uid: peer.uid, gid: peer.gid, pid: (peer.pid != 0).then_some(peer.pid) })
     }
 
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     pub(super) fn of_peer(socket: &impl std::os::fd::AsRawFd) -> io::Result<UCred> {
         let (mut uid, mut gid) = (0, 0);
-        // SAFETY: the socket is open; the two numbers outlive the call.
+        // SAFETY: `socket` keeps the descriptor open. The two numbers outlive the call.
         let result = unsafe { libc::getpeereid(socket.as_raw_fd(), &raw mut uid, &raw mut gid) };
         if result != 0 { Err(io::Error::last_os_error()) } else { Ok(UCred { uid, gid, pid: None }) }
     }

@@ -5,23 +5,23 @@ use std::net::Shutdown;
 use std::path::Path;
 use std::task::{Context, Poll};
 
-use super::datagrams::datagrams;
-use super::methods::{descriptor, own_operations, readable, ready, std_forms, wired, writable};
-use super::mio_socket::HasMioSocket;
+use super::blocking_mode;
 use super::unix_addr::SocketAddr;
 use crate::context;
-use crate::reactor::{Direction, Interest, Reactor, Ready, Registered};
+use crate::reactor::{Interest, Reactor, Ready, Registered};
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// A unix socket for messages.
 ///
-/// [`bind`](UnixDatagram::bind) gives it a path to be reached at, [`unbound`](UnixDatagram::unbound) makes one that only
-/// sends, [`pair`](UnixDatagram::pair) two that are connected. Everything takes `&self`, so tasks share it in an `Arc`.
+/// [`bind`](UnixDatagram::bind) makes a socket with a path. [`unbound`](UnixDatagram::unbound)
+/// makes one that only sends. [`pair`](UnixDatagram::pair) makes two that are connected. Every
+/// method takes `&self`, so tasks share the socket in an `Arc`.
 ///
-/// Unlike UDP, nothing is lost on the way: a send waits while the receiver's queue is full. Linux tells a *connected* socket when
-/// there is room again; one that is not hears only of its own messages being received. So connect a socket that shares its
-/// receiver with others.
+/// Unlike UDP, nothing is lost on the way: a send waits while the queue of the receiver is full.
+/// Linux reports to a *connected* socket when there is room again. For a socket that is not
+/// connected, Linux only reports that one of its own messages has been received. So if several
+/// sockets share a receiver, connect them to it.
 ///
 /// # Examples
 ///
@@ -47,260 +47,448 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 #[derive(Debug)]
 pub struct UnixDatagram {
     io: Registered<mio::net::UnixDatagram>,
-    /// Receiving has been shut down. Linux answers a non-blocking receive as if a message could still come.
-    is_deaf: AtomicBool,
+    /// Set when receiving has been shut down. Linux answers a non-blocking receive as if a message
+    /// could still come.
+    is_read_shut_down: AtomicBool,
 }
 
-descriptor!(UnixDatagram);
-wired!(UnixDatagram, mio::net::UnixDatagram, self => &self.io);
-std_forms!(
-    UnixDatagram,
-    std::os::unix::net::UnixDatagram,
-    mio::net::UnixDatagram,
-    "let (std, _peer) = std::os::unix::net::UnixDatagram::pair()?;"
-);
-ready!(UnixDatagram, unix_datagram);
-readable!(UnixDatagram, unix_datagram, poll_recv_ready);
-writable!(UnixDatagram, unix_datagram, poll_send_ready);
-own_operations!(UnixDatagram, unix_datagram);
-datagrams!(UnixDatagram, SocketAddr, unix_datagram);
-
+/// Making, connecting and converting.
 impl UnixDatagram {
-    pub(super) fn on(
-        reactor: &Arc<Reactor>,
-        socket: mio::net::UnixDatagram,
-        presumed: Ready,
-    ) -> io::Result<UnixDatagram> {
-        let io = Registered::new(Arc::clone(reactor), socket, presumed)?;
-        Ok(UnixDatagram { io, is_deaf: AtomicBool::new(false) })
-    }
-
-    fn receive(&self, buf: &mut [u8]) -> io::Result<usize> {
-        match self.mio().recv(buf) {
-            Err(error) if self.hears_no_more(&error) => Ok(0),
-            result => result,
-        }
-    }
-
-    fn receive_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        match self.mio().recv_from(buf) {
-            // From nobody, as a blocking receive says.
-            Err(error) if self.hears_no_more(&error) => {
-                Ok((0, SocketAddr(mio::net::UnixDatagram::unbound()?.local_addr()?)))
-            }
-            result => result.map(|(count, address)| (count, SocketAddr(address))),
-        }
-    }
-
-    fn hears_no_more(&self, error: &io::Error) -> bool {
-        // Ordering: Acquire, pairs with the Release in `shutdown`.
-        error.kind() == io::ErrorKind::WouldBlock && self.is_deaf.load(Ordering::Acquire)
-    }
-
-    /// A socket that is reached at `path`, where no file may be yet. The file stays when the socket is dropped.
+    /// Makes a socket with the address `path`, where no file may exist yet. The file stays when the
+    /// socket is dropped.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// If the operating system reports an error.
     ///
     /// # Panics
     ///
-    /// Outside of a runtime, or if that has no I/O.
+    /// If this thread is not inside of a runtime, or if the runtime has no I/O.
     ///
-    #[doc = crate::net::doc_examples::set!(path)]
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let name = format!("heist-net-3-{}", std::process::id());
+    /// # let folder = std::env::temp_dir().join(name);
+    /// # std::fs::create_dir_all(&folder)?;
+    /// # let path = folder.join("socket");
     /// let server = heist::net::UnixDatagram::bind(&path)?;
     /// assert_eq!(server.local_addr()?.as_pathname(), Some(&*path));
-    #[doc = crate::net::doc_examples::end!()]
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<UnixDatagram> {
-        UnixDatagram::fresh(&context::reactor(), mio::net::UnixDatagram::bind(path)?)
+        UnixDatagram::register_fresh(&context::reactor(), mio::net::UnixDatagram::bind(path)?)
     }
 
-    /// A socket without an address of its own: it sends, and receives from nobody but the peer it is connected to.
+    /// Makes a socket without an address of its own. It sends, and receives only from the peer that
+    /// it is connected to.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// If the operating system reports an error.
     ///
     /// # Panics
     ///
-    /// Outside of a runtime, or if that has no I/O.
+    /// If this thread is not inside of a runtime, or if the runtime has no I/O.
     ///
-    #[doc = crate::net::doc_examples::set!(path)]
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let name = format!("heist-net-4-{}", std::process::id());
+    /// # let folder = std::env::temp_dir().join(name);
+    /// # std::fs::create_dir_all(&folder)?;
+    /// # let path = folder.join("socket");
     /// use heist::net::UnixDatagram;
     ///
     /// let (server, client) = (UnixDatagram::bind(&path)?, UnixDatagram::unbound()?);
     /// client.send_to(b"hello", &path).await?;
     /// assert_eq!(server.recv(&mut [0; 16]).await?, 5);
-    #[doc = crate::net::doc_examples::end!()]
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn unbound() -> io::Result<UnixDatagram> {
-        UnixDatagram::fresh(&context::reactor(), mio::net::UnixDatagram::unbound()?)
+        UnixDatagram::register_fresh(&context::reactor(), mio::net::UnixDatagram::unbound()?)
     }
 
-    /// Two sockets that are connected to each other.
+    /// Makes two sockets that are connected to each other.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// If the operating system reports an error.
     ///
     /// # Panics
     ///
-    /// Outside of a runtime, or if that has no I/O.
+    /// If this thread is not inside of a runtime, or if the runtime has no I/O.
     ///
-    #[doc = crate::net::doc_examples::set!(unix_datagram)]
-    /// here.send(b"hello").await?;
-    /// assert_eq!(there.recv(&mut [0; 16]).await?, 5);
-    #[doc = crate::net::doc_examples::end!()]
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let (socket, peer) = heist::net::UnixDatagram::pair()?;
+    /// socket.send(b"hello").await?;
+    /// assert_eq!(peer.recv(&mut [0; 16]).await?, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn pair() -> io::Result<(UnixDatagram, UnixDatagram)> {
         UnixDatagram::pair_on(&context::reactor())
     }
 
-    pub(super) fn pair_on(reactor: &Arc<Reactor>) -> io::Result<(UnixDatagram, UnixDatagram)> {
-        let (one, other) = mio::net::UnixDatagram::pair()?;
-        Ok((UnixDatagram::fresh(reactor, one)?, UnixDatagram::fresh(reactor, other)?))
-    }
-
-    /// A fresh socket has room to send.
-    pub(super) fn fresh(reactor: &Arc<Reactor>, socket: mio::net::UnixDatagram) -> io::Result<UnixDatagram> {
-        UnixDatagram::on(reactor, socket, Ready::WRITABLE)
-    }
-
-    /// Makes the socket at `path` the peer: [`send`](UnixDatagram::send) goes there, and only what comes from there is
-    /// received.
+    /// Makes the socket at `path` the peer. [`send`](UnixDatagram::send) sends there, and only
+    /// messages from there are received.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// If the operating system reports an error.
     ///
-    #[doc = crate::net::doc_examples::set!(path)]
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let name = format!("heist-net-5-{}", std::process::id());
+    /// # let folder = std::env::temp_dir().join(name);
+    /// # std::fs::create_dir_all(&folder)?;
+    /// # let path = folder.join("socket");
     /// use heist::net::UnixDatagram;
     ///
     /// let (server, client) = (UnixDatagram::bind(&path)?, UnixDatagram::unbound()?);
     /// client.connect(&path)?;
     /// client.send(b"hello").await?;
     /// assert_eq!(server.recv(&mut [0; 16]).await?, 5);
-    #[doc = crate::net::doc_examples::end!()]
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn connect<P: AsRef<Path>>(&self, path: P) -> io::Result<()> {
-        self.mio().connect(path)
+        self.io.io().connect(path)
     }
 
-    /// Sends a message to the socket at `target`; answers how many bytes.
+    /// Converts a socket of std, which must be non-blocking.
     ///
     /// # Errors
     ///
-    /// What the operating system says, or that the runtime has been shut down.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the socket is in blocking mode, in which it
+    /// would block a worker. Otherwise, if the socket cannot be registered.
+    ///
+    /// # Panics
+    ///
+    /// If this thread is not inside of a runtime, or if the runtime has no I/O.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let (std, _peer) = std::os::unix::net::UnixDatagram::pair()?;
+    /// std.set_nonblocking(true)?;
+    /// let socket = heist::net::UnixDatagram::from_std(std)?;
+    /// assert!(socket.local_addr().is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn from_std(socket: std::os::unix::net::UnixDatagram) -> io::Result<UnixDatagram> {
+        let reactor = context::reactor();
+        blocking_mode::refuse(&socket)?;
+        UnixDatagram::register_on(&reactor, mio::net::UnixDatagram::from_std(socket), Ready::EMPTY)
+    }
+
+    /// Converts the socket into one of std, which stays non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// If the socket cannot be deregistered.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let (std, _peer) = std::os::unix::net::UnixDatagram::pair()?;
+    /// std.set_nonblocking(true)?;
+    /// let socket = heist::net::UnixDatagram::from_std(std)?;
+    /// let std = socket.into_std()?;
+    /// std.set_nonblocking(false)?; // for use without a runtime
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn into_std(self) -> io::Result<std::os::unix::net::UnixDatagram> {
+        Ok(self.io.into_io()?.into())
+    }
+}
+
+/// Readiness, and operations that heist does not have.
+impl UnixDatagram {
+    /// Waits until the socket is ready for some of `interest`, and returns what of it the socket is
+    /// ready for. Any number of tasks may wait at once.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime has been shut down.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, nothing has been sent.
-    ///
-    #[doc = crate::net::doc_examples::set!(path)]
-    /// use heist::net::UnixDatagram;
-    ///
-    /// let (server, client) = (UnixDatagram::bind(&path)?, UnixDatagram::unbound()?);
-    /// assert_eq!(client.send_to(b"hello", &path).await?, 5);
-    /// assert_eq!(server.recv(&mut [0; 16]).await?, 5);
-    #[doc = crate::net::doc_examples::end!()]
-    pub async fn send_to<P: AsRef<Path>>(&self, buf: &[u8], target: P) -> io::Result<usize> {
-        self.try_until_done(Interest::WRITABLE, || self.mio().send_to(buf, target.as_ref())).await
+    /// If the future is dropped, readiness is not lost: it lasts until an operation gives
+    /// `WouldBlock`.
+    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        self.registered().ready(interest).await
     }
 
-    /// Polls for what [`send_to`](UnixDatagram::send_to) waits for. Only the latest caller's task is woken.
+    /// Waits until a read is worth a try. The read may still give `WouldBlock`. Any number of tasks
+    /// may wait at once.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// If the runtime has been shut down.
     ///
-    #[doc = crate::net::doc_examples::set!(path)]
-    /// use heist::net::UnixDatagram;
+    /// # Cancel safety
     ///
-    /// let (server, client) = (UnixDatagram::bind(&path)?, UnixDatagram::unbound()?);
-    /// let count = std::future::poll_fn(|cx| client.poll_send_to(cx, b"hello", &path)).await?;
-    /// assert_eq!(server.recv(&mut [0; 16]).await?, count);
-    #[doc = crate::net::doc_examples::end!()]
-    pub fn poll_send_to<P: AsRef<Path>>(&self, cx: &mut Context<'_>, buf: &[u8], target: P) -> Poll<io::Result<usize>> {
-        self.poll_once(Direction::Write, cx, || self.mio().send_to(buf, target.as_ref()))
+    /// If the future is dropped, readiness is not lost: it lasts until an operation gives
+    /// `WouldBlock`.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.registered().readable().await
     }
 
-    /// As [`send_to`](UnixDatagram::send_to), without waiting.
+    /// Polls until a read is worth a try. Only the task of the latest call is woken.
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room, or as there.
-    ///
-    #[doc = crate::net::doc_examples::set!(path)]
-    /// use heist::net::UnixDatagram;
-    ///
-    /// let (server, client) = (UnixDatagram::bind(&path)?, UnixDatagram::unbound()?);
-    /// assert_eq!(client.try_send_to(b"hello", &path)?, 5);
-    /// assert_eq!(server.recv(&mut [0; 16]).await?, 5);
-    #[doc = crate::net::doc_examples::end!()]
-    pub fn try_send_to<P: AsRef<Path>>(&self, buf: &[u8], target: P) -> io::Result<usize> {
-        self.try_once(Interest::WRITABLE, || self.mio().send_to(buf, target.as_ref()))
+    /// If the runtime has been shut down.
+    pub fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.registered().poll_read_ready(cx)
     }
 
-    /// The address it is reached at.
+    /// Waits until a write is worth a try. The write may still give `WouldBlock`. Any number of
+    /// tasks may wait at once.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// If the runtime has been shut down.
     ///
-    #[doc = crate::net::doc_examples::set!(unix_datagram)]
-    /// assert!(here.local_addr()?.is_unnamed()); // a pair has no names
-    #[doc = crate::net::doc_examples::end!()]
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, readiness is not lost: it lasts until an operation gives
+    /// `WouldBlock`.
+    pub async fn writable(&self) -> io::Result<()> {
+        self.registered().writable().await
+    }
+
+    /// Polls until a write is worth a try. Only the task of the latest call is woken.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime has been shut down.
+    pub fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.registered().poll_write_ready(cx)
+    }
+
+    /// Does `f`, an operation on this socket, once, if the socket seems ready for some of
+    /// `interest`.
+    ///
+    /// If `f` gives `WouldBlock`, the socket no longer counts as ready for `interest`. So `f` must
+    /// give it only if the socket did; otherwise a later wait may last for ever.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if the socket does not seem ready. Other errors
+    /// are those of `f`.
+    pub fn try_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        self.registered().try_io(interest, f)
+    }
+
+    /// Does `f`, an operation on this socket, each time the socket seems ready for some of
+    /// `interest`, until `f` no longer gives `WouldBlock`.
+    ///
+    /// For `f`, the rule of [`try_io`](Self::try_io) holds.
+    ///
+    /// # Errors
+    ///
+    /// Those of `f`, or that the runtime has been shut down.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, each call of `f` so far has given `WouldBlock`.
+    pub async fn async_io<R>(&self, interest: Interest, f: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+        self.registered().async_io(interest, f).await
+    }
+}
+
+/// Addresses, errors, the end.
+impl UnixDatagram {
+    /// Returns the address of the socket.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system reports an error.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let (socket, peer) = heist::net::UnixDatagram::pair()?;
+    /// assert!(socket.local_addr()?.is_unnamed()); // a pair has no names
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.mio().local_addr().map(SocketAddr)
+        self.io.io().local_addr().map(SocketAddr)
     }
 
-    /// The address it is connected to.
+    /// Returns the address that the socket is connected to.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// If the operating system reports an error.
     ///
-    #[doc = crate::net::doc_examples::set!(unix_datagram)]
-    /// assert!(here.peer_addr()?.is_unnamed()); // a pair has no names
-    #[doc = crate::net::doc_examples::end!()]
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let (socket, peer) = heist::net::UnixDatagram::pair()?;
+    /// assert!(socket.peer_addr()?.is_unnamed()); // a pair has no names
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.mio().peer_addr().map(SocketAddr)
+        self.io.io().peer_addr().map(SocketAddr)
     }
 
-    /// The error that is pending on the socket, which takes it away.
+    /// Takes the error that is pending on the socket, and returns it.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// If the operating system reports an error.
     ///
-    #[doc = crate::net::doc_examples::set!(unix_datagram)]
-    /// assert!(here.take_error()?.is_none()); // nothing has gone wrong
-    #[doc = crate::net::doc_examples::end!()]
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let (socket, peer) = heist::net::UnixDatagram::pair()?;
+    /// assert!(socket.take_error()?.is_none()); // nothing has gone wrong
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.mio().take_error()
+        self.io.io().take_error()
     }
 
-    /// Shuts one direction down, or both. Who waits for a message is woken: when all that have come are received, a receive
-    /// answers with no bytes.
+    /// Shuts one direction down, or both.
+    ///
+    /// A task that waits for a message is woken. A receive gives the messages that have come, and
+    /// then 0 bytes.
     ///
     /// # Errors
     ///
-    /// What the operating system says, such as that it is not connected.
+    /// If the operating system reports an error, such as that the socket is not connected.
     ///
-    #[doc = crate::net::doc_examples::set!(unix_datagram)]
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
     /// use std::net::Shutdown;
     ///
-    /// there.send(b"the last words").await?;
-    /// here.shutdown(Shutdown::Read)?;
-    /// assert_eq!(here.recv(&mut [0; 16]).await?, 14);
-    /// assert_eq!(here.recv(&mut [0; 16]).await?, 0); // and nothing after that
-    #[doc = crate::net::doc_examples::end!()]
+    /// let (socket, peer) = heist::net::UnixDatagram::pair()?;
+    /// peer.send(b"the last words").await?;
+    /// socket.shutdown(Shutdown::Read)?;
+    /// assert_eq!(socket.recv(&mut [0; 16]).await?, 14);
+    /// assert_eq!(socket.recv(&mut [0; 16]).await?, 0); // and nothing after that
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.mio().shutdown(how)?;
+        self.io.io().shutdown(how)?;
         if how != Shutdown::Write {
-            // Ordering: Release, pairs with the Acquire in `hears_no_more`. Who is woken before sees it at his next try.
-            self.is_deaf.store(true, Ordering::Release);
+            // Ordering: Release — pairs with the Acquire in `UnixDatagram::is_at_end`: the
+            // direction is shut down. A task that the shutdown has woken before this store sees it
+            // at its next try.
+            self.is_read_shut_down.store(true, Ordering::Release);
         }
         Ok(())
+    }
+}
+
+impl UnixDatagram {
+    /// Registers a socket with a reactor. Until it proves otherwise, it counts as ready for
+    /// `presumed`.
+    pub(super) fn register_on(
+        reactor: &Arc<Reactor>,
+        socket: mio::net::UnixDatagram,
+        presumed: Ready,
+    ) -> io::Result<UnixDatagram> {
+        let io = Registered::new(Arc::clone(reactor), socket, presumed)?;
+        Ok(UnixDatagram { io, is_read_shut_down: AtomicBool::new(false) })
+    }
+
+    /// Registers a fresh socket, which has room to send.
+    pub(super) fn register_fresh(reactor: &Arc<Reactor>, socket: mio::net::UnixDatagram) -> io::Result<UnixDatagram> {
+        UnixDatagram::register_on(reactor, socket, Ready::WRITABLE)
+    }
+
+    pub(super) fn pair_on(reactor: &Arc<Reactor>) -> io::Result<(UnixDatagram, UnixDatagram)> {
+        let (first, second) = mio::net::UnixDatagram::pair()?;
+        Ok((UnixDatagram::register_fresh(reactor, first)?, UnixDatagram::register_fresh(reactor, second)?))
+    }
+
+    pub(super) fn registered(&self) -> &Registered<mio::net::UnixDatagram> {
+        &self.io
+    }
+
+    /// Receives once, without waiting.
+    pub(super) fn recv_now(&self, buf: &mut [u8]) -> io::Result<usize> {
+        match self.io.io().recv(buf) {
+            Err(error) if self.is_at_end(&error) => Ok(0),
+            result => result,
+        }
+    }
+
+    /// Receives once, without waiting. At the end the sender has no name, as in a blocking receive.
+    pub(super) fn recv_from_now(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        match self.io.io().recv_from(buf) {
+            Err(error) if self.is_at_end(&error) => {
+                Ok((0, SocketAddr(mio::net::UnixDatagram::unbound()?.local_addr()?)))
+            }
+            result => result.map(|(count, address)| (count, SocketAddr(address))),
+        }
+    }
+
+    /// Returns true if `error` means that no message will come any more.
+    fn is_at_end(&self, error: &io::Error) -> bool {
+        // Ordering: Acquire — pairs with the Release in `UnixDatagram::shutdown`: the direction is
+        // shut down.
+        error.kind() == io::ErrorKind::WouldBlock && self.is_read_shut_down.load(Ordering::Acquire)
+    }
+}
+
+impl TryFrom<std::os::unix::net::UnixDatagram> for UnixDatagram {
+    type Error = io::Error;
+
+    /// Converts a socket of std, as [`from_std`](Self::from_std) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of `from_std`.
+    ///
+    /// # Panics
+    ///
+    /// If this thread is not inside of a runtime, or if the runtime has no I/O.
+    #[track_caller]
+    fn try_from(socket: std::os::unix::net::UnixDatagram) -> io::Result<UnixDatagram> {
+        UnixDatagram::from_std(socket)
     }
 }

@@ -6,7 +6,6 @@ use std::{fmt, io};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::blocking_mode;
-use super::options::raw_socket;
 use super::unix_datagram::UnixDatagram;
 use super::unix_listener::UnixListener;
 use super::unix_stream::UnixStream;
@@ -15,8 +14,9 @@ use crate::reactor::Ready;
 
 /// A unix socket that neither listens nor is connected yet.
 ///
-/// A stream socket becomes a [`UnixStream`] by [`connect`](UnixSocket::connect), or a [`UnixListener`] by
-/// [`listen`](UnixSocket::listen); a datagram socket a [`UnixDatagram`] by [`datagram`](UnixSocket::datagram).
+/// [`connect`](UnixSocket::connect) turns a stream socket into a [`UnixStream`],
+/// [`listen`](UnixSocket::listen) into a [`UnixListener`]. [`datagram`](UnixSocket::datagram) turns
+/// a datagram socket into a [`UnixDatagram`].
 ///
 /// # Examples
 ///
@@ -39,37 +39,59 @@ use crate::reactor::Ready;
 /// # }
 /// ```
 pub struct UnixSocket {
-    socket: Socket,
+    pub(super) socket: Socket,
 }
 
 impl UnixSocket {
-    /// A socket for connections.
+    /// Makes a socket for connections.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// If the operating system reports an error.
     ///
-    #[doc = crate::net::doc_examples::set!(path)]
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let name = format!("heist-net-13-{}", std::process::id());
+    /// # let folder = std::env::temp_dir().join(name);
+    /// # std::fs::create_dir_all(&folder)?;
+    /// # let path = folder.join("socket");
     /// let socket = heist::net::UnixSocket::new_stream()?;
     /// socket.bind(&path)?;
     /// let listener = socket.listen(64)?;
-    #[doc = crate::net::doc_examples::end!()]
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new_stream() -> io::Result<UnixSocket> {
         UnixSocket::new(Type::STREAM)
     }
 
-    /// A socket for messages.
+    /// Makes a socket for messages.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// If the operating system reports an error.
     ///
-    #[doc = crate::net::doc_examples::set!(path)]
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let name = format!("heist-net-14-{}", std::process::id());
+    /// # let folder = std::env::temp_dir().join(name);
+    /// # std::fs::create_dir_all(&folder)?;
+    /// # let path = folder.join("socket");
     /// let socket = heist::net::UnixSocket::new_datagram()?;
     /// socket.bind(&path)?;
     /// let socket = socket.datagram()?;
     /// assert_eq!(socket.local_addr()?.as_pathname(), Some(&*path));
-    #[doc = crate::net::doc_examples::end!()]
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new_datagram() -> io::Result<UnixSocket> {
         UnixSocket::new(Type::DGRAM)
     }
@@ -80,60 +102,96 @@ impl UnixSocket {
         Ok(UnixSocket { socket })
     }
 
-    /// Binds it to `path`, where no file may be yet.
+    /// Binds the socket to `path`, where no file may exist yet.
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// If the operating system reports an error.
     ///
-    #[doc = crate::net::doc_examples::set!(path)]
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let name = format!("heist-net-15-{}", std::process::id());
+    /// # let folder = std::env::temp_dir().join(name);
+    /// # std::fs::create_dir_all(&folder)?;
+    /// # let path = folder.join("socket");
     /// let socket = heist::net::UnixSocket::new_stream()?;
     /// socket.bind(&path)?;
     /// assert!(path.exists());
-    #[doc = crate::net::doc_examples::end!()]
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn bind(&self, path: impl AsRef<Path>) -> io::Result<()> {
         self.socket.bind(&SockAddr::unix(path)?)
     }
 
-    /// Listens on it, with room for `backlog` connections that nobody has accepted yet.
+    /// Listens on the socket, with room for `backlog` connections that wait to be accepted.
     ///
     /// # Errors
     ///
-    /// If it is a datagram socket or in blocking mode, or what the operating system says.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the socket is a datagram socket, or is in
+    /// blocking mode. Otherwise, if the operating system reports an error.
     ///
     /// # Panics
     ///
-    /// Outside of a runtime, or if that has no I/O.
+    /// If this thread is not inside of a runtime, or if the runtime has no I/O.
     ///
-    #[doc = crate::net::doc_examples::set!(path)]
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let name = format!("heist-net-16-{}", std::process::id());
+    /// # let folder = std::env::temp_dir().join(name);
+    /// # std::fs::create_dir_all(&folder)?;
+    /// # let path = folder.join("socket");
     /// let socket = heist::net::UnixSocket::new_stream()?;
     /// socket.bind(&path)?;
     /// let listener = socket.listen(64)?;
     /// # let _client = heist::net::UnixStream::connect(&path).await?;
     /// let (stream, _) = listener.accept().await?;
-    #[doc = crate::net::doc_examples::end!()]
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn listen(self, backlog: u32) -> io::Result<UnixListener> {
         let reactor = context::reactor();
         self.expect_kind(Type::STREAM, "a datagram socket cannot listen: make it with `UnixSocket::new_stream`")?;
         self.socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-        UnixListener::on(&reactor, mio::net::UnixListener::from_std(self.socket.into()), Ready::EMPTY)
+        UnixListener::register_on(&reactor, mio::net::UnixListener::from_std(self.socket.into()), Ready::EMPTY)
     }
 
-    /// Connects it to the socket at `path`.
+    /// Connects the socket to the one at `path`.
     ///
     /// # Errors
     ///
-    /// If it is a datagram socket or in blocking mode, or as [`UnixStream::connect`].
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the socket is a datagram socket, or is in
+    /// blocking mode. Other errors are those of [`UnixStream::connect`].
     ///
     /// # Panics
     ///
-    /// Outside of a runtime, or if that has no I/O.
+    /// If this thread is not inside of a runtime, or if the runtime has no I/O.
     ///
-    #[doc = crate::net::doc_examples::set!(unix_listener)]
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let name = format!("heist-net-17-{}", std::process::id());
+    /// # let folder = std::env::temp_dir().join(name);
+    /// # std::fs::create_dir_all(&folder)?;
+    /// # let path = folder.join("socket");
+    /// # let listener = heist::net::UnixListener::bind(&path)?;
     /// let stream = heist::net::UnixSocket::new_stream()?.connect(&path).await?;
     /// assert_eq!(stream.peer_addr()?.as_pathname(), Some(&*path));
-    #[doc = crate::net::doc_examples::end!()]
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn connect(self, path: impl AsRef<Path>) -> io::Result<UnixStream> {
         let reactor = context::reactor();
         self.expect_kind(
@@ -144,30 +202,38 @@ impl UnixSocket {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
             _ => {}
         }
-        UnixStream::connecting(&reactor, mio::net::UnixStream::from_std(self.socket.into())).await
+        UnixStream::finish_connect(&reactor, mio::net::UnixStream::from_std(self.socket.into())).await
     }
 
-    /// Makes a [`UnixDatagram`] of it.
+    /// Converts the socket into a [`UnixDatagram`].
     ///
     /// # Errors
     ///
-    /// If it is a stream socket or in blocking mode, or what the operating system says.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the socket is a stream socket, or is in
+    /// blocking mode. Otherwise, if the operating system reports an error.
     ///
     /// # Panics
     ///
-    /// Outside of a runtime, or if that has no I/O.
+    /// If this thread is not inside of a runtime, or if the runtime has no I/O.
     ///
-    #[doc = crate::net::doc_examples::set!(nothing)]
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
     /// let socket = heist::net::UnixSocket::new_datagram()?.datagram()?;
     /// assert!(socket.local_addr()?.is_unnamed());
-    #[doc = crate::net::doc_examples::end!()]
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn datagram(self) -> io::Result<UnixDatagram> {
         let reactor = context::reactor();
         self.expect_kind(Type::DGRAM, "a stream socket carries no messages: make it with `UnixSocket::new_datagram`")?;
-        UnixDatagram::fresh(&reactor, mio::net::UnixDatagram::from_std(self.socket.into()))
+        UnixDatagram::register_fresh(&reactor, mio::net::UnixDatagram::from_std(self.socket.into()))
     }
 
+    /// Returns an error with `remedy` if the socket is of another kind.
     fn expect_kind(&self, kind: Type, remedy: &'static str) -> io::Result<()> {
         blocking_mode::refuse(&self.socket)?;
         if self.socket.r#type()? == kind {
@@ -182,5 +248,3 @@ impl fmt::Debug for UnixSocket {
         self.socket.fmt(f)
     }
 }
-
-raw_socket!(UnixSocket);

@@ -1,4 +1,4 @@
-//! Who waits for signals of one kind.
+//! A listener for signals of one kind.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -13,33 +13,34 @@ use crate::sync::Arc;
 
 /// Listens for signals of one kind; made by [`signal`].
 ///
-/// Signals that come while nobody waits are kept, any number of them as one. Any number of
-/// listeners may listen for the same kind, in any number of runtimes, and each hears of each
-/// signal. A listener works as long as its runtime does, and while somebody drives that.
+/// Signals that come while no task waits are kept, any number of them as one. Any number of
+/// listeners may listen for the same kind, in any number of runtimes. Each of them receives each
+/// signal. A listener works as long as its runtime does, and only while the runtime is driven.
 ///
-/// Dropping it does not bring the operating system's default back: see [`signal`].
+/// Dropping it does not restore the default effect of the signal: see [`signal`].
 pub struct Signal {
     pipe: Arc<SignalPipe>,
     kind: SignalKind,
-    /// The count of the latest signal that was heard of.
+    /// The count at the latest signal that the listener has received.
     seen: u64,
-    /// Present while somebody waits.
+    /// The wait that has begun and is not over.
     waiting: Option<Pin<Box<dyn Future<Output = Option<u64>> + Send + Sync>>>,
 }
 
 /// Listens for signals of `kind` from now on.
 ///
-/// **From the first call on the signal loses its default effect for the whole process**, such as
-/// ending it, and does not get it back when the listener is dropped.
+/// **From the first call on, the signal loses its default effect for the whole process**, such as
+/// ending it. The default does not come back when the listener is dropped.
 ///
 /// # Errors
 ///
-/// For a kind that nobody can listen for (`SIGKILL`, `SIGSTOP`) or should (`SIGSEGV`, `SIGILL`,
-/// `SIGFPE`), and what the operating system says.
+/// [`InvalidInput`](io::ErrorKind::InvalidInput) for a kind that cannot be listened for (`SIGKILL`,
+/// `SIGSTOP`) or must not be (`SIGSEGV`, `SIGILL`, `SIGFPE`). Otherwise, if the operating system
+/// reports an error, or if the runtime has been shut down.
 ///
 /// # Panics
 ///
-/// Outside of a runtime, or if that has no I/O.
+/// If this thread is not inside of a runtime, or if the runtime has no I/O.
 ///
 /// # Examples
 ///
@@ -69,7 +70,9 @@ pub fn signal(kind: SignalKind) -> io::Result<Signal> {
 }
 
 impl Signal {
-    /// Waits for the next signal. `None` if the runtime has been shut down: there will be no more.
+    /// Waits for the next signal.
+    ///
+    /// Returns `None` if the runtime has been shut down: no signal will come any more.
     ///
     /// # Cancel safety
     ///
@@ -93,7 +96,7 @@ impl Signal {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
-    /// Polls for the next signal. Only the latest caller's task is woken.
+    /// Polls for the next signal. Only the task of the latest call is woken.
     ///
     /// # Examples
     ///
@@ -110,15 +113,15 @@ impl Signal {
     /// ```
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<()>> {
         let Signal { pipe, kind, seen, waiting } = self;
-        // It is taken out for the poll: a waker may panic, and a future that has panicked must not
-        // be polled again. The next wait begins with the count that was seen last, so no signal is
-        // lost.
+        // The wait is taken out for the poll: a waker may panic, and a future that has panicked
+        // must not be polled again. The next wait begins with the count that was seen last, so no
+        // signal is lost.
         let mut wait = waiting.take().unwrap_or_else(|| {
             let (pipe, signum, seen) = (Arc::clone(pipe), kind.as_raw_value(), *seen);
             Box::pin(async move { pipe.wait_for_change(signum, seen).await })
         });
         match budget::metered(cx, |cx| wait.as_mut().poll(cx)) {
-            Poll::Ready(heard) => Poll::Ready(heard.map(|now| *seen = now)),
+            Poll::Ready(count) => Poll::Ready(count.map(|now| *seen = now)),
             Poll::Pending => {
                 *waiting = Some(wait);
                 Poll::Pending

@@ -1,4 +1,4 @@
-//! What the handler rings, and the listeners of one runtime hear.
+//! The pipe and the counts through which the handler notifies the listeners of one runtime.
 
 use std::ffi::c_int;
 use std::fmt;
@@ -15,47 +15,48 @@ use crate::reactor::{Interest, Reactor, Ready, Registered, Source};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, Weak, statics};
 
-/// More than any operating system has signals.
+/// A number that is larger than each signal number of each operating system.
 const KINDS: usize = 128;
 
-/// The handler's side: all that it touches.
+/// The side of the handler: all that it touches.
 #[derive(Debug)]
 struct HandlerEnd {
-    /// How often each kind has come.
+    /// The number of signals of each kind that have come.
     counts: [AtomicU64; KINDS],
     outlet: Sender,
 }
 
-/// The listeners' side.
+/// The side of the listeners.
 pub(super) struct SignalPipe {
     handler_end: Arc<HandlerEnd>,
     inlet: Registered<Receiver>,
-    /// The kinds that somebody has listened for, each with the handler's action.
+    /// The kinds with a handler, each with the id of its action.
     actions: Mutex<Vec<(c_int, SigId)>>,
 }
 
-/// The bells that have listeners, each with the reactor that it is registered with.
-static BELLS: statics::Mutex<Vec<(Weak<Reactor>, Weak<SignalPipe>)>> = statics::Mutex::new(Vec::new());
+/// The signal pipes that have listeners, each with the reactor that it is registered with.
+static SIGNAL_PIPES: statics::Mutex<Vec<(Weak<Reactor>, Weak<SignalPipe>)>> = statics::Mutex::new(Vec::new());
 
 impl HandlerEnd {
-    /// A signal has come. Called in a handler: no lock, no allocation, and nothing of ours that
-    /// could panic.
+    /// Counts a signal, and wakes the listeners. It runs in a signal handler: no lock, no
+    /// allocation, and nothing that could panic.
     fn on_signal(&self, signum: c_int) {
-        // Ordering: Release, pairs with the Acquire in `changed`. Before the byte: who finds the
-        // byte gone finds the count.
+        // Ordering: Release — pairs with the Acquire in `SignalPipe::count`: a signal has come. The
+        // count changes before the byte is written, so a listener that misses the byte sees the
+        // count.
         self.counts[signum as usize].fetch_add(1, Ordering::Release);
-        // SAFETY: one byte, of a descriptor that is open as long as `self` lives. A full pipe rings
-        // in any case.
+        // SAFETY: the buffer has one byte, and `self` keeps the descriptor open. If the pipe is
+        // full, the write fails, and the bytes in the pipe wake the listeners.
         unsafe { libc::write(self.outlet.as_raw_fd(), b"!".as_ptr().cast(), 1) };
     }
 }
 
 impl SignalPipe {
-    /// The bell of the runtime to which `reactor` belongs.
+    /// Returns the signal pipe of the runtime to which `reactor` belongs.
     pub(super) fn for_reactor(reactor: &Arc<Reactor>) -> io::Result<Arc<SignalPipe>> {
-        let mut bells = BELLS.lock();
-        bells.retain(|(_, pipe)| pipe.strong_count() > 0);
-        let found = bells.iter().find(|(owner, _)| std::ptr::eq(owner.as_ptr(), Arc::as_ptr(reactor)));
+        let mut pipes = SIGNAL_PIPES.lock();
+        pipes.retain(|(_, pipe)| pipe.strong_count() > 0);
+        let found = pipes.iter().find(|(owner, _)| std::ptr::eq(owner.as_ptr(), Arc::as_ptr(reactor)));
         if let Some(pipe) = found.and_then(|(_, pipe)| pipe.upgrade()) {
             return Ok(pipe);
         }
@@ -65,81 +66,82 @@ impl SignalPipe {
             inlet: Registered::new(Arc::clone(reactor), inlet, Ready::EMPTY)?,
             actions: Mutex::new(Vec::new()),
         });
-        bells.push((Arc::downgrade(reactor), Arc::downgrade(&pipe)));
+        pipes.push((Arc::downgrade(reactor), Arc::downgrade(&pipe)));
         Ok(pipe)
     }
 
-    /// Has the bell rung for signals of this kind from now on.
+    /// Lets the handler notify this pipe of signals of this kind from now on.
     pub(super) fn register_kind(&self, signum: c_int) -> io::Result<()> {
         if !(0..KINDS as c_int).contains(&signum) || FORBIDDEN.contains(&signum) {
-            let text =
-                format!("signal {signum} cannot be listened for: no such signal, or the operating system keeps it");
+            let text = format!(
+                "signal {signum} cannot be listened for: pass a signal that exists, and that a handler may catch"
+            );
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         let mut actions = self.actions.lock();
-        if actions.iter().any(|(entry_state, _)| *entry_state == signum) {
+        if actions.iter().any(|(registered, _)| *registered == signum) {
             return Ok(());
         }
         let handler_end = Arc::clone(&self.handler_end);
-        // SAFETY: the action moves a count and writes a byte, both of which are allowed in a
-        // handler.
+        // SAFETY: the action adds to an atomic and calls `write`. Both are async-signal-safe.
         let id = unsafe { register(signum, move || handler_end.on_signal(signum)) }?;
         actions.push((signum, id));
         Ok(())
     }
 
-    /// How often signals of this kind have come.
+    /// Returns the number of signals of this kind that have come.
     pub(super) fn count(&self, signum: c_int) -> u64 {
-        // Ordering: Acquire, pairs with the Release in `pull`.
+        // Ordering: Acquire — pairs with the Release in `HandlerEnd::on_signal`: a signal has come.
         self.handler_end.counts[signum as usize].load(Ordering::Acquire)
     }
 
-    /// Waits until the count of this kind is another than `seen`. `None` if the runtime has been
-    /// shut down.
+    /// Waits until the count of this kind differs from `seen`, and returns it. Returns `None` if
+    /// the runtime has been shut down.
     pub(super) async fn wait_for_change(&self, signum: c_int, seen: u64) -> Option<u64> {
         wait_for_change(|| self.count(signum), seen, self.inlet.source(), || self.read_all()).await
     }
 
-    /// Takes out all that is in the pipe. The end does not come: we have the other end.
+    /// Reads all bytes in the pipe. It never ends, because `self` has the other end.
     fn read_all(&self) {
         let mut bytes = [0; 256];
         while self.inlet.io().read(&mut bytes).is_ok_and(|count| count > 0) {}
     }
 }
 
-/// What a listener heard.
-enum Heard {
-    /// The count is another one.
+/// The event that ends one wait of a listener.
+enum Wakeup {
+    /// The count has changed.
     Signal(u64),
-    /// Somebody's signal, or its echo; the completion to take the readiness back.
-    Ring(io::Result<crate::reactor::Snapshot>),
+    /// The pipe has bytes: of a signal of any kind, which another listener may have received. The
+    /// snapshot is the one with which the readiness is cleared.
+    PipeReadable(io::Result<crate::reactor::Snapshot>),
 }
 
-/// Waits until `count` gives another answer than `seen`, with others waiting at the same bell. See
-/// the module's page.
+/// Waits until `count` returns another number than `seen`, while other listeners wait for the same
+/// pipe. See the page of the module.
 pub(crate) async fn wait_for_change(
     count: impl Fn() -> u64,
     seen: u64,
     source: &Source,
-    empty: impl Fn(),
+    read_all: impl Fn(),
 ) -> Option<u64> {
     loop {
         let mut waiting = pin!(source.ready(Interest::READABLE));
-        let heard = poll_fn(|cx| {
-            let rung = waiting.as_mut().poll(cx);
-            // After the wait has begun: what came before it may have been taken from the pipe by
-            // somebody else.
+        let wakeup = poll_fn(|cx| {
+            let pipe_ready = waiting.as_mut().poll(cx);
+            // The count is loaded after the wait has begun. Another listener may have read the byte
+            // of an earlier signal.
             match count() {
-                now if now != seen => Poll::Ready(Heard::Signal(now)),
-                _ => rung.map(Heard::Ring),
+                now if now != seen => Poll::Ready(Wakeup::Signal(now)),
+                _ => pipe_ready.map(Wakeup::PipeReadable),
             }
         });
-        match heard.await {
-            Heard::Signal(now) => return Some(now),
-            Heard::Ring(Err(_)) => return None,
-            Heard::Ring(Ok(completion)) => {
-                empty();
-                source.clear(Interest::READABLE.mask(), completion);
+        match wakeup.await {
+            Wakeup::Signal(now) => return Some(now),
+            Wakeup::PipeReadable(Err(_)) => return None,
+            Wakeup::PipeReadable(Ok(seen_ready)) => {
+                read_all();
+                source.clear(Interest::READABLE.mask(), seen_ready);
             }
         }
     }
@@ -155,6 +157,6 @@ impl Drop for SignalPipe {
 
 impl fmt::Debug for SignalPipe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bell").field("actions", &self.actions).finish_non_exhaustive()
+        f.debug_struct("SignalPipe").field("actions", &self.actions).finish_non_exhaustive()
     }
 }

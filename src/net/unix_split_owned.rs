@@ -1,0 +1,474 @@
+//! The owned halves of a unix stream.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::task::{Context, Poll};
+use std::{error, fmt};
+
+use super::unix_addr::SocketAddr;
+use super::unix_stream::UnixStream;
+use crate::reactor::{Interest, Ready, Registered};
+use crate::sync::Arc;
+
+/// The reading half of a stream, which owns its part; made by [`UnixStream::into_split`].
+///
+/// # Examples
+///
+/// ```
+/// # #[heist::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let (mut stream, mut peer) = heist::net::UnixStream::pair()?;
+/// let (mut read, _write) = stream.into_split();
+/// let reading = heist::spawn(async move {
+///     let mut word = [0; 5];
+///     read.read_exact(&mut word).await.map(|_| word)
+/// });
+/// peer.write_all(b"hello").await?;
+/// assert_eq!(&reading.await??, b"hello");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct OwnedReadHalf(Arc<UnixStream>);
+
+/// The writing half of a stream, which owns its part; made by [`UnixStream::into_split`].
+///
+/// Dropping it shuts the writing direction down.
+///
+/// # Examples
+///
+/// ```
+/// # #[heist::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let (mut stream, mut peer) = heist::net::UnixStream::pair()?;
+/// let (_read, mut write) = stream.into_split();
+/// let writing = heist::spawn(async move { write.write_all(b"hello").await });
+/// writing.await??; // the writing half has been dropped by now: the peer reads the end
+/// let mut text = String::new();
+/// peer.read_to_string(&mut text).await?;
+/// assert_eq!(text, "hello");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct OwnedWriteHalf {
+    stream: Arc<UnixStream>,
+    shuts_down_on_drop: bool,
+}
+
+/// The error of joining two halves that are not of the same stream. It gives them back.
+#[derive(Debug)]
+pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
+
+impl fmt::Display for ReuniteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the two halves are not of the same stream")
+    }
+}
+
+impl error::Error for ReuniteError {}
+
+pub(super) fn split(stream: UnixStream) -> (OwnedReadHalf, OwnedWriteHalf) {
+    let stream = Arc::new(stream);
+    (OwnedReadHalf(Arc::clone(&stream)), OwnedWriteHalf { stream, shuts_down_on_drop: true })
+}
+
+fn reunite(read: OwnedReadHalf, mut write: OwnedWriteHalf) -> Result<UnixStream, ReuniteError> {
+    if !Arc::ptr_eq(&read.0, &write.stream) {
+        return Err(ReuniteError(read, write));
+    }
+    write.shuts_down_on_drop = false;
+    drop(write);
+    Ok(Arc::into_inner(read.0).expect("a stream has two halves"))
+}
+
+impl Drop for OwnedWriteHalf {
+    fn drop(&mut self) {
+        if self.shuts_down_on_drop {
+            // A drop cannot report the error.
+            let _ = self.stream.shutdown_write();
+        }
+    }
+}
+
+impl OwnedReadHalf {
+    pub(super) fn registered(&self) -> &Registered<mio::net::UnixStream> {
+        self.0.registered()
+    }
+
+    /// Joins the two halves of a stream again.
+    ///
+    /// # Errors
+    ///
+    /// If the halves are not of the same stream. The error gives both back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let (mut stream, mut peer) = heist::net::UnixStream::pair()?;
+    /// let (read, write) = stream.into_split();
+    /// let mut stream = read.reunite(write).expect("they are of one stream");
+    /// stream.write_all(b"whole again").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn reunite(self, other: OwnedWriteHalf) -> Result<UnixStream, ReuniteError> {
+        reunite(self, other)
+    }
+
+    /// Waits until the half is ready for some of `interest`, and returns what of it the half is
+    /// ready for. Any number of tasks may wait at once.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime has been shut down.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, readiness is not lost: it lasts until an operation gives
+    /// `WouldBlock`.
+    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        self.registered().ready(interest).await
+    }
+
+    /// Waits until a read is worth a try. The read may still give `WouldBlock`. Any number of tasks
+    /// may wait at once.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime has been shut down.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, readiness is not lost: it lasts until an operation gives
+    /// `WouldBlock`.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.registered().readable().await
+    }
+
+    /// Polls until a read is worth a try. Only the task of the latest call is woken.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime has been shut down.
+    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.registered().poll_read_ready(cx)
+    }
+
+    /// Returns the address of the other end.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system reports an error.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.as_ref().peer_addr()
+    }
+
+    /// Returns the address of this end.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system reports an error.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.as_ref().local_addr()
+    }
+
+    /// Reads the bytes that are available into `buf`, as [`UnixStream::read`] does.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system reports an error, or if the runtime has been shut down.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, nothing has been read.
+    pub async fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.registered().read(buf).await
+    }
+
+    /// Reads the bytes that are available into several buffers in turn, as
+    /// [`UnixStream::read_vectored`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read`](Self::read).
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, nothing has been read.
+    pub async fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        self.registered().read_vectored(bufs).await
+    }
+
+    /// Fills `buf`, and returns its length, as [`UnixStream::read_exact`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends before `buf` is full.
+    /// Other errors are those of [`read`](Self::read).
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, some bytes may have been read, and their number is unknown.
+    pub async fn read_exact(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.registered().read_exact(buf).await
+    }
+
+    /// Reads until the end of the stream, and appends the bytes to `buf`, as
+    /// [`UnixStream::read_to_end`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read`](Self::read). The bytes read before the error are in `buf`.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the bytes read so far are in `buf`, and reading can go on.
+    pub async fn read_to_end(&mut self, buf: &mut Vec<u8>) -> io::Result<usize> {
+        self.registered().read_to_end(buf).await
+    }
+
+    /// Reads UTF-8 until the end of the stream, and appends it to `text`, as
+    /// [`UnixStream::read_to_string`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidData`](io::ErrorKind::InvalidData) if the bytes are not UTF-8. Other errors are
+    /// those of [`read`](Self::read). After an error, `text` is unchanged, and the bytes read so
+    /// far are lost.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the bytes read so far are lost.
+    pub async fn read_to_string(&mut self, text: &mut String) -> io::Result<usize> {
+        self.registered().read_to_string(text).await
+    }
+
+    /// Reads the bytes that are available into `buf` without waiting, as [`UnixStream::try_read`]
+    /// does.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is nothing to read. Other errors are
+    /// those of [`read`](Self::read).
+    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.registered().try_read(buf)
+    }
+
+    /// Reads into several buffers in turn without waiting, as [`UnixStream::try_read_vectored`]
+    /// does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`try_read`](Self::try_read).
+    pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        self.registered().try_read_vectored(bufs)
+    }
+}
+
+impl AsRef<UnixStream> for OwnedReadHalf {
+    fn as_ref(&self) -> &UnixStream {
+        &self.0
+    }
+}
+
+impl OwnedWriteHalf {
+    pub(super) fn registered(&self) -> &Registered<mio::net::UnixStream> {
+        self.stream.registered()
+    }
+
+    pub(super) fn shutdown_write(&mut self) -> io::Result<()> {
+        let result = self.stream.shutdown_write();
+        if result.is_ok() {
+            self.shuts_down_on_drop = false;
+        }
+        result
+    }
+
+    /// Joins the two halves of a stream again.
+    ///
+    /// # Errors
+    ///
+    /// If the halves are not of the same stream. The error gives both back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let (mut stream, mut peer) = heist::net::UnixStream::pair()?;
+    /// let (read, write) = stream.into_split();
+    /// let mut stream = write.reunite(read).expect("they are of one stream");
+    /// stream.write_all(b"whole again").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn reunite(self, other: OwnedReadHalf) -> Result<UnixStream, ReuniteError> {
+        reunite(other, self)
+    }
+
+    /// Drops the half without shutting the writing direction down.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[heist::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let (mut stream, mut peer) = heist::net::UnixStream::pair()?;
+    /// let (read, write) = stream.into_split();
+    /// write.forget(); // the peer reads no end: the stream lives on in `read`
+    /// peer.write_all(b"hello").await?;
+    /// let error = peer.try_read(&mut [0; 1]).unwrap_err();
+    /// assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+    /// # drop(read);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn forget(mut self) {
+        self.shuts_down_on_drop = false;
+    }
+
+    /// Waits until the half is ready for some of `interest`, and returns what of it the half is
+    /// ready for. Any number of tasks may wait at once.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime has been shut down.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, readiness is not lost: it lasts until an operation gives
+    /// `WouldBlock`.
+    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        self.registered().ready(interest).await
+    }
+
+    /// Waits until a write is worth a try. The write may still give `WouldBlock`. Any number of
+    /// tasks may wait at once.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime has been shut down.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, readiness is not lost: it lasts until an operation gives
+    /// `WouldBlock`.
+    pub async fn writable(&self) -> io::Result<()> {
+        self.registered().writable().await
+    }
+
+    /// Polls until a write is worth a try. Only the task of the latest call is woken.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime has been shut down.
+    pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.registered().poll_write_ready(cx)
+    }
+
+    /// Returns the address of the other end.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system reports an error.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.as_ref().peer_addr()
+    }
+
+    /// Returns the address of this end.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system reports an error.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.as_ref().local_addr()
+    }
+
+    /// Writes as many bytes of `buf` as there is room for, as [`UnixStream::write`] does.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system reports an error, or if the runtime has been shut down.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, nothing has been written.
+    pub async fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.registered().write(buf).await
+    }
+
+    /// Writes from several buffers in turn, as [`UnixStream::write_vectored`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`write`](Self::write).
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, nothing has been written.
+    pub async fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.registered().write_vectored(bufs).await
+    }
+
+    /// Writes all of `buf`, as [`UnixStream::write_all`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`write`](Self::write).
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, some bytes may have been written, and their number is unknown.
+    pub async fn write_all(&mut self, buf: &[u8]) -> io::Result<()> {
+        self.registered().write_all(buf).await
+    }
+
+    /// Does nothing, because each write goes to the operating system at once.
+    ///
+    /// # Errors
+    ///
+    /// None: this returns `Ok`.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Shuts the writing direction down, as [`UnixStream::shutdown`] does.
+    ///
+    /// If the connection is already gone, as after a reset by the peer, this returns `Ok`.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system reports an error.
+    pub async fn shutdown(&mut self) -> io::Result<()> {
+        self.shutdown_write()
+    }
+
+    /// Writes as many bytes of `buf` as there is room for without waiting, as
+    /// [`UnixStream::try_write`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room. Other errors are those of
+    /// [`write`](Self::write).
+    pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.registered().try_write(buf)
+    }
+
+    /// Writes from several buffers in turn without waiting, as [`UnixStream::try_write_vectored`]
+    /// does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`try_write`](Self::try_write).
+    pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.registered().try_write_vectored(bufs)
+    }
+}
+
+impl AsRef<UnixStream> for OwnedWriteHalf {
+    fn as_ref(&self) -> &UnixStream {
+        &self.stream
+    }
+}
