@@ -176,7 +176,7 @@ fn socket_whose_runtime_ends_under_a_waker_whose_destructor_panics_answers_the_e
             _ => {}
         });
         let polled = catch_unwind(AssertUnwindSafe(|| readiness_poll(&socket, &mut Context::from_waker(&waker))));
-        let Ok(Poll::Ready(Err(error))) = polled else { panic!("{looked:?}") };
+        let Ok(Poll::Ready(Err(error))) = polled else { panic!("{polled:?}") };
         assert!(is_rt_shutdown_err(&error), "{error}");
         assert_eq!(drops.get(), 1);
     }
