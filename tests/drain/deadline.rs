@@ -156,7 +156,8 @@ fn destructors_that_never_return_keep_only_their_threads() {
         let runtime = with_long_grace(workers);
         let blockers: Vec<_> = (0..workers).map(|_| Blocker::default()).collect();
         let dropped = Count::new();
-        let blocked_drops: Vec<_> = blockers.iter().map(|blocker| runtime.spawn(blocks_when_dropped(blocker))).collect();
+        let blocked_drops: Vec<_> =
+            blockers.iter().map(|blocker| runtime.spawn(blocks_when_dropped(blocker))).collect();
         let others = spawn_idle(&runtime, &dropped, 100);
         let drain = runtime.drain(Duration::ZERO);
         wait_until(|| dropped.get() == 100);
