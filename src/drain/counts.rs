@@ -211,7 +211,7 @@ impl Pool {
             on_outcome(end);
             self.drain_state.record_cancelled(task.identity().into(), || count(end));
         });
-        // The task may be freed by now, and its budget with it.
+        // The task may be freed by now, so it is not the current one for the hook.
         let outer = budget::set_current(None);
         self.run_end_hook(task_info);
         budget::set_current(outer);
