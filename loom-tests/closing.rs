@@ -1,5 +1,5 @@
-//! A pool is closed while another thread drives it, clears it, or has a waker of one of its tasks.
-//! See docs/shutdown.md.
+//! Models of a shutdown: a pool is closed while another thread drives it, clears it, or has a waker
+//! of one of its tasks. See `docs/shutdown.md`.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -17,21 +17,21 @@ use crate::sync::{Arc, Mutex, model};
 
 type Ring = RefCell<VecDeque<Runnable>>;
 
-/// A pool of one seat, with the real live threads, local slot, live list and tasks. Its queues hold
-/// what the real ones hold.
+/// A pool of one seat, with the real `LiveThreads`, local slot, owned-task list and tasks. Its
+/// queues hold what the real ones hold.
 struct Pool {
     phase: AtomicPhase,
     live_threads: LiveThreads,
     idle: Idle,
-    lease: LocalSlot<Ring>,
+    local_slot: LocalSlot<Ring>,
     global: Mutex<VecDeque<Runnable>>,
-    live: OwnedTasks,
+    owned_tasks: OwnedTasks,
 }
 
 // SAFETY: every thread of a model holds the pool in an `Arc`, and the model ends all tasks before
 // it drops that `Arc`.
 unsafe impl Schedule for Pool {
-    /// As `Pool::push_outside`.
+    /// As `Pool::push_remote`.
     fn schedule(&self, runnable: Runnable) {
         self.global.lock().push_back(runnable);
         let _ = self.idle.claim_sleeper();
@@ -39,7 +39,7 @@ unsafe impl Schedule for Pool {
     }
 
     fn owned_tasks(&self) -> &OwnedTasks {
-        &self.live
+        &self.owned_tasks
     }
 
     fn record_outcome(&self, _: &Header, _: Outcome, _: bool) {}
@@ -56,9 +56,9 @@ impl Pool {
             phase: AtomicPhase::new(),
             live_threads: LiveThreads::new(),
             idle: Idle::new(1),
-            lease: LocalSlot::new(RefCell::new(VecDeque::from([runnable]))),
+            local_slot: LocalSlot::new(RefCell::new(VecDeque::from([runnable]))),
             global: Mutex::new(VecDeque::new()),
-            live: OwnedTasks::new(),
+            owned_tasks: OwnedTasks::new(),
         };
         (Arc::new(pool), handle)
     }
@@ -72,16 +72,16 @@ impl Pool {
         self.phase.load() < Phase::ShuttingDown
     }
 
-    /// As `Pool::mind_deadline`.
+    /// As `Pool::recheck_deadline`.
     fn note_change(&self) {
         if !self.is_open() {
             self.live_threads.note_change();
         }
     }
 
-    /// As `Seat::return_lease`.
-    fn return_lease(&self, ring: Box<Ring>) {
-        self.lease.give_back(ring);
+    /// As `Seat::return_local`.
+    fn return_local(&self, ring: Box<Ring>) {
+        self.local_slot.give_back(ring);
         self.note_change();
     }
 
@@ -94,14 +94,14 @@ impl Pool {
         }
     }
 
-    /// As `drive_seat`: polls what is queued, and leaves at the next boundary.
+    /// As `drive_seat`: polls what is queued, and stops at the next boundary.
     fn drive(&self) {
         if !self.live_threads.enter_if(|| self.is_open()) {
             return;
         }
-        if let Some(ring) = self.lease.try_take() {
+        if let Some(ring) = self.local_slot.try_take() {
             self.poll_next(&ring);
-            self.return_lease(ring);
+            self.return_local(ring);
         }
         if self.live_threads.dec() {
             assert!(self.clear(None));
@@ -119,15 +119,15 @@ impl Pool {
         let _ = self.idle.claim_sleeper();
         self.live_threads.clear_by(deadline, || {
             let pass = self.clear_free();
-            ClearPass { cleared: pass.cleared && self.live.is_empty(), ..pass }
+            ClearPass { cleared: pass.cleared && self.owned_tasks.is_empty(), ..pass }
         })
     }
 
     /// As `shutdown::clear_free`.
     fn clear_free(&self) -> ClearPass {
-        let Some(ring) = self.lease.try_take() else { return ClearPass { cleared: false, returned: 0 } };
+        let Some(ring) = self.local_slot.try_take() else { return ClearPass { cleared: false, returned: 0 } };
         self.clear_seat(&ring);
-        self.return_lease(ring);
+        self.return_local(ring);
         ClearPass { cleared: true, returned: 1 }
     }
 
@@ -136,14 +136,14 @@ impl Pool {
         while let Some(runnable) = next() {
             runnable.cancel(&|_, _| ());
         }
-        self.live.cancel_all().into_iter().for_each(|runnable| runnable.cancel(&|_, _| ()));
+        self.owned_tasks.cancel_all().into_iter().for_each(|runnable| runnable.cancel(&|_, _| ()));
     }
 }
 
 /// drive × close, by a closer that waits and by one that does not: the task ends when both have
 /// returned.
 #[test]
-fn a_task_in_its_first_poll_has_ended_once_driver_and_closer_return() {
+fn task_in_first_poll_ends_before_driver_and_closer_return() {
     for patient in [true, false] {
         model(move || {
             let counts = Counts::new();
@@ -165,7 +165,7 @@ fn a_task_in_its_first_poll_has_ended_once_driver_and_closer_return() {
 /// clear × close: a thread that is not counted clears the seat, after a panic that ends the
 /// runtime. The closer does not count a seat in use as an empty one.
 #[test]
-fn a_seat_that_another_thread_clears_is_waited_for() {
+fn seat_cleared_elsewhere_is_waited_for() {
     model(|| {
         let counts = Counts::new();
         let (pool, handle) = Pool::with_endless_task(&counts);
@@ -181,7 +181,7 @@ fn a_seat_that_another_thread_clears_is_waited_for() {
     });
 }
 
-/// A pool whose only task waits in its live list, and the task's waker.
+/// Returns a pool whose only task is idle, the task's handle, and its waker.
 fn with_idle_task(counts: &Arc<Counts>) -> (Arc<Pool>, JoinHandle<super::support::Output>, Waker) {
     let kept = Arc::new(Mutex::new(None));
     let keeps = Arc::clone(&kept);
@@ -190,9 +190,9 @@ fn with_idle_task(counts: &Arc<Counts>) -> (Arc<Pool>, JoinHandle<super::support
         false
     };
     let (pool, handle) = Pool::with_task(Counted { counts: Arc::clone(counts), poll });
-    let ring = pool.lease.try_take().expect("it is vacant");
+    let ring = pool.local_slot.try_take().expect("it is vacant");
     pool.poll_next(&ring);
-    pool.return_lease(ring);
+    pool.return_local(ring);
     let waker = kept.lock().take().expect("the task has been polled");
     (pool, handle, waker)
 }
@@ -200,14 +200,14 @@ fn with_idle_task(counts: &Arc<Counts>) -> (Arc<Pool>, JoinHandle<super::support
 /// wake × close: the waker has made the task runnable and has not queued it. The closer sleeps
 /// until the waker has queued it.
 #[test]
-fn a_waker_that_is_about_to_queue_its_task_ends_the_closers_sleep() {
+fn waker_queues_late_ends_sleep_of_closer() {
     model(|| {
         let counts = Counts::new();
         let (pool, handle, waker) = with_idle_task(&counts);
-        let wakes = start(move || waker.wake());
+        let waking_thread = start(move || waker.wake());
         assert!(pool.close(None));
         assert!(handle.is_finished());
-        wakes.join().expect("the waker");
+        waking_thread.join().expect("the waker");
         assert_eq!(counts.futures(), 1);
     });
 }
@@ -215,12 +215,12 @@ fn a_waker_that_is_about_to_queue_its_task_ends_the_closers_sleep() {
 /// wake × clear × clear: both return, and not before the task has ended. Neither keeps the other
 /// awake while they wait for the waker.
 #[test]
-fn two_threads_that_clear_neither_stop_nor_wake_each_other() {
+fn clearing_threads_neither_stop_nor_wake_each_other() {
     model(|| {
         let counts = Counts::new();
         let (pool, handle, waker) = with_idle_task(&counts);
         pool.phase.advance(Phase::ShuttingDown);
-        let wakes = start(move || waker.wake());
+        let waking_thread = start(move || waker.wake());
         let other = {
             let pool = Arc::clone(&pool);
             start(move || pool.clear(None))
@@ -228,7 +228,7 @@ fn two_threads_that_clear_neither_stop_nor_wake_each_other() {
         assert!(pool.clear(None));
         assert!(handle.is_finished());
         assert!(other.join().expect("the other thread"));
-        wakes.join().expect("the waker");
+        waking_thread.join().expect("the waker");
         assert_eq!(counts.futures(), 1);
     });
 }

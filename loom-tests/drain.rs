@@ -1,4 +1,4 @@
-//! The books while a runtime drains: gate, excuses, and who notices that nobody is left. See
+//! Models of a drain: the gate, the exemptions, and the check that finds no live task. See
 //! `docs/drain.md`.
 
 use std::future::ready;
@@ -19,26 +19,26 @@ use crate::raw_task::{self, Outcome, Runnable};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, model};
 
-/// A runtime of which only the books are there.
-struct House {
+/// The drain state of a pool, with seats that only count.
+struct PoolModel {
     drain_state: DrainState,
     phase: AtomicPhase,
-    seats: Vec<Place>,
-    /// Where tasks are filed.
+    seats: Vec<ModelSeat>,
+    /// Where tasks are linked.
     home: Arc<Home>,
 }
 
-struct Place {
-    heard: AtomicBool,
+struct ModelSeat {
+    acked: AtomicBool,
     spawned: Counter,
     completed: Counter,
     ended: Counter,
     parker: Parker,
 }
 
-impl TaskCounts for House {
+impl TaskCounts for PoolModel {
     fn all_workers_acked(&self) -> bool {
-        self.seats.iter().all(|seat| seat.heard.load(Ordering::Acquire))
+        self.seats.iter().all(|seat| seat.acked.load(Ordering::Acquire))
     }
 
     fn tasks_ended(&self) -> u64 {
@@ -63,34 +63,34 @@ impl TaskCounts for House {
     }
 }
 
-impl House {
-    fn new(seats: usize) -> Arc<House> {
-        let place = || Place {
-            heard: AtomicBool::new(false),
+impl PoolModel {
+    fn new(seats: usize) -> Arc<PoolModel> {
+        let seat = || ModelSeat {
+            acked: AtomicBool::new(false),
             spawned: Counter::new(),
             completed: Counter::new(),
             ended: Counter::new(),
             parker: Parker::new(),
         };
-        let seats = std::iter::repeat_with(place).take(seats).collect();
-        Arc::new(House { drain_state: DrainState::new(), phase: AtomicPhase::new(), seats, home: Home::new() })
+        let seats = std::iter::repeat_with(seat).take(seats).collect();
+        Arc::new(PoolModel { drain_state: DrainState::new(), phase: AtomicPhase::new(), seats, home: Home::new() })
     }
 
-    /// What `drain` does, without a thread.
-    fn drain(&self) -> bool {
+    /// Does what `drain` does, but starts no deadline thread.
+    fn begin_drain(&self) -> bool {
         let first = self.drain_state.begin_drain(&self.phase, self, None);
         for seat in &self.seats {
             let _ = seat.parker.unpark();
         }
-        self.look();
+        self.check();
         first
     }
 
-    fn look(&self) {
+    fn check(&self) {
         self.drain_state.check_quiescent(&self.phase, self);
     }
 
-    /// A worker counts a task in.
+    /// Counts a task in, as the worker of `seat` does. Returns false if the gate refuses it.
     #[must_use]
     fn spawn(&self, seat: usize) -> bool {
         if self.phase.is_running() {
@@ -100,448 +100,448 @@ impl House {
         self.drain_state.gate.try_enter(SpawnSource::Internal)
     }
 
-    /// A task lives that is not excused. Asks the phase: the book's lock would order what must not
-    /// be ordered.
+    /// Asserts that no report is made while a task lives that is not exempt. Reads the phase,
+    /// because the lock of the drain state would order what a server does not order.
     #[track_caller]
-    fn lives(&self) {
+    fn assert_not_reported(&self) {
         assert!(
             self.phase.load() < Phase::Drained || self.phase.load() == Phase::DeadlinePassed,
-            "the report came while a task lived"
+            "the report was made while a task lived"
         );
     }
 
-    /// A worker counts a task out that has lived until now.
-    fn end(&self, seat: usize) {
-        self.lives();
+    /// Counts a task out that has lived until now, as the worker of `seat` does.
+    fn end_task(&self, seat: usize) {
+        self.assert_not_reported();
         self.seats[seat].completed.add(1);
         self.seats[seat].ended.add_release(1);
     }
 
-    /// A worker before it sleeps.
-    fn settle_up(&self, seat: usize) {
+    /// Does what a worker does before it sleeps.
+    fn check_before_park(&self, seat: usize) {
         if self.phase.load() != Phase::Running {
-            self.seats[seat].heard.store(true, Ordering::Release);
-            self.look();
+            self.seats[seat].acked.store(true, Ordering::Release);
+            self.check();
         }
     }
 
     #[track_caller]
     fn completed(&self) -> u64 {
-        self.drain_state.report().expect("everybody has left, and nobody has noticed").completed
+        self.drain_state.report().expect("every task has ended, and no check has noticed").completed
     }
 }
 
-/// drain × spawn × complete: a child is counted though its parent ends meanwhile, and the worker
-/// that goes to sleep is woken to look.
+/// drain × spawn × complete: a child is counted though its parent ends meanwhile, and the unpark
+/// makes a sleeping worker check.
 #[test]
-fn the_report_waits_for_the_children_and_comes() {
+fn report_parent_ends_first_waits_for_children() {
     model(|| {
-        let house = House::new(1);
-        house.seats[0].spawned.add(1);
+        let pool = PoolModel::new(1);
+        pool.seats[0].spawned.add(1);
         let worker = {
-            let house = Arc::clone(&house);
+            let pool = Arc::clone(&pool);
             start(move || {
-                assert!(house.spawn(0), "a live task may spawn");
-                house.end(0);
-                house.settle_up(0);
-                house.end(0);
-                house.settle_up(0);
-                house.seats[0].parker.park(None);
-                house.settle_up(0);
+                assert!(pool.spawn(0), "a live task may spawn");
+                pool.end_task(0);
+                pool.check_before_park(0);
+                pool.end_task(0);
+                pool.check_before_park(0);
+                pool.seats[0].parker.park(None);
+                pool.check_before_park(0);
             })
         };
-        assert!(house.drain());
+        assert!(pool.begin_drain());
         worker.join().expect("a worker");
-        assert!(house.completed() <= 2);
+        assert!(pool.completed() <= 2);
     });
 }
 
-/// complete × complete: whoever looks last sees both.
+/// complete × complete: the later of the two checks sees both ends.
 #[test]
-fn the_last_two_tasks_may_end_at_once() {
+fn last_tasks_end_at_once_report_is_made() {
     model(|| {
-        let house = House::new(2);
-        house.seats.iter().for_each(|seat| seat.spawned.add(1));
-        assert!(house.drain());
+        let pool = PoolModel::new(2);
+        pool.seats.iter().for_each(|seat| seat.spawned.add(1));
+        assert!(pool.begin_drain());
         let worker = |seat| {
-            let house = Arc::clone(&house);
+            let pool = Arc::clone(&pool);
             start(move || {
-                house.end(seat);
-                house.settle_up(seat);
+                pool.end_task(seat);
+                pool.check_before_park(seat);
             })
         };
         let workers = [worker(0), worker(1)];
         workers.into_iter().for_each(|worker| worker.join().expect("a worker"));
-        assert_eq!(house.completed(), 2);
+        assert_eq!(pool.completed(), 2);
     });
 }
 
-/// A task hands its child to another worker and ends: the child's end is not seen without its
-/// beginning.
+/// spawn × complete × check: a child ends on another worker than its parent. A check that counts
+/// the child's end also counts its start.
 #[test]
-fn a_child_that_ends_elsewhere_is_no_false_zero() {
+fn check_child_ends_elsewhere_finds_no_false_zero() {
     model(|| {
-        let house = House::new(2);
-        house.seats[0].spawned.add(1);
-        house.seats.iter().for_each(|seat| seat.heard.store(true, Ordering::Release));
-        assert!(house.drain());
+        let pool = PoolModel::new(2);
+        pool.seats[0].spawned.add(1);
+        pool.seats.iter().for_each(|seat| seat.acked.store(true, Ordering::Release));
+        assert!(pool.begin_drain());
         let worker = {
-            let house = Arc::clone(&house);
+            let pool = Arc::clone(&pool);
             start(move || {
-                assert!(house.spawn(0), "a live task may spawn");
-                house.end(0);
-                house.end(0);
-                house.settle_up(0);
+                assert!(pool.spawn(0), "a live task may spawn");
+                pool.end_task(0);
+                pool.end_task(0);
+                pool.check_before_park(0);
             })
         };
-        house.look();
-        house.look();
+        pool.check();
+        pool.check();
         worker.join().expect("a worker");
-        assert_eq!(house.completed(), 2);
+        assert_eq!(pool.completed(), 2);
     });
 }
 
-/// drain × enter × leave: an outsider is refused, or the report waits for its task, and comes.
+/// drain × enter × exit: an external spawn is refused, or the report waits for its task, and comes.
 #[test]
-fn an_outsider_is_refused_or_waited_for() {
+fn external_spawn_meets_drain_is_refused_or_waited_for() {
     model(|| {
-        let house = House::new(0);
-        let outsider = {
-            let house = Arc::clone(&house);
+        let pool = PoolModel::new(0);
+        let external = {
+            let pool = Arc::clone(&pool);
             start(move || {
-                if !house.drain_state.gate.try_enter(SpawnSource::External) {
-                    assert_ne!(house.phase.load(), Phase::Running, "refused without a reason");
+                if !pool.drain_state.gate.try_enter(SpawnSource::External) {
+                    assert_ne!(pool.phase.load(), Phase::Running, "a spawn was refused in Running");
                     return false;
                 }
-                house.lives();
-                house.drain_state.unseated.record(crate::raw_task::Outcome::Completed);
-                if house.drain_state.gate.exit() {
-                    house.look();
+                pool.assert_not_reported();
+                pool.drain_state.unseated.record(crate::raw_task::Outcome::Completed);
+                if pool.drain_state.gate.exit() {
+                    pool.check();
                 }
                 true
             })
         };
-        assert!(house.drain());
-        let accepted = outsider.join().expect("an outsider");
-        assert!(house.completed() <= u64::from(accepted));
-        assert!(!house.drain_state.gate.try_enter(SpawnSource::Internal), "nobody may enter after the report");
+        assert!(pool.begin_drain());
+        let accepted = external.join().expect("the external thread");
+        assert!(pool.completed() <= u64::from(accepted));
+        assert!(!pool.drain_state.gate.try_enter(SpawnSource::Internal), "a spawn entered after the report");
     });
 }
 
-/// drain × drain: one begins, both find the gate closed, both get the same report.
+/// drain × drain: one begins the drain, both find the gate closed, both get the same report.
 #[test]
-fn two_drains_are_one() {
+fn drains_begun_at_once_share_one_report() {
     model(|| {
-        let house = House::new(0);
-        let drain = |house: &House| {
-            let first = house.drain();
-            assert!(!house.drain_state.gate.try_enter(SpawnSource::External), "the drain has begun");
-            (first, house.drain_state.report().expect("there is nobody").elapsed)
+        let pool = PoolModel::new(0);
+        let drain = |pool: &PoolModel| {
+            let first = pool.begin_drain();
+            assert!(!pool.drain_state.gate.try_enter(SpawnSource::External), "the drain has begun");
+            (first, pool.drain_state.report().expect("no task lives").elapsed)
         };
         let other = {
-            let house = Arc::clone(&house);
-            start(move || drain(&house))
+            let pool = Arc::clone(&pool);
+            start(move || drain(&pool))
         };
-        let (mine, other) = (drain(&house), other.join().expect("a drain"));
+        let (mine, other) = (drain(&pool), other.join().expect("a drain"));
         assert!(mine.0 != other.0 && mine.1 == other.1);
     });
 }
 
-/// excuse × complete: an excused task that ends is not counted as excused and as ended.
+/// exempt × complete × check: an exempt task that ends is not counted as exempt and as ended.
 #[test]
-fn an_excused_task_that_ends_hides_nobody() {
+fn exempt_task_ends_hides_no_live_task() {
     model(|| {
-        let house = House::new(2);
-        house.seats.iter().for_each(|seat| seat.spawned.add(1));
-        assert!(house.drain());
-        house.seats.iter().for_each(|seat| seat.heard.store(true, Ordering::Release));
+        let pool = PoolModel::new(2);
+        pool.seats.iter().for_each(|seat| seat.spawned.add(1));
+        assert!(pool.begin_drain());
+        pool.seats.iter().for_each(|seat| seat.acked.store(true, Ordering::Release));
         let home = Home::new();
         let task = home.spawn(ready(()));
-        let excuse = house.drain_state.exempt(task.abort_handle());
+        let exemption = pool.drain_state.exempt(task.abort_handle());
         let worker = {
-            let (house, home) = (Arc::clone(&house), Arc::clone(&home));
+            let (pool, home) = (Arc::clone(&pool), Arc::clone(&home));
             start(move || {
                 home.run_all();
-                house.end(0);
-                house.settle_up(0);
+                pool.end_task(0);
+                pool.check_before_park(0);
             })
         };
-        house.look();
-        assert!(house.drain_state.report().is_none(), "the other task lives");
+        pool.check();
+        assert!(pool.drain_state.report().is_none(), "the other task lives");
         worker.join().expect("a worker");
-        assert!(house.drain_state.report().is_none(), "the other task lives");
-        house.end(1);
-        house.settle_up(1);
-        assert_eq!(house.completed(), 2);
-        let _ = house.drain_state.revoke_exemption(excuse.expect("a place"));
+        assert!(pool.drain_state.report().is_none(), "the other task lives");
+        pool.end_task(1);
+        pool.check_before_park(1);
+        assert_eq!(pool.completed(), 2);
+        let _ = pool.drain_state.revoke_exemption(exemption.expect("a place"));
         drop(task);
     });
 }
 
-/// drain × a spawn by a worker that runs no task: it may have seen the old phase.
+/// drain × a spawn by a worker that runs no task: the worker may still see the old phase.
 #[test]
-fn a_worker_that_has_not_heard_is_waited_for() {
+fn worker_without_acknowledgement_delays_report() {
     model(|| {
-        let house = House::new(1);
+        let pool = PoolModel::new(1);
         let worker = {
-            let house = Arc::clone(&house);
+            let pool = Arc::clone(&pool);
             start(move || {
-                let spawned = house.spawn(0);
-                house.settle_up(0);
+                let spawned = pool.spawn(0);
+                pool.check_before_park(0);
                 if spawned {
-                    house.end(0);
+                    pool.end_task(0);
                 }
-                house.settle_up(0);
-                house.seats[0].parker.park(None);
-                house.settle_up(0);
+                pool.check_before_park(0);
+                pool.seats[0].parker.park(None);
+                pool.check_before_park(0);
                 spawned
             })
         };
-        assert!(house.drain());
+        assert!(pool.begin_drain());
         let spawned = worker.join().expect("a worker");
-        assert!(house.completed() <= u64::from(spawned));
+        assert!(pool.completed() <= u64::from(spawned));
     });
 }
 
-/// seal × enter: who comes in after the count is refused, or the gate is not sealed.
+/// seal × enter: a spawn after the count is refused, or the gate is not sealed.
 #[test]
-fn nobody_enters_between_the_count_and_the_seal() {
+fn gate_sealed_after_count_loses_no_spawn() {
     model(|| {
-        let house = House::new(1);
-        house.seats[0].heard.store(true, Ordering::Release);
-        assert!(house.drain_state.begin_drain(&house.phase, &*house, None));
+        let pool = PoolModel::new(1);
+        pool.seats[0].acked.store(true, Ordering::Release);
+        assert!(pool.drain_state.begin_drain(&pool.phase, &*pool, None));
         let worker = {
-            let house = Arc::clone(&house);
+            let pool = Arc::clone(&pool);
             start(move || {
-                let spawned = house.spawn(0);
+                let spawned = pool.spawn(0);
                 if spawned {
-                    house.end(0);
+                    pool.end_task(0);
                 }
-                house.settle_up(0);
+                pool.check_before_park(0);
                 u64::from(spawned)
             })
         };
-        house.look();
+        pool.check();
         let spawned = worker.join().expect("a worker");
-        assert_eq!(house.completed(), spawned);
+        assert_eq!(pool.completed(), spawned);
     });
 }
 
-/// enrol × call: who waits is woken, or is told that it has happened.
+/// register × fire: the waiter is woken, or `register` returns that the event has happened.
 #[test]
-fn who_awaits_the_drain_is_woken_or_told() {
+fn once_event_fires_during_register_wakes_or_refuses() {
     model(|| {
-        let listeners = Arc::new(OnceEvent::new());
+        let event = Arc::new(OnceEvent::new());
         let bell = Bell::new();
         let caller = {
-            let listeners = Arc::clone(&listeners);
-            start(move || listeners.fire())
+            let event = Arc::clone(&event);
+            start(move || event.fire())
         };
         let mut key = None;
-        let waits = listeners.register(&mut key, &bell.waker()) && listeners.register(&mut key, &bell.waker());
+        let waits = event.register(&mut key, &bell.waker()) && event.register(&mut key, &bell.waker());
         caller.join().expect("a caller");
         assert!(!waits || bell.rings() == 1);
-        listeners.deregister(&mut key);
+        event.deregister(&mut key);
         assert!(bell.is_alone());
     });
 }
 
-/// deadline × enter × complete: who came in before the gate was shut is waited for.
+/// deadline × enter × complete: a spawn that entered before the seal is waited for.
 #[test]
-fn the_deadline_shuts_the_gate_and_loses_nobody() {
+fn deadline_seals_gate_loses_no_spawn() {
     model(|| {
-        let house = House::new(1);
-        house.seats[0].spawned.add(1);
-        assert!(house.drain());
+        let pool = PoolModel::new(1);
+        pool.seats[0].spawned.add(1);
+        assert!(pool.begin_drain());
         let worker = {
-            let house = Arc::clone(&house);
+            let pool = Arc::clone(&pool);
             start(move || {
-                let spawned = house.spawn(0);
-                house.end(0);
-                house.settle_up(0);
+                let spawned = pool.spawn(0);
+                pool.end_task(0);
+                pool.check_before_park(0);
                 if spawned {
-                    house.end(0);
-                    house.settle_up(0);
+                    pool.end_task(0);
+                    pool.check_before_park(0);
                 }
                 1 + u64::from(spawned)
             })
         };
-        if house.drain_state.pass_deadline(&house.phase, &*house, || ()) {
-            assert!(!house.drain_state.gate.try_enter(SpawnSource::Internal));
+        if pool.drain_state.pass_deadline(&pool.phase, &*pool, || ()) {
+            assert!(!pool.drain_state.gate.try_enter(SpawnSource::Internal));
         }
         let ended = worker.join().expect("a worker");
-        assert_eq!(house.completed(), ended);
+        assert_eq!(pool.completed(), ended);
     });
 }
 
-/// A task that nobody polls.
-fn parcel() -> Runnable {
+/// Returns a task that is never polled.
+fn unpolled_task() -> Runnable {
     raw_task::spawn::<_, Home>(ready(()), std::panic::Location::caller().into()).0
 }
 
-/// deadline × a spawn onto a worker that polls for ever: who gathers finds the child, or the reaper
-/// is called.
+/// deadline × a spawn onto a worker that polls for ever: the collection finds the child, or the
+/// reaper is notified.
 #[test]
-fn what_was_let_in_is_gathered_or_the_sweeper_is_called() {
+fn admitted_spawn_at_deadline_is_collected_or_reaper_is_notified() {
     model(|| {
-        let (house, slot) = (House::new(0), Arc::new(LifoSlot::new()));
-        assert!(house.drain_state.begin_drain(&house.phase, &*house, None));
-        assert!(house.drain_state.gate.try_enter(SpawnSource::Internal), "the deadline has not come");
+        let (pool, slot) = (PoolModel::new(0), Arc::new(LifoSlot::new()));
+        assert!(pool.drain_state.begin_drain(&pool.phase, &*pool, None));
+        assert!(pool.drain_state.gate.try_enter(SpawnSource::Internal), "the deadline has not come");
         let worker = {
-            let (house, slot) = (Arc::clone(&house), Arc::clone(&slot));
+            let (pool, slot) = (Arc::clone(&pool), Arc::clone(&slot));
             start(move || {
-                assert!(slot.push(parcel()).is_none());
-                if house.drain_state.gate.is_sealed() {
-                    house.drain_state.notify_reaper(None);
+                assert!(slot.push(unpolled_task()).is_none());
+                if pool.drain_state.gate.is_sealed() {
+                    pool.drain_state.notify_reaper(None);
                 }
             })
         };
-        assert!(house.drain_state.pass_deadline(&house.phase, &*house, || ()));
-        let gathered = slot.peek().and_then(|seen| slot.claim(seen));
+        assert!(pool.drain_state.pass_deadline(&pool.phase, &*pool, || ()));
+        let collected = slot.peek().and_then(|seen| slot.claim(seen));
         worker.join().expect("a worker");
-        assert!(gathered.is_some() || house.drain_state.wait_for_notify());
+        assert!(collected.is_some() || pool.drain_state.wait_for_notify());
     });
 }
 
-/// deadline × a submit from outside, while no worker is free: the same.
+/// deadline × a push from outside, while no worker is free: the collection finds the task, or the
+/// reaper is notified.
 #[test]
-fn what_comes_from_outside_is_gathered_or_the_sweeper_is_called() {
+fn external_push_at_deadline_is_collected_or_reaper_is_notified() {
     model(|| {
-        let (house, queue, idle) = (House::new(0), Arc::new(GlobalQueue::new(1)), Arc::new(Idle::new(1)));
-        assert!(house.drain_state.begin_drain(&house.phase, &*house, None));
-        let outsider = {
-            let (house, queue, idle) = (Arc::clone(&house), Arc::clone(&queue), Arc::clone(&idle));
+        let (pool, queue, idle) = (PoolModel::new(0), Arc::new(GlobalQueue::new(1)), Arc::new(Idle::new(1)));
+        assert!(pool.drain_state.begin_drain(&pool.phase, &*pool, None));
+        let external = {
+            let (pool, queue, idle) = (Arc::clone(&pool), Arc::clone(&queue), Arc::clone(&idle));
             start(move || {
-                assert!(queue.push_new(parcel()).is_ok());
+                assert!(queue.push_new(unpolled_task()).is_ok());
                 assert!(idle.claim_sleeper().is_none());
-                if house.phase.load() == Phase::DeadlinePassed {
-                    house.drain_state.notify_reaper(None);
+                if pool.phase.load() == Phase::DeadlinePassed {
+                    pool.drain_state.notify_reaper(None);
                 }
             })
         };
-        assert!(house.drain_state.pass_deadline(&house.phase, &*house, || ()));
+        assert!(pool.drain_state.pass_deadline(&pool.phase, &*pool, || ()));
         assert!(idle.claim_sleeper().is_none());
-        let gathered = queue.take(&LaneCursor::new(0), 1).pop();
-        outsider.join().expect("an outsider");
-        assert!(gathered.is_some() || house.drain_state.wait_for_notify());
+        let collected = queue.take(&LaneCursor::new(0), 1).pop();
+        external.join().expect("the external thread");
+        assert!(collected.is_some() || pool.drain_state.wait_for_notify());
     });
 }
 
-/// A reaper that waits × a call × the shutdown: it is not left waiting, and a call that comes first
-/// is answered.
+/// wait × notify × shutdown: the reaper does not wait for good, and a notification that comes first
+/// gives it a pass.
 #[test]
-fn a_sweeper_that_waits_is_called_or_told_of_the_end() {
+fn reaper_waiting_at_shutdown_stops() {
     model(|| {
-        let house = House::new(1);
-        house.seats[0].spawned.add(1);
-        assert!(house.drain());
-        assert!(house.drain_state.pass_deadline(&house.phase, &*house, || ()));
+        let pool = PoolModel::new(1);
+        pool.seats[0].spawned.add(1);
+        assert!(pool.begin_drain());
+        assert!(pool.drain_state.pass_deadline(&pool.phase, &*pool, || ()));
         let reaper = {
-            let house = Arc::clone(&house);
+            let pool = Arc::clone(&pool);
             start(move || {
                 let mut passes = 0;
-                while house.drain_state.wait_for_notify() {
+                while pool.drain_state.wait_for_notify() {
                     passes += 1;
                 }
                 passes
             })
         };
-        house.drain_state.notify_reaper(None);
-        house.drain_state.begin_shutdown(&house.phase);
+        pool.drain_state.notify_reaper(None);
+        pool.drain_state.begin_shutdown(&pool.phase);
         assert!(reaper.join().expect("a reaper") <= 1);
     });
 }
 
-/// deadline × close: whoever closes up knows of the reaper, or there is none.
+/// deadline × shutdown: the closer counts the reaper as live, or there is no reaper.
 #[test]
-fn whoever_closes_up_knows_of_the_sweeper() {
+fn closer_at_deadline_counts_the_reaper() {
     model(|| {
-        let (house, present) = (House::new(1), Arc::new(AtomicBool::new(false)));
-        house.seats[0].spawned.add(1);
-        assert!(house.drain_state.begin_drain(&house.phase, &*house, None));
+        let (pool, present) = (PoolModel::new(1), Arc::new(AtomicBool::new(false)));
+        pool.seats[0].spawned.add(1);
+        assert!(pool.drain_state.begin_drain(&pool.phase, &*pool, None));
         let deadline_thread = {
-            let (house, present) = (Arc::clone(&house), Arc::clone(&present));
+            let (pool, present) = (Arc::clone(&pool), Arc::clone(&present));
             start(move || {
-                house.drain_state.pass_deadline(&house.phase, &*house, || present.store(true, Ordering::Relaxed))
+                pool.drain_state.pass_deadline(&pool.phase, &*pool, || present.store(true, Ordering::Relaxed))
             })
         };
-        house.drain_state.begin_shutdown(&house.phase);
+        pool.drain_state.begin_shutdown(&pool.phase);
         let seen = present.load(Ordering::Relaxed);
-        assert_eq!(deadline_thread.join().expect("a timekeeper"), seen);
+        assert_eq!(deadline_thread.join().expect("a deadline thread"), seen);
     });
 }
 
-/// The report of the grace's end × complete: a task is counted, or named, or it is one whose name
-/// nobody knows.
+/// The report after the deadline × complete: a task is counted, or named, or is one of the unnamed.
 #[test]
-fn who_ends_while_the_report_is_made_is_there_once() {
+fn task_ends_during_report_is_counted_or_named() {
     model(|| {
-        let house = House::new(1);
-        house.seats[0].heard.store(true, Ordering::Release);
-        house.seats[0].spawned.add(1);
-        let (task, runnable) = house.home.spawn_linked(ready(()));
-        assert!(house.drain_state.begin_drain(&house.phase, &*house, None));
+        let pool = PoolModel::new(1);
+        pool.seats[0].acked.store(true, Ordering::Release);
+        pool.seats[0].spawned.add(1);
+        let (task, runnable) = pool.home.spawn_linked(ready(()));
+        assert!(pool.drain_state.begin_drain(&pool.phase, &*pool, None));
         let worker = {
-            let house = Arc::clone(&house);
+            let pool = Arc::clone(&pool);
             start(move || {
-                let _ = runnable.run(&*house.home);
-                house.seats[0].completed.add(1);
+                let _ = runnable.run(&*pool.home);
+                pool.seats[0].completed.add(1);
             })
         };
-        house.drain_state.finalize_report(&*house);
+        pool.drain_state.finalize_report(&*pool);
         worker.join().expect("a worker");
-        let report = house.drain_state.report().expect("it has been made");
+        let report = pool.drain_state.report().expect("it has been made");
         assert_eq!(report.completed + report.stragglers.len() as u64 + report.unnamed, 1, "{report}");
         drop(task);
     });
 }
 
-/// The report of the grace's end × dropping what is late: it is named and counted, or it is
+/// The report after the deadline × the drop of an overdue task: it is named and counted, or
 /// neither.
 #[test]
-fn what_is_dropped_late_is_named_and_counted_or_neither() {
+fn overdue_task_dropped_during_report_is_named_and_counted_or_neither() {
     model(|| {
-        let house = House::new(0);
-        assert!(house.drain_state.gate.try_enter(SpawnSource::Internal));
-        assert!(house.drain_state.begin_drain(&house.phase, &*house, None));
-        assert!(house.drain_state.pass_deadline(&house.phase, &*house, || ()));
+        let pool = PoolModel::new(0);
+        assert!(pool.drain_state.gate.try_enter(SpawnSource::Internal));
+        assert!(pool.drain_state.begin_drain(&pool.phase, &*pool, None));
+        assert!(pool.drain_state.pass_deadline(&pool.phase, &*pool, || ()));
         let reaper = {
-            let house = Arc::clone(&house);
+            let pool = Arc::clone(&pool);
             start(move || {
-                parcel().cancel(&|task, end| {
-                    let late: Straggler = task.identity().into();
-                    house.drain_state.record_cancelled(late, || house.drain_state.unseated.record(end));
+                unpolled_task().cancel(&|task, end| {
+                    let straggler: Straggler = task.identity().into();
+                    pool.drain_state.record_cancelled(straggler, || pool.drain_state.unseated.record(end));
                 });
             })
         };
-        house.drain_state.finalize_report(&*house);
+        pool.drain_state.finalize_report(&*pool);
         reaper.join().expect("a reaper");
-        let report = house.drain_state.report().expect("it has been made");
+        let report = pool.drain_state.report().expect("it has been made");
         assert_eq!(report.cancelled, report.stragglers.len() as u64, "{report}");
         assert_eq!(report.cancelled + report.unnamed, 1, "{report}");
     });
 }
 
-/// close × dropping for it: who sees the phase, and drops a task for the shutdown, is a straggler
-/// of the drain that was under way.
+/// shutdown × drop: a thread sees the phase and drops a task for the shutdown. That task is a
+/// straggler of the drain that was under way.
 #[test]
-fn who_is_dropped_for_the_shutdown_is_named() {
+fn task_dropped_at_shutdown_is_named() {
     model(|| {
-        let house = House::new(0);
-        assert!(house.drain_state.gate.try_enter(SpawnSource::Internal));
-        assert!(house.drain_state.begin_drain(&house.phase, &*house, None));
+        let pool = PoolModel::new(0);
+        assert!(pool.drain_state.gate.try_enter(SpawnSource::Internal));
+        assert!(pool.drain_state.begin_drain(&pool.phase, &*pool, None));
         let closer = {
-            let house = Arc::clone(&house);
-            start(move || house.drain_state.begin_shutdown(&house.phase))
+            let pool = Arc::clone(&pool);
+            start(move || pool.drain_state.begin_shutdown(&pool.phase))
         };
-        if house.phase.load() == Phase::ShuttingDown {
-            parcel().cancel(&|task, end| {
-                let late: Straggler = task.identity().into();
-                house.drain_state.record_cancelled(late, || house.drain_state.unseated.record(end));
+        if pool.phase.load() == Phase::ShuttingDown {
+            unpolled_task().cancel(&|task, end| {
+                let straggler: Straggler = task.identity().into();
+                pool.drain_state.record_cancelled(straggler, || pool.drain_state.unseated.record(end));
             });
             closer.join().expect("a closer");
-            house.drain_state.finish_shutdown(&*house);
-            let report = house.drain_state.report().expect("it has been made");
+            pool.drain_state.finish_shutdown(&*pool);
+            let report = pool.drain_state.report().expect("it has been made");
             assert_eq!((report.cancelled, report.stragglers.len()), (1, 1), "{report}");
         } else {
             closer.join().expect("a closer");
@@ -549,21 +549,22 @@ fn who_is_dropped_for_the_shutdown_is_named() {
     });
 }
 
-/// What is cancelled in time is no straggler: a job for which there was no thread, say.
+/// A task that is cancelled before the deadline is counted and not named, such as a job for which
+/// the system gave no thread. This is not a race.
 #[test]
-fn what_is_cancelled_in_time_is_no_straggler() {
+fn task_cancelled_before_deadline_is_no_straggler() {
     model(|| {
-        let house = House::new(0);
-        assert!(house.drain_state.gate.try_enter(SpawnSource::Internal));
-        assert!(house.drain());
-        let late = |task: &raw_task::Header| Straggler::from(task.identity());
+        let pool = PoolModel::new(0);
+        assert!(pool.drain_state.gate.try_enter(SpawnSource::Internal));
+        assert!(pool.begin_drain());
+        let straggler = |task: &raw_task::Header| Straggler::from(task.identity());
         let end = |task: &raw_task::Header, end: Outcome| {
-            house.drain_state.record_cancelled(late(task), || house.drain_state.unseated.record(end))
+            pool.drain_state.record_cancelled(straggler(task), || pool.drain_state.unseated.record(end))
         };
-        parcel().cancel(&end);
-        assert!(house.drain_state.gate.exit());
-        house.look();
-        let report = house.drain_state.report().expect("nobody is left");
+        unpolled_task().cancel(&end);
+        assert!(pool.drain_state.gate.exit());
+        pool.check();
+        let report = pool.drain_state.report().expect("no task lives");
         assert_eq!((report.cancelled, report.stragglers.len()), (1, 0), "{report}");
     });
 }

@@ -246,7 +246,7 @@ pub(crate) fn enter(pool: Arc<Pool>) -> EnterToken {
 ///
 /// All user code that a runtime calls by itself, destructors included, goes through here, or runs
 /// under a [`EnterToken`] that begins with the thread. See [the
-/// page](crate::shutdown#user-code-runs-inside-of-its-own-runtime).
+/// page](crate::shutdown#user-code-and-its-runtime).
 #[inline]
 pub(crate) fn run_in_runtime<R>(pool: &Arc<Pool>, f: impl FnOnce() -> R) -> R {
     let _entered = (!ptr::eq(INNERMOST.get(), Arc::as_ptr(pool))).then(|| enter(Arc::clone(pool)));

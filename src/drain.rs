@@ -1,4 +1,4 @@
-//! Draining: the runtime refuses new work, and reports how the rest of it ended.
+//! Draining: the runtime refuses new work, and reports how all other work has ended.
 #![doc = include_str!("../docs/drain.md")]
 
 pub(crate) mod counts;

@@ -16,8 +16,8 @@ use crate::sync::Arc;
 use crate::util::named_thread::named_thread;
 use crate::util::wake_list::{WakeList, catch_user_panic};
 
-/// Steps 1 and 2: new work is refused, and every worker is told. User code comes last: it may wait
-/// for what the workers end.
+/// Does steps 1 and 2: refuses new work, and notifies every worker. User code comes last, because
+/// it may wait for tasks that the workers end.
 pub(crate) fn begin_shutdown(pool: &Arc<Pool>) {
     pool.drain_state.begin_shutdown(&pool.phase);
     pool.global.close_queue();
@@ -32,36 +32,37 @@ pub(crate) fn begin_shutdown(pool: &Arc<Pool>) {
     });
 }
 
-/// Counts a thread that has a seat, or is about to take one, as present. So the closer waits for
-/// the thread, or leaves the rest of the shutdown to it.
-#[must_use = "the presence ends when this is dropped"]
-pub(crate) struct Presence<'a> {
+/// Counts a thread that has a seat, or is about to take one, as live. So the closer waits for the
+/// thread, or leaves the rest of the shutdown to it.
+#[must_use = "the thread is counted as live until this is dropped"]
+pub(crate) struct LiveThreadGuard<'a> {
     pool: &'a Arc<Pool>,
     _member: Member,
 }
 
-impl<'a> Presence<'a> {
+impl<'a> LiveThreadGuard<'a> {
     /// Counts a driver. Returns `None` if the pool is being shut down: the closer may have seen
-    /// that no thread is present.
-    pub(crate) fn of_driver(pool: &'a Arc<Pool>) -> Option<Self> {
+    /// that no thread is live.
+    pub(crate) fn for_driver(pool: &'a Arc<Pool>) -> Option<Self> {
         let entered = pool.live_threads.enter_if(|| pool.is_open());
-        entered.then(|| Presence { pool, _member: context::member_of(pool.id) })
+        entered.then(|| LiveThreadGuard { pool, _member: context::member_of(pool.id) })
     }
 
     /// Counts a thread that closes the pool and is not its closer.
-    pub(crate) fn of_another_closer(pool: &'a Arc<Pool>) -> Self {
+    pub(crate) fn for_another_closer(pool: &'a Arc<Pool>) -> Self {
         pool.live_threads.inc();
-        Presence { pool, _member: context::member_of(pool.id) }
+        LiveThreadGuard { pool, _member: context::member_of(pool.id) }
     }
 }
 
-impl Drop for Presence<'_> {
+impl Drop for LiveThreadGuard<'_> {
     fn drop(&mut self) {
         thread_exited(self.pool);
     }
 }
 
-/// A thread that was present, or expected, is not any more.
+/// Counts out a thread that was counted as live. The last one of an abandoned pool finishes the
+/// shutdown.
 pub(crate) fn thread_exited(pool: &Arc<Pool>) {
     if pool.live_threads.dec() {
         finish_late(pool);
@@ -70,8 +71,8 @@ pub(crate) fn thread_exited(pool: &Arc<Pool>) {
     pool.blocked_workers.notify_helper();
 }
 
-/// As [`thread_exited`], for a thread that has a deadline to keep. If it has to close up, another thread
-/// does so in its place.
+/// As [`thread_exited`], for a thread with a deadline. If it has to finish the shutdown, another
+/// thread does so in its place.
 pub(crate) fn thread_exited_in_time(pool: &Arc<Pool>) {
     if pool.live_threads.dec() {
         clear_elsewhere(pool);
@@ -82,7 +83,7 @@ pub(crate) fn thread_exited_in_time(pool: &Arc<Pool>) {
 /// Ends the runtime after a task's panic. A driver that has given the seat back, or one that waits
 /// for it, closes the pool and ends its tasks.
 pub(crate) fn close_after_panic(pool: &Arc<Pool>) {
-    let _presence = Presence::of_another_closer(pool);
+    let _live = LiveThreadGuard::for_another_closer(pool);
     begin_shutdown(pool);
     if !pool.is_local() {
         // If another thread clears already, it is left to that one.
@@ -94,13 +95,13 @@ pub(crate) fn close_after_panic(pool: &Arc<Pool>) {
     }
 }
 
-/// Steps 4 to 6. Returns true if every task has ended and every thread has left before the
-/// deadline. Otherwise the last thread to leave closes up.
+/// Does steps 4 to 6. Returns true if every task has ended and every thread has exited before the
+/// deadline. Otherwise the last thread to exit finishes the shutdown.
 pub(crate) fn finish_shutdown(pool: &Arc<Pool>, deadline: Option<Instant>) -> bool {
-    let left = pool.live_threads.wait_until_empty(deadline);
+    let exited = pool.live_threads.wait_until_empty(deadline);
     context::run_in_runtime(pool, || {
-        let cleared = if pool.is_local() { clear_local(pool) && left } else { left && clear(pool, deadline) };
-        if left && !cleared && !pool.is_local() {
+        let cleared = if pool.is_local() { clear_local(pool) && exited } else { exited && clear(pool, deadline) };
+        if exited && !cleared && !pool.is_local() {
             clear_elsewhere(pool);
         }
         close_drivers(pool);
@@ -111,8 +112,8 @@ pub(crate) fn finish_shutdown(pool: &Arc<Pool>, deadline: Option<Instant>) -> bo
     })
 }
 
-/// Closes up on the last thread that leaves after the closer has gone. The tasks of a local pool
-/// have been dropped on its own thread.
+/// Finishes the shutdown on the last thread that exits after the closer has stopped waiting. The
+/// tasks of a local pool have been dropped on its own thread.
 fn finish_late(pool: &Arc<Pool>) {
     context::run_in_runtime(pool, || {
         if !pool.is_local() {
@@ -130,7 +131,7 @@ pub(crate) fn clear_driven(pool: &Arc<Pool>) {
     context::run_in_runtime(pool, || clear_local(pool));
 }
 
-/// Step 5.
+/// Does step 5: closes the reactor and the timers.
 pub(crate) fn close_drivers(pool: &Arc<Pool>) {
     pool.phase.advance(Phase::Closed);
     let mut wakes = WakeList::new();
@@ -143,13 +144,14 @@ pub(crate) fn close_drivers(pool: &Arc<Pool>) {
     pool.drain_state.closing.fire();
 }
 
-/// Clears the seats until no task lives, at most until the deadline, but at least one pass.
+/// Clears the seats until no task lives, at most until the deadline, but with at least one pass.
 ///
-/// It waits for two things that are out of reach: a seat whose local slot another thread has, and a
-/// task that a waker on another thread is about to queue. Either thread sees the phase and notes
-/// the change afterwards, see [the page](self).
+/// It may have to wait for a seat whose local slot another thread has. It may also have to wait for
+/// a waker on another thread that is about to queue its task. Either thread sees the phase and
+/// notes the change afterwards; see [the page](self).
 fn clear(pool: &Arc<Pool>, deadline: Option<Instant>) -> bool {
-    // The handshake: a waker that queues a task after the pass sees the phase.
+    // A waker that queues its task after the pass sees the phase: both do a read-modify-write of
+    // the idle word.
     pool.notify();
     // A seat that is in use may hold tasks that are in no list: those in its ring, and one in its
     // first poll.
@@ -163,8 +165,8 @@ fn clear(pool: &Arc<Pool>, deadline: Option<Instant>) -> bool {
 /// Whatever time the caller gives, this waits for a waker that is about to queue its runnable. That
 /// takes moments.
 ///
-/// If this thread drives or clears the pool further down its stack (in `Drain::wait`, which keeps
-/// no runtime), then that frame clears it when it returns: see [`clear_driven`].
+/// This thread may drive or clear the pool further down its stack, in `Drain::wait`, which keeps no
+/// runtime. Then that frame clears the pool when it returns: see [`clear_driven`].
 #[cold]
 fn clear_local(pool: &Arc<Pool>) -> bool {
     if pool.live_threads.is_clearing() || !pool.seats.iter().all(Seat::is_vacant) {
@@ -177,15 +179,16 @@ fn clear_local(pool: &Arc<Pool>) -> bool {
         catch_user_panic("a tracing subscriber", || {
             tracing::error!(
                 target: "heist::shutdown",
-                "a waker on another thread does not come on; the task that it wakes, and the local runtime's memory, are leaked"
+                "a waker on another thread did not return in time; the task that it wakes, and the local runtime's \
+                 memory, are leaked"
             );
         });
     }
     cleared
 }
 
-/// Clears the seats whose local slot is free. A worker that leaves does so too: the tasks of a
-/// vacant seat have no worker of their own to do it.
+/// Clears the seats whose local slot is free. A worker that exits does so too, because a vacant
+/// seat has no worker to do it.
 pub(crate) fn clear_free(pool: &Arc<Pool>) -> ClearPass {
     let mut pass = ClearPass { cleared: true, returned: 0 };
     for seat in pool.seats.iter() {
@@ -201,20 +204,25 @@ pub(crate) fn clear_free(pool: &Arc<Pool>) -> ClearPass {
     pass
 }
 
-/// Clears the pool on a thread made for it. A waker on another thread holds a runnable, or another
-/// thread has a seat, and makes no progress, perhaps because it is not running. The clearing has to
-/// wait for that thread, which will touch the pool.
+/// Clears the pool on a thread started for it.
+///
+/// A waker on another thread holds a runnable, or another thread has a seat, and does not run just
+/// now. The clearing has to wait for that thread, which will touch the pool.
 #[cold]
 fn clear_elsewhere(pool: &Arc<Pool>) {
-    let kept = Arc::clone(pool);
+    let kept_pool = Arc::clone(pool);
     let started = named_thread("heist-closer").spawn(move || {
-        let _member = context::member_of(kept.id);
-        finish_late(&kept);
+        let _member = context::member_of(kept_pool.id);
+        finish_late(&kept_pool);
     });
     if let Err(error) = started {
         std::mem::forget(Arc::clone(pool));
         catch_user_panic("a tracing subscriber", || {
-            tracing::error!(target: "heist::shutdown", %error, "no thread to wait for a late waker; the runtime's memory is leaked");
+            tracing::error!(
+                target: "heist::shutdown",
+                %error,
+                "no thread could be started to wait for a late waker; the runtime's memory is leaked"
+            );
         });
     }
 }

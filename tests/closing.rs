@@ -17,11 +17,11 @@ use std::time::Duration;
 use heist::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime, UnhandledPanic};
 use kit::{Count, Door, OnDrop, join, yield_now};
 
-// ----------------------------------------------------------------------------------------- a
-// driver on another thread
+// -------------------------------------------------------------------------------------------------
+// a driver on another thread
 
-/// Two tasks and a thread that drives both. The first poll of one waits for `go` and keeps its
-/// waker. The other one is not polled.
+/// Two tasks and a thread that drives both. The first poll of one task waits for `go` and keeps its
+/// waker. The other task is not polled.
 struct Driven {
     begun: Door,
     go: Door,
@@ -60,14 +60,14 @@ impl Driven {
     }
 }
 
-fn patient() -> Runtime {
+fn current_thread_with_endless_grace() -> Runtime {
     Builder::new_current_thread().enable_all().shutdown_grace(Duration::MAX).build().unwrap()
 }
 
 #[test]
 fn drop_of_a_driven_runtime_waits_for_the_drivers_poll() {
     for _ in 0..20 {
-        let runtime = patient();
+        let runtime = current_thread_with_endless_grace();
         let driven = Driven::new(&runtime);
         let dropped = Door::new();
         let opens = dropped.clone();
@@ -85,7 +85,7 @@ fn drop_of_a_driven_runtime_waits_for_the_drivers_poll() {
 #[test]
 fn shutdown_that_does_not_wait_leaves_a_driven_runtime_to_its_driver() {
     for _ in 0..20 {
-        let runtime = patient();
+        let runtime = current_thread_with_endless_grace();
         let driven = Driven::new(&runtime);
         runtime.shutdown_background();
         assert!(!driven.tasks[0].is_finished());
@@ -93,15 +93,15 @@ fn shutdown_that_does_not_wait_leaves_a_driven_runtime_to_its_driver() {
     }
 }
 
-/// A task of the live list spawns a child, and is in its poll while the runtime is dropped.
+/// A task of the owned-task list spawns a child, and is in its poll while the runtime is dropped.
 #[test]
 fn handles_of_a_driven_runtime_resolve_whenever_it_is_dropped() {
     for round in 0..300 {
-        let runtime = patient();
+        let runtime = current_thread_with_endless_grace();
         let (begun, children) = (Door::new(), Arc::<Mutex<Vec<_>>>::default());
         let (begins, keeps) = (begun.clone(), Arc::clone(&children));
         let task = runtime.spawn(async move {
-            // From here on the task is in the live list.
+            // From here on the task is in the owned-task list.
             heist::time::sleep(Duration::from_micros(1)).await;
             keeps.lock().unwrap().push(heist::spawn(pending::<()>()));
             begins.open();
@@ -124,7 +124,7 @@ fn handles_of_a_driven_runtime_resolve_whenever_it_is_dropped() {
 #[test]
 fn drain_of_a_runtime_that_is_dropped_before_anything_drives_it_returns() {
     for _ in 0..100 {
-        let runtime = patient();
+        let runtime = current_thread_with_endless_grace();
         let task = runtime.spawn(pending::<()>());
         let drain = runtime.drain(Duration::MAX);
         let driver = thread::spawn(move || drain.wait());
@@ -181,7 +181,7 @@ fn local_runtime_dropped_by_a_park_hook_that_panics_drops_its_tasks_on_its_threa
 
 /// A thread that waits for a drain sees the panic as well, and cannot drop the tasks.
 #[test]
-fn local_runtime_that_a_panic_ends_is_cleared_by_its_own_thread_while_another_one_waits_for_a_drain() {
+fn local_runtime_ended_by_panic_is_cleared_on_its_thread_beside_a_waiting_thread() {
     let runtime = Builder::new_current_thread()
         .unhandled_panic(UnhandledPanic::ShutdownRuntime)
         .max_blocking_threads(1)
@@ -209,8 +209,8 @@ fn local_runtime_that_a_panic_ends_is_cleared_by_its_own_thread_while_another_on
     drop(runtime);
 }
 
-// ----------------------------------------------------------------------------------- a thread does
-// not wait for itself
+// -------------------------------------------------------------------------------------------------
+// a thread does not wait for itself
 
 /// Drops a runtime when it is called.
 struct Drops(Mutex<Option<Runtime>>, Door);
@@ -225,16 +225,16 @@ impl Wake for Drops {
     }
 }
 
-fn endless(workers: usize) -> Runtime {
+fn with_endless_grace(workers: usize) -> Runtime {
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(workers).shutdown_grace(Duration::MAX).enable_all().build().unwrap()
 }
 
-/// The worker that leaves last calls the waker of the `Resize`.
+/// The worker that retires last calls the waker of the `Resize`.
 #[test]
 fn runtime_dropped_by_the_waker_of_a_resize_is_not_waited_for_by_the_leaving_worker() {
     for _ in 0..20 {
-        let runtime = endless(2);
+        let runtime = with_endless_grace(2);
         let (go, begun) = (Door::new(), Count::new());
         for _ in 0..2 {
             let (go, begun) = (go.clone(), begun.clone());
@@ -257,13 +257,13 @@ fn runtime_dropped_by_the_waker_of_a_resize_is_not_waited_for_by_the_leaving_wor
     }
 }
 
-/// The thread that makes the report of a drain calls the waker: a worker on its way to sleep or out
-/// of its seat, or a thread of the drain.
+/// The thread that makes the report of a drain calls the waker. That is a worker before it sleeps
+/// or retires, or a thread of the drain.
 #[test]
 fn runtime_dropped_by_the_waker_of_a_drain_is_not_waited_for_by_the_reporting_thread() {
     for deadline in [Duration::MAX, Duration::ZERO] {
         for _ in 0..20 {
-            let runtime = endless(2);
+            let runtime = with_endless_grace(2);
             let go = Door::new();
             let task = runtime.spawn(go.opened());
             let dropped = Door::new();
@@ -323,9 +323,9 @@ fn runtime_dropped_in_a_thread_local_of_its_blocking_thread_waits_for_the_other_
 }
 
 // -------------------------------------------------------------------------------------------------
-// ended means ended
+// joined threads
 
-/// The threads are a worker, a blocking thread that is idle, and a blocking thread that has left
+/// The threads are a worker, a blocking thread that is idle, and a blocking thread that has exited
 /// already.
 #[test]
 fn drop_returns_after_the_thread_locals_of_all_threads_are_gone() {
@@ -335,7 +335,7 @@ fn drop_returns_after_the_thread_locals_of_all_threads_are_gone() {
             builder.worker_threads(2).shutdown_grace(Duration::MAX).thread_keep_alive(keep_alive);
             let runtime = builder.build().unwrap();
             let (begun, gone) = (Count::new(), Count::new());
-            let leave = |begun: &Count, gone: &Count| {
+            let count_at_thread_end = |begun: &Count, gone: &Count| {
                 let (begun, gone) = (begun.clone(), gone.clone());
                 move || {
                     begun.add();
@@ -346,9 +346,9 @@ fn drop_returns_after_the_thread_locals_of_all_threads_are_gone() {
                 }
             };
             for _ in 0..3 {
-                runtime.block_on(runtime.spawn_blocking(leave(&begun, &gone))).unwrap();
+                runtime.block_on(runtime.spawn_blocking(count_at_thread_end(&begun, &gone))).unwrap();
             }
-            let task = leave(&begun, &gone);
+            let task = count_at_thread_end(&begun, &gone);
             runtime.block_on(runtime.spawn(async move { task() })).unwrap();
             drop(runtime);
             // A thread that has called `at_end` twice has dropped the first guard at the second
@@ -358,15 +358,15 @@ fn drop_returns_after_the_thread_locals_of_all_threads_are_gone() {
     }
 }
 
-// ------------------------------------------------------------------------------------ destructors
-// of thread-locals
+// -------------------------------------------------------------------------------------------------
+// destructors of thread-locals
 
 /// A thread-local's destructor uses the runtime in each way, and the runtime calls its hooks then.
 /// None of this may abort the process.
 #[test]
 fn thread_local_destructor_that_uses_a_runtime_does_not_abort_the_process() {
-    type Deed = fn(&Handle);
-    let deeds: [(&str, Deed); 12] = [
+    type Action = fn(&Handle);
+    let actions: [(&str, Action); 12] = [
         ("spawn", |handle| drop(handle.spawn(async {}))),
         ("spawn and abort", |handle| handle.spawn(pending::<()>()).abort()),
         ("try_spawn", |handle| drop(handle.try_spawn(async {}))),
@@ -393,7 +393,7 @@ fn thread_local_destructor_that_uses_a_runtime_does_not_abort_the_process() {
     builder.worker_threads(1).enable_all();
     builder.on_task_spawn(|_| ()).on_task_terminate(|_| ()).on_before_task_poll(|_| ()).on_after_task_poll(|_| ());
     let runtime = builder.build().unwrap();
-    for (name, deed) in deeds {
+    for (name, action) in actions {
         for entered_first in [false, true] {
             let (done, handle) = (Count::new(), runtime.handle().clone());
             let counts = done.clone();
@@ -403,7 +403,7 @@ fn thread_local_destructor_that_uses_a_runtime_does_not_abort_the_process() {
                 }
                 let inside = handle.clone();
                 at_end(move || {
-                    deed(&handle);
+                    action(&handle);
                     counts.add();
                 });
                 drop(inside.enter());
@@ -415,7 +415,7 @@ fn thread_local_destructor_that_uses_a_runtime_does_not_abort_the_process() {
     }
 }
 
-// ------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 // the root of a block_on
 
 /// Spawns when it is dropped, which works inside of a runtime only.

@@ -1,6 +1,5 @@
-//! What the code of users may do that a closing runtime calls: wakers of reports, destructors of
-//! jobs and tasks. Each of these runtimes has an endless grace, so a thread that waits for itself
-//! hangs.
+//! User code that a closing runtime calls: wakers of reports, and destructors of jobs and tasks.
+//! Each of these runtimes has an endless grace, so a thread that waits for itself hangs.
 
 #[path = "support/kit.rs"]
 mod kit;

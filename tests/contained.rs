@@ -62,7 +62,7 @@ fn spawn_blocking_that_gets_no_thread_under_a_subscriber_that_panics_counts_the_
 }
 
 #[test]
-fn drain_without_a_timekeeper_under_a_subscriber_that_panics_wakes_the_draining_futures() {
+fn drain_without_deadline_thread_under_a_panicking_subscriber_wakes_draining_futures() {
     let refuse = |seat| (seat == usize::MAX).then(|| io::Error::from(io::ErrorKind::WouldBlock));
     let runtime = Builder::new_current_thread().refuse_worker(refuse).build().unwrap();
     let told = Flag::new();
@@ -74,7 +74,7 @@ fn drain_without_a_timekeeper_under_a_subscriber_that_panics_wakes_the_draining_
 }
 
 #[test]
-fn drain_that_is_dropped_with_a_waker_whose_destructor_panics_excuses_no_task() {
+fn drain_that_is_dropped_with_a_waker_whose_destructor_panics_exempts_no_task() {
     let runtime = current_thread();
     let (other, go, dropped) = (Door::new(), Door::new(), Door::new());
     let first = runtime.spawn(other.opened());
@@ -91,7 +91,7 @@ fn drain_that_is_dropped_with_a_waker_whose_destructor_panics_excuses_no_task() 
     runtime.block_on(dropped.opened());
     other.open();
     runtime.block_on(first).unwrap();
-    // If the second task were still excused, the drain would be at its end.
+    // If the second task were still exempt, the drain would be at its end.
     let mut drain = runtime.drain(LONG);
     runtime.block_on(async {
         for _ in 0..10 {
@@ -162,9 +162,10 @@ fn on_thread_unpark_that_panics_as_block_on_returns_leaves_no_search_counted() {
 #[cfg(unix)]
 #[test]
 fn socket_whose_runtime_ends_under_a_waker_whose_destructor_panics_answers_the_error() {
-    type Look = fn(&UnixStream, &mut Context<'_>) -> Poll<io::Result<()>>;
-    let looks: [Look; 2] = [|socket, cx| socket.poll_read_ready(cx), |socket, cx| pin!(socket.readable()).poll(cx)];
-    for look in looks {
+    type ReadinessPoll = fn(&UnixStream, &mut Context<'_>) -> Poll<io::Result<()>>;
+    let readiness_polls: [ReadinessPoll; 2] =
+        [|socket, cx| socket.poll_read_ready(cx), |socket, cx| pin!(socket.readable()).poll(cx)];
+    for readiness_poll in readiness_polls {
         let runtime = current_thread();
         let (socket, _other) = runtime.block_on(async { UnixStream::pair() }).unwrap();
         let (slot, drops) = (Mutex::new(Some(runtime)), Count::new());
@@ -174,8 +175,8 @@ fn socket_whose_runtime_ends_under_a_waker_whose_destructor_panics_answers_the_e
             Call::Drop if counted.add() == 1 => panic!("in a waker (planned)"),
             _ => {}
         });
-        let looked = catch_unwind(AssertUnwindSafe(|| look(&socket, &mut Context::from_waker(&waker))));
-        let Ok(Poll::Ready(Err(error))) = looked else { panic!("{looked:?}") };
+        let polled = catch_unwind(AssertUnwindSafe(|| readiness_poll(&socket, &mut Context::from_waker(&waker))));
+        let Ok(Poll::Ready(Err(error))) = polled else { panic!("{polled:?}") };
         assert!(is_rt_shutdown_err(&error), "{error}");
         assert_eq!(drops.get(), 1);
     }

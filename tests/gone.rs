@@ -1,5 +1,5 @@
-//! I/O whose runtime goes: whoever waits is woken and gets an error, and so does every later call.
-//! None hangs, whichever it is.
+//! I/O whose runtime ends: each waiting call is woken and gets an error. So does every later call,
+//! and none hangs.
 #![cfg(unix)]
 
 #[path = "support/kit.rs"]
@@ -27,10 +27,10 @@ fn poll<F: Future + ?Sized>(future: Pin<&mut F>, waker: &Waker) -> Poll<F::Outpu
 }
 
 #[track_caller]
-fn is_gone<T: Debug>(name: &str, polled: Poll<io::Result<T>>) {
+fn assert_shutdown_error<T: Debug>(name: &str, polled: Poll<io::Result<T>>) {
     match polled {
         Poll::Pending => panic!("{name} hangs"),
-        Poll::Ready(Ok(answer)) => panic!("{name} answers {answer:?}"),
+        Poll::Ready(Ok(output)) => panic!("{name} returns {output:?}"),
         Poll::Ready(Err(error)) => {
             assert!(is_rt_shutdown_err(&error), "{name}: {error:?}");
             assert!(error.to_string().contains("has been shut down"), "{name}: {error}");
@@ -38,10 +38,10 @@ fn is_gone<T: Debug>(name: &str, polled: Poll<io::Result<T>>) {
     }
 }
 
-/// Each of the calls waits while its runtime goes, and is made again and again afterwards, on every
-/// flavour. `$make` is awaited inside of the runtime, and answers the socket and whatever else has
-/// to live; `$unready` sees to it that the socket is not ready.
-macro_rules! wait {
+/// Each of the calls waits while its runtime ends, and is repeated afterwards, on every flavour.
+/// `$make` is awaited inside of the runtime, and returns the socket and what else has to live.
+/// `$unready` makes sure that the socket is not ready.
+macro_rules! wakes_and_fails {
     ($make:expr, $unready:expr, |$socket:ident| { $($name:literal: $call:expr;)* }) => {$(
         each_owned(|runtime| {
             #[allow(unused_mut, reason = "not every call needs it")]
@@ -49,7 +49,7 @@ macro_rules! wait {
             let flag = Flag::new();
             let waker = Waker::from(Arc::clone(&flag));
             {
-                // What the reactor says of a new socket may come late.
+                // The reactor's first event of a new socket may come late.
                 let mut waiting = loop {
                     $unready(&$socket);
                     let mut waiting = Box::pin(async { $call.await.map(drop) });
@@ -59,32 +59,33 @@ macro_rules! wait {
                 };
                 drop(runtime);
                 assert!(flag.is_set(), "{} is not woken", $name);
-                is_gone($name, poll(waiting.as_mut(), &waker));
+                assert_shutdown_error($name, poll(waiting.as_mut(), &waker));
             }
             for _ in 0..3 {
-                is_gone($name, poll(pin!(async { $call.await.map(drop) }), Waker::noop()));
+                assert_shutdown_error($name, poll(pin!(async { $call.await.map(drop) }), Waker::noop()));
             }
         });
     )*};
 }
 
-/// As `wait`, of calls that never wait, or not in a test: they are made afterwards only.
-macro_rules! call {
+/// As `wakes_and_fails`, for calls that never wait, or not in a test. They are made afterwards
+/// only.
+macro_rules! fails {
     ($make:expr, |$socket:ident| { $($name:literal: $call:expr;)* }) => {
         each_owned(|runtime| {
             #[allow(unused_mut, reason = "not every call needs it")]
             let (mut $socket, _others) = runtime.block_on($make);
             drop(runtime);
             for _ in 0..3 {
-                $(is_gone($name, poll(pin!(async { $call.map(drop) }), Waker::noop()));)*
+                $(assert_shutdown_error($name, poll(pin!(async { $call.map(drop) }), Waker::noop()));)*
             }
         });
     };
 }
 
-fn nothing<T>(_: &T) {}
+fn leave_unready<T>(_: &T) {}
 
-/// Fills what can be filled, so that a write has to wait.
+/// Writes until a write would block, so that the next one has to wait.
 fn fill(mut write: impl FnMut(&[u8]) -> io::Result<usize>) {
     loop {
         match write(&[0; 1 << 12]) {
@@ -95,10 +96,10 @@ fn fill(mut write: impl FnMut(&[u8]) -> io::Result<usize>) {
     }
 }
 
-/// The calls that all streams of bytes have.
+/// The reading calls that all byte streams have.
 macro_rules! reads {
     ($make:expr) => {
-        wait!($make, nothing, |stream| {
+        wakes_and_fails!($make, leave_unready, |stream| {
             "read": stream.read(&mut [0; 4]);
             "read_vectored": stream.read_vectored(&mut [IoSliceMut::new(&mut [0; 4])]);
             "read_exact": stream.read_exact(&mut [0; 4]);
@@ -108,7 +109,7 @@ macro_rules! reads {
             "poll_read_ready": poll_fn(|cx| stream.poll_read_ready(cx));
             "ready": stream.ready(Interest::READABLE);
         });
-        call!($make, |stream| {
+        fails!($make, |stream| {
             "try_read": stream.try_read(&mut [0; 4]);
             "try_read_vectored": stream.try_read_vectored(&mut [IoSliceMut::new(&mut [0; 4])]);
         });
@@ -117,8 +118,8 @@ macro_rules! reads {
 
 macro_rules! writes {
     ($make:expr) => {
-        let full = |stream: &_| fill(|bytes| try_write(stream, bytes));
-        wait!($make, full, |stream| {
+        let fill_up = |stream: &_| fill(|bytes| try_write(stream, bytes));
+        wakes_and_fails!($make, fill_up, |stream| {
             "write": stream.write(&[0; 4]);
             "write_vectored": stream.write_vectored(&[IoSlice::new(&[0; 4])]);
             "write_all": stream.write_all(&[0; 1 << 12]);
@@ -126,17 +127,17 @@ macro_rules! writes {
             "poll_write_ready": poll_fn(|cx| stream.poll_write_ready(cx));
             "ready": stream.ready(Interest::WRITABLE);
         });
-        call!($make, |stream| {
+        fails!($make, |stream| {
             "try_write": stream.try_write(&[0; 4]);
             "try_write_vectored": stream.try_write_vectored(&[IoSlice::new(&[0; 4])]);
         });
     };
 }
 
-/// The trait families, by their polls.
+/// The polls of the I/O traits of other crates.
 macro_rules! families {
     ($make:expr) => {
-        wait!($make, nothing, |stream| {
+        wakes_and_fails!($make, leave_unready, |stream| {
             "futures_io read": poll_fn(|cx| futures::io::AsyncRead::poll_read(Pin::new(&mut stream), cx, &mut [0; 4]));
             "tokio read": poll_fn(|cx| {
                 tokio::io::AsyncRead::poll_read(Pin::new(&mut stream), cx, &mut tokio::io::ReadBuf::new(&mut [0; 4]))
@@ -145,8 +146,8 @@ macro_rules! families {
                 hyper::rt::Read::poll_read(Pin::new(&mut stream), cx, hyper::rt::ReadBuf::new(&mut [0; 4]).unfilled())
             });
         });
-        let full = |stream: &_| fill(|bytes| try_write(stream, bytes));
-        wait!($make, full, |stream| {
+        let fill_up = |stream: &_| fill(|bytes| try_write(stream, bytes));
+        wakes_and_fails!($make, fill_up, |stream| {
             "futures_io write": poll_fn(|cx| futures::io::AsyncWrite::poll_write(Pin::new(&mut stream), cx, &[0; 4]));
             "tokio write": poll_fn(|cx| tokio::io::AsyncWrite::poll_write(Pin::new(&mut stream), cx, &[0; 4]));
             "hyper write": poll_fn(|cx| hyper::rt::Write::poll_write(Pin::new(&mut stream), cx, &[0; 4]));
@@ -155,31 +156,31 @@ macro_rules! families {
 }
 
 #[test]
-fn tcp_streams() {
+fn tcp_streams_of_an_ended_runtime_give_errors() {
     fn try_write(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
         stream.try_write(bytes)
     }
     reads!(tcp_pair());
     writes!(tcp_pair());
     families!(tcp_pair());
-    wait!(tcp_pair(), nothing, |stream| {
+    wakes_and_fails!(tcp_pair(), leave_unready, |stream| {
         "peek": stream.peek(&mut [0; 4]);
         "poll_peek": poll_fn(|cx| stream.poll_peek(cx, &mut [0; 4]));
         "async_io": stream.async_io(Interest::READABLE, || stream.try_read(&mut [0; 4]));
     });
-    call!(tcp_pair(), |stream| {
+    fails!(tcp_pair(), |stream| {
         "try_io": stream.try_io(Interest::READABLE, || Ok(()));
     });
 }
 
 #[test]
-fn tcp_halves() {
+fn tcp_halves_of_an_ended_runtime_give_errors() {
     let owned_read = || async {
         let (one, two) = tcp_pair().await;
         let (read, write) = one.into_split();
         (read, (write, two))
     };
-    wait!(owned_read(), nothing, |half| {
+    wakes_and_fails!(owned_read(), leave_unready, |half| {
         "read": half.read(&mut [0; 4]);
         "read_to_end": half.read_to_end(&mut Vec::new());
         "readable": half.readable();
@@ -191,26 +192,26 @@ fn tcp_halves() {
         let (read, write) = one.into_split();
         (write, (read, two))
     };
-    let full = |half: &heist::net::tcp::OwnedWriteHalf| fill(|bytes| half.try_write(bytes));
-    wait!(owned_write(), full, |half| {
+    let fill_up = |half: &heist::net::tcp::OwnedWriteHalf| fill(|bytes| half.try_write(bytes));
+    wakes_and_fails!(owned_write(), fill_up, |half| {
         "write": half.write(&[0; 4]);
         "write_all": half.write_all(&[0; 4]);
         "writable": half.writable();
     });
-    wait!(tcp_pair(), nothing, |stream| {
+    wakes_and_fails!(tcp_pair(), leave_unready, |stream| {
         "borrowed read": async { stream.split().0.read(&mut [0; 4]).await };
         "borrowed readable": async { stream.split().0.readable().await };
     });
 }
 
 #[test]
-fn tcp_listeners_and_connects() {
+fn tcp_listeners_and_connects_of_an_ended_runtime_give_errors() {
     let listener = || async { (TcpListener::bind("127.0.0.1:0").await.unwrap(), ()) };
-    wait!(listener(), nothing, |listener| {
+    wakes_and_fails!(listener(), leave_unready, |listener| {
         "accept": listener.accept();
         "poll_accept": poll_fn(|cx| listener.poll_accept(cx));
     });
-    // A listener that takes nobody any more: the connection is under way when the runtime goes.
+    // A listener that accepts no connection any more: one is under way when the runtime ends.
     let crowded = || async {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
@@ -248,14 +249,14 @@ fn tcp_listeners_and_connects() {
             drop(guard);
             drop(runtime);
             assert!(flag.is_set());
-            is_gone("connect", poll(waiting.as_mut(), &waker));
+            assert_shutdown_error("connect", poll(waiting.as_mut(), &waker));
         });
     }
 }
 
 #[test]
-fn udp_sockets() {
-    wait!(udp_pair(), nothing, |socket| {
+fn udp_sockets_of_an_ended_runtime_give_errors() {
+    wakes_and_fails!(udp_pair(), leave_unready, |socket| {
         "recv": socket.recv(&mut [0; 4]);
         "recv_from": socket.recv_from(&mut [0; 4]);
         "peek": socket.peek(&mut [0; 4]);
@@ -271,7 +272,7 @@ fn udp_sockets() {
         "ready": socket.ready(Interest::READABLE);
         "async_io": socket.async_io(Interest::READABLE, || socket.try_recv(&mut [0; 4]));
     });
-    call!(udp_pair(), |socket| {
+    fails!(udp_pair(), |socket| {
         "send": socket.send(b"x").await;
         "send_to": socket.send_to(b"x", "127.0.0.1:9").await;
         "poll_send": poll_fn(|cx| socket.poll_send(cx, b"x")).await;
@@ -290,7 +291,7 @@ fn udp_sockets() {
 }
 
 #[test]
-fn unix_streams_and_listeners() {
+fn unix_streams_and_listeners_of_an_ended_runtime_give_errors() {
     fn try_write(stream: &UnixStream, bytes: &[u8]) -> io::Result<usize> {
         stream.try_write(bytes)
     }
@@ -298,11 +299,11 @@ fn unix_streams_and_listeners() {
     reads!(pair());
     writes!(pair());
     families!(pair());
-    wait!(pair(), nothing, |stream| {
+    wakes_and_fails!(pair(), leave_unready, |stream| {
         "async_io": stream.async_io(Interest::READABLE, || stream.try_read(&mut [0; 4]));
         "borrowed read": async { stream.split().0.read(&mut [0; 4]).await };
     });
-    call!(pair(), |stream| {
+    fails!(pair(), |stream| {
         "try_io": stream.try_io(Interest::READABLE, || Ok(()));
     });
     let split = || async {
@@ -310,7 +311,7 @@ fn unix_streams_and_listeners() {
         let (read, write) = one.into_split();
         (read, (write, two))
     };
-    wait!(split(), nothing, |half| {
+    wakes_and_fails!(split(), leave_unready, |half| {
         "owned read": half.read(&mut [0; 4]);
         "owned readable": half.readable();
     });
@@ -320,16 +321,16 @@ fn unix_streams_and_listeners() {
         let _ = std::fs::remove_file(&path);
         (UnixListener::bind(path).unwrap(), ())
     };
-    wait!(listener(), nothing, |listener| {
+    wakes_and_fails!(listener(), leave_unready, |listener| {
         "accept": listener.accept();
         "poll_accept": poll_fn(|cx| listener.poll_accept(cx));
     });
 }
 
 #[test]
-fn unix_datagrams() {
+fn unix_datagrams_of_an_ended_runtime_give_errors() {
     let pair = || async { UnixDatagram::pair().unwrap() };
-    wait!(pair(), nothing, |socket| {
+    wakes_and_fails!(pair(), leave_unready, |socket| {
         "recv": socket.recv(&mut [0; 4]);
         "recv_from": socket.recv_from(&mut [0; 4]);
         "poll_recv": poll_fn(|cx| socket.poll_recv(cx, &mut [0; 4]));
@@ -339,14 +340,14 @@ fn unix_datagrams() {
         "ready": socket.ready(Interest::READABLE);
         "async_io": socket.async_io(Interest::READABLE, || socket.try_recv(&mut [0; 4]));
     });
-    let full = |socket: &UnixDatagram| fill(|bytes| socket.try_send(bytes));
-    wait!(pair(), full, |socket| {
+    let fill_up = |socket: &UnixDatagram| fill(|bytes| socket.try_send(bytes));
+    wakes_and_fails!(pair(), fill_up, |socket| {
         "send": socket.send(b"x");
         "poll_send": poll_fn(|cx| socket.poll_send(cx, b"x"));
         "writable": socket.writable();
         "poll_send_ready": poll_fn(|cx| socket.poll_send_ready(cx));
     });
-    // Whose receiver is full, and who is not connected to it.
+    // An unconnected socket whose receiver is full.
     let folder = Folder::new("gone-datagram");
     let path = folder.path("socket");
     let bound = || async {
@@ -354,12 +355,12 @@ fn unix_datagrams() {
         let receiver = UnixDatagram::bind(&path).unwrap();
         (UnixDatagram::unbound().unwrap(), receiver)
     };
-    let full = |socket: &UnixDatagram| fill(|bytes| socket.try_send_to(bytes, &path));
-    wait!(bound(), full, |socket| {
+    let fill_up = |socket: &UnixDatagram| fill(|bytes| socket.try_send_to(bytes, &path));
+    wakes_and_fails!(bound(), fill_up, |socket| {
         "send_to": socket.send_to(b"x", &path);
         "poll_send_to": poll_fn(|cx| socket.poll_send_to(cx, b"x", &path));
     });
-    call!(pair(), |socket| {
+    fails!(pair(), |socket| {
         "try_send": socket.try_send(b"x");
         "try_send_to": socket.try_send_to(b"x", &path);
         "try_recv": socket.try_recv(&mut [0; 4]);
@@ -369,7 +370,7 @@ fn unix_datagrams() {
 }
 
 #[test]
-fn pipes() {
+fn pipes_of_an_ended_runtime_give_errors() {
     fn try_write(sender: &pipe::Sender, bytes: &[u8]) -> io::Result<usize> {
         sender.try_write(bytes)
     }
@@ -379,20 +380,20 @@ fn pipes() {
     };
     reads!(receiver());
     writes!(async { pipe::pipe().unwrap() });
-    call!(receiver(), |receiver| {
+    fails!(receiver(), |receiver| {
         "try_io": receiver.try_io(|| Ok(()));
     });
 }
 
 #[test]
-fn file_descriptors() {
+fn file_descriptors_of_an_ended_runtime_give_errors() {
     let made = || async {
         let (one, two) = std::os::unix::net::UnixStream::pair().unwrap();
         one.set_nonblocking(true).unwrap();
         (AsyncFd::new(one).unwrap(), two)
     };
     let empty = |mut fd: &std::os::unix::net::UnixStream| io::Read::read(&mut fd, &mut [0; 4]).map(drop);
-    wait!(made(), nothing, |fd| {
+    wakes_and_fails!(made(), leave_unready, |fd| {
         "readable": fd.readable();
         "readable_mut": async { fd.readable_mut().await.map(drop) };
         "ready": fd.ready(Interest::READABLE);
@@ -402,7 +403,7 @@ fn file_descriptors() {
         "async_io": fd.async_io(Interest::READABLE, empty);
         "async_io_mut": async { fd.async_io_mut(Interest::READABLE, |fd| empty(fd)).await };
     });
-    call!(made(), |fd| {
+    fails!(made(), |fd| {
         "writable": fd.writable().await;
         "writable_mut": fd.writable_mut().await;
         "poll_write_ready": poll_fn(|cx| fd.poll_write_ready(cx).map_ok(drop)).await;
@@ -413,7 +414,7 @@ fn file_descriptors() {
 }
 
 #[test]
-fn nothing_new_is_made_on_a_runtime_that_is_gone() {
+fn new_resources_on_an_ended_runtime_give_errors() {
     let folder = Folder::new("gone-new");
     each_owned(|runtime| {
         let (listening, path) = (std::net::TcpListener::bind("127.0.0.1:0").unwrap(), folder.path("socket"));
@@ -423,22 +424,22 @@ fn nothing_new_is_made_on_a_runtime_that_is_gone() {
         let handle = runtime.handle().clone();
         drop(runtime);
         let _guard = handle.enter();
-        let now = |name: &str, future: Pin<Box<dyn Future<Output = io::Result<()>> + '_>>| {
+        let assert_fails = |name: &str, future: Pin<Box<dyn Future<Output = io::Result<()>> + '_>>| {
             let mut future = future;
-            is_gone(name, poll(future.as_mut(), Waker::noop()));
+            assert_shutdown_error(name, poll(future.as_mut(), Waker::noop()));
         };
         for _ in 0..3 {
-            now("bind", Box::pin(async { TcpListener::bind("127.0.0.1:0").await.map(drop) }));
-            now("connect", Box::pin(async { TcpStream::connect(address).await.map(drop) }));
-            now("socket connect", Box::pin(async { TcpSocket::new_v4()?.connect(address).await.map(drop) }));
-            now("listen", Box::pin(async { TcpSocket::new_v4()?.listen(1).map(drop) }));
-            now("udp", Box::pin(async { UdpSocket::bind("127.0.0.1:0").await.map(drop) }));
-            now("unix connect", Box::pin(async { UnixStream::connect(&path).await.map(drop) }));
-            now("unix pair", Box::pin(async { UnixStream::pair().map(drop) }));
-            now("datagram", Box::pin(async { UnixDatagram::unbound().map(drop) }));
-            now("datagram pair", Box::pin(async { UnixDatagram::pair().map(drop) }));
-            now("pipe", Box::pin(async { pipe::pipe().map(drop) }));
-            // Names are looked up by a blocking job.
+            assert_fails("bind", Box::pin(async { TcpListener::bind("127.0.0.1:0").await.map(drop) }));
+            assert_fails("connect", Box::pin(async { TcpStream::connect(address).await.map(drop) }));
+            assert_fails("socket connect", Box::pin(async { TcpSocket::new_v4()?.connect(address).await.map(drop) }));
+            assert_fails("listen", Box::pin(async { TcpSocket::new_v4()?.listen(1).map(drop) }));
+            assert_fails("udp", Box::pin(async { UdpSocket::bind("127.0.0.1:0").await.map(drop) }));
+            assert_fails("unix connect", Box::pin(async { UnixStream::connect(&path).await.map(drop) }));
+            assert_fails("unix pair", Box::pin(async { UnixStream::pair().map(drop) }));
+            assert_fails("datagram", Box::pin(async { UnixDatagram::unbound().map(drop) }));
+            assert_fails("datagram pair", Box::pin(async { UnixDatagram::pair().map(drop) }));
+            assert_fails("pipe", Box::pin(async { pipe::pipe().map(drop) }));
+            // A blocking job looks names up.
             let mut lookup = Box::pin(lookup_host("localhost:80"));
             assert!(matches!(poll(lookup.as_mut(), Waker::noop()), Poll::Ready(Err(_))));
             let mut connect = Box::pin(TcpStream::connect("localhost:80"));

@@ -1,5 +1,6 @@
-//! User code that a runtime calls or drops by itself runs inside of that runtime, whatever the
-//! thread is inside of otherwise: a table of place × flavour × thread. See docs/shutdown.md.
+//! User code that a runtime calls or drops by itself runs inside of that runtime. The runtime that
+//! the thread is otherwise inside of has no effect. The test is a table of place × flavour ×
+//! thread. See `docs/shutdown.md`.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -23,25 +24,25 @@ struct Seen(Arc<Mutex<ByPlace>>);
 type ByPlace = BTreeMap<&'static str, Vec<Option<Id>>>;
 
 impl Seen {
-    fn note(&self, place: &'static str) {
+    fn record(&self, place: &'static str) {
         let inside = Handle::try_current().ok().map(|handle| handle.id());
         self.0.lock().unwrap().entry(place).or_default().push(inside);
     }
 
-    fn note_by(&self, place: &'static str) -> impl Fn() + Send + Sync + use<> {
+    fn recorder(&self, place: &'static str) -> impl Fn() + Send + Sync + use<> {
         let seen = self.clone();
-        move || seen.note(place)
+        move || seen.record(place)
     }
 
-    fn at_drop(&self, place: &'static str) -> OnDrop<impl FnOnce() + Send + use<>> {
-        OnDrop::new(self.note_by(place))
+    fn recorder_at_drop(&self, place: &'static str) -> OnDrop<impl FnOnce() + Send + use<>> {
+        OnDrop::new(self.recorder(place))
     }
 
     fn waker(&self, place: &'static str) -> Waker {
         struct Notes(Seen, &'static str);
         impl Wake for Notes {
             fn wake(self: Arc<Self>) {
-                self.0.note(self.1);
+                self.0.record(self.1);
             }
         }
         Waker::from(Arc::new(Notes(self.clone(), place)))
@@ -67,7 +68,7 @@ impl Seen {
 
 /// Sets every hook, each of which notes its place.
 fn with_hooks(mut builder: Builder, seen: &Seen) -> Builder {
-    let naming = seen.note_by("a function that names threads");
+    let naming = seen.recorder("a function that names threads");
     builder
         .enable_all()
         .max_blocking_threads(1)
@@ -78,18 +79,18 @@ fn with_hooks(mut builder: Builder, seen: &Seen) -> Builder {
             naming();
             "t".to_owned()
         })
-        .on_thread_start(seen.note_by("on_thread_start"))
-        .on_thread_stop(seen.note_by("on_thread_stop"))
-        .on_thread_park(seen.note_by("on_thread_park"))
-        .on_thread_unpark(seen.note_by("on_thread_unpark"));
-    let (spawn, end) = (seen.note_by("on_task_spawn"), seen.note_by("on_task_terminate"));
-    let (before, after) = (seen.note_by("on_before_task_poll"), seen.note_by("on_after_task_poll"));
+        .on_thread_start(seen.recorder("on_thread_start"))
+        .on_thread_stop(seen.recorder("on_thread_stop"))
+        .on_thread_park(seen.recorder("on_thread_park"))
+        .on_thread_unpark(seen.recorder("on_thread_unpark"));
+    let (spawn, end) = (seen.recorder("on_task_spawn"), seen.recorder("on_task_terminate"));
+    let (before, after) = (seen.recorder("on_before_task_poll"), seen.recorder("on_after_task_poll"));
     builder
         .on_task_spawn(move |_| spawn())
         .on_task_terminate(move |_| end())
         .on_before_task_poll(move |_| before())
         .on_after_task_poll(move |_| after());
-    let (stall, resize) = (seen.note_by("on_stall"), seen.note_by("after_resize"));
+    let (stall, resize) = (seen.recorder("on_stall"), seen.recorder("after_resize"));
     builder.on_stall(move |_| stall()).after_resize(move |_| resize());
     builder
 }
@@ -138,18 +139,18 @@ impl BusyJob {
 
 /// Makes something of each kind. What this returns is dropped after the runtime.
 fn populate(runtime: &Runtime, seen: &Seen) -> (BusyJob, Vec<Box<dyn Any>>) {
-    let (poll, idle) = (seen.note_by("poll"), seen.at_drop("destructor of an idle task"));
+    let (poll, idle) = (seen.recorder("poll"), seen.recorder_at_drop("destructor of an idle task"));
     let first = runtime.spawn(async move {
         let _idle = idle;
         poll();
         pending::<()>().await;
     });
-    let aborted = seen.at_drop("destructor of an aborted task");
+    let aborted = seen.recorder_at_drop("destructor of an aborted task");
     let aborts = runtime.spawn(async move {
         let _aborted = aborted;
         pending::<()>().await;
     });
-    let output = seen.at_drop("destructor of an output");
+    let output = seen.recorder_at_drop("destructor of an output");
     // The handle is dropped first: otherwise its destructor drops the output.
     let gone = Door::new();
     let opened = gone.opened();
@@ -158,7 +159,7 @@ fn populate(runtime: &Runtime, seen: &Seen) -> (BusyJob, Vec<Box<dyn Any>>) {
         output
     }));
     gone.open();
-    let root = seen.at_drop("destructor of a root");
+    let root = seen.recorder_at_drop("destructor of a root");
     runtime.block_on(poll_fn(move |_| {
         let _ = &root;
         Poll::Ready(())
@@ -170,7 +171,7 @@ fn populate(runtime: &Runtime, seen: &Seen) -> (BusyJob, Vec<Box<dyn Any>>) {
         aborts.abort();
         assert!(aborts.await.unwrap_err().is_cancelled());
     });
-    let job = seen.note_by("job");
+    let job = seen.recorder("job");
     runtime.block_on(runtime.spawn_blocking(job)).unwrap();
     // The only thread is busy until the queued jobs have been dropped.
     let (begun, go) = (Door::new(), Door::new());
@@ -185,7 +186,8 @@ fn populate(runtime: &Runtime, seen: &Seen) -> (BusyJob, Vec<Box<dyn Any>>) {
         waits.wait();
     });
     begun.wait();
-    let (aborted, queued) = (seen.at_drop("destructor of an aborted job"), seen.at_drop("destructor of a queued job"));
+    let (aborted, queued) =
+        (seen.recorder_at_drop("destructor of an aborted job"), seen.recorder_at_drop("destructor of a queued job"));
     let goes = OnDrop::new(move || go.open());
     let aborts = runtime.spawn_blocking(move || drop(aborted));
     aborts.abort();
@@ -197,7 +199,7 @@ fn populate(runtime: &Runtime, seen: &Seen) -> (BusyJob, Vec<Box<dyn Any>>) {
     let mut draining = Box::pin(runtime.draining());
     assert!(draining.as_mut().poll(&mut Context::from_waker(&seen.waker("waker of a `Draining`"))).is_pending());
     // This comes last: nothing drives a current-thread runtime from here on.
-    let never = seen.at_drop("destructor of a queued task");
+    let never = seen.recorder_at_drop("destructor of a queued task");
     let never = runtime.spawn(async move {
         let _never = never;
         pending::<()>().await;
@@ -205,8 +207,8 @@ fn populate(runtime: &Runtime, seen: &Seen) -> (BusyJob, Vec<Box<dyn Any>>) {
     (busy_job, vec![Box::new((first, busy, aborts, queued, never)), Box::new(timer), Box::new(draining)])
 }
 
-/// Makes what only a runtime with workers has: a stall, and a resize that ends after its caller has
-/// gone on.
+/// Makes what only a runtime with workers has: a stall, and a resize that ends after its call has
+/// returned.
 fn populate_workers(runtime: &Runtime, seen: &Seen) {
     let stalled = seen.clone();
     let stalls = runtime.spawn(async move {
@@ -220,7 +222,7 @@ fn populate_workers(runtime: &Runtime, seen: &Seen) {
     let waker = seen.waker("waker of a `Resize`");
     let is_ready = resize.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
     if is_ready {
-        // The worker has left already, and no waker is woken.
+        // The worker has retired already, and no waker is woken.
         seen.0.lock().unwrap().insert("waker of a `Resize`", vec![Some(runtime.handle().id())]);
     }
     while !seen.0.lock().unwrap().contains_key("waker of a `Resize`") {
@@ -228,8 +230,8 @@ fn populate_workers(runtime: &Runtime, seen: &Seen) {
     }
 }
 
-fn refuse(handle: &Handle, seen: &Seen) {
-    let refused = seen.at_drop("destructor of a refused task");
+fn assert_spawn_refused(handle: &Handle, seen: &Seen) {
+    let refused = seen.recorder_at_drop("destructor of a refused task");
     assert!(kit::join(handle.spawn(async move { drop(refused) })).unwrap_err().is_cancelled());
 }
 
@@ -243,13 +245,13 @@ const THREADS: [&str; 6] = [
     "in a job of its own",
 ];
 
-fn end(thread: &str, runtime: Runtime, busy: &BusyJob, seen: &Seen) {
+fn end_runtime(thread: &str, runtime: Runtime, busy: &BusyJob, seen: &Seen) {
     let handle = runtime.handle().clone();
     if thread == "in a job of its own" {
         let draining = handle.draining();
         busy.give(Some(runtime));
         futures::executor::block_on(draining);
-        return refuse(&handle, seen);
+        return assert_spawn_refused(&handle, seen);
     }
     busy.give(None);
     match thread {
@@ -258,13 +260,13 @@ fn end(thread: &str, runtime: Runtime, busy: &BusyJob, seen: &Seen) {
             let other = current_thread();
             let _inside = other.enter();
             drop(runtime);
-            refuse(&handle, seen);
+            assert_spawn_refused(&handle, seen);
         }
         "in a task of another runtime" => {
             let (other, seen) = (workers(1), seen.clone());
             let ends = async move {
                 drop(runtime);
-                refuse(&handle, &seen);
+                assert_spawn_refused(&handle, &seen);
             };
             other.block_on(other.spawn(ends)).unwrap();
             return;
@@ -280,7 +282,7 @@ fn end(thread: &str, runtime: Runtime, busy: &BusyJob, seen: &Seen) {
         }
         _ => unreachable!(),
     }
-    refuse(&handle, seen);
+    assert_spawn_refused(&handle, seen);
 }
 
 #[test]
@@ -304,7 +306,7 @@ fn user_code_runs_inside_of_its_own_runtime_wherever_that_ends() {
                 places.extend(WITH_WORKERS);
             }
             let (busy, kept) = populate(&runtime, &seen);
-            end(thread, runtime, &busy, &seen);
+            end_runtime(thread, runtime, &busy, &seen);
             seen.check(own, &places, &format!("{flavour}, dropped {thread}"));
             drop(kept);
         }

@@ -1,4 +1,4 @@
-//! What outlives its runtime: wakers, handles, timers and sockets are safe, and answer.
+//! Wakers, handles, timers and sockets may outlive their runtime. They stay safe, and give errors.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -13,7 +13,7 @@ use heist::net::{TcpListener, TcpStream};
 use kit::{current_thread, each_owned, join, panic_text, yield_now};
 
 #[test]
-fn wakers_outlive_it() {
+fn wakers_outlive_the_runtime() {
     each_owned(|runtime| {
         let kept = Arc::new(Mutex::new(Vec::<Waker>::new()));
         let keeps = Arc::clone(&kept);
@@ -40,7 +40,7 @@ fn wakers_outlive_it() {
 }
 
 #[test]
-fn join_and_abort_handles_outlive_it() {
+fn join_and_abort_handles_outlive_the_runtime() {
     each_owned(|runtime| {
         let task = runtime.spawn(pending::<()>());
         let finished = runtime.spawn(async { 6 });
@@ -61,7 +61,7 @@ fn join_and_abort_handles_outlive_it() {
 }
 
 #[test]
-fn sleeps_outlive_it_say_so_and_can_be_used_elsewhere() {
+fn sleeps_outlive_the_runtime_and_panic_until_reset() {
     each_owned(|runtime| {
         let guard = runtime.enter();
         let mut sleep = Box::pin(heist::time::sleep(Duration::from_secs(3600)));
@@ -81,13 +81,13 @@ fn sleeps_outlive_it_say_so_and_can_be_used_elsewhere() {
             sleep.as_mut().await;
         });
         drop(other);
-        // It has fired: that it was on a runtime is over.
+        // The timer has fired, so it needs its runtime no more.
         assert!(poll(&mut sleep).is_ready());
     });
 }
 
 #[test]
-fn sockets_outlive_it_and_give_an_error_each_time() {
+fn sockets_outlive_the_runtime_and_give_errors() {
     each_owned(|runtime| {
         let (listener, mut client, mut server) = runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -95,7 +95,7 @@ fn sockets_outlive_it_and_give_an_error_each_time() {
             let (client, server) = futures::join!(TcpStream::connect(address), listener.accept());
             (listener, client.unwrap(), server.unwrap().0)
         });
-        // One has an event, one has not; one is waited on while the runtime goes.
+        // One socket has an event and one has none. A thread waits on one while the runtime ends.
         let waiting = thread::spawn(move || {
             let mut byte = [0; 1];
             let result = futures::executor::block_on(server.read(&mut byte));
@@ -120,7 +120,7 @@ fn sockets_outlive_it_and_give_an_error_each_time() {
                 assert!(error.to_string().contains("shut down"), "{error}");
             }
         });
-        // On the runtime that is gone there is no making of new ones.
+        // A new socket on the ended runtime is refused.
         let _guard = handle.enter();
         let std_socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         std_socket.set_nonblocking(true).unwrap();

@@ -1,4 +1,4 @@
-//! The end of a runtime, at bad moments. Every task ends, every handle resolves, and nobody hangs.
+//! Shutdowns at bad moments. Every task ends, every handle resolves, and no thread hangs.
 
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,7 +10,7 @@ use std::thread;
 use heist::runtime::{Builder, Runtime};
 use heist::time::{Duration, Instant};
 
-fn both(test: impl Fn(Runtime)) {
+fn with_each_flavour(test: impl Fn(Runtime)) {
     test(Builder::new_current_thread().enable_all().build().unwrap());
     test(runtime());
 }
@@ -20,13 +20,13 @@ fn runtime() -> Runtime {
 }
 
 /// Polls every task that has been spawned at least once.
-fn settle(runtime: &Runtime) {
+fn poll_all_tasks(runtime: &Runtime) {
     for _ in 0..8 {
         runtime.block_on(async { heist::spawn(heist::task::yield_now()).await.unwrap() });
     }
 }
 
-/// Calls its function when dropped.
+/// Calls its function when it is dropped.
 struct Finally<F: FnMut()>(F);
 
 impl<F: FnMut()> Drop for Finally<F> {
@@ -38,7 +38,7 @@ impl<F: FnMut()> Drop for Finally<F> {
 /// Foreign threads spawn while the runtime ends: every task is run, or refused and its handle
 /// cancelled.
 #[test]
-fn a_storm_of_spawns() {
+fn spawn_storm_at_shutdown_is_run_or_cancelled() {
     for _ in 0..30 {
         let runtime = runtime();
         let (run, dropped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -78,7 +78,7 @@ fn a_storm_of_spawns() {
 
 /// Foreign threads wake and abort tasks while the runtime ends, and after it.
 #[test]
-fn a_storm_of_wakes_and_aborts() {
+fn wake_and_abort_storm_at_shutdown_ends_every_task() {
     for round in 0..30 {
         let runtime = runtime();
         let wakers: Arc<Mutex<Vec<Waker>>> = Arc::default();
@@ -103,7 +103,7 @@ fn a_storm_of_wakes_and_aborts() {
             })
             .collect();
         if round % 2 == 0 {
-            settle(&runtime);
+            poll_all_tasks(&runtime);
         }
         let done = Arc::new(AtomicBool::new(false));
         let (wakers, over) = (Arc::clone(&wakers), Arc::clone(&done));
@@ -126,8 +126,8 @@ fn a_storm_of_wakes_and_aborts() {
 
 /// A destructor spawns, whose destructor spawns; it wakes other tasks, tries to block, and panics.
 #[test]
-fn destructors_do_everything_that_they_should_not() {
-    both(|runtime| {
+fn destructors_that_spawn_wake_block_and_panic_end_at_shutdown() {
+    with_each_flavour(|runtime| {
         let ended = Arc::new(AtomicUsize::new(0));
         let wakers: Arc<Mutex<Vec<Waker>>> = Arc::default();
         for _ in 0..50 {
@@ -168,27 +168,27 @@ fn destructors_do_everything_that_they_should_not() {
                 .await;
             }));
         }
-        settle(&runtime);
+        poll_all_tasks(&runtime);
         drop(runtime);
         assert_eq!(ended.load(Ordering::Relaxed), 150);
     });
 }
 
-/// Waits until every task of a runtime that ends by itself has been dropped.
-fn guarded() -> (impl Drop + Send + 'static, mpsc::Receiver<()>) {
+/// Returns a guard, and a receiver that gets a message when the guard is dropped.
+fn drop_signal() -> (impl Drop + Send + 'static, mpsc::Receiver<()>) {
     let (gone, all_gone) = mpsc::channel();
     (Finally(move || gone.send(()).unwrap()), all_gone)
 }
 
 #[test]
-fn dropped_in_one_of_its_tasks() {
+fn runtime_dropped_in_its_own_task_ends() {
     let runtime = runtime();
-    let (guard, gone) = guarded();
+    let (guard, gone) = drop_signal();
     drop(runtime.spawn(async move {
         let _guard = guard;
         pending::<()>().await;
     }));
-    settle(&runtime);
+    poll_all_tasks(&runtime);
     let handle = runtime.handle().clone();
     drop(handle.spawn(async move { drop(runtime) }));
     gone.recv().unwrap();
@@ -196,9 +196,9 @@ fn dropped_in_one_of_its_tasks() {
 }
 
 #[test]
-fn dropped_in_its_blocking_pool() {
+fn runtime_dropped_in_its_own_job_ends() {
     let runtime = runtime();
-    let (guard, gone) = guarded();
+    let (guard, gone) = drop_signal();
     drop(runtime.spawn(async move {
         let _guard = guard;
         pending::<()>().await;
@@ -209,9 +209,9 @@ fn dropped_in_its_blocking_pool() {
 }
 
 #[test]
-fn dropped_in_a_block_on_of_its_own_and_of_another() {
-    both(|runtime| {
-        let (guard, gone) = guarded();
+fn runtime_dropped_in_its_own_or_another_block_on_ends() {
+    with_each_flavour(|runtime| {
+        let (guard, gone) = drop_signal();
         drop(runtime.spawn(async move {
             let _guard = guard;
             pending::<()>().await;
@@ -220,8 +220,8 @@ fn dropped_in_a_block_on_of_its_own_and_of_another() {
         handle.block_on(async move { drop(runtime) });
         gone.recv().unwrap();
     });
-    both(|runtime| {
-        let (guard, gone) = guarded();
+    with_each_flavour(|runtime| {
+        let (guard, gone) = drop_signal();
         drop(runtime.spawn(async move {
             let _guard = guard;
             pending::<()>().await;
@@ -232,18 +232,18 @@ fn dropped_in_a_block_on_of_its_own_and_of_another() {
 }
 
 #[test]
-fn dropped_in_a_destructor_of_a_thread_local() {
+fn runtime_dropped_in_a_thread_local_destructor_ends() {
     thread_local! {
         static KEPT: std::cell::RefCell<Option<Runtime>> = const { std::cell::RefCell::new(None) };
     }
-    both(|runtime| {
-        let (guard, gone) = guarded();
+    with_each_flavour(|runtime| {
+        let (guard, gone) = drop_signal();
         drop(runtime.spawn(async move {
             let _guard = guard;
             pending::<()>().await;
         }));
-        // First entered, then kept, and the other way round: the locals are destroyed in different
-        // orders.
+        // The runtime is entered first and kept second here, and the other way round below. So the
+        // thread-locals are destroyed in different orders.
         thread::spawn(move || {
             drop(runtime.enter());
             KEPT.set(Some(runtime));
@@ -252,7 +252,7 @@ fn dropped_in_a_destructor_of_a_thread_local() {
         .unwrap();
         gone.recv().unwrap();
     });
-    both(|runtime| {
+    with_each_flavour(|runtime| {
         thread::spawn(move || {
             KEPT.set(None);
             drop(runtime.enter());
@@ -263,13 +263,13 @@ fn dropped_in_a_destructor_of_a_thread_local() {
     });
 }
 
-/// A poll that does not return: nobody waits for it longer than he was told to.
+/// A poll does not return. The shutdown waits for it no longer than its timeout.
 #[test]
-fn a_poll_that_does_not_return() {
+fn stuck_poll_is_not_waited_for_beyond_the_timeout() {
     let runtime = runtime();
     let (release, released) = mpsc::channel::<()>();
     let (begins, begun) = mpsc::channel();
-    let (guard, gone) = guarded();
+    let (guard, gone) = drop_signal();
     let stuck = runtime.spawn(async move {
         let _guard = guard;
         begins.send(()).unwrap();
@@ -284,34 +284,34 @@ fn a_poll_that_does_not_return() {
 }
 
 #[test]
-fn any_timeout_will_do() {
+fn shutdown_with_any_timeout_ends() {
     for timeout in [Duration::ZERO, Duration::from_nanos(1), Duration::from_secs(3600), Duration::MAX] {
-        both(|runtime| {
-            let (guard, gone) = guarded();
+        with_each_flavour(|runtime| {
+            let (guard, gone) = drop_signal();
             drop(runtime.spawn(async move {
                 let _guard = guard;
                 heist::time::sleep(Duration::MAX).await;
             }));
-            settle(&runtime);
+            poll_all_tasks(&runtime);
             runtime.shutdown_timeout(timeout);
             gone.recv().unwrap();
         });
     }
     let at = Instant::now();
-    both(Runtime::shutdown_background);
+    with_each_flavour(Runtime::shutdown_background);
     let _ = at.elapsed();
 }
 
-/// The operating system gives no thread with such a stack.
+/// The operating system refuses threads with such a stack.
 #[test]
-fn a_refused_thread_is_an_error() {
+fn build_refused_a_thread_gives_error() {
     let built = Builder::new_multi_thread().worker_threads(2).thread_stack_size(1 << 46).build();
     assert!(built.is_err());
 }
 
-/// Names are asked for before there is a thread; one with a zero byte will do.
+/// The name function is called before any thread is started. A name may have a zero byte.
 #[test]
-fn a_name_that_panics_leaves_no_thread() {
+fn thread_name_that_panics_leaves_no_thread() {
     let calls = AtomicUsize::new(0);
     let started = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&started);
@@ -333,9 +333,9 @@ fn a_name_that_panics_leaves_no_thread() {
     drop(Builder::new_multi_thread().worker_threads(1).thread_name("a\0b").build().unwrap());
 }
 
-/// What a starting thread spawns is run.
+/// A task that a start hook spawns is run.
 #[test]
-fn a_start_hook_may_spawn() {
+fn start_hook_may_spawn_tasks() {
     let (ran, runs) = mpsc::channel();
     let ran = Mutex::new(ran);
     let hook = move || {

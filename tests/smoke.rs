@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use heist::net::{TcpListener, TcpStream};
 use heist::runtime::{Builder, Runtime};
 
-fn both(test: impl Fn(&Runtime)) {
+fn with_each_flavour(test: impl Fn(&Runtime)) {
     test(&Builder::new_current_thread().enable_all().build().unwrap());
     for workers in [1, 2, 4] {
         test(&Builder::new_multi_thread().worker_threads(workers).enable_all().build().unwrap());
@@ -14,13 +14,13 @@ fn both(test: impl Fn(&Runtime)) {
 }
 
 #[test]
-fn a_spawned_task_gives_its_output() {
-    both(|runtime| assert_eq!(runtime.block_on(async { heist::spawn(async { 42 }).await.unwrap() }), 42));
+fn spawned_task_gives_its_output() {
+    with_each_flavour(|runtime| assert_eq!(runtime.block_on(async { heist::spawn(async { 42 }).await.unwrap() }), 42));
 }
 
 #[test]
-fn ten_thousand_tasks_run() {
-    both(|runtime| {
+fn tasks_by_ten_thousand_all_run() {
+    with_each_flavour(|runtime| {
         let count = Arc::new(AtomicUsize::new(0));
         let all = Arc::clone(&count);
         runtime.block_on(async move {
@@ -47,7 +47,7 @@ fn ten_thousand_tasks_run() {
 
 #[test]
 fn sleeps_are_never_early() {
-    both(|runtime| {
+    with_each_flavour(|runtime| {
         runtime.block_on(async {
             for micros in [0, 100, 1_000, 5_000] {
                 let start = Instant::now();
@@ -65,8 +65,8 @@ fn sleeps_are_never_early() {
 }
 
 #[test]
-fn an_echo_comes_back() {
-    both(|runtime| {
+fn echo_server_returns_each_message() {
+    with_each_flavour(|runtime| {
         runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
@@ -84,12 +84,12 @@ fn an_echo_comes_back() {
             let mut client = TcpStream::connect(address).await.unwrap();
             for round in 0..1_000_u32 {
                 client.write_all(&round.to_le_bytes()).await.unwrap();
-                let mut answer = [0; 4];
+                let mut echo = [0; 4];
                 let mut got = 0;
                 while got < 4 {
-                    got += client.read(&mut answer[got..]).await.unwrap();
+                    got += client.read(&mut echo[got..]).await.unwrap();
                 }
-                assert_eq!(u32::from_le_bytes(answer), round);
+                assert_eq!(u32::from_le_bytes(echo), round);
             }
             drop(client);
             server.await.unwrap();

@@ -1,4 +1,4 @@
-//! What the seats of a pool have counted, for the drain state.
+//! The counts of a pool's seats, and the ends of overdue tasks, for the drain state.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ impl Stats {
             Outcome::Panicked => &self.panicked,
             Outcome::Cancelled => &self.cancelled,
         };
-        // So that who sees the end does not see the task in a poll any more.
+        // A Release: a thread that reads the count does not find the task in a poll any more.
         counter.add_release(1);
     }
 
@@ -55,8 +55,8 @@ impl TaskCounts for Pool {
     }
 
     fn stragglers(&self, seen: &[PollSeen]) -> Vec<Straggler> {
-        // A task in its first poll is in no list. A task that is polled again is in its list and in
-        // a poll: the later entry, from the poll, replaces the first.
+        // A task in its first poll is in no list. A task in a later poll is in its list and in a
+        // poll; the entry from the poll comes later and replaces the first.
         let mut left: BTreeMap<Id, Straggler> = BTreeMap::new();
         let mut add = |straggler: Straggler| drop(left.insert(straggler.id, straggler));
         self.global.for_each(|task| add(task.identity().into()));
@@ -84,36 +84,37 @@ impl Pool {
         self.seats.iter().fold(self.drain_state.unseated.get(), |sum, seat| sum + seat.stats.outcomes())
     }
 
-    /// Tasks that have been spawned and have not ended. The ended are read first, so that none is
-    /// counted as ended before it has been counted as spawned.
+    /// Returns how many tasks live. Reads the ended tasks first, so that each of them is counted as
+    /// spawned, too.
     pub(crate) fn live_tasks(&self) -> u64 {
         let ended = self.tasks_ended().total();
         self.spawned().saturating_sub(ended)
     }
 
-    /// Tasks that have ever been spawned, jobs not among them. Those are read first: each has come
-    /// by the gate.
+    /// Returns how many tasks were ever spawned, without blocking jobs. Reads the jobs first, each
+    /// of which has passed the gate.
     pub(crate) fn spawned(&self) -> u64 {
-        // Ordering: Acquire — before the gate is read, through which every job has come.
+        // Ordering: Acquire — pairs with the Release in `blocking::task::spawn`: the gate has
+        // counted each of these jobs.
         let jobs = self.drain_state.jobs.entered.load(Ordering::Acquire);
         self.tasks_started() + self.drain_state.gate.entered().total().saturating_sub(jobs)
     }
 
-    /// Polls, of tasks and of futures in `block_on`, in which a resource was refused because the
-    /// budget was spent.
+    /// Returns how many polls found the budget spent, of tasks and of futures in `block_on`.
     pub(crate) fn forced_yields(&self) -> u64 {
         // Ordering: Relaxed — a figure.
         self.sum_counter(|stats| &stats.forced_yields) + self.roots_forced.load(Ordering::Relaxed)
     }
 
-    /// A future in a `block_on` was refused something in its last poll.
+    /// Counts a poll of a future in `block_on` that found the budget spent.
     #[cold]
     pub(crate) fn count_forced_root(&self) {
         // Ordering: Relaxed — a figure.
         self.roots_forced.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// While the runtime drains, whoever has ended a task calls this before it goes to sleep.
+    /// Makes the drain's report if the last task has ended. While the runtime drains, a worker that
+    /// has ended a task calls this before it sleeps.
     #[cold]
     pub(crate) fn recheck_quiescent(&self) {
         self.drain_state.check_quiescent(&self.phase, self);
@@ -127,9 +128,11 @@ impl Pool {
         }
     }
 
-    /// Something has been queued: whoever has gathered before may not have seen it. From outside,
-    /// the handshake has been made since. It is the task of this id, if it is one that may be
-    /// excused.
+    /// Notifies the reaper, or the threads of a shutdown, of a task that was just queued: an
+    /// earlier collection may have missed it. A thread without a seat has woken a helper in
+    /// between.
+    ///
+    /// `id` is the task's, if the task may be exempt from the drain.
     #[inline]
     pub(crate) fn recheck_deadline(&self, id: Option<Id>) {
         if !self.phase.is_running() {
@@ -149,76 +152,75 @@ impl Pool {
         }
     }
 
-    /// Lets `end` have what is late of all that waits in the global queue, one at a time, so that
-    /// nothing is out of everybody's reach while a destructor runs. True if there was something.
-    pub(crate) fn cancel_overdue_queued(&self, lane_cursor: &LaneCursor, mut end: impl FnMut(Runnable)) -> bool {
+    /// Calls `cancel` for each overdue task of the global queue. Takes one at a time, so that all
+    /// others stay in reach while a destructor runs. Returns true if there was one.
+    pub(crate) fn cancel_overdue_queued(&self, lane_cursor: &LaneCursor, mut cancel: impl FnMut(Runnable)) -> bool {
         let mut found = false;
-        // Kept in hand: who puts them back at once meets them again in the next lane, and the late
-        // ones never.
-        let mut spared = Chain::new();
+        // Exempt tasks are kept aside. If they were put back at once, they would come again with
+        // the next lane, and the overdue ones might never come.
+        let mut exempt = Chain::new();
         while let Some(runnable) = self.global.take(lane_cursor, 1).pop() {
             if self.drain_state.is_exempt(runnable.header().id()) {
-                spared.push(runnable);
+                exempt.push(runnable);
                 continue;
             }
-            self.requeue(std::mem::replace(&mut spared, Chain::new()));
-            // The destructor may keep us for good: somebody else has to be awake for the rest.
+            self.requeue(std::mem::replace(&mut exempt, Chain::new()));
+            // The destructor may never return, so another thread has to be awake for the rest.
             if self.global.len() > 0 {
                 self.notify();
             }
-            end(runnable);
+            cancel(runnable);
             found = true;
         }
-        self.requeue(spared);
+        self.requeue(exempt);
         found
     }
 
-    /// Cancels a task on a thread without a seat, because the drain's deadline, or the shutdown,
-    /// has come. [`Pool::exit_unseated`] follows.
+    /// Cancels a task on a thread without a seat, at a drain's deadline or for the shutdown. The
+    /// caller calls [`Pool::exit_unseated`] afterwards.
     pub(crate) fn cancel_unseated(&self, runnable: Runnable) {
-        self.cancel_late(runnable, &|end| self.drain_state.unseated.record(end));
+        self.cancel_task(runnable, &|end| self.drain_state.unseated.record(end));
     }
 
-    /// A task, or job, that has been ended by a thread without a seat is counted out.
+    /// Counts out a task or job that a thread without a seat has ended.
     pub(crate) fn exit_unseated(&self) {
         if self.drain_state.gate.exit() {
             self.recheck_quiescent();
         }
     }
 
-    /// Cancels a task because the drain's deadline, or the shutdown, has come; `count` counts its
-    /// end.
-    fn cancel_late(&self, runnable: Runnable, count: &dyn Fn(Outcome)) {
+    /// Cancels a task at a drain's deadline or for the shutdown; `count` counts its outcome.
+    fn cancel_task(&self, runnable: Runnable, count: &dyn Fn(Outcome)) {
         self.cancel(runnable, count, &|end| {
-            // When it is being shut down, the runtime ends in any case.
+            // While it is being shut down, the runtime ends in any case.
             if end == Outcome::Panicked && self.is_open() {
                 self.note_panic();
             }
         });
     }
 
-    /// Cancels a blocking job for the same reason.
+    /// Cancels a blocking job at a drain's deadline or for the shutdown.
     pub(crate) fn cancel_job(&self, runnable: Runnable) {
         self.cancel(runnable, &|end| self.drain_state.jobs.outcomes.record(end), &|_| ());
     }
 
-    fn cancel(&self, runnable: Runnable, count: &dyn Fn(Outcome), note: &dyn Fn(Outcome)) {
+    fn cancel(&self, runnable: Runnable, count: &dyn Fn(Outcome), on_outcome: &dyn Fn(Outcome)) {
         let _ = self.take_queue_time(runnable.header().id());
-        let who = self.who_ends(runnable.header());
+        let task_info = self.who_ends(runnable.header());
         runnable.cancel(&|task, end| {
-            note(end);
+            on_outcome(end);
             self.drain_state.record_cancelled(task.identity().into(), || count(end));
         });
-        // It may be gone.
+        // The task may be freed by now, so it is not the current one for the hook.
         let outer = budget::set_current(None);
-        self.run_end_hook(who);
+        self.run_end_hook(task_info);
         budget::set_current(outer);
     }
 }
 
 impl Seat {
-    /// Returns the task that is polled here, and for how long it has been, by what the drain and
-    /// the watchdog have `seen`.
+    /// Returns the task that is polled here, and for how long at least. The time is from the
+    /// watchdog, or from the polls that the drain has `seen`.
     fn running_task(&self, now: u64, seen: &[PollSeen]) -> Option<Straggler> {
         let (task, since) = self.observed_task();
         let watched = since.map_or(Duration::ZERO, |since| Duration::from_nanos(now.saturating_sub(since)));
@@ -228,40 +230,40 @@ impl Seat {
         Some(Straggler { running_for: longest, ..Straggler::from(task?) })
     }
 
-    /// Cancels a task because the drain's deadline, or the shutdown, has come. The caller sits
-    /// here.
+    /// Cancels a task at a drain's deadline or for the shutdown. The caller occupies the seat.
     pub(crate) fn cancel_in_seat(&self, runnable: Runnable) {
         self.polling.begin_poll(runnable.header());
-        self.pool().cancel_late(runnable, &|end| self.stats.record_outcome(end));
+        self.pool().cancel_task(runnable, &|end| self.stats.record_outcome(end));
         self.stats.ended.add_release(1);
         self.polling.end_poll();
     }
 
-    /// A task has been dropped where it would have been polled: after the deadline it is late. It
-    /// was asked to end while it was in a queue, or in a poll, and its worker has not looked at it
-    /// as one that is overdue.
+    /// Counts a task that was dropped where it would have been polled. After the deadline it is a
+    /// straggler. It was cancelled in a queue or in a poll, and its worker took it before it had
+    /// observed the deadline.
     #[cold]
     pub(crate) fn count_unfinished(&self, task: &Header, end: Outcome) {
         let pool = self.pool();
         if pool.phase.load() < Phase::DeadlinePassed {
-            // First: who sees the end does not see the task in a poll any more.
+            // The poll ends first: a thread that reads the count does not find the task in a poll.
             self.polling.end_poll();
             return self.stats.record_outcome(end);
         }
         pool.drain_state.record_cancelled(task.identity().into(), || self.stats.record_outcome(end));
     }
 
-    /// Whether the seat's worker knows that the runtime drains.
+    /// Returns whether the seat's worker has acknowledged the drain.
     fn has_acked_drain(&self) -> bool {
-        // Ordering: Acquire — pairs with the Release in `hear`.
+        // Ordering: Acquire — pairs with the Release in `Seat::ack_drain`: the spawns that the seat
+        // has counted.
         self.drain_acked.load(Ordering::Acquire)
     }
 
-    /// The worker has seen that the runtime drains: what is spawned here from now on passes the
-    /// gate. True if that is news.
+    /// Acknowledges the drain: what is spawned here from now on passes the gate. Returns true at
+    /// the first call.
     pub(crate) fn ack_drain(&self) -> bool {
-        // Ordering: Release — what has been spawned here before has been counted; pairs with the
-        // Acquire in `has_heard`.
+        // Ordering: Release — pairs with the Acquire in `Seat::has_acked_drain`: the spawns that
+        // the seat has counted.
         !self.drain_acked.swap(true, Ordering::AcqRel)
     }
 }

@@ -1,35 +1,35 @@
-//! The gate through which tasks come in that no seat has counted, and by which they leave.
+//! The gate, which counts tasks and jobs that no seat counts, and refuses them.
 
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-/// Outsiders are refused.
+/// External spawns are refused.
 const CLOSED: u64 = 1 << 0;
-/// Everybody is refused.
+/// Every spawn is refused.
 const SEALED: u64 = 1 << 1;
-/// One that has come in.
-const ONE: u64 = 1 << 2;
+/// One task or job that has entered.
+const ENTERED: u64 = 1 << 2;
 
-/// Somebody counts those who leave, to see when nobody is left.
+/// A drain has begun: a thread that counts out has to check whether it was the last.
 const WATCHED: u64 = 1 << 0;
-/// One that has left.
-const GONE: u64 = 1 << 1;
+/// One task or job that has exited.
+const EXITED: u64 = 1 << 1;
 
-/// Counts tasks in and out, and refuses them. See [the drain's page](crate::drain::reaper).
+/// Counts tasks and jobs in and out, and refuses them. See [the drain's page](crate::drain).
 ///
-/// Whether somebody may come in, and that he has come in, is one read-modify-write of one word: so
-/// whoever closes the gate knows how many are inside, and nobody is inside whom he does not know.
+/// To be admitted and to be counted in are one read-modify-write of one word. So a thread that
+/// closes the gate knows how many have entered, and none enters uncounted.
 #[derive(Debug)]
 pub(crate) struct Gate {
     entered: AtomicU64,
-    left: AtomicU64,
+    exited: AtomicU64,
 }
 
-/// Who wants a task to come in.
+/// On whose behalf a task is spawned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SpawnSource {
-    /// A task or a job that lives, or a worker on its behalf.
+    /// A living task or job, or a worker on its behalf.
     Internal,
-    /// A thread of somebody else's, or the root of a `block_on`.
+    /// A foreign thread, or the root of a `block_on`.
     External,
 }
 
@@ -38,80 +38,83 @@ pub(crate) enum SpawnSource {
 pub(crate) struct Entered(u64);
 
 impl Entered {
-    /// How many have come in so far.
+    /// Returns how many have entered so far.
     pub(crate) fn total(self) -> u64 {
-        self.0 / ONE
+        self.0 / ENTERED
     }
 }
 
 impl Gate {
     pub(crate) fn new() -> Self {
-        Gate { entered: AtomicU64::new(0), left: AtomicU64::new(0) }
+        Gate { entered: AtomicU64::new(0), exited: AtomicU64::new(0) }
     }
 
-    /// Counts one in, if it may come in.
+    /// Counts one task or job in. Returns false if the gate refuses it.
     #[must_use]
-    pub(crate) fn try_enter(&self, who: SpawnSource) -> bool {
-        let bars = match who {
+    pub(crate) fn try_enter(&self, source: SpawnSource) -> bool {
+        let bars = match source {
             SpawnSource::Internal => SEALED,
             SpawnSource::External => SEALED | CLOSED,
         };
-        let next = |now: u64| (now & bars == 0).then_some(now + ONE);
-        // Ordering: Acquire — pairs with the Release in `close` and `seal`: who is refused sees the
-        // phase; Release — pairs with the Acquire in `entered`.
+        let next = |now: u64| (now & bars == 0).then_some(now + ENTERED);
+        // Ordering: Acquire — pairs with the Release in `Gate::close_external`, `Gate::try_seal`
+        // and `Gate::seal_now`: the phase, for a spawn that is refused. Release — pairs with the
+        // Acquire in `Gate::entered`: what came before the spawn.
         self.entered.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).is_ok()
     }
 
-    /// Refuses outsiders from now on, and has those who leave say so.
+    /// Refuses external spawns from now on, and makes each exit ask for a check.
     pub(crate) fn close_external(&self) {
-        // Ordering: AcqRel — with `enter`.
+        // Ordering: AcqRel — pairs with the AcqRel in `Gate::try_enter`: the phase, and the spawns.
         self.entered.fetch_or(CLOSED, Ordering::AcqRel);
-        // Ordering: AcqRel — with `leave`: whoever leaves later sees the bit, and whoever has left
-        // before is seen.
-        self.left.fetch_or(WATCHED, Ordering::AcqRel);
+        // Ordering: AcqRel — pairs with the AcqRel in `Gate::exit`: a later exit sees the bit, and
+        // an earlier one is counted.
+        self.exited.fetch_or(WATCHED, Ordering::AcqRel);
     }
 
-    /// Refuses everybody from now on, if nobody has come in since `seen`.
+    /// Refuses every spawn from now on, if none has entered since `seen`. Returns whether it does.
     #[must_use]
     pub(crate) fn try_seal(&self, seen: Entered) -> bool {
-        // Ordering: AcqRel — with `enter`.
+        // Ordering: AcqRel — pairs with the AcqRel in `Gate::try_enter`: the phase, and the spawns.
         self.entered.compare_exchange(seen.0, seen.0 | SEALED | CLOSED, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// Refuses everybody from now on.
+    /// Refuses every spawn from now on.
     pub(crate) fn seal_now(&self) {
-        // Ordering: AcqRel — with `enter`.
+        // Ordering: AcqRel — pairs with the AcqRel in `Gate::try_enter` and `Gate::is_sealed`: the
+        // phase, and what was queued.
         self.entered.fetch_or(SEALED | CLOSED, Ordering::AcqRel);
     }
 
-    /// Whether nobody may come in any more. Asked by whoever has been let in and has queued his
-    /// task: if he does not see the seal, then who seals the gate sees the task.
+    /// Returns whether the gate is sealed. A thread that was admitted calls this after it has
+    /// queued its task. If it does not see the seal, the thread that seals the gate sees the task.
     #[must_use]
     pub(crate) fn is_sealed(&self) -> bool {
-        // A read-modify-write of the same value: it takes its place in the order of all changes to
-        // the word. Ordering: Release — the task has been queued; Acquire — pairs with the Release
-        // in `shut`.
+        // A read-modify-write of the same value takes its place in the order of all changes to the
+        // word. Ordering: AcqRel — pairs with the AcqRel in `Gate::seal_now`: the queued task, or
+        // the phase.
         self.entered.fetch_or(0, Ordering::AcqRel) & SEALED != 0
     }
 
-    /// Who has come in.
+    /// Returns the gate's state, with the number that has entered.
     pub(crate) fn entered(&self) -> Entered {
-        // Ordering: Acquire — pairs with the Release in `enter`.
+        // Ordering: Acquire — pairs with the Release in `Gate::try_enter`: what came before the
+        // spawns.
         Entered(self.entered.load(Ordering::Acquire))
     }
 
-    /// Counts one out. True if somebody has to look whether it was the last.
+    /// Counts one out. Returns true if the caller has to check whether it was the last.
     #[must_use]
     pub(crate) fn exit(&self) -> bool {
-        // Ordering: Release — the end comes before it, and what the ended has spawned; Acquire —
-        // pairs with `close`.
-        self.left.fetch_add(GONE, Ordering::AcqRel) & WATCHED != 0
+        // Ordering: Release — pairs with the Acquire in `Gate::exited`: the end, and what the task
+        // has spawned. Acquire — pairs with the Release in `Gate::close_external`: the phase.
+        self.exited.fetch_add(EXITED, Ordering::AcqRel) & WATCHED != 0
     }
 
-    /// How many have left.
+    /// Returns how many have exited.
     pub(crate) fn exited(&self) -> u64 {
-        // Ordering: Acquire — pairs with the Release in `leave`: what the ended has spawned has
-        // been counted.
-        self.left.load(Ordering::Acquire) / GONE
+        // Ordering: Acquire — pairs with the Release in `Gate::exit`: what the ended tasks have
+        // spawned is counted.
+        self.exited.load(Ordering::Acquire) / EXITED
     }
 }

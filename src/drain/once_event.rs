@@ -1,4 +1,4 @@
-//! Those who wait for something that happens once.
+//! An event that happens once, and the wakers that wait for it.
 
 use std::task::Waker;
 
@@ -7,28 +7,30 @@ use slab::Slab;
 use crate::sync::Mutex;
 use crate::util::wake_list::{WakeList, drop_contained};
 
-/// Wakers that are woken when an event happens. Afterwards no waker is taken. No waker is cloned,
-/// woken or dropped under the lock. A panic in a wake or in a waker's destructor is contained.
+/// Wakes the registered wakers when the event fires. Afterwards no waker is registered.
+///
+/// No waker is cloned, woken or dropped under the lock. A panic in a wake or in a waker's
+/// destructor is contained.
 #[derive(Debug)]
 pub(crate) struct OnceEvent(Mutex<List>);
 
 #[derive(Debug)]
 struct List {
     wakers: Slab<Waker>,
-    over: bool,
+    fired: bool,
 }
 
 impl OnceEvent {
     pub(crate) fn new() -> Self {
-        OnceEvent(Mutex::new(List { wakers: Slab::new(), over: false }))
+        OnceEvent(Mutex::new(List { wakers: Slab::new(), fired: false }))
     }
 
-    /// Leaves a waker in the place `key`, which is made at the first call. False if it has
-    /// happened.
+    /// Registers a waker under `key`, which the first call sets. Returns false if the event has
+    /// fired.
     pub(crate) fn register(&self, key: &mut Option<usize>, waker: &Waker) -> bool {
         let waker = waker.clone();
         let mut list = self.0.lock();
-        if list.over {
+        if list.fired {
             *key = None;
             drop(list);
             drop_contained(Some(waker));
@@ -46,27 +48,27 @@ impl OnceEvent {
         true
     }
 
-    /// Gives the place back.
+    /// Removes the waker under `key`.
     pub(crate) fn deregister(&self, key: &mut Option<usize>) {
         let Some(key) = key.take() else { return };
         let mut list = self.0.lock();
-        // After it has happened the places are gone.
+        // Once the event has fired, the list is empty.
         let waker = list.wakers.try_remove(key);
         drop(list);
-        // The caller may have more to give back.
+        // A panic must not get out: the caller may have more to release.
         drop_contained(waker);
     }
 
-    /// Whether it has happened.
+    /// Returns whether the event has fired.
     pub(crate) fn is_over(&self) -> bool {
-        self.0.lock().over
+        self.0.lock().fired
     }
 
-    /// It happens: wakes everybody.
+    /// Fires the event: wakes every registered waker.
     pub(crate) fn fire(&self) {
         let mut wakes = WakeList::new();
         let mut list = self.0.lock();
-        list.over = true;
+        list.fired = true;
         let wakers = std::mem::take(&mut list.wakers);
         drop(list);
         wakers.into_iter().for_each(|(_, waker)| wakes.push(waker));

@@ -1,4 +1,4 @@
-//! How tasks have ended, counted by threads without a seat.
+//! Numbers of ended tasks and jobs by outcome, and the list of blocking jobs.
 
 use std::collections::BTreeMap;
 use std::ops::{Add, Sub};
@@ -9,7 +9,7 @@ use crate::raw_task::{Header, Id, Outcome, OwnedTasks, Runnable, Schedule};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-/// How many have ended in each way.
+/// How many tasks or jobs have ended with each outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct OutcomeCounts {
     pub(crate) completed: u64,
@@ -18,7 +18,7 @@ pub(crate) struct OutcomeCounts {
 }
 
 impl OutcomeCounts {
-    /// All of them.
+    /// Returns the sum of all outcomes.
     pub(crate) fn total(self) -> u64 {
         self.completed + self.panicked + self.cancelled
     }
@@ -48,7 +48,7 @@ impl Sub for OutcomeCounts {
     }
 }
 
-/// A count that any thread may advance.
+/// Counts outcomes on any thread.
 #[derive(Debug)]
 pub(crate) struct OutcomeCounters {
     completed: AtomicU64,
@@ -67,12 +67,12 @@ impl OutcomeCounters {
             Outcome::Panicked => &self.panicked,
             Outcome::Cancelled => &self.cancelled,
         };
-        // Ordering: Relaxed — published by what follows: the end of the task, or `Gate::leave`.
+        // Ordering: Relaxed — the end of the task, or `Gate::exit`, publishes it afterwards.
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn get(&self) -> OutcomeCounts {
-        // Ordering: Relaxed — see `count`.
+        // Ordering: Relaxed — see `OutcomeCounters::record`.
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         OutcomeCounts {
             completed: get(&self.completed),
@@ -82,14 +82,14 @@ impl OutcomeCounters {
     }
 }
 
-/// The home of blocking jobs: all that live, queued and running.
+/// The scheduler of blocking jobs: the list of those that live, queued and running.
 #[derive(Debug)]
 pub(crate) struct BlockingJobs {
     pub(crate) live: OwnedTasks,
     pub(crate) outcomes: OutcomeCounters,
-    /// Jobs that have come in by the gate.
+    /// The number of jobs that have entered the gate.
     pub(crate) entered: AtomicU64,
-    /// The jobs that threads run, each with the time at which it began.
+    /// The running jobs, with the times at which they began.
     running: Mutex<BTreeMap<Id, Instant>>,
 }
 
@@ -99,12 +99,12 @@ impl BlockingJobs {
         BlockingJobs { live: OwnedTasks::new(), outcomes: OutcomeCounters::new(), entered: AtomicU64::new(0), running }
     }
 
-    /// Notes that a thread begins to run a job.
+    /// Records that a thread begins to run a job.
     pub(crate) fn mark_running(&self, job: Id) {
         self.running.lock().insert(job, Instant::now());
     }
 
-    /// Notes that the job has ended.
+    /// Records that the job has ended.
     pub(crate) fn mark_ended(&self, job: Id) {
         self.running.lock().remove(&job);
     }
@@ -118,7 +118,7 @@ impl BlockingJobs {
     }
 }
 
-// SAFETY: it is part of a pool, and every job keeps its pool until it has ended.
+// SAFETY: `self` is part of a pool, and every job keeps its pool until it has ended.
 unsafe impl Schedule for BlockingJobs {
     fn schedule(&self, _: Runnable) {
         unreachable!("a blocking job is never idle, so it is never queued by a wake");

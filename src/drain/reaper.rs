@@ -1,3 +1,7 @@
+//! Begins a drain, and runs its two threads: the deadline thread and the reaper.
+//!
+//! The protocol is on [the drain's page](crate::drain).
+
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -11,22 +15,22 @@ use crate::util::wake_list::catch_user_panic;
 use crate::worker_set::threads;
 use crate::{context, shutdown};
 
-/// In the place of a seat's number, when a test is asked whether it refuses a thread.
+/// Stands for a seat's number when a test decides whether a thread of a drain is refused.
 const NO_SEAT: usize = usize::MAX;
 
-/// What the threads of a drain are called.
+/// The name of the threads of a drain.
 const NAME: &str = "heist-drain";
 
-/// Begins to drain a pool, unless that has been done.
+/// Begins to drain a pool, unless a drain has begun before.
 pub(crate) fn begin_drain(pool: &Arc<Pool>, deadline: Duration) {
     let deadline = Instant::now().checked_add(deadline);
     if !pool.drain_state.begin_drain(&pool.phase, &**pool, deadline) {
         return;
     }
     let resizes = pool.worker_set.refuse_requests(Phase::Draining);
-    keep_deadline(pool);
+    ensure_deadline_thread(pool);
     pool.wake_all_workers();
-    // User code comes last: a waker may block.
+    // User code comes last, because a waker may block.
     context::run_in_runtime(pool, || {
         resizes.write();
         pool.drain_state.beginning.fire();
@@ -34,9 +38,9 @@ pub(crate) fn begin_drain(pool: &Arc<Pool>, deadline: Duration) {
     });
 }
 
-/// Starts the thread that keeps the deadline, if there has to be one and there is none. If the
-/// system gives none, whoever waits tries again.
-pub(crate) fn keep_deadline(pool: &Arc<Pool>) {
+/// Starts the deadline thread, if a drain needs one and there is none. If the system refuses the
+/// thread, the next poll of a `Drain` tries again.
+pub(crate) fn ensure_deadline_thread(pool: &Arc<Pool>) {
     if !pool.drain_state.claim_deadline_thread() {
         return;
     }
@@ -48,66 +52,66 @@ pub(crate) fn keep_deadline(pool: &Arc<Pool>) {
                 tracing::error!(
                     target: "heist::drain",
                     %error,
-                    "no thread to keep the drain's deadline; it is tried again when the `Drain` is polled"
+                    "no thread could be started for the drain's deadline; the next poll of the `Drain` tries again"
                 );
             });
         }
     }
 }
 
-/// Starts the deadline thread. It is not present, for it waits for the report, which may be the
-/// closer's.
+/// Starts the deadline thread. It is not counted as live, because it waits for the report, which
+/// the closer may have to make.
 fn start_deadline_thread(pool: &Arc<Pool>) -> io::Result<thread::JoinHandle<()>> {
-    let kept = Arc::clone(pool);
-    let start = || named_thread(NAME).spawn(move || deadline_thread_main(&kept));
-    refusal(pool).map_or_else(start, Err)
+    let kept_pool = Arc::clone(pool);
+    let start = || named_thread(NAME).spawn(move || deadline_thread_main(&kept_pool));
+    test_refusal(pool).map_or_else(start, Err)
 }
 
-/// Starts the reaper, which has been entered as present; and so has the caller.
+/// Starts the reaper. It and the caller are counted as live already.
 fn start_reaper(pool: &Arc<Pool>) -> io::Result<()> {
-    refusal(pool).map_or_else(|| threads::start_one(pool, NAME.to_owned(), reaper_main), Err)
+    test_refusal(pool).map_or_else(|| threads::start_one(pool, NAME.to_owned(), reaper_main), Err)
 }
 
-/// What a test says in place of the operating system.
-fn refusal(pool: &Pool) -> Option<io::Error> {
+/// Returns the error of a thread that a test refuses in place of the operating system.
+fn test_refusal(pool: &Pool) -> Option<io::Error> {
     pool.settings.refuse_thread.as_ref().and_then(|refuse| refuse(NO_SEAT))
 }
 
-/// The life of the deadline thread.
+/// Runs the deadline thread.
 fn deadline_thread_main(pool: &Arc<Pool>) {
     let _member = context::member_of(pool.id);
     let _role = thread_role::enter(ThreadRole::Draining);
-    // The report wakes the tasks that wait for it.
+    // The report calls wakers, which are user code.
     let _entered = context::enter(Arc::clone(pool));
     if pool.drain_state.wait_for_deadline() {
-        expire(pool);
+        on_deadline(pool);
     }
     pool.drain_state.wait_for_report(report_at(pool));
-    if pool.drain_state.is_open_drain(|| pool.live_threads.inc()) {
-        // What waits in rings and slots cannot be named there.
+    if pool.drain_state.enter_if_draining(|| pool.live_threads.inc()) {
+        // The report cannot name what waits in rings and LIFO slots.
         collect_overdue(pool);
         shutdown::thread_exited_in_time(pool);
     }
     pool.drain_state.finalize_report(&**pool);
 }
 
-/// Returns when the report is made at the latest: a little after the deadline, so that what is late
-/// can be cancelled. If the runtime is being shut down and its grace ends first, the end of the
-/// grace.
+/// Returns the latest time of the report. That is a little after the deadline, so that overdue
+/// tasks can be cancelled. If the runtime is being shut down, it is the end of the grace if that is
+/// earlier.
 fn report_at(pool: &Pool) -> Option<Instant> {
-    let expired =
+    let after_deadline =
         pool.drain_state.deadline().and_then(|deadline| deadline.checked_add(pool.settings.drain_report_delay));
     if pool.phase.load() == Phase::DeadlinePassed {
-        return expired;
+        return after_deadline;
     }
     let grace = Instant::now().checked_add(pool.settings.shutdown_grace);
-    [expired, grace].into_iter().flatten().min()
+    [after_deadline, grace].into_iter().flatten().min()
 }
 
-/// The deadline has come: whoever is not excused is cancelled.
-fn expire(pool: &Arc<Pool>) {
-    // The reaper is present from now on: a destructor that does not return is waited for like a
-    // poll. And so are we, until its thread has been filed.
+/// Passes the deadline: every task that is not exempt is cancelled.
+fn on_deadline(pool: &Arc<Pool>) {
+    // The reaper is live from now on, so the closer waits for its destructors as for polls. This
+    // thread is live, too, until the reaper's thread is tracked.
     if !pool.drain_state.pass_deadline(&pool.phase, &**pool, || (0..2).for_each(|_| pool.live_threads.inc())) {
         return;
     }
@@ -118,7 +122,8 @@ fn expire(pool: &Arc<Pool>) {
             tracing::error!(
                 target: "heist::drain",
                 %error,
-                "no thread to cancel what is late: it is left to the workers, and is only named if none of them is free"
+                "no thread could be started to drop overdue tasks; the workers drop them, and if all are busy the \
+                 report only names them"
             );
         });
         shutdown::thread_exited_in_time(pool);
@@ -127,36 +132,38 @@ fn expire(pool: &Arc<Pool>) {
     pool.recheck_quiescent();
 }
 
-/// Brings whatever is late, and can be reached without a seat, to where everybody reaches it. The
-/// caller is present.
+/// Moves the overdue tasks that can be reached without a seat into the global queue. The caller is
+/// counted as live.
 fn collect_overdue(pool: &Arc<Pool>) {
-    // The handshake: who queues something that is not seen below sees the phase.
+    // A thread that queues a task which this collection misses sees the phase: both do a
+    // read-modify-write of the idle word.
     pool.notify();
     if pool.is_local() {
-        // Not even into a thread's hands: its own thread may shut down meanwhile. That cancels them
-        // when it drives again, or then.
+        // This thread may not even hold the tasks, because the pool's own thread may shut down
+        // meanwhile. The own thread cancels them then, or when it drives again.
         return;
     }
-    let spared = pool.drain_state.exempt_ids();
+    let exempt = pool.drain_state.exempt_ids();
     let mut chain = Chain::new();
     let (hand, _) = Ring::new_pair();
     for seat in pool.seats.iter() {
-        // See `Seat::return_lease`.
+        // The lock of the local slot orders this with `Seat::return_local`.
         let _ = seat.is_vacant();
-        let idle = seat.live.cancel_all_except(|id| spared.binary_search(&id).is_ok());
+        let idle = seat.live.cancel_all_except(|id| exempt.binary_search(&id).is_ok());
         idle.into_iter().for_each(|runnable| chain.push(runnable));
     }
-    // Afterwards: what was not idle any more, because somebody has woken it, may have gone into any
-    // of these.
+    // The queues come after all lists: a task that was woken meanwhile is not idle, and may be in
+    // any of them.
     for seat in pool.seats.iter() {
         chain.append(seat.steal_all(&hand));
     }
     pool.requeue(chain);
 }
 
-/// Cancels what is late: the workers may be stuck, or there may be none. A destructor that does not
-/// return blocks only this thread and its own task. Once the report is there, the sweep ends when a
-/// pass finds nothing.
+/// Runs the reaper, which drops overdue tasks, because the workers may be stuck or missing.
+///
+/// A destructor that does not return blocks only this thread and its own task. Once the report is
+/// there, the thread ends when a pass finds no overdue task.
 fn reaper_main(pool: &Arc<Pool>) {
     let _role = thread_role::enter(ThreadRole::Draining);
     let _entered = context::enter(Arc::clone(pool));
@@ -166,13 +173,13 @@ fn reaper_main(pool: &Arc<Pool>) {
     {}
 }
 
-/// True if a task was cancelled.
+/// Collects and cancels overdue tasks once. Returns true if a task was cancelled.
 fn sweep_once(pool: &Arc<Pool>, lane_cursor: &LaneCursor) -> bool {
     pool.blocking.cancel_queued();
     collect_overdue(pool);
-    // The tasks of a local pool are dropped on its own thread, when that drives again or shuts
-    // down.
+    // The tasks of a local pool are dropped on its own thread, when it drives again or shuts down.
     pool.may_poll_here()
-        && pool
-            .cancel_overdue_queued(lane_cursor, |runnable| shutdown::helper::cancel(pool, &pool.reaper_task, runnable))
+        && pool.cancel_overdue_queued(lane_cursor, |runnable| {
+            shutdown::helper::cancel_on_this_thread(pool, &pool.reaper_task, runnable)
+        })
 }

@@ -1,4 +1,4 @@
-//! What is said when a spawn is refused.
+//! Logs spawns that a draining or closed runtime refuses.
 
 use std::panic::Location;
 

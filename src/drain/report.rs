@@ -1,4 +1,4 @@
-//! What a drain has to report.
+//! The report of a drain.
 
 use std::fmt;
 use std::panic::Location;
@@ -7,29 +7,32 @@ use std::time::Duration;
 use crate::raw_task::{Id, TaskInfo};
 use crate::sync::Arc;
 
-/// What became of the tasks of a runtime that was drained. Answered by
+/// How the tasks of a drained runtime have ended. Returned by
 /// [`Drain`](crate::runtime::Drain).
 ///
 /// The three counts are of tasks and blocking jobs that have ended between the call of `drain` and
 /// the report. Each task and job that had not ended by itself at the deadline is named in
-/// `stragglers`. The report does not wait for what cannot be cancelled in time: a poll, a job or a
-/// destructor that does not return is named, and is counted nowhere.
+/// `stragglers`.
+///
+/// The report does not wait for code that does not return. A task or job in such a poll, function
+/// or destructor is named, and is in none of the counts.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DrainReport {
-    /// Ended with an output.
+    /// How many ended with an output.
     pub completed: u64,
-    /// Ended by a panic.
+    /// How many ended by a panic.
     pub panicked: u64,
-    /// Ended without an output: aborted, or cancelled at the deadline.
+    /// How many ended without an output: aborted, or cancelled at the deadline.
     pub cancelled: u64,
-    /// What had not ended by itself at the deadline.
+    /// The tasks and jobs that had not ended by themselves at the deadline.
     pub stragglers: Vec<Straggler>,
-    /// How many more there are of these whose names nobody knows: a thread that had begun to spawn
-    /// them, or had them in its hands on their way from one queue to another, has stood still from
-    /// before the deadline to the report; or they ended in that very moment. Zero but for that.
+    /// How many more of them have no known name. Almost always zero.
+    ///
+    /// A thread stood still from before the deadline to the report, while it spawned such a task or
+    /// moved it from one queue to another. Or the task ended at the very moment of the report.
     pub unnamed: u64,
-    /// From the call of `drain` to the report.
+    /// The time from the call of `drain` to the report.
     pub elapsed: Duration,
 }
 
@@ -41,11 +44,11 @@ pub struct Straggler {
     pub id: Id,
     /// The task's name, if it has one; see [`task::Builder`](crate::task::Builder).
     pub name: Option<Arc<str>>,
-    /// Where it was spawned.
+    /// The place where it was spawned.
     pub location: &'static Location<'static>,
-    /// For how long, at least, its poll, its function or its destructor has been running when the
-    /// report is made. `None` if it is not running: it has been dropped, or waits in a queue to be
-    /// dropped.
+    /// For how long at least its poll, function or destructor was running when the report was made.
+    ///
+    /// `None` if it was not running: it was dropped, or waits in a queue to be dropped.
     pub running_for: Option<Duration>,
 }
 

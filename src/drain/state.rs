@@ -1,7 +1,6 @@
-//! The books of a runtime: who has come in, who has left, who is excused, and the report of a
-//! drain.
+//! What a drain knows: which tasks were counted in and out, which are exempt, and the report.
 //!
-//! The protocol is on [the drain's page](crate::drain::reaper).
+//! The protocol is on [the drain's page](crate::drain).
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -17,19 +16,19 @@ use crate::phase::{AtomicPhase, Phase};
 use crate::raw_task::{AbortHandle, Id};
 use crate::sync::{Condvar, Mutex, thread, wait_for};
 
-/// The books. The counts of the seats are added by whoever looks: see [`TaskCounts`].
+/// The state of a pool's drain. [`TaskCounts`] adds what the seats have counted.
 #[derive(Debug)]
 pub(crate) struct DrainState {
     pub(crate) gate: Gate,
-    /// Tasks that have been ended by a thread without a seat.
+    /// Outcomes of tasks that a thread without a seat has ended.
     pub(crate) unseated: OutcomeCounters,
     pub(crate) jobs: BlockingJobs,
     pub(crate) refusals: RejectedSpawnLog,
-    /// Those who wait for a drain, or the shutdown, to begin.
+    /// Fires when a drain, or the shutdown, begins.
     pub(crate) beginning: OnceEvent,
-    /// Those who wait for the report.
+    /// Fires when the report is made.
     pub(crate) reported: OnceEvent,
-    /// Those who wait in a `block_on` that does not keep the runtime, for its end.
+    /// Fires when the runtime is closed. A `block_on` that does not keep the runtime waits for it.
     pub(crate) closing: OnceEvent,
     locked: Mutex<DrainLocked>,
     changed: Condvar,
@@ -37,26 +36,27 @@ pub(crate) struct DrainState {
 
 #[derive(Debug)]
 struct DrainLocked {
-    /// The runtime is being shut down.
+    /// Set once the runtime is being shut down.
     closing: bool,
-    /// The runtime has been shut down, and no task lives.
+    /// Set once the runtime has been shut down and no task lives.
     closed: bool,
     drain: Option<ActiveDrain>,
     deadline_thread: DeadlineThread,
-    /// Something has been queued since the deadline that the reaper may not have seen.
+    /// Set if a task was queued after the deadline that the reaper may not have seen.
     reaper_notified: bool,
 }
 
-/// The thread that keeps the deadline.
+/// The state of the deadline thread.
 #[derive(Debug)]
 enum DeadlineThread {
+    /// No thread has been started.
     Wanted,
-    /// Somebody is starting it.
-    Called,
-    /// To be joined by the closer.
+    /// A thread is starting it.
+    Starting,
+    /// It runs, or has ended; the closer joins it.
     Started(thread::JoinHandle<()>),
-    /// It has been joined.
-    Gone,
+    /// The closer has taken the handle.
+    Taken,
 }
 
 /// A drain that has begun.
@@ -64,17 +64,17 @@ enum DeadlineThread {
 struct ActiveDrain {
     at: Instant,
     deadline: Option<Instant>,
-    /// What had ended before.
+    /// The outcomes before the drain began.
     base: OutcomeCounts,
-    /// The deadline has come.
+    /// Set at the deadline.
     deadline_passed: bool,
-    /// One for each `Drain` that a task has polled.
+    /// The exempt tasks, one entry for each `Drain` that a task has polled.
     exempt: Slab<AbortHandle>,
-    /// Who was excused when the report was made: they go on.
+    /// The tasks that were exempt when the report was made, sorted. They go on.
     exempt_at_report: Vec<Id>,
-    /// What has been cancelled since the deadline.
+    /// Tasks and jobs that were cancelled since the deadline, or for the shutdown.
     cancelled: Vec<Straggler>,
-    /// Polls that were seen under way, at the beginning or at the deadline.
+    /// Polls that were under way at the beginning or at the deadline.
     seen: Vec<PollSeen>,
     report: Option<DrainReport>,
 }
@@ -84,35 +84,38 @@ impl ActiveDrain {
         self.exempt.iter().any(|(_, task)| task.id() == id)
     }
 
-    /// The excused that live. A task that was seen alive here had not been counted out before.
+    /// Returns the exempt tasks that live, sorted. A task that is found alive here was not counted
+    /// out before.
     fn live_exempt_ids(&self) -> Vec<Id> {
-        let alive = self.exempt.iter().filter(|(_, task)| !task.is_finished());
-        let mut ids: Vec<Id> = alive.map(|(_, task)| task.id()).collect();
+        let live = self.exempt.iter().filter(|(_, task)| !task.is_finished());
+        let mut ids: Vec<Id> = live.map(|(_, task)| task.id()).collect();
         ids.sort();
         ids.dedup();
         ids
     }
 }
 
-/// What the seats have counted.
+/// What the seats of a pool have counted.
 pub(crate) trait TaskCounts {
-    /// Every worker knows that the runtime drains: what it spawns from now on passes the gate.
+    /// Returns true if every worker has acknowledged the drain: its next spawns pass the gate.
     fn all_workers_acked(&self) -> bool;
 
-    /// Tasks that seats have counted out; read with Acquire, and before `started`.
+    /// Returns how many tasks the seats have counted out. Reads with Acquire, and is called before
+    /// [`TaskCounts::tasks_started`].
     fn tasks_ended(&self) -> u64;
 
-    /// Tasks that seats have counted in.
+    /// Returns how many tasks the seats have counted in.
     fn tasks_started(&self) -> u64;
 
-    /// How all tasks and jobs have ended; read with Acquire, and before `left`.
+    /// Returns how all tasks and jobs have ended. Reads with Acquire, and is called before
+    /// [`TaskCounts::stragglers`].
     fn outcomes(&self) -> OutcomeCounts;
 
-    /// All tasks and jobs that can be seen to live. One may be there twice. `seen` says since when
-    /// polls have been under way.
+    /// Returns all tasks and jobs that can be found alive. One may be there twice. `seen` has the
+    /// times since when polls have been under way.
     fn stragglers(&self, seen: &[PollSeen]) -> Vec<Straggler>;
 
-    /// The polls that are under way now.
+    /// Returns the polls that are under way at `now`.
     fn polls_under_way(&self, now: Instant) -> Vec<PollSeen>;
 }
 
@@ -120,7 +123,7 @@ pub(crate) trait TaskCounts {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PollSeen {
     pub(crate) seat: usize,
-    /// Identifies the poll: the seat's number changes when the poll ends.
+    /// The seat's progress counter, which changes when the poll ends.
     pub(crate) number: u64,
     pub(crate) at: Instant,
 }
@@ -147,7 +150,7 @@ impl DrainState {
         }
     }
 
-    /// Begins a drain. False if one has begun before.
+    /// Begins a drain. Returns false if one has begun before.
     #[must_use]
     pub(crate) fn begin_drain(
         &self,
@@ -160,10 +163,9 @@ impl DrainState {
             return false;
         }
         let base = task_counts.outcomes();
-        // The phase first: whoever is refused sees it.
+        // The phase comes first: a spawn that the gate refuses sees it.
         phase.advance(Phase::Draining);
         self.gate.close_external();
-        let (excused, spared, late) = (Slab::new(), Vec::new(), Vec::new());
         let at = Instant::now();
         let seen = task_counts.polls_under_way(at);
         locked.drain = Some(ActiveDrain {
@@ -171,15 +173,15 @@ impl DrainState {
             deadline,
             base,
             deadline_passed: false,
-            exempt: excused,
-            exempt_at_report: spared,
-            cancelled: late,
+            exempt: Slab::new(),
+            exempt_at_report: Vec::new(),
+            cancelled: Vec::new(),
             seen,
             report: None,
         });
-        let nobody_lives = locked.closed;
+        let no_task_lives = locked.closed;
         drop(locked);
-        if nobody_lives {
+        if no_task_lives {
             self.finalize_report(task_counts);
         }
         true
@@ -189,21 +191,23 @@ impl DrainState {
         self.locked.lock().drain.as_ref()?.report.clone()
     }
 
-    /// Whoever has ended a task calls this before it goes to sleep: was it the last one?
+    /// Makes the report if every task has ended that is not exempt.
+    ///
+    /// A thread that has ended a task calls this afterwards, a worker before it sleeps.
     pub(crate) fn check_quiescent(&self, phase: &AtomicPhase, task_counts: &impl TaskCounts) {
         let mut locked = self.locked.lock();
         let Some(drain) = locked.pending() else { return };
         if !task_counts.all_workers_acked() {
             return;
         }
-        // Who has ended, before who has started: each of the former is among the latter.
+        // The ended are read before the started, so each of the former is among the latter.
         let ended = task_counts.tasks_ended() + self.gate.exited();
-        let excused = drain.live_exempt_ids().len() as u64;
+        let exempt = drain.live_exempt_ids().len() as u64;
         let entered = self.gate.entered();
-        if ended + excused != task_counts.tasks_started() + entered.total() {
+        if ended + exempt != task_counts.tasks_started() + entered.total() {
             return;
         }
-        // Past the deadline nobody can come in any more.
+        // Past the deadline the gate is sealed already.
         if !drain.deadline_passed && !self.gate.try_seal(entered) {
             return;
         }
@@ -213,7 +217,7 @@ impl DrainState {
         self.publish_report();
     }
 
-    /// Makes the report, whoever still lives.
+    /// Makes the report, although tasks may live. Does nothing if the report is there.
     pub(crate) fn finalize_report(&self, task_counts: &impl TaskCounts) {
         let mut locked = self.locked.lock();
         let Some(drain) = locked.pending() else { return };
@@ -228,15 +232,17 @@ impl DrainState {
         self.reported.fire();
     }
 
-    /// The deadline has come: nobody may come in any more, and the reaper and whoever starts it are
-    /// `present`. False if the report is there, or the runtime is being shut down: whoever closes
-    /// up may have looked already who is present.
+    /// Passes the deadline: seals the gate, and advances the phase. `count_live` counts the reaper
+    /// and the thread that starts it as live threads.
+    ///
+    /// Returns false if the report is there or the runtime is being shut down. In the latter case
+    /// the closer may have read the number of live threads already.
     #[must_use]
     pub(crate) fn pass_deadline(
         &self,
         phase: &AtomicPhase,
         task_counts: &impl TaskCounts,
-        present: impl FnOnce(),
+        count_live: impl FnOnce(),
     ) -> bool {
         let mut locked = self.locked.lock();
         let closing = locked.closing;
@@ -245,23 +251,24 @@ impl DrainState {
         drain.seen.extend(task_counts.polls_under_way(Instant::now()));
         self.gate.seal_now();
         phase.advance(Phase::DeadlinePassed);
-        present();
+        count_live();
         true
     }
 
-    /// Whether a drain is under way, and no shutdown has begun; then the caller is `present`.
+    /// Returns whether a drain is under way and no shutdown has begun. If so, `count_live` counts
+    /// the caller as a live thread, under the same lock.
     #[must_use]
-    pub(crate) fn is_open_drain(&self, present: impl FnOnce()) -> bool {
+    pub(crate) fn enter_if_draining(&self, count_live: impl FnOnce()) -> bool {
         let mut locked = self.locked.lock();
         let open = !locked.closing && locked.pending().is_some();
         if open {
-            present();
+            count_live();
         }
         open
     }
 
-    /// Something has been queued where the reaper may have looked already; the task of this id, if
-    /// it is one that may be excused.
+    /// Notifies the reaper of a task that was queued after the deadline, and that it may have
+    /// missed. `id` is the task's, if the task may be exempt. An exempt task needs no reaper.
     #[cold]
     pub(crate) fn notify_reaper(&self, id: Option<Id>) {
         let mut locked = self.locked.lock();
@@ -273,14 +280,14 @@ impl DrainState {
         }
     }
 
-    /// Whether the reaper has been called and has not come.
+    /// Returns whether the reaper has been notified and has not observed that.
     #[cfg(all(test, not(heist_loom)))]
     pub(crate) fn is_reaper_notified(&self) -> bool {
         self.locked.lock().reaper_notified
     }
 
-    /// The reaper waits until it is called. False if it is not needed any more: the report is
-    /// there, or the runtime is being shut down.
+    /// Waits until the reaper is notified. Returns false if it is not needed any more: the report
+    /// is there, or the runtime is being shut down.
     #[must_use]
     pub(crate) fn wait_for_notify(&self) -> bool {
         let mut locked = self.locked.lock();
@@ -289,8 +296,8 @@ impl DrainState {
         !over(&mut locked) && std::mem::take(&mut locked.reaper_notified)
     }
 
-    /// The runtime is being shut down: nobody may come in any more. Who sees the phase and drops a
-    /// task for it finds that in the book.
+    /// Begins the shutdown: every spawn is refused from now on. A thread that sees the phase and
+    /// drops a task for it sees `closing` as well, because the phase changes under the lock.
     pub(crate) fn begin_shutdown(&self, phase: &AtomicPhase) {
         let mut locked = self.locked.lock();
         locked.closing = true;
@@ -300,27 +307,27 @@ impl DrainState {
         self.changed.notify_all();
     }
 
-    /// The runtime has been shut down, and no task lives: a drain that has not ended ends now.
+    /// Ends a drain that has no report yet: the runtime has been shut down, and no task lives.
     pub(crate) fn finish_shutdown(&self, task_counts: &impl TaskCounts) {
         self.locked.lock().closed = true;
         self.finalize_report(task_counts);
     }
 
-    /// Excuses a task for as long as it holds the answered place. Nobody is excused after the
-    /// deadline, or the report.
+    /// Exempts a task until [`DrainState::revoke_exemption`] is called with the returned key.
+    /// Returns `None` after the deadline or the report.
     pub(crate) fn exempt(&self, task: AbortHandle) -> Option<usize> {
         let mut locked = self.locked.lock();
         let drain = locked.pending().filter(|drain| !drain.deadline_passed)?;
         Some(drain.exempt.insert(task))
     }
 
-    /// Who holds the place `key`.
+    /// Returns whether the task `id` has the exemption `key`.
     pub(crate) fn holds_exemption(&self, key: usize, id: Id) -> bool {
         let locked = self.locked.lock();
         locked.drain.as_ref().and_then(|drain| drain.exempt.get(key)).is_some_and(|task| task.id() == id)
     }
 
-    /// Gives the place back. Answers the task if it has to be cancelled like the others now.
+    /// Revokes an exemption. Returns the task if it is overdue now, and has to be cancelled.
     #[must_use]
     pub(crate) fn revoke_exemption(&self, key: usize) -> Option<AbortHandle> {
         let mut locked = self.locked.lock();
@@ -331,7 +338,7 @@ impl DrainState {
         cancel.then_some(task)
     }
 
-    /// Whether a task may go on after the deadline.
+    /// Returns whether a task may go on after the deadline.
     pub(crate) fn is_exempt(&self, id: Id) -> bool {
         let locked = self.locked.lock();
         let Some(drain) = &locked.drain else { return true };
@@ -341,8 +348,8 @@ impl DrainState {
         }
     }
 
-    /// Those who may go on after the deadline, which has come. Nobody is excused any more; who is
-    /// accused is told.
+    /// Returns the tasks that may go on after the deadline, sorted. The deadline has passed, so no
+    /// task is added; one that loses its exemption is cancelled by the thread that revokes it.
     pub(crate) fn exempt_ids(&self) -> Vec<Id> {
         let locked = self.locked.lock();
         locked.drain.as_ref().map_or_else(Vec::new, |drain| match drain.report {
@@ -351,8 +358,8 @@ impl DrainState {
         })
     }
 
-    /// A task has been dropped unfinished, and `count` counts its end: by what the report says it
-    /// is a straggler and has ended, or neither.
+    /// Records that a task was dropped unfinished; `count` counts its outcome. Both are one hold of
+    /// the lock, so the report has the task as a straggler and as ended, or as neither.
     pub(crate) fn record_cancelled(&self, straggler: Straggler, count: impl FnOnce()) {
         let mut locked = self.locked.lock();
         let closing = locked.closing;
@@ -364,42 +371,43 @@ impl DrainState {
         count();
     }
 
-    /// The caller is to call a deadline thread, and to say by [`DrainState::deadline_thread_started`] what
-    /// has become of that.
+    /// Returns true if the caller has to start the deadline thread. It calls
+    /// [`DrainState::deadline_thread_started`] afterwards, with the result.
     #[must_use]
     pub(crate) fn claim_deadline_thread(&self) -> bool {
         let mut locked = self.locked.lock();
         let wanted = matches!(locked.deadline_thread, DeadlineThread::Wanted) && locked.pending().is_some();
         if wanted {
-            locked.deadline_thread = DeadlineThread::Called;
+            locked.deadline_thread = DeadlineThread::Starting;
         }
         wanted
     }
 
-    /// What has become of the call: the thread that keeps the deadline, if there is one.
+    /// Stores the deadline thread's handle. `None` means that it could not be started: a later
+    /// claim succeeds.
     pub(crate) fn deadline_thread_started(&self, deadline_thread: Option<thread::JoinHandle<()>>) {
         self.locked.lock().deadline_thread = deadline_thread.map_or(DeadlineThread::Wanted, DeadlineThread::Started);
         self.changed.notify_all();
     }
 
-    /// Hands out the deadline thread to be joined, by whoever has closed up: nobody calls one any
-    /// more. Whoever is starting it is waited for, at most until `deadline`.
+    /// Returns the deadline thread for the closer to join, when no thread starts one any more. If a
+    /// thread is just starting it, waits for that, at most until `deadline`.
     pub(crate) fn take_deadline_thread(&self, deadline: Option<Instant>) -> Option<thread::JoinHandle<()>> {
         let mut locked = self.locked.lock();
         let known = wait_for(&self.changed, &mut locked, deadline, |locked| {
-            !matches!(locked.deadline_thread, DeadlineThread::Called)
+            !matches!(locked.deadline_thread, DeadlineThread::Starting)
         });
         if !known {
             return None;
         }
-        match std::mem::replace(&mut locked.deadline_thread, DeadlineThread::Gone) {
+        match std::mem::replace(&mut locked.deadline_thread, DeadlineThread::Taken) {
             DeadlineThread::Started(thread) => Some(thread),
             _ => None,
         }
     }
 
-    /// Waits for the report, for the drain's deadline, or for the shutdown. True if the deadline
-    /// came.
+    /// Waits for the report, the drain's deadline, or the shutdown. Returns true if the deadline
+    /// came first.
     #[must_use]
     pub(crate) fn wait_for_deadline(&self) -> bool {
         !self.wait_until(self.deadline(), |locked| locked.closing || locked.pending().is_none())
@@ -415,46 +423,47 @@ impl DrainState {
         self.wait_until(deadline, |locked| locked.pending().is_none());
     }
 
-    /// True if it has happened, false if the deadline came first.
+    /// Waits until `happened` returns true. Returns false if the deadline came first.
     fn wait_until(&self, deadline: Option<Instant>, happened: impl FnMut(&mut DrainLocked) -> bool) -> bool {
         wait_for(&self.changed, &mut self.locked.lock(), deadline, happened)
     }
 }
 
 impl DrainLocked {
-    /// The drain that has begun and has not been reported.
+    /// Returns the drain that has begun and has no report yet.
     fn pending(&mut self) -> Option<&mut ActiveDrain> {
         self.drain.as_mut().filter(|drain| drain.report.is_none())
     }
 }
 
 impl ActiveDrain {
-    /// `left` answers who is left, and how many have no name, when so many have ended.
+    /// Makes the report. `remaining` gets the number of ended tasks, and returns the tasks that are
+    /// left and the number of unnamed ones.
     fn make_report(
         &mut self,
         task_counts: &impl TaskCounts,
-        left: impl FnOnce(&ActiveDrain, u64) -> (Vec<Straggler>, u64),
+        remaining: impl FnOnce(&ActiveDrain, u64) -> (Vec<Straggler>, u64),
     ) {
         self.exempt_at_report = self.live_exempt_ids();
-        let ends = task_counts.outcomes();
-        let (left, unnamed) = left(self, ends.total());
+        let outcomes = task_counts.outcomes();
+        let (left, unnamed) = remaining(self, outcomes.total());
         let mut stragglers = std::mem::take(&mut self.cancelled);
         stragglers.extend(left);
-        let OutcomeCounts { completed, panicked, cancelled } = ends - self.base;
+        let OutcomeCounts { completed, panicked, cancelled } = outcomes - self.base;
         let elapsed = self.at.elapsed();
         self.report = Some(DrainReport { completed, panicked, cancelled, stragglers, unnamed, elapsed });
     }
 
-    /// Those who are left and not spared; and how many of those who have come in are neither among
-    /// them nor among the ended.
+    /// Returns the tasks that are left and not exempt. Also returns how many tasks were counted in
+    /// that are neither among them, nor exempt, nor ended.
     fn remaining(&self, task_counts: &impl TaskCounts, gate: &Gate, ended: u64) -> (Vec<Straggler>, u64) {
         let mut left = task_counts.stragglers(&self.seen);
         left.sort_by_key(|straggler| straggler.id);
         left.dedup_by_key(|straggler| straggler.id);
-        // What has been dropped, and counted, may still look as if it were being dropped.
-        let late: BTreeSet<Id> = self.cancelled.iter().map(|straggler| straggler.id).collect();
+        // A task that was dropped and counted may still appear in a poll or a list.
+        let cancelled: BTreeSet<Id> = self.cancelled.iter().map(|straggler| straggler.id).collect();
         left.retain(|straggler| {
-            self.exempt_at_report.binary_search(&straggler.id).is_err() && !late.contains(&straggler.id)
+            self.exempt_at_report.binary_search(&straggler.id).is_err() && !cancelled.contains(&straggler.id)
         });
         let known = ended + (self.exempt_at_report.len() + left.len()) as u64;
         let unnamed = (task_counts.tasks_started() + gate.entered().total()).saturating_sub(known);

@@ -10,15 +10,14 @@ use crate::scheduler::worker::{Step, Worker};
 use crate::sync::atomic::Ordering;
 
 impl Worker<'_> {
-    /// A look around in a phase other than Running. Answers what has been done instead of it, if
-    /// anything.
+    /// Reacts to a phase other than Running, at a boundary. Returns the step that this did in place
+    /// of the usual one, if any.
     #[cold]
     pub(crate) fn on_phase_change(&self, tick: u32, due: Maintenance) -> Option<Step> {
         match self.pool.phase.load() {
             Phase::Running => None,
             Phase::Draining => {
-                // Not at the news alone: an excused task may keep the worker from ever coming to
-                // rest.
+                // At every checkpoint too: an exempt task may keep the worker from ever sleeping.
                 if self.seat.ack_drain() || due == Maintenance::Checkpoint {
                     self.pool.recheck_quiescent();
                 }
@@ -26,23 +25,23 @@ impl Worker<'_> {
             }
             Phase::Drained => None,
             Phase::DeadlinePassed => {
-                // Every step is one of these from now on: nothing is polled that has not been
-                // looked at.
+                // From now on every step comes here, so no task is polled before its exemption is
+                // checked.
                 self.local.tick.set(tick.wrapping_sub(1));
-                if self.hear_overdue() {
-                    self.cancel_own();
+                if self.observe_deadline() {
+                    self.cancel_idle_tasks();
                 }
                 if self.has_to_leave() {
-                    self.end_own();
+                    self.drop_overdue_before_exit();
                     return Some(Step::Left);
                 }
-                Some(self.work_overdue())
+                Some(self.run_step_overdue())
             }
             Phase::ShuttingDown | Phase::Closed => Some(Step::Left),
         }
     }
 
-    /// Before the worker sleeps: it may have ended the last task.
+    /// Makes the drain's report before the worker sleeps, if it has ended the last task.
     #[cold]
     pub(crate) fn check_drain_before_park(&self) {
         if self.pool.phase.load() != Phase::Running {
@@ -51,46 +50,49 @@ impl Worker<'_> {
         }
     }
 
-    /// Whether the deadline has come and it has not heard of that: one that was woken for a search
-    /// does not come by a boundary, and there may be nobody but him to cancel what is filed here.
-    pub(crate) fn has_to_hear(&self) -> bool {
-        // The tick too: until it comes there is no boundary, and when it has come an unpark
-        // follows. Ordering: Acquire — as in `Worker::work`.
+    /// Returns true if the deadline has passed and the worker has not observed it.
+    ///
+    /// A worker that is woken for a search passes no boundary. It may be the only thread that can
+    /// cancel the tasks of its seat.
+    pub(crate) fn has_unseen_deadline(&self) -> bool {
+        // Only with a new tick is there a boundary, and an unpark follows each tick. Ordering:
+        // Acquire — pairs with the Release in `Pool::wake_all_workers`: the phase.
         self.pool.phase.load() == Phase::DeadlinePassed
             && !self.local.overdue.get()
             && self.pool.tick.load(Ordering::Acquire) != self.local.tick.get()
     }
 
-    /// Tasks have come into the ring, and a poll may follow before the next boundary: if the
-    /// deadline has come meanwhile, whoever has gathered may not have seen them. One that has heard
-    /// of it has only the excused.
-    pub(crate) fn mind_deadline(&self) {
+    /// Notifies the reaper of tasks that have come into the ring, if the deadline has passed. An
+    /// earlier collection may have missed them, and the next poll may not return.
+    ///
+    /// A worker that has observed the deadline polls only exempt tasks, so it notifies no reaper.
+    pub(crate) fn recheck_deadline(&self) {
         if !self.local.overdue.get() {
             self.pool.recheck_deadline(None);
         }
     }
 
-    /// True at the first time after the deadline.
-    fn hear_overdue(&self) -> bool {
+    /// Observes the deadline. Returns true at the first call.
+    fn observe_deadline(&self) -> bool {
         if self.seat.ack_drain() {
             self.pool.recheck_quiescent();
         }
         !self.local.overdue.replace(true)
     }
 
-    /// Asks to end what is filed here, also a task that was in its first poll when the deadline
-    /// came, and has been filed since.
-    fn cancel_own(&self) {
+    /// Cancels the idle tasks of the seat, and publishes them and all queued ones. A task that was
+    /// in its first poll at the deadline is in the list by now.
+    fn cancel_idle_tasks(&self) {
         let mut chain = Chain::new();
-        let spared = self.pool.drain_state.exempt_ids();
-        let idle = self.seat.live.cancel_all_except(|id| spared.binary_search(&id).is_ok());
+        let exempt = self.pool.drain_state.exempt_ids();
+        let idle = self.seat.live.cancel_all_except(|id| exempt.binary_search(&id).is_ok());
         idle.into_iter().for_each(|runnable| chain.push(runnable));
-        self.leave_to_others(chain);
+        self.publish_all(chain);
     }
 
-    /// `chain`, and all that waits here, goes to where everybody reaches it; and if anything is
-    /// there, somebody is called for it. What we do next may keep us for good.
-    fn leave_to_others(&self, mut chain: Chain) {
+    /// Moves `chain` and all queued tasks of the seat to the global queue. If that has tasks, wakes
+    /// a helper, because this worker's next destructor may not return.
+    fn publish_all(&self, mut chain: Chain) {
         chain.append(self.seat.take_all(self.local));
         self.pool.publish(chain, WakeHelper::Later);
         if self.pool.global.len() > 0 {
@@ -98,14 +100,15 @@ impl Worker<'_> {
         }
     }
 
-    /// Ends what is late before the worker leaves: the others may all be stuck, and there may be no
-    /// reaper.
-    fn end_own(&self) {
-        self.cancel_own();
+    /// Drops all overdue tasks before the worker exits. The other workers may be stuck, and there
+    /// may be no reaper.
+    fn drop_overdue_before_exit(&self) {
+        self.cancel_idle_tasks();
         let _ = self.pool.cancel_overdue_queued(&self.local.lane_cursor, |runnable| self.seat.cancel_in_seat(runnable));
     }
 
-    fn work_overdue(&self) -> Step {
+    /// Does one step after the deadline.
+    fn run_step_overdue(&self) -> Step {
         let due = self.local.due();
         if due == Maintenance::Checkpoint {
             self.pool.recheck_quiescent();
@@ -114,45 +117,47 @@ impl Worker<'_> {
         budget::refill();
         match found.or_else(|| self.next()) {
             Some(runnable) => {
-                self.poll_if_spared(runnable);
+                self.poll_or_cancel(runnable);
                 Step::Polled
             }
             None => self.out_of_work(),
         }
     }
 
-    /// Of what has been taken from the global queue by a worker that has not heard of the deadline:
-    /// each may be the one whose destructor does not return.
+    /// Publishes all but one of the tasks that a worker has taken from the global queue. Does so if
+    /// the deadline has passed and the worker has not observed it. Any of them may have a
+    /// destructor that does not return.
     #[cold]
-    pub(crate) fn keep_one(&self, mut share: Chain) -> Chain {
-        if self.pool.phase.load() != Phase::DeadlinePassed || self.local.overdue.get() || share.is_empty() {
-            return share;
+    pub(crate) fn keep_one_if_overdue(&self, mut taken: Chain) -> Chain {
+        if self.pool.phase.load() != Phase::DeadlinePassed || self.local.overdue.get() || taken.is_empty() {
+            return taken;
         }
-        // It may be dropped before we come by a boundary, if it has been asked to end.
-        let one = share.split(1);
-        self.leave_to_others(share);
+        // If it was cancelled, it may be dropped before this worker passes a boundary.
+        let one = taken.split(1);
+        self.publish_all(taken);
         one
     }
 
-    /// Polls what a search has found; after the deadline, only if it is excused.
+    /// Polls a task that a search has found. After the deadline, polls it only if it is exempt.
     pub(crate) fn poll_found(&self, runnable: Runnable) {
         budget::refill();
         if self.pool.phase.load() == Phase::DeadlinePassed {
-            // A searcher does not come by a boundary first.
-            if self.hear_overdue() {
-                self.cancel_own();
+            // A searcher passes no boundary first.
+            if self.observe_deadline() {
+                self.cancel_idle_tasks();
             }
-            self.poll_if_spared(runnable);
+            self.poll_or_cancel(runnable);
         } else {
             self.poll(runnable);
         }
     }
 
-    fn poll_if_spared(&self, runnable: Runnable) {
+    /// Polls an exempt task, and cancels an overdue one.
+    fn poll_or_cancel(&self, runnable: Runnable) {
         if self.pool.drain_state.is_exempt(runnable.header().id()) {
             return self.poll(runnable);
         }
-        self.leave_to_others(Chain::new());
+        self.publish_all(Chain::new());
         self.local.count_poll();
         self.seat.cancel_in_seat(runnable);
     }

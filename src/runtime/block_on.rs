@@ -153,7 +153,7 @@ fn poll_root<F: Future>(root: &Root, future: Pin<&mut F>, cx: &mut Context<'_>) 
 /// sits in its seat; it will call.
 fn drive_seat<F: Future>(root: &Root, future: Pin<&mut F>, cx: &mut Context<'_>) -> Option<F::Output> {
     let seat = &root.pool.seats[0];
-    let _presence = shutdown::Presence::of_driver(&root.pool)?;
+    let _presence = shutdown::LiveThreadGuard::for_driver(&root.pool)?;
     let local = root.pool.block_on_queue.acquire_or_enqueue(&root.parker, || seat.take_local())?;
     let driver = SeatGuard { root, local: Some(local) };
     let _cache = CacheGuard::open(&root.pool.depot);
@@ -206,7 +206,7 @@ impl Drop for QueueGuard<'_> {
 }
 
 /// Gives the seat back and passes it on, however the drive ends. It is dropped before the driver's
-/// [`Presence`](shutdown::Presence) ends.
+/// [`LiveThreadGuard`](shutdown::LiveThreadGuard) ends.
 struct SeatGuard<'a> {
     root: &'a Root,
     local: Option<Box<crate::pool::local::Local>>,

@@ -106,7 +106,7 @@ impl Future for Drain {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<DrainReport> {
         self.register_exemption();
-        reaper::keep_deadline(&self.pool);
+        reaper::ensure_deadline_thread(&self.pool);
         let this = &mut *self;
         if this.pool.drain_state.reported.register(&mut this.listens, cx.waker()) {
             // Who is excused here may have been the last.

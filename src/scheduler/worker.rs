@@ -201,7 +201,7 @@ impl<'a> Worker<'a> {
         let most = if self.local.overdue.get() { most.min(1) } else { most };
         let share = self.pool.global.take(&self.local.lane_cursor, (waiting / self.pool.workers() + 1).min(most));
         // Afterwards: who sees what the drain's deadline has brought there sees the phase.
-        if self.pool.phase.is_running() { share } else { self.keep_one(share) }
+        if self.pool.phase.is_running() { share } else { self.keep_one_if_overdue(share) }
     }
 
     pub(crate) fn push_all(&self, mut share: Chain) {
@@ -211,7 +211,7 @@ impl<'a> Worker<'a> {
                 self.seated().push_back(runnable);
             }
             self.local.ring.pin_contents();
-            self.mind_deadline();
+            self.recheck_deadline();
         }
     }
 
@@ -367,7 +367,7 @@ impl<'a> Worker<'a> {
             self.local.set_batching(true);
             wakes.wake_all();
             self.local.set_batching(false);
-            self.mind_deadline();
+            self.recheck_deadline();
             self.seated().wake_helper_for(self.behind_the_next());
         }
         self.local.return_wakes(wakes);
@@ -394,7 +394,7 @@ impl<'a> Worker<'a> {
     fn search(&self) -> Step {
         // A search that was left to a worker who is to leave ends with the handshake that it makes
         // on its way out.
-        if self.has_own_work() || self.has_to_leave() || self.has_to_hear() {
+        if self.has_own_work() || self.has_to_leave() || self.has_unseen_deadline() {
             self.end_search();
             return Step::Rose;
         }
@@ -462,7 +462,7 @@ impl<'a> Worker<'a> {
         let now = self.pool.clock.now();
         let due = self.seat.wheel.next_due() <= self.pool.clock.to_timer_time(now);
         let others = self.may_take_from_others();
-        if due || others || self.has_own_work() || !self.pool.is_open() || self.has_to_hear() {
+        if due || others || self.has_own_work() || !self.pool.is_open() || self.has_unseen_deadline() {
             self.leave_idle(others);
             if due {
                 self.checkpoint();

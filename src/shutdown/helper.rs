@@ -1,7 +1,6 @@
-//! Ending what workers wait for that have stepped out of their seats, when the runtime is being
-//! shut down.
+//! The shutdown helper: ends what workers in a blocking section may wait for during a shutdown.
 //!
-//! The protocol is on [the page of `block_in_place`](crate::pool::Blocking sections).
+//! The protocol is on [the page of `block_in_place`](crate::block_in_place).
 
 use crate::context;
 use crate::context::thread_role::{self, ThreadRole};
@@ -14,24 +13,26 @@ use crate::sync::Arc;
 use crate::util::named_thread::named_thread;
 use crate::util::wake_list::catch_user_panic;
 
-/// The runtime is being shut down: starts the helper, or calls it, if anybody is out. Called by the
-/// closer, and by whoever steps out then.
+/// Starts or notifies the shutdown helper, if a worker is in a blocking section.
+///
+/// Called by the closer, and by a worker that enters a blocking section during the shutdown.
 pub(crate) fn start_helper(pool: &Arc<Pool>) {
     if !pool.blocked_workers.claim_helper() {
         return;
     }
-    // Whoever is out is present, or we are the closer.
+    // The count may rise here: the caller is a live worker, or the closer.
     pool.live_threads.inc();
-    let kept = Arc::clone(pool);
-    match named_thread("heist-helper").spawn(move || helper_main(&kept)) {
-        Ok(started) => pool.live_threads.track(started),
+    let kept_pool = Arc::clone(pool);
+    match named_thread("heist-helper").spawn(move || helper_main(&kept_pool)) {
+        Ok(thread) => pool.live_threads.track(thread),
         Err(error) => {
             pool.blocked_workers.release_helper();
-            catch_user_panic("a subscriber", || {
+            catch_user_panic("a tracing subscriber", || {
                 tracing::error!(
                     target: "heist::shutdown",
                     %error,
-                    "no thread to end the tasks that a function in `block_in_place` may wait for; it waits for them until another worker leaves"
+                    "no thread could be started to end the tasks that a function in `block_in_place` may wait for; it \
+                     waits until another worker exits"
                 );
             });
             thread_exited(pool);
@@ -39,33 +40,34 @@ pub(crate) fn start_helper(pool: &Arc<Pool>) {
     }
 }
 
-/// The life of the helper: until nobody is out any more.
+/// Runs the shutdown helper until no worker is in a blocking section.
 fn helper_main(pool: &Arc<Pool>) {
-    // Whoever drops the runtime here, in a waker or a destructor, does not wait for us.
+    // A waker or a destructor that drops the runtime here does not wait for this thread.
     let _member = context::member_of(pool.id);
     let role = thread_role::enter(ThreadRole::Stopping);
-    let stay = context::enter(Arc::clone(pool));
+    let entered = context::enter(Arc::clone(pool));
     let lane_cursor = LaneCursor::new(0);
     let mut closed = false;
     loop {
-        end_all(pool, &lane_cursor);
+        drop_reachable_tasks(pool, &lane_cursor);
         if !closed && pool.live_threads.count() <= pool.blocked_workers.count() + 1 {
-            // Nobody works any more. Sockets and timers would be told when those who are out have
-            // left, and they may wait for that.
+            // No worker runs tasks any more. The closer would close sockets and timers only after
+            // the blocking sections have ended, and these may wait for that.
             close_drivers(pool);
             closed = true;
         } else if !pool.blocked_workers.wait_for_call() {
             break;
         }
     }
-    drop((stay, role));
+    drop((entered, role));
     thread_exited(pool);
 }
 
-/// Ends what can be reached without a seat, whose worker would do it: the tasks that are at home
-/// where nobody works, and those that are queued.
-fn end_all(pool: &Arc<Pool>, lane_cursor: &LaneCursor) {
-    // The handshake: who queues something that is not seen below sees the phase.
+/// Drops the tasks that can be reached without a seat: those of inactive seats, and those in the
+/// global queue.
+fn drop_reachable_tasks(pool: &Arc<Pool>, lane_cursor: &LaneCursor) {
+    // A thread that queues a task which this pass misses sees the phase: both do a
+    // read-modify-write of the idle word.
     pool.notify();
     let mut idle = Chain::new();
     for seat in pool.seats.iter().filter(|seat| !seat.is_used()) {
@@ -73,12 +75,13 @@ fn end_all(pool: &Arc<Pool>, lane_cursor: &LaneCursor) {
     }
     pool.publish(idle, WakeHelper::Later);
     while let Some(runnable) = pool.global.take(lane_cursor, 1).pop() {
-        cancel(pool, &pool.blocked_workers.ending, runnable);
+        cancel_on_this_thread(pool, &pool.blocked_workers.ending, runnable);
     }
 }
 
-/// Cancels a task on this thread, which must not block meanwhile, and is shown in `place`.
-pub(crate) fn cancel(pool: &Arc<Pool>, place: &CurrentTask, runnable: Runnable) {
+/// Cancels a task on this thread, which has no seat. Reports name the task by `place` meanwhile.
+/// The thread counts as polling, so user code may not block it.
+pub(crate) fn cancel_on_this_thread(pool: &Arc<Pool>, place: &CurrentTask, runnable: Runnable) {
     let _polling = context::polling();
     let outer = context::set_task(Some(runnable.header().into()));
     place.begin_poll(runnable.header());

@@ -1,10 +1,10 @@
-//! Which threads are there.
+//! The live threads of a pool, and the one that clears its seats.
 
 use std::time::Instant;
 
 use crate::sync::{Condvar, Mutex, release_gone, thread, wait_for};
 
-/// Which threads are still there, and who closes up behind the last of them.
+/// Counts the threads that the closer waits for. The last of them may have to finish the shutdown.
 #[derive(Debug)]
 pub(crate) struct LiveThreads {
     locked: Mutex<LiveState>,
@@ -13,27 +13,27 @@ pub(crate) struct LiveThreads {
 
 #[derive(Debug)]
 struct LiveState {
-    present: usize,
-    /// The closer waits no longer: the last to leave closes up.
+    live: usize,
+    /// Set when the closer waits no longer: the last thread to exit finishes the shutdown.
     abandoned: bool,
-    /// How often the thread that clears the seats has got something new to clear.
+    /// How often there was something new for the thread that clears the seats.
     changes: u64,
-    /// Whether a thread is clearing the seats.
+    /// Set while a thread clears the seats.
     clearing: bool,
-    /// To be joined by the closer; those that are gone before are let go of.
+    /// The threads that the closer joins. Threads that have ended are released before.
     threads: Vec<thread::JoinHandle<()>>,
 }
 
 /// What a pass over the seats has done.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClearPass {
-    /// Whether no task was left that could be found, and no seat was in use.
+    /// Set if the pass has found every task and no seat was in use.
     pub(crate) cleared: bool,
     /// How many local slots the pass has given back. Each of them is a change.
     pub(crate) returned: u64,
 }
 
-/// Marks the thread that clears the seats, until it is dropped, also by a panic.
+/// Marks that a thread clears the seats, until it is dropped, also by a panic.
 struct ClearingMark<'a>(&'a LiveThreads);
 
 impl Drop for ClearingMark<'_> {
@@ -45,50 +45,50 @@ impl Drop for ClearingMark<'_> {
 
 impl LiveThreads {
     pub(crate) fn new() -> Self {
-        let locked = LiveState { present: 0, abandoned: false, changes: 0, clearing: false, threads: Vec::new() };
+        let locked = LiveState { live: 0, abandoned: false, changes: 0, clearing: false, threads: Vec::new() };
         LiveThreads { locked: Mutex::new(locked), changed: Condvar::new() }
     }
 
+    /// Counts one more live thread.
     pub(crate) fn inc(&self) {
-        self.locked.lock().present += 1;
+        self.locked.lock().live += 1;
     }
 
-    /// Counts the caller as present, if the pool `is_open`. The closer counts after it has closed
-    /// the pool. So the closer sees the caller, or the caller sees that the pool is closed.
+    /// Counts the caller as live, if the pool `is_open`. The closer reads the count after it has
+    /// closed the pool. So the closer sees the caller, or the caller sees that the pool is closed.
     #[must_use]
     pub(crate) fn enter_if(&self, is_open: impl FnOnce() -> bool) -> bool {
         let mut locked = self.locked.lock();
         let open = is_open();
-        locked.present += usize::from(open);
+        locked.live += usize::from(open);
         open
     }
 
-    /// How many are there.
+    /// Returns the number of live threads.
     pub(crate) fn count(&self) -> usize {
-        self.locked.lock().present
+        self.locked.lock().live
     }
 
-    /// Keeps a thread that has been started, and lets go of those that are gone. The caller counts
-    /// as present: the thread itself may have left again.
+    /// Keeps the handle of a started thread, and releases those of threads that have ended. The
+    /// caller is counted as live, because the thread itself may have exited already.
     pub(crate) fn track(&self, started: thread::JoinHandle<()>) {
         let mut locked = self.locked.lock();
         release_gone(&mut locked.threads);
         locked.threads.push(started);
     }
 
-    /// Hands out all threads that may not have ended.
+    /// Returns the handles of all threads that may not have ended.
     pub(crate) fn take_threads(&self) -> Vec<thread::JoinHandle<()>> {
         std::mem::take(&mut self.locked.lock().threads)
     }
 
-    /// Notes that a thread leaves. Returns true if the thread has to close up. This returns true
-    /// once.
+    /// Counts a thread out. Returns true, once, if the caller has to finish the shutdown.
     #[must_use]
     pub(crate) fn dec(&self) -> bool {
         let mut locked = self.locked.lock();
-        locked.present -= 1;
+        locked.live -= 1;
         self.changed.notify_all();
-        locked.present == 0 && std::mem::take(&mut locked.abandoned)
+        locked.live == 0 && std::mem::take(&mut locked.abandoned)
     }
 
     /// Returns whether a thread is clearing the seats. For a local pool that is the pool's own
@@ -115,7 +115,7 @@ impl LiveThreads {
         }
         locked.clearing = true;
         drop(locked);
-        let _turn = ClearingMark(self);
+        let _clearing = ClearingMark(self);
         loop {
             // Read before the pass: so a change that the pass has missed ends the sleep.
             let seen = self.locked.lock().changes;
@@ -131,12 +131,12 @@ impl LiveThreads {
         }
     }
 
-    /// Waits until nobody is there. False if the deadline came first: then the last to leave closes
-    /// up.
+    /// Waits until no thread is live. Returns false if the deadline came first: then the last
+    /// thread to exit finishes the shutdown.
     #[must_use]
     pub(crate) fn wait_until_empty(&self, deadline: Option<Instant>) -> bool {
         let mut locked = self.locked.lock();
-        let empty = wait_for(&self.changed, &mut locked, deadline, |locked| locked.present == 0);
+        let empty = wait_for(&self.changed, &mut locked, deadline, |locked| locked.live == 0);
         locked.abandoned |= !empty;
         empty
     }

@@ -1,4 +1,4 @@
-//! What is counted.
+//! Which tasks and jobs a drain counts, and how.
 
 use std::future::pending;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use heist::runtime::Handle;
 use heist::task::{JoinHandle, spawn_blocking};
 
 use crate::kit::{Count, Door, OnDrop, each, join, workers, yield_now};
-use crate::rig::{LONG, counts, join_in, settle};
+use crate::rig::{LONG, counts, join_in, poll_all_tasks};
 
 #[test]
-fn nothing_to_do() {
+fn drain_without_tasks_reports_zeros() {
     each(|runtime| {
         for _ in 0..10 {
             join_in(runtime, runtime.spawn(async {}));
@@ -22,7 +22,7 @@ fn nothing_to_do() {
 
 /// A task whose handle has resolved is not in the report, however soon after it the drain begins.
 #[test]
-fn what_has_been_joined_before_does_not_count() {
+fn joined_tasks_are_not_in_the_report() {
     for round in 0..200 {
         let runtime = workers(1 + round % 3);
         join_in(&runtime, runtime.spawn(async {}));
@@ -48,7 +48,7 @@ fn nested_spawns_are_counted() {
                 let child = heist::spawn(async move {
                     let _counts = ended.on_drop();
                     yield_now().await;
-                    // Detached: nobody but the drain waits for it.
+                    // Detached: only the drain waits for it.
                     drop(heist::spawn(async move {
                         let _counts = ended.on_drop();
                         heist::time::sleep(Duration::from_millis(1)).await;
@@ -57,14 +57,14 @@ fn nested_spawns_are_counted() {
                 child.await.unwrap();
             }));
         }
-        settle(runtime);
+        poll_all_tasks(runtime);
         let report = runtime.drain(LONG).wait();
         assert_eq!((counts(&report), ended.get()), ([30, 0, 0, 0], 30));
     });
 }
 
 #[test]
-fn blocking_jobs_are_counted_and_what_they_spawn() {
+fn blocking_jobs_and_their_spawns_are_counted() {
     each(|runtime| {
         let (ended, begun, go) = (Count::new(), Door::new(), Door::new());
         let (counter, opens, waits) = (ended.clone(), begun.clone(), go.clone());
@@ -110,15 +110,15 @@ fn panics_and_aborts_are_counted() {
             draining.await;
             aborts.iter().for_each(|task| task.abort());
         }));
-        // One whose destructor panics when it is aborted has panicked.
-        let evil = OnDrop::new(|| panic!("on purpose"));
-        let evil = runtime.spawn(async move {
-            let _evil = evil;
+        // A task whose destructor panics when it is aborted counts as panicked.
+        let panics_on_drop = OnDrop::new(|| panic!("on purpose"));
+        let aborted = runtime.spawn(async move {
+            let _panics_on_drop = panics_on_drop;
             pending::<()>().await;
         });
-        settle(runtime);
+        poll_all_tasks(runtime);
         let drain = runtime.drain(LONG);
-        evil.abort();
+        aborted.abort();
         let report = drain.wait();
         assert_eq!(counts(&report), [4, 4, 3, 0]);
         assert!(tasks.iter().all(JoinHandle::is_finished));

@@ -1,4 +1,4 @@
-//! At the deadline.
+//! What a drain does at its deadline.
 
 use std::future::pending;
 use std::panic::Location;
@@ -10,7 +10,8 @@ use heist::task::JoinHandle;
 
 use crate::kit::{Count, Door, OnDrop, each, join, poll_once, workers, yield_now};
 use crate::rig::{
-    LONG, Stay, all_counts, counts, guarded, idle, in_time, patient, settle, stubborn, until, with_grace,
+    Blocker, LONG, all_counts, blocks_when_dropped, counts, poll_all_tasks, retry_with_longer_grace, spawn_counted,
+    spawn_idle, wait_until, with_grace, with_long_grace,
 };
 
 #[test]
@@ -36,18 +37,21 @@ fn stragglers_are_cancelled_and_named() {
             }));
         }
         let busy = (Location::caller().file(), line!() - 7);
-        settle(runtime);
+        poll_all_tasks(runtime);
         let report = runtime.drain(Duration::ZERO).wait();
         assert_eq!(dropped.get(), 10, "destructors run before the report");
         assert!(tasks.iter().all(JoinHandle::is_finished));
         assert_eq!(counts(&report), [0, 0, 10, 10]);
-        let mut named: Vec<_> = report.stragglers.iter().map(|late| late.id).collect();
+        let mut named: Vec<_> = report.stragglers.iter().map(|straggler| straggler.id).collect();
         let mut ids: Vec<_> = tasks.iter().map(JoinHandle::id).collect();
         named.sort();
         ids.sort();
         assert_eq!(named, ids);
         for place in [idle, busy] {
-            let here = report.stragglers.iter().filter(|late| (late.location.file(), late.location.line()) == place);
+            let here = report
+                .stragglers
+                .iter()
+                .filter(|straggler| (straggler.location.file(), straggler.location.line()) == place);
             assert_eq!(here.count(), 5, "{report}");
         }
         assert!(report.to_string().contains(file!()), "{report}");
@@ -57,18 +61,18 @@ fn stragglers_are_cancelled_and_named() {
 
 #[test]
 fn queued_jobs_are_cancelled_and_running_ones_named() {
-    in_time(jobs_when_one_runs);
+    retry_with_longer_grace(cancel_jobs_beside_a_running_one);
 }
 
-fn jobs_when_one_runs(grace: Duration) -> Result<(), DrainReport> {
+fn cancel_jobs_beside_a_running_one(grace: Duration) -> Result<(), DrainReport> {
     let runtime = with_grace(1, grace);
-    let (stay, dropped) = (Stay::default(), Count::new());
-    let stays = stay.clone();
+    let (blocker, dropped) = (Blocker::default(), Count::new());
+    let blocks = blocker.clone();
     let running = runtime.spawn_blocking(move || {
-        stays.stay();
+        blocks.block();
         5
     });
-    stay.reached();
+    blocker.wait_until_blocked();
     let queued: Vec<_> = (0..3)
         .map(|_| {
             let guard = dropped.on_drop();
@@ -77,32 +81,32 @@ fn jobs_when_one_runs(grace: Duration) -> Result<(), DrainReport> {
         .collect();
     let report = runtime.drain(Duration::ZERO).wait();
     if (all_counts(&report), dropped.get()) != ([0, 0, 3, 4, 0], 3) {
-        stay.let_go();
+        blocker.release();
         return Err(report);
     }
-    assert!(report.stragglers.iter().any(|late| late.id == running.id()));
+    assert!(report.stragglers.iter().any(|straggler| straggler.id == running.id()));
     assert!(!running.is_finished() && queued.iter().all(JoinHandle::is_finished));
-    stay.let_go();
-    assert_eq!(join(running).unwrap(), 5, "nobody can stop it");
+    blocker.release();
+    assert_eq!(join(running).unwrap(), 5, "a running job cannot be stopped");
     Ok(())
 }
 
-/// One worker, stuck in the first poll of a task or in a later one; behind it in the ring, in the
-/// list, and in the global queue others.
+/// One worker is stuck in the first poll of a task, or in a later one. Other tasks are in its ring,
+/// in its owned-task list, and in the global queue.
 #[test]
-fn a_poll_that_does_not_return_keeps_nobody() {
+fn poll_that_never_returns_delays_no_other_task() {
     for first_poll in [true, false] {
         for count in [1, 2] {
-            in_time(|grace| beside_a_poll_that_stays(first_poll, count, grace));
+            retry_with_longer_grace(|grace| drop_tasks_beside_a_stuck_poll(first_poll, count, grace));
         }
     }
 }
 
-fn beside_a_poll_that_stays(first_poll: bool, count: usize, grace: Duration) -> Result<(), DrainReport> {
+fn drop_tasks_beside_a_stuck_poll(first_poll: bool, count: usize, grace: Duration) -> Result<(), DrainReport> {
     let runtime = with_grace(count, grace);
-    let (stay, dropped) = (Stay::default(), Count::new());
-    let idle = idle(&runtime, &dropped, 5);
-    let (stays, handle, counter) = (stay.clone(), runtime.handle().clone(), dropped.clone());
+    let (blocker, dropped) = (Blocker::default(), Count::new());
+    let idle = spawn_idle(&runtime, &dropped, 5);
+    let (blocks, handle, counter) = (blocker.clone(), runtime.handle().clone(), dropped.clone());
     let (ring, behind) = std::sync::mpsc::channel();
     let guard = dropped.on_drop();
     let line = line!() + 1;
@@ -113,67 +117,69 @@ fn beside_a_poll_that_stays(first_poll: bool, count: usize, grace: Duration) -> 
         }
         for _ in 0..5 {
             let guard = counter.on_drop();
-            // In the worker's ring, or taken over by another worker.
+            // It is in the worker's ring, or another worker has stolen it.
             ring.send(handle.spawn(async move {
                 let _guard = guard;
                 pending::<()>().await;
             }))
             .unwrap();
         }
-        stays.stay();
+        blocks.block();
         pending::<()>().await;
     });
-    stay.reached();
-    let late = guarded(&runtime, &dropped, pending());
+    blocker.wait_until_blocked();
+    let queued = spawn_counted(&runtime, &dropped, pending());
     let report = runtime.drain(Duration::ZERO).wait();
     if (all_counts(&report), dropped.get()) != ([0, 0, 11, 12, 0], 11) {
-        stay.let_go();
+        blocker.release();
         return Err(report);
     }
-    let named = report.stragglers.iter().find(|late| late.id == stuck.id()).expect("the stuck one is named");
+    let named = report.stragglers.iter().find(|straggler| straggler.id == stuck.id()).expect("the stuck one is named");
     assert_eq!(named.location.line(), line);
     assert!(!stuck.is_finished());
-    assert!(idle.iter().chain([&late]).all(JoinHandle::is_finished));
+    assert!(idle.iter().chain([&queued]).all(JoinHandle::is_finished));
     assert!(behind.iter().take(5).all(|task| task.is_finished()));
-    stay.let_go();
-    // When it does return it is dropped, also if it was in its first poll and nobody had known it.
+    blocker.release();
+    // When the poll does return, the task is dropped, also if it was in its first poll and in no
+    // list.
     assert!(join(stuck).unwrap_err().is_cancelled());
     assert_eq!(dropped.get(), 12);
     Ok(())
 }
 
-/// There are the workers and one thread more, and as many destructors that do not return as there
-/// are workers: whoever is left drops all the others.
+/// The workers and the reaper drop tasks, and as many destructors block as there are workers. The
+/// one thread that is left drops all other tasks.
 #[test]
-fn destructors_that_do_not_return_keep_only_their_own() {
+fn destructors_that_never_return_keep_only_their_threads() {
     for round in 0..30 {
         let workers = 1 + round % 3;
-        let runtime = patient(workers);
-        let stays: Vec<_> = (0..workers).map(|_| Stay::default()).collect();
+        let runtime = with_long_grace(workers);
+        let blockers: Vec<_> = (0..workers).map(|_| Blocker::default()).collect();
         let dropped = Count::new();
-        let evil: Vec<_> = stays.iter().map(|stay| runtime.spawn(stubborn(stay))).collect();
-        let others = idle(&runtime, &dropped, 100);
+        let blocked_drops: Vec<_> =
+            blockers.iter().map(|blocker| runtime.spawn(blocks_when_dropped(blocker))).collect();
+        let others = spawn_idle(&runtime, &dropped, 100);
         let drain = runtime.drain(Duration::ZERO);
-        until(|| dropped.get() == 100);
-        assert!(evil.iter().all(|evil| !evil.is_finished()));
-        stays.iter().for_each(Stay::let_go);
+        wait_until(|| dropped.get() == 100);
+        assert!(blocked_drops.iter().all(|task| !task.is_finished()));
+        blockers.iter().for_each(Blocker::release);
         let all = 100 + workers as u64;
         assert_eq!(counts(&drain.wait()), [0, 0, all, all]);
-        evil.into_iter().chain(others).for_each(|task| assert!(join(task).unwrap_err().is_cancelled()));
+        blocked_drops.into_iter().chain(others).for_each(|task| assert!(join(task).unwrap_err().is_cancelled()));
     }
 }
 
-/// Who awaits the drain goes on while destructors keep the reaper, or a worker.
+/// A task that awaits the drain goes on while destructors block the reaper or a worker.
 #[test]
-fn an_excused_task_is_not_held_up_by_destructors() {
-    let mut excuses = 0;
-    while excuses < 20 {
-        let runtime = patient(2);
-        let (stay, polls, excused) = (Stay::default(), Count::new(), Door::new());
-        let evil = runtime.spawn(stubborn(&stay));
+fn exempt_task_beside_blocked_destructors_goes_on() {
+    let mut exemptions = 0;
+    while exemptions < 20 {
+        let runtime = with_long_grace(2);
+        let (blocker, polls, exempt) = (Blocker::default(), Count::new(), Door::new());
+        let blocked_drop = runtime.spawn(blocks_when_dropped(&blocker));
         let dropped = Count::new();
-        let others = idle(&runtime, &dropped, 20);
-        let (counter, opens) = (polls.clone(), excused.clone());
+        let others = spawn_idle(&runtime, &dropped, 20);
+        let (counter, opens) = (polls.clone(), exempt.clone());
         let waits = runtime.spawn(async move {
             let mut drain = Handle::current().drain(Duration::from_millis(5));
             loop {
@@ -185,30 +191,30 @@ fn an_excused_task_is_not_held_up_by_destructors() {
                 yield_now().await;
             }
         });
-        excused.wait();
-        stay.reached();
+        exempt.wait();
+        blocker.wait_until_blocked();
         let then = polls.get();
-        until(|| waits.is_finished() || (polls.get() > then + 100 && dropped.get() == 20));
-        stay.let_go();
+        wait_until(|| waits.is_finished() || (polls.get() > then + 100 && dropped.get() == 20));
+        blocker.release();
         match join(waits) {
             Ok(report) => {
                 assert_eq!(counts(&report), [0, 0, 21, 21], "{report}");
-                excuses += 1;
+                exemptions += 1;
             }
-            // It has polled its drain after the deadline.
+            // The task has polled its drain after the deadline.
             Err(error) => assert!(error.is_cancelled()),
         }
-        assert!(join(evil).unwrap_err().is_cancelled());
+        assert!(join(blocked_drop).unwrap_err().is_cancelled());
         assert!(others.iter().all(JoinHandle::is_finished));
     }
 }
 
-/// The task was counted in before the drain began, and is queued after the reaper has looked,
-/// because a hook has taken its time; and the poll that spawns it does not return.
+/// A hook delays a spawn: the task is counted in before the drain, and queued after the reaper's
+/// pass. The poll that spawns it does not return.
 #[test]
-fn what_is_queued_late_by_a_slow_hook_is_dropped() {
+fn spawn_queued_late_by_slow_hook_is_dropped() {
     for _ in 0..5 {
-        let (hook, poll, armed) = (Stay::default(), Stay::default(), Door::new());
+        let (hook, poll, armed) = (Blocker::default(), Blocker::default(), Door::new());
         let (in_hook, is_armed) = (hook.clone(), armed.clone());
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
@@ -217,117 +223,117 @@ fn what_is_queued_late_by_a_slow_hook_is_dropped() {
             .watchdog(false)
             .on_task_spawn(move |_| {
                 if is_armed.is_open() {
-                    in_hook.stay();
+                    in_hook.block();
                 }
             })
             .build()
             .unwrap();
         let (idles, children) = (Count::new(), Count::new());
-        let _idle = idle(&runtime, &idles, 1);
-        let (stays, handle, child) = (poll.clone(), runtime.handle().clone(), children.on_drop());
+        let _idle = spawn_idle(&runtime, &idles, 1);
+        let (blocks, handle, child) = (poll.clone(), runtime.handle().clone(), children.on_drop());
         let parent = runtime.spawn(async move {
             armed.open();
             drop(handle.spawn(async move { drop(child) }));
-            stays.stay();
+            blocks.block();
         });
-        hook.reached();
+        hook.wait_until_blocked();
         let drain = runtime.drain(Duration::ZERO);
-        until(|| idles.get() == 1);
-        // So that the reaper sleeps; not needed for the test to pass.
+        wait_until(|| idles.get() == 1);
+        // Gives the reaper time to sleep. The test passes without it, too.
         (0..30).for_each(|_| std::thread::yield_now());
-        hook.let_go();
-        until(|| children.get() == 1);
+        hook.release();
+        wait_until(|| children.get() == 1);
         assert!(!parent.is_finished());
-        poll.let_go();
+        poll.release();
         assert_eq!(counts(&drain.wait()), [1, 0, 2, 2]);
     }
 }
 
-/// Who is excused gives its `Drain` away, and the only worker drops that after the deadline, in a
-/// poll that does not return.
+/// An exempt task gives its `Drain` away. The only worker drops that after the deadline, in a poll
+/// that does not return.
 #[test]
-fn who_is_accused_by_a_poll_that_does_not_return_is_dropped() {
-    let mut excuses = 0;
-    while excuses < 5 {
-        let runtime = patient(1);
-        let (idles, dropped, was_excused, stay) = (Count::new(), Count::new(), Count::new(), Stay::default());
-        let _idle = idle(&runtime, &idles, 1);
-        let (handle, seen, excused, stays) =
-            (runtime.handle().clone(), dropped.clone(), was_excused.clone(), stay.clone());
-        drop(guarded(&runtime, &dropped, async move {
+fn task_that_loses_exemption_after_deadline_is_dropped() {
+    let mut exemptions = 0;
+    while exemptions < 5 {
+        let runtime = with_long_grace(1);
+        let (idles, dropped, was_excused, blocker) = (Count::new(), Count::new(), Count::new(), Blocker::default());
+        let _idle = spawn_idle(&runtime, &idles, 1);
+        let (handle, seen, exempt, blocks) =
+            (runtime.handle().clone(), dropped.clone(), was_excused.clone(), blocker.clone());
+        drop(spawn_counted(&runtime, &dropped, async move {
             let mut drain = handle.drain(Duration::from_millis(5));
             assert!(poll_once(&mut drain).is_pending());
             drop(handle.spawn(async move {
-                until(|| idles.get() == 1);
-                // So that the reaper sleeps; not needed for the test to pass.
+                wait_until(|| idles.get() == 1);
+                // Gives the reaper time to sleep. The test passes without it, too.
                 (0..30).for_each(|_| std::thread::yield_now());
                 if seen.get() == 0 {
-                    excused.add();
+                    exempt.add();
                 }
                 drop(drain);
-                stays.stay();
+                blocks.block();
             }));
             pending::<()>().await;
         }));
-        stay.reached();
-        until(|| dropped.get() == 1);
-        stay.let_go();
+        blocker.wait_until_blocked();
+        wait_until(|| dropped.get() == 1);
+        blocker.release();
         assert_eq!(counts(&runtime.drain(LONG).wait()), [1, 0, 2, 2]);
-        excuses += was_excused.get();
+        exemptions += was_excused.get();
     }
 }
 
-/// All threads stand still: what waits behind them in queues, never polled, is named.
+/// All threads are stuck. Tasks that wait in queues behind them, never polled, are named.
 #[test]
-fn what_nobody_comes_to_is_named() {
-    in_time(when_all_stand_still);
+fn unreachable_tasks_are_named() {
+    retry_with_longer_grace(name_tasks_behind_stuck_threads);
 }
 
-fn when_all_stand_still(grace: Duration) -> Result<(), DrainReport> {
+fn name_tasks_behind_stuck_threads(grace: Duration) -> Result<(), DrainReport> {
     let runtime = with_grace(1, grace);
-    let (poll, destructor, dropped) = (Stay::default(), Stay::default(), Count::new());
-    let (stays, handle, counter) = (poll.clone(), runtime.handle().clone(), dropped.clone());
+    let (poll, destructor, dropped) = (Blocker::default(), Blocker::default(), Count::new());
+    let (blocks, handle, counter) = (poll.clone(), runtime.handle().clone(), dropped.clone());
     let stuck = runtime.spawn(async move {
         for _ in 0..5 {
             let guard = counter.on_drop();
             drop(handle.spawn(async move { drop(guard) }));
         }
-        stays.stay();
+        blocks.block();
     });
-    poll.reached();
-    // First in the line.
-    let evil = runtime.spawn(stubborn(&destructor));
-    let queued: Vec<_> = (0..10).map(|_| guarded(&runtime, &dropped, pending())).collect();
+    poll.wait_until_blocked();
+    // The first one in the global queue.
+    let blocked_drop = runtime.spawn(blocks_when_dropped(&destructor));
+    let queued: Vec<_> = (0..10).map(|_| spawn_counted(&runtime, &dropped, pending())).collect();
     let drain = runtime.drain(Duration::ZERO);
-    destructor.reached();
+    destructor.wait_until_blocked();
     let report = drain.wait();
     if (all_counts(&report), dropped.get()) != ([0, 0, 0, 17, 0], 0) {
-        poll.let_go();
-        destructor.let_go();
+        poll.release();
+        destructor.release();
         return Err(report);
     }
-    for task in queued.iter().map(JoinHandle::id).chain([stuck.id(), evil.id()]) {
-        assert!(report.stragglers.iter().any(|late| late.id == task), "{report}");
+    for task in queued.iter().map(JoinHandle::id).chain([stuck.id(), blocked_drop.id()]) {
+        assert!(report.stragglers.iter().any(|straggler| straggler.id == task), "{report}");
     }
-    poll.let_go();
-    destructor.let_go();
+    poll.release();
+    destructor.release();
     join(stuck).unwrap();
-    assert!(queued.into_iter().chain([evil]).all(|task| join(task).unwrap_err().is_cancelled()));
-    until(|| dropped.get() == 15);
+    assert!(queued.into_iter().chain([blocked_drop]).all(|task| join(task).unwrap_err().is_cancelled()));
+    wait_until(|| dropped.get() == 15);
     Ok(())
 }
 
-/// Whoever drops it, worker or reaper, one that was asked to end where it waited or one that runs:
-/// it has panicked, and it is named.
+/// A worker or the reaper may drop the task, which is idle or queued. It counts as panicked, and it
+/// is named.
 #[test]
-fn a_destructor_that_panics_has_panicked_and_is_named() {
+fn destructor_panic_at_deadline_counts_as_panicked_and_is_named() {
     for round in 0..100 {
         let runtime = workers(1 + round % 3);
         let tasks: Vec<_> = (0..20)
             .map(|index| {
-                let evil = OnDrop::new(|| panic!("on purpose"));
+                let panics_on_drop = OnDrop::new(|| panic!("on purpose"));
                 runtime.spawn(async move {
-                    let _evil = evil;
+                    let _panics_on_drop = panics_on_drop;
                     if index % 2 == 0 {
                         loop {
                             yield_now().await;
@@ -337,19 +343,19 @@ fn a_destructor_that_panics_has_panicked_and_is_named() {
                 })
             })
             .collect();
-        settle(&runtime);
+        poll_all_tasks(&runtime);
         let report = runtime.drain(Duration::from_micros(round as u64)).wait();
         assert_eq!(counts(&report), [0, 20, 0, 20], "{report}");
         assert!(tasks.into_iter().all(|task| join(task).unwrap_err().is_panic()));
     }
 }
 
-/// Without the reaper the workers do it all, also for tasks at home in seats that nobody sits in.
+/// Without the reaper the workers drop all tasks, those of vacant seats too.
 #[test]
-fn a_sweeper_that_is_refused() {
+fn reaper_refused_by_the_system_is_replaced_by_workers() {
     let asked = Count::new();
     let counter = asked.clone();
-    // The deadline thread is started, the reaper is not.
+    // The deadline thread is started, and the reaper is refused.
     let refuse = move |seat| {
         (seat == usize::MAX && counter.add() == 2).then(|| std::io::Error::from(std::io::ErrorKind::WouldBlock))
     };
@@ -363,30 +369,30 @@ fn a_sweeper_that_is_refused() {
         .build()
         .unwrap();
     let dropped = Count::new();
-    // At home in four seats: each keeps its worker until all four have one.
+    // Linked in four seats: each keeps its worker until all four are polled.
     let polled = Count::new();
     let tasks: Vec<_> = (0..4)
         .map(|_| {
             let polled = polled.clone();
-            guarded(&runtime, &dropped, async move {
+            spawn_counted(&runtime, &dropped, async move {
                 polled.add();
-                until(|| polled.get() == 4);
+                wait_until(|| polled.get() == 4);
                 pending::<()>().await;
             })
         })
         .collect();
-    until(|| polled.get() == 4);
-    settle(&runtime);
+    wait_until(|| polled.get() == 4);
+    poll_all_tasks(&runtime);
     runtime.resize(1).wait().unwrap();
     let report = runtime.drain(Duration::ZERO).wait();
     assert_eq!((counts(&report), dropped.get()), ([0, 0, 4, 4], 4), "{report}");
     // The workers may have been faster.
-    until(|| asked.get() == 2);
+    wait_until(|| asked.get() == 2);
     assert!(tasks.iter().all(JoinHandle::is_finished));
 }
 
 #[test]
-fn any_deadline_will_do() {
+fn drain_with_any_deadline_makes_a_report() {
     for deadline in [Duration::ZERO, Duration::from_nanos(1), Duration::from_secs(1 << 40), Duration::MAX] {
         each(|runtime| {
             let draining = runtime.draining();
@@ -394,7 +400,7 @@ fn any_deadline_will_do() {
                 draining.await;
                 yield_now().await;
             }));
-            settle(runtime);
+            poll_all_tasks(runtime);
             let report = runtime.drain(deadline).wait();
             assert_eq!(report.completed + report.cancelled, 1, "{report}");
             assert_eq!(report.cancelled, report.stragglers.len() as u64);
@@ -406,24 +412,24 @@ fn any_deadline_will_do() {
 }
 
 #[test]
-fn it_acts_without_being_polled() {
+fn deadline_passes_without_a_poll_of_the_drain() {
     each(|runtime| {
         let (ended, told) = (Count::new(), Count::new());
         let gone = Door::new();
         let opens = gone.clone();
         let guard = OnDrop::new(move || opens.open());
         let (draining, tells) = (runtime.draining(), told.clone());
-        drop(guarded(runtime, &ended, async move {
+        drop(spawn_counted(runtime, &ended, async move {
             let _guard = guard;
             draining.await;
             tells.add();
             pending::<()>().await;
         }));
-        settle(runtime);
+        poll_all_tasks(runtime);
         drop(runtime.drain(Duration::from_millis(5)));
         gone.wait();
-        // On a current-thread runtime that nobody drives it is dropped nevertheless, but it cannot
-        // be told before.
+        // On a current-thread runtime that no thread drives, the task is dropped as well. But it
+        // cannot observe the drain before.
         assert!(told.get() == 0 || runtime.handle().runtime_flavor() == RuntimeFlavor::MultiThread);
         assert_eq!(counts(&runtime.drain(LONG).wait()), [0, 0, 1, 1]);
         assert_eq!(ended.get(), 1);

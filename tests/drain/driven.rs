@@ -1,4 +1,4 @@
-//! Current-thread runtimes: somebody has to drive.
+//! Drains of current-thread runtimes, whose tasks run only while a thread drives.
 
 use std::thread;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::kit::{Door, current_thread, yield_now};
 use crate::rig::{LONG, counts};
 
 #[test]
-fn a_current_thread_runtime_is_driven_by_who_waits() {
+fn current_thread_runtime_is_driven_by_drain_wait() {
     let runtime = current_thread();
     let slow = runtime.spawn(async {
         for _ in 0..100 {
@@ -21,25 +21,25 @@ fn a_current_thread_runtime_is_driven_by_who_waits() {
 }
 
 #[test]
-fn a_current_thread_runtime_is_driven_by_another_thread() {
+fn current_thread_runtime_driven_elsewhere_makes_the_report() {
     let runtime = current_thread();
     let (go, over) = (Door::new(), Door::new());
     let task = runtime.spawn(go.opened());
     thread::scope(|scope| {
-        let drives = scope.spawn(|| runtime.block_on(over.opened()));
+        let driver = scope.spawn(|| runtime.block_on(over.opened()));
         let drain = runtime.drain(LONG);
         go.open();
         let report = futures::executor::block_on(drain);
         assert_eq!(counts(&report), [1, 0, 0, 0]);
         over.open();
-        drives.join().unwrap();
+        driver.join().unwrap();
     });
     assert!(task.is_finished());
 }
 
-/// The last task ends, and its driver leaves at once.
+/// The last task ends, and its driver stops driving at once.
 #[test]
-fn a_driver_that_leaves_looks() {
+fn driver_that_stops_makes_the_report() {
     for _ in 0..100 {
         let runtime = current_thread();
         let draining = runtime.draining();

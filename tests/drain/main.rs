@@ -1,4 +1,4 @@
-//! Draining: everybody is told, nobody comes in from outside, and each task is accounted for.
+//! Draining: tasks are notified, external spawns are refused, and each task is in the report.
 
 #[path = "../support/kit.rs"]
 mod kit;

@@ -1,4 +1,4 @@
-//! Who is refused, and who is not.
+//! Which spawns a draining runtime refuses, and which it admits.
 
 use std::future::{pending, poll_fn};
 use std::pin::pin;
@@ -10,17 +10,17 @@ use std::time::Duration;
 use heist::runtime::Handle;
 
 use crate::kit::{Count, Door, OnDrop, each, each_owned, join, workers, yield_now};
-use crate::rig::{LONG, counts, join_in, logged, settle};
+use crate::rig::{LONG, counts, join_in, logged, poll_all_tasks};
 
 #[test]
-fn outsiders_are_refused() {
+fn external_spawns_are_refused() {
     each(|runtime| {
         let go = Door::new();
         let waits = go.opened();
         let living = runtime.spawn(waits);
         let drain = runtime.drain(LONG);
         let drops = Count::new();
-        let refuse = |handle: &Handle| {
+        let assert_refused = |handle: &Handle| {
             let guard = drops.on_drop();
             assert!(join(handle.spawn(async move { drop(guard) })).unwrap_err().is_cancelled());
             let guard = drops.on_drop();
@@ -29,12 +29,12 @@ fn outsiders_are_refused() {
             assert!(error.to_string().contains("into_inner"), "{error}");
             assert_eq!(futures::executor::block_on(error.into_inner()), 7);
         };
-        refuse(runtime.handle());
+        assert_refused(runtime.handle());
         let handle = runtime.handle().clone();
-        thread::scope(|scope| scope.spawn(|| refuse(&handle)).join().unwrap());
-        runtime.block_on(async { refuse(&handle) });
-        handle.block_on(async { refuse(&handle) });
-        // A task of another runtime is an outsider here.
+        thread::scope(|scope| scope.spawn(|| assert_refused(&handle)).join().unwrap());
+        runtime.block_on(async { assert_refused(&handle) });
+        handle.block_on(async { assert_refused(&handle) });
+        // A spawn by a task of another runtime is external here.
         let other = workers(1);
         let (inner, guard) = (handle.clone(), drops.on_drop());
         let refused = other.spawn(async move { inner.spawn(async move { drop(guard) }).await });
@@ -44,13 +44,13 @@ fn outsiders_are_refused() {
         let report = drain.wait();
         assert_eq!(counts(&report), [1, 0, 0, 0]);
         assert!(living.is_finished());
-        // And everybody after the report.
-        refuse(&handle);
+        // After the report, every spawn is refused.
+        assert_refused(&handle);
     });
 }
 
 #[test]
-fn a_root_that_begins_the_drain_is_an_outsider_at_once() {
+fn root_that_begins_the_drain_is_refused_at_once() {
     each(|runtime| {
         runtime.block_on(async {
             let handle = Handle::current();
@@ -66,7 +66,7 @@ fn a_root_that_begins_the_drain_is_an_outsider_at_once() {
 }
 
 #[test]
-fn nobody_may_spawn_after_the_deadline() {
+fn spawns_after_the_deadline_are_refused() {
     each(|runtime| {
         let refused = Count::new();
         for _ in 0..10 {
@@ -82,16 +82,16 @@ fn nobody_may_spawn_after_the_deadline() {
                 pending::<()>().await;
             }));
         }
-        settle(runtime);
+        poll_all_tasks(runtime);
         let report = runtime.drain(Duration::ZERO).wait();
         assert_eq!((counts(&report), refused.get()), ([0, 0, 10, 10], 10), "{report}");
     });
 }
 
-/// Past the sealed gate nobody comes in: neither what an excused task spawns after the report, nor
-/// what a destructor spawns while the runtime is being shut down.
+/// No spawn passes the sealed gate. An exempt task spawns after the report, or a destructor spawns
+/// while the runtime is being shut down.
 #[test]
-fn nobody_may_spawn_while_the_runtime_is_shut_down() {
+fn spawns_during_a_shutdown_are_refused() {
     for drained in [true, false] {
         each_owned(|runtime| {
             let (refused, dropped) = (Count::new(), Count::new());
@@ -121,7 +121,7 @@ fn nobody_may_spawn_while_the_runtime_is_shut_down() {
 }
 
 #[test]
-fn destructors_and_wakers_of_the_living_may_spawn_before_it() {
+fn destructors_and_wakers_may_spawn_before_the_deadline() {
     each(|runtime| {
         let ended = Count::new();
         let (handle, counter) = (runtime.handle().clone(), ended.clone());
@@ -142,7 +142,7 @@ fn destructors_and_wakers_of_the_living_may_spawn_before_it() {
             let _guard = guard;
             draining.await;
         }));
-        // A waker that spawns when the timer, that is a worker, calls it.
+        // A waker that spawns when a worker calls it for the timer.
         struct Spawns(Handle, Count, Mutex<Option<Waker>>);
         impl std::task::Wake for Spawns {
             fn wake(self: Arc<Self>) {
@@ -165,14 +165,14 @@ fn destructors_and_wakers_of_the_living_may_spawn_before_it() {
             })
             .await;
         }));
-        settle(runtime);
+        poll_all_tasks(runtime);
         let report = runtime.drain(LONG).wait();
         assert_eq!((counts(&report), ended.get()), ([5, 0, 0, 0], 3), "{report}");
     });
 }
 
 #[test]
-fn a_refusal_is_said_once_in_a_while_with_its_place() {
+fn refused_spawns_are_logged_seldom_and_with_location() {
     each(|runtime| {
         let drain = runtime.drain(LONG);
         let place = format!("location={}:{}", file!(), line!() + 3);
@@ -181,8 +181,7 @@ fn a_refusal_is_said_once_in_a_while_with_its_place() {
                 drop(runtime.spawn(async {}));
             }
         });
-        // Once a second, and this takes less; on a machine that is very slow it is more than one
-        // line.
+        // There is one line per second at most. A very slow machine writes more than one here.
         assert!(!lines.is_empty() && lines.len() < 100, "{lines:?}");
         assert!(lines.iter().all(|line| line.starts_with("ERROR heist::drain") && line.contains(&place)), "{lines:?}");
         drop(drain);

@@ -1,4 +1,4 @@
-//! Draining and resizing.
+//! Drains after and during a resize.
 
 use std::future::pending;
 use std::thread;
@@ -8,12 +8,11 @@ use heist::runtime::Builder;
 use heist::task::JoinHandle;
 
 use crate::kit::{Count, Door, yield_now};
-use crate::rig::{LONG, counts, guarded, settle};
+use crate::rig::{LONG, counts, poll_all_tasks, spawn_counted};
 
-/// Tasks that are at home in seats that nobody sits in any more are told, counted, and cancelled
-/// like the others.
+/// Tasks of vacant seats are notified, counted and cancelled like all others.
 #[test]
-fn after_a_resize() {
+fn drain_after_resize_counts_tasks_of_vacant_seats() {
     for deadline in [LONG, Duration::ZERO] {
         let runtime = Builder::new_multi_thread()
             .worker_threads(4)
@@ -27,13 +26,13 @@ fn after_a_resize() {
             .map(|_| {
                 let draining = runtime.draining();
                 let ends = !deadline.is_zero();
-                guarded(&runtime, &dropped, async move {
+                spawn_counted(&runtime, &dropped, async move {
                     yield_now().await;
                     if ends { draining.await } else { pending().await }
                 })
             })
             .collect();
-        settle(&runtime);
+        poll_all_tasks(&runtime);
         runtime.resize(1).wait().unwrap();
         let report = runtime.drain(deadline).wait();
         let expected = if deadline.is_zero() { [0, 0, 100, 100] } else { [100, 0, 0, 0] };
@@ -44,10 +43,10 @@ fn after_a_resize() {
     }
 }
 
-/// Whoever waits for a resize is told that it does not come, and the leaver, who is in a poll, is
-/// not waited for but by the drain.
+/// The waiter of a resize gets an error at once. The worker that should retire is in a poll, and
+/// only the drain waits for it.
 #[test]
-fn during_a_resize() {
+fn drain_during_resize_refuses_the_resize() {
     let runtime = Builder::new_multi_thread().worker_threads(2).max_worker_threads(4).enable_all().build().unwrap();
     let (begun, go) = (Count::new(), Door::new());
     let tasks: Vec<_> = (0..2)

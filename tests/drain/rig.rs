@@ -1,4 +1,4 @@
-//! What the tests of draining share.
+//! Runtimes, tasks and counts that the tests of draining share.
 
 use std::future::{Future, pending};
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use crate::kit::{Count, Door, OnDrop, yield_now};
 
 pub(crate) const LONG: Duration = Duration::from_secs(3600);
 
-/// Completed, panicked, cancelled, and how many stragglers. All of them have names.
+/// Returns the numbers of completed, panicked and cancelled tasks and of stragglers, all named.
 #[track_caller]
 pub(crate) fn counts(report: &DrainReport) -> [u64; 4] {
     assert_eq!(report.unnamed, 0, "{report}");
@@ -19,40 +19,40 @@ pub(crate) fn counts(report: &DrainReport) -> [u64; 4] {
 }
 
 /// Polls every task that has been spawned at least once.
-pub(crate) fn settle(runtime: &Runtime) {
+pub(crate) fn poll_all_tasks(runtime: &Runtime) {
     for _ in 0..8 {
         runtime.block_on(async { heist::spawn(yield_now()).await.unwrap() });
     }
 }
 
-/// With a grace that is over soon: for what does not return.
-pub(crate) fn hasty(count: usize) -> Runtime {
-    with_grace(count, SOON)
+/// Returns a runtime with a short grace, for code that does not return.
+pub(crate) fn with_short_grace(count: usize) -> Runtime {
+    with_grace(count, SHORT_GRACE)
 }
 
-const SOON: Duration = Duration::from_millis(300);
+const SHORT_GRACE: Duration = Duration::from_millis(300);
 
-/// For what does not return, beside others that do, within the grace that the runtime gets: it is
-/// tried again with a longer one, since the machine may be busy with something else.
-pub(crate) fn in_time(attempt: impl Fn(Duration) -> Result<(), DrainReport>) {
-    let mut grace = SOON;
+/// Repeats `attempt` with a longer grace until it succeeds. Within the grace, some tasks have to
+/// end beside code that does not return, and a busy machine may be too slow.
+pub(crate) fn retry_with_longer_grace(attempt: impl Fn(Duration) -> Result<(), DrainReport>) {
+    let mut grace = SHORT_GRACE;
     while let Err(report) = attempt(grace) {
-        assert!(grace < 100 * SOON, "within {grace:?}: {report}");
+        assert!(grace < 100 * SHORT_GRACE, "within {grace:?}: {report}");
         grace *= 5;
     }
 }
 
-/// Completed, panicked, cancelled, how many stragglers, and how many of them have no name.
+/// Returns the numbers of completed, panicked and cancelled tasks, of stragglers and of unnamed.
 pub(crate) fn all_counts(report: &DrainReport) -> [u64; 5] {
     [report.completed, report.panicked, report.cancelled, report.stragglers.len() as u64, report.unnamed]
 }
 
-/// With a grace that is not over before what is waited for has happened.
-pub(crate) fn patient(count: usize) -> Runtime {
+/// Returns a runtime with a grace that outlasts every wait of a test.
+pub(crate) fn with_long_grace(count: usize) -> Runtime {
     with_grace(count, LONG)
 }
 
-/// Nobody comes to the help of a thread that is stuck.
+/// Returns a runtime without a watchdog, so that no spare worker helps a stuck thread.
 pub(crate) fn with_grace(count: usize, grace: Duration) -> Runtime {
     Builder::new_multi_thread()
         .worker_threads(count)
@@ -69,31 +69,31 @@ pub(crate) fn join_in<T>(runtime: &Runtime, task: JoinHandle<T>) -> T {
     runtime.block_on(task).unwrap()
 }
 
-/// A place where a thread stays until it is let go.
+/// A place that blocks a thread until it is released.
 #[derive(Clone, Default)]
-pub(crate) struct Stay {
+pub(crate) struct Blocker {
     there: Door,
     go: Door,
 }
 
-impl Stay {
-    pub(crate) fn stay(&self) {
+impl Blocker {
+    pub(crate) fn block(&self) {
         self.there.open();
         self.go.wait();
     }
 
-    /// Waits until a thread is there.
-    pub(crate) fn reached(&self) {
+    /// Waits until a thread blocks here.
+    pub(crate) fn wait_until_blocked(&self) {
         self.there.wait();
     }
 
-    pub(crate) fn let_go(&self) {
+    pub(crate) fn release(&self) {
         self.go.open();
     }
 }
 
-/// A task that counts when its future is dropped.
-pub(crate) fn guarded(
+/// Spawns a task that counts when its future is dropped.
+pub(crate) fn spawn_counted(
     runtime: &Runtime,
     dropped: &Count,
     future: impl Future<Output = ()> + Send + 'static,
@@ -105,17 +105,17 @@ pub(crate) fn guarded(
     })
 }
 
-/// So many of them, which wait for ever.
-pub(crate) fn idle(runtime: &Runtime, dropped: &Count, count: usize) -> Vec<JoinHandle<()>> {
-    let tasks = (0..count).map(|_| guarded(runtime, dropped, pending())).collect();
-    settle(runtime);
+/// Spawns `count` such tasks, which are pending for ever and have been polled.
+pub(crate) fn spawn_idle(runtime: &Runtime, dropped: &Count, count: usize) -> Vec<JoinHandle<()>> {
+    let tasks = (0..count).map(|_| spawn_counted(runtime, dropped, pending())).collect();
+    poll_all_tasks(runtime);
     tasks
 }
 
-/// A future that waits for ever, and whose destructor stays.
-pub(crate) fn stubborn(stay: &Stay) -> impl Future<Output = ()> + Send + use<> {
-    let stay = stay.clone();
-    let guard = OnDrop::new(move || stay.stay());
+/// Returns a future that is pending for ever, and whose destructor blocks.
+pub(crate) fn blocks_when_dropped(blocker: &Blocker) -> impl Future<Output = ()> + Send + use<> {
+    let blocker = blocker.clone();
+    let guard = OnDrop::new(move || blocker.block());
     async move {
         let _guard = guard;
         pending::<()>().await;
@@ -123,14 +123,13 @@ pub(crate) fn stubborn(stay: &Stay) -> impl Future<Output = ()> + Send + use<> {
 }
 
 /// Waits until `happened`.
-pub(crate) fn until(happened: impl Fn() -> bool) {
+pub(crate) fn wait_until(happened: impl Fn() -> bool) {
     while !happened() {
         std::thread::yield_now();
     }
 }
 
-/// What is logged while `f` runs on this thread, and, for as long as it lasts, elsewhere: lines of
-/// level, target, and fields.
+/// Returns what is logged while `f` runs on this thread, as lines of level, target and fields.
 pub(crate) fn logged(f: impl FnOnce()) -> Vec<String> {
     use std::fmt::Write;
 

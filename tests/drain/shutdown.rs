@@ -1,4 +1,4 @@
-//! Draining and shutting down, and what the shutdown promises by itself.
+//! Drains that a shutdown ends, and what the shutdown itself promises.
 
 use std::future::{Future, pending};
 use std::pin::pin;
@@ -10,13 +10,13 @@ use std::time::Duration;
 use heist::runtime::{Builder, LocalOptions, RuntimeFlavor};
 
 use crate::kit::{Count, Door, OnDrop, current_thread, each_owned, join, panic_text, yield_now};
-use crate::rig::{LONG, Stay, counts, hasty, idle, join_in, logged, patient};
+use crate::rig::{Blocker, LONG, counts, join_in, logged, spawn_idle, with_long_grace, with_short_grace};
 
 #[test]
-fn dropping_the_runtime_ends_it() {
+fn runtime_drop_ends_the_drain() {
     each_owned(|runtime| {
         let dropped = Count::new();
-        drop(idle(&runtime, &dropped, 5));
+        drop(spawn_idle(&runtime, &dropped, 5));
         let drain = runtime.drain(LONG);
         drop(runtime);
         let report = drain.wait();
@@ -25,10 +25,10 @@ fn dropping_the_runtime_ends_it() {
 }
 
 #[test]
-fn a_shutdown_that_does_not_wait_ends_it() {
+fn shutdown_background_ends_the_drain() {
     each_owned(|runtime| {
         let dropped = Count::new();
-        drop(idle(&runtime, &dropped, 5));
+        drop(spawn_idle(&runtime, &dropped, 5));
         let drain = runtime.drain(LONG);
         runtime.shutdown_background();
         let report = futures::executor::block_on(drain);
@@ -37,24 +37,24 @@ fn a_shutdown_that_does_not_wait_ends_it() {
 }
 
 #[test]
-fn a_shutdown_beside_a_poll_that_does_not_return_ends_it() {
-    let runtime = hasty(1);
-    let stay = Stay::default();
+fn shutdown_beside_a_stuck_poll_ends_the_drain() {
+    let runtime = with_short_grace(1);
+    let blocker = Blocker::default();
     let stuck = runtime.spawn({
-        let stay = stay.clone();
-        async move { stay.stay() }
+        let blocker = blocker.clone();
+        async move { blocker.block() }
     });
-    stay.reached();
+    blocker.wait_until_blocked();
     let drain = runtime.drain(LONG);
     runtime.shutdown_background();
     let report = drain.wait();
     assert_eq!(counts(&report), [0, 0, 0, 1], "{report}");
-    stay.let_go();
+    blocker.release();
     join(stuck).unwrap();
 }
 
 #[test]
-fn draining_a_runtime_that_has_been_shut_down() {
+fn drain_after_shutdown_reports_zeros() {
     each_owned(|runtime| {
         let handle = runtime.handle().clone();
         drop(runtime.spawn(pending::<()>()));
@@ -65,7 +65,7 @@ fn draining_a_runtime_that_has_been_shut_down() {
 }
 
 #[test]
-fn the_runtime_is_dropped_by_who_has_drained_it() {
+fn runtime_dropped_by_its_draining_task_ends() {
     each_owned(|runtime| {
         let handle = runtime.handle().clone();
         let (gone, living) = (Door::new(), runtime.draining());
@@ -86,10 +86,10 @@ fn the_runtime_is_dropped_by_who_has_drained_it() {
 }
 
 #[test]
-fn dropping_a_runtime_in_its_own_job_detaches_nothing() {
+fn runtime_dropped_in_its_own_job_detaches_no_thread() {
     each_owned(|runtime| {
         let dropped = Count::new();
-        drop(idle(&runtime, &dropped, 1));
+        drop(spawn_idle(&runtime, &dropped, 1));
         let handle = runtime.handle().clone();
         let lines = join(handle.spawn_blocking(move || logged(|| drop(runtime)))).unwrap();
         assert_eq!((lines, dropped.get()), (Vec::<String>::new(), 1));
@@ -97,7 +97,7 @@ fn dropping_a_runtime_in_its_own_job_detaches_nothing() {
 }
 
 #[test]
-fn block_on_by_a_handle_returns_when_its_runtime_is_gone() {
+fn block_on_by_handle_returns_after_runtime_ends() {
     each_owned(|runtime| {
         let handle = runtime.handle().clone();
         drop(runtime);
@@ -136,49 +136,49 @@ fn block_on_by_a_handle_returns_when_its_runtime_is_gone() {
     }
 }
 
-/// A thread-local whose destructor does not return keeps its thread, not the closer.
+/// A thread-local's destructor that does not return blocks its thread, not the closer.
 #[test]
-fn a_thread_that_does_not_end_is_not_waited_for() {
-    struct Stays(Door);
-    impl Drop for Stays {
+fn thread_that_never_ends_is_not_waited_for() {
+    struct BlocksOnDrop(Door);
+    impl Drop for BlocksOnDrop {
         fn drop(&mut self) {
             self.0.wait();
         }
     }
     thread_local! {
-        static STAYS: std::cell::RefCell<Option<Stays>> = const { std::cell::RefCell::new(None) };
+        static BLOCKS_ON_DROP: std::cell::RefCell<Option<BlocksOnDrop>> = const { std::cell::RefCell::new(None) };
     }
-    let (runtime, go) = (hasty(1), Door::new());
+    let (runtime, go) = (with_short_grace(1), Door::new());
     let door = go.clone();
-    join_in(&runtime, runtime.spawn(async move { STAYS.set(Some(Stays(door))) }));
+    join_in(&runtime, runtime.spawn(async move { BLOCKS_ON_DROP.set(Some(BlocksOnDrop(door))) }));
     drop(runtime);
     go.open();
 }
 
-type Last = OnDrop<Box<dyn FnOnce()>>;
+type AtThreadEnd = OnDrop<Box<dyn FnOnce()>>;
 
 thread_local! {
-    static LAST: std::cell::RefCell<Option<Last>> = const { std::cell::RefCell::new(None) };
+    static AT_THREAD_END: std::cell::RefCell<Option<AtThreadEnd>> = const { std::cell::RefCell::new(None) };
 }
 
-/// Leaves something in a thread-local of this thread: when the thread ends it takes its time, and
-/// then counts.
-fn bequeath(gone: &Count) {
+/// Counts in the destructor of a thread-local of this thread, some time after the thread has begun
+/// to end.
+fn count_at_thread_end(gone: &Count) {
     let gone = gone.clone();
     let last = Box::new(move || {
         (0..30).for_each(|_| thread::yield_now());
         gone.add();
     });
-    LAST.set(Some(OnDrop::new(last)));
+    AT_THREAD_END.set(Some(OnDrop::new(last)));
 }
 
-/// Nobody drives: the reaper drops the task.
+/// No thread drives, so the reaper drops the task.
 #[test]
-fn the_sweeper_is_gone_with_the_runtime() {
+fn reaper_is_joined_by_runtime_drop() {
     for _ in 0..5 {
         let (runtime, gone) = (current_thread(), Count::new());
-        let counts_it = gone.clone();
-        let guard = OnDrop::new(move || bequeath(&counts_it));
+        let counts_drops = gone.clone();
+        let guard = OnDrop::new(move || count_at_thread_end(&counts_drops));
         drop(runtime.spawn(async move {
             let _guard = guard;
             pending::<()>().await;
@@ -190,14 +190,14 @@ fn the_sweeper_is_gone_with_the_runtime() {
     }
 }
 
-/// The deadline thread makes the report at the end of the grace, and wakes whoever waits for it:
-/// that is user code on its thread.
+/// The deadline thread makes the report at the end of the grace, and calls the wakers of the
+/// report. Those are user code on its thread.
 #[test]
-fn the_timekeeper_is_gone_with_the_runtime() {
-    struct Leaves(Count, Door);
-    impl Wake for Leaves {
+fn deadline_thread_is_joined_by_shutdown() {
+    struct CountsAtThreadEnd(Count, Door);
+    impl Wake for CountsAtThreadEnd {
         fn wake(self: Arc<Self>) {
-            bequeath(&self.0);
+            count_at_thread_end(&self.0);
             self.1.open();
         }
     }
@@ -208,25 +208,26 @@ fn the_timekeeper_is_gone_with_the_runtime() {
             .unwrap();
         drop(runtime.spawn_local(pending::<()>()));
         let (gone, woken) = (Count::new(), Door::new());
-        let waker = Waker::from(Arc::new(Leaves(gone.clone(), woken.clone())));
+        let waker = Waker::from(Arc::new(CountsAtThreadEnd(gone.clone(), woken.clone())));
         let mut drain = pin!(runtime.handle().drain(Duration::from_millis(1)));
         if drain.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
             woken.wait();
-            // It is closed within another grace, but its thread is waited for for as long.
+            // The runtime is closed within another grace, and the shutdown waits as long for the
+            // thread.
             runtime.shutdown_timeout(LONG);
             assert_eq!(gone.get(), 1);
         }
     }
 }
 
-/// A destructor on the reaper's thread drops the runtime: that does not wait for itself.
+/// A destructor on the reaper's thread drops the runtime. That drop does not wait for the reaper.
 #[test]
-fn the_sweeper_drops_the_runtime() {
-    let (runtime, stay, dropped) = (patient(1), Stay::default(), Door::new());
-    let stays = stay.clone();
+fn runtime_dropped_by_the_reaper_does_not_wait_for_itself() {
+    let (runtime, blocker, dropped) = (with_long_grace(1), Blocker::default(), Door::new());
+    let blocks = blocker.clone();
     let (handle, opens) = (runtime.handle().clone(), dropped.clone());
-    let running = runtime.spawn_blocking(move || stays.stay());
-    stay.reached();
+    let running = runtime.spawn_blocking(move || blocks.block());
+    blocker.wait_until_blocked();
     let queued = handle.spawn_blocking(move || drop(runtime));
     let drain = handle.drain(Duration::ZERO);
     drop(thread::spawn(move || {
@@ -234,7 +235,7 @@ fn the_sweeper_drops_the_runtime() {
         opens.open();
     }));
     dropped.wait();
-    stay.let_go();
+    blocker.release();
     join(running).unwrap();
     let report = futures::executor::block_on(drain);
     assert_eq!((report.cancelled, report.unnamed), (1, 0), "{report}");

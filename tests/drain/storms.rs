@@ -1,4 +1,4 @@
-//! Storms.
+//! Many threads spawn while a drain begins or its deadline passes.
 
 use std::future::Future;
 use std::thread;
@@ -10,17 +10,17 @@ use heist::task::{JoinHandle, spawn_blocking};
 use crate::kit::{Count, Door, yield_now};
 use crate::rig::{LONG, counts};
 
-fn of_workers(count: usize) -> Runtime {
+fn with_workers(count: usize) -> Runtime {
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(count).enable_all().watchdog(false).drain_report_delay(LONG).build().unwrap()
 }
 
-/// Outsiders spawn while the drain begins; tasks spawn in turn, and block, and wait. Whoever was
-/// let in has ended when the report is there, and nobody runs after it.
+/// Foreign threads spawn while the drain begins; those tasks spawn, block and wait. Each admitted
+/// task has ended when the report is there, and none runs after it.
 #[test]
-fn a_storm() {
+fn spawn_storm_at_drain_is_counted_or_refused() {
     for round in 0..60 {
-        let runtime = of_workers(1 + round % 4);
+        let runtime = with_workers(1 + round % 4);
         let (accepted, ended, refused) = (Count::new(), Count::new(), Count::new());
         let start = Door::new();
         let storms: Vec<_> = (0..2)
@@ -79,11 +79,11 @@ fn a_storm() {
     }
 }
 
-/// The deadline comes in the middle of it.
+/// The deadline passes while tasks spawn tasks.
 #[test]
-fn a_storm_that_is_cut_off() {
+fn spawn_storm_at_deadline_is_dropped() {
     for round in 0..100 {
-        let runtime = of_workers(1 + round % 4);
+        let runtime = with_workers(1 + round % 4);
         let (made, dropped) = (Count::new(), Count::new());
         fn breed(made: Count, dropped: Count) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
             made.add();

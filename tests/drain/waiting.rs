@@ -1,4 +1,4 @@
-//! Who waits for the drain, and for its beginning.
+//! Waiting for a drain, and for its beginning.
 
 use std::future::pending;
 use std::sync::Mutex;
@@ -9,10 +9,10 @@ use std::time::Duration;
 use heist::runtime::{Drain, Handle};
 
 use crate::kit::{Count, Door, current_thread, each, each_owned, panic_text, poll_once, yield_now};
-use crate::rig::{LONG, counts, join_in, settle};
+use crate::rig::{LONG, counts, join_in, poll_all_tasks};
 
 #[test]
-fn a_task_may_wait_for_it() {
+fn task_that_awaits_drain_gets_the_report() {
     each(|runtime| {
         let other = runtime.spawn(yield_now());
         let report = join_in(
@@ -20,7 +20,7 @@ fn a_task_may_wait_for_it() {
             runtime.spawn(async move {
                 let report = Handle::current().drain(LONG).await;
                 assert!(other.is_finished());
-                // It goes on: timers work.
+                // The runtime goes on: timers work.
                 heist::time::sleep(Duration::from_millis(1)).await;
                 assert!(Handle::current().try_spawn(async {}).is_err());
                 report
@@ -31,7 +31,7 @@ fn a_task_may_wait_for_it() {
 }
 
 #[test]
-fn many_tasks_may_wait_for_it() {
+fn many_tasks_that_await_drain_get_one_report() {
     for deadline in [LONG, Duration::ZERO] {
         each(|runtime| {
             let go = Door::new();
@@ -40,7 +40,7 @@ fn many_tasks_may_wait_for_it() {
                     let opened = go.opened();
                     runtime.spawn(async move {
                         opened.await;
-                        // Joined from the same task twice: it is excused once.
+                        // The same task polls two drains, and is exempt once.
                         let (a, b) = (Handle::current().drain(deadline), Handle::current().drain(deadline));
                         let (a, b) = futures::future::join(a, b).await;
                         assert_eq!(counts(&a), counts(&b));
@@ -50,14 +50,14 @@ fn many_tasks_may_wait_for_it() {
                 })
                 .collect();
             let stays = deadline.is_zero().then(|| runtime.spawn(pending::<()>()));
-            settle(runtime);
+            poll_all_tasks(runtime);
             go.open();
             let reports: Vec<_> = waits.into_iter().map(|task| runtime.block_on(task)).collect();
             let first = reports.iter().flatten().next().copied();
             for report in &reports {
                 match report {
                     Ok(report) => assert_eq!(Some(*report), first),
-                    // At a deadline of zero one may not have polled its drain yet.
+                    // At a deadline of zero, a task may not have polled its drain yet.
                     Err(error) => assert!(error.is_cancelled() && deadline.is_zero()),
                 }
             }
@@ -69,11 +69,11 @@ fn many_tasks_may_wait_for_it() {
 }
 
 #[test]
-fn a_job_may_wait_for_it() {
+fn job_that_waits_for_drain_gets_the_report() {
     each(|runtime| {
         let living = runtime.draining();
         let living = runtime.spawn(living);
-        settle(runtime);
+        poll_all_tasks(runtime);
         let handle = runtime.handle().clone();
         let job = runtime.spawn_blocking(move || handle.drain(LONG).wait());
         let report = join_in(runtime, job);
@@ -82,12 +82,12 @@ fn a_job_may_wait_for_it() {
     });
 }
 
-/// Also if it waits in a `block_on` of its own, of its runtime or of another.
+/// The job waits in a `block_on`, of its own runtime or of another one.
 #[test]
-fn a_job_may_wait_for_it_in_a_block_on() {
+fn job_that_awaits_drain_in_block_on_gets_the_report() {
     each(|runtime| {
         let living = runtime.spawn(runtime.draining());
-        settle(runtime);
+        poll_all_tasks(runtime);
         let handle = runtime.handle().clone();
         let job = runtime.spawn_blocking(move || {
             let mut drain = handle.drain(LONG);
@@ -99,13 +99,13 @@ fn a_job_may_wait_for_it_in_a_block_on() {
     });
 }
 
-/// It is always ready, but for something else: its worker never sleeps, and looks nevertheless.
+/// The exempt task is always ready, so its worker never sleeps. The worker checks nevertheless.
 #[test]
-fn an_excused_task_may_be_busy() {
+fn exempt_task_always_ready_delays_no_report() {
     each(|runtime| {
-        let (go, excused, over) = (Door::new(), Door::new(), Door::new());
+        let (go, exempt, over) = (Door::new(), Door::new(), Door::new());
         let living = runtime.spawn(go.opened());
-        let (opens, ends) = (excused.clone(), over.clone());
+        let (opens, ends) = (exempt.clone(), over.clone());
         let busy = runtime.spawn(async move {
             let mut drain = Handle::current().drain(Duration::MAX);
             assert!(poll_once(&mut drain).is_pending());
@@ -115,7 +115,7 @@ fn an_excused_task_may_be_busy() {
             }
             drop(drain);
         });
-        runtime.block_on(excused.opened());
+        runtime.block_on(exempt.opened());
         go.open();
         let report = runtime.drain(LONG).wait();
         assert_eq!(counts(&report), [1, 0, 0, 0], "{report}");
@@ -125,9 +125,9 @@ fn an_excused_task_may_be_busy() {
     });
 }
 
-/// Who drops it is waited for again; who is given it is not.
+/// The drain waits for the task that gave its `Drain` away, and not for the task that got it.
 #[test]
-fn an_excuse_is_given_away() {
+fn exemption_given_away_belongs_to_the_new_poller() {
     each(|runtime| {
         let (there, gone) = (Door::new(), Door::new());
         let (opens, waits) = (there.clone(), gone.opened());
@@ -148,9 +148,9 @@ fn an_excuse_is_given_away() {
     });
 }
 
-/// A task of another runtime that awaits the drain is not excused in the place of one of ours.
+/// A task of another runtime that awaits the drain exempts no task of the draining runtime.
 #[test]
-fn a_task_of_another_runtime_may_wait_for_it() {
+fn foreign_task_that_awaits_drain_exempts_no_task() {
     each(|runtime| {
         let (go, polled) = (Door::new(), Door::new());
         let living = runtime.spawn(go.opened());
@@ -173,9 +173,9 @@ fn a_task_of_another_runtime_may_wait_for_it() {
     });
 }
 
-/// The root that is given it waits for the task that gave it away.
+/// The root that gets the `Drain` waits for the task that gave it away.
 #[test]
-fn an_excuse_ends_when_a_root_polls() {
+fn exemption_ends_when_a_root_polls_the_drain() {
     each(|runtime| {
         let (first, second) = (Door::new(), Door::new());
         let living = runtime.spawn(first.opened());
@@ -205,7 +205,7 @@ fn an_excuse_ends_when_a_root_polls() {
 }
 
 #[test]
-fn an_excuse_that_is_dropped_in_time() {
+fn exemption_dropped_before_the_deadline_is_revoked() {
     each(|runtime| {
         let (go, opens) = (Door::new(), Door::new());
         let other = runtime.spawn(go.opened());
@@ -226,7 +226,7 @@ fn an_excuse_that_is_dropped_in_time() {
 }
 
 #[test]
-fn a_second_drain_joins_the_first() {
+fn second_drain_joins_the_first() {
     each(|runtime| {
         let go = Door::new();
         let living = runtime.spawn(go.opened());
@@ -248,7 +248,7 @@ fn a_second_drain_joins_the_first() {
 }
 
 #[test]
-fn waiting_inside_of_async_code_is_an_error() {
+fn drain_wait_in_async_code_panics() {
     each(|runtime| {
         let drain = runtime.drain(LONG);
         let text = runtime.block_on(async { panic_text(|| drain.wait()) });
@@ -257,7 +257,7 @@ fn waiting_inside_of_async_code_is_an_error() {
 }
 
 #[test]
-fn everybody_is_told() {
+fn draining_futures_are_all_woken() {
     each_owned(|runtime| {
         let told = Count::new();
         let mut tasks = Vec::new();
@@ -291,7 +291,7 @@ fn everybody_is_told() {
 }
 
 #[test]
-fn the_shutdown_tells_them_too() {
+fn shutdown_wakes_draining_futures() {
     each_owned(|runtime| {
         let handle = runtime.handle().clone();
         let mut early = handle.draining();
@@ -302,10 +302,9 @@ fn the_shutdown_tells_them_too() {
     });
 }
 
-/// Polls once with a waker that does nothing, so that a report that comes later has to be found by
-/// asking.
+/// The first poll has a waker that does nothing, so only a second poll can find the report.
 #[test]
-fn a_drain_that_is_polled_again_later() {
+fn drain_polled_after_the_report_returns_it() {
     each(|runtime| {
         let go = Door::new();
         drop(runtime.spawn(go.opened()));
@@ -313,7 +312,7 @@ fn a_drain_that_is_polled_again_later() {
         assert!(poll_once(&mut drain).is_pending());
         go.open();
         let report = runtime.drain(LONG).wait();
-        let Poll::Ready(again) = poll_once(&mut drain) else { panic!("the report is there") };
+        let Poll::Ready(again) = poll_once(&mut drain) else { panic!("the drain has been reported") };
         assert_eq!((counts(&again), again.elapsed), (counts(&report), report.elapsed));
     });
 }
