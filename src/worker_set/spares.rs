@@ -71,7 +71,7 @@ impl WorkerSet {
         drop(locked);
         let started = thread_host.start(seat, version);
         let mut locked = self.locked.lock();
-        debug_assert!(locked.running, "the line has been broken");
+        debug_assert!(locked.running, "another thread ran a request meanwhile");
         locked.running = false;
         let Err(error) = started else {
             locked.spares.iter_mut().filter(|spare| spare.seat == seat).for_each(|spare| spare.coming = false);
