@@ -299,8 +299,8 @@ impl ThreadHost for Threads {
                 worker_set.deactivate_seat(seat);
                 *at_work.lock().entry(seat).or_default() -= 1;
                 match worker_set.try_retire(seat) {
-                    RetireResult::Gone(outcomes) => outcomes.write(),
-                    RetireResult::Again => {
+                    RetireResult::Vacated(outcomes) => outcomes.write(),
+                    RetireResult::WantedAgain => {
                         *at_work.lock().entry(seat).or_default() += 1;
                         worker_set.activate_seat(seat);
                     }
@@ -328,7 +328,7 @@ fn spare_retiring_during_next_stall_is_claimed_back_or_replaced() {
         assert_eq!(at_work.lock()[&1], 1);
         assert!(matches!(
             worker_set.start_spare(&Threads::of(&worker_set, &at_work), usize::MAX),
-            Err(SpareError::AllOut)
+            Err(SpareError::AtLimit)
         ));
     });
 }
@@ -355,7 +355,7 @@ fn spare_started_during_growth_is_counted_once() {
         assert_eq!((resized.from, resized.to, resized.version), (1, 2, 1));
         let was_started = match started {
             Ok(_) => true,
-            Err(SpareError::NotNow) => false,
+            Err(SpareError::Busy) => false,
             Err(error) => panic!("{error:?}"),
         };
         let workers_by_seat = at_work.lock();
@@ -434,7 +434,7 @@ fn spare_refused_during_growth_leaves_no_gap() {
         let started = worker_set.start_spare(&caller_host, usize::MAX);
         worker_set.run_requests(&caller_host);
         grower.join().expect("the grower");
-        assert!(!matches!(started, Err(SpareError::AllOut | SpareError::Closed)));
+        assert!(!matches!(started, Err(SpareError::AtLimit | SpareError::Closed)));
         match completion.wait() {
             Ok(resized) => assert!(resized.to == 2 && worker_set.is_active(1)),
             Err(error) => assert!(matches!(error, ResizeError::Refused { .. })),

@@ -32,7 +32,7 @@ impl Pool {
     /// Calls spares for those who are out, if there are too few. If there is none to be had the
     /// watchdog tries again, and says why.
     pub(crate) fn start_spares(self: &Arc<Pool>) {
-        if !self.worker_set.ensure_spares(&self.blocked_workers, |enough| self.call_one(enough)) {
+        if !self.worker_set.ensure_spares(&self.blocked_workers, |enough| self.try_start_spare(enough)) {
             // It may have seen one whose thread was refused then, and gone to sleep.
             self.begin_watch();
         }
@@ -53,7 +53,7 @@ impl Drop for BlockingSection<'_> {
         // Where there is a watchdog it lets spares go that are not needed for a while.
         if self.pool.watchdog_sleep.is_none() {
             let worker_set = &self.pool.worker_set;
-            while worker_set.has_too_many(self.pool.blocked_workers.count())
+            while worker_set.has_more_spares_than(self.pool.blocked_workers.count())
                 && worker_set.stop_spare(self.pool, |_| true)
             {}
             // Somebody may have stepped out who had counted on one of them.

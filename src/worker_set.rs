@@ -109,9 +109,9 @@ impl Completions {
 #[derive(Debug)]
 pub(crate) enum RetireResult {
     /// The seat is vacant. The worker completes these and exits.
-    Gone(Completions),
+    Vacated(Completions),
     /// The seat is wanted again. The worker becomes active again.
-    Again,
+    WantedAgain,
 }
 
 /// The changes that a request asks for.
@@ -232,12 +232,12 @@ impl WorkerSet {
     pub(crate) fn try_retire(&self, seat: usize) -> RetireResult {
         let mut locked = self.locked.lock();
         if !self.states[seat].try_vacate() {
-            return RetireResult::Again;
+            return RetireResult::WantedAgain;
         }
         self.sub_active(1);
         locked.spares.retain(|spare| spare.seat != seat);
         self.publish_spares(&locked);
-        RetireResult::Gone(locked.seat_vacated(seat))
+        RetireResult::Vacated(locked.seat_vacated(seat))
     }
 
     /// Queues a request. The caller calls [`WorkerSet::run_requests`] next.

@@ -26,8 +26,8 @@ impl ThreadHost for RetireAtOnce<'_> {
         for &seat in seats {
             self.0.deactivate_seat(seat);
             match self.0.try_retire(seat) {
-                RetireResult::Gone(outcomes) => outcomes.write(),
-                RetireResult::Again => self.0.activate_seat(seat),
+                RetireResult::Vacated(outcomes) => outcomes.write(),
+                RetireResult::WantedAgain => self.0.activate_seat(seat),
             }
         }
     }
@@ -149,7 +149,7 @@ fn resize_pending_at_shutdown_has_one_outcome() {
                 caller.run_requests(&NeverRetire);
                 if retires && !caller.is_wanted(1) {
                     caller.deactivate_seat(1);
-                    let RetireResult::Gone(outcomes) = caller.try_retire(1) else {
+                    let RetireResult::Vacated(outcomes) = caller.try_retire(1) else {
                         panic!("the seat is not wanted again")
                     };
                     outcomes.write();

@@ -124,8 +124,8 @@ impl Rescue {
     #[cold]
     fn start_spare(&mut self, pool: &Arc<Pool>) {
         match pool.start_spare() {
-            Ok(_) | Err(SpareError::Enough | SpareError::NotNow | SpareError::Closed) => {}
-            Err(SpareError::AllOut) => self.tell_all_out(pool),
+            Ok(_) | Err(SpareError::Enough | SpareError::Busy | SpareError::Closed) => {}
+            Err(SpareError::AtLimit) => self.tell_all_out(pool),
             Err(SpareError::Refused(error)) => {
                 self.wait = SPAWN_RETRY_SCANS;
                 self.tell_once(|| {
