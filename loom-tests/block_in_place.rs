@@ -267,7 +267,7 @@ impl Closing {
                 *self.ended.lock() = true;
                 self.changed.notify_all();
             }
-            if !self.blocked_workers.wait_for_call() {
+            if !self.blocked_workers.wait_for_notify() {
                 return;
             }
         }

@@ -54,7 +54,7 @@ fn helper_main(pool: &Arc<Pool>) {
             // left, and they may wait for that.
             close_drivers(pool);
             closed = true;
-        } else if !pool.blocked_workers.wait_for_call() {
+        } else if !pool.blocked_workers.wait_for_notify() {
             break;
         }
     }
