@@ -57,7 +57,7 @@ impl WorkerSet {
         if locked.spares.len() >= self.max_spares() {
             return Err(SpareError::AtLimit);
         }
-        let Some(seat) = (locked.size..self.words.len()).find(|&seat| !self.is_occupied(seat)) else {
+        let Some(seat) = (locked.size..self.states.len()).find(|&seat| !self.is_occupied(seat)) else {
             return Err(SpareError::Busy);
         };
         locked.running = true;
