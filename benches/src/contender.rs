@@ -1,20 +1,20 @@
-//! What a runtime must be able to do to take part.
+//! The operations that a runtime needs for the comparison.
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// A runtime with a number of worker threads. Dropping it stops the threads, where the runtime
-/// knows how to.
+/// A runtime with a number of worker threads. Dropping it stops the threads, if the runtime can do
+/// so.
 ///
 /// Functions without `&self` are called from inside a task of the runtime and find it the way its
 /// users do.
 pub trait Contender: Send + Sync + Sized + 'static {
     const NAME: &'static str;
 
-    /// Awaits a task's output; panics if the task did. What dropping it does is the runtime's own
-    /// business.
+    /// Awaits a task's output, and panics if the task did. The effect of dropping it depends on the
+    /// runtime.
     type Join<T: Send + 'static>: Future<Output = T> + Send + 'static;
 
     fn build(workers: usize) -> Self;
@@ -31,15 +31,15 @@ pub trait Contender: Send + Sync + Sized + 'static {
         F: Future + Send + 'static,
         F::Output: Send + 'static;
 
-    /// Lets the task run on without its handle.
+    /// Drops the handle without cancelling the task.
     fn detach<T: Send + 'static>(join: Self::Join<T>);
 
-    /// Has the task dropped at its next await, if the runtime is able to.
+    /// Cancels the task at its next await, if the runtime can do so.
     fn cancel<T: Send + 'static>(join: Self::Join<T>);
 
     fn yield_now() -> impl Future<Output = ()> + Send;
 
-    /// How often a worker's sleep has ended with nothing to do, if the runtime counts that.
+    /// Returns how often a worker's sleep has ended with nothing to do, if the runtime counts that.
     fn useless_wakes(&self) -> Option<u64> {
         None
     }
@@ -49,7 +49,7 @@ pub trait Contender: Send + Sync + Sized + 'static {
 pub trait Timers: Contender {
     fn sleep(duration: Duration) -> impl Future<Output = ()> + Send;
 
-    /// `None` if time ran out.
+    /// Returns `None` if the limit has passed first.
     fn timeout<F: Future + Send>(limit: Duration, future: F) -> impl Future<Output = Option<F::Output>> + Send
     where
         F::Output: Send;
@@ -60,7 +60,7 @@ pub trait Timers: Contender {
 pub trait Sockets: Contender {
     type Listener: Send + Sync + 'static;
     type Stream: Send + 'static;
-    /// The stream as hyper wants it.
+    /// The stream with the I/O traits of hyper.
     type Http: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static;
 
     /// Binds a free port of the loopback address.

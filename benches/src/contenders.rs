@@ -1,7 +1,8 @@
 //! The runtimes that take part, each behind one pointer.
 
 use crate::contender::{Contender, Sockets, Timers};
-use crate::rows::{self, Load, Sample};
+use crate::rows::{self, Workload};
+use crate::sample::{Load, Sample};
 
 mod floor;
 #[cfg(feature = "heist-adapter")]
@@ -10,22 +11,19 @@ pub mod nio;
 pub mod smol;
 pub mod tokio;
 
-/// What takes part without a runtime, to show what the machine leaves to one; nobody is measured by
-/// it.
+/// The entry without a runtime. It shows what the machine leaves to a runtime, and no goal refers
+/// to it.
 pub const FLOOR: &str = "floor";
 
-/// A row's workload, for one runtime.
-pub type Run<C> = fn(&C, &Load) -> Option<Sample>;
-
 /// A built runtime that runs rows by name.
-pub trait Ring {
-    /// `None` if this runtime lacks what the row needs, or the machine does.
+pub trait RowRunner {
+    /// Returns `None` if this runtime or the machine lacks what the row needs.
     fn run(&self, row: &str, load: &Load) -> Option<Sample>;
 
-    /// The memory row's measurement, in the process that was started for it.
+    /// Measures the memory row, in the process that was started for it.
     fn memory(&self) -> (f64, f64);
 
-    /// How often a worker's sleep has ended with nothing to do, if that is counted.
+    /// Returns how often a worker's sleep has ended with nothing to do, if the runtime counts that.
     fn useless_wakes(&self) -> Option<u64> {
         None
     }
@@ -33,10 +31,10 @@ pub trait Ring {
 
 struct Built<C> {
     runtime: C,
-    table: Vec<(&'static str, Run<C>)>,
+    table: Vec<(&'static str, Workload<C>)>,
 }
 
-impl<C: Contender> Ring for Built<C> {
+impl<C: Contender> RowRunner for Built<C> {
     fn run(&self, row: &str, load: &Load) -> Option<Sample> {
         let (_, run) = self.table.iter().find(|(id, _)| *id == row)?;
         run(&self.runtime, load)
@@ -51,65 +49,66 @@ impl<C: Contender> Ring for Built<C> {
     }
 }
 
-/// One who takes part.
+/// A runtime of the comparison.
 pub struct Entry {
     pub name: &'static str,
     /// The packages whose versions describe it.
     pub packages: &'static [&'static str],
-    /// What the reader has to know about how it takes part.
+    /// How the runtime is set up, for the reader of the results.
     pub note: &'static str,
-    pub build: fn(usize) -> Box<dyn Ring>,
+    pub build: fn(usize) -> Box<dyn RowRunner>,
 }
 
-fn with_everything<C: Contender + Timers + Sockets>(workers: usize) -> Box<dyn Ring> {
-    ring(C::build(workers))
+fn with_all_rows<C: Contender + Timers + Sockets>(workers: usize) -> Box<dyn RowRunner> {
+    all_rows(C::build(workers))
 }
 
-/// Heist with its watchdog, or without.
+/// Builds heist with its watchdog, or without.
 #[cfg(feature = "heist-adapter")]
-pub fn watched(workers: usize, watchdog: bool) -> Box<dyn Ring> {
-    ring(heist::Heist::watched(workers, watchdog))
+pub fn build_with_watchdog(workers: usize, watchdog: bool) -> Box<dyn RowRunner> {
+    all_rows(heist::Heist::with_watchdog(workers, watchdog))
 }
 
-fn ring<C: Contender + Timers + Sockets>(runtime: C) -> Box<dyn Ring> {
+fn all_rows<C: Contender + Timers + Sockets>(runtime: C) -> Box<dyn RowRunner> {
     let mut table = rows::for_tasks::<C>();
     table.extend(rows::for_timers::<C>());
     table.extend(rows::for_sockets::<C>());
     Box::new(Built { runtime, table })
 }
 
-fn with_tasks_only<C: Contender>(workers: usize) -> Box<dyn Ring> {
+fn with_task_rows<C: Contender>(workers: usize) -> Box<dyn RowRunner> {
     Box::new(Built { runtime: C::build(workers), table: rows::for_tasks::<C>() })
 }
 
-/// All of them, the one that the goals are about first.
+/// Returns all entries, the subject of the goals first.
 pub fn all() -> Vec<Entry> {
     let rivals = [
         Entry {
             name: tokio::Tokio::NAME,
             packages: &["tokio"],
             note: "multi-thread flavour, all drivers on, default settings, feature `parking_lot`",
-            build: with_everything::<tokio::Tokio>,
+            build: with_all_rows::<tokio::Tokio>,
         },
         Entry {
             name: smol::Smol::NAME,
             packages: &["smol", "async-executor", "async-io", "async-task"],
-            note: "one `Executor` in a static, run by N threads in `smol::block_on`; async-io's own thread comes on top",
-            build: with_everything::<smol::Smol>,
+            note: "one `Executor` in a static, run by N threads in `smol::block_on`. async-io adds a thread of its own",
+            build: with_all_rows::<smol::Smol>,
         },
         Entry {
             name: nio::Nio::NAME,
             packages: &["nio", "nio-task"],
-            note: "its timers and sockets are bound to one thread, so a task that may move cannot hold them: those \
-                   rows are \"–\"; its workers cannot be stopped, so one runtime serves all rounds and sleeps in between",
-            build: with_tasks_only::<nio::Nio>,
+            note: "its timers and sockets are bound to one thread. A task that may move cannot hold them, so those \
+                   rows are \"–\". Its workers cannot be stopped, so one runtime serves all rounds and sleeps in between",
+            build: with_task_rows::<nio::Nio>,
         },
     ];
     let floor = Entry {
         name: FLOOR,
         packages: &["mio"],
-        note: "no runtime: bare threads, for the channel a loop that polls both ends, and for HTTP one thread in an epoll loop that answers without parsing; what the machine \
-               and its kernel leave to a runtime, beside which nobody is judged",
+        note: "no runtime. Bare threads, for the channel a loop that polls both ends, and for HTTP one thread in an epoll \
+               loop that answers without parsing. It shows what the machine and its kernel leave to a runtime, and no \
+               goal refers to it",
         build: |workers| Box::new(floor::Floor::new(workers)),
     };
     ours().into_iter().chain(rivals).chain([floor]).collect()
@@ -121,7 +120,7 @@ fn ours() -> Option<Entry> {
         name: heist::Heist::NAME,
         packages: &["heist"],
         note: "multi-thread flavour, all drivers on, default settings",
-        build: with_everything::<heist::Heist>,
+        build: with_all_rows::<heist::Heist>,
     })
 }
 

@@ -1,4 +1,4 @@
-//! The rounds: A B C, B C A, C A B …
+//! Runs the rounds of a row, in an order that rotates: A B C, B C A, C A B …
 
 use std::io::{IsTerminal, Write, stderr};
 
@@ -7,25 +7,25 @@ use hdrhistogram::Histogram;
 use crate::calls::{self, PerOperation};
 use crate::contenders::{Entry, FLOOR};
 use crate::plan::Plan;
-use crate::rows::{Load, Processors, Row, Sample};
+use crate::sample::{Load, Processors, Row, Sample};
 use crate::stats::{Spread, ratios};
 
-/// All that one runtime did in one row.
+/// The results of one runtime in one row.
 #[derive(Default)]
 pub struct Series {
     /// The row's value, round by round.
     pub values: Vec<f64>,
     /// Voluntary context switches per operation, round by round.
     pub switches: Vec<f64>,
-    /// Who had the processors, round by round, where somebody else puts the load on.
+    /// Shares of processor time, round by round, if another process generates the load.
     pub processors: Vec<Processors>,
-    /// System calls, counted in a pass of its own; or why they were not.
+    /// System calls, counted in a pass of its own; or the reason why they were not counted.
     pub calls: Option<Result<PerOperation, String>>,
-    /// Of all rounds, for a row of latencies.
+    /// Latencies of all rounds, for a row of latencies.
     pub latency: Option<Histogram<u64>>,
-    /// Likewise, from the wake itself.
+    /// The same, from the wake itself.
     pub served: Option<Histogram<u64>>,
-    /// Of the generator, likewise.
+    /// The lateness of the generator in all rounds.
     pub lateness: Option<Histogram<u64>>,
 }
 
@@ -34,7 +34,7 @@ impl Series {
         Spread::of(&self.values)
     }
 
-    /// Who had the processors: the medians.
+    /// Returns the medians of the shares of processor time.
     pub fn processors(&self) -> Option<Processors> {
         let median = |share: fn(&Processors) -> f64| {
             let shares: Vec<f64> = self.processors.iter().map(share).collect();
@@ -43,7 +43,7 @@ impl Series {
         Some(Processors { server: median(|p| p.server)?, generator: median(|p| p.generator)? })
     }
 
-    fn add(&mut self, mut passes: Vec<Sample>) {
+    fn add_round(&mut self, mut passes: Vec<Sample>) {
         passes.sort_by(|a, b| a.value.total_cmp(&b.value));
         let middle = &passes[passes.len() / 2];
         self.values.push(middle.value);
@@ -65,24 +65,25 @@ fn merge(all: &mut Option<Histogram<u64>>, one: Option<&Histogram<u64>>) {
     }
 }
 
-/// What became of a row: one series for each who took part, in their order.
+/// The results of a row: one series per runtime, in the order of the entries.
 pub struct Outcome {
     pub row: &'static Row,
     pub series: Vec<(&'static str, Series)>,
 }
 
 impl Outcome {
-    pub fn of(&self, name: &str) -> Option<&Series> {
+    /// Returns the series of a runtime, if it has run the row.
+    pub fn series_of(&self, name: &str) -> Option<&Series> {
         let (_, series) = self.series.iter().find(|(known, _)| *known == name)?;
         (!series.values.is_empty()).then_some(series)
     }
 
-    /// Round by round, `ours` divided by `theirs`.
+    /// Returns the spread of `ours` divided by `theirs`, round by round.
     pub fn ratio(&self, ours: &str, theirs: &str) -> Option<Spread> {
-        ratios(&self.of(ours)?.values, &self.of(theirs)?.values)
+        ratios(&self.series_of(ours)?.values, &self.series_of(theirs)?.values)
     }
 
-    /// Which runtime among all but `subject` has the best median.
+    /// Returns the runtime with the best median, without `subject` and the floor.
     pub fn best_but(&self, subject: &str) -> Option<&'static str> {
         let peers = self.series.iter().filter(|(name, _)| *name != subject && *name != FLOOR);
         let peers = peers.filter_map(|(name, series)| Some((*name, series.value()?.median)));
@@ -94,8 +95,10 @@ impl Outcome {
     }
 }
 
-/// Runs one row. The runtimes are built and dropped outside the clock, so that while one runs the
-/// others have no threads (or, where they cannot be stopped, threads that sleep).
+/// Runs one row.
+///
+/// The runtimes are built and dropped outside the clock. While one of them runs, the others have no
+/// threads; a runtime that cannot be stopped has threads that sleep.
 pub fn compare(row: &'static Row, entries: &[Entry], plan: &Plan) -> Outcome {
     let load = Load { workers: plan.workers, quick: plan.quick };
     let rounds = if row.long { plan.rounds.div_ceil(2) } else { plan.rounds };
@@ -110,7 +113,7 @@ pub fn compare(row: &'static Row, entries: &[Entry], plan: &Plan) -> Outcome {
             }
             progress(&format!("{}: round {} of {rounds}, {}", row.id, round + 1, entries[at].name));
             match one_turn(row, &entries[at], passes, &load) {
-                Some(samples) => series[at].add(samples),
+                Some(samples) => series[at].add_round(samples),
                 None => lacking[at] = true,
             }
         }
@@ -118,7 +121,7 @@ pub fn compare(row: &'static Row, entries: &[Entry], plan: &Plan) -> Outcome {
     for (entry, series) in entries.iter().zip(&mut series) {
         if plan.calls && !series.switches.is_empty() {
             progress(&format!("{}: system calls of {}", row.id, entry.name));
-            series.calls = calls::of(row, entry, plan).transpose();
+            series.calls = calls::count_in_child(row, entry, plan.workers).transpose();
         }
     }
     progress("");
@@ -133,7 +136,7 @@ fn one_turn(row: &Row, entry: &Entry, passes: usize, load: &Load) -> Option<Vec<
     (0..passes).map(|_| runtime.run(row.id, load)).collect()
 }
 
-/// One line that is overwritten, if somebody watches.
+/// Overwrites one line of progress, if stderr is a terminal.
 fn progress(text: &str) {
     if stderr().is_terminal() {
         let _ = write!(stderr(), "\r\x1b[K{text}");

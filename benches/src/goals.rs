@@ -1,8 +1,9 @@
-//! What is asked of heist, row by row. A new goal is a new line.
+//! The goals of heist, row by row.
 
-use crate::rows::{ROWS, Unit};
+use crate::rows::ROWS;
+use crate::sample::Unit;
 
-/// Whom the goals are about, and whom they measure it by.
+/// The runtime that the goals are about, and the one that they compare it with.
 pub const SUBJECT: &str = "heist";
 pub const REFERENCE: &str = "tokio";
 
@@ -21,8 +22,8 @@ impl Goal {
         match self {
             Goal::RatioAtMost(bound) => ratio.map(|ratio| ratio <= bound),
             Goal::RatioAtLeast(bound) => ratio.map(|ratio| ratio >= bound),
-            // In whole bytes: the fraction is what the runtime has once, spread over a million
-            // tasks.
+            // In whole bytes: the fraction is what the runtime allocates once, spread over a
+            // million tasks.
             Goal::ValueAtMost(bound) => Some(value.round() <= bound),
         }
     }
@@ -38,7 +39,7 @@ impl std::fmt::Display for Goal {
     }
 }
 
-/// Which goals a run is judged by.
+/// A set of goals.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Set {
     /// No row slower than Tokio.
@@ -48,14 +49,15 @@ pub enum Set {
 }
 
 impl Set {
-    pub fn of(self, row: &str) -> Option<Goal> {
+    /// Returns the goal of a row.
+    pub fn goal_for(self, row: &str) -> Option<Goal> {
         match self {
             Set::Level => level(row),
             Set::Ahead => AHEAD.iter().find(|(id, _)| *id == row).map(|(_, goal)| *goal),
         }
     }
 
-    /// Whether being behind any one of the others misses the goal too.
+    /// Returns true if a row that is behind any other runtime misses its goal.
     pub fn includes_peers(self) -> bool {
         self == Set::Ahead
     }
@@ -96,22 +98,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_has_a_goal_in_both_sets() {
+    fn goal_sets_have_a_goal_for_each_row() {
         for row in ROWS {
-            assert!(Set::Level.of(row.id).is_some(), "{}", row.id);
-            assert!(Set::Ahead.of(row.id).is_some(), "{}", row.id);
+            assert!(Set::Level.goal_for(row.id).is_some(), "{}", row.id);
+            assert!(Set::Ahead.goal_for(row.id).is_some(), "{}", row.id);
         }
     }
 
     #[test]
-    fn every_goal_has_a_row() {
+    fn goal_names_are_names_of_rows() {
         for (id, _) in AHEAD {
             assert!(crate::rows::find(id).is_some(), "{id}");
         }
     }
 
     #[test]
-    fn a_goal_on_the_bound_is_met_and_beyond_it_is_missed() {
+    fn goal_on_the_bound_is_met_and_beyond_it_is_missed() {
         assert_eq!(Goal::RatioAtMost(0.5).is_met(1.0, Some(0.5)), Some(true));
         assert_eq!(Goal::RatioAtMost(0.5).is_met(1.0, Some(0.51)), Some(false));
         assert_eq!(Goal::RatioAtLeast(1.2).is_met(1.0, Some(1.2)), Some(true));

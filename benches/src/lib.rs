@@ -1,12 +1,12 @@
-//! heist against its rivals, in one run: the workloads are written once, every runtime runs them
-//! through the same [`Contender`](contender::Contender) trait, and the rounds of all runtimes
-//! alternate.
+//! Compares heist with other runtimes in one run.
 //!
-//! `cargo run --release -p heist-benches --bin compare -- --help` tells how to use it, `method.md`
-//! how it measures.
+//! The workloads are written once. Every runtime runs them through the same
+//! [`Contender`](contender::Contender) trait, and the rounds of all runtimes alternate.
+//!
+//! `cargo run --release -p heist-benches --bin compare -- --help` lists the options. `method.md`
+//! describes the measurement.
 
-// This package is a program that nobody depends on, and what it measures with are the primitives of
-// std themselves.
+// This package is a program without dependents, and it measures with the primitives of std.
 #![allow(missing_docs, missing_debug_implementations, unreachable_pub)]
 #![allow(clippy::missing_panics_doc)]
 
@@ -22,6 +22,9 @@ pub mod report;
 #[cfg(feature = "heist-adapter")]
 pub mod resizing;
 pub mod rows;
+pub mod sample;
 pub mod stalls;
 pub mod stats;
+pub mod syscall_counters;
+#[cfg(feature = "heist-adapter")]
 pub mod watchdog;

@@ -1,4 +1,4 @@
-//! What the numbers were measured on.
+//! Describes the machine of a measurement.
 
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -41,15 +41,15 @@ fn compiler() -> String {
     version.split(" (").next().unwrap_or_default().trim().to_owned()
 }
 
-/// The version of a package in this workspace's lock file.
+/// Returns the version of a package in this workspace's lock file.
 pub fn version_of(package: &str) -> Option<&'static str> {
     let name = format!("name = \"{package}\"");
     let mut lines = include_str!("../../Cargo.lock").lines().skip_while(|line| *line != name);
     lines.nth(1)?.strip_prefix("version = \"")?.strip_suffix('"')
 }
 
-/// The day so many days after 1970-01-01. Years are counted from March here, so that a leap day
-/// ends one.
+/// Returns the date `days` days after 1970-01-01. Years begin in March here, so that a leap day is
+/// the last day of its year.
 fn date(days: u64) -> String {
     let days = days + 719_468;
     let (era, of_era) = (days / 146_097, days % 146_097);
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_come_out_right_around_leap_days() {
+    fn date_around_leap_days_is_right() {
         assert_eq!(date(0), "1970-01-01");
         assert_eq!(date(11_016), "2000-02-29");
         assert_eq!(date(11_017), "2000-03-01");
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lock_file_knows_the_rivals() {
+    fn version_of_a_rival_comes_from_the_lock_file() {
         assert!(version_of("tokio").is_some_and(|version| version.starts_with("1.")));
         assert_eq!(version_of("no-such-package"), None);
     }

@@ -1,47 +1,47 @@
-//! The clock, the counters of processor time, of voluntary context switches and of system calls,
-//! and how a workload says that it is done.
+//! The clock and the counters of a measured pass: processor time, voluntary context switches,
+//! system calls. [`Finish`] stops them when a workload ends.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use crate::calls::{self, Calls};
+use crate::syscall_counters::{Counts, current_counts};
 
-/// The state of the clocks when the measured part began.
+/// The clock and the counters at the beginning of the measured part.
 #[derive(Clone, Copy)]
 pub struct Meter {
     at: Instant,
     switches: i64,
     /// Processor time of this process, and of children that have ended.
     busy: [Duration; 2],
-    calls: Option<Calls>,
+    calls: Option<Counts>,
 }
 
-/// What the measured part took.
+/// Time and counts of the measured part.
 #[derive(Clone, Copy)]
 pub struct Reading {
     pub elapsed: Duration,
     /// Voluntary context switches of all threads of this process.
     pub switches: i64,
-    /// Processor time of all threads of this process...
+    /// Processor time of all threads of this process.
     pub busy: Duration,
-    /// ...and of children that have ended meanwhile.
+    /// Processor time of children that have ended meanwhile.
     pub children: Duration,
     /// Its system calls, if they are counted.
-    pub calls: Option<Calls>,
+    pub calls: Option<Counts>,
 }
 
 impl Meter {
     pub fn start() -> Meter {
-        let (switches, calls) = (usage(libc::RUSAGE_SELF).ru_nvcsw, calls::until_now());
+        let (switches, calls) = (usage(libc::RUSAGE_SELF).ru_nvcsw, current_counts());
         let busy = [libc::RUSAGE_SELF, libc::RUSAGE_CHILDREN].map(|whose| processor_time(&usage(whose)));
         Meter { at: Instant::now(), switches, busy, calls }
     }
 
     pub fn read(&self) -> Reading {
         let elapsed = self.at.elapsed();
-        let calls = self.calls.zip(calls::until_now());
+        let calls = self.calls.zip(current_counts());
         let calls = calls.map(|(before, after)| std::array::from_fn(|kind| after[kind] - before[kind]));
         let (own, ended) = (usage(libc::RUSAGE_SELF), usage(libc::RUSAGE_CHILDREN));
         Reading {
@@ -56,33 +56,33 @@ impl Meter {
 
 fn usage(whose: libc::c_int) -> libc::rusage {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: the pointer is to a rusage of ours, which the call fills.
+    // SAFETY: the pointer is to `usage`, which has the size that the call fills.
     unsafe { libc::getrusage(whose, usage.as_mut_ptr()) };
-    // SAFETY: a rusage is plain numbers; all-zero was a valid value already.
+    // SAFETY: an rusage is plain numbers, and all-zero is a valid value of it.
     unsafe { usage.assume_init() }
 }
 
-/// In user code and in the kernel.
+/// Returns the processor time in user code and in the kernel.
 fn processor_time(usage: &libc::rusage) -> Duration {
     let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1_000);
     time(usage.ru_utime) + time(usage.ru_stime)
 }
 
-/// Counts a workload's ends down; the last one stops the clock where it stands, on the worker.
+/// Counts the ends of a workload's parts. The last end stops the clock, on the worker.
 ///
-/// It is leaked on purpose: a task captures eight bytes, and touches no reference count that is
-/// ours.
+/// It is leaked on purpose: a task captures eight bytes, and touches no reference count of the
+/// benchmark.
 pub struct Finish {
     left: AtomicU64,
     meter: OnceLock<Meter>,
-    tell: SyncSender<Reading>,
+    result_tx: SyncSender<Reading>,
 }
 
 impl Finish {
-    pub fn of(ends: u64) -> (&'static Finish, Receiver<Reading>) {
-        let (tell, told) = sync_channel(1);
-        let finish = Finish { left: AtomicU64::new(ends), meter: OnceLock::new(), tell };
-        (Box::leak(Box::new(finish)), told)
+    pub fn new(ends: u64) -> (&'static Finish, Receiver<Reading>) {
+        let (result_tx, result_rx) = sync_channel(1);
+        let finish = Finish { left: AtomicU64::new(ends), meter: OnceLock::new(), result_tx };
+        (Box::leak(Box::new(finish)), result_rx)
     }
 
     /// Starts the clock.
@@ -90,11 +90,13 @@ impl Finish {
         assert!(self.meter.set(Meter::start()).is_ok(), "the clock was started twice");
     }
 
-    pub fn one_done(&self) {
-        // AcqRel: the last one sees what the others did, and the start of the clock.
+    /// Records the end of one part.
+    pub fn end_part(&self) {
+        // Ordering: AcqRel — pairs with itself in other threads: the last end sees what the other
+        // parts wrote, and the start of the clock.
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             let reading = self.meter.get().expect("the clock was never started").read();
-            self.tell.send(reading).expect("nobody waits for the reading");
+            self.result_tx.send(reading).expect("the receiver of the reading is gone");
         }
     }
 }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use crate::calls;
 use crate::goals::Set;
-use crate::rows::{self, ROWS, Row};
+use crate::rows::{self, ROWS};
+use crate::sample::Row;
 
 pub const HELP: &str = "\
 Compares heist with other runtimes, in rounds that alternate.
@@ -17,7 +18,7 @@ usage: cargo run --release -p heist-benches --bin compare -- [options]
   --passes N          timed passes per round, the median of which counts (default 3)
   --workers N         worker threads of each runtime (default 2)
   --no-calls          do not count system calls, in processes of their own, after each row
-  --quick             three rounds, short long rows: for a look, not for a quote
+  --quick             three rounds, and the long rows shortened: too few for figures to quote
   --goals level|ahead no row slower than Tokio, or the far goals (default)
   --gate              exit with 1 if a goal is missed
   --md FILE           write the results as Markdown
@@ -27,13 +28,13 @@ usage: cargo run --release -p heist-benches --bin compare -- [options]
 
 pub struct Plan {
     pub rows: Vec<&'static Row>,
-    /// Empty: all.
+    /// All of them if empty.
     pub contenders: Vec<String>,
     pub rounds: usize,
     pub passes: usize,
     pub workers: usize,
     pub quick: bool,
-    /// Whether system calls are counted.
+    /// Counts system calls, in child processes.
     pub calls: bool,
     pub goals: Set,
     pub gate: bool,
@@ -41,7 +42,7 @@ pub struct Plan {
     pub svg: Option<PathBuf>,
 }
 
-pub enum Wish {
+pub enum Command {
     Compare(Plan),
     Help,
     List,
@@ -51,8 +52,8 @@ pub enum Wish {
     CallsOf(String, usize, &'static Row),
 }
 
-impl Wish {
-    pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Wish, String> {
+impl Command {
+    pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, String> {
         let mut args = args.into_iter();
         let mut rounds = None;
         let mut plan = Plan {
@@ -71,10 +72,10 @@ impl Wish {
         while let Some(arg) = args.next() {
             let mut value = || args.next().ok_or(format!("{arg} needs a value"));
             match arg.as_str() {
-                "-h" | "--help" => return Ok(Wish::Help),
-                "--list" => return Ok(Wish::List),
-                rows::memory::CHILD => return Ok(Wish::MemoryOf(value()?, number(&value()?)?)),
-                calls::CHILD => return Ok(Wish::CallsOf(value()?, number(&value()?)?, row(&value()?)?)),
+                "-h" | "--help" => return Ok(Command::Help),
+                "--list" => return Ok(Command::List),
+                rows::memory::CHILD => return Ok(Command::MemoryOf(value()?, number(&value()?)?)),
+                calls::CHILD => return Ok(Command::CallsOf(value()?, number(&value()?)?, row(&value()?)?)),
                 "--rows" => plan.rows = value()?.split(',').map(row).collect::<Result<_, _>>()?,
                 "--contenders" => plan.contenders = value()?.split(',').map(str::to_owned).collect(),
                 "--rounds" => rounds = Some(number(&value()?)?),
@@ -86,23 +87,23 @@ impl Wish {
                 "--goals" => plan.goals = goals(&value()?)?,
                 "--md" => plan.markdown = Some(value()?.into()),
                 "--svg" => plan.svg = Some(value()?.into()),
-                _ => return Err(format!("what is {arg}? (--help tells)")),
+                _ => return Err(format!("unknown argument {arg} (--help lists them)")),
             }
         }
         plan.rounds = rounds.unwrap_or(if plan.quick { 3 } else { plan.rounds });
-        Ok(Wish::Compare(plan))
+        Ok(Command::Compare(plan))
     }
 }
 
 fn row(id: &str) -> Result<&'static Row, String> {
-    rows::find(id).ok_or_else(|| format!("there is no row {id} (--list shows them)"))
+    rows::find(id).ok_or_else(|| format!("there is no row {id} (--list shows the rows)"))
 }
 
 fn goals(name: &str) -> Result<Set, String> {
     match name {
         "level" => Ok(Set::Level),
         "ahead" => Ok(Set::Ahead),
-        _ => Err(format!("there are no goals {name}: level or ahead")),
+        _ => Err(format!("there are no goals {name}: write level or ahead")),
     }
 }
 

@@ -1,9 +1,9 @@
-//! What the results say, and where they are written.
+//! Judges the results against the goals, and writes them down.
 
 use crate::contenders::{Entry, FLOOR};
 use crate::driver::Outcome;
 use crate::goals::{Goal, REFERENCE, SUBJECT, Set};
-use crate::rows::{Row, Unit};
+use crate::sample::{Row, Unit};
 use crate::stats::Spread;
 
 pub mod bars;
@@ -11,28 +11,28 @@ pub mod curves;
 pub mod markdown;
 pub mod text;
 
-/// A row judged.
+/// The verdict on a row.
 pub struct Verdict {
     pub goal: Option<Goal>,
     /// heist / tokio.
     pub ratio: Option<Spread>,
-    /// heist / the best of the others, and who that is.
+    /// The name of the best other runtime, and heist / that runtime.
     pub peer: Option<(&'static str, Spread)>,
-    /// `None` if there is nothing to judge.
+    /// `None` if there is no goal or no result.
     pub met: Option<bool>,
 }
 
 impl Verdict {
-    pub fn on(outcome: &Outcome, set: Set) -> Verdict {
-        let goal = set.of(outcome.row.id);
+    pub fn new(outcome: &Outcome, set: Set) -> Verdict {
+        let goal = set.goal_for(outcome.row.id);
         let ratio = outcome.ratio(SUBJECT, REFERENCE);
         let best = outcome.best_but(SUBJECT);
         let peer = best.and_then(|best| Some((best, outcome.ratio(SUBJECT, best)?)));
-        let value = outcome.of(SUBJECT).and_then(|series| series.value());
+        let value = outcome.series_of(SUBJECT).and_then(|series| series.value());
         let reached = goal.zip(value).and_then(|(goal, value)| goal.is_met(value.median, ratio.map(|r| r.median)));
         let ahead = peer.is_none_or(|(_, ratio)| match outcome.row.unit {
-            // Judged by its bound alone: the smallest peer keeps no list of its tasks, and cannot
-            // stop.
+            // Judged by its bound alone: the runtime with the smallest tasks keeps no list of them,
+            // and cannot stop.
             Unit::Bytes => true,
             Unit::Rate => ratio.median >= 1.0,
             Unit::Micros | Unit::Latency(_) => ratio.median <= 1.0,
@@ -50,13 +50,13 @@ impl Verdict {
     }
 }
 
-/// How many goals are met, of how many that could be judged.
+/// Returns the number of goals that are met, and the number of those that could be judged.
 pub fn tally(outcomes: &[Outcome], set: Set) -> (usize, usize) {
-    let judged: Vec<bool> = outcomes.iter().filter_map(|outcome| Verdict::on(outcome, set).met).collect();
+    let judged: Vec<bool> = outcomes.iter().filter_map(|outcome| Verdict::new(outcome, set).met).collect();
     (judged.iter().filter(|met| **met).count(), judged.len())
 }
 
-/// The closing line.
+/// Returns the closing line of a report.
 pub fn summary(outcomes: &[Outcome], entries: &[Entry], set: Set) -> String {
     if !entries.iter().any(|entry| entry.name == SUBJECT) {
         return format!("{SUBJECT} did not take part: no goal judged.");
@@ -64,14 +64,14 @@ pub fn summary(outcomes: &[Outcome], entries: &[Entry], set: Set) -> String {
     let (met, judged) = tally(outcomes, set);
     let missed: Vec<&str> = outcomes
         .iter()
-        .filter(|outcome| Verdict::on(outcome, set).met == Some(false))
+        .filter(|outcome| Verdict::new(outcome, set).met == Some(false))
         .map(|outcome| outcome.row.id)
         .collect();
     let tail = if missed.is_empty() { String::new() } else { format!(" Missed: {}.", missed.join(", ")) };
     format!("{met} of {judged} goals met.{tail}")
 }
 
-/// The plots, by file name.
+/// Returns the plots by file name.
 pub fn plots(outcomes: &[Outcome], set: Set) -> Vec<(String, String)> {
     let mut plots = vec![(bars::FILE.to_owned(), bars::plot(outcomes, set))];
     let with_curves = outcomes.iter().filter(|outcome| curves::has_any(outcome));
@@ -79,7 +79,7 @@ pub fn plots(outcomes: &[Outcome], set: Set) -> Vec<(String, String)> {
     plots
 }
 
-/// A colour for each who takes part, good on white and on black.
+/// Returns the colour of a runtime, which is visible on white and on black.
 fn colour(name: &str) -> &'static str {
     match name {
         "heist" => "#d1495b",
@@ -90,12 +90,12 @@ fn colour(name: &str) -> &'static str {
     }
 }
 
-/// Text that may stand in XML.
+/// Escapes text for XML.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// The value with the unit that suits it, and per operation where that means something.
+/// Formats a value with its unit, and per operation if the row counts operations.
 fn shown(row: &Row, value: f64) -> String {
     match row.unit {
         Unit::Micros if row.ops > 0 => format!("{} ({} ns/op)", grouped(value), grouped(value * 1e3 / row.ops as f64)),
@@ -110,7 +110,7 @@ fn spread(spread: Option<Spread>) -> String {
     spread.map_or("–".to_owned(), |s| format!("{:.2} [{:.2}–{:.2}]", s.median, s.low, s.high))
 }
 
-/// `12,345`.
+/// Formats a number as `12,345`.
 fn grouped(value: f64) -> String {
     let digits = format!("{:.0}", value.abs());
     let mut text = String::new();
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thousands_are_grouped() {
+    fn grouped_number_has_a_comma_per_thousand() {
         assert_eq!(grouped(999.4), "999");
         assert_eq!(grouped(1_000.0), "1,000");
         assert_eq!(grouped(1_234_567.0), "1,234,567");

@@ -1,4 +1,4 @@
-//! What changing the number of workers costs, and what those notice of it who are served meanwhile.
+//! Measures the time of a resize, and the latencies of clients that are served meanwhile.
 
 mod service;
 mod swap;
@@ -14,19 +14,19 @@ pub use traffic::{Load, Report, measure};
 
 use crate::stats::Spread;
 
-/// Between which sizes it goes up and down.
+/// The sizes between which the benchmark alternates.
 pub const SIZES: [usize; 2] = [2, 8];
 
-/// Times of one resize, in µs, up and down in turn, of a runtime with nothing to do.
-pub fn idle(times: usize) -> Spread {
+/// Returns the times of a resize of an idle runtime, in µs, up and down in turn.
+pub fn resize_idle(times: usize) -> Spread {
     let runtime = runtime(SIZES[0]);
-    // Seats are furnished, and the allocator has what threads need.
+    // Warms up: the seats exist, and the allocator has the memory that threads need.
     resizes(&runtime, 20);
     Spread::of(&resizes(&runtime, times)).expect("at least one")
 }
 
-/// The same while 64 tasks are always ready, each for 20 µs at a time.
-pub fn saturated(times: usize) -> Spread {
+/// Returns the same while 64 tasks are always ready, each polled for 20 µs at a time.
+pub fn resize_saturated(times: usize) -> Spread {
     let runtime = runtime(SIZES[0]);
     let stop = Arc::new(AtomicBool::new(false));
     for _ in 0..64 {

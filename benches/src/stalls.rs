@@ -1,4 +1,4 @@
-//! What others notice of a task that blocks its worker.
+//! Measures the delays of other tasks while a task blocks its worker.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -20,37 +20,37 @@ const STUCK_AT_TIMERS: Duration = Duration::from_millis(400);
 const STUCK_AT_SOCKETS: Duration = Duration::from_millis(500);
 const ALL_STUCK: Duration = Duration::from_millis(600);
 
-/// A task is woken by another one, which then blocks for 300 ms: from the wake to the poll.
+/// Measures the time from a wake to the poll, if the waking task then blocks for 300 ms.
 pub fn woken_by_the_stuck<C: Timers>(runtime: &C, times: u32) -> Delays {
-    let (tell, told) = sync_channel(1);
+    let (result_tx, result_rx) = sync_channel(1);
     C::detach(runtime.spawn_outside(async move {
         let mut delays = delays();
         for _ in 0..times {
             let (wake, woken) = futures::channel::oneshot::channel::<Instant>();
-            let waiting = C::spawn(async move { woken.await.expect("nobody woke it").elapsed() });
-            // Until it waits.
+            let waiting = C::spawn(async move { woken.await.expect("the waker is gone").elapsed() });
+            // Long enough for the task to wait.
             C::sleep(Duration::from_millis(5)).await;
             let stuck = C::spawn(async move {
-                wake.send(Instant::now()).expect("nobody waits");
+                wake.send(Instant::now()).expect("the receiver is gone");
                 thread::sleep(STUCK_AT_LIFO);
             });
             record(&mut delays, waiting.await);
             stuck.await;
         }
-        tell.send(delays).expect("nobody wants the delays");
+        result_tx.send(delays).expect("the receiver of the delays is gone");
     }));
-    told.recv().expect("the task is gone")
+    result_rx.recv().expect("the task is gone")
 }
 
-/// Fifty tasks tick every 20 ms; one more wakes by a timer and blocks for 400 ms, over and over.
-/// How late the ticks are.
+/// Measures how late the ticks of fifty tasks are. Each ticks every 20 ms, while one more task
+/// wakes by a timer and blocks for 400 ms, over and over.
 pub fn timers_beside_the_stuck<C: Timers>(runtime: &C, times: u32) -> Delays {
     const TICKERS: u32 = 50;
     const TICK: Duration = Duration::from_millis(20);
     let stop = Arc::new(AtomicBool::new(false));
-    let (tell, told) = sync_channel(TICKERS as usize);
+    let (result_tx, result_rx) = sync_channel(TICKERS as usize);
     for n in 0..TICKERS {
-        let (stop, tell) = (stop.clone(), tell.clone());
+        let (stop, result_tx) = (stop.clone(), result_tx.clone());
         C::detach(runtime.spawn_outside(async move {
             let mut delays = delays();
             C::sleep(TICK * n / TICKERS).await;
@@ -59,7 +59,7 @@ pub fn timers_beside_the_stuck<C: Timers>(runtime: &C, times: u32) -> Delays {
                 C::sleep(TICK).await;
                 record(&mut delays, Instant::now().saturating_duration_since(due));
             }
-            tell.send(delays).expect("nobody wants the delays");
+            result_tx.send(delays).expect("the receiver of the delays is gone");
         }));
     }
     let stuck = runtime.spawn_outside(async move {
@@ -71,17 +71,17 @@ pub fn timers_beside_the_stuck<C: Timers>(runtime: &C, times: u32) -> Delays {
     });
     C::detach(stuck);
     let mut all = delays();
-    (0..TICKERS).for_each(|_| all.add(told.recv().expect("a ticker is gone")).expect("the bounds are the same"));
+    (0..TICKERS).for_each(|_| all.add(result_rx.recv().expect("a ticker is gone")).expect("the bounds are the same"));
     all
 }
 
-/// Four clients from outside send a message each per millisecond, by a plan; the handler of a fifth
-/// connection blocks for 500 ms whenever it has read something. How long the four wait.
+/// Measures the round trips of four clients from outside, which send a message each per millisecond
+/// by a plan. The handler of a fifth connection blocks for 500 ms whenever it has read something.
 pub fn echo_beside_the_stuck<C: Sockets>(runtime: &C, times: u32) -> Delays {
     let addr = serve(runtime);
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
-        let clients: Vec<_> = (0..4).map(|_| scope.spawn(|| talk(addr, &stop))).collect();
+        let clients: Vec<_> = (0..4).map(|_| scope.spawn(|| run_client(addr, &stop))).collect();
         let mut poison = connect(addr);
         for _ in 0..times {
             thread::sleep(Duration::from_millis(100));
@@ -97,38 +97,40 @@ pub fn echo_beside_the_stuck<C: Sockets>(runtime: &C, times: u32) -> Delays {
     })
 }
 
-/// Every worker is stuck for 600 ms: how long a new task waits to be started.
+/// Measures how long a new task waits for its first poll, if every worker is stuck for 600 ms.
 pub fn new_while_all_are_stuck<C: Contender>(runtime: &C, workers: usize, times: u32) -> Delays {
     let mut delays = delays();
     for _ in 0..times {
         let stuck = Arc::new(AtomicUsize::new(0));
-        let (tell_end, end_told) = sync_channel(workers);
+        let (end_tx, end_rx) = sync_channel(workers);
         for _ in 0..workers {
-            let (stuck, tell_end) = (stuck.clone(), tell_end.clone());
+            let (stuck, end_tx) = (stuck.clone(), end_tx.clone());
             C::detach(runtime.spawn_outside(async move {
                 stuck.fetch_add(1, Ordering::Relaxed);
                 thread::sleep(ALL_STUCK);
-                tell_end.send(()).expect("nobody waits");
+                end_tx.send(()).expect("the receiver is gone");
             }));
         }
         let begun = Instant::now();
         while stuck.load(Ordering::Relaxed) < workers && begun.elapsed() < ALL_STUCK / 2 {
             thread::yield_now();
         }
-        let (tell, told) = sync_channel(1);
+        let (result_tx, result_rx) = sync_channel(1);
         let spawned = Instant::now();
-        C::detach(runtime.spawn_outside(async move { tell.send(spawned.elapsed()).expect("nobody waits") }));
-        record(&mut delays, told.recv().expect("the task is gone"));
-        (0..workers).for_each(|_| end_told.recv().expect("a stuck task is gone"));
+        C::detach(
+            runtime.spawn_outside(async move { result_tx.send(spawned.elapsed()).expect("the receiver is gone") }),
+        );
+        record(&mut delays, result_rx.recv().expect("the task is gone"));
+        (0..workers).for_each(|_| end_rx.recv().expect("a stuck task is gone"));
     }
     delays
 }
 
 fn serve<C: Sockets>(runtime: &C) -> SocketAddr {
-    let (tell_addr, addr_told) = sync_channel(1);
+    let (addr_tx, addr_rx) = sync_channel(1);
     C::detach(runtime.spawn_outside(async move {
         let (listener, addr) = C::listen().await.expect("no listener");
-        tell_addr.send(addr).expect("nobody wants the address");
+        addr_tx.send(addr).expect("the receiver of the address is gone");
         while let Ok(mut stream) = C::accept(&listener).await {
             C::detach(C::spawn(async move {
                 let mut buf = [0; 256];
@@ -143,10 +145,10 @@ fn serve<C: Sockets>(runtime: &C) -> SocketAddr {
             }));
         }
     }));
-    addr_told.recv().expect("the server is gone")
+    addr_rx.recv().expect("the server is gone")
 }
 
-fn talk(addr: SocketAddr, stop: &AtomicBool) -> Delays {
+fn run_client(addr: SocketAddr, stop: &AtomicBool) -> Delays {
     let mut delays = delays();
     let mut stream = connect(addr);
     let mut planned = Instant::now();

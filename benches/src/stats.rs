@@ -1,6 +1,6 @@
-//! Medians and what lies around them.
+//! Medians and quartiles.
 
-/// A set of values, one per round.
+/// The spread of a set of values, one per round.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
     pub median: f64,
@@ -13,18 +13,22 @@ impl Spread {
     pub fn of(values: &[f64]) -> Option<Spread> {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
-        Some(Spread { median: at(&sorted, 0.5)?, low: at(&sorted, 0.25)?, high: at(&sorted, 0.75)? })
+        Some(Spread {
+            median: interpolate(&sorted, 0.5)?,
+            low: interpolate(&sorted, 0.25)?,
+            high: interpolate(&sorted, 0.75)?,
+        })
     }
 }
 
-/// The value at `quantile`, between its neighbours in proportion.
-fn at(sorted: &[f64], quantile: f64) -> Option<f64> {
+/// Returns the value at `quantile`, interpolated between its neighbours.
+fn interpolate(sorted: &[f64], quantile: f64) -> Option<f64> {
     let place = quantile * sorted.len().checked_sub(1)? as f64;
     let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
     Some(below + (above - below) * place.fract())
 }
 
-/// Round by round, one divided by the other.
+/// Returns the spread of `ours` divided by `theirs`, round by round.
 pub fn ratios(ours: &[f64], theirs: &[f64]) -> Option<Spread> {
     let ratios: Vec<f64> = ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect();
     Spread::of(&ratios)
@@ -35,24 +39,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_of_an_even_number_lies_between_the_two_in_the_middle() {
+    fn spread_of_an_even_number_has_its_median_between_the_middle_two() {
         let spread = Spread::of(&[4.0, 1.0, 2.0, 3.0]).unwrap();
         assert_eq!(spread, Spread { median: 2.5, low: 1.75, high: 3.25 });
     }
 
     #[test]
-    fn one_value_is_its_own_spread() {
+    fn spread_of_a_single_value_is_that_value() {
         assert_eq!(Spread::of(&[7.0]), Some(Spread { median: 7.0, low: 7.0, high: 7.0 }));
     }
 
     #[test]
-    fn no_value_has_no_spread() {
+    fn spread_of_no_value_is_none() {
         assert_eq!(Spread::of(&[]), None);
     }
 
     #[test]
-    fn ratios_pair_the_rounds() {
-        // The medians' ratio would be 1; every round says 2 or one half.
+    fn ratios_of_series_pair_the_rounds() {
+        // The ratio of the medians is 1; the ratio of each round is 2 or one half.
         let spread = ratios(&[2.0, 8.0, 1.0], &[1.0, 4.0, 2.0]).unwrap();
         assert_eq!(spread.median, 2.0);
     }

@@ -1,4 +1,4 @@
-//! What heist's watchdog costs.
+//! Measures the cost of heist's watchdog.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,12 +6,12 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use crate::contender::Contender;
+use crate::contenders::build_with_watchdog;
 use crate::contenders::heist::Heist;
-use crate::contenders::watched;
-use crate::rows::Load;
+use crate::sample::Load;
 use crate::stats::{Spread, ratios};
 
-/// Rows that are as long as their work is.
+/// Rows whose time is that of their work.
 const ROWS: [&str; 11] = [
     "spawn-worker",
     "spawn-outside",
@@ -26,15 +26,15 @@ const ROWS: [&str; 11] = [
     "echo-64",
 ];
 
-/// Each row with the watchdog on, divided by the same with it off; in rounds that alternate, with
-/// both runtimes built anew in each.
+/// Returns the time of each row with the watchdog on, divided by that with it off. The rounds
+/// alternate, and each round builds both runtimes anew.
 pub fn costs(workers: usize, rounds: usize) -> Vec<(&'static str, Spread)> {
     let load = Load { workers, quick: false };
     let cost = |row| {
         let mut times = [Vec::new(), Vec::new()];
         for round in 0..rounds {
             for which in [round % 2, 1 - round % 2] {
-                let runtime = watched(workers, which == 0);
+                let runtime = build_with_watchdog(workers, which == 0);
                 let pass = || runtime.run(row, &load).expect("the row can be run").value;
                 // The first pass warms up.
                 pass();
@@ -48,16 +48,16 @@ pub fn costs(workers: usize, rounds: usize) -> Vec<(&'static str, Spread)> {
     ROWS.map(cost).into()
 }
 
-/// What the watchdog's thread uses.
+/// The processor time of the watchdog's thread.
 pub struct Share {
     pub of_a_processor: f64,
-    pub per_look: Duration,
+    pub per_tick: Duration,
 }
 
-/// While every worker is busy with tasks that yield.
+/// Measures it while every worker is busy with tasks that yield.
 pub fn share(workers: usize) -> Share {
     const PASSED: Duration = Duration::from_secs(2);
-    const LOOKS: u32 = 2_000;
+    const TICKS: u32 = 2_000;
     let runtime = Heist::build(workers);
     let stop = Arc::new(AtomicBool::new(false));
     for _ in 0..64 {
@@ -74,10 +74,10 @@ pub fn share(workers: usize) -> Share {
     thread::sleep(PASSED);
     let ran = used() - before;
     stop.store(true, Ordering::Relaxed);
-    Share { of_a_processor: ran.as_secs_f64() / PASSED.as_secs_f64(), per_look: ran / LOOKS }
+    Share { of_a_processor: ran.as_secs_f64() / PASSED.as_secs_f64(), per_tick: ran / TICKS }
 }
 
-/// How often the threads of an idle runtime come to a processor in ten seconds.
+/// Returns how often the threads of an idle runtime run on a processor in ten seconds.
 pub fn idle_wakes(workers: usize) -> u64 {
     let runtime = Heist::build(workers);
     Heist::detach(runtime.spawn_outside(async {}));
@@ -93,11 +93,11 @@ pub fn idle_wakes(workers: usize) -> u64 {
 struct Thread {
     name: String,
     ran: Duration,
-    /// How often it came to a processor.
+    /// How often it ran on a processor.
     slices: u64,
 }
 
-/// Those of this process, where the system tells.
+/// Returns the threads of this process for which the system publishes statistics.
 fn threads() -> Vec<Thread> {
     let folders = fs::read_dir("/proc/self/task").expect("Linux");
     let thread = |folder: fs::DirEntry| {

@@ -1,20 +1,21 @@
-//! Runs the comparison, prints it as it goes, and writes it down.
+//! Runs the comparison, prints each row when it is done, and writes the page and the plots.
 
 use std::process::ExitCode;
 
 use heist_benches::contenders::{self, Entry};
 use heist_benches::machine::Machine;
-use heist_benches::plan::{HELP, Plan, Wish};
-use heist_benches::rows::{ROWS, Row};
+use heist_benches::plan::{Command, HELP, Plan};
+use heist_benches::rows::ROWS;
+use heist_benches::sample::Row;
 use heist_benches::{calls, driver, report};
 
 fn main() -> ExitCode {
-    let result = match Wish::parse(std::env::args().skip(1)) {
-        Ok(Wish::Compare(plan)) => compare(&plan),
-        Ok(Wish::MemoryOf(name, workers)) => memory_of(&name, workers),
-        Ok(Wish::CallsOf(name, workers, row)) => calls_of(&name, workers, row),
-        Ok(Wish::List) => Ok(list()),
-        Ok(Wish::Help) => {
+    let result = match Command::parse(std::env::args().skip(1)) {
+        Ok(Command::Compare(plan)) => compare(&plan),
+        Ok(Command::MemoryOf(name, workers)) => memory_of(&name, workers),
+        Ok(Command::CallsOf(name, workers, row)) => calls_of(&name, workers, row),
+        Ok(Command::List) => Ok(list()),
+        Ok(Command::Help) => {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)
         }
@@ -39,7 +40,7 @@ fn list() -> ExitCode {
 fn entries(wanted: &[String]) -> Result<Vec<Entry>, String> {
     let all = contenders::all();
     if let Some(unknown) = wanted.iter().find(|name| all.iter().all(|entry| entry.name != **name)) {
-        return Err(format!("{unknown} is not a runtime known here (--list shows them)"));
+        return Err(format!("{unknown} is not a runtime of this comparison (--list shows the runtimes)"));
     }
     Ok(all.into_iter().filter(|entry| wanted.is_empty() || wanted.iter().any(|name| name == entry.name)).collect())
 }
@@ -51,7 +52,7 @@ fn compare(plan: &Plan) -> Result<ExitCode, String> {
     let mut outcomes = Vec::new();
     for row in &plan.rows {
         let outcome = driver::compare(row, &entries, plan);
-        println!("{}", report::text::row(&outcome, plan.goals));
+        println!("{}", report::text::format_row(&outcome, plan.goals));
         outcomes.push(outcome);
     }
     println!("{}", report::summary(&outcomes, &entries, plan.goals));
@@ -67,24 +68,24 @@ fn compare(plan: &Plan) -> Result<ExitCode, String> {
         }
     }
     let (met, judged) = report::tally(&outcomes, plan.goals);
-    // A gate through which nothing went has not held.
-    let held = judged > 0 && met == judged;
-    Ok(if plan.gate && !held { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    // A run without a verdict does not pass the gate.
+    let passed = judged > 0 && met == judged;
+    Ok(if plan.gate && !passed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// Prints the system calls per operation.
 fn calls_of(name: &str, workers: usize, row: &Row) -> Result<ExitCode, String> {
-    let entry = entries(&[name.to_owned()])?.pop().ok_or("no such runtime")?;
-    calls::count(&entry, workers, row)?;
+    let entry = entries(&[name.to_owned()])?.pop().ok_or("there is no such runtime")?;
+    calls::count_here(&entry, workers, row)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Prints the resident bytes per task, then the bytes that malloc has handed out per task.
 fn memory_of(name: &str, workers: usize) -> Result<ExitCode, String> {
-    let entry = entries(&[name.to_owned()])?.pop().ok_or("no such runtime")?;
+    let entry = entries(&[name.to_owned()])?.pop().ok_or("there is no such runtime")?;
     let runtime = (entry.build)(workers);
     let (resident, handed_out) = runtime.memory();
     println!("{resident:.1} {handed_out:.1}");
-    // A million tasks have better things to do than to be dropped one by one.
+    // To drop a million tasks one by one takes long.
     std::process::exit(0);
 }

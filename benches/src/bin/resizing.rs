@@ -1,4 +1,4 @@
-//! What a resize costs, and what is noticed of it: prints the page `docs/benchmarks-resize.md`.
+//! Measures resizes and their effect on clients: prints the page `docs/benchmarks-resize.md`.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use heist_benches::stats::{Spread, ratios};
 const WORKERS: usize = 2;
 
 const METHOD: &str = "\
-A resize goes up and down in turn; its time is that until `Resize::wait` returns: the threads have started, or the leavers have \
-left. Saturated: 64 tasks that are always ready, each polled for 20 µs at a time.
+Resizes go up and down in turn. The time of a resize ends when `Resize::wait` returns: the new threads have started, or the \
+retired ones have ended. Saturated: 64 tasks that are always ready, each polled for 20 µs at a time.
 
-The echo service is loaded from outside by four threads, one message of 64 bytes each per millisecond by a plan, and latency counts from \
-the planned time. A client hangs up after 20 messages and comes again, so that the runtime that is swapped has a chance to let go of its \
-old selves. Meanwhile a thread sets the size anew every 10 ms, to every number from 1 to 8 in turn. *Swapped*: a new Tokio runtime takes \
-the place of the old one, which ends when its last connection has; that is how a runtime is resized that cannot be. Rounds alternate; \
+Four threads load the echo service from outside, each with one message of 64 bytes per millisecond by a plan. Latency counts from \
+the planned time. A client disconnects after 20 messages and connects again, so that the old runtimes of the swapped service can end. \
+Meanwhile a thread sets a new size every 10 ms, each number from 1 to 8 in turn. *Swapped*: a new Tokio runtime replaces the old one, \
+which ends when its last connection has ended. That is how a program resizes a runtime that cannot be resized. Rounds alternate, and \
 ratios are medians of round-by-round ratios.
 ";
 
@@ -26,7 +26,7 @@ type Build = fn() -> Box<dyn Service>;
 const SERVICES: [Build; 3] =
     [|| Box::new(Fixed::new(WORKERS)), || Box::new(Resized::new(WORKERS)), || Box::new(Swapped::new(WORKERS))];
 
-/// All that one service did.
+/// The results of one service.
 struct Series {
     name: &'static str,
     all: Histogram<u64>,
@@ -43,7 +43,9 @@ fn main() {
             ("--rounds", Some(value)) if value > 0 => rounds = value,
             ("--messages", Some(value)) if value > 0 => messages = value,
             _ => {
-                eprintln!("resizing: what is {arg}? Usage: resizing [--rounds N] [--messages N], numbers above zero");
+                eprintln!(
+                    "resizing: unknown argument {arg}. Usage: resizing [--rounds N] [--messages N], numbers above zero"
+                );
                 std::process::exit(2);
             }
         }
@@ -55,11 +57,11 @@ fn main() {
         "## The time of a resize, µs\n\n| between {} and {} workers | median | quartiles |\n|---|---:|---:|",
         SIZES[0], SIZES[1]
     );
-    line("idle", resizing::idle(400));
-    line("saturated", resizing::saturated(200));
+    print_row("idle", resizing::resize_idle(400));
+    print_row("saturated", resizing::resize_saturated(200));
     let load =
         Load { clients: 4, messages: messages as u32, per_connection: 20, every: Duration::from_millis(10), most: 8 };
-    let mut series: Vec<Series> = SERVICES.iter().map(|build| Series::of(build().name())).collect();
+    let mut series: Vec<Series> = SERVICES.iter().map(|build| Series::new(build().name())).collect();
     for round in 0..rounds {
         for turn in 0..SERVICES.len() {
             let at = (turn + round) % SERVICES.len();
@@ -71,12 +73,12 @@ fn main() {
     println!("\n## Method\n\n{METHOD}");
 }
 
-fn line(what: &str, spread: Spread) {
+fn print_row(what: &str, spread: Spread) {
     println!("| {what} | {:.0} | {:.0}–{:.0} |", spread.median, spread.low, spread.high);
 }
 
 impl Series {
-    fn of(name: &'static str) -> Self {
+    fn new(name: &'static str) -> Self {
         let all = Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("the bounds are sound");
         Series { name, all, tails: Vec::new(), resizes: 0, most_threads: 0 }
     }

@@ -1,4 +1,4 @@
-//! What can be had without a runtime.
+//! The same work without a runtime: bare threads and one epoll loop.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -7,8 +7,9 @@ use std::thread;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use super::{FLOOR, Ring};
-use crate::rows::{Load, Sample, channels, hello, wake};
+use super::{FLOOR, RowRunner};
+use crate::rows::{channels, hello, wake};
+use crate::sample::{Load, Sample};
 
 /// Bare threads.
 pub struct Floor {
@@ -21,7 +22,7 @@ impl Floor {
     }
 }
 
-impl Ring for Floor {
+impl RowRunner for Floor {
     fn run(&self, row: &str, load: &Load) -> Option<Sample> {
         let load = Load { workers: self.workers, ..load.clone() };
         match row {
@@ -43,12 +44,12 @@ impl Ring for Floor {
 const ACCEPT: Token = Token(usize::MAX);
 const STOP: Token = Token(usize::MAX - 1);
 
-/// As long as what the others answer.
+/// As long as the answer of the other entries.
 const ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\ncontent-length: 13\r\ndate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\nHello, World!";
 
 fn http(load: &Load, connections: u32) -> Option<Sample> {
-    if !hello::wrk_is_there() {
+    if !hello::is_wrk_installed() {
         return None;
     }
     let poll = Poll::new().expect("no epoll");
@@ -62,8 +63,7 @@ fn http(load: &Load, connections: u32) -> Option<Sample> {
     Some(sample)
 }
 
-/// Answers whatever comes with hello, once per read: `wrk` sends no second request before it has
-/// its answer.
+/// Sends one answer per read: `wrk` sends no second request before it has its answer.
 fn serve(mut poll: Poll, mut listener: TcpListener) {
     poll.registry().register(&mut listener, ACCEPT, Interest::READABLE).expect("no registration");
     let mut streams: Vec<Option<TcpStream>> = Vec::new();
@@ -95,7 +95,8 @@ fn accept(poll: &Poll, listener: &TcpListener, streams: &mut Vec<Option<TcpStrea
     }
 }
 
-/// False if the client is gone. A read that does not fill the buffer has taken all there was.
+/// Returns false if the client is gone. A read that does not fill the buffer has emptied the
+/// socket.
 fn answer(stream: &mut TcpStream) -> bool {
     let mut request = [0; 4096];
     match stream.read(&mut request) {

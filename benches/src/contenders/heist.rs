@@ -22,8 +22,8 @@ impl<T> Future for Join<T> {
 }
 
 impl Heist {
-    /// With its watchdog, as it is by default, or without.
-    pub fn watched(workers: usize, watchdog: bool) -> Heist {
+    /// Builds the runtime with its watchdog (the default), or without.
+    pub fn with_watchdog(workers: usize, watchdog: bool) -> Heist {
         let mut builder = heist::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(workers).watchdog(watchdog).enable_all().build();
         Heist(runtime.expect("the runtime could not be built"))
@@ -35,7 +35,7 @@ impl Contender for Heist {
     type Join<T: Send + 'static> = Join<T>;
 
     fn build(workers: usize) -> Heist {
-        Heist::watched(workers, true)
+        Heist::with_watchdog(workers, true)
     }
 
     fn spawn_outside<F>(&self, future: F) -> Join<F::Output>

@@ -59,7 +59,7 @@ impl Contender for Nio {
         join.0.abort_handle().abort();
     }
 
-    /// nio has none of its own: wake oneself, and be pending once.
+    /// nio has no function for it: the future wakes its task and is pending once.
     fn yield_now() -> impl Future<Output = ()> + Send {
         let mut yielded = false;
         poll_fn(move |cx| {

@@ -10,7 +10,7 @@ use smol_hyper::rt::FuturesIo;
 
 use crate::contender::{Contender, Sockets, Timers};
 
-/// Where smol's own `spawn` keeps it too; the threads that run it come and go with [`Smol`].
+/// A static, as in smol's own `spawn`. [`Smol`] starts and joins the threads that run it.
 static EXECUTOR: Executor<'static> = Executor::new();
 
 pub struct Smol {

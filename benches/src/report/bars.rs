@@ -1,4 +1,4 @@
-//! Ratios as bars, on a logarithmic axis: each runtime's time by Tokio's, row by row.
+//! Plots ratios as bars on a logarithmic axis: each runtime's time divided by Tokio's, row by row.
 
 use std::fmt::Write;
 
@@ -18,7 +18,7 @@ const GAP: f64 = 10.0;
 const SMALLEST: f64 = 0.03;
 const LARGEST: f64 = 16.0;
 
-/// Below 1 is better than Tokio in every row: a rate counts by its inverse.
+/// Inverts the ratio of a rate, so that below 1 is better than Tokio in every row.
 fn as_time(outcome: &Outcome, ratio: Spread) -> Spread {
     if outcome.row.unit.more_is_better() {
         Spread { median: 1.0 / ratio.median, low: 1.0 / ratio.high, high: 1.0 / ratio.low }
@@ -37,7 +37,7 @@ pub fn plot(outcomes: &[Outcome], set: Set) -> String {
     let mut body = String::new();
     let mut y = TOP;
     for outcome in outcomes {
-        y += row(&mut body, outcome, set, y) + GAP;
+        y += draw_row(&mut body, outcome, set, y) + GAP;
     }
     let mut svg = head(y + 20.0);
     axis(&mut svg, y);
@@ -85,8 +85,8 @@ fn legend(svg: &mut String, names: &[&str]) {
     let _ = writeln!(svg, "<text x=\"{at}\" y=\"43\" fill=\"#222\">◆ goal for {SUBJECT}</text>");
 }
 
-/// One row's bars; how high they are together.
-fn row(svg: &mut String, outcome: &Outcome, set: Set, top: f64) -> f64 {
+/// Draws one row's bars, and returns their height.
+fn draw_row(svg: &mut String, outcome: &Outcome, set: Set, top: f64) -> f64 {
     let mut y = top;
     for (name, _) in outcome.series.iter().filter(|(name, _)| *name != REFERENCE) {
         let Some(ratio) = outcome.ratio(name, REFERENCE).map(|ratio| as_time(outcome, ratio)) else { continue };
@@ -118,7 +118,7 @@ fn row(svg: &mut String, outcome: &Outcome, set: Set, top: f64) -> f64 {
         middle + 3.0,
         escaped(outcome.row.title)
     );
-    let goal = match set.of(outcome.row.id) {
+    let goal = match set.goal_for(outcome.row.id) {
         Some(Goal::RatioAtMost(bound)) => Some(bound),
         Some(Goal::RatioAtLeast(bound)) => Some(1.0 / bound),
         Some(Goal::ValueAtMost(_)) | None => None,

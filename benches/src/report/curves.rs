@@ -1,5 +1,5 @@
-//! Latency as percentile curves: the share of wakes on an axis that stretches towards 100 %, the
-//! latency upwards.
+//! Plots latencies as percentile curves. The share of wakes is the x-axis, which is stretched
+//! towards 100 %; the latency is the y-axis.
 
 use std::fmt::Write;
 
@@ -23,7 +23,7 @@ pub fn file(outcome: &Outcome) -> String {
     format!("benchmarks-{}.svg", outcome.row.id)
 }
 
-/// Decades of nanoseconds that the curves span.
+/// The decades of nanoseconds that the curves span.
 struct Decades {
     low: f64,
     high: f64,
@@ -64,13 +64,13 @@ pub fn plot(outcome: &Outcome) -> String {
     let mut at = LEFT;
     for (name, series) in &outcome.series {
         let Some(latency) = &series.latency else { continue };
-        curve(&mut svg, &decades, latency, colour(name), "");
-        key(&mut svg, &mut at, name, colour(name));
+        draw_curve(&mut svg, &decades, latency, colour(name), "");
+        draw_legend_entry(&mut svg, &mut at, name, colour(name));
     }
     let lateness = outcome.series.iter().find_map(|(_, series)| series.lateness.as_ref());
     if let Some(lateness) = lateness {
-        curve(&mut svg, &decades, lateness, "#bbb", " stroke-dasharray=\"4 3\"");
-        key(&mut svg, &mut at, "lateness of the generator", "#bbb");
+        draw_curve(&mut svg, &decades, lateness, "#bbb", " stroke-dasharray=\"4 3\"");
+        draw_legend_entry(&mut svg, &mut at, "lateness of the generator", "#bbb");
     }
     svg + "</svg>\n"
 }
@@ -106,8 +106,8 @@ fn axes(svg: &mut String, decades: &Decades) {
     }
 }
 
-fn curve(svg: &mut String, decades: &Decades, latency: &Histogram<u64>, colour: &str, style: &str) {
-    // No further than there are values to tell: the last one stands at 1 − 1/count.
+fn draw_curve(svg: &mut String, decades: &Decades, latency: &Histogram<u64>, colour: &str, style: &str) {
+    // The curve ends at the last value, which lies at 1 − 1/count.
     let last = 1.0 - 1.0 / latency.len().max(2) as f64;
     let steps = 200;
     let mut points = String::new();
@@ -123,7 +123,7 @@ fn curve(svg: &mut String, decades: &Decades, latency: &Histogram<u64>, colour: 
         writeln!(svg, "<polyline points=\"{points}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"{style}/>");
 }
 
-fn key(svg: &mut String, at: &mut f64, name: &str, colour: &str) {
+fn draw_legend_entry(svg: &mut String, at: &mut f64, name: &str, colour: &str) {
     let _ = writeln!(
         svg,
         "<rect x=\"{at:.1}\" y=\"35\" width=\"11\" height=\"11\" fill=\"{colour}\"/>\

@@ -1,16 +1,17 @@
-//! The page for `docs/`.
+//! Writes `docs/benchmarks.md`.
 
 use std::fmt::Write;
 
 use super::{Verdict, bars, curves, shown, spread, summary};
-use crate::calls;
 use crate::contenders::{Entry, FLOOR};
 use crate::driver::{Outcome, Series};
 use crate::goals::{REFERENCE, SUBJECT, Set};
 use crate::machine::{Machine, version_of};
 use crate::plan::Plan;
-use crate::rows::{Processors, Unit, wrk_is_there};
+use crate::rows::is_wrk_installed;
+use crate::sample::{Processors, Unit};
 use crate::stats::Spread;
+use crate::syscall_counters;
 
 const METHOD: &str = include_str!("../../method.md");
 
@@ -29,7 +30,7 @@ pub fn page(outcomes: &[Outcome], entries: &[Entry], plan: &Plan, machine: &Mach
     switches(&mut page, outcomes, entries);
     calls(&mut page, outcomes);
     latencies(&mut page, outcomes);
-    page += "\n## Who takes part\n\n";
+    page += "\n## The runtimes\n\n";
     for entry in entries {
         let versions = entry.packages.iter().filter_map(|name| Some(format!("{name} {}", version_of(name)?)));
         let _ = writeln!(page, "- **{}**: {}; {}.", entry.name, versions.collect::<Vec<_>>().join(", "), entry.note);
@@ -39,7 +40,7 @@ pub fn page(outcomes: &[Outcome], entries: &[Entry], plan: &Plan, machine: &Mach
 }
 
 fn how_much(plan: &Plan) -> String {
-    let quick = if plan.quick { " A quick run: for a look, not for a quote." } else { "" };
+    let quick = if plan.quick { " A quick run: too short for figures to quote." } else { "" };
     format!(
         "{} workers; {} rounds of {} passes ({} rounds of one long pass for the rows from hyper on).{quick}",
         plan.workers,
@@ -49,7 +50,7 @@ fn how_much(plan: &Plan) -> String {
     )
 }
 
-/// The heading and the ruler of a table with a column for each who takes part.
+/// Writes the heading of a table with a column per runtime.
 fn heading(page: &mut String, first: &str, entries: &[Entry], last: &[&str]) {
     let names = entries.iter().map(|entry| entry.name);
     let cells: Vec<&str> = std::iter::once(first).chain(names).chain(last.iter().copied()).collect();
@@ -57,13 +58,13 @@ fn heading(page: &mut String, first: &str, entries: &[Entry], last: &[&str]) {
 }
 
 fn results(page: &mut String, outcomes: &[Outcome], entries: &[Entry], set: Set) {
-    page.push_str("Medians, in µs where no unit stands; in brackets after a ratio its quartiles.\n\n");
+    page.push_str("Medians, in µs unless a unit is given. Ratios have their quartiles in brackets.\n\n");
     let of_reference = format!("{SUBJECT} / {REFERENCE}");
     let of_peer = format!("{SUBJECT} / best other");
     heading(page, "workload", entries, &[&of_reference, &of_peer, "goal", "verdict"]);
     for outcome in outcomes {
-        let verdict = Verdict::on(outcome, set);
-        let cell = |name| outcome.of(name).and_then(|series| series.value());
+        let verdict = Verdict::new(outcome, set);
+        let cell = |name| outcome.series_of(name).and_then(|series| series.value());
         let cells = entries
             .iter()
             .map(|entry| cell(entry.name).map_or("–".to_owned(), |value| shown(outcome.row, value.median)));
@@ -78,12 +79,12 @@ fn results(page: &mut String, outcomes: &[Outcome], entries: &[Entry], set: Set)
             verdict.word()
         );
     }
-    if outcomes.iter().any(|outcome| outcome.row.unit == Unit::Rate) && !wrk_is_there() {
-        page.push_str("\nThe hyper rows were skipped: there is no `wrk` on this machine's path.\n");
+    if outcomes.iter().any(|outcome| outcome.row.unit == Unit::Rate) && !is_wrk_installed() {
+        page.push_str("\nThe hyper rows were skipped: `wrk` is not installed.\n");
     }
 }
 
-/// Every row in which somebody else is better.
+/// Lists each row in which another runtime is better.
 fn losses(page: &mut String, outcomes: &[Outcome]) {
     let mut lines = String::new();
     for outcome in outcomes {
@@ -100,14 +101,14 @@ fn losses(page: &mut String, outcomes: &[Outcome]) {
     }
 }
 
-/// One line for each who took part in a row whose load comes from another process.
+/// One line per runtime, for the rows whose load comes from another process.
 fn processors(page: &mut String, outcomes: &[Outcome]) {
     let served = |series: &Series| !series.processors.is_empty();
     let outcomes: Vec<_> = outcomes.iter().filter(|outcome| outcome.series.iter().any(|(_, s)| served(s))).collect();
     if outcomes.is_empty() {
         return;
     }
-    page.push_str("\n## Who had the processors\n\nHow many of them, on average, and for how many µs per request.\n\n");
+    page.push_str("\n## Shares of processor time\n\nThe number of processors that each side used, on average, and its time per request in µs.\n\n");
     page.push_str(
         "| workload | | server | wrk | server, per request | wrk, per request |\n|---|---|---:|---:|---:|---:|\n",
     );
@@ -131,14 +132,14 @@ fn switches(page: &mut String, outcomes: &[Outcome], entries: &[Entry]) {
     heading(page, "workload", entries, &[]);
     for outcome in outcomes.iter().filter(|outcome| outcome.series.iter().any(|(_, s)| !s.switches.is_empty())) {
         let cells = entries.iter().map(|entry| {
-            let spread = outcome.of(entry.name).and_then(|series| Spread::of(&series.switches));
+            let spread = outcome.series_of(entry.name).and_then(|series| Spread::of(&series.switches));
             spread.map_or("–".to_owned(), |spread| format!("{:.4}", spread.median))
         });
         let _ = writeln!(page, "| {} | {} |", outcome.row.title, cells.collect::<Vec<_>>().join(" | "));
     }
 }
 
-/// One line for each who took part in a row.
+/// One line per runtime and row.
 fn calls(page: &mut String, outcomes: &[Outcome]) {
     let counted = |outcome: &&Outcome| outcome.series.iter().any(|(_, series)| series.calls.is_some());
     let outcomes: Vec<_> = outcomes.iter().filter(counted).collect();
@@ -146,8 +147,8 @@ fn calls(page: &mut String, outcomes: &[Outcome]) {
         return;
     }
     page.push_str("\n## System calls per operation\n\n");
-    let _ = writeln!(page, "| workload | | {} | useless wake-ups |", calls::headings().join(" | "));
-    let _ = writeln!(page, "|---|---|{}", "---:|".repeat(calls::KINDS + 1));
+    let _ = writeln!(page, "| workload | | {} | useless wake-ups |", syscall_counters::headings().join(" | "));
+    let _ = writeln!(page, "|---|---|{}", "---:|".repeat(syscall_counters::KINDS + 1));
     let mut problem = None;
     for outcome in outcomes {
         for (name, series) in &outcome.series {
@@ -163,7 +164,7 @@ fn calls(page: &mut String, outcomes: &[Outcome]) {
         }
     }
     if let Some(why) = problem {
-        let _ = writeln!(page, "\nWhat is missing could not be counted on this machine: {why}.");
+        let _ = writeln!(page, "\nThe missing counts could not be taken on this machine: {why}.");
     }
 }
 
@@ -172,7 +173,7 @@ fn latencies(page: &mut String, outcomes: &[Outcome]) {
     if with_curves.is_empty() {
         return;
     }
-    page.push_str("\n## Latency\n\nµs, of all rounds together.\n");
+    page.push_str("\n## Latency\n\nIn µs, of all rounds together.\n");
     for outcome in with_curves {
         let _ = write!(page, "\n![{}]({})\n\n", outcome.row.id, curves::file(outcome));
         page.push_str("| | p50 | p90 | p99 | p99.9 | max | count | from the wake itself, p99 | p99.9 | generator late, p99 | p99.9 |\n");

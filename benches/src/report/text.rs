@@ -1,14 +1,15 @@
-//! For the terminal.
+//! Writes results to the terminal.
 
 use super::{Verdict, shown, spread};
-use crate::calls::{PerOperation, headings};
+use crate::calls::PerOperation;
 use crate::driver::Outcome;
 use crate::goals::{REFERENCE, SUBJECT, Set};
-use crate::rows::Processors;
+use crate::sample::Processors;
+use crate::syscall_counters::headings;
 
-/// A row, as soon as it is done.
-pub fn row(outcome: &Outcome, set: Set) -> String {
-    let verdict = Verdict::on(outcome, set);
+/// Formats the results of one row.
+pub fn format_row(outcome: &Outcome, set: Set) -> String {
+    let verdict = Verdict::new(outcome, set);
     let mut text = format!("{}  [{}]\n", outcome.row.title, outcome.row.id);
     for (name, series) in &outcome.series {
         let Some(value) = series.value() else {
@@ -39,7 +40,7 @@ pub fn row(outcome: &Outcome, set: Set) -> String {
     text
 }
 
-/// Those kinds of system calls of which there were any.
+/// Formats the kinds of system calls that occurred.
 fn calls(counted: &Result<PerOperation, String>) -> String {
     let counted = match counted {
         Ok(counted) => counted,

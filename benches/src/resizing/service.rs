@@ -1,20 +1,20 @@
-//! An echo service whose number of workers can be changed, three times over.
+//! Three echo services whose number of workers can be changed.
 
 use std::net::TcpStream;
 
 use super::swap::Swap;
 
-/// Serves connections, each in a task of its own, until the client hangs up.
+/// Serves connections, each in a task of its own, until the client disconnects.
 pub trait Service: Send + Sync {
     fn name(&self) -> &'static str;
 
     /// Takes an accepted connection, in non-blocking mode.
     fn serve(&self, stream: TcpStream);
 
-    /// Changes the number of workers, as far as the service does that.
+    /// Changes the number of workers, if the service can do so.
     fn resize(&self, workers: usize);
 
-    /// How many threads it has now that were made for work.
+    /// Returns the number of its worker threads.
     fn threads(&self) -> usize;
 }
 
@@ -24,7 +24,7 @@ pub struct Fixed(heist::runtime::Runtime);
 /// heist, resized in place.
 pub struct Resized(heist::runtime::Runtime);
 
-/// Tokio behind a wrapper that puts a new runtime in the place of the old one.
+/// Tokio behind a wrapper that replaces the runtime by a new one.
 pub struct Swapped(Swap);
 
 impl Fixed {

@@ -1,5 +1,5 @@
-//! How a runtime that can't be resized is resized: a new one takes its place, and the old one is
-//! kept until its last task has ended.
+//! Resizes a runtime that cannot be resized: a new one takes its place. The old one is kept until
+//! its last task has ended.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use std::thread;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// The runtime of the moment, and a thread that waits for the old ones.
+/// The current runtime, and a thread that waits for the old ones.
 pub struct Swap {
     current: Mutex<Generation>,
     old: mpsc::Sender<Generation>,
@@ -18,7 +18,7 @@ pub struct Swap {
 struct Generation {
     runtime: Runtime,
     workers: usize,
-    /// Its tasks hold clones.
+    /// The tasks hold clones, which tell whether one of them is alive.
     alive: Arc<()>,
 }
 
@@ -35,11 +35,11 @@ impl Swap {
         let (old, to_end) = mpsc::channel();
         let threads = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&threads);
-        thread::spawn(move || keep(&to_end, &counted));
+        thread::spawn(move || shut_down_old(&to_end, &counted));
         Swap { current: Mutex::new(Generation::new(workers, &threads)), old, threads }
     }
 
-    /// Spawns under the lock, so that no task is missed by whoever ends the runtime.
+    /// Spawns under the lock, so that the thread that ends old runtimes misses no task.
     pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
         let current = self.current.lock().expect("a sound lock");
         let alive = Arc::clone(&current.alive);
@@ -52,7 +52,7 @@ impl Swap {
     pub fn replace(&self, workers: usize) {
         let next = Generation::new(workers, &self.threads);
         let old = std::mem::replace(&mut *self.current.lock().expect("a sound lock"), next);
-        self.old.send(old).expect("the keeper is gone");
+        self.old.send(old).expect("the thread of the old runtimes is gone");
     }
 
     pub fn threads(&self) -> usize {
@@ -60,12 +60,12 @@ impl Swap {
     }
 }
 
-/// Ends each old runtime when its last task has.
-fn keep(to_end: &mpsc::Receiver<Generation>, threads: &AtomicUsize) {
+/// Shuts each old runtime down when its last task has ended.
+fn shut_down_old(to_end: &mpsc::Receiver<Generation>, threads: &AtomicUsize) {
     let mut kept: Vec<Generation> = Vec::new();
     loop {
-        let news = to_end.recv_timeout(std::time::Duration::from_millis(1));
-        match news {
+        let received = to_end.recv_timeout(std::time::Duration::from_millis(1));
+        match received {
             Ok(old) => kept.push(old),
             Err(mpsc::RecvTimeoutError::Timeout) => {}
             Err(mpsc::RecvTimeoutError::Disconnected) => break,

@@ -1,4 +1,4 @@
-//! Clients that come, talk for a while, and go; and somebody who resizes meanwhile.
+//! Clients that connect, send messages and disconnect, while a thread resizes the service.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -19,14 +19,14 @@ pub struct Load {
     pub clients: u32,
     /// Round trips of each client.
     pub messages: u32,
-    /// After so many round trips a client hangs up and comes again.
+    /// After so many round trips a client disconnects and connects again.
     pub per_connection: u32,
-    /// Resized so often.
+    /// The time between two resizes.
     pub every: Duration,
     pub most: usize,
 }
 
-/// What came of it.
+/// The results of one run.
 pub struct Report {
     /// From the planned time of each message to its answer, in nanoseconds.
     pub latency: Histogram<u64>,
@@ -34,7 +34,11 @@ pub struct Report {
     pub most_threads: usize,
 }
 
-/// Loads a service from outside while it is resized. Every message is answered, or this panics.
+/// Loads a service from outside while it is resized.
+///
+/// # Panics
+///
+/// If a message is not answered.
 pub fn measure(service: &dyn Service, load: Load) -> Report {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("no listener");
     let addr = listener.local_addr().expect("no address");
@@ -46,9 +50,9 @@ pub fn measure(service: &dyn Service, load: Load) -> Report {
         let begin = Instant::now() + 20 * INTERVAL;
         let clients: Vec<_> = (0..load.clients)
             .map(|client| {
-                // Not all of them at the same moment.
+                // The clients do not send at the same moment.
                 let begin = begin + INTERVAL * client / load.clients;
-                scope.spawn(move || talk(addr, load, begin))
+                scope.spawn(move || run_client(addr, load, begin))
             })
             .collect();
         let mut latency = histogram();
@@ -56,7 +60,7 @@ pub fn measure(service: &dyn Service, load: Load) -> Report {
             latency.add(client.join().expect("a client failed")).expect("the bounds are the same");
         }
         stop.store(true, Ordering::Relaxed);
-        // The acceptor looks at the flag when somebody comes.
+        // The acceptor reads the flag after each connection.
         drop(TcpStream::connect(addr));
         let resizes = resizer.join().expect("the resizer failed");
         Report { latency, resizes, most_threads: most_threads.load(Ordering::Relaxed) }
@@ -77,7 +81,7 @@ fn resize(service: &dyn Service, load: Load, stop: &AtomicBool, most_threads: &A
     let mut times = 0;
     while !stop.load(Ordering::Relaxed) {
         thread::sleep(load.every);
-        // Every size comes in turn, up and down in jumps.
+        // Each size has its turn, up and down in jumps.
         size = (size + 5) % load.most;
         service.resize(size + 1);
         most_threads.fetch_max(service.threads(), Ordering::Relaxed);
@@ -86,7 +90,7 @@ fn resize(service: &dyn Service, load: Load, stop: &AtomicBool, most_threads: &A
     times
 }
 
-fn talk(addr: SocketAddr, load: Load, begin: Instant) -> Histogram<u64> {
+fn run_client(addr: SocketAddr, load: Load, begin: Instant) -> Histogram<u64> {
     let mut latency = histogram();
     let mut stream = connect(addr);
     for n in 0..load.messages {

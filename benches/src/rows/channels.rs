@@ -1,4 +1,4 @@
-//! Messages between tasks, through `async-channel` for everybody.
+//! Messages between tasks, through `async-channel` for every runtime.
 
 use std::future::Future;
 use std::pin::pin;
@@ -6,9 +6,9 @@ use std::task::{Context, Waker};
 
 use async_channel::bounded;
 
-use super::{Load, Sample};
 use crate::contender::Contender;
 use crate::meter::{Finish, Meter};
+use crate::sample::{Load, Sample};
 
 pub const ROUND_TRIPS: u64 = 20_000;
 pub const SENDERS: u64 = 8;
@@ -16,7 +16,7 @@ pub const EACH: u64 = 10_000;
 
 /// Two tasks, a channel in each direction, one message on its way at a time.
 pub fn there_and_back<C: Contender>(runtime: &C, _: &Load) -> Option<Sample> {
-    let (finish, told) = Finish::of(1);
+    let (finish, result_rx) = Finish::new(1);
     C::detach(runtime.spawn_outside(async move {
         let (there, arrived) = bounded::<u64>(16);
         let (back, returned) = bounded::<u64>(16);
@@ -32,13 +32,13 @@ pub fn there_and_back<C: Contender>(runtime: &C, _: &Load) -> Option<Sample> {
             there.send(n).await.expect("the partner is gone");
             assert_eq!(returned.recv().await, Ok(n));
         }
-        finish.one_done();
+        finish.end_part();
     }));
-    Sample::micros(told.recv().ok()?, ROUND_TRIPS)
+    Sample::micros(result_rx.recv().ok()?, ROUND_TRIPS)
 }
 
-/// The same two futures, polled in turn by a loop that does nothing else, with a waker that does
-/// nothing: what the channel itself takes.
+/// Measures the channel alone: a loop polls the same two futures in turn, with a waker that does
+/// nothing.
 pub fn there_and_back_alone() -> Option<Sample> {
     let (there, arrived) = bounded::<u64>(16);
     let (back, returned) = bounded::<u64>(16);
@@ -58,7 +58,7 @@ pub fn there_and_back_alone() -> Option<Sample> {
     let cx = &mut Context::from_waker(Waker::noop());
     let meter = Meter::start();
     while first.as_mut().poll(cx).is_pending() {
-        // It ends when the first has gone, and is not asked any more then.
+        // It ends after `first` has ended, and is not polled any more then.
         let _ = partner.as_mut().poll(cx);
     }
     Sample::micros(meter.read(), ROUND_TRIPS)
@@ -66,7 +66,7 @@ pub fn there_and_back_alone() -> Option<Sample> {
 
 /// Eight tasks send, one receives; the channel holds 128.
 pub fn many_to_one<C: Contender>(runtime: &C, _: &Load) -> Option<Sample> {
-    let (finish, told) = Finish::of(1);
+    let (finish, result_rx) = Finish::new(1);
     C::detach(runtime.spawn_outside(async move {
         let (send, receive) = bounded::<u64>(128);
         finish.start();
@@ -83,8 +83,8 @@ pub fn many_to_one<C: Contender>(runtime: &C, _: &Load) -> Option<Sample> {
         while let Ok(n) = receive.recv().await {
             sum += n;
         }
-        finish.one_done();
+        finish.end_part();
         assert_eq!(sum, SENDERS * EACH * (EACH - 1) / 2);
     }));
-    Sample::micros(told.recv().ok()?, SENDERS * EACH)
+    Sample::micros(result_rx.recv().ok()?, SENDERS * EACH)
 }

@@ -4,9 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::mpsc::sync_channel;
 
-use super::{Load, Sample};
 use crate::contender::Sockets;
 use crate::meter::Finish;
+use crate::sample::{Load, Sample};
 
 pub const ROUND_TRIPS: u64 = 5_000;
 pub const MANY: u64 = 64;
@@ -22,18 +22,18 @@ pub fn many<C: Sockets>(runtime: &C, _: &Load) -> Option<Sample> {
     run::<C>(runtime, MANY, EACH)
 }
 
-/// Everybody connects first; the clock runs from the first message to the last.
+/// Connects all clients first. The clock runs from the first message to the last.
 fn run<C: Sockets>(runtime: &C, connections: u64, each: u64) -> Option<Sample> {
-    let (finish, told) = Finish::of(connections);
-    let (tell_addr, addr_told) = sync_channel(1);
+    let (finish, result_rx) = Finish::new(connections);
+    let (addr_tx, addr_rx) = sync_channel(1);
     let server = runtime.spawn_outside(async move {
         let (listener, addr) = C::listen().await.expect("no listener");
-        tell_addr.send(addr).expect("nobody wants the address");
+        addr_tx.send(addr).expect("the receiver of the address is gone");
         while let Ok(stream) = C::accept(&listener).await {
             C::detach(C::spawn(echo::<C>(stream)));
         }
     });
-    let addr = addr_told.recv().ok()?;
+    let addr = addr_rx.recv().ok()?;
     C::detach(runtime.spawn_outside(async move {
         let mut streams = Vec::new();
         for _ in 0..connections {
@@ -45,17 +45,16 @@ fn run<C: Sockets>(runtime: &C, connections: u64, each: u64) -> Option<Sample> {
                 for _ in 0..each {
                     round_trip::<C>(&mut stream).await.expect("the echo failed");
                 }
-                finish.one_done();
+                finish.end_part();
             }));
         }
     }));
-    let reading = told.recv();
+    let reading = result_rx.recv();
     C::cancel(server);
     Sample::micros(reading.ok()?, connections * each)
 }
 
-/// A connection over which one message has gone already, so that the other end is known to be
-/// served.
+/// Returns a connection that has carried one message, so that the server is known to serve it.
 async fn connected<C: Sockets>(addr: SocketAddr) -> io::Result<C::Stream> {
     let mut stream = C::connect(addr).await?;
     round_trip::<C>(&mut stream).await?;

@@ -1,14 +1,14 @@
 //! A task spawns a thousand that yield once, and awaits them all.
 
-use super::{Load, Sample};
 use crate::contender::Contender;
 use crate::meter::Finish;
+use crate::sample::{Load, Sample};
 
 pub const FANS: u64 = 20;
 pub const TASKS: u64 = 1_000;
 
 pub fn run<C: Contender>(runtime: &C, _: &Load) -> Option<Sample> {
-    let (finish, told) = Finish::of(1);
+    let (finish, result_rx) = Finish::new(1);
     C::detach(runtime.spawn_outside(async move {
         finish.start();
         let mut joins = Vec::with_capacity(TASKS as usize);
@@ -18,7 +18,7 @@ pub fn run<C: Contender>(runtime: &C, _: &Load) -> Option<Sample> {
                 join.await;
             }
         }
-        finish.one_done();
+        finish.end_part();
     }));
-    Sample::micros(told.recv().ok()?, FANS * TASKS)
+    Sample::micros(result_rx.recv().ok()?, FANS * TASKS)
 }

@@ -12,9 +12,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 
-use super::{Load, Processors, Sample};
 use crate::contender::Sockets;
 use crate::meter::Meter;
+use crate::sample::{Load, Processors, Sample};
 
 pub fn one<C: Sockets>(runtime: &C, load: &Load) -> Option<Sample> {
     run::<C>(runtime, load, 1)
@@ -28,40 +28,40 @@ pub fn many<C: Sockets>(runtime: &C, load: &Load) -> Option<Sample> {
     run::<C>(runtime, load, 512)
 }
 
-/// Whether there is a `wrk` to run.
-pub fn wrk_is_there() -> bool {
+/// Returns true if `wrk` is installed.
+pub fn is_wrk_installed() -> bool {
     Command::new("wrk").arg("-v").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }
 
 fn run<C: Sockets>(runtime: &C, load: &Load, connections: u32) -> Option<Sample> {
-    if !wrk_is_there() {
+    if !is_wrk_installed() {
         return None;
     }
-    let (tell_addr, addr_told) = sync_channel(1);
+    let (addr_tx, addr_rx) = sync_channel(1);
     let server = runtime.spawn_outside(async move {
         let (listener, addr) = C::listen().await.expect("no listener");
-        tell_addr.send(addr).expect("nobody wants the address");
+        addr_tx.send(addr).expect("the receiver of the address is gone");
         while let Ok(stream) = C::accept(&listener).await {
             C::detach(C::spawn(async move {
                 let connection = http1::Builder::new().serve_connection(C::http(stream), service_fn(hello));
-                // A client that goes away is no error here.
+                // A client that disconnects is no error here.
                 let _ = connection.await;
             }));
         }
     });
-    let addr = addr_told.recv().ok()?;
+    let addr = addr_rx.recv().ok()?;
     let sample = loaded(addr, load, connections, C::NAME);
     C::cancel(server);
     Some(sample)
 }
 
-/// What `wrk` gets out of the server at this address.
-pub fn loaded(addr: SocketAddr, load: &Load, connections: u32, who: &str) -> Sample {
+/// Loads the server at this address with `wrk`.
+pub fn loaded(addr: SocketAddr, load: &Load, connections: u32, name: &str) -> Sample {
     let meter = Meter::start();
     let result = wrk(addr, connections, if load.quick { 1 } else { 3 });
     let reading = meter.read();
-    let (requests, rate) = result.unwrap_or_else(|problem| panic!("{who}: wrk: {problem}"));
-    let processors = Some(Processors::of(&reading));
+    let (requests, rate) = result.unwrap_or_else(|problem| panic!("{name}: wrk: {problem}"));
+    let processors = Some(Processors::from_reading(&reading));
     Sample { processors, ..Sample::counted(rate, reading, requests) }
 }
 
@@ -69,7 +69,7 @@ async fn hello(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible
     Ok(Response::new(Full::new(Bytes::from_static(b"Hello, World!"))))
 }
 
-/// Requests served, and requests per second.
+/// Returns the number of requests served, and requests per second.
 fn wrk(addr: SocketAddr, connections: u32, seconds: u32) -> Result<(f64, f64), String> {
     let (connections, duration) = (format!("-c{connections}"), format!("-d{seconds}s"));
     let output = Command::new("wrk").args(["-t1", &connections, &duration, &format!("http://{addr}/")]).output();

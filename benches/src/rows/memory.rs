@@ -1,5 +1,5 @@
-//! What a million idle tasks cost in memory. Each row's pass is a process of its own, so that no
-//! runtime lives off memory that another one has freed.
+//! Measures the memory of a million idle tasks. Each pass is a process of its own, so that no
+//! runtime uses memory that another one has freed.
 
 use std::future::poll_fn;
 use std::hint::black_box;
@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use super::{Load, Sample};
 use crate::contender::Contender;
+use crate::sample::{Load, Sample};
 
 const TASKS: u64 = 1_000_000;
 
-/// The first argument by which the program knows that it is such a process.
+/// The first argument of a child process that measures memory.
 pub const CHILD: &str = "--memory-of";
 
 /// How many of the idle tasks have been polled.
@@ -29,14 +29,14 @@ pub fn in_a_child<C: Contender>(_: &C, load: &Load) -> Option<Sample> {
     Some(Sample::plain(value))
 }
 
-/// In the child: the growth of the resident set per task, and of what malloc has handed out.
+/// In the child: returns the growth of the resident set per task, and that of the bytes that malloc
+/// has handed out.
 ///
-/// The tasks' futures have no size, nobody holds a waker of theirs, and their handles are kept (in
-/// memory that has been touched before): without them a runtime that keeps no list of its tasks may
-/// free what can never be woken.
+/// The tasks' futures have no size, and their wakers are not kept. Their handles are kept, in
+/// memory that has been touched before. Without the handles, a runtime without a list of its tasks
+/// may free a task that can never be woken.
 pub fn measure<C: Contender>(runtime: &C) -> (f64, f64) {
-    // Opaque, or else the compiler makes zeroed memory of it, whose pages come into being only
-    // later.
+    // Without `black_box`, the compiler allocates zeroed memory, whose pages are mapped only later.
     let mut joins: Vec<Option<C::Join<()>>> = black_box(Vec::with_capacity(TASKS as usize));
     joins.resize_with(TASKS as usize, || None);
     let before = (resident(), handed_out());
@@ -46,7 +46,7 @@ pub fn measure<C: Contender>(runtime: &C) -> (f64, f64) {
                 POLLED.fetch_add(1, Ordering::Relaxed);
                 Poll::Pending
             })));
-            // Not more than a few hundred in the queues: their growth is not what is measured.
+            // The queues hold at most a few hundred tasks, because their growth is not measured.
             if n % 256 == 255 {
                 C::yield_now().await;
             }
@@ -61,16 +61,16 @@ pub fn measure<C: Contender>(runtime: &C) -> (f64, f64) {
     (per_task(before.0, resident()), per_task(before.1, handed_out()))
 }
 
-/// Bytes of this process that are in memory.
+/// Returns the resident bytes of this process.
 fn resident() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("no /proc/self/statm");
     let pages: u64 = statm.split(' ').nth(1).and_then(|n| n.parse().ok()).expect("an odd /proc/self/statm");
     pages * 4096
 }
 
-/// Bytes of all of glibc's arenas that are in use, chunk headers included.
+/// Returns the bytes in use of all of glibc's arenas, chunk headers included.
 fn handed_out() -> u64 {
-    // SAFETY: reads the allocator's own statistics under its locks.
+    // SAFETY: the call has no arguments; it reads the allocator's statistics under its locks.
     let info = unsafe { libc::mallinfo2() };
     (info.uordblks + info.hblkhd) as u64
 }

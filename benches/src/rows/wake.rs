@@ -1,7 +1,8 @@
-//! From a wake on a foreign thread to the poll that it causes, by an open-loop generator: it wakes
-//! by its plan, whether or not the runtime has kept up, and every latency counts from the moment
-//! the plan says. What of it passed after the wake itself is kept beside: the rest is the
-//! generator's own lateness.
+//! Measures the time from a wake on a foreign thread to the poll that it causes.
+//!
+//! The generator is an open loop: it wakes by its plan, also if the runtime has not kept up. Every
+//! latency counts from the planned moment. The part after the wake itself is kept apart; the rest
+//! is the generator's own lateness.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -11,20 +12,19 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use super::{Load, Sample, histogram};
 use crate::contender::Contender;
 use crate::meter::{Meter, Reading};
+use crate::sample::{Load, Sample, histogram};
 
 const INTERVAL: Duration = Duration::from_millis(1);
 const BACKGROUND: usize = 4;
 const POLL: Duration = Duration::from_micros(500);
 
-/// Before a wake of an idle runtime the generator is awake already, so that its own waking is not
+/// The generator wakes this long before it wakes an idle runtime, so that its own waking is not
 /// measured.
 const EARLY: Duration = Duration::from_micros(150);
 
-/// Four tasks poll for 500 µs each and yield, over and over: twice as many as there are workers to
-/// poll them.
+/// Four tasks poll for 500 µs each and yield, over and over: twice as many tasks as workers.
 pub fn busy<C: Contender>(runtime: &C, load: &Load) -> Option<Sample> {
     let stop = Arc::new(AtomicBool::new(false));
     let background: Vec<_> = (0..BACKGROUND)
@@ -32,7 +32,7 @@ pub fn busy<C: Contender>(runtime: &C, load: &Load) -> Option<Sample> {
             let stop = stop.clone();
             runtime.spawn_outside(async move {
                 while !stop.load(Ordering::Relaxed) {
-                    be_busy();
+                    busy_poll();
                     C::yield_now().await;
                 }
             })
@@ -48,40 +48,39 @@ pub fn idle<C: Contender>(runtime: &C, load: &Load) -> Option<Sample> {
     Some(measure(runtime, wakes_of_idle(load), 0.5, EARLY))
 }
 
-/// Threads without a runtime, as many as workers: each is busy for 500 µs at a time, then looks
-/// whether there was a wake. Nobody can look more often, so this is what the kernel leaves to a
-/// runtime.
+/// Threads without a runtime, as many as workers. Each is busy for 500 µs at a time and then checks
+/// for a wake. No runtime can check more often, so this is what the kernel leaves to a runtime.
 pub fn busy_threads(load: &Load) -> Option<Sample> {
     let (wake, woken) = mpsc::channel();
     let woken = Mutex::new(woken);
-    let (mut seen, stop) = (Mutex::new(Seen::new()), AtomicBool::new(false));
+    let (mut latencies, stop) = (Mutex::new(Latencies::new()), AtomicBool::new(false));
     let generated = thread::scope(|scope| {
         for _ in 0..load.workers {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
-                    be_busy();
+                    busy_poll();
                     let woken = woken.lock().expect("a sound lock");
-                    woken.try_iter().for_each(|wake| seen.lock().expect("a sound lock").add(wake));
+                    woken.try_iter().for_each(|wake| latencies.lock().expect("a sound lock").add(wake));
                 }
             });
         }
         thread::sleep(20 * INTERVAL);
         let generated =
-            generate(|wake_up| wake.send(wake_up).expect("nobody is there"), wakes_of_busy(load), Duration::ZERO);
+            generate(|wake_up| wake.send(wake_up).expect("the threads are gone"), wakes_of_busy(load), Duration::ZERO);
         stop.store(true, Ordering::Relaxed);
         generated
     });
-    let seen = std::mem::replace(seen.get_mut().expect("a sound lock"), Seen::new());
-    Some(seen.sample(generated, 0.999))
+    let latencies = std::mem::replace(latencies.get_mut().expect("a sound lock"), Latencies::new());
+    Some(latencies.sample(generated, 0.999))
 }
 
-/// A thread without a runtime, which sleeps until it is woken.
+/// A thread without a runtime sleeps until it is woken.
 pub fn idle_thread(load: &Load) -> Option<Sample> {
     let (wake, woken) = mpsc::channel();
     let probe = thread::spawn(move || {
-        let mut seen = Seen::new();
-        woken.iter().for_each(|wake| seen.add(wake));
-        seen
+        let mut latencies = Latencies::new();
+        woken.iter().for_each(|wake| latencies.add(wake));
+        latencies
     });
     thread::sleep(20 * INTERVAL);
     let generated = generate(|wake_up| wake.send(wake_up).expect("the probe is gone"), wakes_of_idle(load), EARLY);
@@ -97,7 +96,7 @@ fn wakes_of_idle(load: &Load) -> u32 {
     if load.quick { 500 } else { 2_000 }
 }
 
-fn be_busy() {
+fn busy_poll() {
     let begun = Instant::now();
     while begun.elapsed() < POLL {
         std::hint::spin_loop();
@@ -106,46 +105,46 @@ fn be_busy() {
 
 fn measure<C: Contender>(runtime: &C, wakes: u32, quantile: f64, early: Duration) -> Sample {
     let (wake, woken) = async_channel::unbounded::<Wake>();
-    let (tell, told) = sync_channel(1);
+    let (result_tx, result_rx) = sync_channel(1);
     C::detach(runtime.spawn_outside(async move {
-        let mut seen = Seen::new();
+        let mut latencies = Latencies::new();
         while let Ok(wake) = woken.recv().await {
-            seen.add(wake);
+            latencies.add(wake);
         }
-        tell.send(seen).expect("nobody waits for the latencies");
+        result_tx.send(latencies).expect("the receiver of the latencies is gone");
     }));
-    // Not before the probe sleeps, and the background tasks are under way.
+    // By then the probe sleeps, and the background tasks run.
     thread::sleep(20 * INTERVAL);
     let generator = move || generate(|wake_up| wake.try_send(wake_up).expect("the probe is gone"), wakes, early);
     let generated = thread::spawn(generator).join().expect("the generator panicked");
-    received(&told).sample(generated, quantile)
+    received(&result_rx).sample(generated, quantile)
 }
 
-fn received(told: &Receiver<Seen>) -> Seen {
-    told.recv().expect("the probe is gone")
+fn received(result_rx: &Receiver<Latencies>) -> Latencies {
+    result_rx.recv().expect("the probe is gone")
 }
 
-/// A wake, when it was planned and when it was made.
+/// The planned and the actual time of a wake.
 #[derive(Clone, Copy)]
 struct Wake {
     planned: Instant,
-    made: Instant,
+    sent: Instant,
 }
 
-/// What the woken has seen.
-struct Seen {
+/// The latencies that the woken task or thread has recorded.
+struct Latencies {
     since_planned: Histogram<u64>,
-    since_made: Histogram<u64>,
+    since_sent: Histogram<u64>,
 }
 
-impl Seen {
+impl Latencies {
     fn new() -> Self {
-        Seen { since_planned: histogram(), since_made: histogram() }
+        Latencies { since_planned: histogram(), since_sent: histogram() }
     }
 
     fn add(&mut self, wake: Wake) {
         record(&mut self.since_planned, wake.planned.elapsed());
-        record(&mut self.since_made, wake.made.elapsed());
+        record(&mut self.since_sent, wake.sent.elapsed());
     }
 
     fn sample(self, generated: Generated, quantile: f64) -> Sample {
@@ -153,22 +152,22 @@ impl Seen {
         let wakes = generated.lateness.len() as f64;
         Sample {
             histogram: Some(self.since_planned),
-            served: Some(self.since_made),
+            served: Some(self.since_sent),
             lateness: Some(generated.lateness),
             ..Sample::counted(value, generated.reading, wakes)
         }
     }
 }
 
-/// What the generator has to say of itself.
+/// The measurements of the generator.
 struct Generated {
     lateness: Histogram<u64>,
     reading: Reading,
 }
 
-/// Wakes once per interval by the plan.
+/// Wakes once per interval, by the plan.
 fn generate(wake: impl Fn(Wake), wakes: u32, early: Duration) -> Generated {
-    // SAFETY: sets this thread's timer slack, in nanoseconds; no memory is involved.
+    // SAFETY: the call sets this thread's timer slack, in nanoseconds; no argument is a pointer.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_u64, 0_u64, 0_u64, 0_u64) };
     let mut lateness = histogram();
     let meter = Meter::start();
@@ -179,9 +178,9 @@ fn generate(wake: impl Fn(Wake), wakes: u32, early: Duration) -> Generated {
         while Instant::now() < planned {
             std::hint::spin_loop();
         }
-        let made = Instant::now();
-        record(&mut lateness, made.saturating_duration_since(planned));
-        wake(Wake { planned, made });
+        let sent = Instant::now();
+        record(&mut lateness, sent.saturating_duration_since(planned));
+        wake(Wake { planned, sent });
     }
     Generated { lateness, reading: meter.read() }
 }

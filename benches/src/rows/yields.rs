@@ -1,22 +1,22 @@
-//! Tasks that only yield, spawned from outside.
+//! Tasks that only yield. They are spawned from outside.
 
-use super::{Load, Sample};
 use crate::contender::Contender;
 use crate::meter::Finish;
+use crate::sample::{Load, Sample};
 
 pub const TASKS: u64 = 200;
 pub const YIELDS: u64 = 1_000;
 
 pub fn run<C: Contender>(runtime: &C, _: &Load) -> Option<Sample> {
-    let (finish, told) = Finish::of(TASKS);
+    let (finish, result_rx) = Finish::new(TASKS);
     finish.start();
     for _ in 0..TASKS {
         C::detach(runtime.spawn_outside(async move {
             for _ in 0..YIELDS {
                 C::yield_now().await;
             }
-            finish.one_done();
+            finish.end_part();
         }));
     }
-    Sample::micros(told.recv().ok()?, TASKS * YIELDS)
+    Sample::micros(result_rx.recv().ok()?, TASKS * YIELDS)
 }
