@@ -1,10 +1,10 @@
-//! A worker steps out of its seat and comes back, while somebody counts, closes, resizes, or steps
-//! out as well. See docs/block-in-place.md.
+//! A worker enters and leaves a blocking section, while another thread counts, closes, resizes, or
+//! enters one, too. See docs/block-in-place.md.
 
 use std::future::pending;
 use std::time::{Duration, Instant};
 
-use super::stalls::{Scarce, Threads};
+use super::stalls::{RefuseFirst, Threads};
 use super::support::{Home, parcels, start};
 use crate::block_in_place::blocked_workers::BlockedWorkers;
 use crate::drain::gate::SpawnSource;
@@ -23,54 +23,52 @@ use crate::worker_set::WorkerSet;
 use crate::worker_set::completion::ResizeCompletion;
 use crate::worker_set::spares::SpareError;
 
-// -------------------------------------------------------------------------------------------------------
-// the local slot
+// The local slot.
 
-/// step out, come back × take × give back: the worker finds its seat as it has left it, and whoever
-/// takes it comes afterwards.
+/// enter, leave × take × give back: the worker finds its seat as it has left it. The other thread
+/// takes the seat afterwards.
 #[test]
-fn the_seat_of_one_who_is_out_is_nobodys() {
+fn seat_of_blocked_worker_cannot_be_taken() {
     model(|| {
-        let lease = Arc::new(LocalSlot::new(UnsafeCell::new(0)));
-        let local = lease.try_take().expect("it is vacant");
-        let other = Arc::clone(&lease);
+        let local_slot = Arc::new(LocalSlot::new(UnsafeCell::new(0)));
+        let local = local_slot.try_take().expect("it is vacant");
+        let other = Arc::clone(&local_slot);
         let other = start(move || {
-            // A worker that comes, or a closer that clears.
+            // A worker that starts, or a closer that clears.
             let Some(local) = other.try_take() else { return };
-            // SAFETY: whoever holds the local slot touches it.
+            // SAFETY: this thread holds the local slot.
             let turns = local.with_mut(|turns| unsafe { std::mem::replace(&mut *turns, 2) });
-            assert_eq!(turns, 1, "the seat was taken from one who was out");
+            assert_eq!(turns, 1, "the seat was taken from a blocked worker");
             other.give_back(local);
         });
-        lease.begin_blocking();
-        assert!(lease.is_blocking() && !lease.is_active() && !lease.is_vacant());
-        lease.end_blocking();
+        local_slot.begin_blocking();
+        assert!(local_slot.is_blocking() && !local_slot.is_active() && !local_slot.is_vacant());
+        local_slot.end_blocking();
         // SAFETY: as above.
         local.with_mut(|turns| unsafe { *turns += 1 });
-        lease.give_back(local);
-        other.join().expect("the other");
-        assert!(lease.is_vacant());
+        local_slot.give_back(local);
+        other.join().expect("the other thread");
+        assert!(local_slot.is_vacant());
     });
 }
 
-// -------------------------------------------------------------------------------------------------------
-// the task counts
+// Task counts.
 
 /// One seat, whose worker polls a task that has been counted in.
-struct House {
+struct OneSeat {
     drain_state: DrainState,
     phase: AtomicPhase,
-    lease: LocalSlot<()>,
-    heard: AtomicBool,
+    local_slot: LocalSlot<()>,
+    acked: AtomicBool,
     spawned: Counter,
     completed: Counter,
     ended: Counter,
 }
 
-impl TaskCounts for House {
+impl TaskCounts for OneSeat {
     fn all_workers_acked(&self) -> bool {
-        // Ordering: Acquire — as `Seat::has_heard`.
-        self.heard.load(Ordering::Acquire) || !self.lease.is_active()
+        // Ordering: Acquire — as `Seat::has_acked_drain`.
+        self.acked.load(Ordering::Acquire) || !self.local_slot.is_active()
     }
 
     fn tasks_ended(&self) -> u64 {
@@ -94,142 +92,141 @@ impl TaskCounts for House {
     }
 }
 
-impl House {
-    fn new() -> Arc<House> {
-        let house = House {
+impl OneSeat {
+    fn new() -> Arc<OneSeat> {
+        let pool = OneSeat {
             drain_state: DrainState::new(),
             phase: AtomicPhase::new(),
-            lease: LocalSlot::new(()),
-            heard: AtomicBool::new(false),
+            local_slot: LocalSlot::new(()),
+            acked: AtomicBool::new(false),
             spawned: Counter::new(),
             completed: Counter::new(),
             ended: Counter::new(),
         };
-        house.lease.try_take().expect("it is vacant");
-        house.spawned.add(1);
-        Arc::new(house)
+        pool.local_slot.try_take().expect("it is vacant");
+        pool.spawned.add(1);
+        Arc::new(pool)
     }
 
-    fn look(&self) {
+    fn check_quiescent(&self) {
         self.drain_state.check_quiescent(&self.phase, self);
     }
 
     fn drain(&self) {
         assert!(self.drain_state.begin_drain(&self.phase, self, None));
-        self.look();
+        self.check_quiescent();
     }
 
-    /// As `Seat::step_out`.
+    /// As `Seat::step_out`, which begins a section.
     fn step_out(&self) {
-        self.lease.begin_blocking();
+        self.local_slot.begin_blocking();
         if self.phase.load() != Phase::Running {
-            self.look();
+            self.check_quiescent();
         }
     }
 
-    /// Counts a task in, on the seat or off it.
+    /// Counts a spawn, in the seat or at the gate.
     fn spawn(&self, seated: bool) {
         if seated && self.phase.is_running() {
             self.spawned.add(1);
         } else {
-            assert!(self.drain_state.gate.try_enter(SpawnSource::Internal), "a task lives that is not excused");
+            assert!(self.drain_state.gate.try_enter(SpawnSource::Internal), "a task lives that is not exempt");
         }
     }
 
-    fn end(&self) {
+    fn end_task(&self) {
         assert!(self.phase.load() < Phase::Drained, "the report came while a task lived");
         self.completed.add(1);
         self.ended.add_release(1);
     }
 
     /// A worker before it sleeps.
-    fn settle_up(&self) {
+    fn check_drain_before_park(&self) {
         if self.phase.load() != Phase::Running {
-            // Ordering: Release — as `Seat::hear`.
-            self.heard.store(true, Ordering::Release);
-            self.look();
+            // Ordering: Release — as `Seat::ack_drain`.
+            self.acked.store(true, Ordering::Release);
+            self.check_quiescent();
         }
     }
 }
 
-/// drain × step out, spawn, come back, spawn: all are counted, and the report comes.
+/// drain × enter, spawn, leave, spawn: all spawns are counted, and the report is made.
 #[test]
-fn what_one_who_is_out_spawns_is_counted() {
+fn spawns_of_blocked_worker_are_counted() {
     model(|| {
-        let house = House::new();
-        let worker = Arc::clone(&house);
+        let pool = OneSeat::new();
+        let worker = Arc::clone(&pool);
         let worker = start(move || {
             worker.step_out();
             worker.spawn(false);
-            worker.lease.end_blocking();
+            worker.local_slot.end_blocking();
             worker.spawn(true);
-            (0..3).for_each(|_| worker.end());
-            worker.settle_up();
+            (0..3).for_each(|_| worker.end_task());
+            worker.check_drain_before_park();
         });
-        house.drain();
+        pool.drain();
         worker.join().expect("the worker");
-        // Who sleeps is woken by the drain.
-        house.settle_up();
-        let report = house.drain_state.report().expect("everybody has left, and nobody has noticed");
+        // A sleeping worker is woken by the drain.
+        pool.check_drain_before_park();
+        let report = pool.drain_state.report().expect("all tasks have ended, so there is a report");
         assert!(report.completed <= 3);
     });
 }
 
-/// drain × step out × wait for the report: the one who waits is excused, and nobody else is there
-/// to hear of the drain.
+/// drain × enter × wait for the report: the task that waits is exempt, and no other worker exists
+/// to acknowledge the drain.
 #[test]
-fn a_report_that_is_awaited_by_one_who_is_out_comes() {
+fn report_awaited_by_blocked_worker_is_made() {
     model(|| {
-        let (house, home) = (House::new(), Home::new());
+        let (pool, home) = (OneSeat::new(), Home::new());
         let task = home.spawn(pending::<()>());
-        let excused = task.abort_handle();
-        let worker = Arc::clone(&house);
+        let abort_handle = task.abort_handle();
+        let worker = Arc::clone(&pool);
         let worker = start(move || {
             worker.step_out();
-            // As `Drain::poll`: it may not have begun, then it begins here.
-            let begins = worker.drain_state.begin_drain(&worker.phase, &*worker, None);
-            let excuse = worker.drain_state.exempt(excused);
-            worker.look();
+            // As `Drain::poll`: if the drain has not begun, it begins here.
+            let began = worker.drain_state.begin_drain(&worker.phase, &*worker, None);
+            let exemption = worker.drain_state.exempt(abort_handle);
+            worker.check_quiescent();
             worker.drain_state.wait_for_report(None);
-            worker.lease.end_blocking();
-            let _ = excuse.map(|key| worker.drain_state.revoke_exemption(key));
-            begins
+            worker.local_slot.end_blocking();
+            let _ = exemption.map(|key| worker.drain_state.revoke_exemption(key));
+            began
         });
-        let begins = house.drain_state.begin_drain(&house.phase, &*house, None);
-        house.look();
-        assert_ne!(worker.join().expect("the worker"), begins);
+        let began = pool.drain_state.begin_drain(&pool.phase, &*pool, None);
+        pool.check_quiescent();
+        assert_ne!(worker.join().expect("the worker"), began);
         task.abort();
         home.run_all();
     });
 }
 
-/// drain × step out of one that has ended nothing, while the last task ends elsewhere: the worker
-/// that is out is not waited for.
+/// drain × enter of a worker that has ended no task, while the last task ends elsewhere: the report
+/// does not wait for the blocked worker.
 #[test]
-fn one_who_is_out_need_not_have_heard() {
+fn report_does_not_wait_for_blocked_worker() {
     model(|| {
-        let house = House::new();
+        let pool = OneSeat::new();
         let home = Home::new();
         let task = home.spawn(pending::<()>());
-        let excuse = Arc::new(Mutex::new(None));
-        let (worker, excused, place) = (Arc::clone(&house), task.abort_handle(), Arc::clone(&excuse));
-        assert!(house.drain_state.begin_drain(&house.phase, &*house, None));
-        *place.lock() = house.drain_state.exempt(excused);
+        let exemption = Arc::new(Mutex::new(None));
+        let (worker, abort_handle, exemption_cell) = (Arc::clone(&pool), task.abort_handle(), Arc::clone(&exemption));
+        assert!(pool.drain_state.begin_drain(&pool.phase, &*pool, None));
+        *exemption_cell.lock() = pool.drain_state.exempt(abort_handle);
         let worker = start(move || {
             worker.step_out();
             worker.drain_state.wait_for_report(None);
         });
-        house.look();
+        pool.check_quiescent();
         worker.join().expect("the worker");
         task.abort();
         home.run_all();
     });
 }
 
-// ----------------------------------------------------------------------------------------------------
-// the helper
+// The helper.
 
-/// What somebody who is out waits for, and who ends it when the runtime closes.
+/// A task that a blocked worker waits for, and the helper that drops it during a shutdown.
 struct Closing {
     phase: AtomicPhase,
     blocked_workers: BlockedWorkers,
@@ -253,16 +250,16 @@ impl Closing {
         })
     }
 
-    /// As `shutdown::attend`.
-    fn attend(self: &Arc<Self>) {
+    /// As `shutdown::start_helper`.
+    fn start_helper(self: &Arc<Self>) {
         if self.blocked_workers.claim_helper() {
-            let house = Arc::clone(self);
-            self.helpers.lock().push(start(move || house.wait_upon()));
+            let pool = Arc::clone(self);
+            self.helpers.lock().push(start(move || pool.helper_main()));
         }
     }
 
-    /// As the helper.
-    fn wait_upon(&self) {
+    /// As `shutdown::helper::helper_main`.
+    fn helper_main(&self) {
         loop {
             assert!(self.idle.claim_sleeper().is_none());
             let mut tasks = self.queue.take(&LaneCursor::new(0), 2);
@@ -270,7 +267,7 @@ impl Closing {
                 *self.ended.lock() = true;
                 self.changed.notify_all();
             }
-            if !self.blocked_workers.wait_for_call() {
+            if !self.blocked_workers.wait_for_notify() {
                 return;
             }
         }
@@ -280,12 +277,12 @@ impl Closing {
         self.queue.push_woken(parcels(1).pop().expect("a task"));
     }
 
-    fn close(self: &Arc<Self>) {
+    fn begin_shutdown(self: &Arc<Self>) {
         self.phase.advance(Phase::ShuttingDown);
-        self.attend();
+        self.start_helper();
     }
 
-    fn wait(&self) {
+    fn wait_until_ended(&self) {
         let mut ended = self.ended.lock();
         while !*ended {
             self.changed.wait(&mut ended);
@@ -296,103 +293,102 @@ impl Closing {
         self.phase.load() < Phase::ShuttingDown
     }
 
-    /// All helpers go when nobody is out, and there was one at a time.
-    fn end(&self) {
+    /// Joins the only helper, which exits once no worker is blocked.
+    fn join_helper(&self) {
         let helpers = std::mem::take(&mut *self.helpers.lock());
         assert_eq!(helpers.len(), 1);
         helpers.into_iter().for_each(|helper| helper.join().expect("the helper"));
     }
 }
 
-/// close × step out: what waits in the seat is ended by the helper, whoever starts it.
+/// close × enter: the helper drops what waited in the seat, whichever thread starts the helper.
 #[test]
-fn one_who_steps_out_while_the_runtime_closes_is_attended_to() {
+fn section_begun_during_shutdown_has_a_helper() {
     model(|| {
-        let house = Closing::new();
-        let worker = Arc::clone(&house);
+        let pool = Closing::new();
+        let worker = Arc::clone(&pool);
         let worker = start(move || {
-            // What it hands over.
+            // The hand-off.
             worker.push();
             assert!(worker.idle.claim_sleeper().is_none());
             worker.blocked_workers.begin_section();
             if !worker.is_open() {
-                worker.attend();
+                worker.start_helper();
             }
-            worker.wait();
+            worker.wait_until_ended();
             worker.blocked_workers.end_section();
         });
-        house.close();
+        pool.begin_shutdown();
         worker.join().expect("the worker");
-        house.end();
+        pool.join_helper();
     });
 }
 
-/// close × a wake from outside, while a worker is out that waits for the woken: it is ended.
+/// close × a wake from outside, while a blocked worker waits for the woken task: it is dropped.
 #[test]
-fn what_is_woken_while_the_runtime_closes_is_ended() {
+fn task_woken_during_shutdown_is_dropped_by_helper() {
     model(|| {
-        let house = Closing::new();
-        house.blocked_workers.begin_section();
-        let waker = Arc::clone(&house);
+        let pool = Closing::new();
+        pool.blocked_workers.begin_section();
+        let waker = Arc::clone(&pool);
         let waker = start(move || {
             waker.push();
             assert!(waker.idle.claim_sleeper().is_none());
-            // As `Pool::mind_deadline`.
+            // As `Pool::recheck_deadline`.
             if !waker.is_open() {
                 waker.blocked_workers.notify_helper();
             }
         });
-        house.close();
-        house.wait();
-        house.blocked_workers.end_section();
+        pool.begin_shutdown();
+        pool.wait_until_ended();
+        pool.blocked_workers.end_section();
         waker.join().expect("the waker");
-        house.end();
+        pool.join_helper();
     });
 }
 
-/// come back × step out of another, while the helper goes or stays: each is attended to.
+/// leave × enter of another worker, while the helper exits or stays: each section has a helper.
 #[test]
-fn an_attendant_that_goes_leaves_nobody_behind() {
+fn helper_exit_leaves_no_section_without_helper() {
     model(|| {
-        let house = Closing::new();
-        house.blocked_workers.begin_section();
-        house.close();
-        let worker = Arc::clone(&house);
+        let pool = Closing::new();
+        pool.blocked_workers.begin_section();
+        pool.begin_shutdown();
+        let worker = Arc::clone(&pool);
         let worker = start(move || {
             worker.push();
             worker.blocked_workers.begin_section();
-            worker.attend();
-            worker.wait();
+            worker.start_helper();
+            worker.wait_until_ended();
             worker.blocked_workers.end_section();
         });
-        house.blocked_workers.end_section();
+        pool.blocked_workers.end_section();
         worker.join().expect("the worker");
-        let helpers = std::mem::take(&mut *house.helpers.lock());
+        let helpers = std::mem::take(&mut *pool.helpers.lock());
         assert!((1..=2).contains(&helpers.len()));
         helpers.into_iter().for_each(|helper| helper.join().expect("a helper"));
     });
 }
 
-// -----------------------------------------------------------------------------------------------------------
-// spares
+// Spare workers.
 
-/// As `Pool::call_one`.
-fn call(worker_set: &WorkerSet, threads: &Threads, enough: usize) -> (Result<usize, SpareError>, bool) {
-    let called = worker_set.start_spare(threads, enough);
-    let carried = worker_set.run_requests(threads);
-    (called, carried)
+/// As `Pool::try_start_spare`.
+fn try_start(worker_set: &WorkerSet, threads: &Threads, enough: usize) -> (Result<usize, SpareError>, bool) {
+    let started = worker_set.start_spare(threads, enough);
+    let ran_request = worker_set.run_requests(threads);
+    (started, ran_request)
 }
 
-/// step out × step out: a spare for each.
+/// enter × enter: each gets a spare.
 #[test]
-fn two_that_step_out_at_once_have_a_spare_each() {
+fn sections_begun_together_have_one_spare_each() {
     model(|| {
         let (worker_set, at_work, blocked_workers) =
             (Arc::new(WorkerSet::new(2, 2, 2)), Arc::default(), Arc::new(BlockedWorkers::new()));
         (0..2).for_each(|seat| worker_set.activate_seat(seat));
         let step_out = |worker_set: &Arc<WorkerSet>, blocked_workers: &BlockedWorkers, threads: &Threads| {
             blocked_workers.begin_section();
-            assert!(worker_set.ensure_spares(blocked_workers, |enough| call(worker_set, threads, enough)));
+            assert!(worker_set.ensure_spares(blocked_workers, |enough| try_start(worker_set, threads, enough)));
         };
         let other = {
             let (worker_set, blocked_workers, threads) = (
@@ -403,15 +399,15 @@ fn two_that_step_out_at_once_have_a_spare_each() {
             start(move || step_out(&worker_set, &blocked_workers, &Threads::of(&threads.0, &threads.1)))
         };
         step_out(&worker_set, &blocked_workers, &Threads::of(&worker_set, &at_work));
-        other.join().expect("the other");
+        other.join().expect("the other thread");
         assert_eq!((worker_set.active_spares(), worker_set.active()), (2, 4));
         assert!(at_work.lock().values().all(|&workers| workers == 1));
     });
 }
 
-/// step out × resize: a spare besides those that the order asks for.
+/// enter × resize: one spare beyond the workers that the request asks for.
 #[test]
-fn one_that_steps_out_while_the_set_grows_has_a_spare() {
+fn section_begun_during_growth_has_a_spare() {
     model(|| {
         let (worker_set, at_work, blocked_workers) =
             (Arc::new(WorkerSet::new(1, 2, 1)), Arc::default(), Arc::new(BlockedWorkers::new()));
@@ -422,63 +418,63 @@ fn one_that_steps_out_while_the_set_grows_has_a_spare() {
             start(move || {
                 let threads = Threads::of(&worker_set, &at_work);
                 worker_set.enqueue(2, Arc::new(ResizeCompletion::new())).write();
-                // As `Pool::carry_out`.
+                // As `Pool::run_resizes`.
                 worker_set.run_requests(&threads);
-                assert!(worker_set.ensure_spares(&blocked_workers, |enough| call(&worker_set, &threads, enough)));
+                assert!(worker_set.ensure_spares(&blocked_workers, |enough| try_start(&worker_set, &threads, enough)));
             })
         };
         let threads = Threads::of(&worker_set, &at_work);
         blocked_workers.begin_section();
-        assert!(worker_set.ensure_spares(&blocked_workers, |enough| call(&worker_set, &threads, enough)));
+        assert!(worker_set.ensure_spares(&blocked_workers, |enough| try_start(&worker_set, &threads, enough)));
         grower.join().expect("the grower");
         assert_eq!((worker_set.target(), worker_set.active_spares(), worker_set.active()), (2, 1, 3));
         assert!(at_work.lock().values().all(|&workers| workers == 1));
     });
 }
 
-/// call × resize to the seat of the spare, while `out` are out and there may be as many as
-/// `spares`: who has carried out the order looks whether there are enough still.
-fn out_while_the_set_grows_over_a_spare(out: usize, spares: usize) {
+/// start of a spare × resize to its seat, while `blocked` workers are blocked and `spares` is the
+/// limit. The thread that has run the request checks again that there are enough.
+fn grow_over_a_spare(blocked: usize, spares: usize) {
     model(move || {
         let (worker_set, at_work, blocked_workers) =
             (Arc::new(WorkerSet::new(1, 2, spares)), Arc::default(), Arc::new(BlockedWorkers::new()));
         worker_set.activate_seat(0);
         let threads = Threads::of(&worker_set, &at_work);
         assert_eq!(worker_set.start_spare(&threads, usize::MAX).expect("a spare"), 1);
-        (0..out).for_each(|_| blocked_workers.begin_section());
+        (0..blocked).for_each(|_| blocked_workers.begin_section());
         let caller = {
             let (worker_set, at_work, blocked_workers) =
                 (Arc::clone(&worker_set), Arc::clone(&at_work), Arc::clone(&blocked_workers));
             start(move || {
                 let threads = Threads::of(&worker_set, &at_work);
-                let _ = worker_set.ensure_spares(&blocked_workers, |enough| call(&worker_set, &threads, enough));
+                let _ = worker_set.ensure_spares(&blocked_workers, |enough| try_start(&worker_set, &threads, enough));
             })
         };
         worker_set.enqueue(2, Arc::new(ResizeCompletion::new())).write();
-        // As `Pool::carry_out`.
+        // As `Pool::run_resizes`.
         worker_set.run_requests(&threads);
-        let _ = worker_set.ensure_spares(&blocked_workers, |enough| call(&worker_set, &threads, enough));
+        let _ = worker_set.ensure_spares(&blocked_workers, |enough| try_start(&worker_set, &threads, enough));
         caller.join().expect("the caller");
         assert_eq!((worker_set.target(), worker_set.active_spares(), worker_set.active()), (2, 1, 3));
         assert!(at_work.lock().values().all(|&workers| workers == 1));
     });
 }
 
-/// One is out, and has its spare: it has another one afterwards.
+/// One worker is blocked and has its spare: it has another one afterwards.
 #[test]
-fn one_that_is_out_while_the_set_grows_over_its_spare_has_another() {
-    out_while_the_set_grows_over_a_spare(1, 2);
+fn spare_made_base_worker_is_replaced() {
+    grow_over_a_spare(1, 2);
 }
 
-/// Two are out, and there may be no more than one spare: there is one afterwards.
+/// Two workers are blocked, and one spare is the limit: there is one afterwards.
 #[test]
-fn the_last_spare_that_the_set_grows_over_is_replaced() {
-    out_while_the_set_grows_over_a_spare(2, 1);
+fn last_spare_made_base_worker_is_replaced() {
+    grow_over_a_spare(2, 1);
 }
 
-/// step out × dismiss, leave: the spare that goes is had again, or another comes.
+/// enter × stop, retire of a spare: the spare is claimed back, or another one starts.
 #[test]
-fn one_that_steps_out_while_a_spare_goes_has_one() {
+fn section_begun_while_spare_stops_has_a_spare() {
     model(|| {
         let (worker_set, at_work, blocked_workers) =
             (Arc::new(WorkerSet::new(1, 1, 2)), Arc::default(), Arc::new(BlockedWorkers::new()));
@@ -491,24 +487,24 @@ fn one_that_steps_out_while_a_spare_goes_has_one() {
             start(move || {
                 let threads = Threads::of(&worker_set, &at_work);
                 let _ = worker_set.stop_spare(&threads, |_| true);
-                // As `Rescue::staff`.
-                assert!(worker_set.ensure_spares(&blocked_workers, |enough| call(&worker_set, &threads, enough)));
+                // As `Rescue::adjust_spares`.
+                assert!(worker_set.ensure_spares(&blocked_workers, |enough| try_start(&worker_set, &threads, enough)));
                 threads.join();
             })
         };
         blocked_workers.begin_section();
-        assert!(worker_set.ensure_spares(&blocked_workers, |enough| call(&worker_set, &threads, enough)));
+        assert!(worker_set.ensure_spares(&blocked_workers, |enough| try_start(&worker_set, &threads, enough)));
         watchdog.join().expect("the watchdog");
         threads.join();
-        let there = at_work.lock().values().filter(|&&workers| workers == 1).count();
-        assert_eq!((worker_set.active_spares(), worker_set.active(), there), (1, 2, 1));
+        let occupied = at_work.lock().values().filter(|&&workers| workers == 1).count();
+        assert_eq!((worker_set.active_spares(), worker_set.active(), occupied), (1, 2, 1));
     });
 }
 
-/// shrink to the seat of one who is out × call × come back, leave: it leaves, the spare has a seat
-/// of its own, and the order is answered.
+/// shrink to the seat of a blocked worker × start of a spare × leave, retire. The worker retires,
+/// the spare has a seat of its own, and the request completes.
 #[test]
-fn one_that_is_to_leave_may_be_out() {
+fn retiring_worker_in_section_retires_afterwards() {
     model(|| {
         let (worker_set, at_work, blocked_workers) =
             (Arc::new(WorkerSet::new(2, 2, 1)), Arc::new(Mutex::new([(0, 1), (1, 1)].into())), BlockedWorkers::new());
@@ -521,57 +517,57 @@ fn one_that_is_to_leave_may_be_out() {
             start(move || {
                 let threads = Threads::of(&worker_set, &at_work);
                 worker_set.enqueue(1, completion).write();
-                // Whoever is asked comes back, and leaves.
+                // The worker leaves the section, and retires.
                 worker_set.run_requests(&threads);
                 threads.join();
             })
         };
         let threads = Threads::of(&worker_set, &at_work);
-        assert!(worker_set.ensure_spares(&blocked_workers, |enough| call(&worker_set, &threads, enough)));
+        assert!(worker_set.ensure_spares(&blocked_workers, |enough| try_start(&worker_set, &threads, enough)));
         shrinker.join().expect("the shrinker");
         threads.join();
-        assert_eq!(completion.wait().expect("it leaves").to, 1);
+        assert_eq!(completion.wait().expect("the worker retires").to, 1);
         assert_eq!((worker_set.target(), worker_set.active()), (1, 1 + worker_set.active_spares()));
         assert!(at_work.lock().values().all(|&workers| workers <= 1));
     });
 }
 
-// ------------------------------------------------------------------------------------------------------
-// the watchdog
+// The watchdog.
 
-/// In a model a time that is not over never is.
+/// In a model no time passes, so the tick is zero there.
 fn watchdog_sleep() -> WatchdogSleep {
     let tick = if cfg!(heist_loom) { Duration::ZERO } else { Duration::from_millis(1) };
     WatchdogSleep::new(tick).expect("an alarm")
 }
 
-/// rest of the watchdog × come back: it looks at the worker.
+/// sleep of the watchdog × leave: the watchdog sees the worker.
 #[test]
-fn a_worker_that_comes_back_is_watched() {
+fn worker_back_from_section_is_watched() {
     model(|| {
-        let (lease, idle, watchdog_sleep) =
+        let (local_slot, idle, watchdog_sleep) =
             (Arc::new(LocalSlot::new(())), Arc::new(Idle::new(1)), Arc::new(watchdog_sleep()));
-        lease.try_take().expect("it is vacant");
-        lease.begin_blocking();
+        local_slot.try_take().expect("it is vacant");
+        local_slot.begin_blocking();
         let watchdog = {
-            let (lease, idle, watchdog_sleep) = (Arc::clone(&lease), Arc::clone(&idle), Arc::clone(&watchdog_sleep));
+            let (local_slot, idle, watchdog_sleep) =
+                (Arc::clone(&local_slot), Arc::clone(&idle), Arc::clone(&watchdog_sleep));
             start(move || {
-                while lease.is_blocking() {
-                    watchdog_sleep.sleep_if(&idle, || lease.is_blocking());
+                while local_slot.is_blocking() {
+                    watchdog_sleep.sleep_if(&idle, || local_slot.is_blocking());
                     watchdog_sleep.wait_for_tick();
                 }
             })
         };
-        lease.end_blocking();
+        local_slot.end_blocking();
         // As `Pool::begin_watch`.
         watchdog_sleep.wake(&idle);
         watchdog.join().expect("the watchdog");
     });
 }
 
-/// rest of the watchdog × a spare that is refused: it sees that there is one too few.
+/// sleep of the watchdog × a spare that is refused: the watchdog sees that one is missing.
 #[test]
-fn a_watchdog_does_not_rest_while_a_spare_is_missing() {
+fn watchdog_stays_awake_while_spare_is_missing() {
     model(|| {
         let (worker_set, at_work, blocked_workers) =
             (Arc::new(WorkerSet::new(1, 1, 1)), Arc::default(), Arc::new(BlockedWorkers::new()));
@@ -583,16 +579,17 @@ fn a_watchdog_does_not_rest_while_a_spare_is_missing() {
             let (idle, watchdog_sleep) = (Arc::clone(&idle), Arc::clone(&watchdog_sleep));
             start(move || {
                 let has_its_spares = || worker_set.active_spares() == blocked_workers.count();
-                // It has not been called yet, or the spare is there that will be refused.
+                // The spare was not started yet, or counts although it will be refused.
                 if has_its_spares() {
                     watchdog_sleep.sleep_if(&idle, has_its_spares);
                     watchdog_sleep.wait_for_tick();
-                    assert!(!has_its_spares(), "it was called for nothing");
+                    assert!(!has_its_spares(), "the watchdog was woken in vain");
                 }
             })
         };
-        let scarce = Scarce(Threads::of(&worker_set, &at_work), Arc::new(AtomicBool::new(true)));
-        if !worker_set.ensure_spares(&blocked_workers, |enough| (worker_set.start_spare(&scarce, enough), false)) {
+        let refuse_first = RefuseFirst(Threads::of(&worker_set, &at_work), Arc::new(AtomicBool::new(true)));
+        if !worker_set.ensure_spares(&blocked_workers, |enough| (worker_set.start_spare(&refuse_first, enough), false))
+        {
             watchdog_sleep.wake(&idle);
         }
         watchdog.join().expect("the watchdog");

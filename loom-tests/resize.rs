@@ -1,8 +1,9 @@
-//! Workers that leave and come: what was left to them is done by others. See docs/resize.md.
+//! Workers that retire and start: what others rely on them for is done by the remaining ones. See
+//! docs/resize.md.
 //!
-//! Whole workers are too large for the engine. Leaving, claiming and hand-off are made of the same
-//! parts here as in a server: the seat word, the idle word, parkers, a ring, wheels, the book.
-//! Nobody sleeps with a time limit: what is lost is a deadlock.
+//! Whole workers are too large for the engine. The models use the same parts as a server: the seat
+//! state, the idle word, parkers, a ring, wheels, the worker set. No thread sleeps with a timeout,
+//! so a lost wake-up is a deadlock.
 
 mod end;
 mod grow;

@@ -1,5 +1,6 @@
-//! A worker that is stuck may come back at any moment: while it is watched, while its tasks and
-//! timers are being taken, while a spare comes or goes. See docs/watchdog.md and docs/stalls.md.
+//! A stalled worker may return at any moment. It may return while the watchdog observes it, while
+//! its tasks and timers are being taken, or while a spare starts or retires. See docs/watchdog.md
+//! and docs/stalls.md.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -23,29 +24,28 @@ use crate::worker_set::completion::{ResizeCompletion, ResizeError};
 use crate::worker_set::spares::SpareError;
 use crate::worker_set::{RetireResult, ThreadHost, WorkerSet};
 
-// -------------------------------------------------------------------------------------------------------
-// the watchdog sleep
+// Sleep of the watchdog.
 
 const WORKER: usize = 0;
 
-/// One worker, and a watchdog that looks until it has seen what it has to.
-struct Watchhouse {
+/// One worker, and a watchdog that scans until it has seen the worker awake, or the shutdown.
+struct WatchedWorker {
     idle: Idle,
     parker: Parker,
     watchdog_sleep: WatchdogSleep,
     open: AtomicBool,
 }
 
-impl Watchhouse {
-    /// The worker sleeps.
-    fn new() -> Arc<Watchhouse> {
-        // In a model a time that is not over never is.
+impl WatchedWorker {
+    /// Creates the pool with a sleeping worker.
+    fn new() -> Arc<WatchedWorker> {
+        // In a model no time passes.
         let tick = if cfg!(heist_loom) { Duration::ZERO } else { Duration::from_millis(1) };
         let watchdog_sleep = WatchdogSleep::new(tick).expect("an alarm");
-        let house =
-            Watchhouse { idle: Idle::new(1), parker: Parker::new(), watchdog_sleep, open: AtomicBool::new(true) };
-        house.idle.announce(WORKER, false);
-        Arc::new(house)
+        let pool =
+            WatchedWorker { idle: Idle::new(1), parker: Parker::new(), watchdog_sleep, open: AtomicBool::new(true) };
+        pool.idle.announce(WORKER, false);
+        Arc::new(pool)
     }
 
     fn is_open(&self) -> bool {
@@ -53,9 +53,9 @@ impl Watchhouse {
         self.open.load(Ordering::Acquire)
     }
 
-    /// The watchdog's loop, from a rest on, until it finds the worker up, or the end. If it is
-    /// forgotten it sleeps for ever.
-    fn watch(&self) {
+    /// The watchdog's loop from a sleep on, until it finds the worker awake, or the shutdown. If no
+    /// thread sets the alarm, it sleeps for ever.
+    fn watch_until_awake(&self) {
         let sleeps = || self.idle.is_announced(WORKER) && self.is_open();
         loop {
             self.watchdog_sleep.sleep_if(&self.idle, sleeps);
@@ -66,96 +66,95 @@ impl Watchhouse {
         }
     }
 
-    /// What `Pool::watch` does.
-    fn heed(&self) {
-        if self.idle.counts().is_watchdog_asleep() {
+    /// As `Pool::ensure_watched`.
+    fn ensure_watched(&self) {
+        if self.idle.counts().is_unwatched() {
             self.watchdog_sleep.wake(&self.idle);
         }
     }
 
-    /// What a worker does that gets up for a reason of its own. It does not come back.
-    fn rise(&self) -> Withdrawn {
-        let how = self.idle.withdraw(WORKER, false);
-        self.heed();
-        how
+    /// As a worker that leaves idle for a reason of its own. It does not return to it.
+    fn leave_idle(&self) -> Retract {
+        let withdrawn = self.idle.withdraw(WORKER, false);
+        self.ensure_watched();
+        withdrawn
     }
 }
 
-/// rest of the watchdog × a worker gets up: it is looked at.
+/// sleep of the watchdog × a worker leaves idle: the watchdog sees it.
 #[test]
-fn a_worker_that_gets_up_is_watched() {
+fn worker_leaving_idle_is_watched() {
     model(|| {
-        let house = Watchhouse::new();
-        let watchdog = Arc::clone(&house);
-        let watchdog = start(move || watchdog.watch());
-        let _ = house.rise();
+        let pool = WatchedWorker::new();
+        let watchdog = Arc::clone(&pool);
+        let watchdog = start(move || watchdog.watch_until_awake());
+        let _ = pool.leave_idle();
         watchdog.join().expect("the watchdog");
     });
 }
 
-/// rest of the watchdog × a submitter wakes the worker × the worker gets up by itself.
+/// sleep of the watchdog × a submitter wakes the worker × the worker leaves idle by itself.
 #[test]
-fn a_worker_that_is_woken_is_watched() {
+fn worker_woken_by_submitter_is_watched() {
     model(|| {
-        let house = Watchhouse::new();
-        let (watchdog, worker) = (Arc::clone(&house), Arc::clone(&house));
-        let watchdog = start(move || watchdog.watch());
+        let pool = WatchedWorker::new();
+        let (watchdog, worker) = (Arc::clone(&pool), Arc::clone(&pool));
+        let watchdog = start(move || watchdog.watch_until_awake());
         let worker = start(move || {
-            if worker.rise() == Withdrawn::Searching {
+            if worker.leave_idle() == Retract::Searching {
                 let _ = worker.idle.end_search();
             }
         });
-        // What `Pool::notify` does.
-        if house.idle.claim_sleeper().is_some() {
-            let _ = house.parker.unpark();
-            house.heed();
+        // As `Pool::notify`.
+        if pool.idle.claim_sleeper().is_some() {
+            let _ = pool.parker.unpark();
+            pool.ensure_watched();
         }
         worker.join().expect("the worker");
         watchdog.join().expect("the watchdog");
     });
 }
 
-/// rest of the watchdog × the end.
+/// sleep of the watchdog × shutdown.
 #[test]
-fn a_watchdog_that_goes_to_rest_hears_of_the_end() {
+fn watchdog_going_to_sleep_sees_the_shutdown() {
     model(|| {
-        let house = Watchhouse::new();
-        let watchdog = Arc::clone(&house);
-        let watchdog = start(move || watchdog.watch());
+        let pool = WatchedWorker::new();
+        let watchdog = Arc::clone(&pool);
+        let watchdog = start(move || watchdog.watch_until_awake());
         // Ordering: Release — as the phase.
-        house.open.store(false, Ordering::Release);
-        house.watchdog_sleep.ring_now();
+        pool.open.store(false, Ordering::Release);
+        pool.watchdog_sleep.ring_now();
         watchdog.join().expect("the watchdog");
-        let _ = house.idle.withdraw(WORKER, false);
+        let _ = pool.idle.withdraw(WORKER, false);
     });
 }
 
-// -------------------------------------------------------------------------------------------------------
-// its tasks
+// Tasks of a stalled worker.
 
-/// seize × the owner is back: pops, pushes.
+/// rescue × the owner returns: pops, pushes.
 #[test]
-fn what_a_stuck_worker_has_is_seized_or_polled_once() {
+fn tasks_of_stalled_worker_are_rescued_or_polled_once() {
     model(|| {
         let (owner, thief) = Ring::new_pair();
         let slot = Arc::new(LifoSlot::new());
         let mut tasks = parcels(5);
         let log = TaskLog::of(&tasks);
-        let late = tasks.pop().expect("a task");
+        let late_task = tasks.pop().expect("a task");
         assert!(slot.push(tasks.pop().expect("a task")).is_none());
         tasks.into_iter().for_each(|task| assert!(owner.push(task).is_ok()));
-        let theirs = Arc::clone(&slot);
+        let rescued_slot = Arc::clone(&slot);
         let watchdog = start(move || {
-            let (hand, _) = Ring::new_pair();
-            let mut seized = steal_all(&theirs, &thief, &hand);
-            assert_eq!(hand.len(), 0);
+            let (empty_ring, _) = Ring::new_pair();
+            let mut rescued = steal_all(&rescued_slot, &thief, &empty_ring);
+            assert_eq!(empty_ring.len(), 0);
             let mut haul = Haul::new();
-            haul.extend(std::iter::from_fn(|| seized.pop()));
+            haul.extend(std::iter::from_fn(|| rescued.pop()));
             haul
         });
         let mut haul = Haul::new();
         haul.extend(slot.pop());
-        haul.extend(slot.push(late));
+        haul.extend(slot.push(late_task));
         haul.extend(owner.pop());
         haul.join(watchdog.join().expect("the watchdog"));
         haul.extend(slot.pop());
@@ -164,25 +163,24 @@ fn what_a_stuck_worker_has_is_seized_or_polled_once() {
     });
 }
 
-// ------------------------------------------------------------------------------------------------------
-// its timers
+// Timers of a stalled worker.
 
 const SEAT: usize = 0;
 
-/// The wheel of a seat whose worker is stuck, or was a moment ago, with a timer for LATE; the
-/// guardian of the orphan wheels, too.
-struct Home {
+/// The wheel of a seat, with a timer for LATE, and the backup of the orphan wheels. The seat's
+/// worker is stalled, or was a moment ago.
+struct StalledSeat {
     orphan_wheels: OrphanWheels,
     wheel: Arc<TimerWheel>,
     reactor: Arc<Token>,
 }
 
-impl Home {
-    fn new() -> (Arc<Home>, Pin<Box<Timer>>) {
+impl StalledSeat {
+    fn new() -> (Arc<StalledSeat>, Pin<Box<Timer>>) {
         let reactor = Token::new();
         let sleeper_waker = SeatOwners { worker: Token::new(), reactor: Arc::clone(&reactor) };
         let (wheel, timer) = seat_wheel(sleeper_waker, LATE);
-        (Arc::new(Home { orphan_wheels: OrphanWheels::new(), wheel, reactor }), timer)
+        (Arc::new(StalledSeat { orphan_wheels: OrphanWheels::new(), wheel, reactor }), timer)
     }
 
     /// The watchdog's part.
@@ -192,73 +190,72 @@ impl Home {
         }
     }
 
-    /// Somebody rests in the reactor, until he would sleep no longer than to SOON.
-    fn rest_in_the_reactor(&self) {
+    /// As the backup: sleeps in the reactor until its deadline is no later than SOON.
+    fn sleep_in_reactor(&self) {
         while oversleeps(self.orphan_wheels.begin_sleep()) {
             self.reactor.park();
             self.orphan_wheels.end_sleep();
         }
     }
 
-    /// The worker is back, rests on its parker, and gets up.
-    fn rest_on_the_parker(&self) {
+    /// As the worker: returns, sleeps on its parker, and wakes.
+    fn sleep_on_parker(&self) {
         self.orphan_wheels.remove(SEAT);
         assert!(oversleeps(self.wheel.begin_sleep()));
         self.wheel.end_sleep();
     }
 }
 
-/// take the timers, too late × the worker is back, rests, gets up, and sets an earlier time in a
-/// poll that does not return × the guardian rests: he sleeps to it, now or when the watchdog looks
-/// again.
+/// take the timers, too late × the worker returns, sleeps, wakes, and sets an earlier time in a
+/// stalled poll × the backup sleeps. The backup sleeps to that time, now or after the next scan.
 #[test]
-fn a_timer_that_is_being_taken_over_is_kept_by_somebody() {
+fn timer_of_wheel_adopted_late_is_slept_to() {
     model(|| {
-        let (home, mut timer) = Home::new();
-        let (worker, guardian) = (Arc::clone(&home), Arc::clone(&home));
-        let guardian = start(move || guardian.rest_in_the_reactor());
+        let (stalled, mut timer) = StalledSeat::new();
+        let (worker, backup) = (Arc::clone(&stalled), Arc::clone(&stalled));
+        let backup = start(move || backup.sleep_in_reactor());
         let worker = start(move || {
-            worker.rest_on_the_parker();
+            worker.sleep_on_parker();
             reset(&mut timer, &worker.wheel, SOON);
             timer
         });
-        home.take_timers();
+        stalled.take_timers();
         let timer = worker.join().expect("the worker");
-        home.take_timers();
-        guardian.join().expect("the guardian");
+        stalled.take_timers();
+        backup.join().expect("the backup");
         drop(timer);
     });
 }
 
-/// take the timers × the stuck worker arms one × the guardian rests: it is slept to, now or when
-/// the watchdog looks again.
+/// take the timers × the stalled worker arms one × the backup sleeps. The backup sleeps to that
+/// time, now or after the next scan.
 #[test]
-fn a_timer_that_a_stuck_worker_arms_is_kept() {
+fn timer_armed_by_stalled_worker_is_slept_to() {
     model(|| {
-        let (home, mut timer) = Home::new();
-        let guardian = Arc::clone(&home);
-        let guardian = start(move || guardian.rest_in_the_reactor());
-        let watchdog = Arc::clone(&home);
+        let (stalled, mut timer) = StalledSeat::new();
+        let backup = Arc::clone(&stalled);
+        let backup = start(move || backup.sleep_in_reactor());
+        let watchdog = Arc::clone(&stalled);
         let watchdog = start(move || watchdog.take_timers());
         timer.as_mut().cancel();
-        let at = home.wheel.clock().real_deadline(Some(SOON)).expect("a nameable instant");
-        assert_eq!(timer.as_mut().arm(Arc::clone(&home.wheel), at, Waker::noop()), State::Armed);
+        let at = stalled.wheel.clock().real_deadline(Some(SOON)).expect("a nameable instant");
+        assert_eq!(timer.as_mut().arm(Arc::clone(&stalled.wheel), at, Waker::noop()), State::Armed);
         watchdog.join().expect("the watchdog");
-        home.take_timers();
-        guardian.join().expect("the guardian");
+        stalled.take_timers();
+        backup.join().expect("the backup");
     });
 }
 
-// ----------------------------------------------------------------------------------------------------------
-// spares
+// Spare workers.
 
-/// Threads that come at once and leave in their own time; how many work in each seat.
+/// Starts threads that are active at once and retire some time later; counts the workers of each
+/// seat.
 pub(super) struct Threads {
     worker_set: Arc<WorkerSet>,
     at_work: Arc<Mutex<BTreeMap<usize, isize>>>,
-    leaving: RefCell<Vec<thread::JoinHandle<()>>>,
-    /// Who is expected: those that have come, and whoever starts one.
-    expected: Cell<usize>,
+    retiring: RefCell<Vec<thread::JoinHandle<()>>>,
+    /// The live threads: those that were started, and those that start one.
+    live: Cell<usize>,
 }
 
 impl Threads {
@@ -266,27 +263,30 @@ impl Threads {
         Threads {
             worker_set: Arc::clone(worker_set),
             at_work: Arc::clone(at_work),
-            leaving: RefCell::default(),
-            expected: Cell::new(0),
+            retiring: RefCell::default(),
+            live: Cell::new(0),
         }
     }
 
     pub(super) fn join(self) {
-        self.leaving.into_inner().into_iter().for_each(|leaver| leaver.join().expect("the leaver"));
+        self.retiring
+            .into_inner()
+            .into_iter()
+            .for_each(|retiring_thread| retiring_thread.join().expect("the retiring worker"));
     }
 }
 
 impl ThreadHost for Threads {
     fn inc_live(&self) {
-        self.expected.set(self.expected.get() + 1);
+        self.live.set(self.live.get() + 1);
     }
 
     fn dec_live(&self) {
-        self.expected.set(self.expected.get() - 1);
+        self.live.set(self.live.get() - 1);
     }
 
     fn start(&self, seat: usize, _: u64) -> io::Result<()> {
-        assert!(self.expected.get() >= 2, "the thread and its starter are expected");
+        assert!(self.live.get() >= 2, "the thread and its starter are live");
         *self.at_work.lock().entry(seat).or_default() += 1;
         self.worker_set.activate_seat(seat);
         Ok(())
@@ -295,12 +295,12 @@ impl ThreadHost for Threads {
     fn wake_seats(&self, seats: &[usize]) {
         for &seat in seats {
             let (worker_set, at_work) = (Arc::clone(&self.worker_set), Arc::clone(&self.at_work));
-            self.leaving.borrow_mut().push(start(move || {
+            self.retiring.borrow_mut().push(start(move || {
                 worker_set.deactivate_seat(seat);
                 *at_work.lock().entry(seat).or_default() -= 1;
                 match worker_set.try_retire(seat) {
-                    RetireResult::Gone(outcomes) => outcomes.write(),
-                    RetireResult::Again => {
+                    RetireResult::Vacated(outcomes) => outcomes.write(),
+                    RetireResult::WantedAgain => {
                         *at_work.lock().entry(seat).or_default() += 1;
                         worker_set.activate_seat(seat);
                     }
@@ -310,68 +310,68 @@ impl ThreadHost for Threads {
     }
 }
 
-/// leave of a spare × the next stall begins: it is taken back, or another thread comes, or there is
-/// none yet; one worker per seat.
+/// retire of a spare × the next stall begins: the spare is claimed back, or another thread starts.
+/// The seat has one worker.
 #[test]
-fn a_spare_that_leaves_while_a_stall_begins_is_had_again() {
+fn spare_retiring_during_next_stall_is_claimed_back_or_replaced() {
     model(|| {
         let (worker_set, at_work) = (Arc::new(WorkerSet::new(1, 1, 1)), Arc::default());
         worker_set.activate_seat(0);
         let threads = Threads::of(&worker_set, &at_work);
         assert_eq!(worker_set.start_spare(&threads, usize::MAX).expect("a spare"), 1);
         assert!(worker_set.stop_spare(&threads, |_| true));
-        let called = worker_set.start_spare(&threads, usize::MAX).expect("it leaves, or has left");
-        assert_eq!(called, 1);
+        let started = worker_set.start_spare(&threads, usize::MAX).expect("a spare, which retires or has retired");
+        assert_eq!(started, 1);
         threads.join();
         assert_eq!((worker_set.active_spares(), worker_set.active()), (1, 2));
         assert!(worker_set.is_wanted(1) && worker_set.is_active(1));
         assert_eq!(at_work.lock()[&1], 1);
         assert!(matches!(
             worker_set.start_spare(&Threads::of(&worker_set, &at_work), usize::MAX),
-            Err(SpareError::AllOut)
+            Err(SpareError::AtLimit)
         ));
     });
 }
 
-/// call × resize to the seat of the spare: one worker per seat, and what the order asks for is
-/// there.
+/// start of a spare × resize to its seat: each seat has one worker, and the request has all of its
+/// workers.
 #[test]
-fn a_spare_that_comes_while_the_set_grows_is_counted_once() {
+fn spare_started_during_growth_is_counted_once() {
     model(|| {
         let (worker_set, at_work) = (Arc::new(WorkerSet::new(1, 2, 1)), Arc::default());
         worker_set.activate_seat(0);
-        let (grower, work) = (Arc::clone(&worker_set), Arc::clone(&at_work));
+        let (grower, workers_by_seat) = (Arc::clone(&worker_set), Arc::clone(&at_work));
         let grower = start(move || {
             let completion = Arc::new(ResizeCompletion::new());
             grower.enqueue(2, Arc::clone(&completion)).write();
-            grower.run_requests(&Threads::of(&grower, &work));
+            grower.run_requests(&Threads::of(&grower, &workers_by_seat));
             completion
         });
         let threads = Threads::of(&worker_set, &at_work);
-        let called = worker_set.start_spare(&threads, usize::MAX);
-        // As `Pool::call_spare`: the order may have been left to us.
+        let started = worker_set.start_spare(&threads, usize::MAX);
+        // As `Pool::start_spare`: the request may have been left to this thread.
         worker_set.run_requests(&threads);
-        let resized = grower.join().expect("the grower").wait().expect("nobody is refused");
+        let resized = grower.join().expect("the grower").wait().expect("no thread is refused");
         assert_eq!((resized.from, resized.to, resized.version), (1, 2, 1));
-        let came = match called {
+        let was_started = match started {
             Ok(_) => true,
-            Err(SpareError::NotNow) => false,
+            Err(SpareError::Busy) => false,
             Err(error) => panic!("{error:?}"),
         };
-        let work = at_work.lock();
-        assert!(work.values().all(|&workers| workers == 1), "{work:?}");
+        let workers_by_seat = at_work.lock();
+        assert!(workers_by_seat.values().all(|&workers| workers == 1), "{workers_by_seat:?}");
         assert!(worker_set.is_active(1));
-        // A spare that came first is the second worker now; one that came afterwards has a seat of
-        // its own.
+        // A spare that started first is the second worker now. One that started afterwards has a
+        // seat of its own.
         assert_eq!(worker_set.active(), 2 + worker_set.active_spares());
-        assert!(came || worker_set.active_spares() == 0);
-        drop(work);
+        assert!(was_started || worker_set.active_spares() == 0);
+        drop(workers_by_seat);
     });
 }
 
-/// shrink × leave × call: a spare does not sit down beside a leaver.
+/// shrink × retire × start of a spare: the spare does not share a seat with the retiring worker.
 #[test]
-fn a_spare_does_not_take_the_seat_of_one_who_leaves() {
+fn spare_started_during_shrink_does_not_share_a_seat() {
     model(|| {
         let (worker_set, at_work) =
             (Arc::new(WorkerSet::new(2, 2, 1)), Arc::new(Mutex::new(BTreeMap::from([(0, 1), (1, 1)]))));
@@ -381,7 +381,7 @@ fn a_spare_does_not_take_the_seat_of_one_who_leaves() {
         worker_set.enqueue(1, Arc::clone(&completion)).write();
         worker_set.run_requests(&threads);
         let seat = worker_set.start_spare(&threads, usize::MAX).expect("a spare");
-        assert_eq!(completion.wait().expect("it leaves").to, 1);
+        assert_eq!(completion.wait().expect("the worker retires").to, 1);
         threads.join();
         assert!(worker_set.is_active(seat) && (seat == 1) == worker_set.is_active(1));
         assert!(at_work.lock().values().all(|workers| *workers <= 1));
@@ -389,10 +389,10 @@ fn a_spare_does_not_take_the_seat_of_one_who_leaves() {
     });
 }
 
-/// The operating system refuses the first thread that it is asked for.
-pub(super) struct Scarce(pub(super) Threads, pub(super) Arc<AtomicBool>);
+/// An operating system that refuses the first thread.
+pub(super) struct RefuseFirst(pub(super) Threads, pub(super) Arc<AtomicBool>);
 
-impl ThreadHost for Scarce {
+impl ThreadHost for RefuseFirst {
     fn inc_live(&self) {
         self.0.inc_live();
     }
@@ -402,7 +402,7 @@ impl ThreadHost for Scarce {
     }
 
     fn start(&self, seat: usize, version: u64) -> io::Result<()> {
-        // Ordering: Relaxed — which of two comes first does not matter.
+        // Ordering: Relaxed — the order of the two calls does not matter.
         if self.1.swap(false, Ordering::Relaxed) {
             return Err(io::Error::other("no thread"));
         }
@@ -414,26 +414,27 @@ impl ThreadHost for Scarce {
     }
 }
 
-/// call × refusal × resize to the same seat: an order that is told that it is done has its workers.
+/// start of a spare × refusal × resize to the same seat: a request that completes has its workers.
 #[test]
-fn a_spare_that_is_refused_leaves_no_hole_in_a_set_that_grows() {
+fn spare_refused_during_growth_leaves_no_gap() {
     model(|| {
         let (worker_set, at_work) = (Arc::new(WorkerSet::new(1, 2, 1)), Arc::default());
-        let scarce = Arc::new(AtomicBool::new(true));
+        let refuse_first = Arc::new(AtomicBool::new(true));
         worker_set.activate_seat(0);
-        let thread_host = |worker_set: &Arc<WorkerSet>| Scarce(Threads::of(worker_set, &at_work), Arc::clone(&scarce));
-        let (grower, growers) = (Arc::clone(&worker_set), thread_host(&worker_set));
+        let thread_host =
+            |worker_set: &Arc<WorkerSet>| RefuseFirst(Threads::of(worker_set, &at_work), Arc::clone(&refuse_first));
+        let (grower, grower_host) = (Arc::clone(&worker_set), thread_host(&worker_set));
         let completion = Arc::new(ResizeCompletion::new());
-        let order = Arc::clone(&completion);
+        let request = Arc::clone(&completion);
         let grower = start(move || {
-            grower.enqueue(2, order).write();
-            grower.run_requests(&growers);
+            grower.enqueue(2, request).write();
+            grower.run_requests(&grower_host);
         });
-        let callers = thread_host(&worker_set);
-        let called = worker_set.start_spare(&callers, usize::MAX);
-        worker_set.run_requests(&callers);
+        let caller_host = thread_host(&worker_set);
+        let started = worker_set.start_spare(&caller_host, usize::MAX);
+        worker_set.run_requests(&caller_host);
         grower.join().expect("the grower");
-        assert!(!matches!(called, Err(SpareError::AllOut | SpareError::Closed)));
+        assert!(!matches!(started, Err(SpareError::AtLimit | SpareError::Closed)));
         match completion.wait() {
             Ok(resized) => assert!(resized.to == 2 && worker_set.is_active(1)),
             Err(error) => assert!(matches!(error, ResizeError::Refused { .. })),

@@ -1,4 +1,4 @@
-//! `block_in_place`: a worker blocks inside of a poll, and the rest of its seat goes on without it.
+//! `block_in_place`: a worker blocks within a poll, and other workers run what its seat has.
 #![doc = include_str!("../docs/block-in-place.md")]
 
 pub(crate) mod blocked_workers;
@@ -7,8 +7,8 @@ use crate::pool::local::Local;
 use crate::pool::{Pool, Seat};
 use crate::sync::Arc;
 
-/// A worker is out. It comes back when this is dropped, also if it unwinds.
-#[must_use = "the worker comes back when it is dropped"]
+/// A blocking section. It ends when this is dropped, also during an unwind.
+#[must_use = "the section ends when this is dropped"]
 #[derive(Debug)]
 pub(crate) struct BlockingSection<'a> {
     pool: &'a Arc<Pool>,
@@ -16,9 +16,9 @@ pub(crate) struct BlockingSection<'a> {
 }
 
 impl Pool {
-    /// The worker of `seat`, which polls a task, steps out. What waits in the seat goes to the
-    /// others, and a spare comes to help them, unless there is one already that nobody else needs.
-    /// The caller is seen as seated no more.
+    /// Begins a blocking section of the worker of `seat`, which polls a task. Hands off what waits
+    /// in the seat, and starts a spare, unless one is free. The calling thread is no worker
+    /// already.
     #[cold]
     pub(crate) fn step_out<'a>(self: &'a Arc<Pool>, seat: &'a Seat, local: &Local) -> BlockingSection<'a> {
         self.hand_over(seat, local);
@@ -29,16 +29,16 @@ impl Pool {
         section
     }
 
-    /// Calls spares for those who are out, if there are too few. If there is none to be had the
-    /// watchdog tries again, and says why.
+    /// Starts spares for blocked workers, if there are too few. If no spare can start, the watchdog
+    /// tries again, and logs why.
     pub(crate) fn start_spares(self: &Arc<Pool>) {
-        if !self.worker_set.ensure_spares(&self.blocked_workers, |enough| self.call_one(enough)) {
-            // It may have seen one whose thread was refused then, and gone to sleep.
+        if !self.worker_set.ensure_spares(&self.blocked_workers, |enough| self.try_start_spare(enough)) {
+            // The watchdog may have seen a spare that was then refused, and have gone to sleep.
             self.begin_watch();
         }
     }
 
-    /// How many spares there have to be for those who are out.
+    /// Returns the number of spares that blocked workers need.
     pub(crate) fn wanted_spares(&self) -> usize {
         self.blocked_workers.count().min(self.worker_set.max_spares())
     }
@@ -50,13 +50,14 @@ impl Drop for BlockingSection<'_> {
         self.pool.blocked_workers.end_section();
         self.pool.orphan_wheels.remove(self.seat.index);
         self.pool.begin_watch();
-        // Where there is a watchdog it lets spares go that are not needed for a while.
+        // A watchdog stops spares that have not been needed for a while. Without one, they are
+        // stopped here.
         if self.pool.watchdog_sleep.is_none() {
             let worker_set = &self.pool.worker_set;
-            while worker_set.has_too_many(self.pool.blocked_workers.count())
+            while worker_set.has_more_spares_than(self.pool.blocked_workers.count())
                 && worker_set.stop_spare(self.pool, |_| true)
             {}
-            // Somebody may have stepped out who had counted on one of them.
+            // A worker that has blocked meanwhile may rely on one of them.
             self.pool.start_spares();
         }
     }

@@ -1,4 +1,4 @@
-//! The book of who is to work, and the orders that change it.
+//! The set of wanted and occupied seats, and the resize requests that change it.
 #![doc = include_str!("../docs/resize.md")]
 
 pub(crate) mod completion;
@@ -20,57 +20,57 @@ use crate::util::wake_list::catch_user_panic;
 use crate::worker_set::completion::{ResizeCompletion, ResizeError, Resized};
 use crate::worker_set::seat_state::{SeatClaim, SeatState};
 
-/// Which seats are wanted, which are taken, and who waits for a change. See [the
-/// page](crate::worker_set::resize).
+/// Which seats are wanted and occupied, the queued requests, and the pending completions. See [the
+/// page](crate::worker_set).
 #[derive(Debug)]
 pub(crate) struct WorkerSet {
-    pub(super) words: Box<[SeatState]>,
-    /// How many of the seats may be asked for; the others are for spares.
-    most: usize,
-    /// How many seats are taken. Written under the lock.
-    taken: AtomicUsize,
-    /// How many of them by spares. Written under the lock.
+    pub(super) states: Box<[SeatState]>,
+    /// The number of seats that a resize may ask for. The seats above are for spares.
+    max_workers: usize,
+    /// The number of occupied seats. Written under the lock.
+    occupied: AtomicUsize,
+    /// The number of seats that spares occupy. Written under the lock.
     spares: AtomicUsize,
     pub(super) locked: Mutex<WorkerSetLocked>,
 }
 
 #[derive(Debug)]
 pub(super) struct WorkerSetLocked {
-    /// The seats below it are wanted, and those of the spares.
+    /// The seats below it are wanted, and so are those of the spares.
     pub(super) size: usize,
     pub(super) version: u64,
-    /// As far as it is known here. Only a running pool is resized.
+    /// The latest phase that the worker set was told. Requests are refused unless it is Running.
     pub(super) phase: Phase,
     requests: VecDeque<ResizeRequest>,
-    /// Somebody carries out orders, or seats a spare.
+    /// A thread runs requests, or starts a spare.
     pub(super) running: bool,
-    /// All of them in seats from `size` on.
+    /// All of them are in seats from `size` on.
     pub(super) spares: Vec<Spare>,
     waiting: Vec<PendingResize>,
-    /// Changes that the hook has not been told of.
+    /// Changes for which the hook has not been called yet.
     unreported: VecDeque<Resized>,
-    /// Somebody tells them.
+    /// A thread calls the hook.
     running_hook: bool,
 }
 
-/// A spare's seat, above those that the size of the pool asks for.
+/// A spare worker, in a seat above those that the size asks for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Spare {
     pub(crate) seat: usize,
     /// Its thread is being started.
-    pub(crate) coming: bool,
-    /// It has been told to leave.
-    pub(crate) dismissed: bool,
+    pub(crate) starting: bool,
+    /// It was asked to retire.
+    pub(crate) stopping: bool,
 }
 
-/// To have `size` workers.
+/// A queued call of `resize`.
 #[derive(Debug)]
 struct ResizeRequest {
     size: usize,
     completion: Arc<ResizeCompletion>,
 }
 
-/// An order that has been carried out, and these seats have not been left yet.
+/// A request that has run, and waits for the workers of these seats to retire.
 #[derive(Debug)]
 struct PendingResize {
     completion: Arc<ResizeCompletion>,
@@ -78,21 +78,21 @@ struct PendingResize {
     retiring: Vec<usize>,
 }
 
-/// How the worker set gets at threads; the models have one without any.
+/// Starts and wakes threads for the worker set. The models have hosts without a pool.
 pub(crate) trait ThreadHost {
-    /// A thread will come, or it is the one that carries out an order: it counts as present. Called
-    /// under the lock.
+    /// Counts a live thread, for a worker that will start or for the caller that runs a request.
+    /// Called under the lock.
     fn inc_live(&self);
-    /// An expected thread does not come, or has carried out the order.
+    /// Uncounts a live thread: it was not started, or has run the request.
     fn dec_live(&self);
-    /// Starts the thread for `seat`, which comes with `version`.
+    /// Starts the thread for `seat`, in this version of the worker set.
     fn start(&self, seat: usize, version: u64) -> io::Result<()>;
-    /// Lets the workers of these seats know that they are asked.
+    /// Wakes the workers of these seats, so that they see that they are to retire.
     fn wake_seats(&self, seats: &[usize]);
 }
 
-/// Completions to be written, once the lock is released.
-#[must_use = "somebody waits for it"]
+/// Completions with their outcomes. The caller completes them once the lock is released.
+#[must_use = "a thread waits for each completion"]
 #[derive(Debug, Default)]
 pub(crate) struct Completions(Vec<(Arc<ResizeCompletion>, Result<Resized, ResizeError>)>);
 
@@ -104,17 +104,17 @@ impl Completions {
     }
 }
 
-/// What a worker does that wanted to leave.
+/// What a worker does after its hand-off.
 #[must_use]
 #[derive(Debug)]
 pub(crate) enum RetireResult {
-    /// It goes, and writes these.
-    Gone(Completions),
-    /// Its seat is wanted again: it sits down.
-    Again,
+    /// The seat is vacant. The worker completes these and exits.
+    Vacated(Completions),
+    /// The seat is wanted again. The worker becomes active again.
+    WantedAgain,
 }
 
-/// What an order asks for.
+/// The changes that a request asks for.
 struct Plan {
     from: usize,
     start: Vec<usize>,
@@ -122,22 +122,22 @@ struct Plan {
     version: u64,
 }
 
-/// What there is to be carried out.
+/// The next request to run.
 enum NextRequest {
-    /// This, and those who are done with it already.
-    Order(ResizeRequest, Plan, Completions),
+    /// This request, and the completions that it has finished already.
+    Run(ResizeRequest, Plan, Completions),
     Nothing,
-    /// Somebody is at it.
-    Elsewhere,
+    /// Another thread runs requests, or starts a spare.
+    AlreadyRunning,
 }
 
 impl WorkerSet {
-    /// A book with `most` seats, of which the first `size` are taken already, and some more for
-    /// `spares`.
-    pub(crate) fn new(size: usize, most: usize, spares: usize) -> Self {
-        let words: Box<[SeatState]> = (0..most + spares).map(|_| SeatState::new()).collect();
-        for word in &words[..size] {
-            let _ = word.claim_seat();
+    /// A worker set of `max_workers` seats and some more for `spares`. The first `size` seats are
+    /// occupied from the beginning.
+    pub(crate) fn new(size: usize, max_workers: usize, spares: usize) -> Self {
+        let states: Box<[SeatState]> = (0..max_workers + spares).map(|_| SeatState::new()).collect();
+        for state in &states[..size] {
+            let _ = state.claim_seat();
         }
         let locked = WorkerSetLocked {
             size,
@@ -151,184 +151,184 @@ impl WorkerSet {
             running_hook: false,
         };
         WorkerSet {
-            words,
-            most,
-            taken: AtomicUsize::new(size),
+            states,
+            max_workers,
+            occupied: AtomicUsize::new(size),
             spares: AtomicUsize::new(0),
             locked: Mutex::new(locked),
         }
     }
 
-    /// How many seats are taken now. Never zero.
+    /// Returns the number of occupied seats. Never zero.
     #[inline]
     pub(crate) fn active(&self) -> usize {
-        // Ordering: Relaxed — a figure.
-        self.taken.load(Ordering::Relaxed)
+        // Ordering: Relaxed — a statistic.
+        self.occupied.load(Ordering::Relaxed)
     }
 
-    /// How many of them by spares.
+    /// Returns the number of seats that spares occupy.
     pub(crate) fn active_spares(&self) -> usize {
-        // Ordering: Relaxed — a figure.
+        // Ordering: Relaxed — a statistic.
         self.spares.load(Ordering::Relaxed)
     }
 
-    /// How many are wanted.
+    /// Returns the number of wanted workers, without spares.
     pub(crate) fn target(&self) -> usize {
         self.locked.lock().size
     }
 
-    /// How many there may be, spares aside.
+    /// Returns the highest size that a resize may ask for.
     pub(crate) fn max_workers(&self) -> usize {
-        self.most
+        self.max_workers
     }
 
-    /// How many spares there may be.
+    /// Returns the highest number of spares.
     pub(crate) fn max_spares(&self) -> usize {
-        self.words.len() - self.most
+        self.states.len() - self.max_workers
     }
 
-    /// Whether the worker of `seat` may stay.
+    /// Returns true if the worker of `seat` may stay.
     #[inline]
     pub(crate) fn is_wanted(&self, seat: usize) -> bool {
-        self.words[seat].is_wanted()
+        self.states[seat].is_wanted()
     }
 
-    /// Whether somebody works in `seat`, or is about to.
+    /// Returns true if a thread works in `seat`, or is being started for it.
     pub(crate) fn is_occupied(&self, seat: usize) -> bool {
-        self.words[seat].is_occupied()
+        self.states[seat].is_occupied()
     }
 
-    /// Whether somebody works in `seat`.
+    /// Returns true if a thread works in `seat`.
     pub(crate) fn is_active(&self, seat: usize) -> bool {
-        self.words[seat].is_active()
+        self.states[seat].is_active()
     }
 
-    /// The word of `seat`, for a dump.
+    /// Returns the state of `seat`, for a dump.
     pub(crate) fn seat_state(&self, seat: usize) -> &SeatState {
-        &self.words[seat]
+        &self.states[seat]
     }
 
-    /// Said by the thread of `seat` when it sits down...
+    /// Marks `seat` as active. Called by its thread before it works.
     ///
-    /// Under the lock, as [`WorkerSet::barrier`]: either the caller sees the seat, or its thread sees
-    /// why it would have been called.
+    /// Holds the lock, as does [`WorkerSet::barrier`]. Either the thread that calls `barrier` sees
+    /// the seat, or this thread sees what the other one has published before.
     pub(crate) fn activate_seat(&self, seat: usize) {
-        let _book = self.locked.lock();
-        self.words[seat].activate();
+        let _locked = self.locked.lock();
+        self.states[seat].activate();
     }
 
-    /// Said by whoever is about to call all seats, and has written down why: whoever sits down
-    /// afterwards sees it.
+    /// Follows a change that all workers have to see, and precedes their unparking. A thread that
+    /// becomes active afterwards sees the change.
     pub(crate) fn barrier(&self) {
         drop(self.locked.lock());
     }
 
-    /// ...and when it gets up, before it hands over.
+    /// Marks `seat` as inactive. Called by its thread before the hand-off.
     pub(crate) fn deactivate_seat(&self, seat: usize) {
-        self.words[seat].deactivate();
+        self.states[seat].deactivate();
     }
 
-    /// The thread of `seat` has handed over, and would leave.
+    /// Tries to vacate `seat`. Called by its thread after the hand-off.
     pub(crate) fn try_retire(&self, seat: usize) -> RetireResult {
         let mut locked = self.locked.lock();
-        if !self.words[seat].try_vacate() {
-            return RetireResult::Again;
+        if !self.states[seat].try_vacate() {
+            return RetireResult::WantedAgain;
         }
         self.sub_active(1);
         locked.spares.retain(|spare| spare.seat != seat);
         self.publish_spares(&locked);
-        RetireResult::Gone(locked.seat_vacated(seat))
+        RetireResult::Vacated(locked.seat_vacated(seat))
     }
 
-    /// Puts an order into the book; [`WorkerSet::run_requests`] follows.
+    /// Queues a request. The caller calls [`WorkerSet::run_requests`] next.
     pub(crate) fn enqueue(&self, size: usize, completion: Arc<ResizeCompletion>) -> Completions {
         let mut locked = self.locked.lock();
         match ResizeError::in_phase(locked.phase) {
             Some(error) => Completions(vec![(completion, Err(error))]),
             None => {
-                locked.requests.push_back(ResizeRequest { size, completion: completion });
+                locked.requests.push_back(ResizeRequest { size, completion });
                 Completions::default()
             }
         }
     }
 
-    /// Carries out orders until there are none, or somebody is at it already: then he does. True if
-    /// it has carried out any, and so closed the line to others: what they have left to it, and the
-    /// news, are the caller's.
+    /// Runs requests until none is left. If another thread does so already, that thread runs them
+    /// all. Returns true if any has run. Then spares that other threads could not start meanwhile,
+    /// and the hooks, are left to the caller.
     pub(crate) fn run_requests(&self, thread_host: &impl ThreadHost) -> bool {
-        let mut carried = false;
+        let mut ran_any = false;
         loop {
-            let (order, plan, taken_back) = match self.begin_request(thread_host) {
-                NextRequest::Order(order, plan, taken_back) => (order, plan, taken_back),
-                NextRequest::Nothing | NextRequest::Elsewhere => return carried,
+            let (request, plan, completed) = match self.begin_request(thread_host) {
+                NextRequest::Run(request, plan, completed) => (request, plan, completed),
+                NextRequest::Nothing | NextRequest::AlreadyRunning => return ran_any,
             };
-            carried = true;
-            taken_back.write();
+            ran_any = true;
+            completed.write();
             thread_host.wake_seats(&plan.retire);
-            let refused = plan.start.iter().enumerate().find_map(|(nth, &seat)| {
+            let refused = plan.start.iter().enumerate().find_map(|(index, &seat)| {
                 let error = thread_host.start(seat, plan.version).err()?;
-                Some((nth, error))
+                Some((index, error))
             });
-            let missing = refused.as_ref().map_or(0, |(nth, _)| plan.start.len() - nth);
-            let (asked, outcomes) = self.finish_request(order, &plan, refused);
-            thread_host.wake_seats(&asked);
+            let missing = refused.as_ref().map_or(0, |(index, _)| plan.start.len() - index);
+            let (retire, outcomes) = self.finish_request(request, &plan, refused);
+            thread_host.wake_seats(&retire);
             outcomes.write();
-            // Last: if the pool is being closed, this may be where it is cleared. And not before
-            // all threads have been filed.
+            // Comes last: if the pool closes, this call may clear it. All thread handles have been
+            // stored by now.
             (0..missing + 1).for_each(|_| thread_host.dec_live());
         }
     }
 
-    /// Takes the next order out and enters what it asks for.
+    /// Takes the next request from the queue, and changes the seats as it asks.
     fn begin_request(&self, thread_host: &impl ThreadHost) -> NextRequest {
         let mut locked = self.locked.lock();
         if locked.running {
-            return NextRequest::Elsewhere;
+            return NextRequest::AlreadyRunning;
         }
-        let Some(order) = locked.requests.pop_front() else { return NextRequest::Nothing };
+        let Some(request) = locked.requests.pop_front() else { return NextRequest::Nothing };
         locked.running = true;
         thread_host.inc_live();
-        let from = std::mem::replace(&mut locked.size, order.size);
-        let asked: Vec<usize> = (order.size..from).collect();
-        asked.iter().for_each(|&seat| self.words[seat].request_retire());
+        let from = std::mem::replace(&mut locked.size, request.size);
+        let retire: Vec<usize> = (request.size..from).collect();
+        retire.iter().for_each(|&seat| self.states[seat].request_retire());
         let mut start = Vec::new();
         let mut outcomes = Completions::default();
-        for seat in from..order.size {
-            match self.words[seat].claim_seat() {
+        for seat in from..request.size {
+            match self.states[seat].claim_seat() {
                 SeatClaim::Start => {
                     thread_host.inc_live();
                     start.push(seat);
                 }
-                SeatClaim::TakenBack => outcomes.0.extend(locked.seat_vacated(seat).0),
+                SeatClaim::ClaimedBack => outcomes.0.extend(locked.seat_vacated(seat).0),
             }
         }
         self.add_active(start.len());
-        // A spare in one of these seats is a worker like the others from now on.
-        locked.spares.retain(|spare| spare.seat >= order.size);
+        // A spare in one of these seats is a base worker from now on.
+        locked.spares.retain(|spare| spare.seat >= request.size);
         self.publish_spares(&locked);
         let version = locked.version + 1;
-        NextRequest::Order(order, Plan { from, start, retire: asked, version }, outcomes)
+        NextRequest::Run(request, Plan { from, start, retire, version }, outcomes)
     }
 
-    /// Enters what came of it. Answers whom to rouse.
+    /// Records the outcome of a request. Returns the seats to wake.
     fn finish_request(
         &self,
-        order: ResizeRequest,
+        request: ResizeRequest,
         plan: &Plan,
         refused: Option<(usize, io::Error)>,
     ) -> (Vec<usize>, Completions) {
         let mut locked = self.locked.lock();
-        debug_assert!(locked.running, "the line has been broken");
+        debug_assert!(locked.running, "another thread ran a request meanwhile");
         locked.running = false;
-        let mut asked = Vec::new();
-        if let Some((nth, _)) = refused {
-            let missing = &plan.start[nth..];
-            missing.iter().for_each(|&seat| self.words[seat].start_failed());
+        let mut retire = Vec::new();
+        if let Some((index, _)) = refused {
+            let missing = &plan.start[index..];
+            missing.iter().for_each(|&seat| self.states[seat].start_failed());
             self.sub_active(missing.len());
-            // The workers are those of the lowest seats: who had been taken back above the gap is
-            // asked again.
-            asked.extend((missing[0]..order.size).filter(|seat| !missing.contains(seat)));
-            asked.iter().for_each(|&seat| self.words[seat].request_retire());
+            // The workers are those of the lowest seats. So a worker that was claimed back above
+            // the gap is asked to retire again.
+            retire.extend((missing[0]..request.size).filter(|seat| !missing.contains(seat)));
+            retire.iter().for_each(|&seat| self.states[seat].request_retire());
             locked.size = missing[0];
         }
         if locked.size != plan.from {
@@ -338,23 +338,29 @@ impl WorkerSet {
         if locked.size != plan.from {
             locked.unreported.push_back(resized);
         }
-        let is_leaver = |seat: &usize| self.is_occupied(*seat) && locked.spares.iter().all(|spare| spare.seat != *seat);
-        let leavers: Vec<usize> = (locked.size..self.words.len()).filter(is_leaver).collect();
+        let is_retiring =
+            |seat: &usize| self.is_occupied(*seat) && locked.spares.iter().all(|spare| spare.seat != *seat);
+        let retiring_seats: Vec<usize> = (locked.size..self.states.len()).filter(is_retiring).collect();
         let outcome = match (ResizeError::in_phase(locked.phase), refused) {
             (Some(error), _) => Err(error),
-            (None, Some((_, error))) => Err(ResizeError::Refused { asked: order.size, resized, error }),
-            (None, None) if leavers.is_empty() => Ok(resized),
+            (None, Some((_, error))) => Err(ResizeError::Refused { asked: request.size, resized, error }),
+            (None, None) if retiring_seats.is_empty() => Ok(resized),
             (None, None) => {
-                // Whoever has dropped his `Resize` waits for nobody.
+                // A `Resize` that was dropped waits for nothing.
                 locked.waiting.retain(|waiting| Arc::strong_count(&waiting.completion) > 1);
-                locked.waiting.push(PendingResize { completion: order.completion, resized, retiring: leavers });
-                return (asked, Completions::default());
+                locked.waiting.push(PendingResize {
+                    completion: request.completion,
+                    resized,
+                    retiring: retiring_seats,
+                });
+                return (retire, Completions::default());
             }
         };
-        (asked, Completions(vec![(order.completion, outcome)]))
+        (retire, Completions(vec![(request.completion, outcome)]))
     }
 
-    /// Tells `hook` of all changes, in order, unless somebody does. No lock is held meanwhile.
+    /// Calls `hook` for all changes, in order, with no lock held. If another thread does so
+    /// already, that thread calls it for all.
     pub(crate) fn run_resize_hooks(&self, hook: impl Fn(Resized)) {
         loop {
             let mut locked = self.locked.lock();
@@ -369,41 +375,42 @@ impl WorkerSet {
         }
     }
 
-    /// The pool has come to `phase`, in which there are no more orders. Whoever waits is told why.
+    /// Refuses all requests from `phase` on. The caller completes the pending ones, with an error.
     pub(crate) fn refuse_requests(&self, phase: Phase) -> Completions {
         let mut locked = self.locked.lock();
         locked.phase = locked.phase.max(phase);
-        let orders = std::mem::take(&mut locked.requests).into_iter().map(|order| order.completion);
+        let orders = std::mem::take(&mut locked.requests).into_iter().map(|request| request.completion);
         let waiting = std::mem::take(&mut locked.waiting).into_iter().map(|waiting| waiting.completion);
         let error = |completion| Some((completion, Err(ResizeError::in_phase(locked.phase)?)));
         Completions(orders.chain(waiting).filter_map(error).collect())
     }
 
     pub(super) fn add_active(&self, workers: usize) {
-        // Ordering: Relaxed — a figure, written under the lock.
-        self.taken.fetch_add(workers, Ordering::Relaxed);
+        // Ordering: Relaxed — a statistic, written under the lock.
+        self.occupied.fetch_add(workers, Ordering::Relaxed);
     }
 
     pub(super) fn sub_active(&self, workers: usize) {
-        // Ordering: Relaxed — a figure, written under the lock.
-        self.taken.fetch_sub(workers, Ordering::Relaxed);
+        // Ordering: Relaxed — a statistic, written under the lock.
+        self.occupied.fetch_sub(workers, Ordering::Relaxed);
     }
 
     pub(super) fn publish_spares(&self, locked: &WorkerSetLocked) {
-        // Ordering: Relaxed — a figure, written under the lock.
+        // Ordering: Relaxed — a statistic, written under the lock.
         self.spares.store(locked.spares.len(), Ordering::Relaxed);
     }
 }
 
 impl WorkerSetLocked {
-    /// Nobody waits any more for `seat` to be left. Answers those who waited for nothing else.
+    /// Returns the completions of the requests that waited only for `seat` to be vacant.
     fn seat_vacated(&mut self, seat: usize) -> Completions {
         for waiting in &mut self.waiting {
-            waiting.retiring.retain(|&leaver| leaver != seat);
+            waiting.retiring.retain(|&retiring_seat| retiring_seat != seat);
         }
-        let (done, waiting) = std::mem::take(&mut self.waiting).into_iter().partition(|one| one.retiring.is_empty());
+        let (completed, waiting) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|pending| pending.retiring.is_empty());
         self.waiting = waiting;
-        let done: Vec<PendingResize> = done;
-        Completions(done.into_iter().map(|one| (one.completion, Ok(one.resized))).collect())
+        let completed: Vec<PendingResize> = completed;
+        Completions(completed.into_iter().map(|pending| (pending.completion, Ok(pending.resized))).collect())
     }
 }

@@ -19,7 +19,7 @@ use heist::runtime::{Builder, Handle, Runtime, worker_index};
 use heist::task::{block_in_place, try_id};
 use kit::{Count, Door, current_thread, join, panic_text, workers, yield_now};
 
-/// On one worker and on two, with the watchdog and without.
+/// Runs `test` on one worker and on two, with the watchdog and without.
 fn each(test: impl Fn(Runtime)) {
     for count in [1, 2] {
         for watchdog in [true, false] {
@@ -30,7 +30,7 @@ fn each(test: impl Fn(Runtime)) {
 }
 
 #[test]
-fn it_runs_on_the_thread_of_the_task_and_gives_the_value() {
+fn block_in_place_runs_on_the_thread_of_the_task() {
     each(|runtime| {
         let (before, inside, after) = join(runtime.spawn(async {
             let here = || (thread::current().id(), try_id());
@@ -45,11 +45,11 @@ fn it_runs_on_the_thread_of_the_task_and_gives_the_value() {
 }
 
 #[test]
-fn what_waits_behind_it_goes_on() {
+fn tasks_behind_section_are_polled() {
     each(|runtime| {
         let done = join(runtime.spawn(async {
             let (sender, receiver) = mpsc::channel();
-            // In the ring and in the slot.
+            // In the ring and in the LIFO slot.
             for number in 0..20 {
                 let sender = sender.clone();
                 heist::spawn(async move {
@@ -65,7 +65,7 @@ fn what_waits_behind_it_goes_on() {
 }
 
 #[test]
-fn timers_and_sockets_of_its_worker_go_on() {
+fn timers_and_sockets_of_blocked_worker_are_served() {
     each(|runtime| {
         join(runtime.spawn(async {
             let (sender, receiver) = mpsc::channel();
@@ -98,7 +98,7 @@ fn timers_and_sockets_of_its_worker_go_on() {
 }
 
 #[test]
-fn what_it_wakes_spawns_and_waits_for_itself_goes_on() {
+fn section_may_wake_spawn_and_block_on() {
     each(|runtime| {
         let sum = join(runtime.spawn(async {
             let door = Door::new();
@@ -122,7 +122,7 @@ fn what_it_wakes_spawns_and_waits_for_itself_goes_on() {
 }
 
 #[test]
-fn all_workers_at_once_and_again_and_again() {
+fn sections_on_all_workers_at_once_have_spares() {
     for count in [1, 2, 4] {
         let runtime = workers(count);
         for _ in 0..20 {
@@ -130,7 +130,7 @@ fn all_workers_at_once_and_again_and_again() {
             let out: Vec<_> = (0..=count)
                 .map(|_| {
                     let met = Arc::clone(&met);
-                    // One more than there are workers: some have to be spares.
+                    // One task more than there are workers, so some run on spares.
                     runtime.spawn(async move { block_in_place(|| met.wait().is_leader()) })
                 })
                 .collect();
@@ -142,17 +142,17 @@ fn all_workers_at_once_and_again_and_again() {
 }
 
 #[test]
-fn nested_it_is_the_same() {
+fn block_in_place_nested_runs() {
     each(|runtime| {
         let sum = join(runtime.spawn(async {
             let sum = block_in_place(|| {
                 let inner = block_in_place(|| 1);
-                // A root inside, and another one inside of that.
+                // A root within the section, and another one within that.
                 let root =
                     Handle::current().block_on(async { block_in_place(|| Handle::current().block_on(async { 2 })) });
                 inner + root
             });
-            // It is a worker again.
+            // The thread is a worker again.
             sum + heist::spawn(async { 4 }).await.unwrap() + block_in_place(|| 8)
         }));
         assert_eq!(sum.unwrap(), 15);
@@ -160,12 +160,12 @@ fn nested_it_is_the_same() {
 }
 
 #[test]
-fn where_no_worker_is_it_is_just_run() {
+fn block_in_place_outside_of_a_worker_just_runs() {
     let place = thread::current().id();
     assert_eq!(block_in_place(|| thread::current().id()), place);
     each(|runtime| {
         assert_eq!(runtime.block_on(async { block_in_place(|| thread::current().id()) }), place);
-        // Which may block.
+        // The root may block.
         assert_eq!(runtime.block_on(async { block_in_place(|| Handle::current().block_on(async { 5 })) }), 5);
         let job = runtime.spawn_blocking(|| block_in_place(|| Handle::current().block_on(async { 6 })));
         assert_eq!(join(job).unwrap(), 6);
@@ -177,7 +177,7 @@ fn where_no_worker_is_it_is_just_run() {
 }
 
 #[test]
-fn on_a_current_thread_runtime_it_panics() {
+fn block_in_place_on_current_thread_runtime_panics() {
     let runtime = current_thread();
     let error = runtime.block_on(runtime.spawn(async { block_in_place(|| 1) })).unwrap_err();
     for text in [kit::text(error.into_panic()), panic_text(|| runtime.block_on(async { block_in_place(|| 1) }))] {
@@ -188,7 +188,7 @@ fn on_a_current_thread_runtime_it_panics() {
 }
 
 #[test]
-fn a_panic_inside_ends_the_task_and_the_worker_goes_on() {
+fn panic_within_section_ends_only_the_task() {
     each(|runtime| {
         for _ in 0..3 {
             let error =
@@ -203,7 +203,7 @@ fn a_panic_inside_ends_the_task_and_the_worker_goes_on() {
 }
 
 #[test]
-fn it_yields_and_is_aborted_afterwards_as_ever() {
+fn task_aborted_within_section_ends_after_it() {
     each(|runtime| {
         let (begun, release, drops) = (Door::new(), Door::new(), Count::new());
         let (opens, waits, guard) = (begun.clone(), release.clone(), drops.on_drop());
@@ -227,7 +227,7 @@ fn it_yields_and_is_aborted_afterwards_as_ever() {
 }
 
 #[test]
-fn while_the_runtime_is_resized() {
+fn sections_during_resize_keep_the_size() {
     let runtime = Builder::new_multi_thread().worker_threads(2).max_worker_threads(8).enable_all().build().unwrap();
     for _ in 0..20 {
         let (begun, release) = (Barrier::new(3), Door::new());
@@ -254,9 +254,9 @@ fn while_the_runtime_is_resized() {
     }
 }
 
-/// A ring of tasks, of which every second one blocks for its turn: a hundred rounds.
+/// Tasks in a ring, of which every second one blocks for its turn: a hundred rounds.
 #[test]
-fn a_storm() {
+fn tasks_in_a_ring_of_sections_end() {
     const PLACES: usize = 6;
     const ROUNDS: usize = 100;
     each(|runtime| {

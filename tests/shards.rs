@@ -1,5 +1,5 @@
-//! More lanes and shards than this machine would get: nothing is lost, hidden or starved between
-//! them. Counts are exact.
+//! More lanes and shards than a machine of this size would get: no task and no event is lost or
+//! starved between them. Counts are exact.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -17,15 +17,15 @@ use kit::{Count, yield_now};
 const CONNECTIONS: usize = 200;
 const ROUNDS: usize = 20;
 
-/// Without a watchdog, which must not be what makes it work.
+/// Without a watchdog: delivery must not depend on it.
 fn runtime(workers: usize, lanes: usize, shards: usize) -> Runtime {
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(workers).queue_lanes(lanes).reactor_shards(shards);
     builder.watchdog(false).enable_all().build().unwrap()
 }
 
-/// Runs `test` with more workers than shards, fewer, and the same number; and where nobody but the
-/// root's thread turns anything.
+/// Runs `test` with more workers than shards, fewer, and the same number; and where only the thread
+/// of the root polls the reactor.
 fn each(test: impl Fn(&Runtime)) {
     for (workers, lanes, shards) in [(2, 4, 4), (1, 4, 4), (4, 2, 2), (2, 3, 7)] {
         test(&runtime(workers, lanes, shards));
@@ -41,7 +41,7 @@ async fn echo(mut stream: TcpStream, served: Count) {
     }
 }
 
-/// Answers how many answers came back, each of them the right one.
+/// Returns the number of answers. Each of them is the right one.
 async fn ask(address: std::net::SocketAddr, client: usize, pause: bool) -> usize {
     let mut stream = TcpStream::connect(address).await.unwrap();
     for round in 0..ROUNDS {
@@ -82,7 +82,7 @@ async fn serve(pause: bool) {
 }
 
 #[test]
-fn two_hundred_connections_are_served_over_several_shards() {
+fn connections_on_several_shards_are_served() {
     each(|runtime| {
         runtime.block_on(serve(false));
         let metrics = runtime.metrics();
@@ -93,14 +93,14 @@ fn two_hundred_connections_are_served_over_several_shards() {
 }
 
 #[test]
-fn timers_and_sockets_are_served_together() {
+fn shards_serve_timers_and_sockets_together() {
     each(|runtime| runtime.block_on(serve(true)));
 }
 
-/// A worker that always has something to poll serves every shard, too: with one worker there is
-/// nobody else.
+/// A worker that always has a task to poll serves every shard, too. With one worker, no other
+/// thread could.
 #[test]
-fn busy_workers_serve_every_shard() {
+fn shards_are_served_by_busy_workers() {
     each(|runtime| {
         let stop = Arc::new(AtomicBool::new(false));
         let busy = |stop: Arc<AtomicBool>| async move {
@@ -126,7 +126,7 @@ fn busy_workers_serve_every_shard() {
         let client = thread::spawn(move || {
             let mut streams: Vec<_> = (0..16).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
             for _ in 0..ROUNDS {
-                // One after the other: what is served is the shard of this one.
+                // One after the other, so that the shard of this stream is served.
                 for stream in &mut streams {
                     stream.write_all(&[7; 16]).unwrap();
                     stream.read_exact(&mut [0; 16]).unwrap();
@@ -141,10 +141,9 @@ fn busy_workers_serve_every_shard() {
     });
 }
 
-/// Threads without a seat, each of which keeps to a lane of its own, spawn and wake: every task is
-/// polled.
+/// Threads without a seat, each with a lane of its own, spawn and wake. Every task is polled.
 #[test]
-fn what_any_thread_spawns_is_run() {
+fn tasks_of_foreign_threads_in_any_lane_are_polled() {
     const EACH: usize = 500;
     each(|runtime| {
         let ran = Count::new();
@@ -172,24 +171,23 @@ fn what_any_thread_spawns_is_run() {
     });
 }
 
-/// One spawn at a time into a runtime that sleeps: whichever lane it lies in, the last look or the
-/// wake-up finds it.
+/// One spawn at a time into a runtime that sleeps. Whichever lane the task is in, the final check
+/// or the wake-up finds it.
 #[test]
-fn a_lone_task_in_any_lane_is_found() {
+fn task_alone_in_any_lane_is_found() {
     each(|runtime| {
         for _ in 0..16 {
             let handle = runtime.handle().clone();
-            // A new thread has a new number, and so another lane.
+            // A new thread has a new stripe, and so another lane.
             let task = thread::spawn(move || handle.spawn(async { 7 })).join().unwrap();
             assert_eq!(runtime.block_on(task).unwrap(), 7);
         }
     });
 }
 
-/// What lies in any lane when the runtime goes is dropped, and so is what is spawned while it goes;
-/// nothing stays.
+/// The shutdown drops the tasks of all lanes, and those that are spawned meanwhile. None remains.
 #[test]
-fn nothing_stays_in_a_lane_when_the_runtime_goes() {
+fn lanes_are_empty_after_shutdown() {
     const EACH: usize = 300;
     for workers in [1, 2] {
         let runtime = runtime(workers, 4, 4);
@@ -220,9 +218,9 @@ fn nothing_stays_in_a_lane_when_the_runtime_goes() {
     }
 }
 
-/// Everybody who waits at a socket of any shard hears that the runtime is gone.
+/// Every waiter at a socket of any shard gets an error.
 #[test]
-fn sockets_of_every_shard_fail_when_the_runtime_is_gone() {
+fn sockets_of_every_shard_fail_after_shutdown() {
     let runtime = runtime(2, 4, 4);
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
@@ -245,7 +243,7 @@ fn sockets_of_every_shard_fail_when_the_runtime_is_gone() {
 }
 
 #[test]
-fn no_lanes_and_no_shards_are_refused() {
+fn builder_without_lanes_or_shards_panics() {
     for text in [
         kit::panic_text(|| drop(Builder::new_multi_thread().queue_lanes(0).clone())),
         kit::panic_text(|| drop(Builder::new_multi_thread().reactor_shards(0).clone())),

@@ -1,4 +1,4 @@
-//! Workers that come while the phase changes, or the pool closes.
+//! Workers that start while the phase changes, or the pool closes.
 
 use std::io;
 
@@ -11,31 +11,31 @@ use crate::sync::{Arc, model};
 use crate::worker_set::completion::ResizeCompletion;
 use crate::worker_set::{ThreadHost, WorkerSet};
 
-/// grow × a call to all workers: the resizer furnishes a seat and starts its thread while somebody
-/// calls all whom he sees.
+/// grow × a phase change: one thread builds a seat and starts its worker. Another thread unparks
+/// the workers of all seats that it sees.
 #[test]
-fn a_worker_that_comes_while_the_phase_changes_hears_of_it() {
-    struct Place {
+fn worker_starting_during_phase_change_observes_it() {
+    struct PoolParts {
         worker_set: WorkerSet,
         phase: AtomicPhase,
         tick: AtomicUsize,
-        furnished: AtomicUsize,
+        seats_built: AtomicUsize,
         parker: Parker,
     }
 
-    impl Place {
-        /// As `Pool::call_all`.
-        fn call_all(&self) {
+    impl PoolParts {
+        /// As `Pool::wake_all_workers`.
+        fn wake_all_workers(&self) {
             self.phase.advance(Phase::DeadlinePassed);
             self.tick.fetch_add(1, Ordering::Release);
             self.worker_set.barrier();
-            if self.furnished.load(Ordering::Acquire) > 1 {
+            if self.seats_built.load(Ordering::Acquire) > 1 {
                 assert_eq!(self.parker.unpark(), Unpark::Done);
             }
         }
 
-        /// A worker that has nothing to do.
-        fn work(&self) {
+        /// A worker without tasks.
+        fn run_idle_worker(&self) {
             self.worker_set.activate_seat(1);
             while self.phase.is_running() || self.tick.load(Ordering::Relaxed) == 0 {
                 self.parker.park(None);
@@ -44,27 +44,27 @@ fn a_worker_that_comes_while_the_phase_changes_hears_of_it() {
     }
 
     model(|| {
-        let place = Arc::new(Place {
+        let pool = Arc::new(PoolParts {
             worker_set: WorkerSet::new(1, 2, 0),
             phase: AtomicPhase::new(),
             tick: AtomicUsize::new(0),
-            furnished: AtomicUsize::new(1),
+            seats_built: AtomicUsize::new(1),
             parker: Parker::new(),
         });
-        let caller = Arc::clone(&place);
-        let caller = start(move || caller.call_all());
-        place.furnished.store(2, Ordering::Release);
-        let worker = Arc::clone(&place);
-        let worker = start(move || worker.work());
-        caller.join().expect("the caller");
+        let waker = Arc::clone(&pool);
+        let waker = start(move || waker.wake_all_workers());
+        pool.seats_built.store(2, Ordering::Release);
+        let worker = Arc::clone(&pool);
+        let worker = start(move || worker.run_idle_worker());
+        waker.join().expect("the thread that changes the phase");
         worker.join().expect("the worker");
     });
 }
 
-/// Threads that find the pool closed, and leave at once.
-struct Fleeting<'a>(&'a Arc<LiveThreads>);
+/// Starts threads that find the pool closed, and exit at once.
+struct ExitAtOnce<'a>(&'a Arc<LiveThreads>);
 
-impl ThreadHost for Fleeting<'_> {
+impl ThreadHost for ExitAtOnce<'_> {
     fn inc_live(&self) {
         self.0.inc();
     }
@@ -74,24 +74,24 @@ impl ThreadHost for Fleeting<'_> {
     }
 
     fn start(&self, _: usize, _: u64) -> io::Result<()> {
-        let present = Arc::clone(self.0);
-        self.0.track(start(move || Fleeting(&present).dec_live()));
+        let counted = Arc::clone(self.0);
+        self.0.track(start(move || ExitAtOnce(&counted).dec_live()));
         Ok(())
     }
 
     fn wake_seats(&self, _: &[usize]) {}
 }
 
-/// grow × close: the closer joins the thread that is started, or it is not started.
+/// grow × close: either the closer joins the new thread, or the thread is not started.
 #[test]
-fn a_thread_that_leaves_at_once_is_known_to_the_closer() {
+fn thread_exiting_at_once_is_known_to_the_closer() {
     model(|| {
         let (worker_set, live_threads) = (Arc::new(WorkerSet::new(1, 2, 0)), Arc::new(LiveThreads::new()));
         let resizer = {
             let (worker_set, live_threads) = (Arc::clone(&worker_set), Arc::clone(&live_threads));
             start(move || {
                 worker_set.enqueue(2, Arc::new(ResizeCompletion::new())).write();
-                worker_set.run_requests(&Fleeting(&live_threads));
+                worker_set.run_requests(&ExitAtOnce(&live_threads));
             })
         };
         worker_set.refuse_requests(Phase::ShuttingDown).write();

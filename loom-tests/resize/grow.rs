@@ -1,96 +1,96 @@
-//! A worker comes.
+//! A worker starts.
 
 use super::super::support::start;
-use super::two_seats::House;
-use crate::idle::Withdrawn;
+use super::two_seats::TwoSeats;
+use crate::idle::Retract;
 use crate::sync::{Arc, UnsafeCell, model};
 use crate::worker_set::seat_state::{SeatClaim, SeatState};
 
-/// grow × the last searcher: two pieces are left to a searcher, who takes one; a worker comes, and
-/// takes the other.
+/// grow × the last searcher: two tasks are left to a searcher, which takes one. A new worker takes
+/// the other one.
 #[test]
-fn a_worker_that_comes_sees_what_the_last_searcher_left() {
+fn new_worker_finds_task_left_by_last_searcher() {
     model(|| {
-        let house = House::new();
-        assert!(house.idle.try_search(2));
-        let obtain = |house: &House, seat: usize, mut searching: bool| {
-            while !house.take() {
-                house.idle.announce(seat, searching);
-                searching = if house.sees_work() {
-                    house.idle.withdraw(seat, true) == Withdrawn::Searching
+        let pool = TwoSeats::new();
+        assert!(pool.idle.try_search(2));
+        let take_one_task = |pool: &TwoSeats, seat: usize, mut searching: bool| {
+            while !pool.take() {
+                pool.idle.announce(seat, searching);
+                searching = if pool.sees_work() {
+                    pool.idle.withdraw(seat, true) == Retract::Searching
                 } else {
-                    house.parkers[seat].park(None);
-                    house.idle.withdraw(seat, false) == Withdrawn::Searching
+                    pool.parkers[seat].park(None);
+                    pool.idle.withdraw(seat, false) == Retract::Searching
                 };
             }
-            if searching && house.idle.end_search() && house.sees_work() {
-                house.notify();
+            if searching && pool.idle.end_search() && pool.sees_work() {
+                pool.notify();
             }
         };
-        let searcher = Arc::clone(&house);
-        let searcher = start(move || obtain(&searcher, 0, true));
-        house.submit();
-        let comer = Arc::clone(&house);
-        let comer = start(move || {
-            let searching = comer.idle.try_search(2);
-            obtain(&comer, 1, searching);
+        let searcher = Arc::clone(&pool);
+        let searcher = start(move || take_one_task(&searcher, 0, true));
+        pool.submit();
+        let newcomer = Arc::clone(&pool);
+        let newcomer = start(move || {
+            let searching = newcomer.idle.try_search(2);
+            take_one_task(&newcomer, 1, searching);
         });
-        house.submit();
+        pool.submit();
         searcher.join().expect("the searcher");
-        comer.join().expect("the new worker");
+        newcomer.join().expect("the new worker");
     });
 }
 
-/// grow × retire: the seat is wanted again while its worker leaves. The local slot, a plain cell,
+/// grow × retire: the seat is wanted again while its worker retires. The local slot, a plain cell,
 /// has one holder at a time, and one in the end.
 #[test]
-fn a_seat_that_is_wanted_again_has_one_worker() {
-    struct Place {
-        word: SeatState,
-        lease: UnsafeCell<usize>,
+fn seat_wanted_again_has_one_worker() {
+    struct SharedSeat {
+        state: SeatState,
+        occupants: UnsafeCell<usize>,
     }
-    // SAFETY: the local slot is touched by whoever sits in the seat; the engine checks it.
-    unsafe impl Sync for Place {}
+    // SAFETY: only the thread that occupies the seat touches the local slot; the engine checks it.
+    unsafe impl Sync for SharedSeat {}
     // SAFETY: as above.
-    unsafe impl Send for Place {}
+    unsafe impl Send for SharedSeat {}
 
-    impl Place {
-        fn sit(&self) {
-            self.word.activate();
-            // SAFETY: this thread sits in the seat.
-            self.lease.with_mut(|sitters| unsafe { *sitters += 1 });
+    impl SharedSeat {
+        fn activate(&self) {
+            self.state.activate();
+            // SAFETY: this thread occupies the seat.
+            self.occupants.with_mut(|count| unsafe { *count += 1 });
         }
 
-        /// Whether it has left.
-        fn leave(&self) -> bool {
-            self.word.deactivate();
-            // SAFETY: this thread has not left the seat.
-            self.lease.with_mut(|sitters| unsafe { *sitters -= 1 });
-            self.word.try_vacate()
+        /// Returns true if the seat is vacant afterwards.
+        fn retire(&self) -> bool {
+            self.state.deactivate();
+            // SAFETY: this thread still occupies the seat.
+            self.occupants.with_mut(|count| unsafe { *count -= 1 });
+            self.state.try_vacate()
         }
     }
 
     model(|| {
-        let place = Arc::new(Place { word: SeatState::new(), lease: UnsafeCell::new(0) });
-        assert_eq!(place.word.claim_seat(), SeatClaim::Start);
-        place.sit();
-        place.word.request_retire();
-        let leaver = Arc::clone(&place);
-        let leaver = start(move || {
-            let again = !leaver.leave();
-            if again {
-                leaver.sit();
+        let seat = Arc::new(SharedSeat { state: SeatState::new(), occupants: UnsafeCell::new(0) });
+        assert_eq!(seat.state.claim_seat(), SeatClaim::Start);
+        seat.activate();
+        seat.state.request_retire();
+        let retiring = Arc::clone(&seat);
+        let retiring = start(move || {
+            let reclaimed = !retiring.retire();
+            if reclaimed {
+                retiring.activate();
             }
-            again
+            reclaimed
         });
-        let fresh = place.word.claim_seat() == SeatClaim::Start;
-        if fresh {
-            place.sit();
+        let claimed = seat.state.claim_seat() == SeatClaim::Start;
+        if claimed {
+            seat.activate();
         }
-        let again = leaver.join().expect("the leaver");
-        assert_ne!(fresh, again);
-        assert!(place.word.is_wanted() && place.word.is_occupied());
-        // SAFETY: nobody else is left.
-        place.lease.with(|sitters| assert_eq!(unsafe { *sitters }, 1));
+        let reclaimed = retiring.join().expect("the retiring worker");
+        assert_ne!(claimed, reclaimed);
+        assert!(seat.state.is_wanted() && seat.state.is_occupied());
+        // SAFETY: the other thread has ended.
+        seat.occupants.with(|count| assert_eq!(unsafe { *count }, 1));
     });
 }

@@ -1,104 +1,106 @@
-//! A worker leaves: a wake-up granted to it, what it was relied on for, and what waits in its seat.
+//! A worker retires: a wake-up granted to it, a search that a submitter relies on, and the tasks in
+//! its seat.
 
 use super::super::support::{Haul, TaskLog, parcels, start};
-use super::two_seats::{House, LEAVER, STAYER};
+use super::two_seats::{RETIRING, STAYING, TwoSeats};
 use crate::queue::{Chain, GlobalQueue, LaneCursor, LifoSlot, Ring};
 use crate::sync::{Arc, model};
 use crate::worker_set::retire::{HandOff, hand_off};
 
-/// Both sleep on their parkers; `run` is what happens to them.
-fn asleep(run: fn(&House)) {
+/// Runs `run` while the workers of both seats sleep on their parkers.
+fn with_both_asleep(run: fn(&TwoSeats)) {
     model(move || {
-        let house = House::new();
-        // A third one sits in the reactor, and stays out of it.
-        let driver = house.driver.lock();
-        house.idle.announce(LEAVER, false);
-        house.idle.announce(STAYER, false);
-        let workers = [LEAVER, STAYER].map(|seat| {
-            let house = Arc::clone(&house);
+        let pool = TwoSeats::new();
+        // A third worker sleeps in the reactor for the whole model.
+        let driver = pool.driver.lock();
+        pool.idle.announce(RETIRING, false);
+        pool.idle.announce(STAYING, false);
+        let workers = [RETIRING, STAYING].map(|seat| {
+            let pool = Arc::clone(&pool);
             start(move || {
-                let searching = house.rise(seat);
-                house.work(seat, searching);
+                let searching = pool.sleep_after_announce(seat);
+                pool.run_worker(seat, searching);
             })
         });
-        run(&house);
+        run(&pool);
         workers.into_iter().for_each(|worker| worker.join().expect("a worker"));
         drop(driver);
     });
 }
 
-/// retire × notify: the submitter clears the bit of one who is to leave, before or after he has
-/// heard of it.
+/// retire × notify: the submitter clears the bit of a worker that is to retire. It does so before
+/// or after the worker has seen that.
 #[test]
-fn a_wake_granted_to_a_leaver_is_passed_on() {
-    asleep(|house| {
-        house.ask();
-        house.submit();
+fn wake_granted_to_retiring_worker_is_passed_on() {
+    with_both_asleep(|pool| {
+        pool.retire();
+        pool.submit();
     });
-    asleep(|house| {
-        house.submit();
-        house.ask();
+    with_both_asleep(|pool| {
+        pool.submit();
+        pool.retire();
     });
 }
 
-/// retire × submit: the submitter sees a searcher, who is to leave.
+/// retire × submit: the submitter sees a searcher that is to retire.
 #[test]
-fn a_submit_that_relies_on_a_leaver_is_taken() {
+fn submit_relying_on_retiring_searcher_is_taken() {
     model(|| {
-        let house = House::new();
-        assert!(house.idle.try_search(2));
-        house.word.request_retire();
-        let workers = [(LEAVER, true), (STAYER, false)].map(|(seat, searching)| {
-            let house = Arc::clone(&house);
-            start(move || house.work(seat, searching))
+        let pool = TwoSeats::new();
+        assert!(pool.idle.try_search(2));
+        pool.state.request_retire();
+        let workers = [(RETIRING, true), (STAYING, false)].map(|(seat, searching)| {
+            let pool = Arc::clone(&pool);
+            start(move || pool.run_worker(seat, searching))
         });
-        house.submit();
+        pool.submit();
         workers.into_iter().for_each(|worker| worker.join().expect("a worker"));
     });
 }
 
-/// retire × rest: what the leaver hands over comes while the other one looks for the last time.
+/// retire × park: the task of the retiring worker is handed off during the final check of the other
+/// one.
 #[test]
-fn what_a_leaver_hands_over_wakes_whoever_rests() {
+fn hand_off_of_task_wakes_parking_worker() {
     model(|| {
-        let house = House::new();
-        house.word.request_retire();
-        let stayer = Arc::clone(&house);
-        let stayer = start(move || {
-            let searching = stayer.idle.try_search(2);
-            stayer.work(STAYER, searching);
+        let pool = TwoSeats::new();
+        pool.state.request_retire();
+        let parking = Arc::clone(&pool);
+        let parking = start(move || {
+            let searching = parking.idle.try_search(2);
+            parking.run_worker(STAYING, searching);
         });
-        house.vacate(1);
-        stayer.join().expect("the stayer");
+        pool.vacate(1);
+        parking.join().expect("the other worker");
     });
 }
 
-/// retire × the reactor's shard driver: the leaver sits in it, the other one has gone to its parker
-/// for that reason. An event comes.
+/// retire × the reactor's shard driver: the retiring worker has it, so the other one has parked on
+/// its parker. An event is posted.
 #[test]
-fn the_chair_of_a_leaver_is_taken() {
+fn shard_driver_of_retiring_worker_is_taken_over() {
     model(|| {
-        let house = House::new();
-        house.idle.announce(LEAVER, false);
-        let workers = [LEAVER, STAYER].map(|seat| {
-            let house = Arc::clone(&house);
+        let pool = TwoSeats::new();
+        pool.idle.announce(RETIRING, false);
+        let workers = [RETIRING, STAYING].map(|seat| {
+            let pool = Arc::clone(&pool);
             start(move || {
-                if seat == STAYER {
-                    house.idle.announce(seat, false);
+                if seat == STAYING {
+                    pool.idle.announce(seat, false);
                 }
-                let searching = house.rise(seat);
-                house.work(seat, searching);
+                let searching = pool.sleep_after_announce(seat);
+                pool.run_worker(seat, searching);
             })
         });
-        house.ask();
-        house.post(1);
+        pool.retire();
+        pool.post(1);
         workers.into_iter().for_each(|worker| worker.join().expect("a worker"));
     });
 }
 
-struct Queue(Arc<GlobalQueue>);
+struct GlobalHandOff(Arc<GlobalQueue>);
 
-impl HandOff for Queue {
+impl HandOff for GlobalHandOff {
     fn take_tasks(&self, tasks: Chain) {
         self.0.push_chain(tasks);
     }
@@ -106,10 +108,10 @@ impl HandOff for Queue {
     fn notify(&self) {}
 }
 
-/// retire × steal: ring and slot are emptied into the global queue while a thief takes from the
-/// ring.
+/// retire × steal: ring and LIFO slot are emptied into the global queue while a thief takes from
+/// the ring.
 #[test]
-fn what_a_leaver_leaves_is_taken_or_stolen_once() {
+fn tasks_of_retiring_worker_are_taken_or_stolen_once() {
     model(|| {
         let (owner, thief) = Ring::new_pair();
         let (slot, global) = (LifoSlot::new(), Arc::new(GlobalQueue::new(1)));
@@ -117,20 +119,20 @@ fn what_a_leaver_leaves_is_taken_or_stolen_once() {
         let log = TaskLog::of(&tasks);
         assert!(slot.push(tasks.pop().expect("a task")).is_none());
         tasks.into_iter().for_each(|task| assert!(owner.push(task).is_ok()));
-        let target = Queue(Arc::clone(&global));
-        let queue = Arc::clone(&global);
-        let robber = start(move || {
+        let hand_off_target = GlobalHandOff(Arc::clone(&global));
+        let global_of_thief = Arc::clone(&global);
+        let stealing = start(move || {
             let (into, _) = Ring::new_pair();
             let mut haul = Haul::new();
             haul.extend(thief.steal(&into, 1));
             haul.extend(std::iter::from_fn(|| into.pop()));
-            let mut chain = queue.take(&LaneCursor::new(0), 1);
+            let mut chain = global_of_thief.take(&LaneCursor::new(0), 1);
             haul.extend(std::iter::from_fn(|| chain.pop()));
             haul
         });
-        hand_off(&slot, &owner, &target);
+        hand_off(&slot, &owner, &hand_off_target);
         assert!(owner.len() == 0 && slot.is_empty());
-        let mut haul = robber.join().expect("the robber");
+        let mut haul = stealing.join().expect("the thief");
         let mut rest = global.take(&LaneCursor::new(0), 4);
         haul.extend(std::iter::from_fn(|| rest.pop()));
         log.balances(haul);

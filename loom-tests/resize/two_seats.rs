@@ -1,4 +1,4 @@
-//! What the models of leaving and coming take place in.
+//! The pool of the models: two seats and a reactor.
 
 use std::time::Instant;
 
@@ -11,41 +11,40 @@ use crate::sync::{Arc, Condvar, Mutex};
 use crate::worker_set::retire::{HandOff, hand_off};
 use crate::worker_set::seat_state::SeatState;
 
-/// Two seats, a queue of which only the length matters, and a reactor that consists of its pending
-/// events.
+/// Two seats, a queue that is only a length, and a reactor that is only its pending events.
 ///
-/// Seat 0 is the one that is left: a submitter wakes the lowest, so it is the leaver that gets the
+/// The worker of seat 0 retires. A submitter wakes the lowest seat, so the retiring worker gets the
 /// wake-ups.
-pub(super) struct House {
+pub(super) struct TwoSeats {
     pub(super) idle: Idle,
     pub(super) parkers: [Parker; 2],
-    pub(super) word: SeatState,
+    pub(super) state: SeatState,
     pub(super) queued: AtomicUsize,
     pub(super) driver: Mutex<()>,
     pub(super) pending: Mutex<usize>,
-    pub(super) come: Condvar,
-    /// The piece of work, or the event, has found somebody.
+    pub(super) posted: Condvar,
+    /// Set once the task was taken, or the event was returned.
     pub(super) done: AtomicBool,
 }
 
-pub(super) const LEAVER: usize = 0;
-pub(super) const STAYER: usize = 1;
+pub(super) const RETIRING: usize = 0;
+pub(super) const STAYING: usize = 1;
 
-impl House {
-    pub(super) fn new() -> Arc<House> {
-        let house = House {
+impl TwoSeats {
+    pub(super) fn new() -> Arc<TwoSeats> {
+        let pool = TwoSeats {
             idle: Idle::new(2),
             parkers: [Parker::new(), Parker::new()],
-            word: SeatState::new(),
+            state: SeatState::new(),
             queued: AtomicUsize::new(0),
             driver: Mutex::new(()),
             pending: Mutex::new(0),
-            come: Condvar::new(),
+            posted: Condvar::new(),
             done: AtomicBool::new(false),
         };
-        let _ = house.word.claim_seat();
-        house.word.activate();
-        Arc::new(house)
+        let _ = pool.state.claim_seat();
+        pool.state.activate();
+        Arc::new(pool)
     }
 
     pub(super) fn submit(&self) {
@@ -66,16 +65,16 @@ impl House {
         }
     }
 
-    /// What a resize does.
-    pub(super) fn ask(&self) {
-        self.word.request_retire();
-        self.unpark(LEAVER);
+    /// Does what a resize does to the seat.
+    pub(super) fn retire(&self) {
+        self.state.request_retire();
+        self.unpark(RETIRING);
     }
 
-    /// An event, or an interrupt, that counts for `worth`.
-    pub(super) fn post(&self, worth: usize) {
-        *self.pending.lock() += worth + INTERRUPT;
-        self.come.notify_one();
+    /// Posts an interrupt and so many events.
+    pub(super) fn post(&self, events: usize) {
+        *self.pending.lock() += events + INTERRUPT;
+        self.posted.notify_one();
     }
 
     pub(super) fn sees_work(&self) -> bool {
@@ -89,29 +88,29 @@ impl House {
 
     pub(super) fn finish(&self) {
         self.done.store(true, Ordering::Release);
-        self.unpark(STAYER);
+        self.unpark(STAYING);
     }
 
     pub(super) fn is_done(&self) -> bool {
         self.done.load(Ordering::Acquire)
     }
 
-    /// Leaves, with `left` tasks in the ring.
-    pub(super) fn vacate(&self, left: usize) {
+    /// Retires, with so many tasks in the ring.
+    pub(super) fn vacate(&self, tasks: usize) {
         let (owner, _) = Ring::new_pair();
-        parcels(left).into_iter().for_each(|task| assert!(owner.push(task).is_ok()));
-        self.word.deactivate();
+        parcels(tasks).into_iter().for_each(|task| assert!(owner.push(task).is_ok()));
+        self.state.deactivate();
         hand_off(&LifoSlot::new(), &owner, self);
-        assert!(self.word.try_vacate(), "nobody wants it back");
+        assert!(self.state.try_vacate(), "the seat is not wanted again");
     }
 
-    /// The loop of a worker that has nothing, until the work is done, or until it has to leave.
-    pub(super) fn work(&self, seat: usize, mut searching: bool) {
+    /// The loop of a worker without tasks, until the task is taken, or until it has to retire.
+    pub(super) fn run_worker(&self, seat: usize, mut searching: bool) {
         loop {
             if self.is_done() {
                 break;
             }
-            if seat == LEAVER && !self.word.is_wanted() {
+            if seat == RETIRING && !self.state.is_wanted() {
                 if searching {
                     let _ = self.idle.end_search();
                 }
@@ -122,36 +121,37 @@ impl House {
                 break;
             }
             self.idle.announce(seat, searching);
-            searching = self.rise(seat);
+            searching = self.sleep_after_announce(seat);
         }
         if searching {
             let _ = self.idle.end_search();
         }
     }
 
-    /// From the announcement on. Whether it is a searcher then.
-    pub(super) fn rise(&self, seat: usize) -> bool {
-        let work = self.sees_work();
-        if !work {
-            self.rest(seat);
+    /// Makes the final check, sleeps if it finds nothing, and withdraws the announcement. Returns
+    /// true if the worker is a searcher afterwards.
+    pub(super) fn sleep_after_announce(&self, seat: usize) -> bool {
+        let run_worker = self.sees_work();
+        if !run_worker {
+            self.park_worker(seat);
         }
-        self.idle.withdraw(seat, work) == Withdrawn::Searching
+        self.idle.withdraw(seat, run_worker) == Retract::Searching
     }
 
-    /// In the reactor if nobody else is there, else on the parker.
-    pub(super) fn rest(&self, seat: usize) {
+    /// Parks in the reactor if its driver is free, else on the parker.
+    pub(super) fn park_worker(&self, seat: usize) {
         let Some(driver) = self.driver.try_lock() else { return self.parkers[seat].park(None) };
-        let mut turn = Turn { house: self, brought: 0 };
-        self.parkers[seat].park_in(&mut turn, None);
-        let brought = turn.brought;
+        let mut driver_park = DriverPark { pool: self, events: 0 };
+        self.parkers[seat].park_in(&mut driver_park, None);
+        let events = driver_park.events;
         drop(driver);
-        if brought > 0 {
+        if events > 0 {
             self.finish();
         }
     }
 }
 
-impl HandOff for House {
+impl HandOff for TwoSeats {
     fn take_tasks(&self, tasks: Chain) {
         // Ordering: Relaxed — as `GlobalQueue`.
         self.queued.fetch_add(tasks.len(), Ordering::Relaxed);
@@ -160,24 +160,24 @@ impl HandOff for House {
     fn take_wheel(&self) {}
 
     fn notify(&self) {
-        House::notify(self);
+        TwoSeats::notify(self);
     }
 }
 
-/// What an interrupt counts for: nothing, but it ends the wait.
+/// An interrupt: no event, but it ends the wait.
 pub(super) const INTERRUPT: usize = 1 << 8;
 
-pub(super) struct Turn<'a> {
-    house: &'a House,
-    brought: usize,
+pub(super) struct DriverPark<'a> {
+    pool: &'a TwoSeats,
+    events: usize,
 }
 
-impl Drive for Turn<'_> {
+impl Drive for DriverPark<'_> {
     fn rest(&mut self, _: Option<Instant>) {
-        let mut pending = self.house.pending.lock();
+        let mut pending = self.pool.pending.lock();
         while *pending == 0 {
-            self.house.come.wait(&mut pending);
+            self.pool.posted.wait(&mut pending);
         }
-        self.brought += std::mem::take(&mut *pending) % INTERRUPT;
+        self.events += std::mem::take(&mut *pending) % INTERRUPT;
     }
 }

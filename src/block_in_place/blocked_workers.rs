@@ -1,32 +1,32 @@
-//! Workers that step out of their seats in the midst of a poll, to block.
+//! The blocked workers of a pool, and the helper that they need at a shutdown.
 
 use crate::pool::current_task::CurrentTask;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Condvar, Mutex, wait_for};
 
-/// Who is out, and who attends to them when the runtime is being shut down.
+/// The number of blocked workers, and the state of the helper.
 #[derive(Debug)]
 pub(crate) struct BlockedWorkers {
-    /// How many are out. Written under the lock.
+    /// The number of blocked workers. Written under the lock.
     count: AtomicUsize,
     locked: Mutex<BlockedState>,
     changed: Condvar,
-    /// The task that the helper drops, if it does.
+    /// The task that the helper is dropping.
     pub(crate) ending: CurrentTask,
 }
 
 #[derive(Debug)]
 struct BlockedState {
-    out: usize,
-    /// There is an helper.
-    attended: bool,
-    /// Something may have been queued since the helper has looked, or somebody has left.
-    called: bool,
+    blocked: usize,
+    /// A helper exists.
+    has_helper: bool,
+    /// Since the helper's last pass, a task may have been queued or a thread may have exited.
+    is_notified: bool,
 }
 
 impl BlockedWorkers {
     pub(crate) fn new() -> Self {
-        let locked = BlockedState { out: 0, attended: false, called: false };
+        let locked = BlockedState { blocked: 0, has_helper: false, is_notified: false };
         BlockedWorkers {
             count: AtomicUsize::new(0),
             locked: Mutex::new(locked),
@@ -35,74 +35,75 @@ impl BlockedWorkers {
         }
     }
 
-    /// How many workers are out.
+    /// Returns the number of blocked workers.
     #[inline]
     pub(crate) fn count(&self) -> usize {
-        // Ordering: Relaxed — a figure: who is out is said by the seats. Who has to know it exactly
-        // has a lock in common with whoever went out before: the worker set's, or that of the
-        // seat's local slot.
+        // Ordering: Relaxed — a statistic. The seats say which workers are blocked. A thread that
+        // needs the exact number has a lock in common with the workers that have blocked before. It
+        // is that of the worker set, or that of the seat's local slot.
         self.count.load(Ordering::Relaxed)
     }
 
-    /// One more.
+    /// Counts a worker that begins a section.
     pub(crate) fn begin_section(&self) {
         let mut locked = self.locked.lock();
-        locked.out += 1;
+        locked.blocked += 1;
         self.publish_count(&locked);
     }
 
-    /// One less.
+    /// Uncounts a worker whose section ends.
     pub(crate) fn end_section(&self) {
         let mut locked = self.locked.lock();
-        locked.out -= 1;
+        locked.blocked -= 1;
         self.publish_count(&locked);
-        if locked.attended && locked.out == 0 {
+        if locked.has_helper && locked.blocked == 0 {
             self.changed.notify_all();
         }
     }
 
     fn publish_count(&self, locked: &BlockedState) {
-        // Ordering: Relaxed — see `count`.
-        self.count.store(locked.out, Ordering::Relaxed);
+        // Ordering: Relaxed — see `BlockedWorkers::count`.
+        self.count.store(locked.blocked, Ordering::Relaxed);
     }
 
-    /// The runtime is being shut down, which can be seen by now: calls the helper, if anybody is
-    /// out. True if the caller has to start it.
+    /// Notifies the helper, if a worker is blocked. Returns true if the caller has to start the
+    /// helper. Called after the shutdown is published.
     ///
-    /// Asked by whoever closes the runtime, and by whoever has stepped out and sees that: under the
-    /// lock one of them comes second, and sees the other.
+    /// Called by the closer, and by a worker that begins a section and sees the shutdown. Under the
+    /// lock, one of them is second, and sees the other.
     #[must_use]
     pub(crate) fn claim_helper(&self) -> bool {
         let mut locked = self.locked.lock();
-        if locked.out == 0 {
+        if locked.blocked == 0 {
             return false;
         }
-        locked.called = true;
+        locked.is_notified = true;
         self.changed.notify_all();
-        !std::mem::replace(&mut locked.attended, true)
+        !std::mem::replace(&mut locked.has_helper, true)
     }
 
-    /// There is no thread for it.
+    /// Takes back a claim, because no thread could be started.
     pub(crate) fn release_helper(&self) {
-        self.locked.lock().attended = false;
+        self.locked.lock().has_helper = false;
     }
 
-    /// Calls the helper, if there is one.
+    /// Notifies the helper, if there is one.
     pub(crate) fn notify_helper(&self) {
         let mut locked = self.locked.lock();
-        if locked.attended {
-            locked.called = true;
+        if locked.has_helper {
+            locked.is_notified = true;
             self.changed.notify_all();
         }
     }
 
-    /// The helper waits until it is called. False if nobody is out any more: then it is none.
+    /// Waits until the helper is notified. Returns false if no worker is blocked any more: then the
+    /// caller is the helper no longer.
     #[must_use]
-    pub(crate) fn wait_for_call(&self) -> bool {
+    pub(crate) fn wait_for_notify(&self) -> bool {
         let mut locked = self.locked.lock();
-        wait_for(&self.changed, &mut locked, None, |locked| locked.called || locked.out == 0);
-        locked.called = false;
-        locked.attended = locked.out > 0;
-        locked.attended
+        wait_for(&self.changed, &mut locked, None, |locked| locked.is_notified || locked.blocked == 0);
+        locked.is_notified = false;
+        locked.has_helper = locked.blocked > 0;
+        locked.has_helper
     }
 }

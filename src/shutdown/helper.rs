@@ -55,7 +55,7 @@ fn helper_main(pool: &Arc<Pool>) {
             // the blocking sections have ended, and these may wait for that.
             close_drivers(pool);
             closed = true;
-        } else if !pool.blocked_workers.wait_for_call() {
+        } else if !pool.blocked_workers.wait_for_notify() {
             break;
         }
     }

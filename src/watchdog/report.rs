@@ -1,4 +1,4 @@
-//! Saying who is stuck.
+//! Reports of stalls.
 
 use std::time::Duration;
 
@@ -7,28 +7,35 @@ use crate::util::rate_limit::RateLimit;
 use crate::util::wake_list::catch_user_panic;
 use crate::watchdog::stall::{StallCause, StallReport};
 
-/// Says what there is to say, and when it was last said.
+/// Collects the reports of a scan, and passes them to the hook and the log.
 #[derive(Debug)]
 pub(super) struct Reporter {
-    /// Found in this look, and not told yet.
-    found: Vec<StallReport>,
+    /// Reports of this scan, for which the hook has not been called yet.
+    pending: Vec<StallReport>,
     warnings: RateLimit,
 }
 
 impl Reporter {
     pub(super) fn new() -> Self {
-        Reporter { found: Vec::new(), warnings: RateLimit::new() }
+        Reporter { pending: Vec::new(), warnings: RateLimit::new() }
     }
 
-    /// The worker of `seat` has been in poll `number` for so long. If it has just come back nobody
-    /// is blamed.
-    pub(super) fn record_stall(&mut self, pool: &Pool, seat: &Seat, number: u64, lasted: Duration, cause: StallCause) {
+    /// Records a report: the worker of `seat` has been in a poll with this progress number for so
+    /// long. If the poll has ended meanwhile, no report is made.
+    pub(super) fn record_stall(
+        &mut self,
+        pool: &Pool,
+        seat: &Seat,
+        progress: u64,
+        lasted: Duration,
+        cause: StallCause,
+    ) {
         let task = seat.polling.get();
-        if seat.progress() != number {
+        if seat.progress() != progress {
             return;
         }
         pool.stalls.reported.add(1);
-        self.found.push(StallReport {
+        self.pending.push(StallReport {
             worker: seat.index,
             thread: seat.tid().map(|thread| thread.get()),
             task: task.as_ref().map(|task| task.id),
@@ -39,10 +46,10 @@ impl Reporter {
         });
     }
 
-    /// Tells the hook and the log. User code: nothing of ours is locked, and what it panics with
-    /// stays here.
+    /// Calls the hook and logs. Both are user code: no internal lock is held, and panics are
+    /// caught.
     pub(super) fn run_stall_hook(&mut self, pool: &Pool, now: u64) {
-        for report in std::mem::take(&mut self.found) {
+        for report in std::mem::take(&mut self.pending) {
             if let Some(hook) = &pool.settings.on_stall {
                 catch_user_panic("an on_stall hook", || hook(&report));
             }

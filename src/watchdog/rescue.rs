@@ -1,5 +1,5 @@
-//! What a stalled worker cannot do is done for it: its queues, its timers, the reactor, its share
-//! of the work.
+//! Hands over what a stalled worker holds up: its queues, its timers, the reactor, its share of the
+//! work.
 
 use std::fmt;
 
@@ -9,114 +9,114 @@ use crate::sync::Arc;
 use crate::watchdog::stall::StallCause;
 use crate::worker_set::spares::SpareError;
 
-/// From this look on at the same poll a spare is worth its thread. Shorter ones happen wherever
-/// there are more threads than processors, and one of them is kept waiting by a lock.
+/// From this scan of the same poll on, a spare is worth its thread. Shorter stalls are common if
+/// there are more threads than processors and a lock keeps one of them waiting.
 const SPARE_AFTER_SCANS: u32 = 10;
 
-/// A spare that is not needed any more stays for so many looks, in case it is.
+/// A spare that is not needed any more stays for so many scans.
 const SPARE_IDLE_SCANS: u32 = 50;
 
-/// When the operating system has refused a thread, it is asked again after so many looks.
+/// After a refused thread, the watchdog tries again after so many scans.
 const SPAWN_RETRY_SCANS: u32 = 100;
 
-/// What the watchdog needs in order to take things over.
+/// The state of the watchdog's rescues.
 pub(super) struct Rescue {
-    /// For what comes out of a ring; empty between two uses.
-    hand: Owner,
-    /// Looks since the last in which all spares were needed.
-    idle_looks: u32,
-    /// Looks that have to pass before another spare is called.
-    wait: u32,
-    /// It has been said that there are no more spares.
-    told: bool,
+    /// Receives the tasks that are stolen from a ring. Empty between two uses.
+    scratch_ring: Owner,
+    /// The number of scans since all spares were needed.
+    idle_scans: u32,
+    /// The number of scans before another spare may start.
+    retry_scans: u32,
+    /// The watchdog has logged that no spare can start.
+    has_warned: bool,
 }
 
-/// How the workers do, at one look.
+/// The numbers of workers by their state, at one scan.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ScanSummary {
-    /// Asleep, and staying.
+    /// Asleep, and not retiring.
     pub(super) asleep: usize,
-    /// Getting on, and staying.
+    /// Awake and making progress, and not retiring.
     pub(super) awake: usize,
-    /// On the way to a seat, or away from it.
+    /// Starting, or retiring.
     pub(super) moving: usize,
-    /// Out of their seats: somebody has to work in their place.
+    /// Blocked in `block_in_place`: each needs a spare.
     pub(super) away: usize,
     pub(super) stalled: usize,
-    /// Those of the stalled that have been so for long...
-    pub(super) long: usize,
-    /// ...and whose processor another thread could have.
+    /// The stalled workers that have been so for long.
+    pub(super) long_stalled: usize,
+    /// Those of `long_stalled` whose processor another thread could have.
     pub(super) blocked: usize,
 }
 
 impl ScanSummary {
-    /// A worker that has been seen again in the same poll, so often and for this cause.
-    pub(super) fn count_stalled(&mut self, looks: u32, cause: StallCause) {
+    /// Counts a stalled worker, seen so often in the same poll, with this cause.
+    pub(super) fn count_stalled(&mut self, scans: u32, cause: StallCause) {
         self.stalled += 1;
-        if looks >= SPARE_AFTER_SCANS {
-            self.long += 1;
+        if scans >= SPARE_AFTER_SCANS {
+            self.long_stalled += 1;
             self.blocked += usize::from(cause.leaves_a_processor());
         }
     }
 
-    /// Whether a further thread is wanted: nobody is left to poll anything; or fewer can than there
-    /// should be, and something waits.
+    /// Returns true if another spare is wanted: no worker can poll tasks, or fewer can than should
+    /// and tasks wait.
     ///
-    /// A worker that computes has its processor. Another thread takes part of that away from it,
-    /// which is worth it only if nothing else gets on, and for a while already.
-    fn wants_spare(&self, spares: usize, waits: impl FnOnce() -> bool) -> bool {
+    /// A worker that computes has its processor. Another thread would take a part of it. That is
+    /// worth it only if no other worker makes progress, and has not for a while.
+    fn wants_spare(&self, spares: usize, has_waiting_tasks: impl FnOnce() -> bool) -> bool {
         if self.away > spares {
             return true;
         }
-        if self.long == 0 || self.asleep + self.moving > 0 {
+        if self.long_stalled == 0 || self.asleep + self.moving > 0 {
             return false;
         }
-        let nobody_is_left = self.awake == 0 && self.long == self.stalled;
-        nobody_is_left || (self.blocked + self.away > spares && waits())
+        let none_progresses = self.awake == 0 && self.long_stalled == self.stalled;
+        none_progresses || (self.blocked + self.away > spares && has_waiting_tasks())
     }
 }
 
 impl Rescue {
     pub(super) fn new() -> Self {
-        let (hand, _) = Ring::new_pair();
-        Rescue { hand, idle_looks: 0, wait: 0, told: false }
+        let (scratch_ring, _) = Ring::new_pair();
+        Rescue { scratch_ring, idle_scans: 0, retry_scans: 0, has_warned: false }
     }
 
-    /// The timers of a stalled seat get the keeper of those that nobody looks after. Its worker
-    /// takes them back before it sleeps.
+    /// Adds the wheel of a stalled seat to the orphan wheels. Its worker takes it back before it
+    /// sleeps.
     pub(super) fn take_timers(&self, pool: &Pool, seat: &Seat, cause: StallCause) {
         if !seat.wheel.is_empty() && pool.adopt_timers(seat) {
             pool.stalls.count_rescue(cause);
         }
     }
 
-    /// What waits behind a stalled poll becomes everybody's: whoever could have stolen it has not,
-    /// or is too busy to search.
+    /// Moves the tasks of a stalled seat to the global queue. No searcher has stolen them, because
+    /// all workers are too busy to search.
     pub(super) fn take_tasks(&self, pool: &Pool, seat: &Seat, cause: StallCause) {
-        if pool.publish(seat.steal_all(&self.hand), WakeHelper::Now) {
+        if pool.publish(seat.steal_all(&self.scratch_ring), WakeHelper::Now) {
             pool.stalls.count_rescue(cause);
         }
     }
 
-    /// Calls a spare, if one is wanted, or dismisses one that has not been needed for a while.
-    pub(super) fn adjust_spares(&mut self, pool: &Arc<Pool>, round: ScanSummary) {
-        self.wait = self.wait.saturating_sub(1);
+    /// Starts a spare if one is wanted, or stops one that has not been needed for a while.
+    pub(super) fn adjust_spares(&mut self, pool: &Arc<Pool>, summary: ScanSummary) {
+        self.retry_scans = self.retry_scans.saturating_sub(1);
         let spares = pool.worker_set.active_spares();
-        let waits = || pool.global.len() > 0 || pool.seats.iter().any(Seat::has_stealable_work);
-        if round.wants_spare(spares, waits) {
-            self.idle_looks = 0;
-            if spares >= pool.settings.max_spares + round.away {
-                self.tell_all_out(pool);
-            } else if self.wait == 0 {
+        let has_waiting_tasks = || pool.global.len() > 0 || pool.seats.iter().any(Seat::has_stealable_work);
+        if summary.wants_spare(spares, has_waiting_tasks) {
+            self.idle_scans = 0;
+            if spares >= pool.settings.max_spares + summary.away {
+                self.warn_at_limit(pool);
+            } else if self.retry_scans == 0 {
                 self.start_spare(pool);
             }
             return;
         }
-        self.told = false;
-        self.idle_looks = if round.stalled + round.away < spares { self.idle_looks.saturating_add(1) } else { 0 };
-        if self.idle_looks >= SPARE_IDLE_SCANS {
+        self.has_warned = false;
+        self.idle_scans = if summary.stalled + summary.away < spares { self.idle_scans.saturating_add(1) } else { 0 };
+        if self.idle_scans >= SPARE_IDLE_SCANS {
             pool.worker_set.stop_spare(pool, |seat| !pool.seats[seat].is_stalled() && !pool.seats[seat].is_away());
-            // Somebody may have stepped out since the look, who counts on it.
+            // A worker that has blocked since the scan may rely on the spare.
             pool.start_spares();
         }
     }
@@ -124,11 +124,11 @@ impl Rescue {
     #[cold]
     fn start_spare(&mut self, pool: &Arc<Pool>) {
         match pool.start_spare() {
-            Ok(_) | Err(SpareError::Enough | SpareError::NotNow | SpareError::Closed) => {}
-            Err(SpareError::AllOut) => self.tell_all_out(pool),
+            Ok(_) | Err(SpareError::Enough | SpareError::Busy | SpareError::Closed) => {}
+            Err(SpareError::AtLimit) => self.warn_at_limit(pool),
             Err(SpareError::Refused(error)) => {
-                self.wait = SPAWN_RETRY_SCANS;
-                self.tell_once(|| {
+                self.retry_scans = SPAWN_RETRY_SCANS;
+                self.warn_once(|| {
                     tracing::warn!(
                         target: "heist::stall",
                         %error,
@@ -141,9 +141,9 @@ impl Rescue {
     }
 
     #[cold]
-    fn tell_all_out(&mut self, pool: &Pool) {
+    fn warn_at_limit(&mut self, pool: &Pool) {
         let (spares, blocked_workers) = (pool.settings.max_spares, pool.settings.max_outings);
-        self.tell_once(|| {
+        self.warn_once(|| {
             tracing::warn!(
                 target: "heist::stall",
                 spares,
@@ -155,16 +155,19 @@ impl Rescue {
         });
     }
 
-    /// A subscriber is user code: what it panics with stays here.
-    fn tell_once(&mut self, tell: impl FnOnce()) {
-        if !std::mem::replace(&mut self.told, true) {
-            crate::util::wake_list::catch_user_panic("a tracing subscriber", tell);
+    /// A subscriber is user code: its panics are caught.
+    fn warn_once(&mut self, log: impl FnOnce()) {
+        if !std::mem::replace(&mut self.has_warned, true) {
+            crate::util::wake_list::catch_user_panic("a tracing subscriber", log);
         }
     }
 }
 
 impl fmt::Debug for Rescue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rescue").field("idle_looks", &self.idle_looks).field("told", &self.told).finish_non_exhaustive()
+        f.debug_struct("Rescue")
+            .field("idle_scans", &self.idle_scans)
+            .field("has_warned", &self.has_warned)
+            .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! When the watchdog sleeps, and who sets its alarm.
+//! When the watchdog sleeps, and which thread sets its alarm.
 //!
 //! The protocol is on [the watchdog's page](crate::watchdog).
 
@@ -10,47 +10,47 @@ use crate::sync::IntervalTimer;
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::util::rng::Rng;
 
-/// The watchdog's sleep. It looks once per tick while anybody is up, and not at all while all
+/// The watchdog's sleep. It scans once per tick while a worker is awake, and not at all while all
 /// sleep.
 #[derive(Debug)]
 pub(crate) struct WatchdogSleep {
     alarm: IntervalTimer,
     tick: Duration,
-    /// How often it has been called.
-    calls: AtomicU32,
+    /// The number of wake-ups, which seeds the first tick.
+    wakes: AtomicU32,
 }
 
 impl WatchdogSleep {
     /// # Errors
     ///
-    /// What the operating system says if it refuses a file descriptor.
+    /// If the operating system refuses a file descriptor.
     pub(crate) fn new(tick: Duration) -> io::Result<WatchdogSleep> {
-        Ok(WatchdogSleep { alarm: IntervalTimer::new()?, tick, calls: AtomicU32::new(0) })
+        Ok(WatchdogSleep { alarm: IntervalTimer::new()?, tick, wakes: AtomicU32::new(0) })
     }
 
-    /// The watchdog begins to watch.
+    /// Starts the periodic alarm. Called by the watchdog.
     pub(crate) fn start_ticks(&self) {
         self.alarm.set(self.tick, self.tick);
     }
 
-    /// Sleeps until the next look. Called by the watchdog, as is `rest`.
+    /// Sleeps until the next scan. Called by the watchdog, as is [`WatchdogSleep::sleep_if`].
     pub(crate) fn wait_for_tick(&self) {
         self.alarm.wait();
     }
 
-    /// Gives up watching until somebody gets up, if `nobody_is_up`; which is asked when whoever
-    /// gets up can see that nobody watches.
-    pub(crate) fn sleep_if(&self, idle: &Idle, nobody_is_up: impl FnOnce() -> bool) {
-        // Before anybody is told to set it.
+    /// Disarms the alarm until a worker is awake, if `all_idle` returns true. It is called after
+    /// the sleep was announced, so a worker that leaves idle afterwards sets the alarm.
+    pub(crate) fn sleep_if(&self, idle: &Idle, all_idle: impl FnOnce() -> bool) {
+        // Comes before the announcement, which makes other threads set the alarm.
         self.alarm.disarm();
         idle.set_watchdog_asleep();
-        if !nobody_is_up() {
+        if !all_idle() {
             self.wake(idle);
         }
     }
 
-    /// Somebody is up: one of those who notice sets the alarm. It costs him a system call, and
-    /// wakes nobody for half a tick at least.
+    /// Sets the alarm, if the watchdog sleeps. One of the threads that notice does so. It costs
+    /// that thread a system call, and wakes no thread for at least half a tick.
     #[cold]
     pub(crate) fn wake(&self, idle: &Idle) {
         if idle.claim_watchdog_wake() {
@@ -58,18 +58,18 @@ impl WatchdogSleep {
         }
     }
 
-    /// From half a tick to a whole one, each time another: who gets up in step with the ticks would
-    /// meet the watchdog each time, on the processor that he is woken for.
+    /// Returns a random duration of half a tick to a whole one. A worker that wakes in step with
+    /// the ticks would otherwise always meet the watchdog on its processor.
     fn first_tick(&self) -> Duration {
         const STEPS: u32 = 64;
-        // Ordering: Relaxed — nothing but a number.
-        let call = self.calls.fetch_add(1, Ordering::Relaxed);
-        let step = Rng::new(call.into()).below(STEPS as usize) as u32;
+        // Ordering: Relaxed — only a seed.
+        let wake = self.wakes.fetch_add(1, Ordering::Relaxed);
+        let step = Rng::new(wake.into()).below(STEPS as usize) as u32;
         self.tick / 2 + self.tick / (2 * STEPS) * step
     }
 
-    /// Everything ends, which can be seen by now: whether or not the watchdog watches, it looks at
-    /// once.
+    /// Fires the alarm at once, whether or not the watchdog sleeps. Called after the shutdown is
+    /// published.
     pub(crate) fn ring_now(&self) {
         self.alarm.fire_now(self.tick);
     }

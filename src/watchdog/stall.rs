@@ -1,4 +1,4 @@
-//! What is said about a worker that does not come back from a poll.
+//! Stall reports and counters.
 #![doc = include_str!("../../docs/stalls.md")]
 
 use std::fmt;
@@ -10,33 +10,30 @@ use crate::raw_task::Id;
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-/// Is told of stalls.
+/// Called for each report.
 pub(crate) type StallHook = Arc<dyn Fn(&StallReport) + Send + Sync>;
 
 /// A worker has been in one poll for longer than
 /// [`Builder::stall_threshold`](crate::runtime::Builder::stall_threshold).
 ///
-/// The report comes while the stall lasts, once. Its `Display` is one line that also says what can
-/// be done.
+/// The report is made once, while the stall lasts. Its `Display` is one line, with a remedy.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct StallReport {
     /// The number of the worker's seat.
     pub worker: usize,
-    /// The kernel's number of its thread, with which a debugger or `/proc` can be asked what it
-    /// does. Linux only.
+    /// The kernel's id of its thread, for a debugger or `/proc`. Linux only.
     pub thread: Option<u32>,
-    /// The task that is being polled. None if it is no task that keeps the worker: a waker of
-    /// somebody else's, a hook, a destructor; or the lack of a processor, which may come between
-    /// two polls as well.
+    /// The task that is being polled. `None` if no task keeps the worker. It may be in a foreign
+    /// waker, a hook or a destructor. Or it lacks a processor, perhaps between two polls.
     pub task: Option<Id>,
-    /// What the task is called, if it has a name.
+    /// The name of the task, if it has one.
     pub name: Option<Arc<str>>,
     /// Where the task was spawned.
     pub location: Option<&'static Location<'static>>,
     /// How long the poll has lasted so far, at least.
     pub lasted: Duration,
-    /// What the worker's thread does meanwhile.
+    /// What the worker's thread does.
     pub cause: StallCause,
 }
 
@@ -48,15 +45,14 @@ pub enum StallCause {
     Blocked,
     /// It computes.
     Busy,
-    /// It would compute, but more threads are ready than there are processors, and it has not had
-    /// one.
+    /// It is ready to run, but has no processor: more threads are ready than there are processors.
     Starved,
     /// The platform does not tell.
     Unknown,
 }
 
 impl StallCause {
-    /// Another thread in its place would find a processor, as far as we know.
+    /// Returns true if another thread would find a processor, as far as is known.
     pub(crate) fn leaves_a_processor(self) -> bool {
         matches!(self, StallCause::Blocked | StallCause::Unknown)
     }
@@ -97,7 +93,7 @@ impl fmt::Display for StallReport {
         write!(f, "worker {} has been {place} for {:?} and is {}; ", self.worker, self.lasted, self.cause.describe())?;
         match (self.task, self.cause) {
             (Some(task), _) => write!(f, "task {task}")?,
-            // It need not be anywhere but on its way.
+            // The worker need not be in any user code.
             (None, StallCause::Starved) => f.write_str("in no task")?,
             (None, _) => f.write_str("in no task, but in a waker, a hook or a destructor")?,
         }
@@ -111,25 +107,25 @@ impl fmt::Display for StallReport {
     }
 }
 
-/// How many stalls there were, by duration. Written by the watchdog alone.
+/// The numbers of stalls, by duration. Only the watchdog writes most of them.
 #[derive(Debug)]
 pub(crate) struct StallCounts {
-    /// Those that have been reported.
+    /// The reported stalls.
     pub(crate) reported: Counter,
-    /// Times that something was taken over from a stalled seat, or another worker woken because of
+    /// The rescues: tasks or timers taken from a stalled seat, or another worker woken because of
     /// it.
     pub(crate) rescues: Counter,
-    /// Rescues from workers that were ready to run and had no processor.
+    /// The rescues from workers that were ready to run and had no processor.
     pub(crate) preempted_rescues: Counter,
-    /// Spare threads that were started, or taken back, by whoever called them.
+    /// The spares that were started or claimed back, by any thread.
     spares: AtomicU64,
-    /// Those of the reported ones that are over, by duration.
-    over: [Counter; StallCounts::BUCKETS],
+    /// The reported stalls that have ended, by duration.
+    ended: [Counter; StallCounts::BUCKETS],
 }
 
 impl StallCounts {
-    /// The bucket `n` is for durations from 2ⁿ ms, the first also for shorter and the last also for
-    /// longer ones.
+    /// The number of buckets. Bucket `n` is for durations from 2ⁿ ms. The first one is also for
+    /// shorter ones, the last one also for longer ones.
     pub(crate) const BUCKETS: usize = 16;
 
     pub(crate) fn new() -> Self {
@@ -138,38 +134,37 @@ impl StallCounts {
             rescues: Counter::new(),
             preempted_rescues: Counter::new(),
             spares: AtomicU64::new(0),
-            over: std::array::from_fn(|_| Counter::new()),
+            ended: std::array::from_fn(|_| Counter::new()),
         }
     }
 
-    /// Counts a rescue: what waited behind a worker has been taken over. Only the watchdog calls
-    /// this.
+    /// Counts a rescue with this cause. Only the watchdog calls this.
     pub(crate) fn count_rescue(&self, cause: StallCause) {
         let rescues = if cause == StallCause::Starved { &self.preempted_rescues } else { &self.rescues };
         rescues.add(1);
     }
 
-    /// A spare has come.
+    /// Counts a spare.
     pub(crate) fn count_spare(&self) {
-        // Ordering: Relaxed — a figure.
+        // Ordering: Relaxed — a statistic.
         self.spares.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many have.
+    /// Returns the number of spares that were started or claimed back.
     pub(crate) fn spares(&self) -> u64 {
-        // Ordering: Relaxed — a figure.
+        // Ordering: Relaxed — a statistic.
         self.spares.load(Ordering::Relaxed)
     }
 
-    /// A stall is over, which was reported.
+    /// Records the end of a reported stall.
     pub(crate) fn record_end(&self, lasted: Duration) {
         let bucket = lasted.as_millis().max(1).ilog2() as usize;
-        self.over[bucket.min(Self::BUCKETS - 1)].add(1);
+        self.ended[bucket.min(Self::BUCKETS - 1)].add(1);
     }
 
-    /// How many of them there were, by bucket.
+    /// Returns the numbers of ended stalls, by bucket.
     pub(crate) fn ended_by_bucket(&self) -> [u64; Self::BUCKETS] {
-        std::array::from_fn(|bucket| self.over[bucket].get())
+        std::array::from_fn(|bucket| self.ended[bucket].get())
     }
 }
 
@@ -183,9 +178,9 @@ mod tests {
         StallReport { worker: 3, thread: None, task, name: None, location, lasted, cause }.to_string()
     }
 
-    /// A worker that has no processor may be anywhere. Nobody is accused of having kept it.
+    /// A worker without a processor may be anywhere. The message blames no user code.
     #[test]
-    fn a_worker_that_is_starved_between_two_polls_is_in_nobodys_hands() {
+    fn report_of_starved_worker_between_polls_blames_no_user_code() {
         assert_eq!(
             message(None, StallCause::Starved),
             "worker 3 has been between two polls for 12ms and is ready to run, but without a processor; in no task; run fewer threads, or \
@@ -194,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_keeps_a_worker_besides_tasks_is_named() {
+    fn report_of_blocked_worker_between_polls_names_what_it_may_run() {
         assert_eq!(
             message(None, StallCause::Blocked),
             "worker 3 has been between two polls for 12ms and is blocked: its thread waits in the operating system; in no task, but in a \

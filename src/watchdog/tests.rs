@@ -1,4 +1,4 @@
-//! Looks, one by one, at workers that do not run.
+//! Scans, one by one, of workers that do not run.
 
 use std::io;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use crate::sync::Arc;
 use crate::sync::statics::{AtomicUsize, Ordering};
 use crate::watchdog::stall::StallCause;
 
-/// A pool in whose seats threads are said to work.
+/// A pool whose seats are active, without threads.
 pub(super) fn pool(workers: usize) -> Arc<Pool> {
     pool_of(settings(workers), workers)
 }
 
-/// With looks that follow each other at once: no second look comes too early.
+/// Settings with a tick so short that no second scan comes too early.
 fn settings(workers: usize) -> Settings {
     let mut settings = Settings::new(workers);
     settings.tick = Duration::from_nanos(1);
@@ -33,28 +33,28 @@ fn watchdog(pool: &Arc<Pool>) -> Watchdog {
     Watchdog::new(Arc::clone(pool), Box::new(|_| {}))
 }
 
-/// Seat 0 is stalled from the second look on, the worker of seat 1 sleeps on its parker. It is
-/// woken only if the reactor is free.
+/// The worker of seat 0 is stalled from the second scan on. The worker of seat 1 sleeps on its
+/// parker, and is woken only if the reactor is free.
 #[test]
-fn a_stalled_worker_has_the_reactor_turned_by_another() {
+fn stalled_worker_with_free_reactor_makes_a_sleeper_wake() {
     let pool = pool(2);
     pool.idle.announce(1, false);
     let mut watchdog = watchdog(&pool);
     watchdog.scan();
-    let turn = pool.reactor.try_drive().expect("nobody else turns it");
+    let driver_guard = pool.reactor.try_drive().expect("the reactor is free");
     watchdog.scan();
     watchdog.scan();
     assert!(pool.idle.is_announced(1));
-    drop(turn);
+    drop(driver_guard);
     watchdog.scan();
     assert!(!pool.idle.is_announced(1));
     let _ = (pool.idle.withdraw(1, false), pool.idle.end_search());
 }
 
-/// The worker of seat 0 does not get on. It polls, does something else, sleeps while the watchdog
-/// does not look, does something else again, and polls the same task: these are five stalls.
+/// The worker of seat 0 makes no progress. It polls, does something else, sleeps between two scans,
+/// does something else again, and polls the same task. These are five stalls.
 #[test]
-fn what_comes_after_a_stall_is_another_one() {
+fn stall_after_another_one_is_reported_again() {
     let mut settings = settings(1);
     settings.stall_threshold = Duration::from_nanos(1);
     let pool = pool_of(settings, 1);
@@ -78,16 +78,16 @@ fn what_comes_after_a_stall_is_another_one() {
     assert_eq!(reported(), 5);
 }
 
-/// After a drain's deadline a worker drops one late task after the other, and polls nothing: it
-/// gets on.
+/// After a drain's deadline a worker drops one overdue task after the other, and polls none: it
+/// makes progress.
 #[test]
-fn whoever_drops_one_task_after_the_other_is_not_stalled() {
+fn worker_dropping_task_after_task_is_not_stalled() {
     let pool = pool(1);
     let seat = &pool.seats[0];
     let mut watchdog = watchdog(&pool);
     for _ in 0..5 {
         let task = crate::raw_task::spawn::<_, Seat>(async {}, std::panic::Location::caller().into()).0;
-        // As it is seen in the midst of a destructor, each time another one's.
+        // A scan sees the worker within a destructor, each time that of another task.
         seat.polling.begin_poll(task.header());
         watchdog.scan();
         assert!(!seat.is_stalled());
@@ -95,10 +95,10 @@ fn whoever_drops_one_task_after_the_other_is_not_stalled() {
     }
 }
 
-/// The thread's clock is read at the first look, however late the second look is.
+/// The thread's processor time is read at the first scan, however late the second one is.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_stall_is_reported_at_the_second_look_with_its_cause() {
+fn stall_is_reported_at_the_second_scan_with_its_cause() {
     let mut settings = settings(1);
     settings.stall_threshold = Duration::from_nanos(1);
     let pool = pool_of(settings, 1);
@@ -110,9 +110,9 @@ fn a_stall_is_reported_at_the_second_look_with_its_cause() {
     }
 }
 
-/// A late look is followed by a look that is in time.
+/// A late scan is followed by one that is on time.
 #[test]
-fn a_second_look_within_half_a_tick_finds_no_stall() {
+fn scan_within_half_a_tick_finds_no_stall() {
     let mut settings = Settings::new(1);
     settings.tick = Duration::from_secs(3600);
     settings.stall_threshold = Duration::from_nanos(1);
@@ -123,7 +123,7 @@ fn a_second_look_within_half_a_tick_finds_no_stall() {
 }
 
 #[test]
-fn a_rescue_from_a_worker_without_a_processor_is_counted_apart() {
+fn rescue_from_starved_worker_is_counted_separately() {
     let pool = pool(1);
     let counts = || (pool.stalls.rescues.get(), pool.stalls.preempted_rescues.get());
     pool.stalls.count_rescue(StallCause::Starved);
@@ -134,58 +134,59 @@ fn a_rescue_from_a_worker_without_a_processor_is_counted_apart() {
     }
 }
 
-/// Two workers, of which that of seat 0 is stalled from the second look on, and the reactor is
-/// turned. No spare ever comes; answers how many have been wanted, since it is asked again only
-/// after a hundred looks: whether one has.
-fn wanted(looks: usize, mut other: impl FnMut(&Pool, usize)) -> usize {
-    let asked = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&asked);
+/// Makes scans of two workers, and returns how many spares were requested. The worker of seat 0 is
+/// stalled from the second scan on, and the reactor is polled. Each spare is refused, and requested
+/// again after a hundred scans, so the result is zero or one.
+fn spares_requested(scans: usize, mut act_on_other: impl FnMut(&Pool, usize)) -> usize {
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&requests);
     let mut settings = settings(2);
     settings.max_spares = 1;
     settings.refuse_thread = Some(Arc::new(move |_| {
-        count.fetch_add(1, Ordering::SeqCst);
+        counter.fetch_add(1, Ordering::SeqCst);
         Some(io::ErrorKind::WouldBlock.into())
     }));
     let pool = pool_of(settings, 2);
-    let _turn = pool.reactor.try_drive().expect("nobody else turns it");
+    let _driver_guard = pool.reactor.try_drive().expect("the reactor is free");
     let mut watchdog = watchdog(&pool);
-    for look in 0..looks {
-        other(&pool, look);
+    for scan in 0..scans {
+        act_on_other(&pool, scan);
         watchdog.scan();
     }
     if pool.idle.is_announced(1) {
         let _ = pool.idle.withdraw(1, false);
     }
-    asked.load(Ordering::SeqCst)
+    requests.load(Ordering::SeqCst)
 }
 
 #[test]
-fn no_spare_comes_while_a_worker_sleeps() {
-    let sleeps = |pool: &Pool, look| {
-        if look == 0 {
+fn spare_is_not_started_while_a_worker_sleeps() {
+    let sleeps = |pool: &Pool, scan| {
+        if scan == 0 {
             pool.idle.announce(1, false);
         }
     };
-    assert_eq!(wanted(100, sleeps), 0);
+    assert_eq!(spares_requested(100, sleeps), 0);
 }
 
-/// One gets on: a spare comes if the other is blocked, as far as one knows, and tasks wait.
+/// One worker makes progress. A spare starts if the other is blocked, as far as is known, and tasks
+/// wait.
 #[test]
-fn no_spare_comes_while_a_worker_gets_on_and_nothing_waits() {
-    let gets_on = |pool: &Pool, _| pool.seats[1].stats.polls.add(1);
-    assert_eq!(wanted(100, gets_on), 0);
-    let with_work = |pool: &Pool, look| {
-        gets_on(pool, look);
-        if look == 0 {
+fn spare_is_not_started_while_a_worker_progresses_and_no_task_waits() {
+    let progresses = |pool: &Pool, _| pool.seats[1].stats.polls.add(1);
+    assert_eq!(spares_requested(100, progresses), 0);
+    let with_work = |pool: &Pool, scan| {
+        progresses(pool, scan);
+        if scan == 0 {
             let task = crate::raw_task::spawn::<_, Seat>(async {}, std::panic::Location::caller().into()).0;
             pool.global.push_woken(task);
         }
     };
-    assert_eq!((wanted(9, with_work), wanted(100, with_work)), (0, 1));
+    assert_eq!((spares_requested(9, with_work), spares_requested(100, with_work)), (0, 1));
 }
 
-/// Nobody gets on, and nobody sleeps: ten looks at the same poll.
+/// No worker makes progress or sleeps, at ten scans of the same poll.
 #[test]
-fn a_spare_comes_if_nobody_is_left() {
-    assert_eq!((wanted(10, |_, _| {}), wanted(11, |_, _| {})), (0, 1));
+fn spare_is_started_if_no_worker_progresses() {
+    assert_eq!((spares_requested(10, |_, _| {}), spares_requested(11, |_, _| {})), (0, 1));
 }

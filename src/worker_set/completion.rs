@@ -1,4 +1,4 @@
-//! What a resize answers, and how its caller waits for that.
+//! The outcome of a resize, and the cell on which its caller waits for it.
 
 use std::task::{Context, Poll, Waker};
 use std::{error, fmt, io, mem};
@@ -11,25 +11,24 @@ use crate::util::wake_list::{drop_contained, wake_catch_panic};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Resized {
-    /// How many workers there were.
+    /// The number of workers before.
     pub from: usize,
-    /// How many there are now.
+    /// The number of workers now.
     pub to: usize,
-    /// How often the number has changed since the runtime was built, this change included: it grows
-    /// by one with each. A resize to the present number changes nothing, and answers the present
+    /// The number of changes since the runtime was built, this one included. It grows by one with
+    /// each change. A resize to the present number changes nothing, and returns the present
     /// version.
     pub version: u64,
 }
 
-/// A worker thread that is about to be started: which seat it takes, and in which version of the
-/// worker set.
+/// A worker thread that is about to be started: its seat, and the version of the worker set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerThread {
     /// The number of the seat, below the number of workers.
     pub index: usize,
-    /// The version (see [`Resized::version`]) with which the thread comes; zero for those that the
-    /// runtime begins with.
+    /// The version (see [`Resized::version`]) in which the thread starts. Zero for the first
+    /// workers of the runtime.
     pub version: u64,
 }
 
@@ -39,43 +38,42 @@ impl WorkerThread {
     }
 }
 
-/// Why a runtime was not resized, or not all the way.
+/// Why a runtime was not resized, or not to the size that was asked for.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ResizeError {
-    /// No workers were asked for. Nothing has changed.
+    /// Zero workers were asked for. Nothing has changed.
     Zero,
     /// More workers were asked for than
     /// [`Builder::max_worker_threads`](crate::runtime::Builder::max_worker_threads) allows. Nothing
     /// has changed.
     AboveMaximum {
-        /// How many were asked for.
+        /// The number that was asked for.
         asked: usize,
-        /// How many there may be.
+        /// The highest number that is allowed.
         most: usize,
     },
     /// A current-thread runtime has no worker threads. Nothing has changed.
     CurrentThread,
-    /// The runtime is being drained, or a drain began before the workers that had to leave had
-    /// left.
+    /// The runtime is being drained. The drain may have begun while workers still had to retire.
     Draining,
-    /// The runtime is being shut down or has ended, perhaps before the workers that had to leave
-    /// had left.
+    /// The runtime is being shut down or has ended. The shutdown may have begun while workers still
+    /// had to retire.
     ShutDown,
-    /// The operating system refused a thread. The runtime goes on with those that it has; a later
-    /// resize may succeed.
+    /// The operating system refused a thread. The runtime goes on with the threads that it has. A
+    /// later resize may succeed.
     Refused {
-        /// How many workers were asked for.
+        /// The number that was asked for.
         asked: usize,
-        /// How far it got.
+        /// The change that was made.
         resized: Resized,
-        /// What the operating system said.
+        /// The error of the operating system.
         error: io::Error,
     },
 }
 
 impl ResizeError {
-    /// Why a pool cannot be resized in this phase of its life.
+    /// Returns why a pool cannot be resized in this phase, if it cannot.
     pub(crate) fn in_phase(phase: Phase) -> Option<ResizeError> {
         match phase {
             Phase::Running => None,
@@ -126,79 +124,80 @@ impl error::Error for ResizeError {
     }
 }
 
-/// On which the outcome of one order is written, once.
+/// The cell for the outcome of one request. It is completed once.
 #[derive(Debug)]
 pub(crate) struct ResizeCompletion {
-    completion_state: Mutex<CompletionState>,
-    written: Condvar,
+    state: Mutex<CompletionState>,
+    completed: Condvar,
 }
 
 #[derive(Debug)]
 enum CompletionState {
-    /// With the waker of whoever awaits it.
-    Blank(Option<Waker>),
-    Written(Result<Resized, ResizeError>),
+    /// With the waker of the task that awaits the outcome.
+    Pending(Option<Waker>),
+    Ready(Result<Resized, ResizeError>),
     Taken,
 }
 
 impl ResizeCompletion {
     pub(crate) fn new() -> Self {
-        ResizeCompletion { completion_state: Mutex::new(CompletionState::Blank(None)), written: Condvar::new() }
+        ResizeCompletion { state: Mutex::new(CompletionState::Pending(None)), completed: Condvar::new() }
     }
 
-    /// Writes the outcome and wakes whoever waits for it. Called with no lock held.
+    /// Stores the outcome and wakes the waiting thread or task. Called with no lock held.
     pub(crate) fn complete(&self, outcome: Result<Resized, ResizeError>) {
-        let was = mem::replace(&mut *self.completion_state.lock(), CompletionState::Written(outcome));
-        self.written.notify_all();
+        let was = mem::replace(&mut *self.state.lock(), CompletionState::Ready(outcome));
+        self.completed.notify_all();
         match was {
-            CompletionState::Blank(Some(waker)) => wake_catch_panic(waker),
-            CompletionState::Blank(None) => {}
-            CompletionState::Written(_) | CompletionState::Taken => unreachable!("an order has one outcome"),
+            CompletionState::Pending(Some(waker)) => wake_catch_panic(waker),
+            CompletionState::Pending(None) => {}
+            CompletionState::Ready(_) | CompletionState::Taken => unreachable!("a request has one outcome"),
         }
     }
 
-    /// Takes the outcome, or leaves a waker.
+    /// Takes the outcome, or stores a waker.
     pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<Result<Resized, ResizeError>> {
-        // A waker is user code: it is cloned before the lock is taken, and dropped after.
+        // A waker is user code. It is cloned before the lock is taken, and dropped after its
+        // release.
         let waker = cx.waker().clone();
-        let mut completion_state = self.completion_state.lock();
-        let was = match &mut *completion_state {
-            CompletionState::Blank(place) => place.replace(waker),
+        let mut state = self.state.lock();
+        let was = match &mut *state {
+            CompletionState::Pending(stored) => stored.replace(waker),
             _ => {
-                let outcome = take_outcome(&mut completion_state);
-                drop(completion_state);
+                let outcome = take_outcome(&mut state);
+                drop(state);
                 drop_contained(Some(waker));
                 return Poll::Ready(outcome);
             }
         };
-        drop(completion_state);
+        drop(state);
         drop_contained(was);
         Poll::Pending
     }
 
     /// Blocks the thread until there is an outcome, and takes it.
     pub(crate) fn wait(&self) -> Result<Resized, ResizeError> {
-        let mut completion_state = self.completion_state.lock();
-        while let CompletionState::Blank(_) = *completion_state {
-            self.written.wait(&mut completion_state);
+        let mut state = self.state.lock();
+        while let CompletionState::Pending(_) = *state {
+            self.completed.wait(&mut state);
         }
-        take_outcome(&mut completion_state)
+        take_outcome(&mut state)
     }
 
-    /// Nobody waits any more.
+    /// Drops the stored waker. Called when the `Resize` is dropped.
     pub(crate) fn forget(&self) {
-        let waker = match &mut *self.completion_state.lock() {
-            CompletionState::Blank(place) => place.take(),
+        let waker = match &mut *self.state.lock() {
+            CompletionState::Pending(stored) => stored.take(),
             _ => None,
         };
         drop_contained(waker);
     }
 }
 
-fn take_outcome(completion_state: &mut CompletionState) -> Result<Resized, ResizeError> {
-    match mem::replace(completion_state, CompletionState::Taken) {
-        CompletionState::Written(outcome) => outcome,
-        CompletionState::Blank(_) => unreachable!("the caller has looked"),
+fn take_outcome(state: &mut CompletionState) -> Result<Resized, ResizeError> {
+    match mem::replace(state, CompletionState::Taken) {
+        CompletionState::Ready(outcome) => outcome,
+        CompletionState::Pending(_) => unreachable!("the caller has checked the state"),
         CompletionState::Taken => panic!("a `Resize` was polled after it had been ready"),
     }
 }

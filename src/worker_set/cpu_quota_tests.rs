@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::worker_set::cpu_quota::{mask, processors, quota};
 
-/// A file system of its own, gone with it.
+/// A temporary file system, which is deleted when dropped.
 struct Root(PathBuf);
 
 impl Root {
@@ -37,28 +37,28 @@ impl Drop for Root {
     }
 }
 
-const TWO: &str = "24 1 0:22 / /proc rw - proc proc rw\n\
+const CGROUP2_MOUNTS: &str = "24 1 0:22 / /proc rw - proc proc rw\n\
                    31 24 0:27 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n";
 
-fn two(group: &str, files: &[(&str, &str)]) -> Root {
+fn cgroup2(group: &str, files: &[(&str, &str)]) -> Root {
     let root = Root::new(files);
     root.write("proc/self/cgroup", &format!("0::{group}\n"));
-    root.write("proc/self/mountinfo", TWO);
+    root.write("proc/self/mountinfo", CGROUP2_MOUNTS);
     root
 }
 
 #[test]
-fn the_second_version() {
-    let case = |text| quota(two("/app", &[("sys/fs/cgroup/app/cpu.max", text)]).as_ref());
-    assert_eq!(case("400000 100000\n"), Some(4));
-    assert_eq!(case("250000 100000\n"), Some(2), "whole processors");
-    assert_eq!(case("50000 100000\n"), Some(1), "and one at least");
-    assert_eq!(case("max 100000\n"), None);
+fn quota_of_cgroup2_is_read() {
+    let quota_of = |text| quota(cgroup2("/app", &[("sys/fs/cgroup/app/cpu.max", text)]).as_ref());
+    assert_eq!(quota_of("400000 100000\n"), Some(4));
+    assert_eq!(quota_of("250000 100000\n"), Some(2), "whole processors");
+    assert_eq!(quota_of("50000 100000\n"), Some(1), "and one at least");
+    assert_eq!(quota_of("max 100000\n"), None);
 }
 
 #[test]
-fn the_least_of_all_groups_above() {
-    let root = two(
+fn quota_is_the_lowest_of_all_groups_above() {
+    let root = cgroup2(
         "/slice/app/worker",
         &[
             ("sys/fs/cgroup/slice/cpu.max", "200000 100000"),
@@ -71,12 +71,12 @@ fn the_least_of_all_groups_above() {
     assert_eq!(quota(root.as_ref()), Some(8), "it is read anew");
 }
 
-/// In a container without a namespace of its own the path is the host's, and the mount shows its
-/// end.
+/// In a container without its own namespace, the path is that of the host, and the mount shows the
+/// end of it.
 #[test]
-fn a_container() {
-    let root = two("/docker/abc/inner", &[("sys/fs/cgroup/inner/cpu.max", "300000 100000")]);
-    root.write("proc/self/mountinfo", &TWO.replace("0:27 / /sys", "0:27 /docker/abc /sys"));
+fn quota_in_a_container_is_read_at_the_mount_point() {
+    let root = cgroup2("/docker/abc/inner", &[("sys/fs/cgroup/inner/cpu.max", "300000 100000")]);
+    root.write("proc/self/mountinfo", &CGROUP2_MOUNTS.replace("0:27 / /sys", "0:27 /docker/abc /sys"));
     assert_eq!(quota(root.as_ref()), Some(3));
     // The path leads out of what is mounted.
     root.write("proc/self/cgroup", "0::/../elsewhere\n");
@@ -85,8 +85,8 @@ fn a_container() {
 }
 
 #[test]
-fn the_first_version() {
-    let one = |quota_us: &str| {
+fn quota_of_cgroup1_is_read() {
+    let quota_of = |quota_us: &str| {
         let root = Root::new(&[
             ("proc/self/cgroup", "12:memory:/app\n7:cpu,cpuacct:/app\n3:cpuset:/\n0::/app\n"),
             (
@@ -100,17 +100,17 @@ fn the_first_version() {
         root.write("sys/fs/cgroup/cpu,cpuacct/app/cpu.cfs_quota_us", quota_us);
         quota(root.as_ref())
     };
-    assert_eq!(one("300000\n"), Some(6));
-    assert_eq!(one("-1\n"), None);
+    assert_eq!(quota_of("300000\n"), Some(6));
+    assert_eq!(quota_of("-1\n"), None);
 }
 
 #[test]
-fn what_cannot_be_read_is_no_quota() {
+fn quota_that_cannot_be_read_is_none() {
     assert_eq!(quota(Path::new("/nowhere/at/all")), None);
     for text in ["", "max", "many 100000", "100000 0", "-5 100000", "99999999999999999999999 1"] {
-        assert_eq!(quota(two("/", &[("sys/fs/cgroup/cpu.max", text)]).as_ref()), None, "{text:?}");
+        assert_eq!(quota(cgroup2("/", &[("sys/fs/cgroup/cpu.max", text)]).as_ref()), None, "{text:?}");
     }
-    let root = two("/", &[("sys/fs/cgroup/cpu.max", "200000 100000")]);
+    let root = cgroup2("/", &[("sys/fs/cgroup/cpu.max", "200000 100000")]);
     for mounts in ["", "nonsense", "1 2 3 - cgroup2", "31 24 0:27 / /elsewhere rw - cgroup2 a b"] {
         root.write("proc/self/mountinfo", mounts);
         assert_eq!(quota(root.as_ref()), None, "{mounts:?}");
@@ -118,8 +118,8 @@ fn what_cannot_be_read_is_no_quota() {
 }
 
 #[test]
-fn the_mask_is_a_limit_too() {
-    let root = two("/", &[("sys/fs/cgroup/cpu.max", "99900000 100000")]);
+fn processors_are_limited_by_quota_and_mask() {
+    let root = cgroup2("/", &[("sys/fs/cgroup/cpu.max", "99900000 100000")]);
     assert_eq!(processors(root.as_ref()), mask());
     root.write("sys/fs/cgroup/cpu.max", "100000 100000");
     assert_eq!(processors(root.as_ref()), 1);

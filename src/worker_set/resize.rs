@@ -12,21 +12,20 @@ use crate::worker_set::completion::{ResizeCompletion, ResizeError, Resized, Work
 use crate::worker_set::{ThreadHost, threads};
 use crate::{context, shutdown};
 
-/// A change of the number of workers that is under way; see
+/// A change of the number of workers that is under way. Returned by
 /// [`Runtime::resize`](crate::runtime::Runtime::resize).
 ///
 /// Await it, or [`wait`](Resize::wait) for it, to learn when it is done. Dropping it changes
-/// nothing: the workers come and go all the same.
+/// nothing: the workers start and retire all the same.
 #[derive(Debug)]
 pub struct Resize {
     completion: Arc<ResizeCompletion>,
-    /// Whose workers it is about.
+    /// The pool that is being resized.
     pool: pool::Id,
 }
 
 impl Resize {
-    /// Blocks this thread until the resize is done. For threads outside of async code; inside of
-    /// it, await the `Resize`.
+    /// Blocks this thread until the resize is done. In async code, await the `Resize` instead.
     ///
     /// # Errors
     ///
@@ -34,12 +33,15 @@ impl Resize {
     ///
     /// # Panics
     ///
-    /// Where it might wait for itself: if this thread is polling a future, since it might be the
-    /// one that has to leave; and in those functions of the [`Builder`](crate::runtime::Builder)
-    /// that a resize waits for. These are the ones that name threads, `on_thread_start` when a
-    /// worker calls it, and whatever is called by the thread that follows the CPU quota. Being
-    /// polled there, by a `block_on`, panics too. In an `on_thread_stop` hook one may wait; in an
-    /// `after_resize` hook, wherever its caller might.
+    /// Where it might wait for itself:
+    ///
+    /// - While this thread polls a future: its worker might have to retire.
+    /// - In a function of the [`Builder`](crate::runtime::Builder) that a resize waits for. These
+    ///   are the functions that name threads, `on_thread_start` on a worker, and hooks on the
+    ///   thread that follows the CPU quota.
+    ///
+    /// Polling the `Resize` there, in a `block_on`, panics too. Waiting is allowed in an
+    /// `on_thread_stop` hook, and in an `after_resize` hook if its caller may wait.
     ///
     /// # Examples
     ///
@@ -61,7 +63,7 @@ impl Resize {
         self.completion.wait()
     }
 
-    /// What came of it, if it is done. For a thread that does not wait.
+    /// Returns the outcome, if there is one. For a thread that does not wait.
     pub(crate) fn try_outcome(&mut self) -> Option<Result<Resized, ResizeError>> {
         match self.completion.poll(&Context::from_waker(Waker::noop())) {
             Poll::Ready(outcome) => Some(outcome),
@@ -69,15 +71,15 @@ impl Resize {
         }
     }
 
-    /// Panics where whoever waits for a resize might keep it from being done. As a rule also if it
-    /// is done: a mistake that shows only now and then is worse.
+    /// Panics if this thread might wait for itself. It also panics if the resize is done: a mistake
+    /// that shows only now and then is worse.
     #[track_caller]
     fn refuse_waiting(&self) {
         let place = match thread_role::current() {
             None | Some(ThreadRole::Stopping) if context::is_blocking_in(self.pool) => {
                 "inside of `block_in_place`: its worker might be the one that has to leave"
             }
-            // Since the drain nobody has to wait for a resize.
+            // A drain has ended all resizes, so its threads never wait for one.
             None | Some(ThreadRole::Stopping | ThreadRole::Draining) => return,
             Some(ThreadRole::Resizing) => {
                 "inside of a resize (in a function that names threads, or in a waker): it could not begin before that has returned"
@@ -100,8 +102,8 @@ impl Future for Resize {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = self.completion.poll(cx);
-        // A waker may poll at once, in the midst of the resize that has woken it; but not for one
-        // that comes later.
+        // A waker may poll at once, within the resize that has woken it. It may not poll a resize
+        // that runs later.
         if outcome.is_pending() || thread_role::current() != Some(ThreadRole::Resizing) {
             self.refuse_waiting();
         }
@@ -130,7 +132,7 @@ pub(crate) fn resize(pool: &Arc<Pool>, workers: usize) -> Resize {
     Resize { completion, pool: pool.id }
 }
 
-/// Why there can't be so many workers.
+/// Returns why the pool cannot have so many workers, if it cannot.
 fn refusal(pool: &Pool, workers: usize) -> Option<ResizeError> {
     let most = pool.worker_set.max_workers();
     match workers {
@@ -163,8 +165,8 @@ impl ThreadHost for Arc<Pool> {
         if seats.is_empty() {
             return;
         }
-        // Ordering: Release — the words come before it; a worker that sees the tick looks at its
-        // word.
+        // Ordering: Release — pairs with the Acquire in `Worker::run_steps`: the seat states. A
+        // worker that sees this tick checks its seat state.
         self.tick.fetch_add(1, Ordering::Release);
         for &seat in seats {
             self.unpark(seat);

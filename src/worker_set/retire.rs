@@ -1,33 +1,33 @@
-//! What a worker leaves to the others when it leaves its seat.
+//! The hand-off of a worker that retires or blocks.
 
 use crate::pool::local::Local;
 use crate::pool::{Pool, Seat, WakeHelper};
 use crate::queue::{Chain, LifoSlot, Owner, take_all};
 
-/// Those to whom a leaver leaves what it has; the models have others.
+/// The receivers of a hand-off. The models have others.
 pub(crate) trait HandOff {
-    /// Tasks, the next to be polled first.
+    /// Takes the tasks, the next to be polled first.
     fn take_tasks(&self, tasks: Chain);
-    /// The timers of the seat.
+    /// Takes the timers of the seat.
     fn take_wheel(&self);
-    /// Whatever was left to the leaver: a wake-up granted to it, a search that somebody counted on,
-    /// the reactor's shard driver. The full handshake of the idle protocol.
+    /// Makes the full handshake of the idle protocol. It passes on what others relied on the worker
+    /// for: a granted wake-up, a search, the reactor's shard driver.
     fn notify(&self);
 }
 
-/// Empties a seat. Called by its worker, which is counted neither as a searcher nor as a sleeper,
-/// and pushes nothing there afterwards.
+/// Hands off everything in a seat. Called by its worker, which counts neither as a searcher nor as
+/// a sleeper, and pushes nothing there afterwards.
 pub(crate) fn hand_off(lifo: &LifoSlot, ring: &Owner, hand_off: &impl HandOff) {
     let tasks = take_all(lifo, ring);
     if !tasks.is_empty() {
         hand_off.take_tasks(tasks);
     }
     hand_off.take_wheel();
-    // Also if nothing is left behind.
+    // Also if nothing was handed off.
     hand_off.notify();
 }
 
-/// Everybody else in the pool.
+/// The rest of the pool.
 struct PoolHandOff<'a> {
     pool: &'a Pool,
     seat: &'a Seat,
@@ -48,22 +48,22 @@ impl HandOff for PoolHandOff<'_> {
 }
 
 impl Pool {
-    /// The timers of a seat whose worker cannot see to them get another keeper. False if they have
-    /// one.
+    /// Adds the wheel of a seat to the orphan wheels, because its worker cannot turn it. Returns
+    /// false if it is empty, or an orphan wheel already.
     pub(crate) fn adopt_timers(&self, seat: &Seat) -> bool {
-        let taken = self.orphan_wheels.add(seat.index, &seat.wheel);
-        if taken {
+        let added = self.orphan_wheels.add(seat.index, &seat.wheel);
+        if added {
             crate::pool::interrupt(&self.reactor);
         }
-        taken
+        added
     }
 
-    /// What waits in a seat goes to the others, because its worker will not come back for a while.
+    /// Hands off the tasks and timers of a seat whose worker will not poll for a while.
     pub(crate) fn hand_over(&self, seat: &Seat, local: &Local) {
         hand_off(&seat.lifo, &local.ring, &PoolHandOff { pool: self, seat });
     }
 
-    /// Leaves a seat to the others, and the local slot to the next worker. As [`hand_off`].
+    /// Vacates a seat: hands off everything in it, and returns the local slot for the next worker.
     #[cold]
     pub(crate) fn retire_worker(&self, seat: &Seat, local: Box<Local>) {
         self.worker_set.deactivate_seat(seat.index);

@@ -1,112 +1,112 @@
-//! The book's line for one seat, where its worker can read it.
+//! The state of one seat, which its worker reads without the lock of the worker set.
 
 use std::fmt;
 
 use crate::sync::atomic::{AtomicU8, Ordering};
 
-/// The size of the pool asks for a worker here.
+/// The size, or a spare, asks for a worker here.
 const WANTED: u8 = 1 << 0;
 /// A thread has the seat, or is being started for it.
-const TAKEN: u8 = 1 << 1;
-/// The thread works: what is pushed into the seat's queues will be looked at.
-const SEATED: u8 = 1 << 2;
+const OCCUPIED: u8 = 1 << 1;
+/// The thread works: tasks in the seat's queues will be polled.
+const ACTIVE: u8 = 1 << 2;
 
-/// The state of a seat. See [the page](crate::worker_set::resize).
+/// The state of a seat. See [the page](crate::worker_set).
 ///
-/// `want`, `ask` and `release` are called by whoever carries out an order, the others by the seat's
-/// thread.
+/// `claim_seat`, `request_retire` and `start_failed` are called by the thread that runs requests or
+/// starts a spare. The others are called by the seat's thread.
 pub(crate) struct SeatState(AtomicU8);
 
 /// What has to be done for a seat that is wanted.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SeatClaim {
-    /// It was vacant: start a thread, or [`SeatState::start_failed`] it.
+    /// The seat was vacant. Start a thread, or call [`SeatState::start_failed`].
     Start,
-    /// Somebody is there, and stays.
-    TakenBack,
+    /// A thread has the seat, and stays.
+    ClaimedBack,
 }
 
 impl SeatState {
-    /// A vacant seat.
+    /// The state of a vacant seat.
     pub(crate) fn new() -> Self {
         SeatState(AtomicU8::new(0))
     }
 
-    /// The seat is to have a worker.
+    /// Asks for a worker in this seat.
     pub(crate) fn claim_seat(&self) -> SeatClaim {
-        // Ordering: Acquire — pairs with the Release in `leave`: the next worker finds the seat as
-        // the last one has left it. Release — pairs with the Acquire in `leave` that finds the seat
-        // wanted.
-        if self.0.fetch_or(WANTED | TAKEN, Ordering::AcqRel) & TAKEN == 0 {
+        // Ordering: Acquire — pairs with the Release in `SeatState::try_vacate`: the next worker
+        // finds the seat as the last one has left it. Release — pairs with the Acquire in
+        // `SeatState::try_vacate`, if that finds the seat wanted.
+        if self.0.fetch_or(WANTED | OCCUPIED, Ordering::AcqRel) & OCCUPIED == 0 {
             SeatClaim::Start
         } else {
-            SeatClaim::TakenBack
+            SeatClaim::ClaimedBack
         }
     }
 
-    /// The seat's worker is to leave. The caller advances the tick and unparks it.
+    /// Asks the seat's worker to retire. The caller advances the tick and unparks the worker.
     pub(crate) fn request_retire(&self) {
-        // Ordering: Release — pairs with the Acquire in `is_wanted`.
+        // Ordering: Release — pairs with the Acquire in `SeatState::is_wanted`.
         let was = self.0.fetch_and(!WANTED, Ordering::AcqRel);
-        debug_assert!(was & TAKEN != 0, "a vacant seat was asked for");
+        debug_assert!(was & OCCUPIED != 0, "a vacant seat has no worker to retire");
     }
 
-    /// There is no thread for the seat after all.
+    /// Makes the seat vacant again, because no thread was started for it.
     pub(crate) fn start_failed(&self) {
-        // Ordering: Release — as in `leave`.
+        // Ordering: Release — as in `SeatState::try_vacate`.
         self.0.swap(0, Ordering::AcqRel);
     }
 
-    /// The thread sits down.
+    /// Called by the seat's thread when it begins to work.
     pub(crate) fn activate(&self) {
         // Ordering: Relaxed — nothing is published by it.
-        self.0.fetch_or(SEATED, Ordering::Relaxed);
+        self.0.fetch_or(ACTIVE, Ordering::Relaxed);
     }
 
-    /// The thread works no more.
+    /// Called by the seat's thread when it ends its work.
     pub(crate) fn deactivate(&self) {
-        // Ordering: Relaxed — as in `sit`.
-        self.0.fetch_and(!SEATED, Ordering::Relaxed);
+        // Ordering: Relaxed — as in `SeatState::activate`.
+        self.0.fetch_and(!ACTIVE, Ordering::Relaxed);
     }
 
-    /// The thread leaves, having given back the local slot. False if the seat is wanted again: it
-    /// has to sit down again.
+    /// Makes the seat vacant. Called by its thread, which has returned the local slot. Returns
+    /// false if the seat is wanted again: the thread has to become active again.
     #[must_use]
     pub(crate) fn try_vacate(&self) -> bool {
-        // Ordering: Release — pairs with the Acquire in `want`: what was done in the seat lies
-        // before its next worker. Acquire, if it is wanted again — pairs with the Release in
-        // `want`.
-        self.0.compare_exchange(TAKEN, 0, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        // Ordering: Release — pairs with the Acquire in `SeatState::claim_seat`: the next worker
+        // sees what was done in the seat. Acquire, if the seat is wanted again — pairs with the
+        // Release in `SeatState::claim_seat`.
+        self.0.compare_exchange(OCCUPIED, 0, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// Whether the seat's worker may stay.
+    /// Returns true if the seat's worker may stay.
     #[inline]
     pub(crate) fn is_wanted(&self) -> bool {
-        // Ordering: Acquire — pairs with the Release in `ask`. Who has seen the tick that follows
-        // it sees the word.
+        // Ordering: Acquire — pairs with the Release in `SeatState::request_retire`. A worker that
+        // has seen the tick after it sees these bits.
         self.0.load(Ordering::Acquire) & WANTED != 0
     }
 
-    /// Whether there is a thread that works.
+    /// Returns true if a thread works here.
     pub(crate) fn is_active(&self) -> bool {
-        // Ordering: Acquire — as in `want`.
-        self.0.load(Ordering::Acquire) & SEATED != 0
+        // Ordering: Acquire — as in `SeatState::claim_seat`.
+        self.0.load(Ordering::Acquire) & ACTIVE != 0
     }
 
-    /// Whether there is a thread, or one that comes.
+    /// Returns true if a thread works here, or is being started.
     pub(crate) fn is_occupied(&self) -> bool {
-        // Ordering: Acquire — as in `want`.
-        self.0.load(Ordering::Acquire) & TAKEN != 0
+        // Ordering: Acquire — as in `SeatState::claim_seat`.
+        self.0.load(Ordering::Acquire) & OCCUPIED != 0
     }
 }
 
 impl fmt::Debug for SeatState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Ordering: Relaxed — for show.
-        let word = self.0.load(Ordering::Relaxed);
-        f.write_str(match (word & WANTED != 0, word & SEATED != 0) {
-            _ if word & TAKEN == 0 => "vacant",
+        // Ordering: Relaxed — only shown.
+        let bits = self.0.load(Ordering::Relaxed);
+        f.write_str(match (bits & WANTED != 0, bits & ACTIVE != 0) {
+            _ if bits & OCCUPIED == 0 => "vacant",
             (true, false) => "starting",
             (true, true) => "seated",
             (false, true) => "asked",

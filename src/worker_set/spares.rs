@@ -1,4 +1,4 @@
-//! Spare workers: threads that work while others are stuck.
+//! Spare workers: they run while other workers are stalled or blocked.
 
 use std::io;
 
@@ -10,76 +10,77 @@ use crate::sync::Arc;
 use crate::worker_set::completion::Resized;
 use crate::worker_set::{Spare, ThreadHost, WorkerSet, WorkerSetLocked};
 
-/// Why no spare came.
+/// Why no spare was started.
 #[derive(Debug)]
 pub(crate) enum SpareError {
-    /// There are as many as the caller wants.
+    /// As many spares as the caller wants are running.
     Enough,
-    /// There are as many as there may be.
-    AllOut,
-    /// Somebody changes the worker set just now, or the last spare has not left its seat yet: try
+    /// As many spares as are allowed are running.
+    AtLimit,
+    /// Another thread changes the worker set, or the last spare has not vacated its seat yet. Try
     /// again.
-    NotNow,
+    Busy,
     /// The pool is being closed.
     Closed,
-    /// The operating system gives no thread.
+    /// The operating system refused the thread.
     Refused(io::Error),
 }
 
 impl WorkerSet {
-    /// Seats a spare, unless `enough` are there to stay: takes back one that leaves, or starts a
-    /// thread in a seat above the others. It counts as a worker, but not as one of those that were
-    /// asked for, and a resize that comes to its seat keeps it.
+    /// Starts a spare, unless `enough` spares are running and not stopping. It claims back a spare
+    /// that is stopping, or starts a thread in a seat above the others. The spare counts as a
+    /// worker, but not among those that the size asks for. A resize that reaches its seat keeps it.
     ///
-    /// It is in line with the orders: while one is carried out there is no spare, and orders that
-    /// come meanwhile are the caller's to carry out.
+    /// It excludes requests: while one runs, no spare is started. The caller runs the requests that
+    /// are queued meanwhile.
     ///
     /// # Errors
     ///
-    /// If there is none.
+    /// If no spare was started.
     pub(crate) fn start_spare(&self, thread_host: &impl ThreadHost, enough: usize) -> Result<usize, SpareError> {
         let mut locked = self.locked.lock();
         if locked.phase >= Phase::ShuttingDown {
             return Err(SpareError::Closed);
         }
         if locked.running {
-            return Err(SpareError::NotNow);
+            return Err(SpareError::Busy);
         }
-        if locked.staying() >= enough {
+        if locked.staying_spares() >= enough {
             return Err(SpareError::Enough);
         }
-        if let Some(spare) = locked.spares.iter_mut().find(|spare| spare.dismissed) {
-            spare.dismissed = false;
-            // It has not left: that is done under this lock.
-            let _ = self.words[spare.seat].claim_seat();
+        if let Some(spare) = locked.spares.iter_mut().find(|spare| spare.stopping) {
+            spare.stopping = false;
+            // The spare has not vacated its seat, which happens under this lock.
+            let _ = self.states[spare.seat].claim_seat();
             return Ok(spare.seat);
         }
         if locked.spares.len() >= self.max_spares() {
-            return Err(SpareError::AllOut);
+            return Err(SpareError::AtLimit);
         }
-        let Some(seat) = (locked.size..self.words.len()).find(|&seat| !self.is_occupied(seat)) else {
-            return Err(SpareError::NotNow);
+        let Some(seat) = (locked.size..self.states.len()).find(|&seat| !self.is_occupied(seat)) else {
+            return Err(SpareError::Busy);
         };
         locked.running = true;
-        let _ = self.words[seat].claim_seat();
-        // The new thread, and we: it must have been filed before the threads are joined.
+        let _ = self.states[seat].claim_seat();
+        // Counts the new thread, and the caller: its handle is stored before the threads are
+        // joined.
         (0..2).for_each(|_| thread_host.inc_live());
         self.add_active(1);
-        locked.spares.push(Spare { seat, coming: true, dismissed: false });
+        locked.spares.push(Spare { seat, starting: true, stopping: false });
         self.publish_spares(&locked);
         let version = locked.version;
         drop(locked);
         let started = thread_host.start(seat, version);
         let mut locked = self.locked.lock();
-        debug_assert!(locked.running, "the line has been broken");
+        debug_assert!(locked.running, "another thread ran a request meanwhile");
         locked.running = false;
         let Err(error) = started else {
-            locked.spares.iter_mut().filter(|spare| spare.seat == seat).for_each(|spare| spare.coming = false);
+            locked.spares.iter_mut().filter(|spare| spare.seat == seat).for_each(|spare| spare.starting = false);
             drop(locked);
             thread_host.dec_live();
             return Ok(seat);
         };
-        self.words[seat].start_failed();
+        self.states[seat].start_failed();
         self.sub_active(1);
         locked.spares.retain(|spare| spare.seat != seat);
         self.publish_spares(&locked);
@@ -88,49 +89,49 @@ impl WorkerSet {
         Err(SpareError::Refused(error))
     }
 
-    /// Has spares called, by `call`, until there are as many as workers that are out: one that is
-    /// taken back may be one that is out itself. False if there is none to be had.
+    /// Starts spares, by `try_start`, until there are as many as blocked workers. A spare that is
+    /// claimed back may be blocked itself. Returns false if no more spares can start.
     ///
-    /// Said by whoever has stepped out, and by whoever has closed the line to others: who finds it
-    /// closed leaves it to him. `call` also answers whether it has carried out an order afterwards.
+    /// Called by a worker that begins a section, and by a thread that has run requests or started a
+    /// spare. A worker that finds the worker set busy leaves its spare to that thread. `try_start`
+    /// also returns whether it has run a request afterwards.
     #[must_use]
     pub(crate) fn ensure_spares(
         &self,
-        out: &BlockedWorkers,
-        call: impl Fn(usize) -> (Result<usize, SpareError>, bool),
+        blocked_workers: &BlockedWorkers,
+        try_start: impl Fn(usize) -> (Result<usize, SpareError>, bool),
     ) -> bool {
         loop {
-            // Whoever has found the line closed by us was counted before, and we have locked the
-            // book since.
-            let enough = out.count();
+            // A worker that found the worker set busy because of this thread was counted before.
+            // This thread has locked the worker set since.
+            let enough = blocked_workers.count();
             if enough == 0 {
                 return true;
             }
-            match call(enough) {
-                // An order closes the line, and may take a spare's seat: whatever was the answer
-                // before is old.
+            match try_start(enough) {
+                // A request excludes starts of spares, and may take a spare's seat. So an answer
+                // from before it is outdated.
                 (Ok(_), _) | (_, true) => {}
-                (Err(SpareError::Enough | SpareError::NotNow), false) => return true,
-                (Err(SpareError::AllOut | SpareError::Closed | SpareError::Refused(_)), false) => return false,
+                (Err(SpareError::Enough | SpareError::Busy), false) => return true,
+                (Err(SpareError::AtLimit | SpareError::Closed | SpareError::Refused(_)), false) => return false,
             }
         }
     }
 
-    /// Whether more than `enough` are there to stay.
-    pub(crate) fn has_too_many(&self, enough: usize) -> bool {
-        self.locked.lock().staying() > enough
+    /// Returns true if more than `enough` spares are running and not stopping.
+    pub(crate) fn has_more_spares_than(&self, enough: usize) -> bool {
+        self.locked.lock().staying_spares() > enough
     }
 
-    /// Tells a spare to leave, the highest that `may_go`. It leaves as any worker does that is
-    /// asked. False if there is none.
+    /// Asks the highest spare that `may_go` to retire. Returns false if there is none.
     pub(crate) fn stop_spare(&self, thread_host: &impl ThreadHost, may_go: impl Fn(usize) -> bool) -> bool {
         let mut locked = self.locked.lock();
-        let here = |spare: &&mut Spare| !spare.coming && !spare.dismissed;
-        let spares = locked.spares.iter_mut().filter(|spare| here(spare) && may_go(spare.seat));
+        let is_stoppable = |spare: &&mut Spare| !spare.starting && !spare.stopping;
+        let spares = locked.spares.iter_mut().filter(|spare| is_stoppable(spare) && may_go(spare.seat));
         let Some(spare) = spares.max_by_key(|spare| spare.seat) else { return false };
-        spare.dismissed = true;
+        spare.stopping = true;
         let seat = spare.seat;
-        self.words[seat].request_retire();
+        self.states[seat].request_retire();
         drop(locked);
         thread_host.wake_seats(&[seat]);
         true
@@ -138,61 +139,61 @@ impl WorkerSet {
 }
 
 impl WorkerSetLocked {
-    /// How many spares are there, or come, to stay.
-    fn staying(&self) -> usize {
-        self.spares.iter().filter(|spare| !spare.dismissed).count()
+    /// Returns the number of spares that are running or starting, and not stopping.
+    fn staying_spares(&self) -> usize {
+        self.spares.iter().filter(|spare| !spare.stopping).count()
     }
 }
 
 impl Pool {
-    /// Carries out the orders that have been put into the book, and tells of the changes; unless
-    /// somebody is at it already, perhaps this very thread: then he does both.
+    /// Runs the queued requests, and the hooks for their changes. If another thread does so
+    /// already, or this thread further up its stack, it is left to that one.
     pub(crate) fn run_resizes(self: &Arc<Pool>) {
-        self.carry_out_orders();
-        // Whoever has stepped out meanwhile has left it to us.
+        self.run_queued_requests();
+        // Workers that have begun a section meanwhile have left their spares to this thread.
         self.start_spares();
     }
 
-    /// True if there was one: the caller calls the spares that others have left to it.
-    fn carry_out_orders(self: &Arc<Pool>) -> bool {
-        let carried = {
+    /// Returns true if a request has run. The caller starts the spares that others have left to it.
+    fn run_queued_requests(self: &Arc<Pool>) -> bool {
+        let ran_request = {
             let _role = thread_role::enter(ThreadRole::Resizing);
             self.worker_set.run_requests(self)
         };
-        if carried {
+        if ran_request {
             self.worker_set.run_resize_hooks(|resized: Resized| {
                 if let Some(hook) = &self.settings.after_resize {
                     hook(resized);
                 }
             });
         }
-        carried
+        ran_request
     }
 
-    /// Seats a spare in place of a worker that does not come back from its poll, or will not for a
-    /// while. The caller sees to it that the spare is dismissed when that is over.
+    /// Starts a spare in place of a worker that is in a long poll. The caller sees to it that the
+    /// spare is stopped when that is over.
     ///
     /// # Errors
     ///
-    /// If there is none; see [`SpareError`].
+    /// If no spare was started; see [`SpareError`].
     pub(crate) fn start_spare(self: &Arc<Pool>) -> Result<usize, SpareError> {
-        let (called, _) = self.call_one(usize::MAX);
+        let (started, _) = self.try_start_spare(usize::MAX);
         self.start_spares();
-        called
+        started
     }
 
-    /// Seats a spare, unless there are `enough`. True if an order was carried out afterwards: then
-    /// the answer may be old.
-    pub(crate) fn call_one(self: &Arc<Pool>, enough: usize) -> (Result<usize, SpareError>, bool) {
-        let called = {
+    /// Starts a spare, unless `enough` are running. The flag is true if a request has run
+    /// afterwards: then the result may be outdated.
+    pub(crate) fn try_start_spare(self: &Arc<Pool>, enough: usize) -> (Result<usize, SpareError>, bool) {
+        let started = {
             let _role = thread_role::enter(ThreadRole::Resizing);
             self.worker_set.start_spare(self, enough)
         };
-        if called.is_ok() {
+        if started.is_ok() {
             self.stalls.count_spare();
         }
-        // Whoever wanted to resize meanwhile has left it to us.
-        let carried = self.carry_out_orders();
-        (called, carried)
+        // Resizes that were requested meanwhile were left to this thread.
+        let ran_request = self.run_queued_requests();
+        (started, ran_request)
     }
 }

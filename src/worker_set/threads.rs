@@ -1,4 +1,4 @@
-//! The worker threads: how they start, and what they do when they leave.
+//! Worker threads: how they start, and what they do when they exit.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,16 +16,15 @@ use crate::worker_set::RetireResult;
 use crate::worker_set::completion::WorkerThread;
 use crate::{context, shutdown};
 
-/// Starts a worker for each seat, and the watchdog, which does `chore` besides.
+/// Starts a worker for each seat, and the watchdog, which calls `periodic_hook` at its scans.
 ///
 /// # Errors
 ///
-/// What the operating system says if it refuses a thread; those that had been started have left
-/// again.
-pub(crate) fn start(pool: &Arc<Pool>, chore: PeriodicHook) -> io::Result<()> {
-    // Naming is user code, which may panic: all of it before there is a thread to be left behind.
+/// If the operating system refuses a thread. The threads that were started have exited by then.
+pub(crate) fn start(pool: &Arc<Pool>, periodic_hook: PeriodicHook) -> io::Result<()> {
+    // Naming functions are user code, which may panic. All of them run before a thread is started.
     let names: Vec<String> = (0..pool.settings.workers).map(|seat| name(pool, WorkerThread::new(seat, 0))).collect();
-    let started = start_all(pool, names, chore);
+    let started = start_all(pool, names, periodic_hook);
     if started.is_err() {
         shutdown::begin_shutdown(pool);
         let deadline = Instant::now().checked_add(pool.settings.shutdown_grace);
@@ -36,13 +35,13 @@ pub(crate) fn start(pool: &Arc<Pool>, chore: PeriodicHook) -> io::Result<()> {
     started
 }
 
-fn start_all(pool: &Arc<Pool>, names: Vec<String>, chore: PeriodicHook) -> io::Result<()> {
+fn start_all(pool: &Arc<Pool>, names: Vec<String>, periodic_hook: PeriodicHook) -> io::Result<()> {
     for (seat, name) in names.into_iter().enumerate() {
         pool.live_threads.inc();
         start_worker(pool, seat, name).map_err(|error| {
             shutdown::thread_exited(pool);
             let thread = format!("worker thread {} of {}", seat + 1, pool.settings.workers);
-            refused(&thread, &error)
+            with_remedy(&thread, &error)
         })?;
     }
     if pool.settings.watchdog {
@@ -51,19 +50,19 @@ fn start_all(pool: &Arc<Pool>, names: Vec<String>, chore: PeriodicHook) -> io::R
             let _role = thread_role::enter(ThreadRole::Watching);
             // For the hooks.
             let _entered = context::enter(Arc::clone(pool));
-            Watchdog::new(Arc::clone(pool), chore).run();
+            Watchdog::new(Arc::clone(pool), periodic_hook).run();
         };
         start_one(pool, "heist-watchdog".to_owned(), main).map_err(|error| {
             shutdown::thread_exited(pool);
-            refused("the thread that watches the workers", &error)
+            with_remedy("the watchdog thread", &error)
         })?;
     }
     Ok(())
 }
 
-/// Returns the error of `build`, with its remedy.
+/// Returns `error` with its remedy.
 #[cold]
-fn refused(thread: &str, error: &io::Error) -> io::Error {
+fn with_remedy(thread: &str, error: &io::Error) -> io::Error {
     let text = format!(
         "the operating system refused {thread} ({error}); raise the limit on threads (`ulimit -u`, the container's pids limit), or ask for \
          less with `worker_threads` and `thread_stack_size`"
@@ -71,8 +70,8 @@ fn refused(thread: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), text)
 }
 
-/// Starts the worker of one seat, which has been entered as present; so has the caller, unless
-/// nobody can close the pool yet.
+/// Starts the worker of one seat. The caller has counted the thread as live. It counts as live
+/// itself, unless the pool cannot be closed yet.
 pub(crate) fn start_worker(pool: &Arc<Pool>, seat: usize, name: String) -> io::Result<()> {
     if let Some(error) = pool.settings.refuse_thread.as_ref().and_then(|refuse| refuse(seat)) {
         return Err(error);
@@ -80,7 +79,7 @@ pub(crate) fn start_worker(pool: &Arc<Pool>, seat: usize, name: String) -> io::R
     start_one(pool, name, move |pool| worker_main(pool, seat))
 }
 
-/// What a worker's thread is called. User code.
+/// Returns the name of a worker's thread. Runs user code.
 pub(crate) fn name(pool: &Arc<Pool>, seat: WorkerThread) -> String {
     context::run_in_runtime(pool, || match &pool.settings.worker_name {
         Some(name) => name(seat),
@@ -88,8 +87,8 @@ pub(crate) fn name(pool: &Arc<Pool>, seat: WorkerThread) -> String {
     })
 }
 
-/// Starts a thread that has been entered as present, as has the caller, unless nobody can close the
-/// pool yet.
+/// Starts a thread. The caller has counted it as live. It counts as live itself, unless the pool
+/// cannot be closed yet.
 pub(crate) fn start_one(
     pool: &Arc<Pool>,
     name: String,
@@ -99,26 +98,26 @@ pub(crate) fn start_one(
     if let Some(size) = pool.settings.stack_size {
         builder = builder.stack_size(size);
     }
-    let present = Arc::clone(pool);
+    let live_pool = Arc::clone(pool);
     let main = move || {
-        let _member = context::member_of(present.id);
-        // A panic here is a bug of ours, or of a hook. A pool that has silently lost a worker would
-        // hang; it says so and ends.
-        if catch_unwind(AssertUnwindSafe(|| main(&present))).is_err() {
+        let _member = context::member_of(live_pool.id);
+        // A panic here is a bug of heist, or of a hook. A pool that has silently lost a worker
+        // would hang, so the process logs the panic and aborts.
+        if catch_unwind(AssertUnwindSafe(|| main(&live_pool))).is_err() {
             catch_user_panic("a tracing subscriber", || {
                 tracing::error!(target: "heist::worker", "a worker thread panicked outside of any task; aborting");
             });
             std::process::abort();
         }
-        shutdown::thread_exited(&present);
+        shutdown::thread_exited(&live_pool);
     };
     pool.live_threads.track(builder.spawn(main)?);
     Ok(())
 }
 
-/// Waits for threads that have left already to be gone, at most until `deadline`: what is left of
-/// them is the destruction of their thread-locals, which is user code; and of a drain's deadline
-/// thread, which sees the report, what that wakes.
+/// Waits for threads that have exited to end, at most until `deadline`. They still run the
+/// destructors of their thread-locals, which are user code. A drain's deadline thread still wakes
+/// the tasks that wait for the report.
 pub(crate) fn join(pool: &Pool, deadline: Option<Instant>) {
     for thread in pool.live_threads.take_threads() {
         thread::join_until(thread, deadline);
@@ -129,46 +128,46 @@ pub(crate) fn join(pool: &Pool, deadline: Option<Instant>) {
     pool.blocking.join(deadline);
 }
 
-/// The life of a worker thread.
+/// The main function of a worker thread.
 fn worker_main(pool: &Arc<Pool>, seat: usize) {
-    // For the hooks: at work the seat says where the thread is.
+    // For the hooks. While the worker runs, its seat says which runtime the thread is in.
     let _entered = context::enter(Arc::clone(pool));
     run_hook(ThreadRole::Starting, &pool.settings.on_thread_start);
     let _cache = CacheGuard::open(&pool.depot);
-    while let SeatExit::Again = run_seat(pool, seat) {}
+    while let SeatExit::WantedAgain = run_seat(pool, seat) {}
     run_hook(ThreadRole::Stopping, &pool.settings.on_thread_stop);
 }
 
-/// What a thread does that has got up.
+/// What a thread does after it has stopped working in its seat.
 enum SeatExit {
-    Again,
-    Gone,
+    WantedAgain,
+    Vacated,
 }
 
-/// A worker's time in its seat.
-fn run_seat(pool: &Arc<Pool>, number: usize) -> SeatExit {
-    let seat = &pool.seats[number];
-    // It is not there only if the pool is being closed, and the seat cleared.
-    let Some(local) = seat.take_local() else { return SeatExit::Gone };
+/// Works in a seat until the pool closes or the seat is not wanted.
+fn run_seat(pool: &Arc<Pool>, index: usize) -> SeatExit {
+    let seat = &pool.seats[index];
+    // The local slot is missing only if the pool is closing, and another thread clears the seat.
+    let Some(local) = seat.take_local() else { return SeatExit::Vacated };
     seat.record_tid();
-    pool.orphan_wheels.remove(number);
-    pool.worker_set.activate_seat(number);
+    pool.orphan_wheels.remove(index);
+    pool.worker_set.activate_seat(index);
     pool.begin_watch();
     Worker::new(pool, seat, &local).run();
     if pool.is_open() {
         pool.retire_worker(seat, local);
-        return match pool.worker_set.try_retire(number) {
-            RetireResult::Again => SeatExit::Again,
-            RetireResult::Gone(outcomes) => {
-                outcomes.write();
-                SeatExit::Gone
+        return match pool.worker_set.try_retire(index) {
+            RetireResult::WantedAgain => SeatExit::WantedAgain,
+            RetireResult::Vacated(completions) => {
+                completions.write();
+                SeatExit::Vacated
             }
         };
     }
     shutdown::clear_seat(pool, seat, &local);
     seat.return_local(local);
     let _ = shutdown::clear_free(pool);
-    SeatExit::Gone
+    SeatExit::Vacated
 }
 
 fn run_hook(role: ThreadRole, hook: &Option<Hook>) {

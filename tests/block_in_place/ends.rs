@@ -1,4 +1,4 @@
-//! While the runtime is drained, or shut down.
+//! Blocking sections while the runtime is drained, or shut down.
 
 use std::future::pending;
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use super::each;
 use super::kit::{Count, Door, OnDrop, join, workers, yield_now};
 
 #[test]
-fn a_drain_waits_for_it_and_for_what_it_spawns() {
+fn drain_waits_for_section_and_its_spawns() {
     each(|runtime| {
         let (begun, release) = (Door::new(), Door::new());
         let (opens, waits) = (begun.clone(), release.clone());
@@ -20,7 +20,7 @@ fn a_drain_waits_for_it_and_for_what_it_spawns() {
             block_in_place(|| {
                 opens.open();
                 waits.wait();
-                // It is one of the runtime's own: it may spawn.
+                // The thread belongs to the runtime, so it may spawn.
                 Handle::current().block_on(heist::spawn(async { 3 })).unwrap()
             }) + heist::spawn(async { 4 }).await.unwrap()
         });
@@ -34,7 +34,7 @@ fn a_drain_waits_for_it_and_for_what_it_spawns() {
 }
 
 #[test]
-fn it_waits_for_the_drain_itself() {
+fn section_may_wait_for_the_drain() {
     each(|runtime| {
         let report = join(runtime.spawn(async {
             let others: Vec<_> = (0..10).map(|_| heist::spawn(yield_now())).collect();
@@ -43,13 +43,13 @@ fn it_waits_for_the_drain_itself() {
             report
         }))
         .unwrap();
-        // Some of the others had ended before it began.
+        // Some of the others had ended before the drain began.
         assert_eq!((report.cancelled, report.stragglers.len()), (0, 0), "it is excused: {report:?}");
     });
 }
 
 #[test]
-fn a_shutdown_waits_for_it() {
+fn shutdown_waits_for_section() {
     each(|runtime| {
         let (begun, ended) = (Door::new(), Count::new());
         let (opens, counts) = (begun.clone(), ended.clone());
@@ -67,10 +67,10 @@ fn a_shutdown_waits_for_it() {
     });
 }
 
-/// What it waits for is at home with its own worker, or with another one, and ends with the
-/// runtime.
+/// The awaited task is owned by the seat of the blocked worker, or by another one, and ends with
+/// the runtime.
 #[test]
-fn a_shutdown_ends_what_it_waits_for() {
+fn shutdown_drops_task_that_section_waits_for() {
     for count in [1, 2, 4] {
         let runtime = workers(count);
         let (begun, drops) = (Door::new(), Count::new());
@@ -80,7 +80,7 @@ fn a_shutdown_ends_what_it_waits_for() {
                 let _guard = guard;
                 pending::<()>().await;
             });
-            // It waits, filed here.
+            // The task is suspended, and owned by this seat.
             for _ in 0..10 {
                 yield_now().await;
             }
@@ -97,7 +97,7 @@ fn a_shutdown_ends_what_it_waits_for() {
 }
 
 #[test]
-fn in_a_destructor_at_shutdown() {
+fn block_in_place_in_destructor_at_shutdown_runs() {
     each(|runtime| {
         let count = Count::new();
         let counts = count.clone();
@@ -112,9 +112,9 @@ fn in_a_destructor_at_shutdown() {
     });
 }
 
-/// Nobody else is there any more when it steps out.
+/// No other worker is left when the section begins.
 #[test]
-fn it_steps_out_when_the_shutdown_has_begun() {
+fn section_begun_after_shutdown_has_its_awaited_task_dropped() {
     for count in [1, 2, 4] {
         let runtime = workers(count);
         let (begun, drops) = (Door::new(), Count::new());
@@ -125,7 +125,8 @@ fn it_steps_out_when_the_shutdown_has_begun() {
                 let _guard = guard;
                 pending::<()>().await;
             });
-            // Filed here or elsewhere, and in the ring or the slot the next time.
+            // The task is owned by this seat or another one. In the next case it is in the ring or
+            // the LIFO slot.
             yield_now().await;
             opens.open();
             while !format!("{:?}", handle.dump().phase).contains("cancelling") {
@@ -140,9 +141,9 @@ fn it_steps_out_when_the_shutdown_has_begun() {
     }
 }
 
-/// What it waits for is woken from outside while everybody else goes, or has gone.
+/// The awaited task is woken from outside while the other workers exit, or have exited.
 #[test]
-fn what_is_woken_when_nobody_else_is_left_ends() {
+fn task_woken_during_shutdown_by_section_is_dropped() {
     for count in [1, 2] {
         let runtime = workers(count);
         let (begun, go, drops) = (Door::new(), Door::new(), Count::new());
@@ -160,7 +161,7 @@ fn what_is_woken_when_nobody_else_is_left_ends() {
                 while handle.dump().phase == "running" {
                     thread::yield_now();
                 }
-                // It may have ended by now, or be on its way.
+                // The task may have ended by now, or be about to.
                 go.open();
                 futures::executor::block_on(never).is_err()
             })
@@ -172,9 +173,10 @@ fn what_is_woken_when_nobody_else_is_left_ends() {
     }
 }
 
-/// A sleep inside is told that its runtime is gone, not after the grace: there is none.
+/// A sleep within the section ends when the runtime closes, not after the grace: the grace is
+/// unlimited.
 #[test]
-fn a_shutdown_ends_a_sleep_inside() {
+fn shutdown_ends_sleep_within_section() {
     for count in [1, 2] {
         let runtime = workers(count);
         let begun = Door::new();
@@ -194,9 +196,10 @@ fn a_shutdown_ends_a_sleep_inside() {
     }
 }
 
-/// It is the last to hold the runtime, whose end does not wait for the worker that it keeps.
+/// The function drops the last reference to its runtime. The drop does not wait for the function's
+/// own worker.
 #[test]
-fn it_drops_its_own_runtime() {
+fn section_may_drop_its_own_runtime() {
     each(|runtime| {
         let place = Arc::new(Mutex::new(None::<Runtime>));
         let (takes, ready) = (Arc::clone(&place), Door::new());
@@ -215,9 +218,9 @@ fn it_drops_its_own_runtime() {
     });
 }
 
-/// Another runtime may be dropped, and waited for.
+/// Another runtime may be dropped, and awaited.
 #[test]
-fn it_drops_another_runtime() {
+fn section_may_drop_another_runtime() {
     each(|runtime| {
         let (other, ended) = (workers(1), Count::new());
         let (begun, ends) = (Door::new(), ended.clone());
@@ -236,9 +239,10 @@ fn it_drops_another_runtime() {
     });
 }
 
-/// The deadline comes while it blocks: it is named, and so is what it cannot be waited for.
+/// The deadline passes during the section. The report names its task, and the task that it has
+/// spawned.
 #[test]
-fn a_drain_does_not_wait_for_it_beyond_the_deadline() {
+fn drain_waits_for_section_only_to_the_deadline() {
     for count in [1, 2] {
         let mut builder = Builder::new_multi_thread();
         let runtime = builder.worker_threads(count).shutdown_grace(Duration::ZERO).build().unwrap();
@@ -262,9 +266,9 @@ fn a_drain_does_not_wait_for_it_beyond_the_deadline() {
     }
 }
 
-/// The drain begins in it, and is awaited after it: the task is excused all the while.
+/// The drain begins in the section, and is awaited after it. The task is exempt all the while.
 #[test]
-fn a_drain_that_begins_inside_is_awaited_outside() {
+fn drain_begun_in_section_can_be_awaited_outside() {
     each(|runtime| {
         let report = join(runtime.spawn(async {
             let others: Vec<_> = (0..10).map(|_| heist::spawn(yield_now())).collect();

@@ -1,4 +1,4 @@
-//! What the function sees, and what the task sees afterwards.
+//! What the function observes, and what the task observes afterwards.
 
 use std::future::{pending, poll_fn};
 use std::pin::pin;
@@ -15,7 +15,7 @@ use super::each;
 use super::kit::{Count, Door, OnDrop, current_thread, join, panic_text, says, text, workers, yield_now};
 
 #[test]
-fn the_budget_is_off_inside_and_as_before_afterwards() {
+fn budget_is_unlimited_within_section_and_unchanged_afterwards() {
     each(|runtime| {
         let polls = join(runtime.spawn(async {
             let mut polls = 0;
@@ -24,7 +24,7 @@ fn the_budget_is_off_inside_and_as_before_afterwards() {
                 if polls == 2 {
                     return Poll::Ready(());
                 }
-                // The last one has us polled again.
+                // The last call wakes the task again.
                 while let Poll::Ready(unit) = poll_proceed(cx) {
                     unit.made_progress();
                 }
@@ -34,7 +34,7 @@ fn the_budget_is_off_inside_and_as_before_afterwards() {
                     for _ in 0..1000 {
                         assert!(poll_proceed(&mut Context::from_waker(Waker::noop())).is_ready());
                     }
-                    // A root has a budget of its own.
+                    // A root has its own budget.
                     Handle::current().block_on(async {
                         for _ in 0..1000 {
                             heist::task::coop::consume_budget().await;
@@ -52,7 +52,7 @@ fn the_budget_is_off_inside_and_as_before_afterwards() {
 }
 
 #[test]
-fn task_locals_are_there() {
+fn task_locals_are_visible_within_section() {
     heist::task_local! { static NUMBER: u32; }
     each(|runtime| {
         let task = NUMBER.scope(7, async {
@@ -68,7 +68,7 @@ fn task_locals_are_there() {
 }
 
 #[test]
-fn the_hooks_are_told_of_one_poll() {
+fn poll_hooks_with_section_run_once() {
     let counts = [(); 3].map(|()| Count::new());
     let [before, after, inside] = counts.clone();
     let runtime = Builder::new_multi_thread()
@@ -94,9 +94,10 @@ fn the_hooks_are_told_of_one_poll() {
     assert_eq!(counts.map(|count| count.get()), [1, 1, 1]);
 }
 
-/// A hook that is called in a poll steps out as the poll does; between two polls it just runs.
+/// A hook that is called in a poll blocks like the poll itself. Between two polls, the function
+/// just runs.
 #[test]
-fn in_hooks() {
+fn block_in_place_in_hooks_runs() {
     let count = Count::new();
     let calls = || {
         let count = count.clone();
@@ -126,8 +127,8 @@ fn in_hooks() {
         thread::yield_now();
     }
     drop(runtime);
-    // Two tasks: spawned, ended; three polls or four; one worker, and spares that came and went,
-    // one at a time.
+    // Two tasks were spawned and ended, with three or four polls. One worker, and spares one at a
+    // time, started and stopped.
     assert!(count.get() >= 2 + 2 + 2 * 3 + 2, "{count:?}");
 }
 
@@ -142,9 +143,9 @@ impl Wake for BlocksInPlace {
     }
 }
 
-/// In a poll, by a timer between two polls, and on a thread of somebody else's.
+/// In a poll, by a timer between two polls, and on a foreign thread.
 #[test]
-fn in_wakers() {
+fn block_in_place_in_wakers_runs() {
     each(|runtime| {
         let (count, door) = (Count::new(), Door::new());
         let waker = Waker::from(Arc::new(BlocksInPlace(count.clone(), door.clone())));
@@ -164,7 +165,7 @@ fn in_wakers() {
 }
 
 #[test]
-fn a_task_that_is_woken_inside_is_polled_once_more() {
+fn task_woken_within_section_is_polled_once_more() {
     each(|runtime| {
         let polls = Count::new();
         let counts = polls.clone();
@@ -185,7 +186,7 @@ fn a_task_that_is_woken_inside_is_polled_once_more() {
 }
 
 #[test]
-fn a_resize_that_would_wait_for_the_worker_itself_panics() {
+fn resize_awaited_within_section_panics() {
     each(|runtime| {
         let texts = join(runtime.spawn(async {
             let handle = Handle::current();
@@ -203,7 +204,7 @@ fn a_resize_that_would_wait_for_the_worker_itself_panics() {
 }
 
 #[test]
-fn a_resize_of_another_runtime_may_be_waited_for() {
+fn resize_of_another_runtime_may_be_awaited_within_section() {
     each(|runtime| {
         let other = workers(2);
         let resized = join(runtime.spawn(async move { block_in_place(|| other.resize(1).wait()) }));
@@ -213,7 +214,7 @@ fn a_resize_of_another_runtime_may_be_waited_for() {
 }
 
 #[test]
-fn on_a_local_runtime_it_panics() {
+fn block_in_place_on_local_runtime_panics() {
     let runtime = LocalRuntime::new().unwrap();
     let root = panic_text(|| runtime.block_on(async { block_in_place(|| 1) }));
     let task = runtime.spawn_local(async { block_in_place(|| 1) });
@@ -222,9 +223,10 @@ fn on_a_local_runtime_it_panics() {
     }
 }
 
-/// Who drives it, and who waits in line; a handle drives nothing.
+/// A thread that drives the runtime, or waits for its turn, is refused. A handle's `block_on`
+/// drives nothing.
 #[test]
-fn on_a_current_thread_runtime_whoever_drives_or_would() {
+fn block_in_place_on_current_thread_runtime_panics_in_block_on() {
     let runtime = current_thread();
     let (drives, release) = (Door::new(), Door::new());
     thread::scope(|scope| {
@@ -243,9 +245,9 @@ fn on_a_current_thread_runtime_whoever_drives_or_would() {
     });
 }
 
-/// It drives another one, from a task.
+/// The section drives another runtime.
 #[test]
-fn a_current_thread_runtime_inside_is_one() {
+fn current_thread_runtime_within_section_refuses_block_in_place() {
     each(|runtime| {
         let text = join(runtime.spawn(async {
             block_in_place(|| {
@@ -258,9 +260,9 @@ fn a_current_thread_runtime_inside_is_one() {
     });
 }
 
-/// A runtime that ends in another one's task, and whose destructors block.
+/// A runtime that is dropped in a task of another one, and whose destructors block.
 #[test]
-fn in_destructors_of_another_runtime() {
+fn block_in_place_in_destructors_of_another_runtime_runs() {
     each(|runtime| {
         let count = Count::new();
         let counts = count.clone();

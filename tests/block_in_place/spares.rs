@@ -1,4 +1,4 @@
-//! Who works in the place of those that are out; what others see of them.
+//! Spares in place of blocked workers, and what others observe of them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
@@ -11,10 +11,10 @@ use heist::task::block_in_place;
 use super::each;
 use super::kit::{Count, Door, join};
 
-/// More than there are spares for stuck workers: each waits for a sleep that somebody has to see
-/// to.
+/// More sections than there are spares for stalled workers. Each waits for a timer that a worker
+/// has to turn.
 #[test]
-fn as_many_as_there_are_blocking_threads() {
+fn sections_beyond_max_spare_workers_have_spares() {
     const MANY: usize = 40;
     each(|runtime| {
         let met = Arc::new(Barrier::new(MANY));
@@ -33,9 +33,9 @@ fn as_many_as_there_are_blocking_threads() {
     });
 }
 
-/// Those that are out do not count against those that are stuck.
+/// Blocked workers do not count against the limit for stalled ones.
 #[test]
-fn without_spares_for_the_stuck() {
+fn section_without_spares_for_stalls_has_a_spare() {
     for watchdog in [true, false] {
         let mut builder = Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).max_spare_workers(0).watchdog(watchdog).build().unwrap();
@@ -48,9 +48,9 @@ fn without_spares_for_the_stuck() {
     }
 }
 
-/// With one place there is one spare; the next task waits until one of the two comes back.
+/// A limit of one allows one spare. The next task waits until one of the two sections ends.
 #[test]
-fn as_few_as_there_are_blocking_threads() {
+fn sections_are_limited_by_max_blocking_threads() {
     each_cap(1, |out| assert_eq!(out, 2));
     each_cap(3, |out| assert_eq!(out, 4));
 }
@@ -79,9 +79,9 @@ fn each_cap(cap: usize, check: impl Fn(usize)) {
     assert_eq!(out.get(), cap + 2);
 }
 
-/// The operating system refuses threads for a while: the tasks go on when it gives one.
+/// The operating system refuses threads for a while. The tasks go on once it grants one.
 #[test]
-fn a_spare_that_is_refused_is_asked_for_again() {
+fn spare_refused_for_section_is_retried() {
     let refusals = Arc::new(AtomicUsize::new(6));
     let left = Arc::clone(&refusals);
     let refuse = move |seat| {
@@ -97,9 +97,9 @@ fn a_spare_that_is_refused_is_asked_for_again() {
     assert_eq!((done.unwrap(), refusals.load(Ordering::SeqCst)), (5, 0));
 }
 
-/// Nobody gives a thread: the function goes on, and what waits does when it has returned.
+/// The operating system never grants a thread. The section goes on, and other tasks run after it.
 #[test]
-fn a_spare_that_never_comes() {
+fn section_without_a_spare_delays_other_tasks_only() {
     for watchdog in [true, false] {
         let mut builder = Builder::new_multi_thread();
         let refuse = |seat| (seat > 0).then(|| std::io::Error::other("no thread today"));
@@ -114,7 +114,7 @@ fn a_spare_that_never_comes() {
 }
 
 #[test]
-fn it_is_no_stall_and_a_dump_says_what_it_is() {
+fn section_is_no_stall_and_is_shown_in_a_dump() {
     let (tell, told) = mpsc::channel();
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
@@ -130,7 +130,7 @@ fn it_is_no_stall_and_a_dump_says_what_it_is() {
             let dump = handle.dump();
             let is_ours = |activity| matches!(activity, Activity::Blocking { task, .. } if task == id);
             let seats = dump.seats.iter().filter(|seat| is_ours(seat.activity)).count();
-            // Many looks, each of which would be too late.
+            // Many scans, each of which could report a stall.
             handle.block_on(async { heist::time::sleep(Duration::from_millis(30)).await });
             (seats, dump.to_string(), handle.metrics().num_spare_workers())
         })
@@ -139,15 +139,15 @@ fn it_is_no_stall_and_a_dump_says_what_it_is() {
     let (seats, text, spares) = join(task).unwrap();
     assert_eq!(seats, 1, "{text}");
     assert!(text.contains("blocking in place in task"), "{text}");
-    // On a busy machine the watchdog may have called another one.
+    // On a busy machine the watchdog may have started another spare.
     assert!(spares >= 1 && runtime.metrics().spare_start_count() >= 1);
     drop(runtime);
     assert!(told.iter().all(|task| task != Some(id)), "it was reported");
 }
 
-/// When nobody is out the spares leave.
+/// The spares retire once no worker is blocked.
 #[test]
-fn the_spares_go_when_they_are_not_needed() {
+fn spares_retire_after_the_last_section() {
     each(|runtime| {
         let met = Arc::new(Barrier::new(5));
         let tasks: Vec<_> = (0..5)
@@ -163,9 +163,9 @@ fn the_spares_go_when_they_are_not_needed() {
     });
 }
 
-/// One that is to leave is out: the resize waits for it.
+/// A retiring worker is in a section. The resize waits for it.
 #[test]
-fn one_that_is_to_leave() {
+fn retiring_worker_in_section_is_awaited_by_resize() {
     each(|runtime| {
         runtime.resize(2).wait().unwrap();
         let (met, release) = (Arc::new(Barrier::new(3)), Door::new());

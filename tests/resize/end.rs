@@ -8,9 +8,9 @@ use heist::time::{Duration, sleep};
 use super::kit::{self, Count, Door, yield_now};
 use super::{builder, one_each, until, workers};
 
-/// A worker that cannot leave is waited for until the runtime ends, and no longer.
+/// A resize waits for a worker that cannot retire, until the runtime ends.
 #[test]
-fn the_end_of_the_runtime_ends_the_wait() {
+fn resize_waiting_for_worker_ends_with_the_runtime() {
     let runtime = workers(2);
     let (go, begun) = (Door::new(), Count::new());
     let _blocked = one_each(&runtime, 2, |_| {
@@ -31,9 +31,9 @@ fn the_end_of_the_runtime_ends_the_wait() {
     go.open();
 }
 
-/// Threads resize while the runtime ends. Nobody hangs, and every task ends.
+/// Two threads resize while the runtime ends. No call hangs, and every task ends.
 #[test]
-fn a_storm_of_resizes_at_the_end() {
+fn resizes_from_two_threads_end_with_the_runtime() {
     for round in 0..60 {
         let runtime = workers(4);
         let dropped = Count::new();
@@ -70,11 +70,11 @@ fn a_storm_of_resizes_at_the_end() {
     }
 }
 
-/// A thread that is being started when the runtime ends is waited for to its last destructor, like
-/// those that were there.
+/// A thread that is being started when the runtime ends is joined like the others: the shutdown
+/// waits for its last destructor.
 #[test]
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-fn threads_that_come_at_the_end_are_gone_with_the_runtime() {
+fn threads_started_during_shutdown_are_joined() {
     type Last = kit::OnDrop<Box<dyn FnOnce()>>;
     thread_local! {
         static LAST: std::cell::RefCell<Option<Last>> = const { std::cell::RefCell::new(None) };
@@ -91,7 +91,7 @@ fn threads_that_come_at_the_end_are_gone_with_the_runtime() {
             });
             LAST.set(Some(kit::OnDrop::new(last)));
         };
-        // However busy the machine is.
+        // Holds on a busy machine, too.
         let runtime = builder(1).on_thread_start(hook).shutdown_grace(Duration::MAX).build().unwrap();
         let handle = runtime.handle().clone();
         let begun = Door::new();
@@ -108,9 +108,10 @@ fn threads_that_come_at_the_end_are_gone_with_the_runtime() {
     }
 }
 
-/// Tasks whose home seat is vacant end with the runtime, also if a poll elsewhere does not return.
+/// The tasks that a vacant seat owns end with the runtime, also if a poll elsewhere does not
+/// return.
 #[test]
-fn tasks_at_home_in_vacant_seats_end_with_the_runtime() {
+fn tasks_of_vacant_seats_are_dropped_at_shutdown() {
     let runtime = workers(4);
     let (begun, dropped) = (Count::new(), Count::new());
     let _sleepers = one_each(&runtime, 4, |_| {
@@ -131,20 +132,20 @@ fn tasks_at_home_in_vacant_seats_end_with_the_runtime() {
     });
     until(|| stuck.get() == 1);
     runtime.shutdown_background();
-    // Of the four homes one may be the stuck worker's.
+    // One of the four owning seats may be that of the stuck worker.
     until(|| dropped.get() >= 3);
     go.open();
     until(|| dropped.get() == 4);
 }
 
-/// The deadline comes while a leaver is in a first poll; when that returns the only other worker is
-/// stuck, and the drain has no reaper.
+/// The deadline passes while a retiring worker is in a first poll. When that poll returns, the only
+/// other worker is stuck, and the drain has no reaper.
 #[test]
-fn a_leaver_ends_what_is_late() {
-    kit::alone("end::a_leaver_ends_what_is_late", None, || {
+fn retiring_worker_after_deadline_cancels_overdue_tasks() {
+    kit::alone("end::retiring_worker_after_deadline_cancels_overdue_tasks", None, || {
         let asked = Count::new();
         let counter = asked.clone();
-        // The deadline thread is started, the reaper is not.
+        // The deadline thread is started, the reaper is refused.
         let refuse = move |seat| {
             (seat == usize::MAX && counter.add() == 2).then(|| std::io::Error::from(std::io::ErrorKind::WouldBlock))
         };
@@ -172,7 +173,7 @@ fn a_leaver_ends_what_is_late() {
         until(|| asked.get() == 2);
         assert_eq!(dropped.get(), 0);
         go.open();
-        // Its own, and the one in the global queue.
+        // Its own task, and the one in the global queue.
         until(|| dropped.get() == 2);
         stuck.open();
         let report = drain.wait();
@@ -181,10 +182,10 @@ fn a_leaver_ends_what_is_late() {
     });
 }
 
-/// A thread that has left its seat runs the destructors of its thread-locals, which are user code,
-/// in no runtime.
+/// A thread that has vacated its seat runs the destructors of its thread-locals outside of any
+/// runtime. They are user code.
 #[test]
-fn a_leaver_s_thread_locals_are_dropped_outside_of_the_runtime() {
+fn thread_locals_of_retired_worker_are_dropped_outside_of_the_runtime() {
     type Last = kit::OnDrop<Box<dyn FnOnce()>>;
     thread_local! {
         static LAST: std::cell::RefCell<Option<Last>> = const { std::cell::RefCell::new(None) };

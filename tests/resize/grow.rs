@@ -1,13 +1,13 @@
-//! New workers find what waits.
+//! New workers find the tasks that wait.
 
 use std::sync::mpsc;
 
 use super::kit::{Count, Door, yield_now};
 use super::{all_at_once, parts, until, workers};
 
-/// The only worker is in a poll that waits for what is queued behind it.
+/// The only worker is in a poll that waits for the tasks queued behind it.
 #[test]
-fn those_that_come_find_what_waits_in_the_global_queue() {
+fn new_workers_find_tasks_of_the_global_queue() {
     for size in [2, 8] {
         let runtime = workers(1);
         let (go, begun, run) = (Door::new(), Count::new(), Count::new());
@@ -31,7 +31,7 @@ fn those_that_come_find_what_waits_in_the_global_queue() {
 }
 
 #[test]
-fn those_that_come_find_what_waits_in_a_ring() {
+fn new_worker_finds_tasks_of_a_ring() {
     let runtime = workers(1);
     let run = Count::new();
     let counted = run.clone();
@@ -42,7 +42,8 @@ fn those_that_come_find_what_waits_in_a_ring() {
             heist::spawn(async move { run.add() });
         }
         come.send(()).unwrap();
-        // In this poll: another worker has to do it. The last ones are left to us.
+        // Another worker has to run them during this poll. The last ones may be left to this
+        // worker.
         until(|| counted.get() >= 90);
     });
     came.recv().unwrap();
@@ -56,7 +57,7 @@ fn those_that_come_find_what_waits_in_a_ring() {
 }
 
 #[test]
-fn a_parked_runtime_grows() {
+fn parked_runtime_is_resized_up() {
     let runtime = workers(1);
     runtime.block_on(runtime.spawn(yield_now())).unwrap();
     for size in [2, 3, 16] {

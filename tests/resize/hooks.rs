@@ -1,4 +1,4 @@
-//! Hooks and naming functions: what they may resize, and where nobody may wait for it.
+//! Hooks and naming functions: what they may resize, and where they must not wait for it.
 
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -9,9 +9,9 @@ use heist::time::Duration;
 use super::kit::{Count, Door, panic_text, says};
 use super::{all_at_once, builder, one_each, parts, until, workers};
 
-/// The hook's own resize is carried out at once, and heard of after this one.
+/// The hook's own resize runs at once, and is reported after this one.
 #[test]
-fn a_hook_resizes_and_waits() {
+fn after_resize_hook_may_resize_and_wait() {
     let (place, heard) = (Place::default(), Arc::new(Mutex::new(Vec::new())));
     let (handle, hook) = (place.clone(), Arc::clone(&heard));
     let runtime = builder(1)
@@ -30,7 +30,7 @@ fn a_hook_resizes_and_waits() {
 }
 
 #[test]
-fn a_hook_that_panics_is_called_again() {
+fn after_resize_hook_that_panics_is_called_again() {
     let calls = Count::new();
     let counted = calls.clone();
     let runtime = builder(1)
@@ -47,9 +47,10 @@ fn a_hook_that_panics_is_called_again() {
     all_at_once(&runtime, 3);
 }
 
-/// The naming function is called while the threads are being started: what it asks for comes next.
+/// The naming function is called while threads are being started. A resize that it requests runs
+/// next.
 #[test]
-fn threads_are_named_by_seat_and_version() {
+fn thread_name_with_gets_seat_and_version() {
     let place = Place::default();
     let handle = place.clone();
     let runtime = builder(2)
@@ -74,7 +75,7 @@ fn threads_are_named_by_seat_and_version() {
     assert_eq!(names, ["heist-worker", "v0 s0", "v0 s1", "v1 s2", "v1 s3"]);
 }
 
-/// What the hooks of a runtime know of it.
+/// The handle of the runtime, for its hooks.
 #[derive(Clone, Default)]
 struct Place(Arc<Mutex<Option<Handle>>>);
 
@@ -83,13 +84,13 @@ impl Place {
         *self.0.lock().unwrap() = Some(runtime.handle().clone());
     }
 
-    /// Nothing while the runtime is being built.
+    /// Returns `None` while the runtime is being built.
     fn get(&self) -> Option<Handle> {
         self.0.lock().unwrap().clone()
     }
 }
 
-/// Each way to wait for a resize on this thread; what the panics say.
+/// Waits for a resize on this thread in each way, and returns the panic messages.
 fn wait_in_each_way(handle: &Handle, size: usize) -> [String; 3] {
     [
         panic_text(|| handle.resize(size).wait()),
@@ -98,10 +99,10 @@ fn wait_in_each_way(handle: &Handle, size: usize) -> [String; 3] {
     ]
 }
 
-/// The next order begins when the function has returned: it would wait for itself, and no resize
-/// would be made any more.
+/// The next request begins when the function has returned. A function that waits for it would wait
+/// for itself, and block every later resize.
 #[test]
-fn a_naming_function_that_waits_for_a_resize_panics() {
+fn thread_name_with_waiting_for_resize_panics() {
     let (place, texts) = (Place::default(), Arc::new(Mutex::new(Vec::new())));
     let (handle, said) = (place.clone(), Arc::clone(&texts));
     let runtime = builder(1)
@@ -118,15 +119,15 @@ fn a_naming_function_that_waits_for_a_resize_panics() {
     let texts = texts.lock().unwrap();
     assert_eq!(texts.len(), 3);
     texts.iter().for_each(|text| says(text, &["function that names threads", "drop it", "thread of its own"]));
-    // They have taken effect all the same, and the next one does.
+    // The resizes have taken effect all the same, and so does the next one.
     assert_eq!(runtime.worker_threads(), 5);
     all_at_once(&runtime, 5);
     assert_eq!(parts(runtime.resize(2).wait().unwrap()), (5, 2, 3));
 }
 
-/// What it waits for may be that this very worker leaves.
+/// The hook may wait for its own worker to retire.
 #[test]
-fn a_start_hook_that_waits_for_a_resize_panics() {
+fn start_hook_waiting_for_resize_panics() {
     let (place, texts) = (Place::default(), Arc::new(Mutex::new(Vec::new())));
     let (handle, said) = (place.clone(), Arc::clone(&texts));
     let hook = move || {
@@ -145,10 +146,10 @@ fn a_start_hook_that_waits_for_a_resize_panics() {
     all_at_once(&runtime, 1);
 }
 
-/// Its worker has left its seat, and whatever seat it asks for, or asks others to leave, it is
-/// waited for by nobody.
+/// The worker has vacated its seat. So no resize waits for the hook, whatever seats that resize
+/// claims or retires.
 #[test]
-fn a_stop_hook_waits_for_a_resize() {
+fn stop_hook_may_wait_for_resize() {
     for size in [1, 2, 3] {
         let (place, outcomes) = (Place::default(), Arc::new(Mutex::new(Vec::new())));
         let (handle, said) = (place.clone(), Arc::clone(&outcomes));
@@ -156,7 +157,7 @@ fn a_stop_hook_waits_for_a_resize() {
         let left = both_have_left.clone();
         let hook = move || {
             let handle = handle.get().unwrap();
-            // Else the one would be taken back by the other.
+            // Otherwise one resize would claim back the worker of the other.
             left.wait();
             said.lock().unwrap().push(handle.resize(size).wait());
             said.lock().unwrap().push(handle.block_on(handle.resize(size)));
@@ -177,9 +178,9 @@ fn a_stop_hook_waits_for_a_resize() {
     }
 }
 
-/// A resize in the midst of another one leaves the news to that one.
+/// A resize within another one leaves its hook call to that one.
 #[test]
-fn a_hook_is_not_called_while_a_thread_is_named() {
+fn after_resize_hook_is_not_called_in_a_naming_function() {
     thread_local! {
         static NAMES: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
     }
@@ -188,7 +189,7 @@ fn a_hook_is_not_called_while_a_thread_is_named() {
     let runtime = builder(1)
         .thread_name_with(move |at| {
             NAMES.set(true);
-            // The news of the version before have not been told.
+            // The hook has not been called for the version before.
             if at.version == 1 || at.version == 2 {
                 drop(handle.get().unwrap().resize(at.version as usize + 2));
             }
@@ -204,9 +205,9 @@ fn a_hook_is_not_called_while_a_thread_is_named() {
     assert_eq!(*heard.lock().unwrap(), [(1, false), (2, false), (3, false)]);
 }
 
-/// With all the time to wait: each of the threads would wait for itself.
+/// The grace is unlimited: a thread that waited would wait for itself.
 #[test]
-fn a_runtime_that_is_dropped_in_a_hook_does_not_wait() {
+fn runtime_dropped_in_a_hook_does_not_wait() {
     type Slot = Arc<Mutex<Option<Runtime>>>;
     let take = |slot: &Slot, dropped: &Count| {
         let runtime = slot.lock().unwrap().take();
@@ -248,11 +249,11 @@ fn a_runtime_that_is_dropped_in_a_hook_does_not_wait() {
 }
 
 #[test]
-fn waiting_inside_of_async_code_panics() {
+fn resize_wait_in_async_code_panics() {
     let runtime = workers(2);
     let text = runtime.block_on(async { panic_text(|| Handle::current().resize(1).wait()) });
     says(&text, &["Resize::wait", "async code", ".await", "spawn_blocking"]);
-    // It has taken effect all the same.
+    // The resize has taken effect all the same.
     until(|| runtime.worker_threads() == 1);
     let waited = runtime.block_on(runtime.spawn_blocking({
         let handle = runtime.handle().clone();

@@ -1,5 +1,5 @@
-//! Workers come and go while the runtime works. A lost task or wake-up is a hang: nothing here has
-//! a time limit, and the watchdog, which might hide one, is off.
+//! Workers start and retire while the runtime works. A lost task or wake-up is a hang: no test has
+//! a time limit. The watchdog might hide a hang, and is off.
 
 #[path = "../support/kit.rs"]
 mod kit;
@@ -31,9 +31,9 @@ pub(crate) fn workers(count: usize) -> Runtime {
     builder(count).build().unwrap()
 }
 
-/// Spawns one task on each of `count` workers; each runs `task` once all of them have begun. One
-/// after the other: a task that has been taken together with another one, by a worker that is held
-/// up by that, would wait for the watchdog.
+/// Spawns one task on each of `count` workers. Each runs `task` once all of them have begun. They
+/// are spawned one after the other: a blocked worker might have taken two of them, and the second
+/// would wait for the watchdog.
 pub(crate) fn one_each<F: Future<Output: Send> + Send + 'static>(
     runtime: &Runtime,
     count: usize,

@@ -1,4 +1,4 @@
-//! Who resizes, from where, and several at once.
+//! Resizes from tasks, wakers and several threads.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,9 +11,9 @@ use heist::runtime::{Handle, Resize, Resized};
 use super::kit::{Count, Door};
 use super::{all_at_once, builder, one_each, parts, until, workers};
 
-/// Every change follows the one before, whoever made it, and everybody learns of his own.
+/// Every change follows the one before, whichever thread made it. Each caller gets its own change.
 #[test]
-fn two_threads_resize_at_once() {
+fn resizes_from_two_threads_follow_each_other() {
     let heard: Arc<Mutex<Vec<Resized>>> = Arc::default();
     let hook = Arc::clone(&heard);
     let runtime = builder(4).after_resize(move |resized| hook.lock().unwrap().push(resized)).build().unwrap();
@@ -30,8 +30,8 @@ fn two_threads_resize_at_once() {
         })
         .collect();
     let told: Vec<Resized> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
-    // Whoever resized last may have left the last news to the other one: all have been told when
-    // both are back.
+    // The last resize may have left its hook call to the other thread. All calls have been made
+    // once both threads have returned.
     let heard = heard.lock().unwrap().clone();
     let mut size = 4;
     for (nth, resized) in heard.iter().enumerate() {
@@ -54,10 +54,10 @@ fn two_threads_resize_at_once() {
     all_at_once(&runtime, size);
 }
 
-/// Every worker's task asks for one worker, and awaits it: the one that stays, and those that leave
-/// under their tasks.
+/// The task on each worker asks for one worker, and awaits that: on the worker that stays, and on
+/// those that retire.
 #[test]
-fn tasks_resize_and_await_that_their_worker_leaves() {
+fn resize_awaited_on_retiring_workers_completes() {
     for _ in 0..50 {
         let runtime = workers(4);
         let tasks = one_each(&runtime, 4, |_| async { Handle::current().resize(1).await.unwrap() });
@@ -69,7 +69,7 @@ fn tasks_resize_and_await_that_their_worker_leaves() {
 }
 
 #[test]
-fn a_dropped_resize_takes_effect() {
+fn resize_dropped_takes_effect() {
     let runtime = workers(1);
     drop(runtime.resize(6));
     all_at_once(&runtime, 6);
@@ -87,7 +87,7 @@ fn a_dropped_resize_takes_effect() {
     go.open();
     blocked.into_iter().for_each(|task| runtime.block_on(task).unwrap());
     until(|| runtime.worker_threads() == 2);
-    assert_eq!(count.get(), 0, "whoever has dropped it is not woken");
+    assert_eq!(count.get(), 0, "a dropped `Resize` wakes no task");
     all_at_once(&runtime, 2);
 }
 
@@ -99,7 +99,7 @@ impl std::task::Wake for CountingWaker {
     }
 }
 
-/// Polls in its `wake`, which is called in the midst of the resize that takes the leavers back.
+/// Polls in its `wake`, which is called within the resize that claims the retiring workers back.
 struct Eager {
     resize: Mutex<Pin<Box<Resize>>>,
     outcome: Mutex<Option<Resized>>,
@@ -122,7 +122,7 @@ impl std::task::Wake for Eager {
 }
 
 #[test]
-fn a_waker_polls_in_the_midst_of_a_resize() {
+fn resize_polled_by_waker_within_another_resize_is_ready() {
     let runtime = workers(2);
     let go = Door::new();
     let blocked = one_each(&runtime, 2, |_| {
@@ -139,10 +139,10 @@ fn a_waker_polls_in_the_midst_of_a_resize() {
     blocked.into_iter().for_each(|task| runtime.block_on(task).unwrap());
 }
 
-/// Workers in a poll cannot leave. A later order takes them back, and nobody waits for them any
-/// more; or they leave in the end.
+/// Workers in a poll cannot retire. A later resize claims them back, and no resize waits for them
+/// any more. Or they retire after their polls.
 #[test]
-fn those_that_have_not_left_are_taken_back() {
+fn workers_that_have_not_retired_are_claimed_back() {
     let runtime = builder(4).thread_name_with(|at| format!("v{}", at.version)).build().unwrap();
     for back in [2, 4] {
         runtime.resize(4).wait().unwrap();
@@ -159,7 +159,7 @@ fn those_that_have_not_left_are_taken_back() {
         let mut down = Box::pin(runtime.resize(1));
         let waker = Waker::noop();
         assert!(down.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
-        assert_eq!(runtime.worker_threads(), 4, "nobody has left");
+        assert_eq!(runtime.worker_threads(), 4, "no worker has retired");
         let mut up = Box::pin(runtime.resize(back));
         let taken_back = back == 4;
         assert_eq!(down.as_mut().poll(&mut Context::from_waker(waker)).is_ready(), taken_back);
@@ -173,8 +173,8 @@ fn those_that_have_not_left_are_taken_back() {
         assert_eq!(runtime.worker_threads(), back);
         all_at_once(&runtime, back);
     }
-    // The threads of the seats that were never left are those that came with the runtime, or with
-    // the third version.
+    // The threads of the seats that were never vacated started with the runtime, or in the third
+    // version.
     let names = one_each(&runtime, 4, |_| async { thread::current().name().map(str::to_owned).unwrap() });
     let mut names: Vec<_> = names.into_iter().map(|task| runtime.block_on(task).unwrap()).collect();
     names.sort();

@@ -1,4 +1,4 @@
-//! Threads that the operating system refuses, and sizes that cannot be.
+//! Threads that the operating system refuses, and sizes out of range.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,10 +13,10 @@ fn no_thread() -> io::Error {
     io::Error::new(io::ErrorKind::WouldBlock, "no more threads")
 }
 
-/// Refused at each of the threads in turn: the runtime goes on with those that it got, and a later
+/// Each of the threads is refused in turn. The runtime goes on with those that it got, and a later
 /// resize works.
 #[test]
-fn a_refused_thread_leaves_the_runtime_at_the_size_that_was_reached() {
+fn resize_with_refused_thread_keeps_the_size_reached() {
     for nth in 1..6 {
         let limit = Arc::new(AtomicUsize::new(nth));
         let news: Arc<Mutex<Vec<_>>> = Arc::default();
@@ -41,10 +41,10 @@ fn a_refused_thread_leaves_the_runtime_at_the_size_that_was_reached() {
     }
 }
 
-/// The worker of the highest seat has not left yet and is taken back, then a thread below it is
-/// refused: it is asked again.
+/// The worker of the highest seat has not retired yet, and is claimed back. Then a thread below it
+/// is refused, so that worker is asked to retire again.
 #[test]
-fn a_gap_is_not_left_open() {
+fn resize_with_refused_thread_leaves_no_gap() {
     let refuse = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&refuse);
     let runtime = builder(4)
@@ -79,7 +79,7 @@ fn a_gap_is_not_left_open() {
 }
 
 #[test]
-fn errors_name_the_remedy() {
+fn resize_errors_name_the_remedy() {
     let runtime = builder(2).refuse_worker(|seat| (seat > 2).then(no_thread)).build().unwrap();
     let refused = |size: usize| runtime.resize(size).wait().unwrap_err();
     assert!(matches!(refused(0), ResizeError::Zero));
@@ -104,7 +104,7 @@ fn errors_name_the_remedy() {
 }
 
 #[test]
-fn limits_are_checked_by_the_builder() {
+fn builder_worker_limits_out_of_range_are_refused() {
     let builder = Builder::new_multi_thread;
     says(&panic_text(|| builder().max_worker_threads(0).build()), &["max_worker_threads(0)", "at least one"]);
     let below = builder().worker_threads(4).max_worker_threads(3).build().unwrap_err();

@@ -1,4 +1,4 @@
-//! Workers leave, and others do what was left to them.
+//! Workers retire, and the others take over.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -11,10 +11,10 @@ use heist::net::{TcpListener, TcpStream};
 use super::kit::{Count, Door, yield_now};
 use super::{all_at_once, builder, one_each, parts, until, workers};
 
-/// From the moment when `resize` has returned a leaver begins at most one poll more, and when the
-/// resize is done polls happen one at a time.
+/// After `resize` has returned, a retiring worker begins at most one more poll. Once the resize is
+/// done, polls happen one at a time.
 #[test]
-fn a_saturated_runtime_shrinks_at_the_next_poll() {
+fn saturated_runtime_shrinks_at_the_next_poll() {
     #[derive(Default)]
     struct Scene {
         running: AtomicUsize,
@@ -52,7 +52,8 @@ fn a_saturated_runtime_shrinks_at_the_next_poll() {
         assert_eq!(runtime.worker_threads(), 1);
         let one = scene.after.lock().unwrap().clone();
         assert!(one.iter().all(|(name, polls)| name == "seat 0" || *polls <= 1), "{one:?}");
-        // The poll under way may have counted a leaver's, and be about to say so.
+        // A poll under way may have counted one of a retiring worker, and not stored the maximum
+        // yet.
         let so_far = scene.polls.load(Ordering::SeqCst);
         until(|| scene.polls.load(Ordering::SeqCst) > so_far + 1);
         scene.most.store(0, Ordering::SeqCst);
@@ -64,9 +65,9 @@ fn a_saturated_runtime_shrinks_at_the_next_poll() {
     }
 }
 
-/// What waits in the ring and in the slot of a leaver is polled by others.
+/// Tasks in the ring and the LIFO slot of a retiring worker are polled by others.
 #[test]
-fn a_leaver_hands_over_what_waits_behind_its_poll() {
+fn retiring_worker_hands_off_tasks_behind_its_poll() {
     for _ in 0..100 {
         let runtime = workers(2);
         let run = Count::new();
@@ -96,7 +97,7 @@ fn a_leaver_hands_over_what_waits_behind_its_poll() {
 }
 
 #[test]
-fn a_parked_runtime_shrinks() {
+fn parked_runtime_is_resized_down() {
     let (started, stopped) = (Count::new(), Count::new());
     let (start, stop) = (started.clone(), stopped.clone());
     let runtime =
@@ -113,10 +114,10 @@ fn a_parked_runtime_shrinks() {
     assert_eq!((started.get(), stopped.get()), (8, 8));
 }
 
-/// One of the sleepers sits in the reactor, and in many of the rounds it is the one that leaves. A
-/// foreign client's bytes are heard.
+/// One of the sleeping workers has the shard driver, and retires in many of the rounds. The bytes
+/// of a foreign client still arrive.
 #[test]
-fn the_reactor_is_turned_after_its_holder_has_left() {
+fn reactor_is_polled_after_its_driver_has_retired() {
     let runtime = workers(4);
     let (mut client, echo) = runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -140,7 +141,7 @@ fn the_reactor_is_turned_after_its_holder_has_left() {
     assert_eq!(runtime.block_on(echo).unwrap(), 1_000);
 }
 
-/// Sends back what comes; answers how many bytes.
+/// Sends back what arrives. Returns the number of bytes.
 async fn serve(mut stream: TcpStream) -> usize {
     let mut buffer = [0; 64];
     let mut all = 0;
@@ -156,7 +157,7 @@ async fn serve(mut stream: TcpStream) -> usize {
 }
 
 #[test]
-fn sockets_live_through_all_sizes() {
+fn sockets_are_served_at_all_sizes() {
     let runtime = workers(1);
     let end = Arc::new(AtomicBool::new(false));
     let trips = Count::new();

@@ -6,20 +6,20 @@ use heist::time::sleep;
 
 use super::{kit, one_each, until, workers};
 
-/// Up and down, sixteen hundred times, or a hundred thousand if HEIST_STRESS is set: no thread, no
-/// file and no memory is left behind.
+/// Resizes up and down, 1,600 times, or 100,000 times if HEIST_STRESS is set. No thread, no file
+/// and no memory is leaked.
 #[test]
 #[cfg(target_os = "linux")]
-fn many_steps_leave_nothing_behind() {
+fn resizes_repeated_leak_no_thread_file_or_memory() {
     let count = |what: &str| std::fs::read_dir(format!("/proc/self/{what}")).unwrap().count();
     let resident = || {
         let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
         pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
     };
-    kit::alone("steps::many_steps_leave_nothing_behind", None, || {
+    kit::alone("steps::resizes_repeated_leak_no_thread_file_or_memory", None, || {
         let steps = if std::env::var_os("HEIST_STRESS").is_some() { 100_000 } else { 1_600 };
         let runtime = workers(1);
-        // A timer that is handed to and fro, and a task at home in a seat that comes and goes.
+        // A timer that changes hands, and a task owned by a seat that is vacated and taken again.
         runtime.resize(4).wait().unwrap();
         let far = one_each(&runtime, 4, |_| async { sleep(Duration::from_secs(3600)).await });
         let mut before = (0, 0, 0);
@@ -27,7 +27,7 @@ fn many_steps_leave_nothing_behind() {
             assert_eq!(runtime.resize([1, 4, 2, 3][step % 4]).wait().unwrap().version, step as u64 + 2);
             if step == 0 || step == steps / 4 || step == steps {
                 assert_eq!(runtime.resize(1).wait().unwrap().to, 1);
-                // The harness has two threads, and one that has left its seat may not have ended
+                // The harness has two threads. One that has vacated its seat may not have ended
                 // yet.
                 until(|| count("task") == 3);
                 before = match before {

@@ -1,4 +1,4 @@
-//! A worker that is asked to leave is in a poll that does not return.
+//! A worker that is asked to retire is in a poll that does not return.
 
 use std::sync::mpsc;
 use std::thread;
@@ -10,8 +10,8 @@ use heist::task::JoinHandle;
 use super::kit::{Count, Door, join, poll_once};
 use super::{all_at_once, builder, one_each, parts, until};
 
-/// A runtime with `count` workers, of which that of seat `stuck` does not come back before the door
-/// is opened.
+/// A runtime with `count` workers. The worker of seat `stuck` is in a poll until the door is
+/// opened.
 fn stuck_in(count: usize, stuck: usize, door: &Door) -> (Runtime, JoinHandle<()>) {
     let runtime =
         builder(count).thread_name_with(|at| at.index.to_string()).shutdown_grace(Duration::MAX).build().unwrap();
@@ -26,21 +26,21 @@ fn stuck_in(count: usize, stuck: usize, door: &Door) -> (Runtime, JoinHandle<()>
         }
     });
     until(|| begun.get() == 1);
-    // Those of the others end.
+    // The tasks of the other workers end.
     until(|| tasks.iter().filter(|task| !task.is_finished()).count() == 1);
     let task = tasks.into_iter().find(|task| !task.is_finished()).unwrap();
     (runtime, task)
 }
 
-/// It keeps its own seat, and nobody else: later orders are carried out. Their answers wait for it,
-/// too, as long as its seat is not wanted; as soon as it is, all are done.
+/// The stuck worker holds up only its own seat: later resizes take effect. They also wait for it,
+/// as long as its seat is not wanted. A resize that wants the seat completes all of them.
 #[test]
-fn later_resizes_take_effect_and_one_that_wants_the_seat_ends_the_wait() {
+fn later_resizes_take_effect_and_one_claims_the_stuck_worker_back() {
     let door = Door::new();
     let (runtime, task) = stuck_in(4, 3, &door);
     let mut first = runtime.resize(3);
     let mut second = runtime.resize(1);
-    // The two that can leave do.
+    // The two workers that can retire do so.
     until(|| runtime.worker_threads() == 2);
     let mut third = runtime.resize(3);
     all_at_once(&runtime, 3);
@@ -51,7 +51,7 @@ fn later_resizes_take_effect_and_one_that_wants_the_seat_ends_the_wait() {
     assert_eq!(parts(runtime.resize(4).wait().unwrap()), (3, 4, 4));
     let done = [first, second, third].map(|resize| parts(resize.wait().unwrap()));
     assert_eq!(done, [(4, 3, 1), (3, 1, 2), (1, 3, 3)]);
-    // And once more: a `Resize` that is dropped waits for nobody.
+    // A `Resize` that is dropped waits for nothing.
     drop(runtime.resize(1));
     assert_eq!(parts(runtime.resize(4).wait().unwrap()), (1, 4, 6));
     door.open();
@@ -59,9 +59,9 @@ fn later_resizes_take_effect_and_one_that_wants_the_seat_ends_the_wait() {
     all_at_once(&runtime, 4);
 }
 
-/// A limit of the caller's own.
+/// The caller limits the wait.
 #[test]
-fn a_timeout_ends_the_wait() {
+fn timeout_ends_wait_for_resize() {
     let door = Door::new();
     let (runtime, task) = stuck_in(2, 1, &door);
     let late = async { heist::time::timeout(Duration::from_millis(1), Handle::current().resize(1)).await };
@@ -71,9 +71,8 @@ fn a_timeout_ends_the_wait() {
     until(|| runtime.worker_threads() == 1);
 }
 
-/// Whoever waits for a resize, in `wait` and in async code, while `end` is made of the runtime; by
-/// a thread of its own, since that may wait for the poll. Only when all have been answered does
-/// that return.
+/// Ends the runtime by `end`, on a thread of its own, which may wait for the poll. Meanwhile two
+/// threads wait for a resize, by `wait` and in async code. Returns once all of them have an error.
 fn ends(end: impl FnOnce(Runtime) + Send + 'static, expected: impl Fn(&ResizeError) -> bool) {
     let door = Door::new();
     let (runtime, task) = stuck_in(3, 2, &door);
@@ -104,18 +103,18 @@ fn is_shut_down(error: &ResizeError) -> bool {
 }
 
 #[test]
-fn the_drop_of_the_runtime_ends_the_wait() {
+fn runtime_drop_ends_wait_for_resize() {
     ends(drop, is_shut_down);
 }
 
 #[test]
-fn a_shutdown_ends_the_wait() {
+fn shutdown_ends_wait_for_resize() {
     ends(Runtime::shutdown_background, is_shut_down);
     ends(|runtime| runtime.shutdown_timeout(Duration::MAX), is_shut_down);
 }
 
 #[test]
-fn a_drain_ends_the_wait() {
+fn drain_ends_wait_for_resize() {
     let drain = |runtime: Runtime| assert_eq!(runtime.drain(Duration::MAX).wait().completed, 1);
     let expected = |error: &ResizeError| matches!(error, ResizeError::Draining | ResizeError::ShutDown);
     ends(drain, expected);

@@ -1,4 +1,4 @@
-//! Timers whose workers have left.
+//! Timers whose workers have retired.
 
 use std::future::Future;
 use std::pin::pin;
@@ -9,9 +9,9 @@ use heist::time::{Duration, Instant, sleep};
 use super::kit::{Count, Door};
 use super::{one_each, until, workers};
 
-/// Each worker's wheel has a timer; afterwards there is one worker.
+/// Each worker's wheel has a timer. Afterwards one worker is left.
 #[test]
-fn timers_of_leavers_fire() {
+fn timers_of_retired_workers_fire() {
     for wait in [0, 1, 20, 50] {
         let runtime = workers(8);
         let wait = Duration::from_millis(wait);
@@ -28,9 +28,9 @@ fn timers_of_leavers_fire() {
 }
 
 /// Far timers, armed on each wheel, are reset to an earlier time or dropped after their worker has
-/// left.
+/// retired.
 #[test]
-fn timers_of_leavers_are_reset_and_cancelled() {
+fn timers_of_retired_workers_can_be_reset_and_cancelled() {
     for back in [1, 8] {
         let runtime = workers(8);
         let (armed, left) = (Count::new(), Door::new());
@@ -57,9 +57,9 @@ fn timers_of_leavers_are_reset_and_cancelled() {
     }
 }
 
-/// A worker that comes takes its seat's timers back, which whoever sleeps in the reactor had kept.
+/// A new worker takes its seat's timers back from the thread that sleeps in the reactor.
 #[test]
-fn timers_find_their_keeper_whoever_comes_and_goes() {
+fn timers_fire_while_seats_are_vacated_and_taken_again() {
     let runtime = workers(8);
     let mut sleepers = Vec::new();
     for round in 0..30 {

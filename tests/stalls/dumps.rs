@@ -1,4 +1,4 @@
-//! What a runtime says of itself, wedged or not.
+//! Dumps of a runtime, wedged or not.
 
 use std::collections::BTreeSet;
 
@@ -8,9 +8,9 @@ use heist::task::JoinHandle;
 use super::kit::Door;
 use super::{block_all, builder, until};
 
-/// Of a runtime that does nothing any more: every worker and all spares are stuck.
+/// All workers and all spares of the runtime are stuck.
 #[test]
-fn a_wedged_runtime_is_dumped() {
+fn dump_of_wedged_runtime_lists_all_tasks() {
     let runtime = builder(2).max_spare_workers(1).build().unwrap();
     let (door, never) = (Door::new(), Door::new());
     let idle: Vec<_> = (0..10)
@@ -63,9 +63,9 @@ fn a_wedged_runtime_is_dumped() {
     until(|| runtime.handle().dump().tasks.is_empty());
 }
 
-/// A current-thread runtime, from inside and from outside.
+/// A current-thread runtime is dumped from inside and from outside.
 #[test]
-fn a_current_thread_runtime_is_dumped() {
+fn dump_of_current_thread_runtime_names_the_polled_task() {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     assert_eq!(runtime.handle().dump().seats[0].activity, Activity::Nobody);
     let (handle, place) = (runtime.handle().clone(), line!() + 1);

@@ -1,5 +1,5 @@
-//! A worker that is stuck in a poll: what it had is done by others, and it is named. Who waits here
-//! waits for the thing; if it does not come, the test hangs.
+//! A worker that is stalled in a poll: others take over what it had, and the task is reported. The
+//! tests wait for events without a time limit; if one does not happen, the test hangs.
 
 #[path = "../support/kit.rs"]
 mod kit;
@@ -24,7 +24,7 @@ pub(crate) fn builder(workers: usize) -> Builder {
     builder
 }
 
-/// Without spares: whatever is rescued is rescued by a worker.
+/// Without spares, a worker has to do each rescue.
 pub(crate) fn without_spares(workers: usize) -> Runtime {
     builder(workers).max_spare_workers(0).build().unwrap()
 }
@@ -36,7 +36,7 @@ pub(crate) fn until(is: impl Fn() -> bool) {
     }
 }
 
-/// A task that blocks its worker until the door is opened; answers when it does.
+/// A task that blocks its worker until the door is opened. Returns once it does.
 pub(crate) fn block(runtime: &Runtime, door: &Door) -> JoinHandle<()> {
     let (begun, door) = (Door::new(), door.clone());
     let begins = begun.clone();
@@ -48,12 +48,12 @@ pub(crate) fn block(runtime: &Runtime, door: &Door) -> JoinHandle<()> {
     handle
 }
 
-/// Every worker is in a poll.
+/// Blocks every worker in a poll.
 pub(crate) fn block_all(runtime: &Runtime, workers: usize, door: &Door) -> Vec<JoinHandle<()>> {
     (0..workers).map(|_| block(runtime, door)).collect()
 }
 
-/// What is reported of a runtime.
+/// The reports of a runtime.
 pub(crate) struct Told(mpsc::Receiver<StallReport>);
 
 pub(crate) fn reports(builder: &mut Builder) -> Told {
@@ -63,14 +63,13 @@ pub(crate) fn reports(builder: &mut Builder) -> Told {
 }
 
 impl Told {
-    /// The next report of `task`, or of what is none. With other tests on the same processors any
-    /// worker may be without one for a while, wherever it is just then: reports of others are
-    /// passed over.
+    /// Returns the next report of `task`, or of no task. With other tests on the same processors,
+    /// any worker may lose its processor for a while. Reports of other tasks are skipped.
     pub(crate) fn of(&self, task: Option<Id>) -> StallReport {
         self.0.iter().find(|report| report.task == task).expect("the runtime is there")
     }
 
-    /// How many there are of `task`, and have not been looked at.
+    /// Returns the number of unread reports of `task`.
     pub(crate) fn rest(&self, task: Option<Id>) -> usize {
         self.0.try_iter().filter(|report| report.task == task).count()
     }

@@ -9,11 +9,11 @@ use heist::time::sleep;
 use super::kit::{Count, yield_now};
 use super::{builder, until};
 
-/// Stalls at random, of all lengths between nothing and several ticks, timers, wakes from
-/// everywhere, and resizes all the while. Each task ends, each timer fires, and in the end there
-/// are as many workers as were asked for last.
+/// Stalls at random, of lengths between nothing and several ticks, with timers, wakes from all
+/// threads, and resizes. Each task ends and each timer fires. In the end there are as many workers
+/// as the last resize asked for.
 #[test]
-fn stalls_and_resizes_at_random() {
+fn tasks_with_random_stalls_and_resizes_end() {
     for seed in 1..=3_u64 {
         let runtime = builder(2).max_worker_threads(6).max_spare_workers(4).rng_seed(seed).build().unwrap();
         let ended = Count::new();
@@ -50,24 +50,24 @@ fn stalls_and_resizes_at_random() {
     }
 }
 
-/// Something that a task does.
+/// Does one thing at random.
 async fn turmoil(random: &mut Random) {
     match random.below(6) {
         0 => yield_now().await,
         1 => sleep(Duration::from_micros(random.below(3_000))).await,
-        // The stall, of up to five ticks.
+        // A stall of up to five ticks.
         2 => thread::sleep(Duration::from_micros(random.below(5_000))),
         3 => {
             let (send, receive) = async_channel::bounded(1);
             heist::spawn(async move { send.send(1).await.unwrap() });
             if random.below(4) == 0 {
-                // The child is in the slot behind us.
+                // The child is in the LIFO slot of this worker.
                 thread::sleep(Duration::from_millis(3));
             }
             assert_eq!(receive.recv().await, Ok(1));
         }
         4 => {
-            // Armed here, and then nobody comes to it.
+            // The timer is armed on this worker, which then stalls.
             let due = heist::spawn(sleep(Duration::from_micros(500)));
             yield_now().await;
             thread::sleep(Duration::from_millis(random.below(4)));

@@ -1,4 +1,4 @@
-//! Who is stuck is named, once.
+//! The stalled task is reported, once.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,11 +13,11 @@ use super::warnings::{warned, warnings};
 use super::{block, builder, reports, until};
 
 #[test]
-fn a_blocked_task_is_named() {
+fn report_of_blocked_task_names_it() {
     warnings();
     let mut builder = builder(2);
     let told = reports(&mut builder);
-    // Long enough for it to have come to the door by then.
+    // Long enough for the task to have reached the door.
     let runtime = builder.stall_threshold(Duration::from_millis(100)).build().unwrap();
     let (door, begun) = (Door::new(), Door::new());
     let (opens, begins) = (door.clone(), begun.clone());
@@ -58,9 +58,9 @@ fn a_blocked_task_is_named() {
     assert_eq!(runtime.metrics().stall_count(), 1);
 }
 
-/// What computes is not said to be blocked.
+/// A task that computes is not reported as blocked.
 #[test]
-fn a_task_that_computes_is_told_from_one_that_waits() {
+fn report_of_computing_task_is_not_blocked() {
     let mut builder = builder(1);
     let told = reports(&mut builder);
     let runtime = builder.stall_threshold(Duration::from_millis(30)).build().unwrap();
@@ -71,14 +71,15 @@ fn a_task_that_computes_is_told_from_one_that_waits() {
     stop.store(true, Ordering::Relaxed);
     assert_eq!(report.task, Some(busy.id()));
     assert!(report.lasted >= Duration::from_millis(30));
-    // With other tests on the same processors it may have had less than half of one.
+    // With other tests on the same processors, the thread may have had less than half of one.
     assert!(matches!(report.cause, StallCause::Busy | StallCause::Starved), "{report}");
     runtime.block_on(busy).unwrap();
 }
 
-/// A stall is reported once, however long it lasts; the next one of the same task again.
+/// A stall is reported once, however long it lasts. The next stall of the same task is reported
+/// again.
 #[test]
-fn each_stall_is_reported_once() {
+fn report_is_made_once_per_stall() {
     let mut builder = builder(1);
     let told = reports(&mut builder);
     let runtime = builder.build().unwrap();
@@ -90,7 +91,7 @@ fn each_stall_is_reported_once() {
         two.wait();
     });
     told.of(Some(stuck.id()));
-    // Ten times as long as the threshold; a spare runs this.
+    // Ten times the threshold. A spare runs this.
     runtime.block_on(runtime.spawn(async { sleep(Duration::from_millis(100)).await })).unwrap();
     assert_eq!(told.rest(Some(stuck.id())), 0);
     first.open();
@@ -100,13 +101,13 @@ fn each_stall_is_reported_once() {
     assert_eq!(runtime.metrics().stall_count(), 2);
 }
 
-/// What is filed already, what is polled for the first time, and what is no task.
+/// A task in a later poll, a task in its destructor, and no task at all.
 #[test]
-fn whoever_is_polled_is_named() {
+fn report_names_what_is_polled_or_no_task() {
     let mut builder = builder(1);
     let told = reports(&mut builder);
     let runtime = builder.max_spare_workers(0).build().unwrap();
-    // For the second time.
+    // In its second poll.
     let (door, go) = (Door::new(), Door::new());
     let (opens, goes) = (door.clone(), go.clone());
     let stuck = runtime.spawn(async move {
@@ -131,7 +132,7 @@ fn whoever_is_polled_is_named() {
     told.of(Some(cancelled.id()));
     door.open();
     assert!(runtime.block_on(cancelled).unwrap_err().is_cancelled());
-    // A waker that a timer's turn calls.
+    // In a waker that a timer wheel calls.
     struct Stuck(Door);
     impl std::task::Wake for Stuck {
         fn wake(self: Arc<Self>) {
@@ -150,16 +151,16 @@ fn whoever_is_polled_is_named() {
     door.open();
 }
 
-/// The hook may do with the runtime what it likes, and its panic is its own.
+/// The hook may use the runtime, and its panic is caught.
 #[test]
-fn a_hook_may_panic_and_may_use_the_runtime() {
+fn stall_hook_may_panic_and_use_the_runtime() {
     let place: Arc<OnceLock<heist::runtime::Handle>> = Arc::default();
     let (tell, told) = mpsc::channel();
     let hooked = Arc::clone(&place);
     let runtime = builder(1)
         .max_worker_threads(2)
         .on_stall(move |report| {
-            let handle = hooked.get().expect("it is there before anybody is stuck");
+            let handle = hooked.get().expect("the handle is set before a worker stalls");
             drop(handle.spawn(async {}));
             drop(handle.resize(1));
             let tasks = handle.dump().tasks;
@@ -180,7 +181,7 @@ fn a_hook_may_panic_and_may_use_the_runtime() {
 }
 
 #[test]
-fn nonsense_is_refused() {
+fn builder_stall_settings_out_of_range_are_refused() {
     let text = panic_text(|| builder(1).stall_threshold(Duration::ZERO).build());
     assert!(text.contains("stall_threshold(0)"), "{text}");
     let error = builder(1).max_spare_workers(1 << 14).build().unwrap_err().to_string();

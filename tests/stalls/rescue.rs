@@ -1,4 +1,4 @@
-//! What a stuck worker had is done by others.
+//! Other workers take over what a stalled worker had.
 
 use std::future::Future;
 use std::io::{Read, Write};
@@ -14,10 +14,10 @@ use heist::time::{Instant, sleep};
 use super::kit::{Count, Door, yield_now};
 use super::{block, builder, reports, until, without_spares};
 
-/// In the LIFO slot, in the ring, and both: the worker blocks in the same poll, and the other one
-/// sleeps or is busy.
+/// Tasks in the LIFO slot, in the ring, and in both. The worker blocks in the same poll. The other
+/// one sleeps or is busy.
 #[test]
-fn what_waits_behind_a_stuck_poll_is_polled() {
+fn tasks_behind_stalled_poll_are_polled() {
     for busy in [false, true] {
         for behind in [1, 2, 10, 300] {
             let runtime = without_spares(2);
@@ -48,9 +48,9 @@ fn what_waits_behind_a_stuck_poll_is_polled() {
     }
 }
 
-/// The very first poll after a rest of the whole runtime: the watchdog sleeps too when it begins.
+/// The first poll after the whole runtime was idle. The watchdog sleeps, too, when it begins.
 #[test]
-fn the_first_poll_after_a_rest_is_watched() {
+fn poll_after_idle_runtime_is_watched() {
     let mut builder = builder(2);
     let told = reports(&mut builder);
     let runtime = builder.max_spare_workers(0).build().unwrap();
@@ -64,9 +64,9 @@ fn the_first_poll_after_a_rest_is_watched() {
     }
 }
 
-/// Timers that the worker has armed before, and in the very poll that does not return.
+/// Timers that the worker has armed before, and in the stalled poll.
 #[test]
-fn the_timers_of_a_stuck_worker_fire() {
+fn timers_of_stalled_worker_fire() {
     let runtime = without_spares(2);
     for _ in 0..20 {
         let (fired, all) = (Count::new(), 40);
@@ -79,7 +79,7 @@ fn the_timers_of_a_stuck_worker_fire() {
                     fired.add();
                 });
             }
-            // They are armed here, as far as nobody has stolen them.
+            // They are armed on this worker, unless they were stolen.
             for _ in 0..50 {
                 yield_now().await;
             }
@@ -90,10 +90,10 @@ fn the_timers_of_a_stuck_worker_fire() {
     }
 }
 
-/// A timer that is reset to an earlier time by somebody else, while its worker is stuck and the
-/// keeper sleeps to the later one.
+/// Another thread resets a timer to an earlier time. The timer's worker is stalled, and the backup
+/// sleeps to the later time.
 #[test]
-fn a_stuck_workers_timer_can_be_reset_to_an_earlier_time() {
+fn timer_of_stalled_worker_reset_earlier_fires() {
     for _ in 0..20 {
         let runtime = without_spares(2);
         let (reset, again) = async_channel::bounded::<()>(1);
@@ -118,7 +118,7 @@ fn a_stuck_workers_timer_can_be_reset_to_an_earlier_time() {
                 fires.add();
             });
             drop(task);
-            // Its first poll is here.
+            // Its first poll is on this worker.
             yield_now().await;
             opens.wait();
         });
@@ -129,9 +129,9 @@ fn a_stuck_workers_timer_can_be_reset_to_an_earlier_time() {
     }
 }
 
-/// The worker that had the reactor is stuck in what it has read.
+/// The worker that had the shard driver is stalled in the task that it has read an event for.
 #[test]
-fn sockets_are_heard_while_a_worker_is_stuck() {
+fn sockets_are_served_while_a_worker_is_stalled() {
     let runtime = without_spares(2);
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
@@ -165,15 +165,15 @@ fn sockets_are_heard_while_a_worker_is_stuck() {
     poison.read_exact(&mut [0]).unwrap();
 }
 
-/// Waits until nobody does anything: the workers have announced that they sleep, twice in a row.
+/// Waits until the runtime is idle: the workers have announced their sleep, twice in a row.
 fn at_rest(runtime: &Runtime) {
     let asleep = || runtime.handle().dump().seats.iter().all(|seat| seat.activity == Activity::Asleep);
     let parks = || (0..2).map(|worker| runtime.metrics().worker_park_count(worker)).sum::<u64>();
     loop {
         until(asleep);
         let before = parks();
-        // Longer than the watchdog looks about. No test relies on it: if it watches still, the test
-        // is weaker.
+        // Longer than the watchdog goes on scanning. No test relies on it: if the watchdog still
+        // scans, the test is only weaker.
         thread::sleep(Duration::from_millis(5));
         if asleep() && parks() == before {
             return;

@@ -1,4 +1,4 @@
-//! Threads that come in place of those that are stuck.
+//! Spare workers in place of stalled ones.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,11 +13,11 @@ use super::kit::{Count, Door, yield_now};
 use super::warnings::{warned, warnings};
 use super::{block, block_all, builder, until};
 
-/// All workers are stuck for good, and so is each spare in its turn: new tasks run as long as there
-/// is one. At the cap nobody comes, it is said, and everything goes on when the polls return; the
-/// spares leave.
+/// All workers are stuck for ever, and so is each spare in its turn. New tasks run as long as a
+/// spare is free. At the limit no spare starts, and a warning says so. When the polls return,
+/// everything goes on, and the spares retire.
 #[test]
-fn spares_come_up_to_the_cap_and_leave() {
+fn spares_start_up_to_the_limit_and_retire() {
     warnings();
     for (round, workers) in [1, 2, 4].into_iter().enumerate() {
         let runtime = builder(workers).max_spare_workers(3).build().unwrap();
@@ -25,21 +25,21 @@ fn spares_come_up_to_the_cap_and_leave() {
         let mut stuck = block_all(&runtime, workers + 3, &door);
         assert_eq!(runtime.metrics().num_spare_workers(), 3);
         assert_eq!((runtime.worker_threads(), runtime.metrics().num_workers()), (workers, workers));
-        // It is counted after it has come.
+        // It is counted after it has started.
         until(|| runtime.metrics().spare_start_count() >= 3);
         let ran = Count::new();
         let runs = ran.clone();
         stuck.push(runtime.spawn(async move {
             runs.add();
         }));
-        // No other test has so many.
+        // No other test has this number of spares.
         until(|| warned("spares=3") > round);
-        assert_eq!(ran.get(), 0, "there is nobody to run it");
+        assert_eq!(ran.get(), 0, "no worker is free to run it");
         door.open();
         stuck.into_iter().for_each(|task| runtime.block_on(task).unwrap());
         assert_eq!(ran.get(), 1);
         until(|| runtime.metrics().num_spare_workers() == 0);
-        // And again.
+        // And a second time.
         let door = Door::new();
         let stuck = block_all(&runtime, workers + 1, &door);
         door.open();
@@ -47,9 +47,9 @@ fn spares_come_up_to_the_cap_and_leave() {
     }
 }
 
-/// Timers, sockets and tasks go on with a spare alone.
+/// A spare alone serves timers, sockets and tasks.
 #[test]
-fn a_spare_does_all_that_a_worker_does() {
+fn spare_alone_serves_timers_sockets_and_tasks() {
     let runtime = builder(2).max_spare_workers(1).build().unwrap();
     let door = Door::new();
     let stuck = block_all(&runtime, 2, &door);
@@ -63,10 +63,10 @@ fn a_spare_does_all_that_a_worker_does() {
             server.read_exact(&mut [0]).await.unwrap();
             heist::spawn(async { yield_now().await }).await.unwrap();
         }
-        // This one outlives the spare.
+        // The timer lasts longer than the spare.
         sleep_until(Instant::now() + Duration::from_millis(300)).await;
     });
-    // It is counted before its seat is there.
+    // The spare is counted before its seat is built.
     until(|| runtime.handle().dump().seats.len() == 3);
     until(|| runtime.metrics().worker_poll_count(2) > 200);
     door.open();
@@ -75,10 +75,10 @@ fn a_spare_does_all_that_a_worker_does() {
     runtime.block_on(far).unwrap();
 }
 
-/// A resize that comes to a spare's seat keeps it, as one of those that were asked for; what
-/// shrinks the set leaves spares alone.
+/// A resize that reaches a spare's seat makes it a base worker. A resize down leaves the spares
+/// alone.
 #[test]
-fn a_resize_takes_over_a_spare() {
+fn resize_makes_spares_base_workers() {
     let runtime = builder(1).max_worker_threads(4).max_spare_workers(2).build().unwrap();
     let door = Door::new();
     let mut stuck = block_all(&runtime, 2, &door);
@@ -86,10 +86,10 @@ fn a_resize_takes_over_a_spare() {
     let resized = runtime.resize(3).wait().unwrap();
     assert_eq!((resized.from, resized.to, resized.version), (1, 3, 1));
     assert_eq!((runtime.worker_threads(), runtime.metrics().num_spare_workers()), (3, 0));
-    // Both spares are there to be had again.
+    // Both spares can start again.
     stuck.extend(block_all(&runtime, 3, &door));
     assert_eq!((runtime.worker_threads(), runtime.metrics().num_spare_workers()), (3, 2));
-    // Stuck leavers keep their seats, and the spares go on.
+    // Stuck retiring workers keep their seats, and the spares go on.
     let shrink = runtime.resize(1);
     assert_eq!(runtime.metrics().num_spare_workers(), 2);
     door.open();
@@ -99,27 +99,27 @@ fn a_resize_takes_over_a_spare() {
     until(|| runtime.worker_threads() == 1);
 }
 
-/// The pool shrinks to the one worker that does not come back.
+/// The pool shrinks to one worker, which is stuck.
 #[test]
-fn the_last_worker_is_replaced() {
+fn last_worker_stalled_is_replaced() {
     let runtime = builder(3).build().unwrap();
     let door = Door::new();
     let mut stuck = vec![block(&runtime, &door)];
-    // Until seat 0 is the one that is stuck; the others leave.
+    // Until the worker of seat 0 is stuck. The others retire.
     while !matches!(runtime.handle().dump().seats[0].activity, Activity::Polling { .. }) {
         stuck.push(block(&runtime, &door));
     }
     let shrink = runtime.resize(1);
-    // Leavers that are stuck, and seat 0: somebody else runs this.
+    // The retiring workers and seat 0 are stuck, so a spare runs this.
     runtime.block_on(runtime.spawn(async { sleep(Duration::from_millis(1)).await })).unwrap();
     door.open();
     shrink.wait().unwrap();
     stuck.into_iter().for_each(|task| runtime.block_on(task).unwrap());
 }
 
-/// The operating system refuses the thread of a spare, and then gives it.
+/// The operating system refuses the thread of a spare, and grants it later.
 #[test]
-fn a_refused_spare_is_asked_for_again() {
+fn spare_refused_for_stalled_worker_is_retried() {
     warnings();
     let refuse = Arc::new(AtomicBool::new(true));
     let refused = Arc::clone(&refuse);
@@ -140,9 +140,9 @@ fn a_refused_spare_is_asked_for_again() {
     runtime.block_on(stuck).unwrap();
 }
 
-/// The runtime ends while spares work, and while one is being called.
+/// The runtime ends while spares work, and while one is being started.
 #[test]
-fn a_runtime_with_spares_ends() {
+fn runtime_with_spares_shuts_down() {
     for extra in 0..3 {
         let runtime = builder(1).max_spare_workers(2).build().unwrap();
         let door = Door::new();
@@ -163,9 +163,9 @@ fn a_runtime_with_spares_ends() {
     }
 }
 
-/// A drain finds its tasks, though every worker is stuck: a spare runs them to their ends.
+/// A drain completes though every worker is stuck: a spare runs the tasks.
 #[test]
-fn a_drain_goes_on_with_spares() {
+fn drain_with_stalled_worker_completes_by_a_spare() {
     let runtime = builder(1).max_spare_workers(1).build().unwrap();
     let door = Door::new();
     let stuck = block(&runtime, &door);

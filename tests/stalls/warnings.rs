@@ -1,9 +1,9 @@
-//! What the log says.
+//! The log of the tests.
 
 use std::sync::{Mutex, Once};
 
-/// What this process warns of stalls with, line by line. Tests run side by side: who looks for a
-/// line knows it from the others.
+/// Returns the warnings of this process about stalls, line by line. Tests run in parallel, so each
+/// test has to recognize its own lines.
 pub(crate) fn warnings() -> &'static Mutex<Vec<String>> {
     use tracing::field::{Field, Visit};
     use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
