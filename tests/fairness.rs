@@ -60,7 +60,7 @@ async fn longest_wait(tasks: usize, polls: usize) -> usize {
 
 /// More tasks are always ready than the ring holds, so that the others wait in the global queue.
 #[test]
-fn always_ready_tasks_take_turns() {
+fn ready_tasks_in_ring_and_global_queue_take_turns() {
     for (interval, lanes) in [(1, 1), (2, 1), (7, 1), (61, 1), (1, 4), (61, 4)] {
         for tasks in [200, 257, 300, 1000] {
             let mut builder = Builder::new_current_thread();
@@ -78,7 +78,7 @@ fn always_ready_tasks_take_turns() {
 
 /// A root future that is always ready keeps neither sockets nor timers nor tasks waiting for ever.
 #[test]
-fn a_root_that_yields_lets_a_socket_through() {
+fn root_that_yields_lets_socket_events_through() {
     each(|runtime| {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -96,7 +96,7 @@ fn a_root_that_yields_lets_a_socket_through() {
 }
 
 #[test]
-fn a_root_that_yields_lets_timers_through() {
+fn root_that_yields_lets_timers_fire() {
     each(|runtime| {
         let handle = runtime.handle().clone();
         // Armed on a thread without a seat.
@@ -125,7 +125,7 @@ fn a_root_that_yields_lets_timers_through() {
 
 /// The root of a `block_on` takes turns with the tasks of its seat.
 #[test]
-fn a_root_is_polled_between_any_two_tasks() {
+fn root_is_polled_between_any_two_tasks() {
     let runtime = current_thread();
     let polls = Count::new();
     let busy: Vec<_> = (0..300).map(|_| runtime.spawn(always_ready(polls.clone()))).collect();
@@ -379,7 +379,7 @@ fn in_polls(workers: usize, lanes: usize, shards: usize) -> [usize; 4] {
 }
 
 #[test]
-fn adversaries_on_a_current_thread_runtime() {
+fn wait_on_current_thread_runtime_is_bounded() {
     let turns = Turns::new(1, 1);
     turns.enlist(0);
     adversaries(&current_thread(), turns, in_polls(1, 1, 1));
@@ -397,14 +397,14 @@ fn runtime(turns: &Arc<Turns>, workers: usize, lanes: usize, shards: usize) -> R
 }
 
 #[test]
-fn adversaries_on_one_worker() {
+fn wait_on_one_worker_is_bounded() {
     let turns = Turns::new(1, 1);
     adversaries(&runtime(&turns, 1, 1, 1), turns, in_polls(1, 1, 1));
 }
 
 /// One worker has all lanes and all shards to see to.
 #[test]
-fn adversaries_on_one_worker_with_several_lanes_and_shards() {
+fn wait_on_one_worker_with_lanes_and_shards_is_bounded() {
     for lanes in [2, 4, 8] {
         let turns = Turns::new(1, 1);
         adversaries(&runtime(&turns, 1, lanes, 4), turns, in_polls(1, lanes, 4));
@@ -412,7 +412,7 @@ fn adversaries_on_one_worker_with_several_lanes_and_shards() {
 }
 
 #[test]
-fn adversaries_on_two_workers_with_several_lanes_and_shards() {
+fn wait_on_two_workers_with_lanes_and_shards_is_bounded() {
     let turns = Turns::new(2, in_polls(2, 4, 4)[2]);
     adversaries(&runtime(&turns, 2, 4, 4), turns, [2 * HANDS; 4]);
 }
@@ -423,7 +423,7 @@ const HANDS: usize = 5;
 
 /// In each turn each worker makes as many polls as a victim waits in one pair of hands, at most.
 #[test]
-fn adversaries_on_two_workers() {
+fn wait_on_two_workers_is_bounded() {
     let turns = Turns::new(2, in_polls(2, 1, 1)[3]);
     adversaries(&runtime(&turns, 2, 1, 1), turns, [2 * HANDS; 4]);
 }
@@ -523,7 +523,7 @@ const BEHIND: usize = 4;
 /// With the watchdog it is the next task boundary at which the worker looks around, whatever the
 /// counts say.
 #[test]
-fn a_long_poll_among_short_ones_is_followed_by_a_checkpoint() {
+fn long_poll_among_short_ones_is_followed_by_checkpoint() {
     let runtime = Builder::new_multi_thread().worker_threads(1).max_spare_workers(0).enable_all().build().unwrap();
     // Seen twice: there was a tick.
     let a_tick = || {
@@ -537,7 +537,7 @@ fn a_long_poll_among_short_ones_is_followed_by_a_checkpoint() {
 /// Without it, also on a current-thread runtime, it is the next look at the global queue, which is
 /// due by count alone.
 #[test]
-fn a_long_poll_among_short_ones_is_noticed_without_a_watchdog() {
+fn long_poll_without_watchdog_is_noticed_at_global_check() {
     // Longer than the time between two checkpoints.
     let some_time = || {
         let begun = std::time::Instant::now();
