@@ -300,7 +300,7 @@ impl Closing {
     fn end(&self) {
         let helpers = std::mem::take(&mut *self.helpers.lock());
         assert_eq!(helpers.len(), 1);
-        helpers.into_iter().for_each(|helper| helper.join().expect("the attendant"));
+        helpers.into_iter().for_each(|helper| helper.join().expect("the helper"));
     }
 }
 
@@ -369,7 +369,7 @@ fn an_attendant_that_goes_leaves_nobody_behind() {
         worker.join().expect("the worker");
         let helpers = std::mem::take(&mut *house.helpers.lock());
         assert!((1..=2).contains(&helpers.len()));
-        helpers.into_iter().for_each(|helper| helper.join().expect("an attendant"));
+        helpers.into_iter().for_each(|helper| helper.join().expect("a helper"));
     });
 }
 

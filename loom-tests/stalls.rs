@@ -12,6 +12,7 @@ use super::support::wheel_owner::{LATE, SOON, SeatKeeper, Token, oversleeps, res
 use super::support::{Haul, TaskLog, parcels, start};
 use crate::idle::{Idle, Retract};
 use crate::park::Parker;
+use crate::queue::steal_all;
 use crate::queue::{LifoSlot, Ring};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Mutex, model, thread};
@@ -19,7 +20,6 @@ use crate::timer::orphan_wheels::OrphanWheels;
 use crate::timer::{SleeperWaker, State, Timer, TimerWheel};
 use crate::watchdog::sleep::WatchdogSleep;
 use crate::worker_set::completion::{ResizeCompletion, ResizeError};
-use crate::worker_set::retire::steal_all;
 use crate::worker_set::spares::SpareError;
 use crate::worker_set::{RetireResult, ThreadHost, WorkerSet};
 

@@ -10,6 +10,7 @@ use std::{fmt, io, ptr};
 use slab::Slab;
 
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak, release_gone, thread, thread_local, wait_for};
+use crate::util::named_thread::named_thread;
 use crate::util::wake_list::catch_user_panic;
 
 /// Work that may block. It is consumed exactly once, by `run` or by `cancel`, and never under a
@@ -293,7 +294,7 @@ impl BlockingPool {
     fn thread_builder(&self) -> thread::Builder {
         let mut name = "heist-blocking".to_owned();
         call_inside(self.upgrade_host(), "naming a blocking thread", &mut || name = (self.settings.thread_name)());
-        let builder = thread::Builder::new().name(name.replace('\0', "?")); // the platform takes no zero byte
+        let builder = named_thread(&name);
         match self.settings.stack_size {
             Some(bytes) => builder.stack_size(bytes),
             None => builder,

@@ -33,8 +33,8 @@ use crate::idle::Idle;
 use crate::park::Unpark;
 use crate::phase::{AtomicPhase, Phase};
 use crate::pool::current_task::CurrentTask;
-use crate::queue::GlobalQueue;
-use crate::raw_task::Runnable;
+use crate::queue::{Chain, GlobalQueue};
+use crate::raw_task::{self, Runnable};
 use crate::reactor::Reactor;
 use crate::shutdown::live_threads::LiveThreads;
 use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -46,6 +46,15 @@ use crate::util::wake_list::catch_user_panic;
 use crate::watchdog::sleep::WatchdogSleep;
 use crate::watchdog::stall::StallCounts;
 use crate::worker_set::WorkerSet;
+
+/// Whether a push to the global queue wakes a helper at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WakeHelper {
+    /// By the full handshake of [the idle page](crate::idle).
+    Now,
+    /// The caller decides afterwards.
+    Later,
+}
 
 /// Events per look, at most, whatever the settings say: memory for them is taken at once.
 const MOST_EVENTS: usize = 1 << 16;
@@ -240,8 +249,38 @@ impl Pool {
             pool.record_queue_time(runnable.header());
         }
         pool.global.push_woken(runnable);
-        pool.notify();
-        pool.recheck_deadline(Some(id));
+        pool.announce_published(WakeHelper::Now, Some(id));
+    }
+
+    /// Queues a chain of tasks that waited in one place. Returns false if the chain is empty.
+    ///
+    /// While the caller had the tasks in hand, neither a searcher nor the reaper could find them.
+    /// So the caller wakes a helper, unless it does so itself later, and rechecks the deadline.
+    pub(crate) fn publish(&self, tasks: Chain, wake: WakeHelper) -> bool {
+        let some = !tasks.is_empty();
+        if some {
+            self.global.push_chain(tasks);
+            self.announce_published(wake, None);
+        }
+        some
+    }
+
+    /// Follows each push to the global queue. `id` is the task's, if it may be exempt from a drain.
+    #[inline]
+    pub(crate) fn announce_published(&self, wake: WakeHelper, id: Option<raw_task::Id>) {
+        if wake == WakeHelper::Now {
+            self.notify();
+        }
+        self.recheck_deadline(id);
+    }
+
+    /// Queues tasks that the reaper or a worker took out after the deadline. As [`Pool::publish`],
+    /// but the reaper is not notified: exempt tasks that yield would keep it busy.
+    pub(crate) fn requeue(&self, tasks: Chain) {
+        if !tasks.is_empty() {
+            self.global.push_chain(tasks);
+            self.notify();
+        }
     }
 
     /// Work has been published: wakes somebody for it, unless somebody searches. The full

@@ -12,7 +12,8 @@ use crate::pool::{Pool, Seat};
 use crate::raw_task::Runnable;
 pub(crate) use crate::shutdown::helper::start_helper;
 use crate::shutdown::live_threads::ClearPass;
-use crate::sync::{Arc, thread};
+use crate::sync::Arc;
+use crate::util::named_thread::named_thread;
 use crate::util::wake_list::{WakeList, catch_user_panic};
 
 /// Steps 1 and 2: new work is refused, and every worker is told. User code comes last: it may wait
@@ -206,7 +207,7 @@ pub(crate) fn clear_free(pool: &Arc<Pool>) -> ClearPass {
 #[cold]
 fn clear_elsewhere(pool: &Arc<Pool>) {
     let kept = Arc::clone(pool);
-    let started = thread::Builder::new().name("heist-closer".to_owned()).spawn(move || {
+    let started = named_thread("heist-closer").spawn(move || {
         let _member = context::member_of(kept.id);
         finish_late(&kept);
     });

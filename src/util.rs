@@ -2,6 +2,8 @@
 
 pub(crate) mod cpu;
 pub(crate) mod list;
+pub(crate) mod named_thread;
+pub(crate) mod rate_limit;
 pub(crate) mod rng;
 pub(crate) mod scoped_cell;
 pub(crate) mod stripe;

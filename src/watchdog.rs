@@ -40,7 +40,7 @@ impl Watchdog {
             periodic_hook: chore,
             watched: Vec::new(),
             rescue: Rescue::new(),
-            reporter: Reporter::default(),
+            reporter: Reporter::new(),
             progress: 0,
             quiet: false,
         }

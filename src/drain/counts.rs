@@ -161,7 +161,7 @@ impl Pool {
                 spared.push(runnable);
                 continue;
             }
-            self.put_back(std::mem::replace(&mut spared, Chain::new()));
+            self.requeue(std::mem::replace(&mut spared, Chain::new()));
             // The destructor may keep us for good: somebody else has to be awake for the rest.
             if self.global.len() > 0 {
                 self.notify();
@@ -169,15 +169,8 @@ impl Pool {
             end(runnable);
             found = true;
         }
-        self.put_back(spared);
+        self.requeue(spared);
         found
-    }
-
-    fn put_back(&self, spared: Chain) {
-        if !spared.is_empty() {
-            self.global.push_chain(spared);
-            self.notify();
-        }
     }
 
     /// Cancels a task on a thread without a seat, because the drain's deadline, or the shutdown,

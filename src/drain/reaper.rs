@@ -6,6 +6,7 @@ use crate::phase::Phase;
 use crate::pool::Pool;
 use crate::queue::{Chain, LaneCursor, Ring};
 use crate::sync::{Arc, thread};
+use crate::util::named_thread::named_thread;
 use crate::util::wake_list::catch_user_panic;
 use crate::worker_set::threads;
 use crate::{context, shutdown};
@@ -58,7 +59,7 @@ pub(crate) fn keep_deadline(pool: &Arc<Pool>) {
 /// closer's.
 fn start_deadline_thread(pool: &Arc<Pool>) -> io::Result<thread::JoinHandle<()>> {
     let kept = Arc::clone(pool);
-    let start = || thread::Builder::new().name(NAME.to_owned()).spawn(move || deadline_thread_main(&kept));
+    let start = || named_thread(NAME).spawn(move || deadline_thread_main(&kept));
     refusal(pool).map_or_else(start, Err)
 }
 
@@ -148,18 +149,9 @@ fn collect_overdue(pool: &Arc<Pool>) {
     // Afterwards: what was not idle any more, because somebody has woken it, may have gone into any
     // of these.
     for seat in pool.seats.iter() {
-        while let Some(runnable) = seat.thief.steal(&hand, 1) {
-            chain.push(runnable);
-            chain.append(hand.evict_newest(0));
-        }
-        if let Some(runnable) = seat.lifo.peek().and_then(|seen| seat.lifo.claim(seen)) {
-            chain.push(runnable);
-        }
+        chain.append(seat.steal_all(&hand));
     }
-    if !chain.is_empty() {
-        pool.global.push_chain(chain);
-        pool.notify();
-    }
+    pool.requeue(chain);
 }
 
 /// Cancels what is late: the workers may be stuck, or there may be none. A destructor that does not

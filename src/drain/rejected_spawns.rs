@@ -2,37 +2,21 @@
 
 use std::panic::Location;
 
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::util::rate_limit::RateLimit;
 use crate::util::wake_list::catch_user_panic;
 
-/// At most one message in so many nanoseconds.
-const QUIET: u64 = 1_000_000_000;
-
-/// When a refusal was last said, and how many have not been said since.
+/// Logs refused spawns, at most once a second.
 #[derive(Debug)]
-pub(crate) struct RejectedSpawnLog {
-    /// In the pool's nanoseconds, and one; zero if never.
-    last: AtomicU64,
-    unsaid: AtomicU64,
-}
+pub(crate) struct RejectedSpawnLog(RateLimit);
 
 impl RejectedSpawnLog {
     pub(crate) fn new() -> Self {
-        RejectedSpawnLog { last: AtomicU64::new(0), unsaid: AtomicU64::new(0) }
+        RejectedSpawnLog(RateLimit::new())
     }
 
-    /// Says that what was spawned at `location` has been refused; or keeps it for the next message,
-    /// if the last was at `now` or shortly before.
+    /// Logs that a spawn at `location` was refused, or counts it for the next message.
     pub(crate) fn log_rejection(&self, now: u64, location: &'static Location<'static>) {
-        let due = |last: u64| (last == 0 || now >= last.saturating_add(QUIET)).then_some(now.max(1));
-        // Ordering: Relaxed — figures.
-        if self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, due).is_err() {
-            // Ordering: Relaxed — a figure.
-            self.unsaid.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        // Ordering: Relaxed — a figure.
-        let more = self.unsaid.swap(0, Ordering::Relaxed);
+        let Some(more) = self.0.try_pass(now) else { return };
         catch_user_panic("a tracing subscriber", || {
             tracing::error!(
                 target: "heist::drain",

@@ -2,6 +2,7 @@
 
 use crate::context::budget;
 use crate::phase::Phase;
+use crate::pool::WakeHelper;
 use crate::pool::local::Maintenance;
 use crate::queue::Chain;
 use crate::raw_task::Runnable;
@@ -90,15 +91,8 @@ impl Worker<'_> {
     /// `chain`, and all that waits here, goes to where everybody reaches it; and if anything is
     /// there, somebody is called for it. What we do next may keep us for good.
     fn leave_to_others(&self, mut chain: Chain) {
-        if let Some(runnable) = self.seat.lifo.pop() {
-            chain.push(runnable);
-        }
-        chain.append(self.local.ring.evict_newest(0));
-        if !chain.is_empty() {
-            self.pool.global.push_chain(chain);
-            // While we had it in hand, whoever sweeps may have looked in vain.
-            self.pool.recheck_deadline(None);
-        }
+        chain.append(self.seat.take_all(self.local));
+        self.pool.publish(chain, WakeHelper::Later);
         if self.pool.global.len() > 0 {
             self.seated().notify();
         }

@@ -9,7 +9,7 @@ use crate::metrics::histogram::PollHistograms;
 use crate::park::Parker;
 use crate::pool::current_task::CurrentTask;
 use crate::pool::local::Local;
-use crate::queue::{LifoSlot, Owner, Ring, Thief};
+use crate::queue::{self, Chain, LifoSlot, Owner, Ring, Thief};
 use crate::raw_task::{OwnedTasks, TaskInfo};
 use crate::spin::Spin;
 use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
@@ -123,6 +123,17 @@ impl Seat {
         // whether the seat is vacant, under the same lock: he sees it, or we see the phase.
         self.pool().recheck_quiescent_if_draining();
         self.pool().recheck_deadline(None);
+    }
+
+    /// Takes every task of the seat, the next to be polled first. The caller has the local slot.
+    pub(crate) fn take_all(&self, local: &Local) -> Chain {
+        queue::take_all(&self.lifo, &local.ring)
+    }
+
+    /// Takes every task of the seat while its worker may push and pop. `hand` is empty before and
+    /// after.
+    pub(crate) fn steal_all(&self, hand: &Owner) -> Chain {
+        queue::steal_all(&self.lifo, &self.thief, hand)
     }
 
     /// Whether nobody sits here.

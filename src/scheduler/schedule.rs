@@ -8,7 +8,7 @@ use std::future::Future;
 use crate::context::{self, Seated};
 use crate::drain::gate::SpawnSource;
 use crate::pool::hooks::TaskHooks;
-use crate::pool::{Pool, Seat};
+use crate::pool::{Pool, Seat, WakeHelper};
 use crate::raw_task::{self, Header, JoinHandle, Outcome, OwnedTasks, Runnable, Schedule, SpawnMeta};
 use crate::sync::Arc;
 
@@ -160,10 +160,7 @@ fn push_from_outside(pool: &Arc<Pool>, runnable: Runnable) {
         pool.record_queue_time(runnable.header());
     }
     match pool.global.push_new(runnable) {
-        Ok(()) => {
-            pool.notify();
-            pool.recheck_deadline(None);
-        }
+        Ok(()) => pool.announce_published(WakeHelper::Now, None),
         // The runtime has begun to shut down in between.
         Err(refused) => context::run_in_runtime(pool, || {
             pool.cancel_unseated(refused);
@@ -267,11 +264,7 @@ impl Seated<'_> {
     #[cold]
     fn overflow(&self, runnable: Runnable) {
         self.seat.stats.overflows.add(1);
-        let chain = self.local.ring.overflow(runnable);
-        if !chain.is_empty() {
-            self.pool.global.push_chain(chain);
-            // While we had it in hand the reaper may have looked in vain.
-            self.pool.recheck_deadline(None);
+        if self.pool.publish(self.local.ring.overflow(runnable), WakeHelper::Later) {
             self.maybe_wake_helper(self.local.ring.len());
         }
     }

@@ -10,7 +10,7 @@ use std::cell::Cell;
 use crate::context::{self, Seated, budget};
 use crate::idle::Retract;
 use crate::pool::local::{Local, Maintenance};
-use crate::pool::{Hook, Pool, Seat};
+use crate::pool::{Hook, Pool, Seat, WakeHelper};
 use crate::queue::Chain;
 use crate::raw_task::{RunResult, Runnable};
 use crate::sync::Arc;
@@ -315,11 +315,7 @@ impl<'a> Worker<'a> {
     /// waited there.
     pub(crate) fn make_room(&self, coming: usize) {
         if coming > 0 {
-            let chain = self.local.ring.evict_newest(SHARE - coming);
-            if !chain.is_empty() {
-                self.pool.global.push_chain(chain);
-                self.pool.recheck_deadline(None);
-            }
+            self.pool.publish(self.local.ring.evict_newest(SHARE - coming), WakeHelper::Later);
         }
     }
 

@@ -5,12 +5,13 @@
 
 use crate::context;
 use crate::context::thread_role::{self, ThreadRole};
-use crate::pool::Pool;
 use crate::pool::current_task::CurrentTask;
+use crate::pool::{Pool, WakeHelper};
 use crate::queue::{Chain, LaneCursor};
 use crate::raw_task::Runnable;
 use crate::shutdown::{close_drivers, thread_exited};
-use crate::sync::{Arc, thread};
+use crate::sync::Arc;
+use crate::util::named_thread::named_thread;
 use crate::util::wake_list::catch_user_panic;
 
 /// The runtime is being shut down: starts the helper, or calls it, if anybody is out. Called by the
@@ -22,7 +23,7 @@ pub(crate) fn start_helper(pool: &Arc<Pool>) {
     // Whoever is out is present, or we are the closer.
     pool.live_threads.inc();
     let kept = Arc::clone(pool);
-    match thread::Builder::new().name("heist-attendant".to_owned()).spawn(move || helper_main(&kept)) {
+    match named_thread("heist-helper").spawn(move || helper_main(&kept)) {
         Ok(started) => pool.live_threads.track(started),
         Err(error) => {
             pool.blocked_workers.release_helper();
@@ -70,9 +71,7 @@ fn end_all(pool: &Arc<Pool>, lane_cursor: &LaneCursor) {
     for seat in pool.seats.iter().filter(|seat| !seat.is_used()) {
         seat.live.cancel_all().into_iter().for_each(|runnable| idle.push(runnable));
     }
-    if !idle.is_empty() {
-        pool.global.push_chain(idle);
-    }
+    pool.publish(idle, WakeHelper::Later);
     while let Some(runnable) = pool.global.take(lane_cursor, 1).pop() {
         cancel(pool, &pool.blocked_workers.ending, runnable);
     }

@@ -3,23 +3,23 @@
 use std::time::Duration;
 
 use crate::pool::{Pool, Seat};
+use crate::util::rate_limit::RateLimit;
 use crate::util::wake_list::catch_user_panic;
 use crate::watchdog::stall::{StallCause, StallReport};
 
-/// At most one warning in so many nanoseconds.
-const QUIET: u64 = 1_000_000_000;
-
 /// Says what there is to say, and when it was last said.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Reporter {
     /// Found in this look, and not told yet.
     found: Vec<StallReport>,
-    /// When there was a warning, in the pool's nanoseconds.
-    warned: Option<u64>,
-    unsaid: u64,
+    warnings: RateLimit,
 }
 
 impl Reporter {
+    pub(super) fn new() -> Self {
+        Reporter { found: Vec::new(), warnings: RateLimit::new() }
+    }
+
     /// The worker of `seat` has been in poll `number` for so long. If it has just come back nobody
     /// is blamed.
     pub(super) fn record_stall(&mut self, pool: &Pool, seat: &Seat, number: u64, lasted: Duration, cause: StallCause) {
@@ -51,12 +51,7 @@ impl Reporter {
     }
 
     fn warn(&mut self, now: u64, report: &StallReport) {
-        if self.warned.is_some_and(|last| now < last.saturating_add(QUIET)) {
-            self.unsaid += 1;
-            return;
-        }
-        self.warned = Some(now);
-        let more = std::mem::take(&mut self.unsaid);
+        let Some(more) = self.warnings.try_pass(now) else { return };
         catch_user_panic("a tracing subscriber", || {
             tracing::warn!(
                 target: "heist::stall",

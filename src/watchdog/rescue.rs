@@ -3,11 +3,10 @@
 
 use std::fmt;
 
-use crate::pool::{Pool, Seat};
+use crate::pool::{Pool, Seat, WakeHelper};
 use crate::queue::{Owner, Ring};
 use crate::sync::Arc;
 use crate::watchdog::stall::StallCause;
-use crate::worker_set::retire::steal_all;
 use crate::worker_set::spares::SpareError;
 
 /// From this look on at the same poll a spare is worth its thread. Shorter ones happen wherever
@@ -94,12 +93,7 @@ impl Rescue {
     /// What waits behind a stalled poll becomes everybody's: whoever could have stolen it has not,
     /// or is too busy to search.
     pub(super) fn take_tasks(&self, pool: &Pool, seat: &Seat, cause: StallCause) {
-        let tasks = steal_all(&seat.lifo, &seat.thief, &self.hand);
-        if !tasks.is_empty() {
-            pool.global.push_chain(tasks);
-            pool.notify();
-            // While we had it in hand the reaper may have looked in vain.
-            pool.recheck_deadline(None);
+        if pool.publish(seat.steal_all(&self.hand), WakeHelper::Now) {
             pool.stalls.count_rescue(cause);
         }
     }

@@ -1,8 +1,8 @@
 //! What a worker leaves to the others when it leaves its seat.
 
 use crate::pool::local::Local;
-use crate::pool::{Pool, Seat};
-use crate::queue::{Chain, LifoSlot, Owner, Thief};
+use crate::pool::{Pool, Seat, WakeHelper};
+use crate::queue::{Chain, LifoSlot, Owner, take_all};
 
 /// Those to whom a leaver leaves what it has; the models have others.
 pub(crate) trait HandOff {
@@ -18,33 +18,13 @@ pub(crate) trait HandOff {
 /// Empties a seat. Called by its worker, which is counted neither as a searcher nor as a sleeper,
 /// and pushes nothing there afterwards.
 pub(crate) fn hand_off(lifo: &LifoSlot, ring: &Owner, hand_off: &impl HandOff) {
-    let mut tasks = Chain::new();
-    if let Some(runnable) = lifo.pop() {
-        tasks.push(runnable);
-    }
-    tasks.append(ring.evict_newest(0));
+    let tasks = take_all(lifo, ring);
     if !tasks.is_empty() {
         hand_off.take_tasks(tasks);
     }
     hand_off.take_wheel();
     // Also if nothing is left behind.
     hand_off.notify();
-}
-
-/// Takes everything that waits in a seat whose worker is stuck, and may come back at any moment.
-/// `hand`, which is empty, is where a thief puts what it takes.
-pub(crate) fn steal_all(lifo: &LifoSlot, ring: &Thief, hand: &Owner) -> Chain {
-    let mut tasks = Chain::new();
-    if let Some(runnable) = lifo.peek().and_then(|seen| lifo.claim(seen)) {
-        tasks.push(runnable);
-    }
-    while let Some(runnable) = ring.steal(hand, 1) {
-        tasks.push(runnable);
-        while let Some(runnable) = hand.pop() {
-            tasks.push(runnable);
-        }
-    }
-    tasks
 }
 
 /// Everybody else in the pool.
@@ -55,7 +35,7 @@ struct PoolHandOff<'a> {
 
 impl HandOff for PoolHandOff<'_> {
     fn take_tasks(&self, tasks: Chain) {
-        self.pool.global.push_chain(tasks);
+        self.pool.publish(tasks, WakeHelper::Later);
     }
 
     fn take_wheel(&self) {

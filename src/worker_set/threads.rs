@@ -9,6 +9,7 @@ use crate::pool::{Hook, Pool};
 use crate::scheduler::worker::Worker;
 use crate::sync::{Arc, thread};
 use crate::task_alloc::CacheGuard;
+use crate::util::named_thread::named_thread;
 use crate::util::wake_list::catch_user_panic;
 use crate::watchdog::{PeriodicHook, Watchdog};
 use crate::worker_set::RetireResult;
@@ -94,7 +95,7 @@ pub(crate) fn start_one(
     name: String,
     main: impl FnOnce(&Arc<Pool>) + Send + 'static,
 ) -> io::Result<()> {
-    let mut builder = thread::Builder::new().name(name.replace('\0', "?")); // the platform takes no zero byte
+    let mut builder = named_thread(&name);
     if let Some(size) = pool.settings.stack_size {
         builder = builder.stack_size(size);
     }

@@ -1,0 +1,9 @@
+//! Names the threads of a runtime.
+
+use crate::sync::thread;
+
+/// Returns a builder for a thread of this name. A zero byte becomes a question mark: no platform
+/// takes one in a thread's name.
+pub(crate) fn named_thread(name: &str) -> thread::Builder {
+    thread::Builder::new().name(name.replace('\0', "?"))
+}
