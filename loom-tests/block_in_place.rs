@@ -119,7 +119,7 @@ impl House {
         self.look();
     }
 
-    /// As `Seat::step_out`.
+    /// As `Seat::begin_blocking`.
     fn step_out(&self) {
         self.lease.begin_blocking();
         if self.phase.load() != Phase::Running {

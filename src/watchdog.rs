@@ -137,7 +137,7 @@ impl fmt::Debug for Watchdog {
 
 /// Whether the seat's worker sleeps, or has stepped out, or there is none.
 fn sleeps(pool: &Pool, seat: &Seat) -> bool {
-    pool.idle.is_announced(seat.index) || !pool.worker_set.is_occupied(seat.index) || seat.is_away()
+    pool.idle.is_announced(seat.index) || !pool.worker_set.is_occupied(seat.index) || seat.is_blocking()
 }
 
 /// Whether there are as many spares as there have to be, and no more. They have been counted before

@@ -19,7 +19,7 @@ fn a_worker_that_comes_while_the_phase_changes_hears_of_it() {
         worker_set: WorkerSet,
         phase: AtomicPhase,
         tick: AtomicUsize,
-        furnished: AtomicUsize,
+        initialized: AtomicUsize,
         parker: Parker,
     }
 
@@ -29,7 +29,7 @@ fn a_worker_that_comes_while_the_phase_changes_hears_of_it() {
             self.phase.advance(Phase::DeadlinePassed);
             self.tick.fetch_add(1, Ordering::Release);
             self.worker_set.barrier();
-            if self.furnished.load(Ordering::Acquire) > 1 {
+            if self.initialized.load(Ordering::Acquire) > 1 {
                 assert_eq!(self.parker.unpark(), Unpark::Done);
             }
         }
@@ -48,12 +48,12 @@ fn a_worker_that_comes_while_the_phase_changes_hears_of_it() {
             worker_set: WorkerSet::new(1, 2, 0),
             phase: AtomicPhase::new(),
             tick: AtomicUsize::new(0),
-            furnished: AtomicUsize::new(1),
+            initialized: AtomicUsize::new(1),
             parker: Parker::new(),
         });
         let caller = Arc::clone(&place);
         let caller = start(move || caller.call_all());
-        place.furnished.store(2, Ordering::Release);
+        place.initialized.store(2, Ordering::Release);
         let worker = Arc::clone(&place);
         let worker = start(move || worker.work());
         caller.join().expect("the caller");

@@ -32,13 +32,13 @@ impl Worker<'_> {
                 if self.hear_overdue() {
                     self.cancel_own();
                 }
-                if self.has_to_leave() {
+                if self.must_exit() {
                     self.end_own();
-                    return Some(Step::Left);
+                    return Some(Step::Exited);
                 }
                 Some(self.work_overdue())
             }
-            Phase::ShuttingDown | Phase::Closed => Some(Step::Left),
+            Phase::ShuttingDown | Phase::Closed => Some(Step::Exited),
         }
     }
 
@@ -106,13 +106,13 @@ impl Worker<'_> {
     }
 
     fn work_overdue(&self) -> Step {
-        let due = self.local.due();
+        let due = self.local.maintenance_due();
         if due == Maintenance::Checkpoint {
             self.pool.recheck_quiescent();
         }
-        let found = if due == Maintenance::Nothing { None } else { self.look_around(due) };
+        let found = if due == Maintenance::Nothing { None } else { self.do_maintenance(due) };
         budget::refill();
-        match found.or_else(|| self.next()) {
+        match found.or_else(|| self.next_task()) {
             Some(runnable) => {
                 self.poll_if_spared(runnable);
                 Step::Polled
@@ -144,13 +144,13 @@ impl Worker<'_> {
             }
             self.poll_if_spared(runnable);
         } else {
-            self.poll(runnable);
+            self.poll_task(runnable);
         }
     }
 
     fn poll_if_spared(&self, runnable: Runnable) {
         if self.pool.drain_state.is_exempt(runnable.header().id()) {
-            return self.poll(runnable);
+            return self.poll_task(runnable);
         }
         self.leave_to_others(Chain::new());
         self.local.count_poll();

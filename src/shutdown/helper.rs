@@ -68,7 +68,7 @@ fn end_all(pool: &Arc<Pool>, lane_cursor: &LaneCursor) {
     // The handshake: who queues something that is not seen below sees the phase.
     pool.notify();
     let mut idle = Chain::new();
-    for seat in pool.seats.iter().filter(|seat| !seat.is_used()) {
+    for seat in pool.seats.iter().filter(|seat| !seat.is_active()) {
         seat.live.cancel_all().into_iter().for_each(|runnable| idle.push(runnable));
     }
     pool.publish(idle, WakeHelper::Later);

@@ -115,7 +115,7 @@ impl Rescue {
         self.told = false;
         self.idle_looks = if round.stalled + round.away < spares { self.idle_looks.saturating_add(1) } else { 0 };
         if self.idle_looks >= SPARE_IDLE_SCANS {
-            pool.worker_set.stop_spare(pool, |seat| !pool.seats[seat].is_stalled() && !pool.seats[seat].is_away());
+            pool.worker_set.stop_spare(pool, |seat| !pool.seats[seat].is_stalled() && !pool.seats[seat].is_blocking());
             // Somebody may have stepped out since the look, who counts on it.
             pool.start_spares();
         }
@@ -142,7 +142,7 @@ impl Rescue {
 
     #[cold]
     fn tell_all_out(&mut self, pool: &Pool) {
-        let (spares, blocked_workers) = (pool.settings.max_spares, pool.settings.max_outings);
+        let (spares, blocked_workers) = (pool.settings.max_spares, pool.settings.max_blocking_spares);
         self.tell_once(|| {
             tracing::warn!(
                 target: "heist::stall",
