@@ -57,7 +57,7 @@ impl Worker<'_> {
         // The tick too: until it comes there is no boundary, and when it has come an unpark
         // follows. Ordering: Acquire — as in `Worker::work`.
         self.pool.phase.load() == Phase::DeadlinePassed
-            && !self.local.overdue.get()
+            && !self.local.deadline_observed.get()
             && self.pool.tick.load(Ordering::Acquire) != self.local.tick.get()
     }
 
@@ -65,7 +65,7 @@ impl Worker<'_> {
     /// deadline has come meanwhile, whoever has gathered may not have seen them. One that has heard
     /// of it has only the excused.
     pub(crate) fn mind_deadline(&self) {
-        if !self.local.overdue.get() {
+        if !self.local.deadline_observed.get() {
             self.pool.recheck_deadline(None);
         }
     }
@@ -75,7 +75,7 @@ impl Worker<'_> {
         if self.seat.ack_drain() {
             self.pool.recheck_quiescent();
         }
-        !self.local.overdue.replace(true)
+        !self.local.deadline_observed.replace(true)
     }
 
     /// Asks to end what is filed here, also a task that was in its first poll when the deadline
@@ -125,7 +125,7 @@ impl Worker<'_> {
     /// each may be the one whose destructor does not return.
     #[cold]
     pub(crate) fn keep_one(&self, mut share: Chain) -> Chain {
-        if self.pool.phase.load() != Phase::DeadlinePassed || self.local.overdue.get() || share.is_empty() {
+        if self.pool.phase.load() != Phase::DeadlinePassed || self.local.deadline_observed.get() || share.is_empty() {
             return share;
         }
         // It may be dropped before we come by a boundary, if it has been asked to end.

@@ -117,7 +117,7 @@ pub(crate) struct Local {
     /// The ring's count at that read. It wraps around.
     ring_count: Cell<u32>,
     /// The worker has observed that the drain's deadline has passed.
-    pub(crate) overdue: Cell<bool>,
+    pub(crate) deadline_observed: Cell<bool>,
     /// A list for collecting wakers, whose memory is reused.
     wakes: Cell<WakeList>,
 }
@@ -157,7 +157,7 @@ impl Local {
             lifo_pushes: Cell::new(0),
             ring_pushes: Cell::new(0),
             ring_count,
-            overdue: Cell::new(false),
+            deadline_observed: Cell::new(false),
             wakes: Cell::new(WakeList::new()),
         }
     }

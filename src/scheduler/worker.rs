@@ -35,7 +35,7 @@ pub(crate) struct Worker<'a> {
     /// When it made its last final check.
     pub(crate) checked_at: Cell<u64>,
     /// The seat's count of polls when the worker last woke from a sleep.
-    pub(crate) resumed_at: Cell<Option<u64>>,
+    pub(crate) polls_at_wake_up: Cell<Option<u64>>,
 }
 
 /// What a worker does between two steps.
@@ -79,7 +79,7 @@ impl<'a> Worker<'a> {
             local,
             mode: Cell::new(Mode::Working),
             checked_at: Cell::new(now),
-            resumed_at: Cell::new(None),
+            polls_at_wake_up: Cell::new(None),
         };
         worker.start_busy(now);
         budget::refill();
@@ -191,7 +191,7 @@ impl<'a> Worker<'a> {
     fn take_from_global(&self) -> Option<Runnable> {
         let mut share = self.take_share(SHARE);
         let first = share.pop()?;
-        self.push_all(share);
+        self.push_pinned(share);
         Some(first)
     }
 
@@ -201,14 +201,14 @@ impl<'a> Worker<'a> {
             return Chain::new();
         }
         // After the drain's deadline one task at a time, because its destructor may not return.
-        let most = if self.local.overdue.get() { most.min(1) } else { most };
+        let most = if self.local.deadline_observed.get() { most.min(1) } else { most };
         let share = self.pool.global.take(&self.local.lane_cursor, (waiting / self.pool.workers() + 1).min(most));
         // The phase is read after the take: a worker that takes tasks which the drain's deadline
         // has queued sees the phase.
         if self.pool.phase.is_running() { share } else { self.keep_one(share) }
     }
 
-    pub(crate) fn push_all(&self, mut share: Chain) {
+    pub(crate) fn push_pinned(&self, mut share: Chain) {
         if !share.is_empty() {
             self.local.ring.count_requeued(share.len() as u32);
             while let Some(runnable) = share.pop() {
@@ -300,7 +300,7 @@ impl<'a> Worker<'a> {
         let mut share = self.take_share(self.pinned_room() + usize::from(direct));
         let first = if direct { share.pop() } else { None };
         self.make_room(share.len());
-        self.push_all(share);
+        self.push_pinned(share);
         self.seated().wake_helper_for(if first.is_some() { self.local.ring.len() } else { self.behind_the_next() });
         first
     }

@@ -35,7 +35,7 @@ impl Worker<'_> {
     /// counted as a no-op.
     pub(super) fn count_park(&self) {
         let stats = &self.seat.stats;
-        if self.resumed_at.get() == Some(stats.polls.get()) {
+        if self.polls_at_wake_up.get() == Some(stats.polls.get()) {
             stats.noops.add(1);
         }
         stats.parks.add(1);
@@ -45,7 +45,7 @@ impl Worker<'_> {
     pub(super) fn count_unpark(&self) {
         let stats = &self.seat.stats;
         stats.parks.add(1);
-        self.resumed_at.set(Some(stats.polls.get()));
+        self.polls_at_wake_up.set(Some(stats.polls.get()));
     }
 
     /// Updates the estimate of the poll time, and publishes the worker's metrics.

@@ -118,7 +118,7 @@ fn sleeper_woken_as_searcher_observes_deadline() {
         assert_eq!(worker.mode.get(), Mode::Searching);
         let mut steps = (0..100).map(|_| worker.step());
         assert!(steps.any(|step| step == Step::WouldPark));
-        assert!(local.overdue.get());
+        assert!(local.deadline_observed.get());
     });
 }
 
@@ -165,7 +165,7 @@ fn worker_that_queues_held_tasks_at_deadline_notifies_reaper() {
     }
     type Queue = fn(&Worker<'_>);
     let cases: [(&str, Queue); 4] = [
-        ("share of the global queue", |worker| worker.push_all(chain(1))),
+        ("share of the global queue", |worker| worker.push_pinned(chain(1))),
         ("newest tasks of its own", |worker| worker.make_room(crate::scheduler::worker::SHARE)),
         ("half of a full ring", |worker| worker.seated().push_back(task())),
         ("task woken by an event", |worker| {
