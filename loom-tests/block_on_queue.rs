@@ -1,5 +1,5 @@
-//! Several threads in `block_on` on a current-thread runtime: one sits in its seat, the others wait
-//! in line.
+//! Models of several threads in `block_on` on one current-thread runtime: one occupies the seat,
+//! the others wait in the `BlockOnQueue`.
 
 use super::support::start;
 use crate::park::Parker;
@@ -7,27 +7,27 @@ use crate::pool::BlockOnQueue;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Mutex, model};
 
-/// The seat of the pool: its local slot lies there while nobody sits.
+/// The seat of the pool. Its local state is there while no driver occupies the seat.
 struct Seat {
-    lease: Mutex<Option<Box<()>>>,
-    line: BlockOnQueue,
+    local: Mutex<Option<Box<()>>>,
+    queue: BlockOnQueue,
 }
 
 impl Seat {
-    fn taken() -> Arc<Seat> {
-        Arc::new(Seat { lease: Mutex::new(None), line: BlockOnQueue::default() })
+    fn occupied() -> Arc<Seat> {
+        Arc::new(Seat { local: Mutex::new(None), queue: BlockOnQueue::default() })
     }
 
-    fn get_up(&self, lease: Box<()>) {
-        self.line.release(|| *self.lease.lock() = Some(lease));
+    fn release(&self, local: Box<()>) {
+        self.queue.release(|| *self.local.lock() = Some(local));
     }
 
-    /// A `block_on` whose future is ready when it has driven once, or as soon as it is woken and
-    /// sees `woken`. True if it has driven.
+    /// Runs a `block_on` whose future is ready once it has driven, or once it is woken and sees
+    /// `woken`. Returns true if it has driven.
     fn block_on(&self, parker: &Arc<Parker>, woken: &AtomicBool) -> bool {
         let driven = loop {
-            if let Some(lease) = self.line.acquire_or_enqueue(parker, || self.lease.lock().take()) {
-                self.get_up(lease);
+            if let Some(local) = self.queue.acquire_or_enqueue(parker, || self.local.lock().take()) {
+                self.release(local);
                 break true;
             }
             if woken.load(Ordering::Acquire) {
@@ -35,33 +35,33 @@ impl Seat {
             }
             parker.park(None);
         };
-        self.line.quit(parker);
+        self.queue.quit(parker);
         driven
     }
 }
 
-/// get up × sit down.
+/// release × enqueue.
 #[test]
-fn a_seat_that_is_left_while_another_queues_is_taken() {
+fn seat_released_while_driver_enqueues_is_acquired() {
     model(|| {
-        let seat = Seat::taken();
+        let seat = Seat::occupied();
         let follower = {
             let seat = Arc::clone(&seat);
             start(move || assert!(seat.block_on(&Arc::new(Parker::new()), &AtomicBool::new(false))))
         };
-        seat.get_up(Box::new(()));
-        follower.join().expect("the follower");
-        assert!(seat.lease.lock().is_some());
+        seat.release(Box::new(()));
+        follower.join().expect("the waiting driver");
+        assert!(seat.local.lock().is_some());
     });
 }
 
-/// get up × the first in line is woken and leaves it × the second waits.
+/// release × the first in the queue is woken and quits × the second waits.
 #[test]
-fn a_call_that_comes_to_one_who_leaves_is_passed_on() {
+fn wake_of_driver_that_quits_is_passed_on() {
     model(|| {
-        let seat = Seat::taken();
+        let seat = Seat::occupied();
         let (first, woken) = (Arc::new(Parker::new()), Arc::new(AtomicBool::new(false)));
-        let leaver = {
+        let quitter = {
             let (seat, first, woken) = (Arc::clone(&seat), Arc::clone(&first), Arc::clone(&woken));
             start(move || seat.block_on(&first, &woken))
         };
@@ -71,9 +71,9 @@ fn a_call_that_comes_to_one_who_leaves_is_passed_on() {
         };
         woken.store(true, Ordering::Release);
         let _ = first.unpark();
-        seat.get_up(Box::new(()));
-        let _ = leaver.join().expect("the leaver");
-        follower.join().expect("the follower");
-        assert!(seat.lease.lock().is_some());
+        seat.release(Box::new(()));
+        let _ = quitter.join().expect("the first driver");
+        follower.join().expect("the waiting driver");
+        assert!(seat.local.lock().is_some());
     });
 }

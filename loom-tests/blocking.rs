@@ -1,8 +1,7 @@
-//! The blocking pool: every job is run or cancelled, once, whatever its threads and its owner do
-//! meanwhile.
+//! Models of the blocking pool: each job is run or cancelled, once. See `docs/blocking.md`.
 //!
-//! Time is driven by the pool's keep-alive: with zero a thread that finds no job waits exactly
-//! once, lets go of the lock for it, and has timed out; with an hour it never times out.
+//! The pool's keep-alive drives the time. With zero, a thread without a job releases the lock for
+//! one wait, and has timed out. With an hour it never times out.
 
 use std::io;
 use std::time::Duration;
@@ -11,26 +10,27 @@ use crate::blocking::{BlockingPool, Job, Settings};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Condvar, Mutex, model, thread};
 
-const IMPATIENT: Duration = Duration::ZERO;
-const PATIENT: Duration = Duration::from_secs(3600);
+const EXPIRES_AT_ONCE: Duration = Duration::ZERO;
+const NEVER_EXPIRES: Duration = Duration::from_secs(3600);
 
-/// How many jobs were run and cancelled. Relaxed: it is read when the threads are gone, after the
-/// pool's lock.
+/// Counts the jobs that were run and cancelled. Relaxed is enough: the counts are read after all
+/// threads have exited under the pool's lock.
 #[derive(Default)]
-struct TaskLog {
+struct JobCounts {
     run: AtomicUsize,
     cancelled: AtomicUsize,
 }
 
-impl TaskLog {
-    fn entries(&self) -> (usize, usize) {
+impl JobCounts {
+    fn run_and_cancelled(&self) -> (usize, usize) {
         (self.run.load(Ordering::Relaxed), self.cancelled.load(Ordering::Relaxed))
     }
 }
 
-struct Entry(Arc<TaskLog>);
+/// A job that counts how it is consumed.
+struct CountedJob(Arc<JobCounts>);
 
-impl Job for Entry {
+impl Job for CountedJob {
     fn run_job(self: Box<Self>) {
         self.0.run.fetch_add(1, Ordering::Relaxed);
     }
@@ -44,48 +44,49 @@ fn pool(max_threads: usize, keep_alive: Duration) -> Arc<BlockingPool> {
     BlockingPool::new(Settings { max_threads, keep_alive, ..Settings::default() })
 }
 
-fn submit(pool: &Arc<BlockingPool>, log: &Arc<TaskLog>) {
-    if let Err(refused) = pool.submit(Box::new(Entry(Arc::clone(log)))) {
+fn submit(pool: &Arc<BlockingPool>, counts: &Arc<JobCounts>) {
+    if let Err(refused) = pool.submit(Box::new(CountedJob(Arc::clone(counts)))) {
         refused.job.cancel();
     }
 }
 
-/// submit × the only thread's patience ends.
+/// submit × the keep-alive of the only thread ends.
 #[test]
-fn a_job_is_not_stranded_by_a_thread_that_gives_up_waiting() {
+fn pool_whose_thread_times_out_runs_submitted_job() {
     model(|| {
-        let (pool, log) = (pool(1, IMPATIENT), Arc::new(TaskLog::default()));
-        submit(&pool, &log);
-        submit(&pool, &log);
+        let (pool, counts) = (pool(1, EXPIRES_AT_ONCE), Arc::new(JobCounts::default()));
+        submit(&pool, &counts);
+        submit(&pool, &counts);
         assert!(pool.wait_for_threads(None));
-        assert_eq!(log.entries(), (2, 0));
+        assert_eq!(counts.run_and_cancelled(), (2, 0));
     });
 }
 
-/// The same with a thread in its stop hook, which must not count against the cap.
+/// submit × a thread in its stop hook, which does not count against the cap.
 #[test]
-fn a_job_is_not_stranded_by_a_thread_that_is_leaving() {
+fn pool_whose_thread_runs_stop_hook_runs_submitted_job() {
     model(|| {
         let hook = Arc::new(thread::yield_now);
         let settings =
-            Settings { max_threads: 1, keep_alive: IMPATIENT, on_thread_stop: Some(hook), ..Settings::default() };
-        let (pool, log) = (BlockingPool::new(settings), Arc::new(TaskLog::default()));
-        submit(&pool, &log);
-        submit(&pool, &log);
+            Settings { max_threads: 1, keep_alive: EXPIRES_AT_ONCE, on_thread_stop: Some(hook), ..Settings::default() };
+        let (pool, counts) = (BlockingPool::new(settings), Arc::new(JobCounts::default()));
+        submit(&pool, &counts);
+        submit(&pool, &counts);
         assert!(pool.wait_for_threads(None));
-        assert_eq!(log.entries(), (2, 0));
+        assert_eq!(counts.run_and_cancelled(), (2, 0));
     });
 }
 
-/// submit × a thread waits: the call is heard, and two jobs do not wait for one thread.
+/// submit × a thread waits: the thread is notified, and two jobs do not wait for one thread.
 #[test]
-fn a_waiting_thread_hears_of_its_job() {
+fn jobs_submitted_together_run_on_two_threads() {
+    /// Two jobs wait here for each other, and the test for both.
     struct Meeting {
         present: Mutex<usize>,
         complete: Condvar,
     }
-    struct Guest(Arc<Meeting>);
-    impl Job for Guest {
+    struct MeetingJob(Arc<Meeting>);
+    impl Job for MeetingJob {
         fn run_job(self: Box<Self>) {
             let mut present = self.0.present.lock();
             *present += 1;
@@ -99,12 +100,12 @@ fn a_waiting_thread_hears_of_its_job() {
         }
     }
     model(|| {
-        let (pool, log) = (pool(2, PATIENT), Arc::new(TaskLog::default()));
+        let (pool, counts) = (pool(2, NEVER_EXPIRES), Arc::new(JobCounts::default()));
         let meeting = Arc::new(Meeting { present: Mutex::new(0), complete: Condvar::new() });
-        submit(&pool, &log);
+        submit(&pool, &counts);
         for _ in 0..2 {
-            let guest = Guest(Arc::clone(&meeting));
-            assert!(pool.submit(Box::new(guest)).is_ok());
+            let job = MeetingJob(Arc::clone(&meeting));
+            assert!(pool.submit(Box::new(job)).is_ok());
         }
         let mut present = meeting.present.lock();
         while *present < 2 {
@@ -113,48 +114,48 @@ fn a_waiting_thread_hears_of_its_job() {
         drop(present);
         pool.begin_shutdown().cancel();
         assert!(pool.wait_for_threads(None));
-        let (run, cancelled) = log.entries();
+        let (run, cancelled) = counts.run_and_cancelled();
         assert_eq!(run + cancelled, 1);
     });
 }
 
-/// submit × shutdown, with a thread that is waiting or busy when both come.
+/// submit × shutdown, while the thread waits or is busy.
 #[test]
-fn a_job_submitted_at_shutdown_is_run_or_cancelled_once() {
-    for keep_alive in [IMPATIENT, PATIENT] {
+fn job_submitted_at_shutdown_is_run_or_cancelled_once() {
+    for keep_alive in [EXPIRES_AT_ONCE, NEVER_EXPIRES] {
         model(move || {
-            let (pool, log) = (pool(1, keep_alive), Arc::new(TaskLog::default()));
-            submit(&pool, &log);
+            let (pool, counts) = (pool(1, keep_alive), Arc::new(JobCounts::default()));
+            submit(&pool, &counts);
             let submitter = {
-                let (pool, log) = (Arc::clone(&pool), Arc::clone(&log));
-                thread::Builder::new().spawn(move || submit(&pool, &log)).expect("a thread")
+                let (pool, counts) = (Arc::clone(&pool), Arc::clone(&counts));
+                thread::Builder::new().spawn(move || submit(&pool, &counts)).expect("a thread")
             };
             pool.begin_shutdown().cancel();
             submitter.join().expect("the submitter");
             assert!(pool.wait_for_threads(None));
-            let (run, cancelled) = log.entries();
+            let (run, cancelled) = counts.run_and_cancelled();
             assert_eq!(run + cancelled, 2);
             assert_eq!(pool.counts().queued, 0);
         });
     }
 }
 
-/// submit × submit, when the system gives a thread to one of them only.
+/// submit × submit, while the system refuses every thread.
 #[test]
-fn a_job_is_not_stranded_when_the_second_thread_is_refused() {
+fn job_without_second_thread_is_returned() {
     fn refuse(_: thread::Builder, _: Box<dyn FnOnce() + Send>) -> io::Result<thread::JoinHandle<()>> {
         Err(io::ErrorKind::WouldBlock.into())
     }
     model(|| {
-        let settings = Settings { max_threads: 2, keep_alive: IMPATIENT, start: refuse, ..Settings::default() };
-        let (pool, log) = (BlockingPool::new(settings), Arc::new(TaskLog::default()));
+        let settings = Settings { max_threads: 2, keep_alive: EXPIRES_AT_ONCE, start: refuse, ..Settings::default() };
+        let (pool, counts) = (BlockingPool::new(settings), Arc::new(JobCounts::default()));
         let submitter = {
-            let (pool, log) = (Arc::clone(&pool), Arc::clone(&log));
-            thread::Builder::new().spawn(move || submit(&pool, &log)).expect("a thread")
+            let (pool, counts) = (Arc::clone(&pool), Arc::clone(&counts));
+            thread::Builder::new().spawn(move || submit(&pool, &counts)).expect("a thread")
         };
-        submit(&pool, &log);
+        submit(&pool, &counts);
         submitter.join().expect("the submitter");
         assert!(pool.wait_for_threads(None));
-        assert_eq!(log.entries(), (0, 2), "with no thread at all each caller gets its own job back");
+        assert_eq!(counts.run_and_cancelled(), (0, 2), "without a thread each caller gets its own job back");
     });
 }

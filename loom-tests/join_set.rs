@@ -1,4 +1,5 @@
-//! The set of tasks: ends × the joiner who looks for the next. See `src/task/ended.rs`.
+//! Models of `JoinSet`: members finish while the joiner polls for the next one. See
+//! `src/task/finished.rs`.
 
 use std::task::{Context, Poll};
 
@@ -6,7 +7,7 @@ use super::support::{Bell, Counted, Counts, Home, Output, start};
 use crate::sync::{Arc, model};
 use crate::task::JoinSet;
 
-/// A set with members that end at their first poll.
+/// Returns a set whose members finish at their first poll.
 fn set(home: &Arc<Home>, members: usize) -> JoinSet<Output> {
     let mut set = JoinSet::new();
     for _ in 0..members {
@@ -20,9 +21,9 @@ fn poll(set: &mut JoinSet<Output>, bell: &Arc<Bell>) -> Poll<bool> {
         .map(|joined| joined.is_some_and(|output| output.is_ok()))
 }
 
-/// end × end × look: whoever finds nothing is woken by the next end, once.
+/// finish × finish × join: a joiner that finds nothing is woken by the next finish, once.
 #[test]
-fn a_member_that_ends_is_joined_or_wakes_the_joiner() {
+fn member_that_finishes_is_joined_or_wakes_joiner() {
     model(|| {
         let (home, bell) = (Home::new(), Bell::new());
         let mut set = set(&home, 2);
@@ -42,7 +43,7 @@ fn a_member_that_ends_is_joined_or_wakes_the_joiner() {
         for worker in workers {
             worker.join().expect("a worker");
         }
-        assert_eq!(bell.rings(), waits, "somebody waits in vain, or was woken twice");
+        assert_eq!(bell.rings(), waits, "the joiner was not woken, or was woken twice");
         while let Poll::Ready(true) = poll(&mut set, &bell) {
             joined += 1;
         }
@@ -50,15 +51,15 @@ fn a_member_that_ends_is_joined_or_wakes_the_joiner() {
     });
 }
 
-/// insert × end: a member that has ended before it is in the set is joined, too.
+/// insert × finish: a member that has finished before it is in the set is joined, too.
 #[test]
-fn a_member_that_ends_while_it_comes_in_is_joined_once() {
+fn member_that_finishes_during_insert_is_joined_once() {
     model(|| {
         let (home, bell, counts) = (Home::new(), Bell::new(), Counts::new());
         let handle = home.spawn(Counted { counts: Arc::clone(&counts), poll: |_: &_| true });
         let runnable = home.next().expect("the task");
-        let here = Arc::clone(&home);
-        let worker = start(move || drop(runnable.run(&*here)));
+        let scheduler = Arc::clone(&home);
+        let worker = start(move || drop(runnable.run(&*scheduler)));
         let mut set = JoinSet::new();
         set.insert(handle);
         worker.join().expect("the worker");
@@ -67,9 +68,9 @@ fn a_member_that_ends_while_it_comes_in_is_joined_once() {
     });
 }
 
-/// insert × end, while the joiner waits: it is woken once, by the member that comes in.
+/// insert × finish, while the joiner waits: the inserted member wakes it once.
 #[test]
-fn a_member_that_ends_while_it_comes_in_wakes_the_joiner_once() {
+fn member_that_finishes_during_insert_wakes_joiner_once() {
     model(|| {
         let (home, bell, counts) = (Home::new(), Bell::new(), Counts::new());
         let mut set = JoinSet::new();
@@ -78,8 +79,8 @@ fn a_member_that_ends_while_it_comes_in_wakes_the_joiner_once() {
         assert!(poll(&mut set, &bell).is_pending());
         let handle = home.spawn(Counted { counts: Arc::clone(&counts), poll: |_: &_| true });
         let runnable = home.next().expect("the second task");
-        let here = Arc::clone(&home);
-        let worker = start(move || drop(runnable.run(&*here)));
+        let scheduler = Arc::clone(&home);
+        let worker = start(move || drop(runnable.run(&*scheduler)));
         set.insert(handle);
         worker.join().expect("the worker");
         assert_eq!((bell.rings(), set.len()), (1, 2));
@@ -90,16 +91,16 @@ fn a_member_that_ends_while_it_comes_in_wakes_the_joiner_once() {
     });
 }
 
-/// drop of the set × end: the output and the completion are dropped once, by one of the two.
+/// drop of the set × finish: one of the two drops the output and the completion, once.
 #[test]
-fn a_set_that_is_dropped_while_a_member_ends_leaves_nothing() {
+fn set_dropped_while_member_finishes_leaks_nothing() {
     model(|| {
         let (home, bell, counts) = (Home::new(), Bell::new(), Counts::new());
         let mut set = JoinSet::new();
         set.insert(home.spawn(Counted { counts: Arc::clone(&counts), poll: |_: &_| true }));
         assert!(poll(&mut set, &bell).is_pending());
-        let here = Arc::clone(&home);
-        let worker = start(move || here.run_all());
+        let scheduler = Arc::clone(&home);
+        let worker = start(move || scheduler.run_all());
         drop(set);
         worker.join().expect("the worker");
         assert_eq!(counts.futures(), 1);

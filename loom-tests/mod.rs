@@ -1,10 +1,15 @@
-//! The models: each checks one invariant, and is named after it.
+//! The loom models. Each checks one invariant, and is named after it.
 //!
-//! Run them with
-//! `RUSTFLAGS="--cfg heist_loom" LOOM_MAX_PREEMPTIONS=2 cargo test --lib --profile loom loom_tests`.
-//! A plain `cargo test` compiles them too and runs each once on the real engine.
+//! To run them:
+//!
+//! ```text
+//! RUSTFLAGS="--cfg heist_loom" LOOM_MAX_PREEMPTIONS=2 \
+//!     cargo test --lib --profile loom --target-dir target/loom loom_tests
+//! ```
+//!
+//! A plain `cargo test` compiles the models too, and runs each once on real threads.
 
-// Its tests have to fail, and only loom makes them.
+// Its tests have to fail, and they fail only under loom.
 #[cfg(heist_loom)]
 mod canary;
 

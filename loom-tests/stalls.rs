@@ -68,13 +68,13 @@ impl WatchedWorker {
 
     /// As `Pool::ensure_watched`.
     fn ensure_watched(&self) {
-        if self.idle.counts().is_unwatched() {
+        if self.idle.counts().is_watchdog_asleep() {
             self.watchdog_sleep.wake(&self.idle);
         }
     }
 
     /// As a worker that leaves idle for a reason of its own. It does not return to it.
-    fn leave_idle(&self) -> Retract {
+    fn leave_idle(&self) -> Withdrawn {
         let withdrawn = self.idle.withdraw(WORKER, false);
         self.ensure_watched();
         withdrawn
@@ -101,7 +101,7 @@ fn worker_woken_by_submitter_is_watched() {
         let (watchdog, worker) = (Arc::clone(&pool), Arc::clone(&pool));
         let watchdog = start(move || watchdog.watch_until_awake());
         let worker = start(move || {
-            if worker.leave_idle() == Retract::Searching {
+            if worker.leave_idle() == Withdrawn::Searching {
                 let _ = worker.idle.end_search();
             }
         });

@@ -24,7 +24,7 @@ impl Pool {
         self.hand_over(seat, local);
         self.blocked_workers.begin_section();
         let section = BlockingSection { pool: self, seat };
-        seat.step_out();
+        seat.begin_blocking();
         self.start_spares();
         section
     }
@@ -46,7 +46,7 @@ impl Pool {
 
 impl Drop for BlockingSection<'_> {
     fn drop(&mut self) {
-        self.seat.come_back();
+        self.seat.end_blocking();
         self.pool.blocked_workers.end_section();
         self.pool.orphan_wheels.remove(self.seat.index);
         self.pool.begin_watch();

@@ -1,7 +1,8 @@
-//! Threads for work that blocks: the pool behind `spawn_blocking`.
+//! The thread pool behind `spawn_blocking`: it runs each job, or cancels it, exactly once.
 #![doc = include_str!("../docs/blocking.md")]
 
 pub(crate) mod task;
+
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -13,40 +14,40 @@ use crate::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak, release_gone,
 use crate::util::named_thread::named_thread;
 use crate::util::wake_list::catch_user_panic;
 
-/// Work that may block. It is consumed exactly once, by `run` or by `cancel`, and never under a
+/// Work that may block. It is consumed exactly once, by `run_job` or by `cancel`, and never under a
 /// lock of the pool.
 pub(crate) trait Job: Send {
-    /// Does the work and resolves whoever waits for it. A panic should be caught in here and
-    /// reported there; one that gets out is contained and logged.
+    /// Does the work and resolves its handle. An implementation should catch a panic and resolve
+    /// the handle with it. If a panic escapes, the pool catches and logs it.
     fn run_job(self: Box<Self>);
 
-    /// Gives the work up undone and resolves whoever waits for it as cancelled.
+    /// Drops the work undone and resolves its handle as cancelled.
     fn cancel(self: Box<Self>);
 }
 
 /// User code that a thread calls when it starts or stops.
 pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
 
-/// How the pool gets a thread; the models and the tests have one that refuses.
+/// Starts a thread. Models and tests use one that refuses.
 pub(crate) type Start = fn(thread::Builder, Box<dyn FnOnce() + Send>) -> io::Result<thread::JoinHandle<()>>;
 
-/// The runtime that the pool belongs to. The pool's hooks run inside of it. A job enters it by
-/// itself.
+/// The runtime that the pool belongs to. The pool runs its hooks inside of the runtime. A job
+/// enters the runtime by itself.
 pub(crate) trait Host: Send + Sync {
     /// Calls `f`, which is user code, inside of the runtime.
     fn run_in_runtime(self: Arc<Self>, f: &mut dyn FnMut());
 }
 
-/// What a pool is built with.
+/// The settings of a pool.
 #[derive(Clone)]
 pub(crate) struct Settings {
-    /// How many threads take jobs at the same time; at least one.
+    /// The most threads that take jobs at the same time. At least one.
     pub(crate) max_threads: usize,
-    /// How long a thread without a job waits for one before it leaves.
+    /// How long a thread without a job waits for one before it exits.
     pub(crate) keep_alive: Duration,
-    /// Names each new thread.
+    /// Returns the name of each new thread.
     pub(crate) thread_name: Arc<dyn Fn() -> String + Send + Sync>,
-    /// In bytes; what the platform gives if unset.
+    /// In bytes. The platform's default, if unset.
     pub(crate) stack_size: Option<usize>,
     pub(crate) on_thread_start: Option<Hook>,
     pub(crate) on_thread_stop: Option<Hook>,
@@ -82,7 +83,7 @@ fn start_thread(builder: thread::Builder, main: Box<dyn FnOnce() + Send>) -> io:
     builder.spawn(main)
 }
 
-/// A job that the pool did not take, given back so that the caller can cancel it.
+/// A job that the pool has refused. The caller has to cancel it.
 pub(crate) struct Refused {
     pub(crate) job: Box<dyn Job>,
     pub(crate) why: Refusal,
@@ -94,12 +95,12 @@ impl fmt::Debug for Refused {
     }
 }
 
-/// Why a job was not taken.
+/// The reason why a job was refused.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// The pool takes no further jobs.
+    /// The pool is closed.
     ShutDown,
-    /// The pool has no thread, and the operating system gives it none.
+    /// The pool has no thread, and the operating system has refused one.
     NoThread(io::Error),
 }
 
@@ -117,18 +118,18 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// How many there are of each, at one moment.
+/// The sizes of the pool at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// Threads that take jobs.
     pub(crate) threads: usize,
-    /// Those of them that wait for one.
+    /// Threads of these that wait for a job.
     pub(crate) idle: usize,
-    /// Jobs that no thread has taken yet.
+    /// Jobs in the queue.
     pub(crate) queued: usize,
 }
 
-/// The queued jobs of a closed pool. Cancelling them runs user code.
+/// The queued jobs of a closed pool. Cancelling them runs user code, so it needs no lock.
 #[must_use = "a job is never dropped silently"]
 pub(crate) struct CancelledJobs(VecDeque<Box<dyn Job>>);
 
@@ -140,53 +141,56 @@ impl CancelledJobs {
     }
 }
 
-/// A bounded set of threads that run jobs, grown when a job finds nobody waiting and shrunk when a
-/// thread waited in vain.
+/// A bounded set of threads that run jobs. It grows when a job finds no thread waiting, and shrinks
+/// when a thread's keep-alive ends.
 pub(crate) struct BlockingPool {
     settings: Settings,
-    /// Set once, before the first job. A pool in a test has no host.
+    /// Set once, before the first job. The pool of a unit test has none.
     host: OnceLock<Weak<dyn Host>>,
     state: Mutex<PoolState>,
-    /// Rung when a thread is gone.
-    gone: Condvar,
+    /// Notified when a thread has run its last hook.
+    exited: Condvar,
 }
 
-/// Who is here and what is owed: all of the pool's state, under one lock.
+/// All of the pool's state, under one lock.
 struct PoolState {
-    /// Oldest first. While there is anything in it, nobody waits.
+    /// Oldest first.
+    ///
+    /// Invariant: if it is not empty, `waiting` is empty and there is a thread slot.
     queue: VecDeque<Box<dyn Job>>,
     /// One for each thread that takes jobs.
     thread_slots: Slab<ThreadSlot>,
-    /// The desks whose threads wait, the latest on top: it is warm, and those at the bottom get to
-    /// leave.
+    /// Slots of the threads that wait, the latest on top. Its thread has the warmest cache. The
+    /// threads at the bottom get no jobs, so that their keep-alive ends.
     waiting: Vec<usize>,
-    /// Threads that have given up their desk, but not yet run their last hook.
+    /// Threads that have removed their slot, but have not yet run their last hook.
     leaving: usize,
-    /// The threads that the closer joins. A thread that leaves joins those that are gone.
+    /// The threads that [`BlockingPool::join`] joins. An exiting thread joins those that have
+    /// exited.
     threads: Vec<thread::JoinHandle<()>>,
     closed: bool,
-    /// The operating system refused the last thread; said once, until it gives one again.
+    /// The operating system has refused the last thread. It is logged once, until a thread starts.
     spawn_failing: bool,
 }
 
-/// A thread's place in the pool.
+/// One thread's place in the pool state.
 struct ThreadSlot {
-    /// A job given to this thread and to nobody else.
+    /// A job for this thread alone.
     assigned: Option<Box<dyn Job>>,
-    /// Rung when there is a letter, or when the pool closes.
+    /// Notified when a job is assigned, or when the pool closes.
     wakeup: Arc<Condvar>,
 }
 
 thread_local! {
-    /// The pool that this thread serves.
+    /// The pool to which this thread belongs.
     #[allow(clippy::missing_const_for_thread_local, reason = "loom's macro takes no const block")]
-    static SERVES: Cell<*const BlockingPool> = Cell::new(ptr::null());
+    static POOL_OF_THREAD: Cell<*const BlockingPool> = Cell::new(ptr::null());
 }
 
 impl BlockingPool {
-    /// A pool without threads; they come with the jobs.
+    /// Returns a pool without threads. They are started for jobs.
     pub(crate) fn new(settings: Settings) -> Arc<BlockingPool> {
-        debug_assert!(settings.max_threads > 0, "a pool that may have no thread runs nothing");
+        debug_assert!(settings.max_threads > 0, "a pool needs at least one thread");
         let state = PoolState {
             queue: VecDeque::new(),
             thread_slots: Slab::new(),
@@ -196,7 +200,7 @@ impl BlockingPool {
             closed: false,
             spawn_failing: false,
         };
-        Arc::new(BlockingPool { settings, host: OnceLock::new(), state: Mutex::new(state), gone: Condvar::new() })
+        Arc::new(BlockingPool { settings, host: OnceLock::new(), state: Mutex::new(state), exited: Condvar::new() })
     }
 
     /// Sets the runtime that the pool belongs to.
@@ -209,15 +213,18 @@ impl BlockingPool {
         self.host.get().and_then(Weak::upgrade)
     }
 
-    /// Has `job` run by a thread that waits, by a new one, or, at the cap, by the first to come
-    /// free.
+    /// Gives `job` to a waiting thread, to a new thread, or, at the cap, to the queue.
     ///
-    /// An accepted job is run, or returned by [`close`](Self::begin_shutdown) to be cancelled. One that is
-    /// refused comes back in the error: the caller has to cancel it.
+    /// An accepted job is run, or returned by [`begin_shutdown`](Self::begin_shutdown).
+    ///
+    /// # Errors
+    ///
+    /// The job, if it is refused. The caller has to cancel it.
     pub(crate) fn submit(self: &Arc<Self>, job: Box<dyn Job>) -> Result<(), Refused> {
         let mut state = self.state.lock();
         if self.wants_thread(&state) {
-            drop(state); // naming a thread is user code
+            // Naming a thread is user code.
+            drop(state);
             let builder = self.thread_builder();
             state = self.state.lock();
             if self.wants_thread(&state) {
@@ -238,20 +245,20 @@ impl BlockingPool {
         Ok(())
     }
 
-    /// Takes no further jobs, and ends the threads as they finish. Does not wait. Returns the jobs
-    /// that no thread has begun.
+    /// Refuses further jobs, and makes each thread exit after its job. Does not wait. Returns the
+    /// queued jobs.
     pub(crate) fn begin_shutdown(&self) -> CancelledJobs {
         let mut state = self.state.lock();
         state.closed = true;
-        let given_up = std::mem::take(&mut state.queue);
+        let queued = std::mem::take(&mut state.queue);
         for &thread_slot in &state.waiting {
             state.thread_slots[thread_slot].wakeup.notify_one();
         }
-        CancelledJobs(given_up)
+        CancelledJobs(queued)
     }
 
-    /// Cancels the jobs that nobody has begun; further ones are taken. One at a time: what waits
-    /// behind a destructor that does not return is there for the others.
+    /// Cancels the queued jobs. The pool stays open. It takes one job at a time: if a destructor
+    /// does not return, the threads can still take the jobs behind it.
     pub(crate) fn cancel_queued(&self) {
         while let Some(job) = self.take_queued() {
             catch_user_panic("cancelling a blocking job", || job.cancel());
@@ -262,19 +269,19 @@ impl BlockingPool {
         self.state.lock().queue.pop_front()
     }
 
-    /// Waits until every thread has left, or until `deadline`. Returns whether all have left.
-    /// [`BlockingPool::join`] follows.
+    /// Waits until every thread has run its last hook, or until `deadline`. Returns whether all
+    /// have. [`BlockingPool::join`] follows.
     ///
-    /// A thread of this very pool does not wait for itself.
+    /// A thread of this pool does not wait for itself.
     pub(crate) fn wait_for_threads(&self, deadline: Option<Instant>) -> bool {
-        let waiter = usize::from(SERVES.try_with(Cell::get).is_ok_and(|pool| ptr::eq(pool, self)));
+        let own = usize::from(POOL_OF_THREAD.try_with(Cell::get).is_ok_and(|pool| ptr::eq(pool, self)));
         let mut state = self.state.lock();
-        wait_for(&self.gone, &mut state, deadline, |state| state.threads() <= waiter)
+        wait_for(&self.exited, &mut state, deadline, |state| state.threads() <= own)
     }
 
-    /// Joins the threads that have left, at most until `deadline`. What remains of such a thread is
-    /// the destruction of its thread-locals, which is user code. A thread of this very pool does
-    /// not wait for itself.
+    /// Joins the threads that have run their last hook, at most until `deadline`. Such a thread
+    /// only has to destroy its thread-locals, which is user code. A thread of this pool does not
+    /// wait for itself.
     pub(crate) fn join(&self, deadline: Option<Instant>) {
         let threads = std::mem::take(&mut self.state.lock().threads);
         for thread in threads {
@@ -293,7 +300,7 @@ impl BlockingPool {
 
     fn thread_builder(&self) -> thread::Builder {
         let mut name = "heist-blocking".to_owned();
-        call_inside(self.upgrade_host(), "naming a blocking thread", &mut || name = (self.settings.thread_name)());
+        call_in_runtime(self.upgrade_host(), "naming a blocking thread", &mut || name = (self.settings.thread_name)());
         let builder = named_thread(&name);
         match self.settings.stack_size {
             Some(bytes) => builder.stack_size(bytes),
@@ -301,8 +308,8 @@ impl BlockingPool {
         }
     }
 
-    /// Gives the oldest job to a new thread, which is made under the lock: so no thread is ever
-    /// counted that does not exist.
+    /// Starts a thread for the oldest job. The thread is started under the lock, so that every slot
+    /// belongs to a thread that exists.
     fn spawn_thread(
         self: &Arc<Self>,
         mut state: MutexGuard<'_, PoolState>,
@@ -312,7 +319,7 @@ impl BlockingPool {
         state.queue.push_back(job);
         let assigned = state.queue.pop_front();
         let wakeup = Arc::new(Condvar::new());
-        let thread_slot = state.thread_slots.insert(ThreadSlot { assigned: assigned, wakeup: Arc::clone(&wakeup) });
+        let thread_slot = state.thread_slots.insert(ThreadSlot { assigned, wakeup: Arc::clone(&wakeup) });
         let pool = Arc::clone(self);
         let error = match (self.settings.start)(builder, Box::new(move || pool.thread_main(thread_slot, &wakeup))) {
             Ok(started) => {
@@ -322,47 +329,47 @@ impl BlockingPool {
             }
             Err(error) => error,
         };
-        let assigned = state.thread_slots.remove(thread_slot).assigned.expect("nobody was there to take the letter");
+        let assigned = state.thread_slots.remove(thread_slot).assigned.expect("no thread was there to take the job");
         state.queue.push_front(assigned);
         if state.thread_slots.is_empty() {
             let job = state.queue.pop_back().expect("the job is in the queue");
             return Err(Refused { job, why: Refusal::NoThread(error) });
         }
-        let news = !std::mem::replace(&mut state.spawn_failing, true);
+        let first_refusal = !std::mem::replace(&mut state.spawn_failing, true);
         let threads = state.thread_slots.len();
         drop(state);
-        if news {
+        if first_refusal {
             catch_user_panic("a tracing subscriber", || {
-                tracing::warn!(target: "heist::blocking", threads, %error, "no further thread for blocking work; jobs queue");
+                tracing::warn!(target: "heist::blocking", threads, %error, "could not start a thread for blocking work; jobs wait for the existing threads");
             });
         }
         Ok(())
     }
 
-    /// What a thread does from its first to its last line.
+    /// The main function of a thread.
     fn thread_main(self: Arc<Self>, thread_slot: usize, wakeup: &Condvar) {
-        SERVES.with(|serves| serves.set(Arc::as_ptr(&self)));
-        // The thread has a job already, and the job keeps the runtime. So the host is there for the
-        // whole life of the thread.
+        POOL_OF_THREAD.with(|pool| pool.set(Arc::as_ptr(&self)));
+        // The thread has a job already, and the job keeps the runtime. So the host lives as long as
+        // the thread.
         let host = self.upgrade_host();
         call_hook(&host, &self.settings.on_thread_start);
-        while let Some(job) = self.next(thread_slot, wakeup) {
+        while let Some(job) = self.next_job(thread_slot, wakeup) {
             catch_user_panic("a blocking job", || job.run_job());
         }
         call_hook(&host, &self.settings.on_thread_stop);
         drop(host);
-        // What remains is the destruction of the thread's locals. If that drops a runtime, the drop
+        // Only the destruction of the thread-locals remains. If it drops the runtime, the drop
         // waits for all other threads.
-        SERVES.with(|serves| serves.set(ptr::null()));
+        POOL_OF_THREAD.with(|pool| pool.set(ptr::null()));
         let mut state = self.state.lock();
         state.leaving -= 1;
         release_gone(&mut state.threads);
-        self.gone.notify_all();
+        self.exited.notify_all();
     }
 
-    /// The next job of the thread at `desk`, waited for as long as patience lasts; `None` means
-    /// that the desk is given up.
-    fn next(&self, thread_slot: usize, wakeup: &Condvar) -> Option<Box<dyn Job>> {
+    /// Returns the next job for the thread of `thread_slot`, and waits for it until the keep-alive
+    /// ends. `None` means that the slot has been removed.
+    fn next_job(&self, thread_slot: usize, wakeup: &Condvar) -> Option<Box<dyn Job>> {
         let mut state = self.state.lock();
         if let Some(job) = state.take_assigned(thread_slot).or_else(|| state.queue.pop_front()) {
             return Some(job);
@@ -372,16 +379,16 @@ impl BlockingPool {
             return None;
         }
         state.waiting.push(thread_slot);
-        let patience = Instant::now().checked_add(self.settings.keep_alive);
+        let keep_alive_end = Instant::now().checked_add(self.settings.keep_alive);
         loop {
-            let timed_out = match patience {
+            let timed_out = match keep_alive_end {
                 Some(end) => wakeup.wait_until(&mut state, end).timed_out(),
                 None => {
                     wakeup.wait(&mut state);
                     false
                 }
             };
-            // The letter first: how the wait ended says nothing about whether there is one.
+            // The assigned job first: there may be one, however the wait has ended.
             if let Some(job) = state.take_assigned(thread_slot) {
                 return Some(job);
             }
@@ -395,12 +402,12 @@ impl BlockingPool {
 
 fn call_hook(host: &Option<Arc<dyn Host>>, hook: &Option<Hook>) {
     if let Some(hook) = hook {
-        call_inside(host.clone(), "a hook of a blocking thread", &mut || hook());
+        call_in_runtime(host.clone(), "a hook of a blocking thread", &mut || hook());
     }
 }
 
 /// Calls user code inside of the runtime, or directly if the pool has no host.
-fn call_inside(host: Option<Arc<dyn Host>>, what: &str, call: &mut dyn FnMut()) {
+fn call_in_runtime(host: Option<Arc<dyn Host>>, what: &str, call: &mut dyn FnMut()) {
     catch_user_panic(what, || match host {
         Some(host) => host.run_in_runtime(call),
         None => call(),
@@ -414,11 +421,11 @@ impl fmt::Debug for BlockingPool {
 }
 
 impl PoolState {
-    /// Gives `job` to the thread at `desk`, which its caller has just taken off `waiting`; returns
-    /// the bell to ring.
+    /// Assigns `job` to the slot, which the caller has just popped from `waiting`. Returns the
+    /// condition variable to notify.
     fn assign(&mut self, thread_slot: usize, job: Box<dyn Job>) -> Arc<Condvar> {
         let thread_slot = &mut self.thread_slots[thread_slot];
-        debug_assert!(thread_slot.assigned.is_none(), "a thread with a letter does not wait");
+        debug_assert!(thread_slot.assigned.is_none(), "a thread with an assigned job does not wait");
         thread_slot.assigned = Some(job);
         Arc::clone(&thread_slot.wakeup)
     }
@@ -427,16 +434,18 @@ impl PoolState {
         self.thread_slots[thread_slot].assigned.take()
     }
 
-    /// The thread takes no further job: from here on it counts for nobody who looks for one.
+    /// Removes the slot of a thread that takes no further job. From here on it does not count
+    /// against the cap.
     fn retire_slot(&mut self, thread_slot: usize) {
-        let desk_was = self.thread_slots.remove(thread_slot);
-        debug_assert!(desk_was.assigned.is_none(), "a thread left with a job in hand");
-        if let Some(place) = self.waiting.iter().rposition(|&waiting| waiting == thread_slot) {
-            self.waiting.remove(place);
+        let removed = self.thread_slots.remove(thread_slot);
+        debug_assert!(removed.assigned.is_none(), "the slot of an exiting thread has a job");
+        if let Some(position) = self.waiting.iter().rposition(|&waiting| waiting == thread_slot) {
+            self.waiting.remove(position);
         }
         self.leaving += 1;
     }
 
+    /// Returns how many threads have not run their last hook.
     fn threads(&self) -> usize {
         self.thread_slots.len() + self.leaving
     }

@@ -1,8 +1,9 @@
-//! What the current thread is to the runtime: a worker in its seat, a thread inside of a runtime,
-//! or a stranger.
+//! The current thread's relation to runtimes: which seat it occupies, which runtimes it has
+//! entered, which task or job it runs.
 
 pub(crate) mod budget;
 pub(crate) mod thread_role;
+
 use std::cell::{Cell, RefCell};
 use std::ptr::{self, NonNull};
 use std::task::Waker;
@@ -16,7 +17,7 @@ use crate::sync::Arc;
 use crate::timer::TimerWheel;
 use crate::util::scoped_cell::{ScopedSet, set_scoped};
 
-/// A worker in its seat, as the code sees it that the worker's task calls.
+/// The worker on this thread, for code that the worker's task calls.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seated<'a> {
     pub(crate) pool: &'a Arc<Pool>,
@@ -25,34 +26,35 @@ pub(crate) struct Seated<'a> {
 }
 
 std::thread_local! {
-    /// The worker that runs on this thread; points into the frame of [`sit`].
-    static SEATED: Cell<*const Seated<'static>> = const { Cell::new(ptr::null()) };
-    /// This thread must not block: it polls futures.
-    static POLLING: Cell<bool> = const { Cell::new(false) };
-    /// This thread drives a current-thread runtime, or waits in line to: where it runs no task it
-    /// polls the root, or calls wakers.
-    static DRIVES: Cell<bool> = const { Cell::new(false) };
-    /// The blocking job that runs here, and its pool, which is only to be compared.
+    /// The worker that runs on this thread.
     ///
-    /// Invariant: as for `TASK`, until the job has returned.
+    /// Invariant: null, or points into the frame of [`run_in_seat`], which resets it.
+    static SEATED: Cell<*const Seated<'static>> = const { Cell::new(ptr::null()) };
+    /// This thread polls futures, so it must not block.
+    static POLLING: Cell<bool> = const { Cell::new(false) };
+    /// This thread drives a current-thread runtime, or waits to do so. While it runs no task, it
+    /// polls the root or calls wakers.
+    static DRIVING: Cell<bool> = const { Cell::new(false) };
+    /// The blocking job that runs here, and its pool. The pool's pointer is only compared.
+    ///
+    /// Invariant: the job's header is alive until the job has returned, as for [`set_task`].
     static JOB: Cell<Option<(*const Pool, NonNull<Header>)>> = const { Cell::new(None) };
-    /// The worker that this thread is has stepped out of its seat, in this pool.
-    static OUT_OF: Cell<Option<pool::Id>> = const { Cell::new(None) };
-    /// The pools whose shutdown waits for this thread, the innermost first. The thread is one of
-    /// the pool's own, or drives the pool.
+    /// The pool in which this thread is a worker in a blocking section.
+    static BLOCKING_IN: Cell<Option<pool::Id>> = const { Cell::new(None) };
+    /// The pools whose shutdown waits for this thread, the innermost first. The thread belongs to
+    /// the pool, or drives it.
     static MEMBER_OF: Cell<[Option<pool::Id>; NESTED]> = const { Cell::new([None; NESTED]) };
     /// The runtimes that this thread has entered, the innermost last.
     static ENTERED: RefCell<Entered> = const { RefCell::new(Entered { stack: Vec::new(), next: 0 }) };
 }
 
 std::thread_local! {
-    /// The pool of the innermost stay, only to be compared; where it can be read in one
-    /// instruction.
+    /// The pool that was entered last. It can be read in one instruction, and is only compared.
     static INNERMOST: Cell<*const Pool> = const { Cell::new(ptr::null()) };
 }
 
-/// How many nested pools a thread is marked as a member of. Beyond these, the shutdown of an outer
-/// pool waits for this thread until its grace is over.
+/// The most nested pools of which a thread is marked as a member. Beyond these, the shutdown of an
+/// outer pool waits for this thread until its grace period ends.
 const NESTED: usize = 4;
 
 /// The mark of a thread that the shutdown of a pool waits for.
@@ -64,30 +66,32 @@ struct Entered {
 }
 
 impl Entered {
-    fn show_innermost(&self) {
+    fn publish_innermost(&self) {
         INNERMOST.set(self.stack.last().map_or(ptr::null(), |(_, pool)| Arc::as_ptr(pool)));
     }
 }
 
-/// Runs `f` with this thread sitting in a seat.
+/// Runs `f` with this thread occupying a seat.
 pub(crate) fn run_in_seat<R>(seated: Seated<'_>, f: impl FnOnce() -> R) -> R {
-    // The pointer is taken away again before `seated` goes, however `f` ends.
+    // The pointer is reset before `seated` is dropped, also if `f` panics.
     let _restore = set_scoped(&SEATED, (&raw const seated).cast());
     f()
 }
 
-/// Calls `f` with the worker that this thread is, if it is one.
+/// Calls `f` with the worker of this thread, if there is one.
 #[inline]
 pub(crate) fn seated<R>(f: impl FnOnce(Option<&Seated<'_>>) -> R) -> R {
     let seated = SEATED.get();
-    // SAFETY: `sit` has put the pointer there and takes it away before what it points to goes; `f`
-    // gets it no longer than for its own run, which ends before `sit`'s does.
+    // SAFETY: by the invariant of `SEATED`, the pointer is null or valid until `run_in_seat`
+    // returns. `f` borrows the target only for its own run, which ends before that.
     f(unsafe { seated.as_ref() })
 }
 
-/// Calls `f` with this thread being no worker, and polling nothing: `f` may block. If it is a
-/// worker that polls a task, `f` gets its seat, to step out of it for its own length. In a hook, a
-/// waker or a destructor on a worker's thread nobody else can be let in: there nothing changes.
+/// Calls `f`, which may block, with this thread being no worker and polling nothing.
+///
+/// If the thread is a worker that polls a task, `f` gets its seat, to begin a blocking section for
+/// its own length. In a hook, a waker or a destructor on a worker's thread, the seat cannot be
+/// handed off. There nothing changes, and `f` gets `None`.
 pub(crate) fn exit_worker<R>(f: impl FnOnce(Option<&Seated<'_>>) -> R) -> R {
     let (seated, task) = (SEATED.get(), task());
     if !seated.is_null() && task.is_none() {
@@ -97,17 +101,17 @@ pub(crate) fn exit_worker<R>(f: impl FnOnce(Option<&Seated<'_>>) -> R) -> R {
     let _unlimited = budget::unlimited();
     // SAFETY: as in `seated`.
     let (Some(seated), Some(task)) = (unsafe { seated.as_ref() }, task) else { return f(None) };
-    // SAFETY: its cell is alive, see `set_task`. What the task spawns meanwhile is spawned by the
-    // runtime's own.
+    // What the task spawns meanwhile counts as spawned by the runtime's own.
+    // SAFETY: the task's cell is alive, see `set_task`.
     let _job = job(seated.pool, unsafe { task.as_ref() });
-    let _out = set_scoped(&OUT_OF, Some(seated.pool.id));
+    let _out = set_scoped(&BLOCKING_IN, Some(seated.pool.id));
     let _seated = set_scoped(&SEATED, ptr::null());
     f(Some(seated))
 }
 
-/// Whether this thread is a worker of that pool that has stepped out of its seat.
+/// Returns true if this thread is a worker of that pool in a blocking section.
 pub(crate) fn is_blocking_in(pool: pool::Id) -> bool {
-    OUT_OF.get() == Some(pool)
+    BLOCKING_IN.get() == Some(pool)
 }
 
 /// Marks this thread as one that the shutdown of `pool` waits for, until the returned guard is
@@ -123,83 +127,84 @@ pub(crate) fn is_member_of(pool: pool::Id) -> bool {
     MEMBER_OF.get().contains(&Some(pool))
 }
 
-/// Marks this thread as polling futures, for as long as the answer lives.
+/// Marks this thread as polling futures, until the returned guard is dropped.
 pub(crate) fn polling() -> impl Drop {
     set_scoped(&POLLING, true)
 }
 
-/// Whether this thread is polling a future.
+/// Returns true if this thread polls a future.
 pub(crate) fn is_polling() -> bool {
     POLLING.get()
 }
 
-/// Names the task, or job, that is about to be polled, and answers the one that was. The caller
-/// names that again when the poll is over.
+/// Sets the task, or job, that is about to be polled, and returns the previous one. The caller sets
+/// the previous one again after the poll.
 ///
-/// As long as code runs that can ask for it, this thread holds its `Runnable`, and so its cell
-/// lives: until the poll has returned.
+/// Until the poll has returned, this thread holds the task's `Runnable`. So the task's cell is
+/// alive while code runs that can read this.
 #[inline]
 pub(crate) fn set_task(task: Option<NonNull<Header>>) -> Option<NonNull<Header>> {
     budget::set_current(task.map(NonNull::cast)).map(NonNull::cast)
 }
 
-/// The task, or job, that is being polled on this thread.
+/// Returns the task, or job, that is being polled on this thread.
 fn task() -> Option<NonNull<Header>> {
     budget::current().map(NonNull::cast)
 }
 
-/// Has the task that is being polled on this thread polled again, behind the others, if `waker` is
-/// its own.
+/// Marks the task that is being polled on this thread as yielded, if `waker` is its own: it is
+/// polled again, behind the other tasks. Returns true if it is marked.
 #[inline]
 pub(crate) fn poll_again(waker: &Waker) -> bool {
-    // SAFETY: we are called in the poll, or in the end, of that task, see `set_task`.
+    // SAFETY: this is called during the poll, or the drop, of that task, so its cell is alive: see
+    // `set_task`.
     task().is_some_and(|task| unsafe { Header::mark_yielded(task, waker) })
 }
 
 /// Returns the id of the task that is being polled on this thread, or whose future or output is
 /// being dropped.
 pub(crate) fn task_id() -> Option<Id> {
-    // SAFETY: its cell is alive, see `set_task`.
+    // SAFETY: the task's cell is alive, see `set_task`.
     Id::ending().or_else(|| task().map(|task| unsafe { task.as_ref() }.id()))
 }
 
-/// The task of `pool` that is being polled on this thread, or its job that runs here; also if what
-/// is polled is the root of a `block_on` in that job.
+/// Returns the task of `pool` that is being polled on this thread, or the job of `pool` that runs
+/// here. A `block_on` within the job does not hide it.
 pub(crate) fn task_of(pool: &Pool) -> Option<AbortHandle> {
     let task = task();
     let job = job_of(pool);
-    // A job may drive another runtime: then the task is that one's.
+    // A job may drive another runtime. Then the task belongs to that runtime.
     let here = seated(|seated| seated.map_or(job.is_some(), |seated| ptr::eq(Arc::as_ptr(seated.pool), pool)));
-    let waits = if task.is_some() { task.filter(|_| here) } else { job };
-    // SAFETY: its cell is alive, see `set_task` and `JOB`.
-    waits.map(|task| unsafe { AbortHandle::from_header(task) })
+    let current = if task.is_some() { task.filter(|_| here) } else { job };
+    // SAFETY: the task's cell is alive, see `set_task` and `JOB`.
+    current.map(|task| unsafe { AbortHandle::from_header(task) })
 }
 
-/// Marks this thread as driving a current-thread runtime, for as long as the answer lives.
+/// Marks this thread as driving a current-thread runtime, until the returned guard is dropped.
 pub(crate) fn drives() -> impl Drop {
-    set_scoped(&DRIVES, true)
+    set_scoped(&DRIVING, true)
 }
 
-/// Whether it is.
+/// Returns true if this thread drives a current-thread runtime, or waits to do so.
 pub(crate) fn is_driving() -> bool {
-    DRIVES.get()
+    DRIVING.get()
 }
 
-/// Marks this thread as being in no task, for as long as the answer lives.
+/// Marks this thread as polling no task, until the returned guard is dropped.
 pub(crate) fn no_task() -> impl Drop {
-    Outer(set_task(None))
+    RestoreTask(set_task(None))
 }
 
-/// The task around a wait, which is named again when the wait is over.
-struct Outer(Option<NonNull<Header>>);
+/// Restores the task around a wait on drop.
+struct RestoreTask(Option<NonNull<Header>>);
 
-impl Drop for Outer {
+impl Drop for RestoreTask {
     fn drop(&mut self) {
         set_task(self.0);
     }
 }
 
-/// Marks this thread as running a blocking job of `pool`, for as long as the answer lives.
+/// Marks this thread as running a blocking job of `pool`, until the returned guard is dropped.
 pub(crate) fn job(pool: &Pool, job: &Header) -> impl Drop + use<> {
     set_scoped(&JOB, Some((ptr::from_ref(pool), job.into())))
 }
@@ -209,25 +214,25 @@ fn job_of(pool: &Pool) -> Option<NonNull<Header>> {
     ptr::eq(of, pool).then_some(job)
 }
 
-/// What this thread is to `pool` when it spawns.
+/// Returns whether a spawn by this thread is internal or external to `pool`.
 pub(crate) fn spawn_source(pool: &Pool) -> SpawnSource {
     let works = seated(|seated| {
         seated.is_some_and(|seated| {
-            let root = DRIVES.get() && task().is_none() && !seated.local.is_batching();
+            let root = DRIVING.get() && task().is_none() && !seated.local.is_batching();
             ptr::eq(Arc::as_ptr(seated.pool), pool) && !root
         })
     });
     if works || job_of(pool).is_some() { SpawnSource::Internal } else { SpawnSource::External }
 }
 
-/// A stay inside of a runtime. Its end removes this stay, whatever has been entered since.
+/// The token of one entered runtime. Its drop exits that runtime, whatever has been entered since.
 #[derive(Debug)]
 pub(crate) struct EnterToken {
-    /// `None` if it has ended, or if the thread's locals were gone when it began.
+    /// `None` after the exit, or if the thread-locals had been destroyed at the entry.
     number: Option<u64>,
 }
 
-/// Enters a runtime. In the destructors of thread-locals it may have no effect: see
+/// Enters a runtime. In the destructors of thread-locals this may have no effect: see
 /// [`is_destroyed`].
 pub(crate) fn enter(pool: Arc<Pool>) -> EnterToken {
     let number = ENTERED.try_with(|entered| {
@@ -235,25 +240,25 @@ pub(crate) fn enter(pool: Arc<Pool>) -> EnterToken {
         let number = entered.next;
         entered.next += 1;
         entered.stack.push((number, pool));
-        entered.show_innermost();
+        entered.publish_innermost();
         number
     });
     EnterToken { number: number.ok() }
 }
 
 /// Runs user code of `pool` inside of that runtime: `Handle::current()` returns its handle,
-/// whatever this thread is inside of otherwise.
+/// whatever else this thread has entered.
 ///
-/// All user code that a runtime calls by itself, destructors included, goes through here, or runs
-/// under a [`EnterToken`] that begins with the thread. See [the
-/// page](crate::shutdown#user-code-and-its-runtime).
+/// A runtime calls all user code, destructors included, through this function, or under an
+/// [`EnterToken`] that exists since the thread's start. See
+/// [the page](crate::shutdown#user-code-and-its-runtime).
 #[inline]
 pub(crate) fn run_in_runtime<R>(pool: &Arc<Pool>, f: impl FnOnce() -> R) -> R {
     let _entered = (!ptr::eq(INNERMOST.get(), Arc::as_ptr(pool))).then(|| enter(Arc::clone(pool)));
     f()
 }
 
-/// Returns a guard that drops `value` inside of `pool` when it is dropped.
+/// Returns a guard whose drop drops `value` inside of `pool`.
 pub(crate) fn drop_in_runtime<T>(pool: &Arc<Pool>, value: T) -> impl Drop + use<'_, T> {
     struct Inside<'a, T>(&'a Arc<Pool>, Option<T>);
     impl<T> Drop for Inside<'_, T> {
@@ -265,20 +270,20 @@ pub(crate) fn drop_in_runtime<T>(pool: &Arc<Pool>, value: T) -> impl Drop + use<
 }
 
 impl EnterToken {
-    /// Ends the stay. Returns false if another one has begun since and has not ended.
+    /// Exits the runtime. Returns false if another runtime has been entered since and not exited.
     pub(crate) fn exit(&mut self) -> bool {
         let Some(number) = self.number.take() else { return true };
-        // If the thread's locals are gone there is nothing to end. The pool is dropped outside of
-        // the borrow.
-        let ended = ENTERED.try_with(|entered| {
+        // If the thread-locals have been destroyed, there is nothing to exit. The pool is dropped
+        // outside of the borrow.
+        let exited = ENTERED.try_with(|entered| {
             let mut entered = entered.borrow_mut();
-            let at = entered.stack.iter().rposition(|(other, _)| *other == number)?;
-            let innermost = at + 1 == entered.stack.len();
-            let pool = entered.stack.remove(at);
-            entered.show_innermost();
+            let position = entered.stack.iter().rposition(|(other, _)| *other == number)?;
+            let innermost = position + 1 == entered.stack.len();
+            let pool = entered.stack.remove(position);
+            entered.publish_innermost();
             Some((innermost, pool))
         });
-        ended.ok().flatten().is_none_or(|(innermost, _pool)| innermost)
+        exited.ok().flatten().is_none_or(|(innermost, _pool)| innermost)
     }
 }
 
@@ -288,30 +293,30 @@ impl Drop for EnterToken {
     }
 }
 
-/// Whether what this thread does now belongs to `pool`, for which it works: it has not entered
-/// another runtime since.
+/// Returns true if this thread, a worker of `pool`, has not entered another runtime since.
 #[inline]
 pub(crate) fn is_inside(pool: &Pool) -> bool {
     let innermost = INNERMOST.get();
     innermost.is_null() || ptr::eq(innermost, pool)
 }
 
-/// The runtime that this thread is inside of: the one it entered last, else the one it works for.
+/// Returns the runtime that this thread is inside of: the one that it entered last, else the one
+/// whose worker it is.
 pub(crate) fn pool() -> Option<Arc<Pool>> {
     let entered = ENTERED.try_with(|entered| Some(Arc::clone(&entered.borrow().stack.last()?.1)));
     entered.ok().flatten().or_else(|| seated(|seated| seated.map(|seated| Arc::clone(seated.pool))))
 }
 
-/// Whether this thread ends, and does not know any more what it has entered.
+/// Returns true if this thread is exiting and the record of entered runtimes has been destroyed.
 pub(crate) fn is_destroyed() -> bool {
     ENTERED.try_with(|_| ()).is_err()
 }
 
-/// What to say to a thread that is in no runtime.
+/// The panic message for a thread that is inside of no runtime.
 pub(crate) const NO_RUNTIME: &str = "there is no heist runtime here: call this from a task, inside `Runtime::block_on`, or \
                                      while the guard of `Runtime::enter` or `Handle::enter` lives";
 
-/// The reactor of the runtime that this thread is inside of.
+/// Returns the reactor of the runtime that this thread is inside of.
 ///
 /// # Panics
 ///
@@ -326,11 +331,11 @@ pub(crate) fn reactor() -> Arc<Reactor> {
     Arc::clone(&pool.reactor)
 }
 
-/// The remedy in the panic of a timer that is made in a runtime without timers.
+/// The panic message for a timer in a runtime without timers.
 pub(crate) const NO_TIMERS: &str =
     "this runtime was built without timers: call `enable_time` or `enable_all` on its `runtime::Builder`";
 
-/// The wheel on which this thread files its timers: its seat's, or the shared wheel's.
+/// Returns the wheel for this thread's timers: its seat's, or the shared wheel.
 ///
 /// # Panics
 ///

@@ -1,4 +1,4 @@
-//! All that the workers of a runtime share.
+//! The pool: everything that the workers of one runtime share.
 
 mod block_on_queue;
 pub(crate) mod current_task;
@@ -47,68 +47,70 @@ use crate::watchdog::sleep::WatchdogSleep;
 use crate::watchdog::stall::StallCounts;
 use crate::worker_set::WorkerSet;
 
-/// Whether a push to the global queue wakes a helper at once.
+/// Selects when a push to the global queue wakes a helper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WakeHelper {
     /// By the full handshake of [the idle page](crate::idle).
     Now,
-    /// The caller decides afterwards.
+    /// The caller decides after the push.
     Later,
 }
 
-/// Events per look, at most, whatever the settings say: memory for them is taken at once.
+/// The upper limit of events per reactor poll, whatever the settings. Memory for them is allocated
+/// at once.
 const MOST_EVENTS: usize = 1 << 16;
 
-/// The pool. Lives in an [`Arc`], and in no other place: [`Pool::to_arc`] counts on it.
+/// The pool. It always lives in an [`Arc`]: [`Pool::to_arc`] relies on that.
 ///
-/// It is kept by its runtime, by handles, by its worker threads, and by whoever is in the middle of
-/// a wake from outside. A task that has not ended points into it without keeping it; so the
+/// The runtime, handles and worker threads keep it alive, and so does a thread during a wake from
+/// outside. A task that has not ended points into the pool without keeping it alive. So the
 /// shutdown ends all tasks, or leaks the pool.
 #[derive(Debug)]
 pub(crate) struct Pool {
     pub(crate) id: Id,
     pub(crate) seats: SeatTable,
-    /// Which of the seats are wanted, and taken.
+    /// Which seats should have workers, and which have.
     pub(crate) worker_set: WorkerSet,
     pub(crate) idle: Idle,
     pub(crate) global: GlobalQueue,
     pub(crate) reactor: Arc<Reactor>,
-    /// The wheel of threads without a seat. Its keeper is whoever holds the reactor.
+    /// The wheel of threads without a seat. The worker that sleeps in the reactor wakes for it.
     pub(crate) shared_wheel: Arc<TimerWheel>,
-    /// The wheels of vacant seats. Their keeper is the shared wheel's.
+    /// The wheels of vacant seats. The worker that sleeps in the reactor wakes for them, too.
     pub(crate) orphan_wheels: OrphanWheels,
     pub(crate) clock: Clock,
     pub(crate) phase: CachePadded<AtomicPhase>,
-    /// Advanced by the watchdog while anything runs; a changed tick makes a worker look around.
+    /// The watchdog advances it while any worker is awake. A changed tick makes a worker check its
+    /// queues.
     pub(crate) tick: CachePadded<AtomicU32>,
-    /// When the watchdog sleeps, if there is one.
+    /// The watchdog's sleep, if there is a watchdog.
     pub(crate) watchdog_sleep: Option<WatchdogSleep>,
     pub(crate) blocking: Arc<BlockingPool>,
-    /// Memory for tasks, kept by the workers together.
+    /// The depot of free task allocations that the workers exchange.
     pub(crate) depot: Arc<Depot>,
-    /// Worker threads that have not left.
+    /// Worker threads that have not exited.
     pub(crate) live_threads: LiveThreads,
-    /// Threads in `block_on` that would drive a current-thread runtime.
+    /// Threads in `block_on` that wait to drive a current-thread runtime.
     pub(crate) block_on_queue: BlockOnQueue,
-    /// Who has come in and who has left, and the drain's report.
+    /// The gate, the counts of a drain, and its report.
     pub(crate) drain_state: DrainState,
-    /// The task that the reaper drops, if it does.
+    /// The task that the reaper drops at the moment.
     pub(crate) reaper_task: CurrentTask,
-    /// Workers that have stepped out of their seats.
+    /// The workers in blocking sections.
     pub(crate) blocked_workers: BlockedWorkers,
-    /// What the watchdog has counted.
+    /// The watchdog's counts of stalls.
     pub(crate) stalls: StallCounts,
-    /// A task has panicked that ends the runtime.
+    /// A task has panicked, and the runtime is to shut down for that.
     panicked: AtomicBool,
-    /// When tasks were queued, if somebody wants to know.
+    /// When tasks were queued, if hooks or histograms need it.
     queue_times: Option<QueueTimes>,
-    /// Polls of futures in `block_on` that were cut short, which no seat counts.
-    pub(crate) roots_forced: AtomicU64,
+    /// Forced yields of futures in `block_on`, which no seat counts.
+    pub(crate) forced_root_yields: AtomicU64,
     pub(crate) settings: Settings,
 }
 
-/// Wakes the worker of a seat when its wheel gets an earlier deadline than it sleeps to, and
-/// whoever guards the orphan wheels.
+/// The sleeper waker of a seat's wheel. It wakes the seat's worker if a new deadline is before the
+/// end of the worker's sleep. For an orphan wheel it wakes the worker that sleeps in the reactor.
 #[derive(Debug)]
 struct SeatWaker {
     pool: crate::sync::Weak<Pool>,
@@ -129,7 +131,7 @@ impl SleeperWaker for SeatWaker {
     }
 }
 
-/// Wakes whoever holds the reactor, and with it the shared wheel.
+/// The sleeper waker of the shared wheel. It wakes the worker that sleeps in the reactor.
 #[derive(Debug)]
 struct SharedWheelWaker(Arc<Reactor>);
 
@@ -139,26 +141,26 @@ impl SleeperWaker for SharedWheelWaker {
     }
 }
 
-/// Ends the wait of whoever sleeps in the reactor.
+/// Wakes the worker that sleeps in the reactor.
 pub(crate) fn interrupt(reactor: &Reactor) {
     if let Err(error) = reactor.interrupt() {
         catch_user_panic("a tracing subscriber", || {
-            tracing::error!(target: "heist::worker", %error, "the reactor could not be interrupted");
+            tracing::error!(target: "heist::worker", %error, "could not wake the thread that sleeps in the reactor");
         });
     }
 }
 
-/// No code of users runs while a lock of ours is held, so no panic of theirs leaves anything here
-/// half done. Handles and runtimes inherit this.
+/// No user code runs under a lock of the pool, so a panic of user code leaves nothing inconsistent.
+/// Handles and runtimes inherit this.
 impl std::panic::RefUnwindSafe for Pool {}
 
 impl Pool {
-    /// A pool whose seats are empty.
+    /// Returns a pool without workers.
     pub(crate) fn new(settings: Settings, blocking: Arc<BlockingPool>) -> io::Result<Arc<Pool>> {
         let reactor = Arc::new(Reactor::new(
             settings.shards(),
             settings.events_busy.min(MOST_EVENTS),
-            settings.events_rest.min(MOST_EVENTS),
+            settings.events_parked.min(MOST_EVENTS),
         )?);
         let clock = if settings.current_thread { Clock::pausable(settings.start_paused) } else { Clock::new() };
         let pool = Arc::new(Pool {
@@ -184,15 +186,15 @@ impl Pool {
             stalls: StallCounts::new(),
             panicked: AtomicBool::new(false),
             queue_times: settings.queue_times.then(QueueTimes::new),
-            roots_forced: AtomicU64::new(0),
+            forced_root_yields: AtomicU64::new(0),
             settings,
         });
-        pool.furnish(pool.settings.workers);
+        pool.init_seats(pool.settings.workers);
         Ok(pool)
     }
 
-    /// Furnishes the seats below `count`. Called by one thread at a time.
-    pub(crate) fn furnish(self: &Arc<Pool>, count: usize) {
+    /// Creates the seats below `count`. Must be called by one thread at a time.
+    pub(crate) fn init_seats(self: &Arc<Pool>, count: usize) {
         self.seats.init_up_to(count, |index| {
             let sleeper_waker = Arc::new(SeatWaker { pool: Arc::downgrade(self), seat: index });
             let seat = Seat::new(index, &self.settings, Arc::new(TimerWheel::new(self.clock.clone(), sleeper_waker)));
@@ -201,37 +203,37 @@ impl Pool {
         });
     }
 
-    /// Whether tasks of this pool may be polled, and their futures dropped, on this thread:
-    /// everywhere, unless the pool is local.
+    /// Returns true if tasks of this pool may be polled, and their futures dropped, on this thread.
+    /// A local pool allows that only on its own thread.
     pub(crate) fn may_poll_here(&self) -> bool {
         self.settings.own_thread.is_none_or(HomeThread::is_here)
     }
 
-    /// Whether the pool is local: its futures need not be `Send`.
+    /// Returns true if the pool is local: its futures need not be `Send`.
     pub(crate) fn is_local(&self) -> bool {
         self.settings.own_thread.is_some()
     }
 
-    /// A reference that keeps the pool, from one that does not.
+    /// Returns a reference that keeps the pool alive, from one that does not.
     pub(crate) fn to_arc(&self) -> Arc<Pool> {
-        // SAFETY: a pool lives in an `Arc`, and the caller's borrow keeps that from going away now.
+        // SAFETY: a pool lives in an `Arc`, which the caller's borrow keeps alive during this call.
         unsafe { Arc::increment_strong_count(self) };
-        // SAFETY: the count has just been raised on behalf of this one.
+        // SAFETY: the count has just been raised for this reference.
         unsafe { Arc::from_raw(self) }
     }
 
-    /// How many workers there are to share work among. Never zero.
+    /// Returns the number of workers that share the work. Never zero.
     #[inline]
     pub(crate) fn workers(&self) -> usize {
         self.worker_set.active()
     }
 
-    /// How many of them are no spares. Never zero.
+    /// Returns the number of workers that are no spares. Never zero.
     pub(crate) fn base_workers(&self) -> usize {
         self.workers().saturating_sub(self.worker_set.active_spares()).max(1)
     }
 
-    /// How many of them are awake and in their seats, about, the caller among them.
+    /// Returns about how many workers are awake and not blocking, the caller included.
     pub(crate) fn awake_workers(&self) -> usize {
         let asleep = usize::try_from(self.idle.counts().sleepers()).unwrap_or(0);
         self.workers().saturating_sub(asleep + self.blocked_workers.count()).max(1)
@@ -239,8 +241,8 @@ impl Pool {
 
     /// Queues a woken task from a thread without a seat.
     ///
-    /// Once the task is queued it may end, and the runtime with it: the pool is kept until the
-    /// wake-up has been granted.
+    /// Once the task is queued, it may end, and the runtime with it. So the pool is kept alive
+    /// until a helper has been woken.
     #[cold]
     pub(crate) fn push_remote(&self, runnable: Runnable) {
         let pool = self.to_arc();
@@ -283,8 +285,8 @@ impl Pool {
         }
     }
 
-    /// Work has been published: wakes somebody for it, unless somebody searches. The full
-    /// handshake.
+    /// Wakes a sleeper for published work, unless a searcher will find it. This is the full
+    /// handshake of [the idle page](crate::idle). Returns true if a sleeper was woken.
     pub(crate) fn notify(&self) -> bool {
         let Some(seat) = self.idle.claim_sleeper() else { return false };
         self.unpark(seat);
@@ -292,38 +294,38 @@ impl Pool {
         true
     }
 
-    /// Wakes the worker of `seat`, wherever it sleeps.
+    /// Wakes the worker of `seat`, on its parker or in the reactor.
     pub(crate) fn unpark(&self, seat: usize) {
         if self.seats[seat].parker.unpark() == Unpark::Interrupt {
             interrupt(&self.reactor);
         }
     }
 
-    /// Every worker hears of a new phase: at its next boundary, or by getting up.
+    /// Makes every worker observe a new phase: at its next task boundary, or by waking it.
     pub(crate) fn wake_all_workers(&self) {
-        // Ordering: Release — the phase comes before it; a worker that sees the tick looks at the
-        // phase.
+        // Ordering: Release — pairs with the Acquire in `Worker::work_step`: a worker that sees the
+        // tick sees the phase.
         self.tick.fetch_add(1, Ordering::Release);
-        // A seat that is being furnished now may be missed; its worker sits down later, and sees
-        // phase and tick.
+        // The loop may miss a seat that is being created. Its worker starts later, and sees phase
+        // and tick.
         self.worker_set.barrier();
         for seat in self.seats.iter() {
             self.unpark(seat.index);
         }
-        // Whether or not it watches: what it saw of the phase may be older.
+        // Even if the watchdog is awake: it may have seen an older phase.
         if let Some(watchdog_sleep) = &self.watchdog_sleep {
             watchdog_sleep.ring_now();
         }
     }
 
-    /// Every worker that is busy looks around at its next boundary.
+    /// Makes every busy worker check its queues at its next task boundary.
     pub(crate) fn bump_tick(&self) {
-        // Ordering: Relaxed — see the load in `Worker::work`.
+        // Ordering: Relaxed — see the load in `Worker::work_step`.
         self.tick.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The caller has changed the idle word because a worker gets up, itself or another one: the
-    /// watchdog has to watch it.
+    /// Wakes the watchdog if it sleeps. Called after a change of the idle word by which a worker,
+    /// the caller or another one, stops sleeping.
     #[inline]
     pub(crate) fn ensure_watched(&self) {
         if self.idle.counts().is_watchdog_asleep() {
@@ -331,7 +333,8 @@ impl Pool {
         }
     }
 
-    /// As [`Pool::ensure_watched`], for a worker that was never announced.
+    /// Wakes the watchdog. As [`Pool::ensure_watched`], for a worker that has not announced a
+    /// sleep.
     #[cold]
     pub(crate) fn begin_watch(&self) {
         if let Some(watchdog_sleep) = &self.watchdog_sleep {
@@ -339,13 +342,13 @@ impl Pool {
         }
     }
 
-    /// Whether a worker may take new tasks to poll.
+    /// Returns true if workers may poll tasks: the runtime is not shutting down.
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
         self.phase.load() < Phase::ShuttingDown
     }
 
-    /// Whether a searcher from seat `except` could take something out of another seat.
+    /// Returns true if the searcher of seat `except` could take a task from another seat.
     pub(crate) fn has_spare_work(&self, except: usize) -> bool {
         self.seats.iter().any(|seat| seat.index != except && seat.has_stealable_work())
     }

@@ -140,7 +140,7 @@ impl fmt::Debug for Watchdog {
 
 /// Returns true if the seat's worker sleeps or is blocked, or if the seat is vacant.
 fn is_idle(pool: &Pool, seat: &Seat) -> bool {
-    pool.idle.is_announced(seat.index) || !pool.worker_set.is_occupied(seat.index) || seat.is_away()
+    pool.idle.is_announced(seat.index) || !pool.worker_set.is_occupied(seat.index) || seat.is_blocking()
 }
 
 /// Returns true if there are exactly as many spares as wanted. A blocked worker is counted before

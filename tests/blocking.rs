@@ -1,4 +1,4 @@
-//! Work that blocks: `spawn_blocking`.
+//! Tests of `spawn_blocking`: outcomes, the cap on threads, aborts, and the shutdown.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -13,7 +13,7 @@ use heist::task::spawn_blocking;
 use kit::{Count, Door, OnDrop, each, each_owned, join, yield_now};
 
 #[test]
-fn it_gives_the_value() {
+fn spawn_blocking_completed_job_gives_its_value() {
     each(|runtime| {
         assert_eq!(runtime.block_on(async { spawn_blocking(|| 5).await.unwrap() }), 5);
         assert_eq!(runtime.block_on(runtime.spawn(async { spawn_blocking(|| 6).await.unwrap() })).unwrap(), 6);
@@ -23,9 +23,9 @@ fn it_gives_the_value() {
 }
 
 #[test]
-fn a_panic_stays_with_the_job_and_the_thread_serves_on() {
-    let one = |mut builder: Builder| builder.max_blocking_threads(1).build().unwrap();
-    for runtime in [one(Builder::new_current_thread()), one(Builder::new_multi_thread())] {
+fn job_that_panics_leaves_thread_usable() {
+    let one_thread = |mut builder: Builder| builder.max_blocking_threads(1).build().unwrap();
+    for runtime in [one_thread(Builder::new_current_thread()), one_thread(Builder::new_multi_thread())] {
         for _ in 0..20 {
             let error = join(runtime.spawn_blocking(|| panic!("planned"))).unwrap_err();
             assert!(error.is_panic() && error.to_string().contains("planned"));
@@ -35,7 +35,7 @@ fn a_panic_stays_with_the_job_and_the_thread_serves_on() {
 }
 
 #[test]
-fn it_runs_on_a_thread_of_its_own() {
+fn job_runs_off_worker_and_caller_threads() {
     each(|runtime| {
         let (worker, job) = runtime.block_on(async {
             let worker = heist::spawn(async { thread::current().id() }).await.unwrap();
@@ -46,8 +46,8 @@ fn it_runs_on_a_thread_of_its_own() {
     });
 }
 
-/// A runtime with one thread for jobs, which is held by a job until the door opens.
-fn held() -> impl Iterator<Item = (Runtime, Door, heist::task::JoinHandle<()>)> {
+/// Returns runtimes with one blocking thread, which a job occupies until the door opens.
+fn with_occupied_thread() -> impl Iterator<Item = (Runtime, Door, heist::task::JoinHandle<()>)> {
     let builders = [Builder::new_current_thread(), Builder::new_multi_thread()];
     builders.into_iter().map(|mut builder| {
         let runtime = builder.max_blocking_threads(1).enable_all().build().unwrap();
@@ -63,8 +63,8 @@ fn held() -> impl Iterator<Item = (Runtime, Door, heist::task::JoinHandle<()>)> 
 }
 
 #[test]
-fn a_queued_job_can_be_aborted_and_does_not_run() {
-    for (runtime, release, first) in held() {
+fn queued_job_aborted_does_not_run() {
+    for (runtime, release, first) in with_occupied_thread() {
         let (runs, drops) = (Count::new(), Count::new());
         let (counts, guard) = (runs.clone(), drops.on_drop());
         let job = runtime.spawn_blocking(move || {
@@ -80,8 +80,8 @@ fn a_queued_job_can_be_aborted_and_does_not_run() {
 }
 
 #[test]
-fn a_running_job_cannot_be_aborted() {
-    for (_runtime, release, job) in held() {
+fn running_job_aborted_still_completes() {
+    for (_runtime, release, job) in with_occupied_thread() {
         job.abort();
         assert!(!job.is_finished());
         release.open();
@@ -90,8 +90,8 @@ fn a_running_job_cannot_be_aborted() {
 }
 
 #[test]
-fn with_one_thread_jobs_run_one_after_the_other() {
-    for (runtime, release, first) in held() {
+fn jobs_with_one_thread_run_one_by_one() {
+    for (runtime, release, first) in with_occupied_thread() {
         let (inside, most, total) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Count::new());
         let jobs: Vec<_> = (0..100)
             .map(|_| {
@@ -112,7 +112,7 @@ fn with_one_thread_jobs_run_one_after_the_other() {
 }
 
 #[test]
-fn never_more_at_a_time_than_the_cap_and_as_many() {
+fn jobs_above_cap_run_exactly_cap_at_a_time() {
     let runtime = Builder::new_multi_thread().worker_threads(1).max_blocking_threads(4).build().unwrap();
     let barrier = Arc::new(std::sync::Barrier::new(4));
     let (inside, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -121,7 +121,7 @@ fn never_more_at_a_time_than_the_cap_and_as_many() {
             let (barrier, inside, most) = (Arc::clone(&barrier), Arc::clone(&inside), Arc::clone(&most));
             runtime.spawn_blocking(move || {
                 most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                // Four have to be here at a time, or nobody gets on.
+                // Each job waits here until four of them run.
                 barrier.wait();
                 inside.fetch_sub(1, Ordering::SeqCst);
             })
@@ -132,7 +132,7 @@ fn never_more_at_a_time_than_the_cap_and_as_many() {
 }
 
 #[test]
-fn a_job_may_spawn_jobs_and_tasks_and_wait_for_them() {
+fn job_that_spawns_jobs_and_tasks_can_wait_for_them() {
     each(|runtime| {
         let sum = runtime.block_on(async {
             spawn_blocking(|| {
@@ -152,13 +152,13 @@ fn a_job_may_spawn_jobs_and_tasks_and_wait_for_them() {
 }
 
 #[test]
-fn a_job_is_inside_of_its_runtime() {
+fn job_runs_inside_of_its_runtime() {
     each(|runtime| {
         let flavor = runtime.handle().runtime_flavor();
         let inside = runtime.block_on(async {
             let job = spawn_blocking(move || {
                 let handle = Handle::current();
-                // Timers and sockets can be used there, too.
+                // Timers and sockets work here, too.
                 handle.block_on(async { heist::time::sleep(Duration::from_millis(1)).await });
                 let _socket = heist::net::TcpListener::from_std({
                     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -176,7 +176,7 @@ fn a_job_is_inside_of_its_runtime() {
 }
 
 #[test]
-fn ids_of_jobs_are_known_inside() {
+fn job_id_inside_equals_handle_id() {
     each(|runtime| {
         let job = runtime.spawn_blocking(heist::task::id);
         let id = job.id();
@@ -185,8 +185,8 @@ fn ids_of_jobs_are_known_inside() {
 }
 
 #[test]
-fn jobs_that_are_queued_at_the_shutdown_are_cancelled_and_those_that_run_are_waited_for() {
-    for (runtime, release, running) in held() {
+fn shutdown_cancels_queued_jobs_and_waits_for_running_ones() {
+    for (runtime, release, running) in with_occupied_thread() {
         let (runs, drops) = (Count::new(), Count::new());
         let queued: Vec<_> = (0..10)
             .map(|_| {
@@ -197,8 +197,7 @@ fn jobs_that_are_queued_at_the_shutdown_are_cancelled_and_those_that_run_are_wai
                 })
             })
             .collect();
-        // The running one goes on when one that was queued has been cancelled, which is at the
-        // shutdown.
+        // The shutdown cancels this queued job, and its drop lets the running one continue.
         let last = OnDrop::new(move || release.open());
         let last = runtime.spawn_blocking(move || drop(last));
         drop(runtime);
@@ -211,7 +210,7 @@ fn jobs_that_are_queued_at_the_shutdown_are_cancelled_and_those_that_run_are_wai
 }
 
 #[test]
-fn a_storm_of_jobs_against_the_shutdown() {
+fn jobs_racing_with_shutdown_are_run_or_cancelled_once() {
     for _ in 0..50 {
         each_owned(|runtime| {
             let (ran, drops) = (Count::new(), Count::new());
@@ -242,7 +241,7 @@ fn a_storm_of_jobs_against_the_shutdown() {
 }
 
 #[test]
-fn dropping_the_handle_lets_the_job_run() {
+fn job_whose_handle_is_dropped_still_runs() {
     each(|runtime| {
         let done = Door::new();
         let opens = done.clone();

@@ -1,5 +1,5 @@
-//! Nobody starves: the bounds that `docs/fairness.md` derives, held against adversaries. Polls are
-//! counted, not seconds.
+//! Tests the bounds on waiting of `docs/fairness.md` against adversaries. They count polls, not
+//! seconds.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -21,19 +21,20 @@ use kit::{Count, current_thread, each, yield_now};
 const ROUND: usize = 3 + 1 + 1;
 const RING: usize = 256;
 const HALF: usize = RING / 2;
-const LOOK: usize = 61;
+const GLOBAL_CHECK: usize = 61;
 const CHECKPOINT: usize = 1024;
 
-/// After at most so many polls of its worker a task that has been queued is polled, among `tasks`.
-fn queued(tasks: usize, workers: usize, lanes: usize) -> usize {
-    let thinning = (workers as f64 * ((tasks + 1) as f64).ln()).ceil() as usize + 1;
-    // With several lanes: what is left of one, the others, and its own.
+/// Returns D(N) for N = `tasks`: a queued task is polled after at most this many polls of its
+/// worker.
+fn most_polls(tasks: usize, workers: usize, lanes: usize) -> usize {
+    let small_shares = (workers as f64 * ((tasks + 1) as f64).ln()).ceil() as usize + 1;
+    // With several lanes: the rest of one, the others, and the task's own.
     let visits = if lanes == 1 { 1 } else { lanes + 1 };
-    ROUND * RING + 2 * LOOK + visits * (ROUND * (tasks + 1) + LOOK * thinning) + ROUND * HALF
+    ROUND * RING + 2 * GLOBAL_CHECK + visits * (ROUND * (tasks + 1) + GLOBAL_CHECK * small_shares) + ROUND * HALF
 }
 
-/// Counts the polls of each of `tasks` that are always ready until all together have had `polls`;
-/// answers the longest time, in polls of all, for which one of them has waited.
+/// Runs `tasks` that are always ready until all together have had `polls`. Returns the longest wait
+/// of one of them, in polls of all.
 async fn longest_wait(tasks: usize, polls: usize) -> usize {
     let all = Arc::new(AtomicUsize::new(0));
     let handles: Vec<_> = (0..tasks)
@@ -58,27 +59,27 @@ async fn longest_wait(tasks: usize, polls: usize) -> usize {
     longest
 }
 
-/// More tasks are always ready than the ring holds, so that the others wait in the global queue.
+/// More tasks are always ready than fit into the ring, so that the others wait in the global queue.
 #[test]
-fn always_ready_tasks_take_turns() {
+fn ready_tasks_in_ring_and_global_queue_take_turns() {
     for (interval, lanes) in [(1, 1), (2, 1), (7, 1), (61, 1), (1, 4), (61, 4)] {
         for tasks in [200, 257, 300, 1000] {
             let mut builder = Builder::new_current_thread();
             builder.event_interval(interval).global_queue_interval(interval).queue_lanes(lanes);
             let runtime = builder.build().unwrap();
             let longest = runtime.block_on(longest_wait(tasks, 40 * tasks));
-            // A turn, and what the page allows for on top of it.
+            // Two turns of all tasks, and two rings.
             assert!(
                 longest <= 2 * tasks + 512,
-                "{tasks} tasks, interval {interval}, {lanes} lanes: one has waited for {longest} polls"
+                "{tasks} tasks, interval {interval}, {lanes} lanes: one task has waited for {longest} polls"
             );
         }
     }
 }
 
-/// A root future that is always ready keeps neither sockets nor timers nor tasks waiting for ever.
+/// A root future that is always ready does not starve sockets.
 #[test]
-fn a_root_that_yields_lets_a_socket_through() {
+fn root_that_yields_lets_socket_events_through() {
     each(|runtime| {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -96,10 +97,10 @@ fn a_root_that_yields_lets_a_socket_through() {
 }
 
 #[test]
-fn a_root_that_yields_lets_timers_through() {
+fn root_that_yields_lets_timers_fire() {
     each(|runtime| {
         let handle = runtime.handle().clone();
-        // Armed on a thread without a seat.
+        // Arms a timer on a thread without a seat.
         let armed = kit::Door::new();
         let arm = armed.clone();
         let fired = thread::spawn(move || {
@@ -125,7 +126,7 @@ fn a_root_that_yields_lets_timers_through() {
 
 /// The root of a `block_on` takes turns with the tasks of its seat.
 #[test]
-fn a_root_is_polled_between_any_two_tasks() {
+fn root_is_polled_between_any_two_tasks() {
     let runtime = current_thread();
     let polls = Count::new();
     let busy: Vec<_> = (0..300).map(|_| runtime.spawn(always_ready(polls.clone()))).collect();
@@ -138,7 +139,7 @@ fn a_root_is_polled_between_any_two_tasks() {
         longest
     });
     assert!(longest <= 1, "{longest}");
-    assert!(polls.get() >= 2_000, "the tasks have had their turns, too");
+    assert!(polls.get() >= 2_000, "the tasks were polled only {} times", polls.get());
     busy.iter().for_each(|task| task.abort());
 }
 
@@ -149,10 +150,11 @@ async fn always_ready(polls: Count) {
     }
 }
 
-/// Counts turns: one is over when each worker has made `length` polls since the last one was. With
-/// one worker and a length of one these are polls. With two, on a machine with few processors,
-/// either may stand still with a victim in its hands, or with the reactor, while the other polls as
-/// much as it likes; a turn leaves that out.
+/// Counts turns. A turn is over when each worker has made `length` polls since the previous turn.
+/// With one worker and a length of one, turns are polls.
+///
+/// With two workers on few processors the kernel may stop either, while it holds a victim or the
+/// reactor. Meanwhile the other makes any number of polls, which a turn does not count.
 struct Turns {
     length: usize,
     state: Mutex<(usize, Vec<usize>)>,
@@ -167,20 +169,20 @@ impl Turns {
         self.state.lock().unwrap().0
     }
 
-    /// This thread is worker number `worker`.
-    fn enlist(self: &Arc<Self>, worker: usize) {
-        ME.set(Some((worker, Arc::clone(self))));
+    /// Makes this thread the worker number `worker`.
+    fn register_worker(self: &Arc<Self>, worker: usize) {
+        WORKER.set(Some((worker, Arc::clone(self))));
     }
 }
 
 thread_local! {
-    static ME: RefCell<Option<(usize, Arc<Turns>)>> = const { RefCell::new(None) };
+    static WORKER: RefCell<Option<(usize, Arc<Turns>)>> = const { RefCell::new(None) };
 }
 
-/// Counts a poll. Answers the turn in which it happened.
-fn polled() -> usize {
-    ME.with_borrow(|me| {
-        let (worker, turns) = me.as_ref().expect("polled on a worker");
+/// Counts a poll. Returns the turn in which it happened.
+fn count_poll() -> usize {
+    WORKER.with_borrow(|entry| {
+        let (worker, turns) = entry.as_ref().expect("polled on a worker");
         let mut state = turns.state.lock().unwrap();
         let (turn, polls) = &mut *state;
         let now = *turn;
@@ -193,13 +195,13 @@ fn polled() -> usize {
     })
 }
 
-/// Two tasks that wake each other, for ever; on a worker they do it over the LIFO slot.
-fn ping_pong(stop: &Arc<AtomicBool>) {
+/// Spawns two tasks that wake each other for ever; on a worker, over the LIFO slot.
+fn spawn_ping_pong(stop: &Arc<AtomicBool>) {
     let wakers = Arc::new([Mutex::new(None::<Waker>), Mutex::new(None)]);
     for side in 0..2 {
         let (wakers, stop) = (Arc::clone(&wakers), Arc::clone(stop));
         drop(heist::spawn(poll_fn(move |cx| {
-            polled();
+            count_poll();
             *wakers[side].lock().unwrap() = Some(cx.waker().clone());
             let other = wakers[1 - side].lock().unwrap().clone();
             other.into_iter().for_each(Waker::wake);
@@ -208,25 +210,24 @@ fn ping_pong(stop: &Arc<AtomicBool>) {
     }
 }
 
-/// Keeps the global queue full: spawns from outside as long as fewer than `most` of those tasks are
-/// there.
-fn flood(handle: Handle, most: usize, stop: Arc<AtomicBool>) {
-    let there = Arc::new(AtomicUsize::new(0));
+/// Keeps the global queue full: spawns from outside while fewer than `most` of these tasks exist.
+fn flood_global_queue(handle: Handle, most: usize, stop: Arc<AtomicBool>) {
+    let live = Arc::new(AtomicUsize::new(0));
     while !stop.load(Ordering::SeqCst) {
-        if there.load(Ordering::SeqCst) >= most {
+        if live.load(Ordering::SeqCst) >= most {
             thread::yield_now();
             continue;
         }
-        there.fetch_add(1, Ordering::SeqCst);
-        let there = Arc::clone(&there);
+        live.fetch_add(1, Ordering::SeqCst);
+        let live = Arc::clone(&live);
         drop(handle.spawn(async move {
-            polled();
-            there.fetch_sub(1, Ordering::SeqCst);
+            count_poll();
+            live.fetch_sub(1, Ordering::SeqCst);
         }));
     }
 }
 
-/// A task that waits for a wake from outside, again and again, and says when it was polled.
+/// A task that waits for wakes from outside, and sends the turn of each of its polls.
 struct Woken {
     waker: Arc<Mutex<Option<Waker>>>,
     polls: mpsc::Receiver<usize>,
@@ -239,52 +240,52 @@ impl Woken {
         let slot = Arc::clone(&waker);
         drop(heist::spawn(poll_fn(move |cx| {
             *slot.lock().unwrap() = Some(cx.waker().clone());
-            if send.send(polled()).is_ok() { Poll::Pending } else { Poll::Ready(()) }
+            if send.send(count_poll()).is_ok() { Poll::Pending } else { Poll::Ready(()) }
         })));
         Woken { waker, polls }
     }
 }
 
-/// What the judge asks of the runtime. Each answer says when the victim was polled.
+/// Gives the runtime work for a victim, and measures how many turns the victim waits.
 struct Judge {
     handle: Handle,
     turns: Arc<Turns>,
     woken: Woken,
     socket: std::net::TcpStream,
-    /// The victim's end of it, which the judge may look at.
+    /// The victim's end of the connection, at which the judge may peek.
     end: std::net::TcpStream,
     read: mpsc::Receiver<usize>,
 }
 
 impl Judge {
-    // The turn is looked up after the deed: a thread that is held up in between makes the wait look
+    // Each method reads the turn after its action. A delay in between makes the measured wait
     // shorter, never longer.
 
-    fn wake(&self) -> usize {
+    fn wait_of_woken(&self) -> usize {
         self.woken.waker.lock().unwrap().clone().unwrap().wake();
         let from = self.turns.now();
         self.woken.polls.recv().unwrap().saturating_sub(from)
     }
 
-    fn spawn(&self) -> usize {
+    fn wait_of_spawned(&self) -> usize {
         let (send, receive) = mpsc::channel();
         drop(self.handle.spawn(async move {
-            send.send(polled()).unwrap();
+            send.send(count_poll()).unwrap();
         }));
         let from = self.turns.now();
         receive.recv().unwrap().saturating_sub(from)
     }
 
-    fn write(&mut self) -> usize {
+    fn wait_of_socket(&mut self) -> usize {
         self.socket.write_all(b"x").unwrap();
-        // The kernel may deliver it when it likes. Once it is there, or has been read already, the
-        // runtime has an event.
+        // The kernel may delay the byte. Once it has arrived, or has been read already, the runtime
+        // has an event.
         let (from, read) = loop {
-            let there = self.end.peek(&mut [0]).is_ok();
+            let arrived = self.end.peek(&mut [0]).is_ok();
             let from = self.turns.now();
             match self.read.try_recv() {
                 Ok(read) => break (from, Some(read)),
-                Err(_) if there => break (from, None),
+                Err(_) if arrived => break (from, None),
                 Err(_) => thread::yield_now(),
             }
         };
@@ -293,12 +294,12 @@ impl Judge {
         waited
     }
 
-    fn time(&self) -> usize {
+    fn wait_of_timer(&self) -> usize {
         let (send, receive) = mpsc::channel();
         let at = heist::time::Instant::now() + Duration::from_millis(1);
         drop(self.handle.spawn(async move {
             heist::time::sleep_until(at).await;
-            send.send(polled()).unwrap();
+            send.send(count_poll()).unwrap();
         }));
         // A timer fires at the end of its tick of 2^15 nanoseconds.
         while heist::time::Instant::now() < at + Duration::from_nanos(1 << 15) {
@@ -309,11 +310,11 @@ impl Judge {
     }
 }
 
-/// Echoes bytes, and says when it was polled for each.
+/// Echoes bytes, and sends the turn in which it has read each.
 async fn echo(mut stream: TcpStream, read: mpsc::Sender<usize>) {
     let mut byte = [0];
     while stream.read(&mut byte).await.is_ok_and(|n| n == 1) {
-        let _ = read.send(polled());
+        let _ = read.send(count_poll());
         stream.write_all(&byte).await.unwrap();
     }
 }
@@ -323,9 +324,10 @@ const PAIRS: usize = 8;
 const FLOOD: usize = 300;
 const TASKS: usize = READY + 2 * PAIRS + FLOOD + 4;
 
-/// Ping-pong pairs, more ready tasks than a ring holds, and a full global queue, against one task
-/// that is woken, one that is spawned, one at a socket and one at a timer.
-fn adversaries(runtime: &Runtime, turns: Arc<Turns>, bounds: [usize; 4]) {
+/// Measures the waits of four victims: a woken task, a spawned one, one at a socket, one at a
+/// timer. Their adversaries are ping-pong pairs, more ready tasks than a ring holds, and a full
+/// global queue.
+fn assert_waits_below(runtime: &Runtime, turns: Arc<Turns>, bounds: [usize; 4]) {
     const ROUNDS: usize = 25;
     let stop = Arc::new(AtomicBool::new(false));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -338,12 +340,12 @@ fn adversaries(runtime: &Runtime, turns: Arc<Turns>, bounds: [usize; 4]) {
     drop(heist::spawn(echo(TcpStream::from_std(end.try_clone().unwrap()).unwrap(), say_read)));
     let inner = Arc::clone(&stop);
     drop(heist::spawn(async move {
-        (0..PAIRS).for_each(|_| ping_pong(&inner));
+        (0..PAIRS).for_each(|_| spawn_ping_pong(&inner));
         for _ in 0..READY {
             let stop = Arc::clone(&inner);
             drop(heist::spawn(async move {
                 while !stop.load(Ordering::SeqCst) {
-                    polled();
+                    count_poll();
                     yield_now().await;
                 }
             }));
@@ -351,15 +353,16 @@ fn adversaries(runtime: &Runtime, turns: Arc<Turns>, bounds: [usize; 4]) {
     }));
     drop(guard);
     let (flooded, flooder) = (handle.clone(), Arc::clone(&stop));
-    let flooder = thread::spawn(move || flood(flooded, FLOOD, flooder));
+    let flooder = thread::spawn(move || flood_global_queue(flooded, FLOOD, flooder));
     let mut judge = Judge { handle, turns, woken, socket, end, read };
     let (finished, done) = async_channel::bounded(1);
     let judge = thread::spawn(move || {
-        // Its first poll.
+        // The first poll of the woken task.
         judge.woken.polls.recv().unwrap();
         let mut longest = [0; 4];
         for _ in 0..ROUNDS {
-            let waited = [judge.wake(), judge.spawn(), judge.write(), judge.time()];
+            let waited =
+                [judge.wait_of_woken(), judge.wait_of_spawned(), judge.wait_of_socket(), judge.wait_of_timer()];
             longest = std::array::from_fn(|victim| longest[victim].max(waited[victim]));
         }
         finished.send_blocking(longest).unwrap();
@@ -372,69 +375,69 @@ fn adversaries(runtime: &Runtime, turns: Arc<Turns>, bounds: [usize; 4]) {
     assert!(longest.iter().zip(bounds).all(|(longest, bound)| *longest <= bound), "{longest:?} above {bounds:?}");
 }
 
-/// One event and one timer are handed out at the first checkpoint that comes to them.
-fn in_polls(workers: usize, lanes: usize, shards: usize) -> [usize; 4] {
-    let bound = queued(TASKS, workers, lanes);
+/// Returns the bounds of the four victims. The first checkpoint that reaches them dispatches the
+/// event and the timer.
+fn bounds_in_polls(workers: usize, lanes: usize, shards: usize) -> [usize; 4] {
+    let bound = most_polls(TASKS, workers, lanes);
     [bound, bound, CHECKPOINT * shards.min(workers) + bound, CHECKPOINT + bound]
 }
 
 #[test]
-fn adversaries_on_a_current_thread_runtime() {
+fn wait_on_current_thread_runtime_is_bounded() {
     let turns = Turns::new(1, 1);
-    turns.enlist(0);
-    adversaries(&current_thread(), turns, in_polls(1, 1, 1));
+    turns.register_worker(0);
+    assert_waits_below(&current_thread(), turns, bounds_in_polls(1, 1, 1));
 }
 
 fn runtime(turns: &Arc<Turns>, workers: usize, lanes: usize, shards: usize) -> Runtime {
     let (next, turns) = (AtomicUsize::new(0), Arc::clone(turns));
     let mut builder = Builder::new_multi_thread();
-    // The watchdog starts after the workers, and polls nothing.
-    let enlist = move || turns.enlist(next.fetch_add(1, Ordering::SeqCst));
-    // Nor is there a spare: one of many threads on few processors may well have to wait for a lock
-    // of this test.
+    // The watchdog's thread starts after the workers, and polls no tasks.
+    let register = move || turns.register_worker(next.fetch_add(1, Ordering::SeqCst));
+    // No spare workers: with many threads on few processors a worker may wait for a lock of this
+    // test.
     builder.queue_lanes(lanes).reactor_shards(shards).max_spare_workers(0);
-    builder.worker_threads(workers).enable_all().on_thread_start(enlist).build().unwrap()
+    builder.worker_threads(workers).enable_all().on_thread_start(register).build().unwrap()
 }
 
 #[test]
-fn adversaries_on_one_worker() {
+fn wait_on_one_worker_is_bounded() {
     let turns = Turns::new(1, 1);
-    adversaries(&runtime(&turns, 1, 1, 1), turns, in_polls(1, 1, 1));
+    assert_waits_below(&runtime(&turns, 1, 1, 1), turns, bounds_in_polls(1, 1, 1));
 }
 
-/// One worker has all lanes and all shards to see to.
+/// One worker serves all lanes and all shards.
 #[test]
-fn adversaries_on_one_worker_with_several_lanes_and_shards() {
+fn wait_on_one_worker_with_lanes_and_shards_is_bounded() {
     for lanes in [2, 4, 8] {
         let turns = Turns::new(1, 1);
-        adversaries(&runtime(&turns, 1, lanes, 4), turns, in_polls(1, lanes, 4));
+        assert_waits_below(&runtime(&turns, 1, lanes, 4), turns, bounds_in_polls(1, lanes, 4));
     }
 }
 
 #[test]
-fn adversaries_on_two_workers_with_several_lanes_and_shards() {
-    let turns = Turns::new(2, in_polls(2, 4, 4)[2]);
-    adversaries(&runtime(&turns, 2, 4, 4), turns, [2 * HANDS; 4]);
+fn wait_on_two_workers_with_lanes_and_shards_is_bounded() {
+    let turns = Turns::new(2, bounds_in_polls(2, 4, 4)[2]);
+    assert_waits_below(&runtime(&turns, 2, 4, 4), turns, [2 * PLACES; 4]);
 }
 
-/// A victim goes from hand to hand at most this often: wheel or reactor, ring, global queue, ring,
-/// and once a thief's ring.
-const HANDS: usize = 5;
+/// Most places that a victim passes through: wheel or reactor, ring, global queue, ring, and once a
+/// thief's ring.
+const PLACES: usize = 5;
 
-/// In each turn each worker makes as many polls as a victim waits in one pair of hands, at most.
+/// In each turn each worker makes as many polls as a victim waits in one place, at most.
 #[test]
-fn adversaries_on_two_workers() {
-    let turns = Turns::new(2, in_polls(2, 1, 1)[3]);
-    adversaries(&runtime(&turns, 2, 1, 1), turns, [2 * HANDS; 4]);
+fn wait_on_two_workers_is_bounded() {
+    let turns = Turns::new(2, bounds_in_polls(2, 1, 1)[3]);
+    assert_waits_below(&runtime(&turns, 2, 1, 1), turns, [2 * PLACES; 4]);
 }
 
-// ------------------------------------------------------------------------------------------------------------
-// by time
+// ------------------------------------------------------------------ checkpoints by time
 
-/// Two tasks that are always ready, whose polls are short; but one poll can be held.
+/// Two tasks that are always ready. Their polls are short, except that one poll can be held.
 struct Pair {
     polls: Count,
-    /// The next poll is to be held.
+    /// Makes the next poll wait until this is false.
     hold: Arc<AtomicBool>,
     held: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
@@ -451,7 +454,7 @@ impl Pair {
                     polls.add();
                     if hold.load(Ordering::SeqCst) {
                         held.store(true, Ordering::SeqCst);
-                        until(|| !hold.load(Ordering::SeqCst));
+                        wait_until(|| !hold.load(Ordering::SeqCst));
                         held.store(false, Ordering::SeqCst);
                     }
                     yield_now().await;
@@ -461,14 +464,14 @@ impl Pair {
         pair
     }
 
-    /// Lets the worker learn that polls are short, and then holds one, in which `deed` is done,
-    /// until `long` says that it has lasted long enough. Answers how many polls there had been.
-    fn with_a_long_poll(&self, deed: impl FnOnce(), long: impl FnOnce()) -> usize {
+    /// Lets the worker learn that polls are short, and then holds one poll. Calls `action` in it,
+    /// and ends it when `long` returns. Returns how many polls there had been.
+    fn with_a_long_poll(&self, action: impl FnOnce(), long: impl FnOnce()) -> usize {
         let before = self.polls.get();
-        until(|| self.polls.get() > before + 3_000);
+        wait_until(|| self.polls.get() > before + 3_000);
         self.hold.store(true, Ordering::SeqCst);
-        until(|| self.held.load(Ordering::SeqCst));
-        deed();
+        wait_until(|| self.held.load(Ordering::SeqCst));
+        action();
         long();
         let polls = self.polls.get();
         self.hold.store(false, Ordering::SeqCst);
@@ -476,82 +479,82 @@ impl Pair {
     }
 }
 
-fn until(is: impl Fn() -> bool) {
-    while !is() {
+fn wait_until(is_done: impl Fn() -> bool) {
+    while !is_done() {
         thread::yield_now();
     }
 }
 
-/// Many times a task comes from outside, or bytes do, in a poll that is long among short ones. How
-/// many polls of the pair follow until somebody has seen to that, at most: to the global queue, to
-/// the reactor.
-fn seen_to_after(handle: &Handle, long: impl Fn()) -> [usize; 2] {
+/// Repeatedly spawns a task from outside, or sends a byte, during a poll that is long among short
+/// ones. Returns the most polls of the pair that follow before the task runs, and before the byte
+/// is read.
+fn polls_until_served(handle: &Handle, long: impl Fn()) -> [usize; 2] {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut socket = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (end, _) = listener.accept().unwrap();
     end.set_nonblocking(true).unwrap();
     let pair = Pair::spawn(handle);
-    let (tell, told) = mpsc::channel();
-    let (theirs, polls, tells) = (end.try_clone().unwrap(), pair.polls.clone(), tell.clone());
+    let (report, reports) = mpsc::channel();
+    let (victim_end, polls, sender) = (end.try_clone().unwrap(), pair.polls.clone(), report.clone());
     drop(handle.spawn(async move {
-        let mut stream = TcpStream::from_std(theirs).unwrap();
+        let mut stream = TcpStream::from_std(victim_end).unwrap();
         while stream.read(&mut [0]).await.is_ok_and(|n| n == 1) {
-            tells.send(polls.get()).unwrap();
+            sender.send(polls.get()).unwrap();
         }
     }));
     let mut longest = [0; 2];
     for _ in 0..30 {
-        let (tell, polls) = (tell.clone(), pair.polls.clone());
-        let spawn = || drop(handle.spawn(async move { tell.send(polls.get()).unwrap() }));
+        let (report, polls) = (report.clone(), pair.polls.clone());
+        let spawn = || drop(handle.spawn(async move { report.send(polls.get()).unwrap() }));
         let from = pair.with_a_long_poll(spawn, &long);
-        longest[0] = longest[0].max(told.recv().unwrap() - from);
+        longest[0] = longest[0].max(reports.recv().unwrap() - from);
         let write = || {
             socket.write_all(b"x").unwrap();
-            until(|| end.peek(&mut [0]).is_ok());
+            wait_until(|| end.peek(&mut [0]).is_ok());
         };
         let from = pair.with_a_long_poll(write, &long);
-        longest[1] = longest[1].max(told.recv().unwrap() - from);
+        longest[1] = longest[1].max(reports.recv().unwrap() - from);
     }
     pair.stop.store(true, Ordering::SeqCst);
     longest
 }
 
-/// What is ready after the poll comes behind the pair, and perhaps behind one that was looked up in
+/// A victim that is ready after the long poll comes behind the pair, and perhaps behind one task of
 /// the global queue.
 const BEHIND: usize = 4;
 
-/// With the watchdog it is the next task boundary at which the worker looks around, whatever the
-/// counts say.
+/// With a watchdog the worker makes a checkpoint at the next task boundary, whatever the counts
+/// say.
 #[test]
-fn a_long_poll_among_short_ones_is_followed_by_a_checkpoint() {
+fn long_poll_among_short_ones_is_followed_by_checkpoint() {
     let runtime = Builder::new_multi_thread().worker_threads(1).max_spare_workers(0).enable_all().build().unwrap();
-    // Seen twice: there was a tick.
-    let a_tick = || {
+    // The dump shows `since` once the watchdog has seen the poll twice: there was a tick.
+    let wait_for_tick = || {
         let seen = |activity| matches!(activity, Activity::Polling { since: Some(_), .. });
-        until(|| seen(runtime.handle().dump().seats[0].activity));
+        wait_until(|| seen(runtime.handle().dump().seats[0].activity));
     };
-    let [queue, reactor] = seen_to_after(runtime.handle(), a_tick);
+    let [queue, reactor] = polls_until_served(runtime.handle(), wait_for_tick);
     assert!(queue <= BEHIND && reactor <= BEHIND, "{queue} and {reactor} polls");
 }
 
-/// Without it, also on a current-thread runtime, it is the next look at the global queue, which is
-/// due by count alone.
+/// Without a watchdog, also on a current-thread runtime, the next global check makes the
+/// checkpoint. That check is due by count alone.
 #[test]
-fn a_long_poll_among_short_ones_is_noticed_without_a_watchdog() {
+fn long_poll_without_watchdog_is_noticed_at_global_check() {
     // Longer than the time between two checkpoints.
-    let some_time = || {
+    let wait_past_interval = || {
         let begun = std::time::Instant::now();
-        until(|| begun.elapsed() > Duration::from_millis(1));
+        wait_until(|| begun.elapsed() > Duration::from_millis(1));
     };
-    let judge = |handle: &Handle| {
-        let [queue, reactor] = seen_to_after(handle, some_time);
-        assert!(queue <= LOOK + BEHIND && reactor <= LOOK + BEHIND, "{queue} and {reactor} polls");
+    let assert_served = |handle: &Handle| {
+        let [queue, reactor] = polls_until_served(handle, wait_past_interval);
+        assert!(queue <= GLOBAL_CHECK + BEHIND && reactor <= GLOBAL_CHECK + BEHIND, "{queue} and {reactor} polls");
     };
-    judge(Builder::new_multi_thread().worker_threads(1).watchdog(false).enable_all().build().unwrap().handle());
+    assert_served(Builder::new_multi_thread().worker_threads(1).watchdog(false).enable_all().build().unwrap().handle());
     let (runtime, end) = (current_thread(), kit::Door::new());
     thread::scope(|scope| {
         let driver = scope.spawn(|| runtime.block_on(end.opened()));
-        judge(runtime.handle());
+        assert_served(runtime.handle());
         end.open();
         driver.join().unwrap();
     });

@@ -1,5 +1,5 @@
-//! Sleeps, timeouts, intervals and `JoinHandle`s on executors that are not ours, inside of an
-//! `enter` guard. Sockets: `foreign_io.rs`.
+//! Tests of sleeps, timeouts, intervals and `JoinHandle`s on executors of other crates, inside of
+//! an `enter` guard. The tests of sockets are in `foreign_io.rs`.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -20,7 +20,7 @@ use kit::{Count, current_thread, workers, yield_now};
 
 const SHORT: Duration = Duration::from_micros(300);
 
-/// Each poll is inside of the runtime.
+/// A future that enters the runtime for each poll.
 struct Inside<F> {
     handle: Handle,
     future: Pin<Box<F>>,
@@ -40,12 +40,12 @@ fn inside<F: Future>(handle: &Handle, future: F) -> Inside<F> {
     Inside { handle: handle.clone(), future: Box::pin(future) }
 }
 
-/// Everything that waits for the runtime's clock, and a timer that is dropped before it fires.
-/// Answers how many of it came.
+/// Awaits one of everything that waits for the runtime's clock, and drops a timer before it fires.
+/// Returns the number of waits.
 async fn timers() -> usize {
     let begun = Instant::now();
     sleep(SHORT).await;
-    assert!(begun.elapsed() >= SHORT, "it is early");
+    assert!(begun.elapsed() >= SHORT, "the sleep was too short");
     sleep_until(begun + 2 * SHORT).await;
     assert!(begun.elapsed() >= 2 * SHORT);
     assert_eq!(timeout(Duration::from_secs(3600), async { 5 }).await, Ok(5));
@@ -61,8 +61,8 @@ async fn timers() -> usize {
     6
 }
 
-/// Every way in which a task can end, awaited; and one that is awaited by a task of ours on the
-/// way.
+/// Awaits tasks that end in every possible way, and one that another task of the runtime awaits.
+/// Returns the sum of their outputs.
 async fn tasks() -> usize {
     let done = heist::spawn(async {
         sleep(SHORT).await;
@@ -84,7 +84,7 @@ async fn tasks() -> usize {
     sum
 }
 
-/// On every flavour; a current-thread runtime is driven by a thread of its own meanwhile.
+/// Runs the test on every flavour. A thread of its own drives the current-thread runtime.
 fn each(test: impl Fn(&Runtime)) {
     for count in [1, 2] {
         test(&workers(count));
@@ -102,39 +102,39 @@ fn each(test: impl Fn(&Runtime)) {
 }
 
 #[test]
-fn on_block_on() {
+fn timers_and_tasks_on_foreign_block_on_complete() {
     each(|runtime| {
         let _guard = runtime.enter();
         assert_eq!(block_on(timers()), 6);
         assert_eq!(block_on(tasks()), 3);
-        // Many at once on one thread, by a combinator that polls who was woken.
+        // Many at once on one thread, with a combinator that polls only the woken futures.
         let all = block_on(join_all((0..50).map(|_| timers())));
         assert_eq!(all.into_iter().sum::<usize>(), 300);
     });
 }
 
 #[test]
-fn on_a_local_pool() {
+fn timers_and_tasks_on_foreign_local_pool_complete() {
     each(|runtime| {
         let _guard = runtime.enter();
-        let (mut pool, came) = (LocalPool::new(), Count::new());
+        let (mut pool, completed) = (LocalPool::new(), Count::new());
         for _ in 0..10 {
-            let came = came.clone();
+            let completed = completed.clone();
             let both = async move {
                 assert_eq!(timers().await + tasks().await, 9);
-                came.add();
+                completed.add();
             };
             pool.spawner().spawn_local(both).unwrap();
         }
         pool.run();
-        assert_eq!(came.get(), 10);
+        assert_eq!(completed.get(), 10);
     });
 }
 
 #[test]
-fn on_a_thread_pool_that_enters_for_each_poll() {
+fn timers_and_tasks_on_foreign_thread_pool_complete() {
     each(|runtime| {
-        // Their threads move the futures, and with them the timers, between each other.
+        // The pool's threads move the futures, and with them the timers, between each other.
         let pool = ThreadPool::builder().pool_size(3).create().unwrap();
         let all: Vec<_> = (0..30)
             .map(|_| {
@@ -148,7 +148,7 @@ fn on_a_thread_pool_that_enters_for_each_poll() {
 }
 
 #[test]
-fn a_handle_is_polled_here_and_then_there() {
+fn join_handle_moved_between_executors_wakes_last_one() {
     each(|runtime| {
         let pool = ThreadPool::builder().pool_size(2).create().unwrap();
         let door = kit::Door::new();
@@ -157,8 +157,7 @@ fn a_handle_is_polled_here_and_then_there() {
             opened.await;
             7
         });
-        // Its waker is left by one executor, and then by another: the last one is the one that is
-        // woken.
+        // One executor registers its waker, then another: the last one is woken.
         assert!(block_on(poll_fn(|cx| Poll::Ready(Pin::new(&mut task).poll(cx)))).is_pending());
         let elsewhere = pool.spawn_with_handle(task).unwrap();
         door.open();
@@ -167,7 +166,7 @@ fn a_handle_is_polled_here_and_then_there() {
 }
 
 #[test]
-fn dropped_there_before_they_are_ready() {
+fn pending_futures_dropped_on_foreign_threads_are_released() {
     each(|runtime| {
         let pool = ThreadPool::builder().pool_size(2).create().unwrap();
         let (drops, polled) = (Count::new(), Count::new());
@@ -191,7 +190,7 @@ fn dropped_there_before_they_are_ready() {
             thread::yield_now();
         }
         drop(all);
-        // A dropped handle drops its future on the pool's thread, when that is polled again.
+        // A dropped handle drops its future on a thread of the pool, at the future's next poll.
         while drops.get() < 20 {
             thread::yield_now();
         }
@@ -199,10 +198,10 @@ fn dropped_there_before_they_are_ready() {
 }
 
 #[test]
-fn woken_by_a_worker_while_it_is_polled_elsewhere() {
+fn wake_by_worker_during_foreign_poll_is_not_lost() {
     each(|runtime| {
         let pool = ThreadPool::builder().pool_size(3).create().unwrap();
-        // Ends right when it is awaited: a wake and a poll meet.
+        // The task ends while it is awaited: a wake races with a poll.
         let all: Vec<_> = (0..500)
             .map(|number| {
                 let waits = inside(runtime.handle(), async move {
@@ -222,7 +221,7 @@ fn woken_by_a_worker_while_it_is_polled_elsewhere() {
 }
 
 #[test]
-fn a_runtime_that_goes_ends_what_foreign_executors_wait_for() {
+fn runtime_drop_resolves_handles_on_foreign_executors() {
     for count in [1, 2] {
         let runtime = workers(count);
         let pool = ThreadPool::builder().pool_size(2).create().unwrap();

@@ -1,10 +1,10 @@
-//! Channels and locks of other crates under cancellation: `async-channel`, `async-lock`,
-//! `tokio::sync`, and the combinators of `futures` and Tokio, with our timeouts around them.
+//! Tests of other crates' channels and locks under cancellation: `async-channel`, `async-lock`,
+//! `tokio::sync`, and the combinators of `futures` and Tokio, inside of heist's timeouts.
 //!
-//! Each test has tasks that wait for something and give up halfway, by a timeout, by losing a
-//! `select`, or by being aborted, while others bring it. What is counted in the end shows that no
-//! wake was lost (the test ends), and that nothing came twice or not at all. The watchdog is off:
-//! it must not be what makes them end.
+//! Each test has tasks that wait for something and give up halfway: by a timeout, by losing a
+//! `select`, or by an abort. Other tasks provide what they wait for. If a wake is lost, the test
+//! hangs. The final counts show that nothing arrived twice or not at all. The watchdog is off,
+//! because it might hide a lost wake.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -25,10 +25,10 @@ use kit::Count;
 /// Rounds of each test.
 const ROUNDS: usize = 300;
 
-/// So many tasks wait for the same thing.
+/// Tasks that wait for the same thing.
 const WAITERS: usize = 8;
 
-/// Both flavours, without a watchdog.
+/// Runs the test on both flavours, without a watchdog.
 fn each(test: impl Fn(&Runtime)) {
     test(&Builder::new_current_thread().enable_all().build().unwrap());
     for workers in [2, 4] {
@@ -37,7 +37,7 @@ fn each(test: impl Fn(&Runtime)) {
     }
 }
 
-/// Numbers that look random, the same in each run.
+/// Pseudo-random numbers, the same in each run.
 #[derive(Clone)]
 struct Dice(u64);
 
@@ -50,8 +50,8 @@ impl Dice {
     }
 }
 
-/// Waits for `future`, or gives up in one of several ways; `None` if it has given up.
-async fn impatiently<F: Future>(dice: &mut Dice, future: F) -> Option<F::Output> {
+/// Waits for `future`, or gives up in one of several ways. Returns `None` if it has given up.
+async fn wait_or_give_up<F: Future>(dice: &mut Dice, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     match dice.roll(5) {
         0 => timeout(Duration::from_micros(dice.roll(60)), future).await.ok(),
@@ -65,22 +65,22 @@ async fn impatiently<F: Future>(dice: &mut Dice, future: F) -> Option<F::Output>
         },
         3 => {
             let turns = dice.roll(4);
-            let mut patience = pin!(async {
+            let mut limit = pin!(async {
                 for _ in 0..turns {
                     yield_now().await;
                 }
             });
             futures::select! {
                 output = future.fuse() => Some(output),
-                () = patience.as_mut().fuse() => None,
+                () = limit.as_mut().fuse() => None,
             }
         }
         _ => Some(future.await),
     }
 }
 
-/// Runs `WAITERS` tasks, and `work` beside them, to their ends.
-fn waiters<F, W>(runtime: &Runtime, waiter: impl Fn(Dice) -> F, work: W)
+/// Runs `WAITERS` tasks, and `work` beside them, to completion.
+fn run_waiters<F, W>(runtime: &Runtime, waiter: impl Fn(Dice) -> F, work: W)
 where
     F: Future<Output = ()> + Send + 'static,
     W: Future<Output = ()> + Send + 'static,
@@ -95,11 +95,11 @@ where
     });
 }
 
-/// Receives until the channel is closed, and counts; a receive that is dropped must lose nothing.
+/// Tests that receive until the channel is closed, and sum up. A dropped receive must lose nothing.
 macro_rules! receives_everything {
-    ($($name:ident: $make:expr, $clone:expr, $send:expr, $receive:expr;)*) => {$(
+    ($($channel_loses_nothing:ident: $make:expr, $clone:expr, $send:expr, $receive:expr;)*) => {$(
         #[test]
-        fn $name() {
+        fn $channel_loses_nothing() {
             each(|runtime| {
                 let (sender, receiver) = $make;
                 let sum = Arc::new(AtomicUsize::new(0));
@@ -108,7 +108,7 @@ macro_rules! receives_everything {
                     let (receiver, sum) = ($clone(&receiver), Arc::clone(&all));
                     async move {
                         loop {
-                            match impatiently(&mut dice, $receive(&receiver)).await {
+                            match wait_or_give_up(&mut dice, $receive(&receiver)).await {
                                 Some(Some(number)) => sum.fetch_add(number, Ordering::Relaxed),
                                 Some(None) => return,
                                 None => 0,
@@ -125,7 +125,7 @@ macro_rules! receives_everything {
                         }
                     }
                 };
-                waiters(runtime, waiter, work);
+                run_waiters(runtime, waiter, work);
                 let count = WAITERS * ROUNDS;
                 assert_eq!(sum.load(Ordering::Relaxed), count * (count + 1) / 2);
             });
@@ -136,17 +136,17 @@ macro_rules! receives_everything {
 type TokioReceiver = Arc<tokio::sync::Mutex<tokio::sync::mpsc::Receiver<usize>>>;
 
 receives_everything! {
-    async_channel_bounded:
+    async_channel_bounded_loses_nothing:
         async_channel::bounded::<usize>(3),
         async_channel::Receiver::clone,
         async |sender: &async_channel::Sender<usize>, number| sender.send(number).await.unwrap(),
         async |receiver: &async_channel::Receiver<usize>| receiver.recv().await.ok();
-    async_channel_unbounded:
+    async_channel_unbounded_loses_nothing:
         async_channel::unbounded::<usize>(),
         async_channel::Receiver::clone,
         async |sender: &async_channel::Sender<usize>, number| sender.send(number).await.unwrap(),
         async |receiver: &async_channel::Receiver<usize>| receiver.recv().await.ok();
-    tokio_mpsc_behind_a_tokio_mutex:
+    tokio_mpsc_behind_tokio_mutex_loses_nothing:
         {
             let (sender, receiver) = tokio::sync::mpsc::channel::<usize>(3);
             (sender, Arc::new(tokio::sync::Mutex::new(receiver)))
@@ -157,7 +157,7 @@ receives_everything! {
 }
 
 #[test]
-fn senders_that_give_up_have_sent_all_or_nothing() {
+fn senders_that_give_up_send_once_or_never() {
     each(|runtime| {
         let (sender, receiver) = async_channel::bounded::<usize>(2);
         let (tokio_sender, mut tokio_receiver) = tokio::sync::mpsc::channel::<usize>(2);
@@ -167,10 +167,10 @@ fn senders_that_give_up_have_sent_all_or_nothing() {
             let (sender, tokio_sender, sent) = (sender.clone(), tokio_sender.clone(), counts.clone());
             async move {
                 for _ in 0..ROUNDS {
-                    if impatiently(&mut dice, sender.send(1)).await.is_some() {
+                    if wait_or_give_up(&mut dice, sender.send(1)).await.is_some() {
                         sent.add();
                     }
-                    if impatiently(&mut dice, tokio_sender.send(1)).await.is_some() {
+                    if wait_or_give_up(&mut dice, tokio_sender.send(1)).await.is_some() {
                         sent.add();
                     }
                 }
@@ -189,8 +189,8 @@ fn senders_that_give_up_have_sent_all_or_nothing() {
                     counts.add();
                 }
             };
-            // Each ends when its last sender is gone: the waiters', and the two that the closure
-            // keeps.
+            // Each loop ends when its last sender is dropped: those of the waiters, and the two
+            // that the closure owns.
             futures::join!(one, other);
         };
         runtime.block_on(async {
@@ -206,11 +206,11 @@ fn senders_that_give_up_have_sent_all_or_nothing() {
     });
 }
 
-/// Locks again and again, giving up halfway, and adds to a plain number inside.
+/// Tests that lock repeatedly, give up halfway, and count how many tasks hold the lock.
 macro_rules! locks_exclude {
-    ($($name:ident: $make:expr, $type:ty, $lock:expr;)*) => {$(
+    ($($lock_still_excludes:ident: $make:expr, $type:ty, $lock:expr;)*) => {$(
         #[test]
-        fn $name() {
+        fn $lock_still_excludes() {
             each(|runtime| {
                 let lock: Arc<$type> = Arc::new($make);
                 let (inside, gained) = (Arc::new(AtomicUsize::new(0)), Count::new());
@@ -220,8 +220,8 @@ macro_rules! locks_exclude {
                     async move {
                         let mut mine = 0;
                         while mine < ROUNDS {
-                            let Some(guard) = impatiently(&mut dice, $lock(&lock)).await else { continue };
-                            assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two at a time");
+                            let Some(guard) = wait_or_give_up(&mut dice, $lock(&lock)).await else { continue };
+                            assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two tasks hold the lock");
                             if dice.roll(2) == 0 {
                                 yield_now().await;
                             }
@@ -232,7 +232,7 @@ macro_rules! locks_exclude {
                         }
                     }
                 };
-                waiters(runtime, waiter, async {});
+                run_waiters(runtime, waiter, async {});
                 assert_eq!((gained.get(), inside.load(Ordering::SeqCst)), (WAITERS * ROUNDS, 0));
             });
         }
@@ -240,22 +240,22 @@ macro_rules! locks_exclude {
 }
 
 locks_exclude! {
-    tokio_mutex: tokio::sync::Mutex::new(()), tokio::sync::Mutex<()>,
+    tokio_mutex_still_excludes: tokio::sync::Mutex::new(()), tokio::sync::Mutex<()>,
         async |lock: &Arc<tokio::sync::Mutex<()>>| Arc::clone(lock).lock_owned().await;
-    tokio_semaphore: tokio::sync::Semaphore::new(1), tokio::sync::Semaphore,
+    tokio_semaphore_still_excludes: tokio::sync::Semaphore::new(1), tokio::sync::Semaphore,
         async |lock: &Arc<tokio::sync::Semaphore>| Arc::clone(lock).acquire_owned().await.unwrap();
-    tokio_rwlock_written: tokio::sync::RwLock::new(()), tokio::sync::RwLock<()>,
+    tokio_rwlock_write_still_excludes: tokio::sync::RwLock::new(()), tokio::sync::RwLock<()>,
         async |lock: &Arc<tokio::sync::RwLock<()>>| Arc::clone(lock).write_owned().await;
-    async_lock_mutex: async_lock::Mutex::new(()), async_lock::Mutex<()>,
+    async_lock_mutex_still_excludes: async_lock::Mutex::new(()), async_lock::Mutex<()>,
         async |lock: &Arc<async_lock::Mutex<()>>| lock.lock_arc().await;
-    async_lock_semaphore: async_lock::Semaphore::new(1), async_lock::Semaphore,
+    async_lock_semaphore_still_excludes: async_lock::Semaphore::new(1), async_lock::Semaphore,
         async |lock: &Arc<async_lock::Semaphore>| lock.acquire_arc().await;
-    async_lock_rwlock_written: async_lock::RwLock::new(()), async_lock::RwLock<()>,
+    async_lock_rwlock_write_still_excludes: async_lock::RwLock::new(()), async_lock::RwLock<()>,
         async |lock: &Arc<async_lock::RwLock<()>>| lock.write_arc().await;
 }
 
 #[test]
-fn readers_and_writers_that_give_up() {
+fn rwlock_waits_that_give_up_leave_lock_usable() {
     each(|runtime| {
         let lock = Arc::new(tokio::sync::RwLock::new(0usize));
         let other = Arc::new(async_lock::RwLock::new(0usize));
@@ -266,19 +266,19 @@ fn readers_and_writers_that_give_up() {
             async move {
                 for _ in 0..ROUNDS {
                     if dice.roll(3) == 0 {
-                        if let Some(mut guard) = impatiently(&mut dice, lock.write()).await {
+                        if let Some(mut guard) = wait_or_give_up(&mut dice, lock.write()).await {
                             *guard += 1;
                             written.add();
                         }
-                        if let Some(mut guard) = impatiently(&mut dice, other.write()).await {
+                        if let Some(mut guard) = wait_or_give_up(&mut dice, other.write()).await {
                             *guard += 1;
                             written.add();
                         }
-                    } else if let Some(guard) = impatiently(&mut dice, lock.read()).await {
+                    } else if let Some(guard) = wait_or_give_up(&mut dice, lock.read()).await {
                         let before = *guard;
                         yield_now().await;
                         assert_eq!(*guard, before);
-                    } else if let Some(guard) = impatiently(&mut dice, other.read()).await {
+                    } else if let Some(guard) = wait_or_give_up(&mut dice, other.read()).await {
                         let before = *guard;
                         yield_now().await;
                         assert_eq!(*guard, before);
@@ -286,19 +286,19 @@ fn readers_and_writers_that_give_up() {
                 }
             }
         };
-        waiters(runtime, waiter, async {});
+        run_waiters(runtime, waiter, async {});
         let total = runtime.block_on(async { *lock.read().await + *other.read().await });
         assert_eq!(total, written.get());
     });
 }
 
 #[test]
-fn oneshots_are_received_or_given_up_once() {
+fn oneshot_receive_given_up_can_resume() {
     each(|runtime| {
-        let answered = Count::new();
-        let counts = answered.clone();
+        let received_once = Count::new();
+        let counts = received_once.clone();
         let waiter = move |mut dice: Dice| {
-            let answered = counts.clone();
+            let received_once = counts.clone();
             async move {
                 for number in 0..ROUNDS {
                     let (sender, mut receiver) = tokio::sync::oneshot::channel();
@@ -309,29 +309,29 @@ fn oneshots_are_received_or_given_up_once() {
                         }
                         sender.send(number)
                     });
-                    let got = match impatiently(&mut dice, &mut receiver).await {
+                    let got = match wait_or_give_up(&mut dice, &mut receiver).await {
                         Some(got) => got,
-                        // It was given up, and can be taken up again.
+                        // The receive was given up, and can be resumed.
                         None => receiver.await,
                     };
                     assert_eq!(got, Ok(number));
                     assert_eq!(sends.await.unwrap(), Ok(()));
-                    answered.add();
+                    received_once.add();
                 }
             }
         };
-        waiters(runtime, waiter, async {});
-        assert_eq!(answered.get(), WAITERS * ROUNDS);
+        run_waiters(runtime, waiter, async {});
+        assert_eq!(received_once.get(), WAITERS * ROUNDS);
     });
 }
 
 #[test]
-fn every_watcher_sees_the_last_value_and_every_subscriber_all() {
+fn watch_and_broadcast_receivers_see_last_and_all() {
     each(|runtime| {
         let (watched, watch) = tokio::sync::watch::channel(0usize);
         let (sender, _) = tokio::sync::broadcast::channel(WAITERS * ROUNDS);
         let sums = Arc::new(AtomicUsize::new(0));
-        // All subscribe before the first is sent.
+        // All receivers subscribe before the first value is sent.
         let receivers = std::sync::Mutex::new((0..WAITERS).map(|_| sender.subscribe()).collect::<Vec<_>>());
         let all = Arc::clone(&sums);
         let waiter = move |mut dice: Dice| {
@@ -339,14 +339,14 @@ fn every_watcher_sees_the_last_value_and_every_subscriber_all() {
             let mut receiver = receivers.lock().unwrap().pop().unwrap();
             async move {
                 loop {
-                    match impatiently(&mut dice, receiver.recv()).await {
+                    match wait_or_give_up(&mut dice, receiver.recv()).await {
                         Some(Ok(number)) => sums.fetch_add(number, Ordering::Relaxed),
                         Some(Err(_closed)) => break,
                         None => 0,
                     };
                 }
                 while *watch.borrow_and_update() < ROUNDS {
-                    if let Some(changed) = impatiently(&mut dice, watch.changed()).await {
+                    if let Some(changed) = wait_or_give_up(&mut dice, watch.changed()).await {
                         changed.unwrap();
                     }
                 }
@@ -359,7 +359,7 @@ fn every_watcher_sees_the_last_value_and_every_subscriber_all() {
                 yield_now().await;
             }
             drop(sender);
-            // Whoever watches sees the last value, and then that nobody sends any more.
+            // Every watcher sees the last value, and then that the sender is gone.
             watched.closed().await;
         };
         runtime.block_on(async {
@@ -376,10 +376,10 @@ fn every_watcher_sees_the_last_value_and_every_subscriber_all() {
 }
 
 #[test]
-fn a_permit_of_notify_is_not_lost_with_who_gives_up() {
+fn notify_permit_is_not_lost_by_cancelled_wait() {
     each(|runtime| {
-        // One token goes round: who takes the permit passes it on. If it were lost with somebody
-        // who gives up, all would wait for ever.
+        // There is one permit, and each task that takes it passes it on. If a wait that is given up
+        // lost the permit, all tasks would wait for ever.
         let (notify, taken) = (Arc::new(tokio::sync::Notify::new()), Count::new());
         notify.notify_one();
         let counts = taken.clone();
@@ -387,20 +387,20 @@ fn a_permit_of_notify_is_not_lost_with_who_gives_up() {
             let (notify, taken) = (Arc::clone(&notify), counts.clone());
             async move {
                 while taken.get() < WAITERS * ROUNDS {
-                    if impatiently(&mut dice, notify.notified()).await.is_some() {
+                    if wait_or_give_up(&mut dice, notify.notified()).await.is_some() {
                         taken.add();
                         notify.notify_one();
                     }
                 }
             }
         };
-        waiters(runtime, waiter, async {});
+        run_waiters(runtime, waiter, async {});
         assert!(taken.get() >= WAITERS * ROUNDS);
     });
 }
 
 #[test]
-fn an_event_of_async_lock_reaches_everybody() {
+fn async_lock_barrier_releases_all_waiters() {
     each(|runtime| {
         let barriers = Arc::new(async_lock::Barrier::new(WAITERS));
         let leaders = Count::new();
@@ -418,13 +418,13 @@ fn an_event_of_async_lock_reaches_everybody() {
                 }
             }
         };
-        waiters(runtime, waiter, async {});
+        run_waiters(runtime, waiter, async {});
         assert_eq!(leaders.get(), ROUNDS);
     });
 }
 
 #[test]
-fn tasks_that_are_aborted_while_they_wait_leave_nothing_locked() {
+fn tasks_aborted_while_waiting_leave_nothing_locked() {
     each(|runtime| {
         let (mutex, semaphore) = (Arc::new(tokio::sync::Mutex::new(0usize)), Arc::new(async_lock::Semaphore::new(2)));
         let drops = Count::new();
@@ -455,7 +455,7 @@ fn tasks_that_are_aborted_while_they_wait_leave_nothing_locked() {
 }
 
 #[test]
-fn futures_unordered_polls_whom_it_should() {
+fn futures_unordered_polls_woken_futures() {
     each(|runtime| {
         let (sender, receiver) = async_channel::bounded::<usize>(4);
         let sums = Arc::new(AtomicUsize::new(0));
@@ -463,14 +463,14 @@ fn futures_unordered_polls_whom_it_should() {
         let waiter = move |mut dice: Dice| {
             let (receiver, sums) = (receiver.clone(), Arc::clone(&all));
             async move {
-                // Several receives and tasks at once, in one task; those that lose are dropped with
-                // the set, now and then.
+                // One task waits for several receives at once. The pending ones are dropped with
+                // the set from time to time.
                 let mut open = true;
                 while open {
                     let mut several: FuturesUnordered<_> = (0..3).map(|_| receiver.recv()).collect();
                     let rounds = 1 + dice.roll(5);
                     for _ in 0..rounds {
-                        match impatiently(&mut dice, several.next()).await {
+                        match wait_or_give_up(&mut dice, several.next()).await {
                             Some(Some(Ok(number))) => {
                                 sums.fetch_add(number, Ordering::Relaxed);
                                 several.push(receiver.recv());
@@ -487,14 +487,14 @@ fn futures_unordered_polls_whom_it_should() {
                 sender.send(number).await.unwrap();
             }
         };
-        waiters(runtime, waiter, work);
+        run_waiters(runtime, waiter, work);
         let count = WAITERS * ROUNDS;
         assert_eq!(sums.load(Ordering::Relaxed), count * (count + 1) / 2);
     });
 }
 
 #[test]
-fn joins_of_tasks_timers_and_channels() {
+fn join_of_task_timer_and_channel_completes() {
     each(|runtime| {
         let total: usize = runtime.block_on(async {
             let tasks = (0..WAITERS).map(|number| {
@@ -523,7 +523,7 @@ fn joins_of_tasks_timers_and_channels() {
 }
 
 #[test]
-fn streams_over_our_tasks() {
+fn buffer_unordered_over_tasks_completes() {
     each(|runtime| {
         let sum: usize = runtime.block_on(async {
             futures::stream::iter(0..ROUNDS)

@@ -1,5 +1,5 @@
-//! Workers that sleep, and what wakes them. A lost wake-up is a hang: nothing here has a time
-//! limit, and where the watchdog might hide one it is switched off.
+//! Tests of sleeping workers and their wake-ups. A lost wake-up is a hang, so no test has a time
+//! limit. Where the watchdog might hide a lost wake-up, it is off.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,7 +11,7 @@ use std::thread;
 use heist::runtime::{Builder, Handle, Runtime};
 use heist::time::{Duration, sleep};
 
-/// Without the watchdog.
+/// Returns a runtime without a watchdog.
 fn workers(count: usize) -> Runtime {
     Builder::new_multi_thread().worker_threads(count).watchdog(false).enable_all().build().unwrap()
 }
@@ -20,10 +20,10 @@ fn current_thread() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// One at a time, each awaited: nearly every one finds both workers asleep, or on their way there.
-/// A million of them if HEIST_STRESS is set.
+/// Spawns tasks one at a time and awaits each. Nearly every spawn finds both workers asleep, or
+/// about to sleep. With HEIST_STRESS there are a million spawns.
 #[test]
-fn every_spawn_onto_a_parked_runtime_is_run() {
+fn spawn_onto_parked_runtime_is_run() {
     let count = if std::env::var_os("HEIST_STRESS").is_some() { 1_000_000 } else { 100_000 };
     let runtime = workers(2);
     for n in 0..count {
@@ -31,7 +31,7 @@ fn every_spawn_onto_a_parked_runtime_is_run() {
     }
 }
 
-/// A number that a thread leaves for a task.
+/// A number that a thread passes to a task.
 #[derive(Default)]
 struct Letterbox {
     number: AtomicU64,
@@ -47,7 +47,7 @@ impl Letterbox {
         }
     }
 
-    /// The next number that is not `known`.
+    /// Waits for a number other than `known`.
     async fn next(&self, known: u64) -> u64 {
         poll_fn(|cx| {
             let waker = cx.waker().clone();
@@ -63,7 +63,7 @@ impl Letterbox {
 }
 
 #[test]
-fn every_wake_from_a_foreign_thread_is_answered() {
+fn wake_from_foreign_thread_is_never_lost() {
     const ROUNDS: u64 = 100_000;
     let runtime = workers(2);
     let boxes: [Arc<Letterbox>; 2] = Default::default();
@@ -88,7 +88,7 @@ fn every_wake_from_a_foreign_thread_is_answered() {
 }
 
 #[test]
-fn two_runtimes_wake_each_other() {
+fn runtimes_wake_each_other() {
     const ROUNDS: u32 = 10_000;
     let runtimes = [workers(2), workers(2)];
     let (to, from) = async_channel::bounded(1);
@@ -108,13 +108,13 @@ fn two_runtimes_wake_each_other() {
     runtimes[0].block_on(echo).unwrap();
 }
 
-/// The runtime has slept, the watchdog with it. A task then blocks its worker until the three that
-/// it has spawned have run.
+/// The runtime has slept, and the watchdog with it. A task then blocks its worker until the three
+/// tasks that it has spawned have run.
 #[test]
-fn tasks_behind_one_that_blocks_are_taken_by_another_worker() {
+fn tasks_behind_blocking_task_run_on_another_worker() {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     for _ in 0..20 {
-        // Time is what is tested: for this long nobody has anything to do.
+        // The sleep is part of the test: for this long the runtime has nothing to do.
         thread::sleep(Duration::from_millis(10));
         let ran = runtime.spawn(async {
             let (done, all) = mpsc::channel();
@@ -130,10 +130,10 @@ fn tasks_behind_one_that_blocks_are_taken_by_another_worker() {
     }
 }
 
-/// The same with tasks that came from outside: those which the worker took with the first, and
-/// those which it left in the global queue while everybody counted on it.
+/// The same with tasks that were spawned from outside. The worker took some of them with the first,
+/// and left the others in the global queue, where no other worker was woken for them.
 #[test]
-fn tasks_that_came_with_one_that_blocks_are_taken_by_another_worker() {
+fn remote_tasks_with_blocking_task_run_on_another_worker() {
     for (workers, others) in [(2, 3), (4, 1), (4, 3), (8, 2)] {
         let runtime = Builder::new_multi_thread().worker_threads(workers).enable_all().build().unwrap();
         for _ in 0..20 {
@@ -149,10 +149,10 @@ fn tasks_that_came_with_one_that_blocks_are_taken_by_another_worker() {
     }
 }
 
-/// A task that blocks, and spawns one that needs the reactor, has the reactor turned by the other
-/// worker.
+/// A task blocks until a task that it has spawned has used the reactor. The other worker has to
+/// poll the reactor.
 #[test]
-fn the_reactor_is_turned_while_a_task_blocks() {
+fn reactor_is_polled_while_task_blocks() {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     for _ in 0..20 {
         thread::sleep(Duration::from_millis(10));
@@ -172,7 +172,7 @@ fn the_reactor_is_turned_while_a_task_blocks() {
 }
 
 #[test]
-fn what_the_park_hook_spawns_runs_before_the_thread_parks() {
+fn task_spawned_by_park_hook_runs_before_park() {
     for current_thread in [false, true] {
         let armed = Arc::new(AtomicBool::new(false));
         let (report, reports) = async_channel::unbounded();
@@ -191,15 +191,15 @@ fn what_the_park_hook_spawns_runs_before_the_thread_parks() {
             runtime.block_on(async {
                 heist::spawn(async move { armed.store(true, Ordering::Release) }).await.unwrap();
                 let (before, after) = reports.recv().await.unwrap();
-                assert_eq!(before, after, "the worker has slept in between");
+                assert_eq!(before, after, "the worker has slept before the task ran");
             });
         }
     }
 }
 
-/// Four threads at once: one drives, the others wait for their futures, or for the seat.
+/// Four threads call `block_on` at once: one drives, the others wait for their futures or the seat.
 #[test]
-fn four_threads_block_on_a_current_thread_runtime() {
+fn block_on_from_four_threads_completes() {
     const ROUNDS: usize = 300;
     let runtime = current_thread();
     let (begin, ran) = (Barrier::new(4), AtomicUsize::new(0));
@@ -222,13 +222,14 @@ fn four_threads_block_on_a_current_thread_runtime() {
     assert_eq!(ran.load(Ordering::Relaxed), 4 * ROUNDS);
 }
 
-/// Those in line whose futures become ready leave it: the seat goes to one who still waits.
+/// A waiting driver whose future becomes ready leaves the queue. The seat then goes to the driver
+/// that still waits.
 #[test]
-fn a_driver_that_leaves_calls_one_who_still_waits() {
+fn driver_that_finishes_wakes_waiting_driver() {
     let runtime = current_thread();
     for _ in 0..100 {
         let (stop_driver, driver_stopped) = async_channel::bounded::<()>(1);
-        let (stop_ghost, ghost_stopped) = async_channel::bounded::<()>(1);
+        let (stop_quitter, quitter_stopped) = async_channel::bounded::<()>(1);
         let (drives, driving) = mpsc::channel();
         thread::scope(|scope| {
             let runtime = &runtime;
@@ -239,26 +240,26 @@ fn a_driver_that_leaves_calls_one_who_still_waits() {
                 });
             });
             driving.recv().unwrap();
-            // In line behind the driver, and out again.
+            // Enters the queue behind the driver, and leaves it before the driver ends.
             let (waits, waiting) = mpsc::channel();
-            let ghost = scope.spawn(move || {
+            let quitter = scope.spawn(move || {
                 runtime.block_on(async {
                     waits.send(()).unwrap();
-                    ghost_stopped.recv().await.unwrap();
+                    quitter_stopped.recv().await.unwrap();
                 });
             });
             waiting.recv().unwrap();
-            let waits_too = Arc::new(Barrier::new(2));
-            let waits = Arc::clone(&waits_too);
+            let both_wait = Arc::new(Barrier::new(2));
+            let waits = Arc::clone(&both_wait);
             let last = scope.spawn(move || {
                 runtime.block_on(async {
                     waits.wait();
                     heist::spawn(sleep(Duration::from_millis(1))).await.unwrap();
                 });
             });
-            waits_too.wait();
-            stop_ghost.try_send(()).unwrap();
-            ghost.join().unwrap();
+            both_wait.wait();
+            stop_quitter.try_send(()).unwrap();
+            quitter.join().unwrap();
             stop_driver.try_send(()).unwrap();
             driver.join().unwrap();
             last.join().unwrap();
@@ -266,10 +267,10 @@ fn a_driver_that_leaves_calls_one_who_still_waits() {
     }
 }
 
-/// The root future panics while its thread is on its way to sleep. The next one to drive starts
-/// from a clean slate.
+/// The root future panics while its thread is about to sleep. The next driver starts from a clean
+/// state.
 #[test]
-fn a_root_that_panics_leaves_nobody_counted() {
+fn root_that_panics_leaves_clean_state() {
     let root: Arc<Mutex<Option<Waker>>> = Arc::default();
     let woken = Arc::clone(&root);
     let hook = move || {
@@ -283,7 +284,7 @@ fn a_root_that_panics_leaves_nobody_counted() {
         let mut polled = false;
         let panicked = catch_unwind(AssertUnwindSafe(|| {
             runtime.block_on(poll_fn(|cx| {
-                assert!(!std::mem::replace(&mut polled, true), "on purpose");
+                assert!(!std::mem::replace(&mut polled, true), "planned");
                 *root.lock().unwrap() = Some(cx.waker().clone());
                 Poll::<()>::Pending
             }));

@@ -1,5 +1,5 @@
-//! An idle runtime uses no CPU: its threads are not scheduled at all. The process has no other
-//! runtime meanwhile.
+//! Tests that an idle runtime uses no CPU: its threads are not scheduled at all. The process has no
+//! other runtime meanwhile.
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeMap;
@@ -12,11 +12,10 @@ use heist::time::{Duration, sleep};
 
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// By thread: what it is called, how often it was switched away from, of its own will or not, and
-/// its time on a CPU.
+/// Maps each thread's name to its context switches, voluntary and not, and to its time on a CPU.
 type Activity = BTreeMap<String, (String, String)>;
 
-/// Of the runtime's threads.
+/// Returns the activity of the runtime's threads so far.
 fn activity() -> Activity {
     let mut all = Activity::new();
     for task in fs::read_dir("/proc/self/task").unwrap() {
@@ -35,7 +34,7 @@ fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(2).thread_name("idle-worker").enable_all().build().unwrap()
 }
 
-/// Waits until the threads have come to rest, and asserts that they stay there.
+/// Waits until the threads sleep, and asserts that they are not scheduled any more.
 fn assert_idle() {
     let mut before = Activity::new();
     for _ in 0..100 {
@@ -45,13 +44,13 @@ fn assert_idle() {
             break;
         }
     }
-    assert_eq!(before.len(), 3, "two workers and the watchdog: {before:#?}");
+    assert_eq!(before.len(), 3, "expected two workers and the watchdog: {before:#?}");
     thread::sleep(Duration::from_secs(5));
     assert_eq!(activity(), before);
 }
 
 #[test]
-fn with_a_far_timer() {
+fn idle_runtime_with_far_timer_uses_no_cpu() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let runtime = runtime();
     let far = [
@@ -64,7 +63,7 @@ fn with_a_far_timer() {
 }
 
 #[test]
-fn with_idle_sockets() {
+fn idle_runtime_with_open_sockets_uses_no_cpu() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let runtime = runtime();
     let sockets = runtime.block_on(async {

@@ -1,9 +1,11 @@
-//! A storm: the worker set changes all the time, from two threads and from a task, while tasks are
-//! spawned from everywhere, sleep, send each other bytes, panic, and are aborted. Every task ends
-//! exactly once, no timer is early, no echo is lost, and nobody hangs.
+//! A stress test of resizes under load.
 //!
-//! Half a second for each limit of seats, or twenty seconds if HEIST_STRESS is set. The watchdog,
-//! which might hide a lost wake-up, is off.
+//! Two threads and a task change the number of workers all the time. Meanwhile tasks are spawned
+//! from everywhere, sleep, send each other bytes, panic, and are aborted. Every task ends exactly
+//! once, no timer fires early, no echo is lost, and nothing hangs.
+//!
+//! It runs half a second for each limit of seats, or twenty seconds if HEIST_STRESS is set. The
+//! watchdog is off, because it might hide a lost wake-up.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -17,14 +19,14 @@ use heist::runtime::{Builder, Handle, Runtime};
 use heist::task::JoinHandle;
 use heist::time::{Duration, Instant, sleep, timeout};
 
-/// What became of the tasks, by count: of each kind as many as its handle says.
+/// Counts of what the tasks themselves have seen. They have to match the outcomes of the handles.
 #[derive(Default)]
-struct Ledger {
+struct TaskCounts {
     spawned: AtomicU64,
-    /// Drops of the token that every task owns.
+    /// Drops of the tokens, of which every task owns one.
     ended: AtomicU64,
     completed: AtomicU64,
-    /// Panics that were on their way.
+    /// Tasks that were about to panic.
     panicking: AtomicU64,
     echoes: AtomicU64,
     early: AtomicU64,
@@ -33,12 +35,12 @@ struct Ledger {
 }
 
 /// Owned by a task from its spawn to its end.
-struct Token(Arc<Ledger>);
+struct Token(Arc<TaskCounts>);
 
 impl Token {
-    fn new(ledger: &Arc<Ledger>) -> Token {
-        ledger.spawned.fetch_add(1, Ordering::Relaxed);
-        Token(Arc::clone(ledger))
+    fn new(counts: &Arc<TaskCounts>) -> Token {
+        counts.spawned.fetch_add(1, Ordering::Relaxed);
+        Token(Arc::clone(counts))
     }
 }
 
@@ -48,7 +50,7 @@ impl Drop for Token {
     }
 }
 
-/// A generator of its own for each thread and task.
+/// A random number generator. Each thread and task has its own.
 struct Dice(u64);
 
 impl Dice {
@@ -58,10 +60,10 @@ impl Dice {
     }
 }
 
-/// A task of the storm; `depth` more generations may follow it.
-fn launch(handle: &Handle, ledger: &Arc<Ledger>, seed: u64, depth: u32) {
-    let token = Token::new(ledger);
-    let (inner, book) = (handle.clone(), Arc::clone(ledger));
+/// Spawns a task of the storm, which may spawn `depth` more generations.
+fn spawn_random(handle: &Handle, counts: &Arc<TaskCounts>, seed: u64, depth: u32) {
+    let token = Token::new(counts);
+    let (inner, task_counts) = (handle.clone(), Arc::clone(counts));
     let task = handle.spawn(async move {
         let (token, mut dice) = (token, Dice(seed));
         for _ in 0..dice.below(4) {
@@ -70,46 +72,46 @@ fn launch(handle: &Handle, ledger: &Arc<Ledger>, seed: u64, depth: u32) {
                 1 => {
                     let (wait, begun) = (Duration::from_micros(dice.below(3_000)), Instant::now());
                     sleep(wait).await;
-                    book.early.fetch_add(u64::from(begun.elapsed() < wait), Ordering::Relaxed);
+                    task_counts.early.fetch_add(u64::from(begun.elapsed() < wait), Ordering::Relaxed);
                 }
                 2 => {
-                    // Armed, and cancelled.
+                    // Arms a timer and cancels it.
                     let _ = timeout(Duration::from_secs(3600), heist::task::yield_now()).await;
                 }
-                3 if depth > 0 => launch(&inner, &book, dice.below(u64::MAX >> 33), depth - 1),
+                3 if depth > 0 => spawn_random(&inner, &task_counts, dice.below(u64::MAX >> 33), depth - 1),
                 _ => {
                     let nested = heist::spawn(async { heist::task::yield_now().await });
-                    nested.await.expect("nobody aborts it");
+                    nested.await.expect("it is not aborted");
                 }
             }
         }
         if dice.below(100) == 0 {
-            book.panicking.fetch_add(1, Ordering::Relaxed);
+            task_counts.panicking.fetch_add(1, Ordering::Relaxed);
             drop(token);
             std::panic::resume_unwind(Box::new("a task's panic"));
         }
-        book.completed.fetch_add(1, Ordering::Relaxed);
+        task_counts.completed.fetch_add(1, Ordering::Relaxed);
     });
     if Dice(seed ^ 77).below(100) == 0 {
         task.abort();
     }
-    ledger.handles.lock().unwrap().push(task);
+    counts.handles.lock().unwrap().push(task);
 }
 
-/// One echo connection, client and server, until the storm is over.
-async fn echo(listener: &TcpListener, ledger: &Arc<Ledger>, seed: u64) -> [JoinHandle<()>; 2] {
+/// Spawns client and server of one echo connection, which lasts until the storm is over.
+async fn spawn_echo(listener: &TcpListener, counts: &Arc<TaskCounts>, seed: u64) -> [JoinHandle<()>; 2] {
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let mut server = listener.accept().await.unwrap().0;
-    let book = Arc::clone(ledger);
+    let task_counts = Arc::clone(counts);
     let client = heist::spawn(async move {
         let mut dice = Dice(seed);
-        while !book.over.load(Ordering::Relaxed) {
+        while !task_counts.over.load(Ordering::Relaxed) {
             let sent = dice.below(1 << 30).to_le_bytes();
             client.write_all(&sent).await.unwrap();
             let mut answer = [0; 8];
             client.read_exact(&mut answer).await.unwrap();
             assert_eq!(answer, sent);
-            book.echoes.fetch_add(1, Ordering::Relaxed);
+            task_counts.echoes.fetch_add(1, Ordering::Relaxed);
         }
     });
     let server = heist::spawn(async move {
@@ -134,12 +136,12 @@ fn storm(most: usize) {
         .enable_all()
         .build()
         .unwrap();
-    let ledger = Arc::new(Ledger::default());
+    let counts = Arc::new(TaskCounts::default());
     let echoes: Vec<_> = runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut all = Vec::new();
         for seed in 0..8 {
-            all.extend(echo(&listener, &ledger, seed).await);
+            all.extend(spawn_echo(&listener, &counts, seed).await);
         }
         all
     });
@@ -147,10 +149,10 @@ fn storm(most: usize) {
     let size = move |dice: &mut Dice| 1 + dice.below(most as u64) as usize;
     let resizers: Vec<_> = [11, 12]
         .map(|seed| {
-            let (handle, book) = (runtime.handle().clone(), Arc::clone(&ledger));
+            let (handle, task_counts) = (runtime.handle().clone(), Arc::clone(&counts));
             thread::spawn(move || {
                 let mut dice = Dice(seed);
-                while !book.over.load(Ordering::Relaxed) {
+                while !task_counts.over.load(Ordering::Relaxed) {
                     let resize = handle.resize(size(&mut dice));
                     match dice.below(3) {
                         0 => drop(resize),
@@ -161,22 +163,22 @@ fn storm(most: usize) {
             })
         })
         .into();
-    let book = Arc::clone(&ledger);
+    let task_counts = Arc::clone(&counts);
     let resizer = runtime.spawn(async move {
         let mut dice = Dice(13);
-        while !book.over.load(Ordering::Relaxed) {
+        while !task_counts.over.load(Ordering::Relaxed) {
             Handle::current().resize(size(&mut dice)).await.expect("no resize is refused");
             sleep(Duration::from_millis(3)).await;
         }
     });
     let spawners: Vec<_> = [21, 22]
         .map(|seed| {
-            let (handle, book) = (runtime.handle().clone(), Arc::clone(&ledger));
+            let (handle, task_counts) = (runtime.handle().clone(), Arc::clone(&counts));
             thread::spawn(move || {
                 let mut dice = Dice(seed);
-                while !book.over.load(Ordering::Relaxed) {
+                while !task_counts.over.load(Ordering::Relaxed) {
                     for _ in 0..dice.below(50) {
-                        launch(&handle, &book, dice.below(u64::MAX >> 33), 3);
+                        spawn_random(&handle, &task_counts, dice.below(u64::MAX >> 33), 3);
                     }
                     thread::sleep(Duration::from_micros(dice.below(500)));
                 }
@@ -187,36 +189,36 @@ fn storm(most: usize) {
     let mut joined = [0_u64; 3];
     while begun.elapsed() < time {
         thread::sleep(Duration::from_millis(5));
-        // Also bounds how far the spawners are ahead.
-        join_all(&runtime, &ledger, &mut joined);
+        // This also bounds how far the spawners get ahead.
+        join_all(&runtime, &counts, &mut joined);
     }
-    ledger.over.store(true, Ordering::Relaxed);
+    counts.over.store(true, Ordering::Relaxed);
     spawners.into_iter().chain(resizers).for_each(|thread| thread.join().expect("a thread of the storm"));
     runtime.block_on(resizer).expect("the task that resizes");
     echoes.into_iter().for_each(|task| runtime.block_on(task).expect("an echo"));
-    while !ledger.handles.lock().unwrap().is_empty() {
-        join_all(&runtime, &ledger, &mut joined);
+    while !counts.handles.lock().unwrap().is_empty() {
+        join_all(&runtime, &counts, &mut joined);
     }
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let [completed, panicked, cancelled] = joined;
     let text = format!("{most} seats: {completed} completed, {panicked} panicked, {cancelled} cancelled");
-    assert_eq!(completed, count(&ledger.completed), "{text}");
-    assert_eq!(panicked, count(&ledger.panicking), "{text}");
-    assert_eq!(completed + panicked + cancelled, count(&ledger.spawned), "{text}");
-    assert_eq!(count(&ledger.ended), count(&ledger.spawned), "{text}");
-    assert_eq!(count(&ledger.early), 0);
-    assert!(completed > 100 && count(&ledger.echoes) > 10, "{text}");
+    assert_eq!(completed, count(&counts.completed), "{text}");
+    assert_eq!(panicked, count(&counts.panicking), "{text}");
+    assert_eq!(completed + panicked + cancelled, count(&counts.spawned), "{text}");
+    assert_eq!(count(&counts.ended), count(&counts.spawned), "{text}");
+    assert_eq!(count(&counts.early), 0);
+    assert!(completed > 100 && count(&counts.echoes) > 10, "{text}");
     assert_eq!(runtime.resize(most).wait().unwrap().to, most);
     assert_eq!(runtime.worker_threads(), most);
-    // A task is counted off right after whoever joins it has been woken.
+    // The count of live tasks is lowered right after the joiner has been woken.
     while runtime.metrics().num_alive_tasks() > 0 {
         thread::yield_now();
     }
 }
 
-/// Awaits all tasks that are known by now.
-fn join_all(runtime: &Runtime, ledger: &Ledger, joined: &mut [u64; 3]) {
-    let handles = std::mem::take(&mut *ledger.handles.lock().unwrap());
+/// Awaits all tasks that have been spawned so far, and counts their outcomes.
+fn join_all(runtime: &Runtime, counts: &TaskCounts, joined: &mut [u64; 3]) {
+    let handles = std::mem::take(&mut *counts.handles.lock().unwrap());
     for handle in handles {
         let place = match runtime.block_on(handle) {
             Ok(()) => 0,
@@ -228,16 +230,16 @@ fn join_all(runtime: &Runtime, ledger: &Ledger, joined: &mut [u64; 3]) {
 }
 
 #[test]
-fn with_two_seats() {
+fn storm_with_two_seats_loses_nothing() {
     storm(2);
 }
 
 #[test]
-fn with_four_seats() {
+fn storm_with_four_seats_loses_nothing() {
     storm(4);
 }
 
 #[test]
-fn with_sixteen_seats() {
+fn storm_with_sixteen_seats_loses_nothing() {
     storm(16);
 }

@@ -1,4 +1,5 @@
-//! Wakers: when they are called, from where, and what they do.
+//! Tests of task wakers: how many polls they cause, from which threads they may be called, and
+//! wakers that call back into the runtime.
 #![allow(clippy::waker_clone_wake, reason = "a wake by value is what is tested")]
 
 #[path = "support/kit.rs"]
@@ -20,7 +21,7 @@ use heist::runtime::{Builder, Handle};
 use heist::task::AbortHandle;
 use kit::{Count, Door, OnDrop, each, yield_now};
 
-/// Hands out the waker of its first poll, and is ready when it is told so.
+/// Stores the waker of its last poll, and is ready once `ready` is set.
 struct Mailbox {
     waker: Mutex<Option<Waker>>,
     ready: AtomicBool,
@@ -56,7 +57,7 @@ impl Mailbox {
 }
 
 #[test]
-fn a_wake_while_running_is_one_more_poll() {
+fn wakes_during_poll_cause_one_more_poll() {
     each(|runtime| {
         let polls = Count::new();
         let counted = polls.clone();
@@ -79,11 +80,11 @@ fn a_wake_while_running_is_one_more_poll() {
     });
 }
 
-/// Whoever's waker it is that a yield is polled with is woken, once for each yield: that of the
-/// task itself, however many yields there are in one poll, and a wake besides; one that wraps it;
-/// that of another task.
+/// A yield wakes the waker that it is polled with. The test uses the waker of the task itself, one
+/// that wraps it, and that of another task. In the first case there are several yields in one poll,
+/// and a wake besides.
 #[test]
-fn a_yield_wakes_the_task_whose_waker_it_got() {
+fn yield_now_wakes_task_of_given_waker() {
     each(|runtime| {
         let polls = Count::new();
         let counted = polls.clone();
@@ -126,7 +127,7 @@ fn a_yield_wakes_the_task_whose_waker_it_got() {
 }
 
 #[test]
-fn wakes_before_a_poll_are_merged_and_each_is_seen() {
+fn wakes_before_poll_are_merged() {
     each(|runtime| {
         runtime.block_on(async {
             let mailbox = Mailbox::new();
@@ -138,8 +139,8 @@ fn wakes_before_a_poll_are_merged_and_each_is_seen() {
             }
             task.await.unwrap();
             let polls = mailbox.polls.load(Ordering::SeqCst);
-            // One if the first poll found it ready, two if all wakes were merged, and never one
-            // more than there were.
+            // One poll if the first found it ready, two if all wakes were merged. There are never
+            // more polls than wakes.
             assert!((1..102).contains(&polls), "{polls}");
             // A waker of an ended task does nothing.
             waker.wake_by_ref();
@@ -150,7 +151,7 @@ fn wakes_before_a_poll_are_merged_and_each_is_seen() {
 }
 
 #[test]
-fn from_a_foreign_thread_again_and_again() {
+fn wakes_from_foreign_thread_cause_one_poll_each() {
     each(|runtime| {
         const ROUNDS: usize = 5_000;
         let (to_thread, from_task) = std::sync::mpsc::channel::<Waker>();
@@ -177,7 +178,7 @@ fn from_a_foreign_thread_again_and_again() {
 }
 
 #[test]
-fn what_a_waker_wrote_is_seen_by_the_poll() {
+fn wake_publishes_earlier_writes_to_poll() {
     each(|runtime| {
         // Not atomic: the wake has to publish it.
         struct Data(std::cell::UnsafeCell<usize>);
@@ -198,7 +199,7 @@ fn what_a_waker_wrote_is_seen_by_the_poll() {
                     }
                     let (write, waker) = (Arc::clone(&write), cx.waker().clone());
                     thread::spawn(move || {
-                        // SAFETY: nobody reads before the wake.
+                        // SAFETY: there is no read before the wake.
                         unsafe { *write.0.get() = round };
                         waker.wake();
                     });
@@ -213,7 +214,7 @@ fn what_a_waker_wrote_is_seen_by_the_poll() {
 }
 
 #[test]
-fn wakers_of_one_task_are_alike_and_of_two_are_not() {
+fn wakers_of_same_task_will_wake_it() {
     each(|runtime| {
         runtime.block_on(async {
             let waker = || poll_fn(|cx| Poll::Ready(cx.waker().clone()));
@@ -231,7 +232,7 @@ fn wakers_of_one_task_are_alike_and_of_two_are_not() {
 
 /// Each of a million tasks wakes the next: from its poll, and from its destructor.
 #[test]
-fn a_chain_of_a_million_wakes_needs_no_stack() {
+fn wake_chain_of_a_million_tasks_needs_no_stack() {
     const LINKS: usize = 1_000_000;
 
     fn chain(runtime: &heist::runtime::Runtime) {
@@ -241,7 +242,7 @@ fn a_chain_of_a_million_wakes_needs_no_stack() {
             let (wakers, count, done) = (Arc::clone(&wakers), count.clone(), done.clone());
             let mut first = true;
             runtime.spawn(poll_fn(move |cx| {
-                // The last one begins the chain.
+                // The last task begins the chain.
                 if std::mem::take(&mut first) && index + 1 < LINKS {
                     wakers.lock().unwrap().push(cx.waker().clone());
                     return Poll::Pending;
@@ -256,8 +257,8 @@ fn a_chain_of_a_million_wakes_needs_no_stack() {
             }));
         }
         runtime.block_on(done.opened());
-        // The last of them may have found an empty list while an earlier one was still to register;
-        // the others are woken here.
+        // The last of them may have found an empty list before an earlier one had registered. The
+        // rest is woken here.
         while count.get() < LINKS {
             let next = wakers.lock().unwrap().pop();
             next.into_iter().for_each(Waker::wake);
@@ -272,12 +273,12 @@ fn a_chain_of_a_million_wakes_needs_no_stack() {
     small.spawn(|| chain(&kit::current_thread())).unwrap().join().unwrap();
 }
 
-/// A million tasks, none of which can run, are woken from one thread: no queue is full.
+/// One thread wakes a hundred thousand tasks, none of which can run: no queue is full.
 #[test]
-fn waking_never_blocks() {
+fn wakes_with_all_workers_busy_never_block() {
     const TASKS: usize = 100_000;
     for count in [1, 2] {
-        // Nobody comes in place of workers that are stuck.
+        // Without spare workers, so that no other thread takes over from the workers.
         let mut builder = Builder::new_multi_thread();
         let runtime = builder.worker_threads(count).max_spare_workers(0).enable_all().build().unwrap();
         let wakers = Arc::new(Mutex::new(Vec::new()));
@@ -296,7 +297,7 @@ fn waking_never_blocks() {
         while wakers.lock().unwrap().len() < TASKS {
             thread::yield_now();
         }
-        // All workers are kept from polling anything.
+        // Occupies all workers.
         let go = Door::new();
         let mut begun = Vec::new();
         for _ in 0..count {
@@ -318,10 +319,10 @@ fn waking_never_blocks() {
     }
 }
 
-/// Neither a wake nor an abort runs or drops anything of the user's: both are done under a lock
-/// that the task's destructor and poll take.
+/// Neither a wake nor an abort runs or drops user code. Both are called under a lock that the
+/// task's destructor and poll take.
 #[test]
-fn waking_and_aborting_under_a_lock_that_the_task_needs() {
+fn wake_and_abort_under_lock_of_task_do_not_deadlock() {
     each(|runtime| {
         let lock = Arc::new(Mutex::new(0));
         runtime.block_on(async {
@@ -361,7 +362,7 @@ fn waking_and_aborting_under_a_lock_that_the_task_needs() {
 }
 
 #[test]
-fn the_last_waker_may_go_anywhere_and_at_any_time() {
+fn last_waker_may_drop_on_any_thread() {
     each(|runtime| {
         runtime.block_on(async {
             for _ in 0..100 {
@@ -381,7 +382,7 @@ fn the_last_waker_may_go_anywhere_and_at_any_time() {
 }
 
 #[test]
-fn from_a_destructor_of_a_thread_local() {
+fn wake_in_thread_local_destructor_is_observed() {
     struct Wakes(Waker);
 
     impl Drop for Wakes {
@@ -413,8 +414,8 @@ fn from_a_destructor_of_a_thread_local() {
     });
 }
 
-/// Calls back into the runtime whenever it is cloned, woken or dropped.
-struct Evil {
+/// A waker that calls back into the runtime when it is cloned, woken or dropped.
+struct Reentrant {
     handle: Handle,
     victim: AbortHandle,
     calls: Count,
@@ -422,8 +423,8 @@ struct Evil {
     woken: Count,
 }
 
-impl Evil {
-    fn act(&self) {
+impl Reentrant {
+    fn call_runtime(&self) {
         self.calls.add();
         let spawned = self.spawned.clone();
         drop(self.handle.spawn(async move {
@@ -447,51 +448,56 @@ impl Evil {
     }
 }
 
-static EVIL: RawWakerVTable = RawWakerVTable::new(
+static REENTRANT: RawWakerVTable = RawWakerVTable::new(
     |data| {
         // SAFETY: the waker that is cloned holds a count of its own.
-        unsafe { Arc::increment_strong_count(data.cast::<Evil>()) };
+        unsafe { Arc::increment_strong_count(data.cast::<Reentrant>()) };
         // SAFETY: the count has just been raised.
-        let evil = unsafe { Arc::from_raw(data.cast::<Evil>()) };
-        evil.act();
-        raw(evil)
+        let reentrant = unsafe { Arc::from_raw(data.cast::<Reentrant>()) };
+        reentrant.call_runtime();
+        raw(reentrant)
     },
     |data| {
         // SAFETY: the waker that is consumed gives up its count.
-        let evil = unsafe { Arc::from_raw(data.cast::<Evil>()) };
-        evil.woken.add();
-        evil.act();
+        let reentrant = unsafe { Arc::from_raw(data.cast::<Reentrant>()) };
+        reentrant.woken.add();
+        reentrant.call_runtime();
     },
     |data| {
         // SAFETY: the waker holds a count.
-        let evil = unsafe { &*data.cast::<Evil>() };
-        evil.woken.add();
-        evil.act();
+        let reentrant = unsafe { &*data.cast::<Reentrant>() };
+        reentrant.woken.add();
+        reentrant.call_runtime();
     },
     |data| {
         // SAFETY: the waker that is dropped gives up its count.
-        let evil = unsafe { Arc::from_raw(data.cast::<Evil>()) };
-        evil.act();
+        let reentrant = unsafe { Arc::from_raw(data.cast::<Reentrant>()) };
+        reentrant.call_runtime();
     },
 );
 
-fn raw(evil: Arc<Evil>) -> RawWaker {
-    RawWaker::new(Arc::into_raw(evil).cast(), &EVIL)
+fn raw(reentrant: Arc<Reentrant>) -> RawWaker {
+    RawWaker::new(Arc::into_raw(reentrant).cast(), &REENTRANT)
 }
 
-/// Polls `future` with an evil waker, twice, with another one in between; lets `change` and `ready`
-/// make it ready; and waits for the wake.
-async fn with_evil_wakers<F>(mut future: F, change: impl FnOnce(&mut F), ready: impl AsyncFnOnce()) -> F::Output
+/// Polls `future` with two reentrant wakers in turn. Then `change` and `ready` make it ready, and
+/// it waits for the wake.
+async fn poll_with_reentrant_wakers<F>(
+    mut future: F,
+    change: impl FnOnce(&mut F),
+    ready: impl AsyncFnOnce(),
+) -> F::Output
 where
     F: Future + Unpin,
 {
     let victim = heist::spawn(pending::<()>());
     let (calls, spawned, woken) = (Count::new(), Count::new(), Count::new());
-    let evil = || {
+    let reentrant = || {
         let (handle, victim) = (Handle::current(), victim.abort_handle());
-        Arc::new(Evil { handle, victim, calls: calls.clone(), spawned: spawned.clone(), woken: woken.clone() }).waker()
+        Arc::new(Reentrant { handle, victim, calls: calls.clone(), spawned: spawned.clone(), woken: woken.clone() })
+            .waker()
     };
-    let (first, second) = (evil(), evil());
+    let (first, second) = (reentrant(), reentrant());
     for waker in [&first, &second, &second, &first] {
         assert!(Pin::new(&mut future).poll(&mut Context::from_waker(waker)).is_pending());
     }
@@ -500,7 +506,7 @@ where
     while woken.get() == 0 {
         yield_now().await;
     }
-    // It is awake and keeps no evil waker: the next poll is an ordinary one.
+    // The future was woken and holds no reentrant waker any more: this poll is an ordinary one.
     let output = future.await;
     drop((first, second));
     assert!(victim.await.unwrap_err().is_cancelled());
@@ -512,7 +518,7 @@ where
 }
 
 #[test]
-fn evil_wakers_in_a_join_handle() {
+fn join_handle_tolerates_reentrant_wakers() {
     each(|runtime| {
         runtime.block_on(async {
             let door = Door::new();
@@ -521,14 +527,14 @@ fn evil_wakers_in_a_join_handle() {
                 opened.await;
                 9
             });
-            assert_eq!(with_evil_wakers(task, |_| {}, async || door.open()).await.unwrap(), 9);
-            // Left there by a handle that goes, and by one whose task is aborted.
+            assert_eq!(poll_with_reentrant_wakers(task, |_| {}, async || door.open()).await.unwrap(), 9);
+            // The waker stays in a handle that is dropped, and in one whose task is aborted.
             for abort in [false, true] {
                 let victim = heist::spawn(pending::<()>());
                 let (calls, spawned, woken) = (Count::new(), Count::new(), Count::new());
                 let (handle, aborts) = (Handle::current(), victim.abort_handle());
-                let evil = Evil { handle, victim: aborts, calls, spawned, woken };
-                let waker = Arc::new(evil).waker();
+                let reentrant = Reentrant { handle, victim: aborts, calls, spawned, woken };
+                let waker = Arc::new(reentrant).waker();
                 let mut task = heist::spawn(pending::<()>());
                 assert!(Pin::new(&mut task).poll(&mut Context::from_waker(&waker)).is_pending());
                 let ends = task.abort_handle();
@@ -544,38 +550,38 @@ fn evil_wakers_in_a_join_handle() {
 }
 
 #[test]
-fn evil_wakers_in_a_sleep() {
+fn sleep_tolerates_reentrant_wakers() {
     each(|runtime| {
         runtime.block_on(async {
             let sleep = Box::pin(heist::time::sleep(Duration::from_secs(3600)));
             let near = |sleep: &mut Pin<Box<heist::time::Sleep>>| {
                 sleep.as_mut().reset(heist::time::Instant::now() + Duration::from_millis(1));
             };
-            with_evil_wakers(sleep, near, async || {}).await;
-            // Dropped while it is armed.
+            poll_with_reentrant_wakers(sleep, near, async || {}).await;
+            // The timer is dropped while it is armed.
             let victim = heist::spawn(pending::<()>());
             let (calls, spawned, woken) = (Count::new(), Count::new(), Count::new());
             let (handle, aborts) = (Handle::current(), victim.abort_handle());
-            let evil = Evil { handle, victim: aborts, calls: calls.clone(), spawned, woken };
-            let waker = Arc::new(evil).waker();
+            let reentrant = Reentrant { handle, victim: aborts, calls: calls.clone(), spawned, woken };
+            let waker = Arc::new(reentrant).waker();
             let mut sleep = Box::pin(heist::time::sleep(Duration::from_secs(3600)));
             assert!(sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
             drop((sleep, waker));
-            assert_eq!(calls.get(), 3, "a clone, and two drops");
+            assert_eq!(calls.get(), 3, "one clone and two drops");
             assert!(victim.await.unwrap_err().is_cancelled());
         });
     });
 }
 
 #[test]
-fn evil_wakers_in_a_socket() {
+fn socket_tolerates_reentrant_wakers() {
     each(|runtime| {
         runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let accept = Box::pin(listener.accept());
             let client = Mutex::new(None);
-            let (mut server, _) = with_evil_wakers(
+            let (mut server, _) = poll_with_reentrant_wakers(
                 accept,
                 |_| {},
                 async || {
@@ -587,7 +593,8 @@ fn evil_wakers_in_a_socket() {
             let mut client = client.into_inner().unwrap().unwrap();
             let mut byte = [0];
             let read = Box::pin(server.read(&mut byte));
-            let n = with_evil_wakers(read, |_| {}, async || client.write_all(b"x").await.unwrap()).await.unwrap();
+            let n =
+                poll_with_reentrant_wakers(read, |_| {}, async || client.write_all(b"x").await.unwrap()).await.unwrap();
             assert_eq!((n, byte), (1, *b"x"));
         });
     });

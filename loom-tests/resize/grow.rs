@@ -2,7 +2,7 @@
 
 use super::super::support::start;
 use super::two_seats::TwoSeats;
-use crate::idle::Retract;
+use crate::idle::Withdrawn;
 use crate::sync::{Arc, UnsafeCell, model};
 use crate::worker_set::seat_state::{SeatClaim, SeatState};
 
@@ -17,10 +17,10 @@ fn new_worker_finds_task_left_by_last_searcher() {
             while !pool.take() {
                 pool.idle.announce(seat, searching);
                 searching = if pool.sees_work() {
-                    pool.idle.withdraw(seat, true) == Retract::Searching
+                    pool.idle.withdraw(seat, true) == Withdrawn::Searching
                 } else {
                     pool.parkers[seat].park(None);
-                    pool.idle.withdraw(seat, false) == Retract::Searching
+                    pool.idle.withdraw(seat, false) == Withdrawn::Searching
                 };
             }
             if searching && pool.idle.end_search() && pool.sees_work() {

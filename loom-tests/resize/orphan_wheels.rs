@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use super::super::support::start;
-use super::super::support::wheel_owner::{LATE, SOON, SeatKeeper, Token, oversleeps, reset, seat_wheel};
+use super::super::support::wheel_owner::{LATE, SOON, SeatOwners, Token, oversleeps, reset, seat_wheel};
 use super::two_seats::RETIRING;
 use crate::sync::{Arc, model};
 use crate::timer::orphan_wheels::OrphanWheels;

@@ -135,7 +135,7 @@ impl TwoSeats {
         if !run_worker {
             self.park_worker(seat);
         }
-        self.idle.withdraw(seat, run_worker) == Retract::Searching
+        self.idle.withdraw(seat, run_worker) == Withdrawn::Searching
     }
 
     /// Parks in the reactor if its driver is free, else on the parker.

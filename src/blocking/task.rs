@@ -1,4 +1,4 @@
-//! A blocking job is a task whose one poll runs the function.
+//! Blocking jobs as tasks: the one poll of such a task runs the function.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -31,7 +31,7 @@ impl<F: FnOnce() -> R, R> Future for Blocking<F> {
     }
 }
 
-/// A job on its way through the blocking pool.
+/// A job in the blocking pool.
 struct BlockingJob {
     runnable: Runnable,
     pool: Arc<Pool>,
@@ -39,7 +39,7 @@ struct BlockingJob {
 
 impl Job for BlockingJob {
     fn run_job(self: Box<Self>) {
-        // After the drain's deadline nothing begins any more.
+        // After the drain's deadline no job starts any more.
         if self.pool.phase.load() == Phase::DeadlinePassed {
             return self.cancel();
         }
@@ -66,7 +66,7 @@ impl Host for Pool {
     }
 }
 
-/// Runs a job. When this returns the thread has left the job, whose memory may be gone.
+/// Runs a job. When this returns, the job's memory may have been freed.
 fn run_job(pool: &Arc<Pool>, runnable: Runnable) {
     let _job = context::job(pool, runnable.header());
     let _unlimited = budget::unlimited();
@@ -78,16 +78,17 @@ fn run_job(pool: &Arc<Pool>, runnable: Runnable) {
     context::set_task(outer);
 }
 
-/// A job has ended.
+/// Counts the end of a job.
 fn job_ended(pool: &Pool) {
     pool.exit_unseated();
-    // Last: whoever waited for the job has been woken, so that nobody finds the time to leap.
+    // Last: the waiter of the job has been woken before, so paused time does not advance past it.
     if pool.clock.allow_auto_advance() {
         pool.unpark(0);
     }
 }
 
-/// Queues `function` on the blocking pool.
+/// Queues `function` on the blocking pool, and returns its handle. If the pool refuses, the handle
+/// resolves as cancelled.
 pub(crate) fn spawn<F, R>(pool: &Arc<Pool>, function: F, spawn_meta: SpawnMeta) -> JoinHandle<R>
 where
     F: FnOnce() -> R + Send + 'static,
@@ -100,8 +101,8 @@ where
         return handle;
     }
     pool.clock.inhibit_auto_advance();
-    // Ordering: Release — pairs with the Acquire in `Pool::alive`: a job that is counted here is
-    // counted by the gate.
+    // Ordering: Release — pairs with the Acquire in `Pool::spawned`: a job that is counted here has
+    // been counted by the gate.
     pool.drain_state.jobs.entered.fetch_add(1, Ordering::Release);
     runnable.link_into(&pool.drain_state.jobs);
     let job = Box::new(BlockingJob { runnable, pool: Arc::clone(pool) });
@@ -113,7 +114,8 @@ where
             });
         }
     }
-    // The queue's lock lies in between: the reaper has found the job, or its deadline is seen here.
+    // The queue's lock orders this against the reaper: either the reaper has found the job, or the
+    // deadline is seen here.
     pool.recheck_deadline(None);
     handle
 }

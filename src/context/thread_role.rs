@@ -1,36 +1,36 @@
-//! What a thread does for a runtime while it calls user code in the midst of it: who waited there
-//! for the runtime might wait for himself.
+//! The role in which a thread of a runtime calls user code. Other threads wait for that role to
+//! end. So user code that waits for the runtime there could wait for its own thread.
 
 use std::cell::Cell;
 
 use crate::util::scoped_cell::set_scoped;
 
-/// What others wait for.
+/// A role that other threads wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ThreadRole {
-    /// It carries out resizes, naming threads and calling wakers. No other resize begins before it
-    /// is done.
+    /// The thread carries out resizes: it names threads and calls wakers. No other resize begins
+    /// before this one is done.
     Resizing,
-    /// It has been given a seat, and has not sat down yet: it cannot leave.
+    /// The thread has been assigned a seat and does not occupy it yet: it cannot retire.
     Starting,
-    /// It has left its seat.
+    /// The thread has left its seat.
     Stopping,
-    /// It is the watchdog.
+    /// The thread is the watchdog.
     Watching,
-    /// It keeps a drain's deadline, or cancels what is late.
+    /// The thread waits for a drain's deadline, or cancels overdue tasks.
     Draining,
 }
 
 std::thread_local! {
-    static DUTY: Cell<Option<ThreadRole>> = const { Cell::new(None) };
+    static ROLE: Cell<Option<ThreadRole>> = const { Cell::new(None) };
 }
 
-/// Says what others wait for while the answer lives.
+/// Sets the role of this thread, until the returned guard is dropped.
 pub(crate) fn enter(role: ThreadRole) -> impl Drop {
-    set_scoped(&DUTY, Some(role))
+    set_scoped(&ROLE, Some(role))
 }
 
-/// What this thread is in the midst of, if others wait for it.
+/// Returns the role of this thread, if it has one.
 pub(crate) fn current() -> Option<ThreadRole> {
-    DUTY.get()
+    ROLE.get()
 }

@@ -39,7 +39,7 @@ impl Stats {
 
 impl TaskCounts for Pool {
     fn all_workers_acked(&self) -> bool {
-        self.seats.iter().all(|seat| seat.has_acked_drain() || !seat.is_used())
+        self.seats.iter().all(|seat| seat.has_acked_drain() || !seat.is_active())
     }
 
     fn tasks_ended(&self) -> u64 {
@@ -103,14 +103,14 @@ impl Pool {
     /// Returns how many polls found the budget spent, of tasks and of futures in `block_on`.
     pub(crate) fn forced_yields(&self) -> u64 {
         // Ordering: Relaxed — a figure.
-        self.sum_counter(|stats| &stats.forced_yields) + self.roots_forced.load(Ordering::Relaxed)
+        self.sum_counter(|stats| &stats.forced_yields) + self.forced_root_yields.load(Ordering::Relaxed)
     }
 
     /// Counts a poll of a future in `block_on` that found the budget spent.
     #[cold]
     pub(crate) fn count_forced_root(&self) {
         // Ordering: Relaxed — a figure.
-        self.roots_forced.fetch_add(1, Ordering::Relaxed);
+        self.forced_root_yields.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Makes the drain's report if the last task has ended. While the runtime drains, a worker that
@@ -194,7 +194,7 @@ impl Pool {
         self.cancel(runnable, count, &|end| {
             // While it is being shut down, the runtime ends in any case.
             if end == Outcome::Panicked && self.is_open() {
-                self.note_panic();
+                self.on_task_panic();
             }
         });
     }
@@ -206,7 +206,7 @@ impl Pool {
 
     fn cancel(&self, runnable: Runnable, count: &dyn Fn(Outcome), on_outcome: &dyn Fn(Outcome)) {
         let _ = self.take_queue_time(runnable.header().id());
-        let task_info = self.who_ends(runnable.header());
+        let task_info = self.end_hook_info(runnable.header());
         runnable.cancel(&|task, end| {
             on_outcome(end);
             self.drain_state.record_cancelled(task.identity().into(), || count(end));

@@ -31,13 +31,13 @@ impl Worker<'_> {
                 if self.observe_deadline() {
                     self.cancel_idle_tasks();
                 }
-                if self.has_to_leave() {
+                if self.must_exit() {
                     self.drop_overdue_before_exit();
-                    return Some(Step::Left);
+                    return Some(Step::Exited);
                 }
                 Some(self.run_step_overdue())
             }
-            Phase::ShuttingDown | Phase::Closed => Some(Step::Left),
+            Phase::ShuttingDown | Phase::Closed => Some(Step::Exited),
         }
     }
 
@@ -58,7 +58,7 @@ impl Worker<'_> {
         // Only with a new tick is there a boundary, and an unpark follows each tick. Ordering:
         // Acquire — pairs with the Release in `Pool::wake_all_workers`: the phase.
         self.pool.phase.load() == Phase::DeadlinePassed
-            && !self.local.overdue.get()
+            && !self.local.deadline_observed.get()
             && self.pool.tick.load(Ordering::Acquire) != self.local.tick.get()
     }
 
@@ -67,7 +67,7 @@ impl Worker<'_> {
     ///
     /// A worker that has observed the deadline polls only exempt tasks, so it notifies no reaper.
     pub(crate) fn recheck_deadline(&self) {
-        if !self.local.overdue.get() {
+        if !self.local.deadline_observed.get() {
             self.pool.recheck_deadline(None);
         }
     }
@@ -77,7 +77,7 @@ impl Worker<'_> {
         if self.seat.ack_drain() {
             self.pool.recheck_quiescent();
         }
-        !self.local.overdue.replace(true)
+        !self.local.deadline_observed.replace(true)
     }
 
     /// Cancels the idle tasks of the seat, and publishes them and all queued ones. A task that was
@@ -109,13 +109,13 @@ impl Worker<'_> {
 
     /// Does one step after the deadline.
     fn run_step_overdue(&self) -> Step {
-        let due = self.local.due();
+        let due = self.local.maintenance_due();
         if due == Maintenance::Checkpoint {
             self.pool.recheck_quiescent();
         }
-        let found = if due == Maintenance::Nothing { None } else { self.look_around(due) };
+        let found = if due == Maintenance::Nothing { None } else { self.do_maintenance(due) };
         budget::refill();
-        match found.or_else(|| self.next()) {
+        match found.or_else(|| self.next_task()) {
             Some(runnable) => {
                 self.poll_or_cancel(runnable);
                 Step::Polled
@@ -129,7 +129,7 @@ impl Worker<'_> {
     /// destructor that does not return.
     #[cold]
     pub(crate) fn keep_one_if_overdue(&self, mut taken: Chain) -> Chain {
-        if self.pool.phase.load() != Phase::DeadlinePassed || self.local.overdue.get() || taken.is_empty() {
+        if self.pool.phase.load() != Phase::DeadlinePassed || self.local.deadline_observed.get() || taken.is_empty() {
             return taken;
         }
         // If it was cancelled, it may be dropped before this worker passes a boundary.
@@ -148,14 +148,14 @@ impl Worker<'_> {
             }
             self.poll_or_cancel(runnable);
         } else {
-            self.poll(runnable);
+            self.poll_task(runnable);
         }
     }
 
     /// Polls an exempt task, and cancels an overdue one.
     fn poll_or_cancel(&self, runnable: Runnable) {
         if self.pool.drain_state.is_exempt(runnable.header().id()) {
-            return self.poll(runnable);
+            return self.poll_task(runnable);
         }
         self.publish_all(Chain::new());
         self.local.count_poll();

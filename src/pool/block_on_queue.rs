@@ -1,30 +1,30 @@
-//! Who waits to drive a current-thread runtime.
+//! The threads in `block_on` that wait to drive a current-thread runtime.
 
 use crate::park::Parker;
 use crate::sync::{Arc, Mutex};
 
-/// The threads that wait for the seat of a current-thread runtime to become free, in the order in
-/// which they came.
+/// The drivers that wait for the seat of a current-thread runtime, in order of arrival.
 ///
-/// Who wants to sit stands in line first and tries the seat then. Who gets up gives the seat back
-/// first and calls then. So the one sees the free seat, or the other sees him in line. A call may
-/// come to somebody who leaves the line for good: he calls the next.
+/// A driver that wants the seat enqueues itself first, and then tries to take the seat. A driver
+/// that releases the seat gives it back first, and then unparks the first waiter. So either the
+/// waiter finds the seat free, or the releasing driver finds the waiter. If the unparked waiter
+/// quits, it unparks the next one.
 #[derive(Debug, Default)]
 pub(crate) struct BlockOnQueue {
     waiting: Mutex<Vec<Arc<Parker>>>,
 }
 
 impl BlockOnQueue {
-    /// Sits down by `take`, if the seat is free. Else `driver` stands in line, until somebody who
-    /// gets up calls.
+    /// Takes the seat by `take`, if it is free. Otherwise `driver` stays in the queue, and is
+    /// unparked when the seat is released.
     pub(crate) fn acquire_or_enqueue<L>(&self, driver: &Arc<Parker>, take: impl FnOnce() -> Option<L>) -> Option<L> {
-        self.queue(driver);
+        self.enqueue(driver);
         let local_slot = take()?;
         self.remove_waiter(driver);
         Some(local_slot)
     }
 
-    fn queue(&self, driver: &Arc<Parker>) {
+    fn enqueue(&self, driver: &Arc<Parker>) {
         let mut waiting = self.waiting.lock();
         if !waiting.iter().any(|other| Arc::ptr_eq(other, driver)) {
             waiting.push(Arc::clone(driver));
@@ -35,22 +35,23 @@ impl BlockOnQueue {
         self.waiting.lock().retain(|other| !Arc::ptr_eq(other, driver));
     }
 
-    /// `driver` waits no longer: whatever call has come to it is the next one's.
+    /// Removes `driver`, which waits no longer. It may have been unparked for the seat, so the next
+    /// waiter is unparked.
     pub(crate) fn quit(&self, driver: &Arc<Parker>) {
         self.remove_waiter(driver);
-        self.pass_on();
+        self.unpark_first();
     }
 
-    /// Gives the seat back by `give_back`, and calls the first in line.
+    /// Gives the seat back by `give_back`, and unparks the first waiter.
     pub(crate) fn release(&self, give_back: impl FnOnce()) {
         give_back();
-        self.pass_on();
+        self.unpark_first();
     }
 
-    fn pass_on(&self) {
+    fn unpark_first(&self) {
         let next = self.waiting.lock().first().cloned();
         if let Some(next) = next {
-            // Nobody in line sleeps in the reactor.
+            // The result is not needed: no waiter sleeps in the reactor.
             let _ = next.unpark();
         }
     }

@@ -6,13 +6,13 @@ use crate::raw_task::{Header, Id, TaskInfo};
 use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex};
 
-/// Which task a worker polls, as others see it.
+/// The task that a worker polls, readable by other threads.
 #[derive(Debug)]
 pub(crate) struct CurrentTask {
-    /// Zero between two polls.
+    /// The task's id, or zero between two polls.
     id: AtomicU64,
     location: AtomicPtr<Location<'static>>,
-    /// The last one here that had a name.
+    /// The last named task that was polled here.
     named: Mutex<Option<(Id, Arc<str>)>>,
 }
 
@@ -21,12 +21,12 @@ impl CurrentTask {
         CurrentTask { id: AtomicU64::new(0), location: AtomicPtr::new(std::ptr::null_mut()), named: Mutex::new(None) }
     }
 
-    /// A poll begins.
+    /// Records the begin of a poll.
     #[inline]
     pub(crate) fn begin_poll(&self, task: &Header) {
         let location = task.location_of_unnamed().unwrap_or_else(|| self.record_named(task));
-        // Ordering: Release — pairs with the Acquire in `get`: the end of the poll before is seen
-        // by whoever sees this.
+        // Ordering: Release — pairs with the Acquire in `get`: a thread that sees this location
+        // sees the end of the previous poll.
         self.location.store(std::ptr::from_ref(location).cast_mut(), Ordering::Release);
         // Ordering: Release — pairs with the Acquire in `get`: the location is that of this task.
         self.id.store(task.id().get(), Ordering::Release);
@@ -40,28 +40,30 @@ impl CurrentTask {
         task.location()
     }
 
-    /// It is over.
+    /// Records the end of a poll.
     #[inline]
     pub(crate) fn end_poll(&self) {
-        // Ordering: Relaxed — published by the next `begin`, or by the count of the task's end.
+        // Ordering: Relaxed — published by the next `begin_poll`, or by the count of the task's
+        // end.
         self.id.store(0, Ordering::Relaxed);
     }
 
-    /// Whether there is one.
+    /// Returns true if a task is being polled.
     pub(crate) fn is_polling(&self) -> bool {
-        // Ordering: Relaxed — a figure.
+        // Ordering: Relaxed — a metric.
         self.id.load(Ordering::Relaxed) != 0
     }
 
-    /// That task.
+    /// Returns the task that is being polled. The poll may be over when this returns.
     pub(crate) fn get(&self) -> Option<TaskInfo> {
-        // Ordering: Acquire — pairs with the Release in `begin`.
+        // Ordering: Acquire — pairs with the Release in `begin_poll`.
         let id = self.id.load(Ordering::Acquire);
         // Ordering: Acquire — as above.
         let location = self.location.load(Ordering::Acquire);
-        // Ordering: Relaxed — a later poll's location comes with the end of this one.
+        // Ordering: Relaxed — a later poll's location is seen only with the end of this poll, so
+        // the id differs then.
         let same = self.id.load(Ordering::Relaxed) == id;
-        // SAFETY: null, or what `begin` has stored: a reference to something static.
+        // SAFETY: the pointer is null, or `begin_poll` has made it from a `&'static Location`.
         let location = unsafe { location.as_ref() }?;
         let id = Id::from_number(id).filter(|_| same)?;
         let name = self.named.lock().as_ref().filter(|(named, _)| *named == id).map(|(_, name)| Arc::clone(name));

@@ -1,4 +1,4 @@
-//! What a runtime calls when a task is spawned, polled, and gone.
+//! The user's hooks for tasks: spawned, about to be polled, polled, ended.
 
 use std::fmt;
 use std::panic::Location;
@@ -10,7 +10,7 @@ use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 use crate::util::wake_list::catch_user_panic;
 
-/// Who a task is. Given to the hooks [`on_task_spawn`](crate::runtime::Builder::on_task_spawn),
+/// Describes a task to the hooks [`on_task_spawn`](crate::runtime::Builder::on_task_spawn),
 /// [`on_task_terminate`](crate::runtime::Builder::on_task_terminate),
 /// [`on_before_task_poll`](crate::runtime::Builder::on_before_task_poll) and
 /// [`on_after_task_poll`](crate::runtime::Builder::on_after_task_poll).
@@ -21,7 +21,7 @@ pub struct TaskMeta<'a> {
 }
 
 impl TaskMeta<'_> {
-    /// The task's id.
+    /// Returns the task's id.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread()
@@ -34,7 +34,7 @@ impl TaskMeta<'_> {
         self.task.id
     }
 
-    /// The task's name, if it has one; see [`task::Builder`](crate::task::Builder).
+    /// Returns the task's name, if it has one. See [`task::Builder`](crate::task::Builder).
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread()
@@ -47,9 +47,11 @@ impl TaskMeta<'_> {
         self.task.name.as_deref()
     }
 
-    /// How long the task had waited when the poll began, from when it was queued: being spawned,
-    /// woken, or having let others go first. Both hooks of a poll are told the same; the other two
-    /// are told nothing. `None` if nobody has asked for it, by
+    /// Returns how long the task had waited in a queue when the poll began. A task is queued when
+    /// it is spawned, woken, or yields.
+    ///
+    /// Both hooks of a poll get the same value. The other two hooks get `None`. It is also `None`
+    /// unless the runtime was built with
     /// [`track_task_schedule_latency`](crate::runtime::Builder::track_task_schedule_latency) or
     /// [`enable_metrics_schedule_latency_histogram`](crate::runtime::Builder::enable_metrics_schedule_latency_histogram).
     ///
@@ -65,7 +67,7 @@ impl TaskMeta<'_> {
         self.waited
     }
 
-    /// Where the task was spawned.
+    /// Returns where the task was spawned.
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread()
@@ -84,16 +86,17 @@ impl TaskMeta<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UnhandledPanic {
-    /// Nothing: the task's `JoinHandle` answers the panic, and all others go on. The default.
+    /// Does nothing: the task's `JoinHandle` returns the panic, and all other tasks continue. This
+    /// is the default.
     Ignore,
-    /// It shuts down: all tasks are dropped, and `block_on` panics.
+    /// Shuts the runtime down: all tasks are dropped, and `block_on` panics.
     ShutdownRuntime,
 }
 
-/// A function that is told of tasks.
+/// A hook that is called with a task.
 pub(crate) type TaskHook = Arc<dyn Fn(&TaskMeta<'_>) + Send + Sync>;
 
-/// The hooks of a runtime.
+/// The task hooks of a runtime.
 #[derive(Clone, Default)]
 pub(crate) struct TaskHooks {
     pub(crate) spawn: Option<TaskHook>,
@@ -102,16 +105,16 @@ pub(crate) struct TaskHooks {
     pub(crate) after_poll: Option<TaskHook>,
 }
 
-/// Which of them.
+/// Selects one of the hooks.
 type Which = fn(&TaskHooks) -> &Option<TaskHook>;
 
 impl TaskHooks {
-    /// Tells one of the hooks, if it is there. A panic in it is contained.
+    /// Calls one of the hooks, if it is set. A panic of the hook is caught and logged.
     pub(crate) fn run_hook(&self, which: Which, task: &TaskInfo) {
         self.run_poll_hook(which, task, None);
     }
 
-    /// The same of a task that has `waited` for its poll.
+    /// As [`TaskHooks::run_hook`], for a task that has `waited` for its poll.
     pub(crate) fn run_poll_hook(&self, which: Which, task: &TaskInfo, waited: Option<Duration>) {
         if let Some(hook) = which(self) {
             catch_user_panic("a task hook", || hook(&TaskMeta { task, waited }));
@@ -120,34 +123,34 @@ impl TaskHooks {
 }
 
 impl Pool {
-    /// Who a task is, if there is a hook that is told of it by [`Pool::run_end_hook`].
-    pub(crate) fn who_ends(&self, task: &Header) -> Option<TaskInfo> {
+    /// Returns what [`Pool::run_end_hook`] needs of a task. `None` if there are no hooks.
+    pub(crate) fn end_hook_info(&self, task: &Header) -> Option<TaskInfo> {
         self.settings.task_hooks.as_ref().map(|_| task.identity())
     }
 
-    /// Says that a task has ended. Not under a lock.
+    /// Calls the hook for an ended task. Must not be called under a lock.
     pub(crate) fn run_end_hook(&self, task: Option<TaskInfo>) {
         if let (Some(hooks), Some(task)) = (&self.settings.task_hooks, task) {
             hooks.run_hook(|hooks| &hooks.terminate, &task);
         }
     }
 
-    /// A task has panicked: if that is to end the runtime, whoever drives it does so.
+    /// Handles the panic of a task. If it has to end the runtime, the driver does that.
     #[cold]
-    pub(crate) fn note_panic(&self) {
+    pub(crate) fn on_task_panic(&self) {
         if self.settings.unhandled_panic == UnhandledPanic::ShutdownRuntime {
-            // Ordering: Relaxed — for the thread that polls here, or for one that takes the seat
-            // over, under the lock of its local slot; or it comes with the unpark.
+            // Ordering: Relaxed — the reader is the thread that polls here, or takes the seat over
+            // under the lock of its local slot, or is unparked below.
             self.panicked.store(true, Ordering::Relaxed);
-            // If this is the reaper, that thread may sleep.
+            // If this is the reaper's thread, the driver may sleep.
             self.unpark(0);
         }
     }
 
-    /// Whether a task has panicked that ends the runtime.
+    /// Returns true if a panic of a task has to end the runtime.
     #[inline]
     pub(crate) fn has_panicked(&self) -> bool {
-        // Ordering: Relaxed — see the store.
+        // Ordering: Relaxed — see the store in `on_task_panic`.
         self.panicked.load(Ordering::Relaxed)
     }
 }

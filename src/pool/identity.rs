@@ -1,4 +1,4 @@
-//! The number of a runtime, and of the one thread on which a local pool runs.
+//! Process-wide numbers: the id of a runtime, and the thread on which a local pool runs.
 
 use std::cell::Cell;
 use std::fmt;
@@ -6,11 +6,10 @@ use std::num::NonZeroU64;
 
 use crate::sync::statics::{AtomicU64, Ordering};
 
-/// Identifies a runtime among all that this process makes; answered by
-/// [`Handle::id`](crate::runtime::Handle::id).
+/// Identifies a runtime within this process. [`Handle::id`](crate::runtime::Handle::id) returns it.
 ///
-/// Ids are unique for the life of the process and are not reused. They say nothing about the order
-/// in which runtimes are made.
+/// Ids are unique for the life of the process and are not reused. They do not tell
+/// the order in which runtimes are made.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Id(NonZeroU64);
 
@@ -38,22 +37,21 @@ impl fmt::Debug for Id {
 
 /// The thread that made a local pool. See [the task's page](crate::raw_task).
 ///
-/// Threads are compared by a number that is never reused. So a later thread, perhaps in the same
-/// memory, is a different one. The number is not std's `ThreadId`, because that is not available at
-/// the very end of a thread.
+/// Threads are compared by a number that is never reused, so a later thread is a different one. The
+/// number is not std's `ThreadId`, because that is not available at the very end of a thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HomeThread(u64);
 
 static NEXT_THREAD: AtomicU64 = AtomicU64::new(1);
 
 std::thread_local! {
-    /// Zero until it is asked for. It has no destructor, so it is available to the very end of the
+    /// Zero until the first use. It has no destructor, so it is available until the very end of the
     /// thread.
     static NUMBER: Cell<u64> = const { Cell::new(0) };
 }
 
 impl HomeThread {
-    /// The thread that calls this.
+    /// Returns the calling thread.
     pub(crate) fn current() -> HomeThread {
         if NUMBER.get() == 0 {
             // Ordering: Relaxed — only the number matters.
@@ -62,7 +60,7 @@ impl HomeThread {
         HomeThread(NUMBER.get())
     }
 
-    /// Whether this is it. Good in destructors of thread-locals, too.
+    /// Returns true on this thread, also in destructors of its thread-locals.
     pub(crate) fn is_here(self) -> bool {
         NUMBER.get() == self.0
     }

@@ -1,4 +1,4 @@
-//! What only the worker of a seat touches.
+//! The thread-only state of a seat, which only its worker uses.
 
 use std::cell::Cell;
 use std::fmt;
@@ -10,85 +10,86 @@ use crate::spin::Spin;
 use crate::util::rng::Rng;
 use crate::util::wake_list::WakeList;
 
-/// At most so many tasks in a row come from the LIFO slot: a request, its answer, and one more.
+/// Most tasks in a row from the LIFO slot: a request, its answer, and one more.
 const LIFO_RUN: u8 = 3;
 
-/// What it costs to move a task to another core, in nanoseconds: its header, its data and its
-/// memory are two or three cache lines. Moving shorter polls than this gains nothing.
+/// The cost of moving a task to another core, in nanoseconds. Its header, data and memory are two
+/// or three cache lines. Moving tasks with shorter polls gains nothing.
 const MIGRATION_NS: u32 = 200;
 
-/// What a worker has to do before its next poll.
+/// The check that a worker has to make before its next poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Maintenance {
     Nothing,
-    /// Look at the global queue.
+    /// A global check: take tasks from the global queue.
     GlobalQueue,
-    /// Look at timers, reactor and global queue.
+    /// Advance timers, poll the reactor, and make a global check.
     Checkpoint,
 }
 
-/// How often a busy worker looks around.
+/// How often a busy worker makes global checks and checkpoints.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CheckIntervals {
-    /// A checkpoint after about so many nanoseconds; [`CheckIntervals::COUNTED`] if it comes by the
-    /// count of polls alone...
+    /// Nanoseconds between two checkpoints, about. [`CheckIntervals::COUNTED`] if only the count of
+    /// polls decides.
     pub(crate) nanos: u64,
-    /// ...and at most so many polls.
+    /// Most polls between two checkpoints.
     pub(crate) polls: u32,
-    /// A look at the global queue after so many polls...
+    /// Most polls between two global checks.
     pub(crate) global: u32,
-    /// ...and never sooner. Else also at each checkpoint.
+    /// `global` is exact. Otherwise each checkpoint makes a global check, too.
     pub(crate) global_is_exact: bool,
 }
 
 impl CheckIntervals {
-    /// No time is so long that a checkpoint comes by it.
+    /// As `nanos`: no checkpoint is due by time.
     pub(crate) const COUNTED: u64 = u64::MAX;
 
-    /// Whether checkpoints come by time as well: when a poll was long, or the watchdog ticks.
+    /// Returns true if checkpoints are due by time as well: after a long poll, or at the watchdog's
+    /// tick.
     pub(crate) fn is_timed(&self) -> bool {
         self.nanos != Self::COUNTED
     }
 }
 
-/// The local slot of a seat: whoever holds it is the seat's worker.
+/// The thread-only state of a seat. The thread that has taken it is the seat's worker.
 ///
-/// It lies in the seat while nobody does, and is taken out as a whole. All of it is plain cells:
-/// the worker and the code that its task calls (spawn, wake) use it in turn, on one thread.
+/// While there is no worker, it is in the seat's local slot. It consists of plain cells, because
+/// the worker and the code that its task calls (spawn, wake) use it in turn on one thread.
 pub(crate) struct Local {
-    /// The end of the seat's ring at which to push and pop.
+    /// The owner's end of the seat's ring.
     pub(crate) ring: Owner,
     pub(crate) rng: Rng,
-    /// Which lane of the global queue has its turn next.
+    /// The position in the lanes of the global queue.
     pub(crate) lane_cursor: LaneCursor,
-    /// Which shard of the reactor is looked at next.
+    /// The shard of the reactor that is polled next.
     pub(crate) shard: Cell<usize>,
-    /// How long to look for events before a rest.
+    /// How long to poll for events before a sleep.
     pub(crate) spin: Spin,
     /// Tasks in a row that came from the LIFO slot.
     lifo_run: Cell<u8>,
-    /// The slot is off until a task has come from elsewhere.
+    /// The LIFO slot is off until a task has come from elsewhere.
     lifo_off: Cell<bool>,
-    /// Wakes go to the ring's tail, and wake nobody: a batch of events is being handed out.
+    /// A batch of events is being dispatched: woken tasks go to the ring's tail, and no helper is
+    /// woken.
     batching: Cell<bool>,
-    /// It is noted when tasks are queued.
+    /// The times at which tasks are queued are recorded.
     queue_times: bool,
-    /// One of these two is so: tasks are not queued by the short way.
-    aside: Cell<bool>,
+    /// `batching` or `queue_times` is set, so a push takes the slow path.
+    slow_push: Cell<bool>,
     /// The watchdog's tick at the last checkpoint.
     pub(crate) tick: Cell<u32>,
-    /// Polls since the reactor was last looked at. A rest that does not look there does not end the
-    /// count.
+    /// Polls since the last reactor poll. A sleep without a reactor poll does not reset the count.
     polls: Cell<u32>,
-    /// How many of them have been learnt from.
-    learnt: Cell<u32>,
-    /// When that was, in the pool's nanoseconds.
-    checked: Cell<u64>,
-    /// When the reactor was last looked at here, in the pool's nanoseconds.
-    reactor_seen: Cell<u64>,
-    /// How many of the last polls, one after the other, have ended with a yield.
+    /// How many of these polls are in `poll_time`.
+    timed_polls: Cell<u32>,
+    /// When `poll_time` was last updated or the worker last woke, in the pool's nanoseconds.
+    timed_at: Cell<u64>,
+    /// When this worker last polled the reactor, in the pool's nanoseconds.
+    reactor_polled_at: Cell<u64>,
+    /// How many consecutive polls have ended with a yield, up to the latest yield.
     yields: Cell<usize>,
-    /// The count of polls at the latest yield. Only a current-thread runtime keeps this and
+    /// The count of polls at the latest yield. Only a current-thread runtime updates this and
     /// `yields`.
     yielded_at: Cell<u32>,
     poll_time: PollTimeEstimate,
@@ -96,35 +97,35 @@ pub(crate) struct Local {
     /// The seat's count of ended tasks at the last checkpoint.
     ended: Cell<u64>,
     /// Polls per ended task in the last interval.
-    life: Cell<u32>,
-    /// At which count of polls the next checkpoint is due.
+    polls_per_task: Cell<u32>,
+    /// The count of polls at which the next checkpoint is due.
     next_checkpoint: Cell<u32>,
-    /// At which count of polls the next look at the global queue is due...
+    /// The count of polls at which the next global check is due.
     global_at: Cell<u32>,
-    /// ...and at which one either of them is.
-    next_look: Cell<u32>,
-    /// The ring was deep at the last checkpoint.
-    deep: Cell<bool>,
-    /// The global queue has had its turn since a task came from the ring.
-    turned: Cell<bool>,
-    /// Polls are measured, or hooks are told of them.
+    /// The count of polls at which either of them is due.
+    next_check: Cell<u32>,
+    /// The ring had a backlog at the last checkpoint.
+    backlogged: Cell<bool>,
+    /// The global queue has been served first since the ring was served.
+    global_served: Cell<bool>,
+    /// Polls are measured, or task hooks are called for them.
     pub(crate) is_observed: bool,
     /// Tasks that this worker has put into an empty LIFO slot.
-    slotted: Cell<u64>,
-    /// Tasks that it has put into its ring, as of the ring's count...
-    ringed: Cell<u64>,
-    /// ...when that was this.
-    seen: Cell<u32>,
-    /// The worker has seen that the drain's deadline has come.
-    pub(crate) overdue: Cell<bool>,
-    /// Memory for collecting wakers, kept between uses.
+    lifo_pushes: Cell<u64>,
+    /// Tasks that this worker has put into its ring, up to the last read of the ring's count.
+    ring_pushes: Cell<u64>,
+    /// The ring's count at that read. It wraps around.
+    ring_count: Cell<u32>,
+    /// The worker has observed that the drain's deadline has passed.
+    pub(crate) deadline_observed: Cell<bool>,
+    /// A list for collecting wakers, whose memory is reused.
     wakes: Cell<WakeList>,
 }
 
 impl Local {
-    /// Of the seat with this number.
+    /// Returns the state of the seat of this index.
     pub(crate) fn new(seat: usize, ring: Owner, seed: u64, spin: Spin) -> Self {
-        let seen = Cell::new(ring.queued());
+        let ring_count = Cell::new(ring.queued());
         Local {
             ring,
             rng: Rng::new(seed),
@@ -135,67 +136,67 @@ impl Local {
             lifo_off: Cell::new(false),
             batching: Cell::new(false),
             queue_times: false,
-            aside: Cell::new(false),
+            slow_push: Cell::new(false),
             tick: Cell::new(0),
             polls: Cell::new(0),
-            learnt: Cell::new(0),
-            checked: Cell::new(0),
-            reactor_seen: Cell::new(0),
+            timed_polls: Cell::new(0),
+            timed_at: Cell::new(0),
+            reactor_polled_at: Cell::new(0),
             yields: Cell::new(0),
             yielded_at: Cell::new(0),
             poll_time: PollTimeEstimate::new(),
             recent_steals: RecentSteals::new(),
             ended: Cell::new(0),
-            life: Cell::new(1),
+            polls_per_task: Cell::new(1),
             next_checkpoint: Cell::new(1),
             global_at: Cell::new(0),
-            next_look: Cell::new(1),
-            deep: Cell::new(false),
-            turned: Cell::new(false),
+            next_check: Cell::new(1),
+            backlogged: Cell::new(false),
+            global_served: Cell::new(false),
             is_observed: false,
-            slotted: Cell::new(0),
-            ringed: Cell::new(0),
-            seen,
-            overdue: Cell::new(false),
+            lifo_pushes: Cell::new(0),
+            ring_pushes: Cell::new(0),
+            ring_count,
+            deadline_observed: Cell::new(false),
             wakes: Cell::new(WakeList::new()),
         }
     }
 
-    /// From now on it is noted when tasks are queued.
-    pub(crate) fn note_stamps(&mut self) {
+    /// Enables the recording of queue times.
+    pub(crate) fn enable_queue_times(&mut self) {
         self.queue_times = true;
-        self.aside.set(true);
+        self.slow_push.set(true);
     }
 
-    /// Whether it is.
-    pub(crate) fn has_stamps(&self) -> bool {
+    /// Returns true if queue times are recorded.
+    pub(crate) fn has_queue_times(&self) -> bool {
         self.queue_times
     }
 
-    /// A batch of events is handed out from now on, or is no longer.
+    /// Sets whether a batch of events is being dispatched.
     pub(crate) fn set_batching(&self, batching: bool) {
         self.batching.set(batching);
-        self.aside.set(batching || self.queue_times);
+        self.slow_push.set(batching || self.queue_times);
     }
 
-    /// Whether it is.
+    /// Returns true while a batch of events is dispatched.
     pub(crate) fn is_batching(&self) -> bool {
         self.batching.get()
     }
 
-    /// Whether a task that is queued has to be asked for that.
+    /// Returns true if a push has to take the slow path.
     #[inline]
     pub(crate) fn needs_slow_push(&self) -> bool {
-        self.aside.get()
+        self.slow_push.get()
     }
 
-    /// Whether the LIFO slot may be used now.
+    /// Returns true if the LIFO slot may be used now.
     #[inline]
-    pub(crate) fn lifo_is_on(&self) -> bool {
+    pub(crate) fn is_lifo_on(&self) -> bool {
         !self.lifo_off.get()
     }
 
-    /// A task came from the LIFO slot.
+    /// Counts a task that came from the LIFO slot.
     #[inline]
     pub(crate) fn count_lifo(&self) {
         let run = self.lifo_run.get() + 1;
@@ -205,89 +206,91 @@ impl Local {
         }
     }
 
-    /// The slot is off until a task has come from elsewhere.
+    /// Turns the LIFO slot off until a task has come from elsewhere.
     pub(crate) fn pause_lifo(&self) {
         self.lifo_off.set(true);
     }
 
-    /// A task came from elsewhere.
+    /// Ends the run of tasks from the LIFO slot, and turns the slot on.
     #[inline]
     pub(crate) fn end_lifo(&self) {
         self.lifo_run.set(0);
         self.lifo_off.set(false);
     }
 
-    /// A run from the LIFO slot that has come to a checkpoint has lasted for long enough, however
-    /// few tasks it was.
+    /// Turns the LIFO slot off at a checkpoint, if there is a run from it. The run has lasted long
+    /// enough, however few tasks it had.
     pub(crate) fn end_lifo_run(&self) {
         self.lifo_off.set(self.lifo_run.get() > 0);
     }
 
-    /// Whether it pays to wake another worker for `backlog` polls: they would be done sooner by
-    /// more than `price`, in nanoseconds, if it took over all of them. Whoever has shared of late,
-    /// and could wake somebody again, has called for help that soon ran dry; so the price is twice
-    /// as high.
+    /// Returns true if it pays to wake a helper for `backlog` polls. It pays if the polls would end
+    /// sooner by at least `price` nanoseconds, with the helper taking all of them.
+    ///
+    /// If tasks were stolen in the last 20 ms, require twice the gain. A helper that sleeps again
+    /// so soon has run out of work.
     #[inline]
     pub(crate) fn wake_pays(&self, backlog: usize, price: u64) -> bool {
         let gain = (backlog as u64).saturating_mul(self.poll_time.mean().saturating_sub(MIGRATION_NS).into());
         gain >= price.saturating_mul(1 + u64::from(self.recent_steals.is_recent()))
     }
 
-    /// Whether tasks like those of late are polled for longer, until they end, than it costs to
-    /// move them, if `helpers` take them over: each is moved once, and polled until it ends.
+    /// Returns true if a recent task is polled for longer in its life than it costs to move it.
+    /// Each of `helpers` moves a task once, and polls it until it ends.
     pub(crate) fn worth_migrating(&self, helpers: usize) -> bool {
-        let polled = self.mean_poll().saturating_mul(self.life.get().into());
+        let polled = self.mean_poll().saturating_mul(self.polls_per_task.get().into());
         polled.saturating_mul(helpers as u64) > u64::from(MIGRATION_NS)
     }
 
-    /// Learns how many polls a task takes until it ends, from the seat's count of `ended` tasks.
-    /// Done before the polls are counted anew.
+    /// Updates the estimate of polls per task from the seat's count of `ended` tasks. Must be
+    /// called before the count of polls is reset.
     pub(crate) fn update_polls_per_task(&self, ended: u64) {
         let ended = ended - self.ended.replace(ended);
-        let life = u64::from(self.polls.get()) / ended.max(1);
-        self.life.set(u32::try_from(life).unwrap_or(u32::MAX));
+        let polls_per_task = u64::from(self.polls.get()) / ended.max(1);
+        self.polls_per_task.set(u32::try_from(polls_per_task).unwrap_or(u32::MAX));
     }
 
-    /// Counts a task that is about to be polled. The caller has seen since the last poll that no
-    /// checkpoint is due, so the count is below its limit.
+    /// Counts a task that is about to be polled. Since the last poll the caller has seen that no
+    /// checkpoint is due, so the count does not overflow.
     #[inline]
     pub(crate) fn count_poll(&self) {
         self.polls.set(self.polls.get() + 1);
     }
 
-    /// Counts a poll of a root future. Several such polls may follow each other before the caller
-    /// asks what is due.
+    /// Counts a poll of a root future. Several such polls may occur before the caller asks what is
+    /// due, so the count saturates.
     pub(crate) fn count_root(&self) {
         self.polls.set(self.polls.get().saturating_add(1));
     }
 
-    /// What is due before the next poll.
+    /// Returns the check that is due before the next poll.
     #[inline]
-    pub(crate) fn due(&self) -> Maintenance {
+    pub(crate) fn maintenance_due(&self) -> Maintenance {
         let polls = self.polls.get();
         match polls {
-            _ if polls < self.next_look.get() => Maintenance::Nothing,
+            _ if polls < self.next_check.get() => Maintenance::Nothing,
             _ if polls < self.next_checkpoint.get() => Maintenance::GlobalQueue,
             _ => Maintenance::Checkpoint,
         }
     }
 
-    /// Whether the global queue may be looked at now.
-    pub(crate) fn may_look(&self, pace: CheckIntervals) -> bool {
+    /// Returns true if a global check is allowed now.
+    pub(crate) fn may_check_global(&self, pace: CheckIntervals) -> bool {
         !pace.global_is_exact || self.polls.get() >= self.global_at.get()
     }
 
-    /// The global queue has been looked at; it is looked at again after so many polls.
+    /// Records a global check. The next one is due after `polls`.
     pub(crate) fn global_checked(&self, polls: u32) {
         self.global_at.set(self.polls.get().saturating_add(polls));
-        self.next_look.set(self.global_at.get().min(self.next_checkpoint.get()));
+        self.next_check.set(self.global_at.get().min(self.next_checkpoint.get()));
     }
 
-    /// Learns at `now` from the polls since the last time how long a poll takes. Done before a
-    /// rest, too, which is no poll. Answers how long ago it was that it last learnt, or rested.
+    /// Updates the estimate of the poll time at `now`, from the polls since the last update. Must
+    /// be called before a sleep, too, because a sleep is no poll. Returns the nanoseconds since the
+    /// last update or sleep.
     pub(crate) fn update_poll_time(&self, now: u64) -> u64 {
-        let polls = self.polls.get() - self.learnt.replace(self.polls.get());
-        let passed = now.saturating_sub(self.checked.replace(now));
+        let polls = self.polls.get() - self.timed_polls.replace(self.polls.get());
+        let passed = now.saturating_sub(self.timed_at.replace(now));
         if polls > 0 {
             self.poll_time.update(polls, passed);
         }
@@ -295,61 +298,61 @@ impl Local {
         passed
     }
 
-    /// The worker has queued a task in the LIFO slot, from which none went on into the ring.
+    /// Counts a task that was put into the LIFO slot without displacing another into the ring.
     #[inline]
-    pub(crate) fn count_slotted(&self) {
-        self.slotted.set(self.slotted.get() + 1);
+    pub(crate) fn count_lifo_push(&self) {
+        self.lifo_pushes.set(self.lifo_pushes.get() + 1);
     }
 
-    /// How many tasks it has queued here so far. Asked more often than the ring's count comes
-    /// round.
+    /// Returns how many tasks this worker has queued so far. It is called more often than the
+    /// ring's count wraps around.
     pub(crate) fn scheduled(&self) -> u64 {
         let queued = self.ring.queued();
-        let new = queued.wrapping_sub(self.seen.replace(queued));
-        self.ringed.set(self.ringed.get() + u64::from(new));
-        self.ringed.get() + self.slotted.get()
+        let new = queued.wrapping_sub(self.ring_count.replace(queued));
+        self.ring_pushes.set(self.ring_pushes.get() + u64::from(new));
+        self.ring_pushes.get() + self.lifo_pushes.get()
     }
 
-    /// The mean poll of late, in nanoseconds.
+    /// Returns the mean length of recent polls, in nanoseconds.
     pub(crate) fn mean_poll(&self) -> u64 {
         self.poll_time.mean().into()
     }
 
-    /// The worker has rested until `now`, which tells nothing about polls.
+    /// Records a sleep until `now`, which is no poll time.
     pub(crate) fn slept_until(&self, now: u64) {
-        self.checked.set(now);
+        self.timed_at.set(now);
     }
 
-    /// How long ago it last learnt, or rested.
-    pub(crate) fn since_learnt(&self, now: u64) -> u64 {
-        now.saturating_sub(self.checked.get())
+    /// Returns the nanoseconds since the last update of the poll time, or the last sleep.
+    pub(crate) fn since_poll_time_update(&self, now: u64) -> u64 {
+        now.saturating_sub(self.timed_at.get())
     }
 
-    /// Begins a new interval at `now`, when the reactor is looked at: puts the next checkpoint
-    /// after about `pace.nanos`, but at most `pace.polls`. A look at the global queue that has its
-    /// own count keeps it.
+    /// Begins a new interval at `now`, when the reactor is polled. The next checkpoint is due after
+    /// about `pace.nanos`, but at most `pace.polls`. An exact count to the next global check goes
+    /// on.
     pub(crate) fn begin_interval(&self, now: u64, pace: CheckIntervals) {
         self.update_poll_time(now);
         let left = self.global_at.get().saturating_sub(self.polls.get());
         self.polls.set(0);
-        self.learnt.set(0);
+        self.timed_polls.set(0);
         let polls = u32::try_from(pace.nanos / self.mean_poll()).unwrap_or(u32::MAX);
         self.next_checkpoint.set(polls.clamp(1, pace.polls));
         self.global_checked(if pace.global_is_exact { left } else { pace.global });
     }
 
-    /// Notes a look at the reactor.
-    pub(crate) fn saw_reactor(&self, now: u64) {
-        self.reactor_seen.set(now);
+    /// Records a reactor poll.
+    pub(crate) fn record_reactor_poll(&self, now: u64) {
+        self.reactor_polled_at.set(now);
     }
 
-    /// Returns how long ago the last look at the reactor was.
-    pub(crate) fn since_reactor(&self, now: u64) -> u64 {
-        now.saturating_sub(self.reactor_seen.get())
+    /// Returns the nanoseconds since the last reactor poll.
+    pub(crate) fn since_reactor_poll(&self, now: u64) -> u64 {
+        now.saturating_sub(self.reactor_polled_at.get())
     }
 
-    /// Notes that a task has yielded while `ready` tasks are queued. Returns true if more than
-    /// `ready` polls in a row have yielded: then nothing else is ready. A checkpoint restarts the
+    /// Records that a task has yielded while `ready` tasks are queued. Returns true if more than
+    /// `ready` polls in a row have yielded: then no other task is ready. A checkpoint restarts the
     /// count.
     pub(crate) fn all_have_yielded(&self, ready: usize) -> bool {
         let polls = self.polls.get();
@@ -362,32 +365,32 @@ impl Local {
     /// Makes the next step begin with a checkpoint.
     pub(crate) fn make_checkpoint_due(&self) {
         self.next_checkpoint.set(0);
-        self.next_look.set(0);
+        self.next_check.set(0);
     }
 
-    /// Whether the global queue may be served before the ring now; if so, it has had its turn.
+    /// Returns true if the global queue may be served before the ring now, and records that it is.
     pub(crate) fn may_serve_global_first(&self) -> bool {
-        !self.turned.replace(true)
+        !self.global_served.replace(true)
     }
 
-    /// A task comes from the ring: the global queue may be served first again.
+    /// Records that the ring is served: the global queue may be served first again.
     #[inline]
     pub(crate) fn ring_served(&self) {
-        self.turned.set(false);
+        self.global_served.set(false);
     }
 
-    /// Notes whether the ring is deep; true if it was at the last checkpoint already, and the
-    /// worker has not rested since.
-    pub(crate) fn set_backlogged(&self, deep: bool) -> bool {
-        self.deep.replace(deep) && deep
+    /// Records whether the ring has a backlog. Returns true if it also had one at the last
+    /// checkpoint, and the worker has not slept since.
+    pub(crate) fn set_backlogged(&self, backlogged: bool) -> bool {
+        self.backlogged.replace(backlogged) && backlogged
     }
 
-    /// Lends the memory for collecting wakers.
+    /// Lends the list for collecting wakers.
     pub(crate) fn borrow_wakes(&self) -> WakeList {
         self.wakes.take()
     }
 
-    /// Takes it back.
+    /// Takes the list back, to reuse its memory.
     pub(crate) fn return_wakes(&self, wakes: WakeList) {
         self.wakes.set(wakes);
     }
@@ -424,18 +427,18 @@ mod tests {
             },
         );
         local.polls.set(u32::MAX - 1);
-        assert_eq!(local.due(), Maintenance::Nothing);
+        assert_eq!(local.maintenance_due(), Maintenance::Nothing);
         for _ in 0..3 {
             local.count_root();
-            assert_eq!(local.due(), Maintenance::Checkpoint);
+            assert_eq!(local.maintenance_due(), Maintenance::Checkpoint);
         }
     }
 
     #[test]
-    fn prices_of_the_longest_polls_do_not_wrap_around() {
+    fn wake_prices_of_longest_polls_do_not_wrap() {
         let local = local();
         (0..100).for_each(|_| local.poll_time.update(1, u64::MAX));
-        local.life.set(u32::MAX);
+        local.polls_per_task.set(u32::MAX);
         for helpers in [1, 2, 1 << 14, usize::MAX] {
             assert!(local.worth_migrating(helpers));
         }

@@ -1,74 +1,75 @@
-//! Where the local slot of a seat is.
+//! The local slot of a seat: it lends the seat's thread-only state to one thread at a time.
 
 use std::mem::replace;
 
 use crate::sync::Mutex;
 
-/// What makes whoever holds it the worker of a seat; and whether he makes use of it.
+/// The place of a seat's local state. The thread that has taken the state is the seat's worker.
 ///
-/// The lock orders more than the local slot: whoever has found a seat vacant, or its worker away,
-/// comes before those who take it, or come back, and these see what he had seen.
+/// The lock orders more than the state itself. Suppose that a thread finds the seat vacant, or its
+/// worker in a blocking section. A worker that takes the state later, or ends its section later,
+/// sees everything that this thread had seen.
 #[derive(Debug)]
 pub(crate) struct LocalSlot<T>(Mutex<SlotState<T>>);
 
 #[derive(Debug)]
 enum SlotState<T> {
-    /// Here: nobody sits in the seat.
+    /// The state is here, and the seat has no worker.
     Vacant(Box<T>),
-    /// With the seat's worker.
+    /// The seat's worker has the state and uses it.
     Taken,
-    /// With the seat's worker, who does not use it: it has stepped out in the midst of a poll, and
-    /// will come back.
-    Away,
+    /// The seat's worker has the state, but is in a blocking section: it does not use the state.
+    Blocking,
 }
 
 impl<T> LocalSlot<T> {
-    /// That of a vacant seat.
-    pub(crate) fn new(local_slot: T) -> Self {
-        LocalSlot(Mutex::new(SlotState::Vacant(Box::new(local_slot))))
+    /// Returns the slot of a vacant seat.
+    pub(crate) fn new(local: T) -> Self {
+        LocalSlot(Mutex::new(SlotState::Vacant(Box::new(local))))
     }
 
-    /// Takes it, if nobody has it.
+    /// Takes the state. `None` if the seat has a worker.
     pub(crate) fn try_take(&self) -> Option<Box<T>> {
-        let mut place = self.0.lock();
-        match replace(&mut *place, SlotState::Taken) {
-            SlotState::Vacant(local_slot) => Some(local_slot),
+        let mut state = self.0.lock();
+        match replace(&mut *state, SlotState::Taken) {
+            SlotState::Vacant(local) => Some(local),
             other => {
-                *place = other;
+                *state = other;
                 None
             }
         }
     }
 
-    /// Gives it back.
-    pub(crate) fn give_back(&self, local_slot: Box<T>) {
-        let was = replace(&mut *self.0.lock(), SlotState::Vacant(local_slot));
-        debug_assert!(matches!(was, SlotState::Taken), "a lease was given back by one who did not have it");
+    /// Gives the state back.
+    pub(crate) fn give_back(&self, local: Box<T>) {
+        let previous = replace(&mut *self.0.lock(), SlotState::Vacant(local));
+        debug_assert!(matches!(previous, SlotState::Taken), "the local state was given back without being taken");
     }
 
-    /// Its holder makes no use of it until [`LocalSlot::end_blocking`].
+    /// Begins a blocking section: the worker does not use the state until
+    /// [`LocalSlot::end_blocking`].
     pub(crate) fn begin_blocking(&self) {
-        let was = replace(&mut *self.0.lock(), SlotState::Away);
-        debug_assert!(matches!(was, SlotState::Taken), "somebody stepped out who was not in");
+        let previous = replace(&mut *self.0.lock(), SlotState::Blocking);
+        debug_assert!(matches!(previous, SlotState::Taken), "a blocking section began without a worker");
     }
 
-    /// Its holder makes use of it again.
+    /// Ends a blocking section: the worker uses the state again.
     pub(crate) fn end_blocking(&self) {
-        let was = replace(&mut *self.0.lock(), SlotState::Taken);
-        debug_assert!(matches!(was, SlotState::Away), "somebody came back who was not out");
+        let previous = replace(&mut *self.0.lock(), SlotState::Taken);
+        debug_assert!(matches!(previous, SlotState::Blocking), "a blocking section ended that had not begun");
     }
 
-    /// Whether nobody sits in the seat.
+    /// Returns true if the seat has no worker.
     pub(crate) fn is_vacant(&self) -> bool {
         matches!(*self.0.lock(), SlotState::Vacant(_))
     }
 
-    /// Whether its holder has stepped out.
+    /// Returns true if the seat's worker is in a blocking section.
     pub(crate) fn is_blocking(&self) -> bool {
-        matches!(*self.0.lock(), SlotState::Away)
+        matches!(*self.0.lock(), SlotState::Blocking)
     }
 
-    /// Whether somebody has it and makes use of it.
+    /// Returns true if the seat has a worker that uses the state.
     pub(crate) fn is_active(&self) -> bool {
         matches!(*self.0.lock(), SlotState::Taken)
     }

@@ -1,23 +1,23 @@
-//! How long a poll takes, as far as a worker knows.
+//! A worker's estimate of how long a poll takes.
 
 use std::cell::Cell;
 
-/// A worker starts with this guess, in nanoseconds.
+/// The initial estimate, in nanoseconds.
 const FIRST_GUESS: u32 = 1_000;
 
-/// From fewer polls than this, and less time, in nanoseconds, nothing is learnt: a tick may come
-/// after a single poll, which need not be like the others.
-const FEW: u32 = 16;
-const ENOUGH: u64 = 50_000;
+/// The smallest sample that updates the estimate: this many polls, or this many nanoseconds. A tick
+/// may come after a single poll, which need not be typical.
+const MIN_SAMPLE_POLLS: u32 = 16;
+const MIN_SAMPLE_NANOS: u64 = 50_000;
 
-/// The mean length of a worker's polls of late, learnt from its clock at checkpoints.
+/// The mean length of a worker's recent polls, measured by its clock at checkpoints.
 #[derive(Debug)]
 pub(super) struct PollTimeEstimate {
     /// In nanoseconds.
     mean: Cell<u32>,
-    /// Polls that have been too few to learn from...
+    /// Polls that are not in the mean yet, because they were too few.
     polls: Cell<u32>,
-    /// ...and how long they have taken together, in nanoseconds.
+    /// How long these polls have taken together, in nanoseconds.
     passed: Cell<u64>,
 }
 
@@ -26,16 +26,16 @@ impl PollTimeEstimate {
         PollTimeEstimate { mean: Cell::new(FIRST_GUESS), polls: Cell::new(0), passed: Cell::new(0) }
     }
 
-    /// The mean poll of late.
+    /// Returns the mean length of recent polls, in nanoseconds.
     #[inline]
     pub(super) fn mean(&self) -> u32 {
         self.mean.get()
     }
 
-    /// Learns from so many polls, at least one, that have taken `passed` together.
+    /// Adds `polls`, at least one, that have taken `passed` nanoseconds together.
     pub(super) fn update(&self, polls: u32, passed: u64) {
         let (polls, passed) = (self.polls.take().saturating_add(polls), self.passed.take().saturating_add(passed));
-        if polls < FEW && passed < ENOUGH {
+        if polls < MIN_SAMPLE_POLLS && passed < MIN_SAMPLE_NANOS {
             self.polls.set(polls);
             self.passed.set(passed);
         } else {
@@ -44,8 +44,8 @@ impl PollTimeEstimate {
     }
 }
 
-/// The mean after one more sample: follows down at once by half, and up at most by doubling, so
-/// that a single long poll does not make all of them look long.
+/// Returns the mean after one more sample. It moves half-way to a shorter sample, and up by at most
+/// a half. So a single long poll does not make all polls look long.
 fn next_mean(old: u32, sample: u64) -> u32 {
     let sample = u32::try_from(sample.min(u64::from(old) * 2)).unwrap_or(u32::MAX);
     (old / 2 + sample.div_ceil(2)).max(1)
@@ -55,8 +55,8 @@ fn next_mean(old: u32, sample: u64) -> u32 {
 mod tests {
     use super::*;
 
-    /// After so many checkpoints, 100 µs apart, of polls of this length.
-    fn after(time: &PollTimeEstimate, checkpoints: usize, poll: u64) -> u32 {
+    /// Returns the mean after so many checkpoints, 100 µs apart, with polls of this length.
+    fn mean_after(time: &PollTimeEstimate, checkpoints: usize, poll: u64) -> u32 {
         for _ in 0..checkpoints {
             time.update((100_000 / poll) as u32, 100_000);
         }
@@ -65,38 +65,38 @@ mod tests {
     }
 
     #[test]
-    fn the_mean_follows_down_by_half_and_up_by_half_as_much_again() {
+    fn mean_moves_halfway_down_and_at_most_half_up() {
         let time = PollTimeEstimate::new();
-        assert_eq!(after(&time, 20, 4_000), 4_000);
-        assert_eq!(after(&time, 1, 50_000), 6_000);
-        assert_eq!(after(&time, 20, 50_000), 50_000);
-        assert_eq!(after(&time, 1, 10), 25_010);
-        assert_eq!(after(&time, 20, 10), 10);
+        assert_eq!(mean_after(&time, 20, 4_000), 4_000);
+        assert_eq!(mean_after(&time, 1, 50_000), 6_000);
+        assert_eq!(mean_after(&time, 20, 50_000), 50_000);
+        assert_eq!(mean_after(&time, 1, 10), 25_010);
+        assert_eq!(mean_after(&time, 20, 10), 10);
     }
 
     #[test]
-    fn a_poll_by_itself_is_learnt_together_with_the_next_ones() {
+    fn single_poll_is_averaged_with_next_ones() {
         let time = PollTimeEstimate::new();
-        assert_eq!(after(&time, 20, 5_000), 5_000);
-        // A tick, right after a checkpoint.
+        assert_eq!(mean_after(&time, 20, 5_000), 5_000);
+        // A tick comes right after a checkpoint.
         time.update(1, 14_000);
         assert_eq!(time.mean().next_multiple_of(10), 5_000);
         time.update(10, 41_000);
         assert_eq!(time.mean().next_multiple_of(10), 5_000);
-        // Nothing is left of it.
+        // The short sample is used up.
         time.update(16, 80_000);
         assert_eq!(time.mean().next_multiple_of(10), 5_000);
     }
 
     #[test]
-    fn a_poll_that_is_long_enough_by_itself_is_learnt_at_once() {
+    fn poll_of_minimum_sample_time_updates_at_once() {
         let time = PollTimeEstimate::new();
         time.update(1, 50_000);
         assert_eq!(time.mean(), 1_500);
     }
 
     #[test]
-    fn no_length_is_too_long_and_none_too_short() {
+    fn update_with_extreme_lengths_stays_in_range() {
         let time = PollTimeEstimate::new();
         for passed in [u64::MAX, 0, u64::MAX, u64::MAX] {
             time.update(1, passed);

@@ -1,4 +1,4 @@
-//! When tasks were queued, if somebody wants to know how long they wait.
+//! The times at which tasks were queued, for hooks and histograms of schedule latency.
 
 use std::collections::HashMap;
 
@@ -6,26 +6,26 @@ use super::Pool;
 use crate::raw_task::{Header, Id};
 use crate::sync::{CachePadded, Mutex};
 
-/// So many parts the book has, so that workers seldom meet.
-const PARTS: u64 = 64;
+/// The number of shards, so that workers seldom contend for one.
+const SHARDS: u64 = 64;
 
-/// Times, by the number of the task.
+/// Queue times by task id.
 type Shard = Mutex<HashMap<u64, u64>>;
 
-/// The times at which the tasks were queued that have not been polled since. Beside the tasks, so
-/// that they are no larger for those who do not want to know.
+/// The queue times of all tasks that have not been polled since. They are stored beside the tasks,
+/// so that a task needs no field for them.
 #[derive(Debug)]
 pub(crate) struct QueueTimes {
-    parts: Box<[CachePadded<Shard>]>,
+    shards: Box<[CachePadded<Shard>]>,
 }
 
 impl QueueTimes {
     pub(super) fn new() -> Self {
-        QueueTimes { parts: (0..PARTS).map(|_| CachePadded::new(Mutex::new(HashMap::new()))).collect() }
+        QueueTimes { shards: (0..SHARDS).map(|_| CachePadded::new(Mutex::new(HashMap::new()))).collect() }
     }
 
     fn shard(&self, id: Id) -> &Shard {
-        &self.parts[(id.get() % PARTS) as usize]
+        &self.shards[(id.get() % SHARDS) as usize]
     }
 
     fn record_queued(&self, id: Id, now: u64) {
@@ -38,7 +38,7 @@ impl QueueTimes {
 }
 
 impl Pool {
-    /// The task is about to be queued, having been spawned, woken, or polled.
+    /// Records that the task is about to be queued: after a spawn, a wake, or a yield.
     #[cold]
     pub(crate) fn record_queue_time(&self, task: &Header) {
         if let Some(queue_times) = &self.queue_times {
@@ -46,7 +46,7 @@ impl Pool {
         }
     }
 
-    /// When the task was queued, in the pool's nanoseconds; said once.
+    /// Returns when the task was queued, in the pool's nanoseconds, and removes the entry.
     pub(crate) fn take_queue_time(&self, task: Id) -> Option<u64> {
         self.queue_times.as_ref()?.take_queued(task)
     }
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stamp_is_taken_once_and_is_the_last_one() {
+    fn queue_time_taken_once_is_latest_one() {
         let queue_times = QueueTimes::new();
         let ids: Vec<Id> = (1..200).filter_map(Id::from_number).collect();
         for now in [5, 7] {
@@ -65,6 +65,6 @@ mod tests {
         }
         assert!(ids.iter().all(|&id| queue_times.take_queued(id) == Some(7)));
         assert!(ids.iter().all(|&id| queue_times.take_queued(id).is_none()));
-        assert!(queue_times.parts.iter().all(|part| part.lock().is_empty()));
+        assert!(queue_times.shards.iter().all(|shard| shard.lock().is_empty()));
     }
 }

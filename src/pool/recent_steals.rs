@@ -1,16 +1,16 @@
-//! Whether a worker has shared its tasks of late.
+//! Whether tasks were recently stolen from a worker, or by it.
 
 use std::cell::Cell;
 
-/// For so long, in nanoseconds, a theft is recent.
-const RECENT: u64 = 20_000_000;
+/// How long a steal counts as recent, in nanoseconds.
+const RECENT_NANOS: u64 = 20_000_000;
 
-/// What a worker remembers of tasks that were stolen from it, or by it.
+/// When tasks were last stolen from a worker, or by it.
 #[derive(Debug)]
 pub(super) struct RecentSteals {
-    /// How many there had been when it last looked; it may wrap around.
+    /// The count of stolen tasks at the last record. It may wrap around.
     stolen: Cell<u32>,
-    /// When it last saw that there were more.
+    /// When the count last changed.
     seen: Cell<Option<u64>>,
     recent: Cell<bool>,
 }
@@ -20,15 +20,15 @@ impl RecentSteals {
         RecentSteals { stolen: Cell::new(0), seen: Cell::new(None), recent: Cell::new(false) }
     }
 
-    /// Notes at `now` how many tasks have been stolen so far.
+    /// Records at `now` how many tasks have been stolen so far.
     pub(super) fn record(&self, now: u64, stolen: u32) {
         if self.stolen.replace(stolen) != stolen {
             self.seen.set(Some(now));
         }
-        self.recent.set(self.seen.get().is_some_and(|seen| now.saturating_sub(seen) <= RECENT));
+        self.recent.set(self.seen.get().is_some_and(|seen| now.saturating_sub(seen) <= RECENT_NANOS));
     }
 
-    /// Whether one of them was stolen within the last 20 ms, as of the last note.
+    /// Returns true if, at the last record, a task had been stolen within 20 ms.
     #[inline]
     pub(super) fn is_recent(&self) -> bool {
         self.recent.get()
@@ -40,18 +40,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_theft_is_recent_for_twenty_milliseconds() {
+    fn steal_is_recent_for_twenty_milliseconds() {
         let recent_steals = RecentSteals::new();
         recent_steals.record(5, 0);
         assert!(!recent_steals.is_recent());
         recent_steals.record(10, u32::MAX);
         assert!(recent_steals.is_recent());
-        recent_steals.record(10 + RECENT, u32::MAX);
+        recent_steals.record(10 + RECENT_NANOS, u32::MAX);
         assert!(recent_steals.is_recent());
-        recent_steals.record(11 + RECENT, u32::MAX);
+        recent_steals.record(11 + RECENT_NANOS, u32::MAX);
         assert!(!recent_steals.is_recent());
-        // One more, and the count has wrapped around.
-        recent_steals.record(12 + RECENT, 0);
+        // One more steal: the count wraps around.
+        recent_steals.record(12 + RECENT_NANOS, 0);
         assert!(recent_steals.is_recent());
     }
 }

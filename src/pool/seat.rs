@@ -1,4 +1,4 @@
-//! A numbered place in the pool, in which a worker sits.
+//! A seat: a numbered place in the pool, which one worker at a time occupies.
 
 use std::thread::ThreadId;
 
@@ -17,8 +17,9 @@ use crate::sync::{Arc, CachePadded, Mutex};
 use crate::timer::TimerWheel;
 use crate::util::cpu::Tid;
 
-/// What outlives the worker: the thief's end of the ring, LIFO slot, parker, wheel, live list,
-/// counters, and the local slot.
+/// A seat. It outlives its workers. Its fields are for all threads: the thief's end of the ring,
+/// LIFO slot, parker, timer wheel, owned tasks, counters. The local slot holds the thread-only
+/// state.
 #[derive(Debug)]
 pub(crate) struct Seat {
     pub(crate) index: usize,
@@ -28,20 +29,20 @@ pub(crate) struct Seat {
     pub(crate) wheel: Arc<TimerWheel>,
     pub(crate) live: CachePadded<OwnedTasks>,
     pub(crate) stats: CachePadded<Stats>,
-    /// What is measured at each poll, if anything.
+    /// The histograms that each poll updates, if they are enabled.
     pub(crate) histograms: Option<Box<PollHistograms>>,
-    /// The task that is being polled here.
+    /// The task that the worker polls.
     pub(crate) polling: CachePadded<CurrentTask>,
-    /// The worker knows that the runtime drains.
+    /// The worker has observed that the runtime drains.
     pub(crate) drain_acked: AtomicBool,
-    /// The watchdog has seen the same poll twice: what waits here may be taken, down to the last
-    /// task. When it saw it first, on the pool's clock; zero if it has not.
+    /// When the watchdog first saw the poll that it has now seen twice, on the pool's clock. Zero
+    /// if the worker is not stalled. From a stalled seat every task may be taken, even the last.
     stalled: AtomicU64,
-    /// The number of that poll; see `progress`.
+    /// The value of `progress` in that poll.
     stalled_poll: AtomicU64,
-    /// The kernel's number of the worker's thread.
+    /// The kernel's id of the worker's thread.
     thread: AtomicU32,
-    /// The worker, while there is one, as the program knows it.
+    /// The worker's thread, while there is a worker.
     occupant: Mutex<Option<ThreadId>>,
     local_slot: LocalSlot<Local>,
     /// The pool that the seat is part of.
@@ -58,7 +59,7 @@ impl Seat {
         let mut local = Local::new(index, ring, seed, Spin::new(settings.spin));
         local.is_observed = histograms.is_some() || settings.queue_times || settings.task_hooks.is_some();
         if settings.queue_times {
-            local.note_stamps();
+            local.enable_queue_times();
         }
         Seat {
             index,
@@ -80,13 +81,13 @@ impl Seat {
         }
     }
 
-    /// Tells the seat where it stands.
+    /// Sets the pool that the seat is part of.
     pub(super) fn set_pool(&self, pool: *const Pool) {
         // Ordering: Relaxed — the pool is shared afterwards.
         self.pool.store(pool.cast_mut(), Ordering::Relaxed);
     }
 
-    /// The pool that the seat is part of.
+    /// Returns the pool that the seat is part of.
     #[inline]
     pub(crate) fn pool(&self) -> &Pool {
         // Ordering: Relaxed — set before the pool was shared.
@@ -96,18 +97,20 @@ impl Seat {
         unsafe { &*pool }
     }
 
-    /// Which thread the worker is.
+    /// Returns the worker's thread, while there is a worker.
     pub(crate) fn occupant(&self) -> Option<ThreadId> {
         *self.occupant.lock()
     }
 
-    /// Said by the worker when it comes, and when it goes.
+    /// Sets the worker's thread. Called by the worker when it enters and leaves the seat.
     pub(crate) fn set_occupant(&self, thread: Option<ThreadId>) {
         *self.occupant.lock() = thread;
     }
 
-    /// Takes the seat, if nobody sits in it. That of a local pool can be taken on its own thread
-    /// only: whoever polls tasks, or empties queues, does it with the local slot in his hands.
+    /// Takes the seat's local state, if the seat is vacant.
+    ///
+    /// Polling tasks and emptying queues need this state. So the seat of a local pool can be taken
+    /// only on the pool's own thread.
     pub(crate) fn take_local(&self) -> Option<Box<Local>> {
         if !self.pool().may_poll_here() {
             return None;
@@ -115,17 +118,17 @@ impl Seat {
         self.local_slot.try_take()
     }
 
-    /// Gives the seat back.
+    /// Gives the local state back: the seat is vacant.
     pub(crate) fn return_local(&self, local: Box<Local>) {
         self.local_slot.give_back(local);
-        // The last to end here need not have been polled to the worker's next rest. What has been
-        // left here after the deadline may have nobody to take it; whoever gathers looks first
-        // whether the seat is vacant, under the same lock: he sees it, or we see the phase.
+        // The last task may have ended here, and the worker did not check that before it left.
+        // Tasks that were left here after the deadline need the reaper. The reaper checks under the
+        // same lock whether the seat is vacant: either it sees that, or this thread sees the phase.
         self.pool().recheck_quiescent_if_draining();
         self.pool().recheck_deadline(None);
     }
 
-    /// Takes every task of the seat, the next to be polled first. The caller has the local slot.
+    /// Takes every task of the seat, the next to be polled first. The caller has taken `local`.
     pub(crate) fn take_all(&self, local: &Local) -> Chain {
         queue::take_all(&self.lifo, &local.ring)
     }
@@ -136,106 +139,108 @@ impl Seat {
         queue::steal_all(&self.lifo, &self.thief, hand)
     }
 
-    /// Whether nobody sits here.
+    /// Returns true if the seat has no worker.
     pub(crate) fn is_vacant(&self) -> bool {
         self.local_slot.is_vacant()
     }
 
-    /// The worker steps out: until [`Seat::come_back`] it touches nothing here, and neither does
-    /// anybody else who is not a thief.
-    pub(crate) fn step_out(&self) {
+    /// Begins a blocking section. Until [`Seat::end_blocking`] the worker does not use the seat,
+    /// and other threads only steal from it.
+    pub(crate) fn begin_blocking(&self) {
         self.local_slot.begin_blocking();
-        // As in `return_lease`: somebody may have waited for this worker to hear of the drain, and
-        // what it has left to the others may have nobody to take it.
+        // As in `return_local`: the drain may wait for this worker's acknowledgement, and the tasks
+        // that it has handed off may need the reaper.
         self.pool().recheck_quiescent_if_draining();
         self.pool().recheck_deadline(None);
     }
 
-    /// The worker comes back. Whoever has counted it as absent since has locked the local slot
-    /// before us: we see the phase that he had seen.
-    pub(crate) fn come_back(&self) {
+    /// Ends a blocking section. A thread that has found the worker blocking has locked the local
+    /// slot before. So the worker sees the phase that this thread had seen.
+    pub(crate) fn end_blocking(&self) {
         self.stats.blocked_workers.add(1);
         self.local_slot.end_blocking();
     }
 
-    /// Whether the seat's worker has stepped out.
-    pub(crate) fn is_away(&self) -> bool {
+    /// Returns true if the seat's worker is in a blocking section.
+    pub(crate) fn is_blocking(&self) -> bool {
         self.local_slot.is_blocking()
     }
 
-    /// Whether somebody sits here, and works: who may spawn without the gate, and ends himself what
-    /// is at home here.
-    pub(crate) fn is_used(&self) -> bool {
+    /// Returns true if the seat has a worker outside of a blocking section. Such a worker spawns
+    /// without the gate, and ends the tasks that this seat owns itself.
+    pub(crate) fn is_active(&self) -> bool {
         self.local_slot.is_active()
     }
 
-    /// Whether the watchdog thinks that the seat's worker is stuck.
+    /// Returns true if the watchdog considers the seat's worker stalled.
     pub(crate) fn is_stalled(&self) -> bool {
-        // Ordering: Relaxed — a hint that lets a searcher take more; what it takes is ordered by
-        // the queues.
+        // Ordering: Relaxed — a hint that lets a searcher take more. The queues order what it
+        // takes.
         self.stalled.load(Ordering::Relaxed) != 0
     }
 
-    /// A number that changes whenever the worker begins a poll, ends one, comes back in the midst
-    /// of one, drops a task, or goes to sleep, and is never the same again. It tells the watchdog
-    /// whether the worker gets on, and costs the worker nothing: the parts of it are kept anyway.
+    /// Returns a number that tells the watchdog whether the worker makes progress.
+    ///
+    /// It changes whenever the worker begins or ends a poll, ends a blocking section, drops a task,
+    /// or goes to sleep. No value occurs twice. It costs the worker nothing, because its parts are
+    /// counted anyway.
     pub(crate) fn progress(&self) -> u64 {
         let stats = &self.stats;
-        // None goes back: the sum is the same only if all are.
+        // No count decreases: the sum is unchanged only if every count is.
         let counts = [&stats.polls, &stats.parks, &stats.blocked_workers, &stats.ended];
         let counted = counts.into_iter().fold(0_u64, |sum, count| sum.wrapping_add(count.get()));
         counted.wrapping_mul(2) | u64::from(self.polling.is_polling())
     }
 
-    /// Said by the watchdog: in poll `number`, which it has seen since then. See
-    /// [`Seat::progress`].
+    /// Marks the worker as stalled in the poll with this [`Seat::progress`], which the watchdog has
+    /// seen first at `since`. Called by the watchdog.
     pub(crate) fn set_stalled(&self, number: u64, since: u64) {
-        // Ordering: Relaxed — a figure.
+        // Ordering: Relaxed — a metric.
         self.stalled_poll.store(number, Ordering::Relaxed);
         // Ordering: Relaxed — see `is_stalled`.
         self.stalled.store(since.max(1), Ordering::Relaxed);
     }
 
-    /// Said by the watchdog: the worker gets on.
-    pub(crate) fn set_recovered(&self) {
+    /// Marks the worker as not stalled. Called by the watchdog.
+    pub(crate) fn clear_stalled(&self) {
         // Ordering: Relaxed — see `is_stalled`.
         self.stalled.store(0, Ordering::Relaxed);
     }
 
-    /// What is being polled here, and since when it has been, if the watchdog has seen that. It may
-    /// be over when this returns, but none is mistaken for another.
+    /// Returns the task that is being polled here, and since when, if the watchdog has seen that
+    /// poll. The poll may be over when this returns, but the two values belong to one poll.
     pub(crate) fn observed_task(&self) -> (Option<TaskInfo>, Option<u64>) {
-        // Ordering: Relaxed — figures. A worker that gets on in between shows another number
-        // afterwards, or shows no poll.
+        // Ordering: Relaxed — metrics. If the worker makes progress in between, `progress` has
+        // changed afterwards, or there is no poll.
         let stalled = (self.stalled_poll.load(Ordering::Relaxed), self.stalled.load(Ordering::Relaxed));
         let polled = self.polling.get();
         let since = Some(stalled.1).filter(|&since| since != 0 && self.progress() == stalled.0);
         (polled, since)
     }
 
-    /// The calling thread sits here.
+    /// Records the calling thread as the worker's.
     pub(crate) fn record_tid(&self) {
-        // Ordering: Relaxed — a figure.
+        // Ordering: Relaxed — a metric.
         self.thread.store(Tid::current().map_or(0, Tid::get), Ordering::Relaxed);
     }
 
-    /// The thread that sits here, or was the last to.
+    /// Returns the kernel's id of the worker's thread, or of the last worker's.
     pub(crate) fn tid(&self) -> Option<Tid> {
-        // Ordering: Relaxed — a figure.
+        // Ordering: Relaxed — a metric.
         Tid::from_raw(self.thread.load(Ordering::Relaxed))
     }
 
-    /// Nobody's only task is taken: it is likely to be polled by its own worker before another
-    /// could. From here on some are.
+    /// Minimum ring length for stealing: a lone task stays. Its own worker is likely to poll it
+    /// before a thief could.
     pub(crate) const MIN_STEALABLE: usize = 2;
 
-    /// How many tasks have to wait in the ring for others to take some. From a stalled seat
-    /// everything may be taken.
+    /// Returns the current minimum ring length for stealing. From a stalled seat every task may be
+    /// taken.
     pub(crate) fn min_stealable(&self) -> usize {
         if self.is_stalled() { 1 } else { Self::MIN_STEALABLE }
     }
 
-    /// Whether a task waits here that others may take.
+    /// Returns true if a task waits here that another worker may take.
     pub(crate) fn has_stealable_work(&self) -> bool {
         self.thief.len() >= self.min_stealable() || (self.is_stalled() && !self.lifo.is_empty())
     }

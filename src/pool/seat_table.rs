@@ -1,4 +1,4 @@
-//! The places of a pool.
+//! The seats of a pool, created on first use.
 
 use std::ops::Index;
 
@@ -6,51 +6,52 @@ use crate::pool::Seat;
 use crate::sync::OnceLock;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
-/// All places that a pool can have. They are furnished in ascending order, each when it is first
-/// taken, and never moved.
+/// All seats that a pool can have. They are created in ascending order, each when it is first
+/// needed, and never moved.
 #[derive(Debug)]
 pub(crate) struct SeatTable {
-    places: Box<[OnceLock<Box<Seat>>]>,
-    /// Those below it are furnished.
-    furnished: AtomicUsize,
+    seats: Box<[OnceLock<Box<Seat>>]>,
+    /// The seats below this index have been created.
+    initialized: AtomicUsize,
 }
 
 impl SeatTable {
-    /// Room for `most` seats.
+    /// Returns a table with room for `most` seats.
     pub(super) fn new(most: usize) -> Self {
-        SeatTable { places: (0..most).map(|_| OnceLock::new()).collect(), furnished: AtomicUsize::new(0) }
+        SeatTable { seats: (0..most).map(|_| OnceLock::new()).collect(), initialized: AtomicUsize::new(0) }
     }
 
-    /// Furnishes all places below `count`. Called by one thread at a time.
+    /// Creates all seats below `count`. Must be called by one thread at a time.
     pub(super) fn init_up_to(&self, count: usize, make: impl Fn(usize) -> Seat) {
         for index in self.len()..count {
-            self.places[index].get_or_init(|| Box::new(make(index)));
+            self.seats[index].get_or_init(|| Box::new(make(index)));
             // Ordering: Release — pairs with the Acquire in `len`.
-            self.furnished.store(index + 1, Ordering::Release);
+            self.initialized.store(index + 1, Ordering::Release);
         }
     }
 
-    /// How many seats have ever been taken. All loops go over these.
+    /// Returns how many seats have been created. All iterators cover these.
     pub(crate) fn len(&self) -> usize {
-        // Ordering: Acquire — pairs with the Release in `furnish`.
-        self.furnished.load(Ordering::Acquire)
+        // Ordering: Acquire — pairs with the Release in `init_up_to`.
+        self.initialized.load(Ordering::Acquire)
     }
 
-    /// The seat with this number, if it has ever been taken.
+    /// Returns the seat of this index, if it has been created.
     pub(crate) fn get(&self, index: usize) -> Option<&Seat> {
-        Some(self.places.get(index)?.get()?)
+        Some(self.seats.get(index)?.get()?)
     }
 
-    /// All seats that have ever been taken.
+    /// Iterates over all seats that have been created.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Seat> {
-        self.places[..self.len()].iter().filter_map(|place| Some(&**place.get()?))
+        self.seats[..self.len()].iter().filter_map(|seat| Some(&**seat.get()?))
     }
 
-    /// The same, once around from a start that `choose` picks, given how many there are.
+    /// Iterates over the same seats, once around from the index that `choose` picks below their
+    /// number.
     pub(crate) fn iter_from(&self, choose: impl FnOnce(usize) -> usize) -> impl Iterator<Item = &Seat> {
-        let places = &self.places[..self.len()];
-        let (before, after) = places.split_at(choose(places.len()));
-        after.iter().chain(before).filter_map(|place| Some(&**place.get()?))
+        let seats = &self.seats[..self.len()];
+        let (before, after) = seats.split_at(choose(seats.len()));
+        after.iter().chain(before).filter_map(|seat| Some(&**seat.get()?))
     }
 }
 
@@ -58,6 +59,6 @@ impl Index<usize> for SeatTable {
     type Output = Seat;
 
     fn index(&self, index: usize) -> &Seat {
-        self.get(index).expect("a seat is furnished before anybody knows its number")
+        self.get(index).expect("a seat is created before its index is used")
     }
 }

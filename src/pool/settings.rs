@@ -1,4 +1,4 @@
-//! What a runtime was told at its making.
+//! All settings of a runtime, with their defaults.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,38 +13,37 @@ use crate::sync::Arc;
 use crate::watchdog::stall::StallHook;
 use crate::worker_set::completion::{Resized, WorkerThread};
 
-/// A function that a thread of ours calls.
+/// A hook that a thread of the runtime calls.
 pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
 
-/// Makes thread names.
+/// Returns a thread's name.
 pub(crate) type NameFn = Arc<dyn Fn() -> String + Send + Sync>;
 
-/// Events per look at the reactor of a busy worker: few, so that the ring is not flooded.
+/// Most events per reactor poll of a busy worker: few, so that the ring is not flooded.
 const EVENTS_BUSY: usize = 64;
-/// Events per look of a resting one.
-const EVENTS_REST: usize = 256;
+/// Most events per reactor poll of a worker that sleeps in the reactor.
+const EVENTS_PARKED: usize = 256;
 
-/// So many workers share a lane, or a shard: with up to eight there is one of each, and everything
-/// is as if there were no more.
-const WORKERS_EACH: usize = 8;
+/// Workers per lane, and per shard. With up to eight workers there is one of each.
+const WORKERS_PER_LANE: usize = 8;
 
-/// Makes the names of workers.
+/// Returns a worker's name.
 pub(crate) type WorkerNameFn = Arc<dyn Fn(WorkerThread) -> String + Send + Sync>;
 
-/// Is told of changes of the number of workers.
+/// A hook that is called after each change of the number of workers.
 pub(crate) type ResizeHook = Arc<dyn Fn(Resized) + Send + Sync>;
 
-/// Refuses the thread for a seat as the operating system would.
+/// Refuses the thread for a seat, as the operating system might. For tests.
 pub(crate) type RefuseFn = Arc<dyn Fn(usize) -> Option<io::Error> + Send + Sync>;
 
-/// Where to look for the CPU quota, and how often at most.
+/// Where the CPU quota is read, and how often at most.
 #[derive(Debug, Clone)]
 pub(crate) struct Follow {
     pub(crate) root: PathBuf,
     pub(crate) every: Duration,
 }
 
-/// A histogram that may be wanted.
+/// A histogram that may be enabled.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HistogramSettings {
     pub(crate) wanted: bool,
@@ -52,35 +51,35 @@ pub(crate) struct HistogramSettings {
 }
 
 impl HistogramSettings {
-    /// For one seat.
+    /// Returns a histogram for one seat, if it is enabled.
     fn install(&self) -> Option<Histogram> {
         self.wanted.then(|| Histogram::new(self.scale.clone()))
     }
 }
 
-/// All settings, with defaults. Policies are settings too, so that they can be compared in one run.
+/// All settings. Policies are settings too, so that a benchmark can compare them in one run.
 #[derive(Clone)]
 pub(crate) struct Settings {
-    /// What the runtime is called.
+    /// The runtime's name.
     pub(crate) name: Option<String>,
-    /// Seats that are taken at the start.
+    /// Workers at the start.
     pub(crate) workers: usize,
-    /// Seats that there can be.
+    /// The most workers, not counting spares.
     pub(crate) max_workers: usize,
-    /// Seats for spares besides, in place of workers that are stuck...
+    /// The most spare workers that stand in for stalled workers.
     pub(crate) max_spares: usize,
-    /// ...and in place of workers that have stepped out.
-    pub(crate) max_outings: usize,
-    /// The one seat is driven by `block_on`.
+    /// The most spare workers that stand in for workers in blocking sections.
+    pub(crate) max_blocking_spares: usize,
+    /// There is one seat, which `block_on` drives.
     pub(crate) current_thread: bool,
-    /// The pool is local: it is current-thread, and its tasks stay on this thread.
+    /// The thread of a local pool: it is current-thread, and its tasks stay on this thread.
     pub(crate) own_thread: Option<HomeThread>,
     pub(crate) io: bool,
     pub(crate) time: bool,
-    /// The time that timers are shown stands still from the beginning.
+    /// The clock of the timers is paused from the beginning.
     pub(crate) start_paused: bool,
     pub(crate) thread_name: NameFn,
-    /// For workers, in place of that.
+    /// Replaces `thread_name` for workers.
     pub(crate) worker_name: Option<WorkerNameFn>,
     pub(crate) stack_size: Option<usize>,
     pub(crate) max_blocking_threads: usize,
@@ -90,49 +89,49 @@ pub(crate) struct Settings {
     pub(crate) on_thread_park: Option<Hook>,
     pub(crate) on_thread_unpark: Option<Hook>,
     pub(crate) after_resize: Option<ResizeHook>,
-    /// The number of workers follows the number of processors.
+    /// If set, the number of workers follows the CPU quota.
     pub(crate) follow: Option<Follow>,
-    /// For the tests of what happens when there are no threads.
+    /// Refuses threads in tests.
     pub(crate) refuse_thread: Option<RefuseFn>,
-    /// How often a busy worker looks around.
+    /// How often a busy worker makes global checks and checkpoints.
     pub(crate) pace: CheckIntervals,
-    /// Another worker is woken if the backlog is done sooner by more than this with it, in
-    /// nanoseconds.
+    /// A helper is woken if the backlog would end sooner by this many nanoseconds or more.
     pub(crate) wake_pays_after: u64,
-    /// So many workers search at a time, at most, and never more than half of them.
+    /// The most workers that search at a time. At most half of the workers search.
     pub(crate) searchers: usize,
-    /// Lanes of the global queue; by the number of workers, if not given.
+    /// Lanes of the global queue. If unset, the number depends on `workers`.
     pub(crate) lanes: Option<usize>,
-    /// Shards of the reactor; by the number of workers, if not given.
+    /// Shards of the reactor. If unset, the number depends on `workers`.
     pub(crate) shards: Option<usize>,
-    /// Events per look at a shard, at most, of a worker that has other work...
+    /// Most events per poll of a shard by a worker that has other work.
     pub(crate) events_busy: usize,
-    /// ...and of one that rests.
-    pub(crate) events_rest: usize,
-    /// How long, at most, a worker looks for events before it sleeps.
+    /// Most events per poll of a shard by a worker that sleeps in the reactor.
+    pub(crate) events_parked: usize,
+    /// How long, at most, a worker polls for events before it sleeps.
     pub(crate) spin: Duration,
-    /// How often the watchdog looks.
+    /// The interval of the watchdog's scans.
     pub(crate) tick: Duration,
-    /// From when on a long poll is reported.
+    /// Polls that take longer are reported as stalls.
     pub(crate) stall_threshold: Duration,
     pub(crate) on_stall: Option<StallHook>,
-    /// Whether there is a watchdog.
+    /// There is a watchdog.
     pub(crate) watchdog: bool,
-    /// Told of tasks.
+    /// The user's task hooks.
     pub(crate) task_hooks: Option<Arc<TaskHooks>>,
     pub(crate) unhandled_panic: UnhandledPanic,
-    /// Whether a woken task may take the LIFO slot.
+    /// A woken task may take the LIFO slot.
     pub(crate) lifo: bool,
-    /// How long `Drop` waits for polls that are under way.
+    /// How long `Drop` waits for running polls.
     pub(crate) shutdown_grace: Duration,
-    /// How long after a drain's deadline the report is made, if what is late has not ended earlier.
+    /// How long after a drain's deadline the report is made. It is made earlier if all overdue
+    /// tasks have ended.
     pub(crate) drain_report_delay: Duration,
     pub(crate) seed: u64,
-    /// How long polls take.
+    /// The histogram of poll times.
     pub(crate) poll_times: HistogramSettings,
-    /// How long tasks wait for them.
+    /// The histogram of schedule latencies.
     pub(crate) latencies: HistogramSettings,
-    /// It is noted when tasks are queued, for that or for the hooks of tasks.
+    /// The time at which each task is queued is recorded, for `latencies` or for task hooks.
     pub(crate) queue_times: bool,
 }
 
@@ -143,7 +142,7 @@ impl Settings {
             workers,
             max_workers: workers,
             max_spares: 0,
-            max_outings: 0,
+            max_blocking_spares: 0,
             current_thread: false,
             own_thread: None,
             io: false,
@@ -167,7 +166,7 @@ impl Settings {
             lanes: None,
             shards: None,
             events_busy: EVENTS_BUSY,
-            events_rest: EVENTS_REST,
+            events_parked: EVENTS_PARKED,
             spin: Duration::from_micros(50),
             tick: Duration::from_millis(1),
             stall_threshold: Duration::from_millis(10),
@@ -185,25 +184,25 @@ impl Settings {
         }
     }
 
-    /// What is measured in one seat, if anything.
+    /// Returns the histograms of one seat, if any is enabled.
     pub(super) fn histograms(&self) -> Option<Box<PollHistograms>> {
         let histograms = PollHistograms { poll_times: self.poll_times.install(), latencies: self.latencies.install() };
         (self.poll_times.wanted || self.latencies.wanted).then(|| Box::new(histograms))
     }
 
-    /// How many seats there can be for spares.
+    /// Returns the most spare workers of both kinds.
     pub(crate) fn all_spares(&self) -> usize {
-        self.max_spares + self.max_outings
+        self.max_spares + self.max_blocking_spares
     }
 
-    /// How many lanes the global queue gets.
+    /// Returns how many lanes the global queue gets.
     pub(crate) fn lanes(&self) -> usize {
-        self.lanes.unwrap_or(self.workers.div_ceil(WORKERS_EACH))
+        self.lanes.unwrap_or(self.workers.div_ceil(WORKERS_PER_LANE))
     }
 
-    /// How many shards the reactor gets.
+    /// Returns how many shards the reactor gets.
     pub(crate) fn shards(&self) -> usize {
-        self.shards.unwrap_or(self.workers.div_ceil(WORKERS_EACH))
+        self.shards.unwrap_or(self.workers.div_ceil(WORKERS_PER_LANE))
     }
 }
 

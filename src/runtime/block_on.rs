@@ -141,7 +141,7 @@ fn poll_root<F: Future>(root: &Root, future: Pin<&mut F>, cx: &mut Context<'_>) 
     match future.poll(cx) {
         Poll::Ready(output) => Some(output),
         Poll::Pending => {
-            if budget::was_refused() {
+            if budget::was_denied() {
                 root.pool.count_forced_root();
             }
             None
@@ -183,11 +183,11 @@ fn drive_to_the_end<F: Future>(
             }
         }
         match worker.step() {
-            Step::WouldRest if !root.word.has_wake() => worker.rest(),
-            Step::WouldRest => worker.abandon_idle(),
+            Step::WouldPark if !root.word.has_wake() => worker.park(),
+            Step::WouldPark => worker.abandon_idle(),
             // The runtime is being shut down, by a handle's owner elsewhere; the root future still
             // has to be waited for.
-            Step::Left => return None,
+            Step::Exited => return None,
             _ => {}
         }
     }

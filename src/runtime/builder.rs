@@ -423,7 +423,7 @@ impl Builder {
         settings.own_thread = own_thread;
         settings.max_workers = most_workers(settings.workers, self.max_workers)?;
         settings.max_spares = most_spares(&settings, self.max_spares)?;
-        settings.max_outings = most_outings(&settings);
+        settings.max_blocking_spares = most_outings(&settings);
         let current_thread = settings.current_thread;
         let blocking = BlockingPool::new(blocking::Settings {
             max_threads: settings.max_blocking_threads,

@@ -201,7 +201,7 @@ fn activity(pool: &Pool, seat: &Seat, now: u64) -> Activity {
     let (polled, since) = seat.observed_task();
     let since = since.map(|since| Duration::from_nanos(now.saturating_sub(since)));
     match polled {
-        Some(TaskInfo { id: task, location, .. }) if seat.is_away() => Activity::Blocking { task, location },
+        Some(TaskInfo { id: task, location, .. }) if seat.is_blocking() => Activity::Blocking { task, location },
         Some(TaskInfo { id: task, location, .. }) => Activity::Polling { task, location, since },
         None => Activity::Awake { since },
     }

@@ -73,7 +73,7 @@ impl Builder {
     #[track_caller]
     pub fn max_io_events_per_tick(&mut self, events: usize) -> &mut Builder {
         assert!(events > 0, "max_io_events_per_tick(0): no socket would ever become ready; use at least 1");
-        self.settings.events_rest = events;
+        self.settings.events_parked = events;
         self.settings.events_busy = events;
         self
     }

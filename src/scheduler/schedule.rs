@@ -1,7 +1,7 @@
-//! Where a task goes: from a wake or a spawn to a queue, and to a wake-up if that pays.
+//! Queues a spawned or woken task, and wakes a helper if that pays.
 //!
-//! A thread that sits in a seat of the task's pool puts it into its own LIFO slot or ring; every
-//! other thread into the global queue. The wake-up rules are those of [the idle page](crate::idle).
+//! A worker of the task's pool puts the task into its own LIFO slot or ring. Every other thread
+//! puts it into the global queue. The rules of waking are those of [the idle page](crate::idle).
 
 use std::future::Future;
 
@@ -12,14 +12,14 @@ use crate::pool::{Pool, Seat, WakeHelper};
 use crate::raw_task::{self, Header, JoinHandle, Outcome, OwnedTasks, Runnable, Schedule, SpawnMeta};
 use crate::sync::Arc;
 
-// SAFETY: a seat is part of its pool, and a pool does not go away while a task has not ended that
-// was polled in one of its seats: the shutdown ends them all, or leaks the pool.
+// SAFETY: a seat is part of its pool. A task that was polled in one of its seats keeps pointing to
+// the seat until it has ended. The shutdown ends all tasks, or leaks the pool.
 unsafe impl Schedule for Seat {
     #[inline]
     fn schedule(&self, runnable: Runnable) {
         let pool = self.pool();
         context::seated(|seated| match seated {
-            Some(seated) if is_in(seated, pool) => seated.push(runnable),
+            Some(seated) if works_in(seated, pool) => seated.push(runnable),
             _ => pool.push_remote(runnable),
         });
     }
@@ -31,7 +31,7 @@ unsafe impl Schedule for Seat {
     #[inline]
     fn record_outcome(&self, task: &Header, end: Outcome, unfinished: bool) {
         if end == Outcome::Panicked {
-            self.pool().note_panic();
+            self.pool().on_task_panic();
         }
         if unfinished {
             return self.count_unfinished(task, end);
@@ -41,10 +41,9 @@ unsafe impl Schedule for Seat {
     }
 }
 
-/// Makes a task, for [`queue_on`] or [`queue_here`].
+/// Creates a task, for [`queue_on`] or [`queue_here`].
 ///
-/// A large future is boxed here, before it has been passed on by value any further: each step of
-/// that is a copy on the stack.
+/// A large future is boxed here, because each further pass by value would copy it on the stack.
 #[inline]
 pub(crate) fn new_task<F>(future: F, spawn_meta: impl Into<SpawnMeta>) -> (Runnable, JoinHandle<F::Output>)
 where
@@ -58,25 +57,24 @@ where
     }
 }
 
-/// As [`new_task`], of a future that need not be `Send`.
+/// As [`new_task`], for a future that need not be `Send`.
 ///
 /// # Safety
 ///
-/// The runnable is queued on a local pool of this thread, or dropped on this thread.
+/// The caller must queue the runnable on a local pool of this thread, or drop it on this thread.
 #[inline]
 pub(crate) unsafe fn make_local<F>(future: F, spawn_meta: impl Into<SpawnMeta>) -> (Runnable, JoinHandle<F::Output>)
 where
     F: Future + 'static,
     F::Output: 'static,
 {
-    // A local pool's runnables lie in its seat's ring and in its global queue, or are in the hands
-    // of a waker, who queues them there. Out of either they are taken only by whoever holds the
-    // local slot of the seat; and the local slot is taken on the pool's own thread only
-    // (`Seat::take_lease`). The reaper of a drain leaves local pools alone. With the pool they are
-    // dropped never: it outlives them.
+    // The runnables of a local pool are in its seat's queues, in its global queue, or with a wake
+    // that queues them there. Only the thread that has taken the seat's local state takes them out.
+    // That is the pool's own thread (`Seat::take_local`). The reaper of a drain does not touch
+    // local pools. The pool does not drop them, because it outlives them.
     if size_of::<F>() > raw_task::BOXED_ABOVE {
-        // SAFETY: as said above, and by what the caller vouches for, the runnable is run, cancelled
-        // and dropped on this thread.
+        // SAFETY: by the argument above, and by the caller's promise, the runnable is run,
+        // cancelled and dropped on this thread.
         unsafe { raw_task::spawn_local::<_, Seat>(Box::pin(future), spawn_meta.into()) }
     } else {
         // SAFETY: as above.
@@ -84,20 +82,20 @@ where
     }
 }
 
-/// Queues a new task on `pool`. A pool that takes no more tasks drops the future, and the handle
-/// resolves as cancelled.
+/// Queues a new task on `pool`. If the pool takes no more tasks, the future is dropped, and the
+/// handle resolves as cancelled.
 pub(crate) fn queue_on(pool: &Arc<Pool>, runnable: Runnable) {
     context::seated(|seated| match seated {
-        Some(seated) if is_in(seated, pool) => seated.push_new(runnable),
+        Some(seated) if works_in(seated, pool) => seated.push_new(runnable),
         _ => queue_from_outside(pool, runnable),
     });
 }
 
-/// Counts in a task that is about to be made. A yes has to be followed by [`queue_admitted`].
+/// Admits a task that is about to be created. If it returns true, [`queue_admitted`] has to follow.
 #[must_use]
 pub(crate) fn try_admit(pool: &Arc<Pool>) -> bool {
     context::seated(|seated| match seated {
-        Some(seated) if is_in(seated, pool) && pool.phase.is_running() => {
+        Some(seated) if works_in(seated, pool) && pool.phase.is_running() => {
             seated.seat.stats.spawned.add(1);
             true
         }
@@ -105,17 +103,17 @@ pub(crate) fn try_admit(pool: &Arc<Pool>) -> bool {
     })
 }
 
-/// Queues a task that has been counted in.
+/// Queues a task that has been admitted.
 pub(crate) fn queue_admitted(pool: &Arc<Pool>, runnable: Runnable) {
     context::seated(|seated| match seated {
-        Some(seated) if is_in(seated, pool) => seated.push_admitted(runnable),
+        Some(seated) if works_in(seated, pool) => seated.push_admitted(runnable),
         _ => push_from_outside(pool, runnable),
     });
 }
 
-/// Passes the gate, if it is open to whoever this is.
+/// Passes the gate, if it is open to this thread. Returns false if it is closed.
 pub(crate) fn enter_gate(pool: &Pool) -> bool {
-    // While it is open to everybody, nobody asks.
+    // The open gate admits every thread. Only a closed one needs to know the kind of this thread.
     pool.drain_state.gate.try_enter(SpawnSource::External)
         || (context::spawn_source(pool) == SpawnSource::Internal
             && pool.drain_state.gate.try_enter(SpawnSource::Internal))
@@ -125,7 +123,7 @@ pub(crate) fn enter_gate(pool: &Pool) -> bool {
 ///
 /// # Errors
 ///
-/// The task, if there is none.
+/// The task, if this thread is not inside of a runtime.
 #[inline]
 pub(crate) fn queue_here(runnable: Runnable) -> Result<(), Runnable> {
     context::seated(|seated| match seated {
@@ -144,13 +142,13 @@ pub(crate) fn queue_here(runnable: Runnable) -> Result<(), Runnable> {
 }
 
 #[inline]
-fn is_in(seated: &Seated<'_>, pool: &Pool) -> bool {
+fn works_in(seated: &Seated<'_>, pool: &Pool) -> bool {
     std::ptr::eq(Arc::as_ptr(seated.pool), pool)
 }
 
 #[cold]
 fn queue_from_outside(pool: &Arc<Pool>, runnable: Runnable) {
-    if enter_gate(pool) { push_from_outside(pool, runnable) } else { reject(pool, runnable) }
+    if enter_gate(pool) { push_from_outside(pool, runnable) } else { reject_spawn(pool, runnable) }
 }
 
 #[inline]
@@ -161,7 +159,7 @@ fn push_from_outside(pool: &Arc<Pool>, runnable: Runnable) {
     }
     match pool.global.push_new(runnable) {
         Ok(()) => pool.announce_published(WakeHelper::Now, None),
-        // The runtime has begun to shut down in between.
+        // The runtime has begun to shut down since the task was admitted.
         Err(refused) => context::run_in_runtime(pool, || {
             pool.cancel_unseated(refused);
             pool.exit_unseated();
@@ -169,22 +167,23 @@ fn push_from_outside(pool: &Arc<Pool>, runnable: Runnable) {
     }
 }
 
-/// Tells the hook, if there is one, of a task that has been counted in and is about to be queued.
+/// Calls the spawn hook, if there is one, for an admitted task that is about to be queued.
 #[inline]
 fn run_spawn_hook(pool: &Arc<Pool>, runnable: &Runnable) {
     if let Some(hooks) = &pool.settings.task_hooks {
-        tell_inside(pool, hooks, runnable.header());
+        run_spawn_hook_cold(pool, hooks, runnable.header());
     }
 }
 
 #[cold]
-fn tell_inside(pool: &Arc<Pool>, hooks: &TaskHooks, task: &Header) {
+fn run_spawn_hook_cold(pool: &Arc<Pool>, hooks: &TaskHooks, task: &Header) {
     context::run_in_runtime(pool, || hooks.run_hook(|hooks| &hooks.spawn, &task.identity()));
 }
 
-/// Dropping the runnable drops the future, and cancels the handle. It has not been counted in.
+/// Rejects a task that was not admitted. Its future is dropped, and its handle resolves as
+/// cancelled.
 #[cold]
-fn reject(pool: &Arc<Pool>, runnable: Runnable) {
+fn reject_spawn(pool: &Arc<Pool>, runnable: Runnable) {
     pool.drain_state.refusals.log_rejection(pool.clock.now(), runnable.header().location());
     context::run_in_runtime(pool, || drop(runnable));
 }
@@ -200,24 +199,26 @@ impl Seated<'_> {
         self.push_admitted(runnable);
     }
 
-    /// The runtime drains, or is being shut down.
+    /// As [`Seated::push_new`], when the runtime drains or shuts down.
     #[cold]
     fn push_new_late(&self, runnable: Runnable) {
-        if enter_gate(self.pool) { self.push_admitted(runnable) } else { reject(self.pool, runnable) }
+        if enter_gate(self.pool) { self.push_admitted(runnable) } else { reject_spawn(self.pool, runnable) }
     }
 
-    /// Queues a task that this thread has spawned and that has been counted in.
+    /// Queues an admitted task that this thread has spawned.
     #[inline]
     fn push_admitted(&self, runnable: Runnable) {
         run_spawn_hook(self.pool, &runnable);
         self.push(runnable);
-        // Again: the hook may have taken its time, or this thread has not run meanwhile.
+        // A second check: the phase may have changed during the hook, or while this thread did not
+        // run.
         if !self.pool.phase.is_running() {
             self.recheck_seal();
         }
     }
 
-    /// The deadline may have come since the task was counted in, and this poll may not return.
+    /// Notifies the reaper if the deadline has passed since the task was admitted. The current poll
+    /// may not return, so this worker may never cancel the task.
     #[cold]
     fn recheck_seal(&self) {
         if self.pool.drain_state.gate.is_sealed() {
@@ -225,16 +226,16 @@ impl Seated<'_> {
         }
     }
 
-    /// Queues a task that this thread has woken or spawned: it runs next.
+    /// Queues a task that this thread has woken or spawned, to run next.
     #[inline]
     fn push(&self, runnable: Runnable) {
         if self.local.needs_slow_push() { self.push_slow(runnable) } else { self.push_next(runnable) }
     }
 
-    /// As [`Seated::push`], while a batch is handed out, or if it is noted when tasks are queued.
+    /// As [`Seated::push`], while a batch is dispatched, or if queue times are recorded.
     #[inline(never)]
     fn push_slow(&self, runnable: Runnable) {
-        if self.local.has_stamps() {
+        if self.local.has_queue_times() {
             self.pool.record_queue_time(runnable.header());
         }
         if self.local.is_batching() { self.push_back(runnable) } else { self.push_next(runnable) }
@@ -242,57 +243,57 @@ impl Seated<'_> {
 
     #[inline]
     fn push_next(&self, runnable: Runnable) {
-        let slot = self.pool.settings.lifo && self.local.lifo_is_on();
-        let behind = if slot { self.seat.lifo.push(runnable) } else { Some(runnable) };
-        if let Some(runnable) = behind {
+        let slot = self.pool.settings.lifo && self.local.is_lifo_on();
+        let displaced = if slot { self.seat.lifo.push(runnable) } else { Some(runnable) };
+        if let Some(runnable) = displaced {
             self.push_back(runnable);
             self.maybe_wake_helper(self.local.ring.len());
         } else {
-            self.local.count_slotted();
+            self.local.count_lifo_push();
         }
     }
 
-    /// Queues a task behind all that this worker has. Wakes nobody.
+    /// Queues a task behind all others of this worker. Wakes no helper.
     #[inline]
     pub(crate) fn push_back(&self, runnable: Runnable) {
         if let Err(runnable) = self.local.ring.push(runnable) {
-            self.overflow(runnable);
+            self.push_overflow(runnable);
         }
     }
 
-    /// The ring is full: half of it becomes work for everybody.
+    /// Moves the newer half of the full ring, and `runnable`, to the global queue.
     #[cold]
-    fn overflow(&self, runnable: Runnable) {
+    fn push_overflow(&self, runnable: Runnable) {
         self.seat.stats.overflows.add(1);
         if self.pool.publish(self.local.ring.overflow(runnable), WakeHelper::Later) {
             self.maybe_wake_helper(self.local.ring.len());
         }
     }
 
-    /// The worker goes on to its next poll, and `behind` tasks of its ring wait behind that, and
-    /// whatever has been left to it in the global queue: others may have to see to them.
+    /// Wakes a helper if that pays, before the worker continues with its next poll. `behind` tasks
+    /// of its ring wait behind that poll, and so do the tasks in the global queue.
     pub(crate) fn wake_helper_for(&self, behind: usize) {
         if behind > 0 || self.pool.global.len() > 0 {
             self.maybe_wake_helper(behind);
         }
     }
 
-    /// Wakes another worker if it is likely to gain more than its getting up costs, by what waits
-    /// `behind` the poll in the ring and in the global queue; unless that is so little that nobody
-    /// would take it away from us.
+    /// Wakes a helper if the gain is likely to exceed the cost of waking it. The gain depends on
+    /// the tasks `behind` the poll in the ring, and in the global queue. A lone task in the ring
+    /// does not count, because a thief would not take it.
     #[inline]
     fn maybe_wake_helper(&self, behind: usize) {
         if !self.pool.idle.counts().could_wake() {
             return;
         }
         let global = self.pool.global.len();
-        let takeable = if behind >= Seat::MIN_STEALABLE { behind + global } else { global };
-        if self.local.wake_pays(takeable, self.pool.settings.wake_pays_after) {
+        let stealable = if behind >= Seat::MIN_STEALABLE { behind + global } else { global };
+        if self.local.wake_pays(stealable, self.pool.settings.wake_pays_after) {
             self.notify();
         }
     }
 
-    /// The full handshake, counted.
+    /// Wakes a sleeper by the full handshake, and counts it.
     #[cold]
     pub(crate) fn notify(&self) {
         if self.pool.notify() {

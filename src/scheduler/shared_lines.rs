@@ -1,9 +1,9 @@
-//! How many cache lines change hands per operation, with 2, 8 and 64 workers: what two cores cannot
-//! show, counted.
+//! Counts how many cache lines move between cores per operation, with 2, 8 and 64 workers. A
+//! machine with two cores cannot show that.
 //!
-//! One thread plays all workers in turn, step by step (see [`crate::sync::counting`]). Nothing is
-//! timed: a line that changes hands costs a hundred nanoseconds on one machine and four hundred on
-//! another, but how many do is a property of the program.
+//! One thread runs all workers in turn, step by step (see [`crate::sync::counting`]). Nothing is
+//! timed. A move costs a hundred nanoseconds on one machine and four hundred on another, but the
+//! number of moves is a property of the program.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::future::Future;
@@ -21,16 +21,17 @@ use crate::sync::counting::{play, transfers};
 use crate::sync::{Arc, Mutex};
 use crate::{task, time};
 
-/// Memory that has been given back is not handed out again, or lines would change hands because the
-/// one thread that plays all workers has one allocator.
-struct Fresh;
+/// An allocator that never reuses memory. Otherwise lines would move because the one thread that
+/// runs all workers has one allocator.
+struct NoReuse;
 
-// SAFETY: the system's allocator, but for the memory that is never given back to it.
-unsafe impl GlobalAlloc for Fresh {
+// SAFETY: it forwards to the system's allocator, and never frees.
+unsafe impl GlobalAlloc for NoReuse {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // Nor does a line hold two pieces.
+        // No line holds two allocations.
         let layout = Layout::from_size_align(layout.size().next_multiple_of(64), layout.align().max(64));
-        // SAFETY: handed on from the caller; a size that is not zero stays so.
+        // SAFETY: the caller passes a layout whose size is not zero, and the larger layout's is not
+        // either.
         layout.map_or(std::ptr::null_mut(), |layout| unsafe { System.alloc(layout) })
     }
 
@@ -38,25 +39,25 @@ unsafe impl GlobalAlloc for Fresh {
 }
 
 #[global_allocator]
-static FRESH: Fresh = Fresh;
+static NO_REUSE: NoReuse = NoReuse;
 
-/// Rounds in which every worker takes a step, before lines are counted, and while they are.
+/// Rounds, in each of which every worker takes a step: before the count, and during it.
 const WARM_UP: usize = 200;
 const COUNTED: usize = 1_000;
-/// Tasks from outside.
-const TIMES: u64 = 128;
+/// Tasks that are spawned from outside.
+const REMOTE_SPAWNS: u64 = 128;
 
-/// Who is no worker writes under this number.
-const OUTSIDER: usize = usize::MAX - 1;
+/// The number of the thread that is no worker.
+const NON_WORKER: usize = usize::MAX - 1;
 
-/// The workers of a pool, played in turn.
-struct Cast<'a> {
+/// The workers of a pool, which one thread runs in turn.
+struct Workers<'a> {
     pool: &'a Arc<Pool>,
     workers: Vec<Worker<'a>>,
 }
 
-impl Cast<'_> {
-    /// One step of each who is awake. False if nobody is.
+impl Workers<'_> {
+    /// Runs one step of each awake worker. Returns false if all are asleep.
     fn round(&self) -> bool {
         let mut awake = false;
         for worker in &self.workers {
@@ -65,7 +66,7 @@ impl Cast<'_> {
                 if self.pool.idle.is_announced(worker.seat.index) {
                     continue;
                 }
-                // It has been woken.
+                // The worker has been woken.
                 worker.run_in_seat(|| worker.leave_idle(false));
             }
             awake = true;
@@ -73,52 +74,54 @@ impl Cast<'_> {
             if step == Step::Announced {
                 step = worker.run_in_seat(|| worker.step());
             }
-            assert_ne!(step, Step::Left);
+            assert_ne!(step, Step::Exited);
         }
         awake
     }
 
-    fn rounds(&self) {
+    /// Runs rounds until all workers are asleep.
+    fn run_until_asleep(&self) {
         while self.round() {}
     }
 }
 
-/// Plays `count` workers.
-fn cast<R>(count: usize, f: impl FnOnce(&Cast<'_>) -> R) -> R {
-    // By polls, not by the clock, which runs on while the others are played.
+/// Calls `f` with `count` workers of a new pool.
+fn with_workers<R>(count: usize, f: impl FnOnce(&Workers<'_>) -> R) -> R {
+    // Checks are due by polls, not by the clock, which advances while the other workers run.
     let pace = CheckIntervals { nanos: CheckIntervals::COUNTED, polls: 1_024, global: 61, global_is_exact: false };
     let settings = Settings { io: true, time: true, watchdog: false, pace, ..Settings::new(count) };
     let pool = Pool::new(settings, BlockingPool::new(blocking::Settings::default())).expect("a reactor");
-    let locals: Vec<Box<Local>> = pool.seats.iter().map(|seat| seat.take_local().expect("nobody sits there")).collect();
+    let locals: Vec<Box<Local>> =
+        pool.seats.iter().map(|seat| seat.take_local().expect("the seat is vacant")).collect();
     let seated = pool.seats.iter().zip(&locals);
     let workers = seated
         .map(|(seat, local)| {
-            // What a worker writes when it comes is its own.
+            // What a worker writes at its start counts as its own.
             play(seat.index);
             Worker::new(&pool, seat, local)
         })
         .collect();
-    let cast = Cast { pool: &pool, workers };
-    let answer = f(&cast);
-    play(OUTSIDER);
-    drop(cast);
+    let workers = Workers { pool: &pool, workers };
+    let result = f(&workers);
+    play(NON_WORKER);
+    drop(workers);
     crate::shutdown::begin_shutdown(&pool);
     for (seat, local) in pool.seats.iter().zip(locals) {
         crate::shutdown::clear_seat(&pool, seat, &local);
         seat.return_local(local);
     }
-    answer
+    result
 }
 
-/// What each of `count` workers does for itself, over and over: transfers per operation.
+/// Returns transfers per operation, if each of `count` workers repeats `operation` for itself.
 fn local<F, Fut>(count: usize, operation: F) -> f64
 where
     F: Fn() -> Fut + Copy + Send + 'static,
     Fut: Future<Output = ()> + Send,
 {
-    cast(count, |cast| {
+    with_workers(count, |workers| {
         let (done, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        for worker in &cast.workers {
+        for worker in &workers.workers {
             play(worker.seat.index);
             let (done, stop) = (done.clone(), stop.clone());
             let repeat = async move {
@@ -130,13 +133,13 @@ where
             let (runnable, _) = schedule::new_task(repeat, Location::caller());
             assert!(worker.local.ring.push(runnable).is_ok());
         }
-        let rounds = |times| (0..times).for_each(|_| assert!(cast.round(), "everybody is busy"));
+        let rounds = |times| (0..times).for_each(|_| assert!(workers.round(), "all workers are busy"));
         rounds(WARM_UP);
         let (before, moved) = (done.load(Ordering::Relaxed), transfers());
         rounds(COUNTED);
         let (operations, moved) = (done.load(Ordering::Relaxed) - before, transfers() - moved);
         stop.store(true, Ordering::Relaxed);
-        cast.rounds();
+        workers.run_until_asleep();
         moved as f64 / operations as f64
     })
 }
@@ -156,43 +159,45 @@ async fn timed() {
 
 /// Two tasks of one worker wake each other.
 async fn woken() {
-    let (tell, told) = futures::channel::oneshot::channel();
-    let other: JoinHandle<()> = task::spawn(async move { told.await.expect("it is told") });
+    let (sender, receiver) = futures::channel::oneshot::channel();
+    let other: JoinHandle<()> = task::spawn(async move { receiver.await.expect("it is sent") });
     task::yield_now().await;
-    tell.send(()).expect("it waits");
+    sender.send(()).expect("the other task waits");
     other.await.expect("it does not panic");
 }
 
-/// Tasks spawned by one who is no worker, one at a time, each taken by whoever is woken for it.
+/// Returns transfers per task, if a thread that is no worker spawns tasks one at a time, while all
+/// workers are asleep.
 fn outside(count: usize) -> f64 {
-    cast(count, |cast| {
-        cast.rounds();
+    with_workers(count, |workers| {
+        workers.run_until_asleep();
         let before = transfers();
-        for _ in 0..TIMES {
-            play(OUTSIDER);
+        for _ in 0..REMOTE_SPAWNS {
+            play(NON_WORKER);
             let (runnable, _) = schedule::new_task(async {}, Location::caller());
-            schedule::queue_on(cast.pool, runnable);
-            cast.rounds();
+            schedule::queue_on(workers.pool, runnable);
+            workers.run_until_asleep();
         }
-        (transfers() - before) as f64 / TIMES as f64
+        (transfers() - before) as f64 / REMOTE_SPAWNS as f64
     })
 }
 
-/// One worker has two hundred tasks that yield, the others are called to share them. Per poll.
+/// Returns transfers per poll, if one worker has two hundred tasks that yield, and the others are
+/// woken to steal them.
 fn stolen(count: usize) -> f64 {
-    cast(count, |cast| {
-        cast.rounds();
+    with_workers(count, |workers| {
+        workers.run_until_asleep();
         play(0);
         for _ in 0..200 {
             let (runnable, _) = schedule::new_task(yields(), Location::caller());
-            assert!(cast.workers[0].local.ring.push(runnable).is_ok());
+            assert!(workers.workers[0].local.ring.push(runnable).is_ok());
         }
-        let polls = || cast.pool.seats.iter().map(|seat| seat.stats.polls.get()).sum::<u64>();
+        let polls = || workers.pool.seats.iter().map(|seat| seat.stats.polls.get()).sum::<u64>();
         let (polled, moved) = (polls(), transfers());
-        while cast.pool.notify() {
-            cast.round();
+        while workers.pool.notify() {
+            workers.round();
         }
-        cast.rounds();
+        workers.run_until_asleep();
         (transfers() - moved) as f64 / (polls() - polled) as f64
     })
 }
@@ -203,14 +208,14 @@ async fn yields() {
     }
 }
 
-/// Prints the table, and holds what it shows: what a worker does for itself moves next to no lines,
-/// and nothing moves more of them because there are more workers.
+/// Prints the table, and checks it. What a worker does for itself moves next to no lines. No
+/// operation moves more lines because there are more workers.
 #[test]
-fn shared_lines_do_not_grow_with_the_number_of_workers() {
+fn shared_lines_do_not_grow_with_number_of_workers() {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _alone = ONE_AT_A_TIME.lock();
     type Measure = fn(usize) -> f64;
-    // With the most that a row may be: at any number of workers, and above what it is with two.
+    // Two limits per row: for any number of workers, and for the growth above two workers.
     let rows: [(&str, Measure, f64, f64); 7] = [
         ("spawn, detached", |count| local(count, detached), 0.05, 0.02),
         ("spawn and await", |count| local(count, joined), 0.05, 0.02),

@@ -1,8 +1,8 @@
-//! A thread in a seat: the loop of next, poll, search, rest, leave.
+//! The worker: the loop of a thread that occupies a seat.
 //!
-//! The worker is a step machine. [`Worker::step`] does one bounded thing and says what it was;
-//! [`Worker::run`] is `step` in a loop, with real parking. Announcing a sleep, the last look, and
-//! sleeping are separate steps.
+//! The worker is a step machine. [`Worker::step`] does one bounded action and returns what it was.
+//! [`Worker::run`] calls `step` in a loop, with real parking. To announce a sleep, to make the
+//! final check, and to sleep are separate steps, so that tests and models can interleave them.
 #![doc = include_str!("../../docs/fairness.md")]
 
 use std::cell::Cell;
@@ -18,58 +18,59 @@ use crate::sync::atomic::Ordering;
 use crate::util::stripe::Stripe;
 use crate::util::wake_list::{WakeList, catch_user_panic};
 
-/// Tasks taken from the global queue at once, at most: half a ring.
+/// Most tasks that are taken from the global queue at once: half a ring.
 pub(crate) const SHARE: usize = crate::queue::CAPACITY / 2;
 
-/// A ring that holds so many at two checkpoints in a row is shared, however short its polls are.
-const DEEP: usize = crate::queue::CAPACITY / 4;
+/// If a ring holds this many tasks at two checkpoints in a row, a helper is woken, however short
+/// the polls are.
+const BACKLOG: usize = crate::queue::CAPACITY / 4;
 
-/// A worker: a thread that holds the local slot of a seat.
+/// A worker: a thread that has taken the local state of a seat.
 #[derive(Debug)]
 pub(crate) struct Worker<'a> {
     pub(crate) pool: &'a Arc<Pool>,
     pub(crate) seat: &'a Seat,
     pub(crate) local: &'a Local,
     pub(crate) mode: Cell<Mode>,
-    /// When it took its last look.
-    pub(crate) looked: Cell<u64>,
-    /// The seat's count of polls when it got up from its last rest.
-    pub(crate) rose_at: Cell<Option<u64>>,
+    /// When it made its last final check.
+    pub(crate) checked_at: Cell<u64>,
+    /// The seat's count of polls when the worker last woke from a sleep.
+    pub(crate) polls_at_wake_up: Cell<Option<u64>>,
 }
 
-/// What a worker is about to do.
+/// What a worker does between two steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Take what is there.
+    /// It polls tasks.
     Working,
-    /// Look into the other seats; counted as a searcher.
+    /// It is about to search the other seats. It is counted as a searcher.
     Searching,
-    /// Take a last look; counted as a sleeper.
+    /// It is about to make the final check. It is counted as a sleeper.
     Announced,
 }
 
-/// What a step did.
+/// What a step has done.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Polled a task.
     Polled,
-    /// Took tasks from another seat, or from the global queue, after a search.
+    /// Took tasks from another seat or from the global queue in a search, and polled one.
     Stole,
     /// Ran out of work, and began to search.
     Searched,
-    /// Found nothing, and announced a sleep.
+    /// Found no task, and announced a sleep.
     Announced,
-    /// Took the last look: sleeps next, until this deadline of the pool's clock.
-    WouldRest,
-    /// Found something in the last look, or was woken.
-    Rose,
-    /// The pool takes no more work, or has fewer workers now: the worker gets up.
-    Left,
+    /// Found no work in the final check: the worker sleeps next.
+    WouldPark,
+    /// Withdrew the announcement or ended the search, because there is work.
+    Resumed,
+    /// The runtime shuts down, or the worker has to retire: it leaves the seat.
+    Exited,
 }
 
 impl<'a> Worker<'a> {
-    /// A worker for whoever holds `local`, the local slot of `seat`.
+    /// Returns the worker for the thread that has taken `local`, the local state of `seat`.
     pub(crate) fn new(pool: &'a Arc<Pool>, seat: &'a Seat, local: &'a Local) -> Self {
         let now = pool.clock.now();
         let worker = Worker {
@@ -77,8 +78,8 @@ impl<'a> Worker<'a> {
             seat,
             local,
             mode: Cell::new(Mode::Working),
-            looked: Cell::new(now),
-            rose_at: Cell::new(None),
+            checked_at: Cell::new(now),
+            polls_at_wake_up: Cell::new(None),
         };
         worker.start_busy(now);
         budget::refill();
@@ -89,82 +90,83 @@ impl<'a> Worker<'a> {
         Seated { pool: self.pool, seat: self.seat, local: self.local }
     }
 
-    /// Works until the pool closes, or the seat is not wanted any more.
+    /// Runs steps until the runtime shuts down or the worker has to retire.
     pub(crate) fn run(&self) {
         Stripe::of_seat(self.seat.index).pin_to_thread();
         context::run_in_seat(self.seated(), || {
             let _polling = context::polling();
             loop {
                 match self.step() {
-                    Step::WouldRest => self.rest(),
-                    Step::Left => return,
+                    Step::WouldPark => self.park(),
+                    Step::Exited => return,
                     _ => {}
                 }
             }
         });
     }
 
-    /// Does one bounded thing. The caller sits in the seat (see [`context::run_in_seat`]).
+    /// Does one bounded action. The caller occupies the seat (see [`context::run_in_seat`]).
     #[inline]
     pub(crate) fn step(&self) -> Step {
         match self.mode.get() {
-            Mode::Working => self.run_steps(),
-            Mode::Searching => self.search(),
+            Mode::Working => self.work_step(),
+            Mode::Searching => self.search_pass(),
             Mode::Announced => self.final_check(),
         }
     }
 
-    /// Sits down for the length of `f`.
+    /// Runs `f` with this thread occupying the seat.
     pub(crate) fn run_in_seat<R>(&self, f: impl FnOnce() -> R) -> R {
         context::run_in_seat(self.seated(), f)
     }
 
     #[inline]
-    fn run_steps(&self) -> Step {
-        // Ordering: Relaxed — a tick carries nothing but its change; what it makes us look at has
-        // its own orderings.
+    fn work_step(&self) -> Step {
+        // Ordering: Relaxed — only the change of the tick matters. What it makes the worker check
+        // has its own orderings.
         let tick = self.pool.tick.load(Ordering::Relaxed);
-        let mut due = if tick == self.local.tick.get() { self.local.due() } else { Maintenance::Checkpoint };
+        let mut due =
+            if tick == self.local.tick.get() { self.local.maintenance_due() } else { Maintenance::Checkpoint };
         if due != Maintenance::Nothing {
-            // Ordering: Acquire — pairs with the Release in `ThreadHost::rouse` and
-            // `Pool::call_all`: whoever has seen their tick above sees why it came. It is asked for
-            // here only, so that the poll path has no Acquire.
+            // Ordering: Acquire — pairs with the Release in `ThreadHost::wake_seats` and
+            // `Pool::wake_all_workers`: a worker that has seen their tick above sees the phase and
+            // the worker set. The second load keeps the Acquire off the poll path.
             self.pool.tick.load(Ordering::Acquire);
             if !self.pool.phase.is_running() {
                 if let Some(step) = self.on_phase_change(tick, due) {
                     return step;
                 }
             }
-            if self.has_to_leave() {
-                return Step::Left;
+            if self.must_exit() {
+                return Step::Exited;
             }
             if self.local.tick.replace(tick) != tick && !self.pool.settings.pace.is_timed() {
-                due = self.local.due();
+                due = self.local.maintenance_due();
             }
-            if let Some(runnable) = self.look_around(due) {
+            if let Some(runnable) = self.do_maintenance(due) {
                 budget::refill();
-                self.poll(runnable);
+                self.poll_task(runnable);
                 return Step::Polled;
             }
         }
-        match self.next() {
+        match self.next_task() {
             Some(runnable) => {
-                self.poll(runnable);
+                self.poll_task(runnable);
                 Step::Polled
             }
             None => self.out_of_work(),
         }
     }
 
-    /// The pool takes no more work, or has fewer workers now.
-    pub(crate) fn has_to_leave(&self) -> bool {
+    /// Returns true if the runtime shuts down, or the worker has to retire.
+    pub(crate) fn must_exit(&self) -> bool {
         !self.pool.is_open() || !self.pool.worker_set.is_wanted(self.seat.index)
     }
 
-    /// The next task: LIFO slot, ring, global queue.
+    /// Takes the next task: from the LIFO slot, the ring, or the global queue.
     #[inline]
-    pub(crate) fn next(&self) -> Option<Runnable> {
-        if self.local.lifo_is_on() {
+    pub(crate) fn next_task(&self) -> Option<Runnable> {
+        if self.local.is_lifo_on() {
             if let Some(runnable) = self.seat.lifo.pop() {
                 self.local.count_lifo();
                 return Some(runnable);
@@ -173,21 +175,23 @@ impl<'a> Worker<'a> {
         self.local.end_lifo();
         self.local.ring_served();
         budget::refill();
-        self.local.ring.pop().or_else(|| self.seat.lifo.pop()).or_else(|| self.refill())
+        self.local.ring.pop().or_else(|| self.seat.lifo.pop()).or_else(|| self.refill_from_global())
     }
 
-    /// Takes a share of the global queue: answers the first, the rest goes into the ring.
-    fn refill(&self) -> Option<Runnable> {
-        let first = self.take_in()?;
+    /// Takes a share of the global queue. Returns its first task, and puts the rest into the ring.
+    /// Wakes a helper if that pays.
+    fn refill_from_global(&self) -> Option<Runnable> {
+        let first = self.take_from_global()?;
         self.seated().wake_helper_for(self.local.ring.len());
         Some(first)
     }
 
-    /// The same, by one who looks after what is left when it is no searcher any more.
-    fn take_in(&self) -> Option<Runnable> {
+    /// As [`Worker::refill_from_global`], without waking a helper. A searcher decides that once it
+    /// is no searcher any more.
+    fn take_from_global(&self) -> Option<Runnable> {
         let mut share = self.take_share(SHARE);
         let first = share.pop()?;
-        self.push_all(share);
+        self.push_pinned(share);
         Some(first)
     }
 
@@ -196,15 +200,15 @@ impl<'a> Worker<'a> {
         if waiting == 0 {
             return Chain::new();
         }
-        // After the drain's deadline one at a time: each may be the one whose destructor does not
-        // return.
-        let most = if self.local.overdue.get() { most.min(1) } else { most };
+        // After the drain's deadline one task at a time, because its destructor may not return.
+        let most = if self.local.deadline_observed.get() { most.min(1) } else { most };
         let share = self.pool.global.take(&self.local.lane_cursor, (waiting / self.pool.workers() + 1).min(most));
-        // Afterwards: who sees what the drain's deadline has brought there sees the phase.
+        // The phase is read after the take: a worker that takes tasks which the drain's deadline
+        // has queued sees the phase.
         if self.pool.phase.is_running() { share } else { self.keep_one_if_overdue(share) }
     }
 
-    pub(crate) fn push_all(&self, mut share: Chain) {
+    pub(crate) fn push_pinned(&self, mut share: Chain) {
         if !share.is_empty() {
             self.local.ring.count_requeued(share.len() as u32);
             while let Some(runnable) = share.pop() {
@@ -216,7 +220,7 @@ impl<'a> Worker<'a> {
     }
 
     #[inline]
-    pub(crate) fn poll(&self, runnable: Runnable) {
+    pub(crate) fn poll_task(&self, runnable: Runnable) {
         self.local.count_poll();
         self.seat.stats.polls.add(1);
         context::set_task(Some(runnable.header().into()));
@@ -225,64 +229,67 @@ impl<'a> Worker<'a> {
         context::set_task(None);
         match ran {
             RunResult::Suspended => {}
-            RunResult::Again(runnable) => self.put_behind(runnable),
+            RunResult::Again(runnable) => self.requeue_yielded(runnable),
             RunResult::Ended => self.seat.stats.ended.add_release(1),
         }
         self.seat.polling.end_poll();
     }
 
-    /// A yield: behind the others, and nobody is woken for it.
+    /// Queues a task that has yielded behind the others. No helper is woken for it.
     #[inline(always)]
-    fn put_behind(&self, runnable: Runnable) {
+    fn requeue_yielded(&self, runnable: Runnable) {
         if budget::is_spent() {
-            // What the LIFO slot holds has a share in that budget, and comes after the ring's next.
+            // A task in the LIFO slot would share the spent budget, so it comes after the ring's
+            // next.
             self.local.pause_lifo();
             self.count_forced_yield();
         }
         if self.pool.settings.current_thread {
-            self.look_before_yielded();
+            self.checkpoint_if_all_yielded();
         }
         self.seated().push_back(runnable);
     }
 
-    /// Makes a look at reactor and timers due before a yielded task is polled again, if nothing
-    /// else is ready. A program may rely on it that a yield sees what has happened before it. Only
-    /// on a current-thread runtime.
+    /// Makes a checkpoint due before a yielded task is polled again, if no other task is ready. A
+    /// program may rely on a yield to observe events and timers before it. Only on a current-thread
+    /// runtime.
     #[cold]
-    fn look_before_yielded(&self) {
-        if self.local.all_have_yielded(self.ready()) {
+    fn checkpoint_if_all_yielded(&self) {
+        if self.local.all_have_yielded(self.queued_tasks()) {
             self.local.make_checkpoint_due();
         }
     }
 
-    /// Notes that the root future of a `block_on` has yielded. It is polled again after such a
-    /// look, too.
+    /// Records that the root future of a `block_on` has yielded. It is polled again after such a
+    /// checkpoint, too.
     pub(crate) fn root_has_yielded(&self) {
-        if self.local.all_have_yielded(self.ready()) {
+        if self.local.all_have_yielded(self.queued_tasks()) {
             self.abandon_idle();
             self.local.make_checkpoint_due();
         }
     }
 
-    /// Returns how many tasks are queued where this worker takes them from.
-    fn ready(&self) -> usize {
+    /// Returns how many tasks are queued for this worker, the global queue included.
+    fn queued_tasks(&self) -> usize {
         self.local.ring.len() + usize::from(!self.seat.lifo.is_empty()) + self.pool.global.len()
     }
 
-    /// Looks at what the busy path does not. Answers the first task of the global queue, which has
-    /// waited longest; but not twice in a row, else a full global queue would keep the ring from
-    /// being polled where every poll is followed by a look.
+    /// Makes the checkpoint or the global check that is due. Returns the first task of the global
+    /// queue, which has waited longest.
+    ///
+    /// It does not return such a task twice without a task from the ring in between. Otherwise a
+    /// full global queue would starve the ring where every poll is followed by a check.
     #[cold]
-    pub(crate) fn look_around(&self, due: Maintenance) -> Option<Runnable> {
+    pub(crate) fn do_maintenance(&self, due: Maintenance) -> Option<Runnable> {
         if due == Maintenance::Nothing {
             return None;
         }
         let pace = self.pool.settings.pace;
-        let looks = self.local.may_look(pace);
-        if due == Maintenance::Checkpoint || self.is_late() {
+        let may_check_global = self.local.may_check_global(pace);
+        if due == Maintenance::Checkpoint || self.is_checkpoint_late() {
             self.checkpoint();
         }
-        if !looks {
+        if !may_check_global {
             return None;
         }
         self.local.global_checked(pace.global);
@@ -290,36 +297,36 @@ impl<'a> Worker<'a> {
             return None;
         }
         let direct = self.local.may_serve_global_first();
-        let mut share = self.take_share(self.room() + usize::from(direct));
+        let mut share = self.take_share(self.pinned_room() + usize::from(direct));
         let first = if direct { share.pop() } else { None };
         self.make_room(share.len());
-        self.push_all(share);
+        self.push_pinned(share);
         self.seated().wake_helper_for(if first.is_some() { self.local.ring.len() } else { self.behind_the_next() });
         first
     }
 
-    /// Whether a checkpoint is due by time, because polls have become longer than they were. Where
-    /// there are ticks, they say so.
-    fn is_late(&self) -> bool {
+    /// Returns true if a checkpoint is due by time, because polls have become longer. With a
+    /// watchdog, its tick makes the checkpoint due instead.
+    fn is_checkpoint_late(&self) -> bool {
         let pool = self.pool;
-        !pool.settings.watchdog && self.local.since_learnt(pool.clock.now()) >= pool.settings.pace.nanos
+        !pool.settings.watchdog && self.local.since_poll_time_update(pool.clock.now()) >= pool.settings.pace.nanos
     }
 
-    /// How many tasks of others may be put into the ring so that none of them can be sent away
-    /// again before it was polled.
-    fn room(&self) -> usize {
+    /// Returns how many tasks from other queues may still be pinned in the ring. A pinned task is
+    /// not moved to the global queue before it is polled.
+    fn pinned_room(&self) -> usize {
         SHARE.saturating_sub(self.local.ring.pinned_len())
     }
 
-    /// Sends the newest of our own tasks to the end of the global queue, behind those that have
-    /// waited there.
+    /// Moves the ring's newest tasks to the end of the global queue, to make room for `coming`
+    /// tasks that have waited there.
     pub(crate) fn make_room(&self, coming: usize) {
         if coming > 0 {
             self.pool.publish(self.local.ring.evict_newest(SHARE - coming), WakeHelper::Later);
         }
     }
 
-    /// Looks at timers and reactor, and whether help is wanted.
+    /// Advances the timers, polls the reactor, and wakes a helper if that pays.
     pub(crate) fn checkpoint(&self) {
         self.local.end_lifo_run();
         let now = self.pool.clock.now();
@@ -327,19 +334,20 @@ impl<'a> Worker<'a> {
         let mut wakes = self.local.borrow_wakes();
         self.turn_wheels(now, &mut wakes);
         log_poll_error(self.pool.reactor.try_poll(&self.local.shard, || self.pool.awake_workers(), &mut wakes));
-        self.local.saw_reactor(now);
+        self.local.record_reactor_poll(now);
         self.wake_batch(wakes);
-        // Priced anew: polls may have become longer since it was queued.
+        // The price is computed again: polls may have become longer since the tasks were queued.
         self.seated().wake_helper_for(self.behind_the_next());
         self.wake_for_backlog();
     }
 
-    /// A ring that stays deep is shared, however short its polls are, unless its tasks end so soon
-    /// that they are not worth moving.
+    /// Wakes a helper for a ring that keeps a backlog, however short its polls are. If its tasks
+    /// end so soon that they are not worth moving, it does not.
     fn wake_for_backlog(&self) {
         let idle = self.pool.idle.counts();
-        let deep = self.local.ring.len() >= DEEP && self.local.worth_migrating(idle.sleepers().max(1) as usize);
-        if self.local.set_backlogged(deep) && idle.could_wake() {
+        let backlogged =
+            self.local.ring.len() >= BACKLOG && self.local.worth_migrating(idle.sleepers().max(1) as usize);
+        if self.local.set_backlogged(backlogged) && idle.could_wake() {
             self.seated().notify();
         }
     }
@@ -357,11 +365,12 @@ impl<'a> Worker<'a> {
                 wheel.turn(now, wakes);
             }
         }
-        // If the own one had to be taken over: whoever comes here is not stuck.
+        // If the own wheel is an orphan wheel, it is none any more: this worker is not stalled.
         self.pool.orphan_wheels.turn(self.seat.index, now, wakes);
     }
 
-    /// Wakes a batch: into the ring, in order, and with one decision for all of it.
+    /// Wakes a batch of tasks: they go into the ring in order, and one decision about a helper
+    /// covers all.
     pub(crate) fn wake_batch(&self, mut wakes: WakeList) {
         if !wakes.is_empty() {
             self.local.set_batching(true);
@@ -375,42 +384,43 @@ impl<'a> Worker<'a> {
 
     #[cold]
     pub(crate) fn out_of_work(&self) -> Step {
-        if self.has_to_leave() {
-            return Step::Left;
+        if self.must_exit() {
+            return Step::Exited;
         }
-        if self.pool.workers() > 1 && self.may_search() {
+        if self.pool.workers() > 1 && self.try_begin_search() {
             self.mode.set(Mode::Searching);
             return Step::Searched;
         }
-        self.announce(false)
+        self.announce_sleep(false)
     }
 
-    /// Half of the workers may search at a time, up to a fixed number of them.
-    fn may_search(&self) -> bool {
+    /// Becomes a searcher, if fewer than half of the workers search, and fewer than a fixed number.
+    fn try_begin_search(&self) -> bool {
         self.pool.idle.try_search(self.pool.workers().min(2 * self.pool.settings.searchers))
     }
 
-    /// One pass over the other seats from a random start, and the global queue.
-    fn search(&self) -> Step {
-        // A search that was left to a worker who is to leave ends with the handshake that it makes
-        // on its way out.
-        if self.has_own_work() || self.has_to_leave() || self.has_unseen_deadline() {
+    /// Searches the other seats once, from a random start, and then the global queue.
+    fn search_pass(&self) -> Step {
+        // Other threads may rely on this search. A worker that has to exit passes it on when it
+        // leaves the seat.
+        if self.has_own_work() || self.must_exit() || self.has_unseen_deadline() {
             self.end_search();
-            return Step::Rose;
+            return Step::Resumed;
         }
-        let Some(runnable) = self.steal().or_else(|| self.take_in()) else {
-            return self.announce(true);
+        let Some(runnable) = self.steal_task().or_else(|| self.take_from_global()) else {
+            return self.announce_sleep(true);
         };
         self.mode.set(Mode::Working);
-        // Whether or not it was the last one: it minds what it has left in any case.
+        // Even if it was not the last searcher, it wakes a helper for the rest if that pays.
         let _ = self.pool.idle.end_search();
         self.seated().wake_helper_for(self.local.ring.len());
         self.poll_found(runnable);
         Step::Stole
     }
 
-    /// A searcher has found work. Who counted on the last one has left his work to us: it may be
-    /// worth a second worker, and if not the watchdog has to see that it does not wait for long.
+    /// Ends the search of a worker that has found work. Submitters may have relied on the last
+    /// searcher. So it wakes a helper for their work if that pays; otherwise the watchdog bounds
+    /// the wait.
     fn end_search(&self) {
         self.mode.set(Mode::Working);
         if self.pool.idle.end_search() {
@@ -418,7 +428,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// How many tasks of the ring stay there when the next one has been taken.
+    /// Returns how many tasks stay in the ring when the next one has been taken.
     fn behind_the_next(&self) -> usize {
         self.local.ring.len().saturating_sub(1)
     }
@@ -427,37 +437,37 @@ impl<'a> Worker<'a> {
         self.local.ring.len() > 0 || !self.seat.lifo.is_empty()
     }
 
-    fn steal(&self) -> Option<Runnable> {
-        let moved = self.local.ring.requeued();
+    fn steal_task(&self) -> Option<Runnable> {
+        let requeued = self.local.ring.requeued();
         let mut victims = self.pool.seats.iter_from(|seats| self.local.rng.below(seats));
-        let found =
-            victims.find_map(|victim| if victim.index == self.seat.index { None } else { self.steal_from(victim) });
+        let found = victims
+            .find_map(|victim| if victim.index == self.seat.index { None } else { self.steal_from_seat(victim) });
         if found.is_some() {
             self.seat.stats.steals.add(1);
-            self.seat.stats.stolen.add(1 + u64::from(self.local.ring.requeued().wrapping_sub(moved)));
+            self.seat.stats.stolen.add(1 + u64::from(self.local.ring.requeued().wrapping_sub(requeued)));
         }
         found
     }
 
-    /// Half of a ring, but not somebody's only task; from a stalled seat whatever waits there.
-    fn steal_from(&self, victim: &Seat) -> Option<Runnable> {
+    /// Steals half of a ring, but not a lone task. From a stalled seat it steals any task.
+    fn steal_from_seat(&self, victim: &Seat) -> Option<Runnable> {
         victim.thief.steal(&self.local.ring, victim.min_stealable()).or_else(|| {
             let seen = victim.lifo.peek().filter(|_| victim.is_stalled())?;
             victim.lifo.claim(seen)
         })
     }
 
-    fn announce(&self, searching: bool) -> Step {
-        // What the hook spawns is seen by the last look.
+    fn announce_sleep(&self, searching: bool) -> Step {
+        // Before the announcement: the final check sees what the hook spawns.
         run_hook(&self.pool.settings.on_thread_park);
         self.pool.idle.announce(self.seat.index, searching);
         self.mode.set(Mode::Announced);
         Step::Announced
     }
 
-    /// Looks at every kind of queue once more, after the announcement.
+    /// Inspects every queue once more, after the announcement.
     fn final_check(&self) -> Step {
-        // First: a report wakes whoever waits for it, perhaps here.
+        // First: a drain report wakes its waiters, and these may be tasks of this worker.
         self.check_drain_before_park();
         let now = self.pool.clock.now();
         let due = self.seat.wheel.next_due() <= self.pool.clock.to_timer_time(now);
@@ -467,32 +477,33 @@ impl<'a> Worker<'a> {
             if due {
                 self.checkpoint();
             }
-            return Step::Rose;
+            return Step::Resumed;
         }
         self.update_poll_time(now);
-        self.looked.set(now);
+        self.checked_at.set(now);
         let _ = self.local.set_backlogged(false);
-        Step::WouldRest
+        Step::WouldPark
     }
 
-    /// Whether others have work that a worker should get up for: in the global queue, which is
-    /// everybody's; or in a seat, unless somebody searches. Then it is for the searcher to find, or
-    /// for the seat's worker to call for help; whoever got up without the right to search would
-    /// only announce himself again, and so spin.
+    /// Returns true if there is work for which this worker should stay awake. Such work is in the
+    /// global queue, or, if there is no searcher, in another seat.
+    ///
+    /// If there is a searcher, it finds the work, or the seat's worker wakes a helper. A worker
+    /// that is not allowed to search would only announce its sleep again, and so spin.
     fn may_take_from_others(&self) -> bool {
         self.pool.global.len() > 0
             || (self.pool.idle.counts().searchers() <= 0 && self.pool.has_spare_work(self.seat.index))
     }
 
-    /// Gets up from the announced sleep. Who does so for what others have goes on as a searcher:
-    /// only so is the wake-up passed on if there is more than one can take.
+    /// Ends the announced sleep. A worker that does so for work of other seats continues as a
+    /// searcher. Only a searcher passes the wake-up on if there is more work than it can take.
     pub(crate) fn leave_idle(&self, searching: bool) {
-        self.take_back(searching);
+        self.withdraw_announcement(searching);
         run_hook(&self.pool.settings.on_thread_unpark);
     }
 
-    /// Takes the announcement back.
-    fn take_back(&self, searching: bool) {
+    /// Withdraws the announcement, and wakes the watchdog if it sleeps.
+    fn withdraw_announcement(&self, searching: bool) {
         self.mode.set(match self.pool.idle.withdraw(self.seat.index, searching) {
             Withdrawn::Working => Mode::Working,
             Withdrawn::Searching => Mode::Searching,
@@ -500,25 +511,25 @@ impl<'a> Worker<'a> {
         self.pool.ensure_watched();
     }
 
-    /// Something that is no task has been polled in this seat, and counts like one: however often
-    /// it is, it does not keep the worker from looking around.
+    /// Counts a poll of the root like a poll of a task. So a root that is always ready does not
+    /// keep the worker from its checkpoints.
     pub(crate) fn count_root(&self) {
         self.local.count_root();
     }
 
-    /// Gives up the search or the announcement, to leave the seat or to do something else.
+    /// Ends the search or withdraws the announcement, to leave the seat or to do something else.
     pub(crate) fn abandon_idle(&self) {
-        if self.give_up() {
+        if self.leave_idle_mode() {
             run_hook(&self.pool.settings.on_thread_unpark);
         }
     }
 
-    /// The same without the hook. True if that is to be called, last: on a driver's thread its
-    /// panic goes on.
-    fn give_up(&self) -> bool {
+    /// As [`Worker::abandon_idle`], without the hook. Returns true if the caller has to call the
+    /// hook. It does so last, because on a driver's thread a panic of the hook propagates.
+    fn leave_idle_mode(&self) -> bool {
         let announced = self.mode.get() == Mode::Announced;
         if announced {
-            self.take_back(false);
+            self.withdraw_announcement(false);
         }
         if self.mode.get() == Mode::Searching {
             self.end_search();
@@ -528,12 +539,12 @@ impl<'a> Worker<'a> {
 }
 
 impl Drop for Worker<'_> {
-    /// However the worker leaves the seat, also unwinding, it is not counted any more.
+    /// Removes the worker from the idle counts, however it leaves the seat.
     fn drop(&mut self) {
-        let announced = self.give_up();
+        let announced = self.leave_idle_mode();
         self.stop_busy();
         if announced {
-            // The frame may be unwinding because of another hook.
+            // The thread may be unwinding already, because another hook has panicked.
             catch_user_panic("an on_thread_unpark hook", || run_hook(&self.pool.settings.on_thread_unpark));
         }
     }
@@ -546,12 +557,12 @@ fn run_hook(hook: &Option<Hook>) {
     }
 }
 
-/// An error of the operating system's wait leaves the runtime without events: it is said, and tried
-/// again.
+/// Logs an error of a reactor poll. The runtime gets no events from this poll, and polls again
+/// later.
 pub(crate) fn log_poll_error(turned: std::io::Result<usize>) {
     if let Err(error) = turned {
         catch_user_panic("a tracing subscriber", || {
-            tracing::error!(target: "heist::worker", %error, "the reactor could not be polled");
+            tracing::error!(target: "heist::worker", %error, "could not poll the operating system for I/O events");
         });
     }
 }

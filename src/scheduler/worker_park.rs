@@ -1,4 +1,4 @@
-//! How a worker sleeps.
+//! How a worker sleeps: in the reactor, or on its parker.
 
 use std::time::Instant;
 
@@ -8,57 +8,56 @@ use crate::scheduler::worker::{Worker, log_poll_error};
 use crate::sync::thread;
 use crate::util::wake_list::WakeList;
 
-/// A spinning worker that has been off its processor for longer than this, in nanoseconds, goes to
-/// sleep: others need it more.
-const GIVE_WAY: u64 = 20_000;
+/// A spinning worker goes to sleep if it was off its processor for longer than this, in
+/// nanoseconds. Other threads need the processor.
+const MAX_OFF_CPU: u64 = 20_000;
 
 impl Worker<'_> {
-    /// Sleeps: in the reactor if nobody else does, else on the parker. Follows the last look at
-    /// once.
-    pub(crate) fn rest(&self) {
-        self.count_rest();
+    /// Sleeps: in the reactor, if no other thread drives it, else on the parker. Must follow the
+    /// final check at once.
+    pub(crate) fn park(&self) {
+        self.count_park();
         let mut wakes = self.local.borrow_wakes();
-        // If others had to take it over: from here on it is ours again.
+        // If the wheel was treated as an orphan wheel, this worker owns it again from here on.
         self.pool.orphan_wheels.remove(self.seat.index);
-        let looked = match self.pool.reactor.try_drive() {
-            Some(turn) => self.rest_in_reactor(turn, &mut wakes),
+        let polled = match self.pool.reactor.try_drive() {
+            Some(driver) => self.park_in_reactor(driver, &mut wakes),
             None => {
                 self.seat.parker.park(self.pool.clock.real_deadline(self.seat.wheel.begin_sleep()));
                 false
             }
         };
-        self.count_rise();
+        self.count_unpark();
         self.seat.wheel.end_sleep();
         self.leave_idle(false);
         let now = self.pool.clock.now();
         self.local.slept_until(now);
-        if looked {
-            self.local.spin.update_window(now.saturating_sub(self.looked.get()));
-            self.local.saw_reactor(now);
+        if polled {
+            self.local.spin.update_window(now.saturating_sub(self.checked_at.get()));
+            self.local.record_reactor_poll(now);
             self.begin_interval(now);
         }
         self.turn_wheels(now, &mut wakes);
         self.wake_batch(wakes);
     }
 
-    /// Sleeps in the reactor, as the keeper of the shared wheel too. False if an unpark had come
-    /// before, so that the reactor was not even looked at.
-    fn rest_in_reactor(&self, turn: DriverGuard<'_>, wakes: &mut WakeList) -> bool {
-        let mut rest = RestIn { turn, wakes, looked: false };
+    /// Sleeps in the reactor, also on behalf of the shared wheel and the orphan wheels. Returns
+    /// false if the reactor was not polled, because there was an unpark already.
+    fn park_in_reactor(&self, driver: DriverGuard<'_>, wakes: &mut WakeList) -> bool {
+        let mut sleep = ReactorSleep { driver, wakes, polled: false };
         if self.pool.clock.is_paused() {
-            self.rest_paused(&mut rest);
-        } else if !self.spin(&mut rest) {
+            self.park_paused(&mut sleep);
+        } else if !self.spin_for_events(&mut sleep) {
             let until = self.begin_sleep();
-            self.seat.parker.park_in(&mut rest, self.pool.clock.real_deadline(until));
+            self.seat.parker.park_in(&mut sleep, self.pool.clock.real_deadline(until));
         }
-        // Before the shard driver is free: a successor notes his own deadline there.
+        // Before the shard driver is free: the next driver records its own deadline there.
         self.pool.shared_wheel.end_sleep();
         self.pool.orphan_wheels.end_sleep();
-        rest.looked
+        sleep.polled
     }
 
-    /// Notes the deadlines of all wheels that are kept from the reactor, and answers the earliest
-    /// one.
+    /// Records in each wheel that this worker sleeps for it, and returns the earliest deadline.
     pub(super) fn begin_sleep(&self) -> Option<u64> {
         earlier(
             earlier(self.seat.wheel.begin_sleep(), self.pool.shared_wheel.begin_sleep()),
@@ -66,30 +65,30 @@ impl Worker<'_> {
         )
     }
 
-    /// Looks for events for a while, in place of sleeping. True if there were any.
+    /// Polls for events for a while, before a sleep. Returns true if there were any.
     ///
-    /// The worker has announced its sleep and taken the last look; to everybody else it sleeps
-    /// already. Whoever wakes it finds its parker awake, and need not ask the operating system.
+    /// The worker has announced its sleep and made the final check, so other threads treat it as a
+    /// sleeper. A thread that wakes it finds the parker awake, and needs no system call.
     ///
-    /// A look may swallow the interrupt that says that there is an earlier timer: the deadlines are
-    /// noted after the last look.
-    fn spin(&self, rest: &mut RestIn<'_>) -> bool {
+    /// A poll may consume the interrupt for an earlier timer. So the deadlines are recorded after
+    /// the last poll.
+    fn spin_for_events(&self, sleep: &mut ReactorSleep<'_>) -> bool {
         let window = self.local.spin.window();
         if window == 0 {
             return false;
         }
         let mut now = self.pool.clock.now();
         let end = now.saturating_add(window);
-        // Nobody has to tell the keeper of a deadline while it is awake; so it looks for itself.
+        // While it is awake, other threads do not notify it of deadlines, so it checks for itself.
         while now < end && self.pool.clock.to_timer_time(now) < self.first_due() && !self.seat.parker.is_notified() {
-            rest.looked = true;
-            match rest.turn.poll_busy(rest.wakes) {
+            sleep.polled = true;
+            match sleep.driver.poll_busy(sleep.wakes) {
                 Ok(0) => thread::yield_now(),
                 Ok(_) => return true,
                 Err(_) => return false,
             }
             let last = std::mem::replace(&mut now, self.pool.clock.now());
-            if now.saturating_sub(last) > GIVE_WAY {
+            if now.saturating_sub(last) > MAX_OFF_CPU {
                 self.local.spin.back_off();
                 return false;
             }
@@ -97,43 +96,44 @@ impl Worker<'_> {
         false
     }
 
-    /// Sleeps until something happens. If nothing can happen by itself but a timer, which would
-    /// never be due, time leaps to the first one instead.
+    /// Sleeps while time is paused. If only a timer could end the sleep, time advances to the first
+    /// timer instead.
     #[cold]
-    pub(super) fn rest_paused(&self, rest: &mut RestIn<'_>) {
+    pub(super) fn park_paused(&self, sleep: &mut ReactorSleep<'_>) {
         let clock = &self.pool.clock;
         let until = self.begin_sleep();
-        // First: a job wakes who waits for it, and lets go of the time after that. With the leap at
-        // hand we see the wake.
+        // The permit comes first. A job wakes its waiter before it allows an advance. So a worker
+        // that gets the permit sees that wake.
         let permit = clock.permit_advance(until);
-        let get_up = if permit.is_some() { Some(Instant::now()) } else { clock.real_deadline(until) };
-        let woken = self.seat.parker.park_in(rest, get_up);
-        if let Some(permit) = permit.filter(|_| !woken && rest.wakes.is_empty()) {
+        let deadline = if permit.is_some() { Some(Instant::now()) } else { clock.real_deadline(until) };
+        let woken = self.seat.parker.park_in(sleep, deadline);
+        if let Some(permit) = permit.filter(|_| !woken && sleep.wakes.is_empty()) {
             clock.advance_by_permit(permit);
         }
     }
 
-    /// When the first timer is due that this worker keeps, or earlier.
+    /// Returns when the first timer is due for which this worker sleeps, or an earlier time.
     fn first_due(&self) -> u64 {
         self.seat.wheel.next_due().min(self.pool.shared_wheel.next_due()).min(self.pool.orphan_wheels.next_due())
     }
 }
 
-/// The reactor, as a parker sees it.
-pub(super) struct RestIn<'a> {
-    pub(super) turn: DriverGuard<'a>,
+/// A sleep in the reactor, as the parker drives it.
+pub(super) struct ReactorSleep<'a> {
+    pub(super) driver: DriverGuard<'a>,
     pub(super) wakes: &'a mut WakeList,
-    /// Whether the reactor was looked at.
-    pub(super) looked: bool,
+    /// The reactor was polled.
+    pub(super) polled: bool,
 }
 
-impl Drive for RestIn<'_> {
+impl Drive for ReactorSleep<'_> {
     fn rest(&mut self, deadline: Option<Instant>) {
-        self.looked = true;
-        log_poll_error(self.turn.rest(deadline, self.wakes));
+        self.polled = true;
+        log_poll_error(self.driver.rest(deadline, self.wakes));
     }
 }
 
+/// Returns the earlier of two deadlines.
 fn earlier(a: Option<u64>, b: Option<u64>) -> Option<u64> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),

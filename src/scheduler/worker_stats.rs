@@ -1,4 +1,4 @@
-//! What a worker measures of itself, apart from its counts.
+//! A worker's measurements of itself, and its calls of the task hooks.
 
 use std::thread;
 use std::time::Duration;
@@ -8,46 +8,47 @@ use crate::pool::hooks::TaskHooks;
 use crate::raw_task::{RunResult, Runnable};
 use crate::scheduler::worker::Worker;
 
-/// If a driver begins this many nanoseconds or more after the last look at the reactor, it looks
+/// A driver that starts this many nanoseconds or more after the last reactor poll polls the reactor
 /// first.
-const STALE: u64 = 100_000;
+const STALE_REACTOR: u64 = 100_000;
 
 impl Worker<'_> {
-    /// The worker comes: what has been before was not its time.
+    /// Starts the measurements of a worker that enters its seat.
     pub(super) fn start_busy(&self, now: u64) {
         self.seat.set_occupant(Some(thread::current().id()));
         self.local.slept_until(now);
         self.begin_interval(now);
-        // A program may drive in bursts that are too short for a checkpoint and that never sleep.
-        if self.pool.settings.current_thread && self.local.since_reactor(now) >= STALE {
+        // A program may call `block_on` in bursts that are too short for a checkpoint and never
+        // sleep.
+        if self.pool.settings.current_thread && self.local.since_reactor_poll(now) >= STALE_REACTOR {
             self.local.make_checkpoint_due();
         }
     }
 
-    /// The worker leaves.
+    /// Ends the measurements of a worker that leaves its seat.
     pub(super) fn stop_busy(&self) {
         self.update_poll_time(self.pool.clock.now());
         self.seat.set_occupant(None);
     }
 
-    /// The worker goes to sleep. If it got up before and has polled nothing since, that was for
-    /// nothing.
-    pub(super) fn count_rest(&self) {
+    /// Counts a sleep. If the worker has polled nothing since its last wake-up, that wake-up is
+    /// counted as a no-op.
+    pub(super) fn count_park(&self) {
         let stats = &self.seat.stats;
-        if self.rose_at.get() == Some(stats.polls.get()) {
+        if self.polls_at_wake_up.get() == Some(stats.polls.get()) {
             stats.noops.add(1);
         }
         stats.parks.add(1);
     }
 
-    /// It gets up.
-    pub(super) fn count_rise(&self) {
+    /// Counts a wake-up.
+    pub(super) fn count_unpark(&self) {
         let stats = &self.seat.stats;
         stats.parks.add(1);
-        self.rose_at.set(Some(stats.polls.get()));
+        self.polls_at_wake_up.set(Some(stats.polls.get()));
     }
 
-    /// Learns how long polls take, and publishes what the worker knows of itself.
+    /// Updates the estimate of the poll time, and publishes the worker's metrics.
     pub(super) fn update_poll_time(&self, now: u64) {
         let stats = &self.seat.stats;
         stats.scheduled.set(self.local.scheduled());
@@ -57,8 +58,8 @@ impl Worker<'_> {
         }
     }
 
-    /// For how many nanoseconds a task that is about to be polled has waited for that, if somebody
-    /// wants to know; asked once.
+    /// Returns how many nanoseconds a task has waited that is about to be polled, and adds them to
+    /// the histogram. `None` if queue times are not recorded. Must be called once per poll.
     pub(super) fn measure_wait(&self, runnable: &Runnable) -> Option<u64> {
         let queued = self.pool.take_queue_time(runnable.header().id())?;
         let waited = self.pool.clock.now().saturating_sub(queued);
@@ -68,8 +69,8 @@ impl Worker<'_> {
         Some(waited)
     }
 
-    /// Runs a task, and measures how long that takes, if somebody wants to know. From then on it
-    /// waits again, if it has let others go first.
+    /// Runs a task, and measures its poll if there is a histogram. If the task yields, its new
+    /// queue time is recorded.
     pub(super) fn run_measured(&self, runnable: Runnable) -> RunResult {
         let poll_times = self.seat.histograms.as_ref().and_then(|histograms| histograms.poll_times.as_ref());
         let ran = match poll_times {
@@ -87,31 +88,31 @@ impl Worker<'_> {
         ran
     }
 
-    /// A poll has ended that had spent its budget, or more.
+    /// Counts a poll that has been denied an operation because its budget was spent.
     pub(super) fn count_forced_yield(&self) {
-        if budget::was_refused() {
+        if budget::was_denied() {
             self.seat.stats.forced_yields.add(1);
         }
     }
 }
 
 impl Worker<'_> {
-    /// Runs a task that is measured, or of which the hooks of tasks are told.
+    /// Runs a task that is measured, or for which task hooks are called.
     #[cold]
     pub(super) fn run_observed(&self, runnable: Runnable) -> RunResult {
         let waited = self.measure_wait(&runnable);
         match &self.pool.settings.task_hooks {
             None => self.run_measured(runnable),
-            Some(hooks) => self.run_before_eyes(runnable, hooks, waited.map(Duration::from_nanos)),
+            Some(hooks) => self.run_with_hooks(runnable, hooks, waited.map(Duration::from_nanos)),
         }
     }
 
-    /// Runs a task before the eyes of the hooks. What they do is not measured.
-    fn run_before_eyes(&self, runnable: Runnable, hooks: &TaskHooks, waited: Option<Duration>) -> RunResult {
+    /// Runs a task between its poll hooks. The hooks are not part of the measured time.
+    fn run_with_hooks(&self, runnable: Runnable, hooks: &TaskHooks, waited: Option<Duration>) -> RunResult {
         let task = runnable.header().identity();
         hooks.run_poll_hook(|hooks| &hooks.before_poll, &task, waited);
         let ran = self.run_measured(runnable);
-        // It may be gone.
+        // The task may have been freed.
         context::set_task(None);
         hooks.run_poll_hook(|hooks| &hooks.after_poll, &task, waited);
         if let RunResult::Ended = ran {

@@ -1,4 +1,4 @@
-//! The step machine, without threads: what each step does when something comes at a bad moment.
+//! Tests of the worker's step machine, without threads: work arrives between any two steps.
 
 use crate::blocking::{self, BlockingPool};
 use crate::phase::Phase;
@@ -21,10 +21,10 @@ fn task() -> Runnable {
     raw_task::spawn::<_, Seat>(async {}, std::panic::Location::caller().into()).0
 }
 
-/// Sits down in `seat` and runs `f`; what is left behind is dropped.
-fn seated(pool: &Arc<Pool>, seat: usize, f: impl FnOnce(&Worker<'_>, &Local)) {
+/// Occupies `seat`, runs `f`, and drops the tasks that are left in the seat.
+fn in_seat(pool: &Arc<Pool>, seat: usize, f: impl FnOnce(&Worker<'_>, &Local)) {
     let seat = &pool.seats[seat];
-    let local = seat.take_local().expect("nobody sits there");
+    let local = seat.take_local().expect("the seat is vacant");
     let worker = Worker::new(pool, seat, &local);
     worker.run_in_seat(|| f(&worker, &local));
     drop(worker);
@@ -32,10 +32,10 @@ fn seated(pool: &Arc<Pool>, seat: usize, f: impl FnOnce(&Worker<'_>, &Local)) {
     seat.return_local(local);
 }
 
-/// Puts `count` tasks into the ring of `seat`, in which nobody sits.
-fn fill(pool: &Arc<Pool>, seat: usize, count: usize) {
+/// Puts `count` tasks into the ring of the vacant `seat`.
+fn fill_ring(pool: &Arc<Pool>, seat: usize, count: usize) {
     let seat = &pool.seats[seat];
-    let local = seat.take_local().expect("nobody sits there");
+    let local = seat.take_local().expect("the seat is vacant");
     for _ in 0..count {
         assert!(local.ring.push(task()).is_ok());
     }
@@ -43,108 +43,109 @@ fn fill(pool: &Arc<Pool>, seat: usize, count: usize) {
 }
 
 /// Steps until the worker has announced its sleep.
-fn announce(worker: &Worker<'_>) {
+fn step_until_announced(worker: &Worker<'_>) {
     let mut steps = (0..100).map(|_| worker.step());
     assert!(steps.any(|step| step == Step::Announced), "a worker without work did not announce its sleep");
 }
 
-/// Every kind of queue, and everything else that a worker gets up for, comes between the
-/// announcement and the last look.
+/// Work of every kind, or the shutdown, comes between the announcement and the final check.
 #[test]
-fn the_last_look_sees_every_kind_of_work() {
-    type Post = fn(&Arc<Pool>, &Local);
-    let posts: [(&str, Post); 7] = [
+fn final_check_sees_every_kind_of_work() {
+    type Publish = fn(&Arc<Pool>, &Local);
+    let cases: [(&str, Publish); 7] = [
         ("global queue", |pool, _| pool.global.push_woken(task())),
         ("own ring", |_, local| assert!(local.ring.push(task()).is_ok())),
-        ("own slot", |pool, _| assert!(pool.seats[0].lifo.push(task()).is_none())),
-        ("another's ring", |pool, _| fill(pool, 1, 2)),
-        ("a stalled seat's only task", |pool, _| {
-            fill(pool, 1, 1);
+        ("own LIFO slot", |pool, _| assert!(pool.seats[0].lifo.push(task()).is_none())),
+        ("ring of another seat", |pool, _| fill_ring(pool, 1, 2)),
+        ("lone task of a stalled seat", |pool, _| {
+            fill_ring(pool, 1, 1);
             pool.seats[1].set_stalled(0, 1);
         }),
-        ("a stalled seat's slot", |pool, _| {
+        ("LIFO slot of a stalled seat", |pool, _| {
             assert!(pool.seats[1].lifo.push(task()).is_none());
             pool.seats[1].set_stalled(0, 1);
         }),
-        ("the end", |pool, _| assert!(pool.phase.advance(Phase::ShuttingDown))),
+        ("shutdown", |pool, _| assert!(pool.phase.advance(Phase::ShuttingDown))),
     ];
-    for (what, post) in posts {
+    for (what, publish) in cases {
         let pool = pool(2);
-        seated(&pool, 0, |worker, local| {
-            announce(worker);
-            post(&pool, local);
-            assert_eq!(worker.step(), Step::Rose, "{what}");
+        in_seat(&pool, 0, |worker, local| {
+            step_until_announced(worker);
+            publish(&pool, local);
+            assert_eq!(worker.step(), Step::Resumed, "{what}");
             let polls = pool.seats[0].stats.polls.get();
             let next = worker.step();
-            if what == "the end" {
-                assert_eq!(next, Step::Left);
+            if what == "shutdown" {
+                assert_eq!(next, Step::Exited);
             } else {
                 while pool.seats[0].stats.polls.get() == polls {
-                    assert_ne!(worker.step(), Step::WouldRest, "{what}: seen, and not taken");
+                    assert_ne!(worker.step(), Step::WouldPark, "{what}: the work was seen, but not taken");
                 }
             }
             assert_eq!(pool.idle.counts().sleepers(), 0, "{what}");
         });
         pool.seats[1].set_stalled(0, 1);
-        seated(&pool, 1, |_, _| {});
+        in_seat(&pool, 1, |_, _| {});
     }
 }
 
-/// Nothing to take: the only task in a ring, the slot of a seat that is not stalled.
+/// A lone task in a ring, and the LIFO slot of a seat that is not stalled, may not be taken.
 #[test]
-fn what_may_not_be_taken_wakes_nobody() {
+fn final_check_ignores_tasks_that_may_not_be_taken() {
     let pool = pool(2);
-    fill(&pool, 1, 1);
+    fill_ring(&pool, 1, 1);
     assert!(pool.seats[1].lifo.push(task()).is_none());
-    seated(&pool, 0, |worker, _| {
-        announce(worker);
-        assert_eq!(worker.step(), Step::WouldRest);
+    in_seat(&pool, 0, |worker, _| {
+        step_until_announced(worker);
+        assert_eq!(worker.step(), Step::WouldPark);
     });
-    seated(&pool, 1, |_, _| {});
+    in_seat(&pool, 1, |_, _| {});
 }
 
-/// The deadline comes while it sleeps, and it is woken for a search: it does not come by a
-/// boundary, and finds nothing.
+/// The deadline passes while the worker sleeps, and it is woken for a search. It makes no work
+/// step, and finds nothing.
 #[test]
-fn who_is_woken_as_a_searcher_hears_of_the_deadline() {
+fn sleeper_woken_as_searcher_observes_deadline() {
     let pool = pool(2);
-    seated(&pool, 0, |worker, local| {
-        announce(worker);
-        assert_eq!(worker.step(), Step::WouldRest);
+    in_seat(&pool, 0, |worker, local| {
+        step_until_announced(worker);
+        assert_eq!(worker.step(), Step::WouldPark);
         assert!(pool.drain_state.begin_drain(&pool.phase, &*pool, None));
         assert!(pool.drain_state.pass_deadline(&pool.phase, &*pool, || {}));
         pool.notify();
         pool.wake_all_workers();
-        worker.rest();
+        worker.park();
         assert_eq!(worker.mode.get(), Mode::Searching);
         let mut steps = (0..100).map(|_| worker.step());
-        assert!(steps.any(|step| step == Step::WouldRest));
-        assert!(local.overdue.get());
+        assert!(steps.any(|step| step == Step::WouldPark));
+        assert!(local.deadline_observed.get());
     });
 }
 
-/// Those who are excused are put back into this thread's lane, wherever they came from. What is
-/// late is found behind them, in whatever lane, and each of the excused is there afterwards.
+/// Exempt tasks are put back into this thread's lane, wherever they came from. An overdue task
+/// behind them is found in any lane, and all exempt tasks are there afterwards.
 #[test]
-fn what_is_late_is_found_behind_those_who_are_excused() {
+fn overdue_task_behind_exempt_ones_is_found() {
     const LANES: usize = 3;
-    for (excused_at, late_at, start) in (0..LANES.pow(3)).map(|n| (n % LANES, n / LANES % LANES, n / LANES.pow(2))) {
+    for (exempt_lane, overdue_lane, start) in
+        (0..LANES.pow(3)).map(|n| (n % LANES, n / LANES % LANES, n / LANES.pow(2)))
+    {
         let settings = Settings { lanes: Some(LANES), ..Settings::new(1) };
         let pool = Pool::new(settings, BlockingPool::new(blocking::Settings::default())).expect("a reactor");
-        let made = |_| raw_task::spawn::<_, Seat>(async {}, std::panic::Location::caller().into());
-        let (excused, handles): (Vec<_>, Vec<_>) = (0..4).map(made).unzip();
+        let spawn = |_| raw_task::spawn::<_, Seat>(async {}, std::panic::Location::caller().into());
+        let (exempt, handles): (Vec<_>, Vec<_>) = (0..4).map(spawn).unzip();
         assert!(pool.drain_state.begin_drain(&pool.phase, &*pool, None));
         let keys: Vec<_> = handles.iter().map(|handle| pool.drain_state.exempt(handle.abort_handle())).collect();
         assert!(keys.iter().all(Option::is_some));
         assert!(pool.drain_state.pass_deadline(&pool.phase, &*pool, || {}));
-        excused.into_iter().for_each(|runnable| pool.global.lane(Stripe::of_seat(excused_at)).push_woken(runnable));
-        let late = task();
-        let id = late.header().id();
-        pool.global.lane(Stripe::of_seat(late_at)).push_woken(late);
+        exempt.into_iter().for_each(|runnable| pool.global.lane(Stripe::of_seat(exempt_lane)).push_woken(runnable));
+        let overdue = task();
+        let id = overdue.header().id();
+        pool.global.lane(Stripe::of_seat(overdue_lane)).push_woken(overdue);
         let mut ended = Vec::new();
         let lane_cursor = LaneCursor::new(start);
         assert!(pool.cancel_overdue_queued(&lane_cursor, |runnable| ended.push(runnable.header().id())));
-        assert_eq!((ended, pool.global.len()), (vec![id], 4), "{excused_at} {late_at} {start}");
+        assert_eq!((ended, pool.global.len()), (vec![id], 4), "{exempt_lane} {overdue_lane} {start}");
         assert!(!pool.cancel_overdue_queued(&lane_cursor, drop));
         assert_eq!(pool.global.len(), 4);
         crate::shutdown::begin_shutdown(&pool);
@@ -153,96 +154,96 @@ fn what_is_late_is_found_behind_those_who_are_excused() {
     }
 }
 
-/// The deadline comes while a worker has tasks in hand, and its next poll may not return: wherever
-/// it puts them, the reaper is called.
+/// The deadline passes while a worker holds tasks, and its next poll may not return. Wherever it
+/// puts the tasks, it notifies the reaper.
 #[test]
-fn who_puts_down_what_was_in_hand_at_the_deadline_calls_the_sweeper() {
+fn worker_that_queues_held_tasks_at_deadline_notifies_reaper() {
     fn chain(count: usize) -> Chain {
         let mut chain = Chain::new();
         (0..count).for_each(|_| chain.push(task()));
         chain
     }
-    type Act = fn(&Worker<'_>);
-    let acts: [(&str, Act); 4] = [
-        ("a share of the global queue", |worker| worker.push_all(chain(1))),
-        ("the newest of its own", |worker| worker.make_room(crate::scheduler::worker::SHARE)),
+    type Queue = fn(&Worker<'_>);
+    let cases: [(&str, Queue); 4] = [
+        ("share of the global queue", |worker| worker.push_pinned(chain(1))),
+        ("newest tasks of its own", |worker| worker.make_room(crate::scheduler::worker::SHARE)),
         ("half of a full ring", |worker| worker.seated().push_back(task())),
-        ("what an event has woken", |worker| {
+        ("task woken by an event", |worker| {
             let mut wakes = WakeList::new();
             wakes.push(std::task::Waker::noop().clone());
             worker.wake_batch(wakes);
         }),
     ];
-    for (what, act) in acts {
+    for (what, queue) in cases {
         let pool = pool(1);
-        seated(&pool, 0, |worker, local| {
-            let held = if what == "a share of the global queue" { 0 } else { crate::queue::CAPACITY };
+        in_seat(&pool, 0, |worker, local| {
+            let held = if what == "share of the global queue" { 0 } else { crate::queue::CAPACITY };
             (0..held).for_each(|_| assert!(local.ring.push(task()).is_ok()));
             assert!(pool.drain_state.begin_drain(&pool.phase, &*pool, None));
             assert!(pool.drain_state.pass_deadline(&pool.phase, &*pool, || {}));
             assert!(!pool.drain_state.is_reaper_notified());
-            act(worker);
+            queue(worker);
             assert!(pool.drain_state.is_reaper_notified(), "{what}");
         });
     }
 }
 
-/// Two of four workers search already. A third that sees work in a ring has to leave it to them,
-/// and sleeps: it does not go round and round.
+/// Two of four workers search already. A third that sees work in a ring leaves it to them, and
+/// sleeps: it does not spin.
 #[test]
-fn who_may_not_search_rests() {
+fn worker_that_may_not_search_sleeps() {
     let pool = pool(4);
     assert!(pool.idle.try_search(4) && pool.idle.try_search(4));
-    fill(&pool, 1, 8);
-    seated(&pool, 0, |worker, _| {
-        assert_eq!(worker.step(), Step::Announced, "nobody else may search");
-        assert_eq!(worker.step(), Step::WouldRest);
-        // What is in the global queue it may take all the same.
+    fill_ring(&pool, 1, 8);
+    in_seat(&pool, 0, |worker, _| {
+        assert_eq!(worker.step(), Step::Announced, "no third worker may search");
+        assert_eq!(worker.step(), Step::WouldPark);
+        // It may still take tasks from the global queue.
         pool.global.push_woken(task());
-        assert_eq!(worker.step(), Step::Rose);
+        assert_eq!(worker.step(), Step::Resumed);
         assert_eq!(worker.step(), Step::Stole);
-        announce(worker);
-        fill(&pool, 1, 8);
-        assert_eq!(worker.step(), Step::WouldRest);
-        // The last searcher has gone: the work in the ring is this worker's business now.
+        step_until_announced(worker);
+        fill_ring(&pool, 1, 8);
+        assert_eq!(worker.step(), Step::WouldPark);
+        // There is no searcher any more, so this worker has to take the work in the ring.
         let _ = (pool.idle.end_search(), pool.idle.end_search());
-        assert_eq!(worker.step(), Step::Rose);
+        assert_eq!(worker.step(), Step::Resumed);
         assert_eq!(worker.step(), Step::Stole);
     });
-    seated(&pool, 1, |_, _| {});
+    in_seat(&pool, 1, |_, _| {});
 }
 
-/// Eight tasks were not worth a second worker when they were queued. When polls turn out long they
-/// are, at the next checkpoint.
+/// Eight tasks were not worth a helper when they were queued. After polls have turned out long,
+/// they are worth one at the next checkpoint.
 #[test]
-fn what_waits_is_priced_anew_at_a_checkpoint() {
+fn checkpoint_with_longer_polls_wakes_helper() {
     let pool = pool(2);
     pool.idle.announce(1, false);
-    seated(&pool, 0, |worker, local| {
+    in_seat(&pool, 0, |worker, local| {
         (0..8).for_each(|_| assert!(local.ring.push(task()).is_ok()));
         worker.seated().wake_helper_for(8);
-        assert!(pool.idle.is_announced(1), "polls are held to be short");
-        // As if each of ten had taken a second.
+        assert!(pool.idle.is_announced(1), "the estimate is that polls are short");
+        // As if each of ten polls had taken a second.
         for second in 1..=10 {
             local.count_poll();
             let _ = local.update_poll_time(pool.clock.now() + second * 1_000_000_000);
         }
         worker.checkpoint();
-        assert!(!pool.idle.is_announced(1), "nobody was woken");
+        assert!(!pool.idle.is_announced(1), "no helper was woken");
         let _ = pool.idle.end_search();
     });
 }
 
-/// Whoever has shared of late has to gain twice as much from sharing again, for 20 ms.
+/// After a steal, waking a helper requires twice the gain, for 20 ms.
 #[test]
-fn who_has_shared_of_late_pays_twice() {
+fn wake_price_after_recent_steal_doubles() {
     let pool = pool(2);
-    seated(&pool, 0, |_, local| {
+    in_seat(&pool, 0, |_, local| {
         let now = pool.clock.now();
         let _ = local.update_poll_time(now);
         (0..4).for_each(|_| assert!(local.ring.push(task()).is_ok()));
         let price = (1..).take_while(|&price| local.wake_pays(4, price)).last().expect("some price is paid");
-        let other = pool.seats[1].take_local().expect("nobody sits there");
+        let other = pool.seats[1].take_local().expect("the seat is vacant");
         let stolen = pool.seats[0].thief.steal(&other.ring, 2);
         assert!(stolen.is_some(), "nothing was stolen");
         let _ = local.update_poll_time(now);
@@ -250,38 +251,38 @@ fn who_has_shared_of_late_pays_twice() {
         let _ = local.update_poll_time(now + 20_000_001);
         assert!(local.wake_pays(4, price));
         crate::shutdown::clear_seat(&pool, &pool.seats[1], &other);
-        // The thief has shared as well.
+        // The price doubles for the thief, too.
         let _ = other.update_poll_time(now);
         assert!(!other.wake_pays(4, price));
         pool.seats[1].return_local(other);
     });
 }
 
-/// A worker that sees work in its last look goes on as a searcher, and as any who leaves with work
-/// it wakes another if that pays.
+/// A worker that finds work in its final check continues as a searcher. When it has taken work, it
+/// wakes a helper for the rest if that pays.
 #[test]
-fn who_gets_up_for_work_wakes_another_for_the_rest() {
+fn worker_with_work_at_final_check_wakes_helper_for_rest() {
     let pool = pool(2);
     pool.idle.announce(1, false);
-    seated(&pool, 0, |worker, _| {
-        announce(worker);
-        // More than one worker should take, by the mean poll that it starts with.
+    in_seat(&pool, 0, |worker, _| {
+        step_until_announced(worker);
+        // By the initial estimate of the poll time, these are worth a helper.
         for _ in 0..64 {
             pool.global.push_woken(task());
         }
-        assert_eq!(worker.step(), Step::Rose);
+        assert_eq!(worker.step(), Step::Resumed);
         assert!(pool.idle.is_announced(1));
         assert_eq!(worker.step(), Step::Stole);
-        assert!(!pool.idle.is_announced(1), "the other has been woken for what is left");
+        assert!(!pool.idle.is_announced(1), "the helper has not been woken for the rest");
     });
     let _ = pool.idle.withdraw(1, false);
     let _ = pool.idle.end_search();
 }
 
-/// A run from the LIFO slot ends after three tasks, or at a checkpoint: with the watchdog's tick,
-/// say. Then the ring has its turn.
+/// A run from the LIFO slot ends after three tasks, or at a checkpoint, which the watchdog's tick
+/// causes. Then the ring is served.
 #[test]
-fn a_lifo_run_ends_by_count_and_by_time() {
+fn lifo_run_ends_by_count_and_by_time() {
     for (tick_after, polled) in [
         (None, "slot slot slot ring slot"),
         (Some(1), "slot ring slot slot slot"),
@@ -293,7 +294,7 @@ fn a_lifo_run_ends_by_count_and_by_time() {
             let order = Arc::clone(&order);
             raw_task::spawn::<_, Seat>(async move { order.lock().push(name) }, std::panic::Location::caller().into()).0
         };
-        seated(&pool, 0, |worker, local| {
+        in_seat(&pool, 0, |worker, local| {
             assert!(local.ring.push(task("ring")).is_ok());
             for n in 0..5 {
                 if pool.seats[0].lifo.is_empty() {
@@ -310,10 +311,10 @@ fn a_lifo_run_ends_by_count_and_by_time() {
     }
 }
 
-/// Its wheel has become a orphan wheel. Its next checkpoint makes it its own again, and leaves the
-/// orphan wheels of other seats alone.
+/// The wheel of a worker has become an orphan wheel. The worker's next checkpoint takes it back,
+/// and leaves the orphan wheels of other seats alone.
 #[test]
-fn a_worker_that_gets_on_takes_its_timers_back() {
+fn worker_that_recovers_takes_its_timers_back() {
     let pool = pool(2);
     let mut timers = [0, 1].map(|seat: usize| {
         let wheel = &pool.seats[seat].wheel;
@@ -325,7 +326,7 @@ fn a_worker_that_gets_on_takes_its_timers_back() {
     });
     let first_due = || pool.orphan_wheels.next_due() >> 50;
     assert_eq!(first_due(), 1);
-    seated(&pool, 0, |worker, local| {
+    in_seat(&pool, 0, |worker, local| {
         assert!(local.ring.push(task()).is_ok());
         assert_eq!((worker.step(), first_due()), (Step::Polled, 1), "there was no tick");
         assert!(local.ring.push(task()).is_ok());
@@ -336,13 +337,13 @@ fn a_worker_that_gets_on_takes_its_timers_back() {
     timers.iter_mut().for_each(|timer| timer.as_mut().cancel());
 }
 
-/// A worker that goes in the middle of a search or an announcement, as one that unwinds does, is
-/// not counted any more.
+/// A worker that leaves its seat during a search or after an announcement, as in an unwind, is not
+/// counted any more.
 #[test]
-fn nobody_stays_counted_who_has_left() {
+fn worker_that_leaves_mid_search_is_not_counted() {
     let pool = pool(2);
     for steps in 0..4 {
-        seated(&pool, 0, |worker, _| {
+        in_seat(&pool, 0, |worker, _| {
             for _ in 0..steps {
                 let _ = worker.step();
             }

@@ -115,7 +115,7 @@ impl Rescue {
         self.has_warned = false;
         self.idle_scans = if summary.stalled + summary.away < spares { self.idle_scans.saturating_add(1) } else { 0 };
         if self.idle_scans >= SPARE_IDLE_SCANS {
-            pool.worker_set.stop_spare(pool, |seat| !pool.seats[seat].is_stalled() && !pool.seats[seat].is_away());
+            pool.worker_set.stop_spare(pool, |seat| !pool.seats[seat].is_stalled() && !pool.seats[seat].is_blocking());
             // A worker that has blocked since the scan may rely on the spare.
             pool.start_spares();
         }
@@ -142,7 +142,7 @@ impl Rescue {
 
     #[cold]
     fn warn_at_limit(&mut self, pool: &Pool) {
-        let (spares, blocked_workers) = (pool.settings.max_spares, pool.settings.max_outings);
+        let (spares, blocked_workers) = (pool.settings.max_spares, pool.settings.max_blocking_spares);
         self.warn_once(|| {
             tracing::warn!(
                 target: "heist::stall",

@@ -59,7 +59,7 @@ impl SeatObserver {
             false if pool.worker_set.is_occupied(seat.index) => SeatStatus::Moving,
             false => SeatStatus::Vacant,
             true if pool.idle.is_announced(seat.index) => SeatStatus::Asleep,
-            true if seat.is_away() => SeatStatus::Away,
+            true if seat.is_blocking() => SeatStatus::Away,
             true => return self.observe_poll(seat, now, pool.settings.tick),
         };
         (status, self.end_stall(seat, now))
@@ -86,7 +86,7 @@ impl SeatObserver {
 
     fn end_stall(&mut self, seat: &Seat, now: u64) -> Option<StallEnd> {
         let poll = self.poll.take().filter(|poll| poll.scans > 0)?;
-        seat.set_recovered();
+        seat.clear_stalled();
         Some(StallEnd { lasted: poll.lasted(now), reported: poll.reported })
     }
 

@@ -153,7 +153,7 @@ impl ThreadHost for Arc<Pool> {
     }
 
     fn start(&self, seat: usize, version: u64) -> io::Result<()> {
-        self.furnish(seat + 1);
+        self.init_seats(seat + 1);
         let mut name = "heist-worker".to_owned();
         catch_user_panic("a function that names threads", || {
             name = threads::name(self, WorkerThread::new(seat, version))

@@ -1,4 +1,4 @@
-//! What tasks and jobs do.
+//! The bodies of tasks and jobs.
 
 use std::panic::resume_unwind;
 use std::pin::Pin;
@@ -13,37 +13,37 @@ use heist::runtime::{Builder, Handle};
 use heist::task::{self, JoinHandle, JoinSet, block_in_place, consume_budget, unconstrained, yield_now};
 use heist::time::{sleep, timeout};
 
-use crate::alarm::limited;
-use crate::attic::Boxed;
-use crate::deed::{Kept, Site, deed, leave_tail, spawn, visit};
+use crate::action::{KeepsWaker, Site, act_at_thread_exit, act_randomly, drop_runtime_if_due, spawn_task};
 use crate::dice::Dice;
-use crate::part::{Kind, Part};
-use crate::scene::{Flavour, Scene};
+use crate::leftovers::BoxFuture;
+use crate::round_state::{Flavour, RoundState};
+use crate::time_limit::limited;
+use crate::tracked::{Kind, Tracked};
 
 /// How a task is spawned.
-pub(crate) enum Way<'a> {
+pub(crate) enum SpawnWay<'a> {
     On(&'a Handle),
     Named(&'a Handle),
     Try(&'a Handle),
-    /// By this thread's runtime.
+    /// On the runtime that this thread is inside of.
     Here,
-    Set(&'a mut JoinSet<Part>),
+    Set(&'a mut JoinSet<Tracked>),
 }
 
-impl Way<'_> {
-    fn spawn<F: Future<Output = Part> + Send + 'static>(self, future: F) -> Option<JoinHandle<Part>> {
+impl SpawnWay<'_> {
+    fn spawn<F: Future<Output = Tracked> + Send + 'static>(self, future: F) -> Option<JoinHandle<Tracked>> {
         match self {
-            Way::On(handle) => Some(handle.spawn(future)),
-            Way::Named(handle) => task::Builder::new().name("storm").spawn_on(future, handle).ok(),
-            Way::Try(handle) => match handle.try_spawn(future) {
+            SpawnWay::On(handle) => Some(handle.spawn(future)),
+            SpawnWay::Named(handle) => task::Builder::new().name("storm").spawn_on(future, handle).ok(),
+            SpawnWay::Try(handle) => match handle.try_spawn(future) {
                 Ok(join) => Some(join),
                 Err(refused) => {
                     drop(refused.into_inner());
                     None
                 }
             },
-            Way::Here => Some(heist::spawn(future)),
-            Way::Set(set) => {
+            SpawnWay::Here => Some(heist::spawn(future)),
+            SpawnWay::Set(set) => {
                 drop(set.spawn(future));
                 None
             }
@@ -51,91 +51,92 @@ impl Way<'_> {
     }
 }
 
-/// A task's future, of some size.
+/// A task's future of a given size.
 struct Sized<const N: usize> {
-    body: Boxed,
-    part: Part,
+    body: BoxFuture,
+    tracked: Tracked,
     filling: [u8; N],
 }
 
 const FILLING: u8 = 0xa5;
 
 impl<const N: usize> Future for Sized<N> {
-    type Output = Part;
+    type Output = Tracked;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Part> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Tracked> {
         let this = &mut *self;
-        this.part.check();
+        this.tracked.check_alive();
         if this.filling.iter().any(|&byte| byte != FILLING) {
-            crate::verdict::fail("the memory of a task was written to");
+            crate::failure::fail("the memory of a task was written to");
         }
-        visit(this.part.scene(), Site::Poll);
+        drop_runtime_if_due(this.tracked.round(), Site::Poll);
         let polled = this.body.as_mut().poll(cx);
-        polled.map(|()| Part::new(this.part.scene(), Kind::Output, this.part.scene().dice().one_in(8)))
+        polled.map(|()| Tracked::new(this.tracked.round(), Kind::Output, this.tracked.round().dice().one_in(8)))
     }
 }
 
-/// Spawns a task; none if the runtime refuses it, or if it is a set's.
-pub(crate) fn launch(scene: &Arc<Scene>, way: Way<'_>, dice: &mut Dice) -> Option<JoinHandle<Part>> {
-    if !scene.spend() {
+/// Spawns a task of random size. Returns `None` if the runtime refuses it, or if a set owns the
+/// handle.
+pub(crate) fn spawn_random(round: &Arc<RoundState>, way: SpawnWay<'_>, dice: &mut Dice) -> Option<JoinHandle<Tracked>> {
+    if !round.spend_budget() {
         return None;
     }
-    let body = body(scene, dice.fork());
-    let part = Part::new(scene, Kind::Task, dice.one_in(3));
+    let body = body(round, dice.fork());
+    let tracked = Tracked::new(round, Kind::Task, dice.one_in(3));
     match dice.below(8) {
-        0 => way.spawn(Sized { body, part, filling: [FILLING; 100] }),
-        1 => way.spawn(Sized { body, part, filling: [FILLING; 700] }),
-        2 => way.spawn(Sized { body, part, filling: [FILLING; 2_000] }),
-        3 => way.spawn(Sized { body, part, filling: [FILLING; 17_000] }),
-        _ => way.spawn(Sized { body, part, filling: [] }),
+        0 => way.spawn(Sized { body, tracked, filling: [FILLING; 100] }),
+        1 => way.spawn(Sized { body, tracked, filling: [FILLING; 700] }),
+        2 => way.spawn(Sized { body, tracked, filling: [FILLING; 2_000] }),
+        3 => way.spawn(Sized { body, tracked, filling: [FILLING; 17_000] }),
+        _ => way.spawn(Sized { body, tracked, filling: [] }),
     }
 }
 
-/// A task that stays on its thread, and says so if its future does not.
-pub(crate) fn launch_local(scene: &Arc<Scene>, dice: &mut Dice) -> JoinHandle<Part> {
-    let stays = Stays { here: Rc::new(thread::current().id()) };
-    let body = body(scene, dice.fork());
-    let part = Part::new(scene, Kind::Task, dice.one_in(3));
+/// Spawns a local task, which fails the storm if its future is on another thread.
+pub(crate) fn spawn_local_random(round: &Arc<RoundState>, dice: &mut Dice) -> JoinHandle<Tracked> {
+    let thread_check = StaysOnThread { here: Rc::new(thread::current().id()) };
+    let body = body(round, dice.fork());
+    let tracked = Tracked::new(round, Kind::Task, dice.one_in(3));
     task::spawn_local(async move {
-        let (mut task, stays) = (Sized { body, part, filling: [FILLING; 8] }, stays);
+        let (mut task, thread_check) = (Sized { body, tracked, filling: [FILLING; 8] }, thread_check);
         let output = Pin::new(&mut task).await;
-        stays.check();
-        // Here: see `bell::wait`.
+        thread_check.assert_same_thread();
+        // Dropped explicitly: see `acting_waker::wait_for`.
         drop(task);
         output
     })
 }
 
-struct Stays {
+struct StaysOnThread {
     here: Rc<ThreadId>,
 }
 
-impl Stays {
-    fn check(&self) {
+impl StaysOnThread {
+    fn assert_same_thread(&self) {
         if *self.here != thread::current().id() {
-            crate::verdict::fail("the future of a local task is on another thread");
+            crate::failure::fail("the future of a local task is on another thread");
         }
     }
 }
 
-impl Drop for Stays {
+impl Drop for StaysOnThread {
     fn drop(&mut self) {
-        self.check();
+        self.assert_same_thread();
     }
 }
 
-/// Some steps, one after the other.
-pub(crate) fn body(scene: &Arc<Scene>, mut dice: Dice) -> Boxed {
-    let scene = Arc::clone(scene);
+/// Returns a future of several random steps.
+pub(crate) fn body(round: &Arc<RoundState>, mut dice: Dice) -> BoxFuture {
+    let round = Arc::clone(round);
     Box::pin(async move {
         for _ in 0..dice.below(6) {
-            step(&scene, &mut dice).await;
+            random_step(&round, &mut dice).await;
         }
     })
 }
 
-fn step<'a>(scene: &'a Arc<Scene>, dice: &'a mut Dice) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
-    let kept = |polls| Kept { scene: Arc::clone(scene), polls };
+fn random_step<'a>(round: &'a Arc<RoundState>, dice: &'a mut Dice) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+    let kept = |polls| KeepsWaker { round: Arc::clone(round), polls };
     match dice.below(40) {
         0..=5 => Box::pin(yield_now()),
         6..=7 => Box::pin(sleep(dice.micros(1_500))),
@@ -146,14 +147,14 @@ fn step<'a>(scene: &'a Arc<Scene>, dice: &'a mut Dice) -> Pin<Box<dyn Future<Out
             })
         }
         10..=14 => Box::pin(kept(1 + dice.below(3))),
-        15..=18 => Box::pin(async { deed(scene, Site::Poll, dice) }),
-        19..=20 => Box::pin(child(scene, dice)),
-        21..=22 => Box::pin(children(scene, dice)),
-        23..=24 => Box::pin(echo(dice.fork())),
-        25..=26 => Box::pin(blocking(scene, dice)),
-        27 => Box::pin(async { in_place(scene, dice) }),
-        28 => Box::pin(resize(dice)),
-        29 if scene.drains(dice) => Box::pin(drain(dice.micros(2_000))),
+        15..=18 => Box::pin(async { act_randomly(round, Site::Poll, dice) }),
+        19..=20 => Box::pin(spawn_child(round, dice)),
+        21..=22 => Box::pin(spawn_children(round, dice)),
+        23..=24 => Box::pin(run_echo(dice.fork())),
+        25..=26 => Box::pin(run_job(round, dice)),
+        27 => Box::pin(async { run_in_place(round, dice) }),
+        28 => Box::pin(resize_runtime(dice)),
+        29 if round.may_begin_drain(dice) => Box::pin(drain_runtime(dice.micros(2_000))),
         30 => {
             let limit = dice.micros(1_000);
             Box::pin(async move {
@@ -161,26 +162,26 @@ fn step<'a>(scene: &'a Arc<Scene>, dice: &'a mut Dice) -> Pin<Box<dyn Future<Out
             })
         }
         31 => {
-            let (one, other) = (body(scene, dice.fork()), body(scene, dice.fork()));
+            let (one, other) = (body(round, dice.fork()), body(round, dice.fork()));
             Box::pin(Race(one, other))
         }
-        32 => Box::pin(unconstrained(body(scene, dice.fork()))),
+        32 => Box::pin(unconstrained(body(round, dice.fork()))),
         33 => Box::pin(async move {
             for _ in 0..300 {
                 consume_budget().await;
             }
         }),
-        34 => Box::pin(scoped(body(scene, dice.fork()))),
-        35 if dice.one_in(8) => Box::pin(async { resume_unwind(Box::new(Part::new(scene, Kind::Payload, false))) }),
-        36 if dice.one_in(16) => Box::pin(async { inner(scene, dice) }),
+        34 => Box::pin(run_scoped(body(round, dice.fork()))),
+        35 if dice.one_in(8) => Box::pin(async { resume_unwind(Box::new(Tracked::new(round, Kind::Payload, false))) }),
+        36 if dice.one_in(16) => Box::pin(async { run_inner_runtime(round, dice) }),
         37 if dice.one_in(8) => Box::pin(async { thread::sleep(Duration::from_millis(2 + dice.below(10))) }),
-        38 => Box::pin(async { leave_tail(scene) }),
-        _ => Box::pin(async { spawn(scene, dice) }),
+        38 => Box::pin(async { act_at_thread_exit(round) }),
+        _ => Box::pin(async { spawn_task(round, dice) }),
     }
 }
 
-/// Two bodies, of which one is dropped when the other has ended.
-struct Race(Boxed, Boxed);
+/// Two bodies. When one has ended, the other is dropped.
+struct Race(BoxFuture, BoxFuture);
 
 impl Future for Race {
     type Output = ();
@@ -191,30 +192,30 @@ impl Future for Race {
 }
 
 heist::task_local! {
-    static TALE: Arc<String>;
+    static TEXT: Arc<String>;
 }
 
-async fn scoped(body: Boxed) {
-    let tale = Arc::new("of a task".to_owned());
-    let told = TALE.scope(Arc::clone(&tale), async {
+async fn run_scoped(body: BoxFuture) {
+    let text = Arc::new("of a task".to_owned());
+    let seen = TEXT.scope(Arc::clone(&text), async {
         body.await;
-        TALE.with(|told| told.len())
+        TEXT.with(|seen| seen.len())
     });
-    assert_eq!(told.await, tale.len());
+    assert_eq!(seen.await, text.len());
 }
 
-async fn child(scene: &Arc<Scene>, dice: &mut Dice) {
-    let Some(join) = launch(scene, Way::Here, dice) else { return };
+async fn spawn_child(round: &Arc<RoundState>, dice: &mut Dice) {
+    let Some(join) = spawn_random(round, SpawnWay::Here, dice) else { return };
     if dice.one_in(4) {
         join.abort();
     }
     drop(timeout(dice.micros(2_000), join).await);
 }
 
-async fn children(scene: &Arc<Scene>, dice: &mut Dice) {
+async fn spawn_children(round: &Arc<RoundState>, dice: &mut Dice) {
     let mut set = JoinSet::new();
     for _ in 0..dice.below(5) {
-        launch(scene, Way::Set(&mut set), dice);
+        spawn_random(round, SpawnWay::Set(&mut set), dice);
     }
     match dice.below(6) {
         0 => set.abort_all(),
@@ -229,8 +230,8 @@ async fn children(scene: &Arc<Scene>, dice: &mut Dice) {
     }
 }
 
-/// Some bytes there and back, between two tasks or within one.
-async fn echo(mut dice: Dice) {
+/// Sends some bytes to a task and back.
+async fn run_echo(mut dice: Dice) {
     let Ok((mut near, mut far)) = UnixStream::pair() else { return };
     let answers = async move {
         let mut byte = [0; 1];
@@ -257,90 +258,90 @@ async fn echo(mut dice: Dice) {
     }
 }
 
-async fn blocking(scene: &Arc<Scene>, dice: &mut Dice) {
-    let join = launch_job(scene, &Handle::current(), dice);
+async fn run_job(round: &Arc<RoundState>, dice: &mut Dice) {
+    let join = spawn_job_random(round, &Handle::current(), dice);
     if dice.one_in(3) {
         join.abort();
     }
     drop(timeout(dice.micros(2_000), join).await);
 }
 
-fn in_place(scene: &Arc<Scene>, dice: &mut Dice) {
-    // On other runtimes it panics.
-    if scene.flavour == Flavour::Multi || dice.one_in(8) {
+fn run_in_place(round: &Arc<RoundState>, dice: &mut Dice) {
+    // On other flavours it panics, as documented.
+    if round.flavour == Flavour::Multi || dice.one_in(8) {
         block_in_place(|| {
-            visit(scene, Site::InPlace);
-            at_leisure(scene, Site::InPlace, dice);
+            drop_runtime_if_due(round, Site::InPlace);
+            act_blocking(round, Site::InPlace, dice);
         });
     }
 }
 
-async fn resize(dice: &mut Dice) {
+async fn resize_runtime(dice: &mut Dice) {
     let resize = Handle::current().resize(dice.below(7) as usize);
     drop(timeout(dice.micros(2_000), resize).await);
 }
 
-async fn drain(deadline: Duration) {
+async fn drain_runtime(deadline: Duration) {
     let report = Handle::current().drain(deadline).await;
     drop(report.to_string());
 }
 
-/// Another runtime comes and goes within a poll.
-fn inner(scene: &Arc<Scene>, dice: &mut Dice) {
+/// Builds and ends another runtime within a poll.
+fn run_inner_runtime(round: &Arc<RoundState>, dice: &mut Dice) {
     let mut builder = if dice.one_in(2) { Builder::new_multi_thread() } else { Builder::new_current_thread() };
     let Ok(runtime) = builder.worker_threads(1).watchdog(false).enable_all().build() else { return };
     for _ in 0..dice.below(4) {
-        drop(launch(scene, Way::On(runtime.handle()), dice));
+        drop(spawn_random(round, SpawnWay::On(runtime.handle()), dice));
     }
-    deed(scene, Site::Poll, dice);
-    crate::deed::dispose(runtime, dice);
+    act_randomly(round, Site::Poll, dice);
+    crate::action::end_runtime(runtime, dice);
 }
 
-/// Has a job run.
-pub(crate) fn launch_job(scene: &Arc<Scene>, handle: &Handle, dice: &mut Dice) -> JoinHandle<Part> {
-    let part = Part::new(scene, Kind::Job, dice.one_in(3));
-    let (mut own, named) = (dice.fork(), dice.one_in(4));
+/// Spawns a blocking job.
+pub(crate) fn spawn_job_random(round: &Arc<RoundState>, handle: &Handle, dice: &mut Dice) -> JoinHandle<Tracked> {
+    let tracked = Tracked::new(round, Kind::Job, dice.one_in(3));
+    let (mut fork, named) = (dice.fork(), dice.one_in(4));
     let job = move || {
-        let scene = Arc::clone(part.scene());
-        visit(&scene, Site::Job);
-        for _ in 0..own.below(4) {
-            at_leisure(&scene, Site::Job, &mut own);
+        let round = Arc::clone(tracked.round());
+        drop_runtime_if_due(&round, Site::Job);
+        for _ in 0..fork.below(4) {
+            act_blocking(&round, Site::Job, &mut fork);
         }
-        // Here: see `bell::wait`.
-        drop(part);
-        Part::new(&scene, Kind::Output, own.one_in(8))
+        // Dropped explicitly: see `acting_waker::wait_for`.
+        drop(tracked);
+        Tracked::new(&round, Kind::Output, fork.one_in(8))
     };
     if named {
-        task::Builder::new().name("job").spawn_blocking_on(job, handle).expect("it answers no error")
+        task::Builder::new().name("job").spawn_blocking_on(job, handle).expect("the spawn succeeds")
     } else {
         handle.spawn_blocking(job)
     }
 }
 
-/// What may block. It comes back at the latest when the runtime ends; in `block_in_place` before,
-/// unless the drain has no thread to keep its deadline.
-pub(crate) fn at_leisure(scene: &Arc<Scene>, site: Site, dice: &mut Dice) {
-    let Some(handle) = scene.handle() else { return };
+/// Does a random action that may block. It returns at the latest when the runtime ends. In
+/// `block_in_place` it returns before that, unless the drain has no thread for its deadline.
+pub(crate) fn act_blocking(round: &Arc<RoundState>, site: Site, dice: &mut Dice) {
+    let Some(handle) = round.handle() else { return };
     match dice.below(16) {
         0..=3 => thread::sleep(dice.micros(400)),
         4 => {
-            let (limit, body) = (dice.micros(1_000), body(scene, dice.fork()));
+            let (limit, body) = (dice.micros(1_000), body(round, dice.fork()));
             handle.block_on(limited(limit, body));
         }
         5 => {
-            let (limit, join) = (dice.micros(1_000), launch(scene, Way::On(&handle), dice));
+            let (limit, join) = (dice.micros(1_000), spawn_random(round, SpawnWay::On(&handle), dice));
             if let Some(join) = join {
                 drop(handle.block_on(limited(limit, join)));
             }
         }
-        6 if scene.drains(dice) => drop(handle.drain(dice.micros(2_000)).wait().to_string()),
-        7 if scene.drains(dice) => drop(handle.block_on(handle.drain(dice.micros(2_000)))),
+        6 if round.may_begin_drain(dice) => drop(handle.drain(dice.micros(2_000)).wait().to_string()),
+        7 if round.may_begin_drain(dice) => drop(handle.block_on(handle.drain(dice.micros(2_000)))),
         8 => drop(handle.resize(1 + dice.below(5) as usize).wait()),
-        9 => leave_tail(scene),
+        9 => act_at_thread_exit(round),
         10 => {
             let _inside = handle.enter();
-            deed(scene, site, dice);
+            act_randomly(round, site, dice);
         }
-        _ => deed(scene, site, dice),
+        _ => act_randomly(round, site, dice),
     }
 }

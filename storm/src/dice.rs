@@ -1,8 +1,8 @@
-//! Random numbers that a seed repeats.
+//! Random numbers, reproducible by a seed.
 
 use std::time::Duration;
 
-/// A generator of its own for each thread, task and hook.
+/// A random number generator. Each thread, task and hook has its own.
 #[derive(Debug, Clone)]
 pub(crate) struct Dice(u64);
 
@@ -24,26 +24,27 @@ impl Dice {
         mix(self.0)
     }
 
-    /// A number below `limit`, which is not zero.
+    /// Returns a number below `limit`, which is not zero.
     pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
 
-    /// An index into something of this length, which is not zero.
+    /// Returns an index below `len`, which is not zero.
     pub(crate) fn index(&mut self, len: usize) -> usize {
         self.below(len as u64) as usize
     }
 
+    /// Returns true one time in `n`.
     pub(crate) fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }
 
-    /// Up to so many microseconds, and often none at all.
+    /// Returns up to `most` microseconds, and often zero.
     pub(crate) fn micros(&mut self, most: u64) -> Duration {
         if self.one_in(4) { Duration::ZERO } else { Duration::from_micros(self.below(most + 1)) }
     }
 
-    /// A generator of its own, whose numbers do not depend on what this one is asked for later.
+    /// Returns a new generator, whose numbers do not depend on later calls of this one.
     pub(crate) fn fork(&mut self) -> Dice {
         Dice(self.next())
     }

@@ -1,5 +1,5 @@
-//! What the black-box tests share: the flavours, a drain state of what became of tasks, and panics
-//! as text.
+//! Helpers of the black-box tests: runtimes of each flavour, counters, doors, and the text of
+//! panics.
 #![allow(dead_code, reason = "every test file uses its own part of it")]
 
 use std::future::Future;
@@ -12,8 +12,7 @@ use std::time::Duration;
 
 use heist::runtime::{Builder, Runtime};
 
-/// How long a shutdown waits for polls: on a machine that is busy with something else even a short
-/// one can take seconds.
+/// How long a shutdown waits for polls. On a busy machine even a short poll can take seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn current_thread() -> Runtime {
@@ -21,14 +20,14 @@ pub(crate) fn current_thread() -> Runtime {
 }
 
 pub(crate) fn workers(workers: usize) -> Runtime {
-    // Who asks for one worker counts on there being one: a watchdog might call a spare, on a
-    // machine that is busy with something else.
+    // A test that asks for one worker relies on exactly one. On a busy machine a watchdog might
+    // start a spare worker, so there is none.
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(workers).watchdog(workers > 1).shutdown_grace(PATIENCE).drain_report_delay(PATIENCE);
     builder.enable_all().build().unwrap()
 }
 
-/// Every flavour, one after the other, given away.
+/// Runs the test on every flavour, one after the other. The test owns the runtime.
 pub(crate) fn each_owned(test: impl Fn(Runtime)) {
     test(current_thread());
     for count in [1, 2, 4] {
@@ -36,17 +35,17 @@ pub(crate) fn each_owned(test: impl Fn(Runtime)) {
     }
 }
 
-/// Every flavour, one after the other.
+/// Runs the test on every flavour, one after the other.
 pub(crate) fn each(test: impl Fn(&Runtime)) {
     each_owned(|runtime| test(&runtime));
 }
 
-/// What a panic says.
+/// Returns the message of the panic of `f`.
 pub(crate) fn panic_text<R>(f: impl FnOnce() -> R) -> String {
-    text(catch_unwind(AssertUnwindSafe(|| drop(f()))).expect_err("it should have panicked"))
+    text(catch_unwind(AssertUnwindSafe(|| drop(f()))).expect_err("the call should panic"))
 }
 
-/// A payload's text.
+/// Returns the message in a panic's payload.
 pub(crate) fn text(payload: Box<dyn std::any::Any + Send>) -> String {
     match payload.downcast::<String>() {
         Ok(text) => *text,
@@ -54,7 +53,7 @@ pub(crate) fn text(payload: Box<dyn std::any::Any + Send>) -> String {
     }
 }
 
-/// The text is one line, and contains all of it.
+/// Asserts that `text` is one line and contains all `parts`.
 #[track_caller]
 pub(crate) fn says(text: &str, parts: &[&str]) {
     for part in parts {
@@ -63,7 +62,7 @@ pub(crate) fn says(text: &str, parts: &[&str]) {
     assert!(!text.contains('\n'), "one message, on one line: {text:?}");
 }
 
-/// Suspends once, and is woken at once.
+/// Yields once.
 pub(crate) async fn yield_now() {
     heist::task::yield_now().await;
 }
@@ -85,7 +84,7 @@ impl Count {
         self.0.load(Ordering::SeqCst)
     }
 
-    /// Something that counts when it is dropped.
+    /// Returns a value that counts its drop.
     pub(crate) fn on_drop(&self) -> Dropped {
         Dropped(self.clone())
     }
@@ -117,7 +116,7 @@ impl<F: FnOnce()> Drop for OnDrop<F> {
     }
 }
 
-/// A door that threads wait at and that tasks wait at; once open it stays open.
+/// A one-time event that threads and tasks can wait for. Once open, a door stays open.
 #[derive(Clone, Default)]
 pub(crate) struct Door(Arc<DoorState>);
 
@@ -146,7 +145,7 @@ impl Door {
         self.0.state.lock().unwrap().0
     }
 
-    /// Blocks the thread.
+    /// Blocks the thread until the door is open.
     pub(crate) fn wait(&self) {
         let mut state = self.0.state.lock().unwrap();
         while !state.0 {
@@ -154,7 +153,7 @@ impl Door {
         }
     }
 
-    /// Suspends the task.
+    /// Returns a future that is ready once the door is open.
     pub(crate) fn opened(&self) -> Opened {
         Opened(self.clone())
     }
@@ -175,7 +174,7 @@ impl Future for Opened {
     }
 }
 
-/// A waker that only notes that it was called.
+/// A waker that only records that it was called.
 #[derive(Default)]
 pub(crate) struct Flag(AtomicBool);
 
@@ -200,8 +199,8 @@ pub(crate) fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Runs the test `name` in a process of its own, with a variable set or unset, where nobody else's
-/// threads and files are counted.
+/// Runs the test `name` in a process of its own, where it counts no threads and files of other
+/// tests. `variable` is an environment variable that is set there.
 pub(crate) fn alone(name: &str, variable: Option<(&str, &str)>, test: impl FnOnce()) {
     const MARK: &str = "HEIST_TEST_ALONE";
     if std::env::var(MARK).is_ok_and(|alone| alone == name) {
@@ -222,7 +221,7 @@ pub(crate) fn alone(name: &str, variable: Option<(&str, &str)>, test: impl FnOnc
     assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "no test of this name ran");
 }
 
-/// What a handle resolves to, awaited outside of every runtime.
+/// Awaits a handle outside of every runtime, and returns its result.
 pub(crate) fn join<T>(task: heist::task::JoinHandle<T>) -> Result<T, heist::task::JoinError> {
     futures::executor::block_on(task)
 }

@@ -1,4 +1,4 @@
-//! The location of a panic.
+//! Assertions about the location and the message of a panic.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};

@@ -1,4 +1,4 @@
-//! What the tests of sockets share: pairs of connected ones, folders for paths.
+//! Helpers of the socket tests: connected pairs, and folders for socket paths.
 #![allow(dead_code, reason = "every test file uses its own part of it")]
 
 use std::future::{Future, poll_fn};
@@ -8,7 +8,7 @@ use std::task::Poll;
 
 use heist::net::{TcpListener, TcpStream, UdpSocket};
 
-/// Two ends of a TCP connection.
+/// Returns both ends of a TCP connection.
 pub(crate) async fn tcp_pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -16,7 +16,7 @@ pub(crate) async fn tcp_pair() -> (TcpStream, TcpStream) {
     (client.unwrap(), server.unwrap().0)
 }
 
-/// Two UDP sockets that are connected to each other.
+/// Returns two UDP sockets that are connected to each other.
 pub(crate) async fn udp_pair() -> (UdpSocket, UdpSocket) {
     let (one, two) = (UdpSocket::bind("127.0.0.1:0").await.unwrap(), UdpSocket::bind("127.0.0.1:0").await.unwrap());
     one.connect(two.local_addr().unwrap()).await.unwrap();
@@ -24,7 +24,7 @@ pub(crate) async fn udp_pair() -> (UdpSocket, UdpSocket) {
     (one, two)
 }
 
-/// A folder that is gone with it.
+/// A temporary folder, which is removed on drop.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {

@@ -1,4 +1,4 @@
-//! Every way to wait for a duration, by name.
+//! A table of every way to wait for a duration.
 
 use std::future::{Future, pending};
 use std::pin::{Pin, pin};
@@ -11,7 +11,7 @@ use hyper::rt::Timer;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Returns a future that waits for the duration, whatever it has to do before the wait.
+/// Returns a future that waits for the duration, including whatever the API needs before the wait.
 pub(crate) type Wait = fn(Duration) -> Pin<Box<dyn Future<Output = ()>>>;
 
 pub(crate) const WAITS: [(&str, Wait); 7] = [

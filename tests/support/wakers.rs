@@ -1,4 +1,4 @@
-//! Wakers that call a function of the test at each of their calls.
+//! Wakers that call a function of the test on each clone, wake and drop.
 #![allow(dead_code, reason = "every test file uses its own part of it")]
 
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use crate::kit::Count;
 
-/// The calls that a waker takes.
+/// A call of a waker's vtable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Call {
     Clone,
@@ -14,7 +14,7 @@ pub(crate) enum Call {
     Drop,
 }
 
-/// A waker that calls a function of the test at each of its calls.
+/// The data of a waker that calls a function of the test on each vtable call.
 struct Scripted(Box<dyn Fn(Call) + Send + Sync>);
 
 static SCRIPTED: RawWakerVTable = RawWakerVTable::new(
@@ -43,13 +43,14 @@ static SCRIPTED: RawWakerVTable = RawWakerVTable::new(
     },
 );
 
+/// Returns a waker that calls `script` on each of its vtable calls.
 pub(crate) fn scripted(script: impl Fn(Call) + Send + Sync + 'static) -> Waker {
     let data = Arc::into_raw(Arc::new(Scripted(Box::new(script)))).cast();
     // SAFETY: the functions of the table keep the contract: the pointer is an `Arc`'s.
     unsafe { Waker::from_raw(RawWaker::new(data, &SCRIPTED)) }
 }
 
-/// Returns a waker that panics at its first call of the kind `call`, and the count of those calls.
+/// Returns a waker that panics at its first call of the kind `call`, and a count of those calls.
 pub(crate) fn fragile(call: Call) -> (Waker, Count) {
     let calls = Count::new();
     let counted = calls.clone();

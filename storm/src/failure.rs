@@ -1,4 +1,4 @@
-//! What is a failure, and what is said of it.
+//! Failures of the storm, and their reports.
 
 use std::backtrace::Backtrace;
 use std::panic::{self, PanicHookInfo};
@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use std::{fs, thread};
 
-/// The round that is under way, and its seed.
+/// The current round, and its seed.
 static ROUND: AtomicU64 = AtomicU64::new(0);
 static SEED: AtomicU64 = AtomicU64::new(0);
 /// A failure waits for a debugger.
 static HOLD: AtomicBool = AtomicBool::new(false);
 
-/// Panics that the documentation of heist promises for what the storm does. Its own panics do not
-/// call the hook.
-const PROMISED: [&str; 9] = [
+/// Panics that the documentation of heist specifies for what the storm does. The storm's own panics
+/// do not call the hook.
+const DOCUMENTED: [&str; 9] = [
     "block_in_place: on a current-thread runtime no other thread can run the tasks meanwhile",
     "a `heist::time` timer was polled although the runtime on which it waited has been shut down",
     "block_on was called from inside of async code",
@@ -31,11 +31,11 @@ pub(crate) fn begin_round(number: u64, seed: u64) {
     SEED.store(seed, Ordering::Relaxed);
 }
 
-pub(crate) fn hold() {
+pub(crate) fn enable_hold() {
     HOLD.store(true, Ordering::Relaxed);
 }
 
-/// Says what has failed, and how to repeat it, and ends the process with status 1.
+/// Prints what has failed and how to repeat it, and ends the process with status 1.
 pub(crate) fn fail(what: &str) -> ! {
     let (round, seed) = (ROUND.load(Ordering::Relaxed), SEED.load(Ordering::Relaxed));
     eprintln!("lifecycle_storm: FAILED in round {round}, whose seed is {seed:#018x}: {what}");
@@ -44,19 +44,19 @@ pub(crate) fn fail(what: &str) -> ! {
         eprintln!("lifecycle_storm: process {} waits for a debugger", std::process::id());
         thread::sleep(Duration::from_secs(3600));
     }
-    // SAFETY: it ends the process. Neither destructors nor a search for leaks would say anything
-    // about the failure.
+    // SAFETY: the call has no preconditions. Destructors and the leak check are skipped, because
+    // they tell nothing about the failure.
     unsafe { libc::_exit(1) }
 }
 
-/// Every panic but the promised ones is a failure: an assertion of the runtime is contained as if
-/// it were a task's.
-pub(crate) fn watch_panics() {
+/// Makes every panic a failure, except the documented ones. The runtime catches its own failed
+/// assertions as if they were a task's panics, so a hook has to see them.
+pub(crate) fn install_panic_hook() {
     panic::set_hook(Box::new(|info| {
         let text = text_of(info);
-        if !PROMISED.iter().any(|promised| text.contains(promised)) {
+        if !DOCUMENTED.iter().any(|documented| text.contains(documented)) {
             let trace = Backtrace::force_capture();
-            fail(&format!("a panic that is not promised: {text:?} at {:?}\n{trace}", info.location()));
+            fail(&format!("an undocumented panic: {text:?} at {:?}\n{trace}", info.location()));
         }
     }));
 }
@@ -67,18 +67,19 @@ fn text_of(info: &PanicHookInfo<'_>) -> String {
     text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
-/// The names of all threads of this process that have to end; nothing if the system does not say.
-pub(crate) fn threads() -> Vec<String> {
+/// Returns the names of all threads of this process that have to exit. Empty if the system does not
+/// list threads.
+pub(crate) fn live_threads() -> Vec<String> {
     let main = std::process::id().to_string();
     let Ok(tasks) = fs::read_dir("/proc/self/task") else { return Vec::new() };
     let others = tasks.flatten().filter(|task| task.file_name().to_string_lossy() != main);
     let name = |task: &fs::DirEntry| fs::read_to_string(task.path().join("comm")).unwrap_or_default();
     others
         .map(|task| (name(&task), task))
-        .filter(|(name, _)| name.trim() != crate::alarm::NAME)
+        .filter(|(name, _)| name.trim() != crate::time_limit::NAME)
         .map(|(name, task)| {
-            let place = fs::read_to_string(task.path().join("wchan")).unwrap_or_default();
-            format!("{} in {place}", name.trim())
+            let wait_channel = fs::read_to_string(task.path().join("wchan")).unwrap_or_default();
+            format!("{} in {wait_channel}", name.trim())
         })
         .collect()
 }
