@@ -358,11 +358,11 @@ impl<'a> Worker<'a> {
         let now = self.pool.clock.to_timer_time(now);
         for wheel in [&self.seat.wheel, &self.pool.shared_wheel] {
             if wheel.next_due() <= now {
-                wheel.turn(now, wakes);
+                wheel.fire_due(now, wakes);
             }
         }
         // If the own one had to be taken over: whoever comes here is not stuck.
-        self.pool.orphan_wheels.turn(self.seat.index, now, wakes);
+        self.pool.orphan_wheels.fire_due(self.seat.index, now, wakes);
     }
 
     /// Wakes a batch: into the ring, in order, and with one decision for all of it.
