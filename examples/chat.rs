@@ -96,9 +96,9 @@ async fn guest(room: Arc<Room>, stream: TcpStream, peer: SocketAddr) {
     let (sender, lines) = bounded(BACKLOG);
     let writing = heist::spawn(deliver(lines, write));
     let ended = match select(pin!(listen(&room, sender, BufReader::new(read), peer)), writing).await {
-        Either::Left((heard, writing)) => {
+        Either::Left((read_result, writing)) => {
             room.0.lock().unwrap().remove(&peer); // closes its channel; lines in it are still written
-            heard.and(writing.await.unwrap_or_else(|error| Err(error.into())))
+            read_result.and(writing.await.unwrap_or_else(|error| Err(error.into())))
         }
         Either::Right(_) => Err(io::Error::other("the guest does not read")),
     };

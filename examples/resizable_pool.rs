@@ -120,10 +120,10 @@ fn many_tasks() {
 /// Adjusts the pool up and down. The number of threads follows each time, with one version each,
 /// and the hook is called for each.
 fn adjusting_the_thread_count() {
-    let heard = Arc::new(AtomicUsize::new(0));
-    let hears = heard.clone();
+    let hook_calls = Arc::new(AtomicUsize::new(0));
+    let calls = hook_calls.clone();
     let after_adjust = move |_| {
-        hears.fetch_add(1, Ordering::Relaxed);
+        calls.fetch_add(1, Ordering::Relaxed);
     };
     let rule = |builder: &mut Builder| {
         builder.max_worker_threads(8);
@@ -136,7 +136,7 @@ fn adjusting_the_thread_count() {
     }
     assert!(matches!(pool.adjust_with(0), Err(ResizeError::Zero)));
     assert!(matches!(pool.adjust_with(9), Err(ResizeError::AboveMaximum { .. })));
-    assert_eq!(heard.load(Ordering::Relaxed), 4);
+    assert_eq!(hook_calls.load(Ordering::Relaxed), 4);
 }
 
 /// Runs a task that never ends. It keeps neither an adjustment nor the end of the pool from
