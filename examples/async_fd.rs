@@ -1,14 +1,14 @@
-//! A file descriptor of another library on the reactor: here the output of a child process, read
-//! line by line and without a thread.
+//! Waits for the file descriptor of another library: here the output of a child process, read line
+//! by line and without a thread.
 //!
 //! ```text
-//! cargo run --release --example async_fd -- ls -l        # any command and its arguments
-//! cargo run --release --example async_fd -- --alone      # a command of its own, whose output it knows
+//! cargo run --release --example async_fd -- ls -l        # any command
+//! cargo run --release --example async_fd -- --alone      # a built-in command
 //! ```
 //!
-//! [`Piped`] is the pattern to copy: an [`AsyncFd`] around the resource, and `poll_read` as a loop
-//! of *is it ready*, *try*, and, if the try would have blocked, *take the readiness back*. With the
-//! trait on it, the combinators of the ecosystem work.
+//! [`Piped`] is the pattern to copy: an [`AsyncFd`] around the resource, and `poll_read` as a loop.
+//! The loop waits for readiness, tries to read, and clears the readiness if the read would have
+//! blocked. Because `Piped` implements `AsyncRead`, the combinators of `futures` work with it.
 
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;
@@ -29,15 +29,15 @@ struct Piped(AsyncFd<ChildStdout>);
 impl Piped {
     fn new(pipe: ChildStdout) -> io::Result<Piped> {
         let fd = pipe.as_raw_fd();
-        // SAFETY: asks for the flags of a descriptor that is open; no memory is passed.
+        // SAFETY: the call reads the flags of an open descriptor; no memory is passed.
         let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
-        // SAFETY: sets them; only our end of the pipe becomes non-blocking, the child's is another
-        // one.
+        // SAFETY: the call sets the flags of an open descriptor. Only this end of the pipe becomes
+        // non-blocking: the child's end has flags of its own.
         if flags < 0 || unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) } < 0 {
             return Err(io::Error::last_os_error());
         }
-        // Only reading: whoever asks for an interest that a descriptor does not know waits for
-        // ever.
+        // Only `READABLE`: the end of a pipe for reading never becomes writable, so a wait for that
+        // would never end.
         AsyncFd::with_interest(pipe, Interest::READABLE).map(Piped)
     }
 }
@@ -46,8 +46,8 @@ impl AsyncRead for Piped {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
             let mut ready = ready!(self.0.poll_read_ready_mut(cx))?;
-            // `try_io` takes the readiness back if the read answers `WouldBlock`. Then it is asked
-            // again, so that this task is woken.
+            // `try_io` clears the readiness if the read returns `WouldBlock`. The loop then polls
+            // the readiness again, so that this task is woken.
             if let Ok(result) = ready.try_io(|pipe| pipe.get_mut().read(buf.initialize_unfilled())) {
                 buf.advance(result?);
                 return Poll::Ready(Ok(()));
@@ -81,7 +81,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints what the command prints; how many lines.
+/// Prints what the command prints, and returns the number of lines.
 async fn run(command: &[&str]) -> io::Result<usize> {
     let mut child = Command::new(command[0]).args(&command[1..]).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let pipe = Piped::new(child.stdout.take().expect("asked for above"))?;
@@ -98,7 +98,7 @@ async fn run(command: &[&str]) -> io::Result<usize> {
             Err(_elapsed) => println!("(nothing for a second)"),
         }
     }
-    // Waiting for the child's end blocks; it is near, since the child has closed its output.
+    // This blocks, but not for long: the child has closed its output, so it is about to exit.
     let status = heist::task::spawn_blocking(move || child.wait()).await??;
     println!("{count} lines; {status}");
     Ok(count)

@@ -1,17 +1,18 @@
-//! Work that blocks or computes for long, beside work that must not wait for it.
+//! Runs work that blocks, or computes for long, beside tasks that must not wait for it.
 //!
 //! ```text
-//! cargo run --release --example blocking               # sums up the program's own file, eight times
-//! cargo run --release --example blocking -- FILE...    # or these
+//! cargo run --release --example blocking               # checksums its own file, 8 times
+//! cargo run --release --example blocking -- FILE...    # or these files
 //! ```
 //!
-//! Reading a file blocks, and summing it up computes: on a worker, either would keep sockets and
-//! timers waiting. `spawn_blocking` takes both to a thread that may. That pool is wide (512
-//! threads), since most of what blocks only waits; what computes wants to be limited to the number
-//! of cores, which is what the semaphore does. Meanwhile a task ticks on the runtime's one worker.
+//! Reading a file blocks, and a checksum computes: on a worker, either would keep sockets and
+//! timers waiting. `spawn_blocking` moves both to the blocking pool. That pool is wide (512
+//! threads), because most jobs that block only wait. Jobs that compute should be limited to the
+//! number of cores, and the semaphore does that. Meanwhile a task ticks on the runtime's one
+//! worker.
 //!
-//! Printing blocks too, if whoever reads is slow. It borrows what the task has, so it is done where
-//! it is, by `block_in_place`: the ticking goes on elsewhere.
+//! Printing blocks too, if the reader of the output is slow. It borrows local data, so it runs in
+//! place, in `block_in_place`. The ticking task goes on with another worker.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
         paths = vec![std::env::current_exe().expect("a program that runs has a file"); 8];
     }
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    // In a task: where there is no worker, nobody has to work in its place.
+    // In a task: `block_in_place` hands off a worker's tasks only if it runs on a worker.
     match runtime.and_then(|runtime| runtime.block_on(async { heist::spawn(run(paths)).await? })) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -55,18 +56,18 @@ async fn run(paths: Vec<PathBuf>) -> io::Result<()> {
     let permits = Arc::new(Semaphore::new(std::thread::available_parallelism()?.get()));
     let mut jobs: Vec<JoinHandle<io::Result<(PathBuf, u64)>>> = Vec::new();
     for path in paths {
-        // Whoever gets no permit waits here, as a future: no thread is taken, and nothing piles up
-        // in front of the pool.
-        let permit = Arc::clone(&permits).acquire_owned().await.expect("nobody closes the semaphore");
+        // A task without a permit waits here, as a future. It takes no thread, and no job queues up
+        // in the blocking pool.
+        let permit = Arc::clone(&permits).acquire_owned().await.expect("the semaphore is never closed");
         jobs.push(spawn_blocking(move || {
-            let _permit = permit; // until the job is done; the task that waits for it may be gone by then
+            let _permit = permit; // held until the job is done, even if the waiting task is cancelled
             let sum = sum(&path)?;
             Ok((path, sum))
         }));
     }
     let mut failed = 0;
     for job in jobs {
-        // The first `Err` is a job that panicked or was cancelled, the second one is its own.
+        // The outer `Err` is a job that panicked or was cancelled; the inner one is the job's own.
         let outcome = job.await?;
         block_in_place(|| match &outcome {
             Ok((path, sum)) => println!("{sum:016x}  {}", path.display()),
@@ -81,7 +82,7 @@ async fn run(paths: Vec<PathBuf>) -> io::Result<()> {
     if failed > 0 { Err(io::Error::other(format!("{failed} files could not be read"))) } else { Ok(()) }
 }
 
-/// The task that must not be kept waiting.
+/// Stands for the tasks that must not be kept waiting.
 async fn tick(ticks: Arc<AtomicU64>) {
     let mut interval = heist::time::interval(Duration::from_millis(1));
     loop {
@@ -90,7 +91,7 @@ async fn tick(ticks: Arc<AtomicU64>) {
     }
 }
 
-/// FNV-1a over the whole file, 64 KiB at a time. It blocks, and computes.
+/// Returns the FNV-1a hash of the whole file, read 64 KiB at a time. It blocks, and computes.
 fn sum(path: &Path) -> io::Result<u64> {
     let name = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     let mut file = File::open(path).map_err(name)?;

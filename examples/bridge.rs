@@ -1,17 +1,17 @@
-//! Sync code that uses async code, in the three usual ways.
+//! Calls async code from sync code, in the three usual ways.
 //!
 //! ```text
 //! cargo run --release --example bridge
 //! ```
 //!
-//! 1. **A blocking front** around an async client: it owns a current-thread runtime, and each
+//! 1. **A blocking wrapper** around an async client: it owns a current-thread runtime, and each
 //!    method is a `block_on`. No thread is started; nothing happens between two calls.
-//! 2. **A runtime at hand**: tasks go on while the program does something else, and are joined in
-//!    the end.
-//! 3. **A runtime on a thread of its own**, which takes orders from a channel: for a program that
-//!    has its own main loop, such as one with windows.
+//! 2. **A runtime beside the program**: tasks go on while the program does something else, and are
+//!    joined in the end.
+//! 3. **A runtime on a thread of its own**, which takes orders from a channel. This is for a
+//!    program that has its own main loop, such as a graphical one.
 //!
-//! The other direction, async code that calls what blocks, is in `examples/blocking.rs`.
+//! The other direction, async code that calls blocking code, is in `examples/blocking.rs`.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -44,27 +44,31 @@ fn run() -> io::Result<()> {
 
     let mut front = BlockingClient::connect(address)?;
     let first = [front.upper("one")?, front.upper("call")?, front.upper("each")?];
-    println!("1. a blocking front: {first:?}");
+    println!("1. a blocking wrapper: {first:?}");
 
     let second = at_hand(address, &["three", "at", "once"])?;
-    println!("2. a runtime at hand: {second:?}");
+    println!("2. a runtime beside the program: {second:?}");
 
     let orders = start(address)?;
     let third = thread::scope(|scope| {
         let asking = ["from", "any", "thread"].map(|word| scope.spawn(|| order(&orders, word)));
-        asking.map(|thread| thread.join().expect("asking does not panic"))
+        asking.map(|thread| thread.join().expect("the thread does not panic"))
     });
     let third = third.into_iter().collect::<io::Result<Vec<_>>>()?;
     println!("3. a runtime on a thread of its own: {third:?}");
 
     let (all, expected) = ([&first[..], &second, &third].concat(), "ONE CALL EACH THREE AT ONCE FROM ANY THREAD");
-    if all.join(" ") == expected { Ok(()) } else { Err(io::Error::other(format!("{all:?} is not what was to come"))) }
+    if all.join(" ") == expected {
+        Ok(())
+    } else {
+        Err(io::Error::other(format!("the answers are {all:?}, not `{expected}`")))
+    }
 }
 
-// ------------------------------------------------------------------------------------------------
-// what there is: async code
+// What there is: async code
+// -------------------------
 
-/// A client of a server that turns words into capitals.
+/// A client of a server that converts words to upper case.
 struct Client(TcpStream);
 
 impl Client {
@@ -80,11 +84,11 @@ impl Client {
     }
 }
 
-// ---------------------------------------------------------------------------------------------------
-// 1: a blocking front
+// 1: a blocking wrapper
+// ---------------------
 
-/// [`Client`] for programs that know nothing of async. Its methods panic inside of a runtime, since
-/// they would block one of its workers.
+/// A [`Client`] for sync programs. Its methods panic inside of a runtime, because they would block
+/// one of its workers.
 struct BlockingClient {
     client: Client,
     runtime: Runtime,
@@ -101,8 +105,8 @@ impl BlockingClient {
     }
 }
 
-// ---------------------------------------------------------------------------------------------------
-// 2: a runtime at hand
+// 2: a runtime beside the program
+// -------------------------------
 
 fn at_hand(server: SocketAddr, words: &'static [&'static str]) -> io::Result<Vec<String>> {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
@@ -112,13 +116,13 @@ fn at_hand(server: SocketAddr, words: &'static [&'static str]) -> io::Result<Vec
     tasks.into_iter().map(|task| runtime.block_on(task)?).collect()
 }
 
-// --------------------------------------------------------------------------------- 3: a runtime on
-// a thread of its own
+// 3: a runtime on a thread of its own
+// -----------------------------------
 
-/// A word, and where the answer goes.
+/// A word, and the channel for the answer.
 type Order = (String, Sender<io::Result<String>>);
 
-/// The thread ends when the last sender is dropped and all orders are carried out.
+/// Starts the thread. It ends when the last sender is dropped and all orders are carried out.
 fn start(server: SocketAddr) -> io::Result<Sender<Order>> {
     let (orders, incoming) = bounded(16);
     let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -132,21 +136,21 @@ async fn carry_out(server: SocketAddr, incoming: Receiver<Order>) {
         tasks.retain(|task: &JoinHandle<()>| !task.is_finished());
         tasks.push(heist::spawn(async move {
             let result = async { Client::connect(server).await?.upper(&word).await }.await;
-            let _ = answer.send(result).await; // nobody may want it any more
+            let _ = answer.send(result).await; // fails if the caller does not wait any more
         }));
     }
     futures::future::join_all(tasks).await;
 }
 
-/// What a sync thread calls: the channel's blocking methods take the place of `await`.
+/// Sends an order from a sync thread, and waits for the answer with the channel's blocking methods.
 fn order(orders: &Sender<Order>, word: &str) -> io::Result<String> {
     let (answer, answered) = bounded(1);
     orders.send_blocking((word.to_owned(), answer)).map_err(io::Error::other)?;
     answered.recv_blocking().map_err(io::Error::other)?
 }
 
-// ---------------------------------------------------------------------------------------------------------
-// the server
+// The server
+// ----------
 
 async fn serve(listener: TcpListener) -> io::Result<()> {
     loop {

@@ -1,15 +1,15 @@
-//! A chat room over TCP: what somebody writes, everybody else reads. Channels are those of
+//! A chat room over TCP: each guest reads what the other guests write. The channels are those of
 //! async-channel.
 //!
 //! ```text
 //! cargo run --release --example chat               # listens on 127.0.0.1:7008
-//! nc 127.0.0.1 7008                                # twice or more: the first line is your name
-//! cargo run --release --example chat -- --alone    # three guests of its own; then it ends
+//! nc 127.0.0.1 7008                                # several times; first line: your name
+//! cargo run --release --example chat -- --alone    # three guests of its own, then exits
 //! ```
 //!
-//! Each guest is two tasks: one reads the guest's lines, the other writes the lines of the others,
-//! which wait in a channel. The channel is bounded: whoever does not read what others write is put
-//! out, and costs the room no memory.
+//! Each guest has two tasks: one reads the guest's lines, the other writes the lines of the other
+//! guests, which wait in a channel. The channel is bounded: a guest that does not read is
+//! disconnected, and costs the room no memory.
 
 use std::collections::HashMap;
 use std::io;
@@ -29,7 +29,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
 type Reader = BufReader<OwnedReadHalf>;
 
-/// Lines that may wait for one guest; bytes in a line; time for one write.
+/// The most lines that wait for one guest, bytes in a line, and time for one write.
 const BACKLOG: usize = 64;
 const LONGEST: u64 = 1024;
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -71,21 +71,21 @@ async fn admit(listener: TcpListener) {
         match listener.accept().await {
             Ok((stream, peer)) => drop(heist::spawn(guest(Arc::clone(&room), stream, peer))),
             Err(error) => {
-                eprintln!("accept: {error}"); // out of descriptors, most likely
+                eprintln!("accept: {error}"); // most likely the process has no free file descriptors
                 heist::time::sleep(Duration::from_millis(50)).await;
             }
         }
     }
 }
 
-/// Who is here. The lock is std's: it is held for a few instructions, and never across an `await`.
+/// The guests. The lock is std's: it is held for a few instructions, and never across an `await`.
 #[derive(Default)]
 struct Room(Mutex<HashMap<SocketAddr, Sender<Arc<str>>>>);
 
 impl Room {
-    /// Tells everybody except `from`. Whose channel is full goes: without its sender the task that
-    /// writes ends, and then the other one.
-    fn tell(&self, from: Option<SocketAddr>, line: String) {
+    /// Sends a line to all guests except `from`. A guest whose channel is full is removed: without
+    /// its sender the writing task ends, and then the reading one.
+    fn broadcast(&self, from: Option<SocketAddr>, line: String) {
         let line: Arc<str> = line.into();
         self.0.lock().unwrap().retain(|&guest, lines| from == Some(guest) || lines.try_send(Arc::clone(&line)).is_ok());
     }
@@ -96,11 +96,11 @@ async fn guest(room: Arc<Room>, stream: TcpStream, peer: SocketAddr) {
     let (sender, lines) = bounded(BACKLOG);
     let writing = heist::spawn(deliver(lines, write));
     let ended = match select(pin!(listen(&room, sender, BufReader::new(read), peer)), writing).await {
-        Either::Left((heard, writing)) => {
-            room.0.lock().unwrap().remove(&peer); // its channel ends; what is in it is still written
-            heard.and(writing.await.unwrap_or_else(|error| Err(error.into())))
+        Either::Left((read_result, writing)) => {
+            room.0.lock().unwrap().remove(&peer); // closes its channel; lines in it are still written
+            read_result.and(writing.await.unwrap_or_else(|error| Err(error.into())))
         }
-        Either::Right(_) => Err(io::Error::other("it does not read what the others write")),
+        Either::Right(_) => Err(io::Error::other("the guest does not read")),
     };
     room.0.lock().unwrap().remove(&peer);
     if let Err(error) = ended {
@@ -115,19 +115,19 @@ async fn deliver(lines: Receiver<Arc<str>>, mut write: OwnedWriteHalf) -> io::Re
     Ok(())
 }
 
-/// Lets the guest in, and passes on what it says until it hangs up.
+/// Adds the guest, and sends what it writes to the others until it hangs up.
 async fn listen(room: &Room, sender: Sender<Arc<str>>, mut read: Reader, peer: SocketAddr) -> io::Result<()> {
     let Some(name) = line(&mut read).await? else { return Ok(()) };
     room.0.lock().unwrap().insert(peer, sender);
-    room.tell(None, format!("* {name} is here\n"));
+    room.broadcast(None, format!("* {name} is here\n"));
     while let Some(text) = line(&mut read).await? {
-        room.tell(Some(peer), format!("{name}: {text}\n"));
+        room.broadcast(Some(peer), format!("{name}: {text}\n"));
     }
-    room.tell(Some(peer), format!("* {name} has left\n"));
+    room.broadcast(Some(peer), format!("* {name} has left\n"));
     Ok(())
 }
 
-/// The next line; nothing at the end. A guest cannot make it longer than it may be.
+/// Returns the next line, or `None` at the end. Fails if the line is too long.
 async fn line(read: &mut Reader) -> io::Result<Option<String>> {
     let mut line = String::new();
     match read.take(LONGEST).read_line(&mut line).await? {
@@ -137,30 +137,30 @@ async fn line(read: &mut Reader) -> io::Result<Option<String>> {
     }
 }
 
-/// Three guests meet, one speaks, and one leaves.
+/// Connects three guests; one writes, and one hangs up.
 async fn evening(address: SocketAddr) -> io::Result<()> {
     let mut guests = Vec::new();
     for name in ["ann", "ben", "cleo"] {
         let mut stream = TcpStream::connect(address).await?;
         stream.write_all(format!("{name}\n").as_bytes()).await?;
         guests.push(BufReader::new(stream));
-        hear(&mut guests, &format!("* {name} is here\n")).await?;
+        expect_line(&mut guests, &format!("* {name} is here\n")).await?;
     }
     guests[0].get_mut().write_all(b"hello\n").await?;
-    hear(&mut guests[1..], "ann: hello\n").await?;
+    expect_line(&mut guests[1..], "ann: hello\n").await?;
     drop(guests.remove(0));
-    hear(&mut guests, "* ann has left\n").await?;
+    expect_line(&mut guests, "* ann has left\n").await?;
     println!("three guests met, one spoke, and one left");
     Ok(())
 }
 
-/// Each of the guests reads this line next.
-async fn hear(guests: &mut [BufReader<TcpStream>], expected: &str) -> io::Result<()> {
+/// Checks that each guest reads this line next.
+async fn expect_line(guests: &mut [BufReader<TcpStream>], expected: &str) -> io::Result<()> {
     for guest in guests {
         let mut line = String::new();
         guest.read_line(&mut line).await?;
         if line != expected {
-            return Err(io::Error::other(format!("`{line}` came, not `{expected}`")));
+            return Err(io::Error::other(format!("expected `{expected}`, got `{line}`")));
         }
     }
     Ok(())

@@ -1,10 +1,10 @@
-//! A TCP server that sends back what it gets.
+//! A TCP server that sends back what it receives.
 //!
 //! ```text
 //! cargo run --release --example echo              # listens on 127.0.0.1:7007
-//! cargo run --release --example echo -- [::1]:0   # or where you say; port 0 takes a free one
+//! cargo run --release --example echo -- [::1]:0   # another address; port 0: a free one
 //! nc 127.0.0.1 7007                               # then type
-//! cargo run --release --example echo -- --alone   # a client of its own talks to it; then it ends
+//! cargo run --release --example echo -- --alone   # with a client of its own, then exits
 //! ```
 
 use std::io;
@@ -45,7 +45,7 @@ async fn serve(address: &str, alone: bool) -> io::Result<()> {
     Ok(accepting.await?)
 }
 
-/// Each connection is a task of its own.
+/// Accepts connections, each in a task of its own.
 async fn accept(listener: TcpListener) {
     loop {
         match listener.accept().await {
@@ -55,7 +55,7 @@ async fn accept(listener: TcpListener) {
                 }
             })),
             Err(error) => {
-                eprintln!("accept: {error}"); // out of file descriptors, most likely: the next one may do better
+                eprintln!("accept: {error}"); // most likely the process has no free file descriptors
                 heist::time::sleep(Duration::from_millis(50)).await;
             }
         }
@@ -72,8 +72,8 @@ async fn echo(mut stream: TcpStream) -> io::Result<()> {
     }
 }
 
-/// Writes a megabyte and reads it back, both at the same time: who only writes at first would fill
-/// all buffers and wait for ever.
+/// Writes a megabyte and reads it back, both at the same time. Writing everything first would fill
+/// all buffers, and wait for ever.
 async fn talk(stream: TcpStream) -> io::Result<()> {
     let sent: Vec<u8> = (0..1 << 20).map(|n| (n % 251) as u8).collect();
     let (mut read, mut write) = stream.into_split();
@@ -86,7 +86,7 @@ async fn talk(stream: TcpStream) -> io::Result<()> {
     read.read_to_end(&mut got).await?;
     writing.await??;
     if got != sent {
-        return Err(io::Error::other("what came back is not what was sent"));
+        return Err(io::Error::other("the server sent back other bytes"));
     }
     println!("{} bytes came back as they were sent", got.len());
     Ok(())

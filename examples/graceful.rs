@@ -1,14 +1,14 @@
-//! An echo server that stops in good order on SIGTERM: it takes no more connections, lets each
-//! finish what it is at, and says what became of them.
+//! An echo server that shuts down gracefully on SIGTERM. It accepts no more connections, lets each
+//! finish its current exchange, and reports the result.
 //!
 //! ```text
-//! cargo run --release --example graceful               # listens on 127.0.0.1:7007; kill -TERM stops it
-//! cargo run --release --example graceful -- [::1]:0    # or where you say; port 0 takes a free one
-//! cargo run --release --example graceful -- --alone    # clients of its own, and its own SIGTERM
+//! cargo run --release --example graceful               # on 127.0.0.1:7007; ends on SIGTERM
+//! cargo run --release --example graceful -- [::1]:0    # another address; port 0: a free one
+//! cargo run --release --example graceful -- --alone    # its own clients and SIGTERM
 //! ```
 //!
-//! A supervisor that sends SIGTERM kills later, after 30 s say: the deadline here has to be
-//! shorter.
+//! A supervisor that sends SIGTERM kills the process some time later, after 30 s say. The deadline
+//! here has to be shorter.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,9 +21,9 @@ use heist::net::{TcpListener, TcpStream};
 use heist::runtime::{Draining, Handle, Runtime};
 use heist::signal::unix::{SignalKind, signal};
 
-/// How long open connections have.
+/// The time that open connections have to finish.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Clients of `--alone`.
+/// The number of clients with `--alone`.
 const CLIENTS: usize = 8;
 
 fn main() -> ExitCode {
@@ -48,13 +48,13 @@ fn main() -> ExitCode {
 
 fn run(address: &str, alone: bool) -> io::Result<()> {
     let runtime = Runtime::new()?;
-    // From here on SIGTERM no longer ends the process, whoever sends it and however early.
+    // From here on SIGTERM does not end the process, however early it is sent.
     let mut terminate = runtime.block_on(async { signal(SignalKind::terminate()) })?;
     let listener = runtime.block_on(TcpListener::bind(address))?;
     let address = listener.local_addr()?;
     println!("listening on {address}, until SIGTERM");
-    // A task of its own: while the runtime drains, tasks may spawn, and the root of a `block_on`
-    // may not.
+    // In a task: while the runtime drains, tasks may spawn, and the root future of `block_on` may
+    // not.
     drop(runtime.spawn(serve(listener)));
     let clients = alone.then(|| std::thread::spawn(move || clients(address)));
 
@@ -64,7 +64,7 @@ fn run(address: &str, alone: bool) -> io::Result<()> {
     match clients {
         Some(clients) => clients.join().expect("clients do not panic"),
         None if report.stragglers.is_empty() => Ok(()),
-        None => Err(io::Error::other("some connections had to be cut")),
+        None => Err(io::Error::other("some connections did not finish before the deadline")),
     }
 }
 
@@ -83,15 +83,15 @@ async fn serve(listener: TcpListener) {
                 }
             })),
             Err(error) => {
-                eprintln!("accept: {error}"); // out of descriptors, most likely
+                eprintln!("accept: {error}"); // most likely the process has no free file descriptors
                 heist::time::sleep(Duration::from_millis(50)).await;
             }
         }
     }
 }
 
-/// Gives back what comes in. When the runtime drains it says so to its peer by ending its side, and
-/// waits for it to hang up too.
+/// Sends back what it receives. When the runtime drains, it shuts down its writing side, and waits
+/// until the peer closes the connection too.
 async fn echo(mut stream: TcpStream) -> io::Result<()> {
     let mut draining = Handle::current().draining();
     let mut buf = vec![0; 16 * 1024];
@@ -106,7 +106,7 @@ async fn echo(mut stream: TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// What has been read; nothing if the runtime drains first.
+/// Returns the number of bytes read, or `None` if the runtime drains first.
 async fn read_or_stop(stream: &mut TcpStream, buf: &mut [u8], draining: &mut Draining) -> Option<io::Result<usize>> {
     match select(pin!(stream.read(buf)), draining).await {
         Either::Left((read, _)) => Some(read),
@@ -114,8 +114,8 @@ async fn read_or_stop(stream: &mut TcpStream, buf: &mut [u8], draining: &mut Dra
     }
 }
 
-/// Clients that talk, each on a connection of its own. When all have, SIGTERM comes; then each one
-/// reads that the server ends.
+/// Runs the clients, each with a connection of its own. After all exchanges it sends SIGTERM. Then
+/// each client must read the end of the stream.
 fn clients(server: SocketAddr) -> io::Result<()> {
     let runtime = Runtime::new()?;
     let mut open = Vec::new();
@@ -125,15 +125,15 @@ fn clients(server: SocketAddr) -> io::Result<()> {
             let (sent, mut got) = ([n as u8; 64], [0; 64]);
             stream.write_all(&sent).await?;
             stream.read_exact(&mut got).await?;
-            if got == sent { Ok(stream) } else { Err(io::Error::other("the answer is another one")) }
+            if got == sent { Ok(stream) } else { Err(io::Error::other("the server sent back other bytes")) }
         })?);
     }
     Command::new("kill").args(["-TERM", &std::process::id().to_string()]).status()?;
     for mut stream in open {
         if runtime.block_on(stream.read(&mut [0; 1]))? != 0 {
-            return Err(io::Error::other("an answer came to which there was no question"));
+            return Err(io::Error::other("bytes came that were not asked for"));
         }
     }
-    println!("{CLIENTS} clients were answered, and told that the server ends");
+    println!("{CLIENTS} clients got their answers and the end of the stream");
     Ok(())
 }

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! cargo run --release --example http                    # listens on 127.0.0.1:8080
-//! cargo run --release --example http -- 127.0.0.1:0     # or where you say; port 0 takes a free one
+//! cargo run --release --example http -- 127.0.0.1:0     # another address; port 0: a free one
 //! curl http://127.0.0.1:8080/
 //! wrk -t1 -c64 -d5s http://127.0.0.1:8080/
-//! cargo run --release --example http -- --alone         # a client of its own asks it; then it ends
+//! cargo run --release --example http -- --alone         # with a client of its own, then exits
 //! ```
 //!
-//! Ctrl-C ends it.
+//! Ctrl-C ends the program.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -64,7 +64,7 @@ async fn accept(listener: TcpListener) {
         match listener.accept().await {
             Ok((stream, peer)) => drop(heist::spawn(connection(stream, peer))),
             Err(error) => {
-                eprintln!("accept: {error}"); // out of file descriptors, most likely: the next one may do better
+                eprintln!("accept: {error}"); // most likely the process has no free file descriptors
                 heist::time::sleep(Duration::from_millis(50)).await;
             }
         }
@@ -73,7 +73,7 @@ async fn accept(listener: TcpListener) {
 
 async fn connection(stream: TcpStream, peer: SocketAddr) {
     if let Err(error) = stream.set_nodelay(true) {
-        return eprintln!("{peer}: {error}"); // it has hung up already
+        return eprintln!("{peer}: {error}"); // the client has hung up already
     }
     let connection = http1::Builder::new()
         .timer(HeistTimer)
@@ -82,7 +82,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr) {
         .serve_connection(stream, service_fn(hello));
     match connection.await {
         Ok(()) => {}
-        // Hung up, in the middle or at the end, or silent: no news.
+        // A client that hung up or sent nothing is not worth a line.
         Err(error) if error.is_incomplete_message() || error.is_timeout() || error.is_shutdown() => {}
         Err(error) => eprintln!("{peer}: {error}"),
     }
@@ -99,7 +99,7 @@ async fn hello(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infa
     Ok(response)
 }
 
-/// A hundred requests on one connection, and one for a page that is not there.
+/// Sends a hundred requests on one connection, and one for a page that does not exist.
 async fn ask(address: SocketAddr) -> Result<(), Box<dyn Error + Send + Sync>> {
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;

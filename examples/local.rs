@@ -1,5 +1,5 @@
-//! Tasks that share an `Rc`: a local runtime keeps them on this thread, and other threads talk to
-//! them through channels.
+//! Tasks that share an `Rc`: a local runtime keeps them on this thread. Other threads reach them
+//! through channels.
 //!
 //! ```text
 //! cargo run --example local
@@ -14,7 +14,7 @@ use std::{io, thread};
 use heist::runtime::LocalRuntime;
 use heist::task::spawn_local;
 
-/// Counts words, without a lock.
+/// Counts words in a shared map, without a lock.
 type Words = Rc<RefCell<HashMap<String, usize>>>;
 
 async fn count(lines: async_channel::Receiver<String>, words: Words) {
@@ -44,11 +44,11 @@ fn run() -> io::Result<()> {
     let words = Words::default();
     let (sender, lines) = async_channel::bounded(16);
 
-    // Another thread, which knows nothing of the runtime, sends; its sends wake the tasks on this
-    // one.
+    // Another thread, which knows nothing of the runtime, sends. Its sends wake the tasks on this
+    // thread.
     let writer = thread::spawn(move || {
         for line in ["one fish two fish", "red fish blue fish"] {
-            sender.send_blocking(line.to_owned()).expect("somebody counts");
+            sender.send_blocking(line.to_owned()).expect("the counters receive until the sender is dropped");
         }
     });
 
@@ -56,7 +56,7 @@ fn run() -> io::Result<()> {
         let counters: Vec<_> = (0..4).map(|_| spawn_local(count(lines.clone(), Rc::clone(&words)))).collect();
         drop(lines);
         for counter in counters {
-            counter.await.expect("counting does not panic");
+            counter.await.expect("the counter does not panic");
         }
     });
     writer.join().expect("the writer does not panic");
@@ -64,5 +64,5 @@ fn run() -> io::Result<()> {
     let words = words.take();
     let (all, fish) = (words.values().sum::<usize>(), words["fish"]);
     println!("{all} words, {fish} of them fish");
-    if (all, fish) == (8, 4) { Ok(()) } else { Err(io::Error::other("these are not 8 and 4")) }
+    if (all, fish) == (8, 4) { Ok(()) } else { Err(io::Error::other("the counts are not 8 and 4")) }
 }

@@ -1,15 +1,19 @@
-//! The figures of a runtime, on a page that Prometheus reads.
+//! Serves the metrics of a runtime on a page for Prometheus.
 //!
 //! ```text
 //! cargo run --release --example metrics               # then: curl http://127.0.0.1:9100/metrics
-//! cargo run --release --example metrics -- --alone    # reads its own page; then it ends
+//! cargo run --release --example metrics -- --alone    # reads its own page, then exits
 //! ```
 //!
-//! The counters belong to the workers, and counting costs no line of memory that two of them share;
-//! who asks adds them up. What to look at: `noop` near `parks` means that workers are woken for
-//! nothing; a global queue that stays long, that they do not keep up; alive tasks that only grow,
-//! that somebody does not end. Two histograms, which have to be asked for, show how long polls
-//! take, and how long tasks wait for them.
+//! Each worker has its own counters, so no cache line is shared for counting; a reader adds them
+//! up. What to watch:
+//!
+//! * `noop` near `parks` means that workers are woken for nothing.
+//! * A global queue that stays long means that the workers do not keep up.
+//! * A number of alive tasks that only grows means that some tasks never end.
+//!
+//! Two histograms, which have to be enabled, show how long polls take, and how long tasks wait for
+//! them.
 
 use std::fmt::Write;
 use std::io;
@@ -71,14 +75,14 @@ async fn accept(listener: TcpListener) {
                 }
             })),
             Err(error) => {
-                eprintln!("accept: {error}"); // out of descriptors, most likely
+                eprintln!("accept: {error}"); // most likely the process has no free file descriptors
                 heist::time::sleep(Duration::from_millis(50)).await;
             }
         }
     }
 }
 
-/// One request, whatever it asks for, and the page.
+/// Reads one request, whatever it asks for, and sends the page.
 async fn answer(mut stream: TcpStream) -> io::Result<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -130,13 +134,14 @@ fn page(metrics: &RuntimeMetrics) -> String {
     page
 }
 
-/// As Prometheus has its histograms: how many were shorter than the end of each bucket, and how many there were. There is no sum.
+/// Returns a histogram in the form of Prometheus. For the end of each bucket it has the number of
+/// shorter values. Then it has the number of all values. There is no sum.
 fn cumulative(buckets: impl Iterator<Item = (Duration, u64)>) -> Vec<(String, f64)> {
     let mut sum = 0;
     let mut lines = Vec::new();
     for (end, count) in buckets {
         sum += count;
-        // The last one takes everything that is longer.
+        // The last bucket takes everything that is longer.
         let end = if end < Duration::from_secs(3600) { end.as_secs_f64().to_string() } else { "+Inf".to_owned() };
         lines.push((format!("_bucket{{le=\"{end}\"}}"), sum as f64));
     }
@@ -144,7 +149,7 @@ fn cumulative(buckets: impl Iterator<Item = (Duration, u64)>) -> Vec<(String, f6
     lines
 }
 
-/// Something to be seen: a hundred tasks, every ten milliseconds.
+/// Makes some load: a hundred tasks, every ten milliseconds.
 async fn work() {
     let mut interval = heist::time::interval(Duration::from_millis(10));
     loop {
@@ -153,7 +158,7 @@ async fn work() {
     }
 }
 
-/// Reads the page until a thousand polls are on it.
+/// Reads the page until it shows a thousand polls.
 async fn check(address: SocketAddr) -> io::Result<()> {
     loop {
         let mut stream = TcpStream::connect(address).await?;

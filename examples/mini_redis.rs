@@ -1,16 +1,17 @@
-//! A small part of Redis, enough for its own tools: GET, SET, PING, PUBLISH, SUBSCRIBE.
+//! A small part of Redis, enough for redis-cli and redis-benchmark: GET, SET, PING, PUBLISH,
+//! SUBSCRIBE.
 //!
 //! ```text
 //! cargo run --release --example mini_redis              # listens on 127.0.0.1:6380
-//! redis-cli -p 6380 set name heist                      # and: get name, publish news hello, subscribe news
+//! redis-cli -p 6380 set name heist                      # also: get, publish, subscribe
 //! redis-benchmark -p 6380 -t set,get -n 100000 -P 16 -q
 //! ```
 //!
-//! Ctrl-C ends it.
+//! Ctrl-C ends the program.
 //!
-//! A connection is two tasks: one reads commands, the other writes what waits in a bounded channel,
-//! answers and messages alike. From a client that does not read its answers no more commands are
-//! taken; a subscriber that does not read its messages is put out.
+//! A connection has two tasks: one reads commands, the other writes what waits in a bounded
+//! channel, answers and messages alike. A client that does not read its answers cannot send more
+//! commands. A subscriber that does not read its messages is disconnected.
 
 use std::collections::HashMap;
 use std::io::{self, Error};
@@ -27,7 +28,7 @@ use heist::runtime::Runtime;
 use heist::time::timeout;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
-/// For one write.
+/// The time for one write.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
@@ -65,7 +66,7 @@ async fn accept(listener: TcpListener) {
                 heist::spawn(async move { connection.await.unwrap_or_else(|error| eprintln!("{peer}: {error}")) });
             }
             Err(error) => {
-                eprintln!("accept: {error}"); // out of descriptors, most likely
+                eprintln!("accept: {error}"); // most likely the process has no free file descriptors
                 heist::time::sleep(Duration::from_millis(50)).await;
             }
         }
@@ -73,28 +74,28 @@ async fn accept(listener: TcpListener) {
 }
 
 async fn connection(store: Arc<Store>, stream: TcpStream) -> io::Result<()> {
-    let _ = stream.set_nodelay(true); // fails if the client has gone, which the first read tells
+    let _ = stream.set_nodelay(true); // fails if the client has hung up; the first read reports that
     let (read, write) = stream.into_split();
     let (inbox, waiting) = bounded(256);
     let reading = async {
         let mut read = BufReader::new(read);
         while let Some(words) = command(&mut read).await? {
-            // It waits if the client does not read. An error means that the writer has ended, and
-            // that is told below.
+            // Waits if the client does not read. An error means that the writer has ended, which is
+            // reported below.
             let _ = inbox.send(store.answer(&words, &inbox).into()).await;
         }
         Ok(())
     };
     match select(pin!(reading), heist::spawn(deliver(waiting, write))).await {
         Either::Left((read, writing)) => {
-            inbox.close(); // what is in it is still written
+            inbox.close(); // what is in the channel is still written
             read.and(writing.await?)
         }
-        Either::Right((written, _reading)) => written?, // put out, or gone
+        Either::Right((written, _reading)) => written?, // disconnected, or hung up
     }
 }
 
-/// Writes what waits, as much as there is at a time, until the channel is closed.
+/// Writes the waiting messages, all that there are at a time, until the channel is closed.
 async fn deliver(waiting: Receiver<Message>, mut write: OwnedWriteHalf) -> io::Result<()> {
     let mut output = Vec::new();
     while let Ok(message) = waiting.recv().await {
@@ -108,7 +109,7 @@ async fn deliver(waiting: Receiver<Message>, mut write: OwnedWriteHalf) -> io::R
     Ok(())
 }
 
-/// The words of the next command; nothing at the end.
+/// Returns the words of the next command, or `None` at the end.
 async fn command(read: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<Vec<Vec<u8>>>> {
     let Some(count) = number(read, '*', 16).await? else { return Ok(None) };
     let mut words = Vec::new();
@@ -122,7 +123,7 @@ async fn command(read: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<Vec<V
     Ok(Some(words))
 }
 
-/// A line of a sign and a number that is not above `most`; nothing at the end.
+/// Reads a line of a sign and a number up to `most`. Returns `None` at the end.
 async fn number(read: &mut BufReader<OwnedReadHalf>, sign: char, most: usize) -> io::Result<Option<usize>> {
     let mut line = String::new();
     if read.take(32).read_line(&mut line).await? == 0 {
@@ -130,7 +131,7 @@ async fn number(read: &mut BufReader<OwnedReadHalf>, sign: char, most: usize) ->
     }
     match line.strip_prefix(sign).and_then(|digits| digits.trim_end().parse().ok()) {
         Some(number) if number <= most => Ok(Some(number)),
-        _ => Err(Error::other(format!("{line:?} came, not `{sign}` and a number up to {most}"))),
+        _ => Err(Error::other(format!("expected `{sign}` and a number up to {most}, got {line:?}"))),
     }
 }
 
@@ -164,8 +165,9 @@ impl Store {
         }
     }
 
-    /// To how many. Whose channel is full is put out: once it is closed, the connection gets no
-    /// more answers and ends.
+    /// Sends a message to the subscribers, and returns to how many. A subscriber whose channel is
+    /// full is disconnected: once the channel is closed, the connection gets no more answers and
+    /// ends.
     fn publish(&self, channel: &[u8], text: &[u8]) -> usize {
         let message: Message = [b"*3\r\n$7\r\nmessage\r\n", &bulk(channel)[..], &bulk(text)].concat().into();
         let mut all = self.subscribers.lock().unwrap();

@@ -1,4 +1,4 @@
-//! The main job in one command: an HTTP server on heist, and a load for it.
+//! An HTTP server on heist and a load generator for it, in one command.
 //!
 //! ```text
 //! cargo run --release --example quickstart
@@ -6,8 +6,8 @@
 //! ```
 //!
 //! A hyper HTTP/1 server listens on a free port of the loopback device. Clients on the same runtime
-//! keep one connection each and send the next request as soon as they have read the answer to the
-//! last. So the load is a closed loop: the latencies are those of a server that is always busy, and
+//! keep one connection each, and send the next request as soon as they have read the last answer.
+//! So the load is a closed loop: the latencies are those of a server that is always busy, and
 //! its clients share its CPUs.
 
 use std::convert::Infallible;
@@ -66,8 +66,8 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-// -------------------------------------------------------------------------------------------------------
-// the command
+// The command
+// -----------
 
 struct Options {
     seconds: u64,
@@ -75,7 +75,7 @@ struct Options {
 }
 
 impl Options {
-    /// `None` asks for help.
+    /// Returns `None` if the arguments ask for help.
     fn parse(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
         let mut options = Options { seconds: 5, connections: 64 };
         while let Some(arg) = args.next() {
@@ -87,25 +87,25 @@ impl Options {
                 let value = value.clone().or_else(|| args.next()).ok_or_else(|| format!("{name} needs a number"))?;
                 match value.parse() {
                     Ok(number) if (1..=most).contains(&number) => Ok(number),
-                    _ => Err(format!("{name} takes a whole number from 1 to {most}, not `{value}`")),
+                    _ => Err(format!("{name} takes a whole number from 1 to {most}, but `{value}` was given")),
                 }
             };
             match name.as_str() {
                 "--seconds" => options.seconds = number(3600)?,
                 "--connections" => options.connections = number(10_000)? as usize,
                 "-h" | "--help" => return Ok(None),
-                _ => return Err(format!("there is no argument `{name}`")),
+                _ => return Err(format!("unknown argument `{name}`")),
             }
         }
         Ok(Some(options))
     }
 }
 
-// --------------------------------------------------------------------------------------------------------
-// the server
+// The server
+// ----------
 
-/// Serves the given number of connections until their clients hang up; says how many ended without
-/// an error.
+/// Serves the given number of connections until their clients hang up. Returns how many ended
+/// without an error.
 async fn serve(listener: TcpListener, connections: usize, served: Arc<AtomicU64>) -> io::Result<usize> {
     let mut open = Vec::with_capacity(connections);
     for _ in 0..connections {
@@ -125,10 +125,10 @@ async fn serve(listener: TcpListener, connections: usize, served: Arc<AtomicU64>
     Ok(clean)
 }
 
-// ----------------------------------------------------------------------------------------------------------
-// the load
+// The load
+// --------
 
-/// A keep-alive connection that knows just enough HTTP to see where an answer ends.
+/// A keep-alive connection that knows just enough HTTP to find the end of an answer.
 struct Client {
     stream: TcpStream,
     buf: Vec<u8>,
@@ -142,7 +142,7 @@ impl Client {
         Ok(Client { stream, buf: vec![0; 4096], filled: 0 })
     }
 
-    /// One request and its whole answer.
+    /// Sends one request and reads its whole answer.
     async fn exchange(&mut self) -> io::Result<()> {
         self.stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await?;
         loop {
@@ -163,7 +163,7 @@ impl Client {
         }
     }
 
-    /// Exchanges until `end`, and notes in nanoseconds how long each exchange took.
+    /// Repeats exchanges until `end`, and records in nanoseconds how long each one took.
     async fn run(mut self, end: Instant, answered: Arc<AtomicU64>) -> io::Result<Histogram<u64>> {
         let mut latencies = empty_histogram();
         let mut before = Instant::now();
@@ -178,8 +178,8 @@ impl Client {
     }
 }
 
-/// How long the answer at the start of `bytes` is, head and body; `None` while its head is
-/// incomplete.
+/// Returns the length of the answer at the start of `bytes`, head and body, or `None` while its
+/// head is incomplete.
 fn answer_length(bytes: &[u8]) -> io::Result<Option<usize>> {
     let Some(head) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(None) };
     let text = std::str::from_utf8(&bytes[..head]).map_err(|_| fault("the answer's head is not text"))?;
@@ -190,14 +190,14 @@ fn answer_length(bytes: &[u8]) -> io::Result<Option<usize>> {
     let length = lines.filter_map(|line| line.split_once(':')).find_map(|(name, value)| {
         name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
     });
-    length.map(|body| Some(head + 4 + body)).ok_or_else(|| fault("the answer does not say its length"))
+    length.map(|body| Some(head + 4 + body)).ok_or_else(|| fault("the answer has no content-length"))
 }
 
 fn fault(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-/// Up to a minute, to three digits.
+/// Returns a histogram of up to a minute, with three digits.
 fn empty_histogram() -> Histogram<u64> {
     Histogram::new_with_max(60_000_000_000, 3).expect("sound bounds")
 }
@@ -242,7 +242,8 @@ async fn serve_and_load(options: &Options) -> Result<Report, Box<dyn Error>> {
     Ok(Report { connections: options.connections, clean, served: served.load(Relaxed), elapsed, latencies })
 }
 
-// -------------------------------------------------------------------------------------------------------- the summary
+// The summary
+// -----------
 
 struct Report {
     connections: usize,
@@ -278,7 +279,7 @@ fn micros(nanos: u64) -> String {
     format!("{:.1} µs", nanos as f64 / 1e3)
 }
 
-/// `1234567` as `1,234,567`.
+/// Formats `1234567` as `1,234,567`.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

@@ -1,8 +1,8 @@
-//! A pool in the shape that storage engines have built around runtimes that cannot be resized: a
-//! size and a version, a prefix for the names of its threads, a rule by which its runtime is built,
-//! a hook after each adjustment, weak handles, and an end that waits for tasks. There it takes a
-//! second runtime, a keeper for the old ones, and a tracker for tasks; here each is a call of
-//! heist's.
+//! A thread pool with an adjustable size, as storage engines build it around runtimes that cannot
+//! be resized. It has a size and a version, a prefix for its thread names, and a hook to configure
+//! the runtime builder. It has a hook after each adjustment, weak handles, and an end that waits
+//! for tasks. With other runtimes that takes a second runtime, an owner for the old ones, and a
+//! tracker for tasks. Here each is one call.
 //!
 //! `cargo run --release --example resizable_pool` runs four scenarios; so does
 //! `cargo test --examples`.
@@ -15,20 +15,20 @@ use std::time::{Duration, Instant};
 use heist::runtime::{Builder, DrainReport, Handle, ResizeError, Resized, Runtime, SpawnError};
 use heist::task::JoinHandle;
 
-/// The pool. Dropping it ends it: tasks have `grace` to finish, then they are cancelled.
+/// The pool. When it is dropped, tasks have `grace` to finish; then they are cancelled.
 struct ResizablePool {
     runtime: Runtime,
     version: Arc<AtomicU64>,
     grace: Duration,
 }
 
-/// Submits tasks, and keeps nothing alive.
+/// Submits tasks, and does not keep the pool alive.
 #[derive(Clone)]
 struct PoolHandle(Handle);
 
 impl ResizablePool {
-    /// A pool of `size` threads, named by `prefix`, seat and version. `rule` sets what else is to
-    /// be set, and `after_adjust` hears of each change.
+    /// Makes a pool of `size` threads, named by `prefix`, seat and version. `rule` configures the
+    /// builder further, and `after_adjust` is called after each adjustment.
     fn new(
         size: usize,
         prefix: &'static str,
@@ -56,7 +56,7 @@ impl ResizablePool {
         self.version.load(Ordering::Acquire)
     }
 
-    /// The same pool with another number of threads: whatever runs in it stays where it is.
+    /// Changes the number of threads. Tasks go on, and handles stay valid.
     fn adjust_with(&self, size: usize) -> Result<Resized, ResizeError> {
         self.runtime.resize(size).wait()
     }
@@ -65,7 +65,7 @@ impl ResizablePool {
         PoolHandle(self.runtime.handle().clone())
     }
 
-    /// Ends the pool, and tells what became of its tasks.
+    /// Ends the pool, and returns what became of its tasks.
     fn finish(self) -> DrainReport {
         self.runtime.drain(self.grace).wait()
     }
@@ -73,7 +73,7 @@ impl ResizablePool {
 
 impl Drop for ResizablePool {
     fn drop(&mut self) {
-        // A second drain joins the first, so after `finish` this has its report at once.
+        // A second drain joins the first, so after `finish` this returns its report at once.
         let report = self.runtime.drain(self.grace).wait();
         for task in &report.stragglers {
             eprintln!("the pool ended before task {}, spawned at {}", task.id, task.location);
@@ -82,7 +82,7 @@ impl Drop for ResizablePool {
 }
 
 impl PoolHandle {
-    /// Submits a task. After the pool's end the task comes back, and so is not lost.
+    /// Submits a task. After the end of the pool the task is returned, so it is not lost.
     fn spawn<F>(&self, task: F) -> Result<JoinHandle<F::Output>, SpawnError<F>>
     where
         F: Future + Send + 'static,
@@ -92,7 +92,7 @@ impl PoolHandle {
     }
 }
 
-/// Many tasks, which spawn tasks themselves, while the pool is adjusted: each runs once.
+/// Submits many tasks, which spawn tasks themselves, while the pool is adjusted. Each runs once.
 fn many_tasks() {
     let pool = ResizablePool::new(2, "many", |_| {}, |_| {}).expect("a pool");
     let handle = pool.handle();
@@ -117,13 +117,13 @@ fn many_tasks() {
     assert_eq!(done.load(Ordering::Relaxed), 20_000);
 }
 
-/// The number of threads follows each adjustment, up and down, with one version each; and the hook
-/// hears of all.
+/// Adjusts the pool up and down. The number of threads follows each time, with one version each,
+/// and the hook is called for each.
 fn adjusting_the_thread_count() {
-    let heard = Arc::new(AtomicUsize::new(0));
-    let hears = heard.clone();
+    let hook_calls = Arc::new(AtomicUsize::new(0));
+    let calls = hook_calls.clone();
     let after_adjust = move |_| {
-        hears.fetch_add(1, Ordering::Relaxed);
+        calls.fetch_add(1, Ordering::Relaxed);
     };
     let rule = |builder: &mut Builder| {
         builder.max_worker_threads(8);
@@ -136,11 +136,11 @@ fn adjusting_the_thread_count() {
     }
     assert!(matches!(pool.adjust_with(0), Err(ResizeError::Zero)));
     assert!(matches!(pool.adjust_with(9), Err(ResizeError::AboveMaximum { .. })));
-    assert_eq!(heard.load(Ordering::Relaxed), 4);
+    assert_eq!(hook_calls.load(Ordering::Relaxed), 4);
 }
 
-/// A task that never ends neither keeps an adjustment from happening nor the pool from ending, and
-/// is named.
+/// Runs a task that never ends. It keeps neither an adjustment nor the end of the pool from
+/// happening, and the report names it.
 fn endless_task() {
     let pool = ResizablePool::new(2, "endless", |_| {}, |_| {}).expect("a pool");
     let endless = pool.handle().spawn(pending::<()>()).expect("the pool is open");
@@ -148,13 +148,13 @@ fn endless_task() {
     assert_eq!(resized.to, 4);
     let begun = Instant::now();
     let report = pool.finish();
-    assert!(begun.elapsed() >= Duration::from_millis(200), "it had its grace");
+    assert!(begun.elapsed() >= Duration::from_millis(200), "the task had its grace period");
     let named: Vec<_> = report.stragglers.iter().map(|task| task.id).collect();
     assert_eq!(named, [endless.id()]);
 }
 
-/// Tasks in flight when the pool goes finish first; and what is submitted later comes back to its
-/// submitter.
+/// Drops the pool with tasks in flight. They finish first, and a task that is submitted later is
+/// returned to its submitter.
 fn drop_with_tasks_in_flight() {
     let pool = ResizablePool::new(2, "dropped", |_| {}, |_| {}).expect("a pool");
     let handle = pool.handle();
@@ -181,29 +181,29 @@ fn main() {
     for (name, run) in scenarios {
         let begun = Instant::now();
         run();
-        println!("{name}: held, {:?}", begun.elapsed());
+        println!("{name}: passed, {:?}", begun.elapsed());
     }
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn many_tasks() {
+    fn pool_with_many_tasks_runs_each_once() {
         super::many_tasks();
     }
 
     #[test]
-    fn adjusting_the_thread_count() {
+    fn pool_adjusted_has_the_new_thread_count() {
         super::adjusting_the_thread_count();
     }
 
     #[test]
-    fn endless_task() {
+    fn pool_with_an_endless_task_is_adjusted_and_ends() {
         super::endless_task();
     }
 
     #[test]
-    fn drop_with_tasks_in_flight() {
+    fn pool_dropped_with_tasks_in_flight_finishes_them() {
         super::drop_with_tasks_in_flight();
     }
 }

@@ -1,12 +1,11 @@
-//! An echo server under load that is resized 1 → 8 → 2 while it serves, and drained when it gets
-//! SIGTERM.
+//! An echo server under load that is resized 1 → 8 → 2 while it serves, and drained on SIGTERM.
 //!
 //! ```text
 //! cargo run --release --example resize              # ends on SIGTERM: `kill $(pidof resize)`
-//! cargo run --release --example resize -- --alone   # sends it to itself when the sizes are through
+//! cargo run --release --example resize -- --alone   # sends itself SIGTERM in the end
 //! ```
 //!
-//! The load comes from a runtime of its own, as it would from elsewhere. Not one message is lost:
+//! The load comes from a runtime of its own, like the load of another process. No message is lost:
 //! the clients stop when the server begins to drain, after the answer to their last message.
 
 use std::io;
@@ -43,7 +42,7 @@ fn run(alone: bool) -> io::Result<()> {
         (0..CLIENTS).map(|_| load.spawn(talk(address, server.draining()))).collect();
     println!("{CLIENTS} clients on {address}");
 
-    // From here on a SIGTERM is kept until it is asked for.
+    // From here on a SIGTERM is kept until `recv` is called.
     let mut terminate = server.block_on(async { signal(SignalKind::terminate()) })?;
     for size in [8, 2] {
         std::thread::sleep(Duration::from_millis(500));
@@ -61,7 +60,7 @@ fn run(alone: bool) -> io::Result<()> {
     finish(load, clients)
 }
 
-/// Serves whoever comes, until the runtime drains.
+/// Accepts connections until the runtime drains.
 async fn accept(listener: TcpListener, draining: Draining) {
     let mut draining = draining;
     loop {
@@ -74,7 +73,7 @@ async fn accept(listener: TcpListener, draining: Draining) {
     }
 }
 
-/// Ends when the client hangs up.
+/// Sends back what the client sends, until it hangs up.
 async fn echo(mut stream: TcpStream) -> io::Result<()> {
     let mut buf = vec![0; 4 * 1024];
     loop {
@@ -85,7 +84,7 @@ async fn echo(mut stream: TcpStream) -> io::Result<()> {
     }
 }
 
-/// Sends and awaits the answer until the server drains. How often is the answer.
+/// Sends messages and awaits each answer until the server drains. Returns how many.
 async fn talk(address: SocketAddr, draining: Draining) -> io::Result<u64> {
     let mut stream = TcpStream::connect(address).await?;
     let mut draining = draining;
@@ -96,7 +95,7 @@ async fn talk(address: SocketAddr, draining: Draining) -> io::Result<u64> {
         stream.write_all(&message).await?;
         stream.read_exact(&mut answer).await?;
         if answer != message {
-            return Err(io::Error::other("the answer is another one"));
+            return Err(io::Error::other("the server sent back other bytes"));
         }
         answers += 1;
         if futures::poll!(&mut draining).is_ready() {

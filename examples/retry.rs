@@ -1,14 +1,16 @@
-//! Timeouts, and trying again: a client of a server that often fails.
+//! Timeouts and retries: a client of a server that often fails.
 //!
 //! ```text
 //! cargo run --release --example retry               # 20 requests, 5 s for each
-//! cargo run --release --example retry -- 100 2      # so many requests, so many seconds for each
+//! cargo run --release --example retry -- 100 2      # 100 requests, 2 s for each
 //! ```
 //!
-//! Three limits work together: each attempt has a short one, so that a lost answer costs little;
-//! the pause after a failure doubles, and is drawn at random, so that a thousand clients do not
-//! come back at the same moment; and the whole has a deadline, which whoever waits for it can rely
-//! on.
+//! Three limits work together:
+//!
+//! * Each attempt has a short timeout, so that a lost answer costs little.
+//! * The pause after a failure doubles, and is drawn at random, so that a thousand clients do not
+//!   come back at the same moment.
+//! * All attempts together have a deadline, on which the caller can rely.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, ErrorKind};
@@ -20,9 +22,9 @@ use heist::net::{TcpListener, TcpStream};
 use heist::runtime::Runtime;
 use heist::time::{Instant, sleep, timeout, timeout_at};
 
-/// For one attempt.
+/// The time for one attempt.
 const ATTEMPT: Duration = Duration::from_millis(100);
-/// Before the second attempt, and the most before any.
+/// The longest pause before the second attempt, and before any attempt.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
 
 fn main() -> ExitCode {
@@ -56,7 +58,7 @@ async fn run(requests: u32, limit: Duration) -> io::Result<()> {
             ask(server, request).await
         });
         if answer.await? != request + 1 {
-            return Err(io::Error::other("that is not the answer"));
+            return Err(io::Error::other("the server sent a wrong answer"));
         }
     }
     serving.abort();
@@ -64,14 +66,13 @@ async fn run(requests: u32, limit: Duration) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes attempts until one succeeds, or fails in a way that will not change, or the deadline is
-/// there.
+/// Makes attempts until one succeeds, one fails for good, or the deadline has passed.
 async fn with_retries<T>(deadline: Instant, mut attempt: impl AsyncFnMut() -> io::Result<T>) -> io::Result<T> {
     let mut latest = None;
     let attempts = async {
         let mut pause = PAUSES.0;
         loop {
-            // Its time being up turns into an error of the kind `TimedOut`.
+            // An elapsed timeout converts into an error of the kind `TimedOut`.
             let result = timeout(ATTEMPT, attempt()).await.unwrap_or_else(|elapsed| Err(elapsed.into()));
             match result {
                 Err(error) if passes(error.kind()) => latest = Some(error),
@@ -87,18 +88,19 @@ async fn with_retries<T>(deadline: Instant, mut attempt: impl AsyncFnMut() -> io
     }
 }
 
-/// Whether such a failure may be gone the next time. What is asked has to bear being asked twice.
+/// Returns true if a later attempt may succeed after this error. The request must be idempotent:
+/// the server may see it twice.
 fn passes(kind: ErrorKind) -> bool {
     use ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, TimedOut, UnexpectedEof};
     matches!(kind, BrokenPipe | ConnectionRefused | ConnectionReset | TimedOut | UnexpectedEof)
 }
 
-/// At least 0, below 1; enough to spread clients, and nothing more.
+/// Returns a random number from 0 to below 1. It is good enough to spread clients, and no more.
 fn random() -> f64 {
     (RandomState::new().build_hasher().finish() >> 32) as f64 / 2_f64.powi(32)
 }
 
-/// A number that is one more than `number`.
+/// Asks the server for the number after `number`.
 async fn ask(server: SocketAddr, number: u32) -> io::Result<u32> {
     let mut stream = TcpStream::connect(server).await?;
     stream.write_all(&number.to_be_bytes()).await?;
@@ -107,7 +109,7 @@ async fn ask(server: SocketAddr, number: u32) -> io::Result<u32> {
     Ok(u32::from_be_bytes(answer))
 }
 
-/// Answers every third request, hangs up on another third, and leaves the last one waiting.
+/// Serves requests: a third gets an answer, a third is hung up on, and a third waits for ever.
 async fn unreliable(listener: TcpListener) -> io::Result<()> {
     for mood in 0.. {
         let (mut stream, _) = listener.accept().await?;

@@ -1,10 +1,10 @@
-//! An echo server for datagrams, and a client that counts what got lost.
+//! An echo server for datagrams, and a client that counts the lost ones.
 //!
 //! ```text
 //! cargo run --release --example udp                    # serves on 127.0.0.1:7009
 //! nc -u 127.0.0.1 7009                                 # then type
 //! cargo run --release --example udp -- ask HOST:PORT   # asks a server
-//! cargo run --release --example udp -- --alone         # both; then it ends
+//! cargo run --release --example udp -- --alone         # both, then exits
 //! ```
 
 use std::io;
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
 async fn serve(address: &str) -> io::Result<()> {
     let socket = Arc::new(UdpSocket::bind(address).await?);
     println!("serving on {}", socket.local_addr()?);
-    // Every method of the socket takes `&self`: tasks share it without a lock, and two of them keep
+    // Every method of the socket takes `&self`, so tasks share it without a lock. Two tasks keep
     // two workers busy.
     let other = heist::spawn(echo(Arc::clone(&socket)));
     echo(socket).await?;
@@ -49,17 +49,16 @@ async fn serve(address: &str) -> io::Result<()> {
 }
 
 async fn echo(socket: Arc<UdpSocket>) -> io::Result<()> {
-    let mut buf = vec![0; 64 * 1024]; // no datagram is longer, so none is cut
+    let mut buf = vec![0; 64 * 1024]; // no datagram is longer, so none is truncated
     loop {
         let (count, peer) = socket.recv_from(&mut buf).await?;
         if let Err(error) = socket.send_to(&buf[..count], peer).await {
-            eprintln!("{peer}: {error}"); // one peer's trouble is not the others'
+            eprintln!("{peer}: {error}"); // an error of one peer must not stop the others
         }
     }
 }
 
-/// Numbers its questions: an answer that comes late must not be taken for the answer to a later
-/// question.
+/// Numbers its questions, so that a late answer does not count as the answer to a later question.
 async fn ask(server: &str) -> io::Result<()> {
     let server = heist::net::lookup_host(server).await?.next().expect("a name that resolves has an address");
     let socket = UdpSocket::bind(if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }).await?;

@@ -1,9 +1,9 @@
-//! A control socket: a server that is asked over a unix socket how it does, and told to stop. It
-//! knows who asks.
+//! A control socket: a server on a unix socket that reports its status, and stops on command. It
+//! knows user and process of its peer.
 //!
 //! ```text
-//! cargo run --release --example unix -- /tmp/heist.sock   # then: echo status | nc -U -N /tmp/heist.sock; also: stop
-//! cargo run --release --example unix -- --alone           # asks itself; then it ends
+//! cargo run --release --example unix -- /tmp/heist.sock   # commands: status, stop
+//! cargo run --release --example unix -- --alone           # asks itself, then exits
 //! ```
 
 use std::io::{self, ErrorKind};
@@ -53,7 +53,7 @@ async fn serve(path: &Path, alone: bool) -> io::Result<()> {
         match accepted {
             Ok((stream, _)) => drop(heist::spawn(answer(stream, Arc::clone(&answered), stop.clone()))),
             Err(error) => {
-                eprintln!("accept: {error}"); // out of descriptors, most likely
+                eprintln!("accept: {error}"); // most likely the process has no free file descriptors
                 heist::time::sleep(Duration::from_millis(50)).await;
             }
         }
@@ -62,7 +62,8 @@ async fn serve(path: &Path, alone: bool) -> io::Result<()> {
     asking.await?
 }
 
-/// A path stays when its server is gone. It may be taken if nobody answers there.
+/// Binds the path. The socket file of a server that has ended is still there; it is replaced if no
+/// server accepts a connection.
 async fn bind(path: &Path) -> io::Result<UnixListener> {
     match UnixListener::bind(path) {
         Err(error) if error.kind() == ErrorKind::AddrInUse => match UnixStream::connect(path).await {
@@ -76,19 +77,19 @@ async fn bind(path: &Path) -> io::Result<UnixListener> {
     }
 }
 
-/// Takes the path away in the end.
+/// Removes the socket file when it is dropped.
 struct Removed<'a>(&'a Path);
 
 impl Drop for Removed<'_> {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(self.0); // somebody else may have done it
+        let _ = std::fs::remove_file(self.0); // fails if the file has been removed already
     }
 }
 
 async fn answer(stream: UnixStream, answered: Arc<AtomicU64>, stop: async_channel::Sender<()>) -> io::Result<()> {
     let peer = stream.peer_cred()?;
     let (read, mut write) = stream.into_split();
-    let mut lines = BufReader::new(read.take(1024)).lines(); // nobody asks for longer than that
+    let mut lines = BufReader::new(read.take(1024)).lines(); // no command is longer
     while let Some(line) = lines.next_line().await? {
         let count = answered.fetch_add(1, Relaxed) + 1;
         match line.trim() {
@@ -98,7 +99,7 @@ async fn answer(stream: UnixStream, answered: Arc<AtomicU64>, stop: async_channe
             }
             "stop" => {
                 write.write_all(b"stopping\n").await?;
-                let _ = stop.try_send(()); // full: it has been told already
+                let _ = stop.try_send(()); // full: the stop was sent already
             }
             other => write.write_all(format!("`{other}` is neither `status` nor `stop`\n").as_bytes()).await?,
         }
@@ -106,7 +107,7 @@ async fn answer(stream: UnixStream, answered: Arc<AtomicU64>, stop: async_channe
     Ok(())
 }
 
-/// What `--alone` asks.
+/// Sends the commands of `--alone`.
 async fn ask(path: PathBuf, alone: bool) -> io::Result<()> {
     if !alone {
         return Ok(());
@@ -119,5 +120,5 @@ async fn ask(path: PathBuf, alone: bool) -> io::Result<()> {
     print!("{answers}");
     let expected =
         format!(", process Some({})\n`nonsense` is neither `status` nor `stop`\nstopping\n", std::process::id());
-    if answers.ends_with(&expected) { Ok(()) } else { Err(io::Error::other("that is not the answer")) }
+    if answers.ends_with(&expected) { Ok(()) } else { Err(io::Error::other("the server sent a wrong answer")) }
 }

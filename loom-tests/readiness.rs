@@ -1,4 +1,5 @@
-//! A source: events against operations, waits, cancellations and the close. See docs/reactor.md.
+//! Models of a source: events against operations, waits, cancellations and the close. See
+//! docs/reactor.md.
 
 use std::future::Future;
 use std::io;
@@ -10,21 +11,21 @@ use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, model, thread};
 use crate::util::wake_list::WakeList;
 
-/// A waker that counts.
-struct Bell(AtomicUsize);
+/// A waker that counts its wake-ups.
+struct CountingWaker(AtomicUsize);
 
-impl Wake for Bell {
+impl Wake for CountingWaker {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, Ordering::AcqRel);
     }
 }
 
-impl Bell {
-    fn new() -> Arc<Bell> {
-        Arc::new(Bell(AtomicUsize::new(0)))
+impl CountingWaker {
+    fn new() -> Arc<CountingWaker> {
+        Arc::new(CountingWaker(AtomicUsize::new(0)))
     }
 
-    fn rings(&self) -> usize {
+    fn count(&self) -> usize {
         self.0.load(Ordering::Acquire)
     }
 }
@@ -33,11 +34,11 @@ fn spawn(run: impl FnOnce() + Send + 'static) -> thread::JoinHandle<()> {
     thread::Builder::new().spawn(run).expect("a thread")
 }
 
-fn poll<F: Future + ?Sized>(future: Pin<&mut F>, bell: &Arc<Bell>) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(&Waker::from(Arc::clone(bell))))
+fn poll<F: Future + ?Sized>(future: Pin<&mut F>, counter: &Arc<CountingWaker>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(&Waker::from(Arc::clone(counter))))
 }
 
-/// What the kernel does: bytes come in, and then an event says so.
+/// Does what the kernel does: a byte arrives, and then an event reports it.
 fn receive(source: &Source, pipe: &AtomicUsize) {
     pipe.fetch_add(1, Ordering::AcqRel);
     let mut wakes = WakeList::new();
@@ -45,7 +46,7 @@ fn receive(source: &Source, pipe: &AtomicUsize) {
     wakes.wake_all();
 }
 
-/// What an operation does: takes a byte, or would block.
+/// Does what an operation does: takes a byte, or would block.
 fn read(pipe: &AtomicUsize) -> io::Result<Opaque<()>> {
     match pipe.fetch_update(Ordering::AcqRel, Ordering::Acquire, |bytes| bytes.checked_sub(1)) {
         Ok(_) => Ok(Opaque(())),
@@ -54,11 +55,11 @@ fn read(pipe: &AtomicUsize) -> io::Result<Opaque<()>> {
 }
 
 fn source(presumed: Ready) -> Arc<Source> {
-    SourceTable::new().insert(presumed).expect("it is open")
+    SourceTable::new().insert(presumed).expect("the table is open")
 }
 
 #[test]
-fn an_event_between_eagain_and_clear_is_kept() {
+fn event_between_eagain_and_clear_is_kept() {
     model(|| {
         let (source, pipe) = (source(Ready::READABLE), Arc::new(AtomicUsize::new(0)));
         let kernel = {
@@ -67,7 +68,7 @@ fn an_event_between_eagain_and_clear_is_kept() {
         };
         let first = source.try_io(Interest::READABLE, || read(&pipe));
         kernel.join().expect("the kernel");
-        // A byte that has not been read is a byte that the next read is let through to.
+        // If the byte has not been read, the next read must be tried.
         if first.is_err() {
             assert!(source.try_io(Interest::READABLE, || read(&pipe)).is_ok());
         }
@@ -75,7 +76,7 @@ fn an_event_between_eagain_and_clear_is_kept() {
 }
 
 #[test]
-fn two_events_between_eagain_and_clear_are_kept() {
+fn events_between_eagain_and_clear_are_both_kept() {
     model(|| {
         let (source, pipe) = (source(Ready::READABLE), Arc::new(AtomicUsize::new(0)));
         let kernel = {
@@ -91,14 +92,14 @@ fn two_events_between_eagain_and_clear_are_kept() {
         }
         kernel.join().expect("the kernel");
         while bytes < 2 {
-            source.try_io(Interest::READABLE, || read(&pipe)).expect("a byte is left, and nobody else reads");
+            source.try_io(Interest::READABLE, || read(&pipe)).expect("a byte is left, and no other thread reads");
             bytes += 1;
         }
     });
 }
 
 #[test]
-fn the_two_directions_are_independent() {
+fn directions_are_set_and_cleared_independently() {
     model(|| {
         let word = Arc::new(Readiness::new(Ready::READABLE | Ready::WRITABLE));
         let seen = word.load();
@@ -116,42 +117,42 @@ fn the_two_directions_are_independent() {
 }
 
 #[test]
-fn who_waits_is_woken_by_the_event() {
+fn waiting_future_is_woken_by_the_event() {
     model(|| {
-        let (source, bell) = (source(Ready::EMPTY), Bell::new());
+        let (source, counter) = (source(Ready::EMPTY), CountingWaker::new());
         let kernel = {
             let source = Arc::clone(&source);
             spawn(move || receive(&source, &AtomicUsize::new(0)))
         };
         let mut waiting = pin!(source.ready(Interest::READABLE));
-        let at_once = poll(waiting.as_mut(), &bell).is_ready();
+        let at_once = poll(waiting.as_mut(), &counter).is_ready();
         kernel.join().expect("the kernel");
-        assert_eq!(at_once, bell.rings() == 0, "either it saw the event, or it was woken");
-        assert!(poll(waiting.as_mut(), &bell).is_ready());
+        assert_eq!(at_once, counter.count() == 0, "either the poll saw the event, or its waker was woken");
+        assert!(poll(waiting.as_mut(), &counter).is_ready());
         assert_eq!(source.waker_count(), 0);
     });
 }
 
 #[test]
-fn who_waits_in_the_slot_is_woken_by_the_event() {
+fn waker_in_the_slot_is_woken_by_the_event() {
     model(|| {
-        let (source, bell) = (source(Ready::EMPTY), Bell::new());
+        let (source, counter) = (source(Ready::EMPTY), CountingWaker::new());
         let kernel = {
             let source = Arc::clone(&source);
             spawn(move || receive(&source, &AtomicUsize::new(0)))
         };
-        let waker = Waker::from(Arc::clone(&bell));
+        let waker = Waker::from(Arc::clone(&counter));
         let at_once = source.poll_ready(Direction::Read, &mut Context::from_waker(&waker)).is_ready();
         kernel.join().expect("the kernel");
-        assert_eq!(at_once, bell.rings() == 0, "either it saw the event, or it was woken");
+        assert_eq!(at_once, counter.count() == 0, "either the poll saw the event, or its waker was woken");
         assert_eq!(source.waker_count(), 0);
     });
 }
 
 #[test]
-fn the_latest_waker_is_the_one_that_is_woken() {
+fn latest_waker_of_a_future_is_the_one_that_is_woken() {
     model(|| {
-        let (source, former, latest) = (source(Ready::EMPTY), Bell::new(), Bell::new());
+        let (source, former, latest) = (source(Ready::EMPTY), CountingWaker::new(), CountingWaker::new());
         let mut waiting: Pin<Box<ReadyFuture<'_>>> = Box::pin(source.ready(Interest::READABLE));
         assert!(poll(waiting.as_mut(), &former).is_pending());
         let kernel = {
@@ -161,7 +162,7 @@ fn the_latest_waker_is_the_one_that_is_woken() {
         let at_once = poll(waiting.as_mut(), &latest).is_ready();
         kernel.join().expect("the kernel");
         if !at_once {
-            assert_eq!((former.rings(), latest.rings()), (0, 1));
+            assert_eq!((former.count(), latest.count()), (0, 1));
         }
         drop(waiting);
         assert_eq!(source.waker_count(), 0);
@@ -169,9 +170,9 @@ fn the_latest_waker_is_the_one_that_is_woken() {
 }
 
 #[test]
-fn a_wait_that_is_cancelled_while_the_event_comes_leaves_nobody_behind() {
+fn wait_cancelled_during_the_event_leaves_no_waker_behind() {
     model(|| {
-        let (source, stays, goes) = (source(Ready::EMPTY), Bell::new(), Bell::new());
+        let (source, stays, goes) = (source(Ready::EMPTY), CountingWaker::new(), CountingWaker::new());
         let mut staying = Box::pin(source.ready(Interest::READABLE));
         let mut going = Box::pin(source.ready(Interest::READABLE));
         assert!(poll(going.as_mut(), &goes).is_pending());
@@ -182,18 +183,18 @@ fn a_wait_that_is_cancelled_while_the_event_comes_leaves_nobody_behind() {
         };
         drop(going);
         kernel.join().expect("the kernel");
-        assert_eq!(stays.rings(), 1);
-        assert!(goes.rings() <= 1);
+        assert_eq!(stays.count(), 1);
+        assert!(goes.count() <= 1);
         assert_eq!(source.waker_count(), 0);
-        assert_eq!(Arc::strong_count(&goes), 1, "its waker is gone");
+        assert_eq!(Arc::strong_count(&goes), 1, "the waker was dropped");
         drop(staying);
     });
 }
 
 #[test]
-fn the_close_finds_whoever_enrols_or_turns_him_away() {
+fn insert_during_the_close_is_refused_or_woken() {
     model(|| {
-        let (sources, bell) = (Arc::new(SourceTable::new()), Bell::new());
+        let (sources, counter) = (Arc::new(SourceTable::new()), CountingWaker::new());
         let closer = {
             let sources = Arc::clone(&sources);
             spawn(move || {
@@ -203,11 +204,11 @@ fn the_close_finds_whoever_enrols_or_turns_him_away() {
             })
         };
         if let Ok(source) = sources.insert(Ready::EMPTY) {
-            let waker = Waker::from(Arc::clone(&bell));
+            let waker = Waker::from(Arc::clone(&counter));
             let cx = &mut Context::from_waker(&waker);
             let at_once = source.poll_ready(Direction::Read, cx).is_ready();
             closer.join().expect("the closer");
-            assert_eq!(at_once, bell.rings() == 0);
+            assert_eq!(at_once, counter.count() == 0);
             for _ in 0..2 {
                 assert!(matches!(source.poll_ready(Direction::Read, cx), Poll::Ready(Err(_))));
             }
@@ -219,7 +220,7 @@ fn the_close_finds_whoever_enrols_or_turns_him_away() {
 }
 
 #[test]
-fn clearing_does_not_undo_the_close() {
+fn clear_during_the_close_does_not_undo_it() {
     model(|| {
         let source = source(Ready::READABLE);
         let closer = {
@@ -228,7 +229,7 @@ fn clearing_does_not_undo_the_close() {
         };
         let _ = source.try_io(Interest::READABLE, || Err::<Opaque<()>, _>(io::ErrorKind::WouldBlock.into()));
         closer.join().expect("the closer");
-        let error = source.try_io(Interest::READABLE, || Ok(Opaque(()))).expect_err("it is closed").to_string();
+        let error = source.try_io(Interest::READABLE, || Ok(Opaque(()))).expect_err("the source is closed").to_string();
         assert!(error.contains("shut down"), "{error}");
     });
 }

@@ -1,4 +1,4 @@
-//! Timers: see docs/timers.md.
+//! Models of timers. See docs/timers.md.
 
 use std::pin::Pin;
 use std::task::{Wake, Waker};
@@ -11,7 +11,7 @@ use crate::sync::{Arc, Mutex, model};
 use crate::timer::{State, Timer, TimerWheel};
 use crate::util::wake_list::WakeList;
 
-/// Counts its wakes; no model looks at the count itself.
+/// Counts its wake-ups. The count is not part of any model.
 #[derive(Default)]
 struct Count(AtomicUsize);
 
@@ -37,32 +37,36 @@ fn wheel(sleeper_waker: Arc<Token>) -> Arc<TimerWheel> {
 }
 
 fn arm(timer: Pin<&mut Timer>, wheel: &Arc<TimerWheel>, nanos: u64, waker: &Waker) -> State {
-    timer.arm(Arc::clone(wheel), wheel.clock().real_deadline(Some(nanos)).expect("a nameable instant"), waker)
+    timer.arm(
+        Arc::clone(wheel),
+        wheel.clock().real_deadline(Some(nanos)).expect("an instant that the system can name"),
+        waker,
+    )
 }
 
 fn reset(timer: Pin<&mut Timer>, wheel: &TimerWheel, nanos: u64) {
-    timer.reset(wheel.clock().real_deadline(Some(nanos)).expect("a nameable instant"));
+    timer.reset(wheel.clock().real_deadline(Some(nanos)).expect("an instant that the system can name"));
 }
 
-/// Turns the wheel and wakes.
-fn turn(wheel: &TimerWheel, now: u64) {
-    wheel.turn(now, &mut WakeList::new());
+/// Fires what is due at `now`, and wakes.
+fn fire_due(wheel: &TimerWheel, now: u64) {
+    wheel.fire_due(now, &mut WakeList::new());
 }
 
 #[test]
-fn a_cancelled_timer_is_touched_by_nobody_and_its_waker_is_gone() {
+fn cancelled_timer_is_not_accessed_and_its_waker_is_dropped() {
     model(|| {
         let wheel = wheel(Token::new());
         let (count, waker) = Count::new();
         let mut timer = Box::pin(Timer::new());
         assert_eq!(arm(timer.as_mut(), &wheel, SOON, &waker), State::Armed);
-        let turner = {
+        let firing = {
             let wheel = Arc::clone(&wheel);
-            start(move || turn(&wheel, LATE))
+            start(move || fire_due(&wheel, LATE))
         };
-        // Its cells check that the drop has them to itself.
+        // Loom checks that the drop has exclusive access to the timer's cells.
         drop(timer);
-        turner.join().expect("the turner");
+        firing.join().expect("the firing thread");
         assert!(count.get() <= 1);
         drop(waker);
         assert_eq!(Arc::strong_count(&count), 1);
@@ -71,24 +75,24 @@ fn a_cancelled_timer_is_touched_by_nobody_and_its_waker_is_gone() {
 }
 
 #[test]
-fn a_timer_seen_as_fired_is_its_owners_again() {
+fn timer_seen_as_fired_belongs_to_its_owner() {
     model(|| {
         let wheel = wheel(Token::new());
         let (count, waker) = Count::new();
         let mut timer = Box::pin(Timer::new());
         assert_eq!(arm(timer.as_mut(), &wheel, SOON, &waker), State::Armed);
-        let turner = {
+        let firing = {
             let wheel = Arc::clone(&wheel);
-            start(move || turn(&wheel, LATE))
+            start(move || fire_due(&wheel, LATE))
         };
-        // As an interval does it: looks, and goes on from there without a lock.
+        // As an interval does: it checks the state, and continues without a lock.
         let fired = timer.state() == State::Fired;
         if fired {
             reset(timer.as_mut(), &wheel, SOON);
             assert_eq!(timer.state(), State::Idle);
             assert_eq!(arm(timer.as_mut(), &wheel, LATE * 2, &waker), State::Armed);
         }
-        turner.join().expect("the turner");
+        firing.join().expect("the firing thread");
         assert_eq!(count.get(), 1);
         let expected = if fired { State::Armed } else { State::Fired };
         assert_eq!(timer.state(), expected);
@@ -96,24 +100,24 @@ fn a_timer_seen_as_fired_is_its_owners_again() {
 }
 
 #[test]
-fn a_reset_timer_wakes_at_either_deadline_exactly_once() {
+fn reset_timer_wakes_exactly_once() {
     model(|| {
         let wheel = wheel(Token::new());
         let (count, waker) = Count::new();
         let mut timer = Box::pin(Timer::new());
         assert_eq!(arm(timer.as_mut(), &wheel, SOON, &waker), State::Armed);
-        let turner = {
+        let firing = {
             let wheel = Arc::clone(&wheel);
-            start(move || turn(&wheel, SOON * 2))
+            start(move || fire_due(&wheel, SOON * 2))
         };
         reset(timer.as_mut(), &wheel, LATE);
-        turner.join().expect("the turner");
+        firing.join().expect("the firing thread");
         match timer.state() {
             State::Idle => assert_eq!(count.get(), 1),
             State::Armed => assert_eq!(count.get(), 0),
             other => panic!("{other:?} after a reset"),
         }
-        turn(&wheel, LATE * 2);
+        fire_due(&wheel, LATE * 2);
         assert_eq!(count.get(), 1);
     });
 }
@@ -121,22 +125,22 @@ fn a_reset_timer_wakes_at_either_deadline_exactly_once() {
 /// The poll after the reset sees that the deadline has passed, and ends the timer, while another
 /// thread fires or closes the wheel.
 #[test]
-fn a_timer_reset_to_a_due_time_is_fired_at_the_next_poll() {
+fn timer_reset_to_a_due_time_is_fired_at_the_next_poll() {
     for closes in [false, true] {
         model(move || {
             let wheel = wheel(Token::new());
             let (count, waker) = Count::new();
             let mut timer = Box::pin(Timer::new());
             assert_eq!(arm(timer.as_mut(), &wheel, LATE, &waker), State::Armed);
-            let turner = {
+            let firing = {
                 let wheel = Arc::clone(&wheel);
-                start(move || if closes { wheel.close_wheel(&mut WakeList::new()) } else { turn(&wheel, LATE * 2) })
+                start(move || if closes { wheel.close_wheel(&mut WakeList::new()) } else { fire_due(&wheel, LATE * 2) })
             };
             reset(timer.as_mut(), &wheel, 0);
             timer.as_mut().mark_fired();
             assert_eq!(timer.state(), State::Fired);
-            turner.join().expect("the turner");
-            assert_eq!(timer.state(), State::Fired, "the wheel has let go of it");
+            firing.join().expect("the firing thread");
+            assert_eq!(timer.state(), State::Fired, "the wheel does not access it any more");
             assert!(count.get() <= 1);
             drop((timer, waker));
             assert_eq!(Arc::strong_count(&count), 1);
@@ -146,20 +150,20 @@ fn a_timer_reset_to_a_due_time_is_fired_at_the_next_poll() {
 }
 
 #[test]
-fn the_waker_of_the_last_pending_poll_is_woken() {
+fn waker_of_the_last_pending_poll_is_woken() {
     model(|| {
         let wheel = wheel(Token::new());
         let (_, first) = Count::new();
         let (second, waker) = Count::new();
         let mut timer = Box::pin(Timer::new());
         assert_eq!(arm(timer.as_mut(), &wheel, SOON, &first), State::Armed);
-        let turner = {
+        let firing = {
             let wheel = Arc::clone(&wheel);
-            start(move || turn(&wheel, LATE))
+            start(move || fire_due(&wheel, LATE))
         };
         let pending = timer.as_mut().update_waker(&waker) == State::Armed;
-        turner.join().expect("the turner");
-        // Who is told that it has fired may have been woken too.
+        firing.join().expect("the firing thread");
+        // If the update returns that the timer has fired, the waker may have been woken too.
         assert!(!pending || second.get() == 1);
         assert!(second.get() <= 1);
         drop(waker);
@@ -168,7 +172,7 @@ fn the_waker_of_the_last_pending_poll_is_woken() {
 }
 
 #[test]
-fn a_keeper_going_to_sleep_does_not_miss_an_earlier_timer() {
+fn wheel_owner_going_to_sleep_does_not_miss_an_earlier_timer() {
     for armed_before in [false, true] {
         model(move || {
             let token = Token::new();
@@ -178,23 +182,23 @@ fn a_keeper_going_to_sleep_does_not_miss_an_earlier_timer() {
                 assert_eq!(arm(late.as_mut(), &wheel, LATE, Waker::noop()), State::Armed);
             }
             let armer = armer(&wheel);
-            // Here a sleep to LATE, or without a deadline, ends by a wake or never.
+            // In this model a sleep until LATE, or without a deadline, ends by a wake or never.
             while wheel.begin_sleep().is_none_or(|until| until > SOON) {
                 token.park();
                 wheel.end_sleep();
             }
             armer.join().expect("the armer");
-            turn(&wheel, SOON);
+            fire_due(&wheel, SOON);
             assert!(wheel.begin_sleep().is_none_or(|until| until == LATE));
             late.as_mut().cancel();
         });
     }
 }
 
-/// A keeper that looks about before it sleeps swallows the wakes that come meanwhile: it has to
-/// note its deadline after that.
+/// A wheel owner that checks its token before it sleeps consumes the wakes that come meanwhile. It
+/// has to store its deadline after that.
 #[test]
-fn a_timer_armed_while_the_keeper_looks_about_is_not_slept_past() {
+fn timer_armed_while_the_wheel_owner_checks_is_not_slept_past() {
     model(|| {
         let token = Token::new();
         let wheel = wheel(Arc::clone(&token));
@@ -208,22 +212,22 @@ fn a_timer_armed_while_the_keeper_looks_about_is_not_slept_past() {
             wheel.end_sleep();
         }
         armer.join().expect("the armer");
-        turn(&wheel, SOON);
+        fire_due(&wheel, SOON);
     });
 }
 
 #[test]
-fn a_keeper_that_leaves_does_not_undo_its_successors_note() {
+fn wheel_owner_that_leaves_does_not_overwrite_its_successors_deadline() {
     model(|| {
         let token = Token::new();
         let wheel = wheel(Arc::clone(&token));
-        // Who sits here keeps the wheel.
+        // The thread that has this lock is the wheel owner.
         let driver = Arc::new(Mutex::new(()));
         let armer = armer(&wheel);
         let successor = {
             let (wheel, driver) = (Arc::clone(&wheel), Arc::clone(&driver));
             start(move || {
-                let _seated = driver.lock();
+                let _driver = driver.lock();
                 while wheel.begin_sleep().is_none_or(|until| until > SOON) {
                     token.park();
                     wheel.end_sleep();
@@ -231,20 +235,20 @@ fn a_keeper_that_leaves_does_not_undo_its_successors_note() {
             })
         };
         {
-            // Something else ends this one's sleep.
-            let seated = driver.lock();
+            // Something else ends the sleep of this wheel owner.
+            let guard = driver.lock();
             let _ = wheel.begin_sleep();
             wheel.end_sleep();
-            drop(seated);
+            drop(guard);
         }
         armer.join().expect("the armer");
         successor.join().expect("the successor");
-        turn(&wheel, SOON);
+        fire_due(&wheel, SOON);
     });
 }
 
 #[test]
-fn a_timer_reset_to_an_earlier_time_ends_the_keepers_sleep() {
+fn timer_reset_to_an_earlier_time_ends_the_wheel_owners_sleep() {
     model(|| {
         let token = Token::new();
         let wheel = wheel(Arc::clone(&token));
@@ -262,12 +266,12 @@ fn a_timer_reset_to_an_earlier_time_ends_the_keepers_sleep() {
             wheel.end_sleep();
         }
         owner.join().expect("the owner");
-        turn(&wheel, SOON);
+        fire_due(&wheel, SOON);
     });
 }
 
 #[test]
-fn an_arm_that_meets_closing_is_refused_or_told() {
+fn arm_during_the_close_is_refused_or_woken() {
     model(|| {
         let wheel = wheel(Token::new());
         let (count, waker) = Count::new();
@@ -287,18 +291,18 @@ fn an_arm_that_meets_closing_is_refused_or_told() {
 }
 
 #[test]
-fn two_turners_fire_a_timer_once() {
+fn timer_fired_by_two_threads_fires_once() {
     model(|| {
         let wheel = wheel(Token::new());
         let (count, waker) = Count::new();
         let mut timer = Box::pin(Timer::new());
         assert_eq!(arm(timer.as_mut(), &wheel, SOON, &waker), State::Armed);
-        let turner = {
+        let firing = {
             let wheel = Arc::clone(&wheel);
-            start(move || turn(&wheel, LATE))
+            start(move || fire_due(&wheel, LATE))
         };
-        turn(&wheel, LATE);
-        turner.join().expect("the turner");
+        fire_due(&wheel, LATE);
+        firing.join().expect("the firing thread");
         assert_eq!((timer.state(), count.get()), (State::Fired, 1));
     });
 }

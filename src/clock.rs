@@ -1,11 +1,12 @@
-//! Time as the runtime counts it: whole nanoseconds since an anchor.
+//! The runtime's clock: whole nanoseconds since an anchor.
 //!
-//! A `u64` of them lasts for 584 years. Every conversion saturates, so that no instant and no
+//! A `u64` of nanoseconds lasts for 584 years. Every conversion saturates, so no instant and no
 //! duration is too early, too late or too long. An instant beyond the clock's end is due at the
 //! end. A wait that is longer than the clock ends in the far future, 30 years from its beginning.
 //!
-//! There is what has really passed, by which the workers pace themselves; and what timers are
-//! *shown*, which is the same, unless a test has paused it (feature `test-util`).
+//! There are two times. *Real time* is what has really passed: workers use it for their intervals.
+//! *Timer time* is what timers see. The two are equal unless a test has paused timer time (feature
+//! `test-util`).
 
 #[cfg(feature = "test-util")]
 mod pause;
@@ -20,104 +21,104 @@ use pause::PausableTime;
 #[cfg(feature = "test-util")]
 pub(crate) use pause::Refusal;
 
-/// The last moment that a clock shows, 584 years after its anchor. `u64::MAX` is left for what is
-/// never due.
+/// The last moment of a clock, 584 years after its anchor. `u64::MAX` is reserved for timers that
+/// are never due.
 const END: u64 = u64::MAX - 1;
 
 /// The length of a wait that does not fit on a clock: 30 years of 365 days, as in Tokio.
 const FAR_FUTURE: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
-/// Counts nanoseconds since its anchor; clones count alike, and are paused together.
+/// Counts nanoseconds since its anchor. Clones show the same time, and are paused together.
 #[derive(Clone, Debug)]
 pub(crate) struct Clock {
     anchor: Instant,
-    pause: PausableTime,
+    time: PausableTime,
 }
 
 impl Clock {
-    /// A clock whose zero is now.
+    /// Makes a clock whose zero is now.
     pub(crate) fn new() -> Self {
         Clock::anchored(Instant::now())
     }
 
-    /// A clock whose zero is `anchor`.
+    /// Makes a clock whose zero is `anchor`.
     pub(crate) fn anchored(anchor: Instant) -> Self {
-        Clock { anchor, pause: PausableTime::not_pausable() }
+        Clock { anchor, time: PausableTime::not_pausable() }
     }
 
-    /// A clock whose zero is now, and which a test may pause; or finds paused.
+    /// Makes a clock whose zero is now and which a test can pause. It starts paused if `paused`.
     pub(crate) fn pausable(paused: bool) -> Self {
-        Clock { anchor: Instant::now(), pause: PausableTime::pausable(paused) }
+        Clock { anchor: Instant::now(), time: PausableTime::pausable(paused) }
     }
 
-    /// Nanoseconds that have really passed since the anchor; zero if the system's clock has stepped
-    /// back behind it.
+    /// Returns the real time: nanoseconds since the anchor, or zero if the system's clock has
+    /// stepped back behind it.
     pub(crate) fn now(&self) -> u64 {
         self.deadline(Instant::now())
     }
 
-    /// Returns `at` on this clock: zero if it lies before the anchor, the last moment if it lies
-    /// beyond the end.
+    /// Returns `at` on this clock: zero if it is before the anchor, the last moment if it is beyond
+    /// the end.
     pub(crate) fn deadline(&self, at: Instant) -> u64 {
         nanos(at, self.anchor)
     }
 
-    /// What timers are shown when so much has really passed.
+    /// Returns the timer time at the real time `real`.
     #[inline]
     pub(crate) fn to_timer_time(&self, real: u64) -> u64 {
-        self.pause.to_timer_time(real)
+        self.time.to_timer_time(real)
     }
 
-    /// The instant that timers are shown.
+    /// Returns the timer time as an instant.
     #[inline]
     pub(crate) fn timer_now(&self) -> Instant {
-        self.pause.timer_now(self.anchor)
+        self.time.timer_now(self.anchor)
     }
 
-    /// Whether timers are shown `at`, or a later instant.
+    /// Returns true if the timer time is `at` or later.
     #[inline]
     pub(crate) fn has_passed(&self, at: Instant) -> bool {
         self.timer_now() >= at
     }
 
-    /// When to get up, really, for a timer that is due at `until`, if the system can name it and
-    /// there is any telling.
+    /// Returns the real instant at which the timer time `until` is reached. Returns `None` if the
+    /// system cannot name it, or time is paused.
     #[inline]
     pub(crate) fn real_deadline(&self, until: Option<u64>) -> Option<Instant> {
-        self.anchor.checked_add(Duration::from_nanos(self.pause.real_deadline(until?)?))
+        self.anchor.checked_add(Duration::from_nanos(self.time.real_deadline(until?)?))
     }
 
-    /// Whether the time that timers are shown stands still.
+    /// Returns true if timer time is paused.
     #[inline]
     pub(crate) fn is_paused(&self) -> bool {
-        self.pause.is_paused()
+        self.time.is_paused()
     }
 
-    /// The right to let paused time pass up to `until`, if no blocking job holds it. The caller
-    /// sees to it that nothing else can be done, and then uses it.
+    /// Returns the right to advance paused time to `until`, unless a blocking job inhibits it. The
+    /// caller uses it once it has made sure that there is nothing else to do.
     #[inline]
     pub(crate) fn permit_advance(&self, until: Option<u64>) -> Option<AdvancePermit> {
-        self.pause.permit_advance(until)
+        self.time.permit_advance(until)
     }
 
-    /// Lets paused time pass.
+    /// Advances paused time.
     #[inline]
     pub(crate) fn advance_by_permit(&self, permit: AdvancePermit) {
-        self.pause.advance_by_permit(permit);
+        self.time.advance_by_permit(permit);
     }
 
-    /// A blocking job has come: paused time does not pass by itself until it has ended.
+    /// Stops automatic advances of paused time until a blocking job has ended.
     #[inline]
     pub(crate) fn inhibit_auto_advance(&self) {
-        self.pause.inhibit_auto_advance();
+        self.time.inhibit_auto_advance();
     }
 
-    /// A blocking job has ended, and whoever waited for it has been woken. True if paused time may
-    /// pass by itself now, so that its worker has to look again.
+    /// Allows automatic advances again: a blocking job has ended, and its waiter has been woken.
+    /// Returns true if paused time may advance now, so that its worker has to check again.
     #[inline]
     #[must_use]
     pub(crate) fn allow_auto_advance(&self) -> bool {
-        self.pause.allow_auto_advance()
+        self.time.allow_auto_advance()
     }
 }
 
@@ -140,16 +141,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_instant_goes_there_and_back() {
+    fn instant_converted_there_and_back_is_the_same() {
         let clock = Clock::new();
         for nanos in [0, 1, 999_999_999, 1_000_000_000, u64::MAX / 4] {
-            let at = clock.real_deadline(Some(nanos)).expect("a nameable instant");
+            let at = clock.real_deadline(Some(nanos)).expect("an instant that the system can name");
             assert_eq!(clock.deadline(at), nanos);
         }
     }
 
     #[test]
-    fn both_ends_saturate() {
+    fn deadline_outside_of_the_clock_saturates() {
         let now = Instant::now();
         let clock = Clock::anchored(now);
         let before = now.checked_sub(Duration::from_nanos(1)).expect("an instant before now");
@@ -162,14 +163,14 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_does_not_run_backwards() {
+    fn clock_never_runs_backwards() {
         let clock = Clock::new();
-        let shown: Vec<u64> = (0..1000).map(|_| clock.now()).collect();
-        assert!(shown.is_sorted());
+        let times: Vec<u64> = (0..1000).map(|_| clock.now()).collect();
+        assert!(times.is_sorted());
     }
 
     #[test]
-    fn later_is_exact_up_to_the_length_of_a_clock_and_the_far_future_beyond_it() {
+    fn later_of_a_wait_longer_than_a_clock_is_the_far_future() {
         let now = Instant::now();
         for fits in [Duration::ZERO, Duration::from_millis(7), Duration::from_nanos(END)] {
             assert_eq!(later(now, fits), now + fits);

@@ -1,4 +1,4 @@
-//! The reactor: what the kernel reports, brought to those who wait for it.
+//! Delivers the kernel's I/O events to the tasks that wait for them.
 #![doc = include_str!("../docs/reactor.md")]
 
 mod interest;
@@ -38,7 +38,7 @@ pub(crate) use registered::Registered;
 use shard::{Shard, ShardDriver};
 pub(crate) use shard_drivers::ShardDrivers;
 pub use shutdown_error::is_rt_shutdown_err;
-pub(crate) use shutdown_error::waiter_gone;
+pub(crate) use shutdown_error::signal_shutdown_error;
 pub(crate) use source::{Opaque, Source, Transferred};
 #[cfg(test)]
 pub(crate) use source::{ReadyFuture, SHORT_IS_DRAINED};
@@ -50,23 +50,25 @@ use crate::sync::{Arc, CachePadded, Mutex, MutexGuard};
 use crate::util::stripe::Stripe;
 use crate::util::wake_list::WakeList;
 
-/// What the kernel reports, in shards. Whoever sleeps does so in the shard driver of the first one,
-/// the lead, and hears of all.
+/// The event queues of the kernel, in shards, and the sources registered with them.
+///
+/// A worker that sleeps for events has the driver of the first shard, the primary, and observes
+/// the events of all shards.
 #[derive(Debug)]
 pub(crate) struct Reactor {
     /// Invariant: as many as there are shard drivers.
     shards: Box<[CachePadded<Shard>]>,
     shard_drivers: ShardDrivers<ShardDriver>,
-    /// Of the lead.
+    /// Interrupts a wait at the primary shard.
     waker: Waker,
-    /// All shards, watched by whoever has the lead's shard driver. Nobody else takes it.
-    watch: Mutex<PollSet>,
-    /// Events of one rest, about: a shard that is ready when there are so many already is left for
-    /// the next.
-    enough: usize,
+    /// Waits for all shards. Only the worker that has the primary shard's driver locks it.
+    poll_set: Mutex<PollSet>,
+    /// About how many events one wait delivers. If there are so many already, the next ready shard
+    /// is left for the next wait.
+    max_events: usize,
 }
 
-/// What a reactor has counted.
+/// Statistics of a reactor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ReactorCounts {
     /// Resources that were registered.
@@ -78,38 +80,42 @@ pub(crate) struct ReactorCounts {
 }
 
 impl Reactor {
-    /// A reactor with this many shards, or as many as the platform lets us watch at a time. From
-    /// each it collects at most `capacity_busy` events at a look and `capacity_rest` after a rest.
-    pub(crate) fn new(shards: usize, capacity_busy: usize, capacity_rest: usize) -> io::Result<Reactor> {
-        let count = shards.clamp(1, PollSet::MOST);
-        let new = |_| Shard::new(capacity_busy, capacity_rest);
+    /// Makes a reactor with this many shards, or as many as the platform can wait for at a time.
+    ///
+    /// From each shard it collects at most `max_busy_events` between two tasks, and at most
+    /// `max_idle_events` after a wait.
+    pub(crate) fn new(shards: usize, max_busy_events: usize, max_idle_events: usize) -> io::Result<Reactor> {
+        let count = shards.clamp(1, PollSet::MAX);
+        let new = |_| Shard::new(max_busy_events, max_idle_events);
         let (shards, shard_drivers): (Vec<_>, Vec<_>) =
             (0..count).map(new).collect::<io::Result<Vec<(Shard, ShardDriver)>>>()?.into_iter().unzip();
         let shards: Box<[_]> = shards.into_iter().map(CachePadded::new).collect();
         let waker = Waker::new(&shards[0].registry, SourceKey::INTERRUPT.into())?;
-        let watch = Mutex::new(PollSet::new(shards.iter().map(|shard| &shard.registry)));
+        let poll_set = Mutex::new(PollSet::new(shards.iter().map(|shard| &shard.registry)));
         Ok(Reactor {
             shards,
             shard_drivers: ShardDrivers::new(shard_drivers.into_iter()),
             waker,
-            watch,
-            enough: capacity_rest,
+            poll_set,
+            max_events: max_idle_events,
         })
     }
 
-    /// Takes the lead's shard driver, unless somebody has it.
+    /// Takes the primary shard's driver, if it is free.
     pub(crate) fn try_drive(&self) -> Option<DriverGuard<'_>> {
-        self.shard_drivers.try_lock_primary().map(|lead| DriverGuard { reactor: self, lead })
+        self.shard_drivers.try_lock_primary().map(|primary| DriverGuard { reactor: self, primary })
     }
 
-    /// Whether somebody has the lead's shard driver now.
+    /// Returns whether the primary shard's driver is taken now.
     pub(crate) fn is_driven(&self) -> bool {
         self.shard_drivers.is_primary_locked()
     }
 
-    /// A look between two tasks, by one of so many workers that are awake, at the shards whose turn
-    /// it is by `next`. While somebody sleeps in the lead's shard driver he is told of everything,
-    /// and nobody else looks.
+    /// Polls some shards between two tasks, for one of `awake` workers. Returns how many events
+    /// found their source.
+    ///
+    /// `next` is the worker's position in the shards. While a worker sleeps with the primary
+    /// shard's driver, it observes all events, and no other worker polls.
     pub(crate) fn try_poll(
         &self,
         next: &Cell<usize>,
@@ -118,25 +124,24 @@ impl Reactor {
     ) -> io::Result<usize> {
         match &*self.shards {
             [only] => {
-                self.shard_drivers.try_lock_primary().map_or(Ok(0), |mut driver| only.turn_busy(&mut driver, wakes))
+                self.shard_drivers.try_lock_primary().map_or(Ok(0), |mut driver| only.poll_busy(&mut driver, wakes))
             }
             shards => {
-                self.shard_drivers.poll_some(next, awake(), |shard, driver| shards[shard].turn_busy(driver, wakes))
+                self.shard_drivers.poll_some(next, awake(), |shard, driver| shards[shard].poll_busy(driver, wakes))
             }
         }
     }
 
-    /// Makes whoever rests in the lead's shard driver, or else the next who does, come back at
-    /// once.
+    /// Ends the current wait with the primary shard's driver, or the next one if there is none.
     ///
-    /// Costs a system call each time, so it is for those who know that somebody rests. Who wants to
-    /// be found by it takes the shard driver first and announces himself then: whoever else turned
-    /// in between could use the interrupt up.
+    /// Each call costs a system call, so the caller should know that a worker waits. A worker that
+    /// wants to be interrupted takes the driver first, and announces its sleep then. In the other
+    /// order, another worker that polls in between could use up the interrupt.
     pub(crate) fn interrupt(&self) -> io::Result<()> {
         self.waker.wake()
     }
 
-    /// In which shard this thread registers next.
+    /// Returns the shard with which this thread registers next.
     fn next_shard(&self) -> usize {
         match self.shards.len() {
             1 => 0,
@@ -145,84 +150,87 @@ impl Reactor {
     }
 
     /// Registers `io` with `shard` for both directions, edge-triggered, until
-    /// [`Reactor::deregister`]. It is taken to be ready for `presumed` until it proves not to be.
+    /// [`Reactor::deregister`]. It counts as ready for `presumed` until an operation would block.
     ///
-    /// A socket has to be connecting or listening already: the kernel reports an idle one as hung
+    /// A socket must be connecting or listening already: the kernel reports an idle one as hung
     /// up.
     ///
     /// # Errors
     ///
-    /// What the operating system says, or that the reactor is closed. Nothing stays registered
-    /// then.
+    /// If the operating system refuses, or the reactor is closed. Nothing stays registered then.
     fn register(&self, shard: usize, io: &mut impl mio::event::Source, presumed: Ready) -> io::Result<Arc<Source>> {
         self.shards[shard].register(io, presumed)
     }
 
-    /// Undoes [`Reactor::register`]. The source gets no event any more, whatever the operating
-    /// system says.
+    /// Undoes [`Reactor::register`]. The source gets no more events, even if the operating system
+    /// reports an error.
     fn deregister(&self, shard: usize, io: &mut impl mio::event::Source, source: &Arc<Source>) -> io::Result<()> {
         self.shards[shard].deregister(io, source)
     }
 
-    /// Ends it: everybody who waits is woken, and every later operation and registration gives an
-    /// error, each time.
+    /// Closes the reactor: wakes every waiter. From then on each operation and each registration
+    /// fails.
     pub(crate) fn close_reactor(&self, wakes: &mut WakeList) {
         self.shards.iter().for_each(|shard| shard.sources.close_all_sources(wakes));
     }
 
-    /// What has been counted so far.
+    /// Returns the statistics so far.
     pub(crate) fn counts(&self) -> ReactorCounts {
         self.shards.iter().map(|shard| shard.counts()).sum()
     }
 
-    /// How many sources there are.
+    /// Returns how many sources there are.
     #[cfg(test)]
     pub(crate) fn sources(&self) -> usize {
         self.shards.iter().map(|shard| shard.sources.len()).sum()
     }
 }
 
-/// The lead's shard driver, taken. While somebody has it nobody is woken: drop it first, then wake.
+/// The right to poll the reactor and to wait for it: the primary shard's driver, locked.
+///
+/// No task is woken under this lock: drop the guard first, then wake.
 #[derive(Debug)]
-#[must_use = "the chair is held in order to turn the reactor"]
+#[must_use = "the guard is for polling the reactor; dropping it at once polls nothing"]
 pub(crate) struct DriverGuard<'a> {
     reactor: &'a Reactor,
-    lead: MutexGuard<'a, ShardDriver>,
+    primary: MutexGuard<'a, ShardDriver>,
 }
 
 impl DriverGuard<'_> {
-    /// Collects what has happened already, at most `capacity_busy` events of each shard. All
-    /// readiness is stored when it returns, and whoever waited for it is in `wakes`. Answers how
-    /// many events found their source.
+    /// Collects the events that are there already, at most `max_busy_events` of each shard. Returns
+    /// how many found their source.
+    ///
+    /// When it returns, all readiness is stored, and the wakers of the waiters are in `wakes`.
     pub(crate) fn poll_busy(&mut self, wakes: &mut WakeList) -> io::Result<usize> {
         match &*self.reactor.shards {
-            [only] => only.turn_busy(&mut self.lead, wakes),
-            _ => self.watch_all(Some(Duration::ZERO), wakes),
+            [only] => only.poll_busy(&mut self.primary, wakes),
+            _ => self.wait_all_shards(Some(Duration::ZERO), wakes),
         }
     }
 
-    /// Waits for events until `deadline`, or for ever; then does what [`DriverGuard::poll_busy`] does,
-    /// with at most `capacity_rest` events of each shard. It may come back early with none: after
-    /// an interrupt, after a signal, or for no reason.
-    pub(crate) fn rest(&mut self, deadline: Option<Instant>, wakes: &mut WakeList) -> io::Result<usize> {
+    /// Waits for events until `deadline`, or without a limit. Then does what
+    /// [`DriverGuard::poll_busy`] does, with at most `max_idle_events` of each shard.
+    ///
+    /// May return early without events: after an interrupt, after a signal, or for no reason.
+    pub(crate) fn poll_idle(&mut self, deadline: Option<Instant>, wakes: &mut WakeList) -> io::Result<usize> {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         match &*self.reactor.shards {
-            [only] => only.turn_rest(&mut self.lead, left, wakes),
-            _ => self.watch_all(left, wakes),
+            [only] => only.poll_idle(&mut self.primary, left, wakes),
+            _ => self.wait_all_shards(left, wakes),
         }
     }
 
-    /// Waits so long until one of the shards has something to tell, and turns those that have.
-    fn watch_all(&mut self, timeout: Option<Duration>, wakes: &mut WakeList) -> io::Result<usize> {
-        let Reactor { shards, shard_drivers, watch, enough, .. } = self.reactor;
-        let mut watch = watch.lock();
-        shard_drivers.while_blocked(|| watch.wait(timeout))?;
-        let ready = (0..shards.len()).map(|step| watch.in_turn(step)).filter(|&shard| watch.is_ready(shard));
-        let turn =
-            |shard: usize, driver: &mut ShardDriver| shards[shard].turn_rest(driver, Some(Duration::ZERO), wakes);
-        let (found, left) = shard_drivers.drive_ready(&mut self.lead, ready, *enough, turn)?;
-        if let Some(shard) = left {
-            watch.begin_at(shard);
+    /// Waits until one of the shards has events, at most for `timeout`, and polls those that have.
+    fn wait_all_shards(&mut self, timeout: Option<Duration>, wakes: &mut WakeList) -> io::Result<usize> {
+        let Reactor { shards, shard_drivers, poll_set, max_events, .. } = self.reactor;
+        let mut poll_set = poll_set.lock();
+        shard_drivers.while_blocked(|| poll_set.wait(timeout))?;
+        let ready = (0..shards.len()).map(|step| poll_set.nth(step)).filter(|&shard| poll_set.is_ready(shard));
+        let poll_shard =
+            |shard: usize, driver: &mut ShardDriver| shards[shard].poll_idle(driver, Some(Duration::ZERO), wakes);
+        let (found, left_out) = shard_drivers.drive_ready(&mut self.primary, ready, *max_events, poll_shard)?;
+        if let Some(shard) = left_out {
+            poll_set.set_first(shard);
         }
         Ok(found)
     }

@@ -54,7 +54,7 @@ pub(crate) use signal_pipe::wait_for_change;
 pub async fn ctrl_c() -> io::Result<()> {
     match listener::signal(kind::SignalKind::interrupt())?.recv().await {
         Some(()) => Ok(()),
-        None => Err(crate::reactor::waiter_gone()),
+        None => Err(crate::reactor::signal_shutdown_error()),
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod named_thread;
 pub(crate) mod rate_limit;
 pub(crate) mod rng;
 pub(crate) mod scoped_cell;
+pub(crate) mod store_waker;
 pub(crate) mod stripe;
 pub(crate) mod thread_bound;
 pub(crate) mod wake_list;

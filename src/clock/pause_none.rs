@@ -1,13 +1,12 @@
-//! Time that always goes: without the feature `test-util` there is nothing to ask, and all of this
-//! comes to nothing.
+//! Timer time that always runs: without the feature `test-util` all of this compiles to nothing.
 
 use std::time::Instant;
 
-/// The hands of a clock that cannot be paused.
+/// The timer time of a clock that cannot be paused.
 #[derive(Clone, Debug)]
 pub(crate) struct PausableTime;
 
-/// The right to let paused time pass: there is none.
+/// The right to advance paused time. It cannot exist here.
 #[derive(Debug)]
 pub(crate) enum AdvancePermit {}
 

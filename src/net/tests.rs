@@ -54,7 +54,7 @@ impl Rig {
                 return output;
             }
             let mut wakes = WakeList::new();
-            self.reactor.try_drive().unwrap().rest(None, &mut wakes).unwrap();
+            self.reactor.try_drive().unwrap().poll_idle(None, &mut wakes).unwrap();
             wakes.wake_all();
         }
     }

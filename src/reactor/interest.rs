@@ -1,12 +1,12 @@
-//! What somebody waits for, and what a resource is ready for.
+//! The readiness of a resource, and the interest of an operation that waits for it.
 
 use std::fmt;
 use std::ops::{BitAnd, BitAndAssign, BitOr, BitOrAssign, Sub, SubAssign};
 
 /// What an I/O resource is ready for.
 ///
-/// Readiness is a hint: an operation on a ready resource may still answer
-/// [`WouldBlock`](std::io::ErrorKind::WouldBlock), and then one waits again.
+/// Readiness is a hint: an operation on a ready resource may still return
+/// [`WouldBlock`](std::io::ErrorKind::WouldBlock). Then wait again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ready(u8);
 
@@ -17,9 +17,9 @@ impl Ready {
     pub const READABLE: Ready = Ready(1);
     /// There is room to write.
     pub const WRITABLE: Ready = Ready(1 << 1);
-    /// Nothing will come any more; what has come can still be read.
+    /// No more data will arrive; what has arrived can still be read.
     pub const READ_CLOSED: Ready = Ready(1 << 2);
-    /// Nothing can be written any more.
+    /// No more data can be written.
     pub const WRITE_CLOSED: Ready = Ready(1 << 3);
     /// The resource reports an error.
     pub const ERROR: Ready = Ready(1 << 4);
@@ -28,14 +28,14 @@ impl Ready {
     /// Ready for everything.
     pub const ALL: Ready = Ready((1 << BITS) - 1);
 
-    /// What lasts once it has come: no operation's `WouldBlock` takes it back.
+    /// The bits that are never cleared once they are set, not even by a `WouldBlock`.
     pub(super) const LASTING: Ready = Ready(Self::READ_CLOSED.0 | Self::WRITE_CLOSED.0);
-    /// What travels towards us.
+    /// The bits that the read tick counts.
     pub(super) const INBOUND: Ready = Ready(Self::ALL.0 & !Self::OUTBOUND.0);
-    /// What travels away from us.
+    /// The bits that the write tick counts.
     pub(super) const OUTBOUND: Ready = Ready(Self::WRITABLE.0 | Self::WRITE_CLOSED.0);
 
-    /// Whether nothing is ready.
+    /// Returns true if nothing is ready.
     ///
     /// # Examples
     ///
@@ -48,20 +48,20 @@ impl Ready {
         self == Ready::EMPTY
     }
 
-    /// Whether a read makes sense: there are data, or their end.
+    /// Returns true if a read makes sense: there is data, or the end of it.
     ///
     /// # Examples
     ///
     /// ```
     /// use heist::io::Ready;
     ///
-    /// assert!(Ready::READABLE.is_readable() && Ready::READ_CLOSED.is_readable()); // the end can be read, too
+    /// assert!(Ready::READABLE.is_readable() && Ready::READ_CLOSED.is_readable());
     /// ```
     pub fn is_readable(self) -> bool {
-        self.meets(Ready::READABLE | Ready::READ_CLOSED)
+        self.intersects(Ready::READABLE | Ready::READ_CLOSED)
     }
 
-    /// Whether a write makes sense: there is room, or an error to be had.
+    /// Returns true if a write makes sense: there is room, or an error to collect.
     ///
     /// # Examples
     ///
@@ -71,10 +71,10 @@ impl Ready {
     /// assert!(Ready::WRITABLE.is_writable() && !Ready::READABLE.is_writable());
     /// ```
     pub fn is_writable(self) -> bool {
-        self.meets(Ready::WRITABLE | Ready::WRITE_CLOSED)
+        self.intersects(Ready::WRITABLE | Ready::WRITE_CLOSED)
     }
 
-    /// Whether the reading side has ended.
+    /// Returns true if the reading side has ended.
     ///
     /// # Examples
     ///
@@ -84,10 +84,10 @@ impl Ready {
     /// assert!(Ready::READ_CLOSED.is_read_closed() && !Ready::READABLE.is_read_closed());
     /// ```
     pub fn is_read_closed(self) -> bool {
-        self.meets(Ready::READ_CLOSED)
+        self.intersects(Ready::READ_CLOSED)
     }
 
-    /// Whether the writing side has ended.
+    /// Returns true if the writing side has ended.
     ///
     /// # Examples
     ///
@@ -97,10 +97,10 @@ impl Ready {
     /// assert!(Ready::WRITE_CLOSED.is_write_closed() && !Ready::WRITABLE.is_write_closed());
     /// ```
     pub fn is_write_closed(self) -> bool {
-        self.meets(Ready::WRITE_CLOSED)
+        self.intersects(Ready::WRITE_CLOSED)
     }
 
-    /// Whether there is urgent data.
+    /// Returns true if there is urgent data.
     ///
     /// # Examples
     ///
@@ -110,10 +110,10 @@ impl Ready {
     /// assert!(Ready::PRIORITY.is_priority() && !Ready::READABLE.is_priority());
     /// ```
     pub fn is_priority(self) -> bool {
-        self.meets(Ready::PRIORITY)
+        self.intersects(Ready::PRIORITY)
     }
 
-    /// Whether the resource reports an error.
+    /// Returns true if the resource reports an error.
     ///
     /// # Examples
     ///
@@ -123,11 +123,11 @@ impl Ready {
     /// assert!(Ready::ERROR.is_error() && !Ready::READABLE.is_error());
     /// ```
     pub fn is_error(self) -> bool {
-        self.meets(Ready::ERROR)
+        self.intersects(Ready::ERROR)
     }
 
-    /// Whether the two have anything in common.
-    pub(super) fn meets(self, other: Ready) -> bool {
+    /// Returns true if a bit is set in both.
+    pub(super) fn intersects(self, other: Ready) -> bool {
         self.0 & other.0 != 0
     }
 
@@ -140,7 +140,7 @@ impl Ready {
     }
 }
 
-/// How many bits a [`Ready`] has.
+/// The number of bits in a [`Ready`].
 pub(super) const BITS: u32 = 6;
 
 impl BitOr for Ready {
@@ -190,26 +190,26 @@ impl fmt::Debug for Ready {
     }
 }
 
-/// What a task wants to do with an I/O resource, and therefore waits for.
+/// The operations on an I/O resource that a task waits for.
 ///
-/// Interests are added with `|`; there is always at least one.
+/// Interests are combined with `|`. There is always at least one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Interest(u8);
 
 impl Interest {
-    /// To read. Ended reading counts too, for its end has to be read.
+    /// Reading. A closed reading side counts too, because a read reports the end.
     pub const READABLE: Interest = Interest(1);
-    /// To write. Ended writing counts too, for its error has to be had.
+    /// Writing. A closed writing side counts too, because a write reports the error.
     pub const WRITABLE: Interest = Interest(1 << 1);
-    /// To be told of errors, such as those in a socket's error queue.
+    /// Errors, such as those in a socket's error queue.
     pub const ERROR: Interest = Interest(1 << 2);
-    /// To be told of urgent data.
+    /// Urgent data.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub const PRIORITY: Interest = Interest::URGENT;
 
     const URGENT: Interest = Interest(1 << 3);
 
-    /// Both interests. The same as `|`, for constants.
+    /// Combines both interests. Does the same as `|`, in constants, too.
     ///
     /// # Examples
     ///
@@ -224,7 +224,7 @@ impl Interest {
         Interest(self.0 | other.0)
     }
 
-    /// This interest without the other; `None` if nothing is left.
+    /// Returns this interest without `other`, or `None` if nothing is left.
     ///
     /// # Examples
     ///
@@ -233,7 +233,7 @@ impl Interest {
     ///
     /// let both = Interest::READABLE | Interest::WRITABLE;
     /// assert_eq!(both.remove(Interest::WRITABLE), Some(Interest::READABLE));
-    /// assert_eq!(both.remove(both), None); // an interest in nothing does not exist
+    /// assert_eq!(both.remove(both), None); // there is no empty interest
     /// ```
     #[must_use]
     pub fn remove(self, other: Interest) -> Option<Interest> {
@@ -241,7 +241,7 @@ impl Interest {
         (rest != 0).then_some(Interest(rest))
     }
 
-    /// Whether reading is among it.
+    /// Returns true if reading is part of the interest.
     ///
     /// # Examples
     ///
@@ -254,7 +254,7 @@ impl Interest {
         self.0 & Interest::READABLE.0 != 0
     }
 
-    /// Whether writing is among it.
+    /// Returns true if writing is part of the interest.
     ///
     /// # Examples
     ///
@@ -267,7 +267,7 @@ impl Interest {
         self.0 & Interest::WRITABLE.0 != 0
     }
 
-    /// Whether errors are among it.
+    /// Returns true if errors are part of the interest.
     ///
     /// # Examples
     ///
@@ -280,7 +280,7 @@ impl Interest {
         self.0 & Interest::ERROR.0 != 0
     }
 
-    /// Whether urgent data is among it.
+    /// Returns true if urgent data is part of the interest.
     ///
     /// # Examples
     ///
@@ -293,7 +293,7 @@ impl Interest {
         self.0 & Interest::URGENT.0 != 0
     }
 
-    /// Every readiness that ends a wait with this interest.
+    /// Returns the readiness that ends a wait with this interest.
     pub(crate) fn mask(self) -> Ready {
         let mut mask = Ready::EMPTY;
         if self.is_readable() {
@@ -348,28 +348,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_interest_is_met_by_its_own_readiness_and_no_other_directions() {
+    fn interest_mask_has_its_own_readiness_and_none_of_the_other_direction() {
         assert_eq!(Interest::READABLE.mask(), Ready::READABLE | Ready::READ_CLOSED);
         assert_eq!(Interest::WRITABLE.mask(), Ready::WRITABLE | Ready::WRITE_CLOSED);
-        assert!(!Interest::READABLE.mask().meets(Interest::WRITABLE.mask()));
-        assert!(!Interest::ERROR.mask().meets(Interest::WRITABLE.mask() | Interest::READABLE.mask()));
+        assert!(!Interest::READABLE.mask().intersects(Interest::WRITABLE.mask()));
+        assert!(!Interest::ERROR.mask().intersects(Interest::WRITABLE.mask() | Interest::READABLE.mask()));
     }
 
     #[test]
-    fn the_two_ways_share_nothing_and_leave_nothing_out() {
-        assert!(!Ready::INBOUND.meets(Ready::OUTBOUND));
+    fn ready_inbound_and_outbound_split_all_bits() {
+        assert!(!Ready::INBOUND.intersects(Ready::OUTBOUND));
         assert_eq!(Ready::INBOUND | Ready::OUTBOUND, Ready::ALL);
     }
 
     #[test]
-    fn names_are_written_out() {
+    fn debug_writes_the_names_of_the_bits() {
         assert_eq!(format!("{:?}", Ready::READABLE | Ready::ERROR), "READABLE | ERROR");
         assert_eq!(format!("{:?}", Ready::EMPTY), "EMPTY");
         assert_eq!(format!("{:?}", Interest::READABLE | Interest::WRITABLE), "READABLE | WRITABLE");
     }
 
     #[test]
-    fn removing_the_last_interest_leaves_none() {
+    fn interest_remove_of_the_last_returns_none() {
         let both = Interest::READABLE | Interest::WRITABLE;
         assert_eq!(both.remove(Interest::WRITABLE), Some(Interest::READABLE));
         assert_eq!(Interest::READABLE.remove(both), None);

@@ -1,28 +1,28 @@
-//! Where several polls cannot be waited for there is only one.
+//! A platform that cannot wait for several polls has a reactor of one shard.
 
 use std::io;
 use std::time::Duration;
 
 use mio::Registry;
 
-/// Nothing is watched.
+/// Waits for nothing: a single poll waits by itself.
 #[derive(Debug)]
 pub(super) struct PollSet;
 
 impl PollSet {
-    /// So many can be watched at a time.
-    pub(super) const MOST: usize = 1;
+    /// The most polls that one wait can cover.
+    pub(super) const MAX: usize = 1;
 
     pub(super) fn new<'a>(_: impl Iterator<Item = &'a Registry>) -> PollSet {
         PollSet
     }
 
-    /// A single poll is waited for by itself.
+    /// Fails: a reactor of one shard never calls this.
     pub(super) fn wait(&mut self, _: Option<Duration>) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    pub(super) fn in_turn(&self, step: usize) -> usize {
+    pub(super) fn nth(&self, step: usize) -> usize {
         step
     }
 
@@ -30,5 +30,5 @@ impl PollSet {
         true
     }
 
-    pub(super) fn begin_at(&mut self, _: usize) {}
+    pub(super) fn set_first(&mut self, _: usize) {}
 }

@@ -1,10 +1,10 @@
-//! The readiness word: what a resource is ready for, and how often each direction has been heard
-//! of.
+//! The readiness word of a source: what the resource is ready for, and a count of events per
+//! direction.
 
 use super::interest::{BITS, Ready};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-/// One word per source, changed by compare-and-swap only.
+/// One word per source, changed by read-modify-writes only.
 ///
 /// ```text
 ///   63            36 35             8 7         6  5          0
@@ -13,20 +13,19 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 ///  └────────────────┴────────────────┴───┴────────┴────────────┘
 /// ```
 ///
-/// * **Ready**: set by events, taken back by an operation that would have blocked. The two closed
-///   bits last.
-/// * **closed**: the reactor is gone. Never taken back: every later operation answers with an
-///   error.
-/// * **ticks**: each counts the events that concerned its direction, modulo 2²⁸. Whoever takes
-///   readiness back shows the snapshot that it saw *before* its operation; if the direction's tick
-///   has moved since, an event came in between and the readiness stays. Writing does not move the
-///   reader's tick, nor the other way round.
+/// * **Ready**: set by events, cleared by an operation that would have blocked. The two bits
+///   `READ_CLOSED` and `WRITE_CLOSED` are never cleared.
+/// * **closed**: the reactor is closed. Never cleared: every later operation returns an error.
+/// * **ticks**: each counts the events that concerned its direction, modulo 2²⁸. To clear
+///   readiness, an operation shows the snapshot that it took *before* its system call. If the
+///   direction's tick has moved since, an event came in between, and the readiness stays. A write
+///   event does not move the read tick, nor the other way round.
 ///
-/// | verb | by | changes |
+/// | method | called by | changes |
 /// |---|---|---|
-/// | `arrive` | who turns the reactor | sets bits, moves the ticks of the directions concerned |
-/// | `clear` | whose operation would have blocked | takes bits back, direction by direction, where the tick has not moved |
-/// | `close` | who closes the reactor | sets closed |
+/// | `set` | the worker that polls the reactor | sets bits, moves the ticks of the directions concerned |
+/// | `clear` | an operation that would have blocked | clears bits, direction by direction, where the tick has not moved |
+/// | `mark_closed` | the shutdown of the reactor | sets closed |
 #[derive(Debug)]
 pub(crate) struct Readiness(AtomicU64);
 
@@ -35,19 +34,19 @@ const CLOSED: u64 = 1 << BITS;
 const TICK_BITS: u32 = 28;
 const TICK_MASK: u64 = (1 << TICK_BITS) - 1;
 
-/// Which way bytes travel.
+/// The direction of an operation, seen from this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
-    /// Towards us: reading, accepting.
+    /// Reading, accepting.
     Read,
-    /// Away from us: writing, connecting.
+    /// Writing, connecting.
     Write,
 }
 
 impl Direction {
     pub(crate) const BOTH: [Direction; 2] = [Direction::Read, Direction::Write];
 
-    /// What ends a wait in this direction.
+    /// Returns the readiness that ends a wait in this direction.
     pub(crate) fn mask(self) -> Ready {
         match self {
             Direction::Read => Ready::READABLE | Ready::READ_CLOSED,
@@ -55,8 +54,8 @@ impl Direction {
         }
     }
 
-    /// Everything whose arrivals this direction's tick counts.
-    fn counted(self) -> Ready {
+    /// Returns the readiness whose events this direction's tick counts.
+    fn tick_mask(self) -> Ready {
         match self {
             Direction::Read => Ready::INBOUND,
             Direction::Write => Ready::OUTBOUND,
@@ -71,7 +70,7 @@ impl Direction {
     }
 }
 
-/// The readiness word as it was at one moment; shown to `clear`, it is the completion.
+/// The readiness word as it was at one moment. `clear` compares its ticks with the present ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Snapshot(u64);
 
@@ -105,71 +104,74 @@ impl Snapshot {
 
 impl Readiness {
     pub(crate) fn new(ready: Ready) -> Readiness {
-        Readiness(AtomicU64::new(Self::first().with(ready).0))
+        Readiness(AtomicU64::new(Self::initial().with(ready).0))
     }
 
     pub(crate) fn load(&self) -> Snapshot {
-        // Ordering: Acquire, pairs with the Release in `arrive` and `close`.
+        // Ordering: Acquire — pairs with the AcqRel in `Readiness::compare_exchange` and
+        // `Readiness::mark_closed`: the caller sees what happened before the event or the close.
         Snapshot(self.0.load(Ordering::Acquire))
     }
 
-    /// An event has come.
+    /// Stores the readiness of an event, and moves the ticks of the directions concerned.
     pub(crate) fn set(&self, ready: Ready) {
         let mut now = self.load();
         loop {
             let mut next = now.with(ready);
             for direction in Direction::BOTH {
-                if ready.meets(direction.counted()) {
+                if ready.intersects(direction.tick_mask()) {
                     next = next.ticked(direction);
                 }
             }
-            match self.change(now, next) {
+            match self.compare_exchange(now, next) {
                 Ok(()) => return,
                 Err(seen) => now = seen,
             }
         }
     }
 
-    /// An operation that began after `seen` would have blocked: takes `drained` back, except where
-    /// something has arrived since. What lasts stays.
+    /// Clears `drained`, because an operation that began after the snapshot `seen` would have
+    /// blocked. A direction with an event since then keeps its bits; so do the bits that last.
     pub(crate) fn clear(&self, drained: Ready, seen: Snapshot) {
         let mut now = self.load();
         loop {
-            let mut gone = Ready::EMPTY;
+            let mut cleared = Ready::EMPTY;
             for direction in Direction::BOTH {
                 if now.tick(direction) == seen.tick(direction) {
-                    gone |= drained & direction.counted();
+                    cleared |= drained & direction.tick_mask();
                 }
             }
-            let next = now.without(gone - Ready::LASTING);
+            let next = now.without(cleared - Ready::LASTING);
             if next == now {
                 return;
             }
-            match self.change(now, next) {
+            match self.compare_exchange(now, next) {
                 Ok(()) => return,
                 Err(seen) => now = seen,
             }
         }
     }
 
-    /// The reactor is gone.
+    /// Marks the reactor as closed, for good.
     pub(crate) fn mark_closed(&self) {
-        // Ordering: Release, pairs with the Acquire in `load`. One way, so nothing needs to be
-        // read.
+        // Ordering: AcqRel — the Release pairs with the Acquire in `Readiness::load`: an operation
+        // that sees the mark sees what happened before the close. The mark is never cleared, so the
+        // old value does not matter.
         self.0.fetch_or(CLOSED, Ordering::AcqRel);
     }
 
-    fn change(&self, now: Snapshot, next: Snapshot) -> Result<(), Snapshot> {
-        // Ordering: AcqRel, pairs with itself and with the Acquire in `load`: who sees an event
-        // sees what came before it.
+    fn compare_exchange(&self, now: Snapshot, next: Snapshot) -> Result<(), Snapshot> {
+        // Ordering: AcqRel — pairs with itself and with the Acquire in `Readiness::load`: an
+        // operation that sees an event sees what happened before it.
         match self.0.compare_exchange_weak(now.0, next.0, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => Ok(()),
             Err(seen) => Err(Snapshot(seen)),
         }
     }
 
-    /// Ticks begin just below their end, so that every run of the tests sees them wrap.
-    fn first() -> Snapshot {
+    /// Returns a word whose ticks are just below their maximum, so that every test run sees them
+    /// wrap.
+    fn initial() -> Snapshot {
         let tick = TICK_MASK - 2;
         Snapshot(tick << Direction::Read.tick_shift() | tick << Direction::Write.tick_shift())
     }
@@ -182,7 +184,7 @@ mod tests {
     const BOTH: Ready = Ready::ALL;
 
     #[test]
-    fn an_event_of_the_other_direction_does_not_prevent_clearing() {
+    fn clear_after_an_event_of_the_other_direction_clears_its_own() {
         let word = Readiness::new(Ready::READABLE | Ready::WRITABLE);
         let seen = word.load();
         word.set(Ready::WRITABLE);
@@ -195,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_ticket_clears_nothing_however_many_events_have_come() {
+    fn clear_with_an_old_snapshot_clears_nothing_after_any_number_of_events() {
         let word = Readiness::new(Ready::EMPTY);
         let seen = word.load();
         for _ in 0..70_000 {
@@ -208,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn ticks_wrap_inside_their_own_bits() {
+    fn tick_that_wraps_stays_inside_its_own_bits() {
         let word = Readiness::new(Ready::EMPTY);
         for direction in Direction::BOTH {
             let other = if direction == Direction::Read { Direction::Write } else { Direction::Read };
@@ -217,14 +219,14 @@ mod tests {
                 word.set(direction.mask());
             }
             assert_eq!(word.load().tick(direction), (before + 4) & TICK_MASK);
-            assert!(word.load().tick(direction) < before, "it has wrapped");
+            assert!(word.load().tick(direction) < before, "the tick has wrapped");
             assert_eq!(word.load().tick(other), still);
         }
         assert!(!word.load().is_closed());
     }
 
     #[test]
-    fn what_lasts_is_never_cleared() {
+    fn clear_leaves_the_closed_bits() {
         let word = Readiness::new(Ready::EMPTY);
         word.set(BOTH);
         word.mark_closed();
@@ -234,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn for_every_event_and_every_clear_only_the_named_bits_change() {
+    fn set_and_clear_change_only_the_named_bits() {
         for start in 0..64 {
             for drained in 0..64 {
                 let (start, drained) = (Ready::from_bits(start), Ready::from_bits(drained));

@@ -1,4 +1,4 @@
-//! A resource together with its registration.
+//! An I/O resource together with its registration.
 
 use std::{fmt, io};
 
@@ -7,9 +7,9 @@ use super::interest::Ready;
 use super::source::Source;
 use crate::sync::Arc;
 
-/// An I/O resource that is registered as long as this lives.
+/// An I/O resource that is registered for as long as this value lives.
 pub(crate) struct Registered<E: mio::event::Source> {
-    /// Present until the drop.
+    /// Present until `into_io` or the drop takes it.
     io: Option<E>,
     source: Arc<Source>,
     /// The reactor's shard with which it is registered.
@@ -17,13 +17,13 @@ pub(crate) struct Registered<E: mio::event::Source> {
     reactor: Arc<Reactor>,
 }
 
-/// No code of users runs while a lock of ours is held, so no panic of theirs leaves anything here
-/// half done. All sockets inherit this.
+// No user code runs while one of the runtime's locks is held. So a panic of user code leaves
+// nothing here half done. All sockets inherit this.
 impl<E: mio::event::Source> std::panic::UnwindSafe for Registered<E> {}
 impl<E: mio::event::Source> std::panic::RefUnwindSafe for Registered<E> {}
 
 impl<E: mio::event::Source> Registered<E> {
-    /// Registers `io`, which is taken to be ready for `presumed` until it proves not to be.
+    /// Registers `io`. It counts as ready for `presumed` until an operation would block.
     pub(crate) fn new(reactor: Arc<Reactor>, mut io: E, presumed: Ready) -> io::Result<Registered<E>> {
         let shard = reactor.next_shard();
         let source = reactor.register(shard, &mut io, presumed)?;
@@ -31,14 +31,14 @@ impl<E: mio::event::Source> Registered<E> {
     }
 
     pub(crate) fn io(&self) -> &E {
-        self.io.as_ref().expect("only the drop takes the resource out")
+        self.io.as_ref().expect("the resource is present until it is consumed")
     }
 
     pub(crate) fn source(&self) -> &Arc<Source> {
         &self.source
     }
 
-    /// In which shard it is registered.
+    /// Returns the shard with which it is registered.
     #[cfg(test)]
     pub(super) fn shard(&self) -> usize {
         self.shard
@@ -50,7 +50,7 @@ impl<E: mio::event::Source> Registered<E> {
 
     /// Deregisters the resource and gives it back.
     pub(crate) fn into_io(mut self) -> io::Result<E> {
-        let mut io = self.io.take().expect("only the drop takes the resource out");
+        let mut io = self.io.take().expect("the resource is present until it is consumed");
         self.reactor.deregister(self.shard, &mut io, &self.source)?;
         Ok(io)
     }
@@ -59,8 +59,8 @@ impl<E: mio::event::Source> Registered<E> {
 impl<E: mio::event::Source> Drop for Registered<E> {
     fn drop(&mut self) {
         if let Some(mut io) = self.io.take() {
-            // The resource is closed next, which takes it out of the operating system's books in
-            // any case.
+            // An error changes nothing: the resource is closed next, and that deregisters it with
+            // the operating system in any case.
             let _ = self.reactor.deregister(self.shard, &mut io, &self.source);
         }
     }

@@ -1,4 +1,4 @@
-//! One part of the reactor: a poll of the operating system and its sources.
+//! One shard of the reactor: a poll of the operating system and the sources registered with it.
 
 use std::io;
 use std::time::Duration;
@@ -13,22 +13,23 @@ use crate::sync::Arc;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::util::wake_list::WakeList;
 
-/// A poll and what is registered with it. A reactor has at least one; its first is the lead.
+/// The part of a shard that all threads share. A reactor has at least one shard; its first is the
+/// primary.
 #[derive(Debug)]
 pub(super) struct Shard {
     pub(super) registry: Registry,
     pub(super) sources: SourceTable,
-    tally: ShardCounters,
+    counters: ShardCounters,
 }
 
-/// What belongs to the one who turns a shard.
+/// The part of a shard that belongs to the worker that polls it.
 #[derive(Debug)]
 pub(super) struct ShardDriver {
     poll: Poll,
-    /// For a look between two tasks: few, so that they fit where they are put.
-    busy: Events,
-    /// For a rest: many, for there is nothing else to do.
-    rest: Events,
+    /// Filled by a poll between two tasks. Few, so that the woken tasks fit into the worker's ring.
+    busy_events: Events,
+    /// Filled by a worker without a task. Many, because it has nothing else to do.
+    idle_events: Events,
 }
 
 /// Counts since the shard was made.
@@ -39,102 +40,105 @@ struct ShardCounters {
     events: AtomicU64,
 }
 
-/// What every resource is registered for, once and for all.
+/// The interest of every registration. It never changes.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-const EVERYTHING: mio::Interest = mio::Interest::READABLE.add(mio::Interest::WRITABLE).add(mio::Interest::PRIORITY);
+const ALL_INTERESTS: mio::Interest = mio::Interest::READABLE.add(mio::Interest::WRITABLE).add(mio::Interest::PRIORITY);
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-const EVERYTHING: mio::Interest = mio::Interest::READABLE.add(mio::Interest::WRITABLE);
+const ALL_INTERESTS: mio::Interest = mio::Interest::READABLE.add(mio::Interest::WRITABLE);
 
 impl Shard {
-    /// With what belongs to its shard driver.
-    pub(super) fn new(capacity_busy: usize, capacity_rest: usize) -> io::Result<(Shard, ShardDriver)> {
+    /// Makes a shard and its driver.
+    pub(super) fn new(max_busy_events: usize, max_idle_events: usize) -> io::Result<(Shard, ShardDriver)> {
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
-        let busy = Events::with_capacity(capacity_busy);
-        let rest = Events::with_capacity(capacity_rest);
-        let tally =
+        let busy_events = Events::with_capacity(max_busy_events);
+        let idle_events = Events::with_capacity(max_idle_events);
+        let counters =
             ShardCounters { registered: AtomicU64::new(0), deregistered: AtomicU64::new(0), events: AtomicU64::new(0) };
-        Ok((Shard { registry, sources: SourceTable::new(), tally }, ShardDriver { poll, busy, rest }))
+        let shard = Shard { registry, sources: SourceTable::new(), counters };
+        Ok((shard, ShardDriver { poll, busy_events, idle_events }))
     }
 
     /// Registers `io`; see [`super::Reactor::register`].
     pub(super) fn register(&self, io: &mut impl mio::event::Source, presumed: Ready) -> io::Result<Arc<Source>> {
         let source = self.sources.insert(presumed)?;
-        if let Err(error) = self.registry.register(io, source.tag.into(), EVERYTHING) {
+        if let Err(error) = self.registry.register(io, source.key.into(), ALL_INTERESTS) {
             self.sources.remove(&source);
             return Err(error);
         }
-        // Ordering: Relaxed, a count that nothing is inferred from. So are the other two.
-        self.tally.registered.fetch_add(1, Ordering::Relaxed);
+        // Ordering: Relaxed — a statistic; nothing is inferred from it. The same holds for the
+        // other two counters.
+        self.counters.registered.fetch_add(1, Ordering::Relaxed);
         Ok(source)
     }
 
     pub(super) fn deregister(&self, io: &mut impl mio::event::Source, source: &Arc<Source>) -> io::Result<()> {
         let result = self.registry.deregister(io);
         self.sources.remove(source);
-        self.tally.deregistered.fetch_add(1, Ordering::Relaxed);
+        self.counters.deregistered.fetch_add(1, Ordering::Relaxed);
         result
     }
 
-    /// Collects what has happened already, few events of it, and brings them to their sources.
-    pub(super) fn turn_busy(&self, driver: &mut ShardDriver, wakes: &mut WakeList) -> io::Result<usize> {
-        wait::without_waiting(&mut driver.poll, &mut driver.busy)?;
-        Ok(self.deliver(&driver.busy, wakes))
+    /// Collects a few events that are there already, and delivers them to their sources. Returns
+    /// how many found their source.
+    pub(super) fn poll_busy(&self, driver: &mut ShardDriver, wakes: &mut WakeList) -> io::Result<usize> {
+        wait::poll_now(&mut driver.poll, &mut driver.busy_events)?;
+        Ok(self.deliver(&driver.busy_events, wakes))
     }
 
-    /// Waits so long for events, or for ever; collects many, and brings them to their sources.
-    pub(super) fn turn_rest(
+    /// Waits for events, for `timeout` or without a limit; collects many, and delivers them to
+    /// their sources. Returns how many found their source.
+    pub(super) fn poll_idle(
         &self,
         driver: &mut ShardDriver,
         timeout: Option<Duration>,
         wakes: &mut WakeList,
     ) -> io::Result<usize> {
-        let ShardDriver { poll, rest, .. } = driver;
+        let ShardDriver { poll, idle_events, .. } = driver;
         match timeout {
-            None => wait::for_ever(poll, rest)?,
-            Some(left) if left.is_zero() => wait::without_waiting(poll, rest)?,
-            Some(left) => wait::at_most(poll, rest, left)?,
+            None => wait::poll_forever(poll, idle_events)?,
+            Some(left) if left.is_zero() => wait::poll_now(poll, idle_events)?,
+            Some(left) => wait::poll_timeout(poll, idle_events, left)?,
         }
-        Ok(self.deliver(rest, wakes))
+        Ok(self.deliver(idle_events, wakes))
     }
 
-    /// Brings what was collected to the sources.
     fn deliver(&self, events: &Events, wakes: &mut WakeList) -> usize {
         if events.is_empty() {
             return 0;
         }
-        let found = self.sources.deliver(events.iter().map(|event| (event.token().into(), heard(event))), wakes);
-        self.tally.events.fetch_add(found as u64, Ordering::Relaxed);
+        let found = self.sources.deliver(events.iter().map(|event| (event.token().into(), readiness_of(event))), wakes);
+        self.counters.events.fetch_add(found as u64, Ordering::Relaxed);
         found
     }
 
     pub(super) fn counts(&self) -> ReactorCounts {
         ReactorCounts {
-            registered: self.tally.registered.load(Ordering::Relaxed),
-            deregistered: self.tally.deregistered.load(Ordering::Relaxed),
-            events: self.tally.events.load(Ordering::Relaxed),
+            registered: self.counters.registered.load(Ordering::Relaxed),
+            deregistered: self.counters.deregistered.load(Ordering::Relaxed),
+            events: self.counters.events.load(Ordering::Relaxed),
         }
     }
 }
 
-/// What an event says, in our terms.
+/// Returns what an event of mio means for a source.
 ///
-/// An error makes both directions worth trying, for whichever operation comes first picks it up. It
-/// also makes mio call the writing side closed, which would be for good; so that is believed only
-/// when the reading side is closed as well, as it is after every real hang-up or reset.
-fn heard(event: &mio::event::Event) -> Ready {
+/// An error makes both directions ready, because either operation can collect it. An error also
+/// makes mio report the writing side as closed, which would be for good. So the report counts only
+/// if the reading side is closed as well, as it is after every real hang-up or reset.
+fn readiness_of(event: &mio::event::Event) -> Ready {
     let mut ready = Ready::EMPTY;
-    let mut note = |is: bool, what: Ready| {
-        if is {
-            ready |= what;
+    let mut add_if = |condition: bool, added: Ready| {
+        if condition {
+            ready |= added;
         }
     };
     let (error, read_closed) = (event.is_error(), event.is_read_closed());
-    note(event.is_readable(), Ready::READABLE);
-    note(event.is_writable(), Ready::WRITABLE);
-    note(read_closed, Ready::READ_CLOSED);
-    note(event.is_write_closed() && (read_closed || !error), Ready::WRITE_CLOSED);
-    note(error, Ready::ERROR | Ready::READABLE | Ready::WRITABLE);
-    note(event.is_priority(), Ready::PRIORITY);
+    add_if(event.is_readable(), Ready::READABLE);
+    add_if(event.is_writable(), Ready::WRITABLE);
+    add_if(read_closed, Ready::READ_CLOSED);
+    add_if(event.is_write_closed() && (read_closed || !error), Ready::WRITE_CLOSED);
+    add_if(error, Ready::ERROR | Ready::READABLE | Ready::WRITABLE);
+    add_if(event.is_priority(), Ready::PRIORITY);
     ready
 }

@@ -1,4 +1,4 @@
-//! Who turns which shard of the reactor.
+//! Decides which worker polls which shard of the reactor.
 
 use std::cell::Cell;
 use std::io;
@@ -6,16 +6,17 @@ use std::io;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{CachePadded, Mutex, MutexGuard};
 
-/// A shard driver for each shard, with one place. The first is the lead's: only there does anybody
-/// sleep, and he sleeps for all.
+/// One shard driver for each shard. The first belongs to the primary shard: a worker sleeps only
+/// there, and it sleeps for all shards.
 ///
-/// What turning is, the caller says: he gets the number of the shard and what lies in its shard
-/// driver.
+/// The caller says what polling a shard means: its closure gets the number of the shard and the
+/// content of that shard's driver.
 #[derive(Debug)]
 pub(crate) struct ShardDrivers<C> {
     /// Invariant: at least one.
-    shard_drivers: Box<[CachePadded<Mutex<C>>]>,
-    /// Somebody sleeps, and will hear of whatever happens: nobody else need look.
+    drivers: Box<[CachePadded<Mutex<C>>]>,
+    /// Set while a worker sleeps for all shards. That worker observes every event, so no other
+    /// worker needs to poll.
     blocked: CachePadded<AtomicBool>,
 }
 
@@ -23,36 +24,40 @@ impl<C> ShardDrivers<C> {
     /// # Panics
     ///
     /// If there are none.
-    pub(crate) fn new(shard_drivers: impl Iterator<Item = C>) -> Self {
-        let shard_drivers: Box<[_]> = shard_drivers.map(Mutex::new).map(CachePadded::new).collect();
-        assert!(!shard_drivers.is_empty(), "a reactor has at least one shard");
-        ShardDrivers { shard_drivers, blocked: CachePadded::new(AtomicBool::new(false)) }
+    pub(crate) fn new(drivers: impl Iterator<Item = C>) -> Self {
+        let drivers: Box<[_]> = drivers.map(Mutex::new).map(CachePadded::new).collect();
+        assert!(!drivers.is_empty(), "a reactor has at least one shard");
+        ShardDrivers { drivers, blocked: CachePadded::new(AtomicBool::new(false)) }
     }
 
-    /// Takes the lead's shard driver, unless somebody has it.
+    /// Takes the primary shard's driver, if it is free.
     pub(crate) fn try_lock_primary(&self) -> Option<MutexGuard<'_, C>> {
-        self.shard_drivers[0].try_lock()
+        self.drivers[0].try_lock()
     }
 
-    /// Whether somebody has the lead's shard driver now. Does not take it: whoever wants to sleep
-    /// there must not find it taken for nothing.
+    /// Returns whether the primary shard's driver is taken now.
+    ///
+    /// Does not take it: a worker that wants to sleep there must not find it taken for nothing.
     pub(crate) fn is_primary_locked(&self) -> bool {
-        self.shard_drivers[0].is_locked()
+        self.drivers[0].is_locked()
     }
 
-    /// A look between two tasks, by one of so many workers that are awake: turns the shards whose
-    /// turn it is by `next`, so many that the workers together see them all. Answers how many
-    /// events were found.
+    /// Polls some shards between two tasks, for one of `awake` workers. Returns how many events
+    /// were found.
+    ///
+    /// `next` is the worker's position in the shards. Each call polls so many that the workers
+    /// together poll them all.
     pub(crate) fn poll_some(
         &self,
         next: &Cell<usize>,
         awake: usize,
-        mut turn: impl FnMut(usize, &mut C) -> io::Result<usize>,
+        mut poll_shard: impl FnMut(usize, &mut C) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        let count = self.shard_drivers.len();
-        // Ordering: Relaxed — a hint. Who looks though somebody has just gone to sleep takes at
-        // most what the sleeper is woken for; who does not look though the sleeper has just got up
-        // leaves it to him, and to the next look.
+        let count = self.drivers.len();
+        // Ordering: Relaxed — a hint. A worker that polls although another has just gone to sleep
+        // takes at most the events that the sleeper is woken for. A worker that does not poll
+        // although the sleeper has just woken leaves the events to the sleeper and to its own next
+        // call.
         if self.blocked.load(Ordering::Relaxed) {
             return Ok(0);
         }
@@ -60,58 +65,61 @@ impl<C> ShardDrivers<C> {
         for _ in 0..count.div_ceil(awake) {
             let shard = next.get() % count;
             next.set(next.get().wrapping_add(1));
-            // Whoever sits there is at it.
-            if let Some(mut driver) = self.shard_drivers[shard].try_lock() {
-                found += turn(shard, &mut driver)?;
+            // If the driver is taken, another worker polls this shard now.
+            if let Some(mut driver) = self.drivers[shard].try_lock() {
+                found += poll_shard(shard, &mut driver)?;
             }
         }
         Ok(found)
     }
 
-    /// Does `wait`, a wait for all shards, by whoever has the lead's shard driver.
+    /// Calls `wait`, which waits for all shards. The caller has the primary shard's driver.
     pub(crate) fn while_blocked<R>(&self, wait: impl FnOnce() -> R) -> R {
-        // Ordering: Relaxed — see `look`.
+        // Ordering: Relaxed — a hint; see `ShardDrivers::poll_some`.
         self.blocked.store(true, Ordering::Relaxed);
         let result = wait();
         self.blocked.store(false, Ordering::Relaxed);
         result
     }
 
-    /// Turns the shards that are `ready`, one after the other, until there are `enough` events; by
-    /// whoever has the lead's shard driver. Answers how many there are, and which shard has been
-    /// left as it was and should be the first the next time.
+    /// Polls the shards that are `ready`, one after the other, until there are `max_events` or
+    /// more. The caller has the primary shard's driver.
+    ///
+    /// Returns how many events there are, and the first shard that was left out. That one should be
+    /// the first in the next call.
     pub(crate) fn drive_ready(
         &self,
-        lead: &mut C,
+        primary: &mut C,
         ready: impl Iterator<Item = usize>,
-        enough: usize,
-        mut turn: impl FnMut(usize, &mut C) -> io::Result<usize>,
+        max_events: usize,
+        mut poll_shard: impl FnMut(usize, &mut C) -> io::Result<usize>,
     ) -> io::Result<(usize, Option<usize>)> {
         let mut found = 0;
         for shard in ready {
-            if found >= enough {
+            if found >= max_events {
                 return Ok((found, Some(shard)));
             }
             found += match shard {
-                0 => turn(0, lead)?,
-                // Whoever sits there is awake, and about to get up. Were he not waited for, the
-                // shard would be found ready again at once, for as long as he does not run.
-                _ => turn(shard, &mut self.shard_drivers[shard].lock())?,
+                0 => poll_shard(0, primary)?,
+                // A worker that has this driver is awake and releases it soon. Without waiting for
+                // it, the shard would be found ready again at once, for as long as that worker does
+                // not run.
+                _ => poll_shard(shard, &mut self.drivers[shard].lock())?,
             };
         }
         Ok((found, None))
     }
 
-    /// Whether somebody is in the middle of `asleep`.
+    /// Returns whether a worker is inside of [`ShardDrivers::while_blocked`].
     #[cfg(test)]
-    pub(crate) fn is_slept_in(&self) -> bool {
-        // Ordering: Relaxed — see `look`.
+    pub(crate) fn is_blocked(&self) -> bool {
+        // Ordering: Relaxed — a hint; see `ShardDrivers::poll_some`.
         self.blocked.load(Ordering::Relaxed)
     }
 
-    /// Takes the shard driver of a shard that is not the lead, unless somebody has it.
+    /// Takes the driver of any shard, if it is free.
     #[cfg(test)]
-    pub(crate) fn try_sit(&self, shard: usize) -> Option<MutexGuard<'_, C>> {
-        self.shard_drivers[shard].try_lock()
+    pub(crate) fn try_lock_shard(&self, shard: usize) -> Option<MutexGuard<'_, C>> {
+        self.drivers[shard].try_lock()
     }
 }

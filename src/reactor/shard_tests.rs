@@ -1,17 +1,17 @@
-//! Several shards, with real sockets and the kernel's own polls.
+//! Tests of several shards, with real sockets and the kernel's own polls.
 
 use std::io::Write;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use super::tests::{Bell, pair, poll};
+use super::tests::{CountingWaker, pair, poll};
 use super::*;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::thread;
 
 type Ours = Registered<mio::net::TcpStream>;
 
-/// A stream in each shard, `each` times, all of their first events taken.
+/// Returns `each` streams in each shard. The events of their registration are already taken.
 fn streams(reactor: &Arc<Reactor>, each: usize) -> Vec<Vec<(Ours, TcpStream)>> {
     let count = reactor.shards.len();
     (0..count).map(|shard| (0..each).map(|_| stream_in(reactor, shard)).collect()).collect()
@@ -28,9 +28,9 @@ fn reactor(shards: usize) -> Arc<Reactor> {
     Arc::new(Reactor::new(shards, 64, 256).unwrap())
 }
 
-fn rest(reactor: &Reactor, deadline: Option<Instant>) -> usize {
+fn poll_idle(reactor: &Reactor, deadline: Option<Instant>) -> usize {
     let mut wakes = WakeList::new();
-    reactor.try_drive().unwrap().rest(deadline, &mut wakes).unwrap()
+    reactor.try_drive().unwrap().poll_idle(deadline, &mut wakes).unwrap()
 }
 
 fn poll_once(reactor: &Reactor, next: &Cell<usize>, workers: usize) -> usize {
@@ -46,7 +46,7 @@ fn soon() -> Option<Instant> {
 }
 
 #[test]
-fn registrations_of_one_thread_go_evenly_over_the_shards() {
+fn registrations_of_one_thread_are_spread_evenly_over_the_shards() {
     let reactor = reactor(4);
     let all: Vec<_> = (0..40).map(|_| pair(&reactor)).collect();
     let counts: Vec<_> = reactor.shards.iter().map(|shard| shard.sources.len()).collect();
@@ -57,25 +57,25 @@ fn registrations_of_one_thread_go_evenly_over_the_shards() {
 }
 
 #[test]
-fn an_event_in_any_shard_ends_a_rest() {
+fn event_in_any_shard_ends_a_wait() {
     let reactor = reactor(3);
     for (ours, mut peer) in streams(&reactor, 1).into_iter().flatten() {
         for deadline in [None, Some(Instant::now() + Duration::from_secs(86_400 * 365))] {
             peer.write_all(b"x").unwrap();
-            assert_eq!(rest(&reactor, deadline), 1);
+            assert_eq!(poll_idle(&reactor, deadline), 1);
             assert!(is_ready(&ours));
         }
     }
 }
 
 #[test]
-fn an_event_that_comes_while_one_sleeps_ends_the_sleep() {
+fn event_in_any_shard_during_a_sleep_ends_the_sleep() {
     let reactor = reactor(3);
     for (ours, mut peer) in streams(&reactor, 1).into_iter().flatten() {
         let writer = {
             let reactor = Arc::clone(&reactor);
             let write = move || {
-                while !reactor.shard_drivers.is_slept_in() {
+                while !reactor.shard_drivers.is_blocked() {
                     thread::yield_now();
                 }
                 peer.write_all(b"x").unwrap();
@@ -83,80 +83,80 @@ fn an_event_that_comes_while_one_sleeps_ends_the_sleep() {
             };
             thread::Builder::new().spawn(write).unwrap()
         };
-        assert_eq!(rest(&reactor, None), 1);
+        assert_eq!(poll_idle(&reactor, None), 1);
         assert!(is_ready(&ours));
         let _peer = writer.join().unwrap();
     }
 }
 
 #[test]
-fn tags_of_different_shards_are_not_mixed_up() {
+fn equal_keys_of_different_shards_are_told_apart() {
     let reactor = reactor(3);
     let mut all = streams(&reactor, 1);
-    let tags: Vec<SourceKey> = all.iter().map(|shard| shard[0].0.source().tag).collect();
-    assert!(tags.iter().all(|tag| *tag == tags[0]), "each shard counts for itself");
+    let keys: Vec<SourceKey> = all.iter().map(|shard| shard[0].0.source().key).collect();
+    assert!(keys.iter().all(|key| *key == keys[0]), "each shard has its own generations");
     for speaker in 0..3 {
         all[speaker][0].1.write_all(b"x").unwrap();
-        assert_eq!(rest(&reactor, None), 1);
+        assert_eq!(poll_idle(&reactor, None), 1);
         let ready: Vec<bool> = all.iter().map(|shard| is_ready(&shard[0].0)).collect();
         assert_eq!(ready, (0..3).map(|shard| shard <= speaker).collect::<Vec<_>>());
     }
 }
 
 #[test]
-fn what_another_has_taken_does_not_end_a_rest() {
+fn events_taken_by_another_poll_do_not_end_a_wait() {
     let reactor = reactor(3);
     let mut all = streams(&reactor, 2);
     all.iter_mut().flatten().for_each(|(_, peer)| peer.write_all(b"x").unwrap());
     let next = Cell::new(0);
     assert_eq!((0..3).map(|_| poll_once(&reactor, &next, 3)).collect::<Vec<_>>(), [2; 3]);
-    // The sockets are as readable as before; but nothing has changed since.
+    // The sockets are as readable as before, but nothing has changed since.
     let deadline = soon();
-    let mut rests = 0;
+    let mut waits = 0;
     while Instant::now() < deadline.unwrap() {
-        assert_eq!(rest(&reactor, deadline), 0);
-        rests += 1;
+        assert_eq!(poll_idle(&reactor, deadline), 0);
+        waits += 1;
     }
-    assert!(rests <= 1, "came back {rests} times");
+    assert!(waits <= 1, "{waits} waits ended without an event");
 }
 
 #[test]
-fn what_a_full_turn_has_left_behind_ends_the_next_rest() {
+fn events_left_by_a_full_wait_end_the_next_wait() {
     const EACH: usize = 7;
     let reactor = Arc::new(Reactor::new(3, 2, 3).unwrap());
     let mut all = streams(&reactor, EACH);
     all.iter_mut().flatten().for_each(|(_, peer)| peer.write_all(b"x").unwrap());
-    // Who looks between two tasks takes two, whoever rests takes three, from one shard at a time.
+    // A poll between two tasks takes two events and a wait takes three, from one shard at a time.
     let next = Cell::new(1);
     assert_eq!(poll_once(&reactor, &next, 3), 2);
     let mut found = Vec::new();
     while found.iter().sum::<usize>() < 3 * EACH - 2 {
-        found.push(rest(&reactor, None));
+        found.push(poll_idle(&reactor, None));
     }
-    // Seven, five and seven of them, one shard after the other; what is less than a full turn is
-    // filled up from the next.
+    // The shards have seven, five and seven events. A wait that gets less than three from one shard
+    // continues with the next.
     assert_eq!(found, [3, 3, 3, 3, 2 + 3, 1 + 1]);
     assert!(all.iter().flatten().all(|(ours, _)| is_ready(ours)));
-    assert_eq!(rest(&reactor, soon()), 0);
+    assert_eq!(poll_idle(&reactor, soon()), 0);
 }
 
 #[test]
-fn a_shard_that_is_always_ready_does_not_keep_the_others_waiting() {
+fn shard_that_is_always_ready_does_not_starve_the_others() {
     let reactor = Arc::new(Reactor::new(3, 1, 2).unwrap());
     let mut all = streams(&reactor, 4);
     for patient in [0, 2] {
         all[patient][0].1.write_all(b"x").unwrap();
-        let mut rests = 0;
+        let mut waits = 0;
         while !is_ready(&all[patient][0].0) {
             all[1].iter_mut().for_each(|(_, peer)| peer.write_all(b"x").unwrap());
-            let _ = rest(&reactor, None);
-            rests += 1;
+            let _ = poll_idle(&reactor, None);
+            waits += 1;
         }
-        assert!(rests <= 3, "{rests}");
+        assert!(waits <= 3, "{waits}");
         let (ours, _) = &all[patient][0];
         ours.source().clear(Ready::READABLE, ours.source().now());
     }
-    // So with a worker that only looks: each shard has its turn.
+    // The same holds for a worker that only polls between tasks: it polls each shard in turn.
     let next = Cell::new(0);
     for patient in [0, 2] {
         all[patient][1].1.write_all(b"x").unwrap();
@@ -169,7 +169,7 @@ fn a_shard_that_is_always_ready_does_not_keep_the_others_waiting() {
 }
 
 #[test]
-fn the_workers_together_look_at_every_shard() {
+fn workers_together_poll_every_shard() {
     for (workers, each) in [(1, 4), (2, 2), (3, 2), (4, 1), (64, 1)] {
         let reactor = reactor(4);
         let mut all = streams(&reactor, 1);
@@ -182,77 +182,77 @@ fn the_workers_together_look_at_every_shard() {
 }
 
 #[test]
-fn nobody_looks_while_somebody_sleeps() {
+fn poll_while_another_worker_sleeps_finds_nothing() {
     let reactor = reactor(2);
     let mut all = streams(&reactor, 1);
     all.iter_mut().flatten().for_each(|(_, peer)| peer.write_all(b"x").unwrap());
     let next = Cell::new(0);
     assert_eq!(reactor.shard_drivers.while_blocked(|| poll_once(&reactor, &next, 1)), 0);
-    assert_eq!(poll_once(&reactor, &next, 1), 2, "and afterwards one does");
+    assert_eq!(poll_once(&reactor, &next, 1), 2, "afterwards the poll finds them");
 }
 
-/// Somebody sits in the shard driver of a shard that is ready. Whoever has slept waits for him, and
-/// does not come back again and again.
+/// A worker has the driver of a shard that is ready. The sleeper waits for it, and does not return
+/// without having polled that shard.
 #[test]
-fn a_sleeper_waits_for_whoever_turns_the_shard_already() {
+fn sleeper_waits_for_the_worker_that_polls_the_shard_already() {
     let shard_drivers = Arc::new(ShardDrivers::new(0..2));
     let go = Arc::new(AtomicBool::new(false));
-    let seated = Arc::new(AtomicBool::new(false));
+    let locked = Arc::new(AtomicBool::new(false));
     let other = {
-        let (shard_drivers, go, seated) = (Arc::clone(&shard_drivers), Arc::clone(&go), Arc::clone(&seated));
-        let sit = move || {
-            let driver = shard_drivers.try_sit(1).unwrap();
-            seated.store(true, Ordering::Release);
+        let (shard_drivers, go, locked) = (Arc::clone(&shard_drivers), Arc::clone(&go), Arc::clone(&locked));
+        let hold_driver = move || {
+            let driver = shard_drivers.try_lock_shard(1).unwrap();
+            locked.store(true, Ordering::Release);
             while !go.load(Ordering::Acquire) {
                 thread::yield_now();
             }
-            // Long enough to be met.
+            // Held long enough that the sleeper has to wait.
             (0..1_000).for_each(|_| thread::yield_now());
             drop(driver);
         };
-        thread::Builder::new().spawn(sit).unwrap()
+        thread::Builder::new().spawn(hold_driver).unwrap()
     };
-    while !seated.load(Ordering::Acquire) {
+    while !locked.load(Ordering::Acquire) {
         thread::yield_now();
     }
-    let mut turned = Vec::new();
-    let turn = |shard, _: &mut _| {
-        turned.push(shard);
+    let mut polled = Vec::new();
+    let poll_shard = |shard, _: &mut _| {
+        polled.push(shard);
         go.store(true, Ordering::Release);
         Ok(1)
     };
-    let mut lead = shard_drivers.try_lock_primary().unwrap();
-    assert_eq!(shard_drivers.drive_ready(&mut lead, 0..2, 9, turn).unwrap(), (2, None));
-    assert_eq!(turned, [0, 1]);
+    let mut primary = shard_drivers.try_lock_primary().unwrap();
+    assert_eq!(shard_drivers.drive_ready(&mut primary, 0..2, 9, poll_shard).unwrap(), (2, None));
+    assert_eq!(polled, [0, 1]);
     other.join().unwrap();
 }
 
 #[test]
-fn an_interrupt_ends_a_rest_and_is_not_used_up_by_another_shard() {
+fn interrupt_ends_a_wait_and_is_not_used_up_by_another_shard() {
     let reactor = reactor(3);
     let mut all = streams(&reactor, 1);
     all[2][0].1.write_all(b"x").unwrap();
-    assert_eq!(rest(&reactor, None), 1);
+    assert_eq!(poll_idle(&reactor, None), 1);
     for _ in 0..3 {
         reactor.interrupt().unwrap();
         reactor.interrupt().unwrap();
-        assert_eq!(rest(&reactor, None), 0);
+        assert_eq!(poll_idle(&reactor, None), 0);
     }
-    assert_eq!(rest(&reactor, soon()), 0);
+    assert_eq!(poll_idle(&reactor, soon()), 0);
 }
 
 #[test]
-fn the_close_reaches_every_shard() {
+fn close_reaches_every_shard() {
     let reactor = reactor(3);
     let all = streams(&reactor, 1);
-    let bell = Arc::new(Bell::default());
+    let counter = Arc::new(CountingWaker::default());
     let mut readers: Vec<_> =
         all.iter().flatten().map(|(ours, _)| Box::pin(ours.source().ready(Interest::READABLE))).collect();
-    readers.iter_mut().for_each(|reader| assert!(poll(reader.as_mut(), &bell).is_pending()));
+    readers.iter_mut().for_each(|reader| assert!(poll(reader.as_mut(), &counter).is_pending()));
     let mut wakes = WakeList::new();
     reactor.close_reactor(&mut wakes);
     wakes.wake_all();
-    assert_eq!(bell.rings(), 3);
+    assert_eq!(counter.count(), 3);
     for shard in 0..3 {
         let mut listener = mio::net::TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let error = reactor.register(shard, &mut listener, Ready::EMPTY).unwrap_err();
@@ -260,23 +260,23 @@ fn the_close_reaches_every_shard() {
     }
 }
 
-/// Three threads turn what there is, as sleepers and between tasks, while a fourth writes: each
-/// byte is heard of.
+/// Three threads poll, as sleepers and between tasks, while a fourth writes. Each byte is
+/// delivered.
 #[test]
-fn no_event_is_lost_between_those_who_rest_and_those_who_look() {
+fn events_are_not_lost_between_sleepers_and_busy_workers() {
     const ROUNDS: usize = 1_000;
     let reactor = Arc::new(Reactor::new(3, 1, 2).unwrap());
     let mut all = streams(&reactor, 2);
-    let over = Arc::new(AtomicBool::new(false));
-    let turners = [false, true, true].map(|rests| {
-        let (reactor, over) = (Arc::clone(&reactor), Arc::clone(&over));
-        let turn = move || {
+    let stop = Arc::new(AtomicBool::new(false));
+    let pollers = [false, true, true].map(|waits| {
+        let (reactor, stop) = (Arc::clone(&reactor), Arc::clone(&stop));
+        let run = move || {
             let next = Cell::new(0);
-            // Ordering: Acquire — pairs with the Release below.
-            while !over.load(Ordering::Acquire) {
-                if rests {
-                    if let Some(mut turn) = reactor.try_drive() {
-                        let _ = turn.rest(None, &mut WakeList::new()).unwrap();
+            // Ordering: Acquire — pairs with the Release in this test, after the rounds.
+            while !stop.load(Ordering::Acquire) {
+                if waits {
+                    if let Some(mut driver) = reactor.try_drive() {
+                        let _ = driver.poll_idle(None, &mut WakeList::new()).unwrap();
                     }
                 } else {
                     let _ = poll_once(&reactor, &next, 3);
@@ -284,25 +284,25 @@ fn no_event_is_lost_between_those_who_rest_and_those_who_look() {
                 thread::yield_now();
             }
         };
-        thread::Builder::new().spawn(turn).unwrap()
+        thread::Builder::new().spawn(run).unwrap()
     });
     for _ in 0..ROUNDS {
         all.iter_mut().flatten().for_each(|(_, peer)| peer.write_all(b"x").unwrap());
         for (ours, _) in all.iter().flatten() {
             let read = || std::io::Read::read(&mut ours.io(), &mut [0]).map(Opaque);
-            // Nobody waits here to be woken: somebody has to bring the event.
+            // This thread only tries: one of the three has to deliver the event.
             while ours.source().try_io(Interest::READABLE, read).is_err() {
                 thread::yield_now();
             }
         }
     }
-    // Ordering: Release — pairs with the Acquire above.
-    over.store(true, Ordering::Release);
-    for turner in turners {
-        while !turner.is_finished() {
+    // Ordering: Release — pairs with the Acquire in the pollers' loop.
+    stop.store(true, Ordering::Release);
+    for poller in pollers {
+        while !poller.is_finished() {
             reactor.interrupt().unwrap();
             thread::yield_now();
         }
-        turner.join().unwrap();
+        poller.join().unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! The error of what belonged to a runtime that is gone.
+//! The error of an operation whose runtime has been shut down.
 
 use std::error::Error;
 use std::{fmt, io};
@@ -14,19 +14,20 @@ impl fmt::Display for RuntimeShutdown {
 
 impl Error for RuntimeShutdown {}
 
-/// The error of every operation on a resource whose runtime is gone.
+/// Returns the error of every operation on a resource whose runtime has been shut down.
 #[cold]
-pub(crate) fn gone() -> io::Error {
+pub(crate) fn resource_shutdown_error() -> io::Error {
     io::Error::other(RuntimeShutdown("the runtime that this I/O resource belongs to has been shut down"))
 }
 
-/// The error of who waits for a signal on a runtime that is gone.
+/// Returns the error of a wait for a signal on a runtime that has been shut down.
 #[cold]
-pub(crate) fn waiter_gone() -> io::Error {
+pub(crate) fn signal_shutdown_error() -> io::Error {
     io::Error::other(RuntimeShutdown("the runtime that waits for the signal has been shut down"))
 }
 
-/// Whether an I/O error says that the runtime is gone to which the resource belongs.
+/// Returns true if `error` says that the runtime to which the I/O resource belongs has been shut
+/// down.
 ///
 /// ```
 /// use heist::net::UdpSocket;

@@ -1,4 +1,4 @@
-//! One registered resource: its readiness and those who wait for it.
+//! One registered resource: its readiness and its waiters.
 
 use std::future::Future;
 use std::io;
@@ -7,114 +7,110 @@ use std::task::{Context, Poll, Waker, ready};
 
 use super::interest::{Interest, Ready};
 use super::readiness::{Direction, Readiness, Snapshot};
-use super::shutdown_error::gone;
+use super::shutdown_error::resource_shutdown_error;
 use super::waiter::{Waiter, Waiters};
 use crate::context::budget;
 use crate::reactor::source_table::SourceKey;
 use crate::sync::Mutex;
+use crate::util::store_waker::poll_or_store_waker;
 use crate::util::wake_list::{WakeList, drop_contained};
 
-/// What the reactor and the owner of a resource share.
+/// The state that the reactor and the owner of a resource share.
 ///
-/// Two kinds of waiter: any number of [`ReadyFuture`] futures, each with its own interest, and per
-/// direction one waker slot for the `poll_` functions, whose latest caller is the one who is woken.
+/// There are two kinds of waiter. Any number of [`ReadyFuture`]s wait in a list, each with its own
+/// interest. The `poll_` functions share one waker slot per direction: only the latest caller's
+/// task is woken.
 #[derive(Debug)]
 pub(crate) struct Source {
     readiness: Readiness,
     waiters: Mutex<Waiters>,
-    /// By which events name it.
-    pub(super) tag: SourceKey,
+    /// The name of this source in events.
+    pub(super) key: SourceKey,
 }
 
-/// As [`super::Registered`], which says why; the guards of descriptors inherit this.
+// As for `Registered`, which says why. The guards of descriptors inherit this.
 impl std::panic::RefUnwindSafe for Source {}
 
 impl Source {
-    pub(crate) fn new(tag: SourceKey, presumed: Ready) -> Source {
-        Source { readiness: Readiness::new(presumed), waiters: Mutex::new(Waiters::new()), tag }
+    pub(crate) fn new(key: SourceKey, presumed: Ready) -> Source {
+        Source { readiness: Readiness::new(presumed), waiters: Mutex::new(Waiters::new()), key }
     }
 
-    /// An event has come: keeps its readiness, and hands over the wakers of those who waited for
-    /// it.
+    /// Stores the readiness of an event, and moves the wakers of its waiters to `wakes`.
     pub(crate) fn set_ready(&self, ready: Ready, wakes: &mut WakeList) {
         self.readiness.set(ready);
         self.waiters.lock().take_ready(ready, wakes);
     }
 
-    /// The reactor is gone: everybody is woken, to find the error.
+    /// Marks the source as closed, and moves all wakers to `wakes`. The woken tasks find the error.
     pub(crate) fn close_source(&self, wakes: &mut WakeList) {
         self.readiness.mark_closed();
         self.waiters.lock().take_ready(Ready::ALL, wakes);
     }
 
-    /// Whether anything in `mask` is ready. No lock, no read-modify-write.
+    /// Returns a snapshot if anything in `mask` is ready, an error if the reactor is closed, and
+    /// `None` otherwise. Takes no lock and does no read-modify-write.
     #[inline]
     fn check_ready(&self, mask: Ready) -> Option<io::Result<Snapshot>> {
         let seen = self.readiness.load();
         if seen.is_closed() {
-            Some(Err(gone()))
-        } else if seen.ready().meets(mask) {
+            Some(Err(resource_shutdown_error()))
+        } else if seen.ready().intersects(mask) {
             Some(Ok(seen))
         } else {
             None
         }
     }
 
-    /// Waits in the direction's waker slot; the latest caller's waker is the one that counts.
+    /// Waits in the direction's waker slot, where only the latest caller's waker is kept.
     ///
-    /// The snapshot is the completion for [`Source::clear`].
+    /// The snapshot is the argument for [`Source::clear`].
     pub(crate) fn poll_ready(&self, direction: Direction, cx: &mut Context<'_>) -> Poll<io::Result<Snapshot>> {
-        budget::metered(cx, |cx| self.poll_seen(direction, cx))
+        budget::metered(cx, |cx| self.poll_ready_unmetered(direction, cx))
     }
 
     #[inline]
-    fn poll_seen(&self, direction: Direction, cx: &mut Context<'_>) -> Poll<io::Result<Snapshot>> {
+    fn poll_ready_unmetered(&self, direction: Direction, cx: &mut Context<'_>) -> Poll<io::Result<Snapshot>> {
         match self.check_ready(direction.mask()) {
             Some(seen) => Poll::Ready(seen),
-            None => self.wait_in_slot(direction, cx.waker()),
+            None => self.register_in_slot(direction, cx.waker()),
         }
     }
 
-    fn wait_in_slot(&self, direction: Direction, waker: &Waker) -> Poll<io::Result<Snapshot>> {
-        let mut fresh = None;
-        loop {
-            let mut waiters = self.waiters.lock();
-            // Under the lock again: an event that came before it is seen here, a later one finds
-            // the waker.
-            if let Some(seen) = self.check_ready(direction.mask()) {
-                drop(waiters);
-                // What is returned would be leaked if a destructor panicked after that.
-                drop_contained(fresh);
-                return Poll::Ready(seen);
-            }
-            let slot = waiters.slot(direction);
-            if slot.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
-                drop(waiters);
-                drop_contained(fresh);
-                return Poll::Pending;
-            }
-            if fresh.is_some() {
-                let old = std::mem::replace(slot, fresh);
-                drop(waiters);
-                drop_contained(old);
-                return Poll::Pending;
-            }
-            drop(waiters);
-            fresh = Some(waker.clone());
-        }
+    fn register_in_slot(&self, direction: Direction, waker: &Waker) -> Poll<io::Result<Snapshot>> {
+        poll_or_store_waker(
+            waker,
+            None,
+            || self.waiters.lock(),
+            |waiters, spare| {
+                // Checked again under the lock: an event before the lock is seen here, and a later
+                // one finds the waker.
+                if let Some(seen) = self.check_ready(direction.mask()) {
+                    return Some(Poll::Ready(seen));
+                }
+                let slot = waiters.slot(direction);
+                if slot.as_ref().is_some_and(|stored| stored.will_wake(waker)) {
+                    return Some(Poll::Pending);
+                }
+                spare.is_some().then(|| {
+                    std::mem::swap(slot, spare);
+                    Poll::Pending
+                })
+            },
+        )
     }
 
-    /// Waits until anything of `interest` is ready. Any number may wait at once.
+    /// Waits until anything of `interest` is ready. Any number of tasks may wait at once.
     pub(crate) fn ready(&self, interest: Interest) -> ReadyFuture<'_> {
         ReadyFuture { source: self, waiter: Waiter::new(interest.mask()), queued: false }
     }
 
-    /// An operation that began after `seen` would have blocked.
+    /// Clears `drained`, because an operation that began after `seen` would have blocked.
     pub(crate) fn clear(&self, drained: Ready, seen: Snapshot) {
         self.readiness.clear(drained, seen);
     }
 
-    /// Does `operation` if it is worth trying, else answers `WouldBlock`.
+    /// Does `operation` if the source is ready, and returns `WouldBlock` otherwise.
     pub(crate) fn try_io<R: IoOutcome>(
         &self,
         interest: Interest,
@@ -127,12 +123,12 @@ impl Source {
         result
     }
 
-    /// Takes readiness back if the result of an operation that began after `seen` proves that the
+    /// Clears readiness if the result of an operation that began after `seen` proves that the
     /// next would block.
     #[inline]
     fn update_readiness<R: IoOutcome>(&self, mask: Ready, seen: Snapshot, result: &io::Result<R>) {
         let drained = match result {
-            Ok(answer) => answer.has_drained() && !seen.ready().is_priority(),
+            Ok(outcome) => outcome.has_drained() && !seen.ready().is_priority(),
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         };
         if drained {
@@ -149,11 +145,11 @@ impl Source {
     ) -> Poll<io::Result<R>> {
         budget::metered(cx, |cx| {
             loop {
-                let seen = ready!(self.poll_seen(direction, cx))?;
-                match self.attempt(direction.mask(), seen, &mut operation) {
+                let seen = ready!(self.poll_ready_unmetered(direction, cx))?;
+                match self.try_once(direction.mask(), seen, &mut operation) {
                     Attempt::Done(result) => return Poll::Ready(result),
                     Attempt::Again => {}
-                    Attempt::Stuck => {
+                    Attempt::WouldSpin => {
                         cx.waker().wake_by_ref();
                         return Poll::Pending;
                     }
@@ -162,7 +158,7 @@ impl Source {
         })
     }
 
-    /// Does `operation` as soon as it no longer blocks. Any number may wait at once.
+    /// Does `operation` as soon as it no longer blocks. Any number of tasks may wait at once.
     pub(crate) async fn io<R: IoOutcome>(
         &self,
         interest: Interest,
@@ -170,16 +166,16 @@ impl Source {
     ) -> io::Result<R> {
         loop {
             let seen = self.ready(interest).await?;
-            match self.attempt(interest.mask(), seen, &mut operation) {
+            match self.try_once(interest.mask(), seen, &mut operation) {
                 Attempt::Done(result) => return result,
                 Attempt::Again => {}
-                Attempt::Stuck => YieldOnce(false).await,
+                Attempt::WouldSpin => YieldOnce(false).await,
             }
         }
     }
 
     #[inline]
-    fn attempt<R: IoOutcome>(
+    fn try_once<R: IoOutcome>(
         &self,
         mask: Ready,
         seen: Snapshot,
@@ -188,32 +184,32 @@ impl Source {
         let result = operation();
         self.update_readiness(mask, seen, &result);
         match result.as_ref().map_err(io::Error::kind) {
-            Err(io::ErrorKind::WouldBlock) if seen.ready().meets(mask & Ready::LASTING) => Attempt::Stuck,
+            Err(io::ErrorKind::WouldBlock) if seen.ready().intersects(mask & Ready::LASTING) => Attempt::WouldSpin,
             Err(io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Attempt::Again,
             _ => Attempt::Done(result),
         }
     }
 }
 
-/// What an attempt at an operation came to.
+/// The result of one attempt at an operation.
 enum Attempt<R> {
     Done(io::Result<R>),
     Again,
-    /// It would block on a side that is closed for good, so that waiting would not wait. The others
-    /// get a turn first.
-    Stuck,
+    /// The operation would block on a side that is closed for good. That side counts as ready for
+    /// ever, so a wait would end at once. Other tasks run before the next attempt.
+    WouldSpin,
 }
 
-/// The answer of an operation.
+/// The value that an operation returns.
 pub(crate) trait IoOutcome {
-    /// Whether the answer alone proves that the next operation would block, so that nobody needs to
-    /// try.
+    /// Returns true if the value alone proves that the next operation would block. Then no further
+    /// system call is needed to find out.
     ///
-    /// Not asked while urgent data is about: a read stops short in front of it.
+    /// Not consulted while there is urgent data: a read stops short in front of it.
     fn has_drained(&self) -> bool;
 }
 
-/// An answer that proves nothing.
+/// A value that proves nothing.
 #[derive(Debug)]
 pub(crate) struct Opaque<R>(pub(crate) R);
 
@@ -223,25 +219,25 @@ impl<R> IoOutcome for Opaque<R> {
     }
 }
 
-/// How many bytes of how many went through a stream socket.
+/// The number of bytes that a stream socket transferred.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Transferred {
-    /// How many went.
+    /// How many bytes were transferred.
     pub(crate) count: usize,
-    /// How many would have fitted; 0 if the count proves nothing.
+    /// How many bytes were asked for; 0 if the count proves nothing.
     pub(crate) of: usize,
 }
 
 impl IoOutcome for Transferred {
-    /// Fewer bytes than asked for: the kernel's buffer is empty, or full. None at all is the end,
-    /// which does not block.
+    /// Fewer bytes than asked for mean that the kernel's buffer is empty, or full. No byte at all
+    /// means the end, which does not block.
     fn has_drained(&self) -> bool {
         SHORT_IS_DRAINED && 0 < self.count && self.count < self.of
     }
 }
 
-/// Whether a short transfer on a stream may stand for `WouldBlock`. True where the kernel keeps the
-/// edge by itself; on Windows it is `WouldBlock` that makes mio ask for the next event.
+/// Tells whether a short transfer on a stream counts like `WouldBlock`. It does where the kernel
+/// keeps the edge by itself. On Windows only a `WouldBlock` makes mio ask for the next event.
 pub(crate) const SHORT_IS_DRAINED: bool = cfg!(any(
     target_os = "linux",
     target_os = "android",
@@ -258,7 +254,7 @@ pub(crate) const SHORT_IS_DRAINED: bool = cfg!(any(
 pub(crate) struct ReadyFuture<'a> {
     source: &'a Source,
     waiter: Waiter,
-    /// Whether the waiter has ever been in the list.
+    /// Set once the waiter may be in the list.
     queued: bool,
 }
 
@@ -266,45 +262,41 @@ impl Future for ReadyFuture<'_> {
     type Output = io::Result<Snapshot>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        budget::metered(cx, |cx| self.poll_seen(cx))
+        budget::metered(cx, |cx| self.poll_ready_unmetered(cx))
     }
 }
 
 impl ReadyFuture<'_> {
-    fn poll_seen(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Snapshot>> {
-        // SAFETY: nothing is moved out of it.
+    fn poll_ready_unmetered(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Snapshot>> {
+        // SAFETY: nothing is moved out of the future.
         let this = unsafe { self.get_unchecked_mut() };
         if let Some(seen) = this.source.check_ready(this.waiter.mask()) {
             return Poll::Ready(seen);
         }
-        // From here on the waiter must be taken out by the drop.
-        let mut fresh = (!std::mem::replace(&mut this.queued, true)).then(|| cx.waker().clone());
-        loop {
-            let mut waiters = this.source.waiters.lock();
-            // Under the lock again: an event that came before it is seen here, a later one finds
-            // the waiter.
-            if let Some(seen) = this.source.check_ready(this.waiter.mask()) {
-                drop(waiters);
-                drop_contained(fresh);
-                return Poll::Ready(seen);
-            }
-            // SAFETY: it is pinned and its drop takes it out, and it only ever is in this source's
-            // list.
-            if unsafe { waiters.is_waiting(&this.waiter, cx.waker()) } {
-                drop(waiters);
-                drop_contained(fresh);
-                return Poll::Pending;
-            }
-            if let Some(waker) = fresh.take() {
-                // SAFETY: as above.
-                let old = unsafe { waiters.insert_or_update(&this.waiter, waker) };
-                drop(waiters);
-                drop_contained(old);
-                return Poll::Pending;
-            }
-            drop(waiters);
-            fresh = Some(cx.waker().clone());
-        }
+        // From here on the drop has to remove the waiter.
+        let first = (!std::mem::replace(&mut this.queued, true)).then(|| cx.waker().clone());
+        let (source, waiter) = (this.source, &this.waiter);
+        poll_or_store_waker(
+            cx.waker(),
+            first,
+            || source.waiters.lock(),
+            |waiters, spare| {
+                // Checked again under the lock: an event before the lock is seen here, and a later
+                // one finds the waiter.
+                if let Some(seen) = source.check_ready(waiter.mask()) {
+                    return Some(Poll::Ready(seen));
+                }
+                // SAFETY: the waiter is only ever in this source's list.
+                if unsafe { waiters.is_waiting(waiter, cx.waker()) } {
+                    return Some(Poll::Pending);
+                }
+                let waker = spare.take()?;
+                // SAFETY: the waiter is only ever in this source's list. The future is pinned, and
+                // its drop removes the waiter.
+                *spare = unsafe { waiters.insert_or_update(waiter, waker) };
+                Some(Poll::Pending)
+            },
+        )
     }
 }
 
@@ -312,15 +304,15 @@ impl Drop for ReadyFuture<'_> {
     fn drop(&mut self) {
         if self.queued {
             let mut waiters = self.source.waiters.lock();
-            // SAFETY: if it is in a list, then in this source's.
-            let waker = unsafe { waiters.take_out(&self.waiter) };
+            // SAFETY: the waiter is in this source's list or in none.
+            let waker = unsafe { waiters.remove(&self.waiter) };
             drop(waiters);
             drop_contained(waker);
         }
     }
 }
 
-/// Lets the others go first, once.
+/// Yields to other tasks once.
 struct YieldOnce(bool);
 
 impl Future for YieldOnce {
@@ -337,12 +329,12 @@ impl Future for YieldOnce {
 
 #[cfg(test)]
 impl Source {
-    /// How many wakers are kept here.
+    /// Returns how many wakers are stored here.
     pub(crate) fn waker_count(&self) -> usize {
         self.waiters.lock().waker_count()
     }
 
-    /// The readiness word as it is.
+    /// Returns the present readiness word.
     pub(crate) fn now(&self) -> Snapshot {
         self.readiness.load()
     }

@@ -1,42 +1,42 @@
-//! Every source of a reactor, found by the tag that its events carry.
+//! Finds the source of an event by the key that the event carries.
 
 use std::io;
 
 use slab::Slab;
 
 use crate::reactor::interest::Ready;
-use crate::reactor::shutdown_error::gone;
+use crate::reactor::shutdown_error::resource_shutdown_error;
 use crate::reactor::source::Source;
 use crate::sync::{Arc, Mutex};
 use crate::util::wake_list::WakeList;
 
-/// By which events name a source: its place, and which of the place's sources it is.
+/// Names a source in an event: the index in the table, and the generation of the source there.
 ///
-/// A place is let again as soon as it is free, so an event may come for a former source. Its tag
-/// says so.
+/// An index is used again as soon as it is free, so an event may arrive for a former source. The
+/// generation tells the two apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SourceKey(usize);
 
-/// The lower bits of a tag; 2³² places, or 2²⁰ where a word is small.
-const PLACE_BITS: u32 = if usize::BITS == 64 { 32 } else { 20 };
-const PLACE_MASK: usize = (1 << PLACE_BITS) - 1;
+/// The lower bits of a key: 2³² indices, or 2²⁰ on a 32-bit platform.
+const INDEX_BITS: u32 = if usize::BITS == 64 { 32 } else { 20 };
+const INDEX_MASK: usize = (1 << INDEX_BITS) - 1;
 
 impl SourceKey {
-    /// Names no source: it means [`crate::reactor::Reactor::interrupt`].
+    /// Names no source: [`crate::reactor::Reactor::interrupt`] uses it.
     pub(super) const INTERRUPT: SourceKey = SourceKey(usize::MAX);
 
-    fn new(place: usize, tenancy: usize) -> SourceKey {
-        SourceKey(tenancy << PLACE_BITS | place)
+    fn new(index: usize, generation: usize) -> SourceKey {
+        SourceKey(generation << INDEX_BITS | index)
     }
 
     fn index(self) -> usize {
-        self.0 & PLACE_MASK
+        self.0 & INDEX_MASK
     }
 }
 
 impl From<SourceKey> for mio::Token {
-    fn from(tag: SourceKey) -> mio::Token {
-        mio::Token(tag.0)
+    fn from(key: SourceKey) -> mio::Token {
+        mio::Token(key.0)
     }
 }
 
@@ -46,62 +46,65 @@ impl From<mio::Token> for SourceKey {
     }
 }
 
-/// The sources, under their lock. A source's own lock may be taken under it, never the other way
-/// round.
+/// The sources of one shard, under a lock.
+///
+/// Lock order: a source's own lock may be taken under this lock, never the other way round.
 #[derive(Debug)]
 pub(crate) struct SourceTable(Mutex<Slots>);
 
 #[derive(Debug)]
 struct Slots {
-    places: Slab<Arc<Source>>,
-    /// Counts every source that ever came, so that no two tags are alike until it wraps.
+    sources: Slab<Arc<Source>>,
+    /// Counts every source that was ever added, so that no two keys are equal until it wraps.
     generation: usize,
     closed: bool,
 }
 
 impl SourceTable {
     pub(crate) fn new() -> SourceTable {
-        SourceTable(Mutex::new(Slots { places: Slab::new(), generation: 0, closed: false }))
+        SourceTable(Mutex::new(Slots { sources: Slab::new(), generation: 0, closed: false }))
     }
 
-    /// Takes a source in that is presumed ready for `presumed`.
+    /// Adds a source that counts as ready for `presumed`.
     ///
     /// # Errors
     ///
-    /// If [`SourceTable::close_all_sources`] has been called, or if there is no place left.
+    /// If [`SourceTable::close_all_sources`] has been called, or if no index is free.
     pub(crate) fn insert(&self, presumed: Ready) -> io::Result<Arc<Source>> {
-        let mut sources = self.0.lock();
-        if sources.closed {
-            return Err(gone());
+        let mut slots = self.0.lock();
+        if slots.closed {
+            return Err(resource_shutdown_error());
         }
-        let tenancy = sources.generation;
-        let entry = sources.places.vacant_entry();
-        // The last place would make a tag that means the interrupt.
-        if entry.key() >= PLACE_MASK {
-            return Err(io::Error::other("the reactor has no place for another I/O resource"));
+        let generation = slots.generation;
+        let entry = slots.sources.vacant_entry();
+        // The last index could make the key of the interrupt.
+        if entry.key() >= INDEX_MASK {
+            return Err(io::Error::other(
+                "the reactor has no free slot for another I/O resource; drop some of its resources first",
+            ));
         }
-        let source = Arc::new(Source::new(SourceKey::new(entry.key(), tenancy), presumed));
+        let source = Arc::new(Source::new(SourceKey::new(entry.key(), generation), presumed));
         entry.insert(Arc::clone(&source));
-        sources.generation = tenancy.wrapping_add(1);
+        slots.generation = generation.wrapping_add(1);
         Ok(source)
     }
 
-    /// Lets a source go: events that still name it find nobody.
+    /// Removes a source. Events that still name it are ignored.
     pub(crate) fn remove(&self, source: &Arc<Source>) {
-        let mut sources = self.0.lock();
-        let place = source.tag.index();
-        let is_there = sources.places.get(place).is_some_and(|found| Arc::ptr_eq(found, source));
-        let removed = is_there.then(|| sources.places.remove(place));
-        drop(sources);
+        let mut slots = self.0.lock();
+        let index = source.key.index();
+        let is_there = slots.sources.get(index).is_some_and(|found| Arc::ptr_eq(found, source));
+        let removed = is_there.then(|| slots.sources.remove(index));
+        drop(slots);
         drop(removed);
     }
 
-    /// Brings a batch of events to their sources; answers how many found theirs.
+    /// Delivers a batch of events to their sources. Returns how many found their source.
     pub(crate) fn deliver(&self, events: impl Iterator<Item = (SourceKey, Ready)>, wakes: &mut WakeList) -> usize {
-        let sources = self.0.lock();
+        let slots = self.0.lock();
         let mut found = 0;
-        for (tag, ready) in events {
-            if let Some(source) = sources.places.get(tag.index()).filter(|source| source.tag == tag) {
+        for (key, ready) in events {
+            if let Some(source) = slots.sources.get(key.index()).filter(|source| source.key == key) {
                 source.set_ready(ready, wakes);
                 found += 1;
             }
@@ -109,19 +112,19 @@ impl SourceTable {
         found
     }
 
-    /// Ends every source: whoever waits is woken to an error, and nobody is taken in any more.
+    /// Closes every source, whose waiters are woken to an error, and refuses new ones.
     pub(crate) fn close_all_sources(&self, wakes: &mut WakeList) {
-        let mut sources = self.0.lock();
-        sources.closed = true;
-        for (_, source) in &sources.places {
+        let mut slots = self.0.lock();
+        slots.closed = true;
+        for (_, source) in &slots.sources {
             source.close_source(wakes);
         }
     }
 
-    /// How many sources there are.
+    /// Returns how many sources there are.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.0.lock().places.len()
+        self.0.lock().sources.len()
     }
 }
 
@@ -135,22 +138,22 @@ mod tests {
     }
 
     #[test]
-    fn an_event_for_a_former_tenant_finds_nobody() {
+    fn event_for_a_removed_source_is_ignored() {
         let sources = SourceTable::new();
         let first = sources.insert(Ready::EMPTY).unwrap();
         sources.remove(&first);
         let second = sources.insert(Ready::EMPTY).unwrap();
-        assert_eq!(first.tag.index(), second.tag.index(), "the place is let again");
-        assert_ne!(first.tag, second.tag);
+        assert_eq!(first.key.index(), second.key.index(), "the index is used again");
+        assert_ne!(first.key, second.key);
         let mut wakes = WakeList::new();
-        assert_eq!(sources.deliver([(first.tag, Ready::READABLE)].into_iter(), &mut wakes), 0);
+        assert_eq!(sources.deliver([(first.key, Ready::READABLE)].into_iter(), &mut wakes), 0);
         assert!(!ready(&second));
-        assert_eq!(sources.deliver([(second.tag, Ready::READABLE)].into_iter(), &mut wakes), 1);
+        assert_eq!(sources.deliver([(second.key, Ready::READABLE)].into_iter(), &mut wakes), 1);
         assert!(ready(&second));
     }
 
     #[test]
-    fn a_former_tenant_cannot_put_out_the_next() {
+    fn remove_of_a_removed_source_leaves_the_next_one() {
         let sources = SourceTable::new();
         let first = sources.insert(Ready::EMPTY).unwrap();
         sources.remove(&first);
@@ -162,18 +165,18 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_told_apart_when_the_tenancy_wraps() {
+    fn keys_differ_when_the_generation_wraps() {
         let sources = SourceTable::new();
         sources.0.lock().generation = usize::MAX;
         let first = sources.insert(Ready::EMPTY).unwrap();
         let second = sources.insert(Ready::EMPTY).unwrap();
-        assert_ne!(first.tag, second.tag);
-        assert_ne!(first.tag, SourceKey::INTERRUPT);
-        assert_eq!((first.tag.index(), second.tag.index()), (0, 1));
+        assert_ne!(first.key, second.key);
+        assert_ne!(first.key, SourceKey::INTERRUPT);
+        assert_eq!((first.key.index(), second.key.index()), (0, 1));
     }
 
     #[test]
-    fn nobody_is_taken_in_after_the_close() {
+    fn insert_after_the_close_gives_the_shutdown_error() {
         let sources = SourceTable::new();
         sources.close_all_sources(&mut WakeList::new());
         for _ in 0..2 {

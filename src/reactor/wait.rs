@@ -1,7 +1,7 @@
-//! How a poll waits until a deadline.
+//! Waits at one poll, until a deadline if there is one.
 //!
-//! mio counts in whole milliseconds on Linux and rounds up, which makes a timer of 100 µs late by
-//! ten times its length.
+//! On Linux mio counts in whole milliseconds and rounds up, which makes a timer of 100 µs late by
+//! ten times its length. So a wait with a timeout is a `ppoll` there.
 
 use std::io;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use mio::{Events, Poll};
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use super::poll_set;
 
-/// Turns the poll; a signal that interrupts it is no events.
-fn turn(poll: &mut Poll, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+/// Polls once. A signal that interrupts it counts as no events.
+fn poll_once(poll: &mut Poll, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
     match poll.poll(events, timeout) {
         Err(error) if error.kind() == io::ErrorKind::Interrupted => {
             events.clear();
@@ -22,26 +22,26 @@ fn turn(poll: &mut Poll, events: &mut Events, timeout: Option<Duration>) -> io::
     }
 }
 
-/// Collects what has happened already.
-pub(super) fn without_waiting(poll: &mut Poll, events: &mut Events) -> io::Result<()> {
-    turn(poll, events, Some(Duration::ZERO))
+/// Collects the events that are there already.
+pub(super) fn poll_now(poll: &mut Poll, events: &mut Events) -> io::Result<()> {
+    poll_once(poll, events, Some(Duration::ZERO))
 }
 
-/// Waits for events as long as it takes.
-pub(super) fn for_ever(poll: &mut Poll, events: &mut Events) -> io::Result<()> {
-    turn(poll, events, None)
+/// Waits for events without a time limit.
+pub(super) fn poll_forever(poll: &mut Poll, events: &mut Events) -> io::Result<()> {
+    poll_once(poll, events, None)
 }
 
-/// Waits for events, at most `timeout` long: to the nanosecond as far as the kernel is concerned.
+/// Waits for events, at most for `timeout`, which the kernel takes to the nanosecond.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(super) fn at_most(poll: &mut Poll, events: &mut Events, timeout: Duration) -> io::Result<()> {
+pub(super) fn poll_timeout(poll: &mut Poll, events: &mut Events, timeout: Duration) -> io::Result<()> {
     let found = poll_set::ppoll(&mut [poll_set::pollfd_for(poll)], Some(timeout))?;
     events.clear();
-    if found > 0 { without_waiting(poll, events) } else { Ok(()) }
+    if found > 0 { poll_now(poll, events) } else { Ok(()) }
 }
 
-/// Waits for events, at most `timeout` long.
+/// Waits for events, at most for `timeout`.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(super) fn at_most(poll: &mut Poll, events: &mut Events, timeout: Duration) -> io::Result<()> {
-    turn(poll, events, Some(timeout))
+pub(super) fn poll_timeout(poll: &mut Poll, events: &mut Events, timeout: Duration) -> io::Result<()> {
+    poll_once(poll, events, Some(timeout))
 }

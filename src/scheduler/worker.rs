@@ -362,11 +362,11 @@ impl<'a> Worker<'a> {
         let now = self.pool.clock.to_timer_time(now);
         for wheel in [&self.seat.wheel, &self.pool.shared_wheel] {
             if wheel.next_due() <= now {
-                wheel.turn(now, wakes);
+                wheel.fire_due(now, wakes);
             }
         }
         // If the own wheel is an orphan wheel, it is none any more: this worker is not stalled.
-        self.pool.orphan_wheels.turn(self.seat.index, now, wakes);
+        self.pool.orphan_wheels.fire_due(self.seat.index, now, wakes);
     }
 
     /// Wakes a batch of tasks: they go into the ring in order, and one decision about a helper

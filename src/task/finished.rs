@@ -5,6 +5,7 @@ use std::mem::swap;
 use std::task::{Poll, Wake, Waker};
 
 use crate::sync::{Arc, Mutex};
+use crate::util::store_waker::poll_or_store_waker;
 use crate::util::wake_list::{drop_contained, wake_catch_panic};
 
 /// The keys of members that have ended and have not been joined, in the order in which they did,
@@ -49,25 +50,25 @@ impl FinishedQueue {
     /// that has been taken out must not be lost by that. A panic in the clone of `waker` reaches
     /// the caller, and changes nothing.
     pub(super) fn poll_take(&self, waker: &Waker) -> Poll<usize> {
-        let mut spare = None;
-        let polled = loop {
-            let mut line = self.0.lock();
-            // Under the lock: an end that came before it is seen here, a later one finds the waker.
-            if let Some(key) = line.keys.pop_front() {
-                break Poll::Ready(key);
-            }
-            if line.joiner.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
-                break Poll::Pending;
-            }
-            if spare.is_some() {
-                swap(&mut line.joiner, &mut spare);
-                break Poll::Pending;
-            }
-            drop(line);
-            spare = Some(waker.clone());
-        };
-        drop_contained(spare);
-        polled
+        poll_or_store_waker(
+            waker,
+            None,
+            || self.0.lock(),
+            |line, spare| {
+                // Under the lock: an end that came before it is seen here, a later one finds the
+                // waker.
+                if let Some(key) = line.keys.pop_front() {
+                    return Some(Poll::Ready(key));
+                }
+                if line.joiner.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
+                    return Some(Poll::Pending);
+                }
+                spare.is_some().then(|| {
+                    swap(&mut line.joiner, spare);
+                    Poll::Pending
+                })
+            },
+        )
     }
 }
 

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use super::*;
 use crate::sync::Arc;
 use crate::timer::TimerWheel;
-use crate::timer::tests::{Count, HOUR, turn, wheel};
+use crate::timer::tests::{Count, HOUR, fire_due, wheel};
 use crate::util::wake_list::WakeList;
 
 fn at(wheel: &TimerWheel, nanos: u64) -> Instant {
@@ -89,7 +89,7 @@ fn a_sleep_waits_for_its_deadline_and_stays_complete() {
     assert!(poll_sleep(sleep.as_mut(), &wheel, &waker).is_pending());
     assert!(sleep.as_mut().poll_on(&mut Context::from_waker(&waker), no_wheel).is_pending());
     assert!(!sleep.is_elapsed());
-    turn(&wheel, 2 * HOUR);
+    fire_due(&wheel, 2 * HOUR);
     assert_eq!(count.get(), 1);
     for _ in 0..2 {
         assert!(sleep.is_elapsed());
@@ -114,9 +114,9 @@ fn all_the_time_in_the_world_is_not_too_long() {
     let (wheel, _) = wheel();
     let mut sleep = pin!(sleep(Duration::MAX));
     assert!(poll_sleep(sleep.as_mut(), &wheel, Waker::noop()).is_pending());
-    assert!(turn(&wheel, 29 * 365 * 24 * HOUR).is_some());
+    assert!(fire_due(&wheel, 29 * 365 * 24 * HOUR).is_some());
     assert!(poll_sleep(sleep.as_mut(), &wheel, Waker::noop()).is_pending());
-    turn(&wheel, 30 * 365 * 24 * HOUR + HOUR);
+    fire_due(&wheel, 30 * 365 * 24 * HOUR + HOUR);
     assert!(poll_sleep(sleep.as_mut(), &wheel, Waker::noop()).is_ready());
     let mut interval = interval(Duration::MAX);
     assert!(poll_tick(&mut interval, &wheel, Waker::noop()).is_ready());
@@ -133,18 +133,18 @@ fn a_reset_sleep_wakes_its_task_without_another_poll() {
     let mut sleep = pin!(sleep_until(at(&wheel, HOUR)));
     assert!(poll_sleep(sleep.as_mut(), &wheel, &waker).is_pending());
     sleep.as_mut().reset(at(&wheel, 3 * HOUR));
-    turn(&wheel, 2 * HOUR);
+    fire_due(&wheel, 2 * HOUR);
     assert_eq!(count.get(), 0);
-    turn(&wheel, 4 * HOUR);
+    fire_due(&wheel, 4 * HOUR);
     assert_eq!(count.get(), 1);
     // After its completion it can be used again, on another wheel.
     let (other, _) = self::wheel();
     sleep.as_mut().reset(at(&other, HOUR));
     assert!(!sleep.is_elapsed());
     assert!(poll_sleep(sleep.as_mut(), &other, &waker).is_pending());
-    turn(&wheel, 9 * HOUR);
+    fire_due(&wheel, 9 * HOUR);
     assert_eq!(count.get(), 1);
-    turn(&other, 9 * HOUR);
+    fire_due(&other, 9 * HOUR);
     assert_eq!(count.get(), 2);
 }
 
@@ -229,7 +229,7 @@ fn a_timeout_ends_a_future_that_wakes_itself_for_ever() {
         assert!(poll_timeout(timeout.as_mut(), &wheel, &waker).is_pending());
     }
     assert!(wheel.next_due() < 2 * HOUR);
-    turn(&wheel, 2 * HOUR);
+    fire_due(&wheel, 2 * HOUR);
     assert!(matches!(poll_timeout(timeout.as_mut(), &wheel, &waker), Poll::Ready(Err(_))));
     assert_eq!(count.get(), 10 + 1 + 1);
 }
@@ -262,7 +262,7 @@ fn an_interval_keeps_its_schedule() {
     let mut interval = interval_at(start, hour);
     for n in 1..4 {
         assert!(poll_tick(&mut interval, &wheel, &waker).is_pending());
-        turn(&wheel, n * HOUR + HOUR / 2);
+        fire_due(&wheel, n * HOUR + HOUR / 2);
         assert_eq!(count.get(), n as usize);
         assert_eq!(poll_tick(&mut interval, &wheel, &waker), Poll::Ready(start + hour * (n as u32 - 1)));
     }
@@ -278,7 +278,7 @@ fn a_tick_that_nobody_waits_for_is_not_used_up() {
         let tick = pin!(interval.tick());
         assert!(tick.poll(&mut Context::from_waker(Waker::noop())).is_pending());
     }
-    turn(&wheel, 2 * HOUR);
+    fire_due(&wheel, 2 * HOUR);
     assert_eq!(poll_tick(&mut interval, &wheel, Waker::noop()), Poll::Ready(at(&wheel, HOUR)));
 }
 
@@ -325,13 +325,13 @@ fn an_interval_can_start_anew() {
     let mut interval = interval_at(at(&wheel, 5 * HOUR), Duration::from_secs(3600));
     assert!(poll_tick(&mut interval, &wheel, &waker).is_pending());
     interval.reset_immediately();
-    turn(&wheel, HOUR / 2);
+    fire_due(&wheel, HOUR / 2);
     assert_eq!(count.get(), 1, "who waits is woken");
     assert!(poll_tick(&mut interval, &wheel, &waker).is_ready());
     interval.reset_at(at(&wheel, 3 * HOUR));
     assert!(poll_tick(&mut interval, &wheel, &waker).is_pending());
     interval.reset();
-    turn(&wheel, 2 * HOUR);
+    fire_due(&wheel, 2 * HOUR);
     assert_eq!(count.get(), 2);
     assert!(poll_tick(&mut interval, &wheel, &waker).is_ready());
     interval.reset_after(Duration::ZERO);

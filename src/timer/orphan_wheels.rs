@@ -1,19 +1,20 @@
-//! The wheels of vacant seats.
+//! The timer wheels of vacant and of stalled seats.
 
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
 use crate::timer::TimerWheel;
 use crate::util::wake_list::WakeList;
 
-/// Wheels that have timers and whose seats nobody sits in, or somebody who is stuck. Their guardian
-/// is whoever sleeps in the reactor. See [the page](crate::worker_set::resize).
+/// Wheels with timers whose seat is vacant, or whose worker is stuck. Their backup sleeper is the
+/// worker that sleeps in the reactor. See [the page](crate::worker_set::resize).
 ///
-/// The guardian's note in a wheel is written under the lock of the list, and only while the wheel
-/// is in it; so a wheel that is in it has a guardian who knows of it, or one that has been
+/// `backup_until` of a wheel is written under the lock of the list, and only while the wheel is in
+/// the list. So a wheel in the list has a backup sleeper that knows of it, or one that has been
 /// interrupted.
 #[derive(Debug)]
 pub(crate) struct OrphanWheels {
-    /// How many there are: nearly always none, and then nobody takes the lock. Written under it.
+    /// The length of the list, written under its lock. It is nearly always zero, and then no thread
+    /// takes the lock.
     count: AtomicUsize,
     list: Mutex<Vec<OrphanWheel>>,
 }
@@ -29,116 +30,119 @@ impl OrphanWheels {
         OrphanWheels { count: AtomicUsize::new(0), list: Mutex::new(Vec::new()) }
     }
 
-    /// The worker of `seat`, its keeper, leaves or is stuck. True if the guardian has to hear of
-    /// it: it may sleep.
+    /// Adds the wheel of `seat`, whose worker retires or is stuck. Returns true if the caller has
+    /// to interrupt the backup sleeper, which may sleep already.
     ///
-    /// Nobody arms a timer any more on a wheel whose worker has left: one that is empty stays so.
-    /// If the worker is stuck, the watchdog looks again.
+    /// An empty wheel is not added. If the worker has retired, no timer is armed there any more. If
+    /// it is stuck, the watchdog checks again.
     #[must_use]
     pub(crate) fn add(&self, seat: usize, wheel: &Arc<TimerWheel>) -> bool {
         if wheel.is_empty() {
             return false;
         }
         let mut list = self.list.lock();
-        if list.iter().any(|orphan_wheel| orphan_wheel.seat == seat) {
+        if list.iter().any(|orphan| orphan.seat == seat) {
             return false;
         }
         list.push(OrphanWheel { seat, wheel: Arc::clone(wheel) });
-        self.publish_next_due(&list);
+        self.publish_count(&list);
         true
     }
 
-    /// The worker of `seat` sees to its wheel itself from now on. Called by that worker: of nobody
-    /// else is it known that he does.
+    /// Removes the wheel of `seat`, whose worker fires its timers itself from now on. Only that
+    /// worker may call this: no other thread can know that it does.
     #[inline]
     pub(crate) fn remove(&self, seat: usize) {
         if !self.is_empty() {
-            self.dismiss_one(seat);
+            self.remove_slow(seat);
         }
     }
 
     #[cold]
-    fn dismiss_one(&self, seat: usize) {
+    fn remove_slow(&self, seat: usize) {
         self.remove_locked(&mut self.list.lock(), seat);
     }
 
     fn remove_locked(&self, list: &mut Vec<OrphanWheel>, seat: usize) {
-        if let Some(at) = list.iter().position(|orphan_wheel| orphan_wheel.seat == seat) {
+        if let Some(at) = list.iter().position(|orphan| orphan.seat == seat) {
             list.swap_remove(at).wheel.end_backup_sleep();
-            self.publish_next_due(list);
+            self.publish_count(list);
         }
     }
 
-    /// Called by the guardian on its way to sleep: the first deadline, noted in each wheel. Wheels
-    /// that have become empty go.
+    /// Returns the first deadline, and stores in each wheel until when the backup sleeper sleeps.
+    /// Called by the backup sleeper on its way to sleep. Wheels that have become empty are removed.
     #[inline]
     #[must_use]
     pub(crate) fn begin_sleep(&self) -> Option<u64> {
-        if self.is_empty() { None } else { self.keep_all() }
+        if self.is_empty() { None } else { self.begin_sleep_slow() }
     }
 
     #[cold]
-    fn keep_all(&self) -> Option<u64> {
+    fn begin_sleep_slow(&self) -> Option<u64> {
         let mut list = self.list.lock();
-        list.retain(|orphan_wheel| !orphan_wheel.wheel.is_empty());
-        self.publish_next_due(&list);
-        list.iter().filter_map(|orphan_wheel| orphan_wheel.wheel.begin_backup_sleep()).min()
+        list.retain(|orphan| !orphan.wheel.is_empty());
+        self.publish_count(&list);
+        list.iter().filter_map(|orphan| orphan.wheel.begin_backup_sleep()).min()
     }
 
-    /// Called by the guardian when it is awake again, and before anybody else can become the
-    /// guardian.
+    /// Stores that the backup sleeper is awake again. Called by it, before another thread can
+    /// become the backup sleeper.
     #[inline]
     pub(crate) fn end_sleep(&self) {
         if !self.is_empty() {
-            self.resume_all();
+            self.end_sleep_slow();
         }
     }
 
     #[cold]
-    fn resume_all(&self) {
-        self.list.lock().iter().for_each(|orphan_wheel| orphan_wheel.wheel.end_backup_sleep());
+    fn end_sleep_slow(&self) {
+        self.list.lock().iter().for_each(|orphan| orphan.wheel.end_backup_sleep());
     }
 
-    /// When the first timer is due, or earlier.
+    /// Returns when the first timer is due, or an earlier time.
     #[inline]
     pub(crate) fn next_due(&self) -> u64 {
-        if self.is_empty() { u64::MAX } else { self.first_due() }
+        if self.is_empty() { u64::MAX } else { self.next_due_slow() }
     }
 
     #[cold]
-    fn first_due(&self) -> u64 {
-        self.list.lock().iter().map(|orphan_wheel| orphan_wheel.wheel.next_due()).min().unwrap_or(u64::MAX)
+    fn next_due_slow(&self) -> u64 {
+        self.list.lock().iter().map(|orphan| orphan.wheel.next_due()).min().unwrap_or(u64::MAX)
     }
 
-    /// Fires what is due at `now`. The wakers are in `wakes`, and the caller wakes them. It is the
-    /// worker of `seat`, and turns its own wheel: if that has become a orphan wheel it is none any
-    /// more.
+    /// Fires every timer that is due at `now`, and moves their wakers to `wakes`, for the caller to
+    /// wake.
+    ///
+    /// The caller is the worker of `seat`, which fires the timers of its own wheel. So that wheel
+    /// is removed from the list if it is there.
     #[inline]
-    pub(crate) fn turn(&self, seat: usize, now: u64, wakes: &mut WakeList) {
+    pub(crate) fn fire_due(&self, seat: usize, now: u64, wakes: &mut WakeList) {
         if !self.is_empty() {
-            self.turn_all(seat, now, wakes);
+            self.fire_due_slow(seat, now, wakes);
         }
     }
 
     #[cold]
-    fn turn_all(&self, seat: usize, now: u64, wakes: &mut WakeList) {
+    fn fire_due_slow(&self, seat: usize, now: u64, wakes: &mut WakeList) {
         let mut list = self.list.lock();
         self.remove_locked(&mut list, seat);
-        for orphan_wheel in list.iter().filter(|orphan_wheel| orphan_wheel.wheel.next_due() <= now) {
-            orphan_wheel.wheel.turn(now, wakes);
+        for orphan in list.iter().filter(|orphan| orphan.wheel.next_due() <= now) {
+            orphan.wheel.fire_due(now, wakes);
         }
     }
 
     #[inline]
     fn is_empty(&self) -> bool {
-        // Ordering: Acquire — pairs with the Release in `publish`. A guardian that a leaver's
-        // interrupt has called sees the leaver's orphan wheel; one that reads an older number is
-        // interrupted.
+        // Ordering: Acquire — pairs with the Release in `OrphanWheels::publish_count`. A backup
+        // sleeper that a retiring worker has interrupted sees that worker's orphan wheel. One that
+        // reads an older count is interrupted.
         self.count.load(Ordering::Acquire) == 0
     }
 
-    fn publish_next_due(&self, list: &[OrphanWheel]) {
-        // Ordering: Release — pairs with the Acquire in `is_empty`.
+    fn publish_count(&self, list: &[OrphanWheel]) {
+        // Ordering: Release — pairs with the Acquire in `OrphanWheels::is_empty`: the change of the
+        // list.
         self.count.store(list.len(), Ordering::Release);
     }
 }

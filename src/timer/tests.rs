@@ -1,4 +1,4 @@
-//! The timer by hand: a wheel, chosen times, counted wakes.
+//! Tests of timers on a wheel, with chosen times and counted wake-ups.
 
 use std::pin::{Pin, pin};
 use std::task::Wake;
@@ -8,7 +8,7 @@ use super::*;
 use crate::sync::statics::AtomicUsize;
 use crate::timer::wheel::TICK;
 
-/// Counts: wakes if used as a waker, calls if used as a keeper.
+/// Counts its wake-ups, as a waker or as a sleeper waker.
 #[derive(Default)]
 pub(crate) struct Count(AtomicUsize);
 
@@ -38,21 +38,21 @@ impl SleeperWaker for Count {
 
 pub(crate) const HOUR: u64 = 3600 * 1_000_000_000;
 
-/// A wheel whose keeper counts its calls, and whose clock stands near zero for as long as a test
-/// lasts.
+/// Returns a wheel and its sleeper waker, which counts. The wheel's clock stays near zero while a
+/// test runs.
 pub(crate) fn wheel() -> (Arc<TimerWheel>, Arc<Count>) {
     let sleeper_waker = Arc::new(Count::default());
     (Arc::new(TimerWheel::new(Clock::new(), sleeper_waker.clone())), sleeper_waker)
 }
 
 pub(crate) fn at(wheel: &TimerWheel, nanos: u64) -> Instant {
-    wheel.clock().real_deadline(Some(nanos)).expect("a nameable instant")
+    wheel.clock().real_deadline(Some(nanos)).expect("an instant that the system can name")
 }
 
-/// Turns, wakes, and returns the next deadline.
-pub(crate) fn turn(wheel: &TimerWheel, now: u64) -> Option<u64> {
+/// Fires what is due at `now`, wakes, and returns the next deadline.
+pub(crate) fn fire_due(wheel: &TimerWheel, now: u64) -> Option<u64> {
     let mut wakes = WakeList::new();
-    wheel.turn(now, &mut wakes)
+    wheel.fire_due(now, &mut wakes)
 }
 
 fn arm(timer: Pin<&mut Timer>, wheel: &Arc<TimerWheel>, nanos: u64, waker: &Waker) -> State {
@@ -60,7 +60,7 @@ fn arm(timer: Pin<&mut Timer>, wheel: &Arc<TimerWheel>, nanos: u64, waker: &Wake
 }
 
 #[test]
-fn an_armed_timer_fires_once_and_not_before_its_time() {
+fn armed_timer_fires_once_and_not_early() {
     let (wheel, _) = wheel();
     let (count, waker) = Count::new();
     let mut timer = pin!(Timer::new());
@@ -68,16 +68,16 @@ fn an_armed_timer_fires_once_and_not_before_its_time() {
     assert_eq!(arm(timer.as_mut(), &wheel, HOUR, &waker), State::Armed);
     let due = wheel.next_due();
     assert!((HOUR..HOUR + TICK).contains(&due));
-    assert_eq!(turn(&wheel, HOUR - 1), Some(due));
+    assert_eq!(fire_due(&wheel, HOUR - 1), Some(due));
     assert_eq!((timer.state(), count.get()), (State::Armed, 0));
-    assert_eq!(turn(&wheel, due), None);
+    assert_eq!(fire_due(&wheel, due), None);
     assert_eq!((timer.state(), count.get()), (State::Fired, 1));
-    assert_eq!(turn(&wheel, 2 * HOUR), None);
+    assert_eq!(fire_due(&wheel, 2 * HOUR), None);
     assert_eq!((count.get(), wheel.next_due()), (1, u64::MAX));
 }
 
 #[test]
-fn a_cancelled_timer_leaves_nothing_behind() {
+fn cancelled_timer_leaves_no_waker_and_no_entry() {
     let (wheel, _) = wheel();
     let (count, waker) = Count::new();
     let mut timer = Box::pin(Timer::new());
@@ -89,33 +89,33 @@ fn a_cancelled_timer_leaves_nothing_behind() {
     drop(timer);
     assert_eq!(Arc::strong_count(&count), 2);
     assert_eq!(Arc::strong_count(&wheel), 1);
-    assert_eq!(turn(&wheel, 2 * HOUR), None);
+    assert_eq!(fire_due(&wheel, 2 * HOUR), None);
     assert_eq!(count.get(), 0);
 }
 
 #[test]
-fn the_keeper_is_woken_only_out_of_a_sleep_that_is_too_long_and_once() {
+fn wheel_owner_is_woken_once_and_only_if_it_sleeps_too_long() {
     let (wheel, sleeper_waker) = wheel();
     let (_, waker) = Count::new();
     let mut timers: Vec<_> = (0..6).map(|_| Box::pin(Timer::new())).collect();
     let mut arm = |timer: usize, nanos| assert_eq!(arm(timers[timer].as_mut(), &wheel, nanos, &waker), State::Armed);
     arm(0, 5 * HOUR);
-    assert_eq!(sleeper_waker.get(), 0, "it is awake");
-    assert!(wheel.begin_sleep().expect("one is armed") >= 5 * HOUR);
+    assert_eq!(sleeper_waker.get(), 0, "the owner is awake");
+    assert!(wheel.begin_sleep().expect("a timer is armed") >= 5 * HOUR);
     arm(1, 6 * HOUR);
     arm(2, 5 * HOUR);
-    assert_eq!(sleeper_waker.get(), 0, "it wakes in time");
+    assert_eq!(sleeper_waker.get(), 0, "the owner wakes in time");
     arm(3, 4 * HOUR);
     assert_eq!(sleeper_waker.get(), 1);
     arm(4, 3 * HOUR);
-    assert_eq!(sleeper_waker.get(), 1, "it is on its way");
+    assert_eq!(sleeper_waker.get(), 1, "the owner is woken already");
     wheel.end_sleep();
     arm(5, HOUR);
     assert_eq!(sleeper_waker.get(), 1);
-    assert!((HOUR..HOUR + TICK).contains(&wheel.begin_sleep().expect("one is armed")));
+    assert!((HOUR..HOUR + TICK).contains(&wheel.begin_sleep().expect("a timer is armed")));
 }
 
-/// Counts the calls to keeper and guardian.
+/// Counts the wake-ups of the owner and of the backup sleeper.
 #[derive(Default)]
 struct Both([Arc<Count>; 2]);
 
@@ -130,13 +130,13 @@ impl SleeperWaker for Both {
 }
 
 #[test]
-fn keeper_and_guardian_are_woken_each_out_of_its_own_sleep() {
-    let (sleeper_waker, guardian) = (Arc::new(Count::default()), Arc::new(Count::default()));
-    let wheel = Arc::new(TimerWheel::new(Clock::new(), Arc::new(Both([sleeper_waker.clone(), guardian.clone()]))));
+fn wheel_owner_and_backup_are_each_woken_from_their_own_sleep() {
+    let (sleeper_waker, backup_waker) = (Arc::new(Count::default()), Arc::new(Count::default()));
+    let wheel = Arc::new(TimerWheel::new(Clock::new(), Arc::new(Both([sleeper_waker.clone(), backup_waker.clone()]))));
     let (_, waker) = Count::new();
     let mut timers: Vec<_> = (0..4).map(|_| Box::pin(Timer::new())).collect();
     let mut arm = |timer: usize, nanos| assert_eq!(arm(timers[timer].as_mut(), &wheel, nanos, &waker), State::Armed);
-    let calls = || (sleeper_waker.get(), guardian.get());
+    let calls = || (sleeper_waker.get(), backup_waker.get());
     arm(0, 5 * HOUR);
     let _ = wheel.begin_backup_sleep();
     arm(1, 4 * HOUR);
@@ -152,7 +152,7 @@ fn keeper_and_guardian_are_woken_each_out_of_its_own_sleep() {
 }
 
 #[test]
-fn a_keeper_without_timers_is_woken_by_the_first() {
+fn wheel_owner_without_timers_is_woken_by_the_first() {
     let (wheel, sleeper_waker) = wheel();
     let (_, waker) = Count::new();
     assert_eq!(wheel.begin_sleep(), None);
@@ -162,7 +162,7 @@ fn a_keeper_without_timers_is_woken_by_the_first() {
 }
 
 #[test]
-fn a_reset_moves_an_armed_timer_with_its_waker() {
+fn reset_moves_an_armed_timer_with_its_waker() {
     let (wheel, sleeper_waker) = wheel();
     let (count, waker) = Count::new();
     let mut timer = pin!(Timer::new());
@@ -171,23 +171,23 @@ fn a_reset_moves_an_armed_timer_with_its_waker() {
     let earlier = at(&wheel, HOUR);
     timer.as_mut().reset(earlier);
     assert_eq!(sleeper_waker.get(), 1, "a reset to an earlier time is an earlier timer");
-    turn(&wheel, 2 * HOUR);
+    fire_due(&wheel, 2 * HOUR);
     assert_eq!((timer.state(), count.get()), (State::Fired, 1));
-    // One that has fired only becomes idle; nobody waits for it.
+    // A fired timer only becomes idle: no task waits for it.
     timer.as_mut().reset(at(&wheel, 3 * HOUR));
     assert_eq!((timer.state(), wheel.next_due()), (State::Idle, u64::MAX));
-    // Later, and then into the past.
+    // A reset to a later time, and then one into the past.
     let _ = arm(timer.as_mut(), &wheel, 3 * HOUR, &waker);
     timer.as_mut().reset(at(&wheel, 9 * HOUR));
-    turn(&wheel, 4 * HOUR);
+    fire_due(&wheel, 4 * HOUR);
     assert_eq!(count.get(), 1);
     timer.as_mut().reset(at(&wheel, HOUR));
-    turn(&wheel, 4 * HOUR);
+    fire_due(&wheel, 4 * HOUR);
     assert_eq!((timer.state(), count.get()), (State::Fired, 2));
 }
 
 #[test]
-fn the_last_waker_is_woken() {
+fn updated_waker_is_woken_and_the_old_one_dropped() {
     let (wheel, _) = wheel();
     let (first, first_waker) = Count::new();
     let (second, second_waker) = Count::new();
@@ -197,14 +197,14 @@ fn the_last_waker_is_woken() {
     assert_eq!(Arc::strong_count(&first), 3, "the same waker is not cloned");
     assert_eq!(timer.as_mut().update_waker(&second_waker), State::Armed);
     assert_eq!(Arc::strong_count(&first), 2, "the old waker is dropped at once");
-    turn(&wheel, 2 * HOUR);
+    fire_due(&wheel, 2 * HOUR);
     assert_eq!((first.get(), second.get()), (0, 1));
     assert_eq!(timer.as_mut().update_waker(&first_waker), State::Fired);
     assert_eq!(Arc::strong_count(&first), 2);
 }
 
 #[test]
-fn a_closed_wheel_ends_what_is_armed_and_refuses_the_rest() {
+fn closed_wheel_ends_armed_timers_and_refuses_new_ones() {
     let (wheel, _) = wheel();
     let (count, waker) = Count::new();
     let mut timers: Vec<_> = (0..3 * BATCH).map(|_| Box::pin(Timer::new())).collect();
@@ -220,7 +220,7 @@ fn a_closed_wheel_ends_what_is_armed_and_refuses_the_rest() {
     let mut late = pin!(Timer::new());
     assert_eq!(arm(late.as_mut(), &wheel, HOUR, &waker), State::Closed);
     assert_eq!(Arc::strong_count(&count), 2);
-    // It may be used elsewhere.
+    // The refused timer may be used on another wheel.
     let (other, _) = self::wheel();
     late.as_mut().reset(at(&other, HOUR));
     assert_eq!(arm(late.as_mut(), &other, HOUR, &waker), State::Armed);
@@ -228,7 +228,7 @@ fn a_closed_wheel_ends_what_is_armed_and_refuses_the_rest() {
 }
 
 #[test]
-fn ten_thousand_timers_of_one_slot_fire_in_batches() {
+fn timers_of_one_slot_fire_in_batches() {
     let (wheel, _) = wheel();
     let (count, waker) = Count::new();
     let mut timers: Vec<_> = (0..10_000).map(|_| Box::pin(Timer::new())).collect();
@@ -236,72 +236,72 @@ fn ten_thousand_timers_of_one_slot_fire_in_batches() {
         let _ = arm(timer.as_mut(), &wheel, HOUR, &waker);
     }
     let mut wakes = WakeList::new();
-    let mut holds = 1;
-    while !wheel.held.lock().fire(2 * HOUR, &mut wakes) {
-        assert!(wakes.len() <= holds * BATCH);
-        holds += 1;
+    let mut locks = 1;
+    while !wheel.state.lock().fire_batch(2 * HOUR, &mut wakes) {
+        assert!(wakes.len() <= locks * BATCH);
+        locks += 1;
     }
-    assert!(holds >= 10_000 / BATCH);
+    assert!(locks >= 10_000 / BATCH);
     wakes.wake_all();
     assert_eq!(count.get(), 10_000);
 }
 
-/// A waker that, on clone, wake and drop, arms and cancels a timer on the very wheel that holds it.
-struct Evil {
+/// A waker that, on clone, wake and drop, arms and cancels a timer on the wheel that stores it.
+struct ReentrantWaker {
     wheel: Arc<TimerWheel>,
     calls: AtomicUsize,
 }
 
-impl Evil {
-    fn act(&self) {
+impl ReentrantWaker {
+    fn use_wheel(&self) {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let mut timer = Box::pin(Timer::new());
         let _ = arm(timer.as_mut(), &self.wheel, HOUR, Waker::noop());
         timer.as_mut().reset(at(&self.wheel, 2 * HOUR));
-        turn(&self.wheel, 0);
+        fire_due(&self.wheel, 0);
     }
 
     fn waker(self: Arc<Self>) -> Waker {
         use std::task::{RawWaker, RawWakerVTable};
         unsafe fn clone(data: *const ()) -> RawWaker {
-            // SAFETY: a waker's data is an evil's box.
-            let evil = unsafe { &*data.cast::<Arc<Evil>>() };
-            evil.act();
-            RawWaker::new(Box::into_raw(Box::new(Arc::clone(evil))).cast(), &VTABLE)
+            // SAFETY: the data of such a waker is a box.
+            let this = unsafe { &*data.cast::<Arc<ReentrantWaker>>() };
+            this.use_wheel();
+            RawWaker::new(Box::into_raw(Box::new(Arc::clone(this))).cast(), &VTABLE)
         }
         unsafe fn wake(data: *const ()) {
-            // SAFETY: as above; a wake by value is also the drop.
+            // SAFETY: as above. A wake by value drops the waker, too.
             unsafe { wake_by_ref(data) };
             // SAFETY: as above.
             unsafe { drop_waker(data) };
         }
         unsafe fn wake_by_ref(data: *const ()) {
-            // SAFETY: a waker's data is an evil's box.
-            unsafe { &*data.cast::<Arc<Evil>>() }.act();
+            // SAFETY: the data of such a waker is a box.
+            unsafe { &*data.cast::<Arc<ReentrantWaker>>() }.use_wheel();
         }
         unsafe fn drop_waker(data: *const ()) {
-            // SAFETY: a waker's data is an evil's box, and is dropped once.
-            unsafe { Box::from_raw(data.cast_mut().cast::<Arc<Evil>>()) }.act();
+            // SAFETY: the data of such a waker is a box, and a waker is dropped once.
+            unsafe { Box::from_raw(data.cast_mut().cast::<Arc<ReentrantWaker>>()) }.use_wheel();
         }
         static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
-        // SAFETY: the four functions keep the contract: each owns one box, and evils can go
-        // anywhere.
+        // SAFETY: the four functions keep the contract: each waker owns one box, and its content is
+        // `Send` and `Sync`.
         unsafe { Waker::from_raw(RawWaker::new(Box::into_raw(Box::new(self)).cast(), &VTABLE)) }
     }
 }
 
 #[test]
-fn an_evil_waker_finds_no_lock_held() {
+fn waker_that_uses_the_wheel_finds_no_lock_held() {
     let (wheel, _) = wheel();
-    let evil = || Arc::new(Evil { wheel: Arc::clone(&wheel), calls: AtomicUsize::new(0) });
-    let (one, two) = (evil(), evil());
+    let reentrant = || Arc::new(ReentrantWaker { wheel: Arc::clone(&wheel), calls: AtomicUsize::new(0) });
+    let (one, two) = (reentrant(), reentrant());
     let (first, second) = (Arc::clone(&one).waker(), Arc::clone(&two).waker());
     let mut timer = Box::pin(Timer::new());
     let _ = arm(timer.as_mut(), &wheel, HOUR, &first);
     let _ = timer.as_mut().update_waker(&second);
     timer.as_mut().cancel();
     let _ = arm(timer.as_mut(), &wheel, HOUR, &first);
-    turn(&wheel, 2 * HOUR);
+    fire_due(&wheel, 2 * HOUR);
     timer.as_mut().reset(at(&wheel, 3 * HOUR));
     let _ = arm(timer.as_mut(), &wheel, 3 * HOUR, &second);
     wheel.close_wheel(&mut WakeList::new());
@@ -317,13 +317,13 @@ fn an_evil_waker_finds_no_lock_held() {
     drop(timer);
     // First: three clones, two dropped, one woken and dropped. Second: two clones, one dropped, one
     // woken and dropped.
-    let calls = |evil: &Evil| evil.calls.load(Ordering::SeqCst);
+    let calls = |waker: &ReentrantWaker| waker.calls.load(Ordering::SeqCst);
     assert_eq!((calls(&one), calls(&two)), (7, 5));
     drop((first, second));
 }
 
 #[test]
-fn a_timer_may_outlive_everybody_else_who_knows_the_wheel() {
+fn timer_keeps_its_wheel_alive() {
     let (wheel, _) = wheel();
     let (count, waker) = Count::new();
     let mut timer = Box::pin(Timer::new());
