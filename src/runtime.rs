@@ -14,6 +14,8 @@ pub(crate) mod root_state;
 mod spawn_error;
 mod stall_settings;
 mod task_hooks;
+#[cfg(feature = "internals")]
+mod test_settings;
 mod thread_settings;
 mod worker_metrics;
 

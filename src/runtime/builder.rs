@@ -1,6 +1,5 @@
 //! Settings, and the making of a runtime.
 
-use std::path::PathBuf;
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -8,7 +7,7 @@ use super::limits::{check_stack_size, default_workers, most_outings, most_spares
 use super::{LocalOptions, LocalRuntime, Runtime};
 use crate::blocking::{self, BlockingPool};
 use crate::pool::local::CheckIntervals;
-use crate::pool::{Follow, HomeThread, Pool, Settings};
+use crate::pool::{HomeThread, Pool, Settings};
 use crate::sync::{Arc, Weak};
 use crate::watchdog::PeriodicHook;
 use crate::worker_set::completion::Resized;
@@ -185,13 +184,6 @@ impl Builder {
         self
     }
 
-    /// The same with another root of the file system, and another pace; for the tests.
-    #[doc(hidden)]
-    pub fn follow_cpu_quota_in(&mut self, root: impl Into<PathBuf>, every: Duration) -> &mut Builder {
-        self.settings.follow = Some(Follow { root: root.into(), every });
-        self
-    }
-
     /// Names the runtime, for [`Handle::name`](super::Handle::name); its threads are named by
     /// [`Builder::thread_name`]. By default it has no name.
     ///
@@ -298,62 +290,6 @@ impl Builder {
     /// ```
     pub fn shutdown_grace(&mut self, grace: Duration) -> &mut Builder {
         self.settings.shutdown_grace = grace;
-        self
-    }
-
-    /// Whether there is a watchdog; for the tests that look for lost wake-ups, which it must not
-    /// hide.
-    #[doc(hidden)]
-    pub fn watchdog(&mut self, on: bool) -> &mut Builder {
-        self.settings.watchdog = on;
-        self
-    }
-
-    /// How many lanes the global queue has; for the tests, on machines that would get one.
-    ///
-    /// # Panics
-    ///
-    /// If it is zero.
-    #[doc(hidden)]
-    #[track_caller]
-    pub fn queue_lanes(&mut self, lanes: usize) -> &mut Builder {
-        assert!(lanes > 0, "queue_lanes(0): the global queue needs at least one lane");
-        // The limit is the largest number of workers.
-        self.settings.lanes = Some(lanes.min(1 << 14));
-        self
-    }
-
-    /// How many shards the reactor has; for the tests, on machines that would get one. Only on
-    /// Linux are there ever more than one.
-    ///
-    /// # Panics
-    ///
-    /// If it is zero.
-    #[doc(hidden)]
-    #[track_caller]
-    pub fn reactor_shards(&mut self, shards: usize) -> &mut Builder {
-        assert!(shards > 0, "reactor_shards(0): the reactor needs at least one shard");
-        self.settings.shards = Some(shards);
-        self
-    }
-
-    /// Refuses threads in the operating system's place, where `refuse` answers an error for the
-    /// worker's seat, or for `usize::MAX`, which stands for a thread that a drain needs; for the
-    /// tests of what happens then.
-    #[doc(hidden)]
-    pub fn refuse_worker(
-        &mut self,
-        refuse: impl Fn(usize) -> Option<io::Error> + Send + Sync + 'static,
-    ) -> &mut Builder {
-        self.settings.refuse_thread = Some(Arc::new(refuse));
-        self
-    }
-
-    /// How long a drain waits after its deadline for the tasks that it cancels, before it reports.
-    /// The default is 10 ms. Tests of cancelled tasks set it on a busy machine.
-    #[doc(hidden)]
-    pub fn drain_report_delay(&mut self, delay: Duration) -> &mut Builder {
-        self.settings.drain_report_delay = delay;
         self
     }
 
