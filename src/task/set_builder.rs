@@ -18,7 +18,7 @@ pub struct Builder<'a, T> {
     pub(super) builder: super::Builder<'a>,
 }
 
-impl<'a, T: Send + 'static> Builder<'a, T> {
+impl<'a, T: 'static> Builder<'a, T> {
     /// Names the task.
     ///
     /// ```
@@ -31,7 +31,9 @@ impl<'a, T: Send + 'static> Builder<'a, T> {
     pub fn name(self, name: &'a str) -> Self {
         Builder { builder: self.builder.name(name), ..self }
     }
+}
 
+impl<T: Send + 'static> Builder<'_, T> {
     /// Spawns a task; see [`JoinSet::spawn`].
     ///
     /// # Errors
@@ -118,5 +120,30 @@ impl<'a, T: Send + 'static> Builder<'a, T> {
         handle: &Handle,
     ) -> io::Result<AbortHandle> {
         Ok(self.set.insert(self.builder.spawn_blocking_on(function, handle)?))
+    }
+}
+
+impl<T: 'static> Builder<'_, T> {
+    /// Spawns a task that need not be `Send`; see [`JoinSet::spawn_local`].
+    ///
+    /// # Errors
+    ///
+    /// None today.
+    ///
+    /// # Panics
+    ///
+    /// Panics if this thread is not inside of its own
+    /// [`LocalRuntime`](crate::runtime::LocalRuntime).
+    ///
+    /// ```
+    /// # heist::runtime::LocalRuntime::new().unwrap().block_on(async {
+    /// let mut set = heist::task::JoinSet::new();
+    /// set.build_task().name("local").spawn_local(async { std::rc::Rc::new(42) }).unwrap();
+    /// assert_eq!(*set.join_next().await.unwrap().unwrap(), 42);
+    /// # });
+    /// ```
+    #[track_caller]
+    pub fn spawn_local<F: Future<Output = T> + 'static>(self, future: F) -> io::Result<AbortHandle> {
+        Ok(self.set.insert(self.builder.spawn_local(future)?))
     }
 }
