@@ -21,20 +21,6 @@ pub(crate) enum Phase {
     Closed = 5,
 }
 
-impl Phase {
-    /// For people.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Phase::Running => "running",
-            Phase::Draining => "draining",
-            Phase::Drained => "drained",
-            Phase::DeadlinePassed => "overdue",
-            Phase::ShuttingDown => "cancelling",
-            Phase::Closed => "closed",
-        }
-    }
-}
-
 /// A runtime's phase.
 #[derive(Debug)]
 pub(crate) struct AtomicPhase(AtomicU8);

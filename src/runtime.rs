@@ -10,6 +10,7 @@ mod limits;
 mod local_runtime;
 mod metrics;
 mod pace_settings;
+mod phase;
 pub(crate) mod root_state;
 mod spawn_error;
 mod stall_settings;
@@ -31,6 +32,7 @@ pub use handle::{EnterGuard, Handle, TryCurrentError};
 pub(crate) use local_runtime::spawn_in;
 pub use local_runtime::{LocalOptions, LocalRuntime};
 pub use metrics::RuntimeMetrics;
+pub use phase::RuntimePhase;
 pub use spawn_error::SpawnError;
 
 use self::block_on::BlockOnMode;
@@ -48,8 +50,9 @@ use crate::scheduler::schedule;
 use crate::sync::Arc;
 use crate::util::wake_list::catch_user_panic;
 pub use crate::watchdog::stall::{StallCause, StallReport};
-pub use crate::worker_set::completion::{ResizeError, Resized, WorkerThread};
+pub use crate::worker_set::completion::{ResizeError, Resized, WorkerMeta};
 pub use crate::worker_set::resize::Resize;
+pub use crate::worker_set::seat_state::WorkerState;
 use crate::worker_set::threads;
 use crate::{context, shutdown, task_alloc};
 
@@ -360,6 +363,62 @@ impl Runtime {
     /// ```
     pub fn draining(&self) -> Draining {
         self.handle.draining()
+    }
+
+    /// Returns the id of the runtime; see [`Handle::id`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Runtime::new()?;
+    /// assert_eq!(runtime.id(), runtime.block_on(async { heist::runtime::Handle::current().id() }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn id(&self) -> Id {
+        self.handle.id()
+    }
+
+    /// Returns the name of the runtime, if it has one; see [`Handle::name`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_multi_thread().name("control").build()?;
+    /// assert_eq!(runtime.name(), Some("control"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn name(&self) -> Option<&str> {
+        self.handle.name()
+    }
+
+    /// Returns the kind of the runtime; see [`Handle::runtime_flavor`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::runtime::{Runtime, RuntimeFlavor};
+    ///
+    /// assert_eq!(Runtime::new()?.runtime_flavor(), RuntimeFlavor::MultiThread);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn runtime_flavor(&self) -> RuntimeFlavor {
+        self.handle.runtime_flavor()
+    }
+
+    /// Returns what the runtime does now: its workers, and every task that is visible from outside;
+    /// see [`Handle::dump`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// let dump = runtime.dump();
+    /// assert_eq!((dump.worker_count, dump.workers.len()), (2, 2));
+    /// println!("{dump}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn dump(&self) -> Dump {
+        self.handle.dump()
     }
 
     /// Shuts the runtime down, and waits at most `timeout` for polls and blocking jobs that are

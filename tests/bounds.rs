@@ -133,7 +133,7 @@ fn runtimes() {
         Straggler => "SYUWR";
         Resize => "SYU--";
         Resized => "SYUWR";
-        WorkerThread => "SYUWR";
+        WorkerMeta => "SYUWR";
         // The operating system's errors are not.
         ResizeError => "SYU--";
         SpawnError<Both> => "SYU--";
@@ -142,6 +142,8 @@ fn runtimes() {
         StallCause => "SYUWR";
         Dump => "SYUWR";
         WorkerDump => "SYUWR";
+        WorkerState => "SYUWR";
+        RuntimePhase => "SYUWR";
         TaskDump => "SYUWR";
         TaskState => "SYUWR";
         Activity => "SYUWR";

@@ -528,7 +528,7 @@ fn a_long_poll_among_short_ones_is_followed_by_a_checkpoint() {
     // Seen twice: there was a tick.
     let a_tick = || {
         let seen = |activity| matches!(activity, Activity::Polling { since: Some(_), .. });
-        until(|| seen(runtime.handle().dump().seats[0].activity));
+        until(|| seen(runtime.handle().dump().workers[0].activity));
     };
     let [queue, reactor] = seen_to_after(runtime.handle(), a_tick);
     assert!(queue <= BEHIND && reactor <= BEHIND, "{queue} and {reactor} polls");

@@ -16,7 +16,7 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use heist::net::UdpSocket;
-use heist::runtime::{Builder, Handle, LocalOptions, LocalRuntime, RuntimeFlavor};
+use heist::runtime::{Activity, Builder, Handle, LocalOptions, LocalRuntime, RuntimeFlavor, RuntimePhase, WorkerState};
 use heist::task::{JoinHandle, JoinSet, spawn_local};
 use kit::{Count, Door, OnDrop, each, panic_text, yield_now};
 
@@ -244,7 +244,11 @@ fn where_it_cannot_be_spawned_the_text_names_the_way() {
 fn it_says_of_itself_what_a_current_thread_runtime_says() {
     let runtime = Builder::new_current_thread().name("local").build_local(LocalOptions::default()).unwrap();
     assert_eq!(runtime.handle().runtime_flavor(), RuntimeFlavor::CurrentThread);
-    assert_eq!(runtime.handle().name(), Some("local"));
+    assert_eq!((runtime.name(), runtime.handle().name()), (Some("local"), Some("local")));
+    assert_eq!(runtime.id(), runtime.handle().id());
+    let dump = runtime.dump();
+    assert_eq!((dump.flavor, dump.worker_count, dump.workers.len()), (RuntimeFlavor::CurrentThread, 1, 1));
+    assert_eq!((dump.workers[0].state, dump.workers[0].activity), (WorkerState::Vacant, Activity::Vacant));
     assert_eq!(runtime.metrics().num_workers(), 1);
     assert_eq!(runtime.block_on(async { heist::runtime::worker_index() }), Some(0));
     assert_eq!(elsewhere_handle(&runtime, |handle| handle.block_on(async { heist::runtime::worker_index() })), None);
@@ -812,6 +816,69 @@ fn a_wait_for_its_drain_drives_it_here() {
     waker.join().unwrap();
     assert_eq!((report.completed, report.cancelled), (1, 0));
     assert!(task.is_finished());
+    fate.is(1, 1);
+}
+
+#[test]
+fn drain_without_tasks_reports_zero() {
+    let runtime = local();
+    let report = runtime.drain(Duration::MAX).wait();
+    assert_eq!((report.completed, report.cancelled, report.stragglers.len(), report.unnamed), (0, 0, 0, 0));
+    assert_eq!(runtime.dump().phase, RuntimePhase::Drained);
+    let (late, _) = waits(&Fate::default(), 0);
+    assert!(runtime.block_on(runtime.spawn_local(late)).unwrap_err().is_cancelled());
+}
+
+#[test]
+fn drain_of_ready_local_tasks_completes_them() {
+    let runtime = local();
+    let fate = Fate::default();
+    let tasks: Vec<_> = (0..3).map(|_| runtime.spawn_local(waits(&fate, 0).0)).collect();
+    let report = runtime.drain(Duration::MAX).wait();
+    assert_eq!((report.completed, report.cancelled, report.stragglers.len()), (3, 0, 0));
+    fate.is(3, 3);
+    let outputs: Vec<_> = tasks.into_iter().map(|task| runtime.block_on(task).unwrap()).collect();
+    assert_eq!(outputs, [1, 2, 3]);
+}
+
+#[test]
+fn drain_with_pending_local_task_reports_straggler_at_deadline() {
+    let runtime = local();
+    let fate = Fate::default();
+    let (future, _wakers) = waits(&fate, usize::MAX);
+    let task = runtime.spawn_local(future);
+    turn(&runtime);
+    let report = runtime.drain(Duration::ZERO).wait();
+    assert_eq!((report.completed, report.cancelled), (0, 1));
+    assert_eq!(report.stragglers.iter().map(|straggler| straggler.id).collect::<Vec<_>>(), [task.id()]);
+    fate.is(1, 1);
+    assert_eq!(runtime.dump().phase, RuntimePhase::DeadlinePassed);
+    assert!(runtime.block_on(task).unwrap_err().is_cancelled());
+}
+
+#[test]
+fn draining_resolves_when_local_drain_begins() {
+    let runtime = local();
+    let mut draining = runtime.draining();
+    assert!(!runtime.block_on(async { futures::poll!(&mut draining).is_ready() }));
+    let task = runtime.spawn_local(runtime.draining());
+    turn(&runtime);
+    assert!(!task.is_finished());
+    let report = runtime.drain(Duration::MAX).wait();
+    assert_eq!((report.completed, report.stragglers.len()), (1, 0));
+    runtime.block_on(draining);
+    runtime.block_on(task).unwrap();
+}
+
+#[test]
+fn drain_awaited_in_root_of_local_runtime_reports() {
+    let runtime = local();
+    let fate = Fate::default();
+    let report = runtime.block_on(async {
+        let _task = spawn_local(waits(&fate, 0).0);
+        runtime.drain(Duration::MAX).await
+    });
+    assert_eq!((report.completed, report.cancelled), (1, 0));
     fate.is(1, 1);
 }
 

@@ -11,7 +11,7 @@ use crate::pool::hooks::{TaskHooks, UnhandledPanic};
 use crate::pool::local::CheckIntervals;
 use crate::sync::Arc;
 use crate::watchdog::stall::StallHook;
-use crate::worker_set::completion::{Resized, WorkerThread};
+use crate::worker_set::completion::{Resized, WorkerMeta};
 
 /// A function that a thread of ours calls.
 pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
@@ -29,7 +29,7 @@ const EVENTS_REST: usize = 256;
 const WORKERS_EACH: usize = 8;
 
 /// Makes the names of workers.
-pub(crate) type WorkerNameFn = Arc<dyn Fn(WorkerThread) -> String + Send + Sync>;
+pub(crate) type WorkerNameFn = Arc<dyn Fn(WorkerMeta) -> String + Send + Sync>;
 
 /// Is told of changes of the number of workers.
 pub(crate) type ResizeHook = Arc<dyn Fn(Resized) + Send + Sync>;

@@ -375,7 +375,7 @@ impl Handle {
     ///         break dump;
     ///     }
     /// };
-    /// assert_eq!(dump.seats.len(), 2);
+    /// assert_eq!(dump.workers.len(), 2);
     /// assert_eq!(dump.tasks[0].id, idle.id());
     /// println!("{dump}");
     /// ```

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::time::Duration;
 
-use super::{Builder, EnterGuard, Handle, Runtime, RuntimeMetrics};
+use super::{Builder, Drain, Draining, Dump, EnterGuard, Handle, Id, Runtime, RuntimeMetrics};
 use crate::pool::Pool;
 use crate::raw_task::{JoinHandle, SpawnMeta};
 use crate::scheduler::schedule;
@@ -194,6 +194,95 @@ impl LocalRuntime {
     /// ```
     pub fn metrics(&self) -> RuntimeMetrics {
         self.runtime.metrics()
+    }
+
+    /// Drains the runtime; see [`Handle::drain`].
+    ///
+    /// Spawns from the root future of a [`LocalRuntime::block_on`] are refused from now on. The
+    /// tasks go on only while this thread drives the runtime, with [`Drain::wait`] or in a
+    /// `block_on`. A task that is left at the deadline is dropped on this thread, when it drives
+    /// the runtime again or drops it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let runtime = heist::runtime::LocalRuntime::new()?;
+    /// let shared = std::rc::Rc::new(7);
+    /// let task = runtime.spawn_local(async move { *shared });
+    /// let report = runtime.drain(Duration::from_secs(10)).wait();
+    /// assert_eq!((report.completed, report.stragglers.len()), (1, 0));
+    /// assert_eq!(runtime.block_on(task)?, 7);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn drain(&self, deadline: Duration) -> Drain {
+        self.runtime.drain(deadline)
+    }
+
+    /// Resolves when a drain or the shutdown of the runtime begins; see [`Handle::draining`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::LocalRuntime::new()?;
+    /// let draining = runtime.draining();
+    /// let task = runtime.spawn_local(async move {
+    ///     draining.await;
+    ///     std::rc::Rc::new("last words")
+    /// });
+    /// runtime.drain(std::time::Duration::from_secs(10)).wait();
+    /// assert_eq!(*runtime.block_on(task)?, "last words");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn draining(&self) -> Draining {
+        self.runtime.draining()
+    }
+
+    /// Returns the id of the runtime; see [`Handle::id`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::LocalRuntime::new()?;
+    /// assert_eq!(runtime.id(), runtime.block_on(async { heist::runtime::Handle::current().id() }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn id(&self) -> Id {
+        self.runtime.id()
+    }
+
+    /// Returns the name of the runtime, if it has one; see [`Handle::name`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::runtime::{Builder, LocalOptions};
+    ///
+    /// let runtime = Builder::new_current_thread().name("ui").build_local(LocalOptions::default())?;
+    /// assert_eq!(runtime.name(), Some("ui"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn name(&self) -> Option<&str> {
+        self.runtime.name()
+    }
+
+    /// Returns what the runtime does now: its worker, and every task that is visible from outside;
+    /// see [`Handle::dump`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::runtime::{Activity, LocalRuntime};
+    ///
+    /// let runtime = LocalRuntime::new()?;
+    /// let dump = runtime.dump();
+    /// assert_eq!(dump.workers[0].activity, Activity::Vacant, "no `block_on` drives the runtime");
+    /// println!("{dump}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn dump(&self) -> Dump {
+        self.runtime.dump()
     }
 
     /// Shuts the runtime down: drops its tasks, and waits at most `timeout` for blocking jobs that

@@ -68,7 +68,7 @@ impl RuntimeMetrics {
     /// runtime.resize(1).wait().unwrap();
     ///
     /// let metrics = runtime.metrics();
-    /// let polls: u64 = (0..metrics.num_seats()).map(|worker| metrics.worker_poll_count(worker)).sum();
+    /// let polls: u64 = (0..metrics.num_worker_slots()).map(|worker| metrics.worker_poll_count(worker)).sum();
     /// assert_eq!((metrics.num_workers(), polls), (1, 1), "whoever made it");
     /// ```
     pub fn num_worker_slots(&self) -> usize {
@@ -343,7 +343,7 @@ impl RuntimeMetrics {
             Some(seat) => seat,
             // Not in a closure, whose line would be the location of the panic.
             None => panic!(
-                "there is no worker {worker}: this runtime has had {}; ask for those below `num_seats()`",
+                "there is no worker {worker}: this runtime has had {}; ask for those below `num_worker_slots()`",
                 seats.len()
             ),
         }

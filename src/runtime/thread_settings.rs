@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Builder;
 use crate::sync::Arc;
-use crate::worker_set::completion::WorkerThread;
+use crate::worker_set::completion::WorkerMeta;
 
 /// Threads.
 impl Builder {
@@ -94,12 +94,12 @@ impl Builder {
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread()
     ///     .worker_threads(2)
-    ///     .thread_name_with(|at| format!("worker-{}-{}", at.version, at.seat))
+    ///     .thread_name_with(|at| format!("worker-{}-{}", at.version, at.index))
     ///     .build()
     ///     .unwrap();
     /// # drop(runtime);
     /// ```
-    pub fn thread_name_with(&mut self, name: impl Fn(WorkerThread) -> String + Send + Sync + 'static) -> &mut Builder {
+    pub fn thread_name_with(&mut self, name: impl Fn(WorkerMeta) -> String + Send + Sync + 'static) -> &mut Builder {
         self.settings.worker_name = Some(Arc::new(name));
         self
     }

@@ -25,7 +25,7 @@ pub struct Resized {
 /// worker set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct WorkerThread {
+pub struct WorkerMeta {
     /// The number of the seat, below the number of workers.
     pub index: usize,
     /// The version (see [`Resized::version`]) with which the thread comes; zero for those that the
@@ -33,9 +33,9 @@ pub struct WorkerThread {
     pub version: u64,
 }
 
-impl WorkerThread {
+impl WorkerMeta {
     pub(crate) fn new(seat: usize, version: u64) -> Self {
-        WorkerThread { index: seat, version }
+        WorkerMeta { index: seat, version }
     }
 }
 

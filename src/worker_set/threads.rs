@@ -12,7 +12,7 @@ use crate::task_alloc::CacheGuard;
 use crate::util::wake_list::catch_user_panic;
 use crate::watchdog::{PeriodicHook, Watchdog};
 use crate::worker_set::RetireResult;
-use crate::worker_set::completion::WorkerThread;
+use crate::worker_set::completion::WorkerMeta;
 use crate::{context, shutdown};
 
 /// Starts a worker for each seat, and the watchdog, which does `chore` besides.
@@ -23,7 +23,7 @@ use crate::{context, shutdown};
 /// again.
 pub(crate) fn start(pool: &Arc<Pool>, chore: PeriodicHook) -> io::Result<()> {
     // Naming is user code, which may panic: all of it before there is a thread to be left behind.
-    let names: Vec<String> = (0..pool.settings.workers).map(|seat| name(pool, WorkerThread::new(seat, 0))).collect();
+    let names: Vec<String> = (0..pool.settings.workers).map(|seat| name(pool, WorkerMeta::new(seat, 0))).collect();
     let started = start_all(pool, names, chore);
     if started.is_err() {
         shutdown::begin_shutdown(pool);
@@ -80,7 +80,7 @@ pub(crate) fn start_worker(pool: &Arc<Pool>, seat: usize, name: String) -> io::R
 }
 
 /// What a worker's thread is called. User code.
-pub(crate) fn name(pool: &Arc<Pool>, seat: WorkerThread) -> String {
+pub(crate) fn name(pool: &Arc<Pool>, seat: WorkerMeta) -> String {
     context::run_in_runtime(pool, || match &pool.settings.worker_name {
         Some(name) => name(seat),
         None => (pool.settings.thread_name)(),

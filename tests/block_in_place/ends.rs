@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use heist::runtime::{Builder, Handle, Runtime};
+use heist::runtime::{Builder, Handle, Runtime, RuntimePhase};
 use heist::task::block_in_place;
 
 use super::each;
@@ -128,7 +128,7 @@ fn it_steps_out_when_the_shutdown_has_begun() {
             // Filed here or elsewhere, and in the ring or the slot the next time.
             yield_now().await;
             opens.open();
-            while !format!("{:?}", handle.dump().phase).contains("cancelling") {
+            while handle.dump().phase != RuntimePhase::ShuttingDown {
                 thread::yield_now();
             }
             block_in_place(|| futures::executor::block_on(never).unwrap_err().is_cancelled())
@@ -157,7 +157,7 @@ fn what_is_woken_when_nobody_else_is_left_ends() {
             yield_now().await;
             block_in_place(|| {
                 opens.open();
-                while handle.dump().phase == "running" {
+                while handle.dump().phase == RuntimePhase::Running {
                     thread::yield_now();
                 }
                 // It may have ended by now, or be on its way.

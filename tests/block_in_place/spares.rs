@@ -129,7 +129,7 @@ fn it_is_no_stall_and_a_dump_says_what_it_is() {
         block_in_place(|| {
             let dump = handle.dump();
             let is_ours = |activity| matches!(activity, Activity::Blocking { task, .. } if task == id);
-            let seats = dump.seats.iter().filter(|seat| is_ours(seat.activity)).count();
+            let seats = dump.workers.iter().filter(|seat| is_ours(seat.activity)).count();
             // Many looks, each of which would be too late.
             handle.block_on(async { heist::time::sleep(Duration::from_millis(30)).await });
             (seats, dump.to_string(), handle.metrics().num_spare_workers())

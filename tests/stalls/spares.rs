@@ -67,7 +67,7 @@ fn a_spare_does_all_that_a_worker_does() {
         sleep_until(Instant::now() + Duration::from_millis(300)).await;
     });
     // It is counted before its seat is there.
-    until(|| runtime.handle().dump().seats.len() == 3);
+    until(|| runtime.handle().dump().workers.len() == 3);
     until(|| runtime.metrics().worker_poll_count(2) > 200);
     door.open();
     stuck.into_iter().for_each(|task| runtime.block_on(task).unwrap());
@@ -106,7 +106,7 @@ fn the_last_worker_is_replaced() {
     let door = Door::new();
     let mut stuck = vec![block(&runtime, &door)];
     // Until seat 0 is the one that is stuck; the others leave.
-    while !matches!(runtime.handle().dump().seats[0].activity, Activity::Polling { .. }) {
+    while !matches!(runtime.handle().dump().workers[0].activity, Activity::Polling { .. }) {
         stuck.push(block(&runtime, &door));
     }
     let shrink = runtime.resize(1);
