@@ -229,14 +229,14 @@ fn a_root_is_woken_wherever_its_thread_sleeps() {
             }
         });
         // In the seat until the first wake, or both.
-        root.word.sit_down();
+        root.word.begin_drive();
         while !root.word.take_wake() {
             if !root.word.has_wake() {
                 root.seat.park(None);
             }
         }
         let mut told = root.told.load(Ordering::Relaxed);
-        root.word.get_up();
+        root.word.end_drive();
         // On its own parker until the last one.
         while !told {
             if root.word.take_wake() {

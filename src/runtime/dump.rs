@@ -31,7 +31,7 @@ pub struct Dump {
     pub global_queue_depth: usize,
     /// The number of sockets and other resources that are registered with the reactor.
     pub source_count: u64,
-    /// Whether a thread waits in the reactor, or reads its events, now.
+    /// Set if a thread waits in the reactor, or reads its events, now.
     pub reactor_is_driven: bool,
     /// The workers, by their index. An entry stays when its worker has exited.
     pub workers: Vec<WorkerDump>,
@@ -48,7 +48,7 @@ pub struct Dump {
 pub struct WorkerDump {
     /// The index of the worker; see [`worker_index`](super::worker_index).
     pub index: usize,
-    /// Whether the worker is there, comes or goes.
+    /// Tells a worker that runs from one that is being started or is exiting.
     pub state: WorkerState,
     /// The kernel's id of the worker's thread. Linux only.
     pub thread: Option<u32>,
@@ -56,7 +56,7 @@ pub struct WorkerDump {
     pub activity: Activity,
     /// The number of tasks in the worker's local queue, at most 256.
     pub local_queue_depth: usize,
-    /// Whether a task waits in the worker's LIFO slot.
+    /// Set if a task waits in the worker's LIFO slot.
     pub lifo_slot_is_full: bool,
     /// A lower bound of the time until the worker's next timer is due. None if it has no timers.
     pub next_timer: Option<Duration>,

@@ -12,7 +12,9 @@ use crate::sync::Arc;
 
 /// Settings for tests.
 impl Builder {
-    /// Follows the CPU quota as [`Builder::follow_cpu_quota`] does, in the file system below `root`.
+    /// Follows the CPU quota as [`Builder::follow_cpu_quota`] does, in the file system below
+    /// `root`.
+    ///
     /// While workers are busy, the runtime reads the quota once per `interval`.
     #[doc(hidden)]
     pub fn follow_cpu_quota_in(&mut self, root: impl Into<PathBuf>, interval: Duration) -> &mut Builder {
@@ -61,8 +63,8 @@ impl Builder {
     /// Refuses threads as the operating system would.
     ///
     /// `refuse` is called with the index of the worker that needs the thread. The index is
-    /// `usize::MAX` for the thread that a drain needs. If `refuse` returns an error, the thread is not started,
-    /// and the error is reported in place of one of the operating system.
+    /// `usize::MAX` for the thread that a drain needs. If `refuse` returns an error, the thread is
+    /// not started.
     #[doc(hidden)]
     pub fn refuse_worker(
         &mut self,
