@@ -1,4 +1,4 @@
-//! Tasks of a set that have names.
+//! Spawns tasks with names into a set.
 
 use std::future::Future;
 use std::io;
@@ -7,9 +7,9 @@ use super::join_set::JoinSet;
 use crate::raw_task::AbortHandle;
 use crate::runtime::Handle;
 
-/// Spawns a task into a [`JoinSet`] that has a name; see [`JoinSet::build_task`].
+/// Spawns a task with a name into a [`JoinSet`]. [`JoinSet::build_task`] returns it.
 ///
-/// Its methods are those of [`task::Builder`](crate::task::Builder), and have the same errors and
+/// Its methods are those of [`task::Builder`](crate::task::Builder), with the same errors and
 /// panics.
 #[derive(Debug)]
 #[must_use = "it does nothing unless a task is spawned with it"]
@@ -19,7 +19,9 @@ pub struct Builder<'a, T> {
 }
 
 impl<'a, T: 'static> Builder<'a, T> {
-    /// Names the task.
+    /// Sets the name of the task.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
@@ -38,11 +40,13 @@ impl<T: Send + 'static> Builder<'_, T> {
     ///
     /// # Errors
     ///
-    /// None today.
+    /// It returns no error today.
     ///
     /// # Panics
     ///
-    /// If this thread is in no runtime.
+    /// Panics if no runtime is running on this thread.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
@@ -60,12 +64,14 @@ impl<T: Send + 'static> Builder<'_, T> {
     ///
     /// # Errors
     ///
-    /// None today.
+    /// It returns no error today.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Runtime::new().unwrap();
     /// let mut set = heist::task::JoinSet::new();
-    /// // This thread is in no runtime.
+    /// // No runtime is running on this thread.
     /// set.build_task().name("answer").spawn_on(async { 6 * 7 }, runtime.handle()).unwrap();
     /// assert_eq!(runtime.block_on(set.join_all()), [42]);
     /// ```
@@ -82,11 +88,13 @@ impl<T: Send + 'static> Builder<'_, T> {
     ///
     /// # Errors
     ///
-    /// None today.
+    /// It returns no error today.
     ///
     /// # Panics
     ///
-    /// If this thread is in no runtime.
+    /// Panics if no runtime is running on this thread.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
@@ -105,12 +113,15 @@ impl<T: Send + 'static> Builder<'_, T> {
     ///
     /// # Errors
     ///
-    /// None today.
+    /// It returns no error today.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Runtime::new().unwrap();
     /// let mut set = heist::task::JoinSet::new();
-    /// set.build_task().name("sum").spawn_blocking_on(|| (1..=10).sum::<u32>(), runtime.handle()).unwrap();
+    /// let sum = set.build_task().name("sum");
+    /// sum.spawn_blocking_on(|| (1..=10).sum::<u32>(), runtime.handle()).unwrap();
     /// assert_eq!(runtime.block_on(set.join_all()), [55]);
     /// ```
     #[track_caller]
@@ -128,12 +139,14 @@ impl<T: 'static> Builder<'_, T> {
     ///
     /// # Errors
     ///
-    /// None today.
+    /// It returns no error today.
     ///
     /// # Panics
     ///
     /// Panics if this thread is not inside of its own
     /// [`LocalRuntime`](crate::runtime::LocalRuntime).
+    ///
+    /// # Examples
     ///
     /// ```
     /// # heist::runtime::LocalRuntime::new().unwrap().block_on(async {
