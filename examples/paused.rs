@@ -49,7 +49,7 @@ impl<F: AsyncFnMut(&str) -> io::Result<String>> Cache<F> {
 }
 
 /// Asked every minute for a day, it fetches about once an hour.
-async fn it_fetches_once_an_hour() {
+async fn cache_fetches_once_an_hour() {
     let mut fetches = 0;
     let mut cache = Cache::new(async |key: &str| {
         fetches += 1;
@@ -67,7 +67,7 @@ async fn it_fetches_once_an_hour() {
 }
 
 /// A fetch that hangs is given up after a minute, to the nanosecond.
-async fn a_fetch_that_hangs_is_given_up() {
+async fn cache_gives_up_hanging_fetch() {
     let mut cache = Cache::new(async |_: &str| std::future::pending().await);
     let start = Instant::now();
     assert_eq!(cache.get("weather").await.unwrap_err().kind(), io::ErrorKind::TimedOut);
@@ -75,7 +75,7 @@ async fn a_fetch_that_hangs_is_given_up() {
 }
 
 /// When nothing can be fetched any more, the old value is given out.
-async fn an_old_value_is_better_than_none() {
+async fn cache_returns_old_value_if_fetch_fails() {
     let mut works = true;
     let mut cache = Cache::new(async |_: &str| {
         if std::mem::replace(&mut works, false) { Ok("sunny".to_owned()) } else { Err(io::ErrorKind::NotFound.into()) }
@@ -93,9 +93,9 @@ fn main() -> ExitCode {
     let began = RealInstant::now();
     let paused = || Builder::new_current_thread().enable_all().start_paused(true).build();
     let run = || -> io::Result<()> {
-        paused()?.block_on(it_fetches_once_an_hour());
-        paused()?.block_on(a_fetch_that_hangs_is_given_up());
-        paused()?.block_on(an_old_value_is_better_than_none());
+        paused()?.block_on(cache_fetches_once_an_hour());
+        paused()?.block_on(cache_gives_up_hanging_fetch());
+        paused()?.block_on(cache_returns_old_value_if_fetch_fails());
         Ok(())
     };
     match run() {
@@ -113,17 +113,17 @@ fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     #[heist::test(start_paused = true)]
-    async fn it_fetches_once_an_hour() {
-        super::it_fetches_once_an_hour().await;
+    async fn cache_fetches_once_an_hour() {
+        super::cache_fetches_once_an_hour().await;
     }
 
     #[heist::test(start_paused = true)]
-    async fn a_fetch_that_hangs_is_given_up() {
-        super::a_fetch_that_hangs_is_given_up().await;
+    async fn cache_gives_up_hanging_fetch() {
+        super::cache_gives_up_hanging_fetch().await;
     }
 
     #[heist::test(start_paused = true)]
-    async fn an_old_value_is_better_than_none() {
-        super::an_old_value_is_better_than_none().await;
+    async fn cache_returns_old_value_if_fetch_fails() {
+        super::cache_returns_old_value_if_fetch_fails().await;
     }
 }

@@ -228,14 +228,14 @@ fn root_is_woken_in_its_seat_and_outside() {
             }
         });
         // In the seat until the first wake, or both.
-        root.word.sit_down();
+        root.word.begin_drive();
         while !root.word.take_wake() {
             if !root.word.has_wake() {
                 root.seat.park(None);
             }
         }
         let mut notified = root.notified.load(Ordering::Relaxed);
-        root.word.get_up();
+        root.word.end_drive();
         // On its own parker until the last one.
         while !notified {
             if root.word.take_wake() {

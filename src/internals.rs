@@ -1,5 +1,5 @@
-//! Parts of the runtime by themselves, for our own benchmarks (feature `internals`). Not part of
-//! the public interface.
+//! Parts of the runtime by themselves, for this project's benchmarks (feature `internals`). They
+//! are not part of the public API.
 
 use std::panic::Location;
 
@@ -7,27 +7,28 @@ use crate::pool::Seat;
 use crate::queue::{Owner, Ring};
 use crate::raw_task::{self, Runnable};
 
-/// Tasks in the ring from which is stolen.
-const WAITING: usize = 16;
+/// The number of tasks in the victim ring.
+const TASKS: usize = 16;
 
-/// Steals half of a ring of sixteen, puts the eight back one by one, and so on.
+/// Steals half of the tasks of a ring of sixteen, and pushes the eight back one by one, `times`
+/// times.
 ///
 /// # Panics
 ///
-/// If a task is lost on the way.
+/// Panics if a task is lost.
 pub fn steal(times: u64) {
     let (victim, thief) = Ring::new_pair();
     let (robber, _) = Ring::new_pair();
-    let push = |ring: &Owner, runnable: Runnable| assert!(ring.push(runnable).is_ok(), "there is room");
-    for _ in 0..WAITING {
+    let push = |ring: &Owner, runnable: Runnable| assert!(ring.push(runnable).is_ok(), "the ring has room");
+    for _ in 0..TASKS {
         push(&victim, raw_task::spawn::<_, Seat>(async {}, Location::caller().into()).0);
     }
     for _ in 0..times {
-        push(&victim, thief.steal(&robber, Seat::MIN_STEALABLE).expect("there are sixteen"));
+        push(&victim, thief.steal(&robber, Seat::MIN_STEALABLE).expect("the victim has sixteen tasks"));
         while let Some(runnable) = robber.pop() {
             push(&victim, runnable);
         }
     }
     let left = std::iter::from_fn(|| victim.pop()).count();
-    assert_eq!(left, WAITING);
+    assert_eq!(left, TASKS);
 }

@@ -1,10 +1,10 @@
 //! A work-stealing async runtime for latency-sensitive servers: local by default, stolen only when
 //! late.
 //!
-//! Everything that a task touches (queue, timer, allocation, counters) belongs to the worker that
-//! runs it; everything can be taken over by another worker when it waits too long. Names and
-//! behaviour follow Tokio's documented API wherever the same thing exists, so moving over is mostly
-//! a change of import path.
+//! Everything that a task uses (queue, timer, allocation, counters) belongs to the worker that runs
+//! it. If the worker is late, another worker takes it over. Names and behaviour follow Tokio's
+//! documented API wherever the same thing exists, so a move from Tokio is mostly a change of import
+//! paths.
 //!
 //! ```
 //! use heist::net::{TcpListener, TcpStream};
@@ -29,21 +29,21 @@
 //!
 //! # What is where
 //!
-//! * [`runtime`]: building a runtime, entering it, waiting on it, shutting it down.
-//! * [`task`]: spawning, joining, aborting; work that blocks.
-//! * [`net`], [`io`]: sockets, and readiness of any file descriptor.
+//! * [`runtime`]: builds a runtime, enters it, waits on it, shuts it down.
+//! * [`task`]: spawns, joins and aborts tasks, and runs functions that block.
+//! * [`net`], [`io`]: sockets, and readiness of every file descriptor.
 //! * `signal`: signals of the operating system, on unix.
 //! * [`time`]: sleeps, timeouts, intervals.
 //!
-//! Channels and locks are deliberately absent: `async-channel`, `async-lock` and `tokio::sync` run
-//! on any runtime.
+//! Channels and locks are deliberately absent: `async-channel`, `async-lock` and `tokio::sync` work
+//! on every runtime.
 //!
 //! # Features
 //!
 //! * `futures-io`: `futures_io::{AsyncRead, AsyncWrite}` on the socket types.
 //! * `tokio-io`: `tokio::io::{AsyncRead, AsyncWrite}` on the socket types, without a Tokio runtime.
-//! * `test-util`: paused time, for tests; see [`time`].
 //! * `hyper`: `hyper::rt::{Read, Write, Executor, Timer, Sleep}`.
+//! * `test-util`: paused time, for tests; see [`time`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod block_in_place;
@@ -98,7 +98,7 @@ struct Readme;
 #[doc = include_str!("../docs/cookbook.md")]
 struct Cookbook;
 
-/// The code for those who move over, compiled and run.
+/// The examples of the migration guide, compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/migrating-from-tokio.md")]
 struct Migrating;

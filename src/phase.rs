@@ -21,21 +21,7 @@ pub(crate) enum Phase {
     Closed = 5,
 }
 
-impl Phase {
-    /// Returns the name for messages.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Phase::Running => "running",
-            Phase::Draining => "draining",
-            Phase::Drained => "drained",
-            Phase::DeadlinePassed => "overdue",
-            Phase::ShuttingDown => "cancelling",
-            Phase::Closed => "closed",
-        }
-    }
-}
-
-/// A runtime's phase: the word holds one [`Phase`], as its number.
+/// A runtime's phase.
 #[derive(Debug)]
 pub(crate) struct AtomicPhase(AtomicU8);
 

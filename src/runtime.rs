@@ -1,4 +1,4 @@
-//! The runtime: building it, entering it, waiting on it, shutting it down.
+//! Builds a runtime, enters it, waits on it, and shuts it down.
 
 mod block_on;
 mod builder;
@@ -10,10 +10,13 @@ mod limits;
 mod local_runtime;
 mod metrics;
 mod pace_settings;
+mod phase;
 pub(crate) mod root_state;
 mod spawn_error;
 mod stall_settings;
 mod task_hooks;
+#[cfg(feature = "internals")]
+mod test_settings;
 mod thread_settings;
 mod worker_metrics;
 
@@ -29,6 +32,7 @@ pub use handle::{EnterGuard, Handle, TryCurrentError};
 pub(crate) use local_runtime::spawn_in;
 pub use local_runtime::{LocalOptions, LocalRuntime};
 pub use metrics::RuntimeMetrics;
+pub use phase::RuntimePhase;
 pub use spawn_error::SpawnError;
 
 use self::block_on::BlockOnMode;
@@ -46,12 +50,13 @@ use crate::scheduler::schedule;
 use crate::sync::Arc;
 use crate::util::wake_list::catch_user_panic;
 pub use crate::watchdog::stall::{StallCause, StallReport};
-pub use crate::worker_set::completion::{ResizeError, Resized, WorkerThread};
+pub use crate::worker_set::completion::{ResizeError, Resized, WorkerMeta};
 pub use crate::worker_set::resize::Resize;
+pub use crate::worker_set::seat_state::WorkerState;
 use crate::worker_set::threads;
 use crate::{context, shutdown, task_alloc};
 
-/// What kind of runtime it is; answered by [`Handle::runtime_flavor`].
+/// The kind of a runtime. [`Handle::runtime_flavor`] returns it.
 ///
 /// ```
 /// use heist::runtime::{Builder, RuntimeFlavor};
@@ -62,27 +67,34 @@ use crate::{context, shutdown, task_alloc};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RuntimeFlavor {
-    /// One seat, driven by `block_on`.
+    /// No worker threads: the tasks run on the thread that calls `block_on`.
     CurrentThread,
-    /// Worker threads that steal from each other.
+    /// Worker threads that steal tasks from each other.
     MultiThread,
 }
 
-/// The seat of the worker that runs this, as [`RuntimeMetrics`] counts them: from zero, below the
-/// number of workers.
+/// Returns the index of the worker that runs this code, below the number of workers. The
+/// [metrics](RuntimeMetrics) of a worker are found by its index.
 ///
-/// None where no worker runs: in a blocking job, in a thread of somebody else's, and in the root
-/// future of a [`Runtime::block_on`] on a multi-threaded runtime. On a current-thread runtime it is
-/// zero for whoever drives the runtime, in its tasks as in its root future; a `block_on` that waits
-/// for another thread's has none.
+/// Returns `None` outside of workers: on a thread that the runtime does not own, and in a blocking
+/// job. On a multi-threaded runtime, the root future of a [`Runtime::block_on`] has no index
+/// either.
 ///
-/// A task may go on with another worker after an `.await`.
+/// On a current-thread runtime, the thread that drives the runtime is worker zero, in tasks and in
+/// the root future. A `block_on` that waits while another thread drives has no index.
+///
+/// After an `.await`, a task may run on another worker.
+///
+/// # Examples
 ///
 /// ```
-/// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
-/// let index = runtime.block_on(async { heist::spawn(async { heist::runtime::worker_index() }).await.unwrap() });
+/// use heist::runtime::{Builder, worker_index};
+///
+/// let runtime = Builder::new_multi_thread().worker_threads(2).build()?;
+/// let index = runtime.block_on(runtime.spawn(async { worker_index() })).unwrap();
 /// assert!(index.is_some_and(|index| index < 2));
-/// assert_eq!(heist::runtime::worker_index(), None);
+/// assert_eq!(worker_index(), None);
+/// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn worker_index() -> Option<usize> {
     context::seated(|seated| seated.map(|seated| seated.seat.index))
@@ -90,9 +102,11 @@ pub fn worker_index() -> Option<usize> {
 
 /// A runtime: worker threads, a reactor for sockets, and timers.
 ///
-/// It owns them: dropping it ends every task at its next suspension, waits for the polls and
-/// blocking jobs that are under way (at most [`Builder::shutdown_grace`]), and closes sockets and
-/// timers. Dropped inside of async code, it does not wait. It never panics.
+/// Dropping the runtime shuts it down. Every task ends at its next suspension, and sockets and
+/// timers are closed. The drop waits for polls and blocking jobs that have begun, for
+/// [`Builder::shutdown_grace`] at most. In async code it does not wait. The drop never panics.
+///
+/// # Examples
 ///
 /// ```
 /// let runtime = heist::runtime::Runtime::new().unwrap();
@@ -106,11 +120,12 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// A multi-threaded runtime with default settings, sockets and timers.
+    /// Creates a multi-threaded runtime with default settings, sockets and timers.
     ///
     /// # Errors
     ///
-    /// What the operating system says if it refuses threads or the reactor's file descriptors.
+    /// Returns the error of the operating system if it refuses a thread or the reactor's file
+    /// descriptors.
     ///
     /// # Examples
     ///
@@ -127,7 +142,8 @@ impl Runtime {
         Runtime { handle: Handle::new(pool), finished: false }
     }
 
-    /// A handle to spawn with from anywhere. It does not keep the runtime alive.
+    /// Returns a handle, with which any thread can spawn tasks. A handle does not keep the runtime
+    /// alive.
     ///
     /// # Examples
     ///
@@ -163,11 +179,11 @@ impl Runtime {
         self.handle.start(made)
     }
 
-    /// Spawns a task if the runtime takes it; see [`Handle::try_spawn`].
+    /// Spawns a task if the runtime accepts it; see [`Handle::try_spawn`].
     ///
     /// # Errors
     ///
-    /// The future, if the runtime drains.
+    /// Returns the future if the runtime is being drained or has been shut down.
     ///
     /// # Examples
     ///
@@ -205,16 +221,17 @@ impl Runtime {
         self.handle.spawn_blocking(function)
     }
 
-    /// Polls `future` on this thread until it is ready.
+    /// Polls `future` on this thread until it is ready, and returns its output.
     ///
-    /// On a multi-threaded runtime the workers run the spawned tasks meanwhile. On a current-thread
-    /// runtime this call runs them: between two calls they stand still. If several threads call it
-    /// at once, one of them drives, and passes that on when it leaves.
+    /// On a multi-threaded runtime, the workers run the spawned tasks meanwhile. On a
+    /// current-thread runtime, this call runs the tasks, and they do not run between two calls. If
+    /// several threads call it at once, one of them drives the runtime. When that call returns,
+    /// another thread drives.
     ///
     /// # Panics
     ///
-    /// If this thread is polling a future already, and if `future` panics. On a runtime with
-    /// [`UnhandledPanic::ShutdownRuntime`], if a task panics or has panicked.
+    /// Panics if this thread is already polling a future, or if `future` panics. On a runtime with
+    /// [`UnhandledPanic::ShutdownRuntime`], panics if a task panics or has panicked.
     ///
     /// # Examples
     ///
@@ -237,13 +254,14 @@ impl Runtime {
         )
     }
 
-    /// Enters the runtime: while the guard lives, `spawn`, sockets and timers on this thread belong
-    /// to it.
+    /// Enters the runtime: while the guard lives, `spawn`, sockets and timers on this thread use
+    /// this runtime.
     ///
     /// # Panics
     ///
-    /// The guard panics when it is dropped, if a guard that was made later on this thread has not
-    /// been dropped.
+    /// The guard panics when it is dropped before a guard that was created later on this thread.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Runtime::new().unwrap();
@@ -254,9 +272,11 @@ impl Runtime {
         self.handle.enter()
     }
 
-    /// How many workers there are now: seats that are taken, those included whose workers have been
-    /// asked to leave and have not left yet, or whose threads are being started. Spares in place of
-    /// stuck workers do not count. When the runtime has ended, as many as there were at the end.
+    /// Returns the number of workers.
+    ///
+    /// It includes workers that are being started, and workers that a resize has asked to exit and
+    /// that have not exited yet. Spare workers do not count. After the runtime has ended, it stays
+    /// the number at the end.
     ///
     /// # Examples
     ///
@@ -269,52 +289,65 @@ impl Runtime {
         self.handle.worker_threads()
     }
 
-    /// Sets the number of workers to `workers`, in place: sockets, timers, and tasks that run or
-    /// wait stay where they are.
+    /// Changes the number of workers to `workers`. Sockets, timers and tasks are not disturbed.
     ///
-    /// It acts at once, whether or not the answer is awaited. Threads that come are started before
-    /// it returns (unless another thread is resizing now: then that one does it), and find the work
-    /// that waits. Threads that go leave at their next task boundary, however much there is to do:
-    /// the `Resize` is done when they have left. Resizes from several threads take effect one after
-    /// the other, and the `from`, `to` and `version` of each [`Resized`] tell in which order.
+    /// The resize acts at once, also if the returned [`Resize`] is never awaited. New threads are
+    /// started before this function returns, and run tasks that wait. If another thread is resizing
+    /// now, that thread starts them. Retiring workers exit at their next task boundary, however
+    /// many tasks they have. The `Resize` resolves when they have exited.
     ///
-    /// A worker whose poll does not return cannot leave, and the `Resize` waits for it, as long as
-    /// the poll lasts. Everything else goes on: the other workers leave; what waits behind the poll
-    /// is done by others, if need be by a spare (see [`StallReport`]); and later resizes take
-    /// effect at once. The wait ends when one of them takes the worker back, when the runtime is
-    /// drained, shut down or dropped (with an error), or by [`timeout`](crate::time::timeout).
+    /// Resizes from several threads take effect one after the other. The `from`, `to` and `version`
+    /// of each [`Resized`] show the order.
     ///
-    /// It may be called from anywhere, also from a task, whose worker may be among those that
-    /// leave, and from hooks. New threads inherit what the operating system lets them inherit, the
-    /// affinity mask among it, from the thread that starts them.
+    /// A worker cannot exit while a poll on it does not return, and the `Resize` waits for it.
+    /// Meanwhile:
+    ///
+    /// - the other retiring workers exit;
+    /// - other workers take over the tasks behind the stalled poll, if need be a spare worker (see
+    ///   [`StallReport`]);
+    /// - later resizes take effect at once.
+    ///
+    /// The wait ends early if a later resize keeps the worker. It ends with an error if the runtime
+    /// is drained, shut down or dropped. [`timeout`](crate::time::timeout) limits it.
+    ///
+    /// Any thread may call it, also a task whose worker may retire, and hooks. The new threads
+    /// inherit from the thread that starts them what the operating system lets them inherit, such
+    /// as the affinity mask.
+    ///
+    /// # Errors
+    ///
+    /// The `Resize` resolves to a [`ResizeError`] in these cases:
+    ///
+    /// - `workers` is zero, or more than [`Builder::max_worker_threads`].
+    /// - The runtime is a current-thread runtime.
+    /// - The runtime is being drained or shut down. This also ends the wait for workers that have
+    ///   not exited.
+    /// - The operating system refuses a thread. The error holds how many workers there are now, and
+    ///   the runtime goes on with them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the `Resize` does not undo the resize.
+    ///
+    /// # Examples
     ///
     /// ```
-    /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    /// use heist::runtime::{Builder, Handle};
+    ///
+    /// let runtime = Builder::new_multi_thread().worker_threads(1).build().unwrap();
     /// let resized = runtime.resize(4).wait().unwrap();
     /// assert_eq!((resized.from, resized.to, resized.version), (1, 4, 1));
     /// runtime.block_on(async {
-    ///     let resized = heist::runtime::Handle::current().resize(2).await.unwrap();
+    ///     let resized = Handle::current().resize(2).await.unwrap();
     ///     assert_eq!((resized.from, resized.to, resized.version), (4, 2, 2));
     /// });
     /// assert_eq!(runtime.worker_threads(), 2);
     /// ```
-    ///
-    /// # Errors
-    ///
-    /// The `Resize` answers a [`ResizeError`], each with a text that names the remedy: zero
-    /// workers; more than [`Builder::max_worker_threads`]; a current-thread runtime; a runtime that
-    /// is being drained or shut down, which also ends the wait for workers that have not left; or a
-    /// thread that the operating system refuses. In the last case the error says how far it got,
-    /// and the runtime goes on with that many workers.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the `Resize` changes nothing.
     pub fn resize(&self, workers: usize) -> Resize {
         self.handle.resize(workers)
     }
 
-    /// Figures about the runtime.
+    /// Returns the metrics of the runtime.
     ///
     /// # Examples
     ///
@@ -329,6 +362,8 @@ impl Runtime {
 
     /// Drains the runtime; see [`Handle::drain`].
     ///
+    /// # Examples
+    ///
     /// ```
     /// use std::time::Duration;
     ///
@@ -341,7 +376,8 @@ impl Runtime {
         self.handle.drain(deadline)
     }
 
-    /// Resolves when a drain or the shutdown begins; see [`Handle::draining`].
+    /// Returns a future that resolves when a drain or the shutdown begins; see
+    /// [`Handle::draining`].
     ///
     /// # Examples
     ///
@@ -360,10 +396,67 @@ impl Runtime {
         self.handle.draining()
     }
 
-    /// Shuts the runtime down, and waits at most `timeout` for polls and blocking jobs that are
-    /// under way.
+    /// Returns the id of the runtime; see [`Handle::id`].
     ///
-    /// Any duration works; zero does not wait, and [`Duration::MAX`] waits for as long as it takes.
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Runtime::new()?;
+    /// assert_eq!(runtime.id(), runtime.handle().id());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn id(&self) -> Id {
+        self.handle.id()
+    }
+
+    /// Returns the name of the runtime, if it has one; see [`Handle::name`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_multi_thread().name("control").build()?;
+    /// assert_eq!(runtime.name(), Some("control"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn name(&self) -> Option<&str> {
+        self.handle.name()
+    }
+
+    /// Returns the kind of the runtime; see [`Handle::runtime_flavor`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::runtime::{Runtime, RuntimeFlavor};
+    ///
+    /// assert_eq!(Runtime::new()?.runtime_flavor(), RuntimeFlavor::MultiThread);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn runtime_flavor(&self) -> RuntimeFlavor {
+        self.handle.runtime_flavor()
+    }
+
+    /// Returns what the runtime does now: its workers, and every task that is visible from outside;
+    /// see [`Handle::dump`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// let dump = runtime.dump();
+    /// assert_eq!((dump.worker_count, dump.workers.len()), (2, 2));
+    /// println!("{dump}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn dump(&self) -> Dump {
+        self.handle.dump()
+    }
+
+    /// Shuts the runtime down, and waits at most `timeout` for polls and blocking jobs that have
+    /// begun.
+    ///
+    /// Every duration is valid. Zero does not wait, and [`Duration::MAX`] waits without a limit. In
+    /// async code it does not wait.
     ///
     /// # Examples
     ///
@@ -377,8 +470,8 @@ impl Runtime {
         self.shut_down(timeout);
     }
 
-    /// Shuts the runtime down without waiting. Good in places that must not block, also inside of
-    /// async code.
+    /// Shuts the runtime down without waiting. It may be called where blocking is not allowed, such
+    /// as in async code.
     ///
     /// # Examples
     ///
@@ -397,8 +490,8 @@ impl Runtime {
         }
         let pool = self.handle.pool();
         shutdown::begin_shutdown(pool);
-        // A thread that polls a future, or is in one of our hooks, may be the one that would be
-        // waited for.
+        // A thread that polls a future, or runs a hook of the runtime, may be the thread that this
+        // shutdown would wait for.
         let waits_for_itself = context::is_polling()
             || thread_role::current().is_some()
             || context::is_blocking_in(pool.id)
@@ -411,7 +504,7 @@ impl Runtime {
             catch_user_panic("a tracing subscriber", || {
                 tracing::warn!(
                     target: "heist::shutdown",
-                    "a poll or a blocking job has not returned in time; its thread has been detached"
+                    "a poll or a blocking job has not returned within the shutdown's time limit; its thread has been detached"
                 );
             });
         }

@@ -1,4 +1,4 @@
-//! Tasks: spawning them, awaiting their outputs, aborting them.
+//! Spawns tasks, awaits their outputs, and aborts them.
 
 mod builder;
 pub mod coop;
@@ -23,21 +23,23 @@ use crate::runtime::{Handle, spawn_in};
 use crate::scheduler::schedule;
 use crate::{context, shutdown};
 
-/// Futures that are made here and have to be named now and then.
+/// Futures of this module that a program may have to name.
 pub mod futures {
     pub use super::task_local::TaskLocalFuture;
 }
 
-/// Spawns a task on the runtime that this thread is inside of.
+/// Spawns a task on the runtime that is running on this thread.
 ///
-/// The task starts to run right away, also if the handle is never awaited. It may run on any worker
-/// thread, and move between them while it waits, but its future never moves in memory. Dropping the
-/// handle detaches the task. On a runtime that is shutting down the future is dropped, and the
-/// handle resolves as cancelled.
+/// The task begins to run at once, also if the handle is never awaited. It may run on any worker,
+/// and may move between workers while it waits. Its future never moves in memory. Dropping the
+/// handle detaches the task. If the runtime is shutting down, the future is dropped, and the handle
+/// resolves as cancelled.
 ///
 /// # Panics
 ///
-/// If this thread is in no runtime.
+/// Panics if no runtime is running on this thread.
+///
+/// # Examples
 ///
 /// ```
 /// # heist::runtime::Runtime::new().unwrap().block_on(async {
@@ -54,8 +56,9 @@ where
     start(schedule::new_task(future, Location::caller()))
 }
 
-/// Queues a task that has been made. It was made by the caller, so that its future is not handed
-/// on.
+/// Queues a task that has been created.
+///
+/// The caller creates the task, so that the future is not moved into another function first.
 #[track_caller]
 #[inline]
 fn start<T>((runnable, handle): (Runnable, JoinHandle<T>)) -> JoinHandle<T> {
@@ -65,16 +68,19 @@ fn start<T>((runnable, handle): (Runnable, JoinHandle<T>)) -> JoinHandle<T> {
     }
 }
 
-/// Spawns a task that need not be `Send` on the [`LocalRuntime`](crate::runtime::LocalRuntime) that
-/// this thread is inside of.
+/// Spawns a task that need not be `Send` on the [`LocalRuntime`](crate::runtime::LocalRuntime) of
+/// this thread.
 ///
-/// It is polled and dropped on this thread, whoever wakes or aborts it. Its output need not be
-/// `Send` either; if it is, the handle may go to other threads. Else it is as [`spawn`].
+/// The task is polled and dropped on this thread, also if another thread wakes or aborts it. The
+/// output need not be `Send` either. If it is, the handle may move to other threads. In all other
+/// respects this is [`spawn`].
 ///
 /// # Panics
 ///
-/// If this thread is in no runtime, or in one that is not local, or if it is not the local
-/// runtime's own thread but has entered it by its handle, as blocking jobs do.
+/// Panics if no runtime is running on this thread, or if it is not a local runtime. Also panics on
+/// another thread that has entered the local runtime by its handle, such as that of a blocking job.
+///
+/// # Examples
 ///
 /// ```
 /// use std::rc::Rc;
@@ -106,16 +112,19 @@ where
     }
 }
 
-/// Runs a function that may block on a thread made for that, and answers its result.
+/// Runs a function that may block on a thread for blocking jobs. The handle returns the function's
+/// result.
 ///
-/// The threads are few at first and at most
-/// [`max_blocking_threads`](crate::runtime::Builder::max_blocking_threads); further functions wait
-/// their turn. A function that has started cannot be aborted. If the runtime is shut down first, or
-/// no thread can be had, the handle resolves as cancelled.
+/// The runtime starts such threads when jobs need them,
+/// [`max_blocking_threads`](crate::runtime::Builder::max_blocking_threads) at most. Further jobs
+/// wait for a thread. A job that has begun cannot be aborted. If the runtime is shut down before
+/// the job begins, or no thread can be started, the handle resolves as cancelled.
 ///
 /// # Panics
 ///
-/// If this thread is in no runtime.
+/// Panics if no runtime is running on this thread.
+///
+/// # Examples
 ///
 /// ```
 /// # heist::runtime::Runtime::new().unwrap().block_on(async {
@@ -132,30 +141,37 @@ where
     Handle::current().spawn_blocking(function)
 }
 
-/// Runs a function that may block, here and now, and lets another thread work in the place of this
-/// one meanwhile.
+/// Runs a function that may block on this thread, while another thread works in place of this
+/// worker.
 ///
-/// What waits behind this task on its worker (tasks, timers, sockets) goes to the other workers
-/// first, and a spare worker comes to help them. There are at most as many of those as
-/// [`max_blocking_threads`](crate::runtime::Builder::max_blocking_threads) says, beside the threads
-/// of [`spawn_blocking`]; beyond that, or if the system refuses a thread, everything goes on with
-/// one worker less. When the function has returned, the task goes on where it was. Inside of the
-/// function [`Handle::block_on`] is allowed, no [budget](coop) limits anything, and
-/// [`worker_index`](crate::runtime::worker_index) is none.
+/// What waits behind the task on its worker (tasks, timers, sockets) goes to the other workers
+/// first, and a spare worker helps them. There are at most
+/// [`max_blocking_threads`](crate::runtime::Builder::max_blocking_threads) such spare workers. The
+/// threads of [`spawn_blocking`] do not count. Beyond that number, or if the operating system
+/// refuses a thread, the runtime goes on with one worker less. When the function has returned, the
+/// task goes on on its worker.
 ///
-/// Only this task is held up; so whatever else it does at the same time, by `join!` or `select!`,
-/// stands still, for which [`spawn_blocking`] is better. The function cannot be cancelled: a
-/// shutdown waits for it as for any poll, and an abort has its effect when the task suspends next.
-/// It is never reported as a stall.
+/// Inside of the function, [`Handle::block_on`] is allowed, no [budget](coop) applies, and
+/// [`worker_index`](crate::runtime::worker_index) returns `None`.
 ///
-/// In a blocking job, in a `block_on` on a multi-threaded runtime, in another `block_in_place`, in
-/// a hook, a waker or a destructor that a worker calls between two polls, and where there is no
-/// runtime, nobody has to be let in, or can be: the function is just run.
+/// The function blocks only this task. Other futures that the task polls with `join!` or `select!`
+/// do not proceed meanwhile, for which [`spawn_blocking`] is better. The function cannot be
+/// cancelled. A shutdown waits for it as for any poll, and an abort takes effect at the task's next
+/// suspension. The function is never reported as a stall.
+///
+/// In some places there is no worker to replace, or none that can be replaced. There the function
+/// is called without further effect:
+///
+/// - outside of a runtime, and in a blocking job;
+/// - in a `block_on` on a multi-threaded runtime;
+/// - in another `block_in_place`;
+/// - in a hook, a waker or a destructor that a worker calls between two polls.
 ///
 /// # Panics
 ///
-/// If `function` panics; and inside of [`Runtime::block_on`](crate::runtime::Runtime::block_on) on
-/// a current-thread or a local runtime, whose tasks no other thread could run.
+/// Panics if `function` panics. Also panics inside of
+/// [`Runtime::block_on`](crate::runtime::Runtime::block_on) on a current-thread or local runtime,
+/// because no other thread can run its tasks.
 ///
 /// # Examples
 ///
@@ -163,7 +179,7 @@ where
 /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
 /// let text = runtime.block_on(runtime.spawn(async {
 ///     let (sender, receiver) = std::sync::mpsc::channel();
-///     // Runs on this worker, or in its place.
+///     // A spare worker runs it.
 ///     heist::spawn(async move { sender.send("done").unwrap() });
 ///     heist::task::block_in_place(|| receiver.recv().unwrap())
 /// }));
@@ -193,14 +209,17 @@ where
 
 /// Lets other tasks run before this one goes on.
 ///
-/// The task goes behind those that are ready on its worker. With worker threads, sockets and timers
-/// are looked at by time and by count, not at every yield. On a current-thread runtime they are
-/// looked at before the task is polled again, if nothing else is ready. So the task sees what has
-/// happened before the yield.
+/// The task goes behind the tasks that are ready on its worker.
+///
+/// On a multi-threaded runtime, a worker checks sockets and timers by time and by count, not at
+/// every yield. On a current-thread runtime, if no other task is ready, they are checked before the
+/// task is polled again. So the task observes what happened before the yield.
 ///
 /// # Cancel safety
 ///
-/// Cancel safe.
+/// It is cancel safe.
+///
+/// # Examples
 ///
 /// ```
 /// # heist::runtime::Runtime::new().unwrap().block_on(async {
@@ -229,11 +248,11 @@ pub fn yield_now() -> impl Future<Output = ()> + Send + Sync {
     YieldNow(false)
 }
 
-/// The id of the task that runs this.
+/// Returns the id of the task that calls it.
 ///
 /// # Panics
 ///
-/// Outside of a task; see [`try_id`].
+/// Panics outside of a task. [`try_id`] returns `None` instead.
 ///
 /// # Examples
 ///
@@ -244,15 +263,15 @@ pub fn yield_now() -> impl Future<Output = ()> + Send + Sync {
 /// ```
 #[track_caller]
 pub fn id() -> Id {
-    try_id().expect("there is no task here: `task::id` has to be called from inside a spawned task")
+    try_id().expect("there is no task here: call `task::id` in a spawned task, or use `task::try_id`")
 }
 
-/// The id of the task that runs this, if one does.
+/// Returns the id of the task that calls it, or `None` outside of a task.
 ///
 /// # Examples
 ///
 /// ```
-/// assert!(heist::task::try_id().is_none()); // this is no task
+/// assert!(heist::task::try_id().is_none()); // outside of a task
 /// # heist::runtime::Runtime::new().unwrap().block_on(async {
 /// assert!(heist::spawn(async { heist::task::try_id() }).await.unwrap().is_some());
 /// # });

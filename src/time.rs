@@ -1,34 +1,37 @@
-//! Waiting until a time, for at most a time, or again and again.
+//! Sleeps, timeouts and intervals.
 //!
 //! - [`sleep()`] and [`sleep_until`] wait.
-//! - [`timeout()`] and [`timeout_at`] give another future a limited time.
+//! - [`timeout()`] and [`timeout_at`] limit the time of another future.
 //! - [`interval()`] and [`interval_at`] tick with a period.
 //!
-//! All of them are made inside of a runtime with timers: in a task, in `block_on`, or under the
-//! guard of `Handle::enter`. Elsewhere the call panics. The argument of `block_on` is evaluated
-//! before `block_on` begins: write `runtime.block_on(async { sleep(duration).await })`.
+//! All of these functions must be called inside of a runtime with timers: in a task, in `block_on`,
+//! or while the guard of `Handle::enter` lives. In other places they panic. The argument of
+//! `block_on` is evaluated before `block_on` begins, so write
+//! `runtime.block_on(async { sleep(duration).await })`.
 //!
-//! They take no timer until they are first polled and have to wait. The runtime in which that
-//! happens keeps the timer.
+//! A future takes a timer only when it is first polled and has to wait. The timer belongs to the
+//! runtime in which that happens.
 //!
 //! # Precision
 //!
-//! Nothing here completes early. A timer is filed in ticks of 2^15 ns (32.8 µs), rounded up; what
-//! comes on top of that is the system's own wake-up latency and the load. Sleeps shorter than a
-//! millisecond work.
+//! No future of this module completes early. A timer has a resolution of 2^15 ns (32.8 µs), and its
+//! deadline is rounded up. The wake-up latency of the operating system and the load come on top of
+//! that. Sleeps shorter than a millisecond work.
 //!
-//! Any [`Duration`] and any [`Instant`] is accepted. A deadline in the past is due at once.
+//! Every [`Duration`] and every [`Instant`] is valid. A deadline in the past is due at once.
 //!
 //! The clock of a runtime lasts for 584 years. A longer duration, such as [`Duration::MAX`], ends
 //! in the far future: 30 years from now. An instant after the clock's end is due at the clock's
-//! end. Only a test with paused time can see that, because its time leaps there.
+//! end. Only a test with paused time can observe that, because its time advances to there.
 //!
 //! # Tests
 //!
-//! Under the feature `test-util` the time of a current-thread runtime can be paused (`pause`,
-//! `resume`, `advance`, and `Builder::start_paused`). A test that sleeps for an hour is through at
-//! once then, and measures exactly an hour: while nothing can run, time leaps to the next timer.
-//! See `pause`. The feature is for tests only: it makes every timer wake its thread by itself.
+//! With the feature `test-util`, the time of a current-thread runtime can be paused (`pause`,
+//! `resume`, `advance`, and `Builder::start_paused`). While no task can run, paused time advances
+//! to the next timer. So a test that sleeps for an hour ends at once, and measures exactly an hour.
+//! See `pause`.
+//!
+//! The feature is for tests only: with it, every timer wakes its thread separately.
 
 mod instant;
 mod interval;
@@ -55,11 +58,15 @@ pub use timeout::{Timeout, timeout, timeout_at};
 
 use crate::context;
 
-/// Panics, with the caller's location, unless this thread is inside of a runtime that has timers.
+/// Checks that this thread is inside of a runtime that has timers.
+///
+/// # Panics
+///
+/// Panics with the caller's location if it is not.
 #[inline]
 #[track_caller]
 fn require_timers() {
-    // On a worker this is answered without touching the count of its pool, which all workers share.
+    // On a worker, the check does not touch the pool's reference count, which all workers share.
     let on_worker = context::seated(|seated| {
         seated.is_some_and(|seated| seated.pool.settings.time && context::is_inside(seated.pool))
     });
@@ -69,7 +76,7 @@ fn require_timers() {
     }
 }
 
-/// What can go wrong with time.
+/// Errors of this module.
 pub mod error {
     pub use super::timeout::Elapsed;
 }

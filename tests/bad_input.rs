@@ -14,7 +14,7 @@ use heist::time::{Instant, MissedTickBehavior, interval, interval_at, sleep, sle
 use kit::{alone, each, panic_text, says};
 
 #[test]
-fn numbers_of_the_builder_that_are_zero() {
+fn builder_numbers_of_zero_are_refused() {
     let builder = Builder::new_multi_thread;
     says(
         &panic_text(|| builder().worker_threads(0).build()),
@@ -28,7 +28,7 @@ fn numbers_of_the_builder_that_are_zero() {
 }
 
 #[test]
-fn extreme_numbers_of_the_builder_work() {
+fn builder_numbers_of_extreme_size_work() {
     let runtime = Builder::new_multi_thread()
         .worker_threads(70) // more than one word of the sleeper mask holds
         .event_interval(u32::MAX)
@@ -69,28 +69,30 @@ fn is_refused(value: &str) {
 }
 
 #[test]
-fn the_variable_is_zero() {
-    alone("the_variable_is_zero", Some(("HEIST_WORKER_THREADS", "0")), || is_refused("\"0\""));
+fn worker_variable_of_zero_is_refused() {
+    alone("worker_variable_of_zero_is_refused", Some(("HEIST_WORKER_THREADS", "0")), || is_refused("\"0\""));
 }
 
 #[test]
-fn the_variable_is_no_number() {
-    alone("the_variable_is_no_number", Some(("HEIST_WORKER_THREADS", "all of them")), || is_refused("\"all of them\""));
+fn worker_variable_without_number_is_refused() {
+    alone("worker_variable_without_number_is_refused", Some(("HEIST_WORKER_THREADS", "all of them")), || {
+        is_refused("\"all of them\"")
+    });
 }
 
 #[test]
-fn the_variable_is_empty() {
-    alone("the_variable_is_empty", Some(("HEIST_WORKER_THREADS", "")), || is_refused("\"\""));
+fn worker_variable_empty_is_refused() {
+    alone("worker_variable_empty_is_refused", Some(("HEIST_WORKER_THREADS", "")), || is_refused("\"\""));
 }
 
 #[test]
-fn the_variable_is_negative() {
-    alone("the_variable_is_negative", Some(("HEIST_WORKER_THREADS", "-2")), || is_refused("\"-2\""));
+fn worker_variable_negative_is_refused() {
+    alone("worker_variable_negative_is_refused", Some(("HEIST_WORKER_THREADS", "-2")), || is_refused("\"-2\""));
 }
 
 #[test]
-fn the_variable_is_three() {
-    alone("the_variable_is_three", Some(("HEIST_WORKER_THREADS", "3")), || {
+fn worker_variable_of_three_gives_three_workers() {
+    alone("worker_variable_of_three_gives_three_workers", Some(("HEIST_WORKER_THREADS", "3")), || {
         assert_eq!(Runtime::new().unwrap().metrics().num_workers(), 3);
         assert_eq!(Builder::new_multi_thread().worker_threads(2).build().unwrap().metrics().num_workers(), 2);
         assert_eq!(Builder::new_current_thread().build().unwrap().metrics().num_workers(), 1);
@@ -100,7 +102,7 @@ fn the_variable_is_three() {
 const OUTSIDE: [&str; 4] = ["no heist runtime", "task", "block_on", "enter"];
 
 #[test]
-fn outside_of_a_runtime() {
+fn call_outside_of_runtime_names_remedy() {
     says(&panic_text(|| heist::spawn(async {})), &OUTSIDE);
     says(&panic_text(|| heist::task::spawn_blocking(|| {})), &OUTSIDE);
     says(&panic_text(|| Handle::current()), &OUTSIDE);
@@ -126,7 +128,7 @@ fn outside_of_a_runtime() {
 }
 
 #[test]
-fn a_future_that_could_not_be_spawned_is_dropped() {
+fn future_not_spawned_is_dropped() {
     let drops = kit::Count::new();
     let guard = drops.on_drop();
     panic_text(|| heist::spawn(async move { drop(guard) }));
@@ -134,7 +136,7 @@ fn a_future_that_could_not_be_spawned_is_dropped() {
 }
 
 #[test]
-fn without_timers() {
+fn sleep_without_timers_names_remedy() {
     for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
         let runtime = builder.enable_io().build().unwrap();
         let parts = ["without timers", "enable_time", "enable_all", "Builder"];
@@ -159,7 +161,7 @@ fn without_timers() {
 }
 
 #[test]
-fn without_sockets() {
+fn socket_without_io_names_remedy() {
     for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
         let runtime = builder.enable_time().build().unwrap();
         let parts = ["without I/O", "enable_io", "enable_all", "Builder"];
@@ -183,7 +185,7 @@ fn without_sockets() {
 }
 
 #[test]
-fn with_nothing_enabled_tasks_run() {
+fn tasks_run_without_drivers() {
     for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
         let runtime = builder.build().unwrap();
         assert_eq!(runtime.block_on(async { heist::spawn(async { 3 }).await.unwrap() }), 3);
@@ -191,7 +193,7 @@ fn with_nothing_enabled_tasks_run() {
 }
 
 #[test]
-fn blocking_inside_of_async_code() {
+fn block_on_in_async_code_names_remedy() {
     let parts = ["block_on", "async code", ".await", "spawn_blocking"];
     each(|runtime| {
         let handle = runtime.handle().clone();
@@ -214,7 +216,7 @@ fn blocking_inside_of_async_code() {
 }
 
 #[test]
-fn the_longest_durations() {
+fn durations_of_maximum_length_are_valid() {
     each(|runtime| {
         runtime.block_on(async {
             let never = |future: &mut (dyn Future<Output = ()> + Unpin)| {
@@ -259,7 +261,7 @@ fn the_longest_durations() {
 }
 
 #[test]
-fn no_duration_and_the_past() {
+fn durations_of_zero_and_past_instants_are_valid() {
     each(|runtime| {
         let nothing = async || {
             let past = Instant::now().checked_sub(Duration::from_millis(1)).unwrap();
@@ -281,7 +283,7 @@ fn no_duration_and_the_past() {
 }
 
 #[test]
-fn an_interval_of_nothing() {
+fn interval_of_zero_names_remedy() {
     let parts = ["interval", "period", "longer than zero", "yield_now"];
     each(|runtime| {
         let _guard = runtime.enter();
@@ -291,14 +293,14 @@ fn an_interval_of_nothing() {
 }
 
 #[test]
-fn a_worker_that_is_not_there() {
+fn metrics_of_absent_worker_name_remedy() {
     let runtime = kit::workers(2);
     says(&panic_text(|| runtime.metrics().worker_poll_count(2)), &["no worker 2", "has had 2"]);
 }
 
 /// Each stay ends nevertheless.
 #[test]
-fn guards_that_are_dropped_out_of_order() {
+fn guards_dropped_out_of_order_panic() {
     let (first, second) = (kit::current_thread(), kit::current_thread());
     let (outer, inner) = (first.enter(), second.enter());
     says(&panic_text(|| drop(outer)), &["out of order", "reverse order"]);

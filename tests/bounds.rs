@@ -96,7 +96,7 @@ type Sent = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Kept = Pin<Box<dyn Future<Output = ()>>>;
 
 #[test]
-fn each_trait_is_told_from_its_absence() {
+fn types_macro_distinguishes_each_trait() {
     types! {
         u8 => "SYUWR";
         Cell<u8> => "S-UW-";
@@ -107,7 +107,7 @@ fn each_trait_is_told_from_its_absence() {
 }
 
 #[test]
-fn runtimes() {
+fn types_of_runtime_have_their_auto_traits() {
     use heist::runtime::*;
 
     types! {
@@ -133,7 +133,7 @@ fn runtimes() {
         Straggler => "SYUWR";
         Resize => "SYU--";
         Resized => "SYUWR";
-        WorkerThread => "SYUWR";
+        WorkerMeta => "SYUWR";
         // The operating system's errors are not.
         ResizeError => "SYU--";
         SpawnError<Both> => "SYU--";
@@ -142,6 +142,8 @@ fn runtimes() {
         StallCause => "SYUWR";
         Dump => "SYUWR";
         WorkerDump => "SYUWR";
+        WorkerState => "SYUWR";
+        RuntimePhase => "SYUWR";
         TaskDump => "SYUWR";
         TaskState => "SYUWR";
         Activity => "SYUWR";
@@ -149,7 +151,7 @@ fn runtimes() {
 }
 
 #[test]
-fn tasks() {
+fn types_of_task_have_their_auto_traits() {
     use heist::task::coop::{Coop, RestoreOnPending, Unconstrained};
     use heist::task::*;
 
@@ -188,7 +190,7 @@ fn tasks() {
 }
 
 #[test]
-fn futures_of_tasks() {
+fn futures_of_task_have_their_auto_traits() {
     use heist::task::{coop, yield_now};
 
     futures! {
@@ -208,7 +210,7 @@ fn futures_of_tasks() {
 }
 
 #[test]
-fn times() {
+fn types_of_time_have_their_auto_traits() {
     use heist::time::*;
 
     types! {
@@ -227,7 +229,7 @@ fn times() {
 }
 
 #[test]
-fn sockets() {
+fn types_of_net_have_their_auto_traits() {
     use std::net::SocketAddr;
 
     use heist::io::{Interest, Ready};
@@ -263,7 +265,7 @@ fn sockets() {
 
 #[cfg(unix)]
 #[test]
-fn sockets_of_unix() {
+fn types_of_unix_net_have_their_auto_traits() {
     use std::os::fd::{AsRawFd, RawFd};
 
     use heist::io::unix::{AsyncFd, AsyncFdReadyGuard, AsyncFdReadyMutGuard, AsyncFdRegisterError, TryIoError};
@@ -326,7 +328,7 @@ fn sockets_of_unix() {
 }
 
 #[test]
-fn parts_for_hyper() {
+fn types_for_hyper_have_their_auto_traits() {
     types! {
         heist::hyper::HeistExecutor => "SYUWR";
         heist::hyper::HeistTimer => "SYUWR";

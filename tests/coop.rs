@@ -52,7 +52,7 @@ async fn consume(units: usize) {
 }
 
 #[test]
-fn a_poll_has_128_units() {
+fn poll_budget_has_128_units() {
     each(|runtime| {
         assert_eq!(polls(runtime, || consume(BUDGET)), [1, 1]);
         assert_eq!(polls(runtime, || consume(BUDGET + 1)), [2, 2]);
@@ -61,7 +61,7 @@ fn a_poll_has_128_units() {
 }
 
 #[test]
-fn yielding_costs_nothing() {
+fn yield_now_costs_no_budget() {
     each(|runtime| {
         let yields = || async {
             for _ in 0..3 {
@@ -106,7 +106,7 @@ fn timeouts_that_are_due_cost_a_unit_each() {
 }
 
 #[test]
-fn a_future_that_spends_everything_does_not_outlive_its_timeout() {
+fn timeout_of_future_that_spends_whole_budget_elapses() {
     each(|runtime| {
         runtime.block_on(async {
             let spends = async {
@@ -156,7 +156,7 @@ fn join_handles_and_join_sets_cost_a_unit_for_each_output() {
 }
 
 #[test]
-fn a_socket_costs_a_unit_for_each_operation() {
+fn socket_operation_costs_a_unit() {
     each(|runtime| {
         runtime.block_on(async {
             let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -188,7 +188,7 @@ fn a_socket_costs_a_unit_for_each_operation() {
 
 #[cfg(unix)]
 #[test]
-fn an_async_fd_costs_a_unit_for_each_readiness() {
+fn async_fd_readiness_costs_a_unit() {
     use heist::io::unix::AsyncFd;
 
     let runtime = current_thread();
@@ -208,7 +208,7 @@ fn an_async_fd_costs_a_unit_for_each_readiness() {
 }
 
 #[test]
-fn what_is_not_ready_costs_nothing() {
+fn resource_not_ready_costs_nothing() {
     let runtime = current_thread();
     runtime.block_on(async {
         let mut never = Box::pin(sleep(Duration::from_secs(3600)));
@@ -231,7 +231,7 @@ fn what_is_not_ready_costs_nothing() {
 }
 
 #[test]
-fn a_unit_is_given_back_unless_there_was_progress() {
+fn unit_is_given_back_without_progress() {
     current_thread().block_on(async {
         poll_fn(|cx| {
             for spent in 0..BUDGET {
@@ -261,7 +261,7 @@ impl Wake for Rings {
 }
 
 #[test]
-fn who_is_refused_is_woken() {
+fn refused_poll_wakes_its_task() {
     current_thread().block_on(async {
         consume(BUDGET).await;
         let rings = Arc::new(Rings::default());
@@ -277,7 +277,7 @@ fn who_is_refused_is_woken() {
 }
 
 #[test]
-fn a_wrapped_future_costs_a_unit_and_an_unconstrained_one_none() {
+fn cooperative_costs_a_unit_and_unconstrained_none() {
     each(|runtime| {
         let wrapped = || async {
             for _ in 0..2 * BUDGET {
@@ -299,7 +299,7 @@ fn a_wrapped_future_costs_a_unit_and_an_unconstrained_one_none() {
 }
 
 #[test]
-fn an_unconstrained_future_that_panics_leaves_the_limit_in_place() {
+fn unconstrained_future_that_panics_restores_limit() {
     current_thread().block_on(async {
         consume(BUDGET).await;
         let panics = unconstrained(async { panic!("boom") });
@@ -342,7 +342,7 @@ fn tasks_that_run_one_after_the_other_share_a_budget() {
 }
 
 #[test]
-fn nothing_is_limited_elsewhere() {
+fn budget_outside_of_polls_is_unlimited() {
     fn unlimited() {
         futures::executor::block_on(async {
             poll_fn(|cx| {
@@ -387,7 +387,7 @@ fn hooks_between_polls_are_not_limited() {
 }
 
 #[test]
-fn an_executor_inside_of_a_poll_gets_on() {
+fn executor_inside_of_a_poll_makes_progress() {
     current_thread().block_on(async {
         consume(BUDGET).await;
         // It never gives the runtime its turn: without a limit to the refusals it would spin for
@@ -430,7 +430,7 @@ fn receives_between_turns<F: Future<Output = ()> + Send + 'static>(
 }
 
 #[test]
-fn an_always_full_channel_starves_nobody_if_it_is_wrapped() {
+fn cooperative_full_channel_starves_no_task() {
     // On one thread: how many polls fit between two polls of a task is then a matter of the rules
     // only.
     for runtime in [current_thread(), workers(1)] {
@@ -466,7 +466,7 @@ fn an_always_full_channel_starves_nobody_if_it_is_wrapped() {
 }
 
 #[test]
-fn without_a_wrapper_a_full_channel_is_one_long_poll() {
+fn unwrapped_full_channel_is_one_long_poll() {
     // What the page on fairness says of it: such a loop ends when the channel is empty, and not
     // before.
     let runtime = current_thread();

@@ -64,7 +64,7 @@ fn order_of_a_wake(runtime: &Runtime) -> Vec<&'static str> {
 }
 
 #[test]
-fn a_woken_task_goes_behind_those_that_are_ready() {
+fn woken_task_goes_behind_ready_tasks() {
     assert_eq!(order_of_a_wake(&current_thread()), ["wakes", "ready", "woken"]);
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(1).disable_lifo_slot();
@@ -110,18 +110,18 @@ async fn yield_sees_readiness() {
 }
 
 #[test]
-fn yield_of_a_root_comes_after_a_look_at_the_reactor() {
+fn yield_of_root_checks_reactor_first() {
     current_thread().block_on(yield_sees_readiness());
 }
 
 #[test]
-fn yield_of_a_lone_task_comes_after_a_look_at_the_reactor() {
+fn yield_of_lone_task_checks_reactor_first() {
     let runtime = current_thread();
     runtime.block_on(runtime.spawn(yield_sees_readiness())).unwrap();
 }
 
 #[test]
-fn yields_of_several_tasks_come_after_a_look_at_the_reactor() {
+fn yields_of_several_tasks_check_reactor_first() {
     let runtime = current_thread();
     let over = Arc::new(AtomicBool::new(false));
     for _ in 0..3 {
@@ -173,7 +173,7 @@ fn bursts_until(ended: impl Fn() -> bool, spawn: impl FnOnce(&Runtime)) {
 }
 
 #[test]
-fn a_timer_fires_in_bursts_that_never_sleep() {
+fn timer_fires_in_bursts_without_sleep() {
     let fired = Count::new();
     let counts = fired.clone();
     bursts_until(
@@ -188,7 +188,7 @@ fn a_timer_fires_in_bursts_that_never_sleep() {
 }
 
 #[test]
-fn a_socket_becomes_ready_in_bursts_that_never_sleep() {
+fn socket_becomes_ready_in_bursts_without_sleep() {
     let (read, written) = (Count::new(), Count::new());
     let (counts, writes) = (read.clone(), written.clone());
     bursts_until(
@@ -220,7 +220,7 @@ fn elsewhere<R: Send>(f: impl FnOnce() -> R + Send) -> R {
 }
 
 #[test]
-fn nothing_is_polled_between_two_block_ons() {
+fn tasks_are_not_polled_between_block_ons() {
     let runtime = current_thread();
     let (polls, spawned) = (Places::default(), Places::default());
     let counts = polls.clone();
@@ -265,7 +265,7 @@ fn nothing_is_polled_between_two_block_ons() {
 }
 
 #[test]
-fn what_became_due_between_two_block_ons_is_done_in_the_next() {
+fn events_between_block_ons_are_handled_in_the_next() {
     let runtime = current_thread();
     let (dropped, received) = (Places::default(), Count::new());
     // A timer, a datagram, and an abort.
@@ -307,7 +307,7 @@ fn what_became_due_between_two_block_ons_is_done_in_the_next() {
 }
 
 #[test]
-fn a_task_that_is_aborted_and_never_driven_again_is_dropped_with_its_runtime() {
+fn aborted_task_without_driver_is_dropped_with_runtime() {
     let runtime = current_thread();
     let drops = Count::new();
     let guard = drops.on_drop();
@@ -327,7 +327,7 @@ fn a_task_that_is_aborted_and_never_driven_again_is_dropped_with_its_runtime() {
 // Handle::block_on
 
 #[test]
-fn a_handle_s_block_on_drives_nothing() {
+fn handle_block_on_drives_no_task() {
     let runtime = current_thread();
     let polls = Places::default();
     let counts = polls.clone();
@@ -434,14 +434,14 @@ fn handed_on(followers: usize, leave: impl Fn(&Runtime, &Door) + Sync) {
 }
 
 #[test]
-fn when_the_driver_ends_another_one_drives() {
+fn driver_that_ends_is_replaced() {
     for followers in [1, 3] {
         handed_on(followers, |runtime, door| runtime.block_on(door.opened()));
     }
 }
 
 #[test]
-fn when_the_driver_panics_another_one_drives() {
+fn driver_that_panics_is_replaced() {
     for followers in [1, 3] {
         handed_on(followers, |runtime, door| {
             let text = panic_text(|| {
@@ -456,7 +456,7 @@ fn when_the_driver_panics_another_one_drives() {
 }
 
 #[test]
-fn when_the_driver_sleeps_in_the_reactor_and_ends_another_one_sleeps_there() {
+fn driver_that_slept_in_reactor_is_replaced() {
     // Each waits for a timer and a socket as well, so that all of them have something to wait for
     // in the reactor.
     handed_on(3, |runtime, door| {
@@ -473,7 +473,7 @@ fn when_the_driver_sleeps_in_the_reactor_and_ends_another_one_sleeps_there() {
 }
 
 #[test]
-fn a_timer_of_the_one_who_left_is_kept_by_the_one_who_follows() {
+fn timer_of_ended_driver_fires_under_the_next() {
     for _ in 0..20 {
         let runtime = current_thread();
         let (filed, follows) = (Door::new(), Door::new());
@@ -509,7 +509,7 @@ fn a_timer_of_the_one_who_left_is_kept_by_the_one_who_follows() {
 
 /// Threads that come and go, and wake each other's roots; whoever drives may leave at any moment.
 #[test]
-fn a_storm_of_block_ons() {
+fn block_on_storm_completes_every_root() {
     const THREADS: usize = 4;
     let runtime = current_thread();
     let places = Mutex::new(HashSet::new());
@@ -549,7 +549,7 @@ fn a_storm_of_block_ons() {
 }
 
 #[test]
-fn whoever_drives_is_asked_by_a_task() {
+fn block_in_place_in_driven_task_is_refused() {
     let runtime = current_thread();
     assert_eq!(runtime.block_on(driver()), thread::current().id());
     let other = elsewhere(|| (runtime.block_on(driver()), thread::current().id()));
@@ -558,7 +558,7 @@ fn whoever_drives_is_asked_by_a_task() {
 
 /// Anything that can be awaited, from a blocking thread of the runtime itself: it may drive.
 #[test]
-fn a_blocking_job_may_drive_its_own_runtime() {
+fn blocking_job_may_drive_its_own_runtime() {
     let runtime = Arc::new(current_thread());
     let inner = Arc::clone(&runtime);
     // Nobody drives: the job does.

@@ -531,7 +531,7 @@ fn long_poll_among_short_ones_is_followed_by_checkpoint() {
     // The dump shows `since` once the watchdog has seen the poll twice: there was a tick.
     let wait_for_tick = || {
         let seen = |activity| matches!(activity, Activity::Polling { since: Some(_), .. });
-        wait_until(|| seen(runtime.handle().dump().seats[0].activity));
+        wait_until(|| seen(runtime.handle().dump().workers[0].activity));
     };
     let [queue, reactor] = polls_until_served(runtime.handle(), wait_for_tick);
     assert!(queue <= BEHIND && reactor <= BEHIND, "{queue} and {reactor} polls");

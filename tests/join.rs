@@ -15,7 +15,7 @@ use heist::task::{Id, JoinError};
 use kit::{Count, Door, OnDrop, each, each_owned, panic_text, poll_once, workers, yield_now};
 
 #[test]
-fn awaiting_gives_the_output() {
+fn join_handle_awaited_returns_output() {
     each(|runtime| {
         let text = runtime.block_on(async {
             let task = heist::spawn(async { String::from("done") });
@@ -26,7 +26,7 @@ fn awaiting_gives_the_output() {
 }
 
 #[test]
-fn dropping_it_detaches_the_task_and_the_output_is_dropped_once() {
+fn join_handle_dropped_detaches_task() {
     each(|runtime| {
         let (outputs, (send, receive)) = (Count::new(), async_channel::unbounded());
         let output = outputs.on_drop();
@@ -51,7 +51,7 @@ fn dropping_it_detaches_the_task_and_the_output_is_dropped_once() {
 }
 
 #[test]
-fn an_output_that_nobody_took_is_dropped_with_the_handle() {
+fn output_not_taken_is_dropped_with_the_handle() {
     each(|runtime| {
         let outputs = Count::new();
         let output = outputs.on_drop();
@@ -68,7 +68,7 @@ fn an_output_that_nobody_took_is_dropped_with_the_handle() {
 }
 
 #[test]
-fn it_is_finished_once_the_future_is_dropped() {
+fn is_finished_means_future_was_dropped() {
     each(|runtime| {
         let (door, drops) = (Door::new(), Count::new());
         let (opened, guard) = (door.opened(), drops.on_drop());
@@ -92,7 +92,7 @@ fn it_is_finished_once_the_future_is_dropped() {
 }
 
 #[test]
-fn the_future_is_dropped_before_the_joiner_is_woken() {
+fn future_is_dropped_before_joiner_is_woken() {
     each(|runtime| {
         let drops = Count::new();
         for _ in 0..100 {
@@ -112,7 +112,7 @@ fn the_future_is_dropped_before_the_joiner_is_woken() {
 }
 
 #[test]
-fn aborting_a_queued_task_drops_it_unpolled() {
+fn abort_of_queued_task_drops_it_unpolled() {
     each(|runtime| {
         let (polls, drops) = (Count::new(), Count::new());
         let (counted, guard) = (polls.clone(), drops.on_drop());
@@ -150,7 +150,7 @@ fn aborting_a_queued_task_drops_it_unpolled() {
 }
 
 #[test]
-fn aborting_an_idle_task_drops_it_on_a_worker() {
+fn abort_of_idle_task_drops_it_on_a_worker() {
     each(|runtime| {
         let (begun, drops) = (Door::new(), Count::new());
         let (opens, guard) = (begun.clone(), drops.on_drop());
@@ -170,7 +170,7 @@ fn aborting_an_idle_task_drops_it_on_a_worker() {
 }
 
 #[test]
-fn abort_never_drops_the_future_on_the_thread_that_calls_it() {
+fn abort_does_not_drop_future_on_calling_thread() {
     let runtime = workers(2);
     for _ in 0..200 {
         let (begun, (send, receive)) = (Door::new(), std::sync::mpsc::channel());
@@ -187,7 +187,7 @@ fn abort_never_drops_the_future_on_the_thread_that_calls_it() {
 }
 
 #[test]
-fn aborting_a_running_task_lets_its_poll_end() {
+fn abort_of_running_task_lets_its_poll_end() {
     for count in [1, 2, 4] {
         let runtime = workers(count);
         let (begun, go, drops, polls) = (Door::new(), Door::new(), Count::new(), Count::new());
@@ -210,7 +210,7 @@ fn aborting_a_running_task_lets_its_poll_end() {
 }
 
 #[test]
-fn a_task_that_ends_in_the_poll_during_which_it_is_aborted_keeps_its_output() {
+fn abort_during_last_poll_keeps_output() {
     let runtime = workers(2);
     let (begun, go) = (Door::new(), Door::new());
     let (opens, waits) = (begun.clone(), go.clone());
@@ -226,7 +226,7 @@ fn a_task_that_ends_in_the_poll_during_which_it_is_aborted_keeps_its_output() {
 }
 
 #[test]
-fn aborting_an_ended_task_does_nothing() {
+fn abort_of_ended_task_does_nothing() {
     each(|runtime| {
         runtime.block_on(async {
             let task = heist::spawn(async { 5 });
@@ -244,7 +244,7 @@ fn aborting_an_ended_task_does_nothing() {
 }
 
 #[test]
-fn a_task_can_abort_itself_and_aborting_twice_is_aborting_once() {
+fn abort_by_task_itself_and_twice_works() {
     each(|runtime| {
         runtime.block_on(async {
             let (send, receive) = async_channel::bounded::<heist::task::AbortHandle>(1);
@@ -261,7 +261,7 @@ fn a_task_can_abort_itself_and_aborting_twice_is_aborting_once() {
 }
 
 #[test]
-fn an_abort_handle_works_after_the_join_handle_is_gone_and_from_any_thread() {
+fn abort_handle_works_without_join_handle_on_any_thread() {
     each(|runtime| {
         let drops = Count::new();
         let guard = drops.on_drop();
@@ -288,7 +288,7 @@ fn an_abort_handle_works_after_the_join_handle_is_gone_and_from_any_thread() {
 }
 
 #[test]
-fn ids_are_unique_and_known_inside() {
+fn task_ids_are_unique_and_known_inside() {
     each(|runtime| {
         runtime.block_on(async {
             assert_eq!(heist::task::try_id(), None);
@@ -312,7 +312,7 @@ fn ids_are_unique_and_known_inside() {
 }
 
 #[test]
-fn the_kinds_of_a_join_error_and_what_they_say() {
+fn join_error_kinds_have_their_texts() {
     each(|runtime| {
         runtime.block_on(async {
             let cancelled = heist::spawn(pending::<()>());
@@ -390,7 +390,7 @@ fn into_panic_of_a_cancelled_task_names_the_question_to_ask_first() {
 }
 
 #[test]
-fn a_handle_that_is_polled_after_it_was_ready_panics_clearly() {
+fn join_handle_polled_after_ready_panics() {
     each(|runtime| {
         runtime.block_on(async {
             let mut task = heist::spawn(async { 1 });
@@ -404,7 +404,7 @@ fn a_handle_that_is_polled_after_it_was_ready_panics_clearly() {
 }
 
 #[test]
-fn two_tasks_that_await_each_other_do_not_leak() {
+fn tasks_awaiting_each_other_do_not_leak() {
     each(|runtime| {
         let drops = Count::new();
         runtime.block_on(async {
@@ -439,7 +439,7 @@ fn two_tasks_that_await_each_other_do_not_leak() {
 }
 
 #[test]
-fn a_handle_can_be_awaited_on_another_runtime_and_outside_of_any() {
+fn join_handle_is_awaited_outside_of_its_runtime() {
     each(|runtime| {
         let other = workers(1);
         let task = other.spawn(async {

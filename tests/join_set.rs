@@ -55,7 +55,7 @@ fn waiting(runtime: &Runtime, count: usize, door: &Door) -> (JoinSet<usize>, Vec
 }
 
 #[test]
-fn every_output_is_taken_once() {
+fn join_next_returns_every_output_once() {
     each(|runtime| {
         let numbers: HashSet<usize> = runtime.block_on(async {
             let mut set: JoinSet<_> = (0..300).map(|number| async move { number }).collect();
@@ -72,7 +72,7 @@ fn every_output_is_taken_once() {
 }
 
 #[test]
-fn outputs_come_in_the_order_of_the_ends() {
+fn join_next_returns_outputs_in_order_of_ends() {
     current_thread().block_on(async {
         let doors = [(); 4].map(|()| Door::new());
         let mut set = JoinSet::new();
@@ -95,7 +95,7 @@ fn outputs_come_in_the_order_of_the_ends() {
 }
 
 #[test]
-fn ends_wake_a_waiting_joiner_once_and_the_rest_are_found() {
+fn member_ends_wake_joiner_once_between_polls() {
     let runtime = current_thread();
     let door = Door::new();
     let (mut set, tasks) = waiting(&runtime, 50, &door);
@@ -115,7 +115,7 @@ fn ends_wake_a_waiting_joiner_once_and_the_rest_are_found() {
 }
 
 #[test]
-fn each_end_wakes_a_joiner_that_looks_after_each() {
+fn member_end_wakes_joiner_that_polls_after_each() {
     let runtime = current_thread();
     let rings = Arc::new(Rings::default());
     let waker = Waker::from(Arc::clone(&rings));
@@ -132,7 +132,7 @@ fn each_end_wakes_a_joiner_that_looks_after_each() {
 }
 
 #[test]
-fn only_the_latest_of_two_joiners_is_woken() {
+fn joiner_that_polled_last_is_woken() {
     let runtime = current_thread();
     let door = Door::new();
     let (mut set, tasks) = waiting(&runtime, 1, &door);
@@ -147,7 +147,7 @@ fn only_the_latest_of_two_joiners_is_woken() {
 }
 
 #[test]
-fn a_join_that_is_dropped_loses_nothing() {
+fn join_next_dropped_loses_no_output() {
     each(|runtime| {
         runtime.block_on(async {
             let door = Door::new();
@@ -165,7 +165,7 @@ fn a_join_that_is_dropped_loses_nothing() {
 }
 
 #[test]
-fn ids_are_those_of_the_tasks_also_of_the_failed() {
+fn join_next_with_id_returns_ids_of_failed_tasks_too() {
     each(|runtime| {
         runtime.block_on(async {
             let mut set = JoinSet::new();
@@ -194,7 +194,7 @@ fn ids_are_those_of_the_tasks_also_of_the_failed() {
 }
 
 #[test]
-fn dropping_the_set_aborts_its_tasks() {
+fn set_dropped_aborts_its_tasks() {
     each_owned(|runtime| {
         let drops = Count::new();
         let mut set = JoinSet::new();
@@ -217,7 +217,7 @@ fn dropping_the_set_aborts_its_tasks() {
 }
 
 #[test]
-fn outputs_that_nobody_took_are_dropped_with_the_set() {
+fn outputs_not_taken_are_dropped_with_the_set() {
     each(|runtime| {
         let outputs = Count::new();
         let mut set = JoinSet::new();
@@ -241,7 +241,7 @@ fn outputs_that_nobody_took_are_dropped_with_the_set() {
 }
 
 #[test]
-fn detached_tasks_run_on_and_the_set_is_as_new() {
+fn detach_all_lets_tasks_run_and_empties_set() {
     each(|runtime| {
         let (door, ends) = (Door::new(), Count::new());
         runtime.block_on(async {
@@ -268,7 +268,7 @@ fn detached_tasks_run_on_and_the_set_is_as_new() {
 }
 
 #[test]
-fn detaching_tasks_that_have_ended_drops_their_outputs() {
+fn detach_all_of_ended_tasks_drops_outputs() {
     let runtime = current_thread();
     let outputs = Count::new();
     let mut set = JoinSet::new();
@@ -283,7 +283,7 @@ fn detaching_tasks_that_have_ended_drops_their_outputs() {
 }
 
 #[test]
-fn after_abort_all_every_task_is_joined_as_cancelled() {
+fn abort_all_makes_tasks_join_as_cancelled() {
     each(|runtime| {
         runtime.block_on(async {
             let mut set = JoinSet::new();
@@ -302,7 +302,7 @@ fn after_abort_all_every_task_is_joined_as_cancelled() {
 }
 
 #[test]
-fn shutdown_waits_for_the_destructors() {
+fn shutdown_of_set_waits_for_destructors() {
     each(|runtime| {
         runtime.block_on(async {
             let (drops, mut set) = (Count::new(), JoinSet::new());
@@ -358,7 +358,7 @@ fn join_all_panics_if_a_task_was_aborted() {
 }
 
 #[test]
-fn blocking_jobs_are_members_too() {
+fn spawn_blocking_adds_member() {
     each(|runtime| {
         runtime.block_on(async {
             let mut set = JoinSet::new();
@@ -373,7 +373,7 @@ fn blocking_jobs_are_members_too() {
 }
 
 #[test]
-fn a_set_outlives_its_runtime() {
+fn set_outlives_its_runtime() {
     each_owned(|runtime| {
         let handle = runtime.handle().clone();
         let (mut set, _) = waiting(&runtime, 5, &Door::new());
@@ -389,7 +389,7 @@ fn a_set_outlives_its_runtime() {
 }
 
 #[test]
-fn a_set_moves_between_runtimes_and_threads() {
+fn set_moves_between_runtimes_and_threads() {
     let (one, two) = (workers(1), current_thread());
     let mut set = JoinSet::new();
     set.spawn_on(async { 1 }, one.handle());
@@ -400,7 +400,7 @@ fn a_set_moves_between_runtimes_and_threads() {
 }
 
 #[test]
-fn a_key_is_used_again_and_no_end_is_mistaken_for_another() {
+fn member_key_reused_is_not_mistaken() {
     each(|runtime| {
         runtime.block_on(async {
             let mut set = JoinSet::new();
@@ -423,7 +423,7 @@ fn a_key_is_used_again_and_no_end_is_mistaken_for_another() {
 }
 
 #[test]
-fn a_task_spawned_outside_of_a_runtime_panics_and_leaves_the_set_as_it_was() {
+fn spawn_outside_of_runtime_panics_and_leaves_set() {
     let mut set: JoinSet<()> = JoinSet::default();
     let said = panic_text(|| set.spawn(async {}));
     assert!(said.contains("there is no heist runtime here"), "{said}");

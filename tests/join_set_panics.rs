@@ -170,7 +170,7 @@ fn poll_join_next_that_replaces_a_waker_whose_destructor_panics_keeps_the_new_on
 }
 
 #[test]
-fn poll_join_next_that_finds_an_end_while_it_clones_a_waker_whose_destructor_panics_returns_it() {
+fn poll_join_next_with_panicking_waker_drop_returns_end_found_during_clone() {
     let scene = Arc::new(Scene::new());
     let mut set = JoinSet::new();
     let member = scene.waits(&mut set, 1);

@@ -56,7 +56,7 @@ impl Ledger {
 }
 
 #[test]
-fn dropping_it_with_tasks_in_every_state() {
+fn drop_with_tasks_in_every_state_drops_all() {
     each_owned(|runtime| {
         let ledger = Ledger::default();
         let handle = runtime.handle().clone();
@@ -95,7 +95,7 @@ fn dropping_it_with_tasks_in_every_state() {
 }
 
 #[test]
-fn a_poll_that_is_under_way_is_waited_for() {
+fn drop_waits_for_a_running_poll() {
     for count in [1, 2, 4] {
         let runtime = Builder::new_multi_thread()
             .worker_threads(count)
@@ -161,7 +161,7 @@ fn destructors_that_spawn_wake_abort_and_sleep_at_shutdown() {
 }
 
 #[test]
-fn spawning_after_the_shutdown_resolves_as_cancelled() {
+fn spawn_after_shutdown_resolves_as_cancelled() {
     each_owned(|runtime| {
         let handle = runtime.handle().clone();
         drop(runtime);
@@ -185,7 +185,7 @@ fn spawning_after_the_shutdown_resolves_as_cancelled() {
 }
 
 #[test]
-fn spawn_storm_against_shutdown() {
+fn spawn_storm_during_shutdown_drops_every_task() {
     for round in 0..200 {
         let runtime = if round % 4 == 0 { current_thread() } else { workers(1 + round % 3) };
         let (ledger, stop) = (Ledger::default(), Arc::new(AtomicBool::new(false)));
@@ -228,7 +228,7 @@ fn spawn_storm_against_shutdown() {
 }
 
 #[test]
-fn dropping_it_on_its_own_worker() {
+fn drop_on_own_worker_does_not_wait() {
     for count in [1, 2, 4] {
         let runtime = workers(count);
         let ledger = Ledger::default();
@@ -246,7 +246,7 @@ fn dropping_it_on_its_own_worker() {
 }
 
 #[test]
-fn dropping_it_in_async_code_of_another() {
+fn drop_in_async_code_of_another_runtime_works() {
     each(|outer| {
         each_owned(|inner| {
             let ledger = Ledger::default();
@@ -270,7 +270,7 @@ fn dropping_it_in_async_code_of_another() {
 }
 
 #[test]
-fn dropping_it_in_a_blocking_job_of_another_and_of_its_own() {
+fn drop_in_blocking_jobs_works() {
     each(|outer| {
         each_owned(|inner| {
             let task = inner.spawn(pending::<()>());
@@ -287,7 +287,7 @@ fn dropping_it_in_a_blocking_job_of_another_and_of_its_own() {
 }
 
 #[test]
-fn shutdown_with_any_timeout() {
+fn shutdown_timeout_of_any_length_works() {
     for timeout in [Duration::ZERO, Duration::from_nanos(1), Duration::from_secs(5), Duration::MAX] {
         each_owned(|runtime| {
             let ledger = Ledger::default();
@@ -301,7 +301,7 @@ fn shutdown_with_any_timeout() {
 }
 
 #[test]
-fn a_timeout_of_zero_waits_for_no_blocking_job_and_an_endless_one_does() {
+fn shutdown_timeout_zero_does_not_wait_and_max_waits() {
     each_owned(|runtime| {
         let (begun, release, ended) = (Door::new(), Door::new(), Count::new());
         let (opens, waits, counts) = (begun.clone(), release.clone(), ended.clone());
@@ -334,7 +334,7 @@ fn a_timeout_of_zero_waits_for_no_blocking_job_and_an_endless_one_does() {
 }
 
 #[test]
-fn a_poll_that_does_not_return_is_left_behind_and_ends_its_runtime_later() {
+fn shutdown_detaches_poll_that_does_not_return() {
     for count in [1, 2] {
         let runtime = workers(count);
         let ledger = Ledger::default();
@@ -357,7 +357,7 @@ fn a_poll_that_does_not_return_is_left_behind_and_ends_its_runtime_later() {
 }
 
 #[test]
-fn shutdown_in_the_background_inside_of_async_code() {
+fn shutdown_background_in_async_code_works() {
     each(|outer| {
         each_owned(|inner| {
             let task = inner.spawn(pending::<()>());
@@ -368,7 +368,7 @@ fn shutdown_in_the_background_inside_of_async_code() {
 }
 
 #[test]
-fn runtimes_inside_of_runtimes() {
+fn runtimes_nested_in_runtimes_work() {
     each(|outer| {
         // Made, driven on a thread of its own, and dropped.
         let sum = outer.block_on(async {
@@ -418,7 +418,7 @@ fn enter_guard_drop_returns_to_the_runtime_entered_before() {
 }
 
 #[test]
-fn a_guard_inside_of_a_task_lasts_as_long_as_it_lives() {
+fn enter_guard_in_task_lasts_until_its_drop() {
     each(|runtime| {
         let other = named("other");
         let names = runtime.block_on(async {
@@ -432,7 +432,7 @@ fn a_guard_inside_of_a_task_lasts_as_long_as_it_lives() {
 }
 
 #[test]
-fn it_is_dropped_by_the_destructor_of_a_thread_local() {
+fn drop_in_destructor_of_thread_local_works() {
     thread_local! {
         static KEPT: RefCell<Option<Runtime>> = const { RefCell::new(None) };
     }
@@ -451,7 +451,7 @@ fn it_is_dropped_by_the_destructor_of_a_thread_local() {
 }
 
 #[test]
-fn a_thread_that_ends_has_forgotten_its_runtime() {
+fn thread_that_exits_has_no_runtime() {
     struct Asks(Sender<TryCurrentError>);
 
     impl Drop for Asks {
@@ -517,7 +517,7 @@ fn handles_and_aborts_in_destructors_of_thread_locals() {
 }
 
 #[test]
-fn block_on_again_and_again_and_from_many_threads_at_once() {
+fn block_on_from_many_threads_works() {
     each(|runtime| {
         thread::scope(|scope| {
             for n in 0..4 {
@@ -542,7 +542,7 @@ fn block_on_again_and_again_and_from_many_threads_at_once() {
 /// A driver of a current-thread runtime that leaves hands the driving on, whoever else has been in
 /// line and has left.
 #[test]
-fn the_driving_is_handed_on() {
+fn driver_that_ends_hands_driving_on() {
     for _ in 0..200 {
         let runtime = current_thread();
         let (first, second) = (Door::new(), Door::new());
@@ -570,8 +570,8 @@ fn entries(path: &str) -> usize {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_thousand_of_them_leave_no_thread_and_no_file_behind() {
-    alone("a_thousand_of_them_leave_no_thread_and_no_file_behind", None, || {
+fn runtimes_dropped_leave_no_thread_or_file() {
+    alone("runtimes_dropped_leave_no_thread_or_file", None, || {
         let use_it = |runtime: Runtime| {
             runtime.block_on(async {
                 heist::spawn(heist::time::sleep(Duration::from_micros(1))).await.unwrap();
@@ -600,7 +600,7 @@ fn a_thousand_of_them_leave_no_thread_and_no_file_behind() {
 }
 
 #[test]
-fn the_memory_of_ended_tasks_is_not_kept_by_a_runtime_that_lives_on() {
+fn memory_of_ended_tasks_is_freed_by_live_runtime() {
     each(|runtime| {
         let drops = Count::new();
         for _ in 0..10 {

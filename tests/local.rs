@@ -16,7 +16,7 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use heist::net::UdpSocket;
-use heist::runtime::{Builder, Handle, LocalOptions, LocalRuntime, RuntimeFlavor};
+use heist::runtime::{Activity, Builder, Handle, LocalOptions, LocalRuntime, RuntimeFlavor, RuntimePhase, WorkerState};
 use heist::task::{JoinHandle, JoinSet, spawn_local};
 use kit::{Count, Door, OnDrop, each, panic_text, yield_now};
 
@@ -117,7 +117,7 @@ fn turn(runtime: &LocalRuntime) {
 // spawning
 
 #[test]
-fn from_the_runtime_from_its_root_from_a_task_and_inside_of_a_guard() {
+fn spawn_local_from_runtime_root_task_and_guard_works() {
     let runtime = local();
     let fate = Fate::default();
     let make = || {
@@ -149,7 +149,7 @@ fn from_the_runtime_from_its_root_from_a_task_and_inside_of_a_guard() {
 }
 
 #[test]
-fn futures_that_are_send_come_from_everywhere() {
+fn spawn_of_send_future_works_from_every_thread() {
     let runtime = local();
     let tasks: Vec<JoinHandle<ThreadId>> = (0..4)
         .map(|_| {
@@ -165,7 +165,7 @@ fn futures_that_are_send_come_from_everywhere() {
 }
 
 #[test]
-fn large_futures_and_those_with_timers_and_sockets() {
+fn spawn_local_of_large_future_timer_and_socket_works() {
     let runtime = local();
     let fate = Fate::default();
     let sum = runtime.block_on(async {
@@ -194,7 +194,7 @@ fn large_futures_and_those_with_timers_and_sockets() {
 }
 
 #[test]
-fn the_innermost_runtime_takes_it() {
+fn spawn_local_uses_innermost_runtime() {
     let (a, b) = (local(), local());
     let id = || async { Handle::current().id() };
     let (inner, outer) = a.block_on(async {
@@ -208,7 +208,7 @@ fn the_innermost_runtime_takes_it() {
 }
 
 #[test]
-fn where_it_cannot_be_spawned_the_text_names_the_way() {
+fn spawn_local_outside_of_local_runtime_names_remedy() {
     let outside = panic_text(|| spawn_local(async {}));
     assert!(outside.contains("no heist runtime"), "{outside}");
     let fate = Fate::default();
@@ -241,10 +241,14 @@ fn where_it_cannot_be_spawned_the_text_names_the_way() {
 }
 
 #[test]
-fn it_says_of_itself_what_a_current_thread_runtime_says() {
+fn local_runtime_properties_are_those_of_current_thread() {
     let runtime = Builder::new_current_thread().name("local").build_local(LocalOptions::default()).unwrap();
     assert_eq!(runtime.handle().runtime_flavor(), RuntimeFlavor::CurrentThread);
-    assert_eq!(runtime.handle().name(), Some("local"));
+    assert_eq!((runtime.name(), runtime.handle().name()), (Some("local"), Some("local")));
+    assert_eq!(runtime.id(), runtime.handle().id());
+    let dump = runtime.dump();
+    assert_eq!((dump.flavor, dump.worker_count, dump.workers.len()), (RuntimeFlavor::CurrentThread, 1, 1));
+    assert_eq!((dump.workers[0].state, dump.workers[0].activity), (WorkerState::Vacant, Activity::Vacant));
     assert_eq!(runtime.metrics().num_workers(), 1);
     assert_eq!(runtime.block_on(async { heist::runtime::worker_index() }), Some(0));
     assert_eq!(elsewhere_handle(&runtime, |handle| handle.block_on(async { heist::runtime::worker_index() })), None);
@@ -260,7 +264,7 @@ fn elsewhere_handle<R: Send>(runtime: &LocalRuntime, f: impl FnOnce(&Handle) -> 
 // wakes from elsewhere
 
 #[test]
-fn it_is_polled_here_whoever_wakes_it() {
+fn local_task_woken_elsewhere_is_polled_here() {
     const WAKES: usize = 200;
     let runtime = local();
     let fate = Fate::default();
@@ -287,7 +291,7 @@ fn it_is_polled_here_whoever_wakes_it() {
 }
 
 #[test]
-fn the_last_waker_and_the_last_abort_handle_go_elsewhere_after_the_runtime() {
+fn waker_and_abort_handle_dropped_elsewhere_after_runtime() {
     let runtime = local();
     let fate = Fate::default();
     let (future, wakers) = waits(&fate, 1);
@@ -336,12 +340,12 @@ fn aborted(bring: impl Fn(&LocalRuntime, JoinHandle<usize>) -> JoinHandle<usize>
 }
 
 #[test]
-fn aborted_elsewhere_while_queued() {
+fn abort_elsewhere_of_queued_task_drops_it_here() {
     aborted(|_, task| task, 0);
 }
 
 #[test]
-fn aborted_elsewhere_while_idle() {
+fn abort_elsewhere_of_idle_task_drops_it_here() {
     aborted(
         |runtime, task| {
             turn(runtime);
@@ -352,7 +356,7 @@ fn aborted_elsewhere_while_idle() {
 }
 
 #[test]
-fn aborted_elsewhere_while_it_runs() {
+fn abort_elsewhere_of_running_task_drops_it_here() {
     let runtime = local();
     let fate = Fate::default();
     let here = fate.here();
@@ -370,7 +374,7 @@ fn aborted_elsewhere_while_it_runs() {
 }
 
 #[test]
-fn aborted_elsewhere_when_it_has_ended_it_keeps_its_output() {
+fn abort_elsewhere_of_ended_task_keeps_output() {
     let runtime = local();
     let fate = Fate::default();
     let (future, _) = waits(&fate, 0);
@@ -382,7 +386,7 @@ fn aborted_elsewhere_when_it_has_ended_it_keeps_its_output() {
 }
 
 #[test]
-fn aborted_elsewhere_and_never_driven_again_it_is_dropped_with_the_runtime() {
+fn abort_elsewhere_without_drive_drops_task_with_runtime() {
     let runtime = local();
     let fate = Fate::default();
     let (future, _wakers) = waits(&fate, 1);
@@ -398,7 +402,7 @@ fn aborted_elsewhere_and_never_driven_again_it_is_dropped_with_the_runtime() {
 // handles and outputs
 
 #[test]
-fn a_handle_whose_output_is_send_is_awaited_elsewhere() {
+fn join_handle_of_send_output_is_awaited_elsewhere() {
     let runtime = local();
     let fate = Fate::default();
     let (future, wakers) = waits(&fate, 1);
@@ -423,7 +427,7 @@ fn a_handle_whose_output_is_send_is_awaited_elsewhere() {
 }
 
 #[test]
-fn a_handle_is_dropped_elsewhere_while_its_task_is_queued_waits_and_has_ended() {
+fn join_handle_dropped_elsewhere_in_every_state() {
     let runtime = local();
     let fate = Fate::default();
     let (queued, _) = waits(&fate, 0);
@@ -449,7 +453,7 @@ fn a_handle_is_dropped_elsewhere_while_its_task_is_queued_waits_and_has_ended() 
 }
 
 #[test]
-fn an_output_that_is_not_send_is_dropped_here_with_or_without_a_handle() {
+fn output_that_is_not_send_is_dropped_here() {
     let runtime = local();
     let fate = Fate::default();
     let make = || {
@@ -478,7 +482,7 @@ fn an_output_that_is_not_send_is_dropped_here_with_or_without_a_handle() {
 }
 
 #[test]
-fn a_set_of_local_tasks() {
+fn join_set_of_local_tasks_joins_outputs() {
     let runtime = local();
     let fate = Fate::default();
     let make = || {
@@ -502,7 +506,7 @@ fn a_set_of_local_tasks() {
 }
 
 #[test]
-fn a_set_of_local_tasks_is_dropped_elsewhere() {
+fn join_set_of_local_tasks_is_dropped_elsewhere() {
     let runtime = local();
     let fate = Fate::default();
     let mut set = JoinSet::new();
@@ -519,7 +523,7 @@ fn a_set_of_local_tasks_is_dropped_elsewhere() {
 }
 
 #[test]
-fn a_panic_in_a_poll_and_one_in_a_destructor() {
+fn panic_in_poll_or_destructor_stays_in_local_task() {
     let runtime = local();
     let fate = Fate::default();
     let here = fate.here();
@@ -577,7 +581,7 @@ fn populated_in(runtime: LocalRuntime, fate: &Fate) -> (LocalRuntime, Arc<Mutex<
 }
 
 #[test]
-fn dropped_with_tasks_in_every_state() {
+fn drop_with_tasks_in_every_state_drops_all_here() {
     let ends: [fn(LocalRuntime); 4] = [
         drop,
         LocalRuntime::shutdown_background,
@@ -593,7 +597,7 @@ fn dropped_with_tasks_in_every_state() {
 }
 
 #[test]
-fn dropped_inside_of_the_async_code_of_another_runtime() {
+fn drop_in_async_code_of_another_runtime_drops_all_here() {
     each(|outer| {
         let fate = Fate::default();
         let (runtime, _wakers) = populated(&fate);
@@ -621,7 +625,7 @@ fn dropped_inside_of_the_async_code_of_another_runtime() {
 }
 
 #[test]
-fn dropped_while_other_threads_wake_and_abort() {
+fn drop_while_other_threads_wake_and_abort_is_safe() {
     for round in 0..200 {
         let fate = Fate::default();
         let runtime = local();
@@ -659,7 +663,7 @@ fn dropped_while_other_threads_wake_and_abort() {
 }
 
 #[test]
-fn destructors_that_spawn_and_wake_at_shutdown() {
+fn destructors_at_shutdown_may_spawn_and_wake() {
     let runtime = local();
     let fate = Fate::default();
     let (waiting, wakers) = waits(&fate, usize::MAX);
@@ -684,7 +688,7 @@ fn destructors_that_spawn_and_wake_at_shutdown() {
 }
 
 #[test]
-fn in_the_destructor_of_a_thread_local() {
+fn drop_in_destructor_of_thread_local_drops_all_here() {
     thread_local! {
         static KEPT: RefCell<Vec<Box<dyn std::any::Any>>> = const { RefCell::new(Vec::new()) };
     }
@@ -713,7 +717,7 @@ fn in_the_destructor_of_a_thread_local() {
 
 /// The runtime is forgotten, and its thread has ended: nobody may ever touch what is left.
 #[test]
-fn a_runtime_that_is_leaked_with_its_thread_is_left_alone() {
+fn runtime_leaked_with_its_thread_is_left_alone() {
     let fate = Fate::default();
     let inner = fate.clone();
     let (handle, waker, abort) = thread::spawn(move || {
@@ -759,7 +763,7 @@ fn brief() -> LocalRuntime {
 }
 
 #[test]
-fn drained_from_elsewhere_while_it_is_driven() {
+fn drain_from_elsewhere_while_driven_cancels_here() {
     let runtime = local();
     let fate = Fate::default();
     let (idle, _wakers) = waits(&fate, usize::MAX);
@@ -782,7 +786,7 @@ fn drained_from_elsewhere_while_it_is_driven() {
 }
 
 #[test]
-fn drained_from_elsewhere_while_nobody_drives() {
+fn drain_from_elsewhere_without_driver_names_tasks() {
     let runtime = brief();
     let fate = Fate::default();
     let (idle, _wakers) = waits(&fate, usize::MAX);
@@ -801,7 +805,7 @@ fn drained_from_elsewhere_while_nobody_drives() {
 }
 
 #[test]
-fn a_wait_for_its_drain_drives_it_here() {
+fn drain_wait_drives_local_runtime() {
     let runtime = local();
     let fate = Fate::default();
     let (future, wakers) = waits(&fate, 1);
@@ -815,9 +819,72 @@ fn a_wait_for_its_drain_drives_it_here() {
     fate.is(1, 1);
 }
 
+#[test]
+fn drain_without_tasks_reports_zero() {
+    let runtime = local();
+    let report = runtime.drain(Duration::MAX).wait();
+    assert_eq!((report.completed, report.cancelled, report.stragglers.len(), report.unnamed), (0, 0, 0, 0));
+    assert_eq!(runtime.dump().phase, RuntimePhase::Drained);
+    let (late, _) = waits(&Fate::default(), 0);
+    assert!(runtime.block_on(runtime.spawn_local(late)).unwrap_err().is_cancelled());
+}
+
+#[test]
+fn drain_of_ready_local_tasks_completes_them() {
+    let runtime = local();
+    let fate = Fate::default();
+    let tasks: Vec<_> = (0..3).map(|_| runtime.spawn_local(waits(&fate, 0).0)).collect();
+    let report = runtime.drain(Duration::MAX).wait();
+    assert_eq!((report.completed, report.cancelled, report.stragglers.len()), (3, 0, 0));
+    fate.is(3, 3);
+    let outputs: Vec<_> = tasks.into_iter().map(|task| runtime.block_on(task).unwrap()).collect();
+    assert_eq!(outputs, [1, 2, 3]);
+}
+
+#[test]
+fn drain_with_pending_local_task_reports_straggler_at_deadline() {
+    let runtime = local();
+    let fate = Fate::default();
+    let (future, _wakers) = waits(&fate, usize::MAX);
+    let task = runtime.spawn_local(future);
+    turn(&runtime);
+    let report = runtime.drain(Duration::ZERO).wait();
+    assert_eq!((report.completed, report.cancelled), (0, 1));
+    assert_eq!(report.stragglers.iter().map(|straggler| straggler.id).collect::<Vec<_>>(), [task.id()]);
+    fate.is(1, 1);
+    assert_eq!(runtime.dump().phase, RuntimePhase::DeadlinePassed);
+    assert!(runtime.block_on(task).unwrap_err().is_cancelled());
+}
+
+#[test]
+fn draining_resolves_when_local_drain_begins() {
+    let runtime = local();
+    let mut draining = runtime.draining();
+    assert!(!runtime.block_on(async { futures::poll!(&mut draining).is_ready() }));
+    let task = runtime.spawn_local(runtime.draining());
+    turn(&runtime);
+    assert!(!task.is_finished());
+    let report = runtime.drain(Duration::MAX).wait();
+    assert_eq!((report.completed, report.stragglers.len()), (1, 0));
+    runtime.block_on(draining);
+    runtime.block_on(task).unwrap();
+}
+
+#[test]
+fn drain_awaited_in_root_of_local_runtime_reports() {
+    let runtime = local();
+    let fate = Fate::default();
+    let report = runtime.block_on(async {
+        let _task = spawn_local(waits(&fate, 0).0);
+        runtime.drain(Duration::MAX).await
+    });
+    assert_eq!((report.completed, report.cancelled), (1, 0));
+    fate.is(1, 1);
+}
+
 /// Only a wait for a drain drives without a borrow of the runtime.
 #[test]
-fn dropped_by_its_own_task() {
+fn drop_by_own_task_during_drain_wait_works() {
     let runtime = Rc::new(RefCell::new(None));
     let fate = Fate::default();
     let (made, _wakers) = populated(&fate);
@@ -841,7 +908,7 @@ fn dropped_by_its_own_task() {
 // the rest
 
 #[test]
-fn blocking_jobs_run_elsewhere() {
+fn blocking_jobs_of_local_runtime_run_elsewhere() {
     let patient = Builder::new_current_thread().shutdown_grace(Duration::MAX).build_local(LocalOptions::default());
     let runtime = patient.unwrap();
     let place = runtime.block_on(runtime.spawn_blocking(|| thread::current().id())).unwrap();
@@ -861,7 +928,7 @@ fn blocking_jobs_run_elsewhere() {
 }
 
 #[test]
-fn a_cell_that_is_shared_by_tasks_needs_no_lock() {
+fn cell_shared_by_local_tasks_needs_no_lock() {
     let runtime = local();
     let sum = Rc::new(Cell::new(0_u64));
     let tasks: Vec<_> = (0..100)

@@ -32,7 +32,7 @@ fn asleep(runtime: &Runtime) {
 }
 
 #[test]
-fn what_a_runtime_does_for_itself() {
+fn counts_of_local_work_are_exact() {
     let runtime = current_thread();
     let metrics = runtime.metrics();
     runtime.block_on(async {
@@ -59,7 +59,7 @@ fn what_a_runtime_does_for_itself() {
 }
 
 #[test]
-fn what_comes_from_outside() {
+fn counts_of_remote_work_are_exact() {
     let runtime = current_thread();
     let metrics = runtime.metrics();
     let door = Door::new();
@@ -101,7 +101,7 @@ fn what_comes_from_outside() {
 }
 
 #[test]
-fn blocking_jobs_are_no_tasks() {
+fn blocking_jobs_are_not_counted_as_tasks() {
     let runtime = Builder::new_multi_thread().worker_threads(1).max_blocking_threads(1).build().unwrap();
     let metrics = runtime.metrics();
     let counts =
@@ -129,7 +129,7 @@ fn blocking_jobs_are_no_tasks() {
 }
 
 #[test]
-fn a_worker_is_odd_while_it_sleeps() {
+fn park_unpark_count_is_odd_during_sleep() {
     let runtime = workers(1);
     let metrics = runtime.metrics();
     for _ in 0..20 {
@@ -146,7 +146,7 @@ fn a_worker_is_odd_while_it_sleeps() {
 }
 
 #[test]
-fn a_worker_that_was_woken_for_no_task_counts_that_when_it_sleeps_again() {
+fn noop_count_grows_when_worker_sleeps_again() {
     let runtime = current_thread();
     let metrics = runtime.metrics();
     // A job that ends when the worker has gone to sleep, so and so many times in all.
@@ -175,7 +175,7 @@ fn a_worker_that_was_woken_for_no_task_counts_that_when_it_sleeps_again() {
 }
 
 #[test]
-fn the_thread_is_that_which_sits_there() {
+fn worker_thread_id_is_the_worker_s_thread() {
     let runtime = current_thread();
     let metrics = runtime.metrics();
     assert_eq!(metrics.worker_thread_id(0), None);
@@ -199,7 +199,7 @@ fn the_thread_is_that_which_sits_there() {
 }
 
 #[test]
-fn busy_time_is_that_of_polls() {
+fn busy_duration_is_that_of_polls() {
     each(|runtime| {
         let metrics = runtime.metrics();
         let seats = metrics.num_workers();
@@ -217,7 +217,7 @@ fn busy_time_is_that_of_polls() {
 }
 
 #[test]
-fn a_poll_that_is_cut_short_is_a_forced_yield() {
+fn budget_forced_yield_is_counted_per_poll() {
     async fn spends(units: usize) {
         for _ in 0..units {
             consume_budget().await;
@@ -252,7 +252,7 @@ fn a_poll_that_is_cut_short_is_a_forced_yield() {
 }
 
 #[test]
-fn a_full_queue_overflows_once() {
+fn overflow_count_of_full_queue_is_one() {
     let runtime = current_thread();
     let metrics = runtime.metrics();
     runtime.block_on(async {
@@ -269,7 +269,7 @@ fn a_full_queue_overflows_once() {
 }
 
 #[test]
-fn every_task_is_counted_where_it_was_queued_and_where_it_was_polled() {
+fn schedule_and_poll_counts_add_up() {
     let runtime = workers(4);
     let metrics = runtime.metrics();
     let parents: Vec<_> = (0..50)
@@ -296,7 +296,7 @@ fn every_task_is_counted_where_it_was_queued_and_where_it_was_polled() {
 }
 
 #[test]
-fn what_was_counted_stays_when_workers_leave_and_come() {
+fn counts_stay_when_workers_exit_and_start() {
     let runtime = workers(4);
     let metrics = runtime.metrics();
     let work = |count: usize| {
@@ -350,7 +350,7 @@ fn spin(duration: Duration) {
 }
 
 #[test]
-fn nothing_is_measured_unless_it_is_asked_for() {
+fn histograms_by_default_are_disabled() {
     let runtime = Builder::new_current_thread()
         .metrics_poll_time_histogram_configuration(HistogramConfiguration::log(LogHistogram::default()))
         .build()
@@ -369,7 +369,7 @@ fn nothing_is_measured_unless_it_is_asked_for() {
 }
 
 #[test]
-fn each_is_measured_by_itself() {
+fn histograms_are_enabled_separately() {
     let runtime = Builder::new_current_thread().enable_metrics_poll_time_histogram().build().unwrap();
     let metrics = runtime.metrics();
     assert!(metrics.poll_time_histogram_enabled() && !metrics.schedule_latency_histogram_enabled());
@@ -386,7 +386,7 @@ fn each_is_measured_by_itself() {
 }
 
 #[test]
-fn every_poll_is_measured_once() {
+fn poll_time_histogram_counts_every_poll_once() {
     each_measured(|runtime| {
         let metrics = runtime.metrics();
         let (begun, door) = (Door::new(), Door::new());
@@ -429,7 +429,7 @@ fn every_poll_is_measured_once() {
 }
 
 #[test]
-fn who_waits_behind_a_long_poll_has_waited_for_it() {
+fn schedule_latency_behind_long_poll_is_measured() {
     let runtime = measured(Builder::new_current_thread());
     let metrics = runtime.metrics();
     runtime.block_on(async {
@@ -452,7 +452,7 @@ fn who_waits_behind_a_long_poll_has_waited_for_it() {
 }
 
 #[test]
-fn buckets_that_cannot_be_are_refused() {
+fn histogram_buckets_out_of_range_are_refused() {
     let texts = [
         panic_text(|| HistogramConfiguration::linear(Duration::ZERO, 1)),
         panic_text(|| HistogramConfiguration::linear(Duration::from_secs(1), 0)),
@@ -474,7 +474,7 @@ fn buckets_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn a_worker_that_never_was_is_named() {
+fn worker_index_out_of_range_panics() {
     let runtime = workers(2);
     let metrics = runtime.metrics();
     let text = panic_text(|| metrics.worker_poll_count(2));
@@ -482,7 +482,7 @@ fn a_worker_that_never_was_is_named() {
 }
 
 #[test]
-fn figures_can_be_read_when_the_runtime_is_gone() {
+fn metrics_after_runtime_are_readable() {
     each(|_| ());
     let runtime = workers(2);
     let metrics = runtime.metrics();

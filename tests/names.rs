@@ -22,7 +22,7 @@ fn late(runtime: Runtime) -> Vec<Option<String>> {
 }
 
 #[test]
-fn a_drain_names_idle_and_queued_tasks_and_jobs() {
+fn drain_report_names_idle_and_queued_tasks_and_jobs() {
     each_owned(|runtime| {
         let door = Door::new();
         let jobs = heist::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
@@ -52,7 +52,7 @@ fn a_drain_names_idle_and_queued_tasks_and_jobs() {
 }
 
 #[test]
-fn a_task_that_is_stuck_in_its_first_poll_is_named() {
+fn drain_report_names_task_stuck_in_first_poll() {
     let (begun, end) = (Door::new(), Door::new());
     let runtime =
         heist::runtime::Builder::new_multi_thread().worker_threads(1).shutdown_grace(Duration::ZERO).build().unwrap();
@@ -71,7 +71,7 @@ fn a_task_that_is_stuck_in_its_first_poll_is_named() {
 }
 
 #[test]
-fn named_tasks_do_what_tasks_do() {
+fn named_tasks_behave_as_tasks() {
     each(|runtime| {
         let answers = runtime.block_on(async {
             let handle = runtime.handle();
@@ -99,7 +99,7 @@ fn named_tasks_do_what_tasks_do() {
 }
 
 #[test]
-fn a_name_outlives_nothing_but_its_task() {
+fn task_name_is_freed_with_its_task() {
     // A task with a future too large for its cell, one with the empty name, and one whose handle
     // stays.
     let runtime = workers(2);
@@ -120,7 +120,7 @@ fn a_name_outlives_nothing_but_its_task() {
 }
 
 #[test]
-fn members_of_a_set_can_have_names() {
+fn set_members_have_names() {
     each(|runtime| {
         let outputs = runtime.block_on(async {
             let mut set = JoinSet::new();
@@ -138,7 +138,7 @@ fn members_of_a_set_can_have_names() {
 }
 
 #[test]
-fn outside_of_a_runtime_it_panics_as_spawn_does() {
+fn builder_outside_of_runtime_panics_as_spawn() {
     let said = panic_text(|| Builder::new().name("nowhere").spawn(async {}));
     assert!(said.contains("there is no heist runtime here"), "{said}");
     let said = panic_text(|| Builder::new().name("nowhere").spawn_blocking(|| ()));
@@ -146,7 +146,7 @@ fn outside_of_a_runtime_it_panics_as_spawn_does() {
 }
 
 #[test]
-fn a_named_task_that_is_refused_is_cancelled() {
+fn named_task_refused_is_cancelled() {
     let runtime = current_thread();
     let handle = runtime.handle().clone();
     drop(runtime);

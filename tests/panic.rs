@@ -52,7 +52,7 @@ fn works(runtime: &Runtime) {
 }
 
 #[test]
-fn in_a_poll() {
+fn panic_in_poll_is_contained() {
     each(|runtime| {
         runtime.block_on(async {
             let first = heist::spawn(async { panic!("at once (planned)") }).await.unwrap_err();
@@ -68,7 +68,7 @@ fn in_a_poll() {
 }
 
 #[test]
-fn a_hundred_panicking_tasks_among_a_hundred_others() {
+fn panics_of_many_tasks_leave_the_others() {
     each(|runtime| {
         let (panicked, completed) = runtime.block_on(async {
             let tasks: Vec<_> = (0..200)
@@ -96,7 +96,7 @@ fn a_hundred_panicking_tasks_among_a_hundred_others() {
 }
 
 #[test]
-fn in_the_destructor_of_a_future_that_is_ready() {
+fn panic_in_destructor_of_ready_future_is_contained() {
     each(|runtime| {
         runtime.block_on(async {
             struct Ready(Count);
@@ -124,7 +124,7 @@ fn in_the_destructor_of_a_future_that_is_ready() {
 }
 
 #[test]
-fn in_the_destructor_of_a_future_that_is_aborted() {
+fn panic_in_destructor_of_aborted_future_is_contained() {
     each(|runtime| {
         runtime.block_on(async {
             let begun = Door::new();
@@ -144,7 +144,7 @@ fn in_the_destructor_of_a_future_that_is_aborted() {
 }
 
 #[test]
-fn in_the_destructor_of_an_output_that_nobody_wants() {
+fn panic_in_destructor_of_detached_output_is_contained() {
     each(|runtime| {
         let drops = Count::new();
         let output = || {
@@ -182,7 +182,7 @@ fn in_the_destructor_of_an_output_that_nobody_wants() {
 }
 
 #[test]
-fn in_a_waker_that_a_join_handle_keeps() {
+fn panic_in_waker_of_join_handle_is_contained() {
     struct Explodes(Count);
 
     impl Wake for Explodes {
@@ -212,7 +212,7 @@ fn in_a_waker_that_a_join_handle_keeps() {
 }
 
 #[test]
-fn in_a_waker_that_a_sleep_keeps_first_of_three() {
+fn panic_in_first_of_three_timer_wakers_is_contained() {
     struct Explodes(Count);
 
     impl Wake for Explodes {
@@ -239,7 +239,7 @@ fn in_a_waker_that_a_sleep_keeps_first_of_three() {
 }
 
 #[test]
-fn in_the_root_future() {
+fn panic_in_root_future_reaches_caller() {
     each(|runtime| {
         for round in 0..50 {
             let text = panic_text(|| {
@@ -260,7 +260,7 @@ fn in_the_root_future() {
 /// A root that panics when it has just been woken from outside, while its seat is about to search
 /// or to sleep.
 #[test]
-fn in_the_root_future_that_was_woken_from_outside() {
+fn panic_in_root_future_woken_from_outside_reaches_caller() {
     each(|runtime| {
         for _ in 0..200 {
             let (door, foreign) = (Door::new(), runtime.handle().clone());
@@ -287,7 +287,7 @@ fn in_the_root_future_that_was_woken_from_outside() {
 }
 
 #[test]
-fn a_payload_that_panics_when_it_is_dropped() {
+fn panic_payload_with_panicking_destructor_is_contained() {
     struct Nasty(usize);
 
     impl Drop for Nasty {
@@ -322,7 +322,7 @@ fn a_payload_that_panics_when_it_is_dropped() {
 }
 
 #[test]
-fn in_a_destructor_at_shutdown() {
+fn panic_in_destructor_at_shutdown_is_contained() {
     hush();
     kit::each_owned(|runtime| {
         let drops = Count::new();
@@ -351,7 +351,7 @@ fn in_a_destructor_at_shutdown() {
 /// Where a task panics, when it is aborted, and when its handle goes: in every combination each
 /// future and output is dropped exactly once.
 #[test]
-fn every_combination() {
+fn panics_in_every_combination_are_contained() {
     #[derive(Clone, Copy, Debug, PartialEq)]
     enum In {
         Nothing,
@@ -457,7 +457,7 @@ fn every_combination() {
 }
 
 #[test]
-fn in_a_poll_while_others_share_a_lock_with_it() {
+fn panic_in_poll_poisons_shared_lock_only() {
     each(|runtime| {
         let lock = Arc::new(futures::lock::Mutex::new(()));
         runtime.block_on(async {
@@ -480,7 +480,7 @@ fn in_a_poll_while_others_share_a_lock_with_it() {
 }
 
 #[test]
-fn in_a_hook_of_poll_fn_that_is_polled_by_hand() {
+fn panic_in_poll_fn_polled_by_hand_reaches_caller() {
     each(|runtime| {
         let text = panic_text(|| {
             runtime.block_on(poll_fn(|_| -> Poll<()> { panic!("in the poll function (planned)") }));

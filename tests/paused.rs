@@ -56,7 +56,7 @@ fn stir(handle: &Handle, parks: &Count, times: usize) {
 }
 
 #[heist::test(start_paused = true)]
-async fn a_sleep_takes_exactly_its_time() {
+async fn paused_sleep_takes_exactly_its_time() {
     for nanos in [1, 999, 32_768, 1_000_000, 1_000_001, 86_400_000_000_000, 3_155_760_000_000_000_000] {
         let (start, duration) = (Instant::now(), Duration::from_nanos(nanos));
         sleep(duration).await;
@@ -69,7 +69,7 @@ async fn a_sleep_takes_exactly_its_time() {
 }
 
 #[test]
-fn time_stands_still_between_two_calls_of_block_on() {
+fn paused_time_stands_still_between_block_ons() {
     let runtime = paused();
     let start = runtime.block_on(async { Instant::now() });
     let task = runtime.spawn(async { sleep(HOUR).await });
@@ -79,7 +79,7 @@ fn time_stands_still_between_two_calls_of_block_on() {
 }
 
 #[heist::test(start_paused = true)]
-async fn tasks_wake_in_the_order_of_their_deadlines_each_at_its_own() {
+async fn paused_sleeps_wake_in_order_of_deadlines() {
     let (start, woken) = (Instant::now(), Arc::new(Mutex::new(Vec::new())));
     let tasks: Vec<_> = (0..1000_u64)
         .map(|n| {
@@ -101,7 +101,7 @@ async fn tasks_wake_in_the_order_of_their_deadlines_each_at_its_own() {
 }
 
 #[heist::test(start_paused = true)]
-async fn time_does_not_leap_while_a_task_can_run() {
+async fn paused_time_does_not_advance_while_a_task_can_run() {
     let start = Instant::now();
     let sleeper = heist::spawn(async move {
         sleep(Duration::from_nanos(1)).await;
@@ -123,7 +123,7 @@ async fn time_does_not_leap_while_a_task_can_run() {
 }
 
 #[heist::test(start_paused = true)]
-async fn time_does_not_leap_over_what_a_socket_has_brought() {
+async fn paused_time_does_not_advance_past_socket_events() {
     let start = Instant::now();
     let (mut near, mut far) = UnixStream::pair().unwrap();
     let echo = heist::spawn(async move {
@@ -147,7 +147,7 @@ async fn time_does_not_leap_over_what_a_socket_has_brought() {
 }
 
 #[heist::test(start_paused = true)]
-async fn a_job_is_waited_for_and_its_answer_comes_before_the_leap() {
+async fn blocking_job_result_comes_before_auto_advance() {
     let start = Instant::now();
     for n in 0..1000 {
         assert_eq!(timeout(HOUR, spawn_blocking(move || n)).await.unwrap().unwrap(), n);
@@ -161,7 +161,7 @@ async fn a_job_is_waited_for_and_its_answer_comes_before_the_leap() {
 }
 
 #[test]
-fn time_does_not_leap_while_one_of_two_jobs_is_left() {
+fn paused_time_does_not_advance_while_a_job_is_left() {
     let (runtime, parks) = paused_and_parks();
     let handle = runtime.handle().clone();
     runtime.block_on(async {
@@ -187,7 +187,7 @@ fn time_does_not_leap_while_one_of_two_jobs_is_left() {
 }
 
 #[test]
-fn the_last_jobs_end_lets_time_leap_though_nobody_waits_for_it() {
+fn blocking_job_end_without_waiter_lets_time_advance() {
     let (runtime, parks) = paused_and_parks();
     let handle = runtime.handle().clone();
     runtime.block_on(async {
@@ -199,7 +199,7 @@ fn the_last_jobs_end_lets_time_leap_though_nobody_waits_for_it() {
 }
 
 #[test]
-fn jobs_that_are_cancelled_in_the_queue_do_not_hold_time() {
+fn blocking_jobs_cancelled_in_queue_do_not_hold_time() {
     let runtime =
         Builder::new_current_thread().enable_all().start_paused(true).max_blocking_threads(1).build().unwrap();
     runtime.block_on(async {
@@ -217,7 +217,7 @@ fn jobs_that_are_cancelled_in_the_queue_do_not_hold_time() {
 }
 
 #[heist::test(start_paused = true)]
-async fn advancing_moves_time_and_wakes_what_it_has_passed() {
+async fn advance_moves_time_and_wakes_passed_sleeps() {
     let (start, fired) = (Instant::now(), Count::new());
     let tasks: Vec<_> = (1..=10)
         .map(|n| {
@@ -246,7 +246,7 @@ async fn advancing_moves_time_and_wakes_what_it_has_passed() {
 }
 
 #[heist::test(start_paused = true)]
-async fn advancing_makes_a_busy_worker_look_at_its_timers() {
+async fn advance_makes_busy_worker_check_timers() {
     // It never runs dry, and its polls are short: by itself it would not look for a thousand of
     // them.
     let restless = heist::spawn(async {
@@ -273,7 +273,7 @@ async fn advancing_makes_a_busy_worker_look_at_its_timers() {
 }
 
 #[heist::test(start_paused = true)]
-async fn advancing_from_a_task_and_by_nothing() {
+async fn advance_from_task_and_by_zero_works() {
     let start = Instant::now();
     heist::spawn(async move {
         advance(Duration::ZERO).await;
@@ -290,7 +290,7 @@ async fn advancing_from_a_task_and_by_nothing() {
 
 /// Time has moved, and no worker has looked at its timers yet.
 #[heist::test(start_paused = true)]
-async fn what_is_due_is_ready_at_the_first_poll_after_its_deadline_was_set() {
+async fn due_timer_is_ready_at_first_poll_after_reset() {
     let mut reset = Box::pin(sleep(2 * HOUR));
     assert_eq!(kit::poll_once(&mut reset), Poll::Pending);
     reset.as_mut().reset(Instant::now() + HOUR);
@@ -307,7 +307,7 @@ async fn what_is_due_is_ready_at_the_first_poll_after_its_deadline_was_set() {
 }
 
 #[heist::test(start_paused = true)]
-async fn a_timeout_is_up_after_its_inner_sleep_or_before() {
+async fn timeout_and_inner_sleep_complete_in_order() {
     let start = Instant::now();
     let second = Duration::from_secs(1);
     assert!(timeout(second, sleep(2 * second)).await.is_err());
@@ -322,7 +322,7 @@ async fn a_timeout_is_up_after_its_inner_sleep_or_before() {
 }
 
 #[heist::test(start_paused = true)]
-async fn the_far_future_is_not_leapt_to_while_anything_can_run() {
+async fn paused_time_does_not_advance_to_far_future_while_busy() {
     let start = Instant::now();
     let never = heist::spawn(async { sleep(Duration::MAX).await });
     sleep(HOUR).await;
@@ -339,7 +339,7 @@ async fn the_far_future_is_not_leapt_to_while_anything_can_run() {
 }
 
 #[heist::test(start_paused = true)]
-async fn intervals_tick_on_time_and_miss_as_they_were_told() {
+async fn paused_intervals_tick_and_miss_by_behavior() {
     let (start, second) = (Instant::now(), Duration::from_secs(1));
     let mut ticks = interval(second);
     for n in 0..5 {
@@ -393,7 +393,7 @@ async fn resumed_time_goes_on_from_where_it_stood() {
 }
 
 #[test]
-fn only_those_inside_of_the_runtime_see_its_time() {
+fn paused_time_is_visible_inside_of_runtime_only() {
     let runtime = paused();
     runtime.block_on(async { sleep(HOUR).await });
     let ahead = |at: Instant| at.into_std() > std::time::Instant::now();
@@ -418,7 +418,7 @@ fn only_those_inside_of_the_runtime_see_its_time() {
 }
 
 #[test]
-fn a_sleep_of_another_thread_is_leapt_to() {
+fn paused_time_advances_to_sleep_of_another_thread() {
     let runtime = paused();
     let handle = runtime.handle().clone();
     let (drives, driven) = mpsc::channel();
@@ -443,7 +443,7 @@ fn a_sleep_of_another_thread_is_leapt_to() {
 }
 
 #[test]
-fn a_sleeping_worker_hears_when_another_thread_pauses() {
+fn pause_from_another_thread_reaches_sleeping_worker() {
     let parks = Count::new();
     let counted = parks.clone();
     let runtime = Builder::new_current_thread().enable_all().on_thread_park(move || _ = counted.add()).build().unwrap();
@@ -461,7 +461,7 @@ fn a_sleeping_worker_hears_when_another_thread_pauses() {
 }
 
 #[test]
-fn a_worker_whose_time_is_held_hears_when_it_is_advanced_or_resumed() {
+fn advance_and_resume_reach_worker_with_held_time() {
     for resumes in [false, true] {
         let (runtime, parks) = paused_and_parks();
         let handle = runtime.handle().clone();
@@ -485,7 +485,7 @@ fn a_worker_whose_time_is_held_hears_when_it_is_advanced_or_resumed() {
 }
 
 #[test]
-fn a_future_given_to_a_foreign_executor_sleeps_while_the_runtime_is_driven() {
+fn foreign_executor_sleeps_while_runtime_is_driven() {
     let runtime = paused();
     let _guard = runtime.enter();
     let mut sleep = Box::pin(sleep(HOUR));
@@ -495,7 +495,7 @@ fn a_future_given_to_a_foreign_executor_sleeps_while_the_runtime_is_driven() {
 }
 
 #[test]
-fn misuse_names_the_remedy() {
+fn paused_time_misuse_names_remedy() {
     let outside = [panic_text(pause), panic_text(resume), panic_text(|| futures::executor::block_on(advance(HOUR)))];
     assert!(outside.iter().all(|text| text.contains("no heist runtime") && text.contains("block_on")), "{outside:?}");
 

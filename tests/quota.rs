@@ -57,7 +57,7 @@ fn until(runtime: &Runtime, workers: usize) {
 }
 
 #[test]
-fn the_worker_set_follows_the_quota() {
+fn worker_set_follows_quota() {
     let processors = thread::available_parallelism().unwrap().get();
     let group = Group::new("follow");
     let heard: Arc<Mutex<Vec<_>>> = Arc::default();
@@ -82,7 +82,7 @@ fn the_worker_set_follows_the_quota() {
 
 /// What is set by hand does not last, and a refused thread is asked for again.
 #[test]
-fn it_keeps_following() {
+fn worker_set_keeps_following_quota() {
     let processors = thread::available_parallelism().unwrap().get();
     let group = Group::new("keep");
     group.set("max 100000");
@@ -111,7 +111,7 @@ fn it_keeps_following() {
 
 /// The thread that follows has to watch the workers: it is not held up.
 #[test]
-fn a_hook_that_waits_on_the_thread_that_follows_panics() {
+fn hook_that_waits_on_quota_thread_panics() {
     let group = Group::new("wait");
     group.set("max 100000");
     let texts = Arc::new(Mutex::new(Vec::new()));

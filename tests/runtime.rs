@@ -15,7 +15,7 @@ use heist::runtime::{Builder, Handle, RuntimeFlavor, worker_index};
 use kit::{Count, Door, current_thread, each, panic_text, workers, yield_now};
 
 #[test]
-fn an_id_is_a_runtime_s_own_and_the_same_wherever_it_is_asked_for() {
+fn runtime_id_is_unique_and_same_everywhere() {
     let ids = Mutex::new(HashSet::new());
     each(|runtime| {
         let id = runtime.handle().id();
@@ -32,7 +32,7 @@ fn an_id_is_a_runtime_s_own_and_the_same_wherever_it_is_asked_for() {
 }
 
 #[test]
-fn an_id_outlives_its_runtime_and_is_not_used_again() {
+fn runtime_id_outlives_runtime_and_is_not_reused() {
     let handle = current_thread().handle().clone();
     let id = handle.id();
     for _ in 0..10 {
@@ -42,7 +42,7 @@ fn an_id_outlives_its_runtime_and_is_not_used_again() {
 }
 
 #[test]
-fn a_name_is_the_runtime_s_and_not_its_threads() {
+fn runtime_name_is_not_the_name_of_threads() {
     let runtime = Builder::new_multi_thread().worker_threads(1).name("control").thread_name("thread").build().unwrap();
     let names = runtime
         .spawn(async { (Handle::current().name().map(str::to_owned), thread::current().name().map(str::to_owned)) });
@@ -52,7 +52,7 @@ fn a_name_is_the_runtime_s_and_not_its_threads() {
 }
 
 #[test]
-fn the_flavour_is_what_was_built() {
+fn runtime_flavor_is_what_was_built() {
     for (mut builder, flavor) in [
         (Builder::new_current_thread(), RuntimeFlavor::CurrentThread),
         (Builder::new_multi_thread(), RuntimeFlavor::MultiThread),
@@ -67,7 +67,7 @@ fn the_flavour_is_what_was_built() {
 // worker_index
 
 #[test]
-fn a_worker_has_its_seat_s_index_and_nobody_else_has_one() {
+fn worker_index_is_some_on_workers_only() {
     assert_eq!(worker_index(), None);
     let runtime = workers(3);
     let (seen, met) = (Arc::new(Mutex::new(HashSet::new())), Arc::new(std::sync::Barrier::new(3)));
@@ -91,7 +91,7 @@ fn a_worker_has_its_seat_s_index_and_nobody_else_has_one() {
 }
 
 #[test]
-fn on_a_current_thread_runtime_the_driver_is_worker_zero() {
+fn worker_index_of_current_thread_driver_is_zero() {
     let runtime = current_thread();
     assert_eq!(runtime.block_on(async { worker_index() }), Some(0));
     assert_eq!(runtime.block_on(async { heist::spawn(async { worker_index() }).await.unwrap() }), Some(0));
@@ -196,7 +196,7 @@ fn looks_at_the_global_queue(runtime: &heist::runtime::Runtime) -> Vec<usize> {
 }
 
 #[test]
-fn a_global_queue_interval_that_is_set_holds_exactly() {
+fn global_queue_interval_if_set_holds_exactly() {
     for polls in [2, 7, 31, 100] {
         // Whatever the time says, and the other interval.
         for events in [None, Some(5), Some(10_000)] {
@@ -213,12 +213,12 @@ fn a_global_queue_interval_that_is_set_holds_exactly() {
 }
 
 #[test]
-fn a_current_thread_runtime_looks_at_the_global_queue_every_31_polls() {
+fn global_queue_interval_of_current_thread_is_31_polls() {
     assert_eq!(looks_at_the_global_queue(&current_thread()), [30; 10]);
 }
 
 #[test]
-fn with_a_global_queue_interval_of_one_the_two_queues_take_turns() {
+fn global_queue_interval_of_one_alternates_queues() {
     for runtime in one_seat(|builder| _ = builder.global_queue_interval(1)) {
         assert_eq!(looks_at_the_global_queue(&runtime), [1; 10]);
     }
@@ -261,7 +261,7 @@ fn looks_at_sockets(runtime: &heist::runtime::Runtime) -> Vec<usize> {
 }
 
 #[test]
-fn an_event_interval_that_is_set_holds_exactly() {
+fn event_interval_if_set_holds_exactly() {
     // Three is what it takes to read a byte and to write the next one.
     for polls in [3, 7, 61, 100] {
         for global in [None, Some(1), Some(5)] {
@@ -278,7 +278,7 @@ fn an_event_interval_that_is_set_holds_exactly() {
 }
 
 #[test]
-fn at_most_so_many_events_are_taken_at_a_time() {
+fn max_io_events_per_tick_limits_events() {
     const SOCKETS: usize = 20;
     let parks = |events: usize| {
         let parks = Count::new();
@@ -325,7 +325,7 @@ fn at_most_so_many_events_are_taken_at_a_time() {
 }
 
 #[test]
-fn no_events_at_all_are_refused() {
+fn max_io_events_of_zero_is_refused() {
     for (text, name) in [
         (panic_text(|| Builder::new_multi_thread().max_io_events_per_tick(0).build()), "max_io_events_per_tick(0)"),
         (

@@ -15,12 +15,12 @@ use heist::runtime::Handle;
 use kit::{Count, OnDrop, current_thread, each, workers, yield_now};
 
 #[test]
-fn from_block_on() {
+fn spawn_from_block_on_runs() {
     each(|runtime| assert_eq!(runtime.block_on(async { heist::spawn(async { 1 }).await.unwrap() }), 1));
 }
 
 #[test]
-fn from_a_task() {
+fn spawn_from_task_runs() {
     each(|runtime| {
         let sum = runtime.block_on(async {
             let outer = heist::spawn(async {
@@ -37,7 +37,7 @@ fn from_a_task() {
 }
 
 #[test]
-fn from_the_runtime_and_from_a_handle() {
+fn spawn_from_runtime_and_handle_runs() {
     each(|runtime| {
         let first = runtime.spawn(async { 1 });
         let second = runtime.handle().spawn(async { 2 });
@@ -46,7 +46,7 @@ fn from_the_runtime_and_from_a_handle() {
 }
 
 #[test]
-fn from_foreign_threads_that_have_entered_or_hold_a_handle() {
+fn spawn_from_foreign_threads_runs() {
     each(|runtime| {
         let (send, receive) = mpsc::channel();
         thread::scope(|scope| {
@@ -76,7 +76,7 @@ fn from_foreign_threads_that_have_entered_or_hold_a_handle() {
 }
 
 #[test]
-fn from_the_task_of_another_runtime() {
+fn spawn_from_task_of_another_runtime_runs() {
     each(|runtime| {
         let other = workers(1);
         let handle = other.handle().clone();
@@ -89,7 +89,7 @@ fn from_the_task_of_another_runtime() {
 }
 
 #[test]
-fn from_a_destructor_of_a_finished_task() {
+fn spawn_from_destructor_of_finished_task_runs() {
     each(|runtime| {
         let (send, receive) = async_channel::unbounded();
         runtime.block_on(async {
@@ -108,7 +108,7 @@ fn from_a_destructor_of_a_finished_task() {
 }
 
 #[test]
-fn from_a_destructor_of_an_aborted_task() {
+fn spawn_from_destructor_of_aborted_task_runs() {
     each(|runtime| {
         let (send, receive) = async_channel::unbounded();
         runtime.block_on(async {
@@ -128,7 +128,7 @@ fn from_a_destructor_of_an_aborted_task() {
 }
 
 #[test]
-fn from_a_destructor_of_a_thread_local() {
+fn spawn_from_destructor_of_thread_local_runs() {
     struct Spawns(Handle, async_channel::Sender<usize>);
 
     impl Drop for Spawns {
@@ -165,7 +165,7 @@ fn from_a_destructor_of_a_thread_local() {
 }
 
 #[test]
-fn ten_thousand_that_nobody_awaits() {
+fn detached_tasks_all_run() {
     each(|runtime| {
         const TASKS: usize = 10_000;
         let (count, (send, receive)) = (Count::new(), async_channel::bounded(1));
@@ -195,7 +195,7 @@ fn large<const N: usize>(byte: u8) -> impl Future<Output = usize> + Send {
 }
 
 #[test]
-fn a_future_above_sixteen_kibibytes() {
+fn future_above_sixteen_kibibytes_runs() {
     each(|runtime| {
         assert!(size_of_val(&large::<20_000>(1)) > 16 * 1024);
         let sum = runtime.block_on(async {
@@ -229,7 +229,7 @@ fn spawn_of_a_future_of_an_eighth_of_the_stack_works() {
 }
 
 #[test]
-fn futures_without_size_and_with_a_large_alignment() {
+fn futures_of_zero_size_and_large_alignment_run() {
     #[repr(align(4096))]
     struct Aligned(u8);
 
@@ -283,7 +283,7 @@ impl Future for Immobile {
 
 /// The tasks are spawned on one worker and polled until others have had a share of them.
 #[test]
-fn a_future_keeps_its_address_wherever_it_is_polled() {
+fn future_keeps_its_address_on_all_workers() {
     let runtime = workers(4);
     let stolen = || (0..4).map(|worker| runtime.metrics().worker_steal_operations(worker)).sum::<u64>();
     let mut moves = Vec::new();
@@ -307,7 +307,7 @@ fn a_future_keeps_its_address_wherever_it_is_polled() {
 }
 
 #[test]
-fn a_task_may_run_anywhere_but_not_twice_at_once() {
+fn task_is_not_polled_twice_at_once() {
     let runtime = workers(4);
     let state: &'static Mutex<usize> = Box::leak(Box::new(Mutex::new(0)));
     runtime

@@ -53,7 +53,7 @@ fn each(test: impl Fn(Runtime, &Book)) {
 }
 
 #[test]
-fn each_task_is_told_of_once_at_its_start_and_its_end_and_at_each_poll() {
+fn hooks_are_called_once_per_spawn_end_and_poll() {
     each(|runtime, book| {
         let ids: Vec<_> = runtime.block_on(async {
             let outside = runtime.spawn(async { yield_now().await }).id();
@@ -84,7 +84,7 @@ fn each_task_is_told_of_once_at_its_start_and_its_end_and_at_each_poll() {
 }
 
 #[test]
-fn panicked_aborted_and_dropped_tasks_end_too() {
+fn hooks_of_panicked_aborted_and_dropped_tasks_are_called() {
     each(|runtime, book| {
         let (panicked, aborted, dropped) = runtime.block_on(async {
             let panicked = heist::spawn(async { panic!("boom") });
@@ -110,7 +110,7 @@ fn panicked_aborted_and_dropped_tasks_end_too() {
 }
 
 #[test]
-fn tasks_that_are_late_for_a_drain_end_too() {
+fn hooks_of_tasks_late_for_a_drain_are_called() {
     each(|runtime, book| {
         let ids = [(); 5].map(|()| runtime.spawn(pending::<()>()).id());
         let report = runtime.drain(Duration::ZERO).wait();
@@ -122,7 +122,7 @@ fn tasks_that_are_late_for_a_drain_end_too() {
 }
 
 #[test]
-fn jobs_and_roots_are_no_tasks() {
+fn hooks_are_not_called_for_jobs_and_roots() {
     each(|runtime, book| {
         runtime.block_on(async { heist::task::spawn_blocking(|| ()).await.unwrap() });
         assert!(book.0.lock().unwrap().is_empty());
@@ -130,7 +130,7 @@ fn jobs_and_roots_are_no_tasks() {
 }
 
 #[test]
-fn hooks_know_id_name_and_place() {
+fn hooks_get_id_name_and_location() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let notes = Arc::clone(&seen);
     let runtime = Builder::new_current_thread()
@@ -182,7 +182,7 @@ fn hooks_are_inside_of_their_runtime() {
 }
 
 #[test]
-fn a_hook_that_panics_costs_nobody_anything() {
+fn hook_that_panics_changes_nothing() {
     let called = Count::new();
     let panics = |called: &Count| {
         let called = called.clone();
@@ -231,7 +231,7 @@ fn evil(end: impl FnOnce() + Send + 'static) -> impl Future<Output = ()> + Send 
 
 /// Nobody drives the runtime when the deadline comes: the reaper drops the task.
 #[test]
-fn a_destructor_that_panics_at_a_drains_deadline_ends_the_runtime() {
+fn destructor_panic_at_drain_deadline_ends_runtime() {
     let runtime = brittle();
     let task = runtime.spawn(evil(|| ()));
     runtime.block_on(heist::task::yield_now());
@@ -244,7 +244,7 @@ fn a_destructor_that_panics_at_a_drains_deadline_ends_the_runtime() {
 
 /// A local runtime's own thread drops it.
 #[test]
-fn a_destructor_that_panics_late_on_the_runtimes_own_thread_ends_it() {
+fn destructor_panic_late_on_own_thread_ends_runtime() {
     let mut builder = Builder::new_current_thread();
     builder.enable_all().unhandled_panic(UnhandledPanic::ShutdownRuntime);
     let runtime = builder.build_local(heist::runtime::LocalOptions::default()).unwrap();
@@ -261,7 +261,7 @@ fn a_destructor_that_panics_late_on_the_runtimes_own_thread_ends_it() {
 
 /// The reaper drops it while the driver sleeps, who has heard of the deadline already.
 #[test]
-fn a_destructor_that_panics_on_the_sweepers_thread_wakes_the_driver() {
+fn destructor_panic_on_reaper_thread_wakes_driver() {
     let (mut swept, driver) = (0, std::thread::current().id());
     while swept < 3 {
         let parks = Count::new();
@@ -297,7 +297,7 @@ fn a_destructor_that_panics_on_the_sweepers_thread_wakes_the_driver() {
 
 /// The task may be gone when the hook is told of its end.
 #[test]
-fn on_the_sweepers_thread_no_task_is_the_current_one() {
+fn reaper_thread_has_no_current_task() {
     let (tell, told) = std::sync::mpsc::channel();
     let mut builder = Builder::new_current_thread();
     builder.enable_all().on_task_terminate(move |task| {
@@ -315,7 +315,7 @@ fn on_the_sweepers_thread_no_task_is_the_current_one() {
 
 /// A blocking job is no task.
 #[test]
-fn a_job_whose_destructor_panics_at_a_drains_deadline_ends_nothing() {
+fn job_destructor_panic_at_drain_deadline_ends_nothing() {
     let mut builder = Builder::new_current_thread();
     builder.enable_all().unhandled_panic(UnhandledPanic::ShutdownRuntime).max_blocking_threads(1);
     let runtime = builder.build().unwrap();
@@ -335,7 +335,7 @@ fn a_job_whose_destructor_panics_at_a_drains_deadline_ends_nothing() {
 }
 
 #[test]
-fn a_panic_ends_the_runtime_and_all_tasks() {
+fn unhandled_panic_ends_runtime_and_all_tasks() {
     let runtime = brittle();
     let drops = Count::new();
     let others: Vec<_> = (0..5)
@@ -362,7 +362,7 @@ fn a_panic_ends_the_runtime_and_all_tasks() {
 }
 
 #[test]
-fn it_ends_also_if_the_panic_is_awaited_or_comes_from_a_destructor() {
+fn unhandled_panic_awaited_or_in_destructor_ends_runtime() {
     let runtime = brittle();
     let said = panic_text(|| runtime.block_on(async { heist::spawn(async { panic!("boom") }).await.is_err() }));
     assert!(said.starts_with(SHUT_DOWN), "{said}");
@@ -384,7 +384,7 @@ fn it_ends_also_if_the_panic_is_awaited_or_comes_from_a_destructor() {
 }
 
 #[test]
-fn panics_of_jobs_and_of_the_root_do_not_end_it() {
+fn unhandled_panic_of_job_or_root_does_not_end_runtime() {
     let runtime = brittle();
     let failed = runtime.block_on(async { heist::task::spawn_blocking(|| panic!("boom")).await.is_err() });
     assert!(failed);
@@ -393,7 +393,7 @@ fn panics_of_jobs_and_of_the_root_do_not_end_it() {
 }
 
 #[test]
-fn every_thread_that_waits_is_told() {
+fn unhandled_panic_panics_in_every_block_on() {
     let runtime = Arc::new(brittle());
     let waiting = Count::new();
     let waiters: Vec<_> = (0..3)
@@ -420,7 +420,7 @@ fn every_thread_that_waits_is_told() {
 }
 
 #[test]
-fn ignored_panics_change_nothing() {
+fn unhandled_panic_ignored_changes_nothing() {
     for builder in [&mut Builder::new_current_thread(), Builder::new_multi_thread().worker_threads(2)] {
         let runtime = builder.unhandled_panic(UnhandledPanic::Ignore).build().unwrap();
         runtime.block_on(async {
@@ -431,7 +431,7 @@ fn ignored_panics_change_nothing() {
 }
 
 #[test]
-fn a_runtime_with_workers_cannot_be_shut_down_by_a_panic() {
+fn unhandled_panic_on_multi_thread_is_refused() {
     let said =
         panic_text(|| drop(Builder::new_multi_thread().unhandled_panic(UnhandledPanic::ShutdownRuntime).build()));
     assert!(said.contains("use `new_current_thread`"), "{said}");
@@ -464,7 +464,7 @@ fn waits(builder: &mut Builder) -> Vec<Option<Duration>> {
 }
 
 #[test]
-fn who_asks_is_told_for_how_long_a_task_has_waited_before_its_poll_and_after_it() {
+fn schedule_latency_is_known_before_and_after_poll() {
     assert_eq!(waits(&mut Builder::new_current_thread()), [None; 10]);
     for builder in [
         Builder::new_current_thread().track_task_schedule_latency(),

@@ -26,7 +26,7 @@ fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
 }
 
 #[test]
-fn there_is_no_value_outside_of_a_scope() {
+fn value_outside_of_scope_is_an_error() {
     let error = NUMBER.try_with(|_| ()).unwrap_err();
     assert_eq!(
         (error.to_string().as_str(), format!("{error:?}").as_str()),
@@ -39,7 +39,7 @@ fn there_is_no_value_outside_of_a_scope() {
 }
 
 #[test]
-fn a_task_keeps_its_value_from_poll_to_poll_and_from_thread_to_thread() {
+fn value_of_task_moves_with_it_between_threads() {
     each(|runtime| {
         runtime.block_on(async {
             let ask = |number| async move {
@@ -59,7 +59,7 @@ fn a_task_keeps_its_value_from_poll_to_poll_and_from_thread_to_thread() {
 }
 
 #[test]
-fn the_innermost_scope_counts() {
+fn value_of_innermost_scope_is_visible() {
     current_thread().block_on(NUMBER.scope(1, async {
         NUMBER
             .scope(2, async {
@@ -74,7 +74,7 @@ fn the_innermost_scope_counts() {
 }
 
 #[test]
-fn spawned_tasks_do_not_inherit_it() {
+fn value_is_not_inherited_by_spawned_tasks() {
     each(|runtime| {
         runtime.block_on(NUMBER.scope(1, async {
             assert!(heist::spawn(async { NUMBER.try_get() }).await.unwrap().is_err());
@@ -84,7 +84,7 @@ fn spawned_tasks_do_not_inherit_it() {
 }
 
 #[test]
-fn what_is_changed_inside_stays_changed() {
+fn value_changed_in_scope_stays_changed() {
     current_thread().block_on(CELL.scope(Cell::new(0), async {
         for turn in 0..10 {
             assert_eq!(CELL.with(|cell| cell.replace(turn + 1)), turn);
@@ -94,7 +94,7 @@ fn what_is_changed_inside_stays_changed() {
 }
 
 #[test]
-fn a_sync_scope_ends_with_its_function_also_by_a_panic() {
+fn sync_scope_ends_with_its_function_or_a_panic() {
     let drops = Count::new();
     let said = panic_text(|| {
         GUARD.sync_scope(drops.on_drop(), || {
@@ -106,7 +106,7 @@ fn a_sync_scope_ends_with_its_function_also_by_a_panic() {
 }
 
 #[test]
-fn a_poll_that_panics_leaves_the_scope_and_keeps_the_value() {
+fn scope_poll_that_panics_exits_and_keeps_value() {
     let mut scope = pin!(NUMBER.scope(5, async {
         assert_eq!(NUMBER.get(), 5);
         panic!("boom")
@@ -117,7 +117,7 @@ fn a_poll_that_panics_leaves_the_scope_and_keeps_the_value() {
 }
 
 #[test]
-fn the_future_is_dropped_inside_of_the_scope_and_the_value_after_it() {
+fn scope_future_is_dropped_inside_and_value_after_it() {
     let (seen, drops) = (Count::new(), Count::new());
     let notes = |seen: Count, drops: Count| {
         OnDrop::new(move || {
@@ -155,7 +155,7 @@ fn the_future_is_dropped_inside_of_the_scope_and_the_value_after_it() {
 }
 
 #[test]
-fn a_value_can_be_taken_before_and_after() {
+fn take_value_before_and_after_poll_returns_it() {
     let mut scope = pin!(NUMBER.scope(5, async { NUMBER.try_get() }));
     assert_eq!(scope.as_mut().take_value(), Some(5));
     assert!(matches!(poll(scope.as_mut()), Poll::Ready(Err(_))));
@@ -167,7 +167,7 @@ fn a_value_can_be_taken_before_and_after() {
 }
 
 #[test]
-fn a_scope_that_was_ready_must_not_be_polled() {
+fn scope_polled_after_ready_panics() {
     let mut scope = pin!(NUMBER.scope(5, async {}));
     assert!(poll(scope.as_mut()).is_ready());
     let said = panic_text(|| poll(scope.as_mut()));
@@ -176,7 +176,7 @@ fn a_scope_that_was_ready_must_not_be_polled() {
 }
 
 #[test]
-fn a_scope_must_not_be_entered_while_its_value_is_borrowed() {
+fn scope_entered_while_value_is_borrowed_panics() {
     fn refused(key: &'static LocalKey<u32>, enter: impl FnOnce()) {
         let said = key.sync_scope(1, || panic_text(|| key.with(|_| enter())));
         assert!(said.starts_with("a task-local scope was entered inside of `with`"), "{said}");
@@ -210,13 +210,13 @@ fn a_scope_must_not_be_entered_while_its_value_is_borrowed() {
 }
 
 #[test]
-fn it_works_on_every_executor() {
+fn scope_works_on_every_executor() {
     let number = futures::executor::block_on(NUMBER.scope(9, poll_fn(|_| Poll::Ready(NUMBER.get()))));
     assert_eq!(number, 9);
 }
 
 #[test]
-fn it_can_be_asked_for_while_the_thread_ends() {
+fn value_in_destructor_of_thread_local_is_an_error() {
     struct Late(Count);
     impl Drop for Late {
         fn drop(&mut self) {

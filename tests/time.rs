@@ -32,7 +32,7 @@ fn poll(sleep: &mut Pin<Box<Sleep>>, waker: &Waker) -> Poll<()> {
 }
 
 #[test]
-fn never_early_in_a_root_in_a_task_and_on_a_foreign_thread() {
+fn sleep_is_never_early_on_any_thread() {
     each(|runtime| {
         for micros in [0, 1, 50, 100, 400, 900, 1_000, 1_001, 2_500, 10_000] {
             let duration = Duration::from_micros(micros);
@@ -63,7 +63,7 @@ fn never_early_in_a_root_in_a_task_and_on_a_foreign_thread() {
 }
 
 #[test]
-fn a_thousand_sleeps_below_a_millisecond_one_after_the_other() {
+fn sleeps_below_a_millisecond_complete_in_sequence() {
     each(|runtime| {
         let sleeps = async || {
             for n in 0..1000 {
@@ -78,7 +78,7 @@ fn a_thousand_sleeps_below_a_millisecond_one_after_the_other() {
 }
 
 #[test]
-fn ten_thousand_at_a_time_each_fires_once() {
+fn sleeps_by_the_thousand_fire_once_each() {
     each(|runtime| {
         let fired = Count::new();
         runtime.block_on(async {
@@ -104,7 +104,7 @@ fn ten_thousand_at_a_time_each_fires_once() {
 }
 
 #[test]
-fn sleeps_that_are_dropped_wake_nobody() {
+fn sleeps_dropped_wake_no_task() {
     each(|runtime| {
         runtime.block_on(async {
             let flag = Flag::new();
@@ -127,7 +127,7 @@ fn sleeps_that_are_dropped_wake_nobody() {
 }
 
 #[test]
-fn the_latest_waker_is_woken_and_no_earlier_one() {
+fn sleep_wakes_only_the_latest_waker() {
     each(|runtime| {
         runtime.block_on(async {
             let (first, second) = (Flag::new(), Flag::new());
@@ -146,7 +146,7 @@ fn the_latest_waker_is_woken_and_no_earlier_one() {
 }
 
 #[test]
-fn reset_to_earlier_to_later_and_after_it_has_fired() {
+fn sleep_reset_to_any_deadline_works() {
     each(|runtime| {
         runtime.block_on(async {
             let mut armed = Box::pin(sleep(Duration::from_secs(1800)));
@@ -185,7 +185,7 @@ fn reset_to_earlier_to_later_and_after_it_has_fired() {
 }
 
 #[test]
-fn an_earlier_deadline_wakes_a_sleeping_runtime() {
+fn sleep_with_earlier_deadline_wakes_sleeping_runtime() {
     each(|runtime| {
         for _ in 0..50 {
             // The runtime sleeps to a far deadline when a near one is armed from outside.
@@ -208,7 +208,7 @@ fn an_earlier_deadline_wakes_a_sleeping_runtime() {
 }
 
 #[test]
-fn a_timeout_over_what_is_always_ready_to_go_on_fires() {
+fn timeout_of_always_ready_loop_elapses() {
     each(|runtime| {
         let forever = async || {
             loop {
@@ -234,7 +234,7 @@ fn a_timeout_over_what_is_always_ready_to_go_on_fires() {
 }
 
 #[test]
-fn a_timeout_gives_the_output_and_drops_what_is_late() {
+fn timeout_returns_output_and_drops_late_future() {
     each(|runtime| {
         runtime.block_on(async {
             let drops = Count::new();
@@ -255,7 +255,7 @@ fn a_timeout_gives_the_output_and_drops_what_is_late() {
 }
 
 #[test]
-fn ticks_keep_to_the_schedule() {
+fn interval_ticks_keep_to_schedule() {
     each(|runtime| {
         runtime.block_on(async {
             let period = Duration::from_millis(1);
@@ -276,7 +276,7 @@ fn ticks_keep_to_the_schedule() {
 }
 
 #[test]
-fn missed_ticks() {
+fn missed_ticks_follow_their_behavior() {
     let runtime = current_thread();
     runtime.block_on(async {
         let period = Duration::from_secs(3600);
@@ -309,7 +309,7 @@ fn missed_ticks() {
 }
 
 #[test]
-fn a_tick_that_is_given_up_is_not_used_up() {
+fn tick_dropped_is_not_lost() {
     each(|runtime| {
         runtime.block_on(async {
             let start = Instant::now();
@@ -349,7 +349,7 @@ fn sleeps_move_between_runtimes() {
 }
 
 #[test]
-fn armed_here_and_dropped_there() {
+fn sleep_armed_here_is_dropped_elsewhere() {
     let runtime = workers(4);
     runtime.block_on(async {
         for _ in 0..100 {
@@ -371,7 +371,7 @@ fn armed_here_and_dropped_there() {
 }
 
 #[test]
-fn a_deadline_that_has_passed_needs_no_wake() {
+fn sleep_past_deadline_needs_no_wake() {
     each(|runtime| {
         runtime.block_on(async {
             for _ in 0..100_000 {
@@ -387,7 +387,7 @@ fn a_deadline_that_has_passed_needs_no_wake() {
 /// The timers of a thread without a seat are armed while a worker is about to rest, or rests, or
 /// looks for events.
 #[test]
-fn foreign_sleeps_one_after_the_other() {
+fn foreign_sleeps_complete_in_sequence() {
     for count in [1, 2] {
         let runtime = workers(count);
         let _guard = runtime.enter();
@@ -403,7 +403,7 @@ fn foreign_sleeps_one_after_the_other() {
 /// A timer is reset to a deadline that has passed, or passes before the next poll. It returns what
 /// a new timer for that instant returns.
 #[test]
-fn a_timer_reset_to_a_due_time_is_ready_at_the_next_poll() {
+fn timer_reset_to_due_time_is_ready_at_next_poll() {
     const LONG: Duration = Duration::from_secs(3600);
     let past = || Instant::now().checked_sub(Duration::from_millis(5)).unwrap();
     let armed = || {
@@ -476,7 +476,7 @@ fn a_timer_reset_to_a_due_time_is_ready_at_the_next_poll() {
 /// A timer is reset to a deadline that has not passed: it stays armed, and the waiting task is
 /// woken without another poll.
 #[test]
-fn a_timer_reset_to_a_later_time_is_pending_until_then() {
+fn timer_reset_to_later_time_is_pending_until_then() {
     each(|runtime| {
         runtime.block_on(async {
             let flag = Flag::new();

@@ -1,10 +1,10 @@
-//! What stands in the brackets of the attribute.
+//! The arguments of the attribute.
 
 use proc_macro::{Ident, Literal, Span, TokenStream, TokenTree};
 
 use crate::{Fault, Role};
 
-/// Whether `heist` has something that pauses time.
+/// Set if `heist` can pause time.
 const PAUSES: bool = cfg!(feature = "test-util");
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -18,8 +18,8 @@ pub(crate) struct Arguments {
     pub(crate) flavor: Flavor,
     pub(crate) worker_threads: Option<usize>,
     pub(crate) start_paused: Option<bool>,
-    /// The path to `heist`, as text.
-    pub(crate) home: String,
+    /// The path of `heist`, as text.
+    pub(crate) crate_path: String,
 }
 
 impl Arguments {
@@ -28,7 +28,7 @@ impl Arguments {
             Role::Main => Flavor::MultiThread,
             Role::Test => Flavor::CurrentThread,
         };
-        Arguments { flavor, worker_threads: None, start_paused: None, home: "::heist".to_owned() }
+        Arguments { flavor, worker_threads: None, start_paused: None, crate_path: "::heist".to_owned() }
     }
 
     pub(crate) fn read(role: Role, tokens: TokenStream) -> Result<Arguments, Fault> {
@@ -55,12 +55,12 @@ impl Arguments {
                     arguments.start_paused = Some(boolean(&value)?);
                     paused_at = Some(value.span());
                 }
-                "crate" => arguments.home = path(&value(&name, &mut tokens)?)?,
+                "crate" => arguments.crate_path = path(&value(&name, &mut tokens)?)?,
                 _ => {
-                    let says = format!(
-                        "there is no argument `{name}`; there are `flavor`, `worker_threads`, `start_paused` and `crate`"
+                    let message = format!(
+                        "unknown argument `{name}`; the arguments are `flavor`, `worker_threads`, `start_paused` and `crate`"
                     );
-                    return Err(Fault::new(name.span(), says));
+                    return Err(Fault::new(name.span(), message));
                 }
             }
             match tokens.next() {
@@ -73,12 +73,12 @@ impl Arguments {
         Ok(arguments)
     }
 
-    /// What does not go together.
+    /// Returns a fault if two arguments exclude each other.
     fn check(&self, workers_at: Option<Span>, paused_at: Option<Span>) -> Result<(), Fault> {
         match (self.flavor, workers_at, paused_at) {
             (Flavor::CurrentThread | Flavor::Local, Some(at), _) => Err(Fault::new(
                 at,
-                "a current-thread runtime has no worker threads to count; add `flavor = \"multi_thread\"` or leave this out",
+                "a current-thread runtime has no worker threads; add `flavor = \"multi_thread\"` or remove `worker_threads`",
             )),
             (Flavor::MultiThread, _, Some(at)) if self.start_paused == Some(true) => Err(Fault::new(
                 at,
@@ -86,7 +86,7 @@ impl Arguments {
             )),
             (_, _, Some(at)) if !PAUSES => Err(Fault::new(
                 at,
-                "`start_paused` needs the feature `test-util` of heist; add `features = [\"test-util\"]` to it in your \
+                "`start_paused` needs the feature `test-util` of heist; add `features = [\"test-util\"]` to it in the \
                  `[dev-dependencies]`",
             )),
             _ => Ok(()),
@@ -94,16 +94,17 @@ impl Arguments {
     }
 }
 
-/// The `= value` behind a name.
+/// Returns the value after a name and `=`.
 fn value(name: &Ident, tokens: &mut impl Iterator<Item = TokenTree>) -> Result<TokenTree, Fault> {
     let missing = || Fault::new(name.span(), format!("`{name}` needs a value: `{name} = ...`"));
     match tokens.next().ok_or_else(missing)? {
         TokenTree::Punct(equals) if equals.as_char() == '=' => tokens.next().ok_or_else(missing).map(ungrouped),
-        other => Err(Fault::new(other.span(), format!("expected `=` behind `{name}`"))),
+        other => Err(Fault::new(other.span(), format!("expected `=` after `{name}`"))),
     }
 }
 
-/// A value that came out of another macro lies in an invisible group.
+/// Returns the token of an invisible group. A value that another macro has produced is in such a
+/// group.
 fn ungrouped(token: TokenTree) -> TokenTree {
     match token {
         TokenTree::Group(group) if group.delimiter() == proc_macro::Delimiter::None => {
@@ -122,7 +123,7 @@ fn flavor(value: &TokenTree) -> Result<Flavor, Fault> {
         Some("multi_thread") => Ok(Flavor::MultiThread),
         Some("current_thread") => Ok(Flavor::CurrentThread),
         Some("local") => Ok(Flavor::Local),
-        _ => Err(Fault::new(value.span(), "`flavor` is \"multi_thread\", \"current_thread\" or \"local\"")),
+        _ => Err(Fault::new(value.span(), "`flavor` must be \"multi_thread\", \"current_thread\" or \"local\"")),
     }
 }
 
@@ -131,12 +132,12 @@ fn count(value: &TokenTree) -> Result<usize, Fault> {
     match digits.strip_suffix("usize").unwrap_or(&digits).parse() {
         Ok(0) => Err(Fault::new(value.span(), "a runtime needs at least one worker thread")),
         Ok(count) => Ok(count),
-        Err(_) => Err(Fault::new(value.span(), "`worker_threads` is a whole number, such as 4")),
+        Err(_) => Err(Fault::new(value.span(), "`worker_threads` must be a whole number, such as 4")),
     }
 }
 
 fn boolean(value: &TokenTree) -> Result<bool, Fault> {
-    value.to_string().parse().map_err(|_| Fault::new(value.span(), "`start_paused` is `true` or `false`"))
+    value.to_string().parse().map_err(|_| Fault::new(value.span(), "`start_paused` must be `true` or `false`"))
 }
 
 fn path(value: &TokenTree) -> Result<String, Fault> {
@@ -150,10 +151,10 @@ fn path(value: &TokenTree) -> Result<String, Fault> {
     };
     text(value)
         .filter(is_path)
-        .ok_or_else(|| Fault::new(value.span(), "`crate` is a path in quotes, such as \"heist\" or \"crate::rt\""))
+        .ok_or_else(|| Fault::new(value.span(), "`crate` must be a path in quotes, such as \"heist\" or \"crate::rt\""))
 }
 
-/// What stands between the quotes of a plain string literal.
+/// Returns the text of a plain string literal, without its quotes.
 fn text(value: &TokenTree) -> Option<String> {
     let TokenTree::Literal(literal) = value else { return None };
     Some(Literal::to_string(literal).strip_prefix('"')?.strip_suffix('"')?.to_owned())

@@ -1,4 +1,4 @@
-//! The function under the attribute.
+//! The function that the attribute is applied to.
 
 use proc_macro::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 
@@ -6,8 +6,8 @@ use crate::arguments::{Arguments, Flavor};
 use crate::parameters::Parameters;
 use crate::{Fault, Role};
 
-/// `#[attributes] pub async fn name() -> Output where ... { body }`, taken apart as far as it has
-/// to be.
+/// The parts of `#[attributes] pub async fn name() -> Output where ... { body }` that the macros
+/// need.
 pub(crate) struct Function {
     /// Attributes and visibility.
     before: Vec<TokenTree>,
@@ -20,7 +20,7 @@ pub(crate) struct Function {
 impl Function {
     pub(crate) fn read(role: Role, item: TokenStream) -> Result<Function, Fault> {
         let mut tokens: Vec<TokenTree> = item.into_iter().collect();
-        let not_a_function = |at| Fault::new(at, format!("{} goes on an `async fn`", role.name()));
+        let not_a_function = |at| Fault::new(at, format!("{} needs an `async fn`", role.name()));
         let at = tokens.first().map_or_else(Span::call_site, TokenTree::span);
         let Some(body) = pop_body(&mut tokens) else {
             return Err(not_a_function(at));
@@ -31,25 +31,25 @@ impl Function {
         };
         let signature = tokens.split_off(fn_at);
         let Some(async_at) = tokens.iter().position(|token| is_word(token, "async")) else {
-            let says = format!("{} goes on an `async fn`; put `async` before this `fn`", role.name());
-            return Err(Fault::new(signature[0].span(), says));
+            let message = format!("{} needs an `async fn`; put `async` before this `fn`", role.name());
+            return Err(Fault::new(signature[0].span(), message));
         };
         tokens.remove(async_at);
         if let Some(qualifier) = tokens.get(async_at) {
-            return Err(Fault::new(qualifier.span(), format!("{} goes on a plain `async fn`", role.name())));
+            return Err(Fault::new(qualifier.span(), format!("{} needs a plain `async fn`", role.name())));
         }
         if role == Role::Test || name.to_string() == "main" {
-            no_generics_and_no_parameters(role, &signature)?;
+            check_no_parameters(role, &signature)?;
         }
         if role == Role::Test {
-            no_second_test(&tokens)?;
+            check_no_test_attribute(&tokens)?;
         }
         Ok(Function { before: tokens, signature, name, body })
     }
 
-    /// The function as a plain one that builds a runtime and runs the async one on it.
+    /// Returns a plain function that builds a runtime and runs the async one on it.
     ///
-    /// If the parameters can be passed on, the async function stays as it is, inside of the plain
+    /// If the parameters can be passed on, the async function stays unchanged, inside of the plain
     /// one. Then the compiler reports the same errors as for any other function.
     pub(crate) fn with_runtime(&self, role: Role, arguments: &Arguments) -> TokenStream {
         let mut signature = self.signature.clone();
@@ -82,9 +82,10 @@ impl Function {
         whole
     }
 
-    /// The parameters that the plain function passes on to the async one inside of it. None if they
-    /// would not mean the same there: the inner function sees neither the plain one's generics nor
-    /// `Self`.
+    /// Returns the parameters that the plain function passes on to the async one inside of it.
+    ///
+    /// Returns None if they would have another meaning there: the inner function sees neither the
+    /// generics of the plain one nor `Self`.
     fn parameters_of_nested(&self) -> Option<Parameters> {
         let list = parameters(&self.signature)?;
         let names_self = self.signature.iter().any(names_self_type) || names_self_type(&self.body.clone().into());
@@ -110,7 +111,7 @@ fn names_self_type(token: &TokenTree) -> bool {
     }
 }
 
-/// Everything up to the call of `block_on`, without its parentheses.
+/// Returns the code up to the call of `block_on`, without its parentheses.
 fn builder(arguments: &Arguments) -> String {
     let (flavor, build) = match arguments.flavor {
         Flavor::MultiThread => ("new_multi_thread", "build()"),
@@ -121,12 +122,14 @@ fn builder(arguments: &Arguments) -> String {
     let paused = arguments.start_paused.map_or(String::new(), |paused| format!(".start_paused({paused})"));
     format!(
         "{}::runtime::Builder::{flavor}(){workers}{paused}.enable_all().{build}.expect(\"the runtime could not be built\").block_on",
-        arguments.home
+        arguments.crate_path
     )
 }
 
-/// Returns the item of a wrong function. Replaces an `async fn main` by a plain one, because the
-/// compiler reports a further error for it.
+/// Returns the item of a faulty function.
+///
+/// An `async fn main` is replaced by a plain one, because the compiler reports a further error for
+/// it.
 pub(crate) fn without_async_main(item: TokenStream) -> TokenStream {
     let tokens: Vec<TokenTree> = item.clone().into_iter().collect();
     let is_main = tokens.windows(2).any(|pair| is_word(&pair[0], "fn") && is_word(&pair[1], "main"));
@@ -135,35 +138,36 @@ pub(crate) fn without_async_main(item: TokenStream) -> TokenStream {
 }
 
 fn parsed(text: &str) -> TokenStream {
-    text.parse().expect("sound tokens")
+    text.parse().expect("valid tokens")
 }
 
 fn is_word(token: &TokenTree, word: &str) -> bool {
     matches!(token, TokenTree::Ident(ident) if ident.to_string() == word)
 }
 
-/// Refuses generics and parameters: the caller of `main` or of a test has no arguments for it.
-fn no_generics_and_no_parameters(role: Role, signature: &[TokenTree]) -> Result<(), Fault> {
+/// Returns a fault for generics and parameters: the caller of `main` or of a test passes no
+/// arguments.
+fn check_no_parameters(role: Role, signature: &[TokenTree]) -> Result<(), Fault> {
     let (taken, generic) = match role {
         Role::Main => (
             "the operating system calls `main` without arguments; take them from `std::env::args`",
-            "`main` has no generic parameters; make it call a function that has them",
+            "`main` has no generic parameters; let it call a function that has them",
         ),
         Role::Test => (
-            "the test harness calls a test without arguments; make them inside of the test",
-            "a test has no generic parameters; make it call a function that has them",
+            "the test harness calls a test without arguments; create them inside of the test",
+            "a test has no generic parameters; let it call a function that has them",
         ),
     };
     match (parameters(signature), signature.get(PARAMETERS)) {
         (Some(list), _) if list.stream().is_empty() => Ok(()),
         (Some(list), _) => Err(Fault::new(list.span(), taken)),
         (None, Some(other)) => Err(Fault::new(other.span(), generic)),
-        (None, None) => Err(Fault::new(Span::call_site(), format!("{} goes on an `async fn`", role.name()))),
+        (None, None) => Err(Fault::new(Span::call_site(), format!("{} needs an `async fn`", role.name()))),
     }
 }
 
-/// With `#[test]` besides, the test would be run twice.
-fn no_second_test(before: &[TokenTree]) -> Result<(), Fault> {
+/// Returns a fault for a further `#[test]`, with which the test would run twice.
+fn check_no_test_attribute(before: &[TokenTree]) -> Result<(), Fault> {
     let attributes = before.iter().filter_map(|token| match token {
         TokenTree::Group(group) if group.delimiter() == Delimiter::Bracket => Some(group),
         _ => None,
@@ -171,13 +175,13 @@ fn no_second_test(before: &[TokenTree]) -> Result<(), Fault> {
     for attribute in attributes {
         let mut words = attribute.stream().into_iter();
         if words.next().is_some_and(|word| is_word(&word, "test")) && words.next().is_none() {
-            return Err(Fault::new(attribute.span(), "leave out `#[test]`: #[heist::test] stands for it"));
+            return Err(Fault::new(attribute.span(), "remove `#[test]`: #[heist::test] already declares a test"));
         }
     }
     Ok(())
 }
 
-/// The body, if there is one at the end.
+/// Removes and returns the body, if there is one at the end.
 fn pop_body(tokens: &mut Vec<TokenTree>) -> Option<Group> {
     match tokens.pop()? {
         TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => Some(group),

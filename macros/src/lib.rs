@@ -1,18 +1,22 @@
 //! The attribute macros of the `heist` runtime: `#[heist::main]` and `#[heist::test]`.
 //!
-//! They work on tokens alone. The function becomes a plain one that holds the `async fn` as it was,
-//! builds a runtime, and blocks on it with the arguments that it is called with:
+//! The macros work on tokens only. The function becomes a plain one that contains the original
+//! `async fn`. It builds a runtime, and blocks on the original function with its own arguments:
 //!
 //! ```text
 //! fn main() -> io::Result<()> {
-//!     async fn main() -> io::Result<()> { /* as it was */ }
-//!     heist::runtime::Builder::new_multi_thread().enable_all().build().expect("...").block_on(main())
+//!     async fn main() -> io::Result<()> { /* the original body */ }
+//!     heist::runtime::Builder::new_multi_thread()
+//!         .enable_all()
+//!         .build()
+//!         .expect("...")
+//!         .block_on(main())
 //! }
 //! ```
 //!
-//! So return types and `?` mean what they say, and errors point into the user's own text. A method,
-//! or a generic function, would not mean the same inside of another function. So its body becomes
-//! an `async move` block.
+//! So return types and `?` keep their meaning, and errors point into the program's own text. A
+//! method or a generic function would change its meaning inside of another function. Its body
+//! becomes an `async move` block instead.
 
 mod arguments;
 mod function;
@@ -22,23 +26,29 @@ use arguments::Arguments;
 use function::Function;
 use proc_macro::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenStream, TokenTree};
 
-/// Runs an `async fn` on a runtime of its own; usually `main`.
+/// Runs an `async fn`, usually `main`, on a runtime of its own.
 ///
-/// The runtime has all drivers on. When the function returns, the runtime is shut down as by
-/// dropping it.
+/// I/O and time are enabled. When the function returns, the runtime is dropped, which shuts it
+/// down.
 ///
-/// Any function other than `main` may have parameters and generics, and may be a method. Each call
-/// of it builds a runtime, and blocks the thread. A call inside of async code panics.
+/// A function other than `main` may have parameters and generics, and may be a method. Each call
+/// builds a runtime and blocks the thread. A call in async code panics.
 ///
 /// # Arguments
 ///
-/// - `flavor = "multi_thread"` (the default), `flavor = "current_thread"`, or `flavor = "local"`: a
-///   `LocalRuntime`, whose tasks need not be `Send`
-/// - `worker_threads = N`: how many workers, from one; with `multi_thread` only. Without it the
-///   builder's default holds.
-/// - `start_paused = true`: time stands still, and leaps when there is nothing to do (see
-///   `heist::time::pause`); not with `multi_thread`, and with heist's feature `test-util` only
-/// - `crate = "path"`: where `heist` is found, if it was renamed or re-exported
+/// - `flavor = "multi_thread"` (the default), `flavor = "current_thread"`, or `flavor = "local"`.
+///   The last is a `LocalRuntime`, whose tasks need not be `Send`.
+/// - `worker_threads = N`: the number of workers, at least one. It is valid only with
+///   `multi_thread`. The default is that of the builder.
+/// - `start_paused = true`: time is paused, and advances when the runtime is idle (see
+///   `heist::time::pause`). It is not valid with `multi_thread`, and needs heist's feature
+///   `test-util`.
+/// - `crate = "path"`: the path of `heist`, if it was renamed or re-exported.
+///
+/// # Panics
+///
+/// The function panics if the operating system refuses a resource of the runtime (threads, an event
+/// queue).
 ///
 /// # Examples
 ///
@@ -74,39 +84,36 @@ use proc_macro::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenSt
 ///
 /// assert_eq!(add(40, 2), 42);
 /// ```
-///
-/// # Panics
-///
-/// The function panics if the system refuses what the runtime needs (threads, an event queue).
 #[proc_macro_attribute]
 pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand(Role::Main, arguments, item)
 }
 
-/// Makes a test of an `async fn`, with a runtime of its own.
+/// Turns an `async fn` into a test, with a runtime of its own.
 ///
-/// The arguments are those of [`main`](macro@main), but the flavor is `current_thread` unless the
-/// argument says otherwise. Other attributes of tests, such as `#[ignore]` and `#[should_panic]`,
-/// stay as they are. A test has neither parameters nor generics.
+/// The arguments are those of [`main`](macro@main), but the default flavor is `current_thread`.
+/// Other attributes of tests, such as `#[ignore]` and `#[should_panic]`, keep their effect. A test
+/// has neither parameters nor generics.
+///
+/// # Panics
+///
+/// The test panics if the operating system refuses a resource of the runtime (threads, an event
+/// queue).
 ///
 /// # Examples
 ///
 /// ```
 /// #[heist::test]
-/// async fn a_spawned_task_answers() {
+/// async fn spawned_task_returns_output() {
 ///     assert_eq!(heist::spawn(async { 42 }).await.unwrap(), 42);
 /// }
 ///
 /// #[heist::test(flavor = "multi_thread", worker_threads = 2)]
-/// async fn so_it_does_on_two_workers() -> Result<(), heist::task::JoinError> {
+/// async fn spawned_task_on_two_workers_returns_output() -> Result<(), heist::task::JoinError> {
 ///     assert_eq!(heist::spawn(async { 42 }).await?, 42);
 ///     Ok(())
 /// }
 /// ```
-///
-/// # Panics
-///
-/// The test panics if the system refuses what the runtime needs (threads, an event queue).
 #[proc_macro_attribute]
 pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand(Role::Test, arguments, item)
@@ -127,20 +134,20 @@ impl Role {
     }
 }
 
-/// What is wrong, and the token that is to blame.
+/// A mistake in the program: its message, and the token to which the message points.
 struct Fault {
     at: Span,
-    says: String,
+    message: String,
 }
 
 impl Fault {
-    fn new(at: Span, says: impl Into<String>) -> Fault {
-        Fault { at, says: says.into() }
+    fn new(at: Span, message: impl Into<String>) -> Fault {
+        Fault { at, message: message.into() }
     }
 
-    /// `::core::compile_error! { "..." }`, every token of it at the place that is to blame.
+    /// Returns `::core::compile_error! { "..." }`, with every token at the location of the mistake.
     fn into_tokens(self) -> TokenStream {
-        let mut text = Literal::string(&self.says);
+        let mut text = Literal::string(&self.message);
         text.set_span(self.at);
         let text = TokenStream::from(TokenTree::from(text));
         let mut tokens: Vec<TokenTree> = Vec::new();
@@ -162,7 +169,7 @@ fn expand(role: Role, arguments: TokenStream, item: TokenStream) -> TokenStream 
     let function = match Function::read(role, item.clone()) {
         Ok(function) => function,
         Err(fault) => {
-            // The item is kept: otherwise the compiler reports it as missing, too.
+            // The item stays: otherwise the compiler reports it as missing, too.
             let mut tokens = fault.into_tokens();
             tokens.extend(function::without_async_main(item));
             return tokens;

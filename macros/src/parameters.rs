@@ -69,8 +69,10 @@ fn colon(parameter: &[TokenTree]) -> Option<usize> {
     None
 }
 
-/// Returns the plain function's name for a parameter with this pattern: the same, if the pattern is
-/// a name. None for a receiver, or behind an attribute.
+/// Returns the name of a parameter in the plain function: that of the pattern, if the pattern is a
+/// name.
+///
+/// Returns None for a receiver, and after an attribute.
 fn name(pattern: &[TokenTree], number: usize) -> Option<Ident> {
     let is_self = |token: &TokenTree| matches!(token, TokenTree::Ident(ident) if ident.to_string() == "self");
     if pattern.iter().any(|token| is_self(token) || char(token) == Some('#')) {

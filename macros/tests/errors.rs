@@ -1,21 +1,20 @@
-//! What the compiler says to a wrong argument or a wrong function, and where: once, at the token
-//! that is to blame, with the remedy.
+//! Compile errors for a wrong argument or a wrong function: one error, at the faulty token, with
+//! the remedy.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// A mistake: a program in which «guillemets» enclose what is to blame, and what has to be said of
-/// it.
+/// A program in which «guillemets» enclose the faulty token, and a part of the expected message.
 struct Mistake(&'static str, &'static str);
 
 const MISTAKES: [Mistake; 38] = [
-    // What is no argument.
+    // Faulty arguments.
     Mistake("#[heist::main(«5»)] async fn main() {}", "expected an argument of the form `name = value`"),
     Mistake("#[heist::main(«\"flavor\"»)] async fn main() {}", "expected an argument of the form `name = value`"),
     Mistake(
         "#[heist::main(«threads» = 4)] async fn main() {}",
-        "there is no argument `threads`; there are `flavor`, `worker_threads`, `start_paused` and `crate`",
+        "unknown argument `threads`; the arguments are `flavor`, `worker_threads`, `start_paused` and `crate`",
     ),
     Mistake(
         "#[heist::main(flavor = \"multi_thread\", «flavor» = \"current_thread\")] async fn main() {}",
@@ -23,49 +22,49 @@ const MISTAKES: [Mistake; 38] = [
     ),
     Mistake("#[heist::main(«flavor»)] async fn main() {}", "`flavor` needs a value: `flavor = ...`"),
     Mistake("#[heist::main(«worker_threads» =)] async fn main() {}", "`worker_threads` needs a value"),
-    Mistake("#[heist::main(worker_threads«(4)»)] async fn main() {}", "expected `=` behind `worker_threads`"),
+    Mistake("#[heist::main(worker_threads«(4)»)] async fn main() {}", "expected `=` after `worker_threads`"),
     Mistake(
         "#[heist::main(worker_threads = 4 «crate» = \"heist\")] async fn main() {}",
         "expected a comma between two arguments",
     ),
-    // What is no value.
+    // Faulty values.
     Mistake(
         "#[heist::main(flavor = «\"threaded\"»)] async fn main() {}",
-        "`flavor` is \"multi_thread\", \"current_thread\" or \"local\"",
+        "`flavor` must be \"multi_thread\", \"current_thread\" or \"local\"",
     ),
     Mistake(
         "#[heist::main(flavor = «current_thread»)] async fn main() {}",
-        "`flavor` is \"multi_thread\", \"current_thread\" or \"local\"",
+        "`flavor` must be \"multi_thread\", \"current_thread\" or \"local\"",
     ),
     Mistake("#[heist::main(worker_threads = «0»)] async fn main() {}", "a runtime needs at least one worker thread"),
-    Mistake("#[heist::main(worker_threads = «\"4\"»)] async fn main() {}", "is a whole number, such as 4"),
-    Mistake("#[heist::main(worker_threads = «4.0»)] async fn main() {}", "is a whole number, such as 4"),
-    Mistake("#[heist::main(worker_threads = «-»4)] async fn main() {}", "is a whole number, such as 4"),
-    Mistake("#[heist::main(start_paused = «1»)] async fn main() {}", "`start_paused` is `true` or `false`"),
-    Mistake("#[heist::main(start_paused = «\"true\"»)] async fn main() {}", "`start_paused` is `true` or `false`"),
-    Mistake("#[heist::main(crate = «heist»)] async fn main() {}", "`crate` is a path in quotes"),
-    Mistake("#[heist::main(crate = «\"a b\"»)] async fn main() {}", "`crate` is a path in quotes"),
-    Mistake("#[heist::main(crate = «\"\"»)] async fn main() {}", "`crate` is a path in quotes"),
-    // What does not go together.
+    Mistake("#[heist::main(worker_threads = «\"4\"»)] async fn main() {}", "must be a whole number, such as 4"),
+    Mistake("#[heist::main(worker_threads = «4.0»)] async fn main() {}", "must be a whole number, such as 4"),
+    Mistake("#[heist::main(worker_threads = «-»4)] async fn main() {}", "must be a whole number, such as 4"),
+    Mistake("#[heist::main(start_paused = «1»)] async fn main() {}", "`start_paused` must be `true` or `false`"),
+    Mistake("#[heist::main(start_paused = «\"true\"»)] async fn main() {}", "`start_paused` must be `true` or `false`"),
+    Mistake("#[heist::main(crate = «heist»)] async fn main() {}", "`crate` must be a path in quotes"),
+    Mistake("#[heist::main(crate = «\"a b\"»)] async fn main() {}", "`crate` must be a path in quotes"),
+    Mistake("#[heist::main(crate = «\"\"»)] async fn main() {}", "`crate` must be a path in quotes"),
+    // Arguments that exclude each other.
     Mistake(
         "#[heist::main(flavor = \"current_thread\", worker_threads = «4»)] async fn main() {}",
-        "has no worker threads to count; add `flavor = \"multi_thread\"` or leave this out",
+        "has no worker threads; add `flavor = \"multi_thread\"` or remove `worker_threads`",
     ),
     Mistake(
         "#[heist::main(flavor = \"local\", worker_threads = «4»)] async fn main() {}",
-        "has no worker threads to count; add `flavor = \"multi_thread\"` or leave this out",
+        "has no worker threads; add `flavor = \"multi_thread\"` or remove `worker_threads`",
     ),
     Mistake(
         "#[heist::test(worker_threads = «4»)] async fn test() {} fn main() {}",
-        "has no worker threads to count; add `flavor = \"multi_thread\"` or leave this out",
+        "has no worker threads; add `flavor = \"multi_thread\"` or remove `worker_threads`",
     ),
     Mistake(
         "#[heist::main(start_paused = «true»)] async fn main() {}",
         "only the clock of a current-thread runtime can be paused; add `flavor = \"current_thread\"`",
     ),
-    // What is no such function.
-    Mistake("#[heist::main] «fn» main() {}", "#[heist::main] goes on an `async fn`; put `async` before this `fn`"),
-    Mistake("#[heist::main] async «unsafe» fn other() {} fn main() {}", "#[heist::main] goes on a plain `async fn`"),
+    // Faulty functions.
+    Mistake("#[heist::main] «fn» main() {}", "#[heist::main] needs an `async fn`; put `async` before this `fn`"),
+    Mistake("#[heist::main] async «unsafe» fn other() {} fn main() {}", "#[heist::main] needs a plain `async fn`"),
     Mistake(
         "#[heist::main] async fn main«(_: u8)» {}",
         "the operating system calls `main` without arguments; take them from `std::env::args`",
@@ -73,7 +72,7 @@ const MISTAKES: [Mistake; 38] = [
     Mistake("#[heist::main] async fn main«<»T>() {}", "`main` has no generic parameters"),
     Mistake(
         "#[heist::test] async fn test«(_: u8)» {} fn main() {}",
-        "the test harness calls a test without arguments; make them inside of the test",
+        "the test harness calls a test without arguments; create them inside of the test",
     ),
     Mistake("#[heist::test] async fn test«<»T>() {} fn main() {}", "a test has no generic parameters"),
     Mistake(
@@ -86,18 +85,18 @@ const MISTAKES: [Mistake; 38] = [
     ),
     Mistake("#[heist::main] async fn other(_: u8) {} fn main() { other(1) }", ""),
     Mistake("#[heist::main] async fn other<T>() {} fn main() { other::<u8>() }", ""),
-    Mistake("#[heist::main] «struct» Nothing; fn main() {}", "#[heist::main] goes on an `async fn`"),
-    Mistake("#[heist::test] «mod» tests {} fn main() {}", "#[heist::test] goes on an `async fn`"),
+    Mistake("#[heist::main] «struct» Nothing; fn main() {}", "#[heist::main] needs an `async fn`"),
+    Mistake("#[heist::test] «mod» tests {} fn main() {}", "#[heist::test] needs an `async fn`"),
     Mistake("#[heist::test] «fn» test() {} fn main() {}", "put `async` before this `fn`"),
     Mistake(
         "#[heist::test] #«[test]» async fn test() {} fn main() {}",
-        "leave out `#[test]`: #[heist::test] stands for it",
+        "remove `#[test]`: #[heist::test] already declares a test",
     ),
-    // Nothing.
+    // A correct program.
     Mistake("#[heist::main(worker_threads = 2,)] async fn main() {}", ""),
 ];
 
-/// A library that has what the attributes call, under the name of the real one.
+/// A stub of the library, under its name, with what the attributes call.
 const STUB: &str = r#"
 pub use heist_macros::{main, test};
 pub mod runtime {
@@ -114,7 +113,7 @@ pub mod runtime {
 }
 "#;
 
-/// Has the compiler look at all mistakes, each a program of its own, and compares what it says.
+/// Compiles each mistake as a program of its own, and compares the errors.
 fn check(name: &str, features: &str, mistakes: &[Mistake]) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(folder.join("src"));
@@ -130,16 +129,16 @@ fn check(name: &str, features: &str, mistakes: &[Mistake]) {
         let program = program.replace(['«', '»'], "");
         fs::write(folder.join(format!("src/bin/m{number}.rs")), program).unwrap();
     }
-    let said = compiler(&folder);
+    let output = compiler(&folder);
     for (number, Mistake(program, message)) in mistakes.iter().enumerate() {
         let place = format!("src/bin/m{number}.rs:");
-        let errors: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix(&place)).collect();
+        let errors: Vec<&str> = output.lines().filter_map(|line| line.strip_prefix(&place)).collect();
         let expected = program.chars().position(|char| char == '«').map(|at| format!("1:{}: error", at + 1));
         match (expected, &errors[..]) {
             (None, []) => {}
             (Some(expected), [error]) if error.starts_with(&expected) && error.contains(message) => {}
             (expected, _) => {
-                panic!("{program}\nexpected {expected:?} {message:?}, and was told:\n{errors:#?}\nof\n{said}")
+                panic!("{program}\nexpected {expected:?} {message:?}, and got:\n{errors:#?}\nof\n{output}")
             }
         }
     }
@@ -154,18 +153,18 @@ fn compiler(folder: &Path) -> String {
         .env_remove("CARGO_TERM_COLOR")
         .output()
         .unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("heist v0.0.0"), "cargo has not come so far:\n{said}");
-    said
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("heist v0.0.0"), "cargo failed before it checked the programs:\n{text}");
+    text
 }
 
 #[test]
-fn mistakes_are_told_once_where_they_are_with_the_remedy() {
+fn macro_misuse_reports_one_error_at_the_token() {
     check("mistakes", "\"test-util\"", &MISTAKES);
 }
 
 #[test]
-fn without_the_feature_there_is_nothing_to_pause() {
+fn start_paused_without_feature_is_refused() {
     let program = "#[heist::main(flavor = \"current_thread\", start_paused = «true»)] async fn main() {}";
     check("without_the_feature", "", &[Mistake(program, "needs the feature `test-util` of heist")]);
 }

@@ -1,9 +1,9 @@
-//! What the attributes expand to, seen through a builder that notes how it was called.
+//! The expansion of the attributes, observed by a builder that records its calls.
 
 use std::future::Future;
 
-/// Stands where `heist` would.
-mod note {
+/// Takes the place of `heist`.
+mod recorder {
     pub(crate) mod runtime {
         use std::future::Future;
         use std::pin::pin;
@@ -17,7 +17,7 @@ mod note {
             CALLS.with(|calls| calls.take().join(" "))
         }
 
-        fn note(call: impl Into<String>) -> Builder {
+        fn record(call: impl Into<String>) -> Builder {
             CALLS.with(|calls| calls.borrow_mut().push(call.into()));
             Builder
         }
@@ -26,93 +26,93 @@ mod note {
 
         impl Builder {
             pub(crate) fn new_multi_thread() -> Builder {
-                note("multi_thread")
+                record("multi_thread")
             }
             pub(crate) fn new_current_thread() -> Builder {
-                note("current_thread")
+                record("current_thread")
             }
             pub(crate) fn worker_threads(&mut self, count: usize) -> Builder {
-                note(format!("workers={count}"))
+                record(format!("workers={count}"))
             }
             #[cfg_attr(not(feature = "test-util"), allow(dead_code))]
             pub(crate) fn start_paused(&mut self, paused: bool) -> Builder {
-                note(format!("paused={paused}"))
+                record(format!("paused={paused}"))
             }
             pub(crate) fn enable_all(&mut self) -> Builder {
-                note("all")
+                record("all")
             }
             pub(crate) fn build(&mut self) -> std::io::Result<Builder> {
-                Ok(note("build"))
+                Ok(record("build"))
             }
             pub(crate) fn build_local(&mut self, (): ()) -> std::io::Result<Builder> {
-                Ok(note("build_local"))
+                Ok(record("build_local"))
             }
             pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
-                note("block_on");
+                record("block_on");
                 match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
                     Poll::Ready(output) => output,
-                    Poll::Pending => unreachable!("nothing here waits"),
+                    Poll::Pending => unreachable!("no future of these tests waits"),
                 }
             }
         }
     }
 }
 
-#[heist_macros::main(crate = "crate::note")]
+#[heist_macros::main(crate = "crate::recorder")]
 async fn plain() -> String {
-    note::runtime::calls()
+    recorder::runtime::calls()
 }
 
 #[test]
-fn main_is_multi_thread_unless_told_otherwise() {
+fn main_without_flavor_is_multi_thread() {
     assert_eq!(plain(), "multi_thread all build block_on");
 }
 
-#[heist_macros::main(flavor = "multi_thread", worker_threads = 1_6, crate = "note")]
+#[heist_macros::main(flavor = "multi_thread", worker_threads = 1_6, crate = "recorder")]
 async fn sixteen() -> String {
-    note::runtime::calls()
+    recorder::runtime::calls()
 }
 
 #[test]
-fn workers_are_counted() {
+fn worker_threads_is_passed_on() {
     assert_eq!(sixteen(), "multi_thread workers=16 all build block_on");
 }
 
-#[heist_macros::main(flavor = "local", crate = "note")]
+#[heist_macros::main(flavor = "local", crate = "recorder")]
 async fn local() -> String {
-    note::runtime::calls()
+    recorder::runtime::calls()
 }
 
 #[test]
-fn tasks_may_stay_on_the_thread() {
+fn flavor_local_builds_local_runtime() {
     assert_eq!(local(), "current_thread all build_local block_on");
 }
 
 #[cfg(feature = "test-util")]
-#[heist_macros::main(start_paused = true, flavor = "current_thread", crate = "self::note")]
+#[heist_macros::main(start_paused = true, flavor = "current_thread", crate = "self::recorder")]
 async fn paused() -> String {
-    note::runtime::calls()
+    recorder::runtime::calls()
 }
 
 #[cfg(feature = "test-util")]
 #[test]
-fn the_clock_can_be_paused() {
+fn start_paused_is_passed_on() {
     assert_eq!(paused(), "current_thread paused=true all build block_on");
 }
 
 /// Returns early, by `?`, with a conversion of the error.
-#[heist_macros::main(crate = "crate::note")]
+#[heist_macros::main(crate = "crate::recorder")]
 async fn parse() -> Result<u32, Box<dyn std::error::Error>> {
     let number: u32 = "x".parse()?;
     Ok(number)
 }
 
 #[test]
-fn question_marks_and_return_types_keep_their_meaning() {
+fn question_mark_in_main_keeps_its_meaning() {
     assert_eq!(parse().unwrap_err().to_string(), "invalid digit found in string");
 }
 
-#[heist_macros::main(crate = "crate::note")]
+#[heist_macros::main(crate = "crate::recorder")]
 async fn opaque() -> impl Iterator<Item = u32>
 where
     u32: Copy,
@@ -124,14 +124,14 @@ where
 }
 
 #[test]
-fn opaque_types_where_clauses_and_early_returns_keep_their_meaning() {
+fn opaque_type_and_where_clause_keep_their_meaning() {
     assert_eq!(opaque().sum::<u32>(), 3);
 }
 
-#[heist_macros::main(crate = "crate::note")]
+#[heist_macros::main(crate = "crate::recorder")]
 async fn sum(first: u32, (second, _): (u32, &str), mut rest: Vec<u32>) -> (u32, String) {
     rest.push(first);
-    (rest.into_iter().sum::<u32>() + second, note::runtime::calls())
+    (rest.into_iter().sum::<u32>() + second, recorder::runtime::calls())
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn main_on_a_function_with_parameters_takes_arguments() {
 
 type Map<K, V> = std::collections::BTreeMap<K, V>;
 
-#[heist_macros::main(crate = "crate::note")]
+#[heist_macros::main(crate = "crate::recorder")]
 async fn of_all_kinds(
     map: Map<u32, Vec<Option<u32>>>,
     double: fn(u32) -> u32,
@@ -167,7 +167,7 @@ fn parameters_of_all_kinds_are_passed_on() {
 
 macro_rules! declare {
     ($name:ident, $parameter:pat, $type:ty, $output:expr) => {
-        #[heist_macros::main(crate = "crate::note")]
+        #[heist_macros::main(crate = "crate::recorder")]
         async fn $name($parameter: $type, #[allow(unused)] argument_0: u8) -> u32 {
             $output
         }
@@ -182,7 +182,7 @@ fn parameters_from_another_macro_are_passed_on() {
 }
 
 /// Returns early, by `?` and by `return`, with a conversion of the error.
-#[heist_macros::main(crate = "crate::note")]
+#[heist_macros::main(crate = "crate::recorder")]
 async fn parse_all(texts: &[&str]) -> Result<u32, Box<dyn std::error::Error>> {
     let mut sum = 0;
     for text in texts {
@@ -195,13 +195,13 @@ async fn parse_all(texts: &[&str]) -> Result<u32, Box<dyn std::error::Error>> {
 }
 
 #[test]
-fn question_marks_keep_their_meaning_in_a_function_with_parameters() {
+fn question_mark_in_function_with_parameters_keeps_its_meaning() {
     assert_eq!(parse_all(&["1", "2"]).unwrap(), 3);
     assert_eq!(parse_all(&["x"]).unwrap_err().to_string(), "invalid digit found in string");
     assert_eq!(parse_all(&[]).unwrap_err().to_string(), "nothing");
 }
 
-#[heist_macros::main(crate = "crate::note")]
+#[heist_macros::main(crate = "crate::recorder")]
 async fn show<'a, T, const N: usize>(value: &'a T, pad: impl Into<char>) -> impl Iterator<Item = char>
 where
     T: ToString + ?Sized + 'a,
@@ -211,25 +211,25 @@ where
 }
 
 #[test]
-fn generics_keep_their_meaning() {
+fn generics_of_function_keep_their_meaning() {
     assert_eq!(show::<_, 2>("x", b'-').collect::<String>(), "x--");
 }
 
 struct Counter(u32);
 
 impl Counter {
-    #[heist_macros::main(crate = "crate::note")]
+    #[heist_macros::main(crate = "crate::recorder")]
     async fn new() -> Self {
         Self(40)
     }
 
-    #[heist_macros::main(crate = "crate::note")]
+    #[heist_macros::main(crate = "crate::recorder")]
     async fn add(&mut self, count: u32) -> u32 {
         self.0 += count;
         self.0
     }
 
-    #[heist_macros::main(crate = "crate::note")]
+    #[heist_macros::main(crate = "crate::recorder")]
     async fn into_inner(self) -> u32 {
         self.0
     }
@@ -243,22 +243,22 @@ fn methods_keep_their_receivers() {
 
 fn is_future<F: Future>(_: &F) {}
 
-#[heist_macros::test(crate = "crate::note")]
-async fn a_test_is_current_thread_unless_told_otherwise() {
+#[heist_macros::test(crate = "crate::recorder")]
+async fn test_without_flavor_is_current_thread() {
     let future = async {};
     is_future(&future);
-    assert_eq!(note::runtime::calls(), "current_thread all build block_on");
+    assert_eq!(recorder::runtime::calls(), "current_thread all build block_on");
 }
 
-#[heist_macros::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::note")]
+#[heist_macros::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::recorder")]
 #[should_panic = "on purpose"]
-async fn other_attributes_of_a_test_stay() {
-    assert_eq!(note::runtime::calls(), "multi_thread workers=2 all build block_on");
+async fn test_with_should_panic_keeps_attribute() {
+    assert_eq!(recorder::runtime::calls(), "multi_thread workers=2 all build block_on");
     panic!("on purpose");
 }
 
-#[heist_macros::test(crate = "crate::note")]
-async fn a_test_may_return_a_result() -> Result<(), std::num::ParseIntError> {
+#[heist_macros::test(crate = "crate::recorder")]
+async fn test_returning_result_compiles() -> Result<(), std::num::ParseIntError> {
     assert_eq!("7".parse::<u32>()?, 7);
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::pool::hooks::{TaskHooks, UnhandledPanic};
 use crate::pool::local::CheckIntervals;
 use crate::sync::Arc;
 use crate::watchdog::stall::StallHook;
-use crate::worker_set::completion::{Resized, WorkerThread};
+use crate::worker_set::completion::{Resized, WorkerMeta};
 
 /// A hook that a thread of the runtime calls.
 pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
@@ -27,8 +27,8 @@ const EVENTS_PARKED: usize = 256;
 /// Workers per lane, and per shard. With up to eight workers there is one of each.
 const WORKERS_PER_LANE: usize = 8;
 
-/// Returns a worker's name.
-pub(crate) type WorkerNameFn = Arc<dyn Fn(WorkerThread) -> String + Send + Sync>;
+/// Makes the names of workers.
+pub(crate) type WorkerNameFn = Arc<dyn Fn(WorkerMeta) -> String + Send + Sync>;
 
 /// A hook that is called after each change of the number of workers.
 pub(crate) type ResizeHook = Arc<dyn Fn(Resized) + Send + Sync>;

@@ -1,4 +1,4 @@
-//! Polling a future on the thread that waits for it.
+//! Polls the root future of a `block_on`, and drives current-thread runtimes.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -14,7 +14,7 @@ use crate::sync::Arc;
 use crate::task_alloc::CacheGuard;
 use crate::{context, shutdown};
 
-/// What wakes the root future of a `block_on`.
+/// The waker of the root future of a `block_on`.
 struct Root {
     word: RootState,
     parker: Arc<Parker>,
@@ -30,78 +30,85 @@ impl Wake for Root {
         match self.word.wake() {
             ParkedOn::Seat => self.pool.unpark(0),
             ParkedOn::Own => {
-                // Nobody sleeps in the reactor on this parker.
+                // No thread sleeps in the reactor on this parker.
                 let _ = self.parker.unpark();
             }
         }
     }
 }
 
-/// What is sure about the runtime while a `block_on` lasts.
+/// What the caller of `block_on` guarantees about the runtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BlockOnMode {
-    /// It is not shut down, and this thread may run its tasks.
+    /// The runtime is not shut down, and this thread may run its tasks.
     Driving,
-    /// It is not shut down, or the future is ready at the latest when it is.
+    /// The runtime is not shut down before the future is ready.
     Open,
-    /// Nothing.
+    /// Nothing: the runtime may be shut down.
     Nothing,
 }
 
-/// Polls `future` until it is ready.
+/// Polls `future` on this thread until it is ready.
+///
+/// # Panics
+///
+/// Panics if this thread is already polling a future, and where `Runtime::block_on` or
+/// `Handle::block_on` does.
 #[track_caller]
-pub(super) fn block_on<F: Future>(pool: &Arc<Pool>, future: F, keep: BlockOnMode) -> F::Output {
+pub(super) fn block_on<F: Future>(pool: &Arc<Pool>, future: F, mode: BlockOnMode) -> F::Output {
     assert!(
         !context::is_polling(),
-        "block_on was called from inside of async code, where it would block the worker: `.await` the future, or call \
-         block_on inside of `spawn_blocking` or on a thread of its own"
+        "`block_on` was called in async code, where it would block the worker; `.await` the future, or call `block_on` in \
+         `spawn_blocking` or on another thread"
     );
     let root = Arc::new(Root { word: RootState::new(), parker: Arc::new(Parker::new()), pool: Arc::clone(pool) });
     let waker = Waker::from(Arc::clone(&root));
     let mut cx = Context::from_waker(&waker);
     let _entered = context::enter(Arc::clone(pool));
-    // The root is not the job in which this may be called.
+    // If a blocking job calls this, the root future is not that job.
     let _no_task = context::no_task();
-    // Nor do its polls share the budget of whoever calls this.
+    // Polls of the root do not share the budget of the calling poll.
     let _outside = budget::without_budget();
-    let _drives = (keep == BlockOnMode::Driving).then(context::drives);
-    let _line = (keep == BlockOnMode::Driving).then(|| QueueGuard { root: &root });
-    let mut end = ShutdownWait { pool, listens: None, deadline: None };
-    // Declared last: its destructor runs first, inside of the runtime.
+    let _drives = (mode == BlockOnMode::Driving).then(context::drives);
+    let _queue = (mode == BlockOnMode::Driving).then(|| QueueGuard { root: &root });
+    let mut shutdown_wait = ShutdownWait { pool, listens: None, deadline: None };
+    // Declared last, so that its destructor runs first, inside of the runtime.
     let mut future = pin!(future);
     loop {
-        if keep == BlockOnMode::Driving {
+        if mode == BlockOnMode::Driving {
             if let Some(output) = drive_seat(&root, future.as_mut(), &mut cx) {
                 return output;
             }
             if pool.has_panicked() {
-                give_up(pool);
+                panic_after_task(pool);
             }
         }
         if let Some(output) = poll_root(&root, future.as_mut(), &mut cx) {
             return output;
         }
-        root.parker.park(if keep == BlockOnMode::Nothing { end.limit(&waker) } else { None });
+        root.parker.park(if mode == BlockOnMode::Nothing { shutdown_wait.limit(&waker) } else { None });
         assert!(
-            !end.has_come() || root.word.has_wake(),
-            "the runtime was shut down while `Handle::block_on` waited, and nothing has woken its future since; keep the \
+            !shutdown_wait.has_passed() || root.word.has_wake(),
+            "the runtime was shut down while `Handle::block_on` waited, and nothing has woken the future since; keep the \
              `Runtime` until `block_on` returns, or select on `Handle::draining`"
         );
     }
 }
 
-/// A task has panicked, and the runtime is to end for it. The seat is free, or others give it up,
-/// too.
+/// Ends the runtime because a task has panicked, and panics.
+///
+/// The seat is free, or its driver ends its own `block_on` in the same way.
 #[cold]
 #[track_caller]
-fn give_up(pool: &Arc<Pool>) -> ! {
+fn panic_after_task(pool: &Arc<Pool>) -> ! {
     shutdown::close_after_panic(pool);
     panic!(
-        "a task has panicked, and the runtime was built to shut down then: see `Builder::unhandled_panic`, and the panic's own message"
+        "a task has panicked, and the runtime was built to shut down then; see that panic's message, and \
+         `Builder::unhandled_panic`"
     );
 }
 
-/// The end of a runtime that somebody waits in without keeping it.
+/// The wait of a `Handle::block_on` for a wake after the runtime has been shut down.
 struct ShutdownWait<'a> {
     pool: &'a Pool,
     listens: Option<usize>,
@@ -109,8 +116,8 @@ struct ShutdownWait<'a> {
 }
 
 impl ShutdownWait<'_> {
-    /// How long to wait for a wake: the grace, once the runtime is closed; that of which the future
-    /// knows has been told by then.
+    /// Returns until when to wait for a wake, if there is a limit. After the shutdown, the limit is
+    /// the grace period: by then, every resource of the runtime has woken its waiters.
     fn limit(&mut self, waker: &Waker) -> Option<Instant> {
         let closing = &self.pool.drain_state.closing;
         let open = if self.listens.is_none() { closing.register(&mut self.listens, waker) } else { !closing.is_over() };
@@ -120,7 +127,7 @@ impl ShutdownWait<'_> {
         self.deadline
     }
 
-    fn has_come(&self) -> bool {
+    fn has_passed(&self) -> bool {
         self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 }
@@ -131,7 +138,7 @@ impl Drop for ShutdownWait<'_> {
     }
 }
 
-/// Polls the future if it has been woken.
+/// Polls the future if it has been woken. Returns its output if it is ready.
 fn poll_root<F: Future>(root: &Root, future: Pin<&mut F>, cx: &mut Context<'_>) -> Option<F::Output> {
     if !root.word.take_wake() {
         return None;
@@ -149,20 +156,22 @@ fn poll_root<F: Future>(root: &Root, future: Pin<&mut F>, cx: &mut Context<'_>) 
     }
 }
 
-/// Runs the current-thread runtime until the future is ready. Answers nothing if another thread
-/// sits in its seat; it will call.
+/// Drives the current-thread runtime until the future is ready.
+///
+/// Returns `None` if another thread occupies the seat. That thread unparks this one when it gives
+/// the seat back. Also returns `None` if the runtime ends.
 fn drive_seat<F: Future>(root: &Root, future: Pin<&mut F>, cx: &mut Context<'_>) -> Option<F::Output> {
     let seat = &root.pool.seats[0];
     let _presence = shutdown::LiveThreadGuard::for_driver(&root.pool)?;
     let local = root.pool.block_on_queue.acquire_or_enqueue(&root.parker, || seat.take_local())?;
     let driver = SeatGuard { root, local: Some(local) };
     let _cache = CacheGuard::open(&root.pool.depot);
-    root.word.sit_down();
-    let worker = Worker::new(&root.pool, seat, driver.local.as_deref().expect("the lease has just been taken"));
-    worker.run_in_seat(|| drive_to_the_end(root, &worker, future, cx))
+    root.word.begin_drive();
+    let worker = Worker::new(&root.pool, seat, driver.local.as_deref().expect("the local slot has just been taken"));
+    worker.run_in_seat(|| drive_until_ready(root, &worker, future, cx))
 }
 
-fn drive_to_the_end<F: Future>(
+fn drive_until_ready<F: Future>(
     root: &Root,
     worker: &Worker<'_>,
     mut future: Pin<&mut F>,
@@ -185,16 +194,17 @@ fn drive_to_the_end<F: Future>(
         match worker.step() {
             Step::WouldPark if !root.word.has_wake() => worker.park(),
             Step::WouldPark => worker.abandon_idle(),
-            // The runtime is being shut down, by a handle's owner elsewhere; the root future still
-            // has to be waited for.
+            // Another thread shuts the runtime down. The root future still has to become ready.
             Step::Exited => return None,
             _ => {}
         }
     }
 }
 
-/// A place in the line of those who would drive. Leaves it however the wait ends, and calls the
-/// next: the call may have come to us, who need it no longer.
+/// Removes the thread from the queue of waiting drivers, however its wait ends.
+///
+/// It then unparks the next waiting driver: an earlier unpark may have gone to this thread, which
+/// needs it no more.
 struct QueueGuard<'a> {
     root: &'a Root,
 }
@@ -205,8 +215,9 @@ impl Drop for QueueGuard<'_> {
     }
 }
 
-/// Gives the seat back and passes it on, however the drive ends. It is dropped before the driver's
-/// [`LiveThreadGuard`](shutdown::LiveThreadGuard) ends.
+/// Gives the seat back, and unparks the next waiting driver, however the drive ends.
+///
+/// It is dropped before the driver's [`LiveThreadGuard`](shutdown::LiveThreadGuard) ends.
 struct SeatGuard<'a> {
     root: &'a Root,
     local: Option<Box<crate::pool::local::Local>>,
@@ -214,7 +225,7 @@ struct SeatGuard<'a> {
 
 impl Drop for SeatGuard<'_> {
     fn drop(&mut self) {
-        self.root.word.get_up();
+        self.root.word.end_drive();
         let local = self.local.take();
         self.root
             .pool

@@ -1,14 +1,13 @@
-//! Settings, and the making of a runtime.
+//! The settings of a runtime, and its construction.
 
-use std::path::PathBuf;
 use std::time::Duration;
 use std::{fmt, io};
 
-use super::limits::{check_stack_size, default_workers, most_outings, most_spares, most_workers};
+use super::limits::{check_stack_size, default_workers, max_blocked_workers, max_spares, max_workers};
 use super::{LocalOptions, LocalRuntime, Runtime};
 use crate::blocking::{self, BlockingPool};
 use crate::pool::local::CheckIntervals;
-use crate::pool::{Follow, HomeThread, Pool, Settings};
+use crate::pool::{HomeThread, Pool, Settings};
 use crate::sync::{Arc, Weak};
 use crate::watchdog::PeriodicHook;
 use crate::worker_set::completion::Resized;
@@ -17,12 +16,18 @@ use crate::worker_set::threads;
 
 /// Builds a [`Runtime`].
 ///
+/// # Examples
+///
 /// ```
-/// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-/// runtime.block_on(async { heist::time::sleep(std::time::Duration::from_micros(200)).await });
+/// use heist::runtime::Builder;
+/// use heist::time::{Duration, sleep};
+///
+/// let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+/// runtime.block_on(async { sleep(Duration::from_micros(200)).await });
+/// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// With more to say:
+/// With more settings:
 ///
 /// ```
 /// use heist::runtime::Builder;
@@ -40,8 +45,8 @@ use crate::worker_set::threads;
 ///     .thread_keep_alive(Duration::from_secs(1))
 ///     .thread_name("shop-worker")
 ///     .thread_stack_size(1 << 20)
-///     .on_thread_start(|| println!("a thread comes"))
-///     .on_thread_stop(|| println!("a thread goes"))
+///     .on_thread_start(|| println!("a thread has started"))
+///     .on_thread_stop(|| println!("a thread is about to exit"))
 ///     .on_thread_park(|| {})
 ///     .on_thread_unpark(|| {})
 ///     .event_interval(61)
@@ -65,9 +70,13 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// For a runtime with worker threads: as many as the machine has processors that this process
-    /// may use (its affinity mask and its cgroup's quota included), unless
-    /// [`Builder::worker_threads`] or the variable `HEIST_WORKER_THREADS` says otherwise.
+    /// Creates a builder of a runtime with worker threads.
+    ///
+    /// By default, there is one worker for each processor that this process may use. The affinity
+    /// mask and the cgroup's CPU quota count. [`Builder::worker_threads`] sets another number, and
+    /// so does the environment variable `HEIST_WORKER_THREADS`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread().build().unwrap();
@@ -77,14 +86,16 @@ impl Builder {
         Builder { workers: None, max_workers: None, max_spares: None, settings: Settings::new(1) }
     }
 
-    /// For a runtime without threads of its own: its tasks run inside of [`Runtime::block_on`].
+    /// Creates a builder of a runtime without worker threads: its tasks run during
+    /// [`Runtime::block_on`].
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
     /// let here = std::thread::current().id();
-    /// runtime.block_on(async {
-    ///     heist::spawn(async move { assert_eq!(std::thread::current().id(), here) }).await.unwrap();
-    /// });
+    /// let task = runtime.spawn(async { std::thread::current().id() });
+    /// assert_eq!(runtime.block_on(task).unwrap(), here);
     /// ```
     pub fn new_current_thread() -> Builder {
         let mut settings = Settings::new(1);
@@ -95,21 +106,24 @@ impl Builder {
         Builder { workers: Some(1), max_workers: Some(1), max_spares: None, settings }
     }
 
-    /// How many worker threads there are. No effect on a current-thread runtime.
-    ///
-    /// ```
-    /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(3).build().unwrap();
-    /// assert_eq!(runtime.worker_threads(), 3);
-    /// ```
+    /// Sets the number of worker threads. It has no effect on a current-thread runtime.
     ///
     /// # Panics
     ///
-    /// If it is zero.
+    /// Panics if `workers` is zero.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(3).build()?;
+    /// assert_eq!(runtime.worker_threads(), 3);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[track_caller]
     pub fn worker_threads(&mut self, workers: usize) -> &mut Builder {
         assert!(
             workers > 0,
-            "worker_threads(0): a runtime needs at least one worker thread; for none, use `new_current_thread`"
+            "worker_threads(0): a runtime needs at least one worker thread; for a runtime without any, use `new_current_thread`"
         );
         if !self.settings.current_thread {
             self.workers = Some(workers);
@@ -117,20 +131,32 @@ impl Builder {
         self
     }
 
-    /// How many worker threads there may be after a [`Runtime::resize`]. The default is 64, or four
-    /// times the number of processors, or [`Builder::worker_threads`], whichever is most. A place
-    /// that is not used costs next to nothing. No effect on a current-thread runtime.
+    /// Sets the largest number of worker threads to which [`Runtime::resize`] may change the
+    /// runtime.
     ///
-    /// ```
-    /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).max_worker_threads(2).build().unwrap();
-    /// assert!(runtime.resize(2).wait().is_ok());
-    /// assert!(runtime.resize(3).wait().is_err());
-    /// ```
+    /// The default is the largest of 64, four times the number of processors, and
+    /// [`Builder::worker_threads`]. An unused worker costs next to nothing. The setting has no
+    /// effect on a current-thread runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`Builder::build`] returns an error if `workers` is below the number of worker threads, or
+    /// above 16,384.
     ///
     /// # Panics
     ///
-    /// If it is zero. That it is not below `worker_threads`, nor above 16,384, is checked by
-    /// [`Builder::build`].
+    /// Panics if `workers` is zero.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::runtime::Builder;
+    ///
+    /// let runtime = Builder::new_multi_thread().worker_threads(1).max_worker_threads(2).build()?;
+    /// assert!(runtime.resize(2).wait().is_ok());
+    /// assert!(runtime.resize(3).wait().is_err());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[track_caller]
     pub fn max_worker_threads(&mut self, workers: usize) -> &mut Builder {
         assert!(workers > 0, "max_worker_threads(0): a runtime needs at least one worker thread");
@@ -140,81 +166,91 @@ impl Builder {
         self
     }
 
-    /// Called after each change of the number of workers by [`Runtime::resize`], once for each
-    /// version and in their order, by the thread that has made the change (or by another one that
-    /// is resizing), with no lock held. Workers that have to leave may not have left yet. It may
-    /// resize, and wait for that where whoever resizes might (see
-    /// [`Resize::wait`](crate::worker_set::resize::Resize::wait)): not in a task, nor under
-    /// [`Builder::follow_cpu_quota`].
+    /// Sets a function that is called after each change of the number of workers by
+    /// [`Runtime::resize`].
+    ///
+    /// It is called once for each version, in the order of the versions, with no lock held. The
+    /// calling thread is the one that has made the change, or another one that is resizing.
+    /// Retiring workers may not have exited yet.
+    ///
+    /// The function may resize the runtime. It may also wait for that resize where the resizing
+    /// thread may (see [`Resize::wait`](crate::worker_set::resize::Resize::wait)). A task may not,
+    /// and neither may the thread of [`Builder::follow_cpu_quota`].
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::sync::mpsc;
     ///
-    /// let (tell, told) = mpsc::channel();
+    /// let (sender, receiver) = mpsc::channel();
     /// let runtime = heist::runtime::Builder::new_multi_thread()
     ///     .worker_threads(1)
-    ///     .after_resize(move |resized| tell.send((resized.from, resized.to)).unwrap())
+    ///     .after_resize(move |resized| sender.send((resized.from, resized.to)).unwrap())
     ///     .build()
     ///     .unwrap();
     /// runtime.resize(2).wait().unwrap();
-    /// assert_eq!(told.recv().unwrap(), (1, 2));
+    /// assert_eq!(receiver.recv().unwrap(), (1, 2));
     /// ```
     pub fn after_resize(&mut self, hook: impl Fn(Resized) + Send + Sync + 'static) -> &mut Builder {
         self.settings.after_resize = Some(Arc::new(hook));
         self
     }
 
-    /// Whether the number of workers follows the number of processors that this process may use:
-    /// the whole processors of its control group's CPU quota (cgroup v1 and v2, those above it
-    /// included), at most as many as its affinity mask has, and at most
-    /// [`Builder::max_worker_threads`].
+    /// Sets whether the number of workers follows the number of processors that this process may
+    /// use. The default is `false`.
     ///
-    /// While workers are busy the runtime looks every second, and resizes itself if there are more
-    /// or fewer than it has workers; so a [`Runtime::resize`] to another number does not last. An
-    /// idle runtime does not look until it has something to do again. It begins with
-    /// [`Builder::worker_threads`]. Hooks and naming functions are called by a thread of the
-    /// runtime's own then, which should not be held up. No effect on a current-thread runtime. The
-    /// default is `false`.
+    /// That number is the CPU quota in whole processors, at most the number of processors in the
+    /// affinity mask, and at most [`Builder::max_worker_threads`]. The quota is that of the
+    /// process's cgroup (v1 or v2) and the cgroups above it.
+    ///
+    /// The runtime begins with [`Builder::worker_threads`]. While workers are busy, it reads the
+    /// quota once per second, and resizes itself if the number differs. So a [`Runtime::resize`] to
+    /// another number does not last. An idle runtime does not read the quota.
+    ///
+    /// A thread of the runtime then calls the hooks and the naming functions, and these must not
+    /// block it. The setting has no effect on a current-thread runtime.
+    ///
+    /// # Examples
     ///
     /// ```
-    /// let runtime = heist::runtime::Builder::new_multi_thread().follow_cpu_quota(true).build().unwrap();
+    /// use heist::runtime::Builder;
+    ///
+    /// let runtime = Builder::new_multi_thread().follow_cpu_quota(true).build()?;
     /// # drop(runtime);
+    /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn follow_cpu_quota(&mut self, follow: bool) -> &mut Builder {
         self.settings.follow = follow.then(cpu_quota::follow);
         self
     }
 
-    /// The same with another root of the file system, and another pace; for the tests.
-    #[doc(hidden)]
-    pub fn follow_cpu_quota_in(&mut self, root: impl Into<PathBuf>, every: Duration) -> &mut Builder {
-        self.settings.follow = Some(Follow { root: root.into(), every });
-        self
-    }
-
-    /// Names the runtime, for [`Handle::name`](super::Handle::name); its threads are named by
-    /// [`Builder::thread_name`]. By default it has no name.
+    /// Sets the name of the runtime, which [`Handle::name`](super::Handle::name) returns. By
+    /// default it has none. The threads get their names from [`Builder::thread_name`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if the name is empty or only white space.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread().name("control").build().unwrap();
     /// assert_eq!(runtime.handle().name(), Some("control"));
     /// ```
-    ///
-    /// # Panics
-    ///
-    /// If the name is empty, or only white space.
     #[track_caller]
     pub fn name(&mut self, name: impl Into<String>) -> &mut Builder {
         let name = name.into();
         assert!(
             !name.trim().is_empty(),
-            "name({name:?}): the name of a runtime must not be blank; for a runtime without a name, leave the call out"
+            "name({name:?}): the name of a runtime must not be blank; for a runtime without a name, do not call `name`"
         );
         self.settings.name = Some(name);
         self
     }
 
-    /// Sockets and timers.
+    /// Enables sockets and timers.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use heist::net::TcpListener;
@@ -225,8 +261,8 @@ impl Builder {
     /// let runtime = heist::runtime::Builder::new_current_thread().enable_all().build()?;
     /// runtime.block_on(async {
     ///     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    ///     let nobody = timeout(Duration::from_millis(1), listener.accept()).await;
-    ///     assert!(nobody.is_err());
+    ///     let accepted = timeout(Duration::from_millis(1), listener.accept()).await;
+    ///     assert!(accepted.is_err());
     ///     Ok(())
     /// })
     /// # }
@@ -236,7 +272,9 @@ impl Builder {
         self.enable_io().enable_time()
     }
 
-    /// Sockets.
+    /// Enables sockets, and everything else that needs the reactor.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().enable_io().build()?;
@@ -249,7 +287,9 @@ impl Builder {
         self
     }
 
-    /// Timers.
+    /// Enables timers.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -260,23 +300,27 @@ impl Builder {
         self
     }
 
-    /// Whether the runtime begins with its time paused; see [`time::pause`](crate::time::pause()).
-    /// The default is `false`.
+    /// Sets whether the runtime's time is paused from the beginning; see
+    /// [`time::pause`](crate::time::pause()). The default is `false`.
+    ///
+    /// # Panics
+    ///
+    /// [`Builder::build`] panics if the runtime is a multi-threaded one.
+    ///
+    /// # Examples
     ///
     /// ```
+    /// use heist::runtime::Builder;
     /// use heist::time::{Duration, Instant, sleep};
     ///
-    /// let runtime = heist::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    /// let runtime = Builder::new_current_thread().enable_time().start_paused(true).build()?;
     /// runtime.block_on(async {
     ///     let start = Instant::now();
     ///     sleep(Duration::from_secs(3600)).await;
     ///     assert_eq!(start.elapsed(), Duration::from_secs(3600));
     /// });
+    /// # Ok::<(), std::io::Error>(())
     /// ```
-    ///
-    /// # Panics
-    ///
-    /// [`Builder::build`] panics if the runtime is not a current-thread one.
     #[cfg(feature = "test-util")]
     #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
     pub fn start_paused(&mut self, paused: bool) -> &mut Builder {
@@ -284,13 +328,18 @@ impl Builder {
         self
     }
 
-    /// How long dropping the runtime waits for polls and blocking jobs that are under way. The
-    /// default is five seconds; what has not returned by then is detached, with a warning.
+    /// Sets how long the drop of the runtime waits for polls and blocking jobs that have begun.
+    ///
+    /// The default is five seconds. Threads that have not returned by then are detached, with a
+    /// warning.
+    ///
+    /// # Examples
     ///
     /// ```
+    /// use heist::runtime::Builder;
     /// use std::time::Duration;
     ///
-    /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).shutdown_grace(Duration::ZERO).build().unwrap();
+    /// let runtime = Builder::new_multi_thread().shutdown_grace(Duration::ZERO).build().unwrap();
     /// let (end, ended) = std::sync::mpsc::channel::<()>();
     /// drop(runtime.spawn_blocking(move || ended.recv()));
     /// drop(runtime); // does not wait for the job
@@ -301,99 +350,44 @@ impl Builder {
         self
     }
 
-    /// Whether there is a watchdog; for the tests that look for lost wake-ups, which it must not
-    /// hide.
-    #[doc(hidden)]
-    pub fn watchdog(&mut self, on: bool) -> &mut Builder {
-        self.settings.watchdog = on;
-        self
-    }
-
-    /// How many lanes the global queue has; for the tests, on machines that would get one.
-    ///
-    /// # Panics
-    ///
-    /// If it is zero.
-    #[doc(hidden)]
-    #[track_caller]
-    pub fn queue_lanes(&mut self, lanes: usize) -> &mut Builder {
-        assert!(lanes > 0, "queue_lanes(0): the global queue needs at least one lane");
-        // The limit is the largest number of workers.
-        self.settings.lanes = Some(lanes.min(1 << 14));
-        self
-    }
-
-    /// How many shards the reactor has; for the tests, on machines that would get one. Only on
-    /// Linux are there ever more than one.
-    ///
-    /// # Panics
-    ///
-    /// If it is zero.
-    #[doc(hidden)]
-    #[track_caller]
-    pub fn reactor_shards(&mut self, shards: usize) -> &mut Builder {
-        assert!(shards > 0, "reactor_shards(0): the reactor needs at least one shard");
-        self.settings.shards = Some(shards);
-        self
-    }
-
-    /// Refuses threads in the operating system's place, where `refuse` answers an error for the
-    /// worker's seat, or for `usize::MAX`, which stands for a thread that a drain needs; for the
-    /// tests of what happens then.
-    #[doc(hidden)]
-    pub fn refuse_worker(
-        &mut self,
-        refuse: impl Fn(usize) -> Option<io::Error> + Send + Sync + 'static,
-    ) -> &mut Builder {
-        self.settings.refuse_thread = Some(Arc::new(refuse));
-        self
-    }
-
-    /// How long a drain waits after its deadline for the tasks that it cancels, before it reports.
-    /// The default is 10 ms. Tests of cancelled tasks set it on a busy machine.
-    #[doc(hidden)]
-    pub fn drain_report_delay(&mut self, delay: Duration) -> &mut Builder {
-        self.settings.drain_report_delay = delay;
-        self
-    }
-
-    /// Builds the runtime and starts its threads.
+    /// Builds the runtime, and starts its threads.
     ///
     /// # Errors
     ///
-    /// What the operating system says if it refuses a thread or the reactor's file descriptors; if
-    /// `HEIST_WORKER_THREADS` is set to something that is not a number above zero; and if there are
-    /// more workers than [`Builder::max_worker_threads`] allows. The error is
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if there are more than 16,384 workers and
-    /// spares together, or if the stack is above a quarter of the address space.
-    ///
-    /// ```
-    /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    /// runtime.block_on(async { heist::spawn(async {}).await.unwrap() });
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
+    /// - The error of the operating system, if it refuses a thread or the reactor's file
+    ///   descriptors.
+    /// - [`InvalidInput`](io::ErrorKind::InvalidInput), if `HEIST_WORKER_THREADS` is not a number
+    ///   above zero.
+    /// - [`InvalidInput`](io::ErrorKind::InvalidInput), if there are more workers than
+    ///   [`Builder::max_worker_threads`] allows, or more than 16,384 workers and spare workers
+    ///   together.
+    /// - [`InvalidInput`](io::ErrorKind::InvalidInput), if the stack size is above a quarter of the
+    ///   address space.
     ///
     /// # Panics
     ///
-    /// If time is to start paused (feature `test-util`), and the runtime has worker threads.
+    /// Panics if time is to start paused (feature `test-util`) and the runtime is a multi-threaded
+    /// one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::runtime::Builder;
+    ///
+    /// let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    /// runtime.block_on(async { heist::spawn(async {}).await.unwrap() });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[track_caller]
     pub fn build(&mut self) -> io::Result<Runtime> {
         assert!(
             self.settings.current_thread || !self.settings.start_paused,
-            "start_paused(true): only the time of a current-thread runtime can be paused; build it by `new_current_thread`"
+            "start_paused(true): only the time of a current-thread runtime can be paused; use `new_current_thread`"
         );
         self.build_on(None)
     }
 
-    /// Builds a runtime for futures that need not be `Send`. It stays on this thread.
-    ///
-    /// ```
-    /// use heist::runtime::{Builder, LocalOptions};
-    ///
-    /// let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
-    /// let text = std::rc::Rc::new("not Send");
-    /// assert_eq!(runtime.block_on(runtime.spawn_local(async move { text.len() })).unwrap(), 8);
-    /// ```
+    /// Builds a runtime for futures that need not be `Send`. The runtime stays on this thread.
     ///
     /// # Errors
     ///
@@ -401,13 +395,23 @@ impl Builder {
     ///
     /// # Panics
     ///
-    /// If the builder is for a multi-threaded runtime: tasks move between its threads.
+    /// Panics if the builder is for a multi-threaded runtime, whose tasks move between threads.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::runtime::{Builder, LocalOptions};
+    ///
+    /// let options = LocalOptions::default();
+    /// let runtime = Builder::new_current_thread().enable_all().build_local(options).unwrap();
+    /// let text = std::rc::Rc::new("not Send");
+    /// assert_eq!(runtime.block_on(runtime.spawn_local(async move { text.len() })).unwrap(), 8);
+    /// ```
     #[track_caller]
     pub fn build_local(&mut self, options: LocalOptions) -> io::Result<LocalRuntime> {
         assert!(
             self.settings.current_thread,
-            "build_local: the tasks of a multi-threaded runtime move between its threads; begin with \
-             `Builder::new_current_thread`"
+            "build_local: the tasks of a multi-threaded runtime move between threads; use `Builder::new_current_thread`"
         );
         let LocalOptions { .. } = options;
         self.build_on(Some(HomeThread::current())).map(LocalRuntime::new_in)
@@ -421,9 +425,9 @@ impl Builder {
             None => default_workers()?,
         };
         settings.own_thread = own_thread;
-        settings.max_workers = most_workers(settings.workers, self.max_workers)?;
-        settings.max_spares = most_spares(&settings, self.max_spares)?;
-        settings.max_blocking_spares = most_outings(&settings);
+        settings.max_workers = max_workers(settings.workers, self.max_workers)?;
+        settings.max_spares = max_spares(&settings, self.max_spares)?;
+        settings.max_blocking_spares = max_blocked_workers(&settings);
         let current_thread = settings.current_thread;
         let blocking = BlockingPool::new(blocking::Settings {
             max_threads: settings.max_blocking_threads,
@@ -444,7 +448,7 @@ impl Builder {
     }
 }
 
-/// What the watchdog does besides.
+/// Returns what the watchdog calls once per tick.
 fn periodic_hook(pool: &Pool) -> PeriodicHook {
     match pool.settings.follow.clone().map(Follower::new) {
         Some(mut follower) => Box::new(move |pool| follower.check_quota(pool)),

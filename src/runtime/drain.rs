@@ -1,4 +1,4 @@
-//! Waiting for a drain to begin, and to end.
+//! The futures that wait for the begin and for the end of a drain.
 
 use std::fmt;
 use std::future::Future;
@@ -13,47 +13,49 @@ use crate::phase::Phase;
 use crate::pool::Pool;
 use crate::sync::Arc;
 
-/// A drain that is under way; answered by [`Runtime::drain`](super::Runtime::drain). Await it, or
-/// [`Drain::wait`] for it, to get the report; or drop it: the drain goes on.
+/// A drain of a runtime. [`Runtime::drain`](super::Runtime::drain) returns it.
 ///
-/// A task that has polled it is excused: the drain does not wait for that task until it drops the
-/// `Drain`, and does not cancel it. The same goes for a blocking job that waits for it, by
-/// [`Drain::wait`] or in a `block_on`. Nobody is excused who polls it for the first time after the
-/// deadline.
+/// Awaiting it, or calling [`Drain::wait`], returns the report. If it is dropped, the drain goes
+/// on.
+///
+/// A task that polls the `Drain` is exempt: the drain neither waits for the task nor cancels it,
+/// until the task drops the `Drain`. The same holds for a blocking job that waits for the drain,
+/// with [`Drain::wait`] or in a `block_on`. A first poll after the deadline does not make a task
+/// exempt.
 ///
 /// # Cancel safety
 ///
-/// Cancel safe: [`Handle::drain`](super::Handle::drain) joins the same drain again.
+/// It is cancel safe: [`Handle::drain`](super::Handle::drain) joins the same drain again.
 #[must_use = "the drain goes on without it, but its report is lost"]
 pub struct Drain {
     pool: Arc<Pool>,
     listens: Option<usize>,
-    /// The place of the task that is excused because of this.
-    excuse: Option<usize>,
+    /// The key under which the drain lists the polling task as exempt.
+    exemption: Option<usize>,
 }
 
 impl Drain {
     pub(super) fn new(pool: &Arc<Pool>) -> Drain {
-        Drain { pool: Arc::clone(pool), listens: None, excuse: None }
+        Drain { pool: Arc::clone(pool), listens: None, exemption: None }
     }
 
-    /// Waits for the report on this thread.
+    /// Blocks this thread until the report is ready, and returns it.
     ///
-    /// On a current-thread runtime this drives the runtime, as
-    /// [`Runtime::block_on`](super::Runtime::block_on) does, so that its tasks can end; if another
-    /// thread drives it already, this one waits in line.
+    /// On a current-thread runtime this call drives the runtime, so that its tasks can end, as
+    /// [`Runtime::block_on`](super::Runtime::block_on) does. If another thread drives the runtime,
+    /// this thread waits for its turn.
     ///
     /// # Panics
     ///
-    /// If this thread is polling a future: it would block the worker. `.await` it there. And if it
-    /// drives a runtime that a task's panic ends; see
+    /// Panics if this thread is polling a future, because the call would block the worker. `.await`
+    /// the drain there. Also panics if it drives a runtime that a task's panic ends; see
     /// [`UnhandledPanic`](crate::pool::hooks::UnhandledPanic).
     ///
     /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Runtime::new()?;
-    /// // It lives until the drain begins: what has ended before is not counted.
+    /// // The task lives until the drain begins. The report does not count tasks that ended before.
     /// runtime.spawn(runtime.draining());
     /// let report = runtime.drain(std::time::Duration::from_secs(10)).wait();
     /// println!("{report}");
@@ -64,38 +66,39 @@ impl Drain {
     pub fn wait(self) -> DrainReport {
         assert!(
             !context::is_polling(),
-            "Drain::wait was called from inside of async code, where it would block the worker: `.await` the drain instead"
+            "`Drain::wait` was called in async code, where it would block the worker; `.await` the `Drain` instead"
         );
         let pool = Arc::clone(&self.pool);
-        let keep = if pool.settings.current_thread { BlockOnMode::Driving } else { BlockOnMode::Open };
-        block_on::block_on(&pool, self, keep)
+        let mode = if pool.settings.current_thread { BlockOnMode::Driving } else { BlockOnMode::Open };
+        block_on::block_on(&pool, self, mode)
     }
 
-    /// Excuses the task or job that waits here, and nobody else.
+    /// Exempts the task or job that polls this future, and revokes the exemption of the previous
+    /// one.
     fn register_exemption(&mut self) {
         let Some(task) = context::task_of(&self.pool) else { return self.revoke_exemption() };
-        if self.excuse.is_some_and(|key| self.pool.drain_state.holds_exemption(key, task.id())) {
+        if self.exemption.is_some_and(|key| self.pool.drain_state.holds_exemption(key, task.id())) {
             return;
         }
         self.revoke_exemption();
-        self.excuse = self.pool.drain_state.exempt(task);
+        self.exemption = self.pool.drain_state.exempt(task);
         context::seated(|seated| {
-            // A job may drive another runtime, which does not drain.
+            // A job may drive another runtime, which is not being drained.
             if let Some(seated) = seated.filter(|seated| Arc::ptr_eq(seated.pool, &self.pool)) {
-                // Its worker need not be waited for, to hear of the drain at its next boundary: it
-                // hears of it here.
+                // The drain need not wait for the next task boundary of this worker: the worker
+                // observes the drain here.
                 seated.seat.ack_drain();
             }
         });
     }
 
-    /// Whoever was excused is so no longer.
+    /// Revokes the exemption of the task that polled this future last.
     fn revoke_exemption(&mut self) {
-        let late = self.excuse.take().and_then(|key| self.pool.drain_state.revoke_exemption(key));
+        let late = self.exemption.take().and_then(|key| self.pool.drain_state.revoke_exemption(key));
         if let Some(task) = late {
             task.abort();
-            // It may wait where the reaper has been, as one of the excused; or where only this
-            // thread comes, which may not return.
+            // The reaper may already have visited the queue of this task, and skipped it as exempt.
+            // Or the task is in the queue of this thread, whose poll may not return.
             self.pool.drain_state.notify_reaper(None);
         }
     }
@@ -109,7 +112,7 @@ impl Future for Drain {
         reaper::ensure_deadline_thread(&self.pool);
         let this = &mut *self;
         if this.pool.drain_state.reported.register(&mut this.listens, cx.waker()) {
-            // Who is excused here may have been the last.
+            // The newly exempt task may have been the last one that the drain waited for.
             context::run_in_runtime(&this.pool, || this.pool.recheck_quiescent());
         }
         match this.pool.drain_state.report() {
@@ -132,12 +135,12 @@ impl fmt::Debug for Drain {
     }
 }
 
-/// Resolves when a drain or the shutdown of a runtime begins; answered by
-/// [`Handle::draining`](super::Handle::draining).
+/// Resolves when a drain or the shutdown of a runtime begins.
+/// [`Handle::draining`](super::Handle::draining) returns it.
 ///
 /// # Cancel safety
 ///
-/// Cancel safe.
+/// It is cancel safe.
 #[must_use = "it does nothing unless it is awaited"]
 pub struct Draining {
     pool: Arc<Pool>,

@@ -1,64 +1,67 @@
-//! What a runtime does just now.
+//! Dumps: what a runtime does at one moment.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
-use super::RuntimeFlavor;
+use super::{RuntimeFlavor, RuntimePhase};
 use crate::pool::{Pool, Seat};
 use crate::raw_task::{Id, TaskInfo, TaskView};
 use crate::sync::Arc;
+use crate::worker_set::seat_state::WorkerState;
 
-/// What a runtime does just now: every seat, and every task that can be seen; from
-/// [`Handle::dump`](super::Handle::dump).
+/// What a runtime does now: its workers, and every task that is visible from outside.
 ///
-/// It is data, to be asked by a program; its `Display` is for people.
+/// [`Handle::dump`](super::Handle::dump) returns it. A program reads its fields, and its `Display`
+/// is for people.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Dump {
-    /// What kind of runtime it is.
+    /// The kind of the runtime.
     pub flavor: RuntimeFlavor,
-    /// Where it stands in its life: running, draining, drained, overdue, cancelling, closed.
-    pub phase: &'static str,
-    /// How many workers there are, spares aside.
-    pub workers: usize,
-    /// How many spares there are, in place of workers that are stuck, or in `block_in_place`.
-    pub spares: usize,
-    /// How many tasks wait in the global queue.
-    pub global_queue: usize,
-    /// Sockets and other resources that are registered with the reactor.
-    pub sources: u64,
-    /// Whether somebody waits at the reactor, or looks at it, just now.
-    pub reactor_is_turned: bool,
-    /// All seats that have ever been taken.
-    pub seats: Vec<WorkerDump>,
-    /// All tasks and blocking jobs that can be seen, by their id. Tasks that have never been idle
-    /// and wait in a ring cannot; see [`WorkerDump::ring`].
+    /// The phase of the runtime's life.
+    pub phase: RuntimePhase,
+    /// The number of workers, without spare workers.
+    pub worker_count: usize,
+    /// The number of spare workers. They stand in for workers that are stalled, or in
+    /// `block_in_place`.
+    pub spare_count: usize,
+    /// The number of tasks in the global queue.
+    pub global_queue_depth: usize,
+    /// The number of sockets and other resources that are registered with the reactor.
+    pub source_count: u64,
+    /// Set if a thread waits in the reactor, or reads its events, now.
+    pub reactor_is_driven: bool,
+    /// The workers, by their index. An entry stays when its worker has exited.
+    pub workers: Vec<WorkerDump>,
+    /// The visible tasks and blocking jobs, by their id.
+    ///
+    /// A task that has never been idle is not visible while it waits in a worker's local queue; see
+    /// [`WorkerDump::local_queue_depth`].
     pub tasks: Vec<TaskDump>,
 }
 
-/// A seat and its worker, in a [`Dump`].
+/// A worker, in a [`Dump`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct WorkerDump {
-    /// The number of the seat.
-    pub seat: usize,
-    /// Whether somebody has it: vacant, starting, seated, asked (to leave), leaving.
-    pub state: String,
-    /// The kernel's number of the thread that sits here. Linux only.
+    /// The index of the worker; see [`worker_index`](super::worker_index).
+    pub index: usize,
+    /// Tells a worker that runs from one that is being started or is exiting.
+    pub state: WorkerState,
+    /// The kernel's id of the worker's thread. Linux only.
     pub thread: Option<u32>,
     /// What the worker does.
     pub activity: Activity,
-    /// How many tasks wait in the ring, at most 256.
-    pub ring: usize,
-    /// Whether a task waits in the LIFO slot.
-    pub lifo: bool,
-    /// How long it is until the first timer of the seat's wheel is due, or earlier; none if there
-    /// are no timers.
+    /// The number of tasks in the worker's local queue, at most 256.
+    pub local_queue_depth: usize,
+    /// Set if a task waits in the worker's LIFO slot.
+    pub lifo_slot_is_full: bool,
+    /// A lower bound of the time until the worker's next timer is due. None if it has no timers.
     pub next_timer: Option<Duration>,
-    /// How many polls there were so far.
-    pub polls: u64,
+    /// The number of polls so far, by every worker that has had this index.
+    pub poll_count: u64,
 }
 
 /// What a worker does.
@@ -66,28 +69,28 @@ pub struct WorkerDump {
 #[non_exhaustive]
 pub enum Activity {
     /// There is no worker.
-    Nobody,
-    /// It sleeps, or is about to.
+    Vacant,
+    /// The worker sleeps, or is about to.
     Asleep,
-    /// It is between two polls, or in something that is no task: a waker, a hook, a destructor.
+    /// The worker is between two polls, or runs a waker, a hook or a destructor.
     Awake {
-        /// How long it has been there, at least, if that is more than a millisecond or two.
+        /// How long this has lasted, at least. None if it is less than a millisecond or two.
         since: Option<Duration>,
     },
-    /// It polls a task.
+    /// The worker polls a task.
     Polling {
         /// The task.
         task: Id,
-        /// Where that was spawned.
+        /// Where the task was spawned.
         location: &'static Location<'static>,
-        /// How long the poll has lasted, at least, if that is more than a millisecond or two.
+        /// How long the poll has lasted, at least. None if it is less than a millisecond or two.
         since: Option<Duration>,
     },
-    /// It blocks in a task, which has said so by [`block_in_place`](crate::task::block_in_place).
+    /// The worker blocks in a task that is in [`block_in_place`](crate::task::block_in_place).
     Blocking {
         /// The task.
         task: Id,
-        /// Where that was spawned.
+        /// Where the task was spawned.
         location: &'static Location<'static>,
     },
 }
@@ -96,13 +99,13 @@ pub enum Activity {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TaskDump {
-    /// The task's id.
+    /// The id of the task.
     pub id: Id,
-    /// What it is called, if it has a name.
+    /// The name of the task, if it has one.
     pub name: Option<Arc<str>>,
-    /// Where it was spawned.
+    /// Where the task was spawned.
     pub location: &'static Location<'static>,
-    /// What it does.
+    /// What the task does.
     pub state: TaskState,
 }
 
@@ -110,13 +113,13 @@ pub struct TaskDump {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TaskState {
-    /// It waits to be woken.
+    /// The task waits for a wake.
     Idle,
-    /// It has been woken, or is new, and waits to be polled.
+    /// The task is new or has been woken, and waits for its poll.
     Queued,
-    /// It is being polled.
+    /// The task is being polled.
     Running,
-    /// It has ended just now.
+    /// The task has just ended.
     Ended,
     /// It is a blocking job, queued or running.
     Job,
@@ -126,43 +129,44 @@ impl Dump {
     pub(super) fn capture(pool: &Pool) -> Dump {
         let now = pool.clock.now();
         let counts = pool.reactor.counts();
-        // First: it says where its workers are before the walk through the tasks, which takes
-        // longer.
-        let seats: Vec<WorkerDump> = pool.seats.iter().map(|seat| WorkerDump::capture(pool, seat, now)).collect();
+        // The workers come first: the walk through the tasks takes longer.
+        let workers: Vec<WorkerDump> = pool.seats.iter().map(|seat| WorkerDump::capture(pool, seat, now)).collect();
         Dump {
             flavor: if pool.settings.current_thread {
                 RuntimeFlavor::CurrentThread
             } else {
                 RuntimeFlavor::MultiThread
             },
-            phase: pool.phase.load().name(),
-            workers: pool.base_workers(),
-            spares: pool.worker_set.active_spares(),
-            global_queue: pool.global.len(),
-            sources: counts.registered.saturating_sub(counts.deregistered),
-            reactor_is_turned: pool.reactor.is_driven(),
-            tasks: tasks(pool),
-            seats,
+            phase: pool.phase.load().into(),
+            worker_count: pool.base_workers(),
+            spare_count: pool.worker_set.active_spares(),
+            global_queue_depth: pool.global.len(),
+            source_count: counts.registered.saturating_sub(counts.deregistered),
+            reactor_is_driven: pool.reactor.is_driven(),
+            tasks: visible_tasks(pool),
+            workers,
         }
     }
 }
 
-/// Everybody who can be seen: the filed, whoever waits in the global queue, whoever is being
-/// polled, the jobs.
-fn tasks(pool: &Pool) -> Vec<TaskDump> {
+/// Returns all tasks that are visible from outside, by their id.
+///
+/// These are the tasks that are being polled, that wait in the global queue, or that have been idle
+/// once, and the blocking jobs.
+fn visible_tasks(pool: &Pool) -> Vec<TaskDump> {
     let mut all = BTreeMap::new();
-    let mut see = |view: TaskView, state: Option<TaskState>| {
+    let mut add = |view: TaskView, state: Option<TaskState>| {
         let state = state.unwrap_or_else(|| TaskState::capture(view.phase));
         let TaskInfo { id, name, location } = view.task;
         all.entry(id).or_insert(TaskDump { id, name, location, state });
     };
-    // First: to others, a task that is being polled looks like one in a queue.
+    // The polled tasks come first: to other threads, a polled task looks like a queued one.
     for task in pool.seats.iter().filter_map(|seat| seat.polling.get()) {
-        see(TaskView { task, phase: "" }, Some(TaskState::Running));
+        add(TaskView { task, phase: "" }, Some(TaskState::Running));
     }
-    pool.global.for_each(|task| see(task.task_view(), None));
-    pool.seats.iter().flat_map(|seat| seat.live.task_views()).for_each(|view| see(view, None));
-    pool.drain_state.jobs.live.task_views().into_iter().for_each(|view| see(view, Some(TaskState::Job)));
+    pool.global.for_each(|task| add(task.task_view(), None));
+    pool.seats.iter().flat_map(|seat| seat.live.task_views()).for_each(|view| add(view, None));
+    pool.drain_state.jobs.live.task_views().into_iter().for_each(|view| add(view, Some(TaskState::Job)));
     all.into_values().collect()
 }
 
@@ -170,30 +174,32 @@ impl WorkerDump {
     fn capture(pool: &Pool, seat: &Seat, now: u64) -> WorkerDump {
         let next = seat.wheel.next_due();
         WorkerDump {
-            seat: seat.index,
-            state: state(pool, seat),
+            index: seat.index,
+            state: worker_state(pool, seat),
             thread: seat.tid().map(|thread| thread.get()),
             activity: activity(pool, seat, now),
-            ring: seat.thief.len(),
-            lifo: !seat.lifo.is_empty(),
+            local_queue_depth: seat.thief.len(),
+            lifo_slot_is_full: !seat.lifo.is_empty(),
             next_timer: (next != u64::MAX).then(|| Duration::from_nanos(next.saturating_sub(now))),
-            polls: seat.stats.polls.get(),
+            poll_count: seat.stats.polls.get(),
         }
     }
 }
 
-/// The seat of a current-thread runtime is not in the book: whoever drives it takes it.
-fn state(pool: &Pool, seat: &Seat) -> String {
+/// Returns the state of the seat's worker.
+///
+/// The worker set does not track the seat of a current-thread runtime: its driver occupies it.
+fn worker_state(pool: &Pool, seat: &Seat) -> WorkerState {
     match pool.settings.current_thread {
-        false => format!("{:?}", pool.worker_set.seat_state(seat.index)),
-        true if seat.is_vacant() => "vacant".to_owned(),
-        true => "seated".to_owned(),
+        false => pool.worker_set.seat_state(seat.index).worker_state(),
+        true if seat.is_vacant() => WorkerState::Vacant,
+        true => WorkerState::Active,
     }
 }
 
 fn activity(pool: &Pool, seat: &Seat, now: u64) -> Activity {
     if seat.is_vacant() {
-        return Activity::Nobody;
+        return Activity::Vacant;
     }
     if pool.idle.is_announced(seat.index) {
         return Activity::Asleep;
@@ -232,7 +238,7 @@ impl fmt::Display for TaskState {
 impl fmt::Display for Activity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let since = match self {
-            Activity::Nobody => return f.write_str("nobody"),
+            Activity::Vacant => return f.write_str("no thread"),
             Activity::Asleep => return f.write_str("asleep"),
             Activity::Awake { since } => {
                 f.write_str("awake, in no task")?;
@@ -255,17 +261,18 @@ impl fmt::Display for Activity {
 
 impl fmt::Display for WorkerDump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "seat {} ({}", self.seat, self.state)?;
+        write!(f, "worker {} ({}", self.index, self.state)?;
         if let Some(thread) = self.thread {
             write!(f, ", thread {thread}")?;
         }
-        let lifo = if self.lifo { "1 task" } else { "nothing" };
-        write!(f, "): {}; {} in the ring, {lifo} in the LIFO slot, ", self.activity, self.ring)?;
+        let lifo = if self.lifo_slot_is_full { "1 task" } else { "nothing" };
+        let queued = self.local_queue_depth;
+        write!(f, "): {}; {queued} in the local queue, {lifo} in the LIFO slot, ", self.activity)?;
         match self.next_timer {
-            Some(next) => write!(f, "the next timer in {} ms, ", next.as_millis())?,
+            Some(next) => write!(f, "next timer in {} ms, ", next.as_millis())?,
             None => f.write_str("no timers, ")?,
         }
-        write!(f, "{} polls so far", self.polls)
+        write!(f, "{} polls so far", self.poll_count)
     }
 }
 
@@ -280,21 +287,21 @@ impl fmt::Display for TaskDump {
 }
 
 impl fmt::Display for Dump {
-    /// One line for the runtime, one for each seat, and one for each task.
+    /// Writes one line for the runtime, one for each worker, and one for each task.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let turned = if self.reactor_is_turned { "turned" } else { "not turned just now" };
+        let driven = if self.reactor_is_driven { "driven" } else { "not driven now" };
         writeln!(
             f,
-            "{:?} runtime, {}: {} workers and {} spares; {} in the global queue; reactor {turned}, {} sources; {} tasks",
+            "{:?} runtime, {}: {} workers and {} spares; {} in the global queue; reactor {driven}, {} sources; {} tasks",
             self.flavor,
             self.phase,
-            self.workers,
-            self.spares,
-            self.global_queue,
-            self.sources,
+            self.worker_count,
+            self.spare_count,
+            self.global_queue_depth,
+            self.source_count,
             self.tasks.len(),
         )?;
-        self.seats.iter().try_for_each(|seat| writeln!(f, "  {seat}"))?;
+        self.workers.iter().try_for_each(|worker| writeln!(f, "  {worker}"))?;
         self.tasks.iter().try_for_each(|task| writeln!(f, "  {task}"))
     }
 }

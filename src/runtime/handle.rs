@@ -1,4 +1,4 @@
-//! A handle to a runtime, and the stay inside of one.
+//! Handles to a runtime, and guards that enter it.
 
 use std::fmt;
 use std::future::Future;
@@ -18,12 +18,15 @@ use crate::worker_set::resize;
 use crate::worker_set::resize::Resize;
 use crate::{context, task_alloc};
 
-/// A handle to a runtime: spawn with it from any thread.
+/// A handle to a runtime. Any thread can spawn tasks with it.
 ///
-/// Cheap to clone. It does not keep the runtime running: once the [`Runtime`](super::Runtime) is
-/// gone, what is spawned is dropped and its `JoinHandle` resolves as cancelled. What it keeps is
-/// some memory of it; so a handle that a hook of the same runtime holds for ever is never freed:
-/// give the hook a place to find it in, and empty that in the end.
+/// A handle is cheap to clone, and does not keep the runtime alive. After the
+/// [`Runtime`](super::Runtime) has been dropped, a spawned future is dropped, and its `JoinHandle`
+/// resolves as cancelled.
+///
+/// A handle keeps some memory of the runtime. If a hook owns a handle to its own runtime, that
+/// memory is never freed. Let the hook find the handle in a place that the program empties in the
+/// end.
 #[derive(Clone)]
 pub struct Handle {
     pool: Arc<Pool>,
@@ -38,18 +41,19 @@ impl Handle {
         &self.pool
     }
 
-    /// The handle of the runtime that this thread is inside of.
+    /// Returns the handle of the runtime that is running on this thread.
     ///
     /// # Panics
     ///
-    /// If it is in none; see [`Handle::try_current`].
+    /// Panics if no runtime is running on this thread. [`Handle::try_current`] returns an error
+    /// instead.
     ///
     /// # Examples
     ///
     /// ```
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
     /// let handle = heist::runtime::Handle::current();
-    /// // A thread of one's own has no runtime, unless it is given the handle of one.
+    /// // No runtime is running on a new thread, so it needs the handle.
     /// let task = std::thread::spawn(move || handle.spawn(async { 7 })).join().unwrap();
     /// assert_eq!(task.await.unwrap(), 7);
     /// # });
@@ -62,18 +66,18 @@ impl Handle {
         }
     }
 
-    /// The handle of the runtime that this thread is inside of.
+    /// Returns the handle of the runtime that is running on this thread.
     ///
     /// # Errors
     ///
-    /// If it is in none; see [`TryCurrentError`].
+    /// Returns a [`TryCurrentError`] if no runtime is running on this thread.
     ///
     /// # Examples
     ///
     /// ```
     /// use heist::runtime::Handle;
     ///
-    /// assert!(Handle::try_current().is_err()); // this is no runtime
+    /// assert!(Handle::try_current().is_err()); // no runtime is running here
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
     /// assert!(Handle::try_current().is_ok());
     /// # });
@@ -104,13 +108,13 @@ impl Handle {
         self.start(made)
     }
 
-    /// Queues a task that has been made.
+    /// Queues a task that has been created.
     pub(crate) fn start<T>(&self, (runnable, handle): (Runnable, JoinHandle<T>)) -> JoinHandle<T> {
         schedule::queue_on(&self.pool, runnable);
         handle
     }
 
-    /// Runs a blocking job of this origin.
+    /// Runs a blocking job with this name and spawn location.
     pub(crate) fn spawn_blocking_as<F, R>(&self, function: F, spawn_meta: impl Into<SpawnMeta>) -> JoinHandle<R>
     where
         F: FnOnce() -> R + Send + 'static,
@@ -119,14 +123,16 @@ impl Handle {
         crate::blocking::task::spawn(&self.pool, function, spawn_meta.into())
     }
 
-    /// Spawns a task if the runtime takes it.
+    /// Spawns a task if the runtime accepts it.
     ///
-    /// A runtime that drains takes tasks from its own tasks and blocking jobs only, until the
-    /// deadline, and then from nobody; one that is shut down takes none.
+    /// A runtime that is being drained accepts tasks from its own tasks and blocking jobs until the
+    /// deadline, and then no more. A runtime that has been shut down accepts none.
     ///
     /// # Errors
     ///
-    /// The future, if the runtime does not take it.
+    /// Returns the future if the runtime does not accept it.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # let runtime = heist::runtime::Runtime::new().unwrap();
@@ -152,38 +158,43 @@ impl Handle {
         Ok(handle)
     }
 
-    /// Begins to drain the runtime: no task comes in from outside any more, and those that live
-    /// have until `deadline` from now to end.
+    /// Drains the runtime: refuses new tasks from outside, and waits for the live ones until
+    /// `deadline` from now.
     ///
-    /// It acts at once, whether or not the [`Drain`] is polled.
+    /// The drain acts at once, also if the returned [`Drain`] is never polled.
     ///
-    /// * Everything that awaits [`Handle::draining`] is woken: an accept loop stops, a long task
-    ///   comes to its end.
-    /// * Spawns from outside, that is from threads that are not the runtime's and from the root
-    ///   future of a `block_on`, are refused: `spawn` answers a handle that resolves as cancelled
-    ///   (an error that names the place is logged, at most one a second), and
-    ///   [`try_spawn`](Handle::try_spawn) gives the future back. Tasks and blocking jobs that live
-    ///   may spawn; so may destructors, and wakers that a worker calls. What they spawn is counted,
-    ///   too.
-    /// * When nobody lives any more, or at the deadline, nobody may spawn. What lives at the
-    ///   deadline is cancelled, and its future dropped. The report does not wait for polls, jobs,
-    ///   destructors and hooks that do not return. It is there 10 ms after the deadline at the
-    ///   latest. It names them, and says for how long they have been running. What has not been
-    ///   dropped by then is dropped afterwards.
+    /// - Every future of [`Handle::draining`] resolves. So an accept loop can stop, and a long task
+    ///   can come to its end.
+    /// - Spawns from outside are refused. These are spawns from threads that the runtime does not
+    ///   own, and from the root future of a `block_on`. `spawn` returns a handle that resolves as
+    ///   cancelled, and logs an error with the location, at most once per second.
+    ///   [`try_spawn`](Handle::try_spawn) returns the future.
+    /// - Live tasks and blocking jobs may spawn, and so may destructors and wakers that a worker
+    ///   calls. The drain counts these tasks, too.
+    /// - When no task is left, or at the deadline, every spawn is refused.
+    /// - Tasks that are left at the deadline are cancelled, and their futures dropped.
     ///
-    /// When the report is there, the destructor of every task and job that it counts has run, and
-    /// its handle is finished; except for what does not return, which is named in
-    /// [`DrainReport::stragglers`](crate::drain::report::DrainReport::stragglers). Outputs stay
-    /// readable by their handles. The runtime is not shut down: sockets and timers work, and
-    /// whoever was excused (see [`Drain`]) goes on. Drop the [`Runtime`](super::Runtime) to end it.
+    /// The report is ready 10 ms after the deadline at the latest. It does not wait for polls,
+    /// jobs, destructors and hooks that do not return: it names them, and how long they have been
+    /// running. Futures that have not been dropped by then are dropped afterwards.
     ///
-    /// A second drain joins the first, keeps its deadline, and answers the same report. A drain of
-    /// a runtime that is shut down meanwhile, or has been, ends with it. On a current-thread
-    /// runtime tasks run only inside of `block_on`, or [`Drain::wait`]; at the deadline they are
-    /// dropped also if nobody is there.
+    /// When the report is ready, the destructor of every task and job that it counts has run, and
+    /// its handle is finished. The exceptions are listed in
+    /// [`DrainReport::stragglers`](crate::drain::report::DrainReport::stragglers). The handles
+    /// still return the outputs of tasks.
     ///
-    /// A task that waits for another one that waits for the drain is waited for: these three end at
-    /// the deadline.
+    /// The drain does not shut the runtime down. Sockets and timers work, and tasks that are exempt
+    /// (see [`Drain`]) go on. To end the runtime, drop the [`Runtime`](super::Runtime).
+    ///
+    /// A second drain joins the first one, with its deadline and its report. A shutdown ends a
+    /// drain, and a drain after a shutdown ends at once. On a current-thread runtime, tasks run
+    /// only during `block_on` or [`Drain::wait`]. At the deadline they are dropped also if no
+    /// thread drives the runtime.
+    ///
+    /// If a task waits for another task, and that one waits for the drain, all three end at the
+    /// deadline only.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::time::Duration;
@@ -203,8 +214,10 @@ impl Handle {
         Drain::new(&self.pool)
     }
 
-    /// Resolves when a drain or the shutdown of the runtime begins, or if it has begun: what an
-    /// accept loop selects on. It can be awaited anywhere.
+    /// Returns a future that resolves when a drain or the shutdown of the runtime begins. If one
+    /// has begun, it is ready at once.
+    ///
+    /// An accept loop selects on it. It can be awaited on any runtime.
     ///
     /// # Examples
     ///
@@ -239,25 +252,33 @@ impl Handle {
         self.spawn_blocking_as(function, Location::caller())
     }
 
-    /// Polls `future` on this thread until it is ready, inside of the runtime.
+    /// Polls `future` on this thread until it is ready, inside of the runtime, and returns its
+    /// output.
     ///
-    /// It does not drive a current-thread runtime: that is what
-    /// [`Runtime::block_on`](super::Runtime::block_on) does.
+    /// It does not drive a current-thread runtime: [`Runtime::block_on`](super::Runtime::block_on)
+    /// does that.
     ///
     /// # Panics
     ///
-    /// If this thread is polling a future already, and if `future` panics. And if the runtime has
-    /// been shut down, and `future` still waits when
-    /// [`Builder::shutdown_grace`](super::Builder::shutdown_grace) has passed since: what it waits
-    /// for may never come. A future that does not need the runtime works on a closed one.
+    /// Panics in these cases:
+    ///
+    /// - This thread is already polling a future.
+    /// - `future` panics.
+    /// - The runtime has been shut down,
+    ///   [`Builder::shutdown_grace`](super::Builder::shutdown_grace) has passed since, and `future`
+    ///   has not been woken. The event that it waits for may never happen.
+    ///
+    /// After a shutdown, a future that does not need the runtime still completes.
     ///
     /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Runtime::new()?;
     /// let handle = runtime.handle().clone();
-    /// // On a thread of one's own; a blocking job does it in the same way.
-    /// let thread = std::thread::spawn(move || handle.block_on(async { heist::spawn(async { 7 }).await }));
+    /// // A blocking job may do the same.
+    /// let thread = std::thread::spawn(move || {
+    ///     handle.block_on(async { heist::spawn(async { 7 }).await })
+    /// });
     /// assert_eq!(thread.join().unwrap()?, 7);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -270,33 +291,38 @@ impl Handle {
     ///
     /// # Panics
     ///
-    /// The guard panics when it is dropped, if a guard that was made later on this thread has not
-    /// been dropped.
+    /// The guard panics when it is dropped before a guard that was created later on this thread.
     ///
     /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Runtime::new()?;
     /// let _inside = runtime.handle().enter();
-    /// let task = heist::spawn(async {}); // without a guard this would panic here
+    /// let task = heist::spawn(async {}); // without the guard this would panic
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn enter(&self) -> EnterGuard<'_> {
         EnterGuard { token: context::enter(Arc::clone(&self.pool)), _thread: ThreadBound::new(), _runtime: PhantomData }
     }
 
-    /// The runtime's id.
+    /// Returns the id of the runtime, which no other runtime of the process has.
+    ///
+    /// # Examples
     ///
     /// ```
-    /// let (a, b) = (heist::runtime::Runtime::new().unwrap(), heist::runtime::Runtime::new().unwrap());
-    /// assert_eq!(a.handle().id(), a.block_on(async { heist::runtime::Handle::current().id() }));
+    /// use heist::runtime::{Handle, Runtime};
+    ///
+    /// let (a, b) = (Runtime::new()?, Runtime::new()?);
+    /// assert_eq!(a.handle().id(), a.block_on(async { Handle::current().id() }));
     /// assert_ne!(a.handle().id(), b.handle().id());
+    /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn id(&self) -> Id {
         self.pool.id
     }
 
-    /// The name that [`Builder::name`](super::Builder::name) has given to the runtime, if it has.
+    /// Returns the name of the runtime, if [`Builder::name`](super::Builder::name) has given it
+    /// one.
     ///
     /// # Examples
     ///
@@ -309,7 +335,7 @@ impl Handle {
         self.pool.settings.name.as_deref()
     }
 
-    /// What kind of runtime it is.
+    /// Returns the kind of the runtime.
     ///
     /// # Examples
     ///
@@ -324,7 +350,7 @@ impl Handle {
         if self.pool.settings.current_thread { RuntimeFlavor::CurrentThread } else { RuntimeFlavor::MultiThread }
     }
 
-    /// How many workers there are now; see
+    /// Returns the number of workers; see
     /// [`Runtime::worker_threads`](super::Runtime::worker_threads).
     ///
     /// # Examples
@@ -338,7 +364,7 @@ impl Handle {
         self.pool.base_workers()
     }
 
-    /// Sets the number of workers, live; see [`Runtime::resize`](super::Runtime::resize).
+    /// Changes the number of workers; see [`Runtime::resize`](super::Runtime::resize).
     ///
     /// # Examples
     ///
@@ -354,28 +380,34 @@ impl Handle {
         resize::resize(&self.pool, workers)
     }
 
-    /// What the runtime does just now: every seat with its worker and what that polls, and every
-    /// task that can be seen.
+    /// Returns what the runtime does now: its workers with the tasks that they poll, and every task
+    /// that is visible from outside.
     ///
-    /// It can be called from any thread, also from one that the runtime is stuck on: it needs no
-    /// worker, and takes only locks under which no code of users runs. It is no snapshot of one
-    /// moment: what is looked at first may have changed when the last is. It goes through all
-    /// tasks, about 20 ns each, and while it goes through those that were first idle in one seat
-    /// none of them can end.
+    /// Any thread may call it, also while the runtime is stuck. It needs no worker, and takes only
+    /// locks under which no user code runs.
     ///
-    /// What it does not say, because each would cost every task memory or every poll time: how
-    /// often a task has been polled, how old it is, what it waits for.
+    /// The dump is not a snapshot of one moment: its first entries may be out of date when the last
+    /// are read. It visits every task, for about 20 ns each. A task is listed with the worker on
+    /// which it was first idle. While the dump visits the tasks of one worker, none of them can
+    /// end.
+    ///
+    /// The dump does not show how often a task has been polled, how old it is, or what it waits
+    /// for. Each of these would cost memory for every task, or time for every poll.
+    ///
+    /// # Examples
     ///
     /// ```
-    /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    /// use heist::runtime::{Builder, TaskState};
+    ///
+    /// let runtime = Builder::new_multi_thread().worker_threads(2).build().unwrap();
     /// let idle = runtime.spawn(std::future::pending::<()>());
     /// let dump = loop {
     ///     let dump = runtime.handle().dump();
-    ///     if dump.tasks.iter().any(|task| task.state == heist::runtime::TaskState::Idle) {
+    ///     if dump.tasks.iter().any(|task| task.state == TaskState::Idle) {
     ///         break dump;
     ///     }
     /// };
-    /// assert_eq!(dump.seats.len(), 2);
+    /// assert_eq!(dump.workers.len(), 2);
     /// assert_eq!(dump.tasks[0].id, idle.id());
     /// println!("{dump}");
     /// ```
@@ -383,7 +415,7 @@ impl Handle {
         Dump::capture(&self.pool)
     }
 
-    /// Figures about the runtime.
+    /// Returns the metrics of the runtime.
     ///
     /// # Examples
     ///
@@ -408,21 +440,21 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// A stay inside of a runtime, which ends when the guard is dropped. Guards are dropped in the
-/// reverse order in which they were made.
+/// Keeps this thread inside of a runtime until it is dropped. Guards must be dropped in the reverse
+/// order of their creation.
 ///
-/// It is dropped on the thread that has entered:
+/// The guard stays on the thread that has entered:
 ///
 /// ```compile_fail,E0277
 /// let runtime = heist::runtime::Runtime::new().unwrap();
 /// let guard = runtime.enter();
 /// std::thread::scope(|scope| scope.spawn(move || drop(guard)).join()).unwrap();
 /// ```
-#[must_use = "the stay ends when the guard is dropped"]
+#[must_use = "the thread exits the runtime when the guard is dropped"]
 #[derive(Debug)]
 pub struct EnterGuard<'a> {
     token: context::EnterToken,
-    /// The stay is noted in the thread that has entered.
+    /// The entry is recorded in a thread-local of the thread that has entered.
     _thread: ThreadBound,
     /// The guard borrows the runtime's handle.
     _runtime: PhantomData<&'a Handle>,
@@ -430,37 +462,42 @@ pub struct EnterGuard<'a> {
 
 impl Drop for EnterGuard<'_> {
     fn drop(&mut self) {
-        // The stay has ended in any case. A second panic would abort the process.
+        // The thread has exited the runtime in any case. A second panic would abort the process.
         if !self.token.exit() && !std::thread::panicking() {
             panic!(
-                "guards of `enter` were dropped out of order: a runtime that was entered later on this thread has not been left; drop \
-                 the guards in the reverse order in which they were made"
+                "`EnterGuard`s were dropped out of order: a guard that was created later on this thread is still alive; drop \
+                 the guards in the reverse order of their creation"
             );
         }
     }
 }
 
-/// This thread is in no runtime, or so near to its end that it cannot be told.
+/// No runtime is running on this thread, or the thread is exiting. [`Handle::try_current`] returns
+/// it.
 pub struct TryCurrentError {
     destroyed: bool,
 }
 
 impl TryCurrentError {
-    /// Whether the thread is in no runtime.
+    /// Returns true if no runtime is running on the thread.
+    ///
+    /// # Examples
     ///
     /// ```
-    /// let error = heist::runtime::Handle::try_current().unwrap_err(); // this is no runtime
+    /// let error = heist::runtime::Handle::try_current().unwrap_err(); // outside of a runtime
     /// assert!(error.is_missing_context());
     /// ```
     pub fn is_missing_context(&self) -> bool {
         !self.destroyed
     }
 
-    /// Whether the thread ends, and what it knew of its runtime has been dropped: in the destructor
-    /// of a thread-local.
+    /// Returns true if the thread is exiting, and its runtime context has been destroyed. That
+    /// happens in the destructor of a thread-local.
+    ///
+    /// # Examples
     ///
     /// ```
-    /// let error = heist::runtime::Handle::try_current().unwrap_err(); // this is no runtime
+    /// let error = heist::runtime::Handle::try_current().unwrap_err(); // outside of a runtime
     /// assert!(!error.is_thread_local_destroyed());
     /// ```
     pub fn is_thread_local_destroyed(&self) -> bool {
@@ -471,7 +508,8 @@ impl TryCurrentError {
 impl fmt::Display for TryCurrentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.destroyed {
-            "this thread ends, and has forgotten its runtime: keep a `Handle` in the thread-local whose destructor wants one"
+            "this thread is exiting, and its runtime context has been destroyed; if the destructor of a thread-local needs a \
+             runtime, keep a `Handle` in that thread-local"
         } else {
             context::NO_RUNTIME
         })

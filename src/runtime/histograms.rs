@@ -1,5 +1,5 @@
-//! Histograms of what polls take, and of what tasks wait for them: asked for at the builder, read
-//! from the metrics.
+//! Histograms of poll times and of scheduling latencies: the settings of the builder, and the
+//! metrics.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -9,12 +9,14 @@ use crate::metrics::buckets::HistogramConfiguration;
 use crate::metrics::histogram::{Histogram, PollHistograms, no_bucket};
 use crate::pool::HistogramSettings;
 
-/// Histograms, which are read by [`RuntimeMetrics`].
+/// Settings of the histograms that [`RuntimeMetrics`] holds.
 impl Builder {
-    /// Has each worker measure how long every poll of a task takes.
+    /// Makes each worker measure the duration of every poll of a task.
     ///
-    /// That costs two looks at the clock for each poll. A runtime without it does not measure
+    /// That costs two reads of the clock for each poll. By default, the runtime does not measure
     /// single polls.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::time::Duration;
@@ -31,7 +33,8 @@ impl Builder {
     ///
     /// let metrics = runtime.metrics();
     /// let buckets = 0..metrics.poll_time_histogram_num_buckets();
-    /// let polls: u64 = buckets.map(|bucket| metrics.poll_time_histogram_bucket_count(0, bucket)).sum();
+    /// let count = |bucket| metrics.poll_time_histogram_bucket_count(0, bucket);
+    /// let polls: u64 = buckets.map(count).sum();
     /// assert_eq!(polls, 1);
     /// ```
     pub fn enable_metrics_poll_time_histogram(&mut self) -> &mut Builder {
@@ -39,41 +42,52 @@ impl Builder {
         self
     }
 
-    /// Into which buckets the times of polls go, if they are measured. The default is ten of 100 µs
-    /// each, the last of which takes everything that is longer, too.
+    /// Sets the buckets of the poll time histogram, if poll times are measured.
+    ///
+    /// The default is ten buckets of 100 µs each. The last one also holds all longer times.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::time::Duration;
     /// use heist::runtime::{Builder, HistogramConfiguration};
     ///
+    /// let buckets = HistogramConfiguration::linear(Duration::from_millis(1), 5);
     /// let runtime = Builder::new_current_thread()
     ///     .enable_metrics_poll_time_histogram()
-    ///     .metrics_poll_time_histogram_configuration(HistogramConfiguration::linear(Duration::from_millis(1), 5))
+    ///     .metrics_poll_time_histogram_configuration(buckets)
     ///     .build()
     ///     .unwrap();
     /// let metrics = runtime.metrics();
     /// assert_eq!(metrics.poll_time_histogram_num_buckets(), 5);
-    /// assert_eq!(metrics.poll_time_histogram_bucket_range(1), Duration::from_millis(1)..Duration::from_millis(2));
+    /// let second = metrics.poll_time_histogram_bucket_range(1);
+    /// assert_eq!(second, Duration::from_millis(1)..Duration::from_millis(2));
     /// ```
     pub fn metrics_poll_time_histogram_configuration(&mut self, configuration: HistogramConfiguration) -> &mut Builder {
         self.settings.poll_times.scale = configuration;
         self
     }
 
-    /// Has each worker measure how long every task waits, from when it is queued (being spawned,
-    /// woken, or having let others go first) until it is polled.
+    /// Makes each worker measure the scheduling latency of every task. The latency is the time from
+    /// when a spawn, a wake or a yield queues the task until its poll.
     ///
-    /// That costs two looks at the clock and two at a table for each poll, and some memory for each
-    /// task that waits. The table is shared among the workers, in parts. A runtime without it
-    /// measures nothing of the kind.
+    /// That costs two reads of the clock and two accesses to a table for each poll, and some memory
+    /// for each waiting task. The workers share the table, in parts. By default, the runtime does
+    /// not measure latencies.
+    ///
+    /// # Examples
     ///
     /// ```
-    /// let runtime = heist::runtime::Builder::new_current_thread().enable_metrics_schedule_latency_histogram().build().unwrap();
+    /// let runtime = heist::runtime::Builder::new_current_thread()
+    ///     .enable_metrics_schedule_latency_histogram()
+    ///     .build()
+    ///     .unwrap();
     /// runtime.block_on(async { heist::spawn(async {}).await.unwrap() });
     ///
     /// let metrics = runtime.metrics();
     /// let buckets = 0..metrics.schedule_latency_histogram_num_buckets();
-    /// let polls: u64 = buckets.map(|bucket| metrics.schedule_latency_histogram_bucket_count(0, bucket)).sum();
+    /// let count = |bucket| metrics.schedule_latency_histogram_bucket_count(0, bucket);
+    /// let polls: u64 = buckets.map(count).sum();
     /// assert_eq!(polls, 1);
     /// ```
     pub fn enable_metrics_schedule_latency_histogram(&mut self) -> &mut Builder {
@@ -81,15 +95,21 @@ impl Builder {
         self.track_task_schedule_latency()
     }
 
-    /// Has each worker measure how long every task waits, as
-    /// [`enable_metrics_schedule_latency_histogram`](Builder::enable_metrics_schedule_latency_histogram)
-    /// does and at the same cost, but for the [hooks of polls](Builder::on_before_task_poll) alone:
-    /// see [`TaskMeta::schedule_latency`](crate::pool::hooks::TaskMeta::schedule_latency).
+    /// Makes each worker measure scheduling latencies only for the
+    /// [hooks of polls](Builder::on_before_task_poll); see
+    /// [`TaskMeta::schedule_latency`](crate::pool::hooks::TaskMeta::schedule_latency).
+    ///
+    /// The cost is that of
+    /// [`enable_metrics_schedule_latency_histogram`](Builder::enable_metrics_schedule_latency_histogram).
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread()
     ///     .track_task_schedule_latency()
-    ///     .on_before_task_poll(|task| println!("{} has waited for {:?}", task.id(), task.schedule_latency().unwrap()))
+    ///     .on_before_task_poll(|task| {
+    ///         println!("{} has waited for {:?}", task.id(), task.schedule_latency().unwrap());
+    ///     })
     ///     .build()
     ///     .unwrap();
     /// runtime.block_on(async { heist::spawn(async {}).await.unwrap() });
@@ -99,21 +119,26 @@ impl Builder {
         self
     }
 
-    /// Into which buckets the times go that tasks wait, if they are measured. The default is ten of
-    /// 100 µs each, the last of which takes everything that is longer, too.
+    /// Sets the buckets of the scheduling latency histogram, if latencies are measured.
+    ///
+    /// The default is ten buckets of 100 µs each. The last one also holds all longer times.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::time::Duration;
     /// use heist::runtime::{Builder, HistogramConfiguration};
     ///
+    /// let buckets = HistogramConfiguration::linear(Duration::from_millis(1), 5);
     /// let runtime = Builder::new_current_thread()
     ///     .enable_metrics_schedule_latency_histogram()
-    ///     .metrics_schedule_latency_histogram_configuration(HistogramConfiguration::linear(Duration::from_millis(1), 5))
+    ///     .metrics_schedule_latency_histogram_configuration(buckets)
     ///     .build()
     ///     .unwrap();
     /// let metrics = runtime.metrics();
     /// assert_eq!(metrics.schedule_latency_histogram_num_buckets(), 5);
-    /// assert_eq!(metrics.schedule_latency_histogram_bucket_range(1), Duration::from_millis(1)..Duration::from_millis(2));
+    /// let second = metrics.schedule_latency_histogram_bucket_range(1);
+    /// assert_eq!(second, Duration::from_millis(1)..Duration::from_millis(2));
     /// ```
     pub fn metrics_schedule_latency_histogram_configuration(
         &mut self,
@@ -124,11 +149,12 @@ impl Builder {
     }
 }
 
-/// Histograms, if the builder was asked for them. They are kept for each worker, and follow the
-/// rules for figures of a worker.
+/// Histograms, if the builder has enabled them. Each worker has its own.
 impl RuntimeMetrics {
-    /// Whether it is measured how long polls take; see
+    /// Returns true if poll times are measured; see
     /// [`Builder::enable_metrics_poll_time_histogram`](super::Builder::enable_metrics_poll_time_histogram).
+    ///
+    /// # Examples
     ///
     /// ```
     /// use heist::runtime::Builder;
@@ -142,56 +168,80 @@ impl RuntimeMetrics {
         self.pool.settings.poll_times.wanted
     }
 
-    /// How many buckets the times of polls go into; none if they are not measured.
+    /// Returns the number of buckets for poll times. It is zero if poll times are not measured.
+    ///
+    /// # Examples
     ///
     /// ```
-    /// let runtime = heist::runtime::Builder::new_current_thread().enable_metrics_poll_time_histogram().build().unwrap();
+    /// let runtime = heist::runtime::Builder::new_current_thread()
+    ///     .enable_metrics_poll_time_histogram()
+    ///     .build()
+    ///     .unwrap();
     /// assert_eq!(runtime.metrics().poll_time_histogram_num_buckets(), 10);
     /// ```
     pub fn poll_time_histogram_num_buckets(&self) -> usize {
         num_buckets(&self.pool.settings.poll_times)
     }
 
-    /// Which times of polls go into this bucket: from the first to less than the second. The last
-    /// bucket ends at `u64::MAX` nanoseconds. From zero to zero if they are not measured.
+    /// Returns the range of poll times of this bucket. The end does not belong to the bucket.
+    ///
+    /// The last bucket ends at `u64::MAX` nanoseconds. The range is `0..0` if poll times are not
+    /// measured.
+    ///
+    /// # Panics
+    ///
+    /// Panics if poll times are measured and there is no such bucket.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::time::Duration;
     ///
-    /// let runtime = heist::runtime::Builder::new_current_thread().enable_metrics_poll_time_histogram().build().unwrap();
-    /// assert_eq!(runtime.metrics().poll_time_histogram_bucket_range(0), Duration::ZERO..Duration::from_micros(100));
+    /// let runtime = heist::runtime::Builder::new_current_thread()
+    ///     .enable_metrics_poll_time_histogram()
+    ///     .build()
+    ///     .unwrap();
+    /// let first = runtime.metrics().poll_time_histogram_bucket_range(0);
+    /// assert_eq!(first, Duration::ZERO..Duration::from_micros(100));
     /// ```
-    ///
-    /// # Panics
-    ///
-    /// If they are measured, and there is no such bucket.
     #[track_caller]
     pub fn poll_time_histogram_bucket_range(&self, bucket: usize) -> Range<Duration> {
         bucket_range(&self.pool.settings.poll_times, bucket)
     }
 
-    /// How many polls of `worker` took so long that they fell into this bucket; counted when a poll
-    /// has ended. Zero if they are not measured.
+    /// Returns how many polls of the worker had a duration in this bucket. A poll is counted when
+    /// it has ended.
     ///
-    /// ```
-    /// let runtime = heist::runtime::Builder::new_current_thread().enable_metrics_poll_time_histogram().build().unwrap();
-    /// runtime.block_on(async { heist::spawn(async {}).await.unwrap() });
-    /// let metrics = runtime.metrics();
-    /// for bucket in 0..metrics.poll_time_histogram_num_buckets() {
-    ///     println!("{:?}: {}", metrics.poll_time_histogram_bucket_range(bucket), metrics.poll_time_histogram_bucket_count(0, bucket));
-    /// }
-    /// ```
+    /// The result is zero if poll times are not measured.
     ///
     /// # Panics
     ///
-    /// If there has never been such a worker. If polls are measured, and there is no such bucket.
+    /// Panics if no worker has had the index `worker`, or if poll times are measured and there is
+    /// no such bucket.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_current_thread()
+    ///     .enable_metrics_poll_time_histogram()
+    ///     .build()
+    ///     .unwrap();
+    /// runtime.block_on(async { heist::spawn(async {}).await.unwrap() });
+    /// let metrics = runtime.metrics();
+    /// for bucket in 0..metrics.poll_time_histogram_num_buckets() {
+    ///     let range = metrics.poll_time_histogram_bucket_range(bucket);
+    ///     println!("{range:?}: {}", metrics.poll_time_histogram_bucket_count(0, bucket));
+    /// }
+    /// ```
     #[track_caller]
     pub fn poll_time_histogram_bucket_count(&self, worker: usize, bucket: usize) -> u64 {
         self.bucket_count(worker, bucket, |histograms| histograms.poll_times.as_ref())
     }
 
-    /// Whether it is measured how long tasks wait to be polled; see
+    /// Returns true if scheduling latencies are measured; see
     /// [`Builder::enable_metrics_schedule_latency_histogram`](super::Builder::enable_metrics_schedule_latency_histogram).
+    ///
+    /// # Examples
     ///
     /// ```
     /// use heist::runtime::Builder;
@@ -205,49 +255,73 @@ impl RuntimeMetrics {
         self.pool.settings.latencies.wanted
     }
 
-    /// How many buckets the times go into that tasks wait; none if they are not measured.
+    /// Returns the number of buckets for scheduling latencies. It is zero if latencies are not
+    /// measured.
+    ///
+    /// # Examples
     ///
     /// ```
-    /// let runtime = heist::runtime::Builder::new_current_thread().enable_metrics_schedule_latency_histogram().build().unwrap();
+    /// let runtime = heist::runtime::Builder::new_current_thread()
+    ///     .enable_metrics_schedule_latency_histogram()
+    ///     .build()
+    ///     .unwrap();
     /// assert_eq!(runtime.metrics().schedule_latency_histogram_num_buckets(), 10);
     /// ```
     pub fn schedule_latency_histogram_num_buckets(&self) -> usize {
         num_buckets(&self.pool.settings.latencies)
     }
 
-    /// Which waits go into this bucket: from the first to less than the second. The last bucket
-    /// ends at `u64::MAX` nanoseconds. From zero to zero if they are not measured.
+    /// Returns the range of scheduling latencies of this bucket. The end does not belong to the
+    /// bucket.
+    ///
+    /// The last bucket ends at `u64::MAX` nanoseconds. The range is `0..0` if latencies are not
+    /// measured.
+    ///
+    /// # Panics
+    ///
+    /// Panics if latencies are measured and there is no such bucket.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::time::Duration;
     ///
-    /// let runtime = heist::runtime::Builder::new_current_thread().enable_metrics_schedule_latency_histogram().build().unwrap();
-    /// assert_eq!(runtime.metrics().schedule_latency_histogram_bucket_range(0), Duration::ZERO..Duration::from_micros(100));
+    /// let runtime = heist::runtime::Builder::new_current_thread()
+    ///     .enable_metrics_schedule_latency_histogram()
+    ///     .build()
+    ///     .unwrap();
+    /// let first = runtime.metrics().schedule_latency_histogram_bucket_range(0);
+    /// assert_eq!(first, Duration::ZERO..Duration::from_micros(100));
     /// ```
-    ///
-    /// # Panics
-    ///
-    /// If they are measured, and there is no such bucket.
     #[track_caller]
     pub fn schedule_latency_histogram_bucket_range(&self, bucket: usize) -> Range<Duration> {
         bucket_range(&self.pool.settings.latencies, bucket)
     }
 
-    /// How many tasks, wherever they were queued, had waited so long when `worker` began to poll
-    /// them that they fell into this bucket. Zero if that is not measured.
+    /// Returns how many tasks had a latency in this bucket when the worker began to poll them. It
+    /// does not matter where they were queued.
     ///
-    /// ```
-    /// let runtime = heist::runtime::Builder::new_current_thread().enable_metrics_schedule_latency_histogram().build().unwrap();
-    /// runtime.block_on(async { heist::spawn(async {}).await.unwrap() });
-    /// let metrics = runtime.metrics();
-    /// for bucket in 0..metrics.schedule_latency_histogram_num_buckets() {
-    ///     println!("{:?}: {}", metrics.schedule_latency_histogram_bucket_range(bucket), metrics.schedule_latency_histogram_bucket_count(0, bucket));
-    /// }
-    /// ```
+    /// The result is zero if latencies are not measured.
     ///
     /// # Panics
     ///
-    /// If there has never been such a worker. If waits are measured, and there is no such bucket.
+    /// Panics if no worker has had the index `worker`, or if latencies are measured and there is no
+    /// such bucket.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_current_thread()
+    ///     .enable_metrics_schedule_latency_histogram()
+    ///     .build()
+    ///     .unwrap();
+    /// runtime.block_on(async { heist::spawn(async {}).await.unwrap() });
+    /// let metrics = runtime.metrics();
+    /// for bucket in 0..metrics.schedule_latency_histogram_num_buckets() {
+    ///     let range = metrics.schedule_latency_histogram_bucket_range(bucket);
+    ///     println!("{range:?}: {}", metrics.schedule_latency_histogram_bucket_count(0, bucket));
+    /// }
+    /// ```
     #[track_caller]
     pub fn schedule_latency_histogram_bucket_count(&self, worker: usize, bucket: usize) -> u64 {
         self.bucket_count(worker, bucket, |histograms| histograms.latencies.as_ref())

@@ -1,5 +1,5 @@
-//! How many workers and spares a runtime has: what was set, what the environment says, what the
-//! machine has.
+//! The number of workers and spare workers of a runtime, from the builder, the environment and the
+//! machine.
 
 use std::{env, io};
 
@@ -8,13 +8,14 @@ use crate::pool::Settings;
 /// Overrides the default number of worker threads.
 const WORKERS_VARIABLE: &str = "HEIST_WORKER_THREADS";
 
-/// So many workers can be counted as idle.
-const SEATS: usize = 1 << 14;
+/// The largest number of seats: the set of sleepers can count no more workers.
+const MAX_SEATS: usize = 1 << 14;
 
-/// There are at least so many spares, if nothing is said.
-const LEAST_SPARES: usize = 8;
+/// The smallest default of `max_spare_workers`.
+const MIN_SPARES: usize = 8;
 
-/// What the variable says, else what the machine has.
+/// Returns the default number of workers: the value of the environment variable, else the number of
+/// processors.
 pub(super) fn default_workers() -> io::Result<usize> {
     match env::var(WORKERS_VARIABLE) {
         Ok(text) => text.parse().ok().filter(|&workers| workers > 0).ok_or_else(|| {
@@ -28,14 +29,15 @@ pub(super) fn default_workers() -> io::Result<usize> {
     }
 }
 
-/// How many seats there have to be for `workers`, if the caller has said `most`, or nothing.
-pub(super) fn most_workers(workers: usize, most: Option<usize>) -> io::Result<usize> {
+/// Returns the number of seats for workers. `most` is the value of `max_worker_threads`, if it was
+/// set.
+pub(super) fn max_workers(workers: usize, most: Option<usize>) -> io::Result<usize> {
     let invalid = |text| Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     match most {
-        _ if workers.max(most.unwrap_or(0)) > SEATS => {
+        _ if workers.max(most.unwrap_or(0)) > MAX_SEATS => {
             let workers = workers.max(most.unwrap_or(0));
             invalid(format!(
-                "{workers} worker threads: a runtime has at most {SEATS}; ask for fewer, or build several runtimes"
+                "{workers} worker threads: a runtime has at most {MAX_SEATS}; set fewer, or build several runtimes"
             ))
         }
         Some(most) if most < workers => invalid(format!(
@@ -44,21 +46,22 @@ pub(super) fn most_workers(workers: usize, most: Option<usize>) -> io::Result<us
         Some(most) => Ok(most),
         None => {
             let processors = std::thread::available_parallelism().map_or(1, usize::from);
-            Ok(workers.max(processors.saturating_mul(4)).clamp(64, SEATS))
+            Ok(workers.max(processors.saturating_mul(4)).clamp(64, MAX_SEATS))
         }
     }
 }
 
-/// How many seats there are for spares, if the caller has said `most`, or nothing.
-pub(super) fn most_spares(settings: &Settings, most: Option<usize>) -> io::Result<usize> {
+/// Returns the number of seats for spare workers. `most` is the value of `max_spare_workers`, if it
+/// was set.
+pub(super) fn max_spares(settings: &Settings, most: Option<usize>) -> io::Result<usize> {
     if !settings.watchdog {
         return Ok(0);
     }
-    let spares = most.unwrap_or(settings.workers.max(LEAST_SPARES).min(SEATS - settings.max_workers));
-    if spares > SEATS - settings.max_workers {
+    let spares = most.unwrap_or(settings.workers.max(MIN_SPARES).min(MAX_SEATS - settings.max_workers));
+    if spares > MAX_SEATS - settings.max_workers {
         let workers = settings.max_workers;
         let text = format!(
-            "{spares} spare workers beside up to {workers} workers: a runtime has at most {SEATS} of both; lower \
+            "{spares} spare workers beside up to {workers} workers: a runtime has at most {MAX_SEATS} of both together; lower \
              `max_spare_workers` or `max_worker_threads`"
         );
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
@@ -66,26 +69,27 @@ pub(super) fn most_spares(settings: &Settings, most: Option<usize>) -> io::Resul
     Ok(spares)
 }
 
-/// The largest stack: a quarter of the address space. Above that, the libraries of some systems do
-/// not return an error but end the process.
-const MOST_STACK: usize = usize::MAX / 4;
+/// The largest stack size in bytes: a quarter of the address space. Above it, the libraries of some
+/// systems end the process instead of returning an error.
+const MAX_STACK: usize = usize::MAX / 4;
 
-/// Refuses a stack size that no thread can have.
+/// Returns an error if no thread can have a stack of this size.
 pub(super) fn check_stack_size(settings: &Settings) -> io::Result<()> {
     match settings.stack_size {
-        Some(bytes) if bytes > MOST_STACK => {
-            let text = format!("thread_stack_size({bytes}): a stack has at most {MOST_STACK} bytes; ask for fewer");
+        Some(bytes) if bytes > MAX_STACK => {
+            let text = format!("thread_stack_size({bytes}): a stack has at most {MAX_STACK} bytes; set a smaller size");
             Err(io::Error::new(io::ErrorKind::InvalidInput, text))
         }
         _ => Ok(()),
     }
 }
 
-/// How many seats there are for spares in place of workers that have stepped out: `block_in_place`
-/// may have as many threads as `spawn_blocking`, as far as there are seats.
-pub(super) fn most_outings(settings: &Settings) -> usize {
+/// Returns the number of seats for spare workers in place of workers in `block_in_place`.
+///
+/// There may be as many as there are threads for `spawn_blocking`, if there are enough seats.
+pub(super) fn max_blocked_workers(settings: &Settings) -> usize {
     if settings.current_thread {
         return 0;
     }
-    settings.max_blocking_threads.min(SEATS - settings.max_workers - settings.max_spares)
+    settings.max_blocking_threads.min(MAX_SEATS - settings.max_workers - settings.max_spares)
 }

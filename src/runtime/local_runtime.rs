@@ -6,13 +6,15 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::time::Duration;
 
-use super::{Builder, EnterGuard, Handle, Runtime, RuntimeMetrics};
+use super::{Builder, Drain, Draining, Dump, EnterGuard, Handle, Id, Runtime, RuntimeMetrics};
 use crate::pool::Pool;
 use crate::raw_task::{JoinHandle, SpawnMeta};
 use crate::scheduler::schedule;
 use crate::sync::Arc;
 
-/// What only a [`LocalRuntime`] can be told: nothing yet.
+/// Settings that only a [`LocalRuntime`] has. There are none yet.
+///
+/// # Examples
 ///
 /// ```
 /// let options = heist::runtime::LocalOptions::default();
@@ -21,20 +23,23 @@ use crate::sync::Arc;
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct LocalOptions {
-    /// What will be told here may belong to the thread.
+    /// Future settings may belong to the thread.
     not_send: PhantomData<*mut ()>,
 }
 
 /// A current-thread runtime whose tasks need not be `Send`.
 ///
-/// It stays on the thread that has made it, and so do its tasks: they are polled there, inside of
-/// [`LocalRuntime::block_on`], and their futures are dropped there, whoever aborts them. Else it is
-/// as a current-thread [`Runtime`]. Other threads may hold its [`Handle`], spawn futures with it
-/// that are `Send`, wake, and abort; [`spawn_local`](crate::task::spawn_local) is for its own
-/// thread.
+/// The runtime stays on the thread that created it, and so do its tasks. Their futures are polled
+/// there, during [`LocalRuntime::block_on`], and dropped there, also if another thread aborts them.
+/// In all other respects it is a current-thread [`Runtime`].
 ///
-/// Dropping it drops its tasks, as for any runtime. A wake from another thread that is under way at
-/// that moment is waited for.
+/// Other threads may use its [`Handle`] to spawn futures that are `Send`, and may wake and abort
+/// tasks. Only its own thread may call [`spawn_local`](crate::task::spawn_local).
+///
+/// Dropping the runtime drops its tasks, as for any runtime. If another thread is waking a task at
+/// that moment, the drop waits for the end of the wake.
+///
+/// # Examples
 ///
 /// ```
 /// use std::cell::Cell;
@@ -61,14 +66,14 @@ pub struct LocalOptions {
 /// assert_eq!(sum.get(), 6);
 /// ```
 ///
-/// It does not leave its thread:
+/// The runtime does not move to another thread:
 ///
 /// ```compile_fail,E0277
 /// let runtime = heist::runtime::LocalRuntime::new().unwrap();
 /// std::thread::spawn(move || drop(runtime));
 /// ```
 ///
-/// nor does an output that is not `Send`:
+/// An output that is not `Send` does not, either:
 ///
 /// ```compile_fail,E0277
 /// let runtime = heist::runtime::LocalRuntime::new().unwrap();
@@ -82,11 +87,13 @@ pub struct LocalRuntime {
 }
 
 impl LocalRuntime {
-    /// A local runtime with default settings, sockets and timers.
+    /// Creates a local runtime with default settings, sockets and timers.
     ///
     /// # Errors
     ///
-    /// What the operating system says if it refuses the reactor's file descriptors.
+    /// Returns the error of the operating system if it refuses the reactor's file descriptors.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::LocalRuntime::new().unwrap();
@@ -96,13 +103,15 @@ impl LocalRuntime {
         Builder::new_current_thread().enable_all().build_local(LocalOptions::default())
     }
 
-    /// In a runtime whose pool is local to this thread.
+    /// Wraps a runtime whose pool is local to this thread.
     pub(super) fn new_in(runtime: Runtime) -> LocalRuntime {
         LocalRuntime { runtime, not_send: PhantomData }
     }
 
-    /// A handle to the runtime. On other threads it spawns futures that are `Send`. It does not
-    /// keep the runtime alive.
+    /// Returns a handle to the runtime. Other threads can spawn futures with it that are `Send`. It
+    /// does not keep the runtime alive.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::LocalRuntime::new().unwrap();
@@ -115,8 +124,11 @@ impl LocalRuntime {
     }
 
     /// Spawns a task that stays on this thread; see
-    /// [`task::spawn_local`](crate::task::spawn_local). It runs in the next
-    /// [`LocalRuntime::block_on`].
+    /// [`task::spawn_local`](crate::task::spawn_local).
+    ///
+    /// The task runs during the next [`LocalRuntime::block_on`].
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::LocalRuntime::new().unwrap();
@@ -133,8 +145,10 @@ impl LocalRuntime {
         spawn_in(self.handle().pool(), future, Location::caller())
     }
 
-    /// Runs a function that may block, on a thread made for that; see
+    /// Runs a function that may block on a thread for blocking jobs; see
     /// [`task::spawn_blocking`](crate::task::spawn_blocking).
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::LocalRuntime::new().unwrap();
@@ -150,11 +164,16 @@ impl LocalRuntime {
         self.runtime.spawn_blocking(function)
     }
 
-    /// Polls `future` on this thread until it is ready, and the runtime's tasks meanwhile.
+    /// Polls `future` on this thread until it is ready, and returns its output. It runs the
+    /// runtime's tasks meanwhile.
     ///
     /// # Panics
     ///
-    /// If this thread is polling a future already, and if `future` panics.
+    /// Panics if this thread is already polling a future, or if `future` panics. On a runtime with
+    /// [`UnhandledPanic::ShutdownRuntime`](super::UnhandledPanic::ShutdownRuntime), panics if a
+    /// task panics or has panicked.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::LocalRuntime::new().unwrap();
@@ -167,25 +186,28 @@ impl LocalRuntime {
     }
 
     /// Enters the runtime: while the guard lives, `spawn`, `spawn_local`, sockets and timers on
-    /// this thread belong to it.
+    /// this thread use this runtime.
     ///
     /// # Panics
     ///
-    /// The guard panics when it is dropped, if a guard that was made later on this thread has not
-    /// been dropped.
+    /// The guard panics when it is dropped before a guard that was created later on this thread.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::LocalRuntime::new().unwrap();
     /// let _inside = runtime.enter();
     /// let here = std::rc::Rc::new(42);
-    /// let task = heist::task::spawn_local(async move { here }); // without the guard this would panic
+    /// let task = heist::task::spawn_local(async move { here }); // needs the guard
     /// assert_eq!(*runtime.block_on(task).unwrap(), 42);
     /// ```
     pub fn enter(&self) -> EnterGuard<'_> {
         self.runtime.enter()
     }
 
-    /// Figures about the runtime.
+    /// Returns the metrics of the runtime.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::LocalRuntime::new().unwrap();
@@ -196,8 +218,100 @@ impl LocalRuntime {
         self.runtime.metrics()
     }
 
+    /// Drains the runtime; see [`Handle::drain`].
+    ///
+    /// Spawns from the root future of a [`LocalRuntime::block_on`] are refused from now on. The
+    /// tasks go on only while this thread drives the runtime, with [`Drain::wait`] or in a
+    /// `block_on`. A task that is left at the deadline is dropped on this thread, when it drives
+    /// the runtime again or drops it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let runtime = heist::runtime::LocalRuntime::new()?;
+    /// let shared = std::rc::Rc::new(7);
+    /// let task = runtime.spawn_local(async move { *shared });
+    /// let report = runtime.drain(Duration::from_secs(10)).wait();
+    /// assert_eq!((report.completed, report.stragglers.len()), (1, 0));
+    /// assert_eq!(runtime.block_on(task)?, 7);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn drain(&self, deadline: Duration) -> Drain {
+        self.runtime.drain(deadline)
+    }
+
+    /// Resolves when a drain or the shutdown of the runtime begins; see [`Handle::draining`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::LocalRuntime::new()?;
+    /// let draining = runtime.draining();
+    /// let task = runtime.spawn_local(async move {
+    ///     draining.await;
+    ///     std::rc::Rc::new("last words")
+    /// });
+    /// runtime.drain(std::time::Duration::from_secs(10)).wait();
+    /// assert_eq!(*runtime.block_on(task)?, "last words");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn draining(&self) -> Draining {
+        self.runtime.draining()
+    }
+
+    /// Returns the id of the runtime; see [`Handle::id`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::LocalRuntime::new()?;
+    /// assert_eq!(runtime.id(), runtime.handle().id());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn id(&self) -> Id {
+        self.runtime.id()
+    }
+
+    /// Returns the name of the runtime, if it has one; see [`Handle::name`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::runtime::{Builder, LocalOptions};
+    ///
+    /// let options = LocalOptions::default();
+    /// let runtime = Builder::new_current_thread().name("ui").build_local(options)?;
+    /// assert_eq!(runtime.name(), Some("ui"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn name(&self) -> Option<&str> {
+        self.runtime.name()
+    }
+
+    /// Returns what the runtime does now: its worker, and every task that is visible from outside;
+    /// see [`Handle::dump`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::runtime::{Activity, LocalRuntime};
+    ///
+    /// let runtime = LocalRuntime::new()?;
+    /// let dump = runtime.dump();
+    /// assert_eq!(dump.workers[0].activity, Activity::Vacant, "no `block_on` drives the runtime");
+    /// println!("{dump}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn dump(&self) -> Dump {
+        self.runtime.dump()
+    }
+
     /// Shuts the runtime down: drops its tasks, and waits at most `timeout` for blocking jobs that
-    /// are under way.
+    /// have begun.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::LocalRuntime::new().unwrap();
@@ -211,8 +325,10 @@ impl LocalRuntime {
         self.runtime.shutdown_timeout(timeout);
     }
 
-    /// Shuts the runtime down: drops its tasks, and does not wait for blocking jobs. Good in places
-    /// that must not block, also inside of async code.
+    /// Shuts the runtime down: drops its tasks, and does not wait for blocking jobs. It may be
+    /// called where blocking is not allowed, such as in async code.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::LocalRuntime::new().unwrap();
@@ -228,7 +344,7 @@ impl LocalRuntime {
 ///
 /// # Panics
 ///
-/// If the pool is not local, or not to this thread.
+/// Panics if the pool is not local to this thread.
 #[track_caller]
 pub(crate) fn spawn_in<F>(pool: &Arc<Pool>, future: F, spawn_meta: impl Into<SpawnMeta>) -> JoinHandle<F::Output>
 where
@@ -237,16 +353,16 @@ where
 {
     assert!(
         pool.is_local(),
-        "spawn_local: this runtime is not local, and may poll its tasks on other threads; make it with `LocalRuntime::new` or \
-         `Builder::build_local`, or use `spawn` for a future that is `Send`"
+        "spawn_local: this runtime is not a `LocalRuntime`, and may poll its tasks on other threads; create it with \
+         `LocalRuntime::new` or `Builder::build_local`, or use `spawn` for a future that is `Send`"
     );
     assert!(
         pool.may_poll_here(),
-        "spawn_local: this is not the thread of the local runtime; spawn from one of its tasks or from its `block_on`, or use \
-         `spawn` for a future that is `Send`"
+        "spawn_local: this is not the thread of the `LocalRuntime`; call it in one of its tasks or inside of its `block_on`, \
+         or use `spawn` for a future that is `Send`"
     );
-    // SAFETY: the runnable is queued on the pool, which is local to this thread, or refused and
-    // dropped here.
+    // SAFETY: the pool is local to this thread, as the assertions have checked. The Runnable is
+    // queued on it, or refused and dropped here.
     let (runnable, handle) = unsafe { schedule::make_local(future, spawn_meta) };
     schedule::queue_on(pool, runnable);
     handle

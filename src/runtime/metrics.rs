@@ -1,4 +1,4 @@
-//! Figures about a runtime.
+//! Metrics of a runtime as a whole.
 
 use std::fmt;
 use std::ops::Range;
@@ -7,23 +7,24 @@ use std::time::Duration;
 use crate::pool::{Pool, Seat};
 use crate::sync::Arc;
 
-/// Figures about a runtime.
+/// The metrics of a runtime.
 ///
-/// Each worker counts for itself, in memory that nobody else writes to; the sums are made when
-/// somebody asks. So counting costs the workers next to nothing, a figure of a worker that is busy
-/// may lag behind by a moment, and figures that are read one after the other are not of the same
-/// moment. Counts begin at zero when the runtime is made, and never go down.
+/// Each worker counts for itself, in memory that no other thread writes. A method of this type adds
+/// the counts up. So counting costs the workers next to nothing. The count of a busy worker may lag
+/// behind for a moment. Two values that are read one after the other do not belong to the same
+/// moment. Counts begin at zero when the runtime is built, and never decrease.
 ///
 /// # Workers
 ///
-/// The figures of a worker are those of its *seat*: the place with this number, from zero, whoever
-/// sits there. On a current-thread runtime there is one, for whichever thread drives.
-/// [`resize`](super::Runtime::resize) adds seats at the end and leaves them from the end, and
-/// [spares](super::Builder::max_spare_workers) sit behind the workers for as long as they are
-/// needed. A seat that has been left keeps its counts, which can be read as before, and whoever
-/// takes it again goes on counting. So a sum over all seats that there have ever been loses
-/// nothing: the numbers below [`num_worker_slots`](RuntimeMetrics::num_worker_slots) are valid. Methods that take
-/// the number of a worker panic if it is another.
+/// The metrics of a worker are found by its index; see [`worker_index`](super::worker_index). On a
+/// current-thread runtime, index zero stands for the thread that drives.
+///
+/// The indices of workers begin at zero. [`resize`](super::Runtime::resize) adds and removes the
+/// highest ones. [Spare workers](super::Builder::max_spare_workers) have indices after them while
+/// they are needed. Each index has its counts. They stay when the worker exits, and go on when a
+/// new worker gets the index. So a sum over
+/// `0..`[`num_worker_slots`](RuntimeMetrics::num_worker_slots) is complete. A method with a
+/// `worker` panics for every other index.
 ///
 /// # Examples
 ///
@@ -33,7 +34,8 @@ use crate::sync::Arc;
 ///
 /// let metrics = runtime.metrics();
 /// assert_eq!((metrics.spawned_tasks_count(), metrics.num_alive_tasks()), (1, 0));
-/// let polls: u64 = (0..metrics.num_workers()).map(|worker| metrics.worker_poll_count(worker)).sum();
+/// let workers = 0..metrics.num_workers();
+/// let polls: u64 = workers.map(|worker| metrics.worker_poll_count(worker)).sum();
 /// assert_eq!(polls, 1);
 /// ```
 #[derive(Clone)]
@@ -41,16 +43,22 @@ pub struct RuntimeMetrics {
     pub(super) pool: Arc<Pool>,
 }
 
-/// The runtime as a whole.
+/// Metrics of the runtime as a whole.
 impl RuntimeMetrics {
     pub(super) fn new(pool: Arc<Pool>) -> Self {
         RuntimeMetrics { pool }
     }
 
-    /// Workers now; see [`Runtime::worker_threads`](super::Runtime::worker_threads).
+    /// Returns the number of workers; see
+    /// [`Runtime::worker_threads`](super::Runtime::worker_threads).
+    ///
+    /// # Examples
     ///
     /// ```
-    /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    /// let runtime = heist::runtime::Builder::new_multi_thread()
+    ///     .worker_threads(2)
+    ///     .build()
+    ///     .unwrap();
     /// assert_eq!(runtime.metrics().num_workers(), 2);
     /// runtime.resize(3).wait().unwrap();
     /// assert_eq!(runtime.metrics().num_workers(), 3);
@@ -59,55 +67,76 @@ impl RuntimeMetrics {
         self.pool.base_workers()
     }
 
-    /// Seats that there have ever been: figures can be asked for of a worker with a number below
-    /// it.
+    /// Returns how many worker indices have been used so far. Every method with a `worker` accepts
+    /// an index below it.
+    ///
+    /// # Examples
     ///
     /// ```
-    /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(3).build().unwrap();
+    /// let runtime = heist::runtime::Builder::new_multi_thread()
+    ///     .worker_threads(3)
+    ///     .build()
+    ///     .unwrap();
     /// runtime.block_on(runtime.spawn(async {})).unwrap();
     /// runtime.resize(1).wait().unwrap();
     ///
     /// let metrics = runtime.metrics();
-    /// let polls: u64 = (0..metrics.num_seats()).map(|worker| metrics.worker_poll_count(worker)).sum();
-    /// assert_eq!((metrics.num_workers(), polls), (1, 1), "whoever made it");
+    /// let workers = 0..metrics.num_worker_slots();
+    /// let polls: u64 = workers.map(|worker| metrics.worker_poll_count(worker)).sum();
+    /// assert_eq!((metrics.num_workers(), polls), (1, 1), "a sum over all indices is complete");
     /// ```
     pub fn num_worker_slots(&self) -> usize {
         self.pool.seats.len()
     }
 
-    /// Spares now: threads in place of workers that are stuck, see
-    /// [`Builder::max_spare_workers`](super::Builder::max_spare_workers), or in
+    /// Returns the number of spare workers. A spare worker stands in for a worker that is stalled
+    /// (see [`Builder::max_spare_workers`](super::Builder::max_spare_workers)) or in
     /// [`block_in_place`](crate::task::block_in_place).
     ///
+    /// # Examples
+    ///
     /// ```
-    /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
-    /// // Nobody is stuck.
+    /// let runtime = heist::runtime::Builder::new_multi_thread()
+    ///     .worker_threads(1)
+    ///     .build()
+    ///     .unwrap();
+    /// // No worker is stalled.
     /// assert_eq!(runtime.metrics().num_spare_workers(), 0);
     /// ```
     pub fn num_spare_workers(&self) -> usize {
         self.pool.worker_set.active_spares()
     }
 
-    /// Spares that were started so far.
+    /// Returns how many spare workers have been started so far.
+    ///
+    /// # Examples
     ///
     /// ```
-    /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    /// let runtime = heist::runtime::Builder::new_multi_thread()
+    ///     .worker_threads(1)
+    ///     .build()
+    ///     .unwrap();
     /// assert_eq!(runtime.metrics().spare_start_count(), 0);
     /// ```
     pub fn spare_start_count(&self) -> u64 {
         self.pool.stalls.spares()
     }
 
-    /// Stalls that have been reported so far: polls that lasted for
+    /// Returns how many stalls have been reported so far. A stall is a poll that has lasted for
     /// [`Builder::stall_threshold`](super::Builder::stall_threshold).
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::time::Duration;
     ///
-    /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    /// let runtime = heist::runtime::Builder::new_multi_thread()
+    ///     .worker_threads(2)
+    ///     .build()
+    ///     .unwrap();
     /// let metrics = runtime.metrics();
     /// runtime.spawn(async move {
-    ///     // Never do that: it holds the worker up. Here, until it has been noticed.
+    ///     // This blocks the worker until the runtime has reported the stall.
     ///     while metrics.stall_count() == 0 {
     ///         std::thread::sleep(Duration::from_millis(1));
     ///     }
@@ -120,22 +149,31 @@ impl RuntimeMetrics {
         self.pool.stalls.reported.get()
     }
 
-    /// How often other threads took over work, timers or the reactor of a worker in a long poll, or
-    /// woke another worker for that. The poll blocks or computes. For workers that get no processor
-    /// see [`preempted_rescue_count`](Self::preempted_rescue_count).
+    /// Returns how often the work of a worker in a long poll was rescued. Another thread has taken
+    /// over tasks, timers or the reactor from it, or has woken a worker to do so.
+    ///
+    /// The poll blocks or computes. [`preempted_rescue_count`](Self::preempted_rescue_count) counts
+    /// workers that get no processor.
+    ///
+    /// # Examples
     ///
     /// ```
-    /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
-    /// // Nobody is stuck.
+    /// let runtime = heist::runtime::Builder::new_multi_thread()
+    ///     .worker_threads(2)
+    ///     .build()
+    ///     .unwrap();
+    /// // No worker is stalled.
     /// assert_eq!(runtime.metrics().rescue_count(), 0);
     /// ```
     pub fn rescue_count(&self) -> u64 {
         self.pool.stalls.rescues.get()
     }
 
-    /// As [`rescue_count`](Self::rescue_count), where the worker was ready to run and had no
-    /// processor. The task is not the cause: the machine has too few processors for its load. If
-    /// there are many of these, the runtime has too many workers for the processors that it gets.
+    /// Returns how often a worker was rescued, as in [`rescue_count`](Self::rescue_count), that was
+    /// ready to run and had no processor.
+    ///
+    /// The task is not the cause: the machine has too few processors for its load. If the number is
+    /// high, the runtime has too many workers for the processors that it gets.
     ///
     /// # Examples
     ///
@@ -148,12 +186,19 @@ impl RuntimeMetrics {
         self.pool.stalls.preempted_rescues.get()
     }
 
-    /// How long the reported stalls have lasted that are over: how many there were of each length.
-    /// Each range is twice as long as the one before; the first begins at zero, and the last has no
-    /// end.
+    /// Returns the durations of the reported stalls that have ended, as the number of stalls in
+    /// each range.
+    ///
+    /// The first range begins at zero, each range is twice as long as the one before, and the last
+    /// has no end.
+    ///
+    /// # Examples
     ///
     /// ```
-    /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    /// let runtime = heist::runtime::Builder::new_multi_thread()
+    ///     .worker_threads(1)
+    ///     .build()
+    ///     .unwrap();
     /// for (lasted, stalls) in runtime.metrics().stall_durations() {
     ///     println!("{lasted:?}: {stalls}");
     /// }
@@ -168,8 +213,10 @@ impl RuntimeMetrics {
         over.iter().enumerate().map(|(bucket, count)| (edge(bucket)..edge(bucket + 1), *count)).collect()
     }
 
-    /// Tasks that have been spawned and have not ended. Jobs of
+    /// Returns how many tasks have been spawned and have not ended. Jobs of
     /// [`spawn_blocking`](crate::task::spawn_blocking) do not count.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
@@ -182,8 +229,10 @@ impl RuntimeMetrics {
         usize::try_from(self.pool.live_tasks()).unwrap_or(usize::MAX)
     }
 
-    /// Tasks that have been spawned so far. Jobs of [`spawn_blocking`](crate::task::spawn_blocking)
-    /// do not count.
+    /// Returns how many tasks have been spawned so far. Jobs of
+    /// [`spawn_blocking`](crate::task::spawn_blocking) do not count.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
@@ -194,12 +243,14 @@ impl RuntimeMetrics {
         self.pool.spawned()
     }
 
-    /// Tasks in the global queue now: those that were spawned or woken from outside, and those that
-    /// a worker had no room for.
+    /// Returns the number of tasks in the global queue. These are tasks that were spawned or woken
+    /// by other threads than workers, and tasks for which a local queue had no room.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
-    /// // Nobody runs it yet.
+    /// // No `block_on` drives the runtime yet.
     /// drop(runtime.spawn(async {}));
     /// assert_eq!(runtime.metrics().global_queue_depth(), 1);
     /// ```
@@ -207,9 +258,12 @@ impl RuntimeMetrics {
         self.pool.global.len()
     }
 
-    /// How often a task was queued by a thread that is no worker of the runtime, for being spawned
-    /// or woken there. That is dearer than [by a
-    /// worker](RuntimeMetrics::worker_local_schedule_count).
+    /// Returns how often a thread that is not a worker of the runtime has queued a task, by a spawn
+    /// or a wake.
+    ///
+    /// That costs more than scheduling [by a worker](RuntimeMetrics::worker_local_schedule_count).
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
@@ -218,15 +272,18 @@ impl RuntimeMetrics {
     ///     task.await.unwrap();
     ///     heist::spawn(async {}).await.unwrap();
     /// });
-    /// assert_eq!(runtime.metrics().remote_schedule_count(), 1, "the first one");
+    /// assert_eq!(runtime.metrics().remote_schedule_count(), 1, "the first task");
     /// ```
     pub fn remote_schedule_count(&self) -> u64 {
         self.pool.global.remote_pushes()
     }
 
-    /// How often a poll, of a task or of a future in `block_on`, found something ready and had to
-    /// wait nevertheless, because it had spent its [budget](crate::task::coop). Counted once for
-    /// each such poll, when it has ended.
+    /// Returns how often a poll had to yield, although a resource was ready, because it had spent
+    /// its [budget](crate::task::coop).
+    ///
+    /// Polls of tasks and of the root futures of `block_on` count, each once when it ends.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use heist::task::coop::consume_budget;
@@ -243,27 +300,32 @@ impl RuntimeMetrics {
         self.pool.forced_yields()
     }
 
-    /// Threads for blocking jobs now, at work or waiting for it; at most
-    /// [`Builder::max_blocking_threads`](super::Builder::max_blocking_threads). Workers do not
-    /// count.
+    /// Returns the number of threads for blocking jobs, busy or idle.
+    ///
+    /// There are at most [`Builder::max_blocking_threads`](super::Builder::max_blocking_threads).
+    /// Workers do not count.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
     /// assert_eq!(runtime.metrics().num_blocking_threads(), 0);
     /// runtime.block_on(runtime.spawn_blocking(|| ())).unwrap();
-    /// assert_eq!(runtime.metrics().num_blocking_threads(), 1, "it waits for another job");
+    /// assert_eq!(runtime.metrics().num_blocking_threads(), 1, "the thread waits for another job");
     /// ```
     pub fn num_blocking_threads(&self) -> usize {
         self.pool.blocking.counts().threads
     }
 
-    /// Those of the [threads for blocking jobs](RuntimeMetrics::num_blocking_threads) that wait for
-    /// a job.
+    /// Returns the number of [threads for blocking jobs](RuntimeMetrics::num_blocking_threads) that
+    /// wait for a job.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
     /// runtime.block_on(runtime.spawn_blocking(|| ())).unwrap();
-    /// // It has done its job, and waits for another one very soon.
+    /// // The thread has done its job, and soon waits for another one.
     /// while runtime.metrics().num_idle_blocking_threads() == 0 {
     ///     std::thread::yield_now();
     /// }
@@ -272,14 +334,20 @@ impl RuntimeMetrics {
         self.pool.blocking.counts().idle
     }
 
-    /// Blocking jobs that no thread has begun, because all are at work and there may be no more.
+    /// Returns the number of blocking jobs that wait for a thread. A job waits if all threads are
+    /// busy, and the runtime may start no more.
+    ///
+    /// # Examples
     ///
     /// ```
-    /// let runtime = heist::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+    /// let runtime = heist::runtime::Builder::new_current_thread()
+    ///     .max_blocking_threads(1)
+    ///     .build()
+    ///     .unwrap();
     /// let (end, ended) = std::sync::mpsc::channel::<()>();
     /// let first = runtime.spawn_blocking(move || ended.recv().is_err());
     /// let second = runtime.spawn_blocking(|| ());
-    /// assert_eq!(runtime.metrics().blocking_queue_depth(), 1, "the second waits for the first");
+    /// assert_eq!(runtime.metrics().blocking_queue_depth(), 1, "the second waits");
     /// drop(end);
     /// assert!(runtime.block_on(async { (first.await.unwrap(), second.await.unwrap()).0 }));
     /// assert_eq!(runtime.metrics().blocking_queue_depth(), 0);
@@ -288,7 +356,9 @@ impl RuntimeMetrics {
         self.pool.blocking.counts().queued
     }
 
-    /// Sockets and other descriptors registered with the reactor so far.
+    /// Returns how many sockets and other descriptors have been registered with the reactor so far.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().enable_io().build().unwrap();
@@ -300,7 +370,10 @@ impl RuntimeMetrics {
         self.pool.reactor.counts().registered
     }
 
-    /// Sockets and other descriptors taken off the reactor so far.
+    /// Returns how many sockets and other descriptors have been deregistered from the reactor so
+    /// far.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().enable_io().build().unwrap();
@@ -312,7 +385,9 @@ impl RuntimeMetrics {
         self.pool.reactor.counts().deregistered
     }
 
-    /// Events that the reactor has brought to a socket or another descriptor so far.
+    /// Returns how many readiness events the reactor has delivered so far.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use heist::net::UdpSocket;
@@ -321,10 +396,10 @@ impl RuntimeMetrics {
     /// runtime.block_on(async {
     ///     let socket = UdpSocket::bind("127.0.0.1:0").await?;
     ///     let address = socket.local_addr()?;
-    ///     let heard = heist::spawn(async move { socket.recv(&mut [0; 8]).await });
-    ///     heist::task::yield_now().await; // it waits
+    ///     let received = heist::spawn(async move { socket.recv(&mut [0; 8]).await });
+    ///     heist::task::yield_now().await; // now it waits
     ///     UdpSocket::bind("127.0.0.1:0").await?.send_to(b"hello", address).await?;
-    ///     heard.await.unwrap()
+    ///     received.await.unwrap()
     /// })?;
     /// assert!(runtime.metrics().io_driver_ready_count() >= 1);
     /// # Ok::<(), std::io::Error>(())
@@ -335,7 +410,7 @@ impl RuntimeMetrics {
 }
 
 impl RuntimeMetrics {
-    /// That of a worker.
+    /// Returns the seat with this index.
     #[track_caller]
     pub(super) fn seat(&self, worker: usize) -> &Seat {
         let seats = &self.pool.seats;
@@ -343,7 +418,7 @@ impl RuntimeMetrics {
             Some(seat) => seat,
             // Not in a closure, whose line would be the location of the panic.
             None => panic!(
-                "there is no worker {worker}: this runtime has had {}; ask for those below `num_seats()`",
+                "there is no worker {worker}: this runtime has had {}; use an index below `num_worker_slots()`",
                 seats.len()
             ),
         }

@@ -1,9 +1,10 @@
-//! A spawn that was refused, with what was to be spawned.
+//! The error of a refused spawn, which holds the future.
 
 use std::fmt;
 
-/// The runtime takes no more tasks: it drains, or has been shut down. Holds the future that was to
-/// be spawned.
+/// The runtime did not accept a task: it is being drained, or has been shut down.
+///
+/// The error holds the future. [`Handle::try_spawn`](super::Handle::try_spawn) returns it.
 pub struct SpawnError<F>(F);
 
 impl<F> SpawnError<F> {
@@ -11,7 +12,7 @@ impl<F> SpawnError<F> {
         SpawnError(future)
     }
 
-    /// Gives the future back.
+    /// Returns the future that was not spawned.
     ///
     /// # Examples
     ///
@@ -31,8 +32,8 @@ impl<F> SpawnError<F> {
 impl<F> fmt::Display for SpawnError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "the runtime drains or has been shut down, and takes no more tasks from here: take the future back with \
-             `into_inner`, and stop in time by selecting on `Handle::draining`",
+            "the runtime is being drained or has been shut down, and accepts no more tasks from here; `into_inner` returns \
+             the future, and `Handle::draining` resolves when a drain begins",
         )
     }
 }

@@ -1,31 +1,34 @@
-//! What a runtime does about its tasks: the hooks, and a panic.
+//! The hooks of tasks, and what the runtime does if a task panics.
 
 use super::Builder;
 use crate::pool::hooks::{TaskHooks, TaskMeta, UnhandledPanic};
 use crate::sync::Arc;
 
-/// What is done about tasks.
+/// Hooks of tasks.
 impl Builder {
-    /// Called with each task that is spawned, before it is queued, by the thread that spawns it.
+    /// Sets a function that is called with each spawned task, before the task is queued, on the
+    /// thread that spawns it.
     ///
-    /// The four hooks of tasks are called inside of the runtime, with no lock held: they may spawn
-    /// (which calls the hook again). They are told of tasks only, not of blocking jobs, nor of the
-    /// future of a `block_on`, nor of a task that is refused. A panic in one of them is logged, and
-    /// otherwise ignored. They should be short: while they run, a worker does nothing else.
+    /// The four hooks of tasks are called inside of the runtime, with no lock held. They may spawn,
+    /// which calls the hook again. They are not called for blocking jobs, for the root future of a
+    /// `block_on`, or for a refused task. If a hook panics, the panic is logged, and has no other
+    /// effect. Hooks should be short, because the worker waits for them.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::sync::Arc;
     /// use std::sync::atomic::{AtomicUsize, Ordering};
     ///
     /// let alive = Arc::new(AtomicUsize::new(0));
-    /// let (more, less) = (Arc::clone(&alive), Arc::clone(&alive));
+    /// let (spawned, ended) = (Arc::clone(&alive), Arc::clone(&alive));
     /// let runtime = heist::runtime::Builder::new_current_thread()
     ///     .on_task_spawn(move |task| {
     ///         println!("{} was spawned at {}", task.id(), task.spawned_at());
-    ///         more.fetch_add(1, Ordering::Relaxed);
+    ///         spawned.fetch_add(1, Ordering::Relaxed);
     ///     })
     ///     .on_task_terminate(move |_| {
-    ///         less.fetch_sub(1, Ordering::Relaxed);
+    ///         ended.fetch_sub(1, Ordering::Relaxed);
     ///     })
     ///     .build()
     ///     .unwrap();
@@ -40,15 +43,17 @@ impl Builder {
         self
     }
 
-    /// Called with each task that has ended, in whatever way, once for each call of
-    /// [`Builder::on_task_spawn`]. See there.
+    /// Sets a function that is called with each task that has ended, in whatever way. It is called
+    /// once for each call of [`Builder::on_task_spawn`], whose rules apply.
     ///
-    /// The future has been dropped; whoever awaits the task's output may have it already. A drain's
-    /// report comes after it.
+    /// The future has been dropped before the call. The task's output may have been awaited
+    /// already. The report of a drain comes after the call.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread()
-    ///     .on_task_terminate(|task| println!("{} is gone", task.id()))
+    ///     .on_task_terminate(|task| println!("{} has ended", task.id()))
     ///     .build()
     ///     .unwrap();
     /// runtime.block_on(async { heist::spawn(async {}).await.unwrap() });
@@ -58,10 +63,13 @@ impl Builder {
         self
     }
 
-    /// Called by a worker before it polls a task, or drops the future of one that was aborted. See
-    /// [`Builder::on_task_spawn`].
+    /// Sets a function that a worker calls before it polls a task, or drops the future of an
+    /// aborted task. The rules of [`Builder::on_task_spawn`] apply.
     ///
-    /// What is dropped at the end of the runtime, or at a drain's deadline, is not polled.
+    /// It is not called for tasks that are dropped at the end of the runtime or at a drain's
+    /// deadline.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::sync::Arc;
@@ -81,15 +89,18 @@ impl Builder {
         self
     }
 
-    /// Called by a worker after a poll, also one that has panicked, once for each call of
-    /// [`Builder::on_before_task_poll`]. See [`Builder::on_task_spawn`].
+    /// Sets a function that a worker calls after each poll, also if the poll has panicked. It is
+    /// called once for each call of [`Builder::on_before_task_poll`]. The rules of
+    /// [`Builder::on_task_spawn`] apply.
     ///
-    /// The task may be gone already, or run elsewhere.
+    /// At the time of the call, the task may have ended, or may run on another worker.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread()
-    ///     .on_before_task_poll(|task| println!("{} begins", task.id()))
-    ///     .on_after_task_poll(|task| println!("{} lets go", task.id()))
+    ///     .on_before_task_poll(|task| println!("{} is polled", task.id()))
+    ///     .on_after_task_poll(|task| println!("{} has been polled", task.id()))
     ///     .build()
     ///     .unwrap();
     /// runtime.block_on(async { heist::spawn(async {}).await.unwrap() });
@@ -103,23 +114,34 @@ impl Builder {
         Arc::make_mut(self.settings.task_hooks.get_or_insert_default())
     }
 
-    /// What to do when a task panics. The default is to ignore it: the task's `JoinHandle` answers
-    /// the panic.
+    /// Sets what the runtime does if a task panics. By default it does nothing, and the task's
+    /// `JoinHandle` returns the panic.
     ///
-    /// With [`UnhandledPanic::ShutdownRuntime`] the runtime ends at once, whether or not anybody
-    /// awaits the task: all tasks are dropped, and their handles resolve as cancelled; what is
-    /// spawned later is refused; and every [`Runtime::block_on`](super::Runtime::block_on) panics,
-    /// those that run as well as later ones. It acts while `block_on` runs, since nothing runs
-    /// between two of them. Panics of blocking jobs do not count.
+    /// With [`UnhandledPanic::ShutdownRuntime`] the runtime ends at once, also if the task's handle
+    /// is never awaited:
+    ///
+    /// - All tasks are dropped, and their handles resolve as cancelled.
+    /// - Later spawns are refused.
+    /// - Every [`Runtime::block_on`](super::Runtime::block_on) panics, the running ones as well as
+    ///   later ones.
+    ///
+    /// This happens while `block_on` runs, because no task runs at other times. Panics of blocking
+    /// jobs do not count.
     ///
     /// # Panics
     ///
-    /// If that is asked of a runtime with worker threads, where it cannot be had.
+    /// Panics if `behavior` is [`UnhandledPanic::ShutdownRuntime`] and the builder is for a
+    /// multi-threaded runtime.
+    ///
+    /// # Examples
     ///
     /// ```should_panic
     /// use heist::runtime::{Builder, UnhandledPanic};
     ///
-    /// let runtime = Builder::new_current_thread().unhandled_panic(UnhandledPanic::ShutdownRuntime).build().unwrap();
+    /// let runtime = Builder::new_current_thread()
+    ///     .unhandled_panic(UnhandledPanic::ShutdownRuntime)
+    ///     .build()
+    ///     .unwrap();
     /// runtime.spawn(async { panic!("boom") });
     /// runtime.block_on(std::future::pending::<()>());
     /// ```
@@ -127,7 +149,7 @@ impl Builder {
     pub fn unhandled_panic(&mut self, behavior: UnhandledPanic) -> &mut Builder {
         assert!(
             self.settings.current_thread || behavior == UnhandledPanic::Ignore,
-            "unhandled_panic(ShutdownRuntime) is for runtimes that `block_on` drives: use `new_current_thread`, or await the tasks"
+            "unhandled_panic(ShutdownRuntime): only a current-thread runtime supports it; use `new_current_thread`, or await the tasks"
         );
         self.settings.unhandled_panic = behavior;
         self

@@ -1,33 +1,40 @@
-//! What the threads of a runtime are, and what they are told to do.
+//! The threads of a runtime: their number, names and stacks, and the hooks that they call.
 
 use std::time::Duration;
 
 use super::Builder;
 use crate::sync::Arc;
-use crate::worker_set::completion::WorkerThread;
+use crate::worker_set::completion::WorkerMeta;
 
-/// Threads.
+/// Settings of threads.
 impl Builder {
-    /// How many threads [`spawn_blocking`](crate::task::spawn_blocking) may have at a time, at
-    /// most. The default is 512. [`block_in_place`](crate::task::block_in_place) may have as many
-    /// besides, as spare workers.
+    /// Sets the largest number of threads for [`spawn_blocking`](crate::task::spawn_blocking). The
+    /// default is 512.
+    ///
+    /// [`block_in_place`](crate::task::block_in_place) may start the same number of spare workers
+    /// in addition.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `threads` is zero.
+    ///
+    /// # Examples
     ///
     /// ```
-    /// let runtime = heist::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+    /// let runtime = heist::runtime::Builder::new_current_thread()
+    ///     .max_blocking_threads(1)
+    ///     .build()
+    ///     .unwrap();
     /// let (end, ended) = std::sync::mpsc::channel::<()>();
     /// let first = runtime.spawn_blocking(move || ended.recv().is_err());
     /// let second = runtime.spawn_blocking(|| ());
-    /// assert_eq!(runtime.metrics().num_blocking_threads(), 1); // the second job waits for it
+    /// assert_eq!(runtime.metrics().num_blocking_threads(), 1); // the second job waits
     /// drop(end);
     /// runtime.block_on(async {
     ///     assert!(first.await.unwrap());
     ///     second.await.unwrap();
     /// });
     /// ```
-    ///
-    /// # Panics
-    ///
-    /// If it is zero.
     #[track_caller]
     pub fn max_blocking_threads(&mut self, threads: usize) -> &mut Builder {
         assert!(threads > 0, "max_blocking_threads(0): spawn_blocking needs at least one thread");
@@ -35,15 +42,21 @@ impl Builder {
         self
     }
 
-    /// How long an idle blocking thread stays. The default is ten seconds.
+    /// Sets how long an idle thread for blocking jobs waits for a job before it exits. The default
+    /// is ten seconds.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::time::Duration;
     ///
-    /// let runtime = heist::runtime::Builder::new_current_thread().thread_keep_alive(Duration::from_millis(1)).build().unwrap();
+    /// let runtime = heist::runtime::Builder::new_current_thread()
+    ///     .thread_keep_alive(Duration::from_millis(1))
+    ///     .build()
+    ///     .unwrap();
     /// runtime.block_on(runtime.spawn_blocking(|| ())).unwrap();
     /// while runtime.metrics().num_blocking_threads() > 0 {
-    ///     std::thread::yield_now(); // it leaves soon
+    ///     std::thread::yield_now(); // the thread exits soon
     /// }
     /// ```
     pub fn thread_keep_alive(&mut self, duration: Duration) -> &mut Builder {
@@ -51,12 +64,20 @@ impl Builder {
         self
     }
 
-    /// Names the threads. The default is `heist-worker`. The platform does not accept a zero byte,
-    /// so a zero byte becomes `?`.
+    /// Sets the name of the runtime's threads. The default is `heist-worker`.
+    ///
+    /// The platform does not accept a zero byte, so a zero byte becomes `?`.
+    ///
+    /// # Examples
     ///
     /// ```
-    /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("shop").build().unwrap();
-    /// let name = runtime.block_on(runtime.spawn(async { std::thread::current().name().map(str::to_owned) })).unwrap();
+    /// let runtime = heist::runtime::Builder::new_multi_thread()
+    ///     .worker_threads(1)
+    ///     .thread_name("shop")
+    ///     .build()
+    ///     .unwrap();
+    /// let task = runtime.spawn(async { std::thread::current().name().map(str::to_owned) });
+    /// let name = runtime.block_on(task).unwrap();
     /// assert_eq!(name.as_deref(), Some("shop"));
     /// ```
     pub fn thread_name(&mut self, name: impl Into<String>) -> &mut Builder {
@@ -64,7 +85,9 @@ impl Builder {
         self.thread_name_fn(move || name.clone())
     }
 
-    /// Names each thread by a function. A zero byte in a name becomes `?`.
+    /// Sets a function that returns the name of each thread. A zero byte in a name becomes `?`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::sync::atomic::{AtomicUsize, Ordering};
@@ -75,7 +98,8 @@ impl Builder {
     ///     .thread_name_fn(move || format!("shop-{}", count.fetch_add(1, Ordering::Relaxed)))
     ///     .build()
     ///     .unwrap();
-    /// let name = runtime.block_on(runtime.spawn(async { std::thread::current().name().map(str::to_owned) })).unwrap();
+    /// let task = runtime.spawn(async { std::thread::current().name().map(str::to_owned) });
+    /// let name = runtime.block_on(task).unwrap();
     /// assert!(name.unwrap().starts_with("shop-"));
     /// ```
     pub fn thread_name_fn(&mut self, name: impl Fn() -> String + Send + Sync + 'static) -> &mut Builder {
@@ -83,37 +107,46 @@ impl Builder {
         self
     }
 
-    /// Names each worker thread by a function of its seat and of the version of the worker set with
-    /// which it comes. Other threads keep the name that [`Builder::thread_name`] or
-    /// [`Builder::thread_name_fn`] gives.
+    /// Sets a function that returns the name of each worker thread. It gets the worker's index, and
+    /// the version of the worker set.
     ///
-    /// If it panics while the runtime is being resized, the thread is called `heist-worker`. It may
-    /// resize, but not wait for that, which panics: the next resize begins when it has returned.
-    /// Nor may it wait for anything else that waits for a resize.
+    /// Other threads keep the name that [`Builder::thread_name`] or [`Builder::thread_name_fn`]
+    /// gives.
+    ///
+    /// If the function panics during a resize, the thread is called `heist-worker`. The function
+    /// may resize the runtime: that resize begins when it has returned. It must not wait for a
+    /// resize, which panics, or for anything that waits for a resize.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread()
     ///     .worker_threads(2)
-    ///     .thread_name_with(|at| format!("worker-{}-{}", at.version, at.seat))
+    ///     .thread_name_with(|at| format!("worker-{}-{}", at.version, at.index))
     ///     .build()
     ///     .unwrap();
     /// # drop(runtime);
     /// ```
-    pub fn thread_name_with(&mut self, name: impl Fn(WorkerThread) -> String + Send + Sync + 'static) -> &mut Builder {
+    pub fn thread_name_with(&mut self, name: impl Fn(WorkerMeta) -> String + Send + Sync + 'static) -> &mut Builder {
         self.settings.worker_name = Some(Arc::new(name));
         self
     }
 
-    /// The threads' stack size in bytes. The default is the platform's. A size below the platform's
-    /// minimum is raised to it.
+    /// Sets the stack size of the runtime's threads, in bytes. The default is the platform's. A
+    /// size below the platform's minimum is raised to it.
     ///
     /// If the operating system refuses a stack of this size, [`Builder::build`] returns an error. A
     /// current-thread runtime starts its first thread for
-    /// [`spawn_blocking`](crate::task::spawn_blocking): then the job is cancelled. If the size is
-    /// more than a quarter of the address space, `build` returns an error in any case.
+    /// [`spawn_blocking`](crate::task::spawn_blocking), and then the job is cancelled. If the size
+    /// is more than a quarter of the address space, `build` returns an error in any case.
+    ///
+    /// # Examples
     ///
     /// ```
-    /// let runtime = heist::runtime::Builder::new_multi_thread().thread_stack_size(512 * 1024).build().unwrap();
+    /// let runtime = heist::runtime::Builder::new_multi_thread()
+    ///     .thread_stack_size(512 * 1024)
+    ///     .build()
+    ///     .unwrap();
     /// # drop(runtime);
     /// ```
     pub fn thread_stack_size(&mut self, bytes: usize) -> &mut Builder {
@@ -121,14 +154,17 @@ impl Builder {
         self
     }
 
-    /// Called by each thread of the runtime when it starts.
+    /// Sets a function that each thread of the runtime calls when it starts.
     ///
-    /// It may resize the runtime; waiting for that panics on a worker's thread, which may be one
-    /// that has to leave. If it panics on a worker's thread, the process is aborted.
+    /// The function may resize the runtime. Waiting for that resize panics on a worker's thread,
+    /// because the worker may be one that has to exit. If the function panics on a worker's thread,
+    /// the process aborts.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_multi_thread()
-    ///     .on_thread_start(|| println!("a thread of the runtime begins"))
+    ///     .on_thread_start(|| println!("a thread of the runtime has started"))
     ///     .build()
     ///     .unwrap();
     /// # drop(runtime);
@@ -138,8 +174,11 @@ impl Builder {
         self
     }
 
-    /// Called by each thread of the runtime before it ends. If it panics on a worker's thread, the
-    /// process is aborted.
+    /// Sets a function that each thread of the runtime calls before it exits.
+    ///
+    /// If the function panics on a worker's thread, the process aborts.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::sync::Arc;
@@ -160,18 +199,21 @@ impl Builder {
         self
     }
 
-    /// Called by a worker before it announces that it sleeps; what it spawns is run first.
+    /// Sets a function that a worker calls before it announces its sleep. Tasks that the function
+    /// spawns run before the sleep.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::sync::mpsc;
     ///
-    /// let (tell, told) = mpsc::channel();
+    /// let (sender, receiver) = mpsc::channel();
     /// let runtime = heist::runtime::Builder::new_multi_thread()
     ///     .worker_threads(1)
-    ///     .on_thread_park(move || drop(tell.send(())))
+    ///     .on_thread_park(move || drop(sender.send(())))
     ///     .build()
     ///     .unwrap();
-    /// told.recv().unwrap(); // it has nothing to do
+    /// receiver.recv().unwrap(); // the worker has no task
     /// # drop(runtime);
     /// ```
     pub fn on_thread_park(&mut self, hook: impl Fn() + Send + Sync + 'static) -> &mut Builder {
@@ -179,22 +221,24 @@ impl Builder {
         self
     }
 
-    /// Called by a worker after it has slept.
+    /// Sets a function that a worker calls after it has slept.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::sync::mpsc;
     ///
-    /// let (tell, told) = mpsc::channel();
+    /// let (sender, receiver) = mpsc::channel();
     /// let runtime = heist::runtime::Builder::new_multi_thread()
     ///     .worker_threads(1)
-    ///     .on_thread_unpark(move || drop(tell.send(())))
+    ///     .on_thread_unpark(move || drop(sender.send(())))
     ///     .build()
     ///     .unwrap();
     /// while runtime.metrics().worker_park_count(0) == 0 {
     ///     std::thread::yield_now();
     /// }
     /// drop(runtime.spawn(async {}));
-    /// told.recv().unwrap(); // it has slept
+    /// receiver.recv().unwrap(); // the worker has slept
     /// ```
     pub fn on_thread_unpark(&mut self, hook: impl Fn() + Send + Sync + 'static) -> &mut Builder {
         self.settings.on_thread_unpark = Some(Arc::new(hook));

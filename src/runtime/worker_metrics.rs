@@ -1,14 +1,22 @@
-//! Figures about one worker.
+//! Metrics of one worker.
 
 use std::thread::ThreadId;
 use std::time::Duration;
 
 use super::RuntimeMetrics;
 
-/// One worker.
+/// Metrics of one worker.
 impl RuntimeMetrics {
-    /// The thread that `worker` is now. `None` if it has not started yet or has left; on a
-    /// current-thread runtime, if no `block_on` drives.
+    /// Returns the thread of the worker.
+    ///
+    /// Returns `None` if the worker has not started or has exited, or if no `block_on` drives a
+    /// current-thread runtime.
+    ///
+    /// # Panics
+    ///
+    /// Panics if no worker has had the index `worker`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
@@ -17,55 +25,65 @@ impl RuntimeMetrics {
     /// let driver = runtime.block_on(async { metrics.worker_thread_id(0) });
     /// assert_eq!(driver, Some(std::thread::current().id()));
     /// ```
-    ///
-    /// # Panics
-    ///
-    /// If there has never been such a worker.
     #[track_caller]
     pub fn worker_thread_id(&self, worker: usize) -> Option<ThreadId> {
         self.seat(worker).occupant()
     }
 
-    /// For how long `worker` has been at work, in all: awake, and not looking for events in place
-    /// of a sleep. Brought up to date when it looks around (about every 100 µs), when it goes to
-    /// sleep, and when it leaves.
+    /// Returns how long the worker has been busy in total. Time in which it sleeps, or spins for
+    /// events before a sleep, does not count.
+    ///
+    /// The worker updates it about every 100 µs, when it goes to sleep, and when it exits.
+    ///
+    /// # Panics
+    ///
+    /// Panics if no worker has had the index `worker`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
     /// runtime.block_on(async { heist::spawn(async { (0..1000).sum::<u64>() }).await.unwrap() });
     /// assert!(runtime.metrics().worker_total_busy_duration(0) > std::time::Duration::ZERO);
     /// ```
-    ///
-    /// # Panics
-    ///
-    /// If there has never been such a worker.
     #[track_caller]
     pub fn worker_total_busy_duration(&self, worker: usize) -> Duration {
         Duration::from_nanos(self.seat(worker).stats.busy.get())
     }
 
-    /// How often `worker` went to sleep, having found nothing to do. Looking for events for a while
+    /// Returns how often the worker has gone to sleep because it had no task. Spinning for events
     /// before that is part of the sleep.
+    ///
+    /// # Panics
+    ///
+    /// Panics if no worker has had the index `worker`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     /// runtime.block_on(async { heist::time::sleep(std::time::Duration::from_millis(1)).await });
     /// assert!(runtime.metrics().worker_park_count(0) >= 1);
     /// ```
-    ///
-    /// # Panics
-    ///
-    /// If there has never been such a worker.
     #[track_caller]
     pub fn worker_park_count(&self, worker: usize) -> u64 {
         self.seat(worker).stats.parks.get().div_ceil(2)
     }
 
-    /// How often `worker` went to sleep, and how often it got up again, together: odd while it
-    /// sleeps.
+    /// Returns how often the worker has gone to sleep, plus how often it has woken up. The number
+    /// is odd while the worker sleeps.
+    ///
+    /// # Panics
+    ///
+    /// Panics if no worker has had the index `worker`.
+    ///
+    /// # Examples
     ///
     /// ```
-    /// let runtime = heist::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    /// let runtime = heist::runtime::Builder::new_multi_thread()
+    ///     .worker_threads(1)
+    ///     .build()
+    ///     .unwrap();
     /// let metrics = runtime.metrics();
     /// let asleep = || metrics.worker_park_unpark_count(0) % 2 == 1;
     /// while !asleep() {
@@ -75,120 +93,142 @@ impl RuntimeMetrics {
     /// let task = runtime.spawn(async move { awake.worker_park_unpark_count(0) % 2 == 0 });
     /// assert!(runtime.block_on(task).unwrap());
     /// ```
-    ///
-    /// # Panics
-    ///
-    /// If there has never been such a worker.
     #[track_caller]
     pub fn worker_park_unpark_count(&self, worker: usize) -> u64 {
         self.seat(worker).stats.parks.get()
     }
 
-    /// How often `worker` got up and went back to sleep without having polled a task: it was woken
-    /// for nothing, or another worker was faster. Counted when it goes back to sleep. The future of
-    /// a `block_on` is no task.
+    /// Returns how often the worker woke up and went back to sleep without having polled a task.
+    /// Either the wake-up had no cause, or another worker took the task.
+    ///
+    /// The worker counts it when it goes back to sleep. The root future of a `block_on` is not a
+    /// task.
+    ///
+    /// # Panics
+    ///
+    /// Panics if no worker has had the index `worker`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
     /// runtime.block_on(async { heist::spawn(async {}).await.unwrap() });
-    /// assert_eq!(runtime.metrics().worker_noop_count(0), 0, "it did not even sleep");
+    /// assert_eq!(runtime.metrics().worker_noop_count(0), 0, "the worker did not sleep");
     /// ```
-    ///
-    /// # Panics
-    ///
-    /// If there has never been such a worker.
     #[track_caller]
     pub fn worker_noop_count(&self, worker: usize) -> u64 {
         self.seat(worker).stats.noops.get()
     }
 
-    /// How many tasks `worker` took from other workers' queues; counted when it has them.
+    /// Returns how many tasks the worker has stolen from the queues of other workers. It counts
+    /// them when it has them.
+    ///
+    /// # Panics
+    ///
+    /// Panics if no worker has had the index `worker`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
     /// runtime.block_on(async { heist::spawn(async {}).await.unwrap() });
-    /// assert_eq!(runtime.metrics().worker_steal_count(0), 0, "there is nobody to take from");
+    /// assert_eq!(runtime.metrics().worker_steal_count(0), 0, "there is no other worker");
     /// ```
-    ///
-    /// # Panics
-    ///
-    /// If there has never been such a worker.
     #[track_caller]
     pub fn worker_steal_count(&self, worker: usize) -> u64 {
         self.seat(worker).stats.stolen.get()
     }
 
-    /// How often `worker` took tasks from another worker's queue; one or more at a time, as
-    /// [`worker_steal_count`](RuntimeMetrics::worker_steal_count) says.
+    /// Returns how often the worker has stolen from the queue of another worker. Each time it takes
+    /// one task or more; see [`worker_steal_count`](RuntimeMetrics::worker_steal_count).
+    ///
+    /// # Panics
+    ///
+    /// Panics if no worker has had the index `worker`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
     /// runtime.block_on(async { heist::spawn(async {}).await.unwrap() });
-    /// assert_eq!(runtime.metrics().worker_steal_operations(0), 0, "there is nobody to take from");
+    /// assert_eq!(runtime.metrics().worker_steal_operations(0), 0, "there is no other worker");
     /// ```
-    ///
-    /// # Panics
-    ///
-    /// If there has never been such a worker.
     #[track_caller]
     pub fn worker_steal_operations(&self, worker: usize) -> u64 {
         self.seat(worker).stats.steals.get()
     }
 
-    /// How many polls of tasks `worker` has begun. Polls of a future in `block_on` do not count.
+    /// Returns how many polls of tasks the worker has begun. Polls of the root future of a
+    /// `block_on` do not count.
+    ///
+    /// # Panics
+    ///
+    /// Panics if no worker has had the index `worker`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
     /// runtime.block_on(async { heist::spawn(heist::task::yield_now()).await.unwrap() });
     /// assert_eq!(runtime.metrics().worker_poll_count(0), 2);
     /// ```
-    ///
-    /// # Panics
-    ///
-    /// If there has never been such a worker.
     #[track_caller]
     pub fn worker_poll_count(&self, worker: usize) -> u64 {
         self.seat(worker).stats.polls.get()
     }
 
-    /// How long a poll of `worker` takes of late, on average: a moving mean that is brought up to
-    /// date when the worker looks around (about every 100 µs) or rests. The time between two polls
-    /// is included. Zero if none has been measured.
+    /// Returns the moving average of the worker's recent poll times. The time between two polls is
+    /// included.
+    ///
+    /// The worker updates it about every 100 µs, and when it has nothing to do. The result is zero
+    /// if no poll has been measured.
+    ///
+    /// # Panics
+    ///
+    /// Panics if no worker has had the index `worker`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
     /// runtime.block_on(async { heist::spawn(async {}).await.unwrap() });
     /// println!("a poll takes {:?}", runtime.metrics().worker_mean_poll_time(0));
     /// ```
-    ///
-    /// # Panics
-    ///
-    /// If there has never been such a worker.
     #[track_caller]
     pub fn worker_mean_poll_time(&self, worker: usize) -> Duration {
         Duration::from_nanos(self.seat(worker).stats.mean_poll.get())
     }
 
-    /// How often `worker` itself queued a task, because its tasks or its events spawned it or woke
-    /// it, or because the task let others go first. For those from elsewhere see
-    /// [`remote_schedule_count`](RuntimeMetrics::remote_schedule_count). Brought up to date when
-    /// the worker looks around (about every 100 µs), when it goes to sleep, and when it leaves.
+    /// Returns how often the worker has queued a task: its tasks or events spawned or woke it, or
+    /// the task yielded. [`remote_schedule_count`](RuntimeMetrics::remote_schedule_count) counts
+    /// tasks from other threads.
+    ///
+    /// The worker updates it about every 100 µs, when it goes to sleep, and when it exits.
+    ///
+    /// # Panics
+    ///
+    /// Panics if no worker has had the index `worker`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
     /// runtime.block_on(async { heist::spawn(heist::task::yield_now()).await.unwrap() });
     /// assert_eq!(runtime.metrics().worker_local_schedule_count(0), 2, "a spawn and a yield");
     /// ```
-    ///
-    /// # Panics
-    ///
-    /// If there has never been such a worker.
     #[track_caller]
     pub fn worker_local_schedule_count(&self, worker: usize) -> u64 {
         self.seat(worker).stats.scheduled.get()
     }
 
-    /// How often the queue of `worker` was full, so that half of it went into the global queue.
+    /// Returns how often the worker's queue was full, so that half of it was moved to the global
+    /// queue.
+    ///
+    /// # Panics
+    ///
+    /// Panics if no worker has had the index `worker`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
@@ -199,17 +239,18 @@ impl RuntimeMetrics {
     /// });
     /// assert_eq!(runtime.metrics().worker_overflow_count(0), 1);
     /// ```
-    ///
-    /// # Panics
-    ///
-    /// If there has never been such a worker.
     #[track_caller]
     pub fn worker_overflow_count(&self, worker: usize) -> u64 {
         self.seat(worker).stats.overflows.get()
     }
 
-    /// Tasks in the queue of `worker` now. One may wait besides in the slot for the task that was
-    /// woken last.
+    /// Returns the number of tasks in the worker's queue. The task in its LIFO slot does not count.
+    ///
+    /// # Panics
+    ///
+    /// Panics if no worker has had the index `worker`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
@@ -219,10 +260,6 @@ impl RuntimeMetrics {
     ///     assert_eq!(metrics.worker_local_queue_depth(0), 1);
     /// });
     /// ```
-    ///
-    /// # Panics
-    ///
-    /// If there has never been such a worker.
     #[track_caller]
     pub fn worker_local_queue_depth(&self, worker: usize) -> usize {
         self.seat(worker).thief.len()

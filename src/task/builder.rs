@@ -1,4 +1,4 @@
-//! Spawning tasks that have a name.
+//! Spawns tasks with a name.
 
 use std::future::Future;
 use std::io;
@@ -8,20 +8,24 @@ use crate::raw_task::{JoinHandle, SpawnMeta};
 use crate::runtime::Handle;
 use crate::scheduler::schedule;
 
-/// Spawns a task that has a name.
+/// Spawns a task with a name.
 ///
-/// The name says who it is in a [`Straggler`](crate::drain::report::Straggler) of a drain's report
-/// and to the hooks of a runtime (see [`TaskMeta`](crate::pool::hooks::TaskMeta)). It need not be
-/// unique. A task without a name pays nothing for it; one with a name for one allocation more.
+/// The name identifies the task in a [`Straggler`](crate::drain::report::Straggler) of a drain's
+/// report, in a dump, and in the report of a stall. The hooks of tasks get it, too (see
+/// [`TaskMeta`](crate::pool::hooks::TaskMeta)). It need not be unique. A task with a name costs one
+/// more allocation. A task without one costs nothing more.
 ///
-/// Each method answers an [`io::Result`], for the day when there is an error to answer.
+/// The methods return an [`io::Result`], as Tokio's do, but there is no error today.
+///
+/// # Examples
 ///
 /// ```
 /// use std::time::Duration;
 ///
 /// let runtime = heist::runtime::Runtime::new().unwrap();
-/// let handle = runtime.handle();
-/// let task = heist::task::Builder::new().name("listener").spawn_on(std::future::pending::<()>(), handle).unwrap();
+/// let never = std::future::pending::<()>();
+/// let listener = heist::task::Builder::new().name("listener");
+/// let task = listener.spawn_on(never, runtime.handle()).unwrap();
 /// let report = runtime.drain(Duration::ZERO).wait();
 /// assert_eq!(report.stragglers[0].name.as_deref(), Some("listener"));
 /// assert_eq!(report.stragglers[0].id, task.id());
@@ -33,7 +37,9 @@ pub struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    /// For a task without a name, yet.
+    /// Creates a builder of a task without a name.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
@@ -45,12 +51,15 @@ impl<'a> Builder<'a> {
         Builder::default()
     }
 
-    /// Names the task.
+    /// Sets the name of the task.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
-    /// let task = heist::task::Builder::new().name("sleeper").spawn(std::future::pending::<()>()).unwrap();
-    /// // So it is called in a dump, in the report of a stall, and in that of a drain.
+    /// let never = std::future::pending::<()>();
+    /// let task = heist::task::Builder::new().name("sleeper").spawn(never).unwrap();
+    /// // Dumps and reports show the name.
     /// task.abort();
     /// # });
     /// ```
@@ -62,11 +71,13 @@ impl<'a> Builder<'a> {
     ///
     /// # Errors
     ///
-    /// None today.
+    /// It returns no error today.
     ///
     /// # Panics
     ///
-    /// If this thread is in no runtime.
+    /// Panics if no runtime is running on this thread.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
@@ -87,12 +98,15 @@ impl<'a> Builder<'a> {
     ///
     /// # Errors
     ///
-    /// None today.
+    /// It returns no error today.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Runtime::new().unwrap();
-    /// // This thread is in no runtime.
-    /// let task = heist::task::Builder::new().name("answer").spawn_on(async { 6 * 7 }, runtime.handle()).unwrap();
+    /// // No runtime is running on this thread.
+    /// let answer = heist::task::Builder::new().name("answer");
+    /// let task = answer.spawn_on(async { 6 * 7 }, runtime.handle()).unwrap();
     /// assert_eq!(runtime.block_on(task).unwrap(), 42);
     /// ```
     #[track_caller]
@@ -108,16 +122,20 @@ impl<'a> Builder<'a> {
     ///
     /// # Errors
     ///
-    /// None today.
+    /// It returns no error today.
     ///
     /// # Panics
     ///
-    /// If this thread is in no runtime, or not on the thread of a local one.
+    /// Panics if this thread is not inside of its own
+    /// [`LocalRuntime`](crate::runtime::LocalRuntime).
+    ///
+    /// # Examples
     ///
     /// ```
     /// # heist::runtime::LocalRuntime::new().unwrap().block_on(async {
-    /// let here = std::rc::Rc::new(42);
-    /// let task = heist::task::Builder::new().name("here").spawn_local(async move { here }).unwrap();
+    /// let shared = std::rc::Rc::new(42);
+    /// let local = heist::task::Builder::new().name("local");
+    /// let task = local.spawn_local(async move { shared }).unwrap();
     /// assert_eq!(*task.await.unwrap(), 42);
     /// # });
     /// ```
@@ -134,15 +152,18 @@ impl<'a> Builder<'a> {
     ///
     /// # Errors
     ///
-    /// None today.
+    /// It returns no error today.
     ///
     /// # Panics
     ///
-    /// If this thread is in no runtime.
+    /// Panics if no runtime is running on this thread.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
-    /// let task = heist::task::Builder::new().name("sum").spawn_blocking(|| (1..=10).sum::<u32>()).unwrap();
+    /// let sum = heist::task::Builder::new().name("sum");
+    /// let task = sum.spawn_blocking(|| (1..=10).sum::<u32>()).unwrap();
     /// assert_eq!(task.await.unwrap(), 55);
     /// # });
     /// ```
@@ -160,12 +181,14 @@ impl<'a> Builder<'a> {
     ///
     /// # Errors
     ///
-    /// None today.
+    /// It returns no error today.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Runtime::new().unwrap();
-    /// let sum = || (1..=10).sum::<u32>();
-    /// let task = heist::task::Builder::new().name("sum").spawn_blocking_on(sum, runtime.handle()).unwrap();
+    /// let sum = heist::task::Builder::new().name("sum");
+    /// let task = sum.spawn_blocking_on(|| (1..=10).sum::<u32>(), runtime.handle()).unwrap();
     /// assert_eq!(runtime.block_on(task).unwrap(), 55);
     /// ```
     #[track_caller]

@@ -1,14 +1,16 @@
-//! Giving the others their turn: the budget of a poll.
+//! Lets other tasks have their turn: the budget of a poll.
 //!
-//! A task that never waits would keep the others of its worker from theirs. So each poll of a task,
-//! or of the future of a `block_on`, begins with a budget of 128 units. Each time a resource of
-//! this crate is ready (a socket, a timer, a `JoinHandle`, a `JoinSet`, a signal, an `AsyncFd`) one
-//! unit is spent. When none is left, all of them answer `Pending` although they may be ready, and
-//! wake the task: it goes behind those that are ready on its worker, and goes on with a new budget.
-//! Tasks that wake each other and run one after the other share one budget.
+//! A task that never waits would keep the other tasks of its worker from running. So each poll of a
+//! task, or of the root future of a `block_on`, begins with a budget of 128 units. Each time a
+//! resource of this crate is ready (a socket, a timer, a `JoinHandle`, a `JoinSet`, a signal, an
+//! `AsyncFd`), it spends one unit.
+//!
+//! When no unit is left, every resource returns `Pending` even if it is ready, and wakes the task.
+//! The task goes behind those that are ready on its worker, and goes on with a new budget. Tasks
+//! that wake each other and run one after the other share one budget.
 //! [`yield_now`](super::yield_now) costs nothing.
 //!
-//! Channels and locks of other crates know nothing of it. Wrap them in [`cooperative`] where a loop
+//! Channels and locks of other crates do not use the budget. Wrap them in [`cooperative`] if a loop
 //! could find them ready for ever, or call [`consume_budget`] in the loop:
 //!
 //! ```
@@ -29,12 +31,13 @@
 //! # });
 //! ```
 //!
-//! Outside of tasks and `block_on`, that is on other executors and in blocking jobs, nothing is
-//! limited. Neither is an executor of another crate that is run to its end inside of one poll
-//! (which blocks a worker, and should not be done): after 10,000 refusals in one poll nobody is
-//! refused any more, so that it does not wait for ever.
+//! No budget applies outside of tasks and `block_on`: on other executors and in blocking jobs.
 //!
-//! What the budget means for the time that a task waits is said in `docs/fairness.md`.
+//! An executor of another crate may run to its end inside of one poll. That blocks a worker, and
+//! should not be done. So that it does not wait for ever, no resource is refused any more after
+//! 10,000 refusals in one poll.
+//!
+//! `docs/fairness.md` says how the budget bounds the time that a task waits.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -44,7 +47,9 @@ use std::task::{Context, Poll, ready};
 use crate::context::budget;
 use crate::util::thread_bound::ThreadBound;
 
-/// Whether there is anything left of the budget. Always true where nothing is limited.
+/// Returns true if the current poll has budget left. Returns true where no budget applies.
+///
+/// # Examples
 ///
 /// ```
 /// # heist::runtime::Runtime::new().unwrap().block_on(async {
@@ -62,13 +67,15 @@ pub fn has_budget_remaining() -> bool {
     budget::has_any()
 }
 
-/// Spends one unit, and lets the others go first if there is none.
+/// Spends one unit of the budget. If none is left, it lets other tasks run first.
 ///
-/// For loops whose work does not come from a resource of this crate.
+/// It is for loops whose work does not come from a resource of this crate.
 ///
 /// # Cancel safety
 ///
-/// Cancel safe.
+/// It is cancel safe.
+///
+/// # Examples
 ///
 /// ```
 /// # heist::runtime::Runtime::new().unwrap().block_on(async {
@@ -84,11 +91,13 @@ pub async fn consume_budget() {
     poll_fn(|cx| budget::metered(cx, |_| Poll::Ready(()))).await;
 }
 
-/// Spends one unit; if there is none, wakes the task and answers `Pending`.
+/// Spends one unit of the budget. If none is left, it wakes the task and returns `Pending`.
 ///
-/// For those who write a `poll` function of a resource. Call it first; if it turns out that the
-/// resource is not ready, drop the answer, and the unit is given back; if it is, say so by
-/// [`made_progress`](RestoreOnPending::made_progress).
+/// It is for `poll` functions of resources, which call it first. If the resource is ready, they
+/// call [`made_progress`](RestoreOnPending::made_progress). If it is not, they drop the returned
+/// value, and the unit is given back.
+///
+/// # Examples
 ///
 /// ```
 /// use std::task::{Context, Poll, ready};
@@ -124,17 +133,21 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
     }
 }
 
-/// A unit that is given back when this is dropped, unless
-/// [`made_progress`](RestoreOnPending::made_progress) was called. Answered by [`poll_proceed`].
+/// A unit of the budget. [`poll_proceed`] returns it.
+///
+/// Its drop gives the unit back, unless [`made_progress`](RestoreOnPending::made_progress) was
+/// called.
 #[must_use = "the unit is given back when this is dropped"]
 pub struct RestoreOnPending {
     spent: std::cell::Cell<bool>,
-    /// The budget is that of a poll, on the thread that makes it.
+    /// The budget belongs to the thread that polls.
     _thread: ThreadBound,
 }
 
 impl RestoreOnPending {
-    /// The resource was ready: the unit is spent for good.
+    /// Spends the unit for good, because the resource was ready.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::future::poll_fn;
@@ -143,7 +156,7 @@ impl RestoreOnPending {
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
     /// poll_fn(|cx| {
     ///     let unit = ready!(heist::task::coop::poll_proceed(cx));
-    ///     // A resource that is always ready.
+    ///     // This resource is always ready.
     ///     unit.made_progress();
     ///     Poll::Ready(())
     /// })
@@ -169,8 +182,11 @@ impl fmt::Debug for RestoreOnPending {
     }
 }
 
-/// Makes a future of another crate spend one unit when it is ready, and wait for its turn when
-/// there is none.
+/// Makes a future of another crate use the budget.
+///
+/// It spends one unit when it is ready. If no unit is left, it lets other tasks run first.
+///
+/// # Examples
 ///
 /// ```
 /// # heist::runtime::Runtime::new().unwrap().block_on(async {
@@ -189,7 +205,7 @@ pub fn cooperative<F: Future>(future: F) -> Coop<F> {
 ///
 /// # Cancel safety
 ///
-/// As safe as the future inside.
+/// It is as cancel safe as the inner future.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled or awaited"]
 pub struct Coop<F> {
@@ -200,7 +216,7 @@ impl<F: Future> Future for Coop<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        // SAFETY: the future stays where it is.
+        // SAFETY: the projection does not move the future, which is pinned with `self`.
         let future = unsafe { self.map_unchecked_mut(|coop| &mut coop.future) };
         let unit = ready!(poll_proceed(cx));
         let output = ready!(future.poll(cx));
@@ -209,10 +225,12 @@ impl<F: Future> Future for Coop<F> {
     }
 }
 
-/// Lifts the limit off a future: what it asks of resources costs no budget.
+/// Polls a future without a budget.
 ///
-/// It may keep others from their turn for as long as it finds something ready. For futures that
-/// bring their own limit.
+/// The future may keep other tasks from running for as long as it finds resources ready. Use it for
+/// futures that limit themselves.
+///
+/// # Examples
 ///
 /// ```
 /// # heist::runtime::Runtime::new().unwrap().block_on(async {
@@ -235,7 +253,7 @@ pub fn unconstrained<F: Future>(future: F) -> Unconstrained<F> {
 ///
 /// # Cancel safety
 ///
-/// As safe as the future inside.
+/// It is as cancel safe as the inner future.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled or awaited"]
 pub struct Unconstrained<F> {
@@ -246,7 +264,7 @@ impl<F: Future> Future for Unconstrained<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        // SAFETY: the future stays where it is.
+        // SAFETY: the projection does not move the future, which is pinned with `self`.
         let future = unsafe { self.map_unchecked_mut(|unconstrained| &mut unconstrained.future) };
         let _unlimited = budget::unlimited();
         future.poll(cx)

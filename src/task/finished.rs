@@ -1,4 +1,4 @@
-//! Which members of a [`JoinSet`](super::JoinSet) have ended.
+//! The queue of the members of a [`JoinSet`](super::JoinSet) that have ended.
 
 use std::collections::VecDeque;
 use std::mem::swap;
@@ -8,12 +8,12 @@ use crate::sync::{Arc, Mutex};
 use crate::util::store_waker::poll_or_store_waker;
 use crate::util::wake_list::{drop_contained, wake_catch_panic};
 
-/// The keys of members that have ended and have not been joined, in the order in which they did,
-/// and who waits for the next.
+/// The members that have ended and have not been joined, and the waker of the task that waits for
+/// the next.
 ///
-/// Each member's handle holds a [`MemberWaker`] as its joiner's waker. It is used once, at the member's
-/// end, and is the only thing that brings a key here. So whoever joins takes a key out, and looks
-/// at no other member.
+/// The keys of the members are in the order of their ends. Each member's handle holds a
+/// [`MemberWaker`] as its joiner's waker. It is called once, at the member's end, and nothing else
+/// adds a key. So a join takes a key out, and does not visit the other members.
 #[derive(Debug)]
 pub(super) struct FinishedQueue(Mutex<FinishedState>);
 
@@ -23,9 +23,9 @@ struct FinishedState {
     joiner: Option<Waker>,
 }
 
-/// Brings one member's key when it is woken.
+/// Adds the key of one member to the queue when it is woken.
 struct MemberWaker {
-    ended: Arc<FinishedQueue>,
+    queue: Arc<FinishedQueue>,
     key: usize,
 }
 
@@ -34,21 +34,22 @@ impl FinishedQueue {
         Arc::new(FinishedQueue(Mutex::new(FinishedState { keys: VecDeque::new(), joiner: None })))
     }
 
-    /// The waker that says that the member `key` has ended.
+    /// Returns the waker for the handle of the member `key`.
     pub(super) fn completion(self: &Arc<Self>, key: usize) -> Waker {
-        Arc::new(MemberWaker { ended: Arc::clone(self), key }).into()
+        Arc::new(MemberWaker { queue: Arc::clone(self), key }).into()
     }
 
-    /// The key of a member that has ended.
+    /// Removes and returns the key of a member that has ended, if there is one.
     pub(super) fn pop_finished(&self) -> Option<usize> {
         self.0.lock().keys.pop_front()
     }
 
-    /// The key of a member that has ended; else leaves `waker` for the next end.
+    /// Removes and returns the key of a member that has ended. If there is none, stores `waker` for
+    /// the next end.
     ///
-    /// A waker that is not needed any more is dropped last: its destructor may panic, and a key
-    /// that has been taken out must not be lost by that. A panic in the clone of `waker` reaches
-    /// the caller, and changes nothing.
+    /// A replaced waker is dropped last: its destructor may panic, and that must not lose a key
+    /// that has been removed. A panic in the clone of `waker` reaches the caller, and changes
+    /// nothing.
     pub(super) fn poll_take(&self, waker: &Waker) -> Poll<usize> {
         poll_or_store_waker(
             waker,
@@ -73,7 +74,7 @@ impl FinishedQueue {
 }
 
 impl Drop for FinishedState {
-    /// The callers must not panic here: the set that is dropped, or the last member's completion.
+    /// Must not panic: the set is being dropped, or the last member ends.
     fn drop(&mut self) {
         drop_contained(self.joiner.take());
     }
@@ -85,11 +86,11 @@ impl Wake for MemberWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let mut line = self.ended.0.lock();
-        line.keys.push_back(self.key);
-        // Taken, so that further ends before the next look wake nobody.
-        let joiner = line.joiner.take();
-        drop(line);
+        let mut state = self.queue.0.lock();
+        state.keys.push_back(self.key);
+        // The waker is removed, so that further ends before the next poll call no waker.
+        let joiner = state.joiner.take();
+        drop(state);
         if let Some(joiner) = joiner {
             wake_catch_panic(joiner);
         }

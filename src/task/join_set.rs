@@ -1,4 +1,4 @@
-//! A set of tasks whose outputs are taken as they come.
+//! A set of tasks, whose outputs are joined in the order in which the tasks end.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -16,13 +16,13 @@ use crate::runtime::{Handle, LocalRuntime};
 use crate::sync::Arc;
 use crate::util::wake_list::catch_user_panic;
 
-/// A set of tasks whose outputs are taken in the order in which the tasks end.
+/// A set of tasks. Their outputs are joined in the order in which the tasks end.
 ///
-/// The tasks run whether or not anybody asks for their outputs. Each end wakes whoever waits in
-/// [`join_next`](JoinSet::join_next), at most once until that looks again, and a look costs the
-/// same however many tasks there are.
+/// The tasks run also if their outputs are never joined. The end of a task wakes the task that
+/// waits in [`join_next`](JoinSet::join_next), at most once until its next poll. The cost of a join
+/// does not depend on the number of tasks.
 ///
-/// Dropping the set aborts all tasks in it; see [`JoinSet::detach_all`].
+/// Dropping the set aborts all tasks in it. [`JoinSet::detach_all`] lets them go on.
 ///
 /// # Examples
 ///
@@ -42,21 +42,21 @@ use crate::util::wake_list::catch_user_panic;
 /// # });
 /// ```
 pub struct JoinSet<T> {
-    /// Whose output has not been taken.
+    /// The handles of the members whose outputs have not been taken.
     ///
-    /// Invariant: each of them has ended and its key is in `ended`, or it holds a completion that
-    /// will bring the key there. A key is let again only after it has come out of `ended`.
+    /// Invariant: each member has ended and its key is in `ended`, or its handle holds a waker that
+    /// will add the key. A key is reused only after it has been removed from `ended`.
     members: Slab<JoinHandle<T>>,
     ended: Arc<FinishedQueue>,
 }
 
-/// A panic in a waker or a destructor leaves the set consistent: the set's own state is complete
-/// before either is called. The set never looks at the outputs, but only takes them out.
+/// A panic in a waker or a destructor leaves the set consistent: before either is called, the set's
+/// own state is complete. The set never reads the outputs, it only moves them out.
 impl<T> UnwindSafe for JoinSet<T> {}
 impl<T> RefUnwindSafe for JoinSet<T> {}
 
 impl<T> JoinSet<T> {
-    /// A set without tasks.
+    /// Creates an empty set.
     ///
     /// # Examples
     ///
@@ -73,7 +73,7 @@ impl<T> JoinSet<T> {
         JoinSet { members: Slab::new(), ended: FinishedQueue::new() }
     }
 
-    /// How many tasks there are whose outputs have not been taken.
+    /// Returns the number of tasks whose outputs have not been taken.
     ///
     /// # Examples
     ///
@@ -83,7 +83,7 @@ impl<T> JoinSet<T> {
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
     /// let mut set = JoinSet::new();
     /// set.spawn(async {});
-    /// assert_eq!(set.len(), 1); // also when the task has ended, until it is joined
+    /// assert_eq!(set.len(), 1); // until the task is joined
     /// set.join_next().await;
     /// assert_eq!(set.len(), 0);
     /// # });
@@ -92,7 +92,7 @@ impl<T> JoinSet<T> {
         self.members.len()
     }
 
-    /// Whether there are no tasks whose outputs have not been taken.
+    /// Returns true if there is no task whose output has not been taken.
     ///
     /// # Examples
     ///
@@ -106,16 +106,16 @@ impl<T> JoinSet<T> {
     }
 }
 
-/// Taking tasks in.
+/// Spawning tasks into the set.
 impl<T: 'static> JoinSet<T> {
-    /// Spawns a task on the runtime that this thread is inside of; see
+    /// Spawns a task on the runtime that is running on this thread; see
     /// [`spawn`](crate::task::spawn()).
     ///
-    /// It begins to run at once, also if nobody joins it.
+    /// The task begins to run at once, also if it is never joined.
     ///
     /// # Panics
     ///
-    /// If this thread is in no runtime.
+    /// Panics if no runtime is running on this thread.
     ///
     /// # Examples
     ///
@@ -138,8 +138,8 @@ impl<T: 'static> JoinSet<T> {
         self.insert(super::spawn(future))
     }
 
-    /// Spawns a task on the runtime of `handle`. A runtime that is shut down drops the future, and
-    /// the task is joined as cancelled.
+    /// Spawns a task on the runtime of `handle`. If that has been shut down, the future is dropped,
+    /// and the task is joined as cancelled.
     ///
     /// # Examples
     ///
@@ -148,7 +148,7 @@ impl<T: 'static> JoinSet<T> {
     ///
     /// let runtime = heist::runtime::Runtime::new()?;
     /// let mut set = JoinSet::new();
-    /// set.spawn_on(async { 7 }, runtime.handle()); // here is no runtime to be inside of
+    /// set.spawn_on(async { 7 }, runtime.handle()); // outside of a runtime
     /// assert_eq!(runtime.block_on(set.join_next()).unwrap()?, 7);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -161,12 +161,14 @@ impl<T: 'static> JoinSet<T> {
         self.insert(handle.spawn(future))
     }
 
-    /// Spawns a task that need not be `Send`; see [`spawn_local`](crate::task::spawn_local). A set
-    /// of outputs that are `Send` may go to other threads nonetheless.
+    /// Spawns a task that need not be `Send`; see [`spawn_local`](crate::task::spawn_local). If the
+    /// outputs are `Send`, the set may still move to another thread.
     ///
     /// # Panics
     ///
-    /// If this thread is not inside of its own [`LocalRuntime`].
+    /// Panics if this thread is not inside of its own [`LocalRuntime`].
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::rc::Rc;
@@ -185,7 +187,9 @@ impl<T: 'static> JoinSet<T> {
         self.insert(super::spawn_local(future))
     }
 
-    /// Spawns a task on `runtime`, which is this thread's.
+    /// Spawns a task that need not be `Send` on `runtime`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::LocalRuntime::new().unwrap();
@@ -202,12 +206,14 @@ impl<T: 'static> JoinSet<T> {
         self.insert(runtime.spawn_local(future))
     }
 
-    /// Runs a function that may block; see [`spawn_blocking`](crate::task::spawn_blocking). One
-    /// that has begun cannot be aborted.
+    /// Runs a function that may block; see [`spawn_blocking`](crate::task::spawn_blocking). A
+    /// function that has begun cannot be aborted.
     ///
     /// # Panics
     ///
-    /// If this thread is in no runtime.
+    /// Panics if no runtime is running on this thread.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
@@ -251,7 +257,9 @@ impl<T: 'static> JoinSet<T> {
         self.insert(handle.spawn_blocking(function))
     }
 
-    /// Spawns tasks into this set that have a name.
+    /// Returns a builder that spawns a task with a name into this set.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
@@ -264,12 +272,12 @@ impl<T: 'static> JoinSet<T> {
         Builder { set: self, builder: super::Builder::new() }
     }
 
-    /// Takes a task in.
+    /// Adds a task to the set.
     pub(crate) fn insert(&mut self, handle: JoinHandle<T>) -> AbortHandle {
         let abort = handle.abort_handle();
         let place = self.members.vacant_entry();
         let completion = self.ended.completion(place.key());
-        // The member is in the set before its completion wakes the joiner, because the wake is user
+        // The member is in the set before the waker wakes the joiner, because the wake is user
         // code.
         if !place.insert(handle).register_waker(&completion) {
             completion.wake();
@@ -278,17 +286,18 @@ impl<T: 'static> JoinSet<T> {
     }
 }
 
-/// Taking outputs.
+/// Joining tasks.
 impl<T: 'static> JoinSet<T> {
-    /// Waits until one of the tasks has ended, and answers its output. `None` if the set is empty.
+    /// Waits until a task has ended, removes it from the set, and returns its output. Returns
+    /// `None` if the set is empty.
     ///
     /// # Errors
     ///
-    /// The output is an error if the task was aborted, or panicked.
+    /// The output is a [`JoinError`] if the task was aborted or has panicked.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: no output is lost if the future is dropped.
+    /// It is cancel safe: if the future is dropped, no output is lost.
     ///
     /// # Examples
     ///
@@ -308,15 +317,18 @@ impl<T: 'static> JoinSet<T> {
         poll_fn(|cx| self.poll_join_next(cx)).await
     }
 
-    /// As [`JoinSet::join_next`], with the id of the task. An error has it too: [`JoinError::id`].
+    /// Waits until a task has ended, as [`JoinSet::join_next`] does, and also returns its id.
+    /// [`JoinError::id`] returns the id of a failed task.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As for [`JoinSet::join_next`].
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe.
+    /// It is cancel safe.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
@@ -330,11 +342,12 @@ impl<T: 'static> JoinSet<T> {
         poll_fn(|cx| self.poll_join_next_with_id(cx)).await
     }
 
-    /// The output of a task that has ended. `None` if there is none, or if the set is empty.
+    /// Removes a task that has ended from the set, and returns its output. Returns `None` if no
+    /// task has ended, or the set is empty.
     ///
     /// # Errors
     ///
-    /// As [`JoinSet::join_next`].
+    /// As for [`JoinSet::join_next`].
     ///
     /// # Examples
     ///
@@ -357,11 +370,11 @@ impl<T: 'static> JoinSet<T> {
         self.try_join_next_with_id().map(without_id)
     }
 
-    /// As [`JoinSet::try_join_next`], with the id of the task.
+    /// Does what [`JoinSet::try_join_next`] does, and also returns the id of the task.
     ///
     /// # Errors
     ///
-    /// As [`JoinSet::join_next`].
+    /// As for [`JoinSet::join_next`].
     ///
     /// # Examples
     ///
@@ -385,13 +398,13 @@ impl<T: 'static> JoinSet<T> {
         Some(self.remove(key))
     }
 
-    /// Polls for the end of one of the tasks. `Ready(None)` if the set is empty.
+    /// Polls for the end of a task. Returns `Ready(None)` if the set is empty.
     ///
-    /// Only the latest caller's task is woken.
+    /// If several tasks poll, only the last one is woken.
     ///
     /// # Errors
     ///
-    /// As [`JoinSet::join_next`].
+    /// As for [`JoinSet::join_next`].
     ///
     /// # Examples
     ///
@@ -409,11 +422,11 @@ impl<T: 'static> JoinSet<T> {
         self.poll_join_next_with_id(cx).map(|joined| joined.map(without_id))
     }
 
-    /// As [`JoinSet::poll_join_next`], with the id of the task.
+    /// Does what [`JoinSet::poll_join_next`] does, and also returns the id of the task.
     ///
     /// # Errors
     ///
-    /// As [`JoinSet::join_next`].
+    /// As for [`JoinSet::join_next`].
     ///
     /// # Examples
     ///
@@ -435,16 +448,18 @@ impl<T: 'static> JoinSet<T> {
         polled.map(|key| Some(self.remove(key)))
     }
 
-    /// Waits for all tasks, and answers their outputs in the order in which the tasks have ended.
+    /// Waits for all tasks, and returns their outputs in the order in which the tasks ended.
     ///
     /// # Panics
     ///
-    /// If a task has panicked, with its payload; and if one was aborted. The others are aborted
-    /// then.
+    /// If a task has panicked, panics with its payload. Panics if a task was aborted. In both
+    /// cases, the other tasks are aborted.
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: if the future is dropped, all tasks are aborted.
+    /// It is not cancel safe: if the future is dropped, all tasks are aborted.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
@@ -466,17 +481,18 @@ impl<T: 'static> JoinSet<T> {
         outputs
     }
 
-    /// Takes a member out that has ended.
+    /// Removes a member that has ended, and returns its output.
     fn remove(&mut self, key: usize) -> Result<(Id, T), JoinError> {
         let mut handle = self.members.remove(key);
         handle.take_output().map(|output| (handle.id(), output))
     }
 }
 
-/// Letting tasks go.
+/// Aborting and detaching tasks.
 impl<T: 'static> JoinSet<T> {
-    /// Asks all tasks to end; see [`JoinHandle::abort`](crate::task::JoinHandle::abort). They stay
-    /// in the set, and are joined as cancelled, unless they end otherwise first.
+    /// Aborts all tasks; see [`JoinHandle::abort`](crate::task::JoinHandle::abort).
+    ///
+    /// The tasks stay in the set, and are joined as cancelled, unless they end otherwise first.
     ///
     /// # Examples
     ///
@@ -494,13 +510,15 @@ impl<T: 'static> JoinSet<T> {
         self.members.iter().for_each(|(_, handle)| handle.abort());
     }
 
-    /// Aborts all tasks, and waits until they have ended. Their outputs are dropped. A panic in an
-    /// output's destructor is logged.
+    /// Aborts all tasks, waits until they have ended, and drops their outputs. If the destructor of
+    /// an output panics, the panic is logged.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the tasks have been asked to end nevertheless, and those that have
-    /// not been waited for are still in the set.
+    /// If the future is dropped, all tasks have been aborted. Those that it has not waited for are
+    /// still in the set.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
@@ -517,7 +535,8 @@ impl<T: 'static> JoinSet<T> {
         }
     }
 
-    /// Lets all tasks go without aborting them: they run on, and nobody can join them.
+    /// Removes all tasks from the set without aborting them. They go on, and can no longer be
+    /// joined.
     ///
     /// # Examples
     ///
@@ -528,14 +547,14 @@ impl<T: 'static> JoinSet<T> {
     /// let (sender, receiver) = async_channel::bounded(1);
     /// let mut set = JoinSet::new();
     /// set.spawn(async move { sender.send("still here").await });
-    /// set.detach_all(); // else the drop would abort it
+    /// set.detach_all(); // otherwise the drop would abort it
     /// drop(set);
     /// assert_eq!(receiver.recv().await, Ok("still here"));
     /// # });
     /// ```
     pub fn detach_all(&mut self) {
-        // A task that ends from now on brings its key to the old `ended`. Both fields are new
-        // before the old ones' destructors run.
+        // A task that ends from now on adds its key to the old queue. Both fields are new before
+        // the destructors of the old ones run.
         let ended = replace(&mut self.ended, FinishedQueue::new());
         let members = take(&mut self.members);
         drop((members, ended));
@@ -564,7 +583,7 @@ impl<T> fmt::Debug for JoinSet<T> {
     }
 }
 
-/// Spawns each future; panics where [`JoinSet::spawn`] does.
+/// Spawns each future. Panics where [`JoinSet::spawn`] does.
 impl<T: Send + 'static, F> FromIterator<F> for JoinSet<T>
 where
     F: Future<Output = T> + Send + 'static,
@@ -577,7 +596,7 @@ where
     }
 }
 
-/// Spawns each future; panics where [`JoinSet::spawn`] does.
+/// Spawns each future. Panics where [`JoinSet::spawn`] does.
 impl<T: Send + 'static, F> Extend<F> for JoinSet<T>
 where
     F: Future<Output = T> + Send + 'static,

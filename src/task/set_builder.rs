@@ -1,4 +1,4 @@
-//! Tasks of a set that have names.
+//! Spawns tasks with names into a set.
 
 use std::future::Future;
 use std::io;
@@ -7,9 +7,9 @@ use super::join_set::JoinSet;
 use crate::raw_task::AbortHandle;
 use crate::runtime::Handle;
 
-/// Spawns a task into a [`JoinSet`] that has a name; see [`JoinSet::build_task`].
+/// Spawns a task with a name into a [`JoinSet`]. [`JoinSet::build_task`] returns it.
 ///
-/// Its methods are those of [`task::Builder`](crate::task::Builder), and have the same errors and
+/// Its methods are those of [`task::Builder`](crate::task::Builder), with the same errors and
 /// panics.
 #[derive(Debug)]
 #[must_use = "it does nothing unless a task is spawned with it"]
@@ -18,8 +18,10 @@ pub struct Builder<'a, T> {
     pub(super) builder: super::Builder<'a>,
 }
 
-impl<'a, T: Send + 'static> Builder<'a, T> {
-    /// Names the task.
+impl<'a, T: 'static> Builder<'a, T> {
+    /// Sets the name of the task.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
@@ -31,16 +33,20 @@ impl<'a, T: Send + 'static> Builder<'a, T> {
     pub fn name(self, name: &'a str) -> Self {
         Builder { builder: self.builder.name(name), ..self }
     }
+}
 
+impl<T: Send + 'static> Builder<'_, T> {
     /// Spawns a task; see [`JoinSet::spawn`].
     ///
     /// # Errors
     ///
-    /// None today.
+    /// It returns no error today.
     ///
     /// # Panics
     ///
-    /// If this thread is in no runtime.
+    /// Panics if no runtime is running on this thread.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
@@ -58,12 +64,14 @@ impl<'a, T: Send + 'static> Builder<'a, T> {
     ///
     /// # Errors
     ///
-    /// None today.
+    /// It returns no error today.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Runtime::new().unwrap();
     /// let mut set = heist::task::JoinSet::new();
-    /// // This thread is in no runtime.
+    /// // No runtime is running on this thread.
     /// set.build_task().name("answer").spawn_on(async { 6 * 7 }, runtime.handle()).unwrap();
     /// assert_eq!(runtime.block_on(set.join_all()), [42]);
     /// ```
@@ -80,11 +88,13 @@ impl<'a, T: Send + 'static> Builder<'a, T> {
     ///
     /// # Errors
     ///
-    /// None today.
+    /// It returns no error today.
     ///
     /// # Panics
     ///
-    /// If this thread is in no runtime.
+    /// Panics if no runtime is running on this thread.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
@@ -103,12 +113,15 @@ impl<'a, T: Send + 'static> Builder<'a, T> {
     ///
     /// # Errors
     ///
-    /// None today.
+    /// It returns no error today.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let runtime = heist::runtime::Runtime::new().unwrap();
     /// let mut set = heist::task::JoinSet::new();
-    /// set.build_task().name("sum").spawn_blocking_on(|| (1..=10).sum::<u32>(), runtime.handle()).unwrap();
+    /// let sum = set.build_task().name("sum");
+    /// sum.spawn_blocking_on(|| (1..=10).sum::<u32>(), runtime.handle()).unwrap();
     /// assert_eq!(runtime.block_on(set.join_all()), [55]);
     /// ```
     #[track_caller]
@@ -118,5 +131,32 @@ impl<'a, T: Send + 'static> Builder<'a, T> {
         handle: &Handle,
     ) -> io::Result<AbortHandle> {
         Ok(self.set.insert(self.builder.spawn_blocking_on(function, handle)?))
+    }
+}
+
+impl<T: 'static> Builder<'_, T> {
+    /// Spawns a task that need not be `Send`; see [`JoinSet::spawn_local`].
+    ///
+    /// # Errors
+    ///
+    /// It returns no error today.
+    ///
+    /// # Panics
+    ///
+    /// Panics if this thread is not inside of its own
+    /// [`LocalRuntime`](crate::runtime::LocalRuntime).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # heist::runtime::LocalRuntime::new().unwrap().block_on(async {
+    /// let mut set = heist::task::JoinSet::new();
+    /// set.build_task().name("local").spawn_local(async { std::rc::Rc::new(42) }).unwrap();
+    /// assert_eq!(*set.join_next().await.unwrap().unwrap(), 42);
+    /// # });
+    /// ```
+    #[track_caller]
+    pub fn spawn_local<F: Future<Output = T> + 'static>(self, future: F) -> io::Result<AbortHandle> {
+        Ok(self.set.insert(self.builder.spawn_local(future)?))
     }
 }

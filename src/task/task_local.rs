@@ -8,14 +8,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::{fmt, thread};
 
-/// Declares values that belong to a task, or to a part of it, one [`LocalKey`] for each `static`.
+/// Declares values that belong to a task, or to a part of it. Each `static` becomes a [`LocalKey`].
 ///
-/// A value is there inside of a scope only, which gives it; see
+/// A value exists only inside of a scope, which sets it; see
 /// [`LocalKey::scope`](crate::task::LocalKey::scope).
+///
+/// # Examples
 ///
 /// ```
 /// heist::task_local! {
-///     /// Who is served.
+///     /// The name of the user.
 ///     pub static USER: String;
 ///     static REQUEST: u64;
 /// }
@@ -47,19 +49,19 @@ macro_rules! task_local {
     };
 }
 
-/// A key to a value that belongs to a task, or to a part of it. Declared by
-/// [`task_local!`](crate::task_local).
+/// A key to a value that belongs to a task, or to a part of it. [`task_local!`](crate::task_local)
+/// declares it.
 ///
-/// There is no value but inside of a [`scope`](LocalKey::scope) or a
-/// [`sync_scope`](LocalKey::sync_scope). Scopes may lie inside of each other; the innermost one's
-/// value counts. A task that is spawned inside of a scope does not inherit it. It works on every
+/// The value exists only inside of a [`scope`](LocalKey::scope) or a
+/// [`sync_scope`](LocalKey::sync_scope). If scopes are nested, the value of the innermost one is
+/// visible. A task that is spawned inside of a scope does not inherit it. Keys work on every
 /// executor.
 pub struct LocalKey<T: 'static> {
-    /// The value, while a scope is being polled on this thread.
+    /// The value, while a scope runs on this thread.
     here: thread::LocalKey<RefCell<Option<T>>>,
 }
 
-/// Why no scope could be entered.
+/// The reason why a scope could not be entered.
 enum NoEntry {
     Borrowed,
     ThreadEnds,
@@ -71,30 +73,33 @@ impl NoEntry {
     fn panic(self) -> ! {
         match self {
             NoEntry::Borrowed => panic!(
-                "a task-local scope was entered inside of `with` or `try_with` of the same key: take the value out first, with `get`"
+                "a task-local scope was entered inside of `with` or `try_with` of the same key; copy the value with `get` first"
             ),
             NoEntry::ThreadEnds => {
-                panic!("a task-local scope was entered while the thread ends, and its locals are gone")
+                panic!("a task-local scope was entered while the thread exits, after its thread-locals were destroyed")
             }
         }
     }
 }
 
 impl<T: 'static> LocalKey<T> {
-    /// For the macro.
+    /// Creates a key. Only the macro calls it.
     #[doc(hidden)]
     pub const fn new(here: thread::LocalKey<RefCell<Option<T>>>) -> Self {
         LocalKey { here }
     }
 
-    /// Gives `future` the value, whenever it is polled, and while it is dropped.
+    /// Returns a future that polls and drops `future` with this value.
     ///
-    /// The value is dropped with the answer, after the future; see [`TaskLocalFuture::take_value`].
+    /// The value is dropped with the returned future, after `future`; see
+    /// [`TaskLocalFuture::take_value`].
     ///
     /// # Panics
     ///
-    /// Polling the answer panics inside of [`with`](LocalKey::with) or
+    /// Polling the returned future panics inside of [`with`](LocalKey::with) or
     /// [`try_with`](LocalKey::try_with) of the same key.
+    ///
+    /// # Examples
     ///
     /// ```
     /// heist::task_local! {
@@ -115,12 +120,14 @@ impl<T: 'static> LocalKey<T> {
         TaskLocalFuture { key: self, future: Some(future), value: Some(value) }
     }
 
-    /// Gives `f` the value.
+    /// Calls `f` with this value in scope, and returns its result.
     ///
     /// # Panics
     ///
-    /// Inside of [`with`](LocalKey::with) or [`try_with`](LocalKey::try_with) of the same key, and
-    /// if `f` panics.
+    /// Panics inside of [`with`](LocalKey::with) or [`try_with`](LocalKey::try_with) of the same
+    /// key, and if `f` panics.
+    ///
+    /// # Examples
     ///
     /// ```
     /// heist::task_local! {
@@ -133,16 +140,18 @@ impl<T: 'static> LocalKey<T> {
     pub fn sync_scope<R>(&'static self, value: T, f: impl FnOnce() -> R) -> R {
         let mut value = Some(value);
         match self.enter(&mut value) {
-            Ok(_inside) => f(),
+            Ok(_guard) => f(),
             Err(refused) => refused.panic(),
         }
     }
 
-    /// Calls `f` with the value.
+    /// Calls `f` with a reference to the value, and returns its result.
     ///
     /// # Panics
     ///
-    /// If there is none: outside of a scope of this key.
+    /// Panics outside of a scope of this key, and if `f` panics.
+    ///
+    /// # Examples
     ///
     /// ```
     /// heist::task_local! {
@@ -159,31 +168,34 @@ impl<T: 'static> LocalKey<T> {
         }
     }
 
-    /// Calls `f` with the value.
+    /// Calls `f` with a reference to the value, and returns its result.
     ///
     /// # Errors
     ///
-    /// If there is none: outside of a scope of this key. `f` is dropped.
+    /// Returns an [`AccessError`] outside of a scope of this key. Then `f` is not called.
+    ///
+    /// # Examples
     ///
     /// ```
     /// heist::task_local! {
     ///     static NAME: String;
     /// }
     ///
-    /// assert!(NAME.try_with(String::len).is_err()); // there is none
+    /// assert!(NAME.try_with(String::len).is_err()); // outside of a scope
     /// NAME.sync_scope("heist".to_owned(), || assert_eq!(NAME.try_with(String::len).unwrap(), 5));
     /// ```
     pub fn try_with<R>(&'static self, f: impl FnOnce(&T) -> R) -> Result<R, AccessError> {
-        // Borrowed for good only while a scope is entered or left, which calls nobody.
+        // The cell is borrowed mutably only while a scope is entered or exited, which calls no user
+        // code.
         let found = self.here.try_with(|here| here.borrow().as_ref().map(f));
         found.ok().flatten().ok_or(AccessError { _private: () })
     }
 
-    /// Puts the value in its place as long as the answer lives; what was there lies where the value
-    /// was.
-    fn enter<'a>(&'static self, value: &'a mut Option<T>) -> Result<Inside<'a, T>, NoEntry> {
+    /// Makes the value visible as long as the guard lives. Meanwhile `value` holds the value of the
+    /// outer scope.
+    fn enter<'a>(&'static self, value: &'a mut Option<T>) -> Result<ScopeGuard<'a, T>, NoEntry> {
         self.swap_value(value)?;
-        Ok(Inside { key: self, outer: value })
+        Ok(ScopeGuard { key: self, outer: value })
     }
 
     fn swap_value(&'static self, value: &mut Option<T>) -> Result<(), NoEntry> {
@@ -199,11 +211,13 @@ impl<T: 'static> LocalKey<T> {
 }
 
 impl<T: Clone + 'static> LocalKey<T> {
-    /// A clone of the value.
+    /// Returns a clone of the value.
     ///
     /// # Panics
     ///
-    /// If there is none: outside of a scope of this key.
+    /// Panics outside of a scope of this key.
+    ///
+    /// # Examples
     ///
     /// ```
     /// heist::task_local! {
@@ -217,18 +231,20 @@ impl<T: Clone + 'static> LocalKey<T> {
         self.with(T::clone)
     }
 
-    /// A clone of the value.
+    /// Returns a clone of the value.
     ///
     /// # Errors
     ///
-    /// If there is none: outside of a scope of this key.
+    /// Returns an [`AccessError`] outside of a scope of this key.
+    ///
+    /// # Examples
     ///
     /// ```
     /// heist::task_local! {
     ///     static NAME: String;
     /// }
     ///
-    /// assert!(NAME.try_get().is_err()); // there is none
+    /// assert!(NAME.try_get().is_err()); // outside of a scope
     /// assert_eq!(NAME.sync_scope("heist".to_owned(), || NAME.try_get()).unwrap(), "heist");
     /// ```
     pub fn try_get(&'static self) -> Result<T, AccessError> {
@@ -242,40 +258,42 @@ impl<T> fmt::Debug for LocalKey<T> {
     }
 }
 
-/// A scope that has been entered. Leaves it when it is dropped, also when the frame unwinds.
-struct Inside<'a, T: 'static> {
+/// Exits a scope when it is dropped, also if the stack unwinds.
+struct ScopeGuard<'a, T: 'static> {
     key: &'static LocalKey<T>,
     outer: &'a mut Option<T>,
 }
 
-impl<T> Drop for Inside<'_, T> {
+impl<T> Drop for ScopeGuard<'_, T> {
     fn drop(&mut self) {
-        // Whoever has borrowed the value since has given it back: it was lent to calls inside of
-        // this one. And the thread's local was there when the scope was entered.
-        let left = self.key.swap_value(self.outer);
-        debug_assert!(left.is_ok(), "a scope was left while its value was borrowed");
+        // Every borrow of the value has ended: it was lent to calls inside of this one. And the
+        // thread-local existed when the scope was entered.
+        let exited = self.key.swap_value(self.outer);
+        debug_assert!(exited.is_ok(), "a scope was exited while its value was borrowed");
     }
 }
 
-/// A future inside of a scope; answered by [`LocalKey::scope`].
+/// A future inside of a scope. [`LocalKey::scope`] returns it.
 ///
 /// # Panics
 ///
-/// Polling it again after it was ready panics.
+/// Polling it after it was ready panics.
 ///
 /// # Cancel safety
 ///
-/// As safe as the future inside, which is dropped inside of the scope.
+/// It is as cancel safe as the inner future, which is dropped inside of the scope.
 pub struct TaskLocalFuture<T: 'static, F> {
     key: &'static LocalKey<T>,
-    /// Until it is ready. Pinned.
+    /// The inner future, until it is ready. Pinned.
     future: Option<F>,
-    /// While it is not being polled, and has not been taken.
+    /// The value, unless the future is being polled or the value has been taken.
     value: Option<T>,
 }
 
 impl<T, F> TaskLocalFuture<T, F> {
-    /// Takes the value out. The future is without it from now on, should it be polled.
+    /// Removes and returns the value. From now on the future has no value.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::pin::pin;
@@ -285,14 +303,14 @@ impl<T, F> TaskLocalFuture<T, F> {
     /// }
     ///
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
-    /// let says = async { WORDS.with(|words| words.borrow_mut().push("hello")) };
-    /// let mut says = pin!(WORDS.scope(Default::default(), says));
-    /// says.as_mut().await;
-    /// assert_eq!(says.take_value().unwrap().into_inner(), ["hello"]);
+    /// let speech = async { WORDS.with(|words| words.borrow_mut().push("hello")) };
+    /// let mut speech = pin!(WORDS.scope(Default::default(), speech));
+    /// speech.as_mut().await;
+    /// assert_eq!(speech.take_value().unwrap().into_inner(), ["hello"]);
     /// # });
     /// ```
     pub fn take_value(self: Pin<&mut Self>) -> Option<T> {
-        // SAFETY: the value is not pinned, and nothing else is moved.
+        // SAFETY: only the value is moved out, which is not pinned.
         unsafe { self.get_unchecked_mut() }.value.take()
     }
 }
@@ -302,17 +320,17 @@ impl<T, F: Future> Future for TaskLocalFuture<T, F> {
 
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        // SAFETY: the future is not moved.
+        // SAFETY: the future is not moved out of the field.
         let TaskLocalFuture { key, future, value, .. } = unsafe { self.get_unchecked_mut() };
-        // SAFETY: it lies in a pinned answer and is pinned with it, until it is dropped in its
-        // place.
+        // SAFETY: the future is a field of a pinned `TaskLocalFuture`, and is pinned with it: it is
+        // dropped in place.
         let mut future = unsafe { Pin::new_unchecked(future) };
-        let _inside = match key.enter(value) {
-            Ok(inside) => inside,
+        let _guard = match key.enter(value) {
+            Ok(guard) => guard,
             Err(refused) => refused.panic(),
         };
         let polled =
-            future.as_mut().as_pin_mut().expect("a `TaskLocalFuture` was polled after it had been ready").poll(cx);
+            future.as_mut().as_pin_mut().expect("a `TaskLocalFuture` was polled again after it was ready").poll(cx);
         if polled.is_ready() {
             future.set(None);
         }
@@ -323,9 +341,9 @@ impl<T, F: Future> Future for TaskLocalFuture<T, F> {
 impl<T: 'static, F> Drop for TaskLocalFuture<T, F> {
     fn drop(&mut self) {
         if self.future.is_some() {
-            // Inside of the scope, if that can be entered; else without it.
-            let _inside = self.key.enter(&mut self.value);
-            // Dropped in its place, where it may be pinned.
+            // If the scope cannot be entered, the future is dropped outside of it.
+            let _guard = self.key.enter(&mut self.value);
+            // The future is dropped in place, because it may be pinned.
             self.future = None;
         }
     }
@@ -337,7 +355,7 @@ impl<T: fmt::Debug + 'static, F> fmt::Debug for TaskLocalFuture<T, F> {
     }
 }
 
-/// There is no value: this is not inside of a scope. Answered by [`LocalKey::try_with`].
+/// The key has no value, because no scope of it is active. [`LocalKey::try_with`] returns it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct AccessError {
     _private: (),
@@ -348,7 +366,7 @@ impl AccessError {
     #[track_caller]
     fn panic(self) -> ! {
         panic!(
-            "{self}: it is there inside of `LocalKey::scope` and `sync_scope` only, and spawned tasks do not inherit it"
+            "{self}: a value exists only inside of `LocalKey::scope` or `sync_scope`, and spawned tasks do not inherit it"
         )
     }
 }

@@ -6,18 +6,18 @@ use std::{fmt, time};
 use super::{Duration, pause};
 use crate::clock;
 
-/// A moment on the clock by which this module measures: that of [`std::time::Instant`], to which it
-/// converts and from which it is made, at no cost.
+/// A moment on the clock of this module. It converts to and from [`std::time::Instant`] at no cost,
+/// and the clock is the same.
 ///
-/// It differs from the standard one in two ways. The difference of two instants is zero where it
-/// would be negative, never a panic. And under the feature `test-util`, [`now`](Instant::now) reads
-/// the clock of the runtime that it is called in, which may be paused.
+/// It differs from the standard type in two ways. The difference of two instants is zero where it
+/// would be negative, and never panics. With the feature `test-util`, [`now`](Instant::now) reads
+/// the clock of the current runtime, which may be paused.
 ///
 /// # Panics
 ///
-/// Adding or subtracting a [`Duration`] by an operator panics if the system cannot name the result;
-/// see [`checked_add`](Instant::checked_add). [`sleep`](super::sleep()) and
-/// [`timeout`](super::timeout()) take any duration.
+/// Adding or subtracting a [`Duration`] with an operator panics if the system cannot represent the
+/// result. See [`checked_add`](Instant::checked_add). [`sleep`](super::sleep()) and
+/// [`timeout`](super::timeout()) accept every duration.
 ///
 /// # Examples
 ///
@@ -37,7 +37,8 @@ pub struct Instant {
 }
 
 impl Instant {
-    /// This moment. Inside of a runtime whose time is paused, that at which it stands still.
+    /// Returns the current instant. In a runtime with paused time, it is the instant at which time
+    /// stands still.
     ///
     /// # Examples
     ///
@@ -51,7 +52,7 @@ impl Instant {
         Instant { std: pause::now() }
     }
 
-    /// The same moment, as the standard library names it.
+    /// Converts from an instant of the standard library.
     ///
     /// # Examples
     ///
@@ -65,7 +66,7 @@ impl Instant {
         Instant { std }
     }
 
-    /// The same moment, as the standard library names it.
+    /// Converts to an instant of the standard library.
     ///
     /// # Examples
     ///
@@ -79,7 +80,7 @@ impl Instant {
         self.std
     }
 
-    /// How much later this is than `earlier`; zero if it is not later.
+    /// Returns the time from `earlier` to this instant. Returns zero if `earlier` is later.
     ///
     /// # Examples
     ///
@@ -95,7 +96,7 @@ impl Instant {
         self.std.saturating_duration_since(earlier.std)
     }
 
-    /// How much later this is than `earlier`; `None` if it is earlier.
+    /// Returns the time from `earlier` to this instant. Returns `None` if `earlier` is later.
     ///
     /// # Examples
     ///
@@ -110,8 +111,8 @@ impl Instant {
         self.std.checked_duration_since(earlier.std)
     }
 
-    /// How much later this is than `earlier`; zero if it is not later. The same as
-    /// [`duration_since`](Instant::duration_since).
+    /// Returns the time from `earlier` to this instant. Returns zero if `earlier` is later, as
+    /// [`duration_since`](Instant::duration_since) does.
     ///
     /// # Examples
     ///
@@ -126,7 +127,7 @@ impl Instant {
         self.std.saturating_duration_since(earlier.std)
     }
 
-    /// How much time has passed since; zero if this lies ahead.
+    /// Returns the time since this instant. Returns zero if the instant is in the future.
     ///
     /// # Examples
     ///
@@ -140,7 +141,8 @@ impl Instant {
         Instant::now().duration_since(*self)
     }
 
-    /// This moment and `duration`; `None` if the system cannot name it.
+    /// Returns this instant plus `duration`. Returns `None` if the system cannot represent the
+    /// result.
     ///
     /// # Examples
     ///
@@ -153,7 +155,8 @@ impl Instant {
         self.std.checked_add(duration).map(Instant::from_std)
     }
 
-    /// This moment without `duration`; `None` if the system cannot name it.
+    /// Returns this instant minus `duration`. Returns `None` if the system cannot represent the
+    /// result.
     ///
     /// # Examples
     ///
@@ -186,15 +189,15 @@ impl From<Instant> for time::Instant {
     }
 }
 
-const TOO_LATE: &str = "the system cannot name an instant so late: add less, or ask with `Instant::checked_add`";
-const TOO_EARLY: &str = "the system cannot name an instant so early: subtract less, or ask with `Instant::checked_sub`";
+const TOO_LATE: &str = "the system cannot represent an instant so late; add less, or use `Instant::checked_add`";
+const TOO_EARLY: &str = "the system cannot represent an instant so early; subtract less, or use `Instant::checked_sub`";
 
 impl Add<Duration> for Instant {
     type Output = Instant;
 
     /// # Panics
     ///
-    /// If the system cannot name the result.
+    /// Panics if the system cannot represent the result.
     #[track_caller]
     fn add(self, duration: Duration) -> Instant {
         self.checked_add(duration).expect(TOO_LATE)
@@ -204,7 +207,7 @@ impl Add<Duration> for Instant {
 impl AddAssign<Duration> for Instant {
     /// # Panics
     ///
-    /// If the system cannot name the result.
+    /// Panics if the system cannot represent the result.
     #[track_caller]
     fn add_assign(&mut self, duration: Duration) {
         *self = *self + duration;
@@ -214,7 +217,7 @@ impl AddAssign<Duration> for Instant {
 impl Sub for Instant {
     type Output = Duration;
 
-    /// Zero if `earlier` is later.
+    /// Returns zero if `earlier` is later.
     fn sub(self, earlier: Instant) -> Duration {
         self.duration_since(earlier)
     }
@@ -225,7 +228,7 @@ impl Sub<Duration> for Instant {
 
     /// # Panics
     ///
-    /// If the system cannot name the result.
+    /// Panics if the system cannot represent the result.
     #[track_caller]
     fn sub(self, duration: Duration) -> Instant {
         self.checked_sub(duration).expect(TOO_EARLY)
@@ -235,7 +238,7 @@ impl Sub<Duration> for Instant {
 impl SubAssign<Duration> for Instant {
     /// # Panics
     ///
-    /// If the system cannot name the result.
+    /// Panics if the system cannot represent the result.
     #[track_caller]
     fn sub_assign(&mut self, duration: Duration) {
         *self = *self - duration;
@@ -255,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_instant_goes_to_std_and_back() {
+    fn instant_converted_to_std_and_back_is_equal() {
         let std = time::Instant::now();
         let ours = Instant::from_std(std);
         assert_eq!((ours.into_std(), Instant::from(std), time::Instant::from(ours)), (std, ours, std));
@@ -264,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn differences_do_not_go_below_zero() {
+    fn instant_difference_to_later_instant_is_zero() {
         let second = Duration::from_secs(1);
         let now = Instant::now();
         let later = now + second;
@@ -280,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_added_and_subtracted() {
+    fn instant_plus_and_minus_duration_moves() {
         let second = Duration::from_secs(1);
         let now = Instant::now();
         let mut moved = now;
@@ -292,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_named_is_none_or_in_the_far_future() {
+    fn instant_out_of_range_is_none_or_far_future() {
         let now = Instant::now();
         assert_eq!((now.checked_add(Duration::MAX), now.checked_sub(Duration::MAX)), (None, None));
         assert_eq!(now.later(Duration::MAX) - now, Duration::from_secs(30 * 365 * 24 * 3600));

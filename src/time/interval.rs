@@ -12,18 +12,18 @@ use crate::sync::Arc;
 use crate::time::{Duration, Instant};
 use crate::timer::TimerWheel;
 
-/// A tick that comes later than this, or than half a period, counts as missed; less is taken for
-/// ordinary lateness, after which every behaviour keeps to the schedule.
+/// How late a tick may be before it counts as missed; half a period if that is less. Below it, the
+/// next tick keeps to the schedule for every [`MissedTickBehavior`].
 const TOLERANCE: Duration = Duration::from_millis(5);
 
-/// Ticks at once, and then every `period`.
+/// Returns an interval that ticks at once, and then after every `period`.
 ///
 /// A period of more than 584 years, such as [`Duration::MAX`], ends in the far future, as for
 /// [`sleep`](super::sleep()).
 ///
 /// # Panics
 ///
-/// If `period` is zero. If it is called outside of a runtime, or inside of one without timers: see
+/// Panics if `period` is zero. Panics outside of a runtime, and in a runtime without timers; see
 /// [`Builder::enable_time`](crate::runtime::Builder::enable_time).
 ///
 /// # Examples
@@ -45,11 +45,12 @@ pub fn interval(period: Duration) -> Interval {
     interval
 }
 
-/// Ticks at `start`, and then every `period`. As [`interval`] otherwise.
+/// Returns an interval that ticks at `start`, and then after every `period`. In all other respects
+/// this is [`interval`].
 ///
 /// # Panics
 ///
-/// If `period` is zero. If it is called outside of a runtime, or inside of one without timers: see
+/// Panics if `period` is zero. Panics outside of a runtime, and in a runtime without timers; see
 /// [`Builder::enable_time`](crate::runtime::Builder::enable_time).
 ///
 /// # Examples
@@ -70,21 +71,23 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
     interval
 }
 
-/// What an [`Interval`] does when ticks were missed, because nobody asked for them or the machine
-/// was too busy.
+/// What an [`Interval`] does after missed ticks. Ticks are missed if the program does not await
+/// them in time, or the machine is too busy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissedTickBehavior {
-    /// Ticks as fast as it is asked, until it has caught up with its schedule. No tick is lost.
+    /// Ticks as fast as the program awaits, until it has caught up with its schedule. No tick is
+    /// lost.
     #[default]
     Burst,
-    /// Ticks at once, and from then on a period after that: the schedule moves.
+    /// Ticks at once, and then one period later: the schedule moves.
     Delay,
-    /// Ticks at once, and from then on when the schedule says: the missed ones are left out.
+    /// Ticks at once, and then at the next time of the schedule: missed ticks are skipped.
     Skip,
 }
 
 impl MissedTickBehavior {
-    /// When to tick after the tick of `scheduled`, which was missed and is made up for `now`.
+    /// Returns the time of the tick that follows the one of `scheduled`, which was missed and takes
+    /// place `now`.
     fn next(self, scheduled: Instant, now: Instant, period: Duration) -> Instant {
         match self {
             MissedTickBehavior::Burst => scheduled.later(period),
@@ -97,19 +100,19 @@ impl MissedTickBehavior {
     }
 }
 
-/// `late % period`.
+/// Returns `late % period`.
 fn remainder(late: Duration, period: Duration) -> Duration {
     let nanos = late.as_nanos() % period.as_nanos();
     let second = Duration::from_secs(1).as_nanos();
-    // Less than `period`, so that its seconds fit where the period's do.
+    // The remainder is less than `period`, so its seconds fit in a `Duration`.
     Duration::new((nanos / second) as u64, (nanos % second) as u32)
 }
 
-/// What [`interval`] and [`interval_at`] return: a clockwork that is asked for its ticks with
-/// [`tick`](Interval::tick).
+/// Ticks with a period. [`interval`] and [`interval_at`] return it, and [`tick`](Interval::tick)
+/// awaits a tick.
 ///
-/// The ticks keep to a schedule, however long the work between them takes, as long as that is
-/// shorter than the period. What happens otherwise is up to the [`MissedTickBehavior`].
+/// As long as the work between two ticks is shorter than the period, the ticks keep to their
+/// schedule. If it is longer, the [`MissedTickBehavior`] decides.
 #[derive(Debug)]
 pub struct Interval {
     delay: Pin<Box<Sleep>>,
@@ -122,8 +125,8 @@ impl Interval {
     pub(super) fn new(start: Instant, period: Duration) -> Interval {
         assert!(
             !period.is_zero(),
-            "an interval's `period` must be longer than zero: give one of at least a nanosecond, or call `task::yield_now` in a \
-             loop to go on as soon as the others have had their turn"
+            "an interval's `period` must be longer than zero; use at least a nanosecond, or call `task::yield_now` in a loop to \
+             let other tasks run in between"
         );
         Interval { delay: Box::pin(Sleep::new(start, true)), period, behavior: MissedTickBehavior::default() }
     }
@@ -132,7 +135,7 @@ impl Interval {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it completes, no tick has been used up.
+    /// It is cancel safe: if the future is dropped, no tick is lost.
     ///
     /// # Examples
     ///
@@ -142,7 +145,7 @@ impl Interval {
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
     /// let mut interval = interval(Duration::from_millis(1));
     /// for _ in 0..3 {
-    ///     interval.tick().await; // the first one at once
+    ///     interval.tick().await; // the first tick comes at once
     /// }
     /// # });
     /// ```
@@ -150,7 +153,7 @@ impl Interval {
         poll_fn(|cx| self.poll_tick(cx)).await
     }
 
-    /// Polls for the next tick; of several tasks that poll, the last one is woken.
+    /// Polls for the next tick. If several tasks poll, only the last one is woken.
     ///
     /// # Examples
     ///
@@ -166,7 +169,7 @@ impl Interval {
         budget::metered(cx, |cx| self.poll_on(cx, context::wheel))
     }
 
-    /// Polls, and asks `find` for a wheel if one is needed.
+    /// Polls for the next tick. If a timer is needed, `find` returns the timer wheel.
     pub(super) fn poll_on(&mut self, cx: &mut Context<'_>, find: impl FnOnce() -> Arc<TimerWheel>) -> Poll<Instant> {
         ready!(self.delay.as_mut().poll_on(cx, find));
         let scheduled = self.delay.deadline();
@@ -177,7 +180,7 @@ impl Interval {
         Poll::Ready(scheduled)
     }
 
-    /// Starts anew: the next tick comes one period from now.
+    /// Restarts the interval: the next tick comes one period from now.
     ///
     /// # Examples
     ///
@@ -195,7 +198,7 @@ impl Interval {
         self.reset_after(self.period);
     }
 
-    /// Starts anew: the next tick comes at once.
+    /// Restarts the interval: the next tick comes at once.
     ///
     /// # Examples
     ///
@@ -213,7 +216,7 @@ impl Interval {
         self.reset_at(Instant::now());
     }
 
-    /// Starts anew: the next tick comes `after` from now.
+    /// Restarts the interval: the next tick comes `after` from now.
     ///
     /// # Examples
     ///
@@ -231,7 +234,7 @@ impl Interval {
         self.reset_at(Instant::now().later(after));
     }
 
-    /// Starts anew: the next tick comes at `deadline`, or at once if that is past.
+    /// Restarts the interval: the next tick comes at `deadline`, or at once if that is in the past.
     ///
     /// # Examples
     ///
@@ -250,7 +253,7 @@ impl Interval {
         self.delay.as_mut().reset(deadline);
     }
 
-    /// The time between two ticks.
+    /// Returns the time between two ticks.
     ///
     /// # Examples
     ///
@@ -265,7 +268,7 @@ impl Interval {
         self.period
     }
 
-    /// What happens when ticks were missed.
+    /// Returns what happens after missed ticks.
     ///
     /// # Examples
     ///
@@ -273,14 +276,15 @@ impl Interval {
     /// use heist::time::{Duration, MissedTickBehavior, interval};
     ///
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
-    /// assert_eq!(interval(Duration::from_secs(60)).missed_tick_behavior(), MissedTickBehavior::Burst);
+    /// let interval = interval(Duration::from_secs(60));
+    /// assert_eq!(interval.missed_tick_behavior(), MissedTickBehavior::Burst);
     /// # });
     /// ```
     pub fn missed_tick_behavior(&self) -> MissedTickBehavior {
         self.behavior
     }
 
-    /// Says what happens when ticks were missed; [`MissedTickBehavior::Burst`] if nothing is said.
+    /// Sets what happens after missed ticks. The default is [`MissedTickBehavior::Burst`].
     ///
     /// # Examples
     ///

@@ -1,4 +1,4 @@
-//! Time that stands still, for tests.
+//! Paused time, for tests.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,37 +11,38 @@ use crate::pool::Pool;
 use crate::sync::Arc;
 use crate::{context, task};
 
-/// Now, by the clock of the runtime that this thread is inside of; by the system's, if it is in
-/// none.
+/// Returns the current time of the runtime that is running on this thread, or of the system if
+/// there is none.
 pub(super) fn now() -> Instant {
     context::pool().map_or_else(Instant::now, |pool| pool.clock.timer_now())
 }
 
-/// Pauses the time of the runtime that this is called in.
+/// Pauses the time of the current runtime.
 ///
-/// From now on [`Instant::now`](super::Instant::now) answers the same instant in the whole runtime,
-/// its blocking jobs included, and no timer becomes due. That changes by [`advance`], by
-/// [`resume`], or by itself (see below). [`std::time::Instant`] is as it was, and so is what is not
-/// in [`time`](super): deadlines of drains and shutdowns, and how long an idle blocking thread
-/// stays.
+/// From now on, [`Instant::now`](super::Instant::now) returns the same instant in the whole
+/// runtime, its blocking jobs included, and no timer becomes due. Time moves again with
+/// [`advance`], with [`resume`], or by itself (see below).
 ///
-/// `#[heist::test(start_paused = true)]` and `Builder::start_paused` make a runtime that begins
-/// like this.
+/// [`std::time::Instant`] is not affected. Neither are times outside of [`time`](super): the
+/// deadlines of drains and shutdowns, and how long an idle thread for blocking jobs stays.
+///
+/// `#[heist::test(start_paused = true)]` and `Builder::start_paused` build a runtime whose time is
+/// paused from the beginning.
 ///
 /// # Auto-advance
 ///
-/// While time is paused and the runtime has nothing to do, time leaps to the next timer. That is
-/// when no task can be polled, nothing has come from sockets, and the future in `block_on` has not
-/// been woken; then time is moved to exactly the deadline of the first timer on the runtime, and
-/// what is due is woken. So sleeps take no time, and keep their order.
+/// While time is paused and the runtime is idle, time advances to the next timer. The runtime is
+/// idle when no task can be polled, no socket is ready, and the root future of `block_on` has not
+/// been woken. Then time moves to exactly the deadline of the runtime's first timer, and the tasks
+/// whose timers are due are woken. So sleeps take no time, and keep their order.
 ///
-/// What other threads and processes do is not waited for, with one exception: while a
-/// [`spawn_blocking`](task::spawn_blocking) job is queued or runs, time does not leap. To talk to a
-/// socket whose other end is not in the same runtime, wait for it in such a job.
+/// The runtime does not wait for other threads and processes, with one exception. While a
+/// [`spawn_blocking`](task::spawn_blocking) job is queued or runs, time does not advance. To talk
+/// to a socket whose other end is not in the same runtime, wait for it in such a job.
 ///
 /// # Panics
 ///
-/// If time is paused already; outside of a runtime; and on a runtime with worker threads.
+/// Panics if time is already paused, outside of a runtime, and in a multi-threaded runtime.
 ///
 /// # Examples
 ///
@@ -61,19 +62,20 @@ pub fn pause() {
     control(Clock::pause);
 }
 
-/// Lets paused time go on, from where it stands: it does not jump, and stays ahead of the system's
-/// if it was.
+/// Resumes paused time, from the instant at which it stands. It does not jump: if it was ahead of
+/// the system's time, it stays ahead.
 ///
 /// # Panics
 ///
-/// If time is not paused; outside of a runtime; and on a runtime with worker threads.
+/// Panics if time is not paused, outside of a runtime, and in a multi-threaded runtime.
 ///
 /// # Examples
 ///
 /// ```
 /// use heist::time::{self, Duration, Instant};
 ///
-/// # heist::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+/// # let mut builder = heist::runtime::Builder::new_current_thread();
+/// # builder.enable_all().start_paused(true).build().unwrap().block_on(async {
 /// let start = Instant::now();
 /// time::advance(Duration::from_secs(3600)).await;
 /// time::resume();
@@ -86,29 +88,33 @@ pub fn resume() {
     control(Clock::resume);
 }
 
-/// Moves paused time by `duration`, in one step, and then lets other tasks run as
+/// Advances paused time by `duration`, in one step, and then lets other tasks run as
 /// [`yield_now`](task::yield_now) does.
 ///
-/// All timers that have been passed are due at the same time, and their tasks may be polled in any
-/// order; it is not waited for that they are. To pass through every deadline one after the other,
-/// call [`sleep`](super::sleep()), and let the time pass by itself.
+/// All timers that it has passed are due at the same time. Their tasks may be polled in any order,
+/// and `advance` does not wait for these polls. To pass every deadline one after the other, call
+/// [`sleep`](super::sleep()), and let time advance by itself.
 ///
 /// # Panics
 ///
-/// When it is polled, with the location of the `.await`, if time is not paused. Also outside of a
-/// runtime, and on a runtime with worker threads. Also if the time would be later than the clock
-/// can show, 584 years after the runtime was made, or than the system can name.
+/// The first poll panics, with the location of the `.await`, in these cases:
+///
+/// - Time is not paused.
+/// - It is polled outside of a runtime, or in a multi-threaded runtime.
+/// - The new time is later than the runtime's clock can show, 584 years after the runtime was
+///   built, or than the system can represent.
 ///
 /// # Cancel safety
 ///
-/// Time has been moved when the first poll returns, whether or not the future is polled again.
+/// When the first poll returns, time has advanced, whether or not the future is polled again.
 ///
 /// # Examples
 ///
 /// ```
 /// use heist::time::{self, Duration, Instant};
 ///
-/// # heist::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+/// # let mut builder = heist::runtime::Builder::new_current_thread();
+/// # builder.enable_all().start_paused(true).build().unwrap().block_on(async {
 /// let start = Instant::now();
 /// let sleeper = heist::spawn(time::sleep(Duration::from_secs(5)));
 /// heist::task::yield_now().await;
@@ -121,8 +127,8 @@ pub fn advance(duration: Duration) -> impl Future<Output = ()> + Send + Sync {
     Advance { by: Some(duration), yields: task::yield_now() }
 }
 
-/// Moves the time at its first poll. It is a type of its own, so that a panic has the location of
-/// the `.await`.
+/// Advances the time at its first poll. It is a named type, so that a panic has the location of the
+/// `.await`.
 struct Advance<Y> {
     by: Option<Duration>,
     yields: Y,
@@ -133,17 +139,17 @@ impl<Y: Future<Output = ()>> Future for Advance<Y> {
 
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // SAFETY: `yields` stays where it is.
+        // SAFETY: `yields` is not moved out of the field.
         let this = unsafe { self.get_unchecked_mut() };
         if let Some(by) = this.by.take() {
             control(|clock| clock.advance(by));
         }
-        // SAFETY: it lies in a pinned future and is pinned with it.
+        // SAFETY: `yields` is a field of a pinned future, and is pinned with it.
         unsafe { Pin::new_unchecked(&mut this.yields) }.poll(cx)
     }
 }
 
-/// Does it to the clock of the runtime that this thread is inside of, whose worker hears of it.
+/// Applies `change` to the clock of the current runtime, and notifies its worker.
 #[track_caller]
 fn control(change: impl FnOnce(&Clock) -> Result<(), Refusal>) {
     let pool = context::pool().expect(context::NO_RUNTIME);
@@ -153,7 +159,7 @@ fn control(change: impl FnOnce(&Clock) -> Result<(), Refusal>) {
     notify_worker(&pool);
 }
 
-/// The worker looks at its timers before its next poll, or anew, if it sleeps.
+/// Makes the worker check its timers: before its next poll, or again if it sleeps.
 fn notify_worker(pool: &Arc<Pool>) {
     pool.bump_tick();
     pool.unpark(0);
@@ -162,13 +168,15 @@ fn notify_worker(pool: &Arc<Pool>) {
 fn explain(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::NotPausable => {
-            "only the time of a current-thread runtime can be paused: build it by `Builder::new_current_thread`, or write \
-             `#[heist::test]`, or `#[heist::main(flavor = \"current_thread\")]`"
+            "only the time of a current-thread runtime can be paused; use `Builder::new_current_thread`, `#[heist::test]` or \
+             `#[heist::main(flavor = \"current_thread\")]`"
         }
-        Refusal::Paused => "time is paused already: call `time::pause` once, and not on a runtime that started paused",
+        Refusal::Paused => {
+            "time is already paused; call `time::pause` once, and not on a runtime with `start_paused(true)`"
+        }
         Refusal::Going => {
-            "time is not paused: call `time::pause` first, or build the runtime by `Builder::start_paused(true)`"
+            "time is not paused; call `time::pause` first, or build the runtime with `Builder::start_paused(true)`"
         }
-        Refusal::TooFar => "time cannot be advanced so far: the clock of a runtime shows 584 years; advance by less",
+        Refusal::TooFar => "time cannot advance so far: the clock of a runtime lasts for 584 years; advance by less",
     }
 }

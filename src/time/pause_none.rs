@@ -1,4 +1,4 @@
-//! The system's time, which nobody can pause.
+//! The system's time. Without the feature `test-util`, it cannot be paused.
 
 use std::time::Instant;
 

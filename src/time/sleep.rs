@@ -11,19 +11,17 @@ use crate::sync::Arc;
 use crate::time::{Duration, Instant};
 use crate::timer::{State, Timer, TimerWheel};
 
-const GONE: &str = "a `heist::time` timer was polled although the runtime on which it waited has been shut down: it would never \
-    fire; keep the `Runtime` alive for as long as its timers are awaited, or `reset` the `Sleep` and poll it inside of another runtime";
+const SHUT_DOWN: &str = "a `heist::time` timer was polled after its runtime was shut down, and would never fire; keep the `Runtime` alive until \
+    its timers have completed, or `reset` the `Sleep` and poll it inside of another runtime";
 
 /// Waits until `duration` has passed since this call.
 ///
 /// A duration of more than 584 years, such as [`Duration::MAX`], ends in the far future: 30 years
-/// from now.
-///
-/// See [`Sleep`] for what the future promises.
+/// from now. See [`Sleep`] for the properties of the future.
 ///
 /// # Panics
 ///
-/// If it is called outside of a runtime, or inside of one without timers: see
+/// Panics outside of a runtime, and in a runtime without timers; see
 /// [`Builder::enable_time`](crate::runtime::Builder::enable_time).
 ///
 /// # Examples
@@ -43,16 +41,14 @@ pub fn sleep(duration: Duration) -> Sleep {
     Sleep::new(Instant::now().later(duration), true)
 }
 
-/// Waits until `deadline` is reached. A deadline in the past is reached at once.
+/// Waits until `deadline`. A deadline in the past completes at once.
 ///
-/// A deadline more than 584 years after the runtime was made counts as reached at the end of these
-/// 584 years.
-///
-/// See [`Sleep`] for what the future promises.
+/// A deadline more than 584 years after the runtime was built is due at the end of these 584 years.
+/// See [`Sleep`] for the properties of the future.
 ///
 /// # Panics
 ///
-/// If it is called outside of a runtime, or inside of one without timers: see
+/// Panics outside of a runtime, and in a runtime without timers; see
 /// [`Builder::enable_time`](crate::runtime::Builder::enable_time).
 ///
 /// # Examples
@@ -74,23 +70,23 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 
 /// The future of [`sleep`] and [`sleep_until`].
 ///
-/// It completes at its deadline or later, never earlier, and once it has completed every further
-/// poll completes too, until it is [`reset`](Sleep::reset). It is filed with the runtime when it is
-/// first polled and has to wait, and not before. The timer lies inside of the future, so that it
-/// has to be pinned; nothing is allocated.
+/// It completes at its deadline or later, never earlier. After it has completed, every further poll
+/// completes, too, until a [`reset`](Sleep::reset). It registers a timer with the runtime when it
+/// is first polled and has to wait. The timer is a part of the future, so the future has to be
+/// pinned, and nothing is allocated.
 ///
 /// # Panics
 ///
-/// Polling panics outside of a runtime, and when the runtime on which it waits has been shut down
-/// before the deadline has passed.
+/// Polling panics outside of a runtime. It also panics if the runtime that keeps the timer has been
+/// shut down before the deadline.
 ///
 /// # Cancel safety
 ///
-/// Dropping a `Sleep` takes it off the runtime; nothing is left behind.
+/// Dropping a `Sleep` removes its timer from the runtime.
 ///
 /// # Examples
 ///
-/// One sleep, used again and again without an allocation:
+/// One sleep can be used again and again without an allocation:
 ///
 /// ```
 /// use std::pin::pin;
@@ -109,19 +105,19 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 pub struct Sleep {
     deadline: Instant,
     timer: Timer,
-    /// The next poll looks at the clock: the deadline is new, and may have passed. After that poll,
-    /// the wheel keeps the deadline.
-    look: bool,
+    /// The next poll reads the clock, because the deadline is new and may have passed. After that
+    /// poll, the timer wheel keeps the deadline.
+    checks_clock: bool,
 }
 
 impl Sleep {
-    /// If `look` is false, the first poll does not look at the clock: the caller knows that the
-    /// deadline lies ahead.
-    pub(super) fn new(deadline: Instant, look: bool) -> Sleep {
-        Sleep { deadline, timer: Timer::new(), look }
+    /// Creates a sleep. If `checks_clock` is false, the first poll does not read the clock: the
+    /// caller knows that the deadline is in the future.
+    pub(super) fn new(deadline: Instant, checks_clock: bool) -> Sleep {
+        Sleep { deadline, timer: Timer::new(), checks_clock }
     }
 
-    /// When the future completes.
+    /// Returns the deadline of the sleep.
     ///
     /// # Examples
     ///
@@ -137,7 +133,7 @@ impl Sleep {
         self.deadline
     }
 
-    /// Whether a poll would complete now.
+    /// Returns true if a poll would complete now.
     ///
     /// # Examples
     ///
@@ -154,16 +150,16 @@ impl Sleep {
     pub fn is_elapsed(&self) -> bool {
         match self.timer.state() {
             State::Idle => Instant::now() >= self.deadline,
-            State::Armed => self.look && self.timer.has_passed(self.deadline.into_std()),
+            State::Armed => self.checks_clock && self.timer.has_passed(self.deadline.into_std()),
             State::Closed => self.timer.has_passed(self.deadline.into_std()),
             State::Fired => true,
         }
     }
 
-    /// Sets another deadline, earlier or later, whether or not the future has completed.
+    /// Changes the deadline, to an earlier or a later one. The future may have completed.
     ///
-    /// A task that waits for the future need not poll it again: it is woken at the new deadline. If
-    /// the new deadline has passed at the next poll, that poll completes, as for a new `Sleep`.
+    /// A task that waits for the future need not poll it again: the new deadline wakes it. If the
+    /// new deadline has passed at the next poll, that poll completes, as for a new `Sleep`.
     ///
     /// # Examples
     ///
@@ -173,42 +169,42 @@ impl Sleep {
     ///
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
     /// let mut idle = pin!(sleep(Duration::from_secs(60))); // one timer for a whole connection
-    /// idle.as_mut().reset(Instant::now() + Duration::from_millis(1)); // set anew at each message
+    /// idle.as_mut().reset(Instant::now() + Duration::from_millis(1)); // reset at each message
     /// idle.await;
     /// # });
     /// ```
     pub fn reset(self: Pin<&mut Self>, deadline: Instant) {
-        // SAFETY: the timer stays where it is.
+        // SAFETY: the timer is not moved out of the field.
         let this = unsafe { self.get_unchecked_mut() };
         this.deadline = deadline;
-        this.look = true;
-        // SAFETY: it lies in a pinned sleep and is pinned with it.
+        this.checks_clock = true;
+        // SAFETY: the timer is a field of a pinned `Sleep`, and is pinned with it.
         unsafe { Pin::new_unchecked(&mut this.timer) }.reset(deadline.into_std());
     }
 
-    /// Polls the future, and asks `find` for a wheel if one is needed.
+    /// Polls the future. If a timer is needed, `find` returns the timer wheel.
     pub(super) fn poll_on(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         find: impl FnOnce() -> Arc<TimerWheel>,
     ) -> Poll<()> {
-        // SAFETY: the timer stays where it is.
+        // SAFETY: the timer is not moved out of the field.
         let this = unsafe { self.get_unchecked_mut() };
         let deadline = this.deadline.into_std();
-        // SAFETY: it lies in a pinned sleep and is pinned with it.
+        // SAFETY: the timer is a field of a pinned `Sleep`, and is pinned with it.
         let mut timer = unsafe { Pin::new_unchecked(&mut this.timer) };
         let state = match timer.state() {
             State::Idle => {
                 let wheel = find();
                 let clock = wheel.clock();
-                if (this.look || clock.is_paused()) && clock.has_passed(deadline) {
+                if (this.checks_clock || clock.is_paused()) && clock.has_passed(deadline) {
                     timer.as_mut().mark_fired();
                     State::Fired
                 } else {
                     timer.as_mut().arm(wheel, deadline, cx.waker())
                 }
             }
-            State::Armed if !this.look => timer.as_mut().update_waker(cx.waker()),
+            State::Armed if !this.checks_clock => timer.as_mut().update_waker(cx.waker()),
             State::Armed | State::Closed if timer.has_passed(deadline) => {
                 timer.as_mut().mark_fired();
                 State::Fired
@@ -216,11 +212,11 @@ impl Sleep {
             State::Armed => timer.as_mut().update_waker(cx.waker()),
             ended => ended,
         };
-        this.look = false;
+        this.checks_clock = false;
         match state {
             State::Idle | State::Armed => Poll::Pending,
             State::Fired => Poll::Ready(()),
-            State::Closed => panic!("{GONE}"),
+            State::Closed => panic!("{SHUT_DOWN}"),
         }
     }
 }

@@ -15,7 +15,7 @@ fn at(wheel: &TimerWheel, nanos: u64) -> Instant {
     crate::timer::tests::at(wheel, nanos).into()
 }
 
-// These are made outside of a runtime.
+// The constructors of the API panic outside of a runtime, these do not.
 
 fn sleep(duration: Duration) -> Sleep {
     sleep_until(Instant::now().later(duration))
@@ -57,7 +57,7 @@ fn poll_tick(interval: &mut Interval, wheel: &Arc<TimerWheel>, waker: &Waker) ->
     interval.poll_on(&mut Context::from_waker(waker), || Arc::clone(wheel))
 }
 
-/// For polls that must not need a wheel.
+/// For polls that must not need a timer wheel.
 fn no_wheel() -> Arc<TimerWheel> {
     panic!("a wheel was asked for")
 }
@@ -73,7 +73,7 @@ fn panic_text(f: impl FnOnce()) -> String {
 fn is_anywhere<T: Send + Sync + std::fmt::Debug + 'static>(_: &T) {}
 
 #[test]
-fn the_futures_can_go_anywhere() {
+fn futures_of_time_are_send_and_sync() {
     is_anywhere(&sleep(Duration::ZERO));
     is_anywhere(&timeout(Duration::ZERO, ready(())));
     is_anywhere(&interval(Duration::from_secs(1)));
@@ -82,7 +82,7 @@ fn the_futures_can_go_anywhere() {
 }
 
 #[test]
-fn a_sleep_waits_for_its_deadline_and_stays_complete() {
+fn sleep_completes_at_deadline_and_stays_complete() {
     let (wheel, _) = wheel();
     let (count, waker) = Count::new();
     let mut sleep = pin!(sleep_until(at(&wheel, HOUR)));
@@ -99,7 +99,7 @@ fn a_sleep_waits_for_its_deadline_and_stays_complete() {
 }
 
 #[test]
-fn no_time_and_past_time_complete_at_the_first_poll() {
+fn sleep_to_past_completes_at_first_poll() {
     let (wheel, _) = wheel();
     let past = at(&wheel, 0);
     for sleep in [sleep(Duration::ZERO), sleep_until(past)] {
@@ -110,7 +110,7 @@ fn no_time_and_past_time_complete_at_the_first_poll() {
 }
 
 #[test]
-fn all_the_time_in_the_world_is_not_too_long() {
+fn duration_max_ends_in_far_future() {
     let (wheel, _) = wheel();
     let mut sleep = pin!(sleep(Duration::MAX));
     assert!(poll_sleep(sleep.as_mut(), &wheel, Waker::noop()).is_pending());
@@ -127,7 +127,7 @@ fn all_the_time_in_the_world_is_not_too_long() {
 }
 
 #[test]
-fn a_reset_sleep_wakes_its_task_without_another_poll() {
+fn sleep_reset_wakes_task_without_another_poll() {
     let (wheel, _) = wheel();
     let (count, waker) = Count::new();
     let mut sleep = pin!(sleep_until(at(&wheel, HOUR)));
@@ -149,7 +149,7 @@ fn a_reset_sleep_wakes_its_task_without_another_poll() {
 }
 
 #[test]
-fn a_sleep_reset_to_the_past_leaves_the_wheel_at_the_next_poll() {
+fn sleep_reset_to_past_leaves_wheel_at_next_poll() {
     let (wheel, _) = wheel();
     let (count, waker) = Count::new();
     let mut sleep = pin!(sleep_until(at(&wheel, HOUR)));
@@ -158,17 +158,17 @@ fn a_sleep_reset_to_the_past_leaves_the_wheel_at_the_next_poll() {
     assert!(sleep.is_elapsed());
     assert!(sleep.as_mut().poll_on(&mut Context::from_waker(&waker), no_wheel).is_ready());
     assert!(wheel.is_empty());
-    assert_eq!((count.get(), Arc::strong_count(&count)), (0, 2), "its waker is dropped and not woken");
+    assert_eq!((count.get(), Arc::strong_count(&count)), (0, 2), "its waker is dropped and not called");
 }
 
-/// A sleep whose runtime is gone returns what a new sleep for the same instant would return.
+/// After a shutdown, a sleep returns what a new sleep for the same instant would return.
 #[test]
-fn a_sleep_whose_deadline_has_passed_is_ready_though_its_runtime_is_gone() {
+fn sleep_past_deadline_is_ready_after_shutdown() {
     let (wheel, _) = wheel();
     let mut reset = pin!(sleep_until(at(&wheel, HOUR)));
     assert!(poll_sleep(reset.as_mut(), &wheel, Waker::noop()).is_pending());
     reset.as_mut().reset(at(&wheel, 0));
-    // Armed without a look at the clock, as by a `Timeout`.
+    // Armed without a read of the clock, as by a `Timeout`.
     let mut armed = pin!(Sleep::new(at(&wheel, 0), false));
     assert!(poll_sleep(armed.as_mut(), &wheel, Waker::noop()).is_pending());
     wheel.close_wheel(&mut WakeList::new());
@@ -179,13 +179,13 @@ fn a_sleep_whose_deadline_has_passed_is_ready_though_its_runtime_is_gone() {
 }
 
 #[test]
-fn a_sleep_whose_runtime_is_gone_says_so() {
+fn sleep_polled_after_shutdown_panics() {
     let (wheel, _) = wheel();
     let (count, waker) = Count::new();
     let mut sleep = pin!(sleep_until(at(&wheel, HOUR)));
     assert!(poll_sleep(sleep.as_mut(), &wheel, &waker).is_pending());
     wheel.close_wheel(&mut WakeList::new());
-    assert_eq!(count.get(), 1, "it is woken to learn of it");
+    assert_eq!(count.get(), 1, "the shutdown wakes it");
     for _ in 0..2 {
         let text = panic_text(|| assert!(poll_sleep(sleep.as_mut(), &wheel, &waker).is_ready()));
         assert!(text.contains("shut down") && text.contains("keep the `Runtime` alive"), "{text}");
@@ -198,17 +198,17 @@ fn a_sleep_whose_runtime_is_gone_says_so() {
 }
 
 #[test]
-fn a_timeout_touches_no_timer_unless_it_has_to_wait() {
+fn timeout_of_ready_future_uses_no_timer() {
     let mut cx = Context::from_waker(Waker::noop());
     let mut quick = pin!(timeout(Duration::from_secs(1), ready(7)));
     assert_eq!(quick.as_mut().poll_on(&mut cx, no_wheel), Poll::Ready(Ok(7)));
-    // Ready beats late.
+    // A ready future does not time out.
     let mut late = pin!(timeout(Duration::ZERO, ready(7)));
     assert_eq!(late.as_mut().poll_on(&mut cx, no_wheel), Poll::Ready(Ok(7)));
 }
 
 #[test]
-fn a_timeout_of_no_time_is_up_at_the_first_poll() {
+fn timeout_of_zero_elapses_at_first_poll() {
     let (wheel, _) = wheel();
     let past = at(&wheel, 0);
     for timeout in [timeout(Duration::ZERO, pending::<()>()), timeout_at(past, pending())] {
@@ -217,7 +217,7 @@ fn a_timeout_of_no_time_is_up_at_the_first_poll() {
 }
 
 #[test]
-fn a_timeout_ends_a_future_that_wakes_itself_for_ever() {
+fn timeout_of_self_waking_future_elapses() {
     let (wheel, _) = wheel();
     let (count, waker) = Count::new();
     let restless = poll_fn(|cx| {
@@ -235,7 +235,7 @@ fn a_timeout_ends_a_future_that_wakes_itself_for_ever() {
 }
 
 #[test]
-fn a_timeout_lends_and_returns_its_future() {
+fn timeout_lends_and_returns_its_future() {
     let mut timeout = timeout(Duration::from_secs(1), ready(7));
     assert_eq!(timeout.get_ref().clone().into_inner(), 7);
     *timeout.get_mut() = ready(8);
@@ -243,7 +243,7 @@ fn a_timeout_lends_and_returns_its_future() {
 }
 
 #[test]
-fn elapsed_is_an_error_like_others() {
+fn elapsed_converts_to_io_error() {
     let (wheel, _) = wheel();
     let mut timeout = pin!(timeout(Duration::ZERO, pending::<()>()));
     let Poll::Ready(Err(elapsed)) = poll_timeout(timeout.as_mut(), &wheel, Waker::noop()) else {
@@ -254,7 +254,7 @@ fn elapsed_is_an_error_like_others() {
 }
 
 #[test]
-fn an_interval_keeps_its_schedule() {
+fn interval_ticks_keep_schedule() {
     let (wheel, _) = wheel();
     let (count, waker) = Count::new();
     let start = at(&wheel, HOUR);
@@ -270,7 +270,7 @@ fn an_interval_keeps_its_schedule() {
 }
 
 #[test]
-fn a_tick_that_nobody_waits_for_is_not_used_up() {
+fn interval_tick_dropped_is_not_lost() {
     let (wheel, _) = wheel();
     let mut interval = interval_at(at(&wheel, HOUR), Duration::from_secs(3600));
     assert!(poll_tick(&mut interval, &wheel, Waker::noop()).is_pending());
@@ -298,35 +298,35 @@ fn missed(behavior: MissedTickBehavior) -> (Vec<Duration>, Instant, Instant) {
 }
 
 #[test]
-fn missed_ticks_are_made_up_for_in_a_burst() {
+fn missed_ticks_with_burst_catch_up() {
     let (ticks, start, next) = missed(MissedTickBehavior::Burst);
     assert_eq!(ticks, [0, 100, 200].map(Duration::from_secs));
     assert_eq!((next - start).as_secs(), 300);
 }
 
 #[test]
-fn missed_ticks_delay_the_schedule() {
+fn missed_ticks_with_delay_move_schedule() {
     let (ticks, start, next) = missed(MissedTickBehavior::Delay);
     assert_eq!(ticks, [Duration::ZERO]);
     assert!((next - start).as_secs() >= 350);
 }
 
 #[test]
-fn missed_ticks_are_skipped() {
+fn missed_ticks_with_skip_are_left_out() {
     let (ticks, start, next) = missed(MissedTickBehavior::Skip);
     assert_eq!(ticks, [Duration::ZERO]);
     assert_eq!((next - start).as_secs(), 300);
 }
 
 #[test]
-fn an_interval_can_start_anew() {
+fn interval_reset_restarts_schedule() {
     let (wheel, _) = wheel();
     let (count, waker) = Count::new();
     let mut interval = interval_at(at(&wheel, 5 * HOUR), Duration::from_secs(3600));
     assert!(poll_tick(&mut interval, &wheel, &waker).is_pending());
     interval.reset_immediately();
     fire_due(&wheel, HOUR / 2);
-    assert_eq!(count.get(), 1, "who waits is woken");
+    assert_eq!(count.get(), 1, "the waiting task is woken");
     assert!(poll_tick(&mut interval, &wheel, &waker).is_ready());
     interval.reset_at(at(&wheel, 3 * HOUR));
     assert!(poll_tick(&mut interval, &wheel, &waker).is_pending());

@@ -14,20 +14,20 @@ use crate::sync::Arc;
 use crate::time::{Duration, Instant};
 use crate::timer::TimerWheel;
 
-/// Gives `future` until `duration` from now.
+/// Limits the time of `future` to `duration` from now.
 ///
-/// The future is polled first, each time: one that is ready is never told that it is late, and one
-/// that never suspends never touches a timer. See [`Timeout`]. A duration of more than 584 years,
-/// such as [`Duration::MAX`], ends in the far future, as for [`sleep`](super::sleep()).
+/// Each poll polls `future` first. So a future that is ready never times out, and one that never
+/// waits uses no timer. See [`Timeout`]. A duration of more than 584 years, such as
+/// [`Duration::MAX`], ends in the far future, as for [`sleep`](super::sleep()).
 ///
 /// # Errors
 ///
-/// [`Elapsed`] if the time is up first; the future stays inside of the [`Timeout`] and is dropped
-/// with it.
+/// Resolves to [`Elapsed`] if the time passes first. The inner future stays in the [`Timeout`], and
+/// is dropped with it.
 ///
 /// # Panics
 ///
-/// If it is called outside of a runtime, or inside of one without timers: see
+/// Panics outside of a runtime, and in a runtime without timers; see
 /// [`Builder::enable_time`](crate::runtime::Builder::enable_time).
 ///
 /// # Examples
@@ -45,20 +45,20 @@ use crate::timer::TimerWheel;
 #[track_caller]
 pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoFuture> {
     require_timers();
-    // Unless `duration` is zero, the deadline lies ahead, so the first poll need not look at the
+    // Unless `duration` is zero, the deadline is in the future, so the first poll need not read the
     // clock.
     Timeout::new(future, Sleep::new(Instant::now().later(duration), duration.is_zero()))
 }
 
-/// Gives `future` until `deadline`. As [`timeout`] otherwise.
+/// Limits the time of `future` to `deadline`. In all other respects this is [`timeout`].
 ///
 /// # Errors
 ///
-/// [`Elapsed`] if the deadline is reached first.
+/// Resolves to [`Elapsed`] if the deadline passes first.
 ///
 /// # Panics
 ///
-/// If it is called outside of a runtime, or inside of one without timers: see
+/// Panics outside of a runtime, and in a runtime without timers; see
 /// [`Builder::enable_time`](crate::runtime::Builder::enable_time).
 ///
 /// # Examples
@@ -68,7 +68,7 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 ///
 /// # heist::runtime::Runtime::new().unwrap().block_on(async {
 /// let deadline = Instant::now() + Duration::from_millis(1);
-/// // Several steps have one deadline in common.
+/// // Several steps share one deadline.
 /// assert_eq!(timeout_at(deadline, async { 7 }).await, Ok(7));
 /// assert!(timeout_at(deadline, std::future::pending::<()>()).await.is_err());
 /// # });
@@ -82,11 +82,11 @@ pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::Int
 ///
 /// # Panics
 ///
-/// Polling panics where polling a [`Sleep`] would, if the inner future suspends there.
+/// If the inner future waits, polling panics where polling a [`Sleep`] does.
 ///
 /// # Cancel safety
 ///
-/// Dropping it drops the inner future and leaves nothing behind.
+/// Dropping it drops the inner future and removes the timer.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled or awaited"]
 pub struct Timeout<T> {
@@ -99,7 +99,7 @@ impl<T> Timeout<T> {
         Timeout { value: future.into_future(), delay }
     }
 
-    /// The inner future.
+    /// Returns a reference to the inner future.
     ///
     /// # Examples
     ///
@@ -115,7 +115,7 @@ impl<T> Timeout<T> {
         &self.value
     }
 
-    /// The inner future.
+    /// Returns a mutable reference to the inner future.
     ///
     /// # Examples
     ///
@@ -132,7 +132,7 @@ impl<T> Timeout<T> {
         &mut self.value
     }
 
-    /// The inner future, without its limit.
+    /// Returns the inner future, without its limit.
     ///
     /// # Examples
     ///
@@ -150,24 +150,24 @@ impl<T> Timeout<T> {
 }
 
 impl<T: Future> Timeout<T> {
-    /// Polls, and asks `find` for a wheel if one is needed.
+    /// Polls the inner future, and then the timer. If a timer is needed, `find` returns the timer
+    /// wheel.
     pub(super) fn poll_on(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         find: impl FnOnce() -> Arc<TimerWheel>,
     ) -> Poll<Result<T::Output, Elapsed>> {
-        // SAFETY: neither of the two is moved.
+        // SAFETY: neither of the two fields is moved out.
         let this = unsafe { self.get_unchecked_mut() };
-        // SAFETY: it lies in a pinned timeout and is pinned with it.
+        // SAFETY: the future is a field of a pinned `Timeout`, and is pinned with it.
         let value = unsafe { Pin::new_unchecked(&mut this.value) };
         let had_budget = budget::has_any();
         if let Poll::Ready(value) = value.poll(cx) {
             return Poll::Ready(Ok(value));
         }
-        // SAFETY: as above.
+        // SAFETY: the sleep is a field of a pinned `Timeout`, and is pinned with it.
         let delay = unsafe { Pin::new_unchecked(&mut this.delay) };
-        // A future that spends all there is, each time, does not keep its own limit from being
-        // noticed.
+        // If the inner future spends the whole budget in each poll, the timer is still polled.
         let spent_inside = had_budget && !budget::has_any();
         if !spent_inside && !budget::may_proceed(cx) {
             return Poll::Pending;
@@ -188,9 +188,9 @@ impl<T: Future> Future for Timeout<T> {
     }
 }
 
-/// The time was up before the future had completed.
+/// The time of a [`Timeout`] passed before the inner future was ready.
 ///
-/// Turns into an [`io::Error`] of the kind [`TimedOut`](io::ErrorKind::TimedOut).
+/// It converts to an [`io::Error`] of the kind [`TimedOut`](io::ErrorKind::TimedOut).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed(());
 

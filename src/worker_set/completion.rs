@@ -24,7 +24,7 @@ pub struct Resized {
 /// A worker thread that is about to be started: its seat, and the version of the worker set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct WorkerThread {
+pub struct WorkerMeta {
     /// The number of the seat, below the number of workers.
     pub index: usize,
     /// The version (see [`Resized::version`]) in which the thread starts. Zero for the first
@@ -32,9 +32,9 @@ pub struct WorkerThread {
     pub version: u64,
 }
 
-impl WorkerThread {
+impl WorkerMeta {
     pub(crate) fn new(seat: usize, version: u64) -> Self {
-        WorkerThread { index: seat, version }
+        WorkerMeta { index: seat, version }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::pool::{self, Pool};
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 use crate::util::wake_list::catch_user_panic;
-use crate::worker_set::completion::{ResizeCompletion, ResizeError, Resized, WorkerThread};
+use crate::worker_set::completion::{ResizeCompletion, ResizeError, Resized, WorkerMeta};
 use crate::worker_set::{ThreadHost, threads};
 use crate::{context, shutdown};
 
@@ -156,7 +156,7 @@ impl ThreadHost for Arc<Pool> {
         self.init_seats(seat + 1);
         let mut name = "heist-worker".to_owned();
         catch_user_panic("a function that names threads", || {
-            name = threads::name(self, WorkerThread::new(seat, version))
+            name = threads::name(self, WorkerMeta::new(seat, version))
         });
         threads::start_worker(self, seat, name)
     }

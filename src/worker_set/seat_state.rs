@@ -17,6 +17,35 @@ const ACTIVE: u8 = 1 << 2;
 /// starts a spare. The others are called by the seat's thread.
 pub(crate) struct SeatState(AtomicU8);
 
+/// The state of a worker, in a [`WorkerDump`](crate::runtime::WorkerDump).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WorkerState {
+    /// There is no worker with this index now.
+    Vacant,
+    /// The worker's thread is being started.
+    Starting,
+    /// The worker runs tasks, or waits for tasks.
+    Active,
+    /// A resize or an end of the need for a spare has asked the worker to exit. The worker exits at
+    /// its next task boundary.
+    Retiring,
+    /// The worker runs no more tasks, and its thread is about to exit.
+    Exiting,
+}
+
+impl fmt::Display for WorkerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            WorkerState::Vacant => "vacant",
+            WorkerState::Starting => "starting",
+            WorkerState::Active => "active",
+            WorkerState::Retiring => "retiring",
+            WorkerState::Exiting => "exiting",
+        })
+    }
+}
+
 /// What has to be done for a seat that is wanted.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
@@ -99,18 +128,23 @@ impl SeatState {
         // Ordering: Acquire — as in `SeatState::claim_seat`.
         self.0.load(Ordering::Acquire) & OCCUPIED != 0
     }
+
+    /// Returns the state of the seat's worker, for people.
+    pub(crate) fn worker_state(&self) -> WorkerState {
+        // Ordering: Relaxed — the state is only shown.
+        let word = self.0.load(Ordering::Relaxed);
+        match (word & WANTED != 0, word & ACTIVE != 0) {
+            _ if word & OCCUPIED == 0 => WorkerState::Vacant,
+            (true, false) => WorkerState::Starting,
+            (true, true) => WorkerState::Active,
+            (false, true) => WorkerState::Retiring,
+            (false, false) => WorkerState::Exiting,
+        }
+    }
 }
 
 impl fmt::Debug for SeatState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Ordering: Relaxed — only shown.
-        let bits = self.0.load(Ordering::Relaxed);
-        f.write_str(match (bits & WANTED != 0, bits & ACTIVE != 0) {
-            _ if bits & OCCUPIED == 0 => "vacant",
-            (true, false) => "starting",
-            (true, true) => "seated",
-            (false, true) => "asked",
-            (false, false) => "leaving",
-        })
+        self.worker_state().fmt(f)
     }
 }

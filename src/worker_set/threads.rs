@@ -13,7 +13,7 @@ use crate::util::named_thread::named_thread;
 use crate::util::wake_list::catch_user_panic;
 use crate::watchdog::{PeriodicHook, Watchdog};
 use crate::worker_set::RetireResult;
-use crate::worker_set::completion::WorkerThread;
+use crate::worker_set::completion::WorkerMeta;
 use crate::{context, shutdown};
 
 /// Starts a worker for each seat, and the watchdog, which calls `periodic_hook` at its scans.
@@ -23,7 +23,7 @@ use crate::{context, shutdown};
 /// If the operating system refuses a thread. The threads that were started have exited by then.
 pub(crate) fn start(pool: &Arc<Pool>, periodic_hook: PeriodicHook) -> io::Result<()> {
     // Naming functions are user code, which may panic. All of them run before a thread is started.
-    let names: Vec<String> = (0..pool.settings.workers).map(|seat| name(pool, WorkerThread::new(seat, 0))).collect();
+    let names: Vec<String> = (0..pool.settings.workers).map(|seat| name(pool, WorkerMeta::new(seat, 0))).collect();
     let started = start_all(pool, names, periodic_hook);
     if started.is_err() {
         shutdown::begin_shutdown(pool);
@@ -80,7 +80,7 @@ pub(crate) fn start_worker(pool: &Arc<Pool>, seat: usize, name: String) -> io::R
 }
 
 /// Returns the name of a worker's thread. Runs user code.
-pub(crate) fn name(pool: &Arc<Pool>, seat: WorkerThread) -> String {
+pub(crate) fn name(pool: &Arc<Pool>, seat: WorkerMeta) -> String {
     context::run_in_runtime(pool, || match &pool.settings.worker_name {
         Some(name) => name(seat),
         None => (pool.settings.thread_name)(),

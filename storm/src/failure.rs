@@ -16,9 +16,9 @@ static HOLD: AtomicBool = AtomicBool::new(false);
 /// do not call the hook.
 const DOCUMENTED: [&str; 9] = [
     "block_in_place: on a current-thread runtime no other thread can run the tasks meanwhile",
-    "a `heist::time` timer was polled although the runtime on which it waited has been shut down",
-    "block_on was called from inside of async code",
-    "Drain::wait was called from inside of async code",
+    "a `heist::time` timer was polled after its runtime was shut down",
+    "`block_on` was called in async code",
+    "`Drain::wait` was called in async code",
     "Resize::wait was called from inside of async code",
     "a `Resize` was waited for",
     "the runtime was shut down while `Handle::block_on` waited",

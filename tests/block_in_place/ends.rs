@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use heist::runtime::{Builder, Handle, Runtime};
+use heist::runtime::{Builder, Handle, Runtime, RuntimePhase};
 use heist::task::block_in_place;
 
 use super::each;
@@ -129,7 +129,7 @@ fn section_begun_after_shutdown_has_its_awaited_task_dropped() {
             // the LIFO slot.
             yield_now().await;
             opens.open();
-            while !format!("{:?}", handle.dump().phase).contains("cancelling") {
+            while handle.dump().phase != RuntimePhase::ShuttingDown {
                 thread::yield_now();
             }
             block_in_place(|| futures::executor::block_on(never).unwrap_err().is_cancelled())
@@ -158,7 +158,7 @@ fn task_woken_during_shutdown_by_section_is_dropped() {
             yield_now().await;
             block_in_place(|| {
                 opens.open();
-                while handle.dump().phase == "running" {
+                while handle.dump().phase == RuntimePhase::Running {
                     thread::yield_now();
                 }
                 // The task may have ended by now, or be about to.

@@ -129,7 +129,7 @@ fn section_is_no_stall_and_is_shown_in_a_dump() {
         block_in_place(|| {
             let dump = handle.dump();
             let is_ours = |activity| matches!(activity, Activity::Blocking { task, .. } if task == id);
-            let seats = dump.seats.iter().filter(|seat| is_ours(seat.activity)).count();
+            let seats = dump.workers.iter().filter(|seat| is_ours(seat.activity)).count();
             // Many scans, each of which could report a stall.
             handle.block_on(async { heist::time::sleep(Duration::from_millis(30)).await });
             (seats, dump.to_string(), handle.metrics().num_spare_workers())

@@ -17,7 +17,7 @@ const FAR_FUTURE: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 const CLOCK: Duration = Duration::from_nanos(u64::MAX - 1);
 
 #[test]
-fn a_wait_that_is_too_long_for_the_clock_ends_in_the_far_future() {
+fn duration_beyond_clock_ends_in_far_future() {
     let too_long = [
         Duration::from_nanos(u64::MAX),
         Duration::from_micros(u64::MAX),
@@ -45,7 +45,7 @@ fn a_wait_that_is_too_long_for_the_clock_ends_in_the_far_future() {
 
 /// An instant after the clock's end is due at the clock's end, and time stands still from then on.
 #[test]
-fn an_instant_beyond_the_end_of_the_clock_is_due_at_its_end() {
+fn instant_beyond_clock_is_due_at_its_end() {
     let runtime = paused();
     runtime.block_on(async {
         let start = Instant::now();

@@ -13,7 +13,7 @@ type Case = (&'static str, Make, &'static [&'static str], fn());
 const OUTSIDE: [&str; 2] = ["no heist runtime", "block_on"];
 
 #[test]
-fn misuse_of_paused_time_names_the_place_of_the_call() {
+fn paused_time_misuse_panics_at_call() {
     let going: Make = current_thread;
     let many: Make = || workers(1);
     let cases: [Case; 6] = [
@@ -38,7 +38,7 @@ fn misuse_of_paused_time_names_the_place_of_the_call() {
 }
 
 #[test]
-fn misuse_of_advance_names_the_place_of_the_await_and_of_the_poll() {
+fn advance_misuse_panics_at_await_or_poll() {
     let cases: [(Make, Duration, &[&str]); 3] = [
         (|| workers(1), HOUR, &["new_current_thread"]),
         (current_thread, HOUR, &["`time::pause` first"]),

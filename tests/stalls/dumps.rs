@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use heist::runtime::{Activity, Builder, TaskState};
+use heist::runtime::{Activity, Builder, RuntimePhase, TaskState};
 use heist::task::JoinHandle;
 
 use super::kit::Door;
@@ -30,13 +30,16 @@ fn dump_of_wedged_runtime_lists_all_tasks() {
         let dump = runtime.handle().dump();
         let known =
             |seat: &heist::runtime::WorkerDump| matches!(seat.activity, Activity::Polling { since: Some(_), .. });
-        if dump.seats.iter().all(known) {
+        if dump.workers.iter().all(known) {
             break dump;
         }
     };
-    assert_eq!((dump.workers, dump.spares, dump.phase, dump.global_queue), (2, 1, "running", 5));
-    assert_eq!(dump.seats.len(), 3);
-    let polled = dump.seats.iter().map(|seat| match seat.activity {
+    assert_eq!(
+        (dump.worker_count, dump.spare_count, dump.phase, dump.global_queue_depth),
+        (2, 1, RuntimePhase::Running, 5)
+    );
+    assert_eq!(dump.workers.len(), 3);
+    let polled = dump.workers.iter().map(|seat| match seat.activity {
         Activity::Polling { task, .. } => task,
         other => panic!("{other}"),
     });
@@ -67,12 +70,12 @@ fn dump_of_wedged_runtime_lists_all_tasks() {
 #[test]
 fn dump_of_current_thread_runtime_names_the_polled_task() {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-    assert_eq!(runtime.handle().dump().seats[0].activity, Activity::Nobody);
+    assert_eq!(runtime.handle().dump().workers[0].activity, Activity::Vacant);
     let (handle, place) = (runtime.handle().clone(), line!() + 1);
     let task = runtime.spawn(async move { handle.dump() });
     let id = task.id();
     let dump = runtime.block_on(task).unwrap();
-    let Activity::Polling { task, location, since: None } = dump.seats[0].activity else { panic!("{dump}") };
+    let Activity::Polling { task, location, since: None } = dump.workers[0].activity else { panic!("{dump}") };
     assert_eq!((task, location.line()), (id, place));
     assert_eq!(dump.tasks.len(), 1);
     assert_eq!((dump.tasks[0].id, dump.tasks[0].state), (id, TaskState::Running));
@@ -81,5 +84,5 @@ fn dump_of_current_thread_runtime_names_the_polled_task() {
         drop(runtime);
         handle.dump()
     };
-    assert_eq!(ended.phase, "closed");
+    assert_eq!(ended.phase, RuntimePhase::Closed);
 }

@@ -167,7 +167,7 @@ fn sockets_are_served_while_a_worker_is_stalled() {
 
 /// Waits until the runtime is idle: the workers have announced their sleep, twice in a row.
 fn at_rest(runtime: &Runtime) {
-    let asleep = || runtime.handle().dump().seats.iter().all(|seat| seat.activity == Activity::Asleep);
+    let asleep = || runtime.handle().dump().workers.iter().all(|seat| seat.activity == Activity::Asleep);
     let parks = || (0..2).map(|worker| runtime.metrics().worker_park_count(worker)).sum::<u64>();
     loop {
         until(asleep);

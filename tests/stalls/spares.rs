@@ -67,7 +67,7 @@ fn spare_alone_serves_timers_sockets_and_tasks() {
         sleep_until(Instant::now() + Duration::from_millis(300)).await;
     });
     // The spare is counted before its seat is built.
-    until(|| runtime.handle().dump().seats.len() == 3);
+    until(|| runtime.handle().dump().workers.len() == 3);
     until(|| runtime.metrics().worker_poll_count(2) > 200);
     door.open();
     stuck.into_iter().for_each(|task| runtime.block_on(task).unwrap());
@@ -106,7 +106,7 @@ fn last_worker_stalled_is_replaced() {
     let door = Door::new();
     let mut stuck = vec![block(&runtime, &door)];
     // Until the worker of seat 0 is stuck. The others retire.
-    while !matches!(runtime.handle().dump().seats[0].activity, Activity::Polling { .. }) {
+    while !matches!(runtime.handle().dump().workers[0].activity, Activity::Polling { .. }) {
         stuck.push(block(&runtime, &door));
     }
     let shrink = runtime.resize(1);

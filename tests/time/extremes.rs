@@ -48,7 +48,7 @@ fn instants() -> Vec<Instant> {
 }
 
 #[test]
-fn every_wait_takes_every_duration() {
+fn timers_accept_every_duration() {
     each(|runtime| {
         for (name, wait) in WAITS {
             for long in durations() {
@@ -64,7 +64,7 @@ fn every_wait_takes_every_duration() {
 }
 
 #[test]
-fn every_timer_takes_every_instant() {
+fn timers_accept_every_instant() {
     use MissedTickBehavior::{Burst, Delay, Skip};
     each(|runtime| {
         runtime.block_on(async {
@@ -108,7 +108,7 @@ fn every_timer_takes_every_instant() {
 }
 
 #[test]
-fn instants_are_calculated_with_as_those_of_std_and_saturate_or_name_the_remedy() {
+fn instant_arithmetic_is_that_of_std_or_saturates() {
     for at in instants() {
         let std = at.into_std();
         for by in durations() {

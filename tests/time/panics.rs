@@ -29,14 +29,14 @@ const OUTSIDE: [&str; 4] = ["no heist runtime", "task", "block_on", "enter"];
 const WITHOUT: [&str; 4] = ["without timers", "enable_time", "enable_all", "Builder"];
 
 #[test]
-fn a_timer_made_outside_of_a_runtime_panics_at_the_call() {
+fn timer_outside_of_runtime_panics_at_call() {
     for (name, call) in CALLS {
         panics_in(file!(), name, &OUTSIDE, call);
     }
 }
 
 #[test]
-fn a_timer_made_in_a_runtime_without_timers_panics_at_the_call() {
+fn timer_in_runtime_without_timers_panics_at_call() {
     for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
         let runtime = builder.build().unwrap();
         for (name, call) in CALLS {
@@ -49,7 +49,7 @@ fn a_timer_made_in_a_runtime_without_timers_panics_at_the_call() {
 
 /// The runtime that was entered last counts, also inside of another one.
 #[test]
-fn a_timer_belongs_to_the_innermost_runtime() {
+fn timer_belongs_to_innermost_runtime() {
     let without = Builder::new_current_thread().build().unwrap();
     each(|runtime| {
         for (name, call) in CALLS {
@@ -69,7 +69,7 @@ fn a_timer_belongs_to_the_innermost_runtime() {
 }
 
 #[test]
-fn a_period_of_nothing_panics_at_the_call_inside_of_a_runtime_and_outside() {
+fn interval_period_of_zero_panics_at_call() {
     let calls: [(&str, fn()); 2] = [
         ("interval", || drop(interval(Duration::ZERO))),
         ("interval_at", || drop(interval_at(Instant::now(), Duration::ZERO))),
@@ -85,7 +85,7 @@ fn a_period_of_nothing_panics_at_the_call_inside_of_a_runtime_and_outside() {
 }
 
 #[test]
-fn an_instant_that_cannot_be_named_panics_at_the_operator() {
+fn instant_out_of_range_panics_at_operator() {
     type Operator = fn(Instant);
     let operators: [(&str, &str, Operator); 4] = [
         ("+", "checked_add", |at| _ = at + Duration::MAX),
