@@ -128,7 +128,7 @@ fn from_a_destructor_of_an_aborted_task() {
 }
 
 #[test]
-fn from_a_destructor_of_a_thread_local() {
+fn wake_in_thread_local_destructor_is_observed() {
     struct Spawns(Handle, async_channel::Sender<usize>);
 
     impl Drop for Spawns {
