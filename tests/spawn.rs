@@ -128,7 +128,7 @@ fn from_a_destructor_of_an_aborted_task() {
 }
 
 #[test]
-fn wake_in_thread_local_destructor_is_observed() {
+fn from_a_destructor_of_a_thread_local() {
     struct Spawns(Handle, async_channel::Sender<usize>);
 
     impl Drop for Spawns {
