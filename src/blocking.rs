@@ -129,7 +129,7 @@ pub(crate) struct Counts {
     pub(crate) queued: usize,
 }
 
-/// The queued jobs of a closed pool. Cancelling them runs user code, so it needs no lock.
+/// The queued jobs of a closed pool. Cancelling them runs user code, so no lock may be held then.
 #[must_use = "a job is never dropped silently"]
 pub(crate) struct CancelledJobs(VecDeque<Box<dyn Job>>);
 
@@ -169,7 +169,8 @@ struct PoolState {
     /// exited.
     threads: Vec<thread::JoinHandle<()>>,
     closed: bool,
-    /// The operating system has refused the last thread. It is logged once, until a thread starts.
+    /// The operating system has refused the last thread. This is logged once, and again only after
+    /// a thread has started.
     spawn_failing: bool,
 }
 

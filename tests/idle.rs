@@ -130,8 +130,9 @@ fn tasks_behind_blocking_task_run_on_another_worker() {
     }
 }
 
-/// The same with tasks that were spawned from outside. The worker took some of them with the first,
-/// and left the others in the global queue, where no other worker was woken for them.
+/// The same with tasks that were spawned from outside. The worker took some of them with the first.
+/// The others stayed in the global queue, because their submitters relied on a worker that was
+/// awake.
 #[test]
 fn remote_tasks_with_blocking_task_run_on_another_worker() {
     for (workers, others) in [(2, 3), (4, 1), (4, 3), (8, 2)] {
