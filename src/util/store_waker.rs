@@ -39,11 +39,10 @@ pub(crate) fn poll_or_store_waker<G, T>(
 
 #[cfg(all(test, not(heist_loom)))]
 mod tests {
-    use std::sync::Arc;
     use std::task::Wake;
 
     use super::*;
-    use crate::sync::Mutex;
+    use crate::sync::{Arc, Mutex};
 
     struct Quiet;
 
