@@ -12,8 +12,8 @@ use super::{all_at_once, builder, one_each, parts, until, workers};
 /// The hook's own resize runs at once, and is reported after this one.
 #[test]
 fn after_resize_hook_may_resize_and_wait() {
-    let (place, heard) = (Place::default(), Arc::new(Mutex::new(Vec::new())));
-    let (handle, hook) = (place.clone(), Arc::clone(&heard));
+    let (handle_cell, reported) = (HandleCell::default(), Arc::new(Mutex::new(Vec::new())));
+    let (handle, hook) = (handle_cell.clone(), Arc::clone(&reported));
     let runtime = builder(1)
         .after_resize(move |resized| {
             hook.lock().unwrap().push(parts(resized));
@@ -23,9 +23,9 @@ fn after_resize_hook_may_resize_and_wait() {
         })
         .build()
         .unwrap();
-    place.set(&runtime);
+    handle_cell.set(&runtime);
     assert_eq!(parts(runtime.resize(4).wait().unwrap()), (1, 4, 1));
-    assert_eq!(*heard.lock().unwrap(), [(1, 4, 1), (4, 2, 2)]);
+    assert_eq!(*reported.lock().unwrap(), [(1, 4, 1), (4, 2, 2)]);
     assert_eq!(runtime.worker_threads(), 2);
 }
 
@@ -51,8 +51,8 @@ fn after_resize_hook_that_panics_is_called_again() {
 /// next.
 #[test]
 fn thread_name_with_gets_seat_and_version() {
-    let place = Place::default();
-    let handle = place.clone();
+    let handle_cell = HandleCell::default();
+    let handle = handle_cell.clone();
     let runtime = builder(2)
         .thread_name_with(move |at| {
             if at.version == 1 {
@@ -65,7 +65,7 @@ fn thread_name_with_gets_seat_and_version() {
         })
         .build()
         .unwrap();
-    place.set(&runtime);
+    handle_cell.set(&runtime);
     assert_eq!(parts(runtime.resize(4).wait().unwrap()), (2, 4, 1));
     assert_eq!(runtime.worker_threads(), 5);
     let name = || thread::current().name().map(str::to_owned);
@@ -77,9 +77,9 @@ fn thread_name_with_gets_seat_and_version() {
 
 /// The handle of the runtime, for its hooks.
 #[derive(Clone, Default)]
-struct Place(Arc<Mutex<Option<Handle>>>);
+struct HandleCell(Arc<Mutex<Option<Handle>>>);
 
-impl Place {
+impl HandleCell {
     fn set(&self, runtime: &Runtime) {
         *self.0.lock().unwrap() = Some(runtime.handle().clone());
     }
@@ -103,18 +103,18 @@ fn wait_in_each_way(handle: &Handle, size: usize) -> [String; 3] {
 /// for itself, and block every later resize.
 #[test]
 fn thread_name_with_waiting_for_resize_panics() {
-    let (place, texts) = (Place::default(), Arc::new(Mutex::new(Vec::new())));
-    let (handle, said) = (place.clone(), Arc::clone(&texts));
+    let (handle_cell, texts) = (HandleCell::default(), Arc::new(Mutex::new(Vec::new())));
+    let (handle, collected) = (handle_cell.clone(), Arc::clone(&texts));
     let runtime = builder(1)
         .thread_name_with(move |at| {
             if at.version == 1 && at.index == 1 {
-                said.lock().unwrap().extend(wait_in_each_way(&handle.get().unwrap(), 5));
+                collected.lock().unwrap().extend(wait_in_each_way(&handle.get().unwrap(), 5));
             }
             format!("seat {}", at.index)
         })
         .build()
         .unwrap();
-    place.set(&runtime);
+    handle_cell.set(&runtime);
     assert_eq!(parts(runtime.resize(3).wait().unwrap()), (1, 3, 1));
     let texts = texts.lock().unwrap();
     assert_eq!(texts.len(), 3);
@@ -128,17 +128,17 @@ fn thread_name_with_waiting_for_resize_panics() {
 /// The hook may wait for its own worker to retire.
 #[test]
 fn start_hook_waiting_for_resize_panics() {
-    let (place, texts) = (Place::default(), Arc::new(Mutex::new(Vec::new())));
-    let (handle, said) = (place.clone(), Arc::clone(&texts));
+    let (handle_cell, texts) = (HandleCell::default(), Arc::new(Mutex::new(Vec::new())));
+    let (handle, collected) = (handle_cell.clone(), Arc::clone(&texts));
     let hook = move || {
         if let Some(handle) = handle.get() {
             let texts = wait_in_each_way(&handle, 1);
-            said.lock().unwrap().extend(texts);
+            collected.lock().unwrap().extend(texts);
         }
     };
     let runtime = builder(1).on_thread_start(hook).build().unwrap();
     all_at_once(&runtime, 1);
-    place.set(&runtime);
+    handle_cell.set(&runtime);
     drop(runtime.resize(4));
     until(|| texts.lock().unwrap().len() == 9);
     texts.lock().unwrap().iter().for_each(|text| says(text, &["`on_thread_start` hook", "has to leave", "drop it"]));
@@ -151,19 +151,19 @@ fn start_hook_waiting_for_resize_panics() {
 #[test]
 fn stop_hook_may_wait_for_resize() {
     for size in [1, 2, 3] {
-        let (place, outcomes) = (Place::default(), Arc::new(Mutex::new(Vec::new())));
-        let (handle, said) = (place.clone(), Arc::clone(&outcomes));
+        let (handle_cell, outcomes) = (HandleCell::default(), Arc::new(Mutex::new(Vec::new())));
+        let (handle, collected) = (handle_cell.clone(), Arc::clone(&outcomes));
         let both_have_left = Door::new();
         let left = both_have_left.clone();
         let hook = move || {
             let handle = handle.get().unwrap();
             // Otherwise one resize would claim back the worker of the other.
             left.wait();
-            said.lock().unwrap().push(handle.resize(size).wait());
-            said.lock().unwrap().push(handle.block_on(handle.resize(size)));
+            collected.lock().unwrap().push(handle.resize(size).wait());
+            collected.lock().unwrap().push(handle.block_on(handle.resize(size)));
         };
         let runtime = builder(3).on_thread_stop(hook).build().unwrap();
-        place.set(&runtime);
+        handle_cell.set(&runtime);
         all_at_once(&runtime, 3);
         runtime.resize(1).wait().unwrap();
         both_have_left.open();
@@ -184,8 +184,8 @@ fn after_resize_hook_is_not_called_in_a_naming_function() {
     thread_local! {
         static NAMES: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
     }
-    let (place, heard) = (Place::default(), Arc::new(Mutex::new(Vec::new())));
-    let (handle, hook) = (place.clone(), Arc::clone(&heard));
+    let (handle_cell, reported) = (HandleCell::default(), Arc::new(Mutex::new(Vec::new())));
+    let (handle, hook) = (handle_cell.clone(), Arc::clone(&reported));
     let runtime = builder(1)
         .thread_name_with(move |at| {
             NAMES.set(true);
@@ -199,10 +199,10 @@ fn after_resize_hook_is_not_called_in_a_naming_function() {
         .after_resize(move |resized| hook.lock().unwrap().push((resized.version, NAMES.get())))
         .build()
         .unwrap();
-    place.set(&runtime);
+    handle_cell.set(&runtime);
     runtime.resize(2).wait().unwrap();
     assert_eq!(runtime.worker_threads(), 4);
-    assert_eq!(*heard.lock().unwrap(), [(1, false), (2, false), (3, false)]);
+    assert_eq!(*reported.lock().unwrap(), [(1, false), (2, false), (3, false)]);
 }
 
 /// The grace is unlimited: a thread that waited would wait for itself.
@@ -216,12 +216,12 @@ fn runtime_dropped_in_a_hook_does_not_wait() {
             dropped.add();
         }
     };
-    for place in ["name", "start", "stop", "after"] {
+    for hook_name in ["name", "start", "stop", "after"] {
         let (slot, dropped) = (Slot::default(), Count::new());
         let hook = |at: &'static str| {
             let (slot, dropped) = (Arc::clone(&slot), dropped.clone());
             move || {
-                if place == at {
+                if hook_name == at {
                     take(&slot, &dropped)
                 }
             }
@@ -241,7 +241,7 @@ fn runtime_dropped_in_a_hook_does_not_wait() {
         all_at_once(&runtime, 2);
         let handle = runtime.handle().clone();
         *slot.lock().unwrap() = Some(runtime);
-        let outcome = handle.resize(if place == "stop" { 1 } else { 3 }).wait();
+        let outcome = handle.resize(if hook_name == "stop" { 1 } else { 3 }).wait();
         assert!(!matches!(&outcome, Ok(resized) if resized.version != 1), "{outcome:?}");
         until(|| dropped.get() == 1);
         assert!(matches!(handle.resize(1).wait(), Err(ResizeError::ShutDown)));

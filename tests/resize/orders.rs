@@ -14,8 +14,8 @@ use super::{all_at_once, builder, one_each, parts, until, workers};
 /// Every change follows the one before, whichever thread made it. Each caller gets its own change.
 #[test]
 fn resizes_from_two_threads_follow_each_other() {
-    let heard: Arc<Mutex<Vec<Resized>>> = Arc::default();
-    let hook = Arc::clone(&heard);
+    let reported: Arc<Mutex<Vec<Resized>>> = Arc::default();
+    let hook = Arc::clone(&reported);
     let runtime = builder(4).after_resize(move |resized| hook.lock().unwrap().push(resized)).build().unwrap();
     let threads: Vec<_> = (0..2_usize)
         .map(|thread| {
@@ -29,27 +29,27 @@ fn resizes_from_two_threads_follow_each_other() {
             thread::spawn(move || (0..300).map(resize).collect::<Vec<_>>())
         })
         .collect();
-    let told: Vec<Resized> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+    let outcomes: Vec<Resized> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
     // The last resize may have left its hook call to the other thread. All calls have been made
     // once both threads have returned.
-    let heard = heard.lock().unwrap().clone();
+    let reported = reported.lock().unwrap().clone();
     let mut size = 4;
-    for (nth, resized) in heard.iter().enumerate() {
-        assert_eq!((resized.from, resized.version), (size, nth as u64 + 1), "{heard:?}");
+    for (nth, resized) in reported.iter().enumerate() {
+        assert_eq!((resized.from, resized.version), (size, nth as u64 + 1), "{reported:?}");
         assert_ne!(resized.to, size);
         size = resized.to;
     }
     let changes: Vec<_> =
-        told.iter().filter(|resized| resized.from != resized.to).map(|resized| resized.version).collect();
-    assert_eq!(changes.len(), heard.len());
-    for resized in told {
+        outcomes.iter().filter(|resized| resized.from != resized.to).map(|resized| resized.version).collect();
+    assert_eq!(changes.len(), reported.len());
+    for resized in outcomes {
         match resized.version {
             0 => assert_eq!((resized.from, resized.to), (4, 4)),
-            version if resized.from == resized.to => assert_eq!(heard[version as usize - 1].to, resized.to),
-            version => assert_eq!(heard[version as usize - 1], resized),
+            version if resized.from == resized.to => assert_eq!(reported[version as usize - 1].to, resized.to),
+            version => assert_eq!(reported[version as usize - 1], resized),
         }
     }
-    assert_eq!(runtime.resize(size).wait().unwrap().version, heard.len() as u64);
+    assert_eq!(runtime.resize(size).wait().unwrap().version, reported.len() as u64);
     assert_eq!(runtime.worker_threads(), size);
     all_at_once(&runtime, size);
 }

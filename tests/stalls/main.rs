@@ -54,15 +54,15 @@ pub(crate) fn block_all(runtime: &Runtime, workers: usize, door: &Door) -> Vec<J
 }
 
 /// The reports of a runtime.
-pub(crate) struct Told(mpsc::Receiver<StallReport>);
+pub(crate) struct Reports(mpsc::Receiver<StallReport>);
 
-pub(crate) fn reports(builder: &mut Builder) -> Told {
-    let (tell, told) = mpsc::channel();
-    builder.on_stall(move |report| drop(tell.send(report.clone())));
-    Told(told)
+pub(crate) fn reports(builder: &mut Builder) -> Reports {
+    let (sender, received) = mpsc::channel();
+    builder.on_stall(move |report| drop(sender.send(report.clone())));
+    Reports(received)
 }
 
-impl Told {
+impl Reports {
     /// Returns the next report of `task`, or of no task. With other tests on the same processors,
     /// any worker may lose its processor for a while. Reports of other tasks are skipped.
     pub(crate) fn of(&self, task: Option<Id>) -> StallReport {

@@ -23,7 +23,7 @@ fn tasks_with_random_stalls_and_resizes_end() {
                 runtime.spawn(async move {
                     let mut random = Random(seed * 1_000 + n);
                     for _ in 0..25 {
-                        turmoil(&mut random).await;
+                        random_action(&mut random).await;
                     }
                     ended.add();
                 })
@@ -51,7 +51,7 @@ fn tasks_with_random_stalls_and_resizes_end() {
 }
 
 /// Does one thing at random.
-async fn turmoil(random: &mut Random) {
+async fn random_action(random: &mut Random) {
     match random.below(6) {
         0 => yield_now().await,
         1 => sleep(Duration::from_micros(random.below(3_000))).await,

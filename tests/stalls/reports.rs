@@ -16,7 +16,7 @@ use super::{block, builder, reports, until};
 fn report_of_blocked_task_names_it() {
     warnings();
     let mut builder = builder(2);
-    let told = reports(&mut builder);
+    let received = reports(&mut builder);
     // Long enough for the task to have reached the door.
     let runtime = builder.stall_threshold(Duration::from_millis(100)).build().unwrap();
     let (door, begun) = (Door::new(), Door::new());
@@ -26,21 +26,21 @@ fn report_of_blocked_task_names_it() {
         begins.open();
         opens.wait();
     });
-    let report = told.of(Some(stuck.id()));
+    let report = received.of(Some(stuck.id()));
     assert_eq!((report.task, report.cause), (Some(stuck.id()), StallCause::Blocked));
     assert_eq!(report.location.unwrap().to_string(), place);
     assert!(report.lasted >= Duration::from_millis(100));
     assert!(report.worker < 2 && report.name.is_none());
-    let said = format!(
+    let message = format!(
         "worker {} has been in one poll for {:?} and is blocked: its thread waits in the operating system; task {}, spawned at {place}; \
          await what it waits for, or move that to `spawn_blocking`",
         report.worker,
         report.lasted,
         stuck.id(),
     );
-    assert_eq!(report.to_string(), said);
-    until(|| warned(&said) == 1);
-    let line = warnings().lock().unwrap().iter().find(|line| line.contains(&said)).unwrap().clone();
+    assert_eq!(report.to_string(), message);
+    until(|| warned(&message) == 1);
+    let line = warnings().lock().unwrap().iter().find(|line| line.contains(&message)).unwrap().clone();
     let fields = format!(
         "worker={} task={} location={place} lasted={:?} cause=blocked",
         report.worker,
@@ -62,12 +62,12 @@ fn report_of_blocked_task_names_it() {
 #[test]
 fn report_of_computing_task_is_not_blocked() {
     let mut builder = builder(1);
-    let told = reports(&mut builder);
+    let received = reports(&mut builder);
     let runtime = builder.stall_threshold(Duration::from_millis(30)).build().unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let stops = Arc::clone(&stop);
     let busy = runtime.spawn(async move { while !stops.load(Ordering::Relaxed) {} });
-    let report = told.of(Some(busy.id()));
+    let report = received.of(Some(busy.id()));
     stop.store(true, Ordering::Relaxed);
     assert_eq!(report.task, Some(busy.id()));
     assert!(report.lasted >= Duration::from_millis(30));
@@ -81,7 +81,7 @@ fn report_of_computing_task_is_not_blocked() {
 #[test]
 fn report_is_made_once_per_stall() {
     let mut builder = builder(1);
-    let told = reports(&mut builder);
+    let received = reports(&mut builder);
     let runtime = builder.build().unwrap();
     let (first, second) = (Door::new(), Door::new());
     let (one, two) = (first.clone(), second.clone());
@@ -90,12 +90,12 @@ fn report_is_made_once_per_stall() {
         yield_now().await;
         two.wait();
     });
-    told.of(Some(stuck.id()));
+    received.of(Some(stuck.id()));
     // Ten times the threshold. A spare runs this.
     runtime.block_on(runtime.spawn(async { sleep(Duration::from_millis(100)).await })).unwrap();
-    assert_eq!(told.rest(Some(stuck.id())), 0);
+    assert_eq!(received.rest(Some(stuck.id())), 0);
     first.open();
-    told.of(Some(stuck.id()));
+    received.of(Some(stuck.id()));
     second.open();
     runtime.block_on(stuck).unwrap();
     assert_eq!(runtime.metrics().stall_count(), 2);
@@ -105,7 +105,7 @@ fn report_is_made_once_per_stall() {
 #[test]
 fn report_names_what_is_polled_or_no_task() {
     let mut builder = builder(1);
-    let told = reports(&mut builder);
+    let received = reports(&mut builder);
     let runtime = builder.max_spare_workers(0).build().unwrap();
     // In its second poll.
     let (door, go) = (Door::new(), Door::new());
@@ -116,7 +116,7 @@ fn report_names_what_is_polled_or_no_task() {
     });
     until(|| runtime.handle().dump().tasks.iter().any(|task| task.state == TaskState::Idle));
     go.open();
-    told.of(Some(stuck.id()));
+    received.of(Some(stuck.id()));
     door.open();
     runtime.block_on(stuck).unwrap();
     // In the destructor of a task that is cancelled.
@@ -129,7 +129,7 @@ fn report_names_what_is_polled_or_no_task() {
     });
     until(|| runtime.handle().dump().tasks.iter().any(|task| task.state == TaskState::Idle));
     cancelled.abort();
-    told.of(Some(cancelled.id()));
+    received.of(Some(cancelled.id()));
     door.open();
     assert!(runtime.block_on(cancelled).unwrap_err().is_cancelled());
     // In a waker that a timer wheel calls.
@@ -145,7 +145,7 @@ fn report_names_what_is_polled_or_no_task() {
     let mut sleep = Box::pin(sleep(Duration::from_millis(1)));
     assert!(sleep.as_mut().poll(&mut std::task::Context::from_waker(&waker)).is_pending());
     drop(guard);
-    let report = told.of(None);
+    let report = received.of(None);
     assert_eq!((report.task, report.location), (None, None));
     assert!(report.to_string().contains("; in no task"), "{report}");
     door.open();
@@ -155,7 +155,7 @@ fn report_names_what_is_polled_or_no_task() {
 #[test]
 fn stall_hook_may_panic_and_use_the_runtime() {
     let place: Arc<OnceLock<heist::runtime::Handle>> = Arc::default();
-    let (tell, told) = mpsc::channel();
+    let (sender, received) = mpsc::channel();
     let hooked = Arc::clone(&place);
     let runtime = builder(1)
         .max_worker_threads(2)
@@ -165,7 +165,7 @@ fn stall_hook_may_panic_and_use_the_runtime() {
             drop(handle.resize(1));
             let tasks = handle.dump().tasks;
             assert!(report.task.is_none_or(|stuck| tasks.iter().any(|task| task.id == stuck)));
-            tell.send(report.task).unwrap();
+            sender.send(report.task).unwrap();
             panic!("a hook of no worth");
         })
         .build()
@@ -174,7 +174,7 @@ fn stall_hook_may_panic_and_use_the_runtime() {
     for _ in 0..3 {
         let door = Door::new();
         let stuck = block(&runtime, &door);
-        assert!(told.iter().any(|task| task == Some(stuck.id())));
+        assert!(received.iter().any(|task| task == Some(stuck.id())));
         door.open();
         runtime.block_on(stuck).unwrap();
     }

@@ -52,13 +52,13 @@ fn tasks_behind_stalled_poll_are_polled() {
 #[test]
 fn poll_after_idle_runtime_is_watched() {
     let mut builder = builder(2);
-    let told = reports(&mut builder);
+    let received = reports(&mut builder);
     let runtime = builder.max_spare_workers(0).build().unwrap();
     for _ in 0..20 {
         at_rest(&runtime);
         let door = Door::new();
         let stuck = block(&runtime, &door);
-        told.of(Some(stuck.id()));
+        received.of(Some(stuck.id()));
         door.open();
         runtime.block_on(stuck).unwrap();
     }
