@@ -105,7 +105,7 @@ struct Sleep<'a> {
 }
 
 impl Drive for Sleep<'_> {
-    fn rest(&mut self, _: Option<Instant>) {
+    fn sleep(&mut self, _: Option<Instant>) {
         let hall = self.hall;
         let ready = hall.shard_drivers.while_blocked(|| {
             let mut pending = hall.pending.lock();

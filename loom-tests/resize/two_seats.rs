@@ -173,7 +173,7 @@ pub(super) struct Turn<'a> {
 }
 
 impl Drive for Turn<'_> {
-    fn rest(&mut self, _: Option<Instant>) {
+    fn sleep(&mut self, _: Option<Instant>) {
         let mut pending = self.house.pending.lock();
         while *pending == 0 {
             self.house.come.wait(&mut pending);

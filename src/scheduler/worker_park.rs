@@ -128,7 +128,7 @@ pub(super) struct RestIn<'a> {
 }
 
 impl Drive for RestIn<'_> {
-    fn rest(&mut self, deadline: Option<Instant>) {
+    fn sleep(&mut self, deadline: Option<Instant>) {
         self.looked = true;
         log_poll_error(self.turn.rest(deadline, self.wakes));
     }
