@@ -9,7 +9,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::support::wheel_owner::{LATE, SOON, SeatOwners, Token, oversleeps, reset, seat_wheel};
-use super::support::{Haul, TaskLog, parcels, start};
+use super::support::{TakenTasks, TaskLog, parcels, start};
 use crate::idle::{Idle, Withdrawn};
 use crate::park::Parker;
 use crate::queue::{LifoSlot, Ring};
@@ -149,18 +149,18 @@ fn what_a_stuck_worker_has_is_seized_or_polled_once() {
             let (hand, _) = Ring::new_pair();
             let mut seized = steal_all(&theirs, &thief, &hand);
             assert_eq!(hand.len(), 0);
-            let mut haul = Haul::new();
+            let mut haul = TakenTasks::new();
             haul.extend(std::iter::from_fn(|| seized.pop()));
             haul
         });
-        let mut haul = Haul::new();
+        let mut haul = TakenTasks::new();
         haul.extend(slot.pop());
         haul.extend(slot.push(late));
         haul.extend(owner.pop());
-        haul.join(watchdog.join().expect("the watchdog"));
+        haul.merge(watchdog.join().expect("the watchdog"));
         haul.extend(slot.pop());
         haul.extend(std::iter::from_fn(|| owner.pop()));
-        log.balances(haul);
+        log.assert_taken_once(haul);
     });
 }
 

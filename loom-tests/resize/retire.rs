@@ -1,6 +1,6 @@
 //! A worker leaves: a wake-up granted to it, what it was relied on for, and what waits in its seat.
 
-use super::super::support::{Haul, TaskLog, parcels, start};
+use super::super::support::{TakenTasks, TaskLog, parcels, start};
 use super::two_seats::{House, LEAVER, STAYER};
 use crate::queue::{Chain, GlobalQueue, LaneCursor, LifoSlot, Ring};
 use crate::sync::{Arc, model};
@@ -121,7 +121,7 @@ fn what_a_leaver_leaves_is_taken_or_stolen_once() {
         let queue = Arc::clone(&global);
         let robber = start(move || {
             let (into, _) = Ring::new_pair();
-            let mut haul = Haul::new();
+            let mut haul = TakenTasks::new();
             haul.extend(thief.steal(&into, 1));
             haul.extend(std::iter::from_fn(|| into.pop()));
             let mut chain = queue.take(&LaneCursor::new(0), 1);
@@ -133,6 +133,6 @@ fn what_a_leaver_leaves_is_taken_or_stolen_once() {
         let mut haul = robber.join().expect("the robber");
         let mut rest = global.take(&LaneCursor::new(0), 4);
         haul.extend(std::iter::from_fn(|| rest.pop()));
-        log.balances(haul);
+        log.assert_taken_once(haul);
     });
 }
