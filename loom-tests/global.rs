@@ -1,16 +1,16 @@
 //! The global queue and its lanes: pushes, batches, the close, and a final check. See
 //! `docs/queues.md`.
 
-use super::support::{Haul, TaskLog, parcels, start};
+use super::support::{TakenTasks, TaskLog, parcels, start};
 use crate::idle::{Idle, Withdrawn};
 use crate::park::Parker;
 use crate::queue::{Chain, GlobalQueue, LaneCursor};
 use crate::sync::{Arc, model};
 use crate::util::stripe::Stripe;
 
-fn take(queue: &GlobalQueue, lane_cursor: &LaneCursor, count: usize, haul: &mut Haul) {
+fn take(queue: &GlobalQueue, lane_cursor: &LaneCursor, count: usize, taken: &mut TakenTasks) {
     let mut chain = queue.take(lane_cursor, count);
-    haul.extend(std::iter::from_fn(|| chain.pop()));
+    taken.extend(std::iter::from_fn(|| chain.pop()));
 }
 
 /// push_new × push_new × close, into one lane or into two: tasks that are not refused are in the
@@ -29,18 +29,18 @@ fn new_task_is_queued_before_the_close_or_refused() {
                     start(move || queue.lane(Stripe::of_seat(number)).push_new(parcel).err())
                 })
                 .collect();
-            let mut haul = Haul::new();
+            let mut taken = TakenTasks::new();
             queue.close_queue();
             // As `clear_seat` does it.
             let lane_cursor = LaneCursor::new(1);
             while queue.len() > 0 {
-                take(&queue, &lane_cursor, 1, &mut haul);
+                take(&queue, &lane_cursor, 1, &mut taken);
             }
             for spawner in spawners {
-                haul.extend(spawner.join().expect("a spawner"));
+                taken.extend(spawner.join().expect("a spawner"));
             }
             assert_eq!(queue.len(), 0, "a task was queued after the close");
-            log.balances(haul);
+            log.assert_taken_once(taken);
         });
     }
 }
@@ -58,23 +58,23 @@ fn global_takes_and_pushes_lose_nothing_and_double_nothing() {
             let takers = [1, 2].map(|count| {
                 let queue = Arc::clone(&queue);
                 start(move || {
-                    let mut haul = Haul::new();
+                    let mut taken = TakenTasks::new();
                     assert!(queue.len() <= 4);
-                    take(&queue, &LaneCursor::new(count), count, &mut haul);
-                    haul
+                    take(&queue, &LaneCursor::new(count), count, &mut taken);
+                    taken
                 })
             });
             lane(1).push_woken(all.pop().expect("two of four"));
             let mut chain = Chain::new();
             all.into_iter().for_each(|parcel| chain.push(parcel));
             lane(0).push_chain(chain);
-            let mut haul = Haul::new();
+            let mut taken = TakenTasks::new();
             for taker in takers {
-                haul.join(taker.join().expect("a taker"));
+                taken.merge(taker.join().expect("a taker"));
             }
-            take(&queue, &LaneCursor::new(0), usize::MAX, &mut haul);
+            take(&queue, &LaneCursor::new(0), usize::MAX, &mut taken);
             assert_eq!(queue.len(), 0);
-            log.balances(haul);
+            log.assert_taken_once(taken);
         });
     }
 }
@@ -93,25 +93,25 @@ fn lane_take_does_not_hide_the_rest_from_another_take() {
         let takers = [1, 2].map(|count| {
             let queue = Arc::clone(&queue);
             start(move || {
-                let mut haul = Haul::new();
-                take(&queue, &LaneCursor::new(0), count, &mut haul);
-                assert_eq!(haul.len(), count);
-                haul
+                let mut taken = TakenTasks::new();
+                take(&queue, &LaneCursor::new(0), count, &mut taken);
+                assert_eq!(taken.len(), count);
+                taken
             })
         });
         queue.push_woken(newest);
         let waiting = queue.len();
         assert!((1..=4).contains(&waiting), "{waiting} of four");
-        let mut haul = Haul::new();
+        let mut taken = TakenTasks::new();
         for taker in takers {
-            haul.join(taker.join().expect("a taker"));
+            taken.merge(taker.join().expect("a taker"));
         }
         assert_eq!(queue.len(), 1);
         let mut rest = queue.take(&LaneCursor::new(0), usize::MAX);
         let last = rest.pop().expect("the newest");
         assert_eq!(last.header().id(), name);
-        haul.extend([last]);
-        log.balances(haul);
+        taken.extend([last]);
+        log.assert_taken_once(taken);
     });
 }
 
@@ -138,8 +138,8 @@ impl Pool {
     }
 
     /// Runs the loop of a worker until it has `count` pieces of work.
-    fn obtain(&self, seat: usize, count: usize) -> Haul {
-        let (mut haul, lane_cursor) = (Haul::new(), LaneCursor::new(seat));
+    fn obtain(&self, seat: usize, count: usize) -> TakenTasks {
+        let (mut taken, lane_cursor) = (TakenTasks::new(), LaneCursor::new(seat));
         let mut got = 0;
         let mut searching = self.idle.try_search(2 * self.parkers.len());
         while got < count {
@@ -147,7 +147,7 @@ impl Pool {
             if !before.is_empty() {
                 got += before.len();
                 let mut before = before;
-                haul.extend(std::iter::from_fn(|| before.pop()));
+                taken.extend(std::iter::from_fn(|| before.pop()));
                 continue;
             }
             self.idle.announce(seat, searching);
@@ -162,7 +162,7 @@ impl Pool {
                 let _ = self.parkers[seat].unpark();
             }
         }
-        haul
+        taken
     }
 }
 
@@ -178,7 +178,7 @@ fn final_check_sees_a_push_into_any_lane() {
             start(move || pool.obtain(0, 1))
         };
         all.into_iter().for_each(|parcel| pool.submit(1, parcel));
-        log.balances(worker.join().expect("the worker"));
+        log.assert_taken_once(worker.join().expect("the worker"));
     });
 }
 
@@ -200,6 +200,6 @@ fn lanes_of_two_submitters_are_both_served_by_one_worker() {
         };
         all.into_iter().for_each(|parcel| pool.submit(0, parcel));
         submitter.join().expect("the submitter");
-        log.balances(worker.join().expect("the worker"));
+        log.assert_taken_once(worker.join().expect("the worker"));
     });
 }

@@ -40,7 +40,7 @@ struct Driver<'a> {
 }
 
 impl Drive for Driver<'_> {
-    fn rest(&mut self, _: Option<Instant>) {
+    fn sleep(&mut self, _: Option<Instant>) {
         let mut pending = self.reactor.pending.lock();
         while *pending == 0 {
             self.reactor.arrived.wait(&mut pending);
@@ -169,7 +169,7 @@ impl TwoWorkers {
     }
 
     /// Sleeps until both events have come. The worker that brings the last one wakes the other.
-    fn rest(&self, seat: usize) {
+    fn sleep(&self, seat: usize) {
         while self.events.load(Ordering::Acquire) < 2 {
             let Some(driver) = self.reactor.driver.try_lock() else {
                 self.parkers[seat].park(None);
@@ -196,7 +196,7 @@ fn event_is_not_lost_when_the_shard_driver_changes() {
         workers.reactor.post(1);
         let threads = [0, 1].map(|seat| {
             let workers = Arc::clone(&workers);
-            spawn(move || workers.rest(seat))
+            spawn(move || workers.sleep(seat))
         });
         workers.reactor.post(1);
         threads.into_iter().for_each(|worker| worker.join().expect("a worker"));

@@ -4,7 +4,7 @@
 //! each model. A ring's last end is dropped after the joins, for loom does not see what std's `Arc`
 //! orders.
 
-use super::support::{Haul, TaskLog, parcels, start};
+use super::support::{TakenTasks, TaskLog, parcels, start};
 use crate::queue::{CAPACITY, LifoSlot, Owner, Ring, Thief};
 use crate::sync::{Arc, model};
 
@@ -13,17 +13,17 @@ fn fill(owner: &Owner, parcels: impl IntoIterator<Item = crate::raw_task::Runnab
     parcels.into_iter().for_each(|parcel| owner.push(parcel).expect("the ring has room"));
 }
 
-fn pop_all(owner: &Owner, haul: &mut Haul) {
-    haul.extend(std::iter::from_fn(|| owner.pop()));
+fn pop_all(owner: &Owner, taken: &mut TakenTasks) {
+    taken.extend(std::iter::from_fn(|| owner.pop()));
 }
 
 /// Steals once into a ring of its own, and empties that.
-fn steal_once(thief: &Thief) -> Haul {
+fn steal_once(thief: &Thief) -> TakenTasks {
     let (own_ring, _) = Ring::new_pair();
-    let mut haul = Haul::new();
-    haul.extend(thief.steal(&own_ring, 1));
-    pop_all(&own_ring, &mut haul);
-    haul
+    let mut taken = TakenTasks::new();
+    taken.extend(thief.steal(&own_ring, 1));
+    pop_all(&own_ring, &mut taken);
+    taken
 }
 
 /// push, pop × steal.
@@ -36,12 +36,12 @@ fn ring_task_is_popped_or_stolen_once() {
         let late = all.split_off(2);
         fill(&owner, all);
         let thief_thread = start(move || steal_once(&thief));
-        let mut haul = Haul::new();
-        haul.extend(owner.pop());
+        let mut taken = TakenTasks::new();
+        taken.extend(owner.pop());
         fill(&owner, late);
-        pop_all(&owner, &mut haul);
-        haul.join(thief_thread.join().expect("the thief"));
-        log.balances(haul);
+        pop_all(&owner, &mut taken);
+        taken.merge(thief_thread.join().expect("the thief"));
+        log.assert_taken_once(taken);
     });
 }
 
@@ -54,9 +54,9 @@ fn ring_push_publishes_the_task_to_a_thief() {
         let all = parcels(2);
         let log = TaskLog::of(&all);
         fill(&owner, all);
-        let mut haul = thief_thread.join().expect("the thief");
-        pop_all(&owner, &mut haul);
-        log.balances(haul);
+        let mut taken = thief_thread.join().expect("the thief");
+        pop_all(&owner, &mut taken);
+        log.assert_taken_once(taken);
     });
 }
 
@@ -69,13 +69,13 @@ fn thieves_do_not_take_the_same_task() {
         let (owner, thief) = Ring::new_pair();
         fill(&owner, all);
         let thief_threads = [thief.clone(), thief].map(|thief| start(move || steal_once(&thief)));
-        let mut haul = Haul::new();
-        haul.extend(owner.pop());
+        let mut taken = TakenTasks::new();
+        taken.extend(owner.pop());
         for thief_thread in thief_threads {
-            haul.join(thief_thread.join().expect("a thief"));
+            taken.merge(thief_thread.join().expect("a thief"));
         }
-        pop_all(&owner, &mut haul);
-        log.balances(haul);
+        pop_all(&owner, &mut taken);
+        log.assert_taken_once(taken);
     });
 }
 
@@ -89,14 +89,14 @@ fn ring_slot_written_again_is_not_stolen_twice() {
         let late = all.split_off(CAPACITY);
         fill(&owner, all);
         let thief_thread = start(move || steal_once(&thief));
-        let mut haul = Haul::new();
+        let mut taken = TakenTasks::new();
         for parcel in late {
-            haul.extend(owner.pop());
+            taken.extend(owner.pop());
             fill(&owner, [parcel]);
         }
-        pop_all(&owner, &mut haul);
-        haul.join(thief_thread.join().expect("the thief"));
-        log.balances(haul);
+        pop_all(&owner, &mut taken);
+        taken.merge(thief_thread.join().expect("the thief"));
+        log.assert_taken_once(taken);
     });
 }
 
@@ -110,16 +110,16 @@ fn ring_overflow_takes_all_or_nothing() {
         let late = all.split_off(CAPACITY);
         fill(&owner, all);
         let thief_thread = start(move || steal_once(&thief));
-        let mut haul = Haul::new();
+        let mut taken = TakenTasks::new();
         for parcel in late {
             if let Err(parcel) = owner.push(parcel) {
                 let mut chain = owner.overflow(parcel);
-                haul.extend(std::iter::from_fn(|| chain.pop()));
+                taken.extend(std::iter::from_fn(|| chain.pop()));
             }
         }
-        pop_all(&owner, &mut haul);
-        haul.join(thief_thread.join().expect("the thief"));
-        log.balances(haul);
+        pop_all(&owner, &mut taken);
+        taken.merge(thief_thread.join().expect("the thief"));
+        log.assert_taken_once(taken);
     });
 }
 
@@ -136,21 +136,21 @@ fn thief_is_stolen_from_while_it_steals() {
         fill(&a, all.by_ref().take(CAPACITY));
         fill(&b, all);
         let middle = start(move || {
-            let mut haul = Haul::new();
-            haul.extend(from_a.steal(&b, 1));
-            haul.extend(b.pop());
-            haul.extend(from_a.steal(&b, 1));
-            pop_all(&b, &mut haul);
-            haul
+            let mut taken = TakenTasks::new();
+            taken.extend(from_a.steal(&b, 1));
+            taken.extend(b.pop());
+            taken.extend(from_a.steal(&b, 1));
+            pop_all(&b, &mut taken);
+            taken
         });
         let _kept = from_b.clone();
         let last = start(move || steal_once(&from_b));
-        let mut haul = Haul::new();
-        haul.extend(a.pop());
-        haul.join(middle.join().expect("the middle one"));
-        haul.join(last.join().expect("the last one"));
-        pop_all(&a, &mut haul);
-        log.balances(haul);
+        let mut taken = TakenTasks::new();
+        taken.extend(a.pop());
+        taken.merge(middle.join().expect("the middle one"));
+        taken.merge(last.join().expect("the last one"));
+        pop_all(&a, &mut taken);
+        log.assert_taken_once(taken);
     });
 }
 
@@ -165,13 +165,13 @@ fn evicted_ring_tasks_are_sent_or_kept_or_stolen_once() {
         let late = all.split_off(CAPACITY - 1);
         fill(&owner, all);
         let thief_thread = start(move || steal_once(&thief));
-        let mut haul = Haul::new();
+        let mut taken = TakenTasks::new();
         let mut chain = owner.evict_newest(1);
-        haul.extend(std::iter::from_fn(|| chain.pop()));
+        taken.extend(std::iter::from_fn(|| chain.pop()));
         fill(&owner, late);
-        pop_all(&owner, &mut haul);
-        haul.join(thief_thread.join().expect("the thief"));
-        log.balances(haul);
+        pop_all(&owner, &mut taken);
+        taken.merge(thief_thread.join().expect("the thief"));
+        log.assert_taken_once(taken);
     });
 }
 
@@ -183,22 +183,22 @@ fn lifo_slot_task_is_popped_or_claimed_once() {
         let claimer = {
             let slot = Arc::clone(&slot);
             start(move || {
-                let mut haul = Haul::new();
-                haul.extend(slot.peek().and_then(|seen| slot.claim(seen)));
-                haul
+                let mut taken = TakenTasks::new();
+                taken.extend(slot.peek().and_then(|seen| slot.claim(seen)));
+                taken
             })
         };
         // Created after the claimer has started, so only the push can publish them.
         let all = parcels(3);
         let log = TaskLog::of(&all);
-        let mut haul = Haul::new();
+        let mut taken = TakenTasks::new();
         for parcel in all {
-            haul.extend(slot.push(parcel));
+            taken.extend(slot.push(parcel));
         }
-        haul.extend(slot.pop());
-        haul.join(claimer.join().expect("the claimer"));
+        taken.extend(slot.pop());
+        taken.merge(claimer.join().expect("the claimer"));
         assert!(slot.is_empty());
-        log.balances(haul);
+        log.assert_taken_once(taken);
     });
 }
 
@@ -215,12 +215,12 @@ fn lifo_slot_task_peeked_by_two_is_claimed_by_one() {
             let slot = Arc::clone(&slot);
             start(move || slot.peek().and_then(|seen| slot.claim(seen)))
         });
-        let mut haul = Haul::new();
-        haul.extend(slot.push(all.next().expect("two of two")));
+        let mut taken = TakenTasks::new();
+        taken.extend(slot.push(all.next().expect("two of two")));
         for claimer in claimers {
-            haul.extend(claimer.join().expect("a claimer"));
+            taken.extend(claimer.join().expect("a claimer"));
         }
-        haul.extend(slot.pop());
-        log.balances(haul);
+        taken.extend(slot.pop());
+        log.assert_taken_once(taken);
     });
 }

@@ -107,7 +107,7 @@ struct Sleep<'a> {
 }
 
 impl Drive for Sleep<'_> {
-    fn rest(&mut self, _: Option<Instant>) {
+    fn sleep(&mut self, _: Option<Instant>) {
         let reactor = self.reactor;
         let ready = reactor.shard_drivers.while_blocked(|| {
             let mut pending = reactor.pending.lock();

@@ -10,7 +10,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::support::wheel_owner::{LATE, SOON, SeatOwners, Token, oversleeps, reset, seat_wheel};
-use super::support::{Haul, TaskLog, parcels, start};
+use super::support::{TakenTasks, TaskLog, parcels, start};
 use crate::idle::{Idle, Withdrawn};
 use crate::park::Parker;
 use crate::queue::steal_all;
@@ -148,18 +148,18 @@ fn tasks_of_stalled_worker_are_rescued_or_polled_once() {
             let (empty_ring, _) = Ring::new_pair();
             let mut rescued = steal_all(&rescued_slot, &thief, &empty_ring);
             assert_eq!(empty_ring.len(), 0);
-            let mut haul = Haul::new();
+            let mut haul = TakenTasks::new();
             haul.extend(std::iter::from_fn(|| rescued.pop()));
             haul
         });
-        let mut haul = Haul::new();
+        let mut haul = TakenTasks::new();
         haul.extend(slot.pop());
         haul.extend(slot.push(late_task));
         haul.extend(owner.pop());
-        haul.join(watchdog.join().expect("the watchdog"));
+        haul.merge(watchdog.join().expect("the watchdog"));
         haul.extend(slot.pop());
         haul.extend(std::iter::from_fn(|| owner.pop()));
-        log.balances(haul);
+        log.assert_taken_once(haul);
     });
 }
 

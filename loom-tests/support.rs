@@ -289,8 +289,8 @@ pub(crate) fn parcels(count: usize) -> Vec<Runnable> {
     let parcel = || {
         let (runnable, handle) = raw_task::spawn::<_, Home>(std::future::pending::<()>(), Location::caller().into());
         drop(handle);
-        // The link belongs to the holder of the Runnable. By this write and the one in `Haul`, loom
-        // detects a second holder.
+        // The link belongs to the holder of the Runnable. By this write and the one in
+        // `TakenTasks`, loom detects a second holder.
         runnable.set_queue_next(None);
         runnable
     };
@@ -299,11 +299,11 @@ pub(crate) fn parcels(count: usize) -> Vec<Runnable> {
 
 /// Runnables that have been taken out of a queue.
 #[derive(Debug, Default)]
-pub(crate) struct Haul(Vec<Runnable>);
+pub(crate) struct TakenTasks(Vec<Runnable>);
 
-impl Haul {
-    pub(crate) fn new() -> Haul {
-        Haul::default()
+impl TakenTasks {
+    pub(crate) fn new() -> TakenTasks {
+        TakenTasks::default()
     }
 
     pub(crate) fn take(&mut self, runnable: Runnable) {
@@ -315,12 +315,12 @@ impl Haul {
         self.0.len()
     }
 
-    pub(crate) fn join(&mut self, other: Haul) {
+    pub(crate) fn merge(&mut self, other: TakenTasks) {
         self.0.extend(other.0);
     }
 }
 
-impl Extend<Runnable> for Haul {
+impl Extend<Runnable> for TakenTasks {
     fn extend<I: IntoIterator<Item = Runnable>>(&mut self, parcels: I) {
         parcels.into_iter().for_each(|parcel| self.take(parcel));
     }
@@ -338,12 +338,12 @@ impl TaskLog {
 
     /// Asserts that each task was taken once, and that no other was.
     #[track_caller]
-    pub(crate) fn balances(self, haul: Haul) {
-        let mut taken: Vec<Id> = haul.0.iter().map(|parcel| parcel.header().id()).collect();
+    pub(crate) fn assert_taken_once(self, tasks: TakenTasks) {
+        let mut taken: Vec<Id> = tasks.0.iter().map(|parcel| parcel.header().id()).collect();
         taken.sort();
         if taken != self.0 {
             // A Runnable that was taken twice must not be dropped twice.
-            std::mem::forget(haul);
+            std::mem::forget(tasks);
             panic!("queued {:?}, taken {taken:?}", self.0);
         }
     }

@@ -14,7 +14,7 @@ const DRIVING: u32 = 3;
 /// Something that a parked thread drives while it sleeps: the reactor, or its stand-in in a model.
 pub(crate) trait Drive {
     /// Sleeps until an event, an interrupt, or the deadline.
-    fn rest(&mut self, deadline: Option<Instant>);
+    fn sleep(&mut self, deadline: Option<Instant>);
 }
 
 /// The word on which one thread sleeps. See [the page](self).
@@ -51,7 +51,7 @@ impl Parker {
         if !self.announce_sleep(DRIVING) {
             return true;
         }
-        drive.rest(deadline);
+        drive.sleep(deadline);
         self.wake_up()
     }
 

@@ -1,7 +1,7 @@
 //! A worker retires: a wake-up granted to it, a search that a submitter relies on, and the tasks in
 //! its seat.
 
-use super::super::support::{Haul, TaskLog, parcels, start};
+use super::super::support::{TakenTasks, TaskLog, parcels, start};
 use super::two_seats::{RETIRING, STAYING, TwoSeats};
 use crate::queue::{Chain, GlobalQueue, LaneCursor, LifoSlot, Ring};
 use crate::sync::{Arc, model};
@@ -123,7 +123,7 @@ fn tasks_of_retiring_worker_are_taken_or_stolen_once() {
         let global_of_thief = Arc::clone(&global);
         let stealing = start(move || {
             let (into, _) = Ring::new_pair();
-            let mut haul = Haul::new();
+            let mut haul = TakenTasks::new();
             haul.extend(thief.steal(&into, 1));
             haul.extend(std::iter::from_fn(|| into.pop()));
             let mut chain = global_of_thief.take(&LaneCursor::new(0), 1);
@@ -135,6 +135,6 @@ fn tasks_of_retiring_worker_are_taken_or_stolen_once() {
         let mut haul = stealing.join().expect("the thief");
         let mut rest = global.take(&LaneCursor::new(0), 4);
         haul.extend(std::iter::from_fn(|| rest.pop()));
-        log.balances(haul);
+        log.assert_taken_once(haul);
     });
 }

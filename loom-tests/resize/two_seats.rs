@@ -173,7 +173,7 @@ pub(super) struct DriverPark<'a> {
 }
 
 impl Drive for DriverPark<'_> {
-    fn rest(&mut self, _: Option<Instant>) {
+    fn sleep(&mut self, _: Option<Instant>) {
         let mut pending = self.pool.pending.lock();
         while *pending == 0 {
             self.pool.posted.wait(&mut pending);

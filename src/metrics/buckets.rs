@@ -35,7 +35,7 @@ impl HistogramConfiguration {
     /// use std::time::Duration;
     /// use heist::runtime::HistogramConfiguration;
     ///
-    /// Up to 10 µs, up to 20 µs, ..., from 990 µs on.
+    /// // Up to 10 µs, up to 20 µs, ..., from 990 µs on.
     /// let buckets = HistogramConfiguration::linear(Duration::from_micros(10), 100);
     /// # drop(buckets);
     /// ```
@@ -271,7 +271,7 @@ impl LogHistogramBuilder {
     /// use std::time::Duration;
     /// use heist::runtime::LogHistogram;
     ///
-    /// With a longer `min_value`, fewer buckets are needed.
+    /// // With a longer `min_value`, fewer buckets are needed.
     /// let short = LogHistogram::builder().min_value(Duration::from_nanos(100)).max_buckets(60);
     /// let long = LogHistogram::builder().min_value(Duration::from_millis(1)).max_buckets(70);
     /// assert!(short.is_err() && long.is_ok());
@@ -288,7 +288,7 @@ impl LogHistogramBuilder {
     /// use std::time::Duration;
     /// use heist::runtime::LogHistogram;
     ///
-    /// With a shorter `max_value`, fewer buckets are needed.
+    /// // With a shorter `max_value`, fewer buckets are needed.
     /// let buckets = LogHistogram::builder().max_value(Duration::from_millis(1)).max_buckets(60);
     /// assert!(buckets.is_ok());
     /// ```

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::*;
-use crate::loom_tests::support::{Haul, TaskLog, parcels};
+use crate::loom_tests::support::{TakenTasks, TaskLog, parcels};
 use crate::raw_task::{Id, Runnable};
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use crate::sync::{Arc, thread};
@@ -296,11 +296,11 @@ fn ring_passes_a_million_tasks_to_owner_and_two_thieves_once_each() {
     // Ordering: Release — nothing depends on it; the joins order the rest.
     over.store(true, Ordering::Release);
     let stolen: usize = thieves.into_iter().map(|thief| thief.join().expect("a thief")).sum();
-    let mut haul = Haul::new();
-    haul.extend(std::iter::from_fn(|| owner.pop()));
+    let mut taken = TakenTasks::new();
+    taken.extend(std::iter::from_fn(|| owner.pop()));
     let mut rest = back.take(&lane_cursor, usize::MAX);
-    haul.extend(std::iter::from_fn(|| rest.pop()));
-    log.balances(haul);
+    taken.extend(std::iter::from_fn(|| rest.pop()));
+    log.assert_taken_once(taken);
     assert_eq!(own + stolen, post.taken.load(Ordering::Relaxed));
 }
 

@@ -70,7 +70,7 @@ impl JoinError {
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
     /// let error = heist::spawn(async { panic!("no more") }).await.unwrap_err();
     /// if error.is_panic() {
-    /// This could continue the panic: `std::panic::resume_unwind(error.into_panic())`.
+    ///     // To continue the panic: `std::panic::resume_unwind(error.into_panic())`.
     ///     assert_eq!(error.into_panic().downcast_ref(), Some(&"no more"));
     /// }
     /// # });

@@ -112,7 +112,7 @@ impl<T> JoinHandle<T> {
     /// ```
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
     /// let task = heist::spawn(std::future::pending::<()>());
-    /// let abort = task.abort_handle(); // for somebody who does not wait for it
+    /// let abort = task.abort_handle(); // for code that does not wait for the task
     /// abort.abort();
     /// assert!(task.await.unwrap_err().is_cancelled());
     /// # });

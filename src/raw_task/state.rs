@@ -22,7 +22,7 @@ const JOIN_INTEREST: usize = 1 << 4;
 /// set.
 const JOIN_WAKER: usize = 1 << 5;
 /// Bit 6: the task is in the list of owned tasks of its home. Set by the first [`State::suspend`]
-/// that may leave it idle.
+/// that may leave it idle, or by [`State::mark_linked`]. Never cleared.
 const LINKED: usize = 1 << 6;
 /// Bits from 7 up: the number of wakers and abort handles.
 const REF: usize = 1 << 7;

@@ -127,7 +127,7 @@ pub(super) struct ReactorSleep<'a> {
 }
 
 impl Drive for ReactorSleep<'_> {
-    fn rest(&mut self, deadline: Option<Instant>) {
+    fn sleep(&mut self, deadline: Option<Instant>) {
         self.polled = true;
         log_poll_error(self.driver.poll_idle(deadline, self.wakes));
     }
