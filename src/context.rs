@@ -307,9 +307,9 @@ pub(crate) fn is_destroyed() -> bool {
     ENTERED.try_with(|_| ()).is_err()
 }
 
-/// What to say to a thread that is in no runtime.
-pub(crate) const NO_RUNTIME: &str = "there is no heist runtime here: call this from a task, inside `Runtime::block_on`, or \
-                                     while the guard of `Runtime::enter` or `Handle::enter` lives";
+/// The message for a thread outside of a runtime.
+pub(crate) const NO_RUNTIME: &str = "no heist runtime is running on this thread; call this in a task or inside of \
+                                     `Runtime::block_on`, or enter a runtime with `Handle::enter` first";
 
 /// The reactor of the runtime that this thread is inside of.
 ///

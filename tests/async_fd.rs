@@ -235,7 +235,7 @@ fn a_timer_of_the_operating_system_ticks() {
 #[test]
 fn outside_of_a_runtime_it_says_so() {
     let text = panic_text(|| AsyncFd::new(pair().0));
-    assert!(text.contains("no heist runtime here"), "{text}");
+    assert!(text.contains("no heist runtime is running on this thread"), "{text}");
 }
 
 /// Returns two descriptors that are ready to be read. The driver has reported the same readiness of

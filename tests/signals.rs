@@ -222,7 +222,7 @@ fn what_cannot_be_listened_for_is_an_error() {
         signal(SignalKind::from_raw(0)).unwrap_err();
     });
     let text = panic_text(|| signal(SignalKind::user_defined1()));
-    assert!(text.contains("no heist runtime here"), "{text}");
+    assert!(text.contains("no heist runtime is running on this thread"), "{text}");
 }
 
 /// Signals rain on a process whose listeners come and go; each listener that stays hears of the

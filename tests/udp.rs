@@ -292,5 +292,5 @@ fn of_several_addresses_the_first_that_works_is_taken() {
 #[test]
 fn outside_of_a_runtime_binding_says_so() {
     let text = panic_text(|| futures::executor::block_on(UdpSocket::bind("127.0.0.1:0")));
-    assert!(text.contains("no heist runtime here"), "{text}");
+    assert!(text.contains("no heist runtime is running on this thread"), "{text}");
 }

@@ -611,7 +611,7 @@ fn outside_of_a_runtime_nothing_is_made() {
         panic_text(pipe::pipe),
         panic_text(|| UnixListener::bind(&path)),
     ] {
-        assert!(text.contains("no heist runtime here"), "{text}");
+        assert!(text.contains("no heist runtime is running on this thread"), "{text}");
     }
     assert!(!path.exists(), "asked first, then made");
 }
