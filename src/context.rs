@@ -309,7 +309,7 @@ pub(crate) fn is_destroyed() -> bool {
 
 /// The message for a thread outside of a runtime.
 pub(crate) const NO_RUNTIME: &str = "no heist runtime is running on this thread; call this in a task or inside of \
-                                     `Runtime::block_on`, or enter a runtime with `Handle::enter` first";
+                                     `Runtime::block_on`, or enter a runtime first with `Runtime::enter` or `Handle::enter`";
 
 /// The reactor of the runtime that this thread is inside of.
 ///
