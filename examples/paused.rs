@@ -6,9 +6,9 @@
 //! cargo run --release --features test-util --example paused  # the same, as a program
 //! ```
 //!
-//! What is tested here is a cache whose entries live for an hour and are fetched anew before that
-//! if they are asked for; a fetch that hangs is given up. Nothing in [`Cache`] knows that time may
-//! be paused: it uses `heist::time`, its `Instant` included, and that is all.
+//! The tests are for a cache whose entries live for an hour. A request for an older entry fetches
+//! it again, and a fetch that hangs times out. [`Cache`] does not know that time may be paused: it
+//! only uses `heist::time`, including its `Instant`.
 
 use std::collections::HashMap;
 use std::io;
@@ -21,7 +21,7 @@ use heist::time::{Duration, Instant, advance, interval, sleep, timeout};
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// Values that are fetched when they are asked for, and kept for an hour.
+/// Fetches values on request, and keeps them for an hour.
 struct Cache<F> {
     fetch: F,
     kept: HashMap<String, (String, Instant)>,
@@ -32,7 +32,8 @@ impl<F: AsyncFnMut(&str) -> io::Result<String>> Cache<F> {
         Cache { fetch, kept: HashMap::new() }
     }
 
-    /// The value of `key`. A fetch has a minute; if it fails, an old value is better than none.
+    /// Returns the value of `key`. A fetch has a minute. If it fails, an old value is returned if
+    /// there is one.
     async fn get(&mut self, key: &str) -> io::Result<String> {
         let old = self.kept.get(key);
         if let Some((value, _)) = old.filter(|(_, since)| since.elapsed() < HOUR) {
@@ -48,12 +49,12 @@ impl<F: AsyncFnMut(&str) -> io::Result<String>> Cache<F> {
     }
 }
 
-/// Asked every minute for a day, it fetches about once an hour.
+/// With a request every minute for a day, the cache fetches about once an hour.
 async fn cache_fetches_once_an_hour() {
     let mut fetches = 0;
     let mut cache = Cache::new(async |key: &str| {
         fetches += 1;
-        sleep(Duration::from_millis(300)).await; // what a fetch takes
+        sleep(Duration::from_millis(300)).await; // the duration of a fetch
         Ok(format!("{key}, fetched {fetches} times"))
     });
     let mut minutes = interval(MINUTE);
@@ -61,12 +62,12 @@ async fn cache_fetches_once_an_hour() {
         minutes.tick().await;
         cache.get("weather").await.unwrap();
     }
-    // A fetch takes 300 ms: so after a full hour its value is not an hour old yet, and the next
-    // fetch comes every 61 minutes.
+    // A fetch takes 300 ms, so its value is not an hour old after a full hour. The next fetch comes
+    // every 61 minutes.
     assert_eq!(fetches, 24);
 }
 
-/// A fetch that hangs is given up after a minute, to the nanosecond.
+/// A fetch that hangs times out after exactly a minute.
 async fn cache_gives_up_hanging_fetch() {
     let mut cache = Cache::new(async |_: &str| std::future::pending().await);
     let start = Instant::now();
@@ -74,14 +75,14 @@ async fn cache_gives_up_hanging_fetch() {
     assert_eq!(start.elapsed(), MINUTE);
 }
 
-/// When nothing can be fetched any more, the old value is given out.
+/// If fetches fail, the cache returns the old value.
 async fn cache_returns_old_value_if_fetch_fails() {
     let mut works = true;
     let mut cache = Cache::new(async |_: &str| {
         if std::mem::replace(&mut works, false) { Ok("sunny".to_owned()) } else { Err(io::ErrorKind::NotFound.into()) }
     });
     assert_eq!(cache.get("weather").await.unwrap(), "sunny");
-    advance(HOUR * 48).await; // in one step: nobody sleeps meanwhile
+    advance(HOUR * 48).await; // in one step, because no task sleeps
     assert_eq!(cache.get("weather").await.unwrap(), "sunny");
 }
 

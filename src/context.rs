@@ -312,9 +312,9 @@ pub(crate) fn is_destroyed() -> bool {
     ENTERED.try_with(|_| ()).is_err()
 }
 
-/// The panic message for a thread that is inside of no runtime.
-pub(crate) const NO_RUNTIME: &str = "there is no heist runtime here: call this from a task, inside `Runtime::block_on`, or \
-                                     while the guard of `Runtime::enter` or `Handle::enter` lives";
+/// The message for a thread outside of a runtime.
+pub(crate) const NO_RUNTIME: &str = "no heist runtime is running on this thread; call this in a task or inside of \
+                                     `Runtime::block_on`, or enter a runtime first with `Runtime::enter` or `Handle::enter`";
 
 /// Returns the reactor of the runtime that this thread is inside of.
 ///

@@ -235,7 +235,7 @@ fn async_fd_of_a_timerfd_ticks() {
 #[test]
 fn async_fd_outside_of_a_runtime_panics() {
     let text = panic_text(|| AsyncFd::new(pair().0));
-    assert!(text.contains("no heist runtime here"), "{text}");
+    assert!(text.contains("no heist runtime is running on this thread"), "{text}");
 }
 
 /// Returns two descriptors that are ready to be read. The driver has reported the same readiness of

@@ -1,4 +1,4 @@
-//! What must not be asked for: each gives one clear message that names the remedy.
+//! Invalid arguments and calls: each gives one clear message that names the remedy.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -21,7 +21,7 @@ fn builder_numbers_of_zero_are_refused() {
         &["worker_threads(0)", "at least one", "new_current_thread"],
     );
     says(&panic_text(|| builder().max_blocking_threads(0).build()), &["max_blocking_threads(0)", "at least one"]);
-    says(&panic_text(|| builder().name("").build()), &["name(\"\")", "must not be blank", "leave the call out"]);
+    says(&panic_text(|| builder().name("").build()), &["name(\"\")", "must not be blank", "do not call `name`"]);
     says(&panic_text(|| builder().event_interval(0).build()), &["event_interval(0)", "use 1"]);
     says(&panic_text(|| builder().global_queue_interval(0).build()), &["global_queue_interval(0)", "use 1"]);
     says(&panic_text(|| Builder::new_current_thread().worker_threads(0).build()), &["worker_threads(0)"]);
@@ -30,7 +30,7 @@ fn builder_numbers_of_zero_are_refused() {
 #[test]
 fn builder_numbers_of_extreme_size_work() {
     let runtime = Builder::new_multi_thread()
-        .worker_threads(70) // more than one word of the sleeper mask holds
+        .worker_threads(70) // more than one word of the sleeper set holds
         .event_interval(u32::MAX)
         .global_queue_interval(u32::MAX)
         .max_blocking_threads(usize::MAX)
@@ -63,7 +63,7 @@ fn is_refused(value: &str) {
     let error = Runtime::new().expect_err("the variable is bad");
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     says(&error.to_string(), &["HEIST_WORKER_THREADS", value, "unset it"]);
-    // Who says how many does not need it.
+    // With an explicit number, the variable is not read.
     Builder::new_multi_thread().worker_threads(1).build().unwrap();
     Builder::new_current_thread().build().unwrap();
 }
@@ -201,12 +201,12 @@ fn block_on_in_async_code_names_remedy() {
         let inner = handle.clone();
         let error = runtime.block_on(runtime.spawn(async move { inner.block_on(async {}) })).unwrap_err();
         says(&kit::text(error.into_panic()), &parts);
-        // In a block_on, of itself and of another.
+        // In a `block_on` of the same runtime, and of another one.
         says(&panic_text(|| runtime.block_on(async { runtime.block_on(async {}) })), &parts);
         says(&panic_text(|| runtime.block_on(async { handle.block_on(async {}) })), &parts);
         let other = kit::current_thread();
         says(&panic_text(|| runtime.block_on(async { other.block_on(async {}) })), &parts);
-        // Where it may block, it may.
+        // Where blocking is allowed, it works.
         let inner = handle.clone();
         let job = runtime.spawn_blocking(move || inner.block_on(async { 4 }));
         assert_eq!(runtime.block_on(job).unwrap(), 4);
@@ -250,7 +250,7 @@ fn durations_of_maximum_length_are_valid() {
                 let mut ticks = interval(long);
                 ticks.tick().await;
             }
-            // The runtime is none the worse for it.
+            // The runtime still works.
             sleep(Duration::from_micros(100)).await;
         });
         let task = runtime.spawn(async { sleep(Duration::MAX).await });
@@ -298,7 +298,7 @@ fn metrics_of_absent_worker_name_remedy() {
     says(&panic_text(|| runtime.metrics().worker_poll_count(2)), &["no worker 2", "has had 2"]);
 }
 
-/// Each stay ends nevertheless.
+/// Each guard exits its runtime nevertheless.
 #[test]
 fn guards_dropped_out_of_order_panic() {
     let (first, second) = (kit::current_thread(), kit::current_thread());

@@ -1,5 +1,5 @@
-//! What may be sent, shared, moved and caught: part of every type's contract, and easily lost by a
-//! new field.
+//! The auto traits of the public types. They are a part of each contract, and a new field may lose
+//! them.
 //!
 //! Each row has one letter for each auto trait: `S`end, s`Y`nc, `U`npin, un`W`indSafe,
 //! `R`efUnwindSafe; and a dash where a type must not have it. Where Tokio has the same type, the
@@ -14,7 +14,7 @@ use std::rc::Rc;
 
 use heist::task::JoinSet;
 
-/// Stands for a type, or for the type of a value that is never made.
+/// Stands for a type, or for the type of a value that is never created.
 struct Probe<T: ?Sized>(PhantomData<T>);
 
 fn probe<T>(_: fn() -> T) -> Probe<T> {
@@ -134,7 +134,7 @@ fn types_of_runtime_have_their_auto_traits() {
         Resize => "SYU--";
         Resized => "SYUWR";
         WorkerMeta => "SYUWR";
-        // The operating system's errors are not.
+        // The errors of the operating system are not unwind safe.
         ResizeError => "SYU--";
         SpawnError<Both> => "SYU--";
         SpawnError<Ready<()>> => "SYUWR";
@@ -157,7 +157,7 @@ fn types_of_task_have_their_auto_traits() {
 
     types! {
         JoinHandle<u8> => "SYUWR";
-        // The output is taken out, never looked at.
+        // The output is moved out, and never read.
         JoinHandle<Cell<u8>> => "SYUWR";
         JoinHandle<Rc<u8>> => "--UWR";
         JoinSet<u8> => "SYUWR";

@@ -1,4 +1,4 @@
-//! The budget of a poll, cut by what spends it and by who polls.
+//! The budget of a poll, for every resource that spends it and every kind of poll.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -17,7 +17,7 @@ use heist::task::coop::{consume_budget, cooperative, has_budget_remaining, poll_
 use heist::time::{interval, sleep, timeout};
 use kit::{Count, Door, current_thread, each, workers, yield_now};
 
-/// How many units a poll has.
+/// The units of a poll.
 const BUDGET: usize = 128;
 
 /// Counts the polls of a future.
@@ -36,8 +36,8 @@ impl<F: Future> Future for Counted<F> {
     }
 }
 
-/// How many polls `future` takes, as a task and as a root, if both are polled for nothing but a
-/// used up budget.
+/// Returns how many polls `future` takes as a task and as a root, if only a spent budget causes a
+/// further poll.
 #[track_caller]
 fn polls<F: Future<Output: Send> + Send + 'static>(runtime: &Runtime, make: impl Fn() -> F) -> [usize; 2] {
     let counted = || Counted { future: Box::pin(make()), polls: Count::new() };
@@ -250,7 +250,7 @@ fn unit_is_given_back_without_progress() {
     });
 }
 
-/// Notes that it was called, and wakes nobody.
+/// Records that it was called, and wakes no task.
 #[derive(Default)]
 struct Rings(AtomicUsize);
 
@@ -313,8 +313,8 @@ fn unconstrained_future_that_panics_restores_limit() {
 
 #[test]
 fn tasks_that_run_one_after_the_other_share_a_budget() {
-    // The second task is woken by the first one: it comes from the LIFO slot, with what the first
-    // one has left.
+    // The first task wakes the second one, which is polled from the LIFO slot with the rest of the
+    // budget.
     let runtime = workers(1);
     runtime.block_on(async {
         heist::spawn(async {
@@ -329,7 +329,7 @@ fn tasks_that_run_one_after_the_other_share_a_budget() {
                 }
                 units
             });
-            // Behind the second one, which waits at the door then.
+            // Queued behind the second task, which then waits at the door.
             yield_now().await;
             yield_now().await;
             consume(100).await;
@@ -361,7 +361,7 @@ fn budget_outside_of_polls_is_unlimited() {
         let _guard = runtime.enter();
         unlimited();
         runtime.block_on(async { heist::task::spawn_blocking(unlimited).await.unwrap() });
-        // The thread has polled as a root, and as a driver.
+        // The thread has polled a root, and has driven the runtime.
         unlimited();
         runtime.block_on(consume(10));
         unlimited();
@@ -402,8 +402,8 @@ fn executor_inside_of_a_poll_makes_progress() {
     });
 }
 
-/// Runs tasks that find something in their channels whenever they look, beside one that counts its
-/// turns. Answers the most receives that lay between two of its turns.
+/// Runs tasks whose channels are always full, beside a task that counts its turns. Returns the
+/// largest number of receives between two of its turns.
 fn receives_between_turns<F: Future<Output = ()> + Send + 'static>(
     runtime: &Runtime,
     tasks: usize,
@@ -431,8 +431,7 @@ fn receives_between_turns<F: Future<Output = ()> + Send + 'static>(
 
 #[test]
 fn cooperative_full_channel_starves_no_task() {
-    // On one thread: how many polls fit between two polls of a task is then a matter of the rules
-    // only.
+    // On one thread, only the rules decide how many polls lie between two polls of a task.
     for runtime in [current_thread(), workers(1)] {
         let most = receives_between_turns(&runtime, 3, |receives| async move {
             let (sender, receiver) = async_channel::unbounded();
@@ -467,8 +466,7 @@ fn cooperative_full_channel_starves_no_task() {
 
 #[test]
 fn unwrapped_full_channel_is_one_long_poll() {
-    // What the page on fairness says of it: such a loop ends when the channel is empty, and not
-    // before.
+    // As the page on fairness says, such a loop ends only when the channel is empty.
     let runtime = current_thread();
     let (sender, receiver) = async_channel::unbounded();
     for _ in 0..10_000 {

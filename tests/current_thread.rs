@@ -15,7 +15,7 @@ use heist::net::{UdpSocket, UnixStream};
 use heist::runtime::{Builder, Runtime};
 use kit::{Count, Door, OnDrop, current_thread, panic_text, poll_once, yield_now};
 
-/// Where something was done, and how often.
+/// The threads on which something was done, and how often.
 #[derive(Clone, Default)]
 struct Places(Arc<Mutex<Vec<ThreadId>>>);
 
@@ -33,10 +33,9 @@ impl Places {
     }
 }
 
-// -------------------------------------------------------------------------------------------------------------
-// order
+// ---- order
 
-/// A task is polled, wakes another one while a third is ready, and all note their polls.
+/// A task wakes another one while a third is ready, and all record their polls.
 fn order_of_a_wake(runtime: &Runtime) -> Vec<&'static str> {
     let order = Arc::new(Mutex::new(Vec::new()));
     let note = |who: &'static str| {
@@ -69,7 +68,7 @@ fn woken_task_goes_behind_ready_tasks() {
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(1).disable_lifo_slot();
     assert_eq!(order_of_a_wake(&builder.build().unwrap()), ["wakes", "ready", "woken"]);
-    // What it would be with a slot.
+    // This would be the order with a LIFO slot.
     assert_eq!(order_of_a_wake(&kit::workers(1)), ["wakes", "woken", "ready"]);
 }
 
@@ -93,8 +92,7 @@ fn tasks_are_polled_in_the_order_in_which_they_were_spawned() {
     assert_eq!(*order.lock().unwrap(), Vec::from_iter(0..10));
 }
 
-// ------------------------------------------------------------------------------------- what is
-// looked at, and when
+// ---- when event sources are checked
 
 /// A task that yields finds a descriptor ready that had become ready before.
 async fn yield_sees_readiness() {
@@ -211,10 +209,9 @@ fn socket_becomes_ready_in_bursts_without_sleep() {
     assert_eq!(written.get(), 1);
 }
 
-// -----------------------------------------------------------------------------------------------
-// between two block_ons
+// ---- between two block_ons
 
-/// Another thread does `f`, and comes back.
+/// Calls `f` on another thread, and waits for it.
 fn elsewhere<R: Send>(f: impl FnOnce() -> R + Send) -> R {
     thread::scope(|scope| scope.spawn(f).join().unwrap())
 }
@@ -243,7 +240,7 @@ fn tasks_are_not_polled_between_block_ons() {
     assert_eq!((polls.count(), spawned.count()), (0, 0), "spawning polls nothing");
     for round in 1..=10 {
         runtime.block_on(async {
-            // Long enough for a look at the global queue.
+            // Long enough for a check of the global queue.
             for _ in 0..100 {
                 yield_now().await;
             }
@@ -292,7 +289,7 @@ fn events_between_block_ons_are_handled_in_the_next() {
     elsewhere(|| {
         std::net::UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b".", address).unwrap();
         aborted.abort();
-        // The timer's time has come when another one that was set later has ended.
+        // The timer is due when a later one has completed.
         kit::workers(1).block_on(async { heist::time::sleep(Duration::from_millis(2)).await });
     });
     assert_eq!((received.get(), dropped.count()), (0, 0));
@@ -323,8 +320,7 @@ fn aborted_task_without_driver_is_dropped_with_runtime() {
     assert!(kit::join(task).unwrap_err().is_cancelled());
 }
 
-// ----------------------------------------------------------------------------------------------------
-// Handle::block_on
+// ---- Handle::block_on
 
 #[test]
 fn handle_block_on_drives_no_task() {
@@ -342,17 +338,17 @@ fn handle_block_on_drives_no_task() {
         let (handle, polls, door) = (runtime.handle().clone(), &polls, driven.clone());
         let waiter = scope.spawn(move || {
             handle.block_on(async move {
-                // As often as would be enough.
+                // Often enough.
                 for _ in 0..1_000 {
                     yield_now().await;
                 }
-                assert_eq!(polls.count(), 0, "nobody drives");
+                assert_eq!(polls.count(), 0, "no thread drives");
                 door.open();
                 task.await.unwrap()
             })
         });
         driven.wait();
-        // Now somebody does, and the waiter is woken by it.
+        // Now a thread drives, and wakes the waiting task.
         let done = Door::new();
         let (opens, driver) = (done.clone(), &runtime);
         let drives = scope.spawn(move || {
@@ -366,10 +362,9 @@ fn handle_block_on_drives_no_task() {
     assert_eq!(polls.count(), 2);
 }
 
-// --------------------------------------------------------------------------------------------------
-// several block_ons
+// ---- several block_ons
 
-/// Where the tasks of `runtime` are polled now.
+/// Returns the thread on which the tasks of `runtime` are polled now.
 async fn driver() -> ThreadId {
     heist::spawn(async { thread::current().id() }).await.unwrap()
 }
@@ -398,8 +393,8 @@ fn tasks_are_polled_by_one_of_the_threads_and_each_gets_its_output() {
     assert_eq!(runtime.metrics().num_alive_tasks(), 0);
 }
 
-/// One drives, `followers` wait in line, and one after the other leaves when its door opens, in the
-/// way that `leave` says: the driver, or another one.
+/// One thread drives, and `followers` wait for their turn. One after the other ends when its door
+/// opens, in the way that `leave` says. It may be the driver or another thread.
 fn handed_on(followers: usize, leave: impl Fn(&Runtime, &Door) + Sync) {
     let runtime = current_thread();
     let doors: Vec<Door> = (0..=followers).map(|_| Door::new()).collect();
@@ -424,8 +419,8 @@ fn handed_on(followers: usize, leave: impl Fn(&Runtime, &Door) + Sync) {
                 thread::yield_now();
             }
             if n < followers {
-                // Somebody drives: a task from outside is run though everybody who is left waits
-                // for something else.
+                // One of the threads drives: it runs a remote task, although every root that is
+                // left waits for something else.
                 assert!(kit::join(runtime.spawn(async { 5 })).is_ok());
             }
         }
@@ -496,7 +491,7 @@ fn timer_of_ended_driver_fires_under_the_next() {
                 filed.wait();
                 runtime.block_on(async {
                     follows.open();
-                    // Ends by the timer of the other, and by nothing else.
+                    // Only the timer of the other thread ends it.
                     while counts.get() == 0 {
                         heist::time::sleep(Duration::from_millis(1)).await;
                     }
@@ -507,7 +502,7 @@ fn timer_of_ended_driver_fires_under_the_next() {
     }
 }
 
-/// Threads that come and go, and wake each other's roots; whoever drives may leave at any moment.
+/// Threads start and end, and wake each other's roots. The driver may end at any moment.
 #[test]
 fn block_on_storm_completes_every_root() {
     const THREADS: usize = 4;
@@ -522,7 +517,8 @@ fn block_on_storm_completes_every_root() {
             scope.spawn(move || {
                 for round in 0..200 {
                     let place = runtime.block_on(async {
-                        // The ring goes round once a round; a spawned task passes it on.
+                        // The token passes every thread once per round; a spawned task passes it
+                        // on.
                         if n > 0 {
                             assert_eq!(receiver.recv().await.unwrap(), round);
                         }
@@ -556,15 +552,15 @@ fn block_in_place_in_driven_task_is_refused() {
     assert_eq!(other.0, other.1);
 }
 
-/// Anything that can be awaited, from a blocking thread of the runtime itself: it may drive.
+/// A blocking thread of the runtime itself may drive the runtime.
 #[test]
 fn blocking_job_may_drive_its_own_runtime() {
     let runtime = Arc::new(current_thread());
     let inner = Arc::clone(&runtime);
-    // Nobody drives: the job does.
+    // No other thread drives, so the job does.
     let job = runtime.spawn_blocking(move || inner.block_on(async { heist::spawn(async { 3 }).await.unwrap() }));
     assert_eq!(kit::join(job).unwrap(), 3);
-    // Somebody drives: it waits in line.
+    // Another thread drives, so the job waits for its turn.
     let inner = Arc::clone(&runtime);
     let sum = runtime.block_on(async move {
         let job =

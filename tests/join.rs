@@ -1,4 +1,4 @@
-//! What a `JoinHandle` and an `AbortHandle` can do.
+//! `JoinHandle` and `AbortHandle`.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -416,7 +416,7 @@ fn tasks_awaiting_each_other_do_not_leak() {
                 async move {
                     let _guard = guard;
                     let mut other = mine.recv().await.unwrap();
-                    // Leaves a waker in the other's cell.
+                    // Stores a waker in the cell of the other task.
                     poll_fn(|cx| {
                         assert!(std::pin::Pin::new(&mut other).poll(cx).is_pending());
                         Poll::Ready(())
@@ -451,10 +451,9 @@ fn join_handle_is_awaited_outside_of_its_runtime() {
     });
 }
 
-// ------------------------------------------------------------------------------------------- ids,
-// in destructors
+// ---- ids, in destructors
 
-/// Sends the id of the task for which it is dropped.
+/// Sends the current task's id when it is dropped.
 fn tells(tell: &Sender<Option<Id>>) -> OnDrop<impl FnOnce() + Send + use<>> {
     let tell = tell.clone();
     OnDrop::new(move || tell.send(heist::task::try_id()).unwrap())
@@ -508,8 +507,7 @@ fn id_in_the_destructor_of_a_cancelled_future_is_that_of_the_task() {
     });
 }
 
-// ------------------------------------------------------------------------------------------------
-// a poll that unwinds
+// ---- a poll that unwinds
 
 /// A future written by hand keeps the values that it owns until it is dropped.
 #[test]

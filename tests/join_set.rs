@@ -1,4 +1,4 @@
-//! `JoinSet`, cut by how its members end and by what becomes of the set meanwhile.
+//! `JoinSet`, for every way in which its members end, and in every state of the set.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -30,7 +30,7 @@ impl Wake for Rings {
     }
 }
 
-/// Runs the tasks of a current-thread runtime until all of these have ended.
+/// Runs a current-thread runtime until all of these tasks have ended.
 fn run_to_the_end(runtime: &Runtime, tasks: &[AbortHandle]) {
     runtime.block_on(async {
         while !tasks.iter().all(AbortHandle::is_finished) {
@@ -39,7 +39,7 @@ fn run_to_the_end(runtime: &Runtime, tasks: &[AbortHandle]) {
     });
 }
 
-/// A set with `count` tasks that wait at the door, and then give their number.
+/// Returns a set with `count` tasks that wait at the door, and then return their number.
 fn waiting(runtime: &Runtime, count: usize, door: &Door) -> (JoinSet<usize>, Vec<AbortHandle>) {
     let mut set = JoinSet::new();
     let spawn = |number| {
@@ -426,7 +426,7 @@ fn member_key_reused_is_not_mistaken() {
 fn spawn_outside_of_runtime_panics_and_leaves_set() {
     let mut set: JoinSet<()> = JoinSet::default();
     let said = panic_text(|| set.spawn(async {}));
-    assert!(said.contains("there is no heist runtime here"), "{said}");
+    assert!(said.contains("no heist runtime is running on this thread"), "{said}");
     assert!(set.is_empty());
     assert_eq!(format!("{set:?}"), "JoinSet { len: 0 }");
 }

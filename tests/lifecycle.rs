@@ -1,4 +1,4 @@
-//! Beginnings and ends: of runtimes, of what lives on them, and of what outlives them.
+//! The begin and the end of runtimes, of their tasks, and of handles that outlive them.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -17,9 +17,9 @@ use heist::runtime::{Builder, Handle, Runtime, TryCurrentError};
 use heist::task::JoinHandle;
 use kit::{Count, Door, OnDrop, alone, current_thread, each, each_owned, join, workers, yield_now};
 
-/// What became of tasks: every one that was spawned has to be in one of the three other columns.
+/// The fates of tasks. Every spawned task has to be in one of the three other columns.
 #[derive(Clone, Default)]
-struct Ledger {
+struct Fates {
     spawned: Count,
     dropped: Count,
     completed: Count,
@@ -27,7 +27,7 @@ struct Ledger {
     panicked: Count,
 }
 
-impl Ledger {
+impl Fates {
     fn spawn<F>(&self, handle: &Handle, future: F) -> JoinHandle<()>
     where
         F: Future<Output = ()> + Send + 'static,
@@ -58,24 +58,24 @@ impl Ledger {
 #[test]
 fn drop_with_tasks_in_every_state_drops_all() {
     each_owned(|runtime| {
-        let ledger = Ledger::default();
+        let fates = Fates::default();
         let handle = runtime.handle().clone();
         let mut tasks = Vec::new();
         let (begun, release) = (Door::new(), Door::new());
-        tasks.push(ledger.spawn(&handle, async {}));
-        tasks.push(ledger.spawn(&handle, async { panic!("planned") }));
+        tasks.push(fates.spawn(&handle, async {}));
+        tasks.push(fates.spawn(&handle, async { panic!("planned") }));
         for _ in 0..10 {
-            tasks.push(ledger.spawn(&handle, pending()));
-            tasks.push(ledger.spawn(&handle, async {
+            tasks.push(fates.spawn(&handle, pending()));
+            tasks.push(fates.spawn(&handle, async {
                 loop {
                     yield_now().await;
                 }
             }));
-            tasks.push(ledger.spawn(&handle, async { heist::time::sleep(Duration::from_secs(3600)).await }));
+            tasks.push(fates.spawn(&handle, async { heist::time::sleep(Duration::from_secs(3600)).await }));
         }
         let (opens, waits) = (begun.clone(), release.clone());
         if handle.runtime_flavor() == heist::runtime::RuntimeFlavor::MultiThread {
-            tasks.push(ledger.spawn(&handle, async move {
+            tasks.push(fates.spawn(&handle, async move {
                 opens.open();
                 waits.wait();
             }));
@@ -83,14 +83,14 @@ fn drop_with_tasks_in_every_state_drops_all() {
         }
         runtime.block_on(yield_now());
         for _ in 0..10 {
-            tasks.push(ledger.spawn(&handle, async {}));
+            tasks.push(fates.spawn(&handle, async {}));
         }
         let opener = thread::spawn(move || release.open());
         drop(runtime);
         opener.join().unwrap();
-        tasks.into_iter().for_each(|task| ledger.settle(task));
-        ledger.balances();
-        assert!(ledger.cancelled.get() >= 30);
+        tasks.into_iter().for_each(|task| fates.settle(task));
+        fates.balances();
+        assert!(fates.cancelled.get() >= 30);
     });
 }
 
@@ -106,7 +106,7 @@ fn drop_waits_for_a_running_poll() {
         let (opens, counts) = (begun.clone(), ended.clone());
         let task = runtime.spawn(async move {
             opens.open();
-            // Long enough for the drop to have begun, and not needed for the test to pass.
+            // Long enough for the drop to have begun. The test passes without it.
             (0..100).for_each(|_| thread::yield_now());
             counts.add();
         });
@@ -120,9 +120,9 @@ fn drop_waits_for_a_running_poll() {
 #[test]
 fn destructors_that_spawn_wake_abort_and_sleep_at_shutdown() {
     each_owned(|runtime| {
-        let ledger = Ledger::default();
+        let fates = Fates::default();
         let handle = runtime.handle().clone();
-        let other = ledger.spawn(&handle, pending());
+        let other = fates.spawn(&handle, pending());
         let (wakers, refused) = (Arc::new(Mutex::new(Vec::<Waker>::new())), Count::new());
         let mut tasks = Vec::new();
         for _ in 0..20 {
@@ -139,7 +139,7 @@ fn destructors_that_spawn_wake_abort_and_sleep_at_shutdown() {
                 drop(Box::pin(heist::time::sleep(Duration::from_secs(1))));
             });
             let wakers = Arc::clone(&wakers);
-            tasks.push(ledger.spawn(&handle, async move {
+            tasks.push(fates.spawn(&handle, async move {
                 let _guard = guard;
                 poll_fn(move |cx| {
                     wakers.lock().unwrap().push(cx.waker().clone());
@@ -154,8 +154,8 @@ fn destructors_that_spawn_wake_abort_and_sleep_at_shutdown() {
             }
         });
         drop(runtime);
-        tasks.into_iter().chain([other]).for_each(|task| ledger.settle(task));
-        ledger.balances();
+        tasks.into_iter().chain([other]).for_each(|task| fates.settle(task));
+        fates.balances();
         assert_eq!(refused.get(), 20, "what they spawned has been dropped, too");
     });
 }
@@ -175,7 +175,7 @@ fn spawn_after_shutdown_resolves_as_cancelled() {
             assert!(join(job).unwrap_err().is_cancelled());
         }
         assert_eq!(drops.get(), 6);
-        // The handle is a handle still.
+        // The handle still works.
         let _guard = handle.enter();
         assert!(join(heist::spawn(async {})).unwrap_err().is_cancelled());
         drop(_guard);
@@ -188,18 +188,18 @@ fn spawn_after_shutdown_resolves_as_cancelled() {
 fn spawn_storm_during_shutdown_drops_every_task() {
     for round in 0..200 {
         let runtime = if round % 4 == 0 { current_thread() } else { workers(1 + round % 3) };
-        let (ledger, stop) = (Ledger::default(), Arc::new(AtomicBool::new(false)));
+        let (fates, stop) = (Fates::default(), Arc::new(AtomicBool::new(false)));
         let start = Arc::new(Barrier::new(4));
         let storms: Vec<_> = (0..3)
             .map(|_| {
-                let (handle, ledger) = (runtime.handle().clone(), ledger.clone());
+                let (handle, fates) = (runtime.handle().clone(), fates.clone());
                 let (start, stop) = (Arc::clone(&start), Arc::clone(&stop));
                 thread::spawn(move || {
                     start.wait();
                     let mut tasks = Vec::new();
                     while !stop.load(Ordering::SeqCst) || tasks.len() < 10 {
-                        let inner = ledger.clone();
-                        tasks.push(ledger.spawn(&handle, async move {
+                        let inner = fates.clone();
+                        tasks.push(fates.spawn(&handle, async move {
                             yield_now().await;
                             drop(inner);
                         }));
@@ -220,10 +220,10 @@ fn spawn_storm_during_shutdown_drops_every_task() {
         drop(runtime);
         stop.store(true, Ordering::SeqCst);
         for storm in storms {
-            storm.join().unwrap().into_iter().for_each(|task| ledger.settle(task));
+            storm.join().unwrap().into_iter().for_each(|task| fates.settle(task));
         }
-        ledger.balances();
-        assert!(ledger.spawned.get() >= 30);
+        fates.balances();
+        assert!(fates.spawned.get() >= 30);
     }
 }
 
@@ -231,17 +231,17 @@ fn spawn_storm_during_shutdown_drops_every_task() {
 fn drop_on_own_worker_does_not_wait() {
     for count in [1, 2, 4] {
         let runtime = workers(count);
-        let ledger = Ledger::default();
+        let fates = Fates::default();
         let handle = runtime.handle().clone();
-        let others: Vec<_> = (0..10).map(|_| ledger.spawn(&handle, pending())).collect();
-        let task = ledger.spawn(&handle, async move {
+        let others: Vec<_> = (0..10).map(|_| fates.spawn(&handle, pending())).collect();
+        let task = fates.spawn(&handle, async move {
             yield_now().await;
             drop(runtime);
         });
-        ledger.settle(task);
-        assert_eq!(ledger.completed.get(), 1, "its own poll ends as it likes");
-        others.into_iter().for_each(|task| ledger.settle(task));
-        ledger.balances();
+        fates.settle(task);
+        assert_eq!(fates.completed.get(), 1, "its own poll ends as it likes");
+        others.into_iter().for_each(|task| fates.settle(task));
+        fates.balances();
     }
 }
 
@@ -249,14 +249,14 @@ fn drop_on_own_worker_does_not_wait() {
 fn drop_in_async_code_of_another_runtime_works() {
     each(|outer| {
         each_owned(|inner| {
-            let ledger = Ledger::default();
-            let tasks: Vec<_> = (0..10).map(|_| ledger.spawn(inner.handle(), pending())).collect();
+            let fates = Fates::default();
+            let tasks: Vec<_> = (0..10).map(|_| fates.spawn(inner.handle(), pending())).collect();
             outer.block_on(async move {
                 inner.spawn(async {});
                 drop(inner);
             });
-            tasks.into_iter().for_each(|task| ledger.settle(task));
-            ledger.balances();
+            tasks.into_iter().for_each(|task| fates.settle(task));
+            fates.balances();
         });
         each_owned(|inner| {
             let task = outer.spawn(async move {
@@ -290,12 +290,12 @@ fn drop_in_blocking_jobs_works() {
 fn shutdown_timeout_of_any_length_works() {
     for timeout in [Duration::ZERO, Duration::from_nanos(1), Duration::from_secs(5), Duration::MAX] {
         each_owned(|runtime| {
-            let ledger = Ledger::default();
-            let tasks: Vec<_> = (0..10).map(|_| ledger.spawn(runtime.handle(), pending())).collect();
+            let fates = Fates::default();
+            let tasks: Vec<_> = (0..10).map(|_| fates.spawn(runtime.handle(), pending())).collect();
             runtime.block_on(yield_now());
             runtime.shutdown_timeout(timeout);
-            tasks.into_iter().for_each(|task| ledger.settle(task));
-            ledger.balances();
+            tasks.into_iter().for_each(|task| fates.settle(task));
+            fates.balances();
         });
     }
 }
@@ -337,22 +337,22 @@ fn shutdown_timeout_zero_does_not_wait_and_max_waits() {
 fn shutdown_detaches_poll_that_does_not_return() {
     for count in [1, 2] {
         let runtime = workers(count);
-        let ledger = Ledger::default();
+        let fates = Fates::default();
         let (begun, release) = (Door::new(), Door::new());
         let (opens, waits) = (begun.clone(), release.clone());
-        let stuck = ledger.spawn(runtime.handle(), async move {
+        let stuck = fates.spawn(runtime.handle(), async move {
             opens.open();
             waits.wait();
             pending::<()>().await;
         });
         begun.wait();
-        // Behind it, on the same worker or on another one.
-        let others: Vec<_> = (0..10).map(|_| ledger.spawn(runtime.handle(), pending())).collect();
+        // Queued behind it, on the same worker or on another one.
+        let others: Vec<_> = (0..10).map(|_| fates.spawn(runtime.handle(), pending())).collect();
         runtime.shutdown_timeout(Duration::from_millis(1));
         release.open();
-        others.into_iter().chain([stuck]).for_each(|task| ledger.settle(task));
-        ledger.balances();
-        assert_eq!(ledger.cancelled.get(), 11);
+        others.into_iter().chain([stuck]).for_each(|task| fates.settle(task));
+        fates.balances();
+        assert_eq!(fates.cancelled.get(), 11);
     }
 }
 
@@ -370,7 +370,7 @@ fn shutdown_background_in_async_code_works() {
 #[test]
 fn runtimes_nested_in_runtimes_work() {
     each(|outer| {
-        // Made, driven on a thread of its own, and dropped.
+        // Built, driven on another thread, and dropped.
         let sum = outer.block_on(async {
             heist::spawn(async {
                 let inner = workers(2);
@@ -388,7 +388,7 @@ fn runtimes_nested_in_runtimes_work() {
     });
 }
 
-/// The runtime that is current runs the task; its threads have its name.
+/// The current runtime runs the task, and its threads have its name.
 fn current() -> String {
     join(heist::spawn(async { thread::current().name().unwrap_or_default().to_owned() })).unwrap()
 }
@@ -470,7 +470,7 @@ fn thread_that_exits_has_no_runtime() {
         assert!(missing.to_string().contains("Runtime::enter"), "{missing}");
         let (asks, asked) = channel();
         let handle = runtime.handle().clone();
-        // What was used last is destroyed first.
+        // The thread-local that was used last is destroyed first.
         thread::spawn(move || {
             ASKS.set(Some(Asks(asks)));
             drop(handle.enter());
@@ -539,8 +539,8 @@ fn block_on_from_many_threads_works() {
     });
 }
 
-/// A driver of a current-thread runtime that leaves hands the driving on, whoever else has been in
-/// line and has left.
+/// A driver of a current-thread runtime that ends unparks the next waiting thread, also if other
+/// threads have left the queue.
 #[test]
 fn driver_that_ends_hands_driving_on() {
     for _ in 0..200 {
@@ -588,8 +588,7 @@ fn runtimes_dropped_leave_no_thread_or_file() {
             use_it(if round % 2 == 0 { workers(2) } else { current_thread() });
         }
         assert_eq!(entries("/proc/self/fd"), files);
-        // A thread that has been joined may be listed for a moment longer: this one and the
-        // harness's stay.
+        // A joined thread may be listed for a moment longer. This thread and the harness's stay.
         let mut looks = 0;
         while entries("/proc/self/task") > 2 {
             looks += 1;
@@ -617,7 +616,7 @@ fn memory_of_ended_tasks_is_freed_by_live_runtime() {
             });
         }
         assert_eq!(drops.get(), 10_000);
-        // The last one is counted by its worker, a moment after its handle has resolved.
+        // The worker counts the last task a moment after its handle has resolved.
         while runtime.metrics().num_alive_tasks() > 0 {
             runtime.block_on(yield_now());
         }

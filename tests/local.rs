@@ -1,5 +1,5 @@
-//! The local runtime: whatever other threads do, its futures are polled and dropped on the thread
-//! that has made it.
+//! The local runtime: its futures are polled and dropped on the thread that created it, whatever
+//! other threads do.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -25,18 +25,18 @@ fn local() -> LocalRuntime {
     builder.enable_all().drain_report_delay(Duration::MAX).build_local(LocalOptions::default()).unwrap()
 }
 
-/// What became of the futures of a test.
+/// The fate of the futures of a test.
 #[derive(Clone, Default)]
 struct Fate {
     made: Count,
     polled: Count,
     dropped: Count,
-    /// Polled or dropped on another thread than the one that has made it.
+    /// Polled or dropped on another thread than the one that created it.
     astray: Count,
 }
 
 impl Fate {
-    /// Part of a future, or an output: belongs to this thread.
+    /// Returns a part of a future, or an output, that belongs to this thread.
     fn here(&self) -> Here {
         self.made.add();
         Here { home: thread::current().id(), fate: self.clone(), not_send: PhantomData }
@@ -69,7 +69,7 @@ impl Drop for Here {
     }
 }
 
-/// Leaves its waker in a place for others, and is ready when it has been polled so often.
+/// Stores its waker for other threads in each poll, and is ready after `left` polls.
 struct Waits {
     here: Here,
     wakers: Arc<Mutex<Vec<Waker>>>,
@@ -91,10 +91,10 @@ impl Future for Waits {
     }
 }
 
-// Everything in it may be moved once it is not polled.
+// The fields may be moved between polls.
 impl Unpin for Waits {}
 
-/// Is polled this often before it is ready.
+/// Returns a future that is ready after `polls` polls, and the list of its wakers.
 fn waits(fate: &Fate, polls: usize) -> (Waits, Arc<Mutex<Vec<Waker>>>) {
     let wakers = Arc::new(Mutex::new(Vec::new()));
     (Waits { here: fate.here(), wakers: Arc::clone(&wakers), left: polls }, wakers)
@@ -104,7 +104,7 @@ fn elsewhere<R: Send>(f: impl FnOnce() -> R + Send) -> R {
     thread::scope(|scope| scope.spawn(f).join().unwrap())
 }
 
-/// Lets the tasks that are ready have some turns.
+/// Gives the ready tasks some turns.
 fn turn(runtime: &LocalRuntime) {
     runtime.block_on(async {
         for _ in 0..100 {
@@ -113,8 +113,7 @@ fn turn(runtime: &LocalRuntime) {
     });
 }
 
-// ----------------------------------------------------------------------------------------------------------
-// spawning
+// ---- spawning
 
 #[test]
 fn spawn_local_from_runtime_root_task_and_guard_works() {
@@ -216,7 +215,7 @@ fn spawn_local_outside_of_local_runtime_names_remedy() {
         let _guard = runtime.enter();
         let here = fate.here();
         let text = panic_text(|| spawn_local(async move { here.look() }));
-        for part in ["not local", "LocalRuntime::new", "build_local", "`spawn`"] {
+        for part in ["not a `LocalRuntime`", "LocalRuntime::new", "build_local", "`spawn`"] {
             assert!(text.contains(part), "{text}");
         }
     });
@@ -232,9 +231,9 @@ fn spawn_local_outside_of_local_runtime_names_remedy() {
         runtime.block_on(runtime.spawn_blocking(|| panic_text(|| spawn_local(async {})))).unwrap(),
     ];
     for text in texts {
-        assert!(text.contains("not the thread of the local runtime") && text.contains("`spawn`"), "{text}");
+        assert!(text.contains("not the thread of the `LocalRuntime`") && text.contains("`spawn`"), "{text}");
     }
-    // What could not be spawned has been dropped where it was.
+    // A future that was not spawned has been dropped on its thread.
     fate.is(5, 5);
     let text = panic_text(|| Builder::new_multi_thread().build_local(LocalOptions::default()).map(drop));
     assert!(text.contains("build_local") && text.contains("new_current_thread"), "{text}");
@@ -254,14 +253,13 @@ fn local_runtime_properties_are_those_of_current_thread() {
     assert_eq!(elsewhere_handle(&runtime, |handle| handle.block_on(async { heist::runtime::worker_index() })), None);
 }
 
-/// The handle goes to another thread; the runtime does not.
+/// Calls `f` with the handle on another thread. The runtime stays.
 fn elsewhere_handle<R: Send>(runtime: &LocalRuntime, f: impl FnOnce(&Handle) -> R + Send) -> R {
     let handle = runtime.handle();
     elsewhere(|| f(handle))
 }
 
-// ------------------------------------------------------------------------------------------------
-// wakes from elsewhere
+// ---- wakes from elsewhere
 
 #[test]
 fn local_task_woken_elsewhere_is_polled_here() {
@@ -311,10 +309,10 @@ fn waker_and_abort_handle_dropped_elsewhere_after_runtime() {
     fate.is(1, 1);
 }
 
-// -----------------------------------------------------------------------------------------------
-// aborts from elsewhere
+// ---- aborts from elsewhere
 
-/// Aborts the task on another thread, and drops its handle there if `drops`. Answers it else.
+/// Aborts the task on another thread. Drops its handle there if `drops` is true, and returns it
+/// otherwise.
 fn abort_elsewhere(task: JoinHandle<usize>, drops: bool) -> Option<JoinHandle<usize>> {
     elsewhere(move || {
         task.abort();
@@ -398,8 +396,7 @@ fn abort_elsewhere_without_drive_drops_task_with_runtime() {
     fate.is(1, 1);
 }
 
-// ------------------------------------------------------------------------------------------------
-// handles and outputs
+// ---- handles and outputs
 
 #[test]
 fn join_handle_of_send_output_is_awaited_elsewhere() {
@@ -442,7 +439,7 @@ fn join_handle_dropped_elsewhere_in_every_state() {
     elsewhere(|| wakers.lock().unwrap().pop().unwrap().wake());
     turn(&runtime);
     fate.is(2, 2);
-    // The output of one that has ended is dropped by whoever has the handle.
+    // The output of an ended task is dropped with the handle.
     let outputs = Count::new();
     let output = outputs.on_drop();
     let ended = runtime.spawn_local(async move { output });
@@ -498,7 +495,7 @@ fn join_set_of_local_tasks_joins_outputs() {
         }
         set.spawn_local(make());
     });
-    // Dropped with an output in it, which is not `Send`.
+    // The set is dropped with an output in it, which is not `Send`.
     turn(&runtime);
     fate.is(3, 2);
     drop(set);
@@ -550,10 +547,9 @@ fn panic_in_poll_or_destructor_stays_in_local_task() {
     fate.is(2, 2);
 }
 
-// -------------------------------------------------------------------------------------------------------
-// shutting down
+// ---- shutting down
 
-/// A runtime with tasks in every state, one of each.
+/// Returns a runtime with one task in every state.
 fn populated(fate: &Fate) -> (LocalRuntime, Arc<Mutex<Vec<Waker>>>) {
     populated_in(local(), fate)
 }
@@ -674,7 +670,7 @@ fn destructors_at_shutdown_may_spawn_and_wake() {
         wakers.lock().unwrap().iter().for_each(Waker::wake_by_ref);
         let (late, _) = waits(&spawns, 0);
         let late = spawn_local(late);
-        // Nobody may spawn any more.
+        // Every spawn is refused by now.
         assert!(late.is_finished());
     });
     let guarded = runtime.spawn_local(async move {
@@ -696,7 +692,7 @@ fn drop_in_destructor_of_thread_local_drops_all_here() {
     let fate = Fate::default();
     let inner = fate.clone();
     thread::spawn(move || {
-        // Made before the runtime's own thread-locals, and after.
+        // Created before the runtime's own thread-locals, and after.
         KEPT.with_borrow_mut(|kept| assert!(kept.is_empty()));
         let (runtime, _wakers) = populated(&inner);
         let here = inner.here();
@@ -707,7 +703,7 @@ fn drop_in_destructor_of_thread_local_drops_all_here() {
             kept.push(Box::new(runtime));
             kept.push(Box::new(ended));
         });
-        // The one that was queued has ended.
+        // The queued task has ended.
         inner.is(5, 1);
     })
     .join()
@@ -715,7 +711,7 @@ fn drop_in_destructor_of_thread_local_drops_all_here() {
     fate.is(5, 5);
 }
 
-/// The runtime is forgotten, and its thread has ended: nobody may ever touch what is left.
+/// The runtime is leaked, and its thread has exited: no thread may touch its tasks any more.
 #[test]
 fn runtime_leaked_with_its_thread_is_left_alone() {
     let fate = Fate::default();
@@ -734,7 +730,7 @@ fn runtime_leaked_with_its_thread_is_left_alone() {
     let polled = fate.polled.get();
     for _ in 0..4 {
         let (handle, waker, abort) = (handle.clone(), waker.clone(), abort.clone());
-        // Perhaps in the memory of the thread that has gone.
+        // This thread may get the memory of the exited one.
         thread::spawn(move || {
             let _guard = handle.enter();
             waker.wake();
@@ -754,8 +750,7 @@ fn runtime_leaked_with_its_thread_is_left_alone() {
     assert_eq!(fate.polled.get(), polled);
 }
 
-// -------------------------------------------------------------------------------------------------------------
-// drains
+// ---- drains
 
 fn brief() -> LocalRuntime {
     let mut builder = Builder::new_current_thread();
@@ -772,7 +767,7 @@ fn drain_from_elsewhere_while_driven_cancels_here() {
     let drains = thread::spawn(move || handle.drain(Duration::ZERO).wait());
     assert!(runtime.block_on(idle).unwrap_err().is_cancelled());
     fate.is(1, 1);
-    // The report comes when the root, which is driven here, gives way.
+    // The report is ready when the root, which drives here, yields.
     let reported = Door::new();
     let opens = reported.clone();
     let joins = thread::spawn(move || {
@@ -797,7 +792,7 @@ fn drain_from_elsewhere_without_driver_names_tasks() {
     let report = elsewhere_handle(&runtime, |handle| handle.drain(Duration::ZERO).wait());
     assert_eq!(report.stragglers.len() + report.unnamed as usize, 2, "{report:?}");
     fate.is(2, 0);
-    // They are dropped when it is driven, or with it.
+    // The tasks are dropped when the runtime is driven, or with it.
     turn(&runtime);
     drop(runtime);
     fate.is(2, 2);
@@ -882,7 +877,7 @@ fn drain_awaited_in_root_of_local_runtime_reports() {
     fate.is(1, 1);
 }
 
-/// Only a wait for a drain drives without a borrow of the runtime.
+/// Only `Drain::wait` drives the runtime without a borrow of it.
 #[test]
 fn drop_by_own_task_during_drain_wait_works() {
     let runtime = Rc::new(RefCell::new(None));
@@ -904,8 +899,7 @@ fn drop_by_own_task_during_drain_wait_works() {
     assert!(kit::join(handle.spawn(async {})).unwrap_err().is_cancelled());
 }
 
-// ----------------------------------------------------------------------------------------------------------
-// the rest
+// ---- the rest
 
 #[test]
 fn blocking_jobs_of_local_runtime_run_elsewhere() {
@@ -946,7 +940,7 @@ fn cell_shared_by_local_tasks_needs_no_lock() {
         for task in tasks {
             task.await.unwrap();
         }
-        // A root that borrows.
+        // The root future borrows.
         let borrowed = &sum;
         poll_fn(|_| {
             borrowed.set(borrowed.get() + 1);

@@ -1,5 +1,5 @@
-//! The figures about a runtime: each counts what it says, once, and nothing is lost when workers
-//! come and go.
+//! The metrics of a runtime: each counts its events once, and no count is lost when workers exit
+//! and start.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -18,14 +18,14 @@ fn sum(metrics: &RuntimeMetrics, seats: usize, figure: impl Fn(&RuntimeMetrics, 
     (0..seats).map(|worker| figure(metrics, worker)).sum()
 }
 
-/// Waits for something that another thread is about to do.
+/// Waits until another thread has made the condition true.
 fn until(happened: impl Fn() -> bool) {
     while !happened() {
         thread::yield_now();
     }
 }
 
-/// The worker of a runtime that has one sleeps.
+/// Waits until the only worker of the runtime sleeps.
 fn asleep(runtime: &Runtime) {
     let metrics = runtime.metrics();
     until(|| metrics.worker_park_unpark_count(0) % 2 == 1);
@@ -87,7 +87,7 @@ fn counts_of_remote_work_are_exact() {
         }
     });
     assert_eq!((metrics.spawned_tasks_count(), metrics.worker_poll_count(0)), (7, 14));
-    // A wake by the worker is no longer from outside.
+    // A wake by the worker is not a remote one.
     runtime.block_on(async {
         let door = Door::new();
         let opened = door.clone();
@@ -149,7 +149,7 @@ fn park_unpark_count_is_odd_during_sleep() {
 fn noop_count_grows_when_worker_sleeps_again() {
     let runtime = current_thread();
     let metrics = runtime.metrics();
-    // A job that ends when the worker has gone to sleep, so and so many times in all.
+    // Each job ends when the worker sleeps.
     let asleep = |times: u64| {
         let sleeper = metrics.clone();
         spawn_blocking(move || until(|| sleeper.worker_park_unpark_count(0) == 2 * times - 1))
@@ -158,7 +158,7 @@ fn noop_count_grows_when_worker_sleeps_again() {
     runtime.block_on(async {
         asleep(1).await.unwrap();
         assert_eq!(counts(), (0, 2), "it may find something yet");
-        // The root was woken, but that is no task.
+        // The root was woken, which is not a task.
         asleep(2).await.unwrap();
         assert_eq!(counts(), (1, 4));
     });
@@ -211,7 +211,7 @@ fn busy_duration_is_that_of_polls() {
             while start.elapsed() < long {}
         });
         runtime.block_on(task).unwrap();
-        // It is known when the worker rests.
+        // The worker updates the count when it sleeps.
         until(|| busy() - before >= long);
     });
 }
@@ -263,7 +263,7 @@ fn overflow_count_of_full_queue_is_one() {
             task.await.unwrap();
         }
     });
-    // They were queued by the worker, and went out and in again as batches.
+    // The worker queued them, and they moved to the global queue and back in batches.
     assert_eq!((metrics.remote_schedule_count(), metrics.worker_local_schedule_count(0)), (0, 300));
     assert_eq!((metrics.worker_poll_count(0), metrics.spawned_tasks_count()), (300, 300));
 }
@@ -285,7 +285,7 @@ fn schedule_and_poll_counts_add_up() {
     for parent in parents {
         kit::join(parent).unwrap();
     }
-    // What a worker has queued is known when it rests.
+    // The worker updates the count when it sleeps.
     until(|| (0..4).all(|worker| metrics.worker_park_unpark_count(worker) % 2 == 1));
     let polls = sum(&metrics, 4, RuntimeMetrics::worker_poll_count);
     let queued = sum(&metrics, 4, RuntimeMetrics::worker_local_schedule_count) + metrics.remote_schedule_count();
@@ -317,7 +317,7 @@ fn counts_stay_when_workers_exit_and_start() {
     assert!((1..4).all(|worker| metrics.worker_poll_count(worker) >= left[worker - 1]));
 }
 
-/// How many samples fell into each bucket, of all workers together.
+/// Returns the number of samples in each bucket, of all workers together.
 fn buckets(metrics: &RuntimeMetrics, buckets: usize, count: impl Fn(&RuntimeMetrics, usize, usize) -> u64) -> Vec<u64> {
     let workers = metrics.num_workers();
     (0..buckets).map(|bucket| (0..workers).map(|worker| count(metrics, worker, bucket)).sum()).collect()
@@ -334,7 +334,7 @@ fn measured(mut builder: Builder) -> Runtime {
     builder.build().unwrap()
 }
 
-/// As `kit::each`, with histograms.
+/// Does the same as `kit::each`, with histograms.
 fn each_measured(test: impl Fn(&Runtime)) {
     test(&measured(Builder::new_current_thread()));
     for count in [1, 2, 4] {
@@ -396,7 +396,7 @@ fn poll_time_histogram_counts_every_poll_once() {
             begins.open();
             waits.opened().await;
         });
-        // Polled once, and for long.
+        // Polled once, with a long poll.
         let long = runtime.spawn(async { spin(Duration::from_millis(2)) });
         // It spawns, it yields, it is woken by a child.
         let busy = runtime.spawn(async {
@@ -420,7 +420,7 @@ fn poll_time_histogram_counts_every_poll_once() {
         });
         let polls = || sum(&metrics, metrics.num_workers(), RuntimeMetrics::worker_poll_count);
         let times = || buckets(&metrics, 3, RuntimeMetrics::poll_time_histogram_bucket_count);
-        // The last one may just be about to be counted.
+        // The last poll may not have been counted yet.
         until(|| times().iter().sum::<u64>() == polls());
         let latencies = buckets(&metrics, 3, RuntimeMetrics::schedule_latency_histogram_bucket_count);
         assert_eq!(latencies.iter().sum::<u64>(), polls());

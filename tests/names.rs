@@ -1,4 +1,4 @@
-//! Names of tasks, cut by where they are asked for.
+//! Names of tasks, in every place that shows them.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -12,7 +12,7 @@ use heist::runtime::{Runtime, Straggler};
 use heist::task::{Builder, JoinHandle, JoinSet};
 use kit::{Door, current_thread, each, each_owned, panic_text, workers, yield_now};
 
-/// The names in the report of a drain without a deadline to speak of.
+/// Returns the names in the report of a drain with a deadline of zero.
 fn late(runtime: Runtime) -> Vec<Option<String>> {
     let report = runtime.drain(Duration::ZERO).wait();
     let name = |straggler: Straggler| straggler.name.map(|name| name.to_string());
@@ -87,7 +87,7 @@ fn named_tasks_behave_as_tasks() {
             }
             let panics = Builder::new().name("panics").spawn(async { panic!("boom") }).unwrap();
             let error = panics.await.unwrap_err();
-            // The id says who it was; names are for people.
+            // The id identifies the task; names are for people.
             assert_eq!(error.to_string(), format!("task {} panicked with message \"boom\"", error.id()));
             let aborted = Builder::new().name("aborted").spawn(pending::<()>()).unwrap();
             aborted.abort();
@@ -140,9 +140,9 @@ fn set_members_have_names() {
 #[test]
 fn builder_outside_of_runtime_panics_as_spawn() {
     let said = panic_text(|| Builder::new().name("nowhere").spawn(async {}));
-    assert!(said.contains("there is no heist runtime here"), "{said}");
+    assert!(said.contains("no heist runtime is running on this thread"), "{said}");
     let said = panic_text(|| Builder::new().name("nowhere").spawn_blocking(|| ()));
-    assert!(said.contains("there is no heist runtime here"), "{said}");
+    assert!(said.contains("no heist runtime is running on this thread"), "{said}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Panics in everything that users write: each stays with the task that raised it.
+//! Panics in every kind of user code: each stays with the task that raised it.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -12,8 +12,7 @@ use std::task::{Context, Poll, Wake};
 use heist::runtime::Runtime;
 use kit::{Count, Door, OnDrop, panic_text, yield_now};
 
-/// Keeps what is planned out of the tests' output: there are hundreds of panics, each with a
-/// backtrace.
+/// Keeps the intended panics out of the tests' output: there are hundreds, each with a backtrace.
 fn hush() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -33,7 +32,7 @@ fn each(test: impl Fn(&Runtime)) {
     kit::each(test);
 }
 
-/// The runtime runs tasks, fires timers and has lost no worker.
+/// Checks that the runtime runs tasks, fires timers and has lost no worker.
 fn works(runtime: &Runtime) {
     runtime.block_on(async {
         let tasks: Vec<_> = (0..100)
@@ -307,7 +306,7 @@ fn panic_payload_with_panicking_destructor_is_contained() {
                 while !abort.is_finished() {
                     yield_now().await;
                 }
-                // Let go of by the handle of an ended task.
+                // Dropped by the handle of an ended task.
                 let task = heist::spawn(async move { panic_any(Nasty(depth)) });
                 while !task.is_finished() {
                     yield_now().await;
@@ -348,8 +347,8 @@ fn panic_in_destructor_at_shutdown_is_contained() {
     });
 }
 
-/// Where a task panics, when it is aborted, and when its handle goes: in every combination each
-/// future and output is dropped exactly once.
+/// Combines every place where a task panics with every time of its abort and of its handle's drop.
+/// Each future and output is dropped exactly once.
 #[test]
 fn panics_in_every_combination_are_contained() {
     #[derive(Clone, Copy, Debug, PartialEq)]

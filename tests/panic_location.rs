@@ -25,7 +25,7 @@ fn panic_here(calls: &[Call], part: &str) {
 
 /// Each call panics here: outside of a runtime, and inside of one without I/O.
 fn panic_here_without_io(calls: &[Call]) {
-    panic_here(calls, "no heist runtime here");
+    panic_here(calls, "no heist runtime is running on this thread");
     let runtime = Builder::new_current_thread().enable_time().build().unwrap();
     let _guard = runtime.enter();
     panic_here(calls, "without I/O");
@@ -64,7 +64,10 @@ fn ip_constructor_without_io_panics_at_the_call() {
 
 #[test]
 fn hyper_executor_outside_of_a_runtime_panics_at_the_call() {
-    panic_here(&[("HeistExecutor::execute", || HeistExecutor.execute(async {}))], "no heist runtime here");
+    panic_here(
+        &[("HeistExecutor::execute", || HeistExecutor.execute(async {}))],
+        "no heist runtime is running on this thread",
+    );
 }
 
 #[test]
@@ -88,7 +91,7 @@ mod unix {
 
     use super::*;
 
-    /// An address at which no socket can be made.
+    /// An address at which no socket can be created.
     const NOWHERE: &str = "/nowhere/socket";
 
     fn std_stream() -> std_net::UnixStream {
@@ -113,8 +116,7 @@ mod unix {
         std_net::SocketAddr::from_pathname(NOWHERE).unwrap().into()
     }
 
-    /// Returns a descriptor that is not a pipe. The constructor looks for the runtime before that
-    /// matters.
+    /// Returns a descriptor that is not a pipe. The constructor checks for the runtime first.
     fn fd() -> OwnedFd {
         std_stream().into()
     }

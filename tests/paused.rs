@@ -1,5 +1,5 @@
-//! Paused time: it stands still while anything can run, leaps to exactly the next deadline when
-//! nothing can, and waits for blocking jobs.
+//! Paused time: it stands still while any task can run, and waits for blocking jobs. While the
+//! runtime is idle, it advances to exactly the next deadline.
 
 #[path = "paused/far.rs"]
 mod far;
@@ -34,7 +34,7 @@ fn paused() -> Runtime {
     Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
 }
 
-/// A paused runtime, and how often its worker has been about to sleep.
+/// Returns a paused runtime, and the number of times that its worker was about to sleep.
 fn paused_and_parks() -> (Runtime, Count) {
     let parks = Count::new();
     let counted = parks.clone();
@@ -43,8 +43,8 @@ fn paused_and_parks() -> (Runtime, Count) {
     (builder.build().unwrap(), parks)
 }
 
-/// Makes the worker of `handle` run something and go to rest again, `times` times; called from
-/// another thread.
+/// Makes the worker of `handle` run a task and sleep again, `times` times. Called from another
+/// thread.
 fn stir(handle: &Handle, parks: &Count, times: usize) {
     for _ in 0..times {
         let before = parks.get();
@@ -247,8 +247,8 @@ async fn advance_moves_time_and_wakes_passed_sleeps() {
 
 #[heist::test(start_paused = true)]
 async fn advance_makes_busy_worker_check_timers() {
-    // It never runs dry, and its polls are short: by itself it would not look for a thousand of
-    // them.
+    // The worker always has tasks, and its polls are short: by itself it would check only after a
+    // thousand of them.
     let restless = heist::spawn(async {
         loop {
             yield_now().await;
@@ -283,12 +283,12 @@ async fn advance_from_task_and_by_zero_works() {
     })
     .await
     .unwrap();
-    // The time has moved although the future is given up.
+    // Time has advanced although the future was dropped.
     assert!(pin!(advance(HOUR)).poll(&mut Context::from_waker(Waker::noop())).is_pending());
     assert_eq!(start.elapsed(), 2 * HOUR);
 }
 
-/// Time has moved, and no worker has looked at its timers yet.
+/// Time has advanced, and no worker has checked its timers yet.
 #[heist::test(start_paused = true)]
 async fn due_timer_is_ready_at_first_poll_after_reset() {
     let mut reset = Box::pin(sleep(2 * HOUR));
@@ -314,9 +314,9 @@ async fn timeout_and_inner_sleep_complete_in_order() {
     assert_eq!(start.elapsed(), second);
     assert!(timeout(2 * second, sleep(second)).await.is_ok());
     assert_eq!(start.elapsed(), 2 * second);
-    // At the same time: who is ready is not late.
+    // Both are due at the same time: the ready future does not time out.
     assert!(timeout_at(start + 3 * second, sleep(second)).await.is_ok());
-    // The timer that was given up does not count.
+    // The dropped timer does not count.
     sleep(10 * second).await;
     assert_eq!(start.elapsed(), 13 * second);
 }
@@ -331,7 +331,7 @@ async fn paused_time_does_not_advance_to_far_future_while_busy() {
     }
     assert!(!never.is_finished());
     assert_eq!(start.elapsed(), HOUR);
-    // The time is there and a job is waited for.
+    // The deadline has come, and a job is still running.
     spawn_blocking(|| ()).await.unwrap();
     assert_eq!(start.elapsed(), HOUR);
     never.abort();
@@ -383,7 +383,7 @@ async fn resumed_time_goes_on_from_where_it_stood() {
     assert!(resumed - start >= HOUR);
     sleep(Duration::from_millis(2)).await;
     assert!(resumed.elapsed() >= Duration::from_millis(2));
-    // Ahead of the system's from now on.
+    // From now on it is ahead of the system's time.
     assert!(Instant::now().into_std() > std::time::Instant::now());
     pause();
     let still = Instant::now();
@@ -401,7 +401,7 @@ fn paused_time_is_visible_inside_of_runtime_only() {
     {
         let _guard = runtime.enter();
         assert!(ahead(Instant::now()));
-        // The innermost counts.
+        // The innermost runtime decides.
         let other = current_thread();
         let _guard = other.enter();
         assert!(!ahead(Instant::now()));
@@ -433,7 +433,7 @@ fn paused_time_advances_to_sleep_of_another_thread() {
     runtime.block_on(async {
         let start = Instant::now();
         drives.send(()).unwrap();
-        // Nothing else is due here.
+        // No other timer is due here.
         slept.opened().await;
         assert_eq!(start.elapsed(), HOUR);
         sleep(HOUR).await;
@@ -455,7 +455,7 @@ fn pause_from_another_thread_reaches_sleeping_worker() {
         let _guard = handle.enter();
         pause();
     });
-    // Really an hour, unless it is heard.
+    // This takes a real hour if the worker does not observe the pause.
     runtime.block_on(async { sleep(HOUR).await });
     foreign.join().unwrap();
 }
@@ -510,7 +510,7 @@ fn paused_time_misuse_names_remedy() {
 
     let runtime = paused();
     let twice = panic_text(|| runtime.block_on(async { pause() }));
-    assert!(twice.contains("paused already"), "{twice}");
+    assert!(twice.contains("already paused"), "{twice}");
     let far = panic_text(|| runtime.block_on(advance(Duration::MAX)));
     assert!(far.contains("584 years"), "{far}");
     // None of them has changed anything.

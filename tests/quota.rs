@@ -23,7 +23,7 @@ impl Group {
         Group(root)
     }
 
-    /// Readers see the old text or the new one.
+    /// Writes the file so that readers see the old text or the new one.
     fn set(&self, text: &str) {
         fs::write(self.0.join("next"), text).unwrap();
         fs::rename(self.0.join("next"), self.0.join("cgroup/app/cpu.max")).unwrap();
@@ -42,7 +42,7 @@ impl Drop for Group {
     }
 }
 
-/// Keeps the runtime awake until it has so many workers.
+/// Keeps the runtime awake until it has `workers` workers.
 fn until(runtime: &Runtime, workers: usize) {
     runtime
         .block_on(runtime.spawn({
@@ -80,7 +80,7 @@ fn worker_set_follows_quota() {
     assert_eq!(*heard.lock().unwrap(), changes);
 }
 
-/// What is set by hand does not last, and a refused thread is asked for again.
+/// A manual resize does not last, and the runtime retries a refused thread.
 #[test]
 fn worker_set_keeps_following_quota() {
     let processors = thread::available_parallelism().unwrap().get();
@@ -96,8 +96,8 @@ fn worker_set_keeps_following_quota() {
         })
     };
     let runtime = group.builder().max_worker_threads(processors + 2).refuse_worker(refuse).build().unwrap();
-    // A thread that is being started counts as a worker, also if it is refused in the end. It is
-    // asked for only while something runs.
+    // A thread that is being started counts as a worker, also if it is refused in the end. The
+    // runtime retries only while a task runs.
     let all_refused = async move {
         while *refusals.lock().unwrap() > 0 {
             heist::task::yield_now().await;
@@ -109,7 +109,7 @@ fn worker_set_keeps_following_quota() {
     until(&runtime, processors);
 }
 
-/// The thread that follows has to watch the workers: it is not held up.
+/// The watchdog thread follows the quota and must not be blocked.
 #[test]
 fn hook_that_waits_on_quota_thread_panics() {
     let group = Group::new("wait");
@@ -136,8 +136,7 @@ fn hook_that_waits_on_quota_thread_panics() {
     }
 }
 
-/// The thread that follows the quota looks after the workers. A subscriber's panic on it is
-/// contained.
+/// The watchdog thread follows the quota. A subscriber's panic on it is contained.
 #[test]
 fn subscriber_that_panics_on_the_thread_that_follows_changes_nothing() {
     use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -159,7 +158,7 @@ fn subscriber_that_panics_on_the_thread_that_follows_changes_nothing() {
         tracing::subscriber::set_global_default(tracing_subscriber::registry().with(panics)).unwrap();
         let group = Group::new("subscriber");
         group.set("max 100000");
-        // More than are refused: the runtime follows the mask as soon as it gets threads.
+        // Some threads are refused: the runtime follows the mask as soon as it gets threads.
         let refused = Arc::new(Mutex::new(0));
         let counted = Arc::clone(&refused);
         let refuse = move |seat: usize| {

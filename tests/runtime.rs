@@ -1,4 +1,4 @@
-//! What a builder is told, and what a runtime says of itself.
+//! Settings of the builder, and properties of the runtime.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -63,8 +63,7 @@ fn runtime_flavor_is_what_was_built() {
     }
 }
 
-// ------------------------------------------------------------------------------------------------------
-// worker_index
+// ---- worker_index
 
 #[test]
 fn worker_index_is_some_on_workers_only() {
@@ -75,7 +74,7 @@ fn worker_index_is_some_on_workers_only() {
         .map(|_| {
             let (seen, met) = (Arc::clone(&seen), Arc::clone(&met));
             runtime.spawn(async move {
-                // All three workers are needed to get past it.
+                // Only three workers together pass the barrier.
                 met.wait();
                 assert!(seen.lock().unwrap().insert(worker_index().unwrap()), "two workers have one index");
             })
@@ -111,10 +110,9 @@ fn worker_index_of_current_thread_driver_is_zero() {
     });
 }
 
-// --------------------------------------------------------------------------------------------------------------
-// pace
+// ---- pace
 
-/// The polls of a task that is always ready, noted by somebody else.
+/// Counts the polls of a task that is always ready. Another task records the counts.
 #[derive(Clone, Default)]
 struct Busy {
     polls: Arc<AtomicUsize>,
@@ -126,7 +124,7 @@ impl Busy {
         self.noted.lock().unwrap().push(self.polls.load(Ordering::SeqCst));
     }
 
-    /// Is polled until `most` notes have been taken, and does `each` in every poll.
+    /// Is always ready until `most` counts have been recorded, and calls `each` in every poll.
     async fn run(&self, most: usize, mut each: impl FnMut()) {
         while self.noted.lock().unwrap().len() < most {
             self.polls.fetch_add(1, Ordering::SeqCst);
@@ -135,7 +133,7 @@ impl Busy {
         }
     }
 
-    /// Runs as above, with two tasks that wake each other in turns.
+    /// Does the same with two tasks that wake each other in turns.
     async fn run_in_turns(self, notes: usize, mut each: impl FnMut()) {
         let (ping, pinged) = async_channel::unbounded();
         let (pong, ponged) = async_channel::unbounded();
@@ -156,23 +154,23 @@ impl Busy {
         partner.await.unwrap();
     }
 
-    /// How many of its polls lie between any two notes but the first.
+    /// Returns how many polls lie between two records, without the first.
     fn between(&self) -> Vec<usize> {
         let noted = self.noted.lock().unwrap();
         noted.windows(2).skip(1).take(10).map(|two| two[1] - two[0]).collect()
     }
 }
 
-/// A current-thread runtime and one with a worker, told the same.
+/// Runs the test on a current-thread runtime and on one with a worker, with the same settings.
 fn one_seat(tell: impl Fn(&mut Builder)) -> impl Iterator<Item = heist::runtime::Runtime> {
     [Builder::new_current_thread(), Builder::new_multi_thread()].into_iter().map(move |mut builder| {
-        // No spare comes while a poll blocks.
+        // No spare worker starts while a poll blocks.
         tell(builder.worker_threads(1).watchdog(false).enable_all());
         builder.build().unwrap()
     })
 }
 
-/// A task that is always ready, and one at a time that comes from another thread.
+/// Runs a task that is always ready, and tasks of another thread one at a time.
 fn looks_at_the_global_queue(runtime: &heist::runtime::Runtime) -> Vec<usize> {
     let busy = Busy::default();
     let (handle, counts, waits) = (runtime.handle().clone(), busy.clone(), Arc::new(AtomicUsize::new(0)));
@@ -198,7 +196,7 @@ fn looks_at_the_global_queue(runtime: &heist::runtime::Runtime) -> Vec<usize> {
 #[test]
 fn global_queue_interval_if_set_holds_exactly() {
     for polls in [2, 7, 31, 100] {
-        // Whatever the time says, and the other interval.
+        // Independent of the time and of the other interval.
         for events in [None, Some(5), Some(10_000)] {
             let tell = |builder: &mut Builder| {
                 builder.global_queue_interval(polls);
@@ -284,7 +282,7 @@ fn max_io_events_per_tick_limits_events() {
         let parks = Count::new();
         let counts = parks.clone();
         let mut builder = Builder::new_current_thread();
-        // It looks when it has nothing to do, and sleeps at once.
+        // The worker checks when it has no task, and sleeps at once.
         builder.event_interval(u32::MAX).spin_before_park(std::time::Duration::ZERO);
         builder.max_io_events_per_tick(events).on_thread_park(move || _ = counts.add());
         let runtime = builder.enable_all().build().unwrap();

@@ -222,7 +222,7 @@ fn signal_kind_that_is_forbidden_or_unknown_is_an_error() {
         signal(SignalKind::from_raw(0)).unwrap_err();
     });
     let text = panic_text(|| signal(SignalKind::user_defined1()));
-    assert!(text.contains("no heist runtime here"), "{text}");
+    assert!(text.contains("no heist runtime is running on this thread"), "{text}");
 }
 
 /// Many signals reach a process while other listeners come and go. A listener that stays receives

@@ -1,4 +1,4 @@
-//! Spawning: from where, and what.
+//! Spawning from every place, and of every kind of future.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -147,8 +147,7 @@ fn spawn_from_destructor_of_thread_local_runs() {
         let (send, receive) = async_channel::unbounded();
         let handle = runtime.handle().clone();
         thread::spawn(move || {
-            // One is made before the thread has had anything to do with the runtime, and one after
-            // it.
+            // One thread-local is created before the thread has used the runtime, and one after.
             LAST.set(Some(Spawns(handle.clone(), send.clone())));
             let guard = handle.enter();
             heist::spawn(async {});
@@ -256,7 +255,7 @@ fn futures_of_zero_size_and_large_alignment_run() {
     });
 }
 
-/// Suspends `left` times, and counts polls that find it at another address than the first one did.
+/// Suspends `left` times, and counts the polls at another address than that of the first poll.
 struct Immobile {
     left: usize,
     address: Option<usize>,
@@ -268,7 +267,7 @@ impl Future for Immobile {
     type Output = usize;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<usize> {
-        // SAFETY: nothing is moved out of it.
+        // SAFETY: no field is moved out.
         let this = unsafe { self.get_unchecked_mut() };
         let here = (&raw const *this).addr();
         this.moves += usize::from(*this.address.get_or_insert(here) != here);
@@ -281,7 +280,7 @@ impl Future for Immobile {
     }
 }
 
-/// The tasks are spawned on one worker and polled until others have had a share of them.
+/// The tasks are spawned on one worker, and polled until other workers have polled some of them.
 #[test]
 fn future_keeps_its_address_on_all_workers() {
     let runtime = workers(4);

@@ -1,4 +1,5 @@
-//! The hooks of tasks, and the end of a runtime by a panic, cut by how tasks begin and end.
+//! The hooks of tasks, and the end of a runtime by a panic, for every way in which tasks begin and
+//! end.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -13,7 +14,7 @@ use heist::runtime::{Builder, Handle, Runtime, UnhandledPanic};
 use heist::task::Id;
 use kit::{Count, OnDrop, panic_text, yield_now};
 
-/// What the hooks were told of one task: spawned, ended, polls begun, polls ended.
+/// The calls of the hooks for one task: spawned, ended, polls begun, polls ended.
 type Told = [usize; 4];
 
 #[derive(Clone, Default)]
@@ -41,7 +42,7 @@ impl Book {
     }
 }
 
-/// Every flavour, with all hooks.
+/// Runs the test on every flavor, with all hooks.
 fn each(test: impl Fn(Runtime, &Book)) {
     let book = Book::default();
     test(book.attach(Builder::new_current_thread().drain_report_delay(Duration::MAX)), &book);
@@ -148,7 +149,7 @@ fn hooks_get_id_name_and_location() {
 
 #[test]
 fn hooks_are_inside_of_their_runtime() {
-    // A panic in a hook would be contained: what the hooks see is counted.
+    // A panic in a hook would be contained, so the hooks count what they observe.
     let (spawned, ends, known) = (Count::new(), Count::new(), Count::new());
     let (spawns, dies, knows, knows_not) = (spawned.clone(), ends.clone(), known.clone(), known.clone());
     let runtime = Builder::new_multi_thread()
@@ -206,8 +207,7 @@ fn hook_that_panics_changes_nothing() {
     assert_eq!(called.get(), 8);
 }
 
-// -------------------------------------------------------------------------------------------------
-// the unhandled panic
+// ---- the unhandled panic
 
 const SHUT_DOWN: &str = "a task has panicked, and the runtime was built to shut down then";
 
@@ -217,7 +217,7 @@ fn brittle() -> Runtime {
     builder.build().unwrap()
 }
 
-/// Waits for ever, and panics when it is dropped.
+/// Is always pending, and panics when it is dropped.
 fn evil(end: impl FnOnce() + Send + 'static) -> impl Future<Output = ()> + Send {
     let guard = kit::OnDrop::new(move || {
         end();
@@ -229,7 +229,7 @@ fn evil(end: impl FnOnce() + Send + 'static) -> impl Future<Output = ()> + Send 
     }
 }
 
-/// Nobody drives the runtime when the deadline comes: the reaper drops the task.
+/// No thread drives the runtime at the deadline, so the reaper drops the task.
 #[test]
 fn destructor_panic_at_drain_deadline_ends_runtime() {
     let runtime = brittle();
@@ -242,7 +242,7 @@ fn destructor_panic_at_drain_deadline_ends_runtime() {
     assert!(kit::join(task).unwrap_err().is_panic());
 }
 
-/// A local runtime's own thread drops it.
+/// The thread of a local runtime drops the task.
 #[test]
 fn destructor_panic_late_on_own_thread_ends_runtime() {
     let mut builder = Builder::new_current_thread();
@@ -259,7 +259,7 @@ fn destructor_panic_late_on_own_thread_ends_runtime() {
     assert!(kit::join(task).unwrap_err().is_panic());
 }
 
-/// The reaper drops it while the driver sleeps, who has heard of the deadline already.
+/// The reaper drops the task while the driver sleeps, which has already observed the deadline.
 #[test]
 fn destructor_panic_on_reaper_thread_wakes_driver() {
     let (mut swept, driver) = (0, std::thread::current().id());
@@ -278,7 +278,7 @@ fn destructor_panic_on_reaper_thread_wakes_driver() {
                 return;
             }
             counts.add();
-            // Not needed for the test to pass.
+            // The test passes without it.
             let then = parks.get();
             (0..1_000).take_while(|_| parks.get() == then).for_each(|_| std::thread::yield_now());
             (0..30).for_each(|_| std::thread::yield_now());
@@ -295,7 +295,7 @@ fn destructor_panic_on_reaper_thread_wakes_driver() {
     }
 }
 
-/// The task may be gone when the hook is told of its end.
+/// The task may have been freed when the hook of its end is called.
 #[test]
 fn reaper_thread_has_no_current_task() {
     let (tell, told) = std::sync::mpsc::channel();
@@ -308,12 +308,12 @@ fn reaper_thread_has_no_current_task() {
     let task = runtime.spawn(pending::<()>());
     let id = task.id();
     drop(task);
-    // Nobody drives.
+    // No thread drives the runtime.
     drop(runtime.drain(Duration::ZERO));
     assert_eq!(told.recv().unwrap(), (id, None, Some("heist-drain".to_owned())));
 }
 
-/// A blocking job is no task.
+/// A blocking job is not a task.
 #[test]
 fn job_destructor_panic_at_drain_deadline_ends_nothing() {
     let mut builder = Builder::new_current_thread();
@@ -355,7 +355,7 @@ fn unhandled_panic_ends_runtime_and_all_tasks() {
         assert!(kit::join(task).unwrap_err().is_cancelled());
     }
     assert!(kit::join(panics).unwrap_err().is_panic());
-    // It stays ended.
+    // The runtime stays ended.
     assert!(kit::join(runtime.spawn(async {})).unwrap_err().is_cancelled());
     let said = panic_text(|| runtime.block_on(async {}));
     assert!(said.starts_with(SHUT_DOWN), "{said}");
@@ -437,7 +437,7 @@ fn unhandled_panic_on_multi_thread_is_refused() {
     assert!(said.contains("use `new_current_thread`"), "{said}");
 }
 
-/// What each hook was told of waiting, in their order.
+/// The latencies that each hook got, in the order of the calls.
 fn waits(builder: &mut Builder) -> Vec<Option<Duration>> {
     let told = Arc::new(Mutex::new(Vec::new()));
     let hook = || {

@@ -1,4 +1,4 @@
-//! `task_local!`, cut by where the value is asked for and by how its scope ends.
+//! `task_local!`, for every place where the value is read and every way in which its scope ends.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -171,7 +171,7 @@ fn scope_polled_after_ready_panics() {
     let mut scope = pin!(NUMBER.scope(5, async {}));
     assert!(poll(scope.as_mut()).is_ready());
     let said = panic_text(|| poll(scope.as_mut()));
-    assert_eq!(said, "a `TaskLocalFuture` was polled after it had been ready");
+    assert_eq!(said, "a `TaskLocalFuture` was polled again after it was ready");
     assert!(NUMBER.try_get().is_err());
 }
 
@@ -187,7 +187,7 @@ fn scope_entered_while_value_is_borrowed_panics() {
         let polled: Poll<()> = poll(pin!(NUMBER.scope(2, async { unreachable!("it must not be entered") })));
         assert!(polled.is_pending(), "it must not be entered");
     });
-    // Dropping it there is fine: the future goes without its scope.
+    // Dropping it there is allowed: the future is dropped outside of its scope.
     let drops = Count::new();
     let guard = drops.on_drop();
     let inner = NUMBER.scope(2, async move {
@@ -200,7 +200,7 @@ fn scope_entered_while_value_is_borrowed_panics() {
             assert_eq!((drops.get(), *number), (1, 1));
         })
     });
-    // And asking again, and scopes of other keys.
+    // Further reads work, and so do scopes of other keys.
     NUMBER.sync_scope(1, || {
         NUMBER.with(|_| {
             assert_eq!(NUMBER.get(), 1);

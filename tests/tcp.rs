@@ -237,7 +237,7 @@ fn tcp_std_sockets_in_blocking_mode_are_refused() {
 #[test]
 fn tcp_listen_outside_of_a_runtime_panics() {
     let text = panic_text(|| TcpSocket::new_v4().unwrap().listen(1));
-    assert!(text.contains("no heist runtime here"), "{text}");
+    assert!(text.contains("no heist runtime is running on this thread"), "{text}");
     let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
     let text = panic_text(|| runtime.block_on(async { TcpSocket::new_v4().unwrap().listen(1) }));
     assert!(text.contains("enable_io"), "{text}");

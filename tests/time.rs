@@ -221,7 +221,7 @@ fn timeout_of_always_ready_loop_elapses() {
         assert!(start.elapsed() >= limit);
         let task = runtime.spawn(async move { timeout(limit, async { forever().await }).await.is_err() });
         assert!(runtime.block_on(task).unwrap());
-        // With others about that never rest either.
+        // Beside other tasks that are always ready, too.
         let busy: Vec<_> = (0..10).map(|_| runtime.spawn(async move { forever().await })).collect();
         let task = runtime.spawn(async move { timeout(limit, pending::<()>()).await.is_err() });
         assert!(runtime.block_on(task).unwrap());
@@ -263,7 +263,7 @@ fn interval_ticks_keep_to_schedule() {
             let mut ticks = interval_at(start, period);
             for n in 0..20 {
                 let scheduled = ticks.tick().await;
-                // Late or not: bursts make up for what was missed, and no tick is lost.
+                // Late or not, a burst catches up, and no tick is lost.
                 assert_eq!(scheduled, start + period * n);
                 assert!(Instant::now() >= scheduled);
             }
@@ -281,7 +281,7 @@ fn missed_ticks_follow_their_behavior() {
     runtime.block_on(async {
         let period = Duration::from_secs(3600);
         let missed = Duration::from_secs(3600 * 5 / 2);
-        // As if nobody had asked for two and a half periods.
+        // As if the program had not awaited for two and a half periods.
         let Some(start) = Instant::now().checked_sub(missed) else { return };
         let ticks = |behavior| {
             let mut ticks = interval_at(start, period);
@@ -329,7 +329,7 @@ fn sleeps_move_between_runtimes() {
             let armed = first.spawn(async move {
                 let mut armed = Box::pin(sleep(Duration::from_secs(3600)));
                 assert!(poll(&mut armed, Waker::noop()).is_pending());
-                // In a tuple: nobody forgets to await it.
+                // In a tuple, so that no lint asks to await it.
                 (armed,)
             });
             let (mut armed,) = join(armed).unwrap();
@@ -337,8 +337,8 @@ fn sleeps_move_between_runtimes() {
             armed.as_mut().reset(at);
             second.block_on(armed.as_mut());
             assert!(Instant::now() >= at);
-            // Fired and reset, it is armed where it is polled next; the first runtime is not needed
-            // any more.
+            // After it has fired and been reset, it is armed where it is polled next. The first
+            // runtime is not needed any more.
             drop(first);
             let again = Instant::now() + Duration::from_millis(1);
             armed.as_mut().reset(again);
@@ -384,8 +384,8 @@ fn sleep_past_deadline_needs_no_wake() {
     });
 }
 
-/// The timers of a thread without a seat are armed while a worker is about to rest, or rests, or
-/// looks for events.
+/// The timers of a thread without a worker are armed while a worker is about to sleep, sleeps, or
+/// spins for events.
 #[test]
 fn foreign_sleeps_complete_in_sequence() {
     for count in [1, 2] {

@@ -292,5 +292,5 @@ fn udp_bind_takes_the_first_address_that_works() {
 #[test]
 fn udp_bind_outside_of_a_runtime_panics() {
     let text = panic_text(|| futures::executor::block_on(UdpSocket::bind("127.0.0.1:0")));
-    assert!(text.contains("no heist runtime here"), "{text}");
+    assert!(text.contains("no heist runtime is running on this thread"), "{text}");
 }

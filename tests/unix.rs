@@ -611,7 +611,7 @@ fn unix_sockets_outside_of_a_runtime_panic_and_make_nothing() {
         panic_text(pipe::pipe),
         panic_text(|| UnixListener::bind(&path)),
     ] {
-        assert!(text.contains("no heist runtime here"), "{text}");
+        assert!(text.contains("no heist runtime is running on this thread"), "{text}");
     }
     assert!(!path.exists(), "the runtime is looked up before the file is made");
 }

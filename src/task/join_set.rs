@@ -61,10 +61,8 @@ impl<T> JoinSet<T> {
     /// # Examples
     ///
     /// ```
-    /// use heist::task::JoinSet;
-    ///
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
-    /// let mut set = JoinSet::new();
+    /// let mut set = heist::task::JoinSet::new();
     /// set.spawn(async { 7 });
     /// assert_eq!(set.join_next().await.unwrap().unwrap(), 7);
     /// # });
@@ -78,10 +76,8 @@ impl<T> JoinSet<T> {
     /// # Examples
     ///
     /// ```
-    /// use heist::task::JoinSet;
-    ///
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
-    /// let mut set = JoinSet::new();
+    /// let mut set = heist::task::JoinSet::new();
     /// set.spawn(async {});
     /// assert_eq!(set.len(), 1); // until the task is joined
     /// set.join_next().await;
@@ -120,10 +116,8 @@ impl<T: 'static> JoinSet<T> {
     /// # Examples
     ///
     /// ```
-    /// use heist::task::JoinSet;
-    ///
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
-    /// let mut set = JoinSet::new();
+    /// let mut set = heist::task::JoinSet::new();
     /// let abort = set.spawn(std::future::pending::<()>());
     /// abort.abort();
     /// assert!(set.join_next().await.unwrap().unwrap_err().is_cancelled());
@@ -144,10 +138,8 @@ impl<T: 'static> JoinSet<T> {
     /// # Examples
     ///
     /// ```
-    /// use heist::task::JoinSet;
-    ///
     /// let runtime = heist::runtime::Runtime::new()?;
-    /// let mut set = JoinSet::new();
+    /// let mut set = heist::task::JoinSet::new();
     /// set.spawn_on(async { 7 }, runtime.handle()); // outside of a runtime
     /// assert_eq!(runtime.block_on(set.join_next()).unwrap()?, 7);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -240,10 +232,8 @@ impl<T: 'static> JoinSet<T> {
     /// # Examples
     ///
     /// ```
-    /// use heist::task::JoinSet;
-    ///
     /// let runtime = heist::runtime::Runtime::new()?;
-    /// let mut set = JoinSet::new();
+    /// let mut set = heist::task::JoinSet::new();
     /// set.spawn_blocking_on(|| 7, runtime.handle());
     /// assert_eq!(runtime.block_on(set.join_next()).unwrap()?, 7);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -352,10 +342,8 @@ impl<T: 'static> JoinSet<T> {
     /// # Examples
     ///
     /// ```
-    /// use heist::task::JoinSet;
-    ///
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
-    /// let mut set = JoinSet::new();
+    /// let mut set = heist::task::JoinSet::new();
     /// set.spawn(async { 7 });
     /// let joined = loop {
     ///     match set.try_join_next() {
@@ -379,10 +367,8 @@ impl<T: 'static> JoinSet<T> {
     /// # Examples
     ///
     /// ```
-    /// use heist::task::JoinSet;
-    ///
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
-    /// let mut set = JoinSet::new();
+    /// let mut set = heist::task::JoinSet::new();
     /// let id = set.spawn(async { 7 }).id();
     /// let joined = loop {
     ///     match set.try_join_next_with_id() {
@@ -409,10 +395,8 @@ impl<T: 'static> JoinSet<T> {
     /// # Examples
     ///
     /// ```
-    /// use heist::task::JoinSet;
-    ///
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
-    /// let mut set = JoinSet::new();
+    /// let mut set = heist::task::JoinSet::new();
     /// set.spawn(async { 7 });
     /// let joined = std::future::poll_fn(|cx| set.poll_join_next(cx)).await;
     /// assert_eq!(joined.unwrap().unwrap(), 7);
@@ -431,10 +415,8 @@ impl<T: 'static> JoinSet<T> {
     /// # Examples
     ///
     /// ```
-    /// use heist::task::JoinSet;
-    ///
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
-    /// let mut set = JoinSet::new();
+    /// let mut set = heist::task::JoinSet::new();
     /// let id = set.spawn(async { 7 }).id();
     /// let joined = std::future::poll_fn(|cx| set.poll_join_next_with_id(cx)).await;
     /// assert_eq!(joined.unwrap().unwrap(), (id, 7));
@@ -497,10 +479,8 @@ impl<T: 'static> JoinSet<T> {
     /// # Examples
     ///
     /// ```
-    /// use heist::task::JoinSet;
-    ///
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
-    /// let mut set = JoinSet::new();
+    /// let mut set = heist::task::JoinSet::new();
     /// set.spawn(std::future::pending::<()>());
     /// set.abort_all();
     /// assert!(set.join_next().await.unwrap().unwrap_err().is_cancelled());
@@ -541,11 +521,9 @@ impl<T: 'static> JoinSet<T> {
     /// # Examples
     ///
     /// ```
-    /// use heist::task::JoinSet;
-    ///
     /// # heist::runtime::Runtime::new().unwrap().block_on(async {
     /// let (sender, receiver) = async_channel::bounded(1);
-    /// let mut set = JoinSet::new();
+    /// let mut set = heist::task::JoinSet::new();
     /// set.spawn(async move { sender.send("still here").await });
     /// set.detach_all(); // otherwise the drop would abort it
     /// drop(set);

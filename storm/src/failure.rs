@@ -23,7 +23,7 @@ const DOCUMENTED: [&str; 9] = [
     "a `Resize` was waited for",
     "the runtime was shut down while `Handle::block_on` waited",
     "a task has panicked, and the runtime was built to shut down then",
-    "there is no heist runtime here",
+    "no heist runtime is running on this thread",
 ];
 
 pub(crate) fn begin_round(number: u64, seed: u64) {

@@ -18,11 +18,11 @@ fn paused_time_misuse_panics_at_call() {
     let many: Make = || workers(1);
     let cases: [Case; 6] = [
         ("pause", many, &["new_current_thread"], || pause()),
-        ("pause, twice", going, &["paused already", "once"], || {
+        ("pause, twice", going, &["already paused", "once"], || {
             pause();
             pause();
         }),
-        ("pause in a runtime that began paused", paused, &["paused already", "start"], || pause()),
+        ("pause in a runtime that began paused", paused, &["already paused", "start"], || pause()),
         ("resume", many, &["new_current_thread"], || resume()),
         ("resume", going, &["`time::pause` first"], || resume()),
         ("resume, twice", paused, &["`time::pause` first"], || {

@@ -121,7 +121,7 @@ fn instant_arithmetic_is_that_of_std_or_saturates() {
                 assert_eq!(checked, expected.map(Instant::from_std));
                 match checked {
                     Some(moved) => assert_eq!(operator(at, by), moved),
-                    None => says(&panic_text(|| operator(at, by)), &["cannot name", remedy]),
+                    None => says(&panic_text(|| operator(at, by)), &["cannot represent", remedy]),
                 }
             }
         }

@@ -13,7 +13,7 @@ use crate::panics::{panic_of, panics_in};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A call that makes a timer, without a poll.
+/// A call that creates a timer, without a poll.
 const CALLS: [(&str, fn()); 8] = [
     ("sleep", || drop(sleep(SECOND))),
     ("sleep_until", || drop(sleep_until(Instant::now()))),
@@ -47,7 +47,7 @@ fn timer_in_runtime_without_timers_panics_at_call() {
     }
 }
 
-/// The runtime that was entered last counts, also inside of another one.
+/// The runtime that was entered last decides, also inside of another one.
 #[test]
 fn timer_belongs_to_innermost_runtime() {
     let without = Builder::new_current_thread().build().unwrap();
@@ -94,6 +94,6 @@ fn instant_out_of_range_panics_at_operator() {
         ("-=", "checked_sub", |mut at| at -= Duration::MAX),
     ];
     for (name, remedy, operator) in operators {
-        panics_in(file!(), name, &["cannot name", remedy], || operator(Instant::now()));
+        panics_in(file!(), name, &["cannot represent", remedy], || operator(Instant::now()));
     }
 }
