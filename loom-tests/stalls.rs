@@ -13,8 +13,7 @@ use super::support::wheel_owner::{LATE, SOON, SeatOwners, Token, oversleeps, res
 use super::support::{TakenTasks, TaskLog, parcels, start};
 use crate::idle::{Idle, Withdrawn};
 use crate::park::Parker;
-use crate::queue::steal_all;
-use crate::queue::{LifoSlot, Ring};
+use crate::queue::{LifoSlot, Ring, steal_all};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Mutex, model, thread};
 use crate::timer::orphan_wheels::OrphanWheels;

@@ -2,6 +2,7 @@
 //! entered, which task or job it runs.
 
 pub(crate) mod budget;
+pub(crate) mod can_block;
 pub(crate) mod thread_role;
 
 use std::cell::{Cell, RefCell};
@@ -110,7 +111,7 @@ pub(crate) fn exit_worker<R>(f: impl FnOnce(Option<&Seated<'_>>) -> R) -> R {
 }
 
 /// Returns true if this thread is a worker of that pool in a blocking section.
-pub(crate) fn is_blocking_in(pool: pool::Id) -> bool {
+fn is_blocking_in(pool: pool::Id) -> bool {
     BLOCKING_IN.get() == Some(pool)
 }
 
@@ -123,7 +124,7 @@ pub(crate) fn member_of(pool: pool::Id) -> Member {
 
 /// Returns whether the shutdown of `pool` waits for this thread. Such a thread must not wait for
 /// that shutdown.
-pub(crate) fn is_member_of(pool: pool::Id) -> bool {
+fn is_member_of(pool: pool::Id) -> bool {
     MEMBER_OF.get().contains(&Some(pool))
 }
 
@@ -133,7 +134,7 @@ pub(crate) fn polling() -> impl Drop {
 }
 
 /// Returns true if this thread polls a future.
-pub(crate) fn is_polling() -> bool {
+fn is_polling() -> bool {
     POLLING.get()
 }
 
@@ -186,7 +187,7 @@ pub(crate) fn drives() -> impl Drop {
 }
 
 /// Returns true if this thread drives a current-thread runtime, or waits to do so.
-pub(crate) fn is_driving() -> bool {
+fn is_driving() -> bool {
     DRIVING.get()
 }
 

@@ -36,7 +36,7 @@ pub use phase::RuntimePhase;
 pub use spawn_error::SpawnError;
 
 use self::block_on::BlockOnMode;
-use crate::context::thread_role;
+use crate::context::can_block::{Operation, can_block};
 pub use crate::drain::report::{DrainReport, Straggler};
 pub use crate::metrics::buckets::{
     HistogramConfiguration, InvalidHistogramConfiguration, LogHistogram, LogHistogramBuilder,
@@ -492,11 +492,7 @@ impl Runtime {
         shutdown::begin_shutdown(pool);
         // A thread that polls a future, or runs a hook of the runtime, may be the thread that this
         // shutdown would wait for.
-        let waits_for_itself = context::is_polling()
-            || thread_role::current().is_some()
-            || context::is_blocking_in(pool.id)
-            || context::is_member_of(pool.id);
-        let grace = if waits_for_itself { Duration::ZERO } else { grace };
+        let grace = can_block(Operation::Shutdown(pool.id)).map_or(Duration::ZERO, |()| grace);
         let deadline = Instant::now().checked_add(grace);
         if shutdown::finish_shutdown(pool, deadline) {
             threads::join(pool, deadline);

@@ -17,6 +17,7 @@ pub use coop::{Unconstrained, consume_budget, unconstrained};
 pub use join_set::JoinSet;
 pub use task_local::{AccessError, LocalKey, TaskLocalFuture};
 
+use crate::context::can_block::{Operation, can_block};
 pub use crate::raw_task::{AbortHandle, Id, JoinError, JoinHandle};
 use crate::raw_task::{Runnable, SpawnMeta};
 use crate::runtime::{Handle, spawn_in};
@@ -191,7 +192,7 @@ where
     F: FnOnce() -> R,
 {
     assert!(
-        !context::is_driving(),
+        can_block(Operation::BlockInPlace).is_ok(),
         "block_in_place: on a current-thread runtime no other thread can run the tasks meanwhile; use `spawn_blocking`, or a \
          multi-threaded runtime"
     );

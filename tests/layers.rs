@@ -360,7 +360,7 @@ impl Source {
         self.tokens.get(at).map_or("", |token| &token.text)
     }
 
-    /// Whether the path that begins at `at` is that of a macro.
+    /// Returns true if the path that begins at `at` names a macro.
     fn names_macro(&self, at: usize, path: &[String]) -> bool {
         let last = path.last().map_or("", String::as_str);
         (at..at + 2 * path.len() + 2).any(|next| self.word(next) == last && self.word(next + 1) == "!")

@@ -2,8 +2,8 @@
 
 use super::{Chain, LifoSlot, Owner, Thief};
 
-/// Takes every task of a seat, the next to be polled first. Called by the ring's owner, which pushes
-/// nothing there afterwards.
+/// Takes every task of a seat, the next to be polled first. Called by the ring's owner, which
+/// pushes nothing there afterwards.
 pub(crate) fn take_all(lifo: &LifoSlot, ring: &Owner) -> Chain {
     let mut tasks = Chain::new();
     if let Some(runnable) = lifo.pop() {

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::root_state::{ParkedOn, RootState};
 use crate::context::budget;
+use crate::context::can_block::{Operation, can_block};
 use crate::park::Parker;
 use crate::pool::Pool;
 use crate::scheduler::worker::{Step, Worker};
@@ -57,7 +58,7 @@ pub(super) enum BlockOnMode {
 #[track_caller]
 pub(super) fn block_on<F: Future>(pool: &Arc<Pool>, future: F, mode: BlockOnMode) -> F::Output {
     assert!(
-        !context::is_polling(),
+        can_block(Operation::Future).is_ok(),
         "`block_on` was called in async code, where it would block the worker; `.await` the future, or call `block_on` in \
          `spawn_blocking` or on another thread"
     );

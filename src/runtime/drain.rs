@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use super::block_on::{self, BlockOnMode};
 use crate::context;
+use crate::context::can_block::{Operation, can_block};
 use crate::drain::reaper;
 use crate::drain::report::DrainReport;
 use crate::phase::Phase;
@@ -65,7 +66,7 @@ impl Drain {
     #[track_caller]
     pub fn wait(self) -> DrainReport {
         assert!(
-            !context::is_polling(),
+            can_block(Operation::Future).is_ok(),
             "`Drain::wait` was called in async code, where it would block the worker; `.await` the `Drain` instead"
         );
         let pool = Arc::clone(&self.pool);

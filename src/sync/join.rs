@@ -3,7 +3,8 @@
 use std::os::unix::thread::JoinHandleExt;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use super::native::{thread::JoinHandle, timespec};
+use super::native::thread::JoinHandle;
+use super::native::timespec;
 
 /// Waits for a thread to end, at most until `deadline`, and then detaches it. The calling thread
 /// itself is detached at once.

@@ -3,6 +3,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
+use crate::context::can_block::{Operation, Why, can_block};
 use crate::context::thread_role::{self, ThreadRole};
 use crate::pool::{self, Pool};
 use crate::sync::Arc;
@@ -54,12 +55,7 @@ impl Resize {
     /// ```
     #[track_caller]
     pub fn wait(self) -> Result<Resized, ResizeError> {
-        assert!(
-            !context::is_polling(),
-            "Resize::wait was called from inside of async code, where it would block the worker: `.await` the `Resize`, or wait \
-             inside of `spawn_blocking` or on a thread of its own"
-        );
-        self.refuse_waiting();
+        self.refuse_blocking(Operation::Resize(self.pool));
         self.completion.wait()
     }
 
@@ -74,21 +70,24 @@ impl Resize {
     /// Panics if this thread might wait for itself. It also panics if the resize is done: a mistake
     /// that shows only now and then is worse.
     #[track_caller]
-    fn refuse_waiting(&self) {
-        let place = match thread_role::current() {
-            None | Some(ThreadRole::Stopping) if context::is_blocking_in(self.pool) => {
-                "inside of `block_in_place`: its worker might be the one that has to leave"
+    fn refuse_blocking(&self, operation: Operation) {
+        let Err(why) = can_block(operation) else { return };
+        let place = match why {
+            Why::Polling => {
+                panic!(
+                    "Resize::wait was called from inside of async code, where it would block the worker: `.await` the `Resize`, or wait \
+                     inside of `spawn_blocking` or on a thread of its own"
+                )
             }
-            // A drain has ended all resizes, so its threads never wait for one.
-            None | Some(ThreadRole::Stopping | ThreadRole::Draining) => return,
-            Some(ThreadRole::Resizing) => {
-                "inside of a resize (in a function that names threads, or in a waker): it could not begin before that has returned"
-            }
-            Some(ThreadRole::Starting) => {
+            Why::BlockingSection => "inside of `block_in_place`: its worker might be the one that has to leave",
+            Why::Role(ThreadRole::Starting) => {
                 "inside of an `on_thread_start` hook: this worker might be the one that has to leave"
             }
-            Some(ThreadRole::Watching) => {
+            Why::Role(ThreadRole::Watching) => {
                 "on the thread that follows the CPU quota: it would not watch the workers meanwhile"
+            }
+            Why::Role(_) | Why::Driving | Why::Member => {
+                "inside of a resize (in a function that names threads, or in a waker): it could not begin before that has returned"
             }
         };
         panic!(
@@ -105,7 +104,7 @@ impl Future for Resize {
         // A waker may poll at once, within the resize that has woken it. It may not poll a resize
         // that runs later.
         if outcome.is_pending() || thread_role::current() != Some(ThreadRole::Resizing) {
-            self.refuse_waiting();
+            self.refuse_blocking(Operation::ResizeFuture(self.pool));
         }
         outcome
     }
