@@ -20,6 +20,8 @@ pub(crate) use runnable::{RunResult, Runnable};
 pub(crate) use spawn_meta::{SpawnMeta, TaskInfo};
 
 #[cfg(all(test, not(heist_loom)))]
+mod join_waker_tests;
+#[cfg(all(test, not(heist_loom)))]
 mod panic_tests;
 #[cfg(all(test, not(heist_loom)))]
 mod tests;

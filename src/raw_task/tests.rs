@@ -1,38 +1,36 @@
 //! The task cell alone, in each of its states: counts of polls, schedules, drops, and live cells.
 #![allow(clippy::waker_clone_wake, reason = "a wake by value is what is tested")]
 
-use std::future::{Future, poll_fn, ready};
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
 use super::poll::TaskCell;
 use super::*;
 use crate::loom_tests::support::{Bell, Counted, Counts, Home, Output, idle_task, poll_join};
-use crate::sync::atomic::AtomicUsize;
-use crate::sync::atomic::Ordering::Relaxed;
 use crate::sync::{Arc, Mutex, Tracked};
 
 /// A home, the counts of one task, and how many cells were alive before.
-struct Rig {
-    home: Arc<Home>,
+pub(super) struct Rig {
+    pub(super) home: Arc<Home>,
     counts: Arc<Counts>,
     bell: Arc<Bell>,
     alive: isize,
 }
 
 impl Rig {
-    fn new() -> Rig {
+    pub(super) fn new() -> Rig {
         Rig { home: Home::new(), counts: Counts::new(), bell: Bell::new(), alive: Tracked::live_count() }
     }
 
     /// Spawns a queued task.
-    fn spawn(&self, poll: impl FnMut(&Waker) -> bool + Send + 'static) -> JoinHandle<Output> {
+    pub(super) fn spawn(&self, poll: impl FnMut(&Waker) -> bool + Send + 'static) -> JoinHandle<Output> {
         self.home.spawn(Counted { counts: Arc::clone(&self.counts), poll })
     }
 
     /// Spawns a task that has been polled once, is idle, and ends at its second poll.
-    fn idle(&self) -> (JoinHandle<Output>, Waker) {
+    pub(super) fn idle(&self) -> (JoinHandle<Output>, Waker) {
         idle_task(&self.home, &self.counts, || true)
     }
 
@@ -41,12 +39,12 @@ impl Rig {
     }
 
     /// Returns the counts of polls, drops of the future, drops of the output.
-    fn counted(&self) -> [usize; 3] {
+    pub(super) fn counted(&self) -> [usize; 3] {
         [self.counts.polls(), self.counts.futures(), self.counts.outputs()]
     }
 
     /// Returns the number of cells created since and not freed.
-    fn cells(&self) -> isize {
+    pub(super) fn cells(&self) -> isize {
         Tracked::live_count() - self.alive
     }
 
@@ -479,126 +477,4 @@ fn future_of_size_zero_is_a_task() {
     let mut handle = rig.home.spawn(Empty);
     rig.home.run_all();
     assert!(matches!(poll_join(&mut handle, &rig.bell), Poll::Ready(Ok(()))));
-}
-
-// A joiner's waker that calls back.
-
-/// A waker that calls back at each operation on it. It aborts the task, wakes it, and polls its
-/// handle if that is not being polled.
-struct HostileWaker {
-    abort: AbortHandle,
-    waker: Waker,
-    handle: Arc<Mutex<Option<JoinHandle<Output>>>>,
-    calls: AtomicUsize,
-    outputs: AtomicUsize,
-}
-
-static HOSTILE: RawWakerVTable = RawWakerVTable::new(
-    |data| {
-        // SAFETY: a waker's data is an `Arc<HostileWaker>` that it owns.
-        unsafe { Arc::increment_strong_count(data.cast::<HostileWaker>()) };
-        hostile(data).call_back();
-        RawWaker::new(data, &HOSTILE)
-    },
-    |data| {
-        hostile(data).call_back();
-        // SAFETY: as above; this waker is consumed.
-        drop(unsafe { Arc::from_raw(data.cast::<HostileWaker>()) });
-    },
-    |data| hostile(data).call_back(),
-    |data| {
-        hostile(data).call_back();
-        // SAFETY: as above; this waker is dropped.
-        drop(unsafe { Arc::from_raw(data.cast::<HostileWaker>()) });
-    },
-);
-
-fn hostile<'a>(data: *const ()) -> &'a HostileWaker {
-    // SAFETY: as above.
-    unsafe { &*data.cast::<HostileWaker>() }
-}
-
-impl HostileWaker {
-    fn waker(self: Arc<Self>) -> Waker {
-        // SAFETY: the table fulfils the contract of `RawWaker`.
-        unsafe { Waker::from_raw(RawWaker::new(Arc::into_raw(self).cast(), &HOSTILE)) }
-    }
-
-    fn call_back(&self) {
-        // It does not call itself without end.
-        if self.calls.fetch_add(1, Relaxed) > 100 {
-            return;
-        }
-        self.waker.wake_by_ref();
-        self.abort.abort();
-        let Some(mut handle) = self.handle.try_lock() else { return };
-        let Some(mut taken) = handle.take() else { return };
-        if poll_join(&mut taken, &Bell::new()).is_ready() {
-            self.outputs.fetch_add(1, Relaxed);
-        } else {
-            *handle = Some(taken);
-        }
-    }
-}
-
-#[test]
-fn joiner_waker_may_call_back_at_each_operation() {
-    for abort in [false, true] {
-        let rig = Rig::new();
-        let (handle, waker) = rig.idle();
-        let place = Arc::new(Mutex::new(None));
-        let new = |handle: &JoinHandle<Output>| HostileWaker {
-            abort: if abort { handle.abort_handle() } else { finished_abort_handle() },
-            waker: waker.clone(),
-            handle: Arc::clone(&place),
-            calls: AtomicUsize::new(0),
-            outputs: AtomicUsize::new(0),
-        };
-        let hostile_wakers = [(); 2].map(|()| Arc::new(new(&handle)));
-        *place.lock() = Some(handle);
-        // Cloned; then replaced, which drops it; then called when the task ends, or takes the
-        // output.
-        for hostile in &hostile_wakers {
-            let waker = Arc::clone(hostile).waker();
-            if let Some(handle) = place.lock().as_mut() {
-                assert!(Pin::new(handle).poll(&mut Context::from_waker(&waker)).is_pending());
-            }
-        }
-        assert_eq!(rig.home.scheduled(), 1);
-        rig.home.run_all();
-        assert!(hostile_wakers.iter().all(|hostile| hostile.calls.load(Relaxed) >= 2));
-        drop(hostile_wakers);
-        drop(place);
-        assert_eq!(rig.counted(), if abort { [1, 1, 0] } else { [2, 1, 1] });
-        drop(waker);
-    }
-}
-
-/// Returns the abort handle of another task that has ended.
-fn finished_abort_handle() -> AbortHandle {
-    let home = Home::new();
-    let mut handle = home.spawn(ready(()));
-    home.run_all();
-    assert!(poll_join(&mut handle, &Bell::new()).is_ready());
-    handle.abort_handle()
-}
-
-/// The handle is dropped when its own waker is called. The poller holds the last reference, and
-/// frees.
-#[test]
-fn handle_may_be_dropped_while_its_waker_is_called() {
-    struct Serve(Mutex<Option<JoinHandle<Output>>>);
-    impl Wake for Serve {
-        fn wake(self: Arc<Self>) {
-            let mut handle = self.0.lock().take().expect("it is called once");
-            assert!(poll_join(&mut handle, &Bell::new()).is_ready());
-        }
-    }
-    let rig = Rig::new();
-    let mut handle = rig.spawn(|_| true);
-    let serve = Arc::new(Serve(Mutex::new(None)));
-    assert!(Pin::new(&mut handle).poll(&mut Context::from_waker(&Arc::clone(&serve).into())).is_pending());
-    *serve.0.lock() = Some(handle);
-    rig.home.run_all();
-    assert_eq!((rig.cells(), rig.counted()), (0, [1, 1, 1]));
 }
