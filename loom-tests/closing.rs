@@ -109,7 +109,7 @@ impl Pool {
     }
 
     /// As `Runtime::shut_down`. Returns false if the rest is left to another thread.
-    fn close(&self, deadline: Option<Instant>) -> bool {
+    fn shut_down(&self, deadline: Option<Instant>) -> bool {
         self.phase.advance(Phase::ShuttingDown);
         self.live_threads.wait_until_empty(deadline) && self.clear(deadline)
     }
@@ -152,7 +152,7 @@ fn task_in_first_poll_ends_before_driver_and_closer_return() {
                 let pool = Arc::clone(&pool);
                 start(move || pool.drive())
             };
-            let closed = pool.close((!patient).then(Instant::now));
+            let closed = pool.shut_down((!patient).then(Instant::now));
             assert!(closed || !patient);
             assert!(!closed || handle.is_finished(), "the pool is closed while a task lives");
             driver.join().expect("the driver");
@@ -174,7 +174,7 @@ fn seat_cleared_elsewhere_is_waited_for() {
             let pool = Arc::clone(&pool);
             start(move || pool.clear_free())
         };
-        assert!(pool.close(None));
+        assert!(pool.shut_down(None));
         assert!(handle.is_finished(), "the pool is closed while a task lives");
         let _ = other.join().expect("the other thread");
         assert_eq!(counts.futures(), 1);
@@ -205,7 +205,7 @@ fn waker_queues_late_ends_sleep_of_closer() {
         let counts = Counts::new();
         let (pool, handle, waker) = with_idle_task(&counts);
         let waking_thread = start(move || waker.wake());
-        assert!(pool.close(None));
+        assert!(pool.shut_down(None));
         assert!(handle.is_finished());
         waking_thread.join().expect("the waker");
         assert_eq!(counts.futures(), 1);

@@ -81,7 +81,7 @@ impl TimerWheel {
     /// [`begin_sleep`](Self::begin_sleep) instead.
     #[inline]
     pub(crate) fn next_due(&self) -> u64 {
-        // Ordering: Relaxed — a hint; see `next_due`.
+        // Ordering: Relaxed — a hint; see `TimerWheel::next_due`.
         self.next_due.load(Ordering::Relaxed)
     }
 
@@ -154,7 +154,7 @@ impl TimerWheel {
 
     fn update_next_due(&self, state: &WheelState) -> Option<u64> {
         let next = state.wheel.next_deadline();
-        // Ordering: Relaxed — a hint; see `next_due`.
+        // Ordering: Relaxed — a hint; see `TimerWheel::next_due`.
         self.next_due.store(next.unwrap_or(u64::MAX), Ordering::Relaxed);
         next
     }
@@ -163,7 +163,7 @@ impl TimerWheel {
     /// each sleeper that would sleep past it.
     fn wake_if_earlier(&self, mut state: MutexGuard<'_, WheelState>, deadline: u64) {
         let due = wheel::due_at(deadline);
-        // Ordering: Relaxed — a hint; see `next_due`. The lock orders the writers.
+        // Ordering: Relaxed — a hint; see `TimerWheel::next_due`. The lock orders the writers.
         if due < self.next_due.load(Ordering::Relaxed) {
             self.next_due.store(due, Ordering::Relaxed);
         }

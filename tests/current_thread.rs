@@ -20,7 +20,7 @@ use kit::{Count, Door, OnDrop, current_thread, panic_text, poll_once, yield_now}
 struct Places(Arc<Mutex<Vec<ThreadId>>>);
 
 impl Places {
-    fn note(&self) {
+    fn record_thread(&self) {
         self.0.lock().unwrap().push(thread::current().id());
     }
 
@@ -226,14 +226,14 @@ fn tasks_are_not_polled_between_block_ons() {
     // Always ready.
     runtime.spawn(async move {
         loop {
-            counts.note();
+            counts.record_thread();
             yield_now().await;
         }
     });
     // Woken from outside.
     let counts = spawned.clone();
     runtime.spawn(poll_fn(move |cx| {
-        counts.note();
+        counts.record_thread();
         *keeps.lock().unwrap() = Some(cx.waker().clone());
         Poll::<()>::Pending
     }));
@@ -267,7 +267,7 @@ fn events_between_block_ons_are_handled_in_the_next() {
     let (dropped, received) = (Places::default(), Count::new());
     // A timer, a datagram, and an abort.
     let note = dropped.clone();
-    let guard = OnDrop::new(move || note.note());
+    let guard = OnDrop::new(move || note.record_thread());
     let aborted = runtime.spawn(async move {
         let _guard = guard;
         pending::<()>().await;
@@ -328,9 +328,9 @@ fn handle_block_on_drives_no_task() {
     let polls = Places::default();
     let counts = polls.clone();
     let task = runtime.spawn(async move {
-        counts.note();
+        counts.record_thread();
         yield_now().await;
-        counts.note();
+        counts.record_thread();
         thread::current().id()
     });
     let driven = Door::new();

@@ -40,7 +40,7 @@ impl Fates {
         })
     }
 
-    fn settle(&self, task: JoinHandle<()>) {
+    fn count_outcome(&self, task: JoinHandle<()>) {
         match join(task) {
             Ok(()) => self.completed.add(),
             Err(error) if error.is_panic() => self.panicked.add(),
@@ -88,7 +88,7 @@ fn drop_with_tasks_in_every_state_drops_all() {
         let opener = thread::spawn(move || release.open());
         drop(runtime);
         opener.join().unwrap();
-        tasks.into_iter().for_each(|task| fates.settle(task));
+        tasks.into_iter().for_each(|task| fates.count_outcome(task));
         fates.balances();
         assert!(fates.cancelled.get() >= 30);
     });
@@ -154,7 +154,7 @@ fn destructors_that_spawn_wake_abort_and_sleep_at_shutdown() {
             }
         });
         drop(runtime);
-        tasks.into_iter().chain([other]).for_each(|task| fates.settle(task));
+        tasks.into_iter().chain([other]).for_each(|task| fates.count_outcome(task));
         fates.balances();
         assert_eq!(refused.get(), 20, "what they spawned has been dropped, too");
     });
@@ -220,7 +220,7 @@ fn spawn_storm_during_shutdown_drops_every_task() {
         drop(runtime);
         stop.store(true, Ordering::SeqCst);
         for storm in storms {
-            storm.join().unwrap().into_iter().for_each(|task| fates.settle(task));
+            storm.join().unwrap().into_iter().for_each(|task| fates.count_outcome(task));
         }
         fates.balances();
         assert!(fates.spawned.get() >= 30);
@@ -238,9 +238,9 @@ fn drop_on_own_worker_does_not_wait() {
             yield_now().await;
             drop(runtime);
         });
-        fates.settle(task);
+        fates.count_outcome(task);
         assert_eq!(fates.completed.get(), 1, "its own poll ends as it likes");
-        others.into_iter().for_each(|task| fates.settle(task));
+        others.into_iter().for_each(|task| fates.count_outcome(task));
         fates.balances();
     }
 }
@@ -255,7 +255,7 @@ fn drop_in_async_code_of_another_runtime_works() {
                 inner.spawn(async {});
                 drop(inner);
             });
-            tasks.into_iter().for_each(|task| fates.settle(task));
+            tasks.into_iter().for_each(|task| fates.count_outcome(task));
             fates.balances();
         });
         each_owned(|inner| {
@@ -294,7 +294,7 @@ fn shutdown_timeout_of_any_length_works() {
             let tasks: Vec<_> = (0..10).map(|_| fates.spawn(runtime.handle(), pending())).collect();
             runtime.block_on(yield_now());
             runtime.shutdown_timeout(timeout);
-            tasks.into_iter().for_each(|task| fates.settle(task));
+            tasks.into_iter().for_each(|task| fates.count_outcome(task));
             fates.balances();
         });
     }
@@ -350,7 +350,7 @@ fn shutdown_detaches_poll_that_does_not_return() {
         let others: Vec<_> = (0..10).map(|_| fates.spawn(runtime.handle(), pending())).collect();
         runtime.shutdown_timeout(Duration::from_millis(1));
         release.open();
-        others.into_iter().chain([stuck]).for_each(|task| fates.settle(task));
+        others.into_iter().chain([stuck]).for_each(|task| fates.count_outcome(task));
         fates.balances();
         assert_eq!(fates.cancelled.get(), 11);
     }

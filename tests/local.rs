@@ -55,7 +55,7 @@ struct Here {
 }
 
 impl Here {
-    fn look(&self) {
+    fn check_thread(&self) {
         if thread::current().id() != self.home {
             self.fate.astray.add();
         }
@@ -64,7 +64,7 @@ impl Here {
 
 impl Drop for Here {
     fn drop(&mut self) {
-        self.look();
+        self.check_thread();
         self.fate.dropped.add();
     }
 }
@@ -80,7 +80,7 @@ impl Future for Waits {
     type Output = usize;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<usize> {
-        self.here.look();
+        self.here.check_thread();
         let polls = self.here.fate.polled.add();
         if self.left == 0 {
             return Poll::Ready(polls);
@@ -123,7 +123,7 @@ fn spawn_local_from_runtime_root_task_and_guard_works() {
         let here = fate.here();
         async move {
             yield_now().await;
-            here.look();
+            here.check_thread();
             // Not `Send` either.
             Rc::new(here)
         }
@@ -172,7 +172,7 @@ fn spawn_local_of_large_future_timer_and_socket_works() {
         let large = spawn_local(async move {
             let bytes = [1_u8; 64 * 1024];
             yield_now().await;
-            here.look();
+            here.check_thread();
             bytes.iter().map(|byte| usize::from(*byte)).sum::<usize>()
         });
         let here = fate.here();
@@ -181,7 +181,7 @@ fn spawn_local_of_large_future_timer_and_socket_works() {
         let receiver = spawn_local(async move {
             let mut bytes = [0; 8];
             let length = socket.recv(&mut bytes).await.unwrap();
-            here.look();
+            here.check_thread();
             length
         });
         heist::time::sleep(Duration::from_micros(200)).await;
@@ -214,7 +214,7 @@ fn spawn_local_outside_of_local_runtime_names_remedy() {
     each(|runtime| {
         let _guard = runtime.enter();
         let here = fate.here();
-        let text = panic_text(|| spawn_local(async move { here.look() }));
+        let text = panic_text(|| spawn_local(async move { here.check_thread() }));
         for part in ["not a `LocalRuntime`", "LocalRuntime::new", "build_local", "`spawn`"] {
             assert!(text.contains(part), "{text}");
         }
@@ -225,7 +225,7 @@ fn spawn_local_outside_of_local_runtime_names_remedy() {
         elsewhere(|| {
             let _guard = handle.enter();
             let here = fate.here();
-            panic_text(|| spawn_local(async move { here.look() }))
+            panic_text(|| spawn_local(async move { here.check_thread() }))
         }),
         elsewhere(|| handle.block_on(async { panic_text(|| spawn_local(async {})) })),
         runtime.block_on(runtime.spawn_blocking(|| panic_text(|| spawn_local(async {})))).unwrap(),
@@ -363,7 +363,7 @@ fn abort_elsewhere_of_running_task_drops_it_here() {
     let task = runtime.spawn_local(async move {
         let abort = finds.borrow_mut().take().unwrap();
         elsewhere(move || abort.abort());
-        here.look();
+        here.check_thread();
         pending::<()>().await;
     });
     *place.borrow_mut() = Some(task.abort_handle());
@@ -491,7 +491,7 @@ fn join_set_of_local_tasks_joins_outputs() {
     runtime.block_on(async {
         set.spawn_local(make());
         while let Some(output) = set.join_next().await {
-            output.unwrap().look();
+            output.unwrap().check_thread();
         }
         set.spawn_local(make());
     });
@@ -526,12 +526,12 @@ fn panic_in_poll_or_destructor_stays_in_local_task() {
     let here = fate.here();
     let polled = runtime.spawn_local(async move {
         yield_now().await;
-        here.look();
+        here.check_thread();
         panic!("planned");
     });
     let here = fate.here();
     let guard = OnDrop::new(move || {
-        here.look();
+        here.check_thread();
         panic!("planned, too");
     });
     let dropped = runtime.spawn_local(async move {
@@ -560,7 +560,7 @@ fn populated_in(runtime: LocalRuntime, fate: &Fate) -> (LocalRuntime, Arc<Mutex<
     let here = fate.here();
     drop(runtime.spawn_local(async move {
         loop {
-            here.look();
+            here.check_thread();
             yield_now().await;
         }
     }));
@@ -666,7 +666,7 @@ fn destructors_at_shutdown_may_spawn_and_wake() {
     drop(runtime.spawn_local(waiting));
     let (here, spawns) = (fate.here(), fate.clone());
     let guard = OnDrop::new(move || {
-        here.look();
+        here.check_thread();
         wakers.lock().unwrap().iter().for_each(Waker::wake_by_ref);
         let (late, _) = waits(&spawns, 0);
         let late = spawn_local(late);
@@ -887,7 +887,7 @@ fn drop_by_own_task_during_drain_wait_works() {
     let task = made.spawn_local(async move {
         yield_now().await;
         drop(takes.borrow_mut().take());
-        here.look();
+        here.check_thread();
         pending::<()>().await;
     });
     let handle = made.handle().clone();

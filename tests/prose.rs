@@ -89,6 +89,10 @@ const ARTICLES: [&str; 16] = [
     "a", "an", "the", "what", "it", "there", "no", "nothing", "one", "two", "ten", "all", "every", "each", "when", "if",
 ];
 
+/// Verbs that could mean anything. A function's name says of what.
+const BARE_VERBS: [&str; 11] =
+    ["look", "leave", "settle", "call", "close", "mind", "note", "tell", "keep", "hear", "heed"];
+
 const MOST_WORDS: usize = 25;
 const MOST_COLUMNS: usize = 100;
 const MOST_NAME: usize = 90;
@@ -135,7 +139,34 @@ fn vocabulary_of_retired_names_has_no_definition_left() {
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
 }
 
-/// The file itself, or every file below the folder that ends in `.ext`.
+#[test]
+fn ordering_comments_of_the_library_name_methods_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let texts: Vec<(String, String)> = below(&root.join("src"), "rs")
+        .into_iter()
+        .map(|path| (path.display().to_string(), fs::read_to_string(path).expect("a readable file")))
+        .collect();
+    let functions: BTreeSet<&str> = texts.iter().flat_map(|(_, text)| extract::functions(text)).collect();
+    let mut faults = Vec::new();
+    let mut comments = 0;
+    for (path, text) in &texts {
+        for (line, comment) in extract::ordering_comments(text) {
+            comments += 1;
+            for name in extract::code_spans(&comment) {
+                match name.rsplit_once("::") {
+                    Some((_, method)) if method.starts_with(char::is_uppercase) || functions.contains(method) => {}
+                    None if !functions.contains(name) => {}
+                    Some(_) => faults.push(format!("{path}:{line}: there is no `{name}`")),
+                    None => faults.push(format!("{path}:{line}: write the type of `{name}`, too")),
+                }
+            }
+        }
+    }
+    assert!(comments > 100, "only {comments} comments were read");
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+/// Returns the file itself, or every file below the folder that ends in `.ext`.
 fn below(path: &Path, ext: &str) -> Vec<PathBuf> {
     if path.is_file() {
         return vec![path.to_owned()];
@@ -179,7 +210,11 @@ fn inspect(piece: &Piece) -> Vec<String> {
             return faults;
         }
         Kind::TestName => return test_name(&piece.text),
-        Kind::Name => {
+        Kind::Function if BARE_VERBS.contains(&piece.text.as_str()) => {
+            faults.push(format!("fn `{}`: name what it acts on, too", piece.text));
+            return faults;
+        }
+        Kind::Name | Kind::Function => {
             if let Some(word) = parts(&piece.text).find(|part| COINED.contains(&part.as_str())) {
                 faults.push(format!("`{}` has the retired word `{word}`", piece.text));
             }
@@ -286,6 +321,7 @@ fn inspect_of_each_kind_of_fault_finds_it() {
     one_fault(rust("fn f() { panic!(\"nobody may call this\") }\n"), "`nobody` is a person");
     one_fault(rust("// The sweeper drops it.\n"), "`sweeper` is a retired word");
     one_fault(rust("struct WardList;\n"), "the retired word `ward`");
+    one_fault(rust("impl Lane {\n    fn close(&self) {}\n}\n"), "name what it acts on");
     one_fault(rust("/// Answers the length.\nfn f() {}\n"), "begins with `answers`");
     one_fault(rust("/// Whether it is empty.\nfn f() {}\n"), "begins with `whether`");
     one_fault(rust("#[test]\nfn a_ring_is_full() {}\n"), "begin with the unit");

@@ -120,7 +120,7 @@ struct Busy {
 }
 
 impl Busy {
-    fn note(&self) {
+    fn record_polls(&self) {
         self.noted.lock().unwrap().push(self.polls.load(Ordering::SeqCst));
     }
 
@@ -180,7 +180,7 @@ fn looks_at_the_global_queue(runtime: &heist::runtime::Runtime) -> Vec<usize> {
                 let (handle, counts, waits) = (handle.clone(), counts.clone(), Arc::clone(&waits));
                 let foreign = thread::spawn(move || {
                     handle.spawn(async move {
-                        counts.note();
+                        counts.record_polls();
                         waits.store(0, Ordering::SeqCst);
                     })
                 });
@@ -238,7 +238,7 @@ fn looks_at_sockets(runtime: &heist::runtime::Runtime) -> Vec<usize> {
         let reader = heist::spawn(async move {
             for _ in 0..12 {
                 theirs.read_exact(&mut [0]).await.unwrap();
-                reads.note();
+                reads.record_polls();
                 waits.store(0, Ordering::SeqCst);
             }
         });

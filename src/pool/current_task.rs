@@ -25,10 +25,11 @@ impl CurrentTask {
     #[inline]
     pub(crate) fn begin_poll(&self, task: &Header) {
         let location = task.location_of_unnamed().unwrap_or_else(|| self.record_named(task));
-        // Ordering: Release — pairs with the Acquire in `get`: a thread that sees this location
-        // sees the end of the previous poll.
+        // Ordering: Release — pairs with the Acquire in `CurrentTask::get`: a thread that sees this
+        // location sees the end of the previous poll.
         self.location.store(std::ptr::from_ref(location).cast_mut(), Ordering::Release);
-        // Ordering: Release — pairs with the Acquire in `get`: the location is that of this task.
+        // Ordering: Release — pairs with the Acquire in `CurrentTask::get`: the location is that of
+        // this task.
         self.id.store(task.id().get(), Ordering::Release);
     }
 
@@ -43,8 +44,8 @@ impl CurrentTask {
     /// Records the end of a poll.
     #[inline]
     pub(crate) fn end_poll(&self) {
-        // Ordering: Relaxed — published by the next `begin_poll`, or by the count of the task's
-        // end.
+        // Ordering: Relaxed — published by the next `CurrentTask::begin_poll`, or by the count of
+        // the task's end.
         self.id.store(0, Ordering::Relaxed);
     }
 
@@ -56,7 +57,7 @@ impl CurrentTask {
 
     /// Returns the task that is being polled. The poll may be over when this returns.
     pub(crate) fn get(&self) -> Option<TaskInfo> {
-        // Ordering: Acquire — pairs with the Release in `begin_poll`.
+        // Ordering: Acquire — pairs with the Release in `CurrentTask::begin_poll`.
         let id = self.id.load(Ordering::Acquire);
         // Ordering: Acquire — as above.
         let location = self.location.load(Ordering::Acquire);

@@ -150,7 +150,7 @@ impl Pool {
     /// Returns true if a panic of a task has to end the runtime.
     #[inline]
     pub(crate) fn has_panicked(&self) -> bool {
-        // Ordering: Relaxed — see the store in `on_task_panic`.
+        // Ordering: Relaxed — see the store in `Pool::on_task_panic`.
         self.panicked.load(Ordering::Relaxed)
     }
 }

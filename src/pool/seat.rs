@@ -197,21 +197,21 @@ impl Seat {
     pub(crate) fn set_stalled(&self, number: u64, since: u64) {
         // Ordering: Relaxed — a metric.
         self.stalled_poll.store(number, Ordering::Relaxed);
-        // Ordering: Relaxed — see `is_stalled`.
+        // Ordering: Relaxed — see `Seat::is_stalled`.
         self.stalled.store(since.max(1), Ordering::Relaxed);
     }
 
     /// Marks the worker as not stalled. Called by the watchdog.
     pub(crate) fn clear_stalled(&self) {
-        // Ordering: Relaxed — see `is_stalled`.
+        // Ordering: Relaxed — see `Seat::is_stalled`.
         self.stalled.store(0, Ordering::Relaxed);
     }
 
     /// Returns the task that is being polled here, and since when, if the watchdog has seen that
     /// poll. The poll may be over when this returns, but the two values belong to one poll.
     pub(crate) fn observed_task(&self) -> (Option<TaskInfo>, Option<u64>) {
-        // Ordering: Relaxed — metrics. If the worker makes progress in between, `progress` has
-        // changed afterwards, or there is no poll.
+        // Ordering: Relaxed — metrics. If the worker makes progress in between, `Seat::progress`
+        // has changed afterwards, or there is no poll.
         let stalled = (self.stalled_poll.load(Ordering::Relaxed), self.stalled.load(Ordering::Relaxed));
         let polled = self.polling.get();
         let since = Some(stalled.1).filter(|&since| since != 0 && self.progress() == stalled.0);

@@ -25,14 +25,14 @@ impl SeatTable {
     pub(super) fn init_up_to(&self, count: usize, make: impl Fn(usize) -> Seat) {
         for index in self.len()..count {
             self.seats[index].get_or_init(|| Box::new(make(index)));
-            // Ordering: Release — pairs with the Acquire in `len`.
+            // Ordering: Release — pairs with the Acquire in `SeatTable::len`.
             self.initialized.store(index + 1, Ordering::Release);
         }
     }
 
     /// Returns how many seats have been created. All iterators cover these.
     pub(crate) fn len(&self) -> usize {
-        // Ordering: Acquire — pairs with the Release in `init_up_to`.
+        // Ordering: Acquire — pairs with the Release in `SeatTable::init_up_to`.
         self.initialized.load(Ordering::Acquire)
     }
 

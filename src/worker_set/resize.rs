@@ -164,7 +164,7 @@ impl ThreadHost for Arc<Pool> {
         if seats.is_empty() {
             return;
         }
-        // Ordering: Release — pairs with the Acquire in `Worker::run_steps`: the seat states. A
+        // Ordering: Release — pairs with the Acquire in `Worker::work_step`: the seat states. A
         // worker that sees this tick checks its seat state.
         self.tick.fetch_add(1, Ordering::Release);
         for &seat in seats {

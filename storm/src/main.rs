@@ -145,7 +145,7 @@ fn check_after_end(round: &Arc<RoundState>) {
         });
     }
     let mut dice: Dice = round.dice();
-    let (wakers, joins) = round.close();
+    let (wakers, joins) = round.take_kept_items();
     for waker in wakers {
         action::catch(|| leftovers::use_waker(round, waker, &mut dice));
     }

@@ -200,7 +200,7 @@ impl RoundState {
     }
 
     /// Keeps nothing from now on. Returns the wakers and handles.
-    pub(crate) fn close(&self) -> (Vec<Waker>, Vec<JoinHandle<Tracked>>) {
+    pub(crate) fn take_kept_items(&self) -> (Vec<Waker>, Vec<JoinHandle<Tracked>>) {
         let kept_items = lock(&self.kept_items).take();
         let KeptItems { handle, wakers, joins } = kept_items.unwrap_or_default();
         drop(handle);

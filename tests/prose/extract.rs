@@ -14,6 +14,8 @@ pub(crate) enum Kind {
     Text,
     /// A name that a source defines.
     Name,
+    /// The name of a function that is no test.
+    Function,
     /// The name of a test.
     TestName,
 }
@@ -193,7 +195,8 @@ fn names(code: &str) -> Vec<Piece> {
             pieces.push(piece(Kind::TestName, at + 1, name));
             is_test = false;
         } else {
-            pieces.push(piece(Kind::Name, at + 1, name));
+            let kind = if words[key] == "fn" { Kind::Function } else { Kind::Name };
+            pieces.push(piece(kind, at + 1, name));
         }
     }
     pieces
@@ -304,4 +307,36 @@ pub(crate) fn defines(text: &str, kind: &str, name: &str) -> bool {
             && rest.is_some_and(|rest| rest.starts_with(',') || rest.starts_with(" {") || rest.starts_with('('));
         defined || field || variant
     })
+}
+
+/// Returns the names of all functions that a source defines.
+pub(crate) fn functions(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).filter_map(|line| {
+        let rest = &line[line.find("fn ")? + 3..];
+        rest.split(|c: char| !(c.is_alphanumeric() || c == '_')).next().filter(|name| !name.is_empty())
+    })
+}
+
+/// Returns every comment that gives the reason of an ordering, with its first line's number.
+pub(crate) fn ordering_comments(text: &str) -> Vec<(usize, String)> {
+    let mut comments: Vec<(usize, String)> = Vec::new();
+    let mut open = false;
+    for (at, line) in text.lines().enumerate() {
+        let comment = line.trim_start().strip_prefix("// ");
+        match comment {
+            Some(text) if text.starts_with("Ordering:") => comments.push((at + 1, text.to_owned())),
+            Some(text) if open => comments.last_mut().expect("one is open").1.push_str(&format!(" {text}")),
+            _ => {
+                open = false;
+                continue;
+            }
+        }
+        open = true;
+    }
+    comments
+}
+
+/// Returns what stands between backticks.
+pub(crate) fn code_spans(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
 }
