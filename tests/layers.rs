@@ -180,8 +180,7 @@ fn collect(root: &Path, dir: &Path, files: &mut Vec<(String, String)>) {
     }
 }
 
-// Inspection
-// the inspection
+// The inspection.
 
 /// Returns every fault in a set of files, each given as its path below `src/` and its text.
 fn inspect(files: &[(String, String)]) -> Vec<String> {
