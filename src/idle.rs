@@ -26,8 +26,8 @@ pub(crate) struct Idle {
 /// The counts at one moment.
 ///
 /// A claim clears the bit first and counts afterwards. By then, the woken worker may have ended its
-/// search. So either count may be too low for a moment, even below zero. A searcher is never
-/// counted without searching.
+/// search. So for a moment the searchers may be too low, even below zero, and the sleepers too
+/// high. A searcher is never counted without searching.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Counts(usize);
 

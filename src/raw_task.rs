@@ -33,7 +33,7 @@ use std::future::Future;
 pub(crate) const BOXED_ABOVE: usize = 16 * 1024;
 
 /// The home of a task: the place that queues it when it is woken, and that links it. A seat
-/// implements it. This is the upward call of the lowest layer.
+/// implements it. By this trait, a waker calls up into the scheduler.
 ///
 /// # Safety
 ///

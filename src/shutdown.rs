@@ -16,8 +16,8 @@ use crate::sync::Arc;
 use crate::util::named_thread::named_thread;
 use crate::util::wake_list::{WakeList, catch_user_panic};
 
-/// Does steps 1 and 2: refuses new work, and notifies every worker. User code comes last, because
-/// it may wait for tasks that the workers end.
+/// Does steps 1 and 2 of [the page](self): refuses new work, and notifies every worker. User code
+/// comes last, because it may wait for tasks that the workers end.
 pub(crate) fn begin_shutdown(pool: &Arc<Pool>) {
     pool.drain_state.begin_shutdown(&pool.phase);
     pool.global.close_queue();
@@ -95,8 +95,8 @@ pub(crate) fn close_after_panic(pool: &Arc<Pool>) {
     }
 }
 
-/// Does steps 4 to 6. Returns true if every task has ended and every thread has exited before the
-/// deadline. Otherwise the last thread to exit finishes the shutdown.
+/// Does steps 4 to 6 of [the page](self). Returns true if every task has ended and every thread has
+/// exited before the deadline. Otherwise the last thread to exit finishes the shutdown.
 pub(crate) fn finish_shutdown(pool: &Arc<Pool>, deadline: Option<Instant>) -> bool {
     let exited = pool.live_threads.wait_until_empty(deadline);
     context::run_in_runtime(pool, || {
@@ -131,7 +131,7 @@ pub(crate) fn clear_driven(pool: &Arc<Pool>) {
     context::run_in_runtime(pool, || clear_local(pool));
 }
 
-/// Does step 5: closes the reactor and the timers.
+/// Does step 5 of [the page](self): closes the reactor and the timers.
 pub(crate) fn close_drivers(pool: &Arc<Pool>) {
     pool.phase.advance(Phase::Closed);
     let mut wakes = WakeList::new();

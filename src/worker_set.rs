@@ -379,10 +379,10 @@ impl WorkerSet {
     pub(crate) fn refuse_requests(&self, phase: Phase) -> Completions {
         let mut locked = self.locked.lock();
         locked.phase = locked.phase.max(phase);
-        let orders = std::mem::take(&mut locked.requests).into_iter().map(|request| request.completion);
+        let queued = std::mem::take(&mut locked.requests).into_iter().map(|request| request.completion);
         let waiting = std::mem::take(&mut locked.waiting).into_iter().map(|waiting| waiting.completion);
         let error = |completion| Some((completion, Err(ResizeError::in_phase(locked.phase)?)));
-        Completions(orders.chain(waiting).filter_map(error).collect())
+        Completions(queued.chain(waiting).filter_map(error).collect())
     }
 
     pub(super) fn add_active(&self, workers: usize) {

@@ -166,6 +166,26 @@ fn ordering_comments_of_the_library_name_methods_that_exist() {
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
 }
 
+/// Mentions have the form `file.rs: function` or `file.rs: Type::method`.
+#[test]
+fn architecture_page_names_functions_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/architecture.md")).expect("the page");
+    let (mut faults, mut mentions) = (Vec::new(), 0);
+    let page: String = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    for (file, name) in extract::code_spans(&page).filter_map(|span| span.split_once(".rs: ")) {
+        mentions += 1;
+        let function = name.rsplit("::").next().unwrap_or(name);
+        match fs::read_to_string(root.join(format!("src/{file}.rs"))) {
+            Ok(text) if extract::functions(&text).any(|defined| defined == function) => {}
+            Ok(_) => faults.push(format!("src/{file}.rs defines no `{function}`")),
+            Err(error) => faults.push(format!("src/{file}.rs: {error}")),
+        }
+    }
+    assert!(mentions > 50, "only {mentions} mentions were read");
+    assert!(faults.is_empty(), "docs/architecture.md:\n{}\n", faults.join("\n"));
+}
+
 /// Returns the file itself, or every file below the folder that ends in `.ext`.
 fn below(path: &Path, ext: &str) -> Vec<PathBuf> {
     if path.is_file() {

@@ -4,9 +4,9 @@
 //! left, all resources return `Pending` and wake the task at once: it is queued behind the others,
 //! and gets a new budget. A run of polls from the LIFO slot shares the units of the poll before it.
 //!
-//! Only polls by a heist runtime are limited. BudgetGuard are counted elsewhere, too, but only an
-//! operation that finds none checks whether the limit applies. So the budget costs the worker one
-//! store per poll.
+//! Only polls by a heist runtime are limited. Outside of them units are spent, too, but only an
+//! operation that finds none left checks whether the limit applies. So the budget costs the worker
+//! one store per poll.
 
 use std::cell::Cell;
 use std::ptr::NonNull;

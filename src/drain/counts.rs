@@ -51,7 +51,7 @@ impl TaskCounts for Pool {
     }
 
     fn outcomes(&self) -> OutcomeCounts {
-        self.tasks_ended() + self.drain_state.jobs.outcomes.get()
+        self.task_outcomes() + self.drain_state.jobs.outcomes.get()
     }
 
     fn stragglers(&self, seen: &[PollSeen]) -> Vec<Straggler> {
@@ -80,14 +80,14 @@ impl Pool {
         self.seats.iter().map(|seat| counter(&seat.stats).get()).sum()
     }
 
-    fn tasks_ended(&self) -> OutcomeCounts {
+    fn task_outcomes(&self) -> OutcomeCounts {
         self.seats.iter().fold(self.drain_state.unseated.get(), |sum, seat| sum + seat.stats.outcomes())
     }
 
     /// Returns how many tasks live. Reads the ended tasks first, so that each of them is counted as
     /// spawned, too.
     pub(crate) fn live_tasks(&self) -> u64 {
-        let ended = self.tasks_ended().total();
+        let ended = self.task_outcomes().total();
         self.spawned().saturating_sub(ended)
     }
 

@@ -50,8 +50,8 @@ pub(crate) struct Stats {
     /// Polls begun. Together with the sleeps, the blocking sections and the ended tasks, they show
     /// the watchdog whether the worker makes progress.
     pub(crate) polls: Counter,
-    /// Blocking sections begun, and blocking sections ended.
-    pub(crate) blocked_workers: Counter,
+    /// Blocking sections ended.
+    pub(crate) blocking_sections: Counter,
     /// Tasks spawned by the seat's worker.
     pub(crate) spawned: Counter,
     /// Tasks ended by the seat's worker. Counted when nothing of the end is left to do.
@@ -91,7 +91,7 @@ impl Stats {
         let zero = Counter::new;
         Stats {
             polls: zero(),
-            blocked_workers: zero(),
+            blocking_sections: zero(),
             spawned: zero(),
             ended: zero(),
             completed: zero(),

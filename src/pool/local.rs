@@ -70,14 +70,14 @@ pub(crate) struct Local {
     lifo_run: Cell<u8>,
     /// The LIFO slot is off until a task has come from elsewhere.
     lifo_off: Cell<bool>,
-    /// A batch of events is being dispatched: woken tasks go to the ring's tail, and no helper is
-    /// woken.
+    /// A batch of events is being dispatched: woken tasks go to the ring's tail, and one
+    /// decision about a helper follows the batch.
     batching: Cell<bool>,
     /// The times at which tasks are queued are recorded.
     queue_times: bool,
     /// `batching` or `queue_times` is set, so a push takes the slow path.
     slow_push: Cell<bool>,
-    /// The watchdog's tick at the last checkpoint.
+    /// The pool's tick that this worker has acted on last.
     pub(crate) tick: Cell<u32>,
     /// Polls since the last reactor poll. A sleep without a reactor poll does not reset the count.
     polls: Cell<u32>,
@@ -211,16 +211,17 @@ impl Local {
         self.lifo_off.set(true);
     }
 
-    /// Ends the run of tasks from the LIFO slot, and turns the slot on.
+    /// Starts the count of tasks from the LIFO slot anew, and turns the slot on. A task has come
+    /// from elsewhere.
     #[inline]
-    pub(crate) fn end_lifo(&self) {
+    pub(crate) fn restart_lifo(&self) {
         self.lifo_run.set(0);
         self.lifo_off.set(false);
     }
 
-    /// Turns the LIFO slot off at a checkpoint, if there is a run from it. The run has lasted long
-    /// enough, however few tasks it had.
-    pub(crate) fn end_lifo_run(&self) {
+    /// Turns the LIFO slot off at a checkpoint if tasks in a row came from it, and on if none did.
+    /// A run that reaches a checkpoint has lasted long enough, however few tasks it had.
+    pub(crate) fn cut_lifo_run(&self) {
         self.lifo_off.set(self.lifo_run.get() > 0);
     }
 

@@ -92,8 +92,9 @@ impl Seat {
     pub(crate) fn pool(&self) -> &Pool {
         // Ordering: Relaxed — set before the pool was shared.
         let pool = self.pool.load(Ordering::Relaxed);
-        // SAFETY: by the field's invariant; a seat is reached only through its pool, or by a task
-        // that keeps the pool alive.
+        // SAFETY: by the field's invariant, the seat is part of `pool`. A seat is reached only
+        // through a live pool, or by a task that has not ended. The shutdown ends every task before
+        // the pool goes, or leaks the pool.
         unsafe { &*pool }
     }
 
@@ -157,7 +158,7 @@ impl Seat {
     /// Ends a blocking section. A thread that has found the worker blocking has locked the local
     /// slot before. So the worker sees the phase that this thread had seen.
     pub(crate) fn end_blocking(&self) {
-        self.stats.blocked_workers.add(1);
+        self.stats.blocking_sections.add(1);
         self.local_slot.end_blocking();
     }
 
@@ -187,7 +188,7 @@ impl Seat {
     pub(crate) fn progress(&self) -> u64 {
         let stats = &self.stats;
         // No count decreases: the sum is unchanged only if every count is.
-        let counts = [&stats.polls, &stats.parks, &stats.blocked_workers, &stats.ended];
+        let counts = [&stats.polls, &stats.parks, &stats.blocking_sections, &stats.ended];
         let counted = counts.into_iter().fold(0_u64, |sum, count| sum.wrapping_add(count.get()));
         counted.wrapping_mul(2) | u64::from(self.polling.is_polling())
     }

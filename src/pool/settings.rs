@@ -119,7 +119,7 @@ pub(crate) struct Settings {
     /// The user's task hooks.
     pub(crate) task_hooks: Option<Arc<TaskHooks>>,
     pub(crate) unhandled_panic: UnhandledPanic,
-    /// A woken task may take the LIFO slot.
+    /// A woken or spawned task may take the LIFO slot.
     pub(crate) lifo: bool,
     /// How long `Drop` waits for running polls.
     pub(crate) shutdown_grace: Duration,

@@ -1,12 +1,12 @@
-//! The LIFO slot: the task that a running task woke last.
+//! The LIFO slot: the task that a running task woke or spawned last.
 
 use std::ptr::{NonNull, null_mut};
 
 use crate::raw_task::{Header, Runnable};
 use crate::sync::atomic::{AtomicPtr, Ordering};
 
-/// One Runnable, or none. The seat's worker pushes and pops it. A thief takes it if it has seen it
-/// wait for some time.
+/// One Runnable, or none. The seat's worker pushes and pops it. Other threads claim it only
+/// if the worker is stalled, or if a drain's deadline has passed.
 ///
 /// See [the page](super).
 #[derive(Debug)]

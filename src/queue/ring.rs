@@ -47,8 +47,8 @@ pub(crate) struct Owner {
     moved: Cell<u32>,
     /// How many tasks this owner has stolen; it wraps around.
     stolen: Cell<u32>,
-    /// The Runnables before this cursor were taken from other seats, and stay here until they are
-    /// polled.
+    /// The Runnables before this cursor stay here until they are polled: an overflow moves only
+    /// newer ones. Stolen tasks and tasks from the global queue are pinned.
     ///
     /// Invariant: they are at most half a ring, and they are the oldest.
     pinned: Cell<u32>,

@@ -1,4 +1,4 @@
-//! The suspended tasks of one seat.
+//! The list of the tasks that one seat owns.
 
 use std::fmt;
 use std::ptr::NonNull;

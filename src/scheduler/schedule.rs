@@ -253,7 +253,7 @@ impl Seated<'_> {
         }
     }
 
-    /// Queues a task behind all others of this worker. Wakes no helper.
+    /// Queues a task behind all others of this worker. Wakes a helper only if the ring overflows.
     #[inline]
     pub(crate) fn push_back(&self, runnable: Runnable) {
         if let Err(runnable) = self.local.ring.push(runnable) {

@@ -172,7 +172,7 @@ impl<'a> Worker<'a> {
                 return Some(runnable);
             }
         }
-        self.local.end_lifo();
+        self.local.restart_lifo();
         self.local.ring_served();
         budget::refill();
         self.local.ring.pop().or_else(|| self.seat.lifo.pop()).or_else(|| self.refill_from_global())
@@ -328,7 +328,7 @@ impl<'a> Worker<'a> {
 
     /// Advances the timers, polls the reactor, and wakes a helper if that pays.
     pub(crate) fn checkpoint(&self) {
-        self.local.end_lifo_run();
+        self.local.cut_lifo_run();
         let now = self.pool.clock.now();
         self.begin_interval(now);
         let mut wakes = self.local.borrow_wakes();

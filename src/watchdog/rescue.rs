@@ -142,14 +142,14 @@ impl Rescue {
 
     #[cold]
     fn warn_at_limit(&mut self, pool: &Pool) {
-        let (spares, blocked_workers) = (pool.settings.max_spares, pool.settings.max_blocking_spares);
+        let (max_spares, max_blocking_spares) = (pool.settings.max_spares, pool.settings.max_blocking_spares);
         self.warn_once(|| {
             tracing::warn!(
                 target: "heist::stall",
-                spares,
-                blocked_workers,
-                "every worker is stuck in a poll or in `block_in_place`, and there are as many spare workers as there may be: nothing runs \
-                 until one comes back; find the tasks by `Handle::dump` or the reports before this one, or raise \
+                max_spares,
+                max_blocking_spares,
+                "workers are stuck in polls or in `block_in_place`, and the limit on spare workers is reached: tasks wait until a worker \
+                 comes back; find the tasks by `Handle::dump` or the reports before this one, or raise \
                  `Builder::max_spare_workers`, or for `block_in_place` `Builder::max_blocking_threads`"
             );
         });

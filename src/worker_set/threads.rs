@@ -70,8 +70,8 @@ fn with_remedy(thread: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), text)
 }
 
-/// Starts the worker of one seat. The caller has counted the thread as live. It counts as live
-/// itself, unless the pool cannot be closed yet.
+/// Starts the worker of one seat. The caller has counted the thread as live. The caller
+/// counts as live, too, unless the pool cannot be closed yet.
 pub(crate) fn start_worker(pool: &Arc<Pool>, seat: usize, name: String) -> io::Result<()> {
     if let Some(error) = pool.settings.refuse_thread.as_ref().and_then(|refuse| refuse(seat)) {
         return Err(error);
