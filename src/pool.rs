@@ -76,12 +76,13 @@ pub(crate) struct Pool {
     pub(crate) reactor: Arc<Reactor>,
     /// The wheel of threads without a seat. The worker that sleeps in the reactor wakes for it.
     pub(crate) shared_wheel: Arc<TimerWheel>,
-    /// The wheels of vacant seats. The worker that sleeps in the reactor wakes for them, too.
+    /// The wheels of seats that are vacant, stalled or in a blocking section. The worker that
+    /// sleeps in the reactor wakes for them, too.
     pub(crate) orphan_wheels: OrphanWheels,
     pub(crate) clock: Clock,
     pub(crate) phase: CachePadded<AtomicPhase>,
-    /// The watchdog advances it while any worker is awake. A changed tick makes a worker check its
-    /// queues.
+    /// The watchdog advances it while any worker is awake. So do a drain, a shutdown and a resize.
+    /// A changed tick makes a worker check its queues.
     pub(crate) tick: CachePadded<AtomicU32>,
     /// The watchdog's sleep, if there is a watchdog.
     pub(crate) watchdog_sleep: Option<WatchdogSleep>,

@@ -197,8 +197,8 @@ pub(crate) struct DriverGuard<'a> {
 }
 
 impl DriverGuard<'_> {
-    /// Collects the events that are there already, at most `max_busy_events` of each shard. Returns
-    /// how many found their source.
+    /// Collects the events that are there already, at most `max_busy_events` of a single shard, or
+    /// `max_idle_events` of each of several. Returns how many found their source.
     ///
     /// When it returns, all readiness is stored, and the wakers of the waiters are in `wakes`.
     pub(crate) fn poll_busy(&mut self, wakes: &mut WakeList) -> io::Result<usize> {

@@ -24,7 +24,8 @@ impl Stats {
             Outcome::Panicked => &self.panicked,
             Outcome::Cancelled => &self.cancelled,
         };
-        // A Release: a thread that reads the count does not find the task in a poll any more.
+        // A Release: a thread that reads the count does not find a polled task in its poll any
+        // more.
         counter.add_release(1);
     }
 

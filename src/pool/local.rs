@@ -68,7 +68,7 @@ pub(crate) struct Local {
     pub(crate) spin: Spin,
     /// Tasks in a row that came from the LIFO slot.
     lifo_run: Cell<u8>,
-    /// The LIFO slot is off until a task has come from elsewhere.
+    /// The LIFO slot is off until the worker next turns to the ring or the global queue.
     lifo_off: Cell<bool>,
     /// A batch of events is being dispatched: woken tasks go to the ring's tail, and one
     /// decision about a helper follows the batch.
@@ -206,7 +206,8 @@ impl Local {
         }
     }
 
-    /// Turns the LIFO slot off until a task has come from elsewhere.
+    /// Turns the LIFO slot off until the worker next takes a task from the ring or the global
+    /// queue.
     pub(crate) fn pause_lifo(&self) {
         self.lifo_off.set(true);
     }

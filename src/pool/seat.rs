@@ -183,8 +183,9 @@ impl Seat {
     /// Returns a number that tells the watchdog whether the worker makes progress.
     ///
     /// It changes whenever the worker begins or ends a poll, ends a blocking section, drops a task,
-    /// or goes to sleep. No value occurs twice. It costs the worker nothing, because its parts are
-    /// counted anyway.
+    /// or goes to sleep. Each poll has a value of its own. A task that is dropped outside of a poll
+    /// repeats the value of the poll before it. The number costs the worker nothing, because its
+    /// parts are counted anyway.
     pub(crate) fn progress(&self) -> u64 {
         let stats = &self.stats;
         // No count decreases: the sum is unchanged only if every count is.

@@ -97,7 +97,8 @@ pub(crate) struct Settings {
     pub(crate) pace: CheckIntervals,
     /// A helper is woken if the backlog would end sooner by this many nanoseconds or more.
     pub(crate) wake_pays_after: u64,
-    /// The most workers that search at a time. At most half of the workers search.
+    /// The most workers that search at a time. A search begins while fewer than half of the workers
+    /// search.
     pub(crate) searchers: usize,
     /// Lanes of the global queue. If unset, the number depends on `workers`.
     pub(crate) lanes: Option<usize>,

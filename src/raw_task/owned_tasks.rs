@@ -24,7 +24,7 @@ impl OwnedTasks {
     ///
     /// # Safety
     ///
-    /// The caller is polling the task and has not linked it before.
+    /// The caller holds the task's `Runnable`, or polls it, and has not linked it before.
     pub(super) unsafe fn link(&self, task: NonNull<Header>) {
         let mut list = self.list.lock();
         // SAFETY: the poller keeps the task alive now, and unlinks it before it ends.

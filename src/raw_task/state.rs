@@ -8,7 +8,8 @@ use crate::sync::atomic::{AtomicUsize, Ordering};
 /// cleared by [`State::start`].
 const WOKEN: usize = 1 << 0;
 /// Bit 1: a `Runnable` exists: in a queue, on its way to one, or held by the thread that polls or
-/// ends the task. Set initially and by the wake of an idle task. Cleared by [`State::suspend`],
+/// ends the task. Set initially, by the wake of an idle task, and by
+/// [`State::start`]. Cleared by [`State::suspend`],
 /// [`State::complete`] or [`State::finish`].
 const ACTIVE: usize = 1 << 1;
 /// Bit 2: the future is gone, and the output is stored if the handle still wants it. Set once,

@@ -235,7 +235,7 @@ impl<'a> Worker<'a> {
         self.seat.polling.end_poll();
     }
 
-    /// Queues a task that has yielded behind the others. No helper is woken for it.
+    /// Queues a task that has yielded behind the others. Wakes a helper only if the ring overflows.
     #[inline(always)]
     fn requeue_yielded(&self, runnable: Runnable) {
         if budget::is_spent() {

@@ -1,4 +1,4 @@
-//! The timer wheels of vacant and of stalled seats.
+//! The timer wheels of seats that are vacant, stalled or in a blocking section.
 
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};

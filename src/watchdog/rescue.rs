@@ -82,8 +82,8 @@ impl Rescue {
         Rescue { scratch_ring, idle_scans: 0, retry_scans: 0, has_warned: false }
     }
 
-    /// Adds the wheel of a stalled seat to the orphan wheels. Its worker takes it back before it
-    /// sleeps.
+    /// Adds the wheel of a stalled seat to the orphan wheels. Its worker takes it back at a
+    /// checkpoint, or before it sleeps.
     pub(super) fn take_timers(&self, pool: &Pool, seat: &Seat, cause: StallCause) {
         if !seat.wheel.is_empty() && pool.adopt_timers(seat) {
             pool.stalls.count_rescue(cause);

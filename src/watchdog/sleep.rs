@@ -68,8 +68,8 @@ impl WatchdogSleep {
         self.tick / 2 + self.tick / (2 * STEPS) * step
     }
 
-    /// Fires the alarm at once, whether or not the watchdog sleeps. Called after the shutdown is
-    /// published.
+    /// Fires the alarm at once, whether or not the watchdog sleeps. Called after a new
+    /// phase is published.
     pub(crate) fn ring_now(&self) {
         self.alarm.fire_now(self.tick);
     }
