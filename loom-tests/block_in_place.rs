@@ -501,6 +501,64 @@ fn section_begun_while_spare_stops_has_a_spare() {
     });
 }
 
+/// start of a spare × leave, without a watchdog: the spare is stopped, also if it starts after the
+/// last section has ended.
+#[test]
+fn spare_without_a_section_is_stopped() {
+    model(|| {
+        let (worker_set, at_work, blocked_workers) =
+            (Arc::new(WorkerSet::new(1, 1, 2)), Arc::default(), Arc::new(BlockedWorkers::new()));
+        worker_set.activate_seat(0);
+        let threads = Threads::of(&worker_set, &at_work);
+        blocked_workers.begin_section();
+        let starter = {
+            let (worker_set, at_work, blocked_workers) =
+                (Arc::clone(&worker_set), Arc::clone(&at_work), Arc::clone(&blocked_workers));
+            start(move || {
+                let threads = Threads::of(&worker_set, &at_work);
+                // As `Pool::adjust_spares`.
+                assert!(worker_set.ensure_spares(&blocked_workers, |enough| try_start(&worker_set, &threads, enough)));
+                worker_set.stop_surplus_spares(&threads, &blocked_workers);
+                threads.join();
+            })
+        };
+        // As the drop of a `BlockingSection`.
+        blocked_workers.end_section();
+        worker_set.stop_surplus_spares(&threads, &blocked_workers);
+        starter.join().expect("the starter");
+        threads.join();
+        assert_eq!((worker_set.active_spares(), worker_set.active()), (0, 1));
+    });
+}
+
+/// leave × leave × leave, without a watchdog: the last blocked worker keeps its spare.
+#[test]
+fn sections_ended_together_leave_a_spare_for_the_last_one() {
+    model(|| {
+        let (worker_set, at_work, blocked_workers) =
+            (Arc::new(WorkerSet::new(1, 1, 3)), Arc::default(), Arc::new(BlockedWorkers::new()));
+        worker_set.activate_seat(0);
+        let threads = Threads::of(&worker_set, &at_work);
+        (0..3).for_each(|_| blocked_workers.begin_section());
+        (0..3).for_each(|_| _ = worker_set.start_spare(&threads, usize::MAX).expect("a spare"));
+        let other = {
+            let (worker_set, at_work, blocked_workers) =
+                (Arc::clone(&worker_set), Arc::clone(&at_work), Arc::clone(&blocked_workers));
+            start(move || {
+                let threads = Threads::of(&worker_set, &at_work);
+                blocked_workers.end_section();
+                worker_set.stop_surplus_spares(&threads, &blocked_workers);
+                threads.join();
+            })
+        };
+        blocked_workers.end_section();
+        worker_set.stop_surplus_spares(&threads, &blocked_workers);
+        other.join().expect("the other thread");
+        threads.join();
+        assert_eq!((worker_set.active_spares(), worker_set.active()), (1, 2));
+    });
+}
+
 /// shrink to the seat of a blocked worker × start of a spare × leave, retire. The worker retires,
 /// the spare has a seat of its own, and the request completes.
 #[test]

@@ -25,16 +25,20 @@ impl Pool {
         self.blocked_workers.begin_section();
         let section = BlockingSection { pool: self, seat };
         seat.begin_blocking();
-        self.start_spares();
+        self.adjust_spares();
         section
     }
 
     /// Starts spares for blocked workers, if there are too few. If no spare can start, the watchdog
-    /// tries again, and logs why.
-    pub(crate) fn start_spares(self: &Arc<Pool>) {
+    /// tries again, and logs why. The watchdog stops spares that have not been needed for a while.
+    /// Without a watchdog, surplus spares are stopped here.
+    pub(crate) fn adjust_spares(self: &Arc<Pool>) {
         if !self.worker_set.ensure_spares(&self.blocked_workers, |enough| self.try_start_spare(enough)) {
             // The watchdog may have seen a spare that was then refused, and have gone to sleep.
             self.begin_watch();
+        }
+        if self.watchdog_sleep.is_none() {
+            self.worker_set.stop_surplus_spares(self, &self.blocked_workers);
         }
     }
 
@@ -50,15 +54,8 @@ impl Drop for BlockingSection<'_> {
         self.pool.blocked_workers.end_section();
         self.pool.orphan_wheels.remove(self.seat.index);
         self.pool.begin_watch();
-        // A watchdog stops spares that have not been needed for a while. Without one, they are
-        // stopped here.
         if self.pool.watchdog_sleep.is_none() {
-            let worker_set = &self.pool.worker_set;
-            while worker_set.has_more_spares_than(self.pool.blocked_workers.count())
-                && worker_set.stop_spare(self.pool, |_| true)
-            {}
-            // A worker that has blocked meanwhile may rely on one of them.
-            self.pool.start_spares();
+            self.pool.worker_set.stop_surplus_spares(self.pool, &self.pool.blocked_workers);
         }
     }
 }

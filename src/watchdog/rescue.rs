@@ -117,7 +117,7 @@ impl Rescue {
         if self.idle_scans >= SPARE_IDLE_SCANS {
             pool.worker_set.stop_spare(pool, |seat| !pool.seats[seat].is_stalled() && !pool.seats[seat].is_blocking());
             // A worker that has blocked since the scan may rely on the spare.
-            pool.start_spares();
+            pool.adjust_spares();
         }
     }
 

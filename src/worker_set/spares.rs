@@ -118,23 +118,38 @@ impl WorkerSet {
         }
     }
 
-    /// Returns true if more than `enough` spares are running and not stopping.
-    pub(crate) fn has_more_spares_than(&self, enough: usize) -> bool {
-        self.locked.lock().staying_spares() > enough
-    }
-
     /// Asks the highest spare that `may_go` to retire. Returns false if there is none.
     pub(crate) fn stop_spare(&self, thread_host: &impl ThreadHost, may_go: impl Fn(usize) -> bool) -> bool {
+        let stopped = self.stop_highest_spare(&mut self.locked.lock(), may_go);
+        thread_host.wake_seats(stopped.as_slice());
+        stopped.is_some()
+    }
+
+    /// Asks spares to retire, until there are no more than blocked workers.
+    ///
+    /// A spare that is being started stays. The thread that starts it calls this afterwards. Under
+    /// the lock, that thread sees the sections that have ended before this call.
+    pub(crate) fn stop_surplus_spares(&self, thread_host: &impl ThreadHost, blocked_workers: &BlockedWorkers) {
+        let mut stopped = Vec::new();
         let mut locked = self.locked.lock();
+        // A worker that is counted later locks the worker set later, and claims a spare back.
+        while locked.staying_spares() > blocked_workers.count() {
+            let Some(seat) = self.stop_highest_spare(&mut locked, |_| true) else { break };
+            stopped.push(seat);
+        }
+        drop(locked);
+        thread_host.wake_seats(&stopped);
+    }
+
+    /// Asks the highest spare that `may_go` to retire. Returns its seat. The caller wakes its
+    /// worker, once the lock is released.
+    fn stop_highest_spare(&self, locked: &mut WorkerSetLocked, may_go: impl Fn(usize) -> bool) -> Option<usize> {
         let is_stoppable = |spare: &&mut Spare| !spare.starting && !spare.stopping;
         let spares = locked.spares.iter_mut().filter(|spare| is_stoppable(spare) && may_go(spare.seat));
-        let Some(spare) = spares.max_by_key(|spare| spare.seat) else { return false };
+        let spare = spares.max_by_key(|spare| spare.seat)?;
         spare.stopping = true;
-        let seat = spare.seat;
-        self.states[seat].request_retire();
-        drop(locked);
-        thread_host.wake_seats(&[seat]);
-        true
+        self.states[spare.seat].request_retire();
+        Some(spare.seat)
     }
 }
 
@@ -151,7 +166,7 @@ impl Pool {
     pub(crate) fn run_resizes(self: &Arc<Pool>) {
         self.run_queued_requests();
         // Workers that have begun a section meanwhile have left their spares to this thread.
-        self.start_spares();
+        self.adjust_spares();
     }
 
     /// Returns true if a request has run. The caller starts the spares that others have left to it.
@@ -178,7 +193,7 @@ impl Pool {
     /// If no spare was started; see [`SpareError`].
     pub(crate) fn start_spare(self: &Arc<Pool>) -> Result<usize, SpareError> {
         let (started, _) = self.try_start_spare(usize::MAX);
-        self.start_spares();
+        self.adjust_spares();
         started
     }
 
