@@ -9,7 +9,7 @@ use super::support::{Home, parcels, start};
 use crate::block_in_place::blocked_workers::BlockedWorkers;
 use crate::drain::gate::SpawnSource;
 use crate::drain::outcome_counts::OutcomeCounts;
-use crate::drain::report::Straggler;
+use crate::drain::state::Straggler;
 use crate::drain::state::{DrainState, PollSeen, TaskCounts};
 use crate::idle::Idle;
 use crate::metrics::counter::Counter;
@@ -19,8 +19,8 @@ use crate::queue::{GlobalQueue, LaneCursor};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Condvar, Mutex, UnsafeCell, model, thread};
 use crate::watchdog::sleep::WatchdogSleep;
+use crate::worker_set::ResizeCompletion;
 use crate::worker_set::WorkerSet;
-use crate::worker_set::completion::ResizeCompletion;
 use crate::worker_set::spares::SpareError;
 
 // The local slot.
@@ -42,7 +42,7 @@ fn seat_of_blocked_worker_cannot_be_taken() {
             other.give_back(local);
         });
         local_slot.begin_blocking();
-        assert!(local_slot.is_blocking() && !local_slot.is_active() && !local_slot.is_vacant());
+        assert!(local_slot.is_blocking() && !local_slot.is_taken() && !local_slot.is_vacant());
         local_slot.end_blocking();
         // SAFETY: as above.
         local.with_mut(|turns| unsafe { *turns += 1 });
@@ -68,7 +68,7 @@ struct OneSeat {
 impl TaskCounts for OneSeat {
     fn all_workers_acked(&self) -> bool {
         // Ordering: Acquire — as `Seat::has_acked_drain`.
-        self.acked.load(Ordering::Acquire) || !self.local_slot.is_active()
+        self.acked.load(Ordering::Acquire) || !self.local_slot.is_taken()
     }
 
     fn tasks_ended(&self) -> u64 {
@@ -400,7 +400,7 @@ fn sections_begun_together_have_one_spare_each() {
         };
         step_out(&worker_set, &blocked_workers, &Threads::of(&worker_set, &at_work));
         other.join().expect("the other thread");
-        assert_eq!((worker_set.active_spares(), worker_set.active()), (2, 4));
+        assert_eq!((worker_set.num_spares(), worker_set.num_occupied()), (2, 4));
         assert!(at_work.lock().values().all(|&workers| workers == 1));
     });
 }
@@ -417,7 +417,7 @@ fn section_begun_during_growth_has_a_spare() {
                 (Arc::clone(&worker_set), Arc::clone(&blocked_workers), Arc::clone(&at_work));
             start(move || {
                 let threads = Threads::of(&worker_set, &at_work);
-                worker_set.enqueue(2, Arc::new(ResizeCompletion::new())).write();
+                worker_set.enqueue(2, Arc::new(ResizeCompletion::new())).complete();
                 // As `Pool::run_resizes`.
                 worker_set.run_requests(&threads);
                 assert!(worker_set.ensure_spares(&blocked_workers, |enough| try_start(&worker_set, &threads, enough)));
@@ -427,7 +427,7 @@ fn section_begun_during_growth_has_a_spare() {
         blocked_workers.begin_section();
         assert!(worker_set.ensure_spares(&blocked_workers, |enough| try_start(&worker_set, &threads, enough)));
         grower.join().expect("the grower");
-        assert_eq!((worker_set.target(), worker_set.active_spares(), worker_set.active()), (2, 1, 3));
+        assert_eq!((worker_set.target(), worker_set.num_spares(), worker_set.num_occupied()), (2, 1, 3));
         assert!(at_work.lock().values().all(|&workers| workers == 1));
     });
 }
@@ -450,12 +450,12 @@ fn grow_over_a_spare(blocked: usize, spares: usize) {
                 let _ = worker_set.ensure_spares(&blocked_workers, |enough| try_start(&worker_set, &threads, enough));
             })
         };
-        worker_set.enqueue(2, Arc::new(ResizeCompletion::new())).write();
+        worker_set.enqueue(2, Arc::new(ResizeCompletion::new())).complete();
         // As `Pool::run_resizes`.
         worker_set.run_requests(&threads);
         let _ = worker_set.ensure_spares(&blocked_workers, |enough| try_start(&worker_set, &threads, enough));
         caller.join().expect("the caller");
-        assert_eq!((worker_set.target(), worker_set.active_spares(), worker_set.active()), (2, 1, 3));
+        assert_eq!((worker_set.target(), worker_set.num_spares(), worker_set.num_occupied()), (2, 1, 3));
         assert!(at_work.lock().values().all(|&workers| workers == 1));
     });
 }
@@ -497,7 +497,7 @@ fn section_begun_while_spare_stops_has_a_spare() {
         watchdog.join().expect("the watchdog");
         threads.join();
         let occupied = at_work.lock().values().filter(|&&workers| workers == 1).count();
-        assert_eq!((worker_set.active_spares(), worker_set.active(), occupied), (1, 2, 1));
+        assert_eq!((worker_set.num_spares(), worker_set.num_occupied(), occupied), (1, 2, 1));
     });
 }
 
@@ -527,7 +527,7 @@ fn spare_without_a_section_is_stopped() {
         worker_set.stop_surplus_spares(&threads, &blocked_workers);
         starter.join().expect("the starter");
         threads.join();
-        assert_eq!((worker_set.active_spares(), worker_set.active()), (0, 1));
+        assert_eq!((worker_set.num_spares(), worker_set.num_occupied()), (0, 1));
     });
 }
 
@@ -555,7 +555,7 @@ fn sections_ended_together_leave_a_spare_for_the_last_one() {
         worker_set.stop_surplus_spares(&threads, &blocked_workers);
         other.join().expect("the other thread");
         threads.join();
-        assert_eq!((worker_set.active_spares(), worker_set.active()), (1, 2));
+        assert_eq!((worker_set.num_spares(), worker_set.num_occupied()), (1, 2));
     });
 }
 
@@ -574,7 +574,7 @@ fn retiring_worker_in_section_retires_afterwards() {
                 (Arc::clone(&worker_set), Arc::clone(&at_work), Arc::clone(&completion));
             start(move || {
                 let threads = Threads::of(&worker_set, &at_work);
-                worker_set.enqueue(1, completion).write();
+                worker_set.enqueue(1, completion).complete();
                 // The worker leaves the section, and retires.
                 worker_set.run_requests(&threads);
                 threads.join();
@@ -585,7 +585,7 @@ fn retiring_worker_in_section_retires_afterwards() {
         shrinker.join().expect("the shrinker");
         threads.join();
         assert_eq!(completion.wait().expect("the worker retires").to, 1);
-        assert_eq!((worker_set.target(), worker_set.active()), (1, 1 + worker_set.active_spares()));
+        assert_eq!((worker_set.target(), worker_set.num_occupied()), (1, 1 + worker_set.num_spares()));
         assert!(at_work.lock().values().all(|&workers| workers <= 1));
     });
 }
@@ -636,7 +636,7 @@ fn watchdog_stays_awake_while_spare_is_missing() {
             let (worker_set, blocked_workers) = (Arc::clone(&worker_set), Arc::clone(&blocked_workers));
             let (idle, watchdog_sleep) = (Arc::clone(&idle), Arc::clone(&watchdog_sleep));
             start(move || {
-                let has_its_spares = || worker_set.active_spares() == blocked_workers.count();
+                let has_its_spares = || worker_set.num_spares() == blocked_workers.count();
                 // The spare was not started yet, or counts although it will be refused.
                 if has_its_spares() {
                     watchdog_sleep.sleep_if(&idle, has_its_spares);
@@ -651,6 +651,6 @@ fn watchdog_stays_awake_while_spare_is_missing() {
             watchdog_sleep.wake(&idle);
         }
         watchdog.join().expect("the watchdog");
-        assert_eq!(worker_set.active_spares(), 0);
+        assert_eq!(worker_set.num_spares(), 0);
     });
 }

@@ -6,9 +6,8 @@ use std::time::Instant;
 
 use super::support::{Bell, Home, start};
 use crate::drain::gate::SpawnSource;
-use crate::drain::once_event::OnceEvent;
 use crate::drain::outcome_counts::OutcomeCounts;
-use crate::drain::report::Straggler;
+use crate::drain::state::Straggler;
 use crate::drain::state::{DrainState, PollSeen, TaskCounts};
 use crate::idle::Idle;
 use crate::metrics::counter::Counter;
@@ -18,6 +17,7 @@ use crate::queue::{GlobalQueue, LaneCursor, LifoSlot};
 use crate::raw_task::{self, Outcome, Runnable};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, model};
+use crate::util::once_event::OnceEvent;
 
 /// The drain state of a pool, with seats that only count.
 struct PoolModel {

@@ -19,8 +19,8 @@ use crate::sync::{Arc, Mutex, model, thread};
 use crate::timer::orphan_wheels::OrphanWheels;
 use crate::timer::{SleeperWaker, State, Timer, TimerWheel};
 use crate::watchdog::sleep::WatchdogSleep;
-use crate::worker_set::completion::{ResizeCompletion, ResizeError};
 use crate::worker_set::spares::SpareError;
+use crate::worker_set::{ResizeCompletion, ResizeError};
 use crate::worker_set::{RetireResult, ThreadHost, WorkerSet};
 
 // Sleep of the watchdog.
@@ -298,7 +298,7 @@ impl ThreadHost for Threads {
                 worker_set.deactivate_seat(seat);
                 *at_work.lock().entry(seat).or_default() -= 1;
                 match worker_set.try_retire(seat) {
-                    RetireResult::Vacated(outcomes) => outcomes.write(),
+                    RetireResult::Vacated(outcomes) => outcomes.complete(),
                     RetireResult::WantedAgain => {
                         *at_work.lock().entry(seat).or_default() += 1;
                         worker_set.activate_seat(seat);
@@ -322,7 +322,7 @@ fn spare_retiring_during_next_stall_is_claimed_back_or_replaced() {
         let started = worker_set.start_spare(&threads, usize::MAX).expect("a spare, which retires or has retired");
         assert_eq!(started, 1);
         threads.join();
-        assert_eq!((worker_set.active_spares(), worker_set.active()), (1, 2));
+        assert_eq!((worker_set.num_spares(), worker_set.num_occupied()), (1, 2));
         assert!(worker_set.is_wanted(1) && worker_set.is_active(1));
         assert_eq!(at_work.lock()[&1], 1);
         assert!(matches!(
@@ -342,7 +342,7 @@ fn spare_started_during_growth_is_counted_once() {
         let (grower, workers_by_seat) = (Arc::clone(&worker_set), Arc::clone(&at_work));
         let grower = start(move || {
             let completion = Arc::new(ResizeCompletion::new());
-            grower.enqueue(2, Arc::clone(&completion)).write();
+            grower.enqueue(2, Arc::clone(&completion)).complete();
             grower.run_requests(&Threads::of(&grower, &workers_by_seat));
             completion
         });
@@ -362,8 +362,8 @@ fn spare_started_during_growth_is_counted_once() {
         assert!(worker_set.is_active(1));
         // A spare that started first is the second worker now. One that started afterwards has a
         // seat of its own.
-        assert_eq!(worker_set.active(), 2 + worker_set.active_spares());
-        assert!(was_started || worker_set.active_spares() == 0);
+        assert_eq!(worker_set.num_occupied(), 2 + worker_set.num_spares());
+        assert!(was_started || worker_set.num_spares() == 0);
         drop(workers_by_seat);
     });
 }
@@ -377,14 +377,14 @@ fn spare_started_during_shrink_does_not_share_a_seat() {
         (0..2).for_each(|seat| worker_set.activate_seat(seat));
         let threads = Threads::of(&worker_set, &at_work);
         let completion = Arc::new(ResizeCompletion::new());
-        worker_set.enqueue(1, Arc::clone(&completion)).write();
+        worker_set.enqueue(1, Arc::clone(&completion)).complete();
         worker_set.run_requests(&threads);
         let seat = worker_set.start_spare(&threads, usize::MAX).expect("a spare");
         assert_eq!(completion.wait().expect("the worker retires").to, 1);
         threads.join();
         assert!(worker_set.is_active(seat) && (seat == 1) == worker_set.is_active(1));
         assert!(at_work.lock().values().all(|workers| *workers <= 1));
-        assert_eq!((worker_set.active(), worker_set.active_spares()), (2, 1));
+        assert_eq!((worker_set.num_occupied(), worker_set.num_spares()), (2, 1));
     });
 }
 
@@ -426,7 +426,7 @@ fn spare_refused_during_growth_leaves_no_gap() {
         let completion = Arc::new(ResizeCompletion::new());
         let request = Arc::clone(&completion);
         let grower = start(move || {
-            grower.enqueue(2, request).write();
+            grower.enqueue(2, request).complete();
             grower.run_requests(&grower_host);
         });
         let caller_host = thread_host(&worker_set);

@@ -3,10 +3,7 @@
 
 pub(crate) mod counts;
 pub(crate) mod gate;
-pub(crate) mod once_event;
 pub(crate) mod outcome_counts;
 pub(crate) mod reaper;
-pub(crate) mod rejected_spawns;
-pub(crate) mod report;
 pub(crate) mod state;
 pub(crate) mod worker;

@@ -226,12 +226,12 @@ impl Pool {
     /// Returns the number of workers that share the work. Never zero.
     #[inline]
     pub(crate) fn workers(&self) -> usize {
-        self.worker_set.active()
+        self.worker_set.num_occupied()
     }
 
     /// Returns the number of workers that are no spares. Never zero.
     pub(crate) fn base_workers(&self) -> usize {
-        self.workers().saturating_sub(self.worker_set.active_spares()).max(1)
+        self.workers().saturating_sub(self.worker_set.num_spares()).max(1)
     }
 
     /// Returns about how many workers are awake and not blocking, the caller included.
@@ -300,6 +300,16 @@ impl Pool {
         if self.seats[seat].parker.unpark() == Unpark::Interrupt {
             interrupt(&self.reactor);
         }
+    }
+
+    /// Adds the wheel of a seat to the orphan wheels, because its worker cannot turn it. Returns
+    /// false if it is empty, or an orphan wheel already.
+    pub(crate) fn adopt_timers(&self, seat: &Seat) -> bool {
+        let added = self.orphan_wheels.add(seat.index, &seat.wheel);
+        if added {
+            interrupt(&self.reactor);
+        }
+        added
     }
 
     /// Makes every worker observe a new phase: at its next task boundary, or by waking it.

@@ -5,14 +5,12 @@ mod global;
 mod lane;
 mod lifo_slot;
 mod ring;
-mod take_all;
 
-pub(crate) use chain::Chain;
+pub(crate) use chain::{Chain, steal_all, take_all};
 pub(crate) use global::{GlobalQueue, LaneCursor};
 pub(crate) use lane::Lane;
 pub(crate) use lifo_slot::LifoSlot;
 pub(crate) use ring::{CAPACITY, Owner, Ring, Thief};
-pub(crate) use take_all::{steal_all, take_all};
 
 #[cfg(all(test, not(heist_loom)))]
 mod lane_tests;

@@ -14,7 +14,6 @@ mod shard_drivers;
 mod shutdown_error;
 mod source;
 mod source_table;
-mod wait;
 mod waiter;
 
 #[cfg(all(test, not(heist_loom), target_os = "linux"))]

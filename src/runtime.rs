@@ -37,7 +37,7 @@ pub use spawn_error::SpawnError;
 
 use self::block_on::BlockOnMode;
 use crate::context::can_block::{Operation, can_block};
-pub use crate::drain::report::{DrainReport, Straggler};
+pub use crate::drain::state::{DrainReport, Straggler};
 pub use crate::metrics::buckets::{
     HistogramConfiguration, InvalidHistogramConfiguration, LogHistogram, LogHistogramBuilder,
 };
@@ -50,10 +50,11 @@ use crate::scheduler::schedule;
 use crate::sync::Arc;
 use crate::util::wake_list::catch_user_panic;
 pub use crate::watchdog::stall::{StallCause, StallReport};
-pub use crate::worker_set::completion::{ResizeError, Resized, WorkerMeta};
 pub use crate::worker_set::resize::Resize;
+pub use crate::worker_set::seat_state::WorkerMeta;
 pub use crate::worker_set::seat_state::WorkerState;
 use crate::worker_set::threads;
+pub use crate::worker_set::{ResizeError, Resized};
 use crate::{context, shutdown, task_alloc};
 
 /// The kind of a runtime. [`Handle::runtime_flavor`] returns it.

@@ -27,7 +27,7 @@ pub(crate) fn begin_shutdown(pool: &Arc<Pool>) {
     start_helper(pool);
     context::run_in_runtime(pool, || {
         jobs.cancel();
-        resizes.write();
+        resizes.complete();
         pool.drain_state.beginning.fire();
     });
 }

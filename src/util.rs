@@ -3,6 +3,7 @@
 pub(crate) mod cpu;
 pub(crate) mod list;
 pub(crate) mod named_thread;
+pub(crate) mod once_event;
 pub(crate) mod rate_limit;
 pub(crate) mod rng;
 pub(crate) mod scoped_cell;

@@ -1,23 +1,22 @@
 //! The set of wanted and occupied seats, and the resize requests that change it.
 #![doc = include_str!("../docs/resize.md")]
 
-pub(crate) mod completion;
 pub(crate) mod cpu_quota;
 #[cfg(all(test, not(heist_loom)))]
 pub(crate) mod cpu_quota_tests;
 pub(crate) mod resize;
-pub(crate) mod retire;
 pub(crate) mod seat_state;
 pub(crate) mod spares;
 pub(crate) mod threads;
+
 use std::collections::VecDeque;
-use std::io;
+use std::task::{Context, Poll, Waker};
+use std::{error, fmt, io, mem};
 
 use crate::phase::Phase;
 use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::{Arc, Mutex};
-use crate::util::wake_list::catch_user_panic;
-use crate::worker_set::completion::{ResizeCompletion, ResizeError, Resized};
+use crate::sync::{Arc, Condvar, Mutex};
+use crate::util::wake_list::{catch_user_panic, drop_contained, wake_catch_panic};
 use crate::worker_set::seat_state::{SeatClaim, SeatState};
 
 /// Which seats are wanted and occupied, the queued requests, and the pending completions. See [the
@@ -97,7 +96,7 @@ pub(crate) trait ThreadHost {
 pub(crate) struct Completions(Vec<(Arc<ResizeCompletion>, Result<Resized, ResizeError>)>);
 
 impl Completions {
-    pub(crate) fn write(self) {
+    pub(crate) fn complete(self) {
         for (completion, outcome) in self.0 {
             completion.complete(outcome);
         }
@@ -161,13 +160,13 @@ impl WorkerSet {
 
     /// Returns the number of occupied seats. Never zero.
     #[inline]
-    pub(crate) fn active(&self) -> usize {
+    pub(crate) fn num_occupied(&self) -> usize {
         // Ordering: Relaxed — a statistic.
         self.occupied.load(Ordering::Relaxed)
     }
 
     /// Returns the number of seats that spares occupy.
-    pub(crate) fn active_spares(&self) -> usize {
+    pub(crate) fn num_spares(&self) -> usize {
         // Ordering: Relaxed — a statistic.
         self.spares.load(Ordering::Relaxed)
     }
@@ -234,7 +233,7 @@ impl WorkerSet {
         if !self.states[seat].try_vacate() {
             return RetireResult::WantedAgain;
         }
-        self.sub_active(1);
+        self.sub_occupied(1);
         locked.spares.retain(|spare| spare.seat != seat);
         self.publish_spares(&locked);
         RetireResult::Vacated(locked.seat_vacated(seat))
@@ -263,7 +262,7 @@ impl WorkerSet {
                 NextRequest::Nothing | NextRequest::AlreadyRunning => return ran_any,
             };
             ran_any = true;
-            completed.write();
+            completed.complete();
             thread_host.wake_seats(&plan.retire);
             let refused = plan.start.iter().enumerate().find_map(|(index, &seat)| {
                 let error = thread_host.start(seat, plan.version).err()?;
@@ -272,7 +271,7 @@ impl WorkerSet {
             let missing = refused.as_ref().map_or(0, |(index, _)| plan.start.len() - index);
             let (retire, outcomes) = self.finish_request(request, &plan, refused);
             thread_host.wake_seats(&retire);
-            outcomes.write();
+            outcomes.complete();
             // Comes last: if the pool closes, this call may clear it. All thread handles have been
             // stored by now.
             (0..missing + 1).for_each(|_| thread_host.dec_live());
@@ -302,7 +301,7 @@ impl WorkerSet {
                 SeatClaim::ClaimedBack => outcomes.0.extend(locked.seat_vacated(seat).0),
             }
         }
-        self.add_active(start.len());
+        self.add_occupied(start.len());
         // A spare in one of these seats is a base worker from now on.
         locked.spares.retain(|spare| spare.seat >= request.size);
         self.publish_spares(&locked);
@@ -324,7 +323,7 @@ impl WorkerSet {
         if let Some((index, _)) = refused {
             let missing = &plan.start[index..];
             missing.iter().for_each(|&seat| self.states[seat].start_failed());
-            self.sub_active(missing.len());
+            self.sub_occupied(missing.len());
             // The workers are those of the lowest seats. So a worker that was claimed back above
             // the gap is asked to retire again.
             retire.extend((missing[0]..request.size).filter(|seat| !missing.contains(seat)));
@@ -385,12 +384,12 @@ impl WorkerSet {
         Completions(queued.chain(waiting).filter_map(error).collect())
     }
 
-    pub(super) fn add_active(&self, workers: usize) {
+    pub(super) fn add_occupied(&self, workers: usize) {
         // Ordering: Relaxed — a statistic, written under the lock.
         self.occupied.fetch_add(workers, Ordering::Relaxed);
     }
 
-    pub(super) fn sub_active(&self, workers: usize) {
+    pub(super) fn sub_occupied(&self, workers: usize) {
         // Ordering: Relaxed — a statistic, written under the lock.
         self.occupied.fetch_sub(workers, Ordering::Relaxed);
     }
@@ -412,5 +411,183 @@ impl WorkerSetLocked {
         self.waiting = waiting;
         let completed: Vec<PendingResize> = completed;
         Completions(completed.into_iter().map(|pending| (pending.completion, Ok(pending.resized))).collect())
+    }
+}
+
+/// A change of the number of workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Resized {
+    /// The number of workers before.
+    pub from: usize,
+    /// The number of workers now.
+    pub to: usize,
+    /// The number of changes since the runtime was built, this one included. It grows by one with
+    /// each change. A resize to the present number changes nothing, and returns the present
+    /// version.
+    pub version: u64,
+}
+
+/// Why a runtime was not resized, or not to the size that was asked for.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ResizeError {
+    /// Zero workers were asked for. Nothing has changed.
+    Zero,
+    /// More workers were asked for than
+    /// [`Builder::max_worker_threads`](crate::runtime::Builder::max_worker_threads) allows. Nothing
+    /// has changed.
+    AboveMaximum {
+        /// The number that was asked for.
+        asked: usize,
+        /// The highest number that is allowed.
+        most: usize,
+    },
+    /// A current-thread runtime has no worker threads. Nothing has changed.
+    CurrentThread,
+    /// The runtime is being drained. The drain may have begun while workers still had to retire.
+    Draining,
+    /// The runtime is being shut down or has ended. The shutdown may have begun while workers still
+    /// had to retire.
+    ShutDown,
+    /// The operating system refused a thread. The runtime goes on with the threads that it has. A
+    /// later resize may succeed.
+    Refused {
+        /// The number that was asked for.
+        asked: usize,
+        /// The change that was made.
+        resized: Resized,
+        /// The error of the operating system.
+        error: io::Error,
+    },
+}
+
+impl ResizeError {
+    /// Returns why a pool cannot be resized in this phase, if it cannot.
+    pub(crate) fn in_phase(phase: Phase) -> Option<ResizeError> {
+        match phase {
+            Phase::Running => None,
+            Phase::Draining | Phase::Drained | Phase::DeadlinePassed => Some(ResizeError::Draining),
+            Phase::ShuttingDown | Phase::Closed => Some(ResizeError::ShutDown),
+        }
+    }
+}
+
+impl fmt::Display for ResizeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ResizeError::Zero => {
+                write!(f, "resize(0): a runtime needs at least one worker; to end it, drain it or drop the `Runtime`")
+            }
+            ResizeError::AboveMaximum { asked, most } => write!(
+                f,
+                "resize({asked}): this runtime may have at most {most} workers; raise `Builder::max_worker_threads`"
+            ),
+            ResizeError::CurrentThread => write!(
+                f,
+                "a current-thread runtime has no worker threads to resize; build it with `Builder::new_multi_thread`"
+            ),
+            ResizeError::Draining => {
+                write!(f, "the runtime is being drained, and its worker set is final; resize before draining it")
+            }
+            ResizeError::ShutDown => write!(
+                f,
+                "the runtime is being shut down or has ended, and has no worker set any more; resize while its `Runtime` lives"
+            ),
+            ResizeError::Refused { asked, resized, error } => write!(
+                f,
+                "resize({asked}): the operating system refused a thread ({error}), so the runtime goes on with {} worker(s); \
+                 raise the limit on threads (`ulimit -u`, the container's pids limit) or lower `thread_stack_size`, and resize \
+                 again",
+                resized.to
+            ),
+        }
+    }
+}
+
+impl error::Error for ResizeError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            ResizeError::Refused { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// The cell for the outcome of one request. It is completed once.
+#[derive(Debug)]
+pub(crate) struct ResizeCompletion {
+    state: Mutex<CompletionState>,
+    completed: Condvar,
+}
+
+#[derive(Debug)]
+enum CompletionState {
+    /// With the waker of the task that awaits the outcome.
+    Pending(Option<Waker>),
+    Ready(Result<Resized, ResizeError>),
+    Taken,
+}
+
+impl ResizeCompletion {
+    pub(crate) fn new() -> Self {
+        ResizeCompletion { state: Mutex::new(CompletionState::Pending(None)), completed: Condvar::new() }
+    }
+
+    /// Stores the outcome and wakes the waiting thread or task. Called with no lock held.
+    pub(crate) fn complete(&self, outcome: Result<Resized, ResizeError>) {
+        let was = mem::replace(&mut *self.state.lock(), CompletionState::Ready(outcome));
+        self.completed.notify_all();
+        match was {
+            CompletionState::Pending(Some(waker)) => wake_catch_panic(waker),
+            CompletionState::Pending(None) => {}
+            CompletionState::Ready(_) | CompletionState::Taken => unreachable!("a request has one outcome"),
+        }
+    }
+
+    /// Takes the outcome, or stores a waker.
+    pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<Result<Resized, ResizeError>> {
+        // A waker is user code. It is cloned before the lock is taken, and dropped after its
+        // release.
+        let waker = cx.waker().clone();
+        let mut state = self.state.lock();
+        let was = match &mut *state {
+            CompletionState::Pending(stored) => stored.replace(waker),
+            _ => {
+                let outcome = take_outcome(&mut state);
+                drop(state);
+                drop_contained(Some(waker));
+                return Poll::Ready(outcome);
+            }
+        };
+        drop(state);
+        drop_contained(was);
+        Poll::Pending
+    }
+
+    /// Blocks the thread until there is an outcome, and takes it.
+    pub(crate) fn wait(&self) -> Result<Resized, ResizeError> {
+        let mut state = self.state.lock();
+        while let CompletionState::Pending(_) = *state {
+            self.completed.wait(&mut state);
+        }
+        take_outcome(&mut state)
+    }
+
+    /// Drops the stored waker. Called when the `Resize` is dropped.
+    pub(crate) fn forget(&self) {
+        let waker = match &mut *self.state.lock() {
+            CompletionState::Pending(stored) => stored.take(),
+            _ => None,
+        };
+        drop_contained(waker);
+    }
+}
+
+fn take_outcome(state: &mut CompletionState) -> Result<Resized, ResizeError> {
+    match mem::replace(state, CompletionState::Taken) {
+        CompletionState::Ready(outcome) => outcome,
+        CompletionState::Pending(_) => unreachable!("the caller has checked the state"),
+        CompletionState::Taken => panic!("a `Resize` was polled after it had been ready"),
     }
 }

@@ -8,7 +8,7 @@ use crate::phase::{AtomicPhase, Phase};
 use crate::shutdown::live_threads::LiveThreads;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, model};
-use crate::worker_set::completion::ResizeCompletion;
+use crate::worker_set::ResizeCompletion;
 use crate::worker_set::{ThreadHost, WorkerSet};
 
 /// grow × a phase change: one thread builds a seat and starts its worker. Another thread unparks
@@ -90,14 +90,14 @@ fn thread_exiting_at_once_is_known_to_the_closer() {
         let resizer = {
             let (worker_set, live_threads) = (Arc::clone(&worker_set), Arc::clone(&live_threads));
             start(move || {
-                worker_set.enqueue(2, Arc::new(ResizeCompletion::new())).write();
+                worker_set.enqueue(2, Arc::new(ResizeCompletion::new())).complete();
                 worker_set.run_requests(&ExitAtOnce(&live_threads));
             })
         };
-        worker_set.refuse_requests(Phase::ShuttingDown).write();
+        worker_set.refuse_requests(Phase::ShuttingDown).complete();
         assert!(live_threads.wait_until_empty(None));
         let threads = live_threads.take_threads();
-        assert_eq!(threads.len(), worker_set.active() - 1);
+        assert_eq!(threads.len(), worker_set.num_occupied() - 1);
         threads.into_iter().for_each(|thread| thread.join().expect("the thread"));
         resizer.join().expect("the resizer");
         assert!(live_threads.take_threads().is_empty());

@@ -6,7 +6,7 @@ use std::io;
 use super::super::support::start;
 use crate::phase::Phase;
 use crate::sync::{Arc, model, thread};
-use crate::worker_set::completion::{ResizeCompletion, ResizeError, Resized};
+use crate::worker_set::{ResizeCompletion, ResizeError, Resized};
 use crate::worker_set::{RetireResult, ThreadHost, WorkerSet};
 
 /// Starts threads that are active at once, and retire as soon as they are asked to.
@@ -26,7 +26,7 @@ impl ThreadHost for RetireAtOnce<'_> {
         for &seat in seats {
             self.0.deactivate_seat(seat);
             match self.0.try_retire(seat) {
-                RetireResult::Vacated(outcomes) => outcomes.write(),
+                RetireResult::Vacated(outcomes) => outcomes.complete(),
                 RetireResult::WantedAgain => self.0.activate_seat(seat),
             }
         }
@@ -47,7 +47,7 @@ impl ThreadHost for NeverRetire {
 
 fn enqueue(worker_set: &WorkerSet, size: usize) -> Arc<ResizeCompletion> {
     let completion = Arc::new(ResizeCompletion::new());
-    worker_set.enqueue(size, Arc::clone(&completion)).write();
+    worker_set.enqueue(size, Arc::clone(&completion)).complete();
     completion
 }
 
@@ -71,7 +71,7 @@ fn requests_of_two_threads_run_in_order() {
             assert_eq!((outcomes[0].from, outcomes[0].version), (2, 1));
             assert_eq!(outcomes[1].from, outcomes[0].to);
             assert_eq!(outcomes[1].version, if outcomes[1].from == outcomes[1].to { 1 } else { 2 });
-            assert_eq!(worker_set.active(), outcomes[1].to);
+            assert_eq!(worker_set.num_occupied(), outcomes[1].to);
             for seat in 0..3 {
                 assert_eq!(worker_set.is_occupied(seat), seat < outcomes[1].to);
                 assert_eq!(worker_set.is_wanted(seat), seat < outcomes[1].to);
@@ -130,7 +130,7 @@ fn resize_completes_once_its_seat_is_vacant_or_wanted_again() {
                 .into_inner()
                 .into_iter()
                 .for_each(|retiring_thread| retiring_thread.join().expect("the retiring worker"));
-            assert_eq!(worker_set.active(), 1 + usize::from(grows));
+            assert_eq!(worker_set.num_occupied(), 1 + usize::from(grows));
         });
     }
 }
@@ -152,11 +152,11 @@ fn resize_pending_at_shutdown_has_one_outcome() {
                     let RetireResult::Vacated(outcomes) = caller.try_retire(1) else {
                         panic!("the seat is not wanted again")
                     };
-                    outcomes.write();
+                    outcomes.complete();
                 }
                 completion.wait()
             });
-            worker_set.refuse_requests(Phase::ShuttingDown).write();
+            worker_set.refuse_requests(Phase::ShuttingDown).complete();
             match caller.join().expect("the caller") {
                 Ok(resized) => assert!(retires && (resized.from, resized.to) == (2, 1)),
                 Err(error) => assert!(matches!(error, ResizeError::ShutDown)),

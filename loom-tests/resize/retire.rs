@@ -5,7 +5,7 @@ use super::super::support::{TakenTasks, TaskLog, parcels, start};
 use super::two_seats::{RETIRING, STAYING, TwoSeats};
 use crate::queue::{Chain, GlobalQueue, LaneCursor, LifoSlot, Ring};
 use crate::sync::{Arc, model};
-use crate::worker_set::retire::{HandOff, hand_off};
+use crate::worker_set::threads::{HandOff, hand_off};
 
 /// Runs `run` while the workers of both seats sleep on their parkers.
 fn with_both_asleep(run: fn(&TwoSeats)) {

@@ -8,8 +8,8 @@ use crate::park::{Drive, Parker, Unpark};
 use crate::queue::{Chain, LifoSlot, Ring};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::{Arc, Condvar, Mutex};
-use crate::worker_set::retire::{HandOff, hand_off};
 use crate::worker_set::seat_state::SeatState;
+use crate::worker_set::threads::{HandOff, hand_off};
 
 /// Two seats, a queue that is only a length, and a reactor that is only its pending events.
 ///

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::context::budget;
 use crate::drain::outcome_counts::OutcomeCounts;
-use crate::drain::report::Straggler;
+use crate::drain::state::Straggler;
 use crate::drain::state::{PollSeen, TaskCounts};
 use crate::metrics::counter::{Counter, Stats};
 use crate::phase::Phase;
@@ -40,7 +40,7 @@ impl Stats {
 
 impl TaskCounts for Pool {
     fn all_workers_acked(&self) -> bool {
-        self.seats.iter().all(|seat| seat.has_acked_drain() || !seat.is_active())
+        self.seats.iter().all(|seat| seat.has_acked_drain() || !seat.is_local_taken())
     }
 
     fn tasks_ended(&self) -> u64 {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::{Add, Sub};
 use std::time::Instant;
 
-use crate::drain::report::Straggler;
+use crate::drain::state::Straggler;
 use crate::raw_task::{Header, Id, Outcome, OwnedTasks, Runnable, Schedule};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};

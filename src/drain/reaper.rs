@@ -32,7 +32,7 @@ pub(crate) fn begin_drain(pool: &Arc<Pool>, deadline: Duration) {
     pool.wake_all_workers();
     // User code comes last, because a waker may block.
     context::run_in_runtime(pool, || {
-        resizes.write();
+        resizes.complete();
         pool.drain_state.beginning.fire();
         pool.recheck_quiescent();
     });

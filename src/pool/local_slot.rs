@@ -70,7 +70,7 @@ impl<T> LocalSlot<T> {
     }
 
     /// Returns true if the seat has a worker that uses the state.
-    pub(crate) fn is_active(&self) -> bool {
+    pub(crate) fn is_taken(&self) -> bool {
         matches!(*self.0.lock(), SlotState::Taken)
     }
 }

@@ -169,8 +169,8 @@ impl Seat {
 
     /// Returns true if the seat has a worker outside of a blocking section. Such a worker spawns
     /// without the gate, and ends the tasks that this seat owns itself.
-    pub(crate) fn is_active(&self) -> bool {
-        self.local_slot.is_active()
+    pub(crate) fn is_local_taken(&self) -> bool {
+        self.local_slot.is_taken()
     }
 
     /// Returns true if the watchdog considers the seat's worker stalled.

@@ -11,7 +11,8 @@ use crate::pool::hooks::{TaskHooks, UnhandledPanic};
 use crate::pool::local::CheckIntervals;
 use crate::sync::Arc;
 use crate::watchdog::stall::StallHook;
-use crate::worker_set::completion::{Resized, WorkerMeta};
+use crate::worker_set::Resized;
+use crate::worker_set::seat_state::WorkerMeta;
 
 /// A hook that a thread of the runtime calls.
 pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;

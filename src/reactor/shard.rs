@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use mio::{Events, Poll, Registry};
 
+use super::ReactorCounts;
 use super::interest::Ready;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use super::poll_set;
 use super::source::Source;
-use super::{ReactorCounts, wait};
 use crate::reactor::source_table::SourceTable;
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -82,7 +84,7 @@ impl Shard {
     /// Collects a few events that are there already, and delivers them to their sources. Returns
     /// how many found their source.
     pub(super) fn poll_busy(&self, driver: &mut ShardDriver, wakes: &mut WakeList) -> io::Result<usize> {
-        wait::poll_now(&mut driver.poll, &mut driver.busy_events)?;
+        poll_now(&mut driver.poll, &mut driver.busy_events)?;
         Ok(self.deliver(&driver.busy_events, wakes))
     }
 
@@ -96,9 +98,9 @@ impl Shard {
     ) -> io::Result<usize> {
         let ShardDriver { poll, idle_events, .. } = driver;
         match timeout {
-            None => wait::poll_forever(poll, idle_events)?,
-            Some(left) if left.is_zero() => wait::poll_now(poll, idle_events)?,
-            Some(left) => wait::poll_timeout(poll, idle_events, left)?,
+            None => poll_forever(poll, idle_events)?,
+            Some(left) if left.is_zero() => poll_now(poll, idle_events)?,
+            Some(left) => poll_timeout(poll, idle_events, left)?,
         }
         Ok(self.deliver(idle_events, wakes))
     }
@@ -141,4 +143,39 @@ fn readiness_of(event: &mio::event::Event) -> Ready {
     add_if(error, Ready::ERROR | Ready::READABLE | Ready::WRITABLE);
     add_if(event.is_priority(), Ready::PRIORITY);
     ready
+}
+
+/// Polls once. A signal that interrupts it counts as no events.
+fn poll_once(poll: &mut Poll, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+    match poll.poll(events, timeout) {
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+            events.clear();
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+/// Collects the events that are there already.
+fn poll_now(poll: &mut Poll, events: &mut Events) -> io::Result<()> {
+    poll_once(poll, events, Some(Duration::ZERO))
+}
+
+/// Waits for events without a time limit.
+fn poll_forever(poll: &mut Poll, events: &mut Events) -> io::Result<()> {
+    poll_once(poll, events, None)
+}
+
+/// Waits for events, at most for `timeout`, which the kernel takes to the nanosecond.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn poll_timeout(poll: &mut Poll, events: &mut Events, timeout: Duration) -> io::Result<()> {
+    let found = poll_set::ppoll(&mut [poll_set::pollfd_for(poll)], Some(timeout))?;
+    events.clear();
+    if found > 0 { poll_now(poll, events) } else { Ok(()) }
+}
+
+/// Waits for events, at most for `timeout`.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn poll_timeout(poll: &mut Poll, events: &mut Events, timeout: Duration) -> io::Result<()> {
+    poll_once(poll, events, Some(timeout))
 }

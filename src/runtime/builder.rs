@@ -10,7 +10,7 @@ use crate::pool::local::CheckIntervals;
 use crate::pool::{HomeThread, Pool, Settings};
 use crate::sync::{Arc, Weak};
 use crate::watchdog::PeriodicHook;
-use crate::worker_set::completion::Resized;
+use crate::worker_set::Resized;
 use crate::worker_set::cpu_quota::{self, Follower};
 use crate::worker_set::threads;
 

@@ -9,7 +9,7 @@ use super::block_on::{self, BlockOnMode};
 use crate::context;
 use crate::context::can_block::{Operation, can_block};
 use crate::drain::reaper;
-use crate::drain::report::DrainReport;
+use crate::drain::state::DrainReport;
 use crate::phase::Phase;
 use crate::pool::Pool;
 use crate::sync::Arc;

@@ -139,7 +139,7 @@ impl Dump {
             },
             phase: pool.phase.load().into(),
             worker_count: pool.base_workers(),
-            spare_count: pool.worker_set.active_spares(),
+            spare_count: pool.worker_set.num_spares(),
             global_queue_depth: pool.global.len(),
             source_count: counts.registered.saturating_sub(counts.deregistered),
             reactor_is_driven: pool.reactor.is_driven(),

@@ -180,7 +180,7 @@ impl Handle {
     ///
     /// When the report is ready, the destructor of every task and job that it counts has run, and
     /// its handle is finished. The exceptions are listed in
-    /// [`DrainReport::stragglers`](crate::drain::report::DrainReport::stragglers). The handles
+    /// [`DrainReport::stragglers`](crate::drain::state::DrainReport::stragglers). The handles
     /// still return the outputs of tasks.
     ///
     /// The drain does not shut the runtime down. Sockets and timers work, and tasks that are exempt

@@ -104,7 +104,7 @@ impl RuntimeMetrics {
     /// assert_eq!(runtime.metrics().num_spare_workers(), 0);
     /// ```
     pub fn num_spare_workers(&self) -> usize {
-        self.pool.worker_set.active_spares()
+        self.pool.worker_set.num_spares()
     }
 
     /// Returns how many spare workers have been started so far.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Builder;
 use crate::sync::Arc;
-use crate::worker_set::completion::WorkerMeta;
+use crate::worker_set::seat_state::WorkerMeta;
 
 /// Settings of threads.
 impl Builder {

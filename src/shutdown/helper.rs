@@ -70,7 +70,7 @@ fn drop_reachable_tasks(pool: &Arc<Pool>, lane_cursor: &LaneCursor) {
     // read-modify-write of the idle word.
     pool.notify();
     let mut idle = Chain::new();
-    for seat in pool.seats.iter().filter(|seat| !seat.is_active()) {
+    for seat in pool.seats.iter().filter(|seat| !seat.is_local_taken()) {
         seat.live.cancel_all().into_iter().for_each(|runnable| idle.push(runnable));
     }
     pool.publish(idle, WakeHelper::Later);

@@ -10,7 +10,7 @@ use crate::scheduler::schedule;
 
 /// Spawns a task with a name.
 ///
-/// The name identifies the task in a [`Straggler`](crate::drain::report::Straggler) of a drain's
+/// The name identifies the task in a [`Straggler`](crate::drain::state::Straggler) of a drain's
 /// report, in a dump, and in the report of a stall. The hooks of tasks get it, too (see
 /// [`TaskMeta`](crate::pool::hooks::TaskMeta)). It need not be unique. A task with a name costs one
 /// more allocation. A task without one costs nothing more.

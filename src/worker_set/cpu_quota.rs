@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::pool::{Follow, Pool};
 use crate::sync::Arc;
 use crate::util::wake_list::catch_user_panic;
-use crate::worker_set::completion::ResizeError;
+use crate::worker_set::ResizeError;
 use crate::worker_set::resize::{self, Resize};
 
 /// Keeps the number of workers at the number of processors.

@@ -9,7 +9,8 @@ use crate::pool::{self, Pool};
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 use crate::util::wake_list::catch_user_panic;
-use crate::worker_set::completion::{ResizeCompletion, ResizeError, Resized, WorkerMeta};
+use crate::worker_set::seat_state::WorkerMeta;
+use crate::worker_set::{ResizeCompletion, ResizeError, Resized};
 use crate::worker_set::{ThreadHost, threads};
 use crate::{context, shutdown};
 
@@ -123,7 +124,7 @@ pub(crate) fn resize(pool: &Arc<Pool>, workers: usize) -> Resize {
         Some(error) => completion.complete(Err(error)),
         None => {
             context::run_in_runtime(pool, || {
-                pool.worker_set.enqueue(workers, Arc::clone(&completion)).write();
+                pool.worker_set.enqueue(workers, Arc::clone(&completion)).complete();
                 pool.run_resizes();
             });
         }
@@ -139,6 +140,32 @@ fn refusal(pool: &Pool, workers: usize) -> Option<ResizeError> {
         0 => Some(ResizeError::Zero),
         _ if workers > most => Some(ResizeError::AboveMaximum { asked: workers, most }),
         _ => ResizeError::in_phase(pool.phase.load()),
+    }
+}
+
+impl Pool {
+    /// Runs the queued requests, and the hooks for their changes. If another thread does so
+    /// already, or this thread further up its stack, it is left to that one.
+    pub(crate) fn run_resizes(self: &Arc<Pool>) {
+        self.run_queued_requests();
+        // Workers that have begun a section meanwhile have left their spares to this thread.
+        self.adjust_spares();
+    }
+
+    /// Returns true if a request has run. The caller starts the spares that others have left to it.
+    pub(super) fn run_queued_requests(self: &Arc<Pool>) -> bool {
+        let ran_request = {
+            let _role = thread_role::enter(ThreadRole::Resizing);
+            self.worker_set.run_requests(self)
+        };
+        if ran_request {
+            self.worker_set.run_resize_hooks(|resized: Resized| {
+                if let Some(hook) = &self.settings.after_resize {
+                    hook(resized);
+                }
+            });
+        }
+        ran_request
     }
 }
 

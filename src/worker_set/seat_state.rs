@@ -149,3 +149,20 @@ impl fmt::Debug for SeatState {
         self.worker_state().fmt(f)
     }
 }
+
+/// A worker thread that is about to be started: its seat, and the version of the worker set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerMeta {
+    /// The number of the seat, below the number of workers.
+    pub index: usize,
+    /// The version (see [`Resized::version`](crate::runtime::Resized::version)) in which the thread starts. Zero for the first
+    /// workers of the runtime.
+    pub version: u64,
+}
+
+impl WorkerMeta {
+    pub(crate) fn new(seat: usize, version: u64) -> Self {
+        WorkerMeta { index: seat, version }
+    }
+}

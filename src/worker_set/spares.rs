@@ -7,7 +7,6 @@ use crate::context::thread_role::{self, ThreadRole};
 use crate::phase::Phase;
 use crate::pool::Pool;
 use crate::sync::Arc;
-use crate::worker_set::completion::Resized;
 use crate::worker_set::{Spare, ThreadHost, WorkerSet, WorkerSetLocked};
 
 /// Why no spare was started.
@@ -65,7 +64,7 @@ impl WorkerSet {
         // Counts the new thread, and the caller: its handle is stored before the threads are
         // joined.
         (0..2).for_each(|_| thread_host.inc_live());
-        self.add_active(1);
+        self.add_occupied(1);
         locked.spares.push(Spare { seat, starting: true, stopping: false });
         self.publish_spares(&locked);
         let version = locked.version;
@@ -81,7 +80,7 @@ impl WorkerSet {
             return Ok(seat);
         };
         self.states[seat].start_failed();
-        self.sub_active(1);
+        self.sub_occupied(1);
         locked.spares.retain(|spare| spare.seat != seat);
         self.publish_spares(&locked);
         drop(locked);
@@ -161,30 +160,6 @@ impl WorkerSetLocked {
 }
 
 impl Pool {
-    /// Runs the queued requests, and the hooks for their changes. If another thread does so
-    /// already, or this thread further up its stack, it is left to that one.
-    pub(crate) fn run_resizes(self: &Arc<Pool>) {
-        self.run_queued_requests();
-        // Workers that have begun a section meanwhile have left their spares to this thread.
-        self.adjust_spares();
-    }
-
-    /// Returns true if a request has run. The caller starts the spares that others have left to it.
-    fn run_queued_requests(self: &Arc<Pool>) -> bool {
-        let ran_request = {
-            let _role = thread_role::enter(ThreadRole::Resizing);
-            self.worker_set.run_requests(self)
-        };
-        if ran_request {
-            self.worker_set.run_resize_hooks(|resized: Resized| {
-                if let Some(hook) = &self.settings.after_resize {
-                    hook(resized);
-                }
-            });
-        }
-        ran_request
-    }
-
     /// Starts a spare in place of a worker that is in a long poll. The caller sees to it that the
     /// spare is stopped when that is over.
     ///

@@ -5,7 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use crate::context::thread_role::{self, ThreadRole};
-use crate::pool::{Hook, Pool};
+use crate::pool::local::Local;
+use crate::pool::{Hook, Pool, Seat, WakeHelper};
+use crate::queue::{Chain, LifoSlot, Owner, take_all};
 use crate::scheduler::worker::Worker;
 use crate::sync::{Arc, thread};
 use crate::task_alloc::CacheGuard;
@@ -13,7 +15,7 @@ use crate::util::named_thread::named_thread;
 use crate::util::wake_list::catch_user_panic;
 use crate::watchdog::{PeriodicHook, Watchdog};
 use crate::worker_set::RetireResult;
-use crate::worker_set::completion::WorkerMeta;
+use crate::worker_set::seat_state::WorkerMeta;
 use crate::{context, shutdown};
 
 /// Starts a worker for each seat, and the watchdog, which calls `periodic_hook` at its scans.
@@ -159,7 +161,7 @@ fn run_seat(pool: &Arc<Pool>, index: usize) -> SeatExit {
         return match pool.worker_set.try_retire(index) {
             RetireResult::WantedAgain => SeatExit::WantedAgain,
             RetireResult::Vacated(completions) => {
-                completions.write();
+                completions.complete();
                 SeatExit::Vacated
             }
         };
@@ -174,5 +176,63 @@ fn run_hook(role: ThreadRole, hook: &Option<Hook>) {
     if let Some(hook) = hook {
         let _role = thread_role::enter(role);
         hook();
+    }
+}
+
+/// The receivers of a hand-off. The models have others.
+pub(crate) trait HandOff {
+    /// Takes the tasks, the next to be polled first.
+    fn take_tasks(&self, tasks: Chain);
+    /// Takes the timers of the seat.
+    fn take_wheel(&self);
+    /// Makes the full handshake of the idle protocol. It passes on what others relied on the worker
+    /// for: a granted wake-up, a search, the reactor's shard driver.
+    fn notify(&self);
+}
+
+/// Hands off everything in a seat. Called by its worker, which counts neither as a searcher nor as
+/// a sleeper, and pushes nothing there afterwards.
+pub(crate) fn hand_off(lifo: &LifoSlot, ring: &Owner, hand_off: &impl HandOff) {
+    let tasks = take_all(lifo, ring);
+    if !tasks.is_empty() {
+        hand_off.take_tasks(tasks);
+    }
+    hand_off.take_wheel();
+    // Also if nothing was handed off.
+    hand_off.notify();
+}
+
+/// The rest of the pool.
+struct PoolHandOff<'a> {
+    pool: &'a Pool,
+    seat: &'a Seat,
+}
+
+impl HandOff for PoolHandOff<'_> {
+    fn take_tasks(&self, tasks: Chain) {
+        self.pool.publish(tasks, WakeHelper::Later);
+    }
+
+    fn take_wheel(&self) {
+        self.pool.adopt_timers(self.seat);
+    }
+
+    fn notify(&self) {
+        self.pool.notify();
+    }
+}
+
+impl Pool {
+    /// Hands off the tasks and timers of a seat whose worker will not poll for a while.
+    pub(crate) fn hand_over(&self, seat: &Seat, local: &Local) {
+        hand_off(&seat.lifo, &local.ring, &PoolHandOff { pool: self, seat });
+    }
+
+    /// Vacates a seat: hands off everything in it, and returns the local slot for the next worker.
+    #[cold]
+    pub(crate) fn retire_worker(&self, seat: &Seat, local: Box<Local>) {
+        self.worker_set.deactivate_seat(seat.index);
+        self.hand_over(seat, &local);
+        seat.return_local(local);
     }
 }
