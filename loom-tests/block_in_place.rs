@@ -19,9 +19,9 @@ use crate::queue::{GlobalQueue, LaneCursor};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Condvar, Mutex, UnsafeCell, model, thread};
 use crate::watchdog::sleep::WatchdogSleep;
-use crate::worker_set::ResizeCompletion;
 use crate::worker_set::WorkerSet;
 use crate::worker_set::spares::SpareError;
+use crate::worker_set::{ResizeCompletion, ResizeError};
 
 // The local slot.
 
@@ -531,7 +531,7 @@ fn spare_without_a_section_is_stopped() {
     });
 }
 
-/// leave × leave × leave, without a watchdog: the last blocked worker keeps its spare.
+/// leave × leave, without a watchdog: a third blocked worker keeps its spare.
 #[test]
 fn sections_ended_together_leave_a_spare_for_the_last_one() {
     model(|| {
@@ -556,6 +556,107 @@ fn sections_ended_together_leave_a_spare_for_the_last_one() {
         other.join().expect("the other thread");
         threads.join();
         assert_eq!((worker_set.num_spares(), worker_set.num_occupied()), (1, 2));
+    });
+}
+
+/// enter × leave, without a watchdog: the worker that enters has the spare of the other one, or
+/// claims it back, or gets a second one.
+#[test]
+fn section_begun_while_another_ends_has_a_spare() {
+    model(|| {
+        let (worker_set, at_work, blocked_workers) =
+            (Arc::new(WorkerSet::new(2, 2, 2)), Arc::default(), Arc::new(BlockedWorkers::new()));
+        (0..2).for_each(|seat| worker_set.activate_seat(seat));
+        let threads = Threads::of(&worker_set, &at_work);
+        blocked_workers.begin_section();
+        let _ = worker_set.start_spare(&threads, usize::MAX).expect("a spare");
+        let ender = {
+            let (worker_set, at_work, blocked_workers) =
+                (Arc::clone(&worker_set), Arc::clone(&at_work), Arc::clone(&blocked_workers));
+            start(move || {
+                let threads = Threads::of(&worker_set, &at_work);
+                blocked_workers.end_section();
+                worker_set.stop_surplus_spares(&threads, &blocked_workers);
+                threads.join();
+            })
+        };
+        blocked_workers.begin_section();
+        assert!(worker_set.ensure_spares(&blocked_workers, |enough| try_start(&worker_set, &threads, enough)));
+        worker_set.stop_surplus_spares(&threads, &blocked_workers);
+        ender.join().expect("the ender");
+        threads.join();
+        assert_eq!((worker_set.num_spares(), worker_set.num_occupied()), (1, 3));
+    });
+}
+
+/// enter, refusal × leave, without a watchdog: the spare that runs already is not stopped in favor
+/// of one that is refused.
+#[test]
+fn spare_refused_while_a_section_ends_leaves_the_other_one() {
+    model(|| {
+        let (worker_set, at_work, blocked_workers) =
+            (Arc::new(WorkerSet::new(2, 2, 2)), Arc::default(), Arc::new(BlockedWorkers::new()));
+        (0..2).for_each(|seat| worker_set.activate_seat(seat));
+        let threads = Threads::of(&worker_set, &at_work);
+        blocked_workers.begin_section();
+        let _ = worker_set.start_spare(&threads, usize::MAX).expect("a spare");
+        blocked_workers.begin_section();
+        let ender = {
+            let (worker_set, at_work, blocked_workers) =
+                (Arc::clone(&worker_set), Arc::clone(&at_work), Arc::clone(&blocked_workers));
+            start(move || {
+                let threads = Threads::of(&worker_set, &at_work);
+                blocked_workers.end_section();
+                worker_set.stop_surplus_spares(&threads, &blocked_workers);
+                threads.join();
+            })
+        };
+        let refuse_first = RefuseFirst(Threads::of(&worker_set, &at_work), Arc::new(AtomicBool::new(true)));
+        let _ =
+            worker_set.ensure_spares(&blocked_workers, |enough| (worker_set.start_spare(&refuse_first, enough), false));
+        worker_set.stop_surplus_spares(&refuse_first, &blocked_workers);
+        ender.join().expect("the ender");
+        refuse_first.0.join();
+        threads.join();
+        assert_eq!(worker_set.num_spares(), 1);
+    });
+}
+
+/// refused growth to the seat of a spare × enter: each blocked worker has a spare afterwards.
+#[test]
+fn spare_above_a_refused_growth_stays() {
+    model(|| {
+        let (worker_set, at_work, blocked_workers) =
+            (Arc::new(WorkerSet::new(2, 3, 2)), Arc::default(), Arc::new(BlockedWorkers::new()));
+        (0..2).for_each(|seat| worker_set.activate_seat(seat));
+        let threads = Threads::of(&worker_set, &at_work);
+        blocked_workers.begin_section();
+        assert_eq!(worker_set.start_spare(&threads, usize::MAX).expect("a spare"), 2);
+        at_work.lock().insert(1, 1);
+        worker_set.enqueue(1, Arc::new(ResizeCompletion::new())).complete();
+        worker_set.run_requests(&threads);
+        threads.join();
+        let threads = Threads::of(&worker_set, &at_work);
+        let completion = Arc::new(ResizeCompletion::new());
+        let grower = {
+            let (worker_set, at_work, blocked_workers, completion) =
+                (Arc::clone(&worker_set), Arc::clone(&at_work), Arc::clone(&blocked_workers), Arc::clone(&completion));
+            start(move || {
+                let refuse_first = RefuseFirst(Threads::of(&worker_set, &at_work), Arc::new(AtomicBool::new(true)));
+                worker_set.enqueue(3, completion).complete();
+                worker_set.run_requests(&refuse_first);
+                let threads = Threads::of(&worker_set, &at_work);
+                assert!(worker_set.ensure_spares(&blocked_workers, |enough| try_start(&worker_set, &threads, enough)));
+                refuse_first.0.join();
+            })
+        };
+        blocked_workers.begin_section();
+        let _ = worker_set.ensure_spares(&blocked_workers, |enough| try_start(&worker_set, &threads, enough));
+        grower.join().expect("the grower");
+        threads.join();
+        let refused_growth = matches!(completion.wait(), Err(ResizeError::Refused { .. }));
+        assert!(worker_set.is_wanted(2), "the spare was asked to retire");
+        assert_eq!((worker_set.num_spares(), worker_set.target()), (2, if refused_growth { 1 } else { 3 }));
     });
 }
 

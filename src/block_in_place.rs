@@ -31,7 +31,9 @@ impl Pool {
 
     /// Starts spares for blocked workers, if there are too few. If no spare can start, the watchdog
     /// tries again, and logs why. The watchdog stops spares that have not been needed for a while.
-    /// Without a watchdog, surplus spares are stopped here.
+    ///
+    /// Without a watchdog, surplus spares are stopped here. The begin or end of the next section
+    /// tries again to start a spare.
     pub(crate) fn adjust_spares(self: &Arc<Pool>) {
         if !self.worker_set.ensure_spares(&self.blocked_workers, |enough| self.try_start_spare(enough)) {
             // The watchdog may have seen a spare that was then refused, and have gone to sleep.
@@ -54,8 +56,9 @@ impl Drop for BlockingSection<'_> {
         self.pool.blocked_workers.end_section();
         self.pool.orphan_wheels.remove(self.seat.index);
         self.pool.begin_watch();
+        // Without a watchdog, this thread stops what is surplus, or starts what was refused before.
         if self.pool.watchdog_sleep.is_none() {
-            self.pool.worker_set.stop_surplus_spares(self.pool, &self.pool.blocked_workers);
+            self.pool.adjust_spares();
         }
     }
 }

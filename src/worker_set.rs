@@ -16,7 +16,7 @@ use std::{error, fmt, io, mem};
 use crate::phase::Phase;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Condvar, Mutex};
-use crate::util::wake_list::{catch_user_panic, drop_contained, wake_catch_panic};
+use crate::util::wake_list::{drop_contained, wake_catch_panic};
 use crate::worker_set::seat_state::{SeatClaim, SeatState};
 
 /// Which seats are wanted and occupied, the queued requests, and the pending completions. See [the
@@ -47,9 +47,9 @@ pub(super) struct WorkerSetLocked {
     pub(super) spares: Vec<Spare>,
     waiting: Vec<PendingResize>,
     /// Changes for which the hook has not been called yet.
-    unreported: VecDeque<Resized>,
+    pub(super) unreported: VecDeque<Resized>,
     /// A thread calls the hook.
-    running_hook: bool,
+    pub(super) running_hook: bool,
 }
 
 /// A spare worker, in a seat above those that the size asks for.
@@ -118,6 +118,8 @@ struct Plan {
     from: usize,
     start: Vec<usize>,
     retire: Vec<usize>,
+    /// The seats of the spares that become base workers.
+    absorbed: Vec<usize>,
     version: u64,
 }
 
@@ -303,10 +305,11 @@ impl WorkerSet {
         }
         self.add_occupied(start.len());
         // A spare in one of these seats is a base worker from now on.
+        let absorbed = locked.spares.iter().map(|spare| spare.seat).filter(|&seat| seat < request.size).collect();
         locked.spares.retain(|spare| spare.seat >= request.size);
         self.publish_spares(&locked);
         let version = locked.version + 1;
-        NextRequest::Run(request, Plan { from, start, retire, version }, outcomes)
+        NextRequest::Run(request, Plan { from, start, retire, absorbed, version }, outcomes)
     }
 
     /// Records the outcome of a request. Returns the seats to wake.
@@ -324,11 +327,15 @@ impl WorkerSet {
             let missing = &plan.start[index..];
             missing.iter().for_each(|&seat| self.states[seat].start_failed());
             self.sub_occupied(missing.len());
-            // The workers are those of the lowest seats. So a worker that was claimed back above
-            // the gap is asked to retire again.
-            retire.extend((missing[0]..request.size).filter(|seat| !missing.contains(seat)));
-            retire.iter().for_each(|&seat| self.states[seat].request_retire());
             locked.size = missing[0];
+            // The workers are those of the lowest seats. Above the gap, a spare is a spare again,
+            // because a blocked worker may rely on it. Another worker is asked to retire again.
+            let spares = plan.absorbed.iter().filter(|&&seat| seat > missing[0]);
+            locked.spares.extend(spares.map(|&seat| Spare { seat, starting: false, stopping: false }));
+            self.publish_spares(&locked);
+            let is_claimed_back = |seat: &usize| !missing.contains(seat) && !plan.absorbed.contains(seat);
+            retire.extend((missing[0]..request.size).filter(is_claimed_back));
+            retire.iter().for_each(|&seat| self.states[seat].request_retire());
         }
         if locked.size != plan.from {
             locked.version += 1;
@@ -356,22 +363,6 @@ impl WorkerSet {
             }
         };
         (retire, Completions(vec![(request.completion, outcome)]))
-    }
-
-    /// Calls `hook` for all changes, in order, with no lock held. If another thread does so
-    /// already, that thread calls it for all.
-    pub(crate) fn run_resize_hooks(&self, hook: impl Fn(Resized)) {
-        loop {
-            let mut locked = self.locked.lock();
-            if locked.running_hook {
-                return;
-            }
-            let Some(resized) = locked.unreported.pop_front() else { return };
-            locked.running_hook = true;
-            drop(locked);
-            catch_user_panic("an after_resize hook", || hook(resized));
-            self.locked.lock().running_hook = false;
-        }
     }
 
     /// Refuses all requests from `phase` on. The caller completes the pending ones, with an error.

@@ -10,7 +10,7 @@ use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 use crate::util::wake_list::catch_user_panic;
 use crate::worker_set::seat_state::WorkerMeta;
-use crate::worker_set::{ResizeCompletion, ResizeError, Resized};
+use crate::worker_set::{ResizeCompletion, ResizeError, Resized, WorkerSet};
 use crate::worker_set::{ThreadHost, threads};
 use crate::{context, shutdown};
 
@@ -166,6 +166,24 @@ impl Pool {
             });
         }
         ran_request
+    }
+}
+
+impl WorkerSet {
+    /// Calls `hook` for all changes, in order, with no lock held. If another thread does so
+    /// already, that thread calls it for all.
+    pub(crate) fn run_resize_hooks(&self, hook: impl Fn(Resized)) {
+        loop {
+            let mut locked = self.locked.lock();
+            if locked.running_hook {
+                return;
+            }
+            let Some(resized) = locked.unreported.pop_front() else { return };
+            locked.running_hook = true;
+            drop(locked);
+            catch_user_panic("an after_resize hook", || hook(resized));
+            self.locked.lock().running_hook = false;
+        }
     }
 }
 

@@ -13,9 +13,8 @@ const ACTIVE: u8 = 1 << 2;
 
 /// The state of a seat. See [the page](crate::worker_set).
 ///
-/// `claim_seat`, `request_retire` and `start_failed` are called by the thread that runs requests or
-/// starts a spare. The other changes are made by the seat's thread. Any
-/// thread reads.
+/// `claim_seat`, `request_retire` and `start_failed` are called under the lock of the worker set.
+/// The other changes are made by the seat's thread. Any thread reads.
 pub(crate) struct SeatState(AtomicU8);
 
 /// The state of a worker, in a [`WorkerDump`](crate::runtime::WorkerDump).

@@ -16,8 +16,7 @@ pub(crate) enum SpareError {
     Enough,
     /// As many spares as are allowed are running.
     AtLimit,
-    /// Another thread changes the worker set, or the last spare has not vacated its seat yet. Try
-    /// again.
+    /// Another thread changes the worker set. It starts the spares that are missing afterwards.
     Busy,
     /// The pool is being closed.
     Closed,
@@ -92,8 +91,9 @@ impl WorkerSet {
     /// claimed back may be blocked itself. Returns false if no more spares can start.
     ///
     /// Called by a worker that begins a section, and by a thread that has run requests or started a
-    /// spare. A worker that finds the worker set busy leaves its spare to that thread. `try_start`
-    /// also returns whether it has run a request afterwards.
+    /// spare. A worker that finds the worker set busy leaves its spare to that thread, which counts
+    /// again unless no spare can start. `try_start` also returns whether it has run a request
+    /// afterwards.
     #[must_use]
     pub(crate) fn ensure_spares(
         &self,
@@ -126,15 +126,18 @@ impl WorkerSet {
 
     /// Asks spares to retire, until there are no more than blocked workers.
     ///
-    /// A spare that is being started stays. The thread that starts it calls this afterwards. Under
-    /// the lock, that thread sees the sections that have ended before this call.
+    /// While a spare is being started, none is stopped: its thread may be refused. The thread that
+    /// starts it calls this afterwards. Under the lock, that thread sees the sections that have
+    /// ended before this call.
     pub(crate) fn stop_surplus_spares(&self, thread_host: &impl ThreadHost, blocked_workers: &BlockedWorkers) {
         let mut stopped = Vec::new();
         let mut locked = self.locked.lock();
-        // A worker that is counted later locks the worker set later, and claims a spare back.
+        if locked.spares.iter().any(|spare| spare.starting) {
+            return;
+        }
+        // A worker that is counted later locks the worker set later, and finds what is missing.
         while locked.staying_spares() > blocked_workers.count() {
-            let Some(seat) = self.stop_highest_spare(&mut locked, |_| true) else { break };
-            stopped.push(seat);
+            stopped.extend(self.stop_highest_spare(&mut locked, |_| true));
         }
         drop(locked);
         thread_host.wake_seats(&stopped);
