@@ -17,7 +17,16 @@ use heist::signal::unix::{Signal, SignalKind, signal};
 use kit::{alone, current_thread, each, each_owned, panic_text, workers};
 use sockets::once;
 
+/// Raises a signal on this thread. Its handler has run when this returns.
 fn raise(kind: SignalKind) {
+    // SAFETY: no memory is passed. The signal goes to this thread, whose process has a handler for
+    // it.
+    assert_eq!(unsafe { libc::raise(kind.as_raw_value()) }, 0);
+}
+
+/// Sends a signal to this process, as another process does. Any thread runs its handler, perhaps
+/// after this has returned.
+fn send(kind: SignalKind) {
     // SAFETY: no memory is passed. The signal goes to this process, which has a handler for it.
     assert_eq!(unsafe { libc::kill(std::process::id() as libc::pid_t, kind.as_raw_value()) }, 0);
 }
@@ -33,7 +42,7 @@ fn listener_receives_one_signal_after_the_other() {
             let mut listener = signal(SignalKind::user_defined1()).unwrap();
             for _ in 0..3 {
                 assert!(!has_received(&mut listener).await);
-                raise(SignalKind::user_defined1());
+                send(SignalKind::user_defined1());
                 assert_eq!(listener.recv().await, Some(()));
             }
         });
