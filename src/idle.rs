@@ -27,7 +27,7 @@ pub(crate) struct Idle {
 ///
 /// A claim clears the bit first and counts afterwards. By then, the woken worker may have ended its
 /// search. So for a moment the searchers may be too low, even below zero, and the sleepers too
-/// high. A searcher is never counted without searching.
+/// high. A claimed sleeper counts as a searcher before its thread is awake.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Counts(usize);
 
@@ -68,7 +68,7 @@ impl Idle {
     }
 
     /// Ends the search of a worker that has found work. Returns true if it was the last searcher:
-    /// the caller then checks whether more work is left.
+    /// if more work may be left, the caller then wakes a helper for it.
     #[must_use]
     pub(crate) fn end_search(&self) -> bool {
         // Ordering: Acquire — pairs with the Release in `Idle::claim_sleeper`: a submitter that

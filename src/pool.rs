@@ -82,7 +82,8 @@ pub(crate) struct Pool {
     pub(crate) clock: Clock,
     pub(crate) phase: CachePadded<AtomicPhase>,
     /// The watchdog advances it while any worker is awake. So do a drain, a shutdown and a resize.
-    /// A changed tick makes a worker check its queues.
+    /// A changed tick makes a worker check the phase, its seat state, the reactor, the timers and
+    /// the queues.
     pub(crate) tick: CachePadded<AtomicU32>,
     /// The watchdog's sleep, if there is a watchdog.
     pub(crate) watchdog_sleep: Option<WatchdogSleep>,
@@ -258,7 +259,8 @@ impl Pool {
     /// Queues a chain of tasks that waited in one place. Returns false if the chain is empty.
     ///
     /// While the caller had the tasks in hand, neither a searcher nor the reaper could find them.
-    /// So the caller wakes a helper, unless it does so itself later, and rechecks the deadline.
+    /// So this rechecks the deadline and, with [`WakeHelper::Now`], wakes a helper. With
+    /// [`WakeHelper::Later`], the caller wakes one afterwards.
     pub(crate) fn publish(&self, tasks: Chain, wake: WakeHelper) -> bool {
         let some = !tasks.is_empty();
         if some {
@@ -329,7 +331,7 @@ impl Pool {
         }
     }
 
-    /// Makes every busy worker check its queues at its next task boundary.
+    /// Makes every busy worker pass a checkpoint at its next task boundary.
     pub(crate) fn bump_tick(&self) {
         // Ordering: Relaxed — see the load in `Worker::work_step`.
         self.tick.fetch_add(1, Ordering::Relaxed);

@@ -247,7 +247,7 @@ pub(super) struct ScanSummary {
     pub(super) asleep: usize,
     /// Awake and making progress, and not retiring.
     pub(super) awake: usize,
-    /// Starting, or retiring.
+    /// Starting, or exiting.
     pub(super) moving: usize,
     /// Blocked in `block_in_place`: each needs a spare.
     pub(super) away: usize,

@@ -85,8 +85,8 @@ impl Gate {
 
     /// Refuses every spawn from now on.
     pub(crate) fn seal_now(&self) {
-        // Ordering: AcqRel — pairs with the AcqRel in `Gate::try_enter` and `Gate::is_sealed`: the
-        // phase, and what was queued.
+        // Ordering: AcqRel — pairs with the AcqRel in `Gate::try_enter` and `Gate::is_sealed`: what
+        // was queued.
         self.entered.fetch_or(SEALED | CLOSED, Ordering::AcqRel);
     }
 
@@ -95,8 +95,8 @@ impl Gate {
     #[must_use]
     pub(crate) fn is_sealed(&self) -> bool {
         // A read-modify-write of the same value takes its place in the order of all changes to the
-        // word. Ordering: AcqRel — pairs with the AcqRel in `Gate::seal_now`: the queued task, or
-        // the phase.
+        // word. Ordering: AcqRel — pairs with the AcqRel in `Gate::seal_now`: the queued task. The
+        // phase may follow the seal; the lock of the drain's state orders it.
         self.entered.fetch_or(0, Ordering::AcqRel) & SEALED != 0
     }
 

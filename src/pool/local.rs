@@ -206,14 +206,13 @@ impl Local {
         }
     }
 
-    /// Turns the LIFO slot off until the worker next takes a task from the ring or the global
-    /// queue.
+    /// Turns the LIFO slot off until the worker next turns to the ring or the global queue.
     pub(crate) fn pause_lifo(&self) {
         self.lifo_off.set(true);
     }
 
-    /// Starts the count of tasks from the LIFO slot anew, and turns the slot on. A task has come
-    /// from elsewhere.
+    /// Starts the count of tasks from the LIFO slot anew, and turns the slot on. The worker turns to
+    /// the ring and the global queue.
     #[inline]
     pub(crate) fn restart_lifo(&self) {
         self.lifo_run.set(0);

@@ -123,8 +123,8 @@ impl Seat {
     pub(crate) fn return_local(&self, local: Box<Local>) {
         self.local_slot.give_back(local);
         // The last task may have ended here, and the worker did not check that before it left.
-        // Tasks that were left here after the deadline need the reaper. The reaper checks under the
-        // same lock whether the seat is vacant: either it sees that, or this thread sees the phase.
+        // Tasks that were left here after the deadline need the reaper. The collection of overdue
+        // tasks takes the same lock: either it comes later, or this thread sees the phase.
         self.pool().recheck_quiescent_if_draining();
         self.pool().recheck_deadline(None);
     }
@@ -168,7 +168,7 @@ impl Seat {
     }
 
     /// Returns true if the seat has a worker outside of a blocking section. Such a worker spawns
-    /// without the gate, and ends the tasks that this seat owns itself.
+    /// without the gate, and after a shutdown it cancels the tasks that this seat owns.
     pub(crate) fn is_local_taken(&self) -> bool {
         self.local_slot.is_taken()
     }

@@ -33,8 +33,8 @@ pub(crate) enum RunResult {
 }
 
 impl Runnable {
-    /// Polls the future once, or drops it if the task is cancelled. `home` becomes the task's home
-    /// until the task is linked.
+    /// Polls the future once, or drops it if the task is cancelled. Each poll makes `home` the
+    /// task's home, until the task is linked. Then the home stays.
     #[inline]
     pub(crate) fn run<S: Schedule>(self, home: &S) -> RunResult {
         let header = self.into_raw();

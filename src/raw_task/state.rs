@@ -162,7 +162,8 @@ impl State {
         self.0.fetch_or(LINKED, Ordering::Relaxed);
     }
 
-    /// Uses the `Runnable`. A plain load, unless the task has been woken while it was queued.
+    /// Uses the `Runnable`. A plain load, unless the task was woken in its last poll or while it
+    /// was queued.
     #[inline]
     pub(crate) fn start(&self) -> Start {
         // Ordering: Relaxed — the queue orders the wake that made the `Runnable`, and the last

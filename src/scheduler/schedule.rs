@@ -12,8 +12,8 @@ use crate::pool::{Pool, Seat, WakeHelper};
 use crate::raw_task::{self, Header, JoinHandle, Outcome, OwnedTasks, Runnable, Schedule, SpawnMeta};
 use crate::sync::Arc;
 
-// SAFETY: a seat is part of its pool. A task that was polled in one of its seats keeps pointing to
-// the seat until it has ended. The shutdown ends all tasks, or leaks the pool.
+// SAFETY: a seat is part of its pool. A task points to a seat in which it was polled, until it has
+// ended. The shutdown ends all tasks, or leaks the pool.
 unsafe impl Schedule for Seat {
     #[inline]
     fn schedule(&self, runnable: Runnable) {

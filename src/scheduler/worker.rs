@@ -45,7 +45,7 @@ pub(crate) enum Mode {
     Working,
     /// It is about to search the other seats. It is counted as a searcher.
     Searching,
-    /// It is about to make the final check. It is counted as a sleeper.
+    /// It makes the final check, or sleeps. It is counted as a sleeper.
     Announced,
 }
 
@@ -370,7 +370,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Wakes a batch of tasks: they go into the ring in order, and one decision about a helper
-    /// covers all.
+    /// covers all that fit.
     pub(crate) fn wake_batch(&self, mut wakes: WakeList) {
         if !wakes.is_empty() {
             self.local.set_batching(true);
@@ -465,7 +465,8 @@ impl<'a> Worker<'a> {
         Step::Announced
     }
 
-    /// Inspects every queue once more, after the announcement.
+    /// Inspects the own queues and the global queue once more, after the announcement. It inspects
+    /// the other seats, too, if no searcher does.
     fn final_check(&self) -> Step {
         // First: a drain report wakes its waiters, and these may be tasks of this worker.
         self.check_drain_before_park();

@@ -6,7 +6,7 @@ use crate::timer::TimerWheel;
 use crate::util::wake_list::WakeList;
 
 /// Wheels with timers whose seat is vacant, or whose worker is stuck. Their backup sleeper is the
-/// worker that sleeps in the reactor. See [the page](crate::worker_set::resize).
+/// worker that sleeps in the reactor. See [the page](crate::worker_set).
 ///
 /// `backup_until` of a wheel is written under the lock of the list, and only while the wheel is in
 /// the list. So a wheel in the list has a backup sleeper that knows of it, or one that has been

@@ -32,7 +32,7 @@ struct ObservedPoll {
 pub(super) enum SeatStatus {
     /// No thread has the seat.
     Vacant,
-    /// A thread starts, or retires.
+    /// A thread starts or exits. A worker that retires counts as that once it has ended its work.
     Moving,
     Asleep,
     /// The worker is blocked in `block_in_place`.
