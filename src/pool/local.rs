@@ -211,8 +211,8 @@ impl Local {
         self.lifo_off.set(true);
     }
 
-    /// Starts the count of tasks from the LIFO slot anew, and turns the slot on. The worker turns to
-    /// the ring and the global queue.
+    /// Starts the count of tasks from the LIFO slot anew, and turns the slot on. The worker turns
+    /// to the ring and the global queue.
     #[inline]
     pub(crate) fn restart_lifo(&self) {
         self.lifo_run.set(0);
