@@ -324,7 +324,16 @@ pub(crate) const NO_RUNTIME: &str = "no heist runtime is running on this thread;
 /// If there is no runtime, or it has no I/O.
 #[track_caller]
 pub(crate) fn reactor() -> Arc<Reactor> {
-    let pool = pool().expect(NO_RUNTIME);
+    reactor_of(&pool().expect(NO_RUNTIME))
+}
+
+/// Returns the reactor of a pool.
+///
+/// # Panics
+///
+/// If the pool has no I/O.
+#[track_caller]
+pub(crate) fn reactor_of(pool: &Pool) -> Arc<Reactor> {
     assert!(
         pool.settings.io,
         "this runtime was built without I/O: call `enable_io` or `enable_all` on its `runtime::Builder`"

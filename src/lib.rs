@@ -51,6 +51,9 @@ mod blocking;
 mod clock;
 mod context;
 mod drain;
+#[cfg(feature = "facade")]
+#[doc(hidden)]
+pub mod facade;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 mod idle;

@@ -37,6 +37,8 @@ pub(crate) use registered::Registered;
 use shard::{Shard, ShardDriver};
 pub(crate) use shard_drivers::ShardDrivers;
 pub use shutdown_error::is_rt_shutdown_err;
+#[cfg(feature = "facade")]
+pub(crate) use shutdown_error::resource_shutdown_error;
 pub(crate) use shutdown_error::signal_shutdown_error;
 pub(crate) use source::{Opaque, Source, Transferred};
 #[cfg(test)]
@@ -141,7 +143,7 @@ impl Reactor {
     }
 
     /// Returns the shard with which this thread registers next.
-    fn next_shard(&self) -> usize {
+    pub(crate) fn next_shard(&self) -> usize {
         match self.shards.len() {
             1 => 0,
             shards => Stripe::next().index_in(shards),
@@ -157,13 +159,23 @@ impl Reactor {
     /// # Errors
     ///
     /// If the operating system refuses, or the reactor is closed. Nothing stays registered then.
-    fn register(&self, shard: usize, io: &mut impl mio::event::Source, presumed: Ready) -> io::Result<Arc<Source>> {
+    pub(crate) fn register(
+        &self,
+        shard: usize,
+        io: &mut impl mio::event::Source,
+        presumed: Ready,
+    ) -> io::Result<Arc<Source>> {
         self.shards[shard].register(io, presumed)
     }
 
     /// Undoes [`Reactor::register`]. The source gets no more events, even if the operating system
     /// reports an error.
-    fn deregister(&self, shard: usize, io: &mut impl mio::event::Source, source: &Arc<Source>) -> io::Result<()> {
+    pub(crate) fn deregister(
+        &self,
+        shard: usize,
+        io: &mut impl mio::event::Source,
+        source: &Arc<Source>,
+    ) -> io::Result<()> {
         self.shards[shard].deregister(io, source)
     }
 

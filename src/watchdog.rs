@@ -299,8 +299,8 @@ impl Rescue {
         }
     }
 
-    /// Moves the tasks of a stalled seat to the global queue. No searcher has stolen them, because
-    /// all workers are too busy to search.
+    /// Moves the tasks of a stalled seat to the global queue. No searcher has stolen them: all
+    /// workers are too busy to search, or the woken one has not begun yet.
     pub(super) fn take_tasks(&self, pool: &Pool, seat: &Seat, cause: StallCause) {
         if pool.publish(seat.steal_all(&self.scratch_ring), WakeHelper::Now) {
             pool.stalls.count_rescue(cause);

@@ -64,7 +64,7 @@ const LAYERS: [(&str, &[&str]); 7] = [
         "5 lifecycle",
         &["blocking::task", "drain", "shutdown", "worker_set::cpu_quota", "worker_set::resize", "worker_set::threads"],
     ),
-    ("6 public API", &["hyper", "internals", "io", "lib", "net", "runtime", "signal", "task", "time"]),
+    ("6 public API", &["facade", "hyper", "internals", "io", "lib", "net", "runtime", "signal", "task", "time"]),
 ];
 
 /// A file shorter than this is a part of another one, unless it is named here with its reason.

@@ -139,6 +139,15 @@ impl<T> JoinHandle<T> {
         self.id
     }
 
+    /// Stores `waker` for the task's end, or wakes it if the task has ended.
+    #[cfg(feature = "facade")]
+    #[doc(hidden)]
+    pub fn set_join_waker(&mut self, waker: &Waker) {
+        if !self.register_waker(waker) {
+            waker.wake_by_ref();
+        }
+    }
+
     /// Stores `waker` for the task's end, which consumes it. Returns false if the task has ended
     /// already.
     pub(crate) fn register_waker(&mut self, waker: &Waker) -> bool {

@@ -139,7 +139,7 @@ pub(super) unsafe fn schedule<S: Schedule>(header: NonNull<Header>) {
 unsafe fn scheduler_of<'a, S: Schedule>(header: NonNull<Header>) -> &'a S {
     // SAFETY: a task that has not ended is alive.
     let header = unsafe { header.as_ref() };
-    // Ordering: Relaxed — see the store at the first poll, above.
+    // Ordering: Relaxed — as the store of the home, above.
     let home = header.home.load(Ordering::Relaxed).cast::<S>();
     // SAFETY: by the invariant of `home` and the contract of `Schedule`.
     unsafe { &*home }

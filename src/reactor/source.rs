@@ -105,6 +105,27 @@ impl Source {
         ReadyFuture { source: self, waiter: Waiter::new(interest.mask()), queued: false }
     }
 
+    /// Returns the present readiness.
+    #[cfg(feature = "facade")]
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.readiness.load()
+    }
+
+    /// Adds `ready` to the readiness, without an event.
+    #[cfg(feature = "facade")]
+    pub(crate) fn assume_ready(&self, ready: Ready) {
+        self.readiness.set(ready);
+    }
+
+    /// Drops the wakers in the slots of the directions.
+    #[cfg(feature = "facade")]
+    pub(crate) fn clear_slots(&self) {
+        for direction in Direction::BOTH {
+            let waker = self.waiters.lock().slot(direction).take();
+            drop_contained(waker);
+        }
+    }
+
     /// Clears `drained`, because an operation that began after `seen` would have blocked.
     pub(crate) fn clear(&self, drained: Ready, seen: Snapshot) {
         self.readiness.clear(drained, seen);

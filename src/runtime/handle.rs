@@ -86,6 +86,17 @@ impl Handle {
         context::pool().map(Handle::new).ok_or_else(|| TryCurrentError { destroyed: context::is_destroyed() })
     }
 
+    /// Returns the runtime's reactor.
+    ///
+    /// # Panics
+    ///
+    /// If the runtime was built without I/O.
+    #[cfg(feature = "facade")]
+    #[track_caller]
+    pub(crate) fn reactor(&self) -> Arc<crate::reactor::Reactor> {
+        context::reactor_of(&self.pool)
+    }
+
     /// Spawns a task; see [`task::spawn`](crate::task::spawn()).
     ///
     /// # Examples
@@ -299,10 +310,14 @@ impl Handle {
     /// let runtime = heist::runtime::Runtime::new()?;
     /// let _inside = runtime.handle().enter();
     /// let task = heist::spawn(async {}); // without the guard this would panic
+    ///
+    /// // The guard of a temporary handle, and a guard that outlives the runtime.
+    /// let _again = heist::runtime::Handle::current().enter();
+    /// drop(runtime);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn enter(&self) -> EnterGuard<'_> {
-        EnterGuard { token: context::enter(Arc::clone(&self.pool)), _thread: ThreadBound::new(), _runtime: PhantomData }
+        EnterGuard::new(context::enter(Arc::clone(&self.pool)))
     }
 
     /// Returns the id of the runtime, which no other runtime of the process has.
@@ -453,14 +468,27 @@ impl fmt::Debug for Handle {
 #[must_use = "the thread exits the runtime when the guard is dropped"]
 #[derive(Debug)]
 pub struct EnterGuard<'a> {
-    token: context::EnterToken,
-    /// The entry is recorded in a thread-local of the thread that has entered.
-    _thread: ThreadBound,
-    /// The guard borrows the runtime's handle.
+    _exit: ExitOnDrop,
+    /// The guard borrows the runtime's handle. Its drop does not use the borrow, so the runtime may
+    /// be dropped before the guard.
     _runtime: PhantomData<&'a Handle>,
 }
 
-impl Drop for EnterGuard<'_> {
+/// Exits the runtime when it is dropped.
+#[derive(Debug)]
+struct ExitOnDrop {
+    token: context::EnterToken,
+    /// The entry is recorded in a thread-local of the thread that has entered.
+    _thread: ThreadBound,
+}
+
+impl EnterGuard<'_> {
+    fn new(token: context::EnterToken) -> Self {
+        EnterGuard { _exit: ExitOnDrop { token, _thread: ThreadBound::new() }, _runtime: PhantomData }
+    }
+}
+
+impl Drop for ExitOnDrop {
     fn drop(&mut self) {
         // The thread has exited the runtime in any case. A second panic would abort the process.
         if !self.token.exit() && !std::thread::panicking() {

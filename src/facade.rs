@@ -1,0 +1,279 @@
+//! What the crate `tokio` over heist needs beyond the public API (feature `facade`). It is for
+//! `cargo heist-tokio` alone, and may change at any time.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::ptr::NonNull;
+use std::task::{Context, Poll, Waker};
+use std::{fmt, io, thread};
+
+use crate::context::budget;
+use crate::context::can_block::{self, Operation};
+use crate::io::{Interest, Ready};
+use crate::raw_task::{self, Header, JoinHandle, Outcome, OwnedTasks, RunResult, Runnable, Schedule};
+use crate::reactor::{Direction, Reactor, Snapshot, Source, resource_shutdown_error};
+use crate::runtime::Handle;
+use crate::sync::{Arc, Mutex};
+use crate::util::wake_list::{drop_contained, wake_catch_panic};
+
+/// The registration of an I/O resource that its owner keeps. The owner deregisters the resource
+/// before it closes it.
+#[derive(Debug)]
+pub struct Registration {
+    reactor: Arc<Reactor>,
+    shard: usize,
+    source: Arc<Source>,
+}
+
+/// The readiness of a resource at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadyEvent {
+    snapshot: Snapshot,
+}
+
+impl ReadyEvent {
+    /// Returns what the resource is ready for.
+    pub fn ready(self) -> Ready {
+        self.snapshot.ready()
+    }
+}
+
+impl Registration {
+    /// Registers `io` with the runtime of `handle`.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system refuses the registration, or the runtime has been shut down.
+    ///
+    /// # Panics
+    ///
+    /// If the runtime was built without I/O.
+    #[track_caller]
+    pub fn new(handle: &Handle, io: &mut impl mio::event::Source) -> io::Result<Registration> {
+        let reactor = handle.reactor();
+        let shard = reactor.next_shard();
+        let source = reactor.register(shard, io, Ready::EMPTY)?;
+        Ok(Registration { reactor, shard, source })
+    }
+
+    /// Deregisters `io`.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system does not know the resource.
+    pub fn deregister(&self, io: &mut impl mio::event::Source) -> io::Result<()> {
+        self.reactor.deregister(self.shard, io, &self.source)
+    }
+
+    /// Waits until reading makes sense. Only the task of the latest call is woken.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime has been shut down.
+    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<ReadyEvent>> {
+        self.source.poll_ready(Direction::Read, cx).map_ok(|snapshot| ReadyEvent { snapshot })
+    }
+
+    /// Waits until writing makes sense. Only the task of the latest call is woken.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime has been shut down.
+    pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<ReadyEvent>> {
+        self.source.poll_ready(Direction::Write, cx).map_ok(|snapshot| ReadyEvent { snapshot })
+    }
+
+    /// Waits until anything of `interest` is ready. Any number of tasks may wait.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime has been shut down.
+    pub async fn readiness(&self, interest: Interest) -> io::Result<ReadyEvent> {
+        self.source.ready(interest).await.map(|snapshot| ReadyEvent { snapshot })
+    }
+
+    /// Returns the present readiness, or an error if the runtime has been shut down.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime has been shut down.
+    pub fn ready_event(&self) -> io::Result<ReadyEvent> {
+        let snapshot = self.source.snapshot();
+        if snapshot.is_closed() { Err(resource_shutdown_error()) } else { Ok(ReadyEvent { snapshot }) }
+    }
+
+    /// Clears `drained`, because an operation that began after `event` would have blocked.
+    pub fn clear_readiness(&self, event: ReadyEvent, drained: Ready) {
+        self.source.clear(drained, event.snapshot);
+    }
+
+    /// Adds `ready` to the readiness, without an event.
+    pub fn assume_ready(&self, ready: Ready) {
+        self.source.assume_ready(ready);
+    }
+
+    /// Drops the wakers of tasks that wait in the slots of the directions.
+    pub fn clear_wakers(&self) {
+        self.source.clear_slots();
+    }
+}
+
+/// Returns true if this thread may wait for a future: it polls none.
+pub fn can_block() -> bool {
+    can_block::can_block(Operation::Future).is_ok()
+}
+
+/// Checks that the runtime of `handle` was built with I/O.
+///
+/// # Panics
+///
+/// If it was not.
+#[track_caller]
+pub fn assert_io(handle: &Handle) {
+    let _ = handle.reactor();
+}
+
+/// Runs `poll` with a full budget.
+pub fn with_budget<R>(poll: impl FnOnce() -> R) -> R {
+    let _budget = budget::root();
+    poll()
+}
+
+/// Runs `poll` without a limit on its operations.
+pub fn with_unlimited_budget<R>(poll: impl FnOnce() -> R) -> R {
+    let _budget = budget::unlimited();
+    poll()
+}
+
+/// Tasks whose futures stay on one thread, the one that made this. Another future polls them.
+///
+/// If this is dropped, its tasks end as cancelled.
+pub struct LocalTasks {
+    home: Arc<LocalHome>,
+    /// The futures are used and dropped on one thread.
+    _not_send: PhantomData<*const ()>,
+}
+
+/// The home of such tasks. Wakers reach it from any thread.
+struct LocalHome {
+    queue: Mutex<LocalQueue>,
+    /// Every task is linked here from its spawn to its end.
+    owned: OwnedTasks,
+}
+
+struct LocalQueue {
+    tasks: VecDeque<Runnable>,
+    /// Woken by the next task that is queued.
+    waker: Option<Waker>,
+}
+
+// SAFETY: the home lies in an `Arc`, so it does not move. `LocalTasks::drop` returns once every
+// task has ended, and a thread that queues a task keeps the `Arc`. No `&mut` to it is formed.
+unsafe impl Schedule for LocalHome {
+    fn schedule(&self, runnable: Runnable) {
+        // Once the task is queued, it may end, and `LocalTasks` with it.
+        // SAFETY: every home of this type lives in an `Arc`, which a task that has not ended keeps
+        // alive.
+        unsafe { Arc::increment_strong_count(self) };
+        // SAFETY: the count has just been raised for this reference.
+        let home = unsafe { Arc::from_raw(self) };
+        let mut queue = home.queue.lock();
+        queue.tasks.push_back(runnable);
+        let waker = queue.waker.take();
+        drop(queue);
+        waker.into_iter().for_each(wake_catch_panic);
+    }
+
+    fn owned_tasks(&self) -> &OwnedTasks {
+        &self.owned
+    }
+
+    fn record_outcome(&self, _: &Header, _: Outcome, _: bool) {}
+}
+
+impl Default for LocalTasks {
+    fn default() -> LocalTasks {
+        LocalTasks::new()
+    }
+}
+
+impl LocalTasks {
+    /// The number of tasks that are polled before the future that polls them yields.
+    const BATCH: usize = 61;
+
+    /// Returns an empty set.
+    pub fn new() -> LocalTasks {
+        let queue = Mutex::new(LocalQueue { tasks: VecDeque::new(), waker: None });
+        LocalTasks { home: Arc::new(LocalHome { queue, owned: OwnedTasks::new() }), _not_send: PhantomData }
+    }
+
+    /// Spawns a task.
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        // SAFETY: this value stays on the thread that made it, and only its methods run, cancel or
+        // drop the `Runnable`s of its tasks.
+        let (runnable, handle) = unsafe { raw_task::spawn_local::<F, LocalHome>(future, Location::caller().into()) };
+        runnable.link_into(&*self.home);
+        self.home.schedule(runnable);
+        handle
+    }
+
+    /// Polls tasks that are ready. Returns true if there are no tasks. Otherwise the task of `cx`
+    /// is woken when a task is ready.
+    pub fn poll_tasks(&self, cx: &mut Context<'_>) -> bool {
+        let waker = cx.waker().clone();
+        let old = self.home.queue.lock().waker.replace(waker);
+        drop_contained(old);
+        for _ in 0..LocalTasks::BATCH {
+            let Some(runnable) = self.home.queue.lock().tasks.pop_front() else {
+                return self.home.owned.is_empty();
+            };
+            let outer = budget::set_current(Some(NonNull::from(runnable.header()).cast()));
+            let own_budget = budget::without_budget();
+            let result = runnable.run(&*self.home);
+            drop(own_budget);
+            budget::set_current(outer);
+            if let RunResult::Again(runnable) = result {
+                self.home.queue.lock().tasks.push_back(runnable);
+            }
+        }
+        cx.waker().wake_by_ref();
+        false
+    }
+
+    /// Ends all tasks as cancelled. A task that another task spawns meanwhile ends, too.
+    pub fn cancel_all(&self) {
+        loop {
+            for runnable in self.home.owned.cancel_all() {
+                runnable.cancel(&|_, _| {});
+            }
+            let queued = std::mem::take(&mut self.home.queue.lock().tasks);
+            queued.into_iter().for_each(|runnable| runnable.cancel(&|_, _| {}));
+            if self.home.owned.is_empty() {
+                return;
+            }
+            // A thread that wakes a task has it in hand, and queues it next.
+            thread::yield_now();
+        }
+    }
+}
+
+impl Drop for LocalTasks {
+    fn drop(&mut self) {
+        self.cancel_all();
+        let waker = self.home.queue.lock().waker.take();
+        drop_contained(waker);
+    }
+}
+
+impl fmt::Debug for LocalTasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalTasks").finish_non_exhaustive()
+    }
+}
