@@ -3,6 +3,7 @@
 
 pub(crate) mod budget;
 pub(crate) mod can_block;
+pub(crate) mod messages;
 pub(crate) mod thread_role;
 
 use std::cell::{Cell, RefCell};
@@ -313,10 +314,6 @@ pub(crate) fn is_destroyed() -> bool {
     ENTERED.try_with(|_| ()).is_err()
 }
 
-/// The message for a thread outside of a runtime.
-pub(crate) const NO_RUNTIME: &str = "no heist runtime is running on this thread; call this in a task or inside of \
-                                     `Runtime::block_on`, or enter a runtime first with `Runtime::enter` or `Handle::enter`";
-
 /// Returns the reactor of the runtime that this thread is inside of.
 ///
 /// # Panics
@@ -324,7 +321,8 @@ pub(crate) const NO_RUNTIME: &str = "no heist runtime is running on this thread;
 /// If there is no runtime, or it has no I/O.
 #[track_caller]
 pub(crate) fn reactor() -> Arc<Reactor> {
-    reactor_of(&pool().expect(NO_RUNTIME))
+    let Some(pool) = pool() else { panic!("{}", messages::no_runtime()) };
+    reactor_of(&pool)
 }
 
 /// Returns the reactor of a pool.
@@ -364,7 +362,7 @@ pub(crate) fn wheel() -> Arc<TimerWheel> {
 
 #[track_caller]
 fn shared_wheel() -> Arc<TimerWheel> {
-    let pool = pool().expect(NO_RUNTIME);
+    let Some(pool) = pool() else { panic!("{}", messages::no_runtime()) };
     assert!(pool.settings.time, "{NO_TIMERS}");
     Arc::clone(&pool.shared_wheel)
 }

@@ -2,15 +2,18 @@
 //! `cargo heist-tokio` alone, and may change at any time.
 
 use std::collections::VecDeque;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::panic::Location;
+use std::pin::pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
 use std::{fmt, io, thread};
 
+use crate::context;
 use crate::context::budget;
 use crate::context::can_block::{self, Operation};
+pub use crate::context::messages::{Messages, set_messages};
 use crate::io::{Interest, Ready};
 use crate::raw_task::{self, Header, JoinHandle, Outcome, OwnedTasks, RunResult, Runnable, Schedule};
 use crate::reactor::{Direction, Reactor, Snapshot, Source, resource_shutdown_error};
@@ -85,13 +88,15 @@ impl Registration {
         self.source.poll_ready(Direction::Write, cx).map_ok(|snapshot| ReadyEvent { snapshot })
     }
 
-    /// Waits until anything of `interest` is ready. Any number of tasks may wait.
+    /// Waits until anything of `interest` is ready. Any number of tasks may wait. Spends no budget.
     ///
     /// # Errors
     ///
     /// If the runtime has been shut down.
     pub async fn readiness(&self, interest: Interest) -> io::Result<ReadyEvent> {
-        self.source.ready(interest).await.map(|snapshot| ReadyEvent { snapshot })
+        let mut ready = pin!(self.source.ready(interest));
+        let snapshot = poll_fn(|cx| with_unlimited_budget(|| ready.as_mut().poll(cx))).await?;
+        Ok(ReadyEvent { snapshot })
     }
 
     /// Returns the present readiness, or an error if the runtime has been shut down.
@@ -133,6 +138,11 @@ pub fn can_block() -> bool {
 #[track_caller]
 pub fn assert_io(handle: &Handle) {
     let _ = handle.reactor();
+}
+
+/// Returns true if this thread is in a runtime that has not been shut down.
+pub fn is_runtime_open() -> bool {
+    context::pool().is_some_and(|pool| pool.is_open())
 }
 
 /// Runs `poll` with a full budget.

@@ -65,7 +65,7 @@ where
 fn start<T>((runnable, handle): (Runnable, JoinHandle<T>)) -> JoinHandle<T> {
     match schedule::queue_here(runnable) {
         Ok(()) => handle,
-        Err(_dropped) => panic!("{}", context::NO_RUNTIME),
+        Err(_dropped) => panic!("{}", context::messages::no_runtime()),
     }
 }
 
@@ -109,7 +109,7 @@ where
 {
     match context::pool() {
         Some(pool) => spawn_in(&pool, future, spawn_meta),
-        None => panic!("{}", context::NO_RUNTIME),
+        None => panic!("{}", context::messages::no_runtime()),
     }
 }
 

@@ -71,7 +71,7 @@ fn require_timers() {
         seated.is_some_and(|seated| seated.pool.settings.time && context::is_inside(seated.pool))
     });
     if !on_worker {
-        let pool = context::pool().expect(context::NO_RUNTIME);
+        let Some(pool) = context::pool() else { panic!("{}", context::messages::no_runtime()) };
         assert!(pool.settings.time, "{}", context::NO_TIMERS);
     }
 }

@@ -22,6 +22,7 @@ const LAYERS: [(&str, &[&str]); 7] = [
         &[
             "clock",
             "context::budget",
+            "context::messages",
             "context::thread_role",
             "metrics",
             "phase",

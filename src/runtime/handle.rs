@@ -539,7 +539,7 @@ impl fmt::Display for TryCurrentError {
             "this thread is exiting, and its runtime context has been destroyed; if the destructor of a thread-local needs a \
              runtime, keep a `Handle` in that thread-local"
         } else {
-            context::NO_RUNTIME
+            context::messages::no_runtime()
         })
     }
 }

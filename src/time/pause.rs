@@ -152,7 +152,7 @@ impl<Y: Future<Output = ()>> Future for Advance<Y> {
 /// Applies `change` to the clock of the current runtime, and notifies its worker.
 #[track_caller]
 fn control(change: impl FnOnce(&Clock) -> Result<(), Refusal>) {
-    let pool = context::pool().expect(context::NO_RUNTIME);
+    let Some(pool) = context::pool() else { panic!("{}", context::messages::no_runtime()) };
     if let Err(refusal) = change(&pool.clock) {
         panic!("{}", explain(&refusal));
     }

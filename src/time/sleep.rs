@@ -7,12 +7,10 @@ use std::task::{Context, Poll};
 use super::require_timers;
 use crate::context;
 use crate::context::budget;
+use crate::context::messages;
 use crate::sync::Arc;
 use crate::time::{Duration, Instant};
 use crate::timer::{State, Timer, TimerWheel};
-
-const SHUT_DOWN: &str = "a `heist::time` timer was polled after its runtime was shut down, and would never fire; keep the `Runtime` alive until \
-    its timers have completed, or `reset` the `Sleep` and poll it inside of another runtime";
 
 /// Waits until `duration` has passed since this call.
 ///
@@ -216,7 +214,7 @@ impl Sleep {
         match state {
             State::Idle | State::Armed => Poll::Pending,
             State::Fired => Poll::Ready(()),
-            State::Closed => panic!("{SHUT_DOWN}"),
+            State::Closed => panic!("{}", messages::shut_down()),
         }
     }
 }

@@ -1,0 +1,101 @@
+//! What in a dependency tree would not run on the crate over heist.
+
+use std::path::Path;
+
+use crate::layout;
+use crate::project::{Graph, Project};
+use crate::supported;
+
+/// Features of heist that depend on `tokio`, and so on the crate over heist.
+const CYCLIC: [&str; 2] = ["tokio-io", "hyper"];
+
+/// Refuses a build with Tokio's unstable parts.
+pub(crate) fn refuse_unstable() -> Result<(), String> {
+    let flags =
+        std::env::var("RUSTFLAGS").unwrap_or_default() + &std::env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    if flags.contains("tokio_unstable") {
+        return Err(
+            "RUSTFLAGS has `--cfg tokio_unstable`: heist has only Tokio's stable API; remove the flag".to_owned()
+        );
+    }
+    Ok(())
+}
+
+/// Refuses features of heist that would make the crates depend on each other.
+pub(crate) fn refuse_cycles(graph: &Graph) -> Result<(), String> {
+    let heist = graph.named("heist");
+    let active = heist.iter().flat_map(|heist| &heist.features);
+    match active.into_iter().find(|feature| CYCLIC.contains(&feature.as_str())) {
+        None => Ok(()),
+        Some(feature) => Err(format!(
+            "heist's feature `{feature}` is active, and depends on `tokio`, which would depend on heist: remove the feature; through the \
+             patch, `tokio::net` implements the traits of `tokio::io`"
+        )),
+    }
+}
+
+/// Returns an error unless the only `tokio` 1 of the tree is the crate over heist.
+pub(crate) fn prove(graph: &Graph, folder: &Path) -> Result<(), String> {
+    let folder = folder
+        .canonicalize()
+        .map_err(|error| format!("{}: {error}; run `cargo heist-tokio setup` again", folder.display()))?;
+    for tokio in graph.named("tokio").into_iter().filter(|tokio| tokio.version.starts_with("1.")) {
+        let manifest = tokio.manifest.canonicalize().unwrap_or_default();
+        if !manifest.starts_with(&folder) {
+            return Err(format!(
+                "tokio {} is in the dependency tree beside the patched one ({}): a dependency needs exactly that version; update it, or \
+                 choose that version with `cargo update -p tokio --precise` before `cargo heist-tokio setup`",
+                tokio.version, tokio.id
+            ));
+        }
+    }
+    if folder.join("src/runtime/scheduler").exists() {
+        return Err(format!("{} has Tokio's scheduler; run `cargo heist-tokio setup` again", folder.display()));
+    }
+    Ok(())
+}
+
+/// Returns what would not run, one line each.
+pub(crate) fn report(project: &Project) -> Result<String, String> {
+    let graph = project.graph()?;
+    let mut lines = Vec::new();
+    lines.extend(refuse_unstable().err());
+    lines.extend(refuse_cycles(&graph).err());
+    let tokios = graph.named("tokio");
+    if tokios.is_empty() {
+        lines.push("no package depends on tokio: there is nothing to patch".to_owned());
+    }
+    for tokio in tokios {
+        match &tokio.source {
+            Some(_) if !tokio.version.starts_with("1.") => {
+                lines.push(format!(
+                    "tokio {} is older than 1.0 and is not patched: it runs on its own threads",
+                    tokio.version
+                ));
+            }
+            Some(_) if supported::find(&tokio.version).is_none() => lines.push(supported::refusal(&tokio.version)),
+            _ => {}
+        }
+        for feature in
+            tokio.features.iter().filter(|feature| ["io-uring", "taskdump", "tracing"].contains(&feature.as_str()))
+        {
+            lines.push(format!(
+                "tokio's feature `{feature}` exists by name, and has no effect: it is an unstable part of Tokio"
+            ));
+        }
+    }
+    for package in graph
+        .packages()
+        .iter()
+        .filter(|package| package.name == "tokio-uring" || package.name == "tokio-macros-internal")
+    {
+        lines.push(format!(
+            "{} {} uses the inside of Tokio's runtime; it does not run on heist",
+            package.name, package.version
+        ));
+    }
+    if lines.is_empty() {
+        lines.push(format!("nothing in the dependency tree keeps it from running on heist ({})", layout::FOLDER));
+    }
+    Ok(lines.join("\n"))
+}

@@ -1,0 +1,158 @@
+//! The files of the crate that is patched in.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use toml_edit::{DocumentMut, InlineTable, Item, Value, value};
+
+use crate::crate_source::CrateSource;
+use crate::project::Graph;
+
+/// The folder of the crate, within the workspace.
+pub(crate) const FOLDER: &str = "third_party/heist-tokio";
+
+/// The patch number is this much higher than that of the version which the crate mirrors.
+const AHEAD: u64 = 900;
+
+/// Folders and files of Tokio's that heist's stand in for.
+const REPLACED: &[&str] = &[
+    "src/runtime",
+    "src/time",
+    "src/task/coop",
+    "src/task/blocking.rs",
+    "src/task/builder.rs",
+    "src/task/local.rs",
+    "src/task/mod.rs",
+    "src/task/spawn.rs",
+    "src/task/yield_now.rs",
+];
+
+/// heist's part of the crate.
+const OVERLAY: &[(&str, &str)] = &[
+    ("src/runtime/context.rs", include_str!("../../tokio/src/runtime/context.rs")),
+    ("src/runtime/io.rs", include_str!("../../tokio/src/runtime/io.rs")),
+    ("src/runtime/mod.rs", include_str!("../../tokio/src/runtime/mod.rs")),
+    ("src/runtime/park.rs", include_str!("../../tokio/src/runtime/park.rs")),
+    ("src/runtime/scheduler.rs", include_str!("../../tokio/src/runtime/scheduler.rs")),
+    ("src/runtime/signal.rs", include_str!("../../tokio/src/runtime/signal.rs")),
+    ("src/runtime/task.rs", include_str!("../../tokio/src/runtime/task.rs")),
+    ("src/task/coop/mod.rs", include_str!("../../tokio/src/task/coop/mod.rs")),
+    ("src/task/local.rs", include_str!("../../tokio/src/task/local.rs")),
+    ("src/task/mod.rs", include_str!("../../tokio/src/task/mod.rs")),
+    ("src/task/yield_now.rs", include_str!("../../tokio/src/task/yield_now.rs")),
+    ("src/time/error.rs", include_str!("../../tokio/src/time/error.rs")),
+    ("src/time/mod.rs", include_str!("../../tokio/src/time/mod.rs")),
+];
+
+/// Returns the version of the crate that mirrors `version`.
+pub(crate) fn facade_version(version: &str) -> String {
+    let (minor, patch) = version.rsplit_once('.').unwrap_or((version, "0"));
+    format!("{minor}.{}", patch.parse::<u64>().unwrap_or(0) + AHEAD)
+}
+
+/// Returns the version that the crate with version `facade` mirrors.
+pub(crate) fn mirrored_version(facade: &str) -> Option<String> {
+    let (minor, patch) = facade.rsplit_once('.')?;
+    Some(format!("{minor}.{}", patch.parse::<u64>().ok()?.checked_sub(AHEAD)?))
+}
+
+/// Returns the version that the crate in `folder` mirrors.
+pub(crate) fn mirrored_by(folder: &Path) -> Option<String> {
+    let manifest: DocumentMut = fs::read_to_string(folder.join("Cargo.toml")).ok()?.parse().ok()?;
+    mirrored_version(manifest.get("package")?.get("version")?.as_str()?)
+}
+
+/// Returns how the crate depends on heist: as the workspace does, or on the checkout `folder`.
+pub(crate) fn heist_dependency(graph: &Graph, folder: Option<&Path>) -> Result<InlineTable, String> {
+    let mut table = InlineTable::new();
+    let of_folder = |folder: &Path| Value::from(folder.display().to_string());
+    if let Some(folder) = folder {
+        let folder = folder
+            .canonicalize()
+            .map_err(|error| format!("{}: {error}; name a checkout of heist", folder.display()))?;
+        table.insert("path", of_folder(&folder));
+        return Ok(table);
+    }
+    match graph.named("heist").first() {
+        Some(heist) => match &heist.source {
+            None => table.insert("path", of_folder(heist.manifest.parent().unwrap_or(Path::new(".")))),
+            Some(source) => match source.strip_prefix("git+") {
+                Some(git) => {
+                    let (url, revision) = git.split_once('#').unwrap_or((git, ""));
+                    table.insert("git", url.split('?').next().unwrap_or(url).into());
+                    table.insert("rev", revision.into())
+                }
+                None => table.insert("version", heist.version.as_str().into()),
+            },
+        },
+        None => table.insert("version", env!("CARGO_PKG_VERSION").into()),
+    };
+    Ok(table)
+}
+
+/// Writes the crate into `folder`, which is emptied first.
+pub(crate) fn write(folder: &Path, source: &CrateSource, heist: &InlineTable) -> Result<(), String> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(|error| format!("{} could not be emptied: {error}", folder.display()))?;
+    }
+    let kept = source.files.iter().filter(|(path, _)| is_kept(path));
+    for (path, content) in kept {
+        write_file(&folder.join(path), content)?;
+    }
+    for (path, content) in OVERLAY {
+        write_file(&folder.join(path), content.as_bytes())?;
+    }
+    let manifest = source.files.get(Path::new("Cargo.toml")).ok_or("Tokio's package has no Cargo.toml")?;
+    let manifest = manifest_of(&String::from_utf8_lossy(manifest), &source.version, heist)?;
+    write_file(&folder.join("Cargo.toml"), manifest.as_bytes())?;
+    write_file(&folder.join("README.md"), readme(&source.version).as_bytes())
+}
+
+/// Returns true for files of Tokio's that are copied: its sources without a runtime, its licence.
+fn is_kept(path: &PathBuf) -> bool {
+    let is_source = path.starts_with("src") && !REPLACED.iter().any(|replaced| path.starts_with(replaced));
+    is_source || path == Path::new("LICENSE")
+}
+
+/// Returns the crate's manifest: Tokio's, with heist, and without tests and unstable parts.
+fn manifest_of(manifest: &str, version: &str, heist: &InlineTable) -> Result<String, String> {
+    let mut manifest: DocumentMut =
+        manifest.parse().map_err(|error| format!("Tokio's Cargo.toml is unreadable: {error}"))?;
+    for table in ["test", "bench", "example", "dev-dependencies", "lints", "badges"] {
+        manifest.remove(table);
+    }
+    if let Some(targets) = manifest["target"].as_table_mut() {
+        let names: Vec<String> = targets.iter().map(|(name, _)| name.to_owned()).collect();
+        for name in names {
+            targets[&name].as_table_mut().map(|target| target.remove("dev-dependencies"));
+        }
+    }
+    let package = &mut manifest["package"];
+    package["version"] = value(facade_version(version));
+    package["publish"] = value(false);
+    package["description"] = value("Tokio's API over the runtime heist");
+    package["readme"] = value("README.md");
+    package["autotests"] = value(false);
+    package["autobenches"] = value(false);
+    let mut heist = heist.clone();
+    heist.insert("features", ["facade"].into_iter().collect::<toml_edit::Array>().into());
+    manifest["dependencies"]["heist"] = Item::Value(heist.into());
+    if let Some(features) = manifest["features"]["test-util"].as_array_mut() {
+        features.push("heist/test-util");
+    }
+    Ok(manifest.to_string())
+}
+
+fn write_file(path: &Path, content: &[u8]) -> Result<(), String> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let written = fs::create_dir_all(folder).and_then(|()| fs::write(path, content));
+    written.map_err(|error| format!("{} could not be written: {error}", path.display()))
+}
+
+fn readme(version: &str) -> String {
+    format!(
+        "# tokio over heist\n\nWritten by `cargo heist-tokio setup`; do not edit it by hand.\n\nThe files outside of src/runtime, src/time \
+         and src/task are those of tokio {version}, under its licence (LICENSE). The others are heist's. This crate is not Tokio's, and \
+         is not published.\n"
+    )
+}

@@ -1,0 +1,127 @@
+//! `cargo heist-tokio`: puts a crate named `tokio` over heist into a workspace.
+//!
+//! The crate consists of the parts of Tokio that do not depend on its scheduler, from the user's
+//! own registry, and of heist's runtime in the place of Tokio's. The page is docs/tokio-facade.md.
+
+mod check;
+mod crate_source;
+mod layout;
+mod manifest;
+mod project;
+mod supported;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use project::Project;
+
+const USAGE: &str = "\
+Runs programs and libraries that are written for Tokio on heist, unmodified.
+
+Usage: cargo heist-tokio <command> [options]
+
+Commands:
+  setup     write third_party/heist-tokio and patch `tokio` with it
+  check     say what in the dependency tree would not run on it, and why
+  remove    undo `setup`
+
+Options:
+  --manifest-path <file>   the Cargo.toml of the workspace or package
+  --heist <folder>         a checkout of heist to depend on, in place of the published version
+";
+
+/// The arguments of the command line.
+struct Arguments {
+    command: String,
+    manifest_path: Option<PathBuf>,
+    heist: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    match parse(std::env::args().skip(1)).and_then(|arguments| run(&arguments)) {
+        Ok(text) => {
+            println!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
+    // Cargo passes the name of the subcommand first.
+    let mut arguments = arguments.skip_while(|argument| argument == "heist-tokio").peekable();
+    let mut parsed = Arguments { command: String::new(), manifest_path: None, heist: None };
+    while let Some(argument) = arguments.next() {
+        let mut value = |name: &str| {
+            arguments
+                .next()
+                .map(PathBuf::from)
+                .ok_or(format!("`{name}` needs a path after it; see `cargo heist-tokio --help`"))
+        };
+        match argument.as_str() {
+            "--manifest-path" => parsed.manifest_path = Some(value("--manifest-path")?),
+            "--heist" => parsed.heist = Some(value("--heist")?),
+            "--help" | "-h" | "help" => parsed.command = "help".to_owned(),
+            "setup" | "check" | "remove" if parsed.command.is_empty() => parsed.command = argument,
+            other => {
+                return Err(format!(
+                    "`{other}` is no command or option of `cargo heist-tokio`; see `cargo heist-tokio --help`"
+                ));
+            }
+        }
+    }
+    Ok(parsed)
+}
+
+fn run(arguments: &Arguments) -> Result<String, String> {
+    if arguments.command.is_empty() || arguments.command == "help" {
+        return Ok(USAGE.trim_end().to_owned());
+    }
+    let project = Project::find(arguments.manifest_path.as_deref())?;
+    match arguments.command.as_str() {
+        "setup" => setup(&project, arguments),
+        "check" => check::report(&project),
+        _ => remove(&project),
+    }
+}
+
+fn setup(project: &Project, arguments: &Arguments) -> Result<String, String> {
+    check::refuse_unstable()?;
+    let graph = project.graph()?;
+    check::refuse_cycles(&graph)?;
+    let source = crate_source::find(&graph)?;
+    let heist = layout::heist_dependency(&graph, arguments.heist.as_deref())?;
+    layout::write(&project.facade_folder(), &source, &heist)?;
+    manifest::add_patch(&project.root_manifest())?;
+    if let Err(error) = project.use_patch() {
+        manifest::remove_patch(&project.root_manifest())?;
+        return Err(error);
+    }
+    let graph = project.graph()?;
+    check::prove(&graph, &project.facade_folder())?;
+    Ok(format!(
+        "tokio {} of this workspace runs on heist now: {} is patched in, and no scheduler of Tokio's is in the dependency tree. Commit \
+         that folder, Cargo.toml and Cargo.lock. `cargo heist-tokio remove` undoes it.",
+        source.version,
+        layout::FOLDER
+    ))
+}
+
+fn remove(project: &Project) -> Result<String, String> {
+    let mirrored = layout::mirrored_by(&project.facade_folder());
+    let was_patched = manifest::remove_patch(&project.root_manifest())?;
+    let folder = project.facade_folder();
+    let had_folder = folder.exists();
+    if had_folder {
+        std::fs::remove_dir_all(&folder)
+            .map_err(|error| format!("{} could not be removed: {error}", folder.display()))?;
+    }
+    if !was_patched && !had_folder {
+        return Ok("this workspace is not patched; nothing was changed".to_owned());
+    }
+    project.forget_patch(mirrored.as_deref())?;
+    Ok("tokio of this workspace is the one of the registry again".to_owned())
+}

@@ -1,0 +1,187 @@
+//! The registration of I/O resources with heist's reactor.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use heist::facade;
+use mio::event::Source;
+
+use super::scheduler;
+use crate::io::{Interest, Ready};
+
+/// The registration of one resource.
+#[derive(Debug)]
+pub(crate) struct Registration(facade::Registration);
+
+/// The readiness of a resource at one moment. `ready` is what a clear of it clears.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadyEvent {
+    pub(crate) ready: Ready,
+    event: facade::ReadyEvent,
+}
+
+impl ReadyEvent {
+    fn new(event: facade::ReadyEvent, mask: Ready) -> ReadyEvent {
+        ReadyEvent { ready: to_tokio(event.ready()) & mask, event }
+    }
+
+    /// Returns this event with another readiness to clear.
+    #[allow(dead_code)]
+    pub(crate) fn with_ready(&self, ready: Ready) -> ReadyEvent {
+        ReadyEvent { ready, event: self.event }
+    }
+}
+
+const PAIRS: [(Ready, heist::io::Ready); 4] = [
+    (Ready::READABLE, heist::io::Ready::READABLE),
+    (Ready::WRITABLE, heist::io::Ready::WRITABLE),
+    (Ready::READ_CLOSED, heist::io::Ready::READ_CLOSED),
+    (Ready::WRITE_CLOSED, heist::io::Ready::WRITE_CLOSED),
+];
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const MORE_PAIRS: [(Ready, heist::io::Ready); 2] =
+    [(Ready::ERROR, heist::io::Ready::ERROR), (Ready::PRIORITY, heist::io::Ready::PRIORITY)];
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const MORE_PAIRS: [(Ready, heist::io::Ready); 1] = [(Ready::ERROR, heist::io::Ready::ERROR)];
+
+fn pairs() -> impl Iterator<Item = (Ready, heist::io::Ready)> {
+    PAIRS.into_iter().chain(MORE_PAIRS)
+}
+
+fn to_tokio(ready: heist::io::Ready) -> Ready {
+    pairs().filter(|&(_, bit)| !(ready & bit).is_empty()).fold(Ready::EMPTY, |sum, (bit, _)| sum | bit)
+}
+
+fn to_heist(ready: Ready) -> heist::io::Ready {
+    pairs().filter(|&(bit, _)| !(ready & bit).is_empty()).fold(heist::io::Ready::EMPTY, |sum, (_, bit)| sum | bit)
+}
+
+fn interest_to_heist(interest: Interest) -> heist::io::Interest {
+    let mut parts = Vec::with_capacity(4);
+    if interest.is_readable() {
+        parts.push(heist::io::Interest::READABLE);
+    }
+    if interest.is_writable() {
+        parts.push(heist::io::Interest::WRITABLE);
+    }
+    if interest.is_error() {
+        parts.push(heist::io::Interest::ERROR);
+    }
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if interest.is_priority() {
+        parts.push(heist::io::Interest::PRIORITY);
+    }
+    parts.into_iter().reduce(heist::io::Interest::add).expect("an interest is never empty")
+}
+
+impl Registration {
+    #[track_caller]
+    pub(crate) fn new_with_interest_and_handle(
+        io: &mut impl Source,
+        _interest: Interest,
+        handle: scheduler::Handle,
+    ) -> io::Result<Registration> {
+        facade::Registration::new(&handle.0, io).map(Registration)
+    }
+
+    pub(crate) fn deregister(&mut self, io: &mut impl Source) -> io::Result<()> {
+        self.0.deregister(io)
+    }
+
+    pub(crate) fn clear_readiness(&self, event: ReadyEvent) {
+        // A closed side stays closed.
+        let drained = event.ready - Ready::READ_CLOSED - Ready::WRITE_CLOSED;
+        self.0.clear_readiness(event.event, to_heist(drained));
+    }
+
+    #[allow(dead_code)]
+    pub(crate) fn assume_ready(&self, ready: Ready) {
+        self.0.assume_ready(to_heist(ready));
+    }
+
+    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<ReadyEvent>> {
+        let event = ready!(self.0.poll_read_ready(cx))?;
+        Poll::Ready(Ok(ReadyEvent::new(event, Ready::READABLE | Ready::READ_CLOSED)))
+    }
+
+    pub(crate) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<ReadyEvent>> {
+        let event = ready!(self.0.poll_write_ready(cx))?;
+        Poll::Ready(Ok(ReadyEvent::new(event, Ready::WRITABLE | Ready::WRITE_CLOSED)))
+    }
+
+    pub(crate) fn poll_read_io<R>(
+        &self,
+        cx: &mut Context<'_>,
+        mut operation: impl FnMut() -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        loop {
+            let event = ready!(self.poll_read_ready(cx))?;
+            match operation() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.clear_readiness(event),
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    pub(crate) fn poll_write_io<R>(
+        &self,
+        cx: &mut Context<'_>,
+        mut operation: impl FnMut() -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        loop {
+            let event = ready!(self.poll_write_ready(cx))?;
+            match operation() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.clear_readiness(event),
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    pub(crate) fn try_io<R>(&self, interest: Interest, operation: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        let event = self.0.ready_event().map(|event| ReadyEvent::new(event, Ready::from_interest(interest)));
+        // After a shutdown, the operation itself finds out whether it can be done.
+        let event = event.ok();
+        if event.is_some_and(|event| event.ready.is_empty()) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        match operation() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                event.into_iter().for_each(|event| self.clear_readiness(event));
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            result => result,
+        }
+    }
+
+    pub(crate) async fn readiness(&self, interest: Interest) -> io::Result<ReadyEvent> {
+        let event = self.0.readiness(interest_to_heist(interest)).await?;
+        Ok(ReadyEvent::new(event, Ready::from_interest(interest)))
+    }
+
+    #[allow(dead_code)]
+    pub(crate) async fn async_io<R>(
+        &self,
+        interest: Interest,
+        mut operation: impl FnMut() -> io::Result<R>,
+    ) -> io::Result<R> {
+        loop {
+            let event = self.readiness(interest).await?;
+            let unit = std::future::poll_fn(crate::task::coop::poll_proceed).await;
+            match operation() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.clear_readiness(event),
+                result => {
+                    unit.made_progress();
+                    return result;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        // A waker may own this registration, so it would keep itself alive.
+        self.0.clear_wakers();
+    }
+}
