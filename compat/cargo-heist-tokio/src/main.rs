@@ -90,24 +90,37 @@ fn run(arguments: &Arguments) -> Result<String, String> {
 
 fn setup(project: &Project, arguments: &Arguments) -> Result<String, String> {
     check::refuse_unstable()?;
+    if !project.facade_folder().join("Cargo.toml").exists() {
+        // A fresh clone may have the patch without the folder. Cargo could resolve nothing then.
+        let mirrored = project.mirrored_in_lock();
+        if manifest::remove_patch(&project.root_manifest())? {
+            project.forget_patch(mirrored.as_deref())?;
+        }
+    }
     let graph = project.graph()?;
     check::refuse_cycles(&graph)?;
     let source = crate_source::find(&graph)?;
     let heist = layout::heist_dependency(&graph, arguments.heist.as_deref())?;
     layout::write(&project.facade_folder(), &source, &heist)?;
-    manifest::add_patch(&project.root_manifest())?;
-    if let Err(error) = project.use_patch() {
-        manifest::remove_patch(&project.root_manifest())?;
+    if let Err(error) = patch(project) {
+        // The workspace is as before.
+        let _ = manifest::remove_patch(&project.root_manifest())?;
+        project.forget_patch(Some(&source.version))?;
         return Err(error);
     }
-    let graph = project.graph()?;
-    check::prove(&graph, &project.facade_folder())?;
     Ok(format!(
         "tokio {} of this workspace runs on heist now: {} is patched in, and no scheduler of Tokio's is in the dependency tree. Commit \
          that folder, Cargo.toml and Cargo.lock. `cargo heist-tokio remove` undoes it.",
         source.version,
         layout::FOLDER
     ))
+}
+
+/// Patches the workspace, and checks that no other `tokio` is left.
+fn patch(project: &Project) -> Result<(), String> {
+    manifest::add_patch(&project.root_manifest())?;
+    project.use_patch()?;
+    check::prove(&project.graph()?, &project.facade_folder())
 }
 
 fn remove(project: &Project) -> Result<String, String> {

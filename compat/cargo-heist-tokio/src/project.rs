@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
+use toml_edit::{DocumentMut, Item};
 
 use crate::layout;
 
@@ -52,6 +53,18 @@ impl Project {
     /// Returns the folder of the crate that is patched in.
     pub(crate) fn facade_folder(&self) -> PathBuf {
         self.root.join(layout::FOLDER)
+    }
+
+    /// Returns the version of Tokio that the crate in Cargo.lock mirrors, if that is the one over
+    /// heist.
+    pub(crate) fn mirrored_in_lock(&self) -> Option<String> {
+        let lock: DocumentMut = std::fs::read_to_string(self.root.join("Cargo.lock")).ok()?.parse().ok()?;
+        let packages = lock.get("package")?.as_array_of_tables()?;
+        let text = |package: &toml_edit::Table, key: &str| package.get(key).and_then(Item::as_str).map(str::to_owned);
+        let is_patched = |package: &&toml_edit::Table| {
+            text(package, "name").as_deref() == Some("tokio") && text(package, "source").is_none()
+        };
+        layout::mirrored_version(&text(packages.iter().find(is_patched)?, "version")?)
     }
 
     /// Returns the dependency tree.
