@@ -8,6 +8,7 @@ use std::panic::Location;
 use std::pin::pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 use std::{fmt, io, thread};
 
 use crate::context;
@@ -17,7 +18,7 @@ pub use crate::context::messages::{Messages, set_messages};
 use crate::io::{Interest, Ready};
 use crate::raw_task::{self, Header, JoinHandle, Outcome, OwnedTasks, RunResult, Runnable, Schedule};
 use crate::reactor::{Direction, Reactor, Snapshot, Source, resource_shutdown_error};
-use crate::runtime::Handle;
+use crate::runtime::{Handle, Id};
 use crate::sync::{Arc, Mutex};
 use crate::util::wake_list::{drop_contained, wake_catch_panic};
 
@@ -145,6 +146,22 @@ pub fn is_runtime_open() -> bool {
     context::pool().is_some_and(|pool| pool.is_open())
 }
 
+/// Returns true if this thread is in a `LocalRuntime`.
+pub fn is_local_runtime() -> bool {
+    context::pool().is_some_and(|pool| pool.is_local())
+}
+
+/// Returns an id that no runtime has.
+pub fn new_runtime_id() -> Id {
+    Id::next()
+}
+
+/// Returns true if an operation would find budget. Otherwise the task is woken, and has to return
+/// `Pending`.
+pub fn has_budget(cx: &Context<'_>) -> bool {
+    budget::may_proceed(cx)
+}
+
 /// Runs `poll` with a full budget.
 pub fn with_budget<R>(poll: impl FnOnce() -> R) -> R {
     let _budget = budget::root();
@@ -161,14 +178,15 @@ pub fn with_unlimited_budget<R>(poll: impl FnOnce() -> R) -> R {
 ///
 /// If this is dropped, its tasks end as cancelled.
 pub struct LocalTasks {
-    home: Arc<LocalHome>,
+    home: Box<LocalHome>,
     /// The futures are used and dropped on one thread.
     _not_send: PhantomData<*const ()>,
 }
 
 /// The home of such tasks. Wakers reach it from any thread.
 struct LocalHome {
-    queue: Mutex<LocalQueue>,
+    /// Shared, so that a thread which queues a task can keep it: the home may be gone by then.
+    queue: Arc<Mutex<LocalQueue>>,
     /// Every task is linked here from its spawn to its end.
     owned: OwnedTasks,
 }
@@ -177,21 +195,21 @@ struct LocalQueue {
     tasks: VecDeque<Runnable>,
     /// Woken by the next task that is queued.
     waker: Option<Waker>,
+    /// The tasks are being polled, so a task that is queued wakes nothing.
+    polling: bool,
+    /// A task that is spawned ends as cancelled.
+    closed: bool,
 }
 
-// SAFETY: the home lies in an `Arc`, so it does not move. `LocalTasks::drop` returns once every
-// task has ended, and a thread that queues a task keeps the `Arc`. No `&mut` to it is formed.
+// SAFETY: the home is boxed, so it does not move. `LocalTasks::drop` frees it once every task has
+// ended. A thread that wakes a task has its `Runnable` until it has queued it, so the task has not
+// ended before. `schedule` does not use the home afterwards. No `&mut` to it is formed.
 unsafe impl Schedule for LocalHome {
     fn schedule(&self, runnable: Runnable) {
-        // Once the task is queued, it may end, and `LocalTasks` with it.
-        // SAFETY: every home of this type lives in an `Arc`, which a task that has not ended keeps
-        // alive.
-        unsafe { Arc::increment_strong_count(self) };
-        // SAFETY: the count has just been raised for this reference.
-        let home = unsafe { Arc::from_raw(self) };
-        let mut queue = home.queue.lock();
+        let shared = Arc::clone(&self.queue);
+        let mut queue = shared.lock();
         queue.tasks.push_back(runnable);
-        let waker = queue.waker.take();
+        let waker = if queue.polling { None } else { queue.waker.take() };
         drop(queue);
         waker.into_iter().for_each(wake_catch_panic);
     }
@@ -215,11 +233,12 @@ impl LocalTasks {
 
     /// Returns an empty set.
     pub fn new() -> LocalTasks {
-        let queue = Mutex::new(LocalQueue { tasks: VecDeque::new(), waker: None });
-        LocalTasks { home: Arc::new(LocalHome { queue, owned: OwnedTasks::new() }), _not_send: PhantomData }
+        let queue = LocalQueue { tasks: VecDeque::new(), waker: None, polling: false, closed: false };
+        let home = Box::new(LocalHome { queue: Arc::new(Mutex::new(queue)), owned: OwnedTasks::new() });
+        LocalTasks { home, _not_send: PhantomData }
     }
 
-    /// Spawns a task.
+    /// Spawns a task. If the set is closed, the task ends as cancelled.
     #[track_caller]
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
@@ -229,8 +248,12 @@ impl LocalTasks {
         // SAFETY: this value stays on the thread that made it, and only its methods run, cancel or
         // drop the `Runnable`s of its tasks.
         let (runnable, handle) = unsafe { raw_task::spawn_local::<F, LocalHome>(future, Location::caller().into()) };
-        runnable.link_into(&*self.home);
-        self.home.schedule(runnable);
+        if self.home.queue.lock().closed {
+            runnable.cancel(&|_, _| {});
+        } else {
+            runnable.link_into(&*self.home);
+            self.home.schedule(runnable);
+        }
         handle
     }
 
@@ -238,12 +261,9 @@ impl LocalTasks {
     /// is woken when a task is ready.
     pub fn poll_tasks(&self, cx: &mut Context<'_>) -> bool {
         let waker = cx.waker().clone();
-        let old = self.home.queue.lock().waker.replace(waker);
-        drop_contained(old);
+        let outer_polling = std::mem::replace(&mut self.home.queue.lock().polling, true);
         for _ in 0..LocalTasks::BATCH {
-            let Some(runnable) = self.home.queue.lock().tasks.pop_front() else {
-                return self.home.owned.is_empty();
-            };
+            let Some(runnable) = self.home.queue.lock().tasks.pop_front() else { break };
             let outer = budget::set_current(Some(NonNull::from(runnable.header()).cast()));
             let own_budget = budget::without_budget();
             let result = runnable.run(&*self.home);
@@ -253,12 +273,30 @@ impl LocalTasks {
                 self.home.queue.lock().tasks.push_back(runnable);
             }
         }
-        cx.waker().wake_by_ref();
-        false
+        // Under one lock: a task that is queued before it is seen here, and a later one finds the
+        // waker.
+        let mut queue = self.home.queue.lock();
+        queue.polling = outer_polling;
+        let (has_more, old) = (!queue.tasks.is_empty(), queue.waker.replace(waker));
+        drop(queue);
+        drop_contained(old);
+        if has_more {
+            cx.waker().wake_by_ref();
+        }
+        self.home.owned.is_empty()
     }
 
-    /// Ends all tasks as cancelled. A task that another task spawns meanwhile ends, too.
-    pub fn cancel_all(&self) {
+    /// Closes the set, and ends all tasks as cancelled. None of its tasks may call this.
+    ///
+    /// # Panics
+    ///
+    /// If a task of the set is being polled.
+    pub fn cancel_and_close(&self) {
+        let mut queue = self.home.queue.lock();
+        let polling = queue.polling;
+        queue.closed = true;
+        drop(queue);
+        assert!(!polling, "a task of a local set closed the set; drop the set outside of its tasks");
         loop {
             for runnable in self.home.owned.cancel_all() {
                 runnable.cancel(&|_, _| {});
@@ -268,15 +306,15 @@ impl LocalTasks {
             if self.home.owned.is_empty() {
                 return;
             }
-            // A thread that wakes a task has it in hand, and queues it next.
-            thread::yield_now();
+            // Another thread wakes a task, and has it in hand. It queues the task next.
+            thread::sleep(Duration::from_micros(50));
         }
     }
 }
 
 impl Drop for LocalTasks {
     fn drop(&mut self) {
-        self.cancel_all();
+        self.cancel_and_close();
         let waker = self.home.queue.lock().waker.take();
         drop_contained(waker);
     }

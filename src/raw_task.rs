@@ -40,8 +40,8 @@ pub(crate) const BOXED_ABOVE: usize = 16 * 1024;
 /// The implementor does not move and stays alive until every task that was polled with it as its
 /// home has ended. Meanwhile, no `&mut` to it is formed.
 pub(crate) unsafe trait Schedule: 'static {
-    /// Queues a task that has been woken. Called from any thread, by a waker. It neither blocks for
-    /// long nor runs user code.
+    /// Queues a task that has been woken. Called from any thread, by a waker. It does not block for
+    /// long. It may call a waker, whose panics it contains.
     ///
     /// Once the runnable is in a queue, the task may end, and with it the last reason for `self` to
     /// be alive. An implementation that uses `self` after that has to keep it alive by other means.

@@ -16,7 +16,7 @@ pub struct Id(NonZeroU64);
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 impl Id {
-    pub(super) fn next() -> Id {
+    pub(crate) fn next() -> Id {
         // Ordering: Relaxed — only the number matters.
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         Id(NonZeroU64::new(number).expect("ids start at one"))

@@ -91,11 +91,11 @@ pub(crate) fn heist_dependency(graph: &Graph, folder: Option<&Path>) -> Result<I
 }
 
 /// Writes the crate into `folder`, which is emptied first.
-pub(crate) fn write(folder: &Path, source: &CrateSource, heist: &InlineTable) -> Result<(), String> {
+pub(crate) fn write(folder: &Path, source: &CrateSource, heist: &InlineTable, with_tests: bool) -> Result<(), String> {
     if folder.exists() {
         fs::remove_dir_all(folder).map_err(|error| format!("{} could not be emptied: {error}", folder.display()))?;
     }
-    let kept = source.files.iter().filter(|(path, _)| is_kept(path));
+    let kept = source.files.iter().filter(|(path, _)| is_kept(path) || (with_tests && path.starts_with("tests")));
     for (path, content) in kept {
         write_file(&folder.join(path), content)?;
     }
@@ -103,7 +103,7 @@ pub(crate) fn write(folder: &Path, source: &CrateSource, heist: &InlineTable) ->
         write_file(&folder.join(path), content.as_bytes())?;
     }
     let manifest = source.files.get(Path::new("Cargo.toml")).ok_or("Tokio's package has no Cargo.toml")?;
-    let manifest = manifest_of(&String::from_utf8_lossy(manifest), &source.version, heist)?;
+    let manifest = manifest_of(&String::from_utf8_lossy(manifest), &source.version, heist, with_tests)?;
     write_file(&folder.join("Cargo.toml"), manifest.as_bytes())?;
     write_file(&folder.join("README.md"), readme(&source.version).as_bytes())
 }
@@ -114,19 +114,18 @@ fn is_kept(path: &PathBuf) -> bool {
     is_source || path == Path::new("LICENSE")
 }
 
-/// Returns the crate's manifest: Tokio's, with heist, and without tests and unstable parts.
-fn manifest_of(manifest: &str, version: &str, heist: &InlineTable) -> Result<String, String> {
+/// Returns the crate's manifest: Tokio's, with heist, and without tests unless they are wanted.
+fn manifest_of(manifest: &str, version: &str, heist: &InlineTable, with_tests: bool) -> Result<String, String> {
     let mut manifest: DocumentMut =
         manifest.parse().map_err(|error| format!("Tokio's Cargo.toml is unreadable: {error}"))?;
-    for table in ["test", "bench", "example", "dev-dependencies", "lints", "badges"] {
+    for table in ["bench", "example", "lints", "badges"] {
         manifest.remove(table);
     }
-    if let Some(targets) = manifest["target"].as_table_mut() {
-        let names: Vec<String> = targets.iter().map(|(name, _)| name.to_owned()).collect();
-        for name in names {
-            targets[&name].as_table_mut().map(|target| target.remove("dev-dependencies"));
-        }
+    if !with_tests {
+        remove_tests(&mut manifest);
     }
+    // Cargo shows the warnings of a crate in a folder. The user can do nothing about these.
+    manifest["lints"]["rust"]["warnings"] = value("allow");
     let package = &mut manifest["package"];
     package["version"] = value(facade_version(version));
     package["publish"] = value(false);
@@ -141,6 +140,17 @@ fn manifest_of(manifest: &str, version: &str, heist: &InlineTable) -> Result<Str
         features.push("heist/test-util");
     }
     Ok(manifest.to_string())
+}
+
+fn remove_tests(manifest: &mut DocumentMut) {
+    manifest.remove("test");
+    manifest.remove("dev-dependencies");
+    let Some(targets) = manifest.get_mut("target").and_then(Item::as_table_mut) else { return };
+    for (_, target) in targets.iter_mut() {
+        if let Item::Table(target) = target {
+            target.remove("dev-dependencies");
+        }
+    }
 }
 
 fn write_file(path: &Path, content: &[u8]) -> Result<(), String> {

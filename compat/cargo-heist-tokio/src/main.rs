@@ -28,6 +28,7 @@ Commands:
 Options:
   --manifest-path <file>   the Cargo.toml of the workspace or package
   --heist <folder>         a checkout of heist to depend on, in place of the published version
+  --with-tests             keep Tokio's own tests in the crate, to run them on heist
 ";
 
 /// The arguments of the command line.
@@ -35,6 +36,7 @@ struct Arguments {
     command: String,
     manifest_path: Option<PathBuf>,
     heist: Option<PathBuf>,
+    with_tests: bool,
 }
 
 fn main() -> ExitCode {
@@ -53,7 +55,7 @@ fn main() -> ExitCode {
 fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
     // Cargo passes the name of the subcommand first.
     let mut arguments = arguments.skip_while(|argument| argument == "heist-tokio").peekable();
-    let mut parsed = Arguments { command: String::new(), manifest_path: None, heist: None };
+    let mut parsed = Arguments { command: String::new(), manifest_path: None, heist: None, with_tests: false };
     while let Some(argument) = arguments.next() {
         let mut value = |name: &str| {
             arguments
@@ -64,6 +66,7 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
         match argument.as_str() {
             "--manifest-path" => parsed.manifest_path = Some(value("--manifest-path")?),
             "--heist" => parsed.heist = Some(value("--heist")?),
+            "--with-tests" => parsed.with_tests = true,
             "--help" | "-h" | "help" => parsed.command = "help".to_owned(),
             "setup" | "check" | "remove" if parsed.command.is_empty() => parsed.command = argument,
             other => {
@@ -101,7 +104,7 @@ fn setup(project: &Project, arguments: &Arguments) -> Result<String, String> {
     check::refuse_cycles(&graph)?;
     let source = crate_source::find(&graph)?;
     let heist = layout::heist_dependency(&graph, arguments.heist.as_deref())?;
-    layout::write(&project.facade_folder(), &source, &heist)?;
+    layout::write(&project.facade_folder(), &source, &heist, arguments.with_tests)?;
     if let Err(error) = patch(project) {
         // The workspace is as before.
         let _ = manifest::remove_patch(&project.root_manifest())?;

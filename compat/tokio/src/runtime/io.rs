@@ -58,21 +58,15 @@ fn to_heist(ready: Ready) -> heist::io::Ready {
 }
 
 fn interest_to_heist(interest: Interest) -> heist::io::Interest {
-    let mut parts = Vec::with_capacity(4);
-    if interest.is_readable() {
-        parts.push(heist::io::Interest::READABLE);
-    }
-    if interest.is_writable() {
-        parts.push(heist::io::Interest::WRITABLE);
-    }
-    if interest.is_error() {
-        parts.push(heist::io::Interest::ERROR);
-    }
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    if interest.is_priority() {
-        parts.push(heist::io::Interest::PRIORITY);
-    }
-    parts.into_iter().reduce(heist::io::Interest::add).expect("an interest is never empty")
+    let parts = [
+        (interest.is_readable(), heist::io::Interest::READABLE),
+        (interest.is_writable(), heist::io::Interest::WRITABLE),
+        (interest.is_error(), heist::io::Interest::ERROR),
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        (interest.is_priority(), heist::io::Interest::PRIORITY),
+    ];
+    let parts = parts.into_iter().filter(|&(is_wanted, _)| is_wanted).map(|(_, part)| part);
+    parts.reduce(heist::io::Interest::add).expect("an interest is never empty")
 }
 
 impl Registration {
@@ -140,14 +134,12 @@ impl Registration {
 
     pub(crate) fn try_io<R>(&self, interest: Interest, operation: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
         let event = self.0.ready_event().map(|event| ReadyEvent::new(event, Ready::from_interest(interest)));
-        // After a shutdown, the operation itself finds out whether it can be done.
-        let event = event.ok();
-        if event.is_some_and(|event| event.ready.is_empty()) {
+        let Some(event) = event.ok().filter(|event| !event.ready.is_empty()) else {
             return Err(io::ErrorKind::WouldBlock.into());
-        }
+        };
         match operation() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                event.into_iter().for_each(|event| self.clear_readiness(event));
+                self.clear_readiness(event);
                 Err(io::ErrorKind::WouldBlock.into())
             }
             result => result,
@@ -183,5 +175,8 @@ impl Drop for Registration {
     fn drop(&mut self) {
         // A waker may own this registration, so it would keep itself alive.
         self.0.clear_wakers();
+        // The descriptor may be that of a child process that has just become an orphan.
+        #[cfg(all(unix, feature = "process"))]
+        super::signal::reap_orphans();
     }
 }

@@ -13,9 +13,16 @@ pub(crate) mod signal;
 pub(crate) mod task;
 
 pub use heist::runtime::{
-    Builder, EnterGuard, Handle, Id, LocalOptions, LocalRuntime, Runtime, RuntimeFlavor, RuntimeMetrics, TryCurrentError,
-    is_rt_shutdown_err, worker_index,
+    Builder, EnterGuard, Handle, Id, LocalOptions, LocalRuntime, Runtime, RuntimeFlavor, RuntimeMetrics, TryCurrentError, worker_index,
 };
+
+/// Returns true if `error` says that the runtime of an I/O resource has been shut down.
+pub fn is_rt_shutdown_err(error: &std::io::Error) -> bool {
+    let is_text = |inner: &(dyn std::error::Error + Send + Sync)| {
+        inner.to_string() == crate::util::error::RUNTIME_SHUTTING_DOWN_ERROR
+    };
+    heist::runtime::is_rt_shutdown_err(error) || error.get_ref().is_some_and(is_text)
+}
 
 /// Makes heist's panics say what Tokio's say where a runtime is missing or has been shut down.
 #[inline]
@@ -36,7 +43,8 @@ where
     heist::task::spawn_blocking(function)
 }
 
-/// Runs `function` on a blocking thread. Returns `None` if the runtime has been shut down.
+/// Runs `function` on a blocking thread, or, if the runtime is shut down before it begins, on the
+/// thread that shuts it down. Returns `None` if the runtime has been shut down already.
 #[cfg(any(feature = "fs", feature = "io-std"))]
 #[track_caller]
 pub(crate) fn spawn_mandatory_blocking<F, R>(function: F) -> Option<crate::task::JoinHandle<R>>
@@ -44,6 +52,23 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    let handle = spawn_blocking(function);
-    heist::facade::is_runtime_open().then_some(handle)
+    // Outside of a runtime, the spawn below panics.
+    if Handle::try_current().is_ok() && !heist::facade::is_runtime_open() {
+        return None;
+    }
+    let mut mandatory = RunOnDrop(Some(function));
+    Some(spawn_blocking(move || mandatory.0.take().expect("a job runs once")()))
+}
+
+/// A function that runs when it is dropped, unless it has been taken.
+#[cfg(any(feature = "fs", feature = "io-std"))]
+struct RunOnDrop<R, F: FnOnce() -> R>(Option<F>);
+
+#[cfg(any(feature = "fs", feature = "io-std"))]
+impl<R, F: FnOnce() -> R> Drop for RunOnDrop<R, F> {
+    fn drop(&mut self) {
+        if let Some(function) = self.0.take() {
+            drop(function());
+        }
+    }
 }

@@ -1,39 +1,76 @@
 //! Delivery of signals: one thread per process reads the pipe that the handlers write to.
 
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::OnceLock;
-use std::thread;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::{process, ptr, thread};
 
 use crate::signal::registry::globals;
 
-/// The state of the thread that delivers signals.
+/// The handle by which signals are enabled. It belongs to no runtime.
 #[derive(Debug)]
-pub(crate) struct Handle(Result<(), String>);
+pub(crate) struct Handle(());
 
-/// Returns the handle of the thread that delivers signals. The first call starts the thread.
+/// Returns the handle.
 pub(crate) fn handle() -> &'static Handle {
-    static HANDLE: OnceLock<Handle> = OnceLock::new();
-    HANDLE.get_or_init(|| Handle(start().map_err(|error| error.to_string())))
+    static HANDLE: Handle = Handle(());
+    &HANDLE
 }
 
 impl Handle {
-    /// Returns an error if signals cannot be delivered.
+    /// Starts the thread that delivers signals, unless it runs. A child that was forked has no
+    /// such thread, so it starts its own.
     pub(crate) fn check_inner(&self) -> io::Result<()> {
-        self.0.clone().map_err(|error| io::Error::other(format!("the thread that delivers signals did not start: {error}")))
+        static STARTED_IN: Mutex<Option<u32>> = Mutex::new(None);
+        let mut started_in = STARTED_IN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if *started_in != Some(process::id()) {
+            start()?;
+            *started_in = Some(process::id());
+        }
+        Ok(())
     }
 }
 
 fn start() -> io::Result<()> {
-    let mut pipe = UnixStream::from(globals().receiver.as_fd().try_clone_to_owned()?);
+    let pipe = UnixStream::from(globals().receiver.as_fd().try_clone_to_owned()?);
     pipe.set_nonblocking(false)?;
-    thread::Builder::new().name("heist-signals".into()).spawn(move || {
-        let mut bytes = [0; 128];
-        // The writing end lives as long as the process.
-        while pipe.read(&mut bytes).is_ok_and(|count| count > 0) {
-            globals().broadcast();
-        }
-    })?;
+    thread::Builder::new().name("heist-signals".into()).spawn(move || deliver(pipe))?;
     Ok(())
+}
+
+fn deliver(mut pipe: UnixStream) {
+    block_signals();
+    let mut bytes = [0; 128];
+    loop {
+        match pipe.read(&mut bytes) {
+            Ok(1..) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            // The writing end lives as long as the process.
+            Ok(0) | Err(_) => return,
+        }
+        // Wakers are user code. A panic of one must not end the delivery.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            globals().broadcast();
+            #[cfg(feature = "process")]
+            reap_orphans();
+        }));
+    }
+}
+
+/// Lets other threads run the handlers, so that no read here is interrupted.
+fn block_signals() {
+    // SAFETY: a set of signals is plain data, which the next call fills.
+    let mut all: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is to a set of signals.
+    unsafe { libc::sigfillset(&mut all) };
+    // SAFETY: the pointers are to a set of signals, and null for the one that is not wanted.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &all, ptr::null_mut()) };
+}
+
+/// Collects the ends of children whose `Child` was dropped before they ended.
+#[cfg(feature = "process")]
+pub(crate) fn reap_orphans() {
+    crate::process::unix::GlobalOrphanQueue::reap_orphans(handle());
 }

@@ -1,6 +1,6 @@
 //! Tasks whose futures stay on one thread.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -12,11 +12,13 @@ use heist::facade::LocalTasks;
 use pin_project_lite::pin_project;
 
 use super::JoinHandle;
-use crate::runtime::Runtime;
+use crate::runtime::{self, Runtime};
 
 thread_local! {
-    /// The sets that this thread has entered, the innermost last.
-    static ENTERED: RefCell<Vec<Rc<LocalTasks>>> = const { RefCell::new(Vec::new()) };
+    /// The set that this thread has entered last.
+    static CURRENT: RefCell<Option<Rc<LocalTasks>>> = const { RefCell::new(None) };
+    /// This thread polls or drops a set.
+    static IN_SET: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A set of tasks which are executed on the same thread.
@@ -25,15 +27,16 @@ thread_local! {
 /// by [`LocalSet::run_until`] or [`LocalSet::block_on`].
 pub struct LocalSet {
     tasks: Rc<LocalTasks>,
+    id: runtime::Id,
 }
 
 /// Makes a [`LocalSet`] the current one of this thread until it is dropped.
 pub struct LocalEnterGuard {
-    entered: bool,
+    previous: Option<Rc<LocalTasks>>,
     _not_send: PhantomData<*const ()>,
 }
 
-/// Spawns a future that need not be `Send` on the current [`LocalSet`] or `LocalRuntime`.
+/// Spawns a future that need not be `Send` on the current `LocalRuntime` or [`LocalSet`].
 ///
 /// # Panics
 ///
@@ -44,26 +47,55 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let current = ENTERED.with(|entered| entered.borrow().last().cloned());
+    crate::runtime::install_messages();
+    let current = CURRENT.with(|current| current.borrow().clone());
     match current {
-        Some(tasks) => tasks.spawn(future),
-        None => heist::task::spawn_local(future),
+        Some(tasks) if !heist::facade::is_local_runtime() => tasks.spawn(future),
+        _ => heist::task::spawn_local(future),
     }
 }
 
+/// Makes `tasks` the current set. While a thread exits, its record may be destroyed: then nothing
+/// changes.
+fn set_current(tasks: Option<Rc<LocalTasks>>) -> Option<Rc<LocalTasks>> {
+    CURRENT.try_with(|current| current.replace(tasks)).unwrap_or_default()
+}
+
 fn enter(tasks: &Rc<LocalTasks>) -> LocalEnterGuard {
-    let entered = ENTERED.try_with(|entered| entered.borrow_mut().push(Rc::clone(tasks))).is_ok();
-    LocalEnterGuard { entered, _not_send: PhantomData }
+    LocalEnterGuard { previous: set_current(Some(Rc::clone(tasks))), _not_send: PhantomData }
 }
 
 impl Drop for LocalEnterGuard {
     fn drop(&mut self) {
-        if self.entered {
-            // The record may be destroyed, if the thread exits.
-            let left = ENTERED.try_with(|entered| entered.borrow_mut().pop());
-            drop(left);
-        }
+        drop(set_current(self.previous.take()));
     }
+}
+
+/// Marks this thread as one that polls or drops a set.
+struct InSet(bool);
+
+impl InSet {
+    fn begin() -> InSet {
+        InSet(IN_SET.try_with(|in_set| in_set.replace(true)).unwrap_or_default())
+    }
+}
+
+impl Drop for InSet {
+    fn drop(&mut self) {
+        let _ = IN_SET.try_with(|in_set| in_set.set(self.0));
+    }
+}
+
+/// Refuses `block_in_place` where the tasks of a set would wait for it.
+///
+/// # Panics
+///
+/// If this thread polls or drops a set.
+#[cfg(feature = "rt-multi-thread")]
+#[track_caller]
+pub(super) fn refuse_block_in_place() {
+    let in_set = IN_SET.try_with(Cell::get).unwrap_or_default();
+    assert!(!in_set, "block_in_place was called in a `LocalSet`, whose other tasks would wait; use `spawn_blocking`");
 }
 
 impl fmt::Debug for LocalEnterGuard {
@@ -81,7 +113,12 @@ impl Default for LocalSet {
 impl LocalSet {
     /// Returns an empty set.
     pub fn new() -> LocalSet {
-        LocalSet { tasks: Rc::new(LocalTasks::new()) }
+        LocalSet { tasks: Rc::new(LocalTasks::new()), id: heist::facade::new_runtime_id() }
+    }
+
+    /// Returns the id of this set, which no other set or runtime has.
+    pub fn id(&self) -> runtime::Id {
+        self.id
     }
 
     /// Makes this the current set of this thread, until the guard is dropped.
@@ -127,6 +164,7 @@ impl Future for LocalSet {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let _in_set = InSet::begin();
         let _entered = enter(&self.tasks);
         if self.tasks.poll_tasks(cx) { Poll::Ready(()) } else { Poll::Pending }
     }
@@ -134,9 +172,10 @@ impl Future for LocalSet {
 
 impl Drop for LocalSet {
     fn drop(&mut self) {
+        let _in_set = InSet::begin();
         // Destructors of the futures may spawn into this set.
         let _entered = enter(&self.tasks);
-        self.tasks.cancel_all();
+        self.tasks.cancel_and_close();
     }
 }
 
@@ -153,8 +192,9 @@ impl<F: Future> Future for RunUntil<'_, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
+        let _in_set = InSet::begin();
         let _entered = enter(this.tasks);
-        if let Poll::Ready(output) = crate::task::coop::budget(|| this.future.poll(cx)) {
+        if let Poll::Ready(output) = this.future.poll(cx) {
             return Poll::Ready(output);
         }
         // The set's own wake-ups poll this future, too.

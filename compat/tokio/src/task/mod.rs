@@ -3,8 +3,6 @@
 use std::future::Future;
 
 pub use heist::task::{AbortHandle, Id, JoinError, JoinHandle, id, try_id};
-#[cfg(feature = "rt-multi-thread")]
-pub use heist::task::block_in_place;
 pub use coop::consume_budget;
 pub use coop::{Unconstrained, unconstrained};
 
@@ -43,4 +41,19 @@ where
     R: Send + 'static,
 {
     crate::runtime::spawn_blocking(function)
+}
+
+/// Runs `function`, which may block, on this thread. Other workers run the other tasks meanwhile.
+///
+/// # Panics
+///
+/// On a current-thread runtime, and in a [`LocalSet`].
+#[cfg(feature = "rt-multi-thread")]
+#[track_caller]
+pub fn block_in_place<F, R>(function: F) -> R
+where
+    F: FnOnce() -> R,
+{
+    local::refuse_block_in_place();
+    heist::task::block_in_place(function)
 }

@@ -22,9 +22,5 @@ pub(crate) fn with_unconstrained<R>(poll: impl FnOnce() -> R) -> R {
 /// Waits until there is budget. Spends none.
 #[allow(dead_code)]
 pub(crate) fn poll_budget_available(cx: &mut Context<'_>) -> Poll<()> {
-    if has_budget_remaining() {
-        return Poll::Ready(());
-    }
-    cx.waker().wake_by_ref();
-    Poll::Pending
+    if heist::facade::has_budget(cx) { Poll::Ready(()) } else { Poll::Pending }
 }

@@ -1,0 +1,84 @@
+//! HTTP: axum's server against curl and wrk's kin, reqwest and hyper-util against axum.
+
+use std::process::Command;
+
+use axum::Router;
+use axum::extract::ws::{Message, WebSocketUpgrade};
+use axum::response::sse::{Event, Sse};
+use axum::routing::get;
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+async fn serve() -> (std::net::SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
+    let app = Router::new()
+        .route("/", get(|| async { "hello" }))
+        .route("/sse", get(|| async { Sse::new(futures_util::stream::iter([Ok::<_, std::convert::Infallible>(Event::default().data("one"))])) }))
+        .route("/ws", get(|upgrade: WebSocketUpgrade| async {
+            upgrade.on_upgrade(|mut socket| async move {
+                while let Some(Ok(Message::Text(text))) = socket.recv().await {
+                    socket.send(Message::Text(text)).await.unwrap();
+                }
+            })
+        }));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let serving = tokio::spawn(async move {
+        axum::serve(listener, app).with_graceful_shutdown(async { _ = stopped.await }).await.unwrap();
+    });
+    (address, stop, serving)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn axum_answers_curl_and_shuts_down() {
+    let (address, stop, serving) = serve().await;
+    let answer = tokio::process::Command::new("curl").args(["-s", &format!("http://{address}/")]).output().await.unwrap();
+    assert_eq!(answer.stdout, b"hello");
+    let answer = Command::new("curl").args(["-s", &format!("http://{address}/sse")]).output().unwrap();
+    assert_eq!(answer.stdout, b"data: one\n\n");
+    stop.send(()).unwrap();
+    serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn reqwest_gets_a_thousand_answers() {
+    let (address, stop, serving) = serve().await;
+    let client = reqwest::Client::new();
+    for _ in 0..1000 {
+        let text = client.get(format!("http://{address}/")).send().await.unwrap().text().await.unwrap();
+        assert_eq!(text, "hello");
+    }
+    let late = client.get(format!("http://{address}/")).timeout(std::time::Duration::from_nanos(1)).send().await;
+    assert!(late.unwrap_err().is_timeout());
+    drop(client);
+    stop.send(()).unwrap();
+    serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn hyper_util_client_reuses_its_connections() {
+    use http_body_util::{BodyExt, Empty};
+    use hyper::body::Bytes;
+
+    let (address, stop, serving) = serve().await;
+    let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build_http::<Empty<Bytes>>();
+    for _ in 0..100 {
+        let answer = client.get(format!("http://{address}/").parse().unwrap()).await.unwrap();
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "hello");
+    }
+    drop(client);
+    stop.send(()).unwrap();
+    serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn web_socket_of_axum_and_tungstenite_carries_text() {
+    let (address, _stop, serving) = serve().await;
+    let (mut socket, _) = tokio_tungstenite::connect_async(format!("ws://{address}/ws")).await.unwrap();
+    for number in 0..100 {
+        socket.send(format!("{number}").into()).await.unwrap();
+        assert_eq!(socket.next().await.unwrap().unwrap().into_text().unwrap().as_str(), format!("{number}"));
+    }
+    serving.abort();
+}
