@@ -17,7 +17,7 @@ use crate::context::can_block::{self, Operation};
 pub use crate::context::messages::{Messages, set_messages};
 use crate::io::{Interest, Ready};
 use crate::raw_task::{self, Header, JoinHandle, Outcome, OwnedTasks, RunResult, Runnable, Schedule};
-use crate::reactor::{Direction, Reactor, Snapshot, Source, resource_shutdown_error};
+use crate::reactor::{Direction, Reactor, Snapshot, Source};
 use crate::runtime::{Handle, Id};
 use crate::sync::{Arc, Mutex};
 use crate::util::wake_list::{drop_contained, wake_catch_panic};
@@ -100,14 +100,9 @@ impl Registration {
         Ok(ReadyEvent { snapshot })
     }
 
-    /// Returns the present readiness, or an error if the runtime has been shut down.
-    ///
-    /// # Errors
-    ///
-    /// If the runtime has been shut down.
-    pub fn ready_event(&self) -> io::Result<ReadyEvent> {
-        let snapshot = self.source.snapshot();
-        if snapshot.is_closed() { Err(resource_shutdown_error()) } else { Ok(ReadyEvent { snapshot }) }
+    /// Returns the present readiness. After a shutdown, it is that of the last event.
+    pub fn ready_event(&self) -> ReadyEvent {
+        ReadyEvent { snapshot: self.source.snapshot() }
     }
 
     /// Clears `drained`, because an operation that began after `event` would have blocked.

@@ -37,8 +37,6 @@ pub(crate) use registered::Registered;
 use shard::{Shard, ShardDriver};
 pub(crate) use shard_drivers::ShardDrivers;
 pub use shutdown_error::is_rt_shutdown_err;
-#[cfg(feature = "facade")]
-pub(crate) use shutdown_error::resource_shutdown_error;
 pub(crate) use shutdown_error::signal_shutdown_error;
 pub(crate) use source::{Opaque, Source, Transferred};
 #[cfg(test)]

@@ -133,10 +133,10 @@ impl Registration {
     }
 
     pub(crate) fn try_io<R>(&self, interest: Interest, operation: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-        let event = self.0.ready_event().map(|event| ReadyEvent::new(event, Ready::from_interest(interest)));
-        let Some(event) = event.ok().filter(|event| !event.ready.is_empty()) else {
+        let event = ReadyEvent::new(self.0.ready_event(), Ready::from_interest(interest));
+        if event.ready.is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
-        };
+        }
         match operation() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.clear_readiness(event);
