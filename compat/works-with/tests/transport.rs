@@ -83,3 +83,46 @@ async fn quinn_stream_echoes() {
     connection.close(0u32.into(), b"");
     serving.await.unwrap();
 }
+
+/// The resolver asks a server of its own making, because a test may not rely on the network.
+#[tokio::test]
+async fn hickory_resolver_asks_a_server_and_caches() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use hickory_resolver::Resolver;
+    use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
+    use hickory_resolver::net::runtime::TokioRuntimeProvider;
+
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let port = socket.local_addr().unwrap().port();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let serving = tokio::spawn(async move {
+        let mut bytes = [0; 512];
+        loop {
+            let (length, peer) = socket.recv_from(&mut bytes).await.unwrap();
+            count.fetch_add(1, Ordering::SeqCst);
+            // The end of the question: its name, type and class.
+            let end = 12 + bytes[12..length].iter().position(|&byte| byte == 0).unwrap() + 5;
+            let mut answer = bytes[..end].to_vec();
+            let is_address = bytes[end - 4..end - 2] == [0, 1];
+            answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, u8::from(is_address), 0, 0, 0, 0]);
+            if is_address {
+                // A pointer to the name, type A, class IN, a TTL of 60 s, and the address.
+                answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 10, 1, 2, 3]);
+            }
+            socket.send_to(&answer, peer).await.unwrap();
+        }
+    });
+    let mut connection = ConnectionConfig::udp();
+    connection.port = port;
+    let server = NameServerConfig::new("127.0.0.1".parse().unwrap(), true, vec![connection]);
+    let config = ResolverConfig::from_parts(None, vec![], vec![server]);
+    let resolver = Resolver::builder_with_config(config, TokioRuntimeProvider::default()).build().unwrap();
+    for _ in 0..3 {
+        let found = resolver.ipv4_lookup("name.example.").await.unwrap();
+        assert!(format!("{found:?}").contains("10.1.2.3"), "{found:?}");
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    serving.abort();
+}

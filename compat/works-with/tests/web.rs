@@ -82,3 +82,41 @@ async fn web_socket_of_axum_and_tungstenite_carries_text() {
     }
     serving.abort();
 }
+
+async fn curl(address: std::net::SocketAddr) -> Vec<u8> {
+    let url = format!("http://{address}/");
+    tokio::process::Command::new("curl").args(["-s", &url]).output().await.unwrap().stdout
+}
+
+#[test]
+fn actix_web_answers_curl() {
+    actix_web::rt::System::new().block_on(async {
+        let server = actix_web::HttpServer::new(|| {
+            actix_web::App::new().route("/", actix_web::web::get().to(|| async { "hello" }))
+        });
+        let server = server.workers(2).bind("127.0.0.1:0").unwrap();
+        let address = server.addrs()[0];
+        let server = server.run();
+        let handle = server.handle();
+        let serving = actix_web::rt::spawn(server);
+        for _ in 0..10 {
+            assert_eq!(curl(address).await, b"hello");
+        }
+        handle.stop(true).await;
+        serving.await.unwrap().unwrap();
+    });
+}
+
+#[tokio::test]
+async fn warp_answers_curl() {
+    use warp::Filter;
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = warp::serve(warp::any().map(|| "hello")).incoming(listener);
+    let serving = tokio::spawn(server.graceful(async { _ = stopped.await }).run());
+    assert_eq!(curl(address).await, b"hello");
+    stop.send(()).unwrap();
+    serving.await.unwrap();
+}
