@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::layout;
+use crate::manifest;
 use crate::project::{Graph, Project};
 use crate::supported;
 
@@ -43,8 +44,8 @@ pub(crate) fn prove(graph: &Graph, folder: &Path) -> Result<(), String> {
         let manifest = tokio.manifest.canonicalize().unwrap_or_default();
         if !manifest.starts_with(&folder) {
             return Err(format!(
-                "tokio {} is in the dependency tree beside the patched one ({}): a dependency needs exactly that version; update it, or \
-                 choose that version with `cargo update -p tokio --precise` before `cargo heist-tokio setup`",
+                "tokio {} stays in the dependency tree beside the patched one ({}): a Cargo.toml requires exactly that version (`=`). Find \
+                 it with `cargo tree -i tokio`, and relax its requirement",
                 tokio.version, tokio.id
             ));
         }
@@ -55,8 +56,19 @@ pub(crate) fn prove(graph: &Graph, folder: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Returns what would not run, one line each.
+/// Returns that nothing keeps the workspace from running on heist.
+///
+/// # Errors
+///
+/// What would not run, one line each.
 pub(crate) fn report(project: &Project) -> Result<String, String> {
+    if manifest::is_patched(&project.root_manifest())? && !project.facade_folder().join("Cargo.toml").exists() {
+        return Err(format!(
+            "{} is missing, and Cargo.toml patches `tokio` with it; run `cargo heist-tokio setup`",
+            layout::FOLDER
+        ));
+    }
+    manifest::refuse_other_patch(&project.root_manifest())?;
     let graph = project.graph()?;
     let mut lines = Vec::new();
     lines.extend(refuse_unstable().err());
@@ -94,8 +106,14 @@ pub(crate) fn report(project: &Project) -> Result<String, String> {
             package.name, package.version
         ));
     }
-    if lines.is_empty() {
-        lines.push(format!("nothing in the dependency tree keeps it from running on heist ({})", layout::FOLDER));
+    if !lines.is_empty() {
+        return Err(lines.join("\n"));
     }
-    Ok(lines.join("\n"))
+    if !manifest::is_patched(&project.root_manifest())? {
+        return Ok(
+            "nothing keeps this workspace from running on heist; `cargo heist-tokio setup` patches it".to_owned()
+        );
+    }
+    prove(&graph, &project.facade_folder())?;
+    Ok(format!("this workspace runs on heist: `tokio` is patched with {}", layout::FOLDER))
 }

@@ -62,39 +62,61 @@ pub(crate) fn mirrored_by(folder: &Path) -> Option<String> {
     mirrored_version(manifest.get("package")?.get("version")?.as_str()?)
 }
 
-/// Returns how the crate depends on heist: as the workspace does, or on the checkout `folder`.
+/// Returns how the crate depends on heist: on the checkout `folder`, as the workspace does, or on
+/// the checkout that this program was built from.
 pub(crate) fn heist_dependency(graph: &Graph, folder: Option<&Path>) -> Result<InlineTable, String> {
     let mut table = InlineTable::new();
-    let of_folder = |folder: &Path| Value::from(folder.display().to_string());
+    let path_of = |folder: &Path| Value::from(folder.display().to_string());
     if let Some(folder) = folder {
-        let folder = folder
-            .canonicalize()
-            .map_err(|error| format!("{}: {error}; name a checkout of heist", folder.display()))?;
-        table.insert("path", of_folder(&folder));
+        table.insert("path", path_of(&checkout(folder)?));
         return Ok(table);
     }
-    match graph.named("heist").first() {
-        Some(heist) => match &heist.source {
-            None => table.insert("path", of_folder(heist.manifest.parent().unwrap_or(Path::new(".")))),
-            Some(source) => match source.strip_prefix("git+") {
-                Some(git) => {
-                    let (url, revision) = git.split_once('#').unwrap_or((git, ""));
-                    table.insert("git", url.split('?').next().unwrap_or(url).into());
-                    table.insert("rev", revision.into())
-                }
-                None => table.insert("version", heist.version.as_str().into()),
-            },
+    let Some(heist) = graph.named("heist").into_iter().next() else {
+        let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        match checkout(&own) {
+            Ok(folder) => table.insert("path", path_of(&folder)),
+            Err(_) => table.insert("version", env!("CARGO_PKG_VERSION").into()),
+        };
+        return Ok(table);
+    };
+    match &heist.source {
+        None => table.insert("path", path_of(heist.manifest.parent().unwrap_or(Path::new(".")))),
+        Some(source) => match source.strip_prefix("git+") {
+            Some(git) => {
+                let (url, revision) = git.split_once('#').unwrap_or((git, ""));
+                table.insert("git", url.split('?').next().unwrap_or(url).into());
+                table.insert("rev", revision.into())
+            }
+            None => table.insert("version", heist.version.as_str().into()),
         },
-        None => table.insert("version", env!("CARGO_PKG_VERSION").into()),
     };
     Ok(table)
 }
 
+/// Returns the absolute path of a checkout of heist.
+fn checkout(folder: &Path) -> Result<PathBuf, String> {
+    let refusal = |why: &str| format!("{} is no checkout of heist ({why}); name one with `--heist`", folder.display());
+    let folder = folder.canonicalize().map_err(|error| refusal(&error.to_string()))?;
+    let manifest = fs::read_to_string(folder.join("Cargo.toml")).map_err(|error| refusal(&error.to_string()))?;
+    let manifest: DocumentMut = manifest.parse().map_err(|_| refusal("its Cargo.toml is no manifest"))?;
+    let name = manifest.get("package").and_then(|package| package.get("name")).and_then(Item::as_str);
+    if name == Some("heist") { Ok(folder) } else { Err(refusal("its Cargo.toml is of another package")) }
+}
+
+/// Removes a folder, and its parent if that is empty then. Returns false if there was none.
+pub(crate) fn remove(folder: &Path) -> Result<bool, String> {
+    if !folder.exists() {
+        return Ok(false);
+    }
+    fs::remove_dir_all(folder).map_err(|error| format!("{} could not be removed: {error}", folder.display()))?;
+    // An error says that other files are there.
+    let _ = folder.parent().map(fs::remove_dir);
+    Ok(true)
+}
+
 /// Writes the crate into `folder`, which is emptied first.
 pub(crate) fn write(folder: &Path, source: &CrateSource, heist: &InlineTable, with_tests: bool) -> Result<(), String> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).map_err(|error| format!("{} could not be emptied: {error}", folder.display()))?;
-    }
+    remove(folder)?;
     let kept = source.files.iter().filter(|(path, _)| is_kept(path) || (with_tests && path.starts_with("tests")));
     for (path, content) in kept {
         write_file(&folder.join(path), content)?;
@@ -165,4 +187,51 @@ fn readme(version: &str) -> String {
          and src/task are those of tokio {version}, under its licence (LICENSE). The others are heist's. This crate is not Tokio's, and \
          is not published.\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn version_of_the_facade_is_ahead_and_names_the_mirrored_one() {
+        assert_eq!(facade_version("1.54.1"), "1.54.901");
+        assert_eq!(mirrored_version("1.54.901").as_deref(), Some("1.54.1"));
+        assert_eq!(mirrored_version("1.54.1"), None);
+    }
+
+    #[test]
+    fn replaced_folders_are_not_kept() {
+        let is_kept = |path: &str| super::is_kept(&PathBuf::from(path));
+        assert!(is_kept("src/net/tcp/stream.rs") && is_kept("LICENSE") && is_kept("src/task/join_set.rs"));
+        assert!(!is_kept("src/runtime/scheduler/mod.rs") && !is_kept("tests/udp.rs") && !is_kept("src/task/mod.rs"));
+    }
+
+    #[test]
+    fn overlay_has_each_replaced_module() {
+        for module in
+            ["src/runtime/mod.rs", "src/time/mod.rs", "src/task/mod.rs", "src/task/coop/mod.rs", "src/task/local.rs"]
+        {
+            assert!(OVERLAY.iter().any(|(path, _)| *path == module), "{module}");
+        }
+    }
+
+    #[test]
+    fn manifest_without_tests_depends_on_heist() {
+        let original = "[package]\nname = \"tokio\"\nversion = \"1.54.1\"\n[[test]]\nname = \"udp\"\n[dependencies]\n\
+                        [dev-dependencies]\nx = \"1\"\n[features]\ntest-util = []\n";
+        let mut heist = InlineTable::new();
+        heist.insert("version", "0.1.0".into());
+        let manifest = manifest_of(original, "1.54.1", &heist, false).unwrap();
+        let manifest: DocumentMut = manifest.parse().unwrap();
+        assert_eq!(manifest["package"]["version"].as_str(), Some("1.54.901"));
+        assert_eq!(manifest["dependencies"]["heist"]["features"][0].as_str(), Some("facade"));
+        assert!(manifest.get("dev-dependencies").is_none() && manifest.get("test").is_none());
+    }
+
+    #[test]
+    fn folder_that_is_no_checkout_is_refused() {
+        let error = checkout(Path::new("/nowhere")).unwrap_err();
+        assert!(error.contains("--heist"), "{error}");
+    }
 }

@@ -27,7 +27,7 @@ Commands:
 
 Options:
   --manifest-path <file>   the Cargo.toml of the workspace or package
-  --heist <folder>         a checkout of heist to depend on, in place of the published version
+  --heist <folder>         the checkout of heist to depend on; without it, the one that this program was built from
   --with-tests             keep Tokio's own tests in the crate, to run them on heist
 ";
 
@@ -68,6 +68,7 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
             "--heist" => parsed.heist = Some(value("--heist")?),
             "--with-tests" => parsed.with_tests = true,
             "--help" | "-h" | "help" => parsed.command = "help".to_owned(),
+            "--version" | "-V" => parsed.command = "version".to_owned(),
             "setup" | "check" | "remove" if parsed.command.is_empty() => parsed.command = argument,
             other => {
                 return Err(format!(
@@ -83,6 +84,9 @@ fn run(arguments: &Arguments) -> Result<String, String> {
     if arguments.command.is_empty() || arguments.command == "help" {
         return Ok(USAGE.trim_end().to_owned());
     }
+    if arguments.command == "version" {
+        return Ok(format!("cargo-heist-tokio {}", env!("CARGO_PKG_VERSION")));
+    }
     let project = Project::find(arguments.manifest_path.as_deref())?;
     match arguments.command.as_str() {
         "setup" => setup(&project, arguments),
@@ -93,6 +97,25 @@ fn run(arguments: &Arguments) -> Result<String, String> {
 
 fn setup(project: &Project, arguments: &Arguments) -> Result<String, String> {
     check::refuse_unstable()?;
+    let before = project.snapshot()?;
+    match set_up(project, arguments) {
+        Ok(version) => {
+            before.discard()?;
+            Ok(format!(
+                "tokio {version} of this workspace runs on heist now: {} is patched in, and no scheduler of Tokio's is in the dependency \
+                 tree. Next: `cargo run`. `cargo heist-tokio remove` undoes it.",
+                layout::FOLDER
+            ))
+        }
+        Err(error) => {
+            before.restore()?;
+            Err(error)
+        }
+    }
+}
+
+fn set_up(project: &Project, arguments: &Arguments) -> Result<String, String> {
+    manifest::refuse_other_patch(&project.root_manifest())?;
     if !project.facade_folder().join("Cargo.toml").exists() {
         // A fresh clone may have the patch without the folder. Cargo could resolve nothing then.
         let mirrored = project.mirrored_in_lock();
@@ -105,18 +128,8 @@ fn setup(project: &Project, arguments: &Arguments) -> Result<String, String> {
     let source = crate_source::find(&graph)?;
     let heist = layout::heist_dependency(&graph, arguments.heist.as_deref())?;
     layout::write(&project.facade_folder(), &source, &heist, arguments.with_tests)?;
-    if let Err(error) = patch(project) {
-        // The workspace is as before.
-        let _ = manifest::remove_patch(&project.root_manifest())?;
-        project.forget_patch(Some(&source.version))?;
-        return Err(error);
-    }
-    Ok(format!(
-        "tokio {} of this workspace runs on heist now: {} is patched in, and no scheduler of Tokio's is in the dependency tree. Commit \
-         that folder, Cargo.toml and Cargo.lock. `cargo heist-tokio remove` undoes it.",
-        source.version,
-        layout::FOLDER
-    ))
+    patch(project)?;
+    Ok(source.version)
 }
 
 /// Patches the workspace, and checks that no other `tokio` is left.
@@ -127,14 +140,9 @@ fn patch(project: &Project) -> Result<(), String> {
 }
 
 fn remove(project: &Project) -> Result<String, String> {
-    let mirrored = layout::mirrored_by(&project.facade_folder());
+    let mirrored = layout::mirrored_by(&project.facade_folder()).or_else(|| project.mirrored_in_lock());
     let was_patched = manifest::remove_patch(&project.root_manifest())?;
-    let folder = project.facade_folder();
-    let had_folder = folder.exists();
-    if had_folder {
-        std::fs::remove_dir_all(&folder)
-            .map_err(|error| format!("{} could not be removed: {error}", folder.display()))?;
-    }
+    let had_folder = layout::remove(&project.facade_folder())?;
     if !was_patched && !had_folder {
         return Ok("this workspace is not patched; nothing was changed".to_owned());
     }

@@ -1,5 +1,6 @@
 //! The user's workspace, and what Cargo says of it.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,6 +13,60 @@ use crate::layout;
 #[derive(Debug)]
 pub(crate) struct Project {
     root: PathBuf,
+}
+
+/// The files of a workspace as they were before a change.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    /// The content of each file; `None` if there was no such file.
+    files: Vec<(PathBuf, Option<Vec<u8>>)>,
+    folder: PathBuf,
+    /// The place of the folder meanwhile, if there was one.
+    saved: Option<PathBuf>,
+}
+
+impl Snapshot {
+    /// Makes the workspace as it was.
+    pub(crate) fn restore(self) -> Result<(), String> {
+        layout::remove(&self.folder)?;
+        if let Some(saved) = &self.saved {
+            rename(saved, &self.folder)?;
+        }
+        for (path, content) in self.files {
+            let restored = match content {
+                Some(content) => fs::write(&path, content),
+                None if path.exists() => fs::remove_file(&path),
+                None => Ok(()),
+            };
+            restored.map_err(|error| format!("{} could not be restored: {error}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Removes what was saved.
+    pub(crate) fn discard(self) -> Result<(), String> {
+        self.saved.map_or(Ok(()), |saved| layout::remove(&saved).map(drop))
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), String> {
+    let parent = to.parent().unwrap_or(Path::new("."));
+    let renamed = fs::create_dir_all(parent).and_then(|()| fs::rename(from, to));
+    renamed.map_err(|error| format!("{} could not be renamed to {}: {error}", from.display(), to.display()))
 }
 
 /// The resolved dependency tree of a workspace.
@@ -55,10 +110,23 @@ impl Project {
         self.root.join(layout::FOLDER)
     }
 
+    /// Saves what `setup` changes.
+    pub(crate) fn snapshot(&self) -> Result<Snapshot, String> {
+        let files = [self.root_manifest(), self.root.join("Cargo.lock")];
+        let files = files.into_iter().map(|path| (path.clone(), fs::read(&path).ok())).collect();
+        let folder = self.facade_folder();
+        let saved = folder.exists().then(|| folder.with_extension("before"));
+        if let Some(saved) = &saved {
+            layout::remove(saved)?;
+            copy_folder(&folder, saved).map_err(|error| format!("{} could not be saved: {error}", folder.display()))?;
+        }
+        Ok(Snapshot { files, folder, saved })
+    }
+
     /// Returns the version of Tokio that the crate in Cargo.lock mirrors, if that is the one over
     /// heist.
     pub(crate) fn mirrored_in_lock(&self) -> Option<String> {
-        let lock: DocumentMut = std::fs::read_to_string(self.root.join("Cargo.lock")).ok()?.parse().ok()?;
+        let lock: DocumentMut = fs::read_to_string(self.root.join("Cargo.lock")).ok()?.parse().ok()?;
         let packages = lock.get("package")?.as_array_of_tables()?;
         let text = |package: &toml_edit::Table, key: &str| package.get(key).and_then(Item::as_str).map(str::to_owned);
         let is_patched = |package: &&toml_edit::Table| {
