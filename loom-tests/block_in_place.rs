@@ -1,6 +1,7 @@
 //! A worker enters and leaves a blocking section, while another thread counts, closes, resizes, or
 //! enters one, too. See docs/block-in-place.md.
 
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::time::{Duration, Instant};
 
@@ -501,33 +502,78 @@ fn section_begun_while_spare_stops_has_a_spare() {
     });
 }
 
+/// The number of workers at work in each seat.
+type AtWork = Arc<Mutex<BTreeMap<usize, isize>>>;
+
+/// A worker set and its blocked workers, for several threads of a model.
+#[derive(Clone)]
+struct SpareWorkers {
+    worker_set: Arc<WorkerSet>,
+    at_work: AtWork,
+    blocked_workers: Arc<BlockedWorkers>,
+}
+
+impl SpareWorkers {
+    /// Returns `size` workers, of which `blocked` are blocked.
+    fn new(size: usize, max_workers: usize, spares: usize, blocked: usize) -> SpareWorkers {
+        let worker_set = Arc::new(WorkerSet::new(size, max_workers, spares));
+        (0..size).for_each(|seat| worker_set.activate_seat(seat));
+        let blocked_workers = Arc::new(BlockedWorkers::new());
+        (0..blocked).for_each(|_| blocked_workers.begin_section());
+        SpareWorkers { worker_set, at_work: Arc::default(), blocked_workers }
+    }
+
+    fn threads(&self) -> Threads {
+        Threads::of(&self.worker_set, &self.at_work)
+    }
+
+    /// Starts a spare, as for a blocked worker.
+    fn start_spare(&self, threads: &Threads) -> usize {
+        self.worker_set.start_spare(threads, usize::MAX).expect("a spare")
+    }
+
+    /// As `Pool::adjust_spares`, without a watchdog. Returns false if a spare cannot start.
+    fn adjust_spares(&self, threads: &Threads) -> bool {
+        let ensured =
+            self.worker_set.ensure_spares(&self.blocked_workers, |enough| try_start(&self.worker_set, threads, enough));
+        self.worker_set.stop_surplus_spares(threads, &self.blocked_workers);
+        ensured
+    }
+
+    /// As the drop of a `BlockingSection`, without a watchdog.
+    fn end_section(&self, threads: &Threads) {
+        self.blocked_workers.end_section();
+        let _ = self.adjust_spares(threads);
+    }
+
+    /// Runs `f` on another thread, and waits for the workers that it makes retire.
+    fn run(&self, f: impl FnOnce(&SpareWorkers, &Threads) + Send + 'static) -> thread::JoinHandle<()> {
+        let workers = self.clone();
+        start(move || {
+            let threads = workers.threads();
+            f(&workers, &threads);
+            threads.join();
+        })
+    }
+
+    /// Returns the numbers of spares and of occupied seats.
+    fn counts(&self) -> (usize, usize) {
+        (self.worker_set.num_spares(), self.worker_set.num_occupied())
+    }
+}
+
 /// start of a spare × leave, without a watchdog: the spare is stopped, also if it starts after the
 /// last section has ended.
 #[test]
 fn spare_without_a_section_is_stopped() {
     model(|| {
-        let (worker_set, at_work, blocked_workers) =
-            (Arc::new(WorkerSet::new(1, 1, 2)), Arc::default(), Arc::new(BlockedWorkers::new()));
-        worker_set.activate_seat(0);
-        let threads = Threads::of(&worker_set, &at_work);
-        blocked_workers.begin_section();
-        let starter = {
-            let (worker_set, at_work, blocked_workers) =
-                (Arc::clone(&worker_set), Arc::clone(&at_work), Arc::clone(&blocked_workers));
-            start(move || {
-                let threads = Threads::of(&worker_set, &at_work);
-                // As `Pool::adjust_spares`.
-                assert!(worker_set.ensure_spares(&blocked_workers, |enough| try_start(&worker_set, &threads, enough)));
-                worker_set.stop_surplus_spares(&threads, &blocked_workers);
-                threads.join();
-            })
-        };
-        // As the drop of a `BlockingSection`.
-        blocked_workers.end_section();
-        worker_set.stop_surplus_spares(&threads, &blocked_workers);
+        let workers = SpareWorkers::new(1, 1, 2, 1);
+        let starter = workers.run(|workers, threads| assert!(workers.adjust_spares(threads)));
+        let threads = workers.threads();
+        workers.end_section(&threads);
         starter.join().expect("the starter");
         threads.join();
-        assert_eq!((worker_set.num_spares(), worker_set.num_occupied()), (0, 1));
+        assert_eq!(workers.counts(), (0, 1));
     });
 }
 
@@ -535,27 +581,14 @@ fn spare_without_a_section_is_stopped() {
 #[test]
 fn sections_ended_together_leave_a_spare_for_the_last_one() {
     model(|| {
-        let (worker_set, at_work, blocked_workers) =
-            (Arc::new(WorkerSet::new(1, 1, 3)), Arc::default(), Arc::new(BlockedWorkers::new()));
-        worker_set.activate_seat(0);
-        let threads = Threads::of(&worker_set, &at_work);
-        (0..3).for_each(|_| blocked_workers.begin_section());
-        (0..3).for_each(|_| _ = worker_set.start_spare(&threads, usize::MAX).expect("a spare"));
-        let other = {
-            let (worker_set, at_work, blocked_workers) =
-                (Arc::clone(&worker_set), Arc::clone(&at_work), Arc::clone(&blocked_workers));
-            start(move || {
-                let threads = Threads::of(&worker_set, &at_work);
-                blocked_workers.end_section();
-                worker_set.stop_surplus_spares(&threads, &blocked_workers);
-                threads.join();
-            })
-        };
-        blocked_workers.end_section();
-        worker_set.stop_surplus_spares(&threads, &blocked_workers);
+        let workers = SpareWorkers::new(1, 1, 3, 3);
+        let threads = workers.threads();
+        (0..3).for_each(|_| _ = workers.start_spare(&threads));
+        let other = workers.run(SpareWorkers::end_section);
+        workers.end_section(&threads);
         other.join().expect("the other thread");
         threads.join();
-        assert_eq!((worker_set.num_spares(), worker_set.num_occupied()), (1, 2));
+        assert_eq!(workers.counts(), (1, 2));
     });
 }
 
@@ -564,28 +597,19 @@ fn sections_ended_together_leave_a_spare_for_the_last_one() {
 #[test]
 fn section_begun_while_another_ends_has_a_spare() {
     model(|| {
-        let (worker_set, at_work, blocked_workers) =
-            (Arc::new(WorkerSet::new(2, 2, 2)), Arc::default(), Arc::new(BlockedWorkers::new()));
-        (0..2).for_each(|seat| worker_set.activate_seat(seat));
-        let threads = Threads::of(&worker_set, &at_work);
-        blocked_workers.begin_section();
-        let _ = worker_set.start_spare(&threads, usize::MAX).expect("a spare");
-        let ender = {
-            let (worker_set, at_work, blocked_workers) =
-                (Arc::clone(&worker_set), Arc::clone(&at_work), Arc::clone(&blocked_workers));
-            start(move || {
-                let threads = Threads::of(&worker_set, &at_work);
-                blocked_workers.end_section();
-                worker_set.stop_surplus_spares(&threads, &blocked_workers);
-                threads.join();
-            })
-        };
-        blocked_workers.begin_section();
-        assert!(worker_set.ensure_spares(&blocked_workers, |enough| try_start(&worker_set, &threads, enough)));
-        worker_set.stop_surplus_spares(&threads, &blocked_workers);
+        let workers = SpareWorkers::new(2, 2, 2, 1);
+        let threads = workers.threads();
+        let _ = workers.start_spare(&threads);
+        // Only this thread starts spares.
+        let ender = workers.run(|workers, threads| {
+            workers.blocked_workers.end_section();
+            workers.worker_set.stop_surplus_spares(threads, &workers.blocked_workers);
+        });
+        workers.blocked_workers.begin_section();
+        assert!(workers.adjust_spares(&threads));
         ender.join().expect("the ender");
         threads.join();
-        assert_eq!((worker_set.num_spares(), worker_set.num_occupied()), (1, 3));
+        assert_eq!(workers.counts(), (1, 3));
     });
 }
 
@@ -594,31 +618,20 @@ fn section_begun_while_another_ends_has_a_spare() {
 #[test]
 fn spare_refused_while_a_section_ends_leaves_the_other_one() {
     model(|| {
-        let (worker_set, at_work, blocked_workers) =
-            (Arc::new(WorkerSet::new(2, 2, 2)), Arc::default(), Arc::new(BlockedWorkers::new()));
-        (0..2).for_each(|seat| worker_set.activate_seat(seat));
-        let threads = Threads::of(&worker_set, &at_work);
-        blocked_workers.begin_section();
-        let _ = worker_set.start_spare(&threads, usize::MAX).expect("a spare");
-        blocked_workers.begin_section();
-        let ender = {
-            let (worker_set, at_work, blocked_workers) =
-                (Arc::clone(&worker_set), Arc::clone(&at_work), Arc::clone(&blocked_workers));
-            start(move || {
-                let threads = Threads::of(&worker_set, &at_work);
-                blocked_workers.end_section();
-                worker_set.stop_surplus_spares(&threads, &blocked_workers);
-                threads.join();
-            })
-        };
-        let refuse_first = RefuseFirst(Threads::of(&worker_set, &at_work), Arc::new(AtomicBool::new(true)));
-        let _ =
-            worker_set.ensure_spares(&blocked_workers, |enough| (worker_set.start_spare(&refuse_first, enough), false));
-        worker_set.stop_surplus_spares(&refuse_first, &blocked_workers);
+        let workers = SpareWorkers::new(2, 2, 2, 2);
+        let _ = workers.start_spare(&workers.threads());
+        let ender = workers.run(|workers, threads| {
+            workers.blocked_workers.end_section();
+            workers.worker_set.stop_surplus_spares(threads, &workers.blocked_workers);
+        });
+        let refuse_first = RefuseFirst(workers.threads(), Arc::new(AtomicBool::new(true)));
+        let _ = workers.worker_set.ensure_spares(&workers.blocked_workers, |enough| {
+            (workers.worker_set.start_spare(&refuse_first, enough), false)
+        });
+        workers.worker_set.stop_surplus_spares(&refuse_first, &workers.blocked_workers);
         ender.join().expect("the ender");
         refuse_first.0.join();
-        threads.join();
-        assert_eq!(worker_set.num_spares(), 1);
+        assert_eq!(workers.counts().0, 1);
     });
 }
 
@@ -626,37 +639,30 @@ fn spare_refused_while_a_section_ends_leaves_the_other_one() {
 #[test]
 fn spare_above_a_refused_growth_stays() {
     model(|| {
-        let (worker_set, at_work, blocked_workers) =
-            (Arc::new(WorkerSet::new(2, 3, 2)), Arc::default(), Arc::new(BlockedWorkers::new()));
-        (0..2).for_each(|seat| worker_set.activate_seat(seat));
-        let threads = Threads::of(&worker_set, &at_work);
-        blocked_workers.begin_section();
-        assert_eq!(worker_set.start_spare(&threads, usize::MAX).expect("a spare"), 2);
-        at_work.lock().insert(1, 1);
-        worker_set.enqueue(1, Arc::new(ResizeCompletion::new())).complete();
-        worker_set.run_requests(&threads);
+        let workers = SpareWorkers::new(2, 3, 2, 1);
+        let threads = workers.threads();
+        assert_eq!(workers.start_spare(&threads), 2);
+        workers.at_work.lock().insert(1, 1);
+        workers.worker_set.enqueue(1, Arc::new(ResizeCompletion::new())).complete();
+        workers.worker_set.run_requests(&threads);
         threads.join();
-        let threads = Threads::of(&worker_set, &at_work);
+        let threads = workers.threads();
         let completion = Arc::new(ResizeCompletion::new());
-        let grower = {
-            let (worker_set, at_work, blocked_workers, completion) =
-                (Arc::clone(&worker_set), Arc::clone(&at_work), Arc::clone(&blocked_workers), Arc::clone(&completion));
-            start(move || {
-                let refuse_first = RefuseFirst(Threads::of(&worker_set, &at_work), Arc::new(AtomicBool::new(true)));
-                worker_set.enqueue(3, completion).complete();
-                worker_set.run_requests(&refuse_first);
-                let threads = Threads::of(&worker_set, &at_work);
-                assert!(worker_set.ensure_spares(&blocked_workers, |enough| try_start(&worker_set, &threads, enough)));
-                refuse_first.0.join();
-            })
-        };
-        blocked_workers.begin_section();
-        let _ = worker_set.ensure_spares(&blocked_workers, |enough| try_start(&worker_set, &threads, enough));
+        let requested = Arc::clone(&completion);
+        let grower = workers.run(|workers, threads| {
+            let refuse_first = RefuseFirst(workers.threads(), Arc::new(AtomicBool::new(true)));
+            workers.worker_set.enqueue(3, requested).complete();
+            workers.worker_set.run_requests(&refuse_first);
+            assert!(workers.adjust_spares(threads));
+            refuse_first.0.join();
+        });
+        workers.blocked_workers.begin_section();
+        let _ = workers.adjust_spares(&threads);
         grower.join().expect("the grower");
         threads.join();
-        let refused_growth = matches!(completion.wait(), Err(ResizeError::Refused { .. }));
-        assert!(worker_set.is_wanted(2), "the spare was asked to retire");
-        assert_eq!((worker_set.num_spares(), worker_set.target()), (2, if refused_growth { 1 } else { 3 }));
+        let is_refused = matches!(completion.wait(), Err(ResizeError::Refused { .. }));
+        assert!(workers.worker_set.is_wanted(2), "the spare was asked to retire");
+        assert_eq!((workers.counts().0, workers.worker_set.target()), (2, if is_refused { 1 } else { 3 }));
     });
 }
 

@@ -207,9 +207,14 @@ fn populate(runtime: &Runtime, seen: &Seen) -> (BusyJob, Vec<Box<dyn Any>>) {
     (busy_job, vec![Box::new((first, busy, aborts, queued, never)), Box::new(timer), Box::new(draining)])
 }
 
-/// Makes what only a runtime with workers has: a stall, and a resize that ends after its call has
-/// returned.
+/// Makes what only a runtime with workers has: a sleep, a stall, and a resize that ends after its
+/// call has returned.
 fn populate_workers(runtime: &Runtime, seen: &Seen) {
+    // On a loaded machine, a worker may have its first time slice only after tasks were queued.
+    while !seen.0.lock().unwrap().contains_key("on_thread_unpark") {
+        runtime.block_on(runtime.spawn(async {})).unwrap();
+        thread::yield_now();
+    }
     let stalled = seen.clone();
     let stalls = runtime.spawn(async move {
         while !stalled.0.lock().unwrap().contains_key("on_stall") {
