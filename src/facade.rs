@@ -173,7 +173,8 @@ pub fn with_unlimited_budget<R>(poll: impl FnOnce() -> R) -> R {
 ///
 /// If this is dropped, its tasks end as cancelled.
 pub struct LocalTasks {
-    home: Box<LocalHome>,
+    /// Invariant: it came from a box, and is freed by the drop of this value alone.
+    home: NonNull<LocalHome>,
     /// The futures are used and dropped on one thread.
     _not_send: PhantomData<*const ()>,
 }
@@ -190,10 +191,12 @@ struct LocalQueue {
     tasks: VecDeque<Runnable>,
     /// Woken by the next task that is queued.
     waker: Option<Waker>,
-    /// The tasks are being polled, so a task that is queued wakes nothing.
-    polling: bool,
+    /// The number of calls that poll tasks now, one inside of the other.
+    polls: usize,
     /// A task that is spawned ends as cancelled.
     closed: bool,
+    /// The tasks are being cancelled.
+    closing: bool,
 }
 
 // SAFETY: the home is boxed, so it does not move. `LocalTasks::drop` frees it once every task has
@@ -204,7 +207,8 @@ unsafe impl Schedule for LocalHome {
         let shared = Arc::clone(&self.queue);
         let mut queue = shared.lock();
         queue.tasks.push_back(runnable);
-        let waker = if queue.polling { None } else { queue.waker.take() };
+        // While the tasks are polled, there is none.
+        let waker = queue.waker.take();
         drop(queue);
         waker.into_iter().for_each(wake_catch_panic);
     }
@@ -228,9 +232,14 @@ impl LocalTasks {
 
     /// Returns an empty set.
     pub fn new() -> LocalTasks {
-        let queue = LocalQueue { tasks: VecDeque::new(), waker: None, polling: false, closed: false };
+        let queue = LocalQueue { tasks: VecDeque::new(), waker: None, polls: 0, closed: false, closing: false };
         let home = Box::new(LocalHome { queue: Arc::new(Mutex::new(queue)), owned: OwnedTasks::new() });
-        LocalTasks { home, _not_send: PhantomData }
+        LocalTasks { home: NonNull::from(Box::leak(home)), _not_send: PhantomData }
+    }
+
+    fn home(&self) -> &LocalHome {
+        // SAFETY: by the field's invariant, the home lives as long as this value.
+        unsafe { self.home.as_ref() }
     }
 
     /// Spawns a task. If the set is closed, the task ends as cancelled.
@@ -243,11 +252,11 @@ impl LocalTasks {
         // SAFETY: this value stays on the thread that made it, and only its methods run, cancel or
         // drop the `Runnable`s of its tasks.
         let (runnable, handle) = unsafe { raw_task::spawn_local::<F, LocalHome>(future, Location::caller().into()) };
-        if self.home.queue.lock().closed {
+        if self.home().queue.lock().closed {
             runnable.cancel(&|_, _| {});
         } else {
-            runnable.link_into(&*self.home);
-            self.home.schedule(runnable);
+            runnable.link_into(self.home());
+            self.home().schedule(runnable);
         }
         handle
     }
@@ -256,29 +265,33 @@ impl LocalTasks {
     /// is woken when a task is ready.
     pub fn poll_tasks(&self, cx: &mut Context<'_>) -> bool {
         let waker = cx.waker().clone();
-        let outer_polling = std::mem::replace(&mut self.home.queue.lock().polling, true);
+        let mut queue = self.home().queue.lock();
+        queue.polls += 1;
+        let old = queue.waker.take();
+        drop(queue);
+        drop_contained(old);
         for _ in 0..LocalTasks::BATCH {
-            let Some(runnable) = self.home.queue.lock().tasks.pop_front() else { break };
+            let Some(runnable) = self.home().queue.lock().tasks.pop_front() else { break };
             let outer = budget::set_current(Some(NonNull::from(runnable.header()).cast()));
             let own_budget = budget::without_budget();
-            let result = runnable.run(&*self.home);
+            let result = runnable.run(self.home());
             drop(own_budget);
             budget::set_current(outer);
             if let RunResult::Again(runnable) = result {
-                self.home.queue.lock().tasks.push_back(runnable);
+                self.home().queue.lock().tasks.push_back(runnable);
             }
         }
         // Under one lock: a task that is queued before it is seen here, and a later one finds the
         // waker.
-        let mut queue = self.home.queue.lock();
-        queue.polling = outer_polling;
+        let mut queue = self.home().queue.lock();
+        queue.polls -= 1;
         let (has_more, old) = (!queue.tasks.is_empty(), queue.waker.replace(waker));
         drop(queue);
         drop_contained(old);
         if has_more {
             cx.waker().wake_by_ref();
         }
-        self.home.owned.is_empty()
+        self.home().owned.is_empty()
     }
 
     /// Closes the set, and ends all tasks as cancelled. None of its tasks may call this.
@@ -287,31 +300,43 @@ impl LocalTasks {
     ///
     /// If a task of the set is being polled.
     pub fn cancel_and_close(&self) {
-        let mut queue = self.home.queue.lock();
-        let polling = queue.polling;
+        let polls = self.home().queue.lock().polls;
+        assert!(polls == 0, "a task of a local set closed the set; drop the set outside of its tasks");
+        self.end_tasks();
+    }
+
+    /// Ends all tasks as cancelled. A destructor of a future that calls this leaves it to the call
+    /// that runs already.
+    fn end_tasks(&self) {
+        let mut queue = self.home().queue.lock();
         queue.closed = true;
+        if std::mem::replace(&mut queue.closing, true) {
+            return;
+        }
         drop(queue);
-        assert!(!polling, "a task of a local set closed the set; drop the set outside of its tasks");
         loop {
-            for runnable in self.home.owned.cancel_all() {
+            for runnable in self.home().owned.cancel_all() {
                 runnable.cancel(&|_, _| {});
             }
-            let queued = std::mem::take(&mut self.home.queue.lock().tasks);
+            let queued = std::mem::take(&mut self.home().queue.lock().tasks);
             queued.into_iter().for_each(|runnable| runnable.cancel(&|_, _| {}));
-            if self.home.owned.is_empty() {
-                return;
+            if self.home().owned.is_empty() {
+                break;
             }
             // Another thread wakes a task, and has it in hand. It queues the task next.
             thread::sleep(Duration::from_micros(50));
         }
+        self.home().queue.lock().closing = false;
     }
 }
 
 impl Drop for LocalTasks {
     fn drop(&mut self) {
-        self.cancel_and_close();
-        let waker = self.home.queue.lock().waker.take();
+        self.end_tasks();
+        let waker = self.home().queue.lock().waker.take();
         drop_contained(waker);
+        // SAFETY: it came from a box. All tasks have ended, so no task has it as its home.
+        drop(unsafe { Box::from_raw(self.home.as_ptr()) });
     }
 }
 

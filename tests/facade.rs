@@ -4,9 +4,9 @@
 mod kit;
 
 use std::cell::Cell;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io::{ErrorKind, Read, Write};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -140,6 +140,28 @@ fn local_tasks_dropped_while_another_thread_wakes_them_are_freed_once() {
         drop(tasks);
         assert_eq!(Rc::strong_count(&dropped), 1);
         waking.join().unwrap();
+    }
+}
+
+/// One task drives the set that polls it, and blocks its thread until another task has ended.
+#[test]
+fn local_set_driven_by_its_own_task_is_woken_by_another_thread() {
+    for _ in 0..200 {
+        let tasks = Rc::new(LocalTasks::new());
+        let (sender, receiver) = async_channel::bounded(1);
+        let mut waiting = tasks.spawn(async move { receiver.recv().await.unwrap() });
+        let inner = Rc::clone(&tasks);
+        let driving = tasks.spawn(async move {
+            futures::executor::block_on(poll_fn(|cx| {
+                let _ = inner.poll_tasks(cx);
+                Pin::new(&mut waiting).poll(cx)
+            }))
+            .unwrap()
+        });
+        let sending = thread::spawn(move || sender.send_blocking(5).unwrap());
+        current_thread().block_on(finish(&tasks));
+        assert_eq!(futures::executor::block_on(driving).unwrap(), 5);
+        sending.join().unwrap();
     }
 }
 

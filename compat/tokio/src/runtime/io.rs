@@ -11,7 +11,11 @@ use crate::io::{Interest, Ready};
 
 /// The registration of one resource.
 #[derive(Debug)]
-pub(crate) struct Registration(facade::Registration);
+pub(crate) struct Registration {
+    inner: facade::Registration,
+    /// The resource may be the descriptor of a child process: it is only ever readable.
+    may_be_child: bool,
+}
 
 /// The readiness of a resource at one moment. `ready` is what a clear of it clears.
 #[derive(Clone, Copy, Debug)]
@@ -73,34 +77,35 @@ impl Registration {
     #[track_caller]
     pub(crate) fn new_with_interest_and_handle(
         io: &mut impl Source,
-        _interest: Interest,
+        interest: Interest,
         handle: scheduler::Handle,
     ) -> io::Result<Registration> {
-        facade::Registration::new(&handle.0, io).map(Registration)
+        let inner = facade::Registration::new(&handle.0, io)?;
+        Ok(Registration { inner, may_be_child: interest == Interest::READABLE })
     }
 
     pub(crate) fn deregister(&mut self, io: &mut impl Source) -> io::Result<()> {
-        self.0.deregister(io)
+        self.inner.deregister(io)
     }
 
     pub(crate) fn clear_readiness(&self, event: ReadyEvent) {
         // A closed side stays closed.
         let drained = event.ready - Ready::READ_CLOSED - Ready::WRITE_CLOSED;
-        self.0.clear_readiness(event.event, to_heist(drained));
+        self.inner.clear_readiness(event.event, to_heist(drained));
     }
 
     #[allow(dead_code)]
     pub(crate) fn assume_ready(&self, ready: Ready) {
-        self.0.assume_ready(to_heist(ready));
+        self.inner.assume_ready(to_heist(ready));
     }
 
     pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<ReadyEvent>> {
-        let event = ready!(self.0.poll_read_ready(cx))?;
+        let event = ready!(self.inner.poll_read_ready(cx))?;
         Poll::Ready(Ok(ReadyEvent::new(event, Ready::READABLE | Ready::READ_CLOSED)))
     }
 
     pub(crate) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<ReadyEvent>> {
-        let event = ready!(self.0.poll_write_ready(cx))?;
+        let event = ready!(self.inner.poll_write_ready(cx))?;
         Poll::Ready(Ok(ReadyEvent::new(event, Ready::WRITABLE | Ready::WRITE_CLOSED)))
     }
 
@@ -133,7 +138,7 @@ impl Registration {
     }
 
     pub(crate) fn try_io<R>(&self, interest: Interest, operation: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-        let event = ReadyEvent::new(self.0.ready_event(), Ready::from_interest(interest));
+        let event = ReadyEvent::new(self.inner.ready_event(), Ready::from_interest(interest));
         if event.ready.is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -147,7 +152,7 @@ impl Registration {
     }
 
     pub(crate) async fn readiness(&self, interest: Interest) -> io::Result<ReadyEvent> {
-        let event = self.0.readiness(interest_to_heist(interest)).await?;
+        let event = self.inner.readiness(interest_to_heist(interest)).await?;
         Ok(ReadyEvent::new(event, Ready::from_interest(interest)))
     }
 
@@ -174,9 +179,11 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         // A waker may own this registration, so it would keep itself alive.
-        self.0.clear_wakers();
-        // The descriptor may be that of a child process that has just become an orphan.
+        self.inner.clear_wakers();
+        // The child may become an orphan next.
         #[cfg(all(unix, feature = "process"))]
-        super::signal::reap_orphans();
+        if self.may_be_child {
+            super::signal::enable_reaping();
+        }
     }
 }

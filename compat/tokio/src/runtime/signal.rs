@@ -50,13 +50,22 @@ fn deliver(mut pipe: UnixStream) {
             // The writing end lives as long as the process.
             Ok(0) | Err(_) => return,
         }
-        // Wakers are user code. A panic of one must not end the delivery.
-        let _ = catch_unwind(AssertUnwindSafe(|| {
-            globals().broadcast();
-            #[cfg(feature = "process")]
-            reap_orphans();
-        }));
+        // Wakers are user code. A panic of one must not end the delivery, nor keep the others from
+        // it.
+        for _ in 0..8 {
+            if contain(|| globals().broadcast()) {
+                break;
+            }
+        }
+        #[cfg(feature = "process")]
+        contain(|| crate::process::unix::GlobalOrphanQueue::reap_orphans(handle()));
     }
+}
+
+/// Returns false if `f` has panicked.
+fn contain<R>(f: impl FnOnce() -> R) -> bool {
+    // The destructor of the payload is user code, too.
+    catch_unwind(AssertUnwindSafe(f)).map_err(std::mem::forget).is_ok()
 }
 
 /// Lets other threads run the handlers, so that no read here is interrupted.
@@ -65,12 +74,27 @@ fn block_signals() {
     let mut all: libc::sigset_t = unsafe { std::mem::zeroed() };
     // SAFETY: the pointer is to a set of signals.
     unsafe { libc::sigfillset(&mut all) };
+    // A fault in a waker still reaches its handler.
+    for fault in [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE] {
+        // SAFETY: the pointer is to a set of signals.
+        unsafe { libc::sigdelset(&mut all, fault) };
+    }
     // SAFETY: the pointers are to a set of signals, and null for the one that is not wanted.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &all, ptr::null_mut()) };
 }
 
-/// Collects the ends of children whose `Child` was dropped before they ended.
+/// Makes the thread that delivers signals collect children whose `Child` is dropped before they
+/// end. Called before a child can become an orphan: one that has ended by then is no orphan, and
+/// the end of another raises a signal.
 #[cfg(feature = "process")]
-pub(crate) fn reap_orphans() {
-    crate::process::unix::GlobalOrphanQueue::reap_orphans(handle());
+pub(crate) fn enable_reaping() {
+    static ENABLED: Mutex<bool> = Mutex::new(false);
+    let mut enabled = ENABLED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    if !*enabled {
+        // A process without descriptors cannot enable it now; the next child tries again.
+        contain(|| {
+            let kind = crate::signal::unix::SignalKind::child();
+            *enabled = crate::signal::unix::signal_with_handle(kind, handle()).is_ok();
+        });
+    }
 }
