@@ -29,6 +29,7 @@ const REPLACED: &[&str] = &[
 
 /// heist's part of the crate.
 const OVERLAY: &[(&str, &str)] = &[
+    ("src/runtime/blocking.rs", include_str!("../../tokio/src/runtime/blocking.rs")),
     ("src/runtime/context.rs", include_str!("../../tokio/src/runtime/context.rs")),
     ("src/runtime/io.rs", include_str!("../../tokio/src/runtime/io.rs")),
     ("src/runtime/mod.rs", include_str!("../../tokio/src/runtime/mod.rs")),
@@ -39,6 +40,7 @@ const OVERLAY: &[(&str, &str)] = &[
     ("src/task/coop/mod.rs", include_str!("../../tokio/src/task/coop/mod.rs")),
     ("src/task/local.rs", include_str!("../../tokio/src/task/local.rs")),
     ("src/task/mod.rs", include_str!("../../tokio/src/task/mod.rs")),
+    ("src/task/spawn.rs", include_str!("../../tokio/src/task/spawn.rs")),
     ("src/task/yield_now.rs", include_str!("../../tokio/src/task/yield_now.rs")),
     ("src/time/error.rs", include_str!("../../tokio/src/time/error.rs")),
     ("src/time/mod.rs", include_str!("../../tokio/src/time/mod.rs")),

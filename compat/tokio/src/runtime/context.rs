@@ -1,17 +1,21 @@
 //! What a thread knows of its runtime.
 
+#[cfg(any(feature = "macros", feature = "rt"))]
 use std::cell::Cell;
 use std::future::Future;
 use std::task::Waker;
 
 use super::park::CachedParkThread;
+#[cfg(any(feature = "macros", feature = "rt"))]
 use crate::util::rand::FastRand;
 
+#[cfg(any(feature = "macros", feature = "rt"))]
 thread_local! {
     static RNG: Cell<Option<FastRand>> = const { Cell::new(None) };
 }
 
 /// Returns a random number below `n`.
+#[cfg(any(feature = "macros", feature = "rt"))]
 pub(crate) fn thread_rng_n(n: u32) -> u32 {
     RNG.with(|cell| {
         let mut rng = cell.get().unwrap_or_else(FastRand::new);

@@ -7,7 +7,8 @@ use heist::facade;
 use mio::event::Source;
 
 use super::scheduler;
-use crate::io::{Interest, Ready};
+use crate::io::interest::Interest;
+use crate::io::ready::Ready;
 
 /// The registration of one resource.
 #[derive(Debug)]
