@@ -14,8 +14,9 @@ use heist::runtime::{Builder, Runtime};
 
 /// An operation, how to do it `n` times, and how many instructions it may take.
 ///
-/// A limit is 3 % above the median of a quiet machine: time-dependent branches differ by 1 %
-/// between machines.
+/// A limit is 3 % above the median of a quiet machine. Where a thread waits for another one, it is
+/// 10 % above: one binary gave 721 to 804 for `spawn-join`, and 525 to 552 for `wake-by-value`, on
+/// one machine on one day.
 struct Operation {
     name: &'static str,
     run: fn(&Runtime, u64),
@@ -26,12 +27,12 @@ struct Operation {
 /// inside of the timeout does so, too.
 const OPERATIONS: [Operation; 10] = [
     Operation { name: "spawn", run: spawn, limit: 375 },
-    Operation { name: "spawn-join", run: spawn_join, limit: 800 },
-    Operation { name: "spawn-outside", run: spawn_outside, limit: 770 },
+    Operation { name: "spawn-join", run: spawn_join, limit: 880 },
+    Operation { name: "spawn-outside", run: spawn_outside, limit: 850 },
     Operation { name: "yield", run: yields, limit: 900 },
-    Operation { name: "wake", run: wake, limit: 2_380 },
-    Operation { name: "wake-by-ref", run: wake_by_ref, limit: 525 },
-    Operation { name: "wake-by-value", run: wake_by_value, limit: 545 },
+    Operation { name: "wake", run: wake, limit: 2_550 },
+    Operation { name: "wake-by-ref", run: wake_by_ref, limit: 570 },
+    Operation { name: "wake-by-value", run: wake_by_value, limit: 590 },
     Operation { name: "steal-eight", run: |_, times| heist::internals::steal(times), limit: 360 },
     Operation { name: "timeout", run: timeout, limit: 1_580 },
     Operation { name: "sleep", run: sleep, limit: 610 },
