@@ -15,8 +15,8 @@ use heist::runtime::{Builder, Runtime};
 /// An operation, how to do it `n` times, and how many instructions it may take.
 ///
 /// A limit is 3 % above the median of a quiet machine. Where a thread waits for another one, it is
-/// 10 % above: one binary gave 721 to 804 for `spawn-join`, and 525 to 552 for `wake-by-value`, on
-/// one machine on one day.
+/// 10 % above. One binary gave 721 to 804 for `spawn-join`, and 525 to 552 for `wake-by-value`, on
+/// one machine.
 struct Operation {
     name: &'static str,
     run: fn(&Runtime, u64),
