@@ -96,14 +96,10 @@ pub(crate) fn report(project: &Project) -> Result<String, String> {
             ));
         }
     }
-    for package in graph
-        .packages()
-        .iter()
-        .filter(|package| package.name == "tokio-uring" || package.name == "tokio-macros-internal")
-    {
+    for package in graph.named("tokio-uring") {
         lines.push(format!(
-            "{} {} uses the inside of Tokio's runtime; it does not run on heist",
-            package.name, package.version
+            "tokio-uring {} uses the inside of Tokio's runtime; it does not run on heist",
+            package.version
         ));
     }
     if !lines.is_empty() {

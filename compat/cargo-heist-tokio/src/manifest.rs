@@ -21,19 +21,19 @@ fn is_ours(entry: &Item) -> bool {
     entry.get("path").and_then(Item::as_str) == Some(FOLDER)
 }
 
+/// Returns the entry that patches `tokio`.
+fn patch_of(manifest: &DocumentMut) -> Option<&Item> {
+    manifest.get("patch")?.get("crates-io")?.get("tokio")
+}
+
 /// Returns true if the workspace is patched with the crate over heist.
 pub(crate) fn is_patched(path: &Path) -> Result<bool, String> {
-    let manifest = read(path)?;
-    let registry = manifest.get("patch").and_then(|patch| patch.get("crates-io"));
-    Ok(registry.and_then(|registry| registry.get("tokio")).is_some_and(is_ours))
+    Ok(patch_of(&read(path)?).is_some_and(is_ours))
 }
 
 /// Returns an error if `tokio` has another patch.
 pub(crate) fn refuse_other_patch(path: &Path) -> Result<(), String> {
-    let manifest = read(path)?;
-    let entry =
-        manifest.get("patch").and_then(|patch| patch.get("crates-io")).and_then(|registry| registry.get("tokio"));
-    match entry {
+    match patch_of(&read(path)?) {
         Some(entry) if !is_ours(entry) => {
             Err(format!("`tokio` has another patch in {}; remove that one first", path.display()))
         }

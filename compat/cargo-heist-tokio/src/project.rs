@@ -169,11 +169,6 @@ impl Graph {
     pub(crate) fn named(&self, name: &str) -> Vec<&Package> {
         self.packages.iter().filter(|package| package.name == name).collect()
     }
-
-    /// Returns all packages.
-    pub(crate) fn packages(&self) -> &[Package] {
-        &self.packages
-    }
 }
 
 fn packages(json: &Value) -> Vec<Package> {

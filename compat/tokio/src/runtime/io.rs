@@ -113,24 +113,26 @@ impl Registration {
     pub(crate) fn poll_read_io<R>(
         &self,
         cx: &mut Context<'_>,
-        mut operation: impl FnMut() -> io::Result<R>,
+        operation: impl FnMut() -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        loop {
-            let event = ready!(self.poll_read_ready(cx))?;
-            match operation() {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.clear_readiness(event),
-                result => return Poll::Ready(result),
-            }
-        }
+        self.poll_io(|| self.poll_read_ready(cx), operation)
     }
 
     pub(crate) fn poll_write_io<R>(
         &self,
         cx: &mut Context<'_>,
+        operation: impl FnMut() -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        self.poll_io(|| self.poll_write_ready(cx), operation)
+    }
+
+    fn poll_io<R>(
+        &self,
+        mut poll_ready: impl FnMut() -> Poll<io::Result<ReadyEvent>>,
         mut operation: impl FnMut() -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
         loop {
-            let event = ready!(self.poll_write_ready(cx))?;
+            let event = ready!(poll_ready())?;
             match operation() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.clear_readiness(event),
                 result => return Poll::Ready(result),
