@@ -4,8 +4,8 @@
 use super::support::start;
 use crate::park::Parker;
 use crate::pool::BlockOnQueue;
-use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::{Arc, Mutex, model};
+use crate::primitive::atomic::{AtomicBool, Ordering};
+use crate::primitive::{Arc, Mutex, model};
 
 /// The seat of the pool. Its local state is there while no driver occupies the seat.
 struct Seat {

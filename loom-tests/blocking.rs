@@ -7,8 +7,8 @@ use std::io;
 use std::time::Duration;
 
 use crate::blocking::{BlockingPool, Job, Settings};
-use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::{Arc, Condvar, Mutex, model, thread};
+use crate::primitive::atomic::{AtomicUsize, Ordering};
+use crate::primitive::{Arc, Condvar, Mutex, model, thread};
 
 const EXPIRES_AT_ONCE: Duration = Duration::ZERO;
 const NEVER_EXPIRES: Duration = Duration::from_secs(3600);

@@ -1,7 +1,7 @@
 //! Planted bugs that loom must find. If it does not, the models prove nothing.
 
-use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::{Arc, UnsafeCell, model, thread};
+use crate::primitive::atomic::{AtomicUsize, Ordering};
+use crate::primitive::{Arc, UnsafeCell, model, thread};
 
 /// A flag published with Relaxed does not publish earlier writes.
 #[test]

@@ -11,9 +11,9 @@ use super::support::{Counted, Counts, start};
 use crate::idle::Idle;
 use crate::phase::{AtomicPhase, Phase};
 use crate::pool::LocalSlot;
+use crate::primitive::{Arc, Mutex, model};
 use crate::raw_task::{self, Header, JoinHandle, Outcome, OwnedTasks, RunResult, Runnable, Schedule};
 use crate::shutdown::live_threads::{ClearPass, LiveThreads};
-use crate::sync::{Arc, Mutex, model};
 
 type Ring = RefCell<VecDeque<Runnable>>;
 

@@ -13,10 +13,10 @@ use crate::idle::Idle;
 use crate::metrics::counter::Counter;
 use crate::park::Parker;
 use crate::phase::{AtomicPhase, Phase};
+use crate::primitive::atomic::{AtomicBool, Ordering};
+use crate::primitive::{Arc, model};
 use crate::queue::{GlobalQueue, LaneCursor, LifoSlot};
 use crate::raw_task::{self, Outcome, Runnable};
-use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::{Arc, model};
 use crate::util::once_event::OnceEvent;
 
 /// The drain state of a pool, with seats that only count.

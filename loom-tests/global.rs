@@ -4,8 +4,8 @@
 use super::support::{TakenTasks, TaskLog, parcels, start};
 use crate::idle::{Idle, Withdrawn};
 use crate::park::Parker;
+use crate::primitive::{Arc, model};
 use crate::queue::{Chain, GlobalQueue, LaneCursor};
-use crate::sync::{Arc, model};
 use crate::util::stripe::Stripe;
 
 fn take(queue: &GlobalQueue, lane_cursor: &LaneCursor, count: usize, taken: &mut TakenTasks) {

@@ -7,8 +7,8 @@
 
 use crate::idle::{Idle, Withdrawn};
 use crate::park::Parker;
-use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::{Arc, model, thread};
+use crate::primitive::atomic::{AtomicUsize, Ordering};
+use crate::primitive::{Arc, model, thread};
 
 /// A pool that consists of its idle word, parkers, and a global queue of which only the length
 /// matters.

@@ -4,7 +4,7 @@
 use std::task::{Context, Poll};
 
 use super::support::{Bell, Counted, Counts, Home, Output, start};
-use crate::sync::{Arc, model};
+use crate::primitive::{Arc, model};
 use crate::task::JoinSet;
 
 /// Returns a set whose members finish at their first poll.

@@ -6,9 +6,9 @@
 use std::time::Instant;
 
 use crate::park::{Drive, Parker, Unpark};
+use crate::primitive::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::primitive::{Arc, Condvar, Mutex, model, thread};
 use crate::runtime::root_state::{ParkedOn, RootState};
-use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use crate::sync::{Arc, Condvar, Mutex, model, thread};
 
 /// A reactor that consists of its pending events, interrupts among them. A wait takes them all.
 struct Reactor {

@@ -6,9 +6,9 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Wake, Waker};
 
+use crate::primitive::atomic::{AtomicUsize, Ordering};
+use crate::primitive::{Arc, model, thread};
 use crate::reactor::{Direction, Interest, Opaque, Readiness, Ready, ReadyFuture, Source, SourceTable};
-use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::{Arc, model, thread};
 use crate::util::wake_list::WakeList;
 
 /// A waker that counts its wake-ups.

@@ -5,8 +5,8 @@
 //! orders.
 
 use super::support::{TakenTasks, TaskLog, parcels, start};
+use crate::primitive::{Arc, model};
 use crate::queue::{CAPACITY, LifoSlot, Owner, Ring, Thief};
-use crate::sync::{Arc, model};
 
 /// Pushes parcels that must fit.
 fn fill(owner: &Owner, parcels: impl IntoIterator<Item = crate::raw_task::Runnable>) {

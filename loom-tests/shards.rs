@@ -8,9 +8,9 @@ use std::cell::Cell;
 use std::time::Instant;
 
 use crate::park::{Drive, Parker, Unpark};
+use crate::primitive::atomic::{AtomicUsize, Ordering};
+use crate::primitive::{Arc, Condvar, Mutex, MutexGuard, UnsafeCell, model, thread};
 use crate::reactor::ShardDrivers;
-use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::{Arc, Condvar, Mutex, MutexGuard, UnsafeCell, model, thread};
 
 const SHARDS: usize = 2;
 

@@ -5,10 +5,10 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Wake, Waker};
 
+use crate::primitive::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::primitive::{Arc, model, thread};
 use crate::reactor::{Ready, Source, SourceTable};
 use crate::signal::wait_for_change;
-use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use crate::sync::{Arc, model, thread};
 use crate::util::wake_list::WakeList;
 
 /// A waker that counts its wakes.

@@ -13,9 +13,9 @@ use super::support::wheel_owner::{LATE, SOON, SeatOwners, Token, oversleeps, res
 use super::support::{TakenTasks, TaskLog, parcels, start};
 use crate::idle::{Idle, Withdrawn};
 use crate::park::Parker;
+use crate::primitive::atomic::{AtomicBool, Ordering};
+use crate::primitive::{Arc, Mutex, model, thread};
 use crate::queue::{LifoSlot, Ring, steal_all};
-use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::{Arc, Mutex, model, thread};
 use crate::timer::orphan_wheels::OrphanWheels;
 use crate::timer::{SleeperWaker, State, Timer, TimerWheel};
 use crate::watchdog::sleep::WatchdogSleep;

@@ -11,12 +11,12 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, Wake, Waker};
 
+use crate::primitive::atomic::{AtomicBool, Ordering};
+use crate::primitive::statics::AtomicUsize;
+use crate::primitive::{Arc, Mutex, UnsafeCell, thread};
 use crate::raw_task::{
     self, Header, Id, JoinError, JoinHandle, Outcome, OwnedTasks, RunResult, Runnable, Schedule, TaskInfo,
 };
-use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::statics::AtomicUsize;
-use crate::sync::{Arc, Mutex, UnsafeCell, thread};
 
 /// A home with a queue that any thread may run.
 #[derive(Debug)]

@@ -7,9 +7,9 @@ use std::ptr::NonNull;
 use std::task::{Poll, Waker};
 
 use super::support::{Bell, Counted, Counts, Home, Oneshot, Output, Receive, idle_task, poll_join, start};
+use crate::primitive::atomic::{AtomicUsize, Ordering};
+use crate::primitive::{Arc, Mutex, model};
 use crate::raw_task::{Header, JoinHandle, Schedule};
-use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::{Arc, Mutex, model};
 
 /// wake × suspend: the wake comes between the poll's last read and its end.
 #[test]
@@ -396,10 +396,10 @@ fn owned_tasks_cancelled_leave_no_task() {
 }
 
 /// 1 while the main thread runs tasks. No model checks it.
-static RUNS_TASKS: crate::sync::statics::AtomicUsize = crate::sync::statics::AtomicUsize::new(0);
+static RUNS_TASKS: crate::primitive::statics::AtomicUsize = crate::primitive::statics::AtomicUsize::new(0);
 
 /// Drops by a thread that runs no tasks. A panic in a destructor would be caught.
-static DROPS_ELSEWHERE: crate::sync::statics::AtomicUsize = crate::sync::statics::AtomicUsize::new(0);
+static DROPS_ELSEWHERE: crate::primitive::statics::AtomicUsize = crate::primitive::statics::AtomicUsize::new(0);
 
 /// Part of a future that may be accessed only where tasks are run.
 struct Local;

@@ -6,8 +6,8 @@ use std::task::{Wake, Waker};
 use super::support::start;
 use super::support::wheel_owner::{LATE, SOON, Token, armer};
 use crate::clock::Clock;
-use crate::sync::statics::{AtomicUsize, Ordering};
-use crate::sync::{Arc, Mutex, model};
+use crate::primitive::statics::{AtomicUsize, Ordering};
+use crate::primitive::{Arc, Mutex, model};
 use crate::timer::{State, Timer, TimerWheel};
 use crate::util::wake_list::WakeList;
 

@@ -5,7 +5,7 @@ pub(crate) mod blocked_workers;
 
 use crate::pool::local::Local;
 use crate::pool::{Pool, Seat};
-use crate::sync::Arc;
+use crate::primitive::Arc;
 
 /// A blocking section. It ends when this is dropped, also during an unwind.
 #[must_use = "the section ends when this is dropped"]

@@ -10,7 +10,7 @@ use std::{fmt, io, ptr};
 
 use slab::Slab;
 
-use crate::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak, release_gone, thread, thread_local, wait_for};
+use crate::primitive::{Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak, release_gone, thread, thread_local, wait_for};
 use crate::util::named_thread::named_thread;
 use crate::util::wake_list::catch_user_panic;
 

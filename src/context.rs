@@ -13,9 +13,9 @@ use std::task::Waker;
 use crate::drain::gate::SpawnSource;
 use crate::pool::local::Local;
 use crate::pool::{self, Pool, Seat};
+use crate::primitive::Arc;
 use crate::raw_task::{AbortHandle, Header, Id};
 use crate::reactor::Reactor;
-use crate::sync::Arc;
 use crate::timer::TimerWheel;
 use crate::util::scoped_cell::{ScopedSet, set_scoped};
 

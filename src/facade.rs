@@ -16,10 +16,10 @@ use crate::context::budget;
 use crate::context::can_block::{self, Operation};
 pub use crate::context::messages::{Messages, set_messages};
 use crate::io::{Interest, Ready};
+use crate::primitive::{Arc, Mutex};
 use crate::raw_task::{self, Header, JoinHandle, Outcome, OwnedTasks, RunResult, Runnable, Schedule};
 use crate::reactor::{Direction, Reactor, Snapshot, Source};
 use crate::runtime::{Handle, Id};
-use crate::sync::{Arc, Mutex};
 use crate::util::wake_list::{drop_contained, wake_catch_panic};
 
 /// The registration of an I/O resource that its owner keeps. The owner deregisters the resource

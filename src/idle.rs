@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::sync::CachePadded;
-use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::primitive::CachePadded;
+use crate::primitive::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Bit 0 of the idle word: the watchdog sleeps. A worker that stops sleeping, or a thread that
 /// wakes a worker, sees this bit and wakes the watchdog.

@@ -10,6 +10,8 @@ pub use crate::reactor::{Interest, Ready};
 mod async_fd;
 #[cfg(unix)]
 mod async_fd_ready;
+#[cfg(all(unix, any(feature = "futures-io", feature = "tokio-io")))]
+mod async_fd_traits;
 #[cfg(unix)]
 mod descriptor;
 #[cfg(unix)]

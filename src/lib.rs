@@ -35,13 +35,31 @@
 //! * `signal`: signals of the operating system, on unix.
 //! * [`time`]: sleeps, timeouts, intervals.
 //!
-//! Channels and locks are deliberately absent: `async-channel`, `async-lock` and `tokio::sync` work
-//! on every runtime.
+//! # Looking for …?
+//!
+//! What works on every runtime is deliberately absent. Two lines in `Cargo.toml` make a crate named
+//! `tokio` run on heist as a whole ([`docs/tokio-facade.md`]). Without them:
+//!
+//! | looking for | the line to write |
+//! |---|---|
+//! | `sync::mpsc`, `oneshot`, `Mutex`, `Notify` | `use tokio::sync::mpsc;` (feature `sync` of `tokio`) or `async_channel`, `async_lock` |
+//! | `select!`, `join!` | `use tokio::{join, select};` (feature `macros`) or `futures::select!` |
+//! | `io::copy`, `BufReader`, `AsyncReadExt` | `use tokio::io::{copy, AsyncReadExt};` (feature `io-util`), and heist's feature `tokio-io` |
+//! | `AsyncRead` for a [`net::TcpStream`] | `heist = { version = "0.1", features = ["tokio-io"] }` |
+//! | `fs` | `heist::task::spawn_blocking(\|\| std::fs::read("file")).await` |
+//! | `process` | `heist::task::spawn_blocking(\|\| std::process::Command::new("ls").output()).await` |
+//! | `stdin` | `heist::task::spawn_blocking(\|\| std::io::stdin().lines().next()).await` |
+//! | `Stream` of an interval, a listener | `futures::stream::unfold(listener, …)` |
+//! | a `hyper`, `axum` or `tonic` server, a client, a pool | the crate `heist-compat`, or the crate named `tokio` |
+//!
+//! [`docs/tokio-facade.md`]: https://docs.rs/crate/heist/latest/source/docs/tokio-facade.md
 //!
 //! # Features
 //!
-//! * `futures-io`: `futures_io::{AsyncRead, AsyncWrite}` on the socket types.
-//! * `tokio-io`: `tokio::io::{AsyncRead, AsyncWrite}` on the socket types, without a Tokio runtime.
+//! * `futures-io`: `futures_io::{AsyncRead, AsyncWrite}` on the socket types and on
+//!   `io::unix::AsyncFd`.
+//! * `tokio-io`: `tokio::io::{AsyncRead, AsyncWrite}` on the same types, and reads into
+//!   `bytes::BufMut` and `tokio::io::ReadBuf`, without a Tokio runtime.
 //! * `hyper`: `hyper::rt::{Read, Write, Executor, Timer, Sleep}`.
 //! * `test-util`: paused time, for tests; see [`time`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -66,6 +84,7 @@ pub mod net;
 mod park;
 mod phase;
 mod pool;
+mod primitive;
 mod queue;
 mod raw_task;
 mod reactor;
@@ -75,7 +94,6 @@ mod shutdown;
 #[cfg(unix)]
 pub mod signal;
 mod spin;
-mod sync;
 pub mod task;
 mod task_alloc;
 pub mod time;

@@ -75,6 +75,8 @@ mod futures_io;
 #[cfg(feature = "hyper")]
 mod hyper_io;
 #[cfg(feature = "tokio-io")]
+mod read_buf;
+#[cfg(feature = "tokio-io")]
 mod tokio_io;
 
 #[cfg(all(test, not(heist_loom)))]

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Instant;
 
-use crate::sync::Futex;
-use crate::sync::atomic::Ordering;
+use crate::primitive::Futex;
+use crate::primitive::atomic::Ordering;
 
 const EMPTY: u32 = 0;
 const NOTIFIED: u32 = 1;

@@ -1,6 +1,6 @@
 //! The phase of a runtime's life, which only advances.
 
-use crate::sync::atomic::{AtomicU8, Ordering};
+use crate::primitive::atomic::{AtomicU8, Ordering};
 
 /// The phases, in their order. A runtime may skip some of them, and never goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -33,12 +33,12 @@ use crate::idle::Idle;
 use crate::park::Unpark;
 use crate::phase::{AtomicPhase, Phase};
 use crate::pool::current_task::CurrentTask;
+use crate::primitive::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::primitive::{Arc, CachePadded};
 use crate::queue::{Chain, GlobalQueue};
 use crate::raw_task::{self, Runnable};
 use crate::reactor::Reactor;
 use crate::shutdown::live_threads::LiveThreads;
-use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use crate::sync::{Arc, CachePadded};
 use crate::task_alloc::Depot;
 use crate::timer::orphan_wheels::OrphanWheels;
 use crate::timer::{SleeperWaker, TimerWheel};
@@ -115,7 +115,7 @@ pub(crate) struct Pool {
 /// end of the worker's sleep. For an orphan wheel it wakes the worker that sleeps in the reactor.
 #[derive(Debug)]
 struct SeatWaker {
-    pool: crate::sync::Weak<Pool>,
+    pool: crate::primitive::Weak<Pool>,
     seat: usize,
 }
 

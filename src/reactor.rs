@@ -45,7 +45,7 @@ pub(crate) use source_table::SourceKey;
 #[cfg(test)]
 pub(crate) use source_table::SourceTable;
 
-use crate::sync::{Arc, CachePadded, Mutex, MutexGuard};
+use crate::primitive::{Arc, CachePadded, Mutex, MutexGuard};
 use crate::util::stripe::Stripe;
 use crate::util::wake_list::WakeList;
 

@@ -44,10 +44,10 @@ pub use crate::metrics::buckets::{
 pub use crate::pool::Id;
 use crate::pool::Pool;
 pub use crate::pool::hooks::{TaskMeta, UnhandledPanic};
+use crate::primitive::Arc;
 use crate::raw_task::JoinHandle;
 pub use crate::reactor::is_rt_shutdown_err;
 use crate::scheduler::schedule;
-use crate::sync::Arc;
 use crate::util::wake_list::catch_user_panic;
 pub use crate::watchdog::stall::{StallCause, StallReport};
 pub use crate::worker_set::resize::Resize;

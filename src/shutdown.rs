@@ -9,10 +9,10 @@ use crate::context::{self, Member, Seated};
 use crate::phase::Phase;
 use crate::pool::local::Local;
 use crate::pool::{Pool, Seat};
+use crate::primitive::Arc;
 use crate::raw_task::Runnable;
 pub(crate) use crate::shutdown::helper::start_helper;
 use crate::shutdown::live_threads::ClearPass;
-use crate::sync::Arc;
 use crate::util::named_thread::named_thread;
 use crate::util::wake_list::{WakeList, catch_user_panic};
 

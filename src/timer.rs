@@ -14,8 +14,8 @@ use node::Node;
 pub(crate) use node::{State, Timer};
 
 use crate::clock::Clock;
-use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::{Arc, Mutex, MutexGuard};
+use crate::primitive::atomic::{AtomicU64, Ordering};
+use crate::primitive::{Arc, Mutex, MutexGuard};
 use crate::timer::wheel::{Advance, Wheel};
 use crate::util::wake_list::WakeList;
 

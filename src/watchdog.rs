@@ -11,8 +11,8 @@ use seat_observer::{SeatObserver, SeatStatus};
 
 use crate::phase::Phase;
 use crate::pool::{Pool, Seat, WakeHelper};
+use crate::primitive::Arc;
 use crate::queue::{Owner, Ring};
-use crate::sync::Arc;
 use crate::util::rate_limit::RateLimit;
 use crate::util::wake_list::catch_user_panic;
 use crate::watchdog::stall::{StallCause, StallReport};

@@ -14,8 +14,8 @@ use std::task::{Context, Poll, Waker};
 use std::{error, fmt, io, mem};
 
 use crate::phase::Phase;
-use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::{Arc, Condvar, Mutex};
+use crate::primitive::atomic::{AtomicUsize, Ordering};
+use crate::primitive::{Arc, Condvar, Mutex};
 use crate::util::wake_list::{drop_contained, wake_catch_panic};
 use crate::worker_set::seat_state::{SeatClaim, SeatState};
 

@@ -16,7 +16,7 @@ use reader::{Token, is_name, tokens, without_tests};
 /// The layers, lowest first. A row names files by their module path, or whole folders; the longest
 /// name that fits decides.
 const LAYERS: [(&str, &[&str]); 7] = [
-    ("0 platform", &["sync", "util"]),
+    ("0 platform", &["primitive", "util"]),
     (
         "1 parts",
         &[
@@ -90,8 +90,8 @@ const SHORT: &[(&str, &str)] = &[
     ("reactor::shutdown_error", "one error"),
     ("runtime::spawn_error", "one error"),
     ("scheduler", "lists its files"),
-    ("sync::futex", "one platform"),
-    ("sync::futex_condvar", "the other platforms"),
+    ("primitive::futex", "one platform"),
+    ("primitive::futex_condvar", "the other platforms"),
     ("task_alloc::class", "one half of a build option"),
     ("task_alloc::class_none", "the other half of a build option"),
     ("time::pause_none", "the other half of a feature"),
@@ -114,16 +114,16 @@ const PUBLIC_NAME: (&str, &str) = ("runtime::handle", "Handle");
 
 /// What only `sync` may name, and what to write instead.
 const BEHIND_SYNC: [(&[&str], &str); 10] = [
-    (&["std", "sync"], "crate::sync"),
-    (&["core", "sync"], "crate::sync"),
-    (&["std", "thread", "spawn"], "crate::sync::thread::Builder"),
+    (&["std", "sync"], "crate::primitive"),
+    (&["core", "sync"], "crate::primitive"),
+    (&["std", "thread", "spawn"], "crate::primitive::thread::Builder"),
     (&["std", "thread", "park"], "crate::park"),
-    (&["std", "thread", "yield_now"], "crate::sync::thread::yield_now"),
-    (&["std", "thread", "JoinHandle"], "crate::sync::thread::JoinHandle"),
-    (&["std", "cell", "UnsafeCell"], "crate::sync::UnsafeCell"),
-    (&["core", "cell", "UnsafeCell"], "crate::sync::UnsafeCell"),
-    (&["parking_lot"], "crate::sync"),
-    (&["loom"], "crate::sync"),
+    (&["std", "thread", "yield_now"], "crate::primitive::thread::yield_now"),
+    (&["std", "thread", "JoinHandle"], "crate::primitive::thread::JoinHandle"),
+    (&["std", "cell", "UnsafeCell"], "crate::primitive::UnsafeCell"),
+    (&["core", "cell", "UnsafeCell"], "crate::primitive::UnsafeCell"),
+    (&["parking_lot"], "crate::primitive"),
+    (&["loom"], "crate::primitive"),
 ];
 
 #[test]
@@ -366,12 +366,12 @@ impl Source {
         }
     }
 
-    /// What has to come through `crate::sync`.
+    /// What has to come through `crate::primitive`.
     fn sync_only(&self, faults: &mut Vec<String>) {
-        if folder(&self.module) == "sync" {
+        if folder(&self.module) == "primitive" {
             return;
         }
-        let imports_locals = self.paths_from("crate").any(|(_, path)| path == ["crate", "sync", "thread_local"]);
+        let imports_locals = self.paths_from("crate").any(|(_, path)| path == ["crate", "primitive", "thread_local"]);
         for at in 0..self.tokens.len() {
             if self.word(at) == "thread_local"
                 && self.word(at + 1) == "!"
@@ -379,7 +379,7 @@ impl Source {
                 && !imports_locals
             {
                 faults.push(format!(
-                    "{}: std's `thread_local!`.\n    Import it: `use crate::sync::thread_local;`. The models need their own.",
+                    "{}: std's `thread_local!`.\n    Import it: `use crate::primitive::thread_local;`. The models need their own.",
                     self.place(at)
                 ));
             }
@@ -388,7 +388,7 @@ impl Source {
             for (at, path) in self.paths_from(banned[0]) {
                 if path.iter().map(String::as_str).take(banned.len()).eq(banned.iter().copied()) {
                     faults.push(format!(
-                        "{}: `{}` does not come through `crate::sync`.\n    Use `{instead}`, so that the models check what a \
+                        "{}: `{}` does not come through `crate::primitive`.\n    Use `{instead}`, so that the models check what a \
                          server runs.",
                         self.place(at),
                         path.join("::")

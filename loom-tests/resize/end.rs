@@ -5,9 +5,9 @@ use std::io;
 use super::super::support::start;
 use crate::park::{Parker, Unpark};
 use crate::phase::{AtomicPhase, Phase};
+use crate::primitive::atomic::{AtomicUsize, Ordering};
+use crate::primitive::{Arc, model};
 use crate::shutdown::live_threads::LiveThreads;
-use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::{Arc, model};
 use crate::worker_set::ResizeCompletion;
 use crate::worker_set::{ThreadHost, WorkerSet};
 

@@ -3,7 +3,7 @@
 use super::super::support::start;
 use super::two_seats::TwoSeats;
 use crate::idle::Withdrawn;
-use crate::sync::{Arc, UnsafeCell, model};
+use crate::primitive::{Arc, UnsafeCell, model};
 use crate::worker_set::seat_state::{SeatClaim, SeatState};
 
 /// grow × the last searcher: two tasks are left to a searcher, which takes one. A new worker takes

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use super::super::support::start;
 use super::super::support::wheel_owner::{LATE, SOON, SeatOwners, Token, oversleeps, reset, seat_wheel};
 use super::two_seats::RETIRING;
-use crate::sync::{Arc, model};
+use crate::primitive::{Arc, model};
 use crate::timer::orphan_wheels::OrphanWheels;
 use crate::timer::{SleeperWaker, Timer, TimerWheel};
 

@@ -5,7 +5,7 @@ use std::io;
 
 use super::super::support::start;
 use crate::phase::Phase;
-use crate::sync::{Arc, model, thread};
+use crate::primitive::{Arc, model, thread};
 use crate::worker_set::{ResizeCompletion, ResizeError, Resized};
 use crate::worker_set::{RetireResult, ThreadHost, WorkerSet};
 

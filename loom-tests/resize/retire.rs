@@ -3,8 +3,8 @@
 
 use super::super::support::{TakenTasks, TaskLog, parcels, start};
 use super::two_seats::{RETIRING, STAYING, TwoSeats};
+use crate::primitive::{Arc, model};
 use crate::queue::{Chain, GlobalQueue, LaneCursor, LifoSlot, Ring};
-use crate::sync::{Arc, model};
 use crate::worker_set::threads::{HandOff, hand_off};
 
 /// Runs `run` while the workers of both seats sleep on their parkers.

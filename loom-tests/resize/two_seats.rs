@@ -5,9 +5,9 @@ use std::time::Instant;
 use super::super::support::parcels;
 use crate::idle::{Idle, Withdrawn};
 use crate::park::{Drive, Parker, Unpark};
+use crate::primitive::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::primitive::{Arc, Condvar, Mutex};
 use crate::queue::{Chain, LifoSlot, Ring};
-use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use crate::sync::{Arc, Condvar, Mutex};
 use crate::worker_set::seat_state::SeatState;
 use crate::worker_set::threads::{HandOff, hand_off};
 

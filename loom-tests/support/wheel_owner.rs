@@ -6,7 +6,7 @@ use std::task::Waker;
 
 use super::start;
 use crate::clock::Clock;
-use crate::sync::{Arc, Condvar, Mutex, thread};
+use crate::primitive::{Arc, Condvar, Mutex, thread};
 use crate::timer::wheel::TICK;
 use crate::timer::{SleeperWaker, State, Timer, TimerWheel};
 

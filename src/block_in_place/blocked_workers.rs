@@ -1,8 +1,8 @@
 //! The blocked workers of a pool, and the helper that they need at a shutdown.
 
 use crate::pool::current_task::CurrentTask;
-use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::{Condvar, Mutex, wait_for};
+use crate::primitive::atomic::{AtomicUsize, Ordering};
+use crate::primitive::{Condvar, Mutex, wait_for};
 
 /// The number of blocked workers, and the state of the helper.
 #[derive(Debug)]

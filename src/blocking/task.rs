@@ -10,10 +10,10 @@ use crate::context::budget;
 use crate::drain::outcome_counts::BlockingJobs;
 use crate::phase::Phase;
 use crate::pool::Pool;
+use crate::primitive::Arc;
+use crate::primitive::atomic::Ordering;
 use crate::raw_task::{self, JoinHandle, Runnable, SpawnMeta};
 use crate::scheduler::schedule;
-use crate::sync::Arc;
-use crate::sync::atomic::Ordering;
 use crate::util::wake_list::catch_user_panic;
 
 /// The future of a blocking job: ready at its first poll.

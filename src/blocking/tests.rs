@@ -3,9 +3,9 @@
 use std::sync::mpsc;
 
 use super::*;
-use crate::sync::atomic::AtomicUsize;
-use crate::sync::atomic::Ordering::SeqCst;
-use crate::sync::statics;
+use crate::primitive::atomic::AtomicUsize;
+use crate::primitive::atomic::Ordering::SeqCst;
+use crate::primitive::statics;
 
 const KEEP_ALIVE: Duration = Duration::from_secs(3600);
 

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Clock, END, nanos};
-use crate::sync::{Arc, Mutex};
+use crate::primitive::{Arc, Mutex};
 
 /// The timer time of a clock. Holds nothing if the clock cannot be paused.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! Messages of panics that the crate `tokio` over heist words as Tokio does.
 
 #[cfg(feature = "facade")]
-use crate::sync::OnceLock;
+use crate::primitive::OnceLock;
 
 /// The messages that replace heist's.
 #[cfg(feature = "facade")]

@@ -11,9 +11,9 @@ use crate::metrics::counter::{Counter, Stats};
 use crate::phase::Phase;
 use crate::pool::current_task::CurrentTask;
 use crate::pool::{Pool, Seat};
+use crate::primitive::atomic::Ordering;
 use crate::queue::{Chain, LaneCursor};
 use crate::raw_task::{Header, Id, Outcome, Runnable};
-use crate::sync::atomic::Ordering;
 
 impl Stats {
     /// Counts how a task has ended.

@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::primitive::atomic::{AtomicU64, Ordering};
 use crate::util::rate_limit::RateLimit;
 use crate::util::wake_list::catch_user_panic;
 

@@ -5,9 +5,9 @@ use std::ops::{Add, Sub};
 use std::time::Instant;
 
 use crate::drain::state::Straggler;
+use crate::primitive::Mutex;
+use crate::primitive::atomic::{AtomicU64, Ordering};
 use crate::raw_task::{Header, Id, Outcome, OwnedTasks, Runnable, Schedule};
-use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// How many tasks or jobs have ended with each outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

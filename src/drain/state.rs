@@ -12,8 +12,8 @@ use slab::Slab;
 use crate::drain::gate::{Gate, RejectedSpawnLog};
 use crate::drain::outcome_counts::{BlockingJobs, OutcomeCounters, OutcomeCounts};
 use crate::phase::{AtomicPhase, Phase};
+use crate::primitive::{Arc, Condvar, Mutex, thread, wait_for};
 use crate::raw_task::{AbortHandle, Id, TaskInfo};
-use crate::sync::{Arc, Condvar, Mutex, thread, wait_for};
 use crate::util::once_event::OnceEvent;
 
 /// The state of a pool's drain. [`TaskCounts`] adds what the seats have counted.

@@ -4,10 +4,10 @@ use crate::context::budget;
 use crate::phase::Phase;
 use crate::pool::WakeHelper;
 use crate::pool::local::Maintenance;
+use crate::primitive::atomic::Ordering;
 use crate::queue::Chain;
 use crate::raw_task::Runnable;
 use crate::scheduler::worker::{Step, Worker};
-use crate::sync::atomic::Ordering;
 
 impl Worker<'_> {
     /// Reacts to a phase other than Running, at a boundary. Returns the step that this did in place

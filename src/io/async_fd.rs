@@ -6,8 +6,8 @@ use std::{fmt, io};
 use super::descriptor::Descriptor;
 use super::register_error::AsyncFdRegisterError;
 use crate::context;
+use crate::primitive::Arc;
 use crate::reactor::{Interest, Reactor, Ready, Registered, Source};
-use crate::sync::Arc;
 
 /// A file descriptor whose readiness tasks wait for: a timer, an eventfd, a socket of another
 /// library.
@@ -20,6 +20,10 @@ use crate::sync::Arc;
 /// [`clear_ready`](super::ready_guard::AsyncFdReadyGuard::clear_ready). A `try_io` does that by
 /// itself. Do not clear readiness without a `WouldBlock`: what is already ready may never be
 /// reported again.
+///
+/// With the features `tokio-io` and `futures-io`, an `AsyncFd` of a resource that implements
+/// [`Read`](io::Read) and [`Write`](io::Write) also implements the I/O traits of those crates.
+/// Their shutdown only flushes: the descriptor is closed when the `AsyncFd` is dropped.
 ///
 /// # The descriptor has to stay open
 ///

@@ -5,8 +5,8 @@ use std::os::fd::AsRawFd;
 use std::{fmt, io};
 
 use super::async_fd::AsyncFd;
+use crate::primitive::Arc;
 use crate::reactor::{Ready, Snapshot, Source};
-use crate::sync::Arc;
 
 /// A descriptor that was ready. Through the guard, the readiness is cleared.
 ///

@@ -1,6 +1,6 @@
 //! Counters with one writer each: a plain load and store, no read-modify-write.
 
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::primitive::atomic::{AtomicU64, Ordering};
 
 /// A counter that one thread at a time advances, and that any thread reads.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 
 use super::pipe;
 use crate::context;
+use crate::primitive::Arc;
 use crate::reactor::{Interest, Reactor, Ready, Registered};
-use crate::sync::Arc;
 
 /// The reading end of a pipe. It reads the end when every sender is gone and all bytes are read.
 #[derive(Debug)]

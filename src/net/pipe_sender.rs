@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 
 use super::pipe;
 use crate::context;
+use crate::primitive::Arc;
 use crate::reactor::{Interest, Reactor, Ready, Registered};
-use crate::sync::Arc;
 
 /// The writing end of a pipe.
 ///

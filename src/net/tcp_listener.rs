@@ -9,8 +9,8 @@ use super::blocking_mode;
 use super::bounds::one_byte;
 use super::tcp_stream::TcpStream;
 use crate::context;
+use crate::primitive::Arc;
 use crate::reactor::{Direction, Interest, Opaque, Reactor, Ready, Registered};
-use crate::sync::Arc;
 
 /// A TCP socket that accepts connections.
 ///

@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 use std::{error, fmt};
 
 use super::tcp_stream::TcpStream;
+use crate::primitive::Arc;
 use crate::reactor::{Interest, Ready, Registered};
-use crate::sync::Arc;
 
 /// The reading half of a stream, which owns its part; made by [`TcpStream::into_split`].
 ///

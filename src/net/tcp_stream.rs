@@ -9,8 +9,8 @@ use super::tcp_split::{ReadHalf, WriteHalf};
 use super::tcp_split_owned::{self, OwnedReadHalf, OwnedWriteHalf};
 use super::{blocking_mode, mio_socket};
 use crate::context;
+use crate::primitive::Arc;
 use crate::reactor::{Direction, Interest, Reactor, Ready, Registered};
-use crate::sync::Arc;
 
 /// A TCP connection.
 ///
@@ -19,6 +19,10 @@ use crate::sync::Arc;
 /// time. The methods that take `&self` can be called by any number of tasks: a task waits for
 /// readiness, and then calls a `try_` method. The `poll_` methods and the I/O traits keep one
 /// waiting task for each direction: that of the latest call.
+///
+/// `AsyncRead` and `AsyncWrite` of Tokio need heist's feature `tokio-io`, those of `futures` need
+/// `futures-io`, and hyper's `Read` and `Write` need `hyper`. So a crate that takes a stream of
+/// Tokio, such as `tokio-rustls`, takes this one.
 ///
 /// Dropping the stream closes the connection.
 ///

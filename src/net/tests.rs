@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use super::tcp::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 use super::*;
+use crate::primitive::Arc;
+use crate::primitive::atomic::{AtomicUsize, Ordering};
 use crate::reactor::{Interest, Reactor, Ready};
-use crate::sync::Arc;
-use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::util::wake_list::WakeList;
 
 /// A reactor, and a waker that counts and interrupts it.

@@ -105,6 +105,12 @@ where
         self.try_transfer(Interest::READABLE, Request::of_slice(buf.len()), |mut io| io.read(buf))
     }
 
+    /// Reads as [`poll_read_uninit`](Self::poll_read_uninit) does, without waiting.
+    #[cfg(feature = "tokio-io")]
+    pub(super) fn try_read_uninit(&self, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+        self.try_transfer(Interest::READABLE, Request::of_slice(buf.len()), |io| io.read_uninit(buf))
+    }
+
     pub(super) fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         self.try_transfer(Interest::READABLE, Request::of_slices(bufs), |mut io| io.read_vectored(bufs))
     }

@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use super::addr::{ToSocketAddrs, try_each_address};
 use super::blocking_mode;
 use crate::context;
+use crate::primitive::Arc;
 use crate::reactor::{Interest, Reactor, Ready, Registered};
-use crate::sync::Arc;
 
 /// A UDP socket.
 ///

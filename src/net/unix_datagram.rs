@@ -8,9 +8,9 @@ use std::task::{Context, Poll};
 use super::blocking_mode;
 use super::unix_addr::SocketAddr;
 use crate::context;
+use crate::primitive::Arc;
+use crate::primitive::atomic::{AtomicBool, Ordering};
 use crate::reactor::{Interest, Reactor, Ready, Registered};
-use crate::sync::Arc;
-use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// A unix socket for messages.
 ///

@@ -8,8 +8,8 @@ use super::blocking_mode;
 use super::unix_addr::{SocketAddr, address_of_path};
 use super::unix_stream::UnixStream;
 use crate::context;
+use crate::primitive::Arc;
 use crate::reactor::{Direction, Interest, Opaque, Reactor, Ready, Registered};
-use crate::sync::Arc;
 
 /// A unix socket that accepts connections.
 ///

@@ -6,8 +6,8 @@ use std::{error, fmt};
 
 use super::unix_addr::SocketAddr;
 use super::unix_stream::UnixStream;
+use crate::primitive::Arc;
 use crate::reactor::{Interest, Ready, Registered};
-use crate::sync::Arc;
 
 /// The reading half of a stream, which owns its part; made by [`UnixStream::into_split`].
 ///

@@ -9,8 +9,8 @@ use super::unix_split::{ReadHalf, WriteHalf};
 use super::unix_split_owned::{self, OwnedReadHalf, OwnedWriteHalf};
 use super::{blocking_mode, mio_socket};
 use crate::context;
+use crate::primitive::Arc;
 use crate::reactor::{Interest, Reactor, Ready, Registered};
-use crate::sync::Arc;
 
 /// A connection between processes of one machine, by way of a path.
 ///

@@ -1,7 +1,7 @@
 //! The threads in `block_on` that wait to drive a current-thread runtime.
 
 use crate::park::Parker;
-use crate::sync::{Arc, Mutex};
+use crate::primitive::{Arc, Mutex};
 
 /// The drivers that wait for the seat of a current-thread runtime, in order of arrival.
 ///

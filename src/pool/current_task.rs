@@ -2,9 +2,9 @@
 
 use std::panic::Location;
 
+use crate::primitive::atomic::{AtomicPtr, AtomicU64, Ordering};
+use crate::primitive::{Arc, Mutex};
 use crate::raw_task::{Header, Id, TaskInfo};
-use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
-use crate::sync::{Arc, Mutex};
 
 /// The task that a worker polls, readable by other threads.
 #[derive(Debug)]

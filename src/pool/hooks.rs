@@ -5,9 +5,9 @@ use std::panic::Location;
 use std::time::Duration;
 
 use crate::pool::Pool;
+use crate::primitive::Arc;
+use crate::primitive::atomic::Ordering;
 use crate::raw_task::{Header, Id, TaskInfo};
-use crate::sync::Arc;
-use crate::sync::atomic::Ordering;
 use crate::util::wake_list::catch_user_panic;
 
 /// Describes a task to the hooks [`on_task_spawn`](crate::runtime::Builder::on_task_spawn),

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::num::NonZeroU64;
 
-use crate::sync::statics::{AtomicU64, Ordering};
+use crate::primitive::statics::{AtomicU64, Ordering};
 
 /// Identifies a runtime within this process. [`Handle::id`](crate::runtime::Handle::id) returns it.
 ///

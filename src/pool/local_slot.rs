@@ -2,7 +2,7 @@
 
 use std::mem::replace;
 
-use crate::sync::Mutex;
+use crate::primitive::Mutex;
 
 /// The place of a seat's local state. The thread that has taken the state is the seat's worker.
 ///

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::Pool;
+use crate::primitive::{CachePadded, Mutex};
 use crate::raw_task::{Header, Id};
-use crate::sync::{CachePadded, Mutex};
 
 /// The number of shards, so that workers seldom contend for one.
 const SHARDS: u64 = 64;

@@ -9,11 +9,11 @@ use crate::metrics::histogram::PollHistograms;
 use crate::park::Parker;
 use crate::pool::current_task::CurrentTask;
 use crate::pool::local::Local;
+use crate::primitive::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use crate::primitive::{Arc, CachePadded, Mutex};
 use crate::queue::{self, Chain, LifoSlot, Owner, Ring, Thief};
 use crate::raw_task::{OwnedTasks, TaskInfo};
 use crate::spin::Spin;
-use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
-use crate::sync::{Arc, CachePadded, Mutex};
 use crate::timer::TimerWheel;
 use crate::util::cpu::Tid;
 

@@ -3,8 +3,8 @@
 use std::ops::Index;
 
 use crate::pool::Seat;
-use crate::sync::OnceLock;
-use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::primitive::OnceLock;
+use crate::primitive::atomic::{AtomicUsize, Ordering};
 
 /// All seats that a pool can have. They are created in ascending order, each when it is first
 /// needed, and never moved.

@@ -9,7 +9,7 @@ use crate::metrics::buckets::HistogramConfiguration;
 use crate::metrics::histogram::{Histogram, PollHistograms};
 use crate::pool::hooks::{TaskHooks, UnhandledPanic};
 use crate::pool::local::CheckIntervals;
-use crate::sync::Arc;
+use crate::primitive::Arc;
 use crate::watchdog::stall::StallHook;
 use crate::worker_set::Resized;
 use crate::worker_set::seat_state::WorkerMeta;

@@ -2,8 +2,8 @@
 
 use super::Chain;
 use crate::metrics::counter::Counter;
+use crate::primitive::{CachePadded, Mutex};
 use crate::raw_task::{Header, Runnable};
-use crate::sync::{CachePadded, Mutex};
 
 /// A locked FIFO of Runnables. See [the page](super).
 ///

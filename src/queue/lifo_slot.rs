@@ -2,8 +2,8 @@
 
 use std::ptr::{NonNull, null_mut};
 
+use crate::primitive::atomic::{AtomicPtr, Ordering};
 use crate::raw_task::{Header, Runnable};
-use crate::sync::atomic::{AtomicPtr, Ordering};
 
 /// One Runnable, or none. The seat's worker pushes and pops it. Other threads claim it only
 /// if the worker is stalled, or if a drain's deadline has passed.

@@ -5,10 +5,10 @@ use std::fmt;
 use std::ptr::{NonNull, null_mut};
 
 use super::Chain;
+use crate::primitive::Arc;
+use crate::primitive::atomic::{AtomicPtr, AtomicU32, Ordering};
+use crate::primitive::hint::spin_loop;
 use crate::raw_task::{Header, Runnable};
-use crate::sync::Arc;
-use crate::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
-use crate::sync::hint::spin_loop;
 
 /// Runnables per ring. It is enough for what one request causes, and so small that a burst is soon
 /// shared.

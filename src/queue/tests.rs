@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use super::*;
 use crate::loom_tests::support::{TakenTasks, TaskLog, parcels};
+use crate::primitive::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use crate::primitive::{Arc, thread};
 use crate::raw_task::{Id, Runnable};
-use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-use crate::sync::{Arc, thread};
 
 /// xorshift64: enough to choose among a few steps.
 pub(super) struct Dice(pub(super) u64);
@@ -169,13 +169,13 @@ fn thief_without_room_takes_one_task() {
 
 #[test]
 fn ring_dropped_drops_its_tasks() {
-    let alive = crate::sync::Tracked::live_count();
+    let alive = crate::primitive::Tracked::live_count();
     let (owner, thief, _) = full();
     (0..3).for_each(|_| drop(owner.pop()));
     drop(owner);
-    assert_eq!(crate::sync::Tracked::live_count() - alive, CAPACITY as isize - 3);
+    assert_eq!(crate::primitive::Tracked::live_count() - alive, CAPACITY as isize - 3);
     drop(thief);
-    assert_eq!(crate::sync::Tracked::live_count(), alive);
+    assert_eq!(crate::primitive::Tracked::live_count(), alive);
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::task::Waker;
 
 use super::state::State;
 use super::{Id, Outcome, RunResult, SpawnMeta, TaskInfo, waker};
-use crate::sync::atomic::AtomicPtr;
-use crate::sync::{Arc, Tracked, UnsafeCell};
+use crate::primitive::atomic::AtomicPtr;
+use crate::primitive::{Arc, Tracked, UnsafeCell};
 use crate::util::list::{Linked, Links};
 
 /// The first 80 bytes of a task. The fields that a queue or a waker touches first come first; the

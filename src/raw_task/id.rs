@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use std::ptr::NonNull;
 
 use crate::context::budget;
-use crate::sync::statics::{AtomicU64, Ordering};
+use crate::primitive::statics::{AtomicU64, Ordering};
 use crate::util::scoped_cell::{ScopedSet, set_scoped};
 
 /// Identifies a task among all that this process has spawned.

@@ -7,9 +7,9 @@ use std::task::{Context, RawWaker, RawWakerVTable, Wake, Waker};
 use super::tests::Rig;
 use super::*;
 use crate::loom_tests::support::{Bell, Home, Output, poll_join};
-use crate::sync::atomic::AtomicUsize;
-use crate::sync::atomic::Ordering::Relaxed;
-use crate::sync::{Arc, Mutex};
+use crate::primitive::atomic::AtomicUsize;
+use crate::primitive::atomic::Ordering::Relaxed;
+use crate::primitive::{Arc, Mutex};
 
 /// A waker that calls back at each operation on it. It aborts the task, wakes it, and polls its
 /// handle if that is not being polled.

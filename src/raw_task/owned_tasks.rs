@@ -3,8 +3,8 @@
 use std::fmt;
 use std::ptr::NonNull;
 
+use crate::primitive::Mutex;
 use crate::raw_task::{Header, Id, Runnable, TaskInfo, TaskView};
-use crate::sync::Mutex;
 use crate::util::list::List;
 
 /// The tasks that first became idle in one seat, and have not ended.

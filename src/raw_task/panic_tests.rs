@@ -8,9 +8,9 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 
 use super::*;
 use crate::loom_tests::support::{Bell, Home, poll_join};
-use crate::sync::atomic::AtomicUsize;
-use crate::sync::atomic::Ordering::Relaxed;
-use crate::sync::{Arc, Tracked};
+use crate::primitive::atomic::AtomicUsize;
+use crate::primitive::atomic::Ordering::Relaxed;
+use crate::primitive::{Arc, Tracked};
 
 /// A payload of size zero: nothing is leaked when one is forgotten.
 struct Harmless;

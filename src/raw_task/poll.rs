@@ -12,8 +12,8 @@ use super::error::{cancelled, panicked};
 use super::header::RecordOutcome;
 use super::state::{Complete, Start, Suspend};
 use super::{Header, JoinError, Outcome, RunResult, Runnable, Schedule, waker};
-use crate::sync::UnsafeCell;
-use crate::sync::atomic::Ordering;
+use crate::primitive::UnsafeCell;
+use crate::primitive::atomic::Ordering;
 use crate::task_alloc;
 use crate::util::wake_list::{catch_user_panic, log_and_drop_panic, wake_catch_panic};
 

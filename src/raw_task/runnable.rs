@@ -8,8 +8,8 @@ use std::ptr::NonNull;
 use super::header::Vtable;
 use super::poll::{self, TaskCell};
 use super::{Header, JoinHandle, Outcome, Schedule, SpawnMeta};
-use crate::sync::UnsafeCell;
-use crate::sync::atomic::Ordering;
+use crate::primitive::UnsafeCell;
+use crate::primitive::atomic::Ordering;
 use crate::task_alloc;
 
 /// The single right to poll a task. Queues hold these.

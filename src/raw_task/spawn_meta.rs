@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::panic::Location;
 
 use super::Id;
-use crate::sync::Arc;
+use crate::primitive::Arc;
 
 /// The bit that marks a pointer to a [`Name`].
 const NAMED: usize = 1;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::primitive::atomic::{AtomicUsize, Ordering};
 
 /// Bit 0: woken while a `Runnable` existed, so another poll has to begin later. Set by a wake,
 /// cleared by [`State::start`].

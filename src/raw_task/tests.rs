@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use super::poll::TaskCell;
 use super::*;
 use crate::loom_tests::support::{Bell, Counted, Counts, Home, Output, idle_task, poll_join};
-use crate::sync::{Arc, Mutex, Tracked};
+use crate::primitive::{Arc, Mutex, Tracked};
 
 /// A home, the counts of one task, and how many cells were alive before.
 pub(super) struct Rig {

@@ -2,7 +2,7 @@
 //! direction.
 
 use super::interest::{BITS, Ready};
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::primitive::atomic::{AtomicU64, Ordering};
 
 /// One word per source, changed by read-modify-writes only.
 ///

@@ -5,7 +5,7 @@ use std::{fmt, io};
 use super::Reactor;
 use super::interest::Ready;
 use super::source::Source;
-use crate::sync::Arc;
+use crate::primitive::Arc;
 
 /// An I/O resource that is registered for as long as this value lives.
 pub(crate) struct Registered<E: mio::event::Source> {

@@ -10,9 +10,9 @@ use super::interest::Ready;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use super::poll_set;
 use super::source::Source;
+use crate::primitive::Arc;
+use crate::primitive::atomic::{AtomicU64, Ordering};
 use crate::reactor::source_table::SourceTable;
-use crate::sync::Arc;
-use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::util::wake_list::WakeList;
 
 /// The part of a shard that all threads share. A reactor has at least one shard; its first is the

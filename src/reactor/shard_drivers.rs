@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::io;
 
-use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::{CachePadded, Mutex, MutexGuard};
+use crate::primitive::atomic::{AtomicBool, Ordering};
+use crate::primitive::{CachePadded, Mutex, MutexGuard};
 
 /// One shard driver for each shard. The first belongs to the primary shard: a worker sleeps only
 /// there, and it sleeps for all shards.

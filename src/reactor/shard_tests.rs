@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::tests::{CountingWaker, pair, poll};
 use super::*;
-use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::thread;
+use crate::primitive::atomic::{AtomicBool, Ordering};
+use crate::primitive::thread;
 
 type Ours = Registered<mio::net::TcpStream>;
 

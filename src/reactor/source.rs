@@ -10,8 +10,8 @@ use super::readiness::{Direction, Readiness, Snapshot};
 use super::shutdown_error::resource_shutdown_error;
 use super::waiter::{Waiter, Waiters};
 use crate::context::budget;
+use crate::primitive::Mutex;
 use crate::reactor::source_table::SourceKey;
-use crate::sync::Mutex;
 use crate::util::store_waker::poll_or_store_waker;
 use crate::util::wake_list::{WakeList, drop_contained};
 

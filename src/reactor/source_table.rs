@@ -4,10 +4,10 @@ use std::io;
 
 use slab::Slab;
 
+use crate::primitive::{Arc, Mutex};
 use crate::reactor::interest::Ready;
 use crate::reactor::shutdown_error::resource_shutdown_error;
 use crate::reactor::source::Source;
-use crate::sync::{Arc, Mutex};
 use crate::util::wake_list::WakeList;
 
 /// Names a source in an event: the index in the table, and the generation of the source there.

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, Wake};
 use std::time::Duration;
 
 use super::*;
-use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::thread;
+use crate::primitive::atomic::{AtomicUsize, Ordering};
+use crate::primitive::thread;
 
 /// A waker that counts its wake-ups.
 #[derive(Default)]

@@ -6,7 +6,7 @@ use std::task::Waker;
 
 use super::interest::Ready;
 use super::readiness::Direction;
-use crate::sync::UnsafeCell;
+use crate::primitive::UnsafeCell;
 use crate::util::list::{Linked, Links, List};
 use crate::util::wake_list::WakeList;
 

@@ -10,8 +10,8 @@ use crate::context::budget;
 use crate::context::can_block::{Operation, can_block};
 use crate::park::Parker;
 use crate::pool::Pool;
+use crate::primitive::Arc;
 use crate::scheduler::worker::{Step, Worker};
-use crate::sync::Arc;
 use crate::task_alloc::CacheGuard;
 use crate::{context, shutdown};
 

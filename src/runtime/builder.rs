@@ -8,7 +8,7 @@ use super::{LocalOptions, LocalRuntime, Runtime};
 use crate::blocking::{self, BlockingPool};
 use crate::pool::local::CheckIntervals;
 use crate::pool::{HomeThread, Pool, Settings};
-use crate::sync::{Arc, Weak};
+use crate::primitive::{Arc, Weak};
 use crate::watchdog::PeriodicHook;
 use crate::worker_set::Resized;
 use crate::worker_set::cpu_quota::{self, Follower};

@@ -12,7 +12,7 @@ use crate::drain::reaper;
 use crate::drain::state::DrainReport;
 use crate::phase::Phase;
 use crate::pool::Pool;
-use crate::sync::Arc;
+use crate::primitive::Arc;
 
 /// A drain of a runtime. [`Runtime::drain`](super::Runtime::drain) returns it.
 ///

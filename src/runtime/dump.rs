@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::{RuntimeFlavor, RuntimePhase};
 use crate::pool::{Pool, Seat};
+use crate::primitive::Arc;
 use crate::raw_task::{Id, TaskInfo, TaskView};
-use crate::sync::Arc;
 use crate::worker_set::seat_state::WorkerState;
 
 /// What a runtime does now: its workers, and every task that is visible from outside.

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use super::{Builder, Drain, Draining, Dump, EnterGuard, Handle, Id, Runtime, RuntimeMetrics};
 use crate::pool::Pool;
+use crate::primitive::Arc;
 use crate::raw_task::{JoinHandle, SpawnMeta};
 use crate::scheduler::schedule;
-use crate::sync::Arc;
 
 /// Settings that only a [`LocalRuntime`] has. There are none yet.
 ///

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::pool::{Pool, Seat};
-use crate::sync::Arc;
+use crate::primitive::Arc;
 
 /// The metrics of a runtime.
 ///

@@ -1,7 +1,7 @@
 //! The state of the root future of a `block_on`: whether it has been woken, and where its thread
 //! sleeps.
 
-use crate::sync::atomic::{AtomicU8, Ordering};
+use crate::primitive::atomic::{AtomicU8, Ordering};
 
 /// The root future has been woken since it was last polled.
 const WOKEN: u8 = 1 << 0;

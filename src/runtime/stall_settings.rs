@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Builder;
-use crate::sync::Arc;
+use crate::primitive::Arc;
 use crate::watchdog::stall::StallReport;
 
 /// Settings for polls that do not return.

@@ -2,7 +2,7 @@
 
 use super::Builder;
 use crate::pool::hooks::{TaskHooks, TaskMeta, UnhandledPanic};
-use crate::sync::Arc;
+use crate::primitive::Arc;
 
 /// Hooks of tasks.
 impl Builder {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Builder;
 use crate::pool::Follow;
-use crate::sync::Arc;
+use crate::primitive::Arc;
 
 /// Settings for tests.
 impl Builder {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Builder;
-use crate::sync::Arc;
+use crate::primitive::Arc;
 use crate::worker_set::seat_state::WorkerMeta;
 
 /// Settings of threads.

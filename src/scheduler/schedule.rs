@@ -9,8 +9,8 @@ use crate::context::{self, Seated};
 use crate::drain::gate::SpawnSource;
 use crate::pool::hooks::TaskHooks;
 use crate::pool::{Pool, Seat, WakeHelper};
+use crate::primitive::Arc;
 use crate::raw_task::{self, Header, JoinHandle, Outcome, OwnedTasks, Runnable, Schedule, SpawnMeta};
-use crate::sync::Arc;
 
 // SAFETY: a seat is part of its pool. A task points to a seat in which it was polled, until it has
 // ended. The shutdown ends all tasks, or leaks the pool.

@@ -1,8 +1,8 @@
 //! Counts how many cache lines move between cores per operation, with 2, 8 and 64 workers. A
 //! machine with two cores cannot show that.
 //!
-//! One thread runs all workers in turn, step by step (see [`crate::sync::counting`]). Nothing is
-//! timed. A move costs a hundred nanoseconds on one machine and four hundred on another, but the
+//! One thread runs all workers in turn, step by step (see [`crate::primitive::counting`]). Nothing
+//! is timed. A move costs a hundred nanoseconds on one machine and four hundred on another, but the
 //! number of moves is a property of the program.
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -14,11 +14,11 @@ use std::time::Duration;
 use crate::blocking::{self, BlockingPool};
 use crate::pool::local::{CheckIntervals, Local};
 use crate::pool::{Pool, Settings};
+use crate::primitive::counting::{play, transfers};
+use crate::primitive::{Arc, Mutex};
 use crate::raw_task::JoinHandle;
 use crate::scheduler::schedule;
 use crate::scheduler::worker::{Mode, Step, Worker};
-use crate::sync::counting::{play, transfers};
-use crate::sync::{Arc, Mutex};
 use crate::{task, time};
 
 /// An allocator that never reuses memory. Otherwise lines would move because the one thread that

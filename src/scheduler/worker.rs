@@ -11,10 +11,10 @@ use crate::context::{self, Seated, budget};
 use crate::idle::Withdrawn;
 use crate::pool::local::{Local, Maintenance};
 use crate::pool::{Hook, Pool, Seat, WakeHelper};
+use crate::primitive::Arc;
+use crate::primitive::atomic::Ordering;
 use crate::queue::Chain;
 use crate::raw_task::{RunResult, Runnable};
-use crate::sync::Arc;
-use crate::sync::atomic::Ordering;
 use crate::util::stripe::Stripe;
 use crate::util::wake_list::{WakeList, catch_user_panic};
 

@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use crate::park::Drive;
+use crate::primitive::thread;
 use crate::reactor::DriverGuard;
 use crate::scheduler::worker::{Worker, log_poll_error};
-use crate::sync::thread;
 use crate::util::wake_list::WakeList;
 
 /// A spinning worker goes to sleep if it was off its processor for longer than this, in

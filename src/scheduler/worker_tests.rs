@@ -4,11 +4,11 @@ use crate::blocking::{self, BlockingPool};
 use crate::phase::Phase;
 use crate::pool::local::Local;
 use crate::pool::{Pool, Seat, Settings};
+use crate::primitive::Arc;
+use crate::primitive::atomic::Ordering;
 use crate::queue::{Chain, LaneCursor};
 use crate::raw_task::{self, Runnable};
 use crate::scheduler::worker::{Mode, Step, Worker};
-use crate::sync::Arc;
-use crate::sync::atomic::Ordering;
 use crate::timer::{State, Timer};
 use crate::util::stripe::Stripe;
 use crate::util::wake_list::WakeList;
@@ -289,7 +289,7 @@ fn lifo_run_ends_by_count_and_by_time() {
         (Some(2), "slot slot ring slot slot"),
     ] {
         let pool = pool(1);
-        let order = Arc::new(crate::sync::Mutex::new(Vec::new()));
+        let order = Arc::new(crate::primitive::Mutex::new(Vec::new()));
         let task = |name: &'static str| {
             let order = Arc::clone(&order);
             raw_task::spawn::<_, Seat>(async move { order.lock().push(name) }, std::panic::Location::caller().into()).0

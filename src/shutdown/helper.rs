@@ -6,10 +6,10 @@ use crate::context;
 use crate::context::thread_role::{self, ThreadRole};
 use crate::pool::current_task::CurrentTask;
 use crate::pool::{Pool, WakeHelper};
+use crate::primitive::Arc;
 use crate::queue::{Chain, LaneCursor};
 use crate::raw_task::Runnable;
 use crate::shutdown::{close_drivers, thread_exited};
-use crate::sync::Arc;
 use crate::util::named_thread::named_thread;
 use crate::util::wake_list::catch_user_panic;
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::sync::{Condvar, Mutex, release_gone, thread, wait_for};
+use crate::primitive::{Condvar, Mutex, release_gone, thread, wait_for};
 
 /// Counts the threads that the closer waits for. The last of them may have to finish the shutdown.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use super::kind::SignalKind;
 use super::signal_pipe::SignalPipe;
 use crate::context;
 use crate::context::budget;
-use crate::sync::Arc;
+use crate::primitive::Arc;
 
 /// Listens for signals of one kind; made by [`signal`].
 ///

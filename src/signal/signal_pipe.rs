@@ -11,9 +11,9 @@ use std::task::Poll;
 use mio::unix::pipe::{Receiver, Sender};
 use signal_hook_registry::{FORBIDDEN, SigId, register, unregister};
 
+use crate::primitive::atomic::{AtomicU64, Ordering};
+use crate::primitive::{Arc, Mutex, Weak, statics};
 use crate::reactor::{Interest, Reactor, Ready, Registered, Source};
-use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::{Arc, Mutex, Weak, statics};
 
 /// A number that is larger than each signal number of each operating system.
 const KINDS: usize = 128;

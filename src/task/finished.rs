@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::mem::swap;
 use std::task::{Poll, Wake, Waker};
 
-use crate::sync::{Arc, Mutex};
+use crate::primitive::{Arc, Mutex};
 use crate::util::store_waker::poll_or_store_waker;
 use crate::util::wake_list::{drop_contained, wake_catch_panic};
 

@@ -11,9 +11,9 @@ use slab::Slab;
 use super::finished::FinishedQueue;
 pub use super::set_builder::Builder;
 use crate::context::budget;
+use crate::primitive::Arc;
 use crate::raw_task::{AbortHandle, Id, JoinError, JoinHandle};
 use crate::runtime::{Handle, LocalRuntime};
-use crate::sync::Arc;
 use crate::util::wake_list::catch_user_panic;
 
 /// A set of tasks. Their outputs are joined in the order in which the tasks end.

@@ -8,7 +8,7 @@ use std::ptr::{NonNull, null, null_mut};
 use super::depot::Depot;
 use super::magazine::Magazine;
 use super::{CLASSES, alloc_from_system, layout_of};
-use crate::sync::Arc;
+use crate::primitive::Arc;
 use crate::util::thread_bound::ThreadBound;
 
 /// The blocks of one class that a thread keeps.

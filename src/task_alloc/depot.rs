@@ -2,8 +2,8 @@
 
 use super::CLASSES;
 use super::magazine::Magazine;
-use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::{Arc, Mutex};
+use crate::primitive::atomic::{AtomicUsize, Ordering};
+use crate::primitive::{Arc, Mutex};
 
 /// Bytes that a depot keeps per worker of its runtime: a burst of some ten thousand small tasks.
 pub(super) const MAX_BYTES_PER_WORKER: usize = 2 << 20;

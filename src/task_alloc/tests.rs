@@ -4,8 +4,8 @@ use super::cache::FlushOnExit;
 use super::depot::MAX_BYTES_PER_WORKER;
 use super::magazine::Magazine;
 use super::*;
-use crate::sync::Arc;
-use crate::sync::atomic::Ordering;
+use crate::primitive::Arc;
+use crate::primitive::atomic::Ordering;
 
 type Small = [u64; 11];
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::Duration;
 use crate::clock::{Clock, Refusal};
 use crate::pool::Pool;
-use crate::sync::Arc;
+use crate::primitive::Arc;
 use crate::{context, task};
 
 /// Returns the current time of the runtime that is running on this thread, or of the system if

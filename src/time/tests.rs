@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
 use super::*;
-use crate::sync::Arc;
+use crate::primitive::Arc;
 use crate::timer::TimerWheel;
 use crate::timer::tests::{Count, HOUR, fire_due, wheel};
 use crate::util::wake_list::WakeList;

@@ -10,7 +10,7 @@ use super::require_timers;
 use super::sleep::{Sleep, sleep_until};
 use crate::context;
 use crate::context::budget;
-use crate::sync::Arc;
+use crate::primitive::Arc;
 use crate::time::{Duration, Instant};
 use crate::timer::TimerWheel;
 

@@ -7,8 +7,8 @@ use std::task::Waker;
 use std::time::Instant;
 
 use super::TimerWheel;
-use crate::sync::atomic::{AtomicU8, Ordering};
-use crate::sync::{Arc, UnsafeCell};
+use crate::primitive::atomic::{AtomicU8, Ordering};
+use crate::primitive::{Arc, UnsafeCell};
 use crate::timer::wheel::WheelEntry;
 use crate::util::wake_list::{WakeList, drop_contained};
 

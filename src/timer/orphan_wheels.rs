@@ -1,7 +1,7 @@
 //! The timer wheels of seats that are vacant, stalled or in a blocking section.
 
-use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::{Arc, Mutex};
+use crate::primitive::atomic::{AtomicUsize, Ordering};
+use crate::primitive::{Arc, Mutex};
 use crate::timer::TimerWheel;
 use crate::util::wake_list::WakeList;
 

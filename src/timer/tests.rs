@@ -5,7 +5,7 @@ use std::task::Wake;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::sync::statics::AtomicUsize;
+use crate::primitive::statics::AtomicUsize;
 use crate::timer::wheel::TICK;
 
 /// Counts its wake-ups, as a waker or as a sleeper waker.

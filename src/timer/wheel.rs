@@ -19,7 +19,7 @@
 
 use std::ptr::NonNull;
 
-use crate::sync::UnsafeCell;
+use crate::primitive::UnsafeCell;
 use crate::util::list::{Linked, Links, List};
 
 /// A tick is 2^15 ns. Where a test may pause time, it is one nanosecond, so that time advances to

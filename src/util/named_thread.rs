@@ -1,6 +1,6 @@
 //! Names the threads of a runtime.
 
-use crate::sync::thread;
+use crate::primitive::thread;
 
 /// Returns a builder for a thread of this name. A zero byte becomes a question mark: no platform
 /// takes one in a thread's name.

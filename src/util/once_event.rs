@@ -4,7 +4,7 @@ use std::task::Waker;
 
 use slab::Slab;
 
-use crate::sync::Mutex;
+use crate::primitive::Mutex;
 use crate::util::wake_list::{WakeList, drop_contained};
 
 /// Wakes the registered wakers when the event fires. Afterwards no waker is registered.

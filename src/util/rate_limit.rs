@@ -1,6 +1,6 @@
 //! Limits how often a message is logged.
 
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::primitive::atomic::{AtomicU64, Ordering};
 
 /// The least time between two messages, in nanoseconds.
 const INTERVAL: u64 = 1_000_000_000;

@@ -42,7 +42,7 @@ mod tests {
     use std::task::Wake;
 
     use super::*;
-    use crate::sync::{Arc, Mutex};
+    use crate::primitive::{Arc, Mutex};
 
     struct Quiet;
 

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use crate::sync::statics::{AtomicU64, Ordering};
+use crate::primitive::statics::{AtomicU64, Ordering};
 
 /// The number of a thread, or one that it has drawn. Modulo their count, it selects one of several
 /// equal things.
@@ -57,7 +57,7 @@ impl Stripe {
 #[cfg(all(test, not(heist_loom)))]
 mod tests {
     use super::Stripe;
-    use crate::sync::thread;
+    use crate::primitive::thread;
 
     fn on_new_thread<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
         thread::Builder::new().spawn(run).unwrap().join().unwrap()

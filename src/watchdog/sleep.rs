@@ -6,8 +6,8 @@ use std::io;
 use std::time::Duration;
 
 use crate::idle::Idle;
-use crate::sync::IntervalTimer;
-use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::primitive::IntervalTimer;
+use crate::primitive::atomic::{AtomicU32, Ordering};
 use crate::util::rng::Rng;
 
 /// The watchdog's sleep. It scans once per tick while a worker is awake, and not at all while all

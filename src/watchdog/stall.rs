@@ -6,9 +6,9 @@ use std::panic::Location;
 use std::time::Duration;
 
 use crate::metrics::counter::Counter;
+use crate::primitive::Arc;
+use crate::primitive::atomic::{AtomicU64, Ordering};
 use crate::raw_task::Id;
-use crate::sync::Arc;
-use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Called for each report.
 pub(crate) type StallHook = Arc<dyn Fn(&StallReport) + Send + Sync>;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::Watchdog;
 use crate::blocking::{self, BlockingPool};
 use crate::pool::{Pool, Seat, Settings};
-use crate::sync::Arc;
-use crate::sync::statics::{AtomicUsize, Ordering};
+use crate::primitive::Arc;
+use crate::primitive::statics::{AtomicUsize, Ordering};
 use crate::watchdog::stall::StallCause;
 
 /// A pool whose seats are active, without threads.

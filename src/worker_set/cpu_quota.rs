@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::pool::{Follow, Pool};
-use crate::sync::Arc;
+use crate::primitive::Arc;
 use crate::util::wake_list::catch_user_panic;
 use crate::worker_set::ResizeError;
 use crate::worker_set::resize::{self, Resize};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::sync::atomic::{AtomicU8, Ordering};
+use crate::primitive::atomic::{AtomicU8, Ordering};
 
 /// The size, or a spare, asks for a worker here.
 const WANTED: u8 = 1 << 0;

@@ -6,7 +6,7 @@ use crate::block_in_place::blocked_workers::BlockedWorkers;
 use crate::context::thread_role::{self, ThreadRole};
 use crate::phase::Phase;
 use crate::pool::Pool;
-use crate::sync::Arc;
+use crate::primitive::Arc;
 use crate::worker_set::{Spare, ThreadHost, WorkerSet, WorkerSetLocked};
 
 /// Why no spare was started.

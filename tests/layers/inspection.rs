@@ -21,7 +21,7 @@ fn inspect_of_sound_sources_finds_nothing() {
     let idle = r##"
         //! `crate::scheduler` in a comment /* and */ "unclosed
         /* crate::scheduler /* nested */ crate::scheduler */
-        use crate::{util::List, sync::{Arc, Mutex as Lock}};
+        use crate::{util::List, primitive::{Arc, Mutex as Lock}};
         use crate::park;
         pub(crate) fn f<'a>(x: &'a str) -> char { let _ = ("crate::scheduler", r#"crate::"scheduler"#, b"std::sync"); '"' }
         fn g() -> char { '\'' }
@@ -35,7 +35,7 @@ fn inspect_of_sound_sources_finds_nothing() {
         struct Word { #[cfg(test)] seen: crate::scheduler::Seen, kept: u32 }
     "##;
     let files = [
-        ("sync.rs", "pub(crate) use std::sync::Arc;"),
+        ("primitive.rs", "pub(crate) use std::sync::Arc;"),
         ("util.rs", ""),
         ("park.rs", ""),
         ("idle.rs", idle),
@@ -57,7 +57,7 @@ fn inspect_of_sound_sources_finds_nothing() {
 fn inspect_of_an_import_that_goes_up_finds_it() {
     for text in [
         "use crate::scheduler::Worker;",
-        "use crate::{sync, scheduler};",
+        "use crate::{primitive, scheduler};",
         "fn f() { crate::scheduler::go() }",
         "use super::scheduler::Worker;",
         "mod deep { use super::super::scheduler; }",
@@ -68,7 +68,7 @@ fn inspect_of_an_import_that_goes_up_finds_it() {
         "#[cfg(feature = \"test\")] use crate::scheduler::Worker;",
     ] {
         one_fault(
-            &[("util.rs", ""), ("sync.rs", ""), ("scheduler.rs", ""), ("idle.rs", text)],
+            &[("util.rs", ""), ("primitive.rs", ""), ("scheduler.rs", ""), ("idle.rs", text)],
             "src/idle.rs:1: `idle` (layer 2",
         );
     }
@@ -105,7 +105,7 @@ fn inspect_of_an_empty_name_finds_it() {
 }
 
 #[test]
-fn inspect_of_an_import_past_sync_finds_it() {
+fn inspect_of_an_import_past_primitive_finds_it() {
     for text in [
         "use std::sync::Arc;",
         "use std::{fmt, sync::{mpsc}};",
@@ -114,14 +114,14 @@ fn inspect_of_an_import_past_sync_finds_it() {
         "use core::sync::atomic::AtomicBool;",
         "use parking_lot::Mutex;",
     ] {
-        one_fault(&[("idle.rs", text)], "does not come through `crate::sync`");
+        one_fault(&[("idle.rs", text)], "does not come through `crate::primitive`");
     }
     one_fault(
         &[("idle.rs", "use std::cell::Cell; thread_local! { static X: Cell<u8> = Cell::new(0); }")],
         "std's `thread_local!`",
     );
-    let imported = "use crate::sync::{Arc, thread_local}; thread_local! { static X: u8 = 0; }";
-    assert_eq!(faults(&[("sync.rs", ""), ("idle.rs", imported)]), Vec::<String>::new());
+    let imported = "use crate::primitive::{Arc, thread_local}; thread_local! { static X: u8 = 0; }";
+    assert_eq!(faults(&[("primitive.rs", ""), ("idle.rs", imported)]), Vec::<String>::new());
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //!
 //! Three engines implement it. The native engine is what ships. loom's engine runs the models
 //! (`cfg(all(test, heist_loom))`). The counting engine counts cache lines that move between writers
-//! (`cfg(all(test, heist_count))`). All other code names `crate::sync`, so that a model checks the
-//! code that a server runs. `tests/layers.rs` enforces it.
+//! (`cfg(all(test, heist_count))`). All other code names `crate::primitive`, so that a model checks
+//! the code that a server runs. `tests/layers.rs` enforces it.
 //!
 //! `parking_lot` locks are re-exported here as well. They do not poison, take one byte, and are
 //! built from source, so that a thread sanitizer sees them.
