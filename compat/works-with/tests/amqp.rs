@@ -25,7 +25,8 @@ async fn lapin_publishes_and_acknowledges_a_hundred_messages() {
     let publishing = tokio::spawn(async move {
         for number in 0..100 {
             let (text, options) = (format!("{number}"), BasicPublishOptions::default());
-            let sent = publisher.basic_publish("".into(), queue(), options, text.as_bytes(), BasicProperties::default());
+            let sent =
+                publisher.basic_publish("".into(), queue(), options, text.as_bytes(), BasicProperties::default());
             assert!(sent.await.unwrap().await.unwrap().is_ack());
         }
         publisher

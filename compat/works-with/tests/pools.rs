@@ -51,7 +51,8 @@ impl bb8::ManageConnection for Numbers {
 
 #[tokio::test]
 async fn bb8_pool_lends_and_times_out() {
-    let pool = bb8::Pool::builder().max_size(1).connection_timeout(Duration::from_millis(20)).build(Numbers).await.unwrap();
+    let pool =
+        bb8::Pool::builder().max_size(1).connection_timeout(Duration::from_millis(20)).build(Numbers).await.unwrap();
     let lent = pool.get().await.unwrap();
     assert_eq!(*lent, 7);
     assert!(pool.get().await.is_err());

@@ -9,7 +9,8 @@ use opentelemetry_sdk::runtime;
 use opentelemetry_sdk::trace::span_processor_with_async_runtime::BatchSpanProcessor;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider};
 
-/// Tasks are seen only with `--cfg tokio_unstable`, but the server runs without it.
+/// Tasks are seen only with `--cfg tokio_unstable`. The server runs without it, if `.cargo/config.toml`
+/// sets the crate's own flag.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn console_subscriber_serves_updates() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio_util::bytes::Bytes;
 use tokio_util::codec::{BytesCodec, Framed, FramedRead, FramedWrite, LengthDelimitedCodec, LinesCodec};
 use tokio_util::compat::{FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
-use tokio_util::sync::{CancellationToken, PollSender, PollSemaphore};
+use tokio_util::sync::{CancellationToken, PollSemaphore, PollSender};
 use tokio_util::time::DelayQueue;
 
 #[tokio::test]
@@ -124,7 +124,8 @@ async fn listener_of_tokio_util_accepts() {
 
 #[tokio::test]
 async fn stream_reader_and_reader_stream_are_inverse() {
-    let chunks = futures_util::stream::iter((0..100).map(|number| Ok::<_, std::io::Error>(Bytes::from(vec![number; 50]))));
+    let chunks =
+        futures_util::stream::iter((0..100).map(|number| Ok::<_, std::io::Error>(Bytes::from(vec![number; 50]))));
     let reader = tokio_util::io::StreamReader::new(chunks);
     let mut stream = tokio_util::io::ReaderStream::new(reader);
     let mut bytes = Vec::new();
@@ -215,9 +216,11 @@ async fn tokio_stream_throttles_debounces_and_times_out() {
     let mut slow = std::pin::pin!(tokio_stream::StreamExt::throttle(tokio_stream::iter(0..4), Duration::from_secs(10)));
     while slow.next().await.is_some() {}
     assert_eq!(began.elapsed().as_secs(), 40);
-    let mut chunks = std::pin::pin!(tokio_stream::StreamExt::chunks_timeout(tokio_stream::iter(0..5), 2, Duration::from_secs(1)));
+    let mut chunks =
+        std::pin::pin!(tokio_stream::StreamExt::chunks_timeout(tokio_stream::iter(0..5), 2, Duration::from_secs(1)));
     assert_eq!(chunks.next().await, Some(vec![0, 1]));
-    let mut late = std::pin::pin!(tokio_stream::StreamExt::timeout(tokio_stream::pending::<()>(), Duration::from_secs(1)));
+    let mut late =
+        std::pin::pin!(tokio_stream::StreamExt::timeout(tokio_stream::pending::<()>(), Duration::from_secs(1)));
     assert!(late.next().await.unwrap().is_err());
 }
 

@@ -16,14 +16,22 @@ use tokio::sync::oneshot;
 async fn serve() -> (std::net::SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
     let app = Router::new()
         .route("/", get(|| async { "hello" }))
-        .route("/sse", get(|| async { Sse::new(futures_util::stream::iter([Ok::<_, std::convert::Infallible>(Event::default().data("one"))])) }))
-        .route("/ws", get(|upgrade: WebSocketUpgrade| async {
-            upgrade.on_upgrade(|mut socket| async move {
-                while let Some(Ok(Message::Text(text))) = socket.recv().await {
-                    socket.send(Message::Text(text)).await.unwrap();
-                }
-            })
-        }));
+        .route(
+            "/sse",
+            get(|| async {
+                Sse::new(futures_util::stream::iter([Ok::<_, std::convert::Infallible>(Event::default().data("one"))]))
+            }),
+        )
+        .route(
+            "/ws",
+            get(|upgrade: WebSocketUpgrade| async {
+                upgrade.on_upgrade(|mut socket| async move {
+                    while let Some(Ok(Message::Text(text))) = socket.recv().await {
+                        socket.send(Message::Text(text)).await.unwrap();
+                    }
+                })
+            }),
+        );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
@@ -36,7 +44,8 @@ async fn serve() -> (std::net::SocketAddr, oneshot::Sender<()>, tokio::task::Joi
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn axum_answers_curl_and_shuts_down() {
     let (address, stop, serving) = serve().await;
-    let answer = tokio::process::Command::new("curl").args(["-s", &format!("http://{address}/")]).output().await.unwrap();
+    let answer =
+        tokio::process::Command::new("curl").args(["-s", &format!("http://{address}/")]).output().await.unwrap();
     assert_eq!(answer.stdout, b"hello");
     let answer = Command::new("curl").args(["-s", &format!("http://{address}/sse")]).output().unwrap();
     assert_eq!(answer.stdout, b"data: one\n\n");
@@ -93,7 +102,8 @@ async fn hyper_util_client_reuses_its_connections() {
     use hyper::body::Bytes;
 
     let (address, stop, serving) = serve().await;
-    let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build_http::<Empty<Bytes>>();
+    let client =
+        hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build_http::<Empty<Bytes>>();
     for _ in 0..100 {
         let answer = client.get(format!("http://{address}/").parse().unwrap()).await.unwrap();
         assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "hello");

@@ -29,7 +29,8 @@ pub async fn redis_manager(peers: &Peers) -> Result<(), String> {
 
 pub async fn postgres_query(peers: &Peers) -> Result<(), String> {
     let config = format!("host=127.0.0.1 port={} user=postgres", peers.postgres);
-    let (client, connection) = tokio_postgres::connect(&config, tokio_postgres::NoTls).await.map_err(failed("connect"))?;
+    let (client, connection) =
+        tokio_postgres::connect(&config, tokio_postgres::NoTls).await.map_err(failed("connect"))?;
     let query = async {
         let rows = client.query("SELECT generate_series(1, 100) AS n", &[]).await.map_err(failed("the query"))?;
         expect(rows.iter().map(|row| row.get::<_, i32>("n")).sum::<i32>(), 5050)
@@ -39,7 +40,8 @@ pub async fn postgres_query(peers: &Peers) -> Result<(), String> {
 
 pub async fn sqlx_pool(peers: &Peers) -> Result<(), String> {
     let url = format!("postgres://postgres@127.0.0.1:{}/postgres", peers.postgres);
-    let pool = sqlx::postgres::PgPoolOptions::new().max_connections(2).connect(&url).await.map_err(failed("connect"))?;
+    let pool =
+        sqlx::postgres::PgPoolOptions::new().max_connections(2).connect(&url).await.map_err(failed("connect"))?;
     let (sum,): (i64,) =
         sqlx::query_as("SELECT $1 + 1").bind(41_i64).fetch_one(&pool).await.map_err(failed("the query"))?;
     pool.close().await;

@@ -33,7 +33,8 @@ impl Certificate {
     }
 
     pub fn server(&self) -> rustls::ServerConfig {
-        let server = rustls::ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
+        let server =
+            rustls::ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
         let key = PrivatePkcs8KeyDer::from(self.key()).into();
         server.with_no_client_auth().with_single_cert(vec![self.der().clone()], key).unwrap()
     }
@@ -41,7 +42,8 @@ impl Certificate {
     pub fn client(&self) -> rustls::ClientConfig {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(self.der().clone()).unwrap();
-        let client = rustls::ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
+        let client =
+            rustls::ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
         client.with_root_certificates(roots).with_no_client_auth()
     }
 }

@@ -66,7 +66,9 @@ fn spawn(name: &str, package: &str, command: &mut Command) -> Child {
 fn start(name: &str, package: &str, port: u16, folder: PathBuf, command: &mut Command) -> Peer {
     let child = spawn(name, package, command.stdout(Stdio::null()).stderr(Stdio::null()));
     let peer = Peer { child, port, folder, helpers: Vec::new() };
-    wait_for(&format!("{name} does not listen on port {port}"), || std::net::TcpStream::connect(peer.address()).is_ok());
+    wait_for(&format!("{name} does not listen on port {port}"), || {
+        std::net::TcpStream::connect(peer.address()).is_ok()
+    });
     peer
 }
 
@@ -110,8 +112,14 @@ pub fn dnsmasq() -> Peer {
     let (port, folder) = (free_port(), folder("dnsmasq"));
     let mut command = Command::new("dnsmasq");
     command.args(["--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--pid-file"]);
-    command.args(["--listen-address=127.0.0.1", "--bind-interfaces", "--address=/name.example/10.1.2.3", "--local=//"]);
-    command.args(["--log-queries", &format!("--log-facility={}", folder.join("queries").display())]);
+    command.args([
+        "--listen-address=127.0.0.1",
+        "--bind-interfaces",
+        "--address=/name.example/10.1.2.3",
+        "--local=/example/",
+    ]);
+    // A reply of dnsmasq that it makes up has no lifetime otherwise.
+    command.args(["--local-ttl=60", "--log-queries", &format!("--log-facility={}", folder.join("queries").display())]);
     command.arg(format!("--port={port}"));
     if is_root() {
         command.arg("--user=root");
@@ -190,7 +198,8 @@ pub fn postgres() -> Peer {
     command.arg("-D").arg(&data).args(["-p", &port.to_string(), "-k"]).arg(&folder).args(["-c", "fsync=off"]);
     let peer = start("PostgreSQL", "postgresql", port, folder, &mut command);
     let ready = || {
-        let asked = Command::new(bin.join("pg_isready")).args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]).status();
+        let asked =
+            Command::new(bin.join("pg_isready")).args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]).status();
         asked.is_ok_and(|status| status.success())
     };
     wait_for("PostgreSQL accepts no connections", ready);
