@@ -102,7 +102,7 @@ impl Builder {
     /// let name = runtime.block_on(task).unwrap();
     /// assert!(name.unwrap().starts_with("shop-"));
     /// ```
-    pub fn thread_name_fn(&mut self, name: impl Fn() -> String + Send + Sync + 'static) -> &mut Builder {
+    pub fn thread_name_fn<F: Fn() -> String + Send + Sync + 'static>(&mut self, name: F) -> &mut Builder {
         self.settings.thread_name = Arc::new(name);
         self
     }
@@ -169,7 +169,7 @@ impl Builder {
     ///     .unwrap();
     /// # drop(runtime);
     /// ```
-    pub fn on_thread_start(&mut self, hook: impl Fn() + Send + Sync + 'static) -> &mut Builder {
+    pub fn on_thread_start<F: Fn() + Send + Sync + 'static>(&mut self, hook: F) -> &mut Builder {
         self.settings.on_thread_start = Some(Arc::new(hook));
         self
     }
@@ -194,7 +194,7 @@ impl Builder {
     /// drop(runtime);
     /// assert_eq!(ended.load(Ordering::Relaxed), 2);
     /// ```
-    pub fn on_thread_stop(&mut self, hook: impl Fn() + Send + Sync + 'static) -> &mut Builder {
+    pub fn on_thread_stop<F: Fn() + Send + Sync + 'static>(&mut self, hook: F) -> &mut Builder {
         self.settings.on_thread_stop = Some(Arc::new(hook));
         self
     }
@@ -216,7 +216,7 @@ impl Builder {
     /// receiver.recv().unwrap(); // the worker has no task
     /// # drop(runtime);
     /// ```
-    pub fn on_thread_park(&mut self, hook: impl Fn() + Send + Sync + 'static) -> &mut Builder {
+    pub fn on_thread_park<F: Fn() + Send + Sync + 'static>(&mut self, hook: F) -> &mut Builder {
         self.settings.on_thread_park = Some(Arc::new(hook));
         self
     }
@@ -240,7 +240,7 @@ impl Builder {
     /// drop(runtime.spawn(async {}));
     /// receiver.recv().unwrap(); // the worker has slept
     /// ```
-    pub fn on_thread_unpark(&mut self, hook: impl Fn() + Send + Sync + 'static) -> &mut Builder {
+    pub fn on_thread_unpark<F: Fn() + Send + Sync + 'static>(&mut self, hook: F) -> &mut Builder {
         self.settings.on_thread_unpark = Some(Arc::new(hook));
         self
     }

@@ -1,1 +1,3 @@
-//! Only tests.
+//! Calls to crates that are written for Tokio, which the tests run on heist.
+
+pub mod twenty_eight;

@@ -48,7 +48,8 @@ async fn sqlx_pool_serves_many_tasks() {
         .map(|number| {
             let pool = pool.clone();
             tokio::spawn(async move {
-                let (sum,): (i64,) = sqlx::query_as("SELECT $1 + 1").bind(i64::from(number)).fetch_one(&pool).await.unwrap();
+                let (sum,): (i64,) =
+                    sqlx::query_as("SELECT $1 + 1").bind(i64::from(number)).fetch_one(&pool).await.unwrap();
                 assert_eq!(sum, i64::from(number) + 1);
             })
         })

@@ -9,7 +9,8 @@ use std::pin::Pin;
 use std::task::Context;
 
 use tokio::runtime::{
-    Builder, EnterGuard, Handle, Id, LocalOptions, LocalRuntime, Runtime, RuntimeFlavor, RuntimeMetrics, TryCurrentError,
+    Builder, EnterGuard, Handle, Id, LocalOptions, LocalRuntime, Runtime, RuntimeFlavor, RuntimeMetrics,
+    TryCurrentError,
 };
 use tokio::task::{AbortHandle, JoinError, JoinHandle, JoinSet, LocalEnterGuard, LocalKey, LocalSet};
 use tokio::time::{Duration, Instant, Interval, MissedTickBehavior, Sleep, Timeout};
@@ -17,8 +18,12 @@ use tokio::time::{Duration, Instant, Interval, MissedTickBehavior, Sleep, Timeou
 fn builder(builder: &mut Builder) -> std::io::Result<(Runtime, LocalRuntime)> {
     let _: [Builder; 2] = [Builder::new_current_thread(), Builder::new_multi_thread()];
     builder.enable_all().enable_io().enable_time().worker_threads(1).max_blocking_threads(1);
-    builder.thread_name("name").thread_name_fn(|| "name".to_owned()).thread_stack_size(1 << 20).name("name");
-    builder.on_thread_start(|| ()).on_thread_stop(|| ()).on_thread_park(|| ()).on_thread_unpark(|| ());
+    builder
+        .thread_name("name")
+        .thread_name_fn::<fn() -> String>(|| "name".to_owned())
+        .thread_stack_size(1 << 20)
+        .name("name");
+    builder.on_thread_start::<fn()>(|| ()).on_thread_stop(|| ()).on_thread_park(|| ()).on_thread_unpark(|| ());
     builder.thread_keep_alive(Duration::ZERO).global_queue_interval(1).event_interval(1);
     builder.max_io_events_per_tick(1).max_io_events_per_busy_tick(1).start_paused(true);
     Ok((builder.build()?, builder.build_local(LocalOptions::default())?))
@@ -112,7 +117,8 @@ async fn timers(mut sleep: Pin<&mut Sleep>, mut interval: Interval, timeout: Tim
     let error = tokio::time::error::Error::shutdown();
     let _ = (error.is_shutdown(), error.is_at_capacity(), error.is_invalid());
     let now = Instant::now();
-    let _ = (Instant::from_std(now.into_std()), now.elapsed(), now.duration_since(now), now.checked_duration_since(now));
+    let _ =
+        (Instant::from_std(now.into_std()), now.elapsed(), now.duration_since(now), now.checked_duration_since(now));
     let _ = (now.saturating_duration_since(now), now.checked_add(Duration::ZERO), now.checked_sub(Duration::ZERO));
     let _ = (now + Duration::ZERO, now - Duration::ZERO, now - now);
     tokio::time::pause();

@@ -11,7 +11,8 @@ use tokio::process::Command;
 #[tokio::test]
 async fn killed_orphan_is_reaped() {
     let null = Stdio::null;
-    let child = Command::new("sleep").arg("1000").kill_on_drop(true).stdin(null()).stdout(null()).stderr(null()).spawn();
+    let child =
+        Command::new("sleep").arg("1000").kill_on_drop(true).stdin(null()).stdout(null()).stderr(null()).spawn();
     let child = child.unwrap();
     let process = format!("/proc/{}", child.id().unwrap());
     assert!(Path::new(&process).exists());

@@ -1,4 +1,7 @@
-//! HTTP: axum's server against curl and wrk's kin, reqwest and hyper-util against axum.
+//! HTTP: servers against curl, wrk and h2load, clients against axum.
+
+#[path = "support/peers.rs"]
+mod peers;
 
 use std::process::Command;
 
@@ -13,14 +16,22 @@ use tokio::sync::oneshot;
 async fn serve() -> (std::net::SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
     let app = Router::new()
         .route("/", get(|| async { "hello" }))
-        .route("/sse", get(|| async { Sse::new(futures_util::stream::iter([Ok::<_, std::convert::Infallible>(Event::default().data("one"))])) }))
-        .route("/ws", get(|upgrade: WebSocketUpgrade| async {
-            upgrade.on_upgrade(|mut socket| async move {
-                while let Some(Ok(Message::Text(text))) = socket.recv().await {
-                    socket.send(Message::Text(text)).await.unwrap();
-                }
-            })
-        }));
+        .route(
+            "/sse",
+            get(|| async {
+                Sse::new(futures_util::stream::iter([Ok::<_, std::convert::Infallible>(Event::default().data("one"))]))
+            }),
+        )
+        .route(
+            "/ws",
+            get(|upgrade: WebSocketUpgrade| async {
+                upgrade.on_upgrade(|mut socket| async move {
+                    while let Some(Ok(Message::Text(text))) = socket.recv().await {
+                        socket.send(Message::Text(text)).await.unwrap();
+                    }
+                })
+            }),
+        );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
@@ -33,7 +44,8 @@ async fn serve() -> (std::net::SocketAddr, oneshot::Sender<()>, tokio::task::Joi
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn axum_answers_curl_and_shuts_down() {
     let (address, stop, serving) = serve().await;
-    let answer = tokio::process::Command::new("curl").args(["-s", &format!("http://{address}/")]).output().await.unwrap();
+    let answer =
+        tokio::process::Command::new("curl").args(["-s", &format!("http://{address}/")]).output().await.unwrap();
     assert_eq!(answer.stdout, b"hello");
     let answer = Command::new("curl").args(["-s", &format!("http://{address}/sse")]).output().unwrap();
     assert_eq!(answer.stdout, b"data: one\n\n");
@@ -41,10 +53,38 @@ async fn axum_answers_curl_and_shuts_down() {
     serving.await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn axum_answers_wrk_without_errors() {
+    let (address, stop, serving) = serve().await;
+    let report = peers::output("wrk", "wrk", &["-t1", "-c10", "-d1s", &format!("http://{address}/")]).await;
+    assert!(report.contains("Requests/sec"), "{report}");
+    assert!(!report.contains("Socket errors") && !report.contains("Non-2xx"), "{report}");
+    stop.send(()).unwrap();
+    serving.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn axum_answers_h2load_with_prior_knowledge() {
+    let (address, stop, serving) = serve().await;
+    let arguments = ["-n", "2000", "-c", "10", "-p", "h2c", &format!("http://{address}/")];
+    let report = peers::output("h2load", "nghttp2-client", &arguments).await;
+    assert!(report.contains("2000 done, 2000 succeeded, 0 failed, 0 errored, 0 timeout"), "{report}");
+    assert!(report.contains("status codes: 2000 2xx"), "{report}");
+    stop.send(()).unwrap();
+    serving.await.unwrap();
+}
+
+/// Returns a client. No request of it uses TLS, but reqwest asks for a provider.
+fn client() -> reqwest::Client {
+    // An error says that another test has installed it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}
+
 #[tokio::test]
 async fn reqwest_gets_a_thousand_answers() {
     let (address, stop, serving) = serve().await;
-    let client = reqwest::Client::new();
+    let client = client();
     for _ in 0..1000 {
         let text = client.get(format!("http://{address}/")).send().await.unwrap().text().await.unwrap();
         assert_eq!(text, "hello");
@@ -62,7 +102,8 @@ async fn hyper_util_client_reuses_its_connections() {
     use hyper::body::Bytes;
 
     let (address, stop, serving) = serve().await;
-    let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build_http::<Empty<Bytes>>();
+    let client =
+        hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build_http::<Empty<Bytes>>();
     for _ in 0..100 {
         let answer = client.get(format!("http://{address}/").parse().unwrap()).await.unwrap();
         assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "hello");
