@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use serde::Serialize;
-use sqlx::PgPool;
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgConnection, PgPool};
+use tokio::time::timeout;
 
 use crate::settings::Settings;
+
+/// How long the database has to answer when the server starts.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a request waits for a connection until it is answered with 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -19,22 +23,28 @@ pub struct Item {
     name: String,
 }
 
-/// Connects to the database, and creates the table if it is missing.
+/// Creates the table if it is missing, and returns a pool of connections.
 ///
 /// A program with a history of schemas uses `sqlx::migrate!` here.
 pub async fn connect(settings: &Settings) -> anyhow::Result<PgPool> {
-    let options = PgPoolOptions::new().max_connections(settings.database_connections).acquire_timeout(ACQUIRE_TIMEOUT);
-    let pool = options
-        .connect(&settings.database_url)
+    let options: PgConnectOptions = settings.database_url.parse().context(
+        "DATABASE_URL is no address of a database; set for example DATABASE_URL=postgres://user@localhost/shop",
+    )?;
+    // A connection of its own: the pool would try again and again, and hide why it fails.
+    let mut connection = timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options))
         .await
+        .map_err(anyhow::Error::new)
+        .and_then(|connected| Ok(connected?))
         .context("the database does not answer; start PostgreSQL, or correct DATABASE_URL")?;
     let create = "CREATE TABLE IF NOT EXISTS items (\
                   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL)";
     sqlx::query(create)
-        .execute(&pool)
+        .execute(&mut connection)
         .await
         .context("the table `items` could not be created; let the user of DATABASE_URL create tables")?;
-    Ok(pool)
+    connection.close().await?;
+    let pool = PgPoolOptions::new().max_connections(settings.database_connections).acquire_timeout(ACQUIRE_TIMEOUT);
+    Ok(pool.connect_lazy_with(options))
 }
 
 /// Adds an item, and returns it with its number.

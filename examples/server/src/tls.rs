@@ -63,7 +63,7 @@ impl TlsListener {
     pub async fn bind(address: SocketAddr, acceptor: TlsAcceptor) -> anyhow::Result<TlsListener> {
         let listener = TcpListener::bind(address).await.with_context(|| {
             format!(
-                "LISTEN: {address} is not to be had; end the program that uses it, or set LISTEN to another address"
+                "LISTEN: {address} is not available; end the program that uses it, or set LISTEN to another address"
             )
         })?;
         Ok(TlsListener { listener, acceptor, handshakes: JoinSet::new() })
