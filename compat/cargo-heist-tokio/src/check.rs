@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::flags;
 use crate::layout;
 use crate::manifest;
 use crate::project::{Graph, Project};
@@ -9,18 +10,6 @@ use crate::supported;
 
 /// Features of heist that depend on `tokio`, and so on the crate over heist.
 const CYCLIC: [&str; 2] = ["tokio-io", "hyper"];
-
-/// Refuses a build with Tokio's unstable parts.
-pub(crate) fn refuse_unstable() -> Result<(), String> {
-    let flags =
-        std::env::var("RUSTFLAGS").unwrap_or_default() + &std::env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
-    if flags.contains("tokio_unstable") {
-        return Err(
-            "RUSTFLAGS has `--cfg tokio_unstable`: heist has only Tokio's stable API; remove the flag".to_owned()
-        );
-    }
-    Ok(())
-}
 
 /// Refuses features of heist that would make the crates depend on each other.
 pub(crate) fn refuse_cycles(graph: &Graph) -> Result<(), String> {
@@ -71,7 +60,7 @@ pub(crate) fn report(project: &Project) -> Result<String, String> {
     manifest::refuse_other_patch(&project.root_manifest())?;
     let graph = project.graph()?;
     let mut lines = Vec::new();
-    lines.extend(refuse_unstable().err());
+    lines.extend(flags::refuse_unstable(project.root()).err());
     lines.extend(refuse_cycles(&graph).err());
     let tokios = graph.named("tokio");
     if tokios.is_empty() {
