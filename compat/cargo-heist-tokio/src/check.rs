@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::flags;
 use crate::layout;
 use crate::manifest;
 use crate::project::{Graph, Project};
@@ -9,22 +10,6 @@ use crate::supported;
 
 /// Features of heist that depend on `tokio`, and so on the crate over heist.
 const CYCLIC: [&str; 2] = ["tokio-io", "hyper"];
-
-/// Refuses a build with Tokio's unstable parts.
-pub(crate) fn refuse_unstable() -> Result<(), String> {
-    let flags = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"].map(|name| std::env::var(name).unwrap_or_default());
-    if flags.iter().any(|flags| set_unstable(flags)) {
-        return Err(
-            "RUSTFLAGS has `--cfg tokio_unstable`: heist has only Tokio's stable API; remove the flag".to_owned()
-        );
-    }
-    Ok(())
-}
-
-/// Returns true if the flags set `tokio_unstable`. Other crates have flags whose names end so.
-fn set_unstable(flags: &str) -> bool {
-    flags.split([' ', '=', '\x1f']).any(|word| word == "tokio_unstable")
-}
 
 /// Refuses features of heist that would make the crates depend on each other.
 pub(crate) fn refuse_cycles(graph: &Graph) -> Result<(), String> {
@@ -75,7 +60,7 @@ pub(crate) fn report(project: &Project) -> Result<String, String> {
     manifest::refuse_other_patch(&project.root_manifest())?;
     let graph = project.graph()?;
     let mut lines = Vec::new();
-    lines.extend(refuse_unstable().err());
+    lines.extend(flags::refuse_unstable(project.root()).err());
     lines.extend(refuse_cycles(&graph).err());
     let tokios = graph.named("tokio");
     if tokios.is_empty() {
@@ -116,17 +101,4 @@ pub(crate) fn report(project: &Project) -> Result<String, String> {
     }
     prove(&graph, &project.facade_folder())?;
     Ok(format!("this workspace runs on heist: `tokio` is patched with {}", layout::FOLDER))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn flag_of_tokio_is_told_from_those_of_other_crates() {
-        for flags in ["--cfg tokio_unstable", "-C debuginfo=0 --cfg=tokio_unstable", "--cfg\x1ftokio_unstable\x1f-g"] {
-            assert!(set_unstable(flags), "{flags}");
-        }
-        assert!(!set_unstable("") && !set_unstable("--cfg console_without_tokio_unstable"));
-    }
 }

@@ -5,6 +5,7 @@
 
 mod check;
 mod crate_source;
+mod flags;
 mod layout;
 mod manifest;
 mod project;
@@ -70,6 +71,12 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
             "--help" | "-h" | "help" => parsed.command = "help".to_owned(),
             "--version" | "-V" => parsed.command = "version".to_owned(),
             "setup" | "check" | "remove" if parsed.command.is_empty() => parsed.command = argument,
+            "setup" | "check" | "remove" => {
+                return Err(format!(
+                    "`{argument}` is a second command, after `{}`; give one command at a time",
+                    parsed.command
+                ));
+            }
             other => {
                 return Err(format!(
                     "`{other}` is no command or option of `cargo heist-tokio`; see `cargo heist-tokio --help`"
@@ -96,7 +103,7 @@ fn run(arguments: &Arguments) -> Result<String, String> {
 }
 
 fn setup(project: &Project, arguments: &Arguments) -> Result<String, String> {
-    check::refuse_unstable()?;
+    flags::refuse_unstable(project.root())?;
     let before = project.snapshot()?;
     match set_up(project, arguments) {
         Ok(version) => {
@@ -148,4 +155,31 @@ fn remove(project: &Project) -> Result<String, String> {
     }
     project.forget_patch(mirrored.as_deref())?;
     Ok("tokio of this workspace is the one of the registry again".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(arguments: &[&str]) -> String {
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned());
+        parse(arguments).err().expect("the arguments were accepted")
+    }
+
+    #[test]
+    fn arguments_with_a_second_command_are_refused_with_its_name() {
+        assert!(refusal(&["heist-tokio", "setup", "check"]).starts_with("`check` is a second command, after `setup`"));
+        assert!(refusal(&["heist-tokio", "setup", "setup"]).starts_with("`setup` is a second command"));
+    }
+
+    #[test]
+    fn arguments_with_an_unknown_word_are_refused_with_it() {
+        assert!(refusal(&["heist-tokio", "install"]).starts_with("`install` is no command or option"));
+        assert!(refusal(&["heist-tokio", "setup", "--force"]).starts_with("`--force` is no command or option"));
+    }
+
+    #[test]
+    fn arguments_without_a_path_are_refused_with_the_option() {
+        assert!(refusal(&["heist-tokio", "setup", "--heist"]).starts_with("`--heist` needs a path"));
+    }
 }

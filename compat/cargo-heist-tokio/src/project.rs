@@ -100,6 +100,11 @@ impl Project {
         Ok(Project { root: root.ok_or("Cargo named no workspace; run this in a folder with a Cargo.toml")? })
     }
 
+    /// Returns the folder of the workspace.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Returns the manifest of the workspace's root.
     pub(crate) fn root_manifest(&self) -> PathBuf {
         self.root.join("Cargo.toml")
