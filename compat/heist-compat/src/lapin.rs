@@ -13,7 +13,7 @@
 //! # }
 //! ```
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::panic::resume_unwind;
@@ -22,45 +22,54 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use async_rs::traits::{Executor, Reactor, RuntimeKit};
-use async_rs::util::{Task, TaskImpl, simple_block_on};
+use async_rs::util::{Task, TaskImpl};
 use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
 use heist::net::TcpStream;
+use heist::runtime::Handle;
 use heist::task::JoinHandle;
 use heist::time::{Interval, Sleep};
 
 /// Returns what lapin's `connect_with_runtime` takes. lapin then runs on the heist runtime of the
 /// calling thread.
-pub fn runtime() -> async_rs::Runtime<HeistKit> {
-    async_rs::Runtime::new(HeistKit)
-}
-
-/// Lets crates that are written for `async-rs` run on the heist runtime of the calling thread.
 ///
 /// # Panics
 ///
-/// Its functions panic outside of a heist runtime with I/O and timers.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct HeistKit;
+/// Outside of a heist runtime.
+#[track_caller]
+pub fn runtime() -> async_rs::Runtime<HeistKit> {
+    async_rs::Runtime::new(HeistKit { handle: Handle::current() })
+}
+
+/// Lets crates that are written for `async-rs` run on a heist runtime.
+///
+/// It knows its runtime, because lapin drives a connection on a thread of its own.
+///
+/// # Panics
+///
+/// Its functions panic if the runtime has no I/O or no timers.
+#[derive(Clone, Debug)]
+pub struct HeistKit {
+    handle: Handle,
+}
 
 impl RuntimeKit for HeistKit {}
 
 impl Executor for HeistKit {
     type Task<T: Send + 'static> = HeistTask<T>;
 
-    /// Blocks the calling thread, without entering a runtime.
     fn block_on<T, F: Future<Output = T>>(&self, future: F) -> T {
-        simple_block_on(future)
+        self.handle.block_on(future)
     }
 
     #[track_caller]
     fn spawn<T: Send + 'static, F: Future<Output = T> + Send + 'static>(&self, future: F) -> Task<HeistTask<T>> {
-        HeistTask(heist::spawn(future)).into()
+        HeistTask(self.handle.spawn(future)).into()
     }
 
     #[track_caller]
     fn spawn_blocking<T: Send + 'static, F: FnOnce() -> T + Send + 'static>(&self, job: F) -> Task<HeistTask<T>> {
-        HeistTask(heist::task::spawn_blocking(job)).into()
+        HeistTask(self.handle.spawn_blocking(job)).into()
     }
 }
 
@@ -104,15 +113,23 @@ impl Reactor for HeistKit {
     }
 
     fn sleep(&self, duration: Duration) -> Sleep {
+        let _inside = self.handle.enter();
         heist::time::sleep(duration)
     }
 
     fn interval(&self, period: Duration) -> impl Stream<Item = Instant> + Send + 'static {
+        let _inside = self.handle.enter();
         Ticks(heist::time::interval(period))
     }
 
     fn tcp_connect_addr(&self, address: SocketAddr) -> impl Future<Output = io::Result<TcpStream>> + Send + 'static {
-        TcpStream::connect(address)
+        // The future takes the reactor of the thread that polls it first.
+        let handle = self.handle.clone();
+        let mut connecting = Box::pin(TcpStream::connect(address));
+        poll_fn(move |cx| {
+            let _inside = handle.enter();
+            connecting.as_mut().poll(cx)
+        })
     }
 }
 
