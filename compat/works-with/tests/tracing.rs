@@ -1,5 +1,8 @@
 //! What programs report about themselves: tokio-console's subscriber, OpenTelemetry.
 
+#[path = "support/peers.rs"]
+mod peers;
+
 use std::time::Duration;
 
 use console_api::instrument::InstrumentRequest;
@@ -13,7 +16,7 @@ use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider};
 /// sets the crate's own flag.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn console_subscriber_serves_updates() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = peers::free_port();
     console_subscriber::ConsoleLayer::builder()
         .server_addr(([127, 0, 0, 1], port))
         .publish_interval(Duration::from_millis(10))
