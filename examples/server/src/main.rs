@@ -73,8 +73,9 @@ async fn start(runtime: &Runtime, settings: &Settings, phase: &Phase) -> anyhow:
     let state = AppState { database: database.clone(), metrics, phase: phase.clone() };
     tracing::info!(workers = runtime.worker_threads(), "listening on https://{}", settings.listen);
     // In a task: while the runtime drains, tasks may spawn, and the root future of `block_on` may
-    // not.
-    Ok(runtime.spawn(serve(listener, routes::router(state, settings.request_timeout), database)))
+    // not. The account of the drain and `Handle::dump` show the name.
+    let task = heist::task::Builder::new().name("serve");
+    Ok(task.spawn(serve(listener, routes::router(state, settings.request_timeout), database))?)
 }
 
 /// Serves until the runtime drains. Then finishes the requests that have begun.
