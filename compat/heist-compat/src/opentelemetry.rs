@@ -25,6 +25,7 @@ impl Runtime for HeistRuntime {
         drop(heist::spawn(future));
     }
 
+    #[allow(clippy::manual_async_fn, reason = "the future must not borrow `self`")]
     fn delay(&self, duration: Duration) -> impl Future<Output = ()> + Send + 'static {
         // The timer is made inside of the task that waits for it.
         async move { heist::time::sleep(duration).await }

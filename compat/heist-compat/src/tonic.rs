@@ -1,7 +1,7 @@
 //! A client of tonic over heist's sockets and tasks.
 //!
-//! A server needs nothing of this module: [`serve`](crate::serve::serve) serves the routes of tonic,
-//! with `tonic::service::Routes` as the service. tonic's own `Server` spawns on Tokio.
+//! A server needs nothing of this module: [`serve`](crate::serve::serve) serves the routes of
+//! tonic, with `tonic::service::Routes` as the service. tonic's own `Server` spawns on Tokio.
 //!
 //! Timeouts and keep-alive of an [`Endpoint`] need Tokio's timers, and panic without a Tokio
 //! runtime. Use [`heist::time::timeout`] around the call instead, or [the bridge](crate::bridge).
