@@ -78,7 +78,6 @@ async fn connection(stream: TcpStream, peer: SocketAddr) {
     let connection = http1::Builder::new()
         .timer(HeistTimer)
         .header_read_timeout(Duration::from_secs(30))
-        .pipeline_flush(true)
         .serve_connection(stream, service_fn(hello));
     match connection.await {
         Ok(()) => {}

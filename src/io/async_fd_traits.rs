@@ -24,6 +24,19 @@ impl<T: AsRawFd> AsyncFd<T> {
         let attempt = || operation(inner).map(Opaque);
         registered.source().poll_io(direction, cx, attempt).map_ok(|Opaque(output)| output)
     }
+
+    /// Flushes the resource. Most flushes have nothing to do, and need not wait for readiness.
+    fn poll_flush_inner(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>
+    where
+        T: Write,
+    {
+        match self.inner.flush() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.poll_io_mut(Direction::Write, cx, Write::flush)
+            }
+            result => Poll::Ready(result),
+        }
+    }
 }
 
 #[cfg(feature = "tokio-io")]
@@ -55,7 +68,7 @@ mod tokio_io {
         }
 
         fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            self.get_mut().poll_io_mut(Direction::Write, cx, Write::flush)
+            self.get_mut().poll_flush_inner(cx)
         }
 
         fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -98,7 +111,7 @@ mod futures_io {
         }
 
         fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            self.get_mut().poll_io_mut(Direction::Write, cx, Write::flush)
+            self.get_mut().poll_flush_inner(cx)
         }
 
         fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

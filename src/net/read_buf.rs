@@ -3,8 +3,9 @@
 //! Tokio's names are kept where no method of heist has them. A `poll_` method that fills a
 //! [`ReadBuf`] ends in `_buf`, because heist's method of Tokio's name fills a slice.
 //!
-//! A stream reads into memory that need not be initialised. The room for a message is zeroed first:
-//! that costs little beside the system call, and needs no second way to receive.
+//! A stream reads into memory that need not be initialised. The room for a message is zeroed first,
+//! up to the length of the longest message. That costs little beside the system call, and needs no
+//! second way to receive.
 
 use std::future::poll_fn;
 use std::io;
@@ -102,6 +103,10 @@ impl TcpStream {
     }
 }
 
+/// The longest message. A datagram of a unix socket may be longer only if the system's limits on
+/// socket buffers have been raised.
+const MOST_BYTES: usize = 1 << 18;
+
 /// Lets `receive` fill the front of the free room of `buf`, and makes the bytes that it reports a
 /// part of `buf`.
 ///
@@ -114,7 +119,8 @@ fn fill<B: BufMut + ?Sized, A>(
 ) -> io::Result<(usize, A)> {
     // SAFETY: a `ReadBuf` only writes initialised bytes.
     let room = unsafe { buf.chunk_mut().as_uninit_slice_mut() };
-    let mut room = ReadBuf::uninit(room);
+    let most = room.len().min(MOST_BYTES);
+    let mut room = ReadBuf::uninit(&mut room[..most]);
     let (count, sender) = receive(room.initialize_unfilled())?;
     room.advance(count);
     // SAFETY: the first `count` bytes are initialised, and within the room, as `ReadBuf::advance`

@@ -11,7 +11,10 @@
 //!   which the bridge's thread drives. Each such wake-up crosses threads.
 //! * A task that the crate spawns by `tokio::spawn` runs on the bridge's thread. heist neither
 //!   steals nor drains nor counts it.
-//! * When heist's runtime and the [`Bridge`] have been dropped, the bridge's tasks are dropped.
+//! * When the [`Bridge`] is dropped, its tasks are dropped. So keep it for as long as heist's
+//!   runtime.
+//! * A destructor of such a crate may call Tokio, too. So enter the bridge before the runtime is
+//!   built: then the runtime is dropped first, on a thread that is still inside.
 //!
 //! So the bridge is for a crate at the edge of a program. For a whole program, the crate named
 //! `tokio` over heist serves better (`cargo heist-tokio setup`).
@@ -22,8 +25,8 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut builder = heist::runtime::Builder::new_multi_thread();
 //! let bridge = heist_compat::bridge::tokio_bridge(&mut builder)?;
-//! let runtime = builder.enable_all().build()?;
 //! let _tokio = bridge.enter();
+//! let runtime = builder.enable_all().build()?;
 //! runtime.block_on(async {
 //!     tokio::time::sleep(Duration::from_millis(1)).await;
 //!     heist::spawn(tokio::time::sleep(Duration::from_millis(1))).await
@@ -33,33 +36,19 @@
 //! ```
 
 use std::io;
-use std::sync::Arc;
 
 use heist::runtime::Builder;
 use tokio::runtime::{EnterGuard, Handle, Runtime};
 
-/// The Tokio runtime. The drop does not wait for its tasks, because a worker may be what drops it.
-#[derive(Debug)]
-struct SideRuntime(Option<Runtime>);
-
-impl SideRuntime {
-    fn handle(&self) -> &Handle {
-        self.0.as_ref().expect("the runtime is there until the drop").handle()
-    }
-}
-
-impl Drop for SideRuntime {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
 /// The Tokio runtime beside a heist runtime. [`tokio_bridge`] makes it.
-#[derive(Clone, Debug)]
+///
+/// The drop does not wait for its tasks.
+#[derive(Debug)]
+#[must_use = "the Tokio runtime ends when the bridge is dropped"]
 pub struct Bridge {
-    side: Arc<SideRuntime>,
+    /// Present until the drop.
+    side: Option<Runtime>,
+    handle: Handle,
 }
 
 impl Bridge {
@@ -68,38 +57,48 @@ impl Bridge {
     /// A thread that calls `block_on` of a heist runtime needs it, and so does a thread that drives
     /// a current-thread runtime.
     pub fn enter(&self) -> EnterGuard<'_> {
-        self.side.handle().enter()
-    }
-
-    /// Lets this thread enter the Tokio runtime until the thread ends.
-    ///
-    /// It is for a hook of the program's own that replaces the one of [`tokio_bridge`].
-    pub fn enter_thread(&self) {
-        // The guard only borrows the handle in name: Tokio keeps a reference of its own, which the
-        // thread drops when it ends.
-        std::mem::forget(self.enter());
+        self.handle.enter()
     }
 
     /// Returns the handle of the Tokio runtime.
     pub fn handle(&self) -> &Handle {
-        self.side.handle()
+        &self.handle
     }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        if let Some(side) = self.side.take() {
+            side.shutdown_background();
+        }
+    }
+}
+
+/// Lets this thread enter the Tokio runtime of `handle` until the thread ends.
+///
+/// A program that sets [`Builder::on_thread_start`] after [`tokio_bridge`] calls it there, with
+/// [`Bridge::handle`].
+pub fn enter_thread(handle: &Handle) {
+    // The guard only borrows the handle in name: Tokio keeps a reference of its own, which the
+    // thread drops when it ends.
+    std::mem::forget(handle.enter());
 }
 
 /// Starts a Tokio runtime with one thread, and lets each worker and each blocking thread of the
 /// runtime that `builder` builds enter it.
 ///
 /// It takes [`Builder::on_thread_start`]. A program that needs this hook for itself sets it
-/// afterwards, and calls [`Bridge::enter_thread`] in it.
+/// afterwards, and calls [`enter_thread`] in it.
 ///
 /// # Errors
 ///
 /// If the operating system refuses a thread or an event queue.
 pub fn tokio_bridge(builder: &mut Builder) -> io::Result<Bridge> {
     let mut side = tokio::runtime::Builder::new_multi_thread();
-    side.worker_threads(1).thread_name("tokio-bridge").enable_all();
-    let bridge = Bridge { side: Arc::new(SideRuntime(Some(side.build()?))) };
-    let of_threads = bridge.clone();
-    builder.on_thread_start(move || of_threads.enter_thread());
-    Ok(bridge)
+    let side = side.worker_threads(1).thread_name("tokio-bridge").enable_all().build()?;
+    let handle = side.handle().clone();
+    // The hook holds the handle alone: a task of the bridge may hold heist's runtime.
+    let of_threads = handle.clone();
+    builder.on_thread_start(move || enter_thread(&of_threads));
+    Ok(Bridge { side: Some(side), handle })
 }

@@ -14,12 +14,14 @@
 
 use std::future::Future;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use heist::hyper::{HeistExecutor, HeistTimer};
 use heist::net::TcpStream;
+use heist::time::Instant;
 use hyper::Uri;
 use hyper::body::Body;
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -59,7 +61,8 @@ impl Connector {
         Connector { connect_timeout: Some(Duration::from_secs(10)) }
     }
 
-    /// Sets the time for a lookup of the name and a connection. `None` means no limit.
+    /// Sets the time for all addresses of the host together. Each address gets an equal share of
+    /// what is left. `None` means no limit.
     pub fn connect_timeout(mut self, limit: Option<Duration>) -> Connector {
         self.connect_timeout = limit;
         self
@@ -73,14 +76,29 @@ impl Connector {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let is_secure = matches!(uri.scheme_str(), Some("https" | "wss"));
         let port = uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
-        let connecting = TcpStream::connect((host, port));
         let stream = match self.connect_timeout {
-            Some(limit) => heist::time::timeout(limit, connecting).await??,
-            None => connecting.await?,
+            Some(limit) => connect_in_turn(heist::net::lookup_host((host, port)).await?.collect(), limit).await?,
+            None => TcpStream::connect((host, port)).await?,
         };
         stream.set_nodelay(true)?;
         Ok(HttpStream(stream))
     }
+}
+
+/// Connects to the first address that accepts. An address that does not answer does not use up the
+/// time of those after it.
+async fn connect_in_turn(addresses: Vec<SocketAddr>, limit: Duration) -> io::Result<TcpStream> {
+    let end = Instant::now() + limit;
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for (tried, address) in addresses.iter().enumerate() {
+        let share = end.saturating_duration_since(Instant::now()) / (addresses.len() - tried) as u32;
+        match heist::time::timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => failure = error,
+            Err(late) => failure = late.into(),
+        }
+    }
+    Err(failure)
 }
 
 impl Default for Connector {

@@ -1,7 +1,7 @@
 //! heist's own types under crates that are written for Tokio.
 //!
-//! Each module serves one crate, and is a feature of that crate's name. A program that uses them
-//! needs no patch: heist's tasks, timers and sockets are all that runs.
+//! Each module serves one crate or one purpose, and is a feature. A program that uses them needs no
+//! patch. Except for the bridge, heist's tasks, timers and sockets are all that runs.
 //!
 //! | feature | what it gives | for |
 //! |---|---|---|
@@ -17,7 +17,19 @@
 //! | `bridge` | [`bridge::tokio_bridge`]: a Tokio runtime beside heist | crates that insist on Tokio |
 //!
 //! Another way is the crate named `tokio` over heist (`cargo heist-tokio setup`), with which every
-//! crate that is written for Tokio runs unmodified. It excludes this crate: both stand for `tokio`.
+//! crate that is written for Tokio runs unmodified. It cannot be combined with this crate, which
+//! needs heist's features `tokio-io` and `hyper`, and these depend on `tokio`.
+//!
+//! # Before a drain
+//!
+//! A client, a pool, a channel, an endpoint, a redis or lapin connection and a batch processor each
+//! have tasks, which end when the last handle is dropped. A drain waits for them. So drop these
+//! handles when the drain begins, or hold them in tasks and services that end with it. Otherwise
+//! the drain runs to its deadline, and names the tasks.
+//!
+//! While a runtime drains, it refuses tasks that are spawned from outside of it. A connection that
+//! is begun then, for example by lapin or quinn on a thread of the program's own, may wait for
+//! ever.
 
 #[cfg(feature = "bridge")]
 pub mod bridge;
@@ -29,6 +41,8 @@ pub mod hickory;
 pub mod lapin;
 #[cfg(feature = "opentelemetry")]
 pub mod opentelemetry;
+#[cfg(feature = "serve")]
+mod preface;
 #[cfg(feature = "quinn")]
 pub mod quinn;
 #[cfg(feature = "redis")]

@@ -10,8 +10,10 @@ use opentelemetry_sdk::runtime::{Runtime, RuntimeChannel, TrySend, TrySendError}
 
 /// Lets OpenTelemetry run on the heist runtime of the calling thread.
 ///
-/// The shutdown of a processor blocks its thread, so it belongs into
-/// [`spawn_blocking`](heist::task::spawn_blocking), or after `block_on`.
+/// The shutdown of a provider blocks its thread until a task has ended, and so do `force_flush` and
+/// the drop of the last provider. So they belong into
+/// [`spawn_blocking`](heist::task::spawn_blocking). On a runtime with workers they may also follow
+/// `block_on`; on a current-thread runtime nothing would poll the task then.
 ///
 /// # Panics
 ///

@@ -105,9 +105,10 @@ impl AsyncUdpSocket for UdpSocket {
         loop {
             ready!(self.io.poll_recv_ready(cx))?;
             let receive = || self.state.recv((&self.io).into(), bufs, meta);
-            match self.io.try_io(Interest::READABLE, receive) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return Poll::Ready(result),
+            // quinn ends all connections at an error. One message's error is no reason for that. If
+            // the socket is of no use any more, the wait for readiness gives the error.
+            if let Ok(count) = self.io.try_io(Interest::READABLE, receive) {
+                return Poll::Ready(Ok(count));
             }
         }
     }

@@ -12,16 +12,42 @@
 //! ```
 
 use std::io;
+use std::path::Path;
+use std::time::Duration;
 
-use heist::net::{TcpStream, UnixStream};
+use heist::net::TcpStream;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, RedisResult};
 
+/// The time for the connection and the login.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Connects to a server, and spawns the task that drives the connection.
+///
+/// It is [`connect_with_config`] with redis's defaults.
+///
+/// # Errors
+///
+/// Those of [`connect_with_config`].
+///
+/// # Panics
+///
+/// Outside of a heist runtime with I/O and timers.
+///
+/// # Cancel safety
+///
+/// If the future is dropped, the connection is closed.
+pub async fn connect(info: impl IntoConnectionInfo) -> RedisResult<MultiplexedConnection> {
+    connect_with_config(info, AsyncConnectionConfig::new()).await
+}
+
+/// Connects to a server, and spawns the task that drives the connection. The connection and the
+/// login may take ten seconds.
 ///
 /// Clones of the connection share it. A response may take any time: redis's own limit needs Tokio's
 /// timers, so use [`heist::time::timeout`] around a call. The connection is not made again when it
-/// is lost; a command then returns an error.
+/// is lost; a command then returns an error. Subscriptions need RESP3 and
+/// `AsyncConnectionConfig::set_push_sender`.
 ///
 /// # Errors
 ///
@@ -30,35 +56,62 @@ use redis::{AsyncConnectionConfig, ConnectionAddr, IntoConnectionInfo, RedisConn
 ///
 /// # Panics
 ///
-/// Outside of a heist runtime with I/O.
+/// Outside of a heist runtime with I/O and timers.
 ///
 /// # Cancel safety
 ///
 /// If the future is dropped, the connection is closed.
-pub async fn connect(info: impl IntoConnectionInfo) -> RedisResult<MultiplexedConnection> {
+pub async fn connect_with_config(
+    info: impl IntoConnectionInfo,
+    config: AsyncConnectionConfig,
+) -> RedisResult<MultiplexedConnection> {
     let info = info.into_connection_info()?;
-    let login = info.redis_settings();
-    match info.addr() {
-        ConnectionAddr::Tcp(host, port) => {
-            let stream = TcpStream::connect((host.as_str(), *port)).await?;
-            stream.set_nodelay(true)?;
-            drive(login, stream).await
+    let connecting = async {
+        let login = info.redis_settings();
+        match info.addr() {
+            ConnectionAddr::Tcp(host, port) => {
+                let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                stream.set_nodelay(true)?;
+                drive(login, config, stream).await
+            }
+            ConnectionAddr::Unix(path) => connect_unix(login, config, path).await,
+            other => {
+                let text = format!("{other}: heist-compat has no TLS for redis; use the crate `tokio` over heist");
+                Err(io::Error::new(io::ErrorKind::Unsupported, text).into())
+            }
         }
-        ConnectionAddr::Unix(path) => drive(login, UnixStream::connect(path).await?).await,
-        other => {
-            let text =
-                format!("{other}: heist-compat connects over TCP and unix sockets; use the crate `tokio` over heist");
-            Err(io::Error::new(io::ErrorKind::Unsupported, text).into())
-        }
-    }
+    };
+    heist::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(io::Error::from)?
 }
 
-async fn drive<C>(login: &RedisConnectionInfo, stream: C) -> RedisResult<MultiplexedConnection>
+#[cfg(unix)]
+async fn connect_unix(
+    login: &RedisConnectionInfo,
+    config: AsyncConnectionConfig,
+    path: &Path,
+) -> RedisResult<MultiplexedConnection> {
+    drive(login, config, heist::net::UnixStream::connect(path).await?).await
+}
+
+#[cfg(not(unix))]
+async fn connect_unix(
+    _: &RedisConnectionInfo,
+    _: AsyncConnectionConfig,
+    _: &Path,
+) -> RedisResult<MultiplexedConnection> {
+    Err(io::Error::from(io::ErrorKind::Unsupported).into())
+}
+
+async fn drive<C>(
+    login: &RedisConnectionInfo,
+    config: AsyncConnectionConfig,
+    stream: C,
+) -> RedisResult<MultiplexedConnection>
 where
     C: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
     // Without the limit, the connection uses no timer of Tokio's.
-    let config = AsyncConnectionConfig::new().set_response_timeout(None);
+    let config = config.set_response_timeout(None);
     let (connection, driver) = MultiplexedConnection::new_with_config(login, stream, config).await?;
     drop(heist::spawn(driver));
     Ok(connection)

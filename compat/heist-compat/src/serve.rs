@@ -14,6 +14,7 @@
 //! # }
 //! ```
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::future::{Future, pending, poll_fn};
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use std::{fmt, io};
 
+use async_channel::Receiver;
 use heist::hyper::{HeistExecutor, HeistTimer};
 use heist::net::{TcpListener, TcpStream};
 use heist::runtime::Handle;
@@ -34,6 +36,11 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tower_service::Service;
 
+use crate::preface::Preface;
+
+/// The time for the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// The pause after an `accept` that has failed because the process has no free descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -41,6 +48,9 @@ type BoxError = Box<dyn Error + Send + Sync>;
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// The address of the client. Each request carries it in its extensions.
+///
+/// An extractor of axum is `Extension(PeerAddr(address))`. Handlers that want `ConnectInfo` of axum
+/// get it by a layer that copies the address into the extension `ConnectInfo<SocketAddr>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerAddr(pub SocketAddr);
 
@@ -55,6 +65,7 @@ pub(crate) trait HttpIo: Read + Write + Send + Unpin {}
 impl<T: Read + Write + Send + Unpin> HttpIo for T {}
 
 /// A server that has not been started. [`serve`] makes it.
+#[must_use = "it does nothing until `run` is awaited"]
 pub struct Serve<S> {
     listener: TcpListener,
     service: S,
@@ -65,11 +76,13 @@ pub struct Serve<S> {
 
 /// Serves `service` to each connection of `listener`, with HTTP/1 and HTTP/2.
 ///
-/// Each connection is a task. A client has 30 seconds to send the head of a request.
+/// Each connection is a task. A client has 30 seconds to say whether it speaks HTTP/2, and with
+/// HTTP/1 as long for the head of each request. So an idle HTTP/1 connection is closed after that
+/// time. An idle HTTP/2 connection is not, unless a setting of [`Serve::http`] does so.
 pub fn serve<S>(listener: TcpListener, service: S) -> Serve<S> {
     let mut http = auto::Builder::new(HeistExecutor);
-    http.http1().timer(HeistTimer).header_read_timeout(Duration::from_secs(30)).pipeline_flush(true);
-    http.http2().timer(HeistTimer);
+    http.http1().timer(HeistTimer).header_read_timeout(HEAD_TIMEOUT);
+    http.http2().timer(HeistTimer).enable_connect_protocol();
     Serve { listener, service, http, shutdown: Box::pin(pending()), handshake: None }
 }
 
@@ -97,10 +110,16 @@ impl<S> Serve<S> {
     /// Serves until the graceful shutdown is complete.
     ///
     /// When the runtime begins to drain, or the signal is ready, the listener is closed. Each
-    /// connection ends after the response that it is at. Then this future is ready.
+    /// connection ends after the response that it is at. A connection without a response under way
+    /// is closed, as in axum. Then this future is ready.
     ///
-    /// An error of one connection ends that connection alone. If `accept` fails because the process
-    /// has no free descriptors, the server warns by `tracing`, and goes on after 50 ms.
+    /// An upgraded connection, such as a WebSocket, belongs to the handler: this future does not
+    /// wait for it. An HTTP/2 client that is gone without a word may keep this future waiting; a
+    /// drain ends that at its deadline, and so does [`heist::time::timeout`].
+    ///
+    /// An error of one connection ends that connection alone. If `accept` fails, most likely
+    /// because the process has no free descriptors, the server warns by `tracing`, and goes on
+    /// after 50 ms.
     ///
     /// # Panics
     ///
@@ -108,7 +127,7 @@ impl<S> Serve<S> {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the listener is closed. Connections go on until they end.
+    /// If the future is dropped, the graceful shutdown begins, and is not waited for.
     pub async fn run<B>(self)
     where
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
@@ -120,6 +139,8 @@ impl<S> Serve<S> {
     {
         let Serve { listener, service, http, mut shutdown, handshake } = self;
         let graceful = GracefulShutdown::new();
+        // Handshakes end with the shutdown: a silent client does not delay it.
+        let (accepts, stopped) = async_channel::bounded::<Infallible>(1);
         let mut draining = Handle::current().draining();
         loop {
             let mut accepting = pin!(listener.accept());
@@ -133,17 +154,19 @@ impl<S> Serve<S> {
                 None => break,
                 Some(Ok((stream, peer))) => {
                     let service = PeerService { inner: service.clone(), peer: PeerAddr(peer) };
-                    let connection = connection(stream, http.clone(), service, handshake.clone(), graceful.watcher());
-                    drop(heist::spawn(connection));
+                    let (http, watcher) = (http.clone(), graceful.watcher());
+                    let handshake = handshake.clone().map(|handshake| (handshake, stopped.clone()));
+                    drop(heist::spawn(connection(stream, http, service, handshake, watcher)));
                 }
                 Some(Err(error)) if is_of_client(&error) => {}
                 Some(Err(error)) => {
-                    tracing::warn!(%error, "accept failed; raise the limit of open files if it is too low");
+                    tracing::warn!(%error, "accept failed; if there are too many open files, raise the limit (`ulimit -n`)");
                     heist::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
         drop(listener);
+        drop(accepts);
         graceful.shutdown().await;
     }
 }
@@ -165,7 +188,7 @@ async fn connection<S, B>(
     stream: TcpStream,
     http: auto::Builder<HeistExecutor>,
     service: PeerService<S>,
-    handshake: Option<Arc<dyn Handshake>>,
+    handshake: Option<(Arc<dyn Handshake>, Receiver<Infallible>)>,
     watcher: Watcher,
 ) where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
@@ -180,15 +203,32 @@ async fn connection<S, B>(
     _ = stream.set_nodelay(true);
     let service = TowerToHyperService::new(service);
     let served = match handshake {
-        None => watcher.watch(http.serve_connection_with_upgrades(stream, service).into_owned()).await,
-        Some(handshake) => match handshake.handshake(stream).await {
-            Ok(stream) => watcher.watch(http.serve_connection_with_upgrades(stream, service).into_owned()).await,
-            Err(error) => Err(error.into()),
+        None => {
+            let stream = Preface::new(stream, HEAD_TIMEOUT);
+            watcher.watch(http.serve_connection_with_upgrades(stream, service).into_owned()).await
+        }
+        Some((handshake, stopped)) => match until_stopped(handshake.handshake(stream), stopped).await {
+            None => return,
+            Some(Ok(stream)) => {
+                let stream = Preface::new(stream, HEAD_TIMEOUT);
+                watcher.watch(http.serve_connection_with_upgrades(stream, service).into_owned()).await
+            }
+            Some(Err(error)) => Err(error.into()),
         },
     };
     if let Err(error) = served {
         tracing::debug!(%peer, %error, "the connection ended with an error");
     }
+}
+
+/// Returns the output of `future`, or `None` if the shutdown begins first.
+async fn until_stopped<T>(mut future: BoxFuture<T>, stopped: Receiver<Infallible>) -> Option<T> {
+    let mut stopping = pin!(stopped.recv());
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => stopping.as_mut().poll(cx).map(|_| None),
+    })
+    .await
 }
 
 /// Puts the address of the client into the extensions of each request.

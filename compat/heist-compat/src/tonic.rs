@@ -3,8 +3,15 @@
 //! A server needs nothing of this module: [`serve`](crate::serve::serve) serves the routes of
 //! tonic, with `tonic::service::Routes` as the service. tonic's own `Server` spawns on Tokio.
 //!
-//! Timeouts and keep-alive of an [`Endpoint`] need Tokio's timers, and panic without a Tokio
-//! runtime. Use [`heist::time::timeout`] around the call instead, or [the bridge](crate::bridge).
+//! tonic's timers are Tokio's. They panic without a Tokio runtime, and a channel whose task has
+//! panicked is of no use any more. So use [`heist::time::timeout`] around a call, or [the
+//! bridge](crate::bridge), and none of these:
+//!
+//! * timeouts, rate limits and keep-alive of an [`Endpoint`];
+//! * `Request::set_timeout`, which sends the metadata `grpc-timeout`;
+//! * metadata of another request that are passed on with `grpc-timeout` in them.
+//!
+//! For the same reason [`serve`](crate::serve::serve) does not observe `grpc-timeout`.
 
 use heist::hyper::HeistExecutor;
 use tonic::transport::{Channel, Endpoint, Error};

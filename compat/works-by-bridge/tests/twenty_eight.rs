@@ -68,8 +68,8 @@ fn popular_crates_run_by_the_bridge() {
         [("multi-thread", Builder::new_multi_thread()), ("current-thread", Builder::new_current_thread())]
     {
         let bridge = heist_compat::bridge::tokio_bridge(&mut builder).unwrap();
-        let runtime = builder.enable_all().build().unwrap();
         let _tokio = bridge.enter();
+        let runtime = builder.enable_all().build().unwrap();
         for place in [Place::Task, Place::BlockingThread] {
             let outcomes = runtime.block_on(async {
                 let mut outcomes = Vec::new();

@@ -95,6 +95,61 @@ async fn tls_client_that_is_silent_is_cut_off() {
     serving.abort();
 }
 
+/// Returns what the server sends until it closes the connection.
+async fn exchange(address: SocketAddr, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[heist::test(flavor = "multi_thread", worker_threads = 2)]
+async fn request_with_an_unread_body_is_answered() {
+    let (address, serving) = serving(|serve| serve).await;
+    let request = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n\
+                    3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n";
+    for _ in 0..100 {
+        let answer = exchange(address, request).await;
+        assert!(answer.starts_with("HTTP/1.1 405"), "{answer:?}");
+    }
+    serving.abort();
+}
+
+#[heist::test(flavor = "multi_thread", worker_threads = 2)]
+async fn request_in_small_pieces_is_answered() {
+    let (address, serving) = serving(|serve| serve).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    for byte in b"PRI * looks like HTTP/2" {
+        stream.write_all(&[*byte]).await.unwrap();
+        heist::task::yield_now().await;
+    }
+    stream.write_all(b"\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer:?}");
+    let answer = exchange(address, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    assert!(answer.ends_with("\r\n\r\nhello"), "{answer:?}");
+    serving.abort();
+}
+
+#[test]
+fn silent_tls_client_does_not_delay_the_shutdown() {
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let acceptor = Acceptor::new(Arc::new(Certificate::new().server())).handshake_timeout(Duration::from_secs(3600));
+    let (address, serving) = runtime.block_on(serving(|serve| serve.with_tls(acceptor)));
+    let silent = std::net::TcpStream::connect(address).unwrap();
+    // The connection has a task of its own: its handshake has begun or will.
+    while runtime.metrics().num_alive_tasks() < 2 {
+        std::thread::yield_now();
+    }
+    let report = runtime.drain(Duration::from_secs(60)).wait();
+    assert!(report.stragglers.is_empty() && report.cancelled == 0, "{report}");
+    runtime.block_on(serving).unwrap();
+    drop(silent);
+}
+
 #[heist::test]
 async fn hyper_util_client_uses_its_connection_again() {
     let (address, serving) = serving(|serve| serve).await;
