@@ -162,6 +162,39 @@ fn tasks_of_stalled_worker_are_rescued_or_polled_once() {
     });
 }
 
+/// The watchdog and a worker that has found the owner late × the owner returns: pops.
+#[test]
+fn tasks_taken_by_watchdog_and_peer_are_polled_once() {
+    model(|| {
+        let (owner, thief) = Ring::new_pair();
+        let slot = Arc::new(LifoSlot::new());
+        let mut tasks = parcels(3);
+        let log = TaskLog::of(&tasks);
+        assert!(slot.push(tasks.pop().expect("a task")).is_none());
+        tasks.into_iter().for_each(|task| assert!(owner.push(task).is_ok()));
+        let thief = Arc::new(thief);
+        let take_all = |slot: &Arc<LifoSlot>| {
+            let (slot, thief) = (Arc::clone(slot), Arc::clone(&thief));
+            start(move || {
+                let (scratch_ring, _) = Ring::new_pair();
+                let mut taken = steal_all(&slot, &thief, &scratch_ring);
+                assert_eq!(scratch_ring.len(), 0);
+                let mut haul = TakenTasks::new();
+                haul.extend(std::iter::from_fn(|| taken.pop()));
+                haul
+            })
+        };
+        let (watchdog, peer) = (take_all(&slot), take_all(&slot));
+        let mut haul = TakenTasks::new();
+        haul.extend(owner.pop());
+        haul.merge(watchdog.join().expect("the watchdog"));
+        haul.merge(peer.join().expect("the peer"));
+        haul.extend(slot.pop());
+        haul.extend(std::iter::from_fn(|| owner.pop()));
+        log.assert_taken_once(haul);
+    });
+}
+
 // Timers of a stalled worker.
 
 const SEAT: usize = 0;

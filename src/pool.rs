@@ -6,6 +6,7 @@ pub(crate) mod hooks;
 mod identity;
 pub(crate) mod local;
 mod local_slot;
+pub(crate) mod peer_observer;
 pub(crate) mod poll_time;
 mod queue_times;
 pub(crate) mod recent_steals;

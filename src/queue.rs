@@ -6,7 +6,7 @@ mod lane;
 mod lifo_slot;
 mod ring;
 
-pub(crate) use chain::{Chain, steal_all, take_all};
+pub(crate) use chain::{Chain, steal_all, steal_most, take_all};
 pub(crate) use global::{GlobalQueue, LaneCursor};
 pub(crate) use lane::Lane;
 pub(crate) use lifo_slot::LifoSlot;

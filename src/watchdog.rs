@@ -12,7 +12,7 @@ use seat_observer::{SeatObserver, SeatStatus};
 use crate::phase::Phase;
 use crate::pool::{Pool, Seat, WakeHelper};
 use crate::primitive::Arc;
-use crate::queue::{Owner, Ring};
+use crate::queue::{CAPACITY, Owner, Ring};
 use crate::util::rate_limit::RateLimit;
 use crate::util::wake_list::catch_user_panic;
 use crate::watchdog::stall::{StallCause, StallReport};
@@ -302,7 +302,7 @@ impl Rescue {
     /// Moves the tasks of a stalled seat to the global queue. No searcher has stolen them: all
     /// workers are too busy to search, or the woken one has not begun yet.
     pub(super) fn take_tasks(&self, pool: &Pool, seat: &Seat, cause: StallCause) {
-        if pool.publish(seat.steal_all(&self.scratch_ring), WakeHelper::Now) {
+        if pool.publish(seat.steal_most(&self.scratch_ring, 2 * CAPACITY), WakeHelper::Now) {
             pool.stalls.count_rescue(cause);
         }
     }

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 
+use crate::pool::peer_observer::PeerObserver;
 use crate::pool::poll_time::PollTimeEstimate;
 use crate::pool::recent_steals::RecentSteals;
 use crate::queue::{LaneCursor, Owner};
@@ -23,7 +24,7 @@ pub(crate) enum Maintenance {
     Nothing,
     /// A global check: take tasks from the global queue.
     GlobalQueue,
-    /// Advance timers, poll the reactor, and make a global check.
+    /// Advance timers, poll the reactor if that is due, and make a global check.
     Checkpoint,
 }
 
@@ -79,7 +80,8 @@ pub(crate) struct Local {
     slow_push: Cell<bool>,
     /// The pool's tick that this worker has acted on last.
     pub(crate) tick: Cell<u32>,
-    /// Polls since the last reactor poll. A sleep without a reactor poll does not reset the count.
+    /// Polls since the last checkpoint or reactor poll. A sleep without a reactor poll does not
+    /// reset the count.
     polls: Cell<u32>,
     /// How many of these polls are in `poll_time`.
     timed_polls: Cell<u32>,
@@ -87,6 +89,9 @@ pub(crate) struct Local {
     timed_at: Cell<u64>,
     /// When this worker last polled the reactor, in the pool's nanoseconds.
     reactor_polled_at: Cell<u64>,
+    /// How many polls are left of the reactor round: of the tasks that were queued when the reactor
+    /// was last polled.
+    reactor_round: Cell<u32>,
     /// How many consecutive polls have ended with a yield, up to the latest yield.
     yields: Cell<usize>,
     /// The count of polls at the latest yield. Only a current-thread runtime updates this and
@@ -118,6 +123,8 @@ pub(crate) struct Local {
     ring_count: Cell<u32>,
     /// The worker has observed that the drain's deadline has passed.
     pub(crate) deadline_observed: Cell<bool>,
+    /// What this worker knows of another one.
+    pub(crate) peer_observer: PeerObserver,
     /// A list for collecting wakers, whose memory is reused.
     wakes: Cell<WakeList>,
 }
@@ -142,6 +149,7 @@ impl Local {
             timed_polls: Cell::new(0),
             timed_at: Cell::new(0),
             reactor_polled_at: Cell::new(0),
+            reactor_round: Cell::new(0),
             yields: Cell::new(0),
             yielded_at: Cell::new(0),
             poll_time: PollTimeEstimate::new(),
@@ -158,6 +166,7 @@ impl Local {
             ring_pushes: Cell::new(0),
             ring_count,
             deadline_observed: Cell::new(false),
+            peer_observer: PeerObserver::new(seat),
             wakes: Cell::new(WakeList::new()),
         }
     }
@@ -329,9 +338,9 @@ impl Local {
         now.saturating_sub(self.timed_at.get())
     }
 
-    /// Begins a new interval at `now`, when the reactor is polled. The next checkpoint is due after
-    /// about `pace.nanos`, but at most `pace.polls`. An exact count to the next global check goes
-    /// on.
+    /// Begins a new interval at `now`, at a checkpoint or a reactor poll. The next checkpoint is
+    /// due after about `pace.nanos`, but at most `pace.polls`. An exact count to the next global
+    /// check goes on.
     pub(crate) fn begin_interval(&self, now: u64, pace: CheckIntervals) {
         self.update_poll_time(now);
         let left = self.global_at.get().saturating_sub(self.polls.get());
@@ -345,6 +354,21 @@ impl Local {
     /// Records a reactor poll.
     pub(crate) fn record_reactor_poll(&self, now: u64) {
         self.reactor_polled_at.set(now);
+    }
+
+    /// Begins a reactor round. The tasks that the reactor poll has woken are queued.
+    pub(crate) fn begin_reactor_round(&self) {
+        self.reactor_round.set(self.ring.len() as u32);
+    }
+
+    /// Counts the polls of the interval that ends as a part of the reactor round. Returns true if
+    /// the round is over, or would be before another interval of as many polls ends. So the ring
+    /// does not run empty in between. Must be called before the count of polls is reset.
+    pub(crate) fn advance_reactor_round(&self) -> bool {
+        let polls = self.polls.get();
+        let left = self.reactor_round.get().saturating_sub(polls);
+        self.reactor_round.set(left);
+        left <= polls
     }
 
     /// Returns the nanoseconds since the last reactor poll.
@@ -363,8 +387,9 @@ impl Local {
         yields > ready
     }
 
-    /// Makes the next step begin with a checkpoint.
+    /// Makes the next step begin with a checkpoint, which polls the reactor.
     pub(crate) fn make_checkpoint_due(&self) {
+        self.reactor_round.set(0);
         self.next_checkpoint.set(0);
         self.next_check.set(0);
     }

@@ -140,6 +140,11 @@ impl Seat {
         queue::steal_all(&self.lifo, &self.thief, hand)
     }
 
+    /// As [`Seat::steal_all`], but takes at most `most` tasks.
+    pub(crate) fn steal_most(&self, hand: &Owner, most: usize) -> Chain {
+        queue::steal_most(&self.lifo, &self.thief, hand, most)
+    }
+
     /// Returns true if the seat has no worker.
     pub(crate) fn is_vacant(&self) -> bool {
         self.local_slot.is_vacant()
@@ -240,6 +245,11 @@ impl Seat {
     /// taken.
     pub(crate) fn min_stealable(&self) -> usize {
         if self.is_stalled() { 1 } else { Self::MIN_STEALABLE }
+    }
+
+    /// Returns true if a task waits here, in the ring or in the LIFO slot.
+    pub(crate) fn has_tasks(&self) -> bool {
+        self.thief.len() > 0 || !self.lifo.is_empty()
     }
 
     /// Returns true if a task waits here that another worker may take.

@@ -96,6 +96,11 @@ pub(crate) struct Settings {
     pub(crate) refuse_thread: Option<RefuseFn>,
     /// How often a busy worker makes global checks and checkpoints.
     pub(crate) pace: CheckIntervals,
+    /// About the longest time between two reactor polls of a busy worker, in nanoseconds. A round
+    /// of its tasks usually ends sooner, and then it polls the reactor.
+    pub(crate) reactor_nanos: u64,
+    /// A worker that is in one poll for longer than this many nanoseconds may be late.
+    pub(crate) late_nanos: u64,
     /// A helper is woken if the backlog would end sooner by this many nanoseconds or more.
     pub(crate) wake_pays_after: u64,
     /// The most workers that search at a time. A search begins while fewer than half of the workers
@@ -163,6 +168,8 @@ impl Settings {
             follow: None,
             refuse_thread: None,
             pace: CheckIntervals { nanos: 100_000, polls: 1024, global: 61, global_is_exact: false },
+            reactor_nanos: 500_000,
+            late_nanos: 300_000,
             wake_pays_after: 50_000,
             searchers: 4,
             lanes: None,

@@ -2,7 +2,7 @@
 
 use std::ptr::NonNull;
 
-use super::{LifoSlot, Owner, Thief};
+use super::{CAPACITY, LifoSlot, Owner, Thief};
 use crate::raw_task::{Header, Runnable};
 
 /// A FIFO of Runnables, linked through their headers. Dropping it cancels the tasks in it.
@@ -115,16 +115,26 @@ pub(crate) fn take_all(lifo: &LifoSlot, ring: &Owner) -> Chain {
 }
 
 /// Takes every task of a seat whose owner may push and pop meanwhile. A thief puts what it takes
-/// into `hand`, which is empty before and after.
+/// into `hand`, which is empty before and after. If the owner pushes as fast as that, it does not
+/// end.
 ///
 /// The slot comes first. A task that the owner displaces from it meanwhile is in the ring, and the
 /// ring is emptied afterwards.
 pub(crate) fn steal_all(lifo: &LifoSlot, ring: &Thief, hand: &Owner) -> Chain {
+    steal_most(lifo, ring, hand, usize::MAX)
+}
+
+/// As [`steal_all`], but takes at most `most` tasks. It may leave some if it has taken more than
+/// `most` less half a ring.
+pub(crate) fn steal_most(lifo: &LifoSlot, ring: &Thief, hand: &Owner, most: usize) -> Chain {
+    /// The most tasks that one steal takes.
+    const ONE_STEAL: usize = CAPACITY / 2;
     let mut tasks = Chain::new();
     if let Some(runnable) = lifo.peek().and_then(|seen| lifo.claim(seen)) {
         tasks.push(runnable);
     }
-    while let Some(runnable) = ring.steal(hand, 1) {
+    while tasks.len().saturating_add(ONE_STEAL) <= most {
+        let Some(runnable) = ring.steal(hand, 1) else { break };
         tasks.push(runnable);
         tasks.append(hand.evict_newest(0));
     }

@@ -16,14 +16,10 @@ use crate::primitive::atomic::Ordering;
 use crate::queue::Chain;
 use crate::raw_task::{RunResult, Runnable};
 use crate::util::stripe::Stripe;
-use crate::util::wake_list::{WakeList, catch_user_panic};
+use crate::util::wake_list::catch_user_panic;
 
 /// Most tasks that are taken from the global queue at once: half a ring.
 pub(crate) const SHARE: usize = crate::queue::CAPACITY / 2;
-
-/// If a ring holds this many tasks at two checkpoints in a row, a helper is woken, however short
-/// the polls are.
-const BACKLOG: usize = crate::queue::CAPACITY / 4;
 
 /// A worker: a thread that has taken the local state of a seat.
 #[derive(Debug)]
@@ -305,13 +301,6 @@ impl<'a> Worker<'a> {
         first
     }
 
-    /// Returns true if a checkpoint is due by time, because polls have become longer. With a
-    /// watchdog, its tick makes the checkpoint due instead.
-    fn is_checkpoint_late(&self) -> bool {
-        let pool = self.pool;
-        !pool.settings.watchdog && self.local.since_poll_time_update(pool.clock.now()) >= pool.settings.pace.nanos
-    }
-
     /// Returns how many tasks from other queues may still be pinned in the ring. A pinned task is
     /// not moved to the global queue before it is polled.
     fn pinned_room(&self) -> usize {
@@ -324,62 +313,6 @@ impl<'a> Worker<'a> {
         if coming > 0 {
             self.pool.publish(self.local.ring.evict_newest(SHARE - coming), WakeHelper::Later);
         }
-    }
-
-    /// Advances the timers, polls the reactor, and wakes a helper if that pays.
-    pub(crate) fn checkpoint(&self) {
-        self.local.cut_lifo_run();
-        let now = self.pool.clock.now();
-        self.begin_interval(now);
-        let mut wakes = self.local.borrow_wakes();
-        self.turn_wheels(now, &mut wakes);
-        log_poll_error(self.pool.reactor.try_poll(&self.local.shard, || self.pool.awake_workers(), &mut wakes));
-        self.local.record_reactor_poll(now);
-        self.wake_batch(wakes);
-        // The price is computed again: polls may have become longer since the tasks were queued.
-        self.seated().wake_helper_for(self.behind_the_next());
-        self.wake_for_backlog();
-    }
-
-    /// Wakes a helper for a ring that keeps a backlog, however short its polls are. If its tasks
-    /// end so soon that they are not worth moving, it does not.
-    fn wake_for_backlog(&self) {
-        let idle = self.pool.idle.counts();
-        let backlogged =
-            self.local.ring.len() >= BACKLOG && self.local.worth_migrating(idle.sleepers().max(1) as usize);
-        if self.local.set_backlogged(backlogged) && idle.could_wake() {
-            self.seated().notify();
-        }
-    }
-
-    pub(crate) fn begin_interval(&self, now: u64) {
-        self.local.update_polls_per_task(self.seat.stats.ended.get());
-        self.update_poll_time(now);
-        self.local.begin_interval(now, self.pool.settings.pace);
-    }
-
-    pub(crate) fn turn_wheels(&self, now: u64, wakes: &mut WakeList) {
-        let now = self.pool.clock.to_timer_time(now);
-        for wheel in [&self.seat.wheel, &self.pool.shared_wheel] {
-            if wheel.next_due() <= now {
-                wheel.fire_due(now, wakes);
-            }
-        }
-        // If the own wheel is an orphan wheel, it is none any more: this worker is not stalled.
-        self.pool.orphan_wheels.fire_due(self.seat.index, now, wakes);
-    }
-
-    /// Wakes a batch of tasks: they go into the ring in order, and one decision about a helper
-    /// covers all that fit.
-    pub(crate) fn wake_batch(&self, mut wakes: WakeList) {
-        if !wakes.is_empty() {
-            self.local.set_batching(true);
-            wakes.wake_all();
-            self.local.set_batching(false);
-            self.recheck_deadline();
-            self.seated().wake_helper_for(self.behind_the_next());
-        }
-        self.local.return_wakes(wakes);
     }
 
     #[cold]
@@ -429,7 +362,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Returns how many tasks stay in the ring when the next one has been taken.
-    fn behind_the_next(&self) -> usize {
+    pub(super) fn behind_the_next(&self) -> usize {
         self.local.ring.len().saturating_sub(1)
     }
 
@@ -555,15 +488,5 @@ impl Drop for Worker<'_> {
 fn run_hook(hook: &Option<Hook>) {
     if let Some(hook) = hook {
         hook();
-    }
-}
-
-/// Logs an error of a reactor poll. The runtime gets no events from this poll, and polls again
-/// later.
-pub(crate) fn log_poll_error(turned: std::io::Result<usize>) {
-    if let Err(error) = turned {
-        catch_user_panic("a tracing subscriber", || {
-            tracing::error!(target: "heist::worker", %error, "could not poll the operating system for I/O events");
-        });
     }
 }

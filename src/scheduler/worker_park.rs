@@ -5,7 +5,8 @@ use std::time::Instant;
 use crate::park::Drive;
 use crate::primitive::thread;
 use crate::reactor::DriverGuard;
-use crate::scheduler::worker::{Worker, log_poll_error};
+use crate::scheduler::checkpoint::log_poll_error;
+use crate::scheduler::worker::Worker;
 use crate::util::wake_list::WakeList;
 
 /// A spinning worker goes to sleep if it was off its processor for longer than this, in
@@ -39,6 +40,9 @@ impl Worker<'_> {
         }
         self.turn_wheels(now, &mut wakes);
         self.wake_batch(wakes);
+        if polled {
+            self.local.begin_reactor_round();
+        }
     }
 
     /// Sleeps in the reactor, also on behalf of the shared wheel and the orphan wheels. Returns

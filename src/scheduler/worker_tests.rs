@@ -354,3 +354,102 @@ fn worker_that_leaves_mid_search_is_not_counted() {
         assert!(!pool.idle.is_announced(0));
     }
 }
+
+/// Returns a pool of two seats in which a worker is late at once.
+fn pool_with_late_workers() -> Arc<Pool> {
+    let settings = Settings { late_nanos: 0, ..Settings::new(2) };
+    Pool::new(settings, BlockingPool::new(blocking::Settings::default())).expect("a reactor")
+}
+
+/// Makes checkpoints until the worker has observed each other seat several times.
+fn observe_peers(worker: &Worker<'_>) {
+    for _ in 0..10 {
+        worker.check_peer(u64::MAX);
+    }
+}
+
+/// The tasks of seat 1, whose worker does not move, are in the LIFO slot and in the ring.
+#[test]
+fn late_worker_loses_all_tasks_to_a_busy_one() {
+    let pool = pool_with_late_workers();
+    fill_ring(&pool, 1, 3);
+    assert!(pool.seats[1].lifo.push(task()).is_none());
+    in_seat(&pool, 0, |worker, local| {
+        let own = 100;
+        (0..own).for_each(|_| assert!(local.ring.push(task()).is_ok()));
+        observe_peers(worker);
+        assert_eq!((pool.global.len(), local.ring.len()), (0, own + 4));
+        assert!(!pool.seats[1].has_tasks());
+        assert_eq!((worker.seat.stats.steals.get(), worker.seat.stats.stolen.get()), (1, 4));
+    });
+}
+
+#[test]
+fn late_worker_loses_no_more_tasks_than_the_other_ring_has_room_for() {
+    let pool = pool_with_late_workers();
+    fill_ring(&pool, 1, 256);
+    in_seat(&pool, 0, |worker, local| {
+        observe_peers(worker);
+        assert_eq!(pool.global.len(), 0, "no task is sent away");
+        assert_eq!(local.ring.len() + pool.seats[1].thief.len(), 256);
+        assert!(pool.seats[1].thief.len() <= 128, "{}", pool.seats[1].thief.len());
+    });
+}
+
+#[test]
+fn late_check_leaves_tasks_of_a_worker_that_makes_progress() {
+    let pool = pool_with_late_workers();
+    fill_ring(&pool, 1, 3);
+    in_seat(&pool, 0, |worker, _| {
+        for _ in 0..10 {
+            worker.check_peer(u64::MAX);
+            pool.seats[1].stats.polls.add(1);
+        }
+        assert_eq!((pool.global.len(), pool.seats[1].thief.len()), (0, 3));
+    });
+}
+
+#[test]
+fn late_check_leaves_tasks_of_a_worker_in_its_usual_poll() {
+    let pool = pool_with_late_workers();
+    fill_ring(&pool, 1, 3);
+    pool.seats[1].stats.mean_poll.set(u64::MAX);
+    in_seat(&pool, 0, |worker, _| {
+        observe_peers(worker);
+        assert_eq!((pool.global.len(), pool.seats[1].thief.len()), (0, 3));
+    });
+}
+
+#[test]
+fn late_check_leaves_tasks_after_the_deadline() {
+    let pool = pool_with_late_workers();
+    fill_ring(&pool, 1, 3);
+    in_seat(&pool, 0, |worker, _| {
+        assert!(pool.phase.advance(Phase::DeadlinePassed));
+        observe_peers(worker);
+        assert_eq!((pool.global.len(), pool.seats[1].thief.len()), (0, 3));
+    });
+}
+
+#[test]
+fn reactor_round_ends_with_the_tasks_that_were_queued() {
+    let pool = pool(1);
+    in_seat(&pool, 0, |worker, local| {
+        assert!(local.advance_reactor_round(), "no round has begun");
+        for _ in 0..3 {
+            assert!(local.ring.push(task()).is_ok());
+        }
+        local.begin_reactor_round();
+        for left in (0..3).rev() {
+            assert_eq!(worker.step(), Step::Polled);
+            // A task that comes in meanwhile does not prolong the round.
+            assert!(local.ring.push(task()).is_ok());
+            // The round ends one interval early.
+            assert_eq!(local.advance_reactor_round(), left <= 1);
+            local.begin_interval(pool.clock.now(), pool.settings.pace);
+        }
+        local.begin_reactor_round();
+        local.make_checkpoint_due();
+        assert!(local.advance_reactor_round());
+    });
+}
