@@ -37,8 +37,8 @@
 //!
 //! # Looking for …?
 //!
-//! What works on every runtime is deliberately absent. Two lines in `Cargo.toml` make a crate named
-//! `tokio` run on heist as a whole ([`docs/tokio-facade.md`]). Without them:
+//! What works on every runtime is deliberately absent. Two lines in `Cargo.toml` replace `tokio` by
+//! a crate of that name over heist ([`docs/tokio-facade.md`]). Without them:
 //!
 //! | looking for | the line to write |
 //! |---|---|
@@ -50,7 +50,7 @@
 //! | `process` | `heist::task::spawn_blocking(\|\| std::process::Command::new("ls").output()).await` |
 //! | `stdin` | `heist::task::spawn_blocking(\|\| std::io::stdin().lines().next()).await` |
 //! | `Stream` of an interval, a listener | `futures::stream::unfold(listener, …)` |
-//! | a `hyper`, `axum` or `tonic` server, a client, a pool | the crate `heist-compat`, or the crate named `tokio` |
+//! | an `axum` or `tonic` server, a pooled HTTP client | the crate `heist-compat`, or the crate named `tokio` |
 //!
 //! [`docs/tokio-facade.md`]: https://docs.rs/crate/heist/latest/source/docs/tokio-facade.md
 //!

@@ -114,7 +114,7 @@ const MOST_LINES: usize = 600;
 const EMPTY_NAMES: [&str; 5] = ["Handle", "Shared", "Core", "Inner", "Context"];
 const PUBLIC_NAME: (&str, &str) = ("runtime::handle", "Handle");
 
-/// What only `sync` may name, and what to write instead.
+/// What only `primitive` may name, and what to write instead.
 const BEHIND_SYNC: [(&[&str], &str); 10] = [
     (&["std", "sync"], "crate::primitive"),
     (&["core", "sync"], "crate::primitive"),

@@ -134,7 +134,8 @@ fn fill<B: BufMut + ?Sized, A>(
 macro_rules! recv_buf {
     ($socket:ty, $address:ty, $recv:expr, $recv_from:expr) => {
         /// Receiving into a buffer of the crates `bytes` or `tokio`, with the feature `tokio-io`.
-        /// What does not fit into the free room of the buffer is lost.
+        /// What does not fit into the free room of the buffer is lost. Only the first part of a
+        /// buffer in several parts counts, and at most 256 KiB of it.
         impl $socket {
             /// Receives a message into the free room of `buf`, as [`recv`](Self::recv) does, and
             /// returns the number of bytes.

@@ -140,7 +140,7 @@ impl Seat {
         queue::steal_all(&self.lifo, &self.thief, hand)
     }
 
-    /// As [`Seat::steal_all`], but takes at most `most` tasks.
+    /// As [`Seat::steal_all`], but takes at most `most` tasks, which is at least one.
     pub(crate) fn steal_most(&self, hand: &Owner, most: usize) -> Chain {
         queue::steal_most(&self.lifo, &self.thief, hand, most)
     }

@@ -99,7 +99,7 @@ pub(crate) struct Settings {
     /// About the longest time between two reactor polls of a busy worker, in nanoseconds. A round
     /// of its tasks usually ends sooner, and then it polls the reactor.
     pub(crate) reactor_nanos: u64,
-    /// A worker that is in one poll for longer than this many nanoseconds may be late.
+    /// A worker that makes no progress for longer than this many nanoseconds may be late.
     pub(crate) late_nanos: u64,
     /// A helper is woken if the backlog would end sooner by this many nanoseconds or more.
     pub(crate) wake_pays_after: u64,

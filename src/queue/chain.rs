@@ -124,8 +124,8 @@ pub(crate) fn steal_all(lifo: &LifoSlot, ring: &Thief, hand: &Owner) -> Chain {
     steal_most(lifo, ring, hand, usize::MAX)
 }
 
-/// As [`steal_all`], but takes at most `most` tasks. It may leave some if it has taken more than
-/// `most` less half a ring.
+/// As [`steal_all`], but steals from the ring only while `most` leaves room for half a ring more.
+/// `most` is at least one.
 pub(crate) fn steal_most(lifo: &LifoSlot, ring: &Thief, hand: &Owner, most: usize) -> Chain {
     /// The most tasks that one steal takes.
     const ONE_STEAL: usize = CAPACITY / 2;

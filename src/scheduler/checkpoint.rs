@@ -2,15 +2,15 @@
 
 use crate::phase::Phase;
 use crate::pool::Seat;
-use crate::queue::CAPACITY;
-use crate::scheduler::worker::Worker;
+use crate::queue::{CAPACITY, Chain};
+use crate::scheduler::worker::{SHARE, Worker};
 use crate::util::wake_list::{WakeList, catch_user_panic};
 
 /// If a ring holds this many tasks at two checkpoints in a row, a helper is woken, however short
 /// the polls are.
 const BACKLOG: usize = CAPACITY / 4;
 
-/// A worker is late only if it is in one poll for longer than this many of its usual polls.
+/// A worker is late only if it makes no progress for longer than this many of its usual polls.
 const LATE_POLLS: u64 = 4;
 
 impl Worker<'_> {
@@ -45,7 +45,7 @@ impl Worker<'_> {
     }
 
     /// Returns true if the reactor has to be polled at this checkpoint. It has to if the tasks that
-    /// were queued at the last time have been polled, or some time has passed.
+    /// were queued at the last reactor poll have been polled, or some time has passed.
     ///
     /// An event that is taken earlier would only wait in this worker's ring instead of in the
     /// kernel, where each worker can take it. If the kernel then takes the processor from this
@@ -119,10 +119,23 @@ impl Worker<'_> {
             if !tasks.is_empty() {
                 self.seat.stats.steals.add(1);
                 self.seat.stats.stolen.add(tasks.len() as u64);
-                self.push_pinned(tasks);
+                self.push_late(tasks);
             }
             self.observe_next_peer();
         }
+    }
+
+    /// Queues the tasks of a late worker in the own ring, which has room for them. They are pinned
+    /// if the ring then holds no more than may be pinned.
+    fn push_late(&self, mut tasks: Chain) {
+        if self.local.ring.len() + tasks.len() <= SHARE {
+            return self.push_pinned(tasks);
+        }
+        self.local.ring.count_requeued(tasks.len() as u32);
+        while let Some(runnable) = tasks.pop() {
+            self.seated().push_back(runnable);
+        }
+        self.recheck_deadline();
     }
 
     /// Returns true if the observed seat has tasks, and its worker is awake and has made no

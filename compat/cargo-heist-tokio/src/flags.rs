@@ -49,7 +49,7 @@ fn configuration_files(root: &Path, home: Option<&Path>) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = Vec::new();
     let folders = root.ancestors().map(|folder| folder.join(".cargo")).chain(home.map(Path::to_owned));
     for folder in folders {
-        // Cargo reads the first of the two names. The second one is the older one.
+        // If both exist, Cargo reads the first, which is the older name.
         let file = ["config", "config.toml"].iter().map(|name| folder.join(name)).find(|file| file.is_file());
         files.extend(file.filter(|file| !files.contains(file)));
     }

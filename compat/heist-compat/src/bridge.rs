@@ -16,7 +16,7 @@
 //! * A destructor of such a crate may call Tokio, too. So enter the bridge before the runtime is
 //!   built: then the runtime is dropped first, on a thread that is still inside.
 //!
-//! So the bridge is for a crate at the edge of a program. For a whole program, the crate named
+//! So the bridge is for a single crate. For a whole program, the crate named
 //! `tokio` over heist serves better (`cargo heist-tokio setup`).
 //!
 //! ```
@@ -92,7 +92,11 @@ pub fn enter_thread(handle: &Handle) {
 ///
 /// # Errors
 ///
-/// If the operating system refuses a thread or an event queue.
+/// If the operating system refuses an event queue.
+///
+/// # Panics
+///
+/// If the operating system refuses a thread.
 pub fn tokio_bridge(builder: &mut Builder) -> io::Result<Bridge> {
     let mut side = tokio::runtime::Builder::new_multi_thread();
     let side = side.worker_threads(1).thread_name("tokio-bridge").enable_all().build()?;

@@ -61,8 +61,8 @@ impl Connector {
         Connector { connect_timeout: Some(Duration::from_secs(10)) }
     }
 
-    /// Sets the time for all addresses of the host together. Each address gets an equal share of
-    /// what is left. `None` means no limit.
+    /// Sets the time for the lookup of the host and for all of its addresses together. Each address
+    /// gets an equal share of what is left. `None` means no limit.
     pub fn connect_timeout(mut self, limit: Option<Duration>) -> Connector {
         self.connect_timeout = limit;
         self
@@ -77,7 +77,7 @@ impl Connector {
         let is_secure = matches!(uri.scheme_str(), Some("https" | "wss"));
         let port = uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
         let stream = match self.connect_timeout {
-            Some(limit) => connect_in_turn(heist::net::lookup_host((host, port)).await?.collect(), limit).await?,
+            Some(limit) => connect_in_time(host, port, limit).await?,
             None => TcpStream::connect((host, port)).await?,
         };
         stream.set_nodelay(true)?;
@@ -85,10 +85,12 @@ impl Connector {
     }
 }
 
-/// Connects to the first address that accepts. An address that does not answer does not use up the
-/// time of those after it.
-async fn connect_in_turn(addresses: Vec<SocketAddr>, limit: Duration) -> io::Result<TcpStream> {
+/// Looks the host up, and connects to the first address that accepts. An address that does not
+/// answer does not use up the time of those after it.
+async fn connect_in_time(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream> {
     let end = Instant::now() + limit;
+    let looking_up = heist::net::lookup_host((host, port));
+    let addresses: Vec<SocketAddr> = heist::time::timeout(limit, looking_up).await??.collect();
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for (tried, address) in addresses.iter().enumerate() {
         let share = end.saturating_duration_since(Instant::now()) / (addresses.len() - tried) as u32;

@@ -75,6 +75,10 @@ impl Executor for HeistKit {
 
 /// A task of heist. Its output is that of the future, and a panic of the future goes on in the
 /// task that awaits it.
+///
+/// # Panics
+///
+/// An await panics if the task was cancelled, as by the deadline of a drain.
 #[derive(Debug)]
 pub struct HeistTask<T>(JoinHandle<T>);
 
@@ -93,7 +97,9 @@ impl<T> Future for HeistTask<T> {
         match ready!(Pin::new(&mut self.0).poll(cx)) {
             Ok(output) => Poll::Ready(output),
             Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-            Err(error) => panic!("a task of lapin was cancelled: {error}"),
+            Err(error) => {
+                panic!("a task of lapin was cancelled ({error}); close the connection before the runtime ends")
+            }
         }
     }
 }

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | `serve` | [`serve::serve`]: a server with graceful shutdown when the runtime drains | axum, tonic's routes, every tower service |
 //! | `hyper-util` | [`client::client`], [`client::Connector`]: a pooled HTTP client | hyper-util |
-//! | `rustls` | [`tls`]: TLS with a limit of time for the handshake, for `serve` and for the client | tokio-rustls |
+//! | `rustls` | [`tls`]: TLS with a limit of time for the handshake, for `serve` and for a `TcpStream` | tokio-rustls |
 //! | `tonic` | [`tonic::connect`]: a channel | tonic |
 //! | `quinn` | [`quinn::HeistRuntime`] | quinn |
 //! | `hickory` | [`hickory::HeistProvider`] | hickory-resolver |
@@ -16,9 +16,10 @@
 //! | `opentelemetry` | [`opentelemetry::HeistRuntime`] | opentelemetry_sdk |
 //! | `bridge` | [`bridge::tokio_bridge`]: a Tokio runtime beside heist | crates that insist on Tokio |
 //!
-//! Another way is the crate named `tokio` over heist (`cargo heist-tokio setup`), with which every
-//! crate that is written for Tokio runs unmodified. It cannot be combined with this crate, which
-//! needs heist's features `tokio-io` and `hyper`, and these depend on `tokio`.
+//! Another way is the crate named `tokio` over heist (`cargo heist-tokio setup`), with which crates
+//! that are written for Tokio run unmodified. The features `serve`, `hyper-util`, `rustls`, `tonic`
+//! and `redis` cannot be combined with it: they need heist's features `tokio-io` and `hyper`, which
+//! depend on `tokio`.
 //!
 //! # Before a drain
 //!

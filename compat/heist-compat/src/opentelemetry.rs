@@ -1,6 +1,9 @@
 //! OpenTelemetry's batch processors on heist's tasks and timers.
 //!
-//! `BatchSpanProcessor::builder(exporter, HeistRuntime)` of the crate `opentelemetry_sdk` takes it.
+//! Pass [`HeistRuntime`] to
+//! `opentelemetry_sdk::trace::span_processor_with_async_runtime::BatchSpanProcessor::builder`. That
+//! needs the feature `experimental_trace_batch_span_processor_with_async_runtime` of
+//! `opentelemetry_sdk`.
 
 use std::fmt;
 use std::future::Future;

@@ -44,10 +44,10 @@ pub async fn connect(info: impl IntoConnectionInfo) -> RedisResult<MultiplexedCo
 /// Connects to a server, and spawns the task that drives the connection. The connection and the
 /// login may take ten seconds.
 ///
-/// Clones of the connection share it. A response may take any time: redis's own limit needs Tokio's
-/// timers, so use [`heist::time::timeout`] around a call. The connection is not made again when it
-/// is lost; a command then returns an error. Subscriptions need RESP3 and
-/// `AsyncConnectionConfig::set_push_sender`.
+/// Clones of the connection share it. The limits of time in `config` have no effect, because they
+/// need Tokio's timers. A response may take any time, so use [`heist::time::timeout`] around a
+/// call. The connection is not made again when it is lost; a command then returns an error.
+/// Subscriptions need RESP3 and `AsyncConnectionConfig::set_push_sender`.
 ///
 /// # Errors
 ///

@@ -41,7 +41,7 @@ use crate::preface::Preface;
 /// The time for the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The pause after an `accept` that has failed because the process has no free descriptors.
+/// The pause after an `accept` that has failed. Most likely the process has no free descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -114,11 +114,11 @@ impl<S> Serve<S> {
     /// is closed, as in axum. Then this future is ready.
     ///
     /// An upgraded connection, such as a WebSocket, belongs to the handler: this future does not
-    /// wait for it. An HTTP/2 client that is gone without a word may keep this future waiting; a
+    /// wait for it. An HTTP/2 client whose host has vanished may keep this future waiting. A
     /// drain ends that at its deadline, and so does [`heist::time::timeout`].
     ///
-    /// An error of one connection ends that connection alone. If `accept` fails, most likely
-    /// because the process has no free descriptors, the server warns by `tracing`, and goes on
+    /// An error of one connection ends that connection alone. If `accept` fails for
+    /// another reason than a client that has hung up, the server warns by `tracing`, and goes on
     /// after 50 ms.
     ///
     /// # Panics

@@ -15,7 +15,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 /// The time for a handshake, unless a setting says otherwise.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The side of the server.
+/// Accepts TLS connections.
 #[derive(Clone)]
 pub struct Acceptor {
     tls: TlsAcceptor,

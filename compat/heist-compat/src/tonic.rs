@@ -11,7 +11,7 @@
 //! * `Request::set_timeout`, which sends the metadata `grpc-timeout`;
 //! * metadata of another request that are passed on with `grpc-timeout` in them.
 //!
-//! For the same reason [`serve`](crate::serve::serve) does not observe `grpc-timeout`.
+//! [`serve`](crate::serve::serve) ignores `grpc-timeout`: only tonic's `Server` implements it.
 
 use heist::hyper::HeistExecutor;
 use tonic::transport::{Channel, Endpoint, Error};

@@ -32,7 +32,7 @@ impl Phase {
         self.0.store(2, Ordering::Relaxed);
     }
 
-    /// Returns whether new requests are welcome.
+    /// Returns whether the server asks for new requests.
     pub fn is_ready(&self) -> bool {
         self.0.load(Ordering::Relaxed) == 0
     }

@@ -62,8 +62,8 @@ async fn read_item(State(state): State<AppState>, Path(id): Path<i64>) -> Result
     item.map(Json).ok_or(RequestError::NotFound)
 }
 
-/// Is 503 from the signal that ends the server. The database is not asked: if it is down, it is
-/// down for each server, and a load balancer without servers helps no client.
+/// Returns 503 from the signal on that ends the server. The database is not asked: if it is down,
+/// it is down for each server, and a load balancer without servers helps no client.
 async fn readiness(State(state): State<AppState>) -> (StatusCode, &'static str) {
     let status = if state.phase.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, state.phase.name())

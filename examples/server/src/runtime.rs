@@ -29,7 +29,7 @@ pub fn build(settings: &Settings) -> anyhow::Result<Runtime> {
     builder.build().context("the runtime did not start; allow the process more threads and file descriptors")
 }
 
-/// Changes the number of workers to the one that the file names. No connection notices it.
+/// Changes the number of workers to the one that the file names. Connections stay open.
 pub async fn resize_from_file(runtime: &Runtime, file: Option<&Path>) -> anyhow::Result<Resized> {
     let file = file.context("WORKER_THREADS_FILE is not set; set it to a file with the number of workers")?;
     let text = std::fs::read_to_string(file)
