@@ -35,10 +35,12 @@ impl Worker<'_> {
             self.local.record_reactor_poll(now);
         }
         self.wake_batch(wakes);
-        if polls_reactor {
-            self.local.begin_reactor_round();
+        if !self.pool.settings.current_thread {
+            if polls_reactor {
+                self.local.begin_reactor_round();
+            }
+            self.check_peer(now);
         }
-        self.check_peer(now);
         // The price is computed again: polls may have become longer since the tasks were queued.
         self.seated().wake_helper_for(self.behind_the_next());
         self.wake_for_backlog();
@@ -52,10 +54,9 @@ impl Worker<'_> {
     /// worker, what is in the ring waits longest.
     fn is_reactor_due(&self, now: u64) -> bool {
         let settings = &self.pool.settings;
-        let round_is_over = self.local.advance_reactor_round();
         // On a current-thread runtime no other worker could take the event.
-        round_is_over
-            || settings.current_thread
+        settings.current_thread
+            || self.local.advance_reactor_round()
             || !settings.pace.is_timed()
             || self.local.since_reactor_poll(now) >= settings.reactor_nanos
     }
