@@ -29,7 +29,7 @@ const OPERATIONS: [Operation; 10] = [
     Operation { name: "spawn", run: spawn, limit: 375 },
     Operation { name: "spawn-join", run: spawn_join, limit: 880 },
     Operation { name: "spawn-outside", run: spawn_outside, limit: 850 },
-    Operation { name: "yield", run: yields, limit: 900 },
+    Operation { name: "yield", run: yields, limit: 910 },
     Operation { name: "wake", run: wake, limit: 2_550 },
     Operation { name: "wake-by-ref", run: wake_by_ref, limit: 570 },
     Operation { name: "wake-by-value", run: wake_by_value, limit: 590 },
