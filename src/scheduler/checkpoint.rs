@@ -128,14 +128,11 @@ impl Worker<'_> {
 
     /// Queues the tasks of a late worker in the own ring, which has room for them. They are pinned
     /// if the ring then holds no more than may be pinned.
-    fn push_late(&self, mut tasks: Chain) {
+    fn push_late(&self, tasks: Chain) {
         if self.local.ring.len() + tasks.len() <= SHARE {
             return self.push_pinned(tasks);
         }
-        self.local.ring.count_requeued(tasks.len() as u32);
-        while let Some(runnable) = tasks.pop() {
-            self.seated().push_back(runnable);
-        }
+        self.push_requeued(tasks);
         self.recheck_deadline();
     }
 

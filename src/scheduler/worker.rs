@@ -204,14 +204,19 @@ impl<'a> Worker<'a> {
         if self.pool.phase.is_running() { share } else { self.keep_one_if_overdue(share) }
     }
 
-    pub(crate) fn push_pinned(&self, mut share: Chain) {
+    pub(crate) fn push_pinned(&self, share: Chain) {
         if !share.is_empty() {
-            self.local.ring.count_requeued(share.len() as u32);
-            while let Some(runnable) = share.pop() {
-                self.seated().push_back(runnable);
-            }
+            self.push_requeued(share);
             self.local.ring.pin_contents();
             self.recheck_deadline();
+        }
+    }
+
+    /// Moves tasks from another queue to the ring's tail. The caller rechecks the deadline.
+    pub(super) fn push_requeued(&self, mut tasks: Chain) {
+        self.local.ring.count_requeued(tasks.len() as u32);
+        while let Some(runnable) = tasks.pop() {
+            self.seated().push_back(runnable);
         }
     }
 
