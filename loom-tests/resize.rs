@@ -9,5 +9,6 @@ mod end;
 mod grow;
 mod orphan_wheels;
 mod requests;
+mod rest;
 mod retire;
 mod two_seats;

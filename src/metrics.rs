@@ -3,3 +3,4 @@
 pub(crate) mod buckets;
 pub(crate) mod counter;
 pub(crate) mod histogram;
+pub(crate) mod run_delays;

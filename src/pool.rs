@@ -228,12 +228,12 @@ impl Pool {
     /// Returns the number of workers that share the work. Never zero.
     #[inline]
     pub(crate) fn workers(&self) -> usize {
-        self.worker_set.num_occupied()
+        self.worker_set.num_occupied().saturating_sub(self.worker_set.num_resting()).max(1)
     }
 
     /// Returns the number of workers that are no spares. Never zero.
     pub(crate) fn base_workers(&self) -> usize {
-        self.workers().saturating_sub(self.worker_set.num_spares()).max(1)
+        self.worker_set.num_occupied().saturating_sub(self.worker_set.num_spares()).max(1)
     }
 
     /// Returns about how many workers are awake and not blocking, the caller included.
@@ -322,7 +322,7 @@ impl Pool {
         self.tick.fetch_add(1, Ordering::Release);
         // The loop may miss a seat that is being created. Its worker starts later, and sees phase
         // and tick.
-        self.worker_set.barrier();
+        self.worker_set.lift_limit();
         for seat in self.seats.iter() {
             self.unpark(seat.index);
         }

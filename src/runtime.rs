@@ -2,6 +2,7 @@
 
 mod block_on;
 mod builder;
+mod consolidation;
 mod drain;
 mod dump;
 mod handle;

@@ -1,5 +1,8 @@
 #![doc = include_str!("../docs/watchdog.md")]
 
+mod consolidation;
+mod consolidation_policy;
+mod processor_use;
 mod seat_observer;
 pub(crate) mod sleep;
 pub(crate) mod stall;
@@ -7,6 +10,7 @@ pub(crate) mod stall;
 use std::fmt;
 use std::time::Duration;
 
+use consolidation::Consolidation;
 use seat_observer::{SeatObserver, SeatStatus};
 
 use crate::phase::Phase;
@@ -28,6 +32,8 @@ pub(crate) struct Watchdog {
     observers: Vec<SeatObserver>,
     rescue: Rescue,
     reporter: Reporter,
+    /// Unless the setting is off.
+    consolidation: Option<Consolidation>,
     /// The sum of the progress numbers of all seats at the last scan.
     progress: u64,
     /// The last scan found all workers idle, and none has made progress since the scan before it.
@@ -37,6 +43,7 @@ pub(crate) struct Watchdog {
 impl Watchdog {
     pub(crate) fn new(pool: Arc<Pool>, periodic_hook: PeriodicHook) -> Self {
         Watchdog {
+            consolidation: pool.settings.consolidate.then(|| Consolidation::new(&pool)),
             pool,
             periodic_hook,
             observers: Vec::new(),
@@ -71,10 +78,16 @@ impl Watchdog {
         pool.bump_tick();
         let now = pool.clock.now();
         let summary = self.observe_all(&pool, now);
+        if let Some(consolidation) = &mut self.consolidation {
+            consolidation.scan(&pool, now, summary);
+        }
         self.rescue.adjust_spares(&pool, summary);
         let progress = pool.seats.iter().fold(0, |sum: u64, seat| sum.wrapping_add(seat.progress()));
         let progressed = std::mem::replace(&mut self.progress, progress) != progress;
         self.all_idle = !progressed && summary.awake + summary.moving + summary.stalled == 0;
+        if let Some(consolidation) = self.consolidation.as_mut().filter(|_| self.all_idle) {
+            consolidation.pause();
+        }
         // User code comes last: if it takes long, it delays the next scan.
         self.reporter.run_stall_hook(&pool, now);
         if !self.all_idle {
@@ -100,6 +113,7 @@ impl Watchdog {
             match status {
                 SeatStatus::Vacant => {}
                 SeatStatus::Moving => summary.moving += 1,
+                SeatStatus::Resting => summary.resting += 1,
                 SeatStatus::Away => summary.away += 1,
                 SeatStatus::Asleep => summary.asleep += usize::from(may_stay),
                 SeatStatus::Awake => summary.awake += usize::from(may_stay),
@@ -139,9 +153,12 @@ impl fmt::Debug for Watchdog {
     }
 }
 
-/// Returns true if the seat's worker sleeps or is blocked, or if the seat is vacant.
+/// Returns true if the seat's worker sleeps, rests or is blocked, or if the seat is vacant.
 fn is_idle(pool: &Pool, seat: &Seat) -> bool {
-    pool.idle.is_announced(seat.index) || !pool.worker_set.is_occupied(seat.index) || seat.is_blocking()
+    pool.idle.is_announced(seat.index)
+        || !pool.worker_set.is_occupied(seat.index)
+        || pool.worker_set.is_resting(seat.index)
+        || seat.is_blocking()
 }
 
 /// Returns true if there are exactly as many spares as wanted. A blocked worker is counted before
@@ -249,9 +266,13 @@ pub(super) struct ScanSummary {
     pub(super) awake: usize,
     /// Starting, or exiting.
     pub(super) moving: usize,
+    /// At rest, until the consolidation needs them.
+    pub(super) resting: usize,
     /// Blocked in `block_in_place`: each needs a spare.
     pub(super) away: usize,
     pub(super) stalled: usize,
+    /// The stalled workers that had a processor, or did not want one.
+    pub(super) held_up: usize,
     /// The stalled workers that have been so for long.
     pub(super) long_stalled: usize,
     /// Those of `long_stalled` whose processor another thread could have.
@@ -262,10 +283,16 @@ impl ScanSummary {
     /// Counts a stalled worker, seen so often in the same poll, with this cause.
     pub(super) fn count_stalled(&mut self, scans: u32, cause: StallCause) {
         self.stalled += 1;
+        self.held_up += usize::from(cause != StallCause::Starved);
         if scans >= SPARE_AFTER_SCANS {
             self.long_stalled += 1;
             self.blocked += usize::from(cause.leaves_a_processor());
         }
+    }
+
+    /// Returns true if no worker should rest: another one does not come back.
+    pub(super) fn needs_all_workers(&self) -> bool {
+        self.held_up + self.away > 0
     }
 
     /// Returns true if another spare is wanted: no worker can poll tasks, or fewer can than should
@@ -277,7 +304,7 @@ impl ScanSummary {
         if self.away > spares {
             return true;
         }
-        if self.long_stalled == 0 || self.asleep + self.moving > 0 {
+        if self.long_stalled == 0 || self.asleep + self.moving + self.resting > 0 {
             return false;
         }
         let none_progresses = self.awake == 0 && self.long_stalled == self.stalled;

@@ -4,6 +4,7 @@
 pub(crate) mod cpu_quota;
 #[cfg(all(test, not(heist_loom)))]
 pub(crate) mod cpu_quota_tests;
+pub(crate) mod effective_workers;
 pub(crate) mod resize;
 pub(crate) mod seat_state;
 pub(crate) mod spares;
@@ -30,6 +31,10 @@ pub(crate) struct WorkerSet {
     occupied: AtomicUsize,
     /// The number of seats that spares occupy. Written under the lock.
     spares: AtomicUsize,
+    /// The number of base workers that do not have to rest. Written under the lock.
+    effective: AtomicUsize,
+    /// The number of workers that rest. Written under the lock.
+    resting: AtomicUsize,
     pub(super) locked: Mutex<WorkerSetLocked>,
 }
 
@@ -156,6 +161,8 @@ impl WorkerSet {
             max_workers,
             occupied: AtomicUsize::new(size),
             spares: AtomicUsize::new(0),
+            effective: AtomicUsize::new(size),
+            resting: AtomicUsize::new(0),
             locked: Mutex::new(locked),
         }
     }
@@ -211,17 +218,11 @@ impl WorkerSet {
 
     /// Marks `seat` as active. Called by its thread before it works.
     ///
-    /// Holds the lock, as does [`WorkerSet::barrier`]. Either the thread that calls `barrier` sees
-    /// the seat, or this thread sees what the other one has published before.
+    /// Holds the lock, as does [`WorkerSet::lift_limit`]. Either the thread that calls `lift_limit`
+    /// sees the seat, or this thread sees what the other one has published before.
     pub(crate) fn activate_seat(&self, seat: usize) {
         let _locked = self.locked.lock();
         self.states[seat].activate();
-    }
-
-    /// Follows a change that all workers have to see, and precedes their unparking. A thread that
-    /// becomes active afterwards sees the change.
-    pub(crate) fn barrier(&self) {
-        drop(self.locked.lock());
     }
 
     /// Marks `seat` as inactive. Called by its thread before the hand-off.
@@ -308,6 +309,7 @@ impl WorkerSet {
         let absorbed = locked.spares.iter().map(|spare| spare.seat).filter(|&seat| seat < request.size).collect();
         locked.spares.retain(|spare| spare.seat >= request.size);
         self.publish_spares(&locked);
+        self.publish_effective(&locked);
         let version = locked.version + 1;
         NextRequest::Run(request, Plan { from, start, retire, absorbed, version }, outcomes)
     }
@@ -336,6 +338,7 @@ impl WorkerSet {
             let is_claimed_back = |seat: &usize| !missing.contains(seat) && !plan.absorbed.contains(seat);
             retire.extend((missing[0]..request.size).filter(is_claimed_back));
             retire.iter().for_each(|&seat| self.states[seat].request_retire());
+            self.publish_effective(&locked);
         }
         if locked.size != plan.from {
             locked.version += 1;

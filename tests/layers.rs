@@ -82,6 +82,7 @@ const SHORT: &[(&str, &str)] = &[
     ("io::descriptor", "one type for all of `io`"),
     ("metrics", "lists its files"),
     ("metrics::histogram", "one type, beside its buckets"),
+    ("metrics::run_delays", "one type, beside its buckets"),
     ("net::blocking_mode", "one check, for all sockets"),
     ("net::bounds", "limits of options, for all sockets"),
     ("pool::block_on_queue", "one type with a model of its own"),

@@ -28,7 +28,7 @@ fn worker_starting_during_phase_change_observes_it() {
         fn wake_all_workers(&self) {
             self.phase.advance(Phase::DeadlinePassed);
             self.tick.fetch_add(1, Ordering::Release);
-            self.worker_set.barrier();
+            self.worker_set.lift_limit();
             if self.seats_built.load(Ordering::Acquire) > 1 {
                 assert_eq!(self.parker.unpark(), Unpark::Done);
             }

@@ -71,6 +71,18 @@ impl TwoSeats {
         self.unpark(RETIRING);
     }
 
+    /// Does what the watchdog does to the seat of a surplus worker.
+    pub(super) fn ask_to_rest(&self) {
+        assert!(self.state.set_surplus(), "it was asked before");
+        self.unpark(RETIRING);
+    }
+
+    /// Lets the worker of that seat work again.
+    pub(super) fn end_rest(&self) {
+        assert!(self.state.clear_surplus(), "it was not asked to rest");
+        self.unpark(RETIRING);
+    }
+
     /// Posts an interrupt and so many events.
     pub(super) fn post(&self, events: usize) {
         *self.pending.lock() += events + INTERRUPT;
@@ -104,17 +116,33 @@ impl TwoSeats {
         assert!(self.state.try_vacate(), "the seat is not wanted again");
     }
 
+    /// Rests until the worker may work again, with so many tasks in the ring before.
+    pub(super) fn rest(&self, tasks: usize) {
+        let (owner, _) = Ring::new_pair();
+        parcels(tasks).into_iter().for_each(|task| assert!(owner.push(task).is_ok()));
+        self.state.deactivate();
+        hand_off(&LifoSlot::new(), &owner, self);
+        while self.state.has_to_rest() {
+            self.parkers[RETIRING].park(None);
+        }
+        self.state.activate();
+    }
+
     /// The loop of a worker without tasks, until the task is taken, or until it has to retire.
     pub(super) fn run_worker(&self, seat: usize, mut searching: bool) {
         loop {
             if self.is_done() {
                 break;
             }
-            if seat == RETIRING && !self.state.is_wanted() {
-                if searching {
+            if seat == RETIRING && !self.state.may_work() {
+                if std::mem::take(&mut searching) {
                     let _ = self.idle.end_search();
                 }
-                return self.vacate(0);
+                if !self.state.is_wanted() {
+                    return self.vacate(0);
+                }
+                self.rest(0);
+                continue;
             }
             if self.take() {
                 self.finish();

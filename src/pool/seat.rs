@@ -6,6 +6,7 @@ use super::local_slot::LocalSlot;
 use super::{Pool, Settings};
 use crate::metrics::counter::Stats;
 use crate::metrics::histogram::PollHistograms;
+use crate::metrics::run_delays::RunDelays;
 use crate::park::Parker;
 use crate::pool::current_task::CurrentTask;
 use crate::pool::local::Local;
@@ -29,6 +30,8 @@ pub(crate) struct Seat {
     pub(crate) wheel: Arc<TimerWheel>,
     pub(crate) live: CachePadded<OwnedTasks>,
     pub(crate) stats: CachePadded<Stats>,
+    /// What the watchdog has measured of the worker's thread.
+    pub(crate) run_delays: RunDelays,
     /// The histograms that each poll updates, if they are enabled.
     pub(crate) histograms: Option<Box<PollHistograms>>,
     /// The task that the worker polls.
@@ -69,6 +72,7 @@ impl Seat {
             wheel,
             live: CachePadded::new(OwnedTasks::new()),
             stats: CachePadded::new(Stats::new()),
+            run_delays: RunDelays::new(),
             histograms,
             polling: CachePadded::new(CurrentTask::new()),
             drain_acked: AtomicBool::new(false),

@@ -123,6 +123,8 @@ pub(crate) struct Settings {
     pub(crate) on_stall: Option<StallHook>,
     /// There is a watchdog.
     pub(crate) watchdog: bool,
+    /// Workers rest while they get fewer processors than there are workers.
+    pub(crate) consolidate: bool,
     /// The user's task hooks.
     pub(crate) task_hooks: Option<Arc<TaskHooks>>,
     pub(crate) unhandled_panic: UnhandledPanic,
@@ -181,6 +183,7 @@ impl Settings {
             stall_threshold: Duration::from_millis(10),
             on_stall: None,
             watchdog: true,
+            consolidate: true,
             task_hooks: None,
             unhandled_panic: UnhandledPanic::Ignore,
             lifo: true,

@@ -61,7 +61,7 @@ pub(crate) enum Step {
     WouldPark,
     /// Withdrew the announcement or ended the search, because there is work.
     Resumed,
-    /// The runtime shuts down, or the worker has to retire: it leaves the seat.
+    /// The runtime shuts down, or the worker has to retire or to rest: it ends its work.
     Exited,
 }
 
@@ -86,7 +86,7 @@ impl<'a> Worker<'a> {
         Seated { pool: self.pool, seat: self.seat, local: self.local }
     }
 
-    /// Runs steps until the runtime shuts down or the worker has to retire.
+    /// Runs steps until the runtime shuts down, or the worker has to retire or to rest.
     pub(crate) fn run(&self) {
         Stripe::of_seat(self.seat.index).pin_to_thread();
         context::run_in_seat(self.seated(), || {
@@ -154,9 +154,9 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Returns true if the runtime shuts down, or the worker has to retire.
+    /// Returns true if the runtime shuts down, or the worker has to retire or to rest.
     pub(crate) fn must_exit(&self) -> bool {
-        !self.pool.is_open() || !self.pool.worker_set.is_wanted(self.seat.index)
+        !self.pool.is_open() || !self.pool.worker_set.may_work(self.seat.index)
     }
 
     /// Takes the next task: from the LIFO slot, the ring, or the global queue.

@@ -37,6 +37,27 @@ impl Tid {
     pub(crate) fn is_ready(self) -> Option<bool> {
         crate::util::cpu::platform::is_ready(self.0)
     }
+
+    /// Returns what the kernel's scheduler has recorded of the thread, or `None` if the thread has
+    /// ended or the kernel records nothing.
+    pub(crate) fn sched_times(self) -> Option<SchedTimes> {
+        crate::util::cpu::platform::sched_times(self.0)
+    }
+}
+
+/// What the kernel's scheduler has recorded of a thread since it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SchedTimes {
+    /// The time on a processor.
+    pub(crate) run: Duration,
+    /// The run delay: the time for which the thread was ready and waited for a processor.
+    pub(crate) delay: Duration,
+}
+
+/// Returns for how long the processors that the calling thread may use have been idle since the
+/// machine started, added up. `None` if the operating system does not tell.
+pub(crate) fn idle_time() -> Option<Duration> {
+    platform::idle_time()
 }
 
 #[cfg(all(test, not(heist_loom), target_os = "linux"))]

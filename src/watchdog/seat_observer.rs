@@ -34,6 +34,8 @@ pub(super) enum SeatStatus {
     Vacant,
     /// A thread starts or exits. A worker that retires counts as that once it has ended its work.
     Moving,
+    /// The worker rests, because the workers get fewer processors than there are workers.
+    Resting,
     Asleep,
     /// The worker is blocked in `block_in_place`.
     Away,
@@ -56,6 +58,7 @@ impl SeatObserver {
     /// Observes the seat. Returns its state, and the stall that has ended.
     pub(super) fn observe(&mut self, pool: &Pool, seat: &Seat, now: u64) -> (SeatStatus, Option<StallEnd>) {
         let status = match pool.worker_set.is_active(seat.index) {
+            false if pool.worker_set.is_resting(seat.index) => SeatStatus::Resting,
             false if pool.worker_set.is_occupied(seat.index) => SeatStatus::Moving,
             false => SeatStatus::Vacant,
             true if pool.idle.is_announced(seat.index) => SeatStatus::Asleep,

@@ -10,11 +10,15 @@ const WANTED: u8 = 1 << 0;
 const OCCUPIED: u8 = 1 << 1;
 /// The thread works: tasks in the seat's queues will be polled.
 const ACTIVE: u8 = 1 << 2;
+/// The worker has to rest: the workers get fewer processors than there are workers. Only in a seat
+/// that is wanted.
+const SURPLUS: u8 = 1 << 3;
 
 /// The state of a seat. See [the page](crate::worker_set).
 ///
-/// `claim_seat`, `request_retire` and `start_failed` are called under the lock of the worker set.
-/// The other changes are made by the seat's thread. Any thread reads.
+/// `claim_seat`, `request_retire`, `start_failed`, `set_surplus` and `clear_surplus` are called
+/// under the lock of the worker set. The other changes are made by the seat's thread. Any thread
+/// reads.
 pub(crate) struct SeatState(AtomicU8);
 
 /// The state of a worker, in a [`WorkerDump`](crate::runtime::WorkerDump).
@@ -27,6 +31,9 @@ pub enum WorkerState {
     Starting,
     /// The worker runs tasks, or waits for tasks.
     Active,
+    /// The worker rests, because the workers get fewer processors than there are workers; see
+    /// [`Builder::consolidate_workers`](crate::runtime::Builder::consolidate_workers).
+    Resting,
     /// A resize or an end of the need for a spare has asked the worker to exit. The worker exits at
     /// its next task boundary.
     Retiring,
@@ -40,6 +47,7 @@ impl fmt::Display for WorkerState {
             WorkerState::Vacant => "vacant",
             WorkerState::Starting => "starting",
             WorkerState::Active => "active",
+            WorkerState::Resting => "resting",
             WorkerState::Retiring => "retiring",
             WorkerState::Exiting => "exiting",
         })
@@ -77,7 +85,7 @@ impl SeatState {
     /// Asks the seat's worker to retire. The caller advances the tick and unparks the worker.
     pub(crate) fn request_retire(&self) {
         // Ordering: Release — pairs with the Acquire in `SeatState::is_wanted`.
-        let was = self.0.fetch_and(!WANTED, Ordering::AcqRel);
+        let was = self.0.fetch_and(!(WANTED | SURPLUS), Ordering::AcqRel);
         debug_assert!(was & OCCUPIED != 0, "a vacant seat has no worker to retire");
     }
 
@@ -109,12 +117,47 @@ impl SeatState {
         self.0.compare_exchange(OCCUPIED, 0, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
+    /// Asks the seat's worker to rest. The caller advances the tick and unparks the worker. Returns
+    /// true if the worker was not asked before.
+    pub(crate) fn set_surplus(&self) -> bool {
+        // Ordering: Release — pairs with the Acquire in `SeatState::may_work`.
+        self.0.fetch_or(SURPLUS, Ordering::Release) & SURPLUS == 0
+    }
+
+    /// Lets the seat's worker work again. The caller unparks it. Returns true if the worker was
+    /// asked to rest.
+    pub(crate) fn clear_surplus(&self) -> bool {
+        // Ordering: Release — pairs with the Acquire in `SeatState::has_to_rest`.
+        self.0.fetch_and(!SURPLUS, Ordering::Release) & SURPLUS != 0
+    }
+
     /// Returns true if the seat's worker may stay.
     #[inline]
     pub(crate) fn is_wanted(&self) -> bool {
         // Ordering: Acquire — pairs with the Release in `SeatState::request_retire`. A worker that
         // has seen the tick after it sees these bits.
         self.0.load(Ordering::Acquire) & WANTED != 0
+    }
+
+    /// Returns true if the seat's worker may stay, and does not have to rest.
+    #[inline]
+    pub(crate) fn may_work(&self) -> bool {
+        // Ordering: Acquire — pairs with the Release in `SeatState::request_retire` and
+        // `SeatState::set_surplus`. A worker that has seen the tick after it sees these bits.
+        self.0.load(Ordering::Acquire) & (WANTED | SURPLUS) == WANTED
+    }
+
+    /// Returns true if the seat's worker may stay, and has to rest.
+    pub(crate) fn has_to_rest(&self) -> bool {
+        // Ordering: Acquire — pairs with the Release in `SeatState::clear_surplus` and
+        // `SeatState::request_retire`.
+        self.0.load(Ordering::Acquire) & (WANTED | SURPLUS) == WANTED | SURPLUS
+    }
+
+    /// Returns true if the seat's worker has to rest, and has ended its work.
+    pub(crate) fn is_resting(&self) -> bool {
+        // Ordering: Acquire — as in `SeatState::claim_seat`.
+        self.0.load(Ordering::Acquire) == OCCUPIED | WANTED | SURPLUS
     }
 
     /// Returns true if a thread works here.
@@ -135,6 +178,7 @@ impl SeatState {
         let word = self.0.load(Ordering::Relaxed);
         match (word & WANTED != 0, word & ACTIVE != 0) {
             _ if word & OCCUPIED == 0 => WorkerState::Vacant,
+            (true, false) if word & SURPLUS != 0 => WorkerState::Resting,
             (true, false) => WorkerState::Starting,
             (true, true) => WorkerState::Active,
             (false, true) => WorkerState::Retiring,
@@ -155,8 +199,8 @@ impl fmt::Debug for SeatState {
 pub struct WorkerMeta {
     /// The number of the seat, below the number of workers.
     pub index: usize,
-    /// The version (see [`Resized::version`](crate::runtime::Resized::version)) in which the thread starts. Zero for the first
-    /// workers of the runtime.
+    /// The version (see [`Resized::version`](crate::runtime::Resized::version)) in which the thread
+    /// starts. Zero for the first workers of the runtime.
     pub version: u64,
 }
 

@@ -156,6 +156,10 @@ fn run_seat(pool: &Arc<Pool>, index: usize) -> SeatExit {
     pool.worker_set.activate_seat(index);
     pool.begin_watch();
     Worker::new(pool, seat, &local).run();
+    while pool.is_open() && pool.worker_set.is_wanted(index) {
+        rest(pool, seat, &local);
+        Worker::new(pool, seat, &local).run();
+    }
     if pool.is_open() {
         pool.retire_worker(seat, local);
         return match pool.worker_set.try_retire(index) {
@@ -172,9 +176,31 @@ fn run_seat(pool: &Arc<Pool>, index: usize) -> SeatExit {
     SeatExit::Vacated
 }
 
+/// Hands off everything in the seat, and sleeps until its worker may work again. It may at once, if
+/// all workers were needed meanwhile. See [the page](crate::worker_set::effective_workers).
+#[cold]
+fn rest(pool: &Arc<Pool>, seat: &Seat, local: &Local) {
+    pool.worker_set.begin_rest(seat.index);
+    pool.hand_over(seat, local);
+    call_hook(&pool.settings.on_thread_park);
+    while pool.has_to_rest(seat.index) {
+        seat.parker.park(None);
+    }
+    call_hook(&pool.settings.on_thread_unpark);
+    pool.orphan_wheels.remove(seat.index);
+    pool.worker_set.end_rest(seat.index);
+    pool.begin_watch();
+}
+
 fn run_hook(role: ThreadRole, hook: &Option<Hook>) {
-    if let Some(hook) = hook {
+    if hook.is_some() {
         let _role = thread_role::enter(role);
+        call_hook(hook);
+    }
+}
+
+fn call_hook(hook: &Option<Hook>) {
+    if let Some(hook) = hook {
         hook();
     }
 }
@@ -223,6 +249,11 @@ impl HandOff for PoolHandOff<'_> {
 }
 
 impl Pool {
+    /// Returns true if the worker of `seat` has to rest. No worker rests when the pool closes.
+    fn has_to_rest(&self, seat: usize) -> bool {
+        self.is_open() && self.worker_set.has_to_rest(seat)
+    }
+
     /// Hands off the tasks and timers of a seat whose worker will not poll for a while.
     pub(crate) fn hand_over(&self, seat: &Seat, local: &Local) {
         hand_off(&seat.lifo, &local.ring, &PoolHandOff { pool: self, seat });
