@@ -38,7 +38,13 @@ pub(crate) struct Watchdog {
     progress: u64,
     /// The last scan found all workers idle, and none has made progress since the scan before it.
     all_idle: bool,
+    /// The number of scans in a row that have found all workers idle, though some had made
+    /// progress.
+    light_scans: u32,
 }
+
+/// After so many scans that find all workers idle, the time between two scans doubles.
+const LIGHT_SCANS: u32 = 8;
 
 impl Watchdog {
     pub(crate) fn new(pool: Arc<Pool>, periodic_hook: PeriodicHook) -> Self {
@@ -51,22 +57,34 @@ impl Watchdog {
             reporter: Reporter::new(),
             progress: 0,
             all_idle: false,
+            light_scans: 0,
         }
+    }
+
+    /// Returns the number of ticks from one scan to the next. Under a light load, a scan finds all
+    /// workers idle, and every fourth tick is enough.
+    fn period(&self) -> u32 {
+        1 << (self.light_scans / LIGHT_SCANS).min(2)
     }
 
     /// Scans until the pool closes.
     pub(crate) fn run(mut self) {
         let pool = Arc::clone(&self.pool);
         let watchdog_sleep = pool.watchdog_sleep.as_ref().expect("a pool with a watchdog has its sleep");
-        watchdog_sleep.start_ticks();
+        watchdog_sleep.set_period(1);
         while pool.is_open() {
             watchdog_sleep.wait_for_tick();
+            let period = self.period();
             self.scan();
-            if self.all_idle && has_wanted_spares(&pool) {
+            if self.period() != period {
+                watchdog_sleep.set_period(self.period());
+            }
+            if self.all_idle && needs_no_scan(&pool) {
                 // The phase is checked last: the shutdown fires the alarm, which may just have been
                 // disarmed.
+                self.light_scans = 0;
                 watchdog_sleep.sleep_if(&pool.idle, || {
-                    pool.seats.iter().all(|seat| is_idle(&pool, seat)) && has_wanted_spares(&pool) && pool.is_open()
+                    pool.seats.iter().all(|seat| is_idle(&pool, seat)) && needs_no_scan(&pool) && pool.is_open()
                 });
             }
         }
@@ -84,12 +102,15 @@ impl Watchdog {
         self.rescue.adjust_spares(&pool, summary);
         let progress = pool.seats.iter().fold(0, |sum: u64, seat| sum.wrapping_add(seat.progress()));
         let progressed = std::mem::replace(&mut self.progress, progress) != progress;
-        self.all_idle = !progressed && summary.awake + summary.moving + summary.stalled == 0;
+        let are_idle = summary.are_idle();
+        self.all_idle = are_idle && !progressed;
+        self.light_scans = if are_idle { self.light_scans.saturating_add(1) } else { 0 };
         if let Some(consolidation) = self.consolidation.as_mut().filter(|_| self.all_idle) {
-            consolidation.pause();
+            consolidation.pause(&pool, now);
         }
         // User code comes last: if it takes long, it delays the next scan.
         self.reporter.run_stall_hook(&pool, now);
+        self.consolidation.iter_mut().for_each(Consolidation::log_change);
         if !self.all_idle {
             (self.periodic_hook)(&pool);
         }
@@ -153,18 +174,15 @@ impl fmt::Debug for Watchdog {
     }
 }
 
-/// Returns true if the seat's worker sleeps, rests or is blocked, or if the seat is vacant.
+/// Returns true if the seat's worker sleeps or is blocked, or if the seat is vacant.
 fn is_idle(pool: &Pool, seat: &Seat) -> bool {
-    pool.idle.is_announced(seat.index)
-        || !pool.worker_set.is_occupied(seat.index)
-        || pool.worker_set.is_resting(seat.index)
-        || seat.is_blocking()
+    pool.idle.is_announced(seat.index) || !pool.worker_set.is_occupied(seat.index) || seat.is_blocking()
 }
 
-/// Returns true if there are exactly as many spares as wanted. A blocked worker is counted before
-/// its seat shows that it is blocked.
-fn has_wanted_spares(pool: &Pool) -> bool {
-    pool.worker_set.num_spares() == pool.wanted_spares()
+/// Returns true if there are exactly as many spares as wanted, and no worker rests. A blocked
+/// worker is counted before its seat shows that it is blocked.
+fn needs_no_scan(pool: &Pool) -> bool {
+    pool.worker_set.num_spares() == pool.wanted_spares() && pool.worker_set.num_resting() == 0
 }
 
 /// Collects the reports of a scan, and passes them to the hook and the log.
@@ -239,6 +257,10 @@ impl Reporter {
 /// there are more threads than processors and a lock keeps one of them waiting.
 const SPARE_AFTER_SCANS: u32 = 10;
 
+/// From this scan of the same poll on, a worker that waits for a processor holds up its tasks. The
+/// kernel takes a processor away for some three milliseconds at a time.
+const LONG_STARVED_SCANS: u32 = 8;
+
 /// A spare that is not needed any more stays for so many scans.
 const SPARE_IDLE_SCANS: u32 = 50;
 
@@ -271,7 +293,7 @@ pub(super) struct ScanSummary {
     /// Blocked in `block_in_place`: each needs a spare.
     pub(super) away: usize,
     pub(super) stalled: usize,
-    /// The stalled workers that had a processor, or did not want one.
+    /// The stalled workers that had a processor, did not want one, or have wanted one for long.
     pub(super) held_up: usize,
     /// The stalled workers that have been so for long.
     pub(super) long_stalled: usize,
@@ -283,11 +305,16 @@ impl ScanSummary {
     /// Counts a stalled worker, seen so often in the same poll, with this cause.
     pub(super) fn count_stalled(&mut self, scans: u32, cause: StallCause) {
         self.stalled += 1;
-        self.held_up += usize::from(cause != StallCause::Starved);
+        self.held_up += usize::from(cause != StallCause::Starved || scans >= LONG_STARVED_SCANS);
         if scans >= SPARE_AFTER_SCANS {
             self.long_stalled += 1;
             self.blocked += usize::from(cause.leaves_a_processor());
         }
+    }
+
+    /// Returns true if no worker polls, or is about to.
+    pub(super) fn are_idle(&self) -> bool {
+        self.awake + self.moving + self.stalled == 0
     }
 
     /// Returns true if no worker should rest: another one does not come back.

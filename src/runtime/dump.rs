@@ -201,7 +201,7 @@ fn activity(pool: &Pool, seat: &Seat, now: u64) -> Activity {
     if seat.is_vacant() {
         return Activity::Vacant;
     }
-    if pool.idle.is_announced(seat.index) {
+    if pool.idle.is_announced(seat.index) || pool.worker_set.is_resting(seat.index) {
         return Activity::Asleep;
     }
     let (polled, since) = seat.observed_task();

@@ -150,7 +150,8 @@ impl Worker<'_> {
         let (pool, observer) = (self.pool, &self.local.peer_observer);
         let (seats, observed) = (pool.seats.len(), observer.seat());
         let mut others = (1..=seats).map(|step| (observed + step) % seats).filter(|&seat| seat != self.seat.index);
-        let Some(next) = others.find(|&seat| pool.worker_set.is_occupied(seat)) else { return };
+        let has_worker = |seat: usize| pool.worker_set.is_occupied(seat) && !pool.worker_set.is_resting(seat);
+        let Some(next) = others.find(|&seat| has_worker(seat)) else { return };
         // The clock comes after the number. In the other order, a worker that loses its processor
         // in between would take its peer for late.
         let progress = pool.seats[next].progress();

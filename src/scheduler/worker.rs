@@ -325,11 +325,17 @@ impl<'a> Worker<'a> {
         if self.must_exit() {
             return Step::Exited;
         }
-        if self.pool.workers() > 1 && self.try_begin_search() {
+        if self.others_are_awake() && self.try_begin_search() {
             self.mode.set(Mode::Searching);
             return Step::Searched;
         }
         self.announce_sleep(false)
+    }
+
+    /// Returns true if another worker is awake, whose tasks could be stolen. The final check, which
+    /// follows in any case, finds what this misses.
+    fn others_are_awake(&self) -> bool {
+        self.pool.workers() as isize > 1 + self.pool.idle.counts().sleepers()
     }
 
     /// Becomes a searcher, if fewer than half of the workers search, and fewer than a fixed number.

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::park::Drive;
+use crate::primitive::atomic::Ordering;
 use crate::primitive::thread;
 use crate::reactor::DriverGuard;
 use crate::scheduler::checkpoint::log_poll_error;
@@ -42,6 +43,18 @@ impl Worker<'_> {
         self.wake_batch(wakes);
         if polled {
             self.local.begin_reactor_round();
+            self.observe_tick();
+        }
+    }
+
+    /// Marks the present tick as observed, because a sleep with a reactor poll has done what a
+    /// checkpoint does. If the phase or the seat state asks for more, the tick stays new.
+    fn observe_tick(&self) {
+        // Ordering: Acquire — pairs with the Release in `ThreadHost::wake_seats` and
+        // `Pool::wake_all_workers`: what they ask for is seen below, or advances the tick later.
+        let tick = self.pool.tick.load(Ordering::Acquire);
+        if self.pool.phase.is_running() && self.pool.worker_set.may_work(self.seat.index) {
+            self.local.tick.set(tick);
         }
     }
 

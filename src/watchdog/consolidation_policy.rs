@@ -40,6 +40,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(32);
 const FORGET_AFTER: Duration = Duration::from_secs(10);
 /// The wait after a condition that excludes consolidation, and after the start.
 const SHORT_WAIT: Duration = Duration::from_millis(100);
+/// All workers work again if processors were free for so many windows, saturated or not.
+const FREE_WINDOWS: usize = 25;
 
 /// The decision about the number of effective workers. It has no effects: the watchdog passes
 /// windows in, and carries out the number that it returns.
@@ -57,10 +59,14 @@ pub(super) struct ConsolidationPolicy {
     free_windows: usize,
     /// Windows that are not measured, because the number has just changed.
     settling: u32,
+    /// The processors that were idle when the workers were short. They may belong to programs that
+    /// have a quota, or this process may have one: they were not free for the workers.
+    idle_when_short: f64,
     trial: Option<Trial>,
     fewer: Attempts,
     more: Attempts,
     changes: ChangeBudget,
+    /// The present time, on the pool's clock.
     now: Duration,
 }
 
@@ -77,18 +83,21 @@ struct Trial {
 #[derive(Debug)]
 struct Attempts {
     next: Duration,
+    /// The wait after the next failure.
     wait: Duration,
+    failed_at: Duration,
 }
 
 impl Attempts {
     fn new() -> Attempts {
-        Attempts { next: SHORT_WAIT, wait: FIRST_WAIT }
+        Attempts { next: SHORT_WAIT, wait: FIRST_WAIT, failed_at: Duration::ZERO }
     }
 
     fn fail(&mut self, now: Duration) {
-        if now > self.next + FORGET_AFTER {
+        if now > self.failed_at + self.wait + FORGET_AFTER {
             self.wait = FIRST_WAIT;
         }
+        self.failed_at = now;
         self.next = now + self.wait;
         self.wait = (self.wait * 2).min(LONGEST_WAIT);
     }
@@ -113,6 +122,10 @@ impl ChangeBudget {
         self.left = (self.left + passed.as_secs_f64() / Self::INTERVAL.as_secs_f64()).min(Self::BURST);
     }
 
+    fn spend(&mut self) {
+        self.left = (self.left - 1.0).max(-Self::BURST);
+    }
+
     fn has(&self, changes: u32) -> bool {
         self.left >= f64::from(changes)
     }
@@ -127,6 +140,7 @@ impl ConsolidationPolicy {
             short_windows: 0,
             free_windows: 0,
             settling: SETTLING,
+            idle_when_short: 0.0,
             trial: None,
             fewer: Attempts::new(),
             more: Attempts::new(),
@@ -140,29 +154,38 @@ impl ConsolidationPolicy {
         self.effective
     }
 
-    /// Lets all of `workers` base workers work, because their number has changed, or because a
-    /// worker does not come back.
-    pub(super) fn reset(&mut self, workers: usize) {
+    /// Returns the number of base workers that the policy knows of.
+    pub(super) fn workers(&self) -> usize {
+        self.workers
+    }
+
+    /// Lets all of `workers` base workers work. Their number has changed, a worker does not come
+    /// back, or all are idle.
+    pub(super) fn reset(&mut self, workers: usize, now: Duration) {
+        self.advance(now);
         self.workers = workers;
         if self.effective != workers {
             self.change(workers);
         }
+        self.begin_measurement();
         self.trial = None;
-        self.fewer.postpone(self.now + SHORT_WAIT);
+        self.fewer.postpone(now + SHORT_WAIT);
     }
 
     /// Considers the window that has just ended. Returns the number of workers that may work.
-    pub(super) fn observe(&mut self, window: &Window, workers: usize) -> usize {
-        self.now += window.length;
-        self.changes.refill(window.length);
-        if workers != self.workers {
-            self.reset(workers);
-        } else if self.settling > 0 {
+    pub(super) fn observe(&mut self, window: &Window, now: Duration) -> usize {
+        self.advance(now);
+        if self.settling > 0 {
             self.settling -= 1;
         } else {
             self.measure(window);
         }
         self.effective
+    }
+
+    fn advance(&mut self, now: Duration) {
+        self.changes.refill(now.saturating_sub(self.now));
+        self.now = now;
     }
 
     fn measure(&mut self, window: &Window) {
@@ -171,20 +194,22 @@ impl ConsolidationPolicy {
             self.rates.remove(0);
         }
         self.short_windows = if self.is_short(window) { self.short_windows + 1 } else { 0 };
-        let is_saturated = self.is_saturated(window);
-        let is_free = is_saturated && window.idle_processors().is_some_and(|idle| idle >= FREE);
+        let is_free = window.idle_processors().is_some_and(|idle| idle >= self.idle_when_short + FREE);
         self.free_windows = if is_free { self.free_windows + 1 } else { 0 };
         if self.trial.is_some() {
             self.judge_trial();
-        } else if self.rates.len() == MEASURED && !self.try_fewer(window) && is_saturated {
+        } else if self.rates.len() == MEASURED && !self.try_fewer(window) {
             self.try_more(window);
         }
     }
 
     /// Returns true if the effective workers are more than the processors that they can get.
     fn is_short(&self, window: &Window) -> bool {
-        let are_in_use = window.idle_processors().is_some_and(|idle| idle < IN_USE);
-        window.shortage() >= SHORTAGE || (are_in_use && window.processors() + SHORTAGE <= self.effective as f64)
+        let idle = window.idle_processors();
+        // A thread that wakes up on an idle processor waits for it, too, for some microseconds.
+        let waits = window.shortage() >= SHORTAGE && idle.is_none_or(|idle| idle < FREE);
+        let leaves_some = window.processors() + SHORTAGE <= self.effective as f64;
+        waits || (leaves_some && idle.is_some_and(|idle| idle < IN_USE))
     }
 
     /// Returns true if the effective workers had hardly a moment without tasks.
@@ -203,6 +228,7 @@ impl ConsolidationPolicy {
             && self.now >= self.fewer.next
             && self.changes.has(2);
         if may_begin {
+            self.idle_when_short = window.idle_processors().unwrap_or(0.0);
             // As many workers as they had processors.
             self.begin_trial((window.processors() as usize).clamp(1, self.effective - 1));
         }
@@ -214,12 +240,14 @@ impl ConsolidationPolicy {
         if self.effective == self.workers {
             return;
         }
-        if self.free_windows >= 2 && self.changes.has(1) {
+        let is_saturated = self.is_saturated(window);
+        let are_free = self.free_windows >= if is_saturated { 2 } else { FREE_WINDOWS };
+        if are_free && self.changes.has(1) {
             let free = window.idle_processors().map_or(1, |idle| (idle as usize).max(1));
             self.change((self.effective + free).min(self.workers));
             // If the processors are not free for long, this is a trial that has failed.
             self.fewer.fail(self.now);
-        } else if self.now >= self.more.next && self.changes.has(2) {
+        } else if is_saturated && self.now >= self.more.next && self.changes.has(2) {
             self.begin_trial(self.effective + 1);
         }
     }
@@ -257,7 +285,11 @@ impl ConsolidationPolicy {
 
     fn change(&mut self, effective: usize) {
         self.effective = effective;
-        self.changes.left -= 1.0;
+        self.changes.spend();
+        self.begin_measurement();
+    }
+
+    fn begin_measurement(&mut self) {
         self.rates.clear();
         (self.short_windows, self.free_windows) = (0, 0);
         self.settling = SETTLING;

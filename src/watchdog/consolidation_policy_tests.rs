@@ -25,6 +25,11 @@ impl Machine {
         Machine { processors, neighbours: 0.0, load: f64::MAX, loss: 0.5, noise: 0.03, windows: 0 }
     }
 
+    /// Returns the time at the end of the last window.
+    fn now(&self) -> Duration {
+        WINDOW * self.windows
+    }
+
     /// Returns the window in which so many workers work.
     fn window(&mut self, workers: usize) -> Window {
         self.windows += 1;
@@ -51,7 +56,8 @@ fn run(policy: &mut ConsolidationPolicy, machine: &mut Machine, workers: usize, 
     let mut changes = 0;
     for _ in 0..time.as_millis() / WINDOW.as_millis() {
         let before = policy.effective();
-        let after = policy.observe(&machine.window(before), workers);
+        let window = machine.window(before);
+        let after = policy.observe(&window, machine.now());
         assert!((1..=workers).contains(&after));
         changes += u32::from(after != before);
     }
@@ -121,7 +127,7 @@ fn policy_with_long_polls_changes_nothing() {
         let mut window = machine.window(policy.effective());
         // A poll takes 100 µs.
         window.polls = window.run.as_micros() as u64 / 100;
-        assert_eq!(policy.observe(&window, 2), 2);
+        assert_eq!(policy.observe(&window, machine.now()), 2);
     }
 }
 
@@ -131,7 +137,7 @@ fn policy_with_stalled_worker_lets_all_work_at_once() {
     machine.neighbours = 1.0;
     run(&mut policy, &mut machine, 2, SECOND);
     assert_eq!(policy.effective(), 1);
-    policy.reset(2);
+    policy.reset(2, machine.now());
     assert_eq!(policy.effective(), 2);
 }
 
@@ -140,8 +146,48 @@ fn policy_after_resize_lets_all_new_workers_work() {
     let (mut policy, mut machine) = (ConsolidationPolicy::new(2), Machine::new(2.0));
     machine.neighbours = 1.0;
     run(&mut policy, &mut machine, 2, SECOND);
-    assert_eq!(policy.observe(&machine.window(1), 4), 4);
-    assert_eq!(policy.observe(&machine.window(4), 1), 1);
+    policy.reset(4, machine.now());
+    assert_eq!((policy.workers(), policy.effective()), (4, 4));
+    policy.reset(1, machine.now());
+    assert_eq!((policy.workers(), policy.effective()), (1, 1));
+}
+
+/// A thread that wakes up on an idle processor has a run delay, too.
+#[test]
+fn policy_with_run_delay_on_idle_processors_changes_nothing() {
+    let (mut policy, mut machine) = (ConsolidationPolicy::new(2), Machine::new(2.0));
+    machine.load = 0.9;
+    for _ in 0..500 {
+        let mut window = machine.window(2);
+        window.delay = WINDOW.mul_f64(0.4);
+        assert_eq!(policy.observe(&window, machine.now()), 2);
+    }
+}
+
+#[test]
+fn policy_with_free_processors_and_load_for_one_worker_lets_all_work_after_a_second() {
+    let (mut policy, mut machine) = (ConsolidationPolicy::new(2), Machine::new(2.0));
+    machine.neighbours = 1.0;
+    run(&mut policy, &mut machine, 2, 3 * SECOND);
+    assert_eq!(policy.effective(), 1);
+    (machine.load, machine.neighbours) = (0.8, 0.0);
+    run(&mut policy, &mut machine, 2, SECOND);
+    assert_eq!(policy.effective(), 2);
+}
+
+/// The machine has idle processors, but a quota keeps the workers from them.
+#[test]
+fn policy_with_quota_does_not_take_idle_processors_for_free() {
+    let (mut policy, mut machine) = (ConsolidationPolicy::new(2), Machine::new(2.0));
+    machine.neighbours = 1.0;
+    let mut changes = 0;
+    for _ in 0..500 {
+        let before = policy.effective();
+        let mut window = machine.window(before);
+        window.idle = Some(WINDOW.mul_f64(0.4));
+        changes += u32::from(policy.observe(&window, machine.now()) != before);
+    }
+    assert!(policy.effective() == 1 && changes <= 7, "{changes}");
 }
 
 /// The load goes from nothing to saturation and back within ten seconds, and neighbours come and go

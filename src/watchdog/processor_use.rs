@@ -7,6 +7,8 @@ use crate::util::cpu::{SchedTimes, Tid, idle_time};
 
 /// The length of a window.
 pub(super) const WINDOW: Duration = Duration::from_millis(20);
+/// A window that is longer than this is discarded: the process, or the watchdog, was stopped.
+const LONGEST_WINDOW: Duration = Duration::from_millis(100);
 
 /// Measures windows.
 #[derive(Debug, Default)]
@@ -68,8 +70,9 @@ impl ProcessorUse {
         let reading = self.last.as_ref()?;
         let idle = reading.idle.zip(last.idle).map(|(now, before)| now.saturating_sub(before));
         let (run, delay) = times?;
-        Some(Window {
-            length: Duration::from_nanos(now.saturating_sub(last.at)),
+        let length = Duration::from_nanos(now.saturating_sub(last.at));
+        (length <= LONGEST_WINDOW).then(|| Window {
+            length,
             polls: reading.polls.wrapping_sub(last.polls),
             parks: reading.parks.wrapping_sub(last.parks),
             run,

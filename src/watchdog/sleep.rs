@@ -28,9 +28,11 @@ impl WatchdogSleep {
         Ok(WatchdogSleep { alarm: IntervalTimer::new()?, tick, wakes: AtomicU32::new(0) })
     }
 
-    /// Starts the periodic alarm. Called by the watchdog.
-    pub(crate) fn start_ticks(&self) {
-        self.alarm.set(self.tick, self.tick);
+    /// Sets the periodic alarm, to fire after each `ticks` ticks. Called by the watchdog.
+    ///
+    /// A shutdown that fires the alarm at the same time may be heard only after these ticks.
+    pub(crate) fn set_period(&self, ticks: u32) {
+        self.alarm.set(self.tick * ticks, self.tick * ticks);
     }
 
     /// Sleeps until the next scan. Called by the watchdog, as is [`WatchdogSleep::sleep_if`].

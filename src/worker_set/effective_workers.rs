@@ -2,25 +2,25 @@
 #![doc = include_str!("../../docs/consolidation.md")]
 
 use crate::primitive::atomic::Ordering;
+use crate::worker_set::seat_state::SeatState;
 use crate::worker_set::{WorkerSet, WorkerSetLocked};
 
 impl WorkerSet {
     /// Asks all base workers from seat `most` on to rest, and lets those below work. At least one
     /// worker works. Returns the seats whose workers the caller wakes.
     ///
-    /// Changes nothing if `may_limit` returns false, which is called under the lock, or while the
-    /// worker set changes.
+    /// Asks no worker to rest if `may_limit` returns false, which is called under the lock, or
+    /// while the worker set changes.
     pub(crate) fn limit_workers(&self, most: usize, may_limit: impl FnOnce() -> bool) -> Vec<usize> {
         let locked = self.locked.lock();
-        if locked.running || !may_limit() {
-            return Vec::new();
-        }
+        let may_limit = !locked.running && may_limit();
         // Spares are in the seats from `size` on.
         let most = most.clamp(1, locked.size);
-        let (working, surplus) = self.states[..locked.size].split_at(most);
-        let woken =
-            working.iter().map(|state| state.clear_surplus()).chain(surplus.iter().map(|state| state.set_surplus()));
-        let woken = woken.enumerate().filter_map(|(seat, changed)| changed.then_some(seat)).collect();
+        let change = |(seat, state): (usize, &SeatState)| {
+            let changed = if seat < most { state.clear_surplus() } else { may_limit && state.set_surplus() };
+            changed.then_some(seat)
+        };
+        let woken = self.states[..locked.size].iter().enumerate().filter_map(change).collect();
         self.publish_effective(&locked);
         woken
     }
@@ -38,7 +38,7 @@ impl WorkerSet {
         self.publish_effective(&locked);
     }
 
-    /// Marks `seat` as inactive. Called by its thread before the hand-off that precedes a rest.
+    /// Marks `seat` as inactive. Called by its thread after the hand-off that precedes a rest.
     pub(crate) fn begin_rest(&self, seat: usize) {
         let _locked = self.locked.lock();
         self.states[seat].deactivate();

@@ -180,16 +180,18 @@ fn run_seat(pool: &Arc<Pool>, index: usize) -> SeatExit {
 /// all workers were needed meanwhile. See [the page](crate::worker_set::effective_workers).
 #[cold]
 fn rest(pool: &Arc<Pool>, seat: &Seat, local: &Local) {
-    pool.worker_set.begin_rest(seat.index);
+    // As in the worker's loop, the hooks may not block.
+    let _polling = context::polling();
     pool.hand_over(seat, local);
     call_hook(&pool.settings.on_thread_park);
+    pool.worker_set.begin_rest(seat.index);
     while pool.has_to_rest(seat.index) {
         seat.parker.park(None);
     }
-    call_hook(&pool.settings.on_thread_unpark);
     pool.orphan_wheels.remove(seat.index);
     pool.worker_set.end_rest(seat.index);
     pool.begin_watch();
+    call_hook(&pool.settings.on_thread_unpark);
 }
 
 fn run_hook(role: ThreadRole, hook: &Option<Hook>) {
