@@ -9,6 +9,7 @@ use crate::contenders::{Entry, FLOOR};
 use crate::plan::Plan;
 use crate::sample::{Load, Processors, Row, Sample};
 use crate::stats::{Spread, ratios};
+use crate::wrk::Percentiles;
 
 /// The results of one runtime in one row.
 #[derive(Default)]
@@ -19,6 +20,8 @@ pub struct Series {
     pub switches: Vec<f64>,
     /// Shares of processor time, round by round, if another process generates the load.
     pub processors: Vec<Processors>,
+    /// Latencies of requests, round by round, if `wrk` generates the load.
+    pub percentiles: Vec<Percentiles>,
     /// System calls, counted in a pass of its own; or the reason why they were not counted.
     pub calls: Option<Result<PerOperation, String>>,
     /// Latencies of all rounds, for a row of latencies.
@@ -49,6 +52,7 @@ impl Series {
         self.values.push(middle.value);
         self.switches.extend(middle.switches);
         self.processors.extend(middle.processors);
+        self.percentiles.extend(middle.percentiles);
         for pass in &passes {
             merge(&mut self.latency, pass.histogram.as_ref());
             merge(&mut self.served, pass.served.as_ref());

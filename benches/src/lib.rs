@@ -28,3 +28,4 @@ pub mod stats;
 pub mod syscall_counters;
 #[cfg(feature = "heist-adapter")]
 pub mod watchdog;
+pub mod wrk;

@@ -21,6 +21,20 @@ impl Spread {
     }
 }
 
+/// The median of a set of values, one per round, and the worst of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WithWorst {
+    pub median: f64,
+    pub worst: f64,
+}
+
+impl WithWorst {
+    pub fn of(values: &[f64], more_is_better: bool) -> Option<WithWorst> {
+        let worse = if more_is_better { f64::min } else { f64::max };
+        Some(WithWorst { median: Spread::of(values)?.median, worst: values.iter().copied().reduce(worse)? })
+    }
+}
+
 /// Returns the value at `quantile`, interpolated between its neighbours.
 fn interpolate(sorted: &[f64], quantile: f64) -> Option<f64> {
     let place = quantile * sorted.len().checked_sub(1)? as f64;
@@ -30,8 +44,12 @@ fn interpolate(sorted: &[f64], quantile: f64) -> Option<f64> {
 
 /// Returns the spread of `ours` divided by `theirs`, round by round.
 pub fn ratios(ours: &[f64], theirs: &[f64]) -> Option<Spread> {
-    let ratios: Vec<f64> = ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect();
-    Spread::of(&ratios)
+    Spread::of(&by_round(ours, theirs))
+}
+
+/// Returns `ours` divided by `theirs`, round by round.
+pub fn by_round(ours: &[f64], theirs: &[f64]) -> Vec<f64> {
+    ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect()
 }
 
 #[cfg(test)]
@@ -52,6 +70,14 @@ mod tests {
     #[test]
     fn spread_of_no_value_is_none() {
         assert_eq!(Spread::of(&[]), None);
+    }
+
+    #[test]
+    fn worst_of_values_depends_on_the_better_direction() {
+        let values = [3.0, 1.0, 2.0];
+        assert_eq!(WithWorst::of(&values, true), Some(WithWorst { median: 2.0, worst: 1.0 }));
+        assert_eq!(WithWorst::of(&values, false), Some(WithWorst { median: 2.0, worst: 3.0 }));
+        assert_eq!(WithWorst::of(&[], false), None);
     }
 
     #[test]

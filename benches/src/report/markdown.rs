@@ -8,10 +8,10 @@ use crate::driver::{Outcome, Series};
 use crate::goals::{REFERENCE, SUBJECT, Set};
 use crate::machine::{Machine, version_of};
 use crate::plan::Plan;
-use crate::rows::is_wrk_installed;
 use crate::sample::{Processors, Unit};
-use crate::stats::Spread;
-use crate::syscall_counters;
+use crate::stats::{Spread, WithWorst};
+use crate::wrk::Percentiles;
+use crate::{syscall_counters, wrk};
 
 const METHOD: &str = include_str!("../../method.md");
 
@@ -26,6 +26,7 @@ pub fn page(outcomes: &[Outcome], entries: &[Entry], plan: &Plan, machine: &Mach
     page += "## Results\n\n";
     results(&mut page, outcomes, entries, plan.goals);
     losses(&mut page, outcomes);
+    requests(&mut page, outcomes);
     processors(&mut page, outcomes);
     switches(&mut page, outcomes, entries);
     calls(&mut page, outcomes);
@@ -79,7 +80,7 @@ fn results(page: &mut String, outcomes: &[Outcome], entries: &[Entry], set: Set)
             verdict.word()
         );
     }
-    if outcomes.iter().any(|outcome| outcome.row.unit == Unit::Rate) && !is_wrk_installed() {
+    if outcomes.iter().any(|outcome| outcome.row.unit == Unit::Rate) && !wrk::is_installed() {
         page.push_str("\nThe hyper rows were skipped: `wrk` is not installed.\n");
     }
 }
@@ -98,6 +99,31 @@ fn losses(page: &mut String, outcomes: &[Outcome]) {
     }
     if !lines.is_empty() {
         let _ = write!(page, "\n### Where {SUBJECT} loses\n\n{lines}");
+    }
+}
+
+/// One line per runtime and row, with the median of the rounds and the worst round.
+fn requests(page: &mut String, outcomes: &[Outcome]) {
+    let loaded = |outcome: &&Outcome| outcome.series.iter().any(|(_, series)| !series.percentiles.is_empty());
+    let outcomes: Vec<_> = outcomes.iter().filter(loaded).collect();
+    if outcomes.is_empty() {
+        return;
+    }
+    page.push_str("\n## Latency under wrk\n\nIn ms: the median of the rounds, then the worst round.\n\n| workload | |");
+    for heading in Percentiles::HEADINGS {
+        let _ = write!(page, " {heading} | worst |");
+    }
+    let _ = writeln!(page, "\n|---|---|{}", "---:|---:|".repeat(Percentiles::HEADINGS.len()));
+    for outcome in outcomes {
+        for (name, series) in outcome.series.iter().filter(|(_, series)| !series.percentiles.is_empty()) {
+            let _ = write!(page, "| {} | {name} |", outcome.row.title);
+            for at in 0..Percentiles::HEADINGS.len() {
+                let rounds: Vec<f64> = series.percentiles.iter().map(|round| round.values()[at]).collect();
+                let cell = WithWorst::of(&rounds, false).map(|of| format!(" {:.2} | {:.2} |", of.median, of.worst));
+                page.push_str(&cell.unwrap_or_else(|| " – | – |".to_owned()));
+            }
+            page.push('\n');
+        }
     }
 }
 
