@@ -55,13 +55,18 @@ pub trait Timers: Contender {
         F::Output: Send;
 }
 
+/// A stream with the I/O traits of hyper.
+pub trait Http: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static {}
+
+impl<S: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static> Http for S {}
+
 /// Sockets that a task which may move between the workers can hold. Every stream has `TCP_NODELAY`
 /// set.
 pub trait Sockets: Contender {
     type Listener: Send + Sync + 'static;
     type Stream: Send + 'static;
     /// The stream with the I/O traits of hyper.
-    type Http: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static;
+    type Http: Http;
 
     /// Binds a free port of the loopback address.
     fn listen() -> impl Future<Output = io::Result<(Self::Listener, SocketAddr)>> + Send;

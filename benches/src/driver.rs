@@ -141,7 +141,7 @@ fn one_turn(row: &Row, entry: &Entry, passes: usize, load: &Load) -> Option<Vec<
 }
 
 /// Overwrites one line of progress, if stderr is a terminal.
-fn progress(text: &str) {
+pub fn progress(text: &str) {
     if stderr().is_terminal() {
         let _ = write!(stderr(), "\r\x1b[K{text}");
         let _ = stderr().flush();

@@ -11,12 +11,15 @@
 #![allow(clippy::missing_panics_doc)]
 
 pub mod calls;
+pub mod child;
+pub mod contended;
 pub mod contender;
 pub mod contenders;
 pub mod driver;
 pub mod goals;
 pub mod machine;
 pub mod meter;
+pub mod neighbours;
 pub mod plan;
 pub mod report;
 #[cfg(feature = "heist-adapter")]

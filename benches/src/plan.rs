@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::calls;
+use crate::child::{self, Job};
 use crate::goals::Set;
 use crate::rows::{self, ROWS};
 use crate::sample::Row;
@@ -10,7 +10,9 @@ use crate::sample::Row;
 pub const HELP: &str = "\
 Compares heist with other runtimes, in rounds that alternate.
 
-usage: cargo run --release -p heist-benches --bin compare -- [options]
+usage: cargo run --release -p heist-benches --bin compare -- [mode] [options]
+
+Without a mode, all rows run:
 
   --rows a,b          only these rows (--list shows their names)
   --contenders a,b    only these runtimes
@@ -23,7 +25,16 @@ usage: cargo run --release -p heist-benches --bin compare -- [options]
   --gate              exit with 1 if a goal is missed
   --md FILE           write the results as Markdown
   --svg DIR           write the plots there
+
   --list              list rows and runtimes
+
+--contended           hyper servers under wrk beside other work, heist and Tokio
+
+  --rounds N          rounds of each cell (default 3)
+  --seconds S         seconds of each turn (default 2)
+  --md FILE           write the results as Markdown
+
+If the file of --md has results of another machine, they stay.
 ";
 
 pub struct Plan {
@@ -42,20 +53,51 @@ pub struct Plan {
     pub svg: Option<PathBuf>,
 }
 
-pub enum Command {
-    Compare(Plan),
-    Help,
-    List,
-    /// The memory row's child process: runtime and workers.
-    MemoryOf(String, usize),
-    /// The counting child process: runtime, workers and row.
-    CallsOf(String, usize, &'static Row),
+/// The settings of a mode with fresh processes.
+pub struct Settings {
+    pub rounds: usize,
+    pub seconds: u32,
+    pub markdown: Option<PathBuf>,
 }
 
+pub enum Command {
+    Compare(Plan),
+    Contended(Settings),
+    Help,
+    List,
+    /// A part of a measurement, in a process of its own.
+    Child(Job),
+}
+
+/// A mode other than the rows.
+struct Mode {
+    flag: &'static str,
+    command: fn(Settings) -> Command,
+    /// The options of the mode.
+    options: &'static [&'static str],
+    /// The default number of rounds, and of seconds per turn.
+    rounds: usize,
+    seconds: u32,
+}
+
+const MODES: &[Mode] = &[Mode {
+    flag: "--contended",
+    command: Command::Contended,
+    options: &["--rounds", "--seconds", "--md"],
+    rounds: 3,
+    seconds: 2,
+}];
+
 impl Command {
+    /// Reads the command line, without the name of the program.
+    ///
+    /// # Errors
+    ///
+    /// The wrong option, and what to write instead.
     pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, String> {
         let mut args = args.into_iter();
-        let mut rounds = None;
+        let (mut mode, mut options) = (None, Vec::new());
+        let (mut rounds, mut seconds) = (None, None);
         let mut plan = Plan {
             rows: ROWS.iter().collect(),
             contenders: Vec::new(),
@@ -74,11 +116,11 @@ impl Command {
             match arg.as_str() {
                 "-h" | "--help" => return Ok(Command::Help),
                 "--list" => return Ok(Command::List),
-                rows::memory::CHILD => return Ok(Command::MemoryOf(value()?, number(&value()?)?)),
-                calls::CHILD => return Ok(Command::CallsOf(value()?, number(&value()?)?, row(&value()?)?)),
+                child::FLAG => return Ok(Command::Child(Job::parse(&args.collect::<Vec<_>>())?)),
                 "--rows" => plan.rows = value()?.split(',').map(row).collect::<Result<_, _>>()?,
                 "--contenders" => plan.contenders = value()?.split(',').map(str::to_owned).collect(),
                 "--rounds" => rounds = Some(number(&value()?)?),
+                "--seconds" => seconds = Some(self::seconds(&value()?)?),
                 "--passes" => plan.passes = number(&value()?)?,
                 "--workers" => plan.workers = number(&value()?)?,
                 "--no-calls" => plan.calls = false,
@@ -87,11 +129,37 @@ impl Command {
                 "--goals" => plan.goals = goals(&value()?)?,
                 "--md" => plan.markdown = Some(value()?.into()),
                 "--svg" => plan.svg = Some(value()?.into()),
-                _ => return Err(format!("unknown argument {arg} (--help lists them)")),
+                _ => {
+                    let known = MODES.iter().find(|known| known.flag == arg);
+                    let known = known.ok_or_else(|| format!("unknown argument {arg} (--help lists them)"))?;
+                    if let Some(first) = mode.replace(known) {
+                        return Err(format!("{} and {arg} are two modes: start one run for each", first.flag));
+                    }
+                    continue;
+                }
             }
+            options.push(arg);
+        }
+        if let Some(mode) = mode {
+            mode.refuse_others(&options)?;
+            let (rounds, seconds) = (rounds.unwrap_or(mode.rounds), seconds.unwrap_or(mode.seconds));
+            return Ok((mode.command)(Settings { rounds, seconds, markdown: plan.markdown }));
+        }
+        if seconds.is_some() {
+            let modes: Vec<&str> = MODES.iter().filter(|mode| mode.seconds > 0).map(|mode| mode.flag).collect();
+            return Err(format!("the rows have no --seconds: add {} or remove it", modes.join(" or ")));
         }
         plan.rounds = rounds.unwrap_or(if plan.quick { 3 } else { plan.rounds });
         Ok(Command::Compare(plan))
+    }
+}
+
+impl Mode {
+    fn refuse_others(&self, options: &[String]) -> Result<(), String> {
+        match options.iter().find(|option| !self.options.contains(&option.as_str())) {
+            Some(option) => Err(format!("{} has no {option}: its options are {}", self.flag, self.options.join(" "))),
+            None => Ok(()),
+        }
     }
 }
 
@@ -109,4 +177,36 @@ fn goals(name: &str) -> Result<Set, String> {
 
 fn number(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| *n > 0).ok_or(format!("{text} is not a number above zero"))
+}
+
+fn seconds(text: &str) -> Result<u32, String> {
+    u32::try_from(number(text)?).map_err(|_| format!("{text} seconds are too many"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, String> {
+        Command::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn mode_without_options_has_its_defaults() {
+        let Ok(Command::Contended(settings)) = parse("--contended --rounds 5") else { panic!("no such mode") };
+        assert_eq!((settings.rounds, settings.seconds), (5, 2));
+    }
+
+    #[test]
+    fn option_of_another_mode_is_refused_with_a_remedy() {
+        let problem = |line| parse(line).err().expect("a problem");
+        assert_eq!(
+            problem("--contended --passes 3"),
+            "--contended has no --passes: its options are --rounds --seconds --md"
+        );
+        assert!(problem("--seconds 3").contains("add --contended"));
+        assert!(problem("--contended --rounds 0").contains("above zero"));
+        assert!(problem("--contended --contended").contains("one run for each"));
+        assert!(problem("--md").contains("needs a value"));
+    }
 }

@@ -7,8 +7,10 @@ use crate::sample::{Row, Unit};
 use crate::stats::Spread;
 
 pub mod bars;
+pub mod contended;
 pub mod curves;
 pub mod markdown;
+pub mod page;
 pub mod text;
 
 /// The verdict on a row.

@@ -1,19 +1,21 @@
 //! Runs the comparison, prints each row when it is done, and writes the page and the plots.
 
+use std::path::Path;
 use std::process::ExitCode;
 
+use heist_benches::child::{self, Job};
 use heist_benches::contenders::{self, Entry};
 use heist_benches::machine::Machine;
-use heist_benches::plan::{Command, HELP, Plan};
-use heist_benches::rows::ROWS;
-use heist_benches::sample::Row;
-use heist_benches::{calls, driver, report};
+use heist_benches::plan::{Command, HELP, Plan, Settings};
+use heist_benches::report::page::Section;
+use heist_benches::rows::{self, ROWS};
+use heist_benches::{calls, contended, driver, neighbours, report};
 
 fn main() -> ExitCode {
     let result = match Command::parse(std::env::args().skip(1)) {
         Ok(Command::Compare(plan)) => compare(&plan),
-        Ok(Command::MemoryOf(name, workers)) => memory_of(&name, workers),
-        Ok(Command::CallsOf(name, workers, row)) => calls_of(&name, workers, row),
+        Ok(Command::Contended(settings)) => contended(&settings),
+        Ok(Command::Child(job)) => run_child(job),
         Ok(Command::List) => Ok(list()),
         Ok(Command::Help) => {
             print!("{HELP}");
@@ -56,15 +58,14 @@ fn compare(plan: &Plan) -> Result<ExitCode, String> {
         outcomes.push(outcome);
     }
     println!("{}", report::summary(&outcomes, &entries, plan.goals));
-    let written = |error: std::io::Error| format!("the results could not be written: {error}");
     if let Some(path) = &plan.markdown {
         let text = report::markdown::page(&outcomes, &entries, plan, &machine);
-        std::fs::write(path, text).map_err(written)?;
+        std::fs::write(path, text).map_err(|error| not_written(&error))?;
     }
     if let Some(dir) = &plan.svg {
-        std::fs::create_dir_all(dir).map_err(written)?;
+        std::fs::create_dir_all(dir).map_err(|error| not_written(&error))?;
         for (name, plot) in report::plots(&outcomes, plan.goals) {
-            std::fs::write(dir.join(name), plot).map_err(written)?;
+            std::fs::write(dir.join(name), plot).map_err(|error| not_written(&error))?;
         }
     }
     let (met, judged) = report::tally(&outcomes, plan.goals);
@@ -73,19 +74,60 @@ fn compare(plan: &Plan) -> Result<ExitCode, String> {
     Ok(if plan.gate && !passed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Prints the system calls per operation.
-fn calls_of(name: &str, workers: usize, row: &Row) -> Result<ExitCode, String> {
-    let entry = entries(&[name.to_owned()])?.pop().ok_or("there is no such runtime")?;
-    calls::count_here(&entry, workers, row)?;
+fn contended(settings: &Settings) -> Result<ExitCode, String> {
+    let machine = Machine::here();
+    println!("{machine}\n");
+    let print = |cell: &_| println!("{}", report::contended::lines(cell));
+    let cells = contended::run(&contenders::all(), settings.rounds, settings.seconds, print)?;
+    write_section(settings.markdown.as_deref(), &report::contended::section(&cells, settings, &machine))
+}
+
+/// Writes this machine's section of a page. The sections of other machines stay.
+fn write_section(path: Option<&Path>, section: &Section) -> Result<ExitCode, String> {
+    let Some(path) = path else { return Ok(ExitCode::SUCCESS) };
+    // If there is no such page, the section is its first one.
+    let old = std::fs::read_to_string(path).unwrap_or_default();
+    std::fs::write(path, section.merge_into(&old)).map_err(|error| not_written(&error))?;
     Ok(ExitCode::SUCCESS)
 }
 
+fn not_written(error: &std::io::Error) -> String {
+    format!("the results could not be written: {error}")
+}
+
+fn run_child(job: Job) -> Result<ExitCode, String> {
+    child::die_with_parent();
+    match job {
+        Job::Memory { runtime, workers, bytes } => print_memory(&entry(&runtime)?, workers, bytes),
+        Job::Calls { runtime, workers, row } => {
+            let row = rows::find(&row).ok_or_else(|| format!("there is no row {row}"))?;
+            calls::count_here(&entry(&runtime)?, workers, row)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Job::Server { runtime, workers, adapter } => serve(&entry(&runtime)?, workers, &adapter),
+        Job::Spin { cpu } => neighbours::spin(cpu).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+fn entry(name: &str) -> Result<Entry, String> {
+    entries(&[name.to_owned()])?.pop().ok_or_else(|| format!("there is no runtime {name}"))
+}
+
 /// Prints the resident bytes per task, then the bytes that malloc has handed out per task.
-fn memory_of(name: &str, workers: usize) -> Result<ExitCode, String> {
-    let entry = entries(&[name.to_owned()])?.pop().ok_or("there is no such runtime")?;
-    let runtime = (entry.build)(workers);
-    let (resident, handed_out) = runtime.memory();
+fn print_memory(entry: &Entry, workers: usize, bytes: usize) -> Result<ExitCode, String> {
+    let grown = (entry.build)(workers).memory(bytes);
+    let (resident, handed_out) = grown.ok_or_else(|| format!("{} has no tasks of {bytes} bytes", entry.name))?;
     println!("{resident:.1} {handed_out:.1}");
     // To drop a million tasks one by one takes long.
     std::process::exit(0);
+}
+
+/// Prints the port of a server, which runs until this process is killed.
+fn serve(entry: &Entry, workers: usize, adapter: &str) -> Result<ExitCode, String> {
+    let adapter = entry.adapters.iter().find(|known| known.name == adapter);
+    let adapter = adapter.ok_or_else(|| format!("{} has no such adapter", entry.name))?;
+    println!("{}", (adapter.serve)(workers).port());
+    loop {
+        std::thread::park();
+    }
 }

@@ -6,8 +6,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use heist::net::{TcpListener, TcpStream};
+use hyper_util::rt::TokioIo;
 
 use crate::contender::{Contender, Sockets, Timers};
+use crate::rows::hello;
 
 pub struct Heist(heist::runtime::Runtime);
 
@@ -28,6 +30,16 @@ impl Heist {
         let runtime = builder.worker_threads(workers).watchdog(watchdog).enable_all().build();
         Heist(runtime.expect("the runtime could not be built"))
     }
+}
+
+/// Serves HTTP through the native adapter.
+pub fn serve(workers: usize) -> SocketAddr {
+    hello::serve::<Heist, _>(workers, Heist::http)
+}
+
+/// Serves HTTP through Tokio's I/O traits.
+pub fn serve_through_tokio_io(workers: usize) -> SocketAddr {
+    hello::serve::<Heist, _>(workers, TokioIo::new)
 }
 
 impl Contender for Heist {

@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::contender::{Contender, Sockets, Timers};
+use crate::rows::hello;
 
 pub struct Tokio(tokio::runtime::Runtime);
 
@@ -21,6 +22,11 @@ impl<T> Future for Join<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         Pin::new(&mut self.0).poll(cx).map(|output| output.expect("the task panicked"))
     }
+}
+
+/// Serves HTTP.
+pub fn serve(workers: usize) -> SocketAddr {
+    hello::serve::<Tokio, _>(workers, Tokio::http)
 }
 
 impl Contender for Tokio {

@@ -11,7 +11,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 
-use crate::contender::Sockets;
+use crate::contender::{Http, Sockets};
 use crate::meter::Meter;
 use crate::sample::{Load, Processors, Sample};
 use crate::wrk;
@@ -32,22 +32,36 @@ fn run<C: Sockets>(runtime: &C, load: &Load, connections: u32) -> Option<Sample>
     if !wrk::is_installed() {
         return None;
     }
+    let (addr, server) = start(runtime, C::http);
+    let sample = loaded(addr, load, connections, C::NAME);
+    C::cancel(server);
+    Some(sample)
+}
+
+/// Starts the server, and returns its address and the task that accepts connections.
+fn start<C: Sockets, H: Http>(runtime: &C, adapter: fn(C::Stream) -> H) -> (SocketAddr, C::Join<()>) {
     let (addr_tx, addr_rx) = sync_channel(1);
     let server = runtime.spawn_outside(async move {
         let (listener, addr) = C::listen().await.expect("no listener");
         addr_tx.send(addr).expect("the receiver of the address is gone");
         while let Ok(stream) = C::accept(&listener).await {
             C::detach(C::spawn(async move {
-                let connection = http1::Builder::new().serve_connection(C::http(stream), service_fn(hello));
+                let connection = http1::Builder::new().serve_connection(adapter(stream), service_fn(hello));
                 // A client that disconnects is no error here.
                 let _ = connection.await;
             }));
         }
     });
-    let addr = addr_rx.recv().ok()?;
-    let sample = loaded(addr, load, connections, C::NAME);
-    C::cancel(server);
-    Some(sample)
+    (addr_rx.recv().expect("the server has ended"), server)
+}
+
+/// Builds a runtime whose server runs until this process ends, and returns its address.
+pub fn serve<C: Sockets, H: Http>(workers: usize, adapter: fn(C::Stream) -> H) -> SocketAddr {
+    let runtime = C::build(workers);
+    let (addr, server) = start(&runtime, adapter);
+    C::detach(server);
+    std::mem::forget(runtime);
+    addr
 }
 
 /// Loads the server at this address with `wrk`.
