@@ -15,6 +15,10 @@ pub enum Job {
     Memory { runtime: String, workers: usize, bytes: usize },
     /// Prints the system calls per operation of a row.
     Calls { runtime: String, workers: usize, row: String },
+    /// Prints the samples of one turn of a row.
+    Turn { runtime: String, workers: usize, row: String, passes: usize, quick: bool },
+    /// Prints the share of a processor under a light load.
+    Light { runtime: String, workers: usize, event: String, seconds: u32 },
     /// Serves HTTP and prints the port.
     Server { runtime: String, workers: usize, adapter: String },
     /// Keeps one processor busy.
@@ -29,6 +33,12 @@ impl Job {
                 vec!["memory".to_owned(), runtime, workers.to_string(), bytes.to_string()]
             }
             Job::Calls { runtime, workers, row } => vec!["calls".to_owned(), runtime, workers.to_string(), row],
+            Job::Turn { runtime, workers, row, passes, quick } => {
+                vec!["turn".to_owned(), runtime, workers.to_string(), row, passes.to_string(), quick.to_string()]
+            }
+            Job::Light { runtime, workers, event, seconds } => {
+                vec!["light".to_owned(), runtime, workers.to_string(), event, seconds.to_string()]
+            }
             Job::Server { runtime, workers, adapter } => {
                 vec!["server".to_owned(), runtime, workers.to_string(), adapter]
             }
@@ -52,6 +62,19 @@ impl Job {
             ["calls", runtime, workers, row] => {
                 Job::Calls { runtime: runtime.to_owned(), workers: number(workers)?, row: row.to_owned() }
             }
+            ["turn", runtime, workers, row, passes, quick] => Job::Turn {
+                runtime: runtime.to_owned(),
+                workers: number(workers)?,
+                row: row.to_owned(),
+                passes: number(passes)?,
+                quick: quick.parse().map_err(|_| refused())?,
+            },
+            ["light", runtime, workers, event, seconds] => Job::Light {
+                runtime: runtime.to_owned(),
+                workers: number(workers)?,
+                event: event.to_owned(),
+                seconds: seconds.parse().map_err(|_| refused())?,
+            },
             ["server", runtime, workers, adapter] => {
                 Job::Server { runtime: runtime.to_owned(), workers: number(workers)?, adapter: adapter.to_owned() }
             }
@@ -139,6 +162,8 @@ mod tests {
         let jobs = [
             Job::Memory { runtime: runtime(), workers: 2, bytes: 40 },
             Job::Calls { runtime: runtime(), workers: 2, row: "yield".to_owned() },
+            Job::Turn { runtime: runtime(), workers: 2, row: "yield".to_owned(), passes: 3, quick: true },
+            Job::Light { runtime: runtime(), workers: 8, event: "timer".to_owned(), seconds: 3 },
             Job::Server { runtime: runtime(), workers: 1, adapter: "native".to_owned() },
             Job::Spin { cpu: 1 },
         ];

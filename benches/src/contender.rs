@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 /// A runtime with a number of worker threads. Dropping it stops the threads, if the runtime can do
@@ -53,6 +54,15 @@ pub trait Timers: Contender {
     fn timeout<F: Future + Send>(limit: Duration, future: F) -> impl Future<Output = Option<F::Output>> + Send
     where
         F::Output: Send;
+}
+
+/// The parts of a runtime that a light load uses.
+pub trait LightLoad: Timers {
+    /// Runs a job on a thread for blocking work.
+    fn run_blocking(&self, job: impl FnOnce() + Send + 'static);
+
+    /// Binds a socket, passes its address on, and receives for ever.
+    fn receive_datagrams(addr_tx: SyncSender<SocketAddr>) -> impl Future<Output = ()> + Send + 'static;
 }
 
 /// A stream with the I/O traits of hyper.

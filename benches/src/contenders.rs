@@ -1,8 +1,10 @@
 //! The runtimes that take part, each behind one pointer.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::contender::{Contender, Sockets, Timers};
+use crate::rows::light::{self, Event};
 use crate::rows::{self, Workload};
 use crate::sample::{Load, Sample};
 
@@ -62,7 +64,12 @@ pub struct Entry {
     pub build: fn(usize) -> Box<dyn RowRunner>,
     /// The servers of the contended comparison.
     pub adapters: &'static [Adapter],
+    /// Measures a light load in the process that was started for it, if the runtime takes part.
+    pub light: Option<Light>,
 }
+
+/// Returns the share of a processor, by workers, event and length.
+pub type Light = fn(usize, Event, Duration) -> f64;
 
 /// An HTTP server of a runtime.
 pub struct Adapter {
@@ -102,6 +109,7 @@ pub fn all() -> Vec<Entry> {
             note: "multi-thread flavour, all drivers on, default settings, feature `parking_lot`",
             build: with_all_rows::<tokio::Tokio>,
             adapters: &[Adapter { name: "TokioIo", serve: tokio::serve }],
+            light: Some(light::share::<tokio::Tokio>),
         },
         Entry {
             name: smol::Smol::NAME,
@@ -109,6 +117,7 @@ pub fn all() -> Vec<Entry> {
             note: "one `Executor` in a static, run by N threads in `smol::block_on`. async-io adds a thread of its own",
             build: with_all_rows::<smol::Smol>,
             adapters: &[],
+            light: None,
         },
         Entry {
             name: nio::Nio::NAME,
@@ -117,6 +126,7 @@ pub fn all() -> Vec<Entry> {
                    rows are \"–\". Its workers cannot be stopped, so one runtime serves all rounds and sleeps in between",
             build: with_task_rows::<nio::Nio>,
             adapters: &[],
+            light: None,
         },
     ];
     let floor = Entry {
@@ -127,6 +137,7 @@ pub fn all() -> Vec<Entry> {
                goal refers to it",
         build: |workers| Box::new(floor::Floor::new(workers)),
         adapters: &[],
+        light: None,
     };
     ours().into_iter().chain(rivals).chain([floor]).collect()
 }
@@ -142,6 +153,7 @@ fn ours() -> Option<Entry> {
             Adapter { name: "native", serve: heist::serve },
             Adapter { name: "TokioIo", serve: heist::serve_through_tokio_io },
         ],
+        light: Some(light::share::<heist::Heist>),
     })
 }
 

@@ -17,7 +17,9 @@ pub mod contender;
 pub mod contenders;
 pub mod driver;
 pub mod goals;
+pub mod light;
 pub mod machine;
+pub mod memory;
 pub mod meter;
 pub mod neighbours;
 pub mod plan;
@@ -29,6 +31,7 @@ pub mod sample;
 pub mod stalls;
 pub mod stats;
 pub mod syscall_counters;
+pub mod turn;
 #[cfg(feature = "heist-adapter")]
 pub mod watchdog;
 pub mod wrk;

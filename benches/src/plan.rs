@@ -20,6 +20,7 @@ Without a mode, all rows run:
   --passes N          timed passes per round, the median of which counts (default 3)
   --workers N         worker threads of each runtime (default 2)
   --no-calls          do not count system calls, in processes of their own, after each row
+  --cold              a fresh process for each runtime and round
   --quick             three rounds, and the long rows shortened: too few for figures to quote
   --goals level|ahead no row slower than Tokio, or the far goals (default)
   --gate              exit with 1 if a goal is missed
@@ -28,13 +29,24 @@ Without a mode, all rows run:
 
   --list              list rows and runtimes
 
+Each turn of a mode is a fresh process. If the file of --md has results of another machine, they
+stay.
+
 --contended           hyper servers under wrk beside other work, heist and Tokio
 
   --rounds N          rounds of each cell (default 3)
   --seconds S         seconds of each turn (default 2)
   --md FILE           write the results as Markdown
 
-If the file of --md has results of another machine, they stay.
+--light               processor time of eight workers with one event per millisecond, heist and Tokio
+
+  --rounds N          rounds of each event (default 3)
+  --seconds S         seconds of each turn (default 3)
+  --md FILE           write the results as Markdown
+
+--memory              memory per idle task, by the size of its future, all runtimes
+
+  --md FILE           write the results as Markdown
 ";
 
 pub struct Plan {
@@ -45,6 +57,8 @@ pub struct Plan {
     pub passes: usize,
     pub workers: usize,
     pub quick: bool,
+    /// Each turn runs in a child process.
+    pub cold: bool,
     /// Counts system calls, in child processes.
     pub calls: bool,
     pub goals: Set,
@@ -63,6 +77,8 @@ pub struct Settings {
 pub enum Command {
     Compare(Plan),
     Contended(Settings),
+    Light(Settings),
+    Memory(Settings),
     Help,
     List,
     /// A part of a measurement, in a process of its own.
@@ -80,13 +96,24 @@ struct Mode {
     seconds: u32,
 }
 
-const MODES: &[Mode] = &[Mode {
-    flag: "--contended",
-    command: Command::Contended,
-    options: &["--rounds", "--seconds", "--md"],
-    rounds: 3,
-    seconds: 2,
-}];
+const MODES: [Mode; 3] = [
+    Mode {
+        flag: "--contended",
+        command: Command::Contended,
+        options: &["--rounds", "--seconds", "--md"],
+        rounds: 3,
+        seconds: 2,
+    },
+    Mode {
+        flag: "--light",
+        command: Command::Light,
+        options: &["--rounds", "--seconds", "--md"],
+        rounds: 3,
+        seconds: 3,
+    },
+    // One pass of each runtime, which ends when its tasks are idle.
+    Mode { flag: "--memory", command: Command::Memory, options: &["--md"], rounds: 1, seconds: 0 },
+];
 
 impl Command {
     /// Reads the command line, without the name of the program.
@@ -105,6 +132,7 @@ impl Command {
             passes: 3,
             workers: 2,
             quick: false,
+            cold: false,
             calls: true,
             goals: Set::Ahead,
             gate: false,
@@ -124,16 +152,17 @@ impl Command {
                 "--passes" => plan.passes = number(&value()?)?,
                 "--workers" => plan.workers = number(&value()?)?,
                 "--no-calls" => plan.calls = false,
+                "--cold" => plan.cold = true,
                 "--quick" => plan.quick = true,
                 "--gate" => plan.gate = true,
                 "--goals" => plan.goals = goals(&value()?)?,
                 "--md" => plan.markdown = Some(value()?.into()),
                 "--svg" => plan.svg = Some(value()?.into()),
                 _ => {
-                    let known = MODES.iter().find(|known| known.flag == arg);
+                    let known = MODES.into_iter().find(|known| known.flag == arg);
                     let known = known.ok_or_else(|| format!("unknown argument {arg} (--help lists them)"))?;
-                    if let Some(first) = mode.replace(known) {
-                        return Err(format!("{} and {arg} are two modes: start one run for each", first.flag));
+                    if let Some(Mode { flag, .. }) = mode.replace(known) {
+                        return Err(format!("{flag} and {arg} are two modes: start one run for each"));
                     }
                     continue;
                 }
@@ -198,13 +227,22 @@ mod tests {
     }
 
     #[test]
+    fn modes_have_different_defaults() {
+        let Ok(Command::Light(settings)) = parse("--light --seconds 1") else { panic!("no such mode") };
+        assert_eq!((settings.rounds, settings.seconds), (3, 1));
+        let Ok(Command::Compare(plan)) = parse("--cold --quick") else { panic!("not the rows") };
+        assert_eq!((plan.cold, plan.rounds), (true, 3));
+    }
+
+    #[test]
     fn option_of_another_mode_is_refused_with_a_remedy() {
         let problem = |line| parse(line).err().expect("a problem");
         assert_eq!(
             problem("--contended --passes 3"),
             "--contended has no --passes: its options are --rounds --seconds --md"
         );
-        assert!(problem("--seconds 3").contains("add --contended"));
+        assert!(problem("--seconds 3").contains("add --contended or --light"));
+        assert!(problem("--memory --rounds 3").contains("its options are --md"));
         assert!(problem("--contended --rounds 0").contains("above zero"));
         assert!(problem("--contended --contended").contains("one run for each"));
         assert!(problem("--md").contains("needs a value"));

@@ -9,7 +9,9 @@ use crate::stats::Spread;
 pub mod bars;
 pub mod contended;
 pub mod curves;
+pub mod light;
 pub mod markdown;
+pub mod memory;
 pub mod page;
 pub mod text;
 

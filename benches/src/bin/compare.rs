@@ -9,12 +9,15 @@ use heist_benches::machine::Machine;
 use heist_benches::plan::{Command, HELP, Plan, Settings};
 use heist_benches::report::page::Section;
 use heist_benches::rows::{self, ROWS};
-use heist_benches::{calls, contended, driver, neighbours, report};
+use heist_benches::sample::{Load, Row};
+use heist_benches::{calls, contended, driver, light, memory, neighbours, report, turn};
 
 fn main() -> ExitCode {
     let result = match Command::parse(std::env::args().skip(1)) {
         Ok(Command::Compare(plan)) => compare(&plan),
         Ok(Command::Contended(settings)) => contended(&settings),
+        Ok(Command::Light(settings)) => light(&settings),
+        Ok(Command::Memory(settings)) => memory(&settings),
         Ok(Command::Child(job)) => run_child(job),
         Ok(Command::List) => Ok(list()),
         Ok(Command::Help) => {
@@ -82,6 +85,22 @@ fn contended(settings: &Settings) -> Result<ExitCode, String> {
     write_section(settings.markdown.as_deref(), &report::contended::section(&cells, settings, &machine))
 }
 
+fn light(settings: &Settings) -> Result<ExitCode, String> {
+    let machine = Machine::here();
+    println!("{machine}\n");
+    let print = |outcome: &_| println!("{}", report::light::line(outcome));
+    let outcomes = light::run(&contenders::all(), settings.rounds, settings.seconds, print)?;
+    write_section(settings.markdown.as_deref(), &report::light::section(&outcomes, settings, &machine))
+}
+
+fn memory(settings: &Settings) -> Result<ExitCode, String> {
+    let machine = Machine::here();
+    println!("{machine}\n");
+    let print = |line: &_| println!("{}", report::memory::line(line));
+    let lines = memory::run(&contenders::all(), print)?;
+    write_section(settings.markdown.as_deref(), &report::memory::section(&lines, &machine))
+}
+
 /// Writes this machine's section of a page. The sections of other machines stay.
 fn write_section(path: Option<&Path>, section: &Section) -> Result<ExitCode, String> {
     let Some(path) = path else { return Ok(ExitCode::SUCCESS) };
@@ -99,14 +118,25 @@ fn run_child(job: Job) -> Result<ExitCode, String> {
     child::die_with_parent();
     match job {
         Job::Memory { runtime, workers, bytes } => print_memory(&entry(&runtime)?, workers, bytes),
-        Job::Calls { runtime, workers, row } => {
-            let row = rows::find(&row).ok_or_else(|| format!("there is no row {row}"))?;
-            calls::count_here(&entry(&runtime)?, workers, row)?;
+        Job::Calls { runtime, workers, row: id } => {
+            calls::count_here(&entry(&runtime)?, workers, row(&id)?)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Job::Turn { runtime, workers, row: id, passes, quick } => {
+            turn::print(row(&id)?, &entry(&runtime)?, passes, &Load { workers, quick });
+            Ok(ExitCode::SUCCESS)
+        }
+        Job::Light { runtime, workers, event, seconds } => {
+            light::print(&entry(&runtime)?, workers, &event, seconds)?;
             Ok(ExitCode::SUCCESS)
         }
         Job::Server { runtime, workers, adapter } => serve(&entry(&runtime)?, workers, &adapter),
         Job::Spin { cpu } => neighbours::spin(cpu).map(|()| ExitCode::SUCCESS),
     }
+}
+
+fn row(id: &str) -> Result<&'static Row, String> {
+    rows::find(id).ok_or_else(|| format!("there is no row {id}"))
 }
 
 fn entry(name: &str) -> Result<Entry, String> {
