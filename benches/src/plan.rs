@@ -67,6 +67,13 @@ pub struct Plan {
     pub svg: Option<PathBuf>,
 }
 
+impl Plan {
+    /// Returns true if the memory row is followed by its table of future sizes.
+    pub fn has_memory_by_size(&self) -> bool {
+        !self.quick && self.rows.iter().any(|row| row.id == "memory")
+    }
+}
+
 /// The settings of a mode with fresh processes.
 pub struct Settings {
     pub rounds: usize,

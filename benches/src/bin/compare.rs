@@ -61,10 +61,9 @@ fn compare(plan: &Plan) -> Result<ExitCode, String> {
         outcomes.push(outcome);
     }
     println!("{}", report::summary(&outcomes, &entries, plan.goals));
-    if let Some(path) = &plan.markdown {
-        let text = report::markdown::page(&outcomes, &entries, plan, &machine);
-        std::fs::write(path, text).map_err(|error| not_written(&error))?;
-    }
+    let memory = if plan.has_memory_by_size() { memory_by_size(&entries)? } else { Vec::new() };
+    let section = report::markdown::section(&outcomes, &memory, &entries, plan, &machine);
+    write_section(plan.markdown.as_deref(), &section)?;
     if let Some(dir) = &plan.svg {
         std::fs::create_dir_all(dir).map_err(|error| not_written(&error))?;
         for (name, plot) in report::plots(&outcomes, plan.goals) {
@@ -96,9 +95,13 @@ fn light(settings: &Settings) -> Result<ExitCode, String> {
 fn memory(settings: &Settings) -> Result<ExitCode, String> {
     let machine = Machine::here();
     println!("{machine}\n");
-    let print = |line: &_| println!("{}", report::memory::line(line));
-    let lines = memory::run(&contenders::all(), print)?;
-    write_section(settings.markdown.as_deref(), &report::memory::section(&lines, &machine))
+    let entries = contenders::all();
+    let section = report::memory::section(&memory_by_size(&entries)?, &entries, &machine);
+    write_section(settings.markdown.as_deref(), &section)
+}
+
+fn memory_by_size(entries: &[Entry]) -> Result<Vec<memory::Line>, String> {
+    memory::run(entries, |line| println!("{}", report::memory::line(line)))
 }
 
 /// Writes this machine's section of a page. The sections of other machines stay.

@@ -207,7 +207,7 @@ mod tests {
         let mut text = String::new();
         let ours = vec![figures(110.0, 1.0), figures(120.0, 2.0), figures(90.0, 3.0)];
         losses(&mut text, &[cell(ours, vec![figures(100.0, 1.0); 3])]);
-        assert!(text.contains("neighbours spin, native: p99 2.00 (3.00)"), "{text}");
+        assert!(text.contains("neighbours spin, native: p50 2.00 (3.00), p99 2.00 (3.00)"), "{text}");
         assert!(!text.contains("requests/s"), "{text}");
     }
 

@@ -1,8 +1,9 @@
-//! Writes the memory per idle task by the size of its future: `docs/benchmarks-memory.md`.
+//! Writes the memory per idle task by the size of its future.
 
 use std::fmt::Write;
 
 use super::page::{Section, measured_on};
+use crate::contenders::Entry;
 use crate::goals::SUBJECT;
 use crate::machine::{Machine, version_of};
 use crate::memory::{Line, WORKERS};
@@ -10,8 +11,8 @@ use crate::memory::{Line, WORKERS};
 const INTRO: &str = "\
 # Benchmarks of the memory of idle tasks
 
-This page is written by `cargo run --release -p heist-benches --bin compare -- --memory
---md docs/benchmarks-memory.md`; do not edit it by hand.
+This page is written by `cargo run --release -p heist-benches --bin compare -- --memory --md FILE`;
+do not edit it by hand.
 
 A task holds its future, and the runtime adds its own part.
 ";
@@ -36,22 +37,28 @@ pub fn line(line: &Line) -> String {
     format!("future of {:>4} bytes: {}", line.future, tasks.collect::<Vec<_>>().join(", "))
 }
 
-/// Returns the section of this machine.
-pub fn section(lines: &[Line], machine: &Machine) -> Section {
-    let mut results = measured_on(machine);
+/// Returns the table, and where the subject loses.
+pub fn table(lines: &[Line]) -> String {
     let names: Vec<&str> = lines.first().map_or(Vec::new(), |line| line.tasks.iter().map(|(name, _)| *name).collect());
-    let versions = names.iter().map(|name| format!("{name} {}", version_of(name).unwrap_or("of an unknown version")));
-    let _ = writeln!(results, "{WORKERS} workers; {}.\n", versions.collect::<Vec<_>>().join(", "));
-    let _ = writeln!(results, "| future | {} |\n|---:|{}", names.join(" | "), "---:|".repeat(names.len()));
+    let mut text = format!("| future | {} |\n|---:|{}\n", names.join(" | "), "---:|".repeat(names.len()));
     let mut losses = String::new();
     for line in lines {
         let tasks: Vec<String> = line.tasks.iter().map(|(_, task)| bytes(*task)).collect();
-        let _ = writeln!(results, "| {} B | {} |", line.future, tasks.join(" | "));
+        let _ = writeln!(text, "| {} B | {} |", line.future, tasks.join(" | "));
         for (name, ratio) in line.losses() {
             let _ = writeln!(losses, "- future of {} bytes: {ratio:.2} × {name}", line.future);
         }
     }
     let losses = if losses.is_empty() { "- nowhere\n".to_owned() } else { losses };
-    let _ = write!(results, "\n### Where {SUBJECT} loses\n\n{losses}");
+    let _ = write!(text, "\n#### Where {SUBJECT} uses more memory\n\n{losses}");
+    text
+}
+
+/// Returns the section of this machine.
+pub fn section(lines: &[Line], entries: &[Entry], machine: &Machine) -> Section {
+    let mut results = measured_on(machine);
+    let versions = entries.iter().filter_map(|entry| Some(format!("{} {}", entry.name, version_of(entry.name)?)));
+    let _ = writeln!(results, "{WORKERS} workers; {}.\n", versions.collect::<Vec<_>>().join(", "));
+    results += &table(lines);
     Section { intro: INTRO.to_owned(), machine: machine.name(), results, closing: METHOD.to_owned() }
 }

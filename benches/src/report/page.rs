@@ -5,6 +5,9 @@ use crate::machine::Machine;
 /// The beginning of the heading of a machine's section.
 const HEADING: &str = "## On ";
 
+/// The longest line of prose.
+const COLUMNS: usize = 100;
+
 /// The results of one machine, and the rest of their page.
 pub struct Section {
     /// The page above the sections.
@@ -26,13 +29,36 @@ impl Section {
         let ours = format!("{heading}\n\n{}", self.results);
         let parts = [self.intro.clone(), ours].into_iter().chain(kept).chain([self.closing.clone()]);
         let parts: Vec<String> = parts.map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect();
-        parts.join("\n\n") + "\n"
+        wrapped(&parts.join("\n\n"))
     }
+}
+
+/// Breaks the lines of prose that are too long.
+fn wrapped(page: &str) -> String {
+    let mut text = String::new();
+    for line in page.lines() {
+        let is_prose = !line.starts_with(['|', '#', '!']);
+        let continued = if line.starts_with("- ") { "  " } else { "" };
+        let mut column = 0;
+        for word in line.split(' ') {
+            let length = word.chars().count();
+            if column > 0 {
+                let breaks = is_prose && column + 1 + length > COLUMNS;
+                text.push_str(if breaks { "\n" } else { " " });
+                text.push_str(if breaks { continued } else { "" });
+                column = if breaks { continued.len() } else { column + 1 };
+            }
+            text.push_str(word);
+            column += length;
+        }
+        text.push('\n');
+    }
+    text
 }
 
 /// Returns the line that names the machine of a table.
 pub fn measured_on(machine: &Machine) -> String {
-    format!("Measured on: **{machine}**.\n")
+    format!("Measured on: **{machine}**.\n\n")
 }
 
 /// Returns the machines' sections of a page, without their images.
@@ -67,6 +93,15 @@ mod tests {
     fn merge_into_nothing_gives_a_page_with_one_section() {
         let page = section("A", "### Results\n\n1\n").merge_into("");
         assert_eq!(page, "# Title\n\nIntro.\n\n## On A\n\n### Results\n\n1\n\n## Method\n\nText.\n");
+    }
+
+    #[test]
+    fn merge_into_a_page_breaks_long_lines_of_prose_only() {
+        let (long, table) = ("word ".repeat(30), format!("| {}", "cell ".repeat(30)));
+        let page = section("A", &format!("- {long}\n{table}|\n")).merge_into("");
+        assert!(page.lines().all(|line| line.len() <= COLUMNS || line.starts_with('|')), "{page}");
+        assert!(page.contains("\n  word word") && page.contains(&table), "{page}");
+        assert_eq!(section("A", &format!("- {long}\n{table}|\n")).merge_into(&page), page);
     }
 
     #[test]
