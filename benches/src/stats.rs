@@ -33,6 +33,18 @@ impl WithWorst {
         let worse = if more_is_better { f64::min } else { f64::max };
         Some(WithWorst { median: Spread::of(values)?.median, worst: values.iter().copied().reduce(worse)? })
     }
+
+    /// Returns true if this ratio is that of a loser, by as much as is printed.
+    pub fn is_loss(&self, more_is_better: bool) -> bool {
+        let printed = (self.median * 100.0).round();
+        if more_is_better { printed < 100.0 } else { printed > 100.0 }
+    }
+}
+
+impl std::fmt::Display for WithWorst {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.2} ({:.2})", self.median, self.worst)
+    }
 }
 
 /// Returns the value at `quantile`, interpolated between its neighbours.
@@ -78,6 +90,13 @@ mod tests {
         assert_eq!(WithWorst::of(&values, true), Some(WithWorst { median: 2.0, worst: 1.0 }));
         assert_eq!(WithWorst::of(&values, false), Some(WithWorst { median: 2.0, worst: 3.0 }));
         assert_eq!(WithWorst::of(&[], false), None);
+    }
+
+    #[test]
+    fn loss_begins_at_the_second_digit_after_the_point() {
+        let ratio = |median| WithWorst { median, worst: 0.0 };
+        assert!(ratio(0.994).is_loss(true) && !ratio(0.996).is_loss(true));
+        assert!(ratio(1.006).is_loss(false) && !ratio(1.004).is_loss(false));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Runs the comparison, prints each row when it is done, and writes the page and the plots.
 
+use std::fs::OpenOptions;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -13,23 +14,25 @@ use heist_benches::sample::{Load, Row};
 use heist_benches::{calls, contended, driver, light, memory, neighbours, report, turn};
 
 fn main() -> ExitCode {
-    let result = match Command::parse(std::env::args().skip(1)) {
-        Ok(Command::Compare(plan)) => compare(&plan),
-        Ok(Command::Contended(settings)) => contended(&settings),
-        Ok(Command::Light(settings)) => light(&settings),
-        Ok(Command::Memory(settings)) => memory(&settings),
-        Ok(Command::Child(job)) => run_child(job),
-        Ok(Command::List) => Ok(list()),
-        Ok(Command::Help) => {
-            print!("{HELP}");
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(problem) => Err(problem),
-    };
-    result.unwrap_or_else(|problem| {
+    run().unwrap_or_else(|problem| {
         eprintln!("compare: {problem}");
         ExitCode::from(2)
     })
+}
+
+fn run() -> Result<ExitCode, String> {
+    match Command::parse(std::env::args().skip(1))? {
+        Command::Compare(plan) => compare(&plan),
+        Command::Contended(settings) => contended(&settings),
+        Command::Light(settings) => light(&settings),
+        Command::Memory(settings) => memory(&settings),
+        Command::Child(job) => run_child(job),
+        Command::List => Ok(list()),
+        Command::Help => {
+            print!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+    }
 }
 
 fn list() -> ExitCode {
@@ -50,10 +53,20 @@ fn entries(wanted: &[String]) -> Result<Vec<Entry>, String> {
     Ok(all.into_iter().filter(|entry| wanted.is_empty() || wanted.iter().any(|name| name == entry.name)).collect())
 }
 
-fn compare(plan: &Plan) -> Result<ExitCode, String> {
-    let entries = entries(&plan.contenders)?;
+/// Prints the machine, once the file for the results can be written.
+fn begin_report(markdown: Option<&Path>) -> Result<Machine, String> {
+    if let Some(path) = markdown {
+        let opened = OpenOptions::new().append(true).create(true).open(path);
+        opened.map_err(|error| format!("{}: {error} (name a file of an existing folder with --md)", path.display()))?;
+    }
     let machine = Machine::here();
     println!("{machine}\n");
+    Ok(machine)
+}
+
+fn compare(plan: &Plan) -> Result<ExitCode, String> {
+    let entries = entries(&plan.contenders)?;
+    let machine = begin_report(plan.markdown.as_deref())?;
     let mut outcomes = Vec::new();
     for row in &plan.rows {
         let outcome = driver::compare(row, &entries, plan);
@@ -77,24 +90,21 @@ fn compare(plan: &Plan) -> Result<ExitCode, String> {
 }
 
 fn contended(settings: &Settings) -> Result<ExitCode, String> {
-    let machine = Machine::here();
-    println!("{machine}\n");
+    let machine = begin_report(settings.markdown.as_deref())?;
     let print = |cell: &_| println!("{}", report::contended::lines(cell));
     let cells = contended::run(&contenders::all(), settings.rounds, settings.seconds, print)?;
     write_section(settings.markdown.as_deref(), &report::contended::section(&cells, settings, &machine))
 }
 
 fn light(settings: &Settings) -> Result<ExitCode, String> {
-    let machine = Machine::here();
-    println!("{machine}\n");
+    let machine = begin_report(settings.markdown.as_deref())?;
     let print = |outcome: &_| println!("{}", report::light::line(outcome));
     let outcomes = light::run(&contenders::all(), settings.rounds, settings.seconds, print)?;
     write_section(settings.markdown.as_deref(), &report::light::section(&outcomes, settings, &machine))
 }
 
 fn memory(settings: &Settings) -> Result<ExitCode, String> {
-    let machine = Machine::here();
-    println!("{machine}\n");
+    let machine = begin_report(settings.markdown.as_deref())?;
     let entries = contenders::all();
     let section = report::memory::section(&memory_by_size(&entries)?, &entries, &machine);
     write_section(settings.markdown.as_deref(), &section)

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::grouped;
-use super::page::{Section, measured_on};
+use super::page::{self, Section, measured_on};
 use crate::contended::Cell;
 use crate::goals::{REFERENCE, SUBJECT};
 use crate::machine::{Machine, version_of};
@@ -60,25 +60,17 @@ impl Quantity {
         WithWorst::of(&by_round(&self.values(ours), &self.values(theirs)), self.more_is_better)
     }
 
-    /// Returns true if the subject is behind, by as much as is printed.
-    fn is_loss(&self, ratio: f64) -> bool {
-        let printed = (ratio * 100.0).round();
-        if self.more_is_better { printed < 100.0 } else { printed > 100.0 }
+    /// Formats the ratio.
+    fn shown(&self, ours: &[Figures], theirs: &[Figures]) -> String {
+        self.ratio(ours, theirs).map_or("–".to_owned(), |ratio| ratio.to_string())
     }
-}
-
-fn with_worst(of: WithWorst) -> String {
-    format!("{:.2} ({:.2})", of.median, of.worst)
 }
 
 /// Formats a cell for the terminal.
 pub fn lines(cell: &Cell) -> String {
     let mut text = format!("{}\n", cell.conditions);
     for (server, ours, theirs) in cell.pairs() {
-        let ratios = QUANTITIES.iter().map(|quantity| {
-            let ratio = quantity.ratio(ours, theirs).map_or("–".to_owned(), with_worst);
-            format!("{} {ratio}", quantity.name)
-        });
+        let ratios = QUANTITIES.iter().map(|quantity| format!("{} {}", quantity.name, quantity.shown(ours, theirs)));
         let ratios: Vec<String> = ratios.collect();
         let _ = writeln!(text, "    {SUBJECT} ({}) / {REFERENCE}: {}", server.adapter, ratios.join(", "));
     }
@@ -122,7 +114,7 @@ fn ratios(text: &mut String, cells: &[Cell]) {
         for (server, ours, theirs) in cell.pairs() {
             begin_row(text, cell, server.adapter);
             for quantity in &QUANTITIES {
-                let _ = write!(text, " {} |", quantity.ratio(ours, theirs).map_or("–".to_owned(), with_worst));
+                let _ = write!(text, " {} |", quantity.shown(ours, theirs));
             }
             text.push('\n');
         }
@@ -135,8 +127,8 @@ fn losses(text: &mut String, cells: &[Cell]) {
     for cell in cells {
         for (server, ours, theirs) in cell.pairs() {
             let behind = QUANTITIES.iter().filter_map(|quantity| {
-                let ratio = quantity.ratio(ours, theirs).filter(|ratio| quantity.is_loss(ratio.median))?;
-                Some(format!("{} {}", quantity.name, with_worst(ratio)))
+                let ratio = quantity.ratio(ours, theirs).filter(|ratio| ratio.is_loss(quantity.more_is_better))?;
+                Some(format!("{} {ratio}", quantity.name))
             });
             let behind: Vec<String> = behind.collect();
             if !behind.is_empty() {
@@ -144,8 +136,7 @@ fn losses(text: &mut String, cells: &[Cell]) {
             }
         }
     }
-    let lines = if lines.is_empty() { "- nowhere\n".to_owned() } else { lines };
-    let _ = write!(text, "\n### Where {SUBJECT} loses\n\n{lines}");
+    text.push_str(&page::losses(&format!("### Where {SUBJECT} loses"), &lines));
 }
 
 fn medians(text: &mut String, cells: &[Cell]) {

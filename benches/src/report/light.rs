@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::page::{Section, measured_on};
+use super::page::{self, Section, measured_on};
 use crate::goals::{REFERENCE, SUBJECT};
 use crate::light::{Outcome, WORKERS};
 use crate::machine::{Machine, version_of};
@@ -30,7 +30,7 @@ const METHOD: &str = "\
 ";
 
 fn ratio(outcome: &Outcome) -> String {
-    outcome.ratio().map_or("–".to_owned(), |ratio| format!("{:.2} ({:.2})", ratio.median, ratio.worst))
+    outcome.ratio().map_or("–".to_owned(), |ratio| ratio.to_string())
 }
 
 fn percent(share: f64) -> String {
@@ -60,12 +60,11 @@ pub fn section(outcomes: &[Outcome], settings: &Settings, machine: &Machine) -> 
         let Some((ours, theirs)) = outcome.medians() else { continue };
         let (title, ratio) = (outcome.event.title(), ratio(outcome));
         let _ = writeln!(results, "| {title} | {} | {} | {ratio} |", percent(ours), percent(theirs));
-        let behind = outcome.ratio().is_some_and(|ratio| ratio.median > 1.0);
+        let behind = outcome.ratio().is_some_and(|ratio| ratio.is_loss(false));
         if behind && outcome.event != Event::Nothing {
             let _ = writeln!(losses, "- {title}: {ratio}");
         }
     }
-    let losses = if losses.is_empty() { "- nowhere\n".to_owned() } else { losses };
-    let _ = write!(results, "\n### Where {SUBJECT} loses\n\n{losses}");
+    results += &page::losses(&format!("### Where {SUBJECT} loses"), &losses);
     Section { intro: INTRO.to_owned(), machine: machine.name(), results, closing: METHOD.to_owned() }
 }

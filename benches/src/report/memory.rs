@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::page::{Section, measured_on};
+use super::grouped;
+use super::page::{self, Section, measured_on};
 use crate::contenders::Entry;
 use crate::goals::SUBJECT;
 use crate::machine::{Machine, version_of};
@@ -28,13 +29,13 @@ const METHOD: &str = "\
 ";
 
 fn bytes(bytes: f64) -> String {
-    format!("{bytes:.0} B")
+    format!("{} B", grouped(bytes))
 }
 
 /// Formats one size for the terminal.
 pub fn line(line: &Line) -> String {
     let tasks = line.tasks.iter().map(|(name, task)| format!("{name} {}", bytes(*task)));
-    format!("future of {:>4} bytes: {}", line.future, tasks.collect::<Vec<_>>().join(", "))
+    format!("future of {:>7}: {}", bytes(line.future as f64), tasks.collect::<Vec<_>>().join(", "))
 }
 
 /// Returns the table, and where the subject loses.
@@ -44,14 +45,12 @@ pub fn table(lines: &[Line]) -> String {
     let mut losses = String::new();
     for line in lines {
         let tasks: Vec<String> = line.tasks.iter().map(|(_, task)| bytes(*task)).collect();
-        let _ = writeln!(text, "| {} B | {} |", line.future, tasks.join(" | "));
+        let _ = writeln!(text, "| {} | {} |", bytes(line.future as f64), tasks.join(" | "));
         for (name, ratio) in line.losses() {
-            let _ = writeln!(losses, "- future of {} bytes: {ratio:.2} × {name}", line.future);
+            let _ = writeln!(losses, "- future of {}: {ratio:.2} × {name}", bytes(line.future as f64));
         }
     }
-    let losses = if losses.is_empty() { "- nowhere\n".to_owned() } else { losses };
-    let _ = write!(text, "\n#### Where {SUBJECT} uses more memory\n\n{losses}");
-    text
+    text + &page::losses(&format!("#### Where {SUBJECT} uses more memory"), &losses)
 }
 
 /// Returns the section of this machine.

@@ -38,15 +38,17 @@ fn wrapped(page: &str) -> String {
     let mut text = String::new();
     for line in page.lines() {
         let is_prose = !line.starts_with(['|', '#', '!']);
-        let continued = if line.starts_with("- ") { "  " } else { "" };
+        let continued = if line.starts_with("- ") { "\n  " } else { "\n" };
         let mut column = 0;
-        for word in line.split(' ') {
+        for (at, word) in line.split(' ').enumerate() {
             let length = word.chars().count();
-            if column > 0 {
-                let breaks = is_prose && column + 1 + length > COLUMNS;
-                text.push_str(if breaks { "\n" } else { " " });
-                text.push_str(if breaks { continued } else { "" });
-                column = if breaks { continued.len() } else { column + 1 };
+            let breaks = is_prose && at > 0 && column + 1 + length > COLUMNS;
+            if breaks {
+                text.push_str(continued);
+                column = continued.len() - 1;
+            } else if at > 0 {
+                text.push(' ');
+                column += 1;
             }
             text.push_str(word);
             column += length;
@@ -54,6 +56,12 @@ fn wrapped(page: &str) -> String {
         text.push('\n');
     }
     text
+}
+
+/// Returns the list of losses under a heading.
+pub fn losses(heading: &str, lines: &str) -> String {
+    let lines = if lines.is_empty() { "- nowhere\n" } else { lines };
+    format!("\n{heading}\n\n{lines}")
 }
 
 /// Returns the line that names the machine of a table.
@@ -72,9 +80,13 @@ fn sections(page: &str) -> impl Iterator<Item = String> {
                 sections.push(String::new());
             }
         }
-        if let Some(section) = sections.last_mut().filter(|_| inside && !line.starts_with("![")) {
-            section.push_str(line);
-            section.push('\n');
+        if let Some(section) = sections.last_mut().filter(|_| inside) {
+            // The blank line after an image is removed with it.
+            let is_second_blank = line.is_empty() && section.ends_with("\n\n");
+            if !line.starts_with("![") && !is_second_blank {
+                section.push_str(line);
+                section.push('\n');
+            }
         }
     }
     sections.into_iter()
@@ -98,10 +110,10 @@ mod tests {
     #[test]
     fn merge_into_a_page_breaks_long_lines_of_prose_only() {
         let (long, table) = ("word ".repeat(30), format!("| {}", "cell ".repeat(30)));
-        let page = section("A", &format!("- {long}\n{table}|\n")).merge_into("");
+        let page = section("A", &format!("- {long}\n  more\n{table}|\n")).merge_into("");
         assert!(page.lines().all(|line| line.len() <= COLUMNS || line.starts_with('|')), "{page}");
-        assert!(page.contains("\n  word word") && page.contains(&table), "{page}");
-        assert_eq!(section("A", &format!("- {long}\n{table}|\n")).merge_into(&page), page);
+        assert!(page.contains("\n  word word") && page.contains("\n  more\n") && page.contains(&table), "{page}");
+        assert_eq!(section("A", &format!("- {long}\n  more\n{table}|\n")).merge_into(&page), page);
     }
 
     #[test]
