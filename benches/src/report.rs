@@ -114,6 +114,10 @@ fn spread(spread: Option<Spread>) -> String {
     spread.map_or("–".to_owned(), |s| format!("{:.2} [{:.2}–{:.2}]", s.median, s.low, s.high))
 }
 
+fn counted_rounds(rounds: usize) -> String {
+    format!("{rounds} round{}", if rounds == 1 { "" } else { "s" })
+}
+
 /// Formats a number as `12,345`.
 fn grouped(value: f64) -> String {
     let digits = format!("{:.0}", value.abs());

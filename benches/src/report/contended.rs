@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::grouped;
 use super::page::{self, Section, measured_on};
+use super::{counted_rounds, grouped};
 use crate::contended::Cell;
 use crate::goals::{REFERENCE, SUBJECT};
 use crate::machine::{Machine, version_of};
@@ -82,7 +82,8 @@ pub fn lines(cell: &Cell) -> String {
 pub fn section(cells: &[Cell], settings: &Settings, machine: &Machine) -> Section {
     let mut results = measured_on(machine);
     let version = version_of(REFERENCE).unwrap_or("of an unknown version");
-    let _ = writeln!(results, "{} rounds of {} s; {REFERENCE} {version}.\n", settings.rounds, settings.seconds);
+    let _ =
+        writeln!(results, "{} of {} s; {REFERENCE} {version}.\n", counted_rounds(settings.rounds), settings.seconds);
     ratios(&mut results, cells);
     losses(&mut results, cells);
     medians(&mut results, cells);

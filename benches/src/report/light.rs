@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::counted_rounds;
 use super::page::{self, Section, measured_on};
 use crate::goals::{REFERENCE, SUBJECT};
 use crate::light::{Outcome, WORKERS};
@@ -25,7 +26,7 @@ const METHOD: &str = "\
 - One event occurs per millisecond, by a plan. The thread that generates the events sleeps between
   two of them.
 - The share is the processor time of the whole process, divided by the time that has passed. It
-  contains the generator's thread, which the first line shows alone.
+  contains the generator's thread, which the first line shows alone. The timer needs no generator.
 - A ratio is the median of the round-by-round ratios. The worst round is in parentheses.
 ";
 
@@ -41,7 +42,7 @@ fn percent(share: f64) -> String {
 pub fn line(outcome: &Outcome) -> String {
     let (ours, theirs) = outcome.medians().unwrap_or((f64::NAN, f64::NAN));
     let (title, ours, theirs) = (outcome.event.title(), percent(ours), percent(theirs));
-    format!("{title:<38} {SUBJECT} {ours}, {REFERENCE} {theirs}, ratio {}", ratio(outcome))
+    format!("{title:<40} {SUBJECT} {ours}, {REFERENCE} {theirs}, ratio {}", ratio(outcome))
 }
 
 /// Returns the section of this machine.
@@ -50,8 +51,9 @@ pub fn section(outcomes: &[Outcome], settings: &Settings, machine: &Machine) -> 
     let version = version_of(REFERENCE).unwrap_or("of an unknown version");
     let _ = writeln!(
         results,
-        "{WORKERS} workers; {} rounds of {} s; {REFERENCE} {version}.\n",
-        settings.rounds, settings.seconds
+        "{WORKERS} workers; {} of {} s; {REFERENCE} {version}.\n",
+        counted_rounds(settings.rounds),
+        settings.seconds
     );
     let _ = writeln!(results, "| one event per millisecond | {SUBJECT} | {REFERENCE} | {SUBJECT} / {REFERENCE} |");
     results.push_str("|---|---:|---:|---:|\n");

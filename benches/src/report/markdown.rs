@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::page::{Section, measured_on};
-use super::{Verdict, bars, curves, shown, spread, summary};
+use super::{Verdict, bars, counted_rounds, curves, shown, spread, summary};
 use crate::contenders::{Entry, FLOOR};
 use crate::driver::{Outcome, Series};
 use crate::goals::{REFERENCE, SUBJECT, Set};
@@ -64,11 +64,11 @@ fn how_much(plan: &Plan) -> String {
     let quick = if plan.quick { " A quick run: too short for figures to quote." } else { "" };
     let cold = if plan.cold { " Each turn is a fresh process." } else { "" };
     format!(
-        "{} workers; {} rounds of {} passes ({} rounds of one long pass for the rows from hyper on).{cold}{quick}",
+        "{} workers; {} of {} passes ({} of one long pass for the rows from hyper on).{cold}{quick}",
         plan.workers,
-        plan.rounds,
+        counted_rounds(plan.rounds),
         plan.passes,
-        plan.rounds.div_ceil(2)
+        counted_rounds(plan.rounds.div_ceil(2))
     )
 }
 

@@ -20,7 +20,7 @@ const START: Duration = Duration::from_millis(200);
 pub enum Event {
     /// The generator's thread alone.
     Nothing,
-    /// A task's timer ends.
+    /// A task's timer ends. There is no generator.
     Timer,
     /// Another thread spawns a task.
     Spawn,
@@ -46,7 +46,7 @@ impl Event {
     pub fn title(self) -> &'static str {
         match self {
             Event::Nothing => "nothing: the generator's thread alone",
-            Event::Timer => "timer of one task",
+            Event::Timer => "timer of one task, without the generator",
             Event::Spawn => "spawn from another thread",
             Event::Datagram => "UDP datagram to one task",
             Event::Blocking => "blocking job from another thread",
@@ -69,8 +69,11 @@ pub fn share<C: LightLoad>(workers: usize, event: Event, length: Duration) -> f6
                     C::sleep(INTERVAL).await;
                 }
             }));
-            // The generator does nothing, as for the other events.
-            measure(length, || {})
+            // The events need no generator.
+            thread::sleep(START);
+            let meter = Meter::start();
+            thread::sleep(length);
+            Processors::from_reading(&meter.read()).server
         }
         Event::Spawn => measure(length, || C::detach(runtime.spawn_outside(async {}))),
         Event::Blocking => measure(length, || runtime.run_blocking(|| {})),
