@@ -2,14 +2,10 @@
 //!
 //! They are counted apart from the timing, each runtime and row in a process of its own.
 
-use std::process::Command;
-
+use crate::child::Job;
 use crate::contenders::Entry;
 use crate::sample::{Load, Row};
 use crate::syscall_counters::{KINDS, open_counters};
-
-/// The first argument of a child process that counts.
-pub const CHILD: &str = "--calls-of";
 
 /// System calls and useless wake-ups of one runtime in one row, per operation.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,14 +21,8 @@ pub struct PerOperation {
 ///
 /// If this machine does not permit the count.
 pub fn count_in_child(row: &Row, entry: &Entry, workers: usize) -> Result<Option<PerOperation>, String> {
-    let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let output = Command::new(program).args([CHILD, entry.name, &workers.to_string(), row.id]).output();
-    let output = output.map_err(|error| error.to_string())?;
-    if !output.status.success() {
-        let text = String::from_utf8_lossy(&output.stderr);
-        return Err(text.trim().lines().take(2).collect::<Vec<_>>().join(" "));
-    }
-    Ok(parse(&String::from_utf8_lossy(&output.stdout)))
+    let job = Job::Calls { runtime: entry.name.to_owned(), workers, row: row.id.to_owned() };
+    Ok(parse(&job.output()?))
 }
 
 /// In the child: counts a row and prints what `parse` reads.

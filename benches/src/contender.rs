@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 /// A runtime with a number of worker threads. Dropping it stops the threads, if the runtime can do
@@ -55,13 +56,27 @@ pub trait Timers: Contender {
         F::Output: Send;
 }
 
+/// The parts of a runtime that a light load uses.
+pub trait LightLoad: Timers {
+    /// Runs a job on a thread for blocking work.
+    fn run_blocking(&self, job: impl FnOnce() + Send + 'static);
+
+    /// Binds a socket, passes its address on, and receives for ever.
+    fn receive_datagrams(addr_tx: SyncSender<SocketAddr>) -> impl Future<Output = ()> + Send + 'static;
+}
+
+/// A stream with the I/O traits of hyper.
+pub trait Http: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static {}
+
+impl<S: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static> Http for S {}
+
 /// Sockets that a task which may move between the workers can hold. Every stream has `TCP_NODELAY`
 /// set.
 pub trait Sockets: Contender {
     type Listener: Send + Sync + 'static;
     type Stream: Send + 'static;
     /// The stream with the I/O traits of hyper.
-    type Http: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static;
+    type Http: Http;
 
     /// Binds a free port of the loopback address.
     fn listen() -> impl Future<Output = io::Result<(Self::Listener, SocketAddr)>> + Send;

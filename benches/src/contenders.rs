@@ -1,6 +1,10 @@
 //! The runtimes that take part, each behind one pointer.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use crate::contender::{Contender, Sockets, Timers};
+use crate::rows::light::{self, Event};
 use crate::rows::{self, Workload};
 use crate::sample::{Load, Sample};
 
@@ -20,8 +24,9 @@ pub trait RowRunner {
     /// Returns `None` if this runtime or the machine lacks what the row needs.
     fn run(&self, row: &str, load: &Load) -> Option<Sample>;
 
-    /// Measures the memory row, in the process that was started for it.
-    fn memory(&self) -> (f64, f64);
+    /// Measures the memory per idle task, in the process that was started for it. The futures have
+    /// this size. Returns `None` if there is no such measurement.
+    fn memory(&self, bytes: usize) -> Option<(f64, f64)>;
 
     /// Returns how often a worker's sleep has ended with nothing to do, if the runtime counts that.
     fn useless_wakes(&self) -> Option<u64> {
@@ -40,8 +45,8 @@ impl<C: Contender> RowRunner for Built<C> {
         run(&self.runtime, load)
     }
 
-    fn memory(&self) -> (f64, f64) {
-        rows::memory::measure(&self.runtime)
+    fn memory(&self, bytes: usize) -> Option<(f64, f64)> {
+        rows::memory::measure(&self.runtime, bytes)
     }
 
     fn useless_wakes(&self) -> Option<u64> {
@@ -57,6 +62,21 @@ pub struct Entry {
     /// How the runtime is set up, for the reader of the results.
     pub note: &'static str,
     pub build: fn(usize) -> Box<dyn RowRunner>,
+    /// The servers of the contended comparison.
+    pub adapters: &'static [Adapter],
+    /// Measures a light load in the process that was started for it, if the runtime takes part.
+    pub light: Option<Light>,
+}
+
+/// Returns the share of a processor, by workers, event and length.
+pub type Light = fn(usize, Event, Duration) -> f64;
+
+/// An HTTP server of a runtime.
+pub struct Adapter {
+    /// What carries bytes between the runtime's stream and hyper.
+    pub name: &'static str,
+    /// Builds the runtime with a number of workers, and returns the address of its server.
+    pub serve: fn(usize) -> SocketAddr,
 }
 
 fn with_all_rows<C: Contender + Timers + Sockets>(workers: usize) -> Box<dyn RowRunner> {
@@ -88,12 +108,16 @@ pub fn all() -> Vec<Entry> {
             packages: &["tokio"],
             note: "multi-thread flavour, all drivers on, default settings, feature `parking_lot`",
             build: with_all_rows::<tokio::Tokio>,
+            adapters: &[Adapter { name: "TokioIo", serve: tokio::serve }],
+            light: Some(light::share::<tokio::Tokio>),
         },
         Entry {
             name: smol::Smol::NAME,
             packages: &["smol", "async-executor", "async-io", "async-task"],
             note: "one `Executor` in a static, run by N threads in `smol::block_on`. async-io adds a thread of its own",
             build: with_all_rows::<smol::Smol>,
+            adapters: &[],
+            light: None,
         },
         Entry {
             name: nio::Nio::NAME,
@@ -101,6 +125,8 @@ pub fn all() -> Vec<Entry> {
             note: "its timers and sockets are bound to one thread. A task that may move cannot hold them, so those \
                    rows are \"–\". Its workers cannot be stopped, so one runtime serves all rounds and sleeps in between",
             build: with_task_rows::<nio::Nio>,
+            adapters: &[],
+            light: None,
         },
     ];
     let floor = Entry {
@@ -110,6 +136,8 @@ pub fn all() -> Vec<Entry> {
                loop that answers without parsing. It shows what the machine and its kernel leave to a runtime, and no \
                goal refers to it",
         build: |workers| Box::new(floor::Floor::new(workers)),
+        adapters: &[],
+        light: None,
     };
     ours().into_iter().chain(rivals).chain([floor]).collect()
 }
@@ -121,6 +149,11 @@ fn ours() -> Option<Entry> {
         packages: &["heist"],
         note: "multi-thread flavour, all drivers on, default settings",
         build: with_all_rows::<heist::Heist>,
+        adapters: &[
+            Adapter { name: "native", serve: heist::serve },
+            Adapter { name: "TokioIo", serve: heist::serve_through_tokio_io },
+        ],
+        light: Some(light::share::<heist::Heist>),
     })
 }
 

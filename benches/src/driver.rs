@@ -9,6 +9,8 @@ use crate::contenders::{Entry, FLOOR};
 use crate::plan::Plan;
 use crate::sample::{Load, Processors, Row, Sample};
 use crate::stats::{Spread, ratios};
+use crate::turn;
+use crate::wrk::Percentiles;
 
 /// The results of one runtime in one row.
 #[derive(Default)]
@@ -19,6 +21,8 @@ pub struct Series {
     pub switches: Vec<f64>,
     /// Shares of processor time, round by round, if another process generates the load.
     pub processors: Vec<Processors>,
+    /// Latencies of requests, round by round, if `wrk` generates the load.
+    pub percentiles: Vec<Percentiles>,
     /// System calls, counted in a pass of its own; or the reason why they were not counted.
     pub calls: Option<Result<PerOperation, String>>,
     /// Latencies of all rounds, for a row of latencies.
@@ -49,6 +53,7 @@ impl Series {
         self.values.push(middle.value);
         self.switches.extend(middle.switches);
         self.processors.extend(middle.processors);
+        self.percentiles.extend(middle.percentiles);
         for pass in &passes {
             merge(&mut self.latency, pass.histogram.as_ref());
             merge(&mut self.served, pass.served.as_ref());
@@ -103,6 +108,11 @@ pub fn compare(row: &'static Row, entries: &[Entry], plan: &Plan) -> Outcome {
     let load = Load { workers: plan.workers, quick: plan.quick };
     let rounds = if row.long { plan.rounds.div_ceil(2) } else { plan.rounds };
     let passes = if row.long { 1 } else { plan.passes };
+    let take_turn = |entry: &Entry| match plan.cold {
+        true => turn::take_in_child(row, entry, passes, &load)
+            .unwrap_or_else(|problem| panic!("{}, {}: {problem}", row.id, entry.name)),
+        false => turn::take(row, entry, passes, &load),
+    };
     let mut series: Vec<Series> = entries.iter().map(|_| Series::default()).collect();
     let mut lacking = vec![false; entries.len()];
     for round in 0..rounds {
@@ -112,7 +122,7 @@ pub fn compare(row: &'static Row, entries: &[Entry], plan: &Plan) -> Outcome {
                 continue;
             }
             progress(&format!("{}: round {} of {rounds}, {}", row.id, round + 1, entries[at].name));
-            match one_turn(row, &entries[at], passes, &load) {
+            match take_turn(&entries[at]) {
                 Some(samples) => series[at].add_round(samples),
                 None => lacking[at] = true,
             }
@@ -128,16 +138,8 @@ pub fn compare(row: &'static Row, entries: &[Entry], plan: &Plan) -> Outcome {
     Outcome { row, series: entries.iter().map(|entry| entry.name).zip(series).collect() }
 }
 
-fn one_turn(row: &Row, entry: &Entry, passes: usize, load: &Load) -> Option<Vec<Sample>> {
-    let runtime = (entry.build)(load.workers);
-    if !row.long {
-        runtime.run(row.id, load)?;
-    }
-    (0..passes).map(|_| runtime.run(row.id, load)).collect()
-}
-
 /// Overwrites one line of progress, if stderr is a terminal.
-fn progress(text: &str) {
+pub fn progress(text: &str) {
     if stderr().is_terminal() {
         let _ = write!(stderr(), "\r\x1b[K{text}");
         let _ = stderr().flush();

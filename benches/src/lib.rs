@@ -11,12 +11,17 @@
 #![allow(clippy::missing_panics_doc)]
 
 pub mod calls;
+pub mod child;
+pub mod contended;
 pub mod contender;
 pub mod contenders;
 pub mod driver;
 pub mod goals;
+pub mod light;
 pub mod machine;
+pub mod memory;
 pub mod meter;
+pub mod neighbours;
 pub mod plan;
 pub mod report;
 #[cfg(feature = "heist-adapter")]
@@ -26,5 +31,7 @@ pub mod sample;
 pub mod stalls;
 pub mod stats;
 pub mod syscall_counters;
+pub mod turn;
 #[cfg(feature = "heist-adapter")]
 pub mod watchdog;
+pub mod wrk;

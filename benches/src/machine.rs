@@ -29,9 +29,16 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// Returns what stays the same from one run to the next.
+    pub fn name(&self) -> String {
+        format!("{}, {} cores", self.cpu, self.cores)
+    }
+}
+
 impl std::fmt::Display for Machine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}, {} cores, {}, {}, {}", self.cpu, self.cores, self.kernel, self.compiler, self.date)
+        write!(f, "{}, {}, {}, {}", self.name(), self.kernel, self.compiler, self.date)
     }
 }
 

@@ -7,8 +7,12 @@ use crate::sample::{Row, Unit};
 use crate::stats::Spread;
 
 pub mod bars;
+pub mod contended;
 pub mod curves;
+pub mod light;
 pub mod markdown;
+pub mod memory;
+pub mod page;
 pub mod text;
 
 /// The verdict on a row.
@@ -108,6 +112,10 @@ fn shown(row: &Row, value: f64) -> String {
 
 fn spread(spread: Option<Spread>) -> String {
     spread.map_or("–".to_owned(), |s| format!("{:.2} [{:.2}–{:.2}]", s.median, s.low, s.high))
+}
+
+fn counted_rounds(rounds: usize) -> String {
+    format!("{rounds} round{}", if rounds == 1 { "" } else { "s" })
 }
 
 /// Formats a number as `12,345`.

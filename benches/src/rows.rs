@@ -8,7 +8,7 @@ pub mod channels;
 mod echo;
 mod fan_out;
 pub mod hello;
-pub use hello::is_wrk_installed;
+pub mod light;
 pub mod memory;
 mod ping_pong;
 mod sleeps;

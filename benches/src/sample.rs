@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 
 use crate::meter::Reading;
 use crate::syscall_counters::Counts;
+use crate::wrk::Percentiles;
 
 /// The size of a run.
 #[derive(Clone, Debug)]
@@ -58,6 +59,8 @@ pub struct Sample {
     pub calls: Option<(Counts, f64)>,
     /// Shares of processor time, if another process generates the load.
     pub processors: Option<Processors>,
+    /// Latencies of requests, if `wrk` generates the load.
+    pub percentiles: Option<Percentiles>,
     /// Latencies, in nanoseconds.
     pub histogram: Option<Histogram<u64>>,
     /// The part of the latency after the wake itself, in nanoseconds.
@@ -95,7 +98,16 @@ impl Sample {
 
     /// A value without counts.
     pub fn plain(value: f64) -> Sample {
-        Sample { value, switches: None, calls: None, processors: None, histogram: None, served: None, lateness: None }
+        Sample {
+            value,
+            switches: None,
+            calls: None,
+            processors: None,
+            percentiles: None,
+            histogram: None,
+            served: None,
+            lateness: None,
+        }
     }
 }
 

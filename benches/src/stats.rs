@@ -21,6 +21,32 @@ impl Spread {
     }
 }
 
+/// The median of a set of values, one per round, and the worst of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WithWorst {
+    pub median: f64,
+    pub worst: f64,
+}
+
+impl WithWorst {
+    pub fn of(values: &[f64], more_is_better: bool) -> Option<WithWorst> {
+        let worse = if more_is_better { f64::min } else { f64::max };
+        Some(WithWorst { median: Spread::of(values)?.median, worst: values.iter().copied().reduce(worse)? })
+    }
+
+    /// Returns true if this ratio is that of a loser, by as much as is printed.
+    pub fn is_loss(&self, more_is_better: bool) -> bool {
+        let printed = (self.median * 100.0).round();
+        if more_is_better { printed < 100.0 } else { printed > 100.0 }
+    }
+}
+
+impl std::fmt::Display for WithWorst {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.2} ({:.2})", self.median, self.worst)
+    }
+}
+
 /// Returns the value at `quantile`, interpolated between its neighbours.
 fn interpolate(sorted: &[f64], quantile: f64) -> Option<f64> {
     let place = quantile * sorted.len().checked_sub(1)? as f64;
@@ -30,8 +56,12 @@ fn interpolate(sorted: &[f64], quantile: f64) -> Option<f64> {
 
 /// Returns the spread of `ours` divided by `theirs`, round by round.
 pub fn ratios(ours: &[f64], theirs: &[f64]) -> Option<Spread> {
-    let ratios: Vec<f64> = ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect();
-    Spread::of(&ratios)
+    Spread::of(&by_round(ours, theirs))
+}
+
+/// Returns `ours` divided by `theirs`, round by round.
+pub fn by_round(ours: &[f64], theirs: &[f64]) -> Vec<f64> {
+    ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect()
 }
 
 #[cfg(test)]
@@ -52,6 +82,21 @@ mod tests {
     #[test]
     fn spread_of_no_value_is_none() {
         assert_eq!(Spread::of(&[]), None);
+    }
+
+    #[test]
+    fn worst_of_values_depends_on_the_better_direction() {
+        let values = [3.0, 1.0, 2.0];
+        assert_eq!(WithWorst::of(&values, true), Some(WithWorst { median: 2.0, worst: 1.0 }));
+        assert_eq!(WithWorst::of(&values, false), Some(WithWorst { median: 2.0, worst: 3.0 }));
+        assert_eq!(WithWorst::of(&[], false), None);
+    }
+
+    #[test]
+    fn loss_begins_at_the_second_digit_after_the_point() {
+        let ratio = |median| WithWorst { median, worst: 0.0 };
+        assert!(ratio(0.994).is_loss(true) && !ratio(0.996).is_loss(true));
+        assert!(ratio(1.006).is_loss(false) && !ratio(1.004).is_loss(false));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use super::{FLOOR, RowRunner};
 use crate::rows::{channels, hello, wake};
 use crate::sample::{Load, Sample};
+use crate::wrk;
 
 /// Bare threads.
 pub struct Floor {
@@ -36,8 +37,8 @@ impl RowRunner for Floor {
         }
     }
 
-    fn memory(&self) -> (f64, f64) {
-        unreachable!("the floor has no row of memory")
+    fn memory(&self, _: usize) -> Option<(f64, f64)> {
+        None
     }
 }
 
@@ -49,7 +50,7 @@ const ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\ncontent-length: 13\r\ndate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\nHello, World!";
 
 fn http(load: &Load, connections: u32) -> Option<Sample> {
-    if !hello::is_wrk_installed() {
+    if !wrk::is_installed() {
         return None;
     }
     let poll = Poll::new().expect("no epoll");

@@ -2,12 +2,15 @@ use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
+use std::sync::mpsc::SyncSender;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use heist::net::{TcpListener, TcpStream};
+use heist::net::{TcpListener, TcpStream, UdpSocket};
+use hyper_util::rt::TokioIo;
 
-use crate::contender::{Contender, Sockets, Timers};
+use crate::contender::{Contender, LightLoad, Sockets, Timers};
+use crate::rows::hello;
 
 pub struct Heist(heist::runtime::Runtime);
 
@@ -28,6 +31,16 @@ impl Heist {
         let runtime = builder.worker_threads(workers).watchdog(watchdog).enable_all().build();
         Heist(runtime.expect("the runtime could not be built"))
     }
+}
+
+/// Serves HTTP through the native adapter.
+pub fn serve(workers: usize) -> SocketAddr {
+    hello::serve::<Heist, _>(workers, Heist::http)
+}
+
+/// Serves HTTP through Tokio's I/O traits.
+pub fn serve_through_tokio_io(workers: usize) -> SocketAddr {
+    hello::serve::<Heist, _>(workers, TokioIo::new)
 }
 
 impl Contender for Heist {
@@ -82,6 +95,21 @@ impl Timers for Heist {
         F::Output: Send,
     {
         heist::time::timeout(limit, future).await.ok()
+    }
+}
+
+impl LightLoad for Heist {
+    fn run_blocking(&self, job: impl FnOnce() + Send + 'static) {
+        self.0.spawn_blocking(job);
+    }
+
+    async fn receive_datagrams(addr_tx: SyncSender<SocketAddr>) {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("no socket");
+        addr_tx.send(socket.local_addr().expect("no address")).expect("the receiver of the address is gone");
+        let mut datagram = [0; 64];
+        loop {
+            socket.recv(&mut datagram).await.expect("no datagram");
+        }
     }
 }
 

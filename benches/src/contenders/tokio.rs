@@ -2,14 +2,16 @@ use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
+use std::sync::mpsc::SyncSender;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
-use crate::contender::{Contender, Sockets, Timers};
+use crate::contender::{Contender, LightLoad, Sockets, Timers};
+use crate::rows::hello;
 
 pub struct Tokio(tokio::runtime::Runtime);
 
@@ -21,6 +23,11 @@ impl<T> Future for Join<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         Pin::new(&mut self.0).poll(cx).map(|output| output.expect("the task panicked"))
     }
+}
+
+/// Serves HTTP.
+pub fn serve(workers: usize) -> SocketAddr {
+    hello::serve::<Tokio, _>(workers, Tokio::http)
 }
 
 impl Contender for Tokio {
@@ -71,6 +78,21 @@ impl Timers for Tokio {
         F::Output: Send,
     {
         tokio::time::timeout(limit, future).await.ok()
+    }
+}
+
+impl LightLoad for Tokio {
+    fn run_blocking(&self, job: impl FnOnce() + Send + 'static) {
+        self.0.spawn_blocking(job);
+    }
+
+    async fn receive_datagrams(addr_tx: SyncSender<SocketAddr>) {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("no socket");
+        addr_tx.send(socket.local_addr().expect("no address")).expect("the receiver of the address is gone");
+        let mut datagram = [0; 64];
+        loop {
+            socket.recv(&mut datagram).await.expect("no datagram");
+        }
     }
 }
 

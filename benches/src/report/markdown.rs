@@ -2,51 +2,73 @@
 
 use std::fmt::Write;
 
-use super::{Verdict, bars, curves, shown, spread, summary};
+use super::page::{Section, measured_on};
+use super::{Verdict, bars, counted_rounds, curves, shown, spread, summary};
 use crate::contenders::{Entry, FLOOR};
 use crate::driver::{Outcome, Series};
 use crate::goals::{REFERENCE, SUBJECT, Set};
 use crate::machine::{Machine, version_of};
 use crate::plan::Plan;
-use crate::rows::is_wrk_installed;
 use crate::sample::{Processors, Unit};
-use crate::stats::Spread;
-use crate::syscall_counters;
+use crate::stats::{Spread, WithWorst};
+use crate::wrk::Percentiles;
+use crate::{memory, syscall_counters, wrk};
 
 const METHOD: &str = include_str!("../../method.md");
 
-pub fn page(outcomes: &[Outcome], entries: &[Entry], plan: &Plan, machine: &Machine) -> String {
-    let mut page = String::from("# Benchmarks\n\n");
-    page += "This page is written by `cargo run --release -p heist-benches --bin compare -- ";
-    page += "--md docs/benchmarks.md --svg docs`; do not edit it by hand.\n\n";
-    let _ = writeln!(page, "Measured on: **{machine}**.\n");
-    let _ = writeln!(page, "{}\n", how_much(plan));
-    let _ = writeln!(page, "**{}**\n", summary(outcomes, entries, plan.goals));
-    let _ = writeln!(page, "![ratios as bars]({})\n", bars::FILE);
-    page += "## Results\n\n";
-    results(&mut page, outcomes, entries, plan.goals);
-    losses(&mut page, outcomes);
-    processors(&mut page, outcomes);
-    switches(&mut page, outcomes, entries);
-    calls(&mut page, outcomes);
-    latencies(&mut page, outcomes);
-    page += "\n## The runtimes\n\n";
+const INTRO: &str = "\
+# Benchmarks
+
+This page is written by
+`cargo run --release -p heist-benches --bin compare -- --md docs/benchmarks.md --svg docs`; do not
+edit it by hand.
+
+More tables: [hyper servers beside other work](benchmarks-contended.md),
+[light loads](benchmarks-light.md).
+";
+
+/// Returns the section of this machine.
+pub fn section(
+    outcomes: &[Outcome],
+    memory: &[memory::Line],
+    entries: &[Entry],
+    plan: &Plan,
+    machine: &Machine,
+) -> Section {
+    let mut results = measured_on(machine);
+    let _ = writeln!(results, "{}\n", how_much(plan));
+    let _ = writeln!(results, "**{}**\n", summary(outcomes, entries, plan.goals));
+    let _ = writeln!(results, "![ratios as bars]({})\n", bars::FILE);
+    results += "### Results\n\n";
+    table(&mut results, outcomes, entries, plan.goals);
+    losses(&mut results, outcomes);
+    if !memory.is_empty() {
+        let title = "### Memory per idle task, by the size of its future";
+        let _ = write!(results, "\n{title}\n\n{}", super::memory::table(memory));
+    }
+    requests(&mut results, outcomes);
+    processors(&mut results, outcomes);
+    switches(&mut results, outcomes, entries);
+    calls(&mut results, outcomes);
+    latencies(&mut results, outcomes);
+    let mut closing = String::from("## The runtimes\n\n");
     for entry in entries {
         let versions = entry.packages.iter().filter_map(|name| Some(format!("{name} {}", version_of(name)?)));
-        let _ = writeln!(page, "- **{}**: {}; {}.", entry.name, versions.collect::<Vec<_>>().join(", "), entry.note);
+        let _ = writeln!(closing, "- **{}**: {}; {}.", entry.name, versions.collect::<Vec<_>>().join(", "), entry.note);
     }
-    page.push('\n');
-    page + METHOD
+    closing.push('\n');
+    Section { intro: INTRO.to_owned(), machine: machine.name(), results, closing: closing + METHOD }
 }
 
 fn how_much(plan: &Plan) -> String {
     let quick = if plan.quick { " A quick run: too short for figures to quote." } else { "" };
+    let cold = if plan.cold { " Each turn is a fresh process." } else { "" };
     format!(
-        "{} workers; {} rounds of {} passes ({} rounds of one long pass for the rows from hyper on).{quick}",
+        "{} workers; {} of {} passes ({} of one long pass for the rows from hyper on).{cold}{quick}",
         plan.workers,
-        plan.rounds,
+        counted_rounds(plan.rounds),
         plan.passes,
-        plan.rounds.div_ceil(2)
+        counted_rounds(plan.rounds.div_ceil(2))
     )
 }
 
@@ -57,7 +79,7 @@ fn heading(page: &mut String, first: &str, entries: &[Entry], last: &[&str]) {
     let _ = writeln!(page, "| {} |\n|---|{}", cells.join(" | "), "---:|".repeat(cells.len() - 1));
 }
 
-fn results(page: &mut String, outcomes: &[Outcome], entries: &[Entry], set: Set) {
+fn table(page: &mut String, outcomes: &[Outcome], entries: &[Entry], set: Set) {
     page.push_str("Medians, in µs unless a unit is given. Ratios have their quartiles in brackets.\n\n");
     let of_reference = format!("{SUBJECT} / {REFERENCE}");
     let of_peer = format!("{SUBJECT} / best other");
@@ -79,7 +101,7 @@ fn results(page: &mut String, outcomes: &[Outcome], entries: &[Entry], set: Set)
             verdict.word()
         );
     }
-    if outcomes.iter().any(|outcome| outcome.row.unit == Unit::Rate) && !is_wrk_installed() {
+    if outcomes.iter().any(|outcome| outcome.row.unit == Unit::Rate) && !wrk::is_installed() {
         page.push_str("\nThe hyper rows were skipped: `wrk` is not installed.\n");
     }
 }
@@ -97,7 +119,34 @@ fn losses(page: &mut String, outcomes: &[Outcome]) {
         }
     }
     if !lines.is_empty() {
-        let _ = write!(page, "\n### Where {SUBJECT} loses\n\n{lines}");
+        let _ = write!(page, "\n#### Where {SUBJECT} loses\n\n{lines}");
+    }
+}
+
+/// One line per runtime and row, with the median of the rounds and the worst round.
+fn requests(page: &mut String, outcomes: &[Outcome]) {
+    let loaded = |outcome: &&Outcome| outcome.series.iter().any(|(_, series)| !series.percentiles.is_empty());
+    let outcomes: Vec<_> = outcomes.iter().filter(loaded).collect();
+    if outcomes.is_empty() {
+        return;
+    }
+    page.push_str(
+        "\n### Latency under wrk\n\nIn ms: the median of the rounds, then the worst round.\n\n| workload | |",
+    );
+    for heading in Percentiles::HEADINGS {
+        let _ = write!(page, " {heading} | worst |");
+    }
+    let _ = writeln!(page, "\n|---|---|{}", "---:|---:|".repeat(Percentiles::HEADINGS.len()));
+    for outcome in outcomes {
+        for (name, series) in outcome.series.iter().filter(|(_, series)| !series.percentiles.is_empty()) {
+            let _ = write!(page, "| {} | {name} |", outcome.row.title);
+            for at in 0..Percentiles::HEADINGS.len() {
+                let rounds: Vec<f64> = series.percentiles.iter().map(|round| round.values()[at]).collect();
+                let cell = WithWorst::of(&rounds, false).map(|of| format!(" {:.2} | {:.2} |", of.median, of.worst));
+                page.push_str(&cell.unwrap_or_else(|| " – | – |".to_owned()));
+            }
+            page.push('\n');
+        }
     }
 }
 
@@ -108,7 +157,7 @@ fn processors(page: &mut String, outcomes: &[Outcome]) {
     if outcomes.is_empty() {
         return;
     }
-    page.push_str("\n## Shares of processor time\n\nThe number of processors that each side used, on average, and its time per request in µs.\n\n");
+    page.push_str("\n### Shares of processor time\n\nThe number of processors that each side used, on average, and its time per request in µs.\n\n");
     page.push_str(
         "| workload | | server | wrk | server, per request | wrk, per request |\n|---|---|---:|---:|---:|---:|\n",
     );
@@ -128,7 +177,7 @@ fn processors(page: &mut String, outcomes: &[Outcome]) {
 }
 
 fn switches(page: &mut String, outcomes: &[Outcome], entries: &[Entry]) {
-    page.push_str("\n## Voluntary context switches per operation\n\n");
+    page.push_str("\n### Voluntary context switches per operation\n\n");
     heading(page, "workload", entries, &[]);
     for outcome in outcomes.iter().filter(|outcome| outcome.series.iter().any(|(_, s)| !s.switches.is_empty())) {
         let cells = entries.iter().map(|entry| {
@@ -146,7 +195,7 @@ fn calls(page: &mut String, outcomes: &[Outcome]) {
     if outcomes.is_empty() {
         return;
     }
-    page.push_str("\n## System calls per operation\n\n");
+    page.push_str("\n### System calls per operation\n\n");
     let _ = writeln!(page, "| workload | | {} | useless wake-ups |", syscall_counters::headings().join(" | "));
     let _ = writeln!(page, "|---|---|{}", "---:|".repeat(syscall_counters::KINDS + 1));
     let mut problem = None;
@@ -173,7 +222,7 @@ fn latencies(page: &mut String, outcomes: &[Outcome]) {
     if with_curves.is_empty() {
         return;
     }
-    page.push_str("\n## Latency\n\nIn µs, of all rounds together.\n");
+    page.push_str("\n### Latency\n\nIn µs, of all rounds together.\n");
     for outcome in with_curves {
         let _ = write!(page, "\n![{}]({})\n\n", outcome.row.id, curves::file(outcome));
         page.push_str("| | p50 | p90 | p99 | p99.9 | max | count | from the wake itself, p99 | p99.9 | generator late, p99 | p99.9 |\n");

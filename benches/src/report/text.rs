@@ -5,7 +5,9 @@ use crate::calls::PerOperation;
 use crate::driver::Outcome;
 use crate::goals::{REFERENCE, SUBJECT, Set};
 use crate::sample::Processors;
+use crate::stats::Spread;
 use crate::syscall_counters::headings;
+use crate::wrk::Percentiles;
 
 /// Formats the results of one row.
 pub fn format_row(outcome: &Outcome, set: Set) -> String {
@@ -19,13 +21,16 @@ pub fn format_row(outcome: &Outcome, set: Set) -> String {
         let value = format!("{:<28}", shown(outcome.row, value.median));
         let ratio =
             if *name == REFERENCE { String::new() } else { format!("× {}", spread(outcome.ratio(name, REFERENCE))) };
-        let switches = crate::stats::Spread::of(&series.switches);
+        let switches = Spread::of(&series.switches);
         let switches = switches.map_or(String::new(), |s| format!("  {:.3} switches/op", s.median));
         let line = format!("    {name:<6} {value} {ratio:<22}{switches}");
         text += line.trim_end();
         text.push('\n');
         if let Some(Processors { server, generator }) = series.processors() {
             text += &format!("           processors: server {server:.2}, wrk {generator:.2}\n");
+        }
+        if !series.percentiles.is_empty() {
+            text += &format!("           latency, ms: {}\n", latencies(&series.percentiles));
         }
         if let Some(counted) = &series.calls {
             text += &format!("           {}\n", calls(counted));
@@ -38,6 +43,15 @@ pub fn format_row(outcome: &Outcome, set: Set) -> String {
         text += &format!("    {SUBJECT}: {ratio:.2} × {REFERENCE}{peer}; goal {goal}: {word}\n");
     }
     text
+}
+
+/// Formats the medians of the rounds.
+fn latencies(rounds: &[Percentiles]) -> String {
+    let words = Percentiles::HEADINGS.iter().enumerate().map(|(at, heading)| {
+        let values: Vec<f64> = rounds.iter().map(|round| round.values()[at]).collect();
+        Spread::of(&values).map_or(String::new(), |spread| format!("{heading} {:.2}", spread.median))
+    });
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// Formats the kinds of system calls that occurred.

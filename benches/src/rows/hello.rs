@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
 use std::sync::mpsc::sync_channel;
 
 use bytes::Bytes;
@@ -12,9 +11,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 
-use crate::contender::Sockets;
+use crate::contender::{Http, Sockets};
 use crate::meter::Meter;
 use crate::sample::{Load, Processors, Sample};
+use crate::wrk;
 
 pub fn one<C: Sockets>(runtime: &C, load: &Load) -> Option<Sample> {
     run::<C>(runtime, load, 1)
@@ -28,58 +28,54 @@ pub fn many<C: Sockets>(runtime: &C, load: &Load) -> Option<Sample> {
     run::<C>(runtime, load, 512)
 }
 
-/// Returns true if `wrk` is installed.
-pub fn is_wrk_installed() -> bool {
-    Command::new("wrk").arg("-v").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
-}
-
 fn run<C: Sockets>(runtime: &C, load: &Load, connections: u32) -> Option<Sample> {
-    if !is_wrk_installed() {
+    if !wrk::is_installed() {
         return None;
     }
+    let (addr, server) = start(runtime, C::http);
+    let sample = loaded(addr, load, connections, C::NAME);
+    C::cancel(server);
+    Some(sample)
+}
+
+/// Starts the server, and returns its address and the task that accepts connections.
+fn start<C: Sockets, H: Http>(runtime: &C, adapter: fn(C::Stream) -> H) -> (SocketAddr, C::Join<()>) {
     let (addr_tx, addr_rx) = sync_channel(1);
     let server = runtime.spawn_outside(async move {
         let (listener, addr) = C::listen().await.expect("no listener");
         addr_tx.send(addr).expect("the receiver of the address is gone");
         while let Ok(stream) = C::accept(&listener).await {
             C::detach(C::spawn(async move {
-                let connection = http1::Builder::new().serve_connection(C::http(stream), service_fn(hello));
+                let connection = http1::Builder::new().serve_connection(adapter(stream), service_fn(hello));
                 // A client that disconnects is no error here.
                 let _ = connection.await;
             }));
         }
     });
-    let addr = addr_rx.recv().ok()?;
-    let sample = loaded(addr, load, connections, C::NAME);
-    C::cancel(server);
-    Some(sample)
+    (addr_rx.recv().expect("the server has ended"), server)
+}
+
+/// Builds a runtime whose server runs until this process ends, and returns its address.
+pub fn serve<C: Sockets, H: Http>(workers: usize, adapter: fn(C::Stream) -> H) -> SocketAddr {
+    let runtime = C::build(workers);
+    let (addr, server) = start(&runtime, adapter);
+    C::detach(server);
+    std::mem::forget(runtime);
+    addr
 }
 
 /// Loads the server at this address with `wrk`.
 pub fn loaded(addr: SocketAddr, load: &Load, connections: u32, name: &str) -> Sample {
     let meter = Meter::start();
-    let result = wrk(addr, connections, if load.quick { 1 } else { 3 });
+    let result = wrk::run(addr, connections, if load.quick { 1 } else { 3 });
     let reading = meter.read();
-    let (requests, rate) = result.unwrap_or_else(|problem| panic!("{name}: wrk: {problem}"));
+    let figures = result.unwrap_or_else(|problem| panic!("{name}: {problem}"));
+    assert!(figures.errors == 0.0, "{name}: {} requests of wrk failed", figures.errors);
     let processors = Some(Processors::from_reading(&reading));
-    Sample { processors, ..Sample::counted(rate, reading, requests) }
+    let percentiles = Some(figures.percentiles);
+    Sample { processors, percentiles, ..Sample::counted(figures.rate, reading, figures.requests) }
 }
 
 async fn hello(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     Ok(Response::new(Full::new(Bytes::from_static(b"Hello, World!"))))
-}
-
-/// Returns the number of requests served, and requests per second.
-fn wrk(addr: SocketAddr, connections: u32, seconds: u32) -> Result<(f64, f64), String> {
-    let (connections, duration) = (format!("-c{connections}"), format!("-d{seconds}s"));
-    let output = Command::new("wrk").args(["-t1", &connections, &duration, &format!("http://{addr}/")]).output();
-    let output = output.map_err(|error| error.to_string())?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    if !output.status.success() || text.contains("Socket errors") || text.contains("Non-2xx") {
-        return Err(text);
-    }
-    let field = |line: &str, n: usize| line.split_whitespace().nth(n).and_then(|word| word.parse::<f64>().ok());
-    let requests = text.lines().find(|line| line.contains(" requests in ")).and_then(|line| field(line, 0));
-    let rate = text.lines().find(|line| line.starts_with("Requests/sec")).and_then(|line| field(line, 1));
-    requests.zip(rate).ok_or(text)
 }
