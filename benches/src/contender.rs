@@ -61,6 +61,9 @@ pub trait LightLoad: Timers {
     /// Runs a job on a thread for blocking work.
     fn run_blocking(&self, job: impl FnOnce() + Send + 'static);
 
+    /// Waits for a tick of the runtime's interval, over and over.
+    fn tick_for_ever(every: Duration) -> impl Future<Output = ()> + Send + 'static;
+
     /// Binds a socket, passes its address on, and receives for ever.
     fn receive_datagrams(addr_tx: SyncSender<SocketAddr>) -> impl Future<Output = ()> + Send + 'static;
 }

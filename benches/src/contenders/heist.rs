@@ -103,6 +103,13 @@ impl LightLoad for Heist {
         self.0.spawn_blocking(job);
     }
 
+    async fn tick_for_ever(every: Duration) {
+        let mut interval = heist::time::interval(every);
+        loop {
+            interval.tick().await;
+        }
+    }
+
     async fn receive_datagrams(addr_tx: SyncSender<SocketAddr>) {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("no socket");
         addr_tx.send(socket.local_addr().expect("no address")).expect("the receiver of the address is gone");
