@@ -15,7 +15,7 @@ use super::{Header, JoinError, Outcome, RunResult, Runnable, Schedule, waker};
 use crate::primitive::UnsafeCell;
 use crate::primitive::atomic::Ordering;
 use crate::task_alloc;
-use crate::util::wake_list::{catch_user_panic, log_and_drop_panic, wake_catch_panic};
+use crate::util::wake_list::{catch_user_panic, log_and_drop_panic};
 
 /// The one allocation of a task.
 #[repr(C)]
@@ -296,17 +296,8 @@ unsafe fn complete<F: Future>(header: NonNull<Header>, stored: &mut bool) {
                 catch_user_panic("the destructor of an output", || drop(unsafe { read_output::<F>(cell) }));
                 *stored = false;
             }
-            Complete::WakeJoiner => {
-                // SAFETY: a poller that sets COMPLETE and sees JOIN_WAKER owns the slot.
-                if let Some(joiner) = cell.header.joiner.with_mut(|slot| unsafe { (*slot).take() }) {
-                    wake_catch_panic(joiner);
-                }
-                if cell.header.state.finish() {
-                    // SAFETY: no reference is left.
-                    unsafe { Header::free(header) };
-                }
-                return;
-            }
+            // SAFETY: the transition has given the slot to the poller.
+            Complete::WakeJoiner => return unsafe { Header::wake_joiner_and_finish(header) },
             Complete::Free => {
                 // SAFETY: no reference is left.
                 unsafe { Header::free(header) };
