@@ -7,11 +7,10 @@ use std::task::Waker;
 use super::join_waker::JoinWaker;
 use super::state::State;
 use super::{Id, Outcome, RunResult, SpawnMeta, TaskInfo, waker};
-use crate::primitive::atomic::AtomicPtr;
 use crate::primitive::{Arc, Tracked, UnsafeCell};
 use crate::util::list::{Linked, Links};
 
-/// The first 72 bytes of a task. The fields that a queue or a waker touches first come first; the
+/// The first 64 bytes of a task. The fields that a queue or a waker touches first come first; the
 /// cold ones come last.
 #[repr(C)]
 pub(crate) struct Header {
@@ -22,12 +21,6 @@ pub(crate) struct Header {
     ///
     /// Invariant: belongs to the holder of the `Runnable`.
     pub(super) queue_next: UnsafeCell<Option<NonNull<Header>>>,
-    /// The home: the `S: Schedule` of the seat in which the task is linked. Before it is linked,
-    /// that of the seat in which it was polled last.
-    ///
-    /// Invariant: written by the holder of the `Runnable`, before each poll until the task is
-    /// linked. Points to a live `S` until the task has ended.
-    pub(super) home: AtomicPtr<()>,
     /// Invariant: belongs to the home's list of owned tasks.
     links: UnsafeCell<Links<Header>>,
     /// Invariant: belongs to the poller if JOIN_WAKER and COMPLETE are set, else to the handle.
@@ -59,7 +52,7 @@ pub(super) struct Vtable {
     ///
     /// # Safety
     ///
-    /// The caller gives up a `Runnable` of the cell, which has been polled before.
+    /// The caller gives up a `Runnable` of the cell, which was idle before.
     pub(super) schedule: unsafe fn(NonNull<Header>),
     /// Moves the output to the place that the last argument points to.
     ///
@@ -91,7 +84,6 @@ impl Header {
             state: State::new(),
             vtable,
             queue_next: UnsafeCell::new(None),
-            home: AtomicPtr::new(std::ptr::null_mut()),
             links: UnsafeCell::new(Links::new()),
             joiner: UnsafeCell::new(JoinWaker::empty()),
             id: Id::next(),
@@ -172,11 +164,12 @@ impl Header {
     pub(super) unsafe fn schedule(header: NonNull<Header>) {
         // SAFETY: a `Runnable` keeps the cell alive.
         let vtable = unsafe { header.as_ref() }.vtable;
-        // SAFETY: the caller gives up a `Runnable`. Only a polled task can have been idle.
+        // SAFETY: the caller gives up a `Runnable`, which a wake makes of an idle task only.
         unsafe { (vtable.schedule)(header) };
     }
 
-    /// Wakes the joiner of a complete task, and ends the task. It is not part of each future's code.
+    /// Wakes the joiner of a complete task, and ends the task. It is not part of each future's
+    /// code.
     ///
     /// # Safety
     ///
