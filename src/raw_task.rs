@@ -2,8 +2,10 @@
 
 mod error;
 mod header;
+mod home_table;
 mod id;
 mod join;
+mod join_waker;
 mod owned_tasks;
 mod poll;
 mod runnable;
@@ -15,6 +17,7 @@ pub use error::JoinError;
 pub(crate) use header::{Header, TaskView};
 pub use id::Id;
 pub use join::{AbortHandle, JoinHandle};
+pub(crate) use join_waker::EndCallback;
 pub(crate) use owned_tasks::OwnedTasks;
 pub(crate) use runnable::{RunResult, Runnable};
 pub(crate) use spawn_meta::{SpawnMeta, TaskInfo};
@@ -37,8 +40,9 @@ pub(crate) const BOXED_ABOVE: usize = 16 * 1024;
 ///
 /// # Safety
 ///
-/// The implementor does not move and stays alive until every task that was polled with it as its
-/// home has ended. Meanwhile, no `&mut` to it is formed.
+/// The implementor stays alive until every task that was linked in it has ended. From the first
+/// link on, it does not move, and no `&mut` to it is formed until it is dropped. It drops its
+/// [`OwnedTasks`] with itself, and not before.
 pub(crate) unsafe trait Schedule: 'static {
     /// Queues a task that has been woken. Called from any thread, by a waker. It does not block for
     /// long. It may call a waker, whose panics it contains.

@@ -4,13 +4,13 @@ use std::panic::Location;
 use std::ptr::NonNull;
 use std::task::Waker;
 
+use super::join_waker::JoinWaker;
 use super::state::State;
 use super::{Id, Outcome, RunResult, SpawnMeta, TaskInfo, waker};
-use crate::primitive::atomic::AtomicPtr;
 use crate::primitive::{Arc, Tracked, UnsafeCell};
 use crate::util::list::{Linked, Links};
 
-/// The first 80 bytes of a task. The fields that a queue or a waker touches first come first; the
+/// The first 64 bytes of a task. The fields that a queue or a waker touches first come first; the
 /// cold ones come last.
 #[repr(C)]
 pub(crate) struct Header {
@@ -21,16 +21,10 @@ pub(crate) struct Header {
     ///
     /// Invariant: belongs to the holder of the `Runnable`.
     pub(super) queue_next: UnsafeCell<Option<NonNull<Header>>>,
-    /// The home: the `S: Schedule` of the seat in which the task is linked. Before it is linked,
-    /// that of the seat in which it was polled last.
-    ///
-    /// Invariant: written by the holder of the `Runnable`, before each poll until the task is
-    /// linked. Points to a live `S` until the task has ended.
-    pub(super) home: AtomicPtr<()>,
     /// Invariant: belongs to the home's list of owned tasks.
     links: UnsafeCell<Links<Header>>,
     /// Invariant: belongs to the poller if JOIN_WAKER and COMPLETE are set, else to the handle.
-    pub(super) joiner: UnsafeCell<Option<Waker>>,
+    pub(super) joiner: UnsafeCell<JoinWaker>,
     pub(super) id: Id,
     spawn_meta: SpawnMeta,
     /// Tells the tests that a cell is leaked, or freed twice.
@@ -58,7 +52,7 @@ pub(super) struct Vtable {
     ///
     /// # Safety
     ///
-    /// The caller gives up a `Runnable` of the cell, which has been polled before.
+    /// The caller gives up a `Runnable` of the cell, which was idle before.
     pub(super) schedule: unsafe fn(NonNull<Header>),
     /// Moves the output to the place that the last argument points to.
     ///
@@ -90,9 +84,8 @@ impl Header {
             state: State::new(),
             vtable,
             queue_next: UnsafeCell::new(None),
-            home: AtomicPtr::new(std::ptr::null_mut()),
             links: UnsafeCell::new(Links::new()),
-            joiner: UnsafeCell::new(None),
+            joiner: UnsafeCell::new(JoinWaker::empty()),
             id: Id::next(),
             spawn_meta,
             tracked: Tracked::new(),
@@ -171,8 +164,28 @@ impl Header {
     pub(super) unsafe fn schedule(header: NonNull<Header>) {
         // SAFETY: a `Runnable` keeps the cell alive.
         let vtable = unsafe { header.as_ref() }.vtable;
-        // SAFETY: the caller gives up a `Runnable`. Only a polled task can have been idle.
+        // SAFETY: the caller gives up a `Runnable`, which a wake makes of an idle task only.
         unsafe { (vtable.schedule)(header) };
+    }
+
+    /// Wakes the joiner of a complete task, and ends the task. It is not part of each future's
+    /// code.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the poller that has set COMPLETE, and has seen JOIN_WAKER. It does not touch
+    /// the task afterwards.
+    #[inline(never)]
+    pub(super) unsafe fn wake_joiner_and_finish(task: NonNull<Header>) {
+        // SAFETY: ACTIVE keeps the cell alive until `finish`.
+        let header = unsafe { task.as_ref() };
+        // SAFETY: a poller that sets COMPLETE and sees JOIN_WAKER owns the slot.
+        let joiner = header.joiner.with_mut(|slot| unsafe { (*slot).take() });
+        joiner.wake();
+        if header.state.finish() {
+            // SAFETY: no reference is left.
+            unsafe { Header::free(task) };
+        }
     }
 
     /// Frees the cell.

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
 
+use super::join_waker::{EndCallback, JoinWaker};
 use super::state::{DropHandle, Wake};
 use super::{Header, Id, JoinError};
 use crate::context::budget;
@@ -63,7 +64,7 @@ impl<T> JoinHandle<T> {
     }
 
     #[inline]
-    fn header(&self) -> Option<&Header> {
+    pub(super) fn header(&self) -> Option<&Header> {
         // SAFETY: JOIN_INTEREST keeps the cell alive.
         self.task.as_ref().map(|task| unsafe { task.as_ref() })
     }
@@ -143,15 +144,19 @@ impl<T> JoinHandle<T> {
     #[cfg(feature = "facade")]
     #[doc(hidden)]
     pub fn set_join_waker(&mut self, waker: &Waker) {
-        if !self.register_waker(waker) {
+        if !self.header().is_some_and(|header| set_join_waker(header, waker)) {
             waker.wake_by_ref();
         }
     }
 
-    /// Stores `waker` for the task's end, which consumes it. Returns false if the task has ended
-    /// already.
-    pub(crate) fn register_waker(&mut self, waker: &Waker) -> bool {
-        self.header().is_some_and(|header| set_join_waker(header, waker))
+    /// Stores `callback` for the task's end, in place of a waker. Calls it at once if the task has
+    /// ended.
+    pub(crate) fn call_at_end(&mut self, callback: impl EndCallback) {
+        let callback = JoinWaker::callback(callback);
+        match self.header() {
+            Some(header) => call_at_end(header, callback),
+            None => callback.wake(),
+        }
     }
 
     /// Takes the output of a task that has ended.
@@ -189,31 +194,51 @@ impl<T> JoinHandle<T> {
 /// takes the waker out.
 #[inline]
 fn set_join_waker(header: &Header, waker: &Waker) -> bool {
-    if header.state.load().has_join_waker() && !header.state.unregister() {
+    if !claim_slot(header) {
         return false;
     }
     // SAFETY: JOIN_WAKER is clear, and only the handle sets it, so the slot belongs to the handle.
-    let is_same = header.joiner.with(|slot| unsafe { (*slot).as_ref() }.is_some_and(|old| old.will_wake(waker)));
+    let is_same = header.joiner.with(|slot| unsafe { (*slot).will_wake(waker) });
     let old = if is_same {
-        None
+        JoinWaker::empty()
     } else {
         // The old waker is taken out before the clone, which is user code. If the clone panics, no
         // waker remains in a slot that is never emptied. SAFETY: as above.
         let old = header.joiner.with_mut(|slot| unsafe { (*slot).take() });
-        let waker = waker.clone();
+        let waker = JoinWaker::clone_of(waker);
         // SAFETY: as above.
-        header.joiner.with_mut(|slot| unsafe { *slot = Some(waker) });
+        header.joiner.with_mut(|slot| unsafe { *slot = waker });
         old
     };
     let registered = header.state.register();
     let refused = if registered {
-        None
+        JoinWaker::empty()
     } else {
         // SAFETY: the bit was not set, so the slot still belongs to the handle.
         header.joiner.with_mut(|slot| unsafe { (*slot).take() })
     };
     drop((old, refused));
     registered
+}
+
+/// Stores a callback in the slot, or calls it if the task has ended.
+fn call_at_end(header: &Header, callback: JoinWaker) {
+    if !claim_slot(header) {
+        return callback.wake();
+    }
+    // SAFETY: JOIN_WAKER is clear, and only the handle sets it, so the slot belongs to the handle.
+    let old = header.joiner.with_mut(|slot| std::mem::replace(unsafe { &mut *slot }, callback));
+    if !header.state.register() {
+        // SAFETY: the bit was not set, so the slot still belongs to the handle.
+        header.joiner.with_mut(|slot| unsafe { (*slot).take() }).wake();
+    }
+    drop(old);
+}
+
+/// Makes the slot belong to the handle. Returns false if the task has ended.
+#[inline]
+fn claim_slot(header: &Header) -> bool {
+    !header.state.load().has_join_waker() || header.state.unregister()
 }
 
 /// # Safety

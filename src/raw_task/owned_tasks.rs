@@ -4,7 +4,8 @@ use std::fmt;
 use std::ptr::NonNull;
 
 use crate::primitive::Mutex;
-use crate::raw_task::{Header, Id, Runnable, TaskInfo, TaskView};
+use crate::raw_task::home_table::{HomeNumber, HomeSlot};
+use crate::raw_task::{Header, Id, Runnable, Schedule, TaskInfo, TaskView};
 use crate::util::list::List;
 
 /// The tasks that first became idle in one seat, and have not ended.
@@ -13,11 +14,20 @@ use crate::util::list::List;
 /// happen under the lock, so a linked task is alive. No user code runs under the lock.
 pub(crate) struct OwnedTasks {
     list: Mutex<List<Header>>,
+    /// The number of the home that has this list.
+    slot: HomeSlot,
 }
 
 impl OwnedTasks {
     pub(crate) fn new() -> Self {
-        OwnedTasks { list: Mutex::new(List::new()) }
+        OwnedTasks { list: Mutex::new(List::new()), slot: HomeSlot::claim() }
+    }
+
+    /// Returns the number of the home that has this list, for a task that is linked next.
+    #[inline]
+    pub(super) fn bind<S: Schedule>(&self, home: &S) -> HomeNumber {
+        debug_assert!(std::ptr::eq(home.owned_tasks(), self), "the list of another home");
+        self.slot.bind((&raw const *home).cast_mut().cast())
     }
 
     /// Links a task.

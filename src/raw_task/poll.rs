@@ -10,12 +10,12 @@ use std::task::{Context, Poll};
 
 use super::error::{cancelled, panicked};
 use super::header::RecordOutcome;
+use super::home_table::HomeNumber;
 use super::state::{Complete, Start, Suspend};
 use super::{Header, JoinError, Outcome, RunResult, Runnable, Schedule, waker};
 use crate::primitive::UnsafeCell;
-use crate::primitive::atomic::Ordering;
 use crate::task_alloc;
-use crate::util::wake_list::{catch_user_panic, log_and_drop_panic, wake_catch_panic};
+use crate::util::wake_list::{catch_user_panic, log_and_drop_panic};
 
 /// The one allocation of a task.
 #[repr(C)]
@@ -60,11 +60,6 @@ pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>, home:
             return RunResult::Ended;
         }
     };
-    if !linked {
-        // Ordering: Relaxed — only wakers read it, and each waker comes from this poll or a later
-        // one. A waker of an earlier poll may read either home. Both queue tasks of the same pool.
-        cell.header.home.store(home, Ordering::Relaxed);
-    }
     // SAFETY: ACTIVE keeps the cell alive throughout the poll.
     let waker = unsafe { waker::borrowed(header) };
     let mut cx = Context::from_waker(&waker);
@@ -81,10 +76,11 @@ pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>, home:
         }))
     });
     // SAFETY: the caller guarantees that `home` is a live home of type `S`.
-    let record = |task: &Header, outcome| unsafe { &*home.cast::<S>() }.record_outcome(task, outcome, false);
+    let home = unsafe { &*home.cast::<S>() };
+    let record = |task: &Header, outcome| home.record_outcome(task, outcome, false);
     match polled {
         // SAFETY: the caller is the poller.
-        Ok(Poll::Pending) => return unsafe { suspend::<S>(header, linked) },
+        Ok(Poll::Pending) => return unsafe { suspend(header, linked, home) },
         // SAFETY: the caller is the poller, and the future is finished.
         Ok(Poll::Ready(output)) => unsafe { finish_task::<F, S>(header, linked, record, Ok(output)) },
         // SAFETY: the caller is the poller, and the future has been dropped.
@@ -124,25 +120,26 @@ pub(super) unsafe fn cancel<F: Future, S: Schedule>(header: NonNull<Header>, rec
 
 /// See [`Vtable::schedule`](super::header::Vtable).
 pub(super) unsafe fn schedule<S: Schedule>(header: NonNull<Header>) {
+    // SAFETY: the task was idle, so it is linked in a home. The home lives until the task ends,
+    // which cannot happen while this thread holds its `Runnable`. This function is in the vtable of
+    // a task with homes of type `S`.
+    let home = unsafe { home_of::<S>(header) };
     // SAFETY: the caller gives up a `Runnable`.
-    let runnable = unsafe { Runnable::from_raw(header) };
-    // SAFETY: the task has been polled, so it has a home. The home lives until the task ends, which
-    // cannot happen while this thread holds its `Runnable`. This function is in the vtable of a
-    // task with homes of type `S`.
-    let home = unsafe { scheduler_of::<S>(header) };
-    home.schedule(runnable);
+    home.schedule(unsafe { Runnable::from_raw(header) });
 }
 
 /// # Safety
 ///
-/// The task has been polled with a home of type `S` and has not ended.
-unsafe fn scheduler_of<'a, S: Schedule>(header: NonNull<Header>) -> &'a S {
-    // SAFETY: a task that has not ended is alive.
-    let header = unsafe { header.as_ref() };
-    // Ordering: Relaxed — as the store of the home, above.
-    let home = header.home.load(Ordering::Relaxed).cast::<S>();
-    // SAFETY: by the invariant of `home` and the contract of `Schedule`.
-    unsafe { &*home }
+/// The caller holds the `Runnable` of the task, which is linked in a home of type `S`.
+#[inline]
+unsafe fn home_of<'a, S: Schedule>(header: NonNull<Header>) -> &'a S {
+    // SAFETY: a `Runnable` keeps the cell alive.
+    let number = unsafe { header.as_ref() }.state.home();
+    // SAFETY: a linked task has a number.
+    let number = unsafe { number.unwrap_unchecked() };
+    // SAFETY: the number was bound to the home before the task was linked. By the contract of
+    // `Schedule`, the home does not move, and lives until the task has ended.
+    unsafe { &*number.home().cast() }
 }
 
 /// Suspends the task, whose future is pending.
@@ -150,7 +147,8 @@ unsafe fn scheduler_of<'a, S: Schedule>(header: NonNull<Header>) -> &'a S {
 /// # Safety
 ///
 /// The caller is the poller, of a task whose homes are of type `S`.
-unsafe fn suspend<S: Schedule>(header: NonNull<Header>, linked: bool) -> RunResult {
+#[inline]
+unsafe fn suspend<S: Schedule>(header: NonNull<Header>, linked: Option<HomeNumber>, home: &S) -> RunResult {
     // SAFETY: ACTIVE keeps the cell alive until the transition.
     let task = unsafe { &*header.as_ptr() };
     // A task that has been woken already stays active and goes back into a queue, where a shutdown
@@ -159,14 +157,14 @@ unsafe fn suspend<S: Schedule>(header: NonNull<Header>, linked: bool) -> RunResu
         // SAFETY: this thread still holds the `Runnable`.
         return RunResult::Again(unsafe { Runnable::from_raw(header) });
     }
-    let link = !linked;
-    if link {
-        // SAFETY: this thread polls the task, so the task has a home and has not ended.
-        let owned_tasks = unsafe { scheduler_of::<S>(header) }.owned_tasks();
+    let mut linking = None;
+    if linked.is_none() {
+        let owned_tasks = home.owned_tasks();
+        linking = Some(owned_tasks.bind(home));
         // SAFETY: this thread is the poller, and the task was not linked before.
         unsafe { owned_tasks.link(header) };
     }
-    match task.state.suspend(link) {
+    match task.state.suspend(linking) {
         Suspend::Idle => RunResult::Suspended,
         // SAFETY: the transition left the `Runnable` to this thread.
         Suspend::Again => RunResult::Again(unsafe { Runnable::from_raw(header) }),
@@ -180,7 +178,7 @@ unsafe fn suspend<S: Schedule>(header: NonNull<Header>, linked: bool) -> RunResu
 /// The caller is the poller of a `TaskCell<F>` whose homes are of type `S`.
 unsafe fn drop_future_and_end<F: Future, S: Schedule>(
     header: NonNull<Header>,
-    linked: bool,
+    linked: Option<HomeNumber>,
     record: &RecordOutcome<'_>,
 ) {
     // SAFETY: ACTIVE keeps the cell alive.
@@ -198,7 +196,7 @@ unsafe fn drop_future_and_end<F: Future, S: Schedule>(
 #[inline]
 unsafe fn finish_task<F: Future, S: Schedule>(
     header: NonNull<Header>,
-    linked: bool,
+    linked: Option<HomeNumber>,
     record: impl FnOnce(&Header, Outcome),
     output: Output<F>,
 ) {
@@ -232,7 +230,7 @@ unsafe fn finish_task<F: Future, S: Schedule>(
 #[inline(never)]
 unsafe fn end_unwound<F: Future, S: Schedule>(
     header: NonNull<Header>,
-    linked: bool,
+    linked: Option<HomeNumber>,
     record: impl FnOnce(&Header, Outcome),
     payload: Box<dyn Any + Send>,
 ) {
@@ -251,15 +249,15 @@ unsafe fn end_unwound<F: Future, S: Schedule>(
 #[inline(always)]
 unsafe fn end_without_future<F: Future, S: Schedule>(
     header: NonNull<Header>,
-    linked: bool,
+    linked: Option<HomeNumber>,
     record: impl FnOnce(&Header, Outcome),
     output: Output<F>,
 ) {
     // SAFETY: ACTIVE keeps the cell alive until `complete`.
     let cell = unsafe { cell::<F>(header) };
-    if linked {
-        // SAFETY: a linked task has a home, and this one has not ended.
-        let owned_tasks = unsafe { scheduler_of::<S>(header) }.owned_tasks();
+    if linked.is_some() {
+        // SAFETY: this thread is the poller, and the task is linked.
+        let owned_tasks = unsafe { home_of::<S>(header) }.owned_tasks();
         // SAFETY: this thread is the poller, and the task was linked there.
         unsafe { owned_tasks.unlink(header) };
     }
@@ -296,17 +294,8 @@ unsafe fn complete<F: Future>(header: NonNull<Header>, stored: &mut bool) {
                 catch_user_panic("the destructor of an output", || drop(unsafe { read_output::<F>(cell) }));
                 *stored = false;
             }
-            Complete::WakeJoiner => {
-                // SAFETY: a poller that sets COMPLETE and sees JOIN_WAKER owns the slot.
-                if let Some(joiner) = cell.header.joiner.with_mut(|slot| unsafe { (*slot).take() }) {
-                    wake_catch_panic(joiner);
-                }
-                if cell.header.state.finish() {
-                    // SAFETY: no reference is left.
-                    unsafe { Header::free(header) };
-                }
-                return;
-            }
+            // SAFETY: the transition has given the slot to the poller.
+            Complete::WakeJoiner => return unsafe { Header::wake_joiner_and_finish(header) },
             Complete::Free => {
                 // SAFETY: no reference is left.
                 unsafe { Header::free(header) };

@@ -9,7 +9,6 @@ use super::header::Vtable;
 use super::poll::{self, TaskCell};
 use super::{Header, JoinHandle, Outcome, Schedule, SpawnMeta};
 use crate::primitive::UnsafeCell;
-use crate::primitive::atomic::Ordering;
 use crate::task_alloc;
 
 /// The single right to poll a task. Queues hold these.
@@ -33,8 +32,8 @@ pub(crate) enum RunResult {
 }
 
 impl Runnable {
-    /// Polls the future once, or drops it if the task is cancelled. Each poll makes `home` the
-    /// task's home, until the task is linked. Then the home stays.
+    /// Polls the future once, or drops it if the task is cancelled. If the poll leaves a task idle
+    /// that is not linked, the task is linked in `home`, and stays there.
     #[inline]
     pub(crate) fn run<S: Schedule>(self, home: &S) -> RunResult {
         let header = self.into_raw();
@@ -57,9 +56,7 @@ impl Runnable {
 
     /// Links a task that has not been queued yet. The task stays linked in `home` until it ends.
     pub(crate) fn link_into<S: Schedule>(&self, home: &S) {
-        // Ordering: Relaxed — the `Runnable`, or the lock of the list, orders it before every read.
-        self.header().home.store((&raw const *home).cast_mut().cast(), Ordering::Relaxed);
-        self.header().state.mark_linked();
+        self.header().state.mark_linked(home.owned_tasks().bind(home));
         // SAFETY: this thread holds the `Runnable` of a task that has not been linked. The task's
         // poller unlinks it before it ends.
         unsafe { home.owned_tasks().link(self.0) };

@@ -2,44 +2,50 @@
 
 use std::fmt;
 
-use crate::primitive::atomic::{AtomicUsize, Ordering};
+use super::home_table::{HOME_BITS, HomeNumber};
+use crate::primitive::atomic::{AtomicU64, Ordering};
 
-/// Bit 0: woken while a `Runnable` existed, so another poll has to begin later. Set by a wake,
+/// Bits 0 to 19: the number of the home in whose list of owned tasks the task is, or zero. Set by
+/// the first [`State::suspend`] that may leave the task idle, or by [`State::mark_linked`]. Never
+/// changed after that.
+const HOME: u64 = (1 << HOME_BITS) - 1;
+/// Bit 20: woken while a `Runnable` existed, so another poll has to begin later. Set by a wake,
 /// cleared by [`State::start`].
-const WOKEN: usize = 1 << 0;
-/// Bit 1: a `Runnable` exists: in a queue, on its way to one, or held by the thread that polls or
+const WOKEN: u64 = 1 << 20;
+/// Bit 21: a `Runnable` exists: in a queue, on its way to one, or held by the thread that polls or
 /// ends the task. Set initially, by the wake of an idle task, and by
 /// [`State::start`]. Cleared by [`State::suspend`],
 /// [`State::complete`] or [`State::finish`].
-const ACTIVE: usize = 1 << 1;
-/// Bit 2: the future is gone, and the output is stored if the handle still wants it. Set once,
+const ACTIVE: u64 = 1 << 21;
+/// Bit 22: the future is gone, and the output is stored if the handle still wants it. Set once,
 /// while ACTIVE is set; never cleared.
-const COMPLETE: usize = 1 << 2;
-/// Bit 3: the task is to be dropped instead of polled. Never cleared.
-const CANCELLED: usize = 1 << 3;
-/// Bit 4: the `JoinHandle` exists. Set initially, cleared by the handle only.
-const JOIN_INTEREST: usize = 1 << 4;
-/// Bit 5: the joiner's waker slot is filled. Set and cleared by the handle while COMPLETE is not
+const COMPLETE: u64 = 1 << 22;
+/// Bit 23: the task is to be dropped instead of polled. Never cleared.
+const CANCELLED: u64 = 1 << 23;
+/// Bit 24: the `JoinHandle` exists. Set initially, cleared by the handle only.
+const JOIN_INTEREST: u64 = 1 << 24;
+/// Bit 25: the joiner's waker slot is filled. Set and cleared by the handle while COMPLETE is not
 /// set.
-const JOIN_WAKER: usize = 1 << 5;
-/// Bit 6: the task is in the list of owned tasks of its home. Set by the first [`State::suspend`]
-/// that may leave it idle, or by [`State::mark_linked`]. Never cleared.
-const LINKED: usize = 1 << 6;
-/// Bits from 7 up: the number of wakers and abort handles.
-const REF: usize = 1 << 7;
+const JOIN_WAKER: u64 = 1 << 25;
+/// Bits from 26 up: the number of wakers and abort handles.
+const REF: u64 = 1 << 26;
+
+const _: () = assert!(HOME < WOKEN, "a number of a home fits below the flags");
 
 /// A new task is queued, with a handle and without wakers.
-const INITIAL: usize = ACTIVE | JOIN_INTEREST;
+const INITIAL: u64 = ACTIVE | JOIN_INTEREST;
 
-/// Only leaked wakers can exceed this. The process aborts before the count overflows.
-const MAX_REFS: usize = usize::MAX / 2;
+/// A word with 2³⁷ references, half of what fits. Only leaked wakers can exceed it: others would
+/// fill terabytes. The process aborts long before the count overflows, however many threads add to
+/// it.
+const MAX_REFS: u64 = u64::MAX / 2;
 
 /// The state of a task. See the table in [the task's page](crate::raw_task).
-pub(crate) struct State(AtomicUsize);
+pub(crate) struct State(AtomicU64);
 
 /// The value of a state word at one moment.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Snapshot(usize);
+pub(crate) struct Snapshot(u64);
 
 /// Next step of a waker.
 #[must_use]
@@ -56,16 +62,16 @@ pub(crate) enum Wake {
 /// Next step of the holder of a `Runnable`.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Start {
+pub(super) enum Start {
     /// Poll the future.
     Poll {
-        /// The task is in a list of owned tasks.
-        linked: bool,
+        /// The home in which the task is linked.
+        linked: Option<HomeNumber>,
     },
     /// Drop the future.
     Cancel {
-        /// The task is in a list of owned tasks.
-        linked: bool,
+        /// The home in which the task is linked.
+        linked: Option<HomeNumber>,
     },
 }
 
@@ -109,7 +115,7 @@ pub(crate) enum DropHandle {
 
 impl State {
     pub(crate) fn new() -> Self {
-        State(AtomicUsize::new(INITIAL))
+        State(AtomicU64::new(INITIAL))
     }
 
     /// Returns the current state. It may be outdated at once.
@@ -157,15 +163,24 @@ impl State {
     }
 
     /// Marks a task as linked that has not been queued yet.
-    pub(crate) fn mark_linked(&self) {
+    pub(super) fn mark_linked(&self, home: HomeNumber) {
         // Ordering: Relaxed — the `Runnable` carries it to the next reader.
-        self.0.fetch_or(LINKED, Ordering::Relaxed);
+        self.0.fetch_or(home.bits() as u64, Ordering::Relaxed);
+    }
+
+    /// Returns the number of the home in which the task is linked. A task that is or was idle is
+    /// linked.
+    #[inline]
+    pub(super) fn home(&self) -> Option<HomeNumber> {
+        // Ordering: Relaxed — the caller has acquired `State::suspend` or `State::mark_linked` with
+        // the `Runnable`, and the number never changes after that.
+        Snapshot(self.0.load(Ordering::Relaxed)).home()
     }
 
     /// Uses the `Runnable`. A plain load, unless the task was woken in its last poll or while it
     /// was queued.
     #[inline]
-    pub(crate) fn start(&self) -> Start {
+    pub(super) fn start(&self) -> Start {
         // Ordering: Relaxed — the queue orders the wake that made the `Runnable`, and the last
         // poll, before this. A wake that is not seen here has set WOKEN, and `State::suspend` sees
         // it.
@@ -179,7 +194,7 @@ impl State {
             // wakes that follow.
             now = Snapshot(self.0.fetch_add(missing.wrapping_sub(WOKEN), Ordering::AcqRel));
         }
-        let linked = now.is(LINKED);
+        let linked = now.home();
         if now.is(CANCELLED) { Start::Cancel { linked } } else { Start::Poll { linked } }
     }
 
@@ -193,10 +208,10 @@ impl State {
 
     /// Suspends a pending future: active → idle, or queued again if a wake has come in between.
     ///
-    /// With `linking`, the task has just been linked.
+    /// With `linking`, the task has just been linked in this home, for the first time.
     #[inline]
-    pub(crate) fn suspend(&self, linking: bool) -> Suspend {
-        let linking = if linking { LINKED } else { 0 };
+    pub(super) fn suspend(&self, linking: Option<HomeNumber>) -> Suspend {
+        let linking = linking.map_or(0, |home| home.bits() as u64);
         // Ordering: Release — pairs with the Acquire in `State::update` of the wake that makes the
         // next `Runnable`: publishes the future's new state. Acquire — pairs with the Release in
         // `State::update` of a wake that was seen here: it comes before the queueing that follows.
@@ -316,7 +331,7 @@ impl State {
     /// Always a read-modify-write, even if the value stays the same. That orders a merged wake
     /// before the poll.
     #[inline(always)]
-    fn update<A>(&self, f: impl Fn(Snapshot) -> (usize, A)) -> A {
+    fn update<A>(&self, f: impl Fn(Snapshot) -> (u64, A)) -> A {
         // Ordering: Relaxed — the value is only a guess for the exchange.
         let mut now = self.0.load(Ordering::Relaxed);
         loop {
@@ -335,24 +350,31 @@ impl State {
 
 impl Snapshot {
     #[inline]
-    fn is(self, bits: usize) -> bool {
+    fn is(self, bits: u64) -> bool {
         self.0 & bits != 0
     }
 
     /// Returns the number of wakers and abort handles.
     #[inline]
-    pub(crate) fn refs(self) -> usize {
+    pub(crate) fn refs(self) -> u64 {
         self.0 / REF
     }
 
     /// Returns the word after a wake, and the waker's next step.
     #[inline]
-    fn woken(self) -> (usize, Wake) {
+    fn woken(self) -> (u64, Wake) {
         if self.is(WOKEN | ACTIVE | COMPLETE) {
             (self.0 | WOKEN, Wake::Nothing)
         } else {
             (self.0 | ACTIVE, Wake::Schedule)
         }
+    }
+
+    /// Returns the number of the home in which the task is linked.
+    #[inline]
+    fn home(self) -> Option<HomeNumber> {
+        // The other bits are masked off.
+        HomeNumber::from_bits((self.0 & HOME) as usize)
     }
 
     /// Returns true if the task has ended; its output, if it was wanted, can be read.
@@ -390,7 +412,7 @@ impl fmt::Debug for Snapshot {
             .field("cancelled", &self.is(CANCELLED))
             .field("joined", &self.is(JOIN_INTEREST))
             .field("join_waker", &self.is(JOIN_WAKER))
-            .field("linked", &self.is(LINKED))
+            .field("home", &self.home())
             .field("refs", &self.refs())
             .finish()
     }

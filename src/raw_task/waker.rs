@@ -27,6 +27,45 @@ pub(super) fn is_of(waker: &Waker, task: NonNull<Header>) -> bool {
     std::ptr::eq(waker.vtable(), &VTABLE) && waker.data() == task.as_ptr().cast_const().cast()
 }
 
+/// Returns the task that `waker` wakes, if it is a task's own waker. The cell lives as long as the
+/// waker.
+#[inline]
+pub(super) fn task_of(waker: &Waker) -> Option<NonNull<Header>> {
+    // SAFETY: a waker of this vtable keeps its cell alive.
+    std::ptr::eq(waker.vtable(), &VTABLE).then(|| unsafe { header(waker.data()) })
+}
+
+/// Wakes a task, and gives up a REF of it.
+///
+/// # Safety
+///
+/// The caller gives up one REF of the cell.
+#[inline]
+pub(super) unsafe fn wake_task(task: NonNull<Header>) {
+    // SAFETY: the caller's REF keeps the cell alive until the transition.
+    match unsafe { task.as_ref() }.state.wake_by_value() {
+        // SAFETY: the REF has become the `Runnable`.
+        Wake::Schedule => unsafe { Header::schedule(task) },
+        // SAFETY: this was the last reference.
+        Wake::Free => unsafe { Header::free(task) },
+        Wake::Nothing => {}
+    }
+}
+
+/// Gives up a REF of a task.
+///
+/// # Safety
+///
+/// The caller gives up one REF of the cell.
+#[inline]
+pub(super) unsafe fn drop_task(task: NonNull<Header>) {
+    // SAFETY: the caller's REF keeps the cell alive until the transition.
+    if unsafe { task.as_ref() }.state.drop_ref() {
+        // SAFETY: this was the last reference.
+        unsafe { Header::free(task) };
+    }
+}
+
 /// # Safety
 ///
 /// `data` comes from a waker of this vtable whose cell is alive.
@@ -44,16 +83,10 @@ unsafe fn clone(data: *const ()) -> RawWaker {
 }
 
 unsafe fn wake(data: *const ()) {
-    // SAFETY: the waker that is consumed keeps its cell alive until the transition below.
+    // SAFETY: the waker that is consumed keeps its cell alive.
     let header = unsafe { header(data) };
-    // SAFETY: as above.
-    match unsafe { header.as_ref() }.state.wake_by_value() {
-        // SAFETY: this waker's reference has become the `Runnable`.
-        Wake::Schedule => unsafe { Header::schedule(header) },
-        // SAFETY: this was the last reference.
-        Wake::Free => unsafe { Header::free(header) },
-        Wake::Nothing => {}
-    }
+    // SAFETY: the waker that is consumed has one REF.
+    unsafe { wake_task(header) };
 }
 
 unsafe fn wake_by_ref(data: *const ()) {
@@ -67,11 +100,8 @@ unsafe fn wake_by_ref(data: *const ()) {
 }
 
 unsafe fn drop(data: *const ()) {
-    // SAFETY: the waker that is dropped keeps its cell alive until the transition below.
+    // SAFETY: the waker that is dropped keeps its cell alive.
     let header = unsafe { header(data) };
-    // SAFETY: as above.
-    if unsafe { header.as_ref() }.state.drop_ref() {
-        // SAFETY: this was the last reference.
-        unsafe { Header::free(header) };
-    }
+    // SAFETY: the waker that is dropped has one REF.
+    unsafe { drop_task(header) };
 }

@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 use std::mem::swap;
-use std::task::{Poll, Wake, Waker};
+use std::task::{Poll, Waker};
 
 use crate::primitive::{Arc, Mutex};
+use crate::raw_task::EndCallback;
 use crate::util::store_waker::poll_or_store_waker;
 use crate::util::wake_list::{drop_contained, wake_catch_panic};
 
@@ -12,8 +13,8 @@ use crate::util::wake_list::{drop_contained, wake_catch_panic};
 /// the next.
 ///
 /// The keys of the members are in the order of their ends. Each member's handle holds a
-/// [`MemberWaker`] as its joiner's waker. It is called once, at the member's end, and nothing else
-/// adds a key. So a join takes a key out, and does not visit the other members.
+/// [`MemberEnd`] in place of a joiner's waker. It is called once, at the member's end, and nothing
+/// else adds a key. So a join takes a key out, and does not visit the other members.
 #[derive(Debug)]
 pub(super) struct FinishedQueue(Mutex<FinishedState>);
 
@@ -23,8 +24,8 @@ struct FinishedState {
     joiner: Option<Waker>,
 }
 
-/// Adds the key of one member to the queue when it is woken.
-struct MemberWaker {
+/// Adds the key of one member to the queue when the member ends.
+pub(super) struct MemberEnd {
     queue: Arc<FinishedQueue>,
     key: usize,
 }
@@ -34,9 +35,9 @@ impl FinishedQueue {
         Arc::new(FinishedQueue(Mutex::new(FinishedState { keys: VecDeque::new(), joiner: None })))
     }
 
-    /// Returns the waker for the handle of the member `key`.
-    pub(super) fn completion(self: &Arc<Self>, key: usize) -> Waker {
-        Arc::new(MemberWaker { queue: Arc::clone(self), key }).into()
+    /// Returns the callback for the handle of the member `key`.
+    pub(super) fn member_end(self: &Arc<Self>, key: usize) -> MemberEnd {
+        MemberEnd { queue: Arc::clone(self), key }
     }
 
     /// Removes and returns the key of a member that has ended, if there is one.
@@ -80,12 +81,8 @@ impl Drop for FinishedState {
     }
 }
 
-impl Wake for MemberWaker {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
+impl EndCallback for MemberEnd {
+    fn on_end(self) {
         let mut state = self.queue.0.lock();
         state.keys.push_back(self.key);
         // The waker is removed, so that further ends before the next poll call no waker.

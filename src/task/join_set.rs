@@ -266,12 +266,10 @@ impl<T: 'static> JoinSet<T> {
     pub(crate) fn insert(&mut self, handle: JoinHandle<T>) -> AbortHandle {
         let abort = handle.abort_handle();
         let place = self.members.vacant_entry();
-        let completion = self.ended.completion(place.key());
-        // The member is in the set before the waker wakes the joiner, because the wake is user
+        let member_end = self.ended.member_end(place.key());
+        // The member is in the set before the callback wakes the joiner, because the wake is user
         // code.
-        if !place.insert(handle).register_waker(&completion) {
-            completion.wake();
-        }
+        place.insert(handle).call_at_end(member_end);
         abort
     }
 }
