@@ -196,6 +196,33 @@ fn oneshot_value_reaches_its_receiver() {
     });
 }
 
+/// join × complete, if the joiner is a task, whose own waker is one pointer in the slot. With
+/// `abort`, the joiner is aborted meanwhile.
+#[test]
+fn task_that_awaits_a_task_is_woken_by_its_end_and_frees_once() {
+    for abort in [false, true] {
+        model(move || {
+            let (home, awaited_home) = (Home::new(), Home::new());
+            let awaited = awaited_home.spawn(async { 7 });
+            let mut joiner = home.spawn(awaited);
+            let poller = start(move || awaited_home.run_all());
+            if abort {
+                joiner.abort();
+            }
+            home.run_all();
+            poller.join().expect("the poller");
+            home.run_all();
+            match poll_join(&mut joiner, &Bell::new()) {
+                Poll::Ready(Ok(output)) => assert_eq!(output.expect("it was not aborted"), 7),
+                Poll::Ready(Err(error)) => assert!(abort && error.is_cancelled()),
+                Poll::Pending => panic!("the joiner was not woken"),
+            }
+            drop(joiner);
+            assert!(home.is_empty());
+        });
+    }
+}
+
 /// join × complete.
 #[test]
 fn joiner_is_woken_or_finds_the_output() {

@@ -45,7 +45,7 @@ pub(crate) const BOXED_ABOVE: usize = 16 * 1024;
 /// [`OwnedTasks`] with itself, and not before.
 pub(crate) unsafe trait Schedule: 'static {
     /// Queues a task that has been woken. Called from any thread, by a waker. It does not block for
-    /// long. It may call a waker, whose panics it contains.
+    /// long, and does not panic. It may call a waker, whose panics it contains.
     ///
     /// Once the runnable is in a queue, the task may end, and with it the last reason for `self` to
     /// be alive. An implementation that uses `self` after that has to keep it alive by other means.

@@ -96,14 +96,16 @@ impl HomeSlot {
     /// If all numbers are in use.
     pub(super) fn claim() -> HomeSlot {
         let mut numbers = NUMBERS.lock();
-        let number = numbers.free.pop().unwrap_or_else(|| {
-            assert!(
-                numbers.next < 1 << HOME_BITS,
-                "a million workers and local sets exist in this process; drop runtimes or local sets that have ended"
-            );
-            numbers.next += 1;
-            numbers.next - 1
+        let number = numbers.free.pop().or_else(|| {
+            let number = numbers.next;
+            numbers.next = (number + 1).min(1 << HOME_BITS);
+            (number < 1 << HOME_BITS).then_some(number)
         });
+        // Before a panic, whose hook may take a number.
+        drop(numbers);
+        let number = number.expect(
+            "a million workers, runtimes and local sets exist in this process; drop runtimes or local sets that have ended",
+        );
         HomeSlot(HomeNumber::from_bits(number).expect("numbers start at one"))
     }
 

@@ -131,7 +131,8 @@ impl JoinWaker {
         std::mem::replace(self, JoinWaker::empty())
     }
 
-    /// Wakes the joiner, if there is one. Panics of a waker are caught.
+    /// Wakes the joiner, if there is one. Panics of a foreign waker are caught. A task's own waker
+    /// does not panic, by the contract of [`Schedule`](super::Schedule).
     #[inline]
     pub(super) fn wake(self) {
         self.consume(true);

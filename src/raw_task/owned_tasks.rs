@@ -1,6 +1,7 @@
 //! The list of the tasks that one seat owns.
 
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 use crate::primitive::Mutex;
@@ -14,13 +15,13 @@ use crate::util::list::List;
 /// happen under the lock, so a linked task is alive. No user code runs under the lock.
 pub(crate) struct OwnedTasks {
     list: Mutex<List<Header>>,
-    /// The number of the home that has this list.
-    slot: HomeSlot,
+    /// The number of the home that has this list. It is never given back if a task is linked here.
+    slot: ManuallyDrop<HomeSlot>,
 }
 
 impl OwnedTasks {
     pub(crate) fn new() -> Self {
-        OwnedTasks { list: Mutex::new(List::new()), slot: HomeSlot::claim() }
+        OwnedTasks { list: Mutex::new(List::new()), slot: ManuallyDrop::new(HomeSlot::claim()) }
     }
 
     /// Returns the number of the home that has this list, for a task that is linked next.
@@ -105,6 +106,17 @@ impl OwnedTasks {
             next = unsafe { list.next(task) };
         }
         results
+    }
+}
+
+impl Drop for OwnedTasks {
+    fn drop(&mut self) {
+        let is_empty = self.list.get_mut().is_empty();
+        debug_assert!(is_empty || std::thread::panicking(), "a task outlives its home");
+        if is_empty {
+            // SAFETY: this is the destructor, which runs once, and the slot is not used afterwards.
+            unsafe { ManuallyDrop::drop(&mut self.slot) };
+        }
     }
 }
 

@@ -35,7 +35,7 @@ impl Worker<'_> {
         let now = self.pool.clock.now();
         self.local.slept_until(now);
         if polled {
-            self.local.spin.update_window(now.saturating_sub(self.checked_at.get()));
+            self.local.spin.update_window(now.saturating_sub(self.checked_at.get()), now);
             self.local.record_reactor_poll(now);
             self.begin_interval(now);
         }
@@ -106,7 +106,7 @@ impl Worker<'_> {
             }
             let last = std::mem::replace(&mut now, self.pool.clock.now());
             if now.saturating_sub(last) > MAX_OFF_CPU {
-                self.local.spin.back_off();
+                self.local.spin.back_off(now);
                 return false;
             }
         }
