@@ -257,10 +257,6 @@ impl Reporter {
 /// there are more threads than processors and a lock keeps one of them waiting.
 const SPARE_AFTER_SCANS: u32 = 10;
 
-/// From this scan of the same poll on, a worker that waits for a processor holds up its tasks. The
-/// kernel takes a processor away for some three milliseconds at a time.
-const LONG_STARVED_SCANS: u32 = 8;
-
 /// A spare that is not needed any more stays for so many scans.
 const SPARE_IDLE_SCANS: u32 = 50;
 
@@ -293,8 +289,8 @@ pub(super) struct ScanSummary {
     /// Blocked in `block_in_place`: each needs a spare.
     pub(super) away: usize,
     pub(super) stalled: usize,
-    /// The stalled workers that had a processor, did not want one, or have wanted one for long.
-    pub(super) held_up: usize,
+    /// The stalled workers that wait for a processor.
+    pub(super) starved: usize,
     /// The stalled workers that have been so for long.
     pub(super) long_stalled: usize,
     /// Those of `long_stalled` whose processor another thread could have.
@@ -305,7 +301,7 @@ impl ScanSummary {
     /// Counts a stalled worker, seen so often in the same poll, with this cause.
     pub(super) fn count_stalled(&mut self, scans: u32, cause: StallCause) {
         self.stalled += 1;
-        self.held_up += usize::from(cause != StallCause::Starved || scans >= LONG_STARVED_SCANS);
+        self.starved += usize::from(cause == StallCause::Starved);
         if scans >= SPARE_AFTER_SCANS {
             self.long_stalled += 1;
             self.blocked += usize::from(cause.leaves_a_processor());
@@ -319,7 +315,7 @@ impl ScanSummary {
 
     /// Returns true if no worker should rest: another one does not come back.
     pub(super) fn needs_all_workers(&self) -> bool {
-        self.held_up + self.away > 0
+        self.stalled - self.starved + self.away > 0
     }
 
     /// Returns true if another spare is wanted: no worker can poll tasks, or fewer can than should
@@ -334,7 +330,8 @@ impl ScanSummary {
         if self.long_stalled == 0 || self.asleep + self.moving + self.resting > 0 {
             return false;
         }
-        let none_progresses = self.awake == 0 && self.long_stalled == self.stalled;
+        // If all wait for a processor, a spare would wait for one, too.
+        let none_progresses = self.awake == 0 && self.long_stalled == self.stalled && self.starved < self.stalled;
         none_progresses || (self.blocked + self.away > spares && has_waiting_tasks())
     }
 }
@@ -376,7 +373,11 @@ impl Rescue {
             return;
         }
         self.has_warned = false;
-        self.idle_scans = if summary.stalled + summary.away < spares { self.idle_scans.saturating_add(1) } else { 0 };
+        self.idle_scans = if summary.stalled - summary.starved + summary.away < spares {
+            self.idle_scans.saturating_add(1)
+        } else {
+            0
+        };
         if self.idle_scans >= SPARE_IDLE_SCANS {
             pool.worker_set.stop_spare(pool, |seat| !pool.seats[seat].is_stalled() && !pool.seats[seat].is_blocking());
             // A worker that has blocked since the scan may rely on the spare.

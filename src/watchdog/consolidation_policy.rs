@@ -21,8 +21,12 @@ const FREE: f64 = 0.5;
 const IN_USE: f64 = 0.1;
 /// Fewer polls per second are too few to compare.
 const LEAST_RATE: f64 = 5_000.0;
-/// Fewer workers stay if they poll at least this share of what more workers have polled.
+/// Fewer workers stay if they poll at least this share of what more workers have polled. They have
+/// to poll as much if they leave processors to other threads: more than this share of what they
+/// had.
 const KEEP_FEWER: f64 = 0.95;
+const KEEP_FEWER_THAT_LEAVE: f64 = 1.0;
+const LEAVE: f64 = 0.15;
 /// More workers stay if they poll at least this multiple of what fewer workers have polled.
 const KEEP_MORE: f64 = 1.10;
 /// A trial ends at once if a window has less than this share of the polls before.
@@ -51,8 +55,8 @@ pub(super) struct ConsolidationPolicy {
     workers: usize,
     /// The number of workers that may work.
     effective: usize,
-    /// Polls per second in the last windows with this number.
-    rates: Vec<f64>,
+    /// The last windows with this number.
+    windows: Vec<Window>,
     /// Windows in a row in which the workers were short of processors, or in which processors were
     /// free.
     short_windows: usize,
@@ -75,8 +79,9 @@ pub(super) struct ConsolidationPolicy {
 struct Trial {
     /// The number before.
     from: usize,
-    /// Polls per second with that number.
-    baseline: f64,
+    /// Polls per second with that number, and the processors that the workers had.
+    rate: f64,
+    processors: f64,
 }
 
 /// When the next trial in one direction may begin.
@@ -136,7 +141,7 @@ impl ConsolidationPolicy {
         ConsolidationPolicy {
             workers,
             effective: workers,
-            rates: Vec::new(),
+            windows: Vec::new(),
             short_windows: 0,
             free_windows: 0,
             settling: SETTLING,
@@ -189,16 +194,16 @@ impl ConsolidationPolicy {
     }
 
     fn measure(&mut self, window: &Window) {
-        self.rates.push(window.rate());
-        if self.rates.len() > MEASURED {
-            self.rates.remove(0);
+        self.windows.push(*window);
+        if self.windows.len() > MEASURED {
+            self.windows.remove(0);
         }
         self.short_windows = if self.is_short(window) { self.short_windows + 1 } else { 0 };
         let is_free = window.idle_processors().is_some_and(|idle| idle >= self.idle_when_short + FREE);
         self.free_windows = if is_free { self.free_windows + 1 } else { 0 };
         if self.trial.is_some() {
             self.judge_trial();
-        } else if self.rates.len() == MEASURED && !self.try_fewer(window) {
+        } else if self.windows.len() == MEASURED && !self.try_fewer(window) {
             self.try_more(window);
         }
     }
@@ -224,7 +229,7 @@ impl ConsolidationPolicy {
         let may_begin = self.effective > 1
             && self.short_windows >= SHORT_WINDOWS
             && window.poll_time() <= LONGEST_POLL
-            && self.mean_rate() >= LEAST_RATE
+            && self.mean(Window::rate) >= LEAST_RATE
             && self.now >= self.fewer.next
             && self.changes.has(2);
         if may_begin {
@@ -253,21 +258,29 @@ impl ConsolidationPolicy {
     }
 
     fn begin_trial(&mut self, effective: usize) {
-        let trial = Trial { from: self.effective, baseline: self.mean_rate() };
+        let (rate, processors) = (self.mean(Window::rate), self.mean(Window::processors));
+        let trial = Trial { from: self.effective, rate, processors };
         self.change(effective);
         self.trial = Some(trial);
     }
 
     fn judge_trial(&mut self) {
         let Some(trial) = &self.trial else { return };
-        let goal = if self.effective < trial.from { KEEP_FEWER } else { KEEP_MORE };
-        let (from, baseline, rate) = (trial.from, trial.baseline, self.mean_rate());
-        let is_fewer = self.effective < from;
-        if self.rates.len() < MEASURED && rate >= HOPELESS * baseline {
+        let rate = self.mean(Window::rate);
+        if self.windows.len() < MEASURED && rate >= HOPELESS * trial.rate {
             return;
         }
+        let is_fewer = self.effective < trial.from;
+        let goal = if !is_fewer {
+            KEEP_MORE
+        } else if self.mean(Window::processors) < (1.0 - LEAVE) * trial.processors {
+            KEEP_FEWER_THAT_LEAVE
+        } else {
+            KEEP_FEWER
+        };
+        let (from, goal) = (trial.from, goal * trial.rate);
         self.trial = None;
-        if rate < goal * baseline {
+        if rate < goal {
             self.change(from);
             let attempts = if is_fewer { &mut self.fewer } else { &mut self.more };
             return attempts.fail(self.now);
@@ -279,8 +292,9 @@ impl ConsolidationPolicy {
         other.fail(self.now);
     }
 
-    fn mean_rate(&self) -> f64 {
-        self.rates.iter().sum::<f64>() / self.rates.len() as f64
+    /// Returns the mean of a value over the last windows, of which there is one at least.
+    fn mean(&self, value: fn(&Window) -> f64) -> f64 {
+        self.windows.iter().map(value).sum::<f64>() / self.windows.len() as f64
     }
 
     fn change(&mut self, effective: usize) {
@@ -290,7 +304,7 @@ impl ConsolidationPolicy {
     }
 
     fn begin_measurement(&mut self) {
-        self.rates.clear();
+        self.windows.clear();
         (self.short_windows, self.free_windows) = (0, 0);
         self.settling = SETTLING;
     }

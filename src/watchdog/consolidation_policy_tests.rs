@@ -119,6 +119,17 @@ fn policy_of_many_workers_tries_as_many_as_get_processors() {
     assert!((7..=10).contains(&policy.effective()), "{}", policy.effective());
 }
 
+/// Two workers poll a little more than one, but only because they take processor time from a
+/// neighbour.
+#[test]
+fn policy_does_not_leave_processors_to_neighbours_for_fewer_polls() {
+    let (mut policy, mut machine) = (ConsolidationPolicy::new(2), Machine::new(2.0));
+    // 1.33 processors with a loss of a fifth, or one.
+    (machine.neighbours, machine.loss, machine.noise) = (1.0, 0.34, 0.0);
+    run(&mut policy, &mut machine, 2, SECOND / 2);
+    assert_eq!(policy.effective(), 2);
+}
+
 #[test]
 fn policy_with_long_polls_changes_nothing() {
     let (mut policy, mut machine) = (ConsolidationPolicy::new(2), Machine::new(2.0));

@@ -8,7 +8,7 @@ use crate::util::cpu::{SchedTimes, Tid, idle_time};
 /// The length of a window.
 pub(super) const WINDOW: Duration = Duration::from_millis(20);
 /// A window that is longer than this is discarded: the process, or the watchdog, was stopped.
-const LONGEST_WINDOW: Duration = Duration::from_millis(100);
+const LONGEST_WINDOW: Duration = Duration::from_millis(200);
 
 /// Measures windows.
 #[derive(Debug, Default)]
