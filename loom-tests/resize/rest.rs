@@ -7,7 +7,7 @@ use super::two_seats::{RETIRING, STAYING, TwoSeats};
 use crate::park::{Parker, Unpark};
 use crate::phase::{AtomicPhase, Phase};
 use crate::primitive::atomic::{AtomicUsize, Ordering};
-use crate::primitive::{Arc, model};
+use crate::primitive::{Arc, model, thread};
 use crate::worker_set::{ResizeCompletion, RetireResult, ThreadHost, WorkerSet};
 
 /// rest × notify × the end of the rest: the submitter clears the bit of a worker that has to rest.
@@ -79,6 +79,18 @@ impl PoolParts {
         Arc::new(pool)
     }
 
+    /// Starts the worker of seat 1.
+    fn start_worker(self: &Arc<PoolParts>) -> thread::JoinHandle<bool> {
+        let pool = Arc::clone(self);
+        start(move || pool.run_idle_worker())
+    }
+
+    /// Starts a watchdog that asks the worker of seat 1 to rest.
+    fn start_watchdog(self: &Arc<PoolParts>) -> thread::JoinHandle<()> {
+        let pool = Arc::clone(self);
+        start(move || pool.limit_workers(1))
+    }
+
     /// As the watchdog.
     fn limit_workers(&self, most: usize) {
         let woken = self.worker_set.limit_workers(most, || self.phase.is_running());
@@ -137,8 +149,7 @@ impl ThreadHost for PoolParts {
 fn worker_let_work_again_ends_its_rest() {
     model(|| {
         let pool = PoolParts::new();
-        let worker = Arc::clone(&pool);
-        let worker = start(move || worker.run_idle_worker());
+        let worker = pool.start_worker();
         pool.limit_workers(1);
         pool.limit_workers(2);
         // Only a worker that works observes this.
@@ -156,10 +167,7 @@ fn worker_let_work_again_ends_its_rest() {
 fn worker_asked_to_rest_during_phase_change_observes_it() {
     model(|| {
         let pool = PoolParts::new();
-        let worker = Arc::clone(&pool);
-        let worker = start(move || worker.run_idle_worker());
-        let watchdog = Arc::clone(&pool);
-        let watchdog = start(move || watchdog.limit_workers(1));
+        let (worker, watchdog) = (pool.start_worker(), pool.start_watchdog());
         // As `Pool::wake_all_workers`.
         pool.phase.advance(Phase::Draining);
         pool.worker_set.lift_limit();
@@ -175,10 +183,7 @@ fn worker_asked_to_rest_during_phase_change_observes_it() {
 fn worker_retired_during_its_rest_vacates_its_seat() {
     model(|| {
         let pool = PoolParts::new();
-        let worker = Arc::clone(&pool);
-        let worker = start(move || worker.run_idle_worker());
-        let watchdog = Arc::clone(&pool);
-        let watchdog = start(move || watchdog.limit_workers(1));
+        let (worker, watchdog) = (pool.start_worker(), pool.start_watchdog());
         let completion = Arc::new(ResizeCompletion::new());
         pool.worker_set.enqueue(1, Arc::clone(&completion)).complete();
         pool.worker_set.run_requests(&*pool);

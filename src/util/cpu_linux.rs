@@ -56,8 +56,9 @@ pub(super) fn idle_time() -> Option<Duration> {
     Some(Duration::from_nanos(ticks.saturating_mul(1_000_000_000 / per_second)))
 }
 
-/// Returns the processors that the calling thread may use.
-fn allowed_processors() -> Option<libc::cpu_set_t> {
+/// Returns the processors that the calling thread may use, or `None` if the machine has more than
+/// the set has bits. A thread inherits the set from the thread that starts it.
+pub(crate) fn allowed_processors() -> Option<libc::cpu_set_t> {
     // SAFETY: `cpu_set_t` is a set of bits, for which all zeroes is a value.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
     // SAFETY: the pointer and the size are those of `set`.

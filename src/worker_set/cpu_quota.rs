@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use crate::pool::{Follow, Pool};
 use crate::primitive::Arc;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use crate::util::cpu::platform::allowed_processors;
 use crate::util::wake_list::catch_user_panic;
 use crate::worker_set::ResizeError;
 use crate::worker_set::resize::{self, Resize};
@@ -68,16 +70,11 @@ pub(crate) fn processors(root: &Path) -> usize {
     quota(root).map_or(mask, |quota| quota.min(mask))
 }
 
-/// Returns the number of processors that the affinity mask allows. A thread inherits the mask from
-/// the thread that starts it.
+/// Returns the number of processors that the affinity mask allows.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn mask() -> usize {
-    // SAFETY: `cpu_set_t` is a set of bits, for which all zeroes is a value.
-    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    // SAFETY: the pointer and the size are those of `set`.
-    let result = unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) };
-    // SAFETY: `sched_getaffinity` has filled the set.
-    let count = if result == 0 { unsafe { libc::CPU_COUNT(&set) } } else { 0 };
+    // SAFETY: the call reads the set, which is initialized.
+    let count = allowed_processors().map_or(0, |set| unsafe { libc::CPU_COUNT(&set) });
     match usize::try_from(count) {
         Ok(count @ 1..) => count,
         // The machine has more processors than the set has bits.
