@@ -72,7 +72,7 @@ fn run_job(pool: &Arc<Pool>, runnable: Runnable) {
     let _unlimited = budget::unlimited();
     let id = runnable.header().id();
     let outer = context::set_task(Some(runnable.header().into()));
-    pool.drain_state.jobs.mark_running(id);
+    pool.drain_state.jobs.mark_running(runnable.header().identity());
     let _ = runnable.run(&pool.drain_state.jobs);
     pool.drain_state.jobs.mark_ended(id);
     context::set_task(outer);

@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::drain::state::Straggler;
 use crate::primitive::Mutex;
 use crate::primitive::atomic::{AtomicU64, Ordering};
-use crate::raw_task::{Header, Id, Outcome, OwnedTasks, Runnable, Schedule};
+use crate::raw_task::{Header, Id, Outcome, OwnedTasks, Runnable, Schedule, TaskInfo};
 
 /// How many tasks or jobs have ended with each outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -89,8 +89,9 @@ pub(crate) struct BlockingJobs {
     pub(crate) outcomes: OutcomeCounters,
     /// The number of jobs that have entered the gate.
     pub(crate) entered: AtomicU64,
-    /// The running jobs, with the times at which they began.
-    running: Mutex<BTreeMap<Id, Instant>>,
+    /// The running jobs, with the times at which they began. A job is removed after its outcome has
+    /// been counted, so a report finds it here while the destructor of its output runs.
+    running: Mutex<BTreeMap<Id, (TaskInfo, Instant)>>,
 }
 
 impl BlockingJobs {
@@ -100,8 +101,8 @@ impl BlockingJobs {
     }
 
     /// Records that a thread begins to run a job.
-    pub(crate) fn mark_running(&self, job: Id) {
-        self.running.lock().insert(job, Instant::now());
+    pub(crate) fn mark_running(&self, job: TaskInfo) {
+        self.running.lock().insert(job.id, (job, Instant::now()));
     }
 
     /// Records that the job has ended.
@@ -111,10 +112,12 @@ impl BlockingJobs {
 
     /// Returns all jobs that live, queued and running.
     pub(crate) fn stragglers(&self) -> Vec<Straggler> {
-        let live = self.live.all();
-        let running = self.running.lock();
-        let since = |id: &Id| running.get(id).map(Instant::elapsed);
-        live.into_iter().map(|job| Straggler { running_for: since(&job.id), ..Straggler::from(job) }).collect()
+        // A running job comes later than the same job as a live one, and replaces it.
+        let mut jobs: BTreeMap<Id, Straggler> = self.live.all().into_iter().map(|job| (job.id, job.into())).collect();
+        for (job, since) in self.running.lock().values() {
+            jobs.insert(job.id, Straggler { running_for: Some(since.elapsed()), ..job.clone().into() });
+        }
+        jobs.into_values().collect()
     }
 }
 

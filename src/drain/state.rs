@@ -16,6 +16,12 @@ use crate::primitive::{Arc, Condvar, Mutex, thread, wait_for};
 use crate::raw_task::{AbortHandle, Id, TaskInfo};
 use crate::util::once_event::OnceEvent;
 
+/// How often a report with unnamed tasks is tried again. A model needs each of its outcomes once.
+const REPORT_RETRIES: u32 = if cfg!(heist_loom) { 0 } else { 10 };
+
+/// How long the report waits for a task that just ends, before it is tried again.
+const REPORT_RETRY_INTERVAL: Duration = Duration::from_millis(1);
+
 /// The state of a pool's drain. [`TaskCounts`] adds what the seats have counted.
 #[derive(Debug)]
 pub(crate) struct DrainState {
@@ -212,17 +218,28 @@ impl DrainState {
             return;
         }
         phase.advance(Phase::Drained);
-        drain.make_report(task_counts, |_, _| (Vec::new(), 0));
+        drain.report = Some(drain.report_now(task_counts, |_, _| (Vec::new(), 0)));
         drop(locked);
         self.publish_report();
     }
 
     /// Makes the report, although tasks may live. Does nothing if the report is there.
+    ///
+    /// A task that just ends is for a moment neither in a list nor counted. While the report would
+    /// have a task without a name, this waits and tries again, a few times.
     pub(crate) fn finalize_report(&self, task_counts: &impl TaskCounts) {
         let mut locked = self.locked.lock();
-        let Some(drain) = locked.pending() else { return };
-        self.gate.seal_now();
-        drain.make_report(task_counts, |drain, ended| drain.remaining(task_counts, &self.gate, ended));
+        for retries_left in (0..=REPORT_RETRIES).rev() {
+            let Some(drain) = locked.pending() else { return };
+            self.gate.seal_now();
+            let report = drain.report_now(task_counts, |drain, ended| drain.remaining(task_counts, &self.gate, ended));
+            if report.unnamed == 0 || retries_left == 0 {
+                drain.report = Some(report);
+                break;
+            }
+            let pause = Instant::now().checked_add(REPORT_RETRY_INTERVAL);
+            wait_for(&self.changed, &mut locked, pause, |locked| locked.pending().is_none());
+        }
         drop(locked);
         self.publish_report();
     }
@@ -437,21 +454,20 @@ impl DrainLocked {
 }
 
 impl ActiveDrain {
-    /// Makes the report. `remaining` gets the number of ended tasks, and returns the tasks that are
-    /// left and the number of unnamed ones.
-    fn make_report(
+    /// Returns the report as of now. `remaining` gets the number of ended tasks, and returns the
+    /// tasks that are left and the number of unnamed ones.
+    fn report_now(
         &mut self,
         task_counts: &impl TaskCounts,
         remaining: impl FnOnce(&ActiveDrain, u64) -> (Vec<Straggler>, u64),
-    ) {
+    ) -> DrainReport {
         self.exempt_at_report = self.live_exempt_ids();
         let outcomes = task_counts.outcomes();
         let (left, unnamed) = remaining(self, outcomes.total());
-        let mut stragglers = std::mem::take(&mut self.cancelled);
-        stragglers.extend(left);
+        let stragglers = self.cancelled.iter().cloned().chain(left).collect();
         let OutcomeCounts { completed, panicked, cancelled } = outcomes - self.base;
         let elapsed = self.at.elapsed();
-        self.report = Some(DrainReport { completed, panicked, cancelled, stragglers, unnamed, elapsed });
+        DrainReport { completed, panicked, cancelled, stragglers, unnamed, elapsed }
     }
 
     /// Returns the tasks that are left and not exempt. Also returns how many tasks were counted in
@@ -494,7 +510,8 @@ pub struct DrainReport {
     /// How many more of them have no known name. Almost always zero.
     ///
     /// A thread stood still from before the deadline to the report, while it spawned such a task or
-    /// moved it from one queue to another. Or the task ended at the very moment of the report.
+    /// moved it from one queue to another. The report waits up to ten milliseconds for such a
+    /// thread.
     pub unnamed: u64,
     /// The time from the call of `drain` to the report.
     pub elapsed: Duration,

@@ -19,16 +19,18 @@ enum Place {
     FirstPoll,
     LaterPoll,
     Job,
+    JobOutput,
     Destructor,
     SpawnHook,
     ParkHook,
     Waker,
 }
 
-const PLACES: [Place; 7] = [
+const PLACES: [Place; 8] = [
     Place::FirstPoll,
     Place::LaterPoll,
     Place::Job,
+    Place::JobOutput,
     Place::Destructor,
     Place::SpawnHook,
     Place::ParkHook,
@@ -64,6 +66,19 @@ fn occupy(runtime: &Runtime, place: Place, blocker: &Blocker, armed: &Door) -> O
             Some(task.id())
         }
         Place::Job => Some(runtime.spawn_blocking(move || blocks.block()).id()),
+        // No handle wants the output, so the job's thread drops it.
+        Place::JobOutput => {
+            let detached = Door::new();
+            let waits = detached.clone();
+            let job = runtime.spawn_blocking(move || {
+                waits.wait();
+                OnDrop::new(move || blocks.block())
+            });
+            let id = job.id();
+            drop(job);
+            detached.open();
+            Some(id)
+        }
         // The destructor begins at the deadline.
         Place::Destructor => return Some(runtime.spawn(blocks_when_dropped(blocker)).id()),
         Place::SpawnHook => {
