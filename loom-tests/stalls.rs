@@ -114,6 +114,25 @@ fn worker_woken_by_submitter_is_watched() {
     });
 }
 
+/// A worker puts the watchdog to sleep × the watchdog does so × another worker leaves idle. At the
+/// end a worker is awake, and the alarm is set.
+#[test]
+fn watchdog_put_to_sleep_by_worker_is_woken_for_the_next() {
+    model(|| {
+        let pool = WatchedWorker::new();
+        let (watchdog, other) = (Arc::clone(&pool), Arc::clone(&pool));
+        let watchdog = start(move || watchdog.watch_until_awake());
+        let other = start(move || {
+            // It saw all workers idle a while ago.
+            other.watchdog_sleep.sleep_if(&other.idle, || other.idle.is_announced(WORKER));
+        });
+        let _ = pool.leave_idle();
+        other.join().expect("the other worker");
+        watchdog.join().expect("the watchdog");
+        pool.watchdog_sleep.wait_for_tick();
+    });
+}
+
 /// sleep of the watchdog × shutdown.
 #[test]
 fn watchdog_going_to_sleep_sees_the_shutdown() {

@@ -41,7 +41,27 @@ pub(crate) struct Watchdog {
     /// The number of scans in a row that have found all workers idle, though some had made
     /// progress.
     light_scans: u32,
+    /// The number of scans in a row that have found all workers idle. A sleep in between does not
+    /// end the row.
+    idle_scans: u32,
+    /// After so many such scans in a row, workers may put the watchdog to sleep. It doubles each
+    /// time that they do so too often.
+    idle_scans_for_grant: u32,
+    /// How many times workers were allowed to put the watchdog to sleep at the last scan, and the
+    /// time of it.
+    granted: u32,
+    granted_at: u64,
 }
+
+/// How many times workers may put the watchdog to sleep from one scan to the next.
+const GRANTED_SLEEPS: u32 = 32;
+
+/// The most idle scans before a grant.
+const MAX_SCANS_FOR_GRANT: u32 = 1024;
+
+/// If workers use the grant faster than once in so many nanoseconds, it costs more than the scans
+/// that it saves.
+const MIN_GRANT_INTERVAL: u64 = 3_000_000;
 
 /// After so many scans that find all workers idle, the time between two scans doubles.
 const LIGHT_SCANS: u32 = 8;
@@ -58,6 +78,10 @@ impl Watchdog {
             progress: 0,
             all_idle: false,
             light_scans: 0,
+            idle_scans: 0,
+            idle_scans_for_grant: LIGHT_SCANS,
+            granted: 0,
+            granted_at: 0,
         }
     }
 
@@ -80,12 +104,8 @@ impl Watchdog {
                 watchdog_sleep.set_period(self.period());
             }
             if self.all_idle && needs_no_scan(&pool) {
-                // The phase is checked last: the shutdown fires the alarm, which may just have been
-                // disarmed.
                 self.light_scans = 0;
-                watchdog_sleep.sleep_if(&pool.idle, || {
-                    pool.seats.iter().all(|seat| is_idle(&pool, seat)) && needs_no_scan(&pool) && pool.is_open()
-                });
+                watchdog_sleep.sleep_if(&pool.idle, || may_sleep(&pool));
             }
         }
     }
@@ -96,7 +116,11 @@ impl Watchdog {
         pool.bump_tick();
         let now = pool.clock.now();
         let summary = self.observe_all(&pool, now);
+        let has_slept = self.end_grant(&pool, now);
         if let Some(consolidation) = &mut self.consolidation {
+            if has_slept {
+                consolidation.pause(&pool, now);
+            }
             consolidation.scan(&pool, now, summary);
         }
         self.rescue.adjust_spares(&pool, summary);
@@ -105,6 +129,8 @@ impl Watchdog {
         let are_idle = summary.are_idle();
         self.all_idle = are_idle && !progressed;
         self.light_scans = if are_idle { self.light_scans.saturating_add(1) } else { 0 };
+        self.idle_scans = if are_idle { self.idle_scans.saturating_add(1) } else { 0 };
+        self.grant_sleeps(&pool, now);
         if let Some(consolidation) = self.consolidation.as_mut().filter(|_| self.all_idle) {
             consolidation.pause(&pool, now);
         }
@@ -113,6 +139,35 @@ impl Watchdog {
         self.consolidation.iter_mut().for_each(Consolidation::log_change);
         if !self.all_idle {
             (self.periodic_hook)(&pool);
+        }
+    }
+
+    /// Takes back what is left of the last grant. Returns true if workers have used it, and so have
+    /// put the watchdog to sleep since the last scan.
+    fn end_grant(&mut self, pool: &Pool, now: u64) -> bool {
+        let Some(watchdog_sleep) = &pool.watchdog_sleep else { return false };
+        let used = self.granted.saturating_sub(watchdog_sleep.grant_sleeps(0));
+        if used == 0 {
+            return false;
+        }
+        // The thread that sets the alarm sets the shortest period.
+        self.light_scans = 0;
+        self.idle_scans_for_grant = if now.saturating_sub(self.granted_at) < u64::from(used) * MIN_GRANT_INTERVAL {
+            self.idle_scans = 0;
+            MAX_SCANS_FOR_GRANT.min(2 * self.idle_scans_for_grant)
+        } else {
+            LIGHT_SCANS
+        };
+        true
+    }
+
+    /// Under a light load, allows the last worker that goes to sleep to put the watchdog to sleep,
+    /// too. That is a system call, where a scan is a wake-up of this thread.
+    fn grant_sleeps(&mut self, pool: &Pool, now: u64) {
+        self.granted = if self.idle_scans >= self.idle_scans_for_grant { GRANTED_SLEEPS } else { 0 };
+        self.granted_at = now;
+        if let Some(watchdog_sleep) = &pool.watchdog_sleep {
+            let _ = watchdog_sleep.grant_sleeps(self.granted);
         }
     }
 
@@ -177,6 +232,13 @@ impl fmt::Debug for Watchdog {
 /// Returns true if the seat's worker sleeps or is blocked, or if the seat is vacant.
 fn is_idle(pool: &Pool, seat: &Seat) -> bool {
     pool.idle.is_announced(seat.index) || !pool.worker_set.is_occupied(seat.index) || seat.is_blocking()
+}
+
+/// Returns true if the watchdog may sleep: all workers are idle, and nothing else needs a scan.
+///
+/// The phase is checked last: a shutdown fires the alarm, which may just have been disarmed.
+pub(crate) fn may_sleep(pool: &Pool) -> bool {
+    pool.seats.iter().all(|seat| is_idle(pool, seat)) && needs_no_scan(pool) && pool.is_open()
 }
 
 /// Returns true if there are exactly as many spares as wanted, and no worker rests. A blocked

@@ -18,6 +18,9 @@ pub(crate) struct IntervalTimer {
 }
 
 impl IntervalTimer {
+    /// Tells that setting the timer wakes no thread.
+    pub(crate) const IS_SILENT: bool = true;
+
     /// Creates a timer that is disarmed.
     ///
     /// # Errors

@@ -21,6 +21,9 @@ struct Plan {
 }
 
 impl IntervalTimer {
+    /// Tells that setting the timer wakes its owner.
+    pub(crate) const IS_SILENT: bool = false;
+
     /// Creates a timer that is disarmed.
     #[allow(clippy::unnecessary_wraps, reason = "the other kind can be refused")]
     pub(crate) fn new() -> io::Result<IntervalTimer> {

@@ -9,6 +9,7 @@ use crate::reactor::DriverGuard;
 use crate::scheduler::checkpoint::log_poll_error;
 use crate::scheduler::worker::Worker;
 use crate::util::wake_list::WakeList;
+use crate::watchdog::may_sleep;
 
 /// A spinning worker goes to sleep if it was off its processor for longer than this, in
 /// nanoseconds. Other threads need the processor.
@@ -25,6 +26,7 @@ impl Worker<'_> {
         let polled = match self.pool.reactor.try_drive() {
             Some(driver) => self.park_in_reactor(driver, &mut wakes),
             None => {
+                self.put_watchdog_to_sleep();
                 self.seat.parker.park(self.pool.clock.real_deadline(self.seat.wheel.begin_sleep()));
                 false
             }
@@ -47,6 +49,14 @@ impl Worker<'_> {
         }
     }
 
+    /// Puts the watchdog to sleep, if this worker is the last one that goes to sleep and the load
+    /// is light.
+    fn put_watchdog_to_sleep(&self) {
+        if let Some(watchdog_sleep) = &self.pool.watchdog_sleep {
+            watchdog_sleep.sleep_if_granted(&self.pool.idle, || may_sleep(self.pool));
+        }
+    }
+
     /// Marks the present tick as observed, because a sleep with a reactor poll has done what a
     /// checkpoint does. If the phase or the seat state asks for more, the tick stays new.
     fn observe_tick(&self) {
@@ -65,6 +75,7 @@ impl Worker<'_> {
         if self.pool.clock.is_paused() {
             self.park_paused(&mut sleep);
         } else if !self.spin_for_events(&mut sleep) {
+            self.put_watchdog_to_sleep();
             let until = self.begin_sleep();
             self.seat.parker.park_in(&mut sleep, self.pool.clock.real_deadline(until));
         }

@@ -18,6 +18,8 @@ pub(crate) struct WatchdogSleep {
     tick: Duration,
     /// The number of wake-ups, which seeds the first tick.
     wakes: AtomicU32,
+    /// How many times a worker may put the watchdog to sleep before the next scan.
+    grants: AtomicU32,
 }
 
 impl WatchdogSleep {
@@ -25,7 +27,7 @@ impl WatchdogSleep {
     ///
     /// If the operating system refuses a file descriptor.
     pub(crate) fn new(tick: Duration) -> io::Result<WatchdogSleep> {
-        Ok(WatchdogSleep { alarm: IntervalTimer::new()?, tick, wakes: AtomicU32::new(0) })
+        Ok(WatchdogSleep { alarm: IntervalTimer::new()?, tick, wakes: AtomicU32::new(0), grants: AtomicU32::new(0) })
     }
 
     /// Sets the periodic alarm, to fire after each `ticks` ticks. Called by the watchdog.
@@ -35,19 +37,49 @@ impl WatchdogSleep {
         self.alarm.set(self.tick * ticks, self.tick * ticks);
     }
 
-    /// Sleeps until the next scan. Called by the watchdog, as is [`WatchdogSleep::sleep_if`].
+    /// Sleeps until the next scan. Called by the watchdog.
     pub(crate) fn wait_for_tick(&self) {
         self.alarm.wait();
     }
 
     /// Disarms the alarm until a worker is awake, if `all_idle` returns true. It is called after
     /// the sleep was announced, so a worker that leaves idle afterwards sets the alarm.
+    ///
+    /// The watchdog calls this, and workers may do so at the same time.
     pub(crate) fn sleep_if(&self, idle: &Idle, all_idle: impl FnOnce() -> bool) {
         // Comes before the announcement, which makes other threads set the alarm.
         self.alarm.disarm();
         idle.set_watchdog_asleep();
         if !all_idle() {
             self.wake(idle);
+        }
+    }
+
+    /// Lets workers put the watchdog to sleep `count` times. Returns how many times they still
+    /// could. Called by the watchdog at each scan.
+    pub(crate) fn grant_sleeps(&self, count: u32) -> u32 {
+        // Setting the other kind of timer wakes the watchdog, so nothing would be saved.
+        let count = if IntervalTimer::IS_SILENT { count } else { 0 };
+        // Ordering: Relaxed — only a number. The protocol does not depend on it.
+        self.grants.swap(count, Ordering::Relaxed)
+    }
+
+    /// Puts the watchdog to sleep, if `all_idle` returns true and the watchdog has granted it. It
+    /// is called by a worker that has announced its own sleep.
+    #[inline]
+    pub(crate) fn sleep_if_granted(&self, idle: &Idle, all_idle: impl Fn() -> bool) {
+        // Ordering: Relaxed — as in `WatchdogSleep::grant_sleeps`.
+        if self.grants.load(Ordering::Relaxed) > 0 && !idle.counts().is_watchdog_asleep() && all_idle() {
+            self.use_grant(idle, all_idle);
+        }
+    }
+
+    #[cold]
+    fn use_grant(&self, idle: &Idle, all_idle: impl Fn() -> bool) {
+        // Ordering: Relaxed — as in `WatchdogSleep::grant_sleeps`.
+        let used = self.grants.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        if used.is_ok() {
+            self.sleep_if(idle, all_idle);
         }
     }
 
@@ -73,6 +105,9 @@ impl WatchdogSleep {
     /// Fires the alarm at once, whether or not the watchdog sleeps. Called after a new
     /// phase is published.
     pub(crate) fn ring_now(&self) {
+        // A worker that goes to sleep now would delay it. Ordering: Relaxed — as in
+        // `WatchdogSleep::grant_sleeps`.
+        self.grants.store(0, Ordering::Relaxed);
         self.alarm.fire_now(self.tick);
     }
 }

@@ -190,3 +190,56 @@ fn spare_is_not_started_while_a_worker_progresses_and_no_task_waits() {
 fn spare_is_started_if_no_worker_progresses() {
     assert_eq!((spares_requested(10, |_, _| {}), spares_requested(11, |_, _| {})), (0, 1));
 }
+
+/// The worker of seat 0 sleeps. Only after enough scans may it put the watchdog to sleep, and no
+/// more once a scan has found a worker awake.
+#[test]
+#[cfg(all(target_os = "linux", not(any(heist_loom, heist_count))))]
+fn watchdog_sleep_is_granted_after_idle_scans_only() {
+    let pool = pool(1);
+    pool.idle.announce(0, false);
+    let mut watchdog = watchdog(&pool);
+    let put_to_sleep = || {
+        let watchdog_sleep = pool.watchdog_sleep.as_ref().expect("a watchdog");
+        watchdog_sleep.sleep_if_granted(&pool.idle, || super::may_sleep(&pool));
+        pool.idle.claim_watchdog_wake()
+    };
+    for _ in 1..super::LIGHT_SCANS {
+        watchdog.scan();
+        assert!(!put_to_sleep());
+    }
+    watchdog.scan();
+    assert!(put_to_sleep());
+    let _ = pool.idle.withdraw(0, false);
+    assert!(!put_to_sleep(), "a worker is awake");
+    // The worker has used one sleep in a time that is long enough.
+    watchdog.granted_at = 0;
+    watchdog.scan();
+    pool.idle.announce(0, false);
+    assert!(!put_to_sleep(), "a scan has found a worker awake");
+    let _ = pool.idle.withdraw(0, false);
+}
+
+/// Workers that put the watchdog to sleep again and again cost more than its scans.
+#[test]
+#[cfg(all(target_os = "linux", not(any(heist_loom, heist_count))))]
+fn watchdog_sleep_used_often_is_not_granted_again() {
+    let pool = pool(1);
+    pool.idle.announce(0, false);
+    let mut watchdog = watchdog(&pool);
+    (0..super::LIGHT_SCANS).for_each(|_| watchdog.scan());
+    let watchdog_sleep = pool.watchdog_sleep.as_ref().expect("a watchdog");
+    let mut used = 0;
+    while used <= super::GRANTED_SLEEPS {
+        watchdog_sleep.sleep_if_granted(&pool.idle, || true);
+        if !pool.idle.claim_watchdog_wake() {
+            break;
+        }
+        used += 1;
+    }
+    assert_eq!(used, super::GRANTED_SLEEPS);
+    watchdog.granted_at = pool.clock.now();
+    watchdog.scan();
+    assert_eq!((watchdog.granted, watchdog.idle_scans_for_grant), (0, 2 * super::LIGHT_SCANS));
+    let _ = pool.idle.withdraw(0, false);
+}
