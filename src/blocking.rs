@@ -10,7 +10,9 @@ use std::{fmt, io, ptr};
 
 use slab::Slab;
 
-use crate::primitive::{Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak, release_gone, thread, thread_local, wait_for};
+use crate::primitive::{
+    Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak, real_now, release_gone, thread, thread_local, wait_for,
+};
 use crate::util::named_thread::named_thread;
 use crate::util::wake_list::catch_user_panic;
 
@@ -380,7 +382,7 @@ impl BlockingPool {
             return None;
         }
         state.waiting.push(thread_slot);
-        let keep_alive_end = Instant::now().checked_add(self.settings.keep_alive);
+        let keep_alive_end = real_now().checked_add(self.settings.keep_alive);
         loop {
             let timed_out = match keep_alive_end {
                 Some(end) => wakeup.wait_until(&mut state, end).timed_out(),

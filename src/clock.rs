@@ -16,6 +16,7 @@ mod pause;
 
 use std::time::{Duration, Instant};
 
+use crate::primitive::real_now;
 pub(crate) use pause::AdvancePermit;
 use pause::PausableTime;
 #[cfg(feature = "test-util")]
@@ -38,7 +39,7 @@ pub(crate) struct Clock {
 impl Clock {
     /// Makes a clock whose zero is now.
     pub(crate) fn new() -> Self {
-        Clock::anchored(Instant::now())
+        Clock::anchored(real_now())
     }
 
     /// Makes a clock whose zero is `anchor`.
@@ -48,13 +49,13 @@ impl Clock {
 
     /// Makes a clock whose zero is now and which a test can pause. It starts paused if `paused`.
     pub(crate) fn pausable(paused: bool) -> Self {
-        Clock { anchor: Instant::now(), time: PausableTime::pausable(paused) }
+        Clock { anchor: real_now(), time: PausableTime::pausable(paused) }
     }
 
     /// Returns the real time: nanoseconds since the anchor, or zero if the system's clock has
     /// stepped back behind it.
     pub(crate) fn now(&self) -> u64 {
-        self.deadline(Instant::now())
+        self.deadline(real_now())
     }
 
     /// Returns `at` on this clock: zero if it is before the anchor, the last moment if it is beyond

@@ -59,7 +59,7 @@ pub(crate) fn wait_for<T>(
     while !happened(guard) {
         match deadline {
             None => changed.wait(guard),
-            Some(deadline) if Instant::now() < deadline => {
+            Some(deadline) if real_now() < deadline => {
                 changed.wait_until(guard, deadline);
             }
             Some(_) => return false,

@@ -45,7 +45,7 @@ pub(crate) use source_table::SourceKey;
 #[cfg(test)]
 pub(crate) use source_table::SourceTable;
 
-use crate::primitive::{Arc, CachePadded, Mutex, MutexGuard};
+use crate::primitive::{Arc, CachePadded, Mutex, MutexGuard, real_now};
 use crate::util::stripe::Stripe;
 use crate::util::wake_list::WakeList;
 
@@ -222,7 +222,7 @@ impl DriverGuard<'_> {
     ///
     /// May return early without events: after an interrupt, after a signal, or for no reason.
     pub(crate) fn poll_idle(&mut self, deadline: Option<Instant>, wakes: &mut WakeList) -> io::Result<usize> {
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(real_now()));
         match &*self.reactor.shards {
             [only] => only.poll_idle(&mut self.primary, left, wakes),
             _ => self.wait_all_shards(left, wakes),

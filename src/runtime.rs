@@ -24,7 +24,7 @@ mod worker_metrics;
 use std::future::Future;
 use std::io;
 use std::panic::Location;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use builder::Builder;
 pub use drain::{Drain, Draining};
@@ -46,6 +46,7 @@ pub use crate::pool::Id;
 use crate::pool::Pool;
 pub use crate::pool::hooks::{TaskMeta, UnhandledPanic};
 use crate::primitive::Arc;
+use crate::primitive::real_now;
 use crate::raw_task::JoinHandle;
 pub use crate::reactor::is_rt_shutdown_err;
 use crate::scheduler::schedule;
@@ -495,7 +496,7 @@ impl Runtime {
         // A thread that polls a future, or runs a hook of the runtime, may be the thread that this
         // shutdown would wait for.
         let grace = can_block(Operation::Shutdown(pool.id)).map_or(Duration::ZERO, |()| grace);
-        let deadline = Instant::now().checked_add(grace);
+        let deadline = real_now().checked_add(grace);
         if shutdown::finish_shutdown(pool, deadline) {
             threads::join(pool, deadline);
         } else if !grace.is_zero() {

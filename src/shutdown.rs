@@ -10,6 +10,7 @@ use crate::phase::Phase;
 use crate::pool::local::Local;
 use crate::pool::{Pool, Seat};
 use crate::primitive::Arc;
+use crate::primitive::real_now;
 use crate::raw_task::Runnable;
 pub(crate) use crate::shutdown::helper::start_helper;
 use crate::shutdown::live_threads::ClearPass;
@@ -87,7 +88,7 @@ pub(crate) fn close_after_panic(pool: &Arc<Pool>) {
     begin_shutdown(pool);
     if !pool.is_local() {
         // If another thread clears already, it is left to that one.
-        let _ = context::run_in_runtime(pool, || clear(pool, Some(Instant::now())));
+        let _ = context::run_in_runtime(pool, || clear(pool, Some(real_now())));
     } else if pool.may_poll_here() {
         // No other thread may clear it. A `LocalRuntime` that is dropped meanwhile leaves it to
         // this thread.
@@ -172,7 +173,7 @@ fn clear_local(pool: &Arc<Pool>) -> bool {
     if pool.live_threads.is_clearing() || !pool.seats.iter().all(Seat::is_vacant) {
         return false;
     }
-    let cleared = clear(pool, Instant::now().checked_add(pool.settings.shutdown_grace));
+    let cleared = clear(pool, real_now().checked_add(pool.settings.shutdown_grace));
     if !cleared {
         // Comes first: a subscriber is user code, and may panic.
         std::mem::forget(Arc::clone(pool));

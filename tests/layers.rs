@@ -387,6 +387,17 @@ impl Source {
                 ));
             }
         }
+        // `time` and `hyper` name the library's own `Instant`.
+        if !["time", "hyper"].contains(&folder(&self.module)) {
+            for at in 0..self.tokens.len() {
+                if ["Instant", "::", "now"].iter().enumerate().all(|(n, word)| self.word(at + n) == *word) {
+                    faults.push(format!(
+                        "{}: std's clock is read past `crate::primitive`.\n    Call `crate::primitive::real_now()`.",
+                        self.place(at)
+                    ));
+                }
+            }
+        }
         for (banned, instead) in BEHIND_SYNC {
             for (at, path) in self.paths_from(banned[0]) {
                 if path.iter().map(String::as_str).take(banned.len()).eq(banned.iter().copied()) {

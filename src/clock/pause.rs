@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Clock, END, nanos};
-use crate::primitive::{Arc, Mutex};
+use crate::primitive::{Arc, Mutex, real_now};
 
 /// The timer time of a clock. Holds nothing if the clock cannot be paused.
 #[derive(Clone, Debug)]
@@ -78,7 +78,7 @@ impl PausableTime {
 
     /// Returns the timer time as an instant, for a clock with this anchor.
     pub(super) fn timer_now(&self, anchor: Instant) -> Instant {
-        let now = Instant::now();
+        let now = real_now();
         match &self.0 {
             None => now,
             Some(time_state) => {

@@ -1,5 +1,6 @@
 //! Timer time that always runs: without the feature `test-util` all of this compiles to nothing.
 
+use crate::primitive::real_now;
 use std::time::Instant;
 
 /// The timer time of a clock that cannot be paused.
@@ -26,7 +27,7 @@ impl PausableTime {
 
     #[inline(always)]
     pub(super) fn timer_now(&self, _: Instant) -> Instant {
-        Instant::now()
+        real_now()
     }
 
     #[inline(always)]

@@ -12,6 +12,7 @@ use crate::phase::Phase;
 use crate::pool::current_task::CurrentTask;
 use crate::pool::{Pool, Seat};
 use crate::primitive::atomic::Ordering;
+use crate::primitive::real_now;
 use crate::queue::{Chain, LaneCursor};
 use crate::raw_task::{Header, Id, Outcome, Runnable};
 
@@ -227,7 +228,7 @@ impl Seat {
         let watched = since.map_or(Duration::ZERO, |since| Duration::from_nanos(now.saturating_sub(since)));
         let number = self.progress();
         let seen = seen.iter().filter(|poll| poll.seat == self.index && poll.number == number);
-        let longest = seen.map(|poll| poll.at.elapsed()).chain([watched]).max();
+        let longest = seen.map(|poll| real_now().saturating_duration_since(poll.at)).chain([watched]).max();
         Some(Straggler { running_for: longest, ..Straggler::from(task?) })
     }
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 use crate::drain::state::Straggler;
 use crate::primitive::Mutex;
 use crate::primitive::atomic::{AtomicU64, Ordering};
+use crate::primitive::real_now;
 use crate::raw_task::{Header, Id, Outcome, OwnedTasks, Runnable, Schedule, TaskInfo};
 
 /// How many tasks or jobs have ended with each outcome.
@@ -102,7 +103,7 @@ impl BlockingJobs {
 
     /// Records that a thread begins to run a job.
     pub(crate) fn mark_running(&self, job: TaskInfo) {
-        self.running.lock().insert(job.id, (job, Instant::now()));
+        self.running.lock().insert(job.id, (job, real_now()));
     }
 
     /// Records that the job has ended.
@@ -115,7 +116,10 @@ impl BlockingJobs {
         // A running job comes later than the same job as a live one, and replaces it.
         let mut jobs: BTreeMap<Id, Straggler> = self.live.all().into_iter().map(|job| (job.id, job.into())).collect();
         for (job, since) in self.running.lock().values() {
-            jobs.insert(job.id, Straggler { running_for: Some(since.elapsed()), ..job.clone().into() });
+            jobs.insert(
+                job.id,
+                Straggler { running_for: Some(real_now().saturating_duration_since(*since)), ..job.clone().into() },
+            );
         }
         jobs.into_values().collect()
     }

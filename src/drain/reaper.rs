@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::context::thread_role::{self, ThreadRole};
 use crate::phase::Phase;
 use crate::pool::Pool;
-use crate::primitive::{Arc, thread};
+use crate::primitive::{Arc, real_now, thread};
 use crate::queue::{Chain, LaneCursor, Ring};
 use crate::util::named_thread::named_thread;
 use crate::util::wake_list::catch_user_panic;
@@ -23,7 +23,7 @@ const NAME: &str = "heist-drain";
 
 /// Begins to drain a pool, unless a drain has begun before.
 pub(crate) fn begin_drain(pool: &Arc<Pool>, deadline: Duration) {
-    let deadline = Instant::now().checked_add(deadline);
+    let deadline = real_now().checked_add(deadline);
     if !pool.drain_state.begin_drain(&pool.phase, &**pool, deadline) {
         return;
     }
@@ -104,7 +104,7 @@ fn report_at(pool: &Pool) -> Option<Instant> {
     if pool.phase.load() == Phase::DeadlinePassed {
         return after_deadline;
     }
-    let grace = Instant::now().checked_add(pool.settings.shutdown_grace);
+    let grace = real_now().checked_add(pool.settings.shutdown_grace);
     [after_deadline, grace].into_iter().flatten().min()
 }
 

@@ -12,7 +12,7 @@ use slab::Slab;
 use crate::drain::gate::{Gate, RejectedSpawnLog};
 use crate::drain::outcome_counts::{BlockingJobs, OutcomeCounters, OutcomeCounts};
 use crate::phase::{AtomicPhase, Phase};
-use crate::primitive::{Arc, Condvar, Mutex, thread, wait_for};
+use crate::primitive::{Arc, Condvar, Mutex, real_now, thread, wait_for};
 use crate::raw_task::{AbortHandle, Id, TaskInfo};
 use crate::util::once_event::OnceEvent;
 
@@ -172,7 +172,7 @@ impl DrainState {
         // The phase comes first: a spawn that the gate refuses sees it.
         phase.advance(Phase::Draining);
         self.gate.close_external();
-        let at = Instant::now();
+        let at = real_now();
         let seen = task_counts.polls_under_way(at);
         locked.drain = Some(ActiveDrain {
             at,
@@ -237,7 +237,7 @@ impl DrainState {
                 drain.report = Some(report);
                 break;
             }
-            let pause = Instant::now().checked_add(REPORT_RETRY_INTERVAL);
+            let pause = real_now().checked_add(REPORT_RETRY_INTERVAL);
             wait_for(&self.changed, &mut locked, pause, |locked| locked.pending().is_none());
         }
         drop(locked);
@@ -265,7 +265,7 @@ impl DrainState {
         let closing = locked.closing;
         let Some(drain) = locked.pending().filter(|_| !closing) else { return false };
         drain.deadline_passed = true;
-        drain.seen.extend(task_counts.polls_under_way(Instant::now()));
+        drain.seen.extend(task_counts.polls_under_way(real_now()));
         self.gate.seal_now();
         phase.advance(Phase::DeadlinePassed);
         count_live();
@@ -466,7 +466,7 @@ impl ActiveDrain {
         let (left, unnamed) = remaining(self, outcomes.total());
         let stragglers = self.cancelled.iter().cloned().chain(left).collect();
         let OutcomeCounts { completed, panicked, cancelled } = outcomes - self.base;
-        let elapsed = self.at.elapsed();
+        let elapsed = real_now().saturating_duration_since(self.at);
         DrainReport { completed, panicked, cancelled, stragglers, unnamed, elapsed }
     }
 

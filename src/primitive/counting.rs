@@ -9,7 +9,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
-pub(crate) use super::native::{Condvar, MutexGuard, Tracked, UnsafeCell, hint, model, thread, thread_local};
+pub(crate) use super::native::{Condvar, MutexGuard, Tracked, UnsafeCell, hint, model, real_now, thread, thread_local};
 
 const LINE: usize = 64;
 

@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicU32;
 use std::time::Instant;
 
 use super::native::timespec;
+use super::real_now;
 
 /// A word on which its owner can wait.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ impl Futex {
     /// Sleeps while the word is `value`. Returns on [`Futex::wake`], at the deadline, or
     /// spuriously.
     pub(crate) fn wait(&self, value: u32, deadline: Option<Instant>) {
-        let left = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+        let left = match deadline.map(|deadline| deadline.saturating_duration_since(real_now())) {
             Some(left) if left.is_zero() => return,
             left => left,
         };

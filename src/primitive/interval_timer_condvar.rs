@@ -4,6 +4,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use super::real_now;
 use super::{Condvar, Mutex};
 
 /// Fires periodically while it is set. Its owner sleeps until it fires. Any thread may set it,
@@ -32,12 +33,12 @@ impl IntervalTimer {
 
     /// Fires after `first`, and then after each `every`.
     pub(crate) fn set(&self, first: Duration, every: Duration) {
-        self.program(Instant::now().checked_add(first), every);
+        self.program(real_now().checked_add(first), every);
     }
 
     /// Fires now, and then after each `every`.
     pub(crate) fn fire_now(&self, every: Duration) {
-        self.program(Some(Instant::now()), every);
+        self.program(Some(real_now()), every);
     }
 
     /// Stops the timer until it is set again. Discards an expiry that its owner has not waited for.
@@ -52,8 +53,8 @@ impl IntervalTimer {
         loop {
             match plan.next {
                 None => self.changed.wait(&mut plan),
-                Some(at) if at <= Instant::now() => {
-                    plan.next = Instant::now().checked_add(plan.every);
+                Some(at) if at <= real_now() => {
+                    plan.next = real_now().checked_add(plan.every);
                     return;
                 }
                 Some(at) => {

@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::native::thread::JoinHandle;
 use super::native::timespec;
+use super::real_now;
 
 /// Waits for a thread to end, at most until `deadline`, and then detaches it. The calling thread
 /// itself is detached at once.
@@ -18,7 +19,7 @@ pub(crate) fn join_until(thread: JoinHandle<()>, deadline: Option<Instant>) {
     }
     // The call takes the time of day. If the time of day is set back meanwhile, the wait grows by
     // as much, once.
-    let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let left = deadline.map(|deadline| deadline.saturating_duration_since(real_now()));
     let until = left.and_then(|left| SystemTime::now().checked_add(left)?.duration_since(UNIX_EPOCH).ok());
     let Some(until) = until else {
         // The thread catches its own panics.

@@ -9,6 +9,11 @@ pub(crate) mod atomic {
     };
 }
 
+/// Returns the real time. In a model no deadline depends on it.
+pub(crate) fn real_now() -> Instant {
+    Instant::now()
+}
+
 pub(crate) mod thread {
     pub(crate) use ::loom::thread::{Builder, JoinHandle, yield_now};
 
@@ -103,7 +108,7 @@ impl Condvar {
     /// Waits without a clock, since loom has no time. A deadline in the past releases the lock once
     /// and times out. Any other deadline never comes.
     pub(crate) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Instant) -> WaitTimeoutResult {
-        let timed_out = deadline <= Instant::now();
+        let timed_out = deadline <= real_now();
         if timed_out {
             guard.1 = None;
             guard.1 = guard.0.lock().1;

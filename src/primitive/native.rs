@@ -5,6 +5,12 @@ pub(crate) mod atomic {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 }
 
+/// Returns the real time.
+#[inline]
+pub(crate) fn real_now() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
 pub(crate) mod thread {
     pub(crate) use std::thread::{Builder, JoinHandle, yield_now};
 

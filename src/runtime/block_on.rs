@@ -11,6 +11,7 @@ use crate::context::can_block::{Operation, can_block};
 use crate::park::Parker;
 use crate::pool::Pool;
 use crate::primitive::Arc;
+use crate::primitive::real_now;
 use crate::scheduler::worker::{Step, Worker};
 use crate::task_alloc::CacheGuard;
 use crate::{context, shutdown};
@@ -123,13 +124,13 @@ impl ShutdownWait<'_> {
         let closing = &self.pool.drain_state.closing;
         let open = if self.listens.is_none() { closing.register(&mut self.listens, waker) } else { !closing.is_over() };
         if !open && self.deadline.is_none() {
-            self.deadline = Instant::now().checked_add(self.pool.settings.shutdown_grace);
+            self.deadline = real_now().checked_add(self.pool.settings.shutdown_grace);
         }
         self.deadline
     }
 
     fn has_passed(&self) -> bool {
-        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        self.deadline.is_some_and(|deadline| real_now() >= deadline)
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::park::Drive;
 use crate::primitive::atomic::Ordering;
+use crate::primitive::real_now;
 use crate::primitive::thread;
 use crate::reactor::DriverGuard;
 use crate::scheduler::checkpoint::log_poll_error;
@@ -133,7 +134,7 @@ impl Worker<'_> {
         // The permit comes first. A job wakes its waiter before it allows an advance. So a worker
         // that gets the permit sees that wake.
         let permit = clock.permit_advance(until);
-        let deadline = if permit.is_some() { Some(Instant::now()) } else { clock.real_deadline(until) };
+        let deadline = if permit.is_some() { Some(real_now()) } else { clock.real_deadline(until) };
         let woken = self.seat.parker.park_in(sleep, deadline);
         if let Some(permit) = permit.filter(|_| !woken && sleep.wakes.is_empty()) {
             clock.advance_by_permit(permit);

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::pool::{Follow, Pool};
 use crate::primitive::Arc;
+use crate::primitive::real_now;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use crate::util::cpu::platform::allowed_processors;
 use crate::util::wake_list::catch_user_panic;
@@ -33,7 +34,7 @@ impl Follower {
 
     /// Checks the quota and resizes, unless the last check was a moment ago.
     pub(crate) fn check_quota(&mut self, pool: &Arc<Pool>) {
-        let now = Instant::now();
+        let now = real_now();
         if self.last_check.is_some_and(|last| now.duration_since(last) < self.follow.every) {
             return;
         }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::context::thread_role::{self, ThreadRole};
 use crate::pool::local::Local;
 use crate::pool::{Hook, Pool, Seat, WakeHelper};
-use crate::primitive::{Arc, thread};
+use crate::primitive::{Arc, real_now, thread};
 use crate::queue::{Chain, LifoSlot, Owner, take_all};
 use crate::scheduler::worker::Worker;
 use crate::task_alloc::CacheGuard;
@@ -29,7 +29,7 @@ pub(crate) fn start(pool: &Arc<Pool>, periodic_hook: PeriodicHook) -> io::Result
     let started = start_all(pool, names, periodic_hook);
     if started.is_err() {
         shutdown::begin_shutdown(pool);
-        let deadline = Instant::now().checked_add(pool.settings.shutdown_grace);
+        let deadline = real_now().checked_add(pool.settings.shutdown_grace);
         if shutdown::finish_shutdown(pool, deadline) {
             join(pool, deadline);
         }

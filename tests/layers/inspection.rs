@@ -120,6 +120,7 @@ fn inspect_of_an_import_past_primitive_finds_it() {
         &[("idle.rs", "use std::cell::Cell; thread_local! { static X: Cell<u8> = Cell::new(0); }")],
         "std's `thread_local!`",
     );
+    one_fault(&[("idle.rs", "use std::time::Instant; fn f() { Instant::now(); }")], "std's clock");
     let imported = "use crate::primitive::{Arc, thread_local}; thread_local! { static X: u8 = 0; }";
     assert_eq!(faults(&[("primitive.rs", ""), ("idle.rs", imported)]), Vec::<String>::new());
 }
