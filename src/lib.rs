@@ -62,6 +62,7 @@
 //!   `bytes::BufMut` and `tokio::io::ReadBuf`, without a Tokio runtime.
 //! * `hyper`: `hyper::rt::{Read, Write, Executor, Timer, Sleep}`.
 //! * `test-util`: paused time, for tests; see [`time`].
+//! * `sim`: deterministic simulation of the whole runtime, for tests.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod block_in_place;
@@ -93,6 +94,8 @@ mod scheduler;
 mod shutdown;
 #[cfg(unix)]
 pub mod signal;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod spin;
 pub mod task;
 mod task_alloc;

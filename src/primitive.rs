@@ -1,6 +1,7 @@
 //! The only path to atomics, locks, threads, cells and thread-locals.
 //!
-//! Three engines implement it. The native engine is what ships. loom's engine runs the models
+//! Four engines implement it. The native engine is what ships. The engine of simulations is the
+//! native one with a baton (feature `sim`). loom's engine runs the models
 //! (`cfg(all(test, heist_loom))`). The counting engine counts cache lines that move between writers
 //! (`cfg(all(test, heist_count))`). All other code names `crate::primitive`, so that a model checks
 //! the code that a server runs. `tests/layers.rs` enforces it.
@@ -12,8 +13,20 @@ use std::time::Instant;
 
 #[cfg(not(all(test, heist_loom)))]
 mod native;
-#[cfg(not(all(test, any(heist_loom, heist_count))))]
+#[cfg(not(any(feature = "sim", all(test, any(heist_loom, heist_count)))))]
 pub(crate) use native::*;
+
+#[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
+pub(crate) mod baton;
+#[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
+mod sim;
+#[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
+pub(crate) use sim::*;
+
+#[cfg(not(all(feature = "sim", not(all(test, any(heist_loom, heist_count))))))]
+mod unsimulated;
+#[cfg(not(all(feature = "sim", not(all(test, any(heist_loom, heist_count))))))]
+pub(crate) use unsimulated::*;
 
 #[cfg(all(test, heist_count, not(heist_loom)))]
 pub(crate) mod counting;
@@ -26,27 +39,29 @@ mod loom;
 pub(crate) use self::loom::*;
 
 #[cfg(all(target_os = "linux", not(all(test, any(heist_loom, heist_count)))))]
-mod futex;
-#[cfg(all(target_os = "linux", not(all(test, any(heist_loom, heist_count)))))]
-pub(crate) use futex::Futex;
+#[path = "primitive/futex.rs"]
+mod native_futex;
+#[cfg(all(target_os = "linux", not(any(feature = "sim", all(test, any(heist_loom, heist_count))))))]
+pub(crate) use native_futex::Futex;
 
 #[cfg(all(target_os = "linux", target_env = "gnu", not(all(test, heist_loom))))]
 mod join;
 
 #[cfg(any(not(target_os = "linux"), all(test, any(heist_loom, heist_count))))]
-mod futex_condvar;
-#[cfg(any(not(target_os = "linux"), all(test, any(heist_loom, heist_count))))]
-pub(crate) use futex_condvar::Futex;
+#[path = "primitive/futex_condvar.rs"]
+mod native_futex;
+#[cfg(any(all(not(target_os = "linux"), not(feature = "sim")), all(test, any(heist_loom, heist_count))))]
+pub(crate) use native_futex::Futex;
 
-#[cfg(all(target_os = "linux", not(all(test, any(heist_loom, heist_count)))))]
+#[cfg(all(target_os = "linux", not(any(feature = "sim", all(test, any(heist_loom, heist_count))))))]
 mod interval_timer;
-#[cfg(all(target_os = "linux", not(all(test, any(heist_loom, heist_count)))))]
+#[cfg(all(target_os = "linux", not(any(feature = "sim", all(test, any(heist_loom, heist_count))))))]
 pub(crate) use interval_timer::IntervalTimer;
 
-#[cfg(any(not(target_os = "linux"), all(test, any(heist_loom, heist_count))))]
+#[cfg(any(not(target_os = "linux"), feature = "sim", all(test, any(heist_loom, heist_count))))]
 mod interval_timer_condvar;
 pub(crate) use crossbeam_utils::CachePadded;
-#[cfg(any(not(target_os = "linux"), all(test, any(heist_loom, heist_count))))]
+#[cfg(any(not(target_os = "linux"), feature = "sim", all(test, any(heist_loom, heist_count))))]
 pub(crate) use interval_timer_condvar::IntervalTimer;
 
 /// Waits on `changed` until `happened` returns true. Returns false if the deadline comes first.

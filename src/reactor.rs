@@ -45,7 +45,7 @@ pub(crate) use source_table::SourceKey;
 #[cfg(test)]
 pub(crate) use source_table::SourceTable;
 
-use crate::primitive::{Arc, CachePadded, Mutex, MutexGuard, real_now};
+use crate::primitive::{Arc, CachePadded, Mutex, MutexGuard, real_now, sleep_in_reactor, wake_reactor};
 use crate::util::stripe::Stripe;
 use crate::util::wake_list::WakeList;
 
@@ -137,7 +137,13 @@ impl Reactor {
     /// wants to be interrupted takes the driver first, and announces its sleep then. In the other
     /// order, another worker that polls in between could use up the interrupt.
     pub(crate) fn interrupt(&self) -> io::Result<()> {
+        wake_reactor(self.sleep_key());
         self.waker.wake()
+    }
+
+    /// Returns what a simulated sleep in this reactor waits for: the address of its waker.
+    fn sleep_key(&self) -> usize {
+        std::ptr::from_ref(&self.waker).addr()
     }
 
     /// Returns the shard with which this thread registers next.
@@ -223,6 +229,7 @@ impl DriverGuard<'_> {
     /// May return early without events: after an interrupt, after a signal, or for no reason.
     pub(crate) fn poll_idle(&mut self, deadline: Option<Instant>, wakes: &mut WakeList) -> io::Result<usize> {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(real_now()));
+        let left = sleep_in_reactor(self.reactor.sleep_key(), left);
         match &*self.reactor.shards {
             [only] => only.poll_idle(&mut self.primary, left, wakes),
             _ => self.wait_all_shards(left, wakes),

@@ -10,8 +10,7 @@ use crate::context::budget;
 use crate::context::can_block::{Operation, can_block};
 use crate::park::Parker;
 use crate::pool::Pool;
-use crate::primitive::Arc;
-use crate::primitive::real_now;
+use crate::primitive::{Arc, preemption_point, real_now};
 use crate::scheduler::worker::{Step, Worker};
 use crate::task_alloc::CacheGuard;
 use crate::{context, shutdown};
@@ -193,6 +192,7 @@ fn drive_until_ready<F: Future>(
                 worker.root_has_yielded();
             }
         }
+        preemption_point();
         match worker.step() {
             Step::WouldPark if !root.word.has_wake() => worker.park(),
             Step::WouldPark => worker.abandon_idle(),

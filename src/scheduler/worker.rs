@@ -11,8 +11,8 @@ use crate::context::{self, Seated, budget};
 use crate::idle::Withdrawn;
 use crate::pool::local::{Local, Maintenance};
 use crate::pool::{Hook, Pool, Seat, WakeHelper};
-use crate::primitive::Arc;
 use crate::primitive::atomic::Ordering;
+use crate::primitive::{Arc, preemption_point};
 use crate::queue::Chain;
 use crate::raw_task::{RunResult, Runnable};
 use crate::util::stripe::Stripe;
@@ -92,6 +92,7 @@ impl<'a> Worker<'a> {
         context::run_in_seat(self.seated(), || {
             let _polling = context::polling();
             loop {
+                preemption_point();
                 match self.step() {
                     Step::WouldPark => self.park(),
                     Step::Exited => return,

@@ -8,15 +8,18 @@ pub(crate) mod platform;
 pub(crate) mod platform;
 use std::time::Duration;
 
+use crate::primitive::is_simulated;
+
 /// A thread's id in the operating system. After the thread has ended, another thread may get the
 /// same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tid(u32);
 
 impl Tid {
-    /// Returns the id of the calling thread, or `None` on platforms without such ids.
+    /// Returns the id of the calling thread, or `None` on platforms without such ids. A simulated
+    /// thread has none, because its processor time is not real.
     pub(crate) fn current() -> Option<Tid> {
-        Tid::from_raw(crate::util::cpu::platform::current_tid())
+        if is_simulated() { None } else { Tid::from_raw(crate::util::cpu::platform::current_tid()) }
     }
 
     /// Returns the id of this number; zero is none.

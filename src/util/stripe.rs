@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use crate::primitive::next_stripe;
 use crate::primitive::statics::{AtomicU64, Ordering};
 
 /// The number of a thread, or one that it has drawn. Modulo their count, it selects one of several
@@ -35,7 +36,7 @@ impl Stripe {
     pub(crate) fn current() -> Stripe {
         OURS.get().unwrap_or_else(|| {
             // Ordering: Relaxed — the numbers only have to differ.
-            let stripe = Stripe(NEXT.fetch_add(1, Ordering::Relaxed) as usize);
+            let stripe = Stripe(next_stripe(|| NEXT.fetch_add(1, Ordering::Relaxed)) as usize);
             OURS.set(Some(stripe));
             stripe
         })

@@ -1,0 +1,380 @@
+//! The threads of a simulation: one of them runs at a time.
+//!
+//! Each thread has a virtual time of its own, as if it had a processor of its own. The thread whose
+//! time is the least runs next, so what a thread does never lies in another one's past. A thread
+//! passes the baton on at a preemption point, when it blocks, and when it ends. Each step costs it
+//! a virtual time that comes from the seed. So the seed alone decides the order of all steps.
+
+use std::cell::{Cell, RefCell};
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::native::{Condvar, Mutex, MutexGuard};
+
+/// The least and the most virtual time of a step, in nanoseconds.
+const STEP_COST: (u64, u64) = (100, 4_000);
+/// The least and the most virtual time from a wake-up until the thread runs, in nanoseconds.
+const WAKE_LATENCY: (u64, u64) = (500, 20_000);
+/// One step in so many lets the thread lose its processor for up to [`PREEMPTION`] nanoseconds.
+const PREEMPTION_ODDS: u64 = 256;
+/// The most virtual time of a preemption, in nanoseconds.
+const PREEMPTION: u64 = 3_000_000;
+/// The virtual time of a yield, in nanoseconds.
+const YIELD_COST: u64 = 1_000;
+
+std::thread_local! {
+    /// The simulation of this thread, and the thread's number there. It has no destructor, so it
+    /// can be read while the thread ends.
+    static CURRENT: Cell<Option<(*const Baton, usize)>> = const { Cell::new(None) };
+    /// Dropped when the thread ends. It is set first, so the destructors of the other thread-locals
+    /// have run by then.
+    static EXIT: RefCell<Option<ThreadExit>> = const { RefCell::new(None) };
+}
+
+/// What a thread waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Key {
+    /// A lock, a condition variable, a word or a reactor at this address.
+    Address(usize),
+    /// The end of the thread with this number.
+    Thread(usize),
+}
+
+/// The scheduler of a simulation.
+#[derive(Debug)]
+pub(crate) struct Baton {
+    /// The instant that is the virtual time zero.
+    base: Instant,
+    threads: Mutex<Threads>,
+    /// Signalled when no thread is left, or none can run.
+    ended: Condvar,
+}
+
+#[derive(Debug)]
+struct Threads {
+    all: Vec<SimThread>,
+    running: usize,
+    random: u64,
+    hash: u64,
+    steps: u64,
+    next_stripe: u64,
+    /// Wake-ups of keys for which no thread waited, and which the next wait consumes.
+    pending: Vec<usize>,
+    /// Why no thread can run, once that has happened.
+    deadlock: Option<String>,
+}
+
+#[derive(Debug)]
+struct SimThread {
+    name: String,
+    time: u64,
+    status: Status,
+    turn: Arc<Condvar>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Status {
+    Ready,
+    Blocked { key: Key, deadline: Option<u64> },
+    Ended,
+}
+
+/// The result of a simulation's threads.
+#[derive(Debug)]
+pub(crate) struct Summary {
+    pub(crate) hash: u64,
+    pub(crate) steps: u64,
+    /// The virtual time at the end of the last thread.
+    pub(crate) elapsed: Duration,
+    pub(crate) deadlock: Option<String>,
+}
+
+impl Baton {
+    pub(crate) fn new(seed: u64) -> Arc<Baton> {
+        let threads = Threads {
+            all: Vec::new(),
+            running: 0,
+            random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            hash: 0xcbf2_9ce4_8422_2325,
+            steps: 0,
+            next_stripe: 0,
+            pending: Vec::new(),
+            deadlock: None,
+        };
+        Arc::new(Baton { base: Instant::now(), threads: Mutex::new(threads), ended: Condvar::new() })
+    }
+
+    /// Adds a thread. It starts at the virtual time of the thread that adds it.
+    fn register(&self, name: &str) -> usize {
+        let mut threads = self.threads.lock();
+        let time = current().map_or(0, |(_, here)| threads.all[here].time);
+        let turn = Arc::new(Condvar::new());
+        threads.all.push(SimThread { name: name.to_owned(), time, status: Status::Ready, turn });
+        threads.all.len() - 1
+    }
+
+    /// Marks a thread as ended that the operating system has refused.
+    fn unregister(&self, thread: usize) {
+        self.threads.lock().all[thread].status = Status::Ended;
+    }
+
+    /// Waits until all threads have ended, or none can run.
+    pub(crate) fn wait_for_end(&self) -> Summary {
+        let mut threads = self.threads.lock();
+        while threads.deadlock.is_none() && threads.all.iter().any(|thread| thread.status != Status::Ended) {
+            self.ended.wait(&mut threads);
+        }
+        let elapsed = threads.all.iter().map(|thread| thread.time).max().unwrap_or(0);
+        Summary {
+            hash: threads.hash,
+            steps: threads.steps,
+            elapsed: Duration::from_nanos(elapsed),
+            deadlock: threads.deadlock.clone(),
+        }
+    }
+
+    /// Lets the thread run that comes next, and returns when it is `here`'s turn again.
+    fn pass(&self, here: usize, threads: &mut MutexGuard<'_, Threads>) {
+        self.hand_over(here, threads);
+        let turn = Arc::clone(&threads.all[here].turn);
+        // After a deadlock no thread has a turn any more.
+        while threads.running != here || threads.deadlock.is_some() {
+            turn.wait(threads);
+        }
+    }
+
+    fn end(&self, here: usize) {
+        let mut threads = self.threads.lock();
+        threads.all[here].status = Status::Ended;
+        threads.wake(Key::Thread(here), here, true);
+        self.hand_over(here, &mut threads);
+    }
+
+    /// Chooses the thread that runs next, and wakes it if that is not `here`.
+    fn hand_over(&self, here: usize, threads: &mut MutexGuard<'_, Threads>) {
+        match threads.choose() {
+            Some(next) if next == here => {}
+            Some(next) => {
+                threads.all[next].turn.notify_one();
+            }
+            None => {
+                self.ended.notify_all();
+            }
+        }
+    }
+}
+
+impl Threads {
+    fn random(&mut self, bounds: (u64, u64)) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        bounds.0 + self.random % (bounds.1 - bounds.0 + 1)
+    }
+
+    /// Chooses the thread whose next action comes first, and makes it the running one. Returns
+    /// `None` if all have ended, or none can run.
+    fn choose(&mut self) -> Option<usize> {
+        let at = |thread: &SimThread| match thread.status {
+            Status::Ready => Some(thread.time),
+            Status::Blocked { deadline, .. } => deadline.map(|deadline| deadline.max(thread.time)),
+            Status::Ended => None,
+        };
+        let next = (0..self.all.len()).filter_map(|n| Some((at(&self.all[n])?, n))).min();
+        let Some((time, next)) = next else {
+            if self.all.iter().any(|thread| thread.status != Status::Ended) {
+                self.deadlock = Some(self.describe());
+            }
+            return None;
+        };
+        self.all[next].time = time;
+        self.all[next].status = Status::Ready;
+        if self.running != next {
+            self.running = next;
+            self.record(next as u64);
+            self.record(time);
+        }
+        Some(next)
+    }
+
+    fn record(&mut self, value: u64) {
+        // The FNV-1a hash, by words.
+        self.hash = (self.hash ^ value).wrapping_mul(0x0100_0000_01b3);
+    }
+
+    /// Makes threads ready that wait for `key`. Returns true if there was one.
+    fn wake(&mut self, key: Key, here: usize, all: bool) -> bool {
+        let mut found = false;
+        for n in 0..self.all.len() {
+            if matches!(self.all[n].status, Status::Blocked { key: waits_for, .. } if waits_for == key) {
+                let latency = self.random(WAKE_LATENCY);
+                let time = self.all[n].time.max(self.all[here].time + latency);
+                self.all[n].time = time;
+                self.all[n].status = Status::Ready;
+                found = true;
+                if !all {
+                    break;
+                }
+            }
+        }
+        found
+    }
+
+    fn describe(&self) -> String {
+        let mut text = String::from("no thread of the simulation can run:");
+        for thread in &self.all {
+            if let Status::Blocked { key, .. } = thread.status {
+                let what = match key {
+                    Key::Address(_) => "a wake-up",
+                    Key::Thread(other) => &self.all[other].name,
+                };
+                let _ = write!(text, "\n  {} waits for {what} since {} ns", thread.name, thread.time);
+            }
+        }
+        text
+    }
+}
+
+/// Lets the next thread run when this one ends.
+#[derive(Debug)]
+struct ThreadExit {
+    baton: Arc<Baton>,
+    here: usize,
+}
+
+impl Drop for ThreadExit {
+    fn drop(&mut self) {
+        CURRENT.set(None);
+        self.baton.end(self.here);
+    }
+}
+
+/// A thread that was added to a simulation, and has not begun.
+#[derive(Debug, Clone)]
+pub(crate) struct NewThread {
+    pub(super) baton: Arc<Baton>,
+    pub(super) number: usize,
+}
+
+impl NewThread {
+    /// Adds a thread to the simulation of this thread, if there is one.
+    pub(super) fn add(name: &str) -> Option<NewThread> {
+        let baton = EXIT.with_borrow(|exit| exit.as_ref().map(|exit| Arc::clone(&exit.baton)))?;
+        let number = baton.register(name);
+        Some(NewThread { baton, number })
+    }
+
+    /// Adds the first thread of a simulation.
+    pub(crate) fn root(baton: &Arc<Baton>) -> NewThread {
+        NewThread { baton: Arc::clone(baton), number: baton.register("the root") }
+    }
+
+    /// Removes a thread that could not be started.
+    pub(super) fn cancel(&self) {
+        self.baton.unregister(self.number);
+    }
+
+    /// Makes the calling thread this one, and waits for its turn. Called first on the thread.
+    pub(super) fn begin(self) {
+        let NewThread { baton, number } = self;
+        EXIT.with_borrow_mut(|exit| *exit = Some(ThreadExit { baton: Arc::clone(&baton), here: number }));
+        CURRENT.set(Some((Arc::as_ptr(&baton), number)));
+        let mut threads = baton.threads.lock();
+        let turn = Arc::clone(&threads.all[number].turn);
+        while threads.running != number || threads.deadlock.is_some() {
+            turn.wait(&mut threads);
+        }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.baton.threads.lock().all[self.number].status == Status::Ended
+    }
+}
+
+fn current() -> Option<(*const Baton, usize)> {
+    CURRENT.get()
+}
+
+fn with_current<R>(run: impl FnOnce(&Baton, usize, MutexGuard<'_, Threads>) -> R) -> Option<R> {
+    let (baton, here) = current()?;
+    // SAFETY: the `ThreadExit` of this thread keeps the simulation until it has emptied `CURRENT`.
+    let baton = unsafe { &*baton };
+    Some(run(baton, here, baton.threads.lock()))
+}
+
+/// Returns true on a thread of a simulation.
+pub(crate) fn is_simulated() -> bool {
+    current().is_some()
+}
+
+/// Returns this thread's virtual time.
+pub(super) fn virtual_now() -> Option<Instant> {
+    with_current(|baton, here, threads| baton.base + Duration::from_nanos(threads.all[here].time))
+}
+
+/// Returns the next number of a stripe in this simulation.
+pub(super) fn next_stripe() -> Option<u64> {
+    with_current(|_, _, mut threads| {
+        threads.next_stripe += 1;
+        threads.next_stripe - 1
+    })
+}
+
+/// Charges this thread for a step, and lets a thread run whose time is less.
+pub(super) fn preempt() {
+    with_current(|baton, here, mut threads| {
+        threads.steps += 1;
+        let mut cost = threads.random(STEP_COST);
+        if threads.random((1, PREEMPTION_ODDS)) == 1 {
+            cost += threads.random((0, PREEMPTION));
+        }
+        threads.all[here].time += cost;
+        baton.pass(here, &mut threads);
+    });
+}
+
+/// Charges this thread for virtual time, and lets a thread run whose time is less. Returns false on
+/// a thread that is not simulated.
+pub(super) fn charge(time: Duration) -> bool {
+    with_current(|baton, here, mut threads| {
+        threads.all[here].time += u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 4);
+        baton.pass(here, &mut threads);
+    })
+    .is_some()
+}
+
+/// Charges this thread for a yield. Returns false on a thread that is not simulated.
+pub(super) fn charge_yield() -> bool {
+    charge(Duration::from_nanos(YIELD_COST))
+}
+
+/// Blocks this thread until a wake-up of `key`, or until the deadline.
+pub(super) fn block(key: Key, deadline: Option<Instant>) {
+    with_current(|baton, here, mut threads| {
+        let since_base = |at: Instant| u64::try_from(at.saturating_duration_since(baton.base).as_nanos());
+        let deadline = deadline.map(|at| since_base(at).unwrap_or(u64::MAX));
+        if let Key::Address(address) = key {
+            if let Some(at) = threads.pending.iter().position(|&pending| pending == address) {
+                threads.pending.swap_remove(at);
+                return;
+            }
+        }
+        threads.all[here].status = Status::Blocked { key, deadline };
+        baton.pass(here, &mut threads);
+    });
+}
+
+/// Wakes one of the threads that wait for `key`, or all.
+pub(super) fn wake(key: Key, all: bool) {
+    with_current(|_, here, mut threads| threads.wake(key, here, all));
+}
+
+/// Wakes the thread that waits at `address`, or prevents its next wait.
+pub(super) fn wake_or_keep(address: usize) {
+    with_current(|_, here, mut threads| {
+        if !threads.wake(Key::Address(address), here, false) && !threads.pending.contains(&address) {
+            threads.pending.push(address);
+        }
+    });
+}

@@ -1,0 +1,349 @@
+//! The engine of simulations: the native one, whose threads may belong to a
+//! [`baton`].
+//!
+//! What a simulation creates is used by its own threads alone. All other threads behave as with the
+//! native engine.
+
+use std::ops::{Deref, DerefMut};
+use std::time::{Duration, Instant};
+
+use super::baton::{self, Key};
+#[cfg(test)]
+pub(crate) use super::native::model;
+use super::native::{Condvar as RealCondvar, Mutex as RealMutex, MutexGuard as RealGuard};
+pub(crate) use super::native::{Tracked, UnsafeCell, atomic, hint, thread_local};
+
+/// Returns the real time, or the virtual time of a simulated thread.
+pub(crate) fn real_now() -> Instant {
+    baton::virtual_now().unwrap_or_else(super::native::real_now)
+}
+
+/// Lets another thread of a simulation run. Called between two steps of a worker.
+pub(crate) fn preemption_point() {
+    baton::preempt();
+}
+
+/// Sleeps in place of a reactor, on a simulated thread. Returns how long the reactor may still
+/// wait.
+pub(crate) fn sleep_in_reactor(reactor: usize, limit: Option<Duration>) -> Option<Duration> {
+    if !baton::is_simulated() {
+        return limit;
+    }
+    baton::block(Key::Address(reactor), limit.and_then(|limit| real_now().checked_add(limit)));
+    Some(Duration::ZERO)
+}
+
+/// Ends [`sleep_in_reactor`].
+pub(crate) fn wake_reactor(reactor: usize) {
+    baton::wake_or_keep(reactor);
+}
+
+/// Returns the number of the next stripe. `real` draws it for a thread that is not simulated.
+pub(crate) fn next_stripe(real: impl FnOnce() -> u64) -> u64 {
+    baton::next_stripe().unwrap_or_else(real)
+}
+
+pub(crate) use baton::is_simulated;
+
+pub(crate) mod thread {
+    use std::io;
+    use std::time::Instant;
+
+    use crate::primitive::baton::{self, Key, NewThread};
+    use crate::primitive::native::thread as real;
+
+    /// Yields the processor.
+    pub(crate) fn yield_now() {
+        if !baton::charge_yield() {
+            real::yield_now();
+        }
+    }
+
+    /// Starts threads. A simulated thread starts simulated ones.
+    #[derive(Debug)]
+    pub(crate) struct Builder {
+        builder: real::Builder,
+        name: String,
+    }
+
+    /// A handle of a started thread.
+    #[derive(Debug)]
+    pub(crate) struct JoinHandle<T> {
+        handle: real::JoinHandle<T>,
+        simulated: Option<NewThread>,
+    }
+
+    impl Builder {
+        pub(crate) fn new() -> Builder {
+            Builder { builder: real::Builder::new(), name: "a thread".to_owned() }
+        }
+
+        pub(crate) fn name(self, name: String) -> Builder {
+            Builder { builder: self.builder.name(name.clone()), name }
+        }
+
+        pub(crate) fn stack_size(self, size: usize) -> Builder {
+            Builder { builder: self.builder.stack_size(size), ..self }
+        }
+
+        pub(crate) fn spawn<T: Send + 'static>(
+            self,
+            main: impl FnOnce() -> T + Send + 'static,
+        ) -> io::Result<JoinHandle<T>> {
+            let Some(simulated) = NewThread::add(&self.name) else {
+                return Ok(JoinHandle { handle: self.builder.spawn(main)?, simulated: None });
+            };
+            self.spawn_simulated(simulated, main)
+        }
+
+        /// Starts a thread that was added to a simulation.
+        pub(crate) fn spawn_simulated<T: Send + 'static>(
+            self,
+            simulated: NewThread,
+            main: impl FnOnce() -> T + Send + 'static,
+        ) -> io::Result<JoinHandle<T>> {
+            let new = simulated.clone();
+            let started = self.builder.spawn(move || {
+                new.begin();
+                main()
+            });
+            match started {
+                Ok(handle) => Ok(JoinHandle { handle, simulated: Some(simulated) }),
+                Err(error) => {
+                    simulated.cancel();
+                    Err(error)
+                }
+            }
+        }
+    }
+
+    impl<T> JoinHandle<T> {
+        #[cfg(test)]
+        pub(crate) fn is_finished(&self) -> bool {
+            self.handle.is_finished()
+        }
+
+        pub(crate) fn join(self) -> std::thread::Result<T> {
+            if let Some(thread) = &self.simulated {
+                wait_for_end(thread, None);
+            }
+            self.handle.join()
+        }
+    }
+
+    /// Waits for a simulated thread to end. Returns false if the deadline comes first.
+    fn wait_for_end(thread: &NewThread, deadline: Option<Instant>) -> bool {
+        while baton::is_simulated() && !thread.has_ended() {
+            if deadline.is_some_and(|deadline| super::real_now() >= deadline) {
+                return false;
+            }
+            baton::block(Key::Thread(thread.number), deadline);
+        }
+        true
+    }
+
+    /// Joins a thread that has ended. Otherwise returns the handle.
+    pub(crate) fn join_if_gone(thread: JoinHandle<()>) -> Option<JoinHandle<()>> {
+        let Some(simulated) = thread.simulated else {
+            let handle = real::join_if_gone(thread.handle)?;
+            return Some(JoinHandle { handle, simulated: None });
+        };
+        if !simulated.has_ended() {
+            return Some(JoinHandle { handle: thread.handle, simulated: Some(simulated) });
+        }
+        // The thread catches its own panics.
+        let _ = thread.handle.join();
+        None
+    }
+
+    /// Waits for a thread to end, at most until `deadline`, and then detaches it. The calling
+    /// thread itself is detached at once.
+    pub(crate) fn join_until(thread: JoinHandle<()>, deadline: Option<Instant>) {
+        let itself = thread.handle.thread().id() == std::thread::current().id();
+        match &thread.simulated {
+            None => real::join_until(thread.handle, deadline),
+            Some(simulated) if !itself && wait_for_end(simulated, deadline) => {
+                // The thread catches its own panics.
+                let _ = thread.handle.join();
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// A lock.
+#[derive(Debug, Default)]
+pub(crate) struct Mutex<T>(RealMutex<T>);
+
+/// Holds a [`Mutex`]. It is empty only while a condition variable waits.
+#[derive(Debug)]
+pub(crate) struct MutexGuard<'a, T> {
+    lock: &'a Mutex<T>,
+    held: Option<RealGuard<'a, T>>,
+}
+
+impl<T> Mutex<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Mutex(RealMutex::new(value))
+    }
+
+    fn key(&self) -> Key {
+        Key::Address(std::ptr::from_ref(self).addr())
+    }
+
+    fn hold(&self) -> RealGuard<'_, T> {
+        if !baton::is_simulated() {
+            return self.0.lock();
+        }
+        loop {
+            match self.0.try_lock() {
+                Some(held) => return held,
+                None => baton::block(self.key(), None),
+            }
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        MutexGuard { lock: self, held: Some(self.hold()) }
+    }
+
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        Some(MutexGuard { lock: self, held: Some(self.0.try_lock()?) })
+    }
+
+    pub(crate) fn is_locked(&self) -> bool {
+        self.0.is_locked()
+    }
+
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.0.get_mut()
+    }
+
+    #[allow(dead_code, reason = "shaped like the real one")]
+    pub(crate) fn into_inner(self) -> T {
+        self.0.into_inner()
+    }
+}
+
+impl<T> MutexGuard<'_, T> {
+    fn release(&mut self) {
+        self.held = None;
+        baton::wake(self.lock.key(), false);
+    }
+}
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.held.as_ref().expect("no condition variable waits")
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.held.as_mut().expect("no condition variable waits")
+    }
+}
+
+impl<T> Drop for MutexGuard<'_, T> {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+/// A condition variable.
+#[derive(Debug, Default)]
+pub(crate) struct Condvar(RealCondvar);
+
+/// Tells whether a wait has ended at its deadline.
+#[derive(Debug)]
+pub(crate) struct WaitTimeout(bool);
+
+impl WaitTimeout {
+    pub(crate) fn timed_out(&self) -> bool {
+        self.0
+    }
+}
+
+impl Condvar {
+    pub(crate) const fn new() -> Self {
+        Condvar(RealCondvar::new())
+    }
+
+    fn key(&self) -> Key {
+        Key::Address(std::ptr::from_ref(self).addr())
+    }
+
+    pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
+        if baton::is_simulated() {
+            self.wait_simulated(guard, None);
+        } else {
+            self.0.wait(guard.held.as_mut().expect("the lock is held"));
+        }
+    }
+
+    pub(crate) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Instant) -> WaitTimeout {
+        if baton::is_simulated() {
+            self.wait_simulated(guard, Some(deadline));
+            return WaitTimeout(real_now() >= deadline);
+        }
+        let held = guard.held.as_mut().expect("the lock is held");
+        WaitTimeout(self.0.wait_until(held, deadline).timed_out())
+    }
+
+    fn wait_simulated<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Option<Instant>) {
+        guard.release();
+        baton::block(self.key(), deadline);
+        guard.held = Some(guard.lock.hold());
+    }
+
+    pub(crate) fn notify_one(&self) {
+        baton::wake(self.key(), false);
+        self.0.notify_one();
+    }
+
+    pub(crate) fn notify_all(&self) {
+        baton::wake(self.key(), true);
+        self.0.notify_all();
+    }
+}
+
+/// A word on which its owner can wait.
+#[derive(Debug)]
+pub(crate) struct Futex(super::native_futex::Futex);
+
+impl Futex {
+    pub(crate) const fn new(value: u32) -> Self {
+        Futex(super::native_futex::Futex::new(value))
+    }
+
+    pub(crate) fn atomic(&self) -> &atomic::AtomicU32 {
+        self.0.atomic()
+    }
+
+    /// Sleeps while the word is `value`. Returns on [`Futex::wake`], at the deadline, or
+    /// spuriously.
+    pub(crate) fn wait(&self, value: u32, deadline: Option<Instant>) {
+        if !baton::is_simulated() {
+            return self.0.wait(value, deadline);
+        }
+        // Ordering: Relaxed — no other thread of the simulation runs.
+        if self.0.atomic().load(atomic::Ordering::Relaxed) == value {
+            baton::block(self.key(), deadline);
+        }
+    }
+
+    /// Wakes the owner if it waits.
+    pub(crate) fn wake(&self) {
+        if baton::is_simulated() {
+            baton::wake(self.key(), false);
+        } else {
+            self.0.wake();
+        }
+    }
+
+    fn key(&self) -> Key {
+        Key::Address(std::ptr::from_ref(self).addr())
+    }
+}
