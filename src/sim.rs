@@ -6,6 +6,7 @@
 //! is virtual. So a failure repeats with its seed.
 #![doc = include_str!("../docs/simulation.md")]
 
+use std::fmt;
 use std::future::Future;
 use std::panic::resume_unwind;
 use std::time::Duration;
@@ -37,17 +38,30 @@ use crate::runtime::Builder;
 /// };
 /// assert_eq!(run(1), run(1));
 /// ```
-#[derive(Debug)]
 pub struct Sim {
     seed: u64,
+    configure: Box<dyn Fn(&mut Builder) + Send + Sync>,
     workers: usize,
     summary: Option<Summary>,
+}
+
+impl fmt::Debug for Sim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sim").field("seed", &self.seed).field("workers", &self.workers).finish_non_exhaustive()
+    }
 }
 
 impl Sim {
     /// Creates a simulation with two workers. All its choices come from `seed`.
     pub fn new(seed: u64) -> Sim {
-        Sim { seed, workers: 2, summary: None }
+        Sim { seed, configure: Box::new(|_| ()), workers: 2, summary: None }
+    }
+
+    /// Sets the builder of the runtime. `configure` is called for each run. The number of workers and the seed are set already.
+    #[must_use]
+    pub fn configure(mut self, configure: impl Fn(&mut Builder) + Send + Sync + 'static) -> Sim {
+        self.configure = Box::new(configure);
+        self
     }
 
     /// Sets the number of workers.
@@ -77,11 +91,11 @@ impl Sim {
         F::Output: Send + 'static,
     {
         let baton = Baton::new(self.seed);
-        let (seed, workers) = (self.seed, self.workers);
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(self.workers).max_worker_threads(self.workers.max(64)).rng_seed(self.seed).enable_all();
+        (self.configure)(&mut builder);
         let main = move || {
-            let mut builder = Builder::new_multi_thread();
-            let runtime =
-                builder.worker_threads(workers).max_worker_threads(workers.max(64)).rng_seed(seed).enable_all().build();
+            let runtime = builder.build();
             runtime.expect("the system has threads for a simulation").block_on(future)
         };
         let root = thread::Builder::new().name("heist-sim".to_owned());

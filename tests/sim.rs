@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use futures::{SinkExt, StreamExt};
 use heist::sim::Sim;
 use heist::task::{spawn_blocking, yield_now};
 use heist::time::{Duration, Instant, sleep};
@@ -104,5 +105,51 @@ fn drain_and_resize_of_the_same_seed_are_the_same() {
     };
     for seed in 0..100 {
         assert_eq!(run(seed), run(seed), "seed {seed}");
+    }
+}
+
+/// Tasks wake each other across workers, in pairs and from blocking jobs. Without a watchdog, a
+/// lost wake-up ends in a simulation in which no thread can run.
+async fn wakes_between_tasks() -> u64 {
+    let (mut tasks, sum) = (Vec::new(), Arc::new(AtomicU64::new(0)));
+    for n in 0..6_u64 {
+        let (request_tx, mut request_rx) = futures::channel::mpsc::channel::<u64>(1);
+        let (answer_tx, mut answer_rx) = futures::channel::mpsc::channel::<u64>(1);
+        let (mut request_tx, mut answer_tx) = (request_tx, answer_tx);
+        tasks.push(heist::spawn(async move {
+            while let Some(value) = request_rx.next().await {
+                if value % 4 == 0 {
+                    spawn_blocking(|| ()).await.unwrap();
+                }
+                answer_tx.send(value + 1).await.unwrap();
+            }
+        }));
+        let sum = Arc::clone(&sum);
+        tasks.push(heist::spawn(async move {
+            for value in 0..8 {
+                request_tx.send(value + n).await.unwrap();
+                sum.fetch_add(answer_rx.next().await.unwrap(), Ordering::Relaxed);
+                if value % 3 == n % 3 {
+                    sleep(Duration::from_micros(5)).await;
+                }
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    sum.load(Ordering::Relaxed)
+}
+
+#[test]
+fn wakes_without_watchdog_are_never_lost() {
+    let expected = (0..6).map(|n| (0..8).map(|value| value + n + 1).sum::<u64>()).sum::<u64>();
+    for seed in 0..300 {
+        for workers in [2, 5] {
+            let mut sim = Sim::new(seed).workers(workers).configure(|builder| {
+                builder.watchdog(false);
+            });
+            assert_eq!(sim.run(wakes_between_tasks()), expected, "seed {seed}");
+        }
     }
 }
