@@ -57,7 +57,8 @@ impl Sim {
         Sim { seed, configure: Box::new(|_| ()), workers: 2, summary: None }
     }
 
-    /// Sets the builder of the runtime. `configure` is called for each run. The number of workers and the seed are set already.
+    /// Sets the builder of the runtime. `configure` is called for each run. The number of workers
+    /// and the seed are set already.
     #[must_use]
     pub fn configure(mut self, configure: impl Fn(&mut Builder) + Send + Sync + 'static) -> Sim {
         self.configure = Box::new(configure);

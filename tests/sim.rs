@@ -144,12 +144,103 @@ async fn wakes_between_tasks() -> u64 {
 #[test]
 fn wakes_without_watchdog_are_never_lost() {
     let expected = (0..6).map(|n| (0..8).map(|value| value + n + 1).sum::<u64>()).sum::<u64>();
-    for seed in 0..300 {
+    for seed in 0..100 {
         for workers in [2, 5] {
             let mut sim = Sim::new(seed).workers(workers).configure(|builder| {
                 builder.watchdog(false);
             });
             assert_eq!(sim.run(wakes_between_tasks()), expected, "seed {seed}");
         }
+    }
+}
+
+/// Returns the first of 10,000 seeds for which `fails` returns true.
+fn first_failing_seed(fails: impl Fn(u64) -> bool) -> u64 {
+    (0..10_000).find(|&seed| fails(seed)).expect("a seed shows the fault")
+}
+
+/// Two tasks read a balance, await, and write it back. Returns the balance after both.
+fn balance_after_race(seed: u64) -> u64 {
+    Sim::new(seed).workers(2).run(async {
+        let balance = Arc::new(AtomicU64::new(0));
+        let deposits = [10, 20].map(|amount| {
+            let balance = Arc::clone(&balance);
+            heist::spawn(async move {
+                let read = balance.load(Ordering::Relaxed);
+                yield_now().await;
+                balance.store(read + amount, Ordering::Relaxed);
+            })
+        });
+        for deposit in deposits {
+            deposit.await.unwrap();
+        }
+        balance.load(Ordering::Relaxed)
+    })
+}
+
+#[test]
+fn race_across_an_await_is_found_and_repeats() {
+    let seed = first_failing_seed(|seed| balance_after_race(seed) != 30);
+    assert!((0..5).all(|_| balance_after_race(seed) != 30), "seed {seed}");
+}
+
+/// Two tasks take two locks in opposite orders. Returns whether they end.
+fn opposite_locks_end(seed: u64) -> bool {
+    std::panic::catch_unwind(|| {
+        Sim::new(seed).workers(2).run(async {
+            let locks = Arc::new([(); 2].map(futures::lock::Mutex::new));
+            let tasks = [(0, 1), (1, 0)].map(|(first, second)| {
+                let locks = Arc::clone(&locks);
+                heist::spawn(async move {
+                    let _first = locks[first].lock().await;
+                    yield_now().await;
+                    let _second = locks[second].lock().await;
+                })
+            });
+            for task in tasks {
+                task.await.unwrap();
+            }
+        });
+    })
+    .is_ok()
+}
+
+#[test]
+fn locks_in_opposite_orders_are_found_and_repeat() {
+    let seed = first_failing_seed(|seed| !opposite_locks_end(seed));
+    assert!((0..5).all(|_| !opposite_locks_end(seed)), "seed {seed}");
+}
+
+/// Tasks sleep while the runtime is resized again and again.
+async fn sleeps_over_resizes() {
+    let handle = heist::runtime::Handle::current();
+    let tasks: Vec<_> = (0..12_u64)
+        .map(|n| {
+            heist::spawn(async move {
+                for round in 0..4 {
+                    let deadline = Instant::now() + Duration::from_micros(50 + n * 40 + round * 100);
+                    heist::time::sleep_until(deadline).await;
+                    assert!(Instant::now() >= deadline);
+                }
+            })
+        })
+        .collect();
+    for size in [1, 4, 2, 3] {
+        let _ = handle.resize(size).await;
+        sleep(Duration::from_micros(100)).await;
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
+#[test]
+fn timers_of_retiring_workers_fire_and_are_never_early() {
+    for seed in 0..200 {
+        let mut sim = Sim::new(seed).workers(3).configure(|builder| {
+            builder.watchdog(false);
+        });
+        sim.run(sleeps_over_resizes());
+        assert!(sim.elapsed() < Duration::from_secs(60), "seed {seed}");
     }
 }

@@ -368,6 +368,7 @@ impl<'a> Worker<'a> {
     /// the wait.
     fn end_search(&self) {
         self.mode.set(Mode::Working);
+        preemption_point();
         if self.pool.idle.end_search() {
             self.seated().wake_helper_for(self.local.ring.len());
         }
@@ -405,6 +406,7 @@ impl<'a> Worker<'a> {
     fn announce_sleep(&self, searching: bool) -> Step {
         // Before the announcement: the final check sees what the hook spawns.
         run_hook(&self.pool.settings.on_thread_park);
+        preemption_point();
         self.pool.idle.announce(self.seat.index, searching);
         self.mode.set(Mode::Announced);
         Step::Announced
@@ -450,6 +452,7 @@ impl<'a> Worker<'a> {
 
     /// Withdraws the announcement, and wakes the watchdog if it sleeps.
     fn withdraw_announcement(&self, searching: bool) {
+        preemption_point();
         self.mode.set(match self.pool.idle.withdraw(self.seat.index, searching) {
             Withdrawn::Working => Mode::Working,
             Withdrawn::Searching => Mode::Searching,

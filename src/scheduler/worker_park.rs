@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::park::Drive;
 use crate::primitive::atomic::Ordering;
 use crate::primitive::real_now;
-use crate::primitive::thread;
+use crate::primitive::{preemption_point, thread};
 use crate::reactor::DriverGuard;
 use crate::scheduler::checkpoint::log_poll_error;
 use crate::scheduler::worker::Worker;
@@ -20,6 +20,7 @@ impl Worker<'_> {
     /// Sleeps: in the reactor, if no other thread drives it, else on the parker. Must follow the
     /// final check at once.
     pub(crate) fn park(&self) {
+        preemption_point();
         self.count_park();
         let mut wakes = self.local.borrow_wakes();
         // If the wheel was treated as an orphan wheel, this worker owns it again from here on.
