@@ -6,6 +6,8 @@
 //! is virtual. So a failure repeats with its seed.
 #![doc = include_str!("../docs/simulation.md")]
 
+mod seeds;
+
 use std::fmt;
 use std::future::Future;
 use std::panic::resume_unwind;
@@ -14,6 +16,7 @@ use std::time::Duration;
 use crate::primitive::baton::{Baton, NewThread, Summary};
 use crate::primitive::thread;
 use crate::runtime::Builder;
+pub use crate::sim::seeds::for_each_seed;
 
 /// A simulation. See the [module](self).
 ///

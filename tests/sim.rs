@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::{SinkExt, StreamExt};
-use heist::sim::Sim;
+use heist::sim::{Sim, for_each_seed};
 use heist::task::{spawn_blocking, yield_now};
 use heist::time::{Duration, Instant, sleep};
 
@@ -236,11 +236,20 @@ async fn sleeps_over_resizes() {
 
 #[test]
 fn timers_of_retiring_workers_fire_and_are_never_early() {
-    for seed in 0..200 {
-        let mut sim = Sim::new(seed).workers(3).configure(|builder| {
+    for_each_seed(200, |sim| {
+        let mut sim = sim.workers(3).configure(|builder| {
             builder.watchdog(false);
         });
         sim.run(sleeps_over_resizes());
-        assert!(sim.elapsed() < Duration::from_secs(60), "seed {seed}");
-    }
+        assert!(sim.elapsed() < Duration::from_secs(60));
+    });
+}
+
+#[test]
+#[should_panic(expected = "HEIST_SIM_SEED=3 cargo test failing_seed_is_named_with_the_command_that_repeats_it")]
+fn failing_seed_is_named_with_the_command_that_repeats_it() {
+    for_each_seed(4, |mut sim| {
+        let is_fourth = format!("{sim:?}").contains("seed: 3");
+        sim.run(async move { assert!(!is_fourth) });
+    });
 }
