@@ -11,7 +11,8 @@ use std::{fmt, io, ptr};
 use slab::Slab;
 
 use crate::primitive::{
-    Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak, real_now, release_gone, thread, thread_local, wait_for,
+    Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak, preemption_point, real_now, release_gone, thread, thread_local,
+    wait_for,
 };
 use crate::util::named_thread::named_thread;
 use crate::util::wake_list::catch_user_panic;
@@ -357,7 +358,9 @@ impl BlockingPool {
         let host = self.upgrade_host();
         call_hook(&host, &self.settings.on_thread_start);
         while let Some(job) = self.next_job(thread_slot, wakeup) {
+            preemption_point();
             catch_user_panic("a blocking job", || job.run_job());
+            preemption_point();
         }
         call_hook(&host, &self.settings.on_thread_stop);
         drop(host);

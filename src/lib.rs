@@ -94,7 +94,7 @@ mod scheduler;
 mod shutdown;
 #[cfg(unix)]
 pub mod signal;
-#[cfg(feature = "sim")]
+#[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
 pub mod sim;
 mod spin;
 pub mod task;

@@ -45,7 +45,7 @@ pub(crate) use source_table::SourceKey;
 #[cfg(test)]
 pub(crate) use source_table::SourceTable;
 
-use crate::primitive::{Arc, CachePadded, Mutex, MutexGuard, real_now, sleep_in_reactor, wake_reactor};
+use crate::primitive::{Arc, CachePadded, Mutex, MutexGuard, is_simulated, real_now, sleep_in_reactor, wake_reactor};
 use crate::util::stripe::Stripe;
 use crate::util::wake_list::WakeList;
 
@@ -228,6 +228,12 @@ impl DriverGuard<'_> {
     ///
     /// May return early without events: after an interrupt, after a signal, or for no reason.
     pub(crate) fn poll_idle(&mut self, deadline: Option<Instant>, wakes: &mut WakeList) -> io::Result<usize> {
+        if is_simulated() {
+            let found = self.poll_busy(wakes)?;
+            if found > 0 {
+                return Ok(found);
+            }
+        }
         let left = deadline.map(|deadline| deadline.saturating_duration_since(real_now()));
         let left = sleep_in_reactor(self.reactor.sleep_key(), left);
         match &*self.reactor.shards {

@@ -14,7 +14,7 @@ use std::panic::resume_unwind;
 use std::time::Duration;
 
 use crate::primitive::baton::{Baton, NewThread, Summary};
-use crate::primitive::thread;
+use crate::primitive::{charge, is_simulated, thread};
 use crate::runtime::Builder;
 pub use crate::sim::seeds::for_each_seed;
 
@@ -45,7 +45,33 @@ pub struct Sim {
     seed: u64,
     configure: Box<dyn Fn(&mut Builder) + Send + Sync>,
     workers: usize,
+    time_limit: Duration,
     summary: Option<Summary>,
+}
+
+/// The default of [`Sim::time_limit`].
+const DEFAULT_LIMIT: Duration = Duration::from_secs(3600);
+
+/// Lets virtual time pass on this thread, as if it had computed for so long. Other threads run
+/// meanwhile.
+///
+/// Does nothing on a thread that is not simulated.
+///
+/// # Examples
+///
+/// ```
+/// use heist::sim::{Sim, compute};
+/// use heist::time::{Duration, Instant};
+///
+/// let taken = Sim::new(1).run(async {
+///     let begun = Instant::now();
+///     compute(Duration::from_millis(30)); // a poll that is too long
+///     begun.elapsed()
+/// });
+/// assert!(taken >= Duration::from_millis(30));
+/// ```
+pub fn compute(time: Duration) {
+    let _ = charge(time);
 }
 
 impl fmt::Debug for Sim {
@@ -57,7 +83,7 @@ impl fmt::Debug for Sim {
 impl Sim {
     /// Creates a simulation with two workers. All its choices come from `seed`.
     pub fn new(seed: u64) -> Sim {
-        Sim { seed, configure: Box::new(|_| ()), workers: 2, summary: None }
+        Sim { seed, configure: Box::new(|_| ()), workers: 2, time_limit: DEFAULT_LIMIT, summary: None }
     }
 
     /// Sets the builder of the runtime. `configure` is called for each run. The number of workers
@@ -81,20 +107,34 @@ impl Sim {
         self
     }
 
+    /// Sets how long the simulation may last in virtual time. The default is one hour.
+    ///
+    /// A task that waits for a lost wake-up beside an interval would otherwise run for ever.
+    #[must_use]
+    pub fn time_limit(mut self, limit: Duration) -> Sim {
+        self.time_limit = limit;
+        self
+    }
+
     /// Runs `future` on a new runtime until it is ready, and shuts the runtime down. Returns the
     /// output when all threads of the runtime have ended.
     ///
     /// # Panics
     ///
-    /// Panics with the panic of the future. Panics with a list of the threads if no thread can run,
-    /// and none waits for a time.
+    /// Panics with the panic of the future. Also panics within a simulation.
+    ///
+    /// Panics with a list of the threads if none can run and none waits for a time. It does so
+    /// after the time limit, too, and if a thread runs for ten seconds of real time. The threads
+    /// are leaked then.
     #[track_caller]
     pub fn run<F>(&mut self, future: F) -> F::Output
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let baton = Baton::new(self.seed);
+        assert!(!is_simulated(), "`Sim::run` was called within a simulation: call it on a thread of the test");
+        self.summary = None;
+        let baton = Baton::new(self.seed, self.time_limit);
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(self.workers).max_worker_threads(self.workers.max(64)).rng_seed(self.seed).enable_all();
         (self.configure)(&mut builder);
@@ -110,7 +150,10 @@ impl Sim {
             panic!("seed {}: {deadlock}", self.seed);
         }
         self.summary = Some(summary);
-        root.join().unwrap_or_else(|panic| resume_unwind(panic))
+        root.join().unwrap_or_else(|panic| {
+            eprintln!("the simulation with seed {} has panicked", self.seed);
+            resume_unwind(panic)
+        })
     }
 
     /// Returns the hash of the last run: of the order in which the threads ran, and of their
@@ -124,7 +167,7 @@ impl Sim {
         self.last_run().hash
     }
 
-    /// Returns the number of steps of all workers in the last run.
+    /// Returns how many preemption points all threads have passed in the last run.
     ///
     /// # Panics
     ///

@@ -58,10 +58,10 @@ fn sleep_takes_virtual_time_and_is_never_early() {
     let mut sim = Sim::new(7).workers(3);
     let slept = sim.run(async {
         let begun = Instant::now();
-        sleep(Duration::from_secs(3600)).await;
+        sleep(Duration::from_secs(1800)).await;
         begun.elapsed()
     });
-    assert!(slept >= Duration::from_secs(3600) && slept < Duration::from_secs(3601), "{slept:?}");
+    assert!(slept >= Duration::from_secs(1800) && slept < Duration::from_secs(1801), "{slept:?}");
 }
 
 #[test]
@@ -252,4 +252,49 @@ fn failing_seed_is_named_with_the_command_that_repeats_it() {
         let is_fourth = format!("{sim:?}").contains("seed: 3");
         sim.run(async move { assert!(!is_fourth) });
     });
+}
+
+#[test]
+fn root_that_yields_until_a_task_has_run_ends() {
+    Sim::new(5).run(async {
+        let done = Arc::new(AtomicU64::new(0));
+        let sets = Arc::clone(&done);
+        let task = heist::spawn(async move { sets.store(1, Ordering::Relaxed) });
+        while done.load(Ordering::Relaxed) == 0 {
+            yield_now().await;
+        }
+        task.await.unwrap();
+    });
+}
+
+#[test]
+#[should_panic(expected = "time limit")]
+fn interval_beside_a_lost_wake_up_reaches_the_time_limit() {
+    Sim::new(1).time_limit(Duration::from_secs(1)).run(async {
+        let ticks = heist::spawn(async {
+            let mut interval = heist::time::interval(Duration::from_millis(10));
+            loop {
+                interval.tick().await;
+            }
+        });
+        std::future::pending::<()>().await;
+        drop(ticks);
+    });
+}
+
+/// A poll of 30 ms is a stall: the watchdog moves what waits behind it.
+#[test]
+fn task_behind_a_long_poll_is_rescued() {
+    for seed in 0..50 {
+        let waited = Sim::new(seed).workers(2).run(async {
+            let task = heist::spawn(async {
+                let begun = Instant::now();
+                let behind = heist::spawn(async move { begun.elapsed() });
+                heist::sim::compute(Duration::from_millis(30));
+                behind.await.unwrap()
+            });
+            task.await.unwrap()
+        });
+        assert!(waited < Duration::from_millis(25), "seed {seed}: {waited:?}");
+    }
 }

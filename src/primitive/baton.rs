@@ -20,6 +20,8 @@ const WAKE_LATENCY: (u64, u64) = (500, 20_000);
 const PREEMPTION_ODDS: u64 = 256;
 /// The most virtual time of a preemption, in nanoseconds.
 const PREEMPTION: u64 = 3_000_000;
+/// A thread that runs for longer, in real time, is taken for blocked.
+const LONGEST_TURN: Duration = Duration::from_secs(10);
 /// The virtual time of a yield, in nanoseconds.
 const YIELD_COST: u64 = 1_000;
 
@@ -55,6 +57,8 @@ pub(crate) struct Baton {
 struct Threads {
     all: Vec<SimThread>,
     running: usize,
+    /// The last virtual time at which a thread may run.
+    limit: u64,
     random: u64,
     hash: u64,
     steps: u64,
@@ -91,8 +95,10 @@ pub(crate) struct Summary {
 }
 
 impl Baton {
-    pub(crate) fn new(seed: u64) -> Arc<Baton> {
+    /// Creates a simulation that ends at the virtual time `limit` at the latest.
+    pub(crate) fn new(seed: u64, limit: Duration) -> Arc<Baton> {
         let threads = Threads {
+            limit: u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX - 1),
             all: Vec::new(),
             running: 0,
             random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
@@ -105,10 +111,11 @@ impl Baton {
         Arc::new(Baton { base: Instant::now(), threads: Mutex::new(threads), ended: Condvar::new() })
     }
 
-    /// Adds a thread. It starts at the virtual time of the thread that adds it.
+    /// Adds a thread, which starts some time after the present time of the running one.
     fn register(&self, name: &str) -> usize {
         let mut threads = self.threads.lock();
-        let time = current().map_or(0, |(_, here)| threads.all[here].time);
+        let latency = threads.random(WAKE_LATENCY);
+        let time = threads.all.get(threads.running).map_or(0, |here| here.time.saturating_add(latency));
         let turn = Arc::new(Condvar::new());
         threads.all.push(SimThread { name: name.to_owned(), time, status: Status::Ready, turn });
         threads.all.len() - 1
@@ -123,7 +130,15 @@ impl Baton {
     pub(crate) fn wait_for_end(&self) -> Summary {
         let mut threads = self.threads.lock();
         while threads.deadlock.is_none() && threads.all.iter().any(|thread| thread.status != Status::Ended) {
-            self.ended.wait(&mut threads);
+            let seen = (threads.hash, threads.steps);
+            let timed_out = self.ended.wait_until(&mut threads, Instant::now() + LONGEST_TURN).timed_out();
+            if timed_out && seen == (threads.hash, threads.steps) && threads.deadlock.is_none() {
+                let name = threads.all[threads.running].name.clone();
+                let what = format!(
+                    "{name} has run for {LONGEST_TURN:?} of real time; it may wait for a thread, a lock or a channel of std"
+                );
+                threads.deadlock = Some(threads.describe(&what));
+            }
         }
         let elapsed = threads.all.iter().map(|thread| thread.time).max().unwrap_or(0);
         Summary {
@@ -173,6 +188,10 @@ impl Threads {
         bounds.0 + self.random % (bounds.1 - bounds.0 + 1)
     }
 
+    fn charge(&mut self, here: usize, cost: u64) {
+        self.all[here].time = self.all[here].time.saturating_add(cost);
+    }
+
     /// Chooses the thread whose next action comes first, and makes it the running one. Returns
     /// `None` if all have ended, or none can run.
     fn choose(&mut self) -> Option<usize> {
@@ -184,10 +203,14 @@ impl Threads {
         let next = (0..self.all.len()).filter_map(|n| Some((at(&self.all[n])?, n))).min();
         let Some((time, next)) = next else {
             if self.all.iter().any(|thread| thread.status != Status::Ended) {
-                self.deadlock = Some(self.describe());
+                self.deadlock = Some(self.describe("no thread of the simulation can run"));
             }
             return None;
         };
+        if time > self.limit {
+            self.deadlock = Some(self.describe("the simulation has reached its time limit (`Sim::time_limit`)"));
+            return None;
+        }
         self.all[next].time = time;
         self.all[next].status = Status::Ready;
         if self.running != next {
@@ -209,7 +232,7 @@ impl Threads {
         for n in 0..self.all.len() {
             if matches!(self.all[n].status, Status::Blocked { key: waits_for, .. } if waits_for == key) {
                 let latency = self.random(WAKE_LATENCY);
-                let time = self.all[n].time.max(self.all[here].time + latency);
+                let time = self.all[n].time.max(self.all[here].time.saturating_add(latency));
                 self.all[n].time = time;
                 self.all[n].status = Status::Ready;
                 found = true;
@@ -221,8 +244,8 @@ impl Threads {
         found
     }
 
-    fn describe(&self) -> String {
-        let mut text = String::from("no thread of the simulation can run:");
+    fn describe(&self, what: &str) -> String {
+        let mut text = format!("{what}:");
         for thread in &self.all {
             if let Status::Blocked { key, .. } = thread.status {
                 let what = match key {
@@ -260,6 +283,7 @@ pub(crate) struct NewThread {
 impl NewThread {
     /// Adds a thread to the simulation of this thread, if there is one.
     pub(super) fn add(name: &str) -> Option<NewThread> {
+        current()?;
         let baton = EXIT.with_borrow(|exit| exit.as_ref().map(|exit| Arc::clone(&exit.baton)))?;
         let number = baton.register(name);
         Some(NewThread { baton, number })
@@ -329,16 +353,16 @@ pub(super) fn preempt() {
         if threads.random((1, PREEMPTION_ODDS)) == 1 {
             cost += threads.random((0, PREEMPTION));
         }
-        threads.all[here].time += cost;
+        threads.charge(here, cost);
         baton.pass(here, &mut threads);
     });
 }
 
 /// Charges this thread for virtual time, and lets a thread run whose time is less. Returns false on
 /// a thread that is not simulated.
-pub(super) fn charge(time: Duration) -> bool {
+pub(crate) fn charge(time: Duration) -> bool {
     with_current(|baton, here, mut threads| {
-        threads.all[here].time += u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 4);
+        threads.charge(here, u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
         baton.pass(here, &mut threads);
     })
     .is_some()
@@ -354,15 +378,20 @@ pub(super) fn block(key: Key, deadline: Option<Instant>) {
     with_current(|baton, here, mut threads| {
         let since_base = |at: Instant| u64::try_from(at.saturating_duration_since(baton.base).as_nanos());
         let deadline = deadline.map(|at| since_base(at).unwrap_or(u64::MAX));
-        if let Key::Address(address) = key {
-            if let Some(at) = threads.pending.iter().position(|&pending| pending == address) {
-                threads.pending.swap_remove(at);
-                return;
-            }
-        }
         threads.all[here].status = Status::Blocked { key, deadline };
         baton.pass(here, &mut threads);
     });
+}
+
+/// As [`block`] at `address`, unless a wake-up has been kept for it.
+pub(super) fn block_unless_kept(address: usize, deadline: Option<Instant>) {
+    let kept = with_current(|_, _, mut threads| {
+        let at = threads.pending.iter().position(|&pending| pending == address);
+        at.map(|at| threads.pending.swap_remove(at)).is_some()
+    });
+    if kept == Some(false) {
+        block(Key::Address(address), deadline);
+    }
 }
 
 /// Wakes one of the threads that wait for `key`, or all.

@@ -29,7 +29,7 @@ pub(crate) fn sleep_in_reactor(reactor: usize, limit: Option<Duration>) -> Optio
     if !baton::is_simulated() {
         return limit;
     }
-    baton::block(Key::Address(reactor), limit.and_then(|limit| real_now().checked_add(limit)));
+    baton::block_unless_kept(reactor, limit.and_then(|limit| real_now().checked_add(limit)));
     Some(Duration::ZERO)
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn next_stripe(real: impl FnOnce() -> u64) -> u64 {
     baton::next_stripe().unwrap_or_else(real)
 }
 
-pub(crate) use baton::is_simulated;
+pub(crate) use baton::{charge, is_simulated};
 
 pub(crate) mod thread {
     use std::io;
@@ -314,7 +314,7 @@ impl Condvar {
 pub(crate) struct Futex(super::native_futex::Futex);
 
 impl Futex {
-    pub(crate) const fn new(value: u32) -> Self {
+    pub(crate) fn new(value: u32) -> Self {
         Futex(super::native_futex::Futex::new(value))
     }
 
@@ -336,11 +336,9 @@ impl Futex {
 
     /// Wakes the owner if it waits.
     pub(crate) fn wake(&self) {
-        if baton::is_simulated() {
-            baton::wake(self.key(), false);
-        } else {
-            self.0.wake();
-        }
+        // The owner may be a thread outside of the simulation.
+        baton::wake(self.key(), false);
+        self.0.wake();
     }
 
     fn key(&self) -> Key {

@@ -84,6 +84,7 @@ pub(super) fn block_on<F: Future>(pool: &Arc<Pool>, future: F, mode: BlockOnMode
                 panic_after_task(pool);
             }
         }
+        preemption_point();
         if let Some(output) = poll_root(&root, future.as_mut(), &mut cx) {
             return output;
         }

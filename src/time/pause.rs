@@ -8,13 +8,13 @@ use std::time::Instant;
 use super::Duration;
 use crate::clock::{Clock, Refusal};
 use crate::pool::Pool;
-use crate::primitive::Arc;
+use crate::primitive::{Arc, real_now};
 use crate::{context, task};
 
 /// Returns the current time of the runtime that is running on this thread, or of the system if
 /// there is none.
 pub(super) fn now() -> Instant {
-    context::pool().map_or_else(Instant::now, |pool| pool.clock.timer_now())
+    context::pool().map_or_else(real_now, |pool| pool.clock.timer_now())
 }
 
 /// Pauses the time of the current runtime.

@@ -194,7 +194,7 @@ fn spare_is_started_if_no_worker_progresses() {
 /// The worker of seat 0 sleeps. Only after enough scans may it put the watchdog to sleep, and no
 /// more once a scan has found a worker awake.
 #[test]
-#[cfg(all(target_os = "linux", not(any(heist_loom, heist_count))))]
+#[cfg(all(target_os = "linux", not(any(feature = "sim", heist_loom, heist_count))))]
 fn watchdog_sleep_is_granted_after_idle_scans_only() {
     let pool = pool(1);
     pool.idle.announce(0, false);
@@ -222,7 +222,7 @@ fn watchdog_sleep_is_granted_after_idle_scans_only() {
 
 /// Workers that put the watchdog to sleep again and again cost more than its scans.
 #[test]
-#[cfg(all(target_os = "linux", not(any(heist_loom, heist_count))))]
+#[cfg(all(target_os = "linux", not(any(feature = "sim", heist_loom, heist_count))))]
 fn watchdog_sleep_used_often_is_not_granted_again() {
     let pool = pool(1);
     pool.idle.announce(0, false);
