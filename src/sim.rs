@@ -86,6 +86,11 @@ impl Sim {
         Sim { seed, configure: Box::new(|_| ()), workers: 2, time_limit: DEFAULT_LIMIT, summary: None }
     }
 
+    /// Returns the seed.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// Sets the builder of the runtime. `configure` is called for each run. The number of workers
     /// and the seed are set already.
     #[must_use]
