@@ -1,7 +1,8 @@
 //! Timer time that always runs: without the feature `test-util` all of this compiles to nothing.
 
-use crate::primitive::real_now;
 use std::time::Instant;
+
+use crate::primitive::real_now;
 
 /// The timer time of a clock that cannot be paused.
 #[derive(Clone, Debug)]

@@ -5,9 +5,8 @@ use std::ops::{Add, Sub};
 use std::time::Instant;
 
 use crate::drain::state::Straggler;
-use crate::primitive::Mutex;
 use crate::primitive::atomic::{AtomicU64, Ordering};
-use crate::primitive::real_now;
+use crate::primitive::{Mutex, real_now};
 use crate::raw_task::{Header, Id, Outcome, OwnedTasks, Runnable, Schedule, TaskInfo};
 
 /// How many tasks or jobs have ended with each outcome.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::native::{Condvar, Mutex, MutexGuard};
+use crate::util::rng::Rng;
 
 /// The least and the most virtual time of a step, in nanoseconds.
 const STEP_COST: (u64, u64) = (100, 4_000);
@@ -43,6 +44,13 @@ pub(crate) enum Key {
     Thread(usize),
 }
 
+impl Key {
+    /// Returns the key of a lock, a condition variable or a word.
+    pub(super) fn of<T>(place: &T) -> Key {
+        Key::Address(std::ptr::from_ref(place).addr())
+    }
+}
+
 /// The scheduler of a simulation.
 #[derive(Debug)]
 pub(crate) struct Baton {
@@ -59,7 +67,7 @@ struct Threads {
     running: usize,
     /// The last virtual time at which a thread may run.
     limit: u64,
-    random: u64,
+    rng: Rng,
     hash: u64,
     steps: u64,
     next_stripe: u64,
@@ -101,7 +109,7 @@ impl Baton {
             limit: u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX - 1),
             all: Vec::new(),
             running: 0,
-            random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            rng: Rng::new(seed),
             hash: 0xcbf2_9ce4_8422_2325,
             steps: 0,
             next_stripe: 0,
@@ -152,11 +160,7 @@ impl Baton {
     /// Lets the thread run that comes next, and returns when it is `here`'s turn again.
     fn pass(&self, here: usize, threads: &mut MutexGuard<'_, Threads>) {
         self.hand_over(here, threads);
-        let turn = Arc::clone(&threads.all[here].turn);
-        // After a deadlock no thread has a turn any more.
-        while threads.running != here || threads.deadlock.is_some() {
-            turn.wait(threads);
-        }
+        wait_for_turn(here, threads);
     }
 
     fn end(&self, here: usize) {
@@ -180,12 +184,17 @@ impl Baton {
     }
 }
 
+/// Waits until it is `here`'s turn. After a deadlock no thread has a turn any more.
+fn wait_for_turn(here: usize, threads: &mut MutexGuard<'_, Threads>) {
+    let turn = Arc::clone(&threads.all[here].turn);
+    while threads.running != here || threads.deadlock.is_some() {
+        turn.wait(threads);
+    }
+}
+
 impl Threads {
-    fn random(&mut self, bounds: (u64, u64)) -> u64 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        bounds.0 + self.random % (bounds.1 - bounds.0 + 1)
+    fn random(&self, bounds: (u64, u64)) -> u64 {
+        bounds.0 + self.rng.next() % (bounds.1 - bounds.0 + 1)
     }
 
     fn charge(&mut self, here: usize, cost: u64) {
@@ -304,11 +313,7 @@ impl NewThread {
         let NewThread { baton, number } = self;
         EXIT.with_borrow_mut(|exit| *exit = Some(ThreadExit { baton: Arc::clone(&baton), here: number }));
         CURRENT.set(Some((Arc::as_ptr(&baton), number)));
-        let mut threads = baton.threads.lock();
-        let turn = Arc::clone(&threads.all[number].turn);
-        while threads.running != number || threads.deadlock.is_some() {
-            turn.wait(&mut threads);
-        }
+        wait_for_turn(number, &mut baton.threads.lock());
     }
 
     pub(super) fn has_ended(&self) -> bool {

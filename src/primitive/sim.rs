@@ -187,10 +187,6 @@ impl<T> Mutex<T> {
         Mutex(RealMutex::new(value))
     }
 
-    fn key(&self) -> Key {
-        Key::Address(std::ptr::from_ref(self).addr())
-    }
-
     fn hold(&self) -> RealGuard<'_, T> {
         if !baton::is_simulated() {
             return self.0.lock();
@@ -198,7 +194,7 @@ impl<T> Mutex<T> {
         loop {
             match self.0.try_lock() {
                 Some(held) => return held,
-                None => baton::block(self.key(), None),
+                None => baton::block(Key::of(self), None),
             }
         }
     }
@@ -228,7 +224,7 @@ impl<T> Mutex<T> {
 impl<T> MutexGuard<'_, T> {
     fn release(&mut self) {
         self.held = None;
-        baton::wake(self.lock.key(), false);
+        baton::wake(Key::of(self.lock), false);
     }
 }
 
@@ -271,10 +267,6 @@ impl Condvar {
         Condvar(RealCondvar::new())
     }
 
-    fn key(&self) -> Key {
-        Key::Address(std::ptr::from_ref(self).addr())
-    }
-
     pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
         if baton::is_simulated() {
             self.wait_simulated(guard, None);
@@ -294,17 +286,17 @@ impl Condvar {
 
     fn wait_simulated<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Option<Instant>) {
         guard.release();
-        baton::block(self.key(), deadline);
+        baton::block(Key::of(self), deadline);
         guard.held = Some(guard.lock.hold());
     }
 
     pub(crate) fn notify_one(&self) {
-        baton::wake(self.key(), false);
+        baton::wake(Key::of(self), false);
         self.0.notify_one();
     }
 
     pub(crate) fn notify_all(&self) {
-        baton::wake(self.key(), true);
+        baton::wake(Key::of(self), true);
         self.0.notify_all();
     }
 }
@@ -330,18 +322,14 @@ impl Futex {
         }
         // Ordering: Relaxed — no other thread of the simulation runs.
         if self.0.atomic().load(atomic::Ordering::Relaxed) == value {
-            baton::block(self.key(), deadline);
+            baton::block(Key::of(self), deadline);
         }
     }
 
     /// Wakes the owner if it waits.
     pub(crate) fn wake(&self) {
         // The owner may be a thread outside of the simulation.
-        baton::wake(self.key(), false);
+        baton::wake(Key::of(self), false);
         self.0.wake();
-    }
-
-    fn key(&self) -> Key {
-        Key::Address(std::ptr::from_ref(self).addr())
     }
 }

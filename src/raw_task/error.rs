@@ -4,6 +4,7 @@ use std::any::Any;
 use std::{fmt, io};
 
 use super::Id;
+use crate::util::wake_list::panic_message;
 
 /// The error of a task that ended without an output: it was cancelled, or it panicked.
 ///
@@ -129,10 +130,7 @@ impl JoinError {
     fn message(&self) -> Option<&str> {
         match &self.0.cause {
             Cause::Cancelled => None,
-            Cause::Panicked(payload) => payload
-                .downcast_ref::<&'static str>()
-                .copied()
-                .or_else(|| payload.downcast_ref::<String>().map(String::as_str)),
+            Cause::Panicked(payload) => panic_message(&**payload),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Runs a test for many seeds.
 
-use std::any::Any;
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
@@ -8,6 +7,7 @@ use std::thread;
 use super::Sim;
 use crate::primitive::Mutex;
 use crate::primitive::atomic::{AtomicU64, Ordering};
+use crate::util::wake_list::panic_message;
 
 /// If this is set, [`for_each_seed`] runs this seed alone.
 const SEED_VARIABLE: &str = "HEIST_SIM_SEED";
@@ -56,7 +56,7 @@ pub fn for_each_seed(seeds: u64, test: impl Fn(Sim) + Sync) {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| test(Sim::new(seed)))) {
                 let mut failure = failure.lock();
                 if failure.as_ref().is_none_or(|(other, _)| seed < *other) {
-                    *failure = Some((seed, message_of(&*panic)));
+                    *failure = Some((seed, panic_message(&*panic).unwrap_or("a panic without a text").to_owned()));
                 }
             }
         }
@@ -78,9 +78,4 @@ fn seed_from_environment() -> Option<u64> {
         Ok(seed) => Some(seed),
         Err(_) => panic!("{SEED_VARIABLE} is {text:?}: set it to a number, or unset it"),
     }
-}
-
-fn message_of(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a text").to_owned()
 }

@@ -1,7 +1,8 @@
 //! The system's time. Without the feature `test-util`, it cannot be paused.
 
-use crate::primitive::real_now;
 use std::time::Instant;
+
+use crate::primitive::real_now;
 
 #[inline(always)]
 pub(super) fn now() -> Instant {

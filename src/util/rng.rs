@@ -16,12 +16,17 @@ impl Rng {
     /// Returns a number below `limit`, which is not zero. The bias is far below anything that a
     /// scheduler could notice.
     pub(crate) fn below(&self, limit: usize) -> usize {
+        (((self.next() >> 32) * limit as u64) >> 32) as usize
+    }
+
+    /// Returns the next number, which is not zero.
+    pub(crate) fn next(&self) -> u64 {
         let mut x = self.0.get();
         x ^= x << 13;
         x ^= x >> 7;
         x ^= x << 17;
         self.0.set(x);
-        (((x >> 32) * limit as u64) >> 32) as usize
+        x
     }
 }
 

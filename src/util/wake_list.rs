@@ -78,3 +78,8 @@ pub(crate) fn log_and_drop_panic(what: &str, payload: Box<dyn Any + Send>) {
     let dropped = catch_unwind(AssertUnwindSafe(|| drop(payload)));
     forget((said, dropped));
 }
+
+/// Returns a panic's message, if its payload is text.
+pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> Option<&str> {
+    payload.downcast_ref::<&'static str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+}

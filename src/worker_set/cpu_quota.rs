@@ -10,8 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::pool::{Follow, Pool};
-use crate::primitive::Arc;
-use crate::primitive::real_now;
+use crate::primitive::{Arc, real_now};
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use crate::util::cpu::platform::allowed_processors;
 use crate::util::wake_list::catch_user_panic;
