@@ -82,6 +82,8 @@ pub mod internals;
 pub mod io;
 mod metrics;
 pub mod net;
+#[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
+mod network;
 mod park;
 mod phase;
 mod pool;

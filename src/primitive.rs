@@ -23,6 +23,10 @@ mod sim;
 #[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
 pub(crate) use sim::*;
 
+pub(crate) mod os_sockets;
+#[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
+pub(crate) mod sim_sockets;
+
 #[cfg(not(all(feature = "sim", not(all(test, any(heist_loom, heist_count))))))]
 mod unsimulated;
 #[cfg(not(all(feature = "sim", not(all(test, any(heist_loom, heist_count))))))]

@@ -45,7 +45,9 @@ pub(crate) use source_table::SourceKey;
 #[cfg(test)]
 pub(crate) use source_table::SourceTable;
 
-use crate::primitive::{Arc, CachePadded, Mutex, MutexGuard, is_simulated, real_now, sleep_in_reactor, wake_reactor};
+use crate::primitive::{
+    Arc, CachePadded, Mutex, MutexGuard, add_reactor, is_simulated, real_now, sleep_in_reactor, sleep_key, wake_reactor,
+};
 use crate::util::stripe::Stripe;
 use crate::util::wake_list::WakeList;
 
@@ -89,6 +91,7 @@ impl Reactor {
         let (shards, shard_drivers): (Vec<_>, Vec<_>) =
             (0..count).map(new).collect::<io::Result<Vec<(Shard, ShardDriver)>>>()?.into_iter().unzip();
         let shards: Box<[_]> = shards.into_iter().map(CachePadded::new).collect();
+        add_reactor(shards.iter().map(|shard| &shard.registry));
         let waker = Waker::new(&shards[0].registry, SourceKey::INTERRUPT.into())?;
         let poll_set = Mutex::new(PollSet::new(shards.iter().map(|shard| &shard.registry)));
         Ok(Reactor {
@@ -141,9 +144,9 @@ impl Reactor {
         self.waker.wake()
     }
 
-    /// Returns what a simulated sleep in this reactor waits for: the address of its waker.
+    /// Returns what a simulated sleep in this reactor waits for.
     fn sleep_key(&self) -> usize {
-        std::ptr::from_ref(&self.waker).addr()
+        sleep_key(&self.shards[0].registry)
     }
 
     /// Returns the shard with which this thread registers next.

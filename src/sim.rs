@@ -6,6 +6,7 @@
 //! is virtual. So a failure repeats with its seed.
 #![doc = include_str!("../docs/simulation.md")]
 
+mod hosts;
 mod seeds;
 
 use std::fmt;
@@ -13,9 +14,12 @@ use std::future::Future;
 use std::panic::resume_unwind;
 use std::time::Duration;
 
+pub use crate::network::Link;
 use crate::primitive::baton::{Baton, NewThread, Summary};
-use crate::primitive::{charge, is_simulated, thread};
-use crate::runtime::Builder;
+use crate::primitive::{Arc, charge, is_simulated, thread};
+use crate::runtime::{Builder, Runtime};
+use crate::sim::hosts::{Hosts, Main};
+pub use crate::sim::hosts::{crash, heal, partition, partition_one_way, restart, set_link};
 pub use crate::sim::seeds::for_each_seed;
 
 /// A simulation. See the [module](self).
@@ -46,6 +50,9 @@ pub struct Sim {
     configure: Box<dyn Fn(&mut Builder) + Send + Sync>,
     workers: usize,
     time_limit: Duration,
+    link: Link,
+    /// The hosts beside the one of [`Sim::run`].
+    hosts: Vec<(String, Main)>,
     summary: Option<Summary>,
 }
 
@@ -74,6 +81,18 @@ pub fn compute(time: Duration) {
     let _ = charge(time);
 }
 
+/// The name of the host of [`Sim::run`].
+const FIRST_HOST: &str = "main";
+
+fn build(mut builder: Builder) -> Runtime {
+    builder.build().expect("the system has threads for a simulation")
+}
+
+fn start<T: Send + 'static>(thread: NewThread, main: impl FnOnce() -> T + Send + 'static) -> thread::JoinHandle<T> {
+    let builder = thread::Builder::new().name("heist-sim".to_owned());
+    builder.spawn_simulated(thread, main).expect("the system has a thread for a simulation")
+}
+
 impl fmt::Debug for Sim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sim").field("seed", &self.seed).field("workers", &self.workers).finish_non_exhaustive()
@@ -83,7 +102,15 @@ impl fmt::Debug for Sim {
 impl Sim {
     /// Creates a simulation with two workers. All its choices come from `seed`.
     pub fn new(seed: u64) -> Sim {
-        Sim { seed, configure: Box::new(|_| ()), workers: 2, time_limit: DEFAULT_LIMIT, summary: None }
+        Sim {
+            seed,
+            configure: Box::new(|_| ()),
+            workers: 2,
+            time_limit: DEFAULT_LIMIT,
+            link: Link::new(),
+            hosts: Vec::new(),
+            summary: None,
+        }
     }
 
     /// Returns the seed.
@@ -121,6 +148,38 @@ impl Sim {
         self
     }
 
+    /// Sets how the network behaves between two hosts, unless [`set_link`] replaces it.
+    #[must_use]
+    pub fn link(mut self, link: Link) -> Sim {
+        self.link = link;
+        self
+    }
+
+    /// Adds a host with a runtime of its own, which has as many workers as the others.
+    ///
+    /// The host runs the future that `main` returns, from the beginning of [`Sim::run`] until the
+    /// future is ready, the host crashes, or the simulation ends. `main` is called again after
+    /// [`restart`]. Other hosts reach this one by its name, and by its address: the first added
+    /// host is 10.0.0.2, the next 10.0.0.3. The future of [`Sim::run`] runs on the host "main",
+    /// which is 10.0.0.1.
+    ///
+    /// A panic of the host ends the simulation.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is a host of this name already.
+    #[must_use]
+    #[track_caller]
+    pub fn host<F>(mut self, name: &str, main: impl Fn() -> F + Send + Sync + 'static) -> Sim
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let is_taken = name == FIRST_HOST || self.hosts.iter().any(|(other, _)| other == name);
+        assert!(!is_taken, "the simulation has a host {name:?} already: choose another name");
+        self.hosts.push((name.to_owned(), Arc::new(move || Box::pin(main()))));
+        self
+    }
+
     /// Runs `future` on a new runtime until it is ready, and shuts the runtime down. Returns the
     /// output when all threads of the runtime have ended.
     ///
@@ -139,26 +198,39 @@ impl Sim {
     {
         assert!(!is_simulated(), "`Sim::run` was called within a simulation: call it on a thread of the test");
         self.summary = None;
-        let baton = Baton::new(self.seed, self.time_limit);
-        let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(self.workers).max_worker_threads(self.workers.max(64)).rng_seed(self.seed).enable_all();
-        (self.configure)(&mut builder);
-        let main = move || {
-            let runtime = builder.build();
-            runtime.expect("the system has threads for a simulation").block_on(future)
-        };
-        let root = thread::Builder::new().name("heist-sim".to_owned());
-        let root =
-            root.spawn_simulated(NewThread::root(&baton), main).expect("the system has a thread for a simulation");
+        let baton = Baton::new(self.seed, self.time_limit, self.link.clone());
+        let hosts = Arc::new(Hosts::new(1 + self.hosts.len()));
+        baton.attach(hosts.clone());
+        let root = NewThread::root(&baton, "the root", baton.add_host(FIRST_HOST));
+        let others = self.hosts.iter().map(|(name, main)| {
+            let host = baton.add_host(name);
+            let thread = NewThread::root(&baton, &format!("the root of {name}"), host);
+            let (hosts, builder, main) = (hosts.clone(), self.builder(), main.clone());
+            start(thread, move || hosts.run_host(host, || build(builder.clone()), &main))
+        });
+        let others: Vec<_> = others.collect();
+        let builder = self.builder();
+        let root = start(root, move || hosts.run_main(build(builder), future));
         let summary = baton.wait_for_end();
         if let Some(deadlock) = &summary.deadlock {
             panic!("seed {}: {deadlock}", self.seed);
         }
         self.summary = Some(summary);
+        for host in others {
+            // Its panic is the root's.
+            let _ = host.join();
+        }
         root.join().unwrap_or_else(|panic| {
             eprintln!("the simulation with seed {} has panicked", self.seed);
             resume_unwind(panic)
         })
+    }
+
+    fn builder(&self) -> Builder {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(self.workers).max_worker_threads(self.workers.max(64)).rng_seed(self.seed).enable_all();
+        (self.configure)(&mut builder);
+        builder
     }
 
     /// Returns the hash of the last run: of the order in which the threads ran, and of their

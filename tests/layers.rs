@@ -16,7 +16,7 @@ use reader::{Token, is_name, tokens, without_tests};
 /// The layers, lowest first. A row names files by their module path, or whole folders; the longest
 /// name that fits decides.
 const LAYERS: [(&str, &[&str]); 7] = [
-    ("0 platform", &["primitive", "util"]),
+    ("0 platform", &["network", "primitive", "util"]),
     (
         "1 parts",
         &[

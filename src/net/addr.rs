@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
+use crate::primitive::resolve_simulated;
 use crate::task;
 
 /// A value that converts to socket addresses.
@@ -96,6 +97,9 @@ pub(super) async fn try_each_address<T>(
 
 /// Resolves a name, on a thread of the blocking pool.
 async fn resolve(name: String, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if let Some(addresses) = resolve_simulated(&name, port) {
+        return addresses;
+    }
     let lookup = move || std::net::ToSocketAddrs::to_socket_addrs(&(name, port)).map(Iterator::collect);
     task::spawn_blocking(lookup).await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }

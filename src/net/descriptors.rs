@@ -21,6 +21,8 @@ use super::unix_listener::UnixListener;
 use super::unix_socket::UnixSocket;
 #[cfg(unix)]
 use super::unix_stream::UnixStream;
+#[cfg(unix)]
+use crate::primitive::sockets;
 
 #[cfg(unix)]
 impl AsFd for TcpListener {
@@ -160,7 +162,8 @@ impl FromRawFd for TcpSocket {
     /// The descriptor must be a socket of this kind, and non-blocking.
     unsafe fn from_raw_fd(fd: RawFd) -> TcpSocket {
         // SAFETY: the caller owns the open descriptor `fd`, and gives it away.
-        TcpSocket { socket: unsafe { socket2::Socket::from_raw_fd(fd) } }
+        let socket = unsafe { socket2::Socket::from_raw_fd(fd) };
+        TcpSocket { socket: sockets::pending(socket) }
     }
 }
 

@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::task::{Context, Poll};
 
+use crate::primitive::sockets;
 use crate::reactor::{Direction, Interest, Opaque, Ready, Registered};
 
 /// A resource of mio that is read, written, or both.
@@ -95,23 +96,23 @@ pub(super) fn shutdown_write(shutdown: impl FnOnce(Shutdown) -> io::Result<()>) 
     }
 }
 
-impl MioSocket for mio::net::TcpStream {
+impl MioSocket for sockets::TcpStream {
     fn attempt<R>(&self, operation: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
         self.try_io(operation)
     }
 }
 
-impl Stream for mio::net::TcpStream {
+impl Stream for sockets::TcpStream {
     const SHORT_PROVES: bool = true;
 }
 
-impl Inbound for mio::net::TcpStream {
+impl Inbound for sockets::TcpStream {
     fn read_uninit(&self, room: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
-        self.try_io(|| socket2::SockRef::from(self).recv(room))
+        sockets::read_uninit(self, room)
     }
 }
 
-impl MioSocket for mio::net::UdpSocket {
+impl MioSocket for sockets::UdpSocket {
     fn attempt<R>(&self, operation: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
         self.try_io(operation)
     }

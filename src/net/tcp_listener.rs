@@ -9,7 +9,7 @@ use super::blocking_mode;
 use super::bounds::one_byte;
 use super::tcp_stream::TcpStream;
 use crate::context;
-use crate::primitive::Arc;
+use crate::primitive::{Arc, sockets};
 use crate::reactor::{Direction, Interest, Opaque, Reactor, Ready, Registered};
 
 /// A TCP socket that accepts connections.
@@ -30,7 +30,7 @@ use crate::reactor::{Direction, Interest, Opaque, Reactor, Ready, Registered};
 /// ```
 #[derive(Debug)]
 pub struct TcpListener {
-    io: Registered<mio::net::TcpListener>,
+    io: Registered<sockets::TcpListener>,
 }
 
 impl TcpListener {
@@ -92,7 +92,7 @@ impl TcpListener {
     pub fn from_std(socket: std::net::TcpListener) -> io::Result<TcpListener> {
         let reactor = context::reactor();
         blocking_mode::refuse(&socket)?;
-        TcpListener::register_on(&reactor, mio::net::TcpListener::from_std(socket), Ready::EMPTY)
+        TcpListener::register_on(&reactor, sockets::TcpListener::from_std(socket), Ready::EMPTY)
     }
 
     /// Converts the listener into one of std, which stays non-blocking.
@@ -115,7 +115,7 @@ impl TcpListener {
     /// # }
     /// ```
     pub fn into_std(self) -> io::Result<std::net::TcpListener> {
-        Ok(self.io.into_io()?.into())
+        sockets::into_std_listener(self.io.into_io()?)
     }
 
     /// Accepts a connection, and returns its stream and the address of the peer.
@@ -233,19 +233,19 @@ impl TcpListener {
     /// `presumed`.
     pub(super) fn register_on(
         reactor: &Arc<Reactor>,
-        socket: mio::net::TcpListener,
+        socket: sockets::TcpListener,
         presumed: Ready,
     ) -> io::Result<TcpListener> {
         let io = Registered::new(Arc::clone(reactor), socket, presumed)?;
         Ok(TcpListener { io })
     }
 
-    pub(super) fn registered(&self) -> &Registered<mio::net::TcpListener> {
+    pub(super) fn registered(&self) -> &Registered<sockets::TcpListener> {
         &self.io
     }
 
     pub(super) fn bind_on(reactor: &Arc<Reactor>, addr: SocketAddr) -> io::Result<TcpListener> {
-        TcpListener::register_on(reactor, mio::net::TcpListener::bind(addr)?, Ready::EMPTY)
+        TcpListener::register_on(reactor, sockets::TcpListener::bind(addr)?, Ready::EMPTY)
     }
 }
 

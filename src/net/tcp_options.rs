@@ -8,6 +8,7 @@ use socket2::SockRef;
 
 use super::bounds::{self, one_byte};
 use super::tcp_stream::TcpStream;
+use crate::primitive::sockets;
 
 /// Addresses, errors, the time to live. Each method gives the error of the operating system if it
 /// refuses.
@@ -152,7 +153,7 @@ impl TcpStream {
     /// # }
     /// ```
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        SockRef::from(self.registered().io()).set_linger(bounds::linger(linger))
+        sockets::set_linger(self.registered().io(), bounds::linger(linger))
     }
 
     /// Discards unsent data and resets the connection when the stream is closed.

@@ -9,6 +9,7 @@ use super::blocking_mode;
 use super::tcp_listener::TcpListener;
 use super::tcp_stream::TcpStream;
 use crate::context;
+use crate::primitive::sockets::{self, PendingSocket};
 use crate::reactor::Ready;
 
 /// A TCP socket that neither listens nor is connected yet, so that its options can be set.
@@ -34,7 +35,7 @@ use crate::reactor::Ready;
 /// # }
 /// ```
 pub struct TcpSocket {
-    pub(super) socket: Socket,
+    pub(super) socket: PendingSocket,
 }
 
 impl TcpSocket {
@@ -81,7 +82,7 @@ impl TcpSocket {
     fn new(domain: Domain) -> io::Result<TcpSocket> {
         let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
-        Ok(TcpSocket { socket })
+        Ok(TcpSocket { socket: sockets::pending(socket) })
     }
 
     /// Converts a socket of std, which must be non-blocking. The socket is neither connected nor
@@ -105,7 +106,7 @@ impl TcpSocket {
     /// # }
     /// ```
     pub fn from_std_stream(socket: std::net::TcpStream) -> TcpSocket {
-        TcpSocket { socket: socket.into() }
+        TcpSocket { socket: sockets::pending(socket.into()) }
     }
 
     /// Binds the socket to an address. Port 0 means any free port.
@@ -126,7 +127,7 @@ impl TcpSocket {
     /// # }
     /// ```
     pub fn bind(&self, addr: SocketAddr) -> io::Result<()> {
-        self.socket.bind(&addr.into())
+        sockets::bind(&self.socket, addr)
     }
 
     /// Connects the socket.
@@ -161,11 +162,7 @@ impl TcpSocket {
     pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
         let reactor = context::reactor();
         blocking_mode::refuse(&self.socket)?;
-        match self.socket.connect(&addr.into()) {
-            Err(error) if !is_in_progress(&error) => return Err(error),
-            _ => {}
-        }
-        TcpStream::finish_connect(&reactor, mio::net::TcpStream::from_std(self.socket.into())).await
+        TcpStream::finish_connect(&reactor, sockets::connect(self.socket, addr)?).await
     }
 
     /// Listens on the socket, with room for `backlog` connections that wait to be accepted.
@@ -197,21 +194,9 @@ impl TcpSocket {
     pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
         let reactor = context::reactor();
         blocking_mode::refuse(&self.socket)?;
-        self.socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-        TcpListener::register_on(&reactor, mio::net::TcpListener::from_std(self.socket.into()), Ready::EMPTY)
+        let listener = sockets::listen(self.socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        TcpListener::register_on(&reactor, listener, Ready::EMPTY)
     }
-}
-
-/// Returns true if `error` says that a connection attempt has begun, and goes on.
-#[cfg(unix)]
-fn is_in_progress(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(libc::EINPROGRESS)
-}
-
-/// Returns true if `error` says that a connection attempt has begun, and goes on.
-#[cfg(not(unix))]
-fn is_in_progress(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock
 }
 
 impl fmt::Debug for TcpSocket {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 use super::tcp_stream::TcpStream;
+use crate::primitive::sockets;
 use crate::reactor::{Interest, Ready, Registered};
 
 /// The reading half of a borrowed stream; made by [`TcpStream::split`].
@@ -53,7 +54,7 @@ pub struct ReadHalf<'a>(pub(super) &'a TcpStream);
 pub struct WriteHalf<'a>(pub(super) &'a TcpStream);
 
 impl ReadHalf<'_> {
-    pub(super) fn registered(&self) -> &Registered<mio::net::TcpStream> {
+    pub(super) fn registered(&self) -> &Registered<sockets::TcpStream> {
         self.0.registered()
     }
 
@@ -237,7 +238,7 @@ impl AsRef<TcpStream> for ReadHalf<'_> {
 }
 
 impl WriteHalf<'_> {
-    pub(super) fn registered(&self) -> &Registered<mio::net::TcpStream> {
+    pub(super) fn registered(&self) -> &Registered<sockets::TcpStream> {
         self.0.registered()
     }
 

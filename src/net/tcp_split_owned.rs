@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::{error, fmt};
 
 use super::tcp_stream::TcpStream;
-use crate::primitive::Arc;
+use crate::primitive::{Arc, sockets};
 use crate::reactor::{Interest, Ready, Registered};
 
 /// The reading half of a stream, which owns its part; made by [`TcpStream::into_split`].
@@ -95,7 +95,7 @@ impl Drop for OwnedWriteHalf {
 }
 
 impl OwnedReadHalf {
-    pub(super) fn registered(&self) -> &Registered<mio::net::TcpStream> {
+    pub(super) fn registered(&self) -> &Registered<sockets::TcpStream> {
         self.0.registered()
     }
 
@@ -303,7 +303,7 @@ impl AsRef<TcpStream> for OwnedReadHalf {
 }
 
 impl OwnedWriteHalf {
-    pub(super) fn registered(&self) -> &Registered<mio::net::TcpStream> {
+    pub(super) fn registered(&self) -> &Registered<sockets::TcpStream> {
         self.stream.registered()
     }
 

@@ -9,7 +9,7 @@ use super::tcp_split::{ReadHalf, WriteHalf};
 use super::tcp_split_owned::{self, OwnedReadHalf, OwnedWriteHalf};
 use super::{blocking_mode, mio_socket};
 use crate::context;
-use crate::primitive::Arc;
+use crate::primitive::{Arc, sockets};
 use crate::reactor::{Direction, Interest, Reactor, Ready, Registered};
 
 /// A TCP connection.
@@ -50,7 +50,7 @@ use crate::reactor::{Direction, Interest, Reactor, Ready, Registered};
 /// ```
 #[derive(Debug)]
 pub struct TcpStream {
-    io: Registered<mio::net::TcpStream>,
+    io: Registered<sockets::TcpStream>,
 }
 
 /// Making, converting and splitting.
@@ -123,7 +123,7 @@ impl TcpStream {
     pub fn from_std(socket: std::net::TcpStream) -> io::Result<TcpStream> {
         let reactor = context::reactor();
         blocking_mode::refuse(&socket)?;
-        TcpStream::register_on(&reactor, mio::net::TcpStream::from_std(socket), Ready::EMPTY)
+        TcpStream::register_on(&reactor, sockets::TcpStream::from_std(socket), Ready::EMPTY)
     }
 
     /// Converts the socket into one of std, which stays non-blocking.
@@ -147,7 +147,7 @@ impl TcpStream {
     /// # }
     /// ```
     pub fn into_std(self) -> io::Result<std::net::TcpStream> {
-        Ok(self.io.into_io()?.into())
+        sockets::into_std_stream(self.io.into_io()?)
     }
 
     /// Splits the stream into a reading and a writing half, for use within one task.
@@ -454,23 +454,23 @@ impl TcpStream {
     /// `presumed`.
     pub(super) fn register_on(
         reactor: &Arc<Reactor>,
-        socket: mio::net::TcpStream,
+        socket: sockets::TcpStream,
         presumed: Ready,
     ) -> io::Result<TcpStream> {
         let io = Registered::new(Arc::clone(reactor), socket, presumed)?;
         Ok(TcpStream { io })
     }
 
-    pub(super) fn registered(&self) -> &Registered<mio::net::TcpStream> {
+    pub(super) fn registered(&self) -> &Registered<sockets::TcpStream> {
         &self.io
     }
 
     pub(super) async fn connect_on(reactor: &Arc<Reactor>, addr: SocketAddr) -> io::Result<TcpStream> {
-        TcpStream::finish_connect(reactor, mio::net::TcpStream::connect(addr)?).await
+        TcpStream::finish_connect(reactor, sockets::TcpStream::connect(addr)?).await
     }
 
     /// Waits until a connection attempt that has begun is complete.
-    pub(super) async fn finish_connect(reactor: &Arc<Reactor>, stream: mio::net::TcpStream) -> io::Result<TcpStream> {
+    pub(super) async fn finish_connect(reactor: &Arc<Reactor>, stream: sockets::TcpStream) -> io::Result<TcpStream> {
         let stream = TcpStream::register_on(reactor, stream, Ready::EMPTY)?;
         stream.writable().await?;
         match stream.take_error()? {
@@ -481,7 +481,7 @@ impl TcpStream {
 
     /// Registers an accepted connection. It has room for writes, and may have bytes to read before
     /// the first event.
-    pub(super) fn from_accepted(reactor: &Arc<Reactor>, stream: mio::net::TcpStream) -> io::Result<TcpStream> {
+    pub(super) fn from_accepted(reactor: &Arc<Reactor>, stream: sockets::TcpStream) -> io::Result<TcpStream> {
         TcpStream::register_on(reactor, stream, Ready::READABLE | Ready::WRITABLE)
     }
 

@@ -385,7 +385,7 @@ fn stream_goes_to_std_and_comes_back() {
     let before = rig.reactor.counts();
     let client = client.into_std().unwrap();
     assert_eq!(rig.reactor.counts().deregistered, before.deregistered + 1);
-    let mio = mio::net::TcpStream::from_std(client);
+    let mio = crate::primitive::sockets::TcpStream::from_std(client);
     let mut client = TcpStream::register_on(&rig.reactor, mio, Ready::EMPTY).unwrap();
     rig.run(client.write_all(b"back")).unwrap();
     assert_eq!(rig.run(server.read(&mut [0; 8])).unwrap(), 4);

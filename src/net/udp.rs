@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use super::addr::{ToSocketAddrs, try_each_address};
 use super::blocking_mode;
 use crate::context;
-use crate::primitive::Arc;
+use crate::primitive::{Arc, sockets};
 use crate::reactor::{Interest, Reactor, Ready, Registered};
 
 /// A UDP socket.
@@ -41,7 +41,7 @@ use crate::reactor::{Interest, Reactor, Ready, Registered};
 /// ```
 #[derive(Debug)]
 pub struct UdpSocket {
-    io: Registered<mio::net::UdpSocket>,
+    io: Registered<sockets::UdpSocket>,
 }
 
 /// Making, connecting and converting.
@@ -132,7 +132,7 @@ impl UdpSocket {
     pub fn from_std(socket: std::net::UdpSocket) -> io::Result<UdpSocket> {
         let reactor = context::reactor();
         blocking_mode::refuse(&socket)?;
-        UdpSocket::register_on(&reactor, mio::net::UdpSocket::from_std(socket), Ready::EMPTY)
+        UdpSocket::register_on(&reactor, sockets::UdpSocket::from_std(socket), Ready::EMPTY)
     }
 
     /// Converts the socket into one of std, which stays non-blocking.
@@ -155,7 +155,7 @@ impl UdpSocket {
     /// # }
     /// ```
     pub fn into_std(self) -> io::Result<std::net::UdpSocket> {
-        Ok(self.io.into_io()?.into())
+        sockets::into_std_datagrams(self.io.into_io()?)
     }
 }
 
@@ -357,20 +357,20 @@ impl UdpSocket {
     /// `presumed`.
     pub(super) fn register_on(
         reactor: &Arc<Reactor>,
-        socket: mio::net::UdpSocket,
+        socket: sockets::UdpSocket,
         presumed: Ready,
     ) -> io::Result<UdpSocket> {
         let io = Registered::new(Arc::clone(reactor), socket, presumed)?;
         Ok(UdpSocket { io })
     }
 
-    pub(super) fn registered(&self) -> &Registered<mio::net::UdpSocket> {
+    pub(super) fn registered(&self) -> &Registered<sockets::UdpSocket> {
         &self.io
     }
 
     /// Binds a socket. A fresh one has room to send.
     pub(super) fn bind_on(reactor: &Arc<Reactor>, addr: SocketAddr) -> io::Result<UdpSocket> {
-        UdpSocket::register_on(reactor, mio::net::UdpSocket::bind(addr)?, Ready::WRITABLE)
+        UdpSocket::register_on(reactor, sockets::UdpSocket::bind(addr)?, Ready::WRITABLE)
     }
 }
 

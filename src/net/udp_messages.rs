@@ -4,10 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
-use socket2::SockRef;
-
 use super::addr::{ToSocketAddrs, addresses};
 use super::udp::UdpSocket;
+use crate::primitive::sockets;
 use crate::reactor::{Direction, Interest};
 
 /// Messages. A send and a receive each move one whole message. What does not fit into the buffer of
@@ -423,6 +422,5 @@ impl UdpSocket {
 }
 
 fn next_sender(socket: &UdpSocket) -> io::Result<SocketAddr> {
-    let sender = SockRef::from(socket.registered().io()).peek_sender()?;
-    sender.as_socket().ok_or_else(|| io::ErrorKind::InvalidData.into())
+    sockets::next_sender(socket.registered().io())
 }

@@ -5,12 +5,14 @@
 //! passes the baton on at a preemption point, when it blocks, and when it ends. Each step costs it
 //! a virtual time that comes from the seed. So the seed alone decides the order of all steps.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::native::{Condvar, Mutex, MutexGuard};
+use crate::network::{Caller, HostId, Link, Network};
 use crate::util::rng::Rng;
 
 /// The least and the most virtual time of a step, in nanoseconds.
@@ -59,7 +61,11 @@ pub(crate) struct Baton {
     threads: Mutex<Threads>,
     /// Signalled when no thread is left, or none can run.
     ended: Condvar,
+    /// What the creator of the simulation has attached.
+    attachment: OnceLock<Attachment>,
 }
+
+type Attachment = Arc<dyn Any + Send + Sync>;
 
 #[derive(Debug)]
 struct Threads {
@@ -71,6 +77,7 @@ struct Threads {
     hash: u64,
     steps: u64,
     next_stripe: u64,
+    network: Network,
     /// Wake-ups of keys for which no thread waited, and which the next wait consumes.
     pending: Vec<usize>,
     /// Why no thread can run, once that has happened.
@@ -81,6 +88,7 @@ struct Threads {
 struct SimThread {
     name: String,
     time: u64,
+    host: HostId,
     status: Status,
     turn: Arc<Condvar>,
 }
@@ -103,8 +111,9 @@ pub(crate) struct Summary {
 }
 
 impl Baton {
-    /// Creates a simulation that ends at the virtual time `limit` at the latest.
-    pub(crate) fn new(seed: u64, limit: Duration) -> Arc<Baton> {
+    /// Creates a simulation that ends at the virtual time `limit` at the latest. Its hosts are
+    /// linked by `link`.
+    pub(crate) fn new(seed: u64, limit: Duration, link: Link) -> Arc<Baton> {
         let threads = Threads {
             limit: u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX - 1),
             all: Vec::new(),
@@ -113,19 +122,38 @@ impl Baton {
             hash: 0xcbf2_9ce4_8422_2325,
             steps: 0,
             next_stripe: 0,
+            network: Network::new(seed, link),
             pending: Vec::new(),
             deadlock: None,
         };
-        Arc::new(Baton { base: Instant::now(), threads: Mutex::new(threads), ended: Condvar::new() })
+        Arc::new(Baton {
+            base: Instant::now(),
+            threads: Mutex::new(threads),
+            ended: Condvar::new(),
+            attachment: OnceLock::new(),
+        })
     }
 
-    /// Adds a thread, which starts some time after the present time of the running one.
-    fn register(&self, name: &str) -> usize {
+    /// Keeps a value for [`attachment`].
+    pub(crate) fn attach(&self, value: Attachment) {
+        // There is one creator.
+        let _ = self.attachment.set(value);
+    }
+
+    /// Adds a host to the network.
+    pub(crate) fn add_host(&self, name: &str) -> HostId {
+        self.threads.lock().network.hosts_mut().add(name)
+    }
+
+    /// Adds a thread of the running thread's host, or of `host`. It starts some time after the
+    /// present time of the running one.
+    fn register(&self, name: &str, host: Option<HostId>) -> usize {
         let mut threads = self.threads.lock();
         let latency = threads.random(WAKE_LATENCY);
         let time = threads.all.get(threads.running).map_or(0, |here| here.time.saturating_add(latency));
+        let host = host.or_else(|| Some(threads.all.get(threads.running)?.host)).unwrap_or(0);
         let turn = Arc::new(Condvar::new());
-        threads.all.push(SimThread { name: name.to_owned(), time, status: Status::Ready, turn });
+        threads.all.push(SimThread { name: name.to_owned(), time, host, status: Status::Ready, turn });
         threads.all.len() - 1
     }
 
@@ -209,7 +237,15 @@ impl Threads {
             Status::Blocked { deadline, .. } => deadline.map(|deadline| deadline.max(thread.time)),
             Status::Ended => None,
         };
-        let next = (0..self.all.len()).filter_map(|n| Some((at(&self.all[n])?, n))).min();
+        let next = loop {
+            let next = (0..self.all.len()).filter_map(|n| Some((at(&self.all[n])?, n))).min();
+            let is_first = |event: &u64| *event <= self.limit && next.is_none_or(|(time, _)| *event <= time);
+            let all_ended = next.is_none() && self.all.iter().all(|thread| thread.status == Status::Ended);
+            if all_ended || self.network.next_time().filter(is_first).is_none() {
+                break next;
+            }
+            self.advance_network();
+        };
         let Some((time, next)) = next else {
             if self.all.iter().any(|thread| thread.status != Status::Ended) {
                 self.deadlock = Some(self.describe("no thread of the simulation can run"));
@@ -235,13 +271,33 @@ impl Threads {
         self.hash = (self.hash ^ value).wrapping_mul(0x0100_0000_01b3);
     }
 
+    /// Carries out the next event of the network.
+    fn advance_network(&mut self) {
+        if let Some(time) = self.network.advance() {
+            self.record(time);
+            self.wake_sleepers(time);
+        }
+    }
+
+    /// Wakes the threads that wait for events of the network which have come.
+    fn wake_sleepers(&mut self, now: u64) {
+        for reactor in self.network.ready_lists().take_sleepers() {
+            self.wake_at(Key::Address(reactor), now, false);
+        }
+    }
+
     /// Makes threads ready that wait for `key`. Returns true if there was one.
     fn wake(&mut self, key: Key, here: usize, all: bool) -> bool {
+        self.wake_at(key, self.all[here].time, all)
+    }
+
+    /// As [`Threads::wake`], at a time.
+    fn wake_at(&mut self, key: Key, now: u64, all: bool) -> bool {
         let mut found = false;
         for n in 0..self.all.len() {
             if matches!(self.all[n].status, Status::Blocked { key: waits_for, .. } if waits_for == key) {
                 let latency = self.random(WAKE_LATENCY);
-                let time = self.all[n].time.max(self.all[here].time.saturating_add(latency));
+                let time = self.all[n].time.max(now.saturating_add(latency));
                 self.all[n].time = time;
                 self.all[n].status = Status::Ready;
                 found = true;
@@ -294,13 +350,13 @@ impl NewThread {
     pub(super) fn add(name: &str) -> Option<NewThread> {
         current()?;
         let baton = EXIT.with_borrow(|exit| exit.as_ref().map(|exit| Arc::clone(&exit.baton)))?;
-        let number = baton.register(name);
+        let number = baton.register(name, None);
         Some(NewThread { baton, number })
     }
 
-    /// Adds the first thread of a simulation.
-    pub(crate) fn root(baton: &Arc<Baton>) -> NewThread {
-        NewThread { baton: Arc::clone(baton), number: baton.register("the root") }
+    /// Adds the first thread of a host.
+    pub(crate) fn root(baton: &Arc<Baton>, name: &str, host: HostId) -> NewThread {
+        NewThread { baton: Arc::clone(baton), number: baton.register(name, Some(host)) }
     }
 
     /// Removes a thread that could not be started.
@@ -388,11 +444,36 @@ pub(super) fn block(key: Key, deadline: Option<Instant>) {
     });
 }
 
-/// As [`block`] at `address`, unless a wake-up has been kept for it.
+/// Returns what is attached to the simulation of this thread.
+pub(crate) fn attachment() -> Option<Attachment> {
+    with_current(|baton, _, _| baton.attachment.get().cloned()).flatten()
+}
+
+/// Does something with the network of the simulation.
+pub(crate) fn with_network<R>(run: impl FnOnce(&mut Network, Caller) -> R) -> Option<R> {
+    with_current(|_, here, mut threads| {
+        let caller = Caller { host: threads.all[here].host, now: threads.all[here].time };
+        let result = run(&mut threads.network, caller);
+        threads.wake_sleepers(caller.now);
+        result
+    })
+}
+
+/// Adds a reactor. Each of its event queues has a key, the first of which is what its worker waits
+/// for.
+pub(super) fn add_reactor(queues: impl Iterator<Item = usize> + Clone) {
+    with_current(|_, _, mut threads| {
+        let sleeper = queues.clone().next().unwrap_or(0);
+        threads.pending.retain(|&kept| kept != sleeper);
+        queues.for_each(|queue| threads.network.ready_lists().add_queue(queue, sleeper));
+    });
+}
+
+/// As [`block`] at `address`, unless a wake-up has been kept for it, or its reactor has events.
 pub(super) fn block_unless_kept(address: usize, deadline: Option<Instant>) {
     let kept = with_current(|_, _, mut threads| {
         let at = threads.pending.iter().position(|&pending| pending == address);
-        at.map(|at| threads.pending.swap_remove(at)).is_some()
+        at.map(|at| threads.pending.swap_remove(at)).is_some() || threads.network.ready_lists().has_events(address)
     });
     if kept == Some(false) {
         block(Key::Address(address), deadline);

@@ -4,14 +4,20 @@
 //! What a simulation creates is used by its own threads alone. All other threads behave as with the
 //! native engine.
 
+use std::io;
+use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
+
+use mio::Registry;
 
 use super::baton::{self, Key};
 #[cfg(test)]
 pub(crate) use super::native::model;
 use super::native::{Condvar as RealCondvar, Mutex as RealMutex, MutexGuard as RealGuard};
 pub(crate) use super::native::{Tracked, UnsafeCell, atomic, hint, thread_local};
+pub(crate) use super::sim_sockets as sockets;
+use crate::network::{Hosts, Ready};
 
 /// Returns the real time, or the virtual time of a simulated thread.
 pub(crate) fn real_now() -> Instant {
@@ -36,6 +42,39 @@ pub(crate) fn sleep_in_reactor(reactor: usize, limit: Option<Duration>) -> Optio
 /// Ends [`sleep_in_reactor`].
 pub(crate) fn wake_reactor(reactor: usize) {
     baton::wake_or_keep(reactor);
+}
+
+/// Adds a reactor with these event queues to the simulation of this thread.
+pub(crate) fn add_reactor<'a>(queues: impl Iterator<Item = &'a Registry> + Clone) {
+    baton::add_reactor(queues.map(sleep_key));
+}
+
+/// Returns what a simulated sleep for the events of this queue waits for, and what names the queue.
+pub(crate) fn sleep_key(queue: &Registry) -> usize {
+    std::ptr::from_ref(queue).addr()
+}
+
+/// Takes the events of simulated sockets: tokens, and whether they are readable, writable, closed
+/// for reading, closed for writing, in error.
+pub(crate) fn simulated_events(queue: &Registry, limit: usize) -> impl Iterator<Item = (usize, [bool; 5])> {
+    let events = baton::with_network(|network, _| network.take_ready(sleep_key(queue), limit));
+    let flags = [Ready::READABLE, Ready::WRITABLE, Ready::READ_CLOSED, Ready::WRITE_CLOSED, Ready::ERROR];
+    events.unwrap_or_default().into_iter().map(move |(token, ready)| (token, flags.map(|flag| ready.contains(flag))))
+}
+
+/// Resolves the name of a host of the simulation, on a thread of one.
+pub(crate) fn resolve_simulated(name: &str, port: u16) -> Option<io::Result<Vec<SocketAddr>>> {
+    baton::with_network(|network, _| {
+        if name == "localhost" {
+            return Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))]);
+        }
+        let hosts = network.hosts();
+        let host = hosts.find(name).ok_or_else(|| {
+            let text = format!("the simulation has no host {name:?}, only {}: add it with `Sim::host`", hosts.names());
+            io::Error::new(io::ErrorKind::NotFound, text)
+        })?;
+        Ok(vec![SocketAddr::new(Hosts::ip(host), port)])
+    })
 }
 
 /// Returns the number of the next stripe. `real` draws it for a thread that is not simulated.

@@ -1,6 +1,13 @@
 //! What only a simulation changes, as it is without one.
 
+use std::io;
+use std::iter;
+use std::net::SocketAddr;
 use std::time::Duration;
+
+use mio::Registry;
+
+pub(crate) use super::os_sockets as sockets;
 
 /// Lets another thread of a simulation run. Called between two steps of a worker.
 #[inline(always)]
@@ -27,4 +34,27 @@ pub(crate) fn next_stripe(real: impl FnOnce() -> u64) -> u64 {
 #[inline(always)]
 pub(crate) fn is_simulated() -> bool {
     false
+}
+
+/// Adds a reactor with these event queues to the simulation of this thread.
+#[inline(always)]
+pub(crate) fn add_reactor<'a>(_: impl Iterator<Item = &'a Registry> + Clone) {}
+
+/// Returns what a simulated sleep for the events of this queue waits for.
+#[inline(always)]
+pub(crate) fn sleep_key(_: &Registry) -> usize {
+    0
+}
+
+/// Takes the events of simulated sockets: tokens, and whether they are readable, writable, closed
+/// for reading, closed for writing, in error.
+#[inline(always)]
+pub(crate) fn simulated_events(_: &Registry, _: usize) -> impl Iterator<Item = (usize, [bool; 5])> {
+    iter::empty()
+}
+
+/// Resolves the name of a host of the simulation, on a thread of one.
+#[inline(always)]
+pub(crate) fn resolve_simulated(_: &str, _: u16) -> Option<io::Result<Vec<SocketAddr>>> {
+    None
 }

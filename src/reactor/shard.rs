@@ -3,15 +3,15 @@
 use std::io;
 use std::time::Duration;
 
-use mio::{Events, Poll, Registry};
+use mio::{Events, Poll, Registry, Token};
 
 use super::ReactorCounts;
 use super::interest::Ready;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use super::poll_set;
 use super::source::Source;
-use crate::primitive::Arc;
 use crate::primitive::atomic::{AtomicU64, Ordering};
+use crate::primitive::{Arc, is_simulated, simulated_events};
 use crate::reactor::source_table::SourceTable;
 use crate::util::wake_list::WakeList;
 
@@ -84,8 +84,9 @@ impl Shard {
     /// Collects a few events that are there already, and delivers them to their sources. Returns
     /// how many found their source.
     pub(super) fn poll_busy(&self, driver: &mut ShardDriver, wakes: &mut WakeList) -> io::Result<usize> {
+        let simulated = self.deliver_simulated(driver.busy_events.capacity(), wakes);
         poll_now(&mut driver.poll, &mut driver.busy_events)?;
-        Ok(self.deliver(&driver.busy_events, wakes))
+        Ok(simulated + self.deliver(&driver.busy_events, wakes))
     }
 
     /// Waits for events, for `timeout` or without a limit; collects many, and delivers them to
@@ -97,12 +98,26 @@ impl Shard {
         wakes: &mut WakeList,
     ) -> io::Result<usize> {
         let ShardDriver { poll, idle_events, .. } = driver;
+        let simulated = self.deliver_simulated(idle_events.capacity(), wakes);
         match timeout {
             None => poll_forever(poll, idle_events)?,
             Some(left) if left.is_zero() => poll_now(poll, idle_events)?,
             Some(left) => poll_timeout(poll, idle_events, left)?,
         }
-        Ok(self.deliver(idle_events, wakes))
+        Ok(simulated + self.deliver(idle_events, wakes))
+    }
+
+    /// Delivers the events of simulated sockets. Returns how many found their source.
+    fn deliver_simulated(&self, limit: usize, wakes: &mut WakeList) -> usize {
+        if !is_simulated() {
+            return 0;
+        }
+        let events = simulated_events(&self.registry, limit);
+        let found =
+            self.sources.deliver(events.map(|(token, is)| (Token(token).into(), simulated_readiness(is))), wakes);
+        // Ordering: Relaxed — a statistic.
+        self.counters.events.fetch_add(found as u64, Ordering::Relaxed);
+        found
     }
 
     fn deliver(&self, events: &Events, wakes: &mut WakeList) -> usize {
@@ -143,6 +158,18 @@ fn readiness_of(event: &mio::event::Event) -> Ready {
     add_if(error, Ready::ERROR | Ready::READABLE | Ready::WRITABLE);
     add_if(event.is_priority(), Ready::PRIORITY);
     ready
+}
+
+/// Returns what an event of a simulated socket means for a source.
+fn simulated_readiness([readable, writable, read_closed, write_closed, error]: [bool; 5]) -> Ready {
+    let all = [
+        (readable, Ready::READABLE),
+        (writable, Ready::WRITABLE),
+        (read_closed, Ready::READ_CLOSED),
+        (write_closed, Ready::WRITE_CLOSED),
+        (error, Ready::ERROR | Ready::READABLE | Ready::WRITABLE),
+    ];
+    all.into_iter().filter(|(is, _)| *is).fold(Ready::EMPTY, |ready, (_, added)| ready | added)
 }
 
 /// Polls once. A signal that interrupts it counts as no events.

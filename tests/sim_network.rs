@@ -1,0 +1,465 @@
+//! Simulations of several hosts: TCP and UDP over a network in memory, with partitions and crashes.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use heist::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
+use heist::sim::{self, Link, Sim, for_each_seed};
+use heist::time::{Duration, Instant, sleep, timeout};
+
+const MILLI: Duration = Duration::from_millis(1);
+
+/// Echoes what each connection sends, until it ends.
+async fn echo_server() {
+    let listener = TcpListener::bind("0.0.0.0:7").await.unwrap();
+    loop {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        drop(heist::spawn(async move {
+            let mut buf = [0; 1000];
+            while let Ok(count @ 1..) = stream.read(&mut buf).await {
+                if stream.write_all(&buf[..count]).await.is_err() {
+                    break;
+                }
+            }
+        }));
+    }
+}
+
+/// Connects, and repeats a refused attempt: the server may not listen yet.
+async fn connect(addr: &str) -> TcpStream {
+    loop {
+        match TcpStream::connect(addr).await {
+            Ok(stream) => return stream,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{error}"),
+        }
+    }
+}
+
+/// Sends `bytes`, and reads as many.
+async fn exchange(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    stream.write_all(bytes).await?;
+    let mut answer = vec![0; bytes.len()];
+    stream.read_exact(&mut answer).await?;
+    Ok(answer)
+}
+
+fn echo_sim(seed: u64) -> Sim {
+    Sim::new(seed).workers(2).time_limit(Duration::from_secs(4000)).host("server", echo_server)
+}
+
+#[test]
+fn bytes_sent_to_a_host_come_back_and_runs_repeat() {
+    for seed in 0..30 {
+        let run = || {
+            let mut sim = echo_sim(seed).link(Link::new().segments(1..=700).buffers(900..=3000));
+            sim.run(async {
+                let clients = (0..5_u8).map(|n| {
+                    heist::spawn(async move {
+                        let mut stream = connect("server:7").await;
+                        let bytes = vec![n; 900];
+                        for _ in 0..5 {
+                            assert_eq!(exchange(&mut stream, &bytes).await.unwrap(), bytes);
+                        }
+                    })
+                });
+                for client in clients.collect::<Vec<_>>() {
+                    client.await.unwrap();
+                }
+            });
+            sim.trace_hash()
+        };
+        assert_eq!(run(), run(), "seed {seed}");
+    }
+}
+
+#[test]
+fn addresses_of_both_ends_agree() {
+    echo_sim(1).run(async {
+        let listener = TcpListener::bind(("main", 0)).await.unwrap();
+        let local = listener.local_addr().unwrap();
+        assert_eq!(local.ip().to_string(), "10.0.0.1");
+        let client = TcpStream::connect(local).await.unwrap();
+        let (accepted, peer) = listener.accept().await.unwrap();
+        assert_eq!((client.local_addr().unwrap(), client.peer_addr().unwrap()), (peer, local));
+        assert_eq!((accepted.local_addr().unwrap(), accepted.peer_addr().unwrap()), (local, peer));
+        assert_eq!(connect("server:7").await.peer_addr().unwrap().to_string(), "10.0.0.2:7");
+        let own = TcpStream::connect(("127.0.0.1", local.port())).await.unwrap_err();
+        assert_eq!(own.kind(), ErrorKind::ConnectionRefused, "the listener has the other address");
+    });
+}
+
+#[test]
+fn connect_to_a_port_without_listener_is_refused() {
+    Sim::new(1).run(async {
+        let error = TcpStream::connect("127.0.0.1:9").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+        let error = TcpStream::connect("10.0.0.77:9").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::HostUnreachable);
+        let error = TcpStream::connect("nobody:9").await.unwrap_err();
+        assert!(error.to_string().contains("add it with `Sim::host`"), "{error}");
+    });
+}
+
+#[test]
+fn bind_to_a_taken_port_or_to_the_address_of_another_host_fails() {
+    Sim::new(1).run(async {
+        let listener = TcpListener::bind("0.0.0.0:80").await.unwrap();
+        assert_eq!(TcpListener::bind("0.0.0.0:80").await.unwrap_err().kind(), ErrorKind::AddrInUse);
+        drop(listener);
+        let _again = TcpListener::bind("0.0.0.0:80").await.unwrap();
+        assert_eq!(TcpListener::bind("10.0.0.2:81").await.unwrap_err().kind(), ErrorKind::AddrNotAvailable);
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("0.0.0.0:82".parse().unwrap()).unwrap();
+        let listener = socket.listen(5).unwrap();
+        assert_eq!(listener.local_addr().unwrap().port(), 82);
+    });
+}
+
+/// Bytes wait for the end of a partition, and no peer notices a short one.
+#[test]
+fn bytes_of_a_partition_arrive_after_it() {
+    for_each_seed(30, |sim| {
+        let mut sim = sim.host("server", echo_server);
+        sim.run(async {
+            let mut stream = connect("server:7").await;
+            sim::partition("main", "server");
+            let begun = Instant::now();
+            let healer = heist::spawn(async {
+                sleep(Duration::from_secs(60)).await;
+                sim::heal("main", "server");
+            });
+            assert_eq!(exchange(&mut stream, b"hello").await.unwrap(), b"hello");
+            assert!(begun.elapsed() >= Duration::from_secs(60));
+            healer.await.unwrap();
+        });
+    });
+}
+
+#[test]
+fn partition_that_lasts_ends_connections_with_an_error() {
+    echo_sim(3).run(async {
+        let mut stream = connect("server:7").await;
+        sim::partition("main", "server");
+        let begun = Instant::now();
+        let error = TcpStream::connect("server:7").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert_eq!(begun.elapsed().as_secs(), 127);
+        assert_eq!(exchange(&mut stream, b"x").await.unwrap_err().kind(), ErrorKind::TimedOut);
+    });
+}
+
+#[test]
+fn partition_of_one_way_lets_the_other_direction_through() {
+    let received = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&received);
+    let mut sim = Sim::new(4).host("server", move || {
+        let counted = Arc::clone(&counted);
+        async move {
+            let socket = UdpSocket::bind("0.0.0.0:5").await.unwrap();
+            let mut buf = [0; 10];
+            loop {
+                let (count, from) = socket.recv_from(&mut buf).await.unwrap();
+                counted.fetch_add(1, Ordering::Relaxed);
+                socket.send_to(&buf[..count], from).await.unwrap();
+            }
+        }
+    });
+    sim.run(async {
+        let socket = UdpSocket::bind("0.0.0.0:0").await.unwrap();
+        sleep(MILLI).await;
+        sim::partition_one_way("server", "main");
+        socket.send_to(b"x", "server:5").await.unwrap();
+        let mut buf = [0; 10];
+        timeout(Duration::from_secs(1), socket.recv_from(&mut buf)).await.unwrap_err();
+        sim::heal("server", "main");
+        socket.send_to(b"y", "server:5").await.unwrap();
+        assert_eq!(socket.recv_from(&mut buf).await.unwrap().0, 1);
+    });
+    assert_eq!(received.load(Ordering::Relaxed), 2);
+}
+
+/// After a restart the host knows none of its connections, and resets them.
+#[test]
+fn crashed_host_resets_old_connections_after_its_restart() {
+    for_each_seed(50, |sim| {
+        let starts = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&starts);
+        let mut sim = sim.host("server", move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            echo_server()
+        });
+        sim.run(async {
+            let mut stream = connect("server:7").await;
+            exchange(&mut stream, b"before").await.unwrap();
+            sim::crash("server");
+            assert!(timeout(Duration::from_secs(5), exchange(&mut stream, b"lost")).await.is_err());
+            sim::restart("server");
+            let error = exchange(&mut stream, b"reset").await.unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
+            let mut stream = connect("server:7").await;
+            assert_eq!(exchange(&mut stream, b"again").await.unwrap(), b"again");
+        });
+        assert_eq!(starts.load(Ordering::Relaxed), 2);
+    });
+}
+
+#[test]
+fn crash_drops_the_futures_of_the_host() {
+    struct CountsDrop(Arc<AtomicU64>);
+    impl Drop for CountsDrop {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let drops = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&drops);
+    let mut sim = Sim::new(1).host("server", move || {
+        let counter = Arc::clone(&counter);
+        async move {
+            for _ in 0..10 {
+                let on_drop = CountsDrop(Arc::clone(&counter));
+                drop(heist::spawn(async move {
+                    std::future::pending::<()>().await;
+                    drop(on_drop);
+                }));
+            }
+            std::future::pending().await
+        }
+    });
+    let seen = Arc::clone(&drops);
+    sim.run(async move {
+        sleep(MILLI).await;
+        sim::crash("server");
+        sleep(MILLI * 5).await;
+        assert_eq!(seen.load(Ordering::Relaxed), 10);
+        sim::restart("server");
+        sleep(MILLI).await;
+    });
+    assert_eq!(drops.load(Ordering::Relaxed), 20);
+}
+
+#[test]
+#[should_panic(expected = "from the server")]
+fn panic_of_a_host_ends_the_simulation() {
+    let mut sim = Sim::new(1).host("server", || async { panic!("from the server") });
+    sim.run(std::future::pending::<()>());
+}
+
+#[test]
+#[should_panic(expected = "the simulation has no host \"server\", only main: add it with `Sim::host`")]
+fn crash_of_an_unknown_host_names_the_hosts() {
+    Sim::new(1).run(async { sim::crash("server") });
+}
+
+/// Each direction of a connection ends by itself.
+#[test]
+fn half_closed_connection_still_carries_the_answer() {
+    for_each_seed(30, |sim| {
+        let mut sim = sim.link(Link::new().segments(1..=50)).host("server", || async {
+            let listener = TcpListener::bind("0.0.0.0:7").await.unwrap();
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut all = Vec::new();
+            stream.read_to_end(&mut all).await.unwrap();
+            stream.write_all(&all).await.unwrap();
+        });
+        sim.run(async {
+            let mut stream = connect("server:7").await;
+            let bytes: Vec<u8> = (0..5000_u32).map(|n| n as u8).collect();
+            stream.write_all(&bytes).await.unwrap();
+            stream.shutdown().await.unwrap();
+            let mut all = Vec::new();
+            stream.read_to_end(&mut all).await.unwrap();
+            assert_eq!(all, bytes);
+            assert_eq!(stream.write(b"x").await.unwrap_err().kind(), ErrorKind::BrokenPipe);
+        });
+    });
+}
+
+#[test]
+fn writer_waits_when_the_peer_does_not_read() {
+    Sim::new(1)
+        .link(Link::new().buffers(1000..=1000))
+        .host("server", || async {
+            let listener = TcpListener::bind("0.0.0.0:7").await.unwrap();
+            let (mut stream, _) = listener.accept().await.unwrap();
+            sleep(Duration::from_secs(9)).await;
+            let mut all = Vec::new();
+            stream.read_to_end(&mut all).await.unwrap();
+            assert_eq!(all.len(), 1500);
+            std::future::pending().await
+        })
+        .run(async {
+            let mut stream = connect("server:7").await;
+            let begun = Instant::now();
+            assert_eq!(stream.write(&[1; 1500]).await.unwrap(), 1000);
+            assert_eq!(stream.try_write(&[1; 500]).unwrap_err().kind(), ErrorKind::WouldBlock);
+            stream.write_all(&[1; 500]).await.unwrap();
+            assert!(begun.elapsed() >= Duration::from_secs(8));
+            drop(stream);
+            sleep(Duration::from_secs(1)).await;
+        });
+}
+
+#[test]
+fn peer_that_closes_with_unread_bytes_resets_the_connection() {
+    Sim::new(1).run(async {
+        let listener = TcpListener::bind("127.0.0.1:7").await.unwrap();
+        let mut client = TcpStream::connect("127.0.0.1:7").await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        client.write_all(b"unread").await.unwrap();
+        server.readable().await.unwrap();
+        drop(server);
+        assert_eq!(client.read(&mut [0; 4]).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        assert_eq!(client.read(&mut [0; 4]).await.unwrap(), 0);
+        assert_eq!(client.write(b"x").await.unwrap_err().kind(), ErrorKind::BrokenPipe);
+    });
+}
+
+/// With a full backlog, attempts are repeated after one second, two, and so on.
+#[test]
+fn connect_to_a_full_backlog_waits_until_a_connection_is_accepted() {
+    Sim::new(1)
+        .host("server", || async {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.bind("0.0.0.0:7".parse().unwrap()).unwrap();
+            let listener = socket.listen(2).unwrap();
+            sleep(Duration::from_secs(10)).await;
+            let mut kept = Vec::new();
+            loop {
+                kept.push(listener.accept().await.unwrap());
+            }
+        })
+        .run(async {
+            sleep(MILLI).await;
+            let begun = Instant::now();
+            let clients: Vec<_> = (0..4).map(|_| heist::spawn(TcpStream::connect("server:7"))).collect();
+            let mut waited = Vec::new();
+            for client in clients {
+                client.await.unwrap().unwrap();
+                waited.push(begun.elapsed().as_secs());
+            }
+            waited.sort_unstable();
+            assert_eq!(waited.last(), Some(&15));
+        });
+}
+
+#[test]
+fn resets_of_a_link_end_some_connections() {
+    let resets = AtomicU64::new(0);
+    for_each_seed(40, |sim| {
+        let mut sim = sim.link(Link::new().resets(0.02)).host("server", echo_server);
+        let is_reset = sim.run(async {
+            let mut stream = connect("server:7").await;
+            for _ in 0..10 {
+                if let Err(error) = exchange(&mut stream, b"hello").await {
+                    let expected = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe, ErrorKind::UnexpectedEof];
+                    assert!(expected.contains(&error.kind()), "{error}");
+                    return true;
+                }
+            }
+            false
+        });
+        resets.fetch_add(u64::from(is_reset), Ordering::Relaxed);
+    });
+    let resets = resets.into_inner();
+    assert!((1..40).contains(&resets), "{resets}");
+}
+
+/// Sends 1,000 numbered datagrams over a link. Returns those that arrive, in their order.
+fn datagrams_over(link: Link) -> Vec<u64> {
+    let mut sim = Sim::new(7).link(link).host("sender", || async {
+        let socket = UdpSocket::bind("0.0.0.0:0").await.unwrap();
+        socket.connect("main:5").await.unwrap();
+        sleep(MILLI).await;
+        for n in 0..1000_u64 {
+            socket.send(&n.to_le_bytes()).await.unwrap();
+            sleep(MILLI / 10).await;
+        }
+    });
+    sim.run(async {
+        let socket = UdpSocket::bind("0.0.0.0:5").await.unwrap();
+        let mut arrived = Vec::new();
+        let mut buf = [0; 8];
+        while let Ok(received) = timeout(Duration::from_secs(1), socket.recv_from(&mut buf)).await {
+            assert_eq!(received.unwrap().1.ip().to_string(), "10.0.0.2");
+            arrived.push(u64::from_le_bytes(buf));
+        }
+        arrived
+    })
+}
+
+#[test]
+fn datagrams_are_lost_doubled_and_reordered_as_the_link_says() {
+    let narrow = Link::new().latency(MILLI..=MILLI);
+    assert_eq!(datagrams_over(narrow.clone()), (0..1000).collect::<Vec<_>>());
+    let lost = 1000 - datagrams_over(narrow.clone().loss(0.1)).len();
+    assert!((50..200).contains(&lost), "{lost}");
+    let doubled = datagrams_over(narrow.duplication(0.1)).len() - 1000;
+    assert!((50..200).contains(&doubled), "{doubled}");
+    let mut reordered = datagrams_over(Link::new().latency(MILLI..=MILLI * 5));
+    assert!(!reordered.is_sorted());
+    reordered.sort_unstable();
+    assert_eq!(reordered, (0..1000).collect::<Vec<_>>());
+}
+
+#[test]
+fn connected_datagram_socket_is_told_that_its_peer_is_absent() {
+    Sim::new(1).run(async {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        socket.connect("127.0.0.1:9").await.unwrap();
+        socket.send(b"x").await.unwrap();
+        assert_eq!(socket.recv(&mut [0; 4]).await.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    });
+}
+
+/// A link of 1 MB per second takes one second for 1 MB.
+#[test]
+fn bandwidth_of_a_link_bounds_the_throughput() {
+    let mut sim = echo_sim(1).link(Link::new().bandwidth(1_000_000));
+    sim.run(async {
+        let mut stream = connect("server:7").await;
+        let begun = Instant::now();
+        for _ in 0..100 {
+            exchange(&mut stream, &[1; 10_000]).await.unwrap();
+        }
+        let taken = begun.elapsed().as_secs_f64();
+        assert!((1.0..3.0).contains(&taken), "{taken}");
+    });
+}
+
+/// hyper's server and client, on sockets of the simulation.
+#[test]
+fn http_server_of_hyper_answers_its_client() {
+    use http_body_util::{BodyExt, Empty};
+    use hyper::body::{Bytes, Incoming};
+    use hyper::{Request, Response};
+
+    for_each_seed(20, |sim| {
+        let mut sim = sim.link(Link::new().segments(1..=30)).host("server", || async {
+            let listener = TcpListener::bind("0.0.0.0:80").await.unwrap();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let hello = hyper::service::service_fn(|request: Request<Incoming>| async move {
+                    sleep(MILLI).await;
+                    Ok::<_, std::convert::Infallible>(Response::new(format!("hello, {}", request.uri())))
+                });
+                let http = hyper::server::conn::http1::Builder::new();
+                drop(heist::spawn(http.serve_connection(stream, hello)));
+            }
+        });
+        sim.run(async {
+            let stream = connect("server:80").await;
+            let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+            let connection = heist::spawn(connection);
+            for n in 0..5 {
+                let request = Request::builder().uri(format!("/{n}")).header("host", "server");
+                let response = sender.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+                let body = response.into_body().collect().await.unwrap().to_bytes();
+                assert_eq!(body, format!("hello, /{n}"));
+            }
+            drop(sender);
+            connection.await.unwrap().unwrap();
+        });
+    });
+}
