@@ -15,9 +15,9 @@ mod segment;
 mod stream;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use datagram::{Datagram, DatagramSocket};
 pub(crate) use hosts::Hosts;
@@ -46,6 +46,8 @@ pub(crate) struct Caller {
 /// The state of all hosts, sockets and links.
 #[derive(Debug)]
 pub(crate) struct Network {
+    /// Tells this network from that of another simulation.
+    number: u64,
     rng: Rng,
     hosts: Hosts,
     events: BinaryHeap<Reverse<Scheduled>>,
@@ -60,8 +62,8 @@ pub(crate) struct Network {
     last_arrival: BTreeMap<SocketId, u64>,
     /// The segments that cannot travel now. They are sent again when the hosts are connected.
     held: Vec<Segment>,
-    /// The connecting sockets for which a server has made a connection.
-    admitted: BTreeSet<SocketId>,
+    /// The connecting sockets for which a server has made a connection, and the server's end.
+    admitted: BTreeMap<SocketId, SocketId>,
     ready: ReadyLists,
 }
 
@@ -88,8 +90,10 @@ struct Scheduled {
 }
 
 impl Network {
-    pub(crate) fn new(seed: u64, link: Link) -> Network {
+    /// Creates a network without hosts. `number` names it.
+    pub(crate) fn new(number: u64, seed: u64, link: Link) -> Network {
         Network {
+            number,
             // Other numbers than those of the threads, so that the order of steps stays the same.
             rng: Rng::new(seed ^ 0x6e65_7477_6f72_6b00),
             hosts: Hosts::new(link),
@@ -102,9 +106,13 @@ impl Network {
             ports: Ports::default(),
             last_arrival: BTreeMap::new(),
             held: Vec::new(),
-            admitted: BTreeSet::new(),
+            admitted: BTreeMap::new(),
             ready: ReadyLists::default(),
         }
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     pub(crate) fn hosts(&self) -> &Hosts {
@@ -175,13 +183,14 @@ impl Network {
 
     /// Ends a host: its sockets are gone at once, and no peer is told. What is sent to it waits
     /// until [`Network::start_host`].
-    pub(crate) fn stop_host(&mut self, host: HostId) {
+    pub(crate) fn stop_host(&mut self, now: u64, host: HostId) {
         self.hosts.set_up(host, false);
         self.streams.retain(|_, stream| stream.host != host);
         self.listeners.retain(|_, listener| listener.host != host);
         self.datagram_sockets.retain(|_, socket| socket.host != host);
         self.ports.release_all(host);
         self.held.retain(|segment| segment.from_host != host);
+        self.hold_travelling(now);
     }
 
     /// Starts a host again.
@@ -193,7 +202,11 @@ impl Network {
     /// Cuts the way from one host to another, or restores it.
     pub(crate) fn set_cut(&mut self, now: u64, from: HostId, to: HostId, cut: bool) {
         self.hosts.set_cut(from, to, cut);
-        self.release_held(now);
+        if cut {
+            self.hold_travelling(now);
+        } else {
+            self.release_held(now);
+        }
     }
 
     fn next_socket(&mut self) -> SocketId {
@@ -225,7 +238,15 @@ impl Network {
     }
 }
 
+/// Returns an address of the host itself in place of an unspecified one, as Linux does.
+fn reachable(mut remote: SocketAddr) -> SocketAddr {
+    if remote.ip().is_unspecified() {
+        remote.set_ip(if remote.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    remote
+}
+
 /// The error of an operation on a socket whose host was stopped.
-fn gone() -> io::Error {
+pub(crate) fn gone() -> io::Error {
     io::Error::new(io::ErrorKind::NotConnected, "the host of this socket was stopped")
 }

@@ -250,7 +250,9 @@ impl DriverGuard<'_> {
         let Reactor { shards, shard_drivers, poll_set, max_events, .. } = self.reactor;
         let mut poll_set = poll_set.lock();
         shard_drivers.while_blocked(|| poll_set.wait(timeout))?;
-        let ready = (0..shards.len()).map(|step| poll_set.nth(step)).filter(|&shard| poll_set.is_ready(shard));
+        let ready = (0..shards.len())
+            .map(|step| poll_set.nth(step))
+            .filter(|&shard| poll_set.is_ready(shard) || is_simulated());
         let poll_shard =
             |shard: usize, driver: &mut ShardDriver| shards[shard].poll_idle(driver, Some(Duration::ZERO), wakes);
         let (found, left_out) = shard_drivers.drive_ready(&mut self.primary, ready, *max_events, poll_shard)?;

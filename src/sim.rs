@@ -11,7 +11,7 @@ mod seeds;
 
 use std::fmt;
 use std::future::Future;
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 pub use crate::network::Link;
@@ -163,17 +163,19 @@ impl Sim {
     /// host is 10.0.0.2, the next 10.0.0.3. The future of [`Sim::run`] runs on the host "main",
     /// which is 10.0.0.1.
     ///
-    /// A panic of the host ends the simulation.
+    /// The future of [`Sim::run`] is polled when that of each host has been polled once. A panic of
+    /// the host ends the simulation.
     ///
     /// # Panics
     ///
-    /// Panics if there is a host of this name already.
+    /// Panics if there is a host of this name already, or if the name is "localhost".
     #[must_use]
     #[track_caller]
     pub fn host<F>(mut self, name: &str, main: impl Fn() -> F + Send + Sync + 'static) -> Sim
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        assert!(name != "localhost", "each host calls itself \"localhost\": choose another name");
         let is_taken = name == FIRST_HOST || self.hosts.iter().any(|(other, _)| other == name);
         assert!(!is_taken, "the simulation has a host {name:?} already: choose another name");
         self.hosts.push((name.to_owned(), Arc::new(move || Box::pin(main()))));
@@ -210,7 +212,8 @@ impl Sim {
         });
         let others: Vec<_> = others.collect();
         let builder = self.builder();
-        let root = start(root, move || hosts.run_main(build(builder), future));
+        let main = hosts.clone();
+        let root = start(root, move || main.run_main(build(builder), future));
         let summary = baton.wait_for_end();
         if let Some(deadlock) = &summary.deadlock {
             panic!("seed {}: {deadlock}", self.seed);
@@ -220,7 +223,12 @@ impl Sim {
             // Its panic is the root's.
             let _ = host.join();
         }
-        root.join().unwrap_or_else(|panic| {
+        let output = catch_unwind(AssertUnwindSafe(|| {
+            let output = root.join().unwrap_or_else(|panic| resume_unwind(panic));
+            hosts.resume_panic();
+            output.expect("the first host ends by itself, or another one has panicked")
+        }));
+        output.unwrap_or_else(|panic| {
             eprintln!("the simulation with seed {} has panicked", self.seed);
             resume_unwind(panic)
         })

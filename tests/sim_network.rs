@@ -308,7 +308,7 @@ fn peer_that_closes_with_unread_bytes_resets_the_connection() {
         let mut client = TcpStream::connect("127.0.0.1:7").await.unwrap();
         let (server, _) = listener.accept().await.unwrap();
         client.write_all(b"unread").await.unwrap();
-        server.readable().await.unwrap();
+        server.peek(&mut [0; 4]).await.unwrap();
         drop(server);
         assert_eq!(client.read(&mut [0; 4]).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
         assert_eq!(client.read(&mut [0; 4]).await.unwrap(), 0);
@@ -461,5 +461,182 @@ fn http_server_of_hyper_answers_its_client() {
             drop(sender);
             connection.await.unwrap().unwrap();
         });
+    });
+}
+
+/// Bytes that travel when a way is cut stay before those that are written later.
+#[test]
+fn bytes_keep_their_order_over_partitions() {
+    for_each_seed(100, |sim| {
+        let mut sim = sim.link(Link::new().segments(1..=3).latency(MILLI..=MILLI * 9)).host("server", || async {
+            let listener = TcpListener::bind("0.0.0.0:7").await.unwrap();
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut all = Vec::new();
+            stream.read_to_end(&mut all).await.unwrap();
+            assert_eq!(all, (0..200).collect::<Vec<u8>>());
+            stream.write_all(b"!").await.unwrap();
+        });
+        sim.run(async {
+            let mut stream = TcpStream::connect("server:7").await.unwrap();
+            let cuts = heist::spawn(async {
+                for n in 0..10 {
+                    sim::partition("main", "server");
+                    sleep(MILLI * n).await;
+                    sim::heal("main", "server");
+                    sleep(MILLI).await;
+                }
+            });
+            for byte in 0..200 {
+                stream.write_all(&[byte]).await.unwrap();
+                if byte % 5 == 0 {
+                    sleep(MILLI / 2).await;
+                }
+            }
+            stream.shutdown().await.unwrap();
+            assert_eq!(stream.read(&mut [0; 2]).await.unwrap(), 1);
+            cuts.await.unwrap();
+        });
+    });
+}
+
+/// Nine workers have a reactor of two shards.
+#[test]
+fn sockets_of_a_second_shard_are_served() {
+    let run = || {
+        let mut sim = echo_sim(5).workers(9);
+        sim.run(async {
+            let clients = (0..20_u8).map(|n| {
+                heist::spawn(async move {
+                    let mut stream = connect("server:7").await;
+                    assert_eq!(exchange(&mut stream, &[n; 100]).await.unwrap(), [n; 100]);
+                })
+            });
+            for client in clients.collect::<Vec<_>>() {
+                client.await.unwrap();
+            }
+        });
+        assert!(sim.elapsed() < Duration::from_secs(1), "{:?}", sim.elapsed());
+        (sim.trace_hash(), sim.steps())
+    };
+    let (hash, steps) = run();
+    assert_eq!(run(), (hash, steps));
+    assert!(steps < 10_000, "{steps}");
+}
+
+#[test]
+#[should_panic(expected = "after the answer")]
+fn panic_of_a_host_after_the_end_of_the_first_is_reported() {
+    struct PanicsOnDrop;
+    impl Drop for PanicsOnDrop {
+        fn drop(&mut self) {
+            if !std::thread::panicking() {
+                panic!("after the answer");
+            }
+        }
+    }
+    let mut sim = Sim::new(1).host("server", || async {
+        let _guard = PanicsOnDrop;
+        std::future::pending().await
+    });
+    sim.run(async {});
+}
+
+/// A crash in the middle of a poll makes the next operation fail. That is not a fault of the host.
+#[test]
+fn panic_that_a_crash_has_caused_is_ignored() {
+    for_each_seed(50, |sim| {
+        let mut sim = sim.host("server", || async {
+            let listener = TcpListener::bind("0.0.0.0:7").await.unwrap();
+            let (mut stream, _) = listener.accept().await.unwrap();
+            sim::compute(MILLI * 5);
+            stream.write_all(b"hello").await.unwrap();
+            std::future::pending().await
+        });
+        sim.run(async {
+            let _stream = TcpStream::connect("server:7").await.unwrap();
+            sleep(MILLI).await;
+            sim::crash("server");
+            sleep(MILLI * 20).await;
+        });
+    });
+}
+
+#[test]
+fn crashed_host_sends_nothing_more() {
+    for_each_seed(50, |sim| {
+        let mut sim = sim.host("server", || async {
+            loop {
+                let socket = UdpSocket::bind("0.0.0.0:0").await;
+                let sent = async { socket?.send_to(b"x", "main:5").await };
+                sim::compute(MILLI / 10);
+                let _ = sent.await;
+                heist::task::yield_now().await;
+            }
+        });
+        sim.run(async {
+            let socket = UdpSocket::bind("0.0.0.0:5").await.unwrap();
+            socket.recv_from(&mut [0; 4]).await.unwrap();
+            sim::crash("server");
+            sleep(MILLI).await;
+            while socket.try_recv_from(&mut [0; 4]).is_ok() {}
+            assert!(timeout(MILLI * 100, socket.recv_from(&mut [0; 4])).await.is_err());
+        });
+    });
+}
+
+#[test]
+fn reset_after_the_end_is_no_error_of_reads() {
+    Sim::new(1).run(async {
+        let listener = TcpListener::bind("127.0.0.1:7").await.unwrap();
+        let mut client = TcpStream::connect("127.0.0.1:7").await.unwrap();
+        drop(listener.accept().await.unwrap());
+        sleep(MILLI).await;
+        client.write_all(b"late").await.unwrap();
+        sleep(MILLI).await;
+        assert_eq!(client.read(&mut [0; 4]).await.unwrap(), 0);
+        assert_eq!(client.write(b"x").await.unwrap_err().kind(), ErrorKind::BrokenPipe);
+    });
+}
+
+#[test]
+fn unspecified_target_is_the_host_itself() {
+    Sim::new(1).run(async {
+        let listener = TcpListener::bind("127.0.0.1:7").await.unwrap();
+        let client = TcpStream::connect("0.0.0.0:7").await.unwrap();
+        assert_eq!(client.peer_addr().unwrap(), listener.local_addr().unwrap());
+        let one = UdpSocket::bind("0.0.0.0:0").await.unwrap();
+        let other = UdpSocket::bind("0.0.0.0:0").await.unwrap();
+        one.connect(other.local_addr().unwrap()).await.unwrap();
+        one.send(b"ping").await.unwrap();
+        let mut buf = [0; 4];
+        let (_, from) = other.recv_from(&mut buf).await.unwrap();
+        other.send_to(b"pong", from).await.unwrap();
+        assert_eq!(one.recv(&mut buf).await.unwrap(), 4);
+    });
+}
+
+/// A socket that outlives its simulation is closed, and acts on no other.
+#[test]
+fn socket_of_another_simulation_gives_an_error() {
+    let listener = Sim::new(1).run(async { TcpListener::bind("127.0.0.1:7").await.unwrap() });
+    Sim::new(2).run(async move {
+        let own = TcpListener::bind("127.0.0.1:8").await.unwrap();
+        assert!(listener.local_addr().unwrap_err().to_string().contains("outside of the simulation"));
+        drop(listener);
+        TcpStream::connect("127.0.0.1:8").await.unwrap();
+        own.accept().await.unwrap();
+    });
+}
+
+#[test]
+fn bound_socket_keeps_its_port_until_it_is_dropped() {
+    Sim::new(1).run(async {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("0.0.0.0:0".parse().unwrap()).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        assert_ne!(port, 0);
+        assert_eq!(TcpListener::bind(("0.0.0.0", port)).await.unwrap_err().kind(), ErrorKind::AddrInUse);
+        drop(socket);
+        TcpListener::bind(("0.0.0.0", port)).await.unwrap();
     });
 }

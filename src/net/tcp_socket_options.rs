@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::bounds::{self, one_byte};
 use super::tcp_socket::TcpSocket;
+use crate::primitive::sockets;
 
 /// Options. Each method gives the error of the operating system if it refuses.
 #[allow(clippy::missing_errors_doc, reason = "the comment above says it once")]
@@ -21,7 +22,7 @@ impl TcpSocket {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::InvalidData.into())
+        sockets::local_address(&self.socket)
     }
 
     /// Takes the error that is pending on the socket, and returns it.

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use super::hosts::Hosts;
 use super::ports::Protocol;
-use super::{Caller, Event, HostId, Network, Ready, SocketId, gone};
+use super::{Caller, Event, HostId, Network, Ready, SocketId, gone, reachable};
 
 /// The most bytes of a datagram over IPv4.
 const LONGEST: usize = 65_507;
@@ -67,7 +67,7 @@ impl Network {
 
     /// Sets the peer: the target of [`Network::send_datagram`], and the only source.
     pub(crate) fn connect_datagrams(&mut self, socket: SocketId, peer: SocketAddr) -> io::Result<()> {
-        self.datagram_sockets.get_mut(&socket).ok_or_else(gone)?.peer = Some(peer);
+        self.datagram_sockets.get_mut(&socket).ok_or_else(gone)?.peer = Some(reachable(peer));
         Ok(())
     }
 
@@ -100,7 +100,7 @@ impl Network {
             return Err(error);
         }
         let from = self.datagram_sockets.get(&socket).ok_or_else(gone)?;
-        let target = target.or(from.peer).ok_or(ErrorKind::NotConnected)?;
+        let target = reachable(target.or(from.peer).ok_or(ErrorKind::NotConnected)?);
         if bytes.len() > LONGEST {
             return Err(io::Error::new(ErrorKind::InvalidInput, "a datagram has at most 65,507 bytes: split it"));
         }
@@ -144,6 +144,9 @@ impl Network {
         }
         let receiver = self.datagram_sockets.iter_mut().find(|(_, socket)| socket.receives(&datagram));
         let Some((&id, socket)) = receiver else {
+            if self.hosts.is_cut(datagram.to_host, datagram.from_host) {
+                return;
+            }
             let latency = self.between(self.hosts.link(datagram.to_host, datagram.from_host).latency);
             return self.schedule(now + latency, Event::Unreachable(datagram.from));
         };

@@ -73,6 +73,10 @@ impl Hosts {
         (0..self.all.len()).find(|&host| Hosts::ip(host) == ip)
     }
 
+    pub(crate) fn is_up(&self, host: HostId) -> bool {
+        self.all[host].is_up
+    }
+
     pub(super) fn set_up(&mut self, host: HostId, is_up: bool) {
         self.all[host].is_up = is_up;
     }
@@ -95,10 +99,8 @@ impl Hosts {
     }
 
     pub(super) fn link(&self, from: HostId, to: HostId) -> &Link {
-        if from == to {
-            return &self.loopback;
-        }
-        self.own_links.get(&(from, to)).unwrap_or(&self.link)
+        let usual = if from == to { &self.loopback } else { &self.link };
+        self.own_links.get(&(from, to)).unwrap_or(usual)
     }
 
     /// Returns when the last of `bytes` has left a link on which they are sent now.

@@ -8,7 +8,7 @@ use super::hosts::Hosts;
 use super::ports::Protocol;
 use super::segment::{NOBODY, Payload, Segment};
 use super::stream::{State, Stream};
-use super::{Caller, Event, HostId, Network, Ready, SocketId, gone};
+use super::{Caller, Event, HostId, Network, Ready, SocketId, gone, reachable};
 
 /// After so many attempts a connection times out, as with Linux.
 const MOST_ATTEMPTS: u32 = 6;
@@ -38,14 +38,24 @@ impl Listener {
 }
 
 impl Network {
-    /// Listens at an address. The port 0 stands for a free one.
-    pub(crate) fn listen(&mut self, caller: Caller, addr: SocketAddr, backlog: usize) -> io::Result<SocketId> {
+    /// Takes an address for a socket. The port 0 stands for a free one.
+    pub(crate) fn reserve(&mut self, caller: Caller, addr: SocketAddr) -> io::Result<SocketAddr> {
         let mut local = self.local_address(caller.host, addr)?;
         local.set_port(self.ports.take(caller.host, Protocol::Tcp, addr.port())?);
+        Ok(local)
+    }
+
+    /// Gives back an address that was reserved and not used.
+    pub(crate) fn release(&mut self, caller: Caller, local: SocketAddr) {
+        self.ports.release(caller.host, Protocol::Tcp, local.port());
+    }
+
+    /// Listens at an address that is reserved.
+    pub(crate) fn listen(&mut self, caller: Caller, local: SocketAddr, backlog: usize) -> SocketId {
         let socket = self.next_socket();
         let listener = Listener { host: caller.host, local, backlog: backlog.max(1), waiting: VecDeque::new() };
         self.listeners.insert(socket, listener);
-        Ok(socket)
+        socket
     }
 
     /// Returns the oldest connection that waits, and the address of its peer.
@@ -70,14 +80,15 @@ impl Network {
         }
     }
 
-    /// Begins to connect from `local`, which may be unspecified.
+    /// Begins to connect from an address that is reserved.
     pub(crate) fn connect(&mut self, caller: Caller, local: SocketAddr, remote: SocketAddr) -> io::Result<SocketId> {
+        let remote = reachable(remote);
         let Some(server) = self.hosts.at(caller.host, remote.ip()) else {
+            self.release(caller, local);
             let text = format!("no host of the simulation has the address {}", remote.ip());
             return Err(io::Error::new(ErrorKind::HostUnreachable, text));
         };
-        let mut local = self.local_address(caller.host, local)?;
-        local.set_port(self.ports.take(caller.host, Protocol::Tcp, local.port())?);
+        let mut local = local;
         if local.ip().is_unspecified() {
             local.set_ip(if remote.ip().is_loopback() { remote.ip() } else { Hosts::ip(caller.host) });
         }
@@ -125,14 +136,15 @@ impl Network {
             return self.send_segment(now, refused);
         };
         // An earlier attempt may have been late, not lost.
-        let is_repeated = attempt > 1 && self.admitted.contains(&client);
+        let admitted = self.admitted.get(&client);
+        let is_repeated = attempt > 1 && admitted.is_some_and(|accepted| self.streams.contains_key(accepted));
         if is_repeated || listener.waiting.len() >= listener.backlog {
             return;
         }
         self.sockets += 1;
         let accepted = self.sockets;
         listener.waiting.push_back(accepted);
-        self.admitted.insert(client);
+        self.admitted.insert(client, accepted);
         let capacity = self.draw_capacity(host, client_host);
         self.streams.insert(accepted, Stream::new(host, to, from, Some((client, client_host)), capacity));
         self.send_from(now, accepted, Payload::Connected);

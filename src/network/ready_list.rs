@@ -89,10 +89,14 @@ impl ReadyLists {
 
     /// Takes the next socket of a queue, with its token.
     pub(super) fn pop(&mut self, queue: usize) -> Option<(SocketId, usize)> {
-        let socket = self.queues.get_mut(&queue)?.pop_front()?;
-        let registration = self.registrations.get_mut(&socket)?;
-        registration.is_queued = false;
-        Some((socket, registration.token))
+        let sockets = self.queues.get_mut(&queue)?;
+        while let Some(socket) = sockets.pop_front() {
+            if let Some(registration) = self.registrations.get_mut(&socket) {
+                registration.is_queued = false;
+                return Some((socket, registration.token));
+            }
+        }
+        None
     }
 
     /// Returns true if a queue of this sleeper has events.

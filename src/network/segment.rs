@@ -1,6 +1,9 @@
 //! The segments of TCP connections on their way between hosts.
 
-use super::{Event, HostId, Network, SocketId};
+use std::cmp::Reverse;
+
+use super::stream::State;
+use super::{Event, HostId, Network, Scheduled, SocketId};
 
 /// How long segments may be held before their connection is given up: about what Linux takes, in
 /// nanoseconds.
@@ -54,13 +57,30 @@ impl Network {
         self.schedule(in_order, Event::Segment(segment));
     }
 
-    /// Keeps a segment until the hosts are connected. An attempt to connect is lost: the client
-    /// repeats it by itself.
+    /// Holds the segments that are on a way which is cut now, before any that is sent later.
+    pub(super) fn hold_travelling(&mut self, now: u64) {
+        let (mut cut, rest) = std::mem::take(&mut self.events).into_vec().into_iter().partition(|Reverse(scheduled)| {
+            matches!(&scheduled.event, Event::Segment(segment) if self.hosts.is_cut(segment.from_host, segment.to_host))
+        });
+        let rest: Vec<_> = rest;
+        self.events = rest.into();
+        let travelling: &mut Vec<Reverse<Scheduled>> = &mut cut;
+        travelling.sort_unstable_by(|one, other| other.cmp(one));
+        for Reverse(scheduled) in cut {
+            if let Event::Segment(segment) = scheduled.event {
+                self.hold(now, segment);
+            }
+        }
+    }
+
+    /// Keeps a segment until the hosts are connected. An attempt to connect is lost, and so is its
+    /// refusal: the client repeats the attempt by itself.
     fn hold(&mut self, now: u64, segment: Segment) {
-        if matches!(segment.payload, Payload::Connect { .. }) {
+        if matches!(segment.payload, Payload::Connect { .. } | Payload::Refused) {
             return;
         }
-        if let Some(stream) = self.streams.get_mut(&segment.from) {
+        let is_sending = matches!(segment.payload, Payload::Data(_) | Payload::End);
+        if let Some(stream) = self.streams.get_mut(&segment.from).filter(|_| is_sending) {
             if stream.held_since.is_none() {
                 stream.held_since = Some(now);
                 self.schedule(now + LONGEST_HOLD, Event::GiveUp { socket: segment.from, since: now });
@@ -93,15 +113,14 @@ impl Network {
     }
 
     pub(super) fn receive_segment(&mut self, now: u64, segment: Segment) {
-        // A segment that was on its way when the hosts were cut off is lost. Its sender repeats it.
-        if self.hosts.is_cut(segment.from_host, segment.to_host) {
-            return self.hold(now, segment);
-        }
         let (from, to) = (segment.from, segment.to);
         if let Payload::Connect { attempt } = segment.payload {
             return self.receive_connect(now, from, attempt);
         }
-        if !self.streams.contains_key(&to) {
+        if matches!(segment.payload, Payload::End | Payload::Reset) && !self.streams.contains_key(&from) {
+            self.last_arrival.remove(&from);
+        }
+        if self.streams.get(&to).is_none_or(|stream| stream.state == State::Failed) {
             // An acknowledgement that comes late needs no answer.
             if matches!(segment.payload, Payload::Data(_) | Payload::Connected | Payload::End) {
                 let answer = Segment {
@@ -118,7 +137,7 @@ impl Network {
         match segment.payload {
             Payload::Connect { .. } => {}
             Payload::Connected => self.receive_connected(to, (from, segment.from_host)),
-            Payload::Refused => self.fail_stream(to, std::io::ErrorKind::ConnectionRefused),
+            Payload::Refused => self.receive_refusal(to),
             Payload::Data(data) => self.receive_data(now, to, data),
             Payload::Read(count) => self.receive_acknowledgement(to, count),
             Payload::End => self.receive_end(to),

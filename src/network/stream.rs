@@ -72,7 +72,7 @@ impl Stream {
 
     /// Returns true if a third of the buffer is free, as with Linux.
     fn has_room(&self) -> bool {
-        (self.capacity - self.unread) * 3 >= self.capacity
+        self.capacity - self.unread >= self.capacity.div_ceil(3)
     }
 
     pub(super) fn readiness(&self) -> Ready {
@@ -220,6 +220,12 @@ impl Network {
         }
     }
 
+    pub(super) fn receive_refusal(&mut self, socket: SocketId) {
+        if self.streams.get(&socket).is_some_and(|stream| stream.state == State::Connecting) {
+            self.fail_stream(socket, ErrorKind::ConnectionRefused);
+        }
+    }
+
     pub(super) fn receive_data(&mut self, now: u64, socket: SocketId, data: Vec<u8>) {
         let Some(stream) = self.streams.get_mut(&socket) else { return };
         if stream.read_is_shut {
@@ -245,12 +251,14 @@ impl Network {
         }
     }
 
-    /// Ends a connection with an error. What has been received can still be read.
+    /// Ends a connection with an error. What has been received can still be read. If the peer has
+    /// ended its direction, a reset is not an error of reads.
     pub(super) fn fail_stream(&mut self, socket: SocketId, error: ErrorKind) {
         let Some(stream) = self.streams.get_mut(&socket) else { return };
         if stream.state != State::Failed {
             stream.state = State::Failed;
-            stream.error = Some(error);
+            let is_expected = stream.has_ended && error == ErrorKind::ConnectionReset;
+            stream.error = (!is_expected).then_some(error);
             self.ready.add(socket);
         }
     }

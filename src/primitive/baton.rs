@@ -8,6 +8,7 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,9 @@ const PREEMPTION_ODDS: u64 = 256;
 const PREEMPTION: u64 = 3_000_000;
 /// A thread that runs for longer, in real time, is taken for blocked.
 const LONGEST_TURN: Duration = Duration::from_secs(10);
+/// The number of the next simulation.
+// Ordering: Relaxed — the numbers only have to differ.
+static NUMBER: AtomicU64 = AtomicU64::new(1);
 /// The virtual time of a yield, in nanoseconds.
 const YIELD_COST: u64 = 1_000;
 
@@ -122,7 +126,7 @@ impl Baton {
             hash: 0xcbf2_9ce4_8422_2325,
             steps: 0,
             next_stripe: 0,
-            network: Network::new(seed, link),
+            network: Network::new(NUMBER.fetch_add(1, Ordering::Relaxed), seed, link),
             pending: Vec::new(),
             deadlock: None,
         };

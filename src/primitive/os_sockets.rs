@@ -33,6 +33,11 @@ pub(crate) fn bind(socket: &PendingSocket, addr: SocketAddr) -> io::Result<()> {
     socket.bind(&addr.into())
 }
 
+/// Returns the address to which a socket is bound.
+pub(crate) fn local_address(socket: &PendingSocket) -> io::Result<SocketAddr> {
+    socket.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
 /// Sets how long a close waits for bytes that were not sent. At zero, a close resets the
 /// connection.
 pub(crate) fn set_linger(stream: &TcpStream, linger: Option<Duration>) -> io::Result<()> {

@@ -19,7 +19,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::baton::{is_simulated, with_network};
 use super::os_sockets as os;
-use crate::network::{Caller, Network, SocketId};
+use crate::network::{Caller, Network, SocketId, gone};
 
 /// A socket of the operating system, or of a simulated network.
 #[derive(Debug)]
@@ -35,7 +35,8 @@ pub(crate) type UdpSocket = SimSocket<os::UdpSocket>;
 /// A socket that neither listens nor is connected.
 #[derive(Debug)]
 pub(crate) struct PendingSocket {
-    os: Socket,
+    /// Present until the socket listens or connects.
+    os: Option<Socket>,
     /// The address to which a simulated one is bound.
     bound: OnceLock<SocketAddr>,
 }
@@ -44,6 +45,8 @@ pub(crate) struct PendingSocket {
 #[derive(Debug)]
 struct Simulated {
     id: Option<SocketId>,
+    /// The number of its network.
+    network: u64,
     /// A close does not reset the connection.
     lingers: AtomicBool,
 }
@@ -51,18 +54,25 @@ struct Simulated {
 impl Drop for Simulated {
     fn drop(&mut self) {
         if let Some(id) = self.id {
-            with_network(|network, caller| network.close_socket(caller, id, *self.lingers.get_mut()));
+            let lingers = *self.lingers.get_mut();
+            with_network(|network, caller| {
+                if network.number() == self.network {
+                    network.close_socket(caller, id, lingers);
+                }
+            });
         }
     }
 }
 
 impl<S> SimSocket<S> {
     fn real(os: S) -> SimSocket<S> {
-        SimSocket { os, simulated: Simulated { id: None, lingers: AtomicBool::new(true) } }
+        SimSocket { os, simulated: Simulated { id: None, network: 0, lingers: AtomicBool::new(true) } }
     }
 
-    fn simulated(os: S, id: SocketId) -> SimSocket<S> {
-        SimSocket { os, simulated: Simulated { id: Some(id), lingers: AtomicBool::new(true) } }
+    /// Makes a simulated socket.
+    fn simulated(os: S, make: impl FnOnce(&mut Network, Caller) -> io::Result<SocketId>) -> io::Result<SimSocket<S>> {
+        let (id, network) = with_own_network(|network, caller| Ok((make(network, caller)?, network.number())))?;
+        Ok(SimSocket { os, simulated: Simulated { id: Some(id), network, lingers: AtomicBool::new(true) } })
     }
 
     /// Does `simulated` on the network, or `real` with the socket of the operating system.
@@ -73,8 +83,17 @@ impl<S> SimSocket<S> {
     ) -> io::Result<R> {
         match self.simulated.id {
             None => real(&self.os),
-            Some(id) => network(|network, caller| simulated(network, caller, id)),
+            Some(id) => self.with_network(|network, caller| simulated(network, caller, id)),
         }
+    }
+
+    /// Does something with the network of this socket.
+    fn with_network<R>(&self, run: impl FnOnce(&mut Network, Caller) -> io::Result<R>) -> io::Result<R> {
+        with_own_network(
+            |network, caller| {
+                if network.number() == self.simulated.network { run(network, caller) } else { Err(outside()) }
+            },
+        )
     }
 
     fn into_os(self, what: &str) -> io::Result<S> {
@@ -86,12 +105,18 @@ impl<S> SimSocket<S> {
     }
 }
 
-fn network<R>(run: impl FnOnce(&mut Network, Caller) -> io::Result<R>) -> io::Result<R> {
-    with_network(run).unwrap_or_else(|| {
-        Err(io::Error::other(
-            "a thread outside of the simulation uses its socket: start the thread through the runtime",
-        ))
-    })
+/// Does something with the network of this thread. A thread of a host that was stopped has none.
+fn with_own_network<R>(run: impl FnOnce(&mut Network, Caller) -> io::Result<R>) -> io::Result<R> {
+    let result = with_network(
+        |network, caller| {
+            if network.hosts().is_up(caller.host) { run(network, caller) } else { Err(gone()) }
+        },
+    );
+    result.unwrap_or_else(|| Err(outside()))
+}
+
+fn outside() -> io::Error {
+    io::Error::other("a thread outside of the simulation uses its socket: start the thread through the runtime")
 }
 
 impl<S> Deref for SimSocket<S> {
@@ -120,7 +145,7 @@ impl<S: Source> Source for SimSocket<S> {
     fn register(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
         match self.simulated.id {
             None => self.os.register(registry, token, interests),
-            Some(id) => network(|network, _| {
+            Some(id) => self.with_network(|network, _| {
                 network.register(id, super::sleep_key(registry), token.0);
                 Ok(())
             }),
@@ -134,7 +159,7 @@ impl<S: Source> Source for SimSocket<S> {
     fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
         match self.simulated.id {
             None => self.os.deregister(registry),
-            Some(id) => network(|network, _| {
+            Some(id) => self.with_network(|network, _| {
                 network.ready_lists().deregister(id);
                 Ok(())
             }),
@@ -153,15 +178,9 @@ fn beside(kind: Type, protocol: Protocol) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn new_stream(id: SocketId) -> io::Result<TcpStream> {
+fn new_stream(make: impl FnOnce(&mut Network, Caller) -> io::Result<SocketId>) -> io::Result<TcpStream> {
     let os = beside(Type::STREAM, Protocol::TCP)?;
-    Ok(SimSocket::simulated(os::TcpStream::from_std(os.into()), id))
-}
-
-fn new_listener(addr: SocketAddr, backlog: usize) -> io::Result<TcpListener> {
-    let os = beside(Type::STREAM, Protocol::TCP)?;
-    let id = network(|network, caller| network.listen(caller, addr, backlog))?;
-    Ok(SimSocket::simulated(os::TcpListener::from_std(os.into()), id))
+    SimSocket::simulated(os::TcpStream::from_std(os.into()), make)
 }
 
 impl TcpStream {
@@ -173,7 +192,10 @@ impl TcpStream {
         if !is_simulated() {
             return os::TcpStream::connect(addr).map(SimSocket::real);
         }
-        new_stream(network(|network, caller| network.connect(caller, unspecified(), addr))?)
+        new_stream(|network, caller| {
+            let local = network.reserve(caller, unspecified())?;
+            network.connect(caller, local, addr)
+        })
     }
 
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -196,12 +218,14 @@ impl TcpStream {
         let limit = buf.len();
         match self.simulated.id {
             None => self.os.peek(buf),
-            Some(id) => network(|network, caller| network.read(caller, id, limit, true)).map(|bytes| copy(&bytes, buf)),
+            Some(id) => self
+                .with_network(|network, caller| network.read(caller, id, limit, true))
+                .map(|bytes| copy(&bytes, buf)),
         }
     }
 
     fn read_simulated(&self, id: SocketId, limit: usize) -> io::Result<Vec<u8>> {
-        network(|network, caller| network.read(caller, id, limit, false))
+        self.with_network(|network, caller| network.read(caller, id, limit, false))
     }
 }
 
@@ -260,7 +284,11 @@ impl TcpListener {
         if !is_simulated() {
             return os::TcpListener::bind(addr).map(SimSocket::real);
         }
-        new_listener(addr, BACKLOG)
+        let os = beside(Type::STREAM, Protocol::TCP)?;
+        SimSocket::simulated(os::TcpListener::from_std(os.into()), |network, caller| {
+            let local = network.reserve(caller, addr)?;
+            Ok(network.listen(caller, local, BACKLOG))
+        })
     }
 
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -272,8 +300,13 @@ impl TcpListener {
             let (stream, addr) = self.os.accept()?;
             return Ok((SimSocket::real(stream), addr));
         };
-        let (accepted, addr) = network(|network, _| network.accept(id))?;
-        Ok((new_stream(accepted)?, addr))
+        let mut peer = unspecified();
+        let stream = new_stream(|network, _| {
+            let (accepted, addr) = network.accept(id)?;
+            peer = addr;
+            Ok(accepted)
+        })?;
+        Ok((stream, peer))
     }
 }
 
@@ -287,8 +320,7 @@ impl UdpSocket {
             return os::UdpSocket::bind(addr).map(SimSocket::real);
         }
         let os = beside(Type::DGRAM, Protocol::UDP)?;
-        let id = network(|network, caller| network.bind_datagrams(caller, addr))?;
-        Ok(SimSocket::simulated(os::UdpSocket::from_std(os.into()), id))
+        SimSocket::simulated(os::UdpSocket::from_std(os.into()), |network, caller| network.bind_datagrams(caller, addr))
     }
 
     pub(crate) fn connect(&self, addr: SocketAddr) -> io::Result<()> {
@@ -322,7 +354,7 @@ impl UdpSocket {
     }
 
     fn receive(&self, id: SocketId, buf: &mut [u8], peek: bool) -> io::Result<(usize, SocketAddr)> {
-        let (bytes, source) = network(|network, _| network.receive(id, peek))?;
+        let (bytes, source) = self.with_network(|network, _| network.receive(id, peek))?;
         Ok((copy(&bytes, buf), source))
     }
 
@@ -355,58 +387,95 @@ impl UdpSocket {
     }
 }
 
+impl PendingSocket {
+    fn take_os(&mut self) -> Socket {
+        self.os.take().expect("the socket neither listens nor connects")
+    }
+
+    /// Returns the address to which the socket is bound, or a free one.
+    fn take_local(&mut self, network: &mut Network, caller: Caller) -> io::Result<SocketAddr> {
+        self.bound.take().map_or_else(|| network.reserve(caller, unspecified()), Ok)
+    }
+}
+
+impl Drop for PendingSocket {
+    fn drop(&mut self) {
+        if let Some(local) = self.bound.take() {
+            with_network(|network, caller| network.release(caller, local));
+        }
+    }
+}
+
 impl Deref for PendingSocket {
     type Target = Socket;
 
     fn deref(&self) -> &Socket {
-        &self.os
+        self.os.as_ref().expect("the socket neither listens nor connects")
     }
 }
 
 #[cfg(unix)]
 impl std::os::fd::AsRawFd for PendingSocket {
     fn as_raw_fd(&self) -> std::os::fd::RawFd {
-        self.os.as_raw_fd()
+        (**self).as_raw_fd()
     }
 }
 
 #[cfg(unix)]
 impl std::os::fd::IntoRawFd for PendingSocket {
-    fn into_raw_fd(self) -> std::os::fd::RawFd {
-        self.os.into_raw_fd()
+    fn into_raw_fd(mut self) -> std::os::fd::RawFd {
+        self.take_os().into_raw_fd()
     }
 }
 
 /// Returns a socket that neither listens nor is connected.
 pub(crate) fn pending(os: Socket) -> PendingSocket {
-    PendingSocket { os: os::pending(os), bound: OnceLock::new() }
+    PendingSocket { os: Some(os::pending(os)), bound: OnceLock::new() }
 }
 
 /// Begins to connect a socket. Returns an error only if the attempt has not begun.
-pub(crate) fn connect(socket: PendingSocket, addr: SocketAddr) -> io::Result<TcpStream> {
+pub(crate) fn connect(mut socket: PendingSocket, addr: SocketAddr) -> io::Result<TcpStream> {
+    let os = socket.take_os();
     if !is_simulated() {
-        return os::connect(socket.os, addr).map(SimSocket::real);
+        return os::connect(os, addr).map(SimSocket::real);
     }
-    let local = socket.bound.get().copied().unwrap_or_else(unspecified);
-    let id = network(|network, caller| network.connect(caller, local, addr))?;
-    Ok(SimSocket::simulated(os::TcpStream::from_std(socket.os.into()), id))
+    let linger = os.linger()?;
+    let stream = SimSocket::simulated(os::TcpStream::from_std(os.into()), |network, caller| {
+        let local = socket.take_local(network, caller)?;
+        network.connect(caller, local, addr)
+    })?;
+    set_linger(&stream, linger)?;
+    Ok(stream)
 }
 
-pub(crate) fn listen(socket: PendingSocket, backlog: i32) -> io::Result<TcpListener> {
+pub(crate) fn listen(mut socket: PendingSocket, backlog: i32) -> io::Result<TcpListener> {
+    let os = socket.take_os();
     if !is_simulated() {
-        return os::listen(socket.os, backlog).map(SimSocket::real);
+        return os::listen(os, backlog).map(SimSocket::real);
     }
-    let local = socket.bound.get().copied().unwrap_or_else(unspecified);
-    let id = network(|network, caller| network.listen(caller, local, usize::try_from(backlog).unwrap_or(0)))?;
-    Ok(SimSocket::simulated(os::TcpListener::from_std(socket.os.into()), id))
+    SimSocket::simulated(os::TcpListener::from_std(os.into()), |network, caller| {
+        let local = socket.take_local(network, caller)?;
+        Ok(network.listen(caller, local, usize::try_from(backlog).unwrap_or(0)))
+    })
 }
 
-/// Binds a socket to an address. A simulated one gets its port when it listens or connects.
+/// Binds a socket to an address.
 pub(crate) fn bind(socket: &PendingSocket, addr: SocketAddr) -> io::Result<()> {
     if !is_simulated() {
-        return os::bind(&socket.os, addr);
+        return os::bind(socket, addr);
     }
-    socket.bound.set(addr).map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the socket is bound already"))
+    if socket.bound.get().is_some() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the socket is bound already"));
+    }
+    let local = with_own_network(|network, caller| network.reserve(caller, addr))?;
+    // It was empty, and the simulation has one running thread.
+    let _ = socket.bound.set(local);
+    Ok(())
+}
+
+/// Returns the address to which a socket is bound.
+pub(crate) fn local_address(socket: &PendingSocket) -> io::Result<SocketAddr> {
+    socket.bound.get().map_or_else(|| os::local_address(socket), |local| Ok(*local))
 }
 
 /// Sets how long a close waits for bytes that were not sent. At zero, a close resets the

@@ -46,6 +46,8 @@ struct PowerState {
     ends: bool,
     /// How often the host was stopped.
     stops: u64,
+    /// The first future of the host has been polled.
+    was_polled: bool,
     /// The waker of the host's main future.
     waker: Option<Waker>,
 }
@@ -73,6 +75,20 @@ impl HostPower {
         (!state.ends).then_some(state.stops)
     }
 
+    /// Notes that the host has begun.
+    fn report_poll(&self) {
+        self.state.lock().was_polled = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until the host has begun.
+    fn wait_for_poll(&self) {
+        let mut state = self.state.lock();
+        while !state.was_polled {
+            self.changed.wait(&mut state);
+        }
+    }
+
     /// Waits for `future`, or until the host is stopped.
     async fn run_until_stopped<T>(&self, stops: u64, future: impl Future<Output = T>) -> Option<T> {
         let mut future = pin!(future);
@@ -83,7 +99,9 @@ impl HostPower {
             }
             state.waker = Some(cx.waker().clone());
             drop(state);
-            future.as_mut().poll(cx).map(Some)
+            let polled = future.as_mut().poll(cx);
+            self.report_poll();
+            polled.map(Some)
         })
         .await
     }
@@ -95,20 +113,17 @@ impl Hosts {
         Hosts { all, panic: Mutex::new(None) }
     }
 
-    /// Runs the first host, and ends all others then. Panics if one of them has panicked.
-    pub(super) fn run_main<T>(&self, runtime: Runtime, future: impl Future<Output = T>) -> T {
+    /// Runs the first host after the others have begun, and ends them then. Returns `None` if one
+    /// of them has panicked.
+    pub(super) fn run_main<T>(&self, runtime: Runtime, future: impl Future<Output = T>) -> Option<T> {
         let ended = EndAll(self);
-        self.all[1..].iter().for_each(|host| host.change(|state| state.starts = true));
+        let others = &self.all[1..];
+        others.iter().for_each(|host| host.change(|state| state.starts = true));
+        others.iter().for_each(HostPower::wait_for_poll);
         let output = runtime.block_on(self.all[0].run_until_stopped(0, future));
         drop(runtime);
         drop(ended);
-        match output {
-            Some(output) => output,
-            None => match self.panic.lock().take() {
-                Some(panic) => resume_unwind(panic),
-                None => panic!("the first host was stopped: `crash` is for hosts that were added with `Sim::host`"),
-            },
-        }
+        output
     }
 
     /// Runs another host, each time that it is started, until the simulation ends.
@@ -120,10 +135,20 @@ impl Hosts {
                 let runtime = build();
                 runtime.block_on(power.run_until_stopped(stops, main()));
             };
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
+            let panic = catch_unwind(AssertUnwindSafe(run)).err();
+            power.report_poll();
+            // An operation of a host that was stopped fails, and the host may not expect it.
+            if let Some(panic) = panic.filter(|_| power.state.lock().stops == stops) {
                 self.panic.lock().get_or_insert(panic);
                 self.all[0].change(|state| state.stops += 1);
             }
+        }
+    }
+
+    /// Panics if a host has panicked, with the first panic.
+    pub(super) fn resume_panic(&self) {
+        if let Some(panic) = self.panic.lock().take() {
+            resume_unwind(panic);
         }
     }
 }
@@ -166,16 +191,15 @@ fn power(host: HostId, change: impl FnOnce(&mut PowerState)) {
     }
 }
 
-/// Crashes a host: what it sends and receives from now on is lost, and its runtime is dropped. Does
-/// nothing if the host is down.
+/// Crashes a host: what it sends and receives from now on is lost, and its runtime is dropped.
 ///
 /// Its peers are not told. They notice when [`restart`] has brought the host back, or when they
-/// give up. The host's futures are dropped, each after the poll that is under way.
+/// give up. The operations of its sockets fail until the futures have been dropped, and a panic
+/// that comes of it is ignored.
 ///
 /// # Panics
 ///
-/// Panics outside of a simulation, and if there is no such host. The host of `Sim::run` cannot
-/// crash: `Sim::run` panics then.
+/// Panics outside of a simulation, if there is no such host, and if it is the host of `Sim::run`.
 ///
 /// # Examples
 ///
@@ -202,22 +226,31 @@ fn power(host: HostId, change: impl FnOnce(&mut PowerState)) {
 /// ```
 #[track_caller]
 pub fn crash(host: &str) {
-    let ([id], ()) = with_hosts([host], |network, _, [host]| network.stop_host(host));
-    power(id, |state| {
-        state.starts = false;
-        state.stops += 1;
-    });
+    stop(host, false);
 }
 
-/// Starts a host again after [`crash`], or after its main future has ended, with a new future.
+/// Starts a host with a new future. A host that is up crashes first.
 ///
 /// # Panics
 ///
-/// Panics outside of a simulation, and if there is no such host.
+/// Those of [`crash`].
 #[track_caller]
 pub fn restart(host: &str) {
-    let ([id], ()) = with_hosts([host], |_, _, _| ());
-    power(id, |state| state.starts = true);
+    stop(host, true);
+}
+
+#[track_caller]
+fn stop(host: &str, starts: bool) {
+    let ([id], ()) = with_hosts([host], |network, now, [host]| {
+        if host != 0 {
+            network.stop_host(now, host);
+        }
+    });
+    assert!(id != 0, "the host of `Sim::run` cannot crash: add another host with `Sim::host`, and crash that");
+    power(id, |state| {
+        state.starts = starts;
+        state.stops += 1;
+    });
 }
 
 /// Cuts the network between two hosts, in both directions.
