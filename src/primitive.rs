@@ -19,6 +19,10 @@ pub(crate) use native::*;
 #[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
 pub(crate) mod baton;
 #[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
+pub(crate) mod prefixes;
+#[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
+pub(crate) mod schedule;
+#[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
 mod sim;
 #[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
 pub(crate) use sim::*;

@@ -6,6 +6,7 @@
 //! is virtual. So a failure repeats with its seed.
 #![doc = include_str!("../docs/simulation.md")]
 
+mod coverage;
 mod seeds;
 
 use std::fmt;
@@ -14,8 +15,10 @@ use std::panic::resume_unwind;
 use std::time::Duration;
 
 use crate::primitive::baton::{Baton, NewThread, Summary};
-use crate::primitive::{charge, is_simulated, thread};
+pub use crate::primitive::schedule::Schedule;
+use crate::primitive::{Arc, Mutex, charge, is_simulated, thread};
 use crate::runtime::Builder;
+pub use crate::sim::coverage::Coverage;
 pub use crate::sim::seeds::for_each_seed;
 
 /// A simulation. See the [module](self).
@@ -46,7 +49,10 @@ pub struct Sim {
     configure: Box<dyn Fn(&mut Builder) + Send + Sync>,
     workers: usize,
     time_limit: Duration,
+    schedule: Schedule,
     summary: Option<Summary>,
+    /// Counts the schedules of the runs.
+    coverage: Option<Arc<Mutex<Coverage>>>,
 }
 
 /// The default of [`Sim::time_limit`].
@@ -83,7 +89,15 @@ impl fmt::Debug for Sim {
 impl Sim {
     /// Creates a simulation with two workers. All its choices come from `seed`.
     pub fn new(seed: u64) -> Sim {
-        Sim { seed, configure: Box::new(|_| ()), workers: 2, time_limit: DEFAULT_LIMIT, summary: None }
+        Sim {
+            seed,
+            configure: Box::new(|_| ()),
+            workers: 2,
+            time_limit: DEFAULT_LIMIT,
+            schedule: Schedule::Uniform,
+            summary: None,
+            coverage: None,
+        }
     }
 
     /// Returns the seed.
@@ -121,6 +135,21 @@ impl Sim {
         self
     }
 
+    /// Sets the order in which the threads run. The default is [`Schedule::Uniform`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if a number of [`Schedule::Pct`] is zero.
+    #[must_use]
+    #[track_caller]
+    pub fn schedule(mut self, schedule: Schedule) -> Sim {
+        if let Schedule::Pct { depth, steps } = schedule {
+            assert!(depth > 0 && steps > 0, "a number of `Schedule::Pct` is zero: pass 1 or more");
+        }
+        self.schedule = schedule;
+        self
+    }
+
     /// Runs `future` on a new runtime until it is ready, and shuts the runtime down. Returns the
     /// output when all threads of the runtime have ended.
     ///
@@ -139,7 +168,7 @@ impl Sim {
     {
         assert!(!is_simulated(), "`Sim::run` was called within a simulation: call it on a thread of the test");
         self.summary = None;
-        let baton = Baton::new(self.seed, self.time_limit);
+        let baton = Baton::new(self.seed, self.time_limit, self.schedule);
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(self.workers).max_worker_threads(self.workers.max(64)).rng_seed(self.seed).enable_all();
         (self.configure)(&mut builder);
@@ -151,6 +180,9 @@ impl Sim {
         let root =
             root.spawn_simulated(NewThread::root(&baton), main).expect("the system has a thread for a simulation");
         let summary = baton.wait_for_end();
+        if let Some(coverage) = &self.coverage {
+            coverage.lock().add(&summary.prefixes);
+        }
         if let Some(deadlock) = &summary.deadlock {
             panic!("seed {}: {deadlock}", self.seed);
         }

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::native::{Condvar, Mutex, MutexGuard};
+use super::prefixes::Prefixes;
+use super::schedule::{Schedule, ThreadOrder};
 use crate::util::rng::Rng;
 
 /// The least and the most virtual time of a step, in nanoseconds.
@@ -62,25 +64,27 @@ pub(crate) struct Baton {
 }
 
 #[derive(Debug)]
-struct Threads {
-    all: Vec<SimThread>,
+pub(super) struct Threads {
+    pub(super) all: Vec<SimThread>,
     running: usize,
     /// The last virtual time at which a thread may run.
     limit: u64,
     rng: Rng,
     hash: u64,
-    steps: u64,
+    pub(super) steps: u64,
     next_stripe: u64,
     /// Wake-ups of keys for which no thread waited, and which the next wait consumes.
     pending: Vec<usize>,
     /// Why no thread can run, once that has happened.
     deadlock: Option<String>,
+    pub(super) order: ThreadOrder,
+    prefixes: Prefixes,
 }
 
 #[derive(Debug)]
-struct SimThread {
+pub(super) struct SimThread {
     name: String,
-    time: u64,
+    pub(super) time: u64,
     status: Status,
     turn: Arc<Condvar>,
 }
@@ -100,11 +104,12 @@ pub(crate) struct Summary {
     /// The virtual time at the end of the last thread.
     pub(crate) elapsed: Duration,
     pub(crate) deadlock: Option<String>,
+    pub(crate) prefixes: Prefixes,
 }
 
 impl Baton {
     /// Creates a simulation that ends at the virtual time `limit` at the latest.
-    pub(crate) fn new(seed: u64, limit: Duration) -> Arc<Baton> {
+    pub(crate) fn new(seed: u64, limit: Duration, schedule: Schedule) -> Arc<Baton> {
         let threads = Threads {
             limit: u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX - 1),
             all: Vec::new(),
@@ -115,6 +120,8 @@ impl Baton {
             next_stripe: 0,
             pending: Vec::new(),
             deadlock: None,
+            order: ThreadOrder::new(schedule, seed),
+            prefixes: Prefixes::new(),
         };
         Arc::new(Baton { base: Instant::now(), threads: Mutex::new(threads), ended: Condvar::new() })
     }
@@ -122,9 +129,10 @@ impl Baton {
     /// Adds a thread, which starts some time after the present time of the running one.
     fn register(&self, name: &str) -> usize {
         let mut threads = self.threads.lock();
-        let latency = threads.random(WAKE_LATENCY);
+        let latency = threads.latency();
         let time = threads.all.get(threads.running).map_or(0, |here| here.time.saturating_add(latency));
         let turn = Arc::new(Condvar::new());
+        threads.order.add_thread();
         threads.all.push(SimThread { name: name.to_owned(), time, status: Status::Ready, turn });
         threads.all.len() - 1
     }
@@ -154,6 +162,7 @@ impl Baton {
             steps: threads.steps,
             elapsed: Duration::from_nanos(elapsed),
             deadlock: threads.deadlock.clone(),
+            prefixes: threads.prefixes.clone(),
         }
     }
 
@@ -197,20 +206,26 @@ impl Threads {
         bounds.0 + self.rng.next() % (bounds.1 - bounds.0 + 1)
     }
 
-    fn charge(&mut self, here: usize, cost: u64) {
+    /// Returns how much later a thread is ready that another one wakes or starts.
+    fn latency(&mut self) -> u64 {
+        let latency = self.random(WAKE_LATENCY);
+        self.order.latency(latency)
+    }
+
+    pub(super) fn charge(&mut self, here: usize, cost: u64) {
         self.all[here].time = self.all[here].time.saturating_add(cost);
     }
 
-    /// Chooses the thread whose next action comes first, and makes it the running one. Returns
-    /// `None` if all have ended, or none can run.
+    /// Chooses the thread whose next action comes first in the schedule, and makes it the running
+    /// one. Returns `None` if all have ended, or none can run.
     fn choose(&mut self) -> Option<usize> {
         let at = |thread: &SimThread| match thread.status {
             Status::Ready => Some(thread.time),
             Status::Blocked { deadline, .. } => deadline.map(|deadline| deadline.max(thread.time)),
             Status::Ended => None,
         };
-        let next = (0..self.all.len()).filter_map(|n| Some((at(&self.all[n])?, n))).min();
-        let Some((time, next)) = next else {
+        let actions = (0..self.all.len()).filter_map(|n| Some((at(&self.all[n])?, n)));
+        let Some((time, next)) = self.order.choose(self.running, actions) else {
             if self.all.iter().any(|thread| thread.status != Status::Ended) {
                 self.deadlock = Some(self.describe("no thread of the simulation can run"));
             }
@@ -222,8 +237,10 @@ impl Threads {
         }
         self.all[next].time = time;
         self.all[next].status = Status::Ready;
+        self.order.set_clock(time);
         if self.running != next {
             self.running = next;
+            self.prefixes.record_turn(next);
             self.record(next as u64);
             self.record(time);
         }
@@ -240,7 +257,7 @@ impl Threads {
         let mut found = false;
         for n in 0..self.all.len() {
             if matches!(self.all[n].status, Status::Blocked { key: waits_for, .. } if waits_for == key) {
-                let latency = self.random(WAKE_LATENCY);
+                let latency = self.latency();
                 let time = self.all[n].time.max(self.all[here].time.saturating_add(latency));
                 self.all[n].time = time;
                 self.all[n].status = Status::Ready;
@@ -354,11 +371,13 @@ pub(super) fn next_stripe() -> Option<u64> {
 pub(super) fn preempt() {
     with_current(|baton, here, mut threads| {
         threads.steps += 1;
-        let mut cost = threads.random(STEP_COST);
-        if threads.random((1, PREEMPTION_ODDS)) == 1 {
-            cost += threads.random((0, PREEMPTION));
+        let cost = threads.random(STEP_COST);
+        threads.charge_processor(here, cost);
+        if threads.has_long_preemptions() && threads.random((1, PREEMPTION_ODDS)) == 1 {
+            let away = threads.random((0, PREEMPTION));
+            threads.charge(here, away);
         }
-        threads.charge(here, cost);
+        threads.change_priority(here);
         baton.pass(here, &mut threads);
     });
 }
@@ -375,7 +394,11 @@ pub(crate) fn charge(time: Duration) -> bool {
 
 /// Charges this thread for a yield. Returns false on a thread that is not simulated.
 pub(super) fn charge_yield() -> bool {
-    charge(Duration::from_nanos(YIELD_COST))
+    with_current(|baton, here, mut threads| {
+        threads.charge_yield(here, YIELD_COST);
+        baton.pass(here, &mut threads);
+    })
+    .is_some()
 }
 
 /// Blocks this thread until a wake-up of `key`, or until the deadline.

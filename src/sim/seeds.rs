@@ -4,16 +4,17 @@ use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
-use super::Sim;
-use crate::primitive::Mutex;
+use super::{Coverage, Sim};
 use crate::primitive::atomic::{AtomicU64, Ordering};
+use crate::primitive::{Arc, Mutex};
 use crate::util::wake_list::panic_message;
 
 /// If this is set, [`for_each_seed`] runs this seed alone.
 const SEED_VARIABLE: &str = "HEIST_SIM_SEED";
 
 /// Calls `test` with one simulation for each seed from 0 to `seeds`, exclusively. It uses as many
-/// threads as there are processors.
+/// threads as there are processors. Prints how many different schedules the runs had, and returns
+/// it.
 ///
 /// If the variable `HEIST_SIM_SEED` is set, only that seed runs, to repeat a failure.
 ///
@@ -41,9 +42,13 @@ const SEED_VARIABLE: &str = "HEIST_SIM_SEED";
 /// });
 /// ```
 #[track_caller]
-pub fn for_each_seed(seeds: u64, test: impl Fn(Sim) + Sync) {
+pub fn for_each_seed(seeds: u64, test: impl Fn(Sim) + Sync) -> Coverage {
+    let coverage = Arc::new(Mutex::new(Coverage::default()));
+    let counted = |seed| Sim { coverage: Some(Arc::clone(&coverage)), ..Sim::new(seed) };
     if let Some(seed) = seed_from_environment() {
-        return test(Sim::new(seed));
+        test(counted(seed));
+        let coverage = coverage.lock().clone();
+        return coverage;
     }
     let (next, failure) = (AtomicU64::new(0), Mutex::new(None::<(u64, String)>));
     let work = || {
@@ -53,7 +58,7 @@ pub fn for_each_seed(seeds: u64, test: impl Fn(Sim) + Sync) {
             if seed >= seeds || failure.lock().is_some() {
                 return;
             }
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| test(Sim::new(seed)))) {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| test(counted(seed)))) {
                 let mut failure = failure.lock();
                 if failure.as_ref().is_none_or(|(other, _)| seed < *other) {
                     *failure = Some((seed, panic_message(&*panic).unwrap_or("a panic without a text").to_owned()));
@@ -70,6 +75,9 @@ pub fn for_each_seed(seeds: u64, test: impl Fn(Sim) + Sync) {
         let name = here.name().unwrap_or("NAME");
         panic!("seed {seed} fails: {message}\nrepeat it: {SEED_VARIABLE}={seed} cargo test {name}");
     }
+    let coverage = coverage.lock().clone();
+    println!("{coverage}");
+    coverage
 }
 
 fn seed_from_environment() -> Option<u64> {
