@@ -7,19 +7,27 @@
 #![doc = include_str!("../docs/simulation.md")]
 
 mod coverage;
+mod quiet;
 mod seeds;
+mod shrink;
 
 use std::fmt;
 use std::future::Future;
 use std::panic::resume_unwind;
 use std::time::Duration;
 
-use crate::primitive::baton::{Baton, NewThread, Summary};
+use crate::drain::reaper::begin_drain;
+use crate::pool::Pool;
+use crate::primitive::baton::{Baton, NewThread, Plan, Summary, record_root_end};
+use crate::primitive::decisions::Kept;
+pub use crate::primitive::faults::Faults;
+use crate::primitive::faults::RuntimeFaults;
 pub use crate::primitive::schedule::Schedule;
-use crate::primitive::{Arc, Mutex, charge, is_simulated, thread};
+use crate::primitive::{Arc, Mutex, Weak, charge, is_simulated, thread};
 use crate::runtime::Builder;
 pub use crate::sim::coverage::Coverage;
 pub use crate::sim::seeds::for_each_seed;
+use crate::worker_set::resize::resize;
 
 /// A simulation. See the [module](self).
 ///
@@ -50,9 +58,43 @@ pub struct Sim {
     workers: usize,
     time_limit: Duration,
     schedule: Schedule,
+    faults: Faults,
     summary: Option<Summary>,
     /// Counts the schedules of the runs.
     coverage: Option<Arc<Mutex<Coverage>>>,
+    replay: Option<Arc<Replay>>,
+}
+
+/// The repetition of a failure: which deviations take place, and what the last run was.
+#[derive(Debug)]
+struct Replay {
+    kept: Kept,
+    is_quiet: bool,
+    /// How many deviations were drawn, and the last turns.
+    last: Mutex<(u64, String)>,
+}
+
+/// A runtime that is simulated.
+#[derive(Debug)]
+struct SimulatedRuntime(Weak<Pool>);
+
+impl RuntimeFaults for SimulatedRuntime {
+    fn resize(&self, workers: usize) {
+        self.0.upgrade().into_iter().for_each(|pool| drop(resize(&pool, workers)));
+    }
+
+    fn drain(&self, deadline: Duration) {
+        self.0.upgrade().into_iter().for_each(|pool| begin_drain(&pool, deadline));
+    }
+}
+
+/// Records the end of the future when it is dropped.
+struct RootEnd;
+
+impl Drop for RootEnd {
+    fn drop(&mut self) {
+        record_root_end();
+    }
 }
 
 /// The default of [`Sim::time_limit`].
@@ -95,8 +137,10 @@ impl Sim {
             workers: 2,
             time_limit: DEFAULT_LIMIT,
             schedule: Schedule::Uniform,
+            faults: Faults::none(),
             summary: None,
             coverage: None,
+            replay: None,
         }
     }
 
@@ -150,6 +194,13 @@ impl Sim {
         self
     }
 
+    /// Sets the faults that are injected. The default is none.
+    #[must_use]
+    pub fn faults(mut self, faults: Faults) -> Sim {
+        self.faults = faults;
+        self
+    }
+
     /// Runs `future` on a new runtime until it is ready, and shuts the runtime down. Returns the
     /// output when all threads of the runtime have ended.
     ///
@@ -168,13 +219,27 @@ impl Sim {
     {
         assert!(!is_simulated(), "`Sim::run` was called within a simulation: call it on a thread of the test");
         self.summary = None;
-        let baton = Baton::new(self.seed, self.time_limit, self.schedule);
+        let replay = self.replay.as_deref();
+        let plan = Plan {
+            schedule: self.schedule,
+            faults: self.faults,
+            kept: replay.map_or(Kept::All, |replay| replay.kept.clone()),
+            is_recorded: replay.is_some(),
+            is_quiet: replay.is_some_and(|replay| replay.is_quiet),
+        };
+        let is_quiet = plan.is_quiet;
+        let baton = Baton::new(self.seed, self.time_limit, plan);
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(self.workers).max_worker_threads(self.workers.max(64)).rng_seed(self.seed).enable_all();
         (self.configure)(&mut builder);
+        let main_baton = Arc::clone(&baton);
         let main = move || {
-            let runtime = builder.build();
-            runtime.expect("the system has threads for a simulation").block_on(future)
+            let runtime = builder.build().expect("the system has threads for a simulation");
+            main_baton.set_runtime(Arc::new(SimulatedRuntime(Arc::downgrade(runtime.handle().pool()))));
+            runtime.block_on(async {
+                let _end = RootEnd;
+                future.await
+            })
         };
         let root = thread::Builder::new().name("heist-sim".to_owned());
         let root =
@@ -183,12 +248,17 @@ impl Sim {
         if let Some(coverage) = &self.coverage {
             coverage.lock().add(&summary.prefixes);
         }
+        if let Some(replay) = replay {
+            *replay.last.lock() = (summary.decisions, summary.story.clone());
+        }
         if let Some(deadlock) = &summary.deadlock {
             panic!("seed {}: {deadlock}", self.seed);
         }
         self.summary = Some(summary);
         root.join().unwrap_or_else(|panic| {
-            eprintln!("the simulation with seed {} has panicked", self.seed);
+            if !is_quiet {
+                eprintln!("the simulation with seed {} has panicked", self.seed);
+            }
             resume_unwind(panic)
         })
     }

@@ -10,9 +10,12 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::decisions::{Decisions, Kept};
+use super::faults::{FaultSource, Faults, RuntimeFaults};
 use super::native::{Condvar, Mutex, MutexGuard};
 use super::prefixes::Prefixes;
 use super::schedule::{Schedule, ThreadOrder};
+use super::story::{Story, millis};
 use crate::util::rng::Rng;
 
 /// The least and the most virtual time of a step, in nanoseconds.
@@ -20,9 +23,9 @@ const STEP_COST: (u64, u64) = (100, 4_000);
 /// The least and the most virtual time from a wake-up until the thread runs, in nanoseconds.
 const WAKE_LATENCY: (u64, u64) = (500, 20_000);
 /// One step in so many lets the thread lose its processor for up to [`PREEMPTION`] nanoseconds.
-const PREEMPTION_ODDS: u64 = 256;
+pub(super) const PREEMPTION_ODDS: u64 = 256;
 /// The most virtual time of a preemption, in nanoseconds.
-const PREEMPTION: u64 = 3_000_000;
+pub(super) const PREEMPTION: u64 = 3_000_000;
 /// A thread that runs for longer, in real time, is taken for blocked.
 const LONGEST_TURN: Duration = Duration::from_secs(10);
 /// The virtual time of a yield, in nanoseconds.
@@ -58,6 +61,7 @@ impl Key {
 pub(crate) struct Baton {
     /// The instant that is the virtual time zero.
     base: Instant,
+    is_quiet: bool,
     threads: Mutex<Threads>,
     /// Signalled when no thread is left, or none can run.
     ended: Condvar,
@@ -79,11 +83,15 @@ pub(super) struct Threads {
     deadlock: Option<String>,
     pub(super) order: ThreadOrder,
     prefixes: Prefixes,
+    pub(super) decisions: Decisions,
+    pub(super) faults: FaultSource,
+    /// What the threads do, if this run is recorded.
+    pub(super) story: Option<Story>,
 }
 
 #[derive(Debug)]
 pub(super) struct SimThread {
-    name: String,
+    pub(super) name: String,
     pub(super) time: u64,
     status: Status,
     turn: Arc<Condvar>,
@@ -96,6 +104,19 @@ enum Status {
     Ended,
 }
 
+/// How a simulation runs.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Plan {
+    pub(crate) schedule: Schedule,
+    pub(crate) faults: Faults,
+    /// The deviations from the plain schedule, faults included, that take place.
+    pub(crate) kept: Kept,
+    /// Records what the threads do.
+    pub(crate) is_recorded: bool,
+    /// The messages of panics are not printed.
+    pub(crate) is_quiet: bool,
+}
+
 /// The result of a simulation's threads.
 #[derive(Debug)]
 pub(crate) struct Summary {
@@ -105,11 +126,15 @@ pub(crate) struct Summary {
     pub(crate) elapsed: Duration,
     pub(crate) deadlock: Option<String>,
     pub(crate) prefixes: Prefixes,
+    /// How many deviations from the plain schedule were drawn.
+    pub(crate) decisions: u64,
+    /// The last turns, one a line, if the run was recorded.
+    pub(crate) story: String,
 }
 
 impl Baton {
     /// Creates a simulation that ends at the virtual time `limit` at the latest.
-    pub(crate) fn new(seed: u64, limit: Duration, schedule: Schedule) -> Arc<Baton> {
+    pub(crate) fn new(seed: u64, limit: Duration, plan: Plan) -> Arc<Baton> {
         let threads = Threads {
             limit: u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX - 1),
             all: Vec::new(),
@@ -120,10 +145,28 @@ impl Baton {
             next_stripe: 0,
             pending: Vec::new(),
             deadlock: None,
-            order: ThreadOrder::new(schedule, seed),
+            order: ThreadOrder::new(plan.schedule, seed),
             prefixes: Prefixes::new(),
+            decisions: Decisions::new(plan.kept),
+            faults: FaultSource::new(plan.faults, seed),
+            story: plan.is_recorded.then(Story::new),
         };
-        Arc::new(Baton { base: Instant::now(), threads: Mutex::new(threads), ended: Condvar::new() })
+        Arc::new(Baton {
+            base: Instant::now(),
+            is_quiet: plan.is_quiet,
+            threads: Mutex::new(threads),
+            ended: Condvar::new(),
+        })
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_threads<R>(&self, run: impl FnOnce(&mut Threads) -> R) -> R {
+        run(&mut self.threads.lock())
+    }
+
+    /// Sets the runtime on which faults act.
+    pub(crate) fn set_runtime(&self, runtime: Arc<dyn RuntimeFaults>) {
+        self.threads.lock().faults.set_runtime(runtime);
     }
 
     /// Adds a thread, which starts some time after the present time of the running one.
@@ -132,6 +175,10 @@ impl Baton {
         let latency = threads.latency();
         let time = threads.all.get(threads.running).map_or(0, |here| here.time.saturating_add(latency));
         let turn = Arc::new(Condvar::new());
+        if !threads.all.is_empty() {
+            let (here, number) = (threads.running, threads.all.len());
+            threads.record_event(here, || format!("starts {name}/{number}"));
+        }
         threads.order.add_thread();
         threads.all.push(SimThread { name: name.to_owned(), time, status: Status::Ready, turn });
         threads.all.len() - 1
@@ -163,11 +210,13 @@ impl Baton {
             elapsed: Duration::from_nanos(elapsed),
             deadlock: threads.deadlock.clone(),
             prefixes: threads.prefixes.clone(),
+            decisions: threads.decisions.drawn(),
+            story: threads.story_text(threads.deadlock.is_some()),
         }
     }
 
     /// Lets the thread run that comes next, and returns when it is `here`'s turn again.
-    fn pass(&self, here: usize, threads: &mut MutexGuard<'_, Threads>) {
+    pub(super) fn pass(&self, here: usize, threads: &mut MutexGuard<'_, Threads>) {
         self.hand_over(here, threads);
         wait_for_turn(here, threads);
     }
@@ -175,6 +224,7 @@ impl Baton {
     fn end(&self, here: usize) {
         let mut threads = self.threads.lock();
         threads.all[here].status = Status::Ended;
+        threads.record_event(here, || "ends".to_owned());
         threads.wake(Key::Thread(here), here, true);
         self.hand_over(here, &mut threads);
     }
@@ -202,7 +252,7 @@ fn wait_for_turn(here: usize, threads: &mut MutexGuard<'_, Threads>) {
 }
 
 impl Threads {
-    fn random(&self, bounds: (u64, u64)) -> u64 {
+    pub(super) fn random(&self, bounds: (u64, u64)) -> u64 {
         bounds.0 + self.rng.next() % (bounds.1 - bounds.0 + 1)
     }
 
@@ -235,6 +285,7 @@ impl Threads {
             self.deadlock = Some(self.describe("the simulation has reached its time limit (`Sim::time_limit`)"));
             return None;
         }
+        let timed_out = self.all[next].status != Status::Ready;
         self.all[next].time = time;
         self.all[next].status = Status::Ready;
         self.order.set_clock(time);
@@ -244,6 +295,7 @@ impl Threads {
             self.record(next as u64);
             self.record(time);
         }
+        self.record_turn(next, timed_out);
         Some(next)
     }
 
@@ -257,10 +309,11 @@ impl Threads {
         let mut found = false;
         for n in 0..self.all.len() {
             if matches!(self.all[n].status, Status::Blocked { key: waits_for, .. } if waits_for == key) {
-                let latency = self.latency();
+                let latency = self.latency() + self.draw_delay(here, "a wake-up");
                 let time = self.all[n].time.max(self.all[here].time.saturating_add(latency));
                 self.all[n].time = time;
                 self.all[n].status = Status::Ready;
+                self.record_wake(here, n);
                 found = true;
                 if !all {
                     break;
@@ -272,13 +325,13 @@ impl Threads {
 
     fn describe(&self, what: &str) -> String {
         let mut text = format!("{what}:");
-        for thread in &self.all {
+        for (n, thread) in self.all.iter().enumerate() {
             if let Status::Blocked { key, .. } = thread.status {
                 let what = match key {
-                    Key::Address(_) => "a wake-up",
-                    Key::Thread(other) => &self.all[other].name,
+                    Key::Address(_) => "a wake-up".to_owned(),
+                    Key::Thread(other) => self.label(other),
                 };
-                let _ = write!(text, "\n  {} waits for {what} since {} ns", thread.name, thread.time);
+                let _ = write!(text, "\n  {} waits for {what} since {} ns", self.label(n), thread.time);
             }
         }
         text
@@ -342,7 +395,7 @@ fn current() -> Option<(*const Baton, usize)> {
     CURRENT.get()
 }
 
-fn with_current<R>(run: impl FnOnce(&Baton, usize, MutexGuard<'_, Threads>) -> R) -> Option<R> {
+pub(super) fn with_current<R>(run: impl FnOnce(&Baton, usize, MutexGuard<'_, Threads>) -> R) -> Option<R> {
     let (baton, here) = current()?;
     // SAFETY: the `ThreadExit` of this thread keeps the simulation until it has emptied `CURRENT`.
     let baton = unsafe { &*baton };
@@ -373,11 +426,7 @@ pub(super) fn preempt() {
         threads.steps += 1;
         let cost = threads.random(STEP_COST);
         threads.charge_processor(here, cost);
-        if threads.has_long_preemptions() && threads.random((1, PREEMPTION_ODDS)) == 1 {
-            let away = threads.random((0, PREEMPTION));
-            threads.charge(here, away);
-        }
-        threads.change_priority(here);
+        threads.deviate(here);
         baton.pass(here, &mut threads);
     });
 }
@@ -386,7 +435,9 @@ pub(super) fn preempt() {
 /// a thread that is not simulated.
 pub(crate) fn charge(time: Duration) -> bool {
     with_current(|baton, here, mut threads| {
-        threads.charge(here, u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        threads.record_event(here, || format!("computes for {}", millis(time)));
+        threads.charge(here, time);
         baton.pass(here, &mut threads);
     })
     .is_some()
@@ -407,6 +458,10 @@ pub(super) fn block(key: Key, deadline: Option<Instant>) {
         let since_base = |at: Instant| u64::try_from(at.saturating_duration_since(baton.base).as_nanos());
         let deadline = deadline.map(|at| since_base(at).unwrap_or(u64::MAX));
         threads.all[here].status = Status::Blocked { key, deadline };
+        threads.record_event(here, || match deadline {
+            Some(deadline) => format!("waits until {}", millis(deadline)),
+            None => "waits".to_owned(),
+        });
         baton.pass(here, &mut threads);
     });
 }
@@ -434,4 +489,20 @@ pub(super) fn wake_or_keep(address: usize) {
             threads.pending.push(address);
         }
     });
+}
+
+/// Returns true on a thread of a simulation that prints no messages of panics.
+pub(crate) fn is_quiet() -> bool {
+    // SAFETY: as in `with_current`.
+    current().is_some_and(|(baton, _)| unsafe { &*baton }.is_quiet)
+}
+
+/// Records an event of this thread, if the run is recorded.
+pub(crate) fn record_event(event: impl FnOnce() -> String) {
+    with_current(|_, here, mut threads| threads.record_event(here, event));
+}
+
+/// Records that the root future has ended, if the run is recorded.
+pub(crate) fn record_root_end() {
+    with_current(|_, here, mut threads| threads.record_root_end(here));
 }

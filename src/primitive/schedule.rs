@@ -81,8 +81,8 @@ impl ThreadOrder {
 
     /// Draws the priority of the next thread.
     pub(super) fn add_thread(&mut self) {
-        let random = (self.rng.next() >> 2).cast_signed();
-        self.priorities.push(FIRST_PRIORITY.max(random));
+        let priority = FIRST_PRIORITY.saturating_add_unsigned(self.rng.next() >> 2);
+        self.priorities.push(priority);
     }
 
     /// Returns how much later a thread is ready that another one wakes or starts. With one
@@ -149,7 +149,8 @@ impl Threads {
             return;
         }
         for point in 0..self.order.change_points.len() {
-            if self.order.change_points[point] == self.steps {
+            let is_here = self.order.change_points[point] == self.steps;
+            if is_here && self.decide(here, || "gets a low priority".to_owned()) {
                 // One that comes later in the list has a higher priority, but none reaches the
                 // initial ones.
                 self.order.priorities[here] = i64::try_from(point).unwrap_or(i64::MAX).min(FIRST_PRIORITY - 1);
