@@ -19,7 +19,17 @@ pub(crate) use native::*;
 #[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
 pub(crate) mod baton;
 #[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
+pub(crate) mod decisions;
+#[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
+pub(crate) mod faults;
+#[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
+pub(crate) mod prefixes;
+#[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
+pub(crate) mod schedule;
+#[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
 mod sim;
+#[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
+mod story;
 #[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
 pub(crate) use sim::*;
 

@@ -6,21 +6,32 @@
 //! is virtual. So a failure repeats with its seed.
 #![doc = include_str!("../docs/simulation.md")]
 
+mod coverage;
 mod hosts;
+mod quiet;
 mod seeds;
+mod shrink;
 
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
+use crate::drain::reaper::begin_drain;
 pub use crate::network::Link;
-use crate::primitive::baton::{Baton, NewThread, Summary};
-use crate::primitive::{Arc, charge, is_simulated, thread};
+use crate::pool::Pool;
+use crate::primitive::baton::{Baton, NewThread, Plan, Summary, record_root_end, set_runtime};
+use crate::primitive::decisions::Kept;
+pub use crate::primitive::faults::Faults;
+use crate::primitive::faults::RuntimeFaults;
+pub use crate::primitive::schedule::Schedule;
+use crate::primitive::{Arc, Mutex, Weak, charge, is_simulated, thread};
 use crate::runtime::{Builder, Runtime};
+pub use crate::sim::coverage::Coverage;
 use crate::sim::hosts::{Hosts, Main};
 pub use crate::sim::hosts::{crash, heal, partition, partition_one_way, restart, set_link};
 pub use crate::sim::seeds::for_each_seed;
+use crate::worker_set::resize::resize;
 
 /// A simulation. See the [module](self).
 ///
@@ -53,7 +64,44 @@ pub struct Sim {
     link: Link,
     /// The hosts beside the one of [`Sim::run`].
     hosts: Vec<(String, Main)>,
+    schedule: Schedule,
+    faults: Faults,
     summary: Option<Summary>,
+    /// Counts the schedules of the runs.
+    coverage: Option<Arc<Mutex<Coverage>>>,
+    replay: Option<Arc<Replay>>,
+}
+
+/// The repetition of a failure: which deviations take place, and what the last run was.
+#[derive(Debug)]
+struct Replay {
+    kept: Kept,
+    is_quiet: bool,
+    /// How many deviations were drawn, and the last turns.
+    last: Mutex<(u64, String)>,
+}
+
+/// A runtime that is simulated.
+#[derive(Debug)]
+struct SimulatedRuntime(Weak<Pool>);
+
+impl RuntimeFaults for SimulatedRuntime {
+    fn resize(&self, workers: usize) {
+        self.0.upgrade().into_iter().for_each(|pool| drop(resize(&pool, workers)));
+    }
+
+    fn drain(&self, deadline: Duration) {
+        self.0.upgrade().into_iter().for_each(|pool| begin_drain(&pool, deadline));
+    }
+}
+
+/// Records the end of the future when it is dropped.
+struct RootEnd;
+
+impl Drop for RootEnd {
+    fn drop(&mut self) {
+        record_root_end();
+    }
 }
 
 /// The default of [`Sim::time_limit`].
@@ -85,7 +133,9 @@ pub fn compute(time: Duration) {
 const FIRST_HOST: &str = "main";
 
 fn build(mut builder: Builder) -> Runtime {
-    builder.build().expect("the system has threads for a simulation")
+    let runtime = builder.build().expect("the system has threads for a simulation");
+    set_runtime(Arc::new(SimulatedRuntime(Arc::downgrade(runtime.handle().pool()))));
+    runtime
 }
 
 fn start<T: Send + 'static>(thread: NewThread, main: impl FnOnce() -> T + Send + 'static) -> thread::JoinHandle<T> {
@@ -109,7 +159,11 @@ impl Sim {
             time_limit: DEFAULT_LIMIT,
             link: Link::new(),
             hosts: Vec::new(),
+            schedule: Schedule::Uniform,
+            faults: Faults::none(),
             summary: None,
+            coverage: None,
+            replay: None,
         }
     }
 
@@ -182,6 +236,28 @@ impl Sim {
         self
     }
 
+    /// Sets the order in which the threads run. The default is [`Schedule::Uniform`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if a number of [`Schedule::Pct`] is zero.
+    #[must_use]
+    #[track_caller]
+    pub fn schedule(mut self, schedule: Schedule) -> Sim {
+        if let Schedule::Pct { depth, steps } = schedule {
+            assert!(depth > 0 && steps > 0, "a number of `Schedule::Pct` is zero: pass 1 or more");
+        }
+        self.schedule = schedule;
+        self
+    }
+
+    /// Sets the faults that are injected. The default is none.
+    #[must_use]
+    pub fn faults(mut self, faults: Faults) -> Sim {
+        self.faults = faults;
+        self
+    }
+
     /// Runs `future` on a new runtime until it is ready, and shuts the runtime down. Returns the
     /// output when all threads of the runtime have ended.
     ///
@@ -200,7 +276,17 @@ impl Sim {
     {
         assert!(!is_simulated(), "`Sim::run` was called within a simulation: call it on a thread of the test");
         self.summary = None;
-        let baton = Baton::new(self.seed, self.time_limit, self.link.clone());
+        let replay = self.replay.as_deref();
+        let plan = Plan {
+            link: self.link.clone(),
+            schedule: self.schedule,
+            faults: self.faults,
+            kept: replay.map_or(Kept::All, |replay| replay.kept.clone()),
+            is_recorded: replay.is_some(),
+            is_quiet: replay.is_some_and(|replay| replay.is_quiet),
+        };
+        let is_quiet = plan.is_quiet;
+        let baton = Baton::new(self.seed, self.time_limit, plan);
         let hosts = Arc::new(Hosts::new(1 + self.hosts.len()));
         baton.attach(hosts.clone());
         let root = NewThread::root(&baton, "the root", baton.add_host(FIRST_HOST));
@@ -213,8 +299,19 @@ impl Sim {
         let others: Vec<_> = others.collect();
         let builder = self.builder();
         let main = hosts.clone();
-        let root = start(root, move || main.run_main(build(builder), future));
+        let root = start(root, move || {
+            main.run_main(build(builder), async {
+                let _end = RootEnd;
+                future.await
+            })
+        });
         let summary = baton.wait_for_end();
+        if let Some(coverage) = &self.coverage {
+            coverage.lock().add(&summary.prefixes);
+        }
+        if let Some(replay) = replay {
+            *replay.last.lock() = (summary.decisions, summary.story.clone());
+        }
         if let Some(deadlock) = &summary.deadlock {
             panic!("seed {}: {deadlock}", self.seed);
         }
@@ -229,7 +326,9 @@ impl Sim {
             output.expect("the first host ends by itself, or another one has panicked")
         }));
         output.unwrap_or_else(|panic| {
-            eprintln!("the simulation with seed {} has panicked", self.seed);
+            if !is_quiet {
+                eprintln!("the simulation with seed {} has panicked", self.seed);
+            }
             resume_unwind(panic)
         })
     }

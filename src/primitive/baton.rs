@@ -12,7 +12,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use super::decisions::{Decisions, Kept};
+use super::faults::{FaultSource, Faults, RuntimeFaults};
 use super::native::{Condvar, Mutex, MutexGuard};
+use super::prefixes::Prefixes;
+use super::schedule::{Schedule, ThreadOrder};
+use super::story::{Story, millis};
 use crate::network::{Caller, HostId, Link, Network};
 use crate::util::rng::Rng;
 
@@ -21,9 +26,9 @@ const STEP_COST: (u64, u64) = (100, 4_000);
 /// The least and the most virtual time from a wake-up until the thread runs, in nanoseconds.
 const WAKE_LATENCY: (u64, u64) = (500, 20_000);
 /// One step in so many lets the thread lose its processor for up to [`PREEMPTION`] nanoseconds.
-const PREEMPTION_ODDS: u64 = 256;
+pub(super) const PREEMPTION_ODDS: u64 = 256;
 /// The most virtual time of a preemption, in nanoseconds.
-const PREEMPTION: u64 = 3_000_000;
+pub(super) const PREEMPTION: u64 = 3_000_000;
 /// A thread that runs for longer, in real time, is taken for blocked.
 const LONGEST_TURN: Duration = Duration::from_secs(10);
 /// The number of the next simulation.
@@ -62,6 +67,7 @@ impl Key {
 pub(crate) struct Baton {
     /// The instant that is the virtual time zero.
     base: Instant,
+    is_quiet: bool,
     threads: Mutex<Threads>,
     /// Signalled when no thread is left, or none can run.
     ended: Condvar,
@@ -72,27 +78,33 @@ pub(crate) struct Baton {
 type Attachment = Arc<dyn Any + Send + Sync>;
 
 #[derive(Debug)]
-struct Threads {
-    all: Vec<SimThread>,
+pub(super) struct Threads {
+    pub(super) all: Vec<SimThread>,
     running: usize,
     /// The last virtual time at which a thread may run.
     limit: u64,
     rng: Rng,
     hash: u64,
-    steps: u64,
+    pub(super) steps: u64,
     next_stripe: u64,
     network: Network,
     /// Wake-ups of keys for which no thread waited, and which the next wait consumes.
     pending: Vec<usize>,
     /// Why no thread can run, once that has happened.
     deadlock: Option<String>,
+    pub(super) order: ThreadOrder,
+    prefixes: Prefixes,
+    pub(super) decisions: Decisions,
+    pub(super) faults: FaultSource,
+    /// What the threads do, if this run is recorded.
+    pub(super) story: Option<Story>,
 }
 
 #[derive(Debug)]
-struct SimThread {
-    name: String,
-    time: u64,
-    host: HostId,
+pub(super) struct SimThread {
+    pub(super) name: String,
+    pub(super) time: u64,
+    pub(super) host: HostId,
     status: Status,
     turn: Arc<Condvar>,
 }
@@ -104,6 +116,21 @@ enum Status {
     Ended,
 }
 
+/// How a simulation runs.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Plan {
+    /// The network between two hosts.
+    pub(crate) link: Link,
+    pub(crate) schedule: Schedule,
+    pub(crate) faults: Faults,
+    /// The deviations from the plain schedule, faults included, that take place.
+    pub(crate) kept: Kept,
+    /// Records what the threads do.
+    pub(crate) is_recorded: bool,
+    /// The messages of panics are not printed.
+    pub(crate) is_quiet: bool,
+}
+
 /// The result of a simulation's threads.
 #[derive(Debug)]
 pub(crate) struct Summary {
@@ -112,12 +139,16 @@ pub(crate) struct Summary {
     /// The virtual time at the end of the last thread.
     pub(crate) elapsed: Duration,
     pub(crate) deadlock: Option<String>,
+    pub(crate) prefixes: Prefixes,
+    /// How many deviations from the plain schedule were drawn.
+    pub(crate) decisions: u64,
+    /// The last turns, one a line, if the run was recorded.
+    pub(crate) story: String,
 }
 
 impl Baton {
-    /// Creates a simulation that ends at the virtual time `limit` at the latest. Its hosts are
-    /// linked by `link`.
-    pub(crate) fn new(seed: u64, limit: Duration, link: Link) -> Arc<Baton> {
+    /// Creates a simulation that ends at the virtual time `limit` at the latest.
+    pub(crate) fn new(seed: u64, limit: Duration, plan: Plan) -> Arc<Baton> {
         let threads = Threads {
             limit: u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX - 1),
             all: Vec::new(),
@@ -126,16 +157,27 @@ impl Baton {
             hash: 0xcbf2_9ce4_8422_2325,
             steps: 0,
             next_stripe: 0,
-            network: Network::new(NUMBER.fetch_add(1, Ordering::Relaxed), seed, link),
+            network: Network::new(NUMBER.fetch_add(1, Ordering::Relaxed), seed, plan.link),
             pending: Vec::new(),
             deadlock: None,
+            order: ThreadOrder::new(plan.schedule, seed),
+            prefixes: Prefixes::new(),
+            decisions: Decisions::new(plan.kept),
+            faults: FaultSource::new(plan.faults, seed),
+            story: plan.is_recorded.then(Story::new),
         };
         Arc::new(Baton {
             base: Instant::now(),
+            is_quiet: plan.is_quiet,
             threads: Mutex::new(threads),
             ended: Condvar::new(),
             attachment: OnceLock::new(),
         })
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_threads<R>(&self, run: impl FnOnce(&mut Threads) -> R) -> R {
+        run(&mut self.threads.lock())
     }
 
     /// Keeps a value for [`attachment`].
@@ -153,10 +195,15 @@ impl Baton {
     /// present time of the running one.
     fn register(&self, name: &str, host: Option<HostId>) -> usize {
         let mut threads = self.threads.lock();
-        let latency = threads.random(WAKE_LATENCY);
+        let latency = threads.latency();
         let time = threads.all.get(threads.running).map_or(0, |here| here.time.saturating_add(latency));
         let host = host.or_else(|| Some(threads.all.get(threads.running)?.host)).unwrap_or(0);
         let turn = Arc::new(Condvar::new());
+        if !threads.all.is_empty() {
+            let (here, number) = (threads.running, threads.all.len());
+            threads.record_event(here, || format!("starts {name}/{number}"));
+        }
+        threads.order.add_thread();
         threads.all.push(SimThread { name: name.to_owned(), time, host, status: Status::Ready, turn });
         threads.all.len() - 1
     }
@@ -186,11 +233,14 @@ impl Baton {
             steps: threads.steps,
             elapsed: Duration::from_nanos(elapsed),
             deadlock: threads.deadlock.clone(),
+            prefixes: threads.prefixes.clone(),
+            decisions: threads.decisions.drawn(),
+            story: threads.story_text(threads.deadlock.is_some()),
         }
     }
 
     /// Lets the thread run that comes next, and returns when it is `here`'s turn again.
-    fn pass(&self, here: usize, threads: &mut MutexGuard<'_, Threads>) {
+    pub(super) fn pass(&self, here: usize, threads: &mut MutexGuard<'_, Threads>) {
         self.hand_over(here, threads);
         wait_for_turn(here, threads);
     }
@@ -198,6 +248,7 @@ impl Baton {
     fn end(&self, here: usize) {
         let mut threads = self.threads.lock();
         threads.all[here].status = Status::Ended;
+        threads.record_event(here, || "ends".to_owned());
         threads.wake(Key::Thread(here), here, true);
         self.hand_over(here, &mut threads);
     }
@@ -225,16 +276,22 @@ fn wait_for_turn(here: usize, threads: &mut MutexGuard<'_, Threads>) {
 }
 
 impl Threads {
-    fn random(&self, bounds: (u64, u64)) -> u64 {
+    pub(super) fn random(&self, bounds: (u64, u64)) -> u64 {
         bounds.0 + self.rng.next() % (bounds.1 - bounds.0 + 1)
     }
 
-    fn charge(&mut self, here: usize, cost: u64) {
+    /// Returns how much later a thread is ready that another one wakes or starts.
+    fn latency(&mut self) -> u64 {
+        let latency = self.random(WAKE_LATENCY);
+        self.order.latency(latency)
+    }
+
+    pub(super) fn charge(&mut self, here: usize, cost: u64) {
         self.all[here].time = self.all[here].time.saturating_add(cost);
     }
 
-    /// Chooses the thread whose next action comes first, and makes it the running one. Returns
-    /// `None` if all have ended, or none can run.
+    /// Chooses the thread whose next action comes first in the schedule, and makes it the running
+    /// one. Returns `None` if all have ended, or none can run.
     fn choose(&mut self) -> Option<usize> {
         let at = |thread: &SimThread| match thread.status {
             Status::Ready => Some(thread.time),
@@ -242,7 +299,8 @@ impl Threads {
             Status::Ended => None,
         };
         let next = loop {
-            let next = (0..self.all.len()).filter_map(|n| Some((at(&self.all[n])?, n))).min();
+            let actions = (0..self.all.len()).filter_map(|n| Some((at(&self.all[n])?, n)));
+            let next = self.order.choose(self.running, actions);
             let is_first = |event: &u64| *event <= self.limit && next.is_none_or(|(time, _)| *event <= time);
             let all_ended = next.is_none() && self.all.iter().all(|thread| thread.status == Status::Ended);
             if all_ended || self.network.next_time().filter(is_first).is_none() {
@@ -260,13 +318,17 @@ impl Threads {
             self.deadlock = Some(self.describe("the simulation has reached its time limit (`Sim::time_limit`)"));
             return None;
         }
+        let timed_out = self.all[next].status != Status::Ready;
         self.all[next].time = time;
         self.all[next].status = Status::Ready;
+        self.order.set_clock(time);
         if self.running != next {
             self.running = next;
+            self.prefixes.record_turn(next);
             self.record(next as u64);
             self.record(time);
         }
+        self.record_turn(next, timed_out);
         Some(next)
     }
 
@@ -286,24 +348,25 @@ impl Threads {
     /// Wakes the threads that wait for events of the network which have come.
     fn wake_sleepers(&mut self, now: u64) {
         for reactor in self.network.ready_lists().take_sleepers() {
-            self.wake_at(Key::Address(reactor), now, false);
+            self.wake_at(Key::Address(reactor), now, None, false);
         }
     }
 
     /// Makes threads ready that wait for `key`. Returns true if there was one.
     fn wake(&mut self, key: Key, here: usize, all: bool) -> bool {
-        self.wake_at(key, self.all[here].time, all)
+        self.wake_at(key, self.all[here].time, Some(here), all)
     }
 
-    /// As [`Threads::wake`], at a time.
-    fn wake_at(&mut self, key: Key, now: u64, all: bool) -> bool {
+    /// As [`Threads::wake`], at a time. The network wakes if `by` is no thread.
+    fn wake_at(&mut self, key: Key, now: u64, by: Option<usize>, all: bool) -> bool {
         let mut found = false;
         for n in 0..self.all.len() {
             if matches!(self.all[n].status, Status::Blocked { key: waits_for, .. } if waits_for == key) {
-                let latency = self.random(WAKE_LATENCY);
+                let latency = self.latency() + self.draw_delay(by.unwrap_or(n), "a wake-up");
                 let time = self.all[n].time.max(now.saturating_add(latency));
                 self.all[n].time = time;
                 self.all[n].status = Status::Ready;
+                self.record_wake(by, n);
                 found = true;
                 if !all {
                     break;
@@ -315,13 +378,13 @@ impl Threads {
 
     fn describe(&self, what: &str) -> String {
         let mut text = format!("{what}:");
-        for thread in &self.all {
+        for (n, thread) in self.all.iter().enumerate() {
             if let Status::Blocked { key, .. } = thread.status {
                 let what = match key {
-                    Key::Address(_) => "a wake-up",
-                    Key::Thread(other) => &self.all[other].name,
+                    Key::Address(_) => "a wake-up".to_owned(),
+                    Key::Thread(other) => self.label(other),
                 };
-                let _ = write!(text, "\n  {} waits for {what} since {} ns", thread.name, thread.time);
+                let _ = write!(text, "\n  {} waits for {what} since {} ns", self.label(n), thread.time);
             }
         }
         text
@@ -385,7 +448,7 @@ fn current() -> Option<(*const Baton, usize)> {
     CURRENT.get()
 }
 
-fn with_current<R>(run: impl FnOnce(&Baton, usize, MutexGuard<'_, Threads>) -> R) -> Option<R> {
+pub(super) fn with_current<R>(run: impl FnOnce(&Baton, usize, MutexGuard<'_, Threads>) -> R) -> Option<R> {
     let (baton, here) = current()?;
     // SAFETY: the `ThreadExit` of this thread keeps the simulation until it has emptied `CURRENT`.
     let baton = unsafe { &*baton };
@@ -414,11 +477,9 @@ pub(super) fn next_stripe() -> Option<u64> {
 pub(super) fn preempt() {
     with_current(|baton, here, mut threads| {
         threads.steps += 1;
-        let mut cost = threads.random(STEP_COST);
-        if threads.random((1, PREEMPTION_ODDS)) == 1 {
-            cost += threads.random((0, PREEMPTION));
-        }
-        threads.charge(here, cost);
+        let cost = threads.random(STEP_COST);
+        threads.charge_processor(here, cost);
+        threads.deviate(here);
         baton.pass(here, &mut threads);
     });
 }
@@ -427,7 +488,9 @@ pub(super) fn preempt() {
 /// a thread that is not simulated.
 pub(crate) fn charge(time: Duration) -> bool {
     with_current(|baton, here, mut threads| {
-        threads.charge(here, u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        threads.record_event(here, || format!("computes for {}", millis(time)));
+        threads.charge(here, time);
         baton.pass(here, &mut threads);
     })
     .is_some()
@@ -435,7 +498,11 @@ pub(crate) fn charge(time: Duration) -> bool {
 
 /// Charges this thread for a yield. Returns false on a thread that is not simulated.
 pub(super) fn charge_yield() -> bool {
-    charge(Duration::from_nanos(YIELD_COST))
+    with_current(|baton, here, mut threads| {
+        threads.charge_yield(here, YIELD_COST);
+        baton.pass(here, &mut threads);
+    })
+    .is_some()
 }
 
 /// Blocks this thread until a wake-up of `key`, or until the deadline.
@@ -444,7 +511,19 @@ pub(super) fn block(key: Key, deadline: Option<Instant>) {
         let since_base = |at: Instant| u64::try_from(at.saturating_duration_since(baton.base).as_nanos());
         let deadline = deadline.map(|at| since_base(at).unwrap_or(u64::MAX));
         threads.all[here].status = Status::Blocked { key, deadline };
+        threads.record_event(here, || match deadline {
+            Some(deadline) => format!("waits until {}", millis(deadline)),
+            None => "waits".to_owned(),
+        });
         baton.pass(here, &mut threads);
+    });
+}
+
+/// Sets the runtime of this thread's host, on which faults act.
+pub(crate) fn set_runtime(runtime: Arc<dyn RuntimeFaults>) {
+    with_current(|_, here, mut threads| {
+        let host = threads.all[here].host;
+        threads.faults.set_runtime(host, runtime);
     });
 }
 
@@ -496,4 +575,20 @@ pub(super) fn wake_or_keep(address: usize) {
             threads.pending.push(address);
         }
     });
+}
+
+/// Returns true on a thread of a simulation that prints no messages of panics.
+pub(crate) fn is_quiet() -> bool {
+    // SAFETY: as in `with_current`.
+    current().is_some_and(|(baton, _)| unsafe { &*baton }.is_quiet)
+}
+
+/// Records an event of this thread, if the run is recorded.
+pub(crate) fn record_event(event: impl FnOnce() -> String) {
+    with_current(|_, here, mut threads| threads.record_event(here, event));
+}
+
+/// Records that the root future has ended, if the run is recorded.
+pub(crate) fn record_root_end() {
+    with_current(|_, here, mut threads| threads.record_root_end(here));
 }

@@ -82,7 +82,8 @@ pub(crate) fn next_stripe(real: impl FnOnce() -> u64) -> u64 {
     baton::next_stripe().unwrap_or_else(real)
 }
 
-pub(crate) use baton::{charge, is_simulated};
+pub(crate) use super::faults::before_poll;
+pub(crate) use baton::{charge, is_simulated, record_event};
 
 pub(crate) mod thread {
     use std::io;

@@ -58,3 +58,23 @@ pub(crate) fn simulated_events(_: &Registry, _: usize) -> impl Iterator<Item = (
 pub(crate) fn resolve_simulated(_: &str, _: u16) -> Option<io::Result<Vec<SocketAddr>>> {
     None
 }
+
+/// Records what this thread does, in a simulation.
+#[inline(always)]
+pub(crate) fn record_event(_: impl FnOnce() -> String) {}
+
+/// What a simulation does to a poll: nothing without one.
+#[derive(Debug)]
+pub(crate) struct PollFault;
+
+impl PollFault {
+    /// Panics in place of the poll, in a simulation.
+    #[inline(always)]
+    pub(crate) fn raise(&self) {}
+}
+
+/// Injects the faults of a poll that is about to begin, in a simulation.
+#[inline(always)]
+pub(crate) fn before_poll(_: impl FnOnce() -> String, _: impl FnOnce()) -> PollFault {
+    PollFault
+}

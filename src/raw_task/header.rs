@@ -7,7 +7,7 @@ use std::task::Waker;
 use super::join_waker::JoinWaker;
 use super::state::State;
 use super::{Id, Outcome, RunResult, SpawnMeta, TaskInfo, waker};
-use crate::primitive::{Arc, Tracked, UnsafeCell};
+use crate::primitive::{Arc, Tracked, UnsafeCell, record_event};
 use crate::util::list::{Linked, Links};
 
 /// The first 64 bytes of a task. The fields that a queue or a waker touches first come first; the
@@ -121,6 +121,12 @@ impl Header {
         TaskInfo { id: self.id, name: self.name().cloned(), location: self.location() }
     }
 
+    /// Returns id, name and location as a text.
+    pub(super) fn description(&self) -> String {
+        let name = self.name().map_or_else(String::new, |name| format!(" {name:?}"));
+        format!("task {}{name}, spawned at {}", self.id, self.location())
+    }
+
     /// Makes the task be polled again after the poll that is under way, as if `waker` had been
     /// woken. Returns false if `waker` is not the task's own. No other thread observes the mark.
     ///
@@ -163,7 +169,8 @@ impl Header {
     /// The caller gives up a `Runnable` of the cell.
     pub(super) unsafe fn schedule(header: NonNull<Header>) {
         // SAFETY: a `Runnable` keeps the cell alive.
-        let vtable = unsafe { header.as_ref() }.vtable;
+        let Header { vtable, id, .. } = unsafe { header.as_ref() };
+        record_event(|| format!("wakes task {id}"));
         // SAFETY: the caller gives up a `Runnable`, which a wake makes of an idle task only.
         unsafe { (vtable.schedule)(header) };
     }

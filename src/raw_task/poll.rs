@@ -13,7 +13,7 @@ use super::header::RecordOutcome;
 use super::home_table::HomeNumber;
 use super::state::{Complete, Start, Suspend};
 use super::{Header, JoinError, Outcome, RunResult, Runnable, Schedule, waker};
-use crate::primitive::UnsafeCell;
+use crate::primitive::{UnsafeCell, before_poll};
 use crate::task_alloc;
 use crate::util::wake_list::{catch_user_panic, log_and_drop_panic};
 
@@ -50,6 +50,8 @@ pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>, home:
     // SAFETY: the `Runnable` keeps the cell alive, and this function is in the vtable of a
     // `TaskCell<F>`.
     let cell = unsafe { cell::<F>(header) };
+    // An active task is not queued again by its abort.
+    let fault = before_poll(|| cell.header.description(), || drop(cell.header.state.cancel()));
     let linked = match cell.header.state.start() {
         Start::Poll { linked } => linked,
         Start::Cancel { linked } => {
@@ -66,6 +68,7 @@ pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>, home:
     let polled = cell.storage.with_mut(|storage| {
         catch_unwind(AssertUnwindSafe(|| {
             let unwinds = DropOnUnwind(storage.cast::<F>());
+            fault.raise();
             // SAFETY: by the invariant of `storage`, it holds the future, which belongs to the
             // poller.
             let future = unsafe { &mut *storage.cast::<F>() };

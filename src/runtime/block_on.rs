@@ -10,7 +10,7 @@ use crate::context::budget;
 use crate::context::can_block::{Operation, can_block};
 use crate::park::Parker;
 use crate::pool::Pool;
-use crate::primitive::{Arc, preemption_point, real_now};
+use crate::primitive::{Arc, preemption_point, real_now, record_event};
 use crate::scheduler::worker::{Step, Worker};
 use crate::task_alloc::CacheGuard;
 use crate::{context, shutdown};
@@ -147,6 +147,7 @@ fn poll_root<F: Future>(root: &Root, future: Pin<&mut F>, cx: &mut Context<'_>) 
     }
     let _polling = context::polling();
     let _root = budget::root();
+    record_event(|| "polls the future of `block_on`".to_owned());
     match future.poll(cx) {
         Poll::Ready(output) => Some(output),
         Poll::Pending => {
