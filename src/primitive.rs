@@ -19,6 +19,8 @@ pub(crate) use native::*;
 #[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
 pub(crate) mod baton;
 #[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
+pub(crate) mod costs;
+#[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
 mod sim;
 #[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
 pub(crate) use sim::*;
@@ -27,6 +29,9 @@ pub(crate) use sim::*;
 mod unsimulated;
 #[cfg(not(all(feature = "sim", not(all(test, any(heist_loom, heist_count))))))]
 pub(crate) use unsimulated::*;
+
+pub(crate) mod wake_policy;
+pub(crate) use wake_policy::WakePolicy;
 
 #[cfg(all(test, heist_count, not(heist_loom)))]
 pub(crate) mod counting;

@@ -6,6 +6,8 @@
 //! is virtual. So a failure repeats with its seed.
 #![doc = include_str!("../docs/simulation.md")]
 
+#[doc(hidden)]
+pub mod scaling;
 mod seeds;
 
 use std::fmt;
@@ -14,6 +16,7 @@ use std::panic::resume_unwind;
 use std::time::Duration;
 
 use crate::primitive::baton::{Baton, NewThread, Summary};
+use crate::primitive::costs::Model;
 use crate::primitive::{charge, is_simulated, thread};
 use crate::runtime::Builder;
 pub use crate::sim::seeds::for_each_seed;
@@ -46,6 +49,7 @@ pub struct Sim {
     configure: Box<dyn Fn(&mut Builder) + Send + Sync>,
     workers: usize,
     time_limit: Duration,
+    model: Model,
     summary: Option<Summary>,
 }
 
@@ -83,7 +87,14 @@ impl fmt::Debug for Sim {
 impl Sim {
     /// Creates a simulation with two workers. All its choices come from `seed`.
     pub fn new(seed: u64) -> Sim {
-        Sim { seed, configure: Box::new(|_| ()), workers: 2, time_limit: DEFAULT_LIMIT, summary: None }
+        Sim {
+            seed,
+            configure: Box::new(|_| ()),
+            workers: 2,
+            time_limit: DEFAULT_LIMIT,
+            model: Model::default(),
+            summary: None,
+        }
     }
 
     /// Returns the seed.
@@ -139,7 +150,7 @@ impl Sim {
     {
         assert!(!is_simulated(), "`Sim::run` was called within a simulation: call it on a thread of the test");
         self.summary = None;
-        let baton = Baton::new(self.seed, self.time_limit);
+        let baton = Baton::new(self.seed, self.time_limit, self.model);
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(self.workers).max_worker_threads(self.workers.max(64)).rng_seed(self.seed).enable_all();
         (self.configure)(&mut builder);

@@ -96,6 +96,7 @@ const SHORT: &[(&str, &str)] = &[
     ("primitive::futex", "one platform"),
     ("primitive::futex_condvar", "the other platforms"),
     ("primitive::unsimulated", "the other half of a feature"),
+    ("sim::scaling", "what one benchmark sets and reads"),
     ("task_alloc::class", "one half of a build option"),
     ("task_alloc::class_none", "the other half of a build option"),
     ("time::pause_none", "the other half of a feature"),

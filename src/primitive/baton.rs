@@ -10,21 +10,12 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::costs::{ContendedLine, Contention, Lines, Model};
 use super::native::{Condvar, Mutex, MutexGuard};
 use crate::util::rng::Rng;
 
-/// The least and the most virtual time of a step, in nanoseconds.
-const STEP_COST: (u64, u64) = (100, 4_000);
-/// The least and the most virtual time from a wake-up until the thread runs, in nanoseconds.
-const WAKE_LATENCY: (u64, u64) = (500, 20_000);
-/// One step in so many lets the thread lose its processor for up to [`PREEMPTION`] nanoseconds.
-const PREEMPTION_ODDS: u64 = 256;
-/// The most virtual time of a preemption, in nanoseconds.
-const PREEMPTION: u64 = 3_000_000;
 /// A thread that runs for longer, in real time, is taken for blocked.
 const LONGEST_TURN: Duration = Duration::from_secs(10);
-/// The virtual time of a yield, in nanoseconds.
-const YIELD_COST: u64 = 1_000;
 
 std::thread_local! {
     /// The simulation of this thread, and the thread's number there. It has no destructor, so it
@@ -56,6 +47,7 @@ impl Key {
 pub(crate) struct Baton {
     /// The instant that is the virtual time zero.
     base: Instant,
+    model: Model,
     threads: Mutex<Threads>,
     /// Signalled when no thread is left, or none can run.
     ended: Condvar,
@@ -71,6 +63,8 @@ struct Threads {
     hash: u64,
     steps: u64,
     next_stripe: u64,
+    model: Model,
+    lines: Lines,
     /// Wake-ups of keys for which no thread waited, and which the next wait consumes.
     pending: Vec<usize>,
     /// Why no thread can run, once that has happened.
@@ -104,7 +98,7 @@ pub(crate) struct Summary {
 
 impl Baton {
     /// Creates a simulation that ends at the virtual time `limit` at the latest.
-    pub(crate) fn new(seed: u64, limit: Duration) -> Arc<Baton> {
+    pub(crate) fn new(seed: u64, limit: Duration, model: Model) -> Arc<Baton> {
         let threads = Threads {
             limit: u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX - 1),
             all: Vec::new(),
@@ -113,16 +107,18 @@ impl Baton {
             hash: 0xcbf2_9ce4_8422_2325,
             steps: 0,
             next_stripe: 0,
+            model,
+            lines: Lines::default(),
             pending: Vec::new(),
             deadlock: None,
         };
-        Arc::new(Baton { base: Instant::now(), threads: Mutex::new(threads), ended: Condvar::new() })
+        Arc::new(Baton { base: Instant::now(), model, threads: Mutex::new(threads), ended: Condvar::new() })
     }
 
     /// Adds a thread, which starts some time after the present time of the running one.
     fn register(&self, name: &str) -> usize {
         let mut threads = self.threads.lock();
-        let latency = threads.random(WAKE_LATENCY);
+        let latency = threads.model.costs.draw_wake_up(&threads.rng);
         let time = threads.all.get(threads.running).map_or(0, |here| here.time.saturating_add(latency));
         let turn = Arc::new(Condvar::new());
         threads.all.push(SimThread { name: name.to_owned(), time, status: Status::Ready, turn });
@@ -193,10 +189,6 @@ fn wait_for_turn(here: usize, threads: &mut MutexGuard<'_, Threads>) {
 }
 
 impl Threads {
-    fn random(&self, bounds: (u64, u64)) -> u64 {
-        bounds.0 + self.rng.next() % (bounds.1 - bounds.0 + 1)
-    }
-
     fn charge(&mut self, here: usize, cost: u64) {
         self.all[here].time = self.all[here].time.saturating_add(cost);
     }
@@ -204,9 +196,12 @@ impl Threads {
     /// Chooses the thread whose next action comes first, and makes it the running one. Returns
     /// `None` if all have ended, or none can run.
     fn choose(&mut self) -> Option<usize> {
+        let timer = self.model.costs.timer;
         let at = |thread: &SimThread| match thread.status {
             Status::Ready => Some(thread.time),
-            Status::Blocked { deadline, .. } => deadline.map(|deadline| deadline.max(thread.time)),
+            Status::Blocked { deadline, .. } => {
+                deadline.map(|deadline| deadline.saturating_add(timer).max(thread.time))
+            }
             Status::Ended => None,
         };
         let next = (0..self.all.len()).filter_map(|n| Some((at(&self.all[n])?, n))).min();
@@ -240,10 +235,11 @@ impl Threads {
         let mut found = false;
         for n in 0..self.all.len() {
             if matches!(self.all[n].status, Status::Blocked { key: waits_for, .. } if waits_for == key) {
-                let latency = self.random(WAKE_LATENCY);
+                let latency = self.model.costs.draw_wake_up(&self.rng);
                 let time = self.all[n].time.max(self.all[here].time.saturating_add(latency));
                 self.all[n].time = time;
                 self.all[n].status = Status::Ready;
+                self.charge(here, self.model.costs.draw_waker(&self.rng));
                 found = true;
                 if !all {
                     break;
@@ -354,10 +350,7 @@ pub(super) fn next_stripe() -> Option<u64> {
 pub(super) fn preempt() {
     with_current(|baton, here, mut threads| {
         threads.steps += 1;
-        let mut cost = threads.random(STEP_COST);
-        if threads.random((1, PREEMPTION_ODDS)) == 1 {
-            cost += threads.random((0, PREEMPTION));
-        }
+        let cost = threads.model.costs.draw_step(&threads.rng);
         threads.charge(here, cost);
         baton.pass(here, &mut threads);
     });
@@ -375,7 +368,37 @@ pub(crate) fn charge(time: Duration) -> bool {
 
 /// Charges this thread for a yield. Returns false on a thread that is not simulated.
 pub(super) fn charge_yield() -> bool {
-    charge(Duration::from_nanos(YIELD_COST))
+    charge(Duration::from_nanos(current_model().costs.yielded))
+}
+
+/// Returns the model of this thread's simulation, or the default.
+pub(super) fn current_model() -> Model {
+    // SAFETY: the `ThreadExit` of this thread keeps the simulation until it has emptied `CURRENT`.
+    current().map_or_else(Model::default, |(baton, _)| unsafe { &*baton }.model)
+}
+
+/// Charges this thread for a part of a step. It keeps the baton.
+pub(super) fn charge_part(cost: u64) {
+    if cost > 0 {
+        with_current(|_, here, mut threads| threads.charge(here, cost));
+    }
+}
+
+/// Returns the contention for a kind of line in this thread's simulation so far.
+pub(crate) fn contention(what: ContendedLine) -> Option<Contention> {
+    with_current(|_, _, mut threads| *threads.lines.counts(what))
+}
+
+/// Charges this thread for an access to a shared line, and for the wait until the line is free. It
+/// keeps the baton.
+pub(super) fn occupy(what: ContendedLine, address: usize) {
+    if current_model().costs.shared_line == 0 {
+        return;
+    }
+    with_current(|_, here, mut threads| {
+        let Threads { all, lines, model, .. } = &mut *threads;
+        all[here].time = lines.occupy(what, address, here, all[here].time, &model.costs);
+    });
 }
 
 /// Blocks this thread until a wake-up of `key`, or until the deadline.

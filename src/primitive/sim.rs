@@ -8,10 +8,12 @@ use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
 use super::baton::{self, Key};
+use super::costs::ContendedLine;
 #[cfg(test)]
 pub(crate) use super::native::model;
 use super::native::{Condvar as RealCondvar, Mutex as RealMutex, MutexGuard as RealGuard};
 pub(crate) use super::native::{Tracked, UnsafeCell, atomic, hint, thread_local};
+use super::wake_policy::WakePolicy;
 
 /// Returns the real time, or the virtual time of a simulated thread.
 pub(crate) fn real_now() -> Instant {
@@ -35,6 +37,7 @@ pub(crate) fn sleep_in_reactor(reactor: usize, limit: Option<Duration>) -> Optio
 
 /// Ends [`sleep_in_reactor`].
 pub(crate) fn wake_reactor(reactor: usize) {
+    baton::charge_part(baton::current_model().costs.interrupt);
     baton::wake_or_keep(reactor);
 }
 
@@ -44,6 +47,48 @@ pub(crate) fn next_stripe(real: impl FnOnce() -> u64) -> u64 {
 }
 
 pub(crate) use baton::{charge, is_simulated};
+
+/// Returns the policy of this thread's simulation, or heist's.
+pub(crate) fn wake_policy() -> WakePolicy {
+    baton::current_model().policy
+}
+
+/// Charges this thread for a read-modify-write of the idle word.
+pub(crate) fn occupy_idle_word<T>(word: &T) {
+    baton::occupy(ContendedLine::IdleWord, std::ptr::from_ref(word).addr());
+}
+
+/// Charges this thread for a section under a lock of the global queue.
+pub(crate) fn occupy_global_queue<T>(lock: &T) {
+    baton::occupy(ContendedLine::GlobalQueue, std::ptr::from_ref(lock).addr());
+}
+
+/// Charges this thread for a look at a seat, if `is_awake` returns true: then that worker has
+/// written the seat's lines.
+pub(crate) fn charge_inspection(is_awake: impl FnOnce() -> bool) {
+    let cost = baton::current_model().costs.inspection;
+    if cost > 0 && is_awake() {
+        baton::charge_part(cost);
+    }
+}
+
+/// Charges this thread for the cache lines of tasks that it has stolen.
+pub(crate) fn charge_moved_tasks(tasks: u64) {
+    baton::charge_part(baton::current_model().costs.moved_task * tasks);
+}
+
+/// Charges this thread for a poll of the reactor.
+pub(crate) fn charge_reactor_poll() {
+    baton::charge_part(baton::current_model().costs.reactor_poll);
+}
+
+/// Pauses a searcher before it takes from a LIFO slot, as Go does.
+pub(crate) fn pause_before_lifo() {
+    charge(PAUSE_BEFORE_LIFO);
+}
+
+/// How long Go's searcher pauses.
+const PAUSE_BEFORE_LIFO: Duration = Duration::from_micros(3);
 
 pub(crate) mod thread {
     use std::io;
