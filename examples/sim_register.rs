@@ -25,7 +25,7 @@ use heist::time::{Duration, sleep};
 const REPLICAS: [&str; 3] = ["ada", "bea", "cleo"];
 const WRITES: u64 = 6;
 /// How long a replica takes to append to its log.
-const APPEND: Duration = Duration::from_micros(500);
+const APPEND: Duration = Duration::from_millis(2);
 
 /// What differs between two runs of the same seed.
 #[derive(Clone, Copy)]
@@ -99,7 +99,7 @@ async fn write_all(is_partitioned: bool) {
             writes.next().await.expect("three writes").expect("no task panics").expect("no connection fails");
         }
         late.push(writes);
-        sleep(Duration::from_millis(10)).await;
+        sleep(Duration::from_millis(20)).await;
     }
     sim::heal("main", "cleo");
     for mut writes in late {
@@ -112,7 +112,7 @@ async fn write_all(is_partitioned: bool) {
 /// Runs one seed. Returns whether each replica has the newest version.
 fn keeps_the_newest(seed: u64, setting: Setting) -> bool {
     let newest: [Arc<AtomicU64>; 3] = Default::default();
-    let link = Link::new().latency(Duration::from_micros(200)..=Duration::from_micros(220));
+    let link = Link::new().latency(Duration::from_micros(200)..=Duration::from_millis(2));
     let mut sim = Sim::new(seed).workers(setting.workers).link(link);
     for (name, newest) in REPLICAS.into_iter().zip(&newest) {
         let newest = Arc::clone(newest);

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::primitive::CachePadded;
 use crate::primitive::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::primitive::{CachePadded, occupy_idle_word};
 
 /// Bit 0 of the idle word: the watchdog sleeps. A worker that stops sleeping, or a thread that
 /// wakes a worker, sees this bit and wakes the watchdog.
@@ -62,6 +62,7 @@ impl Idle {
     pub(crate) fn try_search(&self, workers: usize) -> bool {
         let allowed =
             |now: usize| (2 * Counts(now).searchers() < workers as isize).then_some(now.wrapping_add(SEARCHER));
+        occupy_idle_word(&self.counts);
         // Ordering: Relaxed — a searcher reads queues under their own orderings. Only the end of a
         // search is ordered.
         self.counts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, allowed).is_ok()
@@ -71,6 +72,7 @@ impl Idle {
     /// if more work may be left, the caller then wakes a helper for it.
     #[must_use]
     pub(crate) fn end_search(&self) -> bool {
+        occupy_idle_word(&self.counts);
         // Ordering: Acquire — pairs with the Release in `Idle::claim_sleeper`: a submitter that
         // relied on this searcher has published its work.
         let was = Counts(self.counts.fetch_sub(SEARCHER, Ordering::AcqRel));
@@ -80,6 +82,7 @@ impl Idle {
 
     /// Announces that the worker of `seat` is about to sleep. The final check follows.
     pub(crate) fn announce(&self, seat: usize, searching: bool) {
+        occupy_idle_word(&self.counts);
         // Ordering: Relaxed — the next line publishes it.
         self.bitmap_word(seat).fetch_or(seat_bit(seat), Ordering::Relaxed);
         let change = SLEEPER - if searching { SEARCHER } else { 0 };
@@ -92,6 +95,7 @@ impl Idle {
     /// Withdraws the announcement of the worker of `seat`. The cause is its final check, an event,
     /// a deadline or an unpark. With `searching`, the worker goes on as a searcher.
     pub(crate) fn withdraw(&self, seat: usize, searching: bool) -> Withdrawn {
+        occupy_idle_word(&self.counts);
         // Ordering: Acquire — pairs with the Release in `Idle::claim`.
         let was = self.bitmap_word(seat).fetch_and(!seat_bit(seat), Ordering::AcqRel);
         if was & seat_bit(seat) == 0 {
@@ -115,6 +119,7 @@ impl Idle {
     /// Grants a wake-up for work that has been published. Returns the seat to unpark.
     #[must_use]
     pub(crate) fn claim_sleeper(&self) -> Option<usize> {
+        occupy_idle_word(&self.counts);
         // A read-modify-write of the same value takes a place in the order of all changes to the
         // word. Ordering: Release — publishes the work to `Idle::announce`, `Idle::withdraw` and
         // `Idle::end_search`. Acquire — pairs with the Release in `Idle::announce`: the bits of the
@@ -135,6 +140,7 @@ impl Idle {
                 // Ordering: Release and Acquire — pair with `Idle::withdraw` and with other claims.
                 let was = word.fetch_and(!lowest, Ordering::AcqRel);
                 if was & lowest != 0 {
+                    occupy_idle_word(&self.counts);
                     // Ordering: Release — the work that the claim is for comes before the wake-up.
                     // Acquire — keeps earlier submitters in order.
                     self.counts.fetch_add(SEARCHER.wrapping_sub(SLEEPER), Ordering::AcqRel);

@@ -35,7 +35,7 @@ use crate::park::Unpark;
 use crate::phase::{AtomicPhase, Phase};
 use crate::pool::current_task::CurrentTask;
 use crate::primitive::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use crate::primitive::{Arc, CachePadded};
+use crate::primitive::{Arc, CachePadded, charge_inspection};
 use crate::queue::{Chain, GlobalQueue};
 use crate::raw_task::{self, Runnable};
 use crate::reactor::Reactor;
@@ -364,6 +364,9 @@ impl Pool {
 
     /// Returns true if the searcher of seat `except` could take a task from another seat.
     pub(crate) fn has_spare_work(&self, except: usize) -> bool {
-        self.seats.iter().any(|seat| seat.index != except && seat.has_stealable_work())
+        self.seats.iter().filter(|seat| seat.index != except).any(|seat| {
+            charge_inspection(|| !self.idle.is_announced(seat.index));
+            seat.has_stealable_work()
+        })
     }
 }

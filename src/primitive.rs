@@ -19,6 +19,10 @@ pub(crate) use native::*;
 #[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
 pub(crate) mod baton;
 #[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
+pub(crate) mod baton_network;
+#[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
+pub(crate) mod costs;
+#[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
 pub(crate) mod decisions;
 #[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
 pub(crate) mod faults;
@@ -41,6 +45,9 @@ pub(crate) mod sim_sockets;
 mod unsimulated;
 #[cfg(not(all(feature = "sim", not(all(test, any(heist_loom, heist_count))))))]
 pub(crate) use unsimulated::*;
+
+pub(crate) mod wake_policy;
+pub(crate) use wake_policy::WakePolicy;
 
 #[cfg(all(test, heist_count, not(heist_loom)))]
 pub(crate) mod counting;

@@ -46,7 +46,8 @@ pub(crate) use source_table::SourceKey;
 pub(crate) use source_table::SourceTable;
 
 use crate::primitive::{
-    Arc, CachePadded, Mutex, MutexGuard, add_reactor, is_simulated, real_now, sleep_in_reactor, sleep_key, wake_reactor,
+    Arc, CachePadded, Mutex, MutexGuard, add_reactor, charge_reactor_poll, is_simulated, real_now, sleep_in_reactor,
+    sleep_key, wake_reactor,
 };
 use crate::util::stripe::Stripe;
 use crate::util::wake_list::WakeList;
@@ -124,6 +125,7 @@ impl Reactor {
         awake: impl FnOnce() -> usize,
         wakes: &mut WakeList,
     ) -> io::Result<usize> {
+        charge_reactor_poll();
         match &*self.shards {
             [only] => {
                 self.shard_drivers.try_lock_primary().map_or(Ok(0), |mut driver| only.poll_busy(&mut driver, wakes))
@@ -220,6 +222,7 @@ impl DriverGuard<'_> {
     ///
     /// When it returns, all readiness is stored, and the wakers of the waiters are in `wakes`.
     pub(crate) fn poll_busy(&mut self, wakes: &mut WakeList) -> io::Result<usize> {
+        charge_reactor_poll();
         match &*self.reactor.shards {
             [only] => only.poll_busy(&mut self.primary, wakes),
             _ => self.wait_all_shards(Some(Duration::ZERO), wakes),

@@ -9,6 +9,8 @@
 mod coverage;
 mod hosts;
 mod quiet;
+#[doc(hidden)]
+pub mod scaling;
 mod seeds;
 mod shrink;
 
@@ -21,6 +23,7 @@ use crate::drain::reaper::begin_drain;
 pub use crate::network::Link;
 use crate::pool::Pool;
 use crate::primitive::baton::{Baton, NewThread, Plan, Summary, record_root_end, set_runtime};
+use crate::primitive::costs::Model;
 use crate::primitive::decisions::Kept;
 pub use crate::primitive::faults::Faults;
 use crate::primitive::faults::RuntimeFaults;
@@ -66,6 +69,7 @@ pub struct Sim {
     hosts: Vec<(String, Main)>,
     schedule: Schedule,
     faults: Faults,
+    model: Model,
     summary: Option<Summary>,
     /// Counts the schedules of the runs.
     coverage: Option<Arc<Mutex<Coverage>>>,
@@ -161,6 +165,7 @@ impl Sim {
             hosts: Vec::new(),
             schedule: Schedule::Uniform,
             faults: Faults::none(),
+            model: Model::default(),
             summary: None,
             coverage: None,
             replay: None,
@@ -278,6 +283,7 @@ impl Sim {
         self.summary = None;
         let replay = self.replay.as_deref();
         let plan = Plan {
+            model: self.model,
             link: self.link.clone(),
             schedule: self.schedule,
             faults: self.faults,

@@ -97,6 +97,7 @@ const SHORT: &[(&str, &str)] = &[
     ("primitive::futex_condvar", "the other platforms"),
     ("primitive::unsimulated", "the other half of a feature"),
     ("sim::quiet", "one filter, for every panic"),
+    ("sim::scaling", "what one benchmark sets and reads"),
     ("task_alloc::class", "one half of a build option"),
     ("task_alloc::class_none", "the other half of a build option"),
     ("time::pause_none", "the other half of a feature"),

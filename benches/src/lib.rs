@@ -28,6 +28,8 @@ pub mod report;
 pub mod resizing;
 pub mod rows;
 pub mod sample;
+#[cfg(feature = "sim")]
+pub mod scaling;
 pub mod stalls;
 pub mod stats;
 pub mod syscall_counters;

@@ -84,7 +84,7 @@ pub fn plots(outcomes: &[Outcome], set: Set) -> Vec<(String, String)> {
 }
 
 /// Returns the colour of a runtime, which is visible on white and on black.
-fn colour(name: &str) -> &'static str {
+pub(crate) fn colour(name: &str) -> &'static str {
     match name {
         "heist" => "#d1495b",
         "tokio" => "#7a7f87",
@@ -95,7 +95,7 @@ fn colour(name: &str) -> &'static str {
 }
 
 /// Escapes text for XML.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use crate::pool::peer_observer::PeerObserver;
 use crate::pool::poll_time::PollTimeEstimate;
 use crate::pool::recent_steals::RecentSteals;
+use crate::primitive::wake_policy;
 use crate::queue::{LaneCursor, Owner};
 use crate::spin::Spin;
 use crate::util::rng::Rng;
@@ -13,10 +14,6 @@ use crate::util::wake_list::WakeList;
 
 /// Most tasks in a row from the LIFO slot: a request, its answer, and one more.
 const LIFO_RUN: u8 = 3;
-
-/// The cost of moving a task to another core, in nanoseconds. Its header, data and memory are two
-/// or three cache lines. Moving tasks with shorter polls gains nothing.
-const MIGRATION_NS: u32 = 200;
 
 /// The check that a worker has to make before its next poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -241,15 +238,17 @@ impl Local {
     /// so soon has run out of work.
     #[inline]
     pub(crate) fn wake_pays(&self, backlog: usize, price: u64) -> bool {
-        let gain = (backlog as u64).saturating_mul(self.poll_time.mean().saturating_sub(MIGRATION_NS).into());
-        gain >= price.saturating_mul(1 + u64::from(self.recent_steals.is_recent()))
+        let policy = wake_policy();
+        let gain = (backlog as u64).saturating_mul(self.poll_time.mean().saturating_sub(policy.migration_nanos).into());
+        let factor = if self.recent_steals.is_recent() { policy.repeated_price } else { 1 };
+        gain >= price.saturating_mul(factor)
     }
 
     /// Returns true if a recent task is polled for longer in its life than it costs to move it.
     /// Each of `helpers` moves a task once, and polls it until it ends.
     pub(crate) fn worth_migrating(&self, helpers: usize) -> bool {
         let polled = self.mean_poll().saturating_mul(self.polls_per_task.get().into());
-        polled.saturating_mul(helpers as u64) > u64::from(MIGRATION_NS)
+        polled.saturating_mul(helpers as u64) > u64::from(wake_policy().migration_nanos)
     }
 
     /// Updates the estimate of polls per task from the seat's count of `ended` tasks. Must be

@@ -2,8 +2,7 @@
 
 use std::cell::Cell;
 
-/// How long a steal counts as recent, in nanoseconds.
-const RECENT_NANOS: u64 = 20_000_000;
+use crate::primitive::wake_policy;
 
 /// When tasks were last stolen from a worker, or by it.
 #[derive(Debug)]
@@ -25,7 +24,7 @@ impl RecentSteals {
         if self.stolen.replace(stolen) != stolen {
             self.seen.set(Some(now));
         }
-        self.recent.set(self.seen.get().is_some_and(|seen| now.saturating_sub(seen) <= RECENT_NANOS));
+        self.recent.set(self.seen.get().is_some_and(|seen| now.saturating_sub(seen) <= wake_policy().recent_nanos));
     }
 
     /// Returns true if, at the last record, a task had been stolen within 20 ms.
@@ -38,6 +37,9 @@ impl RecentSteals {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::primitive::WakePolicy;
+
+    const RECENT_NANOS: u64 = WakePolicy::HEIST.recent_nanos;
 
     #[test]
     fn steal_is_recent_for_twenty_milliseconds() {

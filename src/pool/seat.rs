@@ -11,7 +11,7 @@ use crate::park::Parker;
 use crate::pool::current_task::CurrentTask;
 use crate::pool::local::Local;
 use crate::primitive::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
-use crate::primitive::{Arc, CachePadded, Mutex};
+use crate::primitive::{Arc, CachePadded, Mutex, WakePolicy, wake_policy};
 use crate::queue::{self, Chain, LifoSlot, Owner, Ring, Thief};
 use crate::raw_task::{OwnedTasks, TaskInfo};
 use crate::spin::Spin;
@@ -243,12 +243,12 @@ impl Seat {
 
     /// Minimum ring length for stealing: a lone task stays. Its own worker is likely to poll it
     /// before a thief could.
-    pub(crate) const MIN_STEALABLE: usize = 2;
+    pub(crate) const MIN_STEALABLE: usize = WakePolicy::HEIST.least_stealable;
 
     /// Returns the current minimum ring length for stealing. From a stalled seat every task may be
     /// taken.
     pub(crate) fn min_stealable(&self) -> usize {
-        if self.is_stalled() { 1 } else { Self::MIN_STEALABLE }
+        if self.is_stalled() { 1 } else { wake_policy().least_stealable }
     }
 
     /// Returns true if a task waits here, in the ring or in the LIFO slot.
@@ -256,8 +256,13 @@ impl Seat {
         self.thief.len() > 0 || !self.lifo.is_empty()
     }
 
+    /// Returns true if a searcher may take the task in the LIFO slot.
+    pub(crate) fn is_lifo_stealable(&self) -> bool {
+        self.is_stalled() || wake_policy().steals_lifo
+    }
+
     /// Returns true if a task waits here that another worker may take.
     pub(crate) fn has_stealable_work(&self) -> bool {
-        self.thief.len() >= self.min_stealable() || (self.is_stalled() && !self.lifo.is_empty())
+        self.thief.len() >= self.min_stealable() || (self.is_lifo_stealable() && !self.lifo.is_empty())
     }
 }

@@ -12,30 +12,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use super::costs::{Lines, Model};
 use super::decisions::{Decisions, Kept};
 use super::faults::{FaultSource, Faults, RuntimeFaults};
 use super::native::{Condvar, Mutex, MutexGuard};
 use super::prefixes::Prefixes;
 use super::schedule::{Schedule, ThreadOrder};
 use super::story::{Story, millis};
-use crate::network::{Caller, HostId, Link, Network};
+use crate::network::{HostId, Link, Network};
 use crate::util::rng::Rng;
 
-/// The least and the most virtual time of a step, in nanoseconds.
-const STEP_COST: (u64, u64) = (100, 4_000);
-/// The least and the most virtual time from a wake-up until the thread runs, in nanoseconds.
-const WAKE_LATENCY: (u64, u64) = (500, 20_000);
-/// One step in so many lets the thread lose its processor for up to [`PREEMPTION`] nanoseconds.
-pub(super) const PREEMPTION_ODDS: u64 = 256;
-/// The most virtual time of a preemption, in nanoseconds.
-pub(super) const PREEMPTION: u64 = 3_000_000;
 /// A thread that runs for longer, in real time, is taken for blocked.
 const LONGEST_TURN: Duration = Duration::from_secs(10);
 /// The number of the next simulation.
 // Ordering: Relaxed — the numbers only have to differ.
 static NUMBER: AtomicU64 = AtomicU64::new(1);
-/// The virtual time of a yield, in nanoseconds.
-const YIELD_COST: u64 = 1_000;
 
 std::thread_local! {
     /// The simulation of this thread, and the thread's number there. It has no destructor, so it
@@ -68,6 +59,7 @@ pub(crate) struct Baton {
     /// The instant that is the virtual time zero.
     base: Instant,
     is_quiet: bool,
+    pub(super) model: Model,
     threads: Mutex<Threads>,
     /// Signalled when no thread is left, or none can run.
     ended: Condvar,
@@ -83,13 +75,15 @@ pub(super) struct Threads {
     running: usize,
     /// The last virtual time at which a thread may run.
     limit: u64,
-    rng: Rng,
+    pub(super) rng: Rng,
     hash: u64,
     pub(super) steps: u64,
     next_stripe: u64,
-    network: Network,
+    pub(super) network: Network,
+    pub(super) model: Model,
+    pub(super) lines: Lines,
     /// Wake-ups of keys for which no thread waited, and which the next wait consumes.
-    pending: Vec<usize>,
+    pub(super) pending: Vec<usize>,
     /// Why no thread can run, once that has happened.
     deadlock: Option<String>,
     pub(super) order: ThreadOrder,
@@ -119,6 +113,7 @@ enum Status {
 /// How a simulation runs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Plan {
+    pub(crate) model: Model,
     /// The network between two hosts.
     pub(crate) link: Link,
     pub(crate) schedule: Schedule,
@@ -158,6 +153,8 @@ impl Baton {
             steps: 0,
             next_stripe: 0,
             network: Network::new(NUMBER.fetch_add(1, Ordering::Relaxed), seed, plan.link),
+            model: plan.model,
+            lines: Lines::default(),
             pending: Vec::new(),
             deadlock: None,
             order: ThreadOrder::new(plan.schedule, seed),
@@ -169,6 +166,7 @@ impl Baton {
         Arc::new(Baton {
             base: Instant::now(),
             is_quiet: plan.is_quiet,
+            model: plan.model,
             threads: Mutex::new(threads),
             ended: Condvar::new(),
             attachment: OnceLock::new(),
@@ -276,13 +274,9 @@ fn wait_for_turn(here: usize, threads: &mut MutexGuard<'_, Threads>) {
 }
 
 impl Threads {
-    pub(super) fn random(&self, bounds: (u64, u64)) -> u64 {
-        bounds.0 + self.rng.next() % (bounds.1 - bounds.0 + 1)
-    }
-
     /// Returns how much later a thread is ready that another one wakes or starts.
     fn latency(&mut self) -> u64 {
-        let latency = self.random(WAKE_LATENCY);
+        let latency = self.model.costs.draw_wake_up(&self.rng);
         self.order.latency(latency)
     }
 
@@ -293,9 +287,12 @@ impl Threads {
     /// Chooses the thread whose next action comes first in the schedule, and makes it the running
     /// one. Returns `None` if all have ended, or none can run.
     fn choose(&mut self) -> Option<usize> {
+        let timer = self.model.costs.timer;
         let at = |thread: &SimThread| match thread.status {
             Status::Ready => Some(thread.time),
-            Status::Blocked { deadline, .. } => deadline.map(|deadline| deadline.max(thread.time)),
+            Status::Blocked { deadline, .. } => {
+                deadline.map(|deadline| deadline.saturating_add(timer).max(thread.time))
+            }
             Status::Ended => None,
         };
         let next = loop {
@@ -332,24 +329,9 @@ impl Threads {
         Some(next)
     }
 
-    fn record(&mut self, value: u64) {
+    pub(super) fn record(&mut self, value: u64) {
         // The FNV-1a hash, by words.
         self.hash = (self.hash ^ value).wrapping_mul(0x0100_0000_01b3);
-    }
-
-    /// Carries out the next event of the network.
-    fn advance_network(&mut self) {
-        if let Some(time) = self.network.advance() {
-            self.record(time);
-            self.wake_sleepers(time);
-        }
-    }
-
-    /// Wakes the threads that wait for events of the network which have come.
-    fn wake_sleepers(&mut self, now: u64) {
-        for reactor in self.network.ready_lists().take_sleepers() {
-            self.wake_at(Key::Address(reactor), now, None, false);
-        }
     }
 
     /// Makes threads ready that wait for `key`. Returns true if there was one.
@@ -358,7 +340,7 @@ impl Threads {
     }
 
     /// As [`Threads::wake`], at a time. The network wakes if `by` is no thread.
-    fn wake_at(&mut self, key: Key, now: u64, by: Option<usize>, all: bool) -> bool {
+    pub(super) fn wake_at(&mut self, key: Key, now: u64, by: Option<usize>, all: bool) -> bool {
         let mut found = false;
         for n in 0..self.all.len() {
             if matches!(self.all[n].status, Status::Blocked { key: waits_for, .. } if waits_for == key) {
@@ -367,6 +349,9 @@ impl Threads {
                 self.all[n].time = time;
                 self.all[n].status = Status::Ready;
                 self.record_wake(by, n);
+                if let Some(here) = by {
+                    self.charge(here, self.model.costs.draw_waker(&self.rng));
+                }
                 found = true;
                 if !all {
                     break;
@@ -448,6 +433,13 @@ fn current() -> Option<(*const Baton, usize)> {
     CURRENT.get()
 }
 
+/// Does something with the simulation of this thread, without its lock.
+pub(super) fn with_baton<R>(run: impl FnOnce(&Baton) -> R) -> Option<R> {
+    let (baton, _) = current()?;
+    // SAFETY: the `ThreadExit` of this thread keeps the simulation until it has emptied `CURRENT`.
+    Some(run(unsafe { &*baton }))
+}
+
 pub(super) fn with_current<R>(run: impl FnOnce(&Baton, usize, MutexGuard<'_, Threads>) -> R) -> Option<R> {
     let (baton, here) = current()?;
     // SAFETY: the `ThreadExit` of this thread keeps the simulation until it has emptied `CURRENT`.
@@ -477,7 +469,7 @@ pub(super) fn next_stripe() -> Option<u64> {
 pub(super) fn preempt() {
     with_current(|baton, here, mut threads| {
         threads.steps += 1;
-        let cost = threads.random(STEP_COST);
+        let cost = threads.model.costs.draw_step(&threads.rng);
         threads.charge_processor(here, cost);
         threads.deviate(here);
         baton.pass(here, &mut threads);
@@ -499,7 +491,8 @@ pub(crate) fn charge(time: Duration) -> bool {
 /// Charges this thread for a yield. Returns false on a thread that is not simulated.
 pub(super) fn charge_yield() -> bool {
     with_current(|baton, here, mut threads| {
-        threads.charge_yield(here, YIELD_COST);
+        let cost = threads.model.costs.yielded;
+        threads.charge_yield(here, cost);
         baton.pass(here, &mut threads);
     })
     .is_some()
@@ -532,26 +525,6 @@ pub(crate) fn attachment() -> Option<Attachment> {
     with_current(|baton, _, _| baton.attachment.get().cloned()).flatten()
 }
 
-/// Does something with the network of the simulation.
-pub(crate) fn with_network<R>(run: impl FnOnce(&mut Network, Caller) -> R) -> Option<R> {
-    with_current(|_, here, mut threads| {
-        let caller = Caller { host: threads.all[here].host, now: threads.all[here].time };
-        let result = run(&mut threads.network, caller);
-        threads.wake_sleepers(caller.now);
-        result
-    })
-}
-
-/// Adds a reactor. Each of its event queues has a key, the first of which is what its worker waits
-/// for.
-pub(super) fn add_reactor(queues: impl Iterator<Item = usize> + Clone) {
-    with_current(|_, _, mut threads| {
-        let sleeper = queues.clone().next().unwrap_or(0);
-        threads.pending.retain(|&kept| kept != sleeper);
-        queues.for_each(|queue| threads.network.ready_lists().add_queue(queue, sleeper));
-    });
-}
-
 /// As [`block`] at `address`, unless a wake-up has been kept for it, or its reactor has events.
 pub(super) fn block_unless_kept(address: usize, deadline: Option<Instant>) {
     let kept = with_current(|_, _, mut threads| {
@@ -579,8 +552,7 @@ pub(super) fn wake_or_keep(address: usize) {
 
 /// Returns true on a thread of a simulation that prints no messages of panics.
 pub(crate) fn is_quiet() -> bool {
-    // SAFETY: as in `with_current`.
-    current().is_some_and(|(baton, _)| unsafe { &*baton }.is_quiet)
+    with_baton(|baton| baton.is_quiet).unwrap_or(false)
 }
 
 /// Records an event of this thread, if the run is recorded.

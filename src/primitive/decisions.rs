@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::baton::{PREEMPTION, PREEMPTION_ODDS, Threads};
+use super::baton::Threads;
 use super::story::millis;
 
 /// Which deviations of a run take place.
@@ -97,8 +97,8 @@ impl Threads {
 
     /// Draws the deviations at a step of the running thread.
     pub(super) fn deviate(&mut self, here: usize) {
-        if self.has_long_preemptions() && self.random((1, PREEMPTION_ODDS)) == 1 {
-            let away = self.random((0, PREEMPTION));
+        let away = self.has_long_preemptions().then(|| self.model.costs.draw_preemption(&self.rng)).flatten();
+        if let Some(away) = away {
             if self.decide(here, || format!("is preempted for {}", millis(away))) {
                 self.charge(here, away);
             }

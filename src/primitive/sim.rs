@@ -12,11 +12,14 @@ use std::time::{Duration, Instant};
 use mio::Registry;
 
 use super::baton::{self, Key};
+use super::baton_network;
+use super::costs::{self, ContendedLine};
 #[cfg(test)]
 pub(crate) use super::native::model;
 use super::native::{Condvar as RealCondvar, Mutex as RealMutex, MutexGuard as RealGuard};
 pub(crate) use super::native::{Tracked, UnsafeCell, atomic, hint, thread_local};
 pub(crate) use super::sim_sockets as sockets;
+use super::wake_policy::WakePolicy;
 use crate::network::{Hosts, Ready};
 
 /// Returns the real time, or the virtual time of a simulated thread.
@@ -41,12 +44,13 @@ pub(crate) fn sleep_in_reactor(reactor: usize, limit: Option<Duration>) -> Optio
 
 /// Ends [`sleep_in_reactor`].
 pub(crate) fn wake_reactor(reactor: usize) {
+    costs::charge_part(costs::current_model().costs.interrupt);
     baton::wake_or_keep(reactor);
 }
 
 /// Adds a reactor with these event queues to the simulation of this thread.
 pub(crate) fn add_reactor<'a>(queues: impl Iterator<Item = &'a Registry> + Clone) {
-    baton::add_reactor(queues.map(sleep_key));
+    baton_network::add_reactor(queues.map(sleep_key));
 }
 
 /// Returns what a simulated sleep for the events of this queue waits for, and what names the queue.
@@ -57,14 +61,14 @@ pub(crate) fn sleep_key(queue: &Registry) -> usize {
 /// Takes the events of simulated sockets: tokens, and whether they are readable, writable, closed
 /// for reading, closed for writing, in error.
 pub(crate) fn simulated_events(queue: &Registry, limit: usize) -> impl Iterator<Item = (usize, [bool; 5])> {
-    let events = baton::with_network(|network, _| network.take_ready(sleep_key(queue), limit));
+    let events = baton_network::with_network(|network, _| network.take_ready(sleep_key(queue), limit));
     let flags = [Ready::READABLE, Ready::WRITABLE, Ready::READ_CLOSED, Ready::WRITE_CLOSED, Ready::ERROR];
     events.unwrap_or_default().into_iter().map(move |(token, ready)| (token, flags.map(|flag| ready.contains(flag))))
 }
 
 /// Resolves the name of a host of the simulation, on a thread of one.
 pub(crate) fn resolve_simulated(name: &str, port: u16) -> Option<io::Result<Vec<SocketAddr>>> {
-    baton::with_network(|network, _| {
+    baton_network::with_network(|network, _| {
         if name == "localhost" {
             return Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))]);
         }
@@ -84,6 +88,48 @@ pub(crate) fn next_stripe(real: impl FnOnce() -> u64) -> u64 {
 
 pub(crate) use super::faults::before_poll;
 pub(crate) use baton::{charge, is_simulated, record_event};
+
+/// Returns the policy of this thread's simulation, or heist's.
+pub(crate) fn wake_policy() -> WakePolicy {
+    costs::current_model().policy
+}
+
+/// Charges this thread for a read-modify-write of the idle word.
+pub(crate) fn occupy_idle_word<T>(word: &T) {
+    costs::occupy(ContendedLine::IdleWord, std::ptr::from_ref(word).addr());
+}
+
+/// Charges this thread for a section under a lock of the global queue.
+pub(crate) fn occupy_global_queue<T>(lock: &T) {
+    costs::occupy(ContendedLine::GlobalQueue, std::ptr::from_ref(lock).addr());
+}
+
+/// Charges this thread for a look at a seat, if `is_awake` returns true: then that worker has
+/// written the seat's lines.
+pub(crate) fn charge_inspection(is_awake: impl FnOnce() -> bool) {
+    let cost = costs::current_model().costs.inspection;
+    if cost > 0 && is_awake() {
+        costs::charge_part(cost);
+    }
+}
+
+/// Charges this thread for the cache lines of tasks that it has stolen.
+pub(crate) fn charge_moved_tasks(tasks: u64) {
+    costs::charge_part(costs::current_model().costs.moved_task * tasks);
+}
+
+/// Charges this thread for a poll of the reactor.
+pub(crate) fn charge_reactor_poll() {
+    costs::charge_part(costs::current_model().costs.reactor_poll);
+}
+
+/// Pauses a searcher before it takes from a LIFO slot, as Go does.
+pub(crate) fn pause_before_lifo() {
+    charge(PAUSE_BEFORE_LIFO);
+}
+
+/// How long Go's searcher pauses.
+const PAUSE_BEFORE_LIFO: Duration = Duration::from_micros(3);
 
 pub(crate) mod thread {
     use std::io;

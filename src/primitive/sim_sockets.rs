@@ -17,7 +17,8 @@ use mio::event::Source;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::baton::{is_simulated, with_network};
+use super::baton::is_simulated;
+use super::baton_network::with_network;
 use super::os_sockets as os;
 use crate::network::{Caller, Network, SocketId, gone};
 

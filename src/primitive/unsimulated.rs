@@ -8,6 +8,7 @@ use std::time::Duration;
 use mio::Registry;
 
 pub(crate) use super::os_sockets as sockets;
+use super::wake_policy::WakePolicy;
 
 /// Lets another thread of a simulation run. Called between two steps of a worker.
 #[inline(always)]
@@ -78,3 +79,33 @@ impl PollFault {
 pub(crate) fn before_poll(_: impl FnOnce() -> String, _: impl FnOnce()) -> PollFault {
     PollFault
 }
+
+/// Returns heist's policy.
+#[inline(always)]
+pub(crate) const fn wake_policy() -> WakePolicy {
+    WakePolicy::HEIST
+}
+
+/// Charges a simulated thread for a read-modify-write of the idle word.
+#[inline(always)]
+pub(crate) fn occupy_idle_word<T>(_: &T) {}
+
+/// Charges a simulated thread for a section under a lock of the global queue.
+#[inline(always)]
+pub(crate) fn occupy_global_queue<T>(_: &T) {}
+
+/// Charges a simulated thread for a look at a seat, if its worker is awake.
+#[inline(always)]
+pub(crate) fn charge_inspection(_: impl FnOnce() -> bool) {}
+
+/// Charges a simulated thread for the cache lines of tasks that it has stolen.
+#[inline(always)]
+pub(crate) fn charge_moved_tasks(_: u64) {}
+
+/// Charges a simulated thread for a poll of the reactor.
+#[inline(always)]
+pub(crate) fn charge_reactor_poll() {}
+
+/// Pauses a simulated searcher before it takes from a LIFO slot.
+#[inline(always)]
+pub(crate) fn pause_before_lifo() {}

@@ -2,7 +2,7 @@
 
 use super::Chain;
 use crate::metrics::counter::Counter;
-use crate::primitive::{CachePadded, Mutex};
+use crate::primitive::{CachePadded, Mutex, occupy_global_queue};
 use crate::raw_task::{Header, Runnable};
 
 /// A locked FIFO of Runnables. See [the page](super).
@@ -67,6 +67,7 @@ impl Lane {
     /// The task, if the lane is closed.
     pub(crate) fn push_new(&self, runnable: Runnable) -> Result<(), Runnable> {
         runnable.set_queue_next(None);
+        occupy_global_queue(&self.tail);
         let mut queue = self.tail.queue.lock();
         if queue.closed {
             return Err(runnable);
@@ -79,6 +80,7 @@ impl Lane {
 
     /// Queues a woken task. It is never refused: a worker polls or drops it.
     pub(crate) fn push_woken(&self, runnable: Runnable) {
+        occupy_global_queue(&self.tail);
         let mut queue = self.tail.queue.lock();
         queue.remote_pushes += 1;
         queue.chain.push(runnable);
@@ -93,6 +95,7 @@ impl Lane {
     /// Queues a chain of tasks that were queued elsewhere.
     pub(crate) fn push_chain(&self, chain: Chain) {
         let count = chain.len() as u64;
+        occupy_global_queue(&self.tail);
         let mut queue = self.tail.queue.lock();
         queue.chain.append(chain);
         self.tail.pushed.add(count);
@@ -103,8 +106,10 @@ impl Lane {
         if self.len() == 0 {
             return Chain::new();
         }
+        occupy_global_queue(&self.head);
         let mut queue = self.head.queue.lock();
         if queue.len() < count {
+            occupy_global_queue(&self.tail);
             let pushed = std::mem::take(&mut self.tail.queue.lock().chain);
             queue.append(pushed);
         }

@@ -45,6 +45,21 @@ impl Builder {
         self
     }
 
+    /// Sets how many nanoseconds of polls a wake-up has to save.
+    #[doc(hidden)]
+    pub fn wake_price(&mut self, nanos: u64) -> &mut Builder {
+        self.settings.wake_pays_after = nanos;
+        self
+    }
+
+    /// Sets how many workers search at a time, at most. Half of the workers is the limit in any
+    /// case.
+    #[doc(hidden)]
+    pub fn max_searchers(&mut self, searchers: usize) -> &mut Builder {
+        self.settings.searchers = searchers;
+        self
+    }
+
     /// Sets the number of shards of the reactor. The default depends on the number of workers.
     ///
     /// Only on Linux are there ever more than one.

@@ -2,13 +2,10 @@
 
 use crate::phase::Phase;
 use crate::pool::Seat;
+use crate::primitive::wake_policy;
 use crate::queue::{CAPACITY, Chain};
 use crate::scheduler::worker::{SHARE, Worker};
 use crate::util::wake_list::{WakeList, catch_user_panic};
-
-/// If a ring holds this many tasks at two checkpoints in a row, a helper is woken, however short
-/// the polls are.
-const BACKLOG: usize = CAPACITY / 4;
 
 /// A worker is late only if it makes no progress for longer than this many of its usual polls.
 const LATE_POLLS: u64 = 4;
@@ -64,10 +61,10 @@ impl Worker<'_> {
     /// Wakes a helper for a ring that keeps a backlog, however short its polls are. If its tasks
     /// end so soon that they are not worth moving, it does not.
     fn wake_for_backlog(&self) {
-        let idle = self.pool.idle.counts();
+        let (policy, idle) = (wake_policy(), self.pool.idle.counts());
         let backlogged =
-            self.local.ring.len() >= BACKLOG && self.local.worth_migrating(idle.sleepers().max(1) as usize);
-        if self.local.set_backlogged(backlogged) && idle.could_wake() {
+            self.local.ring.len() >= policy.deep_ring && self.local.worth_migrating(idle.sleepers().max(1) as usize);
+        if self.local.set_backlogged(backlogged) && policy.priced && idle.could_wake() {
             self.seated().notify();
         }
     }
@@ -97,7 +94,7 @@ impl Worker<'_> {
             wakes.wake_all();
             self.local.set_batching(false);
             self.recheck_deadline();
-            self.seated().wake_helper_for(self.behind_the_next());
+            self.seated().wake_helper_for_batch(self.behind_the_next());
         }
         self.local.return_wakes(wakes);
     }
@@ -108,7 +105,11 @@ impl Worker<'_> {
         let (pool, observer) = (self.pool, &self.local.peer_observer);
         let age = observer.age(now);
         // After a drain's deadline a queued task may have a destructor that does not return.
-        if pool.seats.len() == 1 || age < pool.settings.late_nanos || pool.phase.load() >= Phase::DeadlinePassed {
+        if !wake_policy().takes_over_late
+            || pool.seats.len() == 1
+            || age < pool.settings.late_nanos
+            || pool.phase.load() >= Phase::DeadlinePassed
+        {
             return;
         }
         let peer = &pool.seats[observer.seat()];

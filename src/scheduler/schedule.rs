@@ -9,7 +9,7 @@ use crate::context::{self, Seated};
 use crate::drain::gate::SpawnSource;
 use crate::pool::hooks::TaskHooks;
 use crate::pool::{Pool, Seat, WakeHelper};
-use crate::primitive::Arc;
+use crate::primitive::{Arc, wake_policy};
 use crate::raw_task::{self, Header, JoinHandle, Outcome, OwnedTasks, Runnable, Schedule, SpawnMeta};
 
 // SAFETY: a seat is part of its pool. A task points to a seat in which it was polled, until it has
@@ -250,6 +250,9 @@ impl Seated<'_> {
             self.maybe_wake_helper(self.local.ring.len());
         } else {
             self.local.count_lifo_push();
+            if wake_policy().wakes_for_lifo {
+                self.maybe_wake_helper(self.local.ring.len());
+            }
         }
     }
 
@@ -273,8 +276,25 @@ impl Seated<'_> {
     /// Wakes a helper if that pays, before the worker continues with its next poll. `behind` tasks
     /// of its ring wait behind that poll, and so do the tasks in the global queue.
     pub(crate) fn wake_helper_for(&self, behind: usize) {
-        if behind > 0 || self.pool.global.len() > 0 {
+        if wake_policy().priced && (behind > 0 || self.pool.global.len() > 0) {
             self.maybe_wake_helper(behind);
+        }
+    }
+
+    /// As [`Seated::wake_helper_for`], for a batch of tasks that was queued without a wake-up.
+    pub(crate) fn wake_helper_for_batch(&self, behind: usize) {
+        if behind > 0 || self.pool.global.len() > 0 || wake_policy().wakes_for_lifo {
+            self.maybe_wake_helper(behind);
+        }
+    }
+
+    /// Wakes a helper for what a searcher that has found a task leaves behind. `last` tells whether
+    /// it was the last searcher.
+    pub(crate) fn wake_successor(&self, last: bool) {
+        if !wake_policy().chained {
+            self.wake_helper_for(self.local.ring.len());
+        } else if last {
+            self.notify();
         }
     }
 
@@ -283,12 +303,23 @@ impl Seated<'_> {
     /// does not count, because a thief would not take it.
     #[inline]
     fn maybe_wake_helper(&self, behind: usize) {
+        if !wake_policy().priced {
+            return self.wake_without_price();
+        }
         if !self.pool.idle.counts().could_wake() {
             return;
         }
         let global = self.pool.global.len();
         let stealable = if behind >= Seat::MIN_STEALABLE { behind + global } else { global };
         if self.local.wake_pays(stealable, self.pool.settings.wake_pays_after) {
+            self.notify();
+        }
+    }
+
+    /// Wakes a helper as a policy without a price does.
+    #[cold]
+    fn wake_without_price(&self) {
+        if !wake_policy().looks_first || self.pool.idle.counts().searchers() <= 0 {
             self.notify();
         }
     }

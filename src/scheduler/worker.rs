@@ -12,7 +12,7 @@ use crate::idle::Withdrawn;
 use crate::pool::local::{Local, Maintenance};
 use crate::pool::{Hook, Pool, Seat, WakeHelper};
 use crate::primitive::atomic::Ordering;
-use crate::primitive::{Arc, preemption_point};
+use crate::primitive::{Arc, charge_inspection, charge_moved_tasks, pause_before_lifo, preemption_point, wake_policy};
 use crate::queue::Chain;
 use crate::raw_task::{RunResult, Runnable};
 use crate::util::stripe::Stripe;
@@ -341,7 +341,8 @@ impl<'a> Worker<'a> {
 
     /// Becomes a searcher, if fewer than half of the workers search, and fewer than a fixed number.
     fn try_begin_search(&self) -> bool {
-        self.pool.idle.try_search(self.pool.workers().min(2 * self.pool.settings.searchers))
+        let workers = if wake_policy().few_searchers { self.pool.awake_workers() } else { self.pool.workers() };
+        self.pool.idle.try_search(workers.min(self.pool.settings.searchers.saturating_mul(2)))
     }
 
     /// Searches the other seats once, from a random start, and then the global queue.
@@ -357,8 +358,8 @@ impl<'a> Worker<'a> {
         };
         self.mode.set(Mode::Working);
         // Even if it was not the last searcher, it wakes a helper for the rest if that pays.
-        let _ = self.pool.idle.end_search();
-        self.seated().wake_helper_for(self.local.ring.len());
+        let last = self.pool.idle.end_search();
+        self.seated().wake_successor(last);
         self.poll_found(runnable);
         Step::Stole
     }
@@ -370,7 +371,7 @@ impl<'a> Worker<'a> {
         self.mode.set(Mode::Working);
         preemption_point();
         if self.pool.idle.end_search() {
-            self.seated().wake_helper_for(self.local.ring.len());
+            self.seated().wake_successor(true);
         }
     }
 
@@ -385,18 +386,35 @@ impl<'a> Worker<'a> {
 
     fn steal_task(&self) -> Option<Runnable> {
         let requeued = self.local.ring.requeued();
-        let mut victims = self.pool.seats.iter_from(|seats| self.local.rng.below(seats));
-        let found = victims
-            .find_map(|victim| if victim.index == self.seat.index { None } else { self.steal_from_seat(victim) });
+        let found = self.search_seats(|victim| self.steal_from_seat(victim)).or_else(|| self.steal_lifo());
         if found.is_some() {
+            let stolen = 1 + u64::from(self.local.ring.requeued().wrapping_sub(requeued));
             self.seat.stats.steals.add(1);
-            self.seat.stats.stolen.add(1 + u64::from(self.local.ring.requeued().wrapping_sub(requeued)));
+            self.seat.stats.stolen.add(stolen);
+            charge_moved_tasks(stolen);
         }
         found
     }
 
+    /// Calls `take` with the other seats, from a random one on, until it returns a task.
+    fn search_seats(&self, take: impl Fn(&Seat) -> Option<Runnable>) -> Option<Runnable> {
+        let mut victims = self.pool.seats.iter_from(|seats| self.local.rng.below(seats));
+        victims.find_map(|victim| if victim.index == self.seat.index { None } else { take(victim) })
+    }
+
+    /// Takes a task from a LIFO slot, if the policy allows it.
+    #[inline(always)]
+    fn steal_lifo(&self) -> Option<Runnable> {
+        if !wake_policy().steals_lifo {
+            return None;
+        }
+        pause_before_lifo();
+        self.search_seats(|victim| victim.lifo.claim(victim.lifo.peek()?))
+    }
+
     /// Steals half of a ring, but not a lone task. From a stalled seat it steals any task.
     fn steal_from_seat(&self, victim: &Seat) -> Option<Runnable> {
+        charge_inspection(|| !self.pool.idle.is_announced(victim.index));
         victim.thief.steal(&self.local.ring, victim.min_stealable()).or_else(|| {
             let seen = victim.lifo.peek().filter(|_| victim.is_stalled())?;
             victim.lifo.claim(seen)

@@ -8,7 +8,8 @@ use std::pin::{Pin, pin};
 use std::task::{Poll, Waker};
 
 use crate::network::{HostId, Link, Network};
-use crate::primitive::baton::{attachment, with_network};
+use crate::primitive::baton::attachment;
+use crate::primitive::baton_network::with_network;
 use crate::primitive::{Arc, Condvar, Mutex};
 use crate::runtime::Runtime;
 

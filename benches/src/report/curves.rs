@@ -87,22 +87,27 @@ fn axes(svg: &mut String, decades: &Decades) {
         );
     }
     for decade in decades.low as i32..=decades.high as i32 {
-        let nanos = 10_f64.powi(decade);
-        let y = decades.y(nanos);
-        let label = match decade {
-            ..3 => format!("{nanos} ns"),
-            3..6 => format!("{} µs", nanos / 1e3),
-            6..9 => format!("{} ms", nanos / 1e6),
-            9.. => format!("{} s", nanos / 1e9),
-        };
+        let y = decades.y(10_f64.powi(decade));
         let _ = writeln!(
             svg,
             "<line x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"#ddd\"/>\
-             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"#555\">{label}</text>",
+             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"#555\">{}</text>",
             LEFT + WIDTH,
             LEFT - 6.0,
             y + 4.0,
+            decade_label(decade),
         );
+    }
+}
+
+/// Returns the label of so many powers of ten, in nanoseconds.
+pub fn decade_label(decade: i32) -> String {
+    let nanos = 10_f64.powi(decade);
+    match decade {
+        ..3 => format!("{nanos} ns"),
+        3..6 => format!("{} µs", nanos / 1e3),
+        6..9 => format!("{} ms", nanos / 1e6),
+        9.. => format!("{} s", nanos / 1e9),
     }
 }
 

@@ -34,7 +34,7 @@ impl Section {
 }
 
 /// Breaks the lines of prose that are too long.
-fn wrapped(page: &str) -> String {
+pub fn wrapped(page: &str) -> String {
     let mut text = String::new();
     for line in page.lines() {
         let is_prose = !line.starts_with(['|', '#', '!']);
