@@ -3,7 +3,9 @@
 //!
 //! `HEIST_SIM_SEEDS` sets the number of seeds.
 
-use std::env;
+#[path = "support/seeds.rs"]
+mod seeds;
+
 use std::future::Future;
 use std::panic::resume_unwind;
 use std::pin::Pin;
@@ -127,8 +129,7 @@ fn run_program(sim: Sim) {
 
 #[test]
 fn random_programs_end_and_their_drains_are_exact() {
-    let seeds = env::var("HEIST_SIM_SEEDS").map_or(200, |text| text.parse().expect("HEIST_SIM_SEEDS is a number"));
-    for_each_seed(seeds, run_program);
+    for_each_seed(seeds::seeds(200), run_program);
 }
 
 #[test]
