@@ -35,6 +35,9 @@ const LONG: Duration = Duration::from_millis(100);
 /// several times in a row.
 const SOON: Duration = Duration::from_millis(25);
 
+/// The virtual time after which a scenario counts as starved.
+const LIMIT: Duration = Duration::from_secs(5);
+
 /// Runs a scenario once per seed. `run` returns what it has measured, which must not exceed the
 /// bound.
 #[track_caller]
@@ -44,7 +47,7 @@ where
 {
     let most = Mutex::new(None);
     for_each_seed(seeds::seeds(50), |sim| {
-        let measured = run(sim);
+        let measured = run(sim.time_limit(LIMIT));
         assert!(measured <= bound, "{measured:?}, and the bound is {bound:?}");
         let mut most = most.lock().unwrap();
         *most = (*most).max(Some(measured));
