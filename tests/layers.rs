@@ -93,6 +93,7 @@ const SHORT: &[(&str, &str)] = &[
     ("reactor::shutdown_error", "one error"),
     ("runtime::spawn_error", "one error"),
     ("scheduler", "lists its files"),
+    ("primitive::baton_network", "how threads reach the network"),
     ("primitive::futex", "one platform"),
     ("primitive::futex_condvar", "the other platforms"),
     ("primitive::unsimulated", "the other half of a feature"),

@@ -254,6 +254,21 @@ fn failing_seed_is_named_with_the_command_that_repeats_it() {
     });
 }
 
+#[heist::test(sim, seeds = 20, workers = 3)]
+async fn attribute_with_sim_runs_the_body_by_simulation() -> Result<(), Box<dyn std::error::Error>> {
+    assert_eq!(heist::runtime::Handle::current().metrics().num_workers(), 3);
+    let begun = Instant::now();
+    heist::spawn(sleep(Duration::from_secs(60))).await?;
+    assert_eq!(begun.elapsed().as_secs(), 60);
+    Ok(())
+}
+
+#[heist::test(sim, seeds = 2)]
+#[should_panic = "HEIST_SIM_SEED=0 cargo test attribute_with_sim_names_the_seed_that_returns_an_error"]
+async fn attribute_with_sim_names_the_seed_that_returns_an_error() -> Result<(), std::num::ParseIntError> {
+    "x".parse::<u32>().map(drop)
+}
+
 #[test]
 fn root_that_yields_until_a_task_has_run_ends() {
     Sim::new(5).run(async {

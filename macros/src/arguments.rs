@@ -1,11 +1,15 @@
 //! The arguments of the attribute.
 
+use std::str::FromStr;
+
 use proc_macro::{Ident, Literal, Span, TokenStream, TokenTree};
 
 use crate::{Fault, Role};
 
 /// Set if `heist` can pause time.
 const PAUSES: bool = cfg!(feature = "test-util");
+/// Set if `heist` has simulations.
+const SIMULATES: bool = cfg!(feature = "sim");
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flavor {
@@ -20,6 +24,28 @@ pub(crate) struct Arguments {
     pub(crate) start_paused: Option<bool>,
     /// The path of `heist`, as text.
     pub(crate) crate_path: String,
+    /// Set if the test runs by simulation.
+    pub(crate) simulation: Option<Simulation>,
+}
+
+/// How a test runs by simulation.
+pub(crate) struct Simulation {
+    pub(crate) seeds: u64,
+    pub(crate) workers: usize,
+}
+
+/// The defaults of `seeds` and `workers`.
+const DEFAULT_SIMULATION: Simulation = Simulation { seeds: 100, workers: 2 };
+
+/// Where the arguments stand that exclude others.
+#[derive(Default)]
+struct Places {
+    flavor: Option<Span>,
+    worker_threads: Option<Span>,
+    start_paused: Option<Span>,
+    sim: Option<Span>,
+    seeds: Option<Span>,
+    workers: Option<Span>,
 }
 
 impl Arguments {
@@ -28,13 +54,14 @@ impl Arguments {
             Role::Main => Flavor::MultiThread,
             Role::Test => Flavor::CurrentThread,
         };
-        Arguments { flavor, worker_threads: None, start_paused: None, crate_path: "::heist".to_owned() }
+        let crate_path = "::heist".to_owned();
+        Arguments { flavor, worker_threads: None, start_paused: None, crate_path, simulation: None }
     }
 
     pub(crate) fn read(role: Role, tokens: TokenStream) -> Result<Arguments, Fault> {
         let mut arguments = Arguments::default_for(role);
-        let (mut seen, mut workers_at, mut paused_at) = (Vec::new(), None, None);
-        let mut tokens = tokens.into_iter();
+        let (mut seen, mut at, mut simulation) = (Vec::new(), Places::default(), DEFAULT_SIMULATION);
+        let mut tokens = tokens.into_iter().peekable();
         while let Some(token) = tokens.next() {
             let TokenTree::Ident(name) = token else {
                 return Err(Fault::new(token.span(), "expected an argument of the form `name = value`"));
@@ -44,32 +71,52 @@ impl Arguments {
             }
             seen.push(name.to_string());
             match name.to_string().as_str() {
-                "flavor" => arguments.flavor = flavor(&value(&name, &mut tokens)?)?,
+                "flavor" => {
+                    at.flavor = Some(name.span());
+                    arguments.flavor = flavor(&value(&name, &mut tokens)?)?;
+                }
                 "worker_threads" => {
                     let value = value(&name, &mut tokens)?;
-                    arguments.worker_threads = Some(count(&value)?);
-                    workers_at = Some(value.span());
+                    arguments.worker_threads =
+                        Some(count(&name, &value, "usize", "a runtime needs at least one worker thread")?);
+                    at.worker_threads = Some(value.span());
                 }
                 "start_paused" => {
                     let value = value(&name, &mut tokens)?;
                     arguments.start_paused = Some(boolean(&value)?);
-                    paused_at = Some(value.span());
+                    at.start_paused = Some(value.span());
                 }
                 "crate" => arguments.crate_path = path(&value(&name, &mut tokens)?)?,
+                "sim" => {
+                    at.sim = Some(name.span());
+                    if let Some(equals) = tokens.next_if(|next| !is_comma(next)) {
+                        return Err(Fault::new(equals.span(), "`sim` has no value; write `sim` alone"));
+                    }
+                }
+                "seeds" => {
+                    at.seeds = Some(name.span());
+                    let value = value(&name, &mut tokens)?;
+                    simulation.seeds = count(&name, &value, "u64", "a test by simulation needs at least one seed")?;
+                }
+                "workers" => {
+                    at.workers = Some(name.span());
+                    let value = value(&name, &mut tokens)?;
+                    simulation.workers = count(&name, &value, "usize", "a simulation needs at least one worker")?;
+                }
                 _ => {
-                    let message = format!(
-                        "unknown argument `{name}`; the arguments are `flavor`, `worker_threads`, `start_paused` and `crate`"
-                    );
+                    let message = format!("unknown argument `{name}`; the arguments are {}", role.arguments());
                     return Err(Fault::new(name.span(), message));
                 }
             }
             match tokens.next() {
                 None => break,
-                Some(TokenTree::Punct(comma)) if comma.as_char() == ',' => {}
+                Some(token) if is_comma(&token) => {}
                 Some(token) => return Err(Fault::new(token.span(), "expected a comma between two arguments")),
             }
         }
-        arguments.check(workers_at, paused_at)?;
+        check_simulation(role, &at)?;
+        arguments.simulation = at.sim.map(|_| simulation);
+        arguments.check(at.worker_threads, at.start_paused)?;
         Ok(arguments)
     }
 
@@ -92,6 +139,45 @@ impl Arguments {
             _ => Ok(()),
         }
     }
+}
+
+/// Returns a fault if an argument needs `sim`, or excludes it.
+fn check_simulation(role: Role, at: &Places) -> Result<(), Fault> {
+    let fault = |at: Span, message: &str| Err(Fault::new(at, message));
+    match (at.sim, at.seeds, at.workers) {
+        (None, Some(seeds), _) => {
+            return fault(seeds, "`seeds` is an argument of simulations; add `sim`, or remove it");
+        }
+        (None, _, Some(workers)) => {
+            return fault(workers, "`workers` is an argument of simulations; add `sim`, or write `worker_threads`");
+        }
+        (None, None, None) => return Ok(()),
+        (Some(sim), ..) if role == Role::Main => {
+            return fault(
+                sim,
+                "only a test runs by simulation; use #[heist::test(sim)], or call `heist::sim::Sim::run`",
+            );
+        }
+        _ => {}
+    }
+    match (at.flavor, at.worker_threads, at.start_paused, at.sim) {
+        (Some(flavor), ..) => fault(flavor, "a simulation always has the flavor \"multi_thread\"; remove `flavor`"),
+        (_, Some(workers), ..) => {
+            fault(workers, "a simulation takes the number of its workers from `workers`; rename this")
+        }
+        (_, _, Some(paused), _) => {
+            fault(paused, "the time of a simulation is virtual and cannot be paused; remove `start_paused`")
+        }
+        (.., Some(sim)) if !SIMULATES => fault(
+            sim,
+            "`sim` needs the feature `sim` of heist; add `features = [\"sim\"]` to it in the `[dev-dependencies]`",
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn is_comma(token: &TokenTree) -> bool {
+    matches!(token, TokenTree::Punct(comma) if comma.as_char() == ',')
 }
 
 /// Returns the value after a name and `=`.
@@ -127,12 +213,18 @@ fn flavor(value: &TokenTree) -> Result<Flavor, Fault> {
     }
 }
 
-fn count(value: &TokenTree) -> Result<usize, Fault> {
+/// Returns a number that is not zero. `zero` is the message for zero.
+fn count<N: FromStr + Default + PartialEq>(
+    name: &Ident,
+    value: &TokenTree,
+    suffix: &str,
+    zero: &str,
+) -> Result<N, Fault> {
     let digits = value.to_string().replace('_', "");
-    match digits.strip_suffix("usize").unwrap_or(&digits).parse() {
-        Ok(0) => Err(Fault::new(value.span(), "a runtime needs at least one worker thread")),
+    match digits.strip_suffix(suffix).unwrap_or(&digits).parse() {
+        Ok(count) if count == N::default() => Err(Fault::new(value.span(), zero)),
         Ok(count) => Ok(count),
-        Err(_) => Err(Fault::new(value.span(), "`worker_threads` must be a whole number, such as 4")),
+        Err(_) => Err(Fault::new(value.span(), format!("`{name}` must be a whole number, such as 4"))),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use proc_macro::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 
-use crate::arguments::{Arguments, Flavor};
+use crate::arguments::{Arguments, Flavor, Simulation};
 use crate::parameters::Parameters;
 use crate::{Fault, Role};
 
@@ -78,6 +78,35 @@ impl Function {
         }
         whole.extend(self.before.iter().cloned());
         whole.extend(signature);
+        whole.extend([TokenTree::from(body)]);
+        whole
+    }
+
+    /// Returns a test that runs the async function once per seed, by simulation.
+    ///
+    /// The output is reported as the test harness does it: an error is printed, and the test fails.
+    /// That happens within the simulation, since an error need not be `Send`.
+    pub(crate) fn with_simulation(&self, simulation: &Simulation, crate_path: &str) -> TokenStream {
+        let Simulation { seeds, workers } = simulation;
+        let name = &self.name;
+        let mut inside: Vec<TokenTree> = vec![Ident::new("async", name.span()).into()];
+        inside.extend(self.signature.iter().cloned());
+        inside.push(self.body.clone().into());
+        inside.extend(parsed(&format!(
+            "{crate_path}::sim::for_each_seed({seeds}u64, |__heist_sim| {{ \
+                 __heist_sim.workers({workers}usize).run(async {{ \
+                     let report = ::std::process::Termination::report({name}().await); \
+                     let fine = ::core::cmp::PartialEq::eq(&report, &::std::process::ExitCode::SUCCESS); \
+                     ::core::assert!(fine, \"the test returned an error: its text is printed above\"); \
+                 }}) \
+             }});"
+        )));
+        let mut body = Group::new(Delimiter::Brace, inside.into_iter().collect());
+        body.set_span(self.body.span());
+
+        let mut whole = parsed("#[::core::prelude::v1::test]");
+        whole.extend(self.before.iter().cloned());
+        whole.extend(self.signature[..=PARAMETERS].iter().cloned());
         whole.extend([TokenTree::from(body)]);
         whole
     }

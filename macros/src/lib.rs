@@ -17,6 +17,19 @@
 //! So return types and `?` keep their meaning, and errors point into the program's own text. A
 //! method or a generic function would change its meaning inside of another function. Its body
 //! becomes an `async move` block instead.
+//!
+//! A test by simulation becomes a plain function without a return type. It calls the `async fn` for
+//! each seed:
+//!
+//! ```text
+//! #[test]
+//! fn name() {
+//!     async fn name() -> io::Result<()> { /* the original body */ }
+//!     heist::sim::for_each_seed(100, |sim| {
+//!         sim.workers(2).run(async { /* panics if the report of `name().await` is an error */ })
+//!     });
+//! }
+//! ```
 
 mod arguments;
 mod function;
@@ -95,10 +108,24 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// Other attributes of tests, such as `#[ignore]` and `#[should_panic]`, keep their effect. A test
 /// has neither parameters nor generics.
 ///
+/// # Simulation
+///
+/// With `sim`, the test runs by `heist::sim::for_each_seed`: once per seed, each time on a
+/// simulated runtime of its own. It needs heist's feature `sim`.
+///
+/// - `seeds = N`: the number of seeds, at least one. The default is 100.
+/// - `workers = N`: the number of workers, at least one. The default is 2.
+///
+/// Both need `sim`. It excludes `flavor`, `worker_threads` and `start_paused`. The future has to be
+/// `Send`. If the variable `HEIST_SIM_SEED` is set, the test runs with that seed alone.
+///
 /// # Panics
 ///
 /// The test panics if the operating system refuses a resource of the runtime (threads, an event
 /// queue).
+///
+/// A test with `sim` panics at the first seed that fails, with the command that repeats it. A seed
+/// fails if its run panics or returns an error, or if the simulation can not go on.
 ///
 /// # Examples
 ///
@@ -111,6 +138,25 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// #[heist::test(flavor = "multi_thread", worker_threads = 2)]
 /// async fn spawned_task_on_two_workers_returns_output() -> Result<(), heist::task::JoinError> {
 ///     assert_eq!(heist::spawn(async { 42 }).await?, 42);
+///     Ok(())
+/// }
+/// ```
+///
+/// A test by simulation:
+///
+/// ```
+/// use heist::time::{Duration, Instant, sleep};
+///
+/// # #[cfg(feature = "sim")]
+/// #[heist::test(sim, seeds = 20, workers = 4)]
+/// async fn sleeping_tasks_end_together() -> Result<(), heist::task::JoinError> {
+///     let begun = Instant::now();
+///     let tasks = [1, 4, 7].map(|secs| heist::spawn(sleep(Duration::from_secs(secs))));
+///     for task in tasks {
+///         task.await?;
+///     }
+///     let slept = begun.elapsed(); // in virtual time
+///     assert!((7..8).contains(&slept.as_secs()), "{slept:?}");
 ///     Ok(())
 /// }
 /// ```
@@ -130,6 +176,14 @@ impl Role {
         match self {
             Role::Main => "#[heist::main]",
             Role::Test => "#[heist::test]",
+        }
+    }
+
+    /// Returns the list of arguments for a message.
+    fn arguments(self) -> &'static str {
+        match self {
+            Role::Main => "`flavor`, `worker_threads`, `start_paused` and `crate`",
+            Role::Test => "`flavor`, `worker_threads`, `start_paused`, `crate`, `sim`, `seeds` and `workers`",
         }
     }
 }
@@ -176,6 +230,9 @@ fn expand(role: Role, arguments: TokenStream, item: TokenStream) -> TokenStream 
         }
     };
     match Arguments::read(role, arguments) {
+        Ok(Arguments { simulation: Some(simulation), crate_path, .. }) => {
+            function.with_simulation(&simulation, &crate_path)
+        }
         Ok(arguments) => function.with_runtime(role, &arguments),
         Err(fault) => {
             let mut tokens = fault.into_tokens();

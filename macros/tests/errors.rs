@@ -8,7 +8,7 @@ use std::{env, fs};
 /// A program in which «guillemets» enclose the faulty token, and a part of the expected message.
 struct Mistake(&'static str, &'static str);
 
-const MISTAKES: [Mistake; 38] = [
+const MISTAKES: [Mistake; 52] = [
     // Faulty arguments.
     Mistake("#[heist::main(«5»)] async fn main() {}", "expected an argument of the form `name = value`"),
     Mistake("#[heist::main(«\"flavor\"»)] async fn main() {}", "expected an argument of the form `name = value`"),
@@ -62,6 +62,44 @@ const MISTAKES: [Mistake; 38] = [
         "#[heist::main(start_paused = «true»)] async fn main() {}",
         "only the clock of a current-thread runtime can be paused; add `flavor = \"current_thread\"`",
     ),
+    // Simulations.
+    Mistake(
+        "#[heist::test(«threads» = 4)] async fn test() {} fn main() {}",
+        "the arguments are `flavor`, `worker_threads`, `start_paused`, `crate`, `sim`, `seeds` and `workers`",
+    ),
+    Mistake("#[heist::test(sim «=» true)] async fn test() {} fn main() {}", "`sim` has no value; write `sim` alone"),
+    Mistake("#[heist::test(sim, «sim»)] async fn test() {} fn main() {}", "`sim` is given twice"),
+    Mistake("#[heist::test(sim, seeds = «0»)] async fn test() {} fn main() {}", "needs at least one seed"),
+    Mistake("#[heist::test(sim, workers = «0»)] async fn test() {} fn main() {}", "needs at least one worker"),
+    Mistake(
+        "#[heist::test(sim, seeds = «\"9\"»)] async fn test() {} fn main() {}",
+        "`seeds` must be a whole number, such as 4",
+    ),
+    Mistake(
+        "#[heist::test(«seeds» = 9)] async fn test() {} fn main() {}",
+        "`seeds` is an argument of simulations; add `sim`, or remove it",
+    ),
+    Mistake(
+        "#[heist::test(flavor = \"multi_thread\", «workers» = 9)] async fn test() {} fn main() {}",
+        "`workers` is an argument of simulations; add `sim`, or write `worker_threads`",
+    ),
+    Mistake(
+        "#[heist::test(sim, «flavor» = \"multi_thread\")] async fn test() {} fn main() {}",
+        "a simulation always has the flavor \"multi_thread\"; remove `flavor`",
+    ),
+    Mistake(
+        "#[heist::test(sim, worker_threads = «4»)] async fn test() {} fn main() {}",
+        "a simulation takes the number of its workers from `workers`; rename this",
+    ),
+    Mistake(
+        "#[heist::test(start_paused = «true», sim)] async fn test() {} fn main() {}",
+        "the time of a simulation is virtual and cannot be paused; remove `start_paused`",
+    ),
+    Mistake(
+        "#[heist::main(«sim»)] async fn main() {}",
+        "only a test runs by simulation; use #[heist::test(sim)], or call `heist::sim::Sim::run`",
+    ),
+    Mistake("#[heist::test(sim)] async fn test«(_: u8)» {} fn main() {}", "the test harness calls a test without"),
     // Faulty functions.
     Mistake("#[heist::main] «fn» main() {}", "#[heist::main] needs an `async fn`; put `async` before this `fn`"),
     Mistake("#[heist::main] async «unsafe» fn other() {} fn main() {}", "#[heist::main] needs a plain `async fn`"),
@@ -92,7 +130,8 @@ const MISTAKES: [Mistake; 38] = [
         "#[heist::test] #«[test]» async fn test() {} fn main() {}",
         "remove `#[test]`: #[heist::test] already declares a test",
     ),
-    // A correct program.
+    // Correct programs.
+    Mistake("#[heist::test(seeds = 1_000, sim, workers = 4usize,)] async fn test() {} fn main() {}", ""),
     Mistake("#[heist::main(worker_threads = 2,)] async fn main() {}", ""),
 ];
 
@@ -160,11 +199,17 @@ fn compiler(folder: &Path) -> String {
 
 #[test]
 fn macro_misuse_reports_one_error_at_the_token() {
-    check("mistakes", "\"test-util\"", &MISTAKES);
+    check("mistakes", "\"test-util\", \"sim\"", &MISTAKES);
 }
 
 #[test]
 fn start_paused_without_feature_is_refused() {
     let program = "#[heist::main(flavor = \"current_thread\", start_paused = «true»)] async fn main() {}";
     check("without_the_feature", "", &[Mistake(program, "needs the feature `test-util` of heist")]);
+}
+
+#[test]
+fn sim_without_feature_is_refused() {
+    let program = "#[heist::test(seeds = 9, «sim»)] async fn test() {} fn main() {}";
+    check("without_simulation", "", &[Mistake(program, "needs the feature `sim` of heist")]);
 }

@@ -4,6 +4,37 @@ use std::future::Future;
 
 /// Takes the place of `heist`.
 mod recorder {
+    #[cfg(feature = "sim")]
+    pub(crate) mod sim {
+        use super::runtime::Builder;
+
+        pub(crate) struct Sim {
+            seed: u64,
+            workers: usize,
+        }
+
+        pub(crate) fn for_each_seed(seeds: u64, test: impl Fn(Sim) + Sync) {
+            for seed in 0..seeds {
+                super::runtime::record(format!("seeds={seeds}"));
+                test(Sim { seed, workers: 0 });
+            }
+        }
+
+        impl Sim {
+            pub(crate) fn workers(self, workers: usize) -> Sim {
+                Sim { workers, ..self }
+            }
+            pub(crate) fn run<F>(&mut self, future: F) -> F::Output
+            where
+                F: Future + Send + 'static,
+                F::Output: Send + 'static,
+            {
+                super::runtime::record(format!("seed={} workers={}", self.seed, self.workers));
+                Builder.block_on(future)
+            }
+        }
+    }
+
     pub(crate) mod runtime {
         use std::future::Future;
         use std::pin::pin;
@@ -17,7 +48,7 @@ mod recorder {
             CALLS.with(|calls| calls.take().join(" "))
         }
 
-        fn record(call: impl Into<String>) -> Builder {
+        pub(super) fn record(call: impl Into<String>) -> Builder {
             CALLS.with(|calls| calls.borrow_mut().push(call.into()));
             Builder
         }
@@ -261,4 +292,45 @@ async fn test_with_should_panic_keeps_attribute() {
 async fn test_returning_result_compiles() -> Result<(), std::num::ParseIntError> {
     assert_eq!("7".parse::<u32>()?, 7);
     Ok(())
+}
+
+/// Tests by simulation.
+#[cfg(feature = "sim")]
+mod simulated {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::recorder;
+
+    #[heist_macros::test(sim, crate = "crate::recorder")]
+    async fn test_with_sim_alone_has_a_hundred_seeds_and_two_workers() {
+        static RUNS: AtomicU64 = AtomicU64::new(0);
+        let seed = RUNS.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(recorder::runtime::calls(), format!("seeds=100 seed={seed} workers=2 block_on"));
+    }
+
+    #[heist_macros::test(sim, seeds = 3, workers = 5, crate = "crate::recorder")]
+    async fn test_with_seeds_and_workers_passes_them_on() {
+        static RUNS: AtomicU64 = AtomicU64::new(0);
+        let seed = RUNS.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(recorder::runtime::calls(), format!("seeds=3 seed={seed} workers=5 block_on"));
+    }
+
+    /// An error need not be `Send`, and `Self` has its own meaning in an item of the body.
+    #[heist_macros::test(sim, seeds = 2, crate = "crate::recorder")]
+    async fn test_with_sim_and_result_compiles() -> Result<(), Box<dyn std::error::Error>> {
+        struct Seven(u32);
+        impl Seven {
+            fn new() -> Self {
+                Self(7)
+            }
+        }
+        assert_eq!("7".parse::<u32>()?, Seven::new().0);
+        Ok(())
+    }
+
+    #[heist_macros::test(sim, seeds = 1, crate = "crate::recorder")]
+    #[should_panic = "the test returned an error"]
+    async fn test_with_sim_and_error_fails() -> Result<(), std::num::ParseIntError> {
+        "x".parse::<u32>().map(drop)
+    }
 }
