@@ -31,7 +31,6 @@ mod unsimulated;
 pub(crate) use unsimulated::*;
 
 pub(crate) mod wake_policy;
-pub(crate) use wake_policy::WakePolicy;
 
 #[cfg(all(test, heist_count, not(heist_loom)))]
 pub(crate) mod counting;
