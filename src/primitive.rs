@@ -30,6 +30,7 @@ mod unsimulated;
 #[cfg(not(all(feature = "sim", not(all(test, any(heist_loom, heist_count))))))]
 pub(crate) use unsimulated::*;
 
+#[allow(unreachable_pub, reason = "the feature `sim` exports its type")]
 pub(crate) mod wake_policy;
 
 #[cfg(all(test, heist_count, not(heist_loom)))]

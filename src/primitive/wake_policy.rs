@@ -6,7 +6,6 @@
 /// The rules by which workers wake each other. The reasons of heist's are on
 /// [the idle page](crate::idle).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(unreachable_pub, reason = "the feature `sim` exports it")]
 pub struct WakePolicy {
     /// A worker wakes a helper only if that pays. Otherwise each push to its ring wakes a sleeper,
     /// unless a worker searches.
