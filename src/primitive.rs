@@ -46,8 +46,8 @@ mod unsimulated;
 #[cfg(not(all(feature = "sim", not(all(test, any(heist_loom, heist_count))))))]
 pub(crate) use unsimulated::*;
 
+#[allow(unreachable_pub, reason = "the feature `sim` exports its type")]
 pub(crate) mod wake_policy;
-pub(crate) use wake_policy::WakePolicy;
 
 #[cfg(all(test, heist_count, not(heist_loom)))]
 pub(crate) mod counting;

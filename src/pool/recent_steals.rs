@@ -37,7 +37,7 @@ impl RecentSteals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::primitive::WakePolicy;
+    use crate::primitive::wake_policy::WakePolicy;
 
     const RECENT_NANOS: u64 = WakePolicy::HEIST.recent_nanos;
 

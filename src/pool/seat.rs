@@ -11,7 +11,7 @@ use crate::park::Parker;
 use crate::pool::current_task::CurrentTask;
 use crate::pool::local::Local;
 use crate::primitive::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
-use crate::primitive::{Arc, CachePadded, Mutex, WakePolicy, wake_policy};
+use crate::primitive::{Arc, CachePadded, Mutex, wake_policy};
 use crate::queue::{self, Chain, LifoSlot, Owner, Ring, Thief};
 use crate::raw_task::{OwnedTasks, TaskInfo};
 use crate::spin::Spin;
@@ -36,6 +36,8 @@ pub(crate) struct Seat {
     pub(crate) histograms: Option<Box<PollHistograms>>,
     /// The task that the worker polls.
     pub(crate) polling: CachePadded<CurrentTask>,
+    /// Searchers take a lone task of the ring, because there are many workers.
+    lone_tasks: bool,
     /// The worker has observed that the runtime drains.
     pub(crate) drain_acked: AtomicBool,
     /// When the watchdog first saw the poll that it has now seen twice, on the pool's clock. Zero
@@ -75,6 +77,7 @@ impl Seat {
             run_delays: RunDelays::new(),
             histograms,
             polling: CachePadded::new(CurrentTask::new()),
+            lone_tasks: settings.workers > wake_policy().lone_tasks_above,
             drain_acked: AtomicBool::new(false),
             stalled: AtomicU64::new(0),
             stalled_poll: AtomicU64::new(0),
@@ -241,14 +244,15 @@ impl Seat {
         Tid::from_raw(self.thread.load(Ordering::Relaxed))
     }
 
-    /// Minimum ring length for stealing: a lone task stays. Its own worker is likely to poll it
-    /// before a thief could.
-    pub(crate) const MIN_STEALABLE: usize = WakePolicy::HEIST.least_stealable;
+    /// The ring length from which on tasks are a reason to wake a helper, and with few workers the
+    /// minimum for stealing. With few workers a lone task stays: its own worker is likely to poll
+    /// it before a thief could.
+    pub(crate) const MIN_STEALABLE: usize = 2;
 
-    /// Returns the current minimum ring length for stealing. From a stalled seat every task may be
-    /// taken.
+    /// Returns the current minimum ring length for stealing. From a stalled seat, and with many
+    /// workers, every task may be taken.
     pub(crate) fn min_stealable(&self) -> usize {
-        if self.is_stalled() { 1 } else { wake_policy().least_stealable }
+        if self.lone_tasks || self.is_stalled() { 1 } else { Self::MIN_STEALABLE }
     }
 
     /// Returns true if a task waits here, in the ring or in the LIFO slot.

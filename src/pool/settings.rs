@@ -28,6 +28,11 @@ const EVENTS_PARKED: usize = 256;
 /// Workers per lane, and per shard. With up to eight workers there is one of each.
 const WORKERS_PER_LANE: usize = 8;
 
+/// The most workers that search at a time: so many, or one of so many workers. `docs/scaling.md`
+/// has the figures.
+const SEARCHERS: usize = 4;
+const WORKERS_PER_SEARCHER: usize = 16;
+
 /// Makes the names of workers.
 pub(crate) type WorkerNameFn = Arc<dyn Fn(WorkerMeta) -> String + Send + Sync>;
 
@@ -103,9 +108,9 @@ pub(crate) struct Settings {
     pub(crate) late_nanos: u64,
     /// A helper is woken if the backlog would end sooner by this many nanoseconds or more.
     pub(crate) wake_pays_after: u64,
-    /// The most workers that search at a time. A search begins while fewer than half of the workers
-    /// search.
-    pub(crate) searchers: usize,
+    /// The most workers that search at a time. If unset, the number depends on `workers`. A search
+    /// begins while fewer than half of the workers search.
+    pub(crate) searchers: Option<usize>,
     /// Lanes of the global queue. If unset, the number depends on `workers`.
     pub(crate) lanes: Option<usize>,
     /// Shards of the reactor. If unset, the number depends on `workers`.
@@ -173,7 +178,7 @@ impl Settings {
             reactor_nanos: 500_000,
             late_nanos: 300_000,
             wake_pays_after: 50_000,
-            searchers: 4,
+            searchers: None,
             lanes: None,
             shards: None,
             events_busy: EVENTS_BUSY,
@@ -207,6 +212,11 @@ impl Settings {
         self.max_spares + self.max_blocking_spares
     }
 
+    /// Returns how many workers search at a time, at most.
+    pub(crate) fn searchers(&self) -> usize {
+        self.searchers.unwrap_or((self.workers / WORKERS_PER_SEARCHER).max(SEARCHERS))
+    }
+
     /// Returns how many lanes the global queue gets.
     pub(crate) fn lanes(&self) -> usize {
         self.lanes.unwrap_or(self.workers.div_ceil(WORKERS_PER_LANE))
@@ -230,5 +240,16 @@ impl fmt::Debug for Settings {
             .field("keep_alive", &self.keep_alive)
             .field("pace", &self.pace)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(heist_loom)))]
+mod tests {
+    use super::Settings;
+
+    #[test]
+    fn searchers_and_lanes_grow_with_number_of_workers() {
+        let of = |workers| (Settings::new(workers).searchers(), Settings::new(workers).lanes());
+        assert_eq!([2, 8, 64, 256].map(of), [(4, 1), (4, 1), (4, 8), (16, 32)]);
     }
 }

@@ -6,7 +6,6 @@
 /// The rules by which workers wake each other. The reasons of heist's are on
 /// [the idle page](crate::idle).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(unreachable_pub, reason = "the feature `sim` exports it")]
 pub struct WakePolicy {
     /// A worker wakes a helper only if that pays. Otherwise each push to its ring wakes a sleeper,
     /// unless a worker searches.
@@ -20,8 +19,8 @@ pub struct WakePolicy {
     pub few_searchers: bool,
     /// The last searcher that finds a task wakes a sleeper in any case.
     pub chained: bool,
-    /// The least number of tasks in a ring of which a searcher takes half.
-    pub least_stealable: usize,
+    /// In a runtime with more workers than this, a searcher takes the only task of a ring, too.
+    pub lone_tasks_above: usize,
     /// A searcher that finds no ring takes a task from a LIFO slot.
     pub steals_lifo: bool,
     /// A busy worker takes over the tasks of a worker that makes no progress.
@@ -46,7 +45,7 @@ impl WakePolicy {
         looks_first: false,
         few_searchers: false,
         chained: false,
-        least_stealable: 2,
+        lone_tasks_above: 8,
         steals_lifo: false,
         takes_over_late: true,
         recent_nanos: 20_000_000,
@@ -61,7 +60,7 @@ impl WakePolicy {
     /// Tokio's policy. A push to a ring wakes a sleeper if no worker searches. The last searcher
     /// that finds a task wakes another worker.
     pub const TOKIO: WakePolicy =
-        WakePolicy { priced: false, chained: true, least_stealable: 1, takes_over_late: false, ..WakePolicy::HEIST };
+        WakePolicy { priced: false, chained: true, lone_tasks_above: 0, takes_over_late: false, ..WakePolicy::HEIST };
 
     /// Go's policy. As Tokio's, but each ready task wakes a sleeper. A searcher takes the task of a
     /// LIFO slot if it finds no other.

@@ -56,7 +56,7 @@ impl Builder {
     /// case.
     #[doc(hidden)]
     pub fn max_searchers(&mut self, searchers: usize) -> &mut Builder {
-        self.settings.searchers = searchers;
+        self.settings.searchers = Some(searchers);
         self
     }
 

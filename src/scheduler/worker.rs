@@ -342,7 +342,7 @@ impl<'a> Worker<'a> {
     /// Becomes a searcher, if fewer than half of the workers search, and fewer than a fixed number.
     fn try_begin_search(&self) -> bool {
         let workers = if wake_policy().few_searchers { self.pool.awake_workers() } else { self.pool.workers() };
-        self.pool.idle.try_search(workers.min(self.pool.settings.searchers.saturating_mul(2)))
+        self.pool.idle.try_search(workers.min(self.pool.settings.searchers().saturating_mul(2)))
     }
 
     /// Searches the other seats once, from a random start, and then the global queue.
@@ -412,7 +412,8 @@ impl<'a> Worker<'a> {
         self.search_seats(|victim| victim.lifo.claim(victim.lifo.peek()?))
     }
 
-    /// Steals half of a ring, but not a lone task. From a stalled seat it steals any task.
+    /// Steals half of a ring. With few workers it leaves a lone task. From a stalled seat it steals
+    /// any task.
     fn steal_from_seat(&self, victim: &Seat) -> Option<Runnable> {
         charge_inspection(|| !self.pool.idle.is_announced(victim.index));
         victim.thief.steal(&self.local.ring, victim.min_stealable()).or_else(|| {

@@ -102,6 +102,19 @@ fn final_check_ignores_tasks_that_may_not_be_taken() {
     in_seat(&pool, 1, |_, _| {});
 }
 
+/// With more than eight workers, a searcher takes a lone task.
+#[test]
+fn final_check_with_nine_workers_sees_lone_task() {
+    let pool = pool(9);
+    in_seat(&pool, 0, |worker, _| {
+        step_until_announced(worker);
+        fill_ring(&pool, 1, 1);
+        assert_eq!(worker.step(), Step::Resumed);
+        assert_eq!(worker.step(), Step::Stole);
+    });
+    assert_eq!(pool.seats[1].thief.len(), 0);
+}
+
 /// The deadline passes while the worker sleeps, and it is woken for a search. It makes no work
 /// step, and finds nothing.
 #[test]

@@ -8,24 +8,21 @@ use heist::sim::scaling::Costs;
 use heist_benches::scaling::loads::{LOADS, Load};
 use heist_benches::scaling::{Cell, POLICIES, SIZES, VARIANTS, page, plot, run_all};
 
-const USAGE: &str = "usage: scaling [--seeds N] [--rows ID,…] [--sizes N,…] [--no-constants] [--wake-up US] [--inspection NS] [--md FILE]
-  --seeds N        simulations of each cell (5)
-  --rows ID,…      only these workloads
-  --sizes N,…      only these numbers of workers
-  --no-constants   without the variation of constants
-  --wake-up US     the time of a wake-up in µs (11–14)
-  --inspection NS  the cost of a look at another worker's queues, in ns (40)
-  --md FILE        replaces the results in this page, and writes the plots beside it
+const USAGE: &str = "usage: scaling [OPTION …]
+  --seeds N           simulations of each cell (5)
+  --rows ID,…         only these workloads
+  --sizes N,…         only these numbers of workers
+  --constants-at N,…  the numbers of workers for which constants are varied (2,64), or none
+  --wake-up US        the time of a wake-up in µs (11–14)
+  --inspection NS     the cost of a look at another worker's queues, in ns (40)
+  --md FILE           replaces the results in this page, and writes the plots beside it
 ";
-
-/// The numbers of workers at which constants are varied.
-const VARIED_AT: [usize; 2] = [2, 64];
 
 struct Options {
     seeds: u64,
     rows: Vec<String>,
     sizes: Vec<usize>,
-    constants: bool,
+    constants_at: Vec<usize>,
     costs: Costs,
     page: Option<PathBuf>,
 }
@@ -45,24 +42,20 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         seeds: 5,
         rows: Vec::new(),
         sizes: SIZES.to_vec(),
-        constants: true,
+        constants_at: vec![2, 64],
         costs: Costs::MEASURED,
         page: None,
     };
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or(format!("{arg} needs a value"));
         match arg.as_str() {
-            "--no-constants" => options.constants = false,
+            "--constants-at" => options.constants_at = sizes(&value()?)?,
             "--seeds" => {
                 let seeds = value()?.parse().ok().filter(|seeds| *seeds > 0);
                 options.seeds = seeds.ok_or("--seeds needs a number above zero")?;
             }
             "--rows" => options.rows = value()?.split(',').map(str::to_owned).collect(),
-            "--sizes" => {
-                let sizes = value()?;
-                let sizes = sizes.split(',').map(|size| size.parse().ok().filter(|size| SIZES.contains(size)));
-                options.sizes = sizes.collect::<Option<_>>().ok_or(format!("--sizes needs some of {SIZES:?}"))?;
-            }
+            "--sizes" => options.sizes = sizes(&value()?)?,
             "--wake-up" => {
                 let micros: u64 = value()?.parse().map_err(|_| "--wake-up needs a number of µs")?;
                 options.costs.wake_up = (micros * 1_000, micros * 1_250);
@@ -82,6 +75,15 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
     Ok(options)
 }
 
+/// Reads some of the numbers of workers, or `none`.
+fn sizes(text: &str) -> Result<Vec<usize>, String> {
+    if text == "none" {
+        return Ok(Vec::new());
+    }
+    let sizes = text.split(',').map(|size| size.parse().ok().filter(|size| SIZES.contains(size)));
+    sizes.collect::<Option<_>>().ok_or(format!("{text} is not some of {SIZES:?}"))
+}
+
 fn run(options: &Options) -> Result<(), String> {
     let rows: Vec<Load> = LOADS
         .into_iter()
@@ -93,8 +95,8 @@ fn run(options: &Options) -> Result<(), String> {
             cells.extend(POLICIES.map(|policy| Cell { load, workers, policy, variant: None, costs: options.costs }));
         }
     }
-    let varied = VARIED_AT.into_iter().filter(|size| options.constants && options.sizes.contains(size));
-    for workers in varied.clone() {
+    let varied: Vec<usize> = options.constants_at.iter().copied().filter(|at| options.sizes.contains(at)).collect();
+    for &workers in &varied {
         for &variant in VARIANTS {
             let with = |&load: &Load| Cell {
                 load,

@@ -44,7 +44,7 @@ const SPAWN: Duration = Duration::from_nanos(150);
 /// About how many operations a simulation has. With more workers there are more, so that a run does
 /// not become too short.
 fn operations_for(workers: usize) -> usize {
-    6_000 + 60 * workers
+    3_000 + 60 * workers
 }
 
 /// The mean time of a request, in nanoseconds.
