@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Arc;
 use super::baton::{Threads, with_current};
-use super::story::millis;
+use super::turn_log::millis;
 use crate::util::rng::Rng;
 
 /// The most virtual time of a delay, in nanoseconds.
