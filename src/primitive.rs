@@ -33,7 +33,7 @@ pub(crate) mod schedule;
 #[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
 mod sim;
 #[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
-mod story;
+mod turn_log;
 #[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
 pub(crate) use sim::*;
 

@@ -316,7 +316,7 @@ impl Sim {
             coverage.lock().add(&summary.prefixes);
         }
         if let Some(replay) = replay {
-            *replay.last.lock() = (summary.decisions, summary.story.clone());
+            *replay.last.lock() = (summary.decisions, summary.turn_log.clone());
         }
         if let Some(deadlock) = &summary.deadlock {
             panic!("seed {}: {deadlock}", self.seed);

@@ -1,6 +1,8 @@
 //! Faults of simulations, and failures that are shrunk to few of them.
 
+use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -164,7 +166,7 @@ fn count_is_given_back(sim: Sim) {
 }
 
 #[test]
-fn failure_by_an_abort_is_shrunk_to_one_fault_and_told() {
+fn failure_by_an_abort_is_shrunk_to_one_fault() {
     let message = message_of_failure(count_is_given_back);
     assert!(message.contains("repeat it with 1 of "), "{message}");
     assert!(message.contains("the task is aborted ["), "{message}");
@@ -176,6 +178,38 @@ fn failure_by_an_abort_is_shrunk_to_one_fault_and_told() {
         message[at..].lines().next().expect("a line").to_owned()
     };
     assert_eq!(command(&message_of_failure(count_is_given_back)), command(&message));
+}
+
+#[test]
+#[ignore = "a part of the next test, which runs it with `HEIST_SIM_SEED`"]
+fn count_under_aborts_is_given_back() {
+    for_each_seed(1_000, count_is_given_back);
+}
+
+/// Runs the test above in a process of its own. Returns whether it passes, and what it prints.
+fn run_with_seed(seed: Option<&str>) -> (bool, String) {
+    let mut command = Command::new(env::current_exe().expect("the path of this test"));
+    command.args(["--ignored", "--exact", "--nocapture", "count_under_aborts_is_given_back"]);
+    command.env_remove("HEIST_SIM_SEED").envs(seed.map(|seed| ("HEIST_SIM_SEED", seed)));
+    let output = command.output().expect("a process");
+    (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+#[test]
+fn variable_with_kept_deviations_repeats_the_shrunk_run() {
+    let (passes, text) = run_with_seed(None);
+    assert!(!passes, "{text}");
+    let seeds: Vec<&str> = text.split("HEIST_SIM_SEED=").skip(1).filter_map(|rest| rest.split(' ').next()).collect();
+    let [original, shrunk] = seeds[..] else { panic!("two commands: {text}") };
+    assert!(shrunk.starts_with(&format!("{original}:")), "{seeds:?}");
+    for seed in [original, shrunk] {
+        let (passes, text) = run_with_seed(Some(seed));
+        assert!(!passes && text.contains("the task is aborted ["), "{seed}: {text}");
+    }
+    let (passes, text) = run_with_seed(Some(&format!("{original}:")));
+    assert!(passes, "without a deviation: {text}");
+    let (passes, text) = run_with_seed(Some("4:x"));
+    assert!(!passes && text.contains("HEIST_SIM_SEED is \"4:x\""), "{text}");
 }
 
 /// Fails if a sleep of 1 ms takes 3 ms, which only a long preemption or a fault causes.
@@ -213,7 +247,7 @@ fn failure_that_does_not_repeat_is_reported() {
 }
 
 #[test]
-fn deadlock_is_shrunk_and_its_threads_are_told() {
+fn deadlock_is_shrunk_and_its_turns_are_printed() {
     let message = message_of_failure(|sim| {
         sim.workers(2).run(async {
             let locks = Arc::new([(); 2].map(futures::lock::Mutex::new));

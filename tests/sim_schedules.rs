@@ -70,13 +70,20 @@ fn first_failing_seed(fails: impl Fn(u64) -> bool) -> Option<u64> {
     (0..1_000).find(|&seed| fails(seed))
 }
 
-/// Two tasks read a balance, await, and write it back. Returns the balance after both.
+/// About as many steps as the two following programs have.
+const SHORT_PCT: Schedule = Schedule::Pct { depth: 3, steps: 25 };
+
+/// Two tasks read a balance, await, and write it back, one of them after a few polls. Returns the
+/// balance after both.
 fn balance_after_race(seed: u64, schedule: Schedule) -> u64 {
     Sim::new(seed).workers(2).schedule(schedule).run(async {
         let balance = Arc::new(AtomicU64::new(0));
-        let deposits = [10, 20].map(|amount| {
+        let deposits = [(10, 0), (20, 4)].map(|(amount, polls)| {
             let balance = Arc::clone(&balance);
             heist::spawn(async move {
+                for _ in 0..polls {
+                    yield_now().await;
+                }
                 let read = balance.load(Ordering::Relaxed);
                 yield_now().await;
                 balance.store(read + amount, Ordering::Relaxed);
@@ -91,21 +98,24 @@ fn balance_after_race(seed: u64, schedule: Schedule) -> u64 {
 
 #[test]
 fn race_across_an_await_is_found_by_uniform_and_pct() {
-    for schedule in [Schedule::Uniform, PCT] {
+    for schedule in [Schedule::Uniform, SHORT_PCT] {
         let seed = first_failing_seed(|seed| balance_after_race(seed, schedule) != 30).expect("a seed shows it");
         assert!((0..5).all(|_| balance_after_race(seed, schedule) != 30), "seed {seed}, {schedule:?}");
-        println!("race: seed {seed}, {schedule:?}");
     }
 }
 
-/// Two tasks take two locks in opposite orders. Returns whether they end.
+/// Two tasks take two locks in opposite orders, one of them after a few polls. Returns whether they
+/// end.
 fn opposite_locks_end(seed: u64, schedule: Schedule) -> bool {
     catch_unwind(|| {
         Sim::new(seed).workers(2).schedule(schedule).run(async {
             let locks = Arc::new([(); 2].map(futures::lock::Mutex::new));
-            let tasks = [(0, 1), (1, 0)].map(|(first, second)| {
+            let tasks = [(0, 1, 0), (1, 0, 4)].map(|(first, second, polls)| {
                 let locks = Arc::clone(&locks);
                 heist::spawn(async move {
+                    for _ in 0..polls {
+                        yield_now().await;
+                    }
                     let _first = locks[first].lock().await;
                     yield_now().await;
                     let _second = locks[second].lock().await;
@@ -121,10 +131,9 @@ fn opposite_locks_end(seed: u64, schedule: Schedule) -> bool {
 
 #[test]
 fn locks_in_opposite_orders_are_found_by_uniform_and_pct() {
-    for schedule in [Schedule::Uniform, PCT] {
+    for schedule in [Schedule::Uniform, SHORT_PCT] {
         let seed = first_failing_seed(|seed| !opposite_locks_end(seed, schedule)).expect("a seed shows it");
         assert!((0..5).all(|_| !opposite_locks_end(seed, schedule)), "seed {seed}, {schedule:?}");
-        println!("locks: seed {seed}, {schedule:?}");
     }
 }
 

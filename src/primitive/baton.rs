@@ -18,7 +18,7 @@ use super::faults::{FaultSource, Faults, RuntimeFaults};
 use super::native::{Condvar, Mutex, MutexGuard};
 use super::prefixes::Prefixes;
 use super::schedule::{Schedule, ThreadOrder};
-use super::story::{Story, millis};
+use super::turn_log::{TurnLog, millis};
 use crate::network::{HostId, Link, Network};
 use crate::util::rng::Rng;
 
@@ -91,7 +91,7 @@ pub(super) struct Threads {
     pub(super) decisions: Decisions,
     pub(super) faults: FaultSource,
     /// What the threads do, if this run is recorded.
-    pub(super) story: Option<Story>,
+    pub(super) turn_log: Option<TurnLog>,
 }
 
 #[derive(Debug)]
@@ -138,7 +138,7 @@ pub(crate) struct Summary {
     /// How many deviations from the plain schedule were drawn.
     pub(crate) decisions: u64,
     /// The last turns, one a line, if the run was recorded.
-    pub(crate) story: String,
+    pub(crate) turn_log: String,
 }
 
 impl Baton {
@@ -161,7 +161,7 @@ impl Baton {
             prefixes: Prefixes::new(),
             decisions: Decisions::new(plan.kept),
             faults: FaultSource::new(plan.faults, seed),
-            story: plan.is_recorded.then(Story::new),
+            turn_log: plan.is_recorded.then(TurnLog::new),
         };
         Arc::new(Baton {
             base: Instant::now(),
@@ -233,7 +233,7 @@ impl Baton {
             deadlock: threads.deadlock.clone(),
             prefixes: threads.prefixes.clone(),
             decisions: threads.decisions.drawn(),
-            story: threads.story_text(threads.deadlock.is_some()),
+            turn_log: threads.log_text(threads.deadlock.is_some()),
         }
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::baton::Threads;
-use super::story::millis;
+use super::turn_log::millis;
 
 /// Which deviations of a run take place.
 ///

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Arc;
 use super::baton::{Threads, with_current};
-use super::story::millis;
+use super::turn_log::millis;
 use crate::network::HostId;
 use crate::util::rng::Rng;
 

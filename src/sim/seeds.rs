@@ -55,7 +55,7 @@ pub fn for_each_seed(seeds: u64, test: impl Fn(Sim) + Sync) -> Coverage {
     let counted = |seed| Sim { coverage: Some(Arc::clone(&coverage)), ..Sim::new(seed) };
     if let Some((seed, kept)) = seed_from_environment() {
         if let Err(panic) = run_once(counted(seed), kept, false, &test) {
-            eprintln!("the last turns:\n{}", panic.failure.story);
+            eprintln!("the last turns:\n{}", panic.failure.turn_log);
             resume_unwind(panic.payload);
         }
         let coverage = coverage.lock().clone();
@@ -105,7 +105,7 @@ fn describe_failure(seed: u64, message: &str, test: &impl Fn(Sim)) -> String {
     format!(
         "{text}\nrepeat it with {kept} of {drawn} deviations from the plain schedule (found by {} runs): {only}\n\
          that run fails: {message}\nits last turns:\n{}",
-        shrunk.runs, shrunk.smallest.story
+        shrunk.runs, shrunk.smallest.turn_log
     )
 }
 

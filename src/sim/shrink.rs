@@ -21,7 +21,7 @@ pub(super) struct Failure {
     /// The deviations from the plain schedule that were drawn, whether they took place or not.
     pub(super) drawn: u64,
     /// The last turns, one a line.
-    pub(super) story: String,
+    pub(super) turn_log: String,
 }
 
 /// A failure with few deviations.
@@ -44,9 +44,9 @@ pub(super) fn run_once(sim: Sim, kept: Kept, is_quiet: bool, test: &impl Fn(Sim)
     let sim = Sim { replay: Some(Arc::clone(&replay)), ..sim };
     let _quiet = is_quiet.then(quiet::hide_panics);
     let Err(payload) = catch_unwind(AssertUnwindSafe(|| test(sim))) else { return Ok(()) };
-    let (drawn, story) = std::mem::take(&mut *replay.last.lock());
+    let (drawn, turn_log) = std::mem::take(&mut *replay.last.lock());
     let message = message_of(&*payload);
-    Err(RecordedPanic { payload, failure: Failure { message, drawn, story } })
+    Err(RecordedPanic { payload, failure: Failure { message, drawn, turn_log } })
 }
 
 /// The panic of a run that was recorded.

@@ -11,7 +11,7 @@ const TURNS: usize = 40;
 
 /// The last turns of a simulation, with what happened in each.
 #[derive(Debug)]
-pub(super) struct Story {
+pub(super) struct TurnLog {
     /// Earlier turns in which a deviation took place.
     deviations: Vec<Turn>,
     turns: VecDeque<Turn>,
@@ -31,9 +31,15 @@ struct Turn {
     events: Vec<String>,
 }
 
-impl Story {
-    pub(super) fn new() -> Story {
-        Story { deviations: Vec::new(), turns: VecDeque::new(), until_end: None, at_beginning: true, woken: Vec::new() }
+impl TurnLog {
+    pub(super) fn new() -> TurnLog {
+        TurnLog {
+            deviations: Vec::new(),
+            turns: VecDeque::new(),
+            until_end: None,
+            at_beginning: true,
+            woken: Vec::new(),
+        }
     }
 
     /// Adds an event. A turn without an event is left out.
@@ -53,47 +59,48 @@ impl Story {
 impl Threads {
     /// Records an event of the running thread, if this run is recorded.
     pub(super) fn record_event(&mut self, here: usize, event: impl FnOnce() -> String) {
-        if let Some(story) = &mut self.story {
-            story.push(self.all[here].time, here, event());
+        if let Some(turn_log) = &mut self.turn_log {
+            turn_log.push(self.all[here].time, here, event());
         }
     }
 
     /// Records a deviation of the running thread.
     pub(super) fn record_deviation(&mut self, here: usize, event: impl FnOnce() -> String) {
         self.record_event(here, event);
-        if let Some(turn) = self.story.as_mut().and_then(|story| story.turns.back_mut()) {
+        if let Some(turn) = self.turn_log.as_mut().and_then(|turn_log| turn_log.turns.back_mut()) {
             turn.has_deviation = true;
         }
     }
 
-    /// Records that the root future has ended. What follows is told only after a deadlock.
+    /// Records that the root future has ended. What follows is printed only after a deadlock.
     pub(super) fn record_root_end(&mut self, here: usize) {
         self.record_event(here, || "drops the future of `Sim::run`".to_owned());
-        if let Some(story) = &mut self.story {
-            story.until_end = Some(std::mem::take(&mut story.turns));
-            story.at_beginning = true;
+        if let Some(turn_log) = &mut self.turn_log {
+            turn_log.until_end = Some(std::mem::take(&mut turn_log.turns));
+            turn_log.at_beginning = true;
         }
     }
 
     /// Records that `here` wakes another thread.
     pub(super) fn record_wake(&mut self, by: Option<usize>, woken: usize) {
-        if self.story.is_some() {
+        if self.turn_log.is_some() {
             let name = self.label(woken);
             if let Some(here) = by {
                 self.record_event(here, || format!("wakes {name}"));
             }
         }
-        if let Some(story) = &mut self.story {
-            story.woken.push((woken, by));
+        if let Some(turn_log) = &mut self.turn_log {
+            turn_log.woken.push((woken, by));
         }
     }
 
     /// Records that a turn of `here` begins. `timed_out` tells that a wait has ended at its
     /// deadline.
     pub(super) fn record_turn(&mut self, here: usize, timed_out: bool) {
-        let Some(story) = &mut self.story else { return };
-        story.at_beginning = true;
-        let waker = story.woken.iter().position(|&(woken, _)| woken == here).map(|at| story.woken.swap_remove(at).1);
+        let Some(turn_log) = &mut self.turn_log else { return };
+        turn_log.at_beginning = true;
+        let waker =
+            turn_log.woken.iter().position(|&(woken, _)| woken == here).map(|at| turn_log.woken.swap_remove(at).1);
         if let Some(waker) = waker {
             let name = waker.map_or_else(|| "the network".to_owned(), |waker| self.label(waker));
             self.record_event(here, || format!("was woken by {name}"));
@@ -109,15 +116,15 @@ impl Threads {
 
     /// Returns the last turns, one a line, after earlier turns with a deviation. It is empty if the
     /// run is not recorded.
-    pub(super) fn story_text(&self, is_deadlock: bool) -> String {
-        let Some(story) = &self.story else { return String::new() };
-        let after_end = (is_deadlock || story.until_end.is_none()).then_some(&story.turns);
-        let turns = story.until_end.iter().chain(after_end).flatten();
+    pub(super) fn log_text(&self, is_deadlock: bool) -> String {
+        let Some(turn_log) = &self.turn_log else { return String::new() };
+        let after_end = (is_deadlock || turn_log.until_end.is_none()).then_some(&turn_log.turns);
+        let turns = turn_log.until_end.iter().chain(after_end).flatten();
         let mut text = String::new();
-        for turn in &story.deviations {
+        for turn in &turn_log.deviations {
             self.write_turn(&mut text, turn);
         }
-        if !story.deviations.is_empty() {
+        if !turn_log.deviations.is_empty() {
             text.push_str("  (later turns without a deviation)\n");
         }
         for turn in turns {
@@ -147,12 +154,12 @@ mod tests {
         crate::primitive::baton::NewThread::root(&baton, "the root", 0);
         baton.with_threads(|threads| {
             run(threads);
-            threads.story_text(false)
+            threads.log_text(false)
         })
     }
 
     #[test]
-    fn story_keeps_the_last_turns_and_earlier_deviations() {
+    fn turn_log_keeps_the_last_turns_and_earlier_deviations() {
         let text = threads(|threads| {
             for turn in 0..100 {
                 threads.record_turn(0, false);
@@ -168,18 +175,18 @@ mod tests {
     }
 
     #[test]
-    fn story_ends_with_the_root_unless_it_is_a_deadlock() {
+    fn turn_log_ends_with_the_root_unless_it_is_a_deadlock() {
         let text = threads(|threads| {
             threads.record_event(0, || "works".to_owned());
             threads.record_root_end(0);
             threads.record_event(0, || "shuts down".to_owned());
-            assert!(threads.story_text(true).contains("shuts down"));
+            assert!(threads.log_text(true).contains("shuts down"));
         });
         assert!(text.contains("works") && !text.contains("shuts down"), "{text}");
     }
 
     #[test]
-    fn story_tells_what_has_ended_a_wait() {
+    fn turn_log_tells_what_has_ended_a_wait() {
         let text = threads(|threads| {
             threads.record_wake(Some(0), 0);
             threads.record_turn(0, true);
