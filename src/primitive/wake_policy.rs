@@ -3,8 +3,7 @@
 //! A server runs [`WakePolicy::HEIST`], whose fields the compiler knows. A simulation may set
 //! another policy, so that `docs/scaling.md` can compare them.
 
-/// The rules by which workers wake each other. The reasons of heist's are on
-/// [the idle page](crate::idle).
+/// The rules by which workers wake each other. `docs/idle.md` has the reasons of heist's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WakePolicy {
     /// A worker wakes a helper only if that pays. Otherwise each push to its ring wakes a sleeper,

@@ -85,7 +85,7 @@ pub fn constants(loads: &[Load], cells: &[Cell], figures: &[Vec<Figures>], worke
 
 fn row(runs: &[Figures]) -> String {
     let delay = |at: usize| {
-        let delay = median(runs, &|run: &Figures| run.delay[at]);
+        let delay = median(runs, |run: &Figures| run.delay[at]);
         format!("{} ({})", short(delay.median), short(delay.worst))
     };
     let plain = |of: &dyn Fn(&Figures) -> f64| short(median(runs, of).median);
