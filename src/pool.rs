@@ -35,7 +35,7 @@ use crate::park::Unpark;
 use crate::phase::{AtomicPhase, Phase};
 use crate::pool::current_task::CurrentTask;
 use crate::primitive::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use crate::primitive::{Arc, CachePadded, charge_inspection};
+use crate::primitive::{Arc, CachePadded, Simulation, charge_inspection};
 use crate::queue::{Chain, GlobalQueue};
 use crate::raw_task::{self, Runnable};
 use crate::reactor::Reactor;
@@ -81,6 +81,8 @@ pub(crate) struct Pool {
     /// sleeps in the reactor wakes for them, too.
     pub(crate) orphan_wheels: OrphanWheels,
     pub(crate) clock: Clock,
+    /// The simulation whose threads run the tasks.
+    pub(crate) simulation: Simulation,
     pub(crate) phase: CachePadded<AtomicPhase>,
     /// The watchdog advances it while any worker is awake. So do a drain, a shutdown and a resize.
     /// A changed tick makes a worker check the phase, its seat state, the reactor, the timers and
@@ -176,6 +178,7 @@ impl Pool {
             orphan_wheels: OrphanWheels::new(),
             reactor,
             clock,
+            simulation: Simulation::of_this_thread(),
             phase: CachePadded::new(AtomicPhase::new()),
             tick: CachePadded::new(AtomicU32::new(0)),
             watchdog_sleep: if settings.watchdog { Some(WatchdogSleep::new(settings.tick)?) } else { None },
@@ -249,6 +252,7 @@ impl Pool {
     #[cold]
     pub(crate) fn push_remote(&self, runnable: Runnable) {
         let pool = self.to_arc();
+        pool.simulation.check_thread(|| format!("wakes {}", runnable.header().description()));
         let id = runnable.header().id();
         if pool.settings.queue_times {
             pool.record_queue_time(runnable.header());

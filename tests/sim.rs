@@ -313,3 +313,27 @@ fn task_behind_a_long_poll_is_rescued() {
         assert!(waited < Duration::from_millis(25), "seed {seed}: {waited:?}");
     }
 }
+
+/// A thread of std runs when the operating system lets it, so no seed repeats what it does.
+#[test]
+#[should_panic(expected = "the thread \"outside\" is not a part of the simulation, and wakes task")]
+fn wake_by_a_thread_of_std_is_reported() {
+    Sim::new(1).run(async {
+        let (sender, receiver) = futures::channel::oneshot::channel();
+        let task = heist::spawn(receiver);
+        yield_now().await;
+        let outside = std::thread::Builder::new().name("outside".to_owned());
+        outside.spawn(|| sender.send(())).unwrap();
+        task.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+#[should_panic(expected = "and spawns task")]
+fn spawn_by_a_thread_of_std_is_reported() {
+    Sim::new(1).run(async {
+        let handle = heist::runtime::Handle::current();
+        std::thread::spawn(move || drop(handle.spawn(async {})));
+        std::future::pending::<()>().await;
+    });
+}

@@ -11,7 +11,8 @@ use heist::sim::{Faults, Schedule, Sim, compute, for_each_seed};
 use heist::task::{spawn_blocking, yield_now};
 use heist::time::{Duration, Instant, sleep};
 
-const ALL: fn() -> Faults = || Faults::none().delays(40).stalls(60).panics(50).aborts(50).resizes(100).drains(600);
+const ALL: fn() -> Faults =
+    || Faults::none().delays(40).stalls(60).panics(50).aborts(50).resizes(100).drains(600).spurious_wake_ups(30);
 
 /// Counts its clones that live: each is dropped exactly once.
 struct Counted(Arc<AtomicU64>);
@@ -145,23 +146,26 @@ fn message_of_failure(test: impl Fn(Sim) + Sync) -> String {
 
 /// A task holds a count while it waits, and gives it back itself: an abort loses it.
 fn count_is_given_back(sim: Sim) {
-    let left = sim.workers(2).faults(Faults::none().delays(20).stalls(50).resizes(80).aborts(60)).run(async {
-        let count = Arc::new(AtomicU64::new(3));
-        let tasks = [(); 3].map(|()| {
-            let count = Arc::clone(&count);
-            heist::spawn(async move {
-                count.fetch_sub(1, Ordering::Relaxed);
-                for _ in 0..4 {
-                    yield_now().await;
-                }
-                count.fetch_add(1, Ordering::Relaxed);
-            })
+    let left = sim
+        .workers(2)
+        .faults(Faults::none().delays(20).stalls(50).resizes(80).aborts(60).spurious_wake_ups(10))
+        .run(async {
+            let count = Arc::new(AtomicU64::new(3));
+            let tasks = [(); 3].map(|()| {
+                let count = Arc::clone(&count);
+                heist::spawn(async move {
+                    count.fetch_sub(1, Ordering::Relaxed);
+                    for _ in 0..4 {
+                        yield_now().await;
+                    }
+                    count.fetch_add(1, Ordering::Relaxed);
+                })
+            });
+            for task in tasks {
+                task.await.ok();
+            }
+            count.load(Ordering::Relaxed)
         });
-        for task in tasks {
-            task.await.ok();
-        }
-        count.load(Ordering::Relaxed)
-    });
     assert_eq!(left, 3);
 }
 

@@ -9,7 +9,7 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use super::costs::{Lines, Model};
@@ -429,6 +429,34 @@ impl NewThread {
     }
 }
 
+/// The simulation to which something belongs, if there is one.
+#[derive(Debug)]
+pub(crate) struct Simulation(Option<Weak<Baton>>);
+
+impl Simulation {
+    /// Returns the simulation of this thread.
+    pub(crate) fn of_this_thread() -> Simulation {
+        Simulation(EXIT.with_borrow(|exit| exit.as_ref().map(|exit| Arc::downgrade(&exit.baton))))
+    }
+
+    /// Ends the simulation if this thread is not a part of it. `what` says what the thread does.
+    pub(crate) fn check_thread(&self, what: impl FnOnce() -> String) {
+        let Some(baton) = self.0.as_ref().and_then(Weak::upgrade) else { return };
+        if current().is_some_and(|(own, _)| std::ptr::eq(own, &*baton)) {
+            return;
+        }
+        let here = std::thread::current();
+        let name = here.name().unwrap_or("without a name");
+        let text = format!(
+            "the thread {name:?} is not a part of the simulation, and {}: no seed decides when. Start it as a blocking job",
+            what()
+        );
+        let mut threads = baton.threads.lock();
+        threads.deadlock.get_or_insert(text);
+        baton.ended.notify_all();
+    }
+}
+
 fn current() -> Option<(*const Baton, usize)> {
     CURRENT.get()
 }
@@ -503,6 +531,11 @@ pub(super) fn block(key: Key, deadline: Option<Instant>) {
     with_current(|baton, here, mut threads| {
         let since_base = |at: Instant| u64::try_from(at.saturating_duration_since(baton.base).as_nanos());
         let deadline = deadline.map(|at| since_base(at).unwrap_or(u64::MAX));
+        if threads.draw_spurious_wake_up(here) {
+            let cost = threads.model.costs.yielded;
+            threads.charge_yield(here, cost);
+            return baton.pass(here, &mut threads);
+        }
         threads.all[here].status = Status::Blocked { key, deadline };
         threads.record_event(here, || match deadline {
             Some(deadline) => format!("waits until {}", millis(deadline)),

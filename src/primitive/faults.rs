@@ -39,6 +39,7 @@ const DRAIN: u64 = 20_000_000;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Faults {
     delays: Option<u32>,
+    spurious: Option<u32>,
     stalls: Option<u32>,
     panics: Option<u32>,
     aborts: Option<u32>,
@@ -113,6 +114,18 @@ impl Faults {
         Faults { resizes: checked(odds), ..self }
     }
 
+    /// Ends one in `odds` waits of the runtime's threads without a wake-up, as an operating system
+    /// may.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `odds` is zero.
+    #[must_use]
+    #[track_caller]
+    pub fn spurious_wake_ups(self, odds: u32) -> Faults {
+        Faults { spurious: checked(odds), ..self }
+    }
+
     /// Drains the runtime at one in `odds` polls, with a deadline after up to 20 ms. A runtime is
     /// drained once: tasks that live at the deadline are cancelled.
     ///
@@ -174,6 +187,12 @@ impl Threads {
     pub(super) fn draw_delay(&mut self, here: usize, what: &str) -> u64 {
         let Some(delay) = self.faults.draw(self.faults.faults.delays, DELAY) else { return 0 };
         if self.decide(here, || format!("{what} is delayed by {}", millis(delay))) { delay } else { 0 }
+    }
+
+    /// Returns true if a wait ends at once, without a wake-up.
+    pub(super) fn draw_spurious_wake_up(&mut self, here: usize) -> bool {
+        self.faults.draw(self.faults.faults.spurious, 0).is_some()
+            && self.decide(here, || "a wait ends without a wake-up".to_owned())
     }
 
     fn draw_poll_faults(&mut self, here: usize) -> PollFaults {

@@ -60,6 +60,22 @@ pub(crate) fn resolve_simulated(_: &str, _: u16) -> Option<io::Result<Vec<Socket
     None
 }
 
+/// The simulation to which something belongs: none.
+#[derive(Debug)]
+pub(crate) struct Simulation;
+
+impl Simulation {
+    /// Returns the simulation of this thread.
+    #[inline(always)]
+    pub(crate) fn of_this_thread() -> Simulation {
+        Simulation
+    }
+
+    /// Ends the simulation if this thread is not a part of it.
+    #[inline(always)]
+    pub(crate) fn check_thread(&self, _: impl FnOnce() -> String) {}
+}
+
 /// Records what this thread does, in a simulation.
 #[inline(always)]
 pub(crate) fn record_event(_: impl FnOnce() -> String) {}

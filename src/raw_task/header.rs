@@ -122,7 +122,7 @@ impl Header {
     }
 
     /// Returns id, name and location as a text.
-    pub(super) fn description(&self) -> String {
+    pub(crate) fn description(&self) -> String {
         let name = self.name().map_or_else(String::new, |name| format!(" {name:?}"));
         format!("task {}{name}, spawned at {}", self.id, self.location())
     }

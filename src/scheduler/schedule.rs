@@ -153,6 +153,7 @@ fn queue_from_outside(pool: &Arc<Pool>, runnable: Runnable) {
 
 #[inline]
 fn push_from_outside(pool: &Arc<Pool>, runnable: Runnable) {
+    pool.simulation.check_thread(|| format!("spawns {}", runnable.header().description()));
     run_spawn_hook(pool, &runnable);
     if pool.settings.queue_times {
         pool.record_queue_time(runnable.header());

@@ -3,19 +3,27 @@
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use super::shrink::{message_of, run_once, shrink};
 use super::{Coverage, Sim};
 use crate::primitive::atomic::{AtomicU64, Ordering};
 use crate::primitive::decisions::Kept;
-use crate::primitive::{Arc, Mutex};
+use crate::primitive::{Arc, Mutex, real_now};
 
 /// If this is set, [`for_each_seed`] runs this seed alone.
 const SEED_VARIABLE: &str = "HEIST_SIM_SEED";
+/// If this is set, [`for_each_seed`] begins with this seed.
+const FIRST_SEED_VARIABLE: &str = "HEIST_SIM_FIRST_SEED";
+/// The real time between two lines of progress.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Calls `test` with one simulation for each seed from 0 to `seeds`, exclusively. It uses as many
 /// threads as there are processors. Prints how many different schedules the runs had, and returns
 /// it.
+///
+/// If that takes long, the number of seeds that have run is printed every ten seconds. The variable
+/// `HEIST_SIM_FIRST_SEED` sets another first seed than 0, so that a second run tests new ones.
 ///
 /// If the variable `HEIST_SIM_SEED` is set, only that seed runs, to repeat a failure. `916:4,17`
 /// means: of the deviations of seed 916 from the plain schedule, only the 4th and the 17th take
@@ -30,7 +38,7 @@ const SEED_VARIABLE: &str = "HEIST_SIM_SEED";
 /// Then this panics with the seed, the message of its panic, and the command that repeats it. The
 /// command for the run with the fewest deviations follows, with the last turns of that run.
 ///
-/// Also panics if `HEIST_SIM_SEED` is not a seed.
+/// Also panics if `HEIST_SIM_SEED` is not a seed, or `HEIST_SIM_FIRST_SEED` is not a number.
 ///
 /// # Examples
 ///
@@ -61,14 +69,17 @@ pub fn for_each_seed(seeds: u64, test: impl Fn(Sim) + Sync) -> Coverage {
         let coverage = coverage.lock().clone();
         return coverage;
     }
-    let (next, failure) = (AtomicU64::new(0), Mutex::new(None::<(u64, String)>));
+    let first = first_seed();
+    let (next, failure) = (AtomicU64::new(first), Mutex::new(None::<(u64, String)>));
+    let reported = Mutex::new(real_now());
     let work = || {
         loop {
             // Ordering: Relaxed — each seed only has to be taken once.
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds || failure.lock().is_some() {
+            if seed - first >= seeds || failure.lock().is_some() {
                 return;
             }
+            report_progress(&reported, seed - first, seeds);
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| test(counted(seed)))) {
                 let mut failure = failure.lock();
                 if failure.as_ref().is_none_or(|(other, _)| seed < *other) {
@@ -87,6 +98,22 @@ pub fn for_each_seed(seeds: u64, test: impl Fn(Sim) + Sync) -> Coverage {
     let coverage = coverage.lock().clone();
     println!("{coverage}");
     coverage
+}
+
+/// Prints how many seeds have begun, if that was not printed for some time.
+fn report_progress(reported: &Mutex<Instant>, begun: u64, seeds: u64) {
+    let Some(mut reported) = reported.try_lock() else { return };
+    let now = real_now();
+    if now.saturating_duration_since(*reported) >= PROGRESS_INTERVAL {
+        *reported = now;
+        eprintln!("{begun} of {seeds} seeds have begun");
+    }
+}
+
+fn first_seed() -> u64 {
+    let Ok(text) = env::var(FIRST_SEED_VARIABLE) else { return 0 };
+    let parsed = text.parse();
+    parsed.unwrap_or_else(|_| panic!("{FIRST_SEED_VARIABLE} is {text:?}: set it to a number, or unset it"))
 }
 
 /// Returns what is known of a seed that fails.
