@@ -62,8 +62,8 @@ pub(crate) struct Network {
     last_arrival: BTreeMap<SocketId, u64>,
     /// The segments that cannot travel now. They are sent again when the hosts are connected.
     held: Vec<Segment>,
-    /// The connecting sockets for which a server has made a connection, and the server's end.
-    admitted: BTreeMap<SocketId, SocketId>,
+    /// The connecting sockets for which a server has made a connection, and the server's host.
+    admitted: BTreeMap<SocketId, HostId>,
     ready: ReadyLists,
 }
 
@@ -185,12 +185,25 @@ impl Network {
     /// until [`Network::start_host`].
     pub(crate) fn stop_host(&mut self, now: u64, host: HostId) {
         self.hosts.set_up(host, false);
-        self.streams.retain(|_, stream| stream.host != host);
-        self.listeners.retain(|_, listener| listener.host != host);
-        self.datagram_sockets.retain(|_, socket| socket.host != host);
+        let ended: Vec<SocketId> = self.sockets_of(host).collect();
+        for socket in ended {
+            self.ready.deregister(socket);
+            self.last_arrival.remove(&socket);
+            self.streams.remove(&socket);
+            self.listeners.remove(&socket);
+            self.datagram_sockets.remove(&socket);
+        }
+        self.admitted.retain(|_, server| *server != host);
         self.ports.release_all(host);
-        self.held.retain(|segment| segment.from_host != host);
         self.hold_travelling(now);
+        self.held.retain(|segment| segment.from_host != host);
+    }
+
+    fn sockets_of(&self, host: HostId) -> impl Iterator<Item = SocketId> {
+        let streams = self.streams.iter().map(|(socket, stream)| (*socket, stream.host));
+        let listeners = self.listeners.iter().map(|(socket, listener)| (*socket, listener.host));
+        let datagrams = self.datagram_sockets.iter().map(|(socket, datagrams)| (*socket, datagrams.host));
+        streams.chain(listeners).chain(datagrams).filter(move |(_, owner)| *owner == host).map(|(socket, _)| socket)
     }
 
     /// Starts a host again.

@@ -27,6 +27,8 @@ pub(crate) mod decisions;
 #[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
 pub(crate) mod faults;
 #[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
+mod membership;
+#[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
 pub(crate) mod prefixes;
 #[cfg(all(feature = "sim", not(all(test, any(heist_loom, heist_count)))))]
 pub(crate) mod schedule;

@@ -81,8 +81,18 @@ pub struct Sim {
 struct Replay {
     kept: Kept,
     is_quiet: bool,
-    /// How many deviations were drawn, and the last turns.
-    last: Mutex<(u64, String)>,
+    last: Mutex<LastRun>,
+}
+
+/// What is known of a run that was recorded.
+#[derive(Debug, Default)]
+struct LastRun {
+    /// How many deviations were drawn.
+    drawn: u64,
+    /// The last turns, one a line.
+    turn_log: String,
+    /// No thread could run, or the time limit was reached. The threads were leaked.
+    is_stuck: bool,
 }
 
 /// A runtime that is simulated.
@@ -91,7 +101,8 @@ struct SimulatedRuntime(Weak<Pool>);
 
 impl RuntimeFaults for SimulatedRuntime {
     fn resize(&self, workers: usize) {
-        self.0.upgrade().into_iter().for_each(|pool| drop(resize(&pool, workers)));
+        let resize = |pool: Arc<Pool>| drop(resize(&pool, workers.min(pool.settings.max_workers)));
+        self.0.upgrade().into_iter().for_each(resize);
     }
 
     fn drain(&self, deadline: Duration) {
@@ -299,14 +310,14 @@ impl Sim {
         let others = self.hosts.iter().map(|(name, main)| {
             let host = baton.add_host(name);
             let thread = NewThread::root(&baton, &format!("the root of {name}"), host);
-            let (hosts, builder, main) = (hosts.clone(), self.builder(), main.clone());
+            let (hosts, builder, main) = (hosts.clone(), self.builder(host), main.clone());
             start(thread, move || hosts.run_host(host, || build(builder.clone()), &main))
         });
         let others: Vec<_> = others.collect();
-        let builder = self.builder();
+        let builder = self.builder(0);
         let main = hosts.clone();
         let root = start(root, move || {
-            main.run_main(build(builder), async {
+            main.run_main(|| build(builder), async {
                 let _end = RootEnd;
                 future.await
             })
@@ -316,7 +327,11 @@ impl Sim {
             coverage.lock().add(&summary.prefixes);
         }
         if let Some(replay) = replay {
-            *replay.last.lock() = (summary.decisions, summary.turn_log.clone());
+            *replay.last.lock() = LastRun {
+                drawn: summary.decisions,
+                turn_log: summary.turn_log.clone(),
+                is_stuck: summary.deadlock.is_some(),
+            };
         }
         if let Some(deadlock) = &summary.deadlock {
             panic!("seed {}: {deadlock}", self.seed);
@@ -339,9 +354,11 @@ impl Sim {
         })
     }
 
-    fn builder(&self) -> Builder {
+    fn builder(&self, host: usize) -> Builder {
+        // The workers of different hosts draw different numbers.
+        let seed = self.seed ^ (host as u64).rotate_right(16);
         let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(self.workers).max_worker_threads(self.workers.max(64)).rng_seed(self.seed).enable_all();
+        builder.worker_threads(self.workers).max_worker_threads(self.workers.max(64)).rng_seed(seed).enable_all();
         (self.configure)(&mut builder);
         builder
     }

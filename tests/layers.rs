@@ -95,6 +95,7 @@ const SHORT: &[(&str, &str)] = &[
     ("scheduler", "lists its files"),
     ("primitive::baton_network", "how threads reach the network"),
     ("primitive::futex", "one platform"),
+    ("primitive::membership", "one check, for every task from outside"),
     ("primitive::futex_condvar", "the other platforms"),
     ("primitive::unsimulated", "the other half of a feature"),
     ("sim::quiet", "one filter, for every panic"),

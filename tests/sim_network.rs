@@ -640,3 +640,87 @@ fn bound_socket_keeps_its_port_until_it_is_dropped() {
         TcpListener::bind(("0.0.0.0", port)).await.unwrap();
     });
 }
+
+/// The client repeats its attempt while the answer is on its way. It gets one connection.
+#[test]
+fn repeated_attempt_makes_no_second_connection() {
+    for_each_seed(20, |sim| {
+        let accepted = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&accepted);
+        let mut sim = sim.host("server", move || {
+            let counted = Arc::clone(&counted);
+            async move {
+                let listener = TcpListener::bind("0.0.0.0:7").await.unwrap();
+                loop {
+                    let (mut stream, _) = listener.accept().await.unwrap();
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    let _ = stream.write_all(b"hello").await;
+                }
+            }
+        });
+        sim.run(async {
+            sim::partition_one_way("server", "main");
+            let healer = heist::spawn(async {
+                sleep(Duration::from_secs(20)).await;
+                sim::heal("server", "main");
+            });
+            let mut all = Vec::new();
+            TcpStream::connect("server:7").await.unwrap().read_to_end(&mut all).await.unwrap();
+            assert_eq!(all, b"hello");
+            healer.await.unwrap();
+        });
+        assert_eq!(accepted.load(Ordering::Relaxed), 1);
+    });
+}
+
+/// A server that is restarted while its answer travels makes a new connection.
+#[test]
+fn connect_over_a_restart_succeeds() {
+    for_each_seed(20, |sim| {
+        let mut sim = sim.host("server", echo_server);
+        sim.run(async {
+            sim::partition_one_way("server", "main");
+            let events = heist::spawn(async {
+                sleep(Duration::from_secs(5)).await;
+                sim::restart("server");
+                sim::heal("server", "main");
+            });
+            let mut stream = connect("server:7").await;
+            assert_eq!(exchange(&mut stream, b"hello").await.unwrap(), b"hello");
+            events.await.unwrap();
+        });
+    });
+}
+
+#[test]
+fn crash_of_a_host_before_its_start_does_not_stop_the_others() {
+    for_each_seed(50, |sim| {
+        let mut sim = sim.host("first", || async { sim::crash("second") }).host("second", || async {});
+        sim.run(async { sim::restart("second") });
+    });
+}
+
+/// The panic comes before the crash, while the runtime of the host shuts down.
+#[test]
+#[should_panic(expected = "a real fault")]
+fn panic_before_a_crash_is_reported() {
+    let mut sim = Sim::new(1).host("server", || async {
+        drop(heist::task::spawn_blocking(|| sim::compute(Duration::from_secs(1))));
+        heist::task::yield_now().await;
+        panic!("a real fault");
+    });
+    sim.run(async {
+        sleep(MILLI * 100).await;
+        sim::crash("server");
+    });
+}
+
+#[test]
+#[should_panic(expected = "time limit")]
+fn event_behind_the_time_limit_is_named_as_the_reason() {
+    let mut sim = Sim::new(1).time_limit(Duration::from_secs(60)).host("server", echo_server);
+    sim.run(async {
+        sim::partition("main", "server");
+        let _ = TcpStream::connect("server:7").await;
+    });
+}

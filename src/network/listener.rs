@@ -136,15 +136,14 @@ impl Network {
             return self.send_segment(now, refused);
         };
         // An earlier attempt may have been late, not lost.
-        let admitted = self.admitted.get(&client);
-        let is_repeated = attempt > 1 && admitted.is_some_and(|accepted| self.streams.contains_key(accepted));
+        let is_repeated = attempt > 1 && self.admitted.contains_key(&client);
         if is_repeated || listener.waiting.len() >= listener.backlog {
             return;
         }
         self.sockets += 1;
         let accepted = self.sockets;
         listener.waiting.push_back(accepted);
-        self.admitted.insert(client, accepted);
+        self.admitted.insert(client, host);
         let capacity = self.draw_capacity(host, client_host);
         self.streams.insert(accepted, Stream::new(host, to, from, Some((client, client_host)), capacity));
         self.send_from(now, accepted, Payload::Connected);

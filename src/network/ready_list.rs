@@ -58,6 +58,18 @@ struct Registration {
 }
 
 impl ReadyLists {
+    /// Forgets the queues of a reactor that is gone.
+    pub(crate) fn remove_queues(&mut self, sleeper: usize) {
+        let Self { queues, sleepers, .. } = self;
+        sleepers.retain(|queue, other| {
+            let stays = *other != sleeper;
+            if !stays {
+                queues.remove(queue);
+            }
+            stays
+        });
+    }
+
     /// Adds a queue that is empty. A worker that sleeps for its events waits for `sleeper`.
     pub(crate) fn add_queue(&mut self, queue: usize, sleeper: usize) {
         self.queues.remove(&queue);

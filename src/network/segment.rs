@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::stream::State;
+use super::stream::{State, Stream};
 use super::{Event, HostId, Network, Scheduled, SocketId};
 
 /// How long segments may be held before their connection is given up: about what Linux takes, in
@@ -120,7 +120,8 @@ impl Network {
         if matches!(segment.payload, Payload::End | Payload::Reset) && !self.streams.contains_key(&from) {
             self.last_arrival.remove(&from);
         }
-        if self.streams.get(&to).is_none_or(|stream| stream.state == State::Failed) {
+        let is_foreign = |stream: &Stream| stream.peer.is_some_and(|(peer, _)| peer != from && from != NOBODY);
+        if self.streams.get(&to).is_none_or(|stream| stream.state == State::Failed || is_foreign(stream)) {
             // An acknowledgement that comes late needs no answer.
             if matches!(segment.payload, Payload::Data(_) | Payload::Connected | Payload::End) {
                 let answer = Segment {
@@ -138,7 +139,7 @@ impl Network {
             Payload::Connect { .. } => {}
             Payload::Connected => self.receive_connected(to, (from, segment.from_host)),
             Payload::Refused => self.receive_refusal(to),
-            Payload::Data(data) => self.receive_data(now, to, data),
+            Payload::Data(data) => self.receive_data(to, data),
             Payload::Read(count) => self.receive_acknowledgement(to, count),
             Payload::End => self.receive_end(to),
             Payload::Reset => self.fail_stream(to, std::io::ErrorKind::ConnectionReset),

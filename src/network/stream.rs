@@ -95,7 +95,7 @@ impl Network {
         if stream.state == State::Connecting {
             return Err(ErrorKind::WouldBlock.into());
         }
-        if !stream.received.is_empty() && !stream.read_is_shut {
+        if !stream.received.is_empty() {
             let count = limit.min(stream.received.len());
             if peek {
                 return Ok(stream.received.range(..count).copied().collect());
@@ -226,13 +226,11 @@ impl Network {
         }
     }
 
-    pub(super) fn receive_data(&mut self, now: u64, socket: SocketId, data: Vec<u8>) {
-        let Some(stream) = self.streams.get_mut(&socket) else { return };
-        if stream.read_is_shut {
-            return self.send_from(now, socket, Payload::Read(data.len()));
+    pub(super) fn receive_data(&mut self, socket: SocketId, data: Vec<u8>) {
+        if let Some(stream) = self.streams.get_mut(&socket) {
+            stream.received.extend(data);
+            self.ready.add(socket);
         }
-        stream.received.extend(data);
-        self.ready.add(socket);
     }
 
     pub(super) fn receive_acknowledgement(&mut self, socket: SocketId, count: usize) {

@@ -9,7 +9,7 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::costs::{Lines, Model};
@@ -24,6 +24,8 @@ use crate::util::rng::Rng;
 
 /// A thread that runs for longer, in real time, is taken for blocked.
 const LONGEST_TURN: Duration = Duration::from_secs(10);
+/// Why a simulation ends whose next event lies behind the limit.
+const PAST_THE_LIMIT: &str = "the simulation has reached its time limit (`Sim::time_limit`)";
 /// The number of the next simulation.
 // Ordering: Relaxed — the numbers only have to differ.
 static NUMBER: AtomicU64 = AtomicU64::new(1);
@@ -211,6 +213,12 @@ impl Baton {
         self.threads.lock().all[thread].status = Status::Ended;
     }
 
+    /// Ends the simulation, whose threads run no more.
+    pub(super) fn stop_all(&self, why: String) {
+        self.threads.lock().deadlock.get_or_insert(why);
+        self.ended.notify_all();
+    }
+
     /// Waits until all threads have ended, or none can run.
     pub(crate) fn wait_for_end(&self) -> Summary {
         let mut threads = self.threads.lock();
@@ -306,13 +314,15 @@ impl Threads {
             self.advance_network();
         };
         let Some((time, next)) = next else {
+            let is_late = self.network.next_time().is_some();
             if self.all.iter().any(|thread| thread.status != Status::Ended) {
-                self.deadlock = Some(self.describe("no thread of the simulation can run"));
+                let what = if is_late { PAST_THE_LIMIT } else { "no thread of the simulation can run" };
+                self.deadlock = Some(self.describe(what));
             }
             return None;
         };
         if time > self.limit {
-            self.deadlock = Some(self.describe("the simulation has reached its time limit (`Sim::time_limit`)"));
+            self.deadlock = Some(self.describe(PAST_THE_LIMIT));
             return None;
         }
         let timed_out = self.all[next].status != Status::Ready;
@@ -401,7 +411,7 @@ impl NewThread {
     /// Adds a thread to the simulation of this thread, if there is one.
     pub(super) fn add(name: &str) -> Option<NewThread> {
         current()?;
-        let baton = EXIT.with_borrow(|exit| exit.as_ref().map(|exit| Arc::clone(&exit.baton)))?;
+        let baton = own_baton()?;
         let number = baton.register(name, None);
         Some(NewThread { baton, number })
     }
@@ -429,32 +439,9 @@ impl NewThread {
     }
 }
 
-/// The simulation to which something belongs, if there is one.
-#[derive(Debug)]
-pub(crate) struct Simulation(Option<Weak<Baton>>);
-
-impl Simulation {
-    /// Returns the simulation of this thread.
-    pub(crate) fn of_this_thread() -> Simulation {
-        Simulation(EXIT.with_borrow(|exit| exit.as_ref().map(|exit| Arc::downgrade(&exit.baton))))
-    }
-
-    /// Ends the simulation if this thread is not a part of it. `what` says what the thread does.
-    pub(crate) fn check_thread(&self, what: impl FnOnce() -> String) {
-        let Some(baton) = self.0.as_ref().and_then(Weak::upgrade) else { return };
-        if current().is_some_and(|(own, _)| std::ptr::eq(own, &*baton)) {
-            return;
-        }
-        let here = std::thread::current();
-        let name = here.name().unwrap_or("without a name");
-        let text = format!(
-            "the thread {name:?} is not a part of the simulation, and {}: no seed decides when. Start it as a blocking job",
-            what()
-        );
-        let mut threads = baton.threads.lock();
-        threads.deadlock.get_or_insert(text);
-        baton.ended.notify_all();
-    }
+/// Returns the simulation of this thread.
+pub(super) fn own_baton() -> Option<Arc<Baton>> {
+    EXIT.with_borrow(|exit| exit.as_ref().map(|exit| Arc::clone(&exit.baton)))
 }
 
 fn current() -> Option<(*const Baton, usize)> {

@@ -7,6 +7,10 @@ use crate::network::{Caller, Network};
 pub(crate) fn with_network<R>(run: impl FnOnce(&mut Network, Caller) -> R) -> Option<R> {
     with_current(|_, here, mut threads| {
         let caller = Caller { host: threads.all[here].host, now: threads.all[here].time };
+        // What the thread was charged for within this step has taken it past these events.
+        while threads.network.next_time().is_some_and(|event| event <= caller.now) {
+            threads.advance_network();
+        }
         let result = run(&mut threads.network, caller);
         threads.wake_sleepers(caller.now);
         result
@@ -19,6 +23,7 @@ pub(super) fn add_reactor(queues: impl Iterator<Item = usize> + Clone) {
     with_current(|_, _, mut threads| {
         let sleeper = queues.clone().next().unwrap_or(0);
         threads.pending.retain(|&kept| kept != sleeper);
+        threads.network.ready_lists().remove_queues(sleeper);
         queues.for_each(|queue| threads.network.ready_lists().add_queue(queue, sleeper));
     });
 }

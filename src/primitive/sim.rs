@@ -87,7 +87,8 @@ pub(crate) fn next_stripe(real: impl FnOnce() -> u64) -> u64 {
 }
 
 pub(crate) use super::faults::before_poll;
-pub(crate) use baton::{Simulation, charge, is_simulated, record_event};
+pub(crate) use super::membership::Simulation;
+pub(crate) use baton::{charge, is_simulated, record_event};
 
 /// Returns the policy of this thread's simulation, or heist's.
 pub(crate) fn wake_policy() -> WakePolicy {

@@ -20,7 +20,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::baton::is_simulated;
 use super::baton_network::with_network;
 use super::os_sockets as os;
-use crate::network::{Caller, Network, SocketId, gone};
+use crate::network::{Caller, HostId, Network, SocketId, gone};
 
 /// A socket of the operating system, or of a simulated network.
 #[derive(Debug)]
@@ -38,8 +38,8 @@ pub(crate) type UdpSocket = SimSocket<os::UdpSocket>;
 pub(crate) struct PendingSocket {
     /// Present until the socket listens or connects.
     os: Option<Socket>,
-    /// The address to which a simulated one is bound.
-    bound: OnceLock<SocketAddr>,
+    /// The address to which a simulated one is bound, with its network and host.
+    bound: OnceLock<(SocketAddr, u64, HostId)>,
 }
 
 /// The simulated socket, if there is one. It is closed with this value.
@@ -303,6 +303,9 @@ impl TcpListener {
         };
         let mut peer = unspecified();
         let stream = new_stream(|network, _| {
+            if network.number() != self.simulated.network {
+                return Err(outside());
+            }
             let (accepted, addr) = network.accept(id)?;
             peer = addr;
             Ok(accepted)
@@ -395,14 +398,22 @@ impl PendingSocket {
 
     /// Returns the address to which the socket is bound, or a free one.
     fn take_local(&mut self, network: &mut Network, caller: Caller) -> io::Result<SocketAddr> {
-        self.bound.take().map_or_else(|| network.reserve(caller, unspecified()), Ok)
+        match self.bound.take() {
+            None => network.reserve(caller, unspecified()),
+            Some((local, number, host)) if (number, host) == (network.number(), caller.host) => Ok(local),
+            Some(_) => Err(outside()),
+        }
     }
 }
 
 impl Drop for PendingSocket {
     fn drop(&mut self) {
-        if let Some(local) = self.bound.take() {
-            with_network(|network, caller| network.release(caller, local));
+        if let Some((local, number, host)) = self.bound.take() {
+            with_network(|network, caller| {
+                if network.number() == number {
+                    network.release(Caller { host, ..caller }, local);
+                }
+            });
         }
     }
 }
@@ -468,15 +479,16 @@ pub(crate) fn bind(socket: &PendingSocket, addr: SocketAddr) -> io::Result<()> {
     if socket.bound.get().is_some() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the socket is bound already"));
     }
-    let local = with_own_network(|network, caller| network.reserve(caller, addr))?;
+    let bound =
+        with_own_network(|network, caller| Ok((network.reserve(caller, addr)?, network.number(), caller.host)))?;
     // It was empty, and the simulation has one running thread.
-    let _ = socket.bound.set(local);
+    let _ = socket.bound.set(bound);
     Ok(())
 }
 
 /// Returns the address to which a socket is bound.
 pub(crate) fn local_address(socket: &PendingSocket) -> io::Result<SocketAddr> {
-    socket.bound.get().map_or_else(|| os::local_address(socket), |local| Ok(*local))
+    socket.bound.get().map_or_else(|| os::local_address(socket), |(local, _, _)| Ok(*local))
 }
 
 /// Sets how long a close waits for bytes that were not sent. At zero, a close resets the

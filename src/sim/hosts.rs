@@ -116,15 +116,18 @@ impl Hosts {
 
     /// Runs the first host after the others have begun, and ends them then. Returns `None` if one
     /// of them has panicked.
-    pub(super) fn run_main<T>(&self, runtime: Runtime, future: impl Future<Output = T>) -> Option<T> {
+    pub(super) fn run_main<T>(&self, build: impl FnOnce() -> Runtime, future: impl Future<Output = T>) -> Option<T> {
         let ended = EndAll(self);
+        let runtime = build();
         let others = &self.all[1..];
         others.iter().for_each(|host| host.change(|state| state.starts = true));
         others.iter().for_each(HostPower::wait_for_poll);
-        let output = runtime.block_on(self.all[0].run_until_stopped(0, future));
-        drop(runtime);
+        let main = || runtime.block_on(self.all[0].run_until_stopped(0, future));
+        let output = catch_unwind(AssertUnwindSafe(main));
+        // The others end before the sockets of this runtime, so that they do not see them close.
         drop(ended);
-        output
+        drop(runtime);
+        output.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     /// Runs another host, each time that it is started, until the simulation ends.
@@ -132,10 +135,8 @@ impl Hosts {
         let power = &self.all[host];
         while let Some(stops) = power.wait_for_start() {
             with_network(|network, caller| network.start_host(caller.now, host));
-            let run = || {
-                let runtime = build();
-                runtime.block_on(power.run_until_stopped(stops, main()));
-            };
+            let runtime = build();
+            let run = || runtime.block_on(power.run_until_stopped(stops, main()));
             let panic = catch_unwind(AssertUnwindSafe(run)).err();
             power.report_poll();
             // An operation of a host that was stopped fails, and the host may not expect it.
@@ -251,6 +252,8 @@ fn stop(host: &str, starts: bool) {
     power(id, |state| {
         state.starts = starts;
         state.stops += 1;
+        // The first host does not wait for one that will not begin.
+        state.was_polled |= !starts;
     });
 }
 

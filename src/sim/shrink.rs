@@ -4,13 +4,15 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use super::{Replay, Sim, quiet};
+use super::{LastRun, Replay, Sim, quiet};
 use crate::primitive::decisions::Kept;
 use crate::primitive::{Arc, Mutex, real_now};
 use crate::util::wake_list::panic_message;
 
 /// How often a seed is run again at most.
 const MOST_RUNS: u32 = 200;
+/// As [`MOST_RUNS`], for runs that leak their threads and sockets.
+const MOST_STUCK_RUNS: u32 = 20;
 /// How long a seed is run again at most, in real time.
 const LONGEST: Duration = Duration::from_secs(10);
 
@@ -22,6 +24,8 @@ pub(super) struct Failure {
     pub(super) drawn: u64,
     /// The last turns, one a line.
     pub(super) turn_log: String,
+    /// The threads could not run on, and were leaked.
+    is_stuck: bool,
 }
 
 /// A failure with few deviations.
@@ -40,13 +44,13 @@ pub(super) struct Shrunk {
 /// Runs `test` once with some deviations of a seed, and records it. Returns the failure if it
 /// panics.
 pub(super) fn run_once(sim: Sim, kept: Kept, is_quiet: bool, test: &impl Fn(Sim)) -> Result<(), RecordedPanic> {
-    let replay = Arc::new(Replay { kept, is_quiet, last: Mutex::new((0, String::new())) });
+    let replay = Arc::new(Replay { kept, is_quiet, last: Mutex::default() });
     let sim = Sim { replay: Some(Arc::clone(&replay)), ..sim };
     let _quiet = is_quiet.then(quiet::hide_panics);
     let Err(payload) = catch_unwind(AssertUnwindSafe(|| test(sim))) else { return Ok(()) };
-    let (drawn, turn_log) = std::mem::take(&mut *replay.last.lock());
+    let LastRun { drawn, turn_log, is_stuck } = std::mem::take(&mut *replay.last.lock());
     let message = message_of(&*payload);
-    Err(RecordedPanic { payload, failure: Failure { message, drawn, turn_log } })
+    Err(RecordedPanic { payload, failure: Failure { message, drawn, turn_log, is_stuck } })
 }
 
 /// The panic of a run that was recorded.
@@ -67,14 +71,15 @@ pub(super) fn shrink(seed: u64, test: &impl Fn(Sim)) -> Option<Shrunk> {
     let begun = real_now();
     let fails = |kept| run_once(Sim::new(seed), kept, true, test).err().map(|panic| panic.failure);
     let mut smallest = fails(Kept::All)?;
-    let (drawn, mut runs) = (smallest.drawn, 0);
+    let (drawn, mut runs, is_stuck) = (smallest.drawn, 0, smallest.is_stuck);
+    let most_runs = if is_stuck { MOST_STUCK_RUNS } else { MOST_RUNS };
     let all: Vec<u64> = (1..=drawn).collect();
     let kept = minimise(all, |numbers| {
-        if runs == MOST_RUNS || real_now() >= begun + LONGEST {
+        if runs == most_runs || real_now() >= begun + LONGEST {
             return None;
         }
         runs += 1;
-        smallest = fails(Kept::Only(numbers.to_vec()))?;
+        smallest = fails(Kept::Only(numbers.to_vec())).filter(|failure| failure.is_stuck == is_stuck)?;
         Some(smallest.drawn)
     });
     Some(Shrunk { drawn, smallest, kept, runs })
