@@ -1,4 +1,5 @@
-//! A replicated register over a simulated network, and a bug that needs a partition and a steal.
+//! A replicated register over a simulated network, and a bug that needs a partition and two
+//! workers.
 //!
 //! Three replicas keep the newest version that they have seen. A client writes versions in turn, to
 //! all replicas, and goes on when two have answered. A replica of the broken kind compares the

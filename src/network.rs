@@ -212,7 +212,7 @@ impl Network {
         self.release_held(now);
     }
 
-    /// Cuts the way from one host to another, or restores it.
+    /// Cuts the direction from one host to another, or restores it.
     pub(crate) fn set_cut(&mut self, now: u64, from: HostId, to: HostId, cut: bool) {
         self.hosts.set_cut(from, to, cut);
         if cut {

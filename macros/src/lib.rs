@@ -118,14 +118,17 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// Both need `sim`. It excludes `flavor`, `worker_threads` and `start_paused`. The future has to be
 /// `Send`. If the variable `HEIST_SIM_SEED` is set, the test runs with that seed alone.
+/// `HEIST_SIM_FIRST_SEED` sets another first seed than 0. Schedules, faults and hosts need
+/// `heist::sim::for_each_seed`.
 ///
 /// # Panics
 ///
 /// The test panics if the operating system refuses a resource of the runtime (threads, an event
 /// queue).
 ///
-/// A test with `sim` panics at the first seed that fails, with the command that repeats it. A seed
-/// fails if its run panics or returns an error, or if the simulation can not go on.
+/// A test with `sim` panics with the smallest seed that has failed, and the command that repeats
+/// it. Seeds run in parallel, so two calls may name different ones. A seed fails if its run panics
+/// or returns an error, or if the simulation cannot go on.
 ///
 /// # Examples
 ///

@@ -14,7 +14,7 @@ pub(crate) struct Hosts {
     loopback: Link,
     /// Links that differ from the usual one.
     own_links: BTreeMap<(HostId, HostId), Link>,
-    /// The ways that are cut.
+    /// The directions that are cut.
     cut: BTreeSet<(HostId, HostId)>,
     /// When the last byte that was sent leaves a link.
     busy_until: BTreeMap<(HostId, HostId), u64>,

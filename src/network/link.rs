@@ -3,7 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// How a simulated network behaves between two hosts. Every choice is drawn from the seed.
+/// How a simulated network behaves between two hosts. Every choice is drawn from the seed, and is
+/// uniform in its range.
 ///
 /// # Examples
 ///
@@ -14,7 +15,7 @@ use std::time::Duration;
 /// let link = Link::new()
 ///     .latency(Duration::from_millis(1)..=Duration::from_millis(40))
 ///     .loss(0.01) // of datagrams
-///     .resets(0.0001); // per segment of a connection
+///     .resets(0.0001); // per segment of data
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Link {
@@ -69,7 +70,8 @@ impl Link {
         self
     }
 
-    /// Sets how many bytes the link carries in one second, in each direction.
+    /// Sets how many bytes the link carries in one second, in each direction. Segments count 40
+    /// bytes more, datagrams none. The queue has no limit.
     ///
     /// # Panics
     ///
@@ -106,7 +108,7 @@ impl Link {
         self
     }
 
-    /// Sets the probability that a segment of a connection resets the connection.
+    /// Sets the probability that a segment of data resets its connection.
     ///
     /// # Panics
     ///

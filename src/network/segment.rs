@@ -57,7 +57,8 @@ impl Network {
         self.schedule(in_order, Event::Segment(segment));
     }
 
-    /// Holds the segments that are on a way which is cut now, before any that is sent later.
+    /// Holds the segments that travel in a direction which is cut now, before any that is sent
+    /// later.
     pub(super) fn hold_travelling(&mut self, now: u64) {
         let (mut cut, rest) = std::mem::take(&mut self.events).into_vec().into_iter().partition(|Reverse(scheduled)| {
             matches!(&scheduled.event, Event::Segment(segment) if self.hosts.is_cut(segment.from_host, segment.to_host))

@@ -48,7 +48,7 @@ pub struct Costs {
 }
 
 impl Costs {
-    /// The costs of a virtual machine with two cores. `docs/scaling.md` names the source of each.
+    /// The costs of a virtual machine with two cores. `docs/scaling.md` tells which are measured.
     pub const MEASURED: Costs = Costs {
         step: (60, 140),
         preemption_odds: 0,

@@ -23,8 +23,8 @@ const DRAIN: u64 = 20_000_000;
 /// Faults that a simulation injects at random points. See [`Sim::faults`](crate::sim::Sim::faults).
 ///
 /// The default is none. Each method takes odds: one of so many opportunities is used. Faults of
-/// polls concern spawned tasks and blocking jobs. The future of [`Sim::run`](crate::sim::Sim::run)
-/// has none.
+/// polls concern spawned tasks and blocking jobs. The futures of [`Sim::run`](crate::sim::Sim::run)
+/// and [`Sim::host`](crate::sim::Sim::host) have none.
 ///
 /// # Examples
 ///
@@ -103,7 +103,7 @@ impl Faults {
         Faults { aborts: checked(odds), ..self }
     }
 
-    /// Resizes the runtime to 1 to 8 workers at one in `odds` polls.
+    /// Resizes the runtime of the poll's host to 1 to 8 workers at one in `odds` polls.
     ///
     /// # Panics
     ///
@@ -126,8 +126,8 @@ impl Faults {
         Faults { spurious: checked(odds), ..self }
     }
 
-    /// Drains the runtime at one in `odds` polls, with a deadline after up to 20 ms. A runtime is
-    /// drained once: tasks that live at the deadline are cancelled.
+    /// Drains the runtime of the poll's host at one in `odds` polls, with a deadline after up to 20
+    /// ms. A runtime is drained once: tasks that live at the deadline are cancelled.
     ///
     /// # Panics
     ///

@@ -24,10 +24,12 @@ pub enum Schedule {
     #[default]
     Uniform,
     /// Probabilistic concurrency testing: random priorities, and `depth - 1` random points at which
-    /// the running thread gets a priority below all others.
+    /// the running thread gets a priority below all initial ones.
     ///
     /// The threads share one processor. The thread with the highest priority runs until it blocks.
-    /// A thread that yields gets the lowest priority.
+    /// A worker that spins before a sleep yields its processor, and gets the lowest priority.
+    /// `task::yield_now` does not change a priority. A task that waits in a loop with it may keep
+    /// other threads from running until `steps`.
     ///
     /// Let a run have `n` threads, at most `steps` preemption points, and no yield. If a bug needs
     /// `depth` orderings between steps, a seed finds it with a probability of at least

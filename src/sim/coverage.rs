@@ -11,8 +11,9 @@ const MOST: usize = 1 << 20;
 /// How many different beginnings the schedules of some runs have. Returned by
 /// [`for_each_seed`](crate::sim::for_each_seed).
 ///
-/// A beginning is the order in which the threads had their first 16, 64, 256 or 1,024 turns,
-/// without times. If more seeds add no beginning, they repeat what is tested already.
+/// A beginning is the order in which the running thread changed for the first 16, 64, 256 or 1,024
+/// times, without virtual times. If more seeds add no beginning, they repeat these. Later turns and
+/// times may still differ.
 #[derive(Clone, Default)]
 pub struct Coverage {
     runs: u64,
@@ -35,10 +36,10 @@ impl Coverage {
         self.runs
     }
 
-    /// Returns how many different beginnings of `turns` turns there are. It counts up to 1,048,576.
-    /// Returns `None` if `turns` is not 16, 64, 256 or 1,024.
+    /// Returns how many different beginnings with `turns` changes of the running thread there are.
+    /// It counts up to 1,048,576. Returns `None` if `turns` is not 16, 64, 256 or 1,024.
     ///
-    /// A schedule that is shorter counts with all its turns.
+    /// A schedule that is shorter counts with all its changes.
     ///
     /// # Examples
     ///

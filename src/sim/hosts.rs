@@ -193,11 +193,17 @@ fn power(host: HostId, change: impl FnOnce(&mut PowerState)) {
     }
 }
 
-/// Crashes a host: what it sends and receives from now on is lost, and its runtime is dropped.
+/// Crashes a host: its sockets are gone at once, and its runtime is dropped some time after the
+/// call.
+///
+/// What it has sent still arrives, unless a partition holds it: then it is lost. Segments to the
+/// host are held until [`restart`], after which the host answers them with resets. Datagrams to it
+/// are lost.
 ///
 /// Its peers are not told. They notice when [`restart`] has brought the host back, or when they
-/// give up. The operations of its sockets fail until the futures have been dropped, and a panic
-/// that comes of it is ignored.
+/// give up. The operations of its sockets fail with
+/// [`NotConnected`](std::io::ErrorKind::NotConnected) until the futures have been dropped. A panic
+/// of the host's future that comes of it is ignored.
 ///
 /// # Panics
 ///
@@ -231,7 +237,8 @@ pub fn crash(host: &str) {
     stop(host, false);
 }
 
-/// Starts a host with a new future. A host that is up crashes first.
+/// Starts a host with a new future. A host that is up crashes first. The new future begins when the
+/// old runtime is gone.
 ///
 /// # Panics
 ///

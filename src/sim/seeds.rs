@@ -22,21 +22,29 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 /// threads as there are processors. Prints how many different schedules the runs had, and returns
 /// it.
 ///
-/// If that takes long, the number of seeds that have run is printed every ten seconds. The variable
-/// `HEIST_SIM_FIRST_SEED` sets another first seed than 0, so that a second run tests new ones.
+/// If that takes long, the number of seeds that have begun is printed to stderr, at most every ten
+/// seconds. The test harness shows this, and the line about schedules, with `--nocapture` or after
+/// a failure. The variable `HEIST_SIM_FIRST_SEED` sets another first seed than 0, so that a second
+/// run tests new ones.
 ///
 /// If the variable `HEIST_SIM_SEED` is set, only that seed runs, to repeat a failure. `916:4,17`
 /// means: of the deviations of seed 916 from the plain schedule, only the 4th and the 17th take
-/// place. If that run fails, its last turns are printed.
+/// place. Ranges are valid, too (`916:1-3,7`), and `916:` lets none take place. If that run fails,
+/// its last turns are printed, and the panic of the test is passed on.
+///
+/// `test` should call [`Sim::run`] once, because the numbers of deviations begin at 1 in each run.
 ///
 /// # Panics
 ///
 /// If a call panics, no more seeds are begun. The smallest seed that failed runs again with fewer
-/// and fewer deviations (preemptions, faults), as long as it fails. That takes at most 200 runs,
-/// and ten seconds of real time.
+/// and fewer deviations (preemptions, faults), as long as it fails. No run begins after 200 runs or
+/// ten seconds of real time. If the run that failed leaked its threads, none begins after 20.
 ///
 /// Then this panics with the seed, the message of its panic, and the command that repeats it. The
-/// command for the run with the fewest deviations follows, with the last turns of that run.
+/// command for the run with the fewest deviations follows, with the last turns of that run. The
+/// command has the name of the calling thread, which is the test's name in the test harness. Add
+/// features and `--release` as for the first run. If the seed passes when it is repeated, the
+/// message says "It has not failed again".
 ///
 /// Also panics if `HEIST_SIM_SEED` is not a seed, or `HEIST_SIM_FIRST_SEED` is not a number.
 ///
