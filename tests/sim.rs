@@ -154,63 +154,6 @@ fn wakes_without_watchdog_are_never_lost() {
     }
 }
 
-/// Returns the first of 10,000 seeds for which `fails` returns true.
-fn first_failing_seed(fails: impl Fn(u64) -> bool) -> u64 {
-    (0..10_000).find(|&seed| fails(seed)).expect("a seed shows the fault")
-}
-
-/// Two tasks read a balance, await, and write it back. Returns the balance after both.
-fn balance_after_race(seed: u64) -> u64 {
-    Sim::new(seed).workers(2).run(async {
-        let balance = Arc::new(AtomicU64::new(0));
-        let deposits = [10, 20].map(|amount| {
-            let balance = Arc::clone(&balance);
-            heist::spawn(async move {
-                let read = balance.load(Ordering::Relaxed);
-                yield_now().await;
-                balance.store(read + amount, Ordering::Relaxed);
-            })
-        });
-        for deposit in deposits {
-            deposit.await.unwrap();
-        }
-        balance.load(Ordering::Relaxed)
-    })
-}
-
-#[test]
-fn race_across_an_await_is_found_and_repeats() {
-    let seed = first_failing_seed(|seed| balance_after_race(seed) != 30);
-    assert!((0..5).all(|_| balance_after_race(seed) != 30), "seed {seed}");
-}
-
-/// Two tasks take two locks in opposite orders. Returns whether they end.
-fn opposite_locks_end(seed: u64) -> bool {
-    std::panic::catch_unwind(|| {
-        Sim::new(seed).workers(2).run(async {
-            let locks = Arc::new([(); 2].map(futures::lock::Mutex::new));
-            let tasks = [(0, 1), (1, 0)].map(|(first, second)| {
-                let locks = Arc::clone(&locks);
-                heist::spawn(async move {
-                    let _first = locks[first].lock().await;
-                    yield_now().await;
-                    let _second = locks[second].lock().await;
-                })
-            });
-            for task in tasks {
-                task.await.unwrap();
-            }
-        });
-    })
-    .is_ok()
-}
-
-#[test]
-fn locks_in_opposite_orders_are_found_and_repeat() {
-    let seed = first_failing_seed(|seed| !opposite_locks_end(seed));
-    assert!((0..5).all(|_| !opposite_locks_end(seed)), "seed {seed}");
-}
-
 /// Tasks sleep while the runtime is resized again and again.
 async fn sleeps_over_resizes() {
     let handle = heist::runtime::Handle::current();
