@@ -11,6 +11,7 @@ use std::ptr::{self, NonNull};
 use std::task::Waker;
 
 use crate::drain::gate::SpawnSource;
+use crate::group::Group;
 use crate::pool::local::Local;
 use crate::pool::{self, Pool, Seat};
 use crate::primitive::Arc;
@@ -47,12 +48,17 @@ std::thread_local! {
     /// the pool, or drives it.
     static MEMBER_OF: Cell<[Option<pool::Id>; NESTED]> = const { Cell::new([None; NESTED]) };
     /// The runtimes that this thread has entered, the innermost last.
-    static ENTERED: RefCell<Entered> = const { RefCell::new(Entered { stack: Vec::new(), next: 0 }) };
+    static ENTERED: RefCell<Entered> = const { RefCell::new(Entered { stack: Vec::new(), next: 0, grouped_at: None }) };
 }
 
 std::thread_local! {
     /// The pool that was entered last. It can be read in one instruction, and is only compared.
     static INNERMOST: Cell<*const Pool> = const { Cell::new(ptr::null()) };
+}
+
+std::thread_local! {
+    /// The group of the innermost scope.
+    static SCOPE: RefCell<Option<Arc<Group>>> = const { RefCell::new(None) };
 }
 
 /// The most nested pools of which a thread is marked as a member. Beyond these, the shutdown of an
@@ -65,12 +71,84 @@ pub(crate) type Member = ScopedSet<[Option<pool::Id>; NESTED]>;
 struct Entered {
     stack: Vec<(u64, Arc<Pool>)>,
     next: u64,
+    /// The height of the stack at which spawned tasks belong to a group.
+    grouped_at: Option<usize>,
 }
 
 impl Entered {
     fn publish_innermost(&self) {
-        INNERMOST.set(self.stack.last().map_or(ptr::null(), |(_, pool)| Arc::as_ptr(pool)));
+        INNERMOST.set(match self.stack.last() {
+            _ if self.grouped_at == Some(self.stack.len()) => GROUPED,
+            Some((_, pool)) => Arc::as_ptr(pool),
+            None => ptr::null(),
+        });
     }
+}
+
+/// Stands for the innermost pool while spawned tasks belong to a group. It is the address of no
+/// pool. So only a spawn that does not find its pool at once asks for the group.
+const GROUPED: *const Pool = ptr::without_provenance(1);
+
+/// Marks that what this thread spawns belongs to a group, until the returned guard is dropped. A
+/// runtime that is entered meanwhile ends the mark as long as it is entered.
+pub(crate) fn mark_grouped() -> impl Drop {
+    let set = |height: Option<usize>| {
+        let replaced = ENTERED.try_with(|entered| {
+            let mut entered = entered.borrow_mut();
+            let height = height.or(Some(entered.stack.len()));
+            let replaced = std::mem::replace(&mut entered.grouped_at, height);
+            entered.publish_innermost();
+            replaced
+        });
+        replaced.ok().flatten()
+    };
+    RestoreGrouped(set(None))
+}
+
+/// Restores the mark of [`mark_grouped`].
+struct RestoreGrouped(Option<usize>);
+
+impl Drop for RestoreGrouped {
+    fn drop(&mut self) {
+        // If the thread-locals have been destroyed, there is nothing to restore.
+        let _ = ENTERED.try_with(|entered| {
+            let mut entered = entered.borrow_mut();
+            entered.grouped_at = self.0;
+            entered.publish_innermost();
+        });
+    }
+}
+
+/// Runs `f` inside of a scope of `group`: what this thread spawns meanwhile belongs to the group.
+pub(crate) fn run_in_scope<R>(group: &Arc<Group>, f: impl FnOnce() -> R) -> R {
+    let replaced = SCOPE.try_with(|scope| scope.replace(Some(Arc::clone(group))));
+    let _scope = RestoreScope(replaced.ok().flatten());
+    let _grouped = mark_grouped();
+    f()
+}
+
+/// Restores the scope around a [`run_in_scope`].
+struct RestoreScope(Option<Arc<Group>>);
+
+impl Drop for RestoreScope {
+    fn drop(&mut self) {
+        let ended = SCOPE.try_with(|scope| scope.replace(self.0.take()));
+        drop(ended);
+    }
+}
+
+/// Returns the group in which this thread spawns tasks: that of the innermost scope, or else that
+/// of the task that is being polled.
+pub(crate) fn group() -> Option<Arc<Group>> {
+    if INNERMOST.get() != GROUPED {
+        return None;
+    }
+    let scope = SCOPE.try_with(|scope| scope.borrow().clone()).ok().flatten();
+    scope.or_else(|| {
+        // SAFETY: the task's cell is alive, see `set_task`.
+        let group = unsafe { task()?.as_ref() }.group().map(Arc::clone)?;
+        group.into_any().downcast().ok()
+    })
 }
 
 /// Runs `f` with this thread occupying a seat.
@@ -343,6 +421,15 @@ pub(crate) fn reactor_of(pool: &Pool) -> Arc<Reactor> {
 pub(crate) const NO_TIMERS: &str =
     "this runtime was built without timers: call `enable_time` or `enable_all` on its `runtime::Builder`";
 
+/// As [`is_inside`], also if what this thread spawns belongs to a group.
+pub(crate) fn is_inside_or_grouped(pool: &Pool) -> bool {
+    let is_last = || {
+        let last = ENTERED.try_with(|entered| entered.borrow().stack.last().map(|(_, last)| Arc::as_ptr(last)));
+        last.ok().flatten().is_none_or(|last| ptr::eq(last, pool))
+    };
+    is_inside(pool) || (INNERMOST.get() == GROUPED && is_last())
+}
+
 /// Returns the wheel for this thread's timers: its seat's, or the shared wheel.
 ///
 /// # Panics
@@ -352,7 +439,7 @@ pub(crate) const NO_TIMERS: &str =
 pub(crate) fn wheel() -> Arc<TimerWheel> {
     let own = seated(|seated| {
         let seated = seated?;
-        (seated.pool.settings.time && is_inside(seated.pool)).then(|| Arc::clone(&seated.seat.wheel))
+        (seated.pool.settings.time && is_inside_or_grouped(seated.pool)).then(|| Arc::clone(&seated.seat.wheel))
     });
     match own {
         Some(wheel) => wheel,

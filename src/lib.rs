@@ -73,6 +73,7 @@ mod drain;
 #[cfg(feature = "facade")]
 #[doc(hidden)]
 pub mod facade;
+mod group;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 mod idle;

@@ -30,6 +30,7 @@ use crate::block_in_place::blocked_workers::BlockedWorkers;
 use crate::blocking::BlockingPool;
 use crate::clock::Clock;
 use crate::drain::state::DrainState;
+use crate::group::table::GroupTable;
 use crate::idle::Idle;
 use crate::park::Unpark;
 use crate::phase::{AtomicPhase, Phase};
@@ -105,6 +106,8 @@ pub(crate) struct Pool {
     pub(crate) blocked_workers: BlockedWorkers,
     /// The watchdog's counts of stalls.
     pub(crate) stalls: StallCounts,
+    /// The groups of tasks, and those of them that are ready.
+    pub(crate) groups: GroupTable,
     /// A task has panicked, and the runtime is to shut down for that.
     panicked: AtomicBool,
     /// When tasks were queued, if hooks or histograms need it.
@@ -190,6 +193,7 @@ impl Pool {
             reaper_task: CurrentTask::new(),
             blocked_workers: BlockedWorkers::new(),
             stalls: StallCounts::new(),
+            groups: GroupTable::new(settings.group_min_share),
             panicked: AtomicBool::new(false),
             queue_times: settings.queue_times.then(QueueTimes::new),
             forced_root_yields: AtomicU64::new(0),

@@ -8,6 +8,7 @@ mod join;
 mod join_waker;
 mod owned_tasks;
 mod poll;
+mod refusal;
 mod runnable;
 mod spawn_meta;
 mod state;
@@ -19,6 +20,7 @@ pub use id::Id;
 pub use join::{AbortHandle, JoinHandle};
 pub(crate) use join_waker::EndCallback;
 pub(crate) use owned_tasks::OwnedTasks;
+pub use refusal::Refusal;
 pub(crate) use runnable::{RunResult, Runnable};
 pub(crate) use spawn_meta::{SpawnMeta, TaskInfo};
 
@@ -29,7 +31,11 @@ mod panic_tests;
 #[cfg(all(test, not(heist_loom)))]
 mod tests;
 
+use std::any::Any;
+use std::fmt;
 use std::future::Future;
+
+use crate::primitive::Arc;
 
 /// Futures larger than this are boxed, so that neither the cell nor the stack that builds it grows
 /// with them.
@@ -57,6 +63,35 @@ pub(crate) unsafe trait Schedule: 'static {
     /// Records a task that ends here. Called by its poller, before another thread can observe the
     /// end. `unfinished` means that the task was dropped, not polled to its end.
     fn record_outcome(&self, task: &Header, end: Outcome, unfinished: bool);
+}
+
+/// The group of a task, as its waker and its reports see it. By this trait, a waker calls up into
+/// the group.
+pub(crate) trait Route: fmt::Debug + Send + Sync {
+    /// Queues a task of the group that has been woken. The conditions are those of
+    /// [`Schedule::schedule`].
+    fn queue_woken(self: Arc<Self>, runnable: Runnable);
+
+    /// Returns the group's name.
+    fn name(&self) -> &Arc<str>;
+
+    /// Returns the group, for the upper layer, which knows its type.
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
+}
+
+/// Creates a task of the group in `spawn_meta`. The group queues it when it is woken. In all other
+/// respects it is a task of [`spawn`].
+pub(crate) fn spawn_in_group<F, S>(future: F, spawn_meta: SpawnMeta) -> (Runnable, JoinHandle<F::Output>)
+where
+    F: Future + Send + 'static,
+    F::Output: Send,
+    S: Schedule,
+{
+    if size_of::<F>() > BOXED_ABOVE {
+        runnable::allocate_in_group::<_, S>(Box::pin(future), spawn_meta)
+    } else {
+        runnable::allocate_in_group::<_, S>(future, spawn_meta)
+    }
 }
 
 /// Creates a task of `future`. Returns the right to poll it and the right to its output.

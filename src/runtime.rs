@@ -5,6 +5,11 @@ mod builder;
 mod consolidation;
 mod drain;
 mod dump;
+mod group_admit;
+mod group_builder;
+mod group_drain;
+mod group_metrics;
+mod group_scope;
 mod handle;
 mod histograms;
 mod limits;
@@ -15,6 +20,7 @@ mod phase;
 pub(crate) mod root_state;
 mod spawn_error;
 mod stall_settings;
+mod task_group;
 mod task_hooks;
 #[cfg(feature = "internals")]
 mod test_settings;
@@ -29,16 +35,23 @@ use std::time::Duration;
 pub use builder::Builder;
 pub use drain::{Drain, Draining};
 pub use dump::{Activity, Dump, TaskDump, TaskState, WorkerDump};
+pub use group_admit::{Admission, Admit, SpawnWhenAdmitted};
+pub use group_builder::{GroupBuilder, GroupError};
+pub use group_drain::GroupDrain;
+pub use group_metrics::GroupMetrics;
+pub use group_scope::Scope;
 pub use handle::{EnterGuard, Handle, TryCurrentError};
 pub(crate) use local_runtime::spawn_in;
 pub use local_runtime::{LocalOptions, LocalRuntime};
 pub use metrics::RuntimeMetrics;
 pub use phase::RuntimePhase;
-pub use spawn_error::SpawnError;
+pub use spawn_error::{Refusal, SpawnError};
+pub use task_group::TaskGroup;
 
 use self::block_on::BlockOnMode;
 use crate::context::can_block::{Operation, can_block};
 pub use crate::drain::state::{DrainReport, Straggler};
+pub use crate::group::priority::Priority;
 pub use crate::metrics::buckets::{
     HistogramConfiguration, InvalidHistogramConfiguration, LogHistogram, LogHistogramBuilder,
 };
@@ -180,6 +193,20 @@ impl Runtime {
         let made = schedule::new_task(future, Location::caller());
         drop(depot_borrow);
         self.handle.start(made)
+    }
+
+    /// Returns a builder of a group of tasks; see [`Handle::group`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Runtime::new()?;
+    /// let ingest = runtime.group("ingest").max_workers(1).build()?;
+    /// assert_eq!(runtime.block_on(ingest.spawn(async { 7 }))?, 7);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn group(&self, name: &str) -> GroupBuilder {
+        self.handle.group(name)
     }
 
     /// Spawns a task if the runtime accepts it; see [`Handle::try_spawn`].

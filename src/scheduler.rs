@@ -1,6 +1,8 @@
 //! Where a ready task goes, and the loop of the worker that polls it.
 
 pub(crate) mod checkpoint;
+pub(crate) mod group_queue;
+pub(crate) mod group_slice;
 pub(crate) mod schedule;
 #[cfg(all(test, heist_count, not(heist_loom)))]
 pub(crate) mod shared_lines;

@@ -22,6 +22,7 @@ use crate::util::wake_list::{WakeList, catch_user_panic};
 pub(crate) fn begin_shutdown(pool: &Arc<Pool>) {
     pool.drain_state.begin_shutdown(&pool.phase);
     pool.global.close_queue();
+    pool.groups.close_all();
     let jobs = pool.blocking.begin_shutdown();
     let resizes = pool.worker_set.refuse_requests(Phase::ShuttingDown);
     pool.wake_all_workers();
@@ -242,6 +243,11 @@ pub(crate) fn clear_seat(pool: &Arc<Pool>, seat: &Seat, local: &Local) {
             while let Some(runnable) =
                 seat.lifo.pop().or_else(|| local.ring.pop()).or_else(|| pool.global.take(&local.lane_cursor, 1).pop())
             {
+                drop_task(runnable);
+                found = true;
+            }
+            let mut queued = pool.groups.take_queued(|_| true);
+            while let Some(runnable) = queued.pop() {
                 drop_task(runnable);
                 found = true;
             }

@@ -3,6 +3,8 @@
 mod builder;
 pub mod coop;
 mod finished;
+pub(crate) mod group_blocking;
+mod inherit_priority;
 pub mod join_set;
 mod set_builder;
 mod task_local;
@@ -14,13 +16,14 @@ use std::task::{Context, Poll};
 
 pub use builder::Builder;
 pub use coop::{Unconstrained, consume_budget, unconstrained};
+pub use inherit_priority::InheritPriority;
 pub use join_set::JoinSet;
 pub use task_local::{AccessError, LocalKey, TaskLocalFuture};
 
 use crate::context::can_block::{Operation, can_block};
+use crate::raw_task::SpawnMeta;
 pub use crate::raw_task::{AbortHandle, Id, JoinError, JoinHandle};
-use crate::raw_task::{Runnable, SpawnMeta};
-use crate::runtime::{Handle, spawn_in};
+use crate::runtime::{Handle, TaskGroup, spawn_in};
 use crate::scheduler::schedule;
 use crate::{context, shutdown};
 
@@ -54,17 +57,18 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    start(schedule::new_task(future, Location::caller()))
+    start(future, Location::caller())
 }
 
-/// Queues a task that has been created.
-///
-/// The caller creates the task, so that the future is not moved into another function first.
 #[track_caller]
-#[inline]
-fn start<T>((runnable, handle): (Runnable, JoinHandle<T>)) -> JoinHandle<T> {
-    match schedule::queue_here(runnable) {
-        Ok(()) => handle,
+#[inline(always)]
+fn start<F>(future: F, spawn_meta: impl Into<SpawnMeta>) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    match schedule::spawn_here(future, spawn_meta) {
+        Ok(handle) => handle,
         Err(_dropped) => panic!("{}", context::messages::no_runtime()),
     }
 }
@@ -139,7 +143,10 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    Handle::current().spawn_blocking(function)
+    match context::group() {
+        Some(group) => TaskGroup::new(group).spawn_blocking(function),
+        None => Handle::current().spawn_blocking(function),
+    }
 }
 
 /// Runs a function that may block on this thread, while another thread works in place of this
@@ -247,6 +254,22 @@ pub fn yield_now() -> impl Future<Output = ()> + Send + Sync {
     }
 
     YieldNow(false)
+}
+
+/// Returns the group of the code that calls it: that of the innermost
+/// [`TaskGroup::scope`], or else that of the task. Returns `None` if there is no group.
+///
+/// # Examples
+///
+/// ```
+/// # let runtime = heist::runtime::Runtime::new().unwrap();
+/// let group = runtime.group("tenant-7").build().unwrap();
+/// let current = group.spawn(async { heist::task::current_group() });
+/// assert_eq!(runtime.block_on(current).unwrap(), Some(group));
+/// assert_eq!(heist::task::current_group(), None);
+/// ```
+pub fn current_group() -> Option<TaskGroup> {
+    context::group().map(TaskGroup::new)
 }
 
 /// Returns the id of the task that calls it.

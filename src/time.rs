@@ -68,7 +68,7 @@ use crate::context;
 fn require_timers() {
     // On a worker, the check does not touch the pool's reference count, which all workers share.
     let on_worker = context::seated(|seated| {
-        seated.is_some_and(|seated| seated.pool.settings.time && context::is_inside(seated.pool))
+        seated.is_some_and(|seated| seated.pool.settings.time && context::is_inside_or_grouped(seated.pool))
     });
     if !on_worker {
         let Some(pool) = context::pool() else { panic!("{}", context::messages::no_runtime()) };

@@ -13,6 +13,7 @@ use std::time::Duration;
 use consolidation::Consolidation;
 use seat_observer::{SeatObserver, SeatStatus};
 
+use crate::group::priority::Priority;
 use crate::phase::Phase;
 use crate::pool::{Pool, Seat, WakeHelper};
 use crate::primitive::Arc;
@@ -204,7 +205,8 @@ impl Watchdog {
                     if let (Some((lasted, cause)), Some(progress)) = (report, observer.progress()) {
                         self.reporter.record_stall(pool, seat, progress, lasted, cause);
                     }
-                    if reactor_is_free || seat.has_stealable_work() || pool.global.len() > 0 {
+                    let has_ready_group = pool.groups.ready.is_ready(Priority::Background);
+                    if reactor_is_free || seat.has_stealable_work() || pool.global.len() > 0 || has_ready_group {
                         // A cause other than a missing processor takes precedence.
                         unattended = unattended.filter(|&cause| cause != StallCause::Starved).or(Some(cause));
                     }
@@ -280,6 +282,7 @@ impl Reporter {
             thread: seat.tid().map(|thread| thread.get()),
             task: task.as_ref().map(|task| task.id),
             location: task.as_ref().map(|task| task.location),
+            group: task.as_ref().and_then(|task| task.group.clone()),
             name: task.and_then(|task| task.name),
             lasted,
             cause,
@@ -305,6 +308,7 @@ impl Reporter {
                 worker = report.worker,
                 task = report.task.map(tracing::field::display),
                 name = report.name.as_deref(),
+                group = report.group.as_deref(),
                 location = report.location.map(tracing::field::display),
                 lasted = ?report.lasted,
                 cause = %report.cause,
@@ -424,7 +428,11 @@ impl Rescue {
     pub(super) fn adjust_spares(&mut self, pool: &Arc<Pool>, summary: ScanSummary) {
         self.retry_scans = self.retry_scans.saturating_sub(1);
         let spares = pool.worker_set.num_spares();
-        let has_waiting_tasks = || pool.global.len() > 0 || pool.seats.iter().any(Seat::has_stealable_work);
+        let has_waiting_tasks = || {
+            pool.global.len() > 0
+                || pool.groups.ready.is_ready(Priority::Background)
+                || pool.seats.iter().any(Seat::has_stealable_work)
+        };
         if summary.wants_spare(spares, has_waiting_tasks) {
             self.idle_scans = 0;
             if spares >= pool.settings.max_spares + summary.away {

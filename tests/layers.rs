@@ -41,6 +41,7 @@ const LAYERS: [(&str, &[&str]); 7] = [
             "drain::gate",
             "drain::outcome_counts",
             "drain::state",
+            "group",
             "idle",
             "park",
             "pool::current_task",
@@ -75,6 +76,8 @@ const LEAST_LINES: usize = 60;
 const SHORT: &[(&str, &str)] = &[
     ("block_in_place", "the page is longer"),
     ("clock::pause_none", "the other half of a feature"),
+    ("raw_task::refusal", "an error that three public types share"),
+    ("runtime::group_scope", "the future of one method"),
     ("context::thread_role", "one mark of a thread, below everything that reads it"),
     ("drain", "lists its files"),
     ("internals", "what the benchmarks see"),

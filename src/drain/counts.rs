@@ -62,6 +62,7 @@ impl TaskCounts for Pool {
         let mut left: BTreeMap<Id, Straggler> = BTreeMap::new();
         let mut add = |straggler: Straggler| drop(left.insert(straggler.id, straggler));
         self.global.for_each(|task| add(task.identity().into()));
+        self.groups.for_each_queued(|task| add(task.identity().into()));
         self.seats.iter().flat_map(|seat| seat.live.all()).for_each(|task| add(task.into()));
         self.drain_state.jobs.stragglers().into_iter().for_each(&mut add);
         for task in [&self.reaper_task, &self.blocked_workers.ending].into_iter().filter_map(CurrentTask::get) {

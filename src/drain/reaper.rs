@@ -157,6 +157,7 @@ fn collect_overdue(pool: &Arc<Pool>) {
     for seat in pool.seats.iter() {
         chain.append(seat.steal_all(&hand));
     }
+    chain.append(pool.groups.take_queued(|id| exempt.binary_search(&id).is_err()));
     pool.requeue(chain);
 }
 

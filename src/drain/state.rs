@@ -525,6 +525,9 @@ pub struct Straggler {
     pub id: Id,
     /// The task's name, if it has one; see [`task::Builder`](crate::task::Builder).
     pub name: Option<Arc<str>>,
+    /// The name of the task's group, if it has one; see
+    /// [`TaskGroup`](crate::runtime::TaskGroup).
+    pub group: Option<Arc<str>>,
     /// The place where it was spawned.
     pub location: &'static Location<'static>,
     /// For how long at least its poll, function or destructor was running when the report was made.
@@ -535,8 +538,8 @@ pub struct Straggler {
 
 impl From<TaskInfo> for Straggler {
     fn from(task: TaskInfo) -> Self {
-        let TaskInfo { id, name, location } = task;
-        Straggler { id, name, location, running_for: None }
+        let TaskInfo { id, name, group, location } = task;
+        Straggler { id, name, group, location, running_for: None }
     }
 }
 
@@ -545,6 +548,9 @@ impl fmt::Display for Straggler {
         match &self.name {
             Some(name) => write!(f, "task {} \"{name}\" spawned at {}", self.id, self.location)?,
             None => write!(f, "task {} spawned at {}", self.id, self.location)?,
+        }
+        if let Some(group) = &self.group {
+            write!(f, " in group \"{group}\"")?;
         }
         match self.running_for {
             Some(time) => write!(f, " (running for {time:?})"),

@@ -14,11 +14,18 @@ pub(crate) struct CurrentTask {
     location: AtomicPtr<Location<'static>>,
     /// The last named task that was polled here.
     named: Mutex<Option<(Id, Arc<str>)>>,
+    /// The group whose tasks are being polled.
+    group: Mutex<Option<Arc<str>>>,
 }
 
 impl CurrentTask {
     pub(crate) fn new() -> Self {
-        CurrentTask { id: AtomicU64::new(0), location: AtomicPtr::new(std::ptr::null_mut()), named: Mutex::new(None) }
+        CurrentTask {
+            id: AtomicU64::new(0),
+            location: AtomicPtr::new(std::ptr::null_mut()),
+            named: Mutex::new(None),
+            group: Mutex::new(None),
+        }
     }
 
     /// Records the begin of a poll.
@@ -39,6 +46,12 @@ impl CurrentTask {
         let outdated = std::mem::replace(&mut *self.named.lock(), named);
         drop(outdated);
         task.location()
+    }
+
+    /// Sets the group of the tasks that are polled from now on.
+    pub(crate) fn set_group(&self, group: Option<Arc<str>>) {
+        let replaced = std::mem::replace(&mut *self.group.lock(), group);
+        drop(replaced);
     }
 
     /// Records the end of a poll.
@@ -68,6 +81,10 @@ impl CurrentTask {
         let location = unsafe { location.as_ref() }?;
         let id = Id::from_number(id).filter(|_| same)?;
         let name = self.named.lock().as_ref().filter(|(named, _)| *named == id).map(|(_, name)| Arc::clone(name));
-        Some(TaskInfo { id, name, location })
+        let group = self.group.lock().clone();
+        // If the poll is over, the group may be that of a later one.
+        // Ordering: Relaxed — as above.
+        let group = group.filter(|_| self.id.load(Ordering::Relaxed) == id.get());
+        Some(TaskInfo { id, name, group, location })
     }
 }

@@ -47,6 +47,20 @@ impl TaskMeta<'_> {
         self.task.name.as_deref()
     }
 
+    /// Returns the name of the task's group, if it has one. See
+    /// [`TaskGroup`](crate::runtime::TaskGroup).
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_multi_thread()
+    ///     .on_task_spawn(|task| assert_eq!(task.group(), Some("ingest")))
+    ///     .build()
+    ///     .unwrap();
+    /// runtime.group("ingest").build().unwrap().spawn(async {});
+    /// ```
+    pub fn group(&self) -> Option<&str> {
+        self.task.group.as_deref()
+    }
+
     /// Returns how long the task had waited in a queue when the poll began. A task is queued when
     /// it is spawned, woken, or yields.
     ///

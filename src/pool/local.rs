@@ -118,6 +118,9 @@ pub(crate) struct Local {
     ring_pushes: Cell<u64>,
     /// The ring's count at that read. It wraps around.
     ring_count: Cell<u32>,
+    /// When the worker turned to its tasks without a group, while a group was ready. Zero if it
+    /// did not.
+    default_since: Cell<u64>,
     /// The worker has observed that the drain's deadline has passed.
     pub(crate) deadline_observed: Cell<bool>,
     /// What this worker knows of another one.
@@ -162,6 +165,7 @@ impl Local {
             lifo_pushes: Cell::new(0),
             ring_pushes: Cell::new(0),
             ring_count,
+            default_since: Cell::new(0),
             deadline_observed: Cell::new(false),
             peer_observer: PeerObserver::new(seat),
             wakes: Cell::new(WakeList::new()),
@@ -408,6 +412,30 @@ impl Local {
     /// checkpoint, and the worker has not slept since.
     pub(crate) fn set_backlogged(&self, backlogged: bool) -> bool {
         self.backlogged.replace(backlogged) && backlogged
+    }
+
+    /// Makes the next step begin with a choice between the groups.
+    pub(crate) fn make_group_check_due(&self) {
+        self.next_check.set(0);
+    }
+
+    /// Returns true if a checkpoint is due by count.
+    pub(crate) fn is_checkpoint_due(&self) -> bool {
+        self.polls.get() >= self.next_checkpoint.get()
+    }
+
+    /// Records that the worker turns to its tasks without a group at `now`, while a group is ready.
+    pub(crate) fn begin_default_interval(&self, now: u64) {
+        self.default_since.set(now);
+    }
+
+    /// Returns how many nanoseconds the worker has spent on its tasks without a group, while a
+    /// group was ready.
+    pub(crate) fn end_default_interval(&self, now: u64) -> u64 {
+        match self.default_since.take() {
+            0 => 0,
+            since => now.saturating_sub(since),
+        }
     }
 
     /// Lends the list for collecting wakers.

@@ -135,6 +135,8 @@ pub(crate) struct Settings {
     pub(crate) unhandled_panic: UnhandledPanic,
     /// A woken or spawned task may take the LIFO slot.
     pub(crate) lifo: bool,
+    /// The share of time that each lower priority gets at least, in percent.
+    pub(crate) group_min_share: u32,
     /// How long `Drop` waits for running polls.
     pub(crate) shutdown_grace: Duration,
     /// How long after a drain's deadline the report is made. It is made earlier if all overdue
@@ -192,6 +194,7 @@ impl Settings {
             task_hooks: None,
             unhandled_panic: UnhandledPanic::Ignore,
             lifo: true,
+            group_min_share: 5,
             shutdown_grace: Duration::from_secs(5),
             drain_report_delay: Duration::from_millis(10),
             seed: 0,

@@ -84,6 +84,13 @@ impl GlobalQueue {
         if self.others.is_empty() { self.first.take(count) } else { lane_cursor.take(self, count) }
     }
 
+    /// Takes all tasks of each lane.
+    pub(crate) fn take_all(&self) -> Chain {
+        let mut all = self.first.take(usize::MAX);
+        self.others.iter().for_each(|lane| all.append(lane.take(usize::MAX)));
+        all
+    }
+
     /// Calls `visit` with each queued task. No user code may run in it.
     pub(crate) fn for_each(&self, mut visit: impl FnMut(&Header)) {
         self.first.for_each(&mut visit);

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::{fmt, io};
 
-use super::Id;
+use super::{Id, Refusal};
 use crate::util::wake_list::panic_message;
 
 /// The error of a task that ended without an output: it was cancelled, or it panicked.
@@ -18,12 +18,14 @@ struct Failure {
 
 enum Cause {
     Cancelled,
+    Refused(Refusal),
     Panicked(Box<dyn Any + Send + 'static>),
 }
 
 /// Returns the error of a task that was cancelled.
 pub(crate) fn cancelled(id: Id) -> JoinError {
-    JoinError(Box::new(Failure { id, cause: Cause::Cancelled }))
+    let cause = Refusal::take().map_or(Cause::Cancelled, Cause::Refused);
+    JoinError(Box::new(Failure { id, cause }))
 }
 
 /// Returns the error of a task that panicked.
@@ -44,7 +46,29 @@ impl JoinError {
     /// # });
     /// ```
     pub fn is_cancelled(&self) -> bool {
-        matches!(self.0.cause, Cause::Cancelled)
+        !matches!(self.0.cause, Cause::Panicked(_))
+    }
+
+    /// Returns why the task was never run, if the runtime or its group did not accept it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::runtime::Refusal;
+    ///
+    /// # let runtime = heist::runtime::Runtime::new().unwrap();
+    /// let group = runtime.group("one").max_tasks(1).build().unwrap();
+    /// let first = group.spawn(std::future::pending::<()>());
+    /// let second = group.spawn(async {});
+    /// let error = runtime.block_on(second).unwrap_err();
+    /// assert!(error.is_cancelled());
+    /// assert_eq!(error.refusal(), Some(Refusal::Full));
+    /// ```
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self.0.cause {
+            Cause::Refused(refusal) => Some(refusal),
+            Cause::Cancelled | Cause::Panicked(_) => None,
+        }
     }
 
     /// Returns true if the task panicked.
@@ -107,7 +131,7 @@ impl JoinError {
         let Failure { id, cause } = *self.0;
         match cause {
             Cause::Panicked(payload) => Ok(payload),
-            Cause::Cancelled => Err(cancelled(id)),
+            Cause::Cancelled | Cause::Refused(_) => Err(JoinError(Box::new(Failure { id, cause }))),
         }
     }
 
@@ -129,7 +153,7 @@ impl JoinError {
     /// Returns the panic's message, if the payload is text.
     fn message(&self) -> Option<&str> {
         match &self.0.cause {
-            Cause::Cancelled => None,
+            Cause::Cancelled | Cause::Refused(_) => None,
             Cause::Panicked(payload) => panic_message(&**payload),
         }
     }
@@ -139,6 +163,7 @@ impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.0.cause, self.message()) {
             (Cause::Cancelled, _) => write!(f, "task {} was cancelled", self.id()),
+            (Cause::Refused(refusal), _) => write!(f, "task {} was cancelled: {refusal}", self.id()),
             (Cause::Panicked(_), Some(message)) => write!(f, "task {} panicked with message {message:?}", self.id()),
             (Cause::Panicked(_), None) => write!(f, "task {} panicked", self.id()),
         }
@@ -149,6 +174,7 @@ impl fmt::Debug for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.0.cause, self.message()) {
             (Cause::Cancelled, _) => write!(f, "JoinError::Cancelled({:?})", self.id()),
+            (Cause::Refused(refusal), _) => write!(f, "JoinError::Refused({:?}, {refusal:?})", self.id()),
             // The payload itself is not shown. The dots stand for it.
             (Cause::Panicked(_), Some(message)) => write!(f, "JoinError::Panic({:?}, {message:?}, ...)", self.id()),
             (Cause::Panicked(_), None) => write!(f, "JoinError::Panic({:?}, ...)", self.id()),

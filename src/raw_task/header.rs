@@ -6,7 +6,7 @@ use std::task::Waker;
 
 use super::join_waker::JoinWaker;
 use super::state::State;
-use super::{Id, Outcome, RunResult, SpawnMeta, TaskInfo, waker};
+use super::{Id, Outcome, Route, RunResult, SpawnMeta, TaskInfo, waker};
 use crate::primitive::{Arc, Tracked, UnsafeCell, record_event};
 use crate::util::list::{Linked, Links};
 
@@ -116,9 +116,16 @@ impl Header {
         self.spawn_meta.name()
     }
 
-    /// Returns id, name and location.
+    /// Returns the task's group.
+    #[inline]
+    pub(crate) fn group(&self) -> Option<&Arc<dyn Route>> {
+        self.spawn_meta.group()
+    }
+
+    /// Returns id, name, group and location.
     pub(crate) fn identity(&self) -> TaskInfo {
-        TaskInfo { id: self.id, name: self.name().cloned(), location: self.location() }
+        let group = self.group().map(|group| Arc::clone(group.name()));
+        TaskInfo { id: self.id, name: self.name().cloned(), group, location: self.location() }
     }
 
     /// Returns id, name and location as a text.

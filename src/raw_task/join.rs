@@ -10,8 +10,9 @@ use std::task::{Context, Poll, Waker};
 
 use super::join_waker::{EndCallback, JoinWaker};
 use super::state::{DropHandle, Wake};
-use super::{Header, Id, JoinError};
+use super::{Header, Id, JoinError, Route};
 use crate::context::budget;
+use crate::primitive::Arc;
 use crate::util::wake_list::catch_user_panic;
 
 /// The handle of a spawned task: the right to its output.
@@ -67,6 +68,11 @@ impl<T> JoinHandle<T> {
     pub(super) fn header(&self) -> Option<&Header> {
         // SAFETY: JOIN_INTEREST keeps the cell alive.
         self.task.as_ref().map(|task| unsafe { task.as_ref() })
+    }
+
+    /// Returns the task's group, until the output has been taken.
+    pub(crate) fn group(&self) -> Option<Arc<dyn Route>> {
+        self.header()?.group().map(Arc::clone)
     }
 
     /// Requests that the task be dropped: at its next suspension, or now if it is not being polled.

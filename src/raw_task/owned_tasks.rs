@@ -72,6 +72,14 @@ impl OwnedTasks {
             .collect()
     }
 
+    /// Same as [`OwnedTasks::cancel_all`], for the tasks for which `is_wanted` returns true. It
+    /// runs under the lock.
+    pub(crate) fn cancel_all_of(&self, is_wanted: impl Fn(&Header) -> bool) -> Vec<Runnable> {
+        // SAFETY: a linked task is alive.
+        let is_wanted = |task: NonNull<Header>| is_wanted(unsafe { task.as_ref() });
+        self.map_tasks(|task| if is_wanted(task) { Header::cancel(task) } else { None }).into_iter().flatten().collect()
+    }
+
     /// Returns the linked tasks.
     pub(crate) fn all(&self) -> Vec<TaskInfo> {
         // SAFETY: a linked task is alive.
@@ -127,6 +135,12 @@ impl fmt::Debug for OwnedTasks {
 }
 
 impl Header {
+    /// Requests that a task end which is in a queue.
+    pub(crate) fn cancel_queued(&self) {
+        let wake = self.state.cancel();
+        debug_assert!(wake == crate::raw_task::state::Wake::Nothing, "a queued task is active");
+    }
+
     /// Requests that a task end. Returns its `Runnable` if it was idle.
     fn cancel(task: NonNull<Header>) -> Option<Runnable> {
         // SAFETY: the caller holds the lock of the list in which the task is linked, so the task is

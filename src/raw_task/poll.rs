@@ -13,7 +13,7 @@ use super::header::RecordOutcome;
 use super::home_table::HomeNumber;
 use super::state::{Complete, Start, Suspend};
 use super::{Header, JoinError, Outcome, RunResult, Runnable, Schedule, waker};
-use crate::primitive::{UnsafeCell, before_poll};
+use crate::primitive::{Arc, UnsafeCell, before_poll};
 use crate::task_alloc;
 use crate::util::wake_list::{catch_user_panic, log_and_drop_panic};
 
@@ -129,6 +129,15 @@ pub(super) unsafe fn schedule<S: Schedule>(header: NonNull<Header>) {
     let home = unsafe { home_of::<S>(header) };
     // SAFETY: the caller gives up a `Runnable`.
     home.schedule(unsafe { Runnable::from_raw(header) });
+}
+
+/// As [`schedule`], for a task of a group: the group queues it.
+pub(super) unsafe fn schedule_in_group(header: NonNull<Header>) {
+    // SAFETY: the caller gives up a `Runnable`.
+    let runnable = unsafe { Runnable::from_raw(header) };
+    // Once the runnable is queued, the task may end, and with it this reference.
+    let group = runnable.header().group().map(Arc::clone);
+    group.expect("a task of a group has its group in its metadata").queue_woken(runnable);
 }
 
 /// # Safety

@@ -130,6 +130,13 @@ impl<F: Future, S: Schedule> Table<F, S> {
     };
 }
 
+/// As [`Table`], for a task of a group.
+struct GroupTable<F, S>(std::marker::PhantomData<(F, S)>);
+
+impl<F: Future, S: Schedule> GroupTable<F, S> {
+    const VTABLE: Vtable = Vtable { schedule: poll::schedule_in_group, ..Table::<F, S>::VTABLE };
+}
+
 /// Makes the one allocation of a task.
 #[inline]
 pub(super) fn allocate<F, S>(future: F, spawn_meta: SpawnMeta) -> (Runnable, JoinHandle<F::Output>)
@@ -137,8 +144,26 @@ where
     F: Future,
     S: Schedule,
 {
+    allocate_with(future, &Table::<F, S>::VTABLE, spawn_meta)
+}
+
+/// As [`allocate`], for a task of the group in `spawn_meta`.
+pub(super) fn allocate_in_group<F, S>(future: F, spawn_meta: SpawnMeta) -> (Runnable, JoinHandle<F::Output>)
+where
+    F: Future,
+    S: Schedule,
+{
+    allocate_with(future, &GroupTable::<F, S>::VTABLE, spawn_meta)
+}
+
+#[inline(always)]
+fn allocate_with<F: Future>(
+    future: F,
+    vtable: &'static Vtable,
+    spawn_meta: SpawnMeta,
+) -> (Runnable, JoinHandle<F::Output>) {
     let place = task_alloc::allocate::<TaskCell<F>>();
-    let header = Header::new(&Table::<F, S>::VTABLE, spawn_meta);
+    let header = Header::new(vtable, spawn_meta);
     let storage = UnsafeCell::new(poll::Storage { future: ManuallyDrop::new(future) });
     // SAFETY: the place is a fresh allocation for a cell.
     unsafe { place.write(TaskCell { header, storage }) };

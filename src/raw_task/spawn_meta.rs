@@ -1,28 +1,31 @@
-//! The location and the name that a task was spawned with.
+//! What a task was spawned with: its location, its name, and its group.
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::Location;
 
-use super::Id;
+use super::{Id, Route};
 use crate::primitive::Arc;
 
-/// The bit that marks a pointer to a [`Name`].
-const NAMED: usize = 1;
+/// The bit that marks a pointer to [`Details`].
+const DETAILED: usize = 1;
 
-/// The place where a task was spawned, and its name if it has one. It is one word wide, so a task
-/// without a name does not pay for names.
+/// The place where a task was spawned, and its name and group if it has them. It is one word wide,
+/// so a task without a name and a group does not pay for them.
 ///
-/// Invariant: it is a pointer to a static `Location`, or one to a `Name` with the bit `NAMED` set.
-/// The `Name` is in a box that this value owns.
-pub(crate) struct SpawnMeta(*const (), PhantomData<Name>);
+/// Invariant: it is a pointer to a static `Location`, or one to `Details` with the bit `DETAILED`
+/// set. The `Details` are in a box that this value owns.
+pub(crate) struct SpawnMeta(*const (), PhantomData<Details>);
 
-const _: () =
-    assert!(align_of::<Location<'static>>() > NAMED && align_of::<Name>() > NAMED, "there is room for the bit");
+const _: () = assert!(
+    align_of::<Location<'static>>() > DETAILED && align_of::<Details>() > DETAILED,
+    "there is room for the bit"
+);
 
-struct Name {
+struct Details {
     location: &'static Location<'static>,
-    name: Arc<str>,
+    name: Option<Arc<str>>,
+    group: Option<Arc<dyn Route>>,
 }
 
 // SAFETY: it is a reference to something static, or a box of a value that is both `Send` and
@@ -41,35 +44,56 @@ impl From<&'static Location<'static>> for SpawnMeta {
 impl SpawnMeta {
     /// Creates the metadata of a task with a name.
     pub(crate) fn named(location: &'static Location<'static>, name: &str) -> SpawnMeta {
-        let name = Box::into_raw(Box::new(Name { location, name: name.into() }));
-        SpawnMeta(name.cast_const().cast::<()>().map_addr(|address| address | NAMED), PhantomData)
+        SpawnMeta::detailed(Details { location, name: Some(name.into()), group: None })
+    }
+
+    /// Creates the metadata of a task of a group.
+    pub(crate) fn of_group(
+        location: &'static Location<'static>,
+        name: Option<&str>,
+        group: Arc<dyn Route>,
+    ) -> SpawnMeta {
+        SpawnMeta::detailed(Details { location, name: name.map(Arc::from), group: Some(group) })
+    }
+
+    fn detailed(details: Details) -> SpawnMeta {
+        let details = Box::into_raw(Box::new(details));
+        SpawnMeta(details.cast_const().cast::<()>().map_addr(|address| address | DETAILED), PhantomData)
     }
 
     #[inline]
-    fn is_named(&self) -> bool {
-        self.0.addr() & NAMED != 0
+    fn has_details(&self) -> bool {
+        self.0.addr() & DETAILED != 0
     }
 
     #[inline]
-    fn as_name(&self) -> Option<&Name> {
-        let name = self.0.map_addr(|address| address & !NAMED).cast::<Name>();
-        // SAFETY: by the invariant, a pointer with the bit is one to a `Name`, which lives as long
+    fn details(&self) -> Option<&Details> {
+        let details = self.0.map_addr(|address| address & !DETAILED).cast::<Details>();
+        // SAFETY: by the invariant, a pointer with the bit is one to `Details`, which live as long
         // as `self`.
-        self.is_named().then(|| unsafe { &*name })
+        self.has_details().then(|| unsafe { &*details })
     }
 
     /// Returns where the task was spawned, if it has no name.
     #[inline]
     pub(super) fn unnamed(&self) -> Option<&'static Location<'static>> {
+        if self.has_details() {
+            return self.unnamed_with_group();
+        }
         // SAFETY: by the invariant, a pointer without the bit is one to a static `Location`.
-        (!self.is_named()).then(|| unsafe { &*self.0.cast() })
+        Some(unsafe { &*self.0.cast() })
+    }
+
+    #[cold]
+    fn unnamed_with_group(&self) -> Option<&'static Location<'static>> {
+        self.details().filter(|details| details.name.is_none()).map(|details| details.location)
     }
 
     /// Returns where the task was spawned.
     pub(crate) fn location(&self) -> &'static Location<'static> {
-        match self.as_name() {
-            Some(name) => name.location,
-            // SAFETY: as in `unnamed`.
+        match self.details() {
+            Some(details) => details.location,
+            // SAFETY: by the invariant, a pointer without the bit is one to a static `Location`.
             None => unsafe { &*self.0.cast() },
         }
     }
@@ -77,28 +101,34 @@ impl SpawnMeta {
     /// Returns the task's name.
     #[inline]
     pub(crate) fn name(&self) -> Option<&Arc<str>> {
-        self.as_name().map(|name| &name.name)
+        self.details()?.name.as_ref()
+    }
+
+    /// Returns the task's group.
+    #[inline]
+    pub(crate) fn group(&self) -> Option<&Arc<dyn Route>> {
+        self.details()?.group.as_ref()
     }
 }
 
 impl SpawnMeta {
     /// # Safety
     ///
-    /// It has a name, and is not accessed afterwards.
+    /// It has details, and is not accessed afterwards.
     #[cold]
-    unsafe fn drop_name(&mut self) {
-        let name = self.0.map_addr(|address| address & !NAMED).cast::<Name>().cast_mut();
-        // SAFETY: by the invariant, the `Name` was made from a box that `self` owns.
-        drop(unsafe { Box::from_raw(name) });
+    unsafe fn drop_details(&mut self) {
+        let details = self.0.map_addr(|address| address & !DETAILED).cast::<Details>().cast_mut();
+        // SAFETY: by the invariant, the `Details` were made from a box that `self` owns.
+        drop(unsafe { Box::from_raw(details) });
     }
 }
 
 impl Drop for SpawnMeta {
     #[inline]
     fn drop(&mut self) {
-        if self.is_named() {
+        if self.has_details() {
             // SAFETY: this is the destructor, which runs once.
-            unsafe { self.drop_name() };
+            unsafe { self.drop_details() };
         }
     }
 }
@@ -114,6 +144,8 @@ impl fmt::Debug for SpawnMeta {
 pub(crate) struct TaskInfo {
     pub(crate) id: Id,
     pub(crate) name: Option<Arc<str>>,
+    /// The name of the task's group.
+    pub(crate) group: Option<Arc<str>>,
     pub(crate) location: &'static Location<'static>,
 }
 
@@ -135,7 +167,7 @@ mod tests {
     fn task_name_is_freed_with_the_cell() {
         let (home, here) = (Home::new(), Location::caller());
         let (runnable, handle) = raw_task::spawn::<_, Home>(async { 7 }, SpawnMeta::named(here, "seven"));
-        let TaskInfo { id, name, location } = runnable.header().identity();
+        let TaskInfo { id, name, location, .. } = runnable.header().identity();
         assert_eq!((id, location), (handle.id(), here));
         let name = name.expect("it has one");
         assert_eq!((&*name, Arc::strong_count(&name)), ("seven", 2));

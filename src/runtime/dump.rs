@@ -103,6 +103,8 @@ pub struct TaskDump {
     pub id: Id,
     /// The name of the task, if it has one.
     pub name: Option<Arc<str>>,
+    /// The name of the task's group, if it has one.
+    pub group: Option<Arc<str>>,
     /// Where the task was spawned.
     pub location: &'static Location<'static>,
     /// What the task does.
@@ -157,14 +159,15 @@ fn visible_tasks(pool: &Pool) -> Vec<TaskDump> {
     let mut all = BTreeMap::new();
     let mut add = |view: TaskView, state: Option<TaskState>| {
         let state = state.unwrap_or_else(|| TaskState::capture(view.phase));
-        let TaskInfo { id, name, location } = view.task;
-        all.entry(id).or_insert(TaskDump { id, name, location, state });
+        let TaskInfo { id, name, group, location } = view.task;
+        all.entry(id).or_insert(TaskDump { id, name, group, location, state });
     };
     // The polled tasks come first: to other threads, a polled task looks like a queued one.
     for task in pool.seats.iter().filter_map(|seat| seat.polling.get()) {
         add(TaskView { task, phase: "" }, Some(TaskState::Running));
     }
     pool.global.for_each(|task| add(task.task_view(), None));
+    pool.groups.for_each_queued(|task| add(task.task_view(), None));
     pool.seats.iter().flat_map(|seat| seat.live.task_views()).for_each(|view| add(view, None));
     pool.drain_state.jobs.live.task_views().into_iter().for_each(|view| add(view, Some(TaskState::Job)));
     all.into_values().collect()
@@ -282,7 +285,11 @@ impl fmt::Display for TaskDump {
         if let Some(name) = &self.name {
             write!(f, " \"{name}\"")?;
         }
-        write!(f, ": {}, spawned at {}", self.state, self.location)
+        write!(f, ": {}, spawned at {}", self.state, self.location)?;
+        match &self.group {
+            Some(group) => write!(f, ", in group \"{group}\""),
+            None => Ok(()),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::panic::Location;
 use std::time::Duration;
 
 use super::block_on::BlockOnMode;
-use super::{Drain, Draining, Dump, Id, RuntimeFlavor, RuntimeMetrics, SpawnError, block_on};
+use super::{Drain, Draining, Dump, GroupBuilder, Id, RuntimeFlavor, RuntimeMetrics, SpawnError, TaskGroup, block_on};
 use crate::drain::reaper;
 use crate::pool::Pool;
 use crate::primitive::Arc;
@@ -160,13 +160,41 @@ impl Handle {
         F::Output: Send + 'static,
     {
         if !schedule::try_admit(&self.pool) {
-            return Err(SpawnError::new(future));
+            return Err(SpawnError::new(future, schedule::refusal_of(&self.pool)));
         }
         let depot_borrow = task_alloc::borrow_depot(&self.pool.depot);
         let (runnable, handle) = schedule::new_task(future, Location::caller());
         drop(depot_borrow);
         schedule::queue_admitted(&self.pool, runnable);
         Ok(handle)
+    }
+
+    /// Returns a builder of a group of tasks, which have a priority, a share of the workers' time,
+    /// and limits. The name is unique among the live groups of the runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let runtime = heist::runtime::Runtime::new().unwrap();
+    /// let ingest = runtime.handle().group("ingest").max_tasks(1_000).build().unwrap();
+    /// assert_eq!(runtime.block_on(ingest.spawn(async { 7 })).unwrap(), 7);
+    /// ```
+    pub fn group(&self, name: &str) -> GroupBuilder {
+        GroupBuilder::new(self, name)
+    }
+
+    /// Returns the live groups of the runtime, in the order of their names.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let runtime = heist::runtime::Runtime::new().unwrap();
+    /// let _ingest = runtime.group("ingest").build().unwrap();
+    /// let groups = runtime.handle().groups();
+    /// assert_eq!(groups[0].name(), "ingest");
+    /// ```
+    pub fn groups(&self) -> Vec<TaskGroup> {
+        self.pool.groups.all().into_iter().map(TaskGroup::new).collect()
     }
 
     /// Drains the runtime: refuses new tasks from outside, and waits for the live ones until

@@ -69,6 +69,34 @@ impl Builder {
         self
     }
 
+    /// Sets the share of the workers' time that the groups of each lower priority get at least, in
+    /// percent, while higher ones are busy. The default is 5. See
+    /// [`TaskGroup`](super::TaskGroup).
+    ///
+    /// # Panics
+    ///
+    /// Panics if `percent` is zero or more than 25.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::Builder::new_multi_thread()
+    ///     .group_minimum_share(10)
+    ///     .build()
+    ///     .unwrap();
+    /// # drop(runtime);
+    /// ```
+    #[track_caller]
+    pub fn group_minimum_share(&mut self, percent: u32) -> &mut Builder {
+        assert!(
+            (1..=25).contains(&percent),
+            "group_minimum_share({percent}): zero would starve lower priorities, and more than 25 would leave little for \
+             the highest; use 1 to 25"
+        );
+        self.settings.group_min_share = percent;
+        self
+    }
+
     /// Sets how many events a worker takes from the operating system at once, at most.
     ///
     /// It applies to idle workers, and to busy ones unless a later call of

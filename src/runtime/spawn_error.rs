@@ -2,14 +2,20 @@
 
 use std::fmt;
 
-/// The runtime did not accept a task: it is being drained, or has been shut down.
+pub use crate::raw_task::Refusal;
+
+/// The runtime, or a group, did not accept a task.
 ///
-/// The error holds the future. [`Handle::try_spawn`](super::Handle::try_spawn) returns it.
-pub struct SpawnError<F>(F);
+/// The error holds the future, and the reason. [`Handle::try_spawn`](super::Handle::try_spawn) and
+/// the spawns of [`TaskGroup`](super::TaskGroup) return it.
+pub struct SpawnError<F> {
+    future: F,
+    refusal: Refusal,
+}
 
 impl<F> SpawnError<F> {
-    pub(super) fn new(future: F) -> Self {
-        SpawnError(future)
+    pub(super) fn new(future: F, refusal: Refusal) -> Self {
+        SpawnError { future, refusal }
     }
 
     /// Returns the future that was not spawned.
@@ -25,22 +31,36 @@ impl<F> SpawnError<F> {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn into_inner(self) -> F {
-        self.0
+        self.future
+    }
+
+    /// Returns why the task was not accepted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use heist::runtime::Refusal;
+    ///
+    /// let runtime = heist::runtime::Runtime::new()?;
+    /// let handle = runtime.handle().clone();
+    /// drop(runtime);
+    /// assert_eq!(handle.try_spawn(async {}).unwrap_err().refusal(), Refusal::Closed);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn refusal(&self) -> Refusal {
+        self.refusal
     }
 }
 
 impl<F> fmt::Display for SpawnError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "the runtime is being drained or has been shut down, and accepts no more tasks from here; `into_inner` returns \
-             the future, and `Handle::draining` resolves when a drain begins",
-        )
+        write!(f, "{}; `into_inner` returns the future", self.refusal)
     }
 }
 
 impl<F> fmt::Debug for SpawnError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SpawnError").finish_non_exhaustive()
+        f.debug_struct("SpawnError").field("refusal", &self.refusal).finish_non_exhaustive()
     }
 }
 

@@ -10,7 +10,8 @@ use crate::drain::gate::SpawnSource;
 use crate::pool::hooks::TaskHooks;
 use crate::pool::{Pool, Seat, WakeHelper};
 use crate::primitive::{Arc, wake_policy};
-use crate::raw_task::{self, Header, JoinHandle, Outcome, OwnedTasks, Runnable, Schedule, SpawnMeta};
+use crate::raw_task::{self, Header, JoinHandle, Outcome, OwnedTasks, Refusal, Runnable, Schedule, SpawnMeta};
+use crate::scheduler::group_queue;
 
 // SAFETY: a seat is part of its pool. A task points to a seat in which it was polled, until it has
 // ended. The shutdown ends all tasks, or leaks the pool.
@@ -119,26 +120,43 @@ pub(crate) fn enter_gate(pool: &Pool) -> bool {
             && pool.drain_state.gate.try_enter(SpawnSource::Internal))
 }
 
-/// Queues a new task on the runtime that this thread is inside of.
+/// Spawns a task on the runtime that this thread is inside of, and in the group that it is inside
+/// of, if there is one.
 ///
 /// # Errors
 ///
-/// The task, if this thread is not inside of a runtime.
+/// The future, if this thread is not inside of a runtime.
 #[inline]
-pub(crate) fn queue_here(runnable: Runnable) -> Result<(), Runnable> {
+pub(crate) fn spawn_here<F>(future: F, spawn_meta: impl Into<SpawnMeta>) -> Result<JoinHandle<F::Output>, F>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
     context::seated(|seated| match seated {
         Some(seated) if context::is_inside(seated.pool) => {
+            let (runnable, handle) = new_task(future, spawn_meta);
             seated.push_new(runnable);
-            Ok(())
+            Ok(handle)
         }
-        _ => match context::pool() {
-            Some(pool) => {
-                queue_on(&pool, runnable);
-                Ok(())
-            }
-            None => Err(runnable),
-        },
+        _ => spawn_elsewhere(future, spawn_meta.into()),
     })
+}
+
+/// As [`spawn_here`], on a thread that is no worker, or for a group.
+#[cold]
+fn spawn_elsewhere<F>(future: F, spawn_meta: SpawnMeta) -> Result<JoinHandle<F::Output>, F>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let Some(pool) = context::pool() else { return Err(future) };
+    if let Some(group) = context::group() {
+        // A box, so that each future's code is not compiled twice.
+        return Ok(group_queue::spawn_inherited(&pool, &group, Box::pin(future), spawn_meta));
+    }
+    let (runnable, handle) = new_task(future, spawn_meta);
+    queue_on(&pool, runnable);
+    Ok(handle)
 }
 
 #[inline]
@@ -168,9 +186,23 @@ fn push_from_outside(pool: &Arc<Pool>, runnable: Runnable) {
     }
 }
 
+/// Cancels a task that has been admitted, and that no queue has taken.
+#[cold]
+pub(crate) fn cancel_admitted(pool: &Arc<Pool>, refused: Runnable) {
+    context::run_in_runtime(pool, || {
+        context::seated(|seated| match seated {
+            Some(seated) if works_in(seated, pool) => seated.seat.cancel_in_seat(refused),
+            _ => {
+                pool.cancel_unseated(refused);
+                pool.exit_unseated();
+            }
+        });
+    });
+}
+
 /// Calls the spawn hook, if there is one, for an admitted task that is about to be queued.
 #[inline]
-fn run_spawn_hook(pool: &Arc<Pool>, runnable: &Runnable) {
+pub(super) fn run_spawn_hook(pool: &Arc<Pool>, runnable: &Runnable) {
     if let Some(hooks) = &pool.settings.task_hooks {
         run_spawn_hook_cold(pool, hooks, runnable.header());
     }
@@ -184,9 +216,15 @@ fn run_spawn_hook_cold(pool: &Arc<Pool>, hooks: &TaskHooks, task: &Header) {
 /// Rejects a task that was not admitted. Its future is dropped, and its handle resolves as
 /// cancelled.
 #[cold]
-fn reject_spawn(pool: &Arc<Pool>, runnable: Runnable) {
+pub(super) fn reject_spawn(pool: &Arc<Pool>, runnable: Runnable) {
     pool.drain_state.refusals.log_rejection(pool.clock.now(), runnable.header().location());
-    context::run_in_runtime(pool, || drop(runnable));
+    let refusal = refusal_of(pool);
+    context::run_in_runtime(pool, || refusal.run_with(|| drop(runnable)));
+}
+
+/// Returns why the runtime accepts no task.
+pub(crate) fn refusal_of(pool: &Pool) -> Refusal {
+    if pool.is_open() { Refusal::Draining } else { Refusal::Closed }
 }
 
 impl Seated<'_> {

@@ -140,10 +140,8 @@ impl<'a> Worker<'a> {
             if self.local.tick.replace(tick) != tick && !self.pool.settings.pace.is_timed() {
                 due = self.local.maintenance_due();
             }
-            if let Some(runnable) = self.do_maintenance(due) {
-                budget::refill();
-                self.poll_task(runnable);
-                return Step::Polled;
+            if let Some(step) = self.maintain(due) {
+                return step;
             }
         }
         match self.next_task() {
@@ -276,25 +274,45 @@ impl<'a> Worker<'a> {
         self.local.ring.len() + usize::from(!self.seat.lifo.is_empty()) + self.pool.global.len()
     }
 
+    /// Does what is due, and polls a task if that is part of it. Returns the step in that case.
+    #[cold]
+    fn maintain(&self, due: Maintenance) -> Option<Step> {
+        // A tick may ask for nothing but a choice between the groups.
+        let may_check_global = due != Maintenance::Nothing && self.local.may_check_global(self.pool.settings.pace);
+        self.checkpoint_if_due(due);
+        if self.serve_group(|| self.has_default_work()) {
+            return Some(Step::Polled);
+        }
+        let runnable = if may_check_global { self.check_global() } else { None }?;
+        budget::refill();
+        self.poll_task(runnable);
+        Some(Step::Polled)
+    }
+
     /// Makes the checkpoint or the global check that is due. Returns the first task of the global
     /// queue, which has waited longest.
-    ///
-    /// It does not return such a task twice without a task from the ring in between. Otherwise a
-    /// full global queue would starve the ring where every poll is followed by a check.
     #[cold]
     pub(crate) fn do_maintenance(&self, due: Maintenance) -> Option<Runnable> {
         if due == Maintenance::Nothing {
             return None;
         }
-        let pace = self.pool.settings.pace;
-        let may_check_global = self.local.may_check_global(pace);
+        let may_check_global = self.local.may_check_global(self.pool.settings.pace);
+        self.checkpoint_if_due(due);
+        if may_check_global { self.check_global() } else { None }
+    }
+
+    fn checkpoint_if_due(&self, due: Maintenance) {
         if due == Maintenance::Checkpoint || self.is_checkpoint_late() {
             self.checkpoint();
         }
-        if !may_check_global {
-            return None;
-        }
-        self.local.global_checked(pace.global);
+    }
+
+    /// Makes a global check. Returns the first task of the global queue, which has waited longest.
+    ///
+    /// It does not return such a task twice without a task from the ring in between. Otherwise a
+    /// full global queue would starve the ring where every poll is followed by a check.
+    fn check_global(&self) -> Option<Runnable> {
+        self.local.global_checked(self.pool.settings.pace.global);
         if self.pool.global.len() == 0 {
             return None;
         }
@@ -326,6 +344,9 @@ impl<'a> Worker<'a> {
         if self.must_exit() {
             return Step::Exited;
         }
+        if self.serve_group(|| self.others_are_awake() && self.pool.has_spare_work(self.seat.index)) {
+            return Step::Polled;
+        }
         if self.others_are_awake() && self.try_begin_search() {
             self.mode.set(Mode::Searching);
             return Step::Searched;
@@ -349,12 +370,12 @@ impl<'a> Worker<'a> {
     fn search_pass(&self) -> Step {
         // Other threads may rely on this search. A worker that has to exit passes it on when it
         // leaves the seat.
-        if self.has_own_work() || self.must_exit() || self.has_unseen_deadline() {
+        if self.has_own_work() || self.must_exit() || self.has_unseen_deadline() || self.has_urgent_group() {
             self.end_search();
             return Step::Resumed;
         }
         let Some(runnable) = self.steal_task().or_else(|| self.take_from_global()) else {
-            return self.announce_sleep(true);
+            return self.search_groups();
         };
         self.mode.set(Mode::Working);
         // Even if it was not the last searcher, it wakes a helper for the rest if that pays.
@@ -382,6 +403,11 @@ impl<'a> Worker<'a> {
 
     fn has_own_work(&self) -> bool {
         self.local.ring.len() > 0 || !self.seat.lifo.is_empty()
+    }
+
+    /// Returns true if a task without a group is ready for this worker.
+    fn has_default_work(&self) -> bool {
+        self.has_own_work() || self.pool.global.len() > 0
     }
 
     fn steal_task(&self) -> Option<Runnable> {
@@ -422,6 +448,16 @@ impl<'a> Worker<'a> {
         })
     }
 
+    /// Serves a group after a search that has found no other task. Announces a sleep if there is
+    /// none.
+    fn search_groups(&self) -> Step {
+        if !self.has_ready_group() {
+            return self.announce_sleep(true);
+        }
+        self.end_search();
+        if self.serve_group(|| false) { Step::Stole } else { Step::Resumed }
+    }
+
     fn announce_sleep(&self, searching: bool) -> Step {
         // Before the announcement: the final check sees what the hook spawns.
         run_hook(&self.pool.settings.on_thread_park);
@@ -459,6 +495,7 @@ impl<'a> Worker<'a> {
     /// that is not allowed to search would only announce its sleep again, and so spin.
     fn may_take_from_others(&self) -> bool {
         self.pool.global.len() > 0
+            || self.has_ready_group()
             || (self.pool.idle.counts().searchers() <= 0 && self.pool.has_spare_work(self.seat.index))
     }
 

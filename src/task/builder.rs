@@ -4,9 +4,10 @@ use std::future::Future;
 use std::io;
 use std::panic::Location;
 
+use crate::primitive::Arc;
 use crate::raw_task::{JoinHandle, SpawnMeta};
-use crate::runtime::Handle;
-use crate::scheduler::schedule;
+use crate::runtime::{Handle, TaskGroup};
+use crate::scheduler::{group_queue, schedule};
 
 /// Spawns a task with a name.
 ///
@@ -15,7 +16,7 @@ use crate::scheduler::schedule;
 /// [`TaskMeta`](crate::pool::hooks::TaskMeta)). It need not be unique. A task with a name costs one
 /// more allocation. A task without one costs nothing more.
 ///
-/// The methods return an [`io::Result`], as Tokio's do, but there is no error today.
+/// The methods return an [`io::Result`], as Tokio's do. The one error is a group that does not fit.
 ///
 /// # Examples
 ///
@@ -34,6 +35,7 @@ use crate::scheduler::schedule;
 #[must_use = "it does nothing unless a task is spawned with it"]
 pub struct Builder<'a> {
     name: Option<&'a str>,
+    group: Option<&'a TaskGroup>,
 }
 
 impl<'a> Builder<'a> {
@@ -64,7 +66,22 @@ impl<'a> Builder<'a> {
     /// # });
     /// ```
     pub fn name(&self, name: &'a str) -> Self {
-        Builder { name: Some(name) }
+        Builder { name: Some(name), ..*self }
+    }
+
+    /// Sets the group of the task, in place of that of the code that spawns it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let runtime = heist::runtime::Runtime::new().unwrap();
+    /// let group = runtime.group("tenant-7").build().unwrap();
+    /// let builder = heist::task::Builder::new().name("answer").group(&group);
+    /// let task = builder.spawn_on(async { 6 * 7 }, runtime.handle()).unwrap();
+    /// assert_eq!(runtime.block_on(task).unwrap(), 42);
+    /// ```
+    pub fn group(&self, group: &'a TaskGroup) -> Self {
+        Builder { group: Some(group), ..*self }
     }
 
     /// Spawns a task; see [`task::spawn`](crate::task::spawn()).
@@ -91,14 +108,17 @@ impl<'a> Builder<'a> {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        Ok(super::start(schedule::new_task(future, self.spawn_meta())))
+        match self.group {
+            Some(group) => Ok(group.spawn_named(future, self.name, Location::caller())),
+            None => Ok(super::start(future, self.spawn_meta())),
+        }
     }
 
     /// Spawns a task on the runtime of `handle`; see [`Handle::spawn`].
     ///
     /// # Errors
     ///
-    /// It returns no error today.
+    /// If the group is one of another runtime.
     ///
     /// # Examples
     ///
@@ -115,14 +135,20 @@ impl<'a> Builder<'a> {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        Ok(handle.start(schedule::new_task(future, self.spawn_meta())))
+        match self.group {
+            Some(group) => {
+                self.check_group(group, handle)?;
+                Ok(group.spawn_named(future, self.name, Location::caller()))
+            }
+            None => Ok(handle.start(schedule::new_task(future, self.spawn_meta()))),
+        }
     }
 
     /// Spawns a task that need not be `Send`; see [`task::spawn_local`](crate::task::spawn_local).
     ///
     /// # Errors
     ///
-    /// It returns no error today.
+    /// If a group is set: its tasks are `Send`.
     ///
     /// # Panics
     ///
@@ -145,6 +171,12 @@ impl<'a> Builder<'a> {
         F: Future + 'static,
         F::Output: 'static,
     {
+        if self.group.is_some() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a task that need not be `Send` cannot be in a group: use `spawn`, or build it without a group",
+            ));
+        }
         Ok(super::start_local(future, self.spawn_meta()))
     }
 
@@ -152,7 +184,7 @@ impl<'a> Builder<'a> {
     ///
     /// # Errors
     ///
-    /// It returns no error today.
+    /// If the group is one of another runtime.
     ///
     /// # Panics
     ///
@@ -181,7 +213,7 @@ impl<'a> Builder<'a> {
     ///
     /// # Errors
     ///
-    /// It returns no error today.
+    /// If the group is one of another runtime.
     ///
     /// # Examples
     ///
@@ -197,7 +229,25 @@ impl<'a> Builder<'a> {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        Ok(handle.spawn_blocking_as(function, self.spawn_meta()))
+        match self.group {
+            Some(group) => {
+                self.check_group(group, handle)?;
+                Ok(group.spawn_blocking_named(function, self.name, Location::caller()))
+            }
+            None => Ok(handle.spawn_blocking_as(function, self.spawn_meta())),
+        }
+    }
+
+    /// Checks that the group is one of the runtime of `handle`.
+    fn check_group(&self, group: &TaskGroup, handle: &Handle) -> io::Result<()> {
+        if group_queue::pool_of(group.group()).is_none_or(|pool| Arc::ptr_eq(&pool, handle.pool())) {
+            return Ok(());
+        }
+        let name = group.name();
+        Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("the group {name:?} is one of another runtime: build a group on the runtime of the handle"),
+        ))
     }
 
     #[track_caller]

@@ -13,7 +13,7 @@ pub use super::set_builder::Builder;
 use crate::context::budget;
 use crate::primitive::Arc;
 use crate::raw_task::{AbortHandle, Id, JoinError, JoinHandle};
-use crate::runtime::{Handle, LocalRuntime};
+use crate::runtime::{Handle, LocalRuntime, TaskGroup};
 use crate::util::wake_list::catch_user_panic;
 
 /// A set of tasks. Their outputs are joined in the order in which the tasks end.
@@ -48,6 +48,8 @@ pub struct JoinSet<T> {
     /// will add the key. A key is reused only after it has been removed from `ended`.
     members: Slab<JoinHandle<T>>,
     ended: Arc<FinishedQueue>,
+    /// The group in which the set spawns.
+    pub(super) group: Option<TaskGroup>,
 }
 
 /// A panic in a waker or a destructor leaves the set consistent: before either is called, the set's
@@ -68,7 +70,7 @@ impl<T> JoinSet<T> {
     /// # });
     /// ```
     pub fn new() -> Self {
-        JoinSet { members: Slab::new(), ended: FinishedQueue::new() }
+        JoinSet { members: Slab::new(), ended: FinishedQueue::new(), group: None }
     }
 
     /// Returns the number of tasks whose outputs have not been taken.
@@ -105,7 +107,7 @@ impl<T> JoinSet<T> {
 /// Spawning tasks into the set.
 impl<T: 'static> JoinSet<T> {
     /// Spawns a task on the runtime that is running on this thread; see
-    /// [`spawn`](crate::task::spawn()).
+    /// [`spawn`](crate::task::spawn()). A set of [`JoinSet::in_group`] spawns it in its group.
     ///
     /// The task begins to run at once, also if it is never joined.
     ///
@@ -129,7 +131,11 @@ impl<T: 'static> JoinSet<T> {
         F: Future<Output = T> + Send + 'static,
         T: Send,
     {
-        self.insert(super::spawn(future))
+        let handle = match &self.group {
+            Some(group) => group.spawn(future),
+            None => super::spawn(future),
+        };
+        self.insert(handle)
     }
 
     /// Spawns a task on the runtime of `handle`. If that has been shut down, the future is dropped,

@@ -1,11 +1,11 @@
-//! Spawns tasks with names into a set.
+//! Spawns tasks with names into a set, and sets that spawn in a group.
 
 use std::future::Future;
 use std::io;
 
 use super::join_set::JoinSet;
 use crate::raw_task::AbortHandle;
-use crate::runtime::Handle;
+use crate::runtime::{Handle, TaskGroup};
 
 /// Spawns a task with a name into a [`JoinSet`]. [`JoinSet::build_task`] returns it.
 ///
@@ -16,6 +16,27 @@ use crate::runtime::Handle;
 pub struct Builder<'a, T> {
     pub(super) set: &'a mut JoinSet<T>,
     pub(super) builder: super::Builder<'a>,
+}
+
+impl<T> JoinSet<T> {
+    /// Creates an empty set whose [`spawn`](JoinSet::spawn) spawns in a group. A task that the
+    /// group does not admit is joined as cancelled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let runtime = heist::runtime::Runtime::new().unwrap();
+    /// let group = runtime.group("squares").build().unwrap();
+    /// let mut set = heist::task::JoinSet::in_group(&group);
+    /// (0..4).for_each(|number| drop(set.spawn(async move { number * number })));
+    /// assert_eq!(runtime.block_on(set.join_all()).iter().sum::<i32>(), 14);
+    /// assert_eq!(group.metrics().completed, 4);
+    /// ```
+    pub fn in_group(group: &TaskGroup) -> Self {
+        let mut set = JoinSet::new();
+        set.group = Some(group.clone());
+        set
+    }
 }
 
 impl<'a, T: 'static> Builder<'a, T> {
@@ -57,7 +78,9 @@ impl<T: Send + 'static> Builder<'_, T> {
     /// ```
     #[track_caller]
     pub fn spawn<F: Future<Output = T> + Send + 'static>(self, future: F) -> io::Result<AbortHandle> {
-        Ok(self.set.insert(self.builder.spawn(future)?))
+        let group = self.set.group.clone();
+        let builder = group.as_ref().map_or(self.builder, |group| self.builder.group(group));
+        Ok(self.set.insert(builder.spawn(future)?))
     }
 
     /// Spawns a task on the runtime of `handle`; see [`JoinSet::spawn_on`].

@@ -29,6 +29,8 @@ pub struct StallReport {
     pub task: Option<Id>,
     /// The name of the task, if it has one.
     pub name: Option<Arc<str>>,
+    /// The name of the task's group, if it has one.
+    pub group: Option<Arc<str>>,
     /// Where the task was spawned.
     pub location: Option<&'static Location<'static>>,
     /// How long the poll has lasted so far, at least.

@@ -1,0 +1,100 @@
+//! What a group has done so far.
+
+use crate::primitive::atomic::{AtomicU64, Ordering};
+use crate::raw_task::Outcome;
+
+/// The counts of a group. Several workers add to each.
+#[derive(Debug)]
+pub(crate) struct GroupCounts {
+    pub(crate) spawned: Total,
+    pub(crate) polls: Total,
+    /// The time in polls, in nanoseconds.
+    pub(crate) busy: Total,
+    pub(crate) refused: Total,
+    pub(crate) completed: Total,
+    pub(crate) panicked: Total,
+    pub(crate) cancelled: Total,
+}
+
+/// A number that only grows.
+#[derive(Debug)]
+pub(crate) struct Total(AtomicU64);
+
+impl Total {
+    fn new() -> Total {
+        Total(AtomicU64::new(0))
+    }
+
+    pub(crate) fn add(&self, count: u64) {
+        // Ordering: Relaxed — a metric.
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        // Ordering: Relaxed — a metric.
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How many times all tasks of a group have been aborted.
+///
+/// A task that is polled for the first time is in no queue and in no list, so an abort misses it.
+/// The worker that polls it compares: if more aborts have begun when the poll is over than had
+/// ended before, it repeats the abort.
+#[derive(Debug)]
+pub(crate) struct AbortCounts {
+    begun: AtomicU64,
+    ended: AtomicU64,
+}
+
+impl AbortCounts {
+    pub(crate) fn new() -> AbortCounts {
+        AbortCounts { begun: AtomicU64::new(0), ended: AtomicU64::new(0) }
+    }
+
+    /// Runs an abort.
+    pub(crate) fn count(&self, abort: impl FnOnce()) {
+        // Ordering: Relaxed — the locks of lists and queues order it before
+        // `AbortCounts::has_begun` of a worker that queues or links a task after the abort.
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        abort();
+        // Ordering: Release — pairs with the Acquire in `AbortCounts::ended`: the abort is over.
+        self.ended.fetch_add(1, Ordering::Release);
+    }
+
+    /// Returns how many aborts have ended. Called before a task is taken out of a queue.
+    pub(crate) fn ended(&self) -> u64 {
+        // Ordering: Acquire — pairs with the Release in `AbortCounts::count`.
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Returns true if an abort has begun that had not ended before the caller took the task.
+    /// Called when the task has been queued or linked.
+    pub(crate) fn has_begun(&self, ended_before: u64) -> bool {
+        // Ordering: Relaxed — see `AbortCounts::count`.
+        self.begun.load(Ordering::Relaxed) != ended_before
+    }
+}
+
+impl GroupCounts {
+    pub(crate) fn new() -> GroupCounts {
+        GroupCounts {
+            spawned: Total::new(),
+            polls: Total::new(),
+            busy: Total::new(),
+            refused: Total::new(),
+            completed: Total::new(),
+            panicked: Total::new(),
+            cancelled: Total::new(),
+        }
+    }
+
+    /// Counts how a task has ended.
+    pub(crate) fn record_outcome(&self, end: Outcome) {
+        match end {
+            Outcome::Completed => self.completed.add(1),
+            Outcome::Panicked => self.panicked.add(1),
+            Outcome::Cancelled => self.cancelled.add(1),
+        }
+    }
+}

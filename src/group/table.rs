@@ -1,0 +1,120 @@
+//! The groups of a runtime, by name.
+
+use std::collections::HashMap;
+
+use crate::group::admission::GroupGate;
+use crate::group::ready_set::ReadySet;
+use crate::group::{Group, GroupHost, GroupSettings};
+use crate::primitive::{Arc, Mutex, Weak};
+use crate::queue::Chain;
+use crate::raw_task::{Header, Id};
+
+/// The groups of a runtime.
+#[derive(Debug)]
+pub(crate) struct GroupTable {
+    names: Mutex<Names>,
+    pub(crate) ready: ReadySet,
+}
+
+#[derive(Debug)]
+struct Names {
+    groups: HashMap<Arc<str>, Weak<Group>>,
+    /// The runtime is being shut down.
+    closed: bool,
+}
+
+/// Why no group was created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RegisterError {
+    /// A group of this runtime has the name.
+    NameInUse,
+    /// The runtime is being shut down.
+    Closed,
+}
+
+impl GroupTable {
+    pub(crate) fn new(min_share: u32) -> GroupTable {
+        let names = Names { groups: HashMap::new(), closed: false };
+        GroupTable { names: Mutex::new(names), ready: ReadySet::new(min_share) }
+    }
+
+    /// Creates a group.
+    pub(crate) fn register(
+        &self,
+        settings: GroupSettings,
+        host: Weak<dyn GroupHost>,
+    ) -> Result<Arc<Group>, RegisterError> {
+        let mut names = self.names.lock();
+        if names.closed {
+            return Err(RegisterError::Closed);
+        }
+        // A group whose last reference is gone, and that is not unregistered yet, is no group any
+        // more. A reference from `upgrade` may be the last one, so it is dropped after the lock.
+        let existing = names.groups.get(&settings.name).and_then(Weak::upgrade);
+        if existing.is_some() {
+            drop(names);
+            return Err(RegisterError::NameInUse);
+        }
+        let key = self.ready.insert(settings.priority, settings.weight, settings.max_workers);
+        let group = Arc::new(Group::new(settings, key, host));
+        names.groups.insert(Arc::clone(&group.settings.name), Arc::downgrade(&group));
+        Ok(group)
+    }
+
+    /// Forgets a group that is being dropped.
+    pub(super) fn unregister(&self, name: &Arc<str>, key: usize) {
+        let mut names = self.names.lock();
+        // A newer group may have the name.
+        if names.groups.get(name).is_some_and(|group| group.strong_count() == 0) {
+            names.groups.remove(name);
+        }
+        drop(names);
+        self.ready.remove(key);
+    }
+
+    /// Returns all groups, in the order of their names.
+    pub(crate) fn all(&self) -> Vec<Arc<Group>> {
+        let mut all: Vec<Arc<Group>> = self.names.lock().groups.values().filter_map(Weak::upgrade).collect();
+        all.sort_by(|one, other| one.settings.name.cmp(&other.settings.name));
+        all
+    }
+
+    /// Refuses all further groups, and all further tasks of groups, because the runtime is being
+    /// shut down. Wakes the spawns that wait.
+    pub(crate) fn close_all(&self) {
+        self.names.lock().closed = true;
+        for group in self.all() {
+            group.queue.close_queue();
+            group.admission.set_gate(GroupGate::Closed);
+            group.blocking.set_gate(GroupGate::Closed);
+        }
+    }
+
+    /// Calls `visit` with each task that is queued in a group. No user code may run in it.
+    pub(crate) fn for_each_queued(&self, mut visit: impl FnMut(&Header)) {
+        self.ready.listed().iter().for_each(|group| group.queue.for_each(&mut visit));
+    }
+
+    /// Takes out the queued tasks for which `is_wanted` returns true.
+    ///
+    /// A task that stays keeps its place among those that stay.
+    pub(crate) fn take_queued(&self, is_wanted: impl Fn(Id) -> bool) -> Chain {
+        let mut wanted = Chain::new();
+        for group in self.ready.listed() {
+            let mut unwanted = Chain::new();
+            let mut all = group.queue.take_all();
+            while let Some(runnable) = all.pop() {
+                let chain = if is_wanted(runnable.header().id()) { &mut wanted } else { &mut unwanted };
+                chain.push(runnable);
+            }
+            // A worker that has found the queue empty meanwhile has unlisted the group.
+            if !unwanted.is_empty() {
+                group.queue.push_chain(unwanted);
+                if group.claim_listing() {
+                    self.ready.list(&group);
+                }
+            }
+        }
+        wanted
+    }
+}

@@ -1,0 +1,208 @@
+//! The drain of one group of tasks.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use super::block_on::{self, BlockOnMode};
+use super::{DrainReport, Straggler};
+use crate::context;
+use crate::context::can_block::{Operation, can_block};
+use crate::drain::outcome_counts::OutcomeCounts;
+use crate::drain::state::TaskCounts;
+use crate::group::Group;
+use crate::group::admission::{GroupGate, Ticket};
+use crate::pool::Pool;
+use crate::primitive::{Arc, real_now};
+use crate::raw_task::JoinHandle;
+use crate::scheduler::{group_queue, schedule};
+use crate::timer::{State, Timer, TimerWheel};
+
+/// A drain of a [`TaskGroup`](super::TaskGroup).
+/// [`TaskGroup::drain`](super::TaskGroup::drain) returns it.
+///
+/// Awaiting it, or calling [`GroupDrain::wait`], returns the report. If it is dropped, the drain
+/// goes on. A task of the group that awaits it is cancelled at the deadline like all others.
+///
+/// # Cancel safety
+///
+/// It is cancel safe, but the report is lost with it.
+#[must_use = "the drain goes on without it, but its report is lost"]
+pub struct GroupDrain {
+    group: Arc<Group>,
+    begun: Begun,
+    /// The task that waits for the deadline. `None` if the runtime accepts no task.
+    watch: Option<JoinHandle<DrainReport>>,
+}
+
+/// What the group had done when the drain began.
+#[derive(Debug, Clone, Copy)]
+struct Begun {
+    at: Instant,
+    base: OutcomeCounts,
+}
+
+impl GroupDrain {
+    #[track_caller]
+    pub(super) fn begin(group: &Arc<Group>, deadline: Duration) -> GroupDrain {
+        let begun = Begun { at: real_now(), base: outcomes(group) };
+        group.admission.set_gate(GroupGate::Draining);
+        let watch = group_queue::pool_of(group).filter(schedule::try_admit).map(|pool| {
+            // The task keeps the group, and its runtime keeps the task.
+            let watch = watch(Arc::clone(&pool), Arc::clone(group), begun, deadline);
+            let (runnable, handle) = schedule::new_task(watch, std::panic::Location::caller());
+            schedule::queue_admitted(&pool, runnable);
+            handle
+        });
+        GroupDrain { group: Arc::clone(group), begun, watch }
+    }
+
+    /// Blocks this thread until the report is ready, and returns it. On a current-thread runtime
+    /// this call drives the runtime.
+    ///
+    /// # Panics
+    ///
+    /// Panics if this thread is polling a future, because the call would block the worker. `.await`
+    /// the drain there.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let runtime = heist::runtime::Runtime::new().unwrap();
+    /// let group = runtime.group("tenant-7").build().unwrap();
+    /// group.spawn(async {});
+    /// let report = group.drain(Duration::from_secs(1)).wait();
+    /// assert!(report.stragglers.is_empty());
+    /// ```
+    #[track_caller]
+    pub fn wait(self) -> DrainReport {
+        assert!(
+            can_block(Operation::Future).is_ok(),
+            "`GroupDrain::wait` was called in async code, where it would block the worker; `.await` the drain instead"
+        );
+        let Some(pool) = group_queue::pool_of(&self.group) else { return self.begun.report(&self.group, Vec::new()) };
+        let mode = if pool.settings.current_thread { BlockOnMode::Driving } else { BlockOnMode::Open };
+        block_on::block_on(&pool, self, mode)
+    }
+}
+
+impl Future for GroupDrain {
+    type Output = DrainReport;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<DrainReport> {
+        let watched = match &mut self.watch {
+            Some(watch) => std::task::ready!(Pin::new(watch).poll(cx)).ok(),
+            None => None,
+        };
+        // Without the task, the runtime ends or has ended, and all tasks with it.
+        Poll::Ready(watched.unwrap_or_else(|| self.begun.report(&self.group, Vec::new())))
+    }
+}
+
+impl fmt::Debug for GroupDrain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GroupDrain").field("group", &self.group.settings.name).finish_non_exhaustive()
+    }
+}
+
+/// Waits until the group is empty, or until the deadline, and then cancels its tasks.
+async fn watch(pool: Arc<Pool>, group: Arc<Group>, begun: Begun, deadline: Duration) -> DrainReport {
+    let mut late = Vec::new();
+    if !wait_until_empty(&pool, &group, begun.at.checked_add(deadline)).await {
+        group.admission.set_gate(GroupGate::Closed);
+        late = tasks_of(&pool, &group);
+        pool.abort_group(&group);
+        let report_at = real_now().checked_add(pool.settings.drain_report_delay);
+        wait_until_empty(&pool, &group, report_at).await;
+        update_running_times(&mut late, tasks_of(&pool, &group));
+    }
+    group.admission.set_gate(GroupGate::Closed);
+    begun.report(&group, late)
+}
+
+impl Begun {
+    fn report(self, group: &Group, stragglers: Vec<Straggler>) -> DrainReport {
+        let ended = outcomes(group);
+        DrainReport {
+            completed: ended.completed - self.base.completed,
+            panicked: ended.panicked - self.base.panicked,
+            cancelled: ended.cancelled - self.base.cancelled,
+            stragglers,
+            unnamed: 0,
+            elapsed: real_now().saturating_duration_since(self.at),
+        }
+    }
+}
+
+fn outcomes(group: &Group) -> OutcomeCounts {
+    let counts = &group.counts;
+    OutcomeCounts {
+        completed: counts.completed.get(),
+        panicked: counts.panicked.get(),
+        cancelled: counts.cancelled.get(),
+    }
+}
+
+/// Returns the tasks of the group that can be found alive.
+fn tasks_of(pool: &Pool, group: &Group) -> Vec<Straggler> {
+    let mut tasks = pool.stragglers(&[]);
+    tasks.retain(|task| task.group.as_ref() == Some(&group.settings.name));
+    tasks
+}
+
+/// Sets how long those tasks have been running that still live. The others were dropped in time.
+fn update_running_times(late: &mut [Straggler], alive: Vec<Straggler>) {
+    for task in late {
+        task.running_for = alive.iter().find(|alive| alive.id == task.id).and_then(|alive| alive.running_for);
+    }
+}
+
+/// Waits until the group is empty. Returns false if it is not at the deadline.
+async fn wait_until_empty(pool: &Pool, group: &Arc<Group>, deadline: Option<Instant>) -> bool {
+    let mut wait = EmptyWait { group, ticket: Ticket::default() };
+    let mut timer = pin!(Timer::new());
+    poll_fn(|cx| {
+        if group.admission.poll_empty(&mut wait.ticket, cx.waker()).is_ready() {
+            return Poll::Ready(true);
+        }
+        let Some(deadline) = deadline else { return Poll::Pending };
+        match poll_timer(timer.as_mut(), &pool.shared_wheel, deadline, cx) {
+            Poll::Ready(()) => Poll::Ready(false),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+fn poll_timer(mut timer: Pin<&mut Timer>, wheel: &Arc<TimerWheel>, deadline: Instant, cx: &Context<'_>) -> Poll<()> {
+    let state = match timer.state() {
+        State::Idle if wheel.clock().has_passed(deadline) => return Poll::Ready(()),
+        State::Idle => timer.as_mut().arm(Arc::clone(wheel), deadline, cx.waker()),
+        State::Armed => timer.as_mut().update_waker(cx.waker()),
+        ended => ended,
+    };
+    if state == State::Armed { Poll::Pending } else { Poll::Ready(()) }
+}
+
+/// Ends the wait for an empty group.
+struct EmptyWait<'a> {
+    group: &'a Arc<Group>,
+    ticket: Ticket,
+}
+
+impl Drop for EmptyWait<'_> {
+    fn drop(&mut self) {
+        self.group.admission.cancel_empty(&mut self.ticket);
+    }
+}
+
+impl Pool {
+    /// Aborts every task of a group.
+    pub(crate) fn abort_group(self: &Arc<Pool>, group: &Arc<Group>) {
+        context::run_in_runtime(self, || group_queue::abort_all(self, group));
+    }
+}

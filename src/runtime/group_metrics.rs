@@ -1,0 +1,60 @@
+//! The figures of a group of tasks.
+
+use std::time::Duration;
+
+use crate::group::Group;
+use crate::pool::Pool;
+
+/// What a [`TaskGroup`](super::TaskGroup) does, and has done so far.
+/// [`TaskGroup::metrics`](super::TaskGroup::metrics) returns it.
+///
+/// The figures are read one after the other, while the group goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GroupMetrics {
+    /// Tasks that live, and permits that no task has been made of.
+    pub live_tasks: usize,
+    /// Spawns that wait for a permit.
+    pub waiting_spawns: usize,
+    /// Tasks that are ready, and wait for a worker.
+    pub queued_tasks: usize,
+    /// Workers that poll tasks of the group.
+    pub active_workers: usize,
+    /// Blocking jobs that run, or wait for a thread.
+    pub blocking_jobs: usize,
+    /// Tasks spawned so far.
+    pub spawned: u64,
+    /// Tasks that ended with an output.
+    pub completed: u64,
+    /// Tasks that ended by a panic in a poll.
+    pub panicked: u64,
+    /// Tasks that ended without an output: aborted, or cancelled by a drain or a shutdown.
+    pub cancelled: u64,
+    /// Spawns that were refused because the group was full, drained or closed.
+    pub refused: u64,
+    /// Polls so far.
+    pub polls: u64,
+    /// The time that workers have spent in the group.
+    pub busy: Duration,
+}
+
+impl GroupMetrics {
+    pub(super) fn capture(group: &Group, pool: Option<&Pool>) -> GroupMetrics {
+        let (live_tasks, waiting_spawns) = group.admission.counts();
+        let counts = &group.counts;
+        GroupMetrics {
+            live_tasks,
+            waiting_spawns,
+            queued_tasks: group.queue.len(),
+            active_workers: pool.map_or(0, |pool| pool.groups.ready.limits(group.key).2),
+            blocking_jobs: group.blocking.counts().0,
+            spawned: counts.spawned.get(),
+            completed: counts.completed.get(),
+            panicked: counts.panicked.get(),
+            cancelled: counts.cancelled.get(),
+            refused: counts.refused.get(),
+            polls: counts.polls.get(),
+            busy: Duration::from_nanos(counts.busy.get()),
+        }
+    }
+}
