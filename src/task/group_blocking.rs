@@ -42,8 +42,8 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// Waits for a slot, runs `function` on a thread for blocking jobs, and returns its result. It is the
-/// future of a task.
+/// Waits for a slot, runs `function` on a thread for blocking jobs, and returns its result. It is
+/// the future of a task.
 pub(crate) async fn run<F, R>(group: Arc<Group>, function: F, location: &'static Location<'static>) -> R
 where
     F: FnOnce() -> R + Send + 'static,
