@@ -185,6 +185,7 @@ impl Watchdog {
             if let Some(ended) = ended.filter(|ended| ended.reported) {
                 pool.stalls.record_end(ended.lasted);
             }
+            summary.count_in_group(pool, seat, status);
             // A retiring worker counts neither as asleep nor as awake: it takes no new tasks.
             let may_stay = pool.worker_set.is_wanted(seat.index);
             match status {
@@ -323,6 +324,10 @@ impl Reporter {
 /// there are more threads than processors and a lock keeps one of them waiting.
 const SPARE_AFTER_SCANS: u32 = 10;
 
+/// From this count of scans on, a spare is in reserve; and the highest count.
+const RESERVE_AFTER_SCANS: u32 = 6;
+const MAX_GROUP_SCANS: u32 = 64;
+
 /// A spare that is not needed any more stays for so many scans.
 const SPARE_IDLE_SCANS: u32 = 50;
 
@@ -335,6 +340,8 @@ pub(super) struct Rescue {
     scratch_ring: Owner,
     /// The number of scans since all spares were needed.
     idle_scans: u32,
+    /// Rises at each scan that finds all workers in long polls of groups, and falls at all others.
+    group_scans: u32,
     /// The number of scans before another spare may start.
     retry_scans: u32,
     /// The watchdog has logged that no spare can start.
@@ -361,9 +368,31 @@ pub(super) struct ScanSummary {
     pub(super) long_stalled: usize,
     /// Those of `long_stalled` whose processor another thread could have.
     pub(super) blocked: usize,
+    /// The workers that are no spares and have a thread.
+    pub(super) base: usize,
+    /// Those of `base` that are stalled in a group that others go before.
+    pub(super) in_group: usize,
 }
 
 impl ScanSummary {
+    /// Counts the worker if it is no spare, and whether it is in a long poll of a group that others
+    /// go before.
+    fn count_in_group(&mut self, pool: &Pool, seat: &Seat, status: SeatStatus) {
+        if seat.index >= pool.worker_set.target() || status == SeatStatus::Vacant {
+            return;
+        }
+        self.base += 1;
+        if matches!(status, SeatStatus::Stalled { .. }) {
+            let group = seat.polling.group().filter(|group| group.settings.priority < Priority::Latency);
+            self.in_group += usize::from(group.is_some());
+        }
+    }
+
+    /// Returns true if all workers but spares are in long polls of groups that others go before.
+    fn are_all_in_groups(&self) -> bool {
+        self.base > 0 && self.in_group == self.base
+    }
+
     /// Counts a stalled worker, seen so often in the same poll, with this cause.
     pub(super) fn count_stalled(&mut self, scans: u32, cause: StallCause) {
         self.stalled += 1;
@@ -405,7 +434,7 @@ impl ScanSummary {
 impl Rescue {
     pub(super) fn new() -> Self {
         let (scratch_ring, _) = Ring::new_pair();
-        Rescue { scratch_ring, idle_scans: 0, retry_scans: 0, has_warned: false }
+        Rescue { scratch_ring, idle_scans: 0, group_scans: 0, retry_scans: 0, has_warned: false }
     }
 
     /// Adds the wheel of a stalled seat to the orphan wheels. Its worker takes it back at a
@@ -428,6 +457,12 @@ impl Rescue {
     pub(super) fn adjust_spares(&mut self, pool: &Arc<Pool>, summary: ScanSummary) {
         self.retry_scans = self.retry_scans.saturating_sub(1);
         let spares = pool.worker_set.num_spares();
+        if self.wants_reserve(pool, summary) && spares == 0 && pool.settings.max_spares > 0 {
+            if self.retry_scans == 0 {
+                self.start_spare(pool);
+            }
+            return;
+        }
         let has_waiting_tasks = || {
             pool.global.len() > 0
                 || pool.groups.ready.is_ready(Priority::Background)
@@ -453,6 +488,25 @@ impl Rescue {
             // A worker that has blocked since the scan may rely on the spare.
             pool.adjust_spares();
         }
+    }
+
+    /// Returns true if a spare should be in reserve, because all workers are in long polls of groups
+    /// that others go before.
+    ///
+    /// A task of higher priority then wakes the spare. The operating system gives it a processor,
+    /// sooner than a poll ends.
+    fn wants_reserve(&mut self, pool: &Pool, summary: ScanSummary) -> bool {
+        self.group_scans = if summary.are_all_in_groups() {
+            (self.group_scans + 1).min(MAX_GROUP_SCANS)
+        } else {
+            self.group_scans.saturating_sub(1)
+        };
+        let wanted = self.group_scans >= RESERVE_AFTER_SCANS;
+        // If a worker is blocked, the spare works in its place. So it serves all groups.
+        if pool.groups.set_reserving(self.group_scans > 0 && summary.blocked + summary.away == 0) {
+            pool.notify();
+        }
+        wanted
     }
 
     #[cold]

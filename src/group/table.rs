@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::group::admission::GroupGate;
 use crate::group::ready_set::ReadySet;
 use crate::group::{Group, GroupHost, GroupSettings};
+use crate::primitive::atomic::{AtomicBool, Ordering};
 use crate::primitive::{Arc, Mutex, Weak};
 use crate::queue::Chain;
 use crate::raw_task::{Header, Id};
@@ -14,6 +15,8 @@ use crate::raw_task::{Header, Id};
 pub(crate) struct GroupTable {
     names: Mutex<Names>,
     pub(crate) ready: ReadySet,
+    /// Spare workers serve no background group.
+    reserving: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -35,7 +38,21 @@ pub(crate) enum RegisterError {
 impl GroupTable {
     pub(crate) fn new(min_share: u32) -> GroupTable {
         let names = Names { groups: HashMap::new(), closed: false };
-        GroupTable { names: Mutex::new(names), ready: ReadySet::new(min_share) }
+        GroupTable { names: Mutex::new(names), ready: ReadySet::new(min_share), reserving: AtomicBool::new(false) }
+    }
+
+    /// Returns true if spare workers serve no background group.
+    #[inline]
+    pub(crate) fn is_reserving(&self) -> bool {
+        // Ordering: Relaxed — the watchdog wakes a spare after it has cleared the flag.
+        self.reserving.load(Ordering::Relaxed)
+    }
+
+    /// Sets whether spare workers serve no background group. Returns true if the caller has to wake
+    /// a spare, because it may serve them now.
+    pub(crate) fn set_reserving(&self, reserving: bool) -> bool {
+        // Ordering: Relaxed — as above.
+        self.is_reserving() != reserving && self.reserving.swap(reserving, Ordering::Relaxed) && !reserving
     }
 
     /// Creates a group.

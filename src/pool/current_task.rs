@@ -2,6 +2,7 @@
 
 use std::panic::Location;
 
+use crate::group::Group;
 use crate::primitive::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::primitive::{Arc, Mutex};
 use crate::raw_task::{Header, Id, TaskInfo};
@@ -15,7 +16,7 @@ pub(crate) struct CurrentTask {
     /// The last named task that was polled here.
     named: Mutex<Option<(Id, Arc<str>)>>,
     /// The group whose tasks are being polled.
-    group: Mutex<Option<Arc<str>>>,
+    group: Mutex<Option<Arc<Group>>>,
 }
 
 impl CurrentTask {
@@ -49,9 +50,15 @@ impl CurrentTask {
     }
 
     /// Sets the group of the tasks that are polled from now on.
-    pub(crate) fn set_group(&self, group: Option<Arc<str>>) {
+    pub(crate) fn set_group(&self, group: Option<Arc<Group>>) {
+        // The last reference takes locks when it is dropped.
         let replaced = std::mem::replace(&mut *self.group.lock(), group);
         drop(replaced);
+    }
+
+    /// Returns the group whose tasks are being polled.
+    pub(crate) fn group(&self) -> Option<Arc<Group>> {
+        self.group.lock().clone()
     }
 
     /// Records the end of a poll.
@@ -81,7 +88,7 @@ impl CurrentTask {
         let location = unsafe { location.as_ref() }?;
         let id = Id::from_number(id).filter(|_| same)?;
         let name = self.named.lock().as_ref().filter(|(named, _)| *named == id).map(|(_, name)| Arc::clone(name));
-        let group = self.group.lock().clone();
+        let group = self.group().map(|group| Arc::clone(&group.settings.name));
         // If the poll is over, the group may be that of a later one.
         // Ordering: Relaxed — as above.
         let group = group.filter(|_| self.id.load(Ordering::Relaxed) == id.get());

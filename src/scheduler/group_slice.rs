@@ -27,7 +27,7 @@ struct Slice<'a> {
 
 impl<'a> Slice<'a> {
     fn begin(pool: &'a Pool, seat: &'a Seat, group: Arc<Group>, began: u64) -> Slice<'a> {
-        seat.polling.set_group(Some(Arc::clone(&group.settings.name)));
+        seat.polling.set_group(Some(Arc::clone(&group)));
         Slice { pool, seat, group, began }
     }
 }
@@ -42,9 +42,12 @@ impl Drop for Slice<'_> {
 }
 
 impl Worker<'_> {
-    /// Returns the lowest priority of the groups that this worker serves.
+    /// Returns the lowest priority of the groups that this worker serves. A spare is in reserve for
+    /// higher ones while all other workers compute for the lowest.
+    #[inline]
     fn lowest_priority(&self) -> Priority {
-        Priority::Background
+        let is_reserve = self.pool.groups.is_reserving() && self.seat.index >= self.pool.worker_set.target();
+        if is_reserve { Priority::Normal } else { Priority::Background }
     }
 
     /// Returns true if a group is ready that this worker serves.
