@@ -490,8 +490,8 @@ impl Rescue {
         }
     }
 
-    /// Returns true if a spare should be in reserve, because all workers are in long polls of groups
-    /// that others go before.
+    /// Returns true if a spare should be in reserve, because all workers are in long polls of
+    /// groups that others go before.
     ///
     /// A task of higher priority then wakes the spare. The operating system gives it a processor,
     /// sooner than a poll ends.
