@@ -19,6 +19,7 @@ mod blocking;
 mod closing;
 mod drain;
 mod global;
+mod groups;
 mod idle;
 mod join_set;
 mod park;

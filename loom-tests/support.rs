@@ -78,6 +78,19 @@ impl Home {
         (handle, runnable)
     }
 
+    /// Queues a task that has been woken while it was polled.
+    pub(crate) fn queue_again(&self, runnable: Runnable) {
+        self.queue.lock().push_back(runnable);
+    }
+
+    /// Aborts the tasks that are linked or queued here, as the abort of a group does.
+    pub(crate) fn abort_tasks(&self) {
+        for runnable in self.live.cancel_all_of(|_| true) {
+            self.queue.lock().push_back(runnable);
+        }
+        self.queue.lock().iter().for_each(|runnable| runnable.header().cancel_queued());
+    }
+
     /// Returns the tasks that are linked here.
     pub(crate) fn linked_tasks(&self) -> Vec<TaskInfo> {
         self.live.all()

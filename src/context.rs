@@ -15,7 +15,7 @@ use crate::group::Group;
 use crate::pool::local::Local;
 use crate::pool::{self, Pool, Seat};
 use crate::primitive::Arc;
-use crate::raw_task::{AbortHandle, Header, Id};
+use crate::raw_task::{AbortHandle, Header, Id, Route};
 use crate::reactor::Reactor;
 use crate::timer::TimerWheel;
 use crate::util::scoped_cell::{ScopedSet, set_scoped};
@@ -78,10 +78,19 @@ struct Entered {
 impl Entered {
     fn publish_innermost(&self) {
         INNERMOST.set(match self.stack.last() {
-            _ if self.grouped_at == Some(self.stack.len()) => GROUPED,
+            _ if self.grouped_at.is_some_and(|height| self.is_unchanged_since(height)) => GROUPED,
             Some((_, pool)) => Arc::as_ptr(pool),
             None => ptr::null(),
         });
+    }
+}
+
+impl Entered {
+    /// Returns true if this thread is inside of the runtime that it was inside of at that height.
+    fn is_unchanged_since(&self, height: usize) -> bool {
+        let Some(entered) = self.stack.get(height..) else { return false };
+        let outer = height.checked_sub(1).and_then(|last| self.stack.get(last));
+        entered.iter().all(|(_, pool)| outer.is_some_and(|(_, outer)| Arc::ptr_eq(pool, outer)))
     }
 }
 
@@ -91,7 +100,7 @@ const GROUPED: *const Pool = ptr::without_provenance(1);
 
 /// Marks that what this thread spawns belongs to a group, until the returned guard is dropped. A
 /// runtime that is entered meanwhile ends the mark as long as it is entered.
-pub(crate) fn mark_grouped() -> impl Drop {
+fn mark_grouped() -> impl Drop {
     let set = |height: Option<usize>| {
         let replaced = ENTERED.try_with(|entered| {
             let mut entered = entered.borrow_mut();
@@ -127,6 +136,15 @@ pub(crate) fn run_in_scope<R>(group: &Arc<Group>, f: impl FnOnce() -> R) -> R {
     f()
 }
 
+/// Runs `f`, which polls tasks of a group. The scope of code further up the stack does not apply to
+/// them.
+pub(crate) fn run_in_slice<R>(f: impl FnOnce() -> R) -> R {
+    let replaced = SCOPE.try_with(|scope| scope.replace(None));
+    let _scope = RestoreScope(replaced.ok().flatten());
+    let _grouped = mark_grouped();
+    f()
+}
+
 /// Restores the scope around a [`run_in_scope`].
 struct RestoreScope(Option<Arc<Group>>);
 
@@ -144,11 +162,13 @@ pub(crate) fn group() -> Option<Arc<Group>> {
         return None;
     }
     let scope = SCOPE.try_with(|scope| scope.borrow().clone()).ok().flatten();
-    scope.or_else(|| {
-        // SAFETY: the task's cell is alive, see `set_task`.
-        let group = unsafe { task()?.as_ref() }.group().map(Arc::clone)?;
-        group.into_any().downcast().ok()
-    })
+    scope.or_else(|| task_group()?.into_any().downcast().ok())
+}
+
+/// Returns the group of the task that is being polled on this thread, or of the job that runs here.
+pub(crate) fn task_group() -> Option<Arc<dyn Route>> {
+    // SAFETY: the task's cell is alive, see `set_task`.
+    unsafe { task()?.as_ref() }.group().map(Arc::clone)
 }
 
 /// Runs `f` with this thread occupying a seat.

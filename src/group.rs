@@ -1,6 +1,7 @@
 #![doc = include_str!("../docs/groups.md")]
 
 pub(crate) mod admission;
+pub(crate) mod blocking_slots;
 pub(crate) mod counts;
 pub(crate) mod grouped;
 pub(crate) mod priority;
@@ -12,6 +13,7 @@ use std::any::Any;
 use std::fmt;
 
 use crate::group::admission::AdmissionControl;
+use crate::group::blocking_slots::BlockingSlots;
 use crate::group::counts::{AbortCounts, GroupCounts};
 use crate::group::priority::Priority;
 use crate::group::table::GroupTable;
@@ -54,8 +56,8 @@ pub(crate) struct Group {
     /// Its key in the [`ReadySet`](ready_set::ReadySet).
     pub(crate) key: usize,
     pub(crate) admission: AdmissionControl,
-    /// The slots of its blocking jobs.
-    pub(crate) blocking: AdmissionControl,
+    /// Its blocking jobs.
+    pub(crate) blocking: BlockingSlots,
     /// Its tasks that are ready.
     pub(crate) queue: GlobalQueue,
     /// The ready set is responsible for the tasks in the queue, or a thread is about to tell it of
@@ -72,7 +74,7 @@ impl Group {
         Group {
             key,
             admission: AdmissionControl::new(settings.max_tasks),
-            blocking: AdmissionControl::new(settings.max_blocking),
+            blocking: BlockingSlots::new(settings.max_blocking),
             queue: GlobalQueue::new(settings.lanes),
             listed: AtomicBool::new(false),
             counts: GroupCounts::new(),
@@ -123,6 +125,11 @@ impl Route for Group {
         self
     }
 }
+
+/// No user code runs under a lock of the group, so a panic of user code leaves nothing
+/// inconsistent.
+impl std::panic::UnwindSafe for Group {}
+impl std::panic::RefUnwindSafe for Group {}
 
 impl Drop for Group {
     fn drop(&mut self) {

@@ -30,6 +30,7 @@ use crate::block_in_place::blocked_workers::BlockedWorkers;
 use crate::blocking::BlockingPool;
 use crate::clock::Clock;
 use crate::drain::state::DrainState;
+use crate::group::priority::Priority;
 use crate::group::table::GroupTable;
 use crate::idle::Idle;
 use crate::park::Unpark;
@@ -362,6 +363,14 @@ impl Pool {
         if let Some(watchdog_sleep) = &self.watchdog_sleep {
             watchdog_sleep.wake(&self.idle);
         }
+    }
+
+    /// Returns the lowest priority of the groups that the worker of `seat` serves. A spare is in
+    /// reserve for higher ones, while all other workers compute for the lowest.
+    #[inline]
+    pub(crate) fn lowest_priority_of(&self, seat: &Seat) -> Priority {
+        let is_spare = || seat.index >= self.worker_set.target();
+        if self.groups.is_reserving() && is_spare() { Priority::Normal } else { Priority::Background }
     }
 
     /// Returns true if workers may poll tasks: the runtime is not shutting down.

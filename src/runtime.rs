@@ -34,12 +34,12 @@ use std::time::Duration;
 
 pub use builder::Builder;
 pub use drain::{Drain, Draining};
-pub use dump::{Activity, Dump, TaskDump, TaskState, WorkerDump};
+pub use dump::{Activity, Dump, GroupDump, TaskDump, TaskState, WorkerDump};
 pub use group_admit::{Admission, Admit, SpawnWhenAdmitted};
 pub use group_builder::{GroupBuilder, GroupError};
 pub use group_drain::GroupDrain;
 pub use group_metrics::GroupMetrics;
-pub use group_scope::Scope;
+pub use group_scope::GroupScope;
 pub use handle::{EnterGuard, Handle, TryCurrentError};
 pub(crate) use local_runtime::spawn_in;
 pub use local_runtime::{LocalOptions, LocalRuntime};
@@ -207,6 +207,11 @@ impl Runtime {
     /// ```
     pub fn group(&self, name: &str) -> GroupBuilder {
         self.handle.group(name)
+    }
+
+    /// Returns the live groups of the runtime; see [`Handle::groups`].
+    pub fn groups(&self) -> Vec<TaskGroup> {
+        self.handle.groups()
     }
 
     /// Spawns a task if the runtime accepts it; see [`Handle::try_spawn`].

@@ -28,6 +28,7 @@ pub(crate) fn begin_shutdown(pool: &Arc<Pool>) {
     pool.wake_all_workers();
     start_helper(pool);
     context::run_in_runtime(pool, || {
+        pool.groups.all().iter().for_each(|group| crate::blocking::task::cancel_waiting(group));
         jobs.cancel();
         resizes.complete();
         pool.drain_state.beginning.fire();

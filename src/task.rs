@@ -3,7 +3,6 @@
 mod builder;
 pub mod coop;
 mod finished;
-pub(crate) mod group_blocking;
 mod inherit_priority;
 pub mod join_set;
 mod set_builder;
@@ -38,6 +37,8 @@ pub mod futures {
 /// and may move between workers while it waits. Its future never moves in memory. Dropping the
 /// handle detaches the task. If the runtime is shutting down, the future is dropped, and the handle
 /// resolves as cancelled.
+///
+/// If the code that spawns is inside of a [`TaskGroup`], the task belongs to the group.
 ///
 /// # Panics
 ///
@@ -143,10 +144,7 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    match context::group() {
-        Some(group) => TaskGroup::new(group).spawn_blocking(function),
-        None => Handle::current().spawn_blocking(function),
-    }
+    Handle::current().spawn_blocking_here(function, Location::caller())
 }
 
 /// Runs a function that may block on this thread, while another thread works in place of this

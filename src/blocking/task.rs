@@ -8,6 +8,8 @@ use crate::blocking::{Host, Job, Refusal, Refused};
 use crate::context;
 use crate::context::budget;
 use crate::drain::outcome_counts::BlockingJobs;
+use crate::group::Group;
+use crate::group::blocking_slots::SlotJob;
 use crate::phase::Phase;
 use crate::pool::Pool;
 use crate::primitive::Arc;
@@ -35,27 +37,44 @@ impl<F: FnOnce() -> R, R> Future for Blocking<F> {
 struct BlockingJob {
     runnable: Runnable,
     pool: Arc<Pool>,
+    group: Option<Arc<Group>>,
+    /// The group counts the job.
+    has_slot: bool,
+}
+
+impl SlotJob for BlockingJob {
+    fn with_slot(mut self: Box<Self>) -> Box<dyn Job> {
+        self.has_slot = true;
+        self
+    }
+
+    fn cancel(self: Box<Self>) {
+        Job::cancel(self);
+    }
 }
 
 impl Job for BlockingJob {
     fn run_job(self: Box<Self>) {
         // After the drain's deadline no job starts any more.
         if self.pool.phase.load() == Phase::DeadlinePassed {
-            return self.cancel();
+            return Job::cancel(self);
         }
-        let BlockingJob { runnable, pool } = *self;
+        let BlockingJob { runnable, pool, group, .. } = *self;
         context::run_in_runtime(&pool, || {
-            run_job(&pool, runnable);
-            job_ended(&pool);
+            match &group {
+                Some(group) => context::run_in_scope(group, || run_job(&pool, runnable)),
+                None => run_job(&pool, runnable),
+            }
+            job_ended(&pool, group.as_ref());
         });
     }
 
     fn cancel(self: Box<Self>) {
-        let BlockingJob { runnable, pool } = *self;
+        let BlockingJob { runnable, pool, group, has_slot } = *self;
         // Dropping the future drops the function, and the handle resolves as cancelled.
         context::run_in_runtime(&pool, || {
             pool.cancel_job(runnable);
-            job_ended(&pool);
+            job_ended(&pool, group.as_ref().filter(|_| has_slot));
         });
     }
 }
@@ -78,8 +97,13 @@ fn run_job(pool: &Arc<Pool>, runnable: Runnable) {
     context::set_task(outer);
 }
 
-/// Counts the end of a job.
-fn job_ended(pool: &Pool) {
+/// Counts the end of a job. If it had a slot of a group, the next job gets it.
+fn job_ended(pool: &Arc<Pool>, group: Option<&Arc<Group>>) {
+    if let Some(group) = group {
+        if let Some(next) = group.blocking.exit() {
+            submit(pool, Some(group), next);
+        }
+    }
     pool.exit_unseated();
     // Last: the waiter of the job has been woken before, so paused time does not advance past it.
     if pool.clock.allow_auto_advance() {
@@ -94,10 +118,26 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
+    spawn_in(pool, None, function, spawn_meta)
+}
+
+/// As [`spawn`], for a job of a group, if there is one. If the group has as many jobs as it allows,
+/// the job waits for the end of another one.
+pub(crate) fn spawn_in<F, R>(
+    pool: &Arc<Pool>,
+    group: Option<Arc<Group>>,
+    function: F,
+    spawn_meta: SpawnMeta,
+) -> JoinHandle<R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
     let (runnable, handle) = raw_task::spawn::<_, BlockingJobs>(Blocking(Some(function)), spawn_meta);
     if !schedule::enter_gate(pool) {
         pool.drain_state.refusals.log_rejection(pool.clock.now(), runnable.header().location());
-        context::run_in_runtime(pool, || drop(runnable));
+        let refusal = schedule::refusal_of(pool);
+        context::run_in_runtime(pool, || refusal.run_with(|| drop(runnable)));
         return handle;
     }
     pool.clock.inhibit_auto_advance();
@@ -105,8 +145,38 @@ where
     // been counted by the gate.
     pool.drain_state.jobs.entered.fetch_add(1, Ordering::Release);
     runnable.link_into(&pool.drain_state.jobs);
-    let job = Box::new(BlockingJob { runnable, pool: Arc::clone(pool) });
+    let job = Box::new(BlockingJob { runnable, pool: Arc::clone(pool), group: group.clone(), has_slot: false });
+    match &group {
+        None => submit(pool, None, job),
+        Some(group) => {
+            if let Some(job) = group.blocking.enter(job) {
+                submit(pool, Some(group), job);
+            }
+            // The shutdown changes the phase before it cancels what waits.
+            if !pool.is_open() {
+                cancel_waiting(group);
+            }
+        }
+    }
+    // The queue's lock orders this against the reaper: either the reaper has found the job, or the
+    // deadline is seen here.
+    pool.recheck_deadline(None);
+    handle
+}
+
+/// Cancels the jobs of a group that wait for the end of another one.
+pub(crate) fn cancel_waiting(group: &Group) {
+    while let Some(job) = group.blocking.take_waiting() {
+        catch_user_panic("cancelling a blocking job", || job.cancel());
+    }
+}
+
+/// Gives a job to the blocking pool. If the pool refuses, the job is cancelled, and so are those
+/// that wait for its slot.
+fn submit(pool: &Arc<Pool>, group: Option<&Arc<Group>>, job: Box<dyn Job>) {
     if let Err(Refused { job, why }) = pool.blocking.submit(job) {
+        // First, so that the slot passes to no job that would be refused, too.
+        group.into_iter().for_each(|group| cancel_waiting(group));
         job.cancel();
         if let Refusal::NoThread(_) = why {
             catch_user_panic("a tracing subscriber", || {
@@ -114,8 +184,4 @@ where
             });
         }
     }
-    // The queue's lock orders this against the reaper: either the reaper has found the job, or the
-    // deadline is seen here.
-    pool.recheck_deadline(None);
-    handle
 }

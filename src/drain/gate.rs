@@ -3,6 +3,7 @@
 use std::panic::Location;
 
 use crate::primitive::atomic::{AtomicU64, Ordering};
+use crate::raw_task::Refusal;
 use crate::util::rate_limit::RateLimit;
 use crate::util::wake_list::catch_user_panic;
 
@@ -130,6 +131,20 @@ pub(crate) struct RejectedSpawnLog(RateLimit);
 impl RejectedSpawnLog {
     pub(crate) fn new() -> Self {
         RejectedSpawnLog(RateLimit::new())
+    }
+
+    /// Logs that a group has refused a spawn at `location`, or counts it for the next message.
+    pub(crate) fn log_refusal(&self, now: u64, location: &'static Location<'static>, group: &str, refusal: Refusal) {
+        let Some(more) = self.0.try_pass(now) else { return };
+        catch_user_panic("a tracing subscriber", || {
+            tracing::error!(
+                target: "heist::group",
+                %location,
+                group,
+                more,
+                "a spawn was refused by its group and its handle is cancelled: {refusal}"
+            );
+        });
     }
 
     /// Logs that a spawn at `location` was refused, or counts it for the next message.

@@ -6,6 +6,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use crate::context::thread_role::{self, ThreadRole};
+use crate::group::priority::Priority;
 use crate::phase::Phase;
 use crate::pool::Pool;
 use crate::primitive::{Arc, real_now, thread};
@@ -159,6 +160,10 @@ fn collect_overdue(pool: &Arc<Pool>) {
     }
     chain.append(pool.groups.take_queued(|id| exempt.binary_search(&id).is_err()));
     pool.requeue(chain);
+    // A worker may have found the queue of a group empty while this thread had its tasks.
+    if pool.groups.ready.is_ready(Priority::Background) {
+        pool.notify();
+    }
 }
 
 /// Runs the reaper, which drops overdue tasks, because the workers may be stuck or missing.
@@ -176,6 +181,7 @@ fn reaper_main(pool: &Arc<Pool>) {
 
 /// Collects and cancels overdue tasks once. Returns true if a task was cancelled.
 fn sweep_once(pool: &Arc<Pool>, lane_cursor: &LaneCursor) -> bool {
+    pool.groups.all().iter().for_each(|group| crate::blocking::task::cancel_waiting(group));
     pool.blocking.cancel_queued();
     collect_overdue(pool);
     // The tasks of a local pool are dropped on its own thread, when it drives again or shuts down.

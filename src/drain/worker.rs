@@ -114,6 +114,9 @@ impl Worker<'_> {
             self.pool.recheck_quiescent();
         }
         let found = if due == Maintenance::Nothing { None } else { self.do_maintenance(due) };
+        if due != Maintenance::Nothing && found.is_none() && self.serve_group(|| self.has_default_work()) {
+            return Step::Polled;
+        }
         budget::refill();
         match found.or_else(|| self.next_task()) {
             Some(runnable) => {

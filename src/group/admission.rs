@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::task::{Poll, Waker};
 
 use crate::primitive::Mutex;
+use crate::primitive::atomic::{AtomicBool, Ordering};
 use crate::raw_task::Refusal;
 use crate::util::wake_list::{WakeList, drop_contained};
 
@@ -14,7 +15,11 @@ use crate::util::wake_list::{WakeList, drop_contained};
 ///
 /// No waker is cloned, woken or dropped under the lock.
 #[derive(Debug)]
-pub(crate) struct AdmissionControl(Mutex<AdmissionState>);
+pub(crate) struct AdmissionControl {
+    state: Mutex<AdmissionState>,
+    /// The gate is closed. Written under the lock.
+    closed: AtomicBool,
+}
 
 #[derive(Debug)]
 struct AdmissionState {
@@ -47,7 +52,7 @@ pub(crate) struct Ticket(Option<u64>);
 
 impl AdmissionControl {
     pub(crate) fn new(limit: usize) -> Self {
-        AdmissionControl(Mutex::new(AdmissionState {
+        let state = AdmissionState {
             live: 0,
             limit,
             gate: GroupGate::Open,
@@ -55,7 +60,8 @@ impl AdmissionControl {
             waiting: BTreeMap::new(),
             granted: BTreeSet::new(),
             until_empty: BTreeMap::new(),
-        }))
+        };
+        AdmissionControl { state: Mutex::new(state), closed: AtomicBool::new(false) }
     }
 
     /// Takes a permit without waiting. `internal` tells that a task of the group asks.
@@ -65,7 +71,7 @@ impl AdmissionControl {
     /// If the group is full, or the gate is not open to the caller. A spawn does not overtake
     /// waiters.
     pub(crate) fn try_admit(&self, internal: bool) -> Result<(), Refusal> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.check_gate(internal)?;
         if state.live >= state.limit || !state.waiting.is_empty() {
             return Err(Refusal::Full);
@@ -74,21 +80,46 @@ impl AdmissionControl {
         Ok(())
     }
 
+    /// Takes a permit for a task that a task of the group spawns. It counts, but the limit does not
+    /// apply to it.
+    ///
+    /// # Errors
+    ///
+    /// If the gate is closed.
+    pub(crate) fn admit_child(&self) -> Result<(), Refusal> {
+        let mut state = self.state.lock();
+        state.check_gate(true)?;
+        state.live += 1;
+        Ok(())
+    }
+
+    /// Returns why a permit that was granted before cannot be used any more.
+    pub(crate) fn check_gate(&self, internal: bool) -> Result<(), Refusal> {
+        self.state.lock().check_gate(internal)
+    }
+
+    /// Returns true if the gate is closed. A thread that queues a task first, and finds the gate
+    /// open then, has queued it before the drain takes the queue.
+    pub(crate) fn is_closed(&self) -> bool {
+        // Ordering: Relaxed — the locks of the queue order it.
+        self.closed.load(Ordering::Relaxed)
+    }
+
     /// Takes a permit, or waits for one under `ticket`. [`AdmissionControl::cancel_wait`] ends the
     /// wait.
     pub(crate) fn poll_admit(&self, ticket: &mut Ticket, waker: &Waker, internal: bool) -> Poll<Result<(), Refusal>> {
         let waker = waker.clone();
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let (polled, unused) = state.poll_admit(ticket, waker, internal);
         drop(state);
-        drop_contained(unused);
+        unused.into_iter().for_each(drop_contained);
         polled
     }
 
     /// Ends a wait. A permit that was granted meanwhile goes to the next waiter.
     pub(crate) fn cancel_wait(&self, ticket: &mut Ticket) {
         let Some(number) = ticket.0.take() else { return };
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let waker = state.waiting.remove(&number);
         let mut wakes = WakeList::new();
         if state.granted.remove(&number) {
@@ -99,10 +130,10 @@ impl AdmissionControl {
         wakes.wake_all();
     }
 
-    /// Releases a permit: the first waiter gets it.
+    /// Releases a permit. The first waiter gets it, unless more permits exist than the limit.
     pub(crate) fn release(&self) {
         let mut wakes = WakeList::new();
-        self.0.lock().release(&mut wakes);
+        self.state.lock().release(&mut wakes);
         wakes.wake_all();
     }
 
@@ -110,7 +141,7 @@ impl AdmissionControl {
     /// admitted until enough have ended.
     pub(crate) fn set_limit(&self, limit: usize) {
         let mut wakes = WakeList::new();
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.limit = limit;
         state.grant(&mut wakes);
         drop(state);
@@ -119,11 +150,13 @@ impl AdmissionControl {
 
     /// Closes the gate further: it never opens again. All waiters are refused.
     pub(crate) fn set_gate(&self, gate: GroupGate) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if state.gate as u8 >= gate as u8 {
             return;
         }
         state.gate = gate;
+        // Ordering: Relaxed — see `AdmissionControl::is_closed`.
+        self.closed.store(gate == GroupGate::Closed, Ordering::Relaxed);
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
         let mut wakes = WakeList::new();
@@ -134,7 +167,7 @@ impl AdmissionControl {
     /// Returns `Ready` if no permit exists, else wakes `waker` when the last one is released.
     pub(crate) fn poll_empty(&self, ticket: &mut Ticket, waker: &Waker) -> Poll<()> {
         let waker = waker.clone();
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let (polled, unused) = if state.live == 0 {
             (Poll::Ready(()), Some(waker))
         } else {
@@ -149,13 +182,17 @@ impl AdmissionControl {
     /// Ends a wait that [`AdmissionControl::poll_empty`] has begun.
     pub(crate) fn cancel_empty(&self, ticket: &mut Ticket) {
         let Some(number) = ticket.0.take() else { return };
-        let waker = self.0.lock().until_empty.remove(&number);
+        let waker = self.state.lock().until_empty.remove(&number);
         drop_contained(waker);
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.state.lock().limit
     }
 
     /// Returns the number of permits, and that of waiters.
     pub(crate) fn counts(&self) -> (usize, usize) {
-        let state = self.0.lock();
+        let state = self.state.lock();
         (state.live, state.waiting.len())
     }
 }
@@ -164,6 +201,7 @@ impl AdmissionState {
     fn check_gate(&self, internal: bool) -> Result<(), Refusal> {
         match self.gate {
             GroupGate::Open => Ok(()),
+            // Its own tasks go on.
             GroupGate::Draining if internal => Ok(()),
             GroupGate::Draining => Err(Refusal::Draining),
             GroupGate::Closed => Err(Refusal::Closed),
@@ -179,30 +217,30 @@ impl AdmissionState {
         })
     }
 
-    /// Also returns the waker that is not in use any more.
+    /// Also returns the wakers that are not in use any more.
     fn poll_admit(
         &mut self,
         ticket: &mut Ticket,
         waker: Waker,
         internal: bool,
-    ) -> (Poll<Result<(), Refusal>>, Option<Waker>) {
+    ) -> (Poll<Result<(), Refusal>>, [Option<Waker>; 2]) {
         if ticket.0.is_some_and(|number| self.granted.remove(&number)) {
             ticket.0 = None;
-            return (Poll::Ready(Ok(())), Some(waker));
+            return (Poll::Ready(Ok(())), [Some(waker), None]);
         }
         if let Err(refusal) = self.check_gate(internal) {
+            // It waits still, if a task of the group has polled it before.
             let old = ticket.0.take().and_then(|number| self.waiting.remove(&number));
-            debug_assert!(old.is_none(), "the gate has refused all waiters");
-            return (Poll::Ready(Err(refusal)), Some(waker));
+            return (Poll::Ready(Err(refusal)), [Some(waker), old]);
         }
         let waits = ticket.0.is_some_and(|number| self.waiting.contains_key(&number));
         if !waits && self.waiting.is_empty() && self.live < self.limit {
             self.live += 1;
             ticket.0 = None;
-            return (Poll::Ready(Ok(())), Some(waker));
+            return (Poll::Ready(Ok(())), [Some(waker), None]);
         }
         let number = self.number(ticket);
-        (Poll::Pending, self.waiting.insert(number, waker))
+        (Poll::Pending, [self.waiting.insert(number, waker), None])
     }
 
     fn release(&mut self, wakes: &mut WakeList) {

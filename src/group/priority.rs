@@ -18,13 +18,13 @@ use std::fmt;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Priority {
-    /// Work that waits for idle workers: compaction, indexing, batch jobs.
+    /// Work that goes last: compaction, indexing, batch jobs.
     Background,
     /// The priority of tasks without a group.
     #[default]
     Normal,
-    /// Work that goes first at the next task boundary of any worker: health checks, control
-    /// messages, small requests.
+    /// Work that goes first, at the next task boundary of any worker. Examples are health checks,
+    /// control messages and small requests.
     Latency,
 }
 

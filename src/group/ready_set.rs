@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::group::Group;
 use crate::group::priority::Priority;
-use crate::group::share::{Choice, FairShare, Place};
+use crate::group::share::{Choice, FairShare, Place, VirtualTime};
 use crate::primitive::atomic::{AtomicUsize, Ordering};
 use crate::primitive::{Arc, CachePadded, Mutex, MutexGuard};
 use crate::queue::LaneCursor;
@@ -45,11 +45,22 @@ pub(crate) struct PickRequest {
 pub(crate) enum Picked {
     /// Its tasks without a group.
     Default,
-    /// This task of the group, and those that are queued behind it. The worker counts as one of the
-    /// group's until it calls [`ReadySet::end_slice`]. The number is that of the aborts that had
-    /// ended before the task was taken.
-    Group(Arc<Group>, Runnable, u64),
+    /// Tasks of a group. The worker counts as one of the group's until it calls
+    /// [`ReadySet::end_slice`].
+    Group(PickedGroup),
     Nothing,
+}
+
+/// The group that a worker polls next.
+#[derive(Debug)]
+pub(crate) struct PickedGroup {
+    pub(crate) group: Arc<Group>,
+    /// The task to poll first.
+    pub(crate) first: Runnable,
+    /// How many aborts of the group had ended before the task was taken.
+    pub(crate) aborts: u64,
+    /// What the group was charged in advance.
+    pub(crate) charged: VirtualTime,
 }
 
 impl ReadySet {
@@ -84,11 +95,12 @@ impl ReadySet {
         self.locked.lock().shares.remove(key);
     }
 
-    /// Lists a group. Called after [`Group::claim_listing`] has returned true. Returns true if a
-    /// worker may take its tasks.
-    pub(crate) fn list(&self, group: &Arc<Group>) -> bool {
+    /// Lists a group. Called after [`Group::claim_listing`] has returned true. If a worker may take
+    /// its tasks, returns the priority at which it is served.
+    pub(crate) fn list(&self, group: &Arc<Group>) -> Option<Priority> {
         let mut locked = self.locked.lock();
-        let ready = locked.shares.list(group.key);
+        locked.shares.list(group.key);
+        let ready = locked.shares.ready_priority(group.key);
         let replaced = locked.listed.insert(group.key, Arc::clone(group));
         self.publish(&locked);
         drop(locked);
@@ -122,27 +134,26 @@ impl ReadySet {
             };
             let aborts = group.aborts.ended();
             let taken = group.queue.take(cursor, 1).pop();
-            if taken.is_some() {
-                locked.shares.begin_slice(key);
-            }
+            let Some(first) = taken else {
+                unlisted.extend(locked.unlist_if_empty(&group));
+                unlisted.push(group);
+                continue;
+            };
+            let charged = locked.shares.begin_slice(key);
             unlisted.extend(locked.unlist_if_empty(&group));
-            match taken {
-                Some(runnable) => {
-                    self.publish(&locked);
-                    return Picked::Group(group, runnable, aborts);
-                }
-                None => unlisted.push(group),
-            }
+            self.publish(&locked);
+            return Picked::Group(PickedGroup { group, first, aborts, charged });
         }
     }
 
-    /// Ends a slice of a worker that [`ReadySet::pick`] has given the group to. It took `nanos`.
+    /// Ends a slice of a worker that [`ReadySet::pick`] has given the group to. It took `nanos`,
+    /// and the group was `charged` in advance.
     ///
     /// If the group has been at its limit and has tasks, it is ready now. The caller picks again,
     /// or wakes another worker.
-    pub(crate) fn end_slice(&self, group: &Arc<Group>, nanos: u64) {
+    pub(crate) fn end_slice(&self, group: &Arc<Group>, nanos: u64, charged: VirtualTime) {
         let mut locked = self.locked.lock();
-        locked.shares.end_slice(group.key, nanos);
+        locked.shares.end_slice(group.key, nanos, charged);
         let unlisted = locked.unlist_if_empty(group);
         self.publish(&locked);
         drop(locked);
@@ -154,20 +165,27 @@ impl ReadySet {
         self.locked.lock().shares.set_weight(key, weight);
     }
 
-    /// Sets the limit of workers of a group. Returns true if the group is ready.
-    pub(crate) fn set_max_workers(&self, key: usize, max_workers: usize) -> bool {
+    /// Sets the limit of workers of a group. If the group is ready, returns the priority at which
+    /// it is served.
+    pub(crate) fn set_max_workers(&self, key: usize, max_workers: usize) -> Option<Priority> {
         let mut locked = self.locked.lock();
         locked.shares.set_max_workers(key, max_workers);
         self.publish(&locked);
-        locked.shares.place_of(key) == Place::Ready
+        locked.shares.ready_priority(key)
     }
 
-    /// Counts a joiner, which lifts the group. Returns true if the group is ready.
-    pub(crate) fn add_joiner(&self, key: usize, joiner: Priority) -> bool {
+    /// Returns the priority at which a group is served.
+    pub(crate) fn priority(&self, key: usize) -> Priority {
+        self.locked.lock().shares.priority(key)
+    }
+
+    /// Counts a joiner, which lifts the group. If the group is ready, returns the priority at which
+    /// it is served.
+    pub(crate) fn add_joiner(&self, key: usize, joiner: Priority) -> Option<Priority> {
         let mut locked = self.locked.lock();
         locked.shares.add_joiner(key, joiner);
         self.publish(&locked);
-        locked.shares.place_of(key) == Place::Ready
+        locked.shares.ready_priority(key)
     }
 
     /// Counts a joiner out.
@@ -181,11 +199,6 @@ impl ReadySet {
     pub(crate) fn limits(&self, key: usize) -> (u32, usize, usize) {
         let locked = self.locked.lock();
         (locked.shares.weight(key), locked.shares.max_workers(key), locked.shares.active(key))
-    }
-
-    /// Returns the groups that have tasks, for a drain, a shutdown or a dump.
-    pub(crate) fn listed(&self) -> Vec<Arc<Group>> {
-        self.locked.lock().listed.values().map(Arc::clone).collect()
     }
 
     /// Publishes the numbers of ready groups, if they have changed.

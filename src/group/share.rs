@@ -31,7 +31,7 @@ const MOST_OWED: i64 = 5_000_000;
 const MOST_DEBT: i64 = 50_000_000;
 
 /// The time that a group has had, divided by its weight.
-type VirtualTime = u128;
+pub(crate) type VirtualTime = u128;
 
 /// Decides between the groups that are ready, and the tasks without a group.
 #[derive(Debug)]
@@ -119,14 +119,30 @@ impl FairShare {
         self.entries.remove(key);
     }
 
-    /// Records that a group has tasks. Returns true if a worker may take them.
-    pub(crate) fn list(&mut self, key: usize) -> bool {
-        let entry = &mut self.entries[key];
-        if entry.place == Place::Unlisted {
-            entry.time = entry.time.max(self.classes[entry.priority.index()].time);
+    /// Records that a group has tasks.
+    pub(crate) fn list(&mut self, key: usize) {
+        if self.entries[key].place == Place::Unlisted {
+            self.forfeit_credit(key);
         }
         self.place(key);
-        self.entries[key].place == Place::Ready
+    }
+
+    /// Moves a group to the start time of the slice that began last, if it is behind. Called before
+    /// it competes again.
+    fn forfeit_credit(&mut self, key: usize) {
+        let entry = &self.entries[key];
+        self.set_time(key, entry.time.max(self.classes[entry.priority.index()].time));
+    }
+
+    /// Returns the priority at which a group is served.
+    pub(crate) fn priority(&self, key: usize) -> Priority {
+        self.entries[key].priority
+    }
+
+    /// Returns the priority at which a group is served, if a worker may take its tasks.
+    pub(crate) fn ready_priority(&self, key: usize) -> Option<Priority> {
+        let entry = &self.entries[key];
+        (entry.place == Place::Ready).then_some(entry.priority)
     }
 
     /// Records that a group has no tasks.
@@ -192,23 +208,26 @@ impl FairShare {
         self.charge_class(Priority::default(), nanos);
     }
 
-    /// Counts a worker that begins a slice of a group that is ready.
-    pub(crate) fn begin_slice(&mut self, key: usize) {
+    /// Counts a worker that begins a slice of a group that is ready. Returns what the group is
+    /// charged in advance.
+    pub(crate) fn begin_slice(&mut self, key: usize) -> VirtualTime {
         let entry = &mut self.entries[key];
         debug_assert!(entry.place == Place::Ready && entry.active < entry.max_workers);
         let (start, priority) = (entry.time, entry.priority);
-        self.set_time(key, start + scaled(ADVANCE, self.entries[key].weight));
+        let charged = scaled(ADVANCE, entry.weight);
+        self.set_time(key, start + charged);
         self.entries[key].active += 1;
         self.place(key);
         let class = &mut self.classes[priority.index()];
         class.time = class.time.max(start);
+        charged
     }
 
-    /// Counts a worker that ends a slice, which took `nanos`. If the group has been at its limit,
-    /// it is ready now.
-    pub(crate) fn end_slice(&mut self, key: usize, nanos: u64) {
+    /// Counts a worker that ends a slice, which took `nanos` and was `charged` in advance. If the
+    /// group has been at its limit, it is ready now.
+    pub(crate) fn end_slice(&mut self, key: usize, nanos: u64, charged: VirtualTime) {
         let Entry { weight, time, priority, .. } = self.entries[key];
-        self.set_time(key, (time + scaled(nanos, weight)).saturating_sub(scaled(ADVANCE, weight)));
+        self.set_time(key, (time + scaled(nanos, weight)).saturating_sub(charged));
         self.entries[key].active -= 1;
         if self.entries[key].place != Place::Unlisted {
             self.place(key);
@@ -236,6 +255,10 @@ impl FairShare {
     /// slices.
     pub(crate) fn set_max_workers(&mut self, key: usize, max_workers: usize) {
         self.entries[key].max_workers = max_workers;
+        if self.entries[key].place == Place::AtLimit {
+            // While it waited at its limit, it did not compete.
+            self.forfeit_credit(key);
+        }
         if self.entries[key].place != Place::Unlisted {
             self.place(key);
         }
@@ -275,6 +298,7 @@ impl FairShare {
             entry.time = start;
         }
         entry.priority = highest;
+        self.forfeit_credit(key);
         self.move_to(key, place);
     }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::group::admission::GroupGate;
+use crate::group::priority::Priority;
 use crate::group::ready_set::ReadySet;
 use crate::group::{Group, GroupHost, GroupSettings};
 use crate::primitive::atomic::{AtomicBool, Ordering};
@@ -46,6 +47,11 @@ impl GroupTable {
     pub(crate) fn is_reserving(&self) -> bool {
         // Ordering: Relaxed — the watchdog wakes a spare after it has cleared the flag.
         self.reserving.load(Ordering::Relaxed)
+    }
+
+    /// Returns the lowest priority of the groups that a spare worker serves.
+    pub(crate) fn lowest_of_spares(&self) -> Priority {
+        if self.is_reserving() { Priority::Normal } else { Priority::Background }
     }
 
     /// Sets whether spare workers serve no background group. Returns true if the caller has to wake
@@ -103,26 +109,32 @@ impl GroupTable {
         for group in self.all() {
             group.queue.close_queue();
             group.admission.set_gate(GroupGate::Closed);
-            group.blocking.set_gate(GroupGate::Closed);
         }
     }
 
     /// Calls `visit` with each task that is queued in a group. No user code may run in it.
     pub(crate) fn for_each_queued(&self, mut visit: impl FnMut(&Header)) {
-        self.ready.listed().iter().for_each(|group| group.queue.for_each(&mut visit));
+        self.all().iter().for_each(|group| group.queue.for_each(&mut visit));
     }
 
-    /// Takes out the queued tasks for which `is_wanted` returns true.
+    /// Takes out the queued tasks for which `is_wanted` returns true, to drop them. Marks them as
+    /// cancelled, so that none is polled. The caller wakes a worker afterwards: it may have missed
+    /// the other tasks.
     ///
-    /// A task that stays keeps its place among those that stay.
+    /// A task that stays keeps its place among those that stay. A group may have tasks that it is
+    /// not listed for yet, so this visits all.
     pub(crate) fn take_queued(&self, is_wanted: impl Fn(Id) -> bool) -> Chain {
         let mut wanted = Chain::new();
-        for group in self.ready.listed() {
+        for group in self.all() {
             let mut unwanted = Chain::new();
             let mut all = group.queue.take_all();
             while let Some(runnable) = all.pop() {
-                let chain = if is_wanted(runnable.header().id()) { &mut wanted } else { &mut unwanted };
-                chain.push(runnable);
+                if is_wanted(runnable.header().id()) {
+                    runnable.header().cancel_queued();
+                    wanted.push(runnable);
+                } else {
+                    unwanted.push(runnable);
+                }
             }
             // A worker that has found the queue empty meanwhile has unlisted the group.
             if !unwanted.is_empty() {

@@ -60,6 +60,8 @@ pub(crate) struct Local {
     pub(crate) rng: Rng,
     /// The position in the lanes of the global queue.
     pub(crate) lane_cursor: LaneCursor,
+    /// The position in the lanes of the groups' queues.
+    pub(crate) group_cursor: LaneCursor,
     /// The shard of the reactor that is polled next.
     pub(crate) shard: Cell<usize>,
     /// How long to poll for events before a sleep.
@@ -137,6 +139,7 @@ impl Local {
             ring,
             rng: Rng::new(seed),
             lane_cursor: LaneCursor::new(seat),
+            group_cursor: LaneCursor::new(seat),
             shard: Cell::new(seat),
             spin,
             lifo_run: Cell::new(0),

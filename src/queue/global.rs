@@ -121,6 +121,12 @@ impl LaneCursor {
         LaneCursor { at: Cell::new(lane), left: Cell::new(0) }
     }
 
+    /// Begins the next take at the next lane, as if the visit of the present one was over.
+    pub(crate) fn begin_at_next_lane(&self) {
+        self.at.set(self.at.get().wrapping_add(1));
+        self.left.set(0);
+    }
+
     /// Takes `count`, or all if there are fewer.
     pub(super) fn take(&self, queue: &GlobalQueue, count: usize) -> Chain {
         let lanes = queue.lanes();

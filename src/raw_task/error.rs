@@ -34,7 +34,7 @@ pub(super) fn panicked(id: Id, payload: Box<dyn Any + Send + 'static>) -> JoinEr
 }
 
 impl JoinError {
-    /// Returns true if the task was cancelled: aborted, or dropped at shutdown.
+    /// Returns true if the task was cancelled: aborted, dropped at shutdown, or never accepted.
     ///
     /// # Examples
     ///
@@ -193,7 +193,10 @@ impl std::error::Error for JoinError {}
 
 impl From<JoinError> for io::Error {
     fn from(error: JoinError) -> io::Error {
-        let text = if error.is_cancelled() { "task was cancelled" } else { "task panicked" };
-        io::Error::other(text)
+        match error.refusal() {
+            Some(refusal) => io::Error::other(refusal),
+            None if error.is_cancelled() => io::Error::other("task was cancelled"),
+            None => io::Error::other("task panicked"),
+        }
     }
 }

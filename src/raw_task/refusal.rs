@@ -38,6 +38,8 @@ impl fmt::Display for Refusal {
     }
 }
 
+impl std::error::Error for Refusal {}
+
 impl Refusal {
     /// Runs `f`. A task that it drops first ends as refused for this reason.
     pub(crate) fn run_with<R>(self, f: impl FnOnce() -> R) -> R {

@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 
 use super::header::Vtable;
 use super::poll::{self, TaskCell};
-use super::{Header, JoinHandle, Outcome, Schedule, SpawnMeta};
+use super::{AbortHandle, Header, JoinHandle, Outcome, Schedule, SpawnMeta};
 use crate::primitive::UnsafeCell;
 use crate::task_alloc;
 
@@ -52,6 +52,15 @@ impl Runnable {
         let cancel = unsafe { header.as_ref() }.vtable.cancel;
         // SAFETY: this call gives up the `Runnable`.
         unsafe { cancel(header, record) };
+    }
+
+    /// Returns a handle that can abort the task, if it has never been idle.
+    pub(crate) fn first_poll_handle(&self) -> Option<AbortHandle> {
+        if self.header().state.home().is_some() {
+            return None;
+        }
+        // SAFETY: a `Runnable` keeps the cell alive.
+        Some(unsafe { AbortHandle::from_header(self.0) })
     }
 
     /// Links a task that has not been queued yet. The task stays linked in `home` until it ends.

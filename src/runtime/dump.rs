@@ -5,7 +5,8 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
-use super::{RuntimeFlavor, RuntimePhase};
+use super::{GroupMetrics, Priority, RuntimeFlavor, RuntimePhase};
+use crate::group::Group;
 use crate::pool::{Pool, Seat};
 use crate::primitive::Arc;
 use crate::raw_task::{Id, TaskInfo, TaskView};
@@ -40,6 +41,8 @@ pub struct Dump {
     /// A task that has never been idle is not visible while it waits in a worker's local queue; see
     /// [`WorkerDump::local_queue_depth`].
     pub tasks: Vec<TaskDump>,
+    /// The groups of tasks, in the order of their names.
+    pub groups: Vec<GroupDump>,
 }
 
 /// A worker, in a [`Dump`].
@@ -95,6 +98,18 @@ pub enum Activity {
     },
 }
 
+/// A group of tasks, in a [`Dump`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct GroupDump {
+    /// The name of the group.
+    pub name: Arc<str>,
+    /// The priority that the group is built with.
+    pub priority: Priority,
+    /// The figures of the group.
+    pub metrics: GroupMetrics,
+}
+
 /// A task, in a [`Dump`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -147,6 +162,7 @@ impl Dump {
             reactor_is_driven: pool.reactor.is_driven(),
             tasks: visible_tasks(pool),
             workers,
+            groups: pool.groups.all().iter().map(|group| GroupDump::capture(pool, group)).collect(),
         }
     }
 }
@@ -171,6 +187,16 @@ fn visible_tasks(pool: &Pool) -> Vec<TaskDump> {
     pool.seats.iter().flat_map(|seat| seat.live.task_views()).for_each(|view| add(view, None));
     pool.drain_state.jobs.live.task_views().into_iter().for_each(|view| add(view, Some(TaskState::Job)));
     all.into_values().collect()
+}
+
+impl GroupDump {
+    fn capture(pool: &Pool, group: &Group) -> GroupDump {
+        GroupDump {
+            name: Arc::clone(&group.settings.name),
+            priority: group.settings.priority,
+            metrics: GroupMetrics::capture(group, Some(pool)),
+        }
+    }
 }
 
 impl WorkerDump {
@@ -293,8 +319,20 @@ impl fmt::Display for TaskDump {
     }
 }
 
+impl fmt::Display for GroupDump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let GroupMetrics { live_tasks, queued_tasks, active_workers, waiting_spawns, .. } = self.metrics;
+        write!(
+            f,
+            "group \"{}\" ({}): {live_tasks} tasks, {queued_tasks} of them queued, {active_workers} workers; \
+             {waiting_spawns} spawns wait",
+            self.name, self.priority
+        )
+    }
+}
+
 impl fmt::Display for Dump {
-    /// Writes one line for the runtime, one for each worker, and one for each task.
+    /// Writes one line for the runtime, one for each worker, each group and each task.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let driven = if self.reactor_is_driven { "driven" } else { "not driven now" };
         writeln!(
@@ -309,6 +347,7 @@ impl fmt::Display for Dump {
             self.tasks.len(),
         )?;
         self.workers.iter().try_for_each(|worker| writeln!(f, "  {worker}"))?;
+        self.groups.iter().try_for_each(|group| writeln!(f, "  {group}"))?;
         self.tasks.iter().try_for_each(|task| writeln!(f, "  {task}"))
     }
 }

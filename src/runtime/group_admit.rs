@@ -7,12 +7,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::{Refusal, SpawnError};
+use crate::context::budget;
 use crate::group::Group;
 use crate::group::admission::Ticket;
 use crate::group::grouped::Permit;
 use crate::primitive::Arc;
 use crate::raw_task::JoinHandle;
-use crate::scheduler::{group_queue, schedule};
+use crate::scheduler::group_queue;
 
 /// Waits until a group admits one more task. [`TaskGroup::admit`](super::TaskGroup::admit) returns
 /// it.
@@ -40,7 +41,8 @@ impl Future for Admit {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Admit { group, ticket } = &mut *self;
         let internal = group_queue::is_current(group);
-        Poll::Ready(match ready!(group.admission.poll_admit(ticket, cx.waker(), internal)) {
+        let polled = budget::metered(cx, |cx| group.admission.poll_admit(ticket, cx.waker(), internal));
+        Poll::Ready(match ready!(polled) {
             Ok(()) => Ok(Admission { permit: Permit::of_admitted(group) }),
             Err(refusal) => {
                 group.counts.refused.add(1);
@@ -154,7 +156,7 @@ impl Admission {
             return Err(SpawnError::new(future, Refusal::Closed));
         };
         group_queue::spawn_admitted(&pool, self.permit, future, location, name)
-            .map_err(|future| SpawnError::new(future, schedule::refusal_of(&pool)))
+            .map_err(|(future, refusal)| SpawnError::new(future, refusal))
     }
 }
 

@@ -29,7 +29,7 @@ use crate::primitive::Arc;
 /// assert_eq!(runtime.block_on(sum)?, 55);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[must_use = "it does nothing until `build` is called"]
 pub struct GroupBuilder {
     handle: Handle,
@@ -70,7 +70,7 @@ impl fmt::Display for GroupError {
             }
             GroupError::NoTasks => f.write_str("`max_tasks(0)` would admit no task: use 1 or more"),
             GroupError::NoBlocking => f.write_str("`max_blocking(0)` would run no blocking job: use 1 or more"),
-            GroupError::Closed => f.write_str("the runtime has been shut down, and takes no more groups"),
+            GroupError::Closed => f.write_str("the runtime of the group has been shut down"),
         }
     }
 }
@@ -129,13 +129,13 @@ impl GroupBuilder {
     /// Sets how many workers poll tasks of the group at once, at most. By default, all may.
     ///
     /// The limit is exact. A worker in a long poll counts, and so does one in a
-    /// [`block_in_place`](crate::task::block_in_place).
+    /// [`block_in_place`](crate::task::block_in_place). Blocking jobs do not count.
     ///
     /// # Examples
     ///
     /// ```
     /// # let runtime = heist::runtime::Runtime::new().unwrap();
-    /// // Its tasks never run at the same time.
+    /// // No two polls of its tasks run at the same time.
     /// let serial = runtime.group("serial").max_workers(1).build().unwrap();
     /// # let _ = serial;
     /// ```
@@ -148,6 +148,10 @@ impl GroupBuilder {
     ///
     /// Beyond the limit, [`TaskGroup::spawn`] returns a handle that resolves as cancelled,
     /// [`TaskGroup::try_spawn`] returns the future, and [`TaskGroup::spawn_when_admitted`] waits.
+    ///
+    /// The limit is one of admission. Tasks that the group's own tasks spawn with
+    /// [`heist::spawn`](crate::spawn) count, but are not refused. A task that could not spawn its
+    /// parts would fail just when there is much to do.
     ///
     /// # Examples
     ///
@@ -214,6 +218,16 @@ impl GroupBuilder {
             RegisterError::NameInUse => GroupError::NameInUse(name.to_string()),
             RegisterError::Closed => GroupError::Closed,
         })
+    }
+}
+
+impl fmt::Debug for GroupBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GroupBuilder")
+            .field("name", &self.settings.name)
+            .field("priority", &self.settings.priority)
+            .field("weight", &self.settings.weight)
+            .finish_non_exhaustive()
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::panic::Location;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use super::block_on::{self, BlockOnMode};
 use super::{DrainReport, Straggler};
+use crate::blocking;
 use crate::context;
 use crate::context::can_block::{Operation, can_block};
 use crate::drain::outcome_counts::OutcomeCounts;
@@ -16,7 +18,7 @@ use crate::group::Group;
 use crate::group::admission::{GroupGate, Ticket};
 use crate::pool::Pool;
 use crate::primitive::{Arc, real_now};
-use crate::raw_task::JoinHandle;
+use crate::raw_task::{JoinHandle, SpawnMeta};
 use crate::scheduler::{group_queue, schedule};
 use crate::timer::{State, Timer, TimerWheel};
 
@@ -33,8 +35,17 @@ use crate::timer::{State, Timer, TimerWheel};
 pub struct GroupDrain {
     group: Arc<Group>,
     begun: Begun,
-    /// The task that waits for the deadline. `None` if the runtime accepts no task.
-    watch: Option<JoinHandle<DrainReport>>,
+    watch: Watch,
+}
+
+/// What waits for the tasks of the group, and for the deadline.
+enum Watch {
+    /// A task of the runtime.
+    Task(JoinHandle<DrainReport>),
+    /// This future. The runtime accepts no task, because it is being drained itself.
+    Here(Pin<Box<dyn Future<Output = DrainReport> + Send>>),
+    /// Nothing: the runtime has ended.
+    Ended,
 }
 
 /// What the group had done when the drain began.
@@ -45,17 +56,22 @@ struct Begun {
 }
 
 impl GroupDrain {
-    #[track_caller]
-    pub(super) fn begin(group: &Arc<Group>, deadline: Duration) -> GroupDrain {
+    pub(super) fn begin(group: &Arc<Group>, deadline: Duration, location: &'static Location<'static>) -> GroupDrain {
         let begun = Begun { at: real_now(), base: outcomes(group) };
         group.admission.set_gate(GroupGate::Draining);
-        let watch = group_queue::pool_of(group).filter(schedule::try_admit).map(|pool| {
-            // The task keeps the group, and its runtime keeps the task.
-            let watch = watch(Arc::clone(&pool), Arc::clone(group), begun, deadline);
-            let (runnable, handle) = schedule::new_task(watch, std::panic::Location::caller());
-            schedule::queue_admitted(&pool, runnable);
-            handle
-        });
+        let watch = match group_queue::pool_of(group) {
+            None => Watch::Ended,
+            Some(pool) => {
+                let watched = watch(Arc::clone(&pool), Arc::clone(group), begun, deadline);
+                if schedule::try_admit(&pool) {
+                    let (runnable, handle) = schedule::new_task(watched, SpawnMeta::named(location, "group drain"));
+                    schedule::queue_admitted(&pool, runnable);
+                    Watch::Task(handle)
+                } else {
+                    Watch::Here(Box::pin(watched))
+                }
+            }
+        };
         GroupDrain { group: Arc::clone(group), begun, watch }
     }
 
@@ -94,12 +110,17 @@ impl Future for GroupDrain {
     type Output = DrainReport;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<DrainReport> {
-        let watched = match &mut self.watch {
-            Some(watch) => std::task::ready!(Pin::new(watch).poll(cx)).ok(),
-            None => None,
+        let GroupDrain { group, begun, watch } = &mut *self;
+        let watched = match watch {
+            Watch::Task(task) => ready!(Pin::new(task).poll(cx)).ok(),
+            Watch::Here(watched) => Some(ready!(watched.as_mut().poll(cx))),
+            Watch::Ended => None,
         };
-        // Without the task, the runtime ends or has ended, and all tasks with it.
-        Poll::Ready(watched.unwrap_or_else(|| self.begun.report(&self.group, Vec::new())))
+        Poll::Ready(watched.unwrap_or_else(|| {
+            // The runtime has cancelled the task at its own deadline, or has ended.
+            let alive = group_queue::pool_of(group).map_or_else(Vec::new, |pool| tasks_of(&pool, group));
+            begun.report(group, alive)
+        }))
     }
 }
 
@@ -109,7 +130,8 @@ impl fmt::Debug for GroupDrain {
     }
 }
 
-/// Waits until the group is empty, or until the deadline, and then cancels its tasks.
+/// Waits until the group is empty, or until the deadline, and then cancels its tasks and the jobs
+/// that have not begun.
 async fn watch(pool: Arc<Pool>, group: Arc<Group>, begun: Begun, deadline: Duration) -> DrainReport {
     let mut late = Vec::new();
     if !wait_until_empty(&pool, &group, begun.at.checked_add(deadline)).await {
@@ -166,7 +188,9 @@ async fn wait_until_empty(pool: &Pool, group: &Arc<Group>, deadline: Option<Inst
     let mut wait = EmptyWait { group, ticket: Ticket::default() };
     let mut timer = pin!(Timer::new());
     poll_fn(|cx| {
-        if group.admission.poll_empty(&mut wait.ticket, cx.waker()).is_ready() {
+        let tasks = group.admission.poll_empty(&mut wait.ticket, cx.waker());
+        let jobs = group.blocking.poll_empty(cx.waker());
+        if tasks.is_ready() && jobs.is_ready() {
             return Poll::Ready(true);
         }
         let Some(deadline) = deadline else { return Poll::Pending };
@@ -201,8 +225,11 @@ impl Drop for EmptyWait<'_> {
 }
 
 impl Pool {
-    /// Aborts every task of a group.
+    /// Aborts every task of a group, and cancels the jobs that wait for the end of another one.
     pub(crate) fn abort_group(self: &Arc<Pool>, group: &Arc<Group>) {
-        context::run_in_runtime(self, || group_queue::abort_all(self, group));
+        context::run_in_runtime(self, || {
+            blocking::task::cancel_waiting(group);
+            group_queue::abort_all(self, group);
+        });
     }
 }

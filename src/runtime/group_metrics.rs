@@ -12,16 +12,18 @@ use crate::pool::Pool;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GroupMetrics {
-    /// Tasks that live, and permits that no task has been made of.
+    /// Tasks that live, and places that are held for tasks to come.
     pub live_tasks: usize,
-    /// Spawns that wait for a permit.
+    /// Spawns that wait for a place.
     pub waiting_spawns: usize,
     /// Tasks that are ready, and wait for a worker.
     pub queued_tasks: usize,
     /// Workers that poll tasks of the group.
     pub active_workers: usize,
-    /// Blocking jobs that run, or wait for a thread.
+    /// Blocking jobs that run, or have a thread next.
     pub blocking_jobs: usize,
+    /// Blocking jobs that wait for the end of another one of the group.
+    pub waiting_jobs: usize,
     /// Tasks spawned so far.
     pub spawned: u64,
     /// Tasks that ended with an output.
@@ -32,22 +34,24 @@ pub struct GroupMetrics {
     pub cancelled: u64,
     /// Spawns that were refused because the group was full, drained or closed.
     pub refused: u64,
-    /// Polls so far.
+    /// Polls so far. The polls of a slice are added at its end.
     pub polls: u64,
-    /// The time that workers have spent in the group.
+    /// The time that workers have spent in slices of the group. It is added at the end of each.
     pub busy: Duration,
 }
 
 impl GroupMetrics {
     pub(super) fn capture(group: &Group, pool: Option<&Pool>) -> GroupMetrics {
         let (live_tasks, waiting_spawns) = group.admission.counts();
+        let (blocking_jobs, waiting_jobs) = group.blocking.counts();
         let counts = &group.counts;
         GroupMetrics {
             live_tasks,
             waiting_spawns,
             queued_tasks: group.queue.len(),
             active_workers: pool.map_or(0, |pool| pool.groups.ready.limits(group.key).2),
-            blocking_jobs: group.blocking.counts().0,
+            blocking_jobs,
+            waiting_jobs,
             spawned: counts.spawned.get(),
             completed: counts.completed.get(),
             panicked: counts.panicked.get(),

@@ -15,23 +15,23 @@ use crate::primitive::Arc;
 ///
 /// It is as cancel safe as the future in it.
 #[must_use = "futures do nothing unless polled or awaited"]
-pub struct Scope<F> {
+pub struct GroupScope<F> {
     group: Arc<Group>,
     future: F,
 }
 
-impl<F> Scope<F> {
-    pub(super) fn new(group: &Arc<Group>, future: F) -> Scope<F> {
-        Scope { group: Arc::clone(group), future }
+impl<F> GroupScope<F> {
+    pub(super) fn new(group: &Arc<Group>, future: F) -> GroupScope<F> {
+        GroupScope { group: Arc::clone(group), future }
     }
 }
 
-impl<F: Future> Future for Scope<F> {
+impl<F: Future> Future for GroupScope<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        // SAFETY: the future is pinned with `self`: it is not moved, and `Scope` has no destructor
-        // of its own.
+        // SAFETY: the future is pinned with `self`: it is not moved, and `GroupScope` has no
+        // destructor of its own.
         let this = unsafe { self.get_unchecked_mut() };
         // SAFETY: as above.
         let future = unsafe { Pin::new_unchecked(&mut this.future) };
@@ -39,8 +39,8 @@ impl<F: Future> Future for Scope<F> {
     }
 }
 
-impl<F> fmt::Debug for Scope<F> {
+impl<F> fmt::Debug for GroupScope<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scope").field("group", &self.group.settings.name).finish_non_exhaustive()
+        f.debug_struct("GroupScope").field("group", &self.group.settings.name).finish_non_exhaustive()
     }
 }

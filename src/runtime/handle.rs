@@ -134,6 +134,21 @@ impl Handle {
         crate::blocking::task::spawn(&self.pool, function, spawn_meta.into())
     }
 
+    /// Runs a blocking job, which belongs to the group of the code that calls this.
+    pub(crate) fn spawn_blocking_here<F, R>(&self, function: F, spawn_meta: impl Into<SpawnMeta>) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        let spawn_meta = spawn_meta.into();
+        match context::group().map(TaskGroup::new) {
+            Some(group) => {
+                group.spawn_blocking_named(function, spawn_meta.name().map(|name| &**name), spawn_meta.location())
+            }
+            None => self.spawn_blocking_as(function, spawn_meta),
+        }
+    }
+
     /// Spawns a task if the runtime accepts it.
     ///
     /// A runtime that is being drained accepts tasks from its own tasks and blocking jobs until the

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::time::Duration;
 
-use super::{Builder, Drain, Draining, Dump, EnterGuard, Handle, Id, Runtime, RuntimeMetrics};
+use super::{Builder, Drain, Draining, Dump, EnterGuard, GroupBuilder, Handle, Id, Runtime, RuntimeMetrics};
 use crate::pool::Pool;
 use crate::primitive::Arc;
 use crate::raw_task::{JoinHandle, SpawnMeta};
@@ -106,6 +106,20 @@ impl LocalRuntime {
     /// Wraps a runtime whose pool is local to this thread.
     pub(super) fn new_in(runtime: Runtime) -> LocalRuntime {
         LocalRuntime { runtime, not_send: PhantomData }
+    }
+
+    /// Returns a builder of a group of tasks; see [`Handle::group`]. The futures of its tasks are
+    /// `Send`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = heist::runtime::LocalRuntime::new().unwrap();
+    /// let group = runtime.group("batch").max_tasks(10).build().unwrap();
+    /// assert_eq!(runtime.block_on(group.spawn(async { 7 })).unwrap(), 7);
+    /// ```
+    pub fn group(&self, name: &str) -> GroupBuilder {
+        self.handle().group(name)
     }
 
     /// Returns a handle to the runtime. Other threads can spawn futures with it that are `Send`. It

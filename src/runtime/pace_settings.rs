@@ -69,9 +69,8 @@ impl Builder {
         self
     }
 
-    /// Sets the share of the workers' time that the groups of each lower priority get at least, in
-    /// percent, while higher ones are busy. The default is 5. See
-    /// [`TaskGroup`](super::TaskGroup).
+    /// Sets the share of the workers' time that each lower priority gets at least, in percent,
+    /// while higher ones are busy. The default is 5. See [`TaskGroup`](super::TaskGroup).
     ///
     /// # Panics
     ///

@@ -9,14 +9,14 @@ use super::group_admit::{Admission, Admit, SpawnWhenAdmitted};
 use super::group_builder::{check_weight, check_workers};
 use super::group_drain::GroupDrain;
 use super::group_metrics::GroupMetrics;
-use super::group_scope::Scope;
+use super::group_scope::GroupScope;
 use super::{GroupError, Refusal, SpawnError};
+use crate::blocking;
 use crate::group::Group;
 use crate::group::priority::Priority;
 use crate::primitive::Arc;
-use crate::raw_task::JoinHandle;
+use crate::raw_task::{JoinHandle, SpawnMeta};
 use crate::scheduler::group_queue;
-use crate::task::group_blocking;
 
 /// A group of tasks, with a priority, a share of the workers' time, and limits.
 ///
@@ -27,7 +27,11 @@ use crate::task::group_blocking;
 ///
 /// A task that a task of the group spawns with [`heist::spawn`](crate::spawn), a
 /// [`JoinSet`](crate::task::JoinSet) or a [`task::Builder`](crate::task::Builder) belongs to the
-/// group, too. [`Handle::spawn`](super::Handle::spawn) spawns a task without a group.
+/// group, too. It counts as one of the group's live tasks, but
+/// [`max_tasks`](super::GroupBuilder::max_tasks) does not apply to it.
+/// [`Handle::spawn`](super::Handle::spawn) spawns a task without a group.
+///
+/// The handles of a task that has ended keep the group's name in use, too, and so do its wakers.
 ///
 /// # Priorities
 ///
@@ -84,6 +88,27 @@ impl TaskGroup {
     /// Returns the priority of the group.
     pub fn priority(&self) -> Priority {
         self.group.settings.priority
+    }
+
+    /// Returns the weight of the group, or `None` if the runtime has been dropped.
+    pub fn weight(&self) -> Option<u32> {
+        self.limits().map(|(weight, ..)| weight)
+    }
+
+    /// Returns how many workers poll tasks of the group at once, at most. Returns `None` if the
+    /// number is not limited, or the runtime has been dropped.
+    pub fn max_workers(&self) -> Option<usize> {
+        self.limits().map(|(_, max_workers, _)| max_workers).filter(|&most| most < usize::MAX)
+    }
+
+    /// Returns how many tasks of the group live at once, at most. Returns `None` if the number is
+    /// not limited.
+    pub fn max_tasks(&self) -> Option<usize> {
+        Some(self.group.admission.limit()).filter(|&most| most < usize::MAX)
+    }
+
+    fn limits(&self) -> Option<(u32, usize, usize)> {
+        Some(group_queue::pool_of(&self.group)?.groups.ready.limits(self.group.key))
     }
 
     /// Spawns a task in the group.
@@ -181,6 +206,16 @@ impl TaskGroup {
     /// The returned future returns the future of the task, if the group or the runtime accepts no
     /// tasks any more.
     ///
+    /// # Panics
+    ///
+    /// Polling the returned future panics if it has been ready before.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the returned future is dropped while it waits, the future of the task is dropped, too,
+    /// and the place goes to the next waiter. [`TaskGroup::admit`] leaves the task's future with
+    /// the caller.
+    ///
     /// # Examples
     ///
     /// ```
@@ -204,9 +239,26 @@ impl TaskGroup {
 
     /// Waits for a place in the group. The task is spawned later, with [`Admission::spawn`].
     ///
+    /// A task of a full group that waits for a place in its own group may wait for ever.
+    ///
     /// # Errors
     ///
     /// The returned future returns the reason, if the group accepts no tasks any more.
+    ///
+    /// # Cancel safety
+    ///
+    /// It is cancel safe: if the future is dropped, the place goes to the next waiter.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let runtime = heist::runtime::Runtime::new().unwrap();
+    /// let group = runtime.group("uploads").max_tasks(100).build().unwrap();
+    /// runtime.block_on(async {
+    ///     let admission = group.admit().await.unwrap();
+    ///     assert_eq!(admission.spawn(async { 7 }).await.unwrap(), 7);
+    /// });
+    /// ```
     pub fn admit(&self) -> Admit {
         Admit::new(&self.group)
     }
@@ -232,10 +284,14 @@ impl TaskGroup {
         Ok(Admission::new(&self.group))
     }
 
-    /// Runs a function that may block, as a task of the group. At most
-    /// [`max_blocking`](super::GroupBuilder::max_blocking) of them run at once; further ones wait.
+    /// Runs a function that may block, as a job of the group. At most
+    /// [`max_blocking`](super::GroupBuilder::max_blocking) of them run at once. Further ones wait,
+    /// first-in-first-out. Jobs are not tasks: [`max_tasks`](super::GroupBuilder::max_tasks) does
+    /// not apply to them.
     ///
-    /// The handle resolves as that of [`TaskGroup::spawn`] if the group accepts no task.
+    /// What the function spawns belongs to the group. A job that waits for another job of its group
+    /// may wait for ever, if the limit is reached. For all else see
+    /// [`task::spawn_blocking`](crate::task::spawn_blocking()).
     ///
     /// # Examples
     ///
@@ -264,12 +320,21 @@ impl TaskGroup {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        self.spawn_named(group_blocking::run(Arc::clone(&self.group), function, location), name, location)
+        let group = Arc::clone(&self.group);
+        let spawn_meta = SpawnMeta::of_group(location, name, Arc::clone(&group) as _);
+        match group_queue::pool_of(&group).ok_or(Refusal::Closed) {
+            Ok(pool) if !group.admission.is_closed() => {
+                blocking::task::spawn_in(&pool, Some(group), function, spawn_meta)
+            }
+            _ => group_queue::reject_detached(Refusal::Closed, async { function() }, location),
+        }
     }
 
     /// Runs a future inside of the group: what it spawns belongs to the group.
     ///
-    /// The future itself runs where it is awaited. It is no task of the group.
+    /// The future itself runs where it is awaited. It is no task of the group, so
+    /// [`max_tasks`](super::GroupBuilder::max_tasks) applies to what it spawns. The scope does not
+    /// wait for these tasks.
     ///
     /// # Examples
     ///
@@ -283,16 +348,19 @@ impl TaskGroup {
     ///     assert_eq!(name.await.unwrap().as_deref(), Some("tenant-7"));
     /// }));
     /// ```
-    pub fn scope<F: Future>(&self, future: F) -> Scope<F> {
-        Scope::new(&self.group, future)
+    pub fn scope<F: Future>(&self, future: F) -> GroupScope<F> {
+        GroupScope::new(&self.group, future)
     }
 
-    /// Drains the group: refuses new tasks, except from its own tasks, and waits for the live ones
-    /// until `deadline` from now. Then it cancels those that are left. The group accepts no tasks
-    /// afterwards.
+    /// Drains the group: refuses new tasks, except from its own tasks, and waits for its live tasks
+    /// and its blocking jobs until `deadline` from now. Then it cancels the tasks that are left,
+    /// and the jobs that have not begun. The group accepts nothing afterwards.
     ///
-    /// It acts at once, also if the returned [`GroupDrain`] is never polled. Spawns that wait for a
-    /// place are refused. The report is ready 10 ms after the deadline at the latest.
+    /// It acts at once, also if the returned [`GroupDrain`] is never polled. Spawns from outside
+    /// that wait for a place are refused. A task of the runtime waits for the deadline. So the
+    /// report is ready 10 ms after the deadline, or as soon as a worker is free for that task. If
+    /// several drains of a group run, the earliest deadline counts, and each has a report of its
+    /// own.
     ///
     /// # Examples
     ///
@@ -306,12 +374,14 @@ impl TaskGroup {
     /// assert_eq!(report.stragglers.len(), 1);
     /// assert!(group.try_spawn(async {}).is_err());
     /// ```
+    #[track_caller]
     pub fn drain(&self, deadline: Duration) -> GroupDrain {
-        GroupDrain::begin(&self.group, deadline)
+        GroupDrain::begin(&self.group, deadline, Location::caller())
     }
 
-    /// Aborts every task of the group, as [`JoinHandle::abort`] does. Tasks that are spawned
-    /// meanwhile may be aborted, too.
+    /// Aborts every task of the group, as [`JoinHandle::abort`] does, and cancels its blocking jobs
+    /// that wait for the end of another one. Tasks that are spawned meanwhile may be aborted, too.
+    /// After the end of the runtime it does nothing.
     ///
     /// # Examples
     ///
@@ -382,8 +452,8 @@ impl TaskGroup {
     pub fn set_max_workers(&self, workers: usize) -> Result<(), GroupError> {
         check_workers(workers)?;
         let pool = group_queue::pool_of(&self.group).ok_or(GroupError::Closed)?;
-        if pool.groups.ready.set_max_workers(self.group.key, workers) {
-            pool.announce_group(&self.group);
+        if let Some(priority) = pool.groups.ready.set_max_workers(self.group.key, workers) {
+            pool.announce_group(&self.group, priority);
         }
         // A worker that is over the limit ends its slice.
         pool.bump_tick();

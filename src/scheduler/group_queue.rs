@@ -38,22 +38,21 @@ impl GroupHost for Pool {
 impl Pool {
     /// Follows each push to the queue of a group.
     fn announce_in_group(&self, group: &Arc<Group>) {
-        if group.claim_listing() && self.groups.ready.list(group) {
-            self.announce_group(group);
+        if group.claim_listing() {
+            if let Some(priority) = self.groups.ready.list(group) {
+                self.announce_group(group, priority);
+            }
         }
     }
 
-    /// Makes a worker serve a group that has become ready.
-    pub(crate) fn announce_group(&self, group: &Group) {
-        self.announce_at(group, group.settings.priority);
-    }
-
-    /// As [`Pool::announce_group`], for a group that is served at this priority.
-    pub(crate) fn announce_at(&self, group: &Group, priority: Priority) {
+    /// Makes a worker serve a group that has become ready, and is served at this priority.
+    pub(crate) fn announce_group(&self, group: &Group, priority: Priority) {
         let on_worker = priority != Priority::Latency
             && context::seated(|seated| {
                 let seated = seated.filter(|seated| std::ptr::eq(Arc::as_ptr(seated.pool), self));
-                let Some(seated) = seated else { return false };
+                let Some(seated) = seated.filter(|seated| self.lowest_priority_of(seated.seat) <= priority) else {
+                    return false;
+                };
                 // This worker serves the group at its next boundary, unless a helper is sooner.
                 seated.local.make_group_check_due();
                 let pays = seated.local.wake_pays(group.queue.len(), self.settings.wake_pays_after);
@@ -70,20 +69,24 @@ impl Pool {
 ///
 /// # Errors
 ///
-/// The future, if the runtime accepts no task from here.
+/// The future and the reason, if the group or the runtime accepts no task from here.
 pub(crate) fn spawn_admitted<F>(
     pool: &Arc<Pool>,
     permit: Permit,
     future: F,
     location: &'static Location<'static>,
     name: Option<&str>,
-) -> Result<JoinHandle<F::Output>, F>
+) -> Result<JoinHandle<F::Output>, (F, Refusal)>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
+    // The group may have been drained since it has granted the permit.
+    if let Err(refusal) = permit.group().admission.check_gate(is_current(permit.group())) {
+        return Err((future, refusal));
+    }
     if !schedule::try_admit(pool) {
-        return Err(future);
+        return Err((future, schedule::refusal_of(pool)));
     }
     let group = Arc::clone(permit.group());
     let spawn_meta = SpawnMeta::of_group(location, name, Arc::clone(&group) as _);
@@ -96,6 +99,10 @@ where
         Ok(()) => {
             pool.announce_in_group(&group);
             pool.recheck_deadline(None);
+            // The group's drain may have taken the queue before.
+            if group.admission.is_closed() {
+                handle.abort();
+            }
         }
         // The runtime has begun to shut down since the task was admitted.
         Err(refused) => schedule::cancel_admitted(pool, refused),
@@ -118,7 +125,10 @@ where
     let (location, name) = (meta.location(), meta.name().map(|name| &**name));
     let pool = pool_of(group);
     let pool = pool.as_ref().unwrap_or(here);
-    match group.admission.try_admit(true) {
+    // The limit is for what comes from outside. A task that could not spawn its parts would fail
+    // just when there is much to do.
+    let admitted = if is_current(group) { group.admission.admit_child() } else { group.admission.try_admit(false) };
+    match admitted {
         Ok(()) => spawn_or_reject(pool, Permit::of_admitted(group), future, location, name),
         Err(refusal) => reject(pool, group, refusal, future, location),
     }
@@ -138,7 +148,7 @@ where
 {
     let group = Arc::clone(permit.group());
     spawn_admitted(pool, permit, future, location, name)
-        .unwrap_or_else(|future| reject(pool, &group, schedule::refusal_of(pool), future, location))
+        .unwrap_or_else(|(future, refusal)| reject(pool, &group, refusal, future, location))
 }
 
 /// Returns the handle of a task that is never run, and that resolves as cancelled for this reason.
@@ -155,6 +165,7 @@ where
     F::Output: Send + 'static,
 {
     group.counts.refused.add(1);
+    pool.drain_state.refusals.log_refusal(pool.clock.now(), location, &group.settings.name, refusal);
     context::run_in_runtime(pool, || reject_detached(refusal, future, location))
 }
 
@@ -173,9 +184,9 @@ where
     handle
 }
 
-/// Returns true if this thread runs code of the group.
+/// Returns true if this thread polls a task of the group, or runs a job of it.
 pub(crate) fn is_current(group: &Arc<Group>) -> bool {
-    context::group().is_some_and(|current| Arc::ptr_eq(&current, group))
+    context::task_group().is_some_and(|current| std::ptr::addr_eq(Arc::as_ptr(&current), Arc::as_ptr(group)))
 }
 
 /// Returns the runtime of a group, unless it has been dropped.

@@ -5,13 +5,13 @@
 use crate::context::{self, budget};
 use crate::group::Group;
 use crate::group::priority::Priority;
-use crate::group::ready_set::{PickRequest, Picked};
+use crate::group::ready_set::{PickRequest, Picked, PickedGroup};
+use crate::group::share::VirtualTime;
 use crate::phase::Phase;
 use crate::pool::{Pool, Seat};
 use crate::primitive::Arc;
 use crate::primitive::atomic::Ordering;
-use crate::raw_task::{RunResult, Runnable};
-use crate::scheduler::group_queue;
+use crate::raw_task::{AbortHandle, RunResult, Runnable};
 use crate::scheduler::worker::Worker;
 
 /// Most polls of a slice.
@@ -22,13 +22,14 @@ struct Slice<'a> {
     pool: &'a Pool,
     seat: &'a Seat,
     group: Arc<Group>,
+    charged: VirtualTime,
     began: u64,
 }
 
 impl<'a> Slice<'a> {
-    fn begin(pool: &'a Pool, seat: &'a Seat, group: Arc<Group>, began: u64) -> Slice<'a> {
+    fn begin(pool: &'a Pool, seat: &'a Seat, group: Arc<Group>, charged: VirtualTime, began: u64) -> Slice<'a> {
         seat.polling.set_group(Some(Arc::clone(&group)));
-        Slice { pool, seat, group, began }
+        Slice { pool, seat, group, charged, began }
     }
 }
 
@@ -37,7 +38,7 @@ impl Drop for Slice<'_> {
         self.seat.polling.set_group(None);
         let took = self.pool.clock.now().saturating_sub(self.began);
         self.group.counts.busy.add(took);
-        self.pool.groups.ready.end_slice(&self.group, took);
+        self.pool.groups.ready.end_slice(&self.group, took, self.charged);
     }
 }
 
@@ -46,8 +47,19 @@ impl Worker<'_> {
     /// higher ones while all other workers compute for the lowest.
     #[inline]
     fn lowest_priority(&self) -> Priority {
-        let is_reserve = self.pool.groups.is_reserving() && self.seat.index >= self.pool.worker_set.target();
-        if is_reserve { Priority::Normal } else { Priority::Background }
+        self.pool.lowest_priority_of(self.seat)
+    }
+
+    /// Wakes a worker for the groups that this one does not serve, before it sleeps. A thread that
+    /// has listed a group may have relied on this one.
+    pub(super) fn pass_on_groups(&self) {
+        if self.lowest_priority() == Priority::Background || !self.pool.groups.ready.is_ready(Priority::Background) {
+            return;
+        }
+        // The claim takes the lowest seat, and those below the target are no spares.
+        if (0..self.pool.worker_set.target()).any(|seat| self.pool.idle.is_announced(seat)) {
+            self.seated().notify();
+        }
     }
 
     /// Returns true if a group is ready that this worker serves.
@@ -65,7 +77,7 @@ impl Worker<'_> {
     ///
     /// `default_ready` tells whether a task without a group is ready.
     #[inline]
-    pub(super) fn serve_group(&self, default_ready: impl FnOnce() -> bool) -> bool {
+    pub(crate) fn serve_group(&self, default_ready: impl FnOnce() -> bool) -> bool {
         if !self.has_ready_group() {
             self.local.begin_default_interval(0);
             return false;
@@ -81,12 +93,12 @@ impl Worker<'_> {
             default_ready,
             lowest: self.lowest_priority(),
         };
-        let picked = self.pool.groups.ready.pick(request, &self.local.lane_cursor);
-        self.wake_for_groups();
-        match picked {
-            Picked::Group(group, first, aborts) => {
-                let slice = Slice::begin(self.pool, self.seat, group, now);
-                self.poll_slice(&slice.group, first, aborts);
+        self.local.group_cursor.begin_at_next_lane();
+        match self.pool.groups.ready.pick(request, &self.local.group_cursor) {
+            Picked::Group(PickedGroup { group, first, aborts, charged }) => {
+                self.wake_for_groups(Some(&group));
+                let slice = Slice::begin(self.pool, self.seat, group, charged, now);
+                context::run_in_slice(|| self.poll_slice(&slice.group, first, aborts));
                 drop(slice);
                 // The next step begins with a choice between the groups.
                 self.local.make_group_check_due();
@@ -94,38 +106,39 @@ impl Worker<'_> {
             }
             Picked::Default => {
                 self.local.begin_default_interval(now);
+                self.wake_for_groups(None);
                 false
             }
             Picked::Nothing => false,
         }
     }
 
-    /// Wakes a helper for the groups that are still ready, if that pays.
-    fn wake_for_groups(&self) {
-        let ready = self.pool.groups.ready.num_ready(Priority::Background);
-        if ready > 0 && self.pool.idle.counts().could_wake() {
-            let queued = self.pool.groups.ready.listed().iter().map(|group| group.queue.len()).sum::<usize>();
-            if self.has_urgent_group() || self.local.wake_pays(queued, self.pool.settings.wake_pays_after) {
-                self.seated().notify();
-            }
+    /// Wakes a helper for the groups that are still ready. If this worker is in a slice of
+    /// `picked`, it does so only if that pays. If it turns to tasks without a group, the groups may
+    /// wait long.
+    fn wake_for_groups(&self, picked: Option<&Arc<Group>>) {
+        let ready = self.pool.groups.ready.num_ready(self.pool.groups.lowest_of_spares());
+        if ready == 0 || !self.pool.idle.counts().could_wake() {
+            return;
+        }
+        let pays =
+            |picked: &Arc<Group>| self.local.wake_pays(ready + picked.queue.len(), self.pool.settings.wake_pays_after);
+        if self.has_urgent_group() || picked.is_none_or(pays) {
+            self.seated().notify();
         }
     }
 
     /// Polls `first` and the tasks behind it, until a checkpoint or a choice between the groups is
     /// due.
     fn poll_slice(&self, group: &Arc<Group>, first: Runnable, mut aborts: u64) {
-        let _inside = context::mark_grouped();
         let mut next = Some(first);
         let mut polls = 0;
         while let Some(runnable) = next {
             budget::refill();
-            self.poll_or_cancel_grouped(group, runnable);
+            self.poll_or_cancel_grouped(group, runnable, aborts);
             polls += 1;
-            if group.aborts.has_begun(aborts) {
-                group_queue::abort_all(self.pool, group);
-            }
             aborts = group.aborts.ended();
-            next = if self.is_slice_over(polls) { None } else { group.queue.take(&self.local.lane_cursor, 1).pop() };
+            next = if self.is_slice_over(polls) { None } else { group.queue.take(&self.local.group_cursor, 1).pop() };
         }
         group.counts.polls.add(polls.into());
     }
@@ -134,24 +147,30 @@ impl Worker<'_> {
         // Ordering: Relaxed — as in `Worker::work_step`.
         polls >= SLICE_POLLS
             || self.local.is_checkpoint_due()
+            || self.is_checkpoint_late()
             || self.pool.tick.load(Ordering::Relaxed) != self.local.tick.get()
     }
 
     /// Polls a task of a group. After a drain's deadline, polls it only if it is exempt, and
     /// cancels it otherwise.
-    fn poll_or_cancel_grouped(&self, group: &Arc<Group>, runnable: Runnable) {
+    fn poll_or_cancel_grouped(&self, group: &Arc<Group>, runnable: Runnable, aborts: u64) {
         let overdue =
             self.pool.phase.load() == Phase::DeadlinePassed && !self.pool.drain_state.is_exempt(runnable.header().id());
         if overdue {
             self.local.count_poll();
             return self.seat.cancel_in_seat(runnable);
         }
+        // An abort misses a task in its first poll.
+        let first_poll = runnable.first_poll_handle();
         if let Some(runnable) = self.poll_unqueued(runnable) {
             group.queue.push_woken(runnable);
             // This worker picks again after its slice.
             if group.claim_listing() {
                 self.pool.groups.ready.list(group);
             }
+        }
+        if group.aborts.has_begun(aborts) {
+            first_poll.iter().for_each(AbortHandle::abort);
         }
     }
 

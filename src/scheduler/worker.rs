@@ -77,6 +77,7 @@ impl<'a> Worker<'a> {
             checked_at: Cell::new(now),
             polls_at_wake_up: Cell::new(None),
         };
+        local.begin_default_interval(0);
         worker.start_busy(now);
         budget::refill();
         worker
@@ -370,8 +371,12 @@ impl<'a> Worker<'a> {
     fn search_pass(&self) -> Step {
         // Other threads may rely on this search. A worker that has to exit passes it on when it
         // leaves the seat.
-        if self.has_own_work() || self.must_exit() || self.has_unseen_deadline() || self.has_urgent_group() {
+        let urgent = self.has_urgent_group();
+        if urgent || self.has_own_work() || self.must_exit() || self.has_unseen_deadline() {
             self.end_search();
+            if urgent {
+                self.local.make_group_check_due();
+            }
             return Step::Resumed;
         }
         let Some(runnable) = self.steal_task().or_else(|| self.take_from_global()) else {
@@ -406,7 +411,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Returns true if a task without a group is ready for this worker.
-    fn has_default_work(&self) -> bool {
+    pub(crate) fn has_default_work(&self) -> bool {
         self.has_own_work() || self.pool.global.len() > 0
     }
 
@@ -461,6 +466,8 @@ impl<'a> Worker<'a> {
     fn announce_sleep(&self, searching: bool) -> Step {
         // Before the announcement: the final check sees what the hook spawns.
         run_hook(&self.pool.settings.on_thread_park);
+        // A sleep is no time that tasks without a group have had.
+        self.local.begin_default_interval(0);
         preemption_point();
         self.pool.idle.announce(self.seat.index, searching);
         self.mode.set(Mode::Announced);
@@ -482,6 +489,7 @@ impl<'a> Worker<'a> {
             }
             return Step::Resumed;
         }
+        self.pass_on_groups();
         self.update_poll_time(now);
         self.checked_at.set(now);
         let _ = self.local.set_backlogged(false);

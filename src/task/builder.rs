@@ -88,11 +88,11 @@ impl<'a> Builder<'a> {
     ///
     /// # Errors
     ///
-    /// It returns no error today.
+    /// If the group is one of another runtime than that of this thread.
     ///
     /// # Panics
     ///
-    /// Panics if no runtime is running on this thread.
+    /// Panics if no runtime is running on this thread, unless a group is set.
     ///
     /// # Examples
     ///
@@ -109,7 +109,12 @@ impl<'a> Builder<'a> {
         F::Output: Send + 'static,
     {
         match self.group {
-            Some(group) => Ok(group.spawn_named(future, self.name, Location::caller())),
+            Some(group) => {
+                if let Ok(handle) = Handle::try_current() {
+                    self.check_group(group, &handle)?;
+                }
+                Ok(group.spawn_named(future, self.name, Location::caller()))
+            }
             None => Ok(super::start(future, self.spawn_meta())),
         }
     }
@@ -205,7 +210,11 @@ impl<'a> Builder<'a> {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        self.spawn_blocking_on(function, &Handle::current())
+        let handle = Handle::current();
+        match self.group {
+            Some(_) => self.spawn_blocking_on(function, &handle),
+            None => Ok(handle.spawn_blocking_here(function, self.spawn_meta())),
+        }
     }
 
     /// Runs a function that may block on a thread of the runtime of `handle`; see

@@ -33,13 +33,15 @@ impl Lift {
     /// Lifts the group of the task to the priority of the code that runs here, if that is higher.
     fn begin<T>(handle: &JoinHandle<T>) -> Option<Lift> {
         let group = handle.group()?.into_any().downcast::<Group>().ok()?;
-        let priority = context::group().map_or(Priority::Normal, |group| group.settings.priority);
+        let pool = group_queue::pool_of(&group)?;
+        // The joiner's group may itself be lifted.
+        let own = context::group().filter(|own| group_queue::pool_of(own).is_some_and(|of| Arc::ptr_eq(&of, &pool)));
+        let priority = own.map_or(Priority::Normal, |own| pool.groups.ready.priority(own.key));
         if priority <= group.settings.priority {
             return None;
         }
-        let pool = group_queue::pool_of(&group)?;
-        if pool.groups.ready.add_joiner(group.key, priority) {
-            pool.announce_at(&group, priority);
+        if let Some(priority) = pool.groups.ready.add_joiner(group.key, priority) {
+            pool.announce_group(&group, priority);
         }
         Some(Lift { group, priority })
     }
@@ -54,7 +56,7 @@ impl Drop for Lift {
 }
 
 impl<T> JoinHandle<T> {
-    /// Joins the task. While that waits, the task's group is served at the priority of the code
+    /// Joins the task. The output and the errors are those of the handle. While that waits, the task's group is served at the priority of the code
     /// that waits, if that is higher. So a task of high priority does not wait for work of middle
     /// priority.
     ///

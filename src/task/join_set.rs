@@ -230,7 +230,11 @@ impl<T: 'static> JoinSet<T> {
         F: FnOnce() -> T + Send + 'static,
         T: Send,
     {
-        self.insert(super::spawn_blocking(function))
+        let handle = match &self.group {
+            Some(group) => group.spawn_blocking(function),
+            None => super::spawn_blocking(function),
+        };
+        self.insert(handle)
     }
 
     /// Runs a function that may block on a thread of the runtime of `handle`.
@@ -561,7 +565,7 @@ impl<T> Default for JoinSet<T> {
 
 impl<T> fmt::Debug for JoinSet<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinSet").field("len", &self.len()).finish()
+        f.debug_struct("JoinSet").field("len", &self.len()).field("group", &self.group).finish()
     }
 }
 

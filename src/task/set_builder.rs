@@ -19,8 +19,9 @@ pub struct Builder<'a, T> {
 }
 
 impl<T> JoinSet<T> {
-    /// Creates an empty set whose [`spawn`](JoinSet::spawn) spawns in a group. A task that the
-    /// group does not admit is joined as cancelled.
+    /// Creates an empty set that spawns tasks and blocking jobs in a group. A task that the group
+    /// does not admit is joined as cancelled. A spawn on a handle, and one of a local task, is not
+    /// in the group.
     ///
     /// # Examples
     ///

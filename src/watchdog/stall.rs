@@ -102,6 +102,9 @@ impl fmt::Display for StallReport {
         if let Some(name) = &self.name {
             write!(f, " \"{name}\"")?;
         }
+        if let Some(group) = &self.group {
+            write!(f, " in group \"{group}\"")?;
+        }
         if let Some(location) = self.location {
             write!(f, ", spawned at {location}")?;
         }

@@ -131,3 +131,70 @@ fn dump_names_the_group_of_each_task() {
     assert_eq!(groups, [Some("tenants"); 2], "{dump}");
     release.send(()).unwrap();
 }
+
+#[test]
+fn group_drain_in_a_runtime_drain_waits_for_its_tasks() {
+    let runtime = Runtime::new().unwrap();
+    let group = runtime.group("drained").build().unwrap();
+    let (sender, receiver) = async_channel::bounded::<()>(1);
+    let task = group.spawn(async move { receiver.recv().await.unwrap() });
+    let whole = runtime.drain(Duration::from_secs(60));
+    let drain = group.drain(Duration::from_secs(60));
+    let waiter = std::thread::spawn(move || drain.wait());
+    sender.send_blocking(()).unwrap();
+    assert_eq!(waiter.join().unwrap().completed, 1);
+    assert!(task.is_finished());
+    assert!(whole.wait().stragglers.is_empty());
+}
+
+#[test]
+fn admission_held_past_the_drain_spawns_nothing() {
+    let runtime = Runtime::new().unwrap();
+    let group = runtime.group("drained").build().unwrap();
+    let admission = group.try_admit().unwrap();
+    let report = group.drain(Duration::ZERO).wait();
+    assert_eq!((report.completed, report.cancelled), (0, 0), "{report}");
+    assert_eq!(admission.try_spawn(async {}).unwrap_err().refusal(), Refusal::Closed);
+    assert_eq!(group.metrics().live_tasks, 0);
+}
+
+#[test]
+fn group_drain_waits_for_blocking_jobs() {
+    let runtime = Runtime::new().unwrap();
+    let group = runtime.group("disk").max_blocking(1).build().unwrap();
+    let (release, released) = mpsc::channel::<()>();
+    let job = group.spawn_blocking(move || released.recv().unwrap());
+    let next = group.spawn_blocking(|| 7);
+    let drain = group.drain(Duration::from_secs(60));
+    release.send(()).unwrap();
+    let report = drain.wait();
+    assert!(report.stragglers.is_empty(), "{report}");
+    runtime.block_on(async { (job.await.unwrap(), assert_eq!(next.await.unwrap(), 7)) });
+    assert!(runtime.block_on(group.spawn_blocking(|| 7)).unwrap_err().refusal().is_some());
+}
+
+#[test]
+fn abort_all_leaves_tasks_that_are_spawned_later() {
+    let runtime = Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let group = runtime.group("busy").build().unwrap();
+    for _ in 0..200 {
+        let endless: Vec<_> = (0..4)
+            .map(|_| {
+                group.spawn(async {
+                    loop {
+                        task::yield_now().await;
+                    }
+                })
+            })
+            .collect();
+        group.abort_all();
+        let later = group.spawn(async {
+            task::yield_now().await;
+            7
+        });
+        assert_eq!(runtime.block_on(later).unwrap(), 7);
+        for task in endless {
+            assert!(runtime.block_on(task).unwrap_err().is_cancelled());
+        }
+    }
+}

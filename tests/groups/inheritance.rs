@@ -116,7 +116,7 @@ fn blocking_job_of_a_group_task_counts_in_the_group() {
         jobs.join_all().await
     }));
     assert_eq!(jobs.unwrap(), [0; 20], "two jobs ran at once");
-    assert_eq!(group.metrics().completed, 21);
+    assert_eq!((group.metrics().completed, group.metrics().blocking_jobs), (1, 0));
 }
 
 #[test]
@@ -159,4 +159,118 @@ fn group_outlives_its_runtime_and_refuses_tasks() {
     assert!(group.set_weight(7).is_err());
     assert_eq!(group.metrics().active_workers, 0);
     group.abort_all();
+}
+
+#[test]
+fn child_of_a_full_group_is_accepted_and_counted() {
+    let runtime = Runtime::new().unwrap();
+    let group = runtime.group("full").max_tasks(1).build().unwrap();
+    let live = group.clone();
+    let task = group.spawn(async move {
+        let child = heist::spawn(async move { live.metrics().live_tasks });
+        child.await.unwrap()
+    });
+    assert_eq!(runtime.block_on(task).unwrap(), 2);
+    assert_eq!(group.metrics().refused, 0);
+}
+
+#[test]
+fn spawn_in_a_scope_of_a_full_group_is_refused() {
+    let runtime = Runtime::new().unwrap();
+    let group = runtime.group("full").max_tasks(1).build().unwrap();
+    let held = group.try_admit().unwrap();
+    let error = runtime.block_on(group.scope(async { heist::spawn(async {}).await })).unwrap_err();
+    assert_eq!(error.refusal(), Some(heist::runtime::Refusal::Full));
+    drop(held);
+    runtime.block_on(group.scope(async { heist::spawn(async {}).await })).unwrap();
+}
+
+#[test]
+fn code_of_a_blocking_job_is_inside_its_group() {
+    let runtime = Runtime::new().unwrap();
+    let group = runtime.group("disk").build().unwrap();
+    let handle = runtime.handle().clone();
+    let names = runtime.block_on(group.spawn_blocking(move || {
+        (group_name(), handle.block_on(async { heist::spawn(async { group_name() }).await.unwrap() }))
+    }));
+    let expected = Some("disk".to_owned());
+    assert_eq!(names.unwrap(), (expected.clone(), expected));
+}
+
+#[test]
+fn blocking_job_that_waits_is_cancelled_by_the_shutdown() {
+    let runtime = Runtime::new().unwrap();
+    let group = runtime.group("disk").max_blocking(1).build().unwrap();
+    let (entered, begun) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let running = group.spawn_blocking(move || {
+        entered.send(()).unwrap();
+        released.recv().unwrap();
+    });
+    begun.recv().unwrap();
+    let waiting: Vec<_> = (0..1_000).map(|_| group.spawn_blocking(|| ())).collect();
+    assert_eq!((group.metrics().blocking_jobs, group.metrics().waiting_jobs), (1, 1_000));
+    let dropped = std::thread::spawn(move || drop(runtime));
+    while group.metrics().waiting_jobs > 0 {
+        std::thread::yield_now();
+    }
+    release.send(()).unwrap();
+    dropped.join().unwrap();
+    assert!(running.is_finished() && waiting.iter().all(|job| job.is_finished()));
+    assert_eq!((group.metrics().blocking_jobs, group.metrics().waiting_jobs), (0, 0));
+}
+
+#[test]
+fn scope_further_up_the_stack_does_not_apply_to_tasks_of_another_runtime() {
+    let runtime = Runtime::new().unwrap();
+    let outer = runtime.group("outer").build().unwrap();
+    let name = runtime.block_on(runtime.spawn(outer.scope(async {
+        task::block_in_place(|| {
+            let nested = Builder::new_current_thread().build().unwrap();
+            let inner = nested.group("inner").build().unwrap();
+            nested.block_on(inner.spawn(async { (group_name(), heist::spawn(async { group_name() }).await.unwrap()) }))
+        })
+    })));
+    let expected = Some("inner".to_owned());
+    assert_eq!(name.unwrap().unwrap(), (expected.clone(), expected));
+}
+
+#[test]
+fn enter_of_the_same_runtime_stays_inside_the_group() {
+    let runtime = Runtime::new().unwrap();
+    let group = runtime.group("parent").build().unwrap();
+    let name = runtime.block_on(group.spawn(async {
+        let child = {
+            let handle = Handle::current();
+            let _entered = handle.enter();
+            heist::spawn(async { group_name() })
+        };
+        child.await.unwrap()
+    }));
+    assert_eq!(name.unwrap().as_deref(), Some("parent"));
+}
+
+#[test]
+fn group_of_a_local_runtime_runs_its_tasks() {
+    let runtime = heist::runtime::LocalRuntime::new().unwrap();
+    let group = runtime.group("local").max_workers(1).build().unwrap();
+    let tasks: Vec<_> = (0..100)
+        .map(|n| {
+            group.spawn(async move {
+                task::yield_now().await;
+                n
+            })
+        })
+        .collect();
+    let sum = runtime.block_on(async {
+        let mut sum = 0;
+        for task in tasks {
+            sum += task.await.unwrap();
+        }
+        sum
+    });
+    assert_eq!(sum, 4950);
+    let left = group.spawn(std::future::pending::<()>());
+    drop(runtime);
+    assert!(left.is_finished());
 }

@@ -82,7 +82,7 @@ fn raised_limit_lets_more_workers_in() {
         second.0.send(()).unwrap();
         first.1.recv().unwrap();
     });
-    assert_eq!(group.metrics().active_workers.min(1), group.metrics().active_workers);
+    assert!(group.metrics().active_workers <= 1);
     group.set_max_workers(2).unwrap();
     runtime.block_on(async { (one.await.unwrap(), two.await.unwrap()) });
 }

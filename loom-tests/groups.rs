@@ -1,0 +1,324 @@
+//! Groups of tasks: the ready set, the limit of workers, admission, the end of a group, aborts. See
+//! docs/groups.md.
+
+use std::any::Any;
+use std::task::{Poll, Waker};
+
+use super::support::{Bell, Counted, Counts, Home, TakenTasks, TaskLog, parcels, start};
+use crate::group::admission::{AdmissionControl, GroupGate, Ticket};
+use crate::group::counts::AbortCounts;
+use crate::group::priority::Priority;
+use crate::group::ready_set::{PickRequest, Picked, PickedGroup};
+use crate::group::table::GroupTable;
+use crate::group::{Group, GroupHost, GroupSettings};
+use crate::idle::Idle;
+use crate::park::Parker;
+use crate::primitive::atomic::Ordering;
+use crate::primitive::statics::AtomicUsize;
+use crate::primitive::{Arc, Weak, model};
+use crate::queue::LaneCursor;
+use crate::raw_task::{Refusal, RunResult, Runnable};
+
+/// A pool of workers that serve groups only.
+#[derive(Debug)]
+struct Workers {
+    groups: GroupTable,
+    idle: Idle,
+    parkers: [Parker; 2],
+    /// Workers in a slice, and the tasks served. loom does not see them: they order nothing.
+    active: AtomicUsize,
+    served: AtomicUsize,
+}
+
+impl GroupHost for Workers {
+    fn queue_in_group(self: Arc<Self>, group: &Arc<Group>, runnable: Runnable) {
+        group.queue.push_woken(runnable);
+        if group.claim_listing() && self.groups.ready.list(group).is_some() {
+            self.notify();
+        }
+    }
+
+    fn groups(&self) -> &GroupTable {
+        &self.groups
+    }
+
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
+}
+
+impl Workers {
+    fn new() -> Arc<Workers> {
+        Arc::new(Workers {
+            groups: GroupTable::new(5),
+            idle: Idle::new(2),
+            parkers: [Parker::new(), Parker::new()],
+            active: AtomicUsize::new(0),
+            served: AtomicUsize::new(0),
+        })
+    }
+
+    fn group(self: &Arc<Self>, max_workers: usize) -> Arc<Group> {
+        let settings = GroupSettings {
+            name: Arc::from("group"),
+            priority: Priority::Normal,
+            weight: 100,
+            max_workers,
+            max_tasks: usize::MAX,
+            max_blocking: usize::MAX,
+            lanes: 1,
+        };
+        let host: Weak<dyn GroupHost> = Arc::<Workers>::downgrade(self);
+        self.groups.register(settings, host).expect("the name is free")
+    }
+
+    fn notify(&self) {
+        if let Some(seat) = self.idle.claim_sleeper() {
+            let _ = self.parkers[seat].unpark();
+        }
+    }
+
+    /// Serves one slice of a group. Returns false if none is ready.
+    fn serve(&self, taken: &mut TakenTasks, limit: usize) -> bool {
+        let request = PickRequest { default_time: 0, default_ready: false, lowest: Priority::Background };
+        let cursor = LaneCursor::new(0);
+        let Picked::Group(picked) = self.groups.ready.pick(request, &cursor) else { return false };
+        let PickedGroup { group, first, charged, .. } = picked;
+        assert!(self.active.fetch_add(1, Ordering::Relaxed) < limit, "more workers than the limit");
+        let mut next = Some(first);
+        while let Some(runnable) = next {
+            taken.take(runnable);
+            self.served.fetch_add(1, Ordering::Relaxed);
+            next = group.queue.take(&cursor, 1).pop();
+        }
+        self.active.fetch_sub(1, Ordering::Relaxed);
+        self.groups.ready.end_slice(&group, 1_000, charged);
+        true
+    }
+
+    /// Asserts that no worker is active, and that at most a pick unlists the group. A task may have
+    /// been taken before the thread that has queued it lists the group.
+    fn assert_idle(&self, group: &Group) {
+        assert!(!self.serve(&mut TakenTasks::new(), 1));
+        assert_eq!((self.groups.ready.num_ready(Priority::Background), self.groups.ready.limits(group.key).2), (0, 0));
+    }
+
+    /// Serves groups until `count` tasks have been served by all workers. Sleeps while no group is
+    /// ready. If a wake-up is lost, it sleeps for ever.
+    fn work(&self, seat: usize, limit: usize, count: usize) -> TakenTasks {
+        let mut taken = TakenTasks::new();
+        while self.served.load(Ordering::Relaxed) < count {
+            if self.serve(&mut taken, limit) {
+                continue;
+            }
+            self.idle.announce(seat, false);
+            let work = self.groups.ready.is_ready(Priority::Background);
+            if !work && self.served.load(Ordering::Relaxed) < count {
+                self.parkers[seat].park(None);
+            }
+            if self.idle.withdraw(seat, false) == crate::idle::Withdrawn::Searching {
+                let _ = self.idle.end_search();
+            }
+        }
+        // The other worker may sleep, and there is nothing left to wake it.
+        let _ = self.parkers[1 - seat].unpark();
+        taken
+    }
+}
+
+/// A task is queued × the slice of the task before it ends × the worker goes to sleep.
+#[test]
+fn group_task_queued_while_its_slice_ends_is_served() {
+    model(|| {
+        let workers = Workers::new();
+        let group = workers.group(usize::MAX);
+        let mut all = parcels(2);
+        let log = TaskLog::of(&all);
+        let worker = start({
+            let workers = Arc::clone(&workers);
+            move || workers.work(0, 1, 2)
+        });
+        for _ in 0..2 {
+            Arc::clone(&workers).queue_in_group(&group, all.pop().expect("one of two"));
+        }
+        log.assert_taken_once(worker.join().expect("the worker"));
+        assert_eq!(group.queue.len(), 0);
+        workers.assert_idle(&group);
+    });
+}
+
+/// Two workers serve a group with a limit of one × its tasks are queued. The worker that ends a
+/// slice serves the rest.
+#[test]
+fn group_at_its_limit_is_served_by_one_worker_at_a_time() {
+    model(|| {
+        let workers = Workers::new();
+        let group = workers.group(1);
+        let mut all = parcels(2);
+        let log = TaskLog::of(&all);
+        Arc::clone(&workers).queue_in_group(&group, all.pop().expect("one of two"));
+        let others: Vec<_> = [0, 1]
+            .map(|seat| {
+                let workers = Arc::clone(&workers);
+                start(move || workers.work(seat, 1, 2))
+            })
+            .into();
+        Arc::clone(&workers).queue_in_group(&group, all.pop().expect("two of two"));
+        let mut taken = TakenTasks::new();
+        for worker in others {
+            taken.merge(worker.join().expect("a worker"));
+        }
+        log.assert_taken_once(taken);
+        workers.assert_idle(&group);
+    });
+}
+
+/// The weight and the limit change × a slice × a task is queued.
+#[test]
+fn group_whose_weight_changes_in_a_slice_stays_in_order() {
+    model(|| {
+        let workers = Workers::new();
+        let group = workers.group(1);
+        let mut all = parcels(2);
+        let log = TaskLog::of(&all);
+        Arc::clone(&workers).queue_in_group(&group, all.pop().expect("one of two"));
+        let worker = start({
+            let workers = Arc::clone(&workers);
+            move || workers.work(0, 2, 2)
+        });
+        let changer = start({
+            let (workers, group) = (Arc::clone(&workers), Arc::clone(&group));
+            move || {
+                workers.groups.ready.set_weight(group.key, 10_000);
+                if workers.groups.ready.set_max_workers(group.key, 2).is_some() {
+                    workers.notify();
+                }
+            }
+        });
+        Arc::clone(&workers).queue_in_group(&group, all.pop().expect("two of two"));
+        log.assert_taken_once(worker.join().expect("the worker"));
+        changer.join().expect("the changer");
+        workers.assert_idle(&group);
+        assert_eq!(workers.groups.ready.limits(group.key), (10_000, 2, 0));
+    });
+}
+
+/// The last handle is dropped × the worker ends the slice of the last task. The name is free
+/// afterwards, and no lock is taken twice.
+#[test]
+fn group_dropped_while_its_last_slice_ends_frees_its_name() {
+    model(|| {
+        let workers = Workers::new();
+        let group = workers.group(1);
+        let all = parcels(1);
+        let log = TaskLog::of(&all);
+        all.into_iter().for_each(|parcel| Arc::clone(&workers).queue_in_group(&group, parcel));
+        let worker = start({
+            let workers = Arc::clone(&workers);
+            move || workers.work(0, 1, 1)
+        });
+        drop(group);
+        log.assert_taken_once(worker.join().expect("the worker"));
+        assert_eq!(workers.groups.all().len(), 0);
+        drop(workers.group(1));
+    });
+}
+
+/// A permit is released × the waiter that gets it is dropped. The next waiter has it afterwards.
+#[test]
+fn permit_of_a_dropped_waiter_goes_to_the_next() {
+    model(|| {
+        let admission = Arc::new(AdmissionControl::new(1));
+        assert_eq!(admission.try_admit(false), Ok(()));
+        let bell = Bell::new();
+        let mut tickets = [Ticket::default(), Ticket::default()];
+        for ticket in &mut tickets {
+            assert!(admission.poll_admit(ticket, &bell.waker(), false).is_pending());
+        }
+        let [mut first, mut second] = tickets;
+        let releaser = start({
+            let admission = Arc::clone(&admission);
+            move || admission.release()
+        });
+        admission.cancel_wait(&mut first);
+        releaser.join().expect("the releaser");
+        assert_eq!(admission.poll_admit(&mut second, &bell.waker(), false), Poll::Ready(Ok(())));
+        assert_eq!(admission.counts(), (1, 0));
+        assert!(bell.rings() >= 1, "the next waiter was not woken");
+        admission.release();
+        assert_eq!(admission.counts(), (0, 0));
+    });
+}
+
+/// A spawn that does not wait × a release × a waiter: no more permits than the limit, and the
+/// waiter is not overtaken.
+#[test]
+fn permit_released_beside_a_waiter_is_the_waiters() {
+    model(|| {
+        let admission = Arc::new(AdmissionControl::new(1));
+        assert_eq!(admission.try_admit(false), Ok(()));
+        let bell = Bell::new();
+        let mut ticket = Ticket::default();
+        assert!(admission.poll_admit(&mut ticket, &bell.waker(), false).is_pending());
+        let spawner = start({
+            let admission = Arc::clone(&admission);
+            move || admission.try_admit(false)
+        });
+        admission.release();
+        assert_eq!(spawner.join().expect("the spawner"), Err(Refusal::Full));
+        assert_eq!(bell.rings(), 1);
+        assert_eq!(admission.poll_admit(&mut ticket, &bell.waker(), false), Poll::Ready(Ok(())));
+        assert_eq!(admission.counts(), (1, 0));
+    });
+}
+
+/// The gate closes × a permit is released: the waiter has a permit or a refusal, and is woken.
+#[test]
+fn waiter_at_the_close_of_its_group_is_admitted_or_refused() {
+    model(|| {
+        let admission = Arc::new(AdmissionControl::new(1));
+        assert_eq!(admission.try_admit(false), Ok(()));
+        let bell = Bell::new();
+        let mut ticket = Ticket::default();
+        assert!(admission.poll_admit(&mut ticket, &bell.waker(), false).is_pending());
+        let releaser = start({
+            let admission = Arc::clone(&admission);
+            move || admission.release()
+        });
+        admission.set_gate(GroupGate::Closed);
+        releaser.join().expect("the releaser");
+        assert_eq!(bell.rings(), 1);
+        match admission.poll_admit(&mut ticket, &bell.waker(), false) {
+            Poll::Ready(Ok(())) => admission.release(),
+            refused => assert_eq!(refused, Poll::Ready(Err(Refusal::Closed))),
+        }
+        assert_eq!(admission.counts(), (0, 0));
+    });
+}
+
+/// An abort of all tasks × the first poll of one. The poller repeats the abort if need be.
+#[test]
+fn task_in_its_first_poll_is_reached_by_an_abort_of_its_group() {
+    model(|| {
+        let (home, aborts, counts) = (Home::new(), Arc::new(AbortCounts::new()), Counts::new());
+        let handle = home.spawn(Counted { counts: Arc::clone(&counts), poll: |_: &Waker| false });
+        let poller = start({
+            let (home, aborts) = (Arc::clone(&home), Arc::clone(&aborts));
+            move || {
+                let ended = aborts.ended();
+                let Some(runnable) = home.next() else { return };
+                if let RunResult::Again(runnable) = runnable.run(&*home) {
+                    home.queue_again(runnable);
+                }
+                if aborts.has_begun(ended) {
+                    aborts.count(|| home.abort_tasks());
+                }
+            }
+        });
+        aborts.count(|| home.abort_tasks());
+        poller.join().expect("the poller");
+        home.run_all();
+        assert_eq!((counts.futures(), home.is_empty()), (1, true), "the task lives");
+        drop(handle);
+    });
+}
