@@ -17,6 +17,8 @@ pub mod contender;
 pub mod contenders;
 pub mod driver;
 pub mod goals;
+#[cfg(feature = "heist-adapter")]
+pub mod groups;
 pub mod light;
 pub mod machine;
 pub mod memory;

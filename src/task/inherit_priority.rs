@@ -56,9 +56,9 @@ impl Drop for Lift {
 }
 
 impl<T> JoinHandle<T> {
-    /// Joins the task. The output and the errors are those of the handle. While that waits, the task's group is served at the priority of the code
-    /// that waits, if that is higher. So a task of high priority does not wait for work of middle
-    /// priority.
+    /// Joins the task. The output and the errors are those of the handle. While that waits, the
+    /// task's group is served at the priority of the code that waits, if that is higher. So a task
+    /// of high priority does not wait for work of middle priority.
     ///
     /// The limits and the order of the group stay as they are. Tasks that are queued before the
     /// awaited one are polled first, at the same priority. For a task without a group it is the

@@ -180,7 +180,7 @@ mod tests {
     fn message(task: Option<Id>, cause: StallCause) -> String {
         let location = task.map(|_| Location::caller());
         let lasted = Duration::from_millis(12);
-        StallReport { worker: 3, thread: None, task, name: None, location, lasted, cause }.to_string()
+        StallReport { worker: 3, thread: None, task, name: None, group: None, location, lasted, cause }.to_string()
     }
 
     /// A worker without a processor may be anywhere. The message blames no user code.

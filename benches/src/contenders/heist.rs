@@ -33,6 +33,13 @@ impl Heist {
     }
 }
 
+impl Heist {
+    /// Returns the runtime, for what other contenders do not have.
+    pub fn runtime(&self) -> &heist::runtime::Runtime {
+        &self.0
+    }
+}
+
 /// Serves HTTP through the native adapter.
 pub fn serve(workers: usize) -> SocketAddr {
     hello::serve::<Heist, _>(workers, Heist::http)

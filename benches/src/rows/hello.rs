@@ -39,7 +39,7 @@ fn run<C: Sockets>(runtime: &C, load: &Load, connections: u32) -> Option<Sample>
 }
 
 /// Starts the server, and returns its address and the task that accepts connections.
-fn start<C: Sockets, H: Http>(runtime: &C, adapter: fn(C::Stream) -> H) -> (SocketAddr, C::Join<()>) {
+pub fn start<C: Sockets, H: Http>(runtime: &C, adapter: fn(C::Stream) -> H) -> (SocketAddr, C::Join<()>) {
     let (addr_tx, addr_rx) = sync_channel(1);
     let server = runtime.spawn_outside(async move {
         let (listener, addr) = C::listen().await.expect("no listener");
