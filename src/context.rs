@@ -187,6 +187,31 @@ pub(crate) fn seated<R>(f: impl FnOnce(Option<&Seated<'_>>) -> R) -> R {
     f(unsafe { seated.as_ref() })
 }
 
+/// The seat of this thread, whose worker is inside of no other runtime and of no group.
+#[derive(Clone, Copy)]
+pub(crate) struct SeatHere(NonNull<Seated<'static>>);
+
+impl SeatHere {
+    /// # Safety
+    ///
+    /// This thread has not left the seat since [`seat_here`] has returned this.
+    #[inline]
+    pub(crate) unsafe fn seated<'a>(self) -> &'a Seated<'a> {
+        // SAFETY: by the invariant of `SEATED`, the pointer is valid until the thread leaves the
+        // seat.
+        unsafe { self.0.cast().as_ref() }
+    }
+}
+
+/// Returns the seat of this thread, if it is a worker that has entered no other runtime since, and
+/// is inside of no group.
+#[inline]
+pub(crate) fn seat_here() -> Option<SeatHere> {
+    let here = NonNull::new(SEATED.get().cast_mut())?;
+    // SAFETY: as in `seated`.
+    is_inside(unsafe { here.as_ref() }.pool).then_some(SeatHere(here))
+}
+
 /// Calls `f`, which may block, with this thread being no worker and polling nothing.
 ///
 /// If the thread is a worker that polls a task, `f` gets its seat, to begin a blocking section for

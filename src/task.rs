@@ -23,7 +23,8 @@ use crate::context::can_block::{Operation, can_block};
 use crate::raw_task::SpawnMeta;
 pub use crate::raw_task::{AbortHandle, Id, JoinError, JoinHandle};
 use crate::runtime::{Handle, TaskGroup, spawn_in};
-use crate::scheduler::schedule;
+use crate::scheduler::group_queue;
+use crate::scheduler::schedule::{self, SpawnPlace};
 use crate::{context, shutdown};
 
 /// Futures of this module that a program may have to name.
@@ -58,19 +59,24 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    start(future, Location::caller())
-}
-
-#[track_caller]
-#[inline(always)]
-fn start<F>(future: F, spawn_meta: impl Into<SpawnMeta>) -> JoinHandle<F::Output>
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    match schedule::spawn_here(future, spawn_meta) {
-        Ok(handle) => handle,
-        Err(_dropped) => panic!("{}", context::messages::no_runtime()),
+    let location = Location::caller();
+    match schedule::spawn_place() {
+        SpawnPlace::Seat(seat) => {
+            let (runnable, handle) = schedule::new_task(future, location);
+            // SAFETY: nothing but the creation of the task has run since.
+            unsafe { schedule::queue_in_seat(seat, runnable) };
+            handle
+        }
+        // A box, so that each future's code is not compiled twice.
+        SpawnPlace::Group(pool, group) => {
+            group_queue::spawn_inherited(&pool, &group, Box::pin(future), location.into())
+        }
+        SpawnPlace::Pool(pool) => {
+            let (runnable, handle) = schedule::new_task(future, location);
+            schedule::queue_on(&pool, runnable);
+            handle
+        }
+        SpawnPlace::Nowhere => panic!("{}", context::messages::no_runtime()),
     }
 }
 

@@ -368,7 +368,7 @@ pub(super) struct ScanSummary {
     pub(super) long_stalled: usize,
     /// Those of `long_stalled` whose processor another thread could have.
     pub(super) blocked: usize,
-    /// The workers that are no spares and have a thread.
+    /// The workers that are no spares, and neither rest nor block.
     pub(super) base: usize,
     /// Those of `base` that are stalled in a group that others go before.
     pub(super) in_group: usize,
@@ -378,7 +378,8 @@ impl ScanSummary {
     /// Counts the worker if it is no spare, and whether it is in a long poll of a group that others
     /// go before.
     fn count_in_group(&mut self, pool: &Pool, seat: &Seat, status: SeatStatus) {
-        if seat.index >= pool.worker_set.target() || status == SeatStatus::Vacant {
+        let works = !matches!(status, SeatStatus::Vacant | SeatStatus::Resting | SeatStatus::Away);
+        if !works || seat.index >= pool.worker_set.target() {
             return;
         }
         self.base += 1;

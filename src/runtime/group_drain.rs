@@ -48,6 +48,10 @@ enum Watch {
     Ended,
 }
 
+/// How often, and after which time, the drain tries again to find tasks that it has not found.
+const FIND_RETRIES: u32 = 10;
+const FIND_INTERVAL: Duration = Duration::from_micros(500);
+
 /// What the group had done when the drain began.
 #[derive(Debug, Clone, Copy)]
 struct Begun {
@@ -136,7 +140,7 @@ async fn watch(pool: Arc<Pool>, group: Arc<Group>, begun: Begun, deadline: Durat
     let mut late = Vec::new();
     if !wait_until_empty(&pool, &group, begun.at.checked_add(deadline)).await {
         group.admission.set_gate(GroupGate::Closed);
-        late = tasks_of(&pool, &group);
+        late = find_all(&pool, &group).await;
         pool.abort_group(&group);
         let report_at = real_now().checked_add(pool.settings.drain_report_delay);
         wait_until_empty(&pool, &group, report_at).await;
@@ -144,6 +148,20 @@ async fn watch(pool: Arc<Pool>, group: Arc<Group>, begun: Begun, deadline: Durat
     }
     group.admission.set_gate(GroupGate::Closed);
     begun.report(&group, late)
+}
+
+/// Returns the tasks of the group. One that is just moved from a queue to its poll is for a moment
+/// in neither. While some are missing, this waits and tries again, a few times.
+async fn find_all(pool: &Pool, group: &Arc<Group>) -> Vec<Straggler> {
+    let mut found = tasks_of(pool, group);
+    for _ in 0..FIND_RETRIES {
+        if found.len() >= group.admission.counts().0 {
+            break;
+        }
+        wait_until_empty(pool, group, real_now().checked_add(FIND_INTERVAL)).await;
+        found = tasks_of(pool, group);
+    }
+    found
 }
 
 impl Begun {

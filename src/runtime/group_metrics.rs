@@ -36,7 +36,8 @@ pub struct GroupMetrics {
     pub refused: u64,
     /// Polls so far. The polls of a slice are added at its end.
     pub polls: u64,
-    /// The time that workers have spent in slices of the group. It is added at the end of each.
+    /// The time that workers have spent in slices of the group, by the clock. It is added at the
+    /// end of each. It includes the time in which a worker has had no processor.
     pub busy: Duration,
 }
 

@@ -280,7 +280,9 @@ impl TaskGroup {
     /// assert!(group.try_admit().is_ok());
     /// ```
     pub fn try_admit(&self) -> Result<Admission, Refusal> {
-        self.group.admission.try_admit(group_queue::is_current(&self.group))?;
+        self.group.admission.try_admit(group_queue::is_current(&self.group)).inspect_err(|_| {
+            self.group.counts.refused.add(1);
+        })?;
         Ok(Admission::new(&self.group))
     }
 

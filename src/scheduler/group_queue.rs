@@ -112,7 +112,7 @@ where
 
 /// Creates a task of a group for code that runs inside of it. If the group or its runtime refuses
 /// the task, its handle resolves as cancelled.
-pub(super) fn spawn_inherited<F>(
+pub(crate) fn spawn_inherited<F>(
     here: &Arc<Pool>,
     group: &Arc<Group>,
     future: F,

@@ -5,13 +5,13 @@
 
 use std::future::Future;
 
-use crate::context::{self, Seated};
+use crate::context::{self, SeatHere, Seated};
 use crate::drain::gate::SpawnSource;
+use crate::group::Group;
 use crate::pool::hooks::TaskHooks;
 use crate::pool::{Pool, Seat, WakeHelper};
 use crate::primitive::{Arc, wake_policy};
 use crate::raw_task::{self, Header, JoinHandle, Outcome, OwnedTasks, Refusal, Runnable, Schedule, SpawnMeta};
-use crate::scheduler::group_queue;
 
 // SAFETY: a seat is part of its pool. A task points to a seat in which it was polled, until it has
 // ended. The shutdown ends all tasks, or leaks the pool.
@@ -120,43 +120,48 @@ pub(crate) fn enter_gate(pool: &Pool) -> bool {
             && pool.drain_state.gate.try_enter(SpawnSource::Internal))
 }
 
-/// Spawns a task on the runtime that this thread is inside of, and in the group that it is inside
-/// of, if there is one.
-///
-/// # Errors
-///
-/// The future, if this thread is not inside of a runtime.
-#[inline]
-pub(crate) fn spawn_here<F>(future: F, spawn_meta: impl Into<SpawnMeta>) -> Result<JoinHandle<F::Output>, F>
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    context::seated(|seated| match seated {
-        Some(seated) if context::is_inside(seated.pool) => {
-            let (runnable, handle) = new_task(future, spawn_meta);
-            seated.push_new(runnable);
-            Ok(handle)
-        }
-        _ => spawn_elsewhere(future, spawn_meta.into()),
-    })
+/// Where a task is spawned by code that names no runtime.
+pub(crate) enum SpawnPlace {
+    /// On the worker of this thread.
+    Seat(SeatHere),
+    /// In the group that this thread is inside of.
+    Group(Arc<Pool>, Arc<Group>),
+    /// On the runtime that this thread is inside of.
+    Pool(Arc<Pool>),
+    /// Nowhere: this thread is not inside of a runtime.
+    Nowhere,
 }
 
-/// As [`spawn_here`], on a thread that is no worker, or for a group.
-#[cold]
-fn spawn_elsewhere<F>(future: F, spawn_meta: SpawnMeta) -> Result<JoinHandle<F::Output>, F>
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    let Some(pool) = context::pool() else { return Err(future) };
-    if let Some(group) = context::group() {
-        // A box, so that each future's code is not compiled twice.
-        return Ok(group_queue::spawn_inherited(&pool, &group, Box::pin(future), spawn_meta));
+/// Returns where this thread spawns tasks.
+///
+/// The caller creates the task, so that the future is not moved into another function first.
+#[inline]
+pub(crate) fn spawn_place() -> SpawnPlace {
+    match context::seat_here() {
+        Some(seat) => SpawnPlace::Seat(seat),
+        None => find_spawn_place(),
     }
-    let (runnable, handle) = new_task(future, spawn_meta);
-    queue_on(&pool, runnable);
-    Ok(handle)
+}
+
+/// As [`spawn_place`], on a thread that is no worker, or inside of a group.
+#[cold]
+fn find_spawn_place() -> SpawnPlace {
+    let Some(pool) = context::pool() else { return SpawnPlace::Nowhere };
+    match context::group() {
+        Some(group) => SpawnPlace::Group(pool, group),
+        None => SpawnPlace::Pool(pool),
+    }
+}
+
+/// Queues a new task on the worker of this thread.
+///
+/// # Safety
+///
+/// No code but the creation of the task has run since [`spawn_place`] has returned `seat`.
+#[inline]
+pub(crate) unsafe fn queue_in_seat(seat: SeatHere, runnable: Runnable) {
+    // SAFETY: this thread has not left the seat since.
+    unsafe { seat.seated() }.push_new(runnable);
 }
 
 #[inline]

@@ -4,10 +4,12 @@ use std::future::Future;
 use std::io;
 use std::panic::Location;
 
+use crate::context;
 use crate::primitive::Arc;
 use crate::raw_task::{JoinHandle, SpawnMeta};
 use crate::runtime::{Handle, TaskGroup};
-use crate::scheduler::{group_queue, schedule};
+use crate::scheduler::group_queue;
+use crate::scheduler::schedule::{self, SpawnPlace};
 
 /// Spawns a task with a name.
 ///
@@ -115,7 +117,7 @@ impl<'a> Builder<'a> {
                 }
                 Ok(group.spawn_named(future, self.name, Location::caller()))
             }
-            None => Ok(super::start(future, self.spawn_meta())),
+            None => Ok(start(future, self.spawn_meta())),
         }
     }
 
@@ -264,6 +266,30 @@ impl<'a> Builder<'a> {
         match self.name {
             Some(name) => SpawnMeta::named(Location::caller(), name),
             None => Location::caller().into(),
+        }
+    }
+}
+
+/// Spawns a task as [`task::spawn`](crate::task::spawn()) does, with a name.
+#[track_caller]
+fn start<F>(future: F, spawn_meta: SpawnMeta) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    match schedule::spawn_place() {
+        SpawnPlace::Group(pool, group) => group_queue::spawn_inherited(&pool, &group, Box::pin(future), spawn_meta),
+        SpawnPlace::Nowhere => panic!("{}", context::messages::no_runtime()),
+        SpawnPlace::Seat(seat) => {
+            let (runnable, handle) = schedule::new_task(future, spawn_meta);
+            // SAFETY: nothing but the creation of the task has run since.
+            unsafe { schedule::queue_in_seat(seat, runnable) };
+            handle
+        }
+        SpawnPlace::Pool(pool) => {
+            let (runnable, handle) = schedule::new_task(future, spawn_meta);
+            schedule::queue_on(&pool, runnable);
+            handle
         }
     }
 }

@@ -565,7 +565,7 @@ impl<T> Default for JoinSet<T> {
 
 impl<T> fmt::Debug for JoinSet<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinSet").field("len", &self.len()).field("group", &self.group).finish()
+        f.debug_struct("JoinSet").field("len", &self.len()).finish()
     }
 }
 

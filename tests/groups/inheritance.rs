@@ -116,7 +116,11 @@ fn blocking_job_of_a_group_task_counts_in_the_group() {
         jobs.join_all().await
     }));
     assert_eq!(jobs.unwrap(), [0; 20], "two jobs ran at once");
-    assert_eq!((group.metrics().completed, group.metrics().blocking_jobs), (1, 0));
+    assert_eq!(group.metrics().completed, 1);
+    // A job passes its slot on after its handle has resolved.
+    while group.metrics().blocking_jobs > 0 {
+        std::thread::yield_now();
+    }
 }
 
 #[test]
