@@ -104,8 +104,8 @@ fn run(api: &str, health: &str, alone: bool) -> Result<(), AnyError> {
 }
 
 fn tenants(runtime: &Runtime) -> Result<Tenants, GroupError> {
-    // If both compute all the time, `paid` gets three quarters of it. A tenant has no more than half
-    // of the workers, rounded up.
+    // If both compute all the time, `paid` gets three quarters of it. A tenant has no more than
+    // half of the workers, rounded up.
     let workers = runtime.metrics().num_workers().div_ceil(2);
     let paid = runtime.group("paid").weight(300).max_workers(workers).max_tasks(64).build()?;
     let free = runtime.group("free").weight(100).max_workers(workers).max_tasks(4).build()?;
