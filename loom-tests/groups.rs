@@ -126,25 +126,28 @@ impl Workers {
     }
 }
 
-/// A task is queued × the slice of the task before it ends × the worker goes to sleep.
+/// A task is queued × the slice of the tasks before it ends × the worker goes to sleep. With one
+/// task before it, the group is unlisted when the slice begins; with two, when it ends.
 #[test]
 fn group_task_queued_while_its_slice_ends_is_served() {
-    model(|| {
-        let workers = Workers::new();
-        let group = workers.group(usize::MAX);
-        let mut all = parcels(2);
-        let log = TaskLog::of(&all);
-        let worker = start({
-            let workers = Arc::clone(&workers);
-            move || workers.work(0, 1, 2)
+    for before in [1, 2] {
+        model(move || {
+            let workers = Workers::new();
+            let group = workers.group(usize::MAX);
+            let mut all = parcels(before + 1);
+            let log = TaskLog::of(&all);
+            let last = all.pop().expect("the last one");
+            all.into_iter().for_each(|parcel| Arc::clone(&workers).queue_in_group(&group, parcel));
+            let worker = start({
+                let workers = Arc::clone(&workers);
+                move || workers.work(0, 1, before + 1)
+            });
+            Arc::clone(&workers).queue_in_group(&group, last);
+            log.assert_taken_once(worker.join().expect("the worker"));
+            assert_eq!(group.queue.len(), 0);
+            workers.assert_idle(&group);
         });
-        for _ in 0..2 {
-            Arc::clone(&workers).queue_in_group(&group, all.pop().expect("one of two"));
-        }
-        log.assert_taken_once(worker.join().expect("the worker"));
-        assert_eq!(group.queue.len(), 0);
-        workers.assert_idle(&group);
-    });
+    }
 }
 
 /// Two workers serve a group with a limit of one × its tasks are queued. The worker that ends a
