@@ -60,19 +60,29 @@ where
     F::Output: Send + 'static,
 {
     let location = Location::caller();
+    if let Some(seat) = context::seat_here() {
+        let (runnable, handle) = schedule::new_task(future, location);
+        // SAFETY: nothing but the creation of the task has run since.
+        unsafe { schedule::queue_in_seat(seat, runnable) };
+        return handle;
+    }
+    start_elsewhere(future, location.into())
+}
+
+/// Spawns a task on a thread that is no worker, or in a group.
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn start_elsewhere<F>(future: F, spawn_meta: SpawnMeta) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
     match schedule::spawn_place() {
-        SpawnPlace::Seat(seat) => {
-            let (runnable, handle) = schedule::new_task(future, location);
-            // SAFETY: nothing but the creation of the task has run since.
-            unsafe { schedule::queue_in_seat(seat, runnable) };
-            handle
-        }
         // A box, so that each future's code is not compiled twice.
-        SpawnPlace::Group(pool, group) => {
-            group_queue::spawn_inherited(&pool, &group, Box::pin(future), location.into())
-        }
+        SpawnPlace::Group(pool, group) => group_queue::spawn_inherited(&pool, &group, Box::pin(future), spawn_meta),
         SpawnPlace::Pool(pool) => {
-            let (runnable, handle) = schedule::new_task(future, location);
+            let (runnable, handle) = schedule::new_task(future, spawn_meta);
             schedule::queue_on(&pool, runnable);
             handle
         }

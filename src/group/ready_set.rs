@@ -12,14 +12,17 @@ use crate::primitive::{Arc, CachePadded, Mutex, MutexGuard};
 use crate::queue::LaneCursor;
 use crate::raw_task::Runnable;
 
+/// The index of the number of all ready groups.
+const ALL: usize = Priority::ALL.len();
+
 /// The groups with queued tasks. It decides which one a worker serves.
 ///
 /// No task is run or dropped under the lock, and no group.
 #[derive(Debug)]
 pub(crate) struct ReadySet {
     locked: Mutex<ReadyLocked>,
-    /// The number of ready groups of each priority, written under the lock.
-    ready: CachePadded<[AtomicUsize; 3]>,
+    /// The number of ready groups of each priority, and of all, written under the lock.
+    ready: CachePadded<[AtomicUsize; 4]>,
 }
 
 #[derive(Debug)]
@@ -65,7 +68,7 @@ pub(crate) struct PickedGroup {
 
 impl ReadySet {
     pub(crate) fn new(min_share: u32) -> ReadySet {
-        let ready = CachePadded::new([const { 0 }; 3].map(AtomicUsize::new));
+        let ready = CachePadded::new([0; 4].map(AtomicUsize::new));
         let locked = ReadyLocked { shares: FairShare::new(min_share), listed: BTreeMap::new() };
         ReadySet { locked: Mutex::new(locked), ready }
     }
@@ -79,10 +82,17 @@ impl ReadySet {
         self.num_ready(lowest) > 0
     }
 
+    /// Returns true if no group is ready. As exact as [`ReadySet::is_ready`].
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        // Ordering: Relaxed — see `ReadySet::is_ready`.
+        self.ready[ALL].load(Ordering::Relaxed) == 0
+    }
+
     /// Returns the number of groups of this priority, or a higher one, that are ready.
     pub(crate) fn num_ready(&self, lowest: Priority) -> usize {
         // Ordering: Relaxed — the idle word orders it, as it does for the global queue's length.
-        self.ready[lowest.index()..].iter().map(|count| count.load(Ordering::Relaxed)).sum()
+        self.ready[lowest.index()..ALL].iter().map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
     /// Adds a group, and returns its key.
@@ -203,8 +213,9 @@ impl ReadySet {
 
     /// Publishes the numbers of ready groups, if they have changed.
     fn publish(&self, locked: &MutexGuard<'_, ReadyLocked>) {
-        for priority in Priority::ALL {
-            let (count, ready) = (&self.ready[priority.index()], locked.shares.num_ready(priority));
+        let numbers = Priority::ALL.map(|priority| locked.shares.num_ready(priority));
+        let all = numbers.iter().sum();
+        for (count, ready) in self.ready.iter().zip(numbers.into_iter().chain([all])) {
             // Ordering: Relaxed — the lock is held, and readers are described at
             // `ReadySet::is_ready`.
             if count.load(Ordering::Relaxed) != ready {

@@ -20,6 +20,10 @@ pub(crate) const MAX_WEIGHT: u32 = 10_000;
 /// the time that it took.
 pub(crate) const ADVANCE: u64 = 100_000;
 
+/// The tasks without a group may lag behind by so many nanoseconds. While a worker polls a group, it
+/// does not see whether they are ready. So being idle gives them this much credit.
+const DEFAULT_LAG: u64 = 50_000_000;
+
 /// A lower priority is served out of turn when it is owed so many nanoseconds.
 const OWED: i64 = 100_000;
 
@@ -190,9 +194,8 @@ impl FairShare {
 
     /// Returns the virtual time at which the tasks without a group would start now.
     fn default_start(&self) -> VirtualTime {
-        // They may lag behind by one interval, in which they were not seen to be ready.
         let class = &self.classes[Priority::default().index()];
-        self.default_time.max(class.time.saturating_sub(scaled(ADVANCE, DEFAULT_WEIGHT)))
+        self.default_time.max(class.time.saturating_sub(scaled(DEFAULT_LAG, DEFAULT_WEIGHT)))
     }
 
     /// Records that a worker turns to the tasks without a group.

@@ -9,8 +9,8 @@ use crate::group::ready_set::{PickRequest, Picked, PickedGroup};
 use crate::group::share::VirtualTime;
 use crate::phase::Phase;
 use crate::pool::{Pool, Seat};
-use crate::primitive::Arc;
 use crate::primitive::atomic::Ordering;
+use crate::primitive::{Arc, preemption_point};
 use crate::raw_task::{AbortHandle, RunResult, Runnable};
 use crate::scheduler::worker::Worker;
 
@@ -53,7 +53,10 @@ impl Worker<'_> {
     /// Wakes a worker for the groups that this one does not serve, before it sleeps. A thread that
     /// has listed a group may have relied on this one.
     pub(super) fn pass_on_groups(&self) {
-        if self.lowest_priority() == Priority::Background || !self.pool.groups.ready.is_ready(Priority::Background) {
+        if self.pool.groups.ready.is_empty()
+            || self.lowest_priority() == Priority::Background
+            || !self.pool.groups.ready.is_ready(Priority::Background)
+        {
             return;
         }
         // The claim takes the lowest seat, and those below the target are no spares.
@@ -65,12 +68,12 @@ impl Worker<'_> {
     /// Returns true if a group is ready that this worker serves.
     #[inline]
     pub(super) fn has_ready_group(&self) -> bool {
-        self.pool.groups.ready.is_ready(self.lowest_priority())
+        !self.pool.groups.ready.is_empty() && self.pool.groups.ready.is_ready(self.lowest_priority())
     }
 
     /// Returns true if a group is ready that goes before all tasks without a group.
     pub(super) fn has_urgent_group(&self) -> bool {
-        self.pool.groups.ready.is_ready(Priority::Latency)
+        !self.pool.groups.ready.is_empty() && self.pool.groups.ready.is_ready(Priority::Latency)
     }
 
     /// Polls tasks of the group whose turn it is, if it is a group's turn. Returns true if it has.
@@ -78,11 +81,11 @@ impl Worker<'_> {
     /// `default_ready` tells whether a task without a group is ready.
     #[inline]
     pub(crate) fn serve_group(&self, default_ready: impl FnOnce() -> bool) -> bool {
-        if !self.has_ready_group() {
+        if self.pool.groups.ready.is_empty() {
             self.local.begin_default_interval(0);
             return false;
         }
-        self.serve_ready_group(default_ready())
+        self.has_ready_group() && self.serve_ready_group(default_ready())
     }
 
     #[cold]
@@ -134,6 +137,7 @@ impl Worker<'_> {
         let mut next = Some(first);
         let mut polls = 0;
         while let Some(runnable) = next {
+            preemption_point();
             budget::refill();
             self.poll_or_cancel_grouped(group, runnable, aborts);
             polls += 1;

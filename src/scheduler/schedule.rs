@@ -120,10 +120,9 @@ pub(crate) fn enter_gate(pool: &Pool) -> bool {
             && pool.drain_state.gate.try_enter(SpawnSource::Internal))
 }
 
-/// Where a task is spawned by code that names no runtime.
+/// Where a task is spawned by code that names no runtime, if it is not on the worker of this thread
+/// (see [`context::seat_here`]).
 pub(crate) enum SpawnPlace {
-    /// On the worker of this thread.
-    Seat(SeatHere),
     /// In the group that this thread is inside of.
     Group(Arc<Pool>, Arc<Group>),
     /// On the runtime that this thread is inside of.
@@ -132,20 +131,11 @@ pub(crate) enum SpawnPlace {
     Nowhere,
 }
 
-/// Returns where this thread spawns tasks.
+/// Returns where this thread spawns tasks, if [`context::seat_here`] has returned nothing.
 ///
 /// The caller creates the task, so that the future is not moved into another function first.
-#[inline]
-pub(crate) fn spawn_place() -> SpawnPlace {
-    match context::seat_here() {
-        Some(seat) => SpawnPlace::Seat(seat),
-        None => find_spawn_place(),
-    }
-}
-
-/// As [`spawn_place`], on a thread that is no worker, or inside of a group.
 #[cold]
-fn find_spawn_place() -> SpawnPlace {
+pub(crate) fn spawn_place() -> SpawnPlace {
     let Some(pool) = context::pool() else { return SpawnPlace::Nowhere };
     match context::group() {
         Some(group) => SpawnPlace::Group(pool, group),
@@ -157,7 +147,7 @@ fn find_spawn_place() -> SpawnPlace {
 ///
 /// # Safety
 ///
-/// No code but the creation of the task has run since [`spawn_place`] has returned `seat`.
+/// No code but the creation of the task has run since [`context::seat_here`] has returned `seat`.
 #[inline]
 pub(crate) unsafe fn queue_in_seat(seat: SeatHere, runnable: Runnable) {
     // SAFETY: this thread has not left the seat since.

@@ -9,7 +9,7 @@ use crate::primitive::Arc;
 use crate::raw_task::{JoinHandle, SpawnMeta};
 use crate::runtime::{Handle, TaskGroup};
 use crate::scheduler::group_queue;
-use crate::scheduler::schedule::{self, SpawnPlace};
+use crate::scheduler::schedule;
 
 /// Spawns a task with a name.
 ///
@@ -277,19 +277,11 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    match schedule::spawn_place() {
-        SpawnPlace::Group(pool, group) => group_queue::spawn_inherited(&pool, &group, Box::pin(future), spawn_meta),
-        SpawnPlace::Nowhere => panic!("{}", context::messages::no_runtime()),
-        SpawnPlace::Seat(seat) => {
-            let (runnable, handle) = schedule::new_task(future, spawn_meta);
-            // SAFETY: nothing but the creation of the task has run since.
-            unsafe { schedule::queue_in_seat(seat, runnable) };
-            handle
-        }
-        SpawnPlace::Pool(pool) => {
-            let (runnable, handle) = schedule::new_task(future, spawn_meta);
-            schedule::queue_on(&pool, runnable);
-            handle
-        }
+    if let Some(seat) = context::seat_here() {
+        let (runnable, handle) = schedule::new_task(future, spawn_meta);
+        // SAFETY: nothing but the creation of the task has run since.
+        unsafe { schedule::queue_in_seat(seat, runnable) };
+        return handle;
     }
+    super::start_elsewhere(future, spawn_meta)
 }
