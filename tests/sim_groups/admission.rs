@@ -60,7 +60,7 @@ impl Admitted {
         }
     }
 
-    fn keep(&self, task: JoinHandle<()>) {
+    fn keep_task(&self, task: JoinHandle<()>) {
         self.tasks.lock().unwrap().push(task);
     }
 }
@@ -81,7 +81,7 @@ impl Waiters {
                     drop(self.0.remove(place));
                     // A place that is given back goes to the next one.
                     if random.below(6) > 0 {
-                        admitted.keep(admission.spawn(admitted.task(random)));
+                        admitted.keep_task(admission.spawn(admitted.task(random)));
                     }
                 }
                 Poll::Ready(Err(_)) => drop(self.0.remove(place)),
@@ -108,7 +108,7 @@ async fn wait_for_places(admitted: Admitted, mut random: Random, mut count: u64)
             // The first poll takes a ticket, or a permit, which the next pass uses.
             let polled = poll_fn(|cx| Poll::Ready(waiter.as_mut().poll(cx))).await;
             match polled {
-                Poll::Ready(Ok(admission)) => admitted.keep(admission.spawn(admitted.task(&mut random))),
+                Poll::Ready(Ok(admission)) => admitted.keep_task(admission.spawn(admitted.task(&mut random))),
                 Poll::Ready(Err(_)) => return,
                 Poll::Pending => waiters.0.push(waiter),
             }
@@ -141,18 +141,18 @@ async fn spawn_in_other_ways(admitted: Admitted, mut random: Random, count: u64)
         // Beyond the limit, the future would count as live, so each one waits for its permit.
         match random.below(3) {
             0 => match admitted.group.try_admit() {
-                Ok(admission) => admitted.keep(admission.spawn(admitted.task(&mut random))),
+                Ok(admission) => admitted.keep_task(admission.spawn(admitted.task(&mut random))),
                 Err(_) => yield_now().await,
             },
             1 => {
                 let time = random.micros_below(200);
                 let spawn = admitted.group.spawn_when_admitted(async move { compute(time) });
                 if let Ok(Ok(task)) = heist::time::timeout(random.micros_below(500), spawn).await {
-                    admitted.keep(task);
+                    admitted.keep_task(task);
                 }
             }
             _ => match admitted.group.admit().await {
-                Ok(admission) => admitted.keep(admission.spawn(admitted.task(&mut random))),
+                Ok(admission) => admitted.keep_task(admission.spawn(admitted.task(&mut random))),
                 Err(_) => return,
             },
         }
