@@ -20,8 +20,8 @@ pub(crate) const MAX_WEIGHT: u32 = 10_000;
 /// the time that it took.
 pub(crate) const ADVANCE: u64 = 100_000;
 
-/// The tasks without a group may lag behind by so many nanoseconds. While a worker polls a group, it
-/// does not see whether they are ready. So being idle gives them this much credit.
+/// The tasks without a group may lag behind by so many nanoseconds. While a worker polls a group,
+/// it does not see whether they are ready. So being idle gives them this much credit.
 const DEFAULT_LAG: u64 = 50_000_000;
 
 /// A lower priority is served out of turn when it is owed so many nanoseconds.
