@@ -5,6 +5,7 @@
 //! - Each task and each blocking job ends once.
 //! - The report of a drain agrees with the account of the tasks.
 //! - A timer is never early.
+//! - The figures of a group agree, and no permit is left at the end.
 //!
 //! `HEIST_SIM_SEEDS` sets the number of seeds.
 
@@ -12,6 +13,8 @@
 mod account;
 #[path = "sim_programs/program.rs"]
 mod program;
+#[path = "support/random.rs"]
+mod random;
 #[path = "support/seeds.rs"]
 mod seeds;
 
@@ -19,10 +22,11 @@ use std::panic;
 use std::sync::Mutex;
 
 use account::Account;
-use heist::runtime::Handle;
+use heist::runtime::{Handle, TaskGroup};
 use heist::sim::{Sim, for_each_seed};
 use heist::time::{Duration, sleep};
-use program::{Program, Random};
+use program::{Program, random_groups};
+use random::Random;
 
 /// The longest time for which a ready task may wait while a worker is idle: four times a thread
 /// loses its processor for 3 ms. A lost wake-up lasts until the next event, up to 60 ms later.
@@ -49,6 +53,14 @@ async fn drain(account: &Account, deadline: Duration) {
     assert!(report.elapsed < Duration::from_secs(100), "{report}");
 }
 
+/// Checks the figures of a group whose runtime has been dropped.
+fn check_end_of_group(group: &TaskGroup) {
+    let metrics = group.metrics();
+    let left = (metrics.live_tasks, metrics.waiting_spawns, metrics.queued_tasks, metrics.active_workers);
+    assert_eq!(left, (0, 0, 0, 0), "{}: {metrics:?}", group.name());
+    assert_eq!(metrics.spawned, metrics.completed + metrics.panicked + metrics.cancelled, "{metrics:?}");
+}
+
 /// Runs the program of a seed. Returns the longest time for which a ready task has waited while a
 /// worker was idle.
 fn run_program(sim: Sim) -> Duration {
@@ -63,8 +75,11 @@ fn run_program(sim: Sim) -> Duration {
         observer.observe(builder.watchdog(watched).thread_keep_alive(Duration::from_millis(1)));
     });
     // Without a watchdog a task may wait for the end of the poll before it, so polls are short.
-    let program = Program { account: account.clone(), longest_compute: if watched { 8_000 } else { 50 } };
-    sim.run(async move {
+    let longest_compute = if watched { 8_000 } else { 50 };
+    let program_account = account.clone();
+    let groups = sim.run(async move {
+        let groups = random_groups(&mut random, &program_account);
+        let program = Program { account: program_account, longest_compute, groups: groups.clone() };
         let count = 3 + random.below(8);
         let tasks: Vec<_> = (0..count).map(|_| program.spawn(&mut random, 0)).collect();
         match end {
@@ -80,7 +95,9 @@ fn run_program(sim: Sim) -> Duration {
                 drain(&program.account, Duration::from_secs(100)).await;
             }
         }
+        groups
     });
+    groups.iter().for_each(check_end_of_group);
     account.check_ends();
     account.longest_wait()
 }
@@ -114,9 +131,11 @@ fn random_program_of_the_same_seed_has_the_same_trace() {
     for seed in 0..30 {
         let trace = || {
             let mut random = Random::new(seed);
-            let program = Program { account: Account::default(), longest_compute: 8_000 };
             let mut sim = Sim::new(seed).workers(4);
             sim.run(async move {
+                let account = Account::default();
+                let groups = random_groups(&mut random, &account);
+                let program = Program { account, longest_compute: 8_000, groups };
                 let tasks: Vec<_> = (0..6).map(|_| program.spawn(&mut random, 0)).collect();
                 for task in tasks {
                     task.await.ok();

@@ -46,7 +46,7 @@ const DEFAULT_LOADS: [Load; 4] = [
 ];
 
 /// As [`DEFAULT_LOADS`], with long slices of the group on many workers.
-const LONG_SLICES: [Load; 2] = [load(64, [2_000, 2_000], 500), load(8, [2_000, 100], 200)];
+const LONG_SLICES: [Load; 1] = [load(64, [2_000, 2_000], 500)];
 
 /// What competes for the workers.
 #[derive(Clone)]

@@ -1,11 +1,12 @@
 //! The account of a random program: how its tasks and jobs have ended, and how long a ready task
 //! has waited beside an idle worker.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, ThreadId};
 
 use heist::runtime::{Builder, DrainReport};
+use heist::task::current_group;
 use heist::time::{Duration, Instant};
 
 /// The account, which all tasks of a program share.
@@ -18,6 +19,8 @@ struct State {
     /// Jobs that no task has seen end.
     open_jobs: u64,
     idle: IdleTimes,
+    /// The limited groups, by their names.
+    limited: BTreeMap<String, LimitedGroup>,
     longest_wait: Duration,
     timers: u64,
 }
@@ -41,8 +44,23 @@ impl Ends {
 #[derive(Default)]
 struct IdleTimes {
     idle: HashSet<ThreadId>,
+    times: Spans,
+}
+
+/// The times at which something held.
+#[derive(Default)]
+struct Spans {
     since: Option<Instant>,
     past: Vec<(Instant, Instant)>,
+}
+
+/// A group whose workers are limited, and the times at which another one might have entered it
+/// while a worker was idle.
+struct LimitedGroup {
+    limit: usize,
+    /// The threads that poll its tasks.
+    polls: HashSet<ThreadId>,
+    times: Spans,
 }
 
 /// A task or job that lives. Its drop is its end.
@@ -85,18 +103,24 @@ impl Account {
 
     /// Makes the runtime report its polls and its idle workers.
     pub(crate) fn observe(&self, builder: &mut Builder) {
-        let [parks, unparks, stops, polls] = [(); 4].map(|()| self.clone());
+        let [parks, unparks, stops, begins, ends] = [(); 5].map(|()| self.clone());
         builder
             .track_task_schedule_latency()
-            .on_thread_park(move || parks.state().idle.begin(thread::current().id()))
-            .on_thread_unpark(move || unparks.state().idle.end(thread::current().id()))
-            .on_thread_stop(move || stops.state().idle.end(thread::current().id()))
+            .on_thread_park(move || parks.state().set_idle(true))
+            .on_thread_unpark(move || unparks.state().set_idle(false))
+            .on_thread_stop(move || stops.state().set_idle(false))
+            .on_after_task_poll(move |_| ends.state().end_poll())
             .on_before_task_poll(move |task| {
                 let waited = task.schedule_latency().expect("latencies are tracked");
-                let mut state = polls.state();
-                let beside_idle = state.idle.longest_within(waited);
-                state.longest_wait = state.longest_wait.max(beside_idle);
+                begins.state().begin_poll(&group_name(), waited);
             });
+    }
+
+    /// Tells that so many workers poll tasks of a group, at most.
+    pub(crate) fn limit_group(&self, name: &str, limit: usize) {
+        let mut state = self.state();
+        state.limited.insert(name.to_owned(), LimitedGroup { limit, polls: HashSet::new(), times: Spans::default() });
+        state.update();
     }
 
     /// Returns the longest time for which a ready task has waited while a worker was idle.
@@ -158,22 +182,60 @@ impl Drop for Entry {
     }
 }
 
-impl IdleTimes {
-    fn begin(&mut self, thread: ThreadId) {
-        if self.idle.is_empty() {
-            self.since = Some(Instant::now());
-        }
-        self.idle.insert(thread);
+/// The name of the group whose task is polled here, or nothing.
+fn group_name() -> String {
+    current_group().map_or(String::new(), |group| group.name().to_owned())
+}
+
+impl State {
+    /// Records whether this thread is an idle worker.
+    fn set_idle(&mut self, idle: bool) {
+        let (workers, here) = (&mut self.idle.idle, thread::current().id());
+        let _ = if idle { workers.insert(here) } else { workers.remove(&here) };
+        self.update();
     }
 
-    fn end(&mut self, thread: ThreadId) {
-        if self.idle.remove(&thread) && self.idle.is_empty() {
-            let since = self.since.take().expect("a worker was idle");
-            self.past.push((since, Instant::now()));
+    /// Records a poll of a task that has waited so long.
+    fn begin_poll(&mut self, group: &str, waited: Duration) {
+        let limited = self.limited.get(group);
+        let times = limited.map_or(&self.idle.times, |limited| &limited.times);
+        self.longest_wait = self.longest_wait.max(times.longest_within(waited));
+        self.end_poll();
+        if let Some(limited) = self.limited.get_mut(group) {
+            limited.polls.insert(thread::current().id());
+        }
+        self.update();
+    }
+
+    fn end_poll(&mut self) {
+        let here = thread::current().id();
+        self.limited.values_mut().for_each(|limited| _ = limited.polls.remove(&here));
+        self.update();
+    }
+
+    fn update(&mut self) {
+        let is_idle = !self.idle.idle.is_empty();
+        self.idle.times.set(is_idle);
+        for limited in self.limited.values_mut() {
+            limited.times.set(is_idle && limited.polls.len() < limited.limit);
+        }
+    }
+}
+
+impl Spans {
+    /// Records whether it holds from now on.
+    fn set(&mut self, holds: bool) {
+        match self.since {
+            None if holds => self.since = Some(Instant::now()),
+            Some(since) if !holds => {
+                self.since = None;
+                self.past.push((since, Instant::now()));
+            }
+            _ => {}
         }
     }
 
-    /// Returns the longest time within the last `window` for which a worker was idle.
+    /// Returns the longest time within the last `window` for which it held.
     fn longest_within(&self, window: Duration) -> Duration {
         let now = Instant::now();
         let begin = now - window;

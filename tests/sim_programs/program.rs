@@ -5,36 +5,13 @@ use std::panic::resume_unwind;
 use std::pin::Pin;
 
 use futures::channel::oneshot;
-use heist::runtime::Handle;
+use heist::runtime::{Handle, Priority, TaskGroup};
 use heist::sim::compute;
 use heist::task::{JoinHandle, block_in_place, spawn_blocking, yield_now};
 use heist::time::{Duration, Instant, sleep, sleep_until, timeout};
 
 use crate::account::Account;
-
-/// Random numbers of a program, which depend on its seed alone.
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Random {
-        Random(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) | 1)
-    }
-
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
-
-    pub(crate) fn micros_below(&mut self, bound: u64) -> Duration {
-        Duration::from_micros(self.below(bound))
-    }
-
-    fn branch(&mut self) -> Random {
-        Random::new(self.below(u64::MAX))
-    }
-}
+use crate::random::Random;
 
 /// What the tasks of a program have in common.
 #[derive(Clone)]
@@ -42,16 +19,71 @@ pub(crate) struct Program {
     pub(crate) account: Account,
     /// The most microseconds for which a task computes at a time.
     pub(crate) longest_compute: u64,
+    /// The groups in which some tasks are spawned.
+    pub(crate) groups: Vec<TaskGroup>,
+}
+
+/// Builds up to three groups, with random settings.
+pub(crate) fn random_groups(random: &mut Random, account: &Account) -> Vec<TaskGroup> {
+    let count = random.below(4);
+    let group = |n: u64| {
+        let (name, limit) = (format!("group {n}"), 1 + random.below(3) as usize);
+        let priority = [Priority::Background, Priority::Normal, Priority::Latency][random.below(3) as usize];
+        let mut builder = Handle::current().group(&name).priority(priority).weight(1 + random.below(1_000) as u32);
+        if random.below(2) == 0 {
+            builder = builder.max_workers(limit);
+            account.limit_group(&name, limit);
+        }
+        if random.below(2) == 0 {
+            builder = builder.max_tasks(1 + random.below(5) as usize);
+        }
+        builder.build().unwrap()
+    };
+    (0..count).map(group).collect()
 }
 
 impl Program {
     /// Spawns a random task.
     pub(crate) fn spawn(&self, random: &mut Random, depth: u32) -> JoinHandle<()> {
+        heist::spawn(self.entered_task(random, depth))
+    }
+
+    fn random_group(&self, random: &mut Random) -> Option<&TaskGroup> {
+        self.groups.get(random.below(4) as usize)
+    }
+
+    /// Returns a random task with its entry in the account.
+    fn entered_task(&self, random: &mut Random, depth: u32) -> impl Future<Output = ()> + Send + 'static {
         let (entry, task) = (self.account.begin(), self.clone().random_task(random.branch(), depth));
-        heist::spawn(async move {
+        async move {
             task.await;
             entry.complete();
-        })
+        }
+    }
+
+    /// Uses a group in a random way: it spawns a task there, or ends its tasks.
+    async fn use_group(&self, random: &mut Random, depth: u32) {
+        let Some(group) = self.random_group(random) else { return };
+        let admission = match random.below(8) {
+            0..=3 => group.try_admit().ok(),
+            // A task of a full group may wait for itself, so the wait ends.
+            4..=6 => timeout(random.micros_below(2_000), group.admit()).await.ok().and_then(Result::ok),
+            _ => {
+                match random.below(4) {
+                    1 => drop(group.set_weight(1 + random.below(1_000) as u32)),
+                    _ => group.abort_all(),
+                }
+                return;
+            }
+        };
+        // A future that is refused is no task, so it is not in the account.
+        let Some(admission) = admission else { return };
+        let joined = admission.spawn(self.entered_task(random, depth + 1));
+        match random.below(3) {
+            0 => drop(joined),
+            1 => joined.abort(),
+            _ => drop(joined.await),
+        }
     }
 
     /// Runs a blocking job that computes, and then calls `then`.
@@ -78,7 +110,7 @@ impl Program {
     fn random_task(self, mut random: Random, depth: u32) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             for _ in 0..random.below(6) {
-                match random.below(15) {
+                match random.below(18) {
                     0 => yield_now().await,
                     1 => self.sleep(random.micros_below(3_000)).await,
                     2 => compute(random.micros_below(self.longest_compute)),
@@ -115,6 +147,7 @@ impl Program {
                     12 => self.sleep(random.micros_below(60_000)).await,
                     13 => self.wake_by_task(random.micros_below(100)).await,
                     14 => self.wake_by_job(random.micros_below(100)).await,
+                    15..=17 if depth < 3 => self.use_group(&mut random, depth).await,
                     _ => {}
                 }
             }

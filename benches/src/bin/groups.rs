@@ -8,6 +8,7 @@ use heist_benches::groups::http::{self, Service};
 use heist_benches::groups::pings::{self, Pings};
 use heist_benches::groups::{Arrangement, Groups, OneTokio, TwoTokios, admission, shares};
 use heist_benches::machine::Machine;
+use heist_benches::report::page::wrapped;
 use heist_benches::stats::Spread;
 
 const WORKERS: usize = 2;
@@ -19,14 +20,12 @@ fn main() {
         std::process::exit(2);
     };
     println!("# Benchmarks of task groups\n");
-    println!(
-        "Written by `cargo run --release -p heist-benches --bin groups`. [groups.md](groups.md) has the design.\n"
-    );
-    println!(
+    paragraph("Written by `cargo run --release -p heist-benches --bin groups`. [groups.md](groups.md) has the design.");
+    paragraph(&format!(
         "Measured on: **{}**. {WORKERS} workers, {rounds} rounds in which the arrangements alternate. Each figure is the median, with the \
          worst round in parentheses.",
         Machine::here()
-    );
+    ));
     let met = [ping_table(rounds), service_table(rounds), share_table(rounds), admission_table()];
     println!("\n{} of {} tables meet their goals.", met.iter().filter(|met| **met).count(), met.len());
 }
@@ -59,11 +58,11 @@ impl Figure {
 fn ping_table(rounds: usize) -> bool {
     const TIME: Duration = Duration::from_secs(3);
     println!("\n## An urgent task beside a background that computes\n");
-    println!(
+    paragraph(&format!(
         "The background has polls of {} ms on all workers. A thread wakes the urgent task every millisecond. Delays are from the wake to \
-         the poll. Goals: p50 ≤ 0.2 ms, p99 ≤ 2 ms, p99.9 ≤ 5 ms, and 95 % of the background's time without pings.\n",
+         the poll. Goals: p50 ≤ 0.2 ms, p99 ≤ 2 ms, p99.9 ≤ 5 ms, and 95 % of the background's time without pings.",
         pings::POLL.as_millis()
-    );
+    ));
     println!("| arrangement | p50, ms | p99 | p99.9 | workers' time for the background |");
     println!("|---|---:|---:|---:|---:|");
     let mut runs: [Vec<Pings>; 4] = Default::default();
@@ -89,15 +88,15 @@ fn ping_table(rounds: usize) -> bool {
 fn service_table(rounds: usize) -> bool {
     const SECONDS: u32 = 3;
     println!("\n## A hyper service beside a background that computes\n");
-    println!(
+    paragraph(&format!(
         "`wrk` loads the service from one thread, on the same processors, over {} connections and over one. The background has polls of \
-         {} µs. \"Left\" is the number of processors that the service and `wrk` did not use. Goals over {} connections: a p99 of 1.5 × that \
-         without background, and 90 % of what is left for the background.\n",
+         {} µs. The last columns are numbers of processors. Goals over {} connections: a p99 of 1.5 × that without background, and 90 % of \
+         the time that the others leave idle for the background.",
         http::CONNECTIONS,
         http::POLL.as_micros(),
         http::CONNECTIONS
-    );
-    println!("| connections | arrangement | requests/s | p50, ms | p99 | processors for the background | left |");
+    ));
+    println!("| connections | arrangement | requests/s | p50, ms | p99 | for the background | idle |");
     println!("|---:|---|---:|---:|---:|---:|---:|");
     let mut met = true;
     for connections in [http::CONNECTIONS, 1] {
@@ -122,12 +121,12 @@ fn service_table(rounds: usize) -> bool {
                 figure(runs, |run| run.percentiles.p50).text(3),
                 figure(runs, |run| run.percentiles.p99).text(3),
                 figure(runs, |run| run.background).text_low(2),
-                figure(runs, |run| run.left).text_low(2),
+                figure(runs, |run| run.idle).text(2),
             );
         }
         if connections == http::CONNECTIONS {
             let p99 = |at: usize| figure(&runs[at], |run: &Service| run.percentiles.p99).median();
-            let share = figure(&runs[1], |run| run.background / run.left.max(f64::MIN_POSITIVE)).median();
+            let share = figure(&runs[1], |run| run.background / (run.background + run.idle)).median();
             met = p99(1) <= 1.5 * p99(0) && share >= 0.9;
         }
     }
@@ -154,11 +153,11 @@ fn admission_table() -> bool {
     const OFFERED: u64 = 1_000_000;
     let admitted = admission::measure(WORKERS, OFFERED);
     println!("\n## Admission\n");
-    println!(
-        "Eight threads offer {} tasks to a group with `max_tasks({})`. One in a hundred is cancelled while it waits.\n",
+    paragraph(&format!(
+        "Eight threads offer {} tasks to a group with `max_tasks({})`. One in a hundred is cancelled while it waits.",
         admitted.offered,
         admission::LIMIT
-    );
+    ));
     println!("| spawned | ended | most alive at once | resident memory, KiB: first tenth, and the rest | time |");
     println!("|---:|---:|---:|---:|---:|");
     println!(
@@ -171,6 +170,11 @@ fn admission_table() -> bool {
         admitted.took.as_secs_f64()
     );
     verdict(admitted.spawned == admitted.ended && admitted.most_live <= admission::LIMIT as u64)
+}
+
+/// Prints a paragraph, and an empty line.
+fn paragraph(text: &str) {
+    println!("{}\n", wrapped(text).trim_end());
 }
 
 fn ms(delays: &Histogram<u64>, quantile: f64) -> f64 {
