@@ -22,6 +22,8 @@ impl Pool {
     #[cold]
     pub(crate) fn step_out<'a>(self: &'a Arc<Pool>, seat: &'a Seat, local: &Local) -> BlockingSection<'a> {
         self.hand_over(seat, local);
+        // The section is no time that the tasks without a group have a worker.
+        local.begin_default_interval(0);
         self.blocked_workers.begin_section();
         let section = BlockingSection { pool: self, seat };
         seat.begin_blocking();

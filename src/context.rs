@@ -167,8 +167,10 @@ pub(crate) fn group() -> Option<Arc<Group>> {
 
 /// Returns the group of the task that is being polled on this thread, or of the job that runs here.
 pub(crate) fn task_group() -> Option<Arc<dyn Route>> {
-    // SAFETY: the task's cell is alive, see `set_task`.
-    unsafe { task()?.as_ref() }.group().map(Arc::clone)
+    // A `block_on` within a job does not hide the job.
+    let task = task().or_else(|| JOB.try_with(Cell::get).ok().flatten().map(|(_, job)| job))?;
+    // SAFETY: the task's cell is alive, see `set_task` and `JOB`.
+    unsafe { task.as_ref() }.group().map(Arc::clone)
 }
 
 /// Runs `f` with this thread occupying a seat.
@@ -405,6 +407,8 @@ impl EnterToken {
             let position = entered.stack.iter().rposition(|(other, _)| *other == number)?;
             let innermost = position + 1 == entered.stack.len();
             let pool = entered.stack.remove(position);
+            // The mark stays on the same entries.
+            entered.grouped_at = entered.grouped_at.map(|height| height - usize::from(position < height));
             entered.publish_innermost();
             Some((innermost, pool))
         });

@@ -373,6 +373,13 @@ impl Pool {
         if self.groups.is_reserving() && is_spare() { Priority::Normal } else { Priority::Background }
     }
 
+    /// Returns the lowest priority of the groups that are a reason to wake a sleeper. If only a
+    /// spare in reserve sleeps, it would not serve lower ones.
+    pub(crate) fn lowest_to_wake_for(&self) -> Priority {
+        let base_sleeps = || (0..self.worker_set.target()).any(|seat| self.idle.is_announced(seat));
+        if self.groups.is_reserving() && !base_sleeps() { Priority::Normal } else { Priority::Background }
+    }
+
     /// Returns true if workers may poll tasks: the runtime is not shutting down.
     #[inline]
     pub(crate) fn is_open(&self) -> bool {

@@ -206,7 +206,7 @@ impl Watchdog {
                     if let (Some((lasted, cause)), Some(progress)) = (report, observer.progress()) {
                         self.reporter.record_stall(pool, seat, progress, lasted, cause);
                     }
-                    let has_ready_group = pool.groups.ready.is_ready(pool.groups.lowest_of_spares());
+                    let has_ready_group = pool.groups.ready.is_ready(pool.lowest_to_wake_for());
                     if reactor_is_free || seat.has_stealable_work() || pool.global.len() > 0 || has_ready_group {
                         // A cause other than a missing processor takes precedence.
                         unattended = unattended.filter(|&cause| cause != StallCause::Starved).or(Some(cause));

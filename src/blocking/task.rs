@@ -55,17 +55,18 @@ impl SlotJob for BlockingJob {
 
 impl Job for BlockingJob {
     fn run_job(self: Box<Self>) {
-        // After the drain's deadline no job starts any more.
-        if self.pool.phase.load() == Phase::DeadlinePassed {
+        // After the deadline of a drain, of the runtime or of the group, no job starts any more.
+        let is_closed = self.group.as_ref().is_some_and(|group| group.admission.is_closed());
+        if is_closed || self.pool.phase.load() == Phase::DeadlinePassed {
             return Job::cancel(self);
         }
-        let BlockingJob { runnable, pool, group, .. } = *self;
+        let BlockingJob { runnable, pool, group, has_slot } = *self;
         context::run_in_runtime(&pool, || {
             match &group {
                 Some(group) => context::run_in_scope(group, || run_job(&pool, runnable)),
                 None => run_job(&pool, runnable),
             }
-            job_ended(&pool, group.as_ref());
+            job_ended(&pool, group.as_ref(), has_slot);
         });
     }
 
@@ -74,7 +75,7 @@ impl Job for BlockingJob {
         // Dropping the future drops the function, and the handle resolves as cancelled.
         context::run_in_runtime(&pool, || {
             pool.cancel_job(runnable);
-            job_ended(&pool, group.as_ref().filter(|_| has_slot));
+            job_ended(&pool, group.as_ref(), has_slot);
         });
     }
 }
@@ -98,11 +99,13 @@ fn run_job(pool: &Arc<Pool>, runnable: Runnable) {
 }
 
 /// Counts the end of a job. If it had a slot of a group, the next job gets it.
-fn job_ended(pool: &Arc<Pool>, group: Option<&Arc<Group>>) {
+fn job_ended(pool: &Arc<Pool>, group: Option<&Arc<Group>>, has_slot: bool) {
     if let Some(group) = group {
-        if let Some(next) = group.blocking.exit() {
+        let next = if has_slot { group.blocking.exit() } else { None };
+        if let Some(next) = next {
             submit(pool, Some(group), next);
         }
+        group.admission.exit_job();
     }
     pool.exit_unseated();
     // Last: the waiter of the job has been woken before, so paused time does not advance past it.
@@ -121,8 +124,8 @@ where
     spawn_in(pool, None, function, spawn_meta)
 }
 
-/// As [`spawn`], for a job of a group, if there is one. If the group has as many jobs as it allows,
-/// the job waits for the end of another one.
+/// As [`spawn`], for a job of a group, if there is one, which has counted it in. If the group has
+/// as many jobs as it allows, the job waits for the end of another one.
 pub(crate) fn spawn_in<F, R>(
     pool: &Arc<Pool>,
     group: Option<Arc<Group>>,
@@ -138,6 +141,7 @@ where
         pool.drain_state.refusals.log_rejection(pool.clock.now(), runnable.header().location());
         let refusal = schedule::refusal_of(pool);
         context::run_in_runtime(pool, || refusal.run_with(|| drop(runnable)));
+        group.iter().for_each(|group| group.admission.exit_job());
         return handle;
     }
     pool.clock.inhibit_auto_advance();
@@ -153,7 +157,7 @@ where
                 submit(pool, Some(group), job);
             }
             // The shutdown changes the phase before it cancels what waits.
-            if !pool.is_open() {
+            if !pool.is_open() || group.admission.is_closed() {
                 cancel_waiting(group);
             }
         }

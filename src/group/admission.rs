@@ -25,6 +25,8 @@ pub(crate) struct AdmissionControl {
 struct AdmissionState {
     /// Permits that exist, or are granted to a waiter that has not taken them.
     live: usize,
+    /// Blocking jobs that have not ended.
+    jobs: usize,
     limit: usize,
     gate: GroupGate,
     next_ticket: u64,
@@ -32,7 +34,7 @@ struct AdmissionState {
     waiting: BTreeMap<u64, Waker>,
     /// Waiters that have a permit and do not know it yet.
     granted: BTreeSet<u64>,
-    /// What waits until no permit exists, by a key of its own.
+    /// What waits until no permit and no job exists, by a key of its own.
     until_empty: BTreeMap<u64, Waker>,
 }
 
@@ -54,6 +56,7 @@ impl AdmissionControl {
     pub(crate) fn new(limit: usize) -> Self {
         let state = AdmissionState {
             live: 0,
+            jobs: 0,
             limit,
             gate: GroupGate::Open,
             next_ticket: 0,
@@ -91,6 +94,28 @@ impl AdmissionControl {
         state.check_gate(true)?;
         state.live += 1;
         Ok(())
+    }
+
+    /// Counts a blocking job in.
+    ///
+    /// # Errors
+    ///
+    /// If the gate is not open to the caller.
+    pub(crate) fn enter_job(&self, internal: bool) -> Result<(), Refusal> {
+        let mut state = self.state.lock();
+        state.check_gate(internal)?;
+        state.jobs += 1;
+        Ok(())
+    }
+
+    /// Counts a blocking job out.
+    pub(crate) fn exit_job(&self) {
+        let mut wakes = WakeList::new();
+        let mut state = self.state.lock();
+        state.jobs -= 1;
+        state.wake_if_empty(&mut wakes);
+        drop(state);
+        wakes.wake_all();
     }
 
     /// Returns why a permit that was granted before cannot be used any more.
@@ -164,11 +189,12 @@ impl AdmissionControl {
         wakes.wake_all();
     }
 
-    /// Returns `Ready` if no permit exists, else wakes `waker` when the last one is released.
+    /// Returns `Ready` if no permit and no job exists, else wakes `waker` when the last one is
+    /// gone.
     pub(crate) fn poll_empty(&self, ticket: &mut Ticket, waker: &Waker) -> Poll<()> {
         let waker = waker.clone();
         let mut state = self.state.lock();
-        let (polled, unused) = if state.live == 0 {
+        let (polled, unused) = if state.live + state.jobs == 0 {
             (Poll::Ready(()), Some(waker))
         } else {
             let number = state.number(ticket);
@@ -247,7 +273,11 @@ impl AdmissionState {
         debug_assert!(self.live > 0, "a permit is released twice");
         self.live -= 1;
         self.grant(wakes);
-        if self.live == 0 {
+        self.wake_if_empty(wakes);
+    }
+
+    fn wake_if_empty(&mut self, wakes: &mut WakeList) {
+        if self.live + self.jobs == 0 {
             std::mem::take(&mut self.until_empty).into_values().for_each(|waker| wakes.push(waker));
         }
     }

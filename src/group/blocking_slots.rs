@@ -2,11 +2,9 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::task::{Poll, Waker};
 
 use crate::blocking::Job;
 use crate::primitive::Mutex;
-use crate::util::wake_list::{WakeList, drop_contained};
 
 /// A blocking job of a group, before it has a slot.
 pub(crate) trait SlotJob: Send {
@@ -27,13 +25,11 @@ struct SlotState {
     submitted: usize,
     limit: usize,
     waiting: VecDeque<Box<dyn SlotJob>>,
-    /// What waits until the group has no job.
-    until_empty: Vec<Waker>,
 }
 
 impl BlockingSlots {
     pub(crate) fn new(limit: usize) -> BlockingSlots {
-        BlockingSlots(Mutex::new(SlotState { submitted: 0, limit, waiting: VecDeque::new(), until_empty: Vec::new() }))
+        BlockingSlots(Mutex::new(SlotState { submitted: 0, limit, waiting: VecDeque::new() }))
     }
 
     /// Returns the job with a slot, and the caller submits it. If there is none, the job waits for
@@ -52,37 +48,18 @@ impl BlockingSlots {
     /// Takes the slot of a job that has ended. Returns the job that gets it, and the caller submits
     /// that.
     pub(crate) fn exit(&self) -> Option<Box<dyn Job>> {
-        let mut wakes = WakeList::new();
         let mut state = self.0.lock();
         let next = state.waiting.pop_front();
         if next.is_none() {
             state.submitted -= 1;
-            if state.submitted == 0 {
-                std::mem::take(&mut state.until_empty).into_iter().for_each(|waker| wakes.push(waker));
-            }
         }
         drop(state);
-        wakes.wake_all();
         next.map(SlotJob::with_slot)
     }
 
     /// Takes the first job that waits, to cancel it.
     pub(crate) fn take_waiting(&self) -> Option<Box<dyn SlotJob>> {
         self.0.lock().waiting.pop_front()
-    }
-
-    /// Returns `Ready` if the group has no job, else wakes `waker` when the last one has ended.
-    pub(crate) fn poll_empty(&self, waker: &Waker) -> Poll<()> {
-        let waker = waker.clone();
-        let mut state = self.0.lock();
-        if state.submitted > 0 {
-            state.until_empty.retain(|other| !other.will_wake(&waker));
-            state.until_empty.push(waker);
-            return Poll::Pending;
-        }
-        drop(state);
-        drop_contained(Some(waker));
-        Poll::Ready(())
     }
 
     /// Returns how many jobs have a slot, and how many wait.

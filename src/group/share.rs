@@ -257,8 +257,8 @@ impl FairShare {
     /// Sets the limit of workers. If it is lower than before, surplus workers stop after their
     /// slices.
     pub(crate) fn set_max_workers(&mut self, key: usize, max_workers: usize) {
-        self.entries[key].max_workers = max_workers;
-        if self.entries[key].place == Place::AtLimit {
+        let raised = std::mem::replace(&mut self.entries[key].max_workers, max_workers) < max_workers;
+        if raised && self.entries[key].place != Place::Unlisted {
             // While it waited at its limit, it did not compete.
             self.forfeit_credit(key);
         }

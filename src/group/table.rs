@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use crate::group::admission::GroupGate;
-use crate::group::priority::Priority;
 use crate::group::ready_set::ReadySet;
 use crate::group::{Group, GroupHost, GroupSettings};
 use crate::primitive::atomic::{AtomicBool, Ordering};
@@ -47,11 +46,6 @@ impl GroupTable {
     pub(crate) fn is_reserving(&self) -> bool {
         // Ordering: Relaxed — the watchdog wakes a spare after it has cleared the flag.
         self.reserving.load(Ordering::Relaxed)
-    }
-
-    /// Returns the lowest priority of the groups that a spare worker serves.
-    pub(crate) fn lowest_of_spares(&self) -> Priority {
-        if self.is_reserving() { Priority::Normal } else { Priority::Background }
     }
 
     /// Sets whether spare workers serve no background group. Returns true if the caller has to wake

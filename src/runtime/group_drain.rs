@@ -206,9 +206,7 @@ async fn wait_until_empty(pool: &Pool, group: &Arc<Group>, deadline: Option<Inst
     let mut wait = EmptyWait { group, ticket: Ticket::default() };
     let mut timer = pin!(Timer::new());
     poll_fn(|cx| {
-        let tasks = group.admission.poll_empty(&mut wait.ticket, cx.waker());
-        let jobs = group.blocking.poll_empty(cx.waker());
-        if tasks.is_ready() && jobs.is_ready() {
+        if group.admission.poll_empty(&mut wait.ticket, cx.waker()).is_ready() {
             return Poll::Ready(true);
         }
         let Some(deadline) = deadline else { return Poll::Pending };

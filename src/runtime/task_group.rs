@@ -324,11 +324,16 @@ impl TaskGroup {
     {
         let group = Arc::clone(&self.group);
         let spawn_meta = SpawnMeta::of_group(location, name, Arc::clone(&group) as _);
-        match group_queue::pool_of(&group).ok_or(Refusal::Closed) {
-            Ok(pool) if !group.admission.is_closed() => {
-                blocking::task::spawn_in(&pool, Some(group), function, spawn_meta)
+        let entered = group.admission.enter_job(group_queue::is_current(&group));
+        match entered.and_then(|()| group_queue::pool_of(&group).ok_or(Refusal::Closed)) {
+            Ok(pool) => blocking::task::spawn_in(&pool, Some(group), function, spawn_meta),
+            Err(refusal) => {
+                if entered.is_ok() {
+                    group.admission.exit_job();
+                }
+                group.counts.refused.add(1);
+                group_queue::reject_detached(refusal, async { function() }, location)
             }
-            _ => group_queue::reject_detached(Refusal::Closed, async { function() }, location),
         }
     }
 

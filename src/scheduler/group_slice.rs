@@ -120,7 +120,7 @@ impl Worker<'_> {
     /// `picked`, it does so only if that pays. If it turns to tasks without a group, the groups may
     /// wait long.
     fn wake_for_groups(&self, picked: Option<&Arc<Group>>) {
-        let ready = self.pool.groups.ready.num_ready(self.pool.groups.lowest_of_spares());
+        let ready = self.pool.groups.ready.num_ready(self.pool.lowest_to_wake_for());
         if ready == 0 || !self.pool.idle.counts().could_wake() {
             return;
         }

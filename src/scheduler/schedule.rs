@@ -42,7 +42,7 @@ unsafe impl Schedule for Seat {
     }
 }
 
-/// Creates a task, for [`queue_on`] or [`queue_here`].
+/// Creates a task, for [`queue_on`] or [`queue_in_seat`].
 ///
 /// A large future is boxed here, because each further pass by value would copy it on the stack.
 #[inline]

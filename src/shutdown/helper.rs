@@ -63,8 +63,8 @@ fn helper_main(pool: &Arc<Pool>) {
     thread_exited(pool);
 }
 
-/// Drops the tasks that can be reached without a seat: those of inactive seats, and those in the
-/// global queue.
+/// Drops the tasks that can be reached without a seat: those of inactive seats, those of groups,
+/// and those in the global queue.
 fn drop_reachable_tasks(pool: &Arc<Pool>, lane_cursor: &LaneCursor) {
     // A thread that queues a task which this pass misses sees the phase: both do a
     // read-modify-write of the idle word.
@@ -73,6 +73,7 @@ fn drop_reachable_tasks(pool: &Arc<Pool>, lane_cursor: &LaneCursor) {
     for seat in pool.seats.iter().filter(|seat| !seat.is_local_taken()) {
         seat.live.cancel_all().into_iter().for_each(|runnable| idle.push(runnable));
     }
+    idle.append(pool.groups.take_queued(|_| true));
     pool.publish(idle, WakeHelper::Later);
     while let Some(runnable) = pool.global.take(lane_cursor, 1).pop() {
         cancel_on_this_thread(pool, &pool.blocked_workers.ending, runnable);

@@ -198,3 +198,41 @@ fn abort_all_leaves_tasks_that_are_spawned_later() {
         }
     }
 }
+
+#[test]
+fn group_drain_cancels_jobs_that_have_not_begun() {
+    let runtime = Builder::new_multi_thread().worker_threads(1).max_blocking_threads(1).enable_all().build().unwrap();
+    let group = runtime.group("disk").build().unwrap();
+    let (entered, begun) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let running = group.spawn_blocking(move || {
+        entered.send(()).unwrap();
+        released.recv().unwrap();
+    });
+    begun.recv().unwrap();
+    let queued: Vec<_> = (0..10).map(|_| group.spawn_blocking(|| ())).collect();
+    let report = group.drain(Duration::ZERO).wait();
+    assert!(!report.stragglers.is_empty(), "{report}");
+    release.send(()).unwrap();
+    runtime.block_on(running).unwrap();
+    for job in queued {
+        assert!(runtime.block_on(job).unwrap_err().is_cancelled());
+    }
+}
+
+#[test]
+fn group_drain_waits_for_the_task_of_a_job() {
+    let runtime = Runtime::new().unwrap();
+    let group = runtime.group("disk").build().unwrap();
+    let (release, released) = mpsc::channel::<()>();
+    let handle = runtime.handle().clone();
+    let job = group.spawn_blocking(move || {
+        released.recv().unwrap();
+        handle.block_on(async { heist::spawn(async { task::yield_now().await }) })
+    });
+    let drain = group.drain(Duration::from_secs(60));
+    release.send(()).unwrap();
+    let report = drain.wait();
+    assert_eq!((report.completed, report.cancelled), (1, 0), "{report}");
+    assert!(runtime.block_on(job).unwrap().is_finished());
+}
