@@ -266,7 +266,8 @@ fn wake_by_a_thread_of_std_is_reported() {
         let task = heist::spawn(receiver);
         yield_now().await;
         let outside = std::thread::Builder::new().name("outside".to_owned());
-        outside.spawn(|| sender.send(())).unwrap();
+        // Joined, because the simulation ends when none of its own threads can run.
+        drop(outside.spawn(|| sender.send(())).unwrap().join());
         task.await.unwrap().unwrap();
     });
 }
@@ -276,7 +277,7 @@ fn wake_by_a_thread_of_std_is_reported() {
 fn spawn_by_a_thread_of_std_is_reported() {
     Sim::new(1).run(async {
         let handle = heist::runtime::Handle::current();
-        std::thread::spawn(move || drop(handle.spawn(async {})));
+        drop(std::thread::spawn(move || drop(handle.spawn(async {}))).join());
         std::future::pending::<()>().await;
     });
 }
