@@ -1,7 +1,7 @@
 //! What a group has done so far.
 
+use crate::drain::outcome_counts::OutcomeCounters;
 use crate::primitive::atomic::{AtomicU64, Ordering};
-use crate::raw_task::Outcome;
 
 /// The counts of a group. Several workers add to each.
 #[derive(Debug)]
@@ -11,9 +11,8 @@ pub(crate) struct GroupCounts {
     /// The time in polls, in nanoseconds.
     pub(crate) busy: Total,
     pub(crate) refused: Total,
-    pub(crate) completed: Total,
-    pub(crate) panicked: Total,
-    pub(crate) cancelled: Total,
+    /// How its tasks have ended.
+    pub(crate) outcomes: OutcomeCounters,
 }
 
 /// A number that only grows.
@@ -83,18 +82,7 @@ impl GroupCounts {
             polls: Total::new(),
             busy: Total::new(),
             refused: Total::new(),
-            completed: Total::new(),
-            panicked: Total::new(),
-            cancelled: Total::new(),
-        }
-    }
-
-    /// Counts how a task has ended.
-    pub(crate) fn record_outcome(&self, end: Outcome) {
-        match end {
-            Outcome::Completed => self.completed.add(1),
-            Outcome::Panicked => self.panicked.add(1),
-            Outcome::Cancelled => self.cancelled.add(1),
+            outcomes: OutcomeCounters::new(),
         }
     }
 }

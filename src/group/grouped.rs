@@ -38,7 +38,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if self.spawned {
-            self.group.counts.record_outcome(self.end);
+            self.group.counts.outcomes.record(self.end);
         }
         self.group.admission.release();
     }

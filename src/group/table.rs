@@ -1,6 +1,6 @@
 //! The groups of a runtime, by name.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::group::admission::GroupGate;
 use crate::group::ready_set::ReadySet;
@@ -21,7 +21,7 @@ pub(crate) struct GroupTable {
 
 #[derive(Debug)]
 struct Names {
-    groups: HashMap<Arc<str>, Weak<Group>>,
+    groups: BTreeMap<Arc<str>, Weak<Group>>,
     /// The runtime is being shut down.
     closed: bool,
 }
@@ -37,7 +37,7 @@ pub(crate) enum RegisterError {
 
 impl GroupTable {
     pub(crate) fn new(min_share: u32) -> GroupTable {
-        let names = Names { groups: HashMap::new(), closed: false };
+        let names = Names { groups: BTreeMap::new(), closed: false };
         GroupTable { names: Mutex::new(names), ready: ReadySet::new(min_share), reserving: AtomicBool::new(false) }
     }
 
@@ -91,9 +91,7 @@ impl GroupTable {
 
     /// Returns all groups, in the order of their names.
     pub(crate) fn all(&self) -> Vec<Arc<Group>> {
-        let mut all: Vec<Arc<Group>> = self.names.lock().groups.values().filter_map(Weak::upgrade).collect();
-        all.sort_by(|one, other| one.settings.name.cmp(&other.settings.name));
-        all
+        self.names.lock().groups.values().filter_map(Weak::upgrade).collect()
     }
 
     /// Refuses all further groups, and all further tasks of groups, because the runtime is being

@@ -109,13 +109,7 @@ impl Admission {
         F::Output: Send + 'static,
     {
         let location = Location::caller();
-        match self.try_spawn_at(future, location, None) {
-            Ok(handle) => handle,
-            Err(error) => {
-                let refusal = error.refusal();
-                group_queue::reject_detached(refusal, error.into_inner(), location)
-            }
-        }
+        self.try_spawn_at(future, location, None).unwrap_or_else(|error| error.into_handle(location))
     }
 
     /// Spawns a task in the place, if the runtime accepts it.

@@ -61,7 +61,7 @@ struct Begun {
 
 impl GroupDrain {
     pub(super) fn begin(group: &Arc<Group>, deadline: Duration, location: &'static Location<'static>) -> GroupDrain {
-        let begun = Begun { at: real_now(), base: outcomes(group) };
+        let begun = Begun { at: real_now(), base: group.counts.outcomes.get() };
         group.admission.set_gate(GroupGate::Draining);
         let watch = match group_queue::pool_of(group) {
             None => Watch::Ended,
@@ -166,24 +166,15 @@ async fn find_all(pool: &Pool, group: &Arc<Group>) -> Vec<Straggler> {
 
 impl Begun {
     fn report(self, group: &Group, stragglers: Vec<Straggler>) -> DrainReport {
-        let ended = outcomes(group);
+        let OutcomeCounts { completed, panicked, cancelled } = group.counts.outcomes.get() - self.base;
         DrainReport {
-            completed: ended.completed - self.base.completed,
-            panicked: ended.panicked - self.base.panicked,
-            cancelled: ended.cancelled - self.base.cancelled,
+            completed,
+            panicked,
+            cancelled,
             stragglers,
             unnamed: 0,
             elapsed: real_now().saturating_duration_since(self.at),
         }
-    }
-}
-
-fn outcomes(group: &Group) -> OutcomeCounts {
-    let counts = &group.counts;
-    OutcomeCounts {
-        completed: counts.completed.get(),
-        panicked: counts.panicked.get(),
-        cancelled: counts.cancelled.get(),
     }
 }
 
@@ -210,10 +201,7 @@ async fn wait_until_empty(pool: &Pool, group: &Arc<Group>, deadline: Option<Inst
             return Poll::Ready(true);
         }
         let Some(deadline) = deadline else { return Poll::Pending };
-        match poll_timer(timer.as_mut(), &pool.shared_wheel, deadline, cx) {
-            Poll::Ready(()) => Poll::Ready(false),
-            Poll::Pending => Poll::Pending,
-        }
+        poll_timer(timer.as_mut(), &pool.shared_wheel, deadline, cx).map(|()| false)
     })
     .await
 }

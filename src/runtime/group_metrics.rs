@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::drain::outcome_counts::OutcomeCounts;
 use crate::group::Group;
 use crate::pool::Pool;
 
@@ -46,6 +47,7 @@ impl GroupMetrics {
         let (live_tasks, waiting_spawns) = group.admission.counts();
         let (blocking_jobs, waiting_jobs) = group.blocking.counts();
         let counts = &group.counts;
+        let OutcomeCounts { completed, panicked, cancelled } = counts.outcomes.get();
         GroupMetrics {
             live_tasks,
             waiting_spawns,
@@ -54,9 +56,9 @@ impl GroupMetrics {
             blocking_jobs,
             waiting_jobs,
             spawned: counts.spawned.get(),
-            completed: counts.completed.get(),
-            panicked: counts.panicked.get(),
-            cancelled: counts.cancelled.get(),
+            completed,
+            panicked,
+            cancelled,
             refused: counts.refused.get(),
             polls: counts.polls.get(),
             busy: Duration::from_nanos(counts.busy.get()),

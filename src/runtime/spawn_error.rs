@@ -1,8 +1,12 @@
 //! The error of a refused spawn, which holds the future.
 
 use std::fmt;
+use std::future::Future;
+use std::panic::Location;
 
+use crate::raw_task::JoinHandle;
 pub use crate::raw_task::Refusal;
+use crate::scheduler::group_queue;
 
 /// The runtime, or a group, did not accept a task.
 ///
@@ -16,6 +20,15 @@ pub struct SpawnError<F> {
 impl<F> SpawnError<F> {
     pub(super) fn new(future: F, refusal: Refusal) -> Self {
         SpawnError { future, refusal }
+    }
+
+    /// Drops the future. Returns a handle that resolves as cancelled for the reason.
+    pub(super) fn into_handle(self, location: &'static Location<'static>) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        group_queue::reject_detached(self.refusal, self.future, location)
     }
 
     /// Returns the future that was not spawned.

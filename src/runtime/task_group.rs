@@ -144,10 +144,7 @@ impl TaskGroup {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.try_spawn_named(future, name, location).unwrap_or_else(|error| {
-            let refusal = error.refusal();
-            group_queue::reject_detached(refusal, error.into_inner(), location)
-        })
+        self.try_spawn_named(future, name, location).unwrap_or_else(|error| error.into_handle(location))
     }
 
     fn try_spawn_named<F>(
@@ -160,13 +157,9 @@ impl TaskGroup {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let admitted = self.group.admission.try_admit(group_queue::is_current(&self.group));
-        match admitted {
-            Ok(()) => Admission::new(&self.group).try_spawn_at(future, location, name),
-            Err(refusal) => {
-                self.group.counts.refused.add(1);
-                Err(SpawnError::new(future, refusal))
-            }
+        match self.try_admit() {
+            Ok(admission) => admission.try_spawn_at(future, location, name),
+            Err(refusal) => Err(SpawnError::new(future, refusal)),
         }
     }
 

@@ -129,31 +129,15 @@ where
     // just when there is much to do.
     let admitted = if is_current(group) { group.admission.admit_child() } else { group.admission.try_admit(false) };
     match admitted {
-        Ok(()) => spawn_or_reject(pool, Permit::of_admitted(group), future, location, name),
+        Ok(()) => spawn_admitted(pool, Permit::of_admitted(group), future, location, name)
+            .unwrap_or_else(|(future, refusal)| reject(pool, group, refusal, future, location)),
         Err(refusal) => reject(pool, group, refusal, future, location),
     }
 }
 
-/// As [`spawn_admitted`]. If the runtime refuses the task, its handle resolves as cancelled.
-pub(crate) fn spawn_or_reject<F>(
-    pool: &Arc<Pool>,
-    permit: Permit,
-    future: F,
-    location: &'static Location<'static>,
-    name: Option<&str>,
-) -> JoinHandle<F::Output>
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    let group = Arc::clone(permit.group());
-    spawn_admitted(pool, permit, future, location, name)
-        .unwrap_or_else(|(future, refusal)| reject(pool, &group, refusal, future, location))
-}
-
 /// Returns the handle of a task that is never run, and that resolves as cancelled for this reason.
 /// Drops the future.
-pub(crate) fn reject<F>(
+fn reject<F>(
     pool: &Arc<Pool>,
     group: &Group,
     refusal: Refusal,
@@ -186,7 +170,11 @@ where
 
 /// Returns true if this thread polls a task of the group, or runs a job of it.
 pub(crate) fn is_current(group: &Arc<Group>) -> bool {
-    context::task_group().is_some_and(|current| std::ptr::addr_eq(Arc::as_ptr(&current), Arc::as_ptr(group)))
+    context::task_group().is_some_and(|current| is_same(&current, group))
+}
+
+fn is_same(of_task: &Arc<dyn Route>, group: &Arc<Group>) -> bool {
+    std::ptr::addr_eq(Arc::as_ptr(of_task), Arc::as_ptr(group))
 }
 
 /// Returns the runtime of a group, unless it has been dropped.
@@ -197,8 +185,7 @@ pub(crate) fn pool_of(group: &Group) -> Option<Arc<Pool>> {
 /// Aborts every task of a group.
 pub(crate) fn abort_all(pool: &Pool, group: &Arc<Group>) {
     group.aborts.count(|| {
-        let is_of_group =
-            |task: &Header| task.group().is_some_and(|of| std::ptr::addr_eq(Arc::as_ptr(of), Arc::as_ptr(group)));
+        let is_of_group = |task: &Header| task.group().is_some_and(|of_task| is_same(of_task, group));
         let idle = pool.seats.iter().flat_map(|seat| seat.live.cancel_all_of(is_of_group));
         idle.for_each(|runnable| Arc::clone(group).queue_woken(runnable));
         // A task that has never been idle is in no list. Last: a task may have been queued

@@ -73,7 +73,7 @@ impl Worker<'_> {
 
     /// Returns true if a group is ready that goes before all tasks without a group.
     pub(super) fn has_urgent_group(&self) -> bool {
-        !self.pool.groups.ready.is_empty() && self.pool.groups.ready.is_ready(Priority::Latency)
+        self.pool.groups.ready.is_ready(Priority::Latency)
     }
 
     /// Polls tasks of the group whose turn it is, if it is a group's turn. Returns true if it has.
