@@ -5,8 +5,7 @@ use heist_trace::write::{put_header, put_number, put_section, put_text};
 use crate::random::Random;
 
 /// Numbers at the edges of what fits into something.
-const EDGES: [u64; 12] =
-    [0, 1, 2, 127, 128, 255, 65_535, 1 << 31, u32::MAX as u64, 1 << 53, i64::MAX as u64, u64::MAX];
+const EDGES: [u64; 12] = [0, 1, 2, 127, 128, 255, 65_535, 1 << 31, u32::MAX as u64, 1 << 53, i64::MAX as u64, u64::MAX];
 
 /// Bytes that change the meaning of a number.
 const BYTES: [u8; 6] = [0x00, 0x01, 0x7f, 0x80, 0xfe, 0xff];
