@@ -14,6 +14,8 @@ mod mutation;
 mod random;
 #[path = "../tests/support/sample.rs"]
 mod sample;
+#[path = "../tests/support/simulation.rs"]
+mod simulation;
 
 use random::Random;
 
@@ -30,7 +32,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let end = Instant::now() + Duration::from_secs(seconds);
-    let samples = [sample::every_event(), sample::simulated(seed, 200, 2), sample::simulated(seed + 1, 1_000, 4)];
+    let samples = [sample::every_event(), simulation::simulated(seed, 200, 2), simulation::simulated(seed + 1, 1_000, 4)];
     let (mut batches, mut traces) = (0, 0);
     while Instant::now() < end {
         let batch = seed.wrapping_add(batches);

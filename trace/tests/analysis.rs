@@ -6,8 +6,6 @@ use heist_trace::summary::{Summary, Waker};
 use heist_trace::write::TraceBuilder;
 use heist_trace::{EventKind, Nanos, PollEnd, Task, TaskId, Trace, TrackKind};
 
-#[path = "support/random.rs"]
-mod random;
 #[path = "support/sample.rs"]
 mod sample;
 

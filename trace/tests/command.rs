@@ -4,8 +4,6 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-#[path = "support/random.rs"]
-mod random;
 #[path = "support/sample.rs"]
 mod sample;
 

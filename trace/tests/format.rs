@@ -7,6 +7,8 @@ use heist_trace::{Event, EventKind, Nanos, Runtime, Task, TaskId, Trace, TrackKi
 mod random;
 #[path = "support/sample.rs"]
 mod sample;
+#[path = "support/simulation.rs"]
+mod simulation;
 
 /// Returns the section of a runtime without a name.
 fn runtime() -> Vec<u8> {
@@ -157,7 +159,7 @@ fn parse_of_a_task_twice_finds_the_first() {
 
 #[test]
 fn parse_of_a_simulated_runtime_keeps_the_order_of_time() {
-    let bytes = sample::simulated(3, 10_000, 4);
+    let bytes = simulation::simulated(3, 10_000, 4);
     let trace = Trace::parse(&bytes).unwrap();
     let mut events = 0;
     for track in trace.tracks() {

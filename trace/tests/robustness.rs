@@ -13,6 +13,8 @@ mod mutation;
 mod random;
 #[path = "support/sample.rs"]
 mod sample;
+#[path = "support/simulation.rs"]
+mod simulation;
 
 use random::Random;
 
@@ -101,7 +103,7 @@ fn trace_with_any_byte_changed_gives_an_error_or_a_trace() {
 #[test]
 fn trace_with_random_mutations_gives_an_error_or_a_trace() {
     let mut random = Random::new(1);
-    let samples = [sample::every_event(), sample::simulated(2, 300, 3)];
+    let samples = [sample::every_event(), simulation::simulated(2, 300, 3)];
     let mut traces = 0;
     for round in 0..ROUNDS {
         let mut file = match round % 3 {

@@ -19,7 +19,7 @@ impl std::fmt::Write for Count {
 }
 
 /// Returns true if the bytes are a trace. Then every analysis has run.
-pub fn run_all(file: &[u8]) -> bool {
+pub(crate) fn run_all(file: &[u8]) -> bool {
     let Ok(trace) = Trace::parse(file) else { return false };
     let history = History::new(&trace);
     let mut count = Count(0);

@@ -11,7 +11,7 @@ const EDGES: [u64; 12] = [0, 1, 2, 127, 128, 255, 65_535, 1 << 31, u32::MAX as u
 const BYTES: [u8; 6] = [0x00, 0x01, 0x7f, 0x80, 0xfe, 0xff];
 
 /// Changes a file: up to eight changes of bytes, or one of sections.
-pub fn mutate(file: &mut Vec<u8>, random: &mut Random) {
+pub(crate) fn mutate(file: &mut Vec<u8>, random: &mut Random) {
     if random.one_in(4) {
         *file = mutate_sections(file, random);
     }
@@ -68,7 +68,7 @@ fn mutate_sections(file: &[u8], random: &mut Random) -> Vec<u8> {
 
 /// Returns a file of random events. Most are of known kinds and name few tasks, so that the file is
 /// valid most of the time.
-pub fn random_file(random: &mut Random) -> Vec<u8> {
+pub(crate) fn random_file(random: &mut Random) -> Vec<u8> {
     let mut file = Vec::new();
     put_header(&mut file);
     let mut body = Vec::new();
