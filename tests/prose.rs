@@ -12,8 +12,9 @@ mod extract;
 use extract::{Kind, Piece, markdown, rust};
 
 /// Folders of Rust sources, and of pages.
-const SOURCES: [&str; 7] = ["src", "tests", "loom-tests", "benches", "examples", "macros", "storm"];
-const PAGES: [&str; 5] = ["docs", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "benches/method.md"];
+const SOURCES: [&str; 8] = ["src", "tests", "loom-tests", "benches", "examples", "macros", "storm", "trace"];
+const PAGES: [&str; 6] =
+    ["docs", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "benches/method.md", "trace/README.md"];
 
 /// Words of people. The subject of a sentence is a thing: the worker, the thief, the task.
 const PERSONS: [&str; 18] = [
