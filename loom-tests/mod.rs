@@ -24,6 +24,7 @@ mod idle;
 mod join_set;
 mod park;
 mod readiness;
+mod recorder;
 mod resize;
 mod ring;
 mod shards;

@@ -92,6 +92,7 @@ mod primitive;
 mod queue;
 mod raw_task;
 mod reactor;
+mod recorder;
 pub mod runtime;
 mod scheduler;
 mod shutdown;

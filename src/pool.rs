@@ -41,6 +41,8 @@ use crate::primitive::{Arc, CachePadded, Simulation, charge_inspection};
 use crate::queue::{Chain, GlobalQueue};
 use crate::raw_task::{self, Runnable};
 use crate::reactor::Reactor;
+use crate::recorder::Recorder;
+use crate::recorder::record::{Kind, Record, TaskWord};
 use crate::shutdown::live_threads::LiveThreads;
 use crate::task_alloc::Depot;
 use crate::timer::orphan_wheels::OrphanWheels;
@@ -107,6 +109,8 @@ pub(crate) struct Pool {
     pub(crate) blocked_workers: BlockedWorkers,
     /// The watchdog's counts of stalls.
     pub(crate) stalls: StallCounts,
+    /// The flight recorder.
+    pub(crate) recorder: Recorder,
     /// The groups of tasks, and those of them that are ready.
     pub(crate) groups: GroupTable,
     /// A task has panicked, and the runtime is to shut down for that.
@@ -172,6 +176,7 @@ impl Pool {
             settings.events_parked.min(MOST_EVENTS),
         )?);
         let clock = if settings.current_thread { Clock::pausable(settings.start_paused) } else { Clock::new() };
+        let recorder = Recorder::new(clock.clone(), settings.recorder_bytes);
         let pool = Arc::new(Pool {
             id: Id::next(),
             seats: SeatTable::new(settings.max_workers + settings.all_spares()),
@@ -194,6 +199,7 @@ impl Pool {
             reaper_task: CurrentTask::new(),
             blocked_workers: BlockedWorkers::new(),
             stalls: StallCounts::new(),
+            recorder,
             groups: GroupTable::new(settings.group_min_share),
             panicked: AtomicBool::new(false),
             queue_times: settings.queue_times.then(QueueTimes::new),
@@ -259,6 +265,7 @@ impl Pool {
         let pool = self.to_arc();
         pool.simulation.check_thread(|| format!("wakes {}", runnable.header().description()));
         let id = runnable.header().id();
+        pool.recorder.record_outside(|at| Record::of_task(Kind::Wake, at, TaskWord::with_count(id.get(), 0)));
         if pool.settings.queue_times {
             pool.record_queue_time(runnable.header());
         }
@@ -301,10 +308,20 @@ impl Pool {
     /// Wakes a sleeper for published work, unless a searcher will find it. This is the full
     /// handshake of [the idle page](crate::idle). Returns true if a sleeper was woken.
     pub(crate) fn notify(&self) -> bool {
-        let Some(seat) = self.idle.claim_sleeper() else { return false };
+        let woken = self.wake_sleeper();
+        if let Some(woken) = woken {
+            self.recorder.record_outside(|at| Record::pair(Kind::Notify, at, woken, 0));
+        }
+        woken.is_some()
+    }
+
+    /// As [`Pool::notify`], for a caller that records the event itself. Returns the seat of the
+    /// sleeper that was woken.
+    pub(crate) fn wake_sleeper(&self) -> Option<usize> {
+        let seat = self.idle.claim_sleeper()?;
         self.unpark(seat);
         self.ensure_watched();
-        true
+        Some(seat)
     }
 
     /// Wakes the worker of `seat`, on its parker or in the reactor.
@@ -343,8 +360,9 @@ impl Pool {
 
     /// Makes every busy worker pass a checkpoint at its next task boundary.
     pub(crate) fn bump_tick(&self) {
-        // Ordering: Relaxed — see the load in `Worker::work_step`.
-        self.tick.fetch_add(1, Ordering::Relaxed);
+        // Ordering: Release — pairs with the Acquire in `Worker::work_step`: a worker that sees the
+        // tick sees the recorder's switch.
+        self.tick.fetch_add(1, Ordering::Release);
     }
 
     /// Wakes the watchdog if it sleeps. Called after a change of the idle word by which a worker,

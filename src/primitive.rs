@@ -117,7 +117,7 @@ pub(crate) fn release_gone(threads: &mut Vec<thread::JoinHandle<()>>) {
 pub(crate) mod statics {
     #[cfg(test)]
     pub(crate) use std::sync::atomic::AtomicUsize;
-    pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
     pub(crate) use parking_lot::Mutex;
 }

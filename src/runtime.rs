@@ -17,7 +17,14 @@ mod local_runtime;
 mod metrics;
 mod pace_settings;
 mod phase;
+mod recorder;
 pub(crate) mod root_state;
+mod snapshot;
+#[cfg(unix)]
+mod snapshot_signal;
+#[cfg(not(unix))]
+#[path = "runtime/snapshot_signal_none.rs"]
+mod snapshot_signal;
 mod spawn_error;
 mod stall_settings;
 mod task_group;
@@ -45,6 +52,8 @@ pub(crate) use local_runtime::spawn_in;
 pub use local_runtime::{LocalOptions, LocalRuntime};
 pub use metrics::RuntimeMetrics;
 pub use phase::RuntimePhase;
+pub use recorder::{Recorder, mark};
+pub use snapshot::Snapshot;
 pub use spawn_error::{Refusal, SpawnError};
 pub use task_group::TaskGroup;
 
@@ -62,6 +71,7 @@ use crate::primitive::Arc;
 use crate::primitive::real_now;
 use crate::raw_task::JoinHandle;
 pub use crate::reactor::is_rt_shutdown_err;
+pub use crate::recorder::triggers::SnapshotReason;
 use crate::scheduler::schedule;
 use crate::util::wake_list::catch_user_panic;
 pub use crate::watchdog::stall::{StallCause, StallReport};

@@ -18,6 +18,7 @@ use crate::phase::Phase;
 use crate::pool::{Pool, Seat, WakeHelper};
 use crate::primitive::Arc;
 use crate::queue::{CAPACITY, Owner, Ring};
+use crate::recorder::triggers::SnapshotReason;
 use crate::util::rate_limit::RateLimit;
 use crate::util::wake_list::catch_user_panic;
 use crate::watchdog::stall::{StallCause, StallReport};
@@ -278,6 +279,7 @@ impl Reporter {
             return;
         }
         pool.stalls.reported.add(1);
+        pool.recorder.record_stall(seat.index, task.as_ref().map(|task| task.id), lasted);
         self.pending.push(StallReport {
             worker: seat.index,
             thread: seat.tid().map(|thread| thread.get()),
@@ -293,6 +295,9 @@ impl Reporter {
     /// Calls the hook and logs. Both are user code: no internal lock is held, and panics are
     /// caught.
     pub(super) fn run_stall_hook(&mut self, pool: &Pool, now: u64) {
+        if !self.pending.is_empty() {
+            pool.save_snapshot(SnapshotReason::Stall);
+        }
         for report in std::mem::take(&mut self.pending) {
             if let Some(hook) = &pool.settings.on_stall {
                 catch_user_panic("an on_stall hook", || hook(&report));
@@ -443,6 +448,7 @@ impl Rescue {
     pub(super) fn take_timers(&self, pool: &Pool, seat: &Seat, cause: StallCause) {
         if !seat.wheel.is_empty() && pool.adopt_timers(seat) {
             pool.stalls.count_rescue(cause);
+            pool.recorder.record_rescue(seat.index);
         }
     }
 
@@ -451,6 +457,7 @@ impl Rescue {
     pub(super) fn take_tasks(&self, pool: &Pool, seat: &Seat, cause: StallCause) {
         if pool.publish(seat.steal_most(&self.scratch_ring, 2 * CAPACITY), WakeHelper::Now) {
             pool.stalls.count_rescue(cause);
+            pool.recorder.record_rescue(seat.index);
         }
     }
 

@@ -89,6 +89,12 @@ pub fn build_with_watchdog(workers: usize, watchdog: bool) -> Box<dyn RowRunner>
     all_rows(heist::Heist::with_watchdog(workers, watchdog))
 }
 
+/// Builds heist with its flight recorder on, or off.
+#[cfg(feature = "heist-adapter")]
+pub fn build_with_recorder(workers: usize, records: bool) -> Box<dyn RowRunner> {
+    all_rows(heist::Heist::with_recorder(workers, records))
+}
+
 fn all_rows<C: Contender + Timers + Sockets>(runtime: C) -> Box<dyn RowRunner> {
     let mut table = rows::for_tasks::<C>();
     table.extend(rows::for_timers::<C>());

@@ -25,6 +25,8 @@ pub mod memory;
 pub mod meter;
 pub mod neighbours;
 pub mod plan;
+#[cfg(feature = "heist-adapter")]
+pub mod recorder;
 pub mod report;
 #[cfg(feature = "heist-adapter")]
 pub mod resizing;

@@ -6,13 +6,13 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use crate::contender::Contender;
-use crate::contenders::build_with_watchdog;
+use crate::contenders::{RowRunner, build_with_watchdog};
 use crate::contenders::heist::Heist;
 use crate::sample::Load;
 use crate::stats::{Spread, ratios};
 
 /// Rows whose time is that of their work.
-const ROWS: [&str; 11] = [
+pub const ROWS: [&str; 11] = [
     "spawn-worker",
     "spawn-outside",
     "yield",
@@ -29,12 +29,21 @@ const ROWS: [&str; 11] = [
 /// Returns the time of each row with the watchdog on, divided by that with it off. The rounds
 /// alternate, and each round builds both runtimes anew.
 pub fn costs(workers: usize, rounds: usize) -> Vec<(&'static str, Spread)> {
+    costs_of(build_with_watchdog, workers, rounds)
+}
+
+/// As [`costs`], for another part of the runtime that `build` switches on, or off.
+pub fn costs_of(
+    build: fn(usize, bool) -> Box<dyn RowRunner>,
+    workers: usize,
+    rounds: usize,
+) -> Vec<(&'static str, Spread)> {
     let load = Load { workers, quick: false };
     let cost = |row| {
         let mut times = [Vec::new(), Vec::new()];
         for round in 0..rounds {
             for which in [round % 2, 1 - round % 2] {
-                let runtime = build_with_watchdog(workers, which == 0);
+                let runtime = build(workers, which == 0);
                 let pass = || runtime.run(row, &load).expect("the row can be run").value;
                 // The first pass warms up.
                 pass();

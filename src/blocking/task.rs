@@ -15,6 +15,7 @@ use crate::pool::Pool;
 use crate::primitive::Arc;
 use crate::primitive::atomic::Ordering;
 use crate::raw_task::{self, JoinHandle, Runnable, SpawnMeta};
+use crate::recorder::record::{Kind, Record, TaskWord};
 use crate::scheduler::schedule;
 use crate::util::wake_list::catch_user_panic;
 
@@ -93,7 +94,9 @@ fn run_job(pool: &Arc<Pool>, runnable: Runnable) {
     let id = runnable.header().id();
     let outer = context::set_task(Some(runnable.header().into()));
     pool.drain_state.jobs.mark_running(runnable.header().identity());
+    pool.recorder.record_outside(|at| Record::of_task(Kind::JobStart, at, TaskWord::with_count(id.get(), 0)));
     let _ = runnable.run(&pool.drain_state.jobs);
+    pool.recorder.record_outside(|at| Record::of_task(Kind::JobEnd, at, TaskWord::with_count(id.get(), 0)));
     pool.drain_state.jobs.mark_ended(id);
     context::set_task(outer);
 }
@@ -149,6 +152,7 @@ where
     // been counted by the gate.
     pool.drain_state.jobs.entered.fetch_add(1, Ordering::Release);
     runnable.link_into(&pool.drain_state.jobs);
+    pool.record_spawn(Kind::JobQueued, runnable.header());
     let job = Box::new(BlockingJob { runnable, pool: Arc::clone(pool), group: group.clone(), has_slot: false });
     match &group {
         None => submit(pool, None, job),

@@ -11,6 +11,8 @@ use crate::phase::Phase;
 use crate::pool::Pool;
 use crate::primitive::{Arc, real_now, thread};
 use crate::queue::{Chain, LaneCursor, Ring};
+use crate::recorder::DrainStep;
+use crate::recorder::triggers::SnapshotReason;
 use crate::util::named_thread::named_thread;
 use crate::util::wake_list::catch_user_panic;
 use crate::worker_set::threads;
@@ -28,6 +30,7 @@ pub(crate) fn begin_drain(pool: &Arc<Pool>, deadline: Duration) {
     if !pool.drain_state.begin_drain(&pool.phase, &**pool, deadline) {
         return;
     }
+    pool.recorder.record_drain(DrainStep::Begin, pool.live_tasks());
     let resizes = pool.worker_set.refuse_requests(Phase::Draining);
     ensure_deadline_thread(pool);
     pool.wake_all_workers();
@@ -94,6 +97,10 @@ fn deadline_thread_main(pool: &Arc<Pool>) {
         shutdown::thread_exited_in_time(pool);
     }
     pool.drain_state.finalize_report(&**pool);
+    pool.recorder.record_drain(DrainStep::End, pool.live_tasks());
+    if pool.phase.load() == Phase::DeadlinePassed {
+        pool.save_snapshot_here(SnapshotReason::Drain);
+    }
 }
 
 /// Returns the latest time of the report. That is a little after the deadline, so that overdue
@@ -116,6 +123,7 @@ fn on_deadline(pool: &Arc<Pool>) {
     if !pool.drain_state.pass_deadline(&pool.phase, &**pool, || (0..2).for_each(|_| pool.live_threads.inc())) {
         return;
     }
+    pool.recorder.record_drain(DrainStep::Deadline, pool.live_tasks());
     pool.wake_all_workers();
     collect_overdue(pool);
     if let Err(error) = start_reaper(pool) {

@@ -1,6 +1,6 @@
 //! The thread-only state of a seat, which only its worker uses.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::fmt;
 
 use crate::pool::peer_observer::PeerObserver;
@@ -8,6 +8,7 @@ use crate::pool::poll_time::PollTimeEstimate;
 use crate::pool::recent_steals::RecentSteals;
 use crate::primitive::wake_policy;
 use crate::queue::{LaneCursor, Owner};
+use crate::recorder::track::TrackWriter;
 use crate::spin::Spin;
 use crate::util::rng::Rng;
 use crate::util::wake_list::WakeList;
@@ -75,7 +76,7 @@ pub(crate) struct Local {
     batching: Cell<bool>,
     /// The times at which tasks are queued are recorded.
     queue_times: bool,
-    /// `batching` or `queue_times` is set, so a push takes the slow path.
+    /// `batching`, `queue_times` or `recording` is set, so a push takes the slow path.
     slow_push: Cell<bool>,
     /// The pool's tick that this worker has acted on last.
     pub(crate) tick: Cell<u32>,
@@ -113,7 +114,16 @@ pub(crate) struct Local {
     /// The global queue has been served first since the ring was served.
     global_served: Cell<bool>,
     /// Polls are measured, or task hooks are called for them.
-    pub(crate) is_observed: bool,
+    pub(crate) is_measured: bool,
+    /// `is_measured` is set, or events are recorded. So a poll takes the slow path.
+    is_observed: Cell<bool>,
+    /// Events are recorded, and `track` is set.
+    recording: Cell<bool>,
+    /// The recorder's track of this seat.
+    track: OnceCell<TrackWriter>,
+    /// When the last poll has ended, in ticks of the recorder. Zero if the worker has done anything
+    /// else since.
+    poll_ended_at: Cell<u64>,
     /// Tasks that this worker has put into an empty LIFO slot.
     lifo_pushes: Cell<u64>,
     /// Tasks that this worker has put into its ring, up to the last read of the ring's count.
@@ -164,7 +174,11 @@ impl Local {
             next_check: Cell::new(1),
             backlogged: Cell::new(false),
             global_served: Cell::new(false),
-            is_observed: false,
+            is_measured: false,
+            is_observed: Cell::new(false),
+            recording: Cell::new(false),
+            track: OnceCell::new(),
+            poll_ended_at: Cell::new(0),
             lifo_pushes: Cell::new(0),
             ring_pushes: Cell::new(0),
             ring_count,
@@ -181,6 +195,56 @@ impl Local {
         self.slow_push.set(true);
     }
 
+    /// Makes each poll take the slow path, because polls are measured or hooks are called for them.
+    pub(crate) fn enable_measuring(&mut self) {
+        self.is_measured = true;
+        self.is_observed.set(true);
+    }
+
+    /// Returns true if a poll has to take the slow path.
+    #[inline]
+    pub(crate) fn is_observed(&self) -> bool {
+        self.is_observed.get()
+    }
+
+    /// Returns true if events are recorded.
+    #[inline]
+    pub(crate) fn is_recording(&self) -> bool {
+        self.recording.get()
+    }
+
+    /// Returns the recorder's track of this seat, if events are recorded.
+    #[inline]
+    pub(crate) fn track(&self) -> Option<&TrackWriter> {
+        if self.recording.get() { self.track.get() } else { None }
+    }
+
+    /// Sets whether events are recorded. `new_track` is called if there is no track yet.
+    #[cold]
+    pub(crate) fn set_recording(&self, recording: bool, new_track: impl FnOnce() -> Option<TrackWriter>) {
+        if recording && self.track.get().is_none() {
+            if let Some(track) = new_track() {
+                let _ = self.track.set(track);
+            }
+        }
+        self.recording.set(recording && self.track.get().is_some());
+        self.is_observed.set(self.is_measured || self.recording.get());
+        self.slow_push.set(self.batching.get() || self.queue_times || self.recording.get());
+        self.poll_ended_at.set(0);
+    }
+
+    /// Records when a poll has ended, in ticks. Zero if the worker does something else next.
+    #[inline]
+    pub(crate) fn set_poll_end(&self, at: u64) {
+        self.poll_ended_at.set(at);
+    }
+
+    /// Returns when the last poll has ended, if the worker has done nothing else since; or zero.
+    #[inline]
+    pub(crate) fn take_poll_end(&self) -> u64 {
+        self.poll_ended_at.take()
+    }
+
     /// Returns true if queue times are recorded.
     pub(crate) fn has_queue_times(&self) -> bool {
         self.queue_times
@@ -189,7 +253,7 @@ impl Local {
     /// Sets whether a batch of events is being dispatched.
     pub(crate) fn set_batching(&self, batching: bool) {
         self.batching.set(batching);
-        self.slow_push.set(batching || self.queue_times);
+        self.slow_push.set(batching || self.queue_times || self.recording.get());
     }
 
     /// Returns true while a batch of events is dispatched.

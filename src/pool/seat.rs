@@ -62,7 +62,9 @@ impl Seat {
         let seed = settings.seed.wrapping_add(index as u64 + 1);
         let histograms = settings.histograms();
         let mut local = Local::new(index, ring, seed, Spin::new(settings.spin));
-        local.is_observed = histograms.is_some() || settings.queue_times || settings.task_hooks.is_some();
+        if histograms.is_some() || settings.queue_times || settings.task_hooks.is_some() {
+            local.enable_measuring();
+        }
         if settings.queue_times {
             local.enable_queue_times();
         }

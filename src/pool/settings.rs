@@ -10,6 +10,8 @@ use crate::metrics::histogram::{Histogram, PollHistograms};
 use crate::pool::hooks::{TaskHooks, UnhandledPanic};
 use crate::pool::local::CheckIntervals;
 use crate::primitive::Arc;
+use crate::recorder::DEFAULT_BYTES;
+use crate::recorder::triggers::Triggers;
 use crate::watchdog::stall::StallHook;
 use crate::worker_set::Resized;
 use crate::worker_set::seat_state::WorkerMeta;
@@ -149,6 +151,12 @@ pub(crate) struct Settings {
     pub(crate) latencies: HistogramSettings,
     /// The time at which each task is queued is recorded, for `latencies` or for task hooks.
     pub(crate) queue_times: bool,
+    /// The bytes of each track of the recorder.
+    pub(crate) recorder_bytes: usize,
+    /// The recorder is on from the start.
+    pub(crate) records: bool,
+    /// What makes the recorder save a snapshot by itself.
+    pub(crate) triggers: Triggers,
 }
 
 impl Settings {
@@ -201,6 +209,9 @@ impl Settings {
             poll_times: HistogramSettings::default(),
             latencies: HistogramSettings::default(),
             queue_times: false,
+            recorder_bytes: DEFAULT_BYTES,
+            records: false,
+            triggers: Triggers::default(),
         }
     }
 

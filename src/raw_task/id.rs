@@ -63,6 +63,13 @@ impl Id {
         NonZeroU64::new(number).map(Id)
     }
 
+    /// Returns a number that is not below any id so far.
+    pub(crate) fn newest() -> u64 {
+        // Ordering: Relaxed — an id that another thread has just drawn may be above. Its event is
+        // newer than the copied ones.
+        NEXT_BLOCK.load(Ordering::Relaxed)
+    }
+
     /// Returns the number of the id.
     pub(crate) fn get(self) -> u64 {
         self.0.get()

@@ -186,8 +186,11 @@ fn drive_until_ready<F: Future>(
             return None;
         }
         if root.word.has_wake() {
-            if let Some(output) = poll_root(root, future.as_mut(), cx) {
-                return Some(output);
+            worker.record_root_start();
+            let output = poll_root(root, future.as_mut(), cx);
+            worker.record_root_end(output.is_some());
+            if output.is_some() {
+                return output;
             }
             worker.count_root();
             if root.word.has_wake() {

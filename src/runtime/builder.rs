@@ -4,7 +4,7 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use super::limits::{check_stack_size, default_workers, max_blocked_workers, max_spares, max_workers};
-use super::{LocalOptions, LocalRuntime, Runtime};
+use super::{LocalOptions, LocalRuntime, Runtime, snapshot};
 use crate::blocking::{self, BlockingPool};
 use crate::pool::local::CheckIntervals;
 use crate::pool::{HomeThread, Pool, Settings};
@@ -441,6 +441,7 @@ impl Builder {
         let pool = Pool::new(settings, blocking)?;
         let host: Weak<Pool> = Arc::downgrade(&pool);
         pool.blocking.set_host(host);
+        snapshot::install(&pool)?;
         if !current_thread {
             threads::start(&pool, periodic_hook(&pool))?;
         }

@@ -28,7 +28,10 @@ impl Worker<'_> {
         let mut wakes = self.local.borrow_wakes();
         self.turn_wheels(now, &mut wakes);
         if polls_reactor {
-            log_poll_error(self.pool.reactor.try_poll(&self.local.shard, || self.pool.awake_workers(), &mut wakes));
+            let began = self.recorder_time();
+            let polled = self.pool.reactor.try_poll(&self.local.shard, || self.pool.awake_workers(), &mut wakes);
+            self.record_reactor_poll(began, *polled.as_ref().unwrap_or(&0));
+            log_poll_error(polled);
             self.local.record_reactor_poll(now);
         }
         self.wake_batch(wakes);
@@ -73,13 +76,17 @@ impl Worker<'_> {
         self.local.update_polls_per_task(self.seat.stats.ended.get());
         self.update_poll_time(now);
         self.local.begin_interval(now, self.pool.settings.pace);
+        self.refresh_recording();
     }
 
     pub(crate) fn turn_wheels(&self, now: u64, wakes: &mut WakeList) {
         let now = self.pool.clock.to_timer_time(now);
         for wheel in [&self.seat.wheel, &self.pool.shared_wheel] {
-            if wheel.next_due() <= now {
+            let due = wheel.next_due();
+            if due <= now {
+                let before = wakes.len();
                 wheel.fire_due(now, wakes);
+                self.record_timers(wakes.len() - before, now - due);
             }
         }
         // If the own wheel is an orphan wheel, it is none any more: this worker is not stalled.
@@ -121,6 +128,7 @@ impl Worker<'_> {
             if !tasks.is_empty() {
                 self.seat.stats.steals.add(1);
                 self.seat.stats.stolen.add(tasks.len() as u64);
+                self.record_steal(peer.index, tasks.len());
                 self.push_late(tasks);
             }
             self.observe_next_peer();

@@ -12,12 +12,14 @@ use crate::group::{Group, GroupHost};
 use crate::pool::{Pool, Seat};
 use crate::primitive::Arc;
 use crate::raw_task::{self, Header, JoinHandle, Refusal, Route, Runnable, SpawnMeta};
+use crate::recorder::record::{Kind, Record, TaskWord};
 use crate::scheduler::schedule;
 
 impl GroupHost for Pool {
     fn queue_in_group(self: Arc<Self>, group: &Arc<Group>, runnable: Runnable) {
         self.simulation.check_thread(|| format!("wakes {}", runnable.header().description()));
         let id = runnable.header().id();
+        self.record_here(|at| Record::of_task(Kind::Wake, at, TaskWord::with_count(id.get(), 0)));
         if self.settings.queue_times {
             self.record_queue_time(runnable.header());
         }
@@ -92,6 +94,7 @@ where
     let spawn_meta = SpawnMeta::of_group(location, name, Arc::clone(&group) as _);
     let (runnable, handle) = raw_task::spawn_in_group::<_, Seat>(Grouped::new(future, permit), spawn_meta);
     schedule::run_spawn_hook(pool, &runnable);
+    pool.record_spawn(Kind::Spawn, runnable.header());
     if pool.settings.queue_times {
         pool.record_queue_time(runnable.header());
     }

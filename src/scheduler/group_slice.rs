@@ -184,13 +184,13 @@ impl Worker<'_> {
         self.seat.stats.polls.add(1);
         context::set_task(Some(runnable.header().into()));
         self.seat.polling.begin_poll(runnable.header());
-        let ran = if self.local.is_observed { self.run_observed(runnable) } else { runnable.run(self.seat) };
+        let ran = if self.local.is_observed() { self.run_observed(runnable) } else { runnable.run(self.seat) };
         context::set_task(None);
         let again = match ran {
             RunResult::Suspended => None,
             RunResult::Again(runnable) => {
                 if budget::is_spent() {
-                    self.count_forced_yield();
+                    self.count_forced_yield(&runnable);
                 }
                 Some(runnable)
             }

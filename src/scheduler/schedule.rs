@@ -12,6 +12,7 @@ use crate::pool::hooks::TaskHooks;
 use crate::pool::{Pool, Seat, WakeHelper};
 use crate::primitive::{Arc, wake_policy};
 use crate::raw_task::{self, Header, JoinHandle, Outcome, OwnedTasks, Refusal, Runnable, Schedule, SpawnMeta};
+use crate::recorder::record::{Kind, Record};
 
 // SAFETY: a seat is part of its pool. A task points to a seat in which it was polled, until it has
 // ended. The shutdown ends all tasks, or leaks the pool.
@@ -20,7 +21,7 @@ unsafe impl Schedule for Seat {
     fn schedule(&self, runnable: Runnable) {
         let pool = self.pool();
         context::seated(|seated| match seated {
-            Some(seated) if works_in(seated, pool) => seated.push(runnable),
+            Some(seated) if works_in(seated, pool) => seated.push(runnable, Kind::Wake),
             _ => pool.push_remote(runnable),
         });
     }
@@ -168,6 +169,7 @@ fn queue_from_outside(pool: &Arc<Pool>, runnable: Runnable) {
 fn push_from_outside(pool: &Arc<Pool>, runnable: Runnable) {
     pool.simulation.check_thread(|| format!("spawns {}", runnable.header().description()));
     run_spawn_hook(pool, &runnable);
+    pool.record_spawn(Kind::Spawn, runnable.header());
     if pool.settings.queue_times {
         pool.record_queue_time(runnable.header());
     }
@@ -243,7 +245,7 @@ impl Seated<'_> {
     #[inline]
     fn push_admitted(&self, runnable: Runnable) {
         run_spawn_hook(self.pool, &runnable);
-        self.push(runnable);
+        self.push(runnable, Kind::Spawn);
         // A second check: the phase may have changed during the hook, or while this thread did not
         // run.
         if !self.pool.phase.is_running() {
@@ -260,15 +262,17 @@ impl Seated<'_> {
         }
     }
 
-    /// Queues a task that this thread has woken or spawned, to run next.
+    /// Queues a task that this thread has woken or spawned, to run next. `why` tells which, for the
+    /// recorder.
     #[inline]
-    fn push(&self, runnable: Runnable) {
-        if self.local.needs_slow_push() { self.push_slow(runnable) } else { self.push_next(runnable) }
+    fn push(&self, runnable: Runnable, why: Kind) {
+        if self.local.needs_slow_push() { self.push_slow(runnable, why) } else { self.push_next(runnable) }
     }
 
-    /// As [`Seated::push`], while a batch is dispatched, or if queue times are recorded.
+    /// As [`Seated::push`], while a batch is dispatched, or if queue times or events are recorded.
     #[inline(never)]
-    fn push_slow(&self, runnable: Runnable) {
+    fn push_slow(&self, runnable: Runnable, why: Kind) {
+        self.record_queued(runnable.header(), why);
         if self.local.has_queue_times() {
             self.pool.record_queue_time(runnable.header());
         }
@@ -361,8 +365,9 @@ impl Seated<'_> {
     /// Wakes a sleeper by the full handshake, and counts it.
     #[cold]
     pub(crate) fn notify(&self) {
-        if self.pool.notify() {
+        if let Some(woken) = self.pool.wake_sleeper() {
             self.seat.stats.wakes.add(1);
+            self.record(|at| Record::pair(Kind::Notify, at, woken, 0));
         }
     }
 }

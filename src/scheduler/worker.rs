@@ -186,6 +186,7 @@ impl<'a> Worker<'a> {
     /// is no searcher any more.
     fn take_from_global(&self) -> Option<Runnable> {
         let mut share = self.take_share(SHARE);
+        self.record_global_take(share.len());
         let first = share.pop()?;
         self.push_pinned(share);
         Some(first)
@@ -226,7 +227,7 @@ impl<'a> Worker<'a> {
         self.seat.stats.polls.add(1);
         context::set_task(Some(runnable.header().into()));
         self.seat.polling.begin_poll(runnable.header());
-        let ran = if self.local.is_observed { self.run_observed(runnable) } else { runnable.run(self.seat) };
+        let ran = if self.local.is_observed() { self.run_observed(runnable) } else { runnable.run(self.seat) };
         context::set_task(None);
         match ran {
             RunResult::Suspended => {}
@@ -243,7 +244,7 @@ impl<'a> Worker<'a> {
             // A task in the LIFO slot would share the spent budget, so it comes after the ring's
             // next.
             self.local.pause_lifo();
-            self.count_forced_yield();
+            self.count_forced_yield(&runnable);
         }
         if self.pool.settings.current_thread {
             self.checkpoint_if_all_yielded();
@@ -278,6 +279,7 @@ impl<'a> Worker<'a> {
     /// Does what is due, and polls a task if that is part of it. Returns the step in that case.
     #[cold]
     fn maintain(&self, due: Maintenance) -> Option<Step> {
+        self.local.set_poll_end(0);
         // A tick may ask for nothing but a choice between the groups.
         let may_check_global = due != Maintenance::Nothing && self.local.may_check_global(self.pool.settings.pace);
         self.checkpoint_if_due(due);
@@ -342,6 +344,7 @@ impl<'a> Worker<'a> {
 
     #[cold]
     pub(crate) fn out_of_work(&self) -> Step {
+        self.local.set_poll_end(0);
         if self.must_exit() {
             return Step::Exited;
         }
@@ -418,24 +421,28 @@ impl<'a> Worker<'a> {
     fn steal_task(&self) -> Option<Runnable> {
         let requeued = self.local.ring.requeued();
         let found = self.search_seats(|victim| self.steal_from_seat(victim)).or_else(|| self.steal_lifo());
-        if found.is_some() {
+        if let Some((victim, _)) = &found {
             let stolen = 1 + u64::from(self.local.ring.requeued().wrapping_sub(requeued));
+            self.record_steal(*victim, stolen as usize);
             self.seat.stats.steals.add(1);
             self.seat.stats.stolen.add(stolen);
             charge_moved_tasks(stolen);
         }
-        found
+        found.map(|(_, runnable)| runnable)
     }
 
-    /// Calls `take` with the other seats, from a random one on, until it returns a task.
-    fn search_seats(&self, take: impl Fn(&Seat) -> Option<Runnable>) -> Option<Runnable> {
+    /// Calls `take` with the other seats, from a random one on, until it returns a task. Returns
+    /// the index of that seat, too.
+    fn search_seats(&self, take: impl Fn(&Seat) -> Option<Runnable>) -> Option<(usize, Runnable)> {
         let mut victims = self.pool.seats.iter_from(|seats| self.local.rng.below(seats));
-        victims.find_map(|victim| if victim.index == self.seat.index { None } else { take(victim) })
+        victims.find_map(|victim| {
+            if victim.index == self.seat.index { None } else { take(victim).map(|task| (victim.index, task)) }
+        })
     }
 
     /// Takes a task from a LIFO slot, if the policy allows it.
     #[inline(always)]
-    fn steal_lifo(&self) -> Option<Runnable> {
+    fn steal_lifo(&self) -> Option<(usize, Runnable)> {
         if !wake_policy().steals_lifo {
             return None;
         }

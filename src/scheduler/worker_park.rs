@@ -7,6 +7,7 @@ use crate::primitive::atomic::Ordering;
 use crate::primitive::real_now;
 use crate::primitive::{preemption_point, thread};
 use crate::reactor::DriverGuard;
+use crate::recorder::record::{Kind, Record};
 use crate::scheduler::checkpoint::log_poll_error;
 use crate::scheduler::worker::Worker;
 use crate::util::wake_list::WakeList;
@@ -22,6 +23,7 @@ impl Worker<'_> {
     pub(crate) fn park(&self) {
         preemption_point();
         self.count_park();
+        self.seated().record(|at| Record::new(Kind::Park, at, 0));
         let mut wakes = self.local.borrow_wakes();
         // If the wheel was treated as an orphan wheel, this worker owns it again from here on.
         self.pool.orphan_wheels.remove(self.seat.index);
@@ -34,6 +36,7 @@ impl Worker<'_> {
             }
         };
         self.count_unpark();
+        self.record_unpark(polled, wakes.len());
         self.seat.wheel.end_sleep();
         self.leave_idle(false);
         let now = self.pool.clock.now();

@@ -89,17 +89,26 @@ impl Worker<'_> {
     }
 
     /// Counts a poll that has been denied an operation because its budget was spent.
-    pub(super) fn count_forced_yield(&self) {
+    pub(super) fn count_forced_yield(&self, task: &Runnable) {
         if budget::was_denied() {
             self.seat.stats.forced_yields.add(1);
+            self.record_spent_budget(task.header().id());
         }
     }
 }
 
 impl Worker<'_> {
-    /// Runs a task that is measured, or for which task hooks are called.
+    /// Runs a task that is recorded or measured, or for which task hooks are called.
     #[cold]
     pub(super) fn run_observed(&self, runnable: Runnable) -> RunResult {
+        match self.local.track() {
+            None => self.run_with_metrics(runnable),
+            Some(track) => self.run_recorded(track, runnable),
+        }
+    }
+
+    /// Runs a task that is measured, or for which task hooks are called.
+    pub(super) fn run_with_metrics(&self, runnable: Runnable) -> RunResult {
         let waited = self.measure_wait(&runnable);
         match &self.pool.settings.task_hooks {
             None => self.run_measured(runnable),

@@ -24,7 +24,6 @@ impl WakeList {
         self.wakers.push(waker);
     }
 
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.wakers.len()
     }

@@ -8,6 +8,7 @@ use crate::context::thread_role::{self, ThreadRole};
 use crate::pool::{self, Pool};
 use crate::primitive::Arc;
 use crate::primitive::atomic::Ordering;
+use crate::recorder::record::{Kind, Record};
 use crate::util::wake_list::catch_user_panic;
 use crate::worker_set::seat_state::WorkerMeta;
 use crate::worker_set::{ResizeCompletion, ResizeError, Resized, WorkerSet};
@@ -160,6 +161,7 @@ impl Pool {
         };
         if ran_request {
             self.worker_set.run_resize_hooks(|resized: Resized| {
+                self.record_here(|at| Record::pair(Kind::Resize, at, resized.from, resized.to));
                 if let Some(hook) = &self.settings.after_resize {
                     hook(resized);
                 }

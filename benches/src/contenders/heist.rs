@@ -34,6 +34,16 @@ impl Heist {
 }
 
 impl Heist {
+    /// Builds the runtime with its flight recorder on, in rings of one mebibyte, or off.
+    pub fn with_recorder(workers: usize, records: bool) -> Heist {
+        let mut builder = heist::runtime::Builder::new_multi_thread();
+        builder.worker_threads(workers).enable_all();
+        if records {
+            builder.flight_recorder(1 << 20);
+        }
+        Heist(builder.build().expect("the runtime could not be built"))
+    }
+
     /// Returns the runtime, for what other contenders do not have.
     pub fn runtime(&self) -> &heist::runtime::Runtime {
         &self.0

@@ -1,0 +1,194 @@
+//! What the recorder learns of: hooks in the worker, in the queues, and in code on its threads.
+//!
+//! If the recorder is off, each hook is one predictable branch, or is on a path that is slow
+//! anyway.
+
+use crate::context::{self, Seated};
+use crate::pool::Pool;
+use crate::primitive::Arc;
+use crate::raw_task::{Header, Id, RunResult, Runnable};
+use crate::recorder::record::{Kind, PollResult, Record, TaskWord};
+use crate::recorder::track::TrackWriter;
+use crate::recorder::{site_table, write_names, write_spawn};
+use crate::scheduler::worker::Worker;
+
+impl Seated<'_> {
+    /// Records an event of this worker, if the recorder is on. `record` gets the time.
+    #[inline]
+    pub(crate) fn record(&self, record: impl FnOnce(u64) -> Record) {
+        if let Some(track) = self.local.track() {
+            track.write(record(self.pool.recorder.ticks.now()));
+        }
+    }
+
+    /// Records that a task is queued, because it was woken or spawned.
+    pub(super) fn record_queued(&self, task: &Header, why: Kind) {
+        let Some(track) = self.local.track() else { return };
+        let at = self.pool.recorder.ticks.now();
+        if why == Kind::Spawn {
+            write_spawn(track, why, at, task);
+        } else {
+            track.write(Record::of_task(why, at, TaskWord::with_count(task.id().get(), 0)));
+        }
+    }
+}
+
+impl Pool {
+    /// Records an event on the track of this thread, if the recorder is on. `record` gets the time.
+    #[inline]
+    pub(crate) fn record_here(&self, record: impl FnOnce(u64) -> Record) {
+        if self.recorder.is_on() {
+            self.record_on_track(record, |_| ());
+        }
+    }
+
+    /// Records a new task or blocking job on the track of this thread, if the recorder is on.
+    #[inline]
+    pub(crate) fn record_spawn(&self, kind: Kind, task: &Header) {
+        if self.recorder.is_on() {
+            let site = site_table::number_of(task.location());
+            let word = TaskWord::new(task.id().get(), site, PollResult::Pending);
+            let names = |track: &TrackWriter| {
+                write_names(track, task.name().map(|name| &**name), task.group().map(|group| &**group.name()));
+            };
+            self.record_on_track(|at| Record::of_task(kind, at, word), names);
+        }
+    }
+
+    /// Records a mark of the program on the track of this thread, if the recorder is on.
+    #[inline]
+    pub(crate) fn record_mark(&self, text: &str) {
+        if self.recorder.is_on() {
+            self.record_on_track(
+                |at| Record::new(Kind::Mark, at, 0),
+                |track| Record::of_text(Kind::Text, text).for_each(|record| track.write(record)),
+            );
+        }
+    }
+
+    #[cold]
+    fn record_on_track(&self, record: impl FnOnce(u64) -> Record, details: impl FnOnce(&TrackWriter)) {
+        context::seated(|seated| {
+            let here = seated.filter(|seated| std::ptr::eq(Arc::as_ptr(seated.pool), self));
+            match here.and_then(|seated| seated.local.track()) {
+                Some(track) => {
+                    track.write(record(self.recorder.ticks.now()));
+                    details(track);
+                }
+                None => self.recorder.record_outside_with(record, details),
+            }
+        });
+    }
+}
+
+impl Worker<'_> {
+    /// Follows the recorder's switch. Called at each checkpoint, and by a worker that enters its
+    /// seat.
+    #[inline]
+    pub(super) fn refresh_recording(&self) {
+        let is_on = self.pool.recorder.is_on();
+        if is_on != self.local.is_recording() {
+            self.local.set_recording(is_on, || self.pool.recorder.new_worker_track(self.seat.index));
+        }
+    }
+
+    /// Returns the present time in ticks, or zero if the recorder is off.
+    #[inline]
+    pub(super) fn recorder_time(&self) -> u64 {
+        if self.local.is_recording() { self.pool.recorder.ticks.now() } else { 0 }
+    }
+
+    /// Runs a task, and records its poll.
+    pub(super) fn run_recorded(&self, track: &TrackWriter, runnable: Runnable) -> RunResult {
+        let ticks = &self.pool.recorder.ticks;
+        let header = runnable.header();
+        let (id, place) = (header.id().get(), header.location());
+        // The task may be freed in the poll.
+        let name = header.name().cloned();
+        let group = header.group().map(|group| Arc::clone(group.name()));
+        let began = match self.local.take_poll_end() {
+            0 => ticks.now(),
+            // Nothing has happened between the two polls.
+            ended => ended,
+        };
+        let queued = self.local.ring.len();
+        track.write(Record::of_task(Kind::PollStart, began, TaskWord::with_count(id, queued)));
+        let stats = &self.seat.stats;
+        let before = (stats.completed.get(), stats.panicked.get());
+        let ran = if self.local.is_measured { self.run_with_metrics(runnable) } else { runnable.run(self.seat) };
+        let ended = ticks.now();
+        let (result, site) = match &ran {
+            RunResult::Suspended => (PollResult::Pending, 0),
+            RunResult::Again(_) => (PollResult::Yielded, 0),
+            RunResult::Ended => {
+                let result = match before {
+                    (completed, _) if completed != stats.completed.get() => PollResult::Completed,
+                    (_, panicked) if panicked != stats.panicked.get() => PollResult::Panicked,
+                    _ => PollResult::Cancelled,
+                };
+                (result, site_table::number_of(place))
+            }
+        };
+        track.write(Record::of_task(Kind::PollEnd, ended, TaskWord::new(id, site, result)));
+        if site != 0 {
+            write_names(track, name.as_deref(), group.as_deref());
+        }
+        self.local.set_poll_end(ended);
+        ran
+    }
+
+    /// Records that a poll of the root future starts, on the thread that drives the runtime.
+    #[inline]
+    pub(crate) fn record_root_start(&self) {
+        self.local.set_poll_end(0);
+        self.seated().record(|at| Record::of_task(Kind::PollStart, at, TaskWord::with_count(0, self.local.ring.len())));
+    }
+
+    /// Records that a poll of the root future ends.
+    #[inline]
+    pub(crate) fn record_root_end(&self, is_ready: bool) {
+        let result = if is_ready { PollResult::Completed } else { PollResult::Pending };
+        self.seated().record(|at| Record::of_task(Kind::PollEnd, at, TaskWord::new(0, 0, result)));
+    }
+
+    /// Records that a task has spent its budget in the poll that has just ended.
+    pub(super) fn record_spent_budget(&self, task: Id) {
+        self.seated().record(|at| Record::of_task(Kind::BudgetSpent, at, TaskWord::with_count(task.get(), 0)));
+    }
+
+    /// Records that so many tasks were stolen from a seat.
+    #[inline]
+    pub(super) fn record_steal(&self, victim: usize, tasks: usize) {
+        self.seated().record(|at| Record::pair(Kind::Steal, at, victim, tasks));
+    }
+
+    /// Records that so many tasks were taken from the global queue, unless there were none.
+    #[inline]
+    pub(super) fn record_global_take(&self, tasks: usize) {
+        if tasks > 0 {
+            self.seated().record(|at| Record::pair(Kind::GlobalTake, at, tasks, 0));
+        }
+    }
+
+    /// Records a reactor poll that began at `began`, in ticks, and has found so many events.
+    #[inline]
+    pub(super) fn record_reactor_poll(&self, began: u64, events: usize) {
+        self.seated().record(|at| Record::counted(Kind::Reactor, at, events, at.saturating_sub(began)));
+    }
+
+    /// Records that so many timers have fired, the first of them so late.
+    #[inline]
+    pub(super) fn record_timers(&self, fired: usize, late: u64) {
+        self.seated().record(|at| Record::counted(Kind::Timers, at, fired, late));
+    }
+
+    /// Records the end of a sleep. `wakes` tells how many events have come, if the reactor was
+    /// polled.
+    #[inline]
+    pub(super) fn record_unpark(&self, polled: bool, wakes: usize) {
+        if polled {
+            self.seated().record(|at| Record::counted(Kind::Reactor, at, wakes, 0));
+        }
+        self.seated().record(|at| Record::new(Kind::Unpark, at, 0));
+    }
+}
