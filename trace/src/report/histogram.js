@@ -1,0 +1,136 @@
+// A histogram with logarithmic axes, in which a range can be selected.
+
+const HISTOGRAM_HEIGHT = 96;
+const HISTOGRAM_FOOT = 16;
+
+class Histogram {
+  // `bins` has the bin of each poll. `changed` is called with the first and the last selected bin.
+  constructor(canvas, name, bins, palette, changed) {
+    this.canvas = canvas;
+    this.name = name;
+    this.palette = palette;
+    this.changed = changed;
+    this.counts = new Uint32Array(256);
+    for (const bin of bins) this.counts[bin]++;
+    this.low = BINS;
+    this.high = 0;
+    this.most = 1;
+    for (let bin = 0; bin < BINS; bin++) {
+      if (this.counts[bin] === 0) continue;
+      this.low = Math.min(this.low, bin);
+      this.high = bin;
+      this.most = Math.max(this.most, this.counts[bin]);
+    }
+    if (this.low > this.high) [this.low, this.high] = [1, 8];
+    this.low = Math.max(0, this.low - 1);
+    this.high = Math.min(BINS - 1, Math.max(this.high + 1, this.low + 12));
+    this.range = null;
+    this.listen();
+  }
+
+  x(bin) {
+    return ((bin - this.low) / (this.high + 1 - this.low)) * this.width;
+  }
+
+  binAt(x) {
+    const bin = this.low + Math.floor((x / this.width) * (this.high + 1 - this.low));
+    return Math.min(this.high, Math.max(this.low, bin));
+  }
+
+  draw() {
+    const { canvas, palette, range } = this;
+    const ratio = Math.max(1, window.devicePixelRatio || 1);
+    this.width = canvas.clientWidth || 300;
+    canvas.width = Math.round(this.width * ratio);
+    canvas.height = Math.round(HISTOGRAM_HEIGHT * ratio);
+    const context = canvas.getContext("2d");
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.font = "10px system-ui, sans-serif";
+    context.textBaseline = "middle";
+    context.fillStyle = palette.css("--ground");
+    context.fillRect(0, 0, this.width, HISTOGRAM_HEIGHT);
+    const floor = HISTOGRAM_HEIGHT - HISTOGRAM_FOOT;
+    const height = (count) => (Math.log10(count) + 0.3) / (Math.log10(this.most) + 0.3);
+    for (let count = 1; count <= this.most; count *= 10) {
+      const y = floor - height(count) * (floor - 8);
+      context.fillStyle = palette.css("--line");
+      context.fillRect(0, Math.round(y), this.width, 1);
+      context.fillStyle = palette.css("--faint");
+      if (count > 1) context.fillText(count.toLocaleString("en"), 2, y - 6);
+    }
+    for (let bin = this.low; bin <= this.high; bin++) {
+      const count = this.counts[bin];
+      if (count === 0) continue;
+      const inside = !range || (bin >= range[0] && bin <= range[1]);
+      context.fillStyle = palette.css(inside ? "--accent" : "--line");
+      const [x0, x1] = [this.x(bin), this.x(bin + 1)];
+      const bar = height(count) * (floor - 8);
+      context.fillRect(x0, floor - bar, Math.max(1, x1 - x0 - 1), bar);
+    }
+    if (range) {
+      context.strokeStyle = palette.css("--text");
+      context.strokeRect(this.x(range[0]) + 0.5, 0.5, this.x(range[1] + 1) - this.x(range[0]) - 1, floor);
+    }
+    context.fillStyle = palette.css("--text");
+    let free = -Infinity;
+    for (let power = 0; power < 14; power++) {
+      const value = 10 ** power;
+      const bin = 1 + Math.log2(value) * 4;
+      const label = duration(value).replace(/\.0+/, "");
+      const x = this.x(bin);
+      const width = context.measureText(label).width;
+      if (bin < this.low || x + width + 3 > this.width || x < free) continue;
+      context.fillRect(x, floor, 1, 4);
+      context.fillText(label, x + 3, floor + 9);
+      free = x + width + 10;
+    }
+  }
+
+  select(range) {
+    this.range = range;
+    this.draw();
+    const spoken = range ? `, from ${duration(binStart(range[0]))} to ${duration(binStart(range[1] + 1))}` : "";
+    this.canvas.setAttribute("aria-label", `${this.name}${spoken}`);
+    this.changed(range);
+  }
+
+  listen() {
+    const { canvas } = this;
+    let first = null;
+    canvas.addEventListener("pointerdown", (event) => {
+      canvas.setPointerCapture(event.pointerId);
+      first = this.binAt(event.offsetX);
+      this.select([first, first]);
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      if (first === null) {
+        const bin = this.binAt(event.offsetX);
+        const from = duration(binStart(bin));
+        canvas.title = `${from} to ${duration(binStart(bin + 1))}: ${plural(this.counts[bin], "poll")}`;
+        return;
+      }
+      const bin = this.binAt(event.offsetX);
+      const range = [Math.min(first, bin), Math.max(first, bin)];
+      if (range.join() !== this.range?.join()) this.select(range);
+    });
+    canvas.addEventListener("pointerup", () => (first = null));
+    canvas.addEventListener("pointercancel", () => (first = null));
+    canvas.addEventListener("dblclick", () => this.select(null));
+    // Arrow keys move the range; with the shift key they move its upper end.
+    canvas.addEventListener("keydown", (event) => {
+      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (event.key === "Escape" && this.range) this.select(null);
+      else if (!step) return;
+      else {
+        let [from, to] = this.range ?? [this.high - 4, this.high];
+        if (!event.shiftKey) from += step;
+        to += step;
+        from = Math.min(this.high, Math.max(this.low, from));
+        to = Math.min(this.high, Math.max(from, to));
+        this.select([from, to]);
+      }
+      event.preventDefault();
+      event.stopPropagation();
+    });
+  }
+}
