@@ -67,7 +67,7 @@ function taskRows(model, task) {
     ["Name", origin.name || "none"],
     ["Group", origin.group],
     ["Spawned at", origin.place || "unknown"],
-    ["Spawned after", spawn === NONE ? null : moment(model.wakes.time[spawn])],
+    ["Spawn time", spawn === NONE ? null : moment(model.wakes.time[spawn])],
   ];
 }
 

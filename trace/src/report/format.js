@@ -160,6 +160,7 @@ class Tasks {
 
 const MAGIC = "HEISTTRC";
 const HEADER_LENGTH = 12;
+const MOST_TRACKS = 50000;
 
 function decodeTrace(bytes) {
   for (let i = 0; i < MAGIC.length; i++) {
@@ -202,6 +203,8 @@ function decodeSection(trace, tag, reader) {
     trace.tasks = decodeTasks(reader, trace.texts ?? []);
   } else if (tag === 4) {
     trace.tasks ??= new Tasks(0);
+    // The model numbers tracks and rows in 16 bits.
+    if (trace.tracks.length === MOST_TRACKS) reader.fail(`there are more than ${MOST_TRACKS} tracks`);
     const track = decodeTrack(reader, trace);
     trace.tracks.push(track);
     trace.events += track.count;

@@ -2,7 +2,6 @@
 
 const byId = (id) => document.getElementById(id);
 
-const LEAST_SPAN = 100;
 const MOST_CHOSEN = 100000;
 const MOST_LISTED = 100;
 
@@ -26,6 +25,7 @@ class Page {
     this.millis = 0;
     this.timeline = new Timeline(this.view, byId("workers"));
     this.states = new States(this.view, byId("tasks-box"), byId("tasks"), byId("tasks-spacer"));
+    this.overview = new Overview(this.view, byId("overview"), (from, to) => this.zoomTo(from, to));
     byId("tools").hidden = false;
     byId("main").hidden = false;
     this.writeSummary();
@@ -34,7 +34,7 @@ class Page {
     this.fillLists();
     this.buildHistograms();
     this.buildLegend();
-    this.listen();
+    new Input(this);
     this.fit();
   }
 
@@ -71,16 +71,22 @@ class Page {
     const begin = performance.now();
     if (this.mode === "workers") this.timeline.draw();
     else this.states.draw();
+    this.overview.draw();
     this.millis = performance.now() - begin;
     return this.millis;
   }
 
   // Zoom.
 
+  // In nanoseconds. Large times have gaps between the numbers that a Number can be.
+  leastSpan() {
+    return Math.max(100, this.model.to * 2 ** -46);
+  }
+
   zoomTo(from, to) {
     const { model, view } = this;
     const whole = model.to - model.from;
-    const span = Math.min(whole * 1.1, Math.max(LEAST_SPAN, to - from));
+    const span = Math.min(whole * 1.1, Math.max(this.leastSpan(), to - from));
     const middle = (from + to) / 2;
     // Some of the trace stays in sight.
     const least = model.from - span / 2;
@@ -98,7 +104,7 @@ class Page {
   // Keeps the time at `fraction` of the width where it is.
   zoom(factor, fraction = 0.5) {
     const { from, to } = this.view;
-    const span = Math.max(LEAST_SPAN, (to - from) * factor);
+    const span = Math.max(this.leastSpan(), (to - from) * factor);
     const fixed = from + (to - from) * fraction;
     this.zoomTo(fixed - span * fraction, fixed + span * (1 - fraction));
   }
@@ -291,6 +297,7 @@ class Page {
       isLit = (poll) => brush.bins[poll] >= brush.low && brush.bins[poll] <= brush.high;
     }
     for (const row of model.rows) row.highlight(isLit);
+    this.overview.measured = false;
     this.changed();
   }
 
@@ -385,230 +392,11 @@ class Page {
     this.setMode("workers");
   }
 
-  // Input.
-
-  listen() {
-    const { view } = this;
-    byId("show-workers").onclick = () => this.setMode("workers");
-    byId("show-tasks").onclick = () => this.setMode("tasks");
-    byId("zoom-in").onclick = () => this.zoom(0.5);
-    byId("zoom-out").onclick = () => this.zoom(2);
-    byId("zoom-fit").onclick = () => this.fit();
-    byId("choice").onchange = (event) => this.choose(event.target.value);
-    byId("all-arrows").onchange = (event) => {
-      view.allArrows = event.target.checked;
-      this.changed();
-    };
-    const search = byId("search");
-    search.oninput = () => this.search(search.value);
-    search.onkeydown = (event) => {
-      if (event.key === "Enter") this.nextFound(event.shiftKey ? -1 : 1);
-    };
-    byId("search-next").onclick = () => this.nextFound(1);
-    byId("tasks-box").addEventListener("scroll", () => this.changed());
-    new ResizeObserver(() => {
-      for (const histogram of this.histograms) histogram.draw();
-      this.changed();
-    }).observe(byId("stage"));
-    window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-      Object.assign(view.palette, new Palette(this.model.origins));
-      for (const histogram of this.histograms) histogram.draw();
-      this.changed();
-    });
-    document.addEventListener("keydown", (event) => this.key(event));
-    this.listenTo(byId("workers"), this.timeline, GUTTER);
-    this.listenTo(byId("tasks"), this.states, TASK_GUTTER);
-  }
-
-  listenTo(canvas, part, gutter) {
-    const { view } = this;
-    const rows = part === this.timeline;
-    const scrollRows = (by) => {
-      if (rows) part.scroll += by;
-      else byId("tasks-box").scrollTop += by;
-      this.changed();
-    };
-    canvas.addEventListener(
-      "wheel",
-      (event) => {
-        const unit = event.deltaMode === 1 ? 16 : event.deltaMode === 2 ? 400 : 1;
-        const [dx, dy] = [event.deltaX * unit, event.deltaY * unit];
-        const scrolls = !rows && !event.ctrlKey && !event.shiftKey && Math.abs(dx) <= Math.abs(dy);
-        if (scrolls) return;
-        event.preventDefault();
-        const width = part.width - gutter;
-        if (event.shiftKey || Math.abs(dx) > Math.abs(dy)) this.pan((dx || dy) / width);
-        else if (rows && event.offsetX < gutter) scrollRows(dy);
-        else this.zoom(Math.exp(Math.min(200, Math.max(-200, dy)) / 300), Math.min(1, Math.max(0, (event.offsetX - gutter) / width)));
-        this.hideTip();
-      },
-      { passive: false },
-    );
-    let drag = null;
-    canvas.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0) return;
-      canvas.setPointerCapture(event.pointerId);
-      drag = { x: event.offsetX, y: event.offsetY, from: view.from, to: view.to, moved: false, lastY: event.offsetY };
-    });
-    canvas.addEventListener("pointermove", (event) => {
-      if (!drag) {
-        this.hover(part, event);
-        return;
-      }
-      const dx = event.offsetX - drag.x;
-      if (!drag.moved && Math.hypot(dx, event.offsetY - drag.y) < 4) return;
-      drag.moved = true;
-      canvas.style.cursor = "grabbing";
-      this.hideTip();
-      const shift = (dx / (part.width - gutter)) * (drag.to - drag.from);
-      this.zoomTo(drag.from - shift, drag.to - shift);
-      scrollRows(drag.lastY - event.offsetY);
-      drag.lastY = event.offsetY;
-    });
-    const drop = (event) => {
-      canvas.style.cursor = "";
-      if (drag && !drag.moved && event.type === "pointerup") this.click(part.hit(event.offsetX, event.offsetY));
-      drag = null;
-    };
-    canvas.addEventListener("pointerup", drop);
-    canvas.addEventListener("pointercancel", drop);
-    canvas.addEventListener("pointerleave", () => this.hideTip());
-    canvas.addEventListener("dblclick", (event) => {
-      const hit = part.hit(event.offsetX, event.offsetY);
-      if (hit?.type !== "poll") return;
-      const { start, end } = this.model.polls;
-      const length = Math.max(1000, end[hit.poll] - start[hit.poll]);
-      this.zoomTo(start[hit.poll] - length * 0.4, end[hit.poll] + length * 0.4);
-    });
-  }
-
-  click(hit) {
-    if (hit?.type === "poll") this.select(hit.poll);
-    else if (hit?.type === "task" || hit?.type === "gap") this.selectTask(hit.task);
-    else if (hit?.type === "flag" && hit.flag.task !== NONE) this.selectTask(hit.flag.task);
-    else if (hit?.type === "marker" && FIRST_IS_TASK[hit.kind]) this.selectTask(this.model.tracks[hit.track].a[hit.event]);
-    else this.select(NONE);
-  }
-
-  hover(part, event) {
-    const hit = part.hit(event.offsetX, event.offsetY);
-    const poll = hit?.type === "poll" ? hit.poll : NONE;
-    if (poll !== this.view.hoverPoll) {
-      this.view.hoverPoll = poll;
-      this.changed();
-    }
-    const lines = hit && tipOf(this.model, hit);
-    const tip = byId("tip");
-    tip.hidden = !lines;
-    if (!lines) return;
-    tip.replaceChildren(...lines.map((line) => element("div", {}, line)));
-    const left = Math.min(event.clientX + 14, window.innerWidth - tip.offsetWidth - 8);
-    const below = event.clientY + 18 + tip.offsetHeight < window.innerHeight;
-    tip.style.left = `${Math.max(4, left)}px`;
-    tip.style.top = `${below ? event.clientY + 18 : event.clientY - tip.offsetHeight - 10}px`;
-  }
-
   hideTip() {
     byId("tip").hidden = true;
     if (this.view.hoverPoll !== NONE) this.changed();
     this.view.hoverPoll = NONE;
   }
-
-  key(event) {
-    if (event.target.matches("input[type=search], select") || event.ctrlKey || event.metaKey || event.altKey) {
-      return;
-    }
-    const onButton = event.target.matches("button, summary, input");
-    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    const { view, model } = this;
-    const neighbour = (list) => view.poll !== NONE && list[view.poll] !== NONE && this.jump(list[view.poll]);
-    const actions = {
-      w: () => this.zoom(0.6),
-      "+": () => this.zoom(0.6),
-      "=": () => this.zoom(0.6),
-      s: () => this.zoom(1 / 0.6),
-      "-": () => this.zoom(1 / 0.6),
-      a: () => this.pan(-0.15),
-      ArrowLeft: () => this.pan(-0.15),
-      d: () => this.pan(0.15),
-      ArrowRight: () => this.pan(0.15),
-      ArrowUp: () => this.scrollRows(-TASK_ROW),
-      ArrowDown: () => this.scrollRows(TASK_ROW),
-      0: () => this.fit(),
-      1: () => this.setMode("workers"),
-      2: () => this.setMode("tasks"),
-      "/": () => byId("search").focus(),
-      p: () => neighbour(model.polls.before),
-      n: () => neighbour(model.polls.after),
-      "[": () => this.stepOnRow(-1),
-      "]": () => this.stepOnRow(1),
-      Escape: () => this.select(NONE),
-    };
-    const vertical = key === "ArrowUp" || key === "ArrowDown";
-    if (!actions[key] || (vertical && onButton)) return;
-    actions[key]();
-    event.preventDefault();
-  }
-
-  scrollRows(by) {
-    if (this.mode === "tasks") byId("tasks-box").scrollTop += by;
-    else this.timeline.scroll += by;
-    this.changed();
-  }
-
-  // The poll before or after the selected one at the same worker.
-  stepOnRow(step) {
-    const { view, model } = this;
-    if (view.poll === NONE) return;
-    const row = model.rows[model.rowOfPoll[view.poll]];
-    const next = row.poll[firstAbove(row.slices.start, model.polls.start[view.poll], 0, row.poll.length) - 1 + step];
-    if (next !== undefined) this.jump(next);
-  }
-}
-
-// What tests use.
-function testing(page, begun) {
-  const { model, view } = page;
-  return {
-    ready: true,
-    events: model.trace.events,
-    loadMillis: performance.now() - begun,
-    findTask: (text) => (page.findTasks(text)?.found ?? []).map((task) => String(model.tasks.ids[task])),
-    zoomTo: (from, to) => page.zoomTo(from, to),
-    whole: () => ({ from: model.from, to: model.to }),
-    view: () => ({
-      from: view.from,
-      to: view.to,
-      mode: page.mode,
-      task: view.task === NONE ? null : String(model.tasks.ids[view.task]),
-      poll: view.poll,
-    }),
-    select: (id) => {
-      const task = model.tasks.ids.findIndex((known) => String(known) === String(id));
-      if (task >= 0) page.selectTask(task);
-      return task >= 0;
-    },
-    frameMillis: () => page.millis,
-    drawNow: () => page.draw(),
-    // The middle of the widest slice in sight, in the coordinates of the window.
-    widestSlice: () => {
-      page.draw();
-      const box = byId("workers").getBoundingClientRect();
-      let best = { width: 0 };
-      for (const row of model.rows) {
-        const { start, end, count } = row.slices;
-        const first = firstAbove(end, view.from, 0, count);
-        const behind = firstAbove(start, view.to, first, count);
-        if (first === behind) continue;
-        const i = row.longestIn(first, behind);
-        const [x0, x1] = [Math.max(GUTTER, page.timeline.x(start[i])), Math.min(page.timeline.width, page.timeline.x(end[i]))];
-        const y = page.timeline.middle(model.rowOfPoll[row.poll[i]]);
-        if (x1 - x0 <= best.width || y > page.timeline.height) continue;
-        best = { width: x1 - x0, x: box.left + (x0 + x1) / 2, y: box.top + y, task: String(model.tasks.ids[model.polls.task[row.poll[i]]]) };
-      }
-      return best;
-    },
-  };
 }
 
 function showError(error) {

@@ -158,7 +158,9 @@ function axisTicks(from, to, width, draw) {
   const round = 10 ** Math.max(0, Math.ceil(Math.log10(span)));
   const base = span < 1e9 ? Math.floor(from / round) * round : 0;
   const digits = Math.max(0, Math.ceil(-Math.log10(step / size)));
-  for (let tick = Math.ceil(from / step) * step; tick < to; tick += step) {
+  const first = Math.ceil(from / step) * step;
+  for (let i = 0; first + i * step < to && i < 1000; i++) {
+    const tick = first + i * step;
     const text = `${((tick - base) / size).toFixed(digits)} ${unit}`;
     draw(((tick - from) * width) / span, base > 0 ? `+${text}` : text);
   }

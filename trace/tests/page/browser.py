@@ -1,6 +1,7 @@
 """A headless Chromium, driven by the DevTools protocol over a pipe. A pipe needs no port."""
 
 import base64
+import fcntl
 import json
 import os
 import pathlib
@@ -40,17 +41,12 @@ class Browser:
             f"--window-size={width},{height}",
         ]
 
-        # The browser reads from descriptor 3 and writes to 4. Both pipes may have these numbers
+        # The browser reads from descriptor 3 and writes to 4. The pipes may have these numbers
         # already, so they move out of the way first.
         def prepare():
-            low, high = os.dup(to_browser), os.dup(from_browser)
-            spare = [os.dup(low) for _ in range(3)]
-            low, high = os.dup(low), os.dup(high)
-            os.dup2(low, 3)
-            os.dup2(high, 4)
-            os.set_inheritable(3, True)
-            os.set_inheritable(4, True)
-            del spare
+            read, write = (fcntl.fcntl(pipe, fcntl.F_DUPFD, 10) for pipe in (to_browser, from_browser))
+            os.dup2(read, 3)
+            os.dup2(write, 4)
 
         self.process = subprocess.Popen(
             command,

@@ -12,7 +12,7 @@ SOURCES = pathlib.Path(__file__).resolve().parents[2] / "src" / "report"
 def main():
     trace, out = sys.argv[1:]
     page = (SOURCES / "page.html").read_text()
-    scripts = re.search(r"script: (.*)", page).group(1).split()
+    scripts = re.search(r"script: ([a-z. \n]*\.js)\n", page).group(1).split()
     parts = {
         "@STYLE@": (SOURCES / "page.css").read_text(),
         "@SCRIPT@": "".join((SOURCES / name).read_text() for name in scripts),

@@ -140,7 +140,8 @@ class Sim:
             worker.stalled_until = start + 10 * MILLI
             self.others.append((start + 10 * MILLI, STALL, (worker.index, task.id, 10 * MILLI)))
             self.others.append((start + 10 * MILLI + 5 * MICRO, RESCUE, (worker.index,)))
-            return start + 30 * MILLI, COMPLETED, []
+            wakes = [(start + (i + 1) * 50 * MICRO, store) for i, store in enumerate(self.stores[:8])]
+            return start + 30 * MILLI, COMPLETED, wakes
 
         task = self.task("report", "batch", ("src/report.rs", 31, 5), worker.index, poll)
         worker.event(worker.clock, MARK, self.texts.at("report requested"))
