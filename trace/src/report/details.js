@@ -54,7 +54,7 @@ function definitions(rows) {
   const list = element("dl");
   for (const [name, ...values] of rows) {
     if (values[0] === null || values[0] === undefined || values[0] === "") continue;
-    list.append(element("dt", {}, name), element("dd", {}, ...values));
+    list.append(element("dt", {}, name), element("dd", values[0].tagName === "UL" ? { class: "wide" } : {}, ...values));
   }
   return list;
 }
@@ -91,7 +91,7 @@ function wokenList(page, poll) {
     const title = model.title(wakes.task[wake]);
     const next = wakes.poll[wake];
     const verb = wakes.kind[wake] === EVENT.WAKE ? "" : " (spawned)";
-    const delay = next === NONE ? "not polled yet" : `polled after ${duration(polls.start[next] - wakes.time[wake])}`;
+    const delay = next === NONE ? "not polled yet" : `polled ${duration(polls.start[next] - wakes.time[wake])} later`;
     const target = next === NONE ? title : link(title, () => page.jump(next));
     items.push(element("li", {}, target, `${verb}, ${delay}`));
   }

@@ -172,7 +172,12 @@ class Input {
   // The poll before or after the selected one at the same worker.
   stepOnRow(step) {
     const { view, model } = this.page;
-    if (view.poll === NONE) return;
+    if (view.poll === NONE) {
+      const visible = model.rows.map((row) => row.poll[firstAbove(row.slices.end, view.from, 0, row.poll.length)]);
+      const first = visible.find((poll) => poll !== undefined);
+      if (first !== undefined) this.page.jump(first);
+      return;
+    }
     const row = model.rows[model.rowOfPoll[view.poll]];
     const next = row.poll[firstAbove(row.slices.start, model.polls.start[view.poll], 0, row.poll.length) - 1 + step];
     if (next !== undefined) this.page.jump(next);

@@ -16,7 +16,7 @@ class Page {
       task: NONE,
       hoverPoll: NONE,
       allArrows: false,
-      shown: new Set(MARKERS.map((marker) => marker.kind)),
+      shown: new Set(MARKERS.filter((marker) => marker.first).map((marker) => marker.kind)),
       palette: new Palette(model.origins),
     };
     this.mode = "workers";
@@ -152,6 +152,7 @@ class Page {
 
   setMode(mode) {
     this.mode = mode;
+    if (mode === "tasks" && this.matches && byId("choice").value === "busiest") this.choose("found");
     byId("workers-box").hidden = mode !== "workers";
     byId("tasks-box").hidden = mode !== "tasks";
     byId("choice-label").hidden = mode !== "tasks";
@@ -269,7 +270,7 @@ class Page {
     this.foundAt = this.foundAt === NONE && step < 0 ? count - 1 : (this.foundAt + step + count) % count;
     const task = this.found[this.foundAt];
     byId("found").textContent = `${this.foundAt + 1} of ${plural(count, "task")}`;
-    if (this.mode === "tasks" && !this.states.showTask(task)) this.choose("found");
+    if (this.mode === "tasks" && byId("choice").value !== "found") this.choose("found");
     const first = this.model.tasks.first[task];
     if (first === NONE) this.selectTask(task);
     else this.jump(this.longestOf(task));
@@ -376,7 +377,7 @@ class Page {
     add("workers", swatch("--stall", true), "stall");
     for (const { kind, letter, name, variable } of MARKERS) {
       const box = element("input", { type: "checkbox" });
-      box.checked = true;
+      box.checked = this.view.shown.has(kind);
       box.addEventListener("change", () => {
         if (box.checked) this.view.shown.add(kind);
         else this.view.shown.delete(kind);

@@ -1,13 +1,14 @@
 // The rows of the timeline: what one worker, or one lane of blocking jobs, has done. Each row has
 // sorted arrays, so that a frame costs its visible pixels and not its events.
 
+// Those with `first` are shown at first. Each worker polls the reactor too often for that.
 const MARKERS = [
-  { kind: EVENT.STEAL, letter: "S", name: "steal", variable: "--steal" },
-  { kind: EVENT.TIMERS, letter: "T", name: "timers", variable: "--timers" },
-  { kind: EVENT.REACTOR, letter: "R", name: "reactor", variable: "--reactor" },
-  { kind: EVENT.GLOBAL, letter: "G", name: "global queue", variable: "--global" },
-  { kind: EVENT.WAKE_WORKER, letter: "W", name: "wakes a worker", variable: "--wake-worker" },
-  { kind: EVENT.BUDGET, letter: "B", name: "budget spent", variable: "--budget" },
+  { kind: EVENT.STEAL, letter: "S", name: "steal", variable: "--steal", first: true },
+  { kind: EVENT.TIMERS, letter: "T", name: "timers", variable: "--timers", first: true },
+  { kind: EVENT.GLOBAL, letter: "G", name: "global queue", variable: "--global", first: true },
+  { kind: EVENT.WAKE_WORKER, letter: "W", name: "wakes a worker", variable: "--wake-worker", first: true },
+  { kind: EVENT.BUDGET, letter: "B", name: "budget spent", variable: "--budget", first: true },
+  { kind: EVENT.REACTOR, letter: "R", name: "reactor", variable: "--reactor", first: false },
 ];
 
 // Kinds that get a labelled flag above the rows.

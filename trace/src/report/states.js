@@ -121,7 +121,7 @@ class States {
       context.fillStyle = palette.css("--line");
       context.fillRect(TASK_GUTTER + Math.round(x), 0, 1, AXIS);
       context.fillStyle = palette.css("--text");
-      context.fillText(text, TASK_GUTTER + x + 4, AXIS / 2);
+      if (x + 8 + context.measureText(text).width < width) context.fillText(text, TASK_GUTTER + x + 4, AXIS / 2);
     });
     context.restore();
     context.fillStyle = palette.css("--faint");
@@ -175,16 +175,16 @@ class States {
         const by = wake === NONE ? null : wakes.by[wake];
         const shade = by === null ? palette.get("--waiting") : this.causeColour(by);
         const width = this.bar(begin, waitEnd, lineTop, lineBottom, shade);
-        if (width > 70) {
-          const reason = by === null ? "waits" : `waits: woken by ${causeOf(model, wake)}`;
-          this.text(reason, Math.max(begin, view.from), width, y + 10, palette.css("--faint"));
+        if (width > 40) {
+          const reasons = by === null ? [] : [`waits: woken by ${causeOf(model, wake)}`, `by ${causeOf(model, wake)}`];
+          this.text([...reasons, "waits"], Math.max(begin, view.from), width, y + 10, palette.css("--faint"));
         }
       }
       if (end > since) {
         const width = this.bar(since, end, top, bottom, queued);
         if (width > 46) {
-          const text = `queued ${duration(end - since)}`;
-          this.text(text, Math.max(since, view.from), width, y + TASK_ROW / 2, palette.sliceText);
+          const length = duration(end - since);
+          this.text([`queued ${length}`, length], Math.max(since, view.from), width, y + TASK_ROW / 2, palette.sliceText);
         }
       }
     };
@@ -195,8 +195,8 @@ class States {
       if (polls.start[poll] >= view.to) break;
       const width = this.bar(polls.start[poll], polls.end[poll], top, bottom, colour);
       if (width > 46) {
-        const text = `runs ${duration(model.length(poll))}`;
-        this.text(text, Math.max(polls.start[poll], view.from), width, y + TASK_ROW / 2, palette.sliceText);
+        const length = duration(model.length(poll));
+        this.text([`runs ${length}`, length], Math.max(polls.start[poll], view.from), width, y + TASK_ROW / 2, palette.sliceText);
       }
       if (++i < list.length) {
         const pixelEnd = view.from + (Math.floor((polls.end[poll] - view.from) * scale) + 1) / scale;
@@ -225,20 +225,21 @@ class States {
     return low;
   }
 
-  text(text, from, width, y, colour) {
+  // Draws the first of the texts that fits, or none.
+  text(texts, from, width, y, colour) {
     const context = this.surface.context;
     context.font = FONT;
-    const room = width - 10;
-    let wide = this.widths.get(text);
-    if (wide === undefined) {
-      wide = context.measureText(text).width;
-      if (this.widths.size > 5000) this.widths.clear();
-      this.widths.set(text, wide);
-    }
-    const letters = wide <= room ? text.length : Math.floor((text.length * (room - 6)) / wide);
-    if (letters < 4) return;
-    const shown = letters < text.length ? `${text.slice(0, letters)}…` : text;
-    this.texts.push([shown, this.x(from) + 5, y, colour]);
+    const fits = (text) => {
+      let wide = this.widths.get(text);
+      if (wide === undefined) {
+        wide = context.measureText(text).width;
+        if (this.widths.size > 5000) this.widths.clear();
+        this.widths.set(text, wide);
+      }
+      return wide <= width - 8;
+    };
+    const text = texts.find(fits);
+    if (text) this.texts.push([text, this.x(from) + 5, y, colour]);
   }
 
   drawSelection(context, scroll) {

@@ -3,9 +3,9 @@
 const GUTTER = 104;
 const AXIS = 22;
 const FLAG_ROW = 20;
-const LEAST_ROW = 30;
-const MOST_ROW = 64;
-const STRIP = 9;
+const LEAST_ROW = 32;
+const MOST_ROW = 96;
+const STRIP = 12;
 const MOST_ARROWS = 400;
 const FONT = "11px system-ui, sans-serif";
 
@@ -168,7 +168,7 @@ class Timeline {
         const x = Math.round((list.time[i] - view.from) * scale);
         surface.rect(left + x, from, left + x + wide, to, colour);
         const next = firstAboveNear(list.time, view.from + (x + 1) / scale, i, list.count);
-        if (letter) this.letters.push([x / surface.ratio, top, letter, colour]);
+        if (letter) this.letters.push([(x + wide / 2) / surface.ratio, top, letter, colour]);
         i = Math.max(i + 1, next);
       }
     };
@@ -183,8 +183,13 @@ class Timeline {
       const list = row.markers.get(kind);
       if (!list || !view.shown.has(kind)) continue;
       const first = firstAbove(list.time, view.from, 0, list.count);
-      const few = firstAbove(list.time, view.to, first, list.count) - first < 40;
-      draw(list, view.palette.get(variable), high, low, few ? letter : "");
+      const count = firstAbove(list.time, view.to, first, list.count) - first;
+      const few = count < 40;
+      const colour = view.palette.get(variable);
+      // Marks without gaps tell little, and must not outshine the slices.
+      const dense = count > this.plotWidth / 4;
+      const shade = dense ? mix(view.palette.get("--ground"), colour, 0.4) : colour;
+      draw(list, shade, high, few ? high + Math.round(3 * surface.ratio) : low, few ? letter : "");
     }
   }
 
@@ -267,13 +272,14 @@ class Timeline {
     const taken = new Set();
     context.save();
     context.font = "bold 9px system-ui, sans-serif";
+    context.textAlign = "center";
     for (const [x, top, letter, colour] of this.letters.reverse()) {
       const place = `${top} ${Math.floor(x / 12)}`;
       const next = `${top} ${Math.floor(x / 12) + 1}`;
       if (taken.has(place) || taken.has(next)) continue;
       taken.add(place).add(next);
       context.fillStyle = css(colour);
-      context.fillText(letter, GUTTER + x + 3, top + this.rowHeight - STRIP / 2 - 1);
+      context.fillText(letter, GUTTER + x, top + this.rowHeight - 4);
     }
     context.restore();
   }
@@ -330,7 +336,8 @@ class Timeline {
     if (model.completeFrom > view.from && model.completeFrom > model.from) {
       const until = Math.min(this.x(model.completeFrom), this.width);
       context.fillStyle = palette.css("--faint");
-      context.fillRect(GUTTER, AXIS - 3, until - GUTTER, 3);
+      const begin = Math.max(GUTTER, this.x(model.from));
+      context.fillRect(begin, AXIS - 3, until - begin, 3);
     }
     context.save();
     context.beginPath();
@@ -340,7 +347,10 @@ class Timeline {
       context.fillStyle = palette.css("--line");
       context.fillRect(GUTTER + Math.round(x), 0, 1, AXIS);
       context.fillStyle = palette.css("--text");
-      context.fillText(text, GUTTER + x + 4, AXIS / 2);
+      // A part of a number would be read as another number.
+      if (x + 8 + context.measureText(text).width < this.plotWidth) {
+        context.fillText(text, GUTTER + x + 4, AXIS / 2);
+      }
     });
     context.restore();
     context.fillStyle = palette.css("--faint");

@@ -63,7 +63,7 @@ class Browser:
         self.session = None
         # Console errors, exceptions and failed loads.
         self.problems = []
-        target = self.call("Target.createTarget", url="about:blank", width=width, height=height)["targetId"]
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
         attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
         self.session = attached["sessionId"]
         for domain in ("Runtime", "Log", "Page", "Network"):

@@ -103,7 +103,7 @@ class Sim:
             def poll(_, worker, start):
                 end = start + int(rng.lognormvariate(9.2, 0.7))
                 if rng.random() < 0.004:
-                    return end + rng.randrange(MILLI), PENDING, []
+                    end += rng.randrange(MILLI)
                 if rng.random() < 0.03:
                     self.later(worker, end + rng.randrange(5 * MILLI), TIMERS, task)
                     return end, PENDING, []
