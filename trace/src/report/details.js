@@ -119,7 +119,7 @@ function pollDetails(page, poll) {
     ["Waited", waited === null ? null : `${duration(waited)} before it was woken`],
     ["Queued for", queueingText(model, poll)],
     [wake === NONE ? "Woken by" : capital(WAKE_VERB[wakes.kind[wake]]), ...cause],
-    ["Queued behind it", behind],
+    ["Tasks behind it", behind],
     ["Budget", facts & POLL.BUDGET ? "spent in this poll" : null],
     ["Thread", facts & POLL.OFF_WORKER ? "the worker went on with another thread meanwhile" : null],
     ["It woke", wokenList(page, poll)],

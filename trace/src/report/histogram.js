@@ -2,6 +2,7 @@
 
 const HISTOGRAM_HEIGHT = 96;
 const HISTOGRAM_FOOT = 16;
+const HISTOGRAM_LEFT = 44;
 
 class Histogram {
   // `bins` has the bin of each poll. `changed` is called with the first and the last selected bin.
@@ -29,11 +30,13 @@ class Histogram {
   }
 
   x(bin) {
-    return ((bin - this.low) / (this.high + 1 - this.low)) * this.width;
+    const share = (bin - this.low) / (this.high + 1 - this.low);
+    return HISTOGRAM_LEFT + share * (this.width - HISTOGRAM_LEFT - 4);
   }
 
   binAt(x) {
-    const bin = this.low + Math.floor((x / this.width) * (this.high + 1 - this.low));
+    const share = (x - HISTOGRAM_LEFT) / (this.width - HISTOGRAM_LEFT - 4);
+    const bin = this.low + Math.floor(share * (this.high + 1 - this.low));
     return Math.min(this.high, Math.max(this.low, bin));
   }
 
@@ -51,12 +54,15 @@ class Histogram {
     context.fillRect(0, 0, this.width, HISTOGRAM_HEIGHT);
     const floor = HISTOGRAM_HEIGHT - HISTOGRAM_FOOT;
     const height = (count) => (Math.log10(count) + 0.3) / (Math.log10(this.most) + 0.3);
+    context.textAlign = "right";
     for (let count = 1; count <= this.most; count *= 10) {
       const y = floor - height(count) * (floor - 8);
       context.fillStyle = palette.css("--line");
-      context.fillRect(0, Math.round(y), this.width, 1);
+      context.fillRect(HISTOGRAM_LEFT, Math.round(y), this.width, 1);
       context.fillStyle = palette.css("--faint");
-      if (count > 1) context.fillText(count.toLocaleString("en"), 2, y - 6);
+      // Every label if there is room, and every second one otherwise.
+      const crowded = height(10) - height(1) < 0.16;
+      if (!crowded || Math.log10(count) % 2 < 0.5) context.fillText(count.toLocaleString("en"), HISTOGRAM_LEFT - 6, y);
     }
     for (let bin = this.low; bin <= this.high; bin++) {
       const count = this.counts[bin];
@@ -72,6 +78,7 @@ class Histogram {
       context.strokeRect(this.x(range[0]) + 0.5, 0.5, this.x(range[1] + 1) - this.x(range[0]) - 1, floor);
     }
     context.fillStyle = palette.css("--text");
+    context.textAlign = "left";
     let free = -Infinity;
     for (let power = 0; power < 14; power++) {
       const value = 10 ** power;

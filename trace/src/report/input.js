@@ -31,6 +31,7 @@ class Input {
     }).observe(byId("stage"));
     window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
       Object.assign(view.palette, new Palette(this.page.model.origins));
+      this.page.overview.measured = false;
       for (const histogram of this.page.histograms) histogram.draw();
       this.page.changed();
     });

@@ -46,19 +46,12 @@ class Overview {
     this.measured = true;
   }
 
-  draw() {
-    const { canvas, view, model } = this;
-    const { palette } = view;
-    const ratio = Math.max(1, window.devicePixelRatio || 1);
-    const width = Math.max(1, canvas.clientWidth);
-    if (width !== this.width || ratio !== this.ratio) {
-      [this.width, this.ratio] = [width, ratio];
-      canvas.width = Math.round(width * ratio);
-      canvas.height = Math.round(OVERVIEW_HEIGHT * ratio);
-      this.measured = false;
-    }
-    if (!this.measured) this.measure();
-    const context = (this.context ??= canvas.getContext("2d", { alpha: false }));
+  // What only a highlight, a size or a colour changes.
+  drawBase() {
+    const { model, width, ratio } = this;
+    const { palette } = this.view;
+    this.base = new OffscreenCanvas(this.canvas.width, this.canvas.height);
+    const context = this.base.getContext("2d", { alpha: false });
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.fillStyle = palette.css("--panel");
     context.fillRect(0, 0, width, OVERVIEW_HEIGHT);
@@ -77,6 +70,26 @@ class Overview {
       context.fillStyle = palette.css(bad ? "--stall" : "--accent");
       context.fillRect(this.x(flag.time) - 1, 0, 3, 5);
     }
+  }
+
+  draw() {
+    const { canvas, view } = this;
+    const { palette } = view;
+    const ratio = Math.max(1, window.devicePixelRatio || 1);
+    const width = Math.max(1, canvas.clientWidth);
+    if (width !== this.width || ratio !== this.ratio) {
+      [this.width, this.ratio] = [width, ratio];
+      canvas.width = Math.round(width * ratio);
+      canvas.height = Math.round(OVERVIEW_HEIGHT * ratio);
+      this.measured = false;
+    }
+    if (!this.measured) {
+      this.measure();
+      this.drawBase();
+    }
+    const context = (this.context ??= canvas.getContext("2d", { alpha: false }));
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.drawImage(this.base, 0, 0, width, OVERVIEW_HEIGHT);
     const [x0, x1] = [Math.max(0, this.x(view.from)), Math.min(width, this.x(view.to))];
     context.fillStyle = palette.css("--ground");
     context.globalAlpha = 0.6;

@@ -22,6 +22,8 @@ class Surface {
     this.canvas.style.height = `${height}px`;
     this.image = this.context.createImageData(w, h);
     this.pixels = new Uint32Array(this.image.data.buffer);
+    this.columnHeight = new Uint16Array(w);
+    this.columnColour = new Uint32Array(w);
   }
 
   fill(colour) {
@@ -41,6 +43,27 @@ class Surface {
       return;
     }
     for (; y0 < y1; y0++) pixels.fill(colour, y0 * width + x0, y0 * width + x1);
+  }
+
+  // Columns of one pixel are collected, and drawn line by line: a column by itself would touch a
+  // cache line per pixel.
+  column(x, height, colour) {
+    if (x >= this.width) return;
+    this.columnHeight[x] = height;
+    this.columnColour[x] = colour;
+  }
+
+  // Draws the collected columns, which stand on the line `low`, and forgets them.
+  drawColumns(high, low) {
+    const { pixels, width, columnHeight, columnColour } = this;
+    for (let y = Math.max(0, high); y < Math.min(low, this.height); y++) {
+      const line = y * width;
+      const least = low - y;
+      for (let x = 0; x < width; x++) {
+        if (columnHeight[x] >= least) pixels[line + x] = columnColour[x];
+      }
+    }
+    columnHeight.fill(0);
   }
 
   flush() {
@@ -81,8 +104,8 @@ function hsl(hue, saturation, lightness) {
   return pack(part(0), part(8), part(4));
 }
 
-// Hues that differ well next to each other, for the origins with the most running time.
-const HUES = [212, 28, 145, 285, 180, 345, 90, 250, 48, 315, 165, 5];
+// Hues that differ from each other and from that of queued time, for the origins with the most running time.
+const HUES = [212, 145, 285, 350, 180, 95, 320, 250, 65, 165, 305, 230];
 
 class Palette {
   constructor(origins) {

@@ -113,6 +113,12 @@ class Row {
     const { start, end } = this.slices;
     let best = low;
     let most = end[low] - start[low];
+    if (high - low < 2 * FAN) {
+      for (let i = low + 1; i < high; i++) {
+        if (end[i] - start[i] > most) [most, best] = [end[i] - start[i], i];
+      }
+      return best;
+    }
     const look = (i) => {
       const length = end[i] - start[i];
       if (length > most) [most, best] = [length, i];

@@ -109,12 +109,14 @@ class Timeline {
         continue;
       }
       const column = Math.max(0, Math.floor(x0));
-      const [t0, t1] = [view.from + column / scale, view.from + (column + 1) / scale];
+      const t0 = view.from + column / scale;
+      const t1 = view.from + (column + 1) / scale;
       const behind = Math.max(i + 1, firstAboveNear(start, t1, i, count));
       const share = Math.min(1, row.parks.covered(i, behind, t0, t1) * scale);
-      surface.rect(left + column, high, left + column + 1, low, ramp[Math.round(share * 16)]);
+      surface.column(left + column, low - high, ramp[Math.round(share * 16)]);
       i = behind;
     }
+    surface.drawColumns(high, low);
   }
 
   // Slices that are wider than a pixel have the height of the row. In a pixel that holds several,
@@ -144,7 +146,8 @@ class Timeline {
         continue;
       }
       const column = Math.max(0, Math.floor(x0));
-      const [t0, t1] = [view.from + column / scale, view.from + (column + 1) / scale];
+      const t0 = view.from + column / scale;
+      const t1 = view.from + (column + 1) / scale;
       let behind = Math.max(i + 1, firstAboveNear(start, t1, i, count));
       // The last of them may be a wide one, which is drawn by itself.
       if (behind - i > 1 && (end[behind - 1] - start[behind - 1]) * scale >= 1) behind--;
@@ -154,9 +157,10 @@ class Timeline {
       // What is highlighted must not be missed, however short it is.
       const full = row.lit !== null && lit;
       const height = full ? low - high : Math.max(2, Math.round((low - high) * share));
-      surface.rect(left + column, low - height, left + column + 1, low, lit ? colours[of] : pale[of]);
+      surface.column(left + column, height, lit ? colours[of] : pale[of]);
       i = behind;
     }
+    surface.drawColumns(high, low);
   }
 
   drawMarkers(row, top, high, low) {
@@ -166,7 +170,8 @@ class Timeline {
       let i = firstAbove(list.time, view.from, 0, list.count);
       while (i < list.count && list.time[i] < view.to) {
         const x = Math.round((list.time[i] - view.from) * scale);
-        surface.rect(left + x, from, left + x + wide, to, colour);
+        if (to === low) for (let part = 0; part < wide; part++) surface.column(left + x + part, to - from, colour);
+        else surface.rect(left + x, from, left + x + wide, to, colour);
         const next = firstAboveNear(list.time, view.from + (x + 1) / scale, i, list.count);
         if (letter) this.letters.push([(x + wide / 2) / surface.ratio, top, letter, colour]);
         i = Math.max(i + 1, next);
@@ -175,6 +180,7 @@ class Timeline {
     if (row.kind === "others") {
       const from = Math.round((top + this.rowHeight / 2 - 5) * surface.ratio);
       for (const list of row.markers.values()) draw(list, view.palette.get("--other"), from, low, "");
+      surface.drawColumns(from, low);
       return;
     }
     // The rarest kind is drawn last, over the others.
@@ -184,13 +190,14 @@ class Timeline {
       if (!list || !view.shown.has(kind)) continue;
       const first = firstAbove(list.time, view.from, 0, list.count);
       const count = firstAbove(list.time, view.to, first, list.count) - first;
-      const few = count < 40;
+      const few = count < 24;
       const colour = view.palette.get(variable);
       // Marks without gaps tell little, and must not outshine the slices.
       const dense = count > this.plotWidth / 4;
       const shade = dense ? mix(view.palette.get("--ground"), colour, 0.4) : colour;
       draw(list, shade, high, few ? high + Math.round(3 * surface.ratio) : low, few ? letter : "");
     }
+    surface.drawColumns(high, low);
   }
 
   drawStalls() {
@@ -269,15 +276,15 @@ class Timeline {
   }
 
   drawLetters(context) {
+    // Places of twelve pixels, so that no letter covers another.
     const taken = new Set();
     context.save();
     context.font = "bold 9px system-ui, sans-serif";
     context.textAlign = "center";
     for (const [x, top, letter, colour] of this.letters.reverse()) {
-      const place = `${top} ${Math.floor(x / 12)}`;
-      const next = `${top} ${Math.floor(x / 12) + 1}`;
-      if (taken.has(place) || taken.has(next)) continue;
-      taken.add(place).add(next);
+      const place = Math.round(top) * 10000 + Math.floor(x / 12);
+      if (taken.has(place) || taken.has(place + 1)) continue;
+      taken.add(place).add(place + 1);
       context.fillStyle = css(colour);
       context.fillText(letter, GUTTER + x, top + this.rowHeight - 4);
     }
@@ -320,8 +327,11 @@ class Timeline {
       context.lineTo(x + 4, AXIS + 4);
       context.lineTo(x, AXIS + 15);
       context.fill();
-      const next = model.flags[i + 1];
-      const room = next ? Math.max(this.x(next.time), x + 2) - x - 16 : this.width - x - 8;
+      // The first flag of several at one place has the label.
+      let next = i + 1;
+      while (next < model.flags.length && this.x(model.flags[next].time) < x + 20) next++;
+      const end = next < model.flags.length ? this.x(model.flags[next].time) : this.width;
+      const room = Math.min(end, this.width) - x - 16;
       const text = room > 24 && x > free ? this.fitted(context, flag.label, room) : "";
       if (!text) continue;
       context.fillStyle = view.palette.css("--text");
@@ -362,13 +372,18 @@ class Timeline {
     return this.rowTop(row) + 4 + (this.rowHeight - STRIP - 7) / 2;
   }
 
+  // Arrows end below the texts of slices.
+  arrowLine(row) {
+    return this.rowTop(row) + 4 + (this.rowHeight - STRIP - 7) * 0.82;
+  }
+
   // Outlines of the selected task, and the arrows of wakes.
   drawSelection(context) {
     const { view, model } = this;
     const { polls } = model;
     const focus = view.hoverPoll !== NONE ? [view.poll, view.hoverPoll] : [view.poll];
     if (view.task !== NONE) {
-      context.strokeStyle = view.palette.css("--text");
+      context.strokeStyle = context.fillStyle = view.palette.css("--text");
       context.lineWidth = 1;
       let last = -Infinity;
       const list = model.ofTask.of(view.task);
@@ -380,6 +395,11 @@ class Timeline {
         if (x1 - last < 1.5) continue;
         last = x1;
         const top = this.rowTop(model.rowOfPoll[poll]);
+        if (x1 - x0 < 4) {
+          // An outline would hide the slice.
+          context.fillRect(Math.round(x0), top + 1, Math.max(1, Math.round(x1 - x0)), 3);
+          continue;
+        }
         context.strokeRect(x0 - 0.5, top + 3.5, Math.max(1, x1 - x0), this.rowHeight - STRIP - 6);
       }
     }
@@ -430,15 +450,17 @@ class Timeline {
     if ((x0 < 0 && x1 < 0) || (x0 > this.width && x1 > this.width)) return;
     const by = model.wakes.by[wake];
     const from = by >= 0 ? model.rowOfPoll[by] : model.rowOfTrack[model.wakes.track[wake]];
-    const y0 = this.middle(from);
-    const y1 = this.middle(model.rowOfPoll[poll]);
-    const bend = Math.min(60, Math.max(12, (x1 - x0) / 2));
-    const lift = from === model.rowOfPoll[poll] ? Math.min(10, this.rowHeight / 4) : 0;
+    const [y0, y1] = [this.arrowLine(from), this.arrowLine(model.rowOfPoll[poll])];
     context.strokeStyle = context.fillStyle = view.palette.css(variable);
-    context.beginPath();
-    context.moveTo(x0, y0);
-    context.bezierCurveTo(x0 + bend, y0 - lift, x1 - bend, y1 - lift, x1 - 5, y1);
-    context.stroke();
+    const near = x1 - x0 < 12;
+    if (!near || y0 !== y1) {
+      const bend = near ? 0 : Math.min(60, (x1 - x0) / 2);
+      const lift = y0 === y1 ? Math.min(10, this.rowHeight / 4) : 0;
+      context.beginPath();
+      context.moveTo(x0, y0);
+      context.bezierCurveTo(x0 + bend, y0 - lift, x1 - bend, y1 - lift, x1 - 5, y1);
+      context.stroke();
+    }
     context.beginPath();
     context.moveTo(x1, y1);
     context.lineTo(x1 - 7, y1 - 4);
