@@ -148,7 +148,7 @@ function taskTotals(model, task) {
     ["Polls", tasks.polls[task].toLocaleString("en")],
     ["Running time", duration(tasks.busy[task])],
     ["Longest poll", duration(tasks.longestPoll[task])],
-    ["Longest delay", duration(tasks.longestDelay[task])],
+    ["Longest delay", tasks.longestDelay[task] > 0 ? duration(tasks.longestDelay[task]) : null],
   ];
 }
 

@@ -79,17 +79,25 @@ class Histogram {
     }
     context.fillStyle = palette.css("--text");
     context.textAlign = "left";
-    let free = -Infinity;
-    for (let power = 0; power < 14; power++) {
-      const value = 10 ** power;
-      const bin = 1 + Math.log2(value) * 4;
-      const label = duration(value).replace(/\.0+/, "");
-      const x = this.x(bin);
-      const width = context.measureText(label).width;
-      if (bin < this.low || x + width + 3 > this.width || x < free) continue;
-      context.fillRect(x, floor, 1, 4);
-      context.fillText(label, x + 3, floor + 9);
-      free = x + width + 10;
+    this.drawLabels(context, floor);
+  }
+
+  // Units first: where the axis is short, not each power of ten has room for a label.
+  drawLabels(context, floor) {
+    const taken = [];
+    for (const unit of [true, false]) {
+      for (let power = 0; power < 14; power++) {
+        if ((power % 3 === 0) !== unit) continue;
+        const x = this.x(1 + Math.log2(10 ** power) * 4);
+        if (x < HISTOGRAM_LEFT || x > this.width) continue;
+        context.fillRect(x, floor, 1, 3);
+        const label = duration(10 ** power).replace(/\.0+/, "");
+        const from = x - context.measureText(label).width / 2;
+        const to = 2 * x - from;
+        if (to > this.width || taken.some(([low, high]) => from < high && to > low)) continue;
+        context.fillText(label, from, floor + 9);
+        taken.push([from - 5, to + 5]);
+      }
     }
   }
 

@@ -4,6 +4,7 @@ const byId = (id) => document.getElementById(id);
 
 const MOST_CHOSEN = 100000;
 const MOST_LISTED = 100;
+const MOST_NAMES = 10;
 
 class Page {
   constructor(model) {
@@ -93,6 +94,7 @@ class Page {
     const most = Math.max(least, model.to - span / 2);
     view.from = Math.min(most, Math.max(least, middle - span / 2));
     view.to = view.from + span;
+    this.hideTip();
     this.changed();
   }
 
@@ -144,7 +146,7 @@ class Page {
     const length = Math.max(1000, end - begin);
     const span = view.to - view.from;
     // The scale stays if the poll is readable in it.
-    const readable = begin > view.from && end < view.to && end - begin > span / 12;
+    const readable = begin > view.from && end < view.to && end - begin > span / 4;
     if (!readable) this.zoomTo(begin - length * 0.6, end + length * 0.6);
     this.timeline.showRow(model.rowOfPoll[poll]);
     if (this.mode === "tasks" && !this.states.showTask(polls.task[poll])) this.choose("selected");
@@ -158,7 +160,7 @@ class Page {
     byId("choice-label").hidden = mode !== "tasks";
     byId("show-workers").setAttribute("aria-pressed", String(mode === "workers"));
     byId("show-tasks").setAttribute("aria-pressed", String(mode === "tasks"));
-    for (const part of byId("legend").children) part.hidden = part.dataset.mode !== mode;
+    for (const part of byId("legend").children) part.hidden = part.dataset.mode !== mode && part.dataset.mode !== "both";
     this.hideTip();
     this.changed();
   }
@@ -390,7 +392,34 @@ class Page {
     add("tasks", "runs: the colour of its name");
     for (const { name, variable } of CAUSES) add("tasks", swatch(variable, true), `waits ${name}`);
     add("tasks", swatch("--waiting", true), "waits");
+    add("both", element("span", { id: "names" }));
+    this.showNames();
     this.setMode("workers");
+  }
+
+  // The colours of the names with the most running time. A click finds a name.
+  showNames() {
+    const { origins } = this.model;
+    const ranked = origins.map((_, i) => i).sort((x, y) => origins[y].busy - origins[x].busy);
+    const names = new Map();
+    for (const origin of ranked) {
+      const { label } = origins[origin];
+      if (!names.has(label)) names.set(label, css(this.view.palette.origin[origin]));
+      if (names.size === MOST_NAMES) break;
+    }
+    const find = (label) => {
+      byId("search").value = label;
+      this.search(label);
+    };
+    const buttons = [...names].map(([label, colour]) =>
+      element(
+        "button",
+        { type: "button", class: "name", title: `Find ${label}`, onclick: () => find(label) },
+        element("span", { class: "swatch", style: `background: ${colour}` }),
+        label,
+      ),
+    );
+    byId("names").replaceChildren(...buttons);
   }
 
   hideTip() {

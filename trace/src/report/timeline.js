@@ -327,16 +327,19 @@ class Timeline {
       context.lineTo(x + 4, AXIS + 4);
       context.lineTo(x, AXIS + 15);
       context.fill();
-      // The first flag of several at one place has the label.
+      // The first flag of several at one place has the label, which stands behind the last one.
       let next = i + 1;
-      while (next < model.flags.length && this.x(model.flags[next].time) < x + 20) next++;
+      let begin = x + 7;
+      for (; next < model.flags.length && this.x(model.flags[next].time) < begin + 12; next++) {
+        begin = this.x(model.flags[next].time) + 7;
+      }
       const end = next < model.flags.length ? this.x(model.flags[next].time) : this.width;
-      const room = Math.min(end, this.width) - x - 16;
+      const room = Math.min(end, this.width) - begin - 8;
       const text = room > 24 && x > free ? this.fitted(context, flag.label, room) : "";
       if (!text) continue;
       context.fillStyle = view.palette.css("--text");
-      context.fillText(text, x + 7, AXIS + 10);
-      free = x + 7 + (this.textWidths.get(text) ?? 60);
+      context.fillText(text, begin, AXIS + 10);
+      free = begin + Math.min(room, this.textWidths.get(flag.label));
     }
   }
 
@@ -455,7 +458,7 @@ class Timeline {
     const near = x1 - x0 < 12;
     if (!near || y0 !== y1) {
       const bend = near ? 0 : Math.min(60, (x1 - x0) / 2);
-      const lift = y0 === y1 ? Math.min(10, this.rowHeight / 4) : 0;
+      const lift = y0 === y1 ? Math.min(10, (this.rowHeight - STRIP) / 8) : 0;
       context.beginPath();
       context.moveTo(x0, y0);
       context.bezierCurveTo(x0 + bend, y0 - lift, x1 - bend, y1 - lift, x1 - 5, y1);
