@@ -54,7 +54,8 @@ function definitions(rows) {
   const list = element("dl");
   for (const [name, ...values] of rows) {
     if (values[0] === null || values[0] === undefined || values[0] === "") continue;
-    list.append(element("dt", {}, name), element("dd", values[0].tagName === "UL" ? { class: "wide" } : {}, ...values));
+    const wide = values[0].tagName === "UL";
+    list.append(element("dt", {}, name), element("dd", wide ? { class: "wide" } : {}, ...values));
   }
   return list;
 }
@@ -107,8 +108,9 @@ function pollDetails(page, poll) {
   const facts = polls.facts[poll];
   const wake = polls.wake[poll];
   const waited = waitBefore(model, poll);
-  const cause = wake === NONE ? [facts & POLL.AFTER_YIELD ? "nothing: it had yielded" : "unknown"] : [causeNode(page, wake)];
-  if (wake !== NONE) cause.push(` at ${moment(wakes.time[wake])}`);
+  const cause = [];
+  if (wake !== NONE) cause.push(causeNode(page, wake), ` at ${moment(wakes.time[wake])}`);
+  else cause.push(facts & POLL.AFTER_YIELD ? "nothing: it had yielded" : "unknown");
   const word = facts & POLL.JOB ? "Job" : "Poll";
   const behind = facts & POLL.JOB ? null : plural(polls.behind[poll], "task");
   const rows = [
@@ -134,8 +136,12 @@ function pollDetails(page, poll) {
     definitions(rows),
     element("p", { class: "steps" }, step("Previous poll", polls.before[poll]), step("Next poll", polls.after[poll])),
     definitions([...taskRows(model, task), ...taskTotals(model, task)]),
-    element("p", { class: "steps" }, element("button", { type: "button", onclick: () => page.showTask(task) }, "Show its states")),
+    element("p", { class: "steps" }, statesButton(page, task)),
   ];
+}
+
+function statesButton(page, task) {
+  return element("button", { type: "button", onclick: () => page.showTask(task) }, "Show its states");
 }
 
 function capital(text) {
@@ -166,7 +172,7 @@ function taskDetails(page, task) {
         { class: "steps" },
         element("button", { type: "button", onclick: () => page.jump(first) }, "First poll"),
         element("button", { type: "button", onclick: () => page.jump(model.tasks.last[task]) }, "Last poll"),
-        element("button", { type: "button", onclick: () => page.showTask(task) }, "Show its states"),
+        statesButton(page, task),
       ),
     );
   }

@@ -60,7 +60,10 @@ class Input {
         const width = part.width - gutter;
         if (event.shiftKey || Math.abs(dx) > Math.abs(dy)) this.page.pan((dx || dy) / width);
         else if (rows && event.offsetX < gutter) scrollRows(dy);
-        else this.page.zoom(Math.exp(Math.min(200, Math.max(-200, dy)) / 300), Math.min(1, Math.max(0, (event.offsetX - gutter) / width)));
+        else {
+          const factor = Math.exp(Math.min(200, Math.max(-200, dy)) / 300);
+          this.page.zoom(factor, Math.min(1, Math.max(0, (event.offsetX - gutter) / width)));
+        }
         this.page.hideTip();
       },
       { passive: false },
@@ -107,8 +110,9 @@ class Input {
     if (hit?.type === "poll") this.page.select(hit.poll);
     else if (hit?.type === "task" || hit?.type === "gap") this.page.selectTask(hit.task);
     else if (hit?.type === "flag" && hit.flag.task !== NONE) this.page.selectTask(hit.flag.task);
-    else if (hit?.type === "marker" && FIRST_IS_TASK[hit.kind]) this.page.selectTask(this.page.model.tracks[hit.track].a[hit.event]);
-    else this.page.select(NONE);
+    else if (hit?.type === "marker" && FIRST_IS_TASK[hit.kind]) {
+      this.page.selectTask(this.page.model.tracks[hit.track].a[hit.event]);
+    } else this.page.select(NONE);
   }
 
   hover(part, event) {

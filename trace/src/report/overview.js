@@ -22,11 +22,11 @@ class Overview {
     return from + (x / this.width) * (to - from);
   }
 
-  // The share of running time of all workers, and whether a poll is highlighted, per pixel.
+  // The share of running time of all workers, and that of highlighted polls, per pixel.
   measure() {
     const { model, width } = this;
     this.load = new Float64Array(width);
-    this.lit = new Uint8Array(width);
+    this.lit = new Float64Array(width);
     const pixel = (model.to - model.from) / width;
     const workers = model.rows.filter((row) => row.kind === "worker").length || 1;
     for (const row of model.rows) {
@@ -40,7 +40,11 @@ class Overview {
         if (row.kind === "worker") {
           this.load[column] += row.slices.covered(first, behind, t0, t1) / pixel / workers;
         }
-        if (row.lit && row.lit[behind] > row.lit[first]) this.lit[column] = 1;
+        if (row.lit && row.lit[behind] > row.lit[first]) {
+          // A tenth at least, so that a short poll is visible.
+          this.lit[column] += (row.litSum[behind] - row.litSum[first]) / pixel / workers;
+          this.lit[column] = Math.max(this.lit[column], 0.1);
+        }
       }
     }
     this.measured = true;
@@ -63,7 +67,8 @@ class Overview {
     }
     context.fillStyle = palette.css("--accent");
     for (let x = 0; x < width; x++) {
-      if (this.lit[x]) context.fillRect(x, OVERVIEW_HEIGHT - room, 1, room);
+      const height = Math.min(1, this.lit[x]) * room;
+      context.fillRect(x, OVERVIEW_HEIGHT - height, 1, height);
     }
     for (const flag of model.flags.slice(0, 2000)) {
       const bad = flag.kind === EVENT.STALL || flag.kind === EVENT.RESCUE;

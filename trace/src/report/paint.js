@@ -107,13 +107,17 @@ function hsl(hue, saturation, lightness) {
 // Hues that differ from each other and from that of queued time, for the origins with the most running time.
 const HUES = [212, 145, 285, 350, 180, 95, 320, 250, 65, 165, 305, 230];
 
+// The colours of page.css that the canvases use.
+const PALETTE =
+  "ground panel text faint line accent idle parked waiting dim queued stall " +
+  "reactor timers steal global wake-worker budget other by-task";
+
 class Palette {
   constructor(origins) {
     const style = getComputedStyle(document.documentElement);
     this.dark = window.matchMedia("(prefers-color-scheme: dark)").matches;
     this.named = new Map();
-    const names = "ground panel text faint line parked accent queued reactor timers steal global wake-worker budget stall other by-task idle waiting dim";
-    for (const name of names.split(" ")) {
+    for (const name of PALETTE.split(" ")) {
       this.named.set(`--${name}`, parseColour(style.getPropertyValue(`--${name}`)));
     }
     this.origin = new Uint32Array(origins.length);

@@ -74,8 +74,9 @@ class Row {
     this.poll = new Uint32Array(0);
     this.parks = new Intervals(0);
     this.markers = new Map();
-    // How many of the first polls are highlighted; null without a highlight.
+    // How many of the first polls are highlighted, and how long these run; null without a highlight.
     this.lit = null;
+    this.litSum = null;
   }
 
   setPolls(polls, list) {
@@ -151,10 +152,19 @@ class Row {
   highlight(isLit) {
     this.lit = null;
     if (!isLit) return;
-    this.lit = new Uint32Array(this.poll.length + 1);
-    for (let i = 0; i < this.poll.length; i++) {
-      this.lit[i + 1] = this.lit[i] + (isLit(this.poll[i]) ? 1 : 0);
+    const { start, end, count } = this.slices;
+    this.lit = new Uint32Array(count + 1);
+    this.litSum = new Float64Array(count + 1);
+    for (let i = 0; i < count; i++) {
+      const lit = isLit(this.poll[i]);
+      this.lit[i + 1] = this.lit[i] + (lit ? 1 : 0);
+      this.litSum[i + 1] = this.litSum[i] + (lit ? end[i] - start[i] : 0);
     }
+  }
+
+  // The first highlighted slice in [low, high), which holds one.
+  firstLit(low, high) {
+    return firstAbove(this.lit, this.lit[low], low + 1, high) - 1;
   }
 }
 

@@ -184,7 +184,8 @@ class States {
         const width = this.bar(since, end, top, bottom, queued);
         if (width > 46) {
           const length = duration(end - since);
-          this.text([`queued ${length}`, length], Math.max(since, view.from), width, y + TASK_ROW / 2, palette.sliceText);
+          const from = Math.max(since, view.from);
+          this.text([`queued ${length}`, length], from, width, y + TASK_ROW / 2, palette.sliceText);
         }
       }
     };
@@ -196,7 +197,8 @@ class States {
       const width = this.bar(polls.start[poll], polls.end[poll], top, bottom, colour);
       if (width > 46) {
         const length = duration(model.length(poll));
-        this.text([`runs ${length}`, length], Math.max(polls.start[poll], view.from), width, y + TASK_ROW / 2, palette.sliceText);
+        const from = Math.max(polls.start[poll], view.from);
+        this.text([`runs ${length}`, length], from, width, y + TASK_ROW / 2, palette.sliceText);
       }
       if (++i < list.length) {
         const pixelEnd = view.from + (Math.floor((polls.end[poll] - view.from) * scale) + 1) / scale;

@@ -129,18 +129,20 @@ class Timeline {
     const { start, end, count } = row.slices;
     const edge = surface.width - left;
     const wideText = 34 * surface.ratio;
+    // Columns of highlighted polls, three numbers each. They cover the others.
+    const lit = [];
     let i = firstAbove(end, view.from, 0, count);
     while (i < count && start[i] < view.to) {
       const x0 = (start[i] - view.from) * scale;
       const x1 = Math.min(edge, (end[i] - view.from) * scale);
       if (x1 - x0 >= 1) {
-        const lit = row.lit === null || row.lit[i + 1] > row.lit[i];
+        const plain = row.lit === null || row.lit[i + 1] > row.lit[i];
         const of = origin[task[row.poll[i]]];
         const from = Math.max(0, Math.round(x0));
         let until = Math.max(from + 1, Math.round(x1));
         // A gap, so that neighbours of one colour can be told apart.
         if (until - from > 3) until--;
-        surface.rect(left + from, high, left + until, low, lit ? colours[of] : pale[of]);
+        surface.rect(left + from, high, left + until, low, plain ? colours[of] : pale[of]);
         if (until - from > wideText) this.labels.push(row.poll[i], from / surface.ratio, until / surface.ratio, top);
         i++;
         continue;
@@ -152,15 +154,21 @@ class Timeline {
       // The last of them may be a wide one, which is drawn by itself.
       if (behind - i > 1 && (end[behind - 1] - start[behind - 1]) * scale >= 1) behind--;
       const share = Math.min(1, row.slices.covered(i, behind, t0, t1) * scale);
-      const lit = row.lit === null || row.lit[behind] > row.lit[i];
       const of = origin[task[row.poll[behind - i === 1 ? i : row.longestIn(i, behind)]]];
-      // What is highlighted must not be missed, however short it is.
-      const full = row.lit !== null && lit;
-      const height = full ? low - high : Math.max(2, Math.round((low - high) * share));
-      surface.column(left + column, height, lit ? colours[of] : pale[of]);
+      const height = Math.max(2, Math.round((low - high) * share));
+      surface.column(left + column, height, row.lit === null ? colours[of] : pale[of]);
+      if (row.lit !== null && row.lit[behind] > row.lit[i]) {
+        const part = Math.min(1, (row.litSum[behind] - row.litSum[i]) * scale);
+        // What is highlighted must not be missed, however short it is.
+        const least = Math.max(part, 0.3);
+        const shown = origin[task[row.poll[row.firstLit(i, behind)]]];
+        lit.push(left + column, Math.round((low - high) * least), colours[shown]);
+      }
       i = behind;
     }
     surface.drawColumns(high, low);
+    for (let at = 0; at < lit.length; at += 3) surface.column(lit[at], lit[at + 1], lit[at + 2]);
+    if (lit.length > 0) surface.drawColumns(high, low);
   }
 
   drawMarkers(row, top, high, low) {
@@ -192,8 +200,8 @@ class Timeline {
       const count = firstAbove(list.time, view.to, first, list.count) - first;
       const few = count < 24;
       const colour = view.palette.get(variable);
-      // Marks without gaps tell little, and must not outshine the slices.
-      const dense = count > this.plotWidth / 4;
+      // Markers without gaps tell little. Neither these nor others shall outshine what is highlighted.
+      const dense = count > this.plotWidth / 4 || row.lit !== null;
       const shade = dense ? mix(view.palette.get("--ground"), colour, 0.4) : colour;
       draw(list, shade, high, few ? high + Math.round(3 * surface.ratio) : low, few ? letter : "");
     }
