@@ -452,6 +452,19 @@ function testing(page, begun) {
       if (task >= 0) page.selectTask(task);
       return task >= 0;
     },
+    // All polls in the order of their starts.
+    polls: () => {
+      const { polls } = model;
+      return Array.from({ length: polls.count }, (_, poll) => ({
+        task: String(model.tasks.ids[polls.task[poll]]),
+        start: polls.start[poll],
+        end: polls.end[poll],
+        how: polls.how[poll],
+        queued: Number.isNaN(polls.queued[poll]) ? null : polls.queued[poll],
+        by: polls.wake[poll] === NONE ? null : causeOf(model, polls.wake[poll]),
+        row: placeOf(model, poll),
+      }));
+    },
     frameMillis: () => page.millis,
     drawNow: () => page.draw(),
     // The middle of the widest slice in sight, in the coordinates of the window.
