@@ -154,6 +154,7 @@ function taskTotals(model, task) {
     ["Polls", tasks.polls[task].toLocaleString("en")],
     ["Running time", duration(tasks.busy[task])],
     ["Longest poll", duration(tasks.longestPoll[task])],
+    ["Still queued", Number.isNaN(tasks.queued[task]) ? null : `for ${duration(model.to - tasks.queued[task])}`],
     ["Longest delay", tasks.longestDelay[task] > 0 ? duration(tasks.longestDelay[task]) : null],
   ];
 }

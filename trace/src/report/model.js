@@ -321,8 +321,18 @@ class Model {
       if (delay > tasks.longestDelay[task]) tasks.longestDelay[task] = delay;
       if (polls.facts[poll] & POLL.UNSURE) this.missingDelays++;
     }
+    for (let task = 0; task < tasks.count; task++) {
+      const delay = this.queuedAtSnapshot(task);
+      if (delay > tasks.longestDelay[task]) tasks.longestDelay[task] = delay;
+    }
     // All polls by task: a list in the order of time per task.
     this.ofTask = groupBy(polls.count, tasks.count, (poll) => polls.task[poll]);
+  }
+
+  // How long the task has been queued at the snapshot; not a number if it is not queued.
+  queuedAtSnapshot(task) {
+    const since = this.tasks.queued[task];
+    return since >= this.completeFrom ? this.to - since : NaN;
   }
 
   // From queued until polled; not a number if it is unknown.

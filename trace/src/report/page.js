@@ -183,7 +183,7 @@ class Page {
     option("busiest", "the busiest");
     option("late", "the longest delays");
     option("found", "found by the search");
-    option("selected", "the selected one, and related ones");
+    option("selected", "the selected and related ones");
     const ranked = origins.map((_, i) => i).sort((x, y) => origins[y].busy - origins[x].busy);
     for (const origin of ranked.slice(0, 200)) {
       const { label, tasks } = origins[origin];
@@ -318,12 +318,45 @@ class Page {
     );
   }
 
+  // Delays that have ended, and those of tasks that are queued at the snapshot.
+  worstDelays(delay) {
+    const { model } = this;
+    const worst = model.largest(10, model.delayBin, delay).map((poll) => [delay(poll), poll, NONE]);
+    for (let task = 0; task < model.tasks.count; task++) {
+      const nanos = model.queuedAtSnapshot(task);
+      if (!(nanos > (worst.length < 10 ? -1 : worst[worst.length - 1][0]))) continue;
+      worst.push([nanos, NONE, task]);
+      worst.sort((x, y) => y[0] - x[0]);
+      worst.length = Math.min(worst.length, 10);
+    }
+    return worst.map(([nanos, poll, task]) => {
+      if (poll !== NONE) return this.item(poll, delay);
+      return element(
+        "li",
+        {},
+        element("span", {}, duration(nanos)),
+        link(model.title(task), () => this.jumpToEnd(task)),
+        element("span", { class: "faint" }, "still queued"),
+      );
+    });
+  }
+
+  // Shows the time for which the task has been queued at the snapshot.
+  jumpToEnd(task) {
+    const { model } = this;
+    const since = model.tasks.queued[task];
+    const margin = (model.to - since) * 0.6;
+    this.selectTask(task);
+    this.zoomTo(since - margin, model.to + margin);
+    this.showTask(task);
+  }
+
   fillLists() {
     const { model } = this;
     const delay = (poll) => model.delay(poll);
     const length = (poll) => model.length(poll);
     const fill = (id, polls, value) => byId(id).replaceChildren(...polls.map((poll) => this.item(poll, value)));
-    fill("worst-delays", model.largest(10, model.delayBin, delay), delay);
+    byId("worst-delays").replaceChildren(...this.worstDelays(delay));
     fill("longest-polls", model.largest(10, model.lengthBin, length), length);
     if (model.missingDelays > 0) {
       const delays = plural(model.missingDelays, "delay");
