@@ -32,6 +32,7 @@ class Input {
     window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
       Object.assign(view.palette, new Palette(this.page.model.origins));
       this.page.overview.measured = false;
+      view.version++;
       this.page.showNames();
       for (const histogram of this.page.histograms) histogram.draw();
       this.page.changed();

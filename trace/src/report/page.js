@@ -13,6 +13,8 @@ class Page {
       model,
       from: model.from,
       to: model.to,
+      // Changes with everything that changes pixels, other than the place.
+      version: 0,
       poll: NONE,
       task: NONE,
       hoverPoll: NONE,
@@ -301,6 +303,7 @@ class Page {
     }
     for (const row of model.rows) row.highlight(isLit);
     this.overview.measured = false;
+    this.view.version++;
     this.changed();
   }
 
@@ -417,6 +420,7 @@ class Page {
       box.addEventListener("change", () => {
         if (box.checked) this.view.shown.add(kind);
         else this.view.shown.delete(kind);
+        this.view.version++;
         this.changed();
       });
       const sign = element("span", { class: "letter", style: `color: var(${variable})` }, letter);

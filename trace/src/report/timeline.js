@@ -60,6 +60,17 @@ class Timeline {
 
   draw() {
     this.layout();
+    const { surface, view } = this;
+    const { from, to, version } = view;
+    const drawn = [from, to, version, this.scroll, surface.width, surface.height, surface.ratio].join();
+    // A selection changes only what is drawn over the pixels.
+    if (drawn !== this.drawn) this.drawPixels();
+    this.drawn = drawn;
+    surface.flush();
+    this.drawTexts();
+  }
+
+  drawPixels() {
     const { surface, view, model } = this;
     const { palette } = view;
     const r = surface.ratio;
@@ -80,12 +91,11 @@ class Timeline {
       this.drawSlices(row, top, high, low);
       this.drawMarkers(row, top, low + Math.round(r), low + Math.round(STRIP * r));
     });
+    this.letters.reverse();
     this.drawStalls();
     // What has been drawn over the axis by rows that are scrolled half out of sight.
     surface.rect(0, 0, surface.width, Math.round(this.top * r), palette.get("--ground"));
     surface.rect(0, 0, this.left, surface.height, palette.get("--panel"));
-    surface.flush();
-    this.drawTexts();
   }
 
   // Awake and parked time, behind the slices.
@@ -289,7 +299,7 @@ class Timeline {
     context.save();
     context.font = "bold 9px system-ui, sans-serif";
     context.textAlign = "center";
-    for (const [x, top, letter, colour] of this.letters.reverse()) {
+    for (const [x, top, letter, colour] of this.letters) {
       const place = Math.round(top) * 10000 + Math.floor(x / 12);
       if (taken.has(place) || taken.has(place + 1)) continue;
       taken.add(place).add(place + 1);
