@@ -1,7 +1,7 @@
 //! Reads the traces of the heist async runtime, explains them, and converts them for other tools.
 //!
-//! A trace file is a snapshot of a runtime's flight recorder: what its workers have done in the last
-//! seconds. `docs/trace-format.md` in heist's repository defines the file.
+//! A trace file is a snapshot of a runtime's flight recorder: what its workers have done in the
+//! last seconds. `docs/trace-format.md` in heist's repository defines the file.
 //!
 //! - [`Trace::parse`] checks a file, and gives its tasks, tracks and events.
 //! - [`history::History`] brings the events together: polls, waits, and what caused them.

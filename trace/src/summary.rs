@@ -10,6 +10,7 @@ pub use burst::Burst;
 pub use chain::Chain;
 pub use delay::{Delay, Link, Occupant};
 pub use incident::Incident;
+pub(crate) use kind_row::kind_rows;
 pub use kind_row::{KindRow, Waker};
 
 use std::fmt;
@@ -48,7 +49,7 @@ impl<'h, 'a> Summary<'h, 'a> {
         let (incidents, incident_count) = incident::incidents(history);
         Self {
             history,
-            kinds: kind_row::kind_rows(history),
+            kinds: kind_rows(history),
             long_polls: longest(polls.map(|(index, poll)| (poll.duration(), index)), MOST_LONGEST),
             delays: delay::delays(history, MOST_LONGEST),
             bursts: burst::bursts(history),
@@ -235,8 +236,8 @@ fn trigger_name(trigger: Trigger) -> &'static str {
     }
 }
 
-/// Returns the indices of the `most` longest times, the longest first. Those of length zero are left
-/// out.
+/// Returns the indices of the `most` longest times, the longest first. Those of length zero are
+/// left out.
 fn longest(times: impl Iterator<Item = (Nanos, usize)>, most: usize) -> Vec<usize> {
     let mut kept: Vec<(Nanos, usize)> = Vec::with_capacity(most + 1);
     for (time, index) in times {
