@@ -7,7 +7,7 @@
 //! - [`history::History`] brings the events together: polls, waits, and what caused them.
 //! - [`summary`], [`diff`], [`flame`], [`chrome`], [`perfetto`] and [`report`] are the commands of
 //!   the program `heist-trace`.
-//! - [`write`] builds files, for tests.
+//! - [`mod@write`] builds files, for tests.
 //!
 //! Any bytes give a trace or an [`Error`]. Reading them never panics. It allocates no more than a
 //! fixed multiple of the file's length: counts and lengths in a file are not trusted.

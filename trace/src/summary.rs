@@ -161,7 +161,8 @@ impl<'h, 'a> Summary<'h, 'a> {
             let poll = &self.history.polls()[*index];
             write!(f, "  {:>11}  {} on {}", poll.duration(), Subject(self.history, poll), tracks[poll.track()])?;
             write!(f, " at {}", poll.start())?;
-            if let Some(place) = self.history.kind_of(poll.task()).place {
+            let id = self.history.tasks()[poll.task()].id();
+            if let Some(place) = self.history.trace().task(id).and_then(|task| task.place) {
                 write!(f, ", spawned at {}", ShortPlace(place))?;
             }
             writeln!(f, "{}", if poll.is_under_way() { ", under way" } else { "" })?;
@@ -212,6 +213,15 @@ impl fmt::Display for Subject<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Subject(history, poll) = self;
         write!(f, "`{}` (task {})", history.kind_of(poll.task()), history.tasks()[poll.task()].id())
+    }
+}
+
+/// A number of things, with their name in singular.
+struct Counted(u64, &'static str);
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}{}", self.0, self.1, if self.0 == 1 { "" } else { "s" })
     }
 }
 

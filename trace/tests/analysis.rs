@@ -148,7 +148,7 @@ fn summary_of_a_long_wait_names_what_occupied_the_worker() {
     assert_eq!(occupants, [("hash".to_owned(), 1, 9_000_000), ("accept".to_owned(), 1, 1_000)]);
     let text = summary.to_string();
     assert!(text.contains("woken by `accept` (task 1)"), "{text}");
-    assert!(text.contains("worker 0 meanwhile: `hash` for 9.000 ms in 1 polls"), "{text}");
+    assert!(text.contains("worker 0 meanwhile: `hash` for 9.000 ms in 1 poll"), "{text}");
     assert!(text.contains("polled by worker 1 in the end"), "{text}");
     assert_eq!(history.polls()[summary.long_polls()[0]].duration(), Nanos(9_000_000));
 }
@@ -221,7 +221,7 @@ fn summary_of_every_event_has_a_line_per_incident() {
         "worker 1 is stalled by `connection` (task 2), for 4.935 ms so far",
         "a spare worker starts, because worker 1 is stalled",
         "the workers change from 2 to 3",
-        "the drain reaches its deadline, 1 tasks alive",
+        "the drain reaches its deadline, 1 task alive",
         "mark `request done` on worker 1",
         "5 older ones have been overwritten",
     ] {

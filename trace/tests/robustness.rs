@@ -82,8 +82,7 @@ fn trace_that_is_cut_anywhere_gives_an_error_or_a_part() {
     let file = sample::every_event();
     assert!(checked(&file).0);
     let parts = (0..file.len()).filter(|length| checked(&file[..*length]).0).count();
-    // Cuts between two sections leave a valid file: behind the runtime, the texts, the tasks and two
-    // tracks.
+    // A cut between sections is a valid file: behind the runtime, the texts, the tasks, two tracks.
     assert_eq!(parts, 5);
 }
 

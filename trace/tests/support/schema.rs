@@ -1,6 +1,6 @@
 //! Decodes the parts of Perfetto's schema that the conversion writes.
 //!
-//! The numbers of fields are those of `perfetto_trace.proto`, version 51. The published crates with
+//! The numbers of fields are those of `perfetto_trace.proto`. The published crates with
 //! the whole schema need the program `protoc`. An unknown field, or a field of a wrong type, is a
 //! failure.
 
