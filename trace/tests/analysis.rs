@@ -272,3 +272,21 @@ fn task_without_a_name_is_labelled_by_its_place() {
     let labels: Vec<String> = History::new(&trace).kinds().iter().map(ToString::to_string).collect();
     assert_eq!(labels, ["src/server.rs:41:9", "block_on"]);
 }
+
+#[test]
+fn summary_of_one_backlog_lists_its_longest_wait_only() {
+    let mut events: Vec<Timed> = vec![start(0, 1)];
+    events.extend((2..30).map(|task| wake(task, task)));
+    events.push(end(1_000_000, 1));
+    events.extend((2..30).flat_map(|task| [start(1_000_000 + task, task), end(1_000_000 + task, task)]));
+    events.extend([wake(2_000_000, 40), start(2_000_100, 40)]);
+    let file = build(&[(1, "hash")], 3_000_000, &[(TrackKind::Worker(0), 0, events)]);
+    let trace = Trace::parse(&file).unwrap();
+    let history = History::new(&trace);
+    let delays: Vec<(u64, u64)> = Summary::new(&history)
+        .delays()
+        .iter()
+        .map(|delay| (history.waits()[delay.wait].duration().0, delay.similar))
+        .collect();
+    assert_eq!(delays, [(1_000_000, 27), (100, 0)]);
+}

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::{Counted, Subject, longest, trigger_name, write_cause};
+use super::{Counted, Subject, trigger_name, write_cause};
 use crate::history::{Cause, History, Poll, Trigger, Wait};
 use crate::nanos::Nanos;
 use crate::track::TrackKind;
@@ -13,10 +13,6 @@ const MOST_OCCUPANTS: usize = 3;
 
 /// The most wake-ups that are followed back.
 const MOST_LINKS: usize = 6;
-
-/// The most waits of which some are chosen. Waits of one backlog have one cause, so one of them is
-/// explained, and the others are counted.
-const MOST_CANDIDATES: usize = 100;
 
 /// The most polls that may be open inside of each other.
 const MOST_NESTED: usize = 64;
@@ -36,8 +32,8 @@ pub struct Delay {
     pub parked: Nanos,
     /// The wake-ups that led to the wait, the latest first.
     pub chain: Vec<Link>,
-    /// How many of the hundred longest waits overlap with this one at the same worker. They are not
-    /// listed by themselves.
+    /// How many other waits overlap with this one at the same worker, and are not shorter than the
+    /// last delay of the list. They are not listed by themselves.
     pub similar: u64,
 }
 
@@ -84,8 +80,11 @@ pub(crate) fn delays(history: &History<'_>, most: usize) -> Vec<Delay> {
         let parked = track.map(|track| parked(&history.tracks()[track].parks, wait)).unwrap_or_default();
         Delay { wait: index, track, occupants, parked, chain: chain(history, wait), similar: 0 }
     };
+    let mut waits: Vec<(Nanos, u32)> = waits.map(|(index, wait)| (wait.duration(), index as u32)).collect();
+    waits.retain(|(duration, _)| *duration > Nanos::ZERO);
+    waits.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
     let mut delays: Vec<Delay> = Vec::new();
-    for index in longest(waits.map(|(index, wait)| (wait.duration(), index)), MOST_CANDIDATES) {
+    for index in waits.into_iter().map(|(_, index)| index as usize) {
         let wait = &history.waits()[index];
         let is_similar = |delay: &Delay| {
             let listed = &history.waits()[delay.wait];
@@ -94,7 +93,7 @@ pub(crate) fn delays(history: &History<'_>, most: usize) -> Vec<Delay> {
         match delays.iter().position(is_similar) {
             Some(place) => delays[place].similar += 1,
             None if delays.len() < most => delays.push(explain(index)),
-            None => {}
+            None => break,
         }
     }
     delays
@@ -193,7 +192,7 @@ impl Delay {
         }
         match self.similar {
             0 => Ok(()),
-            similar => writeln!(f, "{:15}the same backlog: {similar} more of the {MOST_CANDIDATES} longest waits", ""),
+            similar => writeln!(f, "{:15}the same backlog delayed {} more", "", Counted(similar, "poll")),
         }
     }
 }
