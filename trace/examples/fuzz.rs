@@ -32,7 +32,8 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let end = Instant::now() + Duration::from_secs(seconds);
-    let samples = [sample::every_event(), simulation::simulated(seed, 200, 2), simulation::simulated(seed + 1, 1_000, 4)];
+    let samples =
+        [sample::every_event(), simulation::simulated(seed, 200, 2), simulation::simulated(seed + 1, 1_000, 4)];
     let (mut batches, mut traces) = (0, 0);
     while Instant::now() < end {
         let batch = seed.wrapping_add(batches);

@@ -6,7 +6,7 @@ use std::fmt;
 use crate::history::History;
 use crate::nanos::Nanos;
 use crate::quantiles::Quantiles;
-use crate::summary::Summary;
+use crate::summary::kind_rows;
 use crate::table::Table;
 
 /// The most rows of the table.
@@ -46,7 +46,7 @@ impl Diff {
     pub fn new(a: &History<'_>, b: &History<'_>) -> Self {
         let mut rows: BTreeMap<String, [Side; 2]> = BTreeMap::new();
         for (side, history) in [a, b].into_iter().enumerate() {
-            for row in Summary::new(history).kinds() {
+            for row in kind_rows(history) {
                 let label = history.kinds()[row.kind].to_string();
                 rows.entry(label).or_default()[side] = Side { polls: row.polls, cpu: row.cpu, waits: row.waits };
             }

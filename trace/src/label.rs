@@ -81,7 +81,7 @@ impl fmt::Display for ShortPlace<'_> {
 pub struct TaskKind<'a> {
     /// What the tasks are called.
     pub label: Label<'a>,
-    /// True if they are blocking jobs.
+    /// Set if they are blocking jobs.
     pub is_blocking: bool,
     /// The place in which the first of them was spawned, if it is known.
     pub place: Option<Place<'a>>,

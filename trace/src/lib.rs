@@ -1,13 +1,13 @@
 //! Reads the traces of the heist async runtime, explains them, and converts them for other tools.
 //!
-//! A trace file is a snapshot of a runtime's flight recorder: what its workers have done in the last
-//! seconds. `docs/trace-format.md` in heist's repository defines the file.
+//! A trace file is a snapshot of a runtime's flight recorder: what its workers have done in the
+//! last seconds. `docs/trace-format.md` in heist's repository defines the file.
 //!
 //! - [`Trace::parse`] checks a file, and gives its tasks, tracks and events.
 //! - [`history::History`] brings the events together: polls, waits, and what caused them.
 //! - [`summary`], [`diff`], [`flame`], [`chrome`], [`perfetto`] and [`report`] are the commands of
 //!   the program `heist-trace`.
-//! - [`write`] builds files, for tests.
+//! - [`mod@write`] builds files, for tests.
 //!
 //! Any bytes give a trace or an [`Error`]. Reading them never panics. It allocates no more than a
 //! fixed multiple of the file's length: counts and lengths in a file are not trusted.

@@ -56,9 +56,9 @@ fn run(command: &Command) -> Result<(), String> {
             parsed(file, &bytes)?;
             emit(output, |out| report::write(&bytes, out))
         }
-        Command::Flame { file, output } => convert(file, output, |history, out| flame::write(history, out)),
-        Command::Perfetto { file, output } => convert(file, output, |history, out| perfetto::write(history, out)),
-        Command::Chrome { file, output } => convert(file, output, |history, out| chrome::write(history, out)),
+        Command::Flame { file, output } => convert(file, output, flame::write),
+        Command::Perfetto { file, output } => convert(file, output, perfetto::write),
+        Command::Chrome { file, output } => convert(file, output, chrome::write),
     }
 }
 

@@ -122,7 +122,8 @@ impl<W: Write> Timeline<'_, '_, W> {
         self.write_packet(packet, NEEDS_STATE)
     }
 
-    /// Writes the process, and the names of the kinds of tasks. A kind's number is its index plus one.
+    /// Writes the process, and the names of the kinds of tasks. A kind's number is its index plus
+    /// one.
     fn write_process(&mut self) -> io::Result<()> {
         let runtime = self.history.trace().runtime();
         let mut process = Message::default();

@@ -19,8 +19,8 @@ pub struct Quantiles {
 impl Quantiles {
     /// Returns the quantiles of times that are sorted.
     ///
-    /// A quantile is a time of the list: the first one that at least this share of the times does not
-    /// exceed. All are zero if the list is empty.
+    /// A quantile is a time of the list: the first one that at least this share of the times does
+    /// not exceed. All are zero if the list is empty.
     #[must_use]
     pub fn of_sorted(times: &[Nanos]) -> Self {
         Self {

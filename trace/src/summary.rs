@@ -10,6 +10,7 @@ pub use burst::Burst;
 pub use chain::Chain;
 pub use delay::{Delay, Link, Occupant};
 pub use incident::Incident;
+pub(crate) use kind_row::kind_rows;
 pub use kind_row::{KindRow, Waker};
 
 use std::fmt;
@@ -48,7 +49,7 @@ impl<'h, 'a> Summary<'h, 'a> {
         let (incidents, incident_count) = incident::incidents(history);
         Self {
             history,
-            kinds: kind_row::kind_rows(history),
+            kinds: kind_rows(history),
             long_polls: longest(polls.map(|(index, poll)| (poll.duration(), index)), MOST_LONGEST),
             delays: delay::delays(history, MOST_LONGEST),
             bursts: burst::bursts(history),
@@ -160,7 +161,8 @@ impl<'h, 'a> Summary<'h, 'a> {
             let poll = &self.history.polls()[*index];
             write!(f, "  {:>11}  {} on {}", poll.duration(), Subject(self.history, poll), tracks[poll.track()])?;
             write!(f, " at {}", poll.start())?;
-            if let Some(place) = self.history.kind_of(poll.task()).place {
+            let id = self.history.tasks()[poll.task()].id();
+            if let Some(place) = self.history.trace().task(id).and_then(|task| task.place) {
                 write!(f, ", spawned at {}", ShortPlace(place))?;
             }
             writeln!(f, "{}", if poll.is_under_way() { ", under way" } else { "" })?;
@@ -214,6 +216,15 @@ impl fmt::Display for Subject<'_, '_> {
     }
 }
 
+/// A number of things, with their name in singular.
+struct Counted(u64, &'static str);
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}{}", self.0, self.1, if self.0 == 1 { "" } else { "s" })
+    }
+}
+
 /// Writes what has caused a spawn or a wake-up.
 fn write_cause(history: &History<'_>, cause: Cause, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match cause {
@@ -235,8 +246,8 @@ fn trigger_name(trigger: Trigger) -> &'static str {
     }
 }
 
-/// Returns the indices of the `most` longest times, the longest first. Those of length zero are left
-/// out.
+/// Returns the indices of the `most` longest times, the longest first. Those of length zero are
+/// left out.
 fn longest(times: impl Iterator<Item = (Nanos, usize)>, most: usize) -> Vec<usize> {
     let mut kept: Vec<(Nanos, usize)> = Vec::with_capacity(most + 1);
     for (time, index) in times {

@@ -2,15 +2,16 @@
 
 use std::fmt;
 
-/// A table. The first column is aligned to the left, and so is the last one if its heading is
-/// marked; the others are aligned to the right.
+/// A table. The first column is aligned to the left, and so is a last column of texts. The others
+/// are aligned to the right.
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
     last_is_text: bool,
 }
 
 impl Table {
-    /// Starts a table with these headings. If the last column is a text, its heading begins with `<`.
+    /// Starts a table with these headings. If the last column has texts, its heading begins with
+    /// `<`.
     pub(crate) fn new(headings: &[&str]) -> Self {
         let last_is_text = headings.last().is_some_and(|heading| heading.starts_with('<'));
         let headings = headings.iter().map(|heading| heading.trim_start_matches('<').to_owned()).collect();

@@ -26,9 +26,9 @@ impl fmt::Display for TaskId {
 pub struct Task<'a> {
     /// Its id.
     pub id: TaskId,
-    /// True if the task was alive at the snapshot.
+    /// Set if the task was alive at the snapshot.
     pub is_alive: bool,
-    /// True for a blocking job.
+    /// Set for a blocking job.
     pub is_blocking: bool,
     /// Its name, if it has one.
     pub name: Option<&'a str>,

@@ -211,7 +211,8 @@ fn parse_header(cursor: &mut Cursor<'_>) -> Result<(), Error> {
 }
 
 fn parse_texts<'a>(cursor: &mut Cursor<'a>) -> Result<Vec<&'a str>, Error> {
-    // The number is not trusted: a text has one byte at least, so that the vector grows with the file.
+    // The number is not trusted: a text has one byte at least, so that the vector grows with the
+    // file.
     let mut texts = Vec::new();
     for _ in 0..cursor.number()? {
         texts.push(cursor.text()?);

@@ -64,7 +64,8 @@ impl<'a> RawTrack<'a> {
         let kind = TrackKind::from_numbers(cursor.number()?, cursor.number()?);
         let (thread, lost, count) = (cursor.number()?, cursor.number()?, cursor.number()?);
         let track = Self { kind, thread, lost, count, events: cursor.clone() };
-        // The smallest event has two bytes, so that a false count ends the loop at the end of the section.
+        // The smallest event has two bytes, so that a false count ends the loop at the end of the
+        // section.
         let mut at = Nanos::ZERO;
         for _ in 0..count {
             at = take_event(cursor, at, texts)?.0;

@@ -148,7 +148,7 @@ fn summary_of_a_long_wait_names_what_occupied_the_worker() {
     assert_eq!(occupants, [("hash".to_owned(), 1, 9_000_000), ("accept".to_owned(), 1, 1_000)]);
     let text = summary.to_string();
     assert!(text.contains("woken by `accept` (task 1)"), "{text}");
-    assert!(text.contains("worker 0 meanwhile: `hash` for 9.000 ms in 1 polls"), "{text}");
+    assert!(text.contains("worker 0 meanwhile: `hash` for 9.000 ms in 1 poll"), "{text}");
     assert!(text.contains("polled by worker 1 in the end"), "{text}");
     assert_eq!(history.polls()[summary.long_polls()[0]].duration(), Nanos(9_000_000));
 }
@@ -221,7 +221,7 @@ fn summary_of_every_event_has_a_line_per_incident() {
         "worker 1 is stalled by `connection` (task 2), for 4.935 ms so far",
         "a spare worker starts, because worker 1 is stalled",
         "the workers change from 2 to 3",
-        "the drain reaches its deadline, 1 tasks alive",
+        "the drain reaches its deadline, 1 task alive",
         "mark `request done` on worker 1",
         "5 older ones have been overwritten",
     ] {
@@ -271,4 +271,22 @@ fn task_without_a_name_is_labelled_by_its_place() {
     let trace = Trace::parse(&file).unwrap();
     let labels: Vec<String> = History::new(&trace).kinds().iter().map(ToString::to_string).collect();
     assert_eq!(labels, ["src/server.rs:41:9", "block_on"]);
+}
+
+#[test]
+fn summary_of_one_backlog_lists_its_longest_wait_only() {
+    let mut events: Vec<Timed> = vec![start(0, 1)];
+    events.extend((2..30).map(|task| wake(task, task)));
+    events.push(end(1_000_000, 1));
+    events.extend((2..30).flat_map(|task| [start(1_000_000 + task, task), end(1_000_000 + task, task)]));
+    events.extend([wake(2_000_000, 40), start(2_000_100, 40)]);
+    let file = build(&[(1, "hash")], 3_000_000, &[(TrackKind::Worker(0), 0, events)]);
+    let trace = Trace::parse(&file).unwrap();
+    let history = History::new(&trace);
+    let delays: Vec<(u64, u64)> = Summary::new(&history)
+        .delays()
+        .iter()
+        .map(|delay| (history.waits()[delay.wait].duration().0, delay.similar))
+        .collect();
+    assert_eq!(delays, [(1_000_000, 27), (100, 0)]);
 }

@@ -82,7 +82,7 @@ fn trace_that_is_cut_anywhere_gives_an_error_or_a_part() {
     let file = sample::every_event();
     assert!(checked(&file).0);
     let parts = (0..file.len()).filter(|length| checked(&file[..*length]).0).count();
-    // Cuts between two sections leave a valid file: behind the runtime, the texts, the tasks and two tracks.
+    // A cut between sections is a valid file: behind the runtime, the texts, the tasks, two tracks.
     assert_eq!(parts, 5);
 }
 
@@ -92,7 +92,11 @@ fn trace_with_any_byte_changed_gives_an_error_or_a_trace() {
     let mut traces = 0;
     for at in 0..file.len() {
         let mut changed = file.clone();
-        for byte in 0..=255 {
+        for bit in 0..8 {
+            changed[at] = file[at] ^ 1 << bit;
+            traces += u64::from(checked(&changed).0);
+        }
+        for byte in [0x00, 0x7f, 0x80, 0xff] {
             changed[at] = byte;
             traces += u64::from(checked(&changed).0);
         }
@@ -103,7 +107,7 @@ fn trace_with_any_byte_changed_gives_an_error_or_a_trace() {
 #[test]
 fn trace_with_random_mutations_gives_an_error_or_a_trace() {
     let mut random = Random::new(1);
-    let samples = [sample::every_event(), simulation::simulated(2, 300, 3)];
+    let samples = [sample::every_event(), simulation::simulated(2, 100, 3)];
     let mut traces = 0;
     for round in 0..ROUNDS {
         let mut file = match round % 3 {

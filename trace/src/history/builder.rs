@@ -18,8 +18,8 @@ use crate::track::TrackKind;
 /// poll hands its track to another thread, so there may be more than one.
 const MOST_NESTED: usize = 64;
 
-/// A wake-up whose event is this much later than the start of a poll on another track has caused
-/// that poll: an event is written just after what it tells of.
+/// An event is written just after what it tells of. So a wake-up may be this much later than the
+/// poll on another track that it has caused.
 const SKEW: Nanos = Nanos(10_000);
 
 /// What is known of a task so far.
@@ -156,7 +156,8 @@ impl<'a> Builder<'a> {
         if let Some(poll) = self.polls.get_mut(open as usize) {
             if poll.wait == NONE && poll.track != track && at.since(poll.start) <= SKEW {
                 poll.wait = wait;
-                self.waits[wait as usize].poll = open;
+                let wait = &mut self.waits[wait as usize];
+                (wait.since, wait.until, wait.poll) = (poll.start, poll.start, open);
                 return;
             }
         }

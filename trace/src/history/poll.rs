@@ -33,8 +33,8 @@ impl Poll {
 
     /// Returns the time at which the poll ended.
     ///
-    /// It is the time of the snapshot if the poll was under way. If the end has been overwritten, it
-    /// is the latest time at which the poll may have ended.
+    /// It is the time of the snapshot if the poll was under way. If the end has been overwritten,
+    /// it is the latest time at which the poll may have ended.
     #[must_use]
     pub fn end(&self) -> Nanos {
         self.end

@@ -5,8 +5,8 @@ use crate::nanos::Nanos;
 
 /// How a track has spent its time, and how often things have happened on it.
 ///
-/// The time of a worker that is neither busy nor parked is that of searching for tasks: polls of the
-/// reactor, steals, timers.
+/// The time of a worker that is neither busy nor parked is that of searching for tasks: polls of
+/// the reactor, steals, timers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TrackTimes {

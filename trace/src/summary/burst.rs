@@ -19,7 +19,7 @@ const MOST_BURSTS: usize = 5;
 pub struct Burst {
     /// The index of the poll in [`History::polls`].
     pub poll: usize,
-    /// Whether the tasks were woken or spawned.
+    /// What has queued the tasks: a spawn or a wake-up.
     pub trigger: Trigger,
     /// The number of these tasks.
     pub tasks: u64,

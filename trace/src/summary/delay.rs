@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::{Subject, longest, trigger_name, write_cause};
+use super::{Counted, Subject, trigger_name, write_cause};
 use crate::history::{Cause, History, Poll, Trigger, Wait};
 use crate::nanos::Nanos;
 use crate::track::TrackKind;
@@ -32,6 +32,9 @@ pub struct Delay {
     pub parked: Nanos,
     /// The wake-ups that led to the wait, the latest first.
     pub chain: Vec<Link>,
+    /// How many other waits overlap with this one at the same worker, and are not shorter than the
+    /// last delay of the list. They are not listed by themselves.
+    pub similar: u64,
 }
 
 /// Tasks of one kind that a worker polled while another task was queued.
@@ -58,7 +61,8 @@ pub struct Link {
     pub cause: Cause,
 }
 
-/// Returns the longest waits of tasks, the longest first.
+/// Returns the longest waits of tasks, the longest first. Of waits that overlap at one worker, the
+/// longest is listed.
 pub(crate) fn delays(history: &History<'_>, most: usize) -> Vec<Delay> {
     let mut polls_of = vec![Vec::new(); history.tracks().len()];
     for (index, poll) in history.polls().iter().enumerate() {
@@ -74,9 +78,25 @@ pub(crate) fn delays(history: &History<'_>, most: usize) -> Vec<Delay> {
         let track = Some(wait.track()).filter(is_worker).or(polled_on.filter(is_worker));
         let occupants = track.map(|track| occupants(history, &polls_of[track], wait)).unwrap_or_default();
         let parked = track.map(|track| parked(&history.tracks()[track].parks, wait)).unwrap_or_default();
-        Delay { wait: index, track, occupants, parked, chain: chain(history, wait) }
+        Delay { wait: index, track, occupants, parked, chain: chain(history, wait), similar: 0 }
     };
-    longest(waits.map(|(index, wait)| (wait.duration(), index)), most).into_iter().map(explain).collect()
+    let mut waits: Vec<(Nanos, u32)> = waits.map(|(index, wait)| (wait.duration(), index as u32)).collect();
+    waits.retain(|(duration, _)| *duration > Nanos::ZERO);
+    waits.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    let mut delays: Vec<Delay> = Vec::new();
+    for index in waits.into_iter().map(|(_, index)| index as usize) {
+        let wait = &history.waits()[index];
+        let is_similar = |delay: &Delay| {
+            let listed = &history.waits()[delay.wait];
+            listed.track() == wait.track() && overlap(listed, wait.since(), wait.until()) > Nanos::ZERO
+        };
+        match delays.iter().position(is_similar) {
+            Some(place) => delays[place].similar += 1,
+            None if delays.len() < most => delays.push(explain(index)),
+            None => break,
+        }
+    }
+    delays
 }
 
 /// Returns what a worker polled during a wait.
@@ -159,13 +179,20 @@ impl Delay {
         for occupant in &self.occupants {
             let longest = &history.polls()[occupant.longest];
             let kind = &history.kinds()[occupant.kind];
-            write!(f, "`{kind}` for {} in {} polls", occupant.time, occupant.polls)?;
+            write!(f, "`{kind}` for {} in {}", occupant.time, Counted(occupant.polls, "poll"))?;
             write!(f, ", the longest {} of {}; ", longest.duration(), Subject(history, longest))?;
         }
-        write!(f, "parked {}", self.parked)?;
+        match self.parked {
+            Nanos::ZERO => write!(f, "not parked")?,
+            parked => write!(f, "parked for {parked}")?,
+        }
         match wait.poll().map(|poll| history.polls()[poll].track()) {
-            Some(other) if other != track => writeln!(f, "; polled by {} in the end", tracks[other]),
-            _ => writeln!(f),
+            Some(other) if other != track => writeln!(f, "; polled by {} in the end", tracks[other])?,
+            _ => writeln!(f)?,
+        }
+        match self.similar {
+            0 => Ok(()),
+            similar => writeln!(f, "{:15}the same backlog delayed {} more", "", Counted(similar, "poll")),
         }
     }
 }

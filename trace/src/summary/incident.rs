@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::Counted;
 use crate::event::{DrainPhase, Event, EventKind};
 use crate::history::{History, Merge};
 use crate::label::{Label, Short};
@@ -53,11 +54,15 @@ impl Incident<'_> {
             }
             EventKind::Rescue { worker } => writeln!(f, "a spare worker starts, because worker {worker} is stalled"),
             EventKind::Resize { before, after } => writeln!(f, "the workers change from {before} to {after}"),
-            EventKind::Drain { phase: DrainPhase::Begin, alive } => writeln!(f, "a drain begins, {alive} tasks alive"),
-            EventKind::Drain { phase: DrainPhase::Deadline, alive } => {
-                writeln!(f, "the drain reaches its deadline, {alive} tasks alive")
+            EventKind::Drain { phase: DrainPhase::Begin, alive } => {
+                writeln!(f, "a drain begins, {} alive", Counted(alive, "task"))
             }
-            EventKind::Drain { phase: DrainPhase::End, alive } => writeln!(f, "the drain ends, {alive} tasks alive"),
+            EventKind::Drain { phase: DrainPhase::Deadline, alive } => {
+                writeln!(f, "the drain reaches its deadline, {} alive", Counted(alive, "task"))
+            }
+            EventKind::Drain { phase: DrainPhase::End, alive } => {
+                writeln!(f, "the drain ends, {} alive", Counted(alive, "task"))
+            }
             EventKind::Mark { text, .. } => writeln!(f, "mark `{}` on {}", Short(text), self.track),
             other => writeln!(f, "{other:?}"),
         }

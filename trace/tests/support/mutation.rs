@@ -90,7 +90,7 @@ pub(crate) fn random_file(random: &mut Random) -> Vec<u8> {
     put_section(&mut file, 3, &body);
     for _ in 0..random.below(4) {
         let mut body = Vec::new();
-        let events = random.below(200);
+        let events = random.below(60);
         for field in [random.below(8) / 3, random.below(4), random.below(4), random.below(2), events] {
             put_number(&mut body, field);
         }

@@ -39,6 +39,7 @@ pub(crate) fn simulated(seed: u64, events: usize, workers: usize) -> Vec<u8> {
         let next = list[index].queue.pop_front().or_else(|| {
             let victim = (0..workers).max_by_key(|victim| list[*victim].queue.len()).unwrap_or(0);
             let stolen = list[victim].queue.pop_back()?;
+            list[index].now = list[index].now.max(list[victim].now);
             list[index].record(150, EventKind::Steal { victim: victim as u64, tasks: 1 });
             Some(stolen)
         });
