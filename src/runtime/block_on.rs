@@ -186,11 +186,9 @@ fn drive_until_ready<F: Future>(
             return None;
         }
         if root.word.has_wake() {
-            worker.record_root_start();
-            let output = poll_root(root, future.as_mut(), cx);
-            worker.record_root_end(output.is_some());
-            if output.is_some() {
-                return output;
+            let poll = |future| poll_root(root, future, cx);
+            if let Some(output) = worker.poll_recorded_root(future.as_mut(), poll) {
+                return Some(output);
             }
             worker.count_root();
             if root.word.has_wake() {

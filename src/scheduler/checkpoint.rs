@@ -5,6 +5,7 @@ use crate::pool::Seat;
 use crate::primitive::wake_policy;
 use crate::queue::{CAPACITY, Chain};
 use crate::scheduler::worker::{SHARE, Worker};
+use crate::timer::TimerWheel;
 use crate::util::wake_list::{WakeList, catch_user_panic};
 
 /// A worker is late only if it makes no progress for longer than this many of its usual polls.
@@ -28,10 +29,9 @@ impl Worker<'_> {
         let mut wakes = self.local.borrow_wakes();
         self.turn_wheels(now, &mut wakes);
         if polls_reactor {
-            let began = self.recorder_time();
-            let polled = self.pool.reactor.try_poll(&self.local.shard, || self.pool.awake_workers(), &mut wakes);
-            self.record_reactor_poll(began, *polled.as_ref().unwrap_or(&0));
-            log_poll_error(polled);
+            let reactor = &self.pool.reactor;
+            let poll = || reactor.try_poll(&self.local.shard, || self.pool.awake_workers(), &mut wakes);
+            log_poll_error(self.poll_recorded_reactor(poll));
             self.local.record_reactor_poll(now);
         }
         self.wake_batch(wakes);
@@ -76,21 +76,24 @@ impl Worker<'_> {
         self.local.update_polls_per_task(self.seat.stats.ended.get());
         self.update_poll_time(now);
         self.local.begin_interval(now, self.pool.settings.pace);
-        self.refresh_recording();
     }
 
     pub(crate) fn turn_wheels(&self, now: u64, wakes: &mut WakeList) {
         let now = self.pool.clock.to_timer_time(now);
         for wheel in [&self.seat.wheel, &self.pool.shared_wheel] {
-            let due = wheel.next_due();
-            if due <= now {
-                let before = wakes.len();
-                wheel.fire_due(now, wakes);
-                self.record_timers(wakes.len() - before, now - due);
+            if wheel.next_due() <= now {
+                self.fire_due(wheel, now, wakes);
             }
         }
         // If the own wheel is an orphan wheel, it is none any more: this worker is not stalled.
         self.pool.orphan_wheels.fire_due(self.seat.index, now, wakes);
+    }
+
+    #[inline(never)]
+    fn fire_due(&self, wheel: &TimerWheel, now: u64, wakes: &mut WakeList) {
+        let (due, before) = (wheel.next_due(), wakes.len());
+        wheel.fire_due(now, wakes);
+        self.record_timers(wakes.len() - before, now.saturating_sub(due));
     }
 
     /// Wakes a batch of tasks: they go into the ring in order, and one decision about a helper
@@ -170,10 +173,17 @@ impl Worker<'_> {
 
 /// Logs an error of a reactor poll. The runtime gets no events from this poll, and polls again
 /// later.
+#[inline(always)]
 pub(crate) fn log_poll_error(turned: std::io::Result<usize>) {
     if let Err(error) = turned {
-        catch_user_panic("a tracing subscriber", || {
-            tracing::error!(target: "heist::worker", %error, "could not poll the operating system for I/O events");
-        });
+        log_error(&error);
     }
+}
+
+#[cold]
+#[inline(never)]
+fn log_error(error: &std::io::Error) {
+    catch_user_panic("a tracing subscriber", || {
+        tracing::error!(target: "heist::worker", %error, "could not poll the operating system for I/O events");
+    });
 }

@@ -3,6 +3,8 @@
 //! If the recorder is off, each hook is one predictable branch, or is on a path that is slow
 //! anyway.
 
+use std::io;
+
 use crate::context::{self, Seated};
 use crate::pool::Pool;
 use crate::primitive::Arc;
@@ -16,13 +18,30 @@ impl Seated<'_> {
     /// Records an event of this worker, if the recorder is on. `record` gets the time.
     #[inline]
     pub(crate) fn record(&self, record: impl FnOnce(u64) -> Record) {
+        if self.local.is_recording() {
+            self.write_record(record);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn write_record(&self, record: impl FnOnce(u64) -> Record) {
         if let Some(track) = self.local.track() {
             track.write(record(self.pool.recorder.ticks.now()));
         }
     }
 
     /// Records that a task is queued, because it was woken or spawned.
+    #[inline]
     pub(super) fn record_queued(&self, task: &Header, why: Kind) {
+        if self.local.is_recording() {
+            self.write_queued(task, why);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn write_queued(&self, task: &Header, why: Kind) {
         let Some(track) = self.local.track() else { return };
         let at = self.pool.recorder.ticks.now();
         if why == Kind::Spawn {
@@ -82,20 +101,20 @@ impl Pool {
 }
 
 impl Worker<'_> {
-    /// Follows the recorder's switch. Called at each checkpoint, and by a worker that enters its
-    /// seat.
+    /// Follows the recorder's switch. Called when the tick has changed, and by a worker that enters
+    /// its seat.
     #[inline]
     pub(super) fn refresh_recording(&self) {
-        let is_on = self.pool.recorder.is_on();
-        if is_on != self.local.is_recording() {
-            self.local.set_recording(is_on, || self.pool.recorder.new_worker_track(self.seat.index));
+        if self.pool.recorder.is_on() != self.local.is_recording() {
+            self.switch_recording();
         }
     }
 
-    /// Returns the present time in ticks, or zero if the recorder is off.
-    #[inline]
-    pub(super) fn recorder_time(&self) -> u64 {
-        if self.local.is_recording() { self.pool.recorder.ticks.now() } else { 0 }
+    #[cold]
+    #[inline(never)]
+    fn switch_recording(&self) {
+        let is_on = self.pool.recorder.is_on();
+        self.local.set_recording(is_on, || self.pool.recorder.new_worker_track(self.seat.index));
     }
 
     /// Runs a task, and records its poll.
@@ -137,21 +156,27 @@ impl Worker<'_> {
         ran
     }
 
-    /// Records that a poll of the root future starts, on the thread that drives the runtime.
+    /// Polls the root future by `poll`, on the thread that drives the runtime. Records the poll if the
+    /// recorder is on.
     #[inline]
-    pub(crate) fn record_root_start(&self) {
-        self.local.set_poll_end(0);
-        self.seated().record(|at| Record::of_task(Kind::PollStart, at, TaskWord::with_count(0, self.local.ring.len())));
+    pub(crate) fn poll_recorded_root<F, T>(&self, future: F, poll: impl FnOnce(F) -> Option<T>) -> Option<T> {
+        if self.local.is_recording() { self.poll_and_record_root(future, poll) } else { poll(future) }
     }
 
-    /// Records that a poll of the root future ends.
-    #[inline]
-    pub(crate) fn record_root_end(&self, is_ready: bool) {
-        let result = if is_ready { PollResult::Completed } else { PollResult::Pending };
+    #[cold]
+    #[inline(never)]
+    fn poll_and_record_root<F, T>(&self, future: F, poll: impl FnOnce(F) -> Option<T>) -> Option<T> {
+        self.local.set_poll_end(0);
+        self.seated().record(|at| Record::of_task(Kind::PollStart, at, TaskWord::with_count(0, self.local.ring.len())));
+        let output = poll(future);
+        let result = if output.is_some() { PollResult::Completed } else { PollResult::Pending };
         self.seated().record(|at| Record::of_task(Kind::PollEnd, at, TaskWord::new(0, 0, result)));
+        output
     }
 
     /// Records that a task has spent its budget in the poll that has just ended.
+    #[cold]
+    #[inline(never)]
     pub(super) fn record_spent_budget(&self, task: Id) {
         self.seated().record(|at| Record::of_task(Kind::BudgetSpent, at, TaskWord::with_count(task.get(), 0)));
     }
@@ -170,10 +195,20 @@ impl Worker<'_> {
         }
     }
 
-    /// Records a reactor poll that began at `began`, in ticks, and has found so many events.
+    /// Polls the reactor by `poll`, and records that if the recorder is on.
     #[inline]
-    pub(super) fn record_reactor_poll(&self, began: u64, events: usize) {
+    pub(super) fn poll_recorded_reactor(&self, poll: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+        if self.local.is_recording() { self.poll_and_record_reactor(poll) } else { poll() }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn poll_and_record_reactor(&self, poll: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+        let began = self.pool.recorder.ticks.now();
+        let polled = poll();
+        let events = *polled.as_ref().unwrap_or(&0);
         self.seated().record(|at| Record::counted(Kind::Reactor, at, events, at.saturating_sub(began)));
+        polled
     }
 
     /// Records that so many timers have fired, the first of them so late.

@@ -138,8 +138,11 @@ impl<'a> Worker<'a> {
             if self.must_exit() {
                 return Step::Exited;
             }
-            if self.local.tick.replace(tick) != tick && !self.pool.settings.pace.is_timed() {
-                due = self.local.maintenance_due();
+            if self.local.tick.replace(tick) != tick {
+                self.refresh_recording();
+                if !self.pool.settings.pace.is_timed() {
+                    due = self.local.maintenance_due();
+                }
             }
             if let Some(step) = self.maintain(due) {
                 return step;

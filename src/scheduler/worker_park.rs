@@ -70,6 +70,7 @@ impl Worker<'_> {
         let tick = self.pool.tick.load(Ordering::Acquire);
         if self.pool.phase.is_running() && self.pool.worker_set.may_work(self.seat.index) {
             self.local.tick.set(tick);
+            self.refresh_recording();
         }
     }
 

@@ -18,6 +18,7 @@ impl Worker<'_> {
         self.seat.set_occupant(Some(thread::current().id()));
         self.local.slept_until(now);
         self.begin_interval(now);
+        self.refresh_recording();
         // A program may call `block_on` in bursts that are too short for a checkpoint and never
         // sleep.
         if self.pool.settings.current_thread && self.local.since_reactor_poll(now) >= STALE_REACTOR {
