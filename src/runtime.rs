@@ -17,6 +17,11 @@ mod local_runtime;
 mod metrics;
 mod pace_settings;
 mod phase;
+#[cfg(feature = "tracing-spans")]
+mod root_span;
+#[cfg(not(feature = "tracing-spans"))]
+#[path = "runtime/root_span_none.rs"]
+mod root_span;
 pub(crate) mod root_state;
 mod spawn_error;
 mod stall_settings;
