@@ -85,7 +85,7 @@ fn unnamed_task_has_no_name_field() {
 }
 
 #[test]
-fn every_way_to_spawn_opens_one_span_of_its_kind() {
+fn spawn_of_every_kind_opens_one_span() {
     install();
     each(|runtime| {
         let group = runtime.group("spanned").build().unwrap();
@@ -196,7 +196,7 @@ fn yielding_task_reports_a_wake_per_yield() {
 }
 
 #[test]
-fn each_operation_on_a_waker_is_reported_once() {
+fn waker_operation_is_reported_once() {
     install();
     each(|runtime| {
         let mut polls = 0;

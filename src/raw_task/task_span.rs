@@ -164,8 +164,8 @@ impl<F: Future> Future for Spanned<F> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        // SAFETY: the future is pinned with `self`: it is not moved, and `Spanned` has no destructor
-        // of its own.
+        // SAFETY: the future is pinned with `self`: it is not moved, and `Spanned` has no
+        // destructor of its own.
         let this = unsafe { self.get_unchecked_mut() };
         let _entered = this.span.0.enter();
         // SAFETY: as above.
