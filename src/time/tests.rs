@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
+use super::timer_span::TimerSpan;
 use super::*;
 use crate::primitive::Arc;
 use crate::timer::TimerWheel;
