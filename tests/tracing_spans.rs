@@ -102,7 +102,7 @@ fn spawn_of_every_kind_opens_one_span() {
                 ("task", runtime.spawn(async {})),
                 ("task", runtime.try_spawn(async {}).unwrap()),
                 ("task", group.spawn(async {})),
-                ("task", group.scope(async { heist::spawn(async {}) }).await),
+                ("task", group.scope(poll_fn(|_| Poll::Ready(heist::spawn(async {})))).await),
                 ("blocking", group.spawn_blocking(|| {})),
                 ("blocking", heist::task::spawn_blocking(|| {})),
             ];
@@ -156,7 +156,8 @@ fn root_of_a_block_on_has_a_span_and_reports_its_wakers() {
                 1 => {
                     let waker = cx.waker().clone();
                     assert!(waker.will_wake(cx.waker()));
-                    waker.clone().wake();
+                    let other = waker.clone();
+                    other.wake();
                     drop(waker);
                     Poll::Pending
                 }

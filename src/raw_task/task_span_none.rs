@@ -6,6 +6,7 @@ use super::Header;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Origin;
 
+#[allow(clippy::extra_unused_type_parameters, reason = "the other half uses them")]
 impl Origin {
     pub(crate) const UNKNOWN: Origin = Origin;
 
