@@ -63,6 +63,7 @@
 //! * `hyper`: `hyper::rt::{Read, Write, Executor, Timer, Sleep}`.
 //! * `test-util`: paused time, for tests; see [`time`].
 //! * `sim`: deterministic simulation of the whole runtime, for tests.
+//! * `tracing-spans`: the spans and events of `tracing` that tokio-console reads.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod block_in_place;

@@ -12,6 +12,11 @@ mod refusal;
 mod runnable;
 mod spawn_meta;
 mod state;
+#[cfg(feature = "tracing-spans")]
+mod task_span;
+#[cfg(not(feature = "tracing-spans"))]
+#[path = "raw_task/task_span_none.rs"]
+mod task_span;
 mod waker;
 
 pub use error::JoinError;
@@ -23,6 +28,9 @@ pub(crate) use owned_tasks::OwnedTasks;
 pub use refusal::Refusal;
 pub(crate) use runnable::{RunResult, Runnable};
 pub(crate) use spawn_meta::{SpawnMeta, TaskInfo};
+pub(crate) use task_span::Origin;
+#[cfg(feature = "tracing-spans")]
+pub(crate) use task_span::{SpanId, Spanned, TaskSpan};
 
 #[cfg(all(test, not(heist_loom)))]
 mod join_waker_tests;

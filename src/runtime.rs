@@ -18,6 +18,11 @@ mod metrics;
 mod pace_settings;
 mod phase;
 mod recorder;
+#[cfg(feature = "tracing-spans")]
+mod root_span;
+#[cfg(not(feature = "tracing-spans"))]
+#[path = "runtime/root_span_none.rs"]
+mod root_span;
 pub(crate) mod root_state;
 mod snapshot;
 #[cfg(unix)]

@@ -20,8 +20,8 @@ pub use join_set::JoinSet;
 pub use task_local::{AccessError, LocalKey, TaskLocalFuture};
 
 use crate::context::can_block::{Operation, can_block};
-use crate::raw_task::SpawnMeta;
 pub use crate::raw_task::{AbortHandle, Id, JoinError, JoinHandle};
+use crate::raw_task::{Origin, SpawnMeta};
 use crate::runtime::{Handle, TaskGroup, spawn_in};
 use crate::scheduler::group_queue;
 use crate::scheduler::schedule::{self, SpawnPlace};
@@ -80,7 +80,9 @@ where
 {
     match schedule::spawn_place() {
         // A box, so that each future's code is not compiled twice.
-        SpawnPlace::Group(pool, group) => group_queue::spawn_inherited(&pool, &group, Box::pin(future), spawn_meta),
+        SpawnPlace::Group(pool, group) => {
+            group_queue::spawn_inherited(&pool, &group, Box::pin(future), spawn_meta.with_origin(Origin::task::<F>()))
+        }
         SpawnPlace::Pool(pool) => {
             let (runnable, handle) = schedule::new_task(future, spawn_meta);
             schedule::queue_on(&pool, runnable);

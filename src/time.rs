@@ -42,6 +42,11 @@ mod pause;
 mod pause;
 mod sleep;
 mod timeout;
+#[cfg(feature = "tracing-spans")]
+mod timer_span;
+#[cfg(not(feature = "tracing-spans"))]
+#[path = "time/timer_span_none.rs"]
+mod timer_span;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! Small parts that do not depend on a runtime.
 
+#[cfg(feature = "tracing-spans")]
+pub(crate) mod contained_span;
 pub(crate) mod cpu;
 pub(crate) mod list;
 pub(crate) mod named_thread;

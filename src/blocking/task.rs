@@ -14,7 +14,7 @@ use crate::phase::Phase;
 use crate::pool::Pool;
 use crate::primitive::Arc;
 use crate::primitive::atomic::Ordering;
-use crate::raw_task::{self, JoinHandle, Runnable, SpawnMeta};
+use crate::raw_task::{self, JoinHandle, Origin, Runnable, SpawnMeta};
 use crate::recorder::record::{Kind, Record, TaskWord};
 use crate::scheduler::schedule;
 use crate::util::wake_list::catch_user_panic;
@@ -139,6 +139,7 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
+    let spawn_meta = spawn_meta.with_origin(Origin::blocking::<F>());
     let (runnable, handle) = raw_task::spawn::<_, BlockingJobs>(Blocking(Some(function)), spawn_meta);
     if !schedule::enter_gate(pool) {
         pool.drain_state.refusals.log_rejection(pool.clock.now(), runnable.header().location());

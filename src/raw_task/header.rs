@@ -6,6 +6,7 @@ use std::task::Waker;
 
 use super::join_waker::JoinWaker;
 use super::state::State;
+use super::task_span::SpanId;
 use super::{Id, Outcome, Route, RunResult, SpawnMeta, TaskInfo, waker};
 use crate::primitive::{Arc, Tracked, UnsafeCell, record_event};
 use crate::util::list::{Linked, Links};
@@ -26,7 +27,8 @@ pub(crate) struct Header {
     /// Invariant: belongs to the poller if JOIN_WAKER and COMPLETE are set, else to the handle.
     pub(super) joiner: UnsafeCell<JoinWaker>,
     pub(super) id: Id,
-    spawn_meta: SpawnMeta,
+    pub(super) spawn_meta: SpawnMeta,
+    pub(super) span: SpanId,
     /// Tells the tests that a cell is leaked, or freed twice.
     tracked: Tracked,
 }
@@ -88,6 +90,7 @@ impl Header {
             joiner: UnsafeCell::new(JoinWaker::empty()),
             id: Id::next(),
             spawn_meta,
+            span: SpanId::NONE,
             tracked: Tracked::new(),
         }
     }
@@ -149,6 +152,7 @@ impl Header {
         let header = unsafe { task.as_ref() };
         // SAFETY: this thread holds the `Runnable`, and therefore owns the link.
         header.queue_next.with_mut(|link| unsafe { *link = Some(task) });
+        header.span.on_wake_by_ref();
         true
     }
 
@@ -162,6 +166,13 @@ impl Header {
             self.queue_next.with_mut(|link| unsafe { *link = None });
         }
         is_marked
+    }
+
+    /// Adds a REF for a further waker of the task.
+    #[inline]
+    pub(super) fn add_waker(&self) {
+        self.state.add_ref();
+        self.span.on_clone();
     }
 
     /// Returns the task for a dump.

@@ -82,7 +82,7 @@ impl JoinWaker {
         match waker::task_of(waker) {
             Some(task) => {
                 // SAFETY: a waker keeps its cell alive.
-                unsafe { task.as_ref() }.state.add_ref();
+                unsafe { task.as_ref() }.add_waker();
                 JoinWaker(task.as_ptr().cast_const().cast(), PhantomData)
             }
             None => JoinWaker::boxed(waker),

@@ -7,6 +7,7 @@ use std::ptr::NonNull;
 
 use super::header::Vtable;
 use super::poll::{self, TaskCell};
+use super::task_span::Spanned;
 use super::{AbortHandle, Header, JoinHandle, Outcome, Schedule, SpawnMeta};
 use crate::primitive::UnsafeCell;
 use crate::task_alloc;
@@ -153,7 +154,7 @@ where
     F: Future,
     S: Schedule,
 {
-    allocate_with(future, &Table::<F, S>::VTABLE, spawn_meta)
+    allocate_with(future, &Table::<Spanned<F>, S>::VTABLE, spawn_meta)
 }
 
 /// As [`allocate`], for a task of the group in `spawn_meta`.
@@ -162,7 +163,7 @@ where
     F: Future,
     S: Schedule,
 {
-    allocate_with(future, &GroupTable::<F, S>::VTABLE, spawn_meta)
+    allocate_with(future, &GroupTable::<Spanned<F>, S>::VTABLE, spawn_meta)
 }
 
 #[inline(always)]
@@ -171,9 +172,10 @@ fn allocate_with<F: Future>(
     vtable: &'static Vtable,
     spawn_meta: SpawnMeta,
 ) -> (Runnable, JoinHandle<F::Output>) {
-    let place = task_alloc::allocate::<TaskCell<F>>();
-    let header = Header::new(vtable, spawn_meta);
-    let storage = UnsafeCell::new(poll::Storage { future: ManuallyDrop::new(future) });
+    let place = task_alloc::allocate::<TaskCell<Spanned<F>>>();
+    let mut header = Header::new(vtable, spawn_meta);
+    let span = header.open_span();
+    let storage = UnsafeCell::new(poll::Storage { future: ManuallyDrop::new(span.instrument(future)) });
     // SAFETY: the place is a fresh allocation for a cell.
     unsafe { place.write(TaskCell { header, storage }) };
     // The pointer keeps the provenance of the whole cell.

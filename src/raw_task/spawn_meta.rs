@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::panic::Location;
 
-use super::{Id, Route};
+use super::{Id, Origin, Route};
 use crate::primitive::Arc;
 
 /// The bit that marks a pointer to [`Details`].
@@ -15,7 +15,7 @@ const DETAILED: usize = 1;
 ///
 /// Invariant: it is a pointer to a static `Location`, or one to `Details` with the bit `DETAILED`
 /// set. The `Details` are in a box that this value owns.
-pub(crate) struct SpawnMeta(*const (), PhantomData<Details>);
+pub(crate) struct SpawnMeta(*const (), PhantomData<Details>, Origin);
 
 const _: () = assert!(
     align_of::<Location<'static>>() > DETAILED && align_of::<Details>() > DETAILED,
@@ -37,7 +37,7 @@ unsafe impl Sync for SpawnMeta {}
 impl From<&'static Location<'static>> for SpawnMeta {
     #[inline]
     fn from(location: &'static Location<'static>) -> SpawnMeta {
-        SpawnMeta(std::ptr::from_ref(location).cast(), PhantomData)
+        SpawnMeta(std::ptr::from_ref(location).cast(), PhantomData, Origin::UNKNOWN)
     }
 }
 
@@ -58,7 +58,22 @@ impl SpawnMeta {
 
     fn detailed(details: Details) -> SpawnMeta {
         let details = Box::into_raw(Box::new(details));
-        SpawnMeta(details.cast_const().cast::<()>().map_addr(|address| address | DETAILED), PhantomData)
+        let details = details.cast_const().cast::<()>().map_addr(|address| address | DETAILED);
+        SpawnMeta(details, PhantomData, Origin::UNKNOWN)
+    }
+
+    /// Adds what is spawned, for the span of the task. Without the feature `tracing-spans`, this is
+    /// nothing.
+    #[inline(always)]
+    pub(crate) fn with_origin(mut self, origin: Origin) -> SpawnMeta {
+        self.2 = origin;
+        self
+    }
+
+    /// Returns what is spawned.
+    #[inline(always)]
+    pub(crate) fn origin(&self) -> Origin {
+        self.2
     }
 
     #[inline]
@@ -160,7 +175,7 @@ mod tests {
         let here = Location::caller();
         let spawn_meta = SpawnMeta::from(here);
         assert_eq!((spawn_meta.location(), spawn_meta.name()), (here, None));
-        assert_eq!(size_of::<SpawnMeta>(), size_of::<usize>());
+        assert_eq!(size_of::<SpawnMeta>(), size_of::<usize>() + size_of::<Origin>());
     }
 
     #[test]

@@ -43,7 +43,9 @@ pub(super) fn task_of(waker: &Waker) -> Option<NonNull<Header>> {
 #[inline]
 pub(super) unsafe fn wake_task(task: NonNull<Header>) {
     // SAFETY: the caller's REF keeps the cell alive until the transition.
-    match unsafe { task.as_ref() }.state.wake_by_value() {
+    let header = unsafe { task.as_ref() };
+    header.span.on_wake();
+    match header.state.wake_by_value() {
         // SAFETY: the REF has become the `Runnable`.
         Wake::Schedule => unsafe { Header::schedule(task) },
         // SAFETY: this was the last reference.
@@ -60,7 +62,9 @@ pub(super) unsafe fn wake_task(task: NonNull<Header>) {
 #[inline]
 pub(super) unsafe fn drop_task(task: NonNull<Header>) {
     // SAFETY: the caller's REF keeps the cell alive until the transition.
-    if unsafe { task.as_ref() }.state.drop_ref() {
+    let header = unsafe { task.as_ref() };
+    header.span.on_drop();
+    if header.state.drop_ref() {
         // SAFETY: this was the last reference.
         unsafe { Header::free(task) };
     }
@@ -78,7 +82,7 @@ unsafe fn clone(data: *const ()) -> RawWaker {
     // SAFETY: the waker that is cloned keeps its cell alive.
     let header = unsafe { header(data) };
     // SAFETY: as above.
-    unsafe { header.as_ref() }.state.add_ref();
+    unsafe { header.as_ref() }.add_waker();
     RawWaker::new(data, &VTABLE)
 }
 
@@ -93,7 +97,9 @@ unsafe fn wake_by_ref(data: *const ()) {
     // SAFETY: the waker keeps its cell alive.
     let header = unsafe { header(data) };
     // SAFETY: as above.
-    if unsafe { header.as_ref() }.state.wake_by_ref() == Wake::Schedule {
+    let task = unsafe { header.as_ref() };
+    task.span.on_wake_by_ref();
+    if task.state.wake_by_ref() == Wake::Schedule {
         // SAFETY: the transition made a `Runnable` and gave it to this thread.
         unsafe { Header::schedule(header) };
     }

@@ -1,10 +1,12 @@
 //! Polls the root future of a `block_on`, and drives current-thread runtimes.
 
 use std::future::Future;
+use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
+use super::root_span;
 use super::root_state::{ParkedOn, RootState};
 use crate::context::budget;
 use crate::context::can_block::{Operation, can_block};
@@ -74,7 +76,7 @@ pub(super) fn block_on<F: Future>(pool: &Arc<Pool>, future: F, mode: BlockOnMode
     let _queue = (mode == BlockOnMode::Driving).then(|| QueueGuard { root: &root });
     let mut shutdown_wait = ShutdownWait { pool, listens: None, deadline: None };
     // Declared last, so that its destructor runs first, inside of the runtime.
-    let mut future = pin!(future);
+    let mut future = pin!(root_span::open(future, Location::caller()));
     loop {
         if mode == BlockOnMode::Driving {
             if let Some(output) = drive_seat(&root, future.as_mut(), &mut cx) {

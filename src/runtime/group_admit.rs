@@ -12,7 +12,7 @@ use crate::group::Group;
 use crate::group::admission::Ticket;
 use crate::group::grouped::Permit;
 use crate::primitive::Arc;
-use crate::raw_task::JoinHandle;
+use crate::raw_task::{JoinHandle, Origin};
 use crate::scheduler::group_queue;
 
 /// Waits until a group admits one more task. [`TaskGroup::admit`](super::TaskGroup::admit) returns
@@ -149,7 +149,7 @@ impl Admission {
         let Some(pool) = group_queue::pool_of(self.permit.group()) else {
             return Err(SpawnError::new(future, Refusal::Closed));
         };
-        group_queue::spawn_admitted(&pool, self.permit, future, location, name)
+        group_queue::spawn_admitted(&pool, self.permit, future, location, name, Origin::task::<F>())
             .map_err(|(future, refusal)| SpawnError::new(future, refusal))
     }
 }

@@ -11,7 +11,7 @@ use crate::group::table::GroupTable;
 use crate::group::{Group, GroupHost};
 use crate::pool::{Pool, Seat};
 use crate::primitive::Arc;
-use crate::raw_task::{self, Header, JoinHandle, Refusal, Route, Runnable, SpawnMeta};
+use crate::raw_task::{self, Header, JoinHandle, Origin, Refusal, Route, Runnable, SpawnMeta};
 use crate::recorder::record::{Kind, Record, TaskWord};
 use crate::scheduler::schedule;
 
@@ -78,6 +78,7 @@ pub(crate) fn spawn_admitted<F>(
     future: F,
     location: &'static Location<'static>,
     name: Option<&str>,
+    origin: Origin,
 ) -> Result<JoinHandle<F::Output>, (F, Refusal)>
 where
     F: Future + Send + 'static,
@@ -91,7 +92,7 @@ where
         return Err((future, schedule::refusal_of(pool)));
     }
     let group = Arc::clone(permit.group());
-    let spawn_meta = SpawnMeta::of_group(location, name, Arc::clone(&group) as _);
+    let spawn_meta = SpawnMeta::of_group(location, name, Arc::clone(&group) as _).with_origin(origin);
     let (runnable, handle) = raw_task::spawn_in_group::<_, Seat>(Grouped::new(future, permit), spawn_meta);
     schedule::run_spawn_hook(pool, &runnable);
     pool.record_spawn(Kind::Spawn, runnable.header());
@@ -132,7 +133,7 @@ where
     // just when there is much to do.
     let admitted = if is_current(group) { group.admission.admit_child() } else { group.admission.try_admit(false) };
     match admitted {
-        Ok(()) => spawn_admitted(pool, Permit::of_admitted(group), future, location, name)
+        Ok(()) => spawn_admitted(pool, Permit::of_admitted(group), future, location, name, meta.origin())
             .unwrap_or_else(|(future, refusal)| reject(pool, group, refusal, future, location)),
         Err(refusal) => reject(pool, group, refusal, future, location),
     }

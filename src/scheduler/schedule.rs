@@ -11,7 +11,7 @@ use crate::group::Group;
 use crate::pool::hooks::TaskHooks;
 use crate::pool::{Pool, Seat, WakeHelper};
 use crate::primitive::{Arc, wake_policy};
-use crate::raw_task::{self, Header, JoinHandle, Outcome, OwnedTasks, Refusal, Runnable, Schedule, SpawnMeta};
+use crate::raw_task::{self, Header, JoinHandle, Origin, Outcome, OwnedTasks, Refusal, Runnable, Schedule, SpawnMeta};
 use crate::recorder::record::{Kind, Record};
 
 // SAFETY: a seat is part of its pool. A task points to a seat in which it was polled, until it has
@@ -43,7 +43,8 @@ unsafe impl Schedule for Seat {
     }
 }
 
-/// Creates a task, for [`queue_on`] or [`queue_in_seat`].
+/// Creates a task, for [`queue_on`] or [`queue_in_seat`]. With the feature `tracing-spans`, a
+/// subscriber runs meanwhile, which leaves this thread's seat for its own length at most.
 ///
 /// A large future is boxed here, because each further pass by value would copy it on the stack.
 #[inline]
@@ -53,9 +54,9 @@ where
     F::Output: Send + 'static,
 {
     if size_of::<F>() > raw_task::BOXED_ABOVE {
-        raw_task::spawn::<_, Seat>(Box::pin(future), spawn_meta.into())
+        raw_task::spawn::<_, Seat>(Box::pin(future), spawn_meta.into().with_origin(Origin::task::<F>()))
     } else {
-        raw_task::spawn::<_, Seat>(future, spawn_meta.into())
+        raw_task::spawn::<_, Seat>(future, spawn_meta.into().with_origin(Origin::task::<F>()))
     }
 }
 
@@ -74,13 +75,14 @@ where
     // that queues them there. Only the thread that has taken the seat's local state takes them out.
     // That is the pool's own thread (`Seat::take_local`). The reaper of a drain does not touch
     // local pools. The pool does not drop them, because it outlives them.
+    let spawn_meta = spawn_meta.into().with_origin(Origin::local::<F>());
     if size_of::<F>() > raw_task::BOXED_ABOVE {
         // SAFETY: by the argument above, and by the caller's promise, the runnable is run,
         // cancelled and dropped on this thread.
-        unsafe { raw_task::spawn_local::<_, Seat>(Box::pin(future), spawn_meta.into()) }
+        unsafe { raw_task::spawn_local::<_, Seat>(Box::pin(future), spawn_meta) }
     } else {
         // SAFETY: as above.
-        unsafe { raw_task::spawn_local::<_, Seat>(future, spawn_meta.into()) }
+        unsafe { raw_task::spawn_local::<_, Seat>(future, spawn_meta) }
     }
 }
 

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use super::require_timers;
 use super::sleep::Sleep;
+use super::timer_span::TimerSpan;
 use crate::context;
 use crate::context::budget;
 use crate::primitive::Arc;
@@ -128,7 +129,8 @@ impl Interval {
             "an interval's `period` must be longer than zero; use at least a nanosecond, or call `task::yield_now` in a loop to \
              let other tasks run in between"
         );
-        Interval { delay: Box::pin(Sleep::new(start, true)), period, behavior: MissedTickBehavior::default() }
+        let delay = Sleep::new(start, true, TimerSpan::of_interval(start));
+        Interval { delay: Box::pin(delay), period, behavior: MissedTickBehavior::default() }
     }
 
     /// Waits for the next tick, and returns the time for which it was scheduled.

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::require_timers;
+use super::timer_span::TimerSpan;
 use crate::context;
 use crate::context::budget;
 use crate::context::messages;
@@ -36,7 +37,8 @@ use crate::timer::{State, Timer, TimerWheel};
 #[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
     require_timers();
-    Sleep::new(Instant::now().later(duration), true)
+    let deadline = Instant::now().later(duration);
+    Sleep::new(deadline, true, TimerSpan::of_sleep(deadline))
 }
 
 /// Waits until `deadline`. A deadline in the past completes at once.
@@ -63,7 +65,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 #[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
     require_timers();
-    Sleep::new(deadline, true)
+    Sleep::new(deadline, true, TimerSpan::of_sleep(deadline))
 }
 
 /// The future of [`sleep`] and [`sleep_until`].
@@ -103,6 +105,7 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 pub struct Sleep {
     deadline: Instant,
     timer: Timer,
+    span: TimerSpan,
     /// The next poll reads the clock, because the deadline is new and may have passed. After that
     /// poll, the timer wheel keeps the deadline.
     checks_clock: bool,
@@ -111,8 +114,8 @@ pub struct Sleep {
 impl Sleep {
     /// Creates a sleep. If `checks_clock` is false, the first poll does not read the clock: the
     /// caller knows that the deadline is in the future.
-    pub(super) fn new(deadline: Instant, checks_clock: bool) -> Sleep {
-        Sleep { deadline, timer: Timer::new(), checks_clock }
+    pub(super) fn new(deadline: Instant, checks_clock: bool, span: TimerSpan) -> Sleep {
+        Sleep { deadline, timer: Timer::new(), span, checks_clock }
     }
 
     /// Returns the deadline of the sleep.
@@ -176,6 +179,7 @@ impl Sleep {
         let this = unsafe { self.get_unchecked_mut() };
         this.deadline = deadline;
         this.checks_clock = true;
+        this.span.on_deadline(deadline);
         // SAFETY: the timer is a field of a pinned `Sleep`, and is pinned with it.
         unsafe { Pin::new_unchecked(&mut this.timer) }.reset(deadline.into_std());
     }
@@ -188,6 +192,7 @@ impl Sleep {
     ) -> Poll<()> {
         // SAFETY: the timer is not moved out of the field.
         let this = unsafe { self.get_unchecked_mut() };
+        let span_poll = this.span.enter();
         let deadline = this.deadline.into_std();
         // SAFETY: the timer is a field of a pinned `Sleep`, and is pinned with it.
         let mut timer = unsafe { Pin::new_unchecked(&mut this.timer) };
@@ -212,8 +217,8 @@ impl Sleep {
         };
         this.checks_clock = false;
         match state {
-            State::Idle | State::Armed => Poll::Pending,
-            State::Fired => Poll::Ready(()),
+            State::Idle | State::Armed => span_poll.end(Poll::Pending),
+            State::Fired => span_poll.end(Poll::Ready(())),
             State::Closed => panic!("{}", messages::shut_down()),
         }
     }

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
+use super::timer_span::TimerSpan;
 use super::*;
 use crate::primitive::Arc;
 use crate::timer::TimerWheel;
@@ -22,11 +23,12 @@ fn sleep(duration: Duration) -> Sleep {
 }
 
 fn sleep_until(deadline: Instant) -> Sleep {
-    Sleep::new(deadline, true)
+    Sleep::new(deadline, true, TimerSpan::of_sleep(deadline))
 }
 
 fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
-    Timeout::new(future, Sleep::new(Instant::now().later(duration), duration.is_zero()))
+    let deadline = Instant::now().later(duration);
+    Timeout::new(future, Sleep::new(deadline, duration.is_zero(), TimerSpan::of_sleep(deadline)))
 }
 
 fn timeout_at<F: Future>(deadline: Instant, future: F) -> Timeout<F> {
@@ -169,7 +171,7 @@ fn sleep_past_deadline_is_ready_after_shutdown() {
     assert!(poll_sleep(reset.as_mut(), &wheel, Waker::noop()).is_pending());
     reset.as_mut().reset(at(&wheel, 0));
     // Armed without a read of the clock, as by a `Timeout`.
-    let mut armed = pin!(Sleep::new(at(&wheel, 0), false));
+    let mut armed = pin!(Sleep::new(at(&wheel, 0), false, TimerSpan::of_sleep(at(&wheel, 0))));
     assert!(poll_sleep(armed.as_mut(), &wheel, Waker::noop()).is_pending());
     wheel.close_wheel(&mut WakeList::new());
     for mut closed in [reset, armed] {

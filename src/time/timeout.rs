@@ -8,6 +8,7 @@ use std::{fmt, io};
 
 use super::require_timers;
 use super::sleep::{Sleep, sleep_until};
+use super::timer_span::TimerSpan;
 use crate::context;
 use crate::context::budget;
 use crate::primitive::Arc;
@@ -45,9 +46,10 @@ use crate::timer::TimerWheel;
 #[track_caller]
 pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoFuture> {
     require_timers();
+    let deadline = Instant::now().later(duration);
     // Unless `duration` is zero, the deadline is in the future, so the first poll need not read the
     // clock.
-    Timeout::new(future, Sleep::new(Instant::now().later(duration), duration.is_zero()))
+    Timeout::new(future, Sleep::new(deadline, duration.is_zero(), TimerSpan::of_sleep(deadline)))
 }
 
 /// Limits the time of `future` to `deadline`. In all other respects this is [`timeout`].
