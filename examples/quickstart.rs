@@ -14,6 +14,7 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -31,10 +32,11 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 
 const USAGE: &str = "\
-usage: quickstart [--seconds N] [--connections N]
+usage: quickstart [--seconds N] [--connections N] [--record FILE]
 
   --seconds N      how long the load lasts, 1 to 3600 (default 5)
-  --connections N  how many keep-alive connections, 1 to 10000 (default 64)";
+  --connections N  how many keep-alive connections, 1 to 10000 (default 64)
+  --record FILE    save a trace of the last moments, for `heist-trace`";
 
 fn main() -> ExitCode {
     let options = match Options::parse(std::env::args().skip(1)) {
@@ -58,8 +60,15 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), Box<dyn Error>> {
-    let runtime = Builder::new_multi_thread().enable_all().build()?;
+    let mut builder = Builder::new_multi_thread();
+    if options.record.is_some() {
+        builder.flight_recorder(1 << 20);
+    }
+    let runtime = builder.enable_all().build()?;
     let outcome = runtime.block_on(serve_and_load(options));
+    if let Some(path) = &options.record {
+        runtime.handle().recorder().snapshot().save(path)?;
+    }
     let stopping = Instant::now();
     runtime.shutdown_timeout(Duration::from_secs(5));
     outcome?.print(stopping.elapsed());
@@ -72,19 +81,25 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 struct Options {
     seconds: u64,
     connections: usize,
+    record: Option<PathBuf>,
 }
 
 impl Options {
     /// Returns `None` if the arguments ask for help.
     fn parse(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
-        let mut options = Options { seconds: 5, connections: 64 };
+        let mut options = Options { seconds: 5, connections: 64, record: None };
         while let Some(arg) = args.next() {
             let (name, value) = match arg.split_once('=') {
                 Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
                 None => (arg, None),
             };
+            let mut text = |what| value.clone().or_else(|| args.next()).ok_or_else(|| format!("{name} needs {what}"));
+            if name == "--record" {
+                options.record = Some(text("a file")?.into());
+                continue;
+            }
             let mut number = |most: u64| {
-                let value = value.clone().or_else(|| args.next()).ok_or_else(|| format!("{name} needs a number"))?;
+                let value = text("a number")?;
                 match value.parse() {
                     Ok(number) if (1..=most).contains(&number) => Ok(number),
                     _ => Err(format!("{name} takes a whole number from 1 to {most}, but `{value}` was given")),

@@ -6,8 +6,8 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use crate::contender::Contender;
-use crate::contenders::{RowRunner, build_with_watchdog};
 use crate::contenders::heist::Heist;
+use crate::contenders::{RowRunner, build_with_watchdog};
 use crate::sample::Load;
 use crate::stats::{Spread, ratios};
 

@@ -6,11 +6,28 @@ use std::io::{self, Write};
 
 use self::base64::Encoder;
 
-/// The page, with [`PLACEHOLDER`] where the trace belongs.
+/// The page, with placeholders.
 const PAGE: &str = include_str!("report/page.html");
 
-/// What the page has in the place of the trace.
-const PLACEHOLDER: &str = "@TRACE_BASE64@";
+const STYLE: &str = include_str!("report/page.css");
+
+/// The parts of the script, in the order in which they are joined.
+const SCRIPT: [&str; 11] = [
+    include_str!("report/format.js"),
+    include_str!("report/model.js"),
+    include_str!("report/row.js"),
+    include_str!("report/paint.js"),
+    include_str!("report/timeline.js"),
+    include_str!("report/states.js"),
+    include_str!("report/overview.js"),
+    include_str!("report/histogram.js"),
+    include_str!("report/details.js"),
+    include_str!("report/input.js"),
+    include_str!("report/page.js"),
+];
+
+/// What the page has in the place of the style, of the script, and of the trace.
+const PLACEHOLDERS: [&str; 3] = ["@STYLE@", "@SCRIPT@", "@TRACE_BASE64@"];
 
 /// Writes a page that shows the trace, without a connection to anything.
 ///
@@ -20,7 +37,9 @@ const PLACEHOLDER: &str = "@TRACE_BASE64@";
 ///
 /// Returns the errors of `out`.
 pub fn write(file: &[u8], out: &mut impl Write) -> io::Result<()> {
-    let (before, after) = PAGE.split_once(PLACEHOLDER).unwrap_or((PAGE, ""));
+    let [style, script, trace] = PLACEHOLDERS;
+    let page = PAGE.replacen(style, STYLE, 1).replacen(script, &SCRIPT.concat(), 1);
+    let (before, after) = page.split_once(trace).unwrap_or((&page, ""));
     write!(out, "{before}{}{after}", Encoder(file))
 }
 
@@ -29,8 +48,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn report_page_has_the_placeholder_once() {
-        assert_eq!(PAGE.matches(PLACEHOLDER).count(), 1);
+    fn report_page_has_each_placeholder_once() {
+        for placeholder in PLACEHOLDERS {
+            assert_eq!(PAGE.matches(placeholder).count(), 1, "{placeholder}");
+            assert!(SCRIPT.iter().all(|part| !part.contains(placeholder)), "{placeholder}");
+        }
+    }
+
+    #[test]
+    fn report_page_names_the_parts_of_its_script_in_order() {
+        let named = PAGE.split_once("script: ").and_then(|(_, rest)| rest.split_once(".js\n")).unwrap().0;
+        let named: Vec<&str> = named.split_whitespace().map(|name| name.trim_end_matches(".js")).collect();
+        assert_eq!(named.len(), SCRIPT.len());
     }
 
     #[test]
@@ -39,7 +68,6 @@ mod tests {
         write(b"HEISTTRC", &mut page).unwrap();
         let page = String::from_utf8(page).unwrap();
         assert!(page.contains("SEVJU1RUUkM="));
-        assert!(!page.contains(PLACEHOLDER));
-        assert_eq!(page.len(), PAGE.len() - PLACEHOLDER.len() + 12);
+        assert!(PLACEHOLDERS.iter().all(|placeholder| !page.contains(placeholder)));
     }
 }
