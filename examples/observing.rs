@@ -1,9 +1,9 @@
 //! A service with a planted problem, whose flight recorder shows it.
 //!
 //! ```text
-//! cargo run --release --example observing -- blocker trace.heist   # a handler that blocks for 30 ms
-//! cargo run --release --example observing -- convoy trace.heist    # tasks that queue up for one lock
-//! cargo run --release --example observing -- herd trace.heist      # one event that wakes all tasks
+//! cargo run --release --example observing -- blocker trace.heist   # a poll that blocks
+//! cargo run --release --example observing -- convoy trace.heist    # a lock that all need
+//! cargo run --release --example observing -- herd trace.heist      # an event that wakes all
 //! cargo run --release -p heist-trace -- summary trace.heist
 //! cargo run --release -p heist-trace -- report trace.heist -o page.html
 //! ```

@@ -74,19 +74,22 @@ impl Recorder {
     /// Returns true if events are recorded.
     #[inline]
     pub(crate) fn is_on(&self) -> bool {
-        // Ordering: Relaxed — `Pool::bump_tick` orders it for the workers. Another thread may record
-        // a little longer, or begin a little later.
+        // Ordering: Relaxed — `Pool::bump_tick` orders it for the workers. Another thread may
+        // record a little longer, or begin a little later.
         self.is_on.load(Ordering::Relaxed)
     }
 
     /// Makes all threads record. A worker begins at its next checkpoint, which the caller makes
     /// due.
     pub(crate) fn start(&self) {
-        let mut others = self.others.lock();
-        if others.is_none() {
-            *others = self.new_track();
+        if self.others.lock().is_none() {
+            // Not under the lock: a failure is logged.
+            let track = self.new_track();
+            let mut others = self.others.lock();
+            if others.is_none() {
+                *others = track;
+            }
         }
-        drop(others);
         // Ordering: Relaxed — see `Recorder::is_on`.
         self.is_on.store(true, Ordering::Relaxed);
         self.record_outside(|at| Record::new(Kind::Started, at, 0));
@@ -135,12 +138,13 @@ impl Recorder {
         if !self.is_on() {
             return;
         }
+        let thread = this_thread();
         let others = self.others.lock();
         if let Some(track) = &*others {
             // Under the lock, so that the track is in the order of time.
             let at = self.ticks.now();
             track.write(record(at));
-            track.write(Record::new(Kind::Thread, at, this_thread().into()));
+            track.write(Record::new(Kind::Thread, at, thread.into()));
             details(track);
         }
     }
@@ -188,11 +192,16 @@ impl Recorder {
 pub(crate) fn write_spawn(track: &TrackWriter, kind: Kind, at: u64, task: &Header) {
     let site = site_table::number_of(task.location());
     track.write(Record::of_task(kind, at, TaskWord::new(task.id().get(), site, PollResult::Pending)));
-    write_names(track, task.name().map(|name| &**name), task.group().map(|group| &**group.name()));
+    write_names_of(track, task);
 }
 
 /// Writes the names of the task in the record before.
-pub(crate) fn write_names(track: &TrackWriter, name: Option<&str>, group: Option<&str>) {
+pub(crate) fn write_names_of(track: &TrackWriter, task: &Header) {
+    write_names(track, task.name().map(|name| name.as_bytes()), task.group().map(|group| group.name().as_bytes()));
+}
+
+/// As [`write_names_of`], for a task that may have been freed.
+pub(crate) fn write_names(track: &TrackWriter, name: Option<&[u8]>, group: Option<&[u8]>) {
     for (kind, text) in [(Kind::Name, name), (Kind::Group, group)] {
         text.into_iter().flat_map(|text| Record::of_text(kind, text)).for_each(|record| track.write(record));
     }

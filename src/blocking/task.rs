@@ -15,7 +15,7 @@ use crate::pool::Pool;
 use crate::primitive::Arc;
 use crate::primitive::atomic::Ordering;
 use crate::raw_task::{self, JoinHandle, Origin, Runnable, SpawnMeta};
-use crate::recorder::record::{Kind, Record, TaskWord};
+use crate::recorder::record::Kind;
 use crate::scheduler::schedule;
 use crate::util::wake_list::catch_user_panic;
 
@@ -94,9 +94,9 @@ fn run_job(pool: &Arc<Pool>, runnable: Runnable) {
     let id = runnable.header().id();
     let outer = context::set_task(Some(runnable.header().into()));
     pool.drain_state.jobs.mark_running(runnable.header().identity());
-    pool.recorder.record_outside(|at| Record::of_task(Kind::JobStart, at, TaskWord::with_count(id.get(), 0)));
+    pool.record_job(Kind::JobStart, id);
     let _ = runnable.run(&pool.drain_state.jobs);
-    pool.recorder.record_outside(|at| Record::of_task(Kind::JobEnd, at, TaskWord::with_count(id.get(), 0)));
+    pool.record_job(Kind::JobEnd, id);
     pool.drain_state.jobs.mark_ended(id);
     context::set_task(outer);
 }

@@ -15,6 +15,7 @@ use crate::primitive::atomic::Ordering;
 use crate::primitive::real_now;
 use crate::queue::{Chain, LaneCursor};
 use crate::raw_task::{Header, Id, Outcome, Runnable};
+use crate::recorder::record::Kind;
 
 impl Stats {
     /// Counts how a task has ended.
@@ -194,17 +195,21 @@ impl Pool {
 
     /// Cancels a task at a drain's deadline or for the shutdown; `count` counts its outcome.
     fn cancel_task(&self, runnable: Runnable, count: &dyn Fn(Outcome)) {
-        self.cancel(runnable, count, &|end| {
-            // While it is being shut down, the runtime ends in any case.
-            if end == Outcome::Panicked && self.is_open() {
-                self.on_task_panic();
-            }
+        self.record_cancel(runnable, |runnable| {
+            self.cancel(runnable, count, &|end| {
+                // While it is being shut down, the runtime ends in any case.
+                if end == Outcome::Panicked && self.is_open() {
+                    self.on_task_panic();
+                }
+            });
         });
     }
 
     /// Cancels a blocking job at a drain's deadline or for the shutdown.
     pub(crate) fn cancel_job(&self, runnable: Runnable) {
+        let id = runnable.header().id();
         self.cancel(runnable, &|end| self.drain_state.jobs.outcomes.record(end), &|_| ());
+        self.record_job(Kind::JobEnd, id);
     }
 
     fn cancel(&self, runnable: Runnable, count: &dyn Fn(Outcome), on_outcome: &dyn Fn(Outcome)) {

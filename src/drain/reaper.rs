@@ -87,7 +87,8 @@ fn deadline_thread_main(pool: &Arc<Pool>) {
     let _role = thread_role::enter(ThreadRole::Draining);
     // The report calls wakers, which are user code.
     let _entered = context::enter(Arc::clone(pool));
-    if pool.drain_state.wait_for_deadline() {
+    let is_late = pool.drain_state.wait_for_deadline();
+    if is_late {
         on_deadline(pool);
     }
     pool.drain_state.wait_for_report(report_at(pool));
@@ -98,7 +99,8 @@ fn deadline_thread_main(pool: &Arc<Pool>) {
     }
     pool.drain_state.finalize_report(&**pool);
     pool.recorder.record_drain(DrainStep::End, pool.live_tasks());
-    if pool.phase.load() == Phase::DeadlinePassed {
+    // The runtime may be shutting down already.
+    if is_late {
         pool.save_snapshot_here(SnapshotReason::Drain);
     }
 }

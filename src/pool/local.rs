@@ -121,6 +121,8 @@ pub(crate) struct Local {
     recording: Cell<bool>,
     /// The recorder's track of this seat.
     track: OnceCell<TrackWriter>,
+    /// There was no memory for the track.
+    track_failed: Cell<bool>,
     /// When the last poll has ended, in ticks of the recorder. Zero if the worker has done anything
     /// else since.
     poll_ended_at: Cell<u64>,
@@ -178,6 +180,7 @@ impl Local {
             is_observed: Cell::new(false),
             recording: Cell::new(false),
             track: OnceCell::new(),
+            track_failed: Cell::new(false),
             poll_ended_at: Cell::new(0),
             lifo_pushes: Cell::new(0),
             ring_pushes: Cell::new(0),
@@ -222,9 +225,10 @@ impl Local {
     /// Sets whether events are recorded. `new_track` is called if there is no track yet.
     #[cold]
     pub(crate) fn set_recording(&self, recording: bool, new_track: impl FnOnce() -> Option<TrackWriter>) {
-        if recording && self.track.get().is_none() {
-            if let Some(track) = new_track() {
-                let _ = self.track.set(track);
+        if recording && self.track.get().is_none() && !self.track_failed.get() {
+            match new_track() {
+                Some(track) => drop(self.track.set(track)),
+                None => self.track_failed.set(true),
             }
         }
         self.recording.set(recording && self.track.get().is_some());

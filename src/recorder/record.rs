@@ -141,6 +141,26 @@ pub(crate) fn complete_id(low: u64, newest: u64) -> u64 {
     if id > newest { id.saturating_sub(1 << ID_BITS) } else { id }
 }
 
+/// A copy of a text, as much of it as records hold.
+pub(crate) struct CutText {
+    bytes: [u8; TEXT_BYTES * TEXT_RECORDS],
+    len: u8,
+}
+
+impl CutText {
+    pub(crate) fn new(text: &str) -> CutText {
+        let mut cut = CutText { bytes: [0; TEXT_BYTES * TEXT_RECORDS], len: 0 };
+        let len = text.len().min(cut.bytes.len());
+        cut.bytes[..len].copy_from_slice(&text.as_bytes()[..len]);
+        cut.len = len as u8;
+        cut
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
 /// One record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Record([u64; 2]);
@@ -170,8 +190,8 @@ impl Record {
     }
 
     /// Returns the records of a text. They follow the record to which it belongs.
-    pub(crate) fn of_text(kind: Kind, text: &str) -> impl Iterator<Item = Record> + '_ {
-        text.as_bytes().chunks(TEXT_BYTES).take(TEXT_RECORDS).map(move |chunk| {
+    pub(crate) fn of_text(kind: Kind, text: &[u8]) -> impl Iterator<Item = Record> + '_ {
+        text.chunks(TEXT_BYTES).take(TEXT_RECORDS).map(move |chunk| {
             let mut bytes = [0; 16];
             bytes[1] = chunk.len() as u8;
             bytes[2..2 + chunk.len()].copy_from_slice(chunk);
@@ -256,7 +276,7 @@ mod tests {
         for (text, kept) in [("", 0), ("short", 5), ("exactly 14 byt", 14), (long.as_str(), TEXT_BYTES * TEXT_RECORDS)]
         {
             let mut back = Vec::new();
-            for record in Record::of_text(Kind::Name, text) {
+            for record in Record::of_text(Kind::Name, text.as_bytes()) {
                 assert_eq!(record.kind(), Some(Kind::Name));
                 record.append_text(&mut back);
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::panic::Location;
 
-use super::record::{Kind, Record, complete_id};
+use super::record::{Kind, PollResult, Record, complete_id};
 use super::ticks::Calibration;
 use super::track::CopiedRecords;
 use super::{CopiedTracks, site_table};
@@ -16,9 +16,33 @@ pub(crate) struct TimedEvent {
     /// In nanoseconds of the runtime's clock.
     pub(crate) at: u64,
     /// The fields that are not texts.
-    pub(crate) fields: Vec<u64>,
+    pub(crate) fields: Fields,
     /// The text of a mark, which is its first field.
     pub(crate) text: Option<String>,
+}
+
+/// The fields of an event: few, so that millions of events need no allocation each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Fields {
+    numbers: [u64; 3],
+    count: u8,
+}
+
+impl Fields {
+    fn push(&mut self, number: u64) {
+        if let Some(field) = self.numbers.get_mut(usize::from(self.count)) {
+            *field = number;
+            self.count += 1;
+        }
+    }
+
+    fn extend<const N: usize>(&mut self, numbers: [u64; N]) {
+        numbers.into_iter().for_each(|number| self.push(number));
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u64] {
+        &self.numbers[..usize::from(self.count)]
+    }
 }
 
 /// The events of one track.
@@ -37,6 +61,8 @@ pub(crate) struct TimedTrack {
 pub(crate) struct KnownTask {
     pub(crate) is_alive: bool,
     pub(crate) is_job: bool,
+    /// When its last event was, and whether the task is queued since.
+    last: (u64, bool),
     pub(crate) name: Option<String>,
     pub(crate) group: Option<String>,
     pub(crate) location: Option<&'static Location<'static>>,
@@ -73,6 +99,8 @@ impl Events {
         if let Some(records) = copied.others {
             events.decode_track(None, 0, records, calibration, newest);
         }
+        // A task that has never been idle is in no list while it waits in a worker's queue.
+        events.tasks.values_mut().for_each(|task| task.is_alive = task.last.1);
         for AliveTask { info, is_job } in alive {
             if let Some(task) = events.tasks.get_mut(&info.id.get()) {
                 *task = KnownTask {
@@ -81,6 +109,7 @@ impl Events {
                     name: info.name.map(|name| name.to_string()),
                     group: info.group.map(|group| group.to_string()),
                     location: Some(info.location),
+                    last: task.last,
                 };
             }
         }
@@ -106,7 +135,7 @@ impl Events {
             // Two readings of the counter on two cores may differ by some nanoseconds.
             let at = calibration.nanos_at(record.at()).max(before);
             before = at;
-            let mut event = TimedEvent { kind, at, fields: Vec::new(), text: None };
+            let mut event = TimedEvent { kind, at, fields: Fields::default(), text: None };
             let task = self.decode_fields(record, &mut event, calibration, newest);
             let mut texts: [Vec<u8>; 3] = Default::default();
             while let Some(detail) =
@@ -127,7 +156,8 @@ impl Events {
                 task.name = name.or(task.name.take());
                 task.group = group.or(task.group.take());
             }
-            event.text = text;
+            // The records of its text may be missing, but a mark has one.
+            event.text = text.or((kind == Kind::Mark).then(String::new));
             track.events.push(event);
         }
         self.tracks.push(track);
@@ -172,6 +202,11 @@ impl Events {
             return None;
         }
         let task = self.tasks.entry(id).or_default();
+        let is_queued = matches!(event.kind, Kind::Spawn | Kind::Wake | Kind::JobQueued)
+            || event.kind == Kind::PollEnd && event.fields.as_slice().get(1) == Some(&(PollResult::Yielded as u64));
+        if event.at >= task.last.0 && event.kind != Kind::Stall {
+            task.last = (event.at, is_queued);
+        }
         task.is_job |= matches!(event.kind, Kind::JobQueued | Kind::JobStart | Kind::JobEnd);
         task.location = site.and_then(site_table::place_of).or(task.location);
         Some(id)

@@ -14,6 +14,9 @@ mod counter;
 #[path = "counter_none.rs"]
 mod counter;
 
+/// How often both clocks are read for one moment, of which the quickest counts.
+const MOMENT_READS: usize = 5;
+
 /// Reads the time of records.
 #[derive(Debug)]
 pub(crate) struct Ticks {
@@ -51,8 +54,14 @@ impl Ticks {
         if self.has_counter { counter::read() } else { self.clock.now().max(1) }
     }
 
+    /// Reads both clocks at one moment. A thread that loses its processor in between tries again.
     fn moment(&self) -> Moment {
-        Moment { ticks: self.now(), nanos: self.clock.now() }
+        let read = || {
+            let (before, nanos, after) = (self.now(), self.clock.now(), self.now());
+            (after.saturating_sub(before), Moment { ticks: before.midpoint(after), nanos })
+        };
+        let best = (0..MOMENT_READS).map(|_| read()).min_by_key(|(width, _)| *width);
+        best.map_or(Moment { ticks: self.now(), nanos: self.clock.now() }, |(_, moment)| moment)
     }
 
     /// Returns the conversion of the ticks so far, and the present time in nanoseconds. It is exact

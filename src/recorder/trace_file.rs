@@ -117,6 +117,7 @@ fn encode_track<'a>(track: &'a TimedTrack, texts: &mut Texts<'a>) -> Encoder {
     let mut before = 0;
     for TimedEvent { kind, at, fields, text } in &track.events {
         let text = text.as_deref().map(|text| texts.index(text));
+        let fields = fields.as_slice();
         let count = (fields.len() + usize::from(text.is_some())) as u64;
         section.number((*kind as u64) << 3 | count);
         section.number(at - before);

@@ -112,7 +112,10 @@ pub(crate) fn save_in(directory: &Path, reason: SnapshotReason, bytes: &[u8]) ->
     // Ordering: Relaxed — a number that only has to be unique.
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let path = directory.join(format!("heist-{}-{number}-{}.trace", std::process::id(), reason.word()));
-    fs::write(&path, bytes)?;
+    // A reader of the directory sees whole files only.
+    let partial = path.with_extension("partial");
+    fs::write(&partial, bytes)?;
+    fs::rename(&partial, &path)?;
     Ok(path)
 }
 

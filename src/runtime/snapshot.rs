@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Builder, SnapshotReason};
 use crate::pool::Pool;
-use crate::primitive::{Arc, Weak};
-use crate::util::wake_list::catch_user_panic;
+use crate::primitive::statics::Mutex;
+use crate::primitive::{Arc, Weak, is_simulated};
 
 /// A trace of the last seconds of a runtime.
 ///
@@ -61,8 +61,8 @@ impl Builder {
     /// The file is called `heist-<process>-<number>-<reason>.trace`. If it cannot be written, an
     /// error is logged. The recorder has to be on: see [`Builder::flight_recorder`].
     ///
-    /// - [`SnapshotReason::Panic`] adds a panic hook to the process, which also calls the hook
-    ///   before it.
+    /// - [`SnapshotReason::Panic`] adds a panic hook to the process, which calls the hook before it
+    ///   first. The hook stays. If the program sets another one later, no snapshot is saved.
     /// - [`SnapshotReason::Signal`] adds a handler for `SIGUSR2`, and a thread.
     ///
     /// # Panics
@@ -100,23 +100,51 @@ pub(super) fn install(pool: &Arc<Pool>) -> io::Result<()> {
     if pool.settings.records {
         pool.recorder.start();
     }
-    if pool.settings.triggers.is_wanted(SnapshotReason::Panic) {
-        add_panic_hook(Arc::downgrade(pool));
+    let triggers = &pool.settings.triggers;
+    let of_the_process = [SnapshotReason::Panic, SnapshotReason::Signal];
+    if is_simulated() && of_the_process.into_iter().any(|reason| triggers.is_wanted(reason)) {
+        return Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "snapshot_on: a panic and a signal concern the whole process, and not one simulation; call `Recorder::snapshot`",
+        ));
     }
-    if pool.settings.triggers.is_wanted(SnapshotReason::Signal) {
+    if triggers.is_wanted(SnapshotReason::Panic) {
+        add_to_panic_hook(pool)?;
+    }
+    if triggers.is_wanted(SnapshotReason::Signal) {
         super::snapshot_signal::listen(Arc::downgrade(pool))?;
     }
     Ok(())
 }
 
-/// Adds a panic hook that saves a snapshot as long as the runtime exists.
-fn add_panic_hook(pool: Weak<Pool>) {
-    let next = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        if let Some(pool) = pool.upgrade() {
-            // The process may abort afterwards.
-            catch_user_panic("saving a snapshot", || pool.save_snapshot_here(SnapshotReason::Panic));
-        }
-        next(info);
-    }));
+/// The runtimes that save a snapshot when a thread panics. The hook is added with the first.
+static PANIC_HOOK: Mutex<PanicHook> = Mutex::new(PanicHook { is_added: false, pools: Vec::new() });
+
+struct PanicHook {
+    is_added: bool,
+    pools: Vec<Weak<Pool>>,
+}
+
+/// Makes the panic hook save snapshots of this runtime, as long as it exists.
+fn add_to_panic_hook(pool: &Arc<Pool>) -> io::Result<()> {
+    if std::thread::panicking() {
+        return Err(io::Error::other(
+            "snapshot_on(Panic): a thread that panics cannot change the panic hook; build the runtime elsewhere",
+        ));
+    }
+    let mut hook = PANIC_HOOK.lock();
+    hook.pools.retain(|pool| pool.strong_count() > 0);
+    hook.pools.push(Arc::downgrade(pool));
+    if !std::mem::replace(&mut hook.is_added, true) {
+        let next = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            // The message first: the process may end while the snapshot is saved.
+            next(info);
+            let pools = PANIC_HOOK.lock().pools.clone();
+            for pool in pools.iter().filter_map(Weak::upgrade) {
+                pool.save_snapshot_silently(SnapshotReason::Panic);
+            }
+        }));
+    }
+    Ok(())
 }

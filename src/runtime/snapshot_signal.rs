@@ -27,12 +27,16 @@ pub(super) fn listen(pool: Weak<Pool>) -> io::Result<()> {
     // SAFETY: the handler calls only `write`, which may be called in a signal handler.
     let action = unsafe { signal_hook_registry::register(libc::SIGUSR2, notify) }?;
     let mut byte = [0];
-    named_thread("heist-snapshot").spawn(move || {
+    let started = named_thread("heist-snapshot").spawn(move || {
         while receiver.read_exact(&mut byte).is_ok() {
             let Some(pool) = pool.upgrade() else { break };
             pool.save_snapshot_here(SnapshotReason::Signal);
         }
+        // Before the receiver is dropped: the handler does not write to a closed socket.
         signal_hook_registry::unregister(action);
-    })?;
-    Ok(())
+    });
+    if started.is_err() {
+        signal_hook_registry::unregister(action);
+    }
+    started.map(drop)
 }

@@ -93,7 +93,10 @@ impl Worker<'_> {
     fn fire_due(&self, wheel: &TimerWheel, now: u64, wakes: &mut WakeList) {
         let (due, before) = (wheel.next_due(), wakes.len());
         wheel.fire_due(now, wakes);
-        self.record_timers(wakes.len() - before, now.saturating_sub(due));
+        let fired = wakes.len() - before;
+        if fired > 0 {
+            self.record_timers(fired, now.saturating_sub(due));
+        }
     }
 
     /// Wakes a batch of tasks: they go into the ring in order, and one decision about a helper

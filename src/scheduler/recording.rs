@@ -9,9 +9,9 @@ use crate::context::{self, Seated};
 use crate::pool::Pool;
 use crate::primitive::Arc;
 use crate::raw_task::{Header, Id, RunResult, Runnable};
-use crate::recorder::record::{Kind, PollResult, Record, TaskWord};
+use crate::recorder::record::{CutText, Kind, PollResult, Record, TaskWord};
 use crate::recorder::track::TrackWriter;
-use crate::recorder::{site_table, write_names, write_spawn};
+use crate::recorder::{site_table, write_names, write_names_of, write_spawn};
 use crate::scheduler::worker::Worker;
 
 impl Seated<'_> {
@@ -68,10 +68,28 @@ impl Pool {
             let site = site_table::number_of(task.location());
             let word = TaskWord::new(task.id().get(), site, PollResult::Pending);
             let names = |track: &TrackWriter| {
-                write_names(track, task.name().map(|name| &**name), task.group().map(|group| &**group.name()));
+                write_names_of(track, task);
             };
             self.record_on_track(|at| Record::of_task(kind, at, word), names);
         }
+    }
+
+    /// Cancels a task by `cancel`, outside of a poll. If the recorder is on, that is recorded as a
+    /// poll.
+    pub(crate) fn record_cancel(&self, runnable: Runnable, cancel: impl FnOnce(Runnable)) {
+        if !self.recorder.is_on() {
+            return cancel(runnable);
+        }
+        let (id, place) = (runnable.header().id().get(), runnable.header().location());
+        self.record_here(|at| Record::of_task(Kind::PollStart, at, TaskWord::with_count(id, 0)));
+        cancel(runnable);
+        let word = TaskWord::new(id, site_table::number_of(place), PollResult::Cancelled);
+        self.record_here(|at| Record::of_task(Kind::PollEnd, at, word));
+    }
+
+    /// Records an event of a blocking job, if the recorder is on.
+    pub(crate) fn record_job(&self, kind: Kind, job: Id) {
+        self.record_here(|at| Record::of_task(kind, at, TaskWord::with_count(job.get(), 0)));
     }
 
     /// Records a mark of the program on the track of this thread, if the recorder is on.
@@ -80,7 +98,7 @@ impl Pool {
         if self.recorder.is_on() {
             self.record_on_track(
                 |at| Record::new(Kind::Mark, at, 0),
-                |track| Record::of_text(Kind::Text, text).for_each(|record| track.write(record)),
+                |track| Record::of_text(Kind::Text, text.as_bytes()).for_each(|record| track.write(record)),
             );
         }
     }
@@ -122,9 +140,9 @@ impl Worker<'_> {
         let ticks = &self.pool.recorder.ticks;
         let header = runnable.header();
         let (id, place) = (header.id().get(), header.location());
-        // The task may be freed in the poll.
-        let name = header.name().cloned();
-        let group = header.group().map(|group| Arc::clone(group.name()));
+        // The task may be freed in the poll. A copy touches no count that other workers touch.
+        let name = header.name().map(|name| CutText::new(name));
+        let group = header.group().map(|group| CutText::new(group.name()));
         let began = match self.local.take_poll_end() {
             0 => ticks.now(),
             // Nothing has happened between the two polls.
@@ -149,15 +167,15 @@ impl Worker<'_> {
             }
         };
         track.write(Record::of_task(Kind::PollEnd, ended, TaskWord::new(id, site, result)));
-        if site != 0 {
-            write_names(track, name.as_deref(), group.as_deref());
+        if matches!(ran, RunResult::Ended) {
+            write_names(track, name.as_ref().map(CutText::bytes), group.as_ref().map(CutText::bytes));
         }
         self.local.set_poll_end(ended);
         ran
     }
 
-    /// Polls the root future by `poll`, on the thread that drives the runtime. Records the poll if the
-    /// recorder is on.
+    /// Polls the root future by `poll`, on the thread that drives the runtime. Records the poll if
+    /// the recorder is on.
     #[inline]
     pub(crate) fn poll_recorded_root<F, T>(&self, future: F, poll: impl FnOnce(F) -> Option<T>) -> Option<T> {
         if self.local.is_recording() { self.poll_and_record_root(future, poll) } else { poll(future) }

@@ -1,26 +1,49 @@
 //! Takes snapshots of the recorder, and saves those that a trigger asks for.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::pool::Pool;
 use crate::raw_task::{Header, Id, TaskView};
+use crate::recorder::CopiedTracks;
 use crate::recorder::snapshot::{AliveTask, Events};
+use crate::recorder::ticks::Calibration;
 use crate::recorder::trace_file::{self, RuntimeFacts};
 use crate::recorder::triggers::{self, SnapshotReason};
 use crate::util::named_thread::named_thread;
 use crate::util::wake_list::catch_user_panic;
 
+/// What a snapshot is made of. It refers to nothing of the runtime, so any thread may encode it.
+struct Parts {
+    copied: CopiedTracks,
+    calibration: Calibration,
+    newest: u64,
+    alive: Vec<AliveTask>,
+    /// The kernel's ids of the workers' threads, by seat.
+    threads: Vec<u32>,
+    facts: RuntimeFacts,
+}
+
+impl Parts {
+    fn encode(self) -> Vec<u8> {
+        let thread_of = |seat: usize| self.threads.get(seat).copied().unwrap_or(0);
+        let events = Events::decode(self.copied, &self.calibration, self.newest, self.alive, thread_of);
+        trace_file::encode(&self.facts, &events)
+    }
+}
+
 impl Pool {
     /// Returns a trace file of what the recorder holds. It is empty of events if the recorder has
     /// never been on.
     pub(crate) fn take_snapshot(&self, reason: SnapshotReason) -> Vec<u8> {
+        self.snapshot_parts(reason).encode()
+    }
+
+    fn snapshot_parts(&self, reason: SnapshotReason) -> Parts {
         // In this order: a task of an event is alive afterwards, or its end is an event.
         let copied = self.recorder.copy();
         let calibration = self.recorder.ticks.calibrate();
-        let alive = self.alive_tasks();
-        let thread_of = |seat: usize| self.seats[seat].tid().map_or(0, |thread| thread.get());
-        let events = Events::decode(copied, &calibration, Id::newest(), alive, thread_of);
         let unix_nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let facts = RuntimeFacts {
             name: self.settings.name.as_deref().unwrap_or_default().to_owned(),
@@ -29,7 +52,8 @@ impl Pool {
             taken_at: calibration.now(),
             workers: self.base_workers(),
         };
-        trace_file::encode(&facts, &events)
+        let threads = self.seats.iter().map(|seat| seat.tid().map_or(0, |thread| thread.get())).collect();
+        Parts { copied, calibration, newest: Id::newest(), alive: self.alive_tasks(), threads, facts }
     }
 
     /// Returns the tasks and the blocking jobs that are visible from outside.
@@ -49,26 +73,39 @@ impl Pool {
     #[cold]
     pub(crate) fn save_snapshot(&self, reason: SnapshotReason) {
         let Some(directory) = self.settings.triggers.claim(reason, self.clock.now()) else { return };
-        let (directory, bytes) = (directory.to_owned(), self.take_snapshot(reason));
+        let (directory, parts) = (directory.to_owned(), self.snapshot_parts(reason));
         // The disk may be slow, and the caller may be the watchdog.
-        let saver = named_thread("heist-snapshot").spawn(move || save(&directory, reason, &bytes));
+        let saver = named_thread("heist-snapshot")
+            .spawn(move || log_saved(reason, &directory, save(&directory, reason, parts)));
         if let Err(error) = saver {
             log_failure(&error, None);
         }
     }
 
-    /// Saves a snapshot as [`Pool::save_snapshot`] does, and returns when it is saved. For a thread
-    /// that may be the last one.
+    /// As [`Pool::save_snapshot`], but returns when the snapshot is saved.
     #[cold]
     pub(crate) fn save_snapshot_here(&self, reason: SnapshotReason) {
         if let Some(directory) = self.settings.triggers.claim(reason, self.clock.now()) {
-            save(directory, reason, &self.take_snapshot(reason));
+            log_saved(reason, directory, save(directory, reason, self.snapshot_parts(reason)));
+        }
+    }
+
+    /// As [`Pool::save_snapshot_here`], without a word to the log. A subscriber must not be called
+    /// in a panic hook.
+    #[cold]
+    pub(crate) fn save_snapshot_silently(&self, reason: SnapshotReason) {
+        if let Some(directory) = self.settings.triggers.claim(reason, self.clock.now()) {
+            drop(save(directory, reason, self.snapshot_parts(reason)));
         }
     }
 }
 
-fn save(directory: &Path, reason: SnapshotReason, bytes: &[u8]) {
-    match triggers::save_in(directory, reason, bytes) {
+fn save(directory: &Path, reason: SnapshotReason, parts: Parts) -> io::Result<PathBuf> {
+    triggers::save_in(directory, reason, &parts.encode())
+}
+
+fn log_saved(reason: SnapshotReason, directory: &Path, saved: io::Result<PathBuf>) {
+    match saved {
         Ok(path) => catch_user_panic("a tracing subscriber", || {
             tracing::info!(target: "heist::recorder", path = %path.display(), reason = reason.word(), "saved a snapshot");
         }),
@@ -76,7 +113,7 @@ fn save(directory: &Path, reason: SnapshotReason, bytes: &[u8]) {
     }
 }
 
-fn log_failure(error: &std::io::Error, directory: Option<PathBuf>) {
+fn log_failure(error: &io::Error, directory: Option<PathBuf>) {
     catch_user_panic("a tracing subscriber", || {
         tracing::error!(
             target: "heist::recorder",

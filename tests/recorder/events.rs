@@ -70,13 +70,15 @@ fn polls_of_a_named_task_are_recorded_from_spawn_to_end() {
 #[test]
 fn panic_and_abort_are_recorded_as_ends() {
     let runtime = recording();
-    runtime.block_on(async {
+    // On the one worker: when it continues here, it has recorded the end of the poll before.
+    let ends = runtime.spawn(async {
         assert!(heist::spawn(async { panic!("on purpose") }).await.is_err());
         let aborted = heist::spawn(std::future::pending::<()>());
         task::yield_now().await;
         aborted.abort();
         assert!(aborted.await.is_err());
     });
+    runtime.block_on(ends).unwrap();
     let snapshot = runtime.handle().recorder().snapshot();
     let trace = Trace::parse(snapshot.as_bytes()).unwrap();
     for end in [PollEnd::Panicked, PollEnd::Cancelled] {
@@ -187,6 +189,7 @@ fn mark_is_on_the_track_of_its_worker_and_cut_if_long() {
         heist::spawn(async move {
             mark("short");
             mark(&long);
+            mark("");
         })
         .await
         .unwrap();
@@ -201,7 +204,39 @@ fn mark_is_on_the_track_of_its_worker_and_cut_if_long() {
             _ => "",
         })
         .collect();
-    assert_eq!(texts, ["short", "a long mark a long mark a long mark a long mark a long mark a long mar"]);
+    assert_eq!(texts, ["short", "a long mark a long mark a long mark a long mark a long mark a long mar", ""]);
+}
+
+#[test]
+fn task_that_waits_in_a_ring_is_alive() {
+    let runtime = recording();
+    let recorder = runtime.handle().recorder();
+    let (id, snapshot) = runtime
+        .block_on(runtime.spawn(async move {
+            // The one worker is busy here, and has never polled it.
+            let waits = heist::spawn(async {});
+            (waits.id(), recorder.snapshot())
+        }))
+        .unwrap();
+    let trace = Trace::parse(snapshot.as_bytes()).unwrap();
+    assert!(trace.task(TaskId(id.to_string().parse().unwrap())).unwrap().is_alive);
+}
+
+#[test]
+fn task_cancelled_at_the_deadline_of_a_drain_has_an_end() {
+    let runtime = recording();
+    let stays = runtime.spawn(std::future::pending::<()>());
+    let id = TaskId(stays.id().to_string().parse().unwrap());
+    let handle = runtime.handle().clone();
+    runtime.block_on(runtime.drain(Duration::from_millis(1)));
+    let has_ended = || {
+        let snapshot = handle.recorder().snapshot();
+        let trace = Trace::parse(snapshot.as_bytes()).unwrap();
+        let ended =
+            |kind: &EventKind<'_>| matches!(kind, EventKind::PollEnd { task, how: PollEnd::Cancelled } if *task == id);
+        [TrackKind::Threads, WORKER].map(|track| events(&trace, track, ended).len()).iter().sum::<usize>() == 1
+    };
+    while !has_ended() {}
 }
 
 #[test]

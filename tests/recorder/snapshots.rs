@@ -90,11 +90,10 @@ fn drain_with_a_straggler_saves_a_snapshot() {
 }
 
 #[test]
-fn panic_saves_a_snapshot_before_the_task_ends() {
+fn panic_of_a_task_saves_a_snapshot() {
     let directory = Directory::new("panic");
     let runtime = recording(SnapshotReason::Panic, &directory).build().unwrap();
     assert!(runtime.block_on(runtime.spawn(async { panic!("on purpose") })).is_err());
-    assert_eq!(fs::read_dir(&directory.0).unwrap().count(), 1);
     let bytes = directory.first("panic");
     assert_eq!(Trace::parse(&bytes).unwrap().runtime().reason, "panic");
 }
