@@ -58,13 +58,14 @@ fn observe(start: fn(&Runtime) -> Result<(), AnyError>, path: &Path) -> Result<(
         .enable_all()
         .build()?;
     start(&runtime)?;
-    runtime.block_on(sleep(RUN));
+    runtime.block_on(async { sleep(RUN).await });
     runtime.handle().recorder().snapshot().save(path)?;
     println!("saved {}", path.display());
     Ok(())
 }
 
 /// Spawns a task with this name.
+#[track_caller]
 fn spawn(runtime: &Runtime, name: &str, future: impl Future<Output = ()> + Send + 'static) -> Result<(), AnyError> {
     drop(task::Builder::new().name(name).spawn_on(future, runtime.handle())?);
     Ok(())
@@ -80,8 +81,8 @@ fn compute(time: Duration) {
 
 /// Handlers that answer each millisecond, and one that reads a file without `spawn_blocking`.
 fn blocker(runtime: &Runtime) -> Result<(), AnyError> {
-    for n in 0..16 {
-        spawn(runtime, &format!("handler {n}"), async {
+    for _ in 0..16 {
+        spawn(runtime, "handler", async {
             let mut requests = interval(Duration::from_millis(1));
             loop {
                 requests.tick().await;
@@ -101,9 +102,9 @@ fn blocker(runtime: &Runtime) -> Result<(), AnyError> {
 /// Sessions that hold one lock while they compute, so that only one of them makes progress.
 fn convoy(runtime: &Runtime) -> Result<(), AnyError> {
     let table = Arc::new(AsyncMutex::new(0_u64));
-    for n in 0..32 {
+    for _ in 0..32 {
         let table = Arc::clone(&table);
-        spawn(runtime, &format!("session {n}"), async move {
+        spawn(runtime, "session", async move {
             loop {
                 let mut entries = table.lock().await;
                 *entries += 1;
@@ -128,9 +129,9 @@ struct Herd {
 /// Consumers of one queue. Each item wakes all of them, and one of them gets it.
 fn herd(runtime: &Runtime) -> Result<(), AnyError> {
     let herd = Arc::new(Mutex::new(Herd::default()));
-    for n in 0..400 {
+    for _ in 0..400 {
         let herd = Arc::clone(&herd);
-        spawn(runtime, &format!("consumer {n}"), async move {
+        spawn(runtime, "consumer", async move {
             loop {
                 poll_fn(|cx| {
                     let mut herd = herd.lock().expect("no consumer panics");

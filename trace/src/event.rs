@@ -120,7 +120,7 @@ pub enum EventKind<'a> {
         /// The length of the poll so far.
         so_far: Nanos,
     },
-    /// The watchdog starts a spare worker for what waits behind a stall.
+    /// The watchdog takes the tasks or timers that wait behind a stall.
     Rescue {
         /// The index of the stalled worker.
         worker: u64,

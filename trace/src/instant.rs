@@ -69,7 +69,7 @@ impl fmt::Display for Instant<'_, '_> {
             EventKind::Stall { task, .. } => {
                 write!(f, "stall: {}", Label::of(task, self.history.trace().task(task)))
             }
-            EventKind::Rescue { .. } => f.write_str("spare worker"),
+            EventKind::Rescue { .. } => f.write_str("rescue"),
             EventKind::Resize { .. } => f.write_str("resize"),
             EventKind::Drain { phase: DrainPhase::Begin, .. } => f.write_str("drain begins"),
             EventKind::Drain { phase: DrainPhase::Deadline, .. } => f.write_str("drain reaches its deadline"),

@@ -26,8 +26,8 @@ const SCRIPT: [&str; 11] = [
     include_str!("report/page.js"),
 ];
 
-/// What the page has in the place of the style, of the script, and of the trace, in this order.
-const PLACEHOLDERS: [&str; 3] = ["@STYLE@", "@SCRIPT@", "@TRACE_BASE64@"];
+/// What the page has in the place of the style, of the trace, and of the script, in this order.
+const PLACEHOLDERS: [&str; 3] = ["@STYLE@", "@TRACE_BASE64@", "@SCRIPT@"];
 
 /// Writes a page that shows the trace, without a connection to anything.
 ///
@@ -37,14 +37,13 @@ const PLACEHOLDERS: [&str; 3] = ["@STYLE@", "@SCRIPT@", "@TRACE_BASE64@"];
 ///
 /// Returns the errors of `out`.
 pub fn write(file: &[u8], out: &mut impl Write) -> io::Result<()> {
-    let mut rest = PAGE;
-    for (placeholder, parts) in PLACEHOLDERS.into_iter().zip([&[STYLE][..], &SCRIPT, &[]]) {
-        let (before, after) = rest.split_once(placeholder).unwrap_or((rest, ""));
-        out.write_all(before.as_bytes())?;
-        parts.iter().try_for_each(|part| out.write_all(part.as_bytes()))?;
-        rest = after;
-    }
-    write!(out, "{}{rest}", Encoder(file))
+    let [style, trace, script] = PLACEHOLDERS;
+    let (before_style, rest) = PAGE.split_once(style).unwrap_or((PAGE, ""));
+    let (before_trace, rest) = rest.split_once(trace).unwrap_or((rest, ""));
+    let (before_script, rest) = rest.split_once(script).unwrap_or((rest, ""));
+    write!(out, "{before_style}{STYLE}{before_trace}{}{before_script}", Encoder(file))?;
+    SCRIPT.iter().try_for_each(|part| out.write_all(part.as_bytes()))?;
+    out.write_all(rest.as_bytes())
 }
 
 #[cfg(test)]

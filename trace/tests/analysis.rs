@@ -219,7 +219,7 @@ fn summary_of_every_event_has_a_line_per_incident() {
     let text = summary.to_string();
     for line in [
         "worker 1 is stalled by `connection` (task 2), for 4.935 ms so far",
-        "a spare worker starts, because worker 1 is stalled",
+        "the watchdog takes what waits behind worker 1, which is stalled",
         "the workers change from 2 to 3",
         "the drain reaches its deadline, 1 task alive",
         "mark `request done` on worker 1",

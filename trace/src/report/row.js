@@ -286,7 +286,7 @@ function flagOf(model, track, t, i) {
     flag.task = b;
   } else if (kind === EVENT.RESCUE) {
     flag.label = "rescue";
-    flag.text = `The watchdog starts a spare worker for what waits behind the stall of worker ${a}.`;
+    flag.text = `The watchdog takes what waits behind the stall of worker ${a}.`;
     flag.row = rowOfWorker(a);
   } else if (kind === EVENT.RESIZE) {
     flag.label = `${b} workers`;

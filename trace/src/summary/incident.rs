@@ -52,7 +52,9 @@ impl Incident<'_> {
                 let label = Label::of(task, history.trace().task(task));
                 writeln!(f, "worker {worker} is stalled by `{label}` (task {task}), for {so_far} so far")
             }
-            EventKind::Rescue { worker } => writeln!(f, "a spare worker starts, because worker {worker} is stalled"),
+            EventKind::Rescue { worker } => {
+                writeln!(f, "the watchdog takes what waits behind worker {worker}, which is stalled")
+            }
             EventKind::Resize { before, after } => writeln!(f, "the workers change from {before} to {after}"),
             EventKind::Drain { phase: DrainPhase::Begin, alive } => {
                 writeln!(f, "a drain begins, {} alive", Counted(alive, "task"))
