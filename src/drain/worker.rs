@@ -162,7 +162,6 @@ impl Worker<'_> {
         }
         self.publish_all(Chain::new());
         self.local.count_poll();
-        self.local.set_poll_end(0);
         self.seat.cancel_in_seat(runnable);
     }
 }

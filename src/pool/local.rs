@@ -123,8 +123,8 @@ pub(crate) struct Local {
     track: OnceCell<TrackWriter>,
     /// There was no memory for the track.
     track_failed: Cell<bool>,
-    /// When the last poll has ended, in ticks of the recorder. Zero if the worker has done anything
-    /// else since.
+    /// When the last poll has ended, in ticks of the recorder. Zero if the worker has recorded
+    /// anything else since.
     poll_ended_at: Cell<u64>,
     /// Tasks that this worker has put into an empty LIFO slot.
     lifo_pushes: Cell<u64>,
@@ -237,13 +237,13 @@ impl Local {
         self.poll_ended_at.set(0);
     }
 
-    /// Records when a poll has ended, in ticks. Zero if the worker does something else next.
+    /// Records when a poll has ended, in ticks. Zero if the worker has recorded anything else.
     #[inline]
     pub(crate) fn set_poll_end(&self, at: u64) {
         self.poll_ended_at.set(at);
     }
 
-    /// Returns when the last poll has ended, if the worker has done nothing else since; or zero.
+    /// Returns when the last poll has ended, if nothing else was recorded since; or zero.
     #[inline]
     pub(crate) fn take_poll_end(&self) -> u64 {
         self.poll_ended_at.take()

@@ -49,7 +49,7 @@ pub(crate) enum Kind {
     Group = 42,
     /// The text of the mark in the record before it, or one more part of that.
     Text = 43,
-    /// A duration that belongs to the record before it.
+    /// A duration in nanoseconds that belongs to the record before it.
     Duration = 44,
 }
 

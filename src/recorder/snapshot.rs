@@ -136,7 +136,7 @@ impl Events {
             let at = calibration.nanos_at(record.at()).max(before);
             before = at;
             let mut event = TimedEvent { kind, at, fields: Fields::default(), text: None };
-            let task = self.decode_fields(record, &mut event, calibration, newest);
+            let task = self.decode_fields(record, &mut event, newest);
             let mut texts: [Vec<u8>; 3] = Default::default();
             while let Some(detail) =
                 records.next_if(|next| next.kind().is_some_and(|kind| kind as u8 >= Kind::Thread as u8))
@@ -145,7 +145,7 @@ impl Events {
                     Some(Kind::Name) => detail.append_text(&mut texts[0]),
                     Some(Kind::Group) => detail.append_text(&mut texts[1]),
                     Some(Kind::Text) => detail.append_text(&mut texts[2]),
-                    Some(Kind::Duration) => event.fields.push(calibration_or_nanos(kind, detail, calibration)),
+                    Some(Kind::Duration) => event.fields.push(detail.payload()),
                     // Only events that name a thread have a field for it.
                     Some(Kind::Thread) if names_thread(kind) => event.fields.push(detail.payload()),
                     _ => {}
@@ -164,13 +164,7 @@ impl Events {
     }
 
     /// Sets the fields of an event, and notes its task. Returns the task.
-    fn decode_fields(
-        &mut self,
-        record: Record,
-        event: &mut TimedEvent,
-        calibration: &Calibration,
-        newest: u64,
-    ) -> Option<u64> {
+    fn decode_fields(&mut self, record: Record, event: &mut TimedEvent, newest: u64) -> Option<u64> {
         let id = complete_id(record.task().task(), newest);
         let (first, second) = record.numbers();
         let mut site = None;
@@ -188,11 +182,7 @@ impl Events {
             Kind::Stall => event.fields.extend([record.task().count(), id]),
             Kind::Steal | Kind::Resize | Kind::Drain => event.fields.extend([first, second]),
             Kind::Notify | Kind::Rescue | Kind::GlobalTake => event.fields.push(first),
-            Kind::Reactor => {
-                let (count, ticks) = record.count_and_time();
-                event.fields.extend([count, calibration.nanos_of(ticks)]);
-            }
-            Kind::Timers => {
+            Kind::Reactor | Kind::Timers => {
                 let (count, nanos) = record.count_and_time();
                 event.fields.extend([count, nanos]);
             }
@@ -232,12 +222,6 @@ fn names_task(kind: Kind) -> bool {
 /// Returns true if an event of this kind has the thread as its last field.
 fn names_thread(kind: Kind) -> bool {
     matches!(kind, Kind::Spawn | Kind::Wake | Kind::JobQueued | Kind::JobStart | Kind::JobEnd | Kind::Mark)
-}
-
-/// Returns the duration of a stall, which the watchdog has measured in nanoseconds, or of another
-/// event.
-fn calibration_or_nanos(kind: Kind, detail: Record, calibration: &Calibration) -> u64 {
-    if kind == Kind::Stall { detail.payload() } else { calibration.nanos_of(detail.payload()) }
 }
 
 /// Returns the text. A text that was cut may end within a character.

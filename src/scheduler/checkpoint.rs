@@ -29,9 +29,11 @@ impl Worker<'_> {
         let mut wakes = self.local.borrow_wakes();
         self.turn_wheels(now, &mut wakes);
         if polls_reactor {
-            let reactor = &self.pool.reactor;
-            let poll = || reactor.try_poll(&self.local.shard, || self.pool.awake_workers(), &mut wakes);
-            log_poll_error(self.poll_recorded_reactor(poll));
+            let polled = self.pool.reactor.try_poll(&self.local.shard, || self.pool.awake_workers(), &mut wakes);
+            if self.local.is_recording() {
+                self.record_reactor_poll(now, &polled);
+            }
+            log_poll_error(polled);
             self.local.record_reactor_poll(now);
         }
         self.wake_batch(wakes);

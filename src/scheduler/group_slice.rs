@@ -162,7 +162,6 @@ impl Worker<'_> {
             self.pool.phase.load() == Phase::DeadlinePassed && !self.pool.drain_state.is_exempt(runnable.header().id());
         if overdue {
             self.local.count_poll();
-            self.local.set_poll_end(0);
             return self.seat.cancel_in_seat(runnable);
         }
         // An abort misses a task in its first poll.

@@ -26,6 +26,7 @@ impl Seated<'_> {
     #[cold]
     #[inline(never)]
     fn write_record(&self, record: impl FnOnce(u64) -> Record) {
+        self.local.set_poll_end(0);
         if let Some(track) = self.local.track() {
             track.write(record(self.pool.recorder.ticks.now()));
         }
@@ -109,6 +110,7 @@ impl Pool {
             let here = seated.filter(|seated| std::ptr::eq(Arc::as_ptr(seated.pool), self));
             match here.and_then(|seated| seated.local.track()) {
                 Some(track) => {
+                    here.iter().for_each(|seated| seated.local.set_poll_end(0));
                     track.write(record(self.recorder.ticks.now()));
                     details(track);
                 }
@@ -184,7 +186,6 @@ impl Worker<'_> {
     #[cold]
     #[inline(never)]
     fn poll_and_record_root<F, T>(&self, future: F, poll: impl FnOnce(F) -> Option<T>) -> Option<T> {
-        self.local.set_poll_end(0);
         self.seated().record(|at| Record::of_task(Kind::PollStart, at, TaskWord::with_count(0, self.local.ring.len())));
         let output = poll(future);
         let result = if output.is_some() { PollResult::Completed } else { PollResult::Pending };
@@ -213,20 +214,12 @@ impl Worker<'_> {
         }
     }
 
-    /// Polls the reactor by `poll`, and records that if the recorder is on.
-    #[inline]
-    pub(super) fn poll_recorded_reactor(&self, poll: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
-        if self.local.is_recording() { self.poll_and_record_reactor(poll) } else { poll() }
-    }
-
+    /// Records a reactor poll of a checkpoint that has begun at `began`, on the runtime's clock.
     #[cold]
     #[inline(never)]
-    fn poll_and_record_reactor(&self, poll: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
-        let began = self.pool.recorder.ticks.now();
-        let polled = poll();
-        let events = *polled.as_ref().unwrap_or(&0);
-        self.seated().record(|at| Record::counted(Kind::Reactor, at, events, at.saturating_sub(began)));
-        polled
+    pub(super) fn record_reactor_poll(&self, began: u64, polled: &io::Result<usize>) {
+        let (events, took) = (*polled.as_ref().unwrap_or(&0), self.pool.clock.now().saturating_sub(began));
+        self.seated().record(|at| Record::counted(Kind::Reactor, at, events, took));
     }
 
     /// Records that so many timers have fired, the first of them so late.

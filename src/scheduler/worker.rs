@@ -282,7 +282,6 @@ impl<'a> Worker<'a> {
     /// Does what is due, and polls a task if that is part of it. Returns the step in that case.
     #[cold]
     fn maintain(&self, due: Maintenance) -> Option<Step> {
-        self.local.set_poll_end(0);
         // A tick may ask for nothing but a choice between the groups.
         let may_check_global = due != Maintenance::Nothing && self.local.may_check_global(self.pool.settings.pace);
         self.checkpoint_if_due(due);
@@ -347,7 +346,6 @@ impl<'a> Worker<'a> {
 
     #[cold]
     pub(crate) fn out_of_work(&self) -> Step {
-        self.local.set_poll_end(0);
         if self.must_exit() {
             return Step::Exited;
         }

@@ -29,12 +29,12 @@ const OPERATIONS: [Operation; 10] = [
     Operation { name: "spawn", run: spawn, limit: 375 },
     Operation { name: "spawn-join", run: spawn_join, limit: 880 },
     Operation { name: "spawn-outside", run: spawn_outside, limit: 850 },
-    Operation { name: "yield", run: yields, limit: 910 },
+    Operation { name: "yield", run: yields, limit: 920 },
     Operation { name: "wake", run: wake, limit: 2_550 },
     Operation { name: "wake-by-ref", run: wake_by_ref, limit: 570 },
     Operation { name: "wake-by-value", run: wake_by_value, limit: 590 },
     Operation { name: "steal-eight", run: |_, times| heist::internals::steal(times), limit: 360 },
-    Operation { name: "timeout", run: timeout, limit: 1_580 },
+    Operation { name: "timeout", run: timeout, limit: 1_600 },
     Operation { name: "sleep", run: sleep, limit: 610 },
 ];
 
