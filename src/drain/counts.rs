@@ -15,6 +15,7 @@ use crate::primitive::atomic::Ordering;
 use crate::primitive::real_now;
 use crate::queue::{Chain, LaneCursor};
 use crate::raw_task::{Header, Id, Outcome, Runnable};
+use crate::recorder::DrainStep;
 use crate::recorder::record::Kind;
 
 impl Stats {
@@ -76,6 +77,10 @@ impl TaskCounts for Pool {
     fn polls_under_way(&self, at: Instant) -> Vec<PollSeen> {
         let polls = self.seats.iter().filter(|seat| seat.polling.is_polling());
         polls.map(|seat| PollSeen { seat: seat.index, number: seat.progress(), at }).collect()
+    }
+
+    fn on_report(&self) {
+        self.recorder.record_drain(DrainStep::End, self.live_tasks());
     }
 }
 

@@ -98,7 +98,6 @@ fn deadline_thread_main(pool: &Arc<Pool>) {
         shutdown::thread_exited_in_time(pool);
     }
     pool.drain_state.finalize_report(&**pool);
-    pool.recorder.record_drain(DrainStep::End, pool.live_tasks());
     // The runtime may be shutting down already.
     if is_late {
         pool.save_snapshot_here(SnapshotReason::Drain);

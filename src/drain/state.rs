@@ -123,6 +123,9 @@ pub(crate) trait TaskCounts {
 
     /// Returns the polls that are under way at `now`.
     fn polls_under_way(&self, now: Instant) -> Vec<PollSeen>;
+
+    /// Called once, when the report is made and before its waiters are woken.
+    fn on_report(&self) {}
 }
 
 /// A poll that was under way at some moment.
@@ -220,7 +223,7 @@ impl DrainState {
         phase.advance(Phase::Drained);
         drain.report = Some(drain.report_now(task_counts, |_, _| (Vec::new(), 0)));
         drop(locked);
-        self.publish_report();
+        self.publish_report(task_counts);
     }
 
     /// Makes the report, although tasks may live. Does nothing if the report is there.
@@ -241,10 +244,11 @@ impl DrainState {
             wait_for(&self.changed, &mut locked, pause, |locked| locked.pending().is_none());
         }
         drop(locked);
-        self.publish_report();
+        self.publish_report(task_counts);
     }
 
-    fn publish_report(&self) {
+    fn publish_report(&self, task_counts: &impl TaskCounts) {
+        task_counts.on_report();
         self.changed.notify_all();
         self.reported.fire();
     }
