@@ -42,7 +42,7 @@ use crate::queue::{Chain, GlobalQueue};
 use crate::raw_task::{self, Runnable};
 use crate::reactor::Reactor;
 use crate::recorder::Recorder;
-use crate::recorder::record::{Kind, Record, TaskWord};
+use crate::recorder::record::{Kind, Record};
 use crate::shutdown::live_threads::LiveThreads;
 use crate::task_alloc::Depot;
 use crate::timer::orphan_wheels::OrphanWheels;
@@ -265,7 +265,7 @@ impl Pool {
         let pool = self.to_arc();
         pool.simulation.check_thread(|| format!("wakes {}", runnable.header().description()));
         let id = runnable.header().id();
-        pool.recorder.record_outside(|at| Record::of_task(Kind::Wake, at, TaskWord::with_count(id.get(), 0)));
+        pool.recorder.record_outside(|at| Record::of_id(Kind::Wake, at, id));
         if pool.settings.queue_times {
             pool.record_queue_time(runnable.header());
         }

@@ -20,6 +20,7 @@ use crate::recorder::record::{Kind, PollResult, Record, TaskWord};
 use crate::recorder::ticks::Ticks;
 use crate::recorder::track::{CopiedRecords, Track, TrackWriter};
 use crate::util::cpu::Tid;
+use crate::util::wake_list::catch_user_panic;
 
 /// The bytes of a track, unless the program sets another number.
 pub(crate) const DEFAULT_BYTES: usize = 1 << 20;
@@ -105,7 +106,7 @@ impl Recorder {
         let track = TrackWriter::new(self.bytes);
         if let Err(error) = &track {
             let bytes = self.bytes;
-            crate::util::wake_list::catch_user_panic("a tracing subscriber", || {
+            catch_user_panic("a tracing subscriber", || {
                 tracing::error!(
                     target: "heist::recorder",
                     %error,
@@ -188,11 +189,10 @@ impl Recorder {
     }
 }
 
-/// Writes the record of a new task or blocking job, and what describes it.
-pub(crate) fn write_spawn(track: &TrackWriter, kind: Kind, at: u64, task: &Header) {
+/// Returns the record of a new task or blocking job. Its names follow: see [`write_names_of`].
+pub(crate) fn spawn_record(kind: Kind, at: u64, task: &Header) -> Record {
     let site = site_table::number_of(task.location());
-    track.write(Record::of_task(kind, at, TaskWord::new(task.id().get(), site, PollResult::Pending)));
-    write_names_of(track, task);
+    Record::of_task(kind, at, TaskWord::new(task.id().get(), site, PollResult::Pending))
 }
 
 /// Writes the names of the task in the record before.

@@ -1,5 +1,7 @@
 //! A record: one event, or a part of it, in two words.
 
+use crate::raw_task::Id;
+
 /// Bits of a kind. The other bits of the first word are the time.
 const KIND_BITS: u32 = 6;
 
@@ -175,6 +177,12 @@ impl Record {
     #[inline]
     pub(crate) fn of_task(kind: Kind, at: u64, word: TaskWord) -> Record {
         Record::new(kind, at, word.0)
+    }
+
+    /// Returns the record of an event that tells nothing of its task but the id.
+    #[inline]
+    pub(crate) fn of_id(kind: Kind, at: u64, task: Id) -> Record {
+        Record::of_task(kind, at, TaskWord::with_count(task.get(), 0))
     }
 
     /// Returns the record of so many events that have taken, or missed, so much time.

@@ -12,14 +12,14 @@ use crate::group::{Group, GroupHost};
 use crate::pool::{Pool, Seat};
 use crate::primitive::Arc;
 use crate::raw_task::{self, Header, JoinHandle, Origin, Refusal, Route, Runnable, SpawnMeta};
-use crate::recorder::record::{Kind, Record, TaskWord};
+use crate::recorder::record::{Kind, Record};
 use crate::scheduler::schedule;
 
 impl GroupHost for Pool {
     fn queue_in_group(self: Arc<Self>, group: &Arc<Group>, runnable: Runnable) {
         self.simulation.check_thread(|| format!("wakes {}", runnable.header().description()));
         let id = runnable.header().id();
-        self.record_here(|at| Record::of_task(Kind::Wake, at, TaskWord::with_count(id.get(), 0)));
+        self.record_here(|at| Record::of_id(Kind::Wake, at, id));
         if self.settings.queue_times {
             self.record_queue_time(runnable.header());
         }

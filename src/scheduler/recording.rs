@@ -11,7 +11,7 @@ use crate::primitive::Arc;
 use crate::raw_task::{Header, Id, RunResult, Runnable};
 use crate::recorder::record::{CutText, Kind, PollResult, Record, TaskWord};
 use crate::recorder::track::TrackWriter;
-use crate::recorder::{site_table, write_names, write_names_of, write_spawn};
+use crate::recorder::{site_table, spawn_record, write_names, write_names_of};
 use crate::scheduler::worker::Worker;
 
 impl Seated<'_> {
@@ -46,9 +46,10 @@ impl Seated<'_> {
         let Some(track) = self.local.track() else { return };
         let at = self.pool.recorder.ticks.now();
         if why == Kind::Spawn {
-            write_spawn(track, why, at, task);
+            track.write(spawn_record(why, at, task));
+            write_names_of(track, task);
         } else {
-            track.write(Record::of_task(why, at, TaskWord::with_count(task.id().get(), 0)));
+            track.write(Record::of_id(why, at, task.id()));
         }
     }
 }
@@ -66,12 +67,7 @@ impl Pool {
     #[inline]
     pub(crate) fn record_spawn(&self, kind: Kind, task: &Header) {
         if self.recorder.is_on() {
-            let site = site_table::number_of(task.location());
-            let word = TaskWord::new(task.id().get(), site, PollResult::Pending);
-            let names = |track: &TrackWriter| {
-                write_names_of(track, task);
-            };
-            self.record_on_track(|at| Record::of_task(kind, at, word), names);
+            self.record_on_track(|at| spawn_record(kind, at, task), |track| write_names_of(track, task));
         }
     }
 
@@ -90,7 +86,7 @@ impl Pool {
 
     /// Records an event of a blocking job, if the recorder is on.
     pub(crate) fn record_job(&self, kind: Kind, job: Id) {
-        self.record_here(|at| Record::of_task(kind, at, TaskWord::with_count(job.get(), 0)));
+        self.record_here(|at| Record::of_id(kind, at, job));
     }
 
     /// Records a mark of the program on the track of this thread, if the recorder is on.
@@ -197,7 +193,7 @@ impl Worker<'_> {
     #[cold]
     #[inline(never)]
     pub(super) fn record_spent_budget(&self, task: Id) {
-        self.seated().record(|at| Record::of_task(Kind::BudgetSpent, at, TaskWord::with_count(task.get(), 0)));
+        self.seated().record(|at| Record::of_id(Kind::BudgetSpent, at, task));
     }
 
     /// Records that so many tasks were stolen from a seat.
