@@ -12,9 +12,16 @@ mod extract;
 use extract::{Kind, Piece, markdown, rust};
 
 /// Folders of Rust sources, and of pages.
-const SOURCES: [&str; 8] = ["src", "tests", "loom-tests", "benches", "examples", "macros", "storm", "trace"];
-const PAGES: [&str; 6] =
-    ["docs", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "benches/method.md", "trace/README.md"];
+const SOURCES: [&str; 9] = ["src", "tests", "loom-tests", "benches", "examples", "macros", "metrics", "storm", "trace"];
+const PAGES: [&str; 7] = [
+    "docs",
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "benches/method.md",
+    "metrics/README.md",
+    "trace/README.md",
+];
 
 /// Words of people. The subject of a sentence is a thing: the worker, the thief, the task.
 const PERSONS: [&str; 18] = [

@@ -259,7 +259,7 @@ impl RuntimeMetrics {
     }
 
     /// Returns how often a thread that is not a worker of the runtime has queued a task, by a spawn
-    /// or a wake.
+    /// or a wake. Tasks of groups do not count: they wait in the queue of their group.
     ///
     /// That costs more than scheduling [by a worker](RuntimeMetrics::worker_local_schedule_count).
     ///

@@ -201,7 +201,7 @@ impl RuntimeMetrics {
 
     /// Returns how often the worker has queued a task: its tasks or events spawned or woke it, or
     /// the task yielded. [`remote_schedule_count`](RuntimeMetrics::remote_schedule_count) counts
-    /// tasks from other threads.
+    /// tasks from other threads. Tasks of groups count for neither.
     ///
     /// The worker updates it about every 100 µs, when it goes to sleep, and when it exits.
     ///
