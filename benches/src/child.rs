@@ -21,8 +21,8 @@ pub enum Job {
     Light { runtime: String, workers: usize, event: String, seconds: u32 },
     /// Serves HTTP and prints the port.
     Server { runtime: String, workers: usize, adapter: String },
-    /// Keeps one processor busy.
-    Spin { cpu: usize },
+    /// Keeps one processor busy, at this nice level.
+    Spin { cpu: usize, nice: i32 },
 }
 
 impl Job {
@@ -42,7 +42,7 @@ impl Job {
             Job::Server { runtime, workers, adapter } => {
                 vec!["server".to_owned(), runtime, workers.to_string(), adapter]
             }
-            Job::Spin { cpu } => vec!["spin".to_owned(), cpu.to_string()],
+            Job::Spin { cpu, nice } => vec!["spin".to_owned(), cpu.to_string(), nice.to_string()],
         }
     }
 
@@ -78,7 +78,7 @@ impl Job {
             ["server", runtime, workers, adapter] => {
                 Job::Server { runtime: runtime.to_owned(), workers: number(workers)?, adapter: adapter.to_owned() }
             }
-            ["spin", cpu] => Job::Spin { cpu: number(cpu)? },
+            ["spin", cpu, nice] => Job::Spin { cpu: number(cpu)?, nice: nice.parse().map_err(|_| refused())? },
             _ => return Err(refused()),
         })
     }
@@ -165,7 +165,7 @@ mod tests {
             Job::Turn { runtime: runtime(), workers: 2, row: "yield".to_owned(), passes: 3, quick: true },
             Job::Light { runtime: runtime(), workers: 8, event: "timer".to_owned(), seconds: 3 },
             Job::Server { runtime: runtime(), workers: 1, adapter: "native".to_owned() },
-            Job::Spin { cpu: 1 },
+            Job::Spin { cpu: 1, nice: 19 },
         ];
         for job in jobs {
             assert_eq!(Job::parse(&job.words()), Ok(job));

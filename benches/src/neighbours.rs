@@ -22,6 +22,9 @@ pub enum Neighbours {
 const PERIOD: Duration = Duration::from_millis(100);
 const RUNNING: Duration = Duration::from_millis(70);
 
+/// The nice level of the lowest priority.
+const LOWEST: i32 = 19;
+
 impl Neighbours {
     pub const ALL: [Neighbours; 3] = [Neighbours::None, Neighbours::Spin, Neighbours::Quota];
 
@@ -33,19 +36,24 @@ impl Neighbours {
         }
     }
 
+    /// Starts one process for each core, pinned to it, that spins at the lowest priority.
+    ///
+    /// # Errors
+    ///
+    /// If a process cannot be started.
+    pub fn start_at_lowest_priority() -> Result<Work, String> {
+        Ok(Work { _spinning: spinning(LOWEST)?, _quota: None })
+    }
+
     /// Starts the work beside the server with this process number.
     ///
     /// # Errors
     ///
     /// If a process cannot be started.
     pub fn start(self, server: &Running) -> Result<Work, String> {
-        let spin = |cpu| Job::Spin { cpu }.start();
         match self {
             Neighbours::None => Ok(Work { _spinning: Vec::new(), _quota: None }),
-            Neighbours::Spin => {
-                let spinning = allowed_cpus().into_iter().map(spin).collect::<Result<_, _>>()?;
-                Ok(Work { _spinning: spinning, _quota: None })
-            }
+            Neighbours::Spin => Ok(Work { _spinning: spinning(0)?, _quota: None }),
             Neighbours::Quota => Ok(Work { _spinning: Vec::new(), _quota: Some(Quota::start(server.pid())) }),
         }
     }
@@ -55,6 +63,11 @@ impl Neighbours {
 pub struct Work {
     _spinning: Vec<Running>,
     _quota: Option<Quota>,
+}
+
+/// Starts one process for each core, at this nice level.
+fn spinning(nice: i32) -> Result<Vec<Running>, String> {
+    allowed_cpus().into_iter().map(|cpu| Job::Spin { cpu, nice }.start()).collect()
 }
 
 /// A thread that stops a process for a part of each period, as `cpu.max` does with a group that has
@@ -118,8 +131,8 @@ fn allowed_cpus() -> Vec<usize> {
 ///
 /// # Errors
 ///
-/// If the process may not run there.
-pub fn spin(cpu: usize) -> Result<(), String> {
+/// If the process may not run there, or not at this nice level.
+pub fn spin(cpu: usize, nice: i32) -> Result<(), String> {
     let mut set = empty_set();
     let limit = usize::try_from(libc::CPU_SETSIZE).expect("a positive constant");
     if cpu >= limit {
@@ -131,6 +144,10 @@ pub fn spin(cpu: usize) -> Result<(), String> {
     let result = unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set) };
     if result != 0 {
         return Err(format!("this process may not run on processor {cpu}"));
+    }
+    // SAFETY: the call takes numbers; zero is the calling process.
+    if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) } != 0 {
+        return Err(format!("this process may not have the nice level {nice}"));
     }
     loop {
         spin_loop();

@@ -144,7 +144,7 @@ fn run_child(job: Job) -> Result<ExitCode, String> {
             Ok(ExitCode::SUCCESS)
         }
         Job::Server { runtime, workers, adapter } => serve(&entry(&runtime)?, workers, &adapter),
-        Job::Spin { cpu } => neighbours::spin(cpu).map(|()| ExitCode::SUCCESS),
+        Job::Spin { cpu, nice } => neighbours::spin(cpu, nice).map(|()| ExitCode::SUCCESS),
     }
 }
 

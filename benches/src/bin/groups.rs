@@ -1,23 +1,30 @@
 //! Compares task groups with one Tokio runtime and with two: prints the page
 //! `docs/benchmarks-groups.md`.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use heist_benches::child::{self, Job};
 use heist_benches::groups::http::{self, Service};
 use heist_benches::groups::pings::{self, Pings};
 use heist_benches::groups::{Arrangement, Groups, OneTokio, TwoTokios, admission, shares};
 use heist_benches::machine::Machine;
+use heist_benches::neighbours::{self, Neighbours};
 use heist_benches::report::page::wrapped;
 use heist_benches::stats::Spread;
 
 const WORKERS: usize = 2;
 
-fn main() {
-    let rounds = std::env::args().nth(1).map_or(Some(3), |arg| arg.parse().ok().filter(|n| *n > 0));
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((child::FLAG, words)) = arguments.split_first().map(|(flag, words)| (flag.as_str(), words)) {
+        return run_child(words);
+    }
+    let rounds = arguments.first().map_or(Some(3), |arg| arg.parse().ok().filter(|n| *n > 0));
     let Some(rounds) = rounds else {
         eprintln!("groups: usage: groups [ROUNDS], a number above zero (3 by default)");
-        std::process::exit(2);
+        return ExitCode::from(2);
     };
     println!("# Benchmarks of task groups\n");
     paragraph("Written by `cargo run --release -p heist-benches --bin groups`. [groups.md](groups.md) has the design.");
@@ -28,6 +35,23 @@ fn main() {
     ));
     let met = [ping_table(rounds), service_table(rounds), share_table(rounds), admission_table()];
     println!("\n{} of {} tables meet their goals.", met.iter().filter(|met| **met).count(), met.len());
+    ExitCode::SUCCESS
+}
+
+/// Runs the only job that this program has for its children: to spin.
+fn run_child(words: &[String]) -> ExitCode {
+    child::die_with_parent();
+    let done = Job::parse(words).and_then(|job| match job {
+        Job::Spin { cpu, nice } => neighbours::spin(cpu, nice),
+        job => Err(format!("this program has no child for {job:?}")),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("groups: {problem}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Values of rounds: the median and the worst, in which more is worse unless told otherwise.
@@ -91,7 +115,8 @@ fn service_table(rounds: usize) -> bool {
     paragraph(&format!(
         "`wrk` loads the service from one thread, on the same processors, over {} connections and over one. The background has polls of \
          {} µs. The last columns are numbers of processors. Goals over {} connections: a p99 of 1.5 × that without background, and 90 % of \
-         the time that the others leave idle for the background.",
+         the time that the others leave idle for the background. As a lower bound, the service also runs beside a process on each core \
+         at the lowest priority that the kernel has for a normal process.",
         http::CONNECTIONS,
         http::POLL.as_micros(),
         http::CONNECTIONS
@@ -100,19 +125,22 @@ fn service_table(rounds: usize) -> bool {
     println!("|---:|---|---:|---:|---:|---:|---:|");
     let mut met = true;
     for connections in [http::CONNECTIONS, 1] {
-        let mut runs: [Vec<Service>; 5] = Default::default();
+        let mut runs: [Vec<Service>; 6] = Default::default();
         for _ in 0..rounds {
             runs[0].extend(http::measure::<Groups>(WORKERS, connections, SECONDS, false));
             runs[1].extend(http::measure::<Groups>(WORKERS, connections, SECONDS, true));
             runs[2].extend(http::measure::<OneTokio>(WORKERS, connections, SECONDS, false));
             runs[3].extend(http::measure::<OneTokio>(WORKERS, connections, SECONDS, true));
             runs[4].extend(http::measure::<TwoTokios>(WORKERS, connections, SECONDS, true));
+            let _work = Neighbours::start_at_lowest_priority().unwrap_or_else(|problem| panic!("{problem}"));
+            runs[5].extend(http::measure::<Groups>(WORKERS, connections, SECONDS, false));
         }
         if runs[0].is_empty() {
             println!("\n`wrk` is not installed, so this was not measured.");
             return false;
         }
-        let names = ["heist alone", Groups::NAME, "Tokio alone", OneTokio::NAME, TwoTokios::NAME];
+        let beside = "heist, beside processes at nice 19";
+        let names = ["heist alone", Groups::NAME, "Tokio alone", OneTokio::NAME, TwoTokios::NAME, beside];
         let figure = |runs: &[Service], value: fn(&Service) -> f64| Figure(runs.iter().map(value).collect());
         for (name, runs) in names.iter().zip(&runs) {
             println!(
