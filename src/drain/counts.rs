@@ -201,16 +201,22 @@ impl Pool {
     /// Cancels a task at a drain's deadline or for the shutdown; `count` counts its outcome.
     fn cancel_task(&self, runnable: Runnable, count: &dyn Fn(Outcome)) {
         self.record_cancel(runnable, |runnable| {
+            let task_info = self.end_hook_info(runnable.header());
             self.cancel(runnable, count, &|end| {
                 // While it is being shut down, the runtime ends in any case.
                 if end == Outcome::Panicked && self.is_open() {
                     self.on_task_panic();
                 }
             });
+            // The task may be freed by now, so it is not the current one for the hook.
+            let outer = budget::set_current(None);
+            self.run_end_hook(task_info);
+            budget::set_current(outer);
         });
     }
 
-    /// Cancels a blocking job at a drain's deadline or for the shutdown.
+    /// Cancels a blocking job at a drain's deadline or for the shutdown. The task hooks are not for
+    /// jobs.
     pub(crate) fn cancel_job(&self, runnable: Runnable) {
         let id = runnable.header().id();
         self.cancel(runnable, &|end| self.drain_state.jobs.outcomes.record(end), &|_| ());
@@ -219,15 +225,10 @@ impl Pool {
 
     fn cancel(&self, runnable: Runnable, count: &dyn Fn(Outcome), on_outcome: &dyn Fn(Outcome)) {
         let _ = self.take_queue_time(runnable.header().id());
-        let task_info = self.end_hook_info(runnable.header());
         runnable.cancel(&|task, end| {
             on_outcome(end);
             self.drain_state.record_cancelled(task.identity().into(), || count(end));
         });
-        // The task may be freed by now, so it is not the current one for the hook.
-        let outer = budget::set_current(None);
-        self.run_end_hook(task_info);
-        budget::set_current(outer);
     }
 }
 
