@@ -43,7 +43,7 @@ pub(crate) fn begin_drain(pool: &Arc<Pool>, deadline: Duration) {
 }
 
 /// Starts the deadline thread, if a drain needs one and there is none. If the system refuses the
-/// thread, the next poll of a `Drain` tries again.
+/// thread, this call does what is due of its work. The caller calls again at [`next_due`].
 pub(crate) fn ensure_deadline_thread(pool: &Arc<Pool>) {
     if !pool.drain_state.claim_deadline_thread() {
         return;
@@ -56,11 +56,42 @@ pub(crate) fn ensure_deadline_thread(pool: &Arc<Pool>) {
                 tracing::error!(
                     target: "heist::drain",
                     %error,
-                    "no thread could be started for the drain's deadline; the next poll of the `Drain` tries again"
+                    "no thread could be started for the drain's deadline; it is kept only while the `Drain` is awaited"
                 );
             });
+            context::run_in_runtime(pool, || do_due_work(pool));
         }
     }
+}
+
+/// Returns when the work of the deadline thread is due next, if there is no such thread.
+pub(crate) fn next_due(pool: &Arc<Pool>) -> Option<Instant> {
+    if !pool.drain_state.lacks_deadline_thread() {
+        return None;
+    }
+    if pool.phase.load() == Phase::Draining { pool.drain_state.deadline() } else { report_at(pool) }
+}
+
+/// Does what is due of the deadline thread's work, on a thread that polls a `Drain`.
+#[cold]
+fn do_due_work(pool: &Arc<Pool>) {
+    let is_past = |at: Option<Instant>| at.is_some_and(|at| at <= real_now());
+    if is_past(pool.drain_state.deadline()) {
+        on_deadline(pool);
+    }
+    if pool.phase.load() == Phase::DeadlinePassed && is_past(report_at(pool)) {
+        make_late_report(pool);
+    }
+}
+
+/// Makes the report, although tasks may live.
+fn make_late_report(pool: &Arc<Pool>) {
+    if pool.drain_state.enter_if_draining(|| pool.live_threads.inc()) {
+        // The report cannot name what waits in rings and LIFO slots.
+        collect_overdue(pool);
+        shutdown::thread_exited_in_time(pool);
+    }
+    pool.drain_state.finalize_report(&**pool);
 }
 
 /// Starts the deadline thread. It is not counted as live, because it waits for the report, which
@@ -92,12 +123,7 @@ fn deadline_thread_main(pool: &Arc<Pool>) {
         on_deadline(pool);
     }
     pool.drain_state.wait_for_report(report_at(pool));
-    if pool.drain_state.enter_if_draining(|| pool.live_threads.inc()) {
-        // The report cannot name what waits in rings and LIFO slots.
-        collect_overdue(pool);
-        shutdown::thread_exited_in_time(pool);
-    }
-    pool.drain_state.finalize_report(&**pool);
+    make_late_report(pool);
     // The runtime may be shutting down already.
     if is_late {
         pool.save_snapshot_here(SnapshotReason::Drain);
@@ -117,7 +143,7 @@ fn report_at(pool: &Pool) -> Option<Instant> {
     [after_deadline, grace].into_iter().flatten().min()
 }
 
-/// Passes the deadline: every task that is not exempt is cancelled.
+/// Passes the deadline, once: every task that is not exempt is cancelled.
 fn on_deadline(pool: &Arc<Pool>) {
     // The reaper is live from now on, so the closer waits for its destructors as for polls. This
     // thread is live, too, until the reaper's thread is tracked.

@@ -256,8 +256,9 @@ impl DrainState {
     /// Passes the deadline: seals the gate, and advances the phase. `count_live` counts the reaper
     /// and the thread that starts it as live threads.
     ///
-    /// Returns false if the report is there or the runtime is being shut down. In the latter case
-    /// the closer may have read the number of live threads already.
+    /// Returns false if the report is there, the deadline has been passed before, or the runtime is
+    /// being shut down. In the last case the closer may have read the number of live threads
+    /// already.
     #[must_use]
     pub(crate) fn pass_deadline(
         &self,
@@ -267,7 +268,7 @@ impl DrainState {
     ) -> bool {
         let mut locked = self.locked.lock();
         let closing = locked.closing;
-        let Some(drain) = locked.pending().filter(|_| !closing) else { return false };
+        let Some(drain) = locked.pending().filter(|drain| !closing && !drain.deadline_passed) else { return false };
         drain.deadline_passed = true;
         drain.seen.extend(task_counts.polls_under_way(real_now()));
         self.gate.seal_now();
@@ -409,6 +410,13 @@ impl DrainState {
     pub(crate) fn deadline_thread_started(&self, deadline_thread: Option<thread::JoinHandle<()>>) {
         self.locked.lock().deadline_thread = deadline_thread.map_or(DeadlineThread::Wanted, DeadlineThread::Started);
         self.changed.notify_all();
+    }
+
+    /// Returns whether a drain waits for its report, and no deadline thread is known to run.
+    pub(crate) fn lacks_deadline_thread(&self) -> bool {
+        let mut locked = self.locked.lock();
+        matches!(locked.deadline_thread, DeadlineThread::Wanted | DeadlineThread::Starting)
+            && locked.pending().is_some()
     }
 
     /// Returns the deadline thread for the closer to join, when no thread starts one any more. If a

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use super::block_on::{self, BlockOnMode};
 use crate::context;
@@ -13,6 +15,7 @@ use crate::drain::state::DrainReport;
 use crate::phase::Phase;
 use crate::pool::Pool;
 use crate::primitive::Arc;
+use crate::timer::Timer;
 
 /// A drain of a runtime. [`Runtime::drain`](super::Runtime::drain) returns it.
 ///
@@ -33,11 +36,14 @@ pub struct Drain {
     listens: Option<usize>,
     /// The key under which the drain lists the polling task as exempt.
     exemption: Option<usize>,
+    /// Wakes the polling task when it has to do the work of the deadline thread, which the
+    /// operating system has refused.
+    timer: AssertUnwindSafe<Option<Pin<Box<Timer>>>>,
 }
 
 impl Drain {
     pub(super) fn new(pool: &Arc<Pool>) -> Drain {
-        Drain { pool: Arc::clone(pool), listens: None, exemption: None }
+        Drain { pool: Arc::clone(pool), listens: None, exemption: None, timer: AssertUnwindSafe(None) }
     }
 
     /// Blocks this thread until the report is ready, and returns it.
@@ -93,6 +99,14 @@ impl Drain {
         });
     }
 
+    /// Wakes the polling task at `due`.
+    #[cold]
+    fn wake_at(&mut self, due: Instant, cx: &Context<'_>) {
+        let timer = self.timer.insert(Box::pin(Timer::new()));
+        // A shutdown closes the wheel, and makes the report.
+        let _ = timer.as_mut().arm(Arc::clone(&self.pool.shared_wheel), due, cx.waker());
+    }
+
     /// Revokes the exemption of the task that polled this future last.
     fn revoke_exemption(&mut self) {
         let late = self.exemption.take().and_then(|key| self.pool.drain_state.revoke_exemption(key));
@@ -118,7 +132,12 @@ impl Future for Drain {
         }
         match this.pool.drain_state.report() {
             Some(report) => Poll::Ready(report),
-            None => Poll::Pending,
+            None => {
+                if let Some(due) = reaper::next_due(&this.pool) {
+                    this.wake_at(due, cx);
+                }
+                Poll::Pending
+            }
         }
     }
 }
