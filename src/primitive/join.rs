@@ -1,7 +1,8 @@
 //! Joins a thread with a deadline.
 
 use std::os::unix::thread::JoinHandleExt;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
+use std::{mem, ptr};
 
 use super::native::thread::JoinHandle;
 use super::native::timespec;
@@ -17,24 +18,59 @@ pub(crate) fn join_until(thread: JoinHandle<()>, deadline: Option<Instant>) {
     if unsafe { libc::pthread_equal(thread.as_pthread_t(), here) } != 0 {
         return;
     }
-    // The call takes the time of day. If the time of day is set back meanwhile, the wait grows by
-    // as much, once.
-    let left = deadline.map(|deadline| deadline.saturating_duration_since(real_now()));
-    let until = left.and_then(|left| SystemTime::now().checked_add(left)?.duration_since(UNIX_EPOCH).ok());
-    let Some(until) = until else {
+    let Some(deadline) = deadline else {
         // The thread catches its own panics.
         let _ = thread.join();
         return;
     };
+    let left = deadline.saturating_duration_since(real_now());
     let thread = thread.into_pthread_t();
-    let until = timespec(until);
-    // SAFETY: the handle existed until now, so the thread has been neither joined nor detached. No
-    // result is requested.
-    let joined = unsafe { libc::pthread_timedjoin_np(thread, std::ptr::null_mut(), &until) } == 0;
+    // SAFETY: the handle existed until now, so the thread has been neither joined nor detached.
+    let joined = unsafe { join_within(thread, left) };
     if !joined {
         // SAFETY: as above, and the join has failed.
         unsafe { libc::pthread_detach(thread) };
     }
+}
+
+/// The type of `pthread_clockjoin_np`.
+type ClockJoin = unsafe extern "C" fn(
+    libc::pthread_t,
+    *mut *mut libc::c_void,
+    libc::clockid_t,
+    *const libc::timespec,
+) -> libc::c_int;
+
+/// Waits for a thread to end, at most for `left`. Returns whether the thread has been joined.
+///
+/// The wait is one on the monotonic clock, which `pthread_clockjoin_np` takes. glibc has that
+/// function since version 2.31, so it is looked up. With an older glibc, the wait is one on the
+/// time of day. If that is set back meanwhile, the wait grows by as much, once.
+///
+/// # Safety
+///
+/// The thread has been neither joined nor detached.
+unsafe fn join_within(thread: libc::pthread_t, left: Duration) -> bool {
+    // SAFETY: the name ends with a zero byte.
+    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"pthread_clockjoin_np".as_ptr()) };
+    if found.is_null() {
+        let until = now_on(libc::CLOCK_REALTIME).saturating_add(left);
+        // SAFETY: as for this function. No result is requested.
+        return unsafe { libc::pthread_timedjoin_np(thread, ptr::null_mut(), &timespec(until)) } == 0;
+    }
+    // SAFETY: glibc has one function of this name, and it is of this type.
+    let clock_join = unsafe { mem::transmute::<*mut libc::c_void, ClockJoin>(found) };
+    let until = now_on(libc::CLOCK_MONOTONIC).saturating_add(left);
+    // SAFETY: as for this function. No result is requested.
+    unsafe { clock_join(thread, ptr::null_mut(), libc::CLOCK_MONOTONIC, &timespec(until)) == 0 }
+}
+
+/// Returns the time since the origin of a clock.
+fn now_on(clock: libc::clockid_t) -> Duration {
+    let mut now = timespec(Duration::ZERO);
+    // SAFETY: the place is valid for the call. Both clocks exist, so the call does not fail.
+    unsafe { libc::clock_gettime(clock, &raw mut now) };
+    Duration::new(now.tv_sec.try_into().unwrap_or(0), now.tv_nsec.try_into().unwrap_or(0))
 }
 
 /// Joins a thread that has ended, the destructors of its thread-locals included. Otherwise returns
@@ -42,7 +78,7 @@ pub(crate) fn join_until(thread: JoinHandle<()>, deadline: Option<Instant>) {
 pub(crate) fn join_if_gone(thread: JoinHandle<()>) -> Option<JoinHandle<()>> {
     // SAFETY: the handle exists, so the thread has been neither joined nor detached. No result is
     // requested.
-    let joined = unsafe { libc::pthread_tryjoin_np(thread.as_pthread_t(), std::ptr::null_mut()) } == 0;
+    let joined = unsafe { libc::pthread_tryjoin_np(thread.as_pthread_t(), ptr::null_mut()) } == 0;
     if joined {
         // The thread is joined, so the handle must not detach it.
         let _ = thread.into_pthread_t();
