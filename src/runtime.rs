@@ -137,6 +137,18 @@ pub fn worker_index() -> Option<usize> {
 /// timers are closed. The drop waits for polls and blocking jobs that have begun, for
 /// [`Builder::shutdown_grace`] at most. In async code it does not wait. The drop never panics.
 ///
+/// # Limits
+///
+/// A child after a `fork` may exit, execute a program, or build a runtime of its own. The parent's
+/// runtime is unaffected, and a program inherits none of its descriptors. The child has none of the
+/// parent's threads. So what it spawns on the parent's runtime never runs, and its drop of that
+/// runtime waits for the whole grace. Parent and child share the reactor: a socket that the child
+/// drops gets no more events in the parent.
+///
+/// If memory is exhausted, std aborts the process; see
+/// [`handle_alloc_error`](std::alloc::handle_alloc_error). If threads or descriptors are exhausted,
+/// the operation that needs one returns an error, or the runtime serves with those that it has.
+///
 /// # Examples
 ///
 /// ```

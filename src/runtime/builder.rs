@@ -438,7 +438,7 @@ impl Builder {
             on_thread_stop: settings.on_thread_stop.clone(),
             ..blocking::Settings::default()
         });
-        let pool = Pool::new(settings, blocking)?;
+        let pool = Pool::new(settings, blocking).map_err(|error| refused_descriptor(&error))?;
         let host: Weak<Pool> = Arc::downgrade(&pool);
         pool.blocking.set_host(host);
         snapshot::install(&pool)?;
@@ -447,6 +447,17 @@ impl Builder {
         }
         Ok(Runtime::from_pool(pool))
     }
+}
+
+/// Returns `error` with its remedy: the operating system has refused a descriptor, or has refused
+/// to watch one.
+#[cold]
+fn refused_descriptor(error: &io::Error) -> io::Error {
+    let text = format!(
+        "the operating system refused a file descriptor for the runtime ({error}); raise the limit on open files \
+         (`ulimit -n`, `fs.file-max`) or on watched ones (`fs.epoll.max_user_watches`), or close some"
+    );
+    io::Error::new(error.kind(), text)
 }
 
 /// Returns what the watchdog calls once per tick.
