@@ -1,0 +1,215 @@
+//! Threads that the operating system refuses, at each of the places where heist starts one.
+
+use std::future::pending;
+use std::io::ErrorKind;
+use std::thread;
+
+use heist::runtime::{Builder, ResizeError, Runtime};
+use heist::task::{block_in_place, spawn_blocking};
+use heist::time::Duration;
+
+use super::injection::THREAD;
+use super::kit::{Count, join, yield_now};
+use super::{alone, assert_no_leak, builder, descriptors_now, threads_now, until};
+
+/// How the parts of a run have ended.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Account {
+    tasks: usize,
+    jobs: usize,
+    cancelled_jobs: usize,
+    resizes: usize,
+    refused_resizes: usize,
+}
+
+/// Uses every kind of thread: workers, blocking threads, spares, those of a drain. Each future is
+/// dropped once.
+fn life(runtime: Runtime) -> Account {
+    const TASKS: usize = 20;
+    const JOBS: usize = 6;
+    let mut account = Account::default();
+    let drops = Count::new();
+    let tasks: Vec<_> = (0..TASKS)
+        .map(|_| {
+            let guard = drops.on_drop();
+            runtime.spawn(async move {
+                yield_now().await;
+                drop(guard);
+            })
+        })
+        .collect();
+    let jobs: Vec<_> = (0..JOBS)
+        .map(|_| {
+            let guard = drops.on_drop();
+            runtime.spawn_blocking(move || drop(guard))
+        })
+        .collect();
+    for task in tasks {
+        runtime.block_on(task).unwrap();
+        account.tasks += 1;
+    }
+    for job in jobs {
+        match runtime.block_on(job) {
+            Ok(()) => account.jobs += 1,
+            Err(error) if error.is_cancelled() => account.cancelled_jobs += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    for size in [4, 1, 3] {
+        match runtime.resize(size).wait() {
+            Ok(_) => account.resizes += 1,
+            Err(ResizeError::Refused { asked, resized, error }) => {
+                assert_eq!((asked, error.kind()), (size, ErrorKind::WouldBlock));
+                assert!(resized.to < size, "{resized:?}");
+                account.refused_resizes += 1;
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    // A blocked worker gets a spare, if there is a thread. The task spawned before the section is
+    // run by another worker or by this one.
+    let nested = runtime.spawn(async { heist::spawn(async { block_in_place(|| 7) }).await.unwrap() });
+    assert_eq!(runtime.block_on(nested).unwrap(), 7);
+    let guard = drops.on_drop();
+    let straggler = runtime.spawn(async move {
+        let _guard = guard;
+        pending::<()>().await;
+    });
+    let report = runtime.drain(Duration::from_millis(2)).wait();
+    assert_eq!((report.panicked, report.cancelled, report.stragglers.len()), (0, 1, 1), "{report}");
+    assert!(runtime.block_on(straggler).unwrap_err().is_cancelled());
+    drop(runtime);
+    assert_eq!(drops.get(), TASKS + JOBS + 1);
+    assert_eq!((account.tasks, account.jobs + account.cancelled_jobs), (TASKS, JOBS));
+    account
+}
+
+/// Runs a life with the threads `first..end` refused. Returns how many were, and the account of the
+/// life if the runtime could be built.
+fn life_with_refusals(builder: &mut Builder, first: usize, end: usize) -> (usize, Option<Account>) {
+    let (threads, descriptors) = (threads_now(), descriptors_now());
+    THREAD.fail(first..end, libc::EAGAIN);
+    let account = match builder.build() {
+        Ok(runtime) => Some(life(runtime)),
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::WouldBlock);
+            let text = error.to_string();
+            assert!(text.contains("ulimit -u") && text.contains("worker_threads"), "{text}");
+            None
+        }
+    };
+    let refused = THREAD.heal();
+    assert_no_leak(threads, descriptors);
+    (refused, account)
+}
+
+fn two_workers() -> Builder {
+    let mut builder = builder(2);
+    builder.max_worker_threads(4).max_blocking_threads(2);
+    builder
+}
+
+#[test]
+fn runtime_with_each_single_thread_refused_is_an_error_or_serves() {
+    alone("threads::runtime_with_each_single_thread_refused_is_an_error_or_serves", || {
+        let (mut errors, mut served, mut refused_resizes) = (0, 0, 0);
+        for nth in 0.. {
+            let (refused, account) = life_with_refusals(&mut two_workers(), nth, nth + 1);
+            if refused == 0 {
+                break;
+            }
+            assert_eq!(refused, 1);
+            match account {
+                Some(account) => {
+                    served += 1;
+                    assert!(account.refused_resizes <= 1, "{account:?}");
+                    refused_resizes += account.refused_resizes;
+                }
+                None => errors += 1,
+            }
+        }
+        // Two workers and the watchdog are necessary. The other threads are two for jobs, two for
+        // each of two resizes, one for the drain, and others that depend on the schedule.
+        assert_eq!(errors, 3);
+        assert!(served >= 5, "{served}");
+        assert!(refused_resizes >= 2, "{refused_resizes}");
+    });
+}
+
+#[test]
+fn runtime_with_all_threads_refused_from_the_nth_on_is_an_error_or_serves() {
+    alone("threads::runtime_with_all_threads_refused_from_the_nth_on_is_an_error_or_serves", || {
+        let mut outcomes = Vec::new();
+        for nth in 0.. {
+            let (refused, account) = life_with_refusals(&mut two_workers(), nth, usize::MAX);
+            if refused == 0 {
+                break;
+            }
+            outcomes.push(account);
+        }
+        assert!(outcomes.len() >= 8, "{}", outcomes.len());
+        assert!(outcomes[..3].iter().all(Option::is_none) && outcomes[3..].iter().all(Option::is_some));
+        // No thread for a job, and none for a resize upwards.
+        let none = Account { tasks: 20, jobs: 0, cancelled_jobs: 6, resizes: 1, refused_resizes: 2 };
+        assert_eq!(outcomes[3], Some(none));
+        // One thread is enough for all jobs.
+        assert_eq!(outcomes[4].as_ref().map(|account| account.jobs), Some(6));
+    });
+}
+
+#[test]
+fn current_thread_runtime_with_all_threads_refused_serves() {
+    alone("threads::current_thread_runtime_with_all_threads_refused_serves", || {
+        let (threads, descriptors) = (threads_now(), descriptors_now());
+        THREAD.fail(0..usize::MAX, libc::EAGAIN);
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let job = spawn_blocking(|| ());
+            assert_eq!(heist::spawn(async { 7 }).await.unwrap(), 7);
+            assert!(job.await.unwrap_err().is_cancelled());
+            heist::time::sleep(Duration::from_millis(1)).await;
+        });
+        let straggler = runtime.spawn(pending::<()>());
+        let report = runtime.drain(Duration::from_millis(2)).wait();
+        assert_eq!((report.completed, report.cancelled), (0, 1), "{report}");
+        assert!(runtime.block_on(straggler).unwrap_err().is_cancelled());
+        drop(runtime);
+        assert!(THREAD.heal() >= 1);
+        assert_no_leak(threads, descriptors);
+    });
+}
+
+/// While some threads are refused, jobs run on those that exist. None is lost.
+#[test]
+fn blocking_jobs_under_refusals_run_or_are_cancelled() {
+    alone("threads::blocking_jobs_under_refusals_run_or_are_cancelled", || {
+        let runtime = builder(1).max_blocking_threads(8).thread_keep_alive(Duration::ZERO).build().unwrap();
+        THREAD.fail_each(2, 0..usize::MAX, libc::EAGAIN);
+        let ran = Count::new();
+        let spawners: Vec<_> = (0..4)
+            .map(|_| {
+                let (handle, ran) = (runtime.handle().clone(), ran.clone());
+                let main = move || {
+                    let job = |_| {
+                        let ran = ran.clone();
+                        handle.spawn_blocking(move || ran.add())
+                    };
+                    let jobs: Vec<_> = (0..250).map(job).collect();
+                    jobs.into_iter().map(join).filter(Result::is_ok).count()
+                };
+                // This thread may be refused as well.
+                loop {
+                    if let Ok(spawner) = thread::Builder::new().spawn(main.clone()) {
+                        break spawner;
+                    }
+                }
+            })
+            .collect();
+        let completed: usize = spawners.into_iter().map(|spawner| spawner.join().unwrap()).sum();
+        assert!(THREAD.heal() > 0);
+        assert_eq!(ran.get(), completed);
+        // The pool serves as before.
+        runtime.block_on(runtime.spawn_blocking(|| ())).unwrap();
+        until(|| runtime.metrics().num_blocking_threads() == 0);
+    });
+}
