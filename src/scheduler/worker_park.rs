@@ -1,11 +1,10 @@
 //! How a worker sleeps: in the reactor, or on its parker.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::park::Drive;
 use crate::primitive::atomic::Ordering;
-use crate::primitive::real_now;
-use crate::primitive::{preemption_point, thread};
+use crate::primitive::{Condvar, Mutex, preemption_point, real_now, thread};
 use crate::reactor::DriverGuard;
 use crate::recorder::record::{Kind, Record};
 use crate::scheduler::checkpoint::log_poll_error;
@@ -16,6 +15,9 @@ use crate::watchdog::may_sleep;
 /// A spinning worker goes to sleep if it was off its processor for longer than this, in
 /// nanoseconds. Other threads need the processor.
 const MAX_OFF_CPU: u64 = 20_000;
+
+/// How long a worker sleeps after a poll of the reactor that has failed.
+const ERROR_PAUSE: Duration = Duration::from_millis(10);
 
 impl Worker<'_> {
     /// Sleeps: in the reactor, if no other thread drives it, else on the parker. Must follow the
@@ -163,8 +165,21 @@ pub(super) struct ReactorSleep<'a> {
 impl Drive for ReactorSleep<'_> {
     fn sleep(&mut self, deadline: Option<Instant>) {
         self.polled = true;
-        log_poll_error(self.driver.poll_idle(deadline, self.wakes));
+        let polled = self.driver.poll_idle(deadline, self.wakes);
+        let failed = polled.is_err();
+        log_poll_error(polled);
+        if failed {
+            pause_after_error();
+        }
     }
+}
+
+/// Sleeps for a moment. The next poll may fail at once, too, and the worker would spin.
+#[cold]
+#[inline(never)]
+fn pause_after_error() {
+    let (mutex, never) = (Mutex::new(()), Condvar::new());
+    never.wait_until(&mut mutex.lock(), real_now() + ERROR_PAUSE);
 }
 
 /// Returns the earlier of two deadlines.

@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream as StdStream;
 use heist::io::unix::AsyncFd;
 use heist::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram};
 use heist::runtime::Runtime;
+use heist::time::{Duration, sleep};
 
 use super::injection::{EPOLL_CTL, EPOLL_WAIT};
 use super::{alone, assert_no_leak, builder, descriptors_now, kit, runtime, threads_now};
@@ -122,7 +123,7 @@ fn async_fd_that_is_refused_gives_the_descriptor_back() {
 /// Runs tasks while the kernel refuses to report events. Returns how many polls of the kernel
 /// failed meanwhile.
 fn tasks_without_events(runtime: &Runtime, errno: i32) -> usize {
-    EPOLL_WAIT.fail(0..200, errno);
+    EPOLL_WAIT.fail(0..20, errno);
     for _ in 0..50 {
         let tasks: Vec<_> = (0..10).map(|_| runtime.spawn(kit::yield_now())).collect();
         tasks.into_iter().for_each(|task| runtime.block_on(task).unwrap());
@@ -130,6 +131,24 @@ fn tasks_without_events(runtime: &Runtime, errno: i32) -> usize {
     // The sockets work again as soon as the kernel does.
     runtime.block_on(exchange()).unwrap();
     EPOLL_WAIT.heal()
+}
+
+/// As if a program had closed the reactor's descriptor. Tasks and timers go on.
+#[test]
+fn epoll_wait_that_fails_for_good_leaves_no_worker_spinning() {
+    alone("registrations::epoll_wait_that_fails_for_good_leaves_no_worker_spinning", || {
+        for workers in [1, 2] {
+            let runtime = runtime(workers);
+            EPOLL_WAIT.fail(0..usize::MAX, libc::EBADF);
+            for _ in 0..20 {
+                let sleeper = async { sleep(Duration::from_millis(10)).await };
+                runtime.block_on(runtime.spawn(sleeper)).unwrap();
+            }
+            let polls = EPOLL_WAIT.heal();
+            assert!((1..2_000).contains(&polls), "{polls} polls");
+            runtime.block_on(exchange()).unwrap();
+        }
+    });
 }
 
 #[test]
