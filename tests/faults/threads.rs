@@ -4,12 +4,12 @@ use std::future::pending;
 use std::io::ErrorKind;
 use std::thread;
 
-use heist::runtime::{Builder, ResizeError, Runtime};
+use heist::runtime::{Builder, DrainReport, ResizeError, Runtime};
 use heist::task::{block_in_place, spawn_blocking};
 use heist::time::Duration;
 
 use super::injection::THREAD;
-use super::kit::{Count, join, yield_now};
+use super::kit::{Count, Door, join, poll_once, yield_now};
 use super::{alone, assert_no_leak, builder, descriptors_now, threads_now, until};
 
 /// How the parts of a run have ended.
@@ -176,6 +176,61 @@ fn current_thread_runtime_with_all_threads_refused_serves() {
         drop(runtime);
         assert!(THREAD.heal() >= 1);
         assert_no_leak(threads, descriptors);
+    });
+}
+
+/// Drains a runtime without its deadline thread, by `wait`, with one straggler that is idle and one
+/// whose poll does not return before the report. Asserts what the report says.
+fn drain_without_thread(mut builder: Builder, wait: impl FnOnce(&Runtime) -> DrainReport) {
+    let runtime = builder.enable_all().build().unwrap();
+    let (begun, go) = (Door::new(), Door::new());
+    let (is_polled, may_return) = (begun.clone(), go.clone());
+    let stuck = runtime.spawn(async move {
+        is_polled.open();
+        may_return.wait();
+    });
+    begun.wait();
+    let idle = runtime.spawn(pending::<()>());
+    THREAD.fail(0..usize::MAX, libc::EAGAIN);
+    let report = wait(&runtime);
+    // The deadline thread and the reaper, and perhaps a spare worker.
+    assert!(THREAD.heal() >= 2);
+    let mut stragglers: Vec<_> = report.stragglers.iter().map(|task| task.id).collect();
+    stragglers.sort();
+    let mut expected = [stuck.id(), idle.id()];
+    expected.sort();
+    assert_eq!(stragglers, expected);
+    assert_eq!((report.completed, report.panicked, report.unnamed), (0, 0, 0), "{report}");
+    go.open();
+    runtime.block_on(stuck).unwrap();
+    assert!(runtime.block_on(idle).unwrap_err().is_cancelled());
+}
+
+#[test]
+fn drain_without_its_thread_keeps_the_deadline_wherever_it_is_awaited() {
+    const DEADLINE: Duration = Duration::from_millis(2);
+    alone("threads::drain_without_its_thread_keeps_the_deadline_wherever_it_is_awaited", || {
+        let builder = || {
+            let mut builder = Builder::new_multi_thread();
+            builder.worker_threads(2);
+            builder
+        };
+        drain_without_thread(builder(), |runtime| runtime.drain(DEADLINE).wait());
+        drain_without_thread(builder(), |runtime| runtime.block_on(runtime.drain(DEADLINE)));
+        drain_without_thread(builder(), |runtime| futures::executor::block_on(runtime.drain(DEADLINE)));
+        // The task that awaits the drain is exempt from it.
+        drain_without_thread(builder(), |runtime| {
+            let handle = runtime.handle().clone();
+            runtime.block_on(runtime.spawn(async move { handle.drain(DEADLINE).await })).unwrap()
+        });
+        // One of two that await it is dropped. The other one keeps the deadline.
+        drain_without_thread(builder(), |runtime| {
+            let mut first = runtime.drain(DEADLINE);
+            assert!(poll_once(&mut first).is_pending());
+            let second = runtime.drain(DEADLINE);
+            drop(first);
+            second.wait()
+        });
     });
 }
 
