@@ -3,13 +3,21 @@
 //! `compat/tokio-names` makes the JSON and runs this program. A fact is a path, a number of
 //! parameters, or an implementation of a trait. Each fact of Tokio's must hold for the crate over
 //! heist, unless the list of absent ones has it.
+//!
+//! With `api` as its first argument, it checks heist's own public API: against the listing that is
+//! kept in the repository, and the auto traits of its types against those of Tokio's.
+
+mod api;
+mod checks;
+mod render;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::process::ExitCode;
 
 use serde_json::Value;
 
-const USAGE: &str = "usage: tokio_names TOKIO.json FACADE.json HEIST.json ABSENT";
+const USAGE: &str = "usage: tokio_names TOKIO.json FACADE.json HEIST.json ABSENT\n       \
+    tokio_names api HEIST.json HEIST_WITH_FEATURES_OF_DEPENDENCIES.json TOKIO.json LISTING DIFFERENCES";
 
 /// The list of absent facts may not be longer.
 const MOST_ABSENT: usize = 10;
@@ -22,11 +30,12 @@ const AUTO: [&str; 5] = ["Send", "Sync", "Unpin", "UnwindSafe", "RefUnwindSafe"]
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let [tokio, facade, heist, absent] = &arguments[..] else {
-        eprintln!("{USAGE}");
-        return ExitCode::FAILURE;
+    let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["api", heist, other, tokio, listing, differences] => checks::check(heist, other, tokio, listing, differences),
+        [tokio, facade, heist, absent] => compare(tokio, facade, heist, absent),
+        _ => Err(USAGE.to_owned()),
     };
-    match compare(tokio, facade, heist, absent) {
+    match result {
         Ok(text) => {
             println!("{text}");
             ExitCode::SUCCESS
