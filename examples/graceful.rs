@@ -56,7 +56,15 @@ fn run(address: &str, alone: bool) -> io::Result<()> {
     // In a task: while the runtime drains, tasks may spawn, and the root future of `block_on` may
     // not.
     drop(runtime.spawn(serve(listener)));
-    let clients = alone.then(|| std::thread::spawn(move || clients(address)));
+    let clients = alone.then(|| {
+        std::thread::spawn(move || {
+            // If a client fails, nothing sends SIGTERM, which the main thread waits for.
+            clients(address).inspect_err(|error| {
+                eprintln!("graceful: a client failed: {error}");
+                std::process::exit(1);
+            })
+        })
+    });
 
     runtime.block_on(terminate.recv());
     let report = runtime.drain(DEADLINE).wait();

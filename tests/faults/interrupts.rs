@@ -141,13 +141,6 @@ fn run_all(runtime: &Runtime) {
     let all = [spawned(Box::pin(echo())), spawned(Box::pin(timers())), spawned(Box::pin(jobs()))];
     let counts = all.map(|work| runtime.block_on(work).unwrap());
     assert_eq!(counts, [CLIENTS * ROUNDS * 16, 40, 30]);
-    // Now the worker has nothing else to do, and sleeps until the timer is due.
-    let sleeps = async {
-        for _ in 0..5 {
-            sleep(Duration::from_millis(2)).await;
-        }
-    };
-    runtime.block_on(runtime.spawn(sleeps)).unwrap();
 }
 
 #[test]
@@ -185,6 +178,11 @@ fn runtime_with_each_kind_of_call_interrupted_loses_nothing() {
             for (name, call, least) in calls {
                 call.fail_each(2, 0..usize::MAX, libc::EINTR);
                 run_all(&runtime);
+                // Now the worker has nothing else to do. It sleeps in the kernel until the timer is
+                // due, unless it gets its processor too late.
+                while name == "ppoll" && call.refused() < least {
+                    runtime.block_on(runtime.spawn(async { sleep(Duration::from_millis(2)).await })).unwrap();
+                }
                 let interrupted = call.heal();
                 assert!(interrupted >= least, "{name}: {interrupted}");
             }
