@@ -9,7 +9,9 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
-pub(crate) use super::native::{Condvar, MutexGuard, Tracked, UnsafeCell, hint, model, real_now, thread, thread_local};
+pub(crate) use super::native::{
+    Condvar, MutexGuard, Tracked, UnsafeCell, assert_last_access, hint, model, real_now, thread, thread_local,
+};
 
 const LINE: usize = 64;
 

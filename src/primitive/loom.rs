@@ -3,11 +3,8 @@
 use std::ops::{Deref, DerefMut};
 use std::time::Instant;
 
-pub(crate) mod atomic {
-    pub(crate) use ::loom::sync::atomic::{
-        AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
-    };
-}
+#[path = "loom_atomic.rs"]
+pub(crate) mod atomic;
 
 /// Returns the real time. In a model no deadline depends on it.
 pub(crate) fn real_now() -> Instant {
@@ -143,6 +140,11 @@ impl<T> UnsafeCell<T> {
     pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
         self.0.with_mut(f)
     }
+}
+
+/// Fails the model unless every access to `word` comes before this.
+pub(crate) fn assert_last_access(word: &mut atomic::AtomicU64) {
+    word.with_mut(|_| ());
 }
 
 /// Marks a piece of memory as alive. A model fails if one is dropped twice, or never.

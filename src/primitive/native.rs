@@ -77,6 +77,10 @@ impl<T: ?Sized> UnsafeCell<T> {
     }
 }
 
+/// Does nothing. loom's engine checks that every access to `_word` comes before this.
+#[inline(always)]
+pub(crate) fn assert_last_access<T>(_word: &mut T) {}
+
 /// Runs a model once; loom's engine runs it under every interleaving.
 #[cfg(test)]
 pub(crate) fn model(f: impl Fn() + Sync + Send + 'static) {

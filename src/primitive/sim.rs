@@ -17,7 +17,7 @@ use super::costs::{self, ContendedLine};
 #[cfg(test)]
 pub(crate) use super::native::model;
 use super::native::{Condvar as RealCondvar, Mutex as RealMutex, MutexGuard as RealGuard};
-pub(crate) use super::native::{Tracked, UnsafeCell, atomic, hint, thread_local};
+pub(crate) use super::native::{Tracked, UnsafeCell, assert_last_access, atomic, hint, thread_local};
 pub(crate) use super::sim_sockets as sockets;
 use super::wake_policy::WakePolicy;
 use crate::network::{Hosts, Ready};

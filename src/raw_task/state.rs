@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::home_table::{HOME_BITS, HomeNumber};
+use crate::primitive::assert_last_access;
 use crate::primitive::atomic::{AtomicU64, Ordering};
 
 /// Bits 0 to 19: the number of the home in whose list of owned tasks the task is, or zero. Set by
@@ -345,6 +346,14 @@ impl State {
                 Err(other) => now = other,
             }
         }
+    }
+}
+
+impl Drop for State {
+    /// The cell is freed. In a model, this proves that the last use by each thread comes before.
+    #[inline(always)]
+    fn drop(&mut self) {
+        assert_last_access(&mut self.0);
     }
 }
 
