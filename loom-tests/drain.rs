@@ -278,6 +278,37 @@ fn exempt_task_ends_hides_no_live_task() {
     });
 }
 
+/// exempt × spawn × check: a child of an exempt task is refused, or the report waits for it.
+#[test]
+fn child_of_exempt_task_is_refused_or_waited_for() {
+    model(|| {
+        let pool = PoolModel::new(1);
+        pool.seats[0].spawned.add(1);
+        assert!(pool.begin_drain());
+        pool.seats[0].acked.store(true, Ordering::Release);
+        let home = Home::new();
+        let task = home.spawn(ready(()));
+        let exemption = pool.drain_state.exempt(task.abort_handle());
+        let worker = {
+            let pool = Arc::clone(&pool);
+            start(move || {
+                let spawned = pool.spawn(0);
+                if spawned {
+                    pool.end_task(0);
+                }
+                pool.check_before_park(0);
+                u64::from(spawned)
+            })
+        };
+        pool.check();
+        let spawned = worker.join().expect("a worker");
+        assert_eq!(pool.completed(), spawned);
+        let _ = pool.drain_state.revoke_exemption(exemption.expect("a place"));
+        home.run_all();
+        drop(task);
+    });
+}
+
 /// drain × a spawn by a worker that runs no task: the worker may still see the old phase.
 #[test]
 fn worker_without_acknowledgement_delays_report() {

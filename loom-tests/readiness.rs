@@ -233,3 +233,24 @@ fn clear_during_the_close_does_not_undo_it() {
         assert!(error.contains("shut down"), "{error}");
     });
 }
+
+/// An operation that sees an event also sees what its sender wrote before, without any other order.
+#[test]
+fn event_publishes_what_came_before_it() {
+    model(|| {
+        let source = source(Ready::EMPTY);
+        let written = Arc::new(AtomicUsize::new(0));
+        let kernel = {
+            let (source, written) = (Arc::clone(&source), Arc::clone(&written));
+            spawn(move || {
+                // Ordering: Relaxed — published by `Readiness::set`.
+                written.store(1, Ordering::Relaxed);
+                source.set_ready(Ready::READABLE, &mut WakeList::new());
+            })
+        };
+        // Reads the readiness without a lock.
+        let seen = source.try_io(Interest::READABLE, || Ok(Opaque(written.load(Ordering::Relaxed))));
+        assert!(seen.map_or(true, |Opaque(written)| written == 1), "the event was seen without what came before");
+        kernel.join().expect("the kernel");
+    });
+}

@@ -188,12 +188,12 @@ fn lifo_slot_task_is_popped_or_claimed_once() {
                 taken
             })
         };
-        // Created after the claimer has started, so only the push can publish them.
-        let all = parcels(3);
-        let log = TaskLog::of(&all);
-        let mut taken = TakenTasks::new();
-        for parcel in all {
-            taken.extend(slot.push(parcel));
+        let (mut taken, mut log) = (TakenTasks::new(), TaskLog::of(&[]));
+        for _ in 0..3 {
+            // Created after the push before it, so only its own push can publish it.
+            let parcel = parcels(1);
+            log.extend(&parcel);
+            taken.extend(parcel.into_iter().filter_map(|parcel| slot.push(parcel)));
         }
         taken.extend(slot.pop());
         taken.merge(claimer.join().expect("the claimer"));

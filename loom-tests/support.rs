@@ -349,6 +349,12 @@ impl TaskLog {
         TaskLog(ids)
     }
 
+    /// Adds further tasks.
+    pub(crate) fn extend(&mut self, parcels: &[Runnable]) {
+        self.0.extend(parcels.iter().map(|parcel| parcel.header().id()));
+        self.0.sort();
+    }
+
     /// Asserts that each task was taken once, and that no other was.
     #[track_caller]
     pub(crate) fn assert_taken_once(self, tasks: TakenTasks) {

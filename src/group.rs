@@ -9,6 +9,9 @@ pub(crate) mod ready_set;
 pub(crate) mod share;
 pub(crate) mod table;
 
+#[cfg(all(test, not(heist_loom)))]
+mod tests;
+
 use std::any::Any;
 use std::fmt;
 

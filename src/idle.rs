@@ -224,3 +224,76 @@ impl fmt::Debug for Idle {
         self.counts().fmt(f)
     }
 }
+
+#[cfg(all(test, not(heist_loom)))]
+mod tests {
+    use super::*;
+
+    /// More seats than one word of the mask has bits.
+    const SEATS: usize = 2 * BITS + 1;
+
+    /// Withdraws the claimed sleepers, so that the counts are zero in the end.
+    fn end_all(idle: &Idle, seats: &[usize]) {
+        for &seat in seats {
+            assert_eq!(idle.withdraw(seat, false), Withdrawn::Searching);
+            let _ = idle.end_search();
+        }
+    }
+
+    /// Claims one sleeper after the other. Each of them ends its search before the next claim.
+    fn claim_all(idle: &Idle) -> Vec<usize> {
+        let claim = || {
+            let seat = idle.claim_sleeper()?;
+            end_all(idle, &[seat]);
+            Some(seat)
+        };
+        std::iter::from_fn(claim).collect()
+    }
+
+    #[test]
+    fn sleeper_in_a_later_word_is_claimed() {
+        for seat in [BITS - 1, BITS, SEATS - 1] {
+            let idle = Idle::new(SEATS);
+            idle.announce(seat, false);
+            assert_eq!(claim_all(&idle), [seat]);
+        }
+    }
+
+    #[test]
+    fn lowest_sleeper_is_claimed_first() {
+        let idle = Idle::new(SEATS);
+        [BITS + 1, 7, 2, 63].into_iter().for_each(|seat| idle.announce(seat, false));
+        assert_eq!(claim_all(&idle), [2, 7, 63, BITS + 1]);
+    }
+
+    #[test]
+    fn sleeper_beside_a_searcher_is_not_claimed() {
+        let idle = Idle::new(3);
+        idle.announce(0, false);
+        assert!(idle.try_search(3));
+        assert_eq!(idle.claim_sleeper(), None);
+        assert!(idle.end_search(), "it was the only one");
+        assert_eq!(claim_all(&idle), [0]);
+    }
+
+    #[test]
+    fn searchers_are_fewer_than_half_of_the_workers() {
+        for (workers, most) in [(1, 1), (2, 1), (3, 2), (8, 4)] {
+            let idle = Idle::new(workers);
+            let searching = std::iter::repeat_with(|| idle.try_search(workers)).take_while(|is| *is).count();
+            assert_eq!(searching, most, "of {workers} workers");
+            let last: Vec<bool> = (0..most).map(|_| idle.end_search()).collect();
+            assert_eq!(last.iter().filter(|last| **last).count(), 1, "only the last one is told so");
+        }
+    }
+
+    #[test]
+    fn watchdog_wake_is_granted_once() {
+        let idle = Idle::new(1);
+        assert!(!idle.claim_watchdog_wake());
+        idle.set_watchdog_asleep();
+        assert!(idle.counts().is_watchdog_asleep());
+        assert!(idle.claim_watchdog_wake());
+        assert!(!idle.claim_watchdog_wake() && !idle.counts().is_watchdog_asleep());
+    }
+}

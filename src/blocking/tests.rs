@@ -231,6 +231,26 @@ fn panics_of_jobs_hooks_and_payloads_are_caught() {
     assert_eq!(counts.totals(), [3, 0, 0]);
 }
 
+/// The last hook may use what the runtime has, so the pool is not over before it.
+#[test]
+fn thread_in_its_stop_hook_is_waited_for() {
+    let (begun, has_begun) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let hook: Hook = Arc::new(move || {
+        begun.send(()).expect("the test waits");
+        released.lock().recv().ok();
+    });
+    let pool = BlockingPool::new(Settings { on_thread_stop: Some(hook), ..Settings::default() });
+    pool.submit(job(&Arc::default(), || ())).expect("an open pool");
+    pool.begin_shutdown().cancel();
+    has_begun.recv().expect("the thread stops");
+    assert_eq!(pool.counts(), Counts { threads: 0, idle: 0, queued: 0 });
+    assert!(!pool.wait_for_threads(Some(real_now())), "its hook has not returned");
+    drop(release);
+    assert!(pool.wait_for_threads(None));
+}
+
 #[test]
 fn thread_name_with_zero_byte_is_replaced() {
     let settings = Settings { thread_name: Arc::new(|| "a\0b".to_owned()), ..Settings::default() };

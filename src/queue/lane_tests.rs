@@ -105,3 +105,21 @@ fn task_in_a_lane_waits_no_longer_than_the_bound() {
         assert_eq!(queue.len(), TASKS);
     }
 }
+
+/// A take that begins with the rest of a visit comes back to that lane for its newcomers.
+#[test]
+fn newcomers_of_the_first_lane_are_found_by_the_same_take() {
+    let (queue, lane_cursor) = (GlobalQueue::new(2), LaneCursor::new(0));
+    let first = push(&queue, 0, 2);
+    assert_eq!(ids(queue.take(&lane_cursor, 1)), first[..1]);
+    let late = push(&queue, 0, 3);
+    assert_eq!(ids(queue.take(&lane_cursor, 9)), [&first[1..], &late[..]].concat());
+}
+
+#[test]
+fn take_of_everything_empties_each_lane() {
+    let queue = GlobalQueue::new(3);
+    let pushed: Vec<Id> = (0..3).flat_map(|lane| push(&queue, lane, 2)).collect();
+    assert_eq!(ids(queue.take_all()), pushed);
+    assert_eq!(queue.len(), 0);
+}

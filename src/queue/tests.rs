@@ -195,6 +195,28 @@ fn lifo_slot_push_returns_the_displaced_task() {
 }
 
 #[test]
+fn chain_len_follows_each_step() {
+    let mut chain = Chain::new();
+    parcels(5).into_iter().for_each(|parcel| chain.push(parcel));
+    drop(chain.pop());
+    assert_eq!(chain.len(), 4);
+    let front = chain.split(3);
+    assert_eq!((front.len(), chain.len()), (3, 1));
+    chain.append(front);
+    assert_eq!((chain.len(), ids(chain).len()), (4, 4));
+}
+
+#[test]
+fn lifo_slot_dropped_drops_its_task() {
+    let alive = crate::primitive::Tracked::live_count();
+    let slot = LifoSlot::new();
+    assert!(slot.push(parcels(1).pop().expect("one")).is_none());
+    assert_eq!(crate::primitive::Tracked::live_count() - alive, 1);
+    drop(slot);
+    assert_eq!(crate::primitive::Tracked::live_count(), alive);
+}
+
+#[test]
 fn global_queue_is_first_in_first_out_and_splits_at_the_count() {
     let (queue, lane_cursor) = (GlobalQueue::new(1), LaneCursor::new(0));
     let all = parcels(6);

@@ -466,3 +466,16 @@ fn reactor_round_ends_with_the_tasks_that_were_queued() {
         assert!(local.advance_reactor_round());
     });
 }
+
+/// A seat in use may hold tasks that are in no list.
+#[test]
+fn seat_in_use_is_not_counted_as_clear() {
+    let pool = pool(2);
+    let others = pool.seats.len() as u64 - 1;
+    let local = pool.seats[0].take_local().expect("the seat is vacant");
+    let pass = crate::shutdown::clear_free(&pool);
+    assert_eq!((pass.cleared, pass.returned), (false, others));
+    pool.seats[0].return_local(local);
+    let pass = crate::shutdown::clear_free(&pool);
+    assert_eq!((pass.cleared, pass.returned), (true, others + 1));
+}

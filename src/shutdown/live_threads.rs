@@ -141,3 +141,39 @@ impl LiveThreads {
         empty
     }
 }
+
+#[cfg(all(test, not(heist_loom)))]
+mod tests {
+    use super::*;
+    use crate::primitive::real_now;
+
+    #[test]
+    fn seats_are_cleared_by_one_thread_at_a_time() {
+        let live_threads = LiveThreads::new();
+        let mut passes = 0;
+        let cleared = live_threads.clear_by(None, || {
+            passes += 1;
+            assert!(live_threads.is_clearing());
+            assert!(!live_threads.clear_by(Some(real_now()), || unreachable!("a pass is under way")));
+            // A change comes meanwhile, so there is a second pass.
+            live_threads.note_change();
+            ClearPass { cleared: passes == 2, returned: 0 }
+        });
+        assert_eq!((cleared, passes, live_threads.is_clearing()), (true, 2, false));
+    }
+
+    #[test]
+    fn last_thread_finishes_the_shutdown_that_was_abandoned() {
+        for waits in [true, false] {
+            let live_threads = LiveThreads::new();
+            live_threads.inc();
+            assert!(live_threads.enter_if(|| true) && !live_threads.enter_if(|| false));
+            if waits {
+                assert!(!live_threads.wait_until_empty(Some(real_now())));
+            }
+            assert_eq!(live_threads.count(), 2);
+            assert!(!live_threads.dec());
+            assert_eq!(live_threads.dec(), waits);
+        }
+    }
+}

@@ -151,6 +151,20 @@ fn wheel_owner_and_backup_are_each_woken_from_their_own_sleep() {
     assert_eq!(calls(), (1, 2));
 }
 
+/// The worker of a seat is found stuck at one tick after the other.
+#[test]
+fn orphan_wheel_added_twice_is_listed_once() {
+    let orphan_wheels = orphan_wheels::OrphanWheels::new();
+    let (wheel, _) = wheel();
+    assert!(!orphan_wheels.add(0, &wheel), "an empty wheel is not added");
+    let (_, waker) = Count::new();
+    let mut timer = pin!(Timer::new());
+    let _ = arm(timer.as_mut(), &wheel, HOUR, &waker);
+    assert!(orphan_wheels.add(0, &wheel) && !orphan_wheels.add(0, &wheel));
+    orphan_wheels.remove(0);
+    assert_eq!(orphan_wheels.next_due(), u64::MAX);
+}
+
 #[test]
 fn wheel_owner_without_timers_is_woken_by_the_first() {
     let (wheel, sleeper_waker) = wheel();

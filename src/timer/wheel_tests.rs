@@ -194,6 +194,19 @@ fn next_deadline_after_a_removal_is_too_early_once() {
     assert_eq!(advances, 2);
 }
 
+/// An entry may be added after its deadline has passed, in front of others.
+#[test]
+fn entry_with_a_passed_deadline_is_due_at_once() {
+    let mut pair = Pair::new(100 * TICK);
+    pair.insert(900 * TICK);
+    for passed in [1, TICK, 100 * TICK] {
+        pair.insert(passed);
+        assert!(pair.wheel.next_deadline().is_some_and(|next| next <= 100 * TICK));
+        assert_eq!(pair.advance(100 * TICK), 1);
+    }
+    assert_eq!(pair.wheel.next_deadline(), Some(900 * TICK));
+}
+
 #[test]
 fn entry_is_not_handed_out_a_nanosecond_early() {
     for (deadline, too_early, due) in [(1, TICK - 1, TICK), (TICK, TICK - 1, TICK), (TICK + 1, 2 * TICK - 1, 2 * TICK)]
