@@ -90,6 +90,24 @@ fn blocking_jobs_and_their_spawns_are_counted() {
 }
 
 #[test]
+fn job_that_panics_is_counted_as_panicked() {
+    each(|runtime| {
+        let (begun, go) = (Door::new(), Door::new());
+        let (opens, waits) = (begun.clone(), go.clone());
+        let job = runtime.spawn_blocking(move || {
+            opens.open();
+            waits.wait();
+            panic!("on purpose");
+        });
+        begun.wait();
+        let drain = runtime.drain(LONG);
+        go.open();
+        assert_eq!(counts(&drain.wait()), [0, 1, 0, 0]);
+        assert!(join(job).unwrap_err().is_panic());
+    });
+}
+
+#[test]
 fn panics_and_aborts_are_counted() {
     each(|runtime| {
         let draining = || runtime.draining();
