@@ -240,17 +240,18 @@ fn event_publishes_what_came_before_it() {
     model(|| {
         let source = source(Ready::EMPTY);
         let written = Arc::new(AtomicUsize::new(0));
-        let kernel = {
+        let reader = {
             let (source, written) = (Arc::clone(&source), Arc::clone(&written));
             spawn(move || {
-                // Ordering: Relaxed — published by `Readiness::set`.
-                written.store(1, Ordering::Relaxed);
-                source.set_ready(Ready::READABLE, &mut WakeList::new());
+                // Reads the readiness without a lock.
+                let seen = source.try_io(Interest::READABLE, || Ok(Opaque(written.load(Ordering::Relaxed))));
+                let is_whole = seen.map_or(true, |Opaque(written)| written == 1);
+                assert!(is_whole, "the event was seen without what came before it");
             })
         };
-        // Reads the readiness without a lock.
-        let seen = source.try_io(Interest::READABLE, || Ok(Opaque(written.load(Ordering::Relaxed))));
-        assert!(seen.map_or(true, |Opaque(written)| written == 1), "the event was seen without what came before");
-        kernel.join().expect("the kernel");
+        // Ordering: Relaxed — published by `Readiness::set`.
+        written.store(1, Ordering::Relaxed);
+        source.set_ready(Ready::READABLE, &mut WakeList::new());
+        reader.join().expect("the reader");
     });
 }

@@ -126,12 +126,8 @@ impl GroupHost for NoHost {
     }
 }
 
-/// A worker has found the queue empty, and has unlisted the group, while another thread had the
-/// tasks.
-#[test]
-fn group_is_listed_again_for_the_tasks_that_it_gets_back() {
-    let table = GroupTable::new(1);
-    let settings = GroupSettings {
+fn settings() -> GroupSettings {
+    GroupSettings {
         name: "g".into(),
         priority: Background,
         weight: DEFAULT_WEIGHT,
@@ -139,10 +135,28 @@ fn group_is_listed_again_for_the_tasks_that_it_gets_back() {
         max_tasks: 9,
         max_blocking: 1,
         lanes: 1,
-    };
-    let group = table.register(settings, Weak::<NoHost>::new()).expect("the name is free");
+    }
+}
+
+/// A worker has found the queue empty, and has unlisted the group, while another thread had the
+/// tasks.
+#[test]
+fn group_is_listed_again_for_the_tasks_that_it_gets_back() {
+    let table = GroupTable::new(1);
+    let group = table.register(settings(), Weak::<NoHost>::new()).expect("the name is free");
     parcels(2).into_iter().for_each(|parcel| group.queue.push_woken(parcel));
     assert_eq!((table.ready.num_ready(Background), table.take_queued(|_| false).len()), (0, 0));
     assert_eq!((table.ready.num_ready(Background), group.queue.len()), (1, 2));
     assert_eq!((table.take_queued(|_| true).len(), group.queue.len()), (2, 0));
+}
+
+/// The last reference to the older group is gone, and a newer one has got its name, before the
+/// older one is unregistered.
+#[test]
+fn newer_group_keeps_the_name_of_an_older_one() {
+    let table = GroupTable::new(1);
+    let older = table.ready.insert(Background, DEFAULT_WEIGHT, 1);
+    let newer = table.register(settings(), Weak::<NoHost>::new()).expect("the name is free");
+    table.unregister(&newer.settings.name, older);
+    assert_eq!(table.all().len(), 1);
 }
