@@ -4,7 +4,7 @@
 //! loads a word and then changes it, its own load hides the earlier loads of other threads. So loom
 //! does not try to change the word before these. With `HEIST_LOOM_ALL_LOADS=1`, each load first
 //! changes a word of its own, on which all loads depend. Then no order is left out. The models take
-//! two or three times as long.
+//! four times as long.
 
 use std::sync::OnceLock;
 
