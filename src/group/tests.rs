@@ -1,7 +1,6 @@
 //! Groups without a pool: shares, admission, and the groups of a table.
 
 use std::any::Any;
-use std::pin::pin;
 use std::task::{Poll, Waker};
 
 use super::admission::{AdmissionControl, GroupGate, Ticket};
@@ -99,7 +98,7 @@ fn limit_below_the_live_tasks_admits_none_until_enough_have_ended() {
     let admission = AdmissionControl::new(2);
     assert!(admission.try_admit(false).is_ok() && admission.try_admit(false).is_ok());
     admission.set_limit(1);
-    let mut ticket = pin!(Ticket::default());
+    let mut ticket = Ticket::default();
     let (count, waker) = Count::new();
     assert!(admission.poll_admit(&mut ticket, &waker, false).is_pending());
     admission.release();
@@ -109,8 +108,8 @@ fn limit_below_the_live_tasks_admits_none_until_enough_have_ended() {
     assert!(admission.poll_admit(&mut ticket, Waker::noop(), false).is_ready());
 }
 
-/// A table's host that is gone.
-struct NoHost;
+/// A host that does not exist.
+enum NoHost {}
 
 impl GroupHost for NoHost {
     fn queue_in_group(self: Arc<Self>, _: &Arc<Group>, _: Runnable) {
