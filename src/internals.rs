@@ -1,5 +1,9 @@
-//! Parts of the runtime by themselves, for this project's benchmarks (feature `internals`). They
-//! are not part of the public API.
+//! Parts of the runtime by themselves, for this project's benchmarks, property tests and fuzz
+//! targets (feature `internals`). They are not part of the public API.
+
+pub mod queues;
+pub mod readiness;
+pub mod timers;
 
 use std::panic::Location;
 

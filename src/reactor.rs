@@ -38,9 +38,11 @@ use shard::{Shard, ShardDriver};
 pub(crate) use shard_drivers::ShardDrivers;
 pub use shutdown_error::is_rt_shutdown_err;
 pub(crate) use shutdown_error::signal_shutdown_error;
-pub(crate) use source::{Opaque, Source, Transferred};
+#[cfg(any(test, feature = "internals"))]
+pub(crate) use source::ReadyFuture;
 #[cfg(test)]
-pub(crate) use source::{ReadyFuture, SHORT_IS_DRAINED};
+pub(crate) use source::SHORT_IS_DRAINED;
+pub(crate) use source::{Opaque, Source, Transferred};
 pub(crate) use source_table::SourceKey;
 #[cfg(test)]
 pub(crate) use source_table::SourceTable;

@@ -86,7 +86,7 @@ const SHORT: &[(&str, &str)] = &[
     ("runtime::group_scope", "the future of one method"),
     ("context::thread_role", "one mark of a thread, below everything that reads it"),
     ("drain", "lists its files"),
-    ("internals", "what the benchmarks see"),
+    ("internals", "one measurement of the benchmarks; lists its files"),
     ("io", "lists its files"),
     ("io::descriptor", "one type for all of `io`"),
     ("metrics", "lists its files"),

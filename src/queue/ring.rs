@@ -63,19 +63,24 @@ pub(crate) struct Thief {
 impl Ring {
     /// Creates a ring, and returns its two ends.
     pub(crate) fn new_pair() -> (Owner, Thief) {
+        Ring::new_pair_at(START)
+    }
+
+    /// Creates a ring whose cursors begin at `start`, and returns its two ends.
+    pub(crate) fn new_pair_at(start: u32) -> (Owner, Thief) {
         let ring = Arc::new(Ring {
-            head: AtomicU32::new(START),
-            tail: AtomicU32::new(START),
+            head: AtomicU32::new(start),
+            tail: AtomicU32::new(start),
             taken: AtomicU32::new(0),
             slots: std::array::from_fn(|_| AtomicPtr::new(null_mut())),
         });
         (
             Owner {
                 ring: Arc::clone(&ring),
-                tail: Cell::new(START),
+                tail: Cell::new(start),
                 moved: Cell::new(0),
                 stolen: Cell::new(0),
-                pinned: Cell::new(START),
+                pinned: Cell::new(start),
             },
             Thief { ring },
         )
