@@ -9,6 +9,8 @@
 
 #[path = "properties/addresses.rs"]
 mod addresses;
+#[path = "properties/bytes.rs"]
+mod bytes;
 #[path = "properties/driver.rs"]
 mod driver;
 #[path = "properties/join_set.rs"]

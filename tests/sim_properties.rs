@@ -10,5 +10,5 @@ use driver::Target;
 #[test]
 fn groups_calls_agree_with_counts_of_places() {
     let regressions = "tests/properties/regressions/groups.txt";
-    Target { name: "groups", regressions, cases: 60, run: groups::run }.check();
+    Target { name: "groups", regressions, cases: 120, run: groups::run }.check();
 }

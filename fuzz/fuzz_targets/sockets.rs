@@ -1,6 +1,8 @@
 //! Calls an `AsyncFd` on a socket pair.
 #![no_main]
 
+#[path = "../../tests/properties/bytes.rs"]
+mod bytes;
 #[path = "../../tests/properties/sockets.rs"]
 mod sockets;
 

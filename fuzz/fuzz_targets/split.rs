@@ -1,6 +1,8 @@
 //! Splits, joins and drops streams.
 #![no_main]
 
+#[path = "../../tests/properties/bytes.rs"]
+mod bytes;
 #[path = "../../tests/properties/split.rs"]
 mod split;
 

@@ -1,6 +1,5 @@
 //! What both ends of a connected pair of sockets should see: how many bytes are on their way, which
 //! bytes, and how each direction ends.
-#![allow(dead_code, reason = "each target uses its own part of it")]
 
 use std::io;
 

@@ -50,7 +50,10 @@ pub(crate) enum Call {
     DropWait {
         wait: u8,
     },
-    Close,
+    /// Closes the source, in one case of 32: nothing much can follow.
+    Close {
+        chance: u8,
+    },
 }
 
 /// A sequence of calls.
@@ -239,7 +242,8 @@ fn make_call<'a>(call: Call, source: &'a TestSource, model: &mut Model, waits: &
             waits[wait] = None;
             model.waits[wait].stored = None;
         }
-        Call::Close => {
+        Call::Close { chance } if chance % 32 > 0 => {}
+        Call::Close { .. } => {
             source.close_source();
             model.is_closed = true;
             model.places().for_each(|place| place.expect_wake(0x3f));

@@ -16,9 +16,7 @@ use heist::task::coop::unconstrained;
 use heist::task::yield_now;
 use heist::time::timeout;
 
-#[path = "bytes.rs"]
-mod bytes;
-use bytes::{Connection, Expected};
+use crate::bytes::{Connection, Expected};
 
 /// A wait for what has to come.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -69,19 +67,26 @@ pub(crate) enum Call {
     PeerWrite {
         count: u16,
     },
+    /// Shuts a direction down, in one case of 4.
     ShutDown {
         is_peer: bool,
         is_write: bool,
+        chance: u8,
     },
-    DropPeer,
+    /// Drops the peer, in one case of 16.
+    DropPeer {
+        chance: u8,
+    },
     /// Lets the runtime poll the reactor.
     Yield,
     /// Registers the socket once more, after it has been taken out, or for one direction only.
     Register {
         interest: u8,
     },
-    /// Drops the `AsyncFd`, which ends the case.
-    Drop,
+    /// Drops the `AsyncFd`, in one case of 16, which ends the sequence.
+    Drop {
+        chance: u8,
+    },
 }
 
 /// A sequence of calls.
@@ -286,14 +291,16 @@ impl Pair {
             Call::PeerRead { count } => drop(self.peer_read(usize::from(count))),
             Call::PeerReadAll => while self.peer_read(1 << 16) {},
             Call::PeerWrite { count } => self.peer_write(usize::from(count)),
-            Call::ShutDown { is_peer, is_write } => self.shut_down(is_peer, is_write),
-            Call::DropPeer => {
+            Call::ShutDown { chance, .. } if chance % 4 > 0 => {}
+            Call::DropPeer { chance } | Call::Drop { chance } if chance % 16 > 0 => {}
+            Call::ShutDown { is_peer, is_write, .. } => self.shut_down(is_peer, is_write),
+            Call::DropPeer { .. } => {
                 self.peer = None;
                 self.model.0[PEER].is_gone = true;
             }
             Call::Yield => yield_now().await,
             Call::Register { interest } => self.register(interest),
-            Call::Drop => {
+            Call::Drop { .. } => {
                 self.fd = None;
                 self.model.0[OURS].is_gone = true;
                 return false;

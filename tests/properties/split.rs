@@ -14,9 +14,7 @@ use heist::runtime::Builder;
 use heist::task::coop::unconstrained;
 use heist::time::timeout;
 
-#[path = "bytes.rs"]
-mod bytes;
-use bytes::{Connection, Expected};
+use crate::bytes::{Connection, Expected};
 
 /// A wait for what has to come.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -48,7 +46,10 @@ pub(crate) enum Call {
     DropRead,
     DropWrite,
     ForgetWrite,
-    DropWhole,
+    /// Drops the whole stream, in one case of 16.
+    DropWhole {
+        chance: u8,
+    },
     Read {
         count: u16,
         is_borrowed: bool,
@@ -65,8 +66,14 @@ pub(crate) enum Call {
     PeerWrite {
         count: u16,
     },
-    PeerShutDown,
-    DropPeer,
+    /// Shuts the peer's writing direction down, in one case of 4.
+    PeerShutDown {
+        chance: u8,
+    },
+    /// Drops the peer, in one case of 16.
+    DropPeer {
+        chance: u8,
+    },
 }
 
 /// A sequence of calls on a stream; one of eight is a TCP stream.
@@ -372,7 +379,9 @@ impl<S: Stream> Split<S> {
                     self.note_dropped(false);
                 }
             }
-            Call::DropWhole => {
+            Call::DropWhole { chance } | Call::DropPeer { chance } if chance % 16 > 0 => {}
+            Call::PeerShutDown { chance } if chance % 4 > 0 => {}
+            Call::DropWhole { .. } => {
                 if matches!(self.place, Place::Whole(_)) {
                     self.place = gone;
                     self.note_dropped(true);
@@ -383,13 +392,13 @@ impl<S: Stream> Split<S> {
             Call::Write { count, is_borrowed } => self.write(usize::from(count), is_borrowed).await,
             Call::PeerRead { count } => drop(self.peer_read(usize::from(count))),
             Call::PeerWrite { count } => self.peer_write(usize::from(count)),
-            Call::PeerShutDown => {
+            Call::PeerShutDown { .. } => {
                 if let Some(peer) = &self.peer {
                     // This end may have gone.
                     self.model.0[PEER].is_write_shut |= peer.shut_down_write().is_ok();
                 }
             }
-            Call::DropPeer => {
+            Call::DropPeer { .. } => {
                 self.peer = None;
                 self.model.0[PEER].is_gone = true;
             }

@@ -72,7 +72,10 @@ pub(crate) enum Call {
     EndSleep {
         is_backup: bool,
     },
-    Close,
+    /// Closes the wheel, in one case of 32: nothing much can follow.
+    Close {
+        chance: u8,
+    },
 }
 
 /// A sequence of calls, which begins at a time.
@@ -284,7 +287,8 @@ impl Wheel {
                 self.wheel.end_sleep(is_backup);
                 self.until[usize::from(is_backup)] = 0;
             }
-            Call::Close => {
+            Call::Close { chance } if chance % 32 > 0 => {}
+            Call::Close { .. } => {
                 self.wheel.close_wheel();
                 let mut woken = std::mem::take(&mut *self.log.lock().unwrap());
                 woken.sort_unstable();
