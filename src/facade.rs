@@ -8,15 +8,14 @@ use std::panic::Location;
 use std::pin::pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
-use std::{fmt, io, thread};
+use std::{fmt, io};
 
 use crate::context;
 use crate::context::budget;
 use crate::context::can_block::{self, Operation};
 pub use crate::context::messages::{Messages, set_messages};
 use crate::io::{Interest, Ready};
-use crate::primitive::{Arc, Mutex};
+use crate::primitive::{Arc, Condvar, Mutex, MutexGuard, wait_for};
 use crate::raw_task::{self, Header, JoinHandle, Outcome, OwnedTasks, RunResult, Runnable, Schedule};
 use crate::reactor::{Direction, Reactor, Snapshot, Source};
 use crate::runtime::{Handle, Id};
@@ -182,12 +181,18 @@ pub struct LocalTasks {
 /// The home of such tasks. Wakers reach it from any thread.
 struct LocalHome {
     /// Shared, so that a thread which queues a task can keep it: the home may be gone by then.
-    queue: Arc<Mutex<LocalQueue>>,
+    queue: Arc<LocalQueue>,
     /// Every task is linked here from its spawn to its end.
     owned: OwnedTasks,
 }
 
 struct LocalQueue {
+    state: Mutex<LocalState>,
+    /// Notified when a task is queued while the tasks are being cancelled.
+    queued: Condvar,
+}
+
+struct LocalState {
     tasks: VecDeque<Runnable>,
     /// Woken by the next task that is queued.
     waker: Option<Waker>,
@@ -209,6 +214,9 @@ unsafe impl Schedule for LocalHome {
         queue.tasks.push_back(runnable);
         // While the tasks are polled, there is none.
         let waker = queue.waker.take();
+        if queue.closing {
+            shared.queued.notify_one();
+        }
         drop(queue);
         waker.into_iter().for_each(wake_catch_panic);
     }
@@ -218,6 +226,12 @@ unsafe impl Schedule for LocalHome {
     }
 
     fn record_outcome(&self, _: &Header, _: Outcome, _: bool) {}
+}
+
+impl LocalQueue {
+    fn lock(&self) -> MutexGuard<'_, LocalState> {
+        self.state.lock()
+    }
 }
 
 impl Default for LocalTasks {
@@ -232,8 +246,9 @@ impl LocalTasks {
 
     /// Returns an empty set.
     pub fn new() -> LocalTasks {
-        let queue = LocalQueue { tasks: VecDeque::new(), waker: None, polls: 0, closed: false, closing: false };
-        let home = Box::new(LocalHome { queue: Arc::new(Mutex::new(queue)), owned: OwnedTasks::new() });
+        let state = LocalState { tasks: VecDeque::new(), waker: None, polls: 0, closed: false, closing: false };
+        let queue = Arc::new(LocalQueue { state: Mutex::new(state), queued: Condvar::new() });
+        let home = Box::new(LocalHome { queue, owned: OwnedTasks::new() });
         LocalTasks { home: NonNull::from(Box::leak(home)), _not_send: PhantomData }
     }
 
@@ -324,7 +339,8 @@ impl LocalTasks {
                 break;
             }
             // Another thread wakes a task, and has it in hand. It queues the task next.
-            thread::sleep(Duration::from_micros(50));
+            let queue = &self.home().queue;
+            wait_for(&queue.queued, &mut queue.lock(), None, |state| !state.tasks.is_empty());
         }
         self.home().queue.lock().closing = false;
     }
