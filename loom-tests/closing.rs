@@ -11,7 +11,8 @@ use super::support::{Counted, Counts, start};
 use crate::idle::Idle;
 use crate::phase::{AtomicPhase, Phase};
 use crate::pool::LocalSlot;
-use crate::primitive::{Arc, Mutex, model};
+use crate::primitive::atomic::{AtomicUsize, Ordering};
+use crate::primitive::{Arc, Mutex, UnsafeCell, model};
 use crate::raw_task::{self, Header, JoinHandle, Outcome, OwnedTasks, RunResult, Runnable, Schedule};
 use crate::shutdown::live_threads::{ClearPass, LiveThreads};
 
@@ -26,16 +27,37 @@ struct Pool {
     local_slot: LocalSlot<Ring>,
     global: Mutex<VecDeque<Runnable>>,
     owned_tasks: OwnedTasks,
+    /// Read at the end of a wake, and written by the drop of the pool: loom detects a wake that is
+    /// in a dropped pool.
+    alive: UnsafeCell<()>,
+    /// Wakes that have ended. It orders them before the drop, as the count of the `Arc` does, which
+    /// loom does not see.
+    wakes_ended: AtomicUsize,
 }
 
-// SAFETY: every thread of a model holds the pool in an `Arc`, and the model ends all tasks before
-// it drops that `Arc`.
+// SAFETY: wakes only read the cell, and only the drop writes it. loom checks their order.
+unsafe impl Sync for Pool {}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // A read-modify-write, as the one of the count: it does not read an older value. Ordering:
+        // Acquire — pairs with the Release in `Pool::schedule`.
+        let _ = self.wakes_ended.fetch_add(0, Ordering::Acquire);
+        self.alive.with_mut(|_| ());
+    }
+}
+
+// SAFETY: every pool of a model is in an `Arc`, and the model ends all tasks before it drops that.
 unsafe impl Schedule for Pool {
     /// As `Pool::push_remote`.
     fn schedule(&self, runnable: Runnable) {
+        let _pool = self.to_arc();
         self.global.lock().push_back(runnable);
         let _ = self.idle.claim_sleeper();
         self.note_change();
+        self.alive.with(|_| ());
+        // Ordering: Release — pairs with the Acquire in the drop of the pool.
+        self.wakes_ended.fetch_add(1, Ordering::Release);
     }
 
     fn owned_tasks(&self) -> &OwnedTasks {
@@ -59,6 +81,8 @@ impl Pool {
             local_slot: LocalSlot::new(RefCell::new(VecDeque::from([runnable]))),
             global: Mutex::new(VecDeque::new()),
             owned_tasks: OwnedTasks::new(),
+            alive: UnsafeCell::new(()),
+            wakes_ended: AtomicUsize::new(0),
         };
         (Arc::new(pool), handle)
     }
@@ -66,6 +90,14 @@ impl Pool {
     /// Returns a pool with one task that is pending for ever from its first poll on.
     fn with_endless_task(counts: &Arc<Counts>) -> (Arc<Pool>, JoinHandle<super::support::Output>) {
         Pool::with_task(Counted { counts: Arc::clone(counts), poll: |_: &Waker| false })
+    }
+
+    /// As `Pool::to_arc` of the real pool.
+    fn to_arc(&self) -> Arc<Pool> {
+        // SAFETY: the pool is in an `Arc`, which lives as long as the task that is just queued.
+        unsafe { Arc::increment_strong_count(self) };
+        // SAFETY: the count has just been raised for this reference.
+        unsafe { Arc::from_raw(self) }
     }
 
     fn is_open(&self) -> bool {
@@ -112,6 +144,16 @@ impl Pool {
     fn shut_down(&self, deadline: Option<Instant>) -> bool {
         self.phase.advance(Phase::ShuttingDown);
         self.live_threads.wait_until_empty(deadline) && self.clear(deadline)
+    }
+
+    /// As `shutdown::close_after_panic`, on a thread that does not drive.
+    fn close_after_panic(&self) {
+        self.live_threads.inc();
+        self.phase.advance(Phase::ShuttingDown);
+        let _ = self.clear(Some(Instant::now()));
+        if self.live_threads.dec() {
+            assert!(self.clear(None));
+        }
     }
 
     /// As `shutdown::clear`.
@@ -162,6 +204,27 @@ fn task_in_first_poll_ends_before_driver_and_closer_return() {
     }
 }
 
+/// drive, close after a panic × close: whichever thread clears the seat, the other one relies on it
+/// only if the task has ended.
+#[test]
+fn driver_that_closes_after_a_panic_beside_the_closer_ends_the_task() {
+    model(|| {
+        let counts = Counts::new();
+        let (pool, handle) = Pool::with_endless_task(&counts);
+        let driver = {
+            let pool = Arc::clone(&pool);
+            start(move || {
+                pool.drive();
+                pool.close_after_panic();
+            })
+        };
+        assert!(pool.shut_down(None));
+        assert!(handle.is_finished(), "the pool is closed while a task lives");
+        driver.join().expect("the driver");
+        assert_eq!(counts.futures(), 1);
+    });
+}
+
 /// clear × close: a thread that is not counted clears the seat, after a panic that ends the
 /// runtime. The closer does not count a seat in use as an empty one.
 #[test]
@@ -206,6 +269,22 @@ fn waker_queues_late_ends_sleep_of_closer() {
         let (pool, handle, waker) = with_idle_task(&counts);
         let waking_thread = start(move || waker.wake());
         assert!(pool.shut_down(None));
+        assert!(handle.is_finished());
+        waking_thread.join().expect("the waker");
+        assert_eq!(counts.futures(), 1);
+    });
+}
+
+/// wake × close × the closer drops the last other reference: the waker has queued its task, and is
+/// still in the pool.
+#[test]
+fn pool_dropped_after_its_close_outlives_a_late_waker() {
+    model(|| {
+        let counts = Counts::new();
+        let (pool, handle, waker) = with_idle_task(&counts);
+        let waking_thread = start(move || waker.wake());
+        assert!(pool.shut_down(None));
+        drop(pool);
         assert!(handle.is_finished());
         waking_thread.join().expect("the waker");
         assert_eq!(counts.futures(), 1);

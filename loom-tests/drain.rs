@@ -599,3 +599,29 @@ fn task_cancelled_before_deadline_is_no_straggler() {
         assert_eq!((report.cancelled, report.stragglers.len()), (1, 0), "{report}");
     });
 }
+
+/// start of the deadline thread × shutdown: the closer gets the thread to join, or none is started.
+#[test]
+fn deadline_thread_started_during_shutdown_is_joined() {
+    model(|| {
+        let pool = PoolModel::new(0);
+        assert!(pool.drain_state.gate.try_enter(SpawnSource::Internal));
+        assert!(pool.drain_state.begin_drain(&pool.phase, &*pool, None));
+        let drainer = {
+            let pool = Arc::clone(&pool);
+            start(move || {
+                let claimed = pool.drain_state.claim_deadline_thread();
+                if claimed {
+                    pool.drain_state.deadline_thread_started(Some(start(|| ())));
+                }
+                claimed
+            })
+        };
+        pool.drain_state.begin_shutdown(&pool.phase);
+        pool.drain_state.finish_shutdown(&*pool);
+        let taken = pool.drain_state.take_deadline_thread(None);
+        let started = drainer.join().expect("the drainer");
+        assert_eq!(taken.is_some(), started, "the closer does not know the thread");
+        taken.into_iter().for_each(|thread| thread.join().expect("the deadline thread"));
+    });
+}

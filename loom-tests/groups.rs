@@ -2,6 +2,7 @@
 //! docs/groups.md.
 
 use std::any::Any;
+use std::panic::Location;
 use std::task::{Poll, Waker};
 
 use super::support::{Bell, Counted, Counts, Home, TakenTasks, TaskLog, parcels, start};
@@ -17,7 +18,7 @@ use crate::primitive::atomic::Ordering;
 use crate::primitive::statics::AtomicUsize;
 use crate::primitive::{Arc, Weak, model};
 use crate::queue::LaneCursor;
-use crate::raw_task::{Refusal, RunResult, Runnable};
+use crate::raw_task::{self, Header, Refusal, RunResult, Runnable};
 
 /// A pool of workers that serve groups only.
 #[derive(Debug)]
@@ -47,6 +48,18 @@ impl GroupHost for Workers {
     }
 }
 
+fn settings(max_workers: usize) -> GroupSettings {
+    GroupSettings {
+        name: Arc::from("group"),
+        priority: Priority::Normal,
+        weight: 100,
+        max_workers,
+        max_tasks: usize::MAX,
+        max_blocking: usize::MAX,
+        lanes: 1,
+    }
+}
+
 impl Workers {
     fn new() -> Arc<Workers> {
         Arc::new(Workers {
@@ -59,17 +72,8 @@ impl Workers {
     }
 
     fn group(self: &Arc<Self>, max_workers: usize) -> Arc<Group> {
-        let settings = GroupSettings {
-            name: Arc::from("group"),
-            priority: Priority::Normal,
-            weight: 100,
-            max_workers,
-            max_tasks: usize::MAX,
-            max_blocking: usize::MAX,
-            lanes: 1,
-        };
         let host: Weak<dyn GroupHost> = Arc::<Workers>::downgrade(self);
-        self.groups.register(settings, host).expect("the name is free")
+        self.groups.register(settings(max_workers), host).expect("the name is free")
     }
 
     fn notify(&self) {
@@ -322,6 +326,74 @@ fn task_in_its_first_poll_is_reached_by_an_abort_of_its_group() {
         poller.join().expect("the poller");
         home.run_all();
         assert_eq!((counts.futures(), home.is_empty()), (1, true), "the task lives");
+        drop(handle);
+    });
+}
+
+/// The last task ends × the last job ends × a drain that waits: it is ready, or is woken.
+#[test]
+fn group_drain_waiting_while_the_last_task_ends_is_woken() {
+    model(|| {
+        let admission = Arc::new(AdmissionControl::new(1));
+        assert_eq!((admission.try_admit(false), admission.enter_job(false)), (Ok(()), Ok(())));
+        let ends: [fn(&AdmissionControl); 2] = [AdmissionControl::release, AdmissionControl::exit_job];
+        let others = ends.map(|end| {
+            let admission = Arc::clone(&admission);
+            start(move || end(&admission))
+        });
+        let (bell, mut ticket) = (Bell::new(), Ticket::default());
+        let was_empty = admission.poll_empty(&mut ticket, &bell.waker()).is_ready();
+        others.into_iter().for_each(|other| other.join().expect("the other thread"));
+        assert_eq!(bell.rings(), usize::from(!was_empty), "the drain was not woken");
+        assert!(admission.poll_empty(&mut ticket, &bell.waker()).is_ready() && bell.is_alone());
+    });
+}
+
+/// A group is registered × the runtime closes all groups: it is refused, or is closed.
+#[test]
+fn group_registered_during_the_close_is_closed_or_refused() {
+    model(|| {
+        let workers = Workers::new();
+        let closer = start({
+            let workers = Arc::clone(&workers);
+            move || workers.groups.close_all()
+        });
+        let host: Weak<dyn GroupHost> = Arc::<Workers>::downgrade(&workers);
+        let registered = workers.groups.register(settings(1), host);
+        closer.join().expect("the closer");
+        if let Ok(group) = registered {
+            assert!(group.admission.is_closed(), "the group is open");
+            let refused = parcels(1).into_iter().map(|runnable| group.queue.push_new(runnable));
+            refused.for_each(|refused| TakenTasks::new().take(refused.expect_err("the queue is open")));
+        }
+    });
+}
+
+/// A task is queued that was admitted before × the drain of its group cancels what is queued: the
+/// task is not polled.
+#[test]
+fn task_queued_during_the_close_of_its_group_is_cancelled() {
+    model(|| {
+        let workers = Workers::new();
+        let (group, home, counts) = (workers.group(1), Home::new(), Counts::new());
+        let future = Counted { counts: Arc::clone(&counts), poll: |_: &Waker| true };
+        let (runnable, handle) = raw_task::spawn::<_, Home>(future, Location::caller().into());
+        let drainer = start({
+            let group = Arc::clone(&group);
+            move || {
+                group.admission.set_gate(GroupGate::Closed);
+                group.queue.for_each(Header::cancel_queued);
+            }
+        });
+        group.queue.push_new(runnable).expect("the runtime is open");
+        // As `spawn_admitted` does.
+        if group.admission.is_closed() {
+            handle.abort();
+        }
+        drainer.join().expect("the drainer");
+        let queued = group.queue.take(&LaneCursor::new(0), 1).pop().expect("the task is in the queue");
+        let _ = queued.run(&*home);
+        assert_eq!((counts.polls(), counts.futures()), (0, 1), "the task was polled");
         drop(handle);
     });
 }

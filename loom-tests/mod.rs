@@ -17,11 +17,15 @@ mod block_in_place;
 mod block_on_queue;
 mod blocking;
 mod closing;
+mod current_task;
 mod drain;
 mod global;
+mod group_jobs;
 mod groups;
 mod idle;
 mod join_set;
+#[cfg(feature = "facade")]
+mod local_set;
 mod park;
 mod readiness;
 mod recorder;

@@ -255,3 +255,28 @@ fn event_publishes_what_came_before_it() {
         reader.join().expect("the reader");
     });
 }
+
+/// close × cancel: the closer does not access a waiter that is dropped, and each waker goes.
+#[test]
+fn wait_cancelled_during_the_close_leaves_no_waker_behind() {
+    model(|| {
+        let (sources, stays, goes) = (Arc::new(SourceTable::new()), CountingWaker::new(), CountingWaker::new());
+        let source = sources.insert(Ready::EMPTY).expect("the table is open");
+        let mut staying = Box::pin(source.ready(Interest::READABLE));
+        let mut going = Box::pin(source.ready(Interest::READABLE));
+        assert!(poll(going.as_mut(), &goes).is_pending());
+        assert!(poll(staying.as_mut(), &stays).is_pending());
+        let closer = spawn(move || {
+            let mut wakes = WakeList::new();
+            sources.close_all_sources(&mut wakes);
+            wakes.wake_all();
+        });
+        drop(going);
+        closer.join().expect("the closer");
+        assert_eq!(stays.count(), 1);
+        assert!(goes.count() <= 1);
+        assert_eq!(source.waker_count(), 0);
+        assert_eq!(Arc::strong_count(&goes), 1, "the waker was dropped");
+        assert!(matches!(poll(staying.as_mut(), &stays), Poll::Ready(Err(_))));
+    });
+}

@@ -306,3 +306,25 @@ fn timer_fired_by_two_threads_fires_once() {
         assert_eq!((timer.state(), count.get()), (State::Fired, 1));
     });
 }
+
+/// close × cancel: the closer does not access a timer that its owner has dropped.
+#[test]
+fn timer_cancelled_during_the_close_is_not_accessed() {
+    model(|| {
+        let wheel = wheel(Token::new());
+        let (count, waker) = Count::new();
+        let mut timer = Box::pin(Timer::new());
+        assert_eq!(arm(timer.as_mut(), &wheel, SOON, &waker), State::Armed);
+        let closing = {
+            let wheel = Arc::clone(&wheel);
+            start(move || wheel.close_wheel(&mut WakeList::new()))
+        };
+        // Loom checks that the drop has exclusive access to the timer's cells.
+        drop(timer);
+        closing.join().expect("the closing thread");
+        assert!(count.get() <= 1);
+        drop(waker);
+        assert_eq!(Arc::strong_count(&count), 1);
+        assert_eq!(wheel.begin_sleep(), None);
+    });
+}

@@ -2,8 +2,9 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::task::Context;
 
-use super::super::support::start;
+use super::super::support::{Bell, start};
 use crate::phase::Phase;
 use crate::primitive::{Arc, model, thread};
 use crate::worker_set::{ResizeCompletion, ResizeError, Resized};
@@ -166,4 +167,23 @@ fn resize_pending_at_shutdown_has_one_outcome() {
             assert!(matches!(late.wait(), Err(ResizeError::ShutDown)));
         });
     }
+}
+
+/// complete × poll × poll with another waker: the resize is ready, or its latest waker is woken.
+#[test]
+fn resize_polled_while_it_completes_is_ready_or_woken() {
+    model(|| {
+        let completion = Arc::new(ResizeCompletion::new());
+        let resizer = start({
+            let completion = Arc::clone(&completion);
+            move || completion.complete(Ok(Resized { from: 1, to: 2, version: 1 }))
+        });
+        let bells = [Bell::new(), Bell::new()];
+        let poll = |bell: &Arc<Bell>| completion.poll(&Context::from_waker(&bell.waker())).is_ready();
+        let was_ready = bells.iter().any(poll);
+        resizer.join().expect("the resizer");
+        assert!(was_ready || bells[1].rings() == 1, "the latest waker was not woken");
+        assert!(was_ready || poll(&bells[1]));
+        assert!(bells.iter().all(|bell| bell.rings() <= 1 && bell.is_alone()), "a waker is left");
+    });
 }

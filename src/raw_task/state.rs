@@ -432,3 +432,27 @@ impl fmt::Debug for State {
         self.load().fmt(f)
     }
 }
+
+#[cfg(all(test, unix, not(any(heist_loom, heist_count))))]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
+
+    use super::*;
+
+    /// Wakers that are leaked cannot make the count overflow: the process ends long before.
+    #[test]
+    fn reference_count_beyond_its_limit_aborts_the_process() {
+        const NAME: &str = "raw_task::state::tests::reference_count_beyond_its_limit_aborts_the_process";
+        const MARK: &str = "HEIST_TEST_ABORTS";
+        if std::env::var_os(MARK).is_some() {
+            let state = State(AtomicU64::new(INITIAL + MAX_REFS / REF * REF));
+            state.add_ref();
+            state.add_ref();
+            std::process::exit(0);
+        }
+        let mut command = Command::new(std::env::current_exe().expect("this test"));
+        let output = command.args([NAME, "--exact"]).env(MARK, "yes").output().expect("a child");
+        assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
