@@ -128,6 +128,17 @@ impl Idle {
         if counts.could_wake() { self.claim() } else { None }
     }
 
+    /// As [`Idle::claim_sleeper`], but wakes a sleeper although there are searchers. The watchdog has
+    /// found a worker that is stuck between two polls, and may count as one.
+    #[cold]
+    #[must_use]
+    pub(crate) fn claim_beside_searchers(&self) -> Option<usize> {
+        occupy_idle_word(&self.counts);
+        // Ordering: as in `Idle::claim_sleeper`.
+        let counts = Counts(self.counts.fetch_add(0, Ordering::AcqRel));
+        if counts.sleepers() > 0 { self.claim() } else { None }
+    }
+
     /// Clears the lowest set bit, and returns its seat. Seats fill from below, so the same workers
     /// stay warm.
     fn claim(&self) -> Option<usize> {
@@ -274,6 +285,19 @@ mod tests {
         assert_eq!(idle.claim_sleeper(), None);
         assert!(idle.end_search(), "it was the only one");
         assert_eq!(claim_all(&idle), [0]);
+    }
+
+    #[test]
+    fn sleeper_beside_a_stuck_searcher_is_claimed_for_the_watchdog() {
+        let idle = Idle::new(3);
+        assert_eq!(idle.claim_beside_searchers(), None, "no worker sleeps");
+        idle.announce(0, false);
+        assert!(idle.try_search(3));
+        assert_eq!(idle.claim_beside_searchers(), Some(0));
+        assert_eq!((idle.counts().searchers(), idle.counts().sleepers()), (2, 0));
+        assert_eq!(idle.withdraw(0, false), Withdrawn::Searching);
+        assert!(!idle.end_search(), "the stuck one still searches");
+        assert!(idle.end_search());
     }
 
     #[test]

@@ -315,6 +315,16 @@ impl Pool {
         woken.is_some()
     }
 
+    /// Wakes a sleeper although there are searchers, because one of them may be stuck. Returns true
+    /// if a sleeper was woken.
+    #[cold]
+    pub(crate) fn notify_beside_searchers(&self) -> bool {
+        let Some(seat) = self.idle.claim_beside_searchers() else { return false };
+        self.unpark(seat);
+        self.recorder.record_outside(|at| Record::pair(Kind::Notify, at, seat, 0));
+        true
+    }
+
     /// As [`Pool::notify`], for a caller that records the event itself. Returns the seat of the
     /// sleeper that was woken.
     pub(crate) fn wake_sleeper(&self) -> Option<usize> {

@@ -176,6 +176,8 @@ impl Watchdog {
     fn observe_all(&mut self, pool: &Pool, now: u64) -> ScanSummary {
         let mut summary = ScanSummary::default();
         let mut unattended: Option<StallCause> = None;
+        // A worker in a foreign waker or a hook may count as a searcher, on which submitters rely.
+        let mut is_stuck_between_polls = false;
         // No thread polls the reactor. A stalled worker may have been the last to do so, and a
         // sleeper could.
         let reactor_is_free = !pool.reactor.is_driven();
@@ -198,6 +200,7 @@ impl Watchdog {
                 SeatStatus::Awake => summary.awake += usize::from(may_stay),
                 SeatStatus::Stalled { scans } => {
                     let cause = observer.cause(seat, now);
+                    is_stuck_between_polls |= !seat.polling.is_polling();
                     self.rescue.take_timers(pool, seat, cause);
                     if scans > 1 && pool.phase.load() < Phase::DeadlinePassed {
                         self.rescue.take_tasks(pool, seat, cause);
@@ -216,7 +219,7 @@ impl Watchdog {
             }
         }
         if let Some(cause) = unattended {
-            if pool.notify() {
+            if pool.notify() || is_stuck_between_polls && pool.notify_beside_searchers() {
                 pool.stalls.count_rescue(cause);
             }
         }

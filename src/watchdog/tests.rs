@@ -51,6 +51,25 @@ fn stalled_worker_with_free_reactor_makes_a_sleeper_wake() {
     let _ = (pool.idle.withdraw(1, false), pool.idle.end_search());
 }
 
+/// The worker of seat 0 was claimed, and is stuck in a waker before its search. The worker of seat
+/// 1 sleeps. Submitters wake no sleeper, because they rely on the search.
+#[test]
+fn task_behind_a_stuck_searcher_makes_a_sleeper_wake() {
+    let pool = pool(2);
+    assert!(pool.idle.try_search(2));
+    pool.idle.announce(1, false);
+    let _driver_guard = pool.reactor.try_drive().expect("the reactor is free");
+    let mut watchdog = watchdog(&pool);
+    (0..3).for_each(|_| watchdog.scan());
+    assert!(pool.idle.is_announced(1), "there is no task yet");
+    pool.global.push_woken(crate::raw_task::spawn::<_, Seat>(async {}, std::panic::Location::caller().into()).0);
+    assert!(!pool.notify());
+    watchdog.scan();
+    assert!(!pool.idle.is_announced(1));
+    assert_eq!(pool.stalls.rescues.get() + pool.stalls.preempted_rescues.get(), 1);
+    let _ = (pool.idle.withdraw(1, false), pool.idle.end_search(), pool.idle.end_search());
+}
+
 /// The worker of seat 0 makes no progress. It polls, does something else, sleeps between two scans,
 /// does something else again, and polls the same task. These are five stalls.
 #[test]
