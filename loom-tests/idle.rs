@@ -88,6 +88,26 @@ fn submit_is_never_lost_when_the_last_searcher_sleeps() {
     });
 }
 
+/// submit × announce, while the worker of seat 0 is stuck before its search: the watchdog claims the
+/// sleeper that the submitter left to that search.
+#[test]
+fn submit_behind_a_stuck_searcher_is_taken_after_the_watchdogs_claim() {
+    model(|| {
+        let pool = Pool::new(2);
+        assert!(pool.idle.try_search(2));
+        let worker = spawn(&pool, |pool| pool.obtain(1, 0));
+        pool.submit();
+        while pool.sees_work() {
+            if let Some(seat) = pool.idle.claim_beside_searchers() {
+                let _ = pool.parkers[seat].unpark();
+            }
+            thread::yield_now();
+        }
+        worker.join().expect("the worker");
+        assert!(pool.idle.end_search(), "the stuck one is the last");
+    });
+}
+
 /// submit × announce, while the other worker searches, finds nothing, and sleeps as well.
 #[test]
 fn submit_is_never_lost_when_two_workers_sleep() {

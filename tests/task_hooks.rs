@@ -131,6 +131,22 @@ fn hooks_are_not_called_for_jobs_and_roots() {
 }
 
 #[test]
+fn hooks_are_not_called_for_jobs_that_are_cancelled() {
+    each(|runtime, book| {
+        let group = runtime.group("jobs").max_blocking(1).build().unwrap();
+        let door = kit::Door::new();
+        let waits = door.clone();
+        let running = group.spawn_blocking(move || waits.wait());
+        let waiting = group.spawn_blocking(|| ());
+        group.abort_all();
+        assert!(kit::join(waiting).unwrap_err().is_cancelled());
+        door.open();
+        kit::join(running).unwrap();
+        assert!(book.0.lock().unwrap().is_empty());
+    });
+}
+
+#[test]
 fn hooks_get_id_name_and_location() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let notes = Arc::clone(&seen);
