@@ -121,7 +121,7 @@ impl Catalogue {
             }
         }
         let mut owner = None;
-        for at in 0..tokens.len() {
+        for (at, token) in tokens.iter().enumerate() {
             let name = word(at + 1);
             match word(at) {
                 // Elsewhere, `impl` is part of a type.
@@ -141,7 +141,7 @@ impl Catalogue {
                     self.types.insert(format!("{module}::{name}"));
                     let end = if word(at) == "static" { value_of(&word, at) } else { group_end(&word, at) };
                     if word(at) != "type" && has_shared(&shared, at + 2, end) {
-                        self.shared.insert(format!("{module}::{name}"), format!("{path}:{}", tokens[at].line));
+                        self.shared.insert(format!("{module}::{name}"), format!("{path}:{}", token.line));
                     }
                 }
                 _ => {}
