@@ -88,8 +88,8 @@ fn submit_is_never_lost_when_the_last_searcher_sleeps() {
     });
 }
 
-/// submit × announce, while the worker of seat 0 is stuck before its search: the watchdog claims the
-/// sleeper that the submitter left to that search.
+/// submit × announce, while the worker of seat 0 is stuck before its search: the watchdog claims
+/// the sleeper beside it.
 #[test]
 fn submit_behind_a_stuck_searcher_is_taken_after_the_watchdogs_claim() {
     model(|| {

@@ -128,8 +128,8 @@ impl Idle {
         if counts.could_wake() { self.claim() } else { None }
     }
 
-    /// As [`Idle::claim_sleeper`], but wakes a sleeper although there are searchers. The watchdog has
-    /// found a worker that is stuck between two polls, and may count as one.
+    /// As [`Idle::claim_sleeper`], but grants the wake-up although there are searchers. The
+    /// watchdog has found a worker that is stuck between two polls, and may count as one.
     #[cold]
     #[must_use]
     pub(crate) fn claim_beside_searchers(&self) -> Option<usize> {
