@@ -264,7 +264,7 @@ fn thread_name_with_zero_byte_is_replaced() {
 
 #[test]
 fn pool_without_any_thread_returns_job_with_reason() {
-    let pool = BlockingPool::new(Settings { stack_size: Some(usize::MAX / 4), ..Settings::default() });
+    let pool = BlockingPool::new(Settings { stack_size: Some(usize::MAX - 0xffff), ..Settings::default() });
     let counts = Arc::new(JobCounts::default());
     let refused = pool.submit(job(&counts, || ())).expect_err("no machine has memory for such a stack");
     assert!(refused.why.to_string().contains("max_blocking_threads"), "{}", refused.why);

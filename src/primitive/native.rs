@@ -48,7 +48,8 @@ pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
 pub(super) fn timespec(time: std::time::Duration) -> libc::timespec {
     libc::timespec {
         tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),
-        tv_nsec: time.subsec_nanos().into(),
+        // At most 999,999,999, which any width of the field holds.
+        tv_nsec: time.subsec_nanos() as _,
     }
 }
 
