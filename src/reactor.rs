@@ -37,6 +37,7 @@ pub(crate) use registered::Registered;
 use shard::{Shard, ShardDriver};
 pub(crate) use shard_drivers::ShardDrivers;
 pub use shutdown_error::is_rt_shutdown_err;
+#[cfg(unix)]
 pub(crate) use shutdown_error::signal_shutdown_error;
 #[cfg(any(test, feature = "internals"))]
 pub(crate) use source::ReadyFuture;

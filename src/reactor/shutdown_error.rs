@@ -21,6 +21,7 @@ pub(crate) fn resource_shutdown_error() -> io::Error {
 }
 
 /// Returns the error of a wait for a signal on a runtime that has been shut down.
+#[cfg(unix)]
 #[cold]
 pub(crate) fn signal_shutdown_error() -> io::Error {
     io::Error::other(RuntimeShutdown("the runtime that waits for the signal has been shut down"))
