@@ -63,12 +63,12 @@ fn main() -> ExitCode {
     activity::start_observer(options.limit);
     let growing = run(&options);
     neighbours::stop_all();
-    // The observer and the main thread.
-    check_left("threads", 2, samples::threads);
-    check_left("file descriptors", descriptors, samples::descriptors);
     if !growing.is_empty() {
         fail(&format!("not flat: {}", growing.join("; ")));
     }
+    // The observer and the main thread.
+    check_left("threads", 2, samples::threads);
+    check_left("file descriptors", descriptors, samples::descriptors);
     println!("soak: clean");
     ExitCode::SUCCESS
 }
