@@ -85,7 +85,8 @@ impl Future for Scripted {
                     false
                 }
                 Polls::WakesItselfByClone => {
-                    cx.waker().clone().wake();
+                    let owned = cx.waker().clone();
+                    owned.wake();
                     false
                 }
                 Polls::Woken | Polls::WokenTwice | Polls::Idle => false,
@@ -206,7 +207,8 @@ impl<'a> Play<'a> {
         waker.wake_by_ref();
         if self.case.polls == Polls::WokenTwice {
             // It finds a task that is queued, polled or ended. None of these is polled once more.
-            waker.clone().wake();
+            let owned = waker.clone();
+            owned.wake();
         }
     }
 

@@ -147,7 +147,7 @@ async fn probe_signal(mut dice: Dice) {
     while !load::is_over() {
         let mut short = dice.one_in(4).then(listen);
         // SAFETY: the runtime handles this signal.
-        unsafe { libc::kill(libc::getpid(), libc::SIGUSR1) };
+        unsafe { libc::raise(libc::SIGUSR1) };
         let heard = lasting.recv().await.is_some();
         let heard_too = match &mut short {
             Some(short) => short.recv().await.is_some(),
