@@ -139,11 +139,11 @@ pub fn worker_index() -> Option<usize> {
 ///
 /// # Limits
 ///
-/// A child after a `fork` may exit, execute a program, or build a runtime of its own. The parent's
-/// runtime is unaffected, and a program inherits none of its descriptors. The child has none of the
-/// parent's threads. So what it spawns on the parent's runtime never runs, and its drop of that
-/// runtime waits for the whole grace. Parent and child share the reactor: a socket that the child
-/// drops gets no more events in the parent.
+/// A child after a `fork` may exit or execute a program, and nothing else, as POSIX says for a
+/// process with threads. The parent's runtime is unaffected, and a program inherits none of its
+/// descriptors. A child that uses or drops the runtime, or builds one, may wait for ever: a lock
+/// that a worker held at the fork is never released there. Parent and child share the reactor: a
+/// socket that the child drops gets no more events in the parent.
 ///
 /// If memory is exhausted, std aborts the process; see
 /// [`handle_alloc_error`](std::alloc::handle_alloc_error). If threads or descriptors are exhausted,

@@ -9,7 +9,7 @@ use heist::net::{TcpListener, TcpStream};
 use heist::runtime::Runtime;
 use heist::time::{Duration, sleep};
 
-use super::{alone, builder, runtime};
+use super::{alone, runtime};
 
 /// Forks. The child calls `f` and exits, and `f` may only do what a child with one thread may do.
 /// Returns the exit code of the child, or none if a signal has ended it.
@@ -91,67 +91,5 @@ fn program_of_a_child_inherits_no_descriptor_of_the_runtime() {
         let runtime = runtime(2);
         let (_, after) = with_echo(&runtime, list);
         assert_eq!(after, before);
-    });
-}
-
-/// The child has no worker. What it spawns stays queued, in its copy of the memory. Its wake-up
-/// reaches the parent's reactor, which ignores it.
-#[test]
-fn child_that_spawns_does_not_disturb_the_parent() {
-    alone("forks::child_that_spawns_does_not_disturb_the_parent", || {
-        let runtime = runtime(1);
-        let (bytes, ()) = with_echo(&runtime, || {
-            for _ in 0..20 {
-                let handle = runtime.handle().clone();
-                let code = fork(move || {
-                    let task = handle.spawn(async { unreachable!("the child has no worker") });
-                    assert!(!task.is_finished());
-                });
-                assert_eq!(code, Some(7));
-            }
-        });
-        assert!(bytes >= 1_000);
-        assert_eq!(runtime.metrics().num_alive_tasks(), 0);
-    });
-}
-
-/// The drop in the child waits for threads that the child does not have, but only for the grace.
-#[test]
-fn child_that_drops_the_runtime_ends_after_the_grace() {
-    alone("forks::child_that_drops_the_runtime_ends_after_the_grace", || {
-        let runtime = builder(2).shutdown_grace(Duration::from_millis(20)).build().unwrap();
-        let (bytes, runtime) = with_echo_of(runtime);
-        assert!(bytes >= 1_000);
-        drop(runtime);
-    });
-}
-
-/// Forks a child that drops its copy of the runtime, while the parent's serves.
-fn with_echo_of(runtime: Runtime) -> (usize, Runtime) {
-    let runtime = std::mem::ManuallyDrop::new(runtime);
-    let (bytes, code) = with_echo(&runtime, || {
-        fork(|| {
-            // SAFETY: this is the only use of the child's copy, and the child exits next.
-            drop(unsafe { std::ptr::read(&*runtime) });
-        })
-    });
-    assert_eq!(code, Some(7));
-    (bytes, std::mem::ManuallyDrop::into_inner(runtime))
-}
-
-/// A runtime that the child makes is its own, and works.
-#[test]
-fn child_that_makes_a_runtime_of_its_own_can_use_it() {
-    alone("forks::child_that_makes_a_runtime_of_its_own_can_use_it", || {
-        let runtime = runtime(1);
-        let (bytes, code) = with_echo(&runtime, || {
-            fork(|| {
-                let own = super::runtime(1);
-                let (bytes, ()) = with_echo(&own, || ());
-                assert!(bytes >= 1_000);
-            })
-        });
-        assert!(bytes >= 1_000);
-        assert_eq!(code, Some(7));
     });
 }
