@@ -1,5 +1,8 @@
 //! The current thread's relation to runtimes: which seat it occupies, which runtimes it has
 //! entered, which task or job it runs.
+//!
+//! All user code of a runtime is called inside of it:
+#![doc = include_str!("../docs/user-code.md")]
 
 pub(crate) mod budget;
 pub(crate) mod can_block;

@@ -141,7 +141,7 @@ pub fn worker_index() -> Option<usize> {
 ///
 /// A child after a `fork` may exit or execute a program, and nothing else, as POSIX says for a
 /// process with threads. The parent's runtime is unaffected, and a program inherits none of its
-/// descriptors. A child that uses or drops the runtime, or builds one, may wait for ever: a lock
+/// descriptors. A child that uses or drops the runtime, or builds one, may wait for ever. A lock
 /// that a worker held at the fork is never released there. Parent and child share the reactor: a
 /// socket that the child drops gets no more events in the parent.
 ///

@@ -232,20 +232,43 @@ mod signals {
 #[cfg(unix)]
 #[test]
 fn worker_that_panics_under_a_subscriber_that_panics_aborts_the_process() {
+    aborts("worker_that_panics_under_a_subscriber_that_panics_aborts_the_process", || {
+        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Panics)).unwrap();
+        panic!("in a hook (planned)")
+    });
+}
+
+/// The same if the payload cannot be dropped.
+#[cfg(unix)]
+#[test]
+fn worker_that_panics_with_a_payload_that_panics_aborts_the_process() {
+    struct PanicsInDrop;
+
+    impl Drop for PanicsInDrop {
+        fn drop(&mut self) {
+            panic!("in a payload (planned)");
+        }
+    }
+
+    let test = "worker_that_panics_with_a_payload_that_panics_aborts_the_process";
+    aborts(test, || std::panic::panic_any(PanicsInDrop));
+}
+
+/// Runs the test of this name in a process of its own, where `hook` ends a worker's thread. Asserts
+/// that the process aborts.
+#[cfg(unix)]
+fn aborts(test: &str, hook: fn()) {
     use std::os::unix::process::ExitStatusExt;
     use std::process::Command;
 
-    const NAME: &str = "worker_that_panics_under_a_subscriber_that_panics_aborts_the_process";
     const MARK: &str = "HEIST_TEST_ABORTS";
     if std::env::var_os(MARK).is_some() {
-        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Panics)).unwrap();
-        let hook = || panic!("in a hook (planned)");
         let _runtime = Builder::new_multi_thread().worker_threads(1).on_thread_start(hook).build();
         // The abort comes from the worker's thread.
         std::thread::sleep(Duration::from_secs(10));
         std::process::exit(0);
     }
     let mut command = Command::new(std::env::current_exe().unwrap());
-    let output = command.args([NAME, "--exact", "--test-threads", "1"]).env(MARK, "yes").output().unwrap();
+    let output = command.args([test, "--exact", "--test-threads", "1"]).env(MARK, "yes").output().unwrap();
     assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{}", String::from_utf8_lossy(&output.stderr));
 }

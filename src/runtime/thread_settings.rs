@@ -202,6 +202,9 @@ impl Builder {
     /// Sets a function that a worker calls before it announces its sleep. Tasks that the function
     /// spawns run before the sleep.
     ///
+    /// If the function panics on a worker's thread, the process aborts. On a current-thread
+    /// runtime, the call that drives it panics.
+    ///
     /// # Examples
     ///
     /// ```
@@ -222,6 +225,8 @@ impl Builder {
     }
 
     /// Sets a function that a worker calls after it has slept.
+    ///
+    /// If the function panics, the same happens as for [`Builder::on_thread_park`].
     ///
     /// # Examples
     ///

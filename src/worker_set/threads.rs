@@ -105,7 +105,9 @@ pub(crate) fn start_one(
         let _member = context::member_of(live_pool.id);
         // A panic here is a bug of heist, or of a hook. A pool that has silently lost a worker
         // would hang, so the process logs the panic and aborts.
-        if catch_unwind(AssertUnwindSafe(|| main(&live_pool))).is_err() {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| main(&live_pool))) {
+            // Its destructor may panic, and would end this thread before the abort.
+            std::mem::forget(payload);
             catch_user_panic("a tracing subscriber", || {
                 tracing::error!(target: "heist::worker", "a worker thread panicked outside of any task; aborting");
             });
