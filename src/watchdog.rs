@@ -176,8 +176,8 @@ impl Watchdog {
     fn observe_all(&mut self, pool: &Pool, now: u64) -> ScanSummary {
         let mut summary = ScanSummary::default();
         let mut unattended: Option<StallCause> = None;
-        // A worker in a foreign waker or a hook may count as a searcher, on which submitters rely.
-        let mut is_stuck_between_polls = false;
+        // A worker in a foreign waker or a hook may count as a searcher, on which all others rely.
+        let mut stuck_between_polls: Option<StallCause> = None;
         // No thread polls the reactor. A stalled worker may have been the last to do so, and a
         // sleeper could.
         let reactor_is_free = !pool.reactor.is_driven();
@@ -200,7 +200,10 @@ impl Watchdog {
                 SeatStatus::Awake => summary.awake += usize::from(may_stay),
                 SeatStatus::Stalled { scans } => {
                     let cause = observer.cause(seat, now);
-                    is_stuck_between_polls |= !seat.polling.is_polling();
+                    // Where it lacks a processor, another thread would lack one, too.
+                    if cause != StallCause::Starved && !seat.polling.is_polling() {
+                        stuck_between_polls = Some(cause);
+                    }
                     self.rescue.take_timers(pool, seat, cause);
                     if scans > 1 && pool.phase.load() < Phase::DeadlinePassed {
                         self.rescue.take_tasks(pool, seat, cause);
@@ -218,8 +221,11 @@ impl Watchdog {
                 }
             }
         }
+        if unattended.is_none() && stuck_between_polls.is_some() && pool.seats.iter().any(Seat::has_stealable_work) {
+            unattended = stuck_between_polls;
+        }
         if let Some(cause) = unattended {
-            if pool.notify() || is_stuck_between_polls && pool.notify_beside_searchers() {
+            if pool.notify() || stuck_between_polls.is_some() && pool.notify_beside_searchers() {
                 pool.stalls.count_rescue(cause);
             }
         }

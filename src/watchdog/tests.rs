@@ -70,6 +70,32 @@ fn task_behind_a_stuck_searcher_makes_a_sleeper_wake() {
     let _ = (pool.idle.withdraw(1, false), pool.idle.end_search(), pool.idle.end_search());
 }
 
+/// The same with tasks in the ring of a worker that makes progress.
+#[test]
+fn ring_behind_a_stuck_searcher_makes_a_sleeper_wake() {
+    let pool = pool(3);
+    assert!(pool.idle.try_search(3));
+    pool.idle.announce(1, false);
+    let _driver_guard = pool.reactor.try_drive().expect("the reactor is free");
+    let mut watchdog = watchdog(&pool);
+    let mut scan = || {
+        pool.seats[2].stats.polls.add(1);
+        watchdog.scan();
+    };
+    (0..3).for_each(|_| scan());
+    assert!(pool.idle.is_announced(1), "there is no task yet");
+    let local = pool.seats[2].take_local().expect("no worker has taken it");
+    for _ in 0..2 {
+        let task = crate::raw_task::spawn::<_, Seat>(async {}, std::panic::Location::caller().into()).0;
+        assert!(local.ring.push(task).is_ok());
+    }
+    scan();
+    assert!(!pool.idle.is_announced(1));
+    std::iter::from_fn(|| local.ring.pop()).for_each(|task| pool.seats[2].cancel_in_seat(task));
+    pool.seats[2].return_local(local);
+    let _ = (pool.idle.withdraw(1, false), pool.idle.end_search(), pool.idle.end_search());
+}
+
 /// The worker of seat 0 makes no progress. It polls, does something else, sleeps between two scans,
 /// does something else again, and polls the same task. These are five stalls.
 #[test]
