@@ -14,7 +14,7 @@ use crate::metrics::counter::Counter;
 use crate::park::Parker;
 use crate::phase::{AtomicPhase, Phase};
 use crate::primitive::atomic::{AtomicBool, Ordering};
-use crate::primitive::{Arc, model};
+use crate::primitive::{Arc, model, thread};
 use crate::queue::{GlobalQueue, LaneCursor, LifoSlot};
 use crate::raw_task::{self, Outcome, Runnable};
 use crate::util::once_event::OnceEvent;
@@ -278,6 +278,20 @@ fn exempt_task_ends_hides_no_live_task() {
     });
 }
 
+/// Starts a worker that spawns a task, ends it, and goes to sleep. The thread returns the number of
+/// tasks that were admitted.
+fn start_worker_that_spawns(pool: &Arc<PoolModel>) -> thread::JoinHandle<u64> {
+    let pool = Arc::clone(pool);
+    start(move || {
+        let spawned = pool.spawn(0);
+        if spawned {
+            pool.end_task(0);
+        }
+        pool.check_before_park(0);
+        u64::from(spawned)
+    })
+}
+
 /// exempt × spawn × check: a child of an exempt task is refused, or the report waits for it.
 #[test]
 fn child_of_exempt_task_is_refused_or_waited_for() {
@@ -289,17 +303,7 @@ fn child_of_exempt_task_is_refused_or_waited_for() {
         let home = Home::new();
         let task = home.spawn(ready(()));
         let exemption = pool.drain_state.exempt(task.abort_handle());
-        let worker = {
-            let pool = Arc::clone(&pool);
-            start(move || {
-                let spawned = pool.spawn(0);
-                if spawned {
-                    pool.end_task(0);
-                }
-                pool.check_before_park(0);
-                u64::from(spawned)
-            })
-        };
+        let worker = start_worker_that_spawns(&pool);
         pool.check();
         let spawned = worker.join().expect("a worker");
         assert_eq!(pool.completed(), spawned);
@@ -341,17 +345,7 @@ fn gate_sealed_after_count_loses_no_spawn() {
         let pool = PoolModel::new(1);
         pool.seats[0].acked.store(true, Ordering::Release);
         assert!(pool.drain_state.begin_drain(&pool.phase, &*pool, None));
-        let worker = {
-            let pool = Arc::clone(&pool);
-            start(move || {
-                let spawned = pool.spawn(0);
-                if spawned {
-                    pool.end_task(0);
-                }
-                pool.check_before_park(0);
-                u64::from(spawned)
-            })
-        };
+        let worker = start_worker_that_spawns(&pool);
         pool.check();
         let spawned = worker.join().expect("a worker");
         assert_eq!(pool.completed(), spawned);
