@@ -384,6 +384,22 @@ fn spare_retiring_during_next_stall_is_claimed_back_or_replaced() {
     });
 }
 
+/// start and stop of a spare × reader: the spare is at no moment among the base workers.
+#[test]
+fn base_workers_read_while_a_spare_starts_are_exact() {
+    model(|| {
+        let (worker_set, at_work) = (Arc::new(WorkerSet::new(1, 1, 1)), Arc::default());
+        worker_set.activate_seat(0);
+        let observed = Arc::clone(&worker_set);
+        let reader = start(move || observed.num_base_workers());
+        let threads = Threads::of(&worker_set, &at_work);
+        worker_set.start_spare(&threads, usize::MAX).expect("a spare");
+        assert!(worker_set.stop_spare(&threads, |_| true));
+        threads.join();
+        assert_eq!(reader.join().unwrap(), 1);
+    });
+}
+
 /// start of a spare × resize to its seat: each seat has one worker, and the request has all of its
 /// workers.
 #[test]

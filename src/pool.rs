@@ -247,7 +247,7 @@ impl Pool {
 
     /// Returns the number of workers that are no spares. Never zero.
     pub(crate) fn base_workers(&self) -> usize {
-        self.worker_set.num_occupied().saturating_sub(self.worker_set.num_spares()).max(1)
+        self.worker_set.num_base_workers()
     }
 
     /// Returns about how many workers are awake and not blocking, the caller included.

@@ -180,6 +180,14 @@ impl WorkerSet {
         self.spares.load(Ordering::Relaxed)
     }
 
+    /// Returns the number of occupied seats that are not those of spares. Never zero.
+    ///
+    /// Holds the lock, because a spare that starts or retires changes both counts.
+    pub(crate) fn num_base_workers(&self) -> usize {
+        let _locked = self.locked.lock();
+        self.num_occupied().saturating_sub(self.num_spares()).max(1)
+    }
+
     /// Returns the number of wanted workers, without spares.
     pub(crate) fn target(&self) -> usize {
         self.locked.lock().size
