@@ -1,8 +1,8 @@
 //! Joins a thread with a deadline.
 
 use std::os::unix::thread::JoinHandleExt;
+use std::ptr;
 use std::time::{Duration, Instant};
-use std::{mem, ptr};
 
 use super::native::thread::JoinHandle;
 use super::native::timespec;
@@ -41,6 +41,12 @@ type ClockJoin = unsafe extern "C" fn(
     *const libc::timespec,
 ) -> libc::c_int;
 
+/// The name of the function whose `timespec` is that of the crate `libc`. On a 32-bit system, glibc
+/// has one for times of 32 bits and one for times of 64 bits.
+#[cfg(not(heist_thread_sanitizer))]
+const CLOCK_JOIN: &std::ffi::CStr =
+    if size_of::<libc::time_t>() > size_of::<usize>() { c"__pthread_clockjoin_np64" } else { c"pthread_clockjoin_np" };
+
 /// Waits for a thread to end, at most for `left`. Returns whether the thread has been joined.
 ///
 /// The wait is one on the monotonic clock, which `pthread_clockjoin_np` takes. glibc has that
@@ -51,18 +57,29 @@ type ClockJoin = unsafe extern "C" fn(
 ///
 /// The thread has been neither joined nor detached.
 unsafe fn join_within(thread: libc::pthread_t, left: Duration) -> bool {
-    // SAFETY: the name ends with a zero byte.
-    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"pthread_clockjoin_np".as_ptr()) };
-    if found.is_null() {
+    let Some(clock_join) = clock_join() else {
         let until = now_on(libc::CLOCK_REALTIME).saturating_add(left);
         // SAFETY: as for this function. No result is requested.
         return unsafe { libc::pthread_timedjoin_np(thread, ptr::null_mut(), &timespec(until)) } == 0;
-    }
-    // SAFETY: glibc has one function of this name, and it is of this type.
-    let clock_join = unsafe { mem::transmute::<*mut libc::c_void, ClockJoin>(found) };
+    };
     let until = now_on(libc::CLOCK_MONOTONIC).saturating_add(left);
     // SAFETY: as for this function. No result is requested.
     unsafe { clock_join(thread, ptr::null_mut(), libc::CLOCK_MONOTONIC, &timespec(until)) == 0 }
+}
+
+/// Returns glibc's `pthread_clockjoin_np`, if it has one.
+#[cfg(not(heist_thread_sanitizer))]
+fn clock_join() -> Option<ClockJoin> {
+    // SAFETY: the name ends with a zero byte.
+    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, CLOCK_JOIN.as_ptr()) };
+    // SAFETY: glibc has one function of this name, of this type. `None` is the null pointer.
+    unsafe { std::mem::transmute::<*mut libc::c_void, Option<ClockJoin>>(found) }
+}
+
+/// Returns nothing: ThreadSanitizer does not know that `pthread_clockjoin_np` joins.
+#[cfg(heist_thread_sanitizer)]
+fn clock_join() -> Option<ClockJoin> {
+    None
 }
 
 /// Returns the time since the origin of a clock.
