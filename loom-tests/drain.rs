@@ -2,9 +2,10 @@
 //! `docs/drain.md`.
 
 use std::future::ready;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::support::{Bell, Home, start};
+use crate::drain::deadline_thread::DeadlineClaim;
 use crate::drain::gate::SpawnSource;
 use crate::drain::outcome_counts::OutcomeCounts;
 use crate::drain::state::Straggler;
@@ -604,7 +605,7 @@ fn deadline_thread_started_during_shutdown_is_joined() {
         let drainer = {
             let pool = Arc::clone(&pool);
             start(move || {
-                let claimed = pool.drain_state.claim_deadline_thread();
+                let claimed = pool.drain_state.claim_deadline_thread(Duration::ZERO) == DeadlineClaim::Start;
                 if claimed {
                     pool.drain_state.deadline_thread_started(Some(start(|| ())));
                 }

@@ -2,6 +2,7 @@
 #![doc = include_str!("../docs/drain.md")]
 
 pub(crate) mod counts;
+pub(crate) mod deadline_thread;
 pub(crate) mod gate;
 pub(crate) mod outcome_counts;
 pub(crate) mod reaper;

@@ -40,6 +40,7 @@ const LAYERS: [(&str, &[&str]); 7] = [
             "block_in_place::blocked_workers",
             "blocking",
             "drain::gate",
+            "drain::deadline_thread",
             "drain::outcome_counts",
             "drain::state",
             "group",

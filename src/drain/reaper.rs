@@ -6,6 +6,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use crate::context::thread_role::{self, ThreadRole};
+use crate::drain::deadline_thread::DeadlineClaim;
 use crate::group::priority::Priority;
 use crate::phase::Phase;
 use crate::pool::Pool;
@@ -23,6 +24,12 @@ const NO_SEAT: usize = usize::MAX;
 
 /// The name of the threads of a drain.
 const NAME: &str = "heist-drain";
+
+/// How long a refused deadline thread is not tried again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(1);
+
+/// How long a poll of a `Drain` without deadline waits until it tries to start the thread again.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Begins to drain a pool, unless a drain has begun before.
 pub(crate) fn begin_drain(pool: &Arc<Pool>, deadline: Duration) {
@@ -45,23 +52,29 @@ pub(crate) fn begin_drain(pool: &Arc<Pool>, deadline: Duration) {
 /// Starts the deadline thread, if a drain needs one and there is none. If the system refuses the
 /// thread, this call does what is due of its work. The caller calls again at [`next_due`].
 pub(crate) fn ensure_deadline_thread(pool: &Arc<Pool>) {
-    if !pool.drain_state.claim_deadline_thread() {
-        return;
+    match pool.drain_state.claim_deadline_thread(RETRY_INTERVAL) {
+        DeadlineClaim::Nothing => return,
+        DeadlineClaim::DoDueWork => {}
+        DeadlineClaim::Start => match start_deadline_thread(pool) {
+            Ok(thread) => return pool.drain_state.deadline_thread_started(Some(thread)),
+            Err(error) => {
+                pool.drain_state.deadline_thread_started(None);
+                log_refused_thread(&error);
+            }
+        },
     }
-    match start_deadline_thread(pool) {
-        Ok(thread) => pool.drain_state.deadline_thread_started(Some(thread)),
-        Err(error) => {
-            pool.drain_state.deadline_thread_started(None);
-            catch_user_panic("a tracing subscriber", || {
-                tracing::error!(
-                    target: "heist::drain",
-                    %error,
-                    "no thread could be started for the drain's deadline; it is kept only while the `Drain` is awaited"
-                );
-            });
-            context::run_in_runtime(pool, || do_due_work(pool));
-        }
-    }
+    do_due_work(pool);
+}
+
+#[cold]
+fn log_refused_thread(error: &io::Error) {
+    catch_user_panic("a tracing subscriber", || {
+        tracing::error!(
+            target: "heist::drain",
+            %error,
+            "no thread could be started for the drain's deadline; it is kept only while the `Drain` is awaited"
+        );
+    });
 }
 
 /// Returns when the work of the deadline thread is due next, if there is no such thread.
@@ -69,19 +82,29 @@ pub(crate) fn next_due(pool: &Arc<Pool>) -> Option<Instant> {
     if !pool.drain_state.lacks_deadline_thread() {
         return None;
     }
-    if pool.phase.load() == Phase::Draining { pool.drain_state.deadline() } else { report_at(pool) }
+    let due = if pool.phase.load() == Phase::Draining { pool.drain_state.deadline() } else { report_at(pool) };
+    // A waiter without a deadline has to be woken by a shutdown, which its timer does.
+    due.or_else(|| real_now().checked_add(LONGEST_WAIT))
 }
 
 /// Does what is due of the deadline thread's work, on a thread that polls a `Drain`.
 #[cold]
-fn do_due_work(pool: &Arc<Pool>) {
-    let is_past = |at: Option<Instant>| at.is_some_and(|at| at <= real_now());
-    if is_past(pool.drain_state.deadline()) {
-        on_deadline(pool);
-    }
-    if pool.phase.load() == Phase::DeadlinePassed && is_past(report_at(pool)) {
-        make_late_report(pool);
-    }
+pub(crate) fn do_due_work(pool: &Arc<Pool>) {
+    context::run_in_runtime(pool, || {
+        let is_past = |at: Option<Instant>| at.is_some_and(|at| at <= real_now());
+        if is_past(pool.drain_state.deadline()) {
+            on_deadline(pool);
+        }
+        let is_report_due = match pool.phase.load() {
+            Phase::DeadlinePassed => is_past(report_at(pool)),
+            // A closer that has given up on a stuck worker makes no report.
+            Phase::Closed => true,
+            _ => false,
+        };
+        if is_report_due {
+            make_late_report(pool);
+        }
+    });
 }
 
 /// Makes the report, although tasks may live.
@@ -130,12 +153,12 @@ fn deadline_thread_main(pool: &Arc<Pool>) {
     }
 }
 
-/// Returns the latest time of the report. That is a little after the deadline, so that overdue
-/// tasks can be cancelled. If the runtime is being shut down, it is the end of the grace if that is
-/// earlier.
+/// Returns the latest time of the report. That is a little after the deadline was passed, so that
+/// overdue tasks can be cancelled. If the runtime is being shut down, it is the end of the grace if
+/// that is earlier.
 fn report_at(pool: &Pool) -> Option<Instant> {
-    let after_deadline =
-        pool.drain_state.deadline().and_then(|deadline| deadline.checked_add(pool.settings.drain_report_delay));
+    let passed = pool.drain_state.passed_deadline();
+    let after_deadline = passed.and_then(|passed| passed.checked_add(pool.settings.drain_report_delay));
     if pool.phase.load() == Phase::DeadlinePassed {
         return after_deadline;
     }

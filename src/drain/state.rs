@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
+use crate::drain::deadline_thread::{DeadlineClaim, DeadlineThread};
 use crate::drain::gate::{Gate, RejectedSpawnLog};
 use crate::drain::outcome_counts::{BlockingJobs, OutcomeCounters, OutcomeCounts};
 use crate::phase::{AtomicPhase, Phase};
@@ -52,19 +53,6 @@ struct DrainLocked {
     reaper_notified: bool,
 }
 
-/// The state of the deadline thread.
-#[derive(Debug)]
-enum DeadlineThread {
-    /// No thread has been started.
-    Wanted,
-    /// A thread is starting it.
-    Starting,
-    /// It runs, or has ended; the closer joins it.
-    Started(thread::JoinHandle<()>),
-    /// The closer has taken the handle.
-    Taken,
-}
-
 /// A drain that has begun.
 #[derive(Debug)]
 struct ActiveDrain {
@@ -72,8 +60,8 @@ struct ActiveDrain {
     deadline: Option<Instant>,
     /// The outcomes before the drain began.
     base: OutcomeCounts,
-    /// Set at the deadline.
-    deadline_passed: bool,
+    /// When the deadline was passed, which may be later than `deadline`.
+    passed_at: Option<Instant>,
     /// The exempt tasks, one entry for each `Drain` that a task has polled.
     exempt: Slab<AbortHandle>,
     /// The tasks that were exempt when the report was made, sorted. They go on.
@@ -143,7 +131,7 @@ impl DrainState {
             closing: false,
             closed: false,
             drain: None,
-            deadline_thread: DeadlineThread::Wanted,
+            deadline_thread: DeadlineThread::new(),
             reaper_notified: false,
         };
         DrainState {
@@ -181,7 +169,7 @@ impl DrainState {
             at,
             deadline,
             base,
-            deadline_passed: false,
+            passed_at: None,
             exempt: Slab::new(),
             exempt_at_report: Vec::new(),
             cancelled: Vec::new(),
@@ -217,7 +205,7 @@ impl DrainState {
             return;
         }
         // Past the deadline the gate is sealed already.
-        if !drain.deadline_passed && !self.gate.try_seal(entered) {
+        if drain.passed_at.is_none() && !self.gate.try_seal(entered) {
             return;
         }
         phase.advance(Phase::Drained);
@@ -268,9 +256,10 @@ impl DrainState {
     ) -> bool {
         let mut locked = self.locked.lock();
         let closing = locked.closing;
-        let Some(drain) = locked.pending().filter(|drain| !closing && !drain.deadline_passed) else { return false };
-        drain.deadline_passed = true;
-        drain.seen.extend(task_counts.polls_under_way(real_now()));
+        let Some(drain) = locked.pending().filter(|drain| !closing && drain.passed_at.is_none()) else { return false };
+        let now = real_now();
+        drain.passed_at = Some(now);
+        drain.seen.extend(task_counts.polls_under_way(now));
         self.gate.seal_now();
         phase.advance(Phase::DeadlinePassed);
         count_live();
@@ -295,7 +284,7 @@ impl DrainState {
     pub(crate) fn notify_reaper(&self, id: Option<Id>) {
         let mut locked = self.locked.lock();
         let Some(drain) = locked.pending() else { return };
-        if drain.deadline_passed && !id.is_some_and(|id| drain.is_exempt(id)) {
+        if drain.passed_at.is_some() && !id.is_some_and(|id| drain.is_exempt(id)) {
             locked.reaper_notified = true;
             drop(locked);
             self.changed.notify_all();
@@ -339,7 +328,7 @@ impl DrainState {
     /// Returns `None` after the deadline or the report.
     pub(crate) fn exempt(&self, task: AbortHandle) -> Option<usize> {
         let mut locked = self.locked.lock();
-        let drain = locked.pending().filter(|drain| !drain.deadline_passed)?;
+        let drain = locked.pending().filter(|drain| drain.passed_at.is_none())?;
         Some(drain.exempt.insert(task))
     }
 
@@ -355,7 +344,7 @@ impl DrainState {
         let mut locked = self.locked.lock();
         let drain = locked.drain.as_mut()?;
         let task = drain.exempt.try_remove(key)?;
-        let cancel = drain.deadline_passed && drain.report.is_none() && !drain.is_exempt(task.id());
+        let cancel = drain.passed_at.is_some() && drain.report.is_none() && !drain.is_exempt(task.id());
         drop(locked);
         cancel.then_some(task)
     }
@@ -386,53 +375,42 @@ impl DrainState {
         let mut locked = self.locked.lock();
         let closing = locked.closing;
         if let Some(drain) = locked.pending() {
-            if drain.deadline_passed || closing {
+            if drain.passed_at.is_some() || closing {
                 drain.cancelled.push(straggler);
             }
         }
         count();
     }
 
-    /// Returns true if the caller has to start the deadline thread. It calls
-    /// [`DrainState::deadline_thread_started`] afterwards, with the result.
-    #[must_use]
-    pub(crate) fn claim_deadline_thread(&self) -> bool {
+    /// Claims the start of the deadline thread. While `retry_interval` has not passed since the
+    /// system has refused the thread, no claim succeeds.
+    pub(crate) fn claim_deadline_thread(&self, retry_interval: Duration) -> DeadlineClaim {
         let mut locked = self.locked.lock();
-        let wanted = matches!(locked.deadline_thread, DeadlineThread::Wanted) && locked.pending().is_some();
-        if wanted {
-            locked.deadline_thread = DeadlineThread::Starting;
+        if locked.pending().is_none() {
+            return DeadlineClaim::Nothing;
         }
-        wanted
+        locked.deadline_thread.claim(real_now(), retry_interval)
     }
 
     /// Stores the deadline thread's handle. `None` means that it could not be started: a later
     /// claim succeeds.
     pub(crate) fn deadline_thread_started(&self, deadline_thread: Option<thread::JoinHandle<()>>) {
-        self.locked.lock().deadline_thread = deadline_thread.map_or(DeadlineThread::Wanted, DeadlineThread::Started);
+        self.locked.lock().deadline_thread = DeadlineThread::of(deadline_thread, real_now());
         self.changed.notify_all();
     }
 
     /// Returns whether a drain waits for its report, and no deadline thread is known to run.
     pub(crate) fn lacks_deadline_thread(&self) -> bool {
         let mut locked = self.locked.lock();
-        matches!(locked.deadline_thread, DeadlineThread::Wanted | DeadlineThread::Starting)
-            && locked.pending().is_some()
+        locked.deadline_thread.is_missing() && locked.pending().is_some()
     }
 
     /// Returns the deadline thread for the closer to join, when no thread starts one any more. If a
     /// thread is just starting it, waits for that, at most until `deadline`.
     pub(crate) fn take_deadline_thread(&self, deadline: Option<Instant>) -> Option<thread::JoinHandle<()>> {
         let mut locked = self.locked.lock();
-        let known = wait_for(&self.changed, &mut locked, deadline, |locked| {
-            !matches!(locked.deadline_thread, DeadlineThread::Starting)
-        });
-        if !known {
-            return None;
-        }
-        match std::mem::replace(&mut locked.deadline_thread, DeadlineThread::Taken) {
-            DeadlineThread::Started(thread) => Some(thread),
-            _ => None,
-        }
+        let known = wait_for(&self.changed, &mut locked, deadline, |locked| !locked.deadline_thread.is_being_started());
+        if known { locked.deadline_thread.take() } else { None }
     }
 
     /// Waits for the report, the drain's deadline, or the shutdown. Returns true if the deadline
@@ -445,6 +423,13 @@ impl DrainState {
     /// Returns the drain's deadline, if it has one.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.locked.lock().drain.as_ref()?.deadline
+    }
+
+    /// Returns the drain's deadline, or when it was passed if that was later.
+    pub(crate) fn passed_deadline(&self) -> Option<Instant> {
+        let locked = self.locked.lock();
+        let drain = locked.drain.as_ref()?;
+        drain.passed_at.max(drain.deadline)
     }
 
     /// Waits for the report, at most until `deadline`.

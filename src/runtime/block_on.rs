@@ -10,7 +10,9 @@ use super::root_span;
 use super::root_state::{ParkedOn, RootState};
 use crate::context::budget;
 use crate::context::can_block::{Operation, can_block};
+use crate::drain::reaper;
 use crate::park::Parker;
+use crate::phase::Phase;
 use crate::pool::Pool;
 use crate::primitive::{Arc, preemption_point, real_now, record_event};
 use crate::scheduler::worker::{Step, Worker};
@@ -90,13 +92,27 @@ pub(super) fn block_on<F: Future>(pool: &Arc<Pool>, future: F, mode: BlockOnMode
         if let Some(output) = poll_root(&root, future.as_mut(), &mut cx) {
             return output;
         }
-        root.parker.park(if mode == BlockOnMode::Nothing { shutdown_wait.limit(&waker) } else { None });
+        let limit = if mode == BlockOnMode::Nothing { shutdown_wait.limit(&waker) } else { None };
+        root.parker.park([limit, keep_drain_deadline(pool)].into_iter().flatten().min());
         assert!(
             !shutdown_wait.has_passed() || root.word.has_wake(),
             "the runtime was shut down while `Handle::block_on` waited, and nothing has woken the future since; keep the \
              `Runtime` until `block_on` returns, or select on `Handle::draining`"
         );
     }
+}
+
+/// Does the work of the drain's deadline thread that is due, if the system has refused that thread.
+/// Returns when more of it is due.
+///
+/// No thread may turn the wheel on whose timer the `Drain` relies, for example because each worker
+/// is stuck.
+fn keep_drain_deadline(pool: &Arc<Pool>) -> Option<Instant> {
+    if pool.phase.load() == Phase::Running {
+        return None;
+    }
+    reaper::ensure_deadline_thread(pool);
+    reaper::next_due(pool)
 }
 
 /// Ends the runtime because a task has panicked, and panics.

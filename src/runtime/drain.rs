@@ -15,7 +15,7 @@ use crate::drain::state::DrainReport;
 use crate::phase::Phase;
 use crate::pool::Pool;
 use crate::primitive::Arc;
-use crate::timer::Timer;
+use crate::timer::{State, Timer};
 
 /// A drain of a runtime. [`Runtime::drain`](super::Runtime::drain) returns it.
 ///
@@ -99,12 +99,13 @@ impl Drain {
         });
     }
 
-    /// Wakes the polling task at `due`.
+    /// Wakes the polling task at `due`, or when the runtime is closed. Returns false if it is
+    /// closed.
     #[cold]
-    fn wake_at(&mut self, due: Instant, cx: &Context<'_>) {
+    fn wake_at(&mut self, due: Instant, cx: &Context<'_>) -> bool {
+        // This drops the timer of an earlier poll.
         let timer = self.timer.insert(Box::pin(Timer::new()));
-        // A shutdown closes the wheel, and makes the report.
-        let _ = timer.as_mut().arm(Arc::clone(&self.pool.shared_wheel), due, cx.waker());
+        timer.as_mut().arm(Arc::clone(&self.pool.shared_wheel), due, cx.waker()) == State::Armed
     }
 
     /// Revokes the exemption of the task that polled this future last.
@@ -130,13 +131,14 @@ impl Future for Drain {
             // The newly exempt task may have been the last one that the drain waited for.
             context::run_in_runtime(&this.pool, || this.pool.recheck_quiescent());
         }
-        match this.pool.drain_state.report() {
-            Some(report) => Poll::Ready(report),
-            None => {
-                if let Some(due) = reaper::next_due(&this.pool) {
-                    this.wake_at(due, cx);
-                }
-                Poll::Pending
+        loop {
+            if let Some(report) = this.pool.drain_state.report() {
+                return Poll::Ready(report);
+            }
+            match reaper::next_due(&this.pool) {
+                // No timer can be armed once the runtime is closed. Then the report is due.
+                Some(due) if !this.wake_at(due, cx) => reaper::do_due_work(&this.pool),
+                _ => return Poll::Pending,
             }
         }
     }

@@ -234,6 +234,48 @@ fn drain_without_its_thread_keeps_the_deadline_wherever_it_is_awaited() {
     });
 }
 
+/// Awaits a drain without its thread, while the only worker is stuck, so that no thread turns the
+/// wheel. `wait` begins the drain, and returns its report, and the runtime unless it is shut down.
+fn drain_of_a_stuck_worker(wait: impl FnOnce(Runtime) -> (DrainReport, Option<Runtime>)) {
+    // Not the builder of the other tests, whose report comes late.
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (begun, go) = (Door::new(), Door::new());
+    let (is_polled, may_return) = (begun.clone(), go.clone());
+    let stuck = runtime.spawn(async move {
+        is_polled.open();
+        may_return.wait();
+    });
+    begun.wait();
+    THREAD.fail(0..usize::MAX, libc::EAGAIN);
+    let (report, runtime) = wait(runtime);
+    assert!(THREAD.heal() >= 1);
+    assert_eq!(report.stragglers.iter().map(|task| task.id).collect::<Vec<_>>(), [stuck.id()], "{report}");
+    go.open();
+    drop(runtime);
+}
+
+#[test]
+fn drain_without_its_thread_while_no_worker_turns_the_wheel_is_reported() {
+    alone("threads::drain_without_its_thread_while_no_worker_turns_the_wheel_is_reported", || {
+        const DEADLINE: Duration = Duration::from_millis(2);
+        drain_of_a_stuck_worker(|runtime| (runtime.drain(DEADLINE).wait(), Some(runtime)));
+        drain_of_a_stuck_worker(|runtime| (runtime.block_on(runtime.drain(DEADLINE)), Some(runtime)));
+        drain_of_a_stuck_worker(|runtime| (runtime.handle().block_on(runtime.drain(DEADLINE)), Some(runtime)));
+    });
+}
+
+#[test]
+fn drain_without_its_thread_whose_closer_gives_up_is_reported() {
+    alone("threads::drain_without_its_thread_whose_closer_gives_up_is_reported", || {
+        drain_of_a_stuck_worker(|runtime| {
+            let mut drain = runtime.drain(Duration::MAX);
+            assert!(poll_once(&mut drain).is_pending());
+            runtime.shutdown_timeout(Duration::ZERO);
+            (drain.wait(), None)
+        });
+    });
+}
+
 /// While some threads are refused, jobs run on those that exist. None is lost.
 #[test]
 fn blocking_jobs_under_refusals_run_or_are_cancelled() {
