@@ -63,34 +63,6 @@ fn background_task_beside_endless_latency_tasks_ends() {
 }
 
 #[test]
-fn joiner_of_higher_priority_lifts_the_group_until_it_has_the_output() {
-    let runtime = one_worker();
-    let batch = runtime.group("batch").priority(Priority::Background).build().unwrap();
-    let urgent = runtime.group("urgent").priority(Priority::Latency).build().unwrap();
-    let order = Arc::new(Mutex::new(Vec::new()));
-    let note = |name: &'static str| {
-        let order = Arc::clone(&order);
-        async move { order.lock().unwrap().push(name) }
-    };
-    let (awaited, other) = (note("awaited"), note("normal"));
-    let joiner = note("joiner");
-    runtime.block_on(async {
-        let awaited = batch.spawn(awaited);
-        let joiner = urgent.spawn(async move {
-            awaited.inherit_priority().await.unwrap();
-            joiner.await;
-        });
-        let other = heist::spawn(async {
-            task::yield_now().await;
-            other.await;
-        });
-        joiner.await.unwrap();
-        other.await.unwrap();
-    });
-    assert_eq!(*order.lock().unwrap(), ["awaited", "joiner", "normal"]);
-}
-
-#[test]
 fn task_without_a_group_beside_a_busy_normal_group_ends() {
     let runtime = one_worker();
     let group = runtime.group("busy").weight(10_000).build().unwrap();

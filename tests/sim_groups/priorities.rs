@@ -49,6 +49,35 @@ async fn hold_again_and_again(lock: Arc<Mutex<()>>, rounds: Number, longest: Num
     }
 }
 
+/// In real time, a thread that is preempted in a poll of high priority owes a share to the others.
+#[test]
+fn joiner_of_higher_priority_lifts_the_group_until_it_has_the_output() {
+    for_each_seed(seeds(20), |sim| {
+        sim.workers(1).time_limit(LIMIT).run(async {
+            let [batch, urgent] = [("batch", Priority::Background), ("urgent", Priority::Latency)]
+                .map(|(name, priority)| group_of(name, priority));
+            let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+            let note = |name: &'static str| {
+                let order = Arc::clone(&order);
+                async move { order.lock().unwrap().push(name) }
+            };
+            let (joiner_ends, other_ends) = (note("joiner"), note("normal"));
+            let awaited = batch.spawn(note("awaited"));
+            let joiner = urgent.spawn(async move {
+                awaited.inherit_priority().await.unwrap();
+                joiner_ends.await;
+            });
+            let other = heist::spawn(async {
+                yield_now().await;
+                other_ends.await;
+            });
+            joiner.await.unwrap();
+            other.await.unwrap();
+            assert_eq!(*order.lock().unwrap(), ["awaited", "joiner", "normal"]);
+        });
+    });
+}
+
 #[test]
 fn lower_priorities_make_progress_while_latency_has_all_workers() {
     for workers in [2, 8, 64] {
