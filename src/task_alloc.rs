@@ -108,5 +108,5 @@ fn alloc_from_system(layout: Layout) -> NonNull<u8> {
     NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout))
 }
 
-#[cfg(all(test, not(heist_loom)))]
+#[cfg(all(test, not(heist_loom), not(heist_fresh_memory)))]
 mod tests;
