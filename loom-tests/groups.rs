@@ -312,8 +312,7 @@ fn task_in_its_first_poll_is_reached_by_an_abort_of_its_group() {
         let poller = start({
             let (home, aborts) = (Arc::clone(&home), Arc::clone(&aborts));
             move || {
-                let ended = aborts.ended();
-                let Some(runnable) = home.next() else { return };
+                let Some((runnable, ended)) = aborts.take(|| home.next()) else { return };
                 if let RunResult::Again(runnable) = runnable.run(&*home) {
                     home.queue_again(runnable);
                 }

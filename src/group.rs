@@ -17,12 +17,12 @@ use std::fmt;
 
 use crate::group::admission::AdmissionControl;
 use crate::group::blocking_slots::BlockingSlots;
-use crate::group::counts::{AbortCounts, GroupCounts};
+use crate::group::counts::{AbortCounts, EndedAborts, GroupCounts};
 use crate::group::priority::Priority;
 use crate::group::table::GroupTable;
 use crate::primitive::atomic::{AtomicBool, Ordering};
 use crate::primitive::{Arc, Weak};
-use crate::queue::GlobalQueue;
+use crate::queue::{GlobalQueue, LaneCursor};
 use crate::raw_task::{Route, Runnable};
 
 /// The runtime of a group, as its tasks see it. The pool implements it. By this trait, the waker of
@@ -90,6 +90,11 @@ impl Group {
     /// Returns the runtime, unless it has been dropped.
     pub(crate) fn host(&self) -> Option<Arc<dyn GroupHost>> {
         self.host.upgrade()
+    }
+
+    /// Takes the task to poll next out of the queue.
+    pub(crate) fn take(&self, cursor: &LaneCursor) -> Option<(Runnable, EndedAborts)> {
+        self.aborts.take(|| self.queue.take(cursor, 1).pop())
     }
 
     /// Records that the queue has a task. Returns true if the caller has to list the group.

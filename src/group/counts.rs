@@ -46,6 +46,10 @@ pub(crate) struct AbortCounts {
     ended: AtomicU64,
 }
 
+/// How many aborts had ended when a task was taken out of a queue.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EndedAborts(u64);
+
 impl AbortCounts {
     pub(crate) fn new() -> AbortCounts {
         AbortCounts { begun: AtomicU64::new(0), ended: AtomicU64::new(0) }
@@ -57,21 +61,23 @@ impl AbortCounts {
         // `AbortCounts::has_begun` of a worker that queues or links a task after the abort.
         self.begun.fetch_add(1, Ordering::Relaxed);
         abort();
-        // Ordering: Release — pairs with the Acquire in `AbortCounts::ended`: the abort is over.
+        // Ordering: Release — pairs with the Acquire in `AbortCounts::take`: the abort is over.
         self.ended.fetch_add(1, Ordering::Release);
     }
 
-    /// Returns how many aborts have ended. Called before a task is taken out of a queue.
-    pub(crate) fn ended(&self) -> u64 {
+    /// Takes a task out of a queue by `take`. Returns it with the number of aborts that had ended
+    /// before. An abort that ends in between may miss the task, so the number is read first.
+    pub(crate) fn take<T>(&self, take: impl FnOnce() -> Option<T>) -> Option<(T, EndedAborts)> {
         // Ordering: Acquire — pairs with the Release in `AbortCounts::count`.
-        self.ended.load(Ordering::Acquire)
+        let ended = EndedAborts(self.ended.load(Ordering::Acquire));
+        Some((take()?, ended))
     }
 
     /// Returns true if an abort has begun that had not ended before the caller took the task.
     /// Called when the task has been queued or linked.
-    pub(crate) fn has_begun(&self, ended_before: u64) -> bool {
+    pub(crate) fn has_begun(&self, ended_before: EndedAborts) -> bool {
         // Ordering: Relaxed — see `AbortCounts::count`.
-        self.begun.load(Ordering::Relaxed) != ended_before
+        self.begun.load(Ordering::Relaxed) != ended_before.0
     }
 }
 

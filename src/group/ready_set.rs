@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::group::Group;
+use crate::group::counts::EndedAborts;
 use crate::group::priority::Priority;
 use crate::group::share::{Choice, FairShare, Place, VirtualTime};
 use crate::primitive::atomic::{AtomicUsize, Ordering};
@@ -60,8 +61,7 @@ pub(crate) struct PickedGroup {
     pub(crate) group: Arc<Group>,
     /// The task to poll first.
     pub(crate) first: Runnable,
-    /// How many aborts of the group had ended before the task was taken.
-    pub(crate) aborts: u64,
+    pub(crate) aborts: EndedAborts,
     /// What the group was charged in advance.
     pub(crate) charged: VirtualTime,
 }
@@ -142,9 +142,7 @@ impl ReadySet {
             let Some(group) = locked.listed.get(&key).map(Arc::clone) else {
                 unreachable!("a group that is ready is listed")
             };
-            let aborts = group.aborts.ended();
-            let taken = group.queue.take(cursor, 1).pop();
-            let Some(first) = taken else {
+            let Some((first, aborts)) = group.take(cursor) else {
                 unlisted.extend(locked.unlist_if_empty(&group));
                 unlisted.push(group);
                 continue;

@@ -4,6 +4,7 @@
 
 use crate::context::{self, budget};
 use crate::group::Group;
+use crate::group::counts::EndedAborts;
 use crate::group::priority::Priority;
 use crate::group::ready_set::{PickRequest, Picked, PickedGroup};
 use crate::group::share::VirtualTime;
@@ -133,16 +134,15 @@ impl Worker<'_> {
 
     /// Polls `first` and the tasks behind it, until a checkpoint or a choice between the groups is
     /// due.
-    fn poll_slice(&self, group: &Arc<Group>, first: Runnable, mut aborts: u64) {
-        let mut next = Some(first);
+    fn poll_slice(&self, group: &Arc<Group>, first: Runnable, aborts: EndedAborts) {
+        let mut next = Some((first, aborts));
         let mut polls = 0;
-        while let Some(runnable) = next {
+        while let Some((runnable, aborts)) = next {
             preemption_point();
             budget::refill();
             self.poll_or_cancel_grouped(group, runnable, aborts);
             polls += 1;
-            aborts = group.aborts.ended();
-            next = if self.is_slice_over(polls) { None } else { group.queue.take(&self.local.group_cursor, 1).pop() };
+            next = if self.is_slice_over(polls) { None } else { group.take(&self.local.group_cursor) };
         }
         group.counts.polls.add(polls.into());
     }
@@ -157,7 +157,7 @@ impl Worker<'_> {
 
     /// Polls a task of a group. After a drain's deadline, polls it only if it is exempt, and
     /// cancels it otherwise.
-    fn poll_or_cancel_grouped(&self, group: &Arc<Group>, runnable: Runnable, aborts: u64) {
+    fn poll_or_cancel_grouped(&self, group: &Arc<Group>, runnable: Runnable, aborts: EndedAborts) {
         let overdue =
             self.pool.phase.load() == Phase::DeadlinePassed && !self.pool.drain_state.is_exempt(runnable.header().id());
         if overdue {
