@@ -119,6 +119,20 @@ fn timeout_of_future_that_spends_whole_budget_elapses() {
     });
 }
 
+/// The future is ready, and only the spent budget keeps it from saying so.
+#[test]
+fn timeout_of_a_ready_future_after_the_budget_is_spent_returns_the_output() {
+    each(|runtime| {
+        let spends_first = async {
+            for _ in 0..BUDGET {
+                consume_budget().await;
+            }
+            timeout(Duration::ZERO, consume_budget()).await
+        };
+        runtime.block_on(spends_first).unwrap();
+    });
+}
+
 #[test]
 fn join_handles_and_join_sets_cost_a_unit_for_each_output() {
     let runtime = current_thread();

@@ -69,6 +69,19 @@ fn event_in_any_shard_ends_a_wait() {
 }
 
 #[test]
+fn wait_that_times_out_delivers_no_event_again() {
+    for shards in [1, 2] {
+        let reactor = reactor(shards);
+        let mut streams = streams(&reactor, 1);
+        for (_, theirs) in streams.iter_mut().flatten() {
+            theirs.write_all(b"x").unwrap();
+            assert_eq!(poll_idle(&reactor, None), 1);
+            assert_eq!(poll_idle(&reactor, soon()), 0);
+        }
+    }
+}
+
+#[test]
 fn event_in_any_shard_during_a_sleep_ends_the_sleep() {
     let reactor = reactor(3);
     for (ours, mut peer) in streams(&reactor, 1).into_iter().flatten() {
