@@ -215,7 +215,7 @@ impl Stage {
 
     /// Calls `poll` with a waker that acts at its first call of that kind. The test keeps the
     /// waker. So only a clone of the runtime's is dropped before the end.
-    pub(crate) fn with_evil_waker(&self, call: Call, poll: impl FnOnce(&Waker)) {
+    pub(crate) fn with_evil_waker<R>(&self, call: Call, poll: impl FnOnce(&Waker) -> R) -> R {
         let evil = self.evil();
         let waker = scripted(move |called| {
             if called == call {
@@ -223,8 +223,9 @@ impl Stage {
             }
         });
         self.armed();
-        poll(&waker);
+        let result = poll(&waker);
         self.keep_value(waker);
+        result
     }
 
     /// Keeps a value until the end of the case.

@@ -8,7 +8,7 @@
 use std::ffi::CStr;
 use std::ops::Range;
 use std::ptr;
-use std::sync::atomic::{AtomicI32, AtomicI64, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicIsize, AtomicPtr, AtomicUsize, Ordering};
 
 /// One function of libc.
 pub(crate) struct Call {
@@ -171,10 +171,10 @@ extern "C" fn pthread_create(
 /// The clocks. The time of day is set forward or back by [`step_time_of_day`].
 pub(crate) static CLOCK: Call = Call::new(c"clock_gettime");
 
-static STEP: AtomicI64 = AtomicI64::new(0);
+static STEP: AtomicIsize = AtomicIsize::new(0);
 
 /// Sets the time of day forward or back, as this process sees it.
-pub(crate) fn step_time_of_day(seconds: i64) {
+pub(crate) fn step_time_of_day(seconds: isize) {
     STEP.fetch_add(seconds, Ordering::SeqCst);
 }
 
@@ -185,8 +185,10 @@ extern "C" fn clock_gettime(clock: libc::clockid_t, time: *mut libc::timespec) -
     let result = real(clock, time);
     if result == 0 && clock == libc::CLOCK_REALTIME {
         CLOCK.begin();
+        // On each platform of these tests, the C library's time has the width of a pointer.
+        let step = STEP.load(Ordering::SeqCst) as libc::time_t;
         // SAFETY: the call has written to the place, so it is valid, and the caller's own.
-        unsafe { (*time).tv_sec += STEP.load(Ordering::SeqCst) };
+        unsafe { (*time).tv_sec += step };
     }
     result
 }

@@ -16,9 +16,9 @@ use crate::wakers::Call;
 
 const LONG: Duration = Duration::from_secs(3600);
 
-/// Polls with the waker that acts at the `call`.
-pub(super) fn poll_evil<F: Future + ?Sized>(stage: &Stage, future: Pin<&mut F>, call: Call) {
-    stage.with_evil_waker(call, |waker| poll_with(future, waker));
+/// Polls with the waker that acts at the `call`. Returns whether the future is ready.
+pub(super) fn poll_evil<F: Future + ?Sized>(stage: &Stage, future: Pin<&mut F>, call: Call) -> bool {
+    stage.with_evil_waker(call, |waker| poll_with(future, waker))
 }
 
 /// Polls with a waker that does nothing.
@@ -26,9 +26,13 @@ pub(super) fn poll_noop<F: Future + ?Sized>(future: Pin<&mut F>) {
     poll_with(future, Waker::noop());
 }
 
-/// Polls with a waker. A panic of that waker, or of the one that it replaces, is the user's.
-pub(super) fn poll_with<F: Future + ?Sized>(future: Pin<&mut F>, waker: &Waker) {
-    contain(|| _ = future.poll(&mut Context::from_waker(waker)));
+/// Polls with a waker. Returns whether the future is ready.
+///
+/// A panic of that waker, or of the one that it replaces, is the user's.
+pub(super) fn poll_with<F: Future + ?Sized>(future: Pin<&mut F>, waker: &Waker) -> bool {
+    let mut ready = false;
+    contain(|| ready = future.poll(&mut Context::from_waker(waker)).is_ready());
+    ready
 }
 
 /// Polls a future with the waker, and keeps the future. Then the event happens.
