@@ -14,6 +14,9 @@ impl Builder {
     /// `block_on`, or for a refused task. If a hook panics, the panic is logged, and has no other
     /// effect. Hooks should be short, because the worker waits for them.
     ///
+    /// A hook that owns a handle of its own runtime forms a cycle with it, so the memory of the
+    /// runtime is never freed. Take the handle from `Handle::current` inside of the hook.
+    ///
     /// # Examples
     ///
     /// ```

@@ -160,6 +160,9 @@ impl Builder {
     /// because the worker may be one that has to exit. If the function panics on a worker's thread,
     /// the process aborts.
     ///
+    /// A function that owns a handle of its own runtime forms a cycle with it, so the memory of the
+    /// runtime is never freed. Take the handle from `Handle::current` inside of the function.
+    ///
     /// # Examples
     ///
     /// ```
