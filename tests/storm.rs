@@ -34,6 +34,18 @@ struct TaskCounts {
     over: AtomicBool,
 }
 
+impl TaskCounts {
+    fn live(&self) -> u64 {
+        // In this order, the difference cannot be negative.
+        let ended = self.ended.load(Ordering::Acquire);
+        self.spawned.load(Ordering::Relaxed) - ended
+    }
+}
+
+/// Spawners pause at so many live tasks. Else they may outrun the workers without a bound, if these
+/// are slow.
+const MOST_LIVE: u64 = 10_000;
+
 /// Owned by a task from its spawn to its end.
 struct Token(Arc<TaskCounts>);
 
@@ -46,7 +58,7 @@ impl Token {
 
 impl Drop for Token {
     fn drop(&mut self) {
-        self.0.ended.fetch_add(1, Ordering::Relaxed);
+        self.0.ended.fetch_add(1, Ordering::Release);
     }
 }
 
@@ -177,7 +189,8 @@ fn storm(most: usize) {
             thread::spawn(move || {
                 let mut dice = Dice(seed);
                 while !task_counts.over.load(Ordering::Relaxed) {
-                    for _ in 0..dice.below(50) {
+                    let batch = if task_counts.live() < MOST_LIVE { dice.below(50) } else { 0 };
+                    for _ in 0..batch {
                         spawn_random(&handle, &task_counts, dice.below(u64::MAX >> 33), 3);
                     }
                     thread::sleep(Duration::from_micros(dice.below(500)));
@@ -189,7 +202,6 @@ fn storm(most: usize) {
     let mut joined = [0_u64; 3];
     while begun.elapsed() < time {
         thread::sleep(Duration::from_millis(5));
-        // This also bounds how far the spawners get ahead.
         join_all(&runtime, &counts, &mut joined);
     }
     counts.over.store(true, Ordering::Relaxed);
