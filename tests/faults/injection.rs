@@ -8,7 +8,7 @@
 use std::ffi::CStr;
 use std::ops::Range;
 use std::ptr;
-use std::sync::atomic::{AtomicI32, AtomicIsize, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicI64, AtomicPtr, AtomicUsize, Ordering};
 
 /// One function of libc.
 pub(crate) struct Call {
@@ -168,27 +168,30 @@ extern "C" fn pthread_create(
     real(thread, attributes, main, argument)
 }
 
-/// The clocks. The time of day is set forward or back by [`step_time_of_day`].
-pub(crate) static CLOCK: Call = Call::new(c"clock_gettime");
+/// The function that reads clocks with seconds of 64 bits.
+const CLOCK_NAME: &CStr = if cfg!(target_pointer_width = "32") { c"__clock_gettime64" } else { c"clock_gettime" };
 
-static STEP: AtomicIsize = AtomicIsize::new(0);
+/// The clocks. The time of day is set forward or back by [`step_time_of_day`].
+pub(crate) static CLOCK: Call = Call::new(CLOCK_NAME);
+
+static STEP: AtomicI64 = AtomicI64::new(0);
 
 /// Sets the time of day forward or back, as this process sees it.
-pub(crate) fn step_time_of_day(seconds: isize) {
+pub(crate) fn step_time_of_day(seconds: i64) {
     STEP.fetch_add(seconds, Ordering::SeqCst);
 }
 
-#[unsafe(no_mangle)]
-extern "C" fn clock_gettime(clock: libc::clockid_t, time: *mut libc::timespec) -> i32 {
+/// The clocks of libc. The seconds are the first field of the time.
+#[cfg_attr(target_pointer_width = "32", unsafe(export_name = "__clock_gettime64"))]
+#[cfg_attr(not(target_pointer_width = "32"), unsafe(export_name = "clock_gettime"))]
+extern "C" fn stepped_clock(clock: libc::clockid_t, seconds: *mut i64) -> i32 {
     // SAFETY: libc defines a function of this name with these parameters.
-    let real: extern "C" fn(libc::clockid_t, *mut libc::timespec) -> i32 = unsafe { std::mem::transmute(CLOCK.real()) };
-    let result = real(clock, time);
+    let real: extern "C" fn(libc::clockid_t, *mut i64) -> i32 = unsafe { std::mem::transmute(CLOCK.real()) };
+    let result = real(clock, seconds);
     if result == 0 && clock == libc::CLOCK_REALTIME {
         CLOCK.begin();
-        // On each platform of these tests, the C library's time has the width of a pointer.
-        let step = STEP.load(Ordering::SeqCst) as libc::time_t;
         // SAFETY: the call has written to the place, so it is valid, and the caller's own.
-        unsafe { (*time).tv_sec += step };
+        unsafe { *seconds += STEP.load(Ordering::SeqCst) };
     }
     result
 }

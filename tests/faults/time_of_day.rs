@@ -12,7 +12,7 @@ use heist::time::{Duration, Instant, interval, sleep, timeout};
 use super::injection::{CLOCK, step_time_of_day};
 use super::{alone, builder};
 
-const DAY: isize = 86_400;
+const DAY: i64 = 86_400;
 
 /// Timers, a deadline of a drain and the keep-alive of threads, while the time of day jumps.
 #[test]
