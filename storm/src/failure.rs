@@ -1,7 +1,9 @@
 //! Failures of the storm, and their reports.
 
 use std::backtrace::Backtrace;
+use std::ffi::OsString;
 use std::panic::{self, PanicHookInfo};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use std::{fs, thread};
@@ -11,6 +13,8 @@ static ROUND: AtomicU64 = AtomicU64::new(0);
 static SEED: AtomicU64 = AtomicU64::new(0);
 /// A failure waits for a debugger.
 static HOLD: AtomicBool = AtomicBool::new(false);
+/// The numbers of the threads that live before the first runtime.
+static PRESENT: OnceLock<Vec<OsString>> = OnceLock::new();
 
 /// Panics that the documentation of heist specifies for what the storm does. The storm's own panics
 /// do not call the hook.
@@ -67,12 +71,23 @@ fn text_of(info: &PanicHookInfo<'_>) -> String {
     text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
+/// Records the threads that live before the first runtime. ThreadSanitizer has one of its own, from
+/// the first start of a thread on.
+pub(crate) fn record_present_threads() {
+    thread::spawn(|| ()).join().expect("an empty thread");
+    // The kernel may list that thread for a moment longer, and its number is not used again soon.
+    let _ = PRESENT.set(thread_directories().into_iter().map(|task| task.file_name()).collect());
+}
+
+fn thread_directories() -> Vec<fs::DirEntry> {
+    fs::read_dir("/proc/self/task").map(|tasks| tasks.flatten().collect()).unwrap_or_default()
+}
+
 /// Returns the names of all threads of this process that have to exit. Empty if the system does not
 /// list threads.
 pub(crate) fn live_threads() -> Vec<String> {
-    let main = std::process::id().to_string();
-    let Ok(tasks) = fs::read_dir("/proc/self/task") else { return Vec::new() };
-    let others = tasks.flatten().filter(|task| task.file_name().to_string_lossy() != main);
+    let is_new = |task: &fs::DirEntry| !PRESENT.get().is_some_and(|present| present.contains(&task.file_name()));
+    let others = thread_directories().into_iter().filter(is_new);
     let name = |task: &fs::DirEntry| fs::read_to_string(task.path().join("comm")).unwrap_or_default();
     others
         .map(|task| (name(&task), task))

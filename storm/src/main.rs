@@ -86,6 +86,7 @@ fn parse_seed(text: &str) -> Option<u64> {
 
 /// Runs rounds until the time is over. Returns false if something is leaked.
 fn run_storm(options: &Options) -> bool {
+    failure::record_present_threads();
     let end = Instant::now() + Duration::from_secs(options.seconds);
     let (mut rounds, mut tasks, mut jobs) = (0, 0, 0);
     let mut seed = options.seed;
