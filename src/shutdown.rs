@@ -67,6 +67,15 @@ impl Drop for LiveThreadGuard<'_> {
 /// Counts out a thread that was counted as live. The last one of an abandoned pool finishes the
 /// shutdown.
 pub(crate) fn thread_exited(pool: &Arc<Pool>) {
+    if pool.phase.load() == Phase::ShuttingDown {
+        // The system may have refused the helper.
+        start_helper(pool);
+    }
+    count_out(pool);
+}
+
+/// As [`thread_exited`], for a thread after a start of the helper that the system has refused.
+fn count_out(pool: &Arc<Pool>) {
     if pool.live_threads.dec() {
         finish_late(pool);
     }

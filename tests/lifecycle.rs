@@ -572,6 +572,8 @@ fn entries(path: &str) -> usize {
 #[test]
 fn runtimes_dropped_leave_no_thread_or_file() {
     alone("runtimes_dropped_leave_no_thread_or_file", None, || {
+        use heist::signal::unix::{SignalKind, signal};
+
         let threads = entries("/proc/self/task");
         let use_it = |runtime: Runtime| {
             runtime.block_on(async {
@@ -579,6 +581,10 @@ fn runtimes_dropped_leave_no_thread_or_file() {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 drop(heist::spawn(async move { listener.accept().await.map(drop) }));
                 drop(heist::spawn(pending::<()>()));
+                for kind in [SignalKind::window_change(), SignalKind::user_defined1(), SignalKind::user_defined2()] {
+                    let mut listener = signal(kind).unwrap();
+                    drop(heist::spawn(async move { listener.recv().await }));
+                }
             });
             drop(runtime);
         };

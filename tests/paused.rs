@@ -373,6 +373,21 @@ async fn paused_intervals_tick_and_miss_by_behavior() {
     assert_eq!(ticks.tick().await, start + 2 * second);
 }
 
+/// A short period: more than half of it is missed, though it is less than five milliseconds.
+#[heist::test(start_paused = true)]
+async fn paused_tick_late_by_half_a_short_period_is_not_missed_and_by_more_is() {
+    let period = Duration::from_millis(4);
+    for (late, next) in [(2, 8), (3, 11)] {
+        let start = Instant::now();
+        let mut ticks = interval_at(start, period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks.tick().await;
+        advance(period + Duration::from_millis(late)).await;
+        assert_eq!(ticks.tick().await, start + period);
+        assert_eq!(ticks.tick().await, start + Duration::from_millis(next));
+    }
+}
+
 #[heist::test]
 async fn resumed_time_goes_on_from_where_it_stood() {
     pause();

@@ -7,10 +7,11 @@ mod kit;
 use std::collections::HashMap;
 use std::future::{Future, pending};
 use std::panic::Location;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use heist::runtime::{Builder, Handle, Runtime, UnhandledPanic};
+use heist::runtime::{Builder, Handle, Runtime, TaskGroup, UnhandledPanic};
 use heist::task::Id;
 use kit::{Count, OnDrop, panic_text, yield_now};
 
@@ -491,4 +492,76 @@ fn schedule_latency_is_known_before_and_after_poll() {
         assert_eq!(told.iter().map(Option::is_some).collect::<Vec<_>>(), asked, "{told:?}");
         assert!(told[1] == told[2] && told[5] == told[6] && told[7] == told[8], "the poll is no part of it: {told:?}");
     }
+}
+
+#[test]
+fn hook_of_a_spawn_sees_the_name_of_the_group() {
+    let names = Arc::new(Mutex::new(Vec::new()));
+    let hook = Arc::clone(&names);
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .on_task_spawn(move |task| hook.lock().unwrap().push(task.group().map(str::to_owned)))
+        .build()
+        .unwrap();
+    let group = runtime.group("ingest").build().unwrap();
+    runtime.block_on(group.spawn(async {})).unwrap();
+    runtime.block_on(runtime.spawn(async {})).unwrap();
+    assert_eq!(*names.lock().unwrap(), [Some("ingest".to_owned()), None]);
+}
+
+/// Spawns a task in a group, on a worker or not. Meanwhile the hook of the spawn makes the call,
+/// which may end the runtime. The task ends as cancelled, and its future is dropped once.
+fn spawn_in_group_during(call: impl Fn(Runtime, &TaskGroup) -> Option<Runtime> + Clone + Send + Sync + 'static) {
+    for on_worker in [false, true] {
+        let (drops, ended) = (Count::new(), Count::new());
+        let (ends, call) = (ended.clone(), call.clone());
+        let kept = Arc::new(Mutex::new(None::<(Runtime, TaskGroup)>));
+        let of_hook = Arc::clone(&kept);
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .on_task_spawn(move |task| {
+                if task.group().is_some() {
+                    let (runtime, group) = of_hook.lock().unwrap().take().expect("one task is spawned in the group");
+                    let runtime = call(runtime, &group);
+                    *of_hook.lock().unwrap() = runtime.map(|runtime| (runtime, group));
+                }
+            })
+            .on_task_terminate(move |task| _ = task.group().map(|_| ends.add()))
+            .build()
+            .unwrap();
+        let (handle, group) = (runtime.handle().clone(), runtime.group("ingest").build().unwrap());
+        *kept.lock().unwrap() = Some((runtime, group.clone()));
+        let guard = drops.on_drop();
+        let future = async move {
+            let _guard = guard;
+            pending::<()>().await;
+        };
+        let task = if on_worker {
+            let (sender, receiver) = channel();
+            handle.spawn(async move { sender.send(group.spawn(future)) });
+            receiver.recv().unwrap()
+        } else {
+            group.spawn(future)
+        };
+        assert!(kit::join(task).unwrap_err().is_cancelled());
+        drop(kept.lock().unwrap().take());
+        // The counts are raised before the handle resolves, or by the end of the runtime.
+        assert_eq!((drops.get(), ended.get()), (1, 1), "on a worker: {on_worker}");
+    }
+}
+
+#[test]
+fn spawn_in_a_group_that_is_drained_by_the_hook_is_cancelled() {
+    spawn_in_group_during(|runtime, group| {
+        drop(group.drain(Duration::ZERO));
+        Some(runtime)
+    });
+}
+
+#[test]
+fn spawn_in_a_group_whose_runtime_is_shut_down_by_the_hook_is_cancelled() {
+    spawn_in_group_during(|runtime, _| {
+        runtime.shutdown_background();
+        None
+    });
 }

@@ -27,9 +27,9 @@ pub(crate) enum DeadlineThread {
 pub(crate) enum DeadlineClaim {
     /// Start the deadline thread, and store the result.
     Start,
-    /// Do what is due: the system has just refused the thread.
+    /// Do what is due: the system has just refused the thread, or another thread starts it.
     DoDueWork,
-    /// Nothing: no drain is pending, or there is a thread, or another thread starts it.
+    /// Nothing: no drain is pending, or there is a thread.
     Nothing,
 }
 
@@ -46,7 +46,12 @@ impl DeadlineThread {
     /// Claims the start of a thread that is wanted. No claim succeeds until `retry_interval` after
     /// a refusal.
     pub(crate) fn claim(&mut self, now: Instant, retry_interval: Duration) -> DeadlineClaim {
-        let DeadlineThread::Wanted { refused_at } = *self else { return DeadlineClaim::Nothing };
+        let refused_at = match *self {
+            DeadlineThread::Wanted { refused_at } => refused_at,
+            // The system may take long, and the deadline does not wait for it.
+            DeadlineThread::Starting => return DeadlineClaim::DoDueWork,
+            DeadlineThread::Started(_) | DeadlineThread::Taken => return DeadlineClaim::Nothing,
+        };
         if refused_at.is_some_and(|at| now.saturating_duration_since(at) < retry_interval) {
             return DeadlineClaim::DoDueWork;
         }

@@ -53,17 +53,18 @@ pub(crate) fn begin_drain(pool: &Arc<Pool>, deadline: Duration) {
 /// thread, this call does what is due of its work. The caller calls again at [`next_due`].
 pub(crate) fn ensure_deadline_thread(pool: &Arc<Pool>) {
     match pool.drain_state.claim_deadline_thread(RETRY_INTERVAL) {
-        DeadlineClaim::Nothing => return,
-        DeadlineClaim::DoDueWork => {}
+        DeadlineClaim::Nothing => {}
+        DeadlineClaim::DoDueWork => do_due_work(pool),
         DeadlineClaim::Start => match start_deadline_thread(pool) {
-            Ok(thread) => return pool.drain_state.deadline_thread_started(Some(thread)),
+            Ok(thread) => pool.drain_state.deadline_thread_started(Some(thread)),
             Err(error) => {
                 pool.drain_state.deadline_thread_started(None);
+                do_due_work(pool);
+                // Comes last: a subscriber is user code, and may block.
                 log_refused_thread(&error);
             }
         },
     }
-    do_due_work(pool);
 }
 
 #[cold]
@@ -96,7 +97,8 @@ pub(crate) fn do_due_work(pool: &Arc<Pool>) {
             on_deadline(pool);
         }
         let is_report_due = match pool.phase.load() {
-            Phase::DeadlinePassed => is_past(report_at(pool)),
+            // During a shutdown, the closer may wait for a stuck worker for long.
+            Phase::DeadlinePassed | Phase::ShuttingDown => is_past(report_at(pool)),
             // A closer that has given up on a stuck worker makes no report.
             Phase::Closed => true,
             _ => false,

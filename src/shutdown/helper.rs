@@ -9,13 +9,14 @@ use crate::pool::{Pool, WakeHelper};
 use crate::primitive::Arc;
 use crate::queue::{Chain, LaneCursor};
 use crate::raw_task::Runnable;
-use crate::shutdown::{close_drivers, thread_exited};
+use crate::shutdown::{close_drivers, count_out, thread_exited};
 use crate::util::named_thread::named_thread;
 use crate::util::wake_list::catch_user_panic;
 
 /// Starts or notifies the shutdown helper, if a worker is in a blocking section.
 ///
-/// Called by the closer, and by a worker that enters a blocking section during the shutdown.
+/// Called by the closer, and by a worker that enters a blocking section during the shutdown. Each
+/// thread that exits calls it, too, before it is counted out.
 pub(crate) fn start_helper(pool: &Arc<Pool>) {
     if !pool.blocked_workers.claim_helper() {
         return;
@@ -32,10 +33,10 @@ pub(crate) fn start_helper(pool: &Arc<Pool>) {
                     target: "heist::shutdown",
                     %error,
                     "no thread could be started to end the tasks that a function in `block_in_place` may wait for; it \
-                     waits until another worker exits"
+                     waits until another worker exits and starts that thread"
                 );
             });
-            thread_exited(pool);
+            count_out(pool);
         }
     }
 }

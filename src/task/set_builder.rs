@@ -129,7 +129,9 @@ impl<T: Send + 'static> Builder<'_, T> {
     /// ```
     #[track_caller]
     pub fn spawn_blocking(self, function: impl FnOnce() -> T + Send + 'static) -> io::Result<AbortHandle> {
-        Ok(self.set.insert(self.builder.spawn_blocking(function)?))
+        let group = self.set.group.clone();
+        let builder = group.as_ref().map_or(self.builder, |group| self.builder.group(group));
+        Ok(self.set.insert(builder.spawn_blocking(function)?))
     }
 
     /// Runs a function that may block on a thread of the runtime of `handle`; see

@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::io::ErrorKind;
+use std::sync::mpsc::channel;
 use std::thread;
 
 use heist::runtime::{Builder, DrainReport, ResizeError, Runtime};
@@ -9,7 +10,7 @@ use heist::task::{block_in_place, spawn_blocking};
 use heist::time::Duration;
 
 use super::injection::THREAD;
-use super::kit::{Count, Door, join, poll_once, yield_now};
+use super::kit::{Count, Door, OnDrop, join, poll_once, yield_now};
 use super::{alone, assert_no_leak, builder, descriptors_now, threads_now, until};
 
 /// How the parts of a run have ended.
@@ -238,7 +239,11 @@ fn drain_without_its_thread_keeps_the_deadline_wherever_it_is_awaited() {
 /// wheel. `wait` begins the drain, and returns its report, and the runtime unless it is shut down.
 fn drain_of_a_stuck_worker(wait: impl FnOnce(Runtime) -> (DrainReport, Option<Runtime>)) {
     // Not the builder of the other tests, whose report comes late.
-    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    drain_of_a_stuck_worker_by(&mut Builder::new_multi_thread(), wait);
+}
+
+fn drain_of_a_stuck_worker_by(builder: &mut Builder, wait: impl FnOnce(Runtime) -> (DrainReport, Option<Runtime>)) {
+    let runtime = builder.worker_threads(1).enable_all().build().unwrap();
     let (begun, go) = (Door::new(), Door::new());
     let (is_polled, may_return) = (begun.clone(), go.clone());
     let stuck = runtime.spawn(async move {
@@ -276,6 +281,24 @@ fn drain_without_its_thread_whose_closer_gives_up_is_reported() {
     });
 }
 
+/// The deadline is passed. Then a closer begins to wait for the stuck worker. The report does not
+/// wait for the closer.
+#[test]
+fn drain_without_its_thread_during_a_shutdown_is_reported() {
+    alone("threads::drain_without_its_thread_during_a_shutdown_is_reported", || {
+        let (sender, receiver) = channel::<Runtime>();
+        let closer = thread::spawn(move || receiver.recv().unwrap().shutdown_timeout(Duration::MAX));
+        let mut builder = Builder::new_multi_thread();
+        drain_of_a_stuck_worker_by(builder.drain_report_delay(Duration::from_millis(200)), |runtime| {
+            let mut drain = runtime.drain(Duration::ZERO);
+            assert!(poll_once(&mut drain).is_pending());
+            sender.send(runtime).unwrap();
+            (drain.wait(), None)
+        });
+        closer.join().unwrap();
+    });
+}
+
 /// While some threads are refused, jobs run on those that exist. None is lost.
 #[test]
 fn blocking_jobs_under_refusals_run_or_are_cancelled() {
@@ -308,5 +331,35 @@ fn blocking_jobs_under_refusals_run_or_are_cancelled() {
         // The pool serves as before.
         runtime.block_on(runtime.spawn_blocking(|| ())).unwrap();
         until(|| runtime.metrics().num_blocking_threads() == 0);
+    });
+}
+
+/// A function in `block_in_place` waits for the end of a task, while the runtime is shut down. The
+/// helper that would drop the task is refused, so another worker drops it as it exits.
+#[test]
+fn shutdown_whose_helper_is_refused_ends_the_tasks_of_a_blocking_section() {
+    alone("threads::shutdown_whose_helper_is_refused_ends_the_tasks_of_a_blocking_section", || {
+        let runtime = builder(2).build().unwrap();
+        let (entered, dropped) = (Door::new(), Door::new());
+        let on_drop = OnDrop::new({
+            let dropped = dropped.clone();
+            move || dropped.open()
+        });
+        runtime.spawn(async move {
+            let _on_drop = on_drop;
+            pending::<()>().await;
+        });
+        let (enters, waits) = (entered.clone(), dropped.clone());
+        runtime.spawn(async move {
+            block_in_place(|| {
+                enters.open();
+                waits.wait();
+            });
+        });
+        entered.wait();
+        THREAD.fail(0..1, libc::EAGAIN);
+        drop(runtime);
+        assert!(dropped.is_open());
+        assert_eq!(THREAD.heal(), 1);
     });
 }

@@ -88,6 +88,22 @@ fn join_set_and_builder_spawn_in_their_group() {
 }
 
 #[test]
+fn blocking_job_of_the_builder_of_a_set_counts_in_the_group() {
+    let runtime = Runtime::new().unwrap();
+    let group = runtime.group("set").max_blocking(1).build().unwrap();
+    let mut set = JoinSet::in_group(&group);
+    let (end, waits) = std::sync::mpsc::channel();
+    runtime.block_on(async {
+        set.spawn_blocking(move || waits.recv().unwrap());
+        set.build_task().name("waits").spawn_blocking(|| ()).unwrap();
+    });
+    let metrics = group.metrics();
+    assert_eq!((metrics.blocking_jobs, metrics.waiting_jobs), (1, 1));
+    end.send(()).unwrap();
+    assert_eq!(runtime.block_on(set.join_all()).len(), 2);
+}
+
+#[test]
 fn builder_with_a_group_of_another_runtime_returns_an_error() {
     let (one, other) = (Runtime::new().unwrap(), Runtime::new().unwrap());
     let group = one.group("mine").build().unwrap();
