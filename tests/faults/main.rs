@@ -3,8 +3,9 @@
 //!
 //! Each test runs in a process of its own, because a fault is one of the whole process. Most faults
 //! are injected in front of libc. So a test can choose the n-th call, and count the calls: a loop
-//! that spins has a count without bound. ThreadSanitizer does the same with its own functions.
-#![cfg(all(target_os = "linux", target_env = "gnu", not(heist_thread_sanitizer)))]
+//! that spins has a count without bound. Sanitizers do the same with functions of their own.
+#![cfg(all(target_os = "linux", target_env = "gnu"))]
+#![cfg(not(any(heist_address_sanitizer, heist_thread_sanitizer)))]
 
 #[path = "../support/kit.rs"]
 mod kit;
