@@ -1,4 +1,5 @@
-//! Edge cases of streams: a shutdown after the peer's reset, and transfers of zero bytes.
+//! Edge cases of streams: a shutdown after the peer's reset, transfers of zero bytes, and of many
+//! slices.
 
 #[path = "support/kit.rs"]
 mod kit;
@@ -291,4 +292,41 @@ mod unix {
             });
         });
     }
+}
+
+// -------------------------------------------------------------------------------------------------
+// more slices than one call takes
+
+/// The system takes 1,024 slices per call. What such a call moves is no sign that the socket is
+/// full or empty, so the next call does not wait.
+#[test]
+fn tcp_vectored_calls_of_more_slices_than_the_system_takes_go_on_at_once() {
+    const SLICES: usize = 3_000;
+    each(|runtime| {
+        runtime.block_on(async {
+            let (mut one, mut other) = tcp_pair().await;
+            let bytes = [7; SLICES];
+            let slices: Vec<_> = bytes.chunks(1).map(IoSlice::new).collect();
+            let mut sent = 0;
+            while sent < SLICES {
+                let Poll::Ready(count) = once(pin!(one.write_vectored(&slices[sent..]))).await else {
+                    panic!("the socket has room, and the write waits after {sent} bytes");
+                };
+                sent += count.unwrap();
+            }
+            // All bytes have come.
+            let mut first = [0; SLICES];
+            while other.peek(&mut first).await.unwrap() < SLICES {}
+            let mut read = [0; SLICES];
+            let mut received = 0;
+            while received < SLICES {
+                let mut slices: Vec<_> = read[received..].chunks_mut(1).map(IoSliceMut::new).collect();
+                let Poll::Ready(count) = once(pin!(other.read_vectored(&mut slices))).await else {
+                    panic!("bytes are there, and the read waits after {received} bytes");
+                };
+                received += count.unwrap();
+            }
+            assert_eq!(read, bytes);
+        });
+    });
 }

@@ -105,3 +105,33 @@ impl<T> fmt::Debug for InheritPriority<T> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, not(heist_loom)))]
+mod tests {
+    use std::future::pending;
+    use std::pin::Pin;
+    use std::task::{Context, Waker};
+
+    use crate::group::priority::Priority;
+    use crate::runtime::Runtime;
+
+    #[test]
+    fn lift_of_a_group_that_is_not_ready_ends_with_the_join() {
+        let runtime = Runtime::new().unwrap();
+        let group = runtime.group("batch").priority(Priority::Background).build().unwrap();
+        let ready_set = &runtime.handle().pool().groups.ready;
+        let task = group.spawn(pending::<()>());
+        // The polls are added at the end of the slice.
+        while group.metrics().polls == 0 {
+            std::thread::yield_now();
+        }
+        let mut join = task.inherit_priority();
+        for _ in 0..3 {
+            let polled = Future::poll(Pin::new(&mut join), &mut Context::from_waker(Waker::noop()));
+            assert!(polled.is_pending());
+            assert_eq!(ready_set.priority(group.group().key), Priority::Normal);
+        }
+        drop(join);
+        assert_eq!(ready_set.priority(group.group().key), Priority::Background);
+    }
+}

@@ -90,6 +90,25 @@ fn timers_of_stalled_worker_fire() {
     }
 }
 
+/// A poll waits for one timer after the other by a foreign executor. The watchdog has seen the
+/// stall before the poll arms them.
+#[test]
+fn timers_armed_late_in_a_stalled_poll_fire() {
+    let runtime = without_spares(2);
+    let stuck = runtime.spawn(async {
+        let rescued = Door::new();
+        let opens = rescued.clone();
+        heist::spawn(async move { opens.open() });
+        rescued.wait();
+        for _ in 0..20 {
+            futures::executor::block_on(sleep(Duration::from_millis(1)));
+            // The wheel has been empty meanwhile, for some ticks of the watchdog.
+            thread::sleep(Duration::from_millis(1));
+        }
+    });
+    runtime.block_on(stuck).unwrap();
+}
+
 /// Another thread resets a timer to an earlier time. The timer's worker is stalled, and the backup
 /// sleeps to the later time.
 #[test]
