@@ -16,7 +16,7 @@ use crate::idle::Idle;
 use crate::metrics::counter::Counter;
 use crate::phase::{AtomicPhase, Phase};
 use crate::pool::LocalSlot;
-use crate::primitive::atomic::{AtomicBool, Ordering};
+use crate::primitive::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::primitive::{Arc, Condvar, Mutex, UnsafeCell, model, thread};
 use crate::queue::{GlobalQueue, LaneCursor};
 use crate::watchdog::sleep::WatchdogSleep;
@@ -369,6 +369,29 @@ fn helper_exit_leaves_no_section_without_helper() {
         assert!((1..=2).contains(&helpers.len()));
         helpers.into_iter().for_each(|helper| helper.join().expect("a helper"));
     });
+}
+
+/// A start that is refused × a thread that exits: the second start succeeds, whichever thread makes
+/// it.
+#[test]
+fn helper_wanted_during_a_refused_start_is_started() {
+    model(|| {
+        let (blocked_workers, starts) = (Arc::new(BlockedWorkers::new()), Arc::new(AtomicUsize::new(0)));
+        blocked_workers.begin_section();
+        let (of_exit, counted) = (Arc::clone(&blocked_workers), Arc::clone(&starts));
+        let exiting = start(move || start_refused_once(&of_exit, &counted));
+        start_refused_once(&blocked_workers, &starts);
+        exiting.join().expect("the thread that exits");
+        assert_eq!(starts.load(Ordering::Relaxed), 2);
+        blocked_workers.end_section();
+    });
+}
+
+/// As `start_helper`, where the system refuses the first thread.
+fn start_refused_once(blocked_workers: &BlockedWorkers, starts: &AtomicUsize) {
+    if blocked_workers.claim_helper() {
+        while starts.fetch_add(1, Ordering::Relaxed) == 0 && blocked_workers.release_helper() {}
+    }
 }
 
 // Spare workers.

@@ -67,8 +67,9 @@ impl Drop for LiveThreadGuard<'_> {
 /// Counts out a thread that was counted as live. The last one of an abandoned pool finishes the
 /// shutdown.
 pub(crate) fn thread_exited(pool: &Arc<Pool>) {
-    if pool.phase.load() == Phase::ShuttingDown {
-        // The system may have refused the helper.
+    if !pool.is_open() {
+        // The system may have refused the helper. If a worker is blocked, it is live, so the
+        // shutdown is not finished.
         start_helper(pool);
     }
     count_out(pool);

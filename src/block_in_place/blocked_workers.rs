@@ -22,11 +22,13 @@ struct BlockedState {
     has_helper: bool,
     /// Since the helper's last pass, a task may have been queued or a thread may have exited.
     is_notified: bool,
+    /// Another thread has wanted to start the helper since the last claim.
+    is_wanted_again: bool,
 }
 
 impl BlockedWorkers {
     pub(crate) fn new() -> Self {
-        let locked = BlockedState { blocked: 0, has_helper: false, is_notified: false };
+        let locked = BlockedState { blocked: 0, has_helper: false, is_notified: false, is_wanted_again: false };
         BlockedWorkers {
             count: AtomicUsize::new(0),
             locked: Mutex::new(locked),
@@ -79,12 +81,17 @@ impl BlockedWorkers {
         }
         locked.is_notified = true;
         self.changed.notify_all();
+        locked.is_wanted_again = locked.has_helper;
         !std::mem::replace(&mut locked.has_helper, true)
     }
 
-    /// Takes back a claim, because no thread could be started.
-    pub(crate) fn release_helper(&self) {
-        self.locked.lock().has_helper = false;
+    /// Takes back a claim, because no thread could be started. Returns true if another thread has
+    /// wanted the helper meanwhile: then the caller keeps the claim, and tries again in its place.
+    #[must_use]
+    pub(crate) fn release_helper(&self) -> bool {
+        let mut locked = self.locked.lock();
+        locked.has_helper = std::mem::replace(&mut locked.is_wanted_again, false);
+        locked.has_helper
     }
 
     /// Notifies the helper, if there is one.

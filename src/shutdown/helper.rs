@@ -16,27 +16,30 @@ use crate::util::wake_list::catch_user_panic;
 /// Starts or notifies the shutdown helper, if a worker is in a blocking section.
 ///
 /// Called by the closer, and by a worker that enters a blocking section during the shutdown. Each
-/// thread that exits calls it, too, before it is counted out.
+/// thread that exits calls it, too, before it is counted out, unless it has a deadline.
 pub(crate) fn start_helper(pool: &Arc<Pool>) {
     if !pool.blocked_workers.claim_helper() {
         return;
     }
-    // The count may rise here: the caller is a live worker, or the closer.
+    // The count may rise here: the caller is live, or the closer.
     pool.live_threads.inc();
-    let kept_pool = Arc::clone(pool);
-    match named_thread("heist-helper").spawn(move || helper_main(&kept_pool)) {
-        Ok(thread) => pool.live_threads.track(thread),
-        Err(error) => {
-            pool.blocked_workers.release_helper();
-            catch_user_panic("a tracing subscriber", || {
-                tracing::error!(
-                    target: "heist::shutdown",
-                    %error,
-                    "no thread could be started to end the tasks that a function in `block_in_place` may wait for; it \
-                     waits until another worker exits and starts that thread"
-                );
-            });
-            count_out(pool);
+    loop {
+        let kept_pool = Arc::clone(pool);
+        let error = match named_thread("heist-helper").spawn(move || helper_main(&kept_pool)) {
+            Ok(thread) => return pool.live_threads.track(thread),
+            Err(error) => error,
+        };
+        let is_wanted_again = pool.blocked_workers.release_helper();
+        catch_user_panic("a tracing subscriber", || {
+            tracing::error!(
+                target: "heist::shutdown",
+                %error,
+                "no thread could be started to end the tasks that a function in `block_in_place` may wait for; it waits \
+                 until another thread of the runtime exits and starts that one"
+            );
+        });
+        if !is_wanted_again {
+            return count_out(pool);
         }
     }
 }

@@ -335,20 +335,24 @@ fn blocking_jobs_under_refusals_run_or_are_cancelled() {
 }
 
 /// A function in `block_in_place` waits for the end of a task, while the runtime is shut down. The
-/// helper that would drop the task is refused, so another worker drops it as it exits.
+/// helper that would drop the task is refused, so the next thread that exits starts it.
 #[test]
 fn shutdown_whose_helper_is_refused_ends_the_tasks_of_a_blocking_section() {
     alone("threads::shutdown_whose_helper_is_refused_ends_the_tasks_of_a_blocking_section", || {
-        let runtime = builder(2).build().unwrap();
-        let (entered, dropped) = (Door::new(), Door::new());
+        // The task belongs to the seat of the only worker, so a spare worker does not drop it.
+        let runtime = builder(1).build().unwrap();
+        let (entered, polled, dropped) = (Door::new(), Door::new(), Door::new());
         let on_drop = OnDrop::new({
             let dropped = dropped.clone();
             move || dropped.open()
         });
+        let is_polled = polled.clone();
         runtime.spawn(async move {
             let _on_drop = on_drop;
+            is_polled.open();
             pending::<()>().await;
         });
+        polled.wait();
         let (enters, waits) = (entered.clone(), dropped.clone());
         runtime.spawn(async move {
             block_in_place(|| {
@@ -360,6 +364,6 @@ fn shutdown_whose_helper_is_refused_ends_the_tasks_of_a_blocking_section() {
         THREAD.fail(0..1, libc::EAGAIN);
         drop(runtime);
         assert!(dropped.is_open());
-        assert_eq!(THREAD.heal(), 1);
+        assert_eq!((THREAD.heal(), THREAD.calls()), (1, 2));
     });
 }
