@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 
 use heist::runtime::{Builder, DrainReport, ResizeError, Runtime};
-use heist::task::{block_in_place, spawn_blocking};
+use heist::task::{JoinHandle, block_in_place, spawn_blocking};
 use heist::time::Duration;
 
 use super::injection::THREAD;
@@ -180,10 +180,8 @@ fn current_thread_runtime_with_all_threads_refused_serves() {
     });
 }
 
-/// Drains a runtime without its deadline thread, by `wait`, with one straggler that is idle and one
-/// whose poll does not return before the report. Asserts what the report says.
-fn drain_without_thread(mut builder: Builder, wait: impl FnOnce(&Runtime) -> DrainReport) {
-    let runtime = builder.enable_all().build().unwrap();
+/// Spawns a task whose poll returns once the door is open. Returns when the poll has begun.
+fn spawn_stuck(runtime: &Runtime) -> (JoinHandle<()>, Door) {
     let (begun, go) = (Door::new(), Door::new());
     let (is_polled, may_return) = (begun.clone(), go.clone());
     let stuck = runtime.spawn(async move {
@@ -191,6 +189,14 @@ fn drain_without_thread(mut builder: Builder, wait: impl FnOnce(&Runtime) -> Dra
         may_return.wait();
     });
     begun.wait();
+    (stuck, go)
+}
+
+/// Drains a runtime without its deadline thread, by `wait`, with one straggler that is idle and one
+/// whose poll does not return before the report. Asserts what the report says.
+fn drain_without_thread(mut builder: Builder, wait: impl FnOnce(&Runtime) -> DrainReport) {
+    let runtime = builder.enable_all().build().unwrap();
+    let (stuck, go) = spawn_stuck(&runtime);
     let idle = runtime.spawn(pending::<()>());
     THREAD.fail(0..usize::MAX, libc::EAGAIN);
     let report = wait(&runtime);
@@ -244,13 +250,7 @@ fn drain_of_a_stuck_worker(wait: impl FnOnce(Runtime) -> (DrainReport, Option<Ru
 
 fn drain_of_a_stuck_worker_by(builder: &mut Builder, wait: impl FnOnce(Runtime) -> (DrainReport, Option<Runtime>)) {
     let runtime = builder.worker_threads(1).enable_all().build().unwrap();
-    let (begun, go) = (Door::new(), Door::new());
-    let (is_polled, may_return) = (begun.clone(), go.clone());
-    let stuck = runtime.spawn(async move {
-        is_polled.open();
-        may_return.wait();
-    });
-    begun.wait();
+    let (stuck, go) = spawn_stuck(&runtime);
     THREAD.fail(0..usize::MAX, libc::EAGAIN);
     let (report, runtime) = wait(runtime);
     assert!(THREAD.heal() >= 1);
