@@ -34,6 +34,7 @@ mod ring;
 mod shards;
 #[cfg(unix)]
 mod signals;
+mod spares;
 mod stalls;
 pub(crate) mod support;
 mod task;

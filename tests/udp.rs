@@ -16,6 +16,13 @@ use heist::net::UdpSocket;
 use kit::{current_thread, each, panic_text, yield_now};
 use sockets::{once, udp_pair};
 
+/// The error of a `send` on a socket that has no peer.
+#[cfg(unix)]
+const HAS_NO_PEER: i32 = libc::EDESTADDRREQ;
+/// `WSAENOTCONN`.
+#[cfg(windows)]
+const HAS_NO_PEER: i32 = 10057;
+
 #[test]
 fn udp_messages_keep_their_borders_and_their_senders() {
     each(|runtime| {
@@ -119,7 +126,7 @@ fn udp_connected_socket_receives_from_its_peer_only() {
         one.send(b"peer").await.unwrap();
         let mut buf = [0; 16];
         assert_eq!(two.recv(&mut buf).await.unwrap(), 4);
-        assert_eq!(third.send(b"x").await.unwrap_err().raw_os_error(), Some(libc::EDESTADDRREQ));
+        assert_eq!(third.send(b"x").await.unwrap_err().raw_os_error(), Some(HAS_NO_PEER));
     });
 }
 

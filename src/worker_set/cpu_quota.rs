@@ -83,7 +83,7 @@ pub(crate) fn mask() -> usize {
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn mask() -> usize {
+pub(crate) fn mask() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
