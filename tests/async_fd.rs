@@ -11,8 +11,9 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use heist::io::unix::AsyncFd;
 use heist::io::{Interest, Ready};
@@ -361,4 +362,102 @@ fn async_fd_guards_have_the_auto_traits() {
     fn is<T: Send + Sync + Unpin + RefUnwindSafe>() {}
     is::<AsyncFdReadyGuard<'_, UnixStream>>();
     is::<AsyncFdReadyMutGuard<'_, UnixStream>>();
+}
+
+/// A socket whose flush gives these errors first.
+struct Flushed {
+    socket: UnixStream,
+    errors: Vec<io::ErrorKind>,
+    flushes: usize,
+}
+
+impl Read for Flushed {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.socket.read(buf)
+    }
+
+    fn read_vectored(&mut self, bufs: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
+        self.socket.read_vectored(bufs)
+    }
+}
+
+impl Write for Flushed {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.socket.write(buf)
+    }
+
+    fn write_vectored(&mut self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.socket.write_vectored(bufs)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.flushes += 1;
+        self.errors.pop().map_or(Ok(()), |error| Err(error.into()))
+    }
+}
+
+impl AsRawFd for Flushed {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+/// Reads, writes, flushes and shuts down by one family's traits.
+macro_rules! works_by_family {
+    ($write:path, $end:ident, $poll_read:expr) => {{
+        use $write as Writing;
+        let (socket, mut peer) = pair();
+        let mut fd = AsyncFd::new(Flushed { socket, errors: Vec::new(), flushes: 0 }).unwrap();
+        let mut buf = [0; 4];
+        assert!(poll_fn(|cx| Poll::Ready($poll_read(&mut fd, cx, &mut buf).is_pending())).await);
+        peer.write_all(b"abcde").unwrap();
+        assert_eq!(poll_fn(|cx| $poll_read(&mut fd, cx, &mut buf)).await.unwrap(), 4);
+        assert_eq!(&buf, b"abcd");
+        assert_eq!(poll_fn(|cx| $poll_read(&mut fd, cx, &mut buf)).await.unwrap(), 1);
+        assert!(poll_fn(|cx| Poll::Ready($poll_read(&mut fd, cx, &mut buf).is_pending())).await);
+        let slices = [io::IoSlice::new(b"de"), io::IoSlice::new(b"f")];
+        assert_eq!(poll_fn(|cx| Writing::poll_write(Pin::new(&mut fd), cx, b"abc")).await.unwrap(), 3);
+        assert_eq!(poll_fn(|cx| Writing::poll_write_vectored(Pin::new(&mut fd), cx, &slices)).await.unwrap(), 3);
+        let mut six = [0; 6];
+        peer.set_nonblocking(false).unwrap();
+        peer.read_exact(&mut six).unwrap();
+        assert_eq!(&six, b"abcdef");
+        // A flush that would block is tried again. Any other error ends it.
+        fd.get_mut().errors = vec![io::ErrorKind::BrokenPipe, io::ErrorKind::WouldBlock];
+        let error = poll_fn(|cx| Writing::poll_flush(Pin::new(&mut fd), cx)).await.unwrap_err();
+        assert_eq!((error.kind(), fd.get_ref().flushes), (io::ErrorKind::BrokenPipe, 2));
+        poll_fn(|cx| Writing::poll_flush(Pin::new(&mut fd), cx)).await.unwrap();
+        assert_eq!(fd.get_ref().flushes, 3);
+        // A shutdown flushes, and leaves the descriptor open.
+        fd.get_mut().errors = vec![io::ErrorKind::BrokenPipe];
+        poll_fn(|cx| Writing::$end(Pin::new(&mut fd), cx)).await.unwrap_err();
+        poll_fn(|cx| Writing::$end(Pin::new(&mut fd), cx)).await.unwrap();
+        assert_eq!(fd.get_ref().flushes, 5);
+        peer.set_nonblocking(true).unwrap();
+        assert_eq!(peer.read(&mut six).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }};
+}
+
+#[test]
+fn async_fd_works_by_the_traits_of_both_families() {
+    each(|runtime| {
+        runtime.block_on(async {
+            let by_tokio = |fd: &mut AsyncFd<Flushed>, cx: &mut Context<'_>, buf: &mut [u8]| {
+                let mut room = tokio::io::ReadBuf::new(buf);
+                let polled = tokio::io::AsyncRead::poll_read(Pin::new(fd), cx, &mut room);
+                polled.map_ok(|()| room.filled().len())
+            };
+            works_by_family!(tokio::io::AsyncWrite, poll_shutdown, by_tokio);
+            let by_futures = |fd: &mut AsyncFd<Flushed>, cx: &mut Context<'_>, buf: &mut [u8]| {
+                futures::io::AsyncRead::poll_read(Pin::new(fd), cx, buf)
+            };
+            works_by_family!(futures::io::AsyncWrite, poll_close, by_futures);
+            let by_slices = |fd: &mut AsyncFd<Flushed>, cx: &mut Context<'_>, buf: &mut [u8]| {
+                let (front, back) = buf.split_at_mut(1);
+                let slices = &mut [io::IoSliceMut::new(front), io::IoSliceMut::new(back)];
+                futures::io::AsyncRead::poll_read_vectored(Pin::new(fd), cx, slices)
+            };
+            works_by_family!(futures::io::AsyncWrite, poll_close, by_slices);
+        });
+    });
 }

@@ -378,15 +378,25 @@ fn unix_connect_to_a_full_backlog_gives_would_block() {
 #[test]
 fn unix_shutdown_wakes_a_task_that_waits_for_a_message() {
     current_thread().block_on(async {
+        for how in [Shutdown::Read, Shutdown::Both] {
+            let (one, two) = UnixDatagram::pair().unwrap();
+            let mut buf = [0; 4];
+            let mut receive = pin!(two.recv(&mut buf));
+            assert!(once(receive.as_mut()).await.is_pending());
+            two.shutdown(how).unwrap();
+            assert_eq!(receive.await.unwrap(), 0, "{how:?}");
+            let (count, from) = two.recv_from(&mut [0; 4]).await.unwrap();
+            assert!(count == 0 && from.is_unnamed());
+            assert_eq!(two.try_recv(&mut [0; 4]).unwrap(), 0, "{how:?}");
+            assert!(one.take_error().unwrap().is_none());
+        }
         let (one, two) = UnixDatagram::pair().unwrap();
+        two.shutdown(Shutdown::Write).unwrap();
         let mut buf = [0; 4];
         let mut receive = pin!(two.recv(&mut buf));
-        assert!(once(receive.as_mut()).await.is_pending());
-        two.shutdown(Shutdown::Read).unwrap();
-        assert_eq!(receive.await.unwrap(), 0);
-        let (count, from) = two.recv_from(&mut [0; 4]).await.unwrap();
-        assert!(count == 0 && from.is_unnamed());
-        assert!(one.take_error().unwrap().is_none());
+        assert!(once(receive.as_mut()).await.is_pending(), "the other direction is open");
+        one.send(b"a").await.unwrap();
+        assert_eq!(receive.await.unwrap(), 1);
     });
 }
 

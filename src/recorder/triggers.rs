@@ -134,4 +134,15 @@ mod tests {
         assert_eq!(triggers.claim(SnapshotReason::Stall, 5 + MIN_INTERVAL), Some(Path::new("here")));
         assert_eq!(triggers.clone().claim(SnapshotReason::Stall, 6 + MIN_INTERVAL), Some(Path::new("here")));
     }
+
+    #[test]
+    fn claim_for_one_reason_allows_those_for_others() {
+        let mut triggers = Triggers::default();
+        for reason in SnapshotReason::ALL {
+            triggers.add(reason, format!("{reason:?}").into());
+        }
+        for reason in SnapshotReason::ALL {
+            assert_eq!(triggers.claim(reason, 5), Some(Path::new(&format!("{reason:?}"))));
+        }
+    }
 }
