@@ -52,21 +52,24 @@ macro_rules! reads_by_each_method {
     }};
 }
 
-/// Reads to the end, which each method then reports again.
+/// Reads to the end by `read_to_end` or `read_to_string`. Each method then reports the end again.
 macro_rules! reads_the_end {
-    ($name:expr, $reader:expr, $peer:expr) => {{
+    ($name:expr, $reader:expr, $peer:expr, $to_the_end:ident) => {{
         let name = $name;
         $peer.write_all("the énd".as_bytes()).await.unwrap();
         $peer.shutdown().await.unwrap();
         drop($peer);
         let mut word = [0; 4];
         assert_eq!($reader.read_exact(&mut word).await.unwrap(), 4, "{name}");
-        let mut text = String::from("<");
-        assert_eq!($reader.read_to_string(&mut text).await.unwrap(), 4, "{name}: read_to_string");
-        assert_eq!((&word, text.as_str()), (b"the ", "<énd"), "{name}");
+        let mut rest = "<".to_owned().into();
+        assert_eq!($reader.$to_the_end(&mut rest).await.unwrap(), 4, "{name}: read to the end");
+        assert_eq!((&word, AsRef::<[u8]>::as_ref(&rest)), (b"the ", "<énd".as_bytes()), "{name}: read to the end");
         let mut bytes = vec![7];
         assert_eq!($reader.read_to_end(&mut bytes).await.unwrap(), 0, "{name}: read_to_end");
         assert_eq!(bytes, [7], "{name}: read_to_end");
+        let mut text = "7".to_owned();
+        assert_eq!($reader.read_to_string(&mut text).await.unwrap(), 0, "{name}: read_to_string");
+        assert_eq!(text, "7", "{name}: read_to_string");
         assert_eq!($reader.read(&mut word).await.unwrap(), 0, "{name}: read");
         assert_eq!($reader.try_read(&mut word).unwrap(), 0, "{name}: try_read");
         assert_eq!($reader.read_vectored(&mut [IoSliceMut::new(&mut word)]).await.unwrap(), 0, "{name}");
@@ -156,18 +159,39 @@ fn tcp_stream_and_halves_move_bytes_by_each_method() {
             assert_eq!([addresses_of!(read), addresses_of!(write)], [(); 2].map(|()| addresses.clone()));
             reads_by_each_method!("an owned half", read, peer);
             peeks!("an owned half", read, peer);
-            reads_the_end!("an owned half", read, peer);
+            reads_the_end!("an owned half", read, peer, read_to_end);
 
             let (mut stream, mut peer) = tcp_pair().await;
             writes_by_each_method!("the whole stream", stream, peer);
-            reads_the_end!("the whole stream", stream, peer);
+            reads_the_end!("the whole stream", stream, peer, read_to_string);
             let (mut stream, mut peer) = tcp_pair().await;
             let (mut read, mut write) = stream.split();
             writes_by_each_method!("a borrowed half", write, peer);
-            reads_the_end!("a borrowed half", read, peer);
+            reads_the_end!("a borrowed half", read, peer, read_to_end);
+            let (mut stream, mut peer) = tcp_pair().await;
+            let (mut read, _write) = stream.split();
+            reads_the_end!("a borrowed half", read, peer, read_to_string);
             let (stream, mut peer) = tcp_pair().await;
-            let (_read, mut write) = stream.into_split();
+            let (mut read, mut write) = stream.into_split();
             writes_by_each_method!("an owned half", write, peer);
+            reads_the_end!("an owned half", read, peer, read_to_string);
+        });
+    });
+}
+
+#[test]
+fn tcp_write_half_forgotten_leaves_the_stream_open() {
+    each(|runtime| {
+        runtime.block_on(async {
+            let (stream, mut peer) = tcp_pair().await;
+            let (mut read, write) = stream.into_split();
+            write.forget();
+            assert!(once(pin!(peer.read(&mut [0; 1]))).await.is_pending());
+            peer.write_all(b"x").await.unwrap();
+            assert_eq!(read.read(&mut [0; 1]).await.unwrap(), 1);
+            assert!(once(pin!(peer.read(&mut [0; 1]))).await.is_pending());
+            drop(read);
+            assert_eq!(peer.read(&mut [0; 1]).await.unwrap(), 0, "both halves are gone");
         });
     });
 }
@@ -216,18 +240,22 @@ mod unix {
                 let (mut read, write) = stream.into_split();
                 assert_eq!([addresses_of!(read), addresses_of!(write)], [(); 2].map(|()| addresses.clone()));
                 reads_by_each_method!("an owned half", read, peer);
-                reads_the_end!("an owned half", read, peer);
+                reads_the_end!("an owned half", read, peer, read_to_string);
 
                 let (mut stream, mut peer) = UnixStream::pair().unwrap();
                 writes_by_each_method!("the whole stream", stream, peer);
-                reads_the_end!("the whole stream", stream, peer);
+                reads_the_end!("the whole stream", stream, peer, read_to_end);
                 let (mut stream, mut peer) = UnixStream::pair().unwrap();
                 let (mut read, mut write) = stream.split();
                 writes_by_each_method!("a borrowed half", write, peer);
-                reads_the_end!("a borrowed half", read, peer);
+                reads_the_end!("a borrowed half", read, peer, read_to_string);
+                let (mut stream, mut peer) = UnixStream::pair().unwrap();
+                let (mut read, _write) = stream.split();
+                reads_the_end!("a borrowed half", read, peer, read_to_end);
                 let (stream, mut peer) = UnixStream::pair().unwrap();
-                let (_read, mut write) = stream.into_split();
+                let (mut read, mut write) = stream.into_split();
                 writes_by_each_method!("an owned half", write, peer);
+                reads_the_end!("an owned half", read, peer, read_to_string);
             });
         });
     }
@@ -261,7 +289,9 @@ mod unix {
                 reads_by_each_method!("a receiver", receiver, sender);
                 writes_by_each_method!("a sender", sender, receiver, drop(sender));
                 let (mut sender, mut receiver) = pipe::pipe().unwrap();
-                reads_the_end!("a receiver", receiver, sender);
+                reads_the_end!("a receiver", receiver, sender, read_to_end);
+                let (mut sender, mut receiver) = pipe::pipe().unwrap();
+                reads_the_end!("a receiver", receiver, sender, read_to_string);
             });
         });
     }
