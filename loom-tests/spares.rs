@@ -1,5 +1,5 @@
-//! A spare worker starts for a blocked one, is stopped, or becomes a base worker. Meanwhile, another
-//! thread resizes, or enters or leaves a blocking section. See docs/block-in-place.md.
+//! A spare worker starts for a blocked one, is stopped, or becomes a base worker. Meanwhile,
+//! another thread resizes, or enters or leaves a blocking section. See docs/block-in-place.md.
 
 use super::stalls::{RefuseFirst, Threads};
 use super::support::start;

@@ -364,6 +364,40 @@ fn async_fd_guards_have_the_auto_traits() {
     is::<AsyncFdReadyMutGuard<'_, UnixStream>>();
 }
 
+/// What was waited for and is named is cleared, and nothing else.
+macro_rules! clears_what_is_named {
+    ($ready:ident) => {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        for (waited_for, cleared, left) in [
+            (both, Ready::READABLE, [false, true]),
+            (both, Ready::WRITABLE, [true, false]),
+            (both, Ready::ALL, [false, false]),
+            (Interest::READABLE, Ready::ALL, [false, true]),
+            (Interest::WRITABLE, Ready::ALL, [true, false]),
+            (Interest::READABLE, Ready::WRITABLE, [true, true]),
+        ] {
+            let (socket, peer) = pair();
+            (&peer).write_all(b"x").unwrap();
+            #[allow(unused_mut, reason = "one of the two methods needs it")]
+            let mut fd = AsyncFd::new(socket).unwrap();
+            drop((fd.readable().await.unwrap(), fd.writable().await.unwrap()));
+            let mut guard = fd.$ready(waited_for).await.unwrap();
+            guard.clear_ready_matching(cleared);
+            drop(guard);
+            let is_ready = [once(pin!(fd.readable())).await.is_ready(), once(pin!(fd.writable())).await.is_ready()];
+            assert_eq!(is_ready, left, "{waited_for:?}, {cleared:?}");
+        }
+    };
+}
+
+#[test]
+fn guards_clear_the_readiness_that_is_named() {
+    current_thread().block_on(async {
+        clears_what_is_named!(ready);
+        clears_what_is_named!(ready_mut);
+    });
+}
+
 /// A socket whose flush gives these errors first.
 struct Flushed {
     socket: UnixStream,

@@ -1,4 +1,4 @@
-//! Each option of each type of socket has the value that the operating system has, after each change.
+//! Each option of each type of socket has the value that the operating system has.
 #![cfg(target_os = "linux")]
 
 #[path = "support/kit.rs"]

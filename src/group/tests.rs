@@ -108,6 +108,138 @@ fn limit_below_the_live_tasks_admits_none_until_enough_have_ended() {
     assert!(admission.poll_admit(&mut ticket, Waker::noop(), false).is_ready());
 }
 
+/// Two waits for a place, a wait until the group is empty, and what each operation has to do.
+struct Expected {
+    admission: AdmissionControl,
+    limit: usize,
+    held: usize,
+    jobs: usize,
+    /// The waits in their order, and those that have been granted a place.
+    waiting: Vec<usize>,
+    granted: [bool; 2],
+    waits_until_empty: bool,
+    tickets: [Ticket; 3],
+    /// The wakes of the two waits, and those of the wait until the group is empty.
+    wakes: [usize; 3],
+    counts: [(Arc<Count>, Waker); 3],
+}
+
+impl Expected {
+    const OPERATIONS: usize = 11;
+
+    fn new() -> Expected {
+        Expected {
+            admission: AdmissionControl::new(1),
+            limit: 1,
+            held: 0,
+            jobs: 0,
+            waiting: Vec::new(),
+            granted: [false; 2],
+            waits_until_empty: false,
+            tickets: Default::default(),
+            wakes: [0; 3],
+            counts: [(); 3].map(|()| Count::new()),
+        }
+    }
+
+    fn live(&self) -> usize {
+        self.held + self.granted.iter().filter(|&&granted| granted).count()
+    }
+
+    /// Grants free places in the order of the waits, and wakes the wait until the group is empty.
+    fn expect_grants_and_wakes(&mut self) {
+        while self.live() < self.limit && !self.waiting.is_empty() {
+            let first = self.waiting.remove(0);
+            self.granted[first] = true;
+            self.wakes[first] += 1;
+        }
+        if self.waits_until_empty && self.live() + self.jobs == 0 {
+            self.waits_until_empty = false;
+            self.wakes[2] += 1;
+        }
+    }
+
+    /// Does an operation. Returns false if it does not apply.
+    fn step(&mut self, operation: usize) -> bool {
+        match operation {
+            0 => {
+                let is_admitted = self.live() < self.limit && self.waiting.is_empty();
+                assert_eq!(self.admission.try_admit(false).is_ok(), is_admitted);
+                self.held += usize::from(is_admitted);
+            }
+            1 if self.held > 0 => {
+                self.admission.release();
+                self.held -= 1;
+            }
+            2 | 3 => {
+                let wait = operation - 2;
+                let is_admitted = self.granted[wait] || (self.waiting.is_empty() && self.live() < self.limit);
+                let polled = self.admission.poll_admit(&mut self.tickets[wait], &self.counts[wait].1, false);
+                assert_eq!(polled.is_ready(), is_admitted);
+                if is_admitted {
+                    self.granted[wait] = false;
+                    self.held += 1;
+                } else if !self.waiting.contains(&wait) {
+                    self.waiting.push(wait);
+                }
+            }
+            4 | 5 => {
+                let wait = operation - 4;
+                self.admission.cancel_wait(&mut self.tickets[wait]);
+                self.granted[wait] = false;
+                self.waiting.retain(|&waiting| waiting != wait);
+            }
+            6 => {
+                let polled = self.admission.poll_empty(&mut self.tickets[2], &self.counts[2].1);
+                assert_eq!(polled.is_ready(), self.live() + self.jobs == 0);
+                self.waits_until_empty = polled.is_pending();
+            }
+            7 if self.waits_until_empty => {
+                self.admission.cancel_empty(&mut self.tickets[2]);
+                self.waits_until_empty = false;
+            }
+            8 if self.jobs == 0 => {
+                self.admission.enter_job(false).expect("the gate is open");
+                self.jobs += 1;
+            }
+            9 if self.jobs > 0 => {
+                self.admission.exit_job();
+                self.jobs -= 1;
+            }
+            10 => {
+                self.limit = 3 - self.limit;
+                self.admission.set_limit(self.limit);
+            }
+            _ => return false,
+        }
+        self.expect_grants_and_wakes();
+        true
+    }
+}
+
+#[test]
+fn admission_after_each_sequence_of_five_operations_is_as_expected() {
+    let mut sequences = 0;
+    for number in 0..Expected::OPERATIONS.pow(5) {
+        let mut expected = Expected::new();
+        let mut rest = number;
+        let operations = [(); 5].map(|()| {
+            let operation = rest % Expected::OPERATIONS;
+            rest /= Expected::OPERATIONS;
+            operation
+        });
+        if !operations.into_iter().all(|operation| expected.step(operation)) {
+            continue;
+        }
+        let wakes = expected.counts.each_ref().map(|(count, _)| count.get());
+        assert_eq!(wakes, expected.wakes, "{operations:?}");
+        let counts = (expected.live(), expected.waiting.len());
+        assert_eq!(expected.admission.counts(), counts, "{operations:?}");
+        sequences += 1;
+    }
+    assert_eq!(sequences, 45_636, "the sequences of operations that apply");
+}
+
 /// A host that does not exist.
 enum NoHost {}
 

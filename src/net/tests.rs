@@ -465,3 +465,18 @@ fn types_and_futures_have_their_auto_traits() {
     sends(rig.listener().accept());
     sends(TcpStream::connect("localhost:80"));
 }
+
+#[test]
+fn shutdown_of_a_lost_connection_is_ok_and_any_other_error_is_reported() {
+    use io::ErrorKind::{NotConnected, PermissionDenied};
+
+    let shutdown = |error: Option<io::ErrorKind>| {
+        mio_socket::shutdown_write(|how| {
+            assert_eq!(how, std::net::Shutdown::Write);
+            error.map_or(Ok(()), |error| Err(error.into()))
+        })
+    };
+    assert_eq!(shutdown(None).map_err(|error| error.kind()), Ok(()));
+    assert_eq!(shutdown(Some(NotConnected)).map_err(|error| error.kind()), Ok(()));
+    assert_eq!(shutdown(Some(PermissionDenied)).map_err(|error| error.kind()), Err(PermissionDenied));
+}
