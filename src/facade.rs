@@ -16,7 +16,9 @@ use crate::context::can_block::{self, Operation};
 pub use crate::context::messages::{Messages, set_messages};
 use crate::io::{Interest, Ready};
 use crate::primitive::{Arc, Condvar, Mutex, MutexGuard, wait_for};
-use crate::raw_task::{self, Header, JoinHandle, Outcome, OwnedTasks, RunResult, Runnable, Schedule};
+use crate::raw_task::{
+    self, Header, JoinHandle, Origin, Outcome, OwnedTasks, RunResult, Runnable, Schedule, SpawnMeta,
+};
 use crate::reactor::{Direction, Reactor, Snapshot, Source};
 use crate::runtime::{Handle, Id};
 use crate::util::wake_list::{drop_contained, wake_catch_panic};
@@ -264,9 +266,10 @@ impl LocalTasks {
         F: Future + 'static,
         F::Output: 'static,
     {
+        let spawn_meta = SpawnMeta::from(Location::caller()).with_origin(Origin::local::<F>());
         // SAFETY: this value stays on the thread that made it, and only its methods run, cancel or
         // drop the `Runnable`s of its tasks.
-        let (runnable, handle) = unsafe { raw_task::spawn_local::<F, LocalHome>(future, Location::caller().into()) };
+        let (runnable, handle) = unsafe { raw_task::spawn_local::<F, LocalHome>(future, spawn_meta) };
         if self.home().queue.lock().closed {
             runnable.cancel(&|_, _| {});
         } else {

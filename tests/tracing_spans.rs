@@ -145,6 +145,28 @@ fn local_task_has_a_span_of_kind_local() {
     assert_ended(&span, 1);
 }
 
+/// The task that drives the set polls its tasks. So their spans are entered inside of that task's.
+#[test]
+fn task_of_a_local_set_has_a_span_of_kind_local() {
+    install();
+    let runtime = current_thread();
+    let tasks = heist::facade::LocalTasks::new();
+    let kept = [7; 10];
+    let handle = tasks.spawn(async move {
+        yield_now().await;
+        kept.len()
+    });
+    let id = handle.id();
+    let finish = poll_fn(|cx| if tasks.poll_tasks(cx) { Poll::Ready(()) } else { Poll::Pending });
+    runtime.block_on(finish);
+    assert_eq!(runtime.block_on(handle).unwrap(), 10);
+    let span = span_of(id);
+    assert_eq!(span.fields["kind"], "local");
+    assert!(span.fields["size.bytes"].parse::<usize>().unwrap() >= size_of_val(&kept), "{span:?}");
+    assert_eq!((span.enters, span.exits, span.nested), (2, 2, 2), "{span:?}");
+    assert!(span.is_closed(), "{span:?}");
+}
+
 #[test]
 fn root_of_a_block_on_has_a_span_and_reports_its_wakers() {
     install();
