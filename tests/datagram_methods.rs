@@ -90,6 +90,20 @@ fn udp_socket_moves_messages_by_each_method() {
 }
 
 #[test]
+fn udp_message_to_several_addresses_goes_to_the_first() {
+    current_thread().block_on(async {
+        let (one, two) = (UdpSocket::bind("127.0.0.1:0").await.unwrap(), UdpSocket::bind("127.0.0.1:0").await.unwrap());
+        let sender = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let both = [one.local_addr().unwrap(), two.local_addr().unwrap()];
+        assert_eq!(sender.send_to(b"first", &both[..]).await.unwrap(), 5);
+        assert_eq!(one.recv(&mut [0; 8]).await.unwrap(), 5);
+        assert_eq!(two.try_recv(&mut [0; 8]).unwrap_err().kind(), ErrorKind::WouldBlock);
+        let error = sender.send_to(b"none", &both[..0]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+    });
+}
+
+#[test]
 fn unix_datagram_moves_messages_by_each_method() {
     each(|runtime| {
         runtime.block_on(async {

@@ -224,6 +224,10 @@ fn tcp_std_sockets_in_blocking_mode_are_refused() {
         let raw = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         let error = TcpSocket::from_std_stream(raw.into()).connect(anywhere()).await.unwrap_err();
         assert!(error.to_string().contains("set_nonblocking(true)"), "{error}");
+        let raw = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        raw.bind(&anywhere().into()).unwrap();
+        let error = TcpSocket::from_std_stream(raw.into()).listen(1).unwrap_err();
+        assert!(error.to_string().contains("set_nonblocking(true)"), "{error}");
         let listener = std::net::TcpListener::bind(anywhere()).unwrap();
         listener.set_nonblocking(true).unwrap();
         let listener = TcpListener::try_from(listener).unwrap();
