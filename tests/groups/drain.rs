@@ -236,3 +236,21 @@ fn group_drain_waits_for_the_task_of_a_job() {
     assert_eq!((report.completed, report.cancelled), (1, 0), "{report}");
     runtime.block_on(async { job.await.unwrap().await.unwrap() });
 }
+
+#[test]
+fn group_drain_with_a_deadline_beyond_all_time_cancels_nothing() {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let group = runtime.group("drained").build().unwrap();
+    let (sender, receiver) = async_channel::bounded::<()>(1);
+    let task = group.spawn(async move { receiver.recv().await.unwrap() });
+    runtime.block_on(async {
+        let drain = group.drain(Duration::MAX);
+        for _ in 0..100 {
+            task::yield_now().await;
+        }
+        sender.send(()).await.unwrap();
+        let report = drain.await;
+        assert_eq!((report.completed, report.cancelled), (1, 0));
+        task.await.unwrap();
+    });
+}
