@@ -93,3 +93,16 @@ pub(super) fn max_blocked_workers(settings: &Settings) -> usize {
     }
     settings.max_blocking_threads.min(MAX_SEATS - settings.max_workers - settings.max_spares)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_of_max_worker_threads_is_never_below_the_workers() {
+        for workers in [1, 70, 1_000] {
+            assert!(max_workers(workers, None).expect("a valid number") >= workers.max(64));
+        }
+        assert_eq!(max_workers(2, Some(3)).expect("a valid number"), 3);
+    }
+}
