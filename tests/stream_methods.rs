@@ -12,7 +12,7 @@ use std::pin::pin;
 
 use heist::io::Interest;
 use kit::each;
-use sockets::{once, tcp_pair};
+use sockets::{once, tcp_pair, waits_after_would_block};
 
 /// Reads by each method. `$peer` writes to what `$reader` reads from, and both are empty.
 macro_rules! reads_by_each_method {
@@ -33,10 +33,10 @@ macro_rules! reads_by_each_method {
         assert_eq!(&two, b"fg", "{name}: try_read_vectored");
         assert_eq!(($reader.read_exact(&mut two).await.unwrap(), &two), (2, b"hi"), "{name}: read_exact");
         // Nothing is left. A `WouldBlock` of either method ends the readiness.
-        assert_eq!($reader.try_read(&mut one).unwrap_err().kind(), ErrorKind::WouldBlock, "{name}");
-        assert!(once(pin!($reader.readable())).await.is_pending(), "{name}: readable");
-        assert!(once(pin!($reader.ready(Interest::READABLE))).await.is_pending(), "{name}: ready");
-        assert!(once(pin!(poll_fn(|cx| $reader.poll_read_ready(cx)))).await.is_pending(), "{name}: poll_read_ready");
+        let would_block = || $reader.try_read(&mut [0; 1]);
+        waits_after_would_block(name, would_block, || $reader.readable()).await;
+        waits_after_would_block(name, would_block, || $reader.ready(Interest::READABLE)).await;
+        waits_after_would_block(name, would_block, || poll_fn(|cx| $reader.poll_read_ready(cx))).await;
         let slices = &mut [IoSliceMut::new(&mut two)];
         assert_eq!($reader.try_read_vectored(slices).unwrap_err().kind(), ErrorKind::WouldBlock, "{name}");
         // A read in two parts.
@@ -102,12 +102,15 @@ macro_rules! writes_by_each_method {
         assert_eq!($peer.read_exact(&mut all).await.unwrap(), 10, "{name}");
         assert_eq!(&all, b"abcdefghij", "{name}");
         // Until there is no more room.
-        while $writer.try_write(&[7; 4096]).is_ok() {}
-        assert!(once(pin!($writer.write(b"x"))).await.is_pending(), "{name}: write");
-        assert!(once(pin!($writer.writable())).await.is_pending(), "{name}: writable");
-        assert!(once(pin!($writer.ready(Interest::WRITABLE))).await.is_pending(), "{name}: ready");
-        assert!(once(pin!(poll_fn(|cx| $writer.poll_write_ready(cx)))).await.is_pending(), "{name}: poll_write_ready");
-        let slices = [IoSlice::new(b"x")];
+        let would_block = || {
+            while $writer.try_write(&[7; 4096]).is_ok() {}
+            $writer.try_write(&[7])
+        };
+        waits_after_would_block(name, would_block, || $writer.writable()).await;
+        waits_after_would_block(name, would_block, || $writer.ready(Interest::WRITABLE)).await;
+        waits_after_would_block(name, would_block, || poll_fn(|cx| $writer.poll_write_ready(cx))).await;
+        assert!(once(pin!($writer.write(&[7]))).await.is_pending(), "{name}: write");
+        let slices = [IoSlice::new(&[7])];
         assert!(once(pin!($writer.write_vectored(&slices))).await.is_pending(), "{name}: write_vectored");
         assert_eq!($writer.try_write_vectored(&slices).unwrap_err().kind(), ErrorKind::WouldBlock, "{name}");
         let mut rest = vec![0; 1 << 16];
@@ -122,11 +125,60 @@ macro_rules! writes_by_each_method {
     }};
 }
 
-/// The addresses of a half are those of its stream.
+/// Returns the addresses of a stream or a half, as text.
 macro_rules! addresses_of {
-    ($half:expr) => {
-        format!("{:?} {:?}", $half.local_addr().unwrap(), $half.peer_addr().unwrap())
+    ($stream:expr) => {
+        format!("{:?} {:?}", $stream.local_addr().unwrap(), $stream.peer_addr().unwrap())
     };
+}
+
+/// Reads and writes by the whole stream, and by both kinds of halves, which have its addresses.
+/// `$pair` makes two ends.
+macro_rules! stream_and_halves_move_bytes {
+    ($pair:expr) => {{
+        let (mut stream, mut peer) = $pair;
+        let addresses = addresses_of!(stream);
+        reads_by_each_method!("the whole stream", stream, peer);
+        let (mut read, write) = stream.split();
+        assert_eq!([&addresses_of!(read), &addresses_of!(write)], [&addresses; 2]);
+        reads_by_each_method!("a borrowed half", read, peer);
+        let (mut read, write) = stream.into_split();
+        assert_eq!([&addresses_of!(read), &addresses_of!(write)], [&addresses; 2]);
+        reads_by_each_method!("an owned half", read, peer);
+
+        stream_and_halves_move_bytes!(@to_the_end $pair, read_to_end);
+        stream_and_halves_move_bytes!(@to_the_end $pair, read_to_string);
+    }};
+    (@to_the_end $pair:expr, $to_the_end:ident) => {{
+        let (mut stream, mut peer) = $pair;
+        writes_by_each_method!("the whole stream", stream, peer);
+        reads_the_end!("the whole stream", stream, peer, $to_the_end);
+        let (mut stream, mut peer) = $pair;
+        let (mut read, mut write) = stream.split();
+        writes_by_each_method!("a borrowed half", write, peer);
+        reads_the_end!("a borrowed half", read, peer, $to_the_end);
+        let (stream, mut peer) = $pair;
+        let (mut read, mut write) = stream.into_split();
+        writes_by_each_method!("an owned half", write, peer);
+        reads_the_end!("an owned half", read, peer, $to_the_end);
+    }};
+}
+
+/// A refused `reunite` changes neither half: the drop of the writing half still ends the stream.
+macro_rules! refused_reunite_changes_nothing {
+    ($pair:expr) => {{
+        let ((ours, mut peer), (other, mut other_peer)) = ($pair, $pair);
+        let ((read, write), (other_read, other_write)) = (ours.into_split(), other.into_split());
+        let refused = read.reunite(other_write).unwrap_err();
+        let (read, other_write) = (refused.0, refused.1);
+        let refused = write.reunite(other_read).unwrap_err();
+        let (other_read, write) = (refused.0, refused.1);
+        drop(write);
+        assert_eq!(peer.read(&mut [0; 1]).await.unwrap(), 0);
+        drop(other_write);
+        assert_eq!(other_peer.read(&mut [0; 1]).await.unwrap(), 0);
+        drop((read, other_read));
+    }};
 }
 
 /// Peeks at the bytes that are there, twice.
@@ -145,36 +197,21 @@ macro_rules! peeks {
 #[test]
 fn tcp_stream_and_halves_move_bytes_by_each_method() {
     each(|runtime| {
+        runtime.block_on(async { stream_and_halves_move_bytes!(tcp_pair().await) });
+    });
+}
+
+#[test]
+fn tcp_stream_and_halves_peek_by_each_method() {
+    each(|runtime| {
         runtime.block_on(async {
             let (mut stream, mut peer) = tcp_pair().await;
-            let addresses = addresses_of!(stream);
             assert_eq!(stream.local_addr().unwrap(), peer.peer_addr().unwrap());
-            reads_by_each_method!("the whole stream", stream, peer);
             peeks!("the whole stream", stream, peer);
-            let (mut read, write) = stream.split();
-            assert_eq!([addresses_of!(read), addresses_of!(write)], [(); 2].map(|()| addresses.clone()));
-            reads_by_each_method!("a borrowed half", read, peer);
-            peeks!("a borrowed half", read, peer);
-            let (mut read, write) = stream.into_split();
-            assert_eq!([addresses_of!(read), addresses_of!(write)], [(); 2].map(|()| addresses.clone()));
-            reads_by_each_method!("an owned half", read, peer);
-            peeks!("an owned half", read, peer);
-            reads_the_end!("an owned half", read, peer, read_to_end);
-
-            let (mut stream, mut peer) = tcp_pair().await;
-            writes_by_each_method!("the whole stream", stream, peer);
-            reads_the_end!("the whole stream", stream, peer, read_to_string);
-            let (mut stream, mut peer) = tcp_pair().await;
-            let (mut read, mut write) = stream.split();
-            writes_by_each_method!("a borrowed half", write, peer);
-            reads_the_end!("a borrowed half", read, peer, read_to_end);
-            let (mut stream, mut peer) = tcp_pair().await;
             let (mut read, _write) = stream.split();
-            reads_the_end!("a borrowed half", read, peer, read_to_string);
-            let (stream, mut peer) = tcp_pair().await;
-            let (mut read, mut write) = stream.into_split();
-            writes_by_each_method!("an owned half", write, peer);
-            reads_the_end!("an owned half", read, peer, read_to_string);
+            peeks!("a borrowed half", read, peer);
+            let (mut read, _write) = stream.into_split();
+            peeks!("an owned half", read, peer);
         });
     });
 }
@@ -196,25 +233,10 @@ fn tcp_write_half_forgotten_leaves_the_stream_open() {
     });
 }
 
-/// A refused `reunite` changes neither half.
 #[test]
 fn tcp_write_half_dropped_after_a_refused_reunite_ends_the_stream() {
-    use heist::net::tcp::ReuniteError;
-
     each(|runtime| {
-        runtime.block_on(async {
-            let (ours, mut peer) = tcp_pair().await;
-            let (other, mut other_peer) = tcp_pair().await;
-            let (read, write) = ours.into_split();
-            let (other_read, other_write) = other.into_split();
-            let ReuniteError(read, other_write) = read.reunite(other_write).unwrap_err();
-            let ReuniteError(other_read, write) = write.reunite(other_read).unwrap_err();
-            drop(write);
-            assert_eq!(peer.read(&mut [0; 1]).await.unwrap(), 0);
-            drop(other_write);
-            assert_eq!(other_peer.read(&mut [0; 1]).await.unwrap(), 0);
-            drop((read, other_read));
-        });
+        runtime.block_on(async { refused_reunite_changes_nothing!(tcp_pair().await) });
     });
 }
 
@@ -230,54 +252,14 @@ mod unix {
     #[test]
     fn unix_stream_and_halves_move_bytes_by_each_method() {
         each(|runtime| {
-            runtime.block_on(async {
-                let (mut stream, mut peer) = UnixStream::pair().unwrap();
-                let addresses = addresses_of!(stream);
-                reads_by_each_method!("the whole stream", stream, peer);
-                let (mut read, write) = stream.split();
-                assert_eq!([addresses_of!(read), addresses_of!(write)], [(); 2].map(|()| addresses.clone()));
-                reads_by_each_method!("a borrowed half", read, peer);
-                let (mut read, write) = stream.into_split();
-                assert_eq!([addresses_of!(read), addresses_of!(write)], [(); 2].map(|()| addresses.clone()));
-                reads_by_each_method!("an owned half", read, peer);
-                reads_the_end!("an owned half", read, peer, read_to_string);
-
-                let (mut stream, mut peer) = UnixStream::pair().unwrap();
-                writes_by_each_method!("the whole stream", stream, peer);
-                reads_the_end!("the whole stream", stream, peer, read_to_end);
-                let (mut stream, mut peer) = UnixStream::pair().unwrap();
-                let (mut read, mut write) = stream.split();
-                writes_by_each_method!("a borrowed half", write, peer);
-                reads_the_end!("a borrowed half", read, peer, read_to_string);
-                let (mut stream, mut peer) = UnixStream::pair().unwrap();
-                let (mut read, _write) = stream.split();
-                reads_the_end!("a borrowed half", read, peer, read_to_end);
-                let (stream, mut peer) = UnixStream::pair().unwrap();
-                let (mut read, mut write) = stream.into_split();
-                writes_by_each_method!("an owned half", write, peer);
-                reads_the_end!("an owned half", read, peer, read_to_string);
-            });
+            runtime.block_on(async { stream_and_halves_move_bytes!(UnixStream::pair().unwrap()) });
         });
     }
 
     #[test]
     fn unix_write_half_dropped_after_a_refused_reunite_ends_the_stream() {
-        use heist::net::unix::ReuniteError;
-
         each(|runtime| {
-            runtime.block_on(async {
-                let (ours, mut peer) = UnixStream::pair().unwrap();
-                let (other, mut other_peer) = UnixStream::pair().unwrap();
-                let (read, write) = ours.into_split();
-                let (other_read, other_write) = other.into_split();
-                let ReuniteError(read, other_write) = read.reunite(other_write).unwrap_err();
-                let ReuniteError(other_read, write) = write.reunite(other_read).unwrap_err();
-                drop(write);
-                assert_eq!(peer.read(&mut [0; 1]).await.unwrap(), 0);
-                drop(other_write);
-                assert_eq!(other_peer.read(&mut [0; 1]).await.unwrap(), 0);
-                drop((read, other_read));
-            });
+            runtime.block_on(async { refused_reunite_changes_nothing!(UnixStream::pair().unwrap()) });
         });
     }
 

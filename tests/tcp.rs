@@ -9,7 +9,6 @@ use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 
 use heist::io::Interest;
@@ -246,26 +245,4 @@ fn tcp_listen_outside_of_a_runtime_panics() {
     let runtime = heist::runtime::Builder::new_current_thread().build().unwrap();
     let text = panic_text(|| runtime.block_on(async { TcpSocket::new_v4().unwrap().listen(1) }));
     assert!(text.contains("enable_io"), "{text}");
-}
-
-/// A read ends before urgent data, however much follows it. So a short read is no sign that the
-/// stream is empty.
-#[cfg(target_os = "linux")]
-#[test]
-fn tcp_read_that_ends_before_urgent_data_leaves_the_stream_readable() {
-    current_thread().block_on(async {
-        let (mut client, mut server) = tcp_pair().await;
-        let mut buf = [0; 16];
-        assert!(once(pin!(server.read(&mut buf))).await.is_pending());
-        client.write_all(b"ab").await.unwrap();
-        assert_eq!(socket2::SockRef::from(&client).send_out_of_band(b"!").unwrap(), 1);
-        client.write_all(b"cd").await.unwrap();
-        server.readable().await.unwrap();
-        assert!(server.ready(Interest::PRIORITY).await.unwrap().is_priority());
-        assert_eq!(server.read(&mut buf).await.unwrap(), 2);
-        let Poll::Ready(count) = once(pin!(server.read(&mut buf))).await else {
-            panic!("the bytes behind the urgent one wait for an event that has come already");
-        };
-        assert_eq!((count.unwrap(), &buf[..2]), (2, &b"cd"[..]));
-    });
 }

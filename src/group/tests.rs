@@ -146,6 +146,11 @@ impl Expected {
         self.held + self.granted.iter().filter(|&&granted| granted).count()
     }
 
+    /// A place is free, and no wait comes before.
+    fn admits(&self) -> bool {
+        self.live() < self.limit && self.waiting.is_empty()
+    }
+
     /// Grants free places in the order of the waits, and wakes the wait until the group is empty.
     fn expect_grants_and_wakes(&mut self) {
         while self.live() < self.limit && !self.waiting.is_empty() {
@@ -163,7 +168,7 @@ impl Expected {
     fn step(&mut self, operation: usize) -> bool {
         match operation {
             0 => {
-                let is_admitted = self.live() < self.limit && self.waiting.is_empty();
+                let is_admitted = self.admits();
                 assert_eq!(self.admission.try_admit(false).is_ok(), is_admitted);
                 self.held += usize::from(is_admitted);
             }
@@ -173,7 +178,7 @@ impl Expected {
             }
             2 | 3 => {
                 let wait = operation - 2;
-                let is_admitted = self.granted[wait] || (self.waiting.is_empty() && self.live() < self.limit);
+                let is_admitted = self.granted[wait] || self.admits();
                 let polled = self.admission.poll_admit(&mut self.tickets[wait], &self.counts[wait].1, false);
                 assert_eq!(polled.is_ready(), is_admitted);
                 if is_admitted {

@@ -1,9 +1,11 @@
 //! Helpers of the socket tests: connected pairs, and folders for socket paths.
 #![allow(dead_code, reason = "every test file uses its own part of it")]
 
+use std::fmt::Debug;
 use std::future::{Future, poll_fn};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use heist::net::{TcpListener, TcpStream, UdpSocket};
@@ -55,4 +57,21 @@ impl Drop for Folder {
 /// Polls `future` once, with the task's own waker.
 pub(crate) async fn once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
     poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
+}
+
+/// Asserts that a wait for readiness is pending after an operation that would block. An event that
+/// is under way may end such a wait once more, so both are tried again then.
+pub(crate) async fn waits_after_would_block<R: Debug, F: Future>(
+    name: &str,
+    operation: impl Fn() -> io::Result<R>,
+    wait: impl Fn() -> F,
+) {
+    for _ in 0..1_000 {
+        assert_eq!(operation().unwrap_err().kind(), ErrorKind::WouldBlock, "{name}");
+        if once(pin!(wait())).await.is_pending() {
+            return;
+        }
+        heist::task::yield_now().await;
+    }
+    panic!("{name}: it is ready again and again, though the operation would block");
 }
